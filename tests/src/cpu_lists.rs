@@ -1,0 +1,62 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The CPUs that each thread of a process may run on, by thread name and id, from /proc.
+pub fn thread_cpus(process: u32) -> BTreeMap<(String, u32), BTreeSet<u32>> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{process}/task")) else { return BTreeMap::new() };
+    tasks
+        .filter_map(|task| {
+            let folder = task.ok()?.path();
+            let id = folder.file_name()?.to_str()?.parse().ok()?;
+            let name = std::fs::read_to_string(folder.join("comm")).ok()?.trim().to_owned();
+            let status = std::fs::read_to_string(folder.join("status")).ok()?;
+            let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+            Some(((name, id), cpu_list(list)))
+        })
+        .collect()
+}
+
+/// The CPUs that this process may use.
+pub fn allowed_cpus() -> BTreeSet<u32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    cpu_list(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap())
+}
+
+/// CPU seconds that a process has used so far, all its threads together, from /proc; its children are not counted.
+pub fn process_cpu_seconds(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The second field is the name in brackets, which may hold blanks: count from behind it.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let ticks: u64 = [11, 12].iter().filter_map(|i| fields.get(*i)?.parse::<u64>().ok()).sum();
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+fn cpu_list(list: &str) -> BTreeSet<u32> {
+    let parts = list.trim().split(',').filter(|part| !part.is_empty());
+    parts
+        .flat_map(|part| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            first.parse::<u32>().unwrap()..=last.parse::<u32>().unwrap()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpu_list_is_read() {
+        assert_eq!(cpu_list(" 0-2,5,7-8\n"), BTreeSet::from([0, 1, 2, 5, 7, 8]));
+        assert_eq!(cpu_list("\n"), BTreeSet::new());
+    }
+
+    #[test]
+    fn this_process_uses_cpu_time() {
+        let start = std::time::Instant::now();
+        while process_cpu_seconds(std::process::id()) == 0.0 {
+            assert!(start.elapsed().as_secs() < 20, "no CPU time is ever seen");
+            std::hint::spin_loop();
+        }
+        assert!(thread_cpus(std::process::id()).values().all(|cpus| !cpus.is_empty()));
+    }
+}
