@@ -1,0 +1,28 @@
+//! sage-host runs streaming pipelines whose operators are WebAssembly components, and gives each parallel
+//! instance of each operator the resources it was given, enforced.
+//!
+//! The rooms, low to high; a room uses only rooms before it:
+//!
+//! | room | one idea |
+//! |---|---|
+//! | [`observe`] | logs, metrics, the run summary, progress |
+//! | [`batch`] | record columns, validated, and the bounded inboxes they wait in |
+//! | [`config`] | raw shapes of the pipeline file and host.toml |
+//! | [`resources`] | what this machine has; CPU leases, pinning, budgets, the ledger of what is enforced how |
+//! | [`plan`] | config to a validated graph |
+//! | [`sandbox`] | the only room that names wasmtime |
+//! | [`connector`] | built-in sources and sinks |
+//! | [`admission`] | plan + inventory to grant or refusal |
+//! | [`engine`] | lanes, partitioning, retries, drain |
+//! | [`cli`] | arguments to calls, errors to words and exit codes |
+
+pub mod observe;
+pub mod batch;
+pub mod config;
+pub mod resources;
+pub mod plan;
+pub mod sandbox;
+pub mod connector;
+pub mod admission;
+pub mod engine;
+pub mod cli;

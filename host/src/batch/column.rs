@@ -1,0 +1,201 @@
+use super::{Malformed, check_offsets};
+
+/// `n` byte strings behind one another, with n + 1 rising offsets: Arrow's Binary layout, so that a guest, Arrow and
+/// Python can share it without copying. Always valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    offsets: Vec<u32>,
+    bytes: Vec<u8>,
+}
+
+impl Default for Column {
+    fn default() -> Self {
+        Self { offsets: vec![0], bytes: Vec::new() }
+    }
+}
+
+impl Column {
+    /// A column without entries.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All entries' bytes together.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// What the byte buffer holds without growing.
+    #[must_use]
+    pub fn byte_capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// The n + 1 offsets, the first 0.
+    #[must_use]
+    pub fn offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
+    /// The entries' bytes, behind one another.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Entry `row`, if there is one.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, row: usize) -> Option<&[u8]> {
+        let (&start, &end) = (self.offsets.get(row)?, self.offsets.get(row + 1)?);
+        self.bytes.get(start as usize..end as usize)
+    }
+
+    /// The entries in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.offsets.windows(2).map(|pair| match *pair {
+            [start, end] => self.bytes.get(start as usize..end as usize).unwrap_or_default(),
+            _ => &[],
+        })
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Panics
+    /// Over 4 GiB of bytes. Records are bounded far below by `limits.record_bytes`, batches by the size at which they
+    /// are flushed.
+    #[inline]
+    pub fn push(&mut self, entry: &[u8]) {
+        self.bytes.extend_from_slice(entry);
+        self.close_entry();
+    }
+
+    /// Adds an entry that `write` appends to the byte buffer. `write` must only append.
+    ///
+    /// # Panics
+    /// As [`Column::push`].
+    #[inline]
+    pub fn push_with<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let result = write(&mut self.bytes);
+        self.close_entry();
+        result
+    }
+
+    /// Adds entries `start..end` of `other`; what is past its end is left out.
+    pub fn append_range(&mut self, other: &Self, start: usize, end: usize) {
+        let end = end.min(other.len());
+        let (Some(&first), Some(&last)) = (other.offsets.get(start), other.offsets.get(end)) else { return };
+        let Some(bytes) = other.bytes.get(first as usize..last as usize) else { return };
+        let base = self.end_offset();
+        self.bytes.extend_from_slice(bytes);
+        assert!(u32::try_from(self.bytes.len()).is_ok(), "a column holds at most 4 GiB");
+        if let Some(offsets) = other.offsets.get(start + 1..=end) {
+            // `offset - first` cannot wrap (offsets never fall), the sum cannot either (asserted above).
+            self.offsets.extend(offsets.iter().map(|&offset| base + (offset - first)));
+        }
+    }
+
+    /// Becomes the column that `offsets` and `bytes` describe, once they are checked; on error it is left empty.
+    ///
+    /// # Errors
+    /// The rule that the offsets break; `name` says in it which column this is.
+    pub fn assign(&mut self, name: &'static str, offsets: &[u32], bytes: &[u8]) -> Result<usize, Malformed> {
+        self.clear();
+        let rows = check_offsets(name, offsets, bytes.len())?;
+        self.offsets.clear();
+        self.offsets.extend_from_slice(offsets);
+        self.bytes.extend_from_slice(bytes);
+        Ok(rows)
+    }
+
+    /// Forgets the entries, keeps the buffers.
+    pub fn clear(&mut self) {
+        self.offsets.truncate(1);
+        self.bytes.clear();
+    }
+
+    fn end_offset(&self) -> u32 {
+        self.offsets.last().copied().unwrap_or(0)
+    }
+
+    #[inline]
+    fn close_entry(&mut self) {
+        let Ok(end) = u32::try_from(self.bytes.len()) else { panic_full() };
+        self.offsets.push(end.max(self.end_offset()));
+    }
+}
+
+#[cold]
+#[expect(clippy::panic, reason = "the host's own limits keep columns a thousand times smaller")]
+fn panic_full() -> ! {
+    panic!("a column holds at most 4 GiB")
+}
+
+impl<'a> FromIterator<&'a [u8]> for Column {
+    fn from_iter<I: IntoIterator<Item = &'a [u8]>>(entries: I) -> Self {
+        let mut column = Self::new();
+        for entry in entries {
+            column.push(entry);
+        }
+        column
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_refused_assignment_leaves_the_column_empty() {
+        let mut column: Column = [&b"a"[..], b"bc"].into_iter().collect();
+        assert!(column.assign("c", &[0, 2, 1], b"xy").is_err());
+        assert_eq!(column, Column::new());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_pushed_comes_out_in_order(entries in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..20)) {
+            let column: Column = entries.iter().map(Vec::as_slice).collect();
+            prop_assert_eq!(column.iter().map(<[u8]>::to_vec).collect::<Vec<_>>(), entries.clone());
+            prop_assert_eq!(check_offsets("c", column.offsets(), column.byte_len()), Ok(entries.len()));
+        }
+
+        #[test]
+        fn appending_ranges_is_the_same_as_pushing_their_entries(
+            entries in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 1..20),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let column: Column = entries.iter().map(Vec::as_slice).collect();
+            let cut = cut.index(entries.len());
+            let mut copy = Column::new();
+            copy.append_range(&column, 0, cut);
+            copy.append_range(&column, cut, entries.len() + 3);
+            prop_assert_eq!(copy, column);
+        }
+
+        #[test]
+        fn any_offsets_are_either_refused_or_safe_to_read(offsets in prop::collection::vec(0u32..12, 0..8), bytes in prop::collection::vec(any::<u8>(), 0..12)) {
+            let mut column = Column::new();
+            if let Ok(rows) = column.assign("c", &offsets, &bytes) {
+                prop_assert_eq!(column.iter().map(<[u8]>::len).sum::<usize>(), bytes.len());
+                prop_assert_eq!(rows, column.len());
+            }
+        }
+    }
+}

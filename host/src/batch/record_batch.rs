@@ -1,0 +1,289 @@
+use super::{Column, Origin};
+
+/// Stands for "no event time" where one record of its own is handed on; a batch as a whole has timestamps or has none.
+pub const NO_TIMESTAMP: Option<i64> = None;
+
+/// Records in columns: what moves through a pipeline.
+///
+/// Payloads and origins are always there; keys, timestamps and headers for all records of the batch or for none.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    pub(crate) payloads: Column,
+    keys: Optional<Column>,
+    timestamps: Optional<Vec<i64>>,
+    headers: Optional<Column>,
+    origins: Vec<Origin>,
+    ingested: u64,
+}
+
+/// One record of a batch, borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The record itself.
+    pub payload: &'a [u8],
+    /// What it is partitioned by. An empty key is a key.
+    pub key: Option<&'a [u8]>,
+    /// Event time in microseconds since the Unix epoch.
+    pub timestamp: Option<i64>,
+    /// Headers in the encoding of the WIT contract (`types.batch`).
+    pub headers: Option<&'a [u8]>,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+impl<'a> Record<'a> {
+    /// A record that is nothing but its payload.
+    #[must_use]
+    pub fn of(payload: &'a [u8], origin: Origin) -> Self {
+        Self { payload, key: None, timestamp: NO_TIMESTAMP, headers: None, origin }
+    }
+}
+
+/// Which optional columns a batch has. Records of different shapes never share a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Shape {
+    keys: bool,
+    timestamps: bool,
+    headers: bool,
+}
+
+/// A column that may be absent and still keeps its buffer.
+#[derive(Debug, Clone, Default)]
+struct Optional<T> {
+    present: bool,
+    value: T,
+}
+
+impl<T> Optional<T> {
+    fn get(&self) -> Option<&T> {
+        self.present.then_some(&self.value)
+    }
+}
+
+impl Batch {
+    /// A batch without records.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.payloads.len()
+    }
+
+    /// Whether there is no record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.payloads.is_empty()
+    }
+
+    /// The records' payloads.
+    #[must_use]
+    pub fn payloads(&self) -> &Column {
+        &self.payloads
+    }
+
+    /// The records' keys, if these records have keys.
+    #[must_use]
+    pub fn keys(&self) -> Option<&Column> {
+        self.keys.get()
+    }
+
+    /// Event times in microseconds since the Unix epoch, if these records have them.
+    #[must_use]
+    pub fn timestamps(&self) -> Option<&[i64]> {
+        self.timestamps.get().map(Vec::as_slice)
+    }
+
+    /// The records' headers, encoded as the WIT contract says, if any of these records has some.
+    #[must_use]
+    pub fn headers(&self) -> Option<&Column> {
+        self.headers.get()
+    }
+
+    /// Where each record came from.
+    #[must_use]
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// When the oldest of these records entered the pipeline, in nanoseconds since the run began.
+    #[must_use]
+    pub fn ingested(&self) -> u64 {
+        self.ingested
+    }
+
+    /// Says when these records entered the pipeline.
+    pub fn set_ingested(&mut self, nanoseconds: u64) {
+        self.ingested = nanoseconds;
+    }
+
+    /// What the batch weighs on an edge: its payloads, keys and headers, and what each record needs besides (offsets,
+    /// origin, time).
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let optional = |column: Option<&Column>| column.map_or(0, |c| c.byte_len() + 4 * c.len());
+        self.payloads.byte_len()
+            + optional(self.keys())
+            + optional(self.headers())
+            + self.timestamps().map_or(0, |t| 8 * t.len())
+            + 12 * self.len()
+    }
+
+    /// Record `row`, if there is one.
+    #[must_use]
+    pub fn record(&self, row: usize) -> Option<Record<'_>> {
+        Some(Record {
+            payload: self.payloads.get(row)?,
+            key: self.keys().and_then(|keys| keys.get(row)),
+            timestamp: self.timestamps().and_then(|times| times.get(row).copied()),
+            headers: self.headers().and_then(|headers| headers.get(row)),
+            origin: self.origins.get(row).copied().unwrap_or(Origin::NONE),
+        })
+    }
+
+    /// Adds a record, unless its shape (which of key, timestamp, headers it has) differs from the records already here:
+    /// then nothing is added and the answer is `false`; send this batch on and start another.
+    #[must_use]
+    pub fn push(&mut self, record: Record<'_>) -> bool {
+        let shape = Shape {
+            keys: record.key.is_some(),
+            timestamps: record.timestamp.is_some(),
+            headers: record.headers.is_some(),
+        };
+        if !self.take_shape(shape) {
+            return false;
+        }
+        self.payloads.push(record.payload);
+        if let Some(key) = record.key {
+            self.keys.value.push(key);
+        }
+        if let Some(timestamp) = record.timestamp {
+            self.timestamps.value.push(timestamp);
+        }
+        if let Some(headers) = record.headers {
+            self.headers.value.push(headers);
+        }
+        self.origins.push(record.origin);
+        true
+    }
+
+    /// Adds a record whose payload `write` appends. For sources that format in place; the batch must hold records of
+    /// this bare shape only.
+    pub fn push_payload_with<R>(&mut self, origin: Origin, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        debug_assert!(self.take_shape(Shape::default()), "a bare record among records with keys or times");
+        self.origins.push(origin);
+        self.payloads.push_with(write)
+    }
+
+    /// Adds records `start..end` of `other`, unless their shape differs (as [`Batch::push`]).
+    #[must_use]
+    pub fn append_range(&mut self, other: &Self, start: usize, end: usize) -> bool {
+        if !self.append_around_payloads(other, start, end) {
+            return false;
+        }
+        self.payloads.append_range(&other.payloads, start, end);
+        true
+    }
+
+    /// Adds what records `start..end` of `other` have besides payloads. The caller adds as many payloads.
+    #[must_use]
+    pub(crate) fn append_around_payloads(&mut self, other: &Self, start: usize, end: usize) -> bool {
+        let end = end.min(other.len());
+        if start >= end {
+            return true;
+        }
+        if !self.take_shape(other.shape()) {
+            return false;
+        }
+        self.ingested = if self.is_empty() { other.ingested } else { self.ingested.min(other.ingested) };
+        if let Some(keys) = other.keys() {
+            self.keys.value.append_range(keys, start, end);
+        }
+        if let Some(times) = other.timestamps().and_then(|t| t.get(start..end)) {
+            self.timestamps.value.extend_from_slice(times);
+        }
+        if let Some(headers) = other.headers() {
+            self.headers.value.append_range(headers, start, end);
+        }
+        if let Some(origins) = other.origins.get(start..end) {
+            self.origins.extend_from_slice(origins);
+        }
+        true
+    }
+
+    /// Replaces the keys: the column must have an entry for each record.
+    pub(crate) fn set_keys_range(&mut self, keys: &Column, start: usize, end: usize) {
+        if !self.keys.present {
+            self.keys.present = true;
+            self.keys.value.clear();
+        }
+        self.keys.value.append_range(keys, start, end);
+    }
+
+    /// Takes the payloads over from `column`, leaving the old ones there. As many as there are records.
+    pub(crate) fn swap_payloads(&mut self, column: &mut Column) {
+        std::mem::swap(&mut self.payloads, column);
+    }
+
+    /// Takes new keys over from `column`, leaving the old ones there. As many as there are records.
+    pub(crate) fn swap_keys(&mut self, column: &mut Column) {
+        std::mem::swap(&mut self.keys.value, column);
+        self.keys.present = true;
+    }
+
+    /// The columns themselves, for whoever fills them all at once and has checked that they agree.
+    pub(crate) fn fill(
+        &mut self,
+        keys: Option<&Column>,
+        timestamps: Option<&[i64]>,
+        headers: Option<&Column>,
+        origins: impl Iterator<Item = Origin>,
+    ) {
+        if let Some(keys) = keys {
+            self.keys.present = true;
+            self.keys.value.clear();
+            self.keys.value.append_range(keys, 0, keys.len());
+        }
+        if let Some(times) = timestamps {
+            self.timestamps.present = true;
+            self.timestamps.value.clear();
+            self.timestamps.value.extend_from_slice(times);
+        }
+        if let Some(headers) = headers {
+            self.headers.present = true;
+            self.headers.value.clear();
+            self.headers.value.append_range(headers, 0, headers.len());
+        }
+        self.origins.clear();
+        self.origins.extend(origins);
+    }
+
+    /// Forgets the records, keeps the buffers.
+    pub fn clear(&mut self) {
+        self.payloads.clear();
+        self.keys.present = false;
+        self.keys.value.clear();
+        self.timestamps.present = false;
+        self.timestamps.value.clear();
+        self.headers.present = false;
+        self.headers.value.clear();
+        self.origins.clear();
+        self.ingested = 0;
+    }
+
+    fn shape(&self) -> Shape {
+        Shape { keys: self.keys.present, timestamps: self.timestamps.present, headers: self.headers.present }
+    }
+
+    fn take_shape(&mut self, shape: Shape) -> bool {
+        if self.is_empty() && self.origins.is_empty() {
+            self.keys.present = shape.keys;
+            self.timestamps.present = shape.timestamps;
+            self.headers.present = shape.headers;
+        }
+        self.shape() == shape
+    }
+}

@@ -1,0 +1,90 @@
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::batch::Batch;
+
+/// Where records come from.
+pub trait Source: Send {
+    /// Fills the (empty) batch with up to `max_records` records and about `max_bytes` bytes of payload. Blocks at most
+    /// about 100 ms: with nothing at hand it answers [`Filled::Idle`], so that a drain is noticed.
+    ///
+    /// # Errors
+    /// What cannot be read. The pipeline fails; records filled in before the error are still sent.
+    fn fill(&mut self, batch: &mut Batch, max_records: usize, max_bytes: usize) -> Result<Filled, ConnectorError>;
+
+    /// How far it is, for the progress display.
+    fn progress(&self) -> SourceProgress;
+
+    /// What the source calls the place of record number `offset` (a line of a file, say), for messages and dead letters.
+    fn describe(&self, offset: u64) -> String {
+        format!("record {offset}")
+    }
+}
+
+/// What [`Source::fill`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// There may be more: ask again.
+    More,
+    /// Nothing now (the batch may still hold records): ask again after this time.
+    Idle(Duration),
+    /// There will never be more (the batch may hold the last records).
+    End,
+}
+
+/// How far a source is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SourceProgress {
+    /// What it has read, in its own unit.
+    pub done: u64,
+    /// How much there is, if it ends and that is known.
+    pub total: Option<u64>,
+    /// Whether the unit is bytes (records otherwise).
+    pub bytes: bool,
+    /// Whether it ends by itself; one that does not is ended by a drain, and the run is complete all the same.
+    pub bounded: bool,
+}
+
+/// Where records go.
+pub trait Sink: Send {
+    /// Takes a batch.
+    ///
+    /// # Errors
+    /// What cannot be written; the pipeline fails.
+    fn write(&mut self, batch: &Batch) -> Result<(), ConnectorError>;
+
+    /// Nothing waits at present: what is buffered should become visible.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn flush(&mut self) -> Result<(), ConnectorError>;
+
+    /// The run is over. Called exactly once, last.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn finish(&mut self, outcome: SinkOutcome) -> Result<(), ConnectorError>;
+}
+
+/// How the run went, as far as a sink must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SinkOutcome {
+    /// All input has arrived: make the output complete.
+    Complete,
+    /// The pipeline failed or was interrupted: what is there is not the whole.
+    Partial,
+}
+
+/// What a connector could not do.
+#[derive(Debug, Error)]
+#[error("{what}")]
+pub struct ConnectorError {
+    /// What, with the place and the value, in one line.
+    pub what: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The cause below.
+    #[source]
+    pub cause: Option<std::io::Error>,
+}

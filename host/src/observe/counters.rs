@@ -1,0 +1,83 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows. Relaxed: readers want a recent value, not an order.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// The sum so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that is set, or raised to a peak.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Sets it.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Raises it to `value` if that is more.
+    pub fn raise(&self, value: u64) {
+        self.0.fetch_max(value, Ordering::Relaxed);
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one instance has done. The records that came in end as one of `handled`, `rejected`, `dead_lettered`, `failed` or
+/// `unfinished` (the pipeline stopped first): these five always add up to `records_in`.
+#[derive(Debug, Default)]
+pub struct InstanceCounters {
+    /// Records taken in (for a source: none).
+    pub records_in: Counter,
+    /// Payload bytes taken in.
+    pub bytes_in: Counter,
+    /// Records sent out, on all ports but `rejects`.
+    pub records_out: Counter,
+    /// Payload bytes sent out.
+    pub bytes_out: Counter,
+    /// Records that the operator took care of.
+    pub handled: Counter,
+    /// Of those handled, records that a filter left out.
+    pub filtered: Counter,
+    /// Records the operator rejected that went to `rejects` or were skipped.
+    pub rejected: Counter,
+    /// Records written to the dead-letter file.
+    pub dead_lettered: Counter,
+    /// Records that failed and were skipped, or stopped the pipeline.
+    pub failed: Counter,
+    /// Records that the stopping pipeline left undone.
+    pub unfinished: Counter,
+    /// Records emitted on a side output that nobody reads.
+    pub unread: Counter,
+    /// Calls that were tried again.
+    pub retried: Counter,
+    /// Copies of the component that were thrown away and built anew.
+    pub restarts: Counter,
+    /// CPU nanoseconds of the instance's lanes.
+    pub cpu_nanoseconds: Counter,
+    /// Nanoseconds that a CPU share held the lanes back.
+    pub throttled_nanoseconds: Counter,
+    /// Guest memory now, in bytes.
+    pub memory_bytes: Gauge,
+    /// The most guest memory so far, in bytes.
+    pub memory_peak_bytes: Gauge,
+    /// Log bytes that were dropped.
+    pub log_bytes_dropped: Counter,
+}

@@ -1,0 +1,209 @@
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A component as the pipeline uses it.
+#[derive(Debug, Clone)]
+pub struct ComponentSpec {
+    /// The .wasm file; relative paths are resolved against the pipeline file's folder.
+    pub path: PathBuf,
+    /// What `open` gets as JSON text. Always an object.
+    pub config: serde_json::Value,
+    /// What it may reach outside its memory.
+    pub capabilities: Capabilities,
+}
+
+/// What a guest may reach. The default is nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Folders of the host.
+    pub folders: Vec<FolderGrant>,
+    /// Environment variables, with their values at the time of planning... taken from the file, never inherited.
+    pub environment: BTreeMap<String, String>,
+    /// Addresses it may connect to over TCP.
+    pub connect: Vec<SocketAddr>,
+    /// How finely it may tell time.
+    pub clock: ClockPrecision,
+}
+
+/// A folder that a guest may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderGrant {
+    /// Where it is on the host.
+    pub host: PathBuf,
+    /// What the guest calls it.
+    pub guest: String,
+    /// Whether the guest may change it.
+    pub write: bool,
+}
+
+/// How finely a guest may tell time. Coarse clocks make timing attacks on neighbours slow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClockPrecision {
+    /// Whole milliseconds.
+    #[default]
+    Coarse,
+    /// What the machine has.
+    Precise,
+}
+
+/// What one instance gets, in Ray's words.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Resources {
+    /// CPUs; `None` shares what is not leased.
+    pub num_cpus: Option<CpuRequest>,
+    /// Bytes of linear memories, tables and keyed state of the whole instance; `None` is the default cap.
+    pub memory: Option<u64>,
+    /// Devices, in 1/10,000.
+    pub num_gpus: Option<u32>,
+    /// Bytes of batches waiting on the instance's input edges.
+    pub object_store_memory: Option<u64>,
+    /// Custom resources that the host declares, in 1/10,000.
+    pub custom: BTreeMap<String, u64>,
+}
+
+/// How much CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CpuRequest {
+    /// This many CPUs to itself, one lane on each.
+    Whole(u32),
+    /// A share of one CPU, in 1/10,000 (1 to 9,999).
+    Fraction(u32),
+}
+
+/// What a call may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// CPU time of one call; waiting in the host or for a CPU does not count.
+    pub cpu_time_per_call: Duration,
+    /// Wall time of one call, waiting included.
+    pub call_timeout: Duration,
+    /// Log bytes a second; what goes over is dropped and counted, a flood fails the call.
+    pub log_bytes_per_second: u64,
+    /// The largest single record that the stage may send.
+    pub record_bytes: u64,
+    /// Everything that one call may send.
+    pub output_bytes_per_call: u64,
+    /// Restarts in a row, without a successful call between them, after which the pipeline fails.
+    pub restarts_in_a_row: u32,
+}
+
+impl Limits {
+    /// The memory cap of an instance that asks for none.
+    pub const DEFAULT_MEMORY: u64 = 256 << 20;
+    /// The bytes that may wait on an instance's inputs where `object_store_memory` is not given.
+    pub const DEFAULT_EDGE_BYTES: u64 = 4 << 20;
+    /// The shortest time limit: the clock that stops guests ticks every millisecond.
+    pub const SHORTEST: Duration = Duration::from_millis(5);
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            cpu_time_per_call: Duration::from_secs(1),
+            call_timeout: Duration::from_secs(60),
+            log_bytes_per_second: 64 << 10,
+            record_bytes: 4 << 20,
+            output_bytes_per_call: 64 << 20,
+            restarts_in_a_row: 50,
+        }
+    }
+}
+
+/// What becomes of a record that fails or is rejected (and of nothing else).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// The pipeline stops with that record's error.
+    #[default]
+    Fail,
+    /// The record is counted and forgotten.
+    Skip,
+    /// The record is appended to a file with everything known about it.
+    DeadLetter(PathBuf),
+}
+
+/// A built-in source.
+#[derive(Debug, Clone)]
+pub enum SourceSpec {
+    /// Files.
+    File(FileSourceSpec),
+    /// Standard input, as lines or JSON lines.
+    Stdin(Format),
+    /// Made-up records.
+    Generate(GenerateSpec),
+    /// A source handed over from Rust under this name (embedding).
+    Provided(String),
+}
+
+/// A built-in sink.
+#[derive(Debug, Clone)]
+pub enum SinkSpec {
+    /// A file, complete only when the run is.
+    File(FileSinkSpec),
+    /// Standard output, a line a record.
+    Stdout,
+    /// Nowhere; records are counted.
+    Discard,
+    /// A sink handed over from Rust under this name (embedding).
+    Provided(String),
+}
+
+/// Files to read.
+#[derive(Debug, Clone)]
+pub struct FileSourceSpec {
+    /// A path or a glob pattern, resolved against the pipeline file's folder.
+    pub path: PathBuf,
+    /// How records lie in it.
+    pub format: Format,
+    /// How it is packed.
+    pub compression: Compression,
+}
+
+/// A file to write.
+#[derive(Debug, Clone)]
+pub struct FileSinkSpec {
+    /// Where the finished file goes.
+    pub path: PathBuf,
+    /// How it is packed.
+    pub compression: Compression,
+}
+
+/// How records lie in text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// A record a line, without its line end.
+    #[default]
+    Lines,
+    /// As lines; empty lines are skipped and a line that is not JSON is an error of the source.
+    JsonLines,
+    /// A header and rows; each row becomes a JSON object of strings.
+    Csv,
+}
+
+/// How a file is packed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// By its name: `.gz` is gzip, everything else plain.
+    #[default]
+    ByName,
+    /// Plain.
+    None,
+    /// gzip.
+    Gzip,
+}
+
+/// Made-up records, the same for the same seed.
+#[derive(Debug, Clone)]
+pub struct GenerateSpec {
+    /// How many; `None` goes on until the pipeline is stopped.
+    pub count: Option<u64>,
+    /// Records a second; `None` is as fast as the pipeline takes them.
+    pub rate: Option<u64>,
+    /// Bytes of each payload.
+    pub payload_bytes: u32,
+    /// How many different keys; `None` makes records without keys.
+    pub keys: Option<u64>,
+    /// Where the sequence starts.
+    pub seed: u64,
+}
