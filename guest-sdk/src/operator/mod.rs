@@ -13,15 +13,31 @@ mod filter;
 mod flat_map;
 mod key_by;
 mod map;
+mod process;
+mod sink;
+mod source;
 
 pub use filter::{Filter, FilterLane};
+pub(crate) use flat_map::FLUSH_BYTES;
 pub use flat_map::{FlatMap, FlatMapLane, Rows};
 pub use key_by::{KeyBy, KeyByLane};
 pub use map::{Map, MapLane};
+pub use process::{Process, ProcessLane};
+pub use sink::{Sink, SinkLane};
+pub use source::{Progress, Source, SourceLane};
+
+use crate::Error;
 
 /// An operator was called that is not open. The host never does that, and there is nothing to go on with.
 #[cold]
 #[expect(clippy::panic, reason = "a breach of the contract by the host; the trap is the answer")]
 pub(crate) fn not_open() -> ! {
     panic!("the operator was called before `open` succeeded or after `close`")
+}
+
+/// A call failed that has no record to reject and no error to return: the host is to see it fail.
+#[cold]
+#[expect(clippy::panic, reason = "the contract gives this call no other way to fail than a trap")]
+pub(crate) fn broken(call: &str, error: &Error) -> ! {
+    panic!("`{call}` failed: {}", error.message())
 }
