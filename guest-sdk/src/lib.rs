@@ -15,6 +15,8 @@ pub mod operator;
 mod payload;
 mod record;
 pub mod state;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
 mod types;
 
 pub use context::Context;
