@@ -14,17 +14,18 @@
 )]
 
 mod code;
-mod cpu_lists;
 mod made;
 mod network;
 mod outcome;
+pub mod poison;
+mod proc_files;
 mod scenario;
 mod wat_guest;
 
 pub use code::{ALL as ALL_CODES, Code, Codes};
-pub use cpu_lists::{allowed_cpus, process_cpu_seconds, thread_cpus};
 pub use made::{guest, guest_names, operator, program};
 pub use network::{free_port, http_get};
 pub use outcome::{DeadLetter, Outcome, Stage};
+pub use proc_files::{allowed_cpus, process_cpu_seconds, resident_bytes, thread_cpus};
 pub use scenario::{Running, Scenario};
-pub use wat_guest::WatGuest;
+pub use wat_guest::{WatGuest, wat};

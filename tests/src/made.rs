@@ -2,22 +2,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The `sage-host` program, built for the profile that the tests are built for.
+/// The `sage-host` program: this package has a target for its `main.rs`, so that Cargo keeps it fresh.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let profile_folder = profile_folder();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "sage-host", "--bin", "sage-host"]).current_dir(repository());
-        cargo.arg("--target-dir").arg(profile_folder.parent().unwrap());
-        if profile_folder.ends_with("release") {
-            cargo.arg("--release");
-        }
-        build(&mut cargo, "the program");
-        let program = profile_folder.join("sage-host");
-        assert!(program.is_file(), "{} is not there; run `cargo build -p sage-host`", program.display());
-        program
-    })
+    PROGRAM.get_or_init(|| existing(profile_folder().join("sage-host-under-test")))
 }
 
 /// A guest of `tests/guests/examples`, by its file's stem.
@@ -55,8 +43,8 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// `target/debug` or `target/release`, wherever the target folder is: where this test executable lives, less `deps`.
-fn profile_folder() -> PathBuf {
+/// Where this build's programs lie: `target/debug` or `target/release`, wherever the target folder is: where this test executable lives, less `deps`.
+pub(crate) fn profile_folder() -> PathBuf {
     let executable = std::env::current_exe().expect("a test knows its own path");
     executable
         .ancestors()

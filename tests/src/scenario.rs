@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::made::profile_folder;
 use crate::{Outcome, program};
 
 /// After this long a run is killed and the test fails: ten times what the slowest takes on two busy CPUs.
@@ -111,9 +112,7 @@ impl Scenario {
 
 /// Compiled components, shared by all tests of a build, as they would be by all runs of a machine.
 fn cache_folder() -> PathBuf {
-    let executable = std::env::current_exe().expect("a test knows its own path");
-    let deps = executable.ancestors().find(|folder| folder.ends_with("deps")).expect("tests live in deps");
-    deps.parent().unwrap().join("test-compile-cache")
+    profile_folder().join("test-compile-cache")
 }
 
 /// A run that has not ended yet; killed when dropped.

@@ -60,8 +60,15 @@ impl WatGuest {
     /// # Panics
     /// When the text is wrong, with the place.
     pub fn build(&self) -> Vec<u8> {
-        let text = self.text();
-        wat::parse_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"))
+        self.build_with(|text| text)
+    }
+
+    /// The component's bytes, of its text after a change.
+    ///
+    /// # Panics
+    /// When the text is wrong, with the place.
+    pub fn build_with(&self, change: impl FnOnce(String) -> String) -> Vec<u8> {
+        wat(&change(self.text()))
     }
 
     fn text(&self) -> String {
@@ -137,6 +144,14 @@ impl WatGuest {
   {after})"#
         )
     }
+}
+
+/// The bytes of a component or module in the text format.
+///
+/// # Panics
+/// When the text is wrong, with the place.
+pub fn wat(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|e| panic!("{e}"))
 }
 
 #[cfg(test)]

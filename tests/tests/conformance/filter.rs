@@ -1,7 +1,7 @@
 use sage_tests::guest;
 
-use crate::poison::beside_a_neighbour;
 use crate::{each_filter_guest, has_a_test, poisonous};
+use sage_tests::poison::beside_a_neighbour;
 
 each_filter_guest!(has_a_test);
 

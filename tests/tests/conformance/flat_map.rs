@@ -1,7 +1,7 @@
 use sage_tests::{Codes, guest};
 
-use crate::poison::{TIGHT, beside_a_neighbour, expect_neighbour_complete};
 use crate::{each_flat_map_guest, has_a_test, poisonous};
+use sage_tests::poison::{TIGHT, beside_a_neighbour, expect_neighbour_complete};
 
 each_flat_map_guest!(has_a_test);
 

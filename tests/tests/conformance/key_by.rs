@@ -1,7 +1,7 @@
 use sage_tests::guest;
 
-use crate::poison::with_neighbour;
 use crate::{each_key_by_guest, has_a_test, poisonous};
+use sage_tests::poison::with_neighbour;
 
 each_key_by_guest!(has_a_test);
 

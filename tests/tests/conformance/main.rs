@@ -6,7 +6,6 @@ mod filter;
 mod flat_map;
 mod key_by;
 mod map;
-mod poison;
 mod process;
 mod sink;
 mod source;
@@ -28,7 +27,7 @@ macro_rules! poisonous {
         $(#[test]
         fn $name() {
             let guest = sage_tests::guest(concat!(stringify!($kind), "_", stringify!($name)));
-            crate::poison::costs_that_record_alone(&guest, sage_tests::Codes::$code, $part);
+            sage_tests::poison::costs_that_record_alone(&guest, sage_tests::Codes::$code, $part);
         })*
     };
 }

@@ -1,9 +1,9 @@
 use sage_tests::{Codes, Scenario, guest};
 
-use crate::poison::{
+use crate::{each_map_guest, has_a_test, poisonous};
+use sage_tests::poison::{
     TIGHT, beside_a_neighbour, costs_that_record_alone, expect_neighbour_complete, good, is_refused, stops_the_pipeline,
 };
-use crate::{each_map_guest, has_a_test, poisonous};
 
 each_map_guest!(has_a_test);
 
@@ -31,7 +31,7 @@ poisonous!(map {
     traps: TRAP, "unreachable";
     exits: EXIT, "exit";
     loops_for_ever: CPU_TIME, "60ms";
-    hoards_memory: MEMORY, "16";
+    hoards_memory: MEMORY, "16777216";
     floods_the_log: LOG_FLOOD, "log";
     floods_standard_error: LOG_FLOOD, "log";
     sends_an_oversized_record: RECORD_TOO_LARGE, "100000";
@@ -322,4 +322,19 @@ fn no_retries_still_finds_the_poison() {
     outcome.expect_exit(0).expect_conservation();
     assert_eq!(scenario.lines("out.txt"), good());
     assert_eq!(outcome.dead_letters("dead.jsonl").len(), 1);
+}
+
+#[test]
+fn waits_for_a_silent_server() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let settings = format!(
+        "on_error = {{ dead_letter = \"dead.jsonl\" }}\nretries = 0\nlimits = {{ call_timeout = \"200ms\" }}\ncapabilities = {{ connect = [\"{address}\"] }}"
+    );
+    let scenario = beside_a_neighbour(&guest("map_waits_for_a_silent_server"), &settings);
+    scenario.file("in.txt", format!("{address}\n"));
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    expect_neighbour_complete(&scenario, &outcome);
+    assert_eq!(outcome.dead_letters("dead.jsonl")[0].text("code"), Codes::TIMEOUT);
 }

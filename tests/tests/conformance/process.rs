@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 
 use sage_tests::{Codes, Scenario, guest};
 
-use crate::poison::{
+use crate::{each_process_guest, has_a_test, poisonous};
+use sage_tests::poison::{
     INPUT, TIGHT, beside_a_neighbour, expect_neighbour_complete, good, is_refused, stops_the_pipeline, with_neighbour,
 };
-use crate::{each_process_guest, has_a_test, poisonous};
 
 each_process_guest!(has_a_test);
 
@@ -21,8 +21,11 @@ poisonous!(process {
     calls_payloads: MALFORMED, "output.payloads";
     puts_fewer_values_than_keys: MALFORMED, "1 entries for 2 records";
     gets_a_broken_column: MALFORMED, "offset 2 is 2, below 5 before it";
-    hoards_state: MEMORY, "16";
-    makes_tables_without_end: MEMORY, "16";
+    hoards_state: MEMORY, "16777216";
+    makes_tables_without_end: MEMORY, "16777216";
+    puts_an_enormous_key: MEMORY, "16777216";
+    gets_one_value_many_times: MEMORY, "16777216";
+    emits_nothing_without_end: OUTPUT_TOO_LARGE, "1";
     rejects_a_record: REJECTED, "not to be processed";
 });
 
@@ -266,4 +269,33 @@ fn counts(scenario: &Scenario) -> BTreeMap<String, u64> {
         .collect();
     assert_eq!(counts.len(), lines.len(), "each key is told once: {lines:?}");
     counts
+}
+
+#[test]
+fn emits_in_open() {
+    stops_the_pipeline(&guest("process_emits_in_open"), "on_error = \"skip\"", Codes::MALFORMED, "output.emit");
+}
+
+#[test]
+fn emits_in_close() {
+    let scenario = beside_a_neighbour(&guest("process_emits_in_close"), "");
+    let outcome = scenario.run();
+    outcome.expect_conservation().expect_stderr("output.emit");
+    assert_eq!(scenario.lines("out.txt"), INPUT, "all that came before is there");
+}
+
+#[test]
+fn what_is_emitted_without_end_does_not_fill_the_host() {
+    // With the limits that a pipeline has by itself, not tight ones.
+    let scenario = beside_a_neighbour(&guest("process_emits_nothing_without_end"), "on_error = \"skip\"\nretries = 0");
+    let mut running = scenario.start();
+    let mut peak = 0;
+    running.until("it was over", |process| {
+        let now = sage_tests::resident_bytes(process);
+        peak = peak.max(now.unwrap_or(0));
+        now.is_none().then_some(())
+    });
+    let outcome = running.wait();
+    outcome.expect_exit(0).expect_conservation();
+    assert!(peak < 400 << 20, "the host held {} MiB", peak >> 20);
 }

@@ -1,7 +1,7 @@
 use sage_tests::{Codes, Outcome, Scenario, guest};
 
-use crate::poison::{TIGHT, expect_neighbour_complete, with_neighbour};
 use crate::{each_source_guest, has_a_test};
+use sage_tests::poison::{TIGHT, expect_neighbour_complete, with_neighbour};
 
 each_source_guest!(has_a_test);
 

@@ -30,6 +30,13 @@ pub fn process_cpu_seconds(process: u32) -> f64 {
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
 }
 
+/// Bytes of memory that a process holds, or `None` once it is gone (or a zombie).
+pub fn resident_bytes(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+}
+
 fn cpu_list(list: &str) -> BTreeSet<u32> {
     let parts = list.trim().split(',').filter(|part| !part.is_empty());
     parts

@@ -2,24 +2,24 @@
 
 use std::path::Path;
 
-use sage_tests::{Outcome, Scenario, guest};
+use crate::{Codes, Outcome, Scenario, guest};
 
 /// What the guest is given: `poison` is record 4.
-pub(crate) const INPUT: [&str; 11] = ["r0", "r1", "r2", "r3", "poison", "r4", "r5", "r6", "r7", "r8", "r9"];
+pub const INPUT: [&str; 11] = ["r0", "r1", "r2", "r3", "poison", "r4", "r5", "r6", "r7", "r8", "r9"];
 
 /// Limits that make the hostile fail fast.
-pub(crate) const TIGHT: &str = r#"
+pub const TIGHT: &str = r#"
 resources = { memory = "16MiB" }
 limits = { cpu_time_per_call = "60ms", call_timeout = "5s", log_bytes_per_second = "2KiB", record_bytes = "60KiB", output_bytes_per_call = "1MiB" }
 "#;
 
 /// What is given without the poison.
-pub(crate) fn good() -> Vec<String> {
+pub fn good() -> Vec<String> {
     INPUT.iter().filter(|record| **record != "poison").map(|record| (*record).to_owned()).collect()
 }
 
 /// A scenario with this component as operator `guest` between `in.txt` and `out.txt`, with these settings, beside a neighbour.
-pub(crate) fn beside_a_neighbour(component: &Path, settings: &str) -> Scenario {
+pub fn beside_a_neighbour(component: &Path, settings: &str) -> Scenario {
     let scenario = with_neighbour(&format!(
         r#"
 [[source]]
@@ -44,7 +44,7 @@ file = {{ path = "out.txt" }}
 }
 
 /// A scenario with these stages and a neighbour.
-pub(crate) fn with_neighbour(stages: &str) -> Scenario {
+pub fn with_neighbour(stages: &str) -> Scenario {
     let scenario = Scenario::new();
     let calm: String = (0..NEIGHBOURS).map(|i| format!("calm {i}\n")).collect();
     scenario.file("calm.txt", calm);
@@ -77,7 +77,7 @@ const NEIGHBOURS: usize = 3000;
 
 /// Fails the test unless the neighbour's output is complete.
 #[track_caller]
-pub(crate) fn expect_neighbour_complete(scenario: &Scenario, outcome: &Outcome) {
+pub fn expect_neighbour_complete(scenario: &Scenario, outcome: &Outcome) {
     let expected: Vec<String> = (0..NEIGHBOURS).map(|i| format!("CALM {i}")).collect();
     assert!(scenario.lines("calm-out.txt") == expected, "the neighbour's output is not complete\n{outcome:?}");
     assert_eq!(outcome.stage("neighbour").count("restarts"), 0);
@@ -85,7 +85,7 @@ pub(crate) fn expect_neighbour_complete(scenario: &Scenario, outcome: &Outcome) 
 
 /// The poison goes to the dead letters with this code and message, with everything known about it; nothing else suffers.
 #[track_caller]
-pub(crate) fn costs_that_record_alone(component: &Path, code: &str, message: &str) {
+pub fn costs_that_record_alone(component: &Path, code: &str, message: &str) {
     let settings = format!("on_error = {{ dead_letter = \"dead.jsonl\" }}\n{TIGHT}");
     let scenario = beside_a_neighbour(component, &settings);
     let outcome = scenario.run();
@@ -107,7 +107,7 @@ pub(crate) fn costs_that_record_alone(component: &Path, code: &str, message: &st
 
     let stage = outcome.stage("guest");
     assert_eq!((stage.count("records_in"), stage.count("handled"), stage.count("dead_lettered")), (11, 10, 1));
-    if code == sage_tests::Codes::REJECTED {
+    if code == Codes::REJECTED {
         assert_eq!((stage.count("restarts"), stage.count("retried")), (0, 0), "a rejected record costs nothing else");
         assert_eq!(letter.number("attempts"), 1, "{letter:?}");
     } else {
@@ -119,7 +119,7 @@ pub(crate) fn costs_that_record_alone(component: &Path, code: &str, message: &st
 
 /// The run fails with this code and message before any output is there.
 #[track_caller]
-pub(crate) fn stops_the_pipeline(component: &Path, settings: &str, code: &str, message: &str) -> Outcome {
+pub fn stops_the_pipeline(component: &Path, settings: &str, code: &str, message: &str) -> Outcome {
     let scenario = beside_a_neighbour(component, &format!("{settings}\n{TIGHT}"));
     let outcome = scenario.run();
     outcome.expect_exit(4).expect_conservation();
@@ -134,7 +134,7 @@ pub(crate) fn stops_the_pipeline(component: &Path, settings: &str, code: &str, m
 
 /// The run is refused before any data flows, and says this.
 #[track_caller]
-pub(crate) fn is_refused(component: &Path, parts: &[&str]) {
+pub fn is_refused(component: &Path, parts: &[&str]) {
     let scenario = beside_a_neighbour(component, TIGHT);
     let outcome = scenario.run();
     outcome.expect_exit(2);
