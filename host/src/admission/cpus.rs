@@ -2,7 +2,7 @@ use super::decide::{row, unenforced};
 use super::{Asker, Cpus, Options, Reason};
 use crate::plan::{CpuRequest, Kind, Partition, Plan, Stage};
 use crate::resources::{
-    CpuSet, HeldCpu, Inventory, LedgerRow, Mechanism, Supply, Tier, Totals, counted, ten_thousandths,
+    CpuSet, CpuShare, HeldCpu, Inventory, LedgerRow, Mechanism, Supply, Tier, Totals, counted, ten_thousandths,
 };
 
 /// The CPUs that can be given away.
@@ -173,10 +173,20 @@ impl Rest {
                 (format!("{}, {lanes_shown}", counted(lanes, "CPU")), (Mechanism::CpuLease, tier), note)
             }
             Cpus::Share(share) => {
-                let note = self.too_many_shares.then(|| {
+                let mut notes = Vec::new();
+                if share < CpuShare::SMALLEST_EXACT {
+                    notes.push(
+                        "a share this small is kept to within some milliseconds of any second, not to 10 %".to_owned(),
+                    );
+                }
+                if self.too_many_shares {
                     let sum = ten_thousandths(self.shares);
-                    format!("shares come to {sum} CPUs on {}: an instance may get less than its share", self.shared)
-                });
+                    notes.push(format!(
+                        "shares come to {sum} CPUs on {}: an instance may get less than its share",
+                        self.shared
+                    ));
+                }
+                let note = (!notes.is_empty()).then(|| notes.join("; "));
                 let effective = format!("at most {} of a CPU, {lanes_shown}", ten_thousandths(u64::from(share)));
                 (effective, (Mechanism::DutyCycle, Tier::Hard), note)
             }

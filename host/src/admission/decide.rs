@@ -1,7 +1,7 @@
 use super::cpus::{self, Pool};
 use super::{Grant, Reason, Refusal, StageGrant, custom, limits, memory};
 use crate::plan::{Plan, Stage};
-use crate::resources::{HeldCpu, Instances, Inventory, Ledger, LedgerRow, Mechanism, Supply, Tier};
+use crate::resources::{HeldCpu, Inventory, Ledger, LedgerRow, Mechanism, Supply, Tier};
 
 /// What the user lets through that would be refused otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub(super) fn row(
 ) -> LedgerRow {
     LedgerRow {
         operator: stage.name.clone(),
-        instance: Instances::All(stage.parallelism),
+        instances: stage.parallelism,
         resource: resource.to_owned(),
         requested,
         effective,

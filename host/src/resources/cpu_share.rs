@@ -7,13 +7,13 @@ use super::thread_cpu_time;
 ///
 /// A token bucket over the CPU clock of the lane's thread. What the thread is owed comes in at the share's rate; what it has
 /// used goes out. Below zero the thread sleeps until the bucket holds enough to run on for its part of a
-/// [period](Self::PERIOD), so work and sleep alternate about fifty times a second. Idle time saves up at most
-/// [`Self::SAVED_UP`]'s worth, and a stretch in which nobody asked (a bulk memory operation) is a debt that is slept off in full.
+/// period (20 ms), so work and sleep alternate about fifty times a second. Idle time saves up at most
+/// 40 ms' worth, and a stretch in which nobody asked (a bulk memory operation) is a debt that is slept off in full.
 ///
 /// **How exactly.** Over any second the thread uses at most its share, what was saved up (4 % of the share), and what it
 /// used between two calls of `pace` at the end; a thread that is always busy gets its share less what it oversleeps
 /// beyond the 20 ms that saving up covers. With a millisecond or two between calls that is within 10 % of the share from 0.05
-/// CPUs up; below, the rate is lowered by up to 10 % so that the upper bound holds down to about 0.01.
+/// CPUs up; below, the rate is lowered by up to 10 % so that the upper bound holds down to [`CpuShare::SMALLEST_EXACT`].
 ///
 /// **What it does not bound.** Not a single stretch between two calls: whoever cannot be interrupted uses what it uses and
 /// pays later. Not where the thread runs, and not that there is a CPU for it: that is admission's sum.
@@ -38,6 +38,9 @@ struct Reading {
 }
 
 impl CpuShare {
+    /// The smallest share, in 1/10,000, that is kept to within 10 %; what a thread uses between two ticks of the clock that
+    /// asks (2 ms at worst) is more than the tolerance of a smaller one.
+    pub const SMALLEST_EXACT: u32 = 200;
     /// One round of work and sleep. Long enough that waking (60 µs here) costs little, short enough that nobody sees a lane stall.
     const PERIOD: Duration = Duration::from_millis(20);
     /// How much wall time's worth of the share can be saved up: what oversleeping by a whole period loses, and 4 % of a second.

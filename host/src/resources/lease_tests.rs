@@ -7,8 +7,6 @@ use std::{env, fs, io};
 
 use super::*;
 
-const CHILD_FOLDER: &str = "SAGE_HOST_TEST_CHILD_FOLDER";
-
 fn cpus(range: std::ops::Range<u32>) -> CpuSet {
     range.collect()
 }
@@ -130,7 +128,7 @@ impl OtherProcess {
     fn start(folder: &LeaseFolder) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "resources::lease_tests::the_other_process", "--ignored", "--nocapture"])
-            .env(CHILD_FOLDER, folder.path())
+            .env(LeaseFolder::VARIABLE, folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -165,7 +163,7 @@ impl Drop for OtherProcess {
 #[test]
 #[ignore = "not a test of its own: the process that the tests beside it start"]
 fn the_other_process() {
-    let folder = LeaseFolder::at(env::var_os(CHILD_FOLDER).expect("started by a test beside it").as_ref()).unwrap();
+    let folder = LeaseFolder::open().unwrap();
     let mut leases = Vec::new();
     for line in io::stdin().lines() {
         match line.unwrap().as_str() {

@@ -1,11 +1,10 @@
-use std::fmt;
-
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::CpuSet;
 
 /// What every instance asked for, what it gets, by which mechanism, and how hard that holds: the answer to
-/// `run --explain`. Its `Display` is the table ([`super::ledger_table`]), its `Serialize` the same as data.
+/// `run --explain`. Its `Display` is a table with the meaning of its words below, its `Serialize` the same rows
+/// as data.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ledger {
     /// The pipeline's name.
@@ -21,8 +20,8 @@ pub struct Ledger {
 pub struct LedgerRow {
     /// The operator's name.
     pub operator: String,
-    /// Whose row it is.
-    pub instance: Instances,
+    /// How many instances the row speaks of, each for itself: an operator's instances are equal until they run.
+    pub instances: u32,
     /// The resource or limit, as the pipeline file calls it.
     pub resource: String,
     /// What the pipeline file asks for, for each instance; `None` where it says nothing.
@@ -38,31 +37,6 @@ pub struct LedgerRow {
     pub note: Option<String>,
 }
 
-/// The instances that a row speaks of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Instances {
-    /// Each of this many: an operator's instances are equal until they run.
-    All(u32),
-    /// That one.
-    One(u32),
-}
-
-impl fmt::Display for Instances {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All(1) => f.write_str("0"),
-            Self::All(count) => write!(f, "all {count}"),
-            Self::One(number) => write!(f, "{number}"),
-        }
-    }
-}
-
-impl Serialize for Instances {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// How hard something holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -71,7 +45,7 @@ pub enum Tier {
     Hard,
     /// As long as everybody concerned behaves.
     Cooperative,
-    /// Not at all: it was asked for, and let through by `--allow-unenforced` or `--overcommit`.
+    /// Not at all: nothing was asked for, or `--allow-unenforced` or `--overcommit` let it through.
     None,
 }
 
@@ -151,8 +125,8 @@ impl Mechanism {
                 "one lane pinned on each CPU, which no other sage-host of the lease folder uses; other programs may run there"
             }
             Self::DutyCycle => {
-                "the lane sleeps when its CPU time over any second passes the share, to within 10 %; one uninterruptible \
-                 stretch (a bulk memory operation) may pass it and is slept off"
+                "the lane sleeps when it has used its share of any second, to within 10 %; a bulk memory operation may pass it \
+                 and is slept off"
             }
             Self::SharedCpus => {
                 "runs on the CPUs that nobody leased, beside everything else there; no amount is promised"

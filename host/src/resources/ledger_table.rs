@@ -12,8 +12,8 @@ const HEADER: [&str; 7] = ["operator", "instance", "resource", "requested", "eff
 /// No lines: two spaces part the columns.
 const STYLE: TableStyle = TableStyle::new();
 
-/// The table, its notes, what each mechanism and tier in it means, and the sums. Lines are as wide as they must be; whoever prints to a
-/// narrow terminal wraps them.
+/// The table, its notes, what each mechanism and tier in it means, and the sums. Lines are as wide as they must be; whoever
+/// prints to a narrow terminal wraps them.
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
@@ -23,7 +23,7 @@ impl fmt::Display for Ledger {
         for row in &self.rows {
             let same = above.replace(&row.operator) == Some(&row.operator);
             let (operator, instance) =
-                if same { (String::new(), String::new()) } else { (row.operator.clone(), row.instance.to_string()) };
+                if same { (String::new(), String::new()) } else { (row.operator.clone(), instances(row.instances)) };
             let effective = match &row.note {
                 Some(note) => {
                     let number = notes.iter().position(|other| other == note).unwrap_or_else(|| {
@@ -62,6 +62,10 @@ impl fmt::Display for Ledger {
         }
         write!(f, "\n{}", self.totals)
     }
+}
+
+fn instances(count: u32) -> String {
+    if count == 1 { "0".to_owned() } else { format!("all {count}") }
 }
 
 impl fmt::Display for Totals {

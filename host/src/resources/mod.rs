@@ -41,7 +41,7 @@ pub use cpu_share::CpuShare;
 pub use error::ResourceError;
 pub use inventory::{Inventory, Supply};
 pub use lease_folder::{LeaseFolder, LeaseScope};
-pub use ledger::{Instances, Ledger, LedgerRow, Mechanism, Tier, Totals};
+pub use ledger::{Ledger, LedgerRow, Mechanism, Tier, Totals};
 pub use memory_budget::{MemoryBudget, OverBudget};
 pub use pin::pin_current_thread;
 pub use shared_cpus::{SharedCpus, SharedSeat};
