@@ -137,7 +137,7 @@ fn ten_thousand_imports() {
 
 #[test]
 fn components_nested_too_deep() {
-    let text = format!("{}{}", "(component ".repeat(200), ")".repeat(200));
+    let text = format!("{}{}", "(component ".repeat(90), ")".repeat(90));
     refused(wat(&text), &[]);
 }
 
