@@ -26,6 +26,6 @@ pub use code::{ALL as ALL_CODES, Code, Codes};
 pub use made::{guest, guest_names, operator, program};
 pub use network::{free_port, http_get};
 pub use outcome::{DeadLetter, Outcome, Stage};
-pub use proc_files::{allowed_cpus, process_cpu_seconds, resident_bytes, thread_cpus};
+pub use proc_files::{ThreadTimes, allowed_cpus, resident_bytes, thread_cpus, thread_times};
 pub use scenario::{Running, Scenario};
 pub use wat_guest::{WatGuest, wat};

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// The CPUs that each thread of a process may run on, by thread name and id, from /proc.
 pub fn thread_cpus(process: u32) -> BTreeMap<(String, u32), BTreeSet<u32>> {
@@ -21,13 +22,20 @@ pub fn allowed_cpus() -> BTreeSet<u32> {
     cpu_list(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap())
 }
 
-/// CPU seconds that a process has used so far, all its threads together, from /proc; its children are not counted.
-pub fn process_cpu_seconds(process: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // The second field is the name in brackets, which may hold blanks: count from behind it.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    let ticks: u64 = [11, 12].iter().filter_map(|i| fields.get(*i)?.parse::<u64>().ok()).sum();
-    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+/// What a thread has had of the CPUs so far.
+#[derive(Debug, Clone, Copy)]
+pub struct ThreadTimes {
+    /// On a CPU.
+    pub used: Duration,
+    /// Ready, with no CPU free.
+    pub waited: Duration,
+}
+
+/// What a thread of a process has had of the CPUs, to the nanosecond, from its schedstat; `None` once it is gone.
+pub fn thread_times(process: u32, thread: u32) -> Option<ThreadTimes> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/task/{thread}/schedstat")).ok()?;
+    let mut numbers = text.split_whitespace().map_while(|number| number.parse().ok()).map(Duration::from_nanos);
+    Some(ThreadTimes { used: numbers.next()?, waited: numbers.next()? })
 }
 
 /// Bytes of memory that a process holds, or `None` once it is gone (or a zombie).
@@ -59,11 +67,12 @@ mod tests {
 
     #[test]
     fn this_process_uses_cpu_time() {
+        let me = std::process::id();
+        assert!(thread_cpus(me).values().all(|cpus| !cpus.is_empty() && cpus.is_subset(&allowed_cpus())));
         let start = std::time::Instant::now();
-        while process_cpu_seconds(std::process::id()) == 0.0 {
+        while thread_times(me, me).is_none_or(|times| times.used.is_zero()) {
             assert!(start.elapsed().as_secs() < 20, "no CPU time is ever seen");
-            std::hint::spin_loop();
         }
-        assert!(thread_cpus(std::process::id()).values().all(|cpus| !cpus.is_empty()));
+        assert!(resident_bytes(me).is_some_and(|bytes| bytes > 1 << 20));
     }
 }

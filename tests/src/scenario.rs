@@ -164,6 +164,11 @@ impl Running {
         self.collect()
     }
 
+    /// Waits for the end of a run that a signal ends.
+    pub fn gone(mut self) {
+        self.child.wait().unwrap();
+    }
+
     fn collect(&mut self) -> Outcome {
         let status = self.child.wait().unwrap();
         let text = |reader: &mut Option<JoinHandle<Vec<u8>>>| {
