@@ -11,6 +11,6 @@ mod settings;
 pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
 pub use kind::{Catalog, ComponentFacts, Kind};
 pub use settings::{
-    Capabilities, ClockPrecision, ComponentSpec, Compression, CpuRequest, FileSinkSpec, FileSourceSpec, FolderGrant, Format,
-    GenerateSpec, Limits, OnError, Resources, SinkSpec, SourceSpec,
+    Capabilities, ClockPrecision, ComponentSpec, Compression, CpuRequest, FileSinkSpec, FileSourceSpec, FolderGrant,
+    Format, GenerateSpec, Limits, OnError, Resources, SinkSpec, SourceSpec,
 };
