@@ -75,7 +75,7 @@ pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings,
     if !errors.is_empty() {
         return Err(errors);
     }
-    let mut table = Table::new(root.get_ref(), root.span().into(), "the host file");
+    let mut table = Table::root(&root, "the host file");
     let mut settings = HostSettings::default();
     if let Some(mut inner) = table.table("reserve", &mut errors) {
         settings.reserve.cpus = inner.count("cpus", &mut errors).and_then(|cpus| whole_cpus(&cpus, &mut errors));
@@ -161,9 +161,9 @@ mod tests {
             [
                 (1, "max_component_bytes is 0: no component would be loaded"),
                 (2, "unknown key \"lease_foldr\" in the host file"),
-                (4, "cpus of reserve of the host file is -1"),
-                (5, "memory of reserve of the host file: unknown unit \"G\" in \"1G\""),
-                (7, "licence of resources of the host file is a string, not a number"),
+                (4, "cpus of [reserve] is -1"),
+                (5, "memory of [reserve]: unknown unit \"G\" in \"1G\""),
+                (7, "licence of [resources] is a string, not a number"),
                 (8, "resource \"slot\": 0.00001 cannot be given away"),
             ]
         );

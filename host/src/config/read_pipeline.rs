@@ -26,7 +26,7 @@ pub fn parse(name: &str, bytes: &[u8]) -> Parsed {
     if pipeline.torn {
         read_errors.tear();
     }
-    read_root(root.get_ref(), root.span().into(), &mut pipeline, &mut read_errors);
+    read_root(&root, &mut pipeline, &mut read_errors);
     // What the parser made of a torn line is its guess.
     let line = |span: Span| source.line_and_column(span.start).0;
     let torn_lines: Vec<usize> = torn_at.into_iter().map(line).collect();
@@ -71,8 +71,8 @@ pub(super) fn parse_toml<'i>(
     (root, torn)
 }
 
-fn read_root(entries: &DeTable<'_>, span: Span, pipeline: &mut Pipeline, errors: &mut Diagnostics) {
-    let mut root = Table::new(entries, span, "the pipeline file");
+fn read_root(root: &toml::Spanned<DeTable<'_>>, pipeline: &mut Pipeline, errors: &mut Diagnostics) {
+    let mut root = Table::root(root, "the pipeline file");
     if let Some(mut table) = root.table("pipeline", errors) {
         pipeline.name = table.string("name", errors);
         table.finish(errors);
@@ -86,9 +86,13 @@ fn read_root(entries: &DeTable<'_>, span: Span, pipeline: &mut Pipeline, errors:
     for table in stages(&mut root, "sink", errors) {
         pipeline.sinks.push(sink(table, errors));
     }
-    let before = errors.len();
-    root.finish(errors);
-    pipeline.torn |= errors.len() > before;
+    // Below a torn header everything seems to stand in the file itself.
+    if !pipeline.torn {
+        let before = errors.len();
+        root.finish(errors);
+        // A misspelt header may have hidden stages.
+        pipeline.torn = errors.len() > before;
+    }
 }
 
 /// The `[[key]]` tables of the file.
@@ -238,7 +242,11 @@ fn one_of(table: &Table<'_, '_>, kinds: &[&str], example: &str, errors: &mut Dia
     let found: Vec<(&str, Span)> = kinds.iter().filter_map(|key| Some((*key, table.key_span(key)?))).collect();
     match found.as_slice() {
         [_] => {}
-        [] => table.missing("kind", &format!("add one of {}, for example: {example}", kinds.join(", ")), errors),
+        [] => {
+            let message = format!("{} does not say what it is", table.place());
+            let hint = format!("add one of {}, for example: {example}", kinds.join(", "));
+            errors.push_absence(Diagnostic::new(message).at(Some(table.span())).hint(hint));
+        }
         several => {
             let keys: Vec<&str> = several.iter().map(|(key, _)| *key).collect();
             let mut error = Diagnostic::new(format!("{} has {} at once", table.place(), keys.join(" and ")));

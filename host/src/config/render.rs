@@ -84,19 +84,6 @@ impl miette::Diagnostic for View<'_> {
     }
 }
 
-impl miette::Diagnostic for Diagnostic {
-    fn help(&self) -> Option<Box<dyn fmt::Display + '_>> {
-        self.hint.as_ref().map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        Some(Box::new(self.labels.iter().map(|label| {
-            let text = (!label.text.is_empty()).then(|| label.text.clone());
-            LabeledSpan::new(text, label.span.start, label.span.end.saturating_sub(label.span.start))
-        })))
-    }
-}
-
 fn spans<'a>(diagnostic: &'a Diagnostic, source: &'a SourceText) -> impl Iterator<Item = LabeledSpan> + 'a {
     diagnostic.labels.iter().enumerate().map(|(i, label)| {
         let span = source.fit(label.span);

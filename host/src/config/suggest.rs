@@ -9,20 +9,24 @@ pub fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
         .into_iter()
         .filter(|name| name.len() <= 128)
         .map(|name| (strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|&(distance, name)| distance <= 1.max(written.chars().count().max(name.chars().count()) / 3))
+        .filter(|&(distance, name)| {
+            let longer = written.chars().count().max(name.chars().count());
+            // Of words of one letter, any two would be alike.
+            distance <= 1.max(longer / 3) && distance < longer
+        })
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, name)| name)
 }
 
 /// `did you mean "x"?`, or all there are.
-pub(crate) fn hint<'a>(written: &str, known: impl IntoIterator<Item = &'a str> + Clone, what: &str) -> Option<String> {
+pub(crate) fn hint<'a>(written: &str, known: impl IntoIterator<Item = &'a str> + Clone, what: &str) -> String {
     if let Some(name) = closest(written, known.clone()) {
-        return Some(format!("did you mean \"{name}\"?"));
+        return format!("did you mean \"{name}\"?");
     }
     let all: Vec<&str> = known.into_iter().collect();
     let (shown, rest) = all.split_at(all.len().min(16));
     let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-    (!shown.is_empty()).then(|| format!("{what}: {}{more}", shown.join(", ")))
+    if shown.is_empty() { "nothing goes here".to_owned() } else { format!("{what}: {}{more}", shown.join(", ")) }
 }
 
 #[cfg(test)]
@@ -41,6 +45,6 @@ mod tests {
         ] {
             assert_eq!(closest(written, known), meant, "{written}");
         }
-        assert_eq!(hint("disk", known, "known").as_deref(), Some("known: num_cpus, memory, num_gpus"));
+        assert_eq!(hint("disk", known, "known"), "known: num_cpus, memory, num_gpus");
     }
 }

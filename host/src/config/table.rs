@@ -15,13 +15,19 @@ pub(super) struct Table<'t, 'i> {
     entries: &'t DeTable<'i>,
     span: Span,
     place: String,
+    is_root: bool,
     asked: Vec<&'static str>,
 }
 
 impl<'t, 'i> Table<'t, 'i> {
     /// Reads `entries`; `place` names the table in messages.
     pub(super) fn new(entries: &'t DeTable<'i>, span: Span, place: impl Into<String>) -> Self {
-        Self { entries, span, place: place.into(), asked: Vec::new() }
+        Self { entries, span, place: place.into(), is_root: false, asked: Vec::new() }
+    }
+
+    /// The whole file; its tables are called by their headers.
+    pub(super) fn root(root: &'t toml::Spanned<DeTable<'i>>, place: &str) -> Self {
+        Self { is_root: true, ..Self::new(root.get_ref(), root.span().into(), place) }
     }
 
     pub(super) fn span(&self) -> Span {
@@ -149,7 +155,8 @@ impl<'t, 'i> Table<'t, 'i> {
     pub(super) fn table_of(&self, key: &str, node: &'t Node<'i>, errors: &mut Diagnostics) -> Option<Table<'t, 'i>> {
         match node.get_ref() {
             DeValue::Table(entries) => {
-                Some(Table::new(entries, node.span().into(), format!("{key} of {}", self.place)))
+                let place = if self.is_root { format!("[{key}]") } else { format!("{key} of {}", self.place) };
+                Some(Table::new(entries, node.span().into(), place))
             }
             _ => self.wrong_type(key, "a table", node, errors),
         }
@@ -184,9 +191,8 @@ impl<'t, 'i> Table<'t, 'i> {
     pub(super) fn finish(self, errors: &mut Diagnostics) {
         for (key, _) in self.entries() {
             if !self.asked.iter().any(|asked| *asked == key.value) {
-                let mut error = Diagnostic::new(format!("unknown key \"{}\" in {}", key.value, self.place)).on(&key);
-                error.hint = suggest::hint(&key.value, self.asked.iter().copied(), "keys that go here");
-                errors.push(error);
+                let error = Diagnostic::new(format!("unknown key \"{}\" in {}", key.value, self.place)).on(&key);
+                errors.push(error.hint(suggest::hint(&key.value, self.asked.iter().copied(), "keys that go here")));
             }
         }
     }
@@ -260,7 +266,7 @@ fn type_name(value: &DeValue<'_>) -> &'static str {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "true or false",
+        DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date or time",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",

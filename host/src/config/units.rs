@@ -96,6 +96,7 @@ pub fn format_size(bytes: u64) -> String {
     let binary = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1_u64 << 10)];
     match binary.iter().find(|(_, unit)| bytes >= *unit && bytes % unit == 0) {
         Some((name, unit)) => format!("{}{name}", bytes / unit),
+        None if bytes == 1 => "1 byte".to_owned(),
         None => format!("{bytes} bytes"),
     }
 }
@@ -211,9 +212,14 @@ mod tests {
 
     #[test]
     fn sizes_are_shown_in_the_largest_unit_that_fits() {
-        for (bytes, shown) in
-            [(0, "0 bytes"), (1000, "1000 bytes"), (64 << 10, "64KiB"), (3 << 29, "1536MiB"), (1 << 40, "1TiB")]
-        {
+        for (bytes, shown) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (1000, "1000 bytes"),
+            (64 << 10, "64KiB"),
+            (3 << 29, "1536MiB"),
+            (1 << 40, "1TiB"),
+        ] {
             assert_eq!(format_size(bytes), shown);
         }
     }

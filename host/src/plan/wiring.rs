@@ -27,7 +27,13 @@ pub(super) fn connect(drafts: &[Draft<'_>], torn: bool, errors: &mut Diagnostics
     let mut wires: Vec<Wire> = Vec::new();
     // Who is read by somebody, or was meant to be.
     let mut read = vec![false; drafts.len()];
-    let mut blind = torn;
+    let mut blind = torn || !drafts.iter().any(|draft| draft.role == Role::Sink);
+    for (i, draft) in drafts.iter().enumerate() {
+        // Of two stages with one name the second cannot be read; that they share it is what is wrong.
+        if draft.name.is_some_and(|name| by_name.get(name.value.as_str()) != Some(&i)) {
+            mark(&mut read, i);
+        }
+    }
     for (to, draft) in drafts.iter().enumerate() {
         blind |= draft.inputs.is_none();
         for (input, written) in draft.inputs.unwrap_or_default().iter().enumerate() {
@@ -36,8 +42,12 @@ pub(super) fn connect(drafts: &[Draft<'_>], torn: bool, errors: &mut Diagnostics
                 None => (written.value.as_str(), None),
             };
             let Some(&from) = by_name.get(stage) else {
-                let meant =
-                    closest(stage, by_name.keys().copied().filter(|name| is_feeder(drafts, &by_name, name, to)));
+                // The whole of it may be a name that no stage should have, which has been reported.
+                if let Some(&from) = by_name.get(written.value.as_str()) {
+                    mark(&mut read, from);
+                    continue;
+                }
+                let meant = closest(stage, feeders(drafts).filter(|name| by_name.get(name) != Some(&to)));
                 if let Some(&meant) = meant.and_then(|name| by_name.get(name)) {
                     mark(&mut read, meant);
                 } else {
@@ -74,8 +84,10 @@ fn mark(read: &mut [bool], at: usize) {
     }
 }
 
-fn is_feeder(drafts: &[Draft<'_>], by_name: &HashMap<&str, usize>, name: &str, to: usize) -> bool {
-    by_name.get(name).is_some_and(|&i| i != to && drafts.get(i).is_some_and(|draft| draft.role != Role::Sink))
+/// The names of stages that send records, in the order of the file.
+fn feeders<'a>(drafts: &'a [Draft<'_>]) -> impl Iterator<Item = &'a str> {
+    let senders = drafts.iter().filter(|draft| draft.role != Role::Sink);
+    senders.filter_map(|draft| draft.name.map(|name| name.value.as_str())).filter(|name| !name.is_empty())
 }
 
 /// Whether `wire` is of an input of the same receiver that is written the same.
@@ -95,8 +107,7 @@ fn unknown_input(
     match meant {
         Some(name) => error.hint(format!("did you mean \"{name}\"?")),
         None => {
-            let feeders = drafts.iter().filter(|other| other.role != Role::Sink);
-            let names: Vec<&str> = feeders.filter_map(|other| Some(other.name?.value.as_str())).take(16).collect();
+            let names: Vec<&str> = feeders(drafts).take(16).collect();
             error.hint(format!("stages that send records: {}", names.join(", ")))
         }
     }
