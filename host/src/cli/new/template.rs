@@ -4,7 +4,7 @@ use crate::plan::Kind;
 const MANIFEST: &str = include_str!("templates/manifest.toml");
 const README: &str = include_str!("templates/readme.md");
 const CARGO_CONFIG: &str = include_str!("templates/cargo-config.toml");
-const GITIGNORE: &str = "/target\n*.partial\n";
+const GITIGNORE: &str = "/target\n/out/*\n!/out/.gitkeep\n*.partial\n";
 
 /// Where the crate finds the SDK.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub(super) enum Dependency {
 struct Template {
     code: &'static str,
     pipeline: &'static str,
-    /// File name and content of what the pipeline reads.
-    data: Option<(&'static str, &'static str)>,
+    /// Paths and contents of what the pipeline needs beside the component.
+    data: &'static [(&'static str, &'static str)],
     /// What the operator does, for its README.
     about: &'static str,
 }
@@ -32,43 +32,44 @@ fn template(kind: Kind) -> Template {
         Kind::Map => Template {
             code: include_str!("templates/map/lib.rs"),
             pipeline: include_str!("templates/map/pipeline.toml"),
-            data: Some(READINGS),
+            data: &[READINGS],
             about: "turns readings in Fahrenheit into readings in Celsius",
         },
         Kind::Filter => Template {
             code: include_str!("templates/filter/lib.rs"),
             pipeline: include_str!("templates/filter/pipeline.toml"),
-            data: Some(READINGS),
+            data: &[READINGS],
             about: "lets through the readings of at least a configured temperature",
         },
         Kind::FlatMap => Template {
             code: include_str!("templates/flat-map/lib.rs"),
             pipeline: include_str!("templates/flat-map/pipeline.toml"),
-            data: Some(("lines.txt", include_str!("templates/lines.txt"))),
+            data: &[("lines.txt", include_str!("templates/lines.txt"))],
             about: "splits lines into words",
         },
         Kind::KeyBy => Template {
             code: include_str!("templates/key-by/lib.rs"),
             pipeline: include_str!("templates/key-by/pipeline.toml"),
-            data: Some(READINGS),
+            data: &[READINGS],
             about: "keys readings by their station",
         },
         Kind::Process => Template {
             code: include_str!("templates/process/lib.rs"),
             pipeline: include_str!("templates/process/pipeline.toml"),
-            data: None,
+            data: &[],
             about: "counts the records of each key and tells the totals at the end of input",
         },
         Kind::Source => Template {
             code: include_str!("templates/source/lib.rs"),
             pipeline: include_str!("templates/source/pipeline.toml"),
-            data: None,
+            data: &[],
             about: "makes the Fibonacci numbers up to a configured one",
         },
         Kind::Sink => Template {
             code: include_str!("templates/sink/lib.rs"),
             pipeline: include_str!("templates/sink/pipeline.toml"),
-            data: Some(READINGS),
+            // A granted folder must be there.
+            data: &[READINGS, ("out/.gitkeep", "")],
             about: "appends records to a file in a folder that the pipeline grants it",
         },
     }
@@ -98,7 +99,7 @@ pub(super) fn files(name: &CrateName, kind: Kind, dependency: &Dependency) -> Ve
         ("src/lib.rs", fill(code)),
         ("pipeline.toml", fill(pipeline)),
     ];
-    files.extend(data.map(|(path, text)| (path, text.to_owned())));
+    files.extend(data.iter().map(|(path, text)| (*path, (*text).to_owned())));
     files
 }
 
