@@ -1,0 +1,227 @@
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use crate::kind::Kind;
+use crate::operator::{Operator, tried};
+
+/// The user's code, the trait of its kind implemented with it, and the exports of its world.
+pub(crate) fn expand(operator: &Operator) -> TokenStream {
+    let definition = &operator.definition;
+    let implementation = match operator.kind {
+        Kind::Map => {
+            record_kind(operator, &quote!(Map), &quote!(map), &quote!(, out: &mut ::std::vec::Vec<u8>), &quote!(()))
+        }
+        Kind::KeyBy => {
+            record_kind(operator, &quote!(KeyBy), &quote!(key), &quote!(, out: &mut ::std::vec::Vec<u8>), &quote!(()))
+        }
+        Kind::Filter => record_kind(operator, &quote!(Filter), &quote!(keep), &quote!(), &quote!(bool)),
+        Kind::FlatMap => record_kind(
+            operator,
+            &quote!(FlatMap),
+            &quote!(flat_map),
+            &quote!(, out: &mut ::sage_guest::operator::Rows),
+            &quote!(()),
+        ),
+        Kind::Process => process(operator),
+        Kind::Source => source(operator),
+        Kind::Sink => sink(operator),
+    };
+    let export = export(operator);
+    quote! {
+        #definition
+        #implementation
+        #export
+    }
+}
+
+/// A kind that sees payloads one by one.
+fn record_kind(
+    operator: &Operator,
+    kind: &TokenStream,
+    method: &TokenStream,
+    out: &TokenStream,
+    answer: &TokenStream,
+) -> TokenStream {
+    let ty = &operator.ty;
+    let open = open(operator, &quote!());
+    let close = close(operator);
+    let read = read(operator, &quote!(FromPayload), &quote!(from_payload), &quote!(payload));
+    let call = tried(operator.call.clone(), operator.checked.fallible);
+    let span = operator.call.span();
+    let give = match operator.kind {
+        Kind::Filter => {
+            quote_spanned!(span=> ::core::result::Result::Ok(::sage_guest::__private::Verdict::keep(answer)))
+        }
+        Kind::FlatMap => quote_spanned! {span=>
+            for record in answer {
+                ::sage_guest::operator::Rows::push(out, record)?;
+            }
+            ::core::result::Result::Ok(())
+        },
+        _ => quote_spanned!(span=> ::sage_guest::IntoPayload::write(answer, out)),
+    };
+    quote! {
+        impl ::sage_guest::operator::#kind for #ty {
+            #open
+
+            #[inline]
+            fn #method(&mut self, payload: &[u8] #out) -> ::core::result::Result<#answer, ::sage_guest::Error> {
+                #read
+                let answer = #call;
+                #give
+            }
+
+            #close
+        }
+    }
+}
+
+fn process(operator: &Operator) -> TokenStream {
+    let ty = &operator.ty;
+    let ports = &operator.ports;
+    let open = open(operator, &quote!(, tables: &mut ::sage_guest::state::Tables));
+    let close = close(operator);
+    let read = read(operator, &quote!(FromRecord), &quote!(from_record), &quote!(record));
+    let call = tried(operator.call.clone(), operator.checked.fallible);
+    let end = operator.hooks.end.as_ref().map(|end| {
+        quote! {
+            fn end(&mut self, out: &mut ::sage_guest::Emitter) -> ::core::result::Result<(), ::sage_guest::Error> {
+                let () = #end;
+                ::core::result::Result::Ok(())
+            }
+        }
+    });
+    quote! {
+        impl ::sage_guest::operator::Process for #ty {
+            const PORTS: &'static [&'static str] = #ports;
+
+            #open
+
+            #[inline]
+            fn process(&mut self, record: ::sage_guest::Record<'_, &[u8]>, out: &mut ::sage_guest::Emitter) -> ::core::result::Result<(), ::sage_guest::Error> {
+                #read
+                let () = #call;
+                ::core::result::Result::Ok(())
+            }
+
+            #end
+            #close
+        }
+    }
+}
+
+fn source(operator: &Operator) -> TokenStream {
+    let ty = &operator.ty;
+    let ports = &operator.ports;
+    let open = open(operator, &quote!());
+    let close = close(operator);
+    let call = tried(operator.call.clone(), operator.checked.fallible);
+    let replay = operator.hooks.replay.as_ref().map(|replay| {
+        let position = &replay.position;
+        let seek = &replay.seek;
+        let position_type = &replay.position_type;
+        quote! {
+            fn position(&self, out: &mut ::std::vec::Vec<u8>) -> ::core::result::Result<(), ::sage_guest::Error> {
+                let position = #position;
+                ::sage_guest::IntoPayload::write(position, out)
+            }
+
+            fn seek(&mut self, position: &[u8]) -> ::core::result::Result<(), ::sage_guest::Error> {
+                let position = <#position_type as ::sage_guest::FromPayload<'_>>::from_payload(position)?;
+                let () = #seek;
+                ::core::result::Result::Ok(())
+            }
+        }
+    });
+    quote! {
+        impl ::sage_guest::operator::Source for #ty {
+            const PORTS: &'static [&'static str] = #ports;
+
+            #open
+
+            fn next(&mut self, out: &mut ::sage_guest::Emitter) -> ::core::result::Result<::sage_guest::Progress, ::sage_guest::Error> {
+                ::core::result::Result::Ok(#call)
+            }
+
+            #replay
+            #close
+        }
+    }
+}
+
+fn sink(operator: &Operator) -> TokenStream {
+    let ty = &operator.ty;
+    let open = open(operator, &quote!());
+    let close = close(operator);
+    let read = read(operator, &quote!(FromRecord), &quote!(from_record), &quote!(record));
+    let call = tried(operator.call.clone(), operator.checked.fallible);
+    let flush = operator.hooks.flush.as_ref().map(|flush| {
+        quote! {
+            fn flush(&mut self) -> ::core::result::Result<(), ::sage_guest::Error> {
+                let () = #flush;
+                ::core::result::Result::Ok(())
+            }
+        }
+    });
+    quote! {
+        impl ::sage_guest::operator::Sink for #ty {
+            #open
+
+            #[inline]
+            fn write(&mut self, record: ::sage_guest::Record<'_, &[u8]>) -> ::core::result::Result<(), ::sage_guest::Error> {
+                #read
+                let () = #call;
+                ::core::result::Result::Ok(())
+            }
+
+            #flush
+            #close
+        }
+    }
+}
+
+fn open(operator: &Operator, parameters: &TokenStream) -> TokenStream {
+    let open = &operator.open;
+    quote! {
+        #[allow(unused_variables)]
+        fn open(context: &::sage_guest::Context #parameters) -> ::core::result::Result<Self, ::sage_guest::Error> {
+            ::core::result::Result::Ok(#open)
+        }
+    }
+}
+
+fn close(operator: &Operator) -> Option<TokenStream> {
+    operator.hooks.close.as_ref().map(|close| {
+        quote! {
+            fn close(self) {
+                #close;
+            }
+        }
+    })
+}
+
+/// `let record = ..`, with errors about its type shown where the user wrote the type.
+fn read(operator: &Operator, of: &TokenStream, function: &TokenStream, from: &TokenStream) -> Option<TokenStream> {
+    let ty = operator.checked.record.as_ref()?;
+    Some(quote_spanned! {ty.span()=>
+        let record = <#ty as ::sage_guest::#of<'_>>::#function(#from)?;
+    })
+}
+
+fn export(operator: &Operator) -> TokenStream {
+    let ty = &operator.ty;
+    let world = match operator.kind {
+        Kind::Map => quote!(map),
+        Kind::Filter => quote!(filter),
+        Kind::FlatMap => quote!(flat_map),
+        Kind::KeyBy => quote!(key_by),
+        Kind::Process => quote!(process),
+        Kind::Source => quote!(source),
+        Kind::Sink => quote!(sink),
+    };
+    quote! {
+        #[cfg(target_arch = "wasm32")]
+        ::sage_guest::__export!(#world #ty);
+    }
+}

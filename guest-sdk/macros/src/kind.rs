@@ -1,0 +1,82 @@
+/// The kinds of operator, and what each wants to see written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Map,
+    Filter,
+    FlatMap,
+    KeyBy,
+    Process,
+    Source,
+    Sink,
+}
+
+impl Kind {
+    /// The attribute.
+    pub(crate) fn attribute(self) -> &'static str {
+        match self {
+            Self::Map => "map",
+            Self::Filter => "filter",
+            Self::FlatMap => "flat_map",
+            Self::KeyBy => "key_by",
+            Self::Process => "process",
+            Self::Source => "source",
+            Self::Sink => "sink",
+        }
+    }
+
+    /// The method that an `impl` block must have.
+    pub(crate) fn method(self) -> &'static str {
+        match self {
+            Self::Map => "map",
+            Self::Filter => "filter",
+            Self::FlatMap => "flat_map",
+            Self::KeyBy => "key_by",
+            Self::Process => "process",
+            Self::Source => "next",
+            Self::Sink => "write",
+        }
+    }
+
+    /// The method with `{}` for its name and first parameters: what to write when it is wrong.
+    fn shape(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Map => ("record: In", " -> Out"),
+            Self::Filter => ("record: In", " -> bool"),
+            Self::FlatMap => ("record: In", " -> impl Iterator<Item = Out>"),
+            Self::KeyBy => ("record: In", " -> Key"),
+            Self::Process => ("record: Record<In>, out: &mut Emitter", " -> Result<(), Error>"),
+            Self::Source => ("out: &mut Emitter", " -> Result<Progress, Error>"),
+            Self::Sink => ("record: Record<In>", " -> Result<(), Error>"),
+        }
+    }
+
+    /// What to write as a method.
+    pub(crate) fn write_method(self) -> String {
+        let (parameters, answer) = self.shape();
+        format!("write `fn {}(&mut self, {parameters}){answer}`", self.method())
+    }
+
+    /// What to write as a function.
+    pub(crate) fn write_function(self) -> String {
+        let (parameters, answer) = self.shape();
+        match self {
+            Self::Source => "write `#[sage_guest::source] impl Name { fn open(context: &Context) -> Result<Self, Error> .. fn next(&mut self, out: &mut Emitter) -> Result<Progress, Error> .. }`".to_owned(),
+            _ => format!("write `fn name({parameters}){answer}`, or `fn name({parameters}, config: &Config){answer}`"),
+        }
+    }
+
+    /// Whether records leave through an emitter handed to the method.
+    pub(crate) fn emits(self) -> bool {
+        matches!(self, Self::Process | Self::Source)
+    }
+
+    /// Whether the method is handed a record.
+    pub(crate) fn takes_record(self) -> bool {
+        self != Self::Source
+    }
+
+    /// Whether the method has to give something back.
+    pub(crate) fn answers(self) -> bool {
+        matches!(self, Self::Map | Self::Filter | Self::FlatMap | Self::KeyBy | Self::Source)
+    }
+}

@@ -1,0 +1,270 @@
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Error, FnArg, ImplItem, ImplItemFn, Item, ItemFn, ItemImpl, Result, Type};
+
+use crate::kind::Kind;
+use crate::ports::Ports;
+use crate::signature::{Checked, check, fallible};
+
+/// An operator as the traits want it, whichever way it was written.
+pub(crate) struct Operator {
+    pub(crate) kind: Kind,
+    /// The type that the trait is implemented for.
+    pub(crate) ty: Type,
+    /// What stands before the trait implementation: the user's own code, and the type of a function.
+    pub(crate) definition: TokenStream,
+    /// Makes a `Self` of `context` (and `tables`, of a `process`), inside a function that returns `Result<Self, Error>`.
+    pub(crate) open: TokenStream,
+    /// Calls the user's code with `record` and `out`, as its kind has them.
+    pub(crate) call: TokenStream,
+    pub(crate) checked: Checked,
+    /// What the user wrote of `close(self)`, `end`, `flush`, `position` and `seek`, as calls.
+    pub(crate) hooks: Hooks,
+    pub(crate) ports: Ports,
+}
+
+/// Calls of the methods that a kind may have beside its own.
+#[derive(Default)]
+pub(crate) struct Hooks {
+    pub(crate) close: Option<TokenStream>,
+    pub(crate) end: Option<TokenStream>,
+    pub(crate) flush: Option<TokenStream>,
+    /// `position` and `seek`, always both or neither.
+    pub(crate) replay: Option<Replay>,
+}
+
+/// How a source says where it stands, and goes back there.
+pub(crate) struct Replay {
+    pub(crate) position: TokenStream,
+    pub(crate) seek: TokenStream,
+    pub(crate) position_type: Type,
+}
+
+/// Read the item that the attribute stands on.
+pub(crate) fn read(kind: Kind, ports: Ports, item: Item) -> Result<Operator> {
+    match item {
+        Item::Fn(function) => of_function(kind, ports, &function),
+        Item::Impl(block) => of_impl(kind, ports, &block),
+        other => Err(Error::new(
+            other.span(),
+            format!(
+                "`#[sage_guest::{}]` goes on a function or on an `impl` block: {}",
+                kind.attribute(),
+                if kind == Kind::Source {
+                    kind.write_function()
+                } else {
+                    format!("{}, or `impl Name {{ .. }}` with a method; {}", kind.write_function(), kind.write_method())
+                }
+            ),
+        )),
+    }
+}
+
+fn of_function(kind: Kind, ports: Ports, function: &ItemFn) -> Result<Operator> {
+    if kind == Kind::Source {
+        return Err(Error::new(
+            function.sig.span(),
+            format!("a source remembers where it stands, so it is a struct: {}", kind.write_function()),
+        ));
+    }
+    let checked = check(kind, &function.sig, false)?;
+    let name = &function.sig.ident;
+    let vis = &function.vis;
+    let span = name.span();
+
+    let (field, open, config) = match &checked.config {
+        Some(ty) => (
+            quote!(config: #ty),
+            quote_spanned!(ty.span()=> Self { config: ::sage_guest::Context::config::<#ty>(context)? }),
+            Some(quote!(&self.config)),
+        ),
+        None => (quote!(open: ()), quote!(Self { open: () }), None),
+    };
+    let arguments = arguments(kind).into_iter().chain(config);
+    let what = format!("The operator that [`{name}`](fn@{name}) is, as a type: for `sage_guest::testing`.");
+    Ok(Operator {
+        kind,
+        ty: syn::parse_quote_spanned!(span=> #name),
+        definition: quote! {
+            #function
+
+            #[doc = #what]
+            #[allow(non_camel_case_types, dead_code)]
+            #vis struct #name { #field }
+        },
+        open,
+        call: quote!(#name(#(#arguments),*)),
+        checked,
+        hooks: Hooks::default(),
+        ports,
+    })
+}
+
+/// The arguments that the generated method has at hand.
+fn arguments(kind: Kind) -> Vec<TokenStream> {
+    let mut arguments = Vec::new();
+    if kind.takes_record() {
+        arguments.push(quote!(record));
+    }
+    if kind.emits() {
+        arguments.push(quote!(out));
+    }
+    arguments
+}
+
+fn of_impl(kind: Kind, ports: Ports, block: &ItemImpl) -> Result<Operator> {
+    if let Some((_, path, _)) = &block.trait_ {
+        return Err(Error::new(
+            path.span(),
+            format!(
+                "`#[sage_guest::{}]` goes on a plain `impl Name {{ .. }}`, not on that of a trait",
+                kind.attribute()
+            ),
+        ));
+    }
+    if let Some(parameter) = block.generics.type_params().next() {
+        return Err(Error::new(
+            parameter.span(),
+            "an operator cannot be generic: name the type, as in `impl Window<u64>`",
+        ));
+    }
+    let find = |name: &str| {
+        block.items.iter().find_map(|item| match item {
+            ImplItem::Fn(method) if method.sig.ident == name => Some(method),
+            _ => None,
+        })
+    };
+
+    let name = format_ident!("{}", kind.method());
+    let method = find(kind.method()).ok_or_else(|| {
+        Error::new(block.self_ty.span(), format!("this `impl` has no `{name}`: {}", kind.write_method()))
+    })?;
+    let checked = check(kind, &method.sig, true)?;
+    let arguments = arguments(kind);
+    let ty = (*block.self_ty).clone();
+
+    let hooks = Hooks {
+        close: find("close").map(close_call).transpose()?,
+        end: match (kind, find("end")) {
+            (Kind::Process, Some(end)) => Some(end_call(end)?),
+            _ => None,
+        },
+        flush: match (kind, find("flush")) {
+            (Kind::Sink, Some(flush)) => Some(flush_call(flush)?),
+            _ => None,
+        },
+        replay: match kind {
+            Kind::Source => replay(find("position"), find("seek"))?,
+            _ => None,
+        },
+    };
+    Ok(Operator {
+        kind,
+        definition: quote!(#block),
+        open: open_call(kind, &ty, find("open"))?,
+        call: quote!(Self::#name(self, #(#arguments),*)),
+        ty,
+        checked,
+        hooks,
+        ports,
+    })
+}
+
+fn open_call(kind: Kind, ty: &Type, open: Option<&ImplItemFn>) -> Result<TokenStream> {
+    let Some(open) = open else {
+        return Ok(quote_spanned!(ty.span()=> <Self as ::core::default::Default>::default()));
+    };
+    let most = if kind == Kind::Process { 2 } else { 1 };
+    let receives = open.sig.inputs.iter().any(|input| matches!(input, FnArg::Receiver(_)));
+    let parameters = open.sig.inputs.len();
+    if receives || parameters == 0 || parameters > most {
+        let write = match kind {
+            Kind::Process => {
+                "`fn open(context: &Context) -> Result<Self, Error>`, or `fn open(context: &Context, tables: &mut Tables) -> Result<Self, Error>` to keep state"
+            }
+            _ => "`fn open(context: &Context) -> Result<Self, Error>`",
+        };
+        return Err(Error::new(open.sig.span(), format!("`open` makes the operator: write {write}")));
+    }
+    let tables = (parameters == 2).then(|| quote!(, tables));
+    let call = quote_spanned!(open.sig.span()=> Self::open(context #tables));
+    Ok(tried(call, fallible(&open.sig)))
+}
+
+fn close_call(close: &ImplItemFn) -> Result<TokenStream> {
+    let owned = matches!(close.sig.inputs.first(), Some(FnArg::Receiver(receiver)) if receiver.reference.is_none());
+    if !owned || close.sig.inputs.len() != 1 || fallible(&close.sig) {
+        return Err(Error::new(
+            close.sig.span(),
+            "`close` ends the operator and its answer cannot be taken back: write `fn close(self)`",
+        ));
+    }
+    Ok(quote!(Self::close(self)))
+}
+
+fn end_call(end: &ImplItemFn) -> Result<TokenStream> {
+    let borrowed = matches!(end.sig.inputs.first(), Some(FnArg::Receiver(receiver)) if receiver.reference.is_some());
+    if !borrowed || end.sig.inputs.len() != 2 {
+        return Err(Error::new(
+            end.sig.span(),
+            "`end` says the last word: write `fn end(&mut self, out: &mut Emitter) -> Result<(), Error>`",
+        ));
+    }
+    Ok(tried(quote!(Self::end(self, out)), fallible(&end.sig)))
+}
+
+fn flush_call(flush: &ImplItemFn) -> Result<TokenStream> {
+    let borrowed = matches!(flush.sig.inputs.first(), Some(FnArg::Receiver(receiver)) if receiver.reference.is_some());
+    if !borrowed || flush.sig.inputs.len() != 1 {
+        return Err(Error::new(
+            flush.sig.span(),
+            "`flush` makes what was written durable: write `fn flush(&mut self) -> Result<(), Error>`",
+        ));
+    }
+    Ok(tried(quote!(Self::flush(self)), fallible(&flush.sig)))
+}
+
+fn replay(position: Option<&ImplItemFn>, seek: Option<&ImplItemFn>) -> Result<Option<Replay>> {
+    let write = "write `fn position(&self) -> Position` and `fn seek(&mut self, position: Position) -> Result<(), Error>`, where `Position` can be read and written as a payload can (`u64`, `String`, `Json<T>`)";
+    let (position, seek) = match (position, seek) {
+        (None, None) => return Ok(None),
+        (Some(position), Some(seek)) => (position, seek),
+        (Some(one), None) | (None, Some(one)) => {
+            return Err(Error::new(
+                one.sig.span(),
+                format!("a source that can be replayed has both `position` and `seek`: {write}"),
+            ));
+        }
+    };
+    let borrowed = |method: &ImplItemFn| matches!(method.sig.inputs.first(), Some(FnArg::Receiver(receiver)) if receiver.reference.is_some());
+    let position_type = match seek.sig.inputs.iter().nth(1) {
+        Some(FnArg::Typed(typed)) if borrowed(seek) && seek.sig.inputs.len() == 2 => (*typed.ty).clone(),
+        _ => return Err(Error::new(seek.sig.span(), write)),
+    };
+    if !borrowed(position) || position.sig.inputs.len() != 1 || matches!(position.sig.output, syn::ReturnType::Default)
+    {
+        return Err(Error::new(position.sig.span(), write));
+    }
+    Ok(Some(Replay {
+        position: tried(quote!(Self::position(self)), fallible(&position.sig)),
+        seek: tried(quote!(Self::seek(self, position)), fallible(&seek.sig)),
+        position_type,
+    }))
+}
+
+/// `call`, or what is in it where it returns a `Result`; an error is returned.
+pub(crate) fn tried(call: TokenStream, fallible: bool) -> TokenStream {
+    if fallible {
+        quote! {
+            match #call {
+                ::core::result::Result::Ok(value) => value,
+                ::core::result::Result::Err(error) => {
+                    return ::core::result::Result::Err(::core::convert::Into::into(error));
+                }
+            }
+        }
+    } else {
+        call
+    }
+}

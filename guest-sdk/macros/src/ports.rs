@@ -1,0 +1,76 @@
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Error, LitStr, Result, Token, bracketed};
+
+use crate::kind::Kind;
+
+/// The side outputs that an attribute declares: `#[sage_guest::process(ports = ["late"])]`.
+#[derive(Default)]
+pub(crate) struct Ports(Vec<LitStr>);
+
+impl Ports {
+    /// Read the attribute's arguments.
+    pub(crate) fn read(kind: Kind, arguments: TokenStream) -> Result<Self> {
+        if arguments.is_empty() {
+            return Ok(Self::default());
+        }
+        if !kind.emits() {
+            return Err(Error::new_spanned(
+                arguments,
+                format!(
+                    "`#[sage_guest::{}]` takes no arguments; only `process` and `source` have side outputs",
+                    kind.attribute()
+                ),
+            ));
+        }
+        syn::parse2(arguments)
+    }
+}
+
+impl Parse for Ports {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let write = "write `ports = [\"name\", ..]`, the names of the side outputs";
+        let word: syn::Ident = input.parse().map_err(|error| Error::new(error.span(), write))?;
+        if word != "ports" {
+            return Err(Error::new(word.span(), format!("unknown argument `{word}`: {write}")));
+        }
+        input.parse::<Token![=]>()?;
+        let list;
+        bracketed!(list in input);
+        let names = Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?;
+        input.parse::<Option<Token![,]>>()?;
+
+        let mut seen = Vec::new();
+        for name in names {
+            let text = name.value();
+            let plain = !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+            if !plain {
+                return Err(Error::new(
+                    name.span(),
+                    format!("port {text:?} must be lower-case letters, digits and `-`"),
+                ));
+            }
+            if text == "rejects" {
+                return Err(Error::new(
+                    name.span(),
+                    "every operator has the port `rejects` from the host: records it rejects go there; choose another name",
+                ));
+            }
+            if seen.iter().any(|known: &LitStr| known.value() == text) {
+                return Err(Error::new(name.span(), format!("port {text:?} is named twice")));
+            }
+            seen.push(name);
+        }
+        Ok(Self(seen))
+    }
+}
+
+impl ToTokens for Ports {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let names = &self.0;
+        tokens.extend(quote!(&[#(#names),*]));
+    }
+}

@@ -1,0 +1,239 @@
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Error, FnArg, GenericArgument, Lifetime, PathArguments, Result, ReturnType, Signature, Type};
+
+use crate::kind::Kind;
+
+/// What the generated code has to know of the user's function or method.
+pub(crate) struct Checked {
+    /// The type of the record parameter, without names of lifetimes.
+    pub(crate) record: Option<Type>,
+    /// The type behind the reference of the configuration parameter.
+    pub(crate) config: Option<Type>,
+    /// Whether it returns a `Result`.
+    pub(crate) fallible: bool,
+}
+
+/// Check the function or method of a kind, as far as syntax can.
+pub(crate) fn check(kind: Kind, signature: &Signature, method: bool) -> Result<Checked> {
+    let write = if method { kind.write_method() } else { kind.write_function() };
+    plain(kind, signature, &write)?;
+
+    let mut parameters = signature.inputs.iter();
+    if method {
+        receiver(signature, &write)?;
+        parameters.next();
+    }
+    let typed: Vec<&Type> = parameters
+        .filter_map(|parameter| match parameter {
+            FnArg::Typed(typed) => Some(&*typed.ty),
+            FnArg::Receiver(_) => None,
+        })
+        .collect();
+    let mut typed = typed.into_iter();
+
+    let mut record = None;
+    if kind.takes_record() {
+        let ty = typed.next().ok_or_else(|| {
+            Error::new(signature.span(), format!("a `{}` operator takes a record: {write}", kind.attribute()))
+        })?;
+        record = Some(record_type(kind, ty)?);
+    }
+    if kind.emits() {
+        emitter(kind, signature, typed.next(), &write)?;
+    }
+    let mut config = None;
+    if let Some(ty) = typed.next() {
+        if method {
+            return Err(Error::new(
+                ty.span(),
+                format!("too many parameters: {write}; configuration is read in `open`, with `context.config()?`"),
+            ));
+        }
+        config = Some(config_type(ty)?);
+    }
+    if let Some(ty) = typed.next() {
+        return Err(Error::new(ty.span(), format!("too many parameters: {write}")));
+    }
+    Ok(Checked { record, config, fallible: answer(kind, signature, &write)? })
+}
+
+/// Nothing that only a caller in Rust could supply.
+fn plain(kind: Kind, signature: &Signature, write: &str) -> Result<()> {
+    let refused = if let Some(token) = &signature.asyncness {
+        Some((token.span(), "be `async`: a call answers before it returns"))
+    } else if let Some(token) = &signature.unsafety {
+        Some((token.span(), "be `unsafe`: the host calls it with any record"))
+    } else if let Some(parameter) = signature.generics.type_params().next() {
+        Some((parameter.span(), "be generic: the host has only bytes to choose the type by"))
+    } else {
+        signature
+            .generics
+            .const_params()
+            .next()
+            .map(|parameter| (parameter.span(), "be generic: the host has only bytes to choose the value by"))
+    };
+    match refused {
+        Some((span, why)) => Err(Error::new(span, format!("a `{}` operator cannot {why}; {write}", kind.attribute()))),
+        None => Ok(()),
+    }
+}
+
+fn receiver(signature: &Signature, write: &str) -> Result<()> {
+    match signature.inputs.first() {
+        Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() => Ok(()),
+        _ => Err(Error::new(
+            signature.ident.span(),
+            format!("`{}` is called once a record and must take `&mut self` (or `&self`): {write}", signature.ident),
+        )),
+    }
+}
+
+fn record_type(kind: Kind, ty: &Type) -> Result<Type> {
+    match ty {
+        Type::ImplTrait(_) => Err(Error::new(
+            ty.span(),
+            "name the record's type: `impl Trait` leaves open how its bytes are read; write `&[u8]`, `&str`, `String`, a number or `Json<T>`",
+        )),
+        Type::Path(path) if path.path.is_ident("str") => Err(Error::new(ty.span(), "write `&str`")),
+        Type::Slice(_) => Err(Error::new(ty.span(), "write a reference: `&[u8]`")),
+        Type::Path(path)
+            if !kind_takes_metadata(kind) && path.path.segments.last().is_some_and(|last| last.ident == "Record") =>
+        {
+            Err(Error::new(
+                ty.span(),
+                format!(
+                    "a `{}` operator sees payloads only: key, timestamp and headers stay in the host; write the payload's type, or use `process` to see them",
+                    kind.attribute()
+                ),
+            ))
+        }
+        _ => Ok(anonymous(ty)),
+    }
+}
+
+fn kind_takes_metadata(kind: Kind) -> bool {
+    matches!(kind, Kind::Process | Kind::Sink)
+}
+
+fn emitter(kind: Kind, signature: &Signature, ty: Option<&Type>, write: &str) -> Result<()> {
+    let Some(ty) = ty else {
+        return Err(Error::new(
+            signature.span(),
+            format!("a `{}` operator is handed where its records go: {write}", kind.attribute()),
+        ));
+    };
+    match ty {
+        Type::Reference(reference)
+            if reference.mutability.is_some()
+                && matches!(&*reference.elem, Type::Path(path)
+                    if path.path.segments.last().is_some_and(|last| last.ident == "Emitter")) =>
+        {
+            Ok(())
+        }
+        _ => Err(Error::new(
+            ty.span(),
+            format!("this parameter is where records go: write `out: &mut Emitter`; in all, {write}"),
+        )),
+    }
+}
+
+fn config_type(ty: &Type) -> Result<Type> {
+    match ty {
+        Type::Reference(reference) if reference.mutability.is_none() => Ok(anonymous(&reference.elem)),
+        _ => Err(Error::new(
+            ty.span(),
+            "the last parameter is the configuration, read once when the operator opens: take it by reference, as in `config: &Settings` where `Settings: serde::Deserialize`",
+        )),
+    }
+}
+
+fn answer(kind: Kind, signature: &Signature, write: &str) -> Result<bool> {
+    let ReturnType::Type(_, ty) = &signature.output else {
+        if kind.answers() {
+            return Err(Error::new(
+                signature.span(),
+                format!("a `{}` operator must give something back: {write}", kind.attribute()),
+            ));
+        }
+        return Ok(false);
+    };
+    let given = match ok_type(ty) {
+        Some(ok) => ok,
+        None => ty,
+    };
+    if let Type::Path(path) = given {
+        let last = path.path.segments.last().map(|last| last.ident.to_string());
+        match (kind, last.as_deref()) {
+            (Kind::Map, Some("Option")) => {
+                return Err(Error::new(
+                    given.span(),
+                    "a `map` gives exactly one record for each: give `Result<Out, Error>` to reject some, put a `filter` beside it, or make it a `flat_map`, which may give an `Option`",
+                ));
+            }
+            (
+                Kind::FlatMap,
+                Some("String" | "str" | "bool" | "Json" | "u64" | "i64" | "u32" | "i32" | "f64" | "f32" | "usize"),
+            ) => {
+                return Err(not_many(given));
+            }
+            _ => {}
+        }
+    }
+    if kind == Kind::FlatMap
+        && let Type::Reference(reference) = given
+        && matches!(&*reference.elem, Type::Path(path) if path.path.is_ident("str"))
+    {
+        return Err(not_many(given));
+    }
+    Ok(ok_type(ty).is_some())
+}
+
+fn not_many(given: &Type) -> Error {
+    Error::new(
+        given.span(),
+        "a `flat_map` gives any number of records: write `-> impl Iterator<Item = Out>`, `-> Vec<Out>`, or either in a `Result<_, Error>`",
+    )
+}
+
+/// The first type argument of a `Result`; the type itself where it is a `Result` without arguments.
+fn ok_type(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last()?;
+    if last.ident != "Result" {
+        return None;
+    }
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return Some(ty);
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// Whether a method returns a `Result`.
+pub(crate) fn fallible(signature: &Signature) -> bool {
+    match &signature.output {
+        ReturnType::Type(_, ty) => ok_type(ty).is_some(),
+        ReturnType::Default => false,
+    }
+}
+
+/// The type with every named lifetime but `'static` replaced by `'_`, so that it can be named outside the function.
+fn anonymous(ty: &Type) -> Type {
+    struct Anonymous;
+
+    impl VisitMut for Anonymous {
+        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+            if lifetime.ident != "static" {
+                *lifetime = Lifetime::new("'_", lifetime.span());
+            }
+            visit_mut::visit_lifetime_mut(self, lifetime);
+        }
+    }
+
+    let mut ty = ty.clone();
+    Anonymous.visit_type_mut(&mut ty);
+    ty
+}

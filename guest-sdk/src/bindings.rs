@@ -1,0 +1,53 @@
+//! What `wit-bindgen` makes of `wit/`: one module a world. `process` has every import; the other
+//! worlds use its, and all use this crate's own shapes (`types.rs`, `context.rs`) instead of generated ones.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::all,
+    clippy::unwrap_used,
+    clippy::undocumented_unsafe_blocks,
+    reason = "generated code"
+)]
+
+pub mod process {
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "process",
+        pub_export_macro: true,
+        export_macro_name: "export_world",
+        with: {
+            "sage:operator/types@0.1.0/column": crate::types::Column,
+            "sage:operator/types@0.1.0/batch": crate::types::Batch,
+            "sage:operator/types@0.1.0/context": crate::context::Context,
+        },
+    });
+}
+
+macro_rules! world {
+    ($module:ident, $world:literal) => {
+        pub mod $module {
+            wit_bindgen::generate!({
+                path: "wit",
+                world: $world,
+                pub_export_macro: true,
+                export_macro_name: "export_world",
+                with: {
+                    "sage:operator/types@0.1.0/column": crate::types::Column,
+                    "sage:operator/types@0.1.0/batch": crate::types::Batch,
+                    "sage:operator/types@0.1.0/context": crate::context::Context,
+                    "sage:operator/output@0.1.0": crate::bindings::process::sage::operator::output,
+                    "sage:operator/log@0.1.0": crate::bindings::process::sage::operator::log,
+                    "sage:operator/metrics@0.1.0": crate::bindings::process::sage::operator::metrics,
+                },
+            });
+        }
+    };
+}
+
+world!(map, "%map");
+world!(filter, "filter");
+world!(flat_map, "flat-map");
+world!(key_by, "key-by");
+world!(source, "source");
+world!(sink, "sink");

@@ -1,0 +1,113 @@
+//! Puts a lane behind the exports of a world. The attribute macros call this; natively it does not exist.
+
+/// One `thread_local` lane, and the functions that the world exports.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    (map $operator:ty) => {
+        $crate::__export_payloads!(map, mapper, map, $crate::operator::MapLane<$operator>);
+    };
+    (filter $operator:ty) => {
+        $crate::__export_payloads!(filter, predicate, filter, $crate::operator::FilterLane<$operator>);
+    };
+    (flat_map $operator:ty) => {
+        $crate::__export_payloads!(flat_map, flat_mapper, flat_map, $crate::operator::FlatMapLane<$operator>);
+    };
+    (key_by $operator:ty) => {
+        $crate::__export_payloads!(key_by, key_selector, key_by, $crate::operator::KeyByLane<$operator>);
+    };
+    (process $operator:ty) => {
+        $crate::__export_lane!(process, processor, $crate::operator::ProcessLane<$operator>, {
+            fn ports() -> ::std::vec::Vec<::std::string::String> {
+                LANE.with_borrow(|lane| lane.ports())
+            }
+
+            fn process(batch: $crate::__private::Batch) {
+                LANE.with_borrow_mut(|lane| lane.call(batch));
+            }
+
+            fn end() {
+                LANE.with_borrow_mut(|lane| lane.end());
+            }
+        });
+    };
+    (source $operator:ty) => {
+        $crate::__export_lane!(source, reader, $crate::operator::SourceLane<$operator>, {
+            fn ports() -> ::std::vec::Vec<::std::string::String> {
+                LANE.with_borrow(|lane| lane.ports())
+            }
+
+            fn next(
+                max_records: u32,
+                max_bytes: u32,
+            ) -> ::core::result::Result<
+                $crate::__private::bindings::source::exports::sage::operator::reader::Progress,
+                ::std::string::String,
+            > {
+                let found = LANE.with_borrow_mut(|lane| lane.call(max_records, max_bytes));
+                found.map($crate::__private::progress)
+            }
+
+            fn position() -> ::std::vec::Vec<u8> {
+                LANE.with_borrow_mut(|lane| lane.position())
+            }
+
+            fn seek(position: ::std::vec::Vec<u8>) -> ::core::result::Result<(), ::std::string::String> {
+                LANE.with_borrow_mut(|lane| lane.seek(&position))
+            }
+        });
+    };
+    (sink $operator:ty) => {
+        $crate::__export_lane!(sink, writer, $crate::operator::SinkLane<$operator>, {
+            fn write(batch: $crate::__private::Batch) {
+                LANE.with_borrow_mut(|lane| lane.call(&batch));
+            }
+
+            fn flush() -> ::core::result::Result<(), ::std::string::String> {
+                LANE.with_borrow_mut(|lane| lane.flush())
+            }
+        });
+    };
+}
+
+/// The kinds that are handed a column of payloads.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_payloads {
+    ($world:ident, $interface:ident, $function:ident, $lane:ty) => {
+        $crate::__export_lane!($world, $interface, $lane, {
+            fn $function(payloads: $crate::__private::Column) {
+                LANE.with_borrow_mut(|lane| lane.call(&payloads));
+            }
+        });
+    };
+}
+
+/// The lane, what every kind has, and the functions that only this one has.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_lane {
+    ($world:ident, $interface:ident, $lane:ty, { $($own:item)* }) => {
+        const _: () = {
+            struct Component;
+
+            ::std::thread_local! {
+                static LANE: ::core::cell::RefCell<$lane> = ::core::default::Default::default();
+            }
+
+            impl $crate::__private::bindings::$world::exports::sage::operator::$interface::Guest for Component {
+                fn open(context: $crate::Context) -> ::core::result::Result<(), ::std::string::String> {
+                    LANE.with_borrow_mut(|lane| lane.open(&context))
+                }
+
+                $($own)*
+
+                fn close() {
+                    LANE.with_borrow_mut(|lane| lane.close());
+                }
+            }
+
+            $crate::__private::bindings::$world::export_world!(Component with_types_in $crate::__private::bindings::$world);
+        };
+    };
+}

@@ -1,0 +1,147 @@
+use crate::types::{Batch, Column};
+use crate::{Error, IntoPayload};
+
+/// What gathers for one output.
+#[derive(Debug, Default)]
+pub(super) struct Port {
+    segments: Vec<Segment>,
+    /// Emptied segments: their buffers are used again.
+    spare: Vec<Segment>,
+    /// How many segments there were, and rows in the last of them, when the current record began.
+    mark: (usize, usize),
+}
+
+/// Records of which all have a key or none has, and likewise event time.
+#[derive(Debug, Default)]
+struct Segment {
+    batch: Batch,
+    parents: Vec<u32>,
+}
+
+impl Port {
+    /// Append a record; answers how many bytes it took.
+    #[inline]
+    pub(super) fn append(
+        &mut self,
+        payload: impl IntoPayload,
+        key: Option<&[u8]>,
+        timestamp: Option<i64>,
+        headers: &[u8],
+        parent: u32,
+    ) -> Result<usize, Error> {
+        let Segment { batch, parents } = self.segment(key.is_some(), timestamp.is_some());
+        let before = batch.payloads.bytes.len();
+        if let Err(error) = payload.write(&mut batch.payloads.bytes) {
+            batch.payloads.unwrite();
+            return Err(error);
+        }
+        let mut size = batch.payloads.bytes.len() - before;
+        batch.payloads.seal();
+        if let (Some(keys), Some(key)) = (&mut batch.keys, key) {
+            keys.push(key);
+            size += key.len();
+        }
+        if let (Some(timestamps), Some(timestamp)) = (&mut batch.timestamps, timestamp) {
+            timestamps.push(timestamp);
+        }
+        if batch.headers.is_some() || !headers.is_empty() {
+            let rows = parents.len();
+            // The rows before this one have none: an empty entry each.
+            let column = batch.headers.get_or_insert_with(|| Column { offsets: vec![0; rows + 1], bytes: Vec::new() });
+            column.push(headers);
+            size += headers.len();
+        }
+        parents.push(parent);
+        Ok(size)
+    }
+
+    /// The last segment, or a new one where that has other columns.
+    #[inline]
+    fn segment(&mut self, key: bool, timestamp: bool) -> &mut Segment {
+        let fits = self
+            .segments
+            .last()
+            .is_some_and(|last| last.batch.keys.is_some() == key && last.batch.timestamps.is_some() == timestamp);
+        if !fits {
+            let mut segment = self.spare.pop().unwrap_or_default();
+            if segment.batch.keys.is_some() != key {
+                segment.batch.keys = key.then(Column::new);
+            }
+            if segment.batch.timestamps.is_some() != timestamp {
+                segment.batch.timestamps = timestamp.then(Vec::new);
+            }
+            self.segments.push(segment);
+        }
+        let last = self.segments.len() - 1;
+        #[expect(clippy::indexing_slicing, reason = "the branch above leaves at least one segment")]
+        &mut self.segments[last]
+    }
+
+    #[inline]
+    pub(super) fn mark(&mut self) {
+        let rows = self.segments.last().map_or(0, |last| last.parents.len());
+        self.mark = (self.segments.len(), rows);
+    }
+
+    /// Drop what came since the mark; answers how many rows that were.
+    pub(super) fn take_back(&mut self) -> usize {
+        let (segments, rows) = self.mark;
+        let mut dropped = 0;
+        while self.segments.len() > segments {
+            if let Some(mut segment) = self.segments.pop() {
+                dropped += segment.parents.len();
+                segment.clear();
+                self.spare.push(segment);
+            }
+        }
+        if let Some(last) = self.segments.last_mut() {
+            dropped += last.parents.len() - rows;
+            last.truncate(rows);
+        }
+        dropped
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.segments.iter().map(|segment| segment.batch.payloads.bytes.len()).sum()
+    }
+
+    /// Hand over every segment in order, with the parents of its rows, and keep the buffers.
+    pub(super) fn drain(&mut self, mut tell: impl FnMut(&Batch, &[u32])) {
+        for mut segment in self.segments.drain(..) {
+            if !segment.parents.is_empty() {
+                tell(&segment.batch, &segment.parents);
+            }
+            segment.clear();
+            self.spare.push(segment);
+        }
+        self.mark = (0, 0);
+    }
+}
+
+impl Segment {
+    fn clear(&mut self) {
+        self.batch.payloads.clear();
+        if let Some(keys) = &mut self.batch.keys {
+            keys.clear();
+        }
+        if let Some(timestamps) = &mut self.batch.timestamps {
+            timestamps.clear();
+        }
+        self.batch.headers = None;
+        self.parents.clear();
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.batch.payloads.truncate(rows);
+        if let Some(keys) = &mut self.batch.keys {
+            keys.truncate(rows);
+        }
+        if let Some(timestamps) = &mut self.batch.timestamps {
+            timestamps.truncate(rows);
+        }
+        if let Some(headers) = &mut self.batch.headers {
+            headers.truncate(rows);
+        }
+        self.parents.truncate(rows);
+    }
+}

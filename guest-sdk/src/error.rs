@@ -1,0 +1,54 @@
+use std::fmt::{self, Display};
+
+/// Why a record is rejected, or why an operator cannot open: a message for whoever runs the pipeline.
+///
+/// Anything that can be displayed becomes one through `?` or `.into()`: text, `format!`, any
+/// `std::error::Error`. Like `anyhow::Error` it is therefore not itself an error type; its text is [`message`](Self::message).
+///
+/// ```
+/// use sage_guest::Error;
+///
+/// fn celsius(text: &str) -> Result<f64, Error> {
+///     let kelvin: f64 = text.parse()?;
+///     if kelvin < 0.0 {
+///         return Err("below absolute zero".into());
+///     }
+///     Ok(kelvin - 273.15)
+/// }
+///
+/// assert_eq!(celsius("-1").unwrap_err().message(), "below absolute zero");
+/// assert_eq!(celsius("cold").unwrap_err().message(), "invalid float literal");
+/// ```
+pub struct Error(Box<str>);
+
+impl Error {
+    /// An error with this message.
+    #[cold]
+    pub fn new(message: impl Display) -> Self {
+        Self(message.to_string().into_boxed_str())
+    }
+
+    /// What went wrong.
+    pub fn message(&self) -> &str {
+        &self.0
+    }
+
+    /// Say what was being done when it went wrong: the message becomes `doing: message`.
+    #[must_use]
+    pub fn context(self, doing: impl Display) -> Self {
+        Self::new(format_args!("{doing}: {}", self.0))
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<E: Display> From<E> for Error {
+    #[cold]
+    fn from(error: E) -> Self {
+        Self::new(error)
+    }
+}

@@ -1,0 +1,70 @@
+use super::failures::Failures;
+use super::not_open;
+use crate::types::Column;
+use crate::{Context, Error, host, metrics};
+
+/// Gives each record a key. `#[sage_guest::key_by]` implements it.
+pub trait KeyBy: Sized {
+    /// Start a lane.
+    fn open(context: &Context) -> Result<Self, Error>;
+    /// Append to `out` the key of `payload`.
+    fn key(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Error>;
+    /// The lane is done.
+    fn close(self) {}
+}
+
+/// A [`KeyBy`] at the boundary.
+#[derive(Debug)]
+pub struct KeyByLane<O> {
+    operator: Option<O>,
+    keys: Column,
+    failures: Failures,
+}
+
+impl<O: KeyBy> KeyByLane<O> {
+    /// A lane that is not open yet.
+    pub fn new() -> Self {
+        Self { operator: None, keys: Column::new(), failures: Failures::default() }
+    }
+
+    /// `open` of the contract.
+    pub fn open(&mut self, context: &Context) -> Result<(), String> {
+        let opened = O::open(context).map_err(|error| error.message().to_owned());
+        metrics::flush();
+        self.operator = Some(opened?);
+        Ok(())
+    }
+
+    /// `key-by` of the contract.
+    pub fn call(&mut self, payloads: &Column) {
+        let Some(operator) = &mut self.operator else { not_open() };
+        let keys = &mut self.keys;
+        keys.clear();
+        keys.offsets.reserve(payloads.len());
+        keys.bytes.reserve(payloads.bytes.len());
+        for (row, payload) in payloads.iter().enumerate() {
+            if let Err(error) = operator.key(payload, &mut keys.bytes) {
+                keys.unwrite();
+                self.failures.reject(row, &error);
+            }
+            keys.seal();
+        }
+        host::keys(keys);
+        self.failures.tell();
+        metrics::flush();
+    }
+
+    /// `close` of the contract.
+    pub fn close(&mut self) {
+        if let Some(operator) = self.operator.take() {
+            operator.close();
+        }
+        metrics::flush();
+    }
+}
+
+impl<O: KeyBy> Default for KeyByLane<O> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,74 @@
+use super::failures::Failures;
+use super::not_open;
+use crate::types::Batch;
+use crate::{Context, Error, Record, metrics};
+
+/// Takes records out of the pipeline. `#[sage_guest::sink]` implements it.
+pub trait Sink: Sized {
+    /// Start a lane.
+    fn open(context: &Context) -> Result<Self, Error>;
+    /// Take one record; an error rejects it.
+    fn write(&mut self, record: Record<'_, &[u8]>) -> Result<(), Error>;
+    /// Make everything written so far durable.
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+    /// The lane is done.
+    fn close(self) {}
+}
+
+/// A [`Sink`] at the boundary.
+#[derive(Debug)]
+pub struct SinkLane<O> {
+    operator: Option<O>,
+    failures: Failures,
+}
+
+impl<O: Sink> SinkLane<O> {
+    /// A lane that is not open yet.
+    pub fn new() -> Self {
+        Self { operator: None, failures: Failures::default() }
+    }
+
+    /// `open` of the contract.
+    pub fn open(&mut self, context: &Context) -> Result<(), String> {
+        let opened = O::open(context).map_err(|error| error.message().to_owned());
+        metrics::flush();
+        self.operator = Some(opened?);
+        Ok(())
+    }
+
+    /// `write` of the contract.
+    pub fn call(&mut self, batch: &Batch) {
+        let Some(operator) = &mut self.operator else { not_open() };
+        for (row, payload) in batch.payloads.iter().enumerate() {
+            if let Err(error) = operator.write(Record::of(batch, row, payload)) {
+                self.failures.reject(row, &error);
+            }
+        }
+        self.failures.tell();
+        metrics::flush();
+    }
+
+    /// `flush` of the contract.
+    pub fn flush(&mut self) -> Result<(), String> {
+        let Some(operator) = &mut self.operator else { not_open() };
+        let flushed = operator.flush().map_err(|error| error.message().to_owned());
+        metrics::flush();
+        flushed
+    }
+
+    /// `close` of the contract.
+    pub fn close(&mut self) {
+        if let Some(operator) = self.operator.take() {
+            operator.close();
+        }
+        metrics::flush();
+    }
+}
+
+impl<O: Sink> Default for SinkLane<O> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,75 @@
+use std::ops::{Deref, DerefMut};
+
+use serde::{Deserialize, Serialize};
+
+use super::{FromPayload, IntoPayload, excerpt};
+use crate::Error;
+
+/// A payload that is JSON text of a `T`.
+///
+/// It is read when the operator is called and written straight into the output column. `T` may borrow from
+/// the payload (`struct Reading<'a> { sensor: &'a str }`): that saves the copy, but a string with an escape in it cannot be borrowed
+/// (use `#[serde(borrow)] Cow<'a, str>` where that may happen).
+///
+/// ```
+/// use sage_guest::Json;
+///
+/// #[derive(serde::Deserialize, serde::Serialize)]
+/// struct Reading { sensor: String, celsius: f64 }
+///
+/// #[sage_guest::map]
+/// fn warmer(Json(mut reading): Json<Reading>) -> Json<Reading> {
+///     reading.celsius += 1.0;
+///     Json(reading)
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Json<T>(pub T);
+
+impl<T> Deref for Json<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Json<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<'a, T: Deserialize<'a>> FromPayload<'a> for Json<T> {
+    #[inline]
+    fn from_payload(payload: &'a [u8]) -> Result<Self, Error> {
+        match serde_json::from_slice(payload) {
+            Ok(value) => Ok(Self(value)),
+            Err(error) => Err(unreadable(payload, &error)),
+        }
+    }
+}
+
+impl<T: Serialize> IntoPayload for Json<T> {
+    #[inline]
+    fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
+        serde_json::to_writer(out, &self.0).map_err(|error| unwritable(&error))
+    }
+}
+
+impl<T: Serialize> IntoPayload for &Json<T> {
+    #[inline]
+    fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
+        serde_json::to_writer(out, &self.0).map_err(|error| unwritable(&error))
+    }
+}
+
+#[cold]
+fn unreadable(payload: &[u8], error: &serde_json::Error) -> Error {
+    Error::new(format_args!("payload is not the JSON this operator takes: {error}, in {}", excerpt(payload)))
+}
+
+#[cold]
+fn unwritable(error: &serde_json::Error) -> Error {
+    Error::new(format_args!("cannot be written as JSON: {error}"))
+}

@@ -1,0 +1,51 @@
+//! How bytes become what an operator takes, and what it gives becomes bytes.
+//!
+//! Text is the rule, because records mostly come from and go to lines: numbers and `bool` are decimal text (`42`, `-1.5`,
+//! `true`), never raw binary. An operator that wants raw numbers takes `&[u8]`.
+//! A payload that does not decode is a rejected record with a message that quotes it, never a panic.
+
+mod json;
+mod number;
+mod text;
+
+pub use json::Json;
+
+use crate::Error;
+
+/// What an operator can take as a record's payload.
+///
+/// `&[u8]`, `Vec<u8>`, `&str`, `String`, integers, floats and `bool` (as text, surrounding white space ignored), and
+/// [`Json<T>`](crate::Json) for any `T: serde::Deserialize`, which may borrow from the payload.
+#[diagnostic::on_unimplemented(
+    message = "an operator cannot take `{Self}` as a record",
+    label = "not a payload type",
+    note = "take `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or `Json<T>` where `T: serde::Deserialize`",
+    note = "or implement `sage_guest::FromPayload` for it"
+)]
+pub trait FromPayload<'a>: Sized {
+    /// Read it from a record's bytes; an error rejects the record.
+    fn from_payload(payload: &'a [u8]) -> Result<Self, Error>;
+}
+
+/// What an operator can give as a payload or a key.
+///
+/// `&[u8]`, `Vec<u8>`, `&str`, `String`, integers, floats and `bool` (as text), `Cow` of these, and [`Json<T>`](crate::Json)
+/// for any `T: serde::Serialize`.
+#[diagnostic::on_unimplemented(
+    message = "an operator cannot give `{Self}` as a record",
+    label = "not a payload type",
+    note = "give `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or `Json<T>` where `T: serde::Serialize`; wrap it in `Result<_, Error>` to be able to reject a record",
+    note = "or implement `sage_guest::IntoPayload` for it"
+)]
+pub trait IntoPayload {
+    /// Append it to the output column; an error rejects the record, and what was appended is taken back.
+    fn write(self, out: &mut Vec<u8>) -> Result<(), Error>;
+}
+
+/// The beginning of a payload, fit to be quoted in a message.
+pub(crate) fn excerpt(payload: &[u8]) -> String {
+    const SHOWN: usize = 48;
+    let shown = payload.get(..SHOWN).unwrap_or(payload);
+    let text = String::from_utf8_lossy(shown);
+    if payload.len() > SHOWN { format!("{text:?}... ({} bytes)", payload.len()) } else { format!("{text:?}") }
+}

@@ -1,0 +1,112 @@
+use crate::types::Batch;
+use crate::{Error, FromPayload};
+
+/// A record with all that came with it. `process` and `sink` may take one; the other kinds see payloads only.
+///
+/// ```
+/// use sage_guest::{Emitter, Error, Record};
+///
+/// #[sage_guest::process]
+/// fn stamp(record: Record<&str>, out: &mut Emitter) -> Result<(), Error> {
+///     let when = record.timestamp().ok_or("a record without event time")?;
+///     out.emit(format!("{when} {}", record.payload))
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a, P = &'a [u8]> {
+    /// The record itself.
+    pub payload: P,
+    key: Option<&'a [u8]>,
+    timestamp: Option<i64>,
+    headers: &'a [u8],
+}
+
+impl<'a, P> Record<'a, P> {
+    /// What the record is partitioned and keeps state by. An empty key is a key.
+    pub fn key(&self) -> Option<&'a [u8]> {
+        self.key
+    }
+
+    /// The key as something else than bytes; an error where there is none.
+    pub fn key_as<K: FromPayload<'a>>(&self) -> Result<K, Error> {
+        let key = self.key.ok_or("the record has no key: put a `key_by` before this operator")?;
+        K::from_payload(key).map_err(|error| error.context("key"))
+    }
+
+    /// Event time in microseconds since the Unix epoch, UTC.
+    pub fn timestamp(&self) -> Option<i64> {
+        self.timestamp
+    }
+
+    /// Names and values of the headers, in order. A name may come more than once.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a, P> {
+        let mut rest = self.headers;
+        std::iter::from_fn(move || {
+            let (name, after) = sized(rest)?;
+            let (value, after) = sized(after)?;
+            rest = after;
+            Some((name, value))
+        })
+    }
+
+    /// The value of the first header of this name.
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.headers().find(|(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
+    }
+}
+
+impl<'a> Record<'a, &'a [u8]> {
+    /// Record `row` of a batch, whose payload is this.
+    #[inline]
+    pub(crate) fn of(batch: &'a Batch, row: usize, payload: &'a [u8]) -> Self {
+        Self {
+            payload,
+            key: batch.keys.as_ref().and_then(|keys| keys.get(row)),
+            timestamp: batch.timestamps.as_ref().and_then(|timestamps| timestamps.get(row).copied()),
+            headers: batch.headers.as_ref().and_then(|headers| headers.get(row)).unwrap_or_default(),
+        }
+    }
+}
+
+/// Split off a byte string that its length (u32, little endian) stands before.
+fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+}
+
+/// Append a byte string behind its length.
+pub(crate) fn write_sized(bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// What a `process` or `sink` can take: a [`Record`], or its payload alone.
+#[diagnostic::on_unimplemented(
+    message = "an operator cannot take `{Self}` as a record",
+    label = "not a payload type, nor a `Record` of one",
+    note = "take `Record<P>` or only `P`, where `P` is `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or `Json<T>` where `T: serde::Deserialize`",
+    note = "or implement `sage_guest::FromPayload` for it"
+)]
+pub trait FromRecord<'a>: Sized {
+    /// Read it from a record; an error rejects the record.
+    fn from_record(record: Record<'a, &'a [u8]>) -> Result<Self, Error>;
+}
+
+impl<'a, P: FromPayload<'a>> FromRecord<'a> for P {
+    #[inline]
+    fn from_record(record: Record<'a, &'a [u8]>) -> Result<Self, Error> {
+        P::from_payload(record.payload)
+    }
+}
+
+impl<'a, P: FromPayload<'a>> FromRecord<'a> for Record<'a, P> {
+    #[inline]
+    fn from_record(record: Record<'a, &'a [u8]>) -> Result<Self, Error> {
+        Ok(Record {
+            payload: P::from_payload(record.payload)?,
+            key: record.key,
+            timestamp: record.timestamp,
+            headers: record.headers,
+        })
+    }
+}

@@ -1,0 +1,121 @@
+use std::cell::{Cell, RefCell};
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use crate::Error;
+use crate::types::{Batch, Column};
+
+/// The keys that are known here, and which of them the records of the current batch have. All tables of an operator
+/// share it, so a record's key is hashed once.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    index: RefCell<Index>,
+    /// The slot of each record of the batch. Without keys, one slot for all of them.
+    rows: RefCell<Vec<u32>>,
+    /// The slot of the record being processed.
+    current: Cell<Option<u32>>,
+    /// Counts records, so that a table knows whether its journal is of this one.
+    record: Cell<u64>,
+}
+
+/// Keys in the order they came, found by hash.
+#[derive(Debug, Default)]
+struct Index {
+    table: HashTable<u32>,
+    keys: Column,
+    hasher: FixedState,
+}
+
+impl Keys {
+    /// Give every record of a batch the slot of its key.
+    pub(super) fn begin(&self, batch: &Batch) {
+        let mut index = self.index.borrow_mut();
+        let mut rows = self.rows.borrow_mut();
+        rows.clear();
+        match &batch.keys {
+            Some(keys) => rows.extend(keys.iter().map(|key| index.slot(key))),
+            None => {
+                let slot = index.slot(&[]);
+                rows.resize(batch.payloads.len(), slot);
+            }
+        }
+    }
+
+    /// This record is being processed.
+    #[inline]
+    pub(super) fn at(&self, row: usize) {
+        self.current.set(self.rows.borrow().get(row).copied());
+        self.record.set(self.record.get() + 1);
+    }
+
+    /// No record is.
+    pub(super) fn finish(&self) {
+        self.current.set(None);
+        self.rows.borrow_mut().clear();
+    }
+
+    /// Drop all keys; every table must drop its slots with them.
+    pub(super) fn forget(&self) {
+        let mut index = self.index.borrow_mut();
+        index.table.clear();
+        index.keys.clear();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.index.borrow().keys.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.index.borrow().keys.bytes.len()
+    }
+
+    /// The slot of the record being processed, and its number.
+    #[inline]
+    pub(super) fn current(&self) -> Result<(u32, u64), Error> {
+        match self.current.get() {
+            Some(slot) => Ok((slot, self.record.get())),
+            None => Err(no_record()),
+        }
+    }
+
+    /// The number of the record being processed.
+    pub(super) fn record(&self) -> u64 {
+        self.record.get()
+    }
+
+    /// Call with each slot of the batch; a key of several records comes as often.
+    pub(super) fn each_of_batch(&self, mut call: impl FnMut(u32)) {
+        for slot in self.rows.borrow().iter() {
+            call(*slot);
+        }
+    }
+
+    /// Call with the key of a slot.
+    pub(super) fn with_key<R>(&self, slot: u32, call: impl FnOnce(&[u8]) -> R) -> R {
+        call(self.index.borrow().keys.get(slot as usize).unwrap_or_default())
+    }
+}
+
+impl Index {
+    #[inline]
+    fn slot(&mut self, key: &[u8]) -> u32 {
+        let Self { table, keys, hasher } = self;
+        let hash = hasher.hash_one(key);
+        if let Some(slot) = table.find(hash, |slot| keys.get(*slot as usize) == Some(key)) {
+            return *slot;
+        }
+        let slot = keys.len() as u32;
+        keys.push(key);
+        table.insert_unique(hash, slot, |slot| hasher.hash_one(keys.get(*slot as usize).unwrap_or_default()));
+        slot
+    }
+}
+
+#[cold]
+fn no_record() -> Error {
+    Error::new(
+        "state belongs to the key of a record, and none is being processed here: walk a table with `entries` in `end`",
+    )
+}

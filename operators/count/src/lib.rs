@@ -1,0 +1,24 @@
+//! `count`: gives, for each record, how many records of its key there were so far. Keyed state at its smallest: one
+//! number a key, read and written for a whole batch at once.
+
+use sage_guest::state::{Tables, Value};
+use sage_guest::{Context, Emitter, Error};
+
+/// A running count of each key.
+#[derive(Debug)]
+pub struct Count {
+    seen: Value<u64>,
+}
+
+#[sage_guest::process]
+impl Count {
+    fn open(_: &Context, tables: &mut Tables) -> Result<Self, Error> {
+        Ok(Self { seen: tables.value("seen")? })
+    }
+
+    fn process(&mut self, _: &[u8], out: &mut Emitter) -> Result<(), Error> {
+        let seen = self.seen.get()?.unwrap_or(0) + 1;
+        self.seen.put(seen)?;
+        out.emit(seen)
+    }
+}

@@ -1,0 +1,19 @@
+//! `keep-nonempty`: drops records without a byte other than white space. A filter over plain bytes.
+
+/// Whether there is anything in it.
+#[sage_guest::filter]
+pub fn keep_nonempty(record: &[u8]) -> bool {
+    !record.trim_ascii().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keep_nonempty;
+
+    #[test]
+    fn white_space_is_nothing() {
+        for (record, kept) in [("", false), (" \t\r\n", false), ("a", true), ("  a ", true)] {
+            assert_eq!(keep_nonempty(record.as_bytes()), kept, "{record:?}");
+        }
+    }
+}

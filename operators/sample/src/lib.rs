@@ -1,0 +1,55 @@
+//! `sample`: keeps one record in `one_in`, chosen by its content, so that the same record is always kept or always
+//! dropped, on every lane and after every restart. A filter with configuration.
+//!
+//! `config = { one_in = 10 }`
+
+/// How much to keep.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Keep one record in this many; 2 where it is not said.
+    #[serde(default = "half")]
+    pub one_in: std::num::NonZeroU32,
+}
+
+fn half() -> std::num::NonZeroU32 {
+    std::num::NonZeroU32::MIN.saturating_add(1)
+}
+
+/// Whether this record is one of the chosen.
+#[sage_guest::filter]
+pub fn sample(record: &[u8], settings: &Settings) -> bool {
+    // The low half of the product would only depend on the low bits of the digest: take the high half.
+    let chosen = (digest(record) * u64::from(settings.one_in.get())) >> 32;
+    chosen == 0
+}
+
+/// 32 bits, in a `u64`, that spread evenly over records.
+fn digest(record: &[u8]) -> u64 {
+    const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut state = record.len() as u64;
+    let (words, rest) = record.as_chunks::<8>();
+    for word in words {
+        state = (state.rotate_left(29) ^ u64::from_le_bytes(*word)).wrapping_mul(MIX);
+    }
+    for byte in rest {
+        state = (state.rotate_left(29) ^ u64::from(*byte)).wrapping_mul(MIX);
+    }
+    (state ^ (state >> 29)).wrapping_mul(MIX) >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Settings, sample};
+
+    #[test]
+    fn it_keeps_about_the_share_that_was_asked_for() {
+        for one_in in [1_u32, 2, 10, 100] {
+            let settings = Settings { one_in: one_in.try_into().unwrap() };
+            let records = 20_000;
+            let kept = (0..records).filter(|number| sample(format!("record {number}").as_bytes(), &settings)).count();
+            let expected = records / one_in as usize;
+            assert!(kept.abs_diff(expected) <= expected / 5, "1 in {one_in}: {kept}");
+        }
+    }
+}

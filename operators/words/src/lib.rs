@@ -1,0 +1,18 @@
+//! `words`: gives each word of a line as a record. A flat-map over text, without a copy: words are borrowed from the line.
+
+/// The words.
+#[sage_guest::flat_map]
+pub fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split_whitespace()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn words_are_what_white_space_separates() {
+        assert!(words("  to be\tor ").eq(["to", "be", "or"]));
+        assert_eq!(words(" ").count(), 0);
+    }
+}
