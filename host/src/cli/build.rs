@@ -6,9 +6,8 @@ use serde::Serialize;
 use super::args::BuildArguments;
 use super::cargo::Cargo;
 use super::failure::Failure;
-use super::inspect::size;
+use super::inspect::{look, size};
 use super::printer::Printer;
-use crate::sandbox;
 
 #[derive(Serialize)]
 struct Built {
@@ -31,7 +30,7 @@ pub(super) fn build(arguments: &BuildArguments, printer: Printer) -> Result<(), 
 }
 
 fn verified(component: PathBuf) -> Result<Built, Failure> {
-    let inspection = sandbox::inspect(&component).map_err(|error| super::inspect::not_loaded(&component, &error))?;
+    let inspection = look(&component)?;
     let kind = inspection.kind.ok_or_else(|| {
         Failure::invalid(format!("{} is a component but no operator: it targets none of the worlds", component.display()))
             .hint("put an attribute such as #[sage_guest::map] on a function")

@@ -5,23 +5,23 @@ use super::ExitCode;
 use super::args::InspectArguments;
 use super::failure::Failure;
 use super::printer::Printer;
-use crate::sandbox::{self, Inspection, LoadError};
+use crate::sandbox::{Inspection, LoadError, Sandbox, SandboxOptions};
 
 /// `inspect`: what a component is.
 pub(super) fn inspect(arguments: &InspectArguments, printer: Printer) -> Result<(), Failure> {
-    let inspection =
-        sandbox::inspect(&arguments.component).map_err(|error| not_loaded(&arguments.component, &error))?;
+    let inspection = look(&arguments.component)?;
     printer.result(|| text(&arguments.component, &inspection), &inspection)
 }
 
-/// Why a component cannot be used, with the file's name where the error does not say it.
-pub(super) fn not_loaded(component: &Path, error: &LoadError) -> Failure {
-    let mut failure = Failure::of(ExitCode::InvalidUsage, error);
-    let name = component.display().to_string();
-    if !error.to_string().contains(&name) {
-        failure = Failure::invalid(format!("cannot use {name}: {error}"));
-    }
-    failure
+/// Looks at the component in a file.
+pub(super) fn look(component: &Path) -> Result<Inspection, Failure> {
+    Sandbox::new(SandboxOptions::default()).and_then(|sandbox| sandbox.inspect(component)).map_err(|error| refused(&error))
+}
+
+fn refused(error: &LoadError) -> Failure {
+    let exit_code = if matches!(error, LoadError::Engine(_)) { ExitCode::InternalFault } else { ExitCode::InvalidUsage };
+    let failure = Failure::of(exit_code, error);
+    error.hint().into_iter().fold(failure, |failure, hint| failure.hint(hint))
 }
 
 /// Bytes for people: `58.2 KiB`.

@@ -30,6 +30,9 @@ pub fn to_celsius(Json(reading): Json<Reading>) -> Result<Json<Converted>, Error
 
 #[cfg(test)]
 mod tests {
+    use sage_guest::testing;
+    use serde_json::json;
+
     use super::*;
 
     fn reading(fahrenheit: f64) -> Json<Reading> {
@@ -43,8 +46,15 @@ mod tests {
     }
 
     #[test]
-    fn an_impossible_reading_is_rejected() {
-        let error = to_celsius(reading(-500.0)).unwrap_err();
-        assert_eq!(error.message(), "-500 °F is colder than anything");
+    fn a_record_that_makes_no_sense_is_rejected_and_the_others_go_on() {
+        let mut lane = testing::Map::<to_celsius>::open(json!({})).unwrap();
+        let outcome = lane.run([
+            r#"{"station":"KJFK","fahrenheit":50}"#,
+            r#"{"station":"KLGA","fahrenheit":-500}"#,
+            "not a reading",
+        ]);
+        assert_eq!(outcome.texts(), [r#"{"station":"KJFK","celsius":10.0}"#]);
+        assert_eq!(outcome.failures.len(), 2);
+        assert_eq!(outcome.failures[0].message, "-500 °F is colder than anything");
     }
 }

@@ -39,3 +39,21 @@ impl Count {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sage_guest::testing::{self, Record};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn totals_are_told_at_the_end_and_outlive_a_restart() {
+        let mut lane = testing::Process::<Count>::open(json!({})).unwrap();
+        let outcome = lane.run(["a", "b", "a"].map(|key| Record::new("anything").key(key)));
+        assert!(outcome.outputs.is_empty());
+        lane.restart().unwrap();
+        lane.run([Record::new("anything").key("a")]);
+        assert_eq!(lane.end().texts(), [r#"{"key":"a","records":3}"#, r#"{"key":"b","records":1}"#]);
+    }
+}

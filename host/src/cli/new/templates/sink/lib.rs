@@ -40,3 +40,28 @@ impl Append {
         Ok(self.file.get_ref().sync_all()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sage_guest::testing;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn records_become_lines() {
+        let file = std::env::temp_dir().join(format!("{}-{}.txt", env!("CARGO_PKG_NAME"), std::process::id()));
+        let mut lane = testing::Sink::<Append>::open(json!({ "file": file })).unwrap();
+        let outcome = lane.run(["one", "two"]);
+        assert!(outcome.failures.is_empty());
+        lane.flush().unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\ntwo\n");
+        std::fs::remove_file(&file).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_stops_the_start() {
+        let error = testing::Sink::<Append>::open(json!({ "file": "/no/such/folder/file" })).unwrap_err();
+        assert!(error.starts_with("cannot open /no/such/folder/file"), "{error}");
+    }
+}
