@@ -11,6 +11,7 @@ HOST_TARGET := $(or $(CARGO_TARGET_DIR),target)
 SAGE_HOST := $(HOST_TARGET)/release/sage-host
 COMPONENTS := $(wildcard operators tests/guests)
 WASM := --release --target wasm32-wasip2
+NATIVE = $(shell rustc -vV | sed -n 's/^host: //p')
 
 say = @printf '\n==> %s\n' "$(1)"
 
@@ -47,15 +48,18 @@ guests: setup ## compile the tests' hostile and odd components
 
 .PHONY: demo
 demo: host operators ## build everything and run the flights pipeline on real data
-	$(call say,running examples/flights/pipeline.toml: mean departure delay of each carrier out of New York in January 2013)
+	$(call say,running examples/flights/pipeline.toml: flights of each carrier out of New York in January 2013, and their mean arrival delay)
 	$(SAGE_HOST) run examples/flights/pipeline.toml
+	@printf '\n==> %s\n' "the same lines are in examples/flights/delay-by-carrier.jsonl; now try:"
+	@echo "    $(SAGE_HOST) run examples/flights/pipeline.toml --explain"
+	@echo "    $(SAGE_HOST) new celsius --kind map"
 
 .PHONY: test
 test: setup operators guests ## run every test
 	$(call say,testing the host and the guest SDK (first build: about 15 minutes on two cores))
 	$(CARGO) test --workspace --locked
 	$(call say,testing the sample operators natively)
-	cd operators && $(CARGO) test --locked --target-dir target
+	cd operators && $(CARGO) test --locked --target $(NATIVE) --target-dir target
 	@echo "==> all tests passed"
 
 .PHONY: fmt
@@ -72,6 +76,7 @@ lint: setup ## formatting, clippy and documentation, warnings denied
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(call say,running clippy on the components)
 	@for folder in $(COMPONENTS); do echo "cd $$folder && cargo clippy"; (cd $$folder && $(CARGO) clippy $(WASM) --locked --target-dir target -- -D warnings); done
+	@echo "cd operators && cargo clippy --all-targets"; cd operators && $(CARGO) clippy --all-targets --target $(NATIVE) --locked --target-dir target -- -D warnings
 	$(call say,building the documentation)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	@echo "==> no complaints"
@@ -97,4 +102,4 @@ audit: ## licences, bans, sources and advisories of dependencies (cargo-deny)
 .PHONY: clean
 clean: ## remove everything built
 	$(CARGO) clean
-	@rm -rf operators/target tests/guests/target tests/fuzz/target examples/*/out
+	@rm -rf operators/target tests/guests/target tests/fuzz/target examples/*/*.jsonl
