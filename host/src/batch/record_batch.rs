@@ -224,6 +224,11 @@ impl Batch {
         true
     }
 
+    /// Adds payloads `start..end` of a column: the other half of [`Batch::append_around_payloads`].
+    pub(crate) fn append_payloads(&mut self, payloads: &Column, start: usize, end: usize) {
+        self.payloads.append_range(payloads, start, end);
+    }
+
     /// Takes the payloads over from `column`, leaving the old ones there. As many as there are records.
     pub(crate) fn swap_payloads(&mut self, column: &mut Column) {
         std::mem::swap(&mut self.payloads, column);

@@ -4,5 +4,19 @@
 //! ever makes a lane wait.
 
 mod counters;
+mod error_counts;
+mod guest_metrics;
+mod latency;
+mod outcome;
+mod registry;
+mod source_reading;
+mod summary;
 
 pub use counters::{Counter, Gauge, InstanceCounters};
+pub use error_counts::ErrorCounts;
+pub use guest_metrics::{GuestMetrics, Observations, Series};
+pub use latency::Latency;
+pub use outcome::{Outcome, RunFailure};
+pub use registry::{InstanceView, MemoryReading, Registry, StageView};
+pub use source_reading::SourceReading;
+pub use summary::{StageSummary, Summary};

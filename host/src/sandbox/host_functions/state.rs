@@ -62,7 +62,13 @@ pub(in crate::sandbox) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtim
             let (subkeys, values) = store.data().state.map_scan(&table, key.as_le_slice(&store), after, limit);
             Ok((EntriesOwned { subkeys: subkeys.into(), values: values.into() },))
         },
-    )
+    )?;
+    state.func_wrap("keys-scan", |store: Store<'_>, (table, after, limit): (WasmStr, Option<Bytes>, u32)| {
+        let table = table.to_str(&store)?;
+        let after = after.as_ref().map(|after| after.as_le_slice(&store));
+        let (keys, values) = store.data().state.keys_scan(&table, after, limit.min(SCAN_LIMIT) as usize);
+        Ok((EntriesOwned { subkeys: keys.into(), values: values.into() },))
+    })
 }
 
 impl ColumnView {
