@@ -102,4 +102,4 @@ audit: ## licences, bans, sources and advisories of dependencies (cargo-deny)
 .PHONY: clean
 clean: ## remove everything built
 	$(CARGO) clean
-	@rm -rf operators/target tests/guests/target tests/fuzz/target examples/*/*.jsonl
+	@rm -rf operators/target tests/guests/target tests/fuzz/target examples/flights/delay-by-carrier.jsonl examples/flights/rejected.jsonl

@@ -71,8 +71,8 @@ Examples:
   sage-host run pipeline.toml --metrics 127.0.0.1:9464
   sage-host run pipeline.toml --output json --quiet | tail -n 1 | jq .
 
-Signals: the first SIGINT or SIGTERM drains (what was read is finished, sinks are completed, exit 0);
-a second one stops at once (exit 130).
+Signals: the first SIGINT or SIGTERM drains: sources stop and what they had read is finished. For sources
+without an end of their own that is a complete run (exit 0). A second one stops at once (exit 130).
 
 {}", ExitCode::help()))]
 pub(super) struct RunArguments {
@@ -110,7 +110,7 @@ pub(super) struct MachineArguments {
     /// Run even if more is asked for than there is: CPUs are then shared, not leased
     #[arg(long)]
     pub(super) overcommit: bool,
-    /// What this host declares: custom resources and reservations [default: host.toml beside the pipeline file, if there]
+    /// What this host declares: custom resources and reservations (host.toml)
     #[arg(long, value_name = "FILE")]
     pub(super) host: Option<PathBuf>,
     /// Where CPU leases are kept; hosts that share a machine share it

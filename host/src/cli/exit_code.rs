@@ -12,9 +12,9 @@ pub enum ExitCode {
     InvalidUsage = 2,
     /// The pipeline is valid, but this machine cannot give or enforce what it asks for. Nothing was run.
     Refused = 3,
-    /// The pipeline started and failed.
+    /// The pipeline failed, while it ran or while its operators started.
     PipelineFailed = 4,
-    /// A second signal stopped the pipeline before it had drained (128 + SIGINT, as shells count).
+    /// Signals stopped the pipeline before all its input was taken care of (128 + SIGINT, as shells count).
     Interrupted = 130,
 }
 

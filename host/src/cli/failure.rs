@@ -18,6 +18,9 @@ pub(super) struct Failure {
     /// The whole, drawn for a person (a snippet of the file with a caret), where words alone are not enough.
     #[serde(skip)]
     drawing: Option<String>,
+    /// Whether the command's result on stdout says it already.
+    #[serde(skip)]
+    in_result: bool,
     /// What is wrong with a file, each error with its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<serde_json::Value>,
@@ -26,7 +29,7 @@ pub(super) struct Failure {
 impl Failure {
     /// A failure with a message: lower case, no full stop, the value, the limit, the place.
     pub(super) fn new(exit_code: ExitCode, message: impl Into<String>) -> Self {
-        Self { exit_code, message: message.into(), causes: Vec::new(), hints: Vec::new(), drawing: None, report: None }
+        Self { exit_code, message: message.into(), causes: Vec::new(), hints: Vec::new(), drawing: None, in_result: false, report: None }
     }
 
     /// Usage or a file that is not valid.
@@ -74,6 +77,18 @@ impl Failure {
         self.drawing = Some(drawing);
         self.report = report;
         self
+    }
+
+    /// The command's result on stdout says it already, so that with JSON no second object follows.
+    #[must_use]
+    pub(super) fn in_result(mut self) -> Self {
+        self.in_result = true;
+        self
+    }
+
+    /// Whether [`Failure::in_result`] was said.
+    pub(super) fn is_in_result(&self) -> bool {
+        self.in_result
     }
 
     /// What the program exits with.

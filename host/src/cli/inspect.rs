@@ -1,11 +1,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::ExitCode;
 use super::args::InspectArguments;
 use super::failure::Failure;
 use super::printer::Printer;
-use crate::sandbox::{Inspection, LoadError, Sandbox, SandboxOptions};
+use super::refusal::of_component;
+use crate::sandbox::{Inspection, Sandbox, SandboxOptions};
 
 /// `inspect`: what a component is.
 pub(super) fn inspect(arguments: &InspectArguments, printer: Printer) -> Result<(), Failure> {
@@ -15,13 +15,7 @@ pub(super) fn inspect(arguments: &InspectArguments, printer: Printer) -> Result<
 
 /// Looks at the component in a file.
 pub(super) fn look(component: &Path) -> Result<Inspection, Failure> {
-    Sandbox::new(SandboxOptions::default()).and_then(|sandbox| sandbox.inspect(component)).map_err(|error| refused(&error))
-}
-
-fn refused(error: &LoadError) -> Failure {
-    let exit_code = if matches!(error, LoadError::Engine(_)) { ExitCode::InternalFault } else { ExitCode::InvalidUsage };
-    let failure = Failure::of(exit_code, error);
-    error.hint().into_iter().fold(failure, |failure, hint| failure.hint(hint))
+    Sandbox::new(SandboxOptions::default()).and_then(|sandbox| sandbox.inspect(component)).map_err(|error| of_component(&error))
 }
 
 /// Bytes for people: `58.2 KiB`.

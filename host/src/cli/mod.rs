@@ -15,9 +15,14 @@ mod cargo;
 mod exit_code;
 mod failure;
 mod inspect;
+mod logging;
 mod new;
 mod printer;
 mod program;
+mod refusal;
+mod run;
+mod signals;
+mod validate;
 
 pub use exit_code::ExitCode;
 pub use program::main;

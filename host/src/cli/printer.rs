@@ -49,7 +49,7 @@ impl Printer {
     pub(super) fn failure(self, failure: &Failure) {
         // Nobody is left to tell when these writes fail; the exit code still says it.
         let _ = io::stderr().lock().write_all(failure.text().as_bytes());
-        if self.format == OutputFormat::Json {
+        if self.format == OutputFormat::Json && !failure.is_in_result() {
             let _ = writeln!(io::stdout().lock(), "{}", failure.json());
         }
     }

@@ -7,7 +7,7 @@ use super::args::{Arguments, Command};
 use super::cargo::Cargo;
 use super::failure::Failure;
 use super::printer::{OutputFormat, Printer};
-use super::{ExitCode, build, inspect, new};
+use super::{ExitCode, build, inspect, new, run, validate};
 
 /// The program: arguments in, exit code out.
 #[must_use]
@@ -25,7 +25,8 @@ fn perform(words: Vec<OsString>) -> ExitCode {
     };
     let printer = Printer::new(arguments.command.output());
     let outcome = match &arguments.command {
-        Command::Run(_) | Command::Validate(_) => todo!(),
+        Command::Run(arguments) => run::run(arguments, printer),
+        Command::Validate(arguments) => validate::validate(arguments, printer),
         Command::Inspect(arguments) => inspect::inspect(arguments, printer),
         Command::Build(arguments) => build::build(arguments, printer),
         Command::New(arguments) => new::new(arguments, printer),
