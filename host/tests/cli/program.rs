@@ -10,20 +10,27 @@ pub(crate) struct Ran {
 
 /// Runs the program in `folder`, with nobody at the terminal.
 pub(crate) fn sage_host(folder: &Path, words: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_sage-host"))
-        .args(words)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .env("COLUMNS", "100")
-        .env("NO_COLOR", "1")
-        .env_remove("RUST_BACKTRACE")
-        .output()
-        .unwrap();
+    let output = command(folder, words).output().unwrap();
     Ran {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// The program in `folder`: as wide as a terminal of 100 columns, without colour, and with caches and leases of its own.
+pub(crate) fn command(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sage-host"));
+    command
+        .args(words)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .env("COLUMNS", "100")
+        .env("NO_COLOR", "1")
+        .env("XDG_CACHE_HOME", folder)
+        .env("SAGE_HOST_LEASE_FOLDER", folder.join("leases"))
+        .env_remove("RUST_BACKTRACE");
+    command
 }
 
 impl Ran {
