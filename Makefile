@@ -43,7 +43,7 @@ operators: setup ## compile the sample operators to components
 guests: setup ## compile the tests' hostile and odd components
 	@if [ -f tests/guests/Cargo.toml ]; then \
 		printf '\n==> %s\n' "compiling the components that tests need"; \
-		cd tests/guests && $(CARGO) build $(WASM) --locked --target-dir target; \
+		cd tests/guests && $(CARGO) build $(WASM) --examples --locked --target-dir target; \
 	fi
 
 .PHONY: demo
@@ -75,7 +75,7 @@ lint: setup ## formatting, clippy and documentation, warnings denied
 	$(call say,running clippy on the host and the guest SDK)
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(call say,running clippy on the components)
-	@for folder in $(COMPONENTS); do echo "cd $$folder && cargo clippy"; (cd $$folder && $(CARGO) clippy $(WASM) --locked --target-dir target -- -D warnings); done
+	@for folder in $(COMPONENTS); do echo "cd $$folder && cargo clippy"; (cd $$folder && $(CARGO) clippy $(WASM) --lib --examples --locked --target-dir target -- -D warnings); done
 	@echo "cd operators && cargo clippy --all-targets"; cd operators && $(CARGO) clippy --all-targets --target $(NATIVE) --locked --target-dir target -- -D warnings
 	$(call say,building the documentation)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
