@@ -88,6 +88,9 @@ fn made(folder: &Path, kind: &str, sdk: Option<&str>, target: &Path) -> PathBuf 
     // The versions that everything else here is tested with.
     fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock"), place.join("Cargo.lock")).unwrap();
 
+    let formatted = Command::new("cargo").args(["fmt", "--check"]).current_dir(&place).output().unwrap();
+    succeeded("cargo fmt --check", &formatted);
+
     let tested = sage_host(&place, &["test"], target);
     succeeded("test", &tested);
     let said = String::from_utf8_lossy(&tested.stdout).into_owned();

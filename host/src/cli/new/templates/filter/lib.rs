@@ -30,7 +30,11 @@ mod tests {
     fn the_threshold_itself_stays() {
         let settings = Settings { at_least: 40.0 };
         for (fahrenheit, stays) in [(39.9, false), (40.0, true), (62.6, true)] {
-            assert_eq!(warm(Json(Reading { fahrenheit }), &settings), stays, "{fahrenheit}");
+            assert_eq!(
+                warm(Json(Reading { fahrenheit }), &settings),
+                stays,
+                "{fahrenheit}"
+            );
         }
     }
 }

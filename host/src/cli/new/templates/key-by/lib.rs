@@ -21,6 +21,11 @@ mod tests {
 
     #[test]
     fn the_station_is_the_key() {
-        assert_eq!(station(Json(Reading { station: "KLGA".to_owned() })), "KLGA");
+        assert_eq!(
+            station(Json(Reading {
+                station: "KLGA".to_owned()
+            })),
+            "KLGA"
+        );
     }
 }

@@ -22,10 +22,16 @@ pub struct Converted {
 #[sage_guest::map]
 pub fn to_celsius(Json(reading): Json<Reading>) -> Result<Json<Converted>, Error> {
     if reading.fahrenheit < -459.67 {
-        return Err(Error::new(format_args!("{} °F is colder than anything", reading.fahrenheit)));
+        return Err(Error::new(format_args!(
+            "{} °F is colder than anything",
+            reading.fahrenheit
+        )));
     }
     let celsius = ((reading.fahrenheit - 32.0) / 1.8 * 10.0).round() / 10.0;
-    Ok(Json(Converted { station: reading.station, celsius }))
+    Ok(Json(Converted {
+        station: reading.station,
+        celsius,
+    }))
 }
 
 #[cfg(test)]
@@ -36,13 +42,22 @@ mod tests {
     use super::*;
 
     fn reading(fahrenheit: f64) -> Json<Reading> {
-        Json(Reading { station: "KJFK".to_owned(), fahrenheit })
+        Json(Reading {
+            station: "KJFK".to_owned(),
+            fahrenheit,
+        })
     }
 
     #[test]
     fn water_freezes_at_zero() {
         let Json(converted) = to_celsius(reading(32.0)).unwrap();
-        assert_eq!(converted, Converted { station: "KJFK".to_owned(), celsius: 0.0 });
+        assert_eq!(
+            converted,
+            Converted {
+                station: "KJFK".to_owned(),
+                celsius: 0.0
+            }
+        );
     }
 
     #[test]
@@ -55,6 +70,9 @@ mod tests {
         ]);
         assert_eq!(outcome.texts(), [r#"{"station":"KJFK","celsius":10.0}"#]);
         assert_eq!(outcome.failures.len(), 2);
-        assert_eq!(outcome.failures[0].message, "-500 °F is colder than anything");
+        assert_eq!(
+            outcome.failures[0].message,
+            "-500 °F is colder than anything"
+        );
     }
 }

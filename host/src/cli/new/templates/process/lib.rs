@@ -20,7 +20,9 @@ pub struct Count {
 #[sage_guest::process]
 impl Count {
     fn open(_: &Context, tables: &mut Tables) -> Result<Self, Error> {
-        Ok(Self { seen: tables.value("seen")? })
+        Ok(Self {
+            seen: tables.value("seen")?,
+        })
     }
 
     /// State is that of the record's key.
@@ -54,6 +56,9 @@ mod tests {
         assert!(outcome.outputs.is_empty());
         lane.restart().unwrap();
         lane.run([Record::new("anything").key("a")]);
-        assert_eq!(lane.end().texts(), [r#"{"key":"a","records":3}"#, r#"{"key":"b","records":1}"#]);
+        assert_eq!(
+            lane.end().texts(),
+            [r#"{"key":"a","records":3}"#, r#"{"key":"b","records":1}"#]
+        );
     }
 }

@@ -25,8 +25,11 @@ impl Append {
         let Settings { file } = context.config()?;
         log::info!("writing to {file}");
         let opened = File::options().create(true).append(true).open(&file);
-        let opened = opened.map_err(|error| Error::new(format_args!("cannot open {file}: {error}")))?;
-        Ok(Self { file: BufWriter::new(opened) })
+        let opened =
+            opened.map_err(|error| Error::new(format_args!("cannot open {file}: {error}")))?;
+        Ok(Self {
+            file: BufWriter::new(opened),
+        })
     }
 
     fn write(&mut self, record: &[u8]) -> Result<(), Error> {
@@ -50,7 +53,11 @@ mod tests {
 
     #[test]
     fn records_become_lines() {
-        let file = std::env::temp_dir().join(format!("{}-{}.txt", env!("CARGO_PKG_NAME"), std::process::id()));
+        let file = std::env::temp_dir().join(format!(
+            "{}-{}.txt",
+            env!("CARGO_PKG_NAME"),
+            std::process::id()
+        ));
         let mut lane = testing::Sink::<Append>::open(json!({ "file": file })).unwrap();
         let outcome = lane.run(["one", "two"]);
         assert!(outcome.failures.is_empty());
@@ -61,7 +68,11 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_opened_stops_the_start() {
-        let error = testing::Sink::<Append>::open(json!({ "file": "/no/such/folder/file" })).unwrap_err();
-        assert!(error.starts_with("cannot open /no/such/folder/file"), "{error}");
+        let error =
+            testing::Sink::<Append>::open(json!({ "file": "/no/such/folder/file" })).unwrap_err();
+        assert!(
+            error.starts_with("cannot open /no/such/folder/file"),
+            "{error}"
+        );
     }
 }

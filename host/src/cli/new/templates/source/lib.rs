@@ -21,7 +21,10 @@ pub struct Fibonacci {
 impl Fibonacci {
     fn open(context: &Context) -> Result<Self, Error> {
         let Settings { up_to } = context.config()?;
-        Ok(Self { up_to, next: (0, 1) })
+        Ok(Self {
+            up_to,
+            next: (0, 1),
+        })
     }
 
     /// Called again and again until it says that this was the end.
