@@ -122,6 +122,14 @@ impl Column {
         Ok(rows)
     }
 
+    /// Adds the entries of a column whose offsets were just checked against `bytes`.
+    pub(crate) fn append_checked(&mut self, offsets: &[u32], bytes: &[u8]) {
+        let base = self.end_offset();
+        self.bytes.extend_from_slice(bytes);
+        assert!(u32::try_from(self.bytes.len()).is_ok(), "a column holds at most 4 GiB");
+        self.offsets.extend(offsets.iter().skip(1).map(|&offset| base + offset));
+    }
+
     /// Forgets the entries, keeps the buffers.
     pub fn clear(&mut self) {
         self.offsets.truncate(1);

@@ -20,4 +20,4 @@ pub use column::Column;
 pub use inbox::{Inbox, Popped, Refused};
 pub use origin::Origin;
 pub use pool::BatchPool;
-pub use record_batch::{Batch, NO_TIMESTAMP, Record};
+pub use record_batch::{Batch, RawColumns, Record};

@@ -1,7 +1,4 @@
-use super::{Column, Origin};
-
-/// Stands for "no event time" where one record of its own is handed on; a batch as a whole has timestamps or has none.
-pub const NO_TIMESTAMP: Option<i64> = None;
+use super::{Column, Malformed, Origin};
 
 /// Records in columns: what moves through a pipeline.
 ///
@@ -35,8 +32,21 @@ impl<'a> Record<'a> {
     /// A record that is nothing but its payload.
     #[must_use]
     pub fn of(payload: &'a [u8], origin: Origin) -> Self {
-        Self { payload, key: None, timestamp: NO_TIMESTAMP, headers: None, origin }
+        Self { payload, key: None, timestamp: None, headers: None, origin }
     }
+}
+
+/// Columns as somebody outside sent them: offsets and bytes, not yet checked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RawColumns<'a> {
+    /// The payloads.
+    pub payloads: (&'a [u32], &'a [u8]),
+    /// The keys, if there are any.
+    pub keys: Option<(&'a [u32], &'a [u8])>,
+    /// The event times, if there are any.
+    pub timestamps: Option<&'a [i64]>,
+    /// The headers, if there are any.
+    pub headers: Option<(&'a [u32], &'a [u8])>,
 }
 
 /// Which optional columns a batch has. Records of different shapes never share a batch.
@@ -214,13 +224,9 @@ impl Batch {
         true
     }
 
-    /// Replaces the keys: the column must have an entry for each record.
-    pub(crate) fn set_keys_range(&mut self, keys: &Column, start: usize, end: usize) {
-        if !self.keys.present {
-            self.keys.present = true;
-            self.keys.value.clear();
-        }
-        self.keys.value.append_range(keys, start, end);
+    /// Adds payloads `start..end` of a column: the other half of [`Batch::append_around_payloads`].
+    pub(crate) fn append_payloads(&mut self, payloads: &Column, start: usize, end: usize) {
+        self.payloads.append_range(payloads, start, end);
     }
 
     /// Takes the payloads over from `column`, leaving the old ones there. As many as there are records.
@@ -234,31 +240,45 @@ impl Batch {
         self.keys.present = true;
     }
 
-    /// The columns themselves, for whoever fills them all at once and has checked that they agree.
-    pub(crate) fn fill(
-        &mut self,
-        keys: Option<&Column>,
-        timestamps: Option<&[i64]>,
-        headers: Option<&Column>,
-        origins: impl Iterator<Item = Origin>,
-    ) {
-        if let Some(keys) = keys {
-            self.keys.present = true;
-            self.keys.value.clear();
-            self.keys.value.append_range(keys, 0, keys.len());
+    /// Becomes the records that these columns describe, once they are checked, without origins yet
+    /// ([`Batch::set_origins`]); on error it is left empty. Answers the number of records.
+    ///
+    /// # Errors
+    /// The first rule of the contract that a column breaks.
+    pub fn assign(&mut self, columns: RawColumns<'_>) -> Result<usize, Malformed> {
+        self.clear();
+        let result = self.assign_checked(columns);
+        if result.is_err() {
+            self.clear();
         }
-        if let Some(times) = timestamps {
+        result
+    }
+
+    fn assign_checked(&mut self, columns: RawColumns<'_>) -> Result<usize, Malformed> {
+        let (offsets, bytes) = columns.payloads;
+        let expected = self.payloads.assign("payloads", offsets, bytes)?;
+        let check = |column, found| if found == expected { Ok(()) } else { Err(Malformed::Count { column, found, expected }) };
+        if let Some((offsets, bytes)) = columns.keys {
+            self.keys.present = true;
+            check("keys", self.keys.value.assign("keys", offsets, bytes)?)?;
+        }
+        if let Some(times) = columns.timestamps {
+            check("timestamps", times.len())?;
             self.timestamps.present = true;
-            self.timestamps.value.clear();
             self.timestamps.value.extend_from_slice(times);
         }
-        if let Some(headers) = headers {
+        if let Some((offsets, bytes)) = columns.headers {
             self.headers.present = true;
-            self.headers.value.clear();
-            self.headers.value.append_range(headers, 0, headers.len());
+            check("headers", self.headers.value.assign("headers", offsets, bytes)?)?;
         }
+        Ok(expected)
+    }
+
+    /// Says where each record came from; `origins` must be as many as there are records.
+    pub(crate) fn set_origins(&mut self, origins: impl Iterator<Item = Origin>) {
         self.origins.clear();
         self.origins.extend(origins);
+        debug_assert_eq!(self.origins.len(), self.len(), "an origin for each record");
     }
 
     /// Forgets the records, keeps the buffers.

@@ -81,3 +81,17 @@ pub struct InstanceCounters {
     /// Log bytes that were dropped.
     pub log_bytes_dropped: Counter,
 }
+
+impl InstanceCounters {
+    /// Records whose end is known.
+    #[must_use]
+    pub fn accounted(&self) -> u64 {
+        let ends = [&self.handled, &self.rejected, &self.dead_lettered, &self.failed, &self.unfinished];
+        ends.iter().map(|end| end.get()).sum()
+    }
+
+    /// The run is over: what came in and has no end was left undone.
+    pub fn settle(&self) {
+        self.unfinished.add(self.records_in.get().saturating_sub(self.accounted()));
+    }
+}

@@ -4,5 +4,13 @@
 //! ever makes a lane wait.
 
 mod counters;
+mod error_counts;
+mod guest_metrics;
+mod latency;
+mod registry;
 
 pub use counters::{Counter, Gauge, InstanceCounters};
+pub use error_counts::ErrorCounts;
+pub use guest_metrics::{GuestMetrics, Observations, Series};
+pub use latency::Latency;
+pub use registry::{InstanceView, MemoryReading, Registry, StageView};

@@ -1,1 +1,47 @@
-//! (to come)
+//! Where guests run: the only room that names wasmtime.
+//!
+//! A [`Sandbox`] compiles (or takes from its cache) a component, checks that it is an operator of this contract that imports
+//! only what it was granted, and makes [`Guest`]s of it. A `Guest` is one copy of the component: one store, one
+//! thread at a time, called with whole batches. What it says comes back in its [`Answer`], every offset, index and length
+//! checked; what goes wrong comes back as a [`Failure`] with a stable [`FailureCode`].
+//!
+//! ```text
+//!            load                 start                     call, call, …            close
+//! file ───────────────▶ Loaded ──────────▶ Guest (opened) ───────────────▶ Answer ─────────▶ gone
+//!   │ LoadError           │ Failure          │ Failure: the guest is dead, start another
+//! ```
+//!
+//! Invariants: nothing a guest sends is indexed with before it is checked; a guest that failed is never entered again; every
+//! call has a CPU-time limit and a wall-time limit; every byte of linear memory, tables and keyed state is taken from the
+//! instance's [`MemoryBudget`](crate::resources::MemoryBudget) before it exists.
+//!
+//! Left to others: retries, halving, restarts and what becomes of a failed record (engine); which limits (plan, admission).
+
+mod answer;
+mod cache;
+mod clocks;
+mod contract;
+mod deadline;
+mod failure;
+mod guest;
+mod guest_log;
+mod host_functions;
+mod inspect;
+mod keyed_state;
+mod limiter;
+mod load;
+mod runtime;
+mod stdio;
+mod store;
+mod wasi;
+
+pub use answer::{Answer, Emission};
+pub use contract::WIT_VERSION;
+pub use deadline::Pacer;
+pub use failure::{Failure, FailureCode};
+pub use guest::{Guest, GuestSpec, MetricsPort, Progress};
+
+pub use inspect::{Inspection, MemoryDeclared};
+pub use keyed_state::KeyedState;
+pub use load::{LoadError, Loaded};
+pub use runtime::{Sandbox, SandboxOptions};

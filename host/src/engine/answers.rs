@@ -1,0 +1,228 @@
+use super::control::Stopped;
+use super::fate::Fate;
+use super::operator_lane::Outlets;
+use crate::batch::{Batch, BatchPool, Bitmap, Origin, Record};
+use crate::plan::Kind;
+use crate::sandbox::{Answer, FailureCode};
+
+/// What a batch (or the pieces of one that failed) has made, not yet sent: sent together, when it is the lane's turn.
+#[derive(Debug, Default)]
+pub(super) struct Outputs {
+    pub(super) main: Vec<Batch>,
+    pub(super) rejects: Vec<Batch>,
+    /// The side output's index (its port less one).
+    pub(super) sides: Vec<(usize, Batch)>,
+}
+
+/// Everything an answer is taken with, beside the batch that it answers.
+pub(super) struct Taking<'a> {
+    pub(super) kind: Kind,
+    /// Which try this was.
+    pub(super) attempt: u32,
+    pub(super) outlets: &'a Outlets,
+    pub(super) fate: &'a Fate,
+    pub(super) pool: &'a BatchPool,
+}
+
+impl Taking<'_> {
+    /// Turns a guest's answer into what goes on, and counts it. Every record of the batch is handled or rejected after this.
+    ///
+    /// # Errors
+    /// A rejected record stops the pipeline.
+    pub(super) fn take(&self, batch: Batch, answer: &mut Answer, outputs: &mut Outputs) -> Result<(), Stopped> {
+        let rejected: Vec<usize> = answer.rejected().map(|(row, _)| row).collect();
+        if !rejected.is_empty() {
+            self.reject(&batch, answer, outputs)?;
+        }
+        let handled = (batch.len() - rejected.len()) as u64;
+        match self.kind {
+            Kind::Map | Kind::KeyBy => self.replaced(batch, answer, &rejected, outputs),
+            Kind::Filter => self.kept(batch, answer, &rejected, outputs),
+            Kind::FlatMap => self.expanded(batch, answer, &rejected, outputs),
+            Kind::Process | Kind::Source => self.emitted(batch, answer, outputs),
+            Kind::Sink => self.pool.put(batch),
+        }
+        self.fate.counters.handled.add(handled);
+        Ok(())
+    }
+
+    fn reject(&self, batch: &Batch, answer: &Answer, outputs: &mut Outputs) -> Result<(), Stopped> {
+        if !self.outlets.rejects.is_read() {
+            return answer.rejected().try_for_each(|(row, message)| match batch.record(row) {
+                Some(record) => self.fate.rejected(record, message, self.attempt),
+                None => Ok(()),
+            });
+        }
+        let mut rejects = self.pool.take();
+        rejects.set_ingested(batch.ingested());
+        let mut headers = Vec::new();
+        for (row, message) in answer.rejected() {
+            let Some(record) = batch.record(row) else { continue };
+            headers.clear();
+            headers.extend_from_slice(record.headers.unwrap_or_default());
+            add_header(&mut headers, "error", message);
+            // All records here have headers now, and otherwise their batch's shape.
+            let _ = rejects.push(Record { headers: Some(&headers), ..record });
+            self.fate.counters.rejected.add(1);
+            self.fate.errors.count(FailureCode::Rejected.name());
+        }
+        outputs.rejects.push(rejects);
+        Ok(())
+    }
+
+    /// map and key-by: the batch goes on with a column changed.
+    fn replaced(&self, mut batch: Batch, answer: &mut Answer, rejected: &[usize], outputs: &mut Outputs) {
+        let swap = |batch: &mut Batch, answer: &mut Answer| match self.kind {
+            Kind::KeyBy => batch.swap_keys(answer.column()),
+            _ => batch.swap_payloads(answer.column()),
+        };
+        swap(&mut batch, answer);
+        if rejected.is_empty() {
+            return self.main(batch, outputs);
+        }
+        let mut rest = self.pool.take();
+        for (start, end) in runs_without(rejected, batch.len()) {
+            // An empty batch takes any shape, and all of these have one.
+            let _ = rest.append_range(&batch, start, end);
+        }
+        self.pool.put(batch);
+        self.main(rest, outputs);
+    }
+
+    fn kept(&self, batch: Batch, answer: &Answer, rejected: &[usize], outputs: &mut Outputs) {
+        let rows = batch.len();
+        let kept = answer.kept();
+        if rejected.is_empty() && kept.count() == rows {
+            return self.main(batch, outputs);
+        }
+        let mut rest = self.pool.take();
+        let mut copy = |kept: Bitmap<'_>| {
+            kept.runs(rows, |start, end| {
+                let _ = rest.append_range(&batch, start, end);
+            });
+        };
+        if rejected.is_empty() {
+            copy(kept);
+        } else {
+            let bits = (0..rows.div_ceil(8)).map(|byte| {
+                (0..8).fold(0u8, |bits, bit| {
+                    let row = byte * 8 + bit;
+                    bits | u8::from(kept.get(row) && rejected.binary_search(&row).is_err()) << bit
+                })
+            });
+            let bits: Vec<u8> = bits.collect();
+            copy(Bitmap::new(&bits));
+        }
+        self.fate.counters.filtered.add((rows - rejected.len() - rest.len()) as u64);
+        self.pool.put(batch);
+        self.main(rest, outputs);
+    }
+
+    fn expanded(&self, batch: Batch, answer: &mut Answer, rejected: &[usize], outputs: &mut Outputs) {
+        let mut rest = self.pool.take();
+        let (payloads, parents) = answer.rows_parts();
+        if rejected.is_empty() {
+            for (parent, run) in rising_runs(parents) {
+                let _ = rest.append_around_payloads(&batch, parent, parent + run);
+            }
+            rest.swap_payloads(payloads);
+        } else {
+            for (row, &parent) in parents.iter().enumerate() {
+                let parent = parent as usize;
+                if rejected.binary_search(&parent).is_err() {
+                    let _ = rest.append_around_payloads(&batch, parent, parent + 1);
+                    rest.append_payloads(payloads, row, row + 1);
+                }
+            }
+        }
+        self.pool.put(batch);
+        self.main(rest, outputs);
+    }
+
+    fn emitted(&self, input: Batch, answer: &mut Answer, outputs: &mut Outputs) {
+        let since = if input.is_empty() { self.fate.control.now() } else { input.ingested() };
+        for emission in answer.emissions() {
+            let mut batch = std::mem::replace(&mut emission.batch, self.pool.take());
+            match &emission.parents {
+                Some(parents) => {
+                    let origin = |&parent: &u32| input.origins().get(parent as usize).copied();
+                    batch.set_origins(parents.iter().map(|parent| origin(parent).unwrap_or(Origin::NONE)));
+                }
+                None => {
+                    let none = batch.len();
+                    batch.set_origins(std::iter::repeat_n(Origin::NONE, none));
+                }
+            }
+            batch.set_ingested(since);
+            match (emission.port as usize).checked_sub(1) {
+                None => self.main(batch, outputs),
+                Some(side) if self.outlets.sides.get(side).is_some_and(|outlet| outlet.is_read()) => {
+                    self.count_out(&batch);
+                    outputs.sides.push((side, batch));
+                }
+                Some(_) => {
+                    self.fate.counters.unread.add(batch.len() as u64);
+                    self.pool.put(batch);
+                }
+            }
+        }
+        self.pool.put(input);
+    }
+
+    fn main(&self, batch: Batch, outputs: &mut Outputs) {
+        if batch.is_empty() {
+            return self.pool.put(batch);
+        }
+        self.count_out(&batch);
+        outputs.main.push(batch);
+    }
+
+    fn count_out(&self, batch: &Batch) {
+        self.fate.counters.records_out.add(batch.len() as u64);
+        self.fate.counters.bytes_out.add(batch.payloads().byte_len() as u64);
+    }
+}
+
+/// The maximal runs of rows that are not in `rejected` (rising).
+fn runs_without(rejected: &[usize], rows: usize) -> impl Iterator<Item = (usize, usize)> {
+    let starts = std::iter::once(0).chain(rejected.iter().map(|row| row + 1));
+    let ends = rejected.iter().copied().chain(std::iter::once(rows));
+    starts.zip(ends).filter(|(start, end)| start < end)
+}
+
+/// The maximal runs of parents that rise by one: their columns are copied together.
+fn rising_runs(parents: &[u32]) -> impl Iterator<Item = (usize, usize)> {
+    parents.chunk_by(|before, after| before + 1 == *after).map(|run| (run.first().map_or(0, |&p| p as usize), run.len()))
+}
+
+/// Appends a header in the contract's encoding.
+fn add_header(headers: &mut Vec<u8>, name: &str, value: &str) {
+    for text in [name, value] {
+        headers.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+        headers.extend_from_slice(text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_between_the_rejected_ones_go_on() {
+        let cases: [(&[usize], usize, &[(usize, usize)]); 4] = [
+            (&[], 3, &[(0, 3)]),
+            (&[0, 1, 2], 3, &[]),
+            (&[1], 3, &[(0, 1), (2, 3)]),
+            (&[0, 2], 5, &[(1, 2), (3, 5)]),
+        ];
+        for (rejected, rows, expected) in cases {
+            assert_eq!(runs_without(rejected, rows).collect::<Vec<_>>(), expected, "{rejected:?} of {rows}");
+        }
+    }
+
+    #[test]
+    fn parents_that_rise_by_one_are_copied_together() {
+        assert_eq!(rising_runs(&[0, 1, 2, 2, 2, 5, 6]).collect::<Vec<_>>(), [(0, 3), (2, 1), (2, 1), (5, 2)]);
+        assert_eq!(rising_runs(&[]).count(), 0);
+    }
+}

@@ -1,0 +1,143 @@
+use std::sync::Arc;
+
+use super::control::Stopped;
+use super::fate::Fate;
+use super::keeper::Keeper;
+use super::lane_clock::LaneClock;
+use super::operator_lane::{Outlets, nanoseconds};
+use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
+use super::source_lane::SourceEnd;
+use crate::batch::{Batch, BatchPool, Origin};
+use crate::sandbox::{Failure, Progress};
+
+/// The one lane of an instance of a source component: asks its guest for more and sends it.
+///
+/// After each answer it notes the guest's position; a guest that fails is replaced by one that goes on from there, so nothing
+/// is sent twice. A source that fails `retries + 1` times at one position fails the pipeline: there is no record to give up.
+pub(super) struct ComponentSourceLane {
+    pub(super) keeper: Keeper,
+    pub(super) retries: u32,
+    pub(super) outlets: Outlets,
+    pub(super) fate: Fate,
+    pub(super) pool: Arc<BatchPool>,
+    /// The number under which the run's provenance knows this instance.
+    pub(super) number: u16,
+}
+
+impl ComponentSourceLane {
+    pub(super) fn run(mut self) -> SourceEnd {
+        let mut clock = LaneClock::new(Arc::clone(&self.fate.counters));
+        // Stopped: the cause is with the control already.
+        self.work(&mut clock).unwrap_or(SourceEnd::StoppedEarly)
+    }
+
+    fn work(&mut self, clock: &mut LaneClock) -> Result<SourceEnd, Stopped> {
+        let control = Arc::clone(&self.fate.control);
+        control.wait_for_go()?;
+        let mut position = self.keeper.guest().and_then(|guest| guest.position());
+        let (mut sent, mut failures) = (0u64, 0);
+        while !control.is_draining() {
+            if control.is_stopped() {
+                return Err(Stopped);
+            }
+            match self.next(&mut sent) {
+                Ok(progress) => {
+                    failures = 0;
+                    position = self.keeper.guest().and_then(|guest| guest.position());
+                    clock.batch();
+                    self.measure();
+                    match progress? {
+                        Progress::More => {}
+                        Progress::Idle(time) => {
+                            self.flush()?;
+                            clock.read();
+                            control.rest(time);
+                        }
+                        Progress::End => {
+                            self.close();
+                            self.flush()?;
+                            return Ok(SourceEnd::Exhausted);
+                        }
+                    }
+                }
+                Err(failure) => {
+                    failures += 1;
+                    if failures > self.retries {
+                        return Err(self.fate.stage_failed(&failure));
+                    }
+                    self.fate.counters.retried.add(1);
+                    self.go_on_from(&position, &failure)?;
+                }
+            }
+        }
+        self.close();
+        self.flush()?;
+        Ok(SourceEnd::StoppedEarly)
+    }
+
+    fn next(&mut self, sent: &mut u64) -> Result<Result<Progress, Stopped>, Failure> {
+        let guest = self.keeper.guest()?;
+        let (progress, answer) =
+            guest.next(u32::try_from(BATCH_RECORDS).unwrap_or(u32::MAX), u32::try_from(BATCH_BYTES).unwrap_or(u32::MAX))?;
+        let mut delivered = Ok(());
+        for emission in answer.emissions() {
+            let mut batch = std::mem::replace(&mut emission.batch, self.pool.take());
+            let (first, rows) = (*sent, batch.len() as u64);
+            *sent += rows;
+            batch.set_origins((first..first + rows).map(|offset| Origin::new(self.number, offset)));
+            batch.set_ingested(self.fate.control.now());
+            delivered = delivered.and_then(|()| send(emission.port, batch, &mut self.outlets, &self.fate, &self.pool));
+        }
+        self.keeper.succeeded();
+        Ok(delivered.map(|()| progress))
+    }
+
+    fn go_on_from(&mut self, position: &Result<Vec<u8>, Failure>, failure: &Failure) -> Result<(), Stopped> {
+        self.keeper.rebuild(failure, &self.fate)?;
+        let sought = match position {
+            Ok(position) => self.keeper.guest().and_then(|guest| guest.seek(position)),
+            Err(failure) => Err(failure.clone()),
+        };
+        sought.map_err(|failure| self.fate.stage_failed(&failure))
+    }
+
+    fn flush(&mut self) -> Result<(), Stopped> {
+        self.outlets.main.flush()?;
+        self.outlets.sides.iter_mut().try_for_each(Outlet::flush)
+    }
+
+    fn close(&mut self) {
+        if let Err(failure) = self.keeper.close() {
+            self.fate.errors.count(failure.code.name());
+            tracing::warn!(source = &*self.fate.stage, instance = self.fate.instance, %failure, "close failed; its output stands");
+        }
+    }
+
+    fn measure(&mut self) {
+        let counters = &self.fate.counters;
+        if let Ok(guest) = self.keeper.guest() {
+            guest.pace();
+            counters.throttled_nanoseconds.add(nanoseconds(guest.take_throttled()));
+            counters.log_bytes_dropped.add(guest.take_log_bytes_dropped());
+        }
+    }
+}
+
+fn send(port: u32, batch: Batch, outlets: &mut Outlets, fate: &Fate, pool: &BatchPool) -> Result<(), Stopped> {
+    let outlet = match (port as usize).checked_sub(1) {
+        None => Some(&mut outlets.main),
+        Some(side) => outlets.sides.get_mut(side).filter(|outlet| outlet.is_read()),
+    };
+    match outlet {
+        Some(outlet) => {
+            fate.counters.records_out.add(batch.len() as u64);
+            fate.counters.bytes_out.add(batch.payloads().byte_len() as u64);
+            outlet.send(batch)
+        }
+        None => {
+            fate.counters.unread.add(batch.len() as u64);
+            pool.put(batch);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,181 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::error::PipelineError;
+use super::turnstile::Turnstile;
+use crate::batch::Inbox;
+use crate::observe::InstanceCounters;
+
+/// The one place that says whether a run goes on: shared by its lanes, its supervisor and whoever holds a [`StopHandle`].
+///
+/// ```text
+///            go            drain                     last lane ends
+/// starting ─────▶ running ───────▶ sources stopped ─────────────────▶ over
+///     └──────────────┴──────── fail / abort ──▶ cut ──────────────────▶
+/// ```
+#[derive(Debug)]
+pub(super) struct Control {
+    began: Instant,
+    draining: AtomicBool,
+    stopped: AtomicBool,
+    state: Mutex<State>,
+    changed: Condvar,
+    ways: OnceLock<Ways>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    going: bool,
+    aborted: bool,
+    cause: Option<PipelineError>,
+}
+
+/// Where lanes of the run may wait for each other.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    /// Inboxes, each with the counters of who takes from it.
+    pub(super) inboxes: Vec<(Arc<Inbox>, Arc<InstanceCounters>)>,
+    pub(super) turnstiles: Vec<Arc<Turnstile>>,
+}
+
+/// The run is over for this lane: it was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stopped;
+
+impl Control {
+    pub(super) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            draining: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            ways: OnceLock::new(),
+        }
+    }
+
+    /// Nanoseconds since the run began.
+    pub(super) fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Told once, before the run goes.
+    pub(super) fn set_ways(&self, ways: Ways) {
+        // A second set would be a fault of `run`, and harmless: the first stays.
+        let _ = self.ways.set(ways);
+    }
+
+    /// Every lane has started: sources may begin.
+    pub(super) fn go(&self) {
+        self.lock().going = true;
+        self.changed.notify_all();
+    }
+
+    /// What sources wait for.
+    pub(super) fn wait_for_go(&self) -> Result<(), Stopped> {
+        let mut state = self.lock();
+        while !state.going && !self.is_stopped() {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if self.is_stopped() { Err(Stopped) } else { Ok(()) }
+    }
+
+    /// Sources stop; what was admitted is finished.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        let _state = self.lock();
+        self.changed.notify_all();
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// The pipeline failed; the first cause counts.
+    pub(super) fn fail(&self, cause: PipelineError) -> Stopped {
+        self.lock().cause.get_or_insert(cause);
+        self.cut();
+        Stopped
+    }
+
+    /// Everything stops at once.
+    pub(super) fn abort(&self) {
+        self.lock().aborted = true;
+        self.cut();
+    }
+
+    pub(super) fn was_aborted(&self) -> bool {
+        self.lock().aborted
+    }
+
+    pub(super) fn take_cause(&self) -> Option<PipelineError> {
+        self.lock().cause.take()
+    }
+
+    /// Sleeps, but no longer than the run goes on undisturbed.
+    pub(super) fn rest(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.lock();
+        while !self.is_stopped() && !self.is_draining() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Sleeps, but no longer than the run goes on; a drain does not end it.
+    pub(super) fn pause(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.lock();
+        while !self.is_stopped() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// What waits in inboxes is counted as taken in and left undone.
+    fn cut(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        if let Some(ways) = self.ways.get() {
+            for (inbox, consumer) in &ways.inboxes {
+                for batch in inbox.cut() {
+                    consumer.records_in.add(batch.len() as u64);
+                    consumer.unfinished.add(batch.len() as u64);
+                }
+            }
+            ways.turnstiles.iter().for_each(|turnstile| turnstile.cut());
+        }
+        let _state = self.lock();
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stops a run from outside: from a signal handler's thread, say. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct StopHandle(pub(super) Arc<Control>);
+
+impl StopHandle {
+    /// Sources stop, what they had sent is finished, then the run ends.
+    pub fn drain(&self) {
+        self.0.drain();
+    }
+
+    /// Everything stops at once; what was under way is counted as unfinished.
+    pub fn abort(&self) {
+        self.0.abort();
+    }
+}

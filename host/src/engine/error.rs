@@ -1,0 +1,79 @@
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::connector::ConnectorError;
+use crate::sandbox::FailureCode;
+
+/// Why a pipeline failed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct PipelineError {
+    /// The stage.
+    pub stage: String,
+    /// Which instance of it.
+    pub instance: u32,
+    /// What kind of failure.
+    pub code: FailureCode,
+    /// What happened.
+    pub message: String,
+    /// The record that it happened to: its source and its place there.
+    pub record: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for PipelineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\" (instance {}) failed with {}", self.stage, self.instance, self.code)?;
+        if let Some(record) = &self.record {
+            write!(f, " at {record}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// Why a run did not take place. Once it has begun, failing is an outcome told by its summary.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// A source, sink or dead-letter file cannot be opened.
+    #[error("\"{stage}\": {error}")]
+    Connector {
+        /// Whose.
+        stage: String,
+        /// Why not.
+        error: ConnectorError,
+    },
+    /// Operators that fail before any data flows.
+    #[error("{}", start_failures(.0))]
+    Start(Vec<PipelineError>),
+    /// A thread could not be made or put in its place.
+    #[error("lane \"{lane}\" cannot run: {reason}")]
+    Lane {
+        /// Which.
+        lane: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A fault of the host.
+    #[error("internal fault: {0}")]
+    Internal(String),
+}
+
+impl RunError {
+    pub(super) fn connector(stage: &str, error: ConnectorError) -> Self {
+        Self::Connector { stage: stage.to_owned(), error }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Connector { error, .. } => error.hint.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+fn start_failures(failures: &[PipelineError]) -> String {
+    failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,129 @@
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::control::{Control, Stopped};
+use super::error::PipelineError;
+use super::provenance::Provenance;
+use crate::batch::Record;
+use crate::connector::{ConnectorError, DeadLetter, DeadLetterFile};
+use crate::observe::{ErrorCounts, InstanceCounters};
+use crate::plan::OnError;
+use crate::sandbox::{Failure, FailureCode};
+
+/// Decides what becomes of the records of one instance that fail or are rejected, and does it.
+#[derive(Clone)]
+pub(super) struct Fate {
+    pub(super) pipeline: Arc<str>,
+    pub(super) run: Arc<str>,
+    pub(super) stage: Arc<str>,
+    pub(super) instance: u32,
+    pub(super) on_error: OnError,
+    pub(super) dead_letters: Option<Arc<DeadLetterFile>>,
+    pub(super) counters: Arc<InstanceCounters>,
+    pub(super) errors: Arc<ErrorCounts>,
+    pub(super) provenance: Arc<Provenance>,
+    pub(super) control: Arc<Control>,
+}
+
+impl Fate {
+    /// A record that fails alone, after `attempts` calls that had it among theirs.
+    pub(super) fn failed(&self, record: Record<'_>, failure: &Failure, attempts: u32) -> Result<(), Stopped> {
+        self.errors.count(failure.code.name());
+        match &self.on_error {
+            OnError::Fail => {
+                self.counters.failed.add(1);
+                Err(self.stop(failure.code, &failure.message, Some(record), None))
+            }
+            OnError::Skip => {
+                self.counters.failed.add(1);
+                Ok(())
+            }
+            OnError::DeadLetter(_) => self.bury(record, failure.code, &failure.message, attempts),
+        }
+    }
+
+    /// A record that the operator rejected and that no `rejects` output takes.
+    pub(super) fn rejected(&self, record: Record<'_>, message: &str, attempts: u32) -> Result<(), Stopped> {
+        self.errors.count(FailureCode::Rejected.name());
+        match &self.on_error {
+            OnError::Fail => {
+                self.counters.failed.add(1);
+                let hint = format!(
+                    "read \"{}.rejects\" as an input, or set on_error = \"skip\" or {{ dead_letter = \"…\" }}",
+                    self.stage
+                );
+                Err(self.stop(FailureCode::Rejected, message, Some(record), Some(hint)))
+            }
+            OnError::Skip => {
+                self.counters.rejected.add(1);
+                Ok(())
+            }
+            OnError::DeadLetter(_) => self.bury(record, FailureCode::Rejected, message, attempts),
+        }
+    }
+
+    /// A failure that is no record's.
+    pub(super) fn stage_failed(&self, failure: &Failure) -> Stopped {
+        self.errors.count(failure.code.name());
+        self.stop(failure.code, &failure.message, None, None)
+    }
+
+    /// A built-in source or sink, or a dead-letter file, that cannot go on.
+    pub(super) fn connector_failed(&self, error: &ConnectorError) -> Stopped {
+        self.errors.count(FailureCode::Connector.name());
+        let message = match &error.cause {
+            Some(cause) => format!("{}: {cause}", error.what),
+            None => error.what.clone(),
+        };
+        self.stop(FailureCode::Connector, &message, None, error.hint.clone())
+    }
+
+    fn stop(&self, code: FailureCode, message: &str, record: Option<Record<'_>>, hint: Option<String>) -> Stopped {
+        let record = record.and_then(|record| self.provenance.of(record.origin)).map(|from| {
+            if from.place == format!("record {}", from.offset) {
+                format!("record {} of source \"{}\"", from.offset, from.source)
+            } else {
+                format!("{} (record {} of source \"{}\")", from.place, from.offset, from.source)
+            }
+        });
+        self.control.fail(PipelineError {
+            stage: self.stage.to_string(),
+            instance: self.instance,
+            code,
+            message: message.to_owned(),
+            record,
+            hint,
+        })
+    }
+
+    fn bury(&self, record: Record<'_>, code: FailureCode, message: &str, attempts: u32) -> Result<(), Stopped> {
+        let from = self.provenance.of(record.origin);
+        let letter = DeadLetter {
+            pipeline: &self.pipeline,
+            run: &self.run,
+            operator: &self.stage,
+            instance: self.instance,
+            source: from.as_ref().map(|from| from.source.as_str()),
+            offset: from.as_ref().map(|from| from.offset),
+            place: from.as_ref().map(|from| from.place.as_str()),
+            key: record.key,
+            timestamp: record.timestamp,
+            headers: record.headers,
+            payload: record.payload,
+            code: code.name(),
+            message,
+            attempts,
+            at: SystemTime::now(),
+        };
+        match self.dead_letters.as_ref().map_or(Ok(()), |file| file.write([letter])) {
+            Ok(()) => {
+                self.counters.dead_lettered.add(1);
+                Ok(())
+            }
+            Err(error) => {
+                self.counters.failed.add(1);
+                Err(self.connector_failed(&error))
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::admission::{Grant, HeldLeases};
+use crate::connector::{Sink, Source};
+use crate::plan::{Plan, StageId};
+use crate::resources::SharedCpus;
+use crate::sandbox::Loaded;
+
+/// Everything a run is made of: what was planned, loaded, granted and handed over.
+pub(super) struct Parts {
+    pub(super) plan: Plan,
+    /// The component of each stage that has one.
+    pub(super) components: BTreeMap<StageId, Arc<Loaded>>,
+    pub(super) grant: Grant,
+    /// Held until the last lane has ended.
+    pub(super) leases: HeldLeases,
+    pub(super) shared: SharedCpus,
+    /// Sources and sinks that the embedder provides, by stage name.
+    pub(super) provided: Provided,
+}
+
+/// Sources and sinks handed over from Rust, by the name of their stage.
+#[derive(Default)]
+pub struct Provided {
+    /// Sources.
+    pub sources: HashMap<String, Box<dyn Source>>,
+    /// Sinks.
+    pub sinks: HashMap<String, Box<dyn Sink>>,
+}

@@ -1,0 +1,275 @@
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::thread::{self, JoinHandle};
+
+use super::assemble::{Assembly, Lane, Task, assemble};
+use super::control::Control;
+use super::error::{PipelineError, RunError};
+use super::keeper::Keeper;
+use super::parts::Parts;
+use super::source_lane::{SharedSource, SourceEnd};
+use super::watch::registry;
+use crate::connector::{Sink, SinkOutcome};
+use crate::observe::{Outcome, Registry, SourceReading, Summary};
+use crate::plan::{Plan, StageId};
+use crate::sandbox::Failure;
+
+/// A run that is under way.
+pub(super) struct Running {
+    plan: Arc<Plan>,
+    control: Arc<Control>,
+    registry: Arc<Registry>,
+    assembly: Assembly,
+    threads: Vec<(StageId, JoinHandle<LaneEnd>)>,
+    // Given back when the last lane has ended.
+    _parts: Parts,
+}
+
+/// What a lane leaves behind.
+enum LaneEnd {
+    Operator,
+    Source(SourceEnd),
+    Sink(Box<dyn Sink>),
+}
+
+/// A guest's stack (512 KiB at most) and the host's own frames around it.
+const STACK: usize = 4 << 20;
+
+impl Running {
+    /// Puts the lanes in their places and starts their guests; when all have started, data flows.
+    ///
+    /// # Errors
+    /// What cannot be opened, and every operator that fails in start or in `open`. Nothing has flowed then.
+    pub(super) fn start(mut parts: Parts, control: Arc<Control>, run: &str) -> Result<Self, RunError> {
+        let mut assembly = assemble(&mut parts, &control, run)?;
+        let plan = Arc::new(parts.plan.clone());
+        let registry = Arc::new(registry(&plan, &assembly, run));
+        let (reports, started) = mpsc::channel();
+        let mut running = Self { plan, control, registry, threads: Vec::new(), _parts: parts, assembly: Assembly::empty() };
+        let lanes = std::mem::take(&mut assembly.lanes);
+        running.assembly = assembly;
+        for lane in lanes {
+            running.spawn(lane, reports.clone())?;
+        }
+        drop(reports);
+        let mut failures = Vec::new();
+        for report in started {
+            match report {
+                Ok(()) => {}
+                Err(NotStarted::Guest(failure)) => failures.push(failure),
+                Err(NotStarted::Placed { lane, reason }) => {
+                    running.stop_and_wait();
+                    return Err(RunError::Lane { lane, reason });
+                }
+            }
+        }
+        if !failures.is_empty() {
+            running.stop_and_wait();
+            failures.sort_by(|a, b| (&a.stage, a.instance).cmp(&(&b.stage, b.instance)));
+            return Err(RunError::Start(failures));
+        }
+        running.control.go();
+        Ok(running)
+    }
+
+    pub(super) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// How far each built-in source is, for the progress display.
+    pub(super) fn source_readings(&self) -> impl Fn() -> Vec<SourceReading> + Send + 'static {
+        let sources: Vec<(String, SharedSource)> = self
+            .assembly
+            .sources
+            .iter()
+            .map(|(id, source)| (self.plan.stage(*id).name.clone(), Arc::clone(source)))
+            .collect();
+        move || {
+            let reading = |(name, source): &(String, SharedSource)| {
+                let progress = source.lock().unwrap_or_else(std::sync::PoisonError::into_inner).progress();
+                SourceReading { name: name.clone(), progress }
+            };
+            sources.iter().map(reading).collect()
+        }
+    }
+
+    /// Waits for the last lane, completes the sinks, and says how it went.
+    pub(super) fn finish(mut self) -> Summary {
+        let ends = self.join();
+        let mut cut_short = false;
+        let mut sinks = Vec::new();
+        for (stage, end) in ends {
+            match end {
+                LaneEnd::Operator => {}
+                LaneEnd::Source(end) => cut_short |= end == SourceEnd::StoppedEarly && self.is_bounded(stage),
+                LaneEnd::Sink(sink) => sinks.push((stage, sink)),
+            }
+        }
+        let mut outcome = self.outcome(cut_short);
+        let whole = matches!(outcome, Outcome::Completed | Outcome::Drained);
+        let sink_outcome = if whole { SinkOutcome::Complete } else { SinkOutcome::Partial };
+        for (stage, mut sink) in sinks {
+            if let Err(error) = sink.finish(sink_outcome) {
+                outcome = self.not_finished(outcome, stage, &error.to_string());
+            }
+        }
+        for file in &self.assembly.dead_letters {
+            if let Err(error) = file.finish() {
+                outcome = self.not_finished(outcome, StageId(0), &error.to_string());
+            }
+        }
+        for instance in self.assembly.stages.iter().flat_map(|stage| &stage.instances) {
+            instance.counters.settle();
+        }
+        Summary::of(&self.registry, outcome)
+    }
+
+    fn outcome(&self, cut_short: bool) -> Outcome {
+        if let Some(cause) = self.control.take_cause() {
+            return Outcome::Failed(cause.into_run_failure());
+        }
+        if self.control.was_aborted() || cut_short {
+            return Outcome::Interrupted;
+        }
+        if self.control.is_draining() { Outcome::Drained } else { Outcome::Completed }
+    }
+
+    fn not_finished(&self, outcome: Outcome, stage: StageId, reason: &str) -> Outcome {
+        if matches!(outcome, Outcome::Failed(_)) {
+            tracing::error!(reason, "an output could not be completed either");
+            return outcome;
+        }
+        let failure = PipelineError::connector(&self.plan.stage(stage).name, reason);
+        Outcome::Failed(failure.into_run_failure())
+    }
+
+    /// Whether the stage is a source that would have ended by itself.
+    fn is_bounded(&self, stage: StageId) -> bool {
+        self.assembly.sources.iter().filter(|(id, _)| *id == stage).any(|(_, source)| {
+            source.lock().unwrap_or_else(std::sync::PoisonError::into_inner).progress().bounded
+        })
+    }
+
+    fn spawn(&mut self, lane: Lane, reports: Sender<Result<(), NotStarted>>) -> Result<(), RunError> {
+        let Lane { name, stage, placement, task } = lane;
+        let thread_name = name.clone();
+        let body = move || {
+            let seat = match placement.take() {
+                Ok(seat) => seat,
+                Err(error) => {
+                    let _ = reports.send(Err(NotStarted::Placed { lane: name, reason: error.to_string() }));
+                    return task.unstarted();
+                }
+            };
+            let end = task.run(reports);
+            drop(seat);
+            end
+        };
+        match thread::Builder::new().name(thread_name.clone()).stack_size(STACK).spawn(body) {
+            Ok(thread) => {
+                self.threads.push((stage, thread));
+                Ok(())
+            }
+            Err(error) => {
+                self.stop_and_wait();
+                Err(RunError::Lane { lane: thread_name, reason: error.to_string() })
+            }
+        }
+    }
+
+    fn stop_and_wait(&mut self) {
+        self.control.abort();
+        for (_, end) in self.join() {
+            if let LaneEnd::Sink(mut sink) = end
+                && let Err(error) = sink.finish(SinkOutcome::Partial)
+            {
+                tracing::error!(%error, "an output could not be closed");
+            }
+        }
+    }
+
+    fn join(&mut self) -> Vec<(StageId, LaneEnd)> {
+        let mut ends = Vec::new();
+        for (stage, thread) in self.threads.drain(..) {
+            match thread.join() {
+                Ok(end) => ends.push((stage, end)),
+                // A panic in a lane is a fault of the host: the others must not wait for it.
+                Err(_) => {
+                    let name = &self.plan.stage(stage).name;
+                    self.control.fail(PipelineError::fault(name, "a lane of the host panicked"));
+                }
+            }
+        }
+        ends
+    }
+}
+
+/// Why a lane does not run.
+enum NotStarted {
+    Guest(PipelineError),
+    Placed { lane: String, reason: String },
+}
+
+impl Task {
+    /// Starts the guest, reports, and works until the end. A panic cuts the run first, so that no lane waits for this one.
+    fn run(self, reports: Sender<Result<(), NotStarted>>) -> LaneEnd {
+        match self {
+            Self::Source(lane) => {
+                let _ = reports.send(Ok(()));
+                drop(reports);
+                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
+                LaneEnd::Source(lane.run())
+            }
+            Self::ComponentSource(mut lane) => {
+                let started = start_guest(&mut lane.keeper, &lane.fate.stage, lane.fate.instance);
+                let ok = started.is_ok();
+                let _ = reports.send(started);
+                drop(reports);
+                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
+                LaneEnd::Source(if ok { lane.run() } else { SourceEnd::StoppedEarly })
+            }
+            Self::Operator(mut lane) => {
+                let started = start_guest(&mut lane.keeper, &lane.fate.stage, lane.fate.instance);
+                let ok = started.is_ok();
+                let _ = reports.send(started);
+                drop(reports);
+                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
+                if ok {
+                    lane.run();
+                }
+                LaneEnd::Operator
+            }
+            Self::Sink(lane) => {
+                let _ = reports.send(Ok(()));
+                drop(reports);
+                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
+                LaneEnd::Sink(lane.run())
+            }
+        }
+    }
+
+    fn unstarted(self) -> LaneEnd {
+        match self {
+            Self::Source(_) | Self::ComponentSource(_) => LaneEnd::Source(SourceEnd::StoppedEarly),
+            Self::Operator(_) => LaneEnd::Operator,
+            Self::Sink(lane) => LaneEnd::Sink(lane.sink),
+        }
+    }
+}
+
+fn start_guest(keeper: &mut Keeper, stage: &str, instance: u32) -> Result<(), NotStarted> {
+    keeper.start().map_err(|Failure { code, message, .. }| {
+        NotStarted::Guest(PipelineError { stage: stage.to_owned(), instance, code, message, record: None, hint: None })
+    })
+}
+
+/// A lane that panics must not leave the others waiting for it.
+struct CutOnPanic(Arc<Control>);
+
+impl Drop for CutOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.abort();
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// The numbers that one instance's guests publish. Bounded: what a guest names past [`GuestMetrics::MOST`] names, or names
+/// badly, is dropped and counted.
+#[derive(Debug, Default)]
+pub struct GuestMetrics(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    series: BTreeMap<String, Series>,
+    dropped: u64,
+}
+
+/// One number of a guest's.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Series {
+    /// A sum.
+    Counter(u64),
+    /// The last value.
+    Gauge(f64),
+    /// Observations in buckets.
+    Histogram(Observations),
+}
+
+/// Observations, counted by the powers of two that they stay within.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Observations {
+    /// How many were at most `2^e`, for each exponent of [`Observations::EXPONENTS`] (not cumulative).
+    pub buckets: [u64; 32],
+    /// How many there were, beyond the last bucket too.
+    pub count: u64,
+    /// Their sum.
+    pub sum: f64,
+}
+
+impl Observations {
+    /// The exponents of the buckets' upper bounds.
+    pub const EXPONENTS: std::ops::Range<i32> = -10..22;
+
+    fn add(&mut self, value: f64) {
+        self.count += 1;
+        self.sum += value;
+        let fits = Self::EXPONENTS.position(|exponent| value <= f64::from(exponent).exp2());
+        if let Some(bucket) = fits.and_then(|at| self.buckets.get_mut(at)) {
+            *bucket += 1;
+        }
+    }
+}
+
+impl GuestMetrics {
+    /// The most names of an instance.
+    pub const MOST: usize = 64;
+    /// The longest name.
+    pub const LONGEST: usize = 64;
+
+    /// Adds to a counter, which starts at 0.
+    pub fn counter(&self, name: &str, add: u64) {
+        self.update(name, || Series::Counter(0), |series| match series {
+            Series::Counter(sum) => {
+                *sum = sum.saturating_add(add);
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// Sets a gauge.
+    pub fn gauge(&self, name: &str, value: f64) {
+        self.update(name, || Series::Gauge(0.0), |series| match series {
+            Series::Gauge(last) => {
+                *last = value;
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// Records an observation.
+    pub fn histogram(&self, name: &str, value: f64) {
+        self.update(name, || Series::Histogram(Observations::default()), |series| match series {
+            Series::Histogram(observations) => {
+                observations.add(value);
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// Everything published so far.
+    #[must_use]
+    pub fn get(&self) -> BTreeMap<String, Series> {
+        self.lock().series.clone()
+    }
+
+    /// How many updates were dropped.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.lock().dropped
+    }
+
+    fn update(&self, name: &str, new: impl FnOnce() -> Series, change: impl FnOnce(&mut Series) -> bool) {
+        let mut state = self.lock();
+        if !state.series.contains_key(name) && state.series.len() < Self::MOST && is_name(name) {
+            state.series.insert(name.to_owned(), new());
+        }
+        let changed = state.series.get_mut(name).is_some_and(change);
+        if !changed {
+            state.dropped += 1;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    name.len() <= GuestMetrics::LONGEST
+        && name.bytes().next().is_some_and(|first| fine(first) && !first.is_ascii_digit())
+        && name.bytes().all(fine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_kept_by_name_and_kind() {
+        let metrics = GuestMetrics::default();
+        metrics.counter("seen", 2);
+        metrics.counter("seen", 3);
+        metrics.gauge("depth", 1.5);
+        metrics.histogram("size", 3.0);
+        let all = metrics.get();
+        assert_eq!(all["seen"], Series::Counter(5));
+        assert_eq!(all["depth"], Series::Gauge(1.5));
+        let Series::Histogram(sizes) = &all["size"] else { panic!("a histogram") };
+        assert_eq!((sizes.count, sizes.sum, sizes.buckets[12]), (1, 3.0, 1));
+    }
+
+    #[test]
+    fn what_is_named_badly_too_often_or_twice_differently_is_dropped_and_counted() {
+        let metrics = GuestMetrics::default();
+        for name in ["", "1a", "a-b", "ü", &"a".repeat(65)] {
+            metrics.counter(name, 1);
+        }
+        assert_eq!((metrics.get().len(), metrics.dropped()), (0, 5));
+        for number in 0..70 {
+            metrics.gauge(&format!("g{number}"), 1.0);
+        }
+        assert_eq!((metrics.get().len(), metrics.dropped()), (64, 11));
+        metrics.counter("g0", 1);
+        assert_eq!(metrics.dropped(), 12);
+    }
+}

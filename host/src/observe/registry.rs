@@ -1,0 +1,62 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{ErrorCounts, GuestMetrics, InstanceCounters, Latency};
+
+/// Everything there is to see of a run, by stage and instance. Made before the run goes and never changed; what it refers
+/// to changes, and can be read at any time.
+#[derive(Debug)]
+pub struct Registry {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// Which run of it.
+    pub run: String,
+    /// When it began.
+    pub began: Instant,
+    /// Sources, operators, sinks, upstream before downstream.
+    pub stages: Vec<StageView>,
+}
+
+/// A stage as it can be watched.
+#[derive(Debug)]
+pub struct StageView {
+    /// Its name.
+    pub name: String,
+    /// What it is: `source`, `map`, …, `sink`.
+    pub kind: &'static str,
+    /// Its instances in order.
+    pub instances: Vec<InstanceView>,
+    /// How long records took to get here; for sinks.
+    pub latency: Option<Arc<Latency>>,
+}
+
+/// An instance as it can be watched.
+pub struct InstanceView {
+    /// What it has done.
+    pub counters: Arc<InstanceCounters>,
+    /// What went wrong, by code.
+    pub errors: Arc<ErrorCounts>,
+    /// What its guests publish.
+    pub metrics: Arc<GuestMetrics>,
+    /// Its memory; `None` for a built-in source or sink.
+    pub memory: Option<Arc<dyn MemoryReading>>,
+    /// Bytes of batches waiting for it.
+    pub queue_bytes: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+/// Reads an instance's memory.
+pub trait MemoryReading: Send + Sync {
+    /// Bytes in use now.
+    fn used(&self) -> u64;
+    /// The most in use so far.
+    fn peak(&self) -> u64;
+    /// The cap.
+    fn cap(&self) -> u64;
+}
+
+impl fmt::Debug for InstanceView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InstanceView").field("counters", &self.counters).finish_non_exhaustive()
+    }
+}

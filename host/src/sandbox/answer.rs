@@ -1,0 +1,282 @@
+use super::failure::{FailureCode, HostTrap};
+use crate::batch::{
+    Batch, Bitmap, Column, Malformed, RawColumns, check_bitmap, check_offsets, check_parents, check_rising,
+};
+use crate::plan::{Kind, Limits};
+
+/// What a guest said during one call, checked. Its buffers are used again for the next call.
+#[derive(Debug)]
+pub struct Answer {
+    kind: Kind,
+    rows: usize,
+    record_limit: u64,
+    output_limit: u64,
+    output_bytes: u64,
+    answered: bool,
+    column: Column,
+    bitmap: Vec<u8>,
+    parents: Vec<u32>,
+    emissions: Vec<Emission>,
+    emitted: usize,
+    ports: u32,
+    rejected: Vec<u32>,
+    messages: Column,
+}
+
+/// Records that a process or source emitted with one call of `output.emit`.
+#[derive(Debug, Default)]
+pub struct Emission {
+    /// The output: 0 is the main one.
+    pub port: u32,
+    /// The records, without origins.
+    pub batch: Batch,
+    /// Which input record each comes from, if the guest said so.
+    pub parents: Option<Vec<u32>>,
+}
+
+impl Answer {
+    pub(super) fn new(kind: Kind, limits: &Limits) -> Self {
+        Self {
+            kind,
+            rows: 0,
+            record_limit: limits.record_bytes,
+            output_limit: limits.output_bytes_per_call,
+            output_bytes: 0,
+            answered: false,
+            column: Column::new(),
+            bitmap: Vec::new(),
+            parents: Vec::new(),
+            emissions: Vec::new(),
+            emitted: 0,
+            ports: 0,
+            rejected: Vec::new(),
+            messages: Column::new(),
+        }
+    }
+
+    /// A call over `rows` records begins.
+    pub(super) fn begin(&mut self, rows: usize) {
+        self.rows = rows;
+        self.output_bytes = 0;
+        self.answered = false;
+        self.column.clear();
+        self.bitmap.clear();
+        self.parents.clear();
+        self.emitted = 0;
+        self.rejected.clear();
+        self.messages.clear();
+    }
+
+    /// How many side outputs the component has.
+    pub(super) fn set_ports(&mut self, ports: u32) {
+        self.ports = ports;
+    }
+
+    /// The call returned: whether it answered as its kind must.
+    pub(super) fn finish(&self) -> Result<(), HostTrap> {
+        let must = matches!(self.kind, Kind::Map | Kind::Filter | Kind::KeyBy);
+        if must && !self.answered && self.rows > 0 {
+            let message = format!("a {} must call output.{} once a call, and did not", self.kind, self.function());
+            return Err(HostTrap { code: FailureCode::Malformed, message });
+        }
+        Ok(())
+    }
+
+    /// map: the new payloads; key-by: the keys. One for each record. The engine swaps the column against an empty one.
+    pub fn column(&mut self) -> &mut Column {
+        &mut self.column
+    }
+
+    /// filter: which records stay.
+    #[must_use]
+    pub fn kept(&self) -> Bitmap<'_> {
+        Bitmap::new(&self.bitmap)
+    }
+
+    /// flat-map: the record each of the new payloads (in [`Answer::column`]) comes from.
+    #[must_use]
+    pub fn parents(&self) -> &[u32] {
+        &self.parents
+    }
+
+    /// flat-map: the new payloads and their parents together.
+    pub fn rows_parts(&mut self) -> (&mut Column, &[u32]) {
+        (&mut self.column, &self.parents)
+    }
+
+    /// process and source: what was emitted, in order. The engine takes the batches out.
+    pub fn emissions(&mut self) -> impl Iterator<Item = &mut Emission> {
+        self.emissions.iter_mut().take(self.emitted)
+    }
+
+    /// The records rejected, rising, and why.
+    pub fn rejected(&self) -> impl ExactSizeIterator<Item = (usize, &str)> {
+        self.rejected
+            .iter()
+            .zip(self.messages.iter())
+            .map(|(&row, message)| (row as usize, std::str::from_utf8(message).unwrap_or_default()))
+    }
+
+    pub(super) fn take_column(&mut self, kind: Kind, name: &'static str, offsets: &[u32], bytes: &[u8]) -> Taken {
+        self.expect(kind)?;
+        self.once()?;
+        self.weigh(name, offsets, bytes)?;
+        let found = self.column.assign(name, offsets, bytes).map_err(|e| HostTrap::malformed(&e))?;
+        if found != self.rows {
+            let broken = Malformed::Count { column: name, found, expected: self.rows };
+            return Err(HostTrap::malformed(&broken));
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_bitmap(&mut self, bitmap: &[u8]) -> Taken {
+        self.expect(Kind::Filter)?;
+        self.once()?;
+        check_bitmap("bitmap", bitmap, self.rows).map_err(|e| HostTrap::malformed(&e))?;
+        self.bitmap.extend_from_slice(bitmap);
+        Ok(())
+    }
+
+    pub(super) fn take_rows(&mut self, offsets: &[u32], bytes: &[u8], parents: &[u32]) -> Taken {
+        self.expect(Kind::FlatMap)?;
+        self.weigh("payloads", offsets, bytes)?;
+        let found = check_offsets("payloads", offsets, bytes.len()).map_err(|e| HostTrap::malformed(&e))?;
+        if found != parents.len() {
+            let broken = Malformed::Count { column: "parents", found: parents.len(), expected: found };
+            return Err(HostTrap::malformed(&broken));
+        }
+        let floor = self.parents.last().copied().unwrap_or(0);
+        check_parents("parents", parents, self.rows, floor).map_err(|e| HostTrap::malformed(&e))?;
+        self.column.append_checked(offsets, bytes);
+        self.parents.extend_from_slice(parents);
+        Ok(())
+    }
+
+    pub(super) fn take_emission(&mut self, port: u32, columns: RawColumns<'_>, parents: Option<&[u32]>) -> Taken {
+        if !matches!(self.kind, Kind::Process | Kind::Source) {
+            return Err(self.wrong_function("emit"));
+        }
+        if port > self.ports {
+            let message = format!("emit: port {port}, the component declares {} side outputs", self.ports);
+            return Err(HostTrap::error(FailureCode::Malformed, message));
+        }
+        let (offsets, bytes) = columns.payloads;
+        self.weigh("payloads", offsets, bytes)?;
+        for (name, column) in [("keys", columns.keys), ("headers", columns.headers)] {
+            if let Some((offsets, bytes)) = column {
+                self.weigh(name, offsets, bytes)?;
+            }
+        }
+        if self.emissions.len() == self.emitted {
+            self.emissions.push(Emission::default());
+        }
+        let rows = self.rows;
+        let Some(emission) = self.emissions.get_mut(self.emitted) else { return Ok(()) };
+        emission.port = port;
+        let found = emission.batch.assign(columns).map_err(|e| HostTrap::malformed(&e))?;
+        emission.parents = match parents {
+            None => None,
+            Some(parents) => {
+                check_emission_parents(parents, found, rows).map_err(|e| HostTrap::malformed(&e))?;
+                Some(parents.to_vec())
+            }
+        };
+        self.emitted += 1;
+        Ok(())
+    }
+
+    pub(super) fn take_failures(&mut self, rows: &[u32], offsets: &[u32], bytes: &[u8]) -> Taken {
+        if self.kind == Kind::Source {
+            return Err(self.wrong_function("failures"));
+        }
+        self.weigh("messages", offsets, bytes)?;
+        let found = check_offsets("messages", offsets, bytes.len()).map_err(|e| HostTrap::malformed(&e))?;
+        if found != rows.len() {
+            let broken = Malformed::Count { column: "messages", found, expected: rows.len() };
+            return Err(HostTrap::malformed(&broken));
+        }
+        check_rising("rows", rows, self.rows, self.rejected.last().copied())
+            .map_err(|e| HostTrap::malformed(&e))?;
+        let before = self.messages.len();
+        self.messages.append_checked(offsets, bytes);
+        for (index, message) in self.messages.iter().enumerate().skip(before) {
+            if std::str::from_utf8(message).is_err() {
+                return Err(HostTrap::malformed(&Malformed::NotUtf8 { column: "messages", index }));
+            }
+        }
+        self.rejected.extend_from_slice(rows);
+        Ok(())
+    }
+
+    /// Counts what is sent against the limits; offsets are not trusted yet, so a record's size is looked at only where the
+    /// whole could hold one too large.
+    fn weigh(&mut self, name: &str, offsets: &[u32], bytes: &[u8]) -> Taken {
+        let total = bytes.len() as u64;
+        self.output_bytes = self.output_bytes.saturating_add(total + 4 * offsets.len() as u64);
+        if self.output_bytes > self.output_limit {
+            let message = format!(
+                "the call sent {} bytes, more than output_bytes_per_call ({})",
+                self.output_bytes, self.output_limit
+            );
+            return Err(HostTrap::error(FailureCode::OutputTooLarge, message));
+        }
+        if total > self.record_limit {
+            for (row, pair) in offsets.windows(2).enumerate() {
+                let size = match *pair {
+                    [start, end] => u64::from(end.saturating_sub(start)),
+                    _ => 0,
+                };
+                if size > self.record_limit {
+                    let message =
+                        format!("{name}: entry {row} has {size} bytes, more than record_bytes ({})", self.record_limit);
+                    return Err(HostTrap::error(FailureCode::RecordTooLarge, message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn expect(&self, kind: Kind) -> Taken {
+        if self.kind == kind { Ok(()) } else { Err(self.wrong_function(Self::function_of(kind))) }
+    }
+
+    fn once(&mut self) -> Taken {
+        if std::mem::replace(&mut self.answered, true) {
+            let message = format!("a {} may call output.{} once a call, and did again", self.kind, self.function());
+            return Err(HostTrap::error(FailureCode::Malformed, message));
+        }
+        Ok(())
+    }
+
+    fn wrong_function(&self, called: &str) -> wasmtime::Error {
+        let message = format!("output.{called} is not for a {}, which answers with output.{}", self.kind, self.function());
+        HostTrap::error(FailureCode::Malformed, message)
+    }
+
+    fn function(&self) -> &'static str {
+        Self::function_of(self.kind)
+    }
+
+    fn function_of(kind: Kind) -> &'static str {
+        match kind {
+            Kind::Map => "payloads",
+            Kind::Filter => "keep",
+            Kind::FlatMap => "rows",
+            Kind::KeyBy => "keys",
+            Kind::Process | Kind::Source => "emit",
+            Kind::Sink => "failures",
+        }
+    }
+}
+
+type Taken = wasmtime::Result<()>;
+
+fn check_emission_parents(parents: &[u32], found: usize, rows: usize) -> Result<(), Malformed> {
+    if parents.len() != found {
+        return Err(Malformed::Count { column: "parents", found: parents.len(), expected: found });
+    }
+    match parents.iter().enumerate().find(|&(_, &parent)| parent as usize >= rows) {
+        Some((index, &found)) => Err(Malformed::OutOfRange { column: "parents", index, found, records: rows }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,381 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, ResourceTable, TypedFunc};
+use wasmtime::{Store, StoreContextMut};
+
+use super::answer::Answer;
+use super::contract::{BatchRef, ColumnRef, ContextRef, LevelView, ProgressView};
+use super::deadline::{Deadline, Pacer};
+use super::failure::{Failure, FailureCode};
+use super::guest_log::GuestLog;
+use super::keyed_state::KeyedState;
+use super::limiter::Limiter;
+use super::load::Loaded;
+use super::stdio::Captured;
+use super::store::GuestStore;
+use super::wasi::wasi_context;
+use crate::batch::Batch;
+use crate::plan::{Capabilities, Kind, Limits};
+use crate::resources::MemoryBudget;
+
+/// Takes the numbers that guests publish.
+pub trait MetricsPort: Send + Sync {
+    /// Adds to a counter.
+    fn counter(&self, name: &str, add: u64);
+    /// Sets a gauge.
+    fn gauge(&self, name: &str, value: f64);
+    /// Records an observation.
+    fn histogram(&self, name: &str, value: f64);
+}
+
+/// Who a guest is and what it may take.
+#[derive(Clone)]
+pub struct GuestSpec {
+    /// The operator's name in the pipeline.
+    pub operator: Arc<str>,
+    /// Which instance of it.
+    pub instance: u32,
+    /// Of how many.
+    pub parallelism: u32,
+    /// Which lane of the instance.
+    pub lane: u32,
+    /// Of how many.
+    pub lanes: u32,
+    /// What `open` gets: JSON text.
+    pub config: Arc<str>,
+    /// What each call may take.
+    pub limits: Limits,
+    /// What it may reach.
+    pub capabilities: Capabilities,
+    /// The instance's memory.
+    pub budget: Arc<MemoryBudget>,
+    /// Where its numbers go.
+    pub metrics: Arc<dyn MetricsPort>,
+}
+
+/// What outlives a guest: the next one goes on with it.
+pub struct Carried {
+    /// The keyed state.
+    pub state: KeyedState,
+    /// The lane's share of a CPU.
+    pub pacer: Option<Box<dyn Pacer>>,
+}
+
+/// What a source component said when asked for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// There may be more.
+    More,
+    /// Nothing now.
+    Idle(Duration),
+    /// There will never be more.
+    End,
+}
+
+/// One running copy of a component. Used by one thread; after a [`Failure`] it is dead, and only
+/// [`Guest::into_carried`] makes sense.
+pub struct Guest {
+    store: Store<GuestStore>,
+    instance: Instance,
+    loaded: Arc<Loaded>,
+    work: Func,
+}
+
+impl Guest {
+    /// Instantiates the component and opens it. Takes tens of microseconds, and what `open` takes.
+    ///
+    /// # Errors
+    /// Not enough memory, a trap in the component's start function or in `open`, or what `open` answered; what was to be
+    /// carried on comes back.
+    pub fn start(loaded: &Arc<Loaded>, spec: &GuestSpec, carried: Carried) -> Result<Self, (Failure, Carried)> {
+        let mut guest = Self::instantiate(loaded, spec, carried)?;
+        match guest.open(spec) {
+            Ok(()) => Ok(guest),
+            Err(failure) => Err((failure, guest.into_carried())),
+        }
+    }
+
+    fn instantiate(loaded: &Arc<Loaded>, spec: &GuestSpec, carried: Carried) -> Result<Self, (Failure, Carried)> {
+        let flood = spec.limits.log_bytes_per_second.saturating_mul(16);
+        let (stdout, stderr) = (Captured::new(flood), Captured::new(flood));
+        let wasi = match wasi_context(&spec.capabilities, stdout.clone(), stderr.clone()) {
+            Ok(wasi) => wasi,
+            Err(error) => {
+                return Err((Failure::new(FailureCode::Open, format!("a granted folder: {error:#}")), carried));
+            }
+        };
+        let Carried { state, pacer } = carried;
+        let limits = &spec.limits;
+        let mut answer = Answer::new(loaded.kind(), limits);
+        answer.set_ports(u32::try_from(loaded.facts().ports.len()).unwrap_or(0));
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(1024);
+        let mut store = Store::new(loaded.engine(), GuestStore {
+            limiter: Limiter::new(Arc::clone(&spec.budget)),
+            deadline: Deadline::new(limits.cpu_time_per_call, limits.call_timeout, pacer),
+            answer: Some(Box::new(answer)),
+            log: GuestLog::new(Arc::clone(&spec.operator), spec.instance, limits.log_bytes_per_second),
+            metrics: Arc::clone(&spec.metrics),
+            state,
+            stdout,
+            stderr,
+            wasi,
+            resources,
+        });
+        store.limiter(|data| &mut data.limiter);
+        store.epoch_deadline_callback(|mut store: StoreContextMut<'_, GuestStore>| store.data_mut().deadline.look());
+        store.set_hostcall_fuel(hostcall_fuel(limits));
+        let ticks = store.data_mut().deadline.begin();
+        store.set_epoch_deadline(ticks);
+        let found = loaded.pre().instantiate(&mut store).and_then(|instance| {
+            let work = find(&mut store, &instance, &loaded.exports().work)?;
+            Ok((instance, work))
+        });
+        match found {
+            Ok((instance, work)) => Ok(Self { store, instance, loaded: Arc::clone(loaded), work }),
+            Err(error) => {
+                let (stderr, _) = store.data().stderr.take();
+                Err((Failure::of(&error, &stderr), carried_of(store)))
+            }
+        }
+    }
+
+    fn open(&mut self, spec: &GuestSpec) -> Result<(), Failure> {
+        let context = ContextRef {
+            operator: &spec.operator,
+            instance: spec.instance,
+            parallelism: spec.parallelism,
+            lane: spec.lane,
+            lanes: spec.lanes,
+            config: &spec.config,
+        };
+        let open = self.loaded.exports().open;
+        let opened: (Result<(), String>,) = self.call_export(&open, 0, (context,))?;
+        opened.0.map_err(|message| Failure::new(FailureCode::Open, message))
+    }
+
+    /// What the component is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.loaded.kind()
+    }
+
+    /// Hands the guest a batch: what any kind but source does.
+    ///
+    /// # Errors
+    /// The guest is dead then; the state is as before the call.
+    pub fn call(&mut self, batch: &Batch) -> Result<&mut Answer, Failure> {
+        let work = self.work;
+        let rows = batch.len();
+        match self.kind() {
+            Kind::Process | Kind::Sink => {
+                let params = BatchRef {
+                    payloads: batch.payloads().into(),
+                    keys: batch.keys().map(Into::into),
+                    timestamps: batch.timestamps(),
+                    headers: batch.headers().map(Into::into),
+                };
+                self.invoke::<_, ()>(work, rows, (params,))?;
+            }
+            _ => self.invoke::<_, ()>(work, rows, (ColumnRef::from(batch.payloads()),))?,
+        }
+        self.answer()
+    }
+
+    /// source: asks for more. What it emitted is in the answer.
+    ///
+    /// # Errors
+    /// As [`Guest::call`], and what the source answered.
+    pub fn next(&mut self, max_records: u32, max_bytes: u32) -> Result<(Progress, &mut Answer), Failure> {
+        let work = self.work;
+        let (progress,): (Result<ProgressView, String>,) = self.invoke(work, 0, (max_records, max_bytes))?;
+        let progress = match progress.map_err(|message| Failure::new(FailureCode::Connector, message))? {
+            ProgressView::More => Progress::More,
+            ProgressView::Idle(ms) => Progress::Idle(Duration::from_millis(u64::from(ms.min(1000)))),
+            ProgressView::End => Progress::End,
+        };
+        Ok((progress, self.answer()?))
+    }
+
+    /// process: tells it that no more comes; what it emitted is in the answer. sink: has it make everything durable.
+    ///
+    /// # Errors
+    /// As [`Guest::call`], and what the sink answered.
+    pub fn end(&mut self) -> Result<&mut Answer, Failure> {
+        match (self.loaded.exports().end, self.kind()) {
+            (Some(flush), Kind::Sink) => {
+                let (flushed,): (Result<(), String>,) = self.call_export(&flush, 0, ())?;
+                flushed.map_err(|message| Failure::new(FailureCode::Connector, message))?;
+            }
+            (Some(end), _) => self.call_export::<_, ()>(&end, 0, ())?,
+            (None, _) => self.answer()?.begin(0),
+        }
+        self.answer()
+    }
+
+    /// source: where it stands.
+    ///
+    /// # Errors
+    /// As [`Guest::call`].
+    pub fn position(&mut self) -> Result<Vec<u8>, Failure> {
+        let Some(position) = self.loaded.exports().position else { return Ok(Vec::new()) };
+        self.call_export::<_, (Vec<u8>,)>(&position, 0, ()).map(|(position,)| position)
+    }
+
+    /// source: goes on from where an earlier copy stood.
+    ///
+    /// # Errors
+    /// As [`Guest::call`], and what the source answered.
+    pub fn seek(&mut self, position: &[u8]) -> Result<(), Failure> {
+        let Some(seek) = self.loaded.exports().seek else { return Ok(()) };
+        let (sought,): (Result<(), String>,) = self.call_export(&seek, 0, (position,))?;
+        sought.map_err(|message| Failure::new(FailureCode::Open, message))
+    }
+
+    /// Says goodbye.
+    ///
+    /// # Errors
+    /// As [`Guest::call`]; the guest's answers of before stand.
+    pub fn close(mut self) -> Result<(), Failure> {
+        let close = self.loaded.exports().close;
+        self.call_export::<_, ()>(&close, 0, ())
+    }
+
+    /// What outlives this guest.
+    #[must_use]
+    pub fn into_carried(self) -> Carried {
+        carried_of(self.store)
+    }
+
+    /// Memory, tables and state of the instance now, all lanes together.
+    #[must_use]
+    pub fn memory_used(&self) -> u64 {
+        self.store.data().limiter.budget().used()
+    }
+
+    /// Holds the lane to its share between calls, too.
+    pub fn pace(&mut self) {
+        self.store.data_mut().deadline.pace();
+    }
+
+    /// How long the lane was held back since this was last asked.
+    pub fn take_throttled(&mut self) -> Duration {
+        self.store.data_mut().deadline.take_throttled()
+    }
+
+    /// Log bytes dropped since this was last asked.
+    pub fn take_log_bytes_dropped(&mut self) -> u64 {
+        self.store.data_mut().log.take_dropped()
+    }
+
+    fn answer(&mut self) -> Result<&mut Answer, Failure> {
+        let answer = self.store.data_mut().answer.as_deref_mut();
+        answer.ok_or_else(|| Failure::new(FailureCode::Trap, "the answer was lost (a fault of the host)"))
+    }
+
+    fn call_export<P, R>(&mut self, export: &ComponentExportIndex, rows: usize, params: P) -> Result<R, Failure>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        let func = find(&mut self.store, &self.instance, export).map_err(|error| Failure::of(&error, ""))?;
+        self.invoke(func, rows, params)
+    }
+
+    /// One call: limits set, answer emptied, state committed or rolled back. `func` must be one of the functions that
+    /// `load` checked against the contract, `P` and `R` its parameters and results there.
+    fn invoke<P, R>(&mut self, func: Func, rows: usize, params: P) -> Result<R, Failure>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        let data = self.store.data_mut();
+        if let Some(answer) = data.answer.as_deref_mut() {
+            answer.begin(rows);
+        }
+        data.log.begin_call();
+        let ticks = data.deadline.begin();
+        self.store.set_epoch_deadline(ticks);
+        // SAFETY: `load` compared the function's type with `P` and `R` (their lifetimes aside, which types of the
+        // component model do not have). The safe `Func::typed` compares anew at every call, since a `TypedFunc` that borrows
+        // its parameters cannot be kept.
+        let typed = unsafe { TypedFunc::<P, R>::new_unchecked(func) };
+        let result = typed.call(&mut self.store, params).and_then(|value| {
+            self.store.data().answer.as_ref().map_or(Ok(()), |answer| answer.finish())?;
+            Ok(value)
+        });
+        let data = self.store.data_mut();
+        match result {
+            Ok(value) => {
+                data.state.commit();
+                data.say_what_was_written();
+                Ok(value)
+            }
+            Err(error) => {
+                data.state.roll_back();
+                let (stderr, _) = data.stderr.take();
+                Err(Failure::of(&error, &stderr))
+            }
+        }
+    }
+}
+
+impl GuestStore {
+    /// What the guest wrote to its standard output and error becomes log lines.
+    fn say_what_was_written(&mut self) {
+        for (level, captured) in [(LevelView::Info, &self.stdout), (LevelView::Warn, &self.stderr)] {
+            let (text, written) = captured.take();
+            if written > 0 {
+                for line in text.lines() {
+                    self.log.write(level, line);
+                }
+            }
+        }
+    }
+}
+
+/// Asks a component of a kind that has side outputs for their names.
+pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failure> {
+    let Some(ports) = loaded.exports().ports else { return Ok(Vec::new()) };
+    let spec = GuestSpec {
+        operator: loaded.path().display().to_string().into(),
+        instance: 0,
+        parallelism: 1,
+        lane: 0,
+        lanes: 1,
+        config: "{}".into(),
+        limits: Limits::default(),
+        capabilities: Capabilities::default(),
+        budget: Arc::new(MemoryBudget::new(Limits::DEFAULT_MEMORY)),
+        metrics: Arc::new(Unpublished),
+    };
+    let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None };
+    let mut guest = Guest::instantiate(loaded, &spec, carried).map_err(|(failure, _)| failure)?;
+    guest.call_export::<_, (Vec<String>,)>(&ports, 0, ()).map(|(ports,)| ports)
+}
+
+/// Numbers that nobody asked for.
+struct Unpublished;
+
+impl MetricsPort for Unpublished {
+    fn counter(&self, _: &str, _: u64) {}
+    fn gauge(&self, _: &str, _: f64) {}
+    fn histogram(&self, _: &str, _: f64) {}
+}
+
+/// What lists that the host copies out of the guest may come to in one call (wasmtime's measure, 128 MiB by default).
+fn hostcall_fuel(limits: &Limits) -> usize {
+    usize::try_from(limits.output_bytes_per_call).unwrap_or(usize::MAX).max(16 << 20)
+}
+
+fn find(store: &mut Store<GuestStore>, instance: &Instance, export: &ComponentExportIndex) -> wasmtime::Result<Func> {
+    let found = instance.get_func(store, export);
+    found.ok_or_else(|| wasmtime::Error::msg("an export that was there when the component was loaded is gone"))
+}
+
+fn carried_of(store: Store<GuestStore>) -> Carried {
+    let mut data = store.into_data();
+    data.state.roll_back();
+    Carried { pacer: data.deadline.take_pacer(), state: data.state }
+}

@@ -1,0 +1,24 @@
+use wasmtime::StoreContextMut;
+use wasmtime::component::Linker;
+
+use crate::sandbox::contract::{PACKAGE, WIT_VERSION};
+use crate::sandbox::store::GuestStore;
+
+type Store<'a> = StoreContextMut<'a, GuestStore>;
+
+/// Links `sage:operator/metrics`.
+pub(in crate::sandbox) fn link_metrics(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
+    let mut metrics = linker.instance(&format!("{PACKAGE}metrics@{WIT_VERSION}"))?;
+    metrics.func_wrap("counter", |store: Store<'_>, (name, add): (String, u64)| {
+        store.data().metrics.counter(&name, add);
+        Ok(())
+    })?;
+    metrics.func_wrap("gauge", |store: Store<'_>, (name, value): (String, f64)| {
+        store.data().metrics.gauge(&name, value);
+        Ok(())
+    })?;
+    metrics.func_wrap("histogram", |store: Store<'_>, (name, value): (String, f64)| {
+        store.data().metrics.histogram(&name, value);
+        Ok(())
+    })
+}

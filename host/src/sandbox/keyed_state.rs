@@ -1,0 +1,451 @@
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use super::failure::HostTrap;
+use crate::batch::Column;
+use crate::resources::MemoryBudget;
+
+/// The keyed state of one lane: the truth that outlives its guest.
+///
+/// Writes take effect at once and are noted in an undo log; [`KeyedState::commit`] forgets the log, [`KeyedState::roll_back`]
+/// plays it back, so a call that fails leaves no trace. Every byte held, the log's included, is taken from the instance's
+/// memory budget first.
+///
+/// Overwriting a value of up to 16 bytes allocates nothing.
+#[derive(Debug)]
+pub struct KeyedState {
+    tables: Vec<(Box<str>, Table)>,
+    undo: Vec<Undo>,
+    budget: Arc<MemoryBudget>,
+    taken: u64,
+    /// What the undo log holds of `taken`; given back when the call ends.
+    undo_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    index: HashTable<u32>,
+    slots: Vec<Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    hash: u64,
+    key: Box<[u8]>,
+    value: Option<Value>,
+    map: BTreeMap<Box<[u8]>, Value>,
+}
+
+/// A value: short ones in place.
+#[derive(Debug, Clone)]
+enum Value {
+    Short(u8, [u8; Value::SHORT]),
+    Long(Box<[u8]>),
+}
+
+#[derive(Debug)]
+enum Undo {
+    Value { table: u32, slot: u32, before: Option<Value> },
+    Entry { table: u32, slot: u32, subkey: Box<[u8]>, before: Option<Value>, removed: bool },
+    Map { table: u32, slot: u32, before: BTreeMap<Box<[u8]>, Value> },
+}
+
+/// What a slot costs besides its key and long values.
+const SLOT_BYTES: u64 = (size_of::<Slot>() + 8) as u64;
+/// What an entry of a map costs besides its subkey and long value.
+const ENTRY_BYTES: u64 = 64;
+/// What a line of the undo log costs.
+const UNDO_BYTES: u64 = size_of::<Undo>() as u64;
+
+type Written = wasmtime::Result<()>;
+
+impl KeyedState {
+    /// Nothing yet, within `budget`.
+    #[must_use]
+    pub fn new(budget: Arc<MemoryBudget>) -> Self {
+        Self { tables: Vec::new(), undo: Vec::new(), budget, taken: 0, undo_bytes: 0 }
+    }
+
+    /// How many keys have a value or a map, over all tables.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.tables.iter().map(|(_, table)| table.slots.iter().filter(|slot| !slot.is_vacant()).count()).sum()
+    }
+
+    pub(super) fn get(&self, table: &str, key: &[u8]) -> Option<&[u8]> {
+        self.find(table, key)?.value.as_ref().map(Value::bytes)
+    }
+
+    pub(super) fn put(&mut self, table: &str, key: &[u8], value: &[u8]) -> Written {
+        self.charge(Value::cost(value), UNDO_BYTES)?;
+        let (table, slot) = self.slot(table, key)?;
+        let before = self.at(table, slot).and_then(|found| found.value.replace(Value::new(value)));
+        self.note(Undo::Value { table, slot, before });
+        Ok(())
+    }
+
+    pub(super) fn delete(&mut self, table: &str, key: &[u8]) -> Written {
+        let Some((table, slot)) = self.locate(table, key) else { return Ok(()) };
+        self.charge(0, 2 * UNDO_BYTES)?;
+        let (value, map) = match self.at(table, slot) {
+            Some(found) => (found.value.take(), std::mem::take(&mut found.map)),
+            None => return Ok(()),
+        };
+        self.note(Undo::Value { table, slot, before: value });
+        self.note(Undo::Map { table, slot, before: map });
+        Ok(())
+    }
+
+    pub(super) fn map_get(&self, table: &str, key: &[u8], subkey: &[u8]) -> Option<&[u8]> {
+        self.find(table, key)?.map.get(subkey).map(Value::bytes)
+    }
+
+    pub(super) fn map_put(&mut self, table: &str, key: &[u8], subkey: &[u8], value: &[u8]) -> Written {
+        let (table, slot) = self.slot(table, key)?;
+        let undo = UNDO_BYTES + subkey.len() as u64;
+        self.charge(Value::cost(value) + ENTRY_BYTES + subkey.len() as u64, undo)?;
+        let before = self.at(table, slot).and_then(|found| found.map.insert(subkey.into(), Value::new(value)));
+        if before.is_some() {
+            self.refund(ENTRY_BYTES + subkey.len() as u64);
+        }
+        self.note(Undo::Entry { table, slot, subkey: subkey.into(), before, removed: false });
+        Ok(())
+    }
+
+    pub(super) fn map_delete(&mut self, table: &str, key: &[u8], subkey: &[u8]) -> Written {
+        let Some((table, slot)) = self.locate(table, key) else { return Ok(()) };
+        self.charge(0, UNDO_BYTES + subkey.len() as u64)?;
+        let before = self.at(table, slot).and_then(|found| found.map.remove(subkey));
+        if before.is_some() {
+            self.note(Undo::Entry { table, slot, subkey: subkey.into(), before, removed: true });
+        }
+        Ok(())
+    }
+
+    /// Up to `limit` entries after `after`: subkeys and values.
+    pub(super) fn map_scan(&self, table: &str, key: &[u8], after: Option<&[u8]>, limit: usize) -> (Column, Column) {
+        let (mut subkeys, mut values) = (Column::new(), Column::new());
+        if let Some(slot) = self.find(table, key) {
+            let from = match after {
+                Some(after) => std::ops::Bound::Excluded(after),
+                None => std::ops::Bound::Unbounded,
+            };
+            for (subkey, value) in slot.map.range::<[u8], _>((from, std::ops::Bound::Unbounded)).take(limit) {
+                subkeys.push(subkey);
+                values.push(value.bytes());
+            }
+        }
+        (subkeys, values)
+    }
+
+    /// Up to `limit` keys of a table after `after`, in byte order, each with its value (empty where it has only a map).
+    ///
+    /// Tables are kept by hash, so each page looks at all keys: fine for the last word of a lane, not for each batch.
+    pub(super) fn keys_scan(&self, table: &str, after: Option<&[u8]>, limit: usize) -> (Column, Column) {
+        let (mut keys, mut values) = (Column::new(), Column::new());
+        let Some((_, table)) = self.table(table) else { return (keys, values) };
+        let mut found: Vec<&Slot> = table
+            .slots
+            .iter()
+            .filter(|slot| !slot.is_vacant() && after.is_none_or(|after| *slot.key > *after))
+            .collect();
+        if limit < found.len() {
+            found.select_nth_unstable_by(limit, |a, b| a.key.cmp(&b.key));
+            found.truncate(limit);
+        }
+        found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        for slot in found {
+            keys.push(&slot.key);
+            values.push(slot.value.as_ref().map_or(&[], Value::bytes));
+        }
+        (keys, values)
+    }
+
+    /// The call succeeded: what it wrote stays.
+    pub(super) fn commit(&mut self) {
+        if self.undo.is_empty() && self.undo_bytes == 0 {
+            return;
+        }
+        let mut freed = 0;
+        for line in self.undo.drain(..) {
+            freed += match line {
+                Undo::Value { before, .. } => before.as_ref().map_or(0, |v| Value::cost(v.bytes())),
+                Undo::Entry { subkey, before, removed, .. } => {
+                    let entry = if removed { ENTRY_BYTES + subkey.len() as u64 } else { 0 };
+                    entry + before.as_ref().map_or(0, |v| Value::cost(v.bytes()))
+                }
+                Undo::Map { before, .. } => before.iter().map(|(k, v)| entry_cost(k, v)).sum(),
+            };
+        }
+        self.refund(freed);
+        self.end_undo();
+    }
+
+    /// The call failed: what it wrote is undone.
+    pub(super) fn roll_back(&mut self) {
+        while let Some(line) = self.undo.pop() {
+            match line {
+                Undo::Value { table, slot, before } => {
+                    let written = self.at(table, slot).and_then(|s| std::mem::replace(&mut s.value, before));
+                    self.refund(written.map_or(0, |v| Value::cost(v.bytes())));
+                }
+                Undo::Entry { table, slot, subkey, before, .. } => {
+                    let restored = before.is_some();
+                    let written = self.at(table, slot).and_then(|s| match before {
+                        Some(before) => s.map.insert(subkey.clone(), before),
+                        None => s.map.remove(&subkey),
+                    });
+                    let entry = if restored { 0 } else { ENTRY_BYTES + subkey.len() as u64 };
+                    self.refund(written.map_or(0, |v| Value::cost(v.bytes()) + entry));
+                }
+                Undo::Map { table, slot, before } => {
+                    let written = self.at(table, slot).map(|s| std::mem::replace(&mut s.map, before));
+                    self.refund(written.iter().flatten().map(|(k, v)| entry_cost(k, v)).sum());
+                }
+            }
+        }
+        self.end_undo();
+    }
+
+    fn end_undo(&mut self) {
+        self.refund(self.undo_bytes);
+        self.undo_bytes = 0;
+        // One huge call should not keep its log resident for ever.
+        self.undo.shrink_to(4096);
+    }
+
+    fn note(&mut self, line: Undo) {
+        self.undo.push(line);
+    }
+
+    fn charge(&mut self, kept: u64, undo: u64) -> Written {
+        self.budget.reserve(kept + undo).map_err(|over| HostTrap::memory("keyed state", over))?;
+        self.taken += kept + undo;
+        self.undo_bytes += undo;
+        Ok(())
+    }
+
+    fn refund(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.taken);
+        self.budget.release(bytes);
+        self.taken -= bytes;
+    }
+
+    fn hash(key: &[u8]) -> u64 {
+        FixedState::default().hash_one(key)
+    }
+
+    fn table(&self, name: &str) -> Option<(usize, &Table)> {
+        self.tables.iter().enumerate().find(|(_, (found, _))| &**found == name).map(|(i, (_, table))| (i, table))
+    }
+
+    fn locate(&self, table: &str, key: &[u8]) -> Option<(u32, u32)> {
+        let (number, table) = self.table(table)?;
+        let slot = table.find(Self::hash(key), key)?;
+        Some((u32::try_from(number).ok()?, slot))
+    }
+
+    fn find(&self, table: &str, key: &[u8]) -> Option<&Slot> {
+        let (_, table) = self.table(table)?;
+        table.slots.get(table.find(Self::hash(key), key)? as usize)
+    }
+
+    fn at(&mut self, table: u32, slot: u32) -> Option<&mut Slot> {
+        self.tables.get_mut(table as usize)?.1.slots.get_mut(slot as usize)
+    }
+
+    /// The slot of a key, made if need be. Slots stay when their value goes: a key that comes back finds its own.
+    fn slot(&mut self, name: &str, key: &[u8]) -> wasmtime::Result<(u32, u32)> {
+        let number = match self.table(name) {
+            Some((number, _)) => number,
+            None => {
+                self.charge(name.len() as u64 + 128, 0)?;
+                self.tables.push((name.into(), Table::default()));
+                self.tables.len() - 1
+            }
+        };
+        let hash = Self::hash(key);
+        let found = self.tables.get(number).and_then(|(_, table)| table.find(hash, key));
+        let slot = match found {
+            Some(slot) => slot,
+            None => {
+                self.charge(SLOT_BYTES + key.len() as u64, 0)?;
+                match self.tables.get_mut(number) {
+                    Some((_, table)) => table.insert(hash, key),
+                    None => 0,
+                }
+            }
+        };
+        Ok((u32::try_from(number).unwrap_or(u32::MAX), slot))
+    }
+}
+
+impl Drop for KeyedState {
+    fn drop(&mut self) {
+        self.budget.release(self.taken);
+    }
+}
+
+fn entry_cost(subkey: &[u8], value: &Value) -> u64 {
+    ENTRY_BYTES + subkey.len() as u64 + Value::cost(value.bytes())
+}
+
+impl Table {
+    fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        self.index
+            .find(hash, |&slot| self.slots.get(slot as usize).is_some_and(|s| s.hash == hash && *s.key == *key))
+            .copied()
+    }
+
+    fn insert(&mut self, hash: u64, key: &[u8]) -> u32 {
+        let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        self.slots.push(Slot { hash, key: key.into(), value: None, map: BTreeMap::new() });
+        let slots = &self.slots;
+        self.index.insert_unique(hash, slot, |&s| slots.get(s as usize).map_or(0, |s| s.hash));
+        slot
+    }
+}
+
+impl Slot {
+    fn is_vacant(&self) -> bool {
+        self.value.is_none() && self.map.is_empty()
+    }
+}
+
+impl Value {
+    const SHORT: usize = 16;
+
+    fn new(bytes: &[u8]) -> Self {
+        let mut short = [0; Self::SHORT];
+        match (short.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
+            (Some(place), Ok(len)) => {
+                place.copy_from_slice(bytes);
+                Self::Short(len, short)
+            }
+            _ => Self::Long(bytes.into()),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Long(bytes) => bytes,
+        }
+    }
+
+    /// What it takes outside its slot.
+    fn cost(bytes: &[u8]) -> u64 {
+        if bytes.len() <= Self::SHORT { 0 } else { bytes.len() as u64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn state(cap: u64) -> KeyedState {
+        KeyedState::new(Arc::new(MemoryBudget::new(cap)))
+    }
+
+    fn dump(state: &KeyedState) -> Vec<(String, Vec<u8>, Option<Vec<u8>>, Vec<(Vec<u8>, Vec<u8>)>)> {
+        let mut all = Vec::new();
+        for (name, table) in &state.tables {
+            for slot in table.slots.iter().filter(|slot| !slot.is_vacant()) {
+                let map = slot.map.iter().map(|(k, v)| (k.to_vec(), v.bytes().to_vec())).collect();
+                all.push((name.to_string(), slot.key.to_vec(), slot.value.as_ref().map(|v| v.bytes().to_vec()), map));
+            }
+        }
+        all.sort();
+        all
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Put(u8, Vec<u8>),
+        Delete(u8),
+        MapPut(u8, u8, Vec<u8>),
+        MapDelete(u8, u8),
+        Commit,
+        RollBack,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let bytes = || prop::collection::vec(any::<u8>(), 0..40);
+        prop::collection::vec(
+            prop_oneof![
+                (0u8..4, bytes()).prop_map(|(k, v)| Step::Put(k, v)),
+                (0u8..4).prop_map(Step::Delete),
+                (0u8..4, 0u8..4, bytes()).prop_map(|(k, s, v)| Step::MapPut(k, s, v)),
+                (0u8..4, 0u8..4).prop_map(|(k, s)| Step::MapDelete(k, s)),
+                Just(Step::Commit),
+                Just(Step::RollBack),
+            ],
+            0..60,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn rolling_back_restores_exactly_what_was_committed_and_bytes_are_given_back(steps in steps()) {
+            let mut state = state(1 << 20);
+            let mut committed = dump(&state);
+            let mut charged = state.taken;
+            for step in steps {
+                match step {
+                    Step::Put(k, v) => state.put("t", &[k], &v).unwrap(),
+                    Step::Delete(k) => state.delete("t", &[k]).unwrap(),
+                    Step::MapPut(k, s, v) => state.map_put("t", &[k], &[s], &v).unwrap(),
+                    Step::MapDelete(k, s) => state.map_delete("t", &[k], &[s]).unwrap(),
+                    Step::Commit => { state.commit(); committed = dump(&state); charged = state.taken; }
+                    Step::RollBack => {
+                        let slots = state.tables.iter().map(|(_, t)| t.slots.len() as u64).sum::<u64>();
+                        state.roll_back();
+                        prop_assert_eq!(dump(&state), committed.clone());
+                        // Only slots (and the table itself) made in between may stay behind, vacant.
+                        prop_assert!(state.taken <= charged + slots * (SLOT_BYTES + 1) + 129);
+                    }
+                }
+            }
+            state.roll_back();
+            let held: u64 = state.tables.iter().flat_map(|(name, t)| {
+                std::iter::once(name.len() as u64 + 128).chain(t.slots.iter().map(|s| {
+                    SLOT_BYTES + s.key.len() as u64
+                        + s.value.as_ref().map_or(0, |v| Value::cost(v.bytes()))
+                        + s.map.iter().map(|(k, v)| entry_cost(k, v)).sum::<u64>()
+                }))
+            }).sum();
+            prop_assert_eq!(state.taken, held);
+            prop_assert_eq!(state.budget.used(), held);
+        }
+    }
+
+    #[test]
+    fn keys_come_in_byte_order_page_by_page() {
+        let mut state = state(1 << 20);
+        for key in [5u8, 1, 9, 3, 7] {
+            state.put("t", &[key], &[key]).unwrap();
+        }
+        state.delete("t", &[3]).unwrap();
+        let (first, values) = state.keys_scan("t", None, 2);
+        assert_eq!(first.iter().collect::<Vec<_>>(), [[1], [5]]);
+        assert_eq!(values, first);
+        let (rest, _) = state.keys_scan("t", Some(&[5]), 4096);
+        assert_eq!(rest.iter().collect::<Vec<_>>(), [[7], [9]]);
+    }
+
+    #[test]
+    fn state_counts_towards_the_memory_cap() {
+        let mut state = state(10_000);
+        let error = (0u32..).find_map(|k| state.put("t", &k.to_le_bytes(), &[0; 100]).err()).unwrap();
+        assert!(error.to_string().contains("keyed state asked for"), "{error}");
+        assert!(state.budget.used() <= 10_000);
+        state.roll_back();
+        drop(state);
+    }
+}

@@ -1,0 +1,414 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+use wasmparser::{Encoding, Parser, Payload};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
+
+use super::contract::{BatchRef, ColumnRef, ContextRef, PACKAGE, ProgressView, WIT_VERSION, speaks};
+use super::failure::Failure;
+use super::guest::component_ports;
+use super::inspect::{Inspection, declared_memories};
+use super::runtime::Sandbox;
+use super::store::GuestStore;
+use crate::plan::{Capabilities, ComponentFacts, Kind};
+
+/// Why a component cannot be used.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read component {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is larger than this host compiles.
+    #[error("component {path} has {bytes} bytes, at most {limit} are allowed")]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The file is not a component.
+    #[error("{path} is not a component: {found}")]
+    NotAComponent {
+        /// Which file.
+        path: PathBuf,
+        /// What it is instead.
+        found: String,
+    },
+    /// The component is broken, or uses what this host does not run.
+    #[error("component {path} cannot be compiled: {reason}")]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// What the compiler says.
+        reason: String,
+    },
+    /// The component is not an operator of this contract.
+    #[error("component {path} is no operator: expected one export of {PACKAGE}…@{WIT_VERSION}, found {found}")]
+    NoOperator {
+        /// Which file.
+        path: PathBuf,
+        /// What it exports.
+        found: String,
+    },
+    /// The component exports a function of another shape than the contract's.
+    #[error("component {path}: {what}")]
+    WrongShape {
+        /// Which file.
+        path: PathBuf,
+        /// Which function, and how it differs.
+        what: String,
+    },
+    /// The component imports what it is not granted.
+    #[error("component {path} imports {}, which it is not granted", imports.join(", "))]
+    NotGranted {
+        /// Which file.
+        path: PathBuf,
+        /// The interfaces.
+        imports: Vec<String>,
+    },
+    /// The component fails as soon as it is started.
+    #[error("component {path} fails in start: {failure}")]
+    Start {
+        /// Which file.
+        path: PathBuf,
+        /// How it fails.
+        failure: Failure,
+    },
+    /// The folder for compiled components cannot be trusted or used.
+    #[error("cannot use the component cache {folder}: {reason}")]
+    Cache {
+        /// Which folder.
+        folder: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The engine does not start on this machine.
+    #[error("the WebAssembly engine does not start: {0}")]
+    Engine(String),
+}
+
+impl LoadError {
+    pub(super) fn engine(error: impl std::fmt::Display) -> Self {
+        Self::Engine(error.to_string())
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotAComponent { .. } => Some("build the operator with `sage-host build`, which makes a component"),
+            Self::NoOperator { .. } => Some("export one of map, filter, flat-map, key-by, process, source, sink with sage-guest"),
+            Self::NotGranted { .. } => Some("grant it under `capabilities` in the pipeline file, or build the operator without it"),
+            Self::TooLarge { .. } => Some("build with `--release`, or raise max_component_bytes in host.toml"),
+            Self::Cache { .. } => Some("give another folder with --cache-folder"),
+            _ => None,
+        }
+    }
+}
+
+/// A component that is an operator: compiled, checked against the contract, ready to be started.
+pub struct Loaded {
+    path: PathBuf,
+    component: Component,
+    facts: ComponentFacts,
+    inspection: Inspection,
+    exports: Exports,
+    pre: InstancePre<GuestStore>,
+}
+
+/// Where the functions of a kind's interface are in a component.
+#[derive(Clone)]
+pub(super) struct Exports {
+    pub(super) open: ComponentExportIndex,
+    pub(super) close: ComponentExportIndex,
+    pub(super) work: ComponentExportIndex,
+    pub(super) end: Option<ComponentExportIndex>,
+    pub(super) ports: Option<ComponentExportIndex>,
+    pub(super) position: Option<ComponentExportIndex>,
+    pub(super) seek: Option<ComponentExportIndex>,
+}
+
+/// More imports or exports than this are no operator's. A Rust component imports about 20 interfaces.
+const MOST_NAMES: usize = 256;
+/// Sockets, which are linked only where an address is granted.
+const SOCKETS: &str = "wasi:sockets/";
+
+impl Sandbox {
+    /// Compiles (or takes from the cache) the component in a file and checks that it is an operator which imports only what
+    /// `granted` allows. Takes milliseconds to seconds when it compiles.
+    ///
+    /// # Errors
+    /// Everything a [`LoadError`] tells; nothing of the component has run then, but for its start function and `ports`.
+    pub fn load(&self, path: &Path, granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
+        let bytes = self.read(path)?;
+        self.load_bytes(path, &bytes, granted)
+    }
+
+    /// Describes the component in a file, also one that is not an operator of this contract.
+    ///
+    /// # Errors
+    /// As [`Sandbox::load`], but for what concerns the contract.
+    pub fn inspect(&self, path: &Path) -> Result<Inspection, LoadError> {
+        let bytes = self.read(path)?;
+        let component = self.compile(path, &bytes)?;
+        let mut inspection = describe(self, path, &component, &bytes)?;
+        if inspection.kind.is_some() {
+            let everything = Capabilities { connect: vec![([0, 0, 0, 0], 0).into()], ..Capabilities::default() };
+            if let Ok(loaded) = self.load_bytes(path, &bytes, &everything) {
+                inspection.ports.clone_from(&loaded.facts.ports);
+            }
+        }
+        Ok(inspection)
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
+        let unreadable = |source| LoadError::Read { path: path.to_owned(), source };
+        let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+        let limit = self.max_component_bytes();
+        if bytes > limit {
+            return Err(LoadError::TooLarge { path: path.to_owned(), bytes, limit });
+        }
+        std::fs::read(path).map_err(unreadable)
+    }
+
+    fn compile(&self, path: &Path, bytes: &[u8]) -> Result<Component, LoadError> {
+        check_encoding(path, bytes)?;
+        let compile = || {
+            Component::from_binary(self.engine(), bytes)
+                .map_err(|e| LoadError::Invalid { path: path.to_owned(), reason: format!("{e:#}") })
+        };
+        match self.cache() {
+            Some(cache) => cache.get_or_compile(self.engine(), bytes, compile),
+            None => compile(),
+        }
+    }
+
+    fn load_bytes(&self, path: &Path, bytes: &[u8], granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
+        let component = self.compile(path, bytes)?;
+        let inspection = describe(self, path, &component, bytes)?;
+        let Some(kind) = inspection.kind else {
+            let found = match inspection.exports.as_slice() {
+                [] => "none".to_owned(),
+                names => names.join(", "),
+            };
+            return Err(LoadError::NoOperator { path: path.to_owned(), found });
+        };
+        let exports = find_exports(self, path, &component, kind)?;
+        let pre = self.link(path, &component, &inspection, kind, granted)?;
+        let facts = ComponentFacts { kind, ports: Vec::new() };
+        let mut loaded = Arc::new(Loaded { path: path.to_owned(), component, facts, inspection, exports, pre });
+        if matches!(kind, Kind::Process | Kind::Source) {
+            let ports =
+                component_ports(&loaded).map_err(|failure| LoadError::Start { path: path.to_owned(), failure })?;
+            check_ports(path, &ports)?;
+            if let Some(loaded) = Arc::get_mut(&mut loaded) {
+                loaded.inspection.ports.clone_from(&ports);
+                loaded.facts.ports = ports;
+            }
+        }
+        Ok(loaded)
+    }
+
+    fn link(
+        &self,
+        path: &Path,
+        component: &Component,
+        inspection: &Inspection,
+        kind: Kind,
+        granted: &Capabilities,
+    ) -> Result<InstancePre<GuestStore>, LoadError> {
+        let sockets = !granted.connect.is_empty();
+        let linker = self.linker(kind == Kind::Process, sockets).map_err(LoadError::engine)?;
+        linker.instantiate_pre(component).map_err(|error| {
+            let imports: Vec<_> =
+                inspection.imports.iter().filter(|name| !grantable(name, kind, sockets)).cloned().collect();
+            if imports.is_empty() {
+                LoadError::WrongShape { path: path.to_owned(), what: format!("{error:#}") }
+            } else {
+                LoadError::NotGranted { path: path.to_owned(), imports }
+            }
+        })
+    }
+}
+
+impl Loaded {
+    /// What planning must know of it.
+    #[must_use]
+    pub fn facts(&self) -> &ComponentFacts {
+        &self.facts
+    }
+
+    /// The file it came from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it is, for people.
+    #[must_use]
+    pub fn inspection(&self) -> &Inspection {
+        &self.inspection
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.facts.kind
+    }
+
+    pub(super) fn exports(&self) -> &Exports {
+        &self.exports
+    }
+
+    pub(super) fn pre(&self) -> &InstancePre<GuestStore> {
+        &self.pre
+    }
+
+    pub(super) fn engine(&self) -> &wasmtime::Engine {
+        self.component.engine()
+    }
+}
+
+fn check_encoding(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
+    let not = |found: String| Err(LoadError::NotAComponent { path: path.to_owned(), found });
+    match Parser::new(0).parse_all(bytes).next() {
+        Some(Ok(Payload::Version { encoding: Encoding::Component, .. })) => Ok(()),
+        Some(Ok(Payload::Version { encoding: Encoding::Module, .. })) => not("a core module".to_owned()),
+        Some(Ok(_)) => not("no WebAssembly header".to_owned()),
+        Some(Err(error)) => not(error.message().to_owned()),
+        None => not("an empty file".to_owned()),
+    }
+}
+
+fn describe(sandbox: &Sandbox, path: &Path, component: &Component, bytes: &[u8]) -> Result<Inspection, LoadError> {
+    let ty = component.component_type();
+    let names = |count: usize, what: &str| {
+        if count <= MOST_NAMES {
+            return Ok(());
+        }
+        let what = format!("it has {count} {what}, at most {MOST_NAMES} are allowed");
+        Err(LoadError::WrongShape { path: path.to_owned(), what })
+    };
+    let imports: Vec<String> = ty.imports(sandbox.engine()).map(|(name, _)| name.to_owned()).collect();
+    let exports: Vec<String> = ty.exports(sandbox.engine()).map(|(name, _)| name.to_owned()).collect();
+    names(imports.len(), "imports")?;
+    names(exports.len(), "exports")?;
+    let mut kinds = exports.iter().filter_map(|name| operator_export(name));
+    let (kind, wit_version) = match (kinds.next(), kinds.next()) {
+        (Some((kind, version)), None) => (kind.filter(|_| speaks(version)), Some(version.to_owned())),
+        (Some((_, version)), Some(_)) => (None, Some(version.to_owned())),
+        (None, _) => (None, None),
+    };
+    Ok(Inspection {
+        bytes: bytes.len() as u64,
+        kind,
+        wit_version,
+        ports: Vec::new(),
+        imports,
+        exports,
+        memories: declared_memories(bytes),
+    })
+}
+
+/// `sage:operator/mapper@0.1.0` → the kind (if it is one of ours) and the version.
+fn operator_export(name: &str) -> Option<(Option<Kind>, &str)> {
+    let (interface, version) = name.strip_prefix(PACKAGE)?.split_once('@')?;
+    Some((Kind::ALL.into_iter().find(|kind| kind.interface() == interface), version))
+}
+
+fn grantable(import: &str, kind: Kind, sockets: bool) -> bool {
+    let base = import.split('@').next().unwrap_or(import);
+    if base.starts_with(SOCKETS) {
+        return sockets;
+    }
+    match base.strip_prefix(PACKAGE) {
+        Some("types" | "output" | "log" | "metrics") => import.split('@').nth(1).is_some_and(speaks),
+        Some("state") => kind == Kind::Process && import.split('@').nth(1).is_some_and(speaks),
+        Some(_) => false,
+        None => ["wasi:io/", "wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/"]
+            .iter()
+            .any(|granted| base.starts_with(granted)),
+    }
+}
+
+fn check_ports(path: &Path, ports: &[String]) -> Result<(), LoadError> {
+    let fine = |port: &String| {
+        !port.is_empty()
+            && port.len() <= 64
+            && port != "rejects"
+            && port.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let unique = ports.iter().enumerate().all(|(i, port)| ports.iter().skip(i + 1).all(|other| other != port));
+    if ports.len() <= 32 && unique && ports.iter().all(fine) {
+        return Ok(());
+    }
+    let what = format!("its side outputs {ports:?} are not up to 32 different names of [a-z0-9-]+ other than \"rejects\"");
+    Err(LoadError::WrongShape { path: path.to_owned(), what })
+}
+
+fn find_exports(sandbox: &Sandbox, path: &Path, component: &Component, kind: Kind) -> Result<Exports, LoadError> {
+    let engine = sandbox.engine();
+    let ty = component.component_type();
+    let shapes = ty.instance_type();
+    let wrong = |what: String| LoadError::WrongShape { path: path.to_owned(), what };
+    let Some((interface_name, interface)) = ty.exports(engine).find_map(|(name, export)| {
+        match (operator_export(name), export.ty) {
+            (Some((Some(found), _)), ComponentItem::ComponentInstance(instance)) if found == kind => {
+                Some((name.to_owned(), instance))
+            }
+            _ => None,
+        }
+    }) else {
+        return Err(wrong(format!("its export for {kind} is not an interface")));
+    };
+    let (_, interface_index) =
+        component.get_export(None, &interface_name).ok_or_else(|| wrong(format!("{interface_name} is missing")))?;
+    let function = |name: &str, fits: &dyn Fn(&wasmtime::component::types::ComponentFunc) -> wasmtime::Result<()>| {
+        let export = interface.get_export(engine, name);
+        let Some(ComponentItem::ComponentFunc(found)) = export.map(|export| export.ty) else {
+            return Err(wrong(format!("{interface_name} has no function `{name}`")));
+        };
+        fits(&found).map_err(|e| wrong(format!("{interface_name}: `{name}` is not the contract's: {e:#}")))?;
+        component
+            .get_export_index(Some(&interface_index), name)
+            .ok_or_else(|| wrong(format!("{interface_name}: `{name}` cannot be found")))
+    };
+    type Outcome = (Result<(), String>,);
+    let work = match kind {
+        Kind::Map => function("map", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
+        Kind::Filter => function("filter", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
+        Kind::FlatMap => function("flat-map", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
+        Kind::KeyBy => function("key-by", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
+        Kind::Process => function("process", &|f| f.typecheck::<(BatchRef<'_>,), ()>(&shapes)),
+        Kind::Sink => function("write", &|f| f.typecheck::<(BatchRef<'_>,), ()>(&shapes)),
+        Kind::Source => {
+            function("next", &|f| f.typecheck::<(u32, u32), (Result<ProgressView, String>,)>(&shapes))
+        }
+    }?;
+    let makes = matches!(kind, Kind::Process | Kind::Source);
+    let ports = |f: &wasmtime::component::types::ComponentFunc| f.typecheck::<(), (Vec<String>,)>(&shapes);
+    Ok(Exports {
+        open: function("open", &|f| f.typecheck::<(ContextRef<'_>,), Outcome>(&shapes))?,
+        close: function("close", &|f| f.typecheck::<(), ()>(&shapes))?,
+        work,
+        end: match kind {
+            Kind::Process => Some(function("end", &|f| f.typecheck::<(), ()>(&shapes))?),
+            Kind::Sink => Some(function("flush", &|f| f.typecheck::<(), Outcome>(&shapes))?),
+            _ => None,
+        },
+        ports: makes.then(|| function("ports", &ports)).transpose()?,
+        position: (kind == Kind::Source)
+            .then(|| function("position", &|f| f.typecheck::<(), (Vec<u8>,)>(&shapes)))
+            .transpose()?,
+        seek: (kind == Kind::Source)
+            .then(|| function("seek", &|f| f.typecheck::<(&[u8],), Outcome>(&shapes)))
+            .transpose()?,
+    })
+}

@@ -1,0 +1,121 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use wasmtime::component::Linker;
+use wasmtime::{Config, Engine};
+
+use super::cache::Cache;
+use super::host_functions::{link_log, link_metrics, link_output, link_state};
+use super::load::LoadError;
+use super::store::GuestStore;
+use super::wasi::link_wasi;
+
+/// The engine that all guests of this process share: compiler, cache, and the clock that interrupts them.
+pub struct Sandbox {
+    engine: Engine,
+    cache: Option<Cache>,
+    options: SandboxOptions,
+    _ticker: Ticker,
+}
+
+/// How a [`Sandbox`] is set up.
+#[derive(Debug, Clone)]
+pub struct SandboxOptions {
+    /// Where compiled components are kept; `None` compiles each time. Only this user may be able to write there: what lies
+    /// there is run.
+    pub cache_folder: Option<PathBuf>,
+    /// Larger components are refused: compiling takes memory and time in proportion.
+    pub max_component_bytes: u64,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self { cache_folder: None, max_component_bytes: 32 << 20 }
+    }
+}
+
+/// How often running guests can be looked at. With 1 ms an endless loop stopped 2 ms after its time (median).
+const TICK: Duration = Duration::from_millis(1);
+
+impl Sandbox {
+    /// Starts the engine and its clock.
+    ///
+    /// # Errors
+    /// A cache folder that cannot be used, or one that somebody else could write to.
+    pub fn new(options: SandboxOptions) -> Result<Self, LoadError> {
+        let engine = Engine::new(&config()).map_err(LoadError::engine)?;
+        let cache = options.cache_folder.as_deref().map(|folder| Cache::open(folder, &engine)).transpose()?;
+        let ticker = Ticker::start(engine.clone()).map_err(LoadError::engine)?;
+        Ok(Self { engine, cache, options, _ticker: ticker })
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(super) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    pub(super) fn max_component_bytes(&self) -> u64 {
+        self.options.max_component_bytes
+    }
+
+    /// Everything that a guest may import; `state` and `sockets` only for those who may.
+    pub(super) fn linker(&self, state: bool, sockets: bool) -> wasmtime::Result<Linker<GuestStore>> {
+        let mut linker = Linker::new(&self.engine);
+        link_output(&mut linker)?;
+        link_log(&mut linker)?;
+        link_metrics(&mut linker)?;
+        if state {
+            link_state(&mut linker)?;
+        }
+        link_wasi(&mut linker, sockets)?;
+        Ok(linker)
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        // Costs 275 ns a call, and nothing here awaits.
+        .concurrency_support(false)
+        .wasm_memory64(false)
+        .max_wasm_stack(512 << 10)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
+    config
+}
+
+/// Raises the engine's epoch once a millisecond for as long as it lives.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: Engine) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        let thread = thread::Builder::new().name("sage-ticker".to_owned()).spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                thread::sleep(TICK);
+                engine.increment_epoch();
+            }
+        })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // The thread cannot panic and looks at the flag every millisecond.
+            let _ = thread.join();
+        }
+    }
+}

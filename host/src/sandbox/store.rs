@@ -1,0 +1,33 @@
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::answer::Answer;
+use super::deadline::Deadline;
+use super::guest::MetricsPort;
+use super::guest_log::GuestLog;
+use super::keyed_state::KeyedState;
+use super::limiter::Limiter;
+use super::stdio::Captured;
+
+/// Everything the host keeps for one guest, reachable from the functions it calls.
+pub(super) struct GuestStore {
+    pub(super) limiter: Limiter,
+    pub(super) deadline: Deadline,
+    /// Taken out only while a host function writes it.
+    pub(super) answer: Option<Box<Answer>>,
+    pub(super) log: GuestLog,
+    pub(super) metrics: Arc<dyn MetricsPort>,
+    pub(super) state: KeyedState,
+    pub(super) stdout: Captured,
+    pub(super) stderr: Captured,
+    pub(super) wasi: WasiCtx,
+    pub(super) resources: ResourceTable,
+}
+
+impl WasiView for GuestStore {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+    }
+}
