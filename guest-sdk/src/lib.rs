@@ -95,6 +95,47 @@ pub mod __private {
         fn keep(self) -> bool;
     }
 
+    /// What a flat-map may answer with: anything that can be iterated over.
+    #[diagnostic::on_unimplemented(
+        message = "a `flat_map` gives any number of records, and `{Self}` is not an iterator",
+        label = "not an iterator",
+        note = "write `-> impl Iterator<Item = Out>`, `-> Vec<Out>`, `-> Option<Out>`, or one of these in a `Result<_, Error>`"
+    )]
+    pub trait Records {
+        /// What comes out.
+        type Record;
+        /// The records in order.
+        fn records(self) -> impl Iterator<Item = Self::Record>;
+    }
+
+    #[diagnostic::do_not_recommend]
+    impl<I: IntoIterator> Records for I {
+        type Record = I::Item;
+
+        #[inline]
+        fn records(self) -> impl Iterator<Item = Self::Record> {
+            self.into_iter()
+        }
+    }
+
+    /// What a struct without `open` begins as.
+    #[diagnostic::on_unimplemented(
+        message = "nothing says how `{Self}` begins",
+        label = "neither `open` nor `Default`",
+        note = "write `fn open(context: &Context) -> Result<Self, Error>` in this block, or derive `Default`"
+    )]
+    pub trait Begin {
+        /// The operator as it begins.
+        fn begin() -> Self;
+    }
+
+    #[diagnostic::do_not_recommend]
+    impl<T: Default> Begin for T {
+        fn begin() -> Self {
+            Self::default()
+        }
+    }
+
     impl Verdict for bool {
         #[inline]
         fn keep(self) -> bool {

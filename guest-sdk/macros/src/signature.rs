@@ -1,4 +1,4 @@
-use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, GenericArgument, PathArguments, Result, ReturnType, Signature, Type};
@@ -13,6 +13,8 @@ pub(crate) struct Checked {
     pub(crate) config: Option<Type>,
     /// Whether it returns a `Result`.
     pub(crate) fallible: bool,
+    /// Where what it gives is written: the type in the `Result`, or the whole return.
+    pub(crate) answer: Span,
 }
 
 /// Check the function or method of a kind, as far as syntax can.
@@ -56,7 +58,12 @@ pub(crate) fn check(kind: Kind, signature: &Signature, method: bool) -> Result<C
     if let Some(ty) = typed.next() {
         return Err(Error::new(ty.span(), format!("too many parameters: {write}")));
     }
-    Ok(Checked { record, config, fallible: answer(kind, signature, &write)? })
+    let fallible = answer(kind, signature, &write)?;
+    let answer = match &signature.output {
+        ReturnType::Type(_, ty) => ok_type(ty).unwrap_or(ty).span(),
+        ReturnType::Default => signature.ident.span(),
+    };
+    Ok(Checked { record, config, fallible, answer })
 }
 
 /// Nothing that only a caller in Rust could supply.
