@@ -42,6 +42,7 @@ extern crate self as sage_guest;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;
+mod bytes;
 mod component;
 mod context;
 mod emitter;

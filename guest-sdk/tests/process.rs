@@ -1,5 +1,5 @@
 //! Keyed state, emission and rejection of a `process`, at the boundary.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+#![allow(missing_docs)]
 
 use sage_guest::state::{List, Map, Tables, Value};
 use sage_guest::testing::{self, Record};

@@ -1,5 +1,6 @@
 //! The contract in this folder is the contract of the repository.
 #![allow(missing_docs)]
+#![allow(clippy::unwrap_used, reason = "only tests call it")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
