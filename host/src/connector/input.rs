@@ -54,7 +54,7 @@ impl Input {
             Compression::None => false,
             Compression::ByName => path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz")),
         };
-        Ok(Self::of(file, metadata.is_file().then(|| metadata.len()), packed))
+        Ok(Self::of(file, metadata.is_file().then_some(metadata.len()), packed))
     }
 
     /// Standard input, from where it stands.

@@ -20,7 +20,7 @@ pub enum Series {
     /// The last value.
     Gauge(f64),
     /// Observations in buckets.
-    Histogram(Observations),
+    Histogram(Box<Observations>),
 }
 
 /// Observations, counted by the powers of two that they stay within.
@@ -89,7 +89,7 @@ impl GuestMetrics {
     pub fn histogram(&self, name: &str, value: f64) {
         self.update(
             name,
-            || Series::Histogram(Observations::default()),
+            || Series::Histogram(Box::default()),
             |series| match series {
                 Series::Histogram(observations) => {
                     observations.add(value);
