@@ -1,1 +1,50 @@
-//! (to come)
+//! Runs a plan: lanes, partitioning, retries, order, drain.
+//!
+//! A [`Job`] is a pipeline that was read, loaded and validated; [`Job::start`] has it admitted and makes a [`Session`] of it,
+//! whose [`wait`](Session::wait) ends in a summary. Embedders begin with a [`PipelineBuilder`] instead of a file.
+//!
+//! Each lane is an OS thread. Batches go from a lane's `Outlet` into the `Inbox` of the lane (or the lanes) that come next:
+//!
+//! ```text
+//!  SourceLane ──▶ Outlet ──▶ Inbox ──▶ OperatorLane ──▶ Outlet(s) ──▶ Inbox ──▶ SinkLane
+//!                 (one Route an edge:     │ guest fails: Keeper builds another,
+//!                  where each record      │ the batch is tried again, then halved;
+//!                  goes)                  ▼ a record that fails alone meets its Fate
+//! ```
+//!
+//! Invariants: every record that an instance takes in is counted as handled, rejected, dead-lettered, failed or unfinished;
+//! lanes that share an inbox send in the order in which they took (`Turnstile`); no data flows before every guest has started;
+//! what stops a run goes through one place (`Control`), and the first cause counts.
+//!
+//! Left to others: whether there is enough for a run (admission); what a guest may do in a call (sandbox).
+
+mod answers;
+mod assemble;
+
+mod component_source_lane;
+mod control;
+mod error;
+mod fate;
+mod job;
+mod job_error;
+mod keeper;
+mod lane_clock;
+mod operator_lane;
+mod outlet;
+mod partition;
+mod parts;
+mod placement;
+mod provenance;
+mod run;
+mod session;
+mod sink_lane;
+mod source_lane;
+mod turnstile;
+mod watch;
+
+
+pub use control::StopHandle;
+pub use error::{PipelineError, RunError};
+pub use job::{Job, JobOptions};
+pub use job_error::JobError;
+pub use session::Session;

@@ -1,7 +1,47 @@
 //! What this machine has, what is held of it, and how each promise is kept.
+//!
+//! ```text
+//! Inventory (what there is) ─► admission decides ─► LeaseFolder (CPUs held) ─► lanes: pinned, or among the SharedCpus
+//!                                     └──────────► Ledger (what is enforced how, in the user's words)
+//! ```
+//!
+//! - [`Inventory`]: the CPUs this process may use and the memory it can have.
+//! - [`LeaseFolder`], [`CpuLease`]: CPUs that one lane has to itself, agreed on by all sage-hosts of the machine.
+//! - [`pin_current_thread`], [`SharedCpus`]: who runs where. [`CpuShare`]: less than one CPU.
+//! - [`MemoryBudget`]: one instance's memory. [`thread_cpu_time`]: the clock that deadlines and shares go by.
+//! - [`Ledger`]: the table that says what holds, by what, and how hard.
+//!
+//! Invariants: a thread is pinned only with the result read back; a lease is exclusive among those who use the same folder and
+//! ends with its process; what is refused takes nothing. Leaves to others: who gets what (admission), and calling these from
+//! lanes (sandbox, engine).
 
+mod amount;
 mod cpu_clock;
+mod cpu_lease;
+mod cpu_set;
+mod cpu_share;
+mod error;
+mod inventory;
+mod lease_folder;
+mod ledger;
+mod ledger_table;
 mod memory_budget;
+mod memory_limits;
+mod pin;
+mod shared_cpus;
 
+#[cfg(test)]
+mod lease_tests;
+
+pub use amount::{bytes, counted, ten_thousandths};
 pub use cpu_clock::thread_cpu_time;
+pub use cpu_lease::{CpuLease, HeldCpu, Holder, LeaseRefused, LeaseRequest};
+pub use cpu_set::CpuSet;
+pub use cpu_share::CpuShare;
+pub use error::ResourceError;
+pub use inventory::{Inventory, Supply};
+pub use lease_folder::{LeaseFolder, LeaseScope};
+pub use ledger::{Ledger, LedgerRow, Mechanism, Tier, Totals};
 pub use memory_budget::{MemoryBudget, OverBudget};
+pub use pin::pin_current_thread;
+pub use shared_cpus::{SharedCpus, SharedSeat};

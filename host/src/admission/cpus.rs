@@ -1,0 +1,230 @@
+use super::decide::{row, unenforced};
+use super::{Asker, Cpus, Options, Reason};
+use crate::plan::{CpuRequest, Kind, Partition, Plan, Stage};
+use crate::resources::{
+    CpuSet, CpuShare, HeldCpu, Inventory, LedgerRow, Mechanism, Supply, Tier, Totals, counted, ten_thousandths,
+};
+
+/// The CPUs that can be given away.
+pub(super) struct Pool {
+    allowed: CpuSet,
+    /// Of the allowed ones, those that somebody holds.
+    held: Vec<HeldCpu>,
+    pub(super) reserved: u32,
+}
+
+/// What was decided about CPUs.
+pub(super) struct CpuDecision {
+    pub(super) stages: Vec<StageCpus>,
+    pub(super) totals: Totals,
+}
+
+/// What one instance of a stage gets.
+pub(super) struct StageCpus {
+    pub(super) lanes: u32,
+    pub(super) cpus: Cpus,
+    pub(super) rows: Vec<LedgerRow>,
+}
+
+impl Pool {
+    pub(super) fn new(inventory: &Inventory, supply: &Supply, leased_elsewhere: &[HeldCpu]) -> Self {
+        let allowed = inventory.allowed.clone();
+        let held = leased_elsewhere.iter().filter(|held| allowed.contains(held.cpu)).cloned().collect();
+        Self { allowed, held, reserved: supply.cpus_kept(inventory) }
+    }
+
+    fn unheld(&self) -> u32 {
+        self.allowed.count().saturating_sub(u32::try_from(self.held.len()).unwrap_or(u32::MAX))
+    }
+}
+
+/// Gives CPUs to stages in the plan's order.
+pub(super) fn decide(plan: &Plan, pool: &Pool, options: Options, reasons: &mut Vec<Reason>) -> CpuDecision {
+    let leasable = pool.unheld().saturating_sub(pool.reserved);
+    let mut leased = 0_u32;
+    let mut shares = 0_u64;
+    let mut choices = Vec::with_capacity(plan.stages.len());
+    for stage in &plan.stages {
+        let choice = choose(plan, stage);
+        choices.push(match choice {
+            (Cpus::Leased, lanes) => {
+                let wanted = lanes.saturating_mul(stage.parallelism);
+                let free = leasable - leased;
+                if wanted <= free {
+                    leased += wanted;
+                    choice
+                } else if options.overcommit {
+                    (Cpus::Unpinned, lanes)
+                } else {
+                    reasons.push(Reason::Cpus {
+                        operator: stage.name.clone(),
+                        wanted,
+                        instances: stage.parallelism,
+                        each: lanes,
+                        free,
+                        allowed: pool.allowed.clone(),
+                        reserved: pool.reserved,
+                        taken: leased,
+                        held: pool.held.clone(),
+                    });
+                    choice
+                }
+            }
+            (Cpus::Share(share), _) => {
+                shares = shares.saturating_add(u64::from(share) * u64::from(stage.parallelism));
+                choice
+            }
+            _ => choice,
+        });
+        if let (None, Some(request)) = (stage.kind(), stage.resources.num_cpus)
+            && !options.allow_unenforced
+        {
+            let value = requested(request);
+            reasons.push(Reason::BuiltIn { stage: stage.name.clone(), resource: "num_cpus", value });
+        }
+    }
+    let shared = pool.unheld() - leased;
+    let too_many_shares = shares > u64::from(shared) * 10_000;
+    if too_many_shares && !options.overcommit {
+        reasons.push(Reason::Shares { wanted: shares, shared, askers: askers_of_shares(plan) });
+    }
+    let rest = Rest { shared, shares, too_many_shares };
+    let stages = plan.stages.iter().zip(choices);
+    CpuDecision {
+        stages: stages
+            .map(|(stage, (cpus, lanes))| StageCpus { lanes, cpus, rows: rest.rows(stage, cpus, lanes) })
+            .collect(),
+        totals: Totals {
+            cpus_allowed: pool.allowed.clone(),
+            cpus_leased: leased,
+            cpus_leased_elsewhere: pool.allowed.count() - pool.unheld(),
+            cpus_reserved: pool.reserved,
+            cpus_shared: shared,
+            shares_ten_thousandths: shares,
+            memory_declared: 0,
+            memory_default_caps: 0,
+            memory_available: 0,
+            memory_reserved: 0,
+        },
+    }
+}
+
+/// Where a stage's lanes would run and how many an instance would have, if there were enough of everything.
+fn choose(plan: &Plan, stage: &Stage) -> (Cpus, u32) {
+    match (stage.kind(), stage.resources.num_cpus) {
+        (Some(_), Some(CpuRequest::Whole(count))) if count > 0 => {
+            (Cpus::Leased, if can_be_split(plan, stage) { count } else { 1 })
+        }
+        (Some(_), Some(CpuRequest::Fraction(share))) => (Cpus::Share(share), 1),
+        _ => (Cpus::Shared, 1),
+    }
+}
+
+/// Whether an instance can have several lanes. A source and a sink are one sequence; the state of a process belongs to whoever sees all
+/// records of its key, and only key-partitioned input says which lane that is.
+fn can_be_split(plan: &Plan, stage: &Stage) -> bool {
+    match stage.kind() {
+        Some(Kind::Map | Kind::Filter | Kind::FlatMap | Kind::KeyBy) => true,
+        Some(Kind::Process) => {
+            stage.inputs.iter().all(|&id| plan.edges.get(id.0).is_some_and(|edge| edge.partition == Partition::Key))
+        }
+        Some(Kind::Source | Kind::Sink) | None => false,
+    }
+}
+
+fn askers_of_shares(plan: &Plan) -> Vec<Asker> {
+    let asks = |stage: &Stage| match choose(plan, stage) {
+        (Cpus::Share(share), _) => Some(Asker {
+            operator: stage.name.clone(),
+            instances: stage.parallelism,
+            each: ten_thousandths(u64::from(share)),
+        }),
+        _ => None,
+    };
+    plan.stages.iter().filter_map(asks).collect()
+}
+
+/// What is left when leases are given.
+struct Rest {
+    shared: u32,
+    shares: u64,
+    too_many_shares: bool,
+}
+
+impl Rest {
+    fn rows(&self, stage: &Stage, cpus: Cpus, lanes: u32) -> Vec<LedgerRow> {
+        let asked = stage.resources.num_cpus;
+        if let (None, Some(request)) = (stage.kind(), asked) {
+            return vec![unenforced(stage, "num_cpus", requested(request))];
+        }
+        let nothing_left = self.shared == 0;
+        let lanes_shown = counted(lanes, "lane");
+        let (effective, how, note) = match cpus {
+            Cpus::Leased => {
+                let note = match (asked, nothing_left) {
+                    (Some(CpuRequest::Whole(count)), _) if count > lanes => Some(self.unsplit(stage, count)),
+                    (_, true) => Some(
+                        "every allowed CPU is leased: sources, sinks and the host's threads run on leased CPUs too"
+                            .to_owned(),
+                    ),
+                    (_, false) => None,
+                };
+                let tier = if nothing_left { Tier::Cooperative } else { Tier::Hard };
+                (format!("{}, {lanes_shown}", counted(lanes, "CPU")), (Mechanism::CpuLease, tier), note)
+            }
+            Cpus::Share(share) => {
+                let mut notes = Vec::new();
+                if share < CpuShare::SMALLEST_EXACT {
+                    notes.push(
+                        "a share this small is kept to within some milliseconds of any second, not to 10 %".to_owned(),
+                    );
+                }
+                if self.too_many_shares {
+                    let sum = ten_thousandths(self.shares);
+                    notes.push(format!(
+                        "shares come to {sum} CPUs on {}: an instance may get less than its share",
+                        self.shared
+                    ));
+                }
+                let note = (!notes.is_empty()).then(|| notes.join("; "));
+                let effective = format!("at most {} of a CPU, {lanes_shown}", ten_thousandths(u64::from(share)));
+                (effective, (Mechanism::DutyCycle, Tier::Hard), note)
+            }
+            Cpus::Shared => {
+                let note = nothing_left
+                    .then(|| "no CPU is left unleased: runs on all allowed CPUs, leased ones too".to_owned());
+                (format!("what is free, {lanes_shown}"), (Mechanism::SharedCpus, Tier::None), note)
+            }
+            Cpus::Unpinned => {
+                let note = "there are not enough CPUs to lease: runs unpinned beside everything else (--overcommit)"
+                    .to_owned();
+                (format!("what is free, {lanes_shown}"), (Mechanism::SharedCpus, Tier::None), Some(note))
+            }
+        };
+        vec![LedgerRow { note, ..row(stage, "num_cpus", asked.map(requested), effective, how) }]
+    }
+
+    fn unsplit(&self, stage: &Stage, asked: u32) -> String {
+        let kind = stage.kind().map_or("source", Kind::name);
+        let why = match stage.kind() {
+            Some(Kind::Process) => ", because its input is not partitioned by key",
+            _ => "",
+        };
+        let left = counted(asked - 1, "further CPU");
+        let also = if self.shared == 0 {
+            "; and every allowed CPU is leased, so the host's threads run there too"
+        } else {
+            ""
+        };
+        format!(
+            "this {kind} cannot be split over lanes{why}: it keeps one lane and one CPU, the {left} asked for stay free{also}"
+        )
+    }
+}
+
+fn requested(request: CpuRequest) -> String {
+    match request {
+        CpuRequest::Whole(count) => count.to_string(),
+        CpuRequest::Fraction(share) => ten_thousandths(u64::from(share)),
+    }
+}

@@ -1,0 +1,56 @@
+use std::collections::BTreeMap;
+
+use crate::plan::StageId;
+use crate::resources::{CpuSet, Ledger};
+
+/// What every stage of a plan gets. Says yes; holds nothing yet (see [`super::hold`]).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grant {
+    /// By stage, in the plan's order.
+    pub stages: Vec<StageGrant>,
+    /// The same for people, with how each is enforced.
+    pub ledger: Ledger,
+    /// The CPUs that leases are chosen from.
+    pub allowed: CpuSet,
+    /// How many of them are never leased.
+    pub cpus_reserved: u32,
+}
+
+impl Grant {
+    /// The grant of a stage of the plan that it was decided for.
+    #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "a grant has as many stages as its plan, whose ids these are")]
+    pub fn stage(&self, id: StageId) -> &StageGrant {
+        &self.stages[id.0]
+    }
+}
+
+/// What each instance of one stage gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageGrant {
+    /// Threads, each with its own copy of the component; 1 for a built-in source or sink.
+    pub lanes: u32,
+    /// Where they run.
+    pub cpus: Cpus,
+    /// Bytes of linear memories, tables and keyed state, all lanes together. `None` for a built-in source or sink, whose memory
+    /// is the host's.
+    pub memory_cap: Option<u64>,
+    /// Bytes that may wait on the instance's inputs together. Without meaning for a stage without inputs.
+    pub edge_bytes: u64,
+    /// Custom resources that were counted as the instance's, in 1/10,000.
+    pub custom: BTreeMap<String, u64>,
+}
+
+/// Where the lanes of an instance run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cpus {
+    /// Each lane on a CPU that it leased: [`super::HeldLeases`] says which.
+    Leased,
+    /// The only lane among the shared CPUs, held to this share of one, in 1/10,000.
+    Share(u32),
+    /// The only lane among the shared CPUs.
+    Shared,
+    /// As many lanes as CPUs were asked for, all among the shared CPUs: there was nothing to lease, and `--overcommit`
+    /// said to run all the same.
+    Unpinned,
+}

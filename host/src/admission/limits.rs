@@ -1,0 +1,34 @@
+use super::decide::row;
+use crate::plan::{Limits, Stage};
+use crate::resources::{LedgerRow, Mechanism, Tier, bytes};
+
+/// What each call of a component may take. A limit counts as asked for where it is not the default.
+pub(super) fn rows(stage: &Stage) -> Vec<LedgerRow> {
+    if stage.kind().is_none() {
+        return Vec::new();
+    }
+    let (limits, default) = (&stage.limits, Limits::default());
+    let limit = |name: &str, shown: String, is_default: bool, mechanism| {
+        row(stage, name, (!is_default).then(|| shown.clone()), shown, (mechanism, Tier::Hard))
+    };
+    vec![
+        limit(
+            "cpu_time_per_call",
+            format!("{:?}", limits.cpu_time_per_call),
+            limits.cpu_time_per_call == default.cpu_time_per_call,
+            Mechanism::CpuDeadline,
+        ),
+        limit(
+            "call_timeout",
+            format!("{:?}", limits.call_timeout),
+            limits.call_timeout == default.call_timeout,
+            Mechanism::WallDeadline,
+        ),
+        limit(
+            "log_bytes_per_second",
+            bytes(limits.log_bytes_per_second),
+            limits.log_bytes_per_second == default.log_bytes_per_second,
+            Mechanism::LogRate,
+        ),
+    ]
+}

@@ -1,0 +1,187 @@
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::control::{Control, StopHandle};
+use super::job_error::JobError;
+use super::parts::{Parts, Provided};
+use super::run::Running;
+use super::session::Session;
+use crate::admission::{self, Options};
+use crate::config::{self, HostSettings, Parsed};
+use crate::plan::{Capabilities, Catalog, Plan, StageId, Work, validate_parsed};
+use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply};
+use crate::sandbox::{Loaded, Sandbox, SandboxOptions};
+
+/// A pipeline that was read, whose components were compiled and checked, and that fits together: ready to be explained or run.
+pub struct Job {
+    plan: Plan,
+    components: BTreeMap<StageId, Arc<Loaded>>,
+    settings: HostSettings,
+    options: JobOptions,
+    provided: Provided,
+    control: Arc<Control>,
+    // The engine's clock stops with it, and with the clock every limit on time.
+    _sandbox: Arc<Sandbox>,
+}
+
+/// How a job is set up.
+#[derive(Debug, Clone, Default)]
+pub struct JobOptions {
+    /// The `host.toml` to use; `None` takes the defaults.
+    pub host_file: Option<PathBuf>,
+    /// Runs with more than there is of what can be counted.
+    pub overcommit: bool,
+    /// Runs with resources that nothing here can enforce.
+    pub allow_unenforced: bool,
+    /// Where CPU leases lie, instead of `host.toml`'s or the default.
+    pub lease_folder: Option<PathBuf>,
+    /// Where compiled components are kept, instead of `host.toml`'s or the default.
+    pub cache_folder: Option<PathBuf>,
+}
+
+impl Job {
+    /// Reads a pipeline file, loads its components and checks everything that can be checked without running.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files, at once; a component that cannot be used.
+    pub fn from_file(path: &Path, options: JobOptions) -> Result<Self, JobError> {
+        let settings = host_settings(&options)?;
+        let bytes = std::fs::read(path).map_err(|cause| JobError::Read { path: path.to_owned(), cause })?;
+        let parsed = config::parse(&path.display().to_string(), &bytes);
+        let base = path.parent().unwrap_or(Path::new(""));
+        Self::from_parsed(parsed, base, settings, options, Provided::default())
+    }
+
+    pub(super) fn from_parsed(
+        parsed: Parsed,
+        base: &Path,
+        settings: HostSettings,
+        options: JobOptions,
+        provided: Provided,
+    ) -> Result<Self, JobError> {
+        let sandbox = Sandbox::new(SandboxOptions {
+            cache_folder: options.cache_folder.clone().or_else(|| settings.cache_folder.clone()).or_else(default_cache),
+            max_component_bytes: settings.max_component_bytes,
+        })?;
+        let catalog = catalog(&sandbox, &config::component_paths(&parsed.pipeline, base));
+        let plan = validate_parsed(parsed, &catalog, base)?;
+        let components = load(&sandbox, &plan)?;
+        let control = Arc::new(Control::new());
+        Ok(Self { plan, components, settings, options, provided, control, _sandbox: Arc::new(sandbox) })
+    }
+
+    /// The validated pipeline.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Stops the job's run, from any thread, also before it began.
+    #[must_use]
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle(Arc::clone(&self.control))
+    }
+
+    /// What every instance would get on this machine now, and how each limit is enforced. Takes nothing.
+    ///
+    /// # Errors
+    /// Everything that speaks against running it.
+    pub fn explain(&self) -> Result<Ledger, JobError> {
+        let inventory = Inventory::detect()?;
+        let held = self.lease_folder()?.held_by_anyone()?;
+        Ok(admission::decide(&self.plan, &inventory, &self.supply(), self.admission(), &held)?.ledger)
+    }
+
+    /// Takes what the pipeline needs and starts it. Data flows when this returns.
+    ///
+    /// # Errors
+    /// What speaks against it, what cannot be opened, operators that fail in start. No data has flowed then.
+    pub fn start(self) -> Result<Session, JobError> {
+        let inventory = Inventory::detect()?;
+        let folder = self.lease_folder()?;
+        let (grant, leases) =
+            admission::admit(&self.plan, &inventory, &self.supply(), self.admission(), &folder)?;
+        let shared = SharedCpus::new(folder, inventory.allowed);
+        let parts = Parts {
+            plan: self.plan,
+            components: self.components,
+            grant,
+            leases,
+            shared,
+            provided: self.provided,
+        };
+        let running = Running::start(parts, self.control, &run_id())?;
+        Ok(Session::new(running, self._sandbox))
+    }
+
+    fn supply(&self) -> Supply {
+        Supply {
+            cpus_reserved: self.settings.reserve.cpus,
+            memory_reserved: self.settings.reserve.memory,
+            custom: self.settings.resources.clone(),
+        }
+    }
+
+    fn admission(&self) -> Options {
+        Options { overcommit: self.options.overcommit, allow_unenforced: self.options.allow_unenforced }
+    }
+
+    fn lease_folder(&self) -> Result<LeaseFolder, JobError> {
+        let chosen = self.options.lease_folder.as_deref().or(self.settings.lease_folder.as_deref());
+        Ok(match chosen {
+            Some(path) => LeaseFolder::at(path)?,
+            None => LeaseFolder::open()?,
+        })
+    }
+}
+
+/// What `host.toml` says, or the defaults.
+pub(super) fn host_settings(options: &JobOptions) -> Result<HostSettings, JobError> {
+    let Some(path) = &options.host_file else { return Ok(HostSettings::default()) };
+    let bytes = std::fs::read(path).map_err(|cause| JobError::Read { path: path.clone(), cause })?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    Ok(config::parse_host(&path.display().to_string(), &bytes, base)?)
+}
+
+/// Where compiled components are kept if nobody says: the user's cache folder. Without a home they are not kept.
+fn default_cache() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    Some(cache.join("sage-host/components"))
+}
+
+fn catalog(sandbox: &Sandbox, paths: &[PathBuf]) -> Catalog {
+    let mut catalog = Catalog::new();
+    for path in paths {
+        let facts = sandbox.facts(path).map_err(|error| error.to_string());
+        catalog.insert(path.clone(), facts);
+    }
+    catalog
+}
+
+fn load(sandbox: &Sandbox, plan: &Plan) -> Result<BTreeMap<StageId, Arc<Loaded>>, JobError> {
+    let mut alike: HashMap<(PathBuf, bool), Arc<Loaded>> = HashMap::new();
+    let mut components = BTreeMap::new();
+    for (id, stage) in plan.stages() {
+        let Work::Component(component, _) = &stage.work else { continue };
+        let Capabilities { connect, .. } = &component.capabilities;
+        let key = (component.path.clone(), connect.is_empty());
+        let loaded = match alike.get(&key) {
+            Some(loaded) => Arc::clone(loaded),
+            None => sandbox
+                .load(&component.path, &component.capabilities)
+                .map_err(|error| JobError::Component { stage: stage.name.clone(), error })?,
+        };
+        alike.insert(key, Arc::clone(&loaded));
+        components.insert(id, loaded);
+    }
+    Ok(components)
+}
+
+/// Tells runs apart: when it began, in microseconds, and the process.
+fn run_id() -> String {
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}", began.as_micros(), std::process::id())
+}

@@ -1,0 +1,46 @@
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::error::RunError;
+use crate::admission::Refusal;
+use crate::config::Diagnostics;
+use crate::resources::ResourceError;
+use crate::sandbox::LoadError;
+
+/// Why a pipeline does not start.
+#[derive(Debug, Error)]
+pub enum JobError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {cause}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// Files that are wrong, every error of them.
+    #[error("{0}")]
+    Invalid(#[from] Diagnostics),
+    /// A component cannot be used for its stage.
+    #[error("\"{stage}\": {error}")]
+    Component {
+        /// Which stage.
+        stage: String,
+        /// Why not.
+        error: LoadError,
+    },
+    /// The engine or its cache cannot be used.
+    #[error(transparent)]
+    Sandbox(#[from] LoadError),
+    /// The machine does not have what the pipeline wants, or nothing here can enforce it.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// What the machine has cannot be found out.
+    #[error(transparent)]
+    Resources(#[from] ResourceError),
+    /// It was granted, and fails in start.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}

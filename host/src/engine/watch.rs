@@ -1,0 +1,50 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::assemble::{Assembly, InstanceParts};
+use crate::batch::Inbox;
+use crate::observe::{InstanceView, MemoryReading, Registry, StageView};
+use crate::plan::{Plan, Work};
+use crate::resources::MemoryBudget;
+
+/// What can be watched of a run.
+pub(super) fn registry(plan: &Plan, assembly: &Assembly, run: &str) -> Registry {
+    let stages = plan.stages().zip(&assembly.stages).map(|((_, stage), parts)| StageView {
+        name: stage.name.clone(),
+        kind: match &stage.work {
+            Work::Source(_) => "source",
+            Work::Component(_, kind) => kind.name(),
+            Work::Sink(_) => "sink",
+        },
+        instances: parts.instances.iter().map(instance_view).collect(),
+        latency: parts.latency.clone(),
+    });
+    Registry { pipeline: plan.name.clone(), run: run.to_owned(), began: Instant::now(), stages: stages.collect() }
+}
+
+fn instance_view(parts: &InstanceParts) -> InstanceView {
+    let inboxes: Vec<Arc<Inbox>> = parts.inboxes.clone();
+    InstanceView {
+        counters: Arc::clone(&parts.counters),
+        errors: Arc::clone(&parts.errors),
+        metrics: Arc::clone(&parts.metrics),
+        memory: parts.budget.clone().map(|budget| Arc::new(BudgetReading(budget)) as _),
+        queue_bytes: Arc::new(move || inboxes.iter().map(|inbox| inbox.bytes() as u64).sum()),
+    }
+}
+
+struct BudgetReading(Arc<MemoryBudget>);
+
+impl MemoryReading for BudgetReading {
+    fn used(&self) -> u64 {
+        self.0.used()
+    }
+
+    fn peak(&self) -> u64 {
+        self.0.peak()
+    }
+
+    fn cap(&self) -> u64 {
+        self.0.cap()
+    }
+}

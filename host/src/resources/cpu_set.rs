@@ -1,0 +1,140 @@
+use std::collections::BTreeSet;
+use std::fmt;
+
+use rustix::process::getpid;
+use rustix::thread::sched_getaffinity;
+use serde::{Serialize, Serializer};
+
+use super::ResourceError;
+
+/// CPU numbers, as the kernel counts them, in rising order. Shown as `0-3,5`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct CpuSet(BTreeSet<u32>);
+
+impl CpuSet {
+    /// The CPUs on which this process may run: the affinity of its main thread, which may be less than the machine has
+    /// (taskset, a container's cpuset). Does not bound CPU time: a cgroup quota may still give less.
+    ///
+    /// # Errors
+    /// When the kernel does not say ([`ResourceError::ReadAffinity`]; on machines with more than 1024 CPUs, say).
+    pub fn allowed() -> Result<Self, ResourceError> {
+        let set = sched_getaffinity(Some(getpid())).map_err(ResourceError::ReadAffinity)?;
+        Ok(Self::from_kernel(&set))
+    }
+
+    /// How many CPUs.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        // At most 1024: what the kernel's own set holds.
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this CPU is among them.
+    #[must_use]
+    pub fn contains(&self, cpu: u32) -> bool {
+        self.0.contains(&cpu)
+    }
+
+    /// The numbers, rising.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Those that are not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self(self.0.difference(&other.0).copied().collect())
+    }
+
+    /// Adds one.
+    pub fn insert(&mut self, cpu: u32) {
+        self.0.insert(cpu);
+    }
+
+    pub(super) fn from_kernel(set: &rustix::thread::CpuSet) -> Self {
+        let known = (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu));
+        known.filter_map(|cpu| u32::try_from(cpu).ok()).collect()
+    }
+
+    /// The kernel's form. Numbers that the kernel's set has no place for are left out, which reading back shows.
+    pub(super) fn to_kernel(&self) -> rustix::thread::CpuSet {
+        let mut set = rustix::thread::CpuSet::new();
+        for cpu in self.iter().filter_map(|cpu| usize::try_from(cpu).ok()) {
+            if cpu < rustix::thread::CpuSet::MAX_CPU {
+                set.set(cpu);
+            }
+        }
+        set
+    }
+}
+
+impl FromIterator<u32> for CpuSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(cpus: I) -> Self {
+        Self(cpus.into_iter().collect())
+    }
+}
+
+impl fmt::Display for CpuSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.iter().peekable();
+        if rest.peek().is_none() {
+            return f.write_str("none");
+        }
+        let mut separator = "";
+        while let Some(first) = rest.next() {
+            let mut last = first;
+            while rest.next_if_eq(&last.saturating_add(1)).is_some() {
+                last += 1;
+            }
+            match last - first {
+                0 => write!(f, "{separator}{first}")?,
+                _ => write!(f, "{separator}{first}-{last}")?,
+            }
+            separator = ",";
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for CpuSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_shown_as_ranges() {
+        for (cpus, shown) in [
+            (&[][..], "none"),
+            (&[0], "0"),
+            (&[3, 1, 0, 2, 5], "0-3,5"),
+            (&[0, 2, 4], "0,2,4"),
+            (&[0, 1, 8, 9, 10], "0-1,8-10"),
+        ] {
+            assert_eq!(cpus.iter().copied().collect::<CpuSet>().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn the_kernels_form_holds_the_same_cpus_and_nothing_it_has_no_place_for() {
+        let set: CpuSet = [0, 63, 64, 1023].into_iter().collect();
+        assert_eq!(CpuSet::from_kernel(&set.to_kernel()), set);
+        let beyond: CpuSet = [1, 5000].into_iter().collect();
+        assert_eq!(CpuSet::from_kernel(&beyond.to_kernel()), [1].into_iter().collect());
+    }
+
+    #[test]
+    fn this_process_may_run_somewhere() {
+        assert!(!CpuSet::allowed().unwrap().is_empty());
+    }
+}

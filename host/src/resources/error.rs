@@ -1,0 +1,106 @@
+use std::io;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+use thiserror::Error;
+
+use super::{CpuSet, LeaseRefused};
+
+/// What the machine did not let this room do.
+#[derive(Debug, Error)]
+pub enum ResourceError {
+    /// The kernel did not say on which CPUs a thread may run.
+    #[error("cannot read on which CPUs this process may run")]
+    ReadAffinity(#[source] Errno),
+
+    /// A thread cannot be bound to no CPU at all.
+    #[error("cannot bind a thread to an empty set of CPUs")]
+    NoCpu,
+
+    /// The kernel refused to bind a thread; it runs where it ran before.
+    #[error("cannot bind a thread to CPUs {wanted}")]
+    Pin {
+        /// Where the thread was to run.
+        wanted: CpuSet,
+        /// Why not.
+        #[source]
+        cause: Errno,
+    },
+
+    /// The kernel said yes and did something else (a cpuset took CPUs away meanwhile, say).
+    #[error("bound a thread to CPUs {wanted}, but it runs on {found}")]
+    PinMismatch {
+        /// Where the thread was to run.
+        wanted: CpuSet,
+        /// Where it runs.
+        found: CpuSet,
+    },
+
+    /// The lease folder, or a file in it, cannot be used.
+    #[error("cannot use {path} for CPU leases")]
+    Folder {
+        /// The folder or the file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+
+    /// The lease folder, or a file in it, is such that somebody else could take leases away from us.
+    #[error("{path} is not safe for CPU leases: {why}")]
+    UnsafeFolder {
+        /// The folder or the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+
+    /// Somebody has been choosing CPUs in the lease folder for longer than choosing ever takes.
+    #[error("{path} has been locked by another process for {seconds} s")]
+    FolderBusy {
+        /// The file that serialises choosing.
+        path: PathBuf,
+        /// How long we waited.
+        seconds: u64,
+    },
+
+    /// There are not as many CPUs as were asked for; nothing was taken.
+    #[error(transparent)]
+    Refused(#[from] LeaseRefused),
+
+    /// The thread that watches for leases of other processes cannot be started.
+    #[error("cannot start the thread that watches the CPU leases")]
+    Keeper {
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+
+    /// A file that says how much memory there is cannot be read.
+    #[error("cannot read how much memory this machine has from {path}")]
+    ReadMemory {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+impl ResourceError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Folder { .. } | Self::UnsafeFolder { .. } | Self::FolderBusy { .. } => {
+                Some("name a folder of your own with lease_folder in host.toml or SAGE_HOST_LEASE_FOLDER")
+            }
+            Self::Pin { .. } | Self::PinMismatch { .. } => {
+                Some("the process's CPUs changed while it ran (taskset, cpuset, a CPU taken offline): start it again")
+            }
+            Self::ReadAffinity(_) | Self::NoCpu | Self::Refused(_) | Self::Keeper { .. } | Self::ReadMemory { .. } => {
+                None
+            }
+        }
+    }
+}

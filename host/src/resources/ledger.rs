@@ -1,0 +1,174 @@
+use serde::Serialize;
+
+use super::CpuSet;
+
+/// What every instance asked for, what it gets, by which mechanism, and how hard that holds: the answer to
+/// `run --explain`. Its `Display` is a table with the meaning of its words below, its `Serialize` the same rows
+/// as data.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ledger {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// Stage by stage, in the plan's order.
+    pub rows: Vec<LedgerRow>,
+    /// What it comes to on this machine.
+    pub totals: Totals,
+}
+
+/// One resource of one operator's instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerRow {
+    /// The operator's name.
+    pub operator: String,
+    /// How many instances the row speaks of, each for itself: an operator's instances are equal until they run.
+    pub instances: u32,
+    /// The resource or limit, as the pipeline file calls it.
+    pub resource: String,
+    /// What the pipeline file asks for, for each instance; `None` where it says nothing.
+    pub requested: Option<String>,
+    /// What each instance gets.
+    pub effective: String,
+    /// What makes it hold.
+    pub mechanism: Mechanism,
+    /// How hard.
+    pub tier: Tier,
+    /// What is particular about this row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// How hard something holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// Whatever the operator does.
+    Hard,
+    /// As long as everybody concerned behaves.
+    Cooperative,
+    /// Not at all: nothing was asked for, or `--allow-unenforced` or `--overcommit` let it through.
+    None,
+}
+
+impl Tier {
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hard => "hard",
+            Self::Cooperative => "cooperative",
+            Self::None => "none",
+        }
+    }
+
+    /// What the word means.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Hard => "holds whatever the operator does",
+            Self::Cooperative => {
+                "holds while other programs on this machine, or the host's own threads, leave it alone"
+            }
+            Self::None => "nothing holds it",
+        }
+    }
+}
+
+/// What makes a promise hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mechanism {
+    /// Leased CPUs with a lane pinned on each.
+    CpuLease,
+    /// A CPU-time duty cycle.
+    DutyCycle,
+    /// The pool of CPUs that nobody leased.
+    SharedCpus,
+    /// The limiter over memories, tables and state.
+    MemoryLimiter,
+    /// Back-pressure by bytes.
+    ByteCredit,
+    /// The sum at admission.
+    Count,
+    /// The deadline by the lane's CPU clock.
+    CpuDeadline,
+    /// The deadline by the wall clock.
+    WallDeadline,
+    /// The rate at which log lines are taken.
+    LogRate,
+    /// Nothing.
+    Nothing,
+}
+
+impl Mechanism {
+    /// A name short enough for a table.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CpuLease => "CPU lease",
+            Self::DutyCycle => "duty cycle",
+            Self::SharedCpus => "shared CPUs",
+            Self::MemoryLimiter => "memory limiter",
+            Self::ByteCredit => "byte credit",
+            Self::Count => "count",
+            Self::CpuDeadline => "CPU deadline",
+            Self::WallDeadline => "wall deadline",
+            Self::LogRate => "log rate",
+            Self::Nothing => "nothing",
+        }
+    }
+
+    /// What it does, and what it does not bound.
+    #[must_use]
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::CpuLease => {
+                "one lane pinned on each CPU, which no other sage-host of the lease folder uses; other programs may run there"
+            }
+            Self::DutyCycle => {
+                "the lane sleeps when it has used its share of any second, to within 10 %; a bulk memory operation may pass it \
+                 and is slept off"
+            }
+            Self::SharedCpus => {
+                "runs on the CPUs that nobody leased, beside everything else there; no amount is promised"
+            }
+            Self::MemoryLimiter => {
+                "linear memories, tables and keyed state of all lanes together; not batches in flight nor compiled code"
+            }
+            Self::ByteCredit => "whoever sends waits while this many bytes wait on the instance's inputs",
+            Self::Count => {
+                "what all instances ask for is summed up against host.toml, in this process only, before the start"
+            }
+            Self::CpuDeadline => {
+                "the call is stopped by the lane's CPU clock, checked every millisecond; not inside one bulk memory operation"
+            }
+            Self::WallDeadline => "the call is stopped by the wall clock; a wait inside a host call ends first",
+            Self::LogRate => "log bytes over the rate are dropped and counted, a flood fails the call",
+            Self::Nothing => "not enforced",
+        }
+    }
+}
+
+/// What a pipeline comes to on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// CPUs this process may use.
+    pub cpus_allowed: CpuSet,
+    /// CPUs this pipeline leases.
+    pub cpus_leased: u32,
+    /// Of the allowed CPUs, those that are leased already.
+    pub cpus_leased_elsewhere: u32,
+    /// CPUs that are never leased.
+    pub cpus_reserved: u32,
+    /// CPUs left for everything without a lease.
+    pub cpus_shared: u32,
+    /// The sum of fractional `num_cpus`, in 1/10,000.
+    pub shares_ten_thousandths: u64,
+    /// Bytes that `memory` and `object_store_memory` of all instances come to.
+    pub memory_declared: u64,
+    /// Bytes that instances without `memory` may use on top before their caps stop them.
+    pub memory_default_caps: u64,
+    /// Bytes that operators can have together.
+    pub memory_available: u64,
+    /// Bytes kept from them.
+    pub memory_reserved: u64,
+}
