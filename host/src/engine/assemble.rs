@@ -264,7 +264,7 @@ fn guest_spec(
         limits: limits.clone(),
         capabilities: component.capabilities.clone(),
         budget: own.budget.clone().unwrap_or_else(|| Arc::new(MemoryBudget::new(Limits::DEFAULT_MEMORY))),
-        metrics: Arc::clone(&own.metrics) as _,
+        metrics: Arc::clone(&own.metrics),
     }
 }
 

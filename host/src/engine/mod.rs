@@ -21,6 +21,7 @@
 mod answers;
 mod assemble;
 
+mod builder;
 mod component_source_lane;
 mod control;
 mod error;
@@ -43,6 +44,7 @@ mod turnstile;
 mod watch;
 
 
+pub use builder::{PipelineBuilder, SinkOf, SourceOf};
 pub use control::StopHandle;
 pub use error::{PipelineError, RunError};
 pub use job::{Job, JobOptions};

@@ -2,14 +2,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answers::{Outputs, Taking};
-use super::control::{Control, Stopped};
+use super::control::Stopped;
 use super::fate::Fate;
 use super::keeper::Keeper;
 use super::lane_clock::LaneClock;
 use super::outlet::Outlet;
 use super::turnstile::Turnstile;
 use crate::batch::{Batch, BatchPool, Inbox, Popped};
-use crate::observe::{InstanceCounters, Latency};
+use crate::observe::Latency;
 use crate::plan::Kind;
 use crate::sandbox::Failure;
 

@@ -16,18 +16,9 @@ use super::stdio::Captured;
 use super::store::GuestStore;
 use super::wasi::wasi_context;
 use crate::batch::Batch;
+use crate::observe::GuestMetrics;
 use crate::plan::{Capabilities, Kind, Limits};
 use crate::resources::MemoryBudget;
-
-/// Takes the numbers that guests publish.
-pub trait MetricsPort: Send + Sync {
-    /// Adds to a counter.
-    fn counter(&self, name: &str, add: u64);
-    /// Sets a gauge.
-    fn gauge(&self, name: &str, value: f64);
-    /// Records an observation.
-    fn histogram(&self, name: &str, value: f64);
-}
 
 /// Who a guest is and what it may take.
 #[derive(Clone)]
@@ -51,7 +42,7 @@ pub struct GuestSpec {
     /// The instance's memory.
     pub budget: Arc<MemoryBudget>,
     /// Where its numbers go.
-    pub metrics: Arc<dyn MetricsPort>,
+    pub metrics: Arc<GuestMetrics>,
 }
 
 /// What outlives a guest: the next one goes on with it.
@@ -348,20 +339,11 @@ pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failu
         limits: Limits::default(),
         capabilities: Capabilities::default(),
         budget: Arc::new(MemoryBudget::new(Limits::DEFAULT_MEMORY)),
-        metrics: Arc::new(Unpublished),
+        metrics: Arc::default(),
     };
     let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None };
     let mut guest = Guest::instantiate(loaded, &spec, carried).map_err(|(failure, _)| failure)?;
     guest.call_export::<_, (Vec<String>,)>(&ports, 0, ()).map(|(ports,)| ports)
-}
-
-/// Numbers that nobody asked for.
-struct Unpublished;
-
-impl MetricsPort for Unpublished {
-    fn counter(&self, _: &str, _: u64) {}
-    fn gauge(&self, _: &str, _: f64) {}
-    fn histogram(&self, _: &str, _: f64) {}
 }
 
 /// What lists that the host copies out of the guest may come to in one call (wasmtime's measure, 128 MiB by default).
