@@ -91,7 +91,8 @@ impl GuestMetrics {
             name,
             || Series::Histogram(Box::default()),
             |series| match series {
-                Series::Histogram(observations) => {
+                // One infinity or NaN would spoil the sum for good.
+                Series::Histogram(observations) if value.is_finite() => {
                     observations.add(value);
                     true
                 }
