@@ -140,6 +140,9 @@ impl Seen {
         if word.ends_with('!') {
             return Err("too loud".into());
         }
+        if word == "x" {
+            return Ok(());
+        }
         let all: Vec<String> = self.all.iter()?.collect::<Result<_, _>>()?;
         let times: Vec<(String, u32)> = self.times.iter()?.collect::<Result<_, _>>()?;
         let times: Vec<String> = times.iter().map(|(word, times)| format!("{word}{times}")).collect();

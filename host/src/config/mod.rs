@@ -1,1 +1,93 @@
-//! (to come)
+//! Raw shapes of the pipeline file and of `host.toml`: what was written, with the place of every value, before anybody asks
+//! whether it makes sense together.
+//!
+//! Flow: bytes → [`parse`] → [`Parsed`]: a [`Pipeline`] as far as it could be read, and [`Diagnostics`] with everything that
+//! could not. `plan::validate` takes the pipeline, usable or not, and finds what is wrong between its parts; both
+//! lists together are shown in one go. [`parse_host`] does the same for `host.toml`, which needs no second look.
+//!
+//! Invariants: unknown keys are errors; a value of the wrong type, a bad size or duration, a missing key is one error each,
+//! and none hides another; what comes from a file has a [`Span`], what an embedder built has none; nothing here opens a file.
+//!
+//! Left to others: what names, kinds, numbers and paths mean together (`plan`), what this machine has (`resources`).
+//!
+//! # The pipeline file
+//!
+//! ```toml
+//! [pipeline]                        # optional
+//! name = "flights"                  # otherwise the file's name without its ending
+//!
+//! [[source]]
+//! name = "flights"                  # letters, digits, _ and -; unique in the file
+//! # exactly one of file, stdin, generate, component:
+//! file = { path = "flights-*.csv", format = "csv" }   # path or glob; format = "lines" (default) | "jsonl" | "csv";
+//!                                                     # compression = "gzip" | "none", otherwise by its name (.gz)
+//! # stdin = { format = "lines" }                      # or "jsonl"
+//! # generate = { count = 1000, rate = 100, payload_bytes = 128, keys = 10000, seed = 1 }   # all optional
+//! # component = "source.wasm"                         # takes an operator's keys below, except input and partition
+//!
+//! [[operator]]
+//! name = "parse"
+//! component = "parse.wasm"          # relative to this file
+//! input = "flights"                 # or a list; "parse.rejects" and "sessions.late" are other outputs than the main one
+//! partition = "round-robin"         # | "forward" | "key" | "broadcast"; or one for each: { flights = "key" }
+//! parallelism = 4                   # instances; 1 by default
+//! # for each instance; what is not named here is not limited (memory: 256MiB)
+//! resources = { num_cpus = 2, memory = "1GiB", num_gpus = 0.5, object_store_memory = "64MB", resources = { licence = 1 } }
+//! limits = { cpu_time_per_call = "1s", call_timeout = "60s", log_bytes_per_second = "64KiB", record_bytes = "4MiB", output_bytes_per_call = "64MiB", restarts_in_a_row = 50 }
+//! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl" }
+//! retries = 1                       # of a failed batch as a whole, before it is halved
+//! config = { threshold = 3 }        # the component gets it as JSON
+//! capabilities = { folders = [{ host = "data", guest = "/data", write = false }], environment = { TZ = "UTC" }, connect = ["127.0.0.1:5432"], clock = "coarse" }
+//!
+//! [[sink]]
+//! name = "out"
+//! input = "parse"
+//! # exactly one of file, stdout, discard, component:
+//! file = { path = "out.jsonl" }     # compression as above
+//! # stdout = {}
+//! # discard = {}
+//! # component = "sink.wasm"         # takes an operator's keys
+//! ```
+//!
+//! Sizes are `"8GB"` (10^9), `"8GiB"` (2^30), `"512MB"` or a plain number of bytes; durations `"500ms"`, `"10s"`, `"2m"`.
+//! `num_cpus` is whole, or a fraction below 1 in steps of 0.0001; so are `num_gpus` and custom resources, as Ray has them.
+//! Where only one of `cpu_time_per_call` and `call_timeout` is given, the other's default gives way, so that the
+//! second is never below the first; so for `record_bytes` and `output_bytes_per_call`.
+//!
+//! # `host.toml`
+//!
+//! ```toml
+//! lease_folder = "/run/sage-host"           # where CPU leases lie; every host of the machine must use the same
+//! cache_folder = "/var/cache/sage-host"     # where compiled components are kept; only this host may write there
+//! max_component_bytes = "64MiB"             # larger components are refused before they are compiled
+//! reserve = { cpus = 1, memory = "256MiB" } # kept for the host itself
+//! resources = { licence = 4 }               # custom resources to give away
+//! ```
+
+mod diagnostic;
+mod host_file;
+mod paths;
+mod pipeline;
+mod read_component;
+mod read_pipeline;
+mod render;
+mod settings;
+mod source_text;
+mod spanned;
+mod suggest;
+mod table;
+mod units;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Label};
+pub use host_file::{HostSettings, Reserve, parse_host};
+pub use paths::{component_paths, resolve};
+pub use pipeline::{
+    ComponentUse, FileSink, FileSource, Generate, Input, Operator, Partitioning, Pipeline, Sink, SinkKind, Source,
+    SourceKind,
+};
+pub use read_pipeline::{Parsed, parse};
+pub use settings::{Capabilities, Folder, Limits, OnError, Resources};
+pub use source_text::SourceText;
+pub use spanned::{Span, Spanned};
+pub use suggest::closest;
+pub use units::{UnitError, format_size, parse_duration, parse_size, ten_thousandths};

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
@@ -9,7 +9,7 @@ use super::keeper::Keeper;
 use super::parts::Parts;
 use super::source_lane::{SharedSource, SourceEnd};
 use super::watch::registry;
-use crate::connector::{Sink, SinkOutcome};
+use crate::connector::{Sink, SinkOutcome, Source, SourceProgress};
 use crate::observe::{Outcome, Registry, SourceReading, Summary};
 use crate::plan::{Plan, StageId};
 use crate::sandbox::Failure;
@@ -42,12 +42,11 @@ impl Running {
     /// What cannot be opened, and every operator that fails in start or in `open`. Nothing has flowed then.
     pub(super) fn start(mut parts: Parts, control: Arc<Control>, run: &str) -> Result<Self, RunError> {
         let mut assembly = assemble(&mut parts, &control, run)?;
+        let lanes = std::mem::take(&mut assembly.lanes);
         let plan = Arc::new(parts.plan.clone());
         let registry = Arc::new(registry(&plan, &assembly, run));
         let (reports, started) = mpsc::channel();
-        let mut running = Self { plan, control, registry, threads: Vec::new(), _parts: parts, assembly: Assembly::empty() };
-        let lanes = std::mem::take(&mut assembly.lanes);
-        running.assembly = assembly;
+        let mut running = Self { plan, control, registry, assembly, threads: Vec::new(), _parts: parts };
         for lane in lanes {
             running.spawn(lane, reports.clone())?;
         }
@@ -86,8 +85,8 @@ impl Running {
             .collect();
         move || {
             let reading = |(name, source): &(String, SharedSource)| {
-                let progress = source.lock().unwrap_or_else(std::sync::PoisonError::into_inner).progress();
-                SourceReading { name: name.clone(), progress }
+                let SourceProgress { done, total, bytes, bounded } = lock(source).progress();
+                SourceReading { name: name.clone(), done, total, bytes, bounded }
             };
             sources.iter().map(reading).collect()
         }
@@ -146,7 +145,7 @@ impl Running {
     /// Whether the stage is a source that would have ended by itself.
     fn is_bounded(&self, stage: StageId) -> bool {
         self.assembly.sources.iter().filter(|(id, _)| *id == stage).any(|(_, source)| {
-            source.lock().unwrap_or_else(std::sync::PoisonError::into_inner).progress().bounded
+            lock(source).progress().bounded
         })
     }
 
@@ -202,6 +201,10 @@ impl Running {
         }
         ends
     }
+}
+
+fn lock(source: &SharedSource) -> MutexGuard<'_, Box<dyn Source>> {
+    source.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why a lane does not run.

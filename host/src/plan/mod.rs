@@ -3,10 +3,27 @@
 //!
 //! Invariants: a [`Plan`] is acyclic, every input exists, names are unique, every stage that makes records has somebody who
 //! takes them, and numbers are in range. Whoever holds a `Plan` does not check these again.
+//!
+//! Flow of [`validate`]: every stage by itself becomes a draft (settings in range, component of the right kind); names; then who
+//! feeds whom; an order without cycles; what is partitioned how; and where two write to one file. Each step reports
+//! what it finds and goes on with what is sound, so that one slip is one error.
+//!
+//! Left to others: whether the machine has what is asked for (`admission`), whether files can be opened (`connector`).
 
+mod amounts;
+mod connectors;
+mod draft;
+mod grants;
 mod graph;
 mod kind;
+mod limits;
+mod names;
+mod order;
+mod outputs;
+mod partitions;
 mod settings;
+mod validate;
+mod wiring;
 
 pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
 pub use kind::{Catalog, ComponentFacts, Kind};
@@ -14,3 +31,4 @@ pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, Compression, CpuRequest, FileSinkSpec, FileSourceSpec, FolderGrant,
     Format, GenerateSpec, Limits, OnError, Resources, SinkSpec, SourceSpec,
 };
+pub use validate::{validate, validate_parsed};

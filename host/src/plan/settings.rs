@@ -19,7 +19,7 @@ pub struct ComponentSpec {
 pub struct Capabilities {
     /// Folders of the host.
     pub folders: Vec<FolderGrant>,
-    /// Environment variables, with their values at the time of planning... taken from the file, never inherited.
+    /// Environment variables with their values, which come from the pipeline file: nothing is inherited from the host.
     pub environment: BTreeMap<String, String>,
     /// Addresses it may connect to over TCP.
     pub connect: Vec<SocketAddr>,
@@ -46,6 +46,11 @@ pub enum ClockPrecision {
     Coarse,
     /// What the machine has.
     Precise,
+}
+
+impl ClockPrecision {
+    /// All, with their names in a pipeline file.
+    pub const NAMES: [(&'static str, Self); 2] = [("coarse", Self::Coarse), ("precise", Self::Precise)];
 }
 
 /// What one instance gets, in Ray's words.
@@ -182,6 +187,12 @@ pub enum Format {
     Csv,
 }
 
+impl Format {
+    /// All, with their names in a pipeline file.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("lines", Self::Lines), ("jsonl", Self::JsonLines), ("csv", Self::Csv)];
+}
+
 /// How a file is packed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Compression {
@@ -192,6 +203,11 @@ pub enum Compression {
     None,
     /// gzip.
     Gzip,
+}
+
+impl Compression {
+    /// What a pipeline file can say; by name is what it means when it says nothing.
+    pub const NAMES: [(&'static str, Self); 2] = [("none", Self::None), ("gzip", Self::Gzip)];
 }
 
 /// Made-up records, the same for the same seed.

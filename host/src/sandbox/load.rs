@@ -153,6 +153,15 @@ impl Sandbox {
         self.load_bytes(path, &bytes, granted)
     }
 
+    /// What planning must know of the component in a file, whatever it imports.
+    ///
+    /// # Errors
+    /// As [`Sandbox::load`].
+    pub fn facts(&self, path: &Path) -> Result<ComponentFacts, LoadError> {
+        let bytes = self.read(path)?;
+        self.load_bytes(path, &bytes, &everything()).map(|loaded| loaded.facts.clone())
+    }
+
     /// Describes the component in a file, also one that is not an operator of this contract.
     ///
     /// # Errors
@@ -162,8 +171,7 @@ impl Sandbox {
         let component = self.compile(path, &bytes)?;
         let mut inspection = describe(self, path, &component, &bytes)?;
         if inspection.kind.is_some() {
-            let everything = Capabilities { connect: vec![([0, 0, 0, 0], 0).into()], ..Capabilities::default() };
-            if let Ok(loaded) = self.load_bytes(path, &bytes, &everything) {
+            if let Ok(loaded) = self.load_bytes(path, &bytes, &everything()) {
                 inspection.ports.clone_from(&loaded.facts.ports);
             }
         }
@@ -186,10 +194,10 @@ impl Sandbox {
             Component::from_binary(self.engine(), bytes)
                 .map_err(|e| LoadError::Invalid { path: path.to_owned(), reason: format!("{e:#}") })
         };
-        match self.cache() {
+        self.compiled(bytes, || match self.cache() {
             Some(cache) => cache.get_or_compile(self.engine(), bytes, compile),
             None => compile(),
-        }
+        })
     }
 
     fn load_bytes(&self, path: &Path, bytes: &[u8], granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
@@ -274,6 +282,11 @@ impl Loaded {
     pub(super) fn engine(&self) -> &wasmtime::Engine {
         self.component.engine()
     }
+}
+
+/// Grants whose only use is to link what some pipeline could grant.
+fn everything() -> Capabilities {
+    Capabilities { connect: vec![([0, 0, 0, 0], 0).into()], ..Capabilities::default() }
 }
 
 fn check_encoding(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {

@@ -1,0 +1,171 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::read_pipeline::{parse_toml, source_text};
+use super::table::Table;
+use super::{Diagnostic, Diagnostics, Spanned, resolve};
+
+/// What `host.toml` says about this host. Every key is optional.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostSettings {
+    /// What the host keeps for itself.
+    pub reserve: Reserve,
+    /// Custom resources to give away, by name, in 1/10,000.
+    pub resources: BTreeMap<String, u64>,
+    /// Where CPU leases lie; `None` leaves the place to whoever takes them. Hosts with different folders know nothing of
+    /// each other's leases.
+    pub lease_folder: Option<PathBuf>,
+    /// Where compiled components are kept; `None` leaves the place to whoever compiles.
+    pub cache_folder: Option<PathBuf>,
+    /// Components over this many bytes are refused before they are compiled, since compiling takes time and memory that
+    /// nothing else bounds.
+    pub max_component_bytes: u64,
+}
+
+/// What the host keeps for its own threads and buffers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserve {
+    /// CPUs never leased; `None`: 1 where there is more than one, else 0. See [`Reserve::cpus_of`].
+    pub cpus: Option<u32>,
+    /// Bytes of memory never given to instances.
+    pub memory: u64,
+}
+
+impl HostSettings {
+    /// The largest component that is loaded where `host.toml` says nothing.
+    pub const DEFAULT_MAX_COMPONENT_BYTES: u64 = 64 << 20;
+}
+
+impl Default for HostSettings {
+    fn default() -> Self {
+        Self {
+            reserve: Reserve::default(),
+            resources: BTreeMap::new(),
+            lease_folder: None,
+            cache_folder: None,
+            max_component_bytes: Self::DEFAULT_MAX_COMPONENT_BYTES,
+        }
+    }
+}
+
+impl Reserve {
+    /// The memory kept where `host.toml` says nothing: code, compiled components and batches on their way.
+    pub const DEFAULT_MEMORY: u64 = 256 << 20;
+
+    /// How many of `available` CPUs are kept.
+    #[must_use]
+    pub fn cpus_of(&self, available: u32) -> u32 {
+        self.cpus.unwrap_or(u32::from(available > 1)).min(available)
+    }
+}
+
+impl Default for Reserve {
+    fn default() -> Self {
+        Self { cpus: None, memory: Self::DEFAULT_MEMORY }
+    }
+}
+
+/// Reads `host.toml`. Relative folders are taken against `base`, the file's own folder.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings, Diagnostics> {
+    let (source, mut errors) = source_text(name, bytes);
+    let (root, _) = parse_toml(&source, &mut errors);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut table = Table::root(&root, "the host file");
+    let mut settings = HostSettings::default();
+    if let Some(mut inner) = table.table("reserve", &mut errors) {
+        settings.reserve.cpus = inner.count("cpus", &mut errors).and_then(|cpus| whole_cpus(&cpus, &mut errors));
+        if let Some(memory) = inner.size("memory", &mut errors) {
+            settings.reserve.memory = memory.value;
+        }
+        inner.finish(&mut errors);
+    }
+    if let Some(inner) = table.table("resources", &mut errors) {
+        for (resource, node) in inner.entries() {
+            if let Some(amount) = inner.amount_of(&resource.value, node, &mut errors)
+                && let Some(amount) = whole_or_steps(&resource.value, &amount, &mut errors)
+            {
+                settings.resources.insert(resource.value, amount);
+            }
+        }
+    }
+    settings.lease_folder = table.string("lease_folder", &mut errors).map(|folder| resolve(base, &folder.value));
+    settings.cache_folder = table.string("cache_folder", &mut errors).map(|folder| resolve(base, &folder.value));
+    if let Some(bytes) = table.size("max_component_bytes", &mut errors) {
+        if bytes.value == 0 {
+            errors.push(Diagnostic::new("max_component_bytes is 0: no component would be loaded").on(&bytes));
+        }
+        settings.max_component_bytes = bytes.value;
+    }
+    table.finish(&mut errors);
+    errors.sort();
+    if errors.is_empty() { Ok(settings) } else { Err(errors) }
+}
+
+fn whole_cpus(cpus: &Spanned<u64>, errors: &mut Diagnostics) -> Option<u32> {
+    let count = u32::try_from(cpus.value).ok();
+    if count.is_none() {
+        errors.push(Diagnostic::new(format!("{} CPUs cannot be kept", cpus.value)).on(cpus));
+    }
+    count
+}
+
+fn whole_or_steps(resource: &str, amount: &Spanned<f64>, errors: &mut Diagnostics) -> Option<u64> {
+    let scaled = super::units::ten_thousandths(amount.value);
+    if scaled.is_none() {
+        let message = format!("resource \"{resource}\": {} cannot be given away", amount.value);
+        errors.push(Diagnostic::new(message).on(amount).hint("0 or above, in steps of 0.0001"));
+    }
+    scaled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_means_the_defaults() {
+        let settings = parse_host("host.toml", b"", Path::new("/etc")).unwrap();
+        assert_eq!(settings, HostSettings::default());
+        assert_eq!([1, 2, 64].map(|n| settings.reserve.cpus_of(n)), [0, 1, 1]);
+    }
+
+    #[test]
+    fn everything_in_the_file_is_read() {
+        let text = "lease_folder = 'leases'\ncache_folder = '/var/cache/x'\nmax_component_bytes = '1MiB'\n\
+            [reserve]\ncpus = 3\nmemory = '1GiB'\n[resources]\nlicence = 4\nslot = 0.5\n";
+        let settings = parse_host("host.toml", text.as_bytes(), Path::new("/etc")).unwrap();
+        assert_eq!(settings.reserve, Reserve { cpus: Some(3), memory: 1 << 30 });
+        assert_eq!([2, 8].map(|n| settings.reserve.cpus_of(n)), [2, 3]);
+        assert_eq!(settings.lease_folder.as_deref(), Some(Path::new("/etc/leases")));
+        assert_eq!(settings.cache_folder.as_deref(), Some(Path::new("/var/cache/x")));
+        assert_eq!(settings.max_component_bytes, 1 << 20);
+        let resources = BTreeMap::from([("licence".to_owned(), 40_000), ("slot".to_owned(), 5_000)]);
+        assert_eq!(settings.resources, resources);
+    }
+
+    #[test]
+    fn all_errors_are_reported_with_their_places() {
+        let text = "max_component_bytes = 0\nlease_foldr = 'x'\n[reserve]\ncpus = -1\nmemory = '1G'\n[resources]\nlicence = 'four'\nslot = 0.00001\n";
+        let errors = parse_host("host.toml", text.as_bytes(), Path::new("/")).unwrap_err();
+        let places: Vec<_> = errors
+            .iter()
+            .map(|e| (errors.source().unwrap().line_and_column(e.labels[0].span.start).0, e.message.as_str()))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                (1, "max_component_bytes is 0: no component would be loaded"),
+                (2, "unknown key \"lease_foldr\" in the host file"),
+                (4, "cpus of [reserve] is -1"),
+                (5, "memory of [reserve]: unknown unit \"G\" in \"1G\""),
+                (7, "licence of [resources] is a string, not a number"),
+                (8, "resource \"slot\": 0.00001 cannot be given away"),
+            ]
+        );
+    }
+}

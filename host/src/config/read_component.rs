@@ -1,0 +1,152 @@
+use toml::de::DeValue;
+
+use super::table::{Table, table_to_json};
+use super::{
+    Capabilities, ComponentUse, Diagnostic, Diagnostics, Folder, Limits, OnError, Resources, Spanned, suggest,
+};
+
+/// The keys that only a component has.
+pub(super) const COMPONENT_KEYS: [&str; 7] =
+    ["parallelism", "resources", "limits", "on_error", "retries", "config", "capabilities"];
+
+/// The five words for what an instance gets.
+const RESOURCES: [&str; 5] = ["num_cpus", "memory", "num_gpus", "object_store_memory", "resources"];
+
+/// Reads how the stage in `table` uses the component at `path`.
+pub(super) fn component_use(
+    table: &mut Table<'_, '_>,
+    path: Spanned<String>,
+    errors: &mut Diagnostics,
+) -> ComponentUse {
+    ComponentUse {
+        path,
+        parallelism: table.count("parallelism", errors),
+        resources: table.table("resources", errors).map(|inner| resources(inner, errors)).unwrap_or_default(),
+        limits: table.table("limits", errors).map(|inner| limits(inner, errors)).unwrap_or_default(),
+        on_error: on_error(table, errors),
+        retries: table.count("retries", errors),
+        config: config(table, errors),
+        capabilities: table.table("capabilities", errors).map(|inner| capabilities(inner, errors)).unwrap_or_default(),
+    }
+}
+
+fn resources(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Resources {
+    let read = Resources {
+        num_cpus: table.amount("num_cpus", errors),
+        memory: table.size("memory", errors),
+        num_gpus: table.amount("num_gpus", errors),
+        object_store_memory: table.size("object_store_memory", errors),
+        custom: match table.table("resources", errors) {
+            None => Vec::new(),
+            Some(inner) => {
+                let entries = inner.entries().into_iter();
+                entries
+                    .filter_map(|(name, node)| Some((inner.amount_of(&name.value, node, errors)?, name)))
+                    .map(|(n, name)| (name, n))
+                    .collect()
+            }
+        },
+    };
+    for (key, _) in table.entries() {
+        if !RESOURCES.contains(&key.value.as_str()) {
+            let message = format!("unknown resource \"{}\" in {}", key.value, table.place());
+            let hint = match suggest::closest(&key.value, RESOURCES) {
+                Some(name) => format!("did you mean \"{name}\"? there are {}", RESOURCES.join(", ")),
+                None => format!(
+                    "there are {}; one of your own goes there: resources = {{ resources = {{ {} = 1 }} }}",
+                    RESOURCES.join(", "),
+                    key.value
+                ),
+            };
+            errors.push(Diagnostic::new(message).on(&key).hint(hint));
+        }
+    }
+    read
+}
+
+fn limits(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Limits {
+    let read = Limits {
+        cpu_time_per_call: table.duration("cpu_time_per_call", errors),
+        call_timeout: table.duration("call_timeout", errors),
+        log_bytes_per_second: table.size("log_bytes_per_second", errors),
+        record_bytes: table.size("record_bytes", errors),
+        output_bytes_per_call: table.size("output_bytes_per_call", errors),
+        restarts_in_a_row: table.count("restarts_in_a_row", errors),
+    };
+    table.finish(errors);
+    read
+}
+
+fn on_error(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> OnError {
+    const HINT: &str = "write \"fail\", \"skip\" or { dead_letter = \"file.jsonl\" }";
+    let Some(node) = table.node("on_error") else { return OnError::Fail };
+    match node.get_ref() {
+        DeValue::String(word) if word == "fail" => OnError::Fail,
+        DeValue::String(word) if word == "skip" => OnError::Skip,
+        DeValue::Table(entries) => {
+            let mut inner = Table::new(entries, node.span().into(), format!("on_error of {}", table.place()));
+            let path = inner.string("dead_letter", errors);
+            if path.is_none() && inner.key_span("dead_letter").is_none() {
+                inner.missing("dead_letter", HINT, errors);
+            }
+            inner.finish(errors);
+            path.map_or(OnError::Fail, OnError::DeadLetter)
+        }
+        DeValue::String(word) => {
+            let message = format!("on_error of {} is \"{word}\"", table.place());
+            errors.push(Diagnostic::new(message).at(Some(node.span().into())).hint(HINT));
+            OnError::Fail
+        }
+        _ => {
+            let none: Option<OnError> = table.wrong_type("on_error", "a word or a table", node, errors);
+            none.unwrap_or_default()
+        }
+    }
+}
+
+fn config(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> serde_json::Map<String, serde_json::Value> {
+    let place = format!("config of {}", table.place());
+    match table.node("config") {
+        None => serde_json::Map::new(),
+        Some(node) => match node.get_ref() {
+            DeValue::Table(entries) => table_to_json(entries, &place, errors),
+            _ => table.wrong_type("config", "a table", node, errors).unwrap_or_default(),
+        },
+    }
+}
+
+fn capabilities(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Capabilities {
+    let mut read = Capabilities::default();
+    for node in table.array("folders", errors).unwrap_or_default() {
+        if let Some(inner) = table.table_of("folders", node, errors) {
+            read.folders.extend(folder(inner, errors));
+        }
+    }
+    if let Some(inner) = table.table("environment", errors) {
+        for (name, node) in inner.entries() {
+            if let Some(value) = inner.string_of(&name.value, node, errors) {
+                read.environment.push((name, value));
+            }
+        }
+    }
+    for node in table.array("connect", errors).unwrap_or_default() {
+        read.connect.extend(table.string_of("connect", node, errors));
+    }
+    read.clock = table.string("clock", errors);
+    table.finish(errors);
+    read
+}
+
+fn folder(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<Folder> {
+    const HINT: &str = "a folder is { host = \"data\", guest = \"/data\", write = false }";
+    let host = table.string("host", errors);
+    let guest = table.string("guest", errors);
+    let write = table.boolean("write", errors).unwrap_or(false);
+    for key in ["host", "guest"] {
+        if table.key_span(key).is_none() {
+            table.missing(key, HINT, errors);
+        }
+    }
+    table.finish(errors);
+    Some(Folder { host: host?, guest: guest?, write })
+}

@@ -1,0 +1,308 @@
+use toml::de::{DeTable, DeValue};
+
+use super::read_component::{COMPONENT_KEYS, component_use};
+use super::table::{Node, Table};
+use super::{
+    ComponentUse, Diagnostic, Diagnostics, FileSink, FileSource, Generate, Input, Operator, Partitioning, Pipeline,
+    Sink, SinkKind, Source, SourceKind, SourceText, Span,
+};
+
+/// A pipeline file as far as it could be read, and what could not.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// What was read.
+    pub pipeline: Pipeline,
+    /// What was wrong.
+    pub diagnostics: Diagnostics,
+}
+
+/// Reads a pipeline file. `name` is the file's name for messages; its stem is the pipeline's name where the file gives none.
+#[must_use]
+pub fn parse(name: &str, bytes: &[u8]) -> Parsed {
+    let (source, mut errors) = source_text(name, bytes);
+    let (root, torn_at) = parse_toml(&source, &mut errors);
+    let mut pipeline = Pipeline { source: Some(source.clone()), torn: !errors.is_empty(), ..Pipeline::default() };
+    let mut read_errors = Diagnostics::new(Some(source.clone()));
+    if pipeline.torn {
+        read_errors.tear();
+    }
+    read_root(&root, &mut pipeline, &mut read_errors);
+    // What the parser made of a torn line is its guess.
+    let line = |span: Span| source.line_and_column(span.start).0;
+    let torn_lines: Vec<usize> = torn_at.into_iter().map(line).collect();
+    if !torn_lines.is_empty() {
+        read_errors.retain(|error| !error.labels.iter().any(|label| torn_lines.contains(&line(label.span))));
+    }
+    errors.append(read_errors);
+    errors.sort();
+    Parsed { pipeline, diagnostics: errors }
+}
+
+/// The bytes as text; where they are not UTF-8, that is reported and what is wrong replaced.
+pub(super) fn source_text(name: &str, bytes: &[u8]) -> (SourceText, Diagnostics) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => {
+            let source = SourceText::new(name, text);
+            (source.clone(), Diagnostics::new(Some(source)))
+        }
+        Err(error) => {
+            let source = SourceText::new(name, String::from_utf8_lossy(bytes).into_owned());
+            let mut errors = Diagnostics::new(Some(source.clone()));
+            let at = error.valid_up_to();
+            let message = format!("the file is not UTF-8 from byte {at} on");
+            errors.push(Diagnostic::new(message).at(Some(Span { start: at, end: at + 1 })));
+            (source, errors)
+        }
+    }
+}
+
+/// The file as TOML tables, and where it is not TOML, which is reported.
+pub(super) fn parse_toml<'i>(
+    source: &'i SourceText,
+    errors: &mut Diagnostics,
+) -> (toml::Spanned<DeTable<'i>>, Vec<Span>) {
+    let (root, toml_errors) = DeTable::parse_recoverable(source.text());
+    let mut torn = Vec::new();
+    for error in toml_errors {
+        let span = error.span().map(Span::from);
+        torn.extend(span);
+        errors.push(Diagnostic::new(error.message()).at(span));
+    }
+    (root, torn)
+}
+
+fn read_root(root: &toml::Spanned<DeTable<'_>>, pipeline: &mut Pipeline, errors: &mut Diagnostics) {
+    let mut root = Table::root(root, "the pipeline file");
+    if let Some(mut table) = root.table("pipeline", errors) {
+        pipeline.name = table.string("name", errors);
+        table.finish(errors);
+    }
+    for table in stages(&mut root, "source", errors) {
+        pipeline.sources.push(source(table, errors));
+    }
+    for table in stages(&mut root, "operator", errors) {
+        pipeline.operators.push(operator(table, errors));
+    }
+    for table in stages(&mut root, "sink", errors) {
+        pipeline.sinks.push(sink(table, errors));
+    }
+    // Below a torn header everything seems to stand in the file itself.
+    if !pipeline.torn {
+        let before = errors.len();
+        root.finish(errors);
+        // A misspelt header may have hidden stages.
+        pipeline.torn = errors.len() > before;
+    }
+}
+
+/// The `[[key]]` tables of the file.
+fn stages<'t, 'i>(root: &mut Table<'t, 'i>, key: &'static str, errors: &mut Diagnostics) -> Vec<Table<'t, 'i>> {
+    let Some(node) = root.node(key) else { return Vec::new() };
+    let not_a_stage = |node: &Node<'_>, errors: &mut Diagnostics| {
+        let message = format!("{key} is not a list of tables");
+        errors.push(Diagnostic::new(message).at(Some(node.span().into())).hint(format!("begin each with [[{key}]]")));
+    };
+    let nodes = match node.get_ref() {
+        DeValue::Array(items) => &**items,
+        _ => std::slice::from_ref(node),
+    };
+    if !matches!(node.get_ref(), DeValue::Array(_)) {
+        not_a_stage(node, errors);
+    }
+    let mut tables = Vec::new();
+    for (i, item) in nodes.iter().enumerate() {
+        match item.get_ref() {
+            DeValue::Table(entries) => {
+                let name = match entries.get("name").map(toml::Spanned::get_ref) {
+                    Some(DeValue::String(name)) => format!("{key} \"{name}\""),
+                    _ => format!("{key} {}", i + 1),
+                };
+                tables.push(Table::new(entries, item.span().into(), name));
+            }
+            _ if matches!(node.get_ref(), DeValue::Array(_)) => not_a_stage(item, errors),
+            _ => {}
+        }
+    }
+    tables
+}
+
+fn source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Source {
+    const KINDS: [&str; 4] = ["file", "stdin", "generate", "component"];
+    let name = name(&mut table, errors);
+    let file = table.table("file", errors).map(|inner| file_source(inner, errors));
+    let stdin = table.table("stdin", errors).map(|mut inner| {
+        let format = inner.string("format", errors);
+        inner.finish(errors);
+        SourceKind::Stdin(format)
+    });
+    let generate = table.table("generate", errors).map(|inner| generate(inner, errors));
+    let component = component(&mut table, "source", errors).map(SourceKind::Component);
+    one_of(&table, &KINDS, "stdin = {}", errors);
+    let read = Source { span: Some(table.span()), name, kind: file.flatten().or(stdin).or(generate).or(component) };
+    table.finish(errors);
+    read
+}
+
+fn file_source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<SourceKind> {
+    let path = table.string("path", errors);
+    let format = table.string("format", errors);
+    let compression = table.string("compression", errors);
+    if table.key_span("path").is_none() {
+        table.missing("path", "name a file or a pattern: file = { path = \"in-*.jsonl\" }", errors);
+    }
+    table.finish(errors);
+    Some(SourceKind::File(FileSource { path: path?, format, compression }))
+}
+
+fn generate(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> SourceKind {
+    let read = Generate {
+        count: table.count("count", errors),
+        rate: table.count("rate", errors),
+        payload_bytes: table.size("payload_bytes", errors),
+        keys: table.count("keys", errors),
+        seed: table.count("seed", errors),
+    };
+    table.finish(errors);
+    SourceKind::Generate(read)
+}
+
+fn operator(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Operator {
+    let name = name(&mut table, errors);
+    let inputs = inputs(&mut table, errors);
+    let partition = partition(&mut table, errors);
+    let component = component(&mut table, "operator", errors);
+    if table.key_span("component").is_none() {
+        table.missing("component", "name a component: component = \"x.wasm\"", errors);
+    }
+    let read = Operator { span: Some(table.span()), name, inputs, partition, component };
+    table.finish(errors);
+    read
+}
+
+fn sink(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Sink {
+    const KINDS: [&str; 4] = ["file", "stdout", "discard", "component"];
+    let name = name(&mut table, errors);
+    let inputs = inputs(&mut table, errors);
+    let partition = partition(&mut table, errors);
+    let file = table.table("file", errors).map(|inner| file_sink(inner, errors));
+    let mut empty = |key, kind| {
+        table.table(key, errors).map(|inner| {
+            inner.finish(errors);
+            kind
+        })
+    };
+    let stdout = empty("stdout", SinkKind::Stdout);
+    let discard = empty("discard", SinkKind::Discard);
+    let component = component(&mut table, "sink", errors).map(SinkKind::Component);
+    one_of(&table, &KINDS, "stdout = {}", errors);
+    let kind = file.flatten().or(stdout).or(discard).or(component);
+    let read = Sink { span: Some(table.span()), name, inputs, partition, kind };
+    table.finish(errors);
+    read
+}
+
+fn file_sink(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<SinkKind> {
+    let path = table.string("path", errors);
+    let compression = table.string("compression", errors);
+    if table.key_span("path").is_none() {
+        table.missing("path", "name a file: file = { path = \"out.jsonl\" }", errors);
+    }
+    table.finish(errors);
+    Some(SinkKind::File(FileSink { path: path?, compression }))
+}
+
+fn name(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<super::Spanned<String>> {
+    let name = table.string("name", errors);
+    if table.key_span("name").is_none() {
+        table.missing("name", "give it a name of letters, digits, _ and -: name = \"parse\"", errors);
+    }
+    name
+}
+
+/// The component and its settings, or `None` where the stage is not one; settings that then have no place are reported.
+fn component(table: &mut Table<'_, '_>, what: &str, errors: &mut Diagnostics) -> Option<ComponentUse> {
+    let path = table.string("component", errors);
+    let written = table.key_span("component").is_some() || what == "operator";
+    if written {
+        let read = component_use(table, path.clone().unwrap_or_default(), errors);
+        return path.map(|_| read);
+    }
+    for key in COMPONENT_KEYS {
+        if table.node(key).is_some() {
+            let message = format!("{} is built in and takes no {key}", table.place());
+            let hint = format!("{key} goes with a component: an [[operator]] or a {what} with component = \"x.wasm\"");
+            errors.push(Diagnostic::new(message).at(table.key_span(key)).hint(hint));
+        }
+    }
+    None
+}
+
+/// Exactly one of these keys must be there.
+fn one_of(table: &Table<'_, '_>, kinds: &[&str], example: &str, errors: &mut Diagnostics) {
+    let found: Vec<(&str, Span)> = kinds.iter().filter_map(|key| Some((*key, table.key_span(key)?))).collect();
+    match found.as_slice() {
+        [_] => {}
+        [] => {
+            let message = format!("{} does not say what it is", table.place());
+            let hint = format!("add one of {}, for example: {example}", kinds.join(", "));
+            errors.push_absence(Diagnostic::new(message).at(Some(table.span())).hint(hint));
+        }
+        several => {
+            let keys: Vec<&str> = several.iter().map(|(key, _)| *key).collect();
+            let mut error = Diagnostic::new(format!("{} has {} at once", table.place(), keys.join(" and ")));
+            for (_, span) in several {
+                error = error.at(Some(*span));
+            }
+            errors.push(error.hint(format!("keep exactly one of {}", kinds.join(", "))));
+        }
+    }
+}
+
+fn inputs(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<Vec<Input>> {
+    let Some(node) = table.node("input") else {
+        table.missing("input", "name the stage that feeds it: input = \"parse\", or a list of them", errors);
+        return None;
+    };
+    match node.get_ref() {
+        DeValue::String(_) => table.string_of("input", node, errors).map(|input| vec![input]),
+        DeValue::Array(items) if items.is_empty() => {
+            let message = format!("input of {} is an empty list", table.place());
+            errors.push(Diagnostic::new(message).at(Some(node.span().into())).hint("name the stage that feeds it"));
+            None
+        }
+        DeValue::Array(items) => {
+            let read: Vec<_> = items.iter().filter_map(|item| table.string_of("input", item, errors)).collect();
+            (read.len() == items.len()).then_some(read)
+        }
+        _ => table.wrong_type("input", "a name or a list of names", node, errors),
+    }
+}
+
+fn partition(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Partitioning {
+    let Some(node) = table.node("partition") else { return Partitioning::Default };
+    match node.get_ref() {
+        DeValue::String(_) => {
+            table.string_of("partition", node, errors).map_or(Partitioning::Default, Partitioning::All)
+        }
+        DeValue::Table(entries) => {
+            let inner = Table::new(entries, node.span().into(), format!("partition of {}", table.place()));
+            let mut each = Vec::new();
+            for (input, node) in inner.entries() {
+                if matches!(node.get_ref(), DeValue::Table(_)) {
+                    let message = format!("{} of {} is a table, not a string", input.value, inner.place());
+                    errors.push(Diagnostic::new(message).on(&input).hint(format!(
+                        "put quotes around a name with a dot: \"{}.rejects\" = \"round-robin\"",
+                        input.value
+                    )));
+                } else if let Some(word) = inner.string_of(&input.value, node, errors) {
+                    each.push((input, word));
+                }
+            }
+            Partitioning::Each(each)
+        }
+        _ => {
+            let none: Option<Partitioning> = table.wrong_type("partition", "a string or a table", node, errors);
+            none.unwrap_or_default()
+        }
+    }
+}

@@ -1,0 +1,68 @@
+use std::sync::Arc;
+
+use super::Span;
+
+/// A file that messages point into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceText {
+    name: String,
+    text: Arc<str>,
+}
+
+impl SourceText {
+    /// A file's name, as messages give it, and what it holds.
+    pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
+        Self { name: name.into(), text: text.into() }
+    }
+
+    /// The file's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Line and column (in characters) of a byte, both from 1. A byte past the end is the end.
+    #[must_use]
+    pub fn line_and_column(&self, byte: usize) -> (usize, usize) {
+        let before = self.text.get(..self.floor(byte)).unwrap_or_default();
+        let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        (line, column)
+    }
+
+    /// The nearest span that lies within the text, on whole characters.
+    pub(super) fn fit(&self, span: Span) -> Span {
+        let start = self.floor(span.start);
+        Span { start, end: self.floor(span.end).max(start) }
+    }
+
+    fn floor(&self, byte: usize) -> usize {
+        let mut byte = byte.min(self.text.len());
+        while !self.text.is_char_boundary(byte) {
+            byte -= 1;
+        }
+        byte
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_columns_count_from_one_in_characters() {
+        let text = SourceText::new("f", "aä\nöb\n");
+        for (byte, place) in
+            [(0, (1, 1)), (1, (1, 2)), (2, (1, 2)), (3, (1, 3)), (4, (2, 1)), (6, (2, 2)), (99, (3, 1))]
+        {
+            assert_eq!(text.line_and_column(byte), place, "byte {byte}");
+        }
+        assert_eq!(text.fit(Span { start: 2, end: 99 }), Span { start: 1, end: 8 });
+    }
+}

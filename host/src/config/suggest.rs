@@ -1,0 +1,50 @@
+/// The one of `known` that `written` was probably meant to be, if one is close enough.
+#[must_use]
+pub fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Longer words are not names, and the distance takes the product of both lengths.
+    if written.len() > 128 {
+        return None;
+    }
+    known
+        .into_iter()
+        .filter(|name| name.len() <= 128)
+        .map(|name| (strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase()), name))
+        .filter(|&(distance, name)| {
+            let longer = written.chars().count().max(name.chars().count());
+            // Of words of one letter, any two would be alike.
+            distance <= 1.max(longer / 3) && distance < longer
+        })
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, name)| name)
+}
+
+/// `did you mean "x"?`, or all there are.
+pub(crate) fn hint<'a>(written: &str, known: impl IntoIterator<Item = &'a str> + Clone, what: &str) -> String {
+    if let Some(name) = closest(written, known.clone()) {
+        return format!("did you mean \"{name}\"?");
+    }
+    let all: Vec<&str> = known.into_iter().collect();
+    let (shown, rest) = all.split_at(all.len().min(16));
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    if shown.is_empty() { "nothing goes here".to_owned() } else { format!("{what}: {}{more}", shown.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_recognised_and_another_word_is_not() {
+        let known = ["num_cpus", "memory", "num_gpus"];
+        for (written, meant) in [
+            ("num_cpu", Some("num_cpus")),
+            ("Memory", Some("memory")),
+            ("memroy", Some("memory")),
+            ("disk", None),
+            ("", None),
+        ] {
+            assert_eq!(closest(written, known), meant, "{written}");
+        }
+        assert_eq!(hint("disk", known, "known"), "known: num_cpus, memory, num_gpus");
+    }
+}

@@ -1,0 +1,226 @@
+use std::time::Duration;
+
+use bytesize::Unit;
+use thiserror::Error;
+
+/// Why a size or a duration cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum UnitError {
+    /// It does not begin with a number, or the number is odd.
+    #[error("\"{written}\" does not begin with a plain number")]
+    Number {
+        /// What was written.
+        written: String,
+    },
+    /// There is no unit.
+    #[error("\"{written}\" has no unit")]
+    NoUnit {
+        /// What was written.
+        written: String,
+    },
+    /// The unit is not one of ours.
+    #[error("unknown unit \"{unit}\" in \"{written}\"")]
+    Unit {
+        /// What was written.
+        written: String,
+        /// The unit.
+        unit: String,
+    },
+    /// It is not a whole number of the smallest unit.
+    #[error("\"{written}\" is not a whole number of {smallest}")]
+    NotWhole {
+        /// What was written.
+        written: String,
+        /// The smallest unit.
+        smallest: &'static str,
+    },
+    /// It is greater than can be counted.
+    #[error("\"{written}\" is too large")]
+    TooLarge {
+        /// What was written.
+        written: String,
+    },
+}
+
+/// The units of a size, small to large.
+const SIZES: [(&str, Unit); 12] = [
+    ("B", Unit::Byte),
+    ("kB", Unit::KiloByte),
+    ("KB", Unit::KiloByte),
+    ("KiB", Unit::KibiByte),
+    ("MB", Unit::MegaByte),
+    ("MiB", Unit::MebiByte),
+    ("GB", Unit::GigaByte),
+    ("GiB", Unit::GibiByte),
+    ("TB", Unit::TeraByte),
+    ("TiB", Unit::TebiByte),
+    ("PB", Unit::PetaByte),
+    ("PiB", Unit::PebiByte),
+];
+
+/// The units of a duration, in microseconds.
+const DURATIONS: [(&str, u64); 5] =
+    [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000)];
+
+/// Bytes of a size such as `8GB` (10^9), `8GiB` (2^30), `1.5GiB` or `4096`.
+///
+/// # Errors
+/// Why it is not one.
+pub fn parse_size(written: &str) -> Result<u64, UnitError> {
+    let (number, unit) = split(written)?;
+    let factor = match SIZES.iter().find(|(name, _)| *name == unit) {
+        Some((_, unit)) => unit.clone() * 1,
+        None if unit.is_empty() => 1,
+        None => return Err(UnitError::Unit { written: written.to_owned(), unit: unit.to_owned() }),
+    };
+    scale(written, number, factor, "bytes")
+}
+
+/// A duration such as `500ms`, `10s`, `1.5s`, `2m` or `1h`.
+///
+/// # Errors
+/// Why it is not one.
+pub fn parse_duration(written: &str) -> Result<Duration, UnitError> {
+    let (number, unit) = split(written)?;
+    let factor = match DURATIONS.iter().find(|(name, _)| *name == unit) {
+        Some((_, factor)) => *factor,
+        None if unit.is_empty() => return Err(UnitError::NoUnit { written: written.to_owned() }),
+        None => return Err(UnitError::Unit { written: written.to_owned(), unit: unit.to_owned() }),
+    };
+    scale(written, number, factor, "microseconds").map(Duration::from_micros)
+}
+
+/// Bytes in the largest binary unit that they are a whole number of: `64KiB`, `1000 bytes`.
+#[must_use]
+pub fn format_size(bytes: u64) -> String {
+    let binary = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1_u64 << 10)];
+    match binary.iter().find(|(_, unit)| bytes >= *unit && bytes % unit == 0) {
+        Some((name, unit)) => format!("{}{name}", bytes / unit),
+        None if bytes == 1 => "1 byte".to_owned(),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+/// A number as a count of 1/10,000, if it is one: 0 or above, in steps of 0.0001, and small enough to be exact.
+#[must_use]
+pub fn ten_thousandths(number: f64) -> Option<u64> {
+    let scaled = (number * 10_000.0).round();
+    // Decimal fractions are not exact in binary: a step is whatever prints as one.
+    let exact = (0.0..=1e15).contains(&scaled) && (scaled / 10_000.0 - number).abs() <= number.abs() * 1e-12;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: whole, from 0 to 10^15")]
+    exact.then_some(scaled as u64)
+}
+
+/// What to write instead.
+pub(super) fn size_hint(error: &UnitError) -> String {
+    if let UnitError::Unit { unit, .. } = error
+        && let Some(letter @ ('K' | 'k' | 'M' | 'G' | 'T' | 'P')) = unit.chars().next()
+    {
+        let letter = letter.to_ascii_uppercase();
+        return format!("write {letter}B for powers of 1000 or {letter}iB for powers of 1024");
+    }
+    "sizes are \"8GB\" (10^9), \"8GiB\" (2^30), \"512MB\" or a plain number of bytes".to_owned()
+}
+
+/// What to write instead.
+pub(super) const DURATION_HINT: &str = "durations are \"500ms\", \"10s\", \"2m\" or \"1h\"";
+
+fn split(written: &str) -> Result<(&str, &str), UnitError> {
+    let end = written.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(written.len());
+    let (number, unit) = written.split_at(end);
+    if number.is_empty() {
+        return Err(UnitError::Number { written: written.to_owned() });
+    }
+    Ok((number, unit.trim_start_matches(' ')))
+}
+
+/// `number` times `factor`, exactly.
+fn scale(written: &str, number: &str, factor: u64, smallest: &'static str) -> Result<u64, UnitError> {
+    let bad_number = || UnitError::Number { written: written.to_owned() };
+    let too_large = || UnitError::TooLarge { written: written.to_owned() };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return Err(bad_number());
+    }
+    let fraction = fraction.trim_end_matches('0');
+    let places = u32::try_from(fraction.len()).map_err(|_| too_large())?;
+    let divisor = 10_u128.checked_pow(places).ok_or_else(too_large)?;
+    let mantissa: u128 = format!("{whole}{fraction}").parse().map_err(|_| too_large())?;
+    let scaled = mantissa.checked_mul(u128::from(factor)).ok_or_else(too_large)?;
+    if scaled % divisor != 0 {
+        return Err(UnitError::NotWhole { written: written.to_owned(), smallest });
+    }
+    u64::try_from(scaled / divisor).map_err(|_| too_large())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_exact() {
+        let cases: [(&str, Result<u64, &str>); 17] = [
+            ("8GB", Ok(8_000_000_000)),
+            ("8GiB", Ok(8 << 30)),
+            ("512MB", Ok(512_000_000)),
+            ("64 KiB", Ok(64 << 10)),
+            ("1.5GiB", Ok(3 << 29)),
+            ("4096", Ok(4096)),
+            ("0", Ok(0)),
+            ("18446744073709551615", Ok(u64::MAX)),
+            ("18446744073709551616", Err("\"18446744073709551616\" is too large")),
+            ("99999PiB", Err("\"99999PiB\" is too large")),
+            ("1.5", Err("\"1.5\" is not a whole number of bytes")),
+            ("0.3KiB", Err("\"0.3KiB\" is not a whole number of bytes")),
+            ("8G", Err("unknown unit \"G\" in \"8G\"")),
+            ("-1GB", Err("\"-1GB\" does not begin with a plain number")),
+            ("1.2.3GB", Err("\"1.2.3GB\" does not begin with a plain number")),
+            ("", Err("\"\" does not begin with a plain number")),
+            ("GB", Err("\"GB\" does not begin with a plain number")),
+        ];
+        for (written, expected) in cases {
+            assert_eq!(parse_size(written).map_err(|e| e.to_string()), expected.map_err(str::to_owned), "{written}");
+        }
+    }
+
+    #[test]
+    fn amounts_come_in_steps_of_a_ten_thousandth() {
+        let cases = [(0.0, Some(0)), (0.5, Some(5_000)), (0.0001, Some(1)), (0.3, Some(3_000)), (4.0, Some(40_000))];
+        let refused = [0.00001, 0.12345, -1.0, f64::NAN, f64::INFINITY, 1e300].map(|number| (number, None));
+        for (number, expected) in cases.into_iter().chain(refused) {
+            assert_eq!(ten_thousandths(number), expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        let cases: [(&str, Result<u64, &str>); 7] = [
+            ("500ms", Ok(500)),
+            ("10s", Ok(10_000)),
+            ("2m", Ok(120_000)),
+            ("1.5s", Ok(1_500)),
+            ("10", Err("\"10\" has no unit")),
+            ("10 parsecs", Err("unknown unit \"parsecs\" in \"10 parsecs\"")),
+            ("-5s", Err("\"-5s\" does not begin with a plain number")),
+        ];
+        for (written, expected) in cases {
+            let found = parse_duration(written).map_err(|e| e.to_string());
+            assert_eq!(found, expected.map(Duration::from_millis).map_err(str::to_owned), "{written}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_shown_in_the_largest_unit_that_fits() {
+        for (bytes, shown) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (1000, "1000 bytes"),
+            (64 << 10, "64KiB"),
+            (3 << 29, "1536MiB"),
+            (1 << 40, "1TiB"),
+        ] {
+            assert_eq!(format_size(bytes), shown);
+        }
+    }
+}

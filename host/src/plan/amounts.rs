@@ -1,0 +1,103 @@
+use std::collections::BTreeMap;
+
+use super::draft::Role;
+use super::{CpuRequest, Resources};
+use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_size, ten_thousandths};
+
+/// One page of WebAssembly memory: less is no memory at all.
+const SMALLEST_MEMORY: u64 = 64 << 10;
+/// What a batch aims at; below it hardly anything would move.
+const SMALLEST_EDGE: u64 = 64 << 10;
+/// Whole, in 1/10,000.
+const ONE: u64 = 10_000;
+/// Names that are resources of their own.
+const TAKEN: [&str; 7] = ["num_cpus", "memory", "num_gpus", "object_store_memory", "resources", "CPU", "GPU"];
+
+/// What one instance gets, in range.
+pub(super) fn resources(place: &str, role: Role, written: &config::Resources, errors: &mut Diagnostics) -> Resources {
+    Resources {
+        num_cpus: written.num_cpus.as_ref().and_then(|cpus| num_cpus(place, cpus, errors)),
+        memory: written.memory.as_ref().and_then(|memory| at_least("memory", SMALLEST_MEMORY, place, memory, errors)),
+        num_gpus: written.num_gpus.as_ref().and_then(|gpus| num_gpus(place, gpus, errors)),
+        object_store_memory: written.object_store_memory.as_ref().and_then(|bytes| {
+            if role == Role::Source {
+                let message = format!("object_store_memory of {place}: a source has no input that it could bound");
+                let hint = "it bounds the batches waiting for an instance: set it where they are received";
+                errors.push(Diagnostic::new(message).on(bytes).hint(hint));
+                return None;
+            }
+            at_least("object_store_memory", SMALLEST_EDGE, place, bytes, errors)
+        }),
+        custom: custom(place, &written.custom, errors),
+    }
+}
+
+fn num_cpus(place: &str, written: &Spanned<f64>, errors: &mut Diagnostics) -> Option<CpuRequest> {
+    let scaled = amount("num_cpus", place, written, errors)?;
+    if scaled == 0 {
+        let message = format!("num_cpus of {place} is 0");
+        errors.push(Diagnostic::new(message).on(written).hint("leave it out to share the CPUs that nobody leases"));
+        return None;
+    }
+    let request = match scaled {
+        0..ONE => u32::try_from(scaled).ok().map(CpuRequest::Fraction),
+        _ => u32::try_from(scaled / ONE).ok().map(CpuRequest::Whole),
+    };
+    request.or_else(|| too_many("num_cpus", place, written, errors))
+}
+
+fn num_gpus(place: &str, written: &Spanned<f64>, errors: &mut Diagnostics) -> Option<u32> {
+    let scaled = amount("num_gpus", place, written, errors)?;
+    if scaled == 0 {
+        return None;
+    }
+    u32::try_from(scaled).ok().or_else(|| too_many("num_gpus", place, written, errors))
+}
+
+fn custom(place: &str, written: &[(Spanned<String>, Spanned<f64>)], errors: &mut Diagnostics) -> BTreeMap<String, u64> {
+    let mut custom = BTreeMap::new();
+    for (name, number) in written {
+        if TAKEN.contains(&name.value.as_str()) {
+            let message = format!("custom resource \"{}\" of {place} is a resource with a name of its own", name.value);
+            let hint = "resources = { num_cpus = 2, memory = \"1GiB\", resources = { licence = 1 } }";
+            errors.push(Diagnostic::new(message).on(name).hint(hint));
+        } else if let Some(scaled @ 1..) = amount(&name.value, place, number, errors) {
+            custom.insert(name.value.clone(), scaled);
+        }
+    }
+    custom
+}
+
+/// A number in 1/10,000: whole, or below 1 in steps of 0.0001.
+fn amount(key: &str, place: &str, written: &Spanned<f64>, errors: &mut Diagnostics) -> Option<u64> {
+    let number = written.value;
+    let error = Diagnostic::new(format!("{key} of {place} is {number}")).on(written);
+    match ten_thousandths(number) {
+        Some(scaled) if scaled < ONE || scaled % ONE == 0 => return Some(scaled),
+        Some(scaled) => {
+            let (below, above) = (scaled / ONE, scaled / ONE + 1);
+            errors.push(error.hint(format!("whole, or a fraction below 1: {below} or {above}")));
+        }
+        None if number.is_finite() && number > 0.0 => {
+            errors.push(error.hint("whole, or a fraction below 1 in steps of 0.0001"));
+        }
+        None => errors.push(error.hint("it must be a number above 0")),
+    }
+    None
+}
+
+fn at_least(key: &str, least: u64, place: &str, written: &Spanned<u64>, errors: &mut Diagnostics) -> Option<u64> {
+    if written.value < least {
+        let message = format!("{key} of {place} is {}", format_size(written.value));
+        errors.push(Diagnostic::new(message).on(written).hint(format!("at least {}", format_size(least))));
+        return None;
+    }
+    Some(written.value)
+}
+
+fn too_many<T>(key: &str, place: &str, written: &Spanned<f64>, errors: &mut Diagnostics) -> Option<T> {
+    errors.push(
+        Diagnostic::new(format!("{key} of {place} is {}", written.value)).on(written).hint("no machine has as many"),
+    );
+    None
+}

@@ -1,0 +1,252 @@
+use std::path::Path;
+
+use super::{
+    Catalog, ComponentSpec, Kind, Limits, OnError, Resources, SinkSpec, Work, amounts, connectors, grants, limits,
+};
+use crate::config::{
+    self, ComponentUse, Diagnostic, Diagnostics, Input, Partitioning, Pipeline, SinkKind, SourceKind, Span, Spanned,
+    resolve,
+};
+
+/// A stage by itself, as far as it is sound.
+#[derive(Debug)]
+pub(super) struct Draft<'a> {
+    /// The table it stands in.
+    pub(super) role: Role,
+    /// Which one of that table, from 1.
+    number: usize,
+    /// Its header.
+    pub(super) span: Option<Span>,
+    /// `None`: reported.
+    pub(super) name: Option<&'a Spanned<String>>,
+    /// `None`: reported.
+    pub(super) work: Option<Work>,
+    /// The side outputs; `None` where the component is not known.
+    pub(super) ports: Option<&'a [String]>,
+    /// The component, if it is one.
+    pub(super) component: Option<&'a ComponentUse>,
+    /// Who feeds it; `None`: reported. Empty for a source.
+    pub(super) inputs: Option<&'a [Input]>,
+    /// As written.
+    pub(super) partition: &'a Partitioning,
+    pub(super) parallelism: u32,
+    pub(super) resources: Resources,
+    pub(super) limits: Limits,
+    pub(super) on_error: OnError,
+    pub(super) retries: u32,
+}
+
+/// The table of the pipeline file that a stage stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Source,
+    Operator,
+    Sink,
+}
+
+/// Instances that one stage may have. Far more than the cores of a machine; each takes memory from the start.
+const MAX_PARALLELISM: u64 = 1024;
+/// Retries of a batch as a whole. More only delays what halving finds in a few steps.
+const MAX_RETRIES: u64 = 100;
+
+impl Role {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Operator => "operator",
+            Self::Sink => "sink",
+        }
+    }
+
+    fn takes(self, kind: Kind) -> bool {
+        match kind {
+            Kind::Source => self == Self::Source,
+            Kind::Sink => self == Self::Sink,
+            Kind::Map | Kind::Filter | Kind::FlatMap | Kind::KeyBy | Kind::Process => self == Self::Operator,
+        }
+    }
+}
+
+impl<'a> Draft<'a> {
+    /// Every stage of the pipeline: sources, operators, sinks, each in the order of the file.
+    pub(super) fn all(
+        pipeline: &'a Pipeline,
+        catalog: &'a Catalog,
+        base: &Path,
+        errors: &mut Diagnostics,
+    ) -> Vec<Self> {
+        let mut drafts = Vec::new();
+        for (i, source) in pipeline.sources.iter().enumerate() {
+            let mut draft = Self::new(Role::Source, i + 1, source.span, source.name.as_ref());
+            draft.inputs = Some(&[]);
+            match &source.kind {
+                Some(SourceKind::Component(component)) => draft.add_component(component, catalog, base, errors),
+                Some(builtin) => {
+                    draft.ports = Some(&[]);
+                    draft.work = connectors::source(&draft.place(), builtin, base, errors).map(Work::Source);
+                }
+                None => {}
+            }
+            drafts.push(draft);
+        }
+        for (i, operator) in pipeline.operators.iter().enumerate() {
+            let mut draft = Self::new(Role::Operator, i + 1, operator.span, operator.name.as_ref());
+            (draft.inputs, draft.partition) = (operator.inputs.as_deref(), &operator.partition);
+            if let Some(component) = &operator.component {
+                draft.add_component(component, catalog, base, errors);
+            }
+            drafts.push(draft);
+        }
+        for (i, sink) in pipeline.sinks.iter().enumerate() {
+            let mut draft = Self::new(Role::Sink, i + 1, sink.span, sink.name.as_ref());
+            (draft.inputs, draft.partition) = (sink.inputs.as_deref(), &sink.partition);
+            draft.ports = Some(&[]);
+            draft.work = match &sink.kind {
+                Some(SinkKind::Component(component)) => {
+                    draft.add_component(component, catalog, base, errors);
+                    draft.work
+                }
+                Some(SinkKind::File(file)) => connectors::file_sink(&draft.place(), file, base, errors).map(Work::Sink),
+                Some(SinkKind::Stdout) => Some(Work::Sink(SinkSpec::Stdout)),
+                Some(SinkKind::Discard) => Some(Work::Sink(SinkSpec::Discard)),
+                Some(SinkKind::Provided(name)) => Some(Work::Sink(SinkSpec::Provided(name.clone()))),
+                None => None,
+            };
+            drafts.push(draft);
+        }
+        drafts
+    }
+
+    fn new(role: Role, number: usize, span: Option<Span>, name: Option<&'a Spanned<String>>) -> Self {
+        Self {
+            role,
+            number,
+            span,
+            name,
+            work: None,
+            ports: None,
+            component: None,
+            inputs: None,
+            partition: &Partitioning::Default,
+            parallelism: 1,
+            resources: Resources::default(),
+            limits: Limits::default(),
+            on_error: OnError::default(),
+            retries: 1,
+        }
+    }
+
+    /// How messages call it: `operator "parse"`.
+    pub(super) fn place(&self) -> String {
+        match self.name {
+            Some(name) => format!("{} \"{}\"", self.role.name(), name.value),
+            None => format!("{} {}", self.role.name(), self.number),
+        }
+    }
+
+    /// Where it is named, or begins.
+    pub(super) fn name_span(&self) -> Option<Span> {
+        self.name.and_then(|name| name.span).or(self.span)
+    }
+
+    /// Whether a plan can be made of it.
+    pub(super) fn is_whole(&self) -> bool {
+        self.name.is_some() && self.work.is_some() && self.inputs.is_some()
+    }
+
+    /// The component's kind, if it is a sound component.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        match &self.work {
+            Some(Work::Component(_, kind)) => Some(*kind),
+            _ => None,
+        }
+    }
+
+    fn add_component(
+        &mut self,
+        component: &'a ComponentUse,
+        catalog: &'a Catalog,
+        base: &Path,
+        errors: &mut Diagnostics,
+    ) {
+        let place = self.place();
+        self.component = Some(component);
+        self.ports = None;
+        if let Some(written) = &component.parallelism {
+            self.parallelism = parallelism(&place, written, errors);
+        }
+        if let Some(written) = &component.retries {
+            self.retries = retries(&place, written, errors);
+        }
+        self.resources = amounts::resources(&place, self.role, &component.resources, errors);
+        self.limits = limits::limits(&place, &component.limits, errors);
+        self.on_error = on_error(&place, &component.on_error, base, errors);
+        let capabilities = grants::capabilities(&place, &component.capabilities, base, errors);
+
+        let written = &component.path;
+        if written.value.is_empty() {
+            errors.push(Diagnostic::new(format!("component of {place} is an empty path")).on(written));
+            return;
+        }
+        let path = resolve(base, &written.value);
+        let facts = match catalog.get(&path) {
+            Some(Ok(facts)) => facts,
+            Some(Err(why)) => {
+                let message = format!("{place}: component {} cannot be used: {why}", written.value);
+                errors.push(Diagnostic::new(message).on(written));
+                return;
+            }
+            None => {
+                let message = format!("{place}: component {} was not loaded", written.value);
+                errors.push(Diagnostic::new(message).on(written));
+                return;
+            }
+        };
+        self.ports = Some(&facts.ports);
+        if !self.role.takes(facts.kind) {
+            let right = [Role::Source, Role::Operator, Role::Sink].into_iter().find(|role| role.takes(facts.kind));
+            let right = right.map_or("operator", Role::name);
+            let message = format!("{place}: component {} is a {}", written.value, facts.kind);
+            errors.push(Diagnostic::new(message).on(written).hint(format!("a {} stands in [[{right}]]", facts.kind)));
+            return;
+        }
+        let config = serde_json::Value::Object(component.config.clone());
+        self.work = Some(Work::Component(ComponentSpec { path, config, capabilities }, facts.kind));
+    }
+}
+
+fn parallelism(place: &str, written: &Spanned<u64>, errors: &mut Diagnostics) -> u32 {
+    match u32::try_from(written.value) {
+        Ok(count @ 1..) if written.value <= MAX_PARALLELISM => count,
+        _ => {
+            let message = format!("parallelism of {place} is {}", written.value);
+            errors.push(Diagnostic::new(message).on(written).hint(format!("1 to {MAX_PARALLELISM} instances")));
+            1
+        }
+    }
+}
+
+fn retries(place: &str, written: &Spanned<u64>, errors: &mut Diagnostics) -> u32 {
+    match u32::try_from(written.value) {
+        Ok(count) if written.value <= MAX_RETRIES => count,
+        _ => {
+            let message = format!("retries of {place} is {}", written.value);
+            let hint = format!("0 to {MAX_RETRIES}; after them the batch is halved until the bad record stands alone");
+            errors.push(Diagnostic::new(message).on(written).hint(hint));
+            1
+        }
+    }
+}
+
+fn on_error(place: &str, written: &config::OnError, base: &Path, errors: &mut Diagnostics) -> OnError {
+    match written {
+        config::OnError::Fail => OnError::Fail,
+        config::OnError::Skip => OnError::Skip,
+        config::OnError::DeadLetter(path) => {
+            if path.value.is_empty() {
+                errors.push(Diagnostic::new(format!("dead_letter of {place} is an empty path")).on(path));
+            }
+            OnError::DeadLetter(resolve(base, &path.value))
+        }
+    }
+}

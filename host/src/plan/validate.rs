@@ -1,0 +1,111 @@
+use std::path::Path;
+
+use super::draft::Draft;
+use super::{Catalog, Edge, EdgeId, Plan, Stage, StageId, names, order, outputs, partitions, wiring};
+use crate::config::{Diagnostic, Diagnostics, Parsed, Pipeline};
+
+/// Turns what was written into a plan. `base` is the folder of the pipeline file; `catalog` knows the components that
+/// [`component_paths`](crate::config::component_paths) names.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the file.
+pub fn validate(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> Result<Plan, Diagnostics> {
+    let (plan, mut errors) = check(pipeline, catalog, base);
+    if plan.is_none() && errors.is_empty() {
+        let unread = Diagnostic::new(
+            "a stage lacks its name, its input or what it is, or the file could not be read throughout",
+        );
+        errors.push(unread);
+    }
+    plan.ok_or(errors)
+}
+
+/// [`validate`] for what [`parse`](crate::config::parse) read, errors and all.
+///
+/// # Errors
+/// What `parse` found and what is wrong besides, in the order of the file.
+pub fn validate_parsed(parsed: Parsed, catalog: &Catalog, base: &Path) -> Result<Plan, Diagnostics> {
+    let Parsed { pipeline, mut diagnostics } = parsed;
+    if diagnostics.is_empty() {
+        return validate(&pipeline, catalog, base);
+    }
+    let (_, errors) = check(&pipeline, catalog, base);
+    diagnostics.append(errors);
+    Err(diagnostics)
+}
+
+/// A plan, if nothing is wrong; `None` without errors where parts are missing that the parser reported.
+fn check(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> (Option<Plan>, Diagnostics) {
+    let mut errors = Diagnostics::new(pipeline.source.clone());
+    let drafts = Draft::all(pipeline, catalog, base, &mut errors);
+    let torn = pipeline.torn || drafts.iter().any(|draft| draft.name.is_none());
+    names::check(pipeline, &drafts, &mut errors);
+    if !torn {
+        names::check_ends(pipeline, &mut errors);
+    }
+    let wires = wiring::connect(&drafts, torn, &mut errors);
+    let sorted = order::sort(&drafts, &wires, &mut errors);
+    let partitions = partitions::assign(&drafts, &wires, &sorted, &mut errors);
+    outputs::check(&drafts, &mut errors);
+    errors.sort();
+
+    let whole = !pipeline.torn && drafts.iter().all(Draft::is_whole);
+    let plan = (errors.is_empty() && whole).then(|| build(pipeline, drafts, &wires, &sorted, &partitions));
+    (plan.flatten(), errors)
+}
+
+/// Puts the parts together. `None` if they do not fit, which an error has said before.
+fn build(
+    pipeline: &Pipeline,
+    drafts: Vec<Draft<'_>>,
+    wires: &[wiring::Wire],
+    sorted: &[usize],
+    partitions: &[super::Partition],
+) -> Option<Plan> {
+    let mut place = vec![None; drafts.len()];
+    for (id, &draft) in sorted.iter().enumerate() {
+        *place.get_mut(draft)? = Some(StageId(id));
+    }
+    let mut drafts: Vec<Option<Draft<'_>>> = drafts.into_iter().map(Some).collect();
+    let mut stages = Vec::with_capacity(drafts.len());
+    for &draft in sorted {
+        stages.push(drafts.get_mut(draft)?.take()?.into_stage()?);
+    }
+    let mut edges = Vec::with_capacity(wires.len());
+    for (wire, &partition) in wires.iter().zip(partitions) {
+        let from = (*place.get(wire.from)?)?;
+        let to = (*place.get(wire.to)?)?;
+        edges.push(Edge { from, port: wire.port.clone(), to, partition });
+    }
+    // By receiver, so that ids follow the order of the stages; stable, so that inputs stay in the order they were written.
+    edges.sort_by_key(|edge| edge.to);
+    for (id, edge) in edges.iter().enumerate() {
+        stages.get_mut(edge.from.0)?.outputs.push(EdgeId(id));
+        stages.get_mut(edge.to.0)?.inputs.push(EdgeId(id));
+    }
+    (stages.len() == drafts.len()).then(|| Plan { name: plan_name(pipeline), stages, edges })
+}
+
+fn plan_name(pipeline: &Pipeline) -> String {
+    if let Some(name) = &pipeline.name {
+        return name.value.clone();
+    }
+    let stem = pipeline.source.as_ref().and_then(|source| Path::new(source.name()).file_stem());
+    stem.map_or_else(|| "pipeline".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+impl Draft<'_> {
+    fn into_stage(self) -> Option<Stage> {
+        Some(Stage {
+            name: self.name?.value.clone(),
+            work: self.work?,
+            parallelism: self.parallelism,
+            resources: self.resources,
+            limits: self.limits,
+            on_error: self.on_error,
+            retries: self.retries,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,177 @@
+use std::collections::HashMap;
+
+use super::draft::{Draft, Role};
+use super::{Kind, Port};
+use crate::config::{Diagnostic, Diagnostics, Spanned, closest};
+
+/// From one draft's output to another draft's input.
+#[derive(Debug)]
+pub(super) struct Wire {
+    /// Index of who sends.
+    pub(super) from: usize,
+    pub(super) port: Port,
+    /// Index of who receives.
+    pub(super) to: usize,
+    /// Which of the receiver's inputs.
+    pub(super) input: usize,
+}
+
+/// Who feeds whom, in the order of the receivers. `torn`: stages may be missing, so that an unknown name is no news.
+pub(super) fn connect(drafts: &[Draft<'_>], torn: bool, errors: &mut Diagnostics) -> Vec<Wire> {
+    let mut by_name: HashMap<&str, usize> = HashMap::new();
+    for (i, draft) in drafts.iter().enumerate() {
+        if let Some(name) = draft.name {
+            by_name.entry(&name.value).or_insert(i);
+        }
+    }
+    let mut wires: Vec<Wire> = Vec::new();
+    // Who is read by somebody, or was meant to be.
+    let mut read = vec![false; drafts.len()];
+    let mut blind = torn || !drafts.iter().any(|draft| draft.role == Role::Sink);
+    for (i, draft) in drafts.iter().enumerate() {
+        // Of two stages with one name the second cannot be read; that they share it is what is wrong.
+        if draft.name.is_some_and(|name| by_name.get(name.value.as_str()) != Some(&i)) {
+            mark(&mut read, i);
+        }
+    }
+    for (to, draft) in drafts.iter().enumerate() {
+        blind |= draft.inputs.is_none();
+        for (input, written) in draft.inputs.unwrap_or_default().iter().enumerate() {
+            let (stage, port) = match written.value.split_once('.') {
+                Some((stage, port)) => (stage, Some(port)),
+                None => (written.value.as_str(), None),
+            };
+            let Some(&from) = by_name.get(stage) else {
+                // The whole of it may be a name that no stage should have, which has been reported.
+                if let Some(&from) = by_name.get(written.value.as_str()) {
+                    mark(&mut read, from);
+                    continue;
+                }
+                let meant = closest(stage, feeders(drafts).filter(|name| by_name.get(name) != Some(&to)));
+                if let Some(&meant) = meant.and_then(|name| by_name.get(name)) {
+                    mark(&mut read, meant);
+                } else {
+                    blind = true;
+                }
+                if !torn || meant.is_some() {
+                    errors.push(unknown_input(draft, written, stage, meant, drafts));
+                }
+                continue;
+            };
+            let Some(sender) = drafts.get(from) else { continue };
+            if port.is_none() {
+                mark(&mut read, from);
+            }
+            if wires.iter().any(|wire| wire.to == to && earlier(drafts, wire, written)) {
+                let message = format!("{} reads \"{}\" twice", draft.place(), written.value);
+                errors.push(Diagnostic::new(message).on(written).hint("each record would arrive twice: name it once"));
+                continue;
+            }
+            if let Some(port) = find_port(draft, sender, written, port, errors) {
+                wires.push(Wire { from, port, to, input });
+            }
+        }
+    }
+    if !blind {
+        unread(drafts, &read, errors);
+    }
+    wires
+}
+
+fn mark(read: &mut [bool], at: usize) {
+    if let Some(read) = read.get_mut(at) {
+        *read = true;
+    }
+}
+
+/// The names of stages that send records, in the order of the file.
+fn feeders<'a>(drafts: &'a [Draft<'_>]) -> impl Iterator<Item = &'a str> {
+    let senders = drafts.iter().filter(|draft| draft.role != Role::Sink);
+    senders.filter_map(|draft| draft.name.map(|name| name.value.as_str())).filter(|name| !name.is_empty())
+}
+
+/// Whether `wire` is of an input of the same receiver that is written the same.
+fn earlier(drafts: &[Draft<'_>], wire: &Wire, written: &Spanned<String>) -> bool {
+    let inputs = drafts.get(wire.to).and_then(|draft| draft.inputs);
+    inputs.and_then(|inputs| inputs.get(wire.input)).is_some_and(|other| other.value == written.value)
+}
+
+fn unknown_input(
+    draft: &Draft<'_>,
+    written: &Spanned<String>,
+    stage: &str,
+    meant: Option<&str>,
+    drafts: &[Draft<'_>],
+) -> Diagnostic {
+    let error = Diagnostic::new(format!("{} reads \"{stage}\", which is not there", draft.place())).on(written);
+    match meant {
+        Some(name) => error.hint(format!("did you mean \"{name}\"?")),
+        None => {
+            let names: Vec<&str> = feeders(drafts).take(16).collect();
+            error.hint(format!("stages that send records: {}", names.join(", ")))
+        }
+    }
+}
+
+/// The sender's output that `written` names.
+fn find_port(
+    draft: &Draft<'_>,
+    sender: &Draft<'_>,
+    written: &Spanned<String>,
+    port: Option<&str>,
+    errors: &mut Diagnostics,
+) -> Option<Port> {
+    let place = draft.place();
+    if sender.role == Role::Sink {
+        let message = format!("{place} reads \"{}\", but a sink sends nothing", written.value);
+        errors.push(Diagnostic::new(message).on(written).hint("read what feeds that sink"));
+        return None;
+    }
+    let Some(port) = port else { return Some(Port::Main) };
+    if port == "rejects" {
+        if sender.role == Role::Source {
+            let message = format!("{place} reads \"{}\", but a source rejects nothing", written.value);
+            errors
+                .push(Diagnostic::new(message).on(written).hint("only operators have rejects: they are sent records"));
+            return None;
+        }
+        return Some(Port::Rejects);
+    }
+    // Without facts about the component its ports are not known, and that has been reported.
+    let ports = sender.ports?;
+    if let Some(at) = ports.iter().position(|name| name == port) {
+        return Some(Port::Side(u32::try_from(at + 1).ok()?, port.to_owned()));
+    }
+    let mut known: Vec<&str> = ports.iter().map(String::as_str).collect();
+    if sender.role == Role::Operator {
+        known.push("rejects");
+    }
+    let sender_name = sender.place();
+    let error =
+        Diagnostic::new(format!("{place} reads port \"{port}\" of {sender_name}, which has no such port")).on(written);
+    let hint = match (closest(port, known.iter().copied()), known.as_slice()) {
+        (Some(name), _) => format!("did you mean \"{name}\"? its ports: {}", known.join(", ")),
+        (None, []) => "it has no ports beside its main output".to_owned(),
+        (None, _) => format!("its ports: {}", known.join(", ")),
+    };
+    errors.push(error.hint(hint));
+    None
+}
+
+/// Records that nobody takes would be lost.
+fn unread(drafts: &[Draft<'_>], read: &[bool], errors: &mut Diagnostics) {
+    for (draft, read) in drafts.iter().zip(read) {
+        let sends = draft.role != Role::Sink && !matches!(draft.kind(), Some(Kind::Sink));
+        if let Some(name) = draft.name
+            && sends
+            && !read
+        {
+            let message = format!("nobody reads what {} sends", draft.place());
+            let hint = format!(
+                "add [[sink]] with name = \"...\", input = \"{}\" and discard = {{}}, or read it elsewhere",
+                name.value
+            );
+            errors.push(Diagnostic::new(message).on(name).hint(hint));
+        }
+    }
+}
