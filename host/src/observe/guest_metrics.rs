@@ -91,7 +91,8 @@ impl GuestMetrics {
             name,
             || Series::Histogram(Box::default()),
             |series| match series {
-                Series::Histogram(observations) => {
+                // One infinity or NaN would spoil the sum for good.
+                Series::Histogram(observations) if value.is_finite() => {
                     observations.add(value);
                     true
                 }
@@ -166,5 +167,11 @@ mod tests {
         assert_eq!((metrics.get().len(), metrics.dropped()), (64, 11));
         metrics.counter("g0", 1);
         assert_eq!(metrics.dropped(), 12);
+        let sizes = GuestMetrics::default();
+        for value in [f64::NAN, f64::INFINITY, 1.0] {
+            sizes.histogram("size", value);
+        }
+        let Some(Series::Histogram(found)) = sizes.get().remove("size") else { panic!("a histogram") };
+        assert_eq!((found.count, found.sum, sizes.dropped()), (1, 1.0, 2));
     }
 }
