@@ -4,8 +4,8 @@ use super::job::{Job, JobOptions, host_settings};
 use super::job_error::JobError;
 use super::parts::Provided;
 use crate::config::{
-    Capabilities, ComponentUse, FileSink, FileSource, Generate, Limits, OnError, Operator, Parsed, Partitioning, Pipeline,
-    Resources, SinkKind, Source, SourceKind, Spanned,
+    Capabilities, ComponentUse, FileSink, FileSource, Generate, Limits, OnError, Operator, Parsed, Partitioning,
+    Pipeline, Resources, SinkKind, Source, SourceKind, Spanned,
 };
 use crate::{config, connector};
 

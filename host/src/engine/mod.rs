@@ -43,7 +43,6 @@ mod source_lane;
 mod turnstile;
 mod watch;
 
-
 pub use builder::{PipelineBuilder, SinkOf, SourceOf};
 pub use control::StopHandle;
 pub use error::{PipelineError, RunError};

@@ -92,7 +92,8 @@ impl OperatorLane {
         let called = self.keeper.guest().and_then(|guest| guest.call(&batch));
         let failure = match called {
             Ok(answer) => {
-                let taking = Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
+                let taking =
+                    Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
                 let result = taking.take(batch, answer, outputs);
                 self.keeper.succeeded();
                 return result;
@@ -163,7 +164,8 @@ impl OperatorLane {
             let ended = self.keeper.guest().and_then(|guest| guest.end());
             let failure = match ended {
                 Ok(answer) => {
-                    let taking = Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
+                    let taking =
+                        Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
                     taking.take(self.pool.take(), answer, outputs)?;
                     break;
                 }

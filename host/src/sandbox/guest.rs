@@ -1,7 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, ResourceTable, TypedFunc};
+use wasmtime::component::{
+    ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, ResourceTable, TypedFunc,
+};
 use wasmtime::{Store, StoreContextMut};
 
 use super::answer::Answer;
@@ -102,18 +104,21 @@ impl Guest {
         answer.set_ports(u32::try_from(loaded.facts().ports.len()).unwrap_or(0));
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(1024);
-        let mut store = Store::new(loaded.engine(), GuestStore {
-            limiter: Limiter::new(Arc::clone(&spec.budget)),
-            deadline: Deadline::new(limits.cpu_time_per_call, limits.call_timeout, pacer),
-            answer: Some(Box::new(answer)),
-            log: GuestLog::new(Arc::clone(&spec.operator), spec.instance, limits.log_bytes_per_second),
-            metrics: Arc::clone(&spec.metrics),
-            state,
-            stdout,
-            stderr,
-            wasi,
-            resources,
-        });
+        let mut store = Store::new(
+            loaded.engine(),
+            GuestStore {
+                limiter: Limiter::new(Arc::clone(&spec.budget)),
+                deadline: Deadline::new(limits.cpu_time_per_call, limits.call_timeout, pacer),
+                answer: Some(Box::new(answer)),
+                log: GuestLog::new(Arc::clone(&spec.operator), spec.instance, limits.log_bytes_per_second),
+                metrics: Arc::clone(&spec.metrics),
+                state,
+                stdout,
+                stderr,
+                wasi,
+                resources,
+            },
+        );
         store.limiter(|data| &mut data.limiter);
         store.epoch_deadline_callback(|mut store: StoreContextMut<'_, GuestStore>| store.data_mut().deadline.look());
         store.set_hostcall_fuel(hostcall_fuel(limits));
