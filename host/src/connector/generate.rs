@@ -72,13 +72,14 @@ impl Source for Generate {
         let now = due.min(self.left()).min(max_records.min(fit) as u64);
         self.keys.clear();
         for n in self.next..self.next + now {
-            batch.payloads.push_with(|out| self.write_payload(n, out));
+            batch.push_payload_with(Origin::new(self.number, n), |out| self.write_payload(n, out));
             if let Some(keys) = self.spec.keys {
                 self.write_key(n, keys);
             }
         }
-        let origins = (self.next..self.next + now).map(|n| Origin::new(self.number, n));
-        batch.fill(self.spec.keys.map(|_| &self.keys), None, None, origins);
+        if self.spec.keys.is_some() {
+            batch.swap_keys(&mut self.keys);
+        }
         self.next += now;
         if self.left() == 0 {
             return Ok(Filled::End);

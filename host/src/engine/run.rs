@@ -1,5 +1,5 @@
-use std::sync::{Arc, MutexGuard, PoisonError};
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::assemble::{Assembly, Lane, Task, assemble};
@@ -109,12 +109,12 @@ impl Running {
         let sink_outcome = if whole { SinkOutcome::Complete } else { SinkOutcome::Partial };
         for (stage, mut sink) in sinks {
             if let Err(error) = sink.finish(sink_outcome) {
-                outcome = self.not_finished(outcome, stage, &error.to_string());
+                outcome = self.not_finished(outcome, stage, &error.in_full());
             }
         }
         for file in &self.assembly.dead_letters {
             if let Err(error) = file.finish() {
-                outcome = self.not_finished(outcome, StageId(0), &error.to_string());
+                outcome = self.not_finished(outcome, StageId(0), &error.in_full());
             }
         }
         for instance in self.assembly.stages.iter().flat_map(|stage| &stage.instances) {
@@ -144,9 +144,7 @@ impl Running {
 
     /// Whether the stage is a source that would have ended by itself.
     fn is_bounded(&self, stage: StageId) -> bool {
-        self.assembly.sources.iter().filter(|(id, _)| *id == stage).any(|(_, source)| {
-            lock(source).progress().bounded
-        })
+        self.assembly.sources.iter().filter(|(id, _)| *id == stage).any(|(_, source)| lock(source).progress().bounded)
     }
 
     fn spawn(&mut self, lane: Lane, reports: Sender<Result<(), NotStarted>>) -> Result<(), RunError> {

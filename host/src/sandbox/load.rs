@@ -106,8 +106,12 @@ impl LoadError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotAComponent { .. } => Some("build the operator with `sage-host build`, which makes a component"),
-            Self::NoOperator { .. } => Some("export one of map, filter, flat-map, key-by, process, source, sink with sage-guest"),
-            Self::NotGranted { .. } => Some("grant it under `capabilities` in the pipeline file, or build the operator without it"),
+            Self::NoOperator { .. } => {
+                Some("export one of map, filter, flat-map, key-by, process, source, sink with sage-guest")
+            }
+            Self::NotGranted { .. } => {
+                Some("grant it under `capabilities` in the pipeline file, or build the operator without it")
+            }
             Self::TooLarge { .. } => Some("build with `--release`, or raise max_component_bytes in host.toml"),
             Self::Cache { .. } => Some("give another folder with --cache-folder"),
             _ => None,
@@ -362,7 +366,8 @@ fn check_ports(path: &Path, ports: &[String]) -> Result<(), LoadError> {
     if ports.len() <= 32 && unique && ports.iter().all(fine) {
         return Ok(());
     }
-    let what = format!("its side outputs {ports:?} are not up to 32 different names of [a-z0-9-]+ other than \"rejects\"");
+    let what =
+        format!("its side outputs {ports:?} are not up to 32 different names of [a-z0-9-]+ other than \"rejects\"");
     Err(LoadError::WrongShape { path: path.to_owned(), what })
 }
 
@@ -371,14 +376,14 @@ fn find_exports(sandbox: &Sandbox, path: &Path, component: &Component, kind: Kin
     let ty = component.component_type();
     let shapes = ty.instance_type();
     let wrong = |what: String| LoadError::WrongShape { path: path.to_owned(), what };
-    let Some((interface_name, interface)) = ty.exports(engine).find_map(|(name, export)| {
-        match (operator_export(name), export.ty) {
+    let Some((interface_name, interface)) =
+        ty.exports(engine).find_map(|(name, export)| match (operator_export(name), export.ty) {
             (Some((Some(found), _)), ComponentItem::ComponentInstance(instance)) if found == kind => {
                 Some((name.to_owned(), instance))
             }
             _ => None,
-        }
-    }) else {
+        })
+    else {
         return Err(wrong(format!("its export for {kind} is not an interface")));
     };
     let (_, interface_index) =
@@ -401,9 +406,7 @@ fn find_exports(sandbox: &Sandbox, path: &Path, component: &Component, kind: Kin
         Kind::KeyBy => function("key-by", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
         Kind::Process => function("process", &|f| f.typecheck::<(BatchRef<'_>,), ()>(&shapes)),
         Kind::Sink => function("write", &|f| f.typecheck::<(BatchRef<'_>,), ()>(&shapes)),
-        Kind::Source => {
-            function("next", &|f| f.typecheck::<(u32, u32), (Result<ProgressView, String>,)>(&shapes))
-        }
+        Kind::Source => function("next", &|f| f.typecheck::<(u32, u32), (Result<ProgressView, String>,)>(&shapes)),
     }?;
     let makes = matches!(kind, Kind::Process | Kind::Source);
     let ports = |f: &wasmtime::component::types::ComponentFunc| f.typecheck::<(), (Vec<String>,)>(&shapes);
