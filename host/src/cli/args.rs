@@ -150,13 +150,15 @@ pub(super) struct InspectArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Runs cargo build for wasm32-wasip2 with SIMD on, then checks that what came out is an operator.
+#[command(
+    after_help = "Runs cargo build for wasm32-wasip2 with SIMD on, then checks that what came out is an operator.
 What follows `--` goes to cargo.
 
 Examples:
   sage-host build
   sage-host build operators/celsius -- --features fast
-  sage-host build operators -- --target-dir /tmp/components")]
+  sage-host build operators -- --target-dir /tmp/components"
+)]
 pub(super) struct BuildArguments {
     /// The crate or workspace
     #[arg(value_name = "PATH", default_value = ".")]
@@ -210,7 +212,6 @@ pub(super) struct TestArguments {
 }
 
 fn kind_parser() -> impl clap::builder::TypedValueParser<Value = Kind> {
-    PossibleValuesParser::new(Kind::ALL.map(Kind::name)).try_map(|name| {
-        Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("not a kind")
-    })
+    PossibleValuesParser::new(Kind::ALL.map(Kind::name))
+        .try_map(|name| Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("not a kind"))
 }

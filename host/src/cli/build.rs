@@ -32,9 +32,12 @@ pub(super) fn build(arguments: &BuildArguments, printer: Printer) -> Result<(), 
 fn verified(component: PathBuf) -> Result<Built, Failure> {
     let inspection = look(&component)?;
     let kind = inspection.kind.ok_or_else(|| {
-        Failure::invalid(format!("{} is a component but no operator: it targets none of the worlds", component.display()))
-            .hint("put an attribute such as #[sage_guest::map] on a function")
-            .hint(format!("`sage-host inspect {}` shows what it exports", component.display()))
+        Failure::invalid(format!(
+            "{} is a component but no operator: it targets none of the worlds",
+            component.display()
+        ))
+        .hint("put an attribute such as #[sage_guest::map] on a function")
+        .hint(format!("`sage-host inspect {}` shows what it exports", component.display()))
     })?;
     Ok(Built { kind: kind.to_string(), bytes: inspection.bytes, component })
 }

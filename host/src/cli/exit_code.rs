@@ -20,14 +20,8 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// All of them, rising.
-    pub const ALL: [Self; 6] = [
-        Self::Done,
-        Self::InternalFault,
-        Self::InvalidUsage,
-        Self::Refused,
-        Self::PipelineFailed,
-        Self::Interrupted,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Done, Self::InternalFault, Self::InvalidUsage, Self::Refused, Self::PipelineFailed, Self::Interrupted];
 
     /// The number.
     #[must_use]

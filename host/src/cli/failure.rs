@@ -29,7 +29,15 @@ pub(super) struct Failure {
 impl Failure {
     /// A failure with a message: lower case, no full stop, the value, the limit, the place.
     pub(super) fn new(exit_code: ExitCode, message: impl Into<String>) -> Self {
-        Self { exit_code, message: message.into(), causes: Vec::new(), hints: Vec::new(), drawing: None, in_result: false, report: None }
+        Self {
+            exit_code,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            drawing: None,
+            in_result: false,
+            report: None,
+        }
     }
 
     /// Usage or a file that is not valid.

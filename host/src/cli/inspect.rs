@@ -15,7 +15,9 @@ pub(super) fn inspect(arguments: &InspectArguments, printer: Printer) -> Result<
 
 /// Looks at the component in a file.
 pub(super) fn look(component: &Path) -> Result<Inspection, Failure> {
-    Sandbox::new(SandboxOptions::default()).and_then(|sandbox| sandbox.inspect(component)).map_err(|error| of_component(&error))
+    Sandbox::new(SandboxOptions::default())
+        .and_then(|sandbox| sandbox.inspect(component))
+        .map_err(|error| of_component(&error))
 }
 
 /// Bytes for people: `58.2 KiB`.
@@ -40,7 +42,9 @@ fn text(component: &Path, inspection: &Inspection) -> String {
         .memories
         .iter()
         .map(|memory| {
-            let most = memory.maximum_bytes.map_or("no maximum of its own".to_owned(), |bytes| format!("at most {}", size(bytes)));
+            let most = memory
+                .maximum_bytes
+                .map_or("no maximum of its own".to_owned(), |bytes| format!("at most {}", size(bytes)));
             format!("{} at start, {most}", size(memory.initial_bytes))
         })
         .collect();

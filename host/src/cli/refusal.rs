@@ -16,9 +16,7 @@ pub(super) fn of_job(error: &JobError) -> Failure {
     match error {
         JobError::Read { .. } => Failure::of(ExitCode::InvalidUsage, error),
         JobError::Invalid(diagnostics) => of_file(diagnostics),
-        JobError::Component { error: cause, .. } => {
-            hinted(Failure::of(of_load(cause), error), cause.hint())
-        }
+        JobError::Component { error: cause, .. } => hinted(Failure::of(of_load(cause), error), cause.hint()),
         JobError::Sandbox(cause) => hinted(Failure::of(of_load(cause), error), cause.hint()),
         JobError::Refused(refusal) => of_admission(refusal),
         JobError::Resources(cause) => hinted(Failure::of(of_resources(cause), error), cause.hint()),
@@ -44,7 +42,8 @@ pub(super) fn of_component(error: &LoadError) -> Failure {
 
 fn of_file(diagnostics: &Diagnostics) -> Failure {
     let report = serde_json::to_value(diagnostics).ok();
-    Failure::invalid(diagnostics.count()).drawn(diagnostics.render(std::io::stderr().is_terminal() && !no_color()), report)
+    Failure::invalid(diagnostics.count())
+        .drawn(diagnostics.render(std::io::stderr().is_terminal() && !no_color()), report)
 }
 
 /// Every reason, each with what is behind it and its own hint.

@@ -54,7 +54,7 @@ impl Input {
             Compression::None => false,
             Compression::ByName => path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz")),
         };
-        Ok(Self::of(file, metadata.is_file().then(|| metadata.len()), packed))
+        Ok(Self::of(file, metadata.is_file().then_some(metadata.len()), packed))
     }
 
     /// Standard input, from where it stands.
@@ -90,7 +90,7 @@ impl Input {
         }
     }
 
-    /// How long a read may wait for something to come.
+    /// How long the next read may wait for something to come; those after it do not wait.
     pub(super) fn set_patience(&mut self, patience: Duration) {
         let counted = match &mut self.unpacked {
             Unpacked::Plain(counted) => counted,
@@ -113,8 +113,9 @@ impl Read for Input {
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(patience) = self.patience {
-            wait_for_input(&self.file, patience)?;
+        if let Some(patience) = &mut self.patience {
+            // Once: what has come must not be late because more might.
+            wait_for_input(&self.file, std::mem::take(patience))?;
         }
         let n = self.file.read(buffer)?;
         self.read += n as u64;

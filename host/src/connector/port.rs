@@ -117,10 +117,29 @@ impl ConnectorError {
         Self { what: what.into(), hint: None, cause: Some(cause) }
     }
 
+    /// What and why in one line, for places that keep no chain of causes.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        self.cause.as_ref().map_or_else(|| self.what.clone(), |cause| format!("{}: {cause}", self.what))
+    }
+
     /// The same with a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_in_full_has_its_cause_once() {
+        assert_eq!(ConnectorError::new("no").hint("yes").in_full(), "no");
+        let error = ConnectorError::caused("cannot write to \"out\"", io::Error::other("disk full"));
+        assert_eq!(error.in_full(), "cannot write to \"out\": disk full");
+        assert_eq!(error.to_string(), "cannot write to \"out\"");
     }
 }

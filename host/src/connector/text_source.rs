@@ -138,6 +138,7 @@ mod tests {
     use std::fs;
     use std::io::Write;
     use std::path::Path;
+    use std::time::Instant;
 
     use flate2::Compression as Level;
     use flate2::write::GzEncoder;
@@ -324,8 +325,10 @@ mod tests {
         assert_eq!(source.fill(&mut batch, 10, 1000).unwrap(), Filled::Idle(Duration::ZERO));
         let mut writer = fs::OpenOptions::new().write(true).open(&path).unwrap();
         writer.write_all(b"1\n\n2\n3").unwrap();
+        let begun = Instant::now();
         assert_eq!(source.fill(&mut batch, 10, 1000).unwrap(), Filled::Idle(Duration::ZERO));
         assert_eq!(batch.len(), 2);
+        assert!(begun.elapsed() < TextSource::PATIENCE, "records at hand do not wait for more");
         writer.write_all(b"4\n").unwrap();
         drop(writer);
         batch.clear();

@@ -20,7 +20,7 @@ pub enum Series {
     /// The last value.
     Gauge(f64),
     /// Observations in buckets.
-    Histogram(Observations),
+    Histogram(Box<Observations>),
 }
 
 /// Observations, counted by the powers of two that they stay within.
@@ -89,9 +89,10 @@ impl GuestMetrics {
     pub fn histogram(&self, name: &str, value: f64) {
         self.update(
             name,
-            || Series::Histogram(Observations::default()),
+            || Series::Histogram(Box::default()),
             |series| match series {
-                Series::Histogram(observations) => {
+                // One infinity or NaN would spoil the sum for good.
+                Series::Histogram(observations) if value.is_finite() => {
                     observations.add(value);
                     true
                 }
@@ -166,5 +167,11 @@ mod tests {
         assert_eq!((metrics.get().len(), metrics.dropped()), (64, 11));
         metrics.counter("g0", 1);
         assert_eq!(metrics.dropped(), 12);
+        let sizes = GuestMetrics::default();
+        for value in [f64::NAN, f64::INFINITY, 1.0] {
+            sizes.histogram("size", value);
+        }
+        let Some(Series::Histogram(found)) = sizes.get().remove("size") else { panic!("a histogram") };
+        assert_eq!((found.count, found.sum, sizes.dropped()), (1, 1.0, 2));
     }
 }

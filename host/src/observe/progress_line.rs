@@ -38,7 +38,8 @@ pub(super) fn status(registry: &Registry, per_second: f64, sources: &[SourceRead
     if waiting > 0 {
         parts.push(format!("{} waiting", bytes(waiting)));
     }
-    let failures: [(&str, fn(&InstanceCounters) -> u64); 4] = [
+    type Read = fn(&InstanceCounters) -> u64;
+    let failures: [(&str, Read); 4] = [
         ("rejected", |c| c.rejected.get()),
         ("dead-lettered", |c| c.dead_lettered.get()),
         ("failed", |c| c.failed.get()),

@@ -111,7 +111,7 @@ impl Default for Limits {
             log_bytes_per_second: 64 << 10,
             record_bytes: 4 << 20,
             output_bytes_per_call: 64 << 20,
-            restarts_in_a_row: 50,
+            restarts_in_a_row: 100,
         }
     }
 }
@@ -180,7 +180,8 @@ pub enum Format {
     /// A record a line, without its line end.
     #[default]
     Lines,
-    /// As lines; empty lines are skipped and a line that is not JSON is an error of the source.
+    /// As lines; empty lines are skipped, and a line that cannot be JSON by its first and last character is an error of
+    /// the source (what lies between is for the operator to parse and reject).
     JsonLines,
     /// A header and rows; each row becomes a JSON object of strings.
     Csv,

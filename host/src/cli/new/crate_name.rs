@@ -5,11 +5,68 @@ const LONGEST: usize = 64;
 
 /// What a package cannot be called: words of the language, crates it would hide, folders that cargo makes.
 const TAKEN: [&str; 62] = [
-    "abstract", "alloc", "as", "async", "await", "become", "box", "break", "build", "const", "continue", "core", "crate", "deps",
-    "do", "dyn", "else", "enum", "examples", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "incremental",
-    "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "proc-macro", "pub", "ref", "return",
-    "sage-guest", "sage-guest-macros", "self", "serde", "serde-json", "static", "std", "struct", "super", "test", "trait",
-    "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where",
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "build",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "deps",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "examples",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "incremental",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "proc-macro",
+    "pub",
+    "ref",
+    "return",
+    "sage-guest",
+    "sage-guest-macros",
+    "self",
+    "serde",
+    "serde-json",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
 ];
 
 /// The name of a crate that cargo will take.
@@ -20,7 +77,8 @@ impl CrateName {
     /// Checks a name.
     pub(super) fn parse(name: &str) -> Result<Self, Failure> {
         let refused = |why: &str| Failure::invalid(format!("\"{name}\" cannot be the name of a crate: {why}"));
-        let hint = "a name starts with a letter and has letters, digits, - and _, such as \"celsius\" or \"drop-cancelled\"";
+        let hint =
+            "a name starts with a letter and has letters, digits, - and _, such as \"celsius\" or \"drop-cancelled\"";
         if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
             return Err(refused("it does not start with a letter").hint(hint));
         }

@@ -38,10 +38,12 @@ pub(in crate::cli) fn new(arguments: &NewArguments, printer: Printer) -> Result<
 /// The SDK's folder as an absolute path, which stays right wherever the crate is.
 fn sdk_at(path: &Path) -> Result<String, Failure> {
     let refused = |why: String| Failure::invalid(format!("no guest SDK at {}: {why}", path.display()));
-    let manifest = fs::read_to_string(path.join("Cargo.toml")).map_err(|error| refused(format!("Cargo.toml: {error}")))?;
-    let package = manifest.parse::<toml::Table>().ok().and_then(|table| {
-        Some(table.get("package")?.get("name")?.as_str()?.to_owned())
-    });
+    let manifest =
+        fs::read_to_string(path.join("Cargo.toml")).map_err(|error| refused(format!("Cargo.toml: {error}")))?;
+    let package = manifest
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|table| Some(table.get("package")?.get("name")?.as_str()?.to_owned()));
     if package.as_deref() != Some("sage-guest") {
         return Err(refused(format!("the crate there is {}", package.as_deref().unwrap_or("not named")))
             .hint("the SDK is the folder guest-sdk of sage-host's repository"));

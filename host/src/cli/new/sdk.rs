@@ -42,7 +42,9 @@ fn collect(folder: &Dir<'_>, workspace: &Value, files: &mut Vec<SdkFile>) -> Res
                 let path = file.path().display().to_string();
                 let bytes = if name == "Cargo.toml" {
                     standalone(file.contents_utf8().unwrap_or_default(), workspace)
-                        .ok_or_else(|| Failure::fault(format!("guest-sdk/{path} in this program cannot be made to stand alone")))?
+                        .ok_or_else(|| {
+                            Failure::fault(format!("guest-sdk/{path} in this program cannot be made to stand alone"))
+                        })?
                         .into_bytes()
                 } else {
                     file.contents().to_vec()
@@ -99,7 +101,8 @@ fn fill_dependencies(holder: &mut Table, workspace: &Value) -> Option<()> {
             }
         }
         // Paths in the root manifest start at the root; the SDK's folder is where its own files start.
-        let inside = filled.get("path").and_then(Value::as_str).map(|path| path.trim_start_matches("guest-sdk/").to_owned());
+        let inside =
+            filled.get("path").and_then(Value::as_str).map(|path| path.trim_start_matches("guest-sdk/").to_owned());
         if let Some(inside) = inside {
             filled.insert("path".to_owned(), Value::String(inside));
         }
@@ -137,9 +140,8 @@ mod tests {
 
     #[test]
     fn what_a_member_adds_to_an_inherited_dependency_is_kept() {
-        let workspace: Table = "[workspace.dependencies]\nserde = { version = \"1\", features = [\"derive\"] }\n"
-            .parse()
-            .unwrap();
+        let workspace: Table =
+            "[workspace.dependencies]\nserde = { version = \"1\", features = [\"derive\"] }\n".parse().unwrap();
         let text = standalone(
             "[package]\nname = \"x\"\n[target.'cfg(unix)'.dependencies]\nserde = { workspace = true, optional = true, features = [\"rc\"] }\n",
             &workspace["workspace"],
