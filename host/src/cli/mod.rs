@@ -15,7 +15,6 @@ mod cargo;
 mod exit_code;
 mod failure;
 mod inspect;
-mod logging;
 mod new;
 mod printer;
 mod program;

@@ -53,11 +53,6 @@ impl Printer {
             let _ = writeln!(io::stdout().lock(), "{}", failure.json());
         }
     }
-
-    /// A word on the side.
-    pub(super) fn note(self, line: &str) {
-        let _ = writeln!(io::stderr().lock(), "{line}");
-    }
 }
 
 /// A reader that has gone away (`| head`) is content with what it got.

@@ -7,8 +7,8 @@ use signal_hook::iterator::{Handle, Signals};
 
 use super::ExitCode;
 use super::failure::Failure;
-use super::printer::Printer;
 use crate::engine::StopHandle;
+use crate::observe::Screen;
 
 /// How long a run may take to stop at once before the program ends without it: a write to a pipe that nobody reads, say,
 /// cannot be interrupted. Closing outputs takes milliseconds.
@@ -27,7 +27,7 @@ pub(super) struct SignalWatch {
 
 impl SignalWatch {
     /// First signal: drain. Second: stop at once, and leave without the run if it does not.
-    pub(super) fn start(stop: StopHandle, printer: Printer) -> Result<Self, Failure> {
+    pub(super) fn start(stop: StopHandle, screen: Screen) -> Result<Self, Failure> {
         let unwatched = |error| Failure::fault(format!("cannot watch for signals: {error}"));
         let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(unwatched)?;
         let handle = signals.handle();
@@ -35,10 +35,10 @@ impl SignalWatch {
         let watch = move || {
             let mut arriving = signals.forever();
             let Some(first) = arriving.next() else { return };
-            printer.note(&format!("{}: draining, what was read is finished; once more stops at once", name(first)));
+            screen.print(&format!("{}: draining, what was read is finished; once more stops at once\n", name(first)));
             stop.drain();
             let Some(second) = arriving.next() else { return };
-            printer.note(&format!("{}: stopping at once", name(second)));
+            screen.print(&format!("{}: stopping at once\n", name(second)));
             stop.abort();
             if run_ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
                 std::process::exit(ExitCode::Interrupted.number().into());
