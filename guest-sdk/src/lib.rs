@@ -1,9 +1,48 @@
-//! x
+//! Write operators for sage-host: plain Rust functions and structs under an attribute that says their kind.
+//!
+//! ```
+//! use sage_guest::{Error, Json};
+//!
+//! #[derive(serde::Deserialize, serde::Serialize)]
+//! struct Reading { sensor: String, value: f64 }
+//!
+//! #[sage_guest::map]
+//! fn celsius(Json(mut reading): Json<Reading>) -> Result<Json<Reading>, Error> {
+//!     reading.value = (reading.value - 32.0) / 1.8;
+//!     Ok(Json(reading))
+//! }
+//! ```
+//!
+//! As a `cdylib` for `wasm32-wasip2` that is a component that the host runs; natively it is still the function `celsius`, for
+//! `cargo test`. A crate is one operator.
+//!
+//! | kind | function | struct method |
+//! |---|---|---|
+//! | [`map`] | `fn(In) -> Out` | `map(&mut self, In) -> Out` |
+//! | [`filter`] | `fn(In) -> bool` | `filter(&mut self, In) -> bool` |
+//! | [`flat_map`] | `fn(In) -> impl Iterator<Item = Out>` | `flat_map(&mut self, In) -> ..` |
+//! | [`key_by`] | `fn(In) -> Key` | `key_by(&mut self, In) -> Key` |
+//! | [`process`] | `fn(Record<In>, &mut Emitter)` | `process(&mut self, Record<In>, &mut Emitter)`, `end` |
+//! | [`source`] | | `next(&mut self, &mut Emitter) -> Progress`, `position`, `seek` |
+//! | [`sink`] | `fn(Record<In>)` | `write(&mut self, Record<In>)`, `flush` |
+//!
+//! Every return may be a `Result<_, E>` with any error that can be displayed: it rejects that one record, with its
+//! message, and the others go on. Functions may take `&Config` as their last parameter; a struct has `open(&Context)` and
+//! `close(self)`.
+//!
+//! - Payloads: [`FromPayload`], [`IntoPayload`], [`Json`]. Numbers are text.
+//! - State: [`state`]. Guest memory is a cache, never the truth: after a trap the operator starts again at `open`.
+//! - [`log`], [`metrics`], and [`testing`] for what only shows at the boundary.
+//!
+//! What it costs, on top of your function: a record goes through a loop over a column, without an allocation and without a
+//! call to the host; the host is called a few times a batch.
+
 extern crate self as sage_guest;
 
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;
+mod bytes;
 mod component;
 mod context;
 mod emitter;
@@ -55,6 +94,47 @@ pub mod __private {
     pub trait Verdict {
         /// Whether the record stays.
         fn keep(self) -> bool;
+    }
+
+    /// What a flat-map may answer with: anything that can be iterated over.
+    #[diagnostic::on_unimplemented(
+        message = "a `flat_map` gives any number of records, and `{Self}` is not an iterator",
+        label = "not an iterator",
+        note = "write `-> impl Iterator<Item = Out>`, `-> Vec<Out>`, `-> Option<Out>`, or one of these in a `Result<_, Error>`"
+    )]
+    pub trait Records {
+        /// What comes out.
+        type Record;
+        /// The records in order.
+        fn records(self) -> impl Iterator<Item = Self::Record>;
+    }
+
+    #[diagnostic::do_not_recommend]
+    impl<I: IntoIterator> Records for I {
+        type Record = I::Item;
+
+        #[inline]
+        fn records(self) -> impl Iterator<Item = Self::Record> {
+            self.into_iter()
+        }
+    }
+
+    /// What a struct without `open` begins as.
+    #[diagnostic::on_unimplemented(
+        message = "nothing says how `{Self}` begins",
+        label = "neither `open` nor `Default`",
+        note = "write `fn open(context: &Context) -> Result<Self, Error>` in this block, or derive `Default`"
+    )]
+    pub trait Begin {
+        /// The operator as it begins.
+        fn begin() -> Self;
+    }
+
+    #[diagnostic::do_not_recommend]
+    impl<T: Default> Begin for T {
+        fn begin() -> Self {
+            Self::default()
+        }
     }
 
     impl Verdict for bool {

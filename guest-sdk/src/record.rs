@@ -92,6 +92,7 @@ pub trait FromRecord<'a>: Sized {
     fn from_record(record: Record<'a, &'a [u8]>) -> Result<Self, Error>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<'a, P: FromPayload<'a>> FromRecord<'a> for P {
     #[inline]
     fn from_record(record: Record<'a, &'a [u8]>) -> Result<Self, Error> {

@@ -1,6 +1,8 @@
 //! The shapes that cross the boundary, as `wit/types.wit` has them. The bindings are told to use these
 //! instead of generating their own, so that all other code is the same natively and in a component.
 
+use crate::bytes::append;
+
 /// `n` byte strings in one buffer: entry `i` is `bytes[offsets[i] .. offsets[i + 1]]`.
 ///
 /// `offsets` has `n + 1` entries, starts at 0, never falls and ends at `bytes.len()`.
@@ -54,7 +56,7 @@ impl Column {
 
     /// Append an entry.
     pub fn push(&mut self, entry: &[u8]) {
-        self.bytes.extend_from_slice(entry);
+        append(&mut self.bytes, entry);
         self.seal();
     }
 

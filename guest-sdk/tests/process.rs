@@ -1,5 +1,5 @@
 //! Keyed state, emission and rejection of a `process`, at the boundary.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+#![allow(missing_docs)]
 
 use sage_guest::state::{List, Map, Tables, Value};
 use sage_guest::testing::{self, Record};
@@ -139,6 +139,9 @@ impl Seen {
         }
         if word.ends_with('!') {
             return Err("too loud".into());
+        }
+        if word == "x" {
+            return Ok(());
         }
         let all: Vec<String> = self.all.iter()?.collect::<Result<_, _>>()?;
         let times: Vec<(String, u32)> = self.times.iter()?.collect::<Result<_, _>>()?;

@@ -16,13 +16,13 @@
 //! | [`engine`] | lanes, partitioning, retries, drain |
 //! | [`cli`] | arguments to calls, errors to words and exit codes |
 
-pub mod observe;
-pub mod batch;
-pub mod config;
-pub mod resources;
-pub mod plan;
-pub mod sandbox;
-pub mod connector;
 pub mod admission;
-pub mod engine;
+pub mod batch;
 pub mod cli;
+pub mod config;
+pub mod connector;
+pub mod engine;
+pub mod observe;
+pub mod plan;
+pub mod resources;
+pub mod sandbox;

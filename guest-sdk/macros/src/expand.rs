@@ -48,13 +48,13 @@ fn record_kind(
     let close = close(operator);
     let read = read(operator, &quote!(FromPayload), &quote!(from_payload), &quote!(payload));
     let call = tried(operator.call.clone(), operator.checked.fallible);
-    let span = operator.call.span();
+    let span = operator.checked.answer;
     let give = match operator.kind {
         Kind::Filter => {
             quote_spanned!(span=> ::core::result::Result::Ok(::sage_guest::__private::Verdict::keep(answer)))
         }
         Kind::FlatMap => quote_spanned! {span=>
-            for record in answer {
+            for record in ::sage_guest::__private::Records::records(answer) {
                 ::sage_guest::operator::Rows::push(out, record)?;
             }
             ::core::result::Result::Ok(())

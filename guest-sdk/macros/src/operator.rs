@@ -173,7 +173,7 @@ fn of_impl(kind: Kind, ports: Ports, block: &ItemImpl) -> Result<Operator> {
 
 fn open_call(kind: Kind, ty: &Type, open: Option<&ImplItemFn>) -> Result<TokenStream> {
     let Some(open) = open else {
-        return Ok(quote_spanned!(ty.span()=> <Self as ::core::default::Default>::default()));
+        return Ok(quote_spanned!(ty.span()=> <Self as ::sage_guest::__private::Begin>::begin()));
     };
     let most = if kind == Kind::Process { 2 } else { 1 };
     let receives = open.sig.inputs.iter().any(|input| matches!(input, FnArg::Receiver(_)));

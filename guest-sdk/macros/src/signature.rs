@@ -1,6 +1,7 @@
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::quote;
 use syn::spanned::Spanned;
-use syn::visit_mut::{self, VisitMut};
-use syn::{Error, FnArg, GenericArgument, Lifetime, PathArguments, Result, ReturnType, Signature, Type};
+use syn::{Error, FnArg, GenericArgument, PathArguments, Result, ReturnType, Signature, Type};
 
 use crate::kind::Kind;
 
@@ -12,6 +13,8 @@ pub(crate) struct Checked {
     pub(crate) config: Option<Type>,
     /// Whether it returns a `Result`.
     pub(crate) fallible: bool,
+    /// Where what it gives is written: the type in the `Result`, or the whole return.
+    pub(crate) answer: Span,
 }
 
 /// Check the function or method of a kind, as far as syntax can.
@@ -55,7 +58,12 @@ pub(crate) fn check(kind: Kind, signature: &Signature, method: bool) -> Result<C
     if let Some(ty) = typed.next() {
         return Err(Error::new(ty.span(), format!("too many parameters: {write}")));
     }
-    Ok(Checked { record, config, fallible: answer(kind, signature, &write)? })
+    let fallible = answer(kind, signature, &write)?;
+    let answer = match &signature.output {
+        ReturnType::Type(_, ty) => ok_type(ty).unwrap_or(ty).span(),
+        ReturnType::Default => signature.ident.span(),
+    };
+    Ok(Checked { record, config, fallible, answer })
 }
 
 /// Nothing that only a caller in Rust could supply.
@@ -222,18 +230,30 @@ pub(crate) fn fallible(signature: &Signature) -> bool {
 
 /// The type with every named lifetime but `'static` replaced by `'_`, so that it can be named outside the function.
 fn anonymous(ty: &Type) -> Type {
-    struct Anonymous;
+    let tokens = without_names(quote!(#ty));
+    // Lifetimes are all that changed, and `'_` stands wherever a name may.
+    syn::parse2(tokens).unwrap_or_else(|_| ty.clone())
+}
 
-    impl VisitMut for Anonymous {
-        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
-            if lifetime.ident != "static" {
-                *lifetime = Lifetime::new("'_", lifetime.span());
+/// A lifetime is a joint `'` and an identifier.
+fn without_names(tokens: TokenStream) -> TokenStream {
+    let mut of_lifetime = false;
+    tokens
+        .into_iter()
+        .map(|token| match token {
+            TokenTree::Ident(name) if of_lifetime => {
+                of_lifetime = false;
+                TokenTree::Ident(if name == "static" { name } else { Ident::new("_", name.span()) })
             }
-            visit_mut::visit_lifetime_mut(self, lifetime);
-        }
-    }
-
-    let mut ty = ty.clone();
-    Anonymous.visit_type_mut(&mut ty);
-    ty
+            TokenTree::Group(group) => {
+                let mut inner = Group::new(group.delimiter(), without_names(group.stream()));
+                inner.set_span(group.span());
+                TokenTree::Group(inner)
+            }
+            token => {
+                of_lifetime = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '\'');
+                token
+            }
+        })
+        .collect()
 }

@@ -43,7 +43,8 @@ impl<T> DerefMut for Json<T> {
 impl<'a, T: Deserialize<'a>> FromPayload<'a> for Json<T> {
     #[inline]
     fn from_payload(payload: &'a [u8]) -> Result<Self, Error> {
-        match serde_json::from_slice(payload) {
+        // Checked once as a whole, strings need not be checked one by one.
+        match serde_json::from_str(<&str>::from_payload(payload)?) {
             Ok(value) => Ok(Self(value)),
             Err(error) => Err(unreadable(payload, &error)),
         }

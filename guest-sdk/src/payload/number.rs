@@ -2,6 +2,7 @@ use std::io::Write;
 
 use super::{FromPayload, IntoPayload, excerpt};
 use crate::Error;
+use crate::bytes::append;
 
 #[cold]
 fn not_a(what: &str, payload: &[u8]) -> Error {
@@ -39,7 +40,7 @@ macro_rules! integer_text {
         impl IntoPayload for $type {
             #[inline]
             fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
-                out.extend_from_slice(itoa::Buffer::new().format(self).as_bytes());
+                append(out, itoa::Buffer::new().format(self).as_bytes());
                 Ok(())
             }
         }

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use super::{FromPayload, IntoPayload, excerpt};
 use crate::Error;
+use crate::bytes::{append, text};
 
 impl<'a> FromPayload<'a> for &'a [u8] {
     #[inline]
@@ -20,7 +21,7 @@ impl<'a> FromPayload<'a> for Vec<u8> {
 impl<'a> FromPayload<'a> for &'a str {
     #[inline]
     fn from_payload(payload: &'a [u8]) -> Result<Self, Error> {
-        std::str::from_utf8(payload).map_err(|error| not_text(payload, error.valid_up_to()))
+        text(payload).map_err(|error| not_text(payload, error.valid_up_to()))
     }
 }
 
@@ -40,7 +41,7 @@ fn not_text(payload: &[u8], at: usize) -> Error {
 impl IntoPayload for &[u8] {
     #[inline]
     fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
-        out.extend_from_slice(self);
+        append(out, self);
         Ok(())
     }
 }
@@ -65,7 +66,7 @@ macro_rules! bytes {
         impl IntoPayload for $type {
             #[inline]
             fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
-                out.extend_from_slice(self.$as_bytes());
+                append(out, self.$as_bytes());
                 Ok(())
             }
         }

@@ -5,6 +5,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use crate::Error;
+use crate::bytes::equal;
 use crate::types::{Batch, Column};
 
 /// The keys that are known here, and which of them the records of the current batch have. All tables of an operator
@@ -103,7 +104,7 @@ impl Index {
     fn slot(&mut self, key: &[u8]) -> u32 {
         let Self { table, keys, hasher } = self;
         let hash = hasher.hash_one(key);
-        if let Some(slot) = table.find(hash, |slot| keys.get(*slot as usize) == Some(key)) {
+        if let Some(slot) = table.find(hash, |slot| keys.get(*slot as usize).is_some_and(|known| equal(known, key))) {
             return *slot;
         }
         let slot = keys.len() as u32;

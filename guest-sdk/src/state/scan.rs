@@ -11,11 +11,14 @@ use crate::host::Entries;
 /// How many entries are asked for in one call.
 pub(super) const PAGE: u32 = 1024;
 
+/// Asks the host for the entries after a key.
+type Fetch = Box<dyn FnMut(Option<&[u8]>) -> Entries>;
+
 /// A walk over the entries of a table or of a map, in the byte order of their keys, fetched page by page.
 ///
 /// It shows the table as it was when the walk began, with what this call had written by then.
 pub struct Scan<K, V> {
-    fetch: Box<dyn FnMut(Option<&[u8]>) -> Entries>,
+    fetch: Fetch,
     page: Entries,
     next: usize,
     ended: bool,

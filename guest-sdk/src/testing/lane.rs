@@ -187,11 +187,7 @@ impl<O: operator::FlatMap> FlatMap<O> {
         let mut outputs = Vec::new();
         for (told, parents) in std::mem::take(&mut self.host.rows) {
             for (payload, parent) in told.iter().zip(parents) {
-                outputs.push(Output {
-                    payload: payload.to_vec(),
-                    parent: Some(parent as usize),
-                    ..Output::default()
-                });
+                outputs.push(Output { payload: payload.to_vec(), parent: Some(parent as usize), ..Output::default() });
             }
         }
         Outcome { outputs, failures: self.failures() }

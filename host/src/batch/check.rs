@@ -136,8 +136,12 @@ pub fn check_parents(column: &'static str, parents: &[u32], records: usize, floo
     {
         return Err(Malformed::NotRising { column, index: 0, before: floor, found: first });
     }
-    check_never_falls(parents)
-        .map_err(|(index, before, found)| Malformed::NotRising { column, index, before, found })?;
+    check_never_falls(parents).map_err(|(index, before, found)| Malformed::NotRising {
+        column,
+        index,
+        before,
+        found,
+    })?;
     match parents.last() {
         Some(&last) if last as usize >= records => {
             let index = parents.iter().position(|&p| p as usize >= records).unwrap_or(0);

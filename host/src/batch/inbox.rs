@@ -151,8 +151,7 @@ impl Inbox {
     }
 
     fn has_room(&self, state: &State, weight: usize) -> bool {
-        state.queue.is_empty()
-            || (state.bytes + weight <= self.byte_credit && state.queue.len() < self.batch_credit)
+        state.queue.is_empty() || (state.bytes + weight <= self.byte_credit && state.queue.len() < self.batch_credit)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -257,7 +257,8 @@ impl Batch {
     fn assign_checked(&mut self, columns: RawColumns<'_>) -> Result<usize, Malformed> {
         let (offsets, bytes) = columns.payloads;
         let expected = self.payloads.assign("payloads", offsets, bytes)?;
-        let check = |column, found| if found == expected { Ok(()) } else { Err(Malformed::Count { column, found, expected }) };
+        let check =
+            |column, found| if found == expected { Ok(()) } else { Err(Malformed::Count { column, found, expected }) };
         if let Some((offsets, bytes)) = columns.keys {
             self.keys.present = true;
             check("keys", self.keys.value.assign("keys", offsets, bytes)?)?;

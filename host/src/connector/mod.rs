@@ -2,7 +2,36 @@
 //!
 //! A source is pulled by the engine on a thread of its own and fills a batch at a time; a sink is handed batches in order.
 //! Neither knows of edges, lanes or retries.
+//!
+//! Text flows `Input` (bytes, unpacked, waited for) → `LineReader` (lines within the limit) → format (lines, JSON lines,
+//! `CsvRows`) → batch, and every record's line is noted in `FilePlaces`. Out again through `RecordWriter`.
+//!
+//! Invariants: no line, row or record can make the memory here grow past `limits.record_bytes` and a constant; opening
+//! errors come before any record; an output file has its name only when it is whole; no record is written that would be read
+//! back as two.
 
+mod csv_rows;
+mod dead_letter;
+mod dead_letter_file;
+mod discard_sink;
+mod file_sink;
+mod find_files;
+mod generate;
+mod in_memory;
+mod input;
+mod json_line;
+mod line_reader;
+mod open;
+mod open_text;
+mod places;
 mod port;
+mod record_writer;
+mod rfc3339;
+mod stdout_sink;
+mod text_source;
 
-pub use port::{ConnectorError, Filled, Sink, SinkOutcome, Source, SourceProgress};
+pub use dead_letter::DeadLetter;
+pub use dead_letter_file::DeadLetterFile;
+pub use in_memory::{CollectSink, Collected, IterSource};
+pub use open::{open_sink, open_source};
+pub use port::{ConnectorError, Filled, Places, Sink, SinkOutcome, Source, SourceProgress};

@@ -1,3 +1,6 @@
+use std::fmt;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -18,8 +21,20 @@ pub trait Source: Send {
 
     /// What the source calls the place of record number `offset` (a line of a file, say), for messages and dead letters.
     fn describe(&self, offset: u64) -> String {
-        format!("record {offset}")
+        self.places().map_or_else(|| format!("record {offset}"), |places| places.describe(offset))
     }
+
+    /// What [`Source::describe`] knows, for whoever is not on the source's thread: a dead letter is written by the lane
+    /// where the record failed, while the source goes on reading. `None` where there is nothing but the record's number.
+    fn places(&self) -> Option<Arc<dyn Places>> {
+        None
+    }
+}
+
+/// Where the records of a source lie, as its users call it. Grows while the source reads.
+pub trait Places: Send + Sync + fmt::Debug {
+    /// The place of record number `offset` (from 0), which the source has already handed out.
+    fn describe(&self, offset: u64) -> String;
 }
 
 /// What [`Source::fill`] did.
@@ -86,5 +101,45 @@ pub struct ConnectorError {
     pub hint: Option<String>,
     /// The cause below.
     #[source]
-    pub cause: Option<std::io::Error>,
+    pub cause: Option<io::Error>,
+}
+
+impl ConnectorError {
+    /// An error without hint or cause.
+    #[must_use]
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: None, cause: None }
+    }
+
+    /// An error that the operating system (or an unpacker) gave the reason for.
+    #[must_use]
+    pub fn caused(what: impl Into<String>, cause: io::Error) -> Self {
+        Self { what: what.into(), hint: None, cause: Some(cause) }
+    }
+
+    /// What and why in one line, for places that keep no chain of causes.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        self.cause.as_ref().map_or_else(|| self.what.clone(), |cause| format!("{}: {cause}", self.what))
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_in_full_has_its_cause_once() {
+        assert_eq!(ConnectorError::new("no").hint("yes").in_full(), "no");
+        let error = ConnectorError::caused("cannot write to \"out\"", io::Error::other("disk full"));
+        assert_eq!(error.in_full(), "cannot write to \"out\": disk full");
+        assert_eq!(error.to_string(), "cannot write to \"out\"");
+    }
 }

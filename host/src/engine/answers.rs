@@ -192,7 +192,9 @@ fn runs_without(rejected: &[usize], rows: usize) -> impl Iterator<Item = (usize,
 
 /// The maximal runs of parents that rise by one: their columns are copied together.
 fn rising_runs(parents: &[u32]) -> impl Iterator<Item = (usize, usize)> {
-    parents.chunk_by(|before, after| before + 1 == *after).map(|run| (run.first().map_or(0, |&p| p as usize), run.len()))
+    parents
+        .chunk_by(|before, after| before + 1 == *after)
+        .map(|run| (run.first().map_or(0, |&p| p as usize), run.len()))
 }
 
 /// Appends a header in the contract's encoding.
@@ -209,12 +211,8 @@ mod tests {
 
     #[test]
     fn rows_between_the_rejected_ones_go_on() {
-        let cases: [(&[usize], usize, &[(usize, usize)]); 4] = [
-            (&[], 3, &[(0, 3)]),
-            (&[0, 1, 2], 3, &[]),
-            (&[1], 3, &[(0, 1), (2, 3)]),
-            (&[0, 2], 5, &[(1, 2), (3, 5)]),
-        ];
+        let cases: [(&[usize], usize, &[(usize, usize)]); 4] =
+            [(&[], 3, &[(0, 3)]), (&[0, 1, 2], 3, &[]), (&[1], 3, &[(0, 1), (2, 3)]), (&[0, 2], 5, &[(1, 2), (3, 5)])];
         for (rejected, rows, expected) in cases {
             assert_eq!(runs_without(rejected, rows).collect::<Vec<_>>(), expected, "{rejected:?} of {rows}");
         }

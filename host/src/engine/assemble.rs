@@ -108,14 +108,22 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                 };
                 let pool = Arc::clone(&pool);
                 let task = match (&stage.work, inbox) {
-                    (Work::Source(_), _) => sources.get(&id).cloned().map(|source| {
-                        Task::Source(SourceLane { source, outlet: outlet(&Port::Main), fate, pool })
-                    }),
+                    (Work::Source(_), _) => sources
+                        .get(&id)
+                        .cloned()
+                        .map(|source| Task::Source(SourceLane { source, outlet: outlet(&Port::Main), fate, pool })),
                     (Work::Component(component, Kind::Source), _) => keeper(component).map(|keeper| {
                         let number = numbers.get(&(id, instance)).copied().unwrap_or(u16::MAX);
                         let outlets = outlets(parts, id, &outlet);
                         let retries = stage.retries;
-                        Task::ComponentSource(Box::new(ComponentSourceLane { keeper, retries, outlets, fate, pool, number }))
+                        Task::ComponentSource(Box::new(ComponentSourceLane {
+                            keeper,
+                            retries,
+                            outlets,
+                            fate,
+                            pool,
+                            number,
+                        }))
                     }),
                     (Work::Component(component, kind), Some(inbox)) => keeper(component).map(|keeper| {
                         Task::Operator(Box::new(OperatorLane {
@@ -264,14 +272,11 @@ fn guest_spec(
         limits: limits.clone(),
         capabilities: component.capabilities.clone(),
         budget: own.budget.clone().unwrap_or_else(|| Arc::new(MemoryBudget::new(Limits::DEFAULT_MEMORY))),
-        metrics: Arc::clone(&own.metrics) as _,
+        metrics: Arc::clone(&own.metrics),
     }
 }
 
-fn open_sources(
-    parts: &mut Parts,
-    provenance: &mut Provenance,
-) -> Result<BTreeMap<StageId, SharedSource>, RunError> {
+fn open_sources(parts: &mut Parts, provenance: &mut Provenance) -> Result<BTreeMap<StageId, SharedSource>, RunError> {
     let mut sources = BTreeMap::new();
     for (id, stage) in parts.plan.stages() {
         let Work::Source(spec) = &stage.work else { continue };
@@ -336,7 +341,8 @@ fn component_source_numbers(parts: &Parts, provenance: &mut Provenance) -> BTree
     for (id, stage) in parts.plan.stages() {
         if stage.kind() == Some(Kind::Source) {
             for instance in 0..stage.parallelism {
-                let name = if stage.parallelism == 1 { stage.name.clone() } else { format!("{}-{instance}", stage.name) };
+                let name =
+                    if stage.parallelism == 1 { stage.name.clone() } else { format!("{}-{instance}", stage.name) };
                 numbers.insert((id, instance), provenance.add(&name, None));
             }
         }

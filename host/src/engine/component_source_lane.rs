@@ -77,8 +77,8 @@ impl ComponentSourceLane {
 
     fn next(&mut self, sent: &mut u64) -> Result<Result<Progress, Stopped>, Failure> {
         let guest = self.keeper.guest()?;
-        let (progress, answer) =
-            guest.next(u32::try_from(BATCH_RECORDS).unwrap_or(u32::MAX), u32::try_from(BATCH_BYTES).unwrap_or(u32::MAX))?;
+        let (progress, answer) = guest
+            .next(u32::try_from(BATCH_RECORDS).unwrap_or(u32::MAX), u32::try_from(BATCH_BYTES).unwrap_or(u32::MAX))?;
         let mut delivered = Ok(());
         for emission in answer.emissions() {
             let mut batch = std::mem::replace(&mut emission.batch, self.pool.take());

@@ -3,6 +3,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::connector::ConnectorError;
+use crate::observe::RunFailure;
 use crate::sandbox::FailureCode;
 
 /// Why a pipeline failed.
@@ -20,6 +21,26 @@ pub struct PipelineError {
     pub record: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
+}
+
+impl PipelineError {
+    pub(super) fn fault(stage: &str, message: &str) -> Self {
+        Self::of_host(stage, FailureCode::Fault, message)
+    }
+
+    pub(super) fn connector(stage: &str, message: &str) -> Self {
+        Self::of_host(stage, FailureCode::Connector, message)
+    }
+
+    fn of_host(stage: &str, code: FailureCode, message: &str) -> Self {
+        let (stage, message) = (stage.to_owned(), message.to_owned());
+        Self { stage, instance: 0, code, message, record: None, hint: None }
+    }
+
+    pub(super) fn into_run_failure(self) -> RunFailure {
+        let Self { stage, instance, code, message, record, hint } = self;
+        RunFailure { code: code.name(), stage, instance, message, record, hint }
+    }
 }
 
 impl fmt::Display for PipelineError {

@@ -101,17 +101,10 @@ impl Job {
     pub fn start(self) -> Result<Session, JobError> {
         let inventory = Inventory::detect()?;
         let folder = self.lease_folder()?;
-        let (grant, leases) =
-            admission::admit(&self.plan, &inventory, &self.supply(), self.admission(), &folder)?;
+        let (grant, leases) = admission::admit(&self.plan, &inventory, &self.supply(), self.admission(), &folder)?;
         let shared = SharedCpus::new(folder, inventory.allowed);
-        let parts = Parts {
-            plan: self.plan,
-            components: self.components,
-            grant,
-            leases,
-            shared,
-            provided: self.provided,
-        };
+        let parts =
+            Parts { plan: self.plan, components: self.components, grant, leases, shared, provided: self.provided };
         let running = Running::start(parts, self.control, &run_id())?;
         Ok(Session::new(running, self._sandbox))
     }

@@ -32,10 +32,10 @@ impl Keeper {
     /// # Errors
     /// How the start failed; nothing is tried again.
     pub(super) fn start(&mut self) -> Result<(), Failure> {
-        let carried = self.carried.take().unwrap_or_else(|| Carried {
-            state: KeyedState::new(Arc::clone(&self.spec.budget)),
-            pacer: None,
-        });
+        let carried = self
+            .carried
+            .take()
+            .unwrap_or_else(|| Carried { state: KeyedState::new(Arc::clone(&self.spec.budget)), pacer: None });
         match Guest::start(&self.loaded, &self.spec, carried) {
             Ok(guest) => {
                 self.guest = Some(guest);

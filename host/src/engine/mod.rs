@@ -20,6 +20,7 @@
 
 mod answers;
 mod assemble;
+
 mod builder;
 mod component_source_lane;
 mod control;
@@ -42,7 +43,7 @@ mod source_lane;
 mod turnstile;
 mod watch;
 
-pub use builder::{PipelineBuilder, StageBuilder};
+pub use builder::{PipelineBuilder, SinkOf, SourceOf};
 pub use control::StopHandle;
 pub use error::{PipelineError, RunError};
 pub use job::{Job, JobOptions};

@@ -2,14 +2,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answers::{Outputs, Taking};
-use super::control::{Control, Stopped};
+use super::control::Stopped;
 use super::fate::Fate;
 use super::keeper::Keeper;
 use super::lane_clock::LaneClock;
 use super::outlet::Outlet;
 use super::turnstile::Turnstile;
 use crate::batch::{Batch, BatchPool, Inbox, Popped};
-use crate::observe::{InstanceCounters, Latency};
+use crate::observe::Latency;
 use crate::plan::Kind;
 use crate::sandbox::Failure;
 
@@ -92,7 +92,8 @@ impl OperatorLane {
         let called = self.keeper.guest().and_then(|guest| guest.call(&batch));
         let failure = match called {
             Ok(answer) => {
-                let taking = Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
+                let taking =
+                    Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
                 let result = taking.take(batch, answer, outputs);
                 self.keeper.succeeded();
                 return result;
@@ -163,7 +164,8 @@ impl OperatorLane {
             let ended = self.keeper.guest().and_then(|guest| guest.end());
             let failure = match ended {
                 Ok(answer) => {
-                    let taking = Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
+                    let taking =
+                        Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
                     taking.take(self.pool.take(), answer, outputs)?;
                     break;
                 }

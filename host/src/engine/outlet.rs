@@ -133,7 +133,8 @@ impl Route {
     fn leave(&mut self) {
         for target in &mut self.targets {
             // What is still gathered now was cut off from its way.
-            target.lose(std::mem::take(&mut target.gathered));
+            let gathered = std::mem::take(&mut target.gathered);
+            target.lose(gathered);
             target.inbox.leave();
         }
     }

@@ -22,9 +22,9 @@ pub(super) struct Parts {
 
 /// Sources and sinks handed over from Rust, by the name of their stage.
 #[derive(Default)]
-pub struct Provided {
+pub(super) struct Provided {
     /// Sources.
-    pub sources: HashMap<String, Box<dyn Source>>,
+    pub(super) sources: HashMap<String, Box<dyn Source>>,
     /// Sinks.
-    pub sinks: HashMap<String, Box<dyn Sink>>,
+    pub(super) sinks: HashMap<String, Box<dyn Sink>>,
 }

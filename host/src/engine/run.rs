@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::assemble::{Assembly, Lane, Task, assemble};
@@ -9,7 +9,7 @@ use super::keeper::Keeper;
 use super::parts::Parts;
 use super::source_lane::{SharedSource, SourceEnd};
 use super::watch::registry;
-use crate::connector::{Sink, SinkOutcome};
+use crate::connector::{Sink, SinkOutcome, Source, SourceProgress};
 use crate::observe::{Outcome, Registry, SourceReading, Summary};
 use crate::plan::{Plan, StageId};
 use crate::sandbox::Failure;
@@ -42,12 +42,11 @@ impl Running {
     /// What cannot be opened, and every operator that fails in start or in `open`. Nothing has flowed then.
     pub(super) fn start(mut parts: Parts, control: Arc<Control>, run: &str) -> Result<Self, RunError> {
         let mut assembly = assemble(&mut parts, &control, run)?;
+        let lanes = std::mem::take(&mut assembly.lanes);
         let plan = Arc::new(parts.plan.clone());
         let registry = Arc::new(registry(&plan, &assembly, run));
         let (reports, started) = mpsc::channel();
-        let mut running = Self { plan, control, registry, threads: Vec::new(), _parts: parts, assembly: Assembly::empty() };
-        let lanes = std::mem::take(&mut assembly.lanes);
-        running.assembly = assembly;
+        let mut running = Self { plan, control, registry, assembly, threads: Vec::new(), _parts: parts };
         for lane in lanes {
             running.spawn(lane, reports.clone())?;
         }
@@ -86,8 +85,8 @@ impl Running {
             .collect();
         move || {
             let reading = |(name, source): &(String, SharedSource)| {
-                let progress = source.lock().unwrap_or_else(std::sync::PoisonError::into_inner).progress();
-                SourceReading { name: name.clone(), progress }
+                let SourceProgress { done, total, bytes, bounded } = lock(source).progress();
+                SourceReading { name: name.clone(), done, total, bytes, bounded }
             };
             sources.iter().map(reading).collect()
         }
@@ -110,12 +109,12 @@ impl Running {
         let sink_outcome = if whole { SinkOutcome::Complete } else { SinkOutcome::Partial };
         for (stage, mut sink) in sinks {
             if let Err(error) = sink.finish(sink_outcome) {
-                outcome = self.not_finished(outcome, stage, &error.to_string());
+                outcome = self.not_finished(outcome, stage, &error.in_full());
             }
         }
         for file in &self.assembly.dead_letters {
             if let Err(error) = file.finish() {
-                outcome = self.not_finished(outcome, StageId(0), &error.to_string());
+                outcome = self.not_finished(outcome, StageId(0), &error.in_full());
             }
         }
         for instance in self.assembly.stages.iter().flat_map(|stage| &stage.instances) {
@@ -145,9 +144,7 @@ impl Running {
 
     /// Whether the stage is a source that would have ended by itself.
     fn is_bounded(&self, stage: StageId) -> bool {
-        self.assembly.sources.iter().filter(|(id, _)| *id == stage).any(|(_, source)| {
-            source.lock().unwrap_or_else(std::sync::PoisonError::into_inner).progress().bounded
-        })
+        self.assembly.sources.iter().filter(|(id, _)| *id == stage).any(|(_, source)| lock(source).progress().bounded)
     }
 
     fn spawn(&mut self, lane: Lane, reports: Sender<Result<(), NotStarted>>) -> Result<(), RunError> {
@@ -202,6 +199,10 @@ impl Running {
         }
         ends
     }
+}
+
+fn lock(source: &SharedSource) -> MutexGuard<'_, Box<dyn Source>> {
+    source.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why a lane does not run.

@@ -20,7 +20,7 @@ pub enum Series {
     /// The last value.
     Gauge(f64),
     /// Observations in buckets.
-    Histogram(Observations),
+    Histogram(Box<Observations>),
 }
 
 /// Observations, counted by the powers of two that they stay within.
@@ -41,7 +41,8 @@ impl Observations {
     fn add(&mut self, value: f64) {
         self.count += 1;
         self.sum += value;
-        let fits = Self::EXPONENTS.position(|exponent| value <= f64::from(exponent).exp2());
+        let mut exponents = Self::EXPONENTS;
+        let fits = exponents.position(|exponent| value <= f64::from(exponent).exp2());
         if let Some(bucket) = fits.and_then(|at| self.buckets.get_mut(at)) {
             *bucket += 1;
         }
@@ -56,35 +57,48 @@ impl GuestMetrics {
 
     /// Adds to a counter, which starts at 0.
     pub fn counter(&self, name: &str, add: u64) {
-        self.update(name, || Series::Counter(0), |series| match series {
-            Series::Counter(sum) => {
-                *sum = sum.saturating_add(add);
-                true
-            }
-            _ => false,
-        });
+        self.update(
+            name,
+            || Series::Counter(0),
+            |series| match series {
+                Series::Counter(sum) => {
+                    *sum = sum.saturating_add(add);
+                    true
+                }
+                _ => false,
+            },
+        );
     }
 
     /// Sets a gauge.
     pub fn gauge(&self, name: &str, value: f64) {
-        self.update(name, || Series::Gauge(0.0), |series| match series {
-            Series::Gauge(last) => {
-                *last = value;
-                true
-            }
-            _ => false,
-        });
+        self.update(
+            name,
+            || Series::Gauge(0.0),
+            |series| match series {
+                Series::Gauge(last) => {
+                    *last = value;
+                    true
+                }
+                _ => false,
+            },
+        );
     }
 
     /// Records an observation.
     pub fn histogram(&self, name: &str, value: f64) {
-        self.update(name, || Series::Histogram(Observations::default()), |series| match series {
-            Series::Histogram(observations) => {
-                observations.add(value);
-                true
-            }
-            _ => false,
-        });
+        self.update(
+            name,
+            || Series::Histogram(Box::default()),
+            |series| match series {
+                // One infinity or NaN would spoil the sum for good.
+                Series::Histogram(observations) if value.is_finite() => {
+                    observations.add(value);
+                    true
+                }
+                _ => false,
+            },
+        );
     }
 
     /// Everything published so far.
@@ -153,5 +167,11 @@ mod tests {
         assert_eq!((metrics.get().len(), metrics.dropped()), (64, 11));
         metrics.counter("g0", 1);
         assert_eq!(metrics.dropped(), 12);
+        let sizes = GuestMetrics::default();
+        for value in [f64::NAN, f64::INFINITY, 1.0] {
+            sizes.histogram("size", value);
+        }
+        let Some(Series::Histogram(found)) = sizes.get().remove("size") else { panic!("a histogram") };
+        assert_eq!((found.count, found.sum, sizes.dropped()), (1, 1.0, 2));
     }
 }

@@ -34,7 +34,12 @@ impl Latency {
         if total == 0 {
             return None;
         }
-        #[expect(clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "a rank")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            clippy::cast_possible_truncation,
+            reason = "a rank"
+        )]
         let rank = ((total as f64 * share).ceil() as u64).max(1);
         let mut seen = 0;
         for (bucket, count) in counts.into_iter().enumerate() {

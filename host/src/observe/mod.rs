@@ -2,21 +2,41 @@
 //!
 //! Counters are written by lanes (relaxed atomics, a few additions a batch) and read by anybody at any time; nothing here
 //! ever makes a lane wait.
+//!
+//! The engine makes a [`Registry`] of everything that can be watched. Three read it: [`Progress`] (the screen, while the run
+//! goes), [`MetricsServer`] (Prometheus, likewise) and [`Summary`] (once, at the end). Messages and progress share one
+//! [`Screen`], which is stderr: stdout belongs to the records.
+//!
+//! Invariants: what guests publish is bounded in names and number; a guest's message can neither pass for another's nor
+//! control the terminal; a summary whose records do not add up says so.
 
 mod counters;
 mod error_counts;
+mod exposition;
 mod guest_metrics;
 mod latency;
+mod logging;
+mod metrics_server;
+mod numbers;
 mod outcome;
+mod progress;
+mod progress_bars;
+mod progress_line;
 mod registry;
+mod screen;
 mod source_reading;
 mod summary;
+mod summary_table;
 
 pub use counters::{Counter, Gauge, InstanceCounters};
 pub use error_counts::ErrorCounts;
 pub use guest_metrics::{GuestMetrics, Observations, Series};
 pub use latency::Latency;
+pub use logging::{LogFormat, LogSettings, LoggingError, start_logging};
+pub use metrics_server::{MetricsError, MetricsServer};
 pub use outcome::{Outcome, RunFailure};
+pub use progress::{Progress, ProgressMode, ReadSources};
 pub use registry::{InstanceView, MemoryReading, Registry, StageView};
+pub use screen::{MessageWriter, Screen};
 pub use source_reading::SourceReading;
 pub use summary::{StageSummary, Summary};

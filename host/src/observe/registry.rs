@@ -60,3 +60,39 @@ impl fmt::Debug for InstanceView {
         f.debug_struct("InstanceView").field("counters", &self.counters).finish_non_exhaustive()
     }
 }
+
+/// A registry whose instances stand still, to try out what reads it: memory 100 of 400 (peak 200), 7 bytes waiting.
+#[cfg(test)]
+pub(super) fn watched(stages: &[(&str, &'static str, usize)]) -> Arc<Registry> {
+    struct Still;
+    impl MemoryReading for Still {
+        fn used(&self) -> u64 {
+            100
+        }
+        fn peak(&self) -> u64 {
+            200
+        }
+        fn cap(&self) -> u64 {
+            400
+        }
+    }
+    let instance = |operator: bool| InstanceView {
+        counters: Arc::default(),
+        errors: Arc::default(),
+        metrics: Arc::default(),
+        memory: operator.then(|| Arc::new(Still) as Arc<dyn MemoryReading>),
+        queue_bytes: Arc::new(|| 7),
+    };
+    let stages = stages.iter().map(|&(name, kind, instances)| StageView {
+        name: name.to_owned(),
+        kind,
+        instances: (0..instances).map(|_| instance(kind != "source" && kind != "sink")).collect(),
+        latency: (kind == "sink").then(Arc::default),
+    });
+    Arc::new(Registry {
+        pipeline: "p".to_owned(),
+        run: "r".to_owned(),
+        began: Instant::now(),
+        stages: stages.collect(),
+    })
+}

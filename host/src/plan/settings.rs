@@ -180,7 +180,8 @@ pub enum Format {
     /// A record a line, without its line end.
     #[default]
     Lines,
-    /// As lines; empty lines are skipped and a line that is not JSON is an error of the source.
+    /// As lines; empty lines are skipped, and a line that cannot be JSON by its first and last character is an error of
+    /// the source (what lies between is for the operator to parse and reject).
     JsonLines,
     /// A header and rows; each row becomes a JSON object of strings.
     Csv,

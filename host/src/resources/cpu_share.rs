@@ -212,10 +212,11 @@ mod tests {
     /// lower one, what the thread waited for a CPU to be free is forgiven.
     #[test]
     fn a_spinning_thread_is_held_to_its_share() {
-        for ten_thousandths in [500, 2_500, 5_000, 9_000] {
+        let length = Duration::from_millis(2_200);
+        let threads = [500, 2_500, 5_000, 9_000].map(|share| (share, thread::spawn(move || spin(share, length))));
+        for (ten_thousandths, thread) in threads {
             let share = f64::from(ten_thousandths) / 10_000.0;
-            let length = Duration::from_millis(2_200);
-            let (track, waited) = thread::spawn(move || spin(ten_thousandths, length)).join().unwrap();
+            let (track, waited) = thread.join().unwrap();
             let (most, _) = any_second(&track, &(0.0..0.0));
             assert!(most <= share * 1.1, "a share of {share} used {most} s in one second");
             let (wall, used) = track[track.len() - 1];

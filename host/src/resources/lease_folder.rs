@@ -178,13 +178,13 @@ impl LeaseFolder {
         Ok(held)
     }
 
-    fn create(path: &Path, mode: u32, scope: LeaseScope) -> Result<Self, ResourceError> {
+    pub(super) fn create(path: &Path, mode: u32, scope: LeaseScope) -> Result<Self, ResourceError> {
         match mkdir(path, Mode::from_raw_mode(mode)) {
             Ok(()) => {
-                let folder = Self::use_existing(path, scope)?;
-                // The process's umask may have taken bits away.
+                let folder = Self::checked_folder(path, scope)?;
+                // The process's umask may have taken bits away. Before the first file, whose mode follows the folder's.
                 fchmod(&folder.directory, Mode::from_raw_mode(mode)).map_err(|cause| failed(path, cause))?;
-                Ok(folder)
+                folder.found_writable()
             }
             Err(Errno::EXIST) => Self::use_existing(path, scope),
             Err(cause) => Err(failed(path, cause)),
@@ -192,6 +192,10 @@ impl LeaseFolder {
     }
 
     fn use_existing(path: &Path, scope: LeaseScope) -> Result<Self, ResourceError> {
+        Self::checked_folder(path, scope)?.found_writable()
+    }
+
+    fn checked_folder(path: &Path, scope: LeaseScope) -> Result<Self, ResourceError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = open(path, flags, Mode::empty()).map_err(|cause| match cause {
             Errno::LOOP | Errno::NOTDIR => unsafe_folder(path, "it is a symbolic link or not a folder"),
@@ -204,10 +208,13 @@ impl LeaseFolder {
         if others_may_write(&stat) && stat.st_mode & Mode::SVTX.bits() == 0 {
             return Err(unsafe_folder(path, "others may replace its files (no sticky bit)"));
         }
-        let folder = Self { path: path.to_owned(), directory: Arc::new(directory), scope };
-        // Whoever cannot make this file could not make a lease either: better known now.
-        folder.file(Self::CHOOSING, true)?;
-        Ok(folder)
+        Ok(Self { path: path.to_owned(), directory: Arc::new(directory), scope })
+    }
+
+    /// Whoever cannot open this file could not lease either: better known now.
+    fn found_writable(self) -> Result<Self, ResourceError> {
+        self.file(Self::CHOOSING, true)?;
+        Ok(self)
     }
 
     fn choosing(&self, how: Hold) -> Result<Locked, ResourceError> {
@@ -240,9 +247,11 @@ impl LeaseFolder {
                 Err(Errno::LOOP) => return Err(unsafe_folder(&self.path.join(name), "it is a symbolic link")),
                 Err(cause) => return Err(self.failed(name, cause)),
             }
-            // In a folder for all, everybody must be able to write down that it holds the CPU.
+            // In a folder for all, everybody must be able to write down that it holds the CPU. The machine's folder is one
+            // even while whoever makes it has not opened it to all yet.
             let stat = fstat(&self.directory).map_err(|cause| self.failed(name, cause))?;
-            let mode = Mode::from_raw_mode(if others_may_write(&stat) { 0o666 } else { 0o600 });
+            let for_all = self.scope == LeaseScope::Machine || others_may_write(&stat);
+            let mode = Mode::from_raw_mode(if for_all { 0o666 } else { 0o600 });
             match openat(&self.directory, name, flags | OFlags::CREATE | OFlags::EXCL, mode) {
                 Ok(file) => {
                     fchmod(&file, mode).map_err(|cause| self.failed(name, cause))?;

@@ -104,6 +104,21 @@ fn a_folder_in_which_others_could_take_leases_away_is_not_used() {
 }
 
 #[test]
+fn a_folder_made_for_all_users_lets_all_of_them_lock_and_write() {
+    let place = tempfile::tempdir().unwrap();
+    for (mode, scope, of_files) in [(0o1777, LeaseScope::Machine, 0o666), (0o700, LeaseScope::User, 0o600)] {
+        let path = place.path().join(format!("{mode:o}"));
+        let folder = LeaseFolder::create(&path, mode, scope).unwrap();
+        let _lease = folder.lease(1, &cpus(0..1), 0, holder("a")).unwrap();
+        let mode_of = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode_of(&path), mode);
+        for file in ["choosing.lock", "cpu-0.lock"] {
+            assert_eq!(mode_of(&path.join(file)), of_files, "{file}");
+        }
+    }
+}
+
+#[test]
 fn a_lock_file_that_leads_elsewhere_is_not_written_to() {
     let place = tempfile::tempdir().unwrap();
     let folder = LeaseFolder::at(&place.path().join("leases")).unwrap();

@@ -195,8 +195,7 @@ impl Answer {
             let broken = Malformed::Count { column: "messages", found, expected: rows.len() };
             return Err(HostTrap::malformed(&broken));
         }
-        check_rising("rows", rows, self.rows, self.rejected.last().copied())
-            .map_err(|e| HostTrap::malformed(&e))?;
+        check_rising("rows", rows, self.rows, self.rejected.last().copied()).map_err(|e| HostTrap::malformed(&e))?;
         let before = self.messages.len();
         self.messages.append_checked(offsets, bytes);
         for (index, message) in self.messages.iter().enumerate().skip(before) {
@@ -249,7 +248,8 @@ impl Answer {
     }
 
     fn wrong_function(&self, called: &str) -> wasmtime::Error {
-        let message = format!("output.{called} is not for a {}, which answers with output.{}", self.kind, self.function());
+        let message =
+            format!("output.{called} is not for a {}, which answers with output.{}", self.kind, self.function());
         HostTrap::error(FailureCode::Malformed, message)
     }
 

@@ -55,7 +55,9 @@ impl Cache {
             // compiled code; compiling again costs a thousand times as much.
             match unsafe { Component::deserialize_file(engine, &path) } {
                 Ok(component) => return Ok(component),
-                Err(error) => tracing::warn!(path = %path.display(), %error, "compiling anew: the cached component cannot be used"),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "compiling anew: the cached component cannot be used")
+                }
             }
         }
         let component = compile()?;

@@ -78,6 +78,7 @@ pub(super) enum ProgressView {
 #[derive(ComponentType, Lift, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "lifting makes them out of the guest's number")]
 pub(super) enum LevelView {
     #[component(name = "trace")]
     Trace,

@@ -37,14 +37,7 @@ const PACED_LOOK: Duration = Duration::from_millis(2);
 
 impl Deadline {
     pub(super) fn new(cpu_limit: Duration, call_timeout: Duration, pacer: Option<Box<dyn Pacer>>) -> Self {
-        Self {
-            cpu_limit,
-            call_timeout,
-            started: Instant::now(),
-            counting_from: None,
-            pacer,
-            throttled: Duration::ZERO,
-        }
+        Self { cpu_limit, call_timeout, started: Instant::now(), counting_from: None, pacer, throttled: Duration::ZERO }
     }
 
     /// A call begins; answers the ticks to the first look.

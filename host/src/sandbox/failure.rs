@@ -37,13 +37,15 @@ pub enum FailureCode {
     Rejected,
     /// The instance was rebuilt too often in a row.
     Restarts,
-    /// A source or sink component answered with an error.
+    /// A source or sink cannot go on, or a component of that kind answered with an error.
     Connector,
+    /// A fault of the host, not of the guest.
+    Fault,
 }
 
 impl FailureCode {
     /// All codes, in the order of the documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Trap,
         Self::Panic,
         Self::Memory,
@@ -59,6 +61,7 @@ impl FailureCode {
         Self::Rejected,
         Self::Restarts,
         Self::Connector,
+        Self::Fault,
     ];
 
     /// The code as it stands in files.
@@ -80,6 +83,7 @@ impl FailureCode {
             Self::Rejected => "rejected",
             Self::Restarts => "restarts",
             Self::Connector => "connector",
+            Self::Fault => "fault",
         }
     }
 

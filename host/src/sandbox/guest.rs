@@ -1,7 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, ResourceTable, TypedFunc};
+use wasmtime::component::{
+    ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Lower, ResourceTable, TypedFunc,
+};
 use wasmtime::{Store, StoreContextMut};
 
 use super::answer::Answer;
@@ -16,18 +18,9 @@ use super::stdio::Captured;
 use super::store::GuestStore;
 use super::wasi::wasi_context;
 use crate::batch::Batch;
+use crate::observe::GuestMetrics;
 use crate::plan::{Capabilities, Kind, Limits};
 use crate::resources::MemoryBudget;
-
-/// Takes the numbers that guests publish.
-pub trait MetricsPort: Send + Sync {
-    /// Adds to a counter.
-    fn counter(&self, name: &str, add: u64);
-    /// Sets a gauge.
-    fn gauge(&self, name: &str, value: f64);
-    /// Records an observation.
-    fn histogram(&self, name: &str, value: f64);
-}
 
 /// Who a guest is and what it may take.
 #[derive(Clone)]
@@ -51,7 +44,7 @@ pub struct GuestSpec {
     /// The instance's memory.
     pub budget: Arc<MemoryBudget>,
     /// Where its numbers go.
-    pub metrics: Arc<dyn MetricsPort>,
+    pub metrics: Arc<GuestMetrics>,
 }
 
 /// What outlives a guest: the next one goes on with it.
@@ -111,18 +104,21 @@ impl Guest {
         answer.set_ports(u32::try_from(loaded.facts().ports.len()).unwrap_or(0));
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(1024);
-        let mut store = Store::new(loaded.engine(), GuestStore {
-            limiter: Limiter::new(Arc::clone(&spec.budget)),
-            deadline: Deadline::new(limits.cpu_time_per_call, limits.call_timeout, pacer),
-            answer: Some(Box::new(answer)),
-            log: GuestLog::new(Arc::clone(&spec.operator), spec.instance, limits.log_bytes_per_second),
-            metrics: Arc::clone(&spec.metrics),
-            state,
-            stdout,
-            stderr,
-            wasi,
-            resources,
-        });
+        let mut store = Store::new(
+            loaded.engine(),
+            GuestStore {
+                limiter: Limiter::new(Arc::clone(&spec.budget)),
+                deadline: Deadline::new(limits.cpu_time_per_call, limits.call_timeout, pacer),
+                answer: Some(Box::new(answer)),
+                log: GuestLog::new(Arc::clone(&spec.operator), spec.instance, limits.log_bytes_per_second),
+                metrics: Arc::clone(&spec.metrics),
+                state,
+                stdout,
+                stderr,
+                wasi,
+                resources,
+            },
+        );
         store.limiter(|data| &mut data.limiter);
         store.epoch_deadline_callback(|mut store: StoreContextMut<'_, GuestStore>| store.data_mut().deadline.look());
         store.set_hostcall_fuel(hostcall_fuel(limits));
@@ -348,20 +344,11 @@ pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failu
         limits: Limits::default(),
         capabilities: Capabilities::default(),
         budget: Arc::new(MemoryBudget::new(Limits::DEFAULT_MEMORY)),
-        metrics: Arc::new(Unpublished),
+        metrics: Arc::default(),
     };
     let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None };
     let mut guest = Guest::instantiate(loaded, &spec, carried).map_err(|(failure, _)| failure)?;
     guest.call_export::<_, (Vec<String>,)>(&ports, 0, ()).map(|(ports,)| ports)
-}
-
-/// Numbers that nobody asked for.
-struct Unpublished;
-
-impl MetricsPort for Unpublished {
-    fn counter(&self, _: &str, _: u64) {}
-    fn gauge(&self, _: &str, _: f64) {}
-    fn histogram(&self, _: &str, _: f64) {}
 }
 
 /// What lists that the host copies out of the guest may come to in one call (wasmtime's measure, 128 MiB by default).

@@ -106,8 +106,12 @@ impl LoadError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotAComponent { .. } => Some("build the operator with `sage-host build`, which makes a component"),
-            Self::NoOperator { .. } => Some("export one of map, filter, flat-map, key-by, process, source, sink with sage-guest"),
-            Self::NotGranted { .. } => Some("grant it under `capabilities` in the pipeline file, or build the operator without it"),
+            Self::NoOperator { .. } => {
+                Some("export one of map, filter, flat-map, key-by, process, source, sink with sage-guest")
+            }
+            Self::NotGranted { .. } => {
+                Some("grant it under `capabilities` in the pipeline file, or build the operator without it")
+            }
             Self::TooLarge { .. } => Some("build with `--release`, or raise max_component_bytes in host.toml"),
             Self::Cache { .. } => Some("give another folder with --cache-folder"),
             _ => None,
@@ -153,6 +157,15 @@ impl Sandbox {
         self.load_bytes(path, &bytes, granted)
     }
 
+    /// What planning must know of the component in a file, whatever it imports.
+    ///
+    /// # Errors
+    /// As [`Sandbox::load`].
+    pub fn facts(&self, path: &Path) -> Result<ComponentFacts, LoadError> {
+        let bytes = self.read(path)?;
+        self.load_bytes(path, &bytes, &everything()).map(|loaded| loaded.facts.clone())
+    }
+
     /// Describes the component in a file, also one that is not an operator of this contract.
     ///
     /// # Errors
@@ -162,8 +175,7 @@ impl Sandbox {
         let component = self.compile(path, &bytes)?;
         let mut inspection = describe(self, path, &component, &bytes)?;
         if inspection.kind.is_some() {
-            let everything = Capabilities { connect: vec![([0, 0, 0, 0], 0).into()], ..Capabilities::default() };
-            if let Ok(loaded) = self.load_bytes(path, &bytes, &everything) {
+            if let Ok(loaded) = self.load_bytes(path, &bytes, &everything()) {
                 inspection.ports.clone_from(&loaded.facts.ports);
             }
         }
@@ -186,10 +198,10 @@ impl Sandbox {
             Component::from_binary(self.engine(), bytes)
                 .map_err(|e| LoadError::Invalid { path: path.to_owned(), reason: format!("{e:#}") })
         };
-        match self.cache() {
+        self.compiled(bytes, || match self.cache() {
             Some(cache) => cache.get_or_compile(self.engine(), bytes, compile),
             None => compile(),
-        }
+        })
     }
 
     fn load_bytes(&self, path: &Path, bytes: &[u8], granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
@@ -276,6 +288,11 @@ impl Loaded {
     }
 }
 
+/// Grants whose only use is to link what some pipeline could grant.
+fn everything() -> Capabilities {
+    Capabilities { connect: vec![([0, 0, 0, 0], 0).into()], ..Capabilities::default() }
+}
+
 fn check_encoding(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
     let not = |found: String| Err(LoadError::NotAComponent { path: path.to_owned(), found });
     match Parser::new(0).parse_all(bytes).next() {
@@ -349,7 +366,8 @@ fn check_ports(path: &Path, ports: &[String]) -> Result<(), LoadError> {
     if ports.len() <= 32 && unique && ports.iter().all(fine) {
         return Ok(());
     }
-    let what = format!("its side outputs {ports:?} are not up to 32 different names of [a-z0-9-]+ other than \"rejects\"");
+    let what =
+        format!("its side outputs {ports:?} are not up to 32 different names of [a-z0-9-]+ other than \"rejects\"");
     Err(LoadError::WrongShape { path: path.to_owned(), what })
 }
 
@@ -358,14 +376,14 @@ fn find_exports(sandbox: &Sandbox, path: &Path, component: &Component, kind: Kin
     let ty = component.component_type();
     let shapes = ty.instance_type();
     let wrong = |what: String| LoadError::WrongShape { path: path.to_owned(), what };
-    let Some((interface_name, interface)) = ty.exports(engine).find_map(|(name, export)| {
-        match (operator_export(name), export.ty) {
+    let Some((interface_name, interface)) =
+        ty.exports(engine).find_map(|(name, export)| match (operator_export(name), export.ty) {
             (Some((Some(found), _)), ComponentItem::ComponentInstance(instance)) if found == kind => {
                 Some((name.to_owned(), instance))
             }
             _ => None,
-        }
-    }) else {
+        })
+    else {
         return Err(wrong(format!("its export for {kind} is not an interface")));
     };
     let (_, interface_index) =
@@ -388,9 +406,7 @@ fn find_exports(sandbox: &Sandbox, path: &Path, component: &Component, kind: Kin
         Kind::KeyBy => function("key-by", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
         Kind::Process => function("process", &|f| f.typecheck::<(BatchRef<'_>,), ()>(&shapes)),
         Kind::Sink => function("write", &|f| f.typecheck::<(BatchRef<'_>,), ()>(&shapes)),
-        Kind::Source => {
-            function("next", &|f| f.typecheck::<(u32, u32), (Result<ProgressView, String>,)>(&shapes))
-        }
+        Kind::Source => function("next", &|f| f.typecheck::<(u32, u32), (Result<ProgressView, String>,)>(&shapes)),
     }?;
     let makes = matches!(kind, Kind::Process | Kind::Source);
     let ports = |f: &wasmtime::component::types::ComponentFunc| f.typecheck::<(), (Vec<String>,)>(&shapes);

@@ -39,7 +39,7 @@ pub use answer::{Answer, Emission};
 pub use contract::WIT_VERSION;
 pub use deadline::Pacer;
 pub use failure::{Failure, FailureCode};
-pub use guest::{Guest, GuestSpec, MetricsPort, Progress};
+pub use guest::{Carried, Guest, GuestSpec, Progress};
 
 pub use inspect::{Inspection, MemoryDeclared};
 pub use keyed_state::KeyedState;

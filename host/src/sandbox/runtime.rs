@@ -1,10 +1,12 @@
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use wasmtime::component::Linker;
+use sha2::{Digest, Sha256};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine};
 
 use super::cache::Cache;
@@ -17,6 +19,8 @@ use super::wasi::link_wasi;
 pub struct Sandbox {
     engine: Engine,
     cache: Option<Cache>,
+    /// What this process has compiled, by digest: planning looks at a component before the run links it.
+    compiled: Mutex<HashMap<[u8; 32], Component>>,
     options: SandboxOptions,
     _ticker: Ticker,
 }
@@ -49,7 +53,7 @@ impl Sandbox {
         let engine = Engine::new(&config()).map_err(LoadError::engine)?;
         let cache = options.cache_folder.as_deref().map(|folder| Cache::open(folder, &engine)).transpose()?;
         let ticker = Ticker::start(engine.clone()).map_err(LoadError::engine)?;
-        Ok(Self { engine, cache, options, _ticker: ticker })
+        Ok(Self { engine, cache, compiled: Mutex::default(), options, _ticker: ticker })
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -58,6 +62,25 @@ impl Sandbox {
 
     pub(super) fn cache(&self) -> Option<&Cache> {
         self.cache.as_ref()
+    }
+
+    /// The component of these bytes, made by `make` if this process has not seen it yet.
+    pub(super) fn compiled(
+        &self,
+        bytes: &[u8],
+        make: impl FnOnce() -> Result<Component, LoadError>,
+    ) -> Result<Component, LoadError> {
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        if let Some(component) = self.lock().get(&digest) {
+            return Ok(component.clone());
+        }
+        let component = make()?;
+        self.lock().insert(digest, component.clone());
+        Ok(component)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Component>> {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn max_component_bytes(&self) -> u64 {

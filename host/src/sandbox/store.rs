@@ -5,11 +5,11 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::answer::Answer;
 use super::deadline::Deadline;
-use super::guest::MetricsPort;
 use super::guest_log::GuestLog;
 use super::keyed_state::KeyedState;
 use super::limiter::Limiter;
 use super::stdio::Captured;
+use crate::observe::GuestMetrics;
 
 /// Everything the host keeps for one guest, reachable from the functions it calls.
 pub(super) struct GuestStore {
@@ -18,7 +18,7 @@ pub(super) struct GuestStore {
     /// Taken out only while a host function writes it.
     pub(super) answer: Option<Box<Answer>>,
     pub(super) log: GuestLog,
-    pub(super) metrics: Arc<dyn MetricsPort>,
+    pub(super) metrics: Arc<GuestMetrics>,
     pub(super) state: KeyedState,
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,

@@ -114,7 +114,11 @@ struct BoundedPollView<'a> {
 
 impl BoundedPollView<'_> {
     /// The guest is told that something is ready when its time is up; at its next step the deadline stops it.
-    fn wait<T>(&mut self, spent: T, wait: impl AsyncFnOnce(&mut ResourceTable) -> wasmtime::Result<T>) -> wasmtime::Result<T> {
+    fn wait<T>(
+        &mut self,
+        spent: T,
+        wait: impl AsyncFnOnce(&mut ResourceTable) -> wasmtime::Result<T>,
+    ) -> wasmtime::Result<T> {
         let patience = self.patience;
         in_tokio(async { timeout(patience, wait(self.table)).await.unwrap_or(Ok(spent)) })
     }

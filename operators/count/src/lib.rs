@@ -22,3 +22,21 @@ impl Count {
         out.emit(seen)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sage_guest::testing::{self, Record};
+    use serde_json::json;
+
+    use super::Count;
+
+    #[test]
+    fn each_record_learns_how_many_of_its_key_there_were() {
+        let mut lane = testing::Process::<Count>::open(json!({})).unwrap();
+        let batch = || ["a", "b", "a"].map(|key| Record::new("x").key(key));
+        assert_eq!(lane.run(batch()).texts(), ["1", "1", "2"]);
+        lane.restart().unwrap();
+        assert_eq!(lane.run(batch()).texts(), ["3", "2", "4"]);
+        assert_eq!(lane.value::<u64>("seen", "a"), Some(4));
+    }
+}

@@ -1,0 +1,105 @@
+# sage-host: what can be made. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+# The host's workspace builds where CARGO_TARGET_DIR says. Components always go to the target folder beside their own
+# workspace, because pipelines and tests name them by path.
+HOST_TARGET := $(or $(CARGO_TARGET_DIR),target)
+SAGE_HOST := $(HOST_TARGET)/release/sage-host
+COMPONENTS := $(wildcard operators tests/guests)
+WASM := --release --target wasm32-wasip2
+NATIVE = $(shell rustc -vV | sed -n 's/^host: //p')
+
+say = @printf '\n==> %s\n' "$(1)"
+
+.PHONY: help
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## add the Rust target wasm32-wasip2, if it is not there
+	@if [ -d "$$(rustc --print target-libdir --target wasm32-wasip2 2>/dev/null)" ]; then \
+		echo "==> the Rust target wasm32-wasip2 is installed"; \
+	else \
+		echo "==> adding the Rust target wasm32-wasip2"; \
+		rustup target add wasm32-wasip2; \
+	fi
+
+.PHONY: host
+host: ## build the sage-host program, optimised
+	$(call say,building sage-host (the first time takes minutes: it brings a compiler for WebAssembly))
+	$(CARGO) build --release --locked -p sage-host --bin sage-host
+	@echo "==> the program is $(SAGE_HOST)"
+
+.PHONY: operators
+operators: setup ## compile the sample operators to components
+	$(call say,compiling the sample operators to WebAssembly components)
+	cd operators && $(CARGO) build $(WASM) --locked --target-dir target
+
+.PHONY: guests
+guests: setup ## compile the tests' hostile and odd components
+	@if [ -f tests/guests/Cargo.toml ]; then \
+		printf '\n==> %s\n' "compiling the components that tests need"; \
+		cd tests/guests && $(CARGO) build $(WASM) --examples --locked --target-dir target; \
+	fi
+
+.PHONY: demo
+demo: host operators ## build everything and run the flights pipeline on real data
+	$(call say,running examples/flights/pipeline.toml: flights of each carrier out of New York in January 2013, and their mean arrival delay)
+	$(SAGE_HOST) run examples/flights/pipeline.toml
+	@printf '\n==> %s\n' "the same lines are in examples/flights/delay-by-carrier.jsonl; now try:"
+	@echo "    $(SAGE_HOST) run examples/flights/pipeline.toml --explain"
+	@echo "    $(SAGE_HOST) new celsius --kind map"
+
+.PHONY: test
+test: setup operators guests ## run every test
+	$(call say,testing the host and the guest SDK (first build: about 15 minutes on two cores))
+	$(CARGO) test --workspace --locked
+	$(call say,testing the sample operators natively)
+	cd operators && $(CARGO) test --locked --target $(NATIVE) --target-dir target
+	@echo "==> all tests passed"
+
+.PHONY: fmt
+fmt: ## format all code
+	$(CARGO) fmt --all
+	@for folder in $(COMPONENTS) $(wildcard tests/fuzz); do (cd $$folder && $(CARGO) fmt --all); done
+
+.PHONY: lint
+lint: setup ## formatting, clippy and documentation, warnings denied
+	$(call say,checking the formatting)
+	$(CARGO) fmt --all --check
+	@for folder in $(COMPONENTS) $(wildcard tests/fuzz); do echo "cd $$folder && cargo fmt --check"; (cd $$folder && $(CARGO) fmt --all --check); done
+	$(call say,running clippy on the host and the guest SDK)
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(call say,running clippy on the components)
+	@for folder in $(COMPONENTS); do echo "cd $$folder && cargo clippy"; (cd $$folder && $(CARGO) clippy $(WASM) --lib --examples --locked --target-dir target -- -D warnings); done
+	@echo "cd operators && cargo clippy --all-targets"; cd operators && $(CARGO) clippy --all-targets --target $(NATIVE) --locked --target-dir target -- -D warnings
+	$(call say,building the documentation)
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	@echo "==> no complaints"
+
+.PHONY: bench
+bench: operators guests ## measure the boundary and whole pipelines; tables here, JSON under target/bench/
+	$(call say,measuring (quiet the machine for figures that hold))
+	$(CARGO) run --release --locked -p sage-tests --bin bench
+
+.PHONY: fuzz
+fuzz: ## fuzz what parses untrusted bytes, shortly (nightly toolchain)
+	tests/fuzz/run.sh
+
+.PHONY: audit
+audit: ## licences, bans, sources and advisories of dependencies (cargo-deny)
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny check bans licenses sources; \
+		cargo deny check advisories || { echo "==> advisories: see above (their database must be reachable)"; exit 1; }; \
+	else \
+		echo "cargo-deny is not installed: cargo install --locked cargo-deny" >&2; exit 1; \
+	fi
+
+.PHONY: clean
+clean: ## remove everything built
+	$(CARGO) clean
+	@rm -rf operators/target tests/guests/target tests/fuzz/target examples/flights/delay-by-carrier.jsonl examples/flights/rejected.jsonl

@@ -1,0 +1,6 @@
+#[sage_guest::map]
+struct Celsius {
+    offset: f64,
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[sage_guest::map]
+fn shout(line: &str) {
+    line.to_uppercase();
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[sage_guest::map]
+fn nothing() -> String {
+    String::new()
+}
+
+fn main() {}

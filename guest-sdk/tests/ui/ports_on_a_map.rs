@@ -1,0 +1,6 @@
+#[sage_guest::map(ports = ["late"])]
+fn same(line: &str) -> &str {
+    line
+}
+
+fn main() {}

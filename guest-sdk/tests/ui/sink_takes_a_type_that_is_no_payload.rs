@@ -1,0 +1,6 @@
+struct Reading;
+
+#[sage_guest::sink]
+fn keep(_: Reading) {}
+
+fn main() {}

@@ -1,0 +1,26 @@
+//! The contract in this folder is the contract of the repository.
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, reason = "only tests call it")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+fn contract(folder: &Path) -> BTreeMap<String, String> {
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(&path).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn the_copy_of_the_contract_is_the_contract() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let copy = contract(&here.join("wit"));
+    let original = contract(&here.join("../wit"));
+    assert!(original.contains_key("worlds.wit"));
+    assert!(copy == original, "guest-sdk/wit differs from wit: run `cp wit/*.wit guest-sdk/wit/`");
+}

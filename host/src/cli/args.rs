@@ -1,0 +1,217 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing::level_filters::LevelFilter;
+
+use super::ExitCode;
+use super::printer::OutputFormat;
+use crate::plan::Kind;
+
+const EXAMPLES: &str = "\
+Examples:
+  sage-host new celsius --kind map        a crate with an operator, its test and a pipeline
+  sage-host build celsius                 compile it to a component
+  sage-host run celsius/pipeline.toml     run it
+  sage-host run pipeline.toml --explain   what each instance gets and how it is enforced";
+
+/// Runs streaming pipelines of WebAssembly operators, each instance with exactly the resources it was given.
+#[derive(Debug, Parser)]
+#[command(name = "sage-host", version, max_term_width = 100)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", ExitCode::help()))]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a pipeline to its end, or until a signal drains it.
+    Run(RunArguments),
+    /// Check a pipeline file, its components and whether this machine can run it; run nothing.
+    Validate(ValidateArguments),
+    /// Say what a component is: kind, contract version, imports, exports, size, memory.
+    Inspect(InspectArguments),
+    /// Compile an operator crate to a component.
+    Build(BuildArguments),
+    /// Make a crate with an operator, its native test and a pipeline that runs it.
+    New(NewArguments),
+    /// Run an operator crate's tests natively, without WebAssembly.
+    Test(TestArguments),
+}
+
+impl Command {
+    /// How the command's result is to be written.
+    pub(super) fn output(&self) -> OutputFormat {
+        match self {
+            Self::Run(arguments) => arguments.output,
+            Self::Validate(arguments) => arguments.output,
+            Self::Inspect(arguments) => arguments.output,
+            Self::Build(arguments) => arguments.output,
+            Self::New(_) | Self::Test(_) => OutputFormat::Text,
+        }
+    }
+}
+
+/// Where an instance lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Isolation {
+    /// In this process, in a sandbox and threads of its own.
+    Thread,
+    /// In a process of its own. Comes with a later version; refused today.
+    Process,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = format!("\
+Examples:
+  sage-host run examples/flights/pipeline.toml
+  sage-host run pipeline.toml --explain
+  sage-host run pipeline.toml --metrics 127.0.0.1:9464
+  sage-host run pipeline.toml --output json --quiet | tail -n 1 | jq .
+
+Signals: the first SIGINT or SIGTERM drains: sources stop and what they had read is finished. For sources
+without an end of their own that is a complete run (exit 0). A second one stops at once (exit 130).
+
+{}", ExitCode::help()))]
+pub(super) struct RunArguments {
+    /// The pipeline file
+    #[arg(value_name = "PIPELINE.toml")]
+    pub(super) pipeline: PathBuf,
+    /// Print what each instance asked for, what it gets and by which mechanism; run nothing
+    #[arg(long)]
+    pub(super) explain: bool,
+    /// Where instances live
+    #[arg(long, value_enum, default_value_t = Isolation::Thread, value_name = "WHERE")]
+    pub(super) isolation: Isolation,
+    /// Serve Prometheus metrics at http://ADDR/metrics while the pipeline runs
+    #[arg(long, value_name = "ADDR")]
+    pub(super) metrics: Option<SocketAddr>,
+    /// How the summary is written: text on stderr, or one JSON object as the last line of stdout
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) output: OutputFormat,
+    /// No progress and no text summary
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+    /// The least important messages shown on stderr: error, warn, info, debug, trace, off
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    pub(super) log_level: LevelFilter,
+    #[command(flatten)]
+    pub(super) machine: MachineArguments,
+}
+
+/// What this machine is taken to have.
+#[derive(Debug, Args)]
+pub(super) struct MachineArguments {
+    /// Run even if a limit cannot be enforced here; the ledger says "none" for it
+    #[arg(long)]
+    pub(super) allow_unenforced: bool,
+    /// Run even if more is asked for than there is: CPUs are then shared, not leased
+    #[arg(long)]
+    pub(super) overcommit: bool,
+    /// What this host declares: custom resources and reservations (host.toml)
+    #[arg(long, value_name = "FILE")]
+    pub(super) host: Option<PathBuf>,
+    /// Where CPU leases are kept; hosts that share a machine share it
+    #[arg(long, value_name = "DIR")]
+    pub(super) lease_folder: Option<PathBuf>,
+    /// Where compiled components are kept; only you may be able to write there
+    #[arg(long, value_name = "DIR")]
+    pub(super) cache_folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Every error is reported in one go, with file, line and a hint.
+
+Example:
+  sage-host validate pipeline.toml --output json")]
+pub(super) struct ValidateArguments {
+    /// The pipeline file
+    #[arg(value_name = "PIPELINE.toml")]
+    pub(super) pipeline: PathBuf,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) output: OutputFormat,
+    #[command(flatten)]
+    pub(super) machine: MachineArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  sage-host inspect target/wasm32-wasip2/release/celsius.wasm --output json | jq .kind")]
+pub(super) struct InspectArguments {
+    /// The component
+    #[arg(value_name = "COMPONENT.wasm")]
+    pub(super) component: PathBuf,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Runs cargo build for wasm32-wasip2 with SIMD on, then checks that what came out is an operator.
+What follows `--` goes to cargo.
+
+Examples:
+  sage-host build
+  sage-host build operators/celsius -- --features fast
+  sage-host build operators -- --target-dir /tmp/components"
+)]
+pub(super) struct BuildArguments {
+    /// The crate or workspace
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub(super) path: PathBuf,
+    /// Build unoptimised, with debug info: quick to build, slow to run
+    #[arg(long)]
+    pub(super) debug: bool,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) output: OutputFormat,
+    /// Arguments for cargo
+    #[arg(last = true, value_name = "CARGO ARGS")]
+    pub(super) cargo: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Kinds:
+  map       one record in, one out          key-by   gives each record a key
+  filter    one record in, the same or none process  batches in, anything out, with keyed state
+  flat-map  one record in, any number out   source   makes records       sink  takes records
+
+Example:
+  sage-host new celsius --kind map && cd celsius && cargo test && sage-host build && sage-host run pipeline.toml")]
+pub(super) struct NewArguments {
+    /// The crate's name: letters, digits, - and _
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+    /// What the operator does with records
+    #[arg(long, value_name = "KIND", value_parser = kind_parser())]
+    pub(super) kind: Kind,
+    /// Where the crate's folder goes [default: NAME in the current folder]
+    #[arg(long, value_name = "DIR")]
+    pub(super) path: Option<PathBuf>,
+    /// Use the guest SDK in this folder instead of writing a copy into the crate
+    #[arg(long, value_name = "DIR")]
+    pub(super) sdk: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Runs cargo test in the crate; what follows `--` goes to cargo.
+
+Example:
+  sage-host test celsius -- --quiet")]
+pub(super) struct TestArguments {
+    /// The crate or workspace
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub(super) path: PathBuf,
+    /// Arguments for cargo
+    #[arg(last = true, value_name = "CARGO ARGS")]
+    pub(super) cargo: Vec<String>,
+}
+
+fn kind_parser() -> impl clap::builder::TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(Kind::ALL.map(Kind::name))
+        .try_map(|name| Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("not a kind"))
+}

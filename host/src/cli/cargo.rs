@@ -1,0 +1,203 @@
+use std::ffi::{OsStr, OsString};
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use serde::Deserialize;
+
+use super::failure::Failure;
+
+/// The target that components are compiled for.
+pub(super) const WASM_TARGET: &str = "wasm32-wasip2";
+
+/// Without it, loops over bytes in a component ran five times slower.
+const SIMD: &str = "-Ctarget-feature=+simd128";
+
+/// Cargo, in the folder of a crate or workspace.
+#[derive(Debug)]
+pub(super) struct Cargo {
+    folder: PathBuf,
+}
+
+impl Cargo {
+    /// For the crate or workspace at `path`: its folder, or its Cargo.toml.
+    pub(super) fn at(path: &Path) -> Result<Self, Failure> {
+        let folder = if path.file_name() == Some(OsStr::new("Cargo.toml")) {
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+        } else {
+            path
+        };
+        if !folder.join("Cargo.toml").is_file() {
+            return Err(Failure::invalid(format!("no crate at {}: it has no Cargo.toml", folder.display()))
+                .hint("name the crate's folder, or make one with `sage-host new NAME --kind map`"));
+        }
+        Ok(Self { folder: folder.to_path_buf() })
+    }
+
+    /// Refuses early, and with the remedy, what would otherwise be a long error of the compiler's.
+    pub(super) fn require_wasm_target(&self) -> Result<(), Failure> {
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
+        let output = Command::new(&rustc)
+            .args(["--print", "target-libdir", "--target", WASM_TARGET])
+            .current_dir(&self.folder)
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| not_started(&rustc, &error))?;
+        let libraries = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        if output.status.success() && libraries.is_dir() {
+            return Ok(());
+        }
+        Err(Failure::invalid(format!("the Rust target {WASM_TARGET} is not installed"))
+            .hint(format!("rustup target add {WASM_TARGET}")))
+    }
+
+    /// Compiles to WebAssembly; the components that came out, in cargo's order.
+    pub(super) fn build(&self, debug: bool, more: &[String]) -> Result<Vec<PathBuf>, Failure> {
+        let (cargo, mut command) = self.command("build");
+        command.args(["--target", WASM_TARGET, "--message-format", "json-render-diagnostics"]);
+        if !debug {
+            command.arg("--release");
+        }
+        // Pipeline files name components by their path, so the place must not hang on the environment (CARGO_TARGET_DIR).
+        if !more.iter().any(|argument| argument.starts_with("--target-dir")) {
+            command.arg("--target-dir").arg(self.workspace()?.join("target"));
+        }
+        self.turn_simd_on(&mut command);
+        let mut child =
+            command.args(more).stdout(Stdio::piped()).spawn().map_err(|error| not_started(&cargo, &error))?;
+        let read = child.stdout.take().map_or(Ok(Vec::new()), |stdout| components(BufReader::new(stdout)));
+        let status = child.wait().map_err(|error| Failure::fault(format!("cannot wait for cargo: {error}")))?;
+        succeeded("build", status)?;
+        read
+    }
+
+    /// Runs the crate's tests natively.
+    pub(super) fn test(&self, more: &[String]) -> Result<(), Failure> {
+        let (cargo, mut command) = self.command("test");
+        let status = command.args(more).status().map_err(|error| not_started(&cargo, &error))?;
+        succeeded("test", status)
+    }
+
+    /// The folder of the workspace that the crate belongs to; its own, if none.
+    fn workspace(&self) -> Result<PathBuf, Failure> {
+        let (cargo, mut command) = self.command("locate-project");
+        let output = command
+            .args(["--workspace", "--message-format", "plain"])
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| not_started(&cargo, &error))?;
+        succeeded("locate-project", output.status)?;
+        let manifest = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        manifest
+            .parent()
+            .map(Path::to_path_buf)
+            .ok_or_else(|| Failure::fault(format!("cargo says that the workspace is {}", manifest.display())))
+    }
+
+    /// In the crate's folder, because that is where cargo looks for `.cargo/config.toml`.
+    fn command(&self, verb: &str) -> (OsString, Command) {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+        let mut command = Command::new(&cargo);
+        command.arg(verb).current_dir(&self.folder);
+        (cargo, command)
+    }
+
+    /// Adds the flag where cargo will see it: flags in the environment hide those of configuration files. A crate whose own
+    /// configuration has it is left alone, so that a plain `cargo build` and ours share what they compile.
+    fn turn_simd_on(&self, command: &mut Command) {
+        if let Some(encoded) = std::env::var_os("CARGO_ENCODED_RUSTFLAGS") {
+            command.env("CARGO_ENCODED_RUSTFLAGS", joined(encoded, "\u{1f}"));
+        } else if let Some(flags) = std::env::var_os("RUSTFLAGS") {
+            command.env("RUSTFLAGS", joined(flags, " "));
+        } else if !self.configures_simd() {
+            command.arg("--config").arg(format!("target.{WASM_TARGET}.rustflags=[\"{SIMD}\"]"));
+        }
+    }
+
+    fn configures_simd(&self) -> bool {
+        std::fs::read_to_string(self.folder.join(".cargo/config.toml"))
+            .ok()
+            .and_then(|text| text.parse::<toml::Table>().ok())
+            .and_then(|config| {
+                let flags = config.get("target")?.get(WASM_TARGET)?.get("rustflags")?;
+                Some(flags.to_string().contains("simd128"))
+            })
+            .unwrap_or(false)
+    }
+}
+
+fn joined(mut flags: OsString, separator: &str) -> OsString {
+    if !flags.is_empty() {
+        flags.push(separator);
+    }
+    flags.push(SIMD);
+    flags
+}
+
+fn not_started(program: &OsStr, error: &io::Error) -> Failure {
+    Failure::invalid(format!("cannot start {}: {error}", program.display()))
+        .hint("install Rust from https://rustup.rs, and see that ~/.cargo/bin is in PATH")
+}
+
+fn succeeded(verb: &str, status: ExitStatus) -> Result<(), Failure> {
+    if status.success() { Ok(()) } else { Err(Failure::invalid(format!("cargo {verb} failed ({status})"))) }
+}
+
+/// What we read of cargo's messages. Cargo adds kinds and fields as it pleases, so here unknown ones are let pass.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+    target: Option<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    #[serde(default)]
+    kind: Vec<String>,
+}
+
+/// The .wasm files of libraries among cargo's messages, one JSON object a line.
+fn components(messages: impl io::BufRead) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    for line in messages.lines() {
+        let line = line.map_err(|error| Failure::fault(format!("cannot read what cargo says: {error}")))?;
+        let Ok(message) = serde_json::from_str::<Message>(&line) else { continue };
+        let library = message.target.is_some_and(|target| target.kind.iter().any(|kind| kind == "cdylib"));
+        if message.reason == "compiler-artifact" && library {
+            found.extend(message.filenames.into_iter().filter(|file| file.extension() == Some(OsStr::new("wasm"))));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_wasm_of_libraries_counts_as_a_component() {
+        let messages = r#"
+{"reason":"compiler-artifact","target":{"kind":["lib"]},"filenames":["/t/libserde.rlib"]}
+{"reason":"compiler-artifact","target":{"kind":["cdylib","rlib"]},"filenames":["/t/a.wasm","/t/liba.rlib"],"fresh":true}
+{"reason":"compiler-artifact","target":{"kind":["bin"]},"filenames":["/t/tool.wasm"]}
+not json at all
+{"reason":"build-finished","success":true}
+"#;
+        assert_eq!(components(messages.as_bytes()).unwrap(), [PathBuf::from("/t/a.wasm")]);
+    }
+
+    #[test]
+    fn flags_in_the_environment_are_kept() {
+        assert_eq!(joined(OsString::from("-Copt-level=3"), " "), "-Copt-level=3 -Ctarget-feature=+simd128");
+        assert_eq!(joined(OsString::new(), " "), SIMD);
+    }
+
+    #[test]
+    fn a_folder_without_a_crate_is_said_to_be_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let failure = Cargo::at(folder.path()).unwrap_err();
+        assert!(failure.text().contains("it has no Cargo.toml"), "{}", failure.text());
+    }
+}

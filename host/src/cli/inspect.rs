@@ -1,0 +1,62 @@
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::args::InspectArguments;
+use super::failure::Failure;
+use super::printer::Printer;
+use super::refusal::of_component;
+use crate::sandbox::{Inspection, Sandbox, SandboxOptions};
+
+/// `inspect`: what a component is.
+pub(super) fn inspect(arguments: &InspectArguments, printer: Printer) -> Result<(), Failure> {
+    let inspection = look(&arguments.component)?;
+    printer.result(|| text(&arguments.component, &inspection), &inspection)
+}
+
+/// Looks at the component in a file.
+pub(super) fn look(component: &Path) -> Result<Inspection, Failure> {
+    Sandbox::new(SandboxOptions::default())
+        .and_then(|sandbox| sandbox.inspect(component))
+        .map_err(|error| of_component(&error))
+}
+
+/// Bytes for people: `58.2 KiB`.
+pub(super) fn size(bytes: u64) -> String {
+    bytesize::ByteSize::b(bytes).display().iec().to_string()
+}
+
+fn text(component: &Path, inspection: &Inspection) -> String {
+    let kind = inspection.kind.map_or("none: it targets no world of sage:operator", |kind| kind.name());
+    let mut text = String::new();
+    let mut row = |name: &str, value: &str| {
+        let _ = writeln!(text, "{:<11} {}", if name.is_empty() { String::new() } else { format!("{name}:") }, value);
+    };
+    row("component", &component.display().to_string());
+    row("kind", kind);
+    row("contract", inspection.wit_version.as_deref().unwrap_or("none"));
+    row("size", &size(inspection.bytes));
+    list(&mut row, "ports", &inspection.ports);
+    list(&mut row, "exports", &inspection.exports);
+    list(&mut row, "imports", &inspection.imports);
+    let memories: Vec<String> = inspection
+        .memories
+        .iter()
+        .map(|memory| {
+            let most = memory
+                .maximum_bytes
+                .map_or("no maximum of its own".to_owned(), |bytes| format!("at most {}", size(bytes)));
+            format!("{} at start, {most}", size(memory.initial_bytes))
+        })
+        .collect();
+    list(&mut row, "memory", &memories);
+    text
+}
+
+fn list(row: &mut impl FnMut(&str, &str), name: &str, items: &[String]) {
+    if items.is_empty() {
+        row(name, "none");
+    }
+    for (i, item) in items.iter().enumerate() {
+        row(if i == 0 { name } else { "" }, item);
+    }
+}

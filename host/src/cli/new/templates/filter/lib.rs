@@ -1,0 +1,40 @@
+//! Lets through the readings of at least a configured temperature.
+
+use sage_guest::Json;
+use serde::Deserialize;
+
+/// What comes in. Fields that are not named here are left alone: the record goes on as it came.
+#[derive(Debug, Deserialize)]
+pub struct Reading {
+    fahrenheit: f64,
+}
+
+/// The operator's `config` in the pipeline file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    at_least: f64,
+}
+
+/// Whether the record stays. One that is not a reading is rejected.
+#[sage_guest::filter]
+pub fn warm(Json(reading): Json<Reading>, settings: &Settings) -> bool {
+    reading.fahrenheit >= settings.at_least
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_threshold_itself_stays() {
+        let settings = Settings { at_least: 40.0 };
+        for (fahrenheit, stays) in [(39.9, false), (40.0, true), (62.6, true)] {
+            assert_eq!(
+                warm(Json(Reading { fahrenheit }), &settings),
+                stays,
+                "{fahrenheit}"
+            );
+        }
+    }
+}

@@ -1,0 +1,98 @@
+use std::ffi::OsString;
+use std::panic::{self, PanicHookInfo};
+
+use clap::Parser as _;
+
+use super::args::{Arguments, Command};
+use super::cargo::Cargo;
+use super::failure::Failure;
+use super::printer::{OutputFormat, Printer};
+use super::{ExitCode, build, inspect, new, run, validate};
+
+/// The program: arguments in, exit code out.
+#[must_use]
+pub fn main() -> ExitCode {
+    panic::set_hook(Box::new(say_fault));
+    // The hook has said it; a panic's own exit code (101) would mean nothing to whoever reads ours.
+    panic::catch_unwind(|| perform(std::env::args_os().collect())).unwrap_or(ExitCode::InternalFault)
+}
+
+fn perform(words: Vec<OsString>) -> ExitCode {
+    let wants_json = wants_json(&words);
+    let arguments = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error, wants_json),
+    };
+    let printer = Printer::new(arguments.command.output());
+    let outcome = match &arguments.command {
+        Command::Run(arguments) => run::run(arguments, printer),
+        Command::Validate(arguments) => validate::validate(arguments, printer),
+        Command::Inspect(arguments) => inspect::inspect(arguments, printer),
+        Command::Build(arguments) => build::build(arguments, printer),
+        Command::New(arguments) => new::new(arguments, printer),
+        Command::Test(arguments) => Cargo::at(&arguments.path).and_then(|cargo| cargo.test(&arguments.cargo)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::Done,
+        Err(failure) => {
+            printer.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+/// `--help`, `--version`, or arguments that are none of ours. clap words these, with its own hints.
+fn usage(error: &clap::Error, wants_json: bool) -> ExitCode {
+    // Where help cannot be shown nobody is there to read it.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::Done;
+    }
+    if wants_json {
+        let words = error.render().to_string();
+        let mut lines = words.lines();
+        let message = lines.next().unwrap_or_default().trim_start_matches("error: ");
+        println!("{}", Failure::invalid(message).json());
+    }
+    ExitCode::InvalidUsage
+}
+
+/// Whether `--output json` was asked for on a command line that cannot be parsed.
+fn wants_json(words: &[OsString]) -> bool {
+    words.windows(2).any(|pair| matches!(pair, [option, value] if option == "--output" && value == "json"))
+        || words.iter().any(|word| word == "--output=json")
+}
+
+/// Says that the fault is ours, and where.
+fn say_fault(info: &PanicHookInfo<'_>) {
+    let payload = info.payload();
+    let message = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_owned());
+    let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let thread = std::thread::current().name().unwrap_or("without a name").to_owned();
+    let failure = Failure::fault(format!("internal fault in thread {thread} at {place}: {message}"))
+        .hint("this is a bug in sage-host: please report it with the command and the pipeline file");
+    Printer::new(OutputFormat::Text).failure(&failure);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn json_is_recognised_on_a_broken_command_line() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert!(wants_json(&words("sage-host run --output json")));
+        assert!(wants_json(&words("sage-host run --nonsense --output=json")));
+        assert!(!wants_json(&words("sage-host run json --output text")));
+    }
+}

@@ -1,0 +1,104 @@
+use std::io::IsTerminal as _;
+
+use serde_json::json;
+
+use super::ExitCode;
+use super::failure::Failure;
+use crate::admission::Refusal;
+use crate::config::Diagnostics;
+use crate::engine::{JobError, RunError};
+use crate::observe::RunFailure;
+use crate::resources::ResourceError;
+use crate::sandbox::LoadError;
+
+/// Why a job is not run, in words, with its exit code.
+pub(super) fn of_job(error: &JobError) -> Failure {
+    match error {
+        JobError::Read { .. } => Failure::of(ExitCode::InvalidUsage, error),
+        JobError::Invalid(diagnostics) => of_file(diagnostics),
+        JobError::Component { error: cause, .. } => hinted(Failure::of(of_load(cause), error), cause.hint()),
+        JobError::Sandbox(cause) => hinted(Failure::of(of_load(cause), error), cause.hint()),
+        JobError::Refused(refusal) => of_admission(refusal),
+        JobError::Resources(cause) => hinted(Failure::of(of_resources(cause), error), cause.hint()),
+        JobError::Run(cause) => hinted(Failure::of(of_start(cause), error), cause.hint()),
+    }
+}
+
+/// Why a run failed.
+pub(super) fn of_run(error: &RunFailure) -> Failure {
+    let record = error.record.as_deref().map_or_else(String::new, |record| format!(" at {record}"));
+    let RunFailure { stage, instance, code, message, hint, .. } = error;
+    let failure = Failure::new(
+        ExitCode::PipelineFailed,
+        format!("operator \"{stage}\" (instance {instance}) failed with {code}{record}: {message}"),
+    );
+    hinted(failure, hint.as_deref())
+}
+
+/// A component that cannot be loaded.
+pub(super) fn of_component(error: &LoadError) -> Failure {
+    hinted(Failure::of(of_load(error), error), error.hint())
+}
+
+fn of_file(diagnostics: &Diagnostics) -> Failure {
+    let report = serde_json::to_value(diagnostics).ok();
+    Failure::invalid(diagnostics.count())
+        .drawn(diagnostics.render(std::io::stderr().is_terminal() && !no_color()), report)
+}
+
+/// Every reason, each with what is behind it and its own hint.
+fn of_admission(refusal: &Refusal) -> Failure {
+    let mut drawing = String::new();
+    let mut reasons = Vec::new();
+    for reason in &refusal.reasons {
+        let mut one = Failure::new(ExitCode::Refused, reason.to_string());
+        for note in reason.notes() {
+            one = one.cause(note);
+        }
+        drawing.push_str(&hinted(one, reason.hint().as_deref()).text());
+        reasons.push(json!({ "message": reason.to_string(), "notes": reason.notes(), "hint": reason.hint() }));
+    }
+    let message = match refusal.reasons.as_slice() {
+        [one] => one.to_string(),
+        several => format!("refused for {} reasons", several.len()),
+    };
+    Failure::new(ExitCode::Refused, message).drawn(drawing, Some(reasons.into()))
+}
+
+fn of_load(error: &LoadError) -> ExitCode {
+    match error {
+        LoadError::Engine(_) => ExitCode::InternalFault,
+        _ => ExitCode::InvalidUsage,
+    }
+}
+
+/// What the machine does not let us do is either nothing we can run without, or a folder that the user chose.
+fn of_resources(error: &ResourceError) -> ExitCode {
+    match error {
+        ResourceError::ReadAffinity(_) | ResourceError::ReadMemory { .. } | ResourceError::Keeper { .. } => {
+            ExitCode::InternalFault
+        }
+        _ => ExitCode::Refused,
+    }
+}
+
+fn of_start(error: &RunError) -> ExitCode {
+    match error {
+        RunError::Connector { .. } => ExitCode::InvalidUsage,
+        RunError::Start(_) => ExitCode::PipelineFailed,
+        RunError::Lane { .. } => ExitCode::Refused,
+        RunError::Internal(_) => ExitCode::InternalFault,
+    }
+}
+
+fn hinted(failure: Failure, hint: Option<&str>) -> Failure {
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The convention of <https://no-color.org>.
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}

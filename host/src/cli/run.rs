@@ -1,0 +1,108 @@
+use std::io::IsTerminal as _;
+use std::net::{SocketAddr, TcpListener};
+
+use super::ExitCode;
+use super::args::{Isolation, RunArguments};
+use super::failure::Failure;
+use super::printer::{OutputFormat, Printer};
+use super::refusal::{of_job, of_run};
+use super::signals::SignalWatch;
+use super::validate::options;
+use crate::engine::{Job, Session};
+use crate::observe::{
+    LogFormat, LogSettings, MetricsServer, Progress, ProgressMode, Screen, Summary, start_logging,
+};
+use crate::plan::{Plan, SinkSpec, Work};
+
+/// `run`: to the pipeline's end, or to the end that signals make; or only what it would get.
+pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Failure> {
+    if arguments.isolation == Isolation::Process {
+        return Err(Failure::new(ExitCode::Refused, "isolation in a process of its own comes with a later version")
+            .hint("leave --isolation away: instances then run in sandboxed threads of this process"));
+    }
+    let screen = Screen::stderr();
+    start_logging(&log_settings(arguments), &screen).map_err(|error| Failure::of(ExitCode::InvalidUsage, &error))?;
+    let job = Job::from_file(&arguments.pipeline, options(&arguments.machine)).map_err(|error| of_job(&error))?;
+    if arguments.explain {
+        let ledger = job.explain().map_err(|error| of_job(&error))?;
+        return printer.result(|| ledger.to_string(), &ledger);
+    }
+    arguments.metrics.map_or(Ok(()), require_free)?;
+    let mode = progress_mode(arguments, &screen, job.plan());
+    let stop = job.stop_handle();
+    let signals = SignalWatch::start(stop.clone(), screen.clone())?;
+    let session = job.start().map_err(|error| of_job(&error))?;
+    let watching = watch(&session, arguments, mode, &screen).inspect_err(|_| stop.abort());
+    let summary = session.wait();
+    drop(watching?);
+    drop(signals);
+    tell(&summary, arguments, printer, &screen)?;
+    verdict(&summary).map_err(Failure::in_result)
+}
+
+/// What watches a run, for as long as it lasts.
+type Watching = (Progress, Option<MetricsServer>);
+
+fn watch(session: &Session, arguments: &RunArguments, mode: ProgressMode, screen: &Screen) -> Result<Watching, Failure> {
+    let serve = |address| MetricsServer::bind(address, session.registry());
+    let metrics = arguments.metrics.map(serve).transpose().map_err(|error| {
+        let failure = Failure::of(ExitCode::InvalidUsage, &error);
+        error.hint().into_iter().fold(failure, Failure::hint)
+    })?;
+    if let Some(server) = metrics.as_ref().filter(|_| !arguments.quiet) {
+        screen.print(&format!("metrics: http://{}/metrics\n", server.address()));
+    }
+    let progress = Progress::start(session.registry(), Box::new(session.source_readings()), mode, screen)
+        .map_err(|error| Failure::fault(format!("cannot show progress: {error}")))?;
+    Ok((progress, metrics))
+}
+
+/// Metrics are served once there is a run to tell of, but an address that cannot be had is refused before anything runs.
+fn require_free(address: SocketAddr) -> Result<(), Failure> {
+    TcpListener::bind(address).map(drop).map_err(|error| {
+        Failure::invalid(format!("cannot serve metrics at {address}: {error}"))
+            .hint("choose another port with --metrics, or port 0 for any that is free")
+    })
+}
+
+fn log_settings(arguments: &RunArguments) -> LogSettings {
+    LogSettings {
+        level: arguments.log_level,
+        directives: std::env::var(LogSettings::VARIABLE).ok(),
+        format: LogFormat::Text,
+    }
+}
+
+fn progress_mode(arguments: &RunArguments, screen: &Screen, plan: &Plan) -> ProgressMode {
+    if arguments.quiet {
+        return ProgressMode::Quiet;
+    }
+    let writes_stdout = plan.stages().any(|(_, stage)| matches!(stage.work, Work::Sink(SinkSpec::Stdout)));
+    ProgressMode::for_screen(screen, writes_stdout && std::io::stdout().is_terminal())
+}
+
+/// The summary: on stderr for people, because stdout may carry records; for programs as the last line of stdout.
+fn tell(summary: &Summary, arguments: &RunArguments, printer: Printer, screen: &Screen) -> Result<(), Failure> {
+    match printer.format() {
+        OutputFormat::Json => printer.result(String::new, summary),
+        OutputFormat::Text if arguments.quiet => Ok(()),
+        OutputFormat::Text => {
+            screen.print(&format!("\n{}\n", summary.to_string().trim_end()));
+            Ok(())
+        }
+    }
+}
+
+fn verdict(summary: &Summary) -> Result<(), Failure> {
+    if !summary.balanced {
+        return Err(Failure::fault("the records of a stage do not add up, see the summary")
+            .hint("this is a bug in sage-host: please report it with the command and the pipeline file"));
+    }
+    match &summary.error {
+        Some(error) => Err(of_run(error)),
+        None if summary.outcome == "interrupted" => {
+            Err(Failure::new(ExitCode::Interrupted, "interrupted: part of the input was not taken care of"))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,52 @@
+use serde_json::json;
+
+use super::args::{MachineArguments, ValidateArguments};
+use super::failure::Failure;
+use super::printer::Printer;
+use super::refusal::of_job;
+use crate::engine::{Job, JobOptions};
+use crate::plan::{Plan, Work};
+
+/// `validate`: everything up to the point where something would be taken.
+pub(super) fn validate(arguments: &ValidateArguments, printer: Printer) -> Result<(), Failure> {
+    let job = Job::from_file(&arguments.pipeline, options(&arguments.machine)).map_err(|error| of_job(&error))?;
+    job.explain().map_err(|error| of_job(&error))?;
+    let plan = job.plan();
+    printer.result(
+        || format!("{} is valid: {}\n", arguments.pipeline.display(), counted(plan)),
+        &json!({ "valid": true, "pipeline": plan.name, "stages": stages(plan) }),
+    )
+}
+
+/// The library's options, as the command line has them.
+pub(super) fn options(machine: &MachineArguments) -> JobOptions {
+    JobOptions {
+        host_file: machine.host.clone(),
+        overcommit: machine.overcommit,
+        allow_unenforced: machine.allow_unenforced,
+        lease_folder: machine.lease_folder.clone(),
+        cache_folder: machine.cache_folder.clone(),
+    }
+}
+
+fn what(work: &Work) -> &'static str {
+    match work {
+        Work::Source(_) => "source",
+        Work::Component(_, kind) => kind.name(),
+        Work::Sink(_) => "sink",
+    }
+}
+
+fn stages(plan: &Plan) -> Vec<serde_json::Value> {
+    plan.stages()
+        .map(|(_, stage)| json!({ "name": stage.name, "kind": what(&stage.work), "parallelism": stage.parallelism }))
+        .collect()
+}
+
+fn counted(plan: &Plan) -> String {
+    let count = |wanted: &[&str]| plan.stages().filter(|(_, stage)| wanted.contains(&what(&stage.work))).count();
+    let (sources, sinks) = (count(&["source"]), count(&["sink"]));
+    let operators = plan.stages().count() - sources - sinks;
+    let word = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    format!("{}, {}, {}", word(sources, "source"), word(operators, "operator"), word(sinks, "sink"))
+}

@@ -1,0 +1,209 @@
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Map, Value};
+
+use super::rfc3339::rfc3339;
+
+/// A record that an operator could not take care of, and everything known about it.
+///
+/// [`DeadLetter::write_line`] makes one line of JSON of it. Bytes that are UTF-8 are written as text (`payload`, `key`), others in
+/// base64 under another name (`payload_base64`, `key_base64`), so the bytes can always be had back exactly:
+///
+/// ```
+/// use sage_host::connector::DeadLetter;
+///
+/// let letter = DeadLetter {
+///     pipeline: "flights", run: "r1", operator: "parse", instance: 0, source: Some("flights"), offset: Some(122),
+///     place: Some("flights.csv:124"), key: None, timestamp: None, headers: None, payload: b"{\"dep_delay\":\"NA\"}",
+///     code: "rejected", message: "dep_delay: not a number", attempts: 1, at: std::time::UNIX_EPOCH,
+/// };
+/// let mut line = Vec::new();
+/// letter.write_line(&mut line);
+/// assert_eq!(String::from_utf8(line)?, r#"{"pipeline":"flights","run":"r1","operator":"parse","instance":0,"#.to_owned()
+///     + r#""source":"flights","offset":122,"place":"flights.csv:124","payload":"{\"dep_delay\":\"NA\"}","#
+///     + r#""code":"rejected","message":"dep_delay: not a number","attempts":1,"at":"1970-01-01T00:00:00.000000Z"}"# + "\n");
+/// # Ok::<(), std::string::FromUtf8Error>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct DeadLetter<'a> {
+    /// The pipeline's name.
+    pub pipeline: &'a str,
+    /// Which run of it.
+    pub run: &'a str,
+    /// The operator that the record failed in.
+    pub operator: &'a str,
+    /// Its instance.
+    pub instance: u32,
+    /// The source the record came from; `None` for a record that stands for no single input record.
+    pub source: Option<&'a str>,
+    /// The record's number in its source, from 0.
+    pub offset: Option<u64>,
+    /// What the source calls that place.
+    pub place: Option<&'a str>,
+    /// The record's key, if it had one.
+    pub key: Option<&'a [u8]>,
+    /// The record's event time in microseconds since the Unix epoch, if it had one.
+    pub timestamp: Option<i64>,
+    /// The record's headers as the WIT contract encodes them (`types.batch`).
+    pub headers: Option<&'a [u8]>,
+    /// The record as it came to the operator.
+    pub payload: &'a [u8],
+    /// The error's stable code.
+    pub code: &'a str,
+    /// The error in words.
+    pub message: &'a str,
+    /// How often the record was tried.
+    pub attempts: u32,
+    /// When it was given up.
+    pub at: SystemTime,
+}
+
+impl DeadLetter<'_> {
+    /// Appends the letter as one line of JSON, line end included. Fields without a value are left out.
+    pub fn write_line(&self, out: &mut Vec<u8>) {
+        let mut fields = Map::new();
+        put(&mut fields, "pipeline", Some(self.pipeline));
+        put(&mut fields, "run", Some(self.run));
+        put(&mut fields, "operator", Some(self.operator));
+        put(&mut fields, "instance", Some(self.instance));
+        put(&mut fields, "source", self.source);
+        put(&mut fields, "offset", self.offset);
+        put(&mut fields, "place", self.place);
+        put_bytes(&mut fields, "key", self.key);
+        put(&mut fields, "timestamp", self.timestamp);
+        put_headers(&mut fields, self.headers);
+        put_bytes(&mut fields, "payload", Some(self.payload));
+        put(&mut fields, "code", Some(self.code));
+        put(&mut fields, "message", Some(self.message));
+        put(&mut fields, "attempts", Some(self.attempts));
+        put(&mut fields, "at", Some(rfc3339(self.at)));
+        out.extend_from_slice(Value::Object(fields).to_string().as_bytes());
+        out.push(b'\n');
+    }
+}
+
+fn put(fields: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        fields.insert(name.to_owned(), value.into());
+    }
+}
+
+fn put_bytes(fields: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
+    let Some(bytes) = bytes else { return };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => put(fields, name, Some(text)),
+        Err(_) => put(fields, &format!("{name}_base64"), Some(BASE64.encode(bytes))),
+    }
+}
+
+/// Headers as a list of objects with `name` and `value`, in order; headers that are not encoded as they should be, as they are.
+fn put_headers(fields: &mut Map<String, Value>, headers: Option<&[u8]>) {
+    let Some(mut encoded) = headers.filter(|headers| !headers.is_empty()) else { return };
+    let mut list = Vec::new();
+    while !encoded.is_empty() {
+        let Some((name, value)) = take_text(&mut encoded).zip(take_text(&mut encoded)) else {
+            return put(fields, "headers_base64", headers.map(|headers| BASE64.encode(headers)));
+        };
+        let mut header = Map::new();
+        put_bytes(&mut header, "name", Some(name));
+        put_bytes(&mut header, "value", Some(value));
+        list.push(Value::Object(header));
+    }
+    put(fields, "headers", Some(list));
+}
+
+/// Takes a length (u32, little endian) and as many bytes off the front.
+fn take_text<'a>(encoded: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, rest) = encoded.split_first_chunk::<4>()?;
+    let (text, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    *encoded = rest;
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn letter<'a>(payload: &'a [u8], key: Option<&'a [u8]>, headers: Option<&'a [u8]>) -> DeadLetter<'a> {
+        DeadLetter {
+            pipeline: "p",
+            run: "r",
+            operator: "o",
+            instance: 3,
+            source: Some("s"),
+            offset: Some(17),
+            place: Some("s.csv:19"),
+            key,
+            timestamp: Some(-5),
+            headers,
+            payload,
+            code: "trap",
+            message: "line one\nline two",
+            attempts: 2,
+            at: UNIX_EPOCH,
+        }
+    }
+
+    fn line(letter: &DeadLetter<'_>) -> Value {
+        let mut line = Vec::new();
+        letter.write_line(&mut line);
+        assert_eq!(line.iter().position(|&b| b == b'\n'), Some(line.len() - 1), "one line");
+        serde_json::from_slice(&line).unwrap()
+    }
+
+    fn bytes(fields: &Value, name: &str) -> Option<Vec<u8>> {
+        match (fields.get(name), fields.get(format!("{name}_base64"))) {
+            (Some(text), None) => Some(text.as_str().unwrap().as_bytes().to_vec()),
+            (None, Some(base64)) => Some(BASE64.decode(base64.as_str().unwrap()).unwrap()),
+            (None, None) => None,
+            both => panic!("{both:?}"),
+        }
+    }
+
+    fn encode(headers: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+        let sized = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_le_bytes()[..], bytes].concat();
+        headers.iter().flat_map(|(name, value)| [sized(name), sized(value)].concat()).collect()
+    }
+
+    #[test]
+    fn everything_known_about_the_record_is_in_the_line() {
+        let fields = line(&letter(b"{\"a\":1}", Some(b"AA"), Some(&encode(&[(b"trace".to_vec(), b"x1".to_vec())]))));
+        let expected = serde_json::json!({
+            "pipeline": "p", "run": "r", "operator": "o", "instance": 3, "source": "s", "offset": 17, "place": "s.csv:19",
+            "key": "AA", "timestamp": -5, "headers": [{"name": "trace", "value": "x1"}], "payload": "{\"a\":1}",
+            "code": "trap", "message": "line one\nline two", "attempts": 2, "at": "1970-01-01T00:00:00.000000Z",
+        });
+        assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn headers_that_are_not_encoded_as_they_should_be_are_kept_as_they_are() {
+        for broken in [&b"\x05"[..], b"\xff\xff\xff\xffname", b"\x01\0\0\0a"] {
+            assert_eq!(bytes(&line(&letter(b"", None, Some(broken))), "headers").unwrap(), broken);
+        }
+        assert!(line(&letter(b"", None, Some(b""))).get("headers").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn payload_key_and_headers_can_be_had_back_exactly(
+            payload in prop::collection::vec(any::<u8>(), 0..20),
+            key in prop::option::of(prop::collection::vec(any::<u8>(), 0..5)),
+            headers in prop::collection::vec(("[a-z]{0,4}", prop::collection::vec(any::<u8>(), 0..4)), 0..4),
+        ) {
+            let headers: Vec<_> = headers.into_iter().map(|(name, value)| (name.into_bytes(), value)).collect();
+            let fields = line(&letter(&payload, key.as_deref(), Some(&encode(&headers))));
+            prop_assert_eq!(bytes(&fields, "payload"), Some(payload));
+            prop_assert_eq!(bytes(&fields, "key"), key);
+            let found: Vec<_> = fields.get("headers").and_then(Value::as_array).into_iter().flatten()
+                .map(|header| (bytes(header, "name").unwrap(), bytes(header, "value").unwrap())).collect();
+            prop_assert_eq!(found, headers);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use thiserror::Error;
+
+use super::Screen;
+
+/// Which messages are shown, and how.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// The least important level of the host's and the guests' messages. Libraries speak up from `warn` on.
+    pub level: LevelFilter,
+    /// Directives as in `SAGE_LOG`, such as `info,guest=debug,sage_host::engine=trace`; they win over `level`.
+    pub directives: Option<String>,
+    /// What a message looks like.
+    pub format: LogFormat,
+}
+
+impl LogSettings {
+    /// The variable that directives are taken from.
+    pub const VARIABLE: &'static str = "SAGE_LOG";
+}
+
+/// What a message looks like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Why messages cannot be shown.
+#[derive(Debug, Error)]
+pub enum LoggingError {
+    /// The directives make no sense.
+    #[error("\"{directives}\" are not log directives: {reason}")]
+    Directives {
+        /// The text.
+        directives: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Shows messages on the screen from now on. Guests' messages have the target `guest` and carry `operator` and `instance`.
+/// A second start in one process keeps the first.
+///
+/// # Errors
+/// When the directives make no sense.
+pub fn start_logging(settings: &LogSettings, screen: &Screen) -> Result<(), LoggingError> {
+    let _ = subscriber(settings, screen)?.try_init();
+    Ok(())
+}
+
+fn subscriber(
+    settings: &LogSettings,
+    screen: &Screen,
+) -> Result<impl Subscriber + Send + Sync + 'static, LoggingError> {
+    let layer = tracing_subscriber::fmt::layer().with_writer(screen.clone());
+    let layer = match settings.format {
+        LogFormat::Text => layer.with_ansi(screen.is_terminal()).compact().boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+    };
+    Ok(tracing_subscriber::registry().with(layer).with(filter(settings)?))
+}
+
+fn filter(settings: &LogSettings) -> Result<EnvFilter, LoggingError> {
+    let directives = match settings.directives.as_deref().map(str::trim) {
+        Some(directives) if !directives.is_empty() => directives.to_owned(),
+        _ => {
+            let LogSettings { level, .. } = settings;
+            format!("{},sage_host={level},guest={level}", level.min(&LevelFilter::WARN))
+        }
+    };
+    EnvFilter::try_new(&directives).map_err(|error| LoggingError::Directives { directives, reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::screen::tests::Recorder;
+    use super::*;
+
+    fn say(settings: &LogSettings) -> String {
+        let recorder = Recorder::default();
+        let subscriber = subscriber(settings, &recorder.screen(false)).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "guest", operator = "parse", instance = 2, "hello\n2026 ERROR fake: \x1b[31mred");
+            tracing::info!(target: "sage_host::engine", "of the host");
+            tracing::info!(target: "wasmtime", "of a library");
+            tracing::warn!(target: "wasmtime", "careful");
+        });
+        recorder.text()
+    }
+
+    fn settings(level: LevelFilter, directives: Option<&str>, format: LogFormat) -> LogSettings {
+        LogSettings { level, directives: directives.map(str::to_owned), format }
+    }
+
+    #[test]
+    fn levels_hold_for_host_and_guests_and_libraries_only_warn() {
+        let text = say(&settings(LevelFilter::INFO, None, LogFormat::Text));
+        assert!(
+            text.contains("operator=\"parse\" instance=2") && text.contains("of the host") && text.contains("careful")
+        );
+        assert!(!text.contains("of a library"));
+        let text = say(&settings(LevelFilter::WARN, Some(" "), LogFormat::Text));
+        assert!(!text.contains("hello") && !text.contains("of the host") && text.contains("careful"));
+        assert_eq!(say(&settings(LevelFilter::OFF, None, LogFormat::Text)), "");
+        let text = say(&settings(LevelFilter::ERROR, Some("guest=info"), LogFormat::Text));
+        assert!(text.contains("hello") && !text.contains("careful"));
+    }
+
+    #[test]
+    fn what_a_guest_says_can_neither_fake_a_message_nor_reach_the_terminal() {
+        let text = say(&settings(LevelFilter::OFF, Some("guest=info"), LogFormat::Text));
+        assert!(!text.contains('\x1b'), "{text:?}");
+        assert!(text.lines().skip(1).all(|line| line.starts_with("  | ")), "{text:?}");
+    }
+
+    #[test]
+    fn messages_can_be_json() {
+        let text = say(&settings(LevelFilter::INFO, None, LogFormat::Json));
+        let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!(
+            (&first["target"], &first["operator"], &first["instance"]),
+            (&"guest".into(), &"parse".into(), &2.into())
+        );
+        assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn directives_that_make_no_sense_are_refused() {
+        let error = filter(&settings(LevelFilter::INFO, Some("guest=loud"), LogFormat::Text)).unwrap_err();
+        assert!(error.to_string().starts_with("\"guest=loud\" are not log directives: "), "{error}");
+    }
+}

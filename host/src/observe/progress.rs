@@ -1,0 +1,192 @@
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::progress_bars::ProgressBars;
+use super::progress_line::{Pulse, status};
+use super::{Registry, Screen, SourceReading};
+
+/// Shows how far a run is, on a thread of its own, until it is dropped. Writes to the screen (stderr), never to stdout.
+#[derive(Debug)]
+pub struct Progress {
+    // Dropped first: that wakes the thread and ends it.
+    running: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgressMode {
+    /// Bars for sources whose end is known, and a status line; redrawn in place.
+    Bars,
+    /// A line now and then.
+    Lines,
+    /// Nothing.
+    Quiet,
+}
+
+impl ProgressMode {
+    /// Bars on a terminal, lines elsewhere. `stdout_in_use`: records are written to a standard output that is the same
+    /// terminal, where bars and records would be drawn over each other.
+    #[must_use]
+    pub fn for_screen(screen: &Screen, stdout_in_use: bool) -> Self {
+        if screen.is_terminal() && !stdout_in_use { Self::Bars } else { Self::Lines }
+    }
+}
+
+/// Reads how far the sources are.
+pub type ReadSources = Box<dyn Fn() -> Vec<SourceReading> + Send>;
+
+/// When lines are written and bars redrawn.
+#[derive(Debug, Clone, Copy)]
+struct Cadence {
+    first_line: Duration,
+    line: Duration,
+    redraw: Duration,
+}
+
+impl Cadence {
+    /// A run of under two seconds says nothing but its summary; five lines a second are as many as an eye follows.
+    const USUAL: Self =
+        Self { first_line: Duration::from_secs(2), line: Duration::from_secs(5), redraw: Duration::from_millis(200) };
+}
+
+impl Progress {
+    /// Begins to show.
+    ///
+    /// # Errors
+    /// When there is no thread for it.
+    pub fn start(
+        registry: Arc<Registry>,
+        sources: ReadSources,
+        mode: ProgressMode,
+        screen: &Screen,
+    ) -> io::Result<Self> {
+        Self::with_cadence(registry, sources, mode, screen, Cadence::USUAL)
+    }
+
+    fn with_cadence(
+        registry: Arc<Registry>,
+        sources: ReadSources,
+        mode: ProgressMode,
+        screen: &Screen,
+        cadence: Cadence,
+    ) -> io::Result<Self> {
+        if mode == ProgressMode::Quiet {
+            return Ok(Self { running: None, thread: None });
+        }
+        let (running, stop) = mpsc::channel();
+        let screen = screen.clone();
+        let show = move || match mode {
+            ProgressMode::Bars => draw_bars(&registry, &sources, &screen, cadence, &stop),
+            _ => write_lines(&registry, &sources, &screen, cadence, &stop),
+        };
+        let thread = thread::Builder::new().name("progress".to_owned()).spawn(show)?;
+        Ok(Self { running: Some(running), thread: Some(thread) })
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        drop(self.running.take());
+        if let Some(thread) = self.thread.take() {
+            // It waits for nothing but its channel and the sources' readings, which take a tenth of a second at most.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_lines(registry: &Registry, sources: &ReadSources, screen: &Screen, cadence: Cadence, stop: &Receiver<()>) {
+    let mut pulse = Pulse::new(Instant::now());
+    let mut wait = cadence.first_line;
+    while waited(stop, wait) {
+        let now = Instant::now();
+        let line = status(registry, pulse.beat(registry, now), &sources());
+        screen.print(&format!("{}: {line}\n", registry.pipeline));
+        wait = cadence.line;
+    }
+}
+
+fn draw_bars(registry: &Registry, sources: &ReadSources, screen: &Screen, cadence: Cadence, stop: &Receiver<()>) {
+    let mut pulse = Pulse::new(Instant::now());
+    let mut bars = ProgressBars::new(screen);
+    while waited(stop, cadence.redraw) {
+        let readings = sources();
+        let line = status(registry, pulse.beat(registry, Instant::now()), &[]);
+        bars.draw(&readings, line);
+    }
+    bars.clear();
+}
+
+/// Whether the time passed without the end.
+fn waited(stop: &Receiver<()>, time: Duration) -> bool {
+    stop.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::registry::watched;
+    use super::super::screen::tests::Recorder;
+    use super::*;
+
+    const FAST: Cadence = Cadence {
+        first_line: Duration::from_millis(1),
+        line: Duration::from_millis(1),
+        redraw: Duration::from_millis(1),
+    };
+
+    fn sources() -> ReadSources {
+        Box::new(|| {
+            vec![SourceReading {
+                name: "flights".into(),
+                done: 512 << 10,
+                total: Some(2 << 20),
+                bytes: true,
+                bounded: true,
+            }]
+        })
+    }
+
+    /// Shows until the text has what is awaited.
+    fn shown(mode: ProgressMode, cadence: Cadence, awaited: &str) -> String {
+        let recorder = Recorder::default();
+        let registry = watched(&[("flights", "source", 1), ("parse", "map", 1)]);
+        registry.stages[0].instances[0].counters.records_out.add(12_345);
+        registry.stages[1].instances[0].counters.restarts.add(2);
+        let screen = recorder.screen(mode == ProgressMode::Bars);
+        let progress = Progress::with_cadence(registry, sources(), mode, &screen, cadence).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !recorder.text().contains(awaited) {
+            assert!(Instant::now() < deadline, "{awaited:?} is not in {:?}", recorder.text());
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(progress);
+        recorder.text()
+    }
+
+    #[test]
+    fn lines_say_how_far_the_run_is() {
+        let text = shown(ProgressMode::Lines, FAST, "25 %");
+        let line = text.lines().next().unwrap();
+        assert!(line.starts_with("p: 12,345 records read, "), "{line}");
+        assert!(line.ends_with(", 14 B waiting, 2 restarts, flights 25 %"), "{line}");
+    }
+
+    #[test]
+    fn bars_show_bounded_sources_and_are_gone_at_the_end() {
+        let text = shown(ProgressMode::Bars, FAST, "restarts");
+        assert!(text.contains("flights") && text.contains("512.00 KiB/2.00 MiB"), "{text:?}");
+        assert!(text.trim_end().ends_with("<clear>"), "{text:?}");
+    }
+
+    #[test]
+    fn the_end_is_not_waited_for() {
+        for mode in [ProgressMode::Bars, ProgressMode::Lines, ProgressMode::Quiet] {
+            let hour = Duration::from_secs(3600);
+            let never = Cadence { first_line: hour, line: hour, redraw: hour };
+            assert_eq!(shown(mode, never, ""), "");
+        }
+    }
+}

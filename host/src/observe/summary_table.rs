@@ -1,0 +1,213 @@
+use std::fmt;
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+use super::numbers::{bytes, count, rate, shortened, time};
+use super::{StageSummary, Summary};
+
+/// For people: a table of the stages within 100 columns, then where every operator's records went.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let read: u64 = self.stages.iter().filter(|stage| stage.is_source()).map(|stage| stage.records_out).sum();
+        writeln!(
+            f,
+            "{}: {} after {}, {} records read\n",
+            self.pipeline,
+            self.outcome,
+            time(self.elapsed_seconds),
+            count(read)
+        )?;
+        for line in table(&self.stages).lines() {
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        let operators: Vec<_> =
+            self.stages.iter().filter_map(|stage| Some((stage, stage.equation.as_ref()?))).collect();
+        let width = operators.iter().map(|(stage, _)| stage.name.chars().count()).max().unwrap_or(0);
+        if !operators.is_empty() {
+            writeln!(f)?;
+        }
+        for (stage, equation) in operators {
+            let verdict = if stage.balanced { "" } else { "  DOES NOT ADD UP" };
+            writeln!(f, "{:width$}  {equation}{verdict}", stage.name)?;
+        }
+        for stage in &self.stages {
+            for note in notes(stage) {
+                writeln!(f, "{}: {note}", stage.name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is worth a line of its own.
+fn notes(stage: &StageSummary) -> Vec<String> {
+    let mut notes = Vec::new();
+    if stage.filtered > 0 {
+        notes.push(format!("{} of the records handled were filtered out", count(stage.filtered)));
+    }
+    if !stage.errors.is_empty() {
+        let errors: Vec<_> = stage.errors.iter().map(|(code, n)| format!("{code} {}", count(*n))).collect();
+        notes.push(format!("errors by code: {}", errors.join(", ")));
+    }
+    if stage.unread > 0 {
+        notes.push(format!("{} records went to side outputs that nobody reads", count(stage.unread)));
+    }
+    if stage.throttled_seconds > 0.0 {
+        notes.push(format!("held back for {} by its CPU share", time(stage.throttled_seconds)));
+    }
+    if stage.log_bytes_dropped > 0 {
+        notes.push(format!("{} of log over limits.log_bytes_per_second were dropped", bytes(stage.log_bytes_dropped)));
+    }
+    if let (Some(half), Some(most)) = (stage.latency_p50_seconds, stage.latency_p99_seconds) {
+        notes.push(format!("half of the records were here within {}, 99 % within {}", time(half), time(most)));
+    }
+    notes
+}
+
+fn table(stages: &[StageSummary]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')))
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(["stage", "in", "out", "rejected", "retried\nrestarts", "records/s", "CPU", "memory"]);
+    for stage in stages {
+        table.add_row(row(stage));
+    }
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 1));
+        column.set_cell_alignment(if at == 0 { CellAlignment::Left } else { CellAlignment::Right });
+    }
+    table
+}
+
+fn row(stage: &StageSummary) -> Vec<Cell> {
+    let kind =
+        if stage.instances > 1 { format!("{} × {}", stage.kind, stage.instances) } else { stage.kind.to_owned() };
+    let moved = |here: bool, records: u64, size: u64| {
+        if here { format!("{}\n{}", count(records), bytes(size)) } else { String::new() }
+    };
+    let mut lost = vec![count(stage.rejected)];
+    for (n, what) in [(stage.dead_lettered, "dead"), (stage.failed, "failed"), (stage.unfinished, "undone")] {
+        if n > 0 {
+            lost.push(format!("{} {what}", count(n)));
+        }
+    }
+    let operator = stage.is_operator();
+    let memory = match (stage.memory_peak_bytes, stage.memory_limit_bytes) {
+        (Some(peak), Some(cap)) => format!("{}\nof {}", bytes(peak), bytes(cap)),
+        _ => String::new(),
+    };
+    [
+        format!("{}\n{kind}", shortened(&stage.name, 16)),
+        moved(!stage.is_source(), stage.records_in, stage.bytes_in),
+        moved(!stage.is_sink(), stage.records_out, stage.bytes_out),
+        if operator || lost.len() > 1 { lost.join("\n") } else { String::new() },
+        if operator { format!("{}\n{}", count(stage.retried), count(stage.restarts)) } else { String::new() },
+        rate(stage.records_per_second),
+        cpu(stage.cpu_seconds),
+        memory,
+    ]
+    .into_iter()
+    .map(Cell::new)
+    .collect()
+}
+
+/// In seconds throughout, so that stages compare at a glance.
+fn cpu(seconds: f64) -> String {
+    if seconds < 100.0 { format!("{seconds:.2} s") } else { format!("{seconds:.0} s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn stage(name: &str, kind: &'static str, instances: usize, scale: u64) -> StageSummary {
+        let operator = kind != "source" && kind != "sink";
+        let mut stage = StageSummary {
+            name: name.to_owned(),
+            kind,
+            instances,
+            records_in: match kind {
+                "source" => 0,
+                "sink" => 26_483 * scale,
+                _ => 27_004 * scale,
+            },
+            records_out: if kind == "sink" { 0 } else { 26_483 * scale },
+            bytes_in: 3_000_000 * scale,
+            bytes_out: 2_500_000 * scale,
+            handled: 26_483 * scale,
+            filtered: 0,
+            rejected: if operator { 521 * scale } else { 0 },
+            dead_lettered: 0,
+            failed: 0,
+            unfinished: 0,
+            balanced: true,
+            equation: None,
+            unread: 0,
+            retried: scale - 1,
+            restarts: scale - 1,
+            errors: BTreeMap::new(),
+            records_per_second: 21_954.0 * scale as f64,
+            cpu_seconds: 0.31 * scale as f64,
+            throttled_seconds: 0.0,
+            memory_peak_bytes: operator.then_some(1_234_567 * scale),
+            memory_limit_bytes: operator.then_some(64 << 20),
+            log_bytes_dropped: 0,
+            latency_p50_seconds: None,
+            latency_p99_seconds: None,
+            latency_longest_seconds: None,
+        };
+        stage.set_equation();
+        stage
+    }
+
+    fn summary(stages: Vec<StageSummary>) -> Summary {
+        Summary {
+            pipeline: "flights".into(),
+            run: "r1".into(),
+            outcome: "completed",
+            error: None,
+            elapsed_seconds: 1.23,
+            balanced: true,
+            stages,
+        }
+    }
+
+    #[test]
+    fn a_run_reads_well() {
+        let mut parse = stage("parse", "map", 4, 1);
+        parse.errors = BTreeMap::from([("rejected", 521)]);
+        let mut sink = stage("out", "sink", 1, 1);
+        (sink.latency_p50_seconds, sink.latency_p99_seconds) = (Some(0.0012), Some(0.034));
+        let summary = summary(vec![stage("flights", "source", 1, 1), parse, sink]);
+        insta::assert_snapshot!(summary);
+    }
+
+    #[test]
+    fn six_operators_fit_in_a_hundred_columns_even_when_numbers_are_large() {
+        for scale in [1, 1000, 300_000] {
+            let kinds = ["map", "filter", "flat-map", "key-by", "process", "map"];
+            let mut stages = vec![stage("a-source-with-a-very-long-name", "source", 1, scale)];
+            stages.extend(kinds.map(|kind| {
+                let mut stage = stage(&format!("an-operator-to-{kind}-records"), kind, 128, scale);
+                (stage.dead_lettered, stage.failed, stage.unfinished) = (1234, 5678, 12_345);
+                stage
+            }));
+            stages.push(stage("out", "sink", 1, scale));
+            let text = table(&stages).to_string();
+            let widest = text.lines().map(|line| line.trim_end().chars().count()).max().unwrap();
+            assert!(widest <= 100, "{widest} columns:\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_said() {
+        let mut broken = stage("parse", "map", 1, 1);
+        broken.balanced = false;
+        let text = summary(vec![broken]).to_string();
+        let line = "parse  27004 in = 26483 handled + 521 rejected + 0 dead-lettered + 0 failed  DOES NOT ADD UP";
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+}

@@ -1,0 +1,171 @@
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::program::{command, sage_host};
+
+fn pipeline(folder: &Path, generate: &str, sink: &str) {
+    let text = format!(
+        "[[source]]\nname = \"made-up\"\ngenerate = {{ {generate} }}\n\n[[sink]]\nname = \"out\"\ninput = \"made-up\"\n{sink} = {{}}\n"
+    );
+    fs::write(folder.join("pipeline.toml"), text).unwrap();
+}
+
+/// Starts a run whose stdout and stderr we hold.
+fn started(folder: &Path, words: &[&str]) -> Child {
+    command(folder, words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+fn summary(stdout: &str) -> Value {
+    let last = stdout.lines().last().unwrap_or_default();
+    serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {last}"))
+}
+
+fn stage<'a>(summary: &'a Value, name: &str) -> &'a Value {
+    summary["stages"].as_array().unwrap().iter().find(|stage| stage["name"] == name).unwrap()
+}
+
+#[test]
+fn records_go_to_stdout_and_the_summary_to_stderr() {
+    let folder = tempfile::tempdir().unwrap();
+    pipeline(folder.path(), "count = 1000, payload_bytes = 16", "stdout");
+    let ran = sage_host(folder.path(), &["run", "pipeline.toml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.transcript());
+    assert_eq!(ran.stdout.lines().count(), 1000);
+    for word in ["made-up", "out", "1000"] {
+        let plain = ran.stderr.replace([',', '_'], "");
+        assert!(plain.contains(word), "the summary does not say {word}:\n{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_quiet_run_says_nothing_but_its_records() {
+    let folder = tempfile::tempdir().unwrap();
+    pipeline(folder.path(), "count = 10", "stdout");
+    let ran = sage_host(folder.path(), &["run", "pipeline.toml", "--quiet"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.transcript());
+    assert_eq!(ran.stdout.lines().count(), 10);
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn with_json_the_last_line_of_stdout_is_the_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    pipeline(folder.path(), "count = 10", "stdout");
+    let ran = sage_host(folder.path(), &["run", "pipeline.toml", "--output", "json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.transcript());
+    assert_eq!(ran.stdout.lines().count(), 11);
+    let summary = summary(&ran.stdout);
+    assert_eq!(summary["outcome"], "completed");
+    assert_eq!(stage(&summary, "out")["records_in"], 10);
+    assert_eq!(stage(&summary, "out")["balanced"], true);
+}
+
+#[test]
+fn explain_runs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    pipeline(folder.path(), "count = 10", "stdout");
+    let text = sage_host(folder.path(), &["run", "pipeline.toml", "--explain"]);
+    assert_eq!(text.code, Some(0), "{}", text.transcript());
+    assert!(text.stdout.starts_with("operator"), "{}", text.stdout);
+    let json = sage_host(folder.path(), &["run", "pipeline.toml", "--explain", "--output", "json"]);
+    let ledger: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(ledger["pipeline"], "pipeline");
+    assert!(ledger["rows"].is_array() && ledger["totals"].is_object(), "{ledger}");
+}
+
+#[test]
+fn a_signal_drains_a_source_without_end_and_the_run_is_complete() {
+    for stop in [Signal::INT, Signal::TERM] {
+        let folder = tempfile::tempdir().unwrap();
+        pipeline(folder.path(), "rate = 1000, payload_bytes = 16", "stdout");
+        let mut child = started(folder.path(), &["run", "pipeline.toml", "--output", "json"]);
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut text = String::new();
+        stdout.read_line(&mut text).unwrap();
+        signal(&child, stop);
+        stdout.read_to_string(&mut text).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        let summary = summary(&text);
+        assert_eq!(summary["outcome"], "drained");
+        let written = text.lines().count() as u64 - 1;
+        assert_eq!(stage(&summary, "made-up")["records_out"], written, "a record that was read is lost");
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains("draining"), "{said}");
+    }
+}
+
+#[test]
+fn a_bounded_source_that_is_cut_short_is_an_interruption() {
+    let folder = tempfile::tempdir().unwrap();
+    pipeline(folder.path(), "count = 1000000, rate = 1000", "stdout");
+    let mut child = started(folder.path(), &["run", "pipeline.toml", "--output", "json"]);
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    stdout.read_line(&mut text).unwrap();
+    signal(&child, Signal::INT);
+    stdout.read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(summary(&text)["outcome"], "interrupted");
+}
+
+#[test]
+fn a_second_signal_stops_at_once_even_if_nobody_reads_the_output() {
+    let folder = tempfile::tempdir().unwrap();
+    pipeline(folder.path(), "payload_bytes = 1024", "stdout");
+    let mut child = started(folder.path(), &["run", "pipeline.toml", "--quiet"]);
+    // It runs; from here on nobody reads, and the sink waits for room in the pipe.
+    let mut one = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut one).unwrap();
+    let mut words = BufReader::new(child.stderr.take().unwrap()).lines();
+    signal(&child, Signal::INT);
+    assert!(words.next().unwrap().unwrap().contains("draining"));
+    signal(&child, Signal::INT);
+    assert!(words.next().unwrap().unwrap().contains("stopping at once"));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn metrics_are_served_while_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    pipeline(folder.path(), "rate = 1000", "discard");
+    let mut child = started(folder.path(), &["run", "pipeline.toml", "--metrics", "127.0.0.1:0"]);
+    let mut words = BufReader::new(child.stderr.take().unwrap()).lines();
+    let address = words
+        .find_map(|line| Some(line.unwrap().split_once("metrics: http://")?.1.trim_end_matches("/metrics").to_owned()))
+        .unwrap();
+    let mut connection = TcpStream::connect(&address).unwrap();
+    write!(connection, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    signal(&child, Signal::TERM);
+    // Whoever still writes must find somebody reading.
+    words.for_each(drop);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for series in ["made-up", "out", "sage_"] {
+        assert!(answer.contains(series), "{series} is not among them:\n{answer}");
+    }
+}
+
+#[test]
+fn metrics_on_an_address_that_is_taken_are_refused_before_anything_runs() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    pipeline(folder.path(), "count = 10", "stdout");
+    let ran = sage_host(folder.path(), &["run", "pipeline.toml", "--metrics", &address]);
+    assert_eq!(ran.code, Some(2), "{}", ran.transcript());
+    assert_eq!(ran.stdout, "");
+    assert!(ran.stderr.contains(&address), "{}", ran.stderr);
+}

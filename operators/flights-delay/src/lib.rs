@@ -1,0 +1,89 @@
+//! `flights-delay`: counts flights and averages their arrival delay, for each key; tells the totals when the input ends. A process whose totals are state, so
+//! that they outlive a trap and a restart: at the end it walks the table, not its memory.
+
+use sage_guest::state::{Tables, Value};
+use sage_guest::{Context, Emitter, Error, Json, Record};
+use serde::{Deserialize, Serialize};
+
+/// What this operator has to know of a flight.
+#[derive(Debug, Deserialize)]
+pub struct Flight {
+    /// Minutes, negative when early.
+    pub arr_delay: f64,
+}
+
+/// What is kept for a carrier.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Total {
+    flights: u64,
+    minutes: f64,
+}
+
+/// What is told of a carrier.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    carrier: &'a str,
+    flights: u64,
+    mean_arr_delay: f64,
+}
+
+/// Totals of each carrier.
+#[derive(Debug)]
+pub struct Delay {
+    totals: Value<Json<Total>>,
+}
+
+#[sage_guest::process]
+impl Delay {
+    fn open(_: &Context, tables: &mut Tables) -> Result<Self, Error> {
+        Ok(Self { totals: tables.value("totals")? })
+    }
+
+    fn process(&mut self, flight: Record<Json<Flight>>, _: &mut Emitter) -> Result<(), Error> {
+        flight.key().ok_or("a flight without key: put a key_by before this operator")?;
+        self.totals.update(|total| {
+            total.flights += 1;
+            total.minutes += flight.payload.arr_delay;
+        })
+    }
+
+    fn end(&mut self, out: &mut Emitter) -> Result<(), Error> {
+        for entry in self.totals.entries() {
+            let (carrier, Json(Total { flights, minutes })) = entry?;
+            let carrier = std::str::from_utf8(&carrier)?;
+            // To a hundredth of a minute: more digits would only show in which order they were added.
+            let mean_arr_delay = (minutes / flights as f64 * 100.0).round() / 100.0;
+            out.key(carrier).emit(Json(Line { carrier, flights, mean_arr_delay }))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sage_guest::testing::{self, Record};
+    use serde_json::json;
+
+    use super::Delay;
+
+    fn flight(carrier: &str, delay: &str) -> Record {
+        Record::new(format!(r#"{{"arr_delay":{delay}}}"#)).key(carrier)
+    }
+
+    #[test]
+    fn totals_are_told_at_the_end_whatever_happened_between() {
+        let mut lane = testing::Process::<Delay>::open(json!({})).unwrap();
+        let first = lane.run([flight("UA", "10"), flight("9E", "-1"), flight("UA", "null")]);
+        assert_eq!(first.failures.len(), 1, "no arrival delay");
+        assert!(first.outputs.is_empty());
+        lane.restart().unwrap();
+        lane.run([flight("UA", "5"), flight("UA", "5.01")]);
+        assert_eq!(
+            lane.end().texts(),
+            [
+                r#"{"carrier":"9E","flights":1,"mean_arr_delay":-1.0}"#,
+                r#"{"carrier":"UA","flights":3,"mean_arr_delay":6.67}"#,
+            ]
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! `json-celsius`: a reading in Fahrenheit becomes one in Celsius, corrected by what the pipeline file says of the sensors. A map with
+//! typed configuration: a wrong one stops the pipeline before it starts.
+//!
+//! `config = { offset = -0.5 }`
+
+use sage_guest::{Error, Json};
+use serde::{Deserialize, Serialize};
+
+/// What the pipeline file may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Degrees Celsius to add.
+    pub offset: f64,
+}
+
+/// A reading as it comes.
+#[derive(Debug, Deserialize)]
+pub struct Reading<'a> {
+    /// Who measured.
+    pub sensor: &'a str,
+    /// What.
+    pub fahrenheit: f64,
+}
+
+/// A reading as it goes.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Celsius<'a> {
+    /// Who measured.
+    pub sensor: &'a str,
+    /// What, to a hundredth.
+    pub celsius: f64,
+}
+
+/// Convert a reading; one below absolute zero is rejected.
+#[sage_guest::map]
+pub fn celsius<'a>(Json(reading): Json<Reading<'a>>, settings: &Settings) -> Result<Json<Celsius<'a>>, Error> {
+    let celsius = (reading.fahrenheit - 32.0) / 1.8 + settings.offset;
+    if celsius < -273.15 {
+        return Err(format!("{celsius:.2} °C is below absolute zero").into());
+    }
+    Ok(Json(Celsius { sensor: reading.sensor, celsius: (celsius * 100.0).round() / 100.0 }))
+}
+
+#[cfg(test)]
+mod tests {
+    use sage_guest::testing;
+    use serde_json::json;
+
+    use super::celsius;
+
+    #[test]
+    fn readings_are_converted_and_corrected() {
+        let mut lane = testing::Map::<celsius>::open(json!({"offset": 0.5})).unwrap();
+        let outcome = lane.run([
+            r#"{"sensor":"roof","fahrenheit":212}"#,
+            r#"{"sensor":"roof","fahrenheit":-999.9}"#,
+            r#"{"sensor":"roof"}"#,
+        ]);
+        assert_eq!(outcome.texts(), [r#"{"sensor":"roof","celsius":100.5}"#]);
+        assert_eq!(outcome.messages()[0], "-572.78 °C is below absolute zero");
+        assert!(outcome.messages()[1].contains("missing field `fahrenheit`"));
+    }
+
+    #[test]
+    fn a_wrong_configuration_does_not_open() {
+        let error = testing::Map::<celsius>::open(json!({"ofset": 1.0})).unwrap_err();
+        assert!(error.contains("unknown field `ofset`, expected `offset`"), "{error}");
+    }
+}
