@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 
 use super::failure::HostTrap;
 use crate::batch::Column;
-use crate::resources::MemoryBudget;
+use crate::resources::{MemoryBudget, OverBudget};
 
 /// The keyed state of one lane: the truth that outlives its guest.
 ///
@@ -62,6 +62,7 @@ const ENTRY_BYTES: u64 = 64;
 const UNDO_BYTES: u64 = size_of::<Undo>() as u64;
 
 type Written = wasmtime::Result<()>;
+type Scanned = wasmtime::Result<(Column, Column)>;
 
 impl KeyedState {
     /// Nothing yet, within `budget`.
@@ -127,27 +128,44 @@ impl KeyedState {
     }
 
     /// Up to `limit` entries after `after`: subkeys and values.
-    pub(super) fn map_scan(&self, table: &str, key: &[u8], after: Option<&[u8]>, limit: usize) -> (Column, Column) {
+    pub(super) fn map_scan(&self, table: &str, key: &[u8], after: Option<&[u8]>, limit: usize) -> Scanned {
         let (mut subkeys, mut values) = (Column::new(), Column::new());
         if let Some(slot) = self.find(table, key) {
             let from = match after {
                 Some(after) => std::ops::Bound::Excluded(after),
                 None => std::ops::Bound::Unbounded,
             };
+            let mut answer = 0;
             for (subkey, value) in slot.map.range::<[u8], _>((from, std::ops::Bound::Unbounded)).take(limit) {
+                self.weigh_answer(&mut answer, subkey.len() + value.bytes().len())?;
                 subkeys.push(subkey);
                 values.push(value.bytes());
             }
         }
-        (subkeys, values)
+        Ok((subkeys, values))
+    }
+
+    /// Adds an entry to the size of an answer, which is copied into the guest and so must fit into the instance's memory. Without
+    /// this, one large value asked for many times in one call would be made by the host first.
+    ///
+    /// # Errors
+    /// An answer that cannot fit, before it is made.
+    pub(super) fn weigh_answer(&self, answer: &mut u64, entry: usize) -> Written {
+        *answer = answer.saturating_add(entry as u64);
+        let cap = self.budget.cap();
+        if *answer <= cap.min(u64::from(u32::MAX)) {
+            return Ok(());
+        }
+        let over = OverBudget { asked: *answer, used: self.budget.used(), cap };
+        Err(HostTrap::memory("an answer of keyed state", over))
     }
 
     /// Up to `limit` keys of a table after `after`, in byte order, each with its value (empty where it has only a map).
     ///
     /// Tables are kept by hash, so each page looks at all keys: fine for the last word of a lane, not for each batch.
-    pub(super) fn keys_scan(&self, table: &str, after: Option<&[u8]>, limit: usize) -> (Column, Column) {
+    pub(super) fn keys_scan(&self, table: &str, after: Option<&[u8]>, limit: usize) -> Scanned {
         let (mut keys, mut values) = (Column::new(), Column::new());
-        let Some((_, table)) = self.table(table) else { return (keys, values) };
+        let Some((_, table)) = self.table(table) else { return Ok((keys, values)) };
         let mut found: Vec<&Slot> = table
             .slots
             .iter()
@@ -158,11 +176,14 @@ impl KeyedState {
             found.truncate(limit);
         }
         found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        let mut answer = 0;
         for slot in found {
+            let value: &[u8] = slot.value.as_ref().map_or(&[], Value::bytes);
+            self.weigh_answer(&mut answer, slot.key.len() + value.len())?;
             keys.push(&slot.key);
-            values.push(slot.value.as_ref().map_or(&[], Value::bytes));
+            values.push(value);
         }
-        (keys, values)
+        Ok((keys, values))
     }
 
     /// The call succeeded: what it wrote stays.
@@ -432,10 +453,10 @@ mod tests {
             state.put("t", &[key], &[key]).unwrap();
         }
         state.delete("t", &[3]).unwrap();
-        let (first, values) = state.keys_scan("t", None, 2);
+        let (first, values) = state.keys_scan("t", None, 2).unwrap();
         assert_eq!(first.iter().collect::<Vec<_>>(), [[1], [5]]);
         assert_eq!(values, first);
-        let (rest, _) = state.keys_scan("t", Some(&[5]), 4096);
+        let (rest, _) = state.keys_scan("t", Some(&[5]), 4096).unwrap();
         assert_eq!(rest.iter().collect::<Vec<_>>(), [[7], [9]]);
     }
 

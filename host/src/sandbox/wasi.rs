@@ -54,7 +54,7 @@ pub(super) fn link_wasi(linker: &mut Linker<GuestStore>, sockets: bool) -> wasmt
         tcp_create_socket::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
         instance_network::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
         network::add_to_linker::<S, WasiSockets>(linker, &network::LinkOptions::default(), S::sockets)?;
-        bindings::sockets::udp_create_socket::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
+        sync::sockets::udp_create_socket::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
         bindings::sockets::ip_name_lookup::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
         sync::sockets::tcp::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
         sync::sockets::udp::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
