@@ -56,12 +56,12 @@ impl Shape {
                 return Err(format!("{self}: what comes out is not what went in").into());
             }
         }
-        let calls = self.calls(|| Ok(drop(map.call(&batch)?)))?;
+        let calls = self.calls(|| Ok(map.call(&batch).map(|_| ())?))?;
         let mut found = [const { Vec::new() }; 4];
         for _ in 0..rounds {
             let floor = self.turn(calls, || floor.call(batch.payloads()))?;
-            let map = self.turn(calls, || Ok(drop(map.call(&batch)?)))?;
-            let filter = self.turn(calls, || Ok(drop(filter.call(&batch)?)))?;
+            let map = self.turn(calls, || Ok(map.call(&batch).map(|_| ())?))?;
+            let filter = self.turn(calls, || Ok(filter.call(&batch).map(|_| ())?))?;
             for (rounds, value) in found.iter_mut().zip([map, filter, floor, map / floor]) {
                 rounds.push(value);
             }

@@ -1,11 +1,11 @@
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::figure::{Effort, Figure, Problem, Target};
-use crate::place::Place;
+use crate::place::{Place, require_success};
 
 /// How much larger the process is when 101 instances of a small operator work than when one does.
 pub(crate) fn memory(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
@@ -19,7 +19,7 @@ pub(crate) fn memory(place: &Place, effort: Effort) -> Result<Vec<Figure>, Probl
 
 /// Resident bytes of the program once every instance has had records.
 fn resident(place: &Place, instances: u32) -> Result<u64, Problem> {
-    let (program, map) = (place.program()?, place.operator("identity")?);
+    let map = place.operator("identity")?;
     let file = place.scratch("memory.toml");
     let pipeline = format!(
         r#"
@@ -39,20 +39,11 @@ fn resident(place: &Place, instances: u32) -> Result<u64, Problem> {
         "#
     );
     std::fs::write(&file, pipeline)?;
-    let mut child = Command::new(&program)
-        .arg("run")
-        .arg(&file)
-        .arg("--quiet")
-        .args(["--cache-folder".as_ref(), place.scratch("cache").as_os_str()])
-        .args(["--lease-folder".as_ref(), place.scratch("leases").as_os_str()])
-        .stdout(Stdio::null())
-        .spawn()?;
+    let child = place.run_program(&file, Stdio::null())?;
     let settled = settled(child.id());
     let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or("a process without an id")?;
     kill_process(process, Signal::TERM)?;
-    if !child.wait()?.success() {
-        return Err(format!("the program did not run {instances} instances").into());
-    }
+    require_success(child)?;
     settled
 }
 

@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use sage_host::engine::JobOptions;
 use tempfile::TempDir;
@@ -36,9 +37,23 @@ impl Place {
     }
 
     /// The `sage-host` program, built as this one was.
-    pub(crate) fn program(&self) -> Result<PathBuf, Problem> {
+    fn program(&self) -> Result<PathBuf, Problem> {
         let program = self.programs.join("sage-host");
         if program.exists() { Ok(program) } else { Err("the sage-host program is not built: make host".into()) }
+    }
+
+    /// Starts the program on a pipeline file, quietly, with folders of its own.
+    pub(crate) fn run_program(&self, pipeline: &Path, output: Stdio) -> Result<Child, Problem> {
+        let child = Command::new(self.program()?)
+            .arg("run")
+            .arg(pipeline)
+            .arg("--quiet")
+            .args(["--cache-folder".as_ref(), self.scratch("cache").as_os_str()])
+            .args(["--lease-folder".as_ref(), self.scratch("leases").as_os_str()])
+            .stdout(output)
+            .stderr(Stdio::piped())
+            .spawn()?;
+        Ok(child)
     }
 
     /// Where results are kept.
@@ -64,4 +79,13 @@ impl Place {
         let file = self.repository.join(path);
         if file.exists() { Ok(file) } else { Err(format!("{path} is not built: {how}").into()) }
     }
+}
+
+/// Waits for the program's end, and makes another than a good one a problem, in the program's words.
+pub(crate) fn require_success(child: Child) -> Result<(), Problem> {
+    let output = child.wait_with_output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("sage-host ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr)).into())
 }

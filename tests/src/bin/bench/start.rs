@@ -1,13 +1,13 @@
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use crate::figure::{Effort, Figure, Problem, Target};
-use crate::place::Place;
+use crate::place::{Place, require_success};
 
 /// From starting the program to the first record on its standard output; components are compiled already.
 pub(crate) fn start(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
-    let (program, map, filter) = (place.program()?, place.operator("identity")?, place.operator("sample")?);
+    let (map, filter) = (place.operator("identity")?, place.operator("sample")?);
     let file = place.scratch("start.toml");
     let pipeline = format!(
         r#"
@@ -33,21 +33,15 @@ pub(crate) fn start(place: &Place, effort: Effort) -> Result<Vec<Figure>, Proble
     // The first one compiles.
     for round in 0..=effort.pick(21, 7) {
         let begun = Instant::now();
-        let mut child = Command::new(&program)
-            .arg("run")
-            .arg(&file)
-            .arg("--quiet")
-            .args(["--cache-folder".as_ref(), place.scratch("cache").as_os_str()])
-            .args(["--lease-folder".as_ref(), place.scratch("leases").as_os_str()])
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child = place.run_program(&file, Stdio::piped())?;
         let mut output = BufReader::new(child.stdout.take().ok_or("no pipe to the program")?);
         let mut line = Vec::new();
         output.read_until(b'\n', &mut line)?;
         let taken = begun.elapsed();
         let rest = output.split(b'\n').count();
-        if !child.wait()?.success() || line.is_empty() || rest == 0 {
-            return Err("the program did not run the pipeline to its end".into());
+        require_success(child)?;
+        if line.is_empty() || rest == 0 {
+            return Err("the program wrote no records".into());
         }
         if round > 0 {
             rounds.push(taken.as_secs_f64() * 1e3);
