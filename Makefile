@@ -31,7 +31,7 @@ setup: ## add the Rust target wasm32-wasip2, if it is not there
 .PHONY: host
 host: ## build the sage-host program, optimised
 	$(call say,building sage-host (the first time takes minutes: it brings a compiler for WebAssembly))
-	$(CARGO) build --release --locked -p sage-host --bin sage-host
+	$(CARGO) build --release --locked --workspace --bin sage-host
 	@echo "==> the program is $(SAGE_HOST)"
 
 .PHONY: operators
@@ -84,7 +84,7 @@ lint: setup ## formatting, clippy and documentation, warnings denied
 .PHONY: bench
 bench: operators guests ## measure the boundary and whole pipelines; tables here, JSON under target/bench/
 	$(call say,measuring (quiet the machine for figures that hold))
-	$(CARGO) run --release --locked -p sage-tests --bin bench
+	$(CARGO) run --release --locked --workspace --bin bench
 
 .PHONY: fuzz
 fuzz: ## fuzz what parses untrusted bytes, shortly (nightly toolchain)

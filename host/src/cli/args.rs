@@ -71,8 +71,9 @@ Examples:
   sage-host run pipeline.toml --metrics 127.0.0.1:9464
   sage-host run pipeline.toml --output json --quiet | tail -n 1 | jq .
 
-Signals: the first SIGINT or SIGTERM drains: sources stop and what they had read is finished. For sources
-without an end of their own that is a complete run (exit 0). A second one stops at once (exit 130).
+Signals: the first SIGINT or SIGTERM drains: sources stop and what they had read is finished. For
+sources without an end of their own that is a complete run (exit 0), for others it is cut short
+(exit 130). A second one stops at once (exit 130).
 
 {}", ExitCode::help()))]
 pub(super) struct RunArguments {
@@ -85,8 +86,8 @@ pub(super) struct RunArguments {
     /// Where instances live
     #[arg(long, value_enum, default_value_t = Isolation::Thread, value_name = "WHERE")]
     pub(super) isolation: Isolation,
-    /// Serve Prometheus metrics at http://ADDR/metrics while the pipeline runs
-    #[arg(long, value_name = "ADDR")]
+    /// Serve Prometheus metrics at http://IP:PORT/metrics while the pipeline runs; port 0 is any free one
+    #[arg(long, value_name = "IP:PORT")]
     pub(super) metrics: Option<SocketAddr>,
     /// How the summary is written: text on stderr, or one JSON object as the last line of stdout
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -181,7 +182,8 @@ pub(super) struct BuildArguments {
   flat-map  one record in, any number out   source   makes records       sink  takes records
 
 Example:
-  sage-host new celsius --kind map && cd celsius && cargo test && sage-host build && sage-host run pipeline.toml")]
+  sage-host new celsius --kind map
+  cd celsius && cargo test && sage-host build && sage-host run pipeline.toml")]
 pub(super) struct NewArguments {
     /// The crate's name: letters, digits, - and _
     #[arg(value_name = "NAME")]

@@ -33,7 +33,7 @@
 //! parallelism = 4                   # instances; 1 by default
 //! # for each instance; what is not named here is not limited (memory: 256MiB)
 //! resources = { num_cpus = 2, memory = "1GiB", num_gpus = 0.5, object_store_memory = "64MB", resources = { licence = 1 } }
-//! limits = { cpu_time_per_call = "1s", call_timeout = "60s", log_bytes_per_second = "64KiB", record_bytes = "4MiB", output_bytes_per_call = "64MiB", restarts_in_a_row = 50 }
+//! limits = { cpu_time_per_call = "1s", call_timeout = "60s", log_bytes_per_second = "64KiB", record_bytes = "4MiB", output_bytes_per_call = "64MiB", restarts_in_a_row = 100 }
 //! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl" }
 //! retries = 1                       # of a failed batch as a whole, before it is halved
 //! config = { threshold = 3 }        # the component gets it as JSON

@@ -91,8 +91,8 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: "guest", operator = "parse", instance = 2, "hello\n2026 ERROR fake: \x1b[31mred");
             tracing::info!(target: "sage_host::engine", "of the host");
-            tracing::info!(target: "wasmtime", "of a library");
-            tracing::warn!(target: "wasmtime", "careful");
+            tracing::info!(target: "a_library", "of a library");
+            tracing::warn!(target: "a_library", "careful");
         });
         recorder.text()
     }

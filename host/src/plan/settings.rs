@@ -111,7 +111,7 @@ impl Default for Limits {
             log_bytes_per_second: 64 << 10,
             record_bytes: 4 << 20,
             output_bytes_per_call: 64 << 20,
-            restarts_in_a_row: 50,
+            restarts_in_a_row: 100,
         }
     }
 }

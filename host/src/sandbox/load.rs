@@ -295,12 +295,14 @@ fn everything() -> Capabilities {
 
 fn check_encoding(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
     let not = |found: String| Err(LoadError::NotAComponent { path: path.to_owned(), found });
+    if !bytes.starts_with(b"\0asm") {
+        return not(if bytes.is_empty() { "an empty file" } else { "it does not begin as WebAssembly does" }.to_owned());
+    }
     match Parser::new(0).parse_all(bytes).next() {
         Some(Ok(Payload::Version { encoding: Encoding::Component, .. })) => Ok(()),
         Some(Ok(Payload::Version { encoding: Encoding::Module, .. })) => not("a core module".to_owned()),
-        Some(Ok(_)) => not("no WebAssembly header".to_owned()),
         Some(Err(error)) => not(error.message().to_owned()),
-        None => not("an empty file".to_owned()),
+        Some(Ok(_)) | None => not("no WebAssembly header".to_owned()),
     }
 }
 
