@@ -9,9 +9,7 @@ use super::refusal::{of_job, of_run};
 use super::signals::SignalWatch;
 use super::validate::options;
 use crate::engine::{Job, Session};
-use crate::observe::{
-    LogFormat, LogSettings, MetricsServer, Progress, ProgressMode, Screen, Summary, start_logging,
-};
+use crate::observe::{LogFormat, LogSettings, MetricsServer, Progress, ProgressMode, Screen, Summary, start_logging};
 use crate::plan::{Plan, SinkSpec, Work};
 
 /// `run`: to the pipeline's end, or to the end that signals make; or only what it would get.
@@ -43,7 +41,12 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
 /// What watches a run, for as long as it lasts.
 type Watching = (Progress, Option<MetricsServer>);
 
-fn watch(session: &Session, arguments: &RunArguments, mode: ProgressMode, screen: &Screen) -> Result<Watching, Failure> {
+fn watch(
+    session: &Session,
+    arguments: &RunArguments,
+    mode: ProgressMode,
+    screen: &Screen,
+) -> Result<Watching, Failure> {
     let serve = |address| MetricsServer::bind(address, session.registry());
     let metrics = arguments.metrics.map(serve).transpose().map_err(|error| {
         let failure = Failure::of(ExitCode::InvalidUsage, &error);
@@ -99,7 +102,7 @@ fn verdict(summary: &Summary) -> Result<(), Failure> {
             .hint("this is a bug in sage-host: please report it with the command and the pipeline file"));
     }
     match &summary.error {
-        Some(error) => Err(of_run(error)),
+        Some(error) => Err(of_run(error, summary)),
         None if summary.outcome == "interrupted" => {
             Err(Failure::new(ExitCode::Interrupted, "interrupted: part of the input was not taken care of"))
         }
