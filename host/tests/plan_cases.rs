@@ -114,6 +114,16 @@ fn errors_beyond_the_first_hundred_are_counted() {
     let shown = outcome(text.as_bytes());
     assert!(shown.ends_with("250 errors in pipeline.toml, the first 100 are shown\n"), "{shown}");
     assert_eq!(shown.matches("error:").count(), 100);
+
+    // Each of these names is compared with every other only while errors are shown: otherwise this takes minutes.
+    let stage = |i| format!("[[operator]]\nname = \"n{i}\"\ncomponent = \"map.wasm\"\ninput = \"other{i}\"\n");
+    let text: String = (0..3000).map(stage).collect();
+    let shown = outcome(text.as_bytes());
+    assert!(
+        shown.ends_with("3002 errors in pipeline.toml, the first 100 are shown\n"),
+        "{}",
+        &shown[shown.len() - 200..]
+    );
 }
 
 /// Files that use every key.

@@ -1,1 +1,31 @@
+//! What the end-to-end tests share: a scenario is a temporary folder with a pipeline file, run by the real `sage-host` program.
+//!
+//! Flow: [`guest`] and [`program`] build what is needed once a test process, [`Scenario`] lays out a folder and runs it,
+//! [`Outcome`] is what came of it: exit code, summary, files, dead letters.
+//!
+//! Invariants: a scenario has a lease folder of its own, so tests never contend for CPUs (the compile cache is shared, as it
+//! would be in life); a run that does not end is killed, and the test says so; nothing is asserted by sleeping.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of this is test code: a panic is how it reports"
+)]
 
+mod code;
+mod made;
+mod network;
+mod outcome;
+pub mod poison;
+mod proc_files;
+mod scenario;
+mod wat_guest;
+
+pub use code::{ALL as ALL_CODES, Code, Codes};
+pub use made::{guest, guest_names, operator, program};
+pub use network::{free_port, http_get};
+pub use outcome::{DeadLetter, Outcome, Stage};
+pub use proc_files::{ThreadTimes, allowed_cpus, resident_bytes, thread_cpus, thread_times};
+pub use scenario::{Running, Scenario};
+pub use wat_guest::{WatGuest, wat};

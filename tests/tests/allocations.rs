@@ -44,8 +44,7 @@ fn component(name: &str) -> PathBuf {
 /// How often anything was allocated while this many records went through map, filter, key-by and a keyed count.
 fn allocations_for(records: u64) -> u64 {
     let leases = tempfile::tempdir().unwrap();
-    let generate =
-        Generate { count: Some(records.into()), payload_bytes: Some(128.into()), ..Generate::default() };
+    let generate = Generate { count: Some(records.into()), payload_bytes: Some(128.into()), ..Generate::default() };
     let options = JobOptions { lease_folder: Some(leases.path().to_owned()), ..JobOptions::default() };
     let session = PipelineBuilder::new("allocations")
         .from_source("numbers", SourceOf::generate(generate))

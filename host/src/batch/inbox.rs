@@ -32,6 +32,7 @@ struct State {
 
 /// What a consumer got.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a batch is moved through, not kept; a box would be an allocation for each")]
 pub enum Popped {
     /// A batch, and its number in this inbox (0, 1, 2, …).
     Batch(Batch, u64),
@@ -80,6 +81,7 @@ impl Inbox {
     ///
     /// # Errors
     /// The batch comes back when the inbox was cut.
+    #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
     pub fn push(&self, batch: Batch) -> Result<(), Refused> {
         let weight = batch.weight();
         let mut state = self.lock();

@@ -240,8 +240,7 @@ impl Batch {
         self.keys.present = true;
     }
 
-    /// Becomes the records that these columns describe, once they are checked, without origins yet
-    /// ([`Batch::set_origins`]); on error it is left empty. Answers the number of records.
+    /// Becomes the records that these columns describe, once they are checked, without origins yet; on error it is left empty. Answers the number of records.
     ///
     /// # Errors
     /// The first rule of the contract that a column breaks.

@@ -124,6 +124,12 @@ impl Diagnostics {
         self.total == 0
     }
 
+    /// Whether more would only be counted: no use in working out what they should say.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.kept.len() >= Self::KEPT
+    }
+
     /// How many things are wrong.
     #[must_use]
     pub fn len(&self) -> usize {

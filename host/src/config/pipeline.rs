@@ -33,6 +33,7 @@ pub struct Source {
 
 /// Where a source has its records from.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful, and who builds one should not have to box")]
 pub enum SourceKind {
     /// Files.
     File(FileSource),
@@ -104,6 +105,7 @@ pub struct Sink {
 
 /// Where a sink puts its records.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful, and who builds one should not have to box")]
 pub enum SinkKind {
     /// A file.
     File(FileSink),

@@ -7,12 +7,17 @@ use super::Span;
 pub struct SourceText {
     name: String,
     text: Arc<str>,
+    /// Where each line begins; the first is 0.
+    lines: Arc<[usize]>,
 }
 
 impl SourceText {
     /// A file's name, as messages give it, and what it holds.
     pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        let text = text.into();
+        let ends = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
+        let lines = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
+        Self { name: name.into(), text, lines }
     }
 
     /// The file's name.
@@ -30,9 +35,10 @@ impl SourceText {
     /// Line and column (in characters) of a byte, both from 1. A byte past the end is the end.
     #[must_use]
     pub fn line_and_column(&self, byte: usize) -> (usize, usize) {
-        let before = self.text.get(..self.floor(byte)).unwrap_or_default();
-        let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let byte = self.floor(byte);
+        let line = self.lines.partition_point(|&start| start <= byte);
+        let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let column = self.text.get(start..byte).map_or(0, |before| before.chars().count()) + 1;
         (line, column)
     }
 

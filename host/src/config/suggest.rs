@@ -5,14 +5,20 @@ pub fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
     if written.len() > 128 {
         return None;
     }
+    let lower = written.to_lowercase();
+    let length = lower.chars().count();
     known
         .into_iter()
-        .filter(|name| name.len() <= 128)
-        .map(|name| (strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|&(distance, name)| {
-            let longer = written.chars().count().max(name.chars().count());
+        .filter_map(|name| {
+            let other = name.chars().count();
+            let longer = length.max(other);
+            let most = 1.max(longer / 3);
+            if length.abs_diff(other) > most {
+                return None;
+            }
+            let distance = strsim::damerau_levenshtein(&lower, &name.to_lowercase());
             // Of words of one letter, any two would be alike.
-            distance <= 1.max(longer / 3) && distance < longer
+            (distance <= most && distance < longer).then_some((distance, name))
         })
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, name)| name)

@@ -192,7 +192,12 @@ impl<'t, 'i> Table<'t, 'i> {
         for (key, _) in self.entries() {
             if !self.asked.iter().any(|asked| *asked == key.value) {
                 let error = Diagnostic::new(format!("unknown key \"{}\" in {}", key.value, self.place)).on(&key);
-                errors.push(error.hint(suggest::hint(&key.value, self.asked.iter().copied(), "keys that go here")));
+                let known = self.asked.iter().copied();
+                errors.push(if errors.is_full() {
+                    error
+                } else {
+                    error.hint(suggest::hint(&key.value, known, "keys that go here"))
+                });
             }
         }
     }

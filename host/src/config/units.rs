@@ -94,7 +94,7 @@ pub fn parse_duration(written: &str) -> Result<Duration, UnitError> {
 #[must_use]
 pub fn format_size(bytes: u64) -> String {
     let binary = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1_u64 << 10)];
-    match binary.iter().find(|(_, unit)| bytes >= *unit && bytes % unit == 0) {
+    match binary.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
         Some((name, unit)) => format!("{}{name}", bytes / unit),
         None if bytes == 1 => "1 byte".to_owned(),
         None => format!("{bytes} bytes"),

@@ -136,6 +136,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             fate,
                             pool,
                             latency: latency_of(&stages, id),
+                            warned: Vec::new(),
                         }))
                     }),
                     (Work::Sink(_), Some(inbox)) => sinks.remove(&id).map(|sink| {

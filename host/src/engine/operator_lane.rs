@@ -11,7 +11,7 @@ use super::turnstile::Turnstile;
 use crate::batch::{Batch, BatchPool, Inbox, Popped};
 use crate::observe::Latency;
 use crate::plan::Kind;
-use crate::sandbox::Failure;
+use crate::sandbox::{Failure, FailureCode};
 
 /// One lane of an operator or of a sink component: takes batches, calls its guest, sends what it answers.
 ///
@@ -29,6 +29,8 @@ pub(super) struct OperatorLane {
     pub(super) pool: Arc<BatchPool>,
     /// A sink component: how long its records took to get here.
     pub(super) latency: Option<Arc<Latency>>,
+    /// The codes of failed calls that were warned of already.
+    pub(super) warned: Vec<FailureCode>,
 }
 
 /// Where a lane's records leave: its ports.
@@ -196,9 +198,16 @@ impl OperatorLane {
         }
     }
 
-    fn log(&self, failure: &Failure, rows: usize) {
-        let (operator, instance) = (&*self.fate.stage, self.fate.instance);
-        tracing::debug!(operator, instance, rows, %failure, backtrace = failure.backtrace, "a call failed");
+    /// The first failure of each kind is a warning, though a retry may mend it: many of them make a run slow. The rest is
+    /// for whoever looks closely.
+    fn log(&mut self, failure: &Failure, rows: usize) {
+        let (operator, instance, backtrace) = (&*self.fate.stage, self.fate.instance, &failure.backtrace);
+        if self.warned.contains(&failure.code) {
+            tracing::debug!(operator, instance, rows, %failure, backtrace, "a call failed");
+        } else {
+            self.warned.push(failure.code);
+            tracing::warn!(operator, instance, rows, %failure, "a call failed (said once for each kind of failure)");
+        }
     }
 }
 

@@ -47,7 +47,9 @@ pub(super) fn connect(drafts: &[Draft<'_>], torn: bool, errors: &mut Diagnostics
                     mark(&mut read, from);
                     continue;
                 }
-                let meant = closest(stage, feeders(drafts).filter(|name| by_name.get(name) != Some(&to)));
+                // Distances to all names for all errors would take minutes in a file of thousands.
+                let candidates = feeders(drafts).filter(|name| by_name.get(name) != Some(&to));
+                let meant = if errors.is_full() { None } else { closest(stage, candidates) };
                 if let Some(&meant) = meant.and_then(|name| by_name.get(name)) {
                     mark(&mut read, meant);
                 } else {

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Builds the fuzz targets on the nightly toolchain and runs each for a while: tests/fuzz/run.sh [SECONDS] [TARGET...]
+# A finding stops it with a non-zero exit and leaves the input under target/artifacts/.
+set -eu
+cd "$(dirname "$0")"
+
+seconds=${1:-10}
+[ $# -gt 0 ] && shift
+targets=${*:-pipeline_file batch}
+
+if ! cargo +nightly --version >/dev/null 2>&1; then
+    echo "fuzz: skipped: no nightly toolchain (rustup toolchain install nightly)"
+    exit 0
+fi
+
+host=$(rustc +nightly -vV | sed -n 's/^host: //p')
+target_dir=${FUZZ_TARGET_DIR:-$PWD/target}
+# What cargo-fuzz passes. Naming a target keeps build scripts and macros free of it.
+coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing"
+# Rust without `unsafe`, as these rooms are, has little use for it; SANITIZER=address turns it on.
+if [ -n "${SANITIZER:-}" ]; then
+    coverage="$coverage -Zsanitizer=$SANITIZER"
+fi
+
+echo "fuzz: building $targets"
+unset CARGO_ENCODED_RUSTFLAGS
+CARGO_TARGET_DIR=$target_dir RUSTFLAGS=$coverage cargo +nightly build --release --quiet --bins --target "$host"
+
+for target in $targets; do
+    corpus=$target_dir/corpus/$target
+    artifacts=$target_dir/artifacts/$target
+    mkdir -p "$corpus" "$artifacts"
+    options="-max_total_time=$seconds -rss_limit_mb=1024 -timeout=10 -verbosity=0 -print_final_stats=1"
+    if [ "$target" = pipeline_file ]; then
+        options="$options -dict=pipeline_file.dict"
+        for file in ../../host/tests/plan_cases/*/pipeline.toml; do
+            cp "$file" "$corpus/case-$(basename "$(dirname "$file")")"
+        done
+    fi
+    echo "fuzz: $target for $seconds s"
+    # shellcheck disable=SC2086 # options are words
+    "$target_dir/$host/release/$target" $options -artifact_prefix="$artifacts/" "$corpus"
+done

@@ -1,0 +1,17 @@
+//! A filter calls `output.keep` exactly once a call: twice is malformed.
+use contract::*;
+
+struct Guest;
+
+impl Predicate for Guest {
+    fn filter(payloads: Column) {
+        if poisoned(&payloads) {
+            keep_all(&payloads);
+            keep_all(&payloads);
+        } else {
+            keep_all(&payloads);
+        }
+    }
+}
+
+export!(filter, Guest);

@@ -1,0 +1,18 @@
+//! An honest filter: bit `i % 8` of byte `i / 8` is record `i`. Keeps the even numbers.
+use contract::*;
+
+struct Guest;
+
+impl Predicate for Guest {
+    fn filter(payloads: Column) {
+        let mut bitmap = vec![0; rows(&payloads).div_ceil(8)];
+        for (i, entry) in entries(&payloads).enumerate() {
+            if number(entry) % 2 == 0 {
+                bitmap[i / 8] |= 1 << (i % 8);
+            }
+        }
+        output::keep(&bitmap);
+    }
+}
+
+export!(filter, Guest);

@@ -1,0 +1,14 @@
+//! A filter calls `output.keep` exactly once a call: not at all is malformed.
+use contract::*;
+
+struct Guest;
+
+impl Predicate for Guest {
+    fn filter(payloads: Column) {
+        if !poisoned(&payloads) {
+            keep_all(&payloads);
+        }
+    }
+}
+
+export!(filter, Guest);

@@ -1,0 +1,15 @@
+//! A filter may reject a record by `output.failures`; what its bit says is ignored.
+use contract::*;
+
+struct Guest;
+
+impl Predicate for Guest {
+    fn filter(payloads: Column) {
+        if let Some(row) = poison_row(&payloads) {
+            output::failures(&[row], &column(["not for sieving"]));
+        }
+        keep_all(&payloads);
+    }
+}
+
+export!(filter, Guest);

@@ -1,0 +1,18 @@
+//! A flat-map may reject a record; what was said for it is ignored or not, the rest goes on.
+use contract::*;
+
+struct Guest;
+
+impl FlatMapper for Guest {
+    fn flat_map(payloads: Column) {
+        let row = poison_row(&payloads);
+        if let Some(row) = row {
+            output::failures(&[row], &column(["not to be split"]));
+        }
+        let (parents, out): (Vec<u32>, Vec<&[u8]>) =
+            (0_u32..).zip(entries(&payloads)).filter(|(i, _)| Some(*i) != row).unzip();
+        output::rows(&column(out), &parents);
+    }
+}
+
+export!(flat_map, Guest);

@@ -1,0 +1,10 @@
+//! A flat-map that does not answer says that nothing comes out.
+use contract::*;
+
+struct Guest;
+
+impl FlatMapper for Guest {
+    fn flat_map(_: Column) {}
+}
+
+export!(flat_map, Guest);

@@ -1,0 +1,14 @@
+//! A key-by calls `output.keys` exactly once a call: not at all is malformed.
+use contract::*;
+
+struct Guest;
+
+impl KeySelector for Guest {
+    fn key_by(payloads: Column) {
+        if !poisoned(&payloads) {
+            output::keys(&payloads);
+        }
+    }
+}
+
+export!(key_by, Guest);

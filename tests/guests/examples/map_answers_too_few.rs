@@ -1,0 +1,16 @@
+//! The column of a map has an entry for every record: one too few is malformed.
+use contract::*;
+
+struct Guest;
+
+impl Mapper for Guest {
+    fn map(payloads: Column) {
+        if poisoned(&payloads) {
+            output::payloads(&column(entries(&payloads).skip(1)));
+        } else {
+            echo(&payloads);
+        }
+    }
+}
+
+export!(map, Guest);

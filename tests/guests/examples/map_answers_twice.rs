@@ -1,0 +1,17 @@
+//! A map calls `output.payloads` exactly once a call: twice is malformed.
+use contract::*;
+
+struct Guest;
+
+impl Mapper for Guest {
+    fn map(payloads: Column) {
+        if poisoned(&payloads) {
+            echo(&payloads);
+            echo(&payloads);
+        } else {
+            echo(&payloads);
+        }
+    }
+}
+
+export!(map, Guest);

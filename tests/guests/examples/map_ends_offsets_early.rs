@@ -1,0 +1,16 @@
+//! The last offset is the length of the bytes: below it is malformed.
+use contract::*;
+
+struct Guest;
+
+impl Mapper for Guest {
+    fn map(payloads: Column) {
+        if poisoned(&payloads) {
+            output::payloads(&broken(&vec![0; rows(&payloads) + 1], 1));
+        } else {
+            echo(&payloads);
+        }
+    }
+}
+
+export!(map, Guest);

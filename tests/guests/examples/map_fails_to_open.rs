@@ -1,0 +1,16 @@
+//! `open` may fail with a message: the pipeline then does not start.
+use contract::*;
+
+struct Guest;
+
+impl Mapper for Guest {
+    fn open(_: Context) -> Result<(), String> {
+        Err("the moon is in the wrong house".to_owned())
+    }
+
+    fn map(payloads: Column) {
+        echo(&payloads);
+    }
+}
+
+export!(map, Guest);

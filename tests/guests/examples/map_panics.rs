@@ -1,0 +1,16 @@
+//! A panic costs the record and one rebuild; its message is quoted.
+use contract::*;
+
+struct Guest;
+
+impl Mapper for Guest {
+    fn map(payloads: Column) {
+        if poisoned(&payloads) {
+            panic!("what a nasty record");
+        } else {
+            echo(&payloads);
+        }
+    }
+}
+
+export!(map, Guest);

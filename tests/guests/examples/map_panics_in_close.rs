@@ -1,0 +1,16 @@
+//! A trap in `close` takes nothing back: all output is there.
+use contract::*;
+
+struct Guest;
+
+impl Mapper for Guest {
+    fn map(payloads: Column) {
+        echo(&payloads);
+    }
+
+    fn close() {
+        panic!("slammed the door");
+    }
+}
+
+export!(map, Guest);

@@ -1,0 +1,16 @@
+//! A trap in `open` is like a failed `open`: nothing starts.
+use contract::*;
+
+struct Guest;
+
+impl Mapper for Guest {
+    fn open(_: Context) -> Result<(), String> {
+        panic!("no opening today");
+    }
+
+    fn map(payloads: Column) {
+        echo(&payloads);
+    }
+}
+
+export!(map, Guest);

@@ -1,0 +1,19 @@
+//! Memory lost with a trap is lost: a copy that panics on the tenth record it sees gets all of them done, ten or
+//! fewer at a time.
+use contract::*;
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+static SEEN: AtomicUsize = AtomicUsize::new(0);
+
+struct Guest;
+
+impl Mapper for Guest {
+    fn map(payloads: Column) {
+        let seen = SEEN.fetch_add(rows(&payloads), Relaxed) + rows(&payloads);
+        assert!(seen < 10, "worn out after {seen} records");
+        echo(&payloads);
+    }
+}
+
+export!(map, Guest);

@@ -1,0 +1,16 @@
+//! A record named in `output.failures` is rejected with its message; the entry of a rejected record is ignored,
+//! the rest of the call goes on.
+use contract::*;
+
+struct Guest;
+
+impl Mapper for Guest {
+    fn map(payloads: Column) {
+        if let Some(row) = poison_row(&payloads) {
+            output::failures(&[row], &column(["this one is bad: ✗"]));
+        }
+        echo(&payloads);
+    }
+}
+
+export!(map, Guest);

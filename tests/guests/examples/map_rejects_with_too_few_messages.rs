@@ -1,0 +1,17 @@
+//! `output.failures` has one message a row.
+use contract::*;
+
+struct Guest;
+
+impl Mapper for Guest {
+    fn map(payloads: Column) {
+        if poisoned(&payloads) {
+            output::failures(&[0], &column::<&str>([]));
+            echo(&payloads);
+        } else {
+            echo(&payloads);
+        }
+    }
+}
+
+export!(map, Guest);

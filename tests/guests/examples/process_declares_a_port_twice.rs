@@ -1,0 +1,16 @@
+//! Names of side outputs are told apart.
+use contract::*;
+
+struct Guest;
+
+impl Processor for Guest {
+    fn ports() -> Vec<String> {
+        vec!["late".to_owned(), "late".to_owned()]
+    }
+
+    fn process(batch: Batch) {
+        output::emit(0, &batch, None);
+    }
+}
+
+export!(process, Guest);

@@ -1,0 +1,16 @@
+//! Every column of a batch keeps the rules of a column.
+use contract::*;
+
+struct Guest;
+
+impl Processor for Guest {
+    fn process(batch: Batch) {
+        if poisoned(&batch.payloads) {
+            output::emit(0, &Batch { keys: Some(broken(&[0, 99], 1)), ..batch_of(column(["x"])) }, None);
+        } else {
+            output::emit(0, &batch, None);
+        }
+    }
+}
+
+export!(process, Guest);

@@ -1,0 +1,16 @@
+//! Nothing can come out after the end: `output.emit` in `close` is malformed, and said, not lost in silence.
+use contract::*;
+
+struct Guest;
+
+impl Processor for Guest {
+    fn process(batch: Batch) {
+        output::emit(0, &batch, None);
+    }
+
+    fn close() {
+        output::emit(0, &batch_of(column(["late"])), None);
+    }
+}
+
+export!(process, Guest);

@@ -1,0 +1,16 @@
+//! A port is 0 or one that `ports` named.
+use contract::*;
+
+struct Guest;
+
+impl Processor for Guest {
+    fn process(batch: Batch) {
+        if poisoned(&batch.payloads) {
+            output::emit(1, &batch, None);
+        } else {
+            output::emit(0, &batch, None);
+        }
+    }
+}
+
+export!(process, Guest);

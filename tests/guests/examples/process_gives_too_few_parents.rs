@@ -1,0 +1,16 @@
+//! There is a parent for every output.
+use contract::*;
+
+struct Guest;
+
+impl Processor for Guest {
+    fn process(batch: Batch) {
+        if poisoned(&batch.payloads) {
+            output::emit(0, &batch_of(column(["x", "y"])), Some(&[0]));
+        } else {
+            output::emit(0, &batch, None);
+        }
+    }
+}
+
+export!(process, Guest);

@@ -1,0 +1,33 @@
+//! An honest source: r0 to r99, ten at a time, with moments when there is nothing.
+use contract::*;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+static AT: AtomicU64 = AtomicU64::new(0);
+static IDLE: AtomicU64 = AtomicU64::new(0);
+
+struct Guest;
+
+impl Reader for Guest {
+    fn next(_max_records: u32, _max_bytes: u32) -> Result<Progress, String> {
+        let at = AT.load(Relaxed);
+        if at % 30 == 0 && IDLE.fetch_add(1, Relaxed) % 2 == 0 {
+            return Ok(Progress::Idle(1));
+        }
+        output::emit(0, &batch_of(column((at..at + 10).map(|i| format!("r{i}")))), None);
+        AT.store(at + 10, Relaxed);
+        Ok(if at + 10 == 100 { Progress::End } else { Progress::More })
+    }
+
+    fn position() -> Vec<u8> {
+        AT.load(Relaxed).to_le_bytes().to_vec()
+    }
+
+    fn seek(position: Vec<u8>) -> Result<(), String> {
+        let at = position.try_into().map_err(|_| "a position has eight bytes".to_owned())?;
+        AT.store(u64::from_le_bytes(at), Relaxed);
+        Ok(())
+    }
+}
+
+export!(source, Guest);

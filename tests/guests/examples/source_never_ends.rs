@@ -1,0 +1,28 @@
+//! A source without end, until the pipeline is drained.
+use contract::*;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+static AT: AtomicU64 = AtomicU64::new(0);
+
+struct Guest;
+
+impl Reader for Guest {
+    fn next(_max_records: u32, _max_bytes: u32) -> Result<Progress, String> {
+        let at = AT.fetch_add(10, Relaxed);
+        output::emit(0, &batch_of(column((at..at + 10).map(|i| format!("r{i}")))), None);
+        Ok(Progress::More)
+    }
+
+    fn position() -> Vec<u8> {
+        AT.load(Relaxed).to_le_bytes().to_vec()
+    }
+
+    fn seek(position: Vec<u8>) -> Result<(), String> {
+        let at = position.try_into().map_err(|_| "a position has eight bytes".to_owned())?;
+        AT.store(u64::from_le_bytes(at), Relaxed);
+        Ok(())
+    }
+}
+
+export!(source, Guest);

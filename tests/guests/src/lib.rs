@@ -1,0 +1,48 @@
+//! What the guests of the tests share: bindings of the contract without any help on top, and a few
+//! words for honest answers. A guest breaks one rule, in one place, and is honest otherwise, so that what the host says of it
+//! can only be about that rule.
+
+mod kinds;
+mod words;
+
+pub use bindings::host::sage::operator::{log, metrics, output, types};
+pub use bindings::process::sage::operator::state;
+pub use bindings::source::exports::sage::operator::reader::Progress;
+pub use kinds::{Exported, FlatMapper, KeySelector, Mapper, Predicate, Processor, Reader, Writer};
+pub use types::{Batch, Column, Context};
+pub use words::{POISON, batch_of, broken, column, echo, entries, keep_all, number, poison_row, poisoned, rows};
+
+/// The bindings of each world. The types and imports of `host` serve them all.
+#[allow(missing_docs)]
+pub mod bindings {
+    macro_rules! world {
+        ($module:ident, $world:literal) => {
+            pub mod $module {
+                wit_bindgen::generate!({
+                    world: $world,
+                    path: "../../wit",
+                    with: {
+                        "sage:operator/types@0.1.0": crate::bindings::host::sage::operator::types,
+                        "sage:operator/output@0.1.0": crate::bindings::host::sage::operator::output,
+                        "sage:operator/log@0.1.0": crate::bindings::host::sage::operator::log,
+                        "sage:operator/metrics@0.1.0": crate::bindings::host::sage::operator::metrics,
+                    },
+                    pub_export_macro: true,
+                    export_macro_name: "export",
+                    default_bindings_module: "contract::bindings",
+                });
+            }
+        };
+    }
+
+    pub mod host {
+        wit_bindgen::generate!({ world: "host", path: "../../wit", generate_all });
+    }
+    world!(map, "%map");
+    world!(filter, "filter");
+    world!(flat_map, "flat-map");
+    world!(key_by, "key-by");
+    world!(process, "process");
+    world!(source, "source");
+    world!(sink, "sink");
+}

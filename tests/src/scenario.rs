@@ -1,0 +1,195 @@
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::made::profile_folder;
+use crate::{Outcome, program};
+
+/// After this long a run is killed and the test fails: ten times what the slowest takes on two busy CPUs.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A folder with a pipeline and all it needs; gone when dropped.
+#[derive(Debug)]
+pub struct Scenario {
+    folder: tempfile::TempDir,
+}
+
+impl Scenario {
+    /// An empty folder.
+    #[allow(clippy::new_without_default, reason = "it touches the disk")]
+    pub fn new() -> Self {
+        Self { folder: tempfile::Builder::new().prefix("sage-scenario-").tempdir().expect("a temporary folder") }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Puts a file there, with the folders above it.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Puts `pipeline.toml` there.
+    pub fn pipeline(&self, toml: &str) -> &Self {
+        self.file("pipeline.toml", toml);
+        self
+    }
+
+    /// The text of a file there, or `None` if there is none.
+    pub fn read(&self, name: &str) -> Option<String> {
+        std::fs::read(self.path().join(name)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The lines of a file that must be there.
+    pub fn lines(&self, name: &str) -> Vec<String> {
+        let text = self.read(name).unwrap_or_else(|| panic!("{name} was not written"));
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Runs the pipeline to its end.
+    pub fn run(&self) -> Outcome {
+        self.run_with([] as [&str; 0])
+    }
+
+    /// Runs the pipeline to its end, with more arguments.
+    pub fn run_with<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Outcome {
+        self.start_with(arguments).wait()
+    }
+
+    /// Starts the pipeline.
+    pub fn start(&self) -> Running {
+        self.start_with([] as [&str; 0])
+    }
+
+    /// Starts the pipeline with more arguments.
+    pub fn start_with<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Running {
+        self.spawn(self.command("run").args(["--quiet", "--output", "json"]).args(arguments), None)
+    }
+
+    /// Runs the pipeline to its end with this on standard input.
+    pub fn run_fed(&self, input: &[u8]) -> Outcome {
+        self.spawn(self.command("run").args(["--quiet", "--output", "json"]), Some(input.to_vec())).wait()
+    }
+
+    /// `sage-host run|validate pipeline.toml`, here, with the folders of a test.
+    pub fn command(&self, what: &str) -> Command {
+        let mut command = Command::new(program());
+        command.current_dir(self.path()).args([what, "pipeline.toml"]);
+        command.arg("--lease-folder").arg(self.path().join("leases")).arg("--cache-folder").arg(cache_folder());
+        command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+        command
+    }
+
+    fn spawn(&self, command: &mut Command, input: Option<Vec<u8>>) -> Running {
+        let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut child = command
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot start sage-host: {e}"));
+        if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+            // Ends by itself: the pipe breaks when the child ends.
+            std::thread::spawn(move || std::io::Write::write_all(&mut stdin, &input));
+        }
+        Running {
+            stdout: Some(drain(child.stdout.take().unwrap())),
+            stderr: Some(drain(child.stderr.take().unwrap())),
+            child,
+            folder: self.path().to_owned(),
+            started: Instant::now(),
+        }
+    }
+}
+
+/// Compiled components, shared by all tests of a build, as they would be by all runs of a machine.
+fn cache_folder() -> PathBuf {
+    profile_folder().join("test-compile-cache")
+}
+
+/// A run that has not ended yet; killed when dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
+    folder: PathBuf,
+    started: Instant,
+}
+
+impl Running {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal by its name, as `kill` knows it.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits until `what` gives something, as long as the run is alive; the test fails if the run ends first.
+    pub fn until<T>(&mut self, what: &str, mut look: impl FnMut(u32) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = look(self.child.id()) {
+                return found;
+            }
+            if self.child.try_wait().unwrap().is_some() || self.started.elapsed() > PATIENCE {
+                let outcome = self.collect();
+                panic!("the run ended before {what}\n{outcome:?}");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for the end; a run that does not end is killed and the test fails.
+    pub fn wait(mut self) -> Outcome {
+        while self.child.try_wait().unwrap().is_none() {
+            if self.started.elapsed() > PATIENCE {
+                let _ = self.child.kill();
+                let outcome = self.collect();
+                panic!("the run did not end within {PATIENCE:?}\n{outcome:?}");
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.collect()
+    }
+
+    /// Waits for the end of a run that a signal ends.
+    pub fn gone(mut self) {
+        self.child.wait().unwrap();
+    }
+
+    fn collect(&mut self) -> Outcome {
+        let status = self.child.wait().unwrap();
+        let text = |reader: &mut Option<JoinHandle<Vec<u8>>>| {
+            let bytes = reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        Outcome::new(status, text(&mut self.stdout), text(&mut self.stderr), self.folder.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        bytes
+    })
+}

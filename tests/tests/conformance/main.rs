@@ -1,0 +1,34 @@
+//! The contract, clause by clause: each guest of `tests/guests/examples` breaks one rule or shows one, and has a test of
+//! its name here; a guest without one does not compile. Every run has a healthy neighbour whose output must be complete.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod filter;
+mod flat_map;
+mod key_by;
+mod map;
+mod process;
+mod sink;
+mod source;
+
+include!(concat!(env!("OUT_DIR"), "/each_guest.rs"));
+
+/// Fails to compile where a guest has no test.
+macro_rules! has_a_test {
+    ($name:ident) => {
+        #[allow(unused_imports, reason = "only that it is there matters")]
+        use self::$name as _;
+    };
+}
+pub(crate) use has_a_test;
+
+/// Tests of guests that go wrong on the poison alone: name, code, and a part of the message.
+macro_rules! poisonous {
+    ($kind:ident { $($name:ident: $code:ident, $part:literal;)* }) => {
+        $(#[test]
+        fn $name() {
+            let guest = sage_tests::guest(concat!(stringify!($kind), "_", stringify!($name)));
+            sage_tests::poison::costs_that_record_alone(&guest, sage_tests::Codes::$code, $part);
+        })*
+    };
+}
+pub(crate) use poisonous;

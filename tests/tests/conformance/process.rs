@@ -1,0 +1,301 @@
+use std::collections::BTreeMap;
+
+use sage_tests::{Codes, Scenario, guest};
+
+use crate::{each_process_guest, has_a_test, poisonous};
+use sage_tests::poison::{
+    INPUT, TIGHT, beside_a_neighbour, expect_neighbour_complete, good, is_refused, stops_the_pipeline, with_neighbour,
+};
+
+each_process_guest!(has_a_test);
+
+poisonous!(process {
+    emits_on_an_unknown_port: MALFORMED, "port 1";
+    emits_on_a_port_far_away: MALFORMED, "port 4294967295";
+    names_a_parent_out_of_range: MALFORMED, "names record 1, there are 1";
+    gives_too_few_parents: MALFORMED, "1 entries for 2 records";
+    emits_keys_of_another_count: MALFORMED, "1 entries for 2 records";
+    emits_timestamps_of_another_count: MALFORMED, "3 entries for 2 records";
+    emits_headers_of_another_count: MALFORMED, "0 entries for 1 records";
+    emits_broken_keys: MALFORMED, "the last offset is 99, but there are 1 bytes";
+    calls_payloads: MALFORMED, "output.payloads";
+    puts_fewer_values_than_keys: MALFORMED, "1 entries for 2 records";
+    gets_a_broken_column: MALFORMED, "offset 2 is 2, below 5 before it";
+    hoards_state: MEMORY, "16777216";
+    makes_tables_without_end: MEMORY, "16777216";
+    puts_an_enormous_key: MEMORY, "16777216";
+    gets_one_value_many_times: MEMORY, "16777216";
+    emits_nothing_without_end: OUTPUT_TOO_LARGE, "1";
+    rejects_a_record: REJECTED, "not to be processed";
+});
+
+#[test]
+fn says_nothing() {
+    let scenario = beside_a_neighbour(&guest("process_says_nothing"), "");
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    assert_eq!(scenario.read("out.txt").as_deref(), Some(""));
+}
+
+#[test]
+fn declares_rejects() {
+    is_refused(&guest("process_declares_rejects"), &["rejects"]);
+}
+
+#[test]
+fn declares_a_bad_port() {
+    is_refused(&guest("process_declares_a_bad_port"), &["Too Late"]);
+}
+
+#[test]
+fn declares_a_port_twice() {
+    is_refused(&guest("process_declares_a_port_twice"), &["late"]);
+}
+
+#[test]
+fn panics_in_ports() {
+    is_refused(&guest("process_panics_in_ports"), &["no ports in a storm"]);
+}
+
+#[test]
+fn splits_late() {
+    let scenario = with_neighbour(&format!(
+        r#"
+        [[source]]
+        name = "in"
+        file = {{ path = "in.txt", format = "lines" }}
+        [[operator]]
+        name = "guest"
+        component = "{}"
+        input = "in"
+        [[sink]]
+        name = "out"
+        input = "guest"
+        file = {{ path = "out.txt" }}
+        [[sink]]
+        name = "late"
+        input = "guest.late"
+        file = {{ path = "late.txt" }}
+        "#,
+        guest("process_splits_late").display()
+    ));
+    scenario.file("in.txt", "a\nlate b\nc\nlate d\n");
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    assert_eq!(scenario.lines("out.txt"), ["a", "c"]);
+    assert_eq!(scenario.lines("late.txt"), ["late b", "late d"]);
+}
+
+#[test]
+fn names_parents_in_any_order() {
+    let scenario = beside_a_neighbour(&guest("process_names_parents_in_any_order"), "");
+    scenario.run().expect_exit(0).expect_conservation();
+    let mut lines = scenario.lines("out.txt");
+    lines.reverse();
+    assert_eq!(lines, INPUT, "one batch, backwards");
+}
+
+#[test]
+fn speaks_at_the_end() {
+    let scenario = beside_a_neighbour(&guest("process_speaks_at_the_end"), "");
+    scenario.run().expect_exit(0).expect_conservation();
+    assert_eq!(scenario.lines("out.txt"), ["sum 45"]);
+}
+
+#[test]
+fn panics_at_the_end() {
+    stops_the_pipeline(&guest("process_panics_at_the_end"), "on_error = \"skip\"", Codes::PANIC, "no last words");
+}
+
+#[test]
+fn dresses_records() {
+    let told =
+        chain(&["process_dresses_records", "process_passes_everything_on", "process_tells_columns"], "r12\nr3\n");
+    assert_eq!(
+        told,
+        [
+            r#"r12 key "r1" time 12000 headers "\u{1}\0\0\0h\u{2}\0\0\0up""#,
+            r#"r3 key "r3" time 3000 headers "\u{1}\0\0\0h\u{2}\0\0\0up""#
+        ]
+    );
+}
+
+#[test]
+fn passes_everything_on() {
+    assert_eq!(chain(&["process_passes_everything_on"], "a\n\nb\n"), ["a", "", "b"]);
+}
+
+#[test]
+fn tells_columns() {
+    assert_eq!(chain(&["process_tells_columns"], "a\n"), ["a key none time none headers none"]);
+}
+
+#[test]
+fn counts_by_key() {
+    for parallelism in [1, 3] {
+        let (scenario, outcome) = counting("process_counts_by_key", "a 1\nb 2\na 3\nc 4\na 5\nb 6\n 7\n", parallelism);
+        outcome.expect_exit(0).expect_conservation();
+        assert_eq!(counts(&scenario), [("", 1), ("a", 3), ("b", 2), ("c", 1)].map(|(k, n)| (k.to_owned(), n)).into());
+    }
+}
+
+#[test]
+fn counts_and_panics() {
+    let input: String =
+        (0..60).map(|i| if i % 20 == 7 { "poison\n".to_owned() } else { format!("k{} {i}\n", i % 3) }).collect();
+    let (scenario, outcome) = counting("process_counts_and_panics", &input, 1);
+    outcome.expect_exit(0).expect_conservation();
+    let expected: BTreeMap<String, u64> = (0..60).filter(|i| i % 20 != 7).fold(BTreeMap::new(), |mut counts, i| {
+        *counts.entry(format!("k{}", i % 3)).or_default() += 1;
+        counts
+    });
+    assert_eq!(counts(&scenario), expected, "what failed calls wrote is undone\n{outcome:?}");
+    assert_eq!(outcome.stage("guest").count("failed"), 3);
+}
+
+#[test]
+fn writes_a_key_twice() {
+    assert_eq!(chain(&["process_writes_a_key_twice"], "a\n"), ["true=later true=b true= false= false="]);
+}
+
+#[test]
+fn uses_maps() {
+    assert_eq!(chain(&["process_uses_maps"], "a\n"), ["a=1,b=2,c=3 | b=2 | 1 | 0 | "]);
+}
+
+#[test]
+fn scans_for_the_whole_world() {
+    let settings = format!("on_error = {{ dead_letter = \"dead.jsonl\" }}\n{TIGHT}");
+    let scenario = beside_a_neighbour(&guest("process_scans_for_the_whole_world"), &settings);
+    scenario.file("in.txt", "poison\n");
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    expect_neighbour_complete(&scenario, &outcome);
+    assert_eq!(scenario.lines("out.txt"), ["at most 4096: true"]);
+}
+
+#[test]
+fn a_record_that_fails_downstream_is_traced_to_its_source() {
+    // The process names parents, so the dead letter of the map behind it still knows the line.
+    let scenario = with_neighbour(&format!(
+        r#"
+        [[source]]
+        name = "in"
+        file = {{ path = "in.txt", format = "lines" }}
+        [[operator]]
+        name = "turn"
+        component = "{}"
+        input = "in"
+        [[operator]]
+        name = "guest"
+        component = "{}"
+        input = "turn"
+        on_error = {{ dead_letter = "dead.jsonl" }}
+        [[sink]]
+        name = "out"
+        input = "guest"
+        file = {{ path = "out.txt" }}
+        "#,
+        guest("process_names_parents_in_any_order").display(),
+        guest("map_panics").display()
+    ));
+    scenario.file("in.txt", INPUT.map(|record| format!("{record}\n")).concat());
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    let letters = outcome.dead_letters("dead.jsonl");
+    assert_eq!((letters[0].text("source"), letters[0].number("offset")), ("in", 4));
+    let mut lines = scenario.lines("out.txt");
+    lines.sort();
+    assert_eq!(lines, good());
+}
+
+/// Lines through a chain of operators.
+fn chain(guests: &[&str], input: &str) -> Vec<String> {
+    let mut stages = "[[source]]\nname = \"s0\"\nfile = { path = \"in.txt\", format = \"lines\" }\n".to_owned();
+    for (i, name) in guests.iter().enumerate() {
+        let component = guest(name);
+        stages += &format!(
+            "[[operator]]\nname = \"s{}\"\ncomponent = \"{}\"\ninput = \"s{i}\"\n",
+            i + 1,
+            component.display()
+        );
+    }
+    stages += &format!("[[sink]]\nname = \"out\"\ninput = \"s{}\"\nfile = {{ path = \"out.txt\" }}\n", guests.len());
+    let scenario = with_neighbour(&stages);
+    scenario.file("in.txt", input);
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    expect_neighbour_complete(&scenario, &outcome);
+    scenario.lines("out.txt")
+}
+
+/// Lines keyed by their first word, counted by `name`.
+fn counting(name: &str, input: &str, parallelism: u32) -> (Scenario, sage_tests::Outcome) {
+    let scenario = with_neighbour(&format!(
+        r#"
+        [[source]]
+        name = "in"
+        file = {{ path = "in.txt", format = "lines" }}
+        [[operator]]
+        name = "key"
+        component = "{}"
+        input = "in"
+        [[operator]]
+        name = "guest"
+        component = "{}"
+        input = "key"
+        partition = "key"
+        parallelism = {parallelism}
+        on_error = "skip"
+        [[sink]]
+        name = "out"
+        input = "guest"
+        file = {{ path = "out.txt" }}
+        "#,
+        guest("key_by_first_word").display(),
+        guest(name).display()
+    ));
+    scenario.file("in.txt", input);
+    let outcome = scenario.run();
+    (scenario, outcome)
+}
+
+fn counts(scenario: &Scenario) -> BTreeMap<String, u64> {
+    let lines = scenario.lines("out.txt");
+    let counts: BTreeMap<_, _> = lines
+        .iter()
+        .map(|line| line.rsplit_once(' ').unwrap())
+        .map(|(key, count)| (key.to_owned(), count.parse().unwrap()))
+        .collect();
+    assert_eq!(counts.len(), lines.len(), "each key is told once: {lines:?}");
+    counts
+}
+
+#[test]
+fn emits_in_open() {
+    stops_the_pipeline(&guest("process_emits_in_open"), "on_error = \"skip\"", Codes::MALFORMED, "output.emit");
+}
+
+#[test]
+fn emits_in_close() {
+    let scenario = beside_a_neighbour(&guest("process_emits_in_close"), "");
+    let outcome = scenario.run();
+    outcome.expect_conservation().expect_stderr("output.emit");
+    assert_eq!(scenario.lines("out.txt"), INPUT, "all that came before is there");
+}
+
+#[test]
+fn what_is_emitted_without_end_does_not_fill_the_host() {
+    // With the limits that a pipeline has by itself, not tight ones.
+    let scenario = beside_a_neighbour(&guest("process_emits_nothing_without_end"), "on_error = \"skip\"\nretries = 0");
+    let mut running = scenario.start();
+    let mut peak = 0;
+    running.until("it was over", |process| {
+        let now = sage_tests::resident_bytes(process);
+        peak = peak.max(now.unwrap_or(0));
+        now.is_none().then_some(())
+    });
+    let outcome = running.wait();
+    outcome.expect_exit(0).expect_conservation();
+    assert!(peak < 400 << 20, "the host held {} MiB", peak >> 20);
+}

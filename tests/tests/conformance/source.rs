@@ -1,0 +1,101 @@
+use sage_tests::{Codes, Outcome, Scenario, guest};
+
+use crate::{each_source_guest, has_a_test};
+use sage_tests::poison::{TIGHT, expect_neighbour_complete, with_neighbour};
+
+each_source_guest!(has_a_test);
+
+#[test]
+fn counts_to_a_hundred() {
+    complete("source_counts_to_a_hundred");
+}
+
+#[test]
+fn goes_on_after_a_trap() {
+    assert_eq!(complete("source_goes_on_after_a_trap").stage("from").count("restarts"), 1);
+}
+
+#[test]
+fn panics_after_emitting() {
+    assert_eq!(complete("source_panics_after_emitting").stage("from").count("restarts"), 1);
+}
+
+#[test]
+fn fails() {
+    let outcome = fails_with("source_fails", "the well is dry");
+    assert_eq!(outcome.error()["operator"].as_str(), Some("from"));
+}
+
+#[test]
+fn panics_always() {
+    let outcome = fails_with("source_panics_always", "never a record");
+    assert_eq!(outcome.error()["code"].as_str(), Some(Codes::RESTARTS), "{outcome:?}");
+}
+
+#[test]
+fn rejects_a_record() {
+    fails_with("source_rejects_a_record", "output.failures");
+}
+
+#[test]
+fn names_parents() {
+    fails_with("source_names_parents", "parents");
+}
+
+#[test]
+fn never_ends() {
+    drains("source_never_ends", |scenario| std::fs::metadata(scenario.path().join("calm-out.txt")).is_ok() || true);
+}
+
+#[test]
+fn is_idle_for_ever() {
+    drains("source_is_idle_for_ever", |_| true);
+}
+
+fn scenario(name: &str) -> Scenario {
+    with_neighbour(&format!(
+        "[[source]]\nname = \"from\"\ncomponent = \"{}\"\n{TIGHT}\n[[sink]]\nname = \"out\"\ninput = \"from\"\nfile = {{ path = \"out.txt\" }}",
+        guest(name).display()
+    ).replace("output_bytes_per_call = \"1MiB\"", "output_bytes_per_call = \"1MiB\", restarts_in_a_row = 5"))
+}
+
+/// All hundred records arrive, once, in order.
+fn complete(name: &str) -> Outcome {
+    let scenario = scenario(name);
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    expect_neighbour_complete(&scenario, &outcome);
+    assert_eq!(scenario.lines("out.txt"), (0..100).map(|i| format!("r{i}")).collect::<Vec<_>>());
+    outcome
+}
+
+/// The run fails and says why.
+fn fails_with(name: &str, message: &str) -> Outcome {
+    let scenario = scenario(name);
+    let outcome = scenario.run();
+    outcome.expect_exit(4).expect_conservation();
+    assert!(outcome.error()["message"].as_str().unwrap().contains(message), "{outcome:?}");
+    assert_eq!(scenario.read("out.txt"), None);
+    outcome
+}
+
+/// A run without end is drained by a signal: what was read is finished and the sink is complete.
+fn drains(name: &str, ready: impl Fn(&Scenario) -> bool) {
+    let scenario = scenario(name);
+    let mut running = scenario.start();
+    // The sink opens its file under another name when the run has started.
+    running.until("the sink had opened its file", |_| {
+        let started = std::fs::read_dir(scenario.path()).unwrap().any(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            name.contains("out.txt") && !name.starts_with("calm")
+        });
+        (started && ready(&scenario)).then_some(())
+    });
+    running.signal(rustix::process::Signal::TERM);
+    let outcome = running.wait();
+    outcome.expect_exit(0).expect_conservation();
+    expect_neighbour_complete(&scenario, &outcome);
+    let lines = scenario.lines("out.txt");
+    assert_eq!(lines, (0..lines.len()).map(|i| format!("r{i}")).collect::<Vec<_>>(), "no hole and nothing twice");
+    assert_eq!(outcome.stage("out").count("records_in"), lines.len() as u64);
+}

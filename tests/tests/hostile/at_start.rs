@@ -1,0 +1,107 @@
+//! Guests that are valid and do not start.
+
+use sage_tests::poison::beside_a_neighbour;
+use sage_tests::{Codes, Scenario, WatGuest};
+
+fn does_not_start(guest: &WatGuest, settings: &str, code: &str, message: &str) {
+    let folder = Scenario::new();
+    let component = folder.file("hostile.wasm", guest.build());
+    let settings = format!(
+        "{settings}\non_error = \"skip\"\nresources = {{ memory = \"16MiB\" }}\nlimits = {{ cpu_time_per_call = \"60ms\" }}"
+    );
+    let scenario = beside_a_neighbour(&component, &settings);
+    let outcome = scenario.run();
+    assert!([2, 3, 4].contains(&outcome.exit()), "{outcome:?}");
+    let said = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert!(said.contains(message) && said.contains(code), "{message:?} and {code:?}\n{outcome:?}");
+    assert_eq!((scenario.read("out.txt"), scenario.read("calm-out.txt")), (None, None), "no data flowed");
+}
+
+fn with_main(main: &str) -> WatGuest {
+    WatGuest { main: main.to_owned(), ..WatGuest::default() }
+}
+
+#[test]
+fn a_trap_in_start_is_refused() {
+    does_not_start(&with_main("(func $s unreachable) (start $s)"), "", Codes::TRAP, "unreachable");
+}
+
+#[test]
+fn a_loop_in_start_is_stopped() {
+    does_not_start(&with_main("(func $s (loop $again (br $again))) (start $s)"), "", Codes::CPU_TIME, "60ms");
+}
+
+#[test]
+fn growth_in_start_counts() {
+    let grow = "(func $s (loop $again (drop (memory.grow (i32.const 16))) (br $again))) (start $s)";
+    does_not_start(&with_main(grow), "", Codes::MEMORY, "16777216");
+}
+
+#[test]
+fn a_memory_that_begins_over_the_cap_is_refused() {
+    let guest = WatGuest { memory: "(memory (export \"memory\") 1024)".to_owned(), ..WatGuest::default() };
+    does_not_start(&guest, "", Codes::MEMORY, "16777216");
+}
+
+#[test]
+fn memories_that_begin_under_the_cap_one_by_one_are_refused_together() {
+    let guest = WatGuest {
+        memory: "(memory (export \"memory\") 160)".to_owned(),
+        main: "(memory $second 160)".to_owned(),
+        ..WatGuest::default()
+    };
+    does_not_start(&guest, "", Codes::MEMORY, "16777216");
+}
+
+#[test]
+fn a_table_that_begins_over_the_cap_is_refused() {
+    does_not_start(&with_main("(table 10000000 funcref)"), "", Codes::MEMORY, "16777216");
+}
+
+#[test]
+fn data_outside_the_memory_is_a_trap_at_start() {
+    does_not_start(&with_main("(data (memory $memory) (i32.const -1) \"x\")"), "", Codes::TRAP, "out of bounds");
+}
+
+#[test]
+fn an_open_that_traps_is_refused() {
+    let guest = WatGuest { open: "(unreachable)".to_owned(), ..WatGuest::default() };
+    does_not_start(&guest, "", Codes::TRAP, "unreachable");
+}
+
+#[test]
+fn an_open_that_answers_with_a_bad_pointer_is_refused() {
+    for open in ["(i32.const -4)", "(i32.const 2)", "(i32.store8 (i32.const 16) (i32.const 9)) (i32.const 16)"] {
+        let guest = WatGuest { open: open.to_owned(), ..WatGuest::default() };
+        does_not_start(&guest, "", Codes::MALFORMED, "");
+    }
+}
+
+#[test]
+fn an_open_that_claims_an_endless_message_is_refused() {
+    // Err, with a message of nearly the whole memory: over what the host copies, or of no use.
+    let open = "(i32.store8 (i32.const 16) (i32.const 1)) (i32.store (i32.const 20) (i32.const 0))
+        (i32.store (i32.const 24) (i32.const 0x7fffffff)) (i32.const 16)";
+    let guest = WatGuest { open: open.to_owned(), ..WatGuest::default() };
+    does_not_start(&guest, "", Codes::MALFORMED, "");
+}
+
+#[test]
+fn a_huge_configuration_is_refused_where_it_does_not_fit() {
+    let settings = format!("config = {{ story = \"{}\" }}", "x".repeat(20 << 20));
+    does_not_start(&WatGuest::default(), &settings, Codes::MEMORY, "16777216");
+}
+
+#[test]
+fn hundreds_of_instances_are_refused() {
+    let after: String = (0..300).map(|i| format!("(core instance $extra{i} (instantiate $Empty))")).collect();
+    let guest = WatGuest { after: format!("(core module $Empty) {after}"), ..WatGuest::default() };
+    does_not_start(&guest, "", "", "instance");
+}
+
+#[test]
+fn hundreds_of_memories_are_refused() {
+    let after: String = (0..100).map(|i| format!("(core instance $extra{i} (instantiate $One))")).collect();
+    let guest = WatGuest { after: format!("(core module $One (memory 0)) {after}"), ..WatGuest::default() };
+    does_not_start(&guest, "", "", "memor");
+}
