@@ -26,10 +26,8 @@ pub(super) fn of_job(error: &JobError) -> Failure {
 
 /// Why a run failed.
 pub(super) fn of_run(error: &RunFailure, summary: &Summary) -> Failure {
-    let what = match summary.stage(&error.stage).map(|stage| stage.kind) {
-        Some(end @ ("source" | "sink")) => end,
-        _ => "operator",
-    };
+    let kind = summary.stage(&error.stage).map(|stage| stage.kind);
+    let what = kind.filter(|kind| matches!(*kind, "source" | "sink")).unwrap_or("operator");
     let record = error.record.as_deref().map_or_else(String::new, |record| format!(" at {record}"));
     let RunFailure { stage, instance, code, message, hint, .. } = error;
     let failure = Failure::new(
