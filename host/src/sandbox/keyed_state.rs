@@ -12,7 +12,7 @@ use crate::resources::MemoryBudget;
 
 /// The keyed state of one lane: the truth that outlives its guest.
 ///
-/// Writes take effect at once and are noted in an undo log; [`KeyedState::commit`] forgets the log, [`KeyedState::roll_back`]
+/// Writes take effect at once and are noted in an undo log; `commit` forgets the log, `roll_back`
 /// plays it back, so a call that fails leaves no trace. Every byte held, the log's included, is taken from the instance's
 /// memory budget first.
 ///
