@@ -31,6 +31,7 @@ mod keyed_state;
 mod limiter;
 mod load;
 mod runtime;
+mod small_bytes;
 mod stdio;
 mod store;
 mod wasi;

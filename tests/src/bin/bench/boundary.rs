@@ -1,0 +1,147 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use sage_host::batch::{Batch, Origin, Record};
+use sage_host::observe::GuestMetrics;
+use sage_host::plan::{Capabilities, Limits};
+use sage_host::resources::MemoryBudget;
+use sage_host::sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
+
+use crate::clock::thread_cpu_time;
+use crate::figure::{Effort, Figure, Problem, Target};
+use crate::floor::Floor;
+use crate::place::Place;
+
+const PAYLOADS: [usize; 4] = [16, 128, 1024, 16 << 10];
+const BATCHES: [usize; 4] = [1, 16, 256, 4096];
+/// The payload and the batch that the targets are about.
+const JUDGED: (usize, usize) = (128, 256);
+/// How long a turn lasts: long against the clock's 250 ns and short against a moment in which the machine is slow.
+const TURN: Duration = Duration::from_millis(8);
+
+/// What one call of a map and of a filter costs for each record, and what the least thinkable one does.
+pub(crate) fn boundary(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
+    let sandbox = Sandbox::new(SandboxOptions::default())?;
+    let load = |name| -> Result<_, Problem> { Ok(sandbox.load(&place.operator(name)?, &Capabilities::default())?) };
+    let (map, filter) = (load("identity")?, load("keep_nonempty")?);
+    let mut figures = Vec::new();
+    for payload in PAYLOADS {
+        for records in BATCHES {
+            let measured = Shape { payload, records }.measure(&map, &filter, effort.pick(9, 3))?;
+            figures.extend(measured);
+        }
+    }
+    Ok(figures)
+}
+
+/// A batch of so many records of so many bytes.
+#[derive(Clone, Copy)]
+struct Shape {
+    payload: usize,
+    records: usize,
+}
+
+impl Shape {
+    fn measure(self, map: &Arc<Loaded>, filter: &Arc<Loaded>, rounds: usize) -> Result<[Figure; 4], Problem> {
+        let batch = self.batch();
+        let (mut map, mut filter) = (start(map)?, start(filter)?);
+        let mut floor = Floor::new(batch.payloads())?;
+        // What is measured is what works, and memory is grown before.
+        for _ in 0..3 {
+            floor.call(batch.payloads())?;
+            if !floor.holds(batch.payloads())
+                || map.call(&batch)?.column() != batch.payloads()
+                || filter.call(&batch)?.kept().count() != self.records
+            {
+                return Err(format!("{self}: what comes out is not what went in").into());
+            }
+        }
+        let calls = self.calls(|| Ok(map.call(&batch).map(|_| ())?))?;
+        let mut found = [const { Vec::new() }; 4];
+        for _ in 0..rounds {
+            let floor = self.turn(calls, || floor.call(batch.payloads()))?;
+            let map = self.turn(calls, || Ok(map.call(&batch).map(|_| ())?))?;
+            let filter = self.turn(calls, || Ok(filter.call(&batch).map(|_| ())?))?;
+            for (rounds, value) in found.iter_mut().zip([map, filter, floor, map / floor]) {
+                rounds.push(value);
+            }
+        }
+        let [map, filter, floor, ratio] = found;
+        let figure = |what: &str, unit, rounds: Vec<f64>, most| {
+            let figure = Figure::of(format!("{what} {self}"), unit, rounds);
+            let judged = (self.payload, self.records) == JUDGED;
+            if judged && most > 0.0 { figure.target(Target::AtMost(most)) } else { figure }
+        };
+        Ok([
+            figure("map", "ns/record", map, 12.0),
+            figure("filter", "ns/record", filter, 8.0),
+            figure("raw copy", "ns/record", floor, 0.0),
+            figure("map / raw copy", "×", ratio, 1.5),
+        ])
+    }
+
+    fn batch(self) -> Batch {
+        let mut batch = Batch::new();
+        for row in 0..self.records {
+            let payload: Vec<u8> = (0..self.payload).map(|at| b'a' + ((row * 7 + at) % 26) as u8).collect();
+            // All have one shape.
+            let _ = batch.push(Record::of(&payload, Origin::new(0, row as u64)));
+        }
+        batch
+    }
+
+    /// How many calls make a turn.
+    fn calls(self, mut call: impl FnMut() -> Result<(), Problem>) -> Result<usize, Problem> {
+        let mut calls = 1;
+        loop {
+            let nanoseconds = self.turn(calls, &mut call)? * (calls * self.records) as f64;
+            if nanoseconds >= TURN.as_nanos() as f64 / 2.0 || calls > 1 << 20 {
+                return Ok(calls);
+            }
+            calls *= 2;
+        }
+    }
+
+    /// Nanoseconds of this thread's CPU time for each record.
+    fn turn(self, calls: usize, mut call: impl FnMut() -> Result<(), Problem>) -> Result<f64, Problem> {
+        let before = thread_cpu_time();
+        for _ in 0..calls {
+            call()?;
+        }
+        let spent = thread_cpu_time().saturating_sub(before);
+        Ok(spent.as_nanos() as f64 / (calls * self.records) as f64)
+    }
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { payload, records } = self;
+        if *payload < 1024 {
+            write!(f, "{payload} B × {records}")
+        } else {
+            write!(f, "{} KiB × {records}", payload >> 10)
+        }
+    }
+}
+
+fn start(loaded: &Arc<Loaded>) -> Result<Guest, Problem> {
+    let spec = spec();
+    let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None };
+    Guest::start(loaded, &spec, carried).map_err(|(failure, _)| failure.into())
+}
+
+/// A guest with every limit on; memory and output are enough for the largest batch here, which is 64 MiB.
+pub(crate) fn spec() -> GuestSpec {
+    GuestSpec {
+        operator: "bench".into(),
+        instance: 0,
+        parallelism: 1,
+        lane: 0,
+        lanes: 1,
+        config: "{}".into(),
+        limits: Limits { output_bytes_per_call: 256 << 20, ..Limits::default() },
+        capabilities: Capabilities::default(),
+        budget: Arc::new(MemoryBudget::new(1 << 30)),
+        metrics: Arc::new(GuestMetrics::default()),
+    }
+}

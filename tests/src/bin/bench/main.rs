@@ -1,0 +1,80 @@
+//! `make bench`: what the boundary, whole pipelines and starting cost on this machine, beside what they may cost.
+//!
+//! Every figure is the median of several rounds. CPU time is counted, not the clock on the wall, where the figure is about work: other
+//! programs then disturb it less. What is compared (map and its floor) is measured in turns within the same rounds, so that a
+//! slow moment hits both. docs/BENCHMARKS.md says what each figure is.
+//!
+//! A figure over its target does not fail the program, nor does one that cannot be measured here: both are printed.
+
+mod boundary;
+mod clock;
+mod figure;
+mod floor;
+mod keyed_lines;
+mod latency;
+mod memory;
+mod place;
+mod readings;
+mod report;
+mod restart;
+mod start;
+mod throughput;
+
+use std::process::ExitCode;
+
+use figure::{Effort, Figure, Problem};
+use place::Place;
+
+/// One thing that is measured: its name, for the row that says why it could not be, and how.
+type Measurement = (&'static str, fn(&Place, Effort) -> Result<Vec<Figure>, Problem>);
+
+const MEASUREMENTS: [Measurement; 9] = [
+    ("boundary", boundary::boundary),
+    ("generate to discard", throughput::in_memory),
+    ("JSON lines to file", throughput::json_lines),
+    ("keyed count", throughput::keyed_count),
+    ("keyed count over 4 instances", throughput::keyed_count_spread),
+    ("latency", latency::latency),
+    ("start", start::start),
+    ("memory of an instance", memory::memory),
+    ("restart", restart::restart),
+];
+
+fn main() -> ExitCode {
+    let mut effort = Effort::Full;
+    let mut wanted = Vec::new();
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--quick" => effort = Effort::Quick,
+            name if MEASUREMENTS.iter().any(|(known, _)| *known == name) => wanted.push(argument),
+            other => {
+                let names: Vec<_> = MEASUREMENTS.iter().map(|(name, _)| format!("{name:?}")).collect();
+                eprintln!("bench: unknown argument {other:?}\nhint: --quick, or what to measure: {}", names.join(", "));
+                return ExitCode::from(2);
+            }
+        }
+    }
+    match measure(effort, &wanted) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("bench: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(effort: Effort, wanted: &[String]) -> Result<(), Problem> {
+    let place = Place::find()?;
+    let mut figures = Vec::new();
+    for (name, measurement) in MEASUREMENTS {
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        eprintln!("bench: measuring {name}");
+        let measured = measurement(&place, effort);
+        figures.extend(measured.unwrap_or_else(|problem| vec![Figure::skipped(name, &problem)]));
+    }
+    report::print(&figures);
+    // A part is for looking at; what is kept is whole.
+    if wanted.is_empty() { report::save(&figures, effort, place.results()) } else { Ok(()) }
+}

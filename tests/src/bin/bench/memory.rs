@@ -1,0 +1,65 @@
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::figure::{Effort, Figure, Problem, Target};
+use crate::place::{Place, require_success};
+
+/// How much larger the process is when 101 instances of a small operator work than when one does.
+pub(crate) fn memory(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
+    let mut rounds = Vec::new();
+    for _ in 0..effort.pick(3, 1) {
+        let (one, many) = (resident(place, 1)?, resident(place, 101)?);
+        rounds.push(many.saturating_sub(one) as f64 / 1e6);
+    }
+    Ok(vec![Figure::of("resident memory that 100 instances add", "MB", rounds).target(Target::AtMost(60.0))])
+}
+
+/// Resident bytes of the program once every instance has had records.
+fn resident(place: &Place, instances: u32) -> Result<u64, Problem> {
+    let map = place.operator("identity")?;
+    let file = place.scratch("memory.toml");
+    let pipeline = format!(
+        r#"
+        [[source]]
+        name = "source"
+        generate = {{ rate = 50000 }}
+        [[operator]]
+        name = "map"
+        component = {map:?}
+        input = "source"
+        parallelism = {instances}
+        resources = {{ memory = "8MiB", object_store_memory = "64KiB" }}
+        [[sink]]
+        name = "sink"
+        input = "map"
+        discard = {{}}
+        "#
+    );
+    std::fs::write(&file, pipeline)?;
+    let child = place.run_program(&file, Stdio::null())?;
+    let settled = settled(child.id());
+    let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or("a process without an id")?;
+    kill_process(process, Signal::TERM)?;
+    require_success(child)?;
+    settled
+}
+
+/// What the process holds once it has stopped growing.
+fn settled(process: u32) -> Result<u64, Problem> {
+    let mut before = 0;
+    for _ in 0..20 {
+        sleep(Duration::from_millis(500));
+        let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|rest| rest.split_whitespace().next()).ok_or("no VmRSS in /proc/…/status")?;
+        let now = kibibytes.parse::<u64>()? << 10;
+        if before > 0 && now <= before + before / 200 {
+            return Ok(now);
+        }
+        before = now;
+    }
+    Err("the process did not stop growing".into())
+}

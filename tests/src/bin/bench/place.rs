@@ -1,0 +1,91 @@
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use sage_host::engine::JobOptions;
+use tempfile::TempDir;
+
+use crate::figure::Problem;
+
+/// Where things are: components beside their sources, the program beside this one, results in the target folder.
+pub(crate) struct Place {
+    repository: PathBuf,
+    programs: PathBuf,
+    results: PathBuf,
+    scratch: TempDir,
+}
+
+impl Place {
+    /// Looks where this program lies, and makes the folder for results.
+    pub(crate) fn find() -> Result<Self, Problem> {
+        let program = std::env::current_exe()?;
+        let programs = program.parent().ok_or("this program lies nowhere")?.to_owned();
+        let results = programs.parent().ok_or("this program is in no target folder")?.join("bench");
+        std::fs::create_dir_all(&results)?;
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("the package is in no repository")?;
+        let scratch = tempfile::Builder::new().prefix("scratch").tempdir_in(&results)?;
+        Ok(Self { repository: repository.to_owned(), programs, results, scratch })
+    }
+
+    /// A sample operator.
+    pub(crate) fn operator(&self, name: &str) -> Result<PathBuf, Problem> {
+        self.built(&format!("operators/target/wasm32-wasip2/release/{name}.wasm"), "make operators")
+    }
+
+    /// One of the tests' components.
+    pub(crate) fn guest(&self, name: &str) -> Result<PathBuf, Problem> {
+        self.built(&format!("tests/guests/target/wasm32-wasip2/release/examples/{name}.wasm"), "make guests")
+    }
+
+    /// The `sage-host` program, built as this one was.
+    fn program(&self) -> Result<PathBuf, Problem> {
+        let program = self.programs.join("sage-host");
+        if program.exists() { Ok(program) } else { Err("the sage-host program is not built: make host".into()) }
+    }
+
+    /// Starts the program on a pipeline file, quietly, with folders of its own.
+    pub(crate) fn run_program(&self, pipeline: &Path, output: Stdio) -> Result<Child, Problem> {
+        let child = Command::new(self.program()?)
+            .arg("run")
+            .arg(pipeline)
+            .arg("--quiet")
+            .args(["--cache-folder".as_ref(), self.scratch("cache").as_os_str()])
+            .args(["--lease-folder".as_ref(), self.scratch("leases").as_os_str()])
+            .stdout(output)
+            .stderr(Stdio::piped())
+            .spawn()?;
+        Ok(child)
+    }
+
+    /// Where results are kept.
+    pub(crate) fn results(&self) -> &Path {
+        &self.results
+    }
+
+    /// A file that is gone after the run. On the same file system as the results: what is in memory alone is no file.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// How runs are set up: as the program does, but with folders of their own.
+    pub(crate) fn job_options(&self) -> JobOptions {
+        JobOptions {
+            cache_folder: Some(self.scratch("cache")),
+            lease_folder: Some(self.scratch("leases")),
+            ..JobOptions::default()
+        }
+    }
+
+    fn built(&self, path: &str, how: &str) -> Result<PathBuf, Problem> {
+        let file = self.repository.join(path);
+        if file.exists() { Ok(file) } else { Err(format!("{path} is not built: {how}").into()) }
+    }
+}
+
+/// Waits for the program's end, and makes another than a good one a problem, in the program's words.
+pub(crate) fn require_success(child: Child) -> Result<(), Problem> {
+    let output = child.wait_with_output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("sage-host ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr)).into())
+}

@@ -1,0 +1,40 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use sage_host::batch::{Batch, Origin, Record};
+use sage_host::plan::Capabilities;
+use sage_host::sandbox::{Carried, Guest, KeyedState, Sandbox, SandboxOptions};
+
+use crate::boundary::spec;
+use crate::figure::{Effort, Figure, Problem, Target};
+use crate::place::Place;
+
+/// From handing a guest the record that it panics on, to the next record that a fresh one has answered.
+pub(crate) fn restart(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
+    let sandbox = Sandbox::new(SandboxOptions::default())?;
+    let loaded = sandbox.load(&place.guest("map_panics")?, &Capabilities::default())?;
+    let spec = spec();
+    let (poison, good) = (batch(b"poison"), batch(b"good"));
+    let begin =
+        |carried: Carried| Guest::start(&loaded, &spec, carried).map_err(|(failure, _)| -> Problem { failure.into() });
+    let mut guest = begin(Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None })?;
+    let mut rounds = Vec::new();
+    for _ in 0..effort.pick(300, 50) {
+        guest.call(&good)?;
+        let begun = Instant::now();
+        if guest.call(&poison).is_ok() {
+            return Err("the guest that should panic did not".into());
+        }
+        guest = begin(guest.into_carried())?;
+        guest.call(&good)?;
+        rounds.push(begun.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(vec![Figure::of("trap to next record", "µs", rounds).target(Target::AtMost(1000.0))])
+}
+
+fn batch(payload: &[u8]) -> Batch {
+    let mut batch = Batch::new();
+    // An empty batch takes any record.
+    let _ = batch.push(Record::of(payload, Origin::new(0, 0)));
+    batch
+}
