@@ -139,13 +139,9 @@ impl KeyedState {
                 Some(after) => std::ops::Bound::Excluded(after),
                 None => std::ops::Bound::Unbounded,
             };
-<<<<<<< HEAD
             let mut answer = 0;
-            for (subkey, value) in slot.map.range::<[u8], _>((from, std::ops::Bound::Unbounded)).take(limit) {
-                self.weigh_answer(&mut answer, subkey.len() + value.bytes().len())?;
-=======
             for (subkey, value) in map.range::<[u8], _>((from, std::ops::Bound::Unbounded)).take(limit) {
->>>>>>> main
+                self.weigh_answer(&mut answer, subkey.len() + value.bytes().len())?;
                 subkeys.push(subkey);
                 values.push(value.bytes());
             }
@@ -183,20 +179,13 @@ impl KeyedState {
             found.select_nth_unstable_by(limit, |a, b| a.key.bytes().cmp(b.key.bytes()));
             found.truncate(limit);
         }
-<<<<<<< HEAD
-        found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        found.sort_unstable_by(|a, b| a.key.bytes().cmp(b.key.bytes()));
         let mut answer = 0;
         for slot in found {
-            let value: &[u8] = slot.value.as_ref().map_or(&[], Value::bytes);
-            self.weigh_answer(&mut answer, slot.key.len() + value.len())?;
-            keys.push(&slot.key);
-            values.push(value);
-=======
-        found.sort_unstable_by(|a, b| a.key.bytes().cmp(b.key.bytes()));
-        for slot in found {
+            let value: &[u8] = slot.value.as_ref().map_or(&[], SmallBytes::bytes);
+            self.weigh_answer(&mut answer, slot.key.bytes().len() + value.len())?;
             keys.push(slot.key.bytes());
-            values.push(slot.value.as_ref().map_or(&[], SmallBytes::bytes));
->>>>>>> main
+            values.push(value);
         }
         Ok((keys, values))
     }
