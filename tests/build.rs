@@ -1,6 +1,8 @@
 //! Lists the guests, so that one without a test does not compile: `each_map_guest!(check)` expands to `check!(name)` for
 //! every `guests/examples/map_name.rs`, and so for each kind.
 
+#![allow(clippy::expect_used, reason = "a build that cannot go on stops")]
+
 use std::fmt::Write as _;
 use std::path::Path;
 
