@@ -81,6 +81,10 @@ impl Guest {
     /// # Errors
     /// Not enough memory, a trap in the component's start function or in `open`, or what `open` answered; what was to be
     /// carried on comes back.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the error carries on what the guest was given; failing is the rare way"
+    )]
     pub fn start(loaded: &Arc<Loaded>, spec: &GuestSpec, carried: Carried) -> Result<Self, (Failure, Carried)> {
         let mut guest = Self::instantiate(loaded, spec, carried)?;
         match guest.open(spec) {
@@ -89,6 +93,7 @@ impl Guest {
         }
     }
 
+    #[expect(clippy::result_large_err, reason = "as for `start`")]
     fn instantiate(loaded: &Arc<Loaded>, spec: &GuestSpec, carried: Carried) -> Result<Self, (Failure, Carried)> {
         let flood = spec.limits.log_bytes_per_second.saturating_mul(16);
         let (stdout, stderr) = (Captured::new(flood), Captured::new(flood));

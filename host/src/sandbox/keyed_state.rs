@@ -372,7 +372,10 @@ mod tests {
         KeyedState::new(Arc::new(MemoryBudget::new(cap)))
     }
 
-    fn dump(state: &KeyedState) -> Vec<(String, Vec<u8>, Option<Vec<u8>>, Vec<(Vec<u8>, Vec<u8>)>)> {
+    /// Table, key, value and map of everything that is kept.
+    type Kept = (String, Vec<u8>, Option<Vec<u8>>, Vec<(Vec<u8>, Vec<u8>)>);
+
+    fn dump(state: &KeyedState) -> Vec<Kept> {
         let mut all = Vec::new();
         for (name, table) in &state.tables {
             for slot in table.slots.iter().filter(|slot| !slot.is_vacant()) {
