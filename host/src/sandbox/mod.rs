@@ -18,6 +18,7 @@
 //! Left to others: retries, halving, restarts and what becomes of a failed record (engine); which limits (plan, admission).
 
 mod answer;
+mod bounded_streams;
 mod cache;
 mod clocks;
 mod contract;

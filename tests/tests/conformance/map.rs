@@ -363,17 +363,27 @@ fn no_retries_still_finds_the_poison() {
 
 #[test]
 fn waits_for_a_silent_server() {
+    times_out_on_a_silent_server("map_waits_for_a_silent_server", |address| address.to_string());
+}
+
+#[test]
+fn blocks_on_a_silent_server() {
+    times_out_on_a_silent_server("map_blocks_on_a_silent_server", |address| address.port().to_string());
+}
+
+fn times_out_on_a_silent_server(name: &str, record: fn(std::net::SocketAddr) -> String) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let settings = format!(
         "on_error = {{ dead_letter = \"dead.jsonl\" }}\nretries = 0\nlimits = {{ call_timeout = \"200ms\" }}\ncapabilities = {{ connect = [\"{address}\"] }}"
     );
-    let scenario = beside_a_neighbour(&guest("map_waits_for_a_silent_server"), &settings);
-    scenario.file("in.txt", format!("{address}\n"));
+    let scenario = beside_a_neighbour(&guest(name), &settings);
+    scenario.file("in.txt", record(address) + "\n");
     let outcome = scenario.run();
     outcome.expect_exit(0).expect_conservation();
     expect_neighbour_complete(&scenario, &outcome);
-    assert_eq!(outcome.dead_letters("dead.jsonl")[0].text("code"), Codes::TIMEOUT);
+    let letters = outcome.dead_letters("dead.jsonl");
+    assert_eq!((letters.len(), letters[0].text("code")), (1, Codes::TIMEOUT), "{letters:?}");
 }
 
 #[test]
