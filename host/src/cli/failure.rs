@@ -107,7 +107,8 @@ impl Failure {
     pub(super) fn text(&self) -> String {
         let mut text = match &self.page {
             Some(page) => format!("{}\n", page.drawing.trim_end()),
-            None => format!("error: {}\n", self.message),
+            // Part of it may be a guest's: its lines must not pass for ours.
+            None => format!("error: {}\n", self.message.replace('\n', "\n  | ")),
         };
         for cause in &self.causes {
             let _ = writeln!(text, "  because: {}", cause.trim_end().replace('\n', "\n           "));

@@ -153,7 +153,7 @@ impl Guest {
         };
         let open = self.loaded.exports().open;
         let opened: (Result<(), String>,) = self.call_export(&open, Call::Mute("open"), (context,))?;
-        opened.0.map_err(|message| Failure::new(FailureCode::Open, message))
+        opened.0.map_err(|message| Failure::said(FailureCode::Open, &message))
     }
 
     /// What the component is.
@@ -195,7 +195,7 @@ impl Guest {
         let work = self.work;
         let (progress,): (Result<ProgressView, String>,) =
             self.invoke(work, Call::Over(0), (max_records, max_bytes))?;
-        let progress = match progress.map_err(|message| Failure::new(FailureCode::Connector, message))? {
+        let progress = match progress.map_err(|message| Failure::said(FailureCode::Connector, &message))? {
             ProgressView::More => Progress::More,
             ProgressView::Idle(ms) => Progress::Idle(Duration::from_millis(u64::from(ms.min(1000)))),
             ProgressView::End => Progress::End,
@@ -211,7 +211,7 @@ impl Guest {
         match (self.loaded.exports().end, self.kind()) {
             (Some(flush), Kind::Sink) => {
                 let (flushed,): (Result<(), String>,) = self.call_export(&flush, Call::Mute("flush"), ())?;
-                flushed.map_err(|message| Failure::new(FailureCode::Connector, message))?;
+                flushed.map_err(|message| Failure::said(FailureCode::Connector, &message))?;
             }
             (Some(end), _) => self.call_export::<_, ()>(&end, Call::Over(0), ())?,
             (None, _) => self.answer()?.begin(Call::Over(0)),
@@ -235,7 +235,7 @@ impl Guest {
     pub fn seek(&mut self, position: &[u8]) -> Result<(), Failure> {
         let Some(seek) = self.loaded.exports().seek else { return Ok(()) };
         let (sought,): (Result<(), String>,) = self.call_export(&seek, Call::Mute("seek"), (position,))?;
-        sought.map_err(|message| Failure::new(FailureCode::Open, message))
+        sought.map_err(|message| Failure::said(FailureCode::Open, &message))
     }
 
     /// Says goodbye.

@@ -29,6 +29,7 @@ poisonous!(map {
     rejects_with_too_few_messages: MALFORMED, "0 entries for 1 records";
     rejects_without_utf8: MALFORMED, "entry 0 is not UTF-8";
     panics: PANIC, "what a nasty record";
+    panics_in_colour: PANIC, "forged";
     traps: TRAP, "unreachable";
     exits: EXIT, "exit";
     loops_for_ever: CPU_TIME, "60ms";
@@ -373,4 +374,42 @@ fn waits_for_a_silent_server() {
     outcome.expect_exit(0).expect_conservation();
     expect_neighbour_complete(&scenario, &outcome);
     assert_eq!(outcome.dead_letters("dead.jsonl")[0].text("code"), Codes::TIMEOUT);
+}
+
+#[test]
+fn logs_in_colour() {
+    let scenario = beside_a_neighbour(&guest("map_logs_in_colour"), "");
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_stderr("cleared");
+    steers_no_terminal(&outcome);
+}
+
+#[test]
+fn a_panic_in_colour_stops_the_pipeline_in_plain_words() {
+    let outcome = stops_the_pipeline(&guest("map_panics_in_colour"), "", Codes::PANIC, "forged");
+    steers_no_terminal(&outcome);
+}
+
+/// No control character but line ends, and no line that looks like the host's own but is the guest's.
+fn steers_no_terminal(outcome: &sage_tests::Outcome) {
+    assert!(!outcome.stderr.chars().any(|c| c.is_control() && c != '\n'), "{:?}", outcome.stderr);
+    let forged = |line: &str| line.starts_with("ERROR forged") || line.starts_with("error: forged");
+    assert!(!outcome.stderr.lines().any(forged), "{}", outcome.stderr);
+}
+
+#[test]
+fn fails_to_open_at_length() {
+    let scenario = beside_a_neighbour(&guest("map_fails_to_open_at_length"), "");
+    let outcome = scenario.run();
+    outcome.expect_exit(4).expect_stderr("the story so far");
+    assert!(outcome.stderr.len() + outcome.stdout.len() < 100_000, "{} bytes", outcome.stderr.len());
+}
+
+#[test]
+fn rejects_at_length() {
+    let scenario = beside_a_neighbour(&guest("map_rejects_at_length"), "");
+    let outcome = scenario.run();
+    outcome.expect_exit(4).expect_stderr("on and on");
+    assert_eq!(outcome.error()["code"].as_str(), Some(Codes::REJECTED));
+    assert!(outcome.stderr.len() + outcome.stdout.len() < 100_000, "{} bytes", outcome.stderr.len());
 }

@@ -58,6 +58,11 @@ fn panics_in_ports() {
 }
 
 #[test]
+fn loops_in_ports() {
+    is_refused(&guest("process_loops_in_ports"), &["cpu_time_per_call"]);
+}
+
+#[test]
 fn splits_late() {
     let scenario = with_neighbour(&format!(
         r#"
