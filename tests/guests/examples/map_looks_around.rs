@@ -18,7 +18,11 @@ fn try_it(request: &str) -> String {
         "clock" => {
             // Whether any of many readings is not a whole millisecond.
             let fine = (0..2000).any(|_| {
-                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() % 1_000_000 != 0
+                !std::time::SystemTime::now()
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .unwrap()
+                    .as_nanos()
+                    .is_multiple_of(1_000_000)
             });
             if fine { "fine".to_owned() } else { "coarse".to_owned() }
         }
