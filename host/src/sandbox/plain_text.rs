@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// What a guest said, fit to be shown to people: control characters other than line ends and tabs are written as escapes, since
-/// they could steer the terminal of whoever reads it; what is longer than [`LONGEST`] is cut, and that is said.
+/// they could steer the terminal of whoever reads it; what is longer than a few KiB is cut, and that is said.
 ///
 /// Does not keep a guest from writing a line that looks like the host's own: whoever prints it marks continued lines.
 pub fn plain_text(said: &str) -> Cow<'_, str> {
