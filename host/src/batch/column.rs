@@ -1,4 +1,4 @@
-use super::{Malformed, check_offsets};
+use super::{Bitmap, Malformed, check_offsets};
 
 /// `n` byte strings behind one another, with n + 1 rising offsets: Arrow's Binary layout, so that a guest, Arrow and
 /// Python can share it without copying. Always valid.
@@ -66,7 +66,7 @@ impl Column {
     }
 
     /// The entries in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
         self.offsets.windows(2).map(|pair| match *pair {
             [start, end] => self.bytes.get(start as usize..end as usize).unwrap_or_default(),
             _ => &[],
@@ -96,6 +96,7 @@ impl Column {
     }
 
     /// Adds entries `start..end` of `other`; what is past its end is left out.
+    #[inline]
     pub fn append_range(&mut self, other: &Self, start: usize, end: usize) {
         let end = end.min(other.len());
         let (Some(&first), Some(&last)) = (other.offsets.get(start), other.offsets.get(end)) else { return };
@@ -107,6 +108,14 @@ impl Column {
             // `offset - first` cannot wrap (offsets never fall), the sum cannot either (asserted above).
             self.offsets.extend(offsets.iter().map(|&offset| base + (offset - first)));
         }
+    }
+
+    /// Adds the entries of `other` that `kept`, a bitmap over them, names.
+    pub(crate) fn append_kept(&mut self, other: &Self, kept: Bitmap<'_>) {
+        // Room for all of them at once: half of them is what is expected, and a buffer is used again.
+        self.bytes.reserve(other.bytes.len());
+        self.offsets.reserve(other.len());
+        kept.runs(other.len(), |start, end| self.append_range(other, start, end));
     }
 
     /// Becomes the column that `offsets` and `bytes` describe, once they are checked; on error it is left empty.

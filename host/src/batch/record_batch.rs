@@ -1,4 +1,4 @@
-use super::{Column, Malformed, Origin};
+use super::{Bitmap, Column, Malformed, Origin};
 
 /// Records in columns: what moves through a pipeline.
 ///
@@ -198,6 +198,28 @@ impl Batch {
         true
     }
 
+    /// Adds the records of `other` that `kept`, a bitmap over them, names, unless their shape differs (as [`Batch::push`]).
+    #[must_use]
+    pub(crate) fn append_kept(&mut self, other: &Self, kept: Bitmap<'_>) -> bool {
+        if !self.take_shape(other.shape()) {
+            return false;
+        }
+        self.ingested = if self.is_empty() { other.ingested } else { self.ingested.min(other.ingested) };
+        // Column by column: with one run of records at a time through all of them, what surrounds a copy cost more than it.
+        self.payloads.append_kept(&other.payloads, kept);
+        if let Some(keys) = other.keys() {
+            self.keys.value.append_kept(keys, kept);
+        }
+        if let Some(times) = other.timestamps() {
+            append_kept(&mut self.timestamps.value, times, kept);
+        }
+        if let Some(headers) = other.headers() {
+            self.headers.value.append_kept(headers, kept);
+        }
+        append_kept(&mut self.origins, &other.origins, kept);
+        true
+    }
+
     /// Adds what records `start..end` of `other` have besides payloads. The caller adds as many payloads.
     #[must_use]
     pub(crate) fn append_around_payloads(&mut self, other: &Self, start: usize, end: usize) -> bool {
@@ -306,4 +328,8 @@ impl Batch {
         }
         self.shape() == shape
     }
+}
+
+fn append_kept<T: Copy>(out: &mut Vec<T>, from: &[T], kept: Bitmap<'_>) {
+    kept.runs(from.len(), |start, end| out.extend_from_slice(from.get(start..end).unwrap_or_default()));
 }

@@ -96,13 +96,9 @@ impl Taking<'_> {
             return self.main(batch, outputs);
         }
         let mut rest = self.pool.take();
-        let mut copy = |kept: Bitmap<'_>| {
-            kept.runs(rows, |start, end| {
-                let _ = rest.append_range(&batch, start, end);
-            });
-        };
+        // An empty batch takes any shape.
         if rejected.is_empty() {
-            copy(kept);
+            let _ = rest.append_kept(&batch, kept);
         } else {
             let bits = (0..rows.div_ceil(8)).map(|byte| {
                 (0..8).fold(0u8, |bits, bit| {
@@ -111,7 +107,7 @@ impl Taking<'_> {
                 })
             });
             let bits: Vec<u8> = bits.collect();
-            copy(Bitmap::new(&bits));
+            let _ = rest.append_kept(&batch, Bitmap::new(&bits));
         }
         self.fate.counters.filtered.add((rows - rejected.len() - rest.len()) as u64);
         self.pool.put(batch);

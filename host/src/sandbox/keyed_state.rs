@@ -58,6 +58,8 @@ enum Undo {
 
 /// What a slot costs besides its key and long values.
 const SLOT_BYTES: u64 = (size_of::<Slot>() + 8) as u64;
+/// What a table costs besides its name and its keys.
+const TABLE_BYTES: u64 = 128;
 /// What an entry of a map costs besides its subkey and long value.
 const ENTRY_BYTES: u64 = 64;
 /// What a line of the undo log costs.
@@ -83,11 +85,15 @@ impl KeyedState {
         self.find(table, key)?.value.as_ref().map(SmallBytes::bytes)
     }
 
-    pub(super) fn put(&mut self, table: &str, key: &[u8], value: &[u8]) -> Written {
-        self.charge(SmallBytes::cost(value), UNDO_BYTES)?;
-        let (table, slot) = self.slot(table, key)?;
-        let before = self.at(table, slot).and_then(|found| found.value.replace(SmallBytes::new(value)));
-        self.note(Undo::Value { table, slot, before });
+    /// Writes a value for each key, in order.
+    pub(super) fn put<'a>(&mut self, table: &str, entries: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Written {
+        let table = self.table_or_new(table)?;
+        for (key, value) in entries {
+            let slot = self.slot_or_new(table, key)?;
+            self.charge(SmallBytes::cost(value), UNDO_BYTES)?;
+            let before = self.at(table, slot).and_then(|found| found.value.replace(SmallBytes::new(value)));
+            self.note(Undo::Value { table, slot, before });
+        }
         Ok(())
     }
 
@@ -300,29 +306,33 @@ impl KeyedState {
         self.tables.get_mut(table as usize)?.1.slots.get_mut(slot as usize)
     }
 
-    /// The slot of a key, made if need be. Slots stay when their value goes: a key that comes back finds its own.
-    fn slot(&mut self, name: &str, key: &[u8]) -> wasmtime::Result<(u32, u32)> {
+    /// The slot of a key, made if need be.
+    fn slot(&mut self, table: &str, key: &[u8]) -> wasmtime::Result<(u32, u32)> {
+        let table = self.table_or_new(table)?;
+        Ok((table, self.slot_or_new(table, key)?))
+    }
+
+    fn table_or_new(&mut self, name: &str) -> wasmtime::Result<u32> {
         let number = match self.table(name) {
             Some((number, _)) => number,
             None => {
-                self.charge(name.len() as u64 + 128, 0)?;
+                self.charge(TABLE_BYTES + name.len() as u64, 0)?;
                 self.tables.push((name.into(), Table::default()));
                 self.tables.len() - 1
             }
         };
+        Ok(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
+    /// Slots stay when their value goes: a key that comes back finds its own.
+    fn slot_or_new(&mut self, table: u32, key: &[u8]) -> wasmtime::Result<u32> {
         let hash = Self::hash(key);
-        let found = self.tables.get(number).and_then(|(_, table)| table.find(hash, key));
-        let slot = match found {
-            Some(slot) => slot,
-            None => {
-                self.charge(SLOT_BYTES + SmallBytes::cost(key), 0)?;
-                match self.tables.get_mut(number) {
-                    Some((_, table)) => table.insert(hash, key),
-                    None => 0,
-                }
-            }
-        };
-        Ok((u32::try_from(number).unwrap_or(u32::MAX), slot))
+        let found = self.tables.get(table as usize).and_then(|(_, table)| table.find(hash, key));
+        if let Some(slot) = found {
+            return Ok(slot);
+        }
+        self.charge(SLOT_BYTES + SmallBytes::cost(key), 0)?;
+        Ok(self.tables.get_mut(table as usize).map_or(0, |(_, table)| table.insert(hash, key)))
     }
 }
 
@@ -370,6 +380,10 @@ mod tests {
 
     fn state(cap: u64) -> KeyedState {
         KeyedState::new(Arc::new(MemoryBudget::new(cap)))
+    }
+
+    fn put(state: &mut KeyedState, key: &[u8], value: &[u8]) -> Written {
+        state.put("t", [(key, value)].into_iter())
     }
 
     /// Table, key, value and map of everything that is kept.
@@ -426,7 +440,7 @@ mod tests {
             let mut charged = state.taken;
             for step in steps {
                 match step {
-                    Step::Put(k, v) => state.put("t", &[k], &v).unwrap(),
+                    Step::Put(k, v) => put(&mut state, &[k], &v).unwrap(),
                     Step::Delete(k) => state.delete("t", &[k]).unwrap(),
                     Step::MapPut(k, s, v) => state.map_put("t", &[k], &[s], &v).unwrap(),
                     Step::MapDelete(k, s) => state.map_delete("t", &[k], &[s]).unwrap(),
@@ -442,7 +456,7 @@ mod tests {
             }
             state.roll_back();
             let held: u64 = state.tables.iter().flat_map(|(name, t)| {
-                std::iter::once(name.len() as u64 + 128).chain(t.slots.iter().map(|s| {
+                std::iter::once(name.len() as u64 + TABLE_BYTES).chain(t.slots.iter().map(|s| {
                     SLOT_BYTES + SmallBytes::cost(s.key.bytes())
                         + s.value.as_ref().map_or(0, |v| SmallBytes::cost(v.bytes()))
                         + map_cost(s.map.as_deref())
@@ -457,7 +471,7 @@ mod tests {
     fn keys_come_in_byte_order_page_by_page() {
         let mut state = state(1 << 20);
         for key in [5u8, 1, 9, 3, 7] {
-            state.put("t", &[key], &[key]).unwrap();
+            put(&mut state, &[key], &[key]).unwrap();
         }
         state.delete("t", &[3]).unwrap();
         let (first, values) = state.keys_scan("t", None, 2).unwrap();
@@ -470,10 +484,15 @@ mod tests {
     #[test]
     fn state_counts_towards_the_memory_cap() {
         let mut state = state(10_000);
-        let error = (0u32..).find_map(|k| state.put("t", &k.to_le_bytes(), &[0; 100]).err()).unwrap();
+        let error = (0u32..).find_map(|k| put(&mut state, &k.to_le_bytes(), &[0; 100]).err()).unwrap();
         assert!(error.to_string().contains("keyed state asked for"), "{error}");
         assert!(state.budget.used() <= 10_000);
         state.roll_back();
-        drop(state);
+        let slots: u64 = state.tables.iter().map(|(_, table)| table.slots.len() as u64).sum();
+        assert_eq!(
+            state.taken,
+            TABLE_BYTES + 1 + slots * SLOT_BYTES,
+            "a value that was not written is not charged for"
+        );
     }
 }

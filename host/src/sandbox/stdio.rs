@@ -1,4 +1,5 @@
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -12,7 +13,14 @@ use super::failure::{FailureCode, HostTrap};
 /// What a guest writes to its standard output or error during a call: kept, up to a bound, since a panic's message goes
 /// nowhere else. After the call it becomes log lines.
 #[derive(Debug, Clone)]
-pub(super) struct Captured(Arc<Mutex<Buffer>>);
+pub(super) struct Captured(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Whether the buffer holds anything: nearly always not, and asking the lock that twice a call was a twentieth of it.
+    written: AtomicBool,
+    buffer: Mutex<Buffer>,
+}
 
 #[derive(Debug, Default)]
 struct Buffer {
@@ -27,15 +35,17 @@ const KEEP: usize = 8 << 10;
 impl Captured {
     /// `flood` is how many bytes of a call are too many.
     pub(super) fn new(flood: u64) -> Self {
-        Self(Arc::new(Mutex::new(Buffer { flood, ..Buffer::default() })))
+        let buffer = Mutex::new(Buffer { flood, ..Buffer::default() });
+        Self(Arc::new(Shared { buffer, ..Shared::default() }))
     }
 
     /// What was written since this was last asked, as text, and how many bytes it really was.
     pub(super) fn take(&self) -> (String, u64) {
-        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffer.seen == 0 {
+        if !self.0.written.load(Ordering::Relaxed) {
             return (String::new(), 0);
         }
+        let mut buffer = self.0.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.written.store(false, Ordering::Relaxed);
         let text = String::from_utf8_lossy(&buffer.kept).into_owned();
         let seen = std::mem::take(&mut buffer.seen);
         buffer.kept.clear();
@@ -43,7 +53,8 @@ impl Captured {
     }
 
     fn append(&self, bytes: &[u8]) -> Result<(), wasmtime::Error> {
-        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffer = self.0.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.written.store(true, Ordering::Relaxed);
         buffer.seen += bytes.len() as u64;
         if buffer.seen > buffer.flood {
             let message = format!("the call wrote {} bytes to its standard output or error", buffer.seen);

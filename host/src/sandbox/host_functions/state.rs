@@ -24,8 +24,7 @@ pub(in crate::sandbox) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtim
     state.func_wrap("put", |mut store: Store<'_>, (table, keys, values): (WasmStr, ColumnView, ColumnView)| {
         let (keys, values) = pairs(&store, "keys", &keys, &values)?;
         let table = table.to_str(&store)?.into_owned();
-        let state = &mut store.data_mut().state;
-        keys.iter().zip(values.iter()).try_for_each(|(key, value)| state.put(&table, key, value))
+        store.data_mut().state.put(&table, keys.iter().zip(values.iter()))
     })?;
     state.func_wrap("delete", |mut store: Store<'_>, (table, keys): (WasmStr, ColumnView)| {
         let (table, keys) = (table.to_str(&store)?.into_owned(), keys.read("keys", &store)?);
