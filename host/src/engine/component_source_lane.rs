@@ -61,6 +61,9 @@ impl ComponentSourceLane {
                     }
                 }
                 Err(failure) => {
+                    if let Some(limit) = failure.code.limit() {
+                        self.fate.errors.breach(limit);
+                    }
                     failures += 1;
                     if failures > self.retries {
                         return Err(self.fate.stage_failed(&failure));

@@ -72,6 +72,7 @@ impl Keeper {
             self.in_a_row += 1;
             let allowed = self.spec.limits.restarts_in_a_row;
             if self.in_a_row > allowed {
+                fate.errors.breach("restarts_in_a_row");
                 let message = format!("rebuilt {allowed} times in a row without a call that succeeded; last: {last}");
                 return Err(fate.stage_failed(&Failure::new(FailureCode::Restarts, message)));
             }

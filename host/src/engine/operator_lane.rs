@@ -102,7 +102,7 @@ impl OperatorLane {
             }
             Err(failure) => failure,
         };
-        self.log(&failure, batch.len());
+        self.note(&failure, batch.len());
         if batch.len() == 1 && attempt > self.retries {
             // The record's fate first: if it stops the run, there is no use in another guest.
             if let Some(record) = batch.record(0) {
@@ -173,7 +173,7 @@ impl OperatorLane {
                 }
                 Err(failure) => failure,
             };
-            self.log(&failure, 0);
+            self.note(&failure, 0);
             if attempt > self.retries {
                 return Err(self.fate.stage_failed(&failure));
             }
@@ -198,9 +198,12 @@ impl OperatorLane {
         }
     }
 
-    /// The first failure of each kind is a warning, though a retry may mend it: many of them make a run slow. The rest is
+    /// Counts a broken limit. The first failure of each kind is a warning, though a retry may mend it: many of them make a run slow. The rest is
     /// for whoever looks closely.
-    fn log(&mut self, failure: &Failure, rows: usize) {
+    fn note(&mut self, failure: &Failure, rows: usize) {
+        if let Some(limit) = failure.code.limit() {
+            self.fate.errors.breach(limit);
+        }
         let (operator, instance, backtrace) = (&*self.fate.stage, self.fate.instance, &failure.backtrace);
         if self.warned.contains(&failure.code) {
             tracing::debug!(operator, instance, rows, %failure, backtrace, "a call failed");

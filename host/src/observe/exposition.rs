@@ -58,15 +58,15 @@ const SECONDS: [(&str, &str, Read<u64>); 2] = [
     ("sage_throttled_seconds", "Time that a CPU share held the lanes back", |c| c.throttled_nanoseconds.get()),
 ];
 
-/// Error codes that are a limit being broken, and the limit.
-const BREACHES: [(&str, &str); 7] = [
-    ("memory", "memory"),
-    ("cpu-time", "cpu_time_per_call"),
-    ("timeout", "call_timeout"),
-    ("output-too-large", "output_bytes_per_call"),
-    ("record-too-large", "record_bytes"),
-    ("log-flood", "log_bytes_per_second"),
-    ("restarts", "restarts_in_a_row"),
+/// The limits of a call, each with a series from the start, so that an alert has something to compare with.
+const LIMITS: [&str; 7] = [
+    "memory",
+    "cpu_time_per_call",
+    "call_timeout",
+    "output_bytes_per_call",
+    "record_bytes",
+    "log_bytes_per_second",
+    "restarts_in_a_row",
 ];
 
 type Labels<'a> = Vec<(&'static str, &'a str)>;
@@ -113,11 +113,12 @@ fn encode_errors(encoder: &mut DescriptorEncoder<'_>, instances: &[(Labels<'_>, 
             encode_counter(&mut family, &with(labels, "code", code), n)?;
         }
     }
-    let mut family = encoder.encode_descriptor("sage_breaches", "Limits broken", None, MetricType::Counter)?;
+    let mut family =
+        encoder.encode_descriptor("sage_breaches", "Calls that broke a limit", None, MetricType::Counter)?;
     for (labels, view) in instances {
-        let errors = view.errors.get();
-        for (code, limit) in BREACHES {
-            encode_counter(&mut family, &with(labels, "limit", limit), errors.get(code).copied().unwrap_or(0))?;
+        let breaches = view.errors.breaches();
+        for limit in LIMITS {
+            encode_counter(&mut family, &with(labels, "limit", limit), breaches.get(limit).copied().unwrap_or(0))?;
         }
     }
     Ok(())
@@ -296,6 +297,7 @@ mod tests {
         parse.counters.records_in.add(10);
         parse.counters.cpu_nanoseconds.add(1_500_000_000);
         parse.errors.count("memory");
+        parse.errors.breach("memory");
         parse.errors.count("trap");
         if let Some(latency) = &registry.stages[2].latency {
             latency.record(1 << 20, 5);

@@ -66,6 +66,8 @@ pub struct StageSummary {
     pub restarts: u64,
     /// Errors by code.
     pub errors: BTreeMap<&'static str, u64>,
+    /// Calls that broke a limit, by limit; a retry may have mended it.
+    pub breaches: BTreeMap<&'static str, u64>,
     /// Records a second, taken in (sent out, for a source).
     pub records_per_second: f64,
     /// CPU seconds of all lanes.
@@ -130,6 +132,10 @@ impl StageSummary {
         for (code, count) in stage.instances.iter().flat_map(|instance| instance.errors.get()) {
             *errors.entry(code).or_default() += count;
         }
+        let mut breaches = BTreeMap::new();
+        for (limit, count) in stage.instances.iter().flat_map(|instance| instance.errors.breaches()) {
+            *breaches.entry(limit).or_default() += count;
+        }
         let memory = || stage.instances.iter().filter_map(|instance| instance.memory.as_deref());
         let (records_in, records_out) = (sum(|c| c.records_in.get()), sum(|c| c.records_out.get()));
         let moved = if stage.kind == "source" { records_out } else { records_in };
@@ -154,6 +160,7 @@ impl StageSummary {
             retried: sum(|c| c.retried.get()),
             restarts: sum(|c| c.restarts.get()),
             errors,
+            breaches,
             records_per_second: per_second(moved, elapsed),
             cpu_seconds: seconds(sum(|c| c.cpu_nanoseconds.get())),
             throttled_seconds: seconds(sum(|c| c.throttled_nanoseconds.get())),

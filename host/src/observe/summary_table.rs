@@ -49,6 +49,10 @@ fn notes(stage: &StageSummary) -> Vec<String> {
         let errors: Vec<_> = stage.errors.iter().map(|(code, n)| format!("{code} {}", count(*n))).collect();
         notes.push(format!("errors by code: {}", errors.join(", ")));
     }
+    if !stage.breaches.is_empty() {
+        let breaches: Vec<_> = stage.breaches.iter().map(|(limit, n)| format!("{limit} {}", count(*n))).collect();
+        notes.push(format!("calls that broke a limit: {}", breaches.join(", ")));
+    }
     if stage.unread > 0 {
         notes.push(format!("{} records went to side outputs that nobody reads", count(stage.unread)));
     }
@@ -149,6 +153,7 @@ mod tests {
             retried: scale - 1,
             restarts: scale - 1,
             errors: BTreeMap::new(),
+            breaches: BTreeMap::new(),
             records_per_second: 21_954.0 * scale as f64,
             cpu_seconds: 0.31 * scale as f64,
             throttled_seconds: 0.0,
