@@ -48,7 +48,7 @@ guests: setup ## compile the tests' hostile and odd components
 
 .PHONY: demo
 demo: host operators ## build everything and run the flights pipeline on real data
-	$(call say,running examples/flights/pipeline.toml: flights of each carrier out of New York in January 2013, and their mean arrival delay)
+	$(call say,running examples/flights/pipeline.toml: how late the flights of each carrier out of New York arrived in January 2013)
 	$(SAGE_HOST) run examples/flights/pipeline.toml
 	@printf '\n==> %s\n' "the same lines are in examples/flights/delay-by-carrier.jsonl; now try:"
 	@echo "    $(SAGE_HOST) run examples/flights/pipeline.toml --explain"

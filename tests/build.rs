@@ -1,14 +1,14 @@
 //! Lists the guests, so that one without a test does not compile: `each_map_guest!(check)` expands to `check!(name)` for
 //! every `guests/examples/map_name.rs`, and so for each kind.
 
+use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=guests/examples");
-    let mut names: Vec<String> = std::fs::read_dir("guests/examples")
-        .expect("tests/guests/examples is there")
+    let mut names: Vec<String> = std::fs::read_dir("guests/examples")?
         .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned()))
         .collect();
     names.sort();
@@ -23,6 +23,7 @@ fn main() {
         let _ = writeln!(text, "}} }}\npub(crate) use each_{kind}_guest;");
     }
     assert!(names.is_empty(), "guests are named after their kind: {names:?}");
-    let folder = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
-    std::fs::write(Path::new(&folder).join("each_guest.rs"), text).expect("OUT_DIR can be written");
+    let folder = std::env::var("OUT_DIR")?;
+    std::fs::write(Path::new(&folder).join("each_guest.rs"), text)?;
+    Ok(())
 }

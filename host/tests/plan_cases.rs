@@ -4,6 +4,14 @@
 //! Components are known by the name of their file: `map.wasm`, `key-by-carrier.wasm`, `process.wasm` (with a side output
 //! `late`), `source.wasm` (with `errors`), and so on; others are missing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the functions that tests share, where a panic is how a test fails"
+)]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

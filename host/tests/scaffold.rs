@@ -1,5 +1,13 @@
 //! What `sage-host new` makes passes its own test, builds, is the operator it was asked to be, and runs.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the functions that tests share, where a panic is how a test fails"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -44,4 +44,8 @@ codes! {
     RESTARTS = "restarts";
     /// The guest left through WASI `exit`.
     EXIT = "exit";
+    /// A source or sink (built-in or a component) answered with an error.
+    CONNECTOR = "connector";
+    /// The host itself is at fault.
+    FAULT = "fault";
 }

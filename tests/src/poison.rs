@@ -132,6 +132,15 @@ pub fn stops_the_pipeline(component: &Path, settings: &str, code: &str, message:
     outcome
 }
 
+/// The run ends before any data flows, because the guest does not start, and says so with this code.
+#[track_caller]
+pub fn does_not_start(component: &Path, code: &str, message: &str) {
+    let scenario = beside_a_neighbour(component, &format!("on_error = \"skip\"\n{TIGHT}"));
+    let outcome = scenario.run();
+    outcome.expect_exit(4).expect_stderr("\"guest\" (instance 0)").expect_stderr(code).expect_stderr(message);
+    assert_eq!((scenario.read("out.txt"), scenario.read("calm-out.txt")), (None, None), "no data flowed");
+}
+
 /// The run is refused before any data flows, and says this.
 #[track_caller]
 pub fn is_refused(component: &Path, parts: &[&str]) {

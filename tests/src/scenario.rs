@@ -15,13 +15,21 @@ const PATIENCE: Duration = Duration::from_secs(90);
 #[derive(Debug)]
 pub struct Scenario {
     folder: tempfile::TempDir,
+    leases: PathBuf,
 }
 
 impl Scenario {
     /// An empty folder.
     #[allow(clippy::new_without_default, reason = "it touches the disk")]
     pub fn new() -> Self {
-        Self { folder: tempfile::Builder::new().prefix("sage-scenario-").tempdir().expect("a temporary folder") }
+        let folder = tempfile::Builder::new().prefix("sage-scenario-").tempdir().expect("a temporary folder");
+        let leases = folder.path().join("leases");
+        Self { folder, leases }
+    }
+
+    /// Shares another's lease folder, as programs on one machine do.
+    pub fn sharing_leases_of(self, other: &Self) -> Self {
+        Self { leases: other.leases.clone(), ..self }
     }
 
     /// Where it is.
@@ -83,7 +91,7 @@ impl Scenario {
     pub fn command(&self, what: &str) -> Command {
         let mut command = Command::new(program());
         command.current_dir(self.path()).args([what, "pipeline.toml"]);
-        command.arg("--lease-folder").arg(self.path().join("leases")).arg("--cache-folder").arg(cache_folder());
+        command.arg("--lease-folder").arg(&self.leases).arg("--cache-folder").arg(cache_folder());
         command.env_remove("RUST_LOG").env("NO_COLOR", "1");
         command
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sage_tests::{Codes, Running, Scenario, allowed_cpus, guest, thread_cpus, thread_times};
 
 /// Endless work for `guest`, beside an operator without a CPU of its own.
-fn endless(resources: &str, extra: &str) -> Scenario {
+fn endless(resources: &str) -> Scenario {
     let scenario = Scenario::new();
     scenario.file("host.toml", "[reserve]\ncpus = 0\n");
     scenario.pipeline(&format!(
@@ -22,7 +22,6 @@ fn endless(resources: &str, extra: &str) -> Scenario {
         component = "{}"
         input = "in"
         resources = {{ {resources} }}
-        {extra}
         [[operator]]
         name = "calm"
         component = "{}"
@@ -38,19 +37,26 @@ fn endless(resources: &str, extra: &str) -> Scenario {
     scenario
 }
 
-/// The CPUs of the lanes of `guest`, once there are `count` of them, and everybody else's.
-fn lanes(running: &mut Running, count: usize) -> (Vec<BTreeSet<u32>>, BTreeSet<u32>) {
+/// The CPUs of each lane of `guest`, and those that the other lanes may use, once every lane is there and in its place.
+fn placed(running: &mut Running, count: usize) -> (Vec<BTreeSet<u32>>, BTreeSet<u32>) {
     running.until("its lanes were in their places", |process| {
-        let threads = thread_cpus(process);
-        let is_guest = |name: &str| name.starts_with("guest-");
-        let own: Vec<BTreeSet<u32>> =
-            threads.iter().filter(|((name, _), _)| is_guest(name)).map(|(_, cpus)| cpus.clone()).collect();
-        // Other lanes by their names; the program's own threads (main, ticker, signals) are no lanes.
-        let other = |name: &str| ["calm-", "in-", "out-"].iter().any(|prefix| name.starts_with(prefix));
-        let others: Vec<_> = threads.iter().filter(|((name, _), _)| other(name)).collect();
-        let placed = own.len() == count && own.iter().all(|cpus| cpus.len() == 1) && others.len() == 3;
-        placed.then(|| (own, others.into_iter().flat_map(|(_, cpus)| cpus.clone()).collect()))
+        let (own, others) = lanes(process);
+        // A new thread may run wherever its maker may, until it moves.
+        let pinned = own.len() == count && own.iter().all(|cpus| cpus.len() == 1);
+        let elsewhere =
+            others.len() == 3 && own.iter().flatten().all(|cpu| others.iter().all(|cpus| !cpus.contains(cpu)));
+        (pinned && elsewhere).then(|| (own, others.into_iter().flatten().collect()))
     })
+}
+
+/// The CPUs of each lane of `guest`, and of each other lane. The program's own threads (main, ticker, signals) are no lanes.
+fn lanes(process: u32) -> (Vec<BTreeSet<u32>>, Vec<BTreeSet<u32>>) {
+    let threads = thread_cpus(process);
+    let of = |stages: &[&str]| {
+        let named = |name: &str| stages.iter().any(|stage| name.starts_with(stage));
+        threads.iter().filter(|((name, _), _)| named(name)).map(|(_, cpus)| cpus.clone()).collect()
+    };
+    (of(&["guest-"]), of(&["calm-", "in-", "out-"]))
 }
 
 fn needs_cpus(count: usize) -> bool {
@@ -66,12 +72,15 @@ fn a_whole_cpu_is_one_lane_on_one_cpu_where_no_other_lane_runs() {
     if !needs_cpus(2) {
         return;
     }
-    let scenario = endless("num_cpus = 1", "");
+    let scenario = endless("num_cpus = 1");
     let mut running = scenario.start();
-    let (own, others) = lanes(&mut running, 1);
-    let cpu = *own[0].first().unwrap();
-    assert!(allowed_cpus().contains(&cpu), "within the process's own set");
-    assert!(!others.contains(&cpu), "others run on {others:?}, the lease is {cpu}");
+    let (own, others) = placed(&mut running, 1);
+    assert!(own[0].is_subset(&allowed_cpus()) && others.is_subset(&allowed_cpus()), "within the process's own set");
+    for _ in 0..50 {
+        let (still, others) = lanes(running.id());
+        assert!(still == own && others.iter().all(|cpus| cpus.is_disjoint(&own[0])), "{still:?} and {others:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
     running.signal(rustix::process::Signal::INT);
     running.wait().expect_exit(0).expect_conservation();
 }
@@ -82,18 +91,18 @@ fn two_runs_never_share_a_leased_cpu_and_a_third_is_refused() {
     if !needs_cpus(2) {
         return;
     }
-    let (first, second, third) =
-        (endless("num_cpus = 1", ""), endless(&format!("num_cpus = {}", there - 1), ""), endless("num_cpus = 1", ""));
-    let leases = first.path().join("leases");
-    let sharing = |scenario: &Scenario| scenario.start_with(["--lease-folder", leases.to_str().unwrap()]);
-    let (mut one, mut two) = (first.start(), sharing(&second));
+    let first = endless("num_cpus = 1");
+    let second = endless(&format!("num_cpus = {}", there - 1)).sharing_leases_of(&first);
+    let third = endless("num_cpus = 1").sharing_leases_of(&first);
+    let start = |scenario: &Scenario| scenario.start_with(["--host", "host.toml"]);
+    let (mut one, mut two) = (start(&first), start(&second));
     let taken = lanes_only(&mut one, 1);
     let rest = lanes_only(&mut two, there - 1);
     assert!(taken.is_disjoint(&rest), "{taken:?} and {rest:?}");
-    let refused = sharing(&third).wait();
+    let refused = start(&third).wait();
     refused.expect_exit(3).expect_stderr("guest").expect_stderr("0").expect_stderr("free").expect_stderr("hint");
     // With --overcommit it runs, unpinned.
-    let mut over = third.start_with(["--lease-folder", leases.to_str().unwrap(), "--overcommit"]);
+    let mut over = third.start_with(["--host", "host.toml", "--overcommit"]);
     over.until("it ran unpinned", |process| {
         let threads = thread_cpus(process);
         threads.iter().any(|((name, _), cpus)| name.starts_with("guest-") && cpus.len() > 1).then_some(())
@@ -102,7 +111,7 @@ fn two_runs_never_share_a_leased_cpu_and_a_third_is_refused() {
     // Killed, not stopped: the kernel gives its CPUs back.
     one.signal(rustix::process::Signal::KILL);
     one.gone();
-    let mut again = sharing(&third);
+    let mut again = start(&third);
     assert_eq!(lanes_only(&mut again, 1), taken);
 }
 
@@ -194,15 +203,16 @@ fn an_infinite_loop_is_stopped_within_twice_its_time() {
 }
 
 #[test]
-fn a_second_signal_stops_at_once() {
+fn a_second_signal_stops_at_once_whatever_a_guest_does() {
     let scenario = Scenario::new();
+    scenario.file("in.txt", "poison\n");
     scenario.pipeline(&format!(
         r#"
         [pipeline]
         name = "stuck"
         [[source]]
         name = "in"
-        generate = {{ rate = 100, payload_bytes = 16, seed = 1 }}
+        file = {{ path = "in.txt", format = "lines" }}
         [[operator]]
         name = "guest"
         component = "{}"
@@ -211,16 +221,22 @@ fn a_second_signal_stops_at_once() {
         [[sink]]
         name = "out"
         input = "guest"
-        discard = {{}}
+        file = {{ path = "out.txt" }}
         "#,
-        guest("map_naps").display()
+        guest("map_sleeps").display()
     ));
     let mut running = scenario.start();
-    running.until("its lane was there", |process| {
-        thread_cpus(process).into_keys().any(|(name, _)| name.starts_with("guest-")).then_some(())
-    });
+    let slept = |process| {
+        let threads = thread_cpus(process);
+        let is_there = |lane: &str| threads.keys().any(|(name, _)| name == lane);
+        (is_there("guest-0.0") && is_there("out-0.0") && !is_there("in-0.0")).then_some(())
+    };
+    running.until("the source had ended", slept);
+    let started = Instant::now();
     running.signal(rustix::process::Signal::INT);
-    std::thread::sleep(Duration::from_millis(50));
-    running.signal(rustix::process::Signal::INT);
+    // Another one, since the kernel would make one of two alike that nobody has taken yet.
+    running.signal(rustix::process::Signal::TERM);
     assert_eq!(running.wait().exit(), 130);
+    assert!(started.elapsed() < Duration::from_secs(10), "an hour of sleep is not waited for");
+    assert_eq!(scenario.read("out.txt"), None);
 }

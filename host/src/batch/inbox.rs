@@ -32,7 +32,10 @@ struct State {
 
 /// What a consumer got.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a batch is moved through, not kept; a box would be an allocation for each")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a batch is moved through, not kept; a box would be an allocation for each"
+)]
 pub enum Popped {
     /// A batch, and its number in this inbox (0, 1, 2, …).
     Batch(Batch, u64),

@@ -15,13 +15,21 @@ pub(super) struct Failure {
     causes: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hints: Vec<String>,
-    /// The whole, drawn for a person (a snippet of the file with a caret), where words alone are not enough.
-    #[serde(skip)]
-    drawing: Option<String>,
     /// Whether the command's result on stdout says it already.
     #[serde(skip)]
     in_result: bool,
-    /// What is wrong with a file, each error with its place.
+    /// Instead of the words: everything wrong with a file. Boxed, because few failures have it and all are handed around.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    page: Option<Box<Page>>,
+}
+
+/// Everything wrong with a file.
+#[derive(Debug, Clone, Serialize)]
+struct Page {
+    /// For a person, with a snippet of the file and a caret for each error.
+    #[serde(skip)]
+    drawing: String,
+    /// For a program, each error with its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<serde_json::Value>,
 }
@@ -29,15 +37,7 @@ pub(super) struct Failure {
 impl Failure {
     /// A failure with a message: lower case, no full stop, the value, the limit, the place.
     pub(super) fn new(exit_code: ExitCode, message: impl Into<String>) -> Self {
-        Self {
-            exit_code,
-            message: message.into(),
-            causes: Vec::new(),
-            hints: Vec::new(),
-            drawing: None,
-            in_result: false,
-            report: None,
-        }
+        Self { exit_code, message: message.into(), causes: Vec::new(), hints: Vec::new(), in_result: false, page: None }
     }
 
     /// Usage or a file that is not valid.
@@ -82,8 +82,7 @@ impl Failure {
     /// Everything wrong with a file: drawn for a person, hints included, in place of the words; as a report for a program.
     #[must_use]
     pub(super) fn drawn(mut self, drawing: String, report: Option<serde_json::Value>) -> Self {
-        self.drawing = Some(drawing);
-        self.report = report;
+        self.page = Some(Box::new(Page { drawing, report }));
         self
     }
 
@@ -106,9 +105,10 @@ impl Failure {
 
     /// The lines for stderr.
     pub(super) fn text(&self) -> String {
-        let mut text = match &self.drawing {
-            Some(drawing) => format!("{}\n", drawing.trim_end()),
-            None => format!("error: {}\n", self.message),
+        let mut text = match &self.page {
+            Some(page) => format!("{}\n", page.drawing.trim_end()),
+            // Part of it may be a guest's: its lines must not pass for ours.
+            None => format!("error: {}\n", self.message.replace('\n', "\n  | ")),
         };
         for cause in &self.causes {
             let _ = writeln!(text, "  because: {}", cause.trim_end().replace('\n', "\n           "));

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use crate::admission::Refusal;
 use crate::config::Diagnostics;
 use crate::engine::{JobError, RunError};
-use crate::observe::RunFailure;
+use crate::observe::{RunFailure, Summary};
 use crate::resources::ResourceError;
 use crate::sandbox::LoadError;
 
@@ -25,12 +25,14 @@ pub(super) fn of_job(error: &JobError) -> Failure {
 }
 
 /// Why a run failed.
-pub(super) fn of_run(error: &RunFailure) -> Failure {
+pub(super) fn of_run(error: &RunFailure, summary: &Summary) -> Failure {
+    let kind = summary.stage(&error.stage).map(|stage| stage.kind);
+    let what = kind.filter(|kind| matches!(*kind, "source" | "sink")).unwrap_or("operator");
     let record = error.record.as_deref().map_or_else(String::new, |record| format!(" at {record}"));
     let RunFailure { stage, instance, code, message, hint, .. } = error;
     let failure = Failure::new(
         ExitCode::PipelineFailed,
-        format!("operator \"{stage}\" (instance {instance}) failed with {code}{record}: {message}"),
+        format!("{what} \"{stage}\" (instance {instance}) failed with {code}{record}: {message}"),
     );
     hinted(failure, hint.as_deref())
 }

@@ -102,7 +102,7 @@ fn verdict(summary: &Summary) -> Result<(), Failure> {
             .hint("this is a bug in sage-host: please report it with the command and the pipeline file"));
     }
     match &summary.error {
-        Some(error) => Err(of_run(error)),
+        Some(error) => Err(of_run(error, summary)),
         None if summary.outcome == "interrupted" => {
             Err(Failure::new(ExitCode::Interrupted, "interrupted: part of the input was not taken care of"))
         }

@@ -262,6 +262,7 @@ impl PipelineBuilder {
 }
 
 /// Where an embedded pipeline's records come from.
+#[expect(clippy::large_enum_variant, reason = "one a pipeline, while it is put together")]
 pub enum SourceOf {
     /// What a pipeline file can name too.
     Built(SourceKind),
@@ -297,6 +298,7 @@ impl SourceOf {
 }
 
 /// Where an embedded pipeline's records go.
+#[expect(clippy::large_enum_variant, reason = "one a pipeline, while it is put together")]
 pub enum SinkOf {
     /// What a pipeline file can name too.
     Built(SinkKind),

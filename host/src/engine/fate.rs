@@ -8,7 +8,7 @@ use crate::batch::Record;
 use crate::connector::{ConnectorError, DeadLetter, DeadLetterFile};
 use crate::observe::{ErrorCounts, InstanceCounters};
 use crate::plan::OnError;
-use crate::sandbox::{Failure, FailureCode};
+use crate::sandbox::{Failure, FailureCode, plain_text};
 
 /// Decides what becomes of the records of one instance that fail or are rejected, and does it.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ impl Fate {
                     "read \"{}.rejects\" as an input, or set on_error = \"skip\" or {{ dead_letter = \"…\" }}",
                     self.stage
                 );
-                Err(self.stop(FailureCode::Rejected, message, Some(record), Some(hint)))
+                Err(self.stop(FailureCode::Rejected, &plain_text(message), Some(record), Some(hint)))
             }
             OnError::Skip => {
                 self.counters.rejected.add(1);

@@ -186,7 +186,7 @@ pub(super) mod tests {
     fn lines_after_the_first_are_set_in() {
         assert_eq!(one_message("a\nERROR b\n"), "a\n  | ERROR b\n");
         let recorder = Recorder::default();
-        write!(recorder.screen(false).make_writer(), "{} {}\n", 1, 2).unwrap();
+        writeln!(recorder.screen(false).make_writer(), "{} {}", 1, 2).unwrap();
         assert_eq!(recorder.text(), "1 2\n");
     }
 }

@@ -53,6 +53,12 @@ impl MemoryBudget {
         }
     }
 
+    /// Whether `bytes` would fit now. Asking is no breach.
+    #[must_use]
+    pub fn has_room(&self, bytes: u64) -> bool {
+        self.used().saturating_add(bytes) <= self.cap
+    }
+
     /// Gives `bytes` back.
     pub fn release(&self, bytes: u64) {
         // Never below zero: a release without its reservation is a fault of the host that must not hand out the world.

@@ -9,9 +9,13 @@ use crate::plan::{Kind, Limits};
 pub struct Answer {
     kind: Kind,
     rows: usize,
+    /// The call that has nothing to answer, while it is one.
+    mute: Option<&'static str>,
     record_limit: u64,
     output_limit: u64,
     output_bytes: u64,
+    /// flat-map: what each input record hands on to its outputs, in bytes; empty where that is nothing.
+    inherited: Vec<u64>,
     answered: bool,
     column: Column,
     bitmap: Vec<u8>,
@@ -34,14 +38,25 @@ pub struct Emission {
     pub parents: Option<Vec<u32>>,
 }
 
+/// What a call may answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Call {
+    /// As its kind does, over so many records.
+    Over(usize),
+    /// Nothing: `open`, `close` and the like. What they answered would be lost.
+    Mute(&'static str),
+}
+
 impl Answer {
     pub(super) fn new(kind: Kind, limits: &Limits) -> Self {
         Self {
             kind,
             rows: 0,
+            mute: Some("its start"),
             record_limit: limits.record_bytes,
             output_limit: limits.output_bytes_per_call,
             output_bytes: 0,
+            inherited: Vec::new(),
             answered: false,
             column: Column::new(),
             bitmap: Vec::new(),
@@ -54,9 +69,12 @@ impl Answer {
         }
     }
 
-    /// A call over `rows` records begins.
-    pub(super) fn begin(&mut self, rows: usize) {
-        self.rows = rows;
+    /// A call begins.
+    pub(super) fn begin(&mut self, call: Call) {
+        (self.rows, self.mute) = match call {
+            Call::Over(rows) => (rows, None),
+            Call::Mute(name) => (0, Some(name)),
+        };
         self.output_bytes = 0;
         self.answered = false;
         self.column.clear();
@@ -65,6 +83,18 @@ impl Answer {
         self.emitted = 0;
         self.rejected.clear();
         self.messages.clear();
+    }
+
+    /// flat-map: the batch that the next call is over. Its outputs inherit keys and headers, which count towards what the call
+    /// sends: a long key times a hundred thousand outputs is the host's memory.
+    pub(super) fn inherit_from(&mut self, batch: &Batch) {
+        self.inherited.clear();
+        let columns = [batch.keys(), batch.headers()];
+        if columns.iter().any(Option::is_some) {
+            let length = |column: &Column, row| column.get(row).map_or(0, |entry| entry.len() as u64);
+            let sum = |row| columns.iter().flatten().map(|column| length(column, row)).sum::<u64>();
+            self.inherited.extend((0..batch.len()).map(sum));
+        }
     }
 
     /// How many side outputs the component has.
@@ -147,6 +177,9 @@ impl Answer {
         }
         let floor = self.parents.last().copied().unwrap_or(0);
         check_parents("parents", parents, self.rows, floor).map_err(|e| HostTrap::malformed(&e))?;
+        let inherited = |&parent: &u32| self.inherited.get(parent as usize).copied().unwrap_or(0);
+        let inherited = parents.iter().map(inherited).fold(0, u64::saturating_add);
+        self.count(inherited.saturating_add(ROW_BYTES * found as u64))?;
         self.column.append_checked(offsets, bytes);
         self.parents.extend_from_slice(parents);
         Ok(())
@@ -156,11 +189,14 @@ impl Answer {
         if !matches!(self.kind, Kind::Process | Kind::Source) {
             return Err(self.wrong_function("emit"));
         }
+        self.speaks("emit")?;
         if port > self.ports {
             let message = format!("emit: port {port}, the component declares {} side outputs", self.ports);
             return Err(HostTrap::error(FailureCode::Malformed, message));
         }
         let (offsets, bytes) = columns.payloads;
+        // Each costs the host a batch, however little is in it.
+        self.count(size_of::<Emission>() as u64 + ROW_BYTES * offsets.len() as u64)?;
         self.weigh("payloads", offsets, bytes)?;
         for (name, column) in [("keys", columns.keys), ("headers", columns.headers)] {
             if let Some((offsets, bytes)) = column {
@@ -189,6 +225,7 @@ impl Answer {
         if self.kind == Kind::Source {
             return Err(self.wrong_function("failures"));
         }
+        self.speaks("failures")?;
         self.weigh("messages", offsets, bytes)?;
         let found = check_offsets("messages", offsets, bytes.len()).map_err(|e| HostTrap::malformed(&e))?;
         if found != rows.len() {
@@ -211,14 +248,7 @@ impl Answer {
     /// whole could hold one too large.
     fn weigh(&mut self, name: &str, offsets: &[u32], bytes: &[u8]) -> Taken {
         let total = bytes.len() as u64;
-        self.output_bytes = self.output_bytes.saturating_add(total + 4 * offsets.len() as u64);
-        if self.output_bytes > self.output_limit {
-            let message = format!(
-                "the call sent {} bytes, more than output_bytes_per_call ({})",
-                self.output_bytes, self.output_limit
-            );
-            return Err(HostTrap::error(FailureCode::OutputTooLarge, message));
-        }
+        self.count(total + 4 * offsets.len() as u64)?;
         if total > self.record_limit {
             for (row, pair) in offsets.windows(2).enumerate() {
                 let size = match *pair {
@@ -235,8 +265,31 @@ impl Answer {
         Ok(())
     }
 
+    /// Counts bytes against what the call may send.
+    fn count(&mut self, bytes: u64) -> Taken {
+        self.output_bytes = self.output_bytes.saturating_add(bytes);
+        if self.output_bytes <= self.output_limit {
+            return Ok(());
+        }
+        let message = format!(
+            "the call sent {} bytes, more than output_bytes_per_call ({})",
+            self.output_bytes, self.output_limit
+        );
+        Err(HostTrap::error(FailureCode::OutputTooLarge, message))
+    }
+
     fn expect(&self, kind: Kind) -> Taken {
-        if self.kind == kind { Ok(()) } else { Err(self.wrong_function(Self::function_of(kind))) }
+        if self.kind != kind {
+            return Err(self.wrong_function(Self::function_of(kind)));
+        }
+        self.speaks(Self::function_of(kind))
+    }
+
+    /// Whether the call under way has an answer at all.
+    fn speaks(&self, function: &str) -> Taken {
+        let Some(call) = self.mute else { return Ok(()) };
+        let message = format!("output.{function} was called in {call}, where there is nothing to answer");
+        Err(HostTrap::error(FailureCode::Malformed, message))
     }
 
     fn once(&mut self) -> Taken {
@@ -270,6 +323,9 @@ impl Answer {
 }
 
 type Taken = wasmtime::Result<()>;
+
+/// What a record costs the host beside its own bytes (its origin, parent and timestamp): records without bytes count too.
+const ROW_BYTES: u64 = 20;
 
 fn check_emission_parents(parents: &[u32], found: usize, rows: usize) -> Result<(), Malformed> {
     if parents.len() != found {

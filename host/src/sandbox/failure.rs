@@ -3,6 +3,7 @@ use std::fmt;
 use thiserror::Error;
 use wasmtime::Trap;
 
+use super::plain_text::plain_text;
 use crate::batch::Malformed;
 use crate::resources::OverBudget;
 
@@ -154,6 +155,11 @@ impl Failure {
         Self { code, message: message.into(), backtrace: None }
     }
 
+    /// A failure in the guest's own words.
+    pub(super) fn said(code: FailureCode, message: &str) -> Self {
+        Self::new(code, plain_text(message))
+    }
+
     /// What an error that came out of a call means; `stderr` is what the guest wrote there during the call.
     pub(super) fn of(error: &wasmtime::Error, stderr: &str) -> Self {
         let (code, message) = Self::classify(error, stderr);
@@ -192,7 +198,7 @@ fn panic_text(stderr: &str) -> Option<String> {
     let from = text.find("panicked at").unwrap_or(0);
     let text = text.get(from..).unwrap_or(text);
     let text = text.split("\nnote: run with `RUST_BACKTRACE").next().unwrap_or(text);
-    Some(text.trim_end().to_owned())
+    Some(plain_text(text.trim_end()).into_owned())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use wasmtime::component::{
 };
 use wasmtime::{Store, StoreContextMut};
 
-use super::answer::Answer;
+use super::answer::{Answer, Call};
 use super::contract::{BatchRef, ColumnRef, ContextRef, LevelView, ProgressView};
 use super::deadline::{Deadline, Pacer};
 use super::failure::{Failure, FailureCode};
@@ -81,6 +81,10 @@ impl Guest {
     /// # Errors
     /// Not enough memory, a trap in the component's start function or in `open`, or what `open` answered; what was to be
     /// carried on comes back.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the error carries on what the guest was given; failing is the rare way"
+    )]
     pub fn start(loaded: &Arc<Loaded>, spec: &GuestSpec, carried: Carried) -> Result<Self, (Failure, Carried)> {
         let mut guest = Self::instantiate(loaded, spec, carried)?;
         match guest.open(spec) {
@@ -89,6 +93,7 @@ impl Guest {
         }
     }
 
+    #[expect(clippy::result_large_err, reason = "as for `start`")]
     fn instantiate(loaded: &Arc<Loaded>, spec: &GuestSpec, carried: Carried) -> Result<Self, (Failure, Carried)> {
         let flood = spec.limits.log_bytes_per_second.saturating_mul(16);
         let (stdout, stderr) = (Captured::new(flood), Captured::new(flood));
@@ -147,8 +152,8 @@ impl Guest {
             config: &spec.config,
         };
         let open = self.loaded.exports().open;
-        let opened: (Result<(), String>,) = self.call_export(&open, 0, (context,))?;
-        opened.0.map_err(|message| Failure::new(FailureCode::Open, message))
+        let opened: (Result<(), String>,) = self.call_export(&open, Call::Mute("open"), (context,))?;
+        opened.0.map_err(|message| Failure::said(FailureCode::Open, &message))
     }
 
     /// What the component is.
@@ -163,7 +168,10 @@ impl Guest {
     /// The guest is dead then; the state is as before the call.
     pub fn call(&mut self, batch: &Batch) -> Result<&mut Answer, Failure> {
         let work = self.work;
-        let rows = batch.len();
+        let call = Call::Over(batch.len());
+        if self.kind() == Kind::FlatMap {
+            self.answer()?.inherit_from(batch);
+        }
         match self.kind() {
             Kind::Process | Kind::Sink => {
                 let params = BatchRef {
@@ -172,9 +180,9 @@ impl Guest {
                     timestamps: batch.timestamps(),
                     headers: batch.headers().map(Into::into),
                 };
-                self.invoke::<_, ()>(work, rows, (params,))?;
+                self.invoke::<_, ()>(work, call, (params,))?;
             }
-            _ => self.invoke::<_, ()>(work, rows, (ColumnRef::from(batch.payloads()),))?,
+            _ => self.invoke::<_, ()>(work, call, (ColumnRef::from(batch.payloads()),))?,
         }
         self.answer()
     }
@@ -185,8 +193,9 @@ impl Guest {
     /// As [`Guest::call`], and what the source answered.
     pub fn next(&mut self, max_records: u32, max_bytes: u32) -> Result<(Progress, &mut Answer), Failure> {
         let work = self.work;
-        let (progress,): (Result<ProgressView, String>,) = self.invoke(work, 0, (max_records, max_bytes))?;
-        let progress = match progress.map_err(|message| Failure::new(FailureCode::Connector, message))? {
+        let (progress,): (Result<ProgressView, String>,) =
+            self.invoke(work, Call::Over(0), (max_records, max_bytes))?;
+        let progress = match progress.map_err(|message| Failure::said(FailureCode::Connector, &message))? {
             ProgressView::More => Progress::More,
             ProgressView::Idle(ms) => Progress::Idle(Duration::from_millis(u64::from(ms.min(1000)))),
             ProgressView::End => Progress::End,
@@ -201,11 +210,11 @@ impl Guest {
     pub fn end(&mut self) -> Result<&mut Answer, Failure> {
         match (self.loaded.exports().end, self.kind()) {
             (Some(flush), Kind::Sink) => {
-                let (flushed,): (Result<(), String>,) = self.call_export(&flush, 0, ())?;
-                flushed.map_err(|message| Failure::new(FailureCode::Connector, message))?;
+                let (flushed,): (Result<(), String>,) = self.call_export(&flush, Call::Mute("flush"), ())?;
+                flushed.map_err(|message| Failure::said(FailureCode::Connector, &message))?;
             }
-            (Some(end), _) => self.call_export::<_, ()>(&end, 0, ())?,
-            (None, _) => self.answer()?.begin(0),
+            (Some(end), _) => self.call_export::<_, ()>(&end, Call::Over(0), ())?,
+            (None, _) => self.answer()?.begin(Call::Over(0)),
         }
         self.answer()
     }
@@ -216,7 +225,7 @@ impl Guest {
     /// As [`Guest::call`].
     pub fn position(&mut self) -> Result<Vec<u8>, Failure> {
         let Some(position) = self.loaded.exports().position else { return Ok(Vec::new()) };
-        self.call_export::<_, (Vec<u8>,)>(&position, 0, ()).map(|(position,)| position)
+        self.call_export::<_, (Vec<u8>,)>(&position, Call::Mute("position"), ()).map(|(position,)| position)
     }
 
     /// source: goes on from where an earlier copy stood.
@@ -225,8 +234,8 @@ impl Guest {
     /// As [`Guest::call`], and what the source answered.
     pub fn seek(&mut self, position: &[u8]) -> Result<(), Failure> {
         let Some(seek) = self.loaded.exports().seek else { return Ok(()) };
-        let (sought,): (Result<(), String>,) = self.call_export(&seek, 0, (position,))?;
-        sought.map_err(|message| Failure::new(FailureCode::Open, message))
+        let (sought,): (Result<(), String>,) = self.call_export(&seek, Call::Mute("seek"), (position,))?;
+        sought.map_err(|message| Failure::said(FailureCode::Open, &message))
     }
 
     /// Says goodbye.
@@ -235,7 +244,7 @@ impl Guest {
     /// As [`Guest::call`]; the guest's answers of before stand.
     pub fn close(mut self) -> Result<(), Failure> {
         let close = self.loaded.exports().close;
-        self.call_export::<_, ()>(&close, 0, ())
+        self.call_export::<_, ()>(&close, Call::Mute("close"), ())
     }
 
     /// What outlives this guest.
@@ -270,25 +279,25 @@ impl Guest {
         answer.ok_or_else(|| Failure::new(FailureCode::Trap, "the answer was lost (a fault of the host)"))
     }
 
-    fn call_export<P, R>(&mut self, export: &ComponentExportIndex, rows: usize, params: P) -> Result<R, Failure>
+    fn call_export<P, R>(&mut self, export: &ComponentExportIndex, call: Call, params: P) -> Result<R, Failure>
     where
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
         let func = find(&mut self.store, &self.instance, export).map_err(|error| Failure::of(&error, ""))?;
-        self.invoke(func, rows, params)
+        self.invoke(func, call, params)
     }
 
     /// One call: limits set, answer emptied, state committed or rolled back. `func` must be one of the functions that
     /// `load` checked against the contract, `P` and `R` its parameters and results there.
-    fn invoke<P, R>(&mut self, func: Func, rows: usize, params: P) -> Result<R, Failure>
+    fn invoke<P, R>(&mut self, func: Func, call: Call, params: P) -> Result<R, Failure>
     where
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
         let data = self.store.data_mut();
         if let Some(answer) = data.answer.as_deref_mut() {
-            answer.begin(rows);
+            answer.begin(call);
         }
         data.log.begin_call();
         let ticks = data.deadline.begin();
@@ -348,7 +357,7 @@ pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failu
     };
     let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None };
     let mut guest = Guest::instantiate(loaded, &spec, carried).map_err(|(failure, _)| failure)?;
-    guest.call_export::<_, (Vec<String>,)>(&ports, 0, ()).map(|(ports,)| ports)
+    guest.call_export::<_, (Vec<String>,)>(&ports, Call::Mute("ports"), ()).map(|(ports,)| ports)
 }
 
 /// What lists that the host copies out of the guest may come to in one call (wasmtime's measure, 128 MiB by default).

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::contract::LevelView;
 use super::failure::{FailureCode, HostTrap};
+use super::plain_text::plain_text;
 
 /// What a guest says, on its way to the host's log, held to `limits.log_bytes_per_second`.
 ///
@@ -64,6 +65,7 @@ impl GuestLog {
             return;
         }
         self.in_window += message.len() as u64;
+        let message = plain_text(message);
         let (operator, instance) = (&*self.operator, self.instance);
         match level {
             LevelView::Trace => tracing::trace!(target: "guest", operator, instance, "{message}"),

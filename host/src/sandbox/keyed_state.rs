@@ -6,16 +6,17 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use super::failure::HostTrap;
+use super::small_bytes::SmallBytes;
 use crate::batch::Column;
-use crate::resources::MemoryBudget;
+use crate::resources::{MemoryBudget, OverBudget};
 
 /// The keyed state of one lane: the truth that outlives its guest.
 ///
-/// Writes take effect at once and are noted in an undo log; [`KeyedState::commit`] forgets the log, [`KeyedState::roll_back`]
+/// Writes take effect at once and are noted in an undo log; `commit` forgets the log, `roll_back`
 /// plays it back, so a call that fails leaves no trace. Every byte held, the log's included, is taken from the instance's
 /// memory budget first.
 ///
-/// Overwriting a value of up to 16 bytes allocates nothing.
+/// Overwriting a value of up to 22 bytes allocates nothing.
 #[derive(Debug)]
 pub struct KeyedState {
     tables: Vec<(Box<str>, Table)>,
@@ -24,7 +25,12 @@ pub struct KeyedState {
     taken: u64,
     /// What the undo log holds of `taken`; given back when the call ends.
     undo_bytes: u64,
+    /// Taken from the budget ahead, during a call: the budget is an atomic that lanes share, too dear for each write.
+    spare: u64,
 }
+
+/// How much is taken ahead.
+const AHEAD: u64 = 32 << 10;
 
 #[derive(Debug, Default)]
 struct Table {
@@ -32,43 +38,41 @@ struct Table {
     slots: Vec<Slot>,
 }
 
+/// A key and what is kept for it. One cache line: with 10,000 keys, following a pointer to each key cost a third of a put.
 #[derive(Debug)]
 struct Slot {
     hash: u64,
-    /// Short ones in place, as values are: comparing them touches no other cache line.
-    key: Value,
-    value: Option<Value>,
-    map: BTreeMap<Box<[u8]>, Value>,
+    key: SmallBytes,
+    value: Option<SmallBytes>,
+    map: Option<Box<Map>>,
 }
 
-/// A value: short ones in place.
-#[derive(Debug, Clone)]
-enum Value {
-    Short(u8, [u8; Value::SHORT]),
-    Long(Box<[u8]>),
-}
+type Map = BTreeMap<Box<[u8]>, SmallBytes>;
 
 #[derive(Debug)]
 enum Undo {
-    Value { table: u32, slot: u32, before: Option<Value> },
-    Entry { table: u32, slot: u32, subkey: Box<[u8]>, before: Option<Value>, removed: bool },
-    Map { table: u32, slot: u32, before: BTreeMap<Box<[u8]>, Value> },
+    Value { table: u32, slot: u32, before: Option<SmallBytes> },
+    Entry { table: u32, slot: u32, subkey: Box<[u8]>, before: Option<SmallBytes>, removed: bool },
+    Map { table: u32, slot: u32, before: Option<Box<Map>> },
 }
 
 /// What a slot costs besides its key and long values.
 const SLOT_BYTES: u64 = (size_of::<Slot>() + 8) as u64;
+/// What a table costs besides its name and its keys.
+const TABLE_BYTES: u64 = 128;
 /// What an entry of a map costs besides its subkey and long value.
 const ENTRY_BYTES: u64 = 64;
 /// What a line of the undo log costs.
 const UNDO_BYTES: u64 = size_of::<Undo>() as u64;
 
 type Written = wasmtime::Result<()>;
+type Scanned = wasmtime::Result<(Column, Column)>;
 
 impl KeyedState {
     /// Nothing yet, within `budget`.
     #[must_use]
     pub fn new(budget: Arc<MemoryBudget>) -> Self {
-        Self { tables: Vec::new(), undo: Vec::new(), budget, taken: 0, undo_bytes: 0 }
+        Self { tables: Vec::new(), undo: Vec::new(), budget, taken: 0, undo_bytes: 0, spare: 0 }
     }
 
     /// How many keys have a value or a map, over all tables.
@@ -78,35 +82,16 @@ impl KeyedState {
     }
 
     pub(super) fn get(&self, table: &str, key: &[u8]) -> Option<&[u8]> {
-        self.find(table, key)?.value.as_ref().map(Value::bytes)
+        self.find(table, key)?.value.as_ref().map(SmallBytes::bytes)
     }
 
-    /// Writes a value for each key, in order. Charged for all together: the budget is shared by lanes, so each charge is an atomic
-    /// operation, and one a value was a third of what a put cost.
-    pub(super) fn put<'a>(
-        &mut self,
-        table: &str,
-        entries: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone,
-    ) -> Written {
-        let mut unwritten = entries.clone().map(|(_, value)| Value::cost(value)).sum();
-        self.charge(unwritten, UNDO_BYTES.saturating_mul(entries.len() as u64))?;
-        let written = self.put_charged(table, entries, &mut unwritten);
-        // What could not be written holds nothing.
-        self.refund(unwritten);
-        written
-    }
-
-    fn put_charged<'a>(
-        &mut self,
-        table: &str,
-        entries: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        unwritten: &mut u64,
-    ) -> Written {
+    /// Writes a value for each key, in order.
+    pub(super) fn put<'a>(&mut self, table: &str, entries: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Written {
         let table = self.table_or_new(table)?;
         for (key, value) in entries {
             let slot = self.slot_or_new(table, key)?;
-            let before = self.at(table, slot).and_then(|found| found.value.replace(Value::new(value)));
-            *unwritten -= Value::cost(value);
+            self.charge(SmallBytes::cost(value), UNDO_BYTES)?;
+            let before = self.at(table, slot).and_then(|found| found.value.replace(SmallBytes::new(value)));
             self.note(Undo::Value { table, slot, before });
         }
         Ok(())
@@ -116,7 +101,7 @@ impl KeyedState {
         let Some((table, slot)) = self.locate(table, key) else { return Ok(()) };
         self.charge(0, 2 * UNDO_BYTES)?;
         let (value, map) = match self.at(table, slot) {
-            Some(found) => (found.value.take(), std::mem::take(&mut found.map)),
+            Some(found) => (found.value.take(), found.map.take()),
             None => return Ok(()),
         };
         self.note(Undo::Value { table, slot, before: value });
@@ -125,14 +110,16 @@ impl KeyedState {
     }
 
     pub(super) fn map_get(&self, table: &str, key: &[u8], subkey: &[u8]) -> Option<&[u8]> {
-        self.find(table, key)?.map.get(subkey).map(Value::bytes)
+        self.find(table, key)?.map.as_ref()?.get(subkey).map(SmallBytes::bytes)
     }
 
     pub(super) fn map_put(&mut self, table: &str, key: &[u8], subkey: &[u8], value: &[u8]) -> Written {
         let (table, slot) = self.slot(table, key)?;
         let undo = UNDO_BYTES + subkey.len() as u64;
-        self.charge(Value::cost(value) + ENTRY_BYTES + subkey.len() as u64, undo)?;
-        let before = self.at(table, slot).and_then(|found| found.map.insert(subkey.into(), Value::new(value)));
+        self.charge(SmallBytes::cost(value) + ENTRY_BYTES + subkey.len() as u64, undo)?;
+        let before = self
+            .at(table, slot)
+            .and_then(|found| found.map.get_or_insert_default().insert(subkey.into(), SmallBytes::new(value)));
         if before.is_some() {
             self.refund(ENTRY_BYTES + subkey.len() as u64);
         }
@@ -143,7 +130,7 @@ impl KeyedState {
     pub(super) fn map_delete(&mut self, table: &str, key: &[u8], subkey: &[u8]) -> Written {
         let Some((table, slot)) = self.locate(table, key) else { return Ok(()) };
         self.charge(0, UNDO_BYTES + subkey.len() as u64)?;
-        let before = self.at(table, slot).and_then(|found| found.map.remove(subkey));
+        let before = self.at(table, slot).and_then(|found| found.map.as_mut()?.remove(subkey));
         if before.is_some() {
             self.note(Undo::Entry { table, slot, subkey: subkey.into(), before, removed: true });
         }
@@ -151,27 +138,44 @@ impl KeyedState {
     }
 
     /// Up to `limit` entries after `after`: subkeys and values.
-    pub(super) fn map_scan(&self, table: &str, key: &[u8], after: Option<&[u8]>, limit: usize) -> (Column, Column) {
+    pub(super) fn map_scan(&self, table: &str, key: &[u8], after: Option<&[u8]>, limit: usize) -> Scanned {
         let (mut subkeys, mut values) = (Column::new(), Column::new());
-        if let Some(slot) = self.find(table, key) {
+        if let Some(map) = self.find(table, key).and_then(|slot| slot.map.as_ref()) {
             let from = match after {
                 Some(after) => std::ops::Bound::Excluded(after),
                 None => std::ops::Bound::Unbounded,
             };
-            for (subkey, value) in slot.map.range::<[u8], _>((from, std::ops::Bound::Unbounded)).take(limit) {
+            let mut answer = 0;
+            for (subkey, value) in map.range::<[u8], _>((from, std::ops::Bound::Unbounded)).take(limit) {
+                self.weigh_answer(&mut answer, subkey.len() + value.bytes().len())?;
                 subkeys.push(subkey);
                 values.push(value.bytes());
             }
         }
-        (subkeys, values)
+        Ok((subkeys, values))
+    }
+
+    /// Adds an entry to the size of an answer, which is copied into the guest and so must fit into the instance's memory. Without
+    /// this, one large value asked for many times in one call would be made by the host first.
+    ///
+    /// # Errors
+    /// An answer that cannot fit, before it is made.
+    pub(super) fn weigh_answer(&self, answer: &mut u64, entry: usize) -> Written {
+        *answer = answer.saturating_add(entry as u64);
+        let cap = self.budget.cap();
+        if *answer <= cap.min(u64::from(u32::MAX)) {
+            return Ok(());
+        }
+        let over = OverBudget { asked: *answer, used: self.budget.used(), cap };
+        Err(HostTrap::memory("an answer of keyed state", over))
     }
 
     /// Up to `limit` keys of a table after `after`, in byte order, each with its value (empty where it has only a map).
     ///
     /// Tables are kept by hash, so each page looks at all keys: fine for the last word of a lane, not for each batch.
-    pub(super) fn keys_scan(&self, table: &str, after: Option<&[u8]>, limit: usize) -> (Column, Column) {
+    pub(super) fn keys_scan(&self, table: &str, after: Option<&[u8]>, limit: usize) -> Scanned {
         let (mut keys, mut values) = (Column::new(), Column::new());
-        let Some((_, table)) = self.table(table) else { return (keys, values) };
+        let Some((_, table)) = self.table(table) else { return Ok((keys, values)) };
         let mut found: Vec<&Slot> = table
             .slots
             .iter()
@@ -182,27 +186,30 @@ impl KeyedState {
             found.truncate(limit);
         }
         found.sort_unstable_by(|a, b| a.key.bytes().cmp(b.key.bytes()));
+        let mut answer = 0;
         for slot in found {
+            let value: &[u8] = slot.value.as_ref().map_or(&[], SmallBytes::bytes);
+            self.weigh_answer(&mut answer, slot.key.bytes().len() + value.len())?;
             keys.push(slot.key.bytes());
-            values.push(slot.value.as_ref().map_or(&[], Value::bytes));
+            values.push(value);
         }
-        (keys, values)
+        Ok((keys, values))
     }
 
     /// The call succeeded: what it wrote stays.
     pub(super) fn commit(&mut self) {
-        if self.undo.is_empty() && self.undo_bytes == 0 {
+        if self.undo.is_empty() && self.spare == 0 {
             return;
         }
         let mut freed = 0;
         for line in self.undo.drain(..) {
             freed += match line {
-                Undo::Value { before, .. } => before.as_ref().map_or(0, |v| Value::cost(v.bytes())),
+                Undo::Value { before, .. } => before.as_ref().map_or(0, |v| SmallBytes::cost(v.bytes())),
                 Undo::Entry { subkey, before, removed, .. } => {
                     let entry = if removed { ENTRY_BYTES + subkey.len() as u64 } else { 0 };
-                    entry + before.as_ref().map_or(0, |v| Value::cost(v.bytes()))
+                    entry + before.as_ref().map_or(0, |v| SmallBytes::cost(v.bytes()))
                 }
-                Undo::Map { before, .. } => before.iter().map(|(k, v)| entry_cost(k, v)).sum(),
+                Undo::Map { before, .. } => map_cost(before.as_deref()),
             };
         }
         self.refund(freed);
@@ -215,20 +222,20 @@ impl KeyedState {
             match line {
                 Undo::Value { table, slot, before } => {
                     let written = self.at(table, slot).and_then(|s| std::mem::replace(&mut s.value, before));
-                    self.refund(written.map_or(0, |v| Value::cost(v.bytes())));
+                    self.refund(written.map_or(0, |v| SmallBytes::cost(v.bytes())));
                 }
                 Undo::Entry { table, slot, subkey, before, .. } => {
                     let restored = before.is_some();
                     let written = self.at(table, slot).and_then(|s| match before {
-                        Some(before) => s.map.insert(subkey.clone(), before),
-                        None => s.map.remove(&subkey),
+                        Some(before) => s.map.get_or_insert_default().insert(subkey.clone(), before),
+                        None => s.map.as_mut()?.remove(&subkey),
                     });
                     let entry = if restored { 0 } else { ENTRY_BYTES + subkey.len() as u64 };
-                    self.refund(written.map_or(0, |v| Value::cost(v.bytes()) + entry));
+                    self.refund(written.map_or(0, |v| SmallBytes::cost(v.bytes()) + entry));
                 }
                 Undo::Map { table, slot, before } => {
-                    let written = self.at(table, slot).map(|s| std::mem::replace(&mut s.map, before));
-                    self.refund(written.iter().flatten().map(|(k, v)| entry_cost(k, v)).sum());
+                    let written = self.at(table, slot).and_then(|s| std::mem::replace(&mut s.map, before));
+                    self.refund(map_cost(written.as_deref()));
                 }
             }
         }
@@ -238,6 +245,7 @@ impl KeyedState {
     fn end_undo(&mut self) {
         self.refund(self.undo_bytes);
         self.undo_bytes = 0;
+        self.budget.release(std::mem::take(&mut self.spare));
         // One huge call should not keep its log resident for ever.
         self.undo.shrink_to(4096);
     }
@@ -247,16 +255,32 @@ impl KeyedState {
     }
 
     fn charge(&mut self, kept: u64, undo: u64) -> Written {
-        self.budget.reserve(kept + undo).map_err(|over| HostTrap::memory("keyed state", over))?;
-        self.taken += kept + undo;
+        let bytes = kept + undo;
+        if self.spare < bytes {
+            self.reserve(bytes)?;
+        }
+        self.spare -= bytes;
+        self.taken += bytes;
         self.undo_bytes += undo;
+        Ok(())
+    }
+
+    #[cold]
+    fn reserve(&mut self, bytes: u64) -> Written {
+        let short = bytes - self.spare;
+        if self.budget.has_room(short + AHEAD) && self.budget.reserve(short + AHEAD).is_ok() {
+            self.spare += short + AHEAD;
+            return Ok(());
+        }
+        self.budget.reserve(short).map_err(|over| HostTrap::memory("keyed state", over))?;
+        self.spare += short;
         Ok(())
     }
 
     fn refund(&mut self, bytes: u64) {
         let bytes = bytes.min(self.taken);
-        self.budget.release(bytes);
         self.taken -= bytes;
+        self.spare += bytes;
     }
 
     fn hash(key: &[u8]) -> u64 {
@@ -292,7 +316,7 @@ impl KeyedState {
         let number = match self.table(name) {
             Some((number, _)) => number,
             None => {
-                self.charge(name.len() as u64 + 128, 0)?;
+                self.charge(TABLE_BYTES + name.len() as u64, 0)?;
                 self.tables.push((name.into(), Table::default()));
                 self.tables.len() - 1
             }
@@ -307,19 +331,23 @@ impl KeyedState {
         if let Some(slot) = found {
             return Ok(slot);
         }
-        self.charge(SLOT_BYTES + key.len() as u64, 0)?;
+        self.charge(SLOT_BYTES + SmallBytes::cost(key), 0)?;
         Ok(self.tables.get_mut(table as usize).map_or(0, |(_, table)| table.insert(hash, key)))
     }
 }
 
 impl Drop for KeyedState {
     fn drop(&mut self) {
-        self.budget.release(self.taken);
+        self.budget.release(self.taken + self.spare);
     }
 }
 
-fn entry_cost(subkey: &[u8], value: &Value) -> u64 {
-    ENTRY_BYTES + subkey.len() as u64 + Value::cost(value.bytes())
+fn entry_cost(subkey: &[u8], value: &SmallBytes) -> u64 {
+    ENTRY_BYTES + subkey.len() as u64 + SmallBytes::cost(value.bytes())
+}
+
+fn map_cost(map: Option<&Map>) -> u64 {
+    map.into_iter().flatten().map(|(subkey, value)| entry_cost(subkey, value)).sum()
 }
 
 impl Table {
@@ -331,7 +359,7 @@ impl Table {
 
     fn insert(&mut self, hash: u64, key: &[u8]) -> u32 {
         let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        self.slots.push(Slot { hash, key: Value::new(key), value: None, map: BTreeMap::new() });
+        self.slots.push(Slot { hash, key: SmallBytes::new(key), value: None, map: None });
         let slots = &self.slots;
         self.index.insert_unique(hash, slot, |&s| slots.get(s as usize).map_or(0, |s| s.hash));
         slot
@@ -340,34 +368,7 @@ impl Table {
 
 impl Slot {
     fn is_vacant(&self) -> bool {
-        self.value.is_none() && self.map.is_empty()
-    }
-}
-
-impl Value {
-    const SHORT: usize = 16;
-
-    fn new(bytes: &[u8]) -> Self {
-        let mut short = [0; Self::SHORT];
-        match (short.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
-            (Some(place), Ok(len)) => {
-                place.copy_from_slice(bytes);
-                Self::Short(len, short)
-            }
-            _ => Self::Long(bytes.into()),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Short(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
-            Self::Long(bytes) => bytes,
-        }
-    }
-
-    /// What it takes outside its slot.
-    fn cost(bytes: &[u8]) -> u64 {
-        if bytes.len() <= Self::SHORT { 0 } else { bytes.len() as u64 }
+        self.value.is_none() && self.map.as_ref().is_none_or(|map| map.is_empty())
     }
 }
 
@@ -385,11 +386,15 @@ mod tests {
         state.put("t", [(key, value)].into_iter())
     }
 
-    fn dump(state: &KeyedState) -> Vec<(String, Vec<u8>, Option<Vec<u8>>, Vec<(Vec<u8>, Vec<u8>)>)> {
+    /// Table, key, value and map of everything that is kept.
+    type Kept = (String, Vec<u8>, Option<Vec<u8>>, Vec<(Vec<u8>, Vec<u8>)>);
+
+    fn dump(state: &KeyedState) -> Vec<Kept> {
         let mut all = Vec::new();
         for (name, table) in &state.tables {
             for slot in table.slots.iter().filter(|slot| !slot.is_vacant()) {
-                let map = slot.map.iter().map(|(k, v)| (k.to_vec(), v.bytes().to_vec())).collect();
+                let map =
+                    slot.map.iter().flat_map(|map| map.iter()).map(|(k, v)| (k.to_vec(), v.bytes().to_vec())).collect();
                 all.push((
                     name.to_string(),
                     slot.key.bytes().to_vec(),
@@ -451,10 +456,10 @@ mod tests {
             }
             state.roll_back();
             let held: u64 = state.tables.iter().flat_map(|(name, t)| {
-                std::iter::once(name.len() as u64 + 128).chain(t.slots.iter().map(|s| {
-                    SLOT_BYTES + s.key.bytes().len() as u64
-                        + s.value.as_ref().map_or(0, |v| Value::cost(v.bytes()))
-                        + s.map.iter().map(|(k, v)| entry_cost(k, v)).sum::<u64>()
+                std::iter::once(name.len() as u64 + TABLE_BYTES).chain(t.slots.iter().map(|s| {
+                    SLOT_BYTES + SmallBytes::cost(s.key.bytes())
+                        + s.value.as_ref().map_or(0, |v| SmallBytes::cost(v.bytes()))
+                        + map_cost(s.map.as_deref())
                 }))
             }).sum();
             prop_assert_eq!(state.taken, held);
@@ -469,10 +474,10 @@ mod tests {
             put(&mut state, &[key], &[key]).unwrap();
         }
         state.delete("t", &[3]).unwrap();
-        let (first, values) = state.keys_scan("t", None, 2);
+        let (first, values) = state.keys_scan("t", None, 2).unwrap();
         assert_eq!(first.iter().collect::<Vec<_>>(), [[1], [5]]);
         assert_eq!(values, first);
-        let (rest, _) = state.keys_scan("t", Some(&[5]), 4096);
+        let (rest, _) = state.keys_scan("t", Some(&[5]), 4096).unwrap();
         assert_eq!(rest.iter().collect::<Vec<_>>(), [[7], [9]]);
     }
 
@@ -484,6 +489,10 @@ mod tests {
         assert!(state.budget.used() <= 10_000);
         state.roll_back();
         let slots: u64 = state.tables.iter().map(|(_, table)| table.slots.len() as u64).sum();
-        assert_eq!(state.taken, 129 + slots * (SLOT_BYTES + 4), "a value that was not written is charged for");
+        assert_eq!(
+            state.taken,
+            TABLE_BYTES + 1 + slots * SLOT_BYTES,
+            "a value that was not written is not charged for"
+        );
     }
 }

@@ -174,10 +174,10 @@ impl Sandbox {
         let bytes = self.read(path)?;
         let component = self.compile(path, &bytes)?;
         let mut inspection = describe(self, path, &component, &bytes)?;
-        if inspection.kind.is_some() {
-            if let Ok(loaded) = self.load_bytes(path, &bytes, &everything()) {
-                inspection.ports.clone_from(&loaded.facts.ports);
-            }
+        if inspection.kind.is_some()
+            && let Ok(loaded) = self.load_bytes(path, &bytes, &everything())
+        {
+            inspection.ports.clone_from(&loaded.facts.ports);
         }
         Ok(inspection)
     }

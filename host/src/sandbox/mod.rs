@@ -18,6 +18,7 @@
 //! Left to others: retries, halving, restarts and what becomes of a failed record (engine); which limits (plan, admission).
 
 mod answer;
+mod bounded_streams;
 mod cache;
 mod clocks;
 mod contract;
@@ -30,7 +31,9 @@ mod inspect;
 mod keyed_state;
 mod limiter;
 mod load;
+mod plain_text;
 mod runtime;
+mod small_bytes;
 mod stdio;
 mod store;
 mod wasi;
@@ -44,4 +47,5 @@ pub use guest::{Carried, Guest, GuestSpec, Progress};
 pub use inspect::{Inspection, MemoryDeclared};
 pub use keyed_state::KeyedState;
 pub use load::{LoadError, Loaded};
+pub use plain_text::plain_text;
 pub use runtime::{Sandbox, SandboxOptions};

@@ -13,6 +13,7 @@ use wasmtime_wasi::sockets::{SocketAddrUse, WasiSockets, WasiSocketsView};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io::poll as async_poll;
 
+use super::bounded_streams::{BoundedStreams, BoundedStreamsView};
 use super::clocks::Coarse;
 use super::stdio::Captured;
 use super::store::GuestStore;
@@ -44,7 +45,10 @@ pub(super) fn link_wasi(linker: &mut Linker<GuestStore>, sockets: bool) -> wasmt
     filesystem::preopens::add_to_linker::<S, WasiFilesystem>(linker, S::filesystem)?;
     sync::filesystem::types::add_to_linker::<S, WasiFilesystem>(linker, S::filesystem)?;
     wasmtime_wasi_io::bindings::wasi::io::error::add_to_linker::<S, Io>(linker, |s| s.ctx().table)?;
-    sync::io::streams::add_to_linker::<S, Io>(linker, |s| s.ctx().table)?;
+    sync::io::streams::add_to_linker::<S, BoundedStreams>(linker, |s| BoundedStreamsView {
+        deadline: &s.deadline,
+        table: &mut s.resources,
+    })?;
     sync::io::poll::add_to_linker::<S, BoundedPoll>(linker, |s| BoundedPollView {
         patience: s.deadline.patience(),
         table: &mut s.resources,
@@ -54,7 +58,7 @@ pub(super) fn link_wasi(linker: &mut Linker<GuestStore>, sockets: bool) -> wasmt
         tcp_create_socket::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
         instance_network::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
         network::add_to_linker::<S, WasiSockets>(linker, &network::LinkOptions::default(), S::sockets)?;
-        bindings::sockets::udp_create_socket::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
+        sync::sockets::udp_create_socket::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
         bindings::sockets::ip_name_lookup::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
         sync::sockets::tcp::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;
         sync::sockets::udp::add_to_linker::<S, WasiSockets>(linker, S::sockets)?;

@@ -14,18 +14,52 @@ input = "made-up"
 discard = {}
 "#;
 
+/// Reads what is not there.
+const NO_INPUT: &str = r#"
+[[source]]
+name = "lines"
+file = { path = "nowhere-*.txt" }
+
+[[sink]]
+name = "out"
+input = "lines"
+discard = {}
+"#;
+
+/// Runs what is not there.
+const NO_COMPONENT: &str = r#"
+[[source]]
+name = "made-up"
+generate = { count = 10 }
+
+[[operator]]
+name = "parse"
+component = "nowhere.wasm"
+input = "made-up"
+
+[[sink]]
+name = "out"
+input = "parse"
+discard = {}
+"#;
+
 #[test]
 fn what_cannot_be_done_is_said_with_its_exit_code_and_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("fine.toml"), PIPELINE).unwrap();
     fs::write(folder.path().join("text.wasm"), "no component").unwrap();
     fs::create_dir(folder.path().join("empty")).unwrap();
-    let cases: [(&str, &[&str], i32); 12] = [
+    fs::write(folder.path().join("no_input.toml"), NO_INPUT).unwrap();
+    fs::write(folder.path().join("no_component.toml"), NO_COMPONENT).unwrap();
+    let cases: [(&str, &[&str], i32); 15] = [
         ("unknown_command", &["frobnicate"], 2),
         ("unknown_option", &["run", "fine.toml", "--num-cpus", "2"], 2),
         ("missing_argument", &["run"], 2),
         ("bad_metrics_address", &["run", "fine.toml", "--metrics", "9464"], 2),
         ("missing_pipeline", &["run", "nowhere.toml"], 2),
+        ("missing_input", &["run", "no_input.toml"], 2),
+        ("missing_component", &["run", "no_component.toml"], 2),
+        ("missing_host_file", &["run", "fine.toml", "--host", "host.toml"], 2),
         ("isolation_process", &["run", "fine.toml", "--isolation", "process"], 3),
         ("inspect_missing", &["inspect", "nowhere.wasm"], 2),
         ("inspect_not_a_component", &["inspect", "text.wasm"], 2),

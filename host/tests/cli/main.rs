@@ -1,5 +1,13 @@
 //! The program as its users meet it: words in, words and exit codes out.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the functions that tests share, where a panic is how a test fails"
+)]
+
 mod errors;
 mod help;
 mod program;

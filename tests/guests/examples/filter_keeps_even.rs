@@ -7,7 +7,7 @@ impl Predicate for Guest {
     fn filter(payloads: Column) {
         let mut bitmap = vec![0; rows(&payloads).div_ceil(8)];
         for (i, entry) in entries(&payloads).enumerate() {
-            if number(entry) % 2 == 0 {
+            if number(entry).is_multiple_of(2) {
                 bitmap[i / 8] |= 1 << (i % 8);
             }
         }

@@ -5,12 +5,9 @@ struct Guest;
 
 impl FlatMapper for Guest {
     fn flat_map(payloads: Column) {
-        let row = poison_row(&payloads);
-        if let Some(row) = row {
-            output::failures(&[row], &column(["not to be split"]));
-        }
+        reject_poison(&payloads, "not to be split");
         let (parents, out): (Vec<u32>, Vec<&[u8]>) =
-            (0_u32..).zip(entries(&payloads)).filter(|(i, _)| Some(*i) != row).unzip();
+            (0_u32..).zip(entries(&payloads)).filter(|(_, entry)| *entry != POISON).unzip();
         output::rows(&column(out), &parents);
     }
 }

@@ -5,9 +5,7 @@ struct Guest;
 
 impl KeySelector for Guest {
     fn key_by(payloads: Column) {
-        if let Some(row) = poison_row(&payloads) {
-            output::failures(&[row], &column(["no key for this"]));
-        }
+        reject_poison(&payloads, "no key for this");
         output::keys(&payloads);
     }
 }

@@ -6,9 +6,7 @@ struct Guest;
 
 impl Mapper for Guest {
     fn map(payloads: Column) {
-        if let Some(row) = poison_row(&payloads) {
-            output::failures(&[row], &column(["this one is bad: ✗"]));
-        }
+        reject_poison(&payloads, "this one is bad: ✗");
         echo(&payloads);
     }
 }

@@ -5,12 +5,9 @@ struct Guest;
 
 impl Processor for Guest {
     fn process(batch: Batch) {
-        let row = poison_row(&batch.payloads);
-        if let Some(row) = row {
-            output::failures(&[row], &column(["not to be processed"]));
-        }
+        reject_poison(&batch.payloads, "not to be processed");
         let (parents, out): (Vec<u32>, Vec<&[u8]>) =
-            (0_u32..).zip(entries(&batch.payloads)).filter(|(i, _)| Some(*i) != row).unzip();
+            (0_u32..).zip(entries(&batch.payloads)).filter(|(_, entry)| *entry != POISON).unzip();
         output::emit(0, &batch_of(column(out)), Some(&parents));
     }
 }

@@ -5,9 +5,7 @@ struct Guest;
 
 impl Writer for Guest {
     fn write(batch: Batch) {
-        if let Some(row) = poison_row(&batch.payloads) {
-            output::failures(&[row], &column(["not in my house"]));
-        }
+        reject_poison(&batch.payloads, "not in my house");
     }
 }
 

@@ -11,7 +11,7 @@ struct Guest;
 impl Reader for Guest {
     fn next(_max_records: u32, _max_bytes: u32) -> Result<Progress, String> {
         let at = AT.load(Relaxed);
-        if at % 30 == 0 && IDLE.fetch_add(1, Relaxed) % 2 == 0 {
+        if at.is_multiple_of(30) && IDLE.fetch_add(1, Relaxed).is_multiple_of(2) {
             return Ok(Progress::Idle(1));
         }
         output::emit(0, &batch_of(column((at..at + 10).map(|i| format!("r{i}")))), None);

@@ -10,7 +10,9 @@ pub use bindings::process::sage::operator::state;
 pub use bindings::source::exports::sage::operator::reader::Progress;
 pub use kinds::{Exported, FlatMapper, KeySelector, Mapper, Predicate, Processor, Reader, Writer};
 pub use types::{Batch, Column, Context};
-pub use words::{POISON, batch_of, broken, column, echo, entries, keep_all, number, poison_row, poisoned, rows};
+pub use words::{
+    POISON, batch_of, broken, column, echo, entries, keep_all, number, poison_row, poisoned, reject_poison, rows,
+};
 
 /// The bindings of each world. The types and imports of `host` serve them all.
 #[allow(missing_docs)]

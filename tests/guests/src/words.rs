@@ -33,9 +33,18 @@ pub fn poisoned(column: &Column) -> bool {
     entries(column).any(|entry| entry == POISON)
 }
 
-/// Where the poison is, if it is there.
+/// Where the first poison is, if there is one.
 pub fn poison_row(column: &Column) -> Option<u32> {
     entries(column).position(|entry| entry == POISON).map(|i| i as u32)
+}
+
+/// Rejects every poison there is, each with this message.
+pub fn reject_poison(payloads: &Column, message: &str) {
+    let rows: Vec<u32> =
+        (0_u32..).zip(entries(payloads)).filter(|(_, entry)| *entry == POISON).map(|(row, _)| row).collect();
+    if !rows.is_empty() {
+        output::failures(&rows, &column(rows.iter().map(|_| message)));
+    }
 }
 
 /// The number of a record `r123`, as the tests write them; 0 for others.

@@ -1,7 +1,7 @@
 use sage_tests::{Codes, guest};
 
 use crate::{each_flat_map_guest, has_a_test, poisonous};
-use sage_tests::poison::{TIGHT, beside_a_neighbour, expect_neighbour_complete};
+use sage_tests::poison::{INPUT, TIGHT, beside_a_neighbour, expect_neighbour_complete, good, with_neighbour};
 
 each_flat_map_guest!(has_a_test);
 
@@ -40,5 +40,37 @@ fn lets_parents_fall_between_calls() {
     outcome.expect_exit(0).expect_conservation();
     expect_neighbour_complete(&scenario, &outcome);
     assert_eq!(scenario.lines("out.txt").len(), 11, "one at a time nothing is wrong");
-    assert!(outcome.stage("guest").errors(Codes::MALFORMED) >= 1, "{outcome:?}");
+    assert!(outcome.stage("guest").count("restarts") >= 1, "{outcome:?}");
+}
+
+#[test]
+fn multiplies() {
+    let scenario = with_neighbour(&format!(
+        r#"
+        [[source]]
+        name = "in"
+        file = {{ path = "in.txt", format = "lines" }}
+        [[operator]]
+        name = "key"
+        component = "{}"
+        input = "in"
+        [[operator]]
+        name = "guest"
+        component = "{}"
+        input = "key"
+        on_error = {{ dead_letter = "dead.jsonl" }}
+        [[sink]]
+        name = "out"
+        input = "guest"
+        file = {{ path = "out.txt" }}
+        "#,
+        guest("key_by_gives_long_keys").display(),
+        guest("flat_map_multiplies").display()
+    ));
+    scenario.file("in.txt", INPUT.map(|record| format!("{record}\n")).concat());
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    expect_neighbour_complete(&scenario, &outcome);
+    assert_eq!(scenario.lines("out.txt"), good());
+    assert_eq!(outcome.dead_letters("dead.jsonl")[0].text("code"), Codes::OUTPUT_TOO_LARGE, "two gigabytes of keys");
 }

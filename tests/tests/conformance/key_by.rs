@@ -53,3 +53,10 @@ fn first_word() {
         "keys are kept through a map, and an empty key is a key"
     );
 }
+
+#[test]
+fn gives_long_keys() {
+    let scenario = sage_tests::poison::beside_a_neighbour(&guest("key_by_gives_long_keys"), "");
+    scenario.run().expect_exit(0).expect_conservation();
+    assert_eq!(scenario.lines("out.txt"), sage_tests::poison::INPUT);
+}

@@ -4,7 +4,8 @@ use sage_tests::{Codes, Scenario, guest};
 
 use crate::{each_process_guest, has_a_test, poisonous};
 use sage_tests::poison::{
-    INPUT, TIGHT, beside_a_neighbour, expect_neighbour_complete, good, is_refused, stops_the_pipeline, with_neighbour,
+    INPUT, TIGHT, beside_a_neighbour, does_not_start, expect_neighbour_complete, good, is_refused, stops_the_pipeline,
+    with_neighbour,
 };
 
 each_process_guest!(has_a_test);
@@ -22,7 +23,6 @@ poisonous!(process {
     puts_fewer_values_than_keys: MALFORMED, "1 entries for 2 records";
     gets_a_broken_column: MALFORMED, "offset 2 is 2, below 5 before it";
     hoards_state: MEMORY, "16777216";
-    makes_tables_without_end: MEMORY, "16777216";
     puts_an_enormous_key: MEMORY, "16777216";
     gets_one_value_many_times: MEMORY, "16777216";
     emits_nothing_without_end: OUTPUT_TOO_LARGE, "1";
@@ -55,6 +55,11 @@ fn declares_a_port_twice() {
 #[test]
 fn panics_in_ports() {
     is_refused(&guest("process_panics_in_ports"), &["no ports in a storm"]);
+}
+
+#[test]
+fn loops_in_ports() {
+    is_refused(&guest("process_loops_in_ports"), &["cpu_time_per_call"]);
 }
 
 #[test]
@@ -273,7 +278,7 @@ fn counts(scenario: &Scenario) -> BTreeMap<String, u64> {
 
 #[test]
 fn emits_in_open() {
-    stops_the_pipeline(&guest("process_emits_in_open"), "on_error = \"skip\"", Codes::MALFORMED, "output.emit");
+    does_not_start(&guest("process_emits_in_open"), Codes::MALFORMED, "output.emit");
 }
 
 #[test]
@@ -298,4 +303,16 @@ fn what_is_emitted_without_end_does_not_fill_the_host() {
     let outcome = running.wait();
     outcome.expect_exit(0).expect_conservation();
     assert!(peak < 400 << 20, "the host held {} MiB", peak >> 20);
+}
+
+#[test]
+fn makes_tables_without_end() {
+    // Not within a few milliseconds: each table is looked for among all before it.
+    let settings = "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 0\nresources = { memory = \"4MiB\" }\nlimits = { cpu_time_per_call = \"20s\" }";
+    let scenario = beside_a_neighbour(&guest("process_makes_tables_without_end"), settings);
+    scenario.file("in.txt", "poison\n");
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    expect_neighbour_complete(&scenario, &outcome);
+    assert_eq!(outcome.dead_letters("dead.jsonl")[0].text("code"), Codes::MEMORY);
 }

@@ -105,3 +105,20 @@ fn hundreds_of_memories_are_refused() {
     let guest = WatGuest { after: format!("(core module $One (memory 0)) {after}"), ..WatGuest::default() };
     does_not_start(&guest, "", "", "memor");
 }
+
+#[test]
+fn the_lanes_of_an_instance_share_its_memory() {
+    // 10 MiB each: one lane fits into 16 MiB, two do not.
+    let guest = WatGuest { memory: "(memory (export \"memory\") 160)".to_owned(), ..WatGuest::default() };
+    let folder = Scenario::new();
+    let component = folder.file("hostile.wasm", guest.build());
+    for (cpus, starts) in [(1, true), (2, false)] {
+        let settings = format!("resources = {{ memory = \"16MiB\", num_cpus = {cpus} }}\non_error = \"skip\"");
+        let outcome = beside_a_neighbour(&component, &settings).run_with(["--overcommit"]);
+        if starts {
+            outcome.expect_exit(0);
+        } else {
+            outcome.expect_exit(4).expect_stderr(Codes::MEMORY).expect_stderr("16777216");
+        }
+    }
+}

@@ -19,7 +19,7 @@ pub(in crate::sandbox) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtim
     state.func_wrap("get", |store: Store<'_>, (table, keys): (WasmStr, ColumnView)| {
         let (table, keys) = (table.to_str(&store)?, keys.read("keys", &store)?);
         let state = &store.data().state;
-        Ok((values(keys.iter().map(|key| state.get(&table, key))),))
+        Ok((values(state, keys.iter().map(|key| state.get(&table, key)))?,))
     })?;
     state.func_wrap("put", |mut store: Store<'_>, (table, keys, values): (WasmStr, ColumnView, ColumnView)| {
         let (keys, values) = pairs(&store, "keys", &keys, &values)?;
@@ -35,7 +35,7 @@ pub(in crate::sandbox) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtim
         let (table, subkeys) = (table.to_str(&store)?, subkeys.read("subkeys", &store)?);
         let key = key.as_le_slice(&store);
         let state = &store.data().state;
-        Ok((values(subkeys.iter().map(|subkey| state.map_get(&table, key, subkey))),))
+        Ok((values(state, subkeys.iter().map(|subkey| state.map_get(&table, key, subkey)))?,))
     })?;
     state.func_wrap(
         "map-put",
@@ -58,14 +58,14 @@ pub(in crate::sandbox) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtim
             let table = table.to_str(&store)?;
             let after = after.as_ref().map(|after| after.as_le_slice(&store));
             let limit = limit.min(SCAN_LIMIT) as usize;
-            let (subkeys, values) = store.data().state.map_scan(&table, key.as_le_slice(&store), after, limit);
+            let (subkeys, values) = store.data().state.map_scan(&table, key.as_le_slice(&store), after, limit)?;
             Ok((EntriesOwned { subkeys: subkeys.into(), values: values.into() },))
         },
     )?;
     state.func_wrap("keys-scan", |store: Store<'_>, (table, after, limit): (WasmStr, Option<Bytes>, u32)| {
         let table = table.to_str(&store)?;
         let after = after.as_ref().map(|after| after.as_le_slice(&store));
-        let (keys, values) = store.data().state.keys_scan(&table, after, limit.min(SCAN_LIMIT) as usize);
+        let (keys, values) = store.data().state.keys_scan(&table, after, limit.min(SCAN_LIMIT) as usize)?;
         Ok((EntriesOwned { subkeys: keys.into(), values: values.into() },))
     })
 }
@@ -94,14 +94,19 @@ fn pairs(
     Ok((keys, values))
 }
 
-fn values<'a>(found: impl ExactSizeIterator<Item = Option<&'a [u8]>>) -> ValuesOwned {
+fn values<'a>(
+    state: &KeyedState,
+    found: impl ExactSizeIterator<Item = Option<&'a [u8]>>,
+) -> wasmtime::Result<ValuesOwned> {
     let mut present = vec![0; found.len().div_ceil(8)];
     let mut values = Column::new();
+    let mut answer = 0;
     for (row, value) in found.enumerate() {
+        state.weigh_answer(&mut answer, value.map_or(0, <[u8]>::len))?;
         if let (Some(_), Some(byte)) = (value, present.get_mut(row / 8)) {
             *byte |= 1 << (row % 8);
         }
         values.push(value.unwrap_or_default());
     }
-    ValuesOwned { present, values: values.into() }
+    Ok(ValuesOwned { present, values: values.into() })
 }

@@ -20,7 +20,7 @@ fn reading(number: u64) -> String {
     let (degrees, tenth) = (tenths / 10, tenths % 10);
     let (hour, minute, second) = (number / 3600 % 24, number / 60 % 60, number % 60);
     format!(
-        r#"{{"sensor":"sensor-{sensor:04}","fahrenheit":{degrees}.{tenth},"at":"2013-01-01T{hour:02}:{minute:02}:{second:02}Z","site":"Newark, roof, north","battery":0.8{},"number":"{number:09}"}}"#,
+        r#"{{"sensor":"sensor-{sensor:04}","fahrenheit":{degrees}.{tenth},"at":"2013-01-01T{hour:02}:{minute:02}:{second:02}Z","site":"Newark, garden roof","battery":0.8{},"number":"{number:09}"}}"#,
         number % 10
     )
 }

@@ -1,0 +1,52 @@
+/// Some bytes, short ones in place: 24 bytes in all, like a `Box<[u8]>` with its length and a tag.
+#[derive(Debug, Clone)]
+pub(super) enum SmallBytes {
+    Short(u8, [u8; SmallBytes::SHORT]),
+    Long(Box<[u8]>),
+}
+
+impl SmallBytes {
+    /// The most that lies in place.
+    pub(super) const SHORT: usize = 22;
+
+    #[inline]
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        let mut short = [0; Self::SHORT];
+        match (short.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
+            (Some(place), Ok(len)) => {
+                place.copy_from_slice(bytes);
+                Self::Short(len, short)
+            }
+            _ => Self::Long(bytes.into()),
+        }
+    }
+
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Long(bytes) => bytes,
+        }
+    }
+
+    /// What bytes of this length take outside.
+    pub(super) fn cost(bytes: &[u8]) -> u64 {
+        if bytes.len() <= Self::SHORT { 0 } else { bytes.len() as u64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_any_length_come_back() {
+        assert_eq!(size_of::<SmallBytes>(), 24);
+        assert_eq!(size_of::<Option<SmallBytes>>(), 24);
+        for length in [0, 1, 21, 22, 23, 300] {
+            let bytes: Vec<u8> = (0..length).map(|i| i as u8).collect();
+            assert_eq!(SmallBytes::new(&bytes).bytes(), bytes);
+            assert_eq!(SmallBytes::cost(&bytes), if length > 22 { length as u64 } else { 0 });
+        }
+    }
+}

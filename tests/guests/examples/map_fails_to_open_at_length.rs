@@ -1,0 +1,16 @@
+//! The message of a failed `open` is cut: nobody reads ten megabytes.
+use contract::*;
+
+struct Guest;
+
+impl Mapper for Guest {
+    fn open(_: Context) -> Result<(), String> {
+        Err("the story so far: ".repeat(600_000))
+    }
+
+    fn map(payloads: Column) {
+        echo(&payloads);
+    }
+}
+
+export!(map, Guest);

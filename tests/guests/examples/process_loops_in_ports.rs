@@ -1,0 +1,18 @@
+//! `ports` is asked before anything starts: a loop there is stopped and refuses the component.
+use contract::*;
+
+struct Guest;
+
+impl Processor for Guest {
+    fn ports() -> Vec<String> {
+        loop {
+            std::hint::black_box(0);
+        }
+    }
+
+    fn process(batch: Batch) {
+        output::emit(0, &batch, None);
+    }
+}
+
+export!(process, Guest);

@@ -1,0 +1,61 @@
+//! The example that the repository ships, run as it is on the data it ships, against totals counted here by other means.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sage_tests::{Scenario, operator};
+use serde_json::Value;
+
+#[test]
+fn the_flights_example_counts_what_the_file_says() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/flights");
+    let data = std::fs::read_to_string(example.join("flights-2013-01.csv")).unwrap();
+    let pipeline = std::fs::read_to_string(example.join("pipeline.toml")).unwrap();
+    let components = operator("flights_parse").parent().unwrap().to_owned();
+    let scenario = Scenario::new();
+    scenario.file("flights-2013-01.csv", &data);
+    scenario.pipeline(
+        &pipeline.replace("../../operators/target/wasm32-wasip2/release", components.to_str().expect("a UTF-8 path")),
+    );
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+
+    let expected = totals(&data);
+    let found: BTreeMap<String, (u64, f64)> = scenario
+        .lines("delay-by-carrier.jsonl")
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|line| {
+            let carrier = line["carrier"].as_str().unwrap().to_owned();
+            (carrier, (line["flights"].as_u64().unwrap(), line["mean_arr_delay"].as_f64().unwrap()))
+        })
+        .collect();
+    assert_eq!(found.len(), 16);
+    assert!(found.keys().eq(expected.keys()));
+    for (carrier, (flights, mean)) in found {
+        let (expected_flights, minutes) = expected[&carrier];
+        assert_eq!(flights, expected_flights, "{carrier}");
+        assert!((mean - minutes / flights as f64).abs() <= 0.005 + 1e-9, "{carrier}: {mean}");
+    }
+    // Both sinks got every line, and nothing was rejected.
+    assert_eq!(outcome.stage("terminal").count("records_in"), 16);
+    assert_eq!(outcome.stage("parse").count("dead_lettered"), 0);
+}
+
+/// Flights that arrived and their minutes of delay, by carrier. No field of this file is quoted.
+fn totals(data: &str) -> BTreeMap<String, (u64, f64)> {
+    let mut lines = data.lines();
+    let header: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let column = |name: &str| header.iter().position(|field| *field == name).unwrap();
+    let (delay, carrier) = (column("arr_delay"), column("carrier"));
+    let mut totals: BTreeMap<String, (u64, f64)> = BTreeMap::new();
+    for line in lines {
+        let fields: Vec<&str> = line.split(',').collect();
+        if let Ok(minutes) = fields[delay].parse::<f64>() {
+            let total = totals.entry(fields[carrier].to_owned()).or_default();
+            *total = (total.0 + 1, total.1 + minutes);
+        }
+    }
+    totals
+}
