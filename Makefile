@@ -82,9 +82,9 @@ lint: setup ## formatting, clippy and documentation, warnings denied
 	@echo "==> no complaints"
 
 .PHONY: bench
-bench: operators guests ## measure the boundary and whole pipelines; tables here, JSON under target/bench/
-	$(call say,measuring (quiet the machine for figures that hold))
-	$(CARGO) run --release --locked --workspace --bin bench
+bench: host operators guests ## measure the boundary and whole pipelines, about a minute; ARGS=--quick for a look
+	$(call say,measuring; docs/BENCHMARKS.md says what each figure is)
+	$(CARGO) run --release --locked -p sage-tests --bin bench -- $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## fuzz what parses untrusted bytes, shortly (nightly toolchain)

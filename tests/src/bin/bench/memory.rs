@@ -42,8 +42,10 @@ fn resident(place: &Place, instances: u32) -> Result<u64, Problem> {
     let child = place.run_program(&file, Stdio::null())?;
     let settled = settled(child.id());
     let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or("a process without an id")?;
-    kill_process(process, Signal::TERM)?;
+    let stopped = kill_process(process, Signal::TERM);
+    // In this order: if the program died, its own words say most.
     require_success(child)?;
+    stopped?;
     settled
 }
 

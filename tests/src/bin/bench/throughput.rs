@@ -9,19 +9,25 @@ use crate::keyed_lines::KeyedLines;
 use crate::place::Place;
 use crate::readings::write_readings;
 
-/// generate → map → filter → discard.
+/// generate → map → filter → discard, with a filter that looks at a byte and keeps all, and with one that reads every byte and keeps
+/// half, which are then copied.
 pub(crate) fn in_memory(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let count = effort.pick(4_000_000, 500_000);
-    let (map, filter) = (place.operator("identity")?, place.operator("sample")?);
-    let figures = throughput("generate, map, filter, discard: 128 B", count, effort, || {
-        PipelineBuilder::new("in-memory")
-            .from_source("source", SourceOf::generate(generate(count, 128)))
-            .map("map", &map)
-            .filter("filter", &filter)
-            .sink("sink", SinkOf::discard())
-            .build(place.job_options())
-    })?;
-    Ok(judged(figures, 10.0))
+    let map = place.operator("identity")?;
+    let mut figures = Vec::new();
+    for (kept, filter) in [("all", place.operator("keep_nonempty")?), ("half", place.operator("sample")?)] {
+        let name = format!("generate, map, filter that keeps {kept}, discard: 128 B");
+        let found = throughput(&name, count, effort, || {
+            PipelineBuilder::new("in-memory")
+                .from_source("source", SourceOf::generate(generate(count, 128)))
+                .map("map", &map)
+                .filter("filter", &filter)
+                .sink("sink", SinkOf::discard())
+                .build(place.job_options())
+        })?;
+        figures.extend(judged(found, 10.0));
+    }
+    Ok(figures)
 }
 
 /// JSON lines file → parse and map → filter → file.
@@ -84,7 +90,7 @@ fn throughput(
 ) -> Result<Vec<Figure>, Problem> {
     let mut rates = Vec::new();
     let mut stages: Vec<(String, Vec<f64>)> = Vec::new();
-    for _ in 0..effort.pick(5, 2) {
+    for _ in 0..effort.pick(7, 2) {
         let job = build()?;
         let before = process_cpu_time();
         let summary = job.start()?.wait();
