@@ -141,8 +141,10 @@ fn edge_bytes(
     }
     let senders = stage.inputs.iter().filter_map(|&id| plan.stages.get(plan.edges.get(id.0)?.from.0));
     let largest = senders.map(|sender| sender.limits.record_bytes).max().unwrap_or(0);
-    let note =
-        (largest > credit).then(|| format!("a single record of up to {} passes all the same, alone", bytes(largest)));
+    let note = (largest > credit).then(|| {
+        let sent = bytes(largest);
+        format!("its senders may send records of up to {sent}: one that does not fit here fails with record-too-large")
+    });
     let how = (Mechanism::ByteCredit, Tier::Hard);
     rows.push(LedgerRow { note, ..row(stage, "object_store_memory", asked.map(bytes), bytes(credit), how) });
     credit

@@ -88,7 +88,7 @@ impl CsvRows {
             return Err(BadRow {
                 line: row.line,
                 what,
-                hint: Some("is a quote left open? otherwise raise limits.record_bytes".into()),
+                hint: Some("is a quote left open? otherwise: a record of a built-in source is bounded by 4MiB and by object_store_memory of each stage that reads it".into()),
             });
         }
         let complete = match self.parse(raw) {

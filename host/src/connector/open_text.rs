@@ -164,7 +164,7 @@ impl OpenText {
                             "{}:{line}: the row as JSON has {bytes} bytes, a record may have {most}",
                             self.path
                         );
-                        return Err(ConnectorError::new(what).hint("raise limits.record_bytes"));
+                        return Err(ConnectorError::new(what).hint("a record of a built-in source is bounded by 4MiB and by object_store_memory of each stage that reads it"));
                     }
                     room.push(line, |out| out.extend_from_slice(&self.row));
                 }
@@ -185,7 +185,7 @@ impl OpenText {
             LineError::TooLong => {
                 let what =
                     format!("{path}:{line}: the line is longer than the {} bytes that a record may have", self.longest);
-                ConnectorError::new(what).hint("raise limits.record_bytes")
+                ConnectorError::new(what).hint("a record of a built-in source is bounded by 4MiB and by object_store_memory of each stage that reads it")
             }
             LineError::Read(cause) => {
                 let unpacking = matches!(
