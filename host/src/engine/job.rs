@@ -8,6 +8,7 @@ use super::job_error::JobError;
 use super::parts::{Parts, Provided};
 use super::run::Running;
 use super::session::Session;
+use super::threads::Threads;
 use crate::admission::{self, Options};
 use crate::config::{self, HostSettings, Parsed};
 use crate::plan::{Capabilities, Catalog, Plan, StageId, Work, validate_parsed};
@@ -103,8 +104,15 @@ impl Job {
         let folder = self.lease_folder()?;
         let (grant, leases) = admission::admit(&self.plan, &inventory, &self.supply(), self.admission(), &folder)?;
         let shared = SharedCpus::new(folder, inventory.allowed);
-        let parts =
-            Parts { plan: self.plan, components: self.components, grant, leases, shared, provided: self.provided };
+        let parts = Parts {
+            plan: self.plan,
+            components: self.components,
+            grant,
+            leases,
+            shared,
+            instances: Box::new(Threads),
+            provided: self.provided,
+        };
         let running = Running::start(parts, self.control, &run_id())?;
         Ok(Session::new(running, self._sandbox))
     }

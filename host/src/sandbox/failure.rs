@@ -38,6 +38,8 @@ pub enum FailureCode {
     Rejected,
     /// The instance was rebuilt too often in a row.
     Restarts,
+    /// The worker process of the instance died, or broke the protocol.
+    Worker,
     /// A source or sink cannot go on, or a component of that kind answered with an error.
     Connector,
     /// A fault of the host, not of the guest.
@@ -46,7 +48,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All codes, in the order of the documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Trap,
         Self::Panic,
         Self::Memory,
@@ -61,6 +63,7 @@ impl FailureCode {
         Self::Exit,
         Self::Rejected,
         Self::Restarts,
+        Self::Worker,
         Self::Connector,
         Self::Fault,
     ];
@@ -83,9 +86,16 @@ impl FailureCode {
             Self::Exit => "exit",
             Self::Rejected => "rejected",
             Self::Restarts => "restarts",
+            Self::Worker => "worker",
             Self::Connector => "connector",
             Self::Fault => "fault",
         }
+    }
+
+    /// The code of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.name() == name)
     }
 
     /// The limit that was breached, if it was one.

@@ -16,6 +16,7 @@ use super::limiter::Limiter;
 use super::load::Loaded;
 use super::stdio::Captured;
 use super::store::GuestStore;
+use super::ticker::Awake;
 use super::wasi::wasi_context;
 use crate::batch::Batch;
 use crate::observe::GuestMetrics;
@@ -73,6 +74,8 @@ pub struct Guest {
     instance: Instance,
     loaded: Arc<Loaded>,
     work: Func,
+    /// Kept from the first call after a rest, so that the clock is not woken for each.
+    awake: Option<Awake>,
 }
 
 impl Guest {
@@ -103,6 +106,7 @@ impl Guest {
                 return Err((Failure::new(FailureCode::Open, format!("a granted folder: {error:#}")), carried));
             }
         };
+        let awake = loaded.alarm().wake();
         let Carried { state, pacer } = carried;
         let limits = &spec.limits;
         let mut answer = Answer::new(loaded.kind(), limits);
@@ -134,7 +138,7 @@ impl Guest {
             Ok((instance, work))
         });
         match found {
-            Ok((instance, work)) => Ok(Self { store, instance, loaded: Arc::clone(loaded), work }),
+            Ok((instance, work)) => Ok(Self { store, instance, loaded: Arc::clone(loaded), work, awake }),
             Err(error) => {
                 let (stderr, _) = store.data().stderr.take();
                 Err((Failure::of(&error, &stderr), carried_of(store)))
@@ -253,6 +257,19 @@ impl Guest {
         carried_of(self.store)
     }
 
+    /// What the last call answered.
+    ///
+    /// # Errors
+    /// A fault of the host.
+    pub fn answered(&mut self) -> Result<&mut Answer, Failure> {
+        self.answer()
+    }
+
+    /// Nothing is called for a while: the clock that stops guests need not tick for this one.
+    pub fn rest(&mut self) {
+        self.awake = None;
+    }
+
     /// Memory, tables and state of the instance now, all lanes together.
     #[must_use]
     pub fn memory_used(&self) -> u64 {
@@ -295,6 +312,9 @@ impl Guest {
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
+        if self.awake.is_none() {
+            self.awake = self.loaded.alarm().wake();
+        }
         let data = self.store.data_mut();
         if let Some(answer) = data.answer.as_deref_mut() {
             answer.begin(call);

@@ -12,6 +12,7 @@ use super::guest::component_ports;
 use super::inspect::{Inspection, declared_memories};
 use super::runtime::Sandbox;
 use super::store::GuestStore;
+use super::ticker::Alarm;
 use crate::plan::{Capabilities, ComponentFacts, Kind};
 
 /// Why a component cannot be used.
@@ -127,6 +128,7 @@ pub struct Loaded {
     inspection: Inspection,
     exports: Exports,
     pre: InstancePre<GuestStore>,
+    alarm: Alarm,
 }
 
 /// Where the functions of a kind's interface are in a component.
@@ -217,7 +219,15 @@ impl Sandbox {
         let exports = find_exports(self, path, &component, kind)?;
         let pre = self.link(path, &component, &inspection, kind, granted)?;
         let facts = ComponentFacts { kind, ports: Vec::new() };
-        let mut loaded = Arc::new(Loaded { path: path.to_owned(), component, facts, inspection, exports, pre });
+        let mut loaded = Arc::new(Loaded {
+            path: path.to_owned(),
+            component,
+            facts,
+            inspection,
+            exports,
+            pre,
+            alarm: self.ticker().alarm(),
+        });
         if matches!(kind, Kind::Process | Kind::Source) {
             let ports =
                 component_ports(&loaded).map_err(|failure| LoadError::Start { path: path.to_owned(), failure })?;
@@ -281,6 +291,10 @@ impl Loaded {
 
     pub(super) fn pre(&self) -> &InstancePre<GuestStore> {
         &self.pre
+    }
+
+    pub(super) fn alarm(&self) -> &Alarm {
+        &self.alarm
     }
 
     pub(super) fn engine(&self) -> &wasmtime::Engine {
