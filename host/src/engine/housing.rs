@@ -8,7 +8,7 @@ use super::lane_guest::LaneGuest;
 use super::parts::Parts;
 use crate::plan::{ComponentSpec, Limits, Stage, StageId, Work};
 use crate::resources::MemoryBudget;
-use crate::sandbox::GuestSpec;
+use crate::sandbox::{GuestSpec, LogTo};
 
 /// The guests of all instances, lane by lane, until the lanes take them.
 #[derive(Default)]
@@ -66,5 +66,6 @@ fn guest_spec(
         capabilities: component.capabilities.clone(),
         budget: own.budget.clone().unwrap_or_else(|| Arc::new(MemoryBudget::new(Limits::DEFAULT_MEMORY))),
         metrics: Arc::clone(&own.metrics),
+        log: LogTo::Here,
     }
 }

@@ -148,7 +148,7 @@ impl OperatorLane {
     fn failed(&mut self, batch: Batch, failure: &Failure, attempt: u32, outputs: &mut Outputs) -> Result<(), Stopped> {
         self.note(failure, batch.len());
         // A worker that died may have died of something else than these records: they get another chance together.
-        let retries = if failure.code == FailureCode::Worker { self.retries.max(LOST_WORKERS) } else { self.retries };
+        let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
         if batch.len() == 1 && attempt > retries {
             // The record's fate first: if it stops the run, there is no use in another guest.
             if let Some(record) = batch.record(0) {

@@ -130,6 +130,8 @@ pub struct Failure {
     pub message: String,
     /// Where the guest was, innermost first, if it was running.
     pub backtrace: Option<String>,
+    /// Whether the guest's worker process ended with it, for whatever reason: then another call of the same records may well succeed.
+    pub worker_died: bool,
 }
 
 /// A failure that the host raises while the guest is on the stack, so that it comes out of the call.
@@ -162,7 +164,7 @@ impl Failure {
     /// A failure with a message of the host's own.
     #[must_use]
     pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), backtrace: None }
+        Self { code, message: message.into(), backtrace: None, worker_died: false }
     }
 
     /// A failure in the guest's own words.
@@ -174,7 +176,7 @@ impl Failure {
     pub(super) fn of(error: &wasmtime::Error, stderr: &str) -> Self {
         let (code, message) = Self::classify(error, stderr);
         let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>().map(ToString::to_string);
-        Self { code, message, backtrace }
+        Self { code, message, backtrace, worker_died: false }
     }
 
     fn classify(error: &wasmtime::Error, stderr: &str) -> (FailureCode, String) {

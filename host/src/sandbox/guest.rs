@@ -7,10 +7,10 @@ use wasmtime::component::{
 use wasmtime::{Store, StoreContextMut};
 
 use super::answer::{Answer, Call};
-use super::contract::{BatchRef, ColumnRef, ContextRef, LevelView, ProgressView};
+use super::contract::{BatchRef, ColumnRef, ContextRef, ProgressView};
 use super::deadline::{Deadline, Pacer};
 use super::failure::{Failure, FailureCode};
-use super::guest_log::GuestLog;
+use super::guest_log::{GuestLog, LogTo};
 use super::keyed_state::KeyedState;
 use super::limiter::Limiter;
 use super::load::Loaded;
@@ -46,6 +46,8 @@ pub struct GuestSpec {
     pub budget: Arc<MemoryBudget>,
     /// Where its numbers go.
     pub metrics: Arc<GuestMetrics>,
+    /// Where its log lines go.
+    pub log: LogTo,
 }
 
 /// What outlives a guest: the next one goes on with it.
@@ -119,7 +121,7 @@ impl Guest {
                 limiter: Limiter::new(Arc::clone(&spec.budget)),
                 deadline: Deadline::new(limits.cpu_time_per_call, limits.call_timeout, pacer),
                 answer: Some(Box::new(answer)),
-                log: GuestLog::new(Arc::clone(&spec.operator), spec.instance, limits.log_bytes_per_second),
+                log: GuestLog::new(spec.log.clone(), Arc::clone(&spec.operator), spec.instance, limits.log_bytes_per_second),
                 metrics: Arc::clone(&spec.metrics),
                 state,
                 stdout,
@@ -286,6 +288,11 @@ impl Guest {
         self.store.data_mut().deadline.take_throttled()
     }
 
+    /// What calls wrote to keyed state since this was last asked, where its changes are kept.
+    pub fn take_changes(&mut self, into: &mut Vec<u8>) {
+        self.store.data_mut().state.take_changes(into);
+    }
+
     /// Log bytes dropped since this was last asked.
     pub fn take_log_bytes_dropped(&mut self) -> u64 {
         self.store.data_mut().log.take_dropped()
@@ -349,7 +356,7 @@ impl Guest {
 impl GuestStore {
     /// What the guest wrote to its standard output and error becomes log lines.
     fn say_what_was_written(&mut self) {
-        for (level, captured) in [(LevelView::Info, &self.stdout), (LevelView::Warn, &self.stderr)] {
+        for (level, captured) in [(tracing::Level::INFO, &self.stdout), (tracing::Level::WARN, &self.stderr)] {
             let (text, written) = captured.take();
             if written > 0 {
                 for line in text.lines() {
@@ -374,6 +381,7 @@ pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failu
         capabilities: Capabilities::default(),
         budget: Arc::new(MemoryBudget::new(Limits::DEFAULT_MEMORY)),
         metrics: Arc::default(),
+        log: LogTo::Here,
     };
     let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None };
     let mut guest = Guest::instantiate(loaded, &spec, carried).map_err(|(failure, _)| failure)?;

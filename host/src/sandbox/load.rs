@@ -159,6 +159,29 @@ impl Sandbox {
         self.load_bytes(path, &bytes, granted)
     }
 
+    /// The component that another process of this host compiled and looked at: `compiled` is what [`Loaded::compiled`] gave there.
+    /// Nothing is compiled and nothing of the component runs.
+    ///
+    /// # Errors
+    /// Bytes of another version or configuration of the engine.
+    ///
+    /// # Safety
+    /// The file must hold what this host wrote, and nobody may be able to change it: it is run as it is.
+    pub unsafe fn load_compiled(
+        &self,
+        compiled: &Path,
+        facts: ComponentFacts,
+        granted: &Capabilities,
+    ) -> Result<Arc<Loaded>, LoadError> {
+        // SAFETY: passed on to the caller.
+        let component = unsafe { Component::deserialize_file(self.engine(), compiled) }.map_err(LoadError::engine)?;
+        let inspection = describe(self, compiled, &component, &[])?;
+        let exports = find_exports(self, compiled, &component, facts.kind)?;
+        let pre = self.link(compiled, &component, &inspection, facts.kind, granted)?;
+        let (path, alarm) = (compiled.to_owned(), self.ticker().alarm());
+        Ok(Arc::new(Loaded { path, component, facts, inspection, exports, pre, alarm }))
+    }
+
     /// What planning must know of the component in a file, whatever it imports.
     ///
     /// # Errors
@@ -267,6 +290,14 @@ impl Loaded {
     #[must_use]
     pub fn facts(&self) -> &ComponentFacts {
         &self.facts
+    }
+
+    /// The compiled code, for [`Sandbox::load_compiled`] in another process.
+    ///
+    /// # Errors
+    /// A fault of the engine.
+    pub fn compiled(&self) -> Result<Vec<u8>, LoadError> {
+        self.component.serialize().map_err(LoadError::engine)
     }
 
     /// The file it came from.

@@ -46,6 +46,7 @@ pub use contract::WIT_VERSION;
 pub use deadline::Pacer;
 pub use failure::{Failure, FailureCode};
 pub use guest::{Carried, Guest, GuestSpec, Progress};
+pub use guest_log::{GuestLog, KeptLines, LogLine, LogTo};
 
 pub use inspect::{Inspection, MemoryDeclared};
 pub use keyed_state::KeyedState;
