@@ -1,11 +1,29 @@
+use std::fmt;
 use std::sync::Arc;
 
 use super::error::RunError;
 use super::lane_guest::LaneGuest;
-use crate::admission::StageGrant;
+use crate::admission::{Grant, StageGrant};
 use crate::observe::KernelReading;
 use crate::resources::{CpuSet, SharedCpus};
 use crate::sandbox::{GuestSpec, Loaded};
+
+/// Makes the place where instances live, run by run.
+pub trait Isolation: Send + Sync + fmt::Debug {
+    /// Makes the place of a run that was admitted.
+    ///
+    /// # Errors
+    /// What could not be made; nothing is left of it.
+    fn begin(&self, run: RunOrder<'_>) -> Result<Box<dyn Instances>, RunError>;
+}
+
+/// What is to be known of a run to give it its place.
+pub struct RunOrder<'a> {
+    /// The pipeline's name.
+    pub pipeline: &'a str,
+    /// What admission gave it.
+    pub grant: &'a Grant,
+}
 
 /// Where the instances of one run live. The engine's own is threads of this process; room `worker` has processes.
 pub trait Instances: Send + Sync {

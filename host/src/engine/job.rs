@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::control::{Control, StopHandle};
+use super::isolation::{Instances, Isolation, RunOrder};
 use super::job_error::JobError;
 use super::parts::{Parts, Provided};
 use super::run::Running;
@@ -40,6 +41,8 @@ pub struct JobOptions {
     pub lease_folder: Option<PathBuf>,
     /// Where compiled components are kept, instead of `host.toml`'s or the default.
     pub cache_folder: Option<PathBuf>,
+    /// Where instances live; `None`: in threads of this process.
+    pub isolation: Option<Arc<dyn Isolation>>,
 }
 
 impl Job {
@@ -104,13 +107,17 @@ impl Job {
         let folder = self.lease_folder()?;
         let (grant, leases) = admission::admit(&self.plan, &inventory, &self.supply(), self.admission(), &folder)?;
         let shared = SharedCpus::new(folder, inventory.allowed);
+        let instances: Box<dyn Instances> = match &self.options.isolation {
+            Some(isolation) => isolation.begin(RunOrder { pipeline: &self.plan.name, grant: &grant })?,
+            None => Box::new(Threads),
+        };
         let parts = Parts {
             plan: self.plan,
             components: self.components,
             grant,
             leases,
             shared,
-            instances: Box::new(Threads),
+            instances,
             provided: self.provided,
         };
         let running = Running::start(parts, self.control, &run_id())?;

@@ -52,7 +52,7 @@ mod watch;
 pub use builder::{PipelineBuilder, SinkOf, SourceOf};
 pub use control::StopHandle;
 pub use error::{PipelineError, RunError};
-pub use isolation::{InstanceHome, InstanceOrder, Instances};
+pub use isolation::{InstanceHome, InstanceOrder, Instances, Isolation, RunOrder};
 pub use job::{Job, JobOptions};
 pub use job_error::JobError;
 pub use placement::SharePacer;

@@ -16,6 +16,7 @@
 //! lanes (sandbox, engine).
 
 mod amount;
+pub mod cgroup;
 mod cpu_clock;
 mod cpu_lease;
 mod cpu_set;
