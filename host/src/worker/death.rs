@@ -49,7 +49,8 @@ fn read_last_words(file: &OwnedFd) -> String {
     let read = rustix::io::pread(file, &mut bytes, 0).unwrap_or(0);
     bytes.truncate(read);
     let text = String::from_utf8_lossy(&bytes);
-    plain_text(text.trim_end_matches('\0').trim()).into_owned()
+    let text = text.trim_end_matches('\0').trim();
+    plain_text(text.strip_prefix("error: ").unwrap_or(text)).into_owned()
 }
 
 fn name_of(signal: i32) -> String {
