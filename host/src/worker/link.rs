@@ -297,3 +297,7 @@ fn load(mapping: &Mapping, at: usize) -> u64 {
 fn store(mapping: &Mapping, at: usize, value: u64) {
     number(mapping, at).store(value, Ordering::SeqCst);
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

@@ -83,6 +83,7 @@ const FILES: &[c_long] = &[
     c::SYS_getdents64,
     c::SYS_pread64,
     c::SYS_preadv,
+    c::SYS_preadv2,
     c::SYS_fadvise64,
 ];
 
@@ -90,6 +91,7 @@ const FILES: &[c_long] = &[
 const WRITES: &[c_long] = &[
     c::SYS_pwrite64,
     c::SYS_pwritev,
+    c::SYS_pwritev2,
     c::SYS_fsync,
     c::SYS_fdatasync,
     c::SYS_fallocate,
