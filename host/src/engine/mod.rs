@@ -46,6 +46,6 @@ mod watch;
 pub use builder::{PipelineBuilder, SinkOf, SourceOf};
 pub use control::StopHandle;
 pub use error::{PipelineError, RunError};
-pub use job::{Job, JobOptions};
+pub use job::{Admitted, Job, JobOptions};
 pub use job_error::JobError;
 pub use session::Session;
