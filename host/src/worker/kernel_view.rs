@@ -16,9 +16,8 @@ struct State {
 }
 
 impl KernelView {
-    /// `None`: there are no groups here.
-    pub(super) fn new(group: Option<Group>) -> Self {
-        Self(Mutex::new(State { group, last: KernelNumbers::default() }))
+    pub(super) fn new(group: Group) -> Self {
+        Self(Mutex::new(State { group: Some(group), last: KernelNumbers::default() }))
     }
 
     /// The way in, for the next worker.

@@ -15,7 +15,7 @@ fn with_rogue(way: &str) -> Result<Summary, String> {
     let folder = tempfile::tempdir().unwrap();
     let options = JobOptions {
         lease_folder: Some(folder.path().join("leases")),
-        isolation: Some(Arc::new(ProcessIsolation::new(rogue_program()))),
+        housing: Some(Arc::new(ProcessIsolation::new(rogue_program()))),
         ..JobOptions::default()
     };
     let (sink, _) = CollectSink::new();
