@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Outcome, Registry, RunFailure, StageView};
+use super::{KernelSummary, Outcome, Registry, RunFailure, StageView};
 
 /// What a run came to, as `--output json` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -64,6 +64,8 @@ pub struct StageSummary {
     pub retried: u64,
     /// Guests that were built anew.
     pub restarts: u64,
+    /// Worker processes that died and were replaced.
+    pub workers_lost: u64,
     /// Errors by code.
     pub errors: BTreeMap<&'static str, u64>,
     /// Calls that broke a limit, by limit; a retry may have mended it.
@@ -80,6 +82,9 @@ pub struct StageSummary {
     /// The memory cap of an instance, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit_bytes: Option<u64>,
+    /// What the kernel counted, where instances are processes of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelSummary>,
     /// Log bytes dropped.
     pub log_bytes_dropped: u64,
     /// Seconds from source to here that half the records stayed within; for sinks.
@@ -159,6 +164,7 @@ impl StageSummary {
             unread: sum(|c| c.unread.get()),
             retried: sum(|c| c.retried.get()),
             restarts: sum(|c| c.restarts.get()),
+            workers_lost: sum(|c| c.workers_lost.get()),
             errors,
             breaches,
             records_per_second: per_second(moved, elapsed),
@@ -166,6 +172,7 @@ impl StageSummary {
             throttled_seconds: seconds(sum(|c| c.throttled_nanoseconds.get())),
             memory_peak_bytes: memory().map(|memory| memory.peak()).max(),
             memory_limit_bytes: memory().map(|memory| memory.cap()).max(),
+            kernel: KernelSummary::of(stage),
             log_bytes_dropped: sum(|c| c.log_bytes_dropped.get()),
             latency_p50_seconds: percentile(0.5),
             latency_p99_seconds: percentile(0.99),

@@ -92,7 +92,8 @@ impl Housing for ProcessIsolation {
     }
 }
 
-/// What all instances come to; `None` where some of them have no bound.
+/// What all instances come to, and room for what the kernel keeps for the pipeline itself and for a worker that has ended and is replaced
+/// before all of its memory is back; `None` where some of them have no bound.
 fn memory_of(run: &RunOrder<'_>) -> Option<u64> {
     let mut sum = None;
     for ((_, stage), granted) in run.plan.stages().zip(&run.grant.stages) {
@@ -101,5 +102,5 @@ fn memory_of(run: &RunOrder<'_>) -> Option<u64> {
             sum = Some(sum.unwrap_or(0_u64).saturating_add(all));
         }
     }
-    sum
+    sum.map(|sum| sum.saturating_add(OVERHEAD))
 }
