@@ -151,6 +151,7 @@ impl CgroupError {
             Self::NoControl { .. } => Some("`sage-host doctor` shows what can be limited here, and what to change"),
             Self::QuotaTooSmall { .. } => Some("ask for at least 0.001 CPUs"),
             Self::Make { cause, .. } | Self::Write { cause, .. } => cause_hint(cause),
+            Self::NotHandedDown { .. } => Some(OWN_SCOPE),
             Self::NotEmpty { .. } => Some("a process that does not die waits in the kernel, most often for a disk"),
             _ => None,
         }
@@ -165,6 +166,9 @@ impl CgroupError {
     }
 }
 
+const OWN_SCOPE: &str = "start sage-host in a scope of its own (`systemd-run --scope -p Delegate=yes -- sage-host ...`), or as root with a \
+                         slice below the root in host.toml (slice = \"/sage-host\")";
+
 fn cause_hint(cause: &io::Error) -> Option<&'static str> {
     match Errno::from_io_error(cause)? {
         Errno::ACCESS | Errno::PERM => Some(
@@ -173,10 +177,7 @@ fn cause_hint(cause: &io::Error) -> Option<&'static str> {
         Errno::ROFS => Some(
             "in a container, mount /sys/fs/cgroup read-write in a cgroup namespace of its own (--cgroupns=private); outside, remount it",
         ),
-        Errno::BUSY => Some(
-            "a cgroup that holds processes cannot hand controllers down: start sage-host in a scope of its own (`systemd-run --scope -p \
-             Delegate=yes -- sage-host ...`), or name an empty slice in host.toml (slice = \"/sage-host\")",
-        ),
+        Errno::BUSY => Some(OWN_SCOPE),
         Errno::AGAIN | Errno::NOSPC => {
             Some("the kernel has no room for more groups here: see cgroup.max.descendants of the groups above")
         }

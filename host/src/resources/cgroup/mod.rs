@@ -41,6 +41,8 @@ mod reading;
 mod sweep;
 
 #[cfg(test)]
+mod handed_down_tests;
+#[cfg(test)]
 mod live_tests;
 
 pub use cgroups::Cgroups;

@@ -88,6 +88,9 @@ fn memory(reading: &mut GroupReading, version: Version, group: &Path) {
                 (None, None) => None,
                 (alone, with_swap) => Some(alone.unwrap_or(0).saturating_add(with_swap.unwrap_or(0))),
             };
+            // Newer kernels (6.18, say) have the files and leave them at 0: a group that was full has been there at least once.
+            let full = reading.memory_max.zip(reading.memory_peak).is_some_and(|(max, peak)| peak >= max);
+            reading.memory_limit_hits = reading.memory_limit_hits.filter(|hits| *hits > 0 || !full);
         }
         Version::V2 => {
             reading.memory_max = knob::number(&group.join("memory.max"));

@@ -1,0 +1,37 @@
+# What must hold on a machine with cgroup v2. Sourced by the guest's init (busybox's sh, as root); run.sh wants a PASS for every
+# line that begins with `check`. To add one: `check NAME COMMAND...`. /bin has busybox, `sage-host` and `cgroup-tests` (the unit
+# tests of the host library); what run.sh copies from the project lies under /work.
+
+groups=/sys/fs/cgroup
+
+# live COMPOSITION [COMMAND...]: every test of control groups, none skipped for want of a controller, run by the command.
+live() {
+    export SAGE_HOST_EXPECT_CGROUPS="$1"
+    shift
+    "$@" cgroup-tests resources::cgroup
+}
+
+# in_group GROUP COMMAND...: from inside a group that everything was handed down to, as a service of systemd is. Nothing of ours may be left in
+# there, and the group must be able to hold processes again.
+in_group() {
+    group=$groups/$1
+    shift
+    echo "+cpu +cpuset +memory +pids" > $groups/cgroup.subtree_control
+    mkdir -p "$group"
+    sh -c 'echo 0 > "$0/cgroup.procs" && exec "$@"' "$group" "$@" || return
+    left=$(find "$group" -mindepth 1 -type d)
+    [ -z "$left" ] || { echo "left behind: $left"; return 1; }
+    sh -c 'echo 0 > "$0/cgroup.procs"' "$group"
+}
+
+# as_user COMMAND...: without any privilege, in a group that is the user's.
+as_user() {
+    mkdir -p $groups/users
+    chown -R user $groups/users
+    in_group users su -s /bin/sh user -c '"$0" "$@"' -- "$@"
+}
+
+check unified live "cgroup v2"
+check delegated live "cgroup v2, in a group handed down" in_group service
+check rootless live "cgroup v2, in a group handed down" as_user
+check the-program-starts sage-host --version
