@@ -59,6 +59,7 @@ tests=$(sed -n 's|.*(\(.*/sage_host-[0-9a-f]*\))$|\1|p' <<< "$built")
 root=$(mktemp -d)
 qemu=
 trap '[ -z "$qemu" ] || kill "$qemu" 2> /dev/null || true; rm -rf "$root"' EXIT
+chmod 755 "$root"
 mkdir -p "$root"/{bin,etc,proc,sys,dev,work}
 cp "$(command -v busybox)" "$root/bin/busybox"
 ln -s busybox "$root/bin/sh"

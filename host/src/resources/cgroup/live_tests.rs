@@ -105,7 +105,7 @@ fn memory_beyond_the_cap_kills_the_one_who_asked_and_the_reading_says_whose_cap_
 
     let reading = group.reading();
     assert_eq!(reading.memory_max, Some(32 << 20));
-    assert_eq!(reading.oom_kills, Some(1), "{reading:?}");
+    assert!(reading.oom_kills.is_some_and(|kills| kills > 0), "{reading:?}");
     assert!(reading.memory_limit_hits.is_none_or(|hits| hits > 0), "{reading:?}");
     if let Some(peak) = reading.memory_peak {
         assert!(((24 << 20)..=(32 << 20)).contains(&peak), "{reading:?}");

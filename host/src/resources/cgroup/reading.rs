@@ -17,7 +17,8 @@ pub struct GroupReading {
     pub memory_current: Option<u64>,
     /// The most bytes there ever were.
     pub memory_peak: Option<u64>,
-    /// Processes of this group itself that the kernel killed for want of memory, whichever level's it was.
+    /// Processes of this group itself that the kernel killed for want of memory, whichever level's it was. More
+    /// than none is what counts: where all of a group go together (v2), the kernel counts the first of them twice.
     pub oom_kills: Option<u64>,
     /// How often the group was about to exceed its own cap; most often the kernel then finds memory to take back.
     pub memory_limit_hits: Option<u64>,
