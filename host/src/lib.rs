@@ -14,6 +14,7 @@
 //! | [`connector`] | built-in sources and sinks |
 //! | [`admission`] | plan + inventory to grant or refusal |
 //! | [`engine`] | lanes, partitioning, retries, drain |
+//! | [`worker`] | processes of their own: what they may do, and what is compiled there |
 //! | [`cli`] | arguments to calls, errors to words and exit codes |
 
 pub mod admission;
@@ -26,3 +27,4 @@ pub mod observe;
 pub mod plan;
 pub mod resources;
 pub mod sandbox;
+pub mod worker;

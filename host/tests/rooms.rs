@@ -13,13 +13,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, low to high. Rooms in one group do not use each other.
-const ROOMS: [&[&str]; 7] = [
+const ROOMS: [&[&str]; 8] = [
     &["observe", "batch", "config"],
     &["resources"],
     &["plan"],
     &["sandbox", "connector"],
     &["admission"],
     &["engine"],
+    &["worker"],
     &["cli"],
 ];
 

@@ -16,9 +16,9 @@
 //! ends with its process; what is refused takes nothing. Leaves to others: who gets what (admission), and calling these from
 //! lanes (sandbox, engine).
 
-pub mod cgroup;
 
 mod amount;
+pub mod cgroup;
 mod cpu_clock;
 mod cpu_lease;
 mod cpu_set;
@@ -47,4 +47,4 @@ pub use lease_folder::{LeaseFolder, LeaseScope};
 pub use ledger::{Ledger, LedgerRow, Mechanism, Tier, Totals};
 pub use memory_budget::{MemoryBudget, OverBudget};
 pub use pin::pin_current_thread;
-pub use shared_cpus::{SharedCpus, SharedSeat};
+pub use shared_cpus::{ProcessSeat, SharedCpus, SharedSeat};

@@ -1,0 +1,27 @@
+//! Processes that do for the host what must not be done in it: one instance's guests each, or one compilation.
+//!
+//! Flow: the host starts its own program with a hidden subcommand and hands it an order; the process takes what it
+//! needs, gives up everything else ([`lockdown`]), and only then touches what a stranger wrote.
+//!
+//! Invariants: no guest code runs in such a process before its lockdown is complete; whatever comes back from it is checked as if a
+//! guest had sent it.
+//!
+//! Left to others: what a guest is and how it is called (sandbox); what becomes of a worker that died (engine).
+
+mod death;
+mod instance;
+mod kernel_view;
+mod link;
+pub mod lockdown;
+mod mapping;
+mod message;
+mod order;
+mod process_guest;
+mod process_isolation;
+mod processes;
+mod serve;
+mod served_lane;
+mod spawn;
+
+pub use process_isolation::ProcessIsolation;
+pub use serve::{WorkerError, serve};
