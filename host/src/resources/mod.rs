@@ -16,7 +16,6 @@
 //! ends with its process; what is refused takes nothing. Leaves to others: who gets what (admission), and calling these from
 //! lanes (sandbox, engine).
 
-
 mod amount;
 pub mod cgroup;
 mod cpu_clock;

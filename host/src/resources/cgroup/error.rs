@@ -29,6 +29,34 @@ pub enum CgroupError {
         least: u64,
     },
 
+    /// A group was asked for where its level has no place.
+    #[error("no {wanted} has its group in {group:?}")]
+    WrongLevel {
+        /// The group in which it was to be, below the slice.
+        group: PathBuf,
+        /// What it was to be of.
+        wanted: &'static str,
+    },
+
+    /// A limit was broken on purpose, and nothing happened.
+    #[error("a limit of {controller} reads as it was written and holds nothing: {seen}")]
+    NotKept {
+        /// What was limited.
+        controller: Controller,
+        /// What a process could do all the same.
+        seen: String,
+    },
+
+    /// The process that was to break a limit did not come so far.
+    #[error("cannot start a process that breaks a limit of {controller}")]
+    Breach {
+        /// What was limited.
+        controller: Controller,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+
     /// A group cannot be made.
     #[error("cannot make the cgroup {path}")]
     Make {
