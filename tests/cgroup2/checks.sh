@@ -31,7 +31,31 @@ as_user() {
     in_group users su -s /bin/sh user -c '"$0" "$@"' -- "$@"
 }
 
+# shouts [FILE=VALUE...]: a real run with worker processes. While it runs each worker is in its group, whose files hold these values; its
+# output is right; afterwards no group is left.
+shouts() {
+    mkfifo /tmp/words
+    sage-host run /work/cgroup2/shout.toml --isolation process < /tmp/words > /tmp/shouted &
+    run=$!
+    exec 3> /tmp/words
+    for worker in $groups/sage-host/default/shout/upper-0 $groups/sage-host/default/shout/upper-1; do
+        until [ -n "$(cat $worker/cgroup.procs 2> /dev/null)" ]; do
+            kill -0 $run || return
+            usleep 20000
+        done
+        for wanted in "$@"; do
+            found=$(cat "$worker/${wanted%%=*}")
+            [ "$found" = "${wanted#*=}" ] || { echo "$worker/${wanted%%=*} reads $found, not ${wanted#*=}"; return 1; }
+        done
+    done
+    for word in one two three; do echo $word; done >&3
+    exec 3>&-
+    wait $run || return
+    [ "$(sort /tmp/shouted | tr '\n' ' ')" = "ONE THREE TWO " ] || { cat /tmp/shouted; return 1; }
+    [ ! -e $groups/sage-host ] || { echo "left behind: $(find $groups/sage-host -type d)"; return 1; }
+}
+
 check unified live "cgroup v2"
 check delegated live "cgroup v2, in a group handed down" in_group service
 check rootless live "cgroup v2, in a group handed down" as_user
-check the-program-starts sage-host --version
+check run-in-worker-processes shouts

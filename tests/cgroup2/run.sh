@@ -10,7 +10,7 @@ here=tests/cgroup2
 target=${CARGO_TARGET_DIR:-target}
 kept=${HOME:-/tmp}/.cache/sage-host/cgroup2
 cargo=${CARGO:-cargo}
-patience=${SAGE_HOST_GUEST_PATIENCE:-240}
+patience=${SAGE_HOST_GUEST_PATIENCE:-480}
 
 skip() { echo "skipped: $*"; exit 0; }
 
@@ -50,6 +50,9 @@ need busybox busybox-static
 need cpio cpio
 kernel=${SAGE_HOST_GUEST_KERNEL:-$(kernel)} || skip "no Debian cloud kernel can be downloaded (package linux-image-cloud-amd64)"
 
+components=operators/target/wasm32-wasip2/release
+[ -f $components/uppercase.wasm ] || { echo "the sample operators are not built: make operators" >&2; exit 1; }
+
 echo "==> building what runs in the guest"
 # As `make test` builds them, so that nothing is built twice: an integration test brings the program along.
 built=$("$cargo" test --workspace --locked --lib --test promises --no-run 2>&1) || { echo "$built" >&2; exit 1; }
@@ -76,7 +79,9 @@ place() { # FILE NAME
 }
 place "$tests" cgroup-tests
 place "$target/debug/sage-host-under-test" sage-host
-cp -r examples "$root/work/examples"
+cp -r $here "$root/work/cgroup2"
+mkdir "$root/work/operators"
+cp $components/*.wasm "$root/work/operators/"
 
 (cd "$root" && find . | cpio --quiet -o -H newc) > "$root.initrd"
 mv "$root.initrd" "$root/initrd"

@@ -102,14 +102,17 @@ fn memory(group: &Group) -> Result<String, CgroupError> {
             Ok(format!("a process that took {wanted} was killed at {cap}, and the kernel says by whose limit"))
         }
         (Ended::Killed(_), _) => Ok(format!("a process that took {wanted} under a cap of {cap} was killed")),
-        (Ended::Said(_), _) => Err(not_kept(Controller::Memory, format!("a process took {wanted} under a cap of {cap}"))),
+        (Ended::Said(_), _) => {
+            Err(not_kept(Controller::Memory, format!("a process took {wanted} under a cap of {cap}")))
+        }
     }
 }
 
 /// Takes memory and writes to each page of it.
 fn hoard() -> Errno {
     // SAFETY: a new mapping, at no address of ours.
-    let mapped = unsafe { mmap_anonymous(std::ptr::null_mut(), WANTED, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) };
+    let mapped =
+        unsafe { mmap_anonymous(std::ptr::null_mut(), WANTED, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) };
     let start = match mapped {
         Ok(start) => start.cast::<u8>(),
         Err(errno) => return errno,
@@ -129,7 +132,9 @@ fn cpu(group: &Group) -> Result<String, CgroupError> {
         (Some(throttled), Some(periods)) if throttled > 0 => {
             Ok(format!("a process that span with 0.1 of a CPU stood still in {throttled} of {periods} periods"))
         }
-        _ => Err(not_kept(Controller::Cpu, format!("a process span for {} ms and never stood still", SPIN.as_millis()))),
+        _ => {
+            Err(not_kept(Controller::Cpu, format!("a process span for {} ms and never stood still", SPIN.as_millis())))
+        }
     }
 }
 
@@ -181,7 +186,9 @@ fn cpuset(group: &Group, others: &CpuSet) -> Result<String, CgroupError> {
         Ok(Ended::Said(NOT_HELD) | Ended::Killed(_)) => {
             Err(not_kept(Controller::Cpuset, "a process could leave the CPU that it was given".to_owned()))
         }
-        Ok(Ended::Said(errno)) => Err(CgroupError::Breach { controller: Controller::Cpuset, cause: io::Error::from(errno) }),
+        Ok(Ended::Said(errno)) => {
+            Err(CgroupError::Breach { controller: Controller::Cpuset, cause: io::Error::from(errno) })
+        }
         Err(cause) => Err(CgroupError::Breach { controller: Controller::Cpuset, cause }),
     }
 }

@@ -110,7 +110,9 @@ fn verdict(cages: &[Cage], controller: Controller) -> Control {
             Some(cage) if !cage.branch.is_at_the_root() => Control::fails(
                 cage.branch.mechanism(controller),
                 format!("the cgroup {} was not given the controller {controller}", cage.branch.base.display()),
-                Some(format!("let the group above hand it down: systemd's Delegate={controller}, or +{controller} in its cgroup.subtree_control")),
+                Some(format!(
+                    "let the group above hand it down: systemd's Delegate={controller}, or +{controller} in its cgroup.subtree_control"
+                )),
             ),
             _ => Control::fails(
                 format!("cgroup {controller}"),
@@ -166,9 +168,11 @@ fn fly(cages: &mut [Cage], name: &str) {
             (Ok(_), Some(Some(errno))) => {
                 Some(CgroupError::Write { path, value: "0".to_owned(), cause: io::Error::from(*errno) })
             }
-            (Ok(answer), _) if !answer.is_in(&cage.branch.line, name) => {
-                Some(CgroupError::Strange { path, wanted: "where the canary says it is", found: answer.memberships.clone() })
-            }
+            (Ok(answer), _) if !answer.is_in(&cage.branch.line, name) => Some(CgroupError::Strange {
+                path,
+                wanted: "where the canary says it is",
+                found: answer.memberships.clone(),
+            }),
             _ => None,
         };
     }
@@ -193,7 +197,9 @@ struct Answer {
 
 impl Answer {
     fn is_in(&self, line: &str, name: &str) -> bool {
-        self.memberships.lines().any(|own| own.strip_prefix(line).is_some_and(|path| path.ends_with(&format!("/{name}"))))
+        self.memberships
+            .lines()
+            .any(|own| own.strip_prefix(line).is_some_and(|path| path.ends_with(&format!("/{name}"))))
     }
 }
 
@@ -240,7 +246,8 @@ fn hear(mut reader: PipeReader, count: usize) -> io::Result<Answer> {
     }
     let (codes, memberships) = text.split_at_checked(count * size_of::<i32>()).unwrap_or_default();
     let (codes, _) = codes.as_chunks();
-    let code = |bytes: &[u8; 4]| Some(i32::from_ne_bytes(*bytes)).filter(|code| *code != 0).map(Errno::from_raw_os_error);
+    let code =
+        |bytes: &[u8; 4]| Some(i32::from_ne_bytes(*bytes)).filter(|code| *code != 0).map(Errno::from_raw_os_error);
     Ok(Answer {
         entered: codes.iter().map(code).collect(),
         memberships: String::from_utf8_lossy(memberships).into_owned(),

@@ -233,9 +233,7 @@ impl Held {
             Controller::Memory => limits
                 .memory_max
                 .map(|bytes| bounds::memory(branch.version, &folder, bytes, self.level == Level::Instance)),
-            Controller::Cpu => {
-                limits.cpu_quota.map(|share| bounds::cpu(branch.version, &folder, Quota::new(share)?))
-            }
+            Controller::Cpu => limits.cpu_quota.map(|share| bounds::cpu(branch.version, &folder, Quota::new(share)?)),
             Controller::Cpuset => limits.cpus.as_ref().map(|cpus| bounds::cpuset(&folder, cpus)),
             Controller::Pids => limits.pids_max.map(|most| bounds::pids(&folder, most)),
         };

@@ -1,11 +1,15 @@
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::getpid;
 
 use super::claim::make_folder;
 use super::{CgroupError, Controller, knob};
+
+/// How long a supervisor may take to end after it has moved back.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Where the processes of a group go that must hold none so that it can hand controllers down.
 pub(super) const SUPERVISORS: &str = "sage-host-supervisor";
@@ -57,9 +61,15 @@ pub(super) fn hand_down(group: &Path) -> Vec<(Controller, CgroupError)> {
 fn give(group: &Path, controller: Controller) -> Result<(), CgroupError> {
     let file = group.join("cgroup.subtree_control");
     let order = format!("+{controller}");
-    match knob::write(&file, &order) {
-        Err(error) if is_busy(&error) && move_aside(group)? => knob::write(&file, &order)?,
-        outcome => outcome?,
+    let started = Instant::now();
+    while let Err(error) = knob::write(&file, &order) {
+        if !is_busy(&error) || started.elapsed() > PATIENCE {
+            return Err(error);
+        }
+        if !move_aside(group)? {
+            // Another thread of this process has just moved it, or a supervisor that is at its end has just moved back.
+            super::empty::await_end(group, PATIENCE);
+        }
     }
     if handed_down(group).contains(&controller) {
         Ok(())

@@ -29,7 +29,11 @@ pub(super) fn cgroups(test: &str, needed: &[Controller]) -> Option<Cgroups> {
     for controller in needed {
         let control = cgroups.controls().of(*controller);
         if !control.available {
-            eprintln!("skipped: {} is not available: {}", control.mechanism, control.why_not.clone().unwrap_or_default());
+            eprintln!(
+                "skipped: {} is not available: {}",
+                control.mechanism,
+                control.why_not.clone().unwrap_or_default()
+            );
             return None;
         }
     }
@@ -121,10 +125,9 @@ fn memory_beyond_the_cap_kills_the_one_who_asked_and_the_reading_says_whose_cap_
 
 #[test]
 fn an_instance_below_its_own_cap_learns_that_its_pipelines_or_its_tenants_was_hit() {
-    for (test, tenant, pipeline, level, cap) in [
-        ("oom-pipeline", 256, 32, Level::Pipeline, 32 << 20),
-        ("oom-tenant", 32, 256, Level::Tenant, 32 << 20),
-    ] {
+    for (test, tenant, pipeline, level, cap) in
+        [("oom-pipeline", 256, 32, Level::Pipeline, 32 << 20), ("oom-tenant", 32, 256, Level::Tenant, 32 << 20)]
+    {
         let Some(cgroups) = cgroups(test, &[Controller::Memory]) else { return };
         let tenant = cgroups.tenant("t", &memory(tenant)).unwrap();
         let pipeline = tenant.pipeline("p", &memory(pipeline)).unwrap();
@@ -207,7 +210,10 @@ fn a_cpuset_holds_and_one_that_the_group_above_has_not_is_refused() {
     assert_eq!(runs.trim(), one.to_string());
     let beyond: CpuSet = [4000].into_iter().collect();
     assert!(pipeline.instance("beyond", 0, &on(&beyond)).is_err());
-    assert!(!pipeline.held.folders().iter().any(|folder| folder.join("beyond-0").exists()), "nothing is left of a refusal");
+    assert!(
+        !pipeline.held.folders().iter().any(|folder| folder.join("beyond-0").exists()),
+        "nothing is left of a refusal"
+    );
     drop(group);
     end(child);
 }

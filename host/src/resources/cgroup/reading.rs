@@ -64,7 +64,8 @@ impl GroupReading {
             }
         }
         if let Some(branch) = held.tree.unified() {
-            let pressure = |name| fs::read_to_string(branch.slice.join(&held.below).join(name)).ok().and_then(|text| some(&text));
+            let pressure =
+                |name| fs::read_to_string(branch.slice.join(&held.below).join(name)).ok().and_then(|text| some(&text));
             reading.cpu_pressure = pressure("cpu.pressure");
             reading.memory_pressure = pressure("memory.pressure");
             reading.io_pressure = pressure("io.pressure");
@@ -139,7 +140,8 @@ mod tests {
 
     #[test]
     fn pressure_is_read_from_its_line_or_not_at_all() {
-        let text = "some avg10=1.50 avg60=0.00 avg300=0.00 total=2500000\nfull avg10=9.00 avg60=0.00 avg300=0.00 total=1\n";
+        let text =
+            "some avg10=1.50 avg60=0.00 avg300=0.00 total=2500000\nfull avg10=9.00 avg60=0.00 avg300=0.00 total=1\n";
         assert_eq!(some(text), Some(Pressure { avg10: 1.5, total: Duration::from_millis(2500) }));
         for text in ["", "some avg10=x total=1", "full avg10=0.00 total=0", "some avg10=1.00"] {
             assert_eq!(some(text), None, "{text}");
