@@ -18,7 +18,6 @@
 //! ends with its process; what is refused takes nothing. Leaves to others: who gets what (admission), and calling these from
 //! lanes (sandbox, engine).
 
-
 mod amount;
 mod arithmetic;
 pub mod cgroup;

@@ -78,10 +78,8 @@ fn patience_ends_a_wait_for_what_never_comes() {
 fn what_a_dead_peer_sent_before_is_still_read_and_then_its_death_is_told() {
     let (mut near, mut far) = ends();
     let mut child = std::process::Command::new("true").spawn().unwrap();
-    let process = rustix::process::pidfd_open(
-        rustix::process::Pid::from_child(&child),
-        rustix::process::PidfdFlags::empty(),
-    );
+    let process =
+        rustix::process::pidfd_open(rustix::process::Pid::from_child(&child), rustix::process::PidfdFlags::empty());
     near.watch(Arc::new(process.unwrap()));
     child.wait().unwrap();
     far.put(b"last").unwrap();

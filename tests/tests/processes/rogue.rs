@@ -58,10 +58,9 @@ fn a_ring_whose_numbers_cannot_be_ends_the_worker_and_nothing_else() {
 
 #[test]
 fn an_answer_that_is_none_costs_the_record_and_the_worker() {
-    for (way, told) in [
-        ("long-column", "a length of 1099511627776"),
-        ("wrong-count", "payloads: 3 entries for 1 records"),
-    ] {
+    for (way, told) in
+        [("long-column", "a length of 1099511627776"), ("wrong-count", "payloads: 3 entries for 1 records")]
+    {
         let summary = with_rogue(way).unwrap();
         let error = summary.error.as_ref().unwrap();
         assert_eq!(error.code, Codes::WORKER, "{way}: {error:?}");

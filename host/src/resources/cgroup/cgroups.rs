@@ -44,7 +44,8 @@ impl Cgroups {
     /// No control groups at all, for the reason given: every limit is refused, and every group is an empty one.
     #[must_use]
     pub fn none(why: &str) -> Self {
-        let controls = Controls::each(|controller| Control::fails(format!("cgroup {controller}"), why.to_owned(), None));
+        let controls =
+            Controls::each(|controller| Control::fails(format!("cgroup {controller}"), why.to_owned(), None));
         Self { tree: Arc::new(Tree { branches: Vec::new(), controls, composition: Composition::None }) }
     }
 

@@ -66,7 +66,9 @@ mod tests {
         let file = folder.path().join("memory.max");
         symlink("/dev/null", &file).unwrap();
         let error = set_exactly(&file, "1048576").unwrap_err();
-        assert!(matches!(&error, CgroupError::ReadBack { wanted, found, .. } if wanted == "1048576" && found.is_empty()));
+        assert!(
+            matches!(&error, CgroupError::ReadBack { wanted, found, .. } if wanted == "1048576" && found.is_empty())
+        );
     }
 
     #[test]

@@ -91,9 +91,11 @@ impl Mount {
     fn place_of(&self, group: &str) -> Option<PathBuf> {
         let below = Path::new(group).strip_prefix(&self.root).ok()?;
         // `/../x` is outside of this process's cgroup namespace.
-        below.components().all(|part| matches!(part, Component::Normal(_))).then(|| match below.as_os_str().is_empty() {
-            true => self.point.clone(),
-            false => self.point.join(below),
+        below.components().all(|part| matches!(part, Component::Normal(_))).then(|| {
+            match below.as_os_str().is_empty() {
+                true => self.point.clone(),
+                false => self.point.join(below),
+            }
         })
     }
 }

@@ -40,8 +40,22 @@ mod tests {
     #[test]
     fn names_that_could_leave_the_tree_or_hit_a_file_are_made_safe_and_stay_apart() {
         let long = "x".repeat(300);
-        let names =
-            ["", ".", "..", "../etc", "a/b", "a_b", ".hidden", "memory.max", "cgroup.procs", "tasks", "é", "~canary", "a\0b", &long];
+        let names = [
+            "",
+            ".",
+            "..",
+            "../etc",
+            "a/b",
+            "a_b",
+            ".hidden",
+            "memory.max",
+            "cgroup.procs",
+            "tasks",
+            "é",
+            "~canary",
+            "a\0b",
+            &long,
+        ];
         let safe: std::collections::BTreeSet<String> = names.iter().map(|name| folder_name(name)).collect();
         assert_eq!(safe.len(), names.len(), "{safe:?}");
         for name in safe {

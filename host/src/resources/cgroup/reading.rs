@@ -17,7 +17,8 @@ pub struct GroupReading {
     pub memory_current: Option<u64>,
     /// The most bytes there ever were.
     pub memory_peak: Option<u64>,
-    /// Processes of this group itself that the kernel killed for want of memory, whichever level's it was.
+    /// Processes of this group itself that the kernel killed for want of memory, whichever level's it was. More
+    /// than none is what counts: where all of a group go together (v2), the kernel counts the first of them twice.
     pub oom_kills: Option<u64>,
     /// How often the group was about to exceed its own cap; most often the kernel then finds memory to take back.
     pub memory_limit_hits: Option<u64>,
@@ -63,7 +64,8 @@ impl GroupReading {
             }
         }
         if let Some(branch) = held.tree.unified() {
-            let pressure = |name| fs::read_to_string(branch.slice.join(&held.below).join(name)).ok().and_then(|text| some(&text));
+            let pressure =
+                |name| fs::read_to_string(branch.slice.join(&held.below).join(name)).ok().and_then(|text| some(&text));
             reading.cpu_pressure = pressure("cpu.pressure");
             reading.memory_pressure = pressure("memory.pressure");
             reading.io_pressure = pressure("io.pressure");
@@ -88,6 +90,9 @@ fn memory(reading: &mut GroupReading, version: Version, group: &Path) {
                 (None, None) => None,
                 (alone, with_swap) => Some(alone.unwrap_or(0).saturating_add(with_swap.unwrap_or(0))),
             };
+            // Newer kernels (6.18, say) have the files and leave them at 0: a group that was full has been there at least once.
+            let full = reading.memory_max.zip(reading.memory_peak).is_some_and(|(max, peak)| peak >= max);
+            reading.memory_limit_hits = reading.memory_limit_hits.filter(|hits| *hits > 0 || !full);
         }
         Version::V2 => {
             reading.memory_max = knob::number(&group.join("memory.max"));
@@ -135,7 +140,8 @@ mod tests {
 
     #[test]
     fn pressure_is_read_from_its_line_or_not_at_all() {
-        let text = "some avg10=1.50 avg60=0.00 avg300=0.00 total=2500000\nfull avg10=9.00 avg60=0.00 avg300=0.00 total=1\n";
+        let text =
+            "some avg10=1.50 avg60=0.00 avg300=0.00 total=2500000\nfull avg10=9.00 avg60=0.00 avg300=0.00 total=1\n";
         assert_eq!(some(text), Some(Pressure { avg10: 1.5, total: Duration::from_millis(2500) }));
         for text in ["", "some avg10=x total=1", "full avg10=0.00 total=0", "some avg10=1.00"] {
             assert_eq!(some(text), None, "{text}");
