@@ -29,7 +29,6 @@ impl HeldLeases {
     }
 
     /// What is claimed besides, and where control groups are written down.
-    #[must_use]
     pub fn claim(&self) -> &HeldClaim {
         &self.claim
     }

@@ -115,8 +115,15 @@ fn a_killed_process_claims_nothing_at_once_and_its_groups_are_handed_on() {
     assert_eq!(files(&folder), [format!("run-{}-0.lock", std::process::id())]);
     assert_eq!(held.claim().cgroups, ["/a/b", "/a/c"], "they stay known until somebody has removed them");
     assert_eq!(folder.taken().unwrap().claims, [held.claim()]);
+
+    drop(held);
+    assert_eq!(files(&folder).len(), 1, "whoever knows nothing of groups does not forget them either");
+    assert_eq!(folder.taken().unwrap(), Taken::default(), "and holds nothing all the same");
+    let held = claimed(&folder, 1);
+    assert_eq!(held.left_over(), ["/a/b", "/a/c"]);
     held.set_cgroups(Vec::new()).unwrap();
     drop(held);
+    assert_eq!(files(&folder), [""; 0]);
     assert_eq!(claimed(&folder, 1).left_over(), [""; 0]);
 }
 

@@ -157,9 +157,9 @@ impl Mechanism {
                 "runs on the CPUs that nobody leased, beside everything else there; no amount is promised"
             }
             Self::CgroupMemory => {
-                "the kernel kills the worker whose memory, batches on their way included, comes to more; before that the memory \
-                 limiter fails a guest whose linear memories, tables and state do. Not the kernel's own memory beyond what it \
-                 charges to the group"
+                "the kernel kills the worker whose memory comes to more, shared pages that it touched first included; before that \
+                 the memory limiter fails a guest whose linear memories, tables and state do; not pages that another process \
+                 touched first"
             }
             Self::MemoryLimiter => {
                 "linear memories, tables and keyed state of all lanes together; not batches in flight nor compiled code"

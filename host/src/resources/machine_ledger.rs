@@ -28,7 +28,9 @@ pub struct Choosing<'f> {
     _alone: Locked,
 }
 
-/// What a pipeline that runs here claims; given back on drop, or with the process.
+/// What a pipeline that runs here claims; given back on drop, or with the process. While control groups are written down in it, its
+/// file outlives it, so that whoever claims next gets to know of them: whoever removed them says so with
+/// [`HeldClaim::set_cgroups`] first.
 #[derive(Debug)]
 #[must_use = "what is claimed is free again as soon as this is dropped"]
 pub struct HeldClaim {
@@ -204,8 +206,8 @@ impl HeldClaim {
         &self.left_over
     }
 
-    /// Writes down the control groups of this run, in place of those that were. Do it before they are made, so that there is
-    /// never one that nobody knows of.
+    /// Writes down the control groups of this run, in place of those that were. Do it before they are made and after they are
+    /// removed, so that there is never one that nobody knows of.
     ///
     /// # Errors
     /// The folder's errors; what was written before still holds then.
@@ -221,6 +223,9 @@ impl HeldClaim {
 
 impl Drop for HeldClaim {
     fn drop(&mut self) {
+        if !self.claim.get_mut().unwrap_or_else(PoisonError::into_inner).cgroups.is_empty() {
+            return;
+        }
         // Without it the file stays until the next claim; that it is free is what counts, and that comes with the lock.
         if let Ok(_choosing) = self.folder.choosing(Hold::Alone) {
             let _ = self.folder.remove(&self.name, &self.lock);
