@@ -182,7 +182,11 @@ impl Job {
         Options {
             overcommit: self.options.overcommit,
             allow_unenforced: self.options.allow_unenforced,
-            isolation: self.options.housing.as_ref().map_or(Isolation::Thread, |housing| housing.bounds(&self.settings)),
+            isolation: self
+                .options
+                .housing
+                .as_ref()
+                .map_or(Isolation::Thread, |housing| housing.bounds(&self.settings)),
             tenant: self.options.tenant.clone(),
         }
     }

@@ -85,7 +85,11 @@ fn kernel_notes(kernel: &KernelSummary) -> Vec<String> {
         notes.push(format!("the kernel killed {} of its workers for lack of memory", count(kills)));
     }
     if let (Some(periods), Some(seconds)) = (kernel.throttled_periods.filter(|&n| n > 0), kernel.throttled_seconds) {
-        notes.push(format!("held back by the kernel's CPU quota in {} periods, {} in all", count(periods), time(seconds)));
+        notes.push(format!(
+            "held back by the kernel's CPU quota in {} periods, {} in all",
+            count(periods),
+            time(seconds)
+        ));
     }
     notes
 }

@@ -185,7 +185,9 @@ impl Failure {
             ),
             "pipeline_memory" => "lower memory or parallelism of the pipeline's operators".to_owned(),
             "tenant_memory" => "raise the tenant's memory in host.toml, or run less for it at a time".to_owned(),
-            "host_memory" => "leave more memory to the host: lower memory in host.toml, or raise reserve.memory".to_owned(),
+            "host_memory" => {
+                "leave more memory to the host: lower memory in host.toml, or raise reserve.memory".to_owned()
+            }
             _ => return None,
         })
     }

@@ -33,7 +33,9 @@ impl Death {
                 let failure = Failure::new(FailureCode::Memory, what.clone());
                 return Failure { worker_died: true, breached: Some(limit), ..failure };
             }
-            Self::Signal(signal) => (FailureCode::Worker, format!("the worker process was killed by {}", name_of(*signal))),
+            Self::Signal(signal) => {
+                (FailureCode::Worker, format!("the worker process was killed by {}", name_of(*signal)))
+            }
             Self::Exit(code, words) if words.is_empty() => {
                 (FailureCode::Worker, format!("the worker process ended with exit code {code}"))
             }
@@ -73,7 +75,10 @@ mod tests {
         for (death, told) in [
             (Death::Signal(9), "worker: the worker process was killed by SIGKILL"),
             (Death::Exit(2, String::new()), "worker: the worker process ended with exit code 2"),
-            (Death::Exit(1, "no such thing".into()), "worker: the worker process ended with exit code 1: no such thing"),
+            (
+                Death::Exit(1, "no such thing".into()),
+                "worker: the worker process ended with exit code 1: no such thing",
+            ),
             (Death::OutOfMemory("all gone".into(), "worker_memory"), "memory: all gone"),
         ] {
             let failure = death.failure();
