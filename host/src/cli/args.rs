@@ -62,9 +62,10 @@ impl Command {
 /// Where an instance lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Isolation {
-    /// In this process, in a sandbox and threads of its own.
+    /// In this process, each in a sandbox and threads of its own.
     Thread,
-    /// In a process of its own, in a group of the kernel's that holds it to its resources.
+    /// Each in a process of its own, in a control group that holds it to its resources: the kernel kills what goes over, and
+    /// nothing but that instance. `sage-host doctor` says what can be held here.
     Process,
 }
 
