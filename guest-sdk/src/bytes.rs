@@ -41,7 +41,7 @@ pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
 /// The same bytes with room for `more`.
 #[cold]
 #[inline(never)]
-pub(crate) fn roomier(mut out: Vec<u8>, more: usize) -> Vec<u8> {
+fn roomier(mut out: Vec<u8>, more: usize) -> Vec<u8> {
     out.reserve(more);
     out
 }
