@@ -38,6 +38,23 @@ pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
+/// [`append`] to a vector that lies in memory anyway, among others: moving it costs there (counting by key 12 %).
+#[inline]
+pub(crate) fn append_in_place(out: &mut Vec<u8>, bytes: &[u8]) {
+    let length = bytes.len();
+    if length > SHORT_COPY {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    out.reserve(length);
+    let end = out.len();
+    // SAFETY: as in `append`; `reserve` made the room.
+    unsafe {
+        copy_short(bytes.as_ptr(), out.as_mut_ptr().add(end), length);
+        out.set_len(end + length);
+    }
+}
+
 /// The same bytes with room for `more`.
 #[cold]
 #[inline(never)]
