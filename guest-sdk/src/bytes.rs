@@ -16,8 +16,9 @@ const LONG: usize = 256;
 /// Append `bytes`, as `extend_from_slice` does.
 ///
 /// `out` itself is never lent to a function that is not inlined, only moved there and back: so its pointer, length and capacity can stay
-/// in registers over a loop. In memory, each record waits for what the one before wrote.
-#[inline]
+/// in registers over a loop. In memory, each record waits for what the one before wrote. `always`, because the same component was
+/// 15 % slower where the compiler happened to decide otherwise.
+#[inline(always)]
 pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     let length = bytes.len();
     if out.capacity() - out.len() < length {

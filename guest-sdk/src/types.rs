@@ -70,7 +70,7 @@ impl Column {
     ///
     /// This is the loop that a record costs. Offsets are overwritten where they stand, and the bytes have a variable of their own that is
     /// lent to nothing that is not inlined, so that neither vector need be looked up in memory for each record.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write_each<E>(
         &mut self,
         entries: &Self,
