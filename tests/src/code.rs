@@ -42,6 +42,8 @@ codes! {
     OPEN = "open";
     /// Too many restarts in a row.
     RESTARTS = "restarts";
+    /// The worker process died.
+    WORKER = "worker";
     /// The guest left through WASI `exit`.
     EXIT = "exit";
     /// A source or sink (built-in or a component) answered with an error.

@@ -45,6 +45,11 @@ pub fn decide(
             lanes: cpus.lanes,
             cpus: cpus.cpus,
             memory_cap: memory.cap,
+            memory_max: None,
+            data_bytes: None,
+            cpu_quota: None,
+            cpuset: false,
+            pids_max: None,
             edge_bytes: memory.edge_bytes,
             custom: custom.counted,
         });

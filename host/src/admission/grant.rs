@@ -35,6 +35,17 @@ pub struct StageGrant {
     /// Bytes of linear memories, tables and keyed state, all lanes together. `None` for a built-in source or sink, whose memory
     /// is the host's.
     pub memory_cap: Option<u64>,
+    /// Bytes that the kernel lets the instance's worker process have, all it needs beside its guests' memory included. `None` where
+    /// there is no worker, or no group to hold it.
+    pub memory_max: Option<u64>,
+    /// The same by a limit of the process, where there is no group.
+    pub data_bytes: Option<u64>,
+    /// The kernel's CPU quota for the worker, in 1/10,000.
+    pub cpu_quota: Option<u32>,
+    /// Whether the kernel holds the worker to its leased CPUs.
+    pub cpuset: bool,
+    /// Threads and processes that the worker may have.
+    pub pids_max: Option<u32>,
     /// Bytes that may wait on the instance's inputs together. Without meaning for a stage without inputs.
     pub edge_bytes: u64,
     /// Custom resources that were counted as the instance's, in 1/10,000.

@@ -131,6 +131,27 @@ impl Column {
         Ok(rows)
     }
 
+    /// Becomes the column that `fill` writes into the emptied buffers, once it is checked; on error it is left empty. Answers the number
+    /// of entries.
+    ///
+    /// # Errors
+    /// What `fill` says, or the rule that the offsets break.
+    pub(super) fn refill<E: From<Malformed>>(
+        &mut self,
+        name: &'static str,
+        fill: impl FnOnce(&mut Vec<u32>, &mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        self.bytes.clear();
+        let filled = fill(&mut self.offsets, &mut self.bytes)
+            .and_then(|()| Ok(check_offsets(name, &self.offsets, self.bytes.len())?));
+        if filled.is_err() {
+            self.offsets.clear();
+            self.offsets.push(0);
+            self.bytes.clear();
+        }
+        filled
+    }
+
     /// Adds the entries of a column whose offsets were just checked against `bytes`.
     pub(crate) fn append_checked(&mut self, offsets: &[u32], bytes: &[u8]) {
         let base = self.end_offset();

@@ -13,6 +13,7 @@ mod inbox;
 mod origin;
 mod pool;
 mod record_batch;
+pub mod wire;
 
 pub use bitmap::Bitmap;
 pub use check::{Malformed, check_bitmap, check_offsets, check_parents, check_rising};

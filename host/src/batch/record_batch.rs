@@ -6,9 +6,9 @@ use super::{Bitmap, Column, Malformed, Origin};
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     pub(crate) payloads: Column,
-    keys: Optional<Column>,
-    timestamps: Optional<Vec<i64>>,
-    headers: Optional<Column>,
+    pub(super) keys: Optional<Column>,
+    pub(super) timestamps: Optional<Vec<i64>>,
+    pub(super) headers: Optional<Column>,
     origins: Vec<Origin>,
     ingested: u64,
 }
@@ -59,9 +59,9 @@ struct Shape {
 
 /// A column that may be absent and still keeps its buffer.
 #[derive(Debug, Clone, Default)]
-struct Optional<T> {
-    present: bool,
-    value: T,
+pub(super) struct Optional<T> {
+    pub(super) present: bool,
+    pub(super) value: T,
 }
 
 impl<T> Optional<T> {

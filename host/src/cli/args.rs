@@ -39,6 +39,9 @@ pub(super) enum Command {
     New(NewArguments),
     /// Run an operator crate's tests natively, without WebAssembly.
     Test(TestArguments),
+    /// Be the process of one instance. Started by `run --isolation process`, with an order on standard input.
+    #[command(hide = true)]
+    Worker,
 }
 
 impl Command {
@@ -49,7 +52,7 @@ impl Command {
             Self::Validate(arguments) => arguments.output,
             Self::Inspect(arguments) => arguments.output,
             Self::Build(arguments) => arguments.output,
-            Self::New(_) | Self::Test(_) => OutputFormat::Text,
+            Self::New(_) | Self::Test(_) | Self::Worker => OutputFormat::Text,
         }
     }
 }
@@ -59,7 +62,7 @@ impl Command {
 pub(super) enum Isolation {
     /// In this process, in a sandbox and threads of its own.
     Thread,
-    /// In a process of its own. Comes with a later version; refused today.
+    /// In a process of its own, in a group of the kernel's that holds it to its resources.
     Process,
 }
 

@@ -8,6 +8,7 @@ use super::cargo::Cargo;
 use super::failure::Failure;
 use super::printer::{OutputFormat, Printer};
 use super::{ExitCode, build, inspect, new, run, validate};
+use crate::worker;
 
 /// The program: arguments in, exit code out.
 #[must_use]
@@ -30,6 +31,7 @@ fn perform(words: Vec<OsString>) -> ExitCode {
         Command::Inspect(arguments) => inspect::inspect(arguments, printer),
         Command::Build(arguments) => build::build(arguments, printer),
         Command::New(arguments) => new::new(arguments, printer),
+        Command::Worker => worker::serve().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
         Command::Test(arguments) => Cargo::at(&arguments.path).and_then(|cargo| cargo.test(&arguments.cargo)),
     };
     match outcome {

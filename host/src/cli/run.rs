@@ -1,5 +1,6 @@
 use std::io::IsTerminal as _;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use super::ExitCode;
 use super::args::{Isolation, RunArguments};
@@ -11,16 +12,18 @@ use super::validate::options;
 use crate::engine::{Job, Session};
 use crate::observe::{LogFormat, LogSettings, MetricsServer, Progress, ProgressMode, Screen, Summary, start_logging};
 use crate::plan::{Plan, SinkSpec, Work};
+use crate::worker::ProcessIsolation;
 
 /// `run`: to the pipeline's end, or to the end that signals make; or only what it would get.
 pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Failure> {
-    if arguments.isolation == Isolation::Process {
-        return Err(Failure::new(ExitCode::Refused, "isolation in a process of its own comes with a later version")
-            .hint("leave --isolation away: instances then run in sandboxed threads of this process"));
-    }
     let screen = Screen::stderr();
     start_logging(&log_settings(arguments), &screen).map_err(|error| Failure::of(ExitCode::InvalidUsage, &error))?;
-    let job = Job::from_file(&arguments.pipeline, options(&arguments.machine)).map_err(|error| of_job(&error))?;
+    let mut options = options(&arguments.machine);
+    if arguments.isolation == Isolation::Process {
+        // The program that runs, also where its file was replaced meanwhile.
+        options.isolation = Some(Arc::new(ProcessIsolation::new("/proc/self/exe")));
+    }
+    let job = Job::from_file(&arguments.pipeline, options).map_err(|error| of_job(&error))?;
     if arguments.explain {
         let ledger = job.explain().map_err(|error| of_job(&error))?;
         return printer.result(|| ledger.to_string(), &ledger);

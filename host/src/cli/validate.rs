@@ -26,6 +26,7 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
         allow_unenforced: machine.allow_unenforced,
         lease_folder: machine.lease_folder.clone(),
         cache_folder: machine.cache_folder.clone(),
+        isolation: None,
     }
 }
 

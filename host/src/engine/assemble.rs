@@ -5,22 +5,21 @@ use super::component_source_lane::ComponentSourceLane;
 use super::control::{Control, Ways};
 use super::error::RunError;
 use super::fate::Fate;
+use super::housing::house;
 use super::keeper::Keeper;
 use super::operator_lane::{OperatorLane, Outlets};
 use super::outlet::{Destination, Outlet, Route};
 use super::parts::{Parts, Provided};
-use super::placement::{Placement, SharePacer};
+use super::placement::Placement;
 use super::provenance::Provenance;
 use super::sink_lane::SinkLane;
 use super::source_lane::{SharedSource, SourceLane};
 use super::turnstile::Turnstile;
-use crate::admission::Cpus;
 use crate::batch::{BatchPool, Inbox};
 use crate::connector::{DeadLetterFile, Sink, open_sink, open_source};
-use crate::observe::{ErrorCounts, GuestMetrics, InstanceCounters, Latency};
-use crate::plan::{ComponentSpec, Kind, Limits, OnError, Port, SinkSpec, SourceSpec, Stage, StageId, Work};
-use crate::resources::{CpuShare, MemoryBudget};
-use crate::sandbox::{GuestSpec, Pacer};
+use crate::observe::{ErrorCounts, GuestMetrics, InstanceCounters, KernelReading, Latency};
+use crate::plan::{Kind, Limits, OnError, Port, SinkSpec, SourceSpec, Stage, StageId, Work};
+use crate::resources::MemoryBudget;
 
 /// A run put together and not yet started.
 pub(super) struct Assembly {
@@ -56,6 +55,7 @@ pub(super) struct InstanceParts {
     pub(super) errors: Arc<ErrorCounts>,
     pub(super) metrics: Arc<GuestMetrics>,
     pub(super) budget: Option<Arc<MemoryBudget>>,
+    pub(super) kernel: Option<Arc<dyn KernelReading>>,
     /// One, or one a lane where lanes take by key.
     pub(super) inboxes: Vec<Arc<Inbox>>,
     turnstile: Option<Arc<Turnstile>>,
@@ -72,18 +72,19 @@ const RECORD_OVERHEAD: u64 = 64;
 /// # Errors
 /// A source, sink or dead-letter file that cannot be opened.
 pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> Result<Assembly, RunError> {
-    let stages: Vec<StageParts> = parts.plan.stages().map(|(id, stage)| stage_parts(parts, id, stage)).collect();
+    let mut stages: Vec<StageParts> = parts.plan.stages().map(|(id, stage)| stage_parts(parts, id, stage)).collect();
     let mut provenance = Provenance::default();
     let sources = open_sources(parts, &mut provenance)?;
     let mut sinks = open_sinks(parts)?;
     let dead_letters = open_dead_letters(parts)?;
     let numbers = component_source_numbers(parts, &mut provenance);
     let provenance = Arc::new(provenance);
+    let mut guests = house(parts, &mut stages)?;
     let pool = Arc::new(BatchPool::new(512));
     let mut lanes = Vec::new();
     for (id, stage) in parts.plan.stages() {
         let granted = parts.grant.stage(id);
-        let limits = effective_limits(parts, stage);
+        let limits = &stage.limits;
         for (instance, own) in (0u32..).zip(instances(&stages, id)) {
             for lane in 0..granted.lanes {
                 let fate = Fate {
@@ -100,19 +101,15 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                 };
                 let outlet = |port: &Port| outlet(parts, &stages, stage, port, instance, &pool);
                 let inbox = own.inboxes.get(lane as usize).or(own.inboxes.first()).cloned();
-                let (placement, pacer) = placement(parts, id, instance, lane);
-                let keeper = |component: &ComponentSpec| {
-                    let loaded = parts.components.get(&id).cloned()?;
-                    let spec = guest_spec(stage, component, own, instance, (lane, granted.lanes), &limits);
-                    Some(Keeper::new(loaded, spec, pacer))
-                };
+                let placement = placement(parts, id, instance, lane);
+                let keeper = guests.next(id, instance).map(|guest| Keeper::new(guest, limits.restarts_in_a_row));
                 let pool = Arc::clone(&pool);
                 let task = match (&stage.work, inbox) {
                     (Work::Source(_), _) => sources
                         .get(&id)
                         .cloned()
                         .map(|source| Task::Source(SourceLane { source, outlet: outlet(&Port::Main), fate, pool })),
-                    (Work::Component(component, Kind::Source), _) => keeper(component).map(|keeper| {
+                    (Work::Component(_, Kind::Source), _) => keeper.map(|keeper| {
                         let number = numbers.get(&(id, instance)).copied().unwrap_or(u16::MAX);
                         let outlets = outlets(parts, id, &outlet);
                         let retries = stage.retries;
@@ -125,7 +122,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             number,
                         }))
                     }),
-                    (Work::Component(component, kind), Some(inbox)) => keeper(component).map(|keeper| {
+                    (Work::Component(_, kind), Some(inbox)) => keeper.map(|keeper| {
                         Task::Operator(Box::new(OperatorLane {
                             keeper,
                             kind: *kind,
@@ -179,6 +176,7 @@ fn stage_parts(parts: &Parts, id: StageId, stage: &Stage) -> StageParts {
         counters: Arc::default(),
         errors: Arc::default(),
         metrics: Arc::default(),
+        kernel: None,
         budget: granted.memory_cap.map(|cap| Arc::new(MemoryBudget::new(cap))),
         inboxes: (0..inboxes).map(|_| Arc::new(Inbox::new(credit, BATCH_CREDIT))).collect(),
         turnstile: (granted.lanes > 1 && !by_lane).then(Arc::default),
@@ -194,7 +192,7 @@ fn credit_of(edge_bytes: u64, inboxes: u32) -> usize {
 }
 
 /// The stage's limits, its records kept small enough for every edge they travel.
-fn effective_limits(parts: &Parts, stage: &Stage) -> Limits {
+pub(super) fn effective_limits(parts: &Parts, stage: &Stage) -> Limits {
     let mut limits = stage.limits.clone();
     for edge in &stage.outputs {
         let to = parts.plan.edge(*edge).to;
@@ -242,38 +240,10 @@ fn outlet(
     Outlet::new(routes.collect(), Arc::clone(pool))
 }
 
-fn placement(parts: &Parts, id: StageId, instance: u32, lane: u32) -> (Placement, Option<Box<dyn Pacer>>) {
-    let granted = parts.grant.stage(id);
-    let pacer: Option<Box<dyn Pacer>> = match granted.cpus {
-        Cpus::Share(share) => Some(Box::new(SharePacer(CpuShare::new(share)))),
-        Cpus::Leased | Cpus::Shared | Cpus::Unpinned => None,
-    };
-    let placement = match parts.leases.lane(id, instance, lane) {
-        Some(lease) => Placement::Leased(lease.cpus()),
-        None => Placement::Shared(parts.shared.clone()),
-    };
-    (placement, pacer)
-}
-
-fn guest_spec(
-    stage: &Stage,
-    component: &ComponentSpec,
-    own: &InstanceParts,
-    instance: u32,
-    (lane, lanes): (u32, u32),
-    limits: &Limits,
-) -> GuestSpec {
-    GuestSpec {
-        operator: stage.name.as_str().into(),
-        instance,
-        parallelism: stage.parallelism,
-        lane,
-        lanes,
-        config: component.config.to_string().into(),
-        limits: limits.clone(),
-        capabilities: component.capabilities.clone(),
-        budget: own.budget.clone().unwrap_or_else(|| Arc::new(MemoryBudget::new(Limits::DEFAULT_MEMORY))),
-        metrics: Arc::clone(&own.metrics),
+fn placement(parts: &Parts, id: StageId, instance: u32, lane: u32) -> Placement {
+    match parts.leases.lane(id, instance, lane) {
+        Some(lease) if parts.instances.in_lane_threads() => Placement::Leased(lease.cpus()),
+        _ => Placement::Shared(parts.shared.clone()),
     }
 }
 

@@ -4,7 +4,7 @@ use super::control::Stopped;
 use super::fate::Fate;
 use super::keeper::Keeper;
 use super::lane_clock::LaneClock;
-use super::operator_lane::{Outlets, nanoseconds};
+use super::operator_lane::Outlets;
 use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
 use super::source_lane::SourceEnd;
 use crate::batch::{Batch, BatchPool, Origin};
@@ -34,7 +34,7 @@ impl ComponentSourceLane {
     fn work(&mut self, clock: &mut LaneClock) -> Result<SourceEnd, Stopped> {
         let control = Arc::clone(&self.fate.control);
         control.wait_for_go()?;
-        let mut position = self.keeper.guest().and_then(|guest| guest.position());
+        let mut position = self.keeper.guest().position();
         let (mut sent, mut failures) = (0u64, 0);
         while !control.is_draining() {
             if control.is_stopped() {
@@ -43,13 +43,14 @@ impl ComponentSourceLane {
             match self.next(&mut sent) {
                 Ok(progress) => {
                     failures = 0;
-                    position = self.keeper.guest().and_then(|guest| guest.position());
+                    position = self.keeper.guest().position();
                     clock.batch();
-                    self.measure();
+                    self.keeper.measure(&self.fate.counters);
                     match progress? {
                         Progress::More => {}
                         Progress::Idle(time) => {
                             self.flush()?;
+                            self.keeper.guest().rest();
                             clock.read();
                             control.rest(time);
                         }
@@ -79,8 +80,9 @@ impl ComponentSourceLane {
     }
 
     fn next(&mut self, sent: &mut u64) -> Result<Result<Progress, Stopped>, Failure> {
-        let guest = self.keeper.guest()?;
-        let (progress, answer) = guest
+        let (progress, answer) = self
+            .keeper
+            .guest()
             .next(u32::try_from(BATCH_RECORDS).unwrap_or(u32::MAX), u32::try_from(BATCH_BYTES).unwrap_or(u32::MAX))?;
         let mut delivered = Ok(());
         for emission in answer.emissions() {
@@ -98,7 +100,7 @@ impl ComponentSourceLane {
     fn go_on_from(&mut self, position: &Result<Vec<u8>, Failure>, failure: &Failure) -> Result<(), Stopped> {
         self.keeper.rebuild(failure, &self.fate)?;
         let sought = match position {
-            Ok(position) => self.keeper.guest().and_then(|guest| guest.seek(position)),
+            Ok(position) => self.keeper.guest().seek(position),
             Err(failure) => Err(failure.clone()),
         };
         sought.map_err(|failure| self.fate.stage_failed(&failure))
@@ -113,15 +115,6 @@ impl ComponentSourceLane {
         if let Err(failure) = self.keeper.close() {
             self.fate.errors.count(failure.code.name());
             tracing::warn!(source = &*self.fate.stage, instance = self.fate.instance, %failure, "close failed; its output stands");
-        }
-    }
-
-    fn measure(&mut self) {
-        let counters = &self.fate.counters;
-        if let Ok(guest) = self.keeper.guest() {
-            guest.pace();
-            counters.throttled_nanoseconds.add(nanoseconds(guest.take_throttled()));
-            counters.log_bytes_dropped.add(guest.take_log_bytes_dropped());
         }
     }
 }

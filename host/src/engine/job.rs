@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::control::{Control, StopHandle};
+use super::isolation::{Instances, Isolation, RunOrder};
 use super::job_error::JobError;
 use super::parts::{Parts, Provided};
 use super::run::Running;
 use super::session::Session;
+use super::threads::Threads;
 use crate::admission::{self, Options};
 use crate::config::{self, HostSettings, Parsed};
 use crate::plan::{Capabilities, Catalog, Plan, StageId, Work, validate_parsed};
@@ -39,6 +41,8 @@ pub struct JobOptions {
     pub lease_folder: Option<PathBuf>,
     /// Where compiled components are kept, instead of `host.toml`'s or the default.
     pub cache_folder: Option<PathBuf>,
+    /// Where instances live; `None`: in threads of this process.
+    pub isolation: Option<Arc<dyn Isolation>>,
 }
 
 impl Job {
@@ -103,8 +107,19 @@ impl Job {
         let folder = self.lease_folder()?;
         let (grant, leases) = admission::admit(&self.plan, &inventory, &self.supply(), self.admission(), &folder)?;
         let shared = SharedCpus::new(folder, inventory.allowed);
-        let parts =
-            Parts { plan: self.plan, components: self.components, grant, leases, shared, provided: self.provided };
+        let instances: Box<dyn Instances> = match &self.options.isolation {
+            Some(isolation) => isolation.begin(RunOrder { pipeline: &self.plan.name, grant: &grant })?,
+            None => Box::new(Threads),
+        };
+        let parts = Parts {
+            plan: self.plan,
+            components: self.components,
+            grant,
+            leases,
+            shared,
+            instances,
+            provided: self.provided,
+        };
         let running = Running::start(parts, self.control, &run_id())?;
         Ok(Session::new(running, self._sandbox))
     }

@@ -1,17 +1,16 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::Stopped;
 use super::fate::Fate;
-use crate::sandbox::{Carried, Failure, FailureCode, Guest, GuestSpec, KeyedState, Loaded, Pacer};
+use super::lane_guest::{LaneGuest, Measured};
+use crate::observe::InstanceCounters;
+use crate::sandbox::{Failure, FailureCode};
 
-/// Keeps one lane's guest alive: builds a fresh one after a failure, more slowly the more often in a row, and gives up
+/// Keeps one lane's guest alive: starts a fresh one after a failure, more slowly the more often in a row, and gives up
 /// after `limits.restarts_in_a_row`.
 pub(super) struct Keeper {
-    loaded: Arc<Loaded>,
-    spec: GuestSpec,
-    guest: Option<Guest>,
-    carried: Option<Carried>,
+    guest: Box<dyn LaneGuest>,
+    restarts_in_a_row: u32,
     in_a_row: u32,
 }
 
@@ -22,9 +21,8 @@ const FIRST_REST: Duration = Duration::from_millis(1);
 const LONGEST_REST: Duration = Duration::from_millis(100);
 
 impl Keeper {
-    pub(super) fn new(loaded: Arc<Loaded>, spec: GuestSpec, pacer: Option<Box<dyn Pacer>>) -> Self {
-        let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer };
-        Self { loaded, spec, guest: None, carried: Some(carried), in_a_row: 0 }
+    pub(super) fn new(guest: Box<dyn LaneGuest>, restarts_in_a_row: u32) -> Self {
+        Self { guest, restarts_in_a_row, in_a_row: 0 }
     }
 
     /// Starts the first guest.
@@ -32,25 +30,11 @@ impl Keeper {
     /// # Errors
     /// How the start failed; nothing is tried again.
     pub(super) fn start(&mut self) -> Result<(), Failure> {
-        let carried = self
-            .carried
-            .take()
-            .unwrap_or_else(|| Carried { state: KeyedState::new(Arc::clone(&self.spec.budget)), pacer: None });
-        match Guest::start(&self.loaded, &self.spec, carried) {
-            Ok(guest) => {
-                self.guest = Some(guest);
-                Ok(())
-            }
-            Err((failure, carried)) => {
-                self.carried = Some(carried);
-                Err(failure)
-            }
-        }
+        self.guest.start()
     }
 
-    /// The guest, which is there between [`Keeper::start`] and [`Keeper::close`].
-    pub(super) fn guest(&mut self) -> Result<&mut Guest, Failure> {
-        self.guest.as_mut().ok_or_else(|| Failure::new(FailureCode::Restarts, "the guest is not running"))
+    pub(super) fn guest(&mut self) -> &mut dyn LaneGuest {
+        &mut *self.guest
     }
 
     /// A call succeeded.
@@ -65,12 +49,9 @@ impl Keeper {
     /// The run stopped meanwhile, or this failed too often in a row, which stops it.
     pub(super) fn rebuild(&mut self, failure: &Failure, fate: &Fate) -> Result<(), Stopped> {
         let mut last = failure.clone();
-        if let Some(guest) = self.guest.take() {
-            self.carried = Some(guest.into_carried());
-        }
         loop {
             self.in_a_row += 1;
-            let allowed = self.spec.limits.restarts_in_a_row;
+            let allowed = self.restarts_in_a_row;
             if self.in_a_row > allowed {
                 fate.errors.breach("restarts_in_a_row");
                 let message = format!("rebuilt {allowed} times in a row without a call that succeeded; last: {last}");
@@ -91,8 +72,21 @@ impl Keeper {
         }
     }
 
+    /// Counts what the guest used since the last time.
+    pub(super) fn measure(&mut self, counters: &InstanceCounters) {
+        let Measured { cpu, throttled, log_bytes_dropped, workers_lost } = self.guest.measure();
+        counters.cpu_nanoseconds.add(nanoseconds(cpu));
+        counters.throttled_nanoseconds.add(nanoseconds(throttled));
+        counters.log_bytes_dropped.add(log_bytes_dropped);
+        counters.workers_lost.add(workers_lost);
+    }
+
     /// Says goodbye to the guest.
     pub(super) fn close(&mut self) -> Result<(), Failure> {
-        self.guest.take().map_or(Ok(()), Guest::close)
+        self.guest.close()
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

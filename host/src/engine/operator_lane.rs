@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::answers::{Outputs, Taking};
 use super::control::Stopped;
 use super::fate::Fate;
+use super::flight::Flight;
 use super::keeper::Keeper;
 use super::lane_clock::LaneClock;
 use super::outlet::Outlet;
@@ -41,6 +42,9 @@ pub(super) struct Outlets {
     pub(super) sides: Vec<Outlet>,
 }
 
+/// How often a batch is tried again as a whole after its worker died, before it is halved: a worker that its batch kills dies as often.
+const LOST_WORKERS: u32 = 2;
+
 impl Outlets {
     fn flush(&mut self) -> Result<(), Stopped> {
         self.main.flush()?;
@@ -59,61 +63,103 @@ impl OperatorLane {
 
     fn work(&mut self, clock: &mut LaneClock) -> Result<(), Stopped> {
         let mut outputs = Outputs::default();
+        let mut flight = Flight::default();
         loop {
-            let popped = match self.inbox.pop(Some(Duration::ZERO)) {
-                Popped::Empty => {
-                    self.idle(clock)?;
-                    self.inbox.pop(None)
+            let more = self.fill(&mut flight)?;
+            let Some((batch, ticket)) = flight.take_oldest() else {
+                if !more {
+                    return self.end(&mut outputs);
                 }
-                popped => popped,
+                self.idle(clock)?;
+                match self.inbox.pop(None) {
+                    Popped::Batch(batch, ticket) => self.admit(batch, ticket, &mut flight),
+                    Popped::Empty | Popped::End => {}
+                    Popped::Cut => return Err(Stopped),
+                }
+                continue;
             };
-            match popped {
-                Popped::Batch(batch, ticket) => {
-                    let rows = batch.len() as u64;
-                    let counters = &self.fate.counters;
-                    counters.records_in.add(rows);
-                    counters.bytes_in.add(batch.payloads().byte_len() as u64);
-                    if let Some(latency) = &self.latency {
-                        latency.record(self.fate.control.now().saturating_sub(batch.ingested()), rows);
-                    }
-                    let done = self.attempt(batch, 1, &mut outputs);
-                    self.send_in_turn(&mut outputs, ticket)?;
-                    done?;
-                    clock.batch();
-                    self.measure();
+            let done = match self.keeper.guest().answer(&batch) {
+                Ok(answer) => {
+                    let taking = Taking {
+                        kind: self.kind,
+                        attempt: 1,
+                        outlets: &self.outlets,
+                        fate: &self.fate,
+                        pool: &self.pool,
+                    };
+                    let taken = taking.take(batch, answer, &mut outputs);
+                    self.keeper.succeeded();
+                    taken
                 }
-                Popped::Empty => {}
-                Popped::End => return self.end(&mut outputs),
+                Err(failure) => {
+                    flight.lost();
+                    self.failed(batch, &failure, 1, &mut outputs)
+                }
+            };
+            self.send_in_turn(&mut outputs, ticket)?;
+            done?;
+            clock.batch();
+            self.keeper.measure(&self.fate.counters);
+        }
+    }
+
+    /// Hands over what waits, without waiting for it. `false`: the input has ended.
+    fn fill(&mut self, flight: &mut Flight) -> Result<bool, Stopped> {
+        loop {
+            if !flight.hand_over(self.keeper.guest()) {
+                return Ok(true);
+            }
+            match self.inbox.pop(Some(Duration::ZERO)) {
+                Popped::Batch(batch, ticket) => self.admit(batch, ticket, flight),
+                Popped::Empty => return Ok(true),
+                Popped::End => return Ok(false),
                 Popped::Cut => return Err(Stopped),
             }
         }
     }
 
-    /// Has the guest take care of a batch, for the `attempt`-th time.
+    fn admit(&self, batch: Batch, ticket: u64, flight: &mut Flight) {
+        let rows = batch.len() as u64;
+        let counters = &self.fate.counters;
+        counters.records_in.add(rows);
+        counters.bytes_in.add(batch.payloads().byte_len() as u64);
+        if let Some(latency) = &self.latency {
+            latency.record(self.fate.control.now().saturating_sub(batch.ingested()), rows);
+        }
+        flight.add(batch, ticket);
+    }
+
+    /// Has the guest take care of a batch, for the `attempt`-th time. Nothing else is under way with it.
     fn attempt(&mut self, batch: Batch, attempt: u32, outputs: &mut Outputs) -> Result<(), Stopped> {
-        let called = self.keeper.guest().and_then(|guest| guest.call(&batch));
-        let failure = match called {
+        self.keeper.guest().submit(&batch);
+        match self.keeper.guest().answer(&batch) {
             Ok(answer) => {
                 let taking =
                     Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
                 let result = taking.take(batch, answer, outputs);
                 self.keeper.succeeded();
-                return result;
+                result
             }
-            Err(failure) => failure,
-        };
-        self.note(&failure, batch.len());
-        if batch.len() == 1 && attempt > self.retries {
+            Err(failure) => self.failed(batch, &failure, attempt, outputs),
+        }
+    }
+
+    /// The `attempt`-th try at a batch failed.
+    fn failed(&mut self, batch: Batch, failure: &Failure, attempt: u32, outputs: &mut Outputs) -> Result<(), Stopped> {
+        self.note(failure, batch.len());
+        // A worker that died may have died of something else than these records: they get another chance together.
+        let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
+        if batch.len() == 1 && attempt > retries {
             // The record's fate first: if it stops the run, there is no use in another guest.
             if let Some(record) = batch.record(0) {
-                self.fate.failed(record, &failure, attempt)?;
+                self.fate.failed(record, failure, attempt)?;
             }
             self.pool.put(batch);
-            return self.keeper.rebuild(&failure, &self.fate);
+            return self.keeper.rebuild(failure, &self.fate);
         }
-        self.keeper.rebuild(&failure, &self.fate)?;
+        self.keeper.rebuild(failure, &self.fate)?;
         self.fate.counters.retried.add(1);
-        if attempt <= self.retries {
+        if attempt <= retries {
             return self.attempt(batch, attempt + 1, outputs);
         }
         let middle = batch.len() / 2;
@@ -155,6 +201,7 @@ impl OperatorLane {
 
     /// Nothing waits: what was gathered goes out, and the clocks are read.
     fn idle(&mut self, clock: &mut LaneClock) -> Result<(), Stopped> {
+        self.keeper.guest().rest();
         clock.read();
         self.outlets.flush()
     }
@@ -163,7 +210,7 @@ impl OperatorLane {
     fn end(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
         let mut attempt = 1;
         loop {
-            let ended = self.keeper.guest().and_then(|guest| guest.end());
+            let ended = self.keeper.guest().end();
             let failure = match ended {
                 Ok(answer) => {
                     let taking =
@@ -180,22 +227,13 @@ impl OperatorLane {
             self.keeper.rebuild(&failure, &self.fate)?;
             attempt += 1;
         }
-        self.measure();
+        self.keeper.measure(&self.fate.counters);
         if let Err(failure) = self.keeper.close() {
             self.fate.errors.count(failure.code.name());
             tracing::warn!(operator = &*self.fate.stage, instance = self.fate.instance, %failure, "close failed; its output stands");
         }
         self.send(outputs)?;
         self.outlets.flush()
-    }
-
-    fn measure(&mut self) {
-        let counters = &self.fate.counters;
-        if let Ok(guest) = self.keeper.guest() {
-            guest.pace();
-            counters.throttled_nanoseconds.add(nanoseconds(guest.take_throttled()));
-            counters.log_bytes_dropped.add(guest.take_log_bytes_dropped());
-        }
     }
 
     /// Counts a broken limit. The first failure of each kind is a warning, though a retry may mend it: many of them make a run slow. The rest is
@@ -212,8 +250,4 @@ impl OperatorLane {
             tracing::warn!(operator, instance, rows, %failure, "a call failed (said once for each kind of failure)");
         }
     }
-}
-
-pub(super) fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::isolation::Instances;
 use crate::admission::{Grant, HeldLeases};
 use crate::connector::{Sink, Source};
 use crate::plan::{Plan, StageId};
@@ -16,6 +17,8 @@ pub(super) struct Parts {
     /// Held until the last lane has ended.
     pub(super) leases: HeldLeases,
     pub(super) shared: SharedCpus,
+    /// Where instances live; ends with the last of them.
+    pub(super) instances: Box<dyn Instances>,
     /// Sources and sinks that the embedder provides, by stage name.
     pub(super) provided: Provided,
 }

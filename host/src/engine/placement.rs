@@ -23,7 +23,7 @@ impl Placement {
 }
 
 /// A CPU share as the sandbox asks for it.
-pub(super) struct SharePacer(pub(super) CpuShare);
+pub struct SharePacer(pub CpuShare);
 
 impl Pacer for SharePacer {
     fn pace(&mut self) -> Option<Duration> {

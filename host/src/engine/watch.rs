@@ -29,6 +29,7 @@ fn instance_view(parts: &InstanceParts) -> InstanceView {
         errors: Arc::clone(&parts.errors),
         metrics: Arc::clone(&parts.metrics),
         memory: parts.budget.clone().map(|budget| Arc::new(BudgetReading(budget)) as _),
+        kernel: parts.kernel.clone(),
         queue_bytes: Arc::new(move || inboxes.iter().map(|inbox| inbox.bytes() as u64).sum()),
     }
 }

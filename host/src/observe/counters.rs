@@ -70,6 +70,8 @@ pub struct InstanceCounters {
     pub retried: Counter,
     /// Copies of the component that were thrown away and built anew.
     pub restarts: Counter,
+    /// Worker processes of the instance that died and were replaced.
+    pub workers_lost: Counter,
     /// CPU nanoseconds of the instance's lanes.
     pub cpu_nanoseconds: Counter,
     /// Nanoseconds that a CPU share held the lanes back.

@@ -10,6 +10,7 @@ pub struct GuestMetrics(Mutex<State>);
 struct State {
     series: BTreeMap<String, Series>,
     dropped: u64,
+    changed: bool,
 }
 
 /// One number of a guest's.
@@ -45,6 +46,16 @@ impl Observations {
         let fits = exponents.position(|exponent| value <= f64::from(exponent).exp2());
         if let Some(bucket) = fits.and_then(|at| self.buckets.get_mut(at)) {
             *bucket += 1;
+        }
+    }
+}
+
+impl Observations {
+    fn merge(&mut self, more: &Self) {
+        self.count = self.count.saturating_add(more.count);
+        self.sum += more.sum;
+        for (bucket, add) in self.buckets.iter_mut().zip(&more.buckets) {
+            *bucket = bucket.saturating_add(*add);
         }
     }
 }
@@ -107,6 +118,35 @@ impl GuestMetrics {
         self.lock().series.clone()
     }
 
+    /// What was published since this was last asked, and forgotten here: for a copy elsewhere to [add](GuestMetrics::add).
+    #[must_use]
+    pub fn take(&self) -> Vec<(String, Series)> {
+        let mut state = self.lock();
+        if !std::mem::take(&mut state.changed) {
+            return Vec::new();
+        }
+        std::mem::take(&mut state.series).into_iter().collect()
+    }
+
+    /// Adds what another process's guests have published since the last time.
+    pub fn add(&self, name: &str, published: Series) {
+        match published {
+            Series::Counter(sum) => self.counter(name, sum),
+            Series::Gauge(value) => self.gauge(name, value),
+            Series::Histogram(more) => self.update(
+                name,
+                || Series::Histogram(Box::default()),
+                |series| match series {
+                    Series::Histogram(observations) if more.sum.is_finite() => {
+                        observations.merge(&more);
+                        true
+                    }
+                    _ => false,
+                },
+            ),
+        }
+    }
+
     /// How many updates were dropped.
     #[must_use]
     pub fn dropped(&self) -> u64 {
@@ -119,6 +159,7 @@ impl GuestMetrics {
             state.series.insert(name.to_owned(), new());
         }
         let changed = state.series.get_mut(name).is_some_and(change);
+        state.changed = true;
         if !changed {
             state.dropped += 1;
         }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{ErrorCounts, GuestMetrics, InstanceCounters, Latency};
+use super::{ErrorCounts, GuestMetrics, InstanceCounters, KernelReading, Latency};
 
 /// Everything there is to see of a run, by stage and instance. Made before the run goes and never changed; what it refers
 /// to changes, and can be read at any time.
@@ -41,6 +41,8 @@ pub struct InstanceView {
     pub metrics: Arc<GuestMetrics>,
     /// Its memory; `None` for a built-in source or sink.
     pub memory: Option<Arc<dyn MemoryReading>>,
+    /// What the kernel counts of it; `None` where it has no group of the kernel's to itself.
+    pub kernel: Option<Arc<dyn KernelReading>>,
     /// Bytes of batches waiting for it.
     pub queue_bytes: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -81,6 +83,7 @@ pub(super) fn watched(stages: &[(&str, &'static str, usize)]) -> Arc<Registry> {
         errors: Arc::default(),
         metrics: Arc::default(),
         memory: operator.then(|| Arc::new(Still) as Arc<dyn MemoryReading>),
+        kernel: None,
         queue_bytes: Arc::new(|| 7),
     };
     let stages = stages.iter().map(|&(name, kind, instances)| StageView {

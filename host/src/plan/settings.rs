@@ -3,6 +3,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A component as the pipeline uses it.
 #[derive(Debug, Clone)]
 pub struct ComponentSpec {
@@ -15,7 +17,7 @@ pub struct ComponentSpec {
 }
 
 /// What a guest may reach. The default is nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     /// Folders of the host.
     pub folders: Vec<FolderGrant>,
@@ -28,7 +30,7 @@ pub struct Capabilities {
 }
 
 /// A folder that a guest may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderGrant {
     /// Where it is on the host.
     pub host: PathBuf,
@@ -39,7 +41,7 @@ pub struct FolderGrant {
 }
 
 /// How finely a guest may tell time. Coarse clocks make timing attacks on neighbours slow.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClockPrecision {
     /// Whole milliseconds.
     #[default]
@@ -78,7 +80,7 @@ pub enum CpuRequest {
 }
 
 /// What a call may take.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// CPU time of one call; waiting in the host or for a CPU does not count.
     pub cpu_time_per_call: Duration,

@@ -65,6 +65,12 @@ impl MemoryBudget {
         let _ = self.used.try_update(Ordering::Relaxed, Ordering::Relaxed, |used| Some(used.saturating_sub(bytes)));
     }
 
+    /// What is in use, and was at the most, in the process that really keeps this budget: here it is only shown.
+    pub fn show(&self, used: u64, peak: u64) {
+        self.used.store(used, Ordering::Relaxed);
+        self.peak.fetch_max(peak, Ordering::Relaxed);
+    }
+
     /// The budget.
     #[must_use]
     pub fn cap(&self) -> u64 {

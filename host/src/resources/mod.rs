@@ -16,6 +16,7 @@
 //! lanes (sandbox, engine).
 
 mod amount;
+pub mod cgroup;
 mod cpu_clock;
 mod cpu_lease;
 mod cpu_set;
@@ -44,4 +45,4 @@ pub use lease_folder::{LeaseFolder, LeaseScope};
 pub use ledger::{Ledger, LedgerRow, Mechanism, Tier, Totals};
 pub use memory_budget::{MemoryBudget, OverBudget};
 pub use pin::pin_current_thread;
-pub use shared_cpus::{SharedCpus, SharedSeat};
+pub use shared_cpus::{ProcessSeat, SharedCpus, SharedSeat};

@@ -39,6 +39,13 @@ pub struct SharedSeat {
     _stays_on_its_thread: PhantomData<*const ()>,
 }
 
+/// Another process's place among the shared CPUs, with all its threads. Dropping it leaves the process where it is: it has ended, or is about to.
+#[derive(Debug)]
+pub struct ProcessSeat {
+    shared: Arc<Shared>,
+    process: i32,
+}
+
 #[derive(Debug)]
 struct Shared {
     folder: LeaseFolder,
@@ -51,6 +58,8 @@ struct Shared {
 struct State {
     /// Joined threads and where each was last bound.
     members: BTreeMap<i32, CpuSet>,
+    /// Processes of ours that belong there with all their threads, likewise.
+    processes: BTreeMap<i32, CpuSet>,
     /// Where they belong; empty until the first look.
     cpus: CpuSet,
     nothing_left: bool,
@@ -90,6 +99,25 @@ impl SharedCpus {
         Ok(SharedSeat { shared: Arc::clone(&self.shared), thread, before, _stays_on_its_thread: PhantomData })
     }
 
+    /// Keeps all threads of a process that this one started on the shared CPUs, until the seat is dropped. The process is to begin there: it is
+    /// bound again when leases come and go.
+    ///
+    /// # Errors
+    /// When no keeper can be started, or the number is no process's.
+    pub fn adopt(&self, process: u32) -> Result<ProcessSeat, ResourceError> {
+        let process = i32::try_from(process).map_err(|_| ResourceError::NoCpu)?;
+        let mut state = self.shared.lock();
+        if !state.keeper_runs {
+            Shared::start_keeper(&self.shared)?;
+            state.keeper_runs = true;
+        }
+        let cpus = state.cpus.clone();
+        state.processes.insert(process, cpus);
+        drop(state);
+        self.shared.wake.notify_all();
+        Ok(ProcessSeat { shared: Arc::clone(&self.shared), process })
+    }
+
     /// Looks at the leases now and binds members anew. Call it after leasing and after giving back.
     ///
     /// # Errors
@@ -124,7 +152,14 @@ impl Shared {
 
     /// Moves the members that are elsewhere. A member cannot end meanwhile: its seat's drop needs the same lock.
     fn rebind(state: &mut State) {
-        let State { members, cpus, .. } = state;
+        let State { members, processes, cpus, .. } = state;
+        for (process, bound) in processes.iter_mut().filter(|(_, bound)| **bound != *cpus) {
+            // A thread that ended meanwhile is no fault, and one made meanwhile begins where the one that made it was.
+            for thread in threads_of(*process) {
+                let _ = pin(Pid::from_raw(thread), cpus);
+            }
+            bound.clone_from(cpus);
+        }
         for (thread, bound) in members.iter_mut().filter(|(_, bound)| **bound != *cpus) {
             match pin(Pid::from_raw(*thread), cpus) {
                 // Counted as bound, so that one that the kernel holds elsewhere is not reported five times a second.
@@ -148,7 +183,7 @@ impl Shared {
         let mut own_cpus = CpuSet::default();
         let mut warned = false;
         let mut state = self.lock();
-        while !state.members.is_empty() {
+        while !state.members.is_empty() || !state.processes.is_empty() {
             match self.look(&mut state) {
                 Ok(()) => warned = false,
                 Err(error) if warned => drop(error),
@@ -165,6 +200,18 @@ impl Shared {
             state = self.wake.wait_timeout(state, SharedCpus::RESCAN).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.keeper_runs = false;
+    }
+}
+
+fn threads_of(process: i32) -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+impl Drop for ProcessSeat {
+    fn drop(&mut self) {
+        self.shared.lock().processes.remove(&self.process);
+        self.shared.wake.notify_all();
     }
 }
 

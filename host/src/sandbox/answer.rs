@@ -1,3 +1,4 @@
+use super::answer_wire::Received;
 use super::failure::{FailureCode, HostTrap};
 use crate::batch::{
     Batch, Bitmap, Column, Malformed, RawColumns, check_bitmap, check_offsets, check_parents, check_rising,
@@ -7,24 +8,26 @@ use crate::plan::{Kind, Limits};
 /// What a guest said during one call, checked. Its buffers are used again for the next call.
 #[derive(Debug)]
 pub struct Answer {
-    kind: Kind,
+    pub(super) kind: Kind,
     rows: usize,
     /// The call that has nothing to answer, while it is one.
     mute: Option<&'static str>,
     record_limit: u64,
-    output_limit: u64,
+    pub(super) output_limit: u64,
     output_bytes: u64,
     /// flat-map: what each input record hands on to its outputs, in bytes; empty where that is nothing.
     inherited: Vec<u64>,
-    answered: bool,
-    column: Column,
-    bitmap: Vec<u8>,
-    parents: Vec<u32>,
-    emissions: Vec<Emission>,
-    emitted: usize,
+    pub(super) answered: bool,
+    pub(super) column: Column,
+    pub(super) bitmap: Vec<u8>,
+    pub(super) parents: Vec<u32>,
+    pub(super) emissions: Vec<Emission>,
+    pub(super) emitted: usize,
     ports: u32,
-    rejected: Vec<u32>,
-    messages: Column,
+    pub(super) rejected: Vec<u32>,
+    pub(super) messages: Column,
+    /// Where an answer from another process is put together.
+    pub(super) received: Received,
 }
 
 /// Records that a process or source emitted with one call of `output.emit`.
@@ -48,7 +51,9 @@ pub(super) enum Call {
 }
 
 impl Answer {
-    pub(super) fn new(kind: Kind, limits: &Limits) -> Self {
+    /// No answer yet, of a guest of this kind held to these limits.
+    #[must_use]
+    pub fn new(kind: Kind, limits: &Limits) -> Self {
         Self {
             kind,
             rows: 0,
@@ -66,6 +71,7 @@ impl Answer {
             ports: 0,
             rejected: Vec::new(),
             messages: Column::new(),
+            received: Received::default(),
         }
     }
 
@@ -98,7 +104,7 @@ impl Answer {
     }
 
     /// How many side outputs the component has.
-    pub(super) fn set_ports(&mut self, ports: u32) {
+    pub fn set_ports(&mut self, ports: u32) {
         self.ports = ports;
     }
 
@@ -156,6 +162,19 @@ impl Answer {
             let broken = Malformed::Count { column: name, found, expected: self.rows };
             return Err(HostTrap::malformed(&broken));
         }
+        Ok(())
+    }
+
+    /// As [`Answer::take_column`], for a column that is checked by itself and is taken over instead of copied.
+    pub(super) fn take_whole_column(&mut self, kind: Kind, name: &'static str, column: &mut Column) -> Taken {
+        self.expect(kind)?;
+        self.once()?;
+        self.weigh(name, column.offsets(), column.bytes())?;
+        if column.len() != self.rows {
+            let broken = Malformed::Count { column: name, found: column.len(), expected: self.rows };
+            return Err(HostTrap::malformed(&broken));
+        }
+        std::mem::swap(&mut self.column, column);
         Ok(())
     }
 

@@ -38,6 +38,8 @@ pub enum FailureCode {
     Rejected,
     /// The instance was rebuilt too often in a row.
     Restarts,
+    /// The worker process of the instance died, or broke the protocol.
+    Worker,
     /// A source or sink cannot go on, or a component of that kind answered with an error.
     Connector,
     /// A fault of the host, not of the guest.
@@ -46,7 +48,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All codes, in the order of the documentation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Trap,
         Self::Panic,
         Self::Memory,
@@ -61,6 +63,7 @@ impl FailureCode {
         Self::Exit,
         Self::Rejected,
         Self::Restarts,
+        Self::Worker,
         Self::Connector,
         Self::Fault,
     ];
@@ -83,9 +86,16 @@ impl FailureCode {
             Self::Exit => "exit",
             Self::Rejected => "rejected",
             Self::Restarts => "restarts",
+            Self::Worker => "worker",
             Self::Connector => "connector",
             Self::Fault => "fault",
         }
+    }
+
+    /// The code of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.name() == name)
     }
 
     /// The limit that was breached, if it was one.
@@ -120,6 +130,8 @@ pub struct Failure {
     pub message: String,
     /// Where the guest was, innermost first, if it was running.
     pub backtrace: Option<String>,
+    /// Whether the guest's worker process ended with it, for whatever reason: then another call of the same records may well succeed.
+    pub worker_died: bool,
 }
 
 /// A failure that the host raises while the guest is on the stack, so that it comes out of the call.
@@ -152,7 +164,7 @@ impl Failure {
     /// A failure with a message of the host's own.
     #[must_use]
     pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), backtrace: None }
+        Self { code, message: message.into(), backtrace: None, worker_died: false }
     }
 
     /// A failure in the guest's own words.
@@ -164,7 +176,7 @@ impl Failure {
     pub(super) fn of(error: &wasmtime::Error, stderr: &str) -> Self {
         let (code, message) = Self::classify(error, stderr);
         let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>().map(ToString::to_string);
-        Self { code, message, backtrace }
+        Self { code, message, backtrace, worker_died: false }
     }
 
     fn classify(error: &wasmtime::Error, stderr: &str) -> (FailureCode, String) {

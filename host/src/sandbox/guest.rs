@@ -7,15 +7,16 @@ use wasmtime::component::{
 use wasmtime::{Store, StoreContextMut};
 
 use super::answer::{Answer, Call};
-use super::contract::{BatchRef, ColumnRef, ContextRef, LevelView, ProgressView};
+use super::contract::{BatchRef, ColumnRef, ContextRef, ProgressView};
 use super::deadline::{Deadline, Pacer};
 use super::failure::{Failure, FailureCode};
-use super::guest_log::GuestLog;
+use super::guest_log::{GuestLog, LogTo};
 use super::keyed_state::KeyedState;
 use super::limiter::Limiter;
 use super::load::Loaded;
 use super::stdio::Captured;
 use super::store::GuestStore;
+use super::ticker::Awake;
 use super::wasi::wasi_context;
 use crate::batch::Batch;
 use crate::observe::GuestMetrics;
@@ -45,6 +46,8 @@ pub struct GuestSpec {
     pub budget: Arc<MemoryBudget>,
     /// Where its numbers go.
     pub metrics: Arc<GuestMetrics>,
+    /// Where its log lines go.
+    pub log: LogTo,
 }
 
 /// What outlives a guest: the next one goes on with it.
@@ -73,6 +76,8 @@ pub struct Guest {
     instance: Instance,
     loaded: Arc<Loaded>,
     work: Func,
+    /// Kept from the first call after a rest, so that the clock is not woken for each.
+    awake: Option<Awake>,
 }
 
 impl Guest {
@@ -103,6 +108,7 @@ impl Guest {
                 return Err((Failure::new(FailureCode::Open, format!("a granted folder: {error:#}")), carried));
             }
         };
+        let awake = loaded.alarm().wake();
         let Carried { state, pacer } = carried;
         let limits = &spec.limits;
         let mut answer = Answer::new(loaded.kind(), limits);
@@ -115,7 +121,7 @@ impl Guest {
                 limiter: Limiter::new(Arc::clone(&spec.budget)),
                 deadline: Deadline::new(limits.cpu_time_per_call, limits.call_timeout, pacer),
                 answer: Some(Box::new(answer)),
-                log: GuestLog::new(Arc::clone(&spec.operator), spec.instance, limits.log_bytes_per_second),
+                log: GuestLog::new(spec.log.clone(), Arc::clone(&spec.operator), spec.instance, limits.log_bytes_per_second),
                 metrics: Arc::clone(&spec.metrics),
                 state,
                 stdout,
@@ -134,7 +140,7 @@ impl Guest {
             Ok((instance, work))
         });
         match found {
-            Ok((instance, work)) => Ok(Self { store, instance, loaded: Arc::clone(loaded), work }),
+            Ok((instance, work)) => Ok(Self { store, instance, loaded: Arc::clone(loaded), work, awake }),
             Err(error) => {
                 let (stderr, _) = store.data().stderr.take();
                 Err((Failure::of(&error, &stderr), carried_of(store)))
@@ -253,6 +259,19 @@ impl Guest {
         carried_of(self.store)
     }
 
+    /// What the last call answered.
+    ///
+    /// # Errors
+    /// A fault of the host.
+    pub fn answered(&mut self) -> Result<&mut Answer, Failure> {
+        self.answer()
+    }
+
+    /// Nothing is called for a while: the clock that stops guests need not tick for this one.
+    pub fn rest(&mut self) {
+        self.awake = None;
+    }
+
     /// Memory, tables and state of the instance now, all lanes together.
     #[must_use]
     pub fn memory_used(&self) -> u64 {
@@ -267,6 +286,11 @@ impl Guest {
     /// How long the lane was held back since this was last asked.
     pub fn take_throttled(&mut self) -> Duration {
         self.store.data_mut().deadline.take_throttled()
+    }
+
+    /// What calls wrote to keyed state since this was last asked, where its changes are kept.
+    pub fn take_changes(&mut self, into: &mut Vec<u8>) {
+        self.store.data_mut().state.take_changes(into);
     }
 
     /// Log bytes dropped since this was last asked.
@@ -295,6 +319,9 @@ impl Guest {
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
+        if self.awake.is_none() {
+            self.awake = self.loaded.alarm().wake();
+        }
         let data = self.store.data_mut();
         if let Some(answer) = data.answer.as_deref_mut() {
             answer.begin(call);
@@ -329,7 +356,7 @@ impl Guest {
 impl GuestStore {
     /// What the guest wrote to its standard output and error becomes log lines.
     fn say_what_was_written(&mut self) {
-        for (level, captured) in [(LevelView::Info, &self.stdout), (LevelView::Warn, &self.stderr)] {
+        for (level, captured) in [(tracing::Level::INFO, &self.stdout), (tracing::Level::WARN, &self.stderr)] {
             let (text, written) = captured.take();
             if written > 0 {
                 for line in text.lines() {
@@ -354,6 +381,7 @@ pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failu
         capabilities: Capabilities::default(),
         budget: Arc::new(MemoryBudget::new(Limits::DEFAULT_MEMORY)),
         metrics: Arc::default(),
+        log: LogTo::Here,
     };
     let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None };
     let mut guest = Guest::instantiate(loaded, &spec, carried).map_err(|(failure, _)| failure)?;

@@ -19,8 +19,10 @@ use crate::resources::{MemoryBudget, OverBudget};
 /// Overwriting a value of up to 22 bytes allocates nothing.
 #[derive(Debug)]
 pub struct KeyedState {
-    tables: Vec<(Box<str>, Table)>,
-    undo: Vec<Undo>,
+    pub(super) tables: Vec<(Box<str>, Table)>,
+    pub(super) undo: Vec<Undo>,
+    /// Where committed writes are noted for a copy elsewhere, if there is one.
+    pub(super) changes: Option<Vec<u8>>,
     budget: Arc<MemoryBudget>,
     taken: u64,
     /// What the undo log holds of `taken`; given back when the call ends.
@@ -33,24 +35,24 @@ pub struct KeyedState {
 const AHEAD: u64 = 32 << 10;
 
 #[derive(Debug, Default)]
-struct Table {
+pub(super) struct Table {
     index: HashTable<u32>,
-    slots: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
 }
 
 /// A key and what is kept for it. One cache line: with 10,000 keys, following a pointer to each key cost a third of a put.
 #[derive(Debug)]
-struct Slot {
+pub(super) struct Slot {
     hash: u64,
-    key: SmallBytes,
-    value: Option<SmallBytes>,
-    map: Option<Box<Map>>,
+    pub(super) key: SmallBytes,
+    pub(super) value: Option<SmallBytes>,
+    pub(super) map: Option<Box<Map>>,
 }
 
-type Map = BTreeMap<Box<[u8]>, SmallBytes>;
+pub(super) type Map = BTreeMap<Box<[u8]>, SmallBytes>;
 
 #[derive(Debug)]
-enum Undo {
+pub(super) enum Undo {
     Value { table: u32, slot: u32, before: Option<SmallBytes> },
     Entry { table: u32, slot: u32, subkey: Box<[u8]>, before: Option<SmallBytes>, removed: bool },
     Map { table: u32, slot: u32, before: Option<Box<Map>> },
@@ -72,7 +74,7 @@ impl KeyedState {
     /// Nothing yet, within `budget`.
     #[must_use]
     pub fn new(budget: Arc<MemoryBudget>) -> Self {
-        Self { tables: Vec::new(), undo: Vec::new(), budget, taken: 0, undo_bytes: 0, spare: 0 }
+        Self { tables: Vec::new(), undo: Vec::new(), changes: None, budget, taken: 0, undo_bytes: 0, spare: 0 }
     }
 
     /// How many keys have a value or a map, over all tables.
@@ -98,14 +100,23 @@ impl KeyedState {
     }
 
     pub(super) fn delete(&mut self, table: &str, key: &[u8]) -> Written {
+        self.delete_value(table, key)?;
+        self.delete_map(table, key)
+    }
+
+    pub(super) fn delete_value(&mut self, table: &str, key: &[u8]) -> Written {
         let Some((table, slot)) = self.locate(table, key) else { return Ok(()) };
-        self.charge(0, 2 * UNDO_BYTES)?;
-        let (value, map) = match self.at(table, slot) {
-            Some(found) => (found.value.take(), found.map.take()),
-            None => return Ok(()),
-        };
-        self.note(Undo::Value { table, slot, before: value });
-        self.note(Undo::Map { table, slot, before: map });
+        self.charge(0, UNDO_BYTES)?;
+        let before = self.at(table, slot).and_then(|found| found.value.take());
+        self.note(Undo::Value { table, slot, before });
+        Ok(())
+    }
+
+    pub(super) fn delete_map(&mut self, table: &str, key: &[u8]) -> Written {
+        let Some((table, slot)) = self.locate(table, key) else { return Ok(()) };
+        self.charge(0, UNDO_BYTES)?;
+        let before = self.at(table, slot).and_then(|found| found.map.take());
+        self.note(Undo::Map { table, slot, before });
         Ok(())
     }
 
@@ -201,6 +212,7 @@ impl KeyedState {
         if self.undo.is_empty() && self.spare == 0 {
             return;
         }
+        self.note_changes();
         let mut freed = 0;
         for line in self.undo.drain(..) {
             freed += match line {

@@ -12,6 +12,7 @@ use super::guest::component_ports;
 use super::inspect::{Inspection, declared_memories};
 use super::runtime::Sandbox;
 use super::store::GuestStore;
+use super::ticker::Alarm;
 use crate::plan::{Capabilities, ComponentFacts, Kind};
 
 /// Why a component cannot be used.
@@ -127,6 +128,7 @@ pub struct Loaded {
     inspection: Inspection,
     exports: Exports,
     pre: InstancePre<GuestStore>,
+    alarm: Alarm,
 }
 
 /// Where the functions of a kind's interface are in a component.
@@ -155,6 +157,29 @@ impl Sandbox {
     pub fn load(&self, path: &Path, granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
         let bytes = self.read(path)?;
         self.load_bytes(path, &bytes, granted)
+    }
+
+    /// The component that another process of this host compiled and looked at: `compiled` is what [`Loaded::compiled`] gave there.
+    /// Nothing is compiled and nothing of the component runs.
+    ///
+    /// # Errors
+    /// Bytes of another version or configuration of the engine.
+    ///
+    /// # Safety
+    /// The file must hold what this host wrote, and nobody may be able to change it: it is run as it is.
+    pub unsafe fn load_compiled(
+        &self,
+        compiled: &Path,
+        facts: ComponentFacts,
+        granted: &Capabilities,
+    ) -> Result<Arc<Loaded>, LoadError> {
+        // SAFETY: passed on to the caller.
+        let component = unsafe { Component::deserialize_file(self.engine(), compiled) }.map_err(LoadError::engine)?;
+        let inspection = describe(self, compiled, &component, &[])?;
+        let exports = find_exports(self, compiled, &component, facts.kind)?;
+        let pre = self.link(compiled, &component, &inspection, facts.kind, granted)?;
+        let (path, alarm) = (compiled.to_owned(), self.ticker().alarm());
+        Ok(Arc::new(Loaded { path, component, facts, inspection, exports, pre, alarm }))
     }
 
     /// What planning must know of the component in a file, whatever it imports.
@@ -217,7 +242,15 @@ impl Sandbox {
         let exports = find_exports(self, path, &component, kind)?;
         let pre = self.link(path, &component, &inspection, kind, granted)?;
         let facts = ComponentFacts { kind, ports: Vec::new() };
-        let mut loaded = Arc::new(Loaded { path: path.to_owned(), component, facts, inspection, exports, pre });
+        let mut loaded = Arc::new(Loaded {
+            path: path.to_owned(),
+            component,
+            facts,
+            inspection,
+            exports,
+            pre,
+            alarm: self.ticker().alarm(),
+        });
         if matches!(kind, Kind::Process | Kind::Source) {
             let ports =
                 component_ports(&loaded).map_err(|failure| LoadError::Start { path: path.to_owned(), failure })?;
@@ -259,6 +292,14 @@ impl Loaded {
         &self.facts
     }
 
+    /// The compiled code, for [`Sandbox::load_compiled`] in another process.
+    ///
+    /// # Errors
+    /// A fault of the engine.
+    pub fn compiled(&self) -> Result<Vec<u8>, LoadError> {
+        self.component.serialize().map_err(LoadError::engine)
+    }
+
     /// The file it came from.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -281,6 +322,10 @@ impl Loaded {
 
     pub(super) fn pre(&self) -> &InstancePre<GuestStore> {
         &self.pre
+    }
+
+    pub(super) fn alarm(&self) -> &Alarm {
+        &self.alarm
     }
 
     pub(super) fn engine(&self) -> &wasmtime::Engine {

@@ -18,6 +18,7 @@
 //! Left to others: retries, halving, restarts and what becomes of a failed record (engine); which limits (plan, admission).
 
 mod answer;
+mod answer_wire;
 mod bounded_streams;
 mod cache;
 mod clocks;
@@ -34,8 +35,10 @@ mod load;
 mod plain_text;
 mod runtime;
 mod small_bytes;
+mod state_changes;
 mod stdio;
 mod store;
+mod ticker;
 mod wasi;
 
 pub use answer::{Answer, Emission};
@@ -43,6 +46,7 @@ pub use contract::WIT_VERSION;
 pub use deadline::Pacer;
 pub use failure::{Failure, FailureCode};
 pub use guest::{Carried, Guest, GuestSpec, Progress};
+pub use guest_log::{GuestLog, KeptLines, LogLine, LogTo};
 
 pub use inspect::{Inspection, MemoryDeclared};
 pub use keyed_state::KeyedState;

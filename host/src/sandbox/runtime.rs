@@ -1,9 +1,6 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
@@ -13,6 +10,7 @@ use super::cache::Cache;
 use super::host_functions::{link_log, link_metrics, link_output, link_state};
 use super::load::LoadError;
 use super::store::GuestStore;
+use super::ticker::Ticker;
 use super::wasi::link_wasi;
 
 /// The engine that all guests of this process share: compiler, cache, and the clock that interrupts them.
@@ -22,7 +20,7 @@ pub struct Sandbox {
     /// What this process has compiled, by digest: planning looks at a component before the run links it.
     compiled: Mutex<HashMap<[u8; 32], Component>>,
     options: SandboxOptions,
-    _ticker: Ticker,
+    ticker: Ticker,
 }
 
 /// How a [`Sandbox`] is set up.
@@ -41,9 +39,6 @@ impl Default for SandboxOptions {
     }
 }
 
-/// How often running guests can be looked at. With 1 ms an endless loop stopped 2 ms after its time (median).
-const TICK: Duration = Duration::from_millis(1);
-
 impl Sandbox {
     /// Starts the engine and its clock.
     ///
@@ -53,11 +48,15 @@ impl Sandbox {
         let engine = Engine::new(&config()).map_err(LoadError::engine)?;
         let cache = options.cache_folder.as_deref().map(|folder| Cache::open(folder, &engine)).transpose()?;
         let ticker = Ticker::start(engine.clone()).map_err(LoadError::engine)?;
-        Ok(Self { engine, cache, compiled: Mutex::default(), options, _ticker: ticker })
+        Ok(Self { engine, cache, compiled: Mutex::default(), options, ticker })
     }
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    pub(super) fn ticker(&self) -> &Ticker {
+        &self.ticker
     }
 
     pub(super) fn cache(&self) -> Option<&Cache> {
@@ -111,34 +110,4 @@ fn config() -> Config {
         .max_wasm_stack(512 << 10)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
     config
-}
-
-/// Raises the engine's epoch once a millisecond for as long as it lives.
-struct Ticker {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Ticker {
-    fn start(engine: Engine) -> std::io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
-        let thread = thread::Builder::new().name("sage-ticker".to_owned()).spawn(move || {
-            while !seen.load(Ordering::Relaxed) {
-                thread::sleep(TICK);
-                engine.increment_epoch();
-            }
-        })?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // The thread cannot panic and looks at the flag every millisecond.
-            let _ = thread.join();
-        }
-    }
 }

@@ -8,4 +8,20 @@
 //!
 //! Left to others: what a guest is and how it is called (sandbox); what becomes of a worker that died (engine).
 
+mod death;
+mod instance;
+mod kernel_view;
+mod link;
 pub mod lockdown;
+mod mapping;
+mod message;
+mod order;
+mod process_guest;
+mod process_isolation;
+mod processes;
+mod serve;
+mod served_lane;
+mod spawn;
+
+pub use process_isolation::ProcessIsolation;
+pub use serve::{WorkerError, serve};

@@ -13,7 +13,7 @@ pub(in crate::sandbox) fn link_log(linker: &mut Linker<GuestStore>) -> wasmtime:
             let message = message.to_str(&store)?.into_owned();
             let log = &mut store.data_mut().log;
             log.count(message.len())?;
-            log.write(level, &message);
+            log.write(level.into(), &message);
             Ok(())
         },
     )

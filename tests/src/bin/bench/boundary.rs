@@ -143,5 +143,6 @@ pub(crate) fn spec() -> GuestSpec {
         capabilities: Capabilities::default(),
         budget: Arc::new(MemoryBudget::new(1 << 30)),
         metrics: Arc::new(GuestMetrics::default()),
+        log: sage_host::sandbox::LogTo::Here,
     }
 }

@@ -1,0 +1,343 @@
+//! Batches as bytes in order, for rings between processes: integers little-endian, a column as its number of entries, its number of
+//! bytes, its offsets and its bytes.
+//!
+//! Whoever reads trusts nothing: a length is compared with a limit before room is made for it, and a column is checked
+//! after it was copied to memory that the writer cannot reach.
+
+use thiserror::Error;
+
+use super::record_batch::Optional;
+use super::{Batch, Column, Malformed};
+
+/// Takes a message's bytes in order.
+pub trait WireWriter {
+    /// Appends.
+    ///
+    /// # Errors
+    /// The other side is gone, or takes too long to make room.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), WireError>;
+}
+
+/// Gives a message's bytes in order.
+pub trait WireReader {
+    /// Fills `into`.
+    ///
+    /// # Errors
+    /// The other side is gone, takes too long, or broke the rules of the ring.
+    fn get(&mut self, into: &mut [u8]) -> Result<(), WireError>;
+
+    /// Appends the next `bytes` to `into`.
+    ///
+    /// # Errors
+    /// As [`WireReader::get`].
+    fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError>;
+}
+
+/// Why a message could not be sent or read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WireError {
+    /// The other side has ended.
+    #[error("the other side is gone")]
+    Gone,
+    /// The other side did not answer in time.
+    #[error("nothing came for {0} ms")]
+    Overdue(u64),
+    /// The other side sent what it must not.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl WireError {
+    /// What is wrong with a message.
+    #[must_use]
+    pub fn broken(what: impl Into<String>) -> Self {
+        Self::Broken(what.into())
+    }
+}
+
+impl From<Malformed> for WireError {
+    fn from(broken: Malformed) -> Self {
+        Self::Broken(broken.to_string())
+    }
+}
+
+/// Appends a number.
+///
+/// # Errors
+/// As [`WireWriter::put`].
+pub fn put_u32(to: &mut impl WireWriter, number: u32) -> Result<(), WireError> {
+    to.put(&number.to_le_bytes())
+}
+
+/// Appends a number.
+///
+/// # Errors
+/// As [`WireWriter::put`].
+pub fn put_u64(to: &mut impl WireWriter, number: u64) -> Result<(), WireError> {
+    to.put(&number.to_le_bytes())
+}
+
+/// Appends bytes with their number before them.
+///
+/// # Errors
+/// As [`WireWriter::put`].
+pub fn put_bytes(to: &mut impl WireWriter, bytes: &[u8]) -> Result<(), WireError> {
+    put_u64(to, bytes.len() as u64)?;
+    to.put(bytes)
+}
+
+/// Appends numbers with how many there are before them.
+///
+/// # Errors
+/// As [`WireWriter::put`].
+pub fn put_u32s(to: &mut impl WireWriter, numbers: &[u32]) -> Result<(), WireError> {
+    put_u64(to, numbers.len() as u64)?;
+    to.put(bytemuck::cast_slice(numbers))
+}
+
+/// Appends a column.
+///
+/// # Errors
+/// As [`WireWriter::put`].
+pub fn put_column(to: &mut impl WireWriter, column: &Column) -> Result<(), WireError> {
+    put_u32s(to, column.offsets())?;
+    put_bytes(to, column.bytes())
+}
+
+/// Reads a number.
+///
+/// # Errors
+/// As [`WireReader::get`].
+pub fn get_u8(from: &mut impl WireReader) -> Result<u8, WireError> {
+    let mut byte = [0];
+    from.get(&mut byte)?;
+    let [byte] = byte;
+    Ok(byte)
+}
+
+/// Reads a number.
+///
+/// # Errors
+/// As [`WireReader::get`].
+pub fn get_u32(from: &mut impl WireReader) -> Result<u32, WireError> {
+    let mut bytes = [0; 4];
+    from.get(&mut bytes)?;
+    Ok(u32::from_le_bytes(bytes))
+}
+
+/// Reads a number.
+///
+/// # Errors
+/// As [`WireReader::get`].
+pub fn get_u64(from: &mut impl WireReader) -> Result<u64, WireError> {
+    let mut bytes = [0; 8];
+    from.get(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// Reads a length of at most `limit`.
+fn get_length(from: &mut impl WireReader, limit: u64) -> Result<usize, WireError> {
+    let length = get_u64(from)?;
+    if length > limit {
+        return Err(WireError::broken(format!("a length of {length}, at most {limit} was expected")));
+    }
+    usize::try_from(length).map_err(|_| WireError::broken("a length beyond this machine's"))
+}
+
+/// Reads at most `limit` bytes into `into`, instead of what it holds.
+///
+/// # Errors
+/// As [`WireReader::get`], and a larger number.
+pub fn get_bytes(from: &mut impl WireReader, limit: u64, into: &mut Vec<u8>) -> Result<(), WireError> {
+    let length = get_length(from, limit)?;
+    into.clear();
+    from.append(length, into)
+}
+
+/// Reads numbers that take at most `limit` bytes into `into`, instead of what it holds.
+///
+/// # Errors
+/// As [`WireReader::get`], and a larger number.
+pub fn get_u32s(from: &mut impl WireReader, limit: u64, into: &mut Vec<u32>) -> Result<(), WireError> {
+    let length = get_length(from, limit / 4)?;
+    into.clear();
+    into.resize(length, 0);
+    from.get(bytemuck::cast_slice_mut(into))?;
+    if cfg!(target_endian = "big") {
+        into.iter_mut().for_each(|number| *number = u32::from_le(*number));
+    }
+    Ok(())
+}
+
+/// Reads text of at most `limit` bytes.
+///
+/// # Errors
+/// As [`WireReader::get`], more bytes, or bytes that are not UTF-8.
+pub fn get_text(from: &mut impl WireReader, limit: u64) -> Result<String, WireError> {
+    let mut bytes = Vec::new();
+    get_bytes(from, limit, &mut bytes)?;
+    String::from_utf8(bytes).map_err(|_| WireError::broken("text that is not UTF-8"))
+}
+
+/// Reads a column of at most `limit` bytes, offsets counted, into `into`, which is left empty on error. Answers its number of entries.
+///
+/// # Errors
+/// As [`WireReader::get`], and what is wrong with the column.
+pub fn get_column(
+    from: &mut impl WireReader,
+    name: &'static str,
+    limit: u64,
+    into: &mut Column,
+) -> Result<usize, WireError> {
+    into.refill(name, |offsets, bytes| {
+        get_u32s(from, limit, offsets)?;
+        get_bytes(from, limit, bytes)
+    })
+}
+
+const KEYS: u8 = 1;
+const TIMESTAMPS: u8 = 2;
+const HEADERS: u8 = 4;
+
+impl Batch {
+    /// Appends the records, without their origins: `whole`, or only their payloads.
+    ///
+    /// # Errors
+    /// As [`WireWriter::put`].
+    pub fn write(&self, to: &mut impl WireWriter, whole: bool) -> Result<(), WireError> {
+        let flag = |there: bool, flag: u8| if whole && there { flag } else { 0 };
+        let shape = flag(self.keys().is_some(), KEYS)
+            | flag(self.timestamps().is_some(), TIMESTAMPS)
+            | flag(self.headers().is_some(), HEADERS);
+        to.put(&[shape])?;
+        put_column(to, self.payloads())?;
+        if let Some(keys) = self.keys().filter(|_| shape & KEYS != 0) {
+            put_column(to, keys)?;
+        }
+        if let Some(times) = self.timestamps().filter(|_| shape & TIMESTAMPS != 0) {
+            to.put(bytemuck::cast_slice(times))?;
+        }
+        if let Some(headers) = self.headers().filter(|_| shape & HEADERS != 0) {
+            put_column(to, headers)?;
+        }
+        Ok(())
+    }
+
+    /// Becomes the records that were written, without origins; empty on error. Each of its columns has at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`WireReader::get`], and what is wrong with a column.
+    pub fn read(&mut self, from: &mut impl WireReader, limit: u64) -> Result<(), WireError> {
+        self.clear();
+        let result = self.read_columns(from, limit);
+        if result.is_err() {
+            self.clear();
+        }
+        result
+    }
+
+    fn read_columns(&mut self, from: &mut impl WireReader, limit: u64) -> Result<(), WireError> {
+        let shape = get_u8(from)?;
+        let rows = get_column(from, "payloads", limit, &mut self.payloads)?;
+        read_optional(from, "keys", (limit, rows), shape & KEYS != 0, &mut self.keys)?;
+        if shape & TIMESTAMPS != 0 {
+            self.timestamps.present = true;
+            self.timestamps.value.resize(rows, 0);
+            from.get(bytemuck::cast_slice_mut(&mut self.timestamps.value))?;
+        }
+        read_optional(from, "headers", (limit, rows), shape & HEADERS != 0, &mut self.headers)
+    }
+}
+
+fn read_optional(
+    from: &mut impl WireReader,
+    name: &'static str,
+    (limit, expected): (u64, usize),
+    present: bool,
+    into: &mut Optional<Column>,
+) -> Result<(), WireError> {
+    if !present {
+        return Ok(());
+    }
+    into.present = true;
+    let found = get_column(from, name, limit, &mut into.value)?;
+    if found == expected { Ok(()) } else { Err(Malformed::Count { column: name, found, expected }.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::batch::{Origin, Record};
+
+    impl WireWriter for Vec<u8> {
+        fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+            self.extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+
+    impl WireReader for &[u8] {
+        fn get(&mut self, into: &mut [u8]) -> Result<(), WireError> {
+            let (now, rest) = self.split_at_checked(into.len()).ok_or(WireError::Gone)?;
+            into.copy_from_slice(now);
+            *self = rest;
+            Ok(())
+        }
+
+        fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
+            let (now, rest) = self.split_at_checked(bytes).ok_or(WireError::Gone)?;
+            into.extend_from_slice(now);
+            *self = rest;
+            Ok(())
+        }
+    }
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(any::<u8>(), 0..9)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(
+            records in prop::collection::vec((bytes(), bytes(), any::<i64>(), bytes()), 0..20),
+            (keys, times, headers, whole) in any::<(bool, bool, bool, bool)>(),
+        ) {
+            let mut batch = Batch::new();
+            for (payload, key, time, header) in &records {
+                let record = Record {
+                    payload,
+                    key: keys.then_some(key),
+                    timestamp: times.then_some(*time),
+                    headers: headers.then_some(header),
+                    origin: Origin::NONE,
+                };
+                prop_assert!(batch.push(record));
+            }
+            let mut wire = Vec::new();
+            batch.write(&mut wire, whole).unwrap();
+            let mut read = Batch::new();
+            let mut rest = wire.as_slice();
+            read.read(&mut rest, 1 << 20).unwrap();
+            prop_assert!(rest.is_empty());
+            prop_assert_eq!(read.payloads(), batch.payloads());
+            if whole {
+                prop_assert_eq!((read.keys(), read.timestamps(), read.headers()), (batch.keys(), batch.timestamps(), batch.headers()));
+            } else {
+                prop_assert_eq!((read.keys(), read.timestamps(), read.headers()), (None, None, None));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_an_error_or_a_sound_batch(wire in prop::collection::vec(prop_oneof![4 => Just(0u8), 1 => any::<u8>()], 0..120)) {
+            let mut batch = Batch::new();
+            if batch.read(&mut wire.as_slice(), 64).is_ok() {
+                prop_assert!(batch.keys().is_none_or(|keys| keys.len() == batch.len()));
+                prop_assert_eq!(batch.payloads().iter().map(<[u8]>::len).sum::<usize>(), batch.payloads().byte_len());
+            } else {
+                prop_assert!(batch.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::assemble::{InstanceParts, StageParts, effective_limits};
+use super::error::RunError;
+use super::isolation::InstanceOrder;
+use super::lane_guest::LaneGuest;
+use super::parts::Parts;
+use crate::plan::{ComponentSpec, Limits, Stage, StageId, Work};
+use crate::resources::MemoryBudget;
+use crate::sandbox::{GuestSpec, LogTo};
+
+/// The guests of all instances, lane by lane, until the lanes take them.
+#[derive(Default)]
+pub(super) struct Guests(BTreeMap<(StageId, u32), VecDeque<Box<dyn LaneGuest>>>);
+
+impl Guests {
+    /// The guest of an instance's next lane.
+    pub(super) fn next(&mut self, stage: StageId, instance: u32) -> Option<Box<dyn LaneGuest>> {
+        self.0.get_mut(&(stage, instance))?.pop_front()
+    }
+}
+
+/// Gives every instance of a component its place.
+///
+/// # Errors
+/// A place that cannot be made.
+pub(super) fn house(parts: &Parts, stages: &mut [StageParts]) -> Result<Guests, RunError> {
+    let mut guests = Guests::default();
+    for ((id, stage), watched) in parts.plan.stages().zip(stages) {
+        let (Work::Component(component, _), Some(loaded)) = (&stage.work, parts.components.get(&id)) else { continue };
+        let grant = parts.grant.stage(id);
+        let limits = effective_limits(parts, stage);
+        for (instance, own) in (0u32..).zip(&mut watched.instances) {
+            let cpu = |lane| parts.leases.lane(id, instance, lane).map(|lease| lease.cpus());
+            let home = parts.instances.instance(InstanceOrder {
+                loaded,
+                spec: guest_spec(stage, component, own, instance, grant.lanes, &limits),
+                lanes: (0..grant.lanes).map(cpu).collect(),
+                grant,
+                shared: &parts.shared,
+            })?;
+            own.kernel = home.kernel;
+            guests.0.insert((id, instance), home.guests.into());
+        }
+    }
+    Ok(guests)
+}
+
+fn guest_spec(
+    stage: &Stage,
+    component: &ComponentSpec,
+    own: &InstanceParts,
+    instance: u32,
+    lanes: u32,
+    limits: &Limits,
+) -> GuestSpec {
+    GuestSpec {
+        operator: stage.name.as_str().into(),
+        instance,
+        parallelism: stage.parallelism,
+        lane: 0,
+        lanes,
+        config: component.config.to_string().into(),
+        limits: limits.clone(),
+        capabilities: component.capabilities.clone(),
+        budget: own.budget.clone().unwrap_or_else(|| Arc::new(MemoryBudget::new(Limits::DEFAULT_MEMORY))),
+        metrics: Arc::clone(&own.metrics),
+        log: LogTo::Here,
+    }
+}

@@ -1,0 +1,60 @@
+use std::fmt;
+use std::sync::Arc;
+
+use super::error::RunError;
+use super::lane_guest::LaneGuest;
+use crate::admission::{Grant, StageGrant};
+use crate::observe::KernelReading;
+use crate::resources::{CpuSet, SharedCpus};
+use crate::sandbox::{GuestSpec, Loaded};
+
+/// Makes the place where instances live, run by run.
+pub trait Isolation: Send + Sync + fmt::Debug {
+    /// Makes the place of a run that was admitted.
+    ///
+    /// # Errors
+    /// What could not be made; nothing is left of it.
+    fn begin(&self, run: RunOrder<'_>) -> Result<Box<dyn Instances>, RunError>;
+}
+
+/// What is to be known of a run to give it its place.
+pub struct RunOrder<'a> {
+    /// The pipeline's name.
+    pub pipeline: &'a str,
+    /// What admission gave it.
+    pub grant: &'a Grant,
+}
+
+/// Where the instances of one run live. The engine's own is threads of this process; room `worker` has processes.
+pub trait Instances: Send + Sync {
+    /// Makes the place of an instance. Nothing of its guests runs before they are started.
+    ///
+    /// # Errors
+    /// What could not be made; nothing is left of it.
+    fn instance(&self, order: InstanceOrder<'_>) -> Result<InstanceHome, RunError>;
+
+    /// Whether guests run in the threads of their lanes, so that a lane belongs on its guest's CPU.
+    fn in_lane_threads(&self) -> bool;
+}
+
+/// What is to be known of an instance to give it its place.
+pub struct InstanceOrder<'a> {
+    /// Its component.
+    pub loaded: &'a Arc<Loaded>,
+    /// Its guests, as the first lane's.
+    pub spec: GuestSpec,
+    /// The CPU that each lane has to itself, if it has one.
+    pub lanes: Vec<Option<CpuSet>>,
+    /// What admission gave it.
+    pub grant: &'a StageGrant,
+    /// Where whoever has no CPU runs.
+    pub shared: &'a SharedCpus,
+}
+
+/// The place of an instance.
+pub struct InstanceHome {
+    /// A guest for each lane, not yet started.
+    pub guests: Vec<Box<dyn LaneGuest>>,
+    /// What the kernel counts of it, if it is alone in a group of the kernel's.
+    pub kernel: Option<Arc<dyn KernelReading>>,
+}

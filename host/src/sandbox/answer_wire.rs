@@ -1,0 +1,176 @@
+use super::answer::{Answer, Call};
+use super::failure::Failure;
+use crate::batch::wire::{
+    WireError, WireReader, WireWriter, get_bytes, get_column, get_u8, get_u32, get_u32s, put_bytes, put_column,
+    put_u32, put_u32s,
+};
+use crate::batch::{Batch, Column, RawColumns};
+use crate::plan::Kind;
+
+/// An answer as it came from another process: all its parts read, none of them checked against the call yet.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    answered: bool,
+    column: Column,
+    bitmap: Vec<u8>,
+    parents: Vec<u32>,
+    emissions: Vec<ReceivedEmission>,
+    emitted: usize,
+    rejected: Vec<u32>,
+    messages: Column,
+}
+
+#[derive(Debug, Default)]
+struct ReceivedEmission {
+    port: u32,
+    batch: Batch,
+    parents: Option<Vec<u32>>,
+}
+
+impl Answer {
+    /// Appends what the guest said, for another process to [`Answer::read`].
+    ///
+    /// # Errors
+    /// As [`WireWriter::put`].
+    pub fn write(&self, to: &mut impl WireWriter) -> Result<(), WireError> {
+        match self.kind {
+            Kind::Map | Kind::KeyBy => {
+                to.put(&[u8::from(self.answered)])?;
+                if self.answered {
+                    put_column(to, &self.column)?;
+                }
+            }
+            Kind::Filter => {
+                to.put(&[u8::from(self.answered)])?;
+                put_bytes(to, &self.bitmap)?;
+            }
+            Kind::FlatMap => {
+                put_column(to, &self.column)?;
+                put_u32s(to, &self.parents)?;
+            }
+            Kind::Process | Kind::Source => {
+                put_u32(to, u32::try_from(self.emitted).unwrap_or(u32::MAX))?;
+                for emission in self.emissions.iter().take(self.emitted) {
+                    put_u32(to, emission.port)?;
+                    emission.batch.write(to, true)?;
+                    to.put(&[u8::from(emission.parents.is_some())])?;
+                    if let Some(parents) = &emission.parents {
+                        put_u32s(to, parents)?;
+                    }
+                }
+            }
+            Kind::Sink => {}
+        }
+        put_u32s(to, &self.rejected)?;
+        if !self.rejected.is_empty() {
+            put_column(to, &self.messages)?;
+        }
+        Ok(())
+    }
+
+    /// Becomes the answer to a call over `batch` that another process wrote, checked as a guest's is: that process is trusted no more than
+    /// its guest.
+    ///
+    /// # Errors
+    /// Outside, a message that cannot be read to its end; inside, an answer that breaks the contract or a limit.
+    pub fn read(&mut self, batch: &Batch, from: &mut impl WireReader) -> Result<Result<(), Failure>, WireError> {
+        if self.kind == Kind::FlatMap {
+            self.inherit_from(batch);
+        }
+        self.begin(Call::Over(batch.len()));
+        let mut received = std::mem::take(&mut self.received);
+        let read = received.read(self.kind, self.output_limit, from);
+        let checked = read.map(|()| {
+            let taken = self.take(&mut received).and_then(|()| Ok(self.finish()?));
+            taken.map_err(|error| Failure::of(&error, ""))
+        });
+        self.received = received;
+        checked
+    }
+
+    fn take(&mut self, received: &mut Received) -> wasmtime::Result<()> {
+        match self.kind {
+            Kind::Map if received.answered => self.take_whole_column(Kind::Map, "payloads", &mut received.column)?,
+            Kind::KeyBy if received.answered => self.take_whole_column(Kind::KeyBy, "keys", &mut received.column)?,
+            Kind::Filter if received.answered => self.take_bitmap(&received.bitmap)?,
+            Kind::FlatMap => {
+                self.take_rows(received.column.offsets(), received.column.bytes(), &received.parents)?;
+            }
+            Kind::Process | Kind::Source => {
+                for emission in received.emissions.iter().take(received.emitted) {
+                    let batch = &emission.batch;
+                    let columns = RawColumns {
+                        payloads: (batch.payloads().offsets(), batch.payloads().bytes()),
+                        keys: batch.keys().map(|keys| (keys.offsets(), keys.bytes())),
+                        timestamps: batch.timestamps(),
+                        headers: batch.headers().map(|headers| (headers.offsets(), headers.bytes())),
+                    };
+                    self.take_emission(emission.port, columns, emission.parents.as_deref())?;
+                }
+            }
+            Kind::Map | Kind::KeyBy | Kind::Filter | Kind::Sink => {}
+        }
+        if received.rejected.is_empty() {
+            return Ok(());
+        }
+        self.take_failures(&received.rejected, received.messages.offsets(), received.messages.bytes())
+    }
+}
+
+impl Received {
+    /// `limit` is what a call may send: no part is longer, nor are all emissions together.
+    fn read(&mut self, kind: Kind, limit: u64, from: &mut impl WireReader) -> Result<(), WireError> {
+        match kind {
+            Kind::Map | Kind::KeyBy => {
+                self.answered = get_u8(from)? != 0;
+                if self.answered {
+                    get_column(from, "column", limit, &mut self.column)?;
+                }
+            }
+            Kind::Filter => {
+                self.answered = get_u8(from)? != 0;
+                get_bytes(from, limit, &mut self.bitmap)?;
+            }
+            Kind::FlatMap => {
+                get_column(from, "payloads", limit, &mut self.column)?;
+                get_u32s(from, limit, &mut self.parents)?;
+            }
+            Kind::Process | Kind::Source => self.read_emissions(limit, from)?,
+            Kind::Sink => {}
+        }
+        get_u32s(from, limit, &mut self.rejected)?;
+        if !self.rejected.is_empty() {
+            get_column(from, "messages", limit, &mut self.messages)?;
+        }
+        Ok(())
+    }
+
+    fn read_emissions(&mut self, limit: u64, from: &mut impl WireReader) -> Result<(), WireError> {
+        let emitted = get_u32(from)?;
+        let mut left = limit;
+        self.emitted = 0;
+        for at in 0..emitted {
+            if self.emissions.len() == self.emitted {
+                self.emissions.push(ReceivedEmission::default());
+            }
+            let Some(emission) = self.emissions.get_mut(self.emitted) else { break };
+            emission.port = get_u32(from)?;
+            emission.batch.read(from, left)?;
+            emission.parents = match get_u8(from)? {
+                0 => None,
+                _ => {
+                    let mut parents = emission.parents.take().unwrap_or_default();
+                    get_u32s(from, left, &mut parents)?;
+                    Some(parents)
+                }
+            };
+            // What an emission costs whoever takes it, as the guest's side counts it.
+            let cost = emission.batch.weight() + size_of::<ReceivedEmission>();
+            left = left
+                .checked_sub(cost as u64)
+                .ok_or_else(|| WireError::broken(format!("{} of {emitted} emissions are too much already", at + 1)))?;
+            self.emitted += 1;
+        }
+        Ok(())
+    }
+}

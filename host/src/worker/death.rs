@@ -1,0 +1,78 @@
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use crate::sandbox::{Failure, FailureCode, plain_text};
+
+/// Why a worker is not there any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Death {
+    /// The kernel killed it because memory ran out; how much, where, in words.
+    OutOfMemory(String),
+    /// A signal ended it.
+    Signal(i32),
+    /// It ended by itself, with this exit code and these last words.
+    Exit(i32, String),
+    /// The host ended it, for this reason.
+    Ended(String),
+}
+
+impl Death {
+    /// What the process's end says, where memory was not the reason.
+    pub(super) fn of(status: ExitStatus, last_words: &OwnedFd) -> Self {
+        match (status.signal(), status.code()) {
+            (Some(signal), _) => Self::Signal(signal),
+            (None, code) => Self::Exit(code.unwrap_or(-1), read_last_words(last_words)),
+        }
+    }
+
+    /// As a failure of whatever call was under way.
+    pub(super) fn failure(&self) -> Failure {
+        let (code, message) = match self {
+            Self::OutOfMemory(what) => (FailureCode::Memory, what.clone()),
+            Self::Signal(signal) => (FailureCode::Worker, format!("the worker process was killed by {}", name_of(*signal))),
+            Self::Exit(code, words) if words.is_empty() => {
+                (FailureCode::Worker, format!("the worker process ended with exit code {code}"))
+            }
+            Self::Exit(code, words) => {
+                (FailureCode::Worker, format!("the worker process ended with exit code {code}: {words}"))
+            }
+            Self::Ended(why) => (FailureCode::Worker, format!("the worker process was ended: {why}")),
+        };
+        Failure { worker_died: true, ..Failure::new(code, message) }
+    }
+}
+
+/// The last of what a process wrote to its standard error, as plain text.
+fn read_last_words(file: &OwnedFd) -> String {
+    let mut bytes = vec![0; 4096];
+    let read = rustix::io::pread(file, &mut bytes, 0).unwrap_or(0);
+    bytes.truncate(read);
+    let text = String::from_utf8_lossy(&bytes);
+    plain_text(text.trim_end_matches('\0').trim()).into_owned()
+}
+
+fn name_of(signal: i32) -> String {
+    match rustix::process::Signal::from_named_raw(signal) {
+        Some(known) => format!("{known:?}").replace("Signal::", ""),
+        None => format!("signal {signal}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_death_is_told_in_words() {
+        for (death, told) in [
+            (Death::Signal(9), "worker: the worker process was killed by SIGKILL"),
+            (Death::Exit(2, String::new()), "worker: the worker process ended with exit code 2"),
+            (Death::Exit(1, "no such thing".into()), "worker: the worker process ended with exit code 1: no such thing"),
+            (Death::OutOfMemory("all gone".into()), "memory: all gone"),
+        ] {
+            let failure = death.failure();
+            assert_eq!((failure.to_string().as_str(), failure.worker_died), (told, true));
+        }
+    }
+}

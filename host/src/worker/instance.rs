@@ -1,0 +1,168 @@
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::death::Death;
+use super::kernel_view::KernelView;
+use super::link::Link;
+use super::order::Order;
+use super::spawn::{Enter, Launch, Spawner, Started, end};
+use crate::resources::cgroup::OomWatch;
+use crate::resources::{CpuSet, ProcessSeat, SharedCpus};
+use crate::sandbox::{Failure, FailureCode};
+
+/// One instance: the worker process that it lives in now, and how the next one is made when that one dies.
+///
+/// Its lanes share the process. Each has a link to it; when the process dies each lane notices by itself, and the first of them that
+/// needs it again starts the next one. Processes are numbered, so that a lane tells the one it lost from the one that another lane has
+/// started meanwhile.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) template: Order,
+    pub(super) program: PathBuf,
+    pub(super) component: Arc<OwnedFd>,
+    pub(super) spawner: Arc<Spawner>,
+    pub(super) place: Place,
+    pub(super) kernel: Arc<KernelView>,
+    pub(super) state: Mutex<State>,
+}
+
+/// Where the process runs.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// On CPUs of its own.
+    Leased(CpuSet),
+    /// Among the CPUs that nobody leased.
+    Shared(SharedCpus),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// How many processes there have been.
+    number: u64,
+    worker: Option<Worker>,
+    links: Vec<Option<Link>>,
+    /// How the last one that is gone ended.
+    death: Option<(u64, Death)>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    child: Child,
+    last_words: OwnedFd,
+    oom: Option<OomWatch>,
+    _seat: Option<ProcessSeat>,
+}
+
+impl Instance {
+    /// The lane's link to a process that is not number `lost`, which is started if there is none.
+    pub(super) fn attach(&self, lane: usize, lost: u64) -> Result<(Link, u64), Failure> {
+        let mut state = self.lock();
+        let there = state.number > lost && state.worker.is_some();
+        if !there || state.links.get(lane).is_none_or(Option::is_none) {
+            self.bury(&mut state, || Death::Ended("a lane of it failed".to_owned()));
+            self.launch(&mut state).map_err(|error| {
+                let message = format!("cannot start the worker process: {error}");
+                Failure { worker_died: true, ..Failure::new(FailureCode::Worker, message) }
+            })?;
+        }
+        let link = state.links.get_mut(lane).and_then(Option::take);
+        let number = state.number;
+        let missing = || Failure::new(FailureCode::Fault, "the instance has no such lane");
+        Ok((link.ok_or_else(missing)?, number))
+    }
+
+    /// How process `number` ended; it is ended for this reason if it has not. Whether this is the first time that is asked.
+    pub(super) fn explain(&self, number: u64, reason: impl FnOnce() -> String) -> (Death, bool) {
+        let mut state = self.lock();
+        let first = state.number == number && state.worker.is_some();
+        if first {
+            self.bury(&mut state, || Death::Ended(reason()));
+        }
+        match &state.death {
+            Some((of, death)) if *of == number => (death.clone(), first),
+            _ => (Death::Ended("another lane of the instance had it replaced".to_owned()), false),
+        }
+    }
+
+    /// The process that there is now, for tests and tools that look from outside.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn launch(&self, state: &mut State) -> std::io::Result<()> {
+        let mut links = Vec::new();
+        let mut ends = Vec::new();
+        for _ in &self.template.lanes {
+            let (link, end) = Link::pair()?;
+            links.push(link);
+            ends.push(end);
+        }
+        let order = self.template.with(&self.component, &ends);
+        let cpus = match &self.place {
+            Place::Leased(cpus) => cpus.clone(),
+            Place::Shared(shared) => shared.refresh().map_err(std::io::Error::other)?,
+        };
+        let oom = self.kernel.watch_oom();
+        let Started { child, process, last_words } = self.spawner.launch(Launch {
+            program: self.program.clone(),
+            subcommand: "worker",
+            inherited: order.descriptors().collect(),
+            order: serde_json::to_vec(&order)?,
+            cpus: Some(cpus),
+            enter: self.kernel.entry()?.map(|entry| Enter(Box::new(move || entry.enter()))),
+        })?;
+        let process = Arc::new(process);
+        for link in &mut links {
+            link.watch(Arc::clone(&process));
+        }
+        let seat = match &self.place {
+            Place::Leased(_) => None,
+            Place::Shared(shared) => shared.adopt(child.id()).ok(),
+        };
+        state.number += 1;
+        state.worker = Some(Worker { child, last_words, oom, _seat: seat });
+        state.links = links.into_iter().map(Some).collect();
+        Ok(())
+    }
+
+    /// Notes how the process ended; ends it first if it still runs.
+    fn bury(&self, state: &mut State, otherwise: impl FnOnce() -> Death) {
+        let Some(mut worker) = state.worker.take() else { return };
+        state.links.clear();
+        // It may be about to end of what the caller saw: a moment shows.
+        let death = match ended(&mut worker.child) {
+            None => {
+                end(&mut worker.child);
+                otherwise()
+            }
+            Some(status) => match worker.oom.as_ref().and_then(|watch| self.kernel.out_of_memory(watch)) {
+                Some(told) => Death::OutOfMemory(told),
+                None => Death::of(status, &worker.last_words),
+            },
+        };
+        state.death = Some((state.number, death));
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let mut state = self.lock();
+        if let Some(mut worker) = state.worker.take() {
+            end(&mut worker.child);
+        }
+        drop(state);
+        self.kernel.close();
+    }
+}
+
+/// The status of a process that has ended.
+fn ended(child: &mut Child) -> Option<std::process::ExitStatus> {
+    child.try_wait().ok().flatten()
+}
+
+/// How long a worker may be silent beyond what a call may take, before it is taken for stuck: starting one takes tens of milliseconds,
+/// and a machine that swaps seconds.
+pub(super) const GRACE: Duration = Duration::from_secs(10);

@@ -1,0 +1,299 @@
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+
+use super::mapping::{Mapping, written_here, written_there};
+use crate::batch::wire::{WireError, WireReader, WireWriter};
+
+/// One end of a two-way stream of bytes between two processes, through two rings in shared memory.
+///
+/// Each side has a file that it alone writes: a page with numbers, then its outgoing ring.
+///
+/// ```text
+/// number    written by its owner
+/// HEAD      how many bytes it has put into its own ring, ever
+/// TAIL      how many bytes it has taken out of the other's ring, ever
+/// ASLEEP    0: awake; BYTES: waits for bytes; ROOM: waits for room in its ring
+/// ```
+///
+/// **Trust.** The other side may write anything there at any time. Its numbers are compared with one's own before they are used, and
+/// bytes are copied out before anybody looks at them.
+///
+/// **Who waits for whom.** A reader waits for bytes, a writer for room. Before it sleeps it says so in ASLEEP and looks once more;
+/// whoever moves HEAD or TAIL looks at ASLEEP afterwards and rings the sleeper's bell (an eventfd). All of this is sequentially
+/// consistent, so one of the two sees the other. A peer that dies ends a wait too, where its process is known, and so does patience.
+#[derive(Debug)]
+pub(super) struct Link {
+    own: Mapping,
+    peer: Mapping,
+    /// Rung by the peer.
+    bell: OwnedFd,
+    peer_bell: OwnedFd,
+    /// Readable when the peer has ended.
+    peer_process: Option<Arc<OwnedFd>>,
+    /// Bytes that were written, published or not.
+    head: u64,
+    /// Bytes that were taken.
+    tail: u64,
+    patience: Option<Duration>,
+    /// How long to look before going to sleep: only where the CPU is nobody else's.
+    spin: Duration,
+}
+
+/// What the worker's end of a link is made of.
+#[derive(Debug)]
+pub(super) struct FarEnd {
+    /// The worker writes this one.
+    pub(super) own: OwnedFd,
+    pub(super) peer: OwnedFd,
+    pub(super) bell: OwnedFd,
+    pub(super) peer_bell: OwnedFd,
+}
+
+const HEAD: usize = 0;
+const TAIL: usize = 64;
+const ASLEEP: usize = 128;
+/// Where the ring begins.
+const RING: usize = 4096;
+/// A power of two, so that places in the ring are a mask away. Holds some batches of 64 KiB on their way; larger messages go through in
+/// pieces.
+const CAPACITY: u64 = 512 << 10;
+const SIZE: usize = RING + CAPACITY as usize;
+
+const AWAKE: u64 = 0;
+const BYTES: u64 = 1;
+const ROOM: u64 = 2;
+
+impl Link {
+    /// Makes both ends. The far one is for a process that is trusted with nothing.
+    pub(super) fn pair() -> io::Result<(Self, FarEnd)> {
+        let (request, own) = written_here("sage-requests", SIZE)?;
+        let (response, peer) = written_there("sage-answers", SIZE)?;
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let (near, far) = (eventfd(0, flags)?, eventfd(0, flags)?);
+        let far_end =
+            FarEnd { own: response, peer: request, bell: far.try_clone()?, peer_bell: near.try_clone()? };
+        Ok((Self::new(own, peer, near, far), far_end))
+    }
+
+    /// The worker's end.
+    pub(super) fn far(end: FarEnd, spin: Duration) -> io::Result<Self> {
+        let (own, peer) = (Mapping::of(&end.own, SIZE, true)?, Mapping::of(&end.peer, SIZE, false)?);
+        Ok(Self { spin, ..Self::new(own, peer, end.bell, end.peer_bell) })
+    }
+
+    fn new(own: Mapping, peer: Mapping, bell: OwnedFd, peer_bell: OwnedFd) -> Self {
+        Self {
+            own,
+            peer,
+            bell,
+            peer_bell,
+            peer_process: None,
+            head: 0,
+            tail: 0,
+            patience: None,
+            spin: Duration::ZERO,
+        }
+    }
+
+    /// Says which process is at the other end, so that its death is noticed.
+    pub(super) fn watch(&mut self, process: Arc<OwnedFd>) {
+        self.peer_process = Some(process);
+    }
+
+    /// How long to wait for the other side from now on; `None` is for ever.
+    pub(super) fn set_patience(&mut self, patience: Option<Duration>) {
+        self.patience = patience;
+    }
+
+    /// Whether `bytes` can be written without waiting.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        self.room().is_ok_and(|room| bytes as u64 <= room)
+    }
+
+    /// Makes what was written visible to the other side.
+    pub(super) fn send(&self) {
+        store(&self.own, HEAD, self.head);
+        self.ring_if(BYTES);
+    }
+
+    /// Gives the ring's bytes that were read back to the other side.
+    pub(super) fn taken(&self) {
+        store(&self.own, TAIL, self.tail);
+        self.ring_if(ROOM);
+    }
+
+    /// Whether bytes wait.
+    pub(super) fn has_bytes(&self) -> bool {
+        self.bytes().is_ok_and(|bytes| bytes > 0)
+    }
+
+    fn room(&self) -> Result<u64, WireError> {
+        let used = self.head.wrapping_sub(load(&self.peer, TAIL));
+        CAPACITY.checked_sub(used).ok_or_else(|| WireError::broken("the ring's reader claims bytes that were never sent"))
+    }
+
+    fn bytes(&self) -> Result<u64, WireError> {
+        let bytes = load(&self.peer, HEAD).wrapping_sub(self.tail);
+        if bytes > CAPACITY {
+            return Err(WireError::broken(format!("the ring's writer claims {bytes} bytes in a ring of {CAPACITY}")));
+        }
+        Ok(bytes)
+    }
+
+    fn ring_if(&self, waits_for: u64) {
+        if load(&self.peer, ASLEEP) == waits_for {
+            // Full already: then it was rung before.
+            let _ = rustix::io::write(&self.peer_bell, &1_u64.to_ne_bytes());
+        }
+    }
+
+    /// Waits until `how_many` is above 0, and answers it.
+    fn wait(&self, waits_for: u64, how_many: impl Fn(&Self) -> Result<u64, WireError>) -> Result<u64, WireError> {
+        let started = Instant::now();
+        loop {
+            let found = how_many(self)?;
+            if found > 0 {
+                return Ok(found);
+            }
+            if started.elapsed() < self.spin {
+                std::hint::spin_loop();
+                continue;
+            }
+            store(&self.own, ASLEEP, waits_for);
+            let woken = match how_many(self) {
+                Ok(0) => self.sleep(started),
+                Ok(_) => Ok(()),
+                Err(error) => Err(error),
+            };
+            store(&self.own, ASLEEP, AWAKE);
+            if let Err(error) = woken {
+                // What it sent before it died counts.
+                let found = how_many(self)?;
+                return if found > 0 { Ok(found) } else { Err(error) };
+            }
+        }
+    }
+
+    fn sleep(&self, started: Instant) -> Result<(), WireError> {
+        let left = match self.patience {
+            None => None,
+            Some(patience) => {
+                let overdue = || WireError::Overdue(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
+                Some(patience.checked_sub(started.elapsed()).ok_or_else(overdue)?)
+            }
+        };
+        let timeout = left.map(|left| rustix::event::Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        let bell = PollFd::new(&self.bell, PollFlags::IN);
+        let died = match &self.peer_process {
+            None => {
+                poll(&mut [bell], timeout.as_ref()).map(|_| false)
+            }
+            Some(process) => {
+                let mut both = [bell, PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
+                poll(&mut both, timeout.as_ref()).map(|_| {
+                    let [_, process] = &both;
+                    !process.revents().is_empty()
+                })
+            }
+        };
+        let mut rung = [0; 8];
+        // Not rung: it was the process's end, a signal, or time.
+        let _ = rustix::io::read(&self.bell, &mut rung);
+        match died {
+            Ok(true) => Err(WireError::Gone),
+            Ok(false) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(WireError::broken(format!("cannot wait for the other side: {error}"))),
+        }
+    }
+
+    fn read_into(&mut self, mut into: &mut [MaybeUninit<u8>]) -> Result<(), WireError> {
+        while !into.is_empty() {
+            let mut there = self.bytes()?;
+            if there == 0 {
+                self.taken();
+                there = self.wait(BYTES, Self::bytes)?;
+            }
+            let (at, run) = run_of(self.tail, there, into.len());
+            let (now, rest) = into.split_at_mut_checked(run).ok_or_else(out_of_bounds)?;
+            if !self.peer.copy_out(at, now) {
+                return Err(out_of_bounds());
+            }
+            self.tail = self.tail.wrapping_add(run as u64);
+            into = rest;
+        }
+        Ok(())
+    }
+}
+
+impl WireWriter for Link {
+    fn put(&mut self, mut bytes: &[u8]) -> Result<(), WireError> {
+        while !bytes.is_empty() {
+            let mut room = self.room()?;
+            if room == 0 {
+                self.send();
+                room = self.wait(ROOM, Self::room)?;
+            }
+            let (at, run) = run_of(self.head, room, bytes.len());
+            let (now, rest) = bytes.split_at_checked(run).ok_or_else(out_of_bounds)?;
+            if !self.own.copy_in(at, now) {
+                return Err(out_of_bounds());
+            }
+            self.head = self.head.wrapping_add(run as u64);
+            bytes = rest;
+        }
+        Ok(())
+    }
+}
+
+impl WireReader for Link {
+    fn get(&mut self, into: &mut [u8]) -> Result<(), WireError> {
+        let len = into.len();
+        // SAFETY: initialised bytes seen as bytes that may be uninitialised; `read_into` only ever writes initialised ones.
+        self.read_into(unsafe { std::slice::from_raw_parts_mut(into.as_mut_ptr().cast(), len) })
+    }
+
+    fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
+        into.reserve(bytes);
+        let before = into.len();
+        let room = into.spare_capacity_mut().get_mut(..bytes).ok_or_else(out_of_bounds)?;
+        self.read_into(room)?;
+        // SAFETY: `read_into` has initialised these bytes, or it would not have answered Ok; they were reserved above.
+        unsafe { into.set_len(before + bytes) };
+        Ok(())
+    }
+}
+
+/// The longest run from a position that is neither past what there is, nor past what is wanted, nor past the ring's end.
+fn run_of(position: u64, there: u64, wanted: usize) -> (usize, usize) {
+    let at = position & (CAPACITY - 1);
+    let run = there.min(CAPACITY - at);
+    let run = usize::try_from(run).unwrap_or(0).min(wanted);
+    (RING + usize::try_from(at).unwrap_or(0), run)
+}
+
+fn out_of_bounds() -> WireError {
+    WireError::broken("a place outside the ring")
+}
+
+fn number(mapping: &Mapping, at: usize) -> &AtomicU64 {
+    static NOTHING: AtomicU64 = AtomicU64::new(0);
+    // Every mapping here has its page of numbers.
+    mapping.number(at).unwrap_or(&NOTHING)
+}
+
+fn load(mapping: &Mapping, at: usize) -> u64 {
+    number(mapping, at).load(Ordering::SeqCst)
+}
+
+fn store(mapping: &Mapping, at: usize, value: u64) {
+    number(mapping, at).store(value, Ordering::SeqCst);
+}

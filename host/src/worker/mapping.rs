@@ -1,0 +1,112 @@
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+/// Memory shared with another process: one of the two writes it, the other only reads it.
+///
+/// Nothing here hands out references to it (but for atomics): what the other process may be writing is copied, never looked at in place.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    base: NonNull<u8>,
+    len: usize,
+    writable: bool,
+}
+
+// SAFETY: the mapping belongs to this value alone until it is dropped, and is reached through raw copies and atomics only.
+unsafe impl Send for Mapping {}
+
+/// Shared memory of `len` bytes for the other process to write: it cannot change its size, which would kill whoever reads past the end.
+pub(super) fn written_there(name: &str, len: usize) -> io::Result<(OwnedFd, Mapping)> {
+    let file = memory_file(name, len)?;
+    let mapping = Mapping::of(&file, len, false)?;
+    fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok((file, mapping))
+}
+
+/// Shared memory of `len` bytes for this process to write: nobody who gets the file can ever write to it.
+pub(super) fn written_here(name: &str, len: usize) -> io::Result<(OwnedFd, Mapping)> {
+    let file = memory_file(name, len)?;
+    let mapping = Mapping::of(&file, len, true)?;
+    fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL)?;
+    Ok((file, mapping))
+}
+
+/// A file in memory with these bytes, which nobody can change any more.
+pub(super) fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let written = rustix::io::write(&file, rest)?;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)?;
+    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+/// A file in memory of `len` bytes that can be written and not grow.
+pub(super) fn bounded(name: &str, len: usize) -> io::Result<OwnedFd> {
+    let file = memory_file(name, len)?;
+    fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok(file)
+}
+
+fn memory_file(name: &str, len: usize) -> io::Result<OwnedFd> {
+    let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    ftruncate(&file, len as u64)?;
+    Ok(file)
+}
+
+impl Mapping {
+    /// Maps the first `len` bytes of a file, which must have them and be sealed against shrinking.
+    pub(super) fn of(file: impl AsFd, len: usize, writable: bool) -> io::Result<Self> {
+        let protection = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
+        // SAFETY: a new mapping at an address of the kernel's choosing touches no memory that anybody has.
+        let base = unsafe { mmap(std::ptr::null_mut(), len, protection, MapFlags::SHARED, file, 0) }?;
+        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { base, len, writable })
+    }
+
+    /// Copies `into.len()` bytes from `at` on; what is past the end is not there.
+    pub(super) fn copy_out(&self, at: usize, into: &mut [std::mem::MaybeUninit<u8>]) -> bool {
+        let Some(from) = self.place(at, into.len()) else { return false };
+        // SAFETY: both ranges are `into.len()` bytes long and of different memory. The other process may write meanwhile: then the
+        // copy holds some mixture of bytes, which its reader checks like any other; no reference into the mapping exists.
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), into.as_mut_ptr().cast(), into.len()) };
+        true
+    }
+
+    /// Copies `bytes` to `at`; `false` if they do not fit or this side only reads.
+    pub(super) fn copy_in(&self, at: usize, bytes: &[u8]) -> bool {
+        let Some(to) = self.place(at, bytes.len()).filter(|_| self.writable) else { return false };
+        // SAFETY: as for `copy_out`; the range was mapped writable and is written by nobody but this thread.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.as_ptr(), bytes.len()) };
+        true
+    }
+
+    /// The atomic number at `at`, a multiple of 8. To be loaded only, where this side only reads.
+    pub(super) fn number(&self, at: usize) -> Option<&std::sync::atomic::AtomicU64> {
+        let place = self.place(at, 8).filter(|_| at.is_multiple_of(8))?;
+        // SAFETY: inside the mapping, aligned (pages are), and reached by both sides as an atomic only. An atomic may change under a
+        // shared reference.
+        Some(unsafe { std::sync::atomic::AtomicU64::from_ptr(place.as_ptr().cast()) })
+    }
+
+    fn place(&self, at: usize, len: usize) -> Option<NonNull<u8>> {
+        if at.checked_add(len)? > self.len {
+            return None;
+        }
+        // SAFETY: checked just now: inside the mapping, or at its end where `len` is 0.
+        Some(unsafe { self.base.add(at) })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `of` with this length, and nothing refers to it: `number` borrows from self.
+        let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}

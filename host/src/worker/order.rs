@@ -1,0 +1,92 @@
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::InstanceOrder;
+use crate::plan::{Capabilities, Kind, Limits};
+
+use super::link::FarEnd;
+
+/// What a worker process is told on its standard input, as JSON: everything it will ever know of the pipeline, but for the records.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Order {
+    pub(super) operator: String,
+    pub(super) instance: u32,
+    pub(super) parallelism: u32,
+    /// What `open` gets: JSON text.
+    pub(super) config: String,
+    pub(super) limits: Limits,
+    pub(super) capabilities: Capabilities,
+    /// Bytes of linear memories, tables and keyed state, all lanes together.
+    pub(super) memory_cap: u64,
+    /// Bytes of private memory that the process may have, where no group of the kernel's holds it to that.
+    pub(super) data_bytes: Option<u64>,
+    /// The share of a CPU to which the lane holds itself, in 1/10,000, where no kernel quota does.
+    pub(super) share: Option<u32>,
+    pub(super) kind: Kind,
+    /// The component's side outputs.
+    pub(super) ports: Vec<String>,
+    /// Descriptors, by number.
+    pub(super) component: RawFd,
+    pub(super) lanes: Vec<LaneOrder>,
+}
+
+/// One lane of the instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct LaneOrder {
+    /// The CPU that it has to itself.
+    pub(super) cpu: Option<u32>,
+    pub(super) own: RawFd,
+    pub(super) peer: RawFd,
+    pub(super) bell: RawFd,
+    pub(super) peer_bell: RawFd,
+}
+
+impl Order {
+    /// What stays the same from one worker of an instance to the next; the descriptors are filled in for each.
+    pub(super) fn template(order: &InstanceOrder<'_>, share: Option<u32>) -> Self {
+        let (spec, facts) = (&order.spec, order.loaded.facts());
+        let lane = |cpu: &Option<crate::resources::CpuSet>| LaneOrder {
+            cpu: cpu.as_ref().and_then(|cpus| cpus.iter().next()),
+            own: -1,
+            peer: -1,
+            bell: -1,
+            peer_bell: -1,
+        };
+        Self {
+            operator: spec.operator.to_string(),
+            instance: spec.instance,
+            parallelism: spec.parallelism,
+            config: spec.config.to_string(),
+            limits: spec.limits.clone(),
+            capabilities: spec.capabilities.clone(),
+            memory_cap: spec.budget.cap(),
+            data_bytes: order.grant.data_bytes,
+            share,
+            kind: facts.kind,
+            ports: facts.ports.clone(),
+            component: -1,
+            lanes: order.lanes.iter().map(lane).collect(),
+        }
+    }
+
+    /// With the descriptors of one worker, which keep their numbers in it.
+    pub(super) fn with(&self, component: &Arc<OwnedFd>, ends: &[FarEnd]) -> Self {
+        let mut order = self.clone();
+        order.component = component.as_raw_fd();
+        for (lane, end) in order.lanes.iter_mut().zip(ends) {
+            lane.own = end.own.as_raw_fd();
+            lane.peer = end.peer.as_raw_fd();
+            lane.bell = end.bell.as_raw_fd();
+            lane.peer_bell = end.peer_bell.as_raw_fd();
+        }
+        order
+    }
+
+    /// All descriptors that the worker keeps.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let lanes = self.lanes.iter().flat_map(|lane| [lane.own, lane.peer, lane.bell, lane.peer_bell]);
+        std::iter::once(self.component).chain(lanes).collect::<Vec<_>>().into_iter()
+    }
+}

@@ -1,0 +1,283 @@
+use std::sync::Arc;
+
+use super::instance::{GRACE, Instance};
+use super::link::Link;
+use super::message::{LONGEST_POSITION, Report, ask, get_progress};
+use crate::batch::Batch;
+use crate::batch::wire::{WireError, WireWriter, get_bytes, put_bytes, put_u32};
+use crate::engine::{LaneGuest, Measured};
+use crate::observe::GuestMetrics;
+use crate::plan::Kind;
+use crate::resources::MemoryBudget;
+use crate::sandbox::{Answer, Failure, FailureCode, GuestLog, GuestSpec, KeyedState, LogTo, Progress};
+
+/// A lane's guest in a worker process.
+///
+/// **What is where.** The guest, and the keyed state that it works with, are in the worker. Here are the batches that were handed over (the
+/// lane keeps them) and a copy of the keyed state, which follows with each answer: answer and state change come in one message, so a worker that
+/// dies has either done both or neither, and the next one goes on from the copy.
+///
+/// **Trust.** What comes from the worker is checked as if its guest had sent it. A worker that breaks the protocol is ended.
+pub(super) struct ProcessGuest {
+    instance: Arc<Instance>,
+    lane: usize,
+    kind: Kind,
+    link: Option<Link>,
+    /// Which of the instance's processes the link leads to.
+    process: u64,
+    answer: Answer,
+    under_way: usize,
+    /// What went wrong before anybody asked for an answer.
+    failed: Option<Failure>,
+    state: Option<KeyedState>,
+    changes: Vec<u8>,
+    position: Vec<u8>,
+    budget: Arc<MemoryBudget>,
+    metrics: Arc<GuestMetrics>,
+    log: GuestLog,
+    measured: Measured,
+}
+
+/// How many batches are handed over before the first answer is waited for: the worker then has the next one at hand while this side
+/// sends on the last one. With 2 it waited half the time; beyond 4 nothing was gained.
+const WINDOW: usize = 4;
+/// Of several lanes, each takes fewer, so that a short queue is shared by all.
+const WINDOW_OF_MANY: usize = 2;
+/// The longest that all changes of one call may be: the state's memory bounds them.
+const LONGEST_CHANGES: u64 = 4 << 30;
+
+impl ProcessGuest {
+    pub(super) fn new(instance: Arc<Instance>, lane: usize, spec: &GuestSpec, kind: Kind, ports: u32) -> Self {
+        let mut answer = Answer::new(kind, &spec.limits);
+        answer.set_ports(ports);
+        let rate = spec.limits.log_bytes_per_second;
+        Self {
+            lane,
+            kind,
+            link: None,
+            process: 0,
+            answer,
+            under_way: 0,
+            failed: None,
+            state: (kind == Kind::Process).then(|| KeyedState::copy_within(spec.budget.cap())),
+            changes: Vec::new(),
+            position: Vec::new(),
+            budget: Arc::clone(&spec.budget),
+            metrics: Arc::clone(&spec.metrics),
+            log: GuestLog::new(LogTo::Here, Arc::clone(&spec.operator), spec.instance, rate),
+            measured: Measured::default(),
+            instance,
+        }
+    }
+
+    /// Has the next guest started in a process that has the keyed state.
+    fn connect(&mut self) -> Result<Link, Failure> {
+        if let Some(link) = self.link.take() {
+            return Ok(link);
+        }
+        let (mut link, process) = self.instance.attach(self.lane, self.process)?;
+        self.process = process;
+        link.set_patience(Some(self.instance.template.limits.call_timeout + GRACE));
+        let Some(state) = &self.state else { return Ok(link) };
+        let seeded = state.copy_out(|chunk| {
+            link.put(&[ask::STATE])?;
+            put_bytes(&mut link, chunk)?;
+            link.send();
+            let report = Report::read(&mut link)?;
+            link.taken();
+            match report.failure {
+                None => Ok(()),
+                Some(failure) => Err(WireError::broken(failure.to_string())),
+            }
+        });
+        match seeded {
+            Ok(()) => Ok(link),
+            Err(error) => Err(self.lost(&error)),
+        }
+    }
+
+    /// Asks for one thing and waits for its answer, of which `rest` reads what comes after the report.
+    fn ask<T>(
+        &mut self,
+        request: impl FnOnce(&mut Link) -> Result<(), WireError>,
+        rest: impl FnOnce(&mut Self, &mut Link) -> Result<T, WireError>,
+    ) -> Result<T, Failure> {
+        let Some(mut link) = self.link.take() else { return Err(no_guest()) };
+        let sent = request(&mut link).map(|()| link.send());
+        match sent {
+            Ok(()) => self.hear(link, rest),
+            Err(error) => Err(self.lost(&error)),
+        }
+    }
+
+    /// Waits for an answer.
+    fn hear<T>(
+        &mut self,
+        mut link: Link,
+        rest: impl FnOnce(&mut Self, &mut Link) -> Result<T, WireError>,
+    ) -> Result<T, Failure> {
+        let heard = Report::read(&mut link).and_then(|report| match self.note(report) {
+            Some(failure) => Ok(Err(failure)),
+            None => rest(self, &mut link).map(Ok),
+        });
+        match heard {
+            Ok(answer) => {
+                link.taken();
+                self.link = Some(link);
+                answer
+            }
+            Err(error) => Err(self.lost(&error)),
+        }
+    }
+
+    /// Takes over what was measured and said; what is left is the failure, if it was one.
+    fn note(&mut self, report: Report) -> Option<Failure> {
+        let (used, peak) = report.memory;
+        self.budget.show(used.min(self.budget.cap()), peak.min(self.budget.cap()));
+        self.measured.cpu += report.cpu;
+        self.measured.throttled += report.throttled;
+        self.measured.log_bytes_dropped += report.log_bytes_dropped;
+        for (level, line) in report.lines {
+            self.log.write(level, &line);
+        }
+        for (name, published) in report.numbers {
+            self.metrics.add(&name, published);
+        }
+        report.failure
+    }
+
+    /// The link is no good any more: its process is ended if it has not ended already, and that is the failure.
+    fn lost(&mut self, error: &WireError) -> Failure {
+        self.link = None;
+        let (death, first) = self.instance.explain(self.process, || error.to_string());
+        self.measured.workers_lost += u64::from(first);
+        death.failure()
+    }
+
+    fn read_answer(&mut self, link: &mut Link, batch: &Batch) -> Result<(), WireError> {
+        if self.kind == Kind::Process {
+            get_bytes(link, LONGEST_CHANGES.min(self.budget.cap().saturating_mul(2)), &mut self.changes)?;
+        }
+        match self.answer.read(batch, link)? {
+            // Its own sandbox would have said so: this worker does not do what it should.
+            Err(failure) if self.kind != Kind::FlatMap => Err(WireError::broken(failure.to_string())),
+            Err(failure) => {
+                self.failed = Some(failure);
+                Ok(())
+            }
+            Ok(()) => self.state.as_mut().map_or(Ok(()), |state| state.play(&self.changes)),
+        }
+    }
+}
+
+fn no_guest() -> Failure {
+    Failure::new(FailureCode::Restarts, "the guest is not running")
+}
+
+impl LaneGuest for ProcessGuest {
+    fn start(&mut self) -> Result<(), Failure> {
+        self.failed = None;
+        if std::mem::take(&mut self.under_way) > 0 && self.link.is_some() {
+            // Calls that were handed over behind the one that failed here, and not there, would be answered first.
+            self.lost(&WireError::broken("its answer was refused"));
+        }
+        let link = self.connect()?;
+        self.link = Some(link);
+        let source = self.kind == Kind::Source;
+        self.ask(
+            |link| link.put(&[ask::START]),
+            |guest, link| if source { get_bytes(link, LONGEST_POSITION, &mut guest.position) } else { Ok(()) },
+        )
+    }
+
+    fn window(&self) -> usize {
+        if self.instance.template.lanes.len() > 1 { WINDOW_OF_MANY } else { WINDOW }
+    }
+
+    fn submit(&mut self, batch: &Batch) -> bool {
+        let Some(link) = &mut self.link else {
+            self.failed.get_or_insert_with(no_guest);
+            return true;
+        };
+        // Offsets, lengths and the like; twice what they come to.
+        let about = batch.weight() + 256;
+        if self.under_way > 0 && !link.has_room(about) {
+            return false;
+        }
+        let whole = matches!(self.kind, Kind::Process | Kind::Sink);
+        let sent = link.put(&[ask::CALL]).and_then(|()| batch.write(link, whole)).map(|()| link.send());
+        match sent {
+            Ok(()) => self.under_way += 1,
+            Err(error) => {
+                let failure = self.lost(&error);
+                self.failed.get_or_insert(failure);
+            }
+        }
+        true
+    }
+
+    fn answer(&mut self, batch: &Batch) -> Result<&mut Answer, Failure> {
+        if let Some(link) = self.link.take().filter(|_| self.under_way > 0) {
+            let heard = self.hear(link, |guest, link| guest.read_answer(link, batch));
+            self.under_way = self.under_way.saturating_sub(1);
+            if heard.is_err() {
+                // Dead there as well: what was handed over behind it is dropped and not answered.
+                self.under_way = 0;
+            }
+            heard?;
+        }
+        match self.failed.take() {
+            Some(failure) => Err(failure),
+            None => Ok(&mut self.answer),
+        }
+    }
+
+    fn next(&mut self, max_records: u32, max_bytes: u32) -> Result<(Progress, &mut Answer), Failure> {
+        let progress = self.ask(
+            |link| {
+                link.put(&[ask::NEXT])?;
+                put_u32(link, max_records)?;
+                put_u32(link, max_bytes)
+            },
+            |guest, link| {
+                let progress = get_progress(link)?;
+                guest.read_answer(link, &Batch::new())?;
+                get_bytes(link, LONGEST_POSITION, &mut guest.position)?;
+                Ok(progress)
+            },
+        )?;
+        Ok((progress, &mut self.answer))
+    }
+
+    fn position(&mut self) -> Result<Vec<u8>, Failure> {
+        Ok(self.position.clone())
+    }
+
+    fn seek(&mut self, position: &[u8]) -> Result<(), Failure> {
+        let seek = |link: &mut Link| {
+            link.put(&[ask::SEEK])?;
+            put_bytes(link, position)
+        };
+        self.ask(seek, |_, _| Ok(()))?;
+        self.position = position.to_vec();
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<&mut Answer, Failure> {
+        self.ask(|link| link.put(&[ask::END]), |guest, link| guest.read_answer(link, &Batch::new()))?;
+        Ok(&mut self.answer)
+    }
+
+    fn close(&mut self) -> Result<(), Failure> {
+        let closed = self.ask(|link| link.put(&[ask::CLOSE]), |_, _| Ok(()));
+        self.link = None;
+        closed
+    }
+
+    fn measure(&mut self) -> Measured {
+        self.measured.log_bytes_dropped += self.log.take_dropped();
+        std::mem::take(&mut self.measured)
+    }
+
+    fn rest(&mut self) {}
+}

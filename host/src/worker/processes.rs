@@ -1,0 +1,90 @@
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::instance::{Instance, Place, State};
+use super::kernel_view::KernelView;
+use super::mapping::sealed;
+use super::order::Order;
+use super::process_guest::ProcessGuest;
+use super::spawn::Spawner;
+use crate::admission::Cpus;
+use crate::engine::{InstanceHome, InstanceOrder, Instances, LaneGuest, RunError};
+use crate::resources::CpuSet;
+use crate::resources::cgroup::{Group, GroupLimits};
+use crate::sandbox::Loaded;
+
+/// The instances of one run, each in a worker process of its own.
+pub(super) struct Processes {
+    pub(super) program: PathBuf,
+    pub(super) spawner: Arc<Spawner>,
+    /// The run's group; `None` where there are no groups.
+    pub(super) group: Option<Group>,
+    /// What each component was compiled to, in memory that nobody can change any more.
+    pub(super) components: Mutex<HashMap<PathBuf, Arc<OwnedFd>>>,
+}
+
+/// Threads of a worker beside its lanes: the main one, the clock, and some that asynchronous imports may start.
+const OTHER_THREADS: u64 = 14;
+
+impl Processes {
+    fn component(&self, loaded: &Loaded) -> Result<Arc<OwnedFd>, RunError> {
+        let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = components.get(loaded.path()) {
+            return Ok(Arc::clone(file));
+        }
+        let compiled = loaded.compiled().map_err(|error| RunError::Internal(error.to_string()))?;
+        let file = sealed("sage-component", &compiled).map_err(|error| RunError::Internal(error.to_string()))?;
+        let file = Arc::new(file);
+        components.insert(loaded.path().to_owned(), Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn group(&self, order: &InstanceOrder<'_>, leased: Option<&CpuSet>) -> Result<Option<Group>, RunError> {
+        let Some(pipeline) = &self.group else { return Ok(None) };
+        let limits = GroupLimits {
+            memory_max: order.grant.memory_max,
+            cpu_quota: order.grant.cpu_quota.map(u64::from),
+            cpus: leased.filter(|_| order.grant.cpuset).cloned(),
+            pids_max: order.grant.pids_max.map(|_| u64::from(order.grant.lanes) + OTHER_THREADS),
+        };
+        let group = pipeline.instance(&order.spec.operator, order.spec.instance, &limits);
+        group.map(Some).map_err(|error| RunError::Lane {
+            lane: format!("{}-{}", order.spec.operator, order.spec.instance),
+            reason: error.to_string(),
+        })
+    }
+}
+
+impl Instances for Processes {
+    fn instance(&self, order: InstanceOrder<'_>) -> Result<InstanceHome, RunError> {
+        let leased: CpuSet = order.lanes.iter().flatten().flat_map(|cpus| cpus.iter().collect::<Vec<_>>()).collect();
+        let leased = Some(leased).filter(|cpus| !cpus.is_empty());
+        let kernel = Arc::new(KernelView::new(self.group(&order, leased.as_ref())?));
+        let share = match order.grant.cpus {
+            Cpus::Share(share) if order.grant.cpu_quota.is_none() => Some(share),
+            _ => None,
+        };
+        let facts = order.loaded.facts();
+        let (kind, ports) = (facts.kind, u32::try_from(facts.ports.len()).unwrap_or(0));
+        let instance = Arc::new(Instance {
+            template: Order::template(&order, share),
+            program: self.program.clone(),
+            component: self.component(order.loaded)?,
+            spawner: Arc::clone(&self.spawner),
+            place: leased.map_or_else(|| Place::Shared(order.shared.clone()), Place::Leased),
+            kernel: Arc::clone(&kernel),
+            state: Mutex::new(State::default()),
+        });
+        let guest = |lane| {
+            let guest = ProcessGuest::new(Arc::clone(&instance), lane, &order.spec, kind, ports);
+            Box::new(guest) as Box<dyn LaneGuest>
+        };
+        Ok(InstanceHome { guests: (0..order.lanes.len()).map(guest).collect(), kernel: Some(kernel) })
+    }
+
+    fn in_lane_threads(&self) -> bool {
+        false
+    }
+}
