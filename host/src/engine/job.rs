@@ -14,7 +14,7 @@ use crate::admission::{self, Options};
 use crate::config::{self, HostSettings, Parsed};
 use crate::plan::{Capabilities, Catalog, Plan, StageId, Work, validate_parsed};
 use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply};
-use crate::sandbox::{Loaded, Sandbox, SandboxOptions};
+use crate::sandbox::{CompileElsewhere, CompileLimits, Loaded, Sandbox, SandboxOptions};
 
 /// A pipeline that was read, whose components were compiled and checked, and that fits together: ready to be explained or run.
 pub struct Job {
@@ -43,6 +43,8 @@ pub struct JobOptions {
     pub cache_folder: Option<PathBuf>,
     /// Where instances live; `None`: in threads of this process.
     pub isolation: Option<Arc<dyn Isolation>>,
+    /// Where components are compiled; `None`: in this process, unbounded.
+    pub compiler: Option<Arc<dyn CompileElsewhere>>,
 }
 
 impl Job {
@@ -68,6 +70,8 @@ impl Job {
         let sandbox = Sandbox::new(SandboxOptions {
             cache_folder: options.cache_folder.clone().or_else(|| settings.cache_folder.clone()).or_else(default_cache),
             max_component_bytes: settings.max_component_bytes,
+            compiler: options.compiler.clone(),
+            compile_limits: CompileLimits { timeout: settings.compile_timeout, memory: settings.compile_memory },
         })?;
         let catalog = catalog(&sandbox, &config::component_paths(&parsed.pipeline, base));
         let plan = validate_parsed(parsed, &catalog, base)?;
