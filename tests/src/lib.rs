@@ -21,6 +21,7 @@ pub mod poison;
 mod proc_files;
 mod scenario;
 mod wat_guest;
+mod worker_files;
 
 pub use code::{ALL as ALL_CODES, Code, Codes};
 pub use made::{guest, guest_names, operator, program};
@@ -29,3 +30,4 @@ pub use outcome::{DeadLetter, Outcome, Stage};
 pub use proc_files::{ThreadTimes, allowed_cpus, resident_bytes, thread_cpus, thread_times};
 pub use scenario::{Running, Scenario};
 pub use wat_guest::{WatGuest, wat};
+pub use worker_files::{groups_named, has_groups, workers_of};

@@ -18,6 +18,9 @@ pub struct Scenario {
     leases: PathBuf,
 }
 
+/// The environment variable that says where instances live in every run of these tests: `thread` or `process`.
+const ISOLATION: &str = "SAGE_TEST_ISOLATION";
+
 impl Scenario {
     /// An empty folder.
     #[allow(clippy::new_without_default, reason = "it touches the disk")]
@@ -93,6 +96,9 @@ impl Scenario {
         command.current_dir(self.path()).args([what, "pipeline.toml"]);
         command.arg("--lease-folder").arg(&self.leases).arg("--cache-folder").arg(cache_folder());
         command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+        if let Some(isolation) = std::env::var_os(ISOLATION).filter(|_| what == "run") {
+            command.arg("--isolation").arg(isolation);
+        }
         command
     }
 

@@ -55,6 +55,6 @@ pub use error::{PipelineError, RunError};
 pub use isolation::{InstanceHome, InstanceOrder, Instances, Isolation, RunOrder};
 pub use job::{Job, JobOptions};
 pub use job_error::JobError;
-pub use placement::SharePacer;
 pub use lane_guest::{LaneGuest, Measured};
+pub use placement::SharePacer;
 pub use session::Session;

@@ -9,6 +9,7 @@
 //! - [`LeaseFolder`], [`CpuLease`]: CPUs that one lane has to itself, agreed on by all sage-hosts of the machine.
 //! - [`pin_current_thread`], [`SharedCpus`]: who runs where. [`CpuShare`]: less than one CPU.
 //! - [`MemoryBudget`]: one instance's memory. [`thread_cpu_time`]: the clock that deadlines and shares go by.
+//! - [`cgroup`]: where the kernel itself holds workers to what they were given.
 //! - [`Ledger`]: the table that says what holds, by what, and how hard.
 //!
 //! Invariants: a thread is pinned only with the result read back; a lease is exclusive among those who use the same folder and

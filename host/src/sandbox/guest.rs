@@ -121,7 +121,12 @@ impl Guest {
                 limiter: Limiter::new(Arc::clone(&spec.budget)),
                 deadline: Deadline::new(limits.cpu_time_per_call, limits.call_timeout, pacer),
                 answer: Some(Box::new(answer)),
-                log: GuestLog::new(spec.log.clone(), Arc::clone(&spec.operator), spec.instance, limits.log_bytes_per_second),
+                log: GuestLog::new(
+                    spec.log.clone(),
+                    Arc::clone(&spec.operator),
+                    spec.instance,
+                    limits.log_bytes_per_second,
+                ),
                 metrics: Arc::clone(&spec.metrics),
                 state,
                 stdout,

@@ -138,7 +138,9 @@ impl LoadError {
                 Some("grant it under `capabilities` in the pipeline file, or build the operator without it")
             }
             Self::TooLarge { .. } => Some("build with `--release`, or raise max_component_bytes in host.toml"),
-            Self::CompileTimeout { .. } => Some("raise compile_timeout in host.toml, if this component may take so long"),
+            Self::CompileTimeout { .. } => {
+                Some("raise compile_timeout in host.toml, if this component may take so long")
+            }
             Self::CompileMemory { .. } => Some("raise compile_memory in host.toml, if this component may take so much"),
             Self::CompilerDied { .. } => Some("a component that brings the compiler down is broken, or meant to"),
             Self::Cache { .. } => Some("give another folder with --cache-folder"),

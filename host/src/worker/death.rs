@@ -30,7 +30,9 @@ impl Death {
     pub(super) fn failure(&self) -> Failure {
         let (code, message) = match self {
             Self::OutOfMemory(what) => (FailureCode::Memory, what.clone()),
-            Self::Signal(signal) => (FailureCode::Worker, format!("the worker process was killed by {}", name_of(*signal))),
+            Self::Signal(signal) => {
+                (FailureCode::Worker, format!("the worker process was killed by {}", name_of(*signal)))
+            }
             Self::Exit(code, words) if words.is_empty() => {
                 (FailureCode::Worker, format!("the worker process ended with exit code {code}"))
             }
@@ -49,7 +51,8 @@ fn read_last_words(file: &OwnedFd) -> String {
     let read = rustix::io::pread(file, &mut bytes, 0).unwrap_or(0);
     bytes.truncate(read);
     let text = String::from_utf8_lossy(&bytes);
-    plain_text(text.trim_end_matches('\0').trim()).into_owned()
+    let text = text.trim_end_matches('\0').trim();
+    plain_text(text.strip_prefix("error: ").unwrap_or(text)).into_owned()
 }
 
 fn name_of(signal: i32) -> String {
@@ -68,7 +71,10 @@ mod tests {
         for (death, told) in [
             (Death::Signal(9), "worker: the worker process was killed by SIGKILL"),
             (Death::Exit(2, String::new()), "worker: the worker process ended with exit code 2"),
-            (Death::Exit(1, "no such thing".into()), "worker: the worker process ended with exit code 1: no such thing"),
+            (
+                Death::Exit(1, "no such thing".into()),
+                "worker: the worker process ended with exit code 1: no such thing",
+            ),
             (Death::OutOfMemory("all gone".into()), "memory: all gone"),
         ] {
             let failure = death.failure();

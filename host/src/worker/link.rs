@@ -76,8 +76,7 @@ impl Link {
         let (response, peer) = written_there("sage-answers", SIZE)?;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let (near, far) = (eventfd(0, flags)?, eventfd(0, flags)?);
-        let far_end =
-            FarEnd { own: response, peer: request, bell: far.try_clone()?, peer_bell: near.try_clone()? };
+        let far_end = FarEnd { own: response, peer: request, bell: far.try_clone()?, peer_bell: near.try_clone()? };
         Ok((Self::new(own, peer, near, far), far_end))
     }
 
@@ -88,17 +87,7 @@ impl Link {
     }
 
     fn new(own: Mapping, peer: Mapping, bell: OwnedFd, peer_bell: OwnedFd) -> Self {
-        Self {
-            own,
-            peer,
-            bell,
-            peer_bell,
-            peer_process: None,
-            head: 0,
-            tail: 0,
-            patience: None,
-            spin: Duration::ZERO,
-        }
+        Self { own, peer, bell, peer_bell, peer_process: None, head: 0, tail: 0, patience: None, spin: Duration::ZERO }
     }
 
     /// Says which process is at the other end, so that its death is noticed.
@@ -135,7 +124,9 @@ impl Link {
 
     fn room(&self) -> Result<u64, WireError> {
         let used = self.head.wrapping_sub(load(&self.peer, TAIL));
-        CAPACITY.checked_sub(used).ok_or_else(|| WireError::broken("the ring's reader claims bytes that were never sent"))
+        CAPACITY
+            .checked_sub(used)
+            .ok_or_else(|| WireError::broken("the ring's reader claims bytes that were never sent"))
     }
 
     fn bytes(&self) -> Result<u64, WireError> {
@@ -194,9 +185,7 @@ impl Link {
         });
         let bell = PollFd::new(&self.bell, PollFlags::IN);
         let died = match &self.peer_process {
-            None => {
-                poll(&mut [bell], timeout.as_ref()).map(|_| false)
-            }
+            None => poll(&mut [bell], timeout.as_ref()).map(|_| false),
             Some(process) => {
                 let mut both = [bell, PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
                 poll(&mut both, timeout.as_ref()).map(|_| {
@@ -297,3 +286,7 @@ fn load(mapping: &Mapping, at: usize) -> u64 {
 fn store(mapping: &Mapping, at: usize, value: u64) {
     number(mapping, at).store(value, Ordering::SeqCst);
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

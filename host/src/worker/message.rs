@@ -79,8 +79,7 @@ impl Report {
         let memory = (get_u64(from)?, get_u64(from)?);
         let (cpu, throttled) = (get_time(from)?, get_time(from)?);
         let log_bytes_dropped = get_u64(from)?;
-        let mut report =
-            Self { memory, cpu, throttled, log_bytes_dropped, ..Self::default() };
+        let mut report = Self { memory, cpu, throttled, log_bytes_dropped, ..Self::default() };
         for _ in 0..get_count(from)? {
             report.lines.push((level(get_u8(from)?)?, get_text(from, LONGEST_TEXT)?));
         }

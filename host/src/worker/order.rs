@@ -60,7 +60,7 @@ impl Order {
             parallelism: spec.parallelism,
             config: spec.config.to_string(),
             limits: spec.limits.clone(),
-            capabilities: spec.capabilities.clone(),
+            capabilities: anywhere(spec.capabilities.clone()),
             memory_cap: spec.budget.cap(),
             data_bytes: order.grant.data_bytes,
             share,
@@ -89,4 +89,14 @@ impl Order {
         let lanes = self.lanes.iter().flat_map(|lane| [lane.own, lane.peer, lane.bell, lane.peer_bell]);
         std::iter::once(self.component).chain(lanes).collect::<Vec<_>>().into_iter()
     }
+}
+
+/// Grants that mean the same in a process whose folder is another.
+fn anywhere(mut granted: Capabilities) -> Capabilities {
+    for folder in &mut granted.folders {
+        if let Ok(path) = std::path::absolute(&folder.host) {
+            folder.host = path;
+        }
+    }
+    granted
 }

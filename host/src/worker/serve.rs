@@ -93,6 +93,8 @@ pub fn serve() -> Result<(), WorkerError> {
         let (ready, cpu) = (Arc::clone(&ready), of.cpu);
         let body = move || {
             let placed = cpu.map_or(Ok(()), |cpu| pin_current_thread(&[cpu].into_iter().collect()).map(drop));
+            // In its place; then, the filter of system calls is on.
+            ready.wait();
             ready.wait();
             if let Err(error) = placed.map_err(WorkerError::from).and_then(|()| Ok(lane.run()?)) {
                 // The other lanes' sides see that the process has ended; a lane without its side has nobody to tell.
@@ -103,6 +105,7 @@ pub fn serve() -> Result<(), WorkerError> {
         let named = thread::Builder::new().name("sage-lane".to_owned()).stack_size(STACK);
         threads.push(named.spawn(body).map_err(|cause| WorkerError::System { what: "cannot start a lane", cause })?);
     }
+    ready.wait();
     fenced.after_setup()?;
     ready.wait();
     for thread in threads {

@@ -83,6 +83,7 @@ const FILES: &[c_long] = &[
     c::SYS_getdents64,
     c::SYS_pread64,
     c::SYS_preadv,
+    c::SYS_preadv2,
     c::SYS_fadvise64,
 ];
 

@@ -1,0 +1,116 @@
+use std::path::Path;
+
+use rustix::param::page_size;
+
+use super::super::CpuSet;
+use super::limits::Quota;
+use super::mounts::Version;
+use super::{CgroupError, Controller, cpu_list, knob};
+
+/// The file that a limit is written to, as its mechanism is called.
+pub(super) fn file_of(version: Version, controller: Controller) -> &'static str {
+    match (version, controller) {
+        (Version::V1, Controller::Memory) => "memory.limit_in_bytes",
+        (Version::V1, Controller::Cpu) => "cpu.cfs_quota_us",
+        (Version::V2, Controller::Memory) => "memory.max",
+        (Version::V2, Controller::Cpu) => "cpu.max",
+        (_, Controller::Cpuset) => "cpuset.cpus",
+        (_, Controller::Pids) => "pids.max",
+    }
+}
+
+/// What the kernel keeps of an amount of memory: whole pages.
+pub(super) fn whole_pages(bytes: u64) -> u64 {
+    let page = u64::try_from(page_size()).unwrap_or(4096);
+    bytes - bytes % page
+}
+
+/// Bounds the memory of a group, with nothing of it in swap. `together` ends all of the group's processes when it runs out (v2): a
+/// worker is worth nothing in part.
+pub(super) fn memory(version: Version, group: &Path, bytes: u64, together: bool) -> Result<(), CgroupError> {
+    let value = whole_pages(bytes).to_string();
+    match version {
+        Version::V1 => memory_v1(group, &value),
+        Version::V2 => {
+            knob::set_exactly(&group.join("memory.max"), &value)?;
+            let swap = group.join("memory.swap.max");
+            // Not there where the kernel does not count swap; then it is booted without, or `swapaccount=0`.
+            if swap.exists() {
+                knob::set_exactly(&swap, "0")?;
+            }
+            let whole = group.join("memory.oom.group");
+            if together && whole.exists() {
+                knob::set_exactly(&whole, "1")?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn memory_v1(group: &Path, value: &str) -> Result<(), CgroupError> {
+    let memory = group.join("memory.limit_in_bytes");
+    let with_swap = group.join("memory.memsw.limit_in_bytes");
+    if !with_swap.exists() {
+        // Without a limit of both together the kernel is at least told to leave this group's memory where it is.
+        knob::set_exactly(&group.join("memory.swappiness"), "0")?;
+        return knob::set_exactly(&memory, value);
+    }
+    // Memory alone must never be above both together: a limit that falls begins with the first, one that rises with the second.
+    if knob::write(&memory, value).is_err() {
+        knob::set_exactly(&with_swap, value)?;
+    }
+    knob::set_exactly(&memory, value)?;
+    knob::set_exactly(&with_swap, value)
+}
+
+/// Bounds the CPU time of a group.
+pub(super) fn cpu(version: Version, group: &Path, quota: Quota) -> Result<(), CgroupError> {
+    let Quota { quota, period } = quota;
+    match version {
+        Version::V1 => {
+            let quota_file = group.join("cpu.cfs_quota_us");
+            // The period alone, under a quota that was there, could ask for more than the group above has.
+            knob::set_exactly(&quota_file, "-1")?;
+            knob::set_exactly(&group.join("cpu.cfs_period_us"), &period.to_string())?;
+            knob::set_exactly(&quota_file, &quota.to_string())
+        }
+        Version::V2 => knob::set_exactly(&group.join("cpu.max"), &format!("{quota} {period}")),
+    }
+}
+
+/// Bounds where a group runs.
+pub(super) fn cpuset(group: &Path, cpus: &CpuSet) -> Result<(), CgroupError> {
+    knob::set(&group.join("cpuset.cpus"), &cpus.to_string(), |found| cpu_list::parse(found).as_ref() == Some(cpus))
+}
+
+/// Bounds how many processes and threads a group has.
+pub(super) fn pids(group: &Path, most: u64) -> Result<(), CgroupError> {
+    knob::set_exactly(&group.join("pids.max"), &most.to_string())
+}
+
+/// The CPUs that a group has from those above it.
+pub(super) fn cpus_of(version: Version, group: &Path) -> Option<CpuSet> {
+    let file = match version {
+        Version::V1 => "cpuset.cpus",
+        Version::V2 => "cpuset.cpus.effective",
+    };
+    cpu_list::parse(&knob::read(&group.join(file)).ok()?).filter(|cpus| !cpus.is_empty())
+}
+
+/// What a new v1 group needs before a process can be in it, and before groups in it are counted with it.
+pub(super) fn furnish_v1(group: &Path) -> Result<(), CgroupError> {
+    let hierarchy = group.join("memory.use_hierarchy");
+    if knob::read(&hierarchy).is_ok_and(|counted| counted != "1") {
+        knob::set_exactly(&hierarchy, "1")?;
+    }
+    for name in ["cpuset.cpus", "cpuset.mems"] {
+        let file = group.join(name);
+        if !knob::read(&file).is_ok_and(|own| own.is_empty()) {
+            continue;
+        }
+        if let Some(above) = group.parent() {
+            knob::set_exactly(&file, &knob::read(&above.join(name))?)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,245 @@
+use std::fs::OpenOptions;
+use std::io::{self, PipeReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::thread::gettid;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::super::cpu_lease::Hold;
+use super::branch::Branch;
+use super::claim::Claim;
+use super::control::{Control, Controls};
+use super::limits::Quota;
+use super::{CgroupError, Controller, bounds, empty};
+
+/// How a canary's group begins; no name that a user chose does.
+pub(super) const CANARY: &str = "~canary-";
+
+/// What the canary is held to. Enough that it lives: it is a copy of this process that writes two short answers.
+const MEMORY: u64 = 64 << 20;
+const PIDS: u64 = 16;
+const SHARE: u64 = 5_000;
+
+/// Tries every hierarchy and returns those in which a process could be started in a group, with what can be limited.
+pub(super) fn send(branches: Vec<Branch>) -> (Vec<Branch>, Controls) {
+    let now = clock_gettime(ClockId::Boottime);
+    let name = format!("{CANARY}{}-{}-{:09}", gettid().as_raw_nonzero(), now.tv_sec, now.tv_nsec);
+    let mut cages: Vec<Cage> = branches.into_iter().map(|branch| Cage::build(branch, &name)).collect();
+    fly(&mut cages, &name);
+    for cage in &mut cages {
+        cage.take_down();
+    }
+    let controls = Controls::each(|controller| verdict(&cages, controller));
+    let usable = cages.into_iter().filter(|cage| cage.fault.is_none()).map(|cage| cage.branch).collect();
+    (usable, controls)
+}
+
+/// The canary's group in one hierarchy.
+struct Cage {
+    branch: Branch,
+    group: PathBuf,
+    /// Keeps others from sweeping it.
+    claim: Option<Claim>,
+    /// Why this hierarchy cannot be used at all.
+    fault: Option<CgroupError>,
+    /// Controllers whose limits do not hold, though the hierarchy has them.
+    silent: Vec<(Controller, CgroupError)>,
+}
+
+impl Cage {
+    fn build(branch: Branch, name: &str) -> Self {
+        let group = branch.slice.join(name);
+        let mut cage = Self { branch, group, claim: None, fault: None, silent: Vec::new() };
+        match cage.furnish() {
+            Ok(silent) => cage.silent = silent,
+            Err(error) => cage.fault = Some(error),
+        }
+        cage
+    }
+
+    fn furnish(&mut self) -> Result<Vec<(Controller, CgroupError)>, CgroupError> {
+        let mut silent = self.branch.prepare()?;
+        self.claim = Claim::make(&self.group, Hold::Alone)?;
+        self.branch.furnish(&self.group)?;
+        let refused: Vec<Controller> = silent.iter().map(|(controller, _)| *controller).collect();
+        for controller in self.branch.controllers.iter().filter(|controller| !refused.contains(controller)) {
+            if let Err(error) = limit(&self.branch, &self.group, *controller) {
+                silent.push((*controller, error));
+            }
+        }
+        Ok(silent)
+    }
+
+    fn take_down(&mut self) {
+        if self.claim.is_some()
+            && let Err(error) = empty::remove_trees(std::slice::from_ref(&self.group))
+        {
+            self.fault.get_or_insert(error);
+        }
+    }
+}
+
+/// Writes a limit and reads it back.
+fn limit(branch: &Branch, group: &Path, controller: Controller) -> Result<(), CgroupError> {
+    match controller {
+        Controller::Memory => bounds::memory(branch.version, group, MEMORY, true),
+        Controller::Cpu => bounds::cpu(branch.version, group, Quota::new(SHARE)?),
+        Controller::Pids => bounds::pids(group, PIDS),
+        Controller::Cpuset => match bounds::cpus_of(branch.version, &branch.slice) {
+            Some(cpus) => bounds::cpuset(group, &cpus),
+            None => Err(CgroupError::Strange {
+                path: branch.slice.clone(),
+                wanted: "a group with CPUs",
+                found: "no CPUs".to_owned(),
+            }),
+        },
+    }
+}
+
+/// What is said of one controller.
+fn verdict(cages: &[Cage], controller: Controller) -> Control {
+    let Some(cage) = cages.iter().find(|cage| cage.branch.controllers.contains(&controller)) else {
+        // Where there is a v2 hierarchy, it is the group above us that keeps the controller.
+        let above = cages.iter().find(|cage| cage.branch.version == super::mounts::Version::V2);
+        return match above {
+            Some(cage) if !cage.branch.is_at_the_root() => Control::fails(
+                cage.branch.mechanism(controller),
+                format!("the cgroup {} was not given the controller {controller}", cage.branch.base.display()),
+                Some(format!(
+                    "let the group above hand it down: systemd's Delegate={controller}, or +{controller} in its cgroup.subtree_control"
+                )),
+            ),
+            _ => Control::fails(
+                format!("cgroup {controller}"),
+                format!("no mounted cgroup hierarchy carries the controller {controller}"),
+                Some("mount /sys/fs/cgroup, and boot a kernel that has it".to_owned()),
+            ),
+        };
+    };
+    let mechanism = cage.branch.mechanism(controller);
+    let error = cage.silent.iter().find_map(|(silent, error)| (*silent == controller).then_some(error));
+    match error.or(cage.fault.as_ref()) {
+        None => Control::works(mechanism),
+        Some(error) => Control::fails(mechanism, error.in_full(), error.hint().map(str::to_owned)),
+    }
+}
+
+/// Starts a process in all the groups at once, and has it say whether it is there.
+fn fly(cages: &mut [Cage], name: &str) {
+    let mut doors = Vec::new();
+    for cage in cages.iter_mut().filter(|cage| cage.fault.is_none()) {
+        match open_door(&cage.group) {
+            Ok(door) => doors.push(door),
+            Err(error) => cage.fault = Some(error),
+        }
+    }
+    let answer = start(doors);
+    let mut entered = match &answer {
+        Ok(answer) => answer.entered.iter(),
+        Err(_) => [].iter(),
+    };
+    for cage in cages.iter_mut().filter(|cage| cage.fault.is_none()) {
+        let path = cage.group.join("cgroup.procs");
+        cage.fault = match (&answer, entered.next()) {
+            (Err(cause), _) => Some(CgroupError::Write {
+                path,
+                value: "0".to_owned(),
+                cause: io::Error::new(cause.kind(), cause.to_string()),
+            }),
+            (Ok(_), Some(Some(errno))) => {
+                Some(CgroupError::Write { path, value: "0".to_owned(), cause: io::Error::from(*errno) })
+            }
+            (Ok(answer), _) if !answer.is_in(&cage.branch.line, name) => Some(CgroupError::Strange {
+                path,
+                wanted: "where the canary says it is",
+                found: answer.memberships.clone(),
+            }),
+            _ => None,
+        };
+    }
+}
+
+/// `cgroup.procs` of a group, opened for a child to enter by.
+pub(super) fn open_door(group: &Path) -> Result<OwnedFd, CgroupError> {
+    let path = group.join("cgroup.procs");
+    match OpenOptions::new().write(true).open(&path) {
+        Ok(file) => Ok(OwnedFd::from(file)),
+        Err(cause) => Err(CgroupError::Write { path, value: "0".to_owned(), cause }),
+    }
+}
+
+/// What the canary sang.
+struct Answer {
+    /// For each door, what the kernel said.
+    entered: Vec<Option<Errno>>,
+    /// Its /proc/self/cgroup.
+    memberships: String,
+}
+
+impl Answer {
+    fn is_in(&self, line: &str, name: &str) -> bool {
+        self.memberships
+            .lines()
+            .any(|own| own.strip_prefix(line).is_some_and(|path| path.ends_with(&format!("/{name}"))))
+    }
+}
+
+/// A process that enters by every door, tells how it went and where it finds itself, and ends before it becomes another program: there
+/// may be none on this machine that it could become.
+fn start(doors: Vec<OwnedFd>) -> io::Result<Answer> {
+    let count = doors.len();
+    let (reader, writer) = io::pipe()?;
+    let mut never = Command::new("/");
+    never.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let sing = move || -> io::Result<()> {
+        for door in &doors {
+            let errno = rustix::io::write(door, b"0").err().map_or(0, Errno::raw_os_error);
+            rustix::io::write(&writer, &errno.to_ne_bytes())?;
+        }
+        let own = openat(CWD, c"/proc/self/cgroup", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut text = [0_u8; 4096];
+        loop {
+            let length = rustix::io::read(&own, &mut text)?;
+            match text.get(..length) {
+                Some(part) if length > 0 => rustix::io::write(&writer, part)?,
+                _ => return Err(io::Error::from(Errno::CANCELED)),
+            };
+        }
+    };
+    // SAFETY: between fork and exec the closure makes only the system calls write, openat and read on descriptors and a stack
+    // buffer that it owns; it takes no lock and allocates nothing (errors are made from numbers). Safe code cannot run there at all.
+    unsafe { never.pre_exec(sing) };
+    match never.spawn() {
+        Err(cause) if Errno::from_io_error(&cause) == Some(Errno::CANCELED) => {}
+        Err(cause) => return Err(cause),
+        // Killed before it could end by itself; what it wrote until then tells how far it came.
+        Ok(mut killed) => drop(killed.wait()?),
+    }
+    drop(never);
+    hear(reader, count)
+}
+
+/// The child is gone and what it wrote lies in the pipe, which holds more than that.
+fn hear(mut reader: PipeReader, count: usize) -> io::Result<Answer> {
+    rustix::io::ioctl_fionbio(reader.as_fd(), true)?;
+    let mut text = Vec::new();
+    match reader.read_to_end(&mut text) {
+        // Another thread's child may still hold the other end.
+        Ok(_) => {}
+        Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
+        Err(cause) => return Err(cause),
+    }
+    let (codes, memberships) = text.split_at_checked(count * size_of::<i32>()).unwrap_or_default();
+    let (codes, _) = codes.as_chunks();
+    let code =
+        |bytes: &[u8; 4]| Some(i32::from_ne_bytes(*bytes)).filter(|code| *code != 0).map(Errno::from_raw_os_error);
+    Ok(Answer {
+        entered: codes.iter().map(code).collect(),
+        memberships: String::from_utf8_lossy(memberships).into_owned(),
+    })
+}

@@ -1,0 +1,35 @@
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// The way into a group, opened beforehand: one descriptor of `cgroup.procs` in each hierarchy, closed on exec.
+///
+/// Made by [`super::Group::entry`] in the parent, used by the child between fork and exec:
+///
+/// ```no_run
+/// # use std::process::Command; use std::os::unix::process::CommandExt;
+/// # fn start(group: &sage_host::resources::cgroup::Group, mut worker: Command) -> Result<(), Box<dyn std::error::Error>> {
+/// let entry = group.entry()?;
+/// // SAFETY: entering only calls write(2), which is async-signal-safe.
+/// unsafe { worker.pre_exec(move || entry.enter()) };
+/// worker.spawn()?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct GroupEntry {
+    pub(super) doors: Vec<OwnedFd>,
+}
+
+impl GroupEntry {
+    /// Moves the calling process, with all its threads, into the group. Async-signal-safe: a write(2) for each hierarchy, no
+    /// allocation, no lock.
+    ///
+    /// # Errors
+    /// When the kernel refuses: the group is gone, its cpuset is empty, or it is not ours to move into. The process may then be in the group
+    /// in some hierarchies and not in others: it must not go on.
+    pub fn enter(&self) -> io::Result<()> {
+        for door in &self.doors {
+            rustix::io::write(door, b"0")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,301 @@
+//! What the kernel really does. Each test has a slice of its own, which is gone when the test ends, however it ends; where
+//! something cannot be tried it says "skipped: why".
+
+use std::fs;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::super::CpuSet;
+use super::*;
+
+const FOR_EVER: &str = "while :; do :; done";
+/// Doubles a string until there is no memory left.
+const HOARD: &str = "x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done";
+
+/// Control groups with a slice of the test's own, when they can limit all of these.
+fn cgroups(test: &str, needed: &[Controller]) -> Option<Cgroups> {
+    let cgroups = Cgroups::detect(Some(&slice(test)));
+    for controller in needed {
+        let control = cgroups.controls().of(*controller);
+        if !control.available {
+            let why = control.why_not.clone().unwrap_or_default();
+            eprintln!("skipped: {} is not available: {why}", control.mechanism);
+            assert!(std::env::var_os("SAGE_HOST_EXPECT_CGROUPS").is_none(), "all controllers are expected here: {why}");
+            return None;
+        }
+    }
+    Some(cgroups)
+}
+
+fn slice(test: &str) -> String {
+    format!("sage-host-test-{test}-{}", std::process::id())
+}
+
+fn memory(mebibytes: u64) -> GroupLimits {
+    GroupLimits { memory_max: Some(mebibytes << 20), ..GroupLimits::default() }
+}
+
+fn start(group: &Group, script: &str) -> Child {
+    let entry = group.entry().unwrap();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", script]).stdout(Stdio::null()).stderr(Stdio::piped());
+    // SAFETY: entering only calls write(2).
+    unsafe { shell.pre_exec(move || entry.enter()) };
+    shell.spawn().unwrap()
+}
+
+fn end(mut child: Child) -> ExitStatus {
+    child.wait().unwrap()
+}
+
+fn number(child: &Child) -> i32 {
+    i32::try_from(child.id()).unwrap()
+}
+
+/// Folders with this slice's name in any hierarchy.
+fn left(test: &str) -> Vec<PathBuf> {
+    let hierarchies = mounts::of_this_process().unwrap();
+    let branches = hierarchies.into_iter().map(|hierarchy| branch::Branch::new(hierarchy, Some(&slice(test))));
+    branches.map(|branch| branch.slice.clone()).filter(|slice| slice.exists()).collect()
+}
+
+#[test]
+fn detection_says_for_every_controller_that_it_works_or_why_not_and_leaves_nothing() {
+    let started = Instant::now();
+    let cgroups = Cgroups::detect(Some(&slice("detect")));
+    eprintln!("detected {} in {:?}", cgroups.composition(), started.elapsed());
+    for controller in Controller::ALL {
+        let control = cgroups.controls().of(controller);
+        eprintln!("{controller}: {control:?}");
+        assert_eq!(control.available, control.why_not.is_none());
+        assert!(control.mechanism.starts_with("cgroup"));
+    }
+    for slice in cgroups.slices() {
+        assert!(empty::groups_in(&slice).is_empty(), "the canary has left something in {}", slice.display());
+    }
+    drop(cgroups);
+    assert_eq!(left("detect"), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn memory_beyond_the_cap_kills_the_one_who_asked_and_the_reading_says_whose_cap_it_was() {
+    let Some(cgroups) = cgroups("memory", &[Controller::Memory]) else { return };
+    let tenant = cgroups.tenant("t", &memory(512)).unwrap();
+    let pipeline = tenant.pipeline("p", &memory(256)).unwrap();
+    let neighbour = pipeline.instance("quiet", 0, &memory(32)).unwrap();
+    let bystander = start(&neighbour, FOR_EVER);
+    let group = pipeline.instance("hoard", 0, &memory(32)).unwrap();
+    let watch = group.watch_oom().unwrap();
+    assert_eq!(watch.culprit(), None);
+
+    assert_eq!(end(start(&group, HOARD)).signal(), Some(9));
+
+    let reading = group.reading();
+    assert_eq!(reading.memory_max, Some(32 << 20));
+    assert_eq!(reading.oom_kills, Some(1), "{reading:?}");
+    assert!(reading.memory_limit_hits.is_some_and(|hits| hits > 0), "{reading:?}");
+    if let Some(peak) = reading.memory_peak {
+        assert!(((24 << 20)..=(32 << 20)).contains(&peak), "{reading:?}");
+    }
+    let culprit = watch.culprit().unwrap();
+    assert_eq!((culprit.whose, culprit.cap), (WhoseLimit::Level(Level::Instance), Some(32 << 20)));
+    assert_eq!(watch.culprit().as_ref(), Some(&culprit), "asking again says the same");
+    assert_eq!(neighbour.pids(), [number(&bystander)], "the neighbour lives");
+    assert_eq!(neighbour.reading().oom_kills, Some(0));
+    drop((group, neighbour, watch));
+    assert_eq!(end(bystander).signal(), Some(9));
+}
+
+#[test]
+fn an_instance_below_its_own_cap_learns_that_its_pipelines_or_its_tenants_was_hit() {
+    for (test, tenant, pipeline, level, cap) in
+        [("oom-pipeline", 256, 32, Level::Pipeline, 32 << 20), ("oom-tenant", 32, 256, Level::Tenant, 32 << 20)]
+    {
+        let Some(cgroups) = cgroups(test, &[Controller::Memory]) else { return };
+        let tenant = cgroups.tenant("t", &memory(tenant)).unwrap();
+        let pipeline = tenant.pipeline("p", &memory(pipeline)).unwrap();
+        let group = pipeline.instance("hoard", 0, &memory(128)).unwrap();
+        let watch = group.watch_oom().unwrap();
+        assert_eq!(end(start(&group, HOARD)).signal(), Some(9));
+        let culprit = watch.culprit().unwrap();
+        assert_eq!((culprit.whose, culprit.cap), (WhoseLimit::Level(level), Some(cap)), "{culprit:?}");
+        assert!(culprit.peak.is_none_or(|peak| peak <= cap), "{culprit:?}");
+    }
+}
+
+#[test]
+fn a_quarter_of_a_cpu_is_a_quarter_of_a_cpu_by_the_childs_own_clock() {
+    let Some(cgroups) = cgroups("cpu", &[Controller::Cpu]) else { return };
+    let tenant = cgroups.tenant("t", &GroupLimits::default()).unwrap();
+    let pipeline = tenant.pipeline("p", &GroupLimits::default()).unwrap();
+    let limits = GroupLimits { cpu_quota: Some(2_500), ..GroupLimits::default() };
+    let group = pipeline.instance("spin", 0, &limits).unwrap();
+    let child = start(&group, FOR_EVER);
+    let clock = PathBuf::from(format!("/proc/{}/schedstat", child.id()));
+    let Ok(_) = fs::read_to_string(&clock) else {
+        eprintln!("skipped: this kernel does not say how long a process has run to the nanosecond");
+        return;
+    };
+    let ran = || {
+        let text = fs::read_to_string(&clock).unwrap();
+        Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+    };
+    let (from, started) = (ran(), Instant::now());
+    std::thread::sleep(Duration::from_secs(2));
+    let share = (ran() - from).as_secs_f64() / started.elapsed().as_secs_f64();
+    let reading = group.reading();
+    eprintln!("used {share:.4} of a CPU; {reading:?}");
+    drop(group);
+    end(child);
+    // Measured over the test's own stretch: on a machine that is busy it can only be less.
+    assert!(share < 0.28, "used {share:.3} of a CPU");
+    assert!(share > 0.22, "used {share:.3} of a CPU: was there a CPU to be had?");
+    assert!(reading.throttled_periods.is_some_and(|periods| periods > 20), "{reading:?}");
+    assert!(reading.throttled_time.is_some_and(|time| time > Duration::from_millis(500)), "{reading:?}");
+}
+
+#[test]
+fn nobody_forks_beyond_pids_max() {
+    let Some(cgroups) = cgroups("pids", &[Controller::Pids]) else { return };
+    let tenant = cgroups.tenant("t", &GroupLimits::default()).unwrap();
+    let pipeline = tenant.pipeline("p", &GroupLimits::default()).unwrap();
+    let limits = GroupLimits { pids_max: Some(4), ..GroupLimits::default() };
+    let group = pipeline.instance("fork", 0, &limits).unwrap();
+    // A fork bomb of the shell; its own end is that it cannot fork.
+    let child = start(&group, "bomb() { bomb | bomb & }; bomb; while :; do (:) ; done");
+    let started = Instant::now();
+    while group.reading().pids_limit_hits.unwrap_or(0) == 0 {
+        assert!(group.pids().len() <= 4);
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", group.reading());
+        std::thread::yield_now();
+    }
+    group.kill().unwrap();
+    assert_eq!(group.pids(), Vec::<i32>::new());
+    end(child);
+}
+
+#[test]
+fn a_cpuset_holds_and_one_that_the_group_above_has_not_is_refused() {
+    let Some(cgroups) = cgroups("cpuset", &[Controller::Cpuset]) else { return };
+    let allowed = CpuSet::allowed().unwrap();
+    let one: CpuSet = allowed.iter().take(1).collect();
+    let on = |cpus: &CpuSet| GroupLimits { cpus: Some(cpus.clone()), ..GroupLimits::default() };
+    let tenant = cgroups.tenant("t", &GroupLimits::default()).unwrap();
+    let pipeline = tenant.pipeline("p", &GroupLimits::default()).unwrap();
+    let group = pipeline.instance("one", 0, &on(&one)).unwrap();
+    let child = start(&group, FOR_EVER);
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let runs = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    assert_eq!(runs.trim(), one.to_string());
+    let beyond: CpuSet = [4000].into_iter().collect();
+    assert!(pipeline.instance("beyond", 0, &on(&beyond)).is_err());
+    assert!(
+        !pipeline.held.folders().iter().any(|folder| folder.join("beyond-0").exists()),
+        "nothing is left of a refusal"
+    );
+    drop(group);
+    end(child);
+}
+
+#[test]
+fn dropping_kills_what_is_there_and_leaves_nothing() {
+    let Some(cgroups) = cgroups("drop", &[]) else { return };
+    if cgroups.slices().is_empty() {
+        eprintln!("skipped: no cgroup can be used here");
+        return;
+    }
+    let tenant = cgroups.tenant("t", &GroupLimits::default()).unwrap();
+    let pipeline = tenant.pipeline("p", &GroupLimits::default()).unwrap();
+    let groups: Vec<Group> = (0..3).map(|n| pipeline.instance("w", n, &GroupLimits::default()).unwrap()).collect();
+    let children: Vec<Child> = groups.iter().map(|group| start(group, "sleep 1000 & sleep 1000 & wait")).collect();
+    assert!(matches!(pipeline.instance("w", 0, &GroupLimits::default()), Err(CgroupError::InUse { .. })));
+    // Handles in any order: what is above stays until what is in it is gone.
+    drop((tenant, pipeline, cgroups));
+    for (group, child) in groups.into_iter().zip(&children) {
+        assert!(group.pids().contains(&number(child)));
+        group.remove().unwrap();
+    }
+    for child in children {
+        assert_eq!(end(child).signal(), Some(9));
+    }
+    assert_eq!(left("drop"), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_second_run_of_a_pipeline_gets_a_group_of_its_own_and_a_dead_ones_is_swept() {
+    let Some(cgroups) = cgroups("sweep", &[]) else { return };
+    if cgroups.slices().is_empty() {
+        eprintln!("skipped: no cgroup can be used here");
+        return;
+    }
+    let none = GroupLimits::default();
+    let tenant = cgroups.tenant("t", &none).unwrap();
+    let first = tenant.pipeline("p", &none).unwrap();
+    let second = tenant.pipeline("p", &none).unwrap();
+    assert_eq!((first.path().to_str(), second.path().to_str()), (Some("t/p"), Some("t/p~2")));
+    let living = second.instance("w", 0, &none).unwrap();
+    let neighbour = start(&living, FOR_EVER);
+    let orphan = abandon(first, &none);
+
+    assert_eq!(cgroups.sweep().unwrap(), Swept { groups: 2, processes: 1 });
+    assert_eq!(end(orphan).signal(), Some(9));
+    assert_eq!(living.pids(), [number(&neighbour)], "what a living supervisor holds stays");
+
+    let again = tenant.pipeline("p", &none).unwrap();
+    assert_eq!(again.path().to_str(), Some("t/p"));
+    let orphan = abandon(again, &none);
+    let taken = tenant.pipeline("p", &none).unwrap();
+    assert_eq!(taken.path().to_str(), Some("t/p"), "its name is free as soon as its supervisor is dead");
+    assert_eq!(end(orphan).signal(), Some(9));
+    assert_eq!(taken.held.folders().iter().flat_map(|folder| empty::groups_in(folder)).count(), 0);
+    drop(living);
+    end(neighbour);
+}
+
+/// Leaves a pipeline's group with a process in it as a supervisor does that is killed: the lock is gone, the rest stays.
+fn abandon(pipeline: Group, limits: &GroupLimits) -> Child {
+    let instance = pipeline.instance("w", 0, limits).unwrap();
+    let child = start(&instance, FOR_EVER);
+    let folder = pipeline.held.folders().remove(0);
+    instance.held.forget();
+    pipeline.held.forget();
+    assert!(folder.join("w-0").exists());
+    child
+}
+
+#[test]
+fn two_detections_at_once_do_not_stand_in_each_others_way() {
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            std::thread::spawn(|| {
+                for _ in 0..10 {
+                    let cgroups = Cgroups::detect(Some(&slice("together")));
+                    let available: Vec<Controller> =
+                        Controller::ALL.into_iter().filter(|c| cgroups.controls().of(*c).available).collect();
+                    if !available.is_empty() {
+                        let tenant = cgroups.tenant("t", &GroupLimits::default()).unwrap();
+                        drop(tenant.pipeline("p", &GroupLimits::default()).unwrap());
+                    }
+                    cgroups.sweep().unwrap();
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(left("together"), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_limit_that_cannot_be_kept_is_an_error_and_not_left_out() {
+    let cgroups = Cgroups::none("this is a test");
+    let tenant = cgroups.tenant("t", &GroupLimits::default()).unwrap();
+    let error = cgroups.tenant("t", &memory(64)).unwrap_err();
+    assert_eq!(error.to_string(), "t cannot be given a limit of memory: this is a test");
+    assert_eq!(tenant.reading(), GroupReading::default());
+    tenant.entry().unwrap().enter().unwrap();
+    assert_eq!(tenant.watch_oom().unwrap().culprit(), None);
+}

@@ -1,0 +1,125 @@
+use std::thread;
+
+use super::*;
+
+fn ends() -> (Link, Link) {
+    let (near, far) = Link::pair().unwrap();
+    (near, Link::far(far, Duration::ZERO).unwrap())
+}
+
+/// Bytes that show where they belong.
+fn pattern(from: usize, len: usize) -> Vec<u8> {
+    (from..from + len).map(|at| (at * 31 % 251) as u8).collect()
+}
+
+#[test]
+fn messages_larger_than_the_ring_pass_in_both_directions_at_once() {
+    let (mut near, mut far) = ends();
+    let total = 5 * CAPACITY as usize + 77;
+    let echo = thread::spawn(move || {
+        let mut moved = 0;
+        for piece in [1, 4096, 100_000, 333_333].into_iter().cycle() {
+            let piece = piece.min(total - moved);
+            if piece == 0 {
+                break;
+            }
+            let mut bytes = Vec::new();
+            far.append(piece, &mut bytes).unwrap();
+            far.put(&bytes).unwrap();
+            moved += piece;
+        }
+        far.taken();
+        far.send();
+        far
+    });
+    let mut read = 0;
+    let mut written = 0;
+    while read < total {
+        let piece = 30_000.min(total - written);
+        near.put(&pattern(written, piece)).unwrap();
+        near.send();
+        written += piece;
+        let mut back = vec![0; piece.max(1).min(total - read)];
+        if written < total && read + back.len() > written - piece {
+            back.truncate((written - piece).saturating_sub(read));
+        }
+        near.get(&mut back).unwrap();
+        assert_eq!(back, pattern(read, back.len()));
+        read += back.len();
+    }
+    near.taken();
+    echo.join().unwrap();
+}
+
+#[test]
+fn a_reader_that_sleeps_is_woken_by_the_first_byte() {
+    let (mut near, mut far) = ends();
+    let reader = thread::spawn(move || {
+        let mut bytes = [0; 3];
+        far.get(&mut bytes).unwrap();
+        bytes
+    });
+    while load(&near.peer, ASLEEP) != BYTES {
+        thread::yield_now();
+    }
+    near.put(b"abc").unwrap();
+    near.send();
+    assert_eq!(reader.join().unwrap(), *b"abc");
+}
+
+#[test]
+fn patience_ends_a_wait_for_what_never_comes() {
+    let (mut near, _far) = ends();
+    near.set_patience(Some(Duration::from_millis(20)));
+    assert_eq!(near.get(&mut [0]), Err(WireError::Overdue(20)));
+}
+
+#[test]
+fn what_a_dead_peer_sent_before_is_still_read_and_then_its_death_is_told() {
+    let (mut near, mut far) = ends();
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    let process =
+        rustix::process::pidfd_open(rustix::process::Pid::from_child(&child), rustix::process::PidfdFlags::empty());
+    near.watch(Arc::new(process.unwrap()));
+    child.wait().unwrap();
+    far.put(b"last").unwrap();
+    far.send();
+    let mut bytes = [0; 4];
+    near.get(&mut bytes).unwrap();
+    assert_eq!(bytes, *b"last");
+    assert_eq!(near.get(&mut [0]), Err(WireError::Gone));
+}
+
+#[test]
+fn numbers_that_cannot_be_are_an_error_whoever_writes_them() {
+    for (what, at, number) in [
+        ("bytes that were never written", HEAD, CAPACITY + 1),
+        ("a head that goes back", HEAD, 0_u64.wrapping_sub(1)),
+        ("half of everything", HEAD, u64::MAX / 2),
+        ("bytes taken that were never sent", TAIL, 1),
+        ("as many as there are numbers", TAIL, u64::MAX / 2),
+    ] {
+        let (mut near, far) = ends();
+        near.set_patience(Some(Duration::from_secs(5)));
+        store(&far.own, at, number);
+        let failed = match at {
+            HEAD => near.get(&mut [0]),
+            _ => near.put(&vec![0; CAPACITY as usize + 1]),
+        };
+        assert!(matches!(failed, Err(WireError::Broken(_))), "{what}: {failed:?}");
+        assert!(!near.has_room(1) || at == HEAD, "{what}");
+    }
+}
+
+#[test]
+fn neither_side_can_write_what_the_other_does_nor_change_a_size() {
+    let (_, far) = Link::pair().unwrap();
+    // The host's own file: nobody can map it for writing any more, and neither can change its size.
+    assert!(Mapping::of(&far.peer, SIZE, true).is_err());
+    assert!(Mapping::of(&far.peer, SIZE, false).is_ok());
+    for file in [&far.own, &far.peer] {
+        assert!(rustix::fs::ftruncate(file, 0).is_err());
+        assert!(rustix::fs::ftruncate(file, 2 * SIZE as u64).is_err());
+    }
+    assert!(rustix::io::pwrite(&far.peer, b"x", 0).is_err());
+}

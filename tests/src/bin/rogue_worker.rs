@@ -1,0 +1,214 @@
+//! A worker that does not do what it should: what a guest could make of one if it broke out of its sandbox. Tests start it in the place of
+//! `sage-host worker`; which way it is rogue stands in its operator's configuration (`{ "rogue": "…" }`).
+//!
+//! It knows the rings as room `worker` lays them out: HEAD, TAIL and ASLEEP at 0, 64 and 128, the ring from 4096 on.
+
+use std::io::Read;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::mm::{MapFlags, ProtFlags, mmap};
+use serde_json::Value;
+
+const HEAD: usize = 0;
+const TAIL: usize = 64;
+const RING: usize = 4096;
+const CAPACITY: usize = 512 << 10;
+
+struct Rogue {
+    own: *mut u8,
+    peer: *const u8,
+    bell: OwnedFd,
+    written: u64,
+}
+
+fn main() {
+    let mut order = String::new();
+    std::io::stdin().read_to_string(&mut order).unwrap();
+    let order: Value = serde_json::from_str(&order).unwrap();
+    let config: Value = serde_json::from_str(order["config"].as_str().unwrap()).unwrap();
+    let lane = &order["lanes"][0];
+    let descriptor = |name: &str| i32::try_from(lane[name].as_i64().unwrap()).unwrap();
+    let map = |name: &str, protection| {
+        // SAFETY: the descriptor was inherited and stays open; the mapping is new memory.
+        unsafe {
+            let file = BorrowedFd::borrow_raw(descriptor(name));
+            mmap(std::ptr::null_mut(), RING + CAPACITY, protection, MapFlags::SHARED, file, 0).unwrap().cast::<u8>()
+        }
+    };
+    let mut rogue = Rogue {
+        own: map("own", ProtFlags::READ | ProtFlags::WRITE),
+        peer: map("peer", ProtFlags::READ),
+        // SAFETY: inherited for this process, and named once.
+        bell: unsafe { OwnedFd::from_raw_fd(descriptor("peer_bell")) },
+        written: 0,
+    };
+    match config["rogue"].as_str().unwrap() {
+        "claims-bytes" => rogue.claim(HEAD, u64::MAX / 2),
+        "goes-back" => rogue.claim(HEAD, u64::MAX),
+        "takes-what-was-not-sent" => rogue.claim(TAIL, u64::MAX / 2),
+        "says-nothing" => {}
+        "exits" => {
+            eprintln!("had enough");
+            std::process::exit(7);
+        }
+        "noise" => rogue.noise(),
+        "long-column" => {
+            rogue.started();
+            rogue.report_ok();
+            rogue.write(&[1]);
+            rogue.write(&(1_u64 << 40).to_le_bytes());
+            rogue.send();
+        }
+        "wrong-count" => {
+            rogue.started();
+            rogue.report_ok();
+            rogue.column(&[0, 1, 2, 3], b"abc");
+            rogue.write(&0_u64.to_le_bytes());
+            rogue.send();
+        }
+        "changes-while-read" => rogue.change_while_read(),
+        "unknown-code" => {
+            rogue.report_failed("no-such-code");
+            rogue.send();
+        }
+        "hoards-memory" => hoard(),
+        "forks" => forks(),
+        other => panic!("{other} is no way to be rogue"),
+    }
+    std::thread::sleep(Duration::from_secs(3600));
+}
+
+impl Rogue {
+    fn number(&self, at: usize) -> &AtomicU64 {
+        // SAFETY: inside the mapping, aligned, and only ever used as an atomic.
+        unsafe { AtomicU64::from_ptr(self.own.add(at).cast()) }
+    }
+
+    fn claim(&self, at: usize, number: u64) {
+        self.number(at).store(number, Ordering::SeqCst);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            let at = RING + (self.written as usize & (CAPACITY - 1));
+            // SAFETY: inside the mapping.
+            unsafe { self.own.add(at).write_volatile(byte) };
+            self.written += 1;
+        }
+    }
+
+    fn send(&self) {
+        self.claim(HEAD, self.written);
+    }
+
+    /// A report with nothing measured: memory, times, bytes dropped, lines, numbers.
+    fn report(&mut self) {
+        self.write(&[0; 5 * 8 + 2 * 4]);
+    }
+
+    fn report_ok(&mut self) {
+        self.report();
+        self.write(&[0]);
+    }
+
+    fn report_failed(&mut self, code: &str) {
+        self.report();
+        self.write(&[1]);
+        for text in [code, "a message", ""] {
+            self.write(&(text.len() as u64).to_le_bytes());
+            self.write(text.as_bytes());
+        }
+    }
+
+    /// Says that the guest has started, and waits for the batch.
+    fn started(&mut self) {
+        self.report_ok();
+        self.send();
+        // SAFETY: inside the mapping, aligned; the host changes it as an atomic.
+        let head = unsafe { AtomicU64::from_ptr(self.peer.cast_mut().cast()) };
+        while head.load(Ordering::SeqCst) < 2 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// A map's answer.
+    fn column(&mut self, offsets: &[u32], bytes: &[u8]) {
+        self.write(&[1]);
+        self.write(&(offsets.len() as u64).to_le_bytes());
+        for offset in offsets {
+            self.write(&offset.to_le_bytes());
+        }
+        self.write(&(bytes.len() as u64).to_le_bytes());
+        self.write(bytes);
+    }
+
+    /// Random bytes, as many as there is room for, again and again.
+    fn noise(&mut self) {
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(std::process::id());
+        loop {
+            for _ in 0..1000 {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                self.write(&random.to_le_bytes());
+            }
+            self.send();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// A sound answer whose every number changes while it is read.
+    fn change_while_read(&mut self) {
+        self.started();
+        let from = self.written as usize;
+        self.report_ok();
+        self.column(&[0, 3], b"abc");
+        self.write(&0_u64.to_le_bytes());
+        let sound: Vec<u8> = (from..self.written as usize)
+            // SAFETY: inside the mapping, written just now.
+            .map(|at| unsafe { self.own.add(RING + (at & (CAPACITY - 1))).read_volatile() })
+            .collect();
+        self.send();
+        let mut random = 1_u64;
+        loop {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = (random >> 33) as usize % sound.len();
+            let place = RING + ((from + at) & (CAPACITY - 1));
+            // SAFETY: inside the mapping.
+            unsafe { self.own.add(place).write_volatile((random >> 24) as u8) };
+            // SAFETY: as before.
+            unsafe { self.own.add(place).write_volatile(sound[at]) };
+        }
+    }
+}
+
+fn hoard() {
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(vec![1_u8; 1 << 20]);
+    }
+}
+
+/// As many processes as the kernel lets it have, each of which does the same.
+fn forks() {
+    let mut made = 0;
+    // Far more than any limit here, and few enough that a machine without one survives it.
+    for _ in 0..2000 {
+        match std::process::Command::new("/bin/sleep").arg("3600").spawn() {
+            Ok(_) => made += 1,
+            Err(error) => {
+                eprintln!("made {made} processes, then: {error}");
+                std::process::exit(9);
+            }
+        }
+    }
+    eprintln!("made {made} processes");
+    std::process::exit(8);
+}

@@ -1,0 +1,46 @@
+use std::path::{Path, PathBuf};
+
+/// The worker processes of a running `sage-host`, oldest first.
+pub fn workers_of(host: u32) -> Vec<u32> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{host}/task")) else { return Vec::new() };
+    let mut workers: Vec<u32> = tasks
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
+        .flat_map(|children| children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>())
+        .filter(|pid| {
+            let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            words.split(|&byte| byte == 0).any(|word| word == b"worker")
+        })
+        .collect();
+    workers.sort_unstable();
+    workers
+}
+
+/// Whether this machine has control groups that can be made here.
+pub fn has_groups() -> bool {
+    sage_host::resources::cgroup::Cgroups::detect(None).controls().memory.available
+}
+
+/// Control groups of any hierarchy in which a pipeline of this name has a part.
+pub fn groups_named(pipeline: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from("/sys/fs/cgroup")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            if named(&path, pipeline) {
+                found.push(path.display().to_string());
+            }
+            folders.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn named(path: &Path, pipeline: &str) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name == pipeline || name.strip_prefix(pipeline).is_some_and(|rest| rest.starts_with('~'))
+}

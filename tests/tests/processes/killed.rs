@@ -1,0 +1,82 @@
+//! Workers that are killed from outside, at any moment: nothing is lost and nothing is there twice.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use sage_tests::{Running, Scenario, operator, workers_of};
+
+/// Counts of 50 keys, in two instances behind one of a map and one of a key-by: state, partitions, and stages that hand on.
+fn counting(records: u32) -> Scenario {
+    let scenario = Scenario::new();
+    scenario.pipeline(&format!(
+        r#"
+        [pipeline]
+        name = "killed"
+        [[source]]
+        name = "in"
+        generate = {{ count = {records}, payload_bytes = 24, keys = 50, seed = 3 }}
+        [[operator]]
+        name = "same"
+        component = "{}"
+        input = "in"
+        [[operator]]
+        name = "key"
+        component = "{}"
+        input = "same"
+        [[operator]]
+        name = "count"
+        component = "{}"
+        input = "key"
+        parallelism = 2
+        partition = "key"
+        [[sink]]
+        name = "out"
+        input = "count"
+        file = {{ path = "out.jsonl" }}
+        "#,
+        operator("identity").display(),
+        operator("key_field").display(),
+        operator("count").display(),
+    ));
+    scenario
+}
+
+/// How often each line is there.
+fn lines(scenario: &Scenario) -> BTreeMap<String, u32> {
+    let mut lines = BTreeMap::new();
+    for line in scenario.lines("out.jsonl") {
+        *lines.entry(line).or_default() += 1;
+    }
+    lines
+}
+
+fn kill_one(running: &Running, which: usize) -> bool {
+    let workers = workers_of(running.id());
+    let Some(&worker) = workers.get(which % workers.len().max(1)) else { return false };
+    kill_process(Pid::from_raw(i32::try_from(worker).unwrap()).unwrap(), Signal::KILL).is_ok()
+}
+
+#[test]
+fn two_hundred_runs_with_a_worker_killed_at_some_moment_count_every_record_once() {
+    let undisturbed = counting(20_000);
+    undisturbed.run_with(["--isolation", "process"]).expect_exit(0).expect_conservation();
+    let expected = lines(&undisturbed);
+    assert!(expected.len() > 1000, "each count is a line: {}", expected.len());
+    let mut hits = 0;
+    let mut lost = 0;
+    for seed in 0..200_u64 {
+        let random = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let scenario = counting(20_000);
+        let mut running = scenario.start_with(["--isolation", "process"]);
+        running.until("its workers ran", |process| (workers_of(process).len() >= 4).then_some(()));
+        std::thread::sleep(Duration::from_micros((random >> 20) % 40_000));
+        hits += u32::from(kill_one(&running, usize::try_from(random % 4).unwrap()));
+        let outcome = running.wait();
+        outcome.expect_exit(0).expect_conservation();
+        lost += ["same", "key", "count"].map(|stage| outcome.stage(stage).count("workers_lost")).iter().sum::<u64>();
+        assert_eq!(lines(&scenario), expected, "seed {seed}");
+    }
+    println!("{hits} of 200 workers were there to be killed, {lost} had calls under way");
+    assert!(hits > 50 && lost > 20, "{hits} hit, {lost} lost");
+}

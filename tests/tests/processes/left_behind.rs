@@ -1,0 +1,91 @@
+//! However a run ends, nothing of it stays: no worker, no group, no lease.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use sage_tests::{Running, Scenario, groups_named, guest, workers_of};
+
+/// A pipeline of this name, so that its groups can be found; without an end of its own unless `count` is given.
+fn pipeline(name: &str, component: &str, source: &str) -> Scenario {
+    let scenario = Scenario::new();
+    scenario.pipeline(&format!(
+        r#"
+        [pipeline]
+        name = "{name}"
+        [[source]]
+        name = "in"
+        generate = {{ {source}, payload_bytes = 16, seed = 1 }}
+        [[operator]]
+        name = "guest"
+        component = "{}"
+        input = "in"
+        parallelism = 2
+        [[sink]]
+        name = "out"
+        input = "guest"
+        discard = {{}}
+        "#,
+        guest(component).display(),
+    ));
+    scenario
+}
+
+fn started(scenario: &Scenario) -> (Running, Vec<u32>) {
+    let mut running = scenario.start_with(["--isolation", "process"]);
+    let workers = running.until("its workers ran", |process| {
+        let workers = workers_of(process);
+        (workers.len() == 2).then_some(workers)
+    });
+    (running, workers)
+}
+
+fn gone(worker: u32) -> bool {
+    // A zombie is gone as well: whoever inherits it reaps it.
+    let status = std::fs::read_to_string(format!("/proc/{worker}/stat")).unwrap_or_default();
+    status.rsplit(')').next().is_none_or(|rest| rest.trim().starts_with('Z') || rest.trim().is_empty())
+}
+
+/// Workers die with whoever started them: the kernel sees to it, within moments.
+fn expect_gone(workers: &[u32]) {
+    let started = Instant::now();
+    while !workers.iter().all(|&worker| gone(worker)) {
+        assert!(started.elapsed() < Duration::from_secs(20), "workers {workers:?} are still there");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn after_success_and_after_failure() {
+    for (name, component, exit) in [("left-well", "map_shouts", 0), ("left-ill", "map_panics_always", 4)] {
+        let scenario = pipeline(name, component, "count = 1000");
+        scenario.run_with(["--isolation", "process"]).expect_exit(exit);
+        assert_eq!(groups_named(name), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn after_a_signal() {
+    for (name, signal) in [("left-int", Signal::INT), ("left-term", Signal::TERM)] {
+        let scenario = pipeline(name, "map_shouts", "rate = 1000");
+        let (running, workers) = started(&scenario);
+        assert!(!groups_named(name).is_empty() || !sage_tests::has_groups());
+        running.signal(signal);
+        running.wait().expect_exit(0).expect_conservation();
+        assert!(workers.iter().all(|&worker| gone(worker)), "{name}");
+        assert_eq!(groups_named(name), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn workers_die_with_a_host_that_is_killed_and_the_next_start_sweeps_its_groups() {
+    let name = "left-killed";
+    let scenario = pipeline(name, "map_shouts", "rate = 1000");
+    let (running, workers) = started(&scenario);
+    running.signal(Signal::KILL);
+    running.gone();
+    expect_gone(&workers);
+    let next = pipeline("left-next", "map_shouts", "count = 10");
+    next.run_with(["--isolation", "process"]).expect_exit(0);
+    assert_eq!(groups_named(name), Vec::<String>::new());
+    assert_eq!(groups_named("left-next"), Vec::<String>::new());
+}
