@@ -12,7 +12,7 @@ use super::session::Session;
 use super::threads::Threads;
 use crate::admission::{self, Options};
 use crate::config::{self, HostSettings, Parsed};
-use crate::plan::{Capabilities, Catalog, Plan, StageId, Work, validate_parsed};
+use crate::plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
 use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply};
 use crate::sandbox::{CompileElsewhere, CompileLimits, Loaded, Sandbox, SandboxOptions};
 
@@ -167,7 +167,9 @@ fn default_cache() -> Option<PathBuf> {
 fn catalog(sandbox: &Sandbox, paths: &[PathBuf]) -> Catalog {
     let mut catalog = Catalog::new();
     for path in paths {
-        let facts = sandbox.facts(path).map_err(|error| error.to_string());
+        let facts = sandbox
+            .facts(path)
+            .map_err(|error| Unusable { why: error.to_string(), hint: error.hint().map(str::to_owned) });
         catalog.insert(path.clone(), facts);
     }
     catalog

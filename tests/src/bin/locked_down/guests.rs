@@ -9,7 +9,7 @@ use sage_host::batch::{Batch, Origin, Record};
 use sage_host::observe::GuestMetrics;
 use sage_host::plan::{Capabilities, Limits};
 use sage_host::resources::MemoryBudget;
-use sage_host::sandbox::{Carried, Guest, GuestSpec, KeyedState, Sandbox, SandboxOptions};
+use sage_host::sandbox::{Carried, Guest, GuestSpec, KeyedState, LogTo, Sandbox, SandboxOptions};
 use sage_host::worker::lockdown::Lockdown;
 
 use crate::order::Order;
@@ -75,5 +75,6 @@ fn spec(capabilities: Capabilities) -> GuestSpec {
         capabilities,
         budget: Arc::new(MemoryBudget::new(64 << 20)),
         metrics: Arc::new(GuestMetrics::default()),
+        log: LogTo::Here,
     }
 }
