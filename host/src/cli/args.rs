@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +8,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::ExitCode;
 use super::printer::OutputFormat;
+use crate::config::{TenantName, parse_duration};
 use crate::plan::Kind;
 
 const EXAMPLES: &str = "\
@@ -102,6 +104,9 @@ pub(super) struct RunArguments {
     /// Where instances live
     #[arg(long, value_enum, default_value_t = Isolation::Thread, value_name = "WHERE")]
     pub(super) isolation: Isolation,
+    /// If the pipeline would fit but for others that run now, wait up to DURATION for them: 30s, 5m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "explain")]
+    pub(super) wait: Option<Duration>,
     /// Serve Prometheus metrics at http://IP:PORT/metrics while the pipeline runs; port 0 is any free one
     #[arg(long, value_name = "IP:PORT")]
     pub(super) metrics: Option<SocketAddr>,
@@ -127,10 +132,13 @@ pub(super) struct MachineArguments {
     /// Run even if more is asked for than there is: CPUs are then shared, not leased
     #[arg(long)]
     pub(super) overcommit: bool,
-    /// What this host declares: custom resources and reservations (host.toml)
+    /// On whose behalf: counts towards [tenant.NAME] of host.toml, which must be there if any tenant is
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(super) tenant: TenantName,
+    /// What this host gives away and to whom: CPUs, memory, custom resources, tenants (host.toml)
     #[arg(long, value_name = "FILE")]
     pub(super) host: Option<PathBuf>,
-    /// Where CPU leases are kept; hosts that share a machine share it
+    /// Where CPU leases and claims are kept; hosts that share a machine share it
     #[arg(long, value_name = "DIR")]
     pub(super) lease_folder: Option<PathBuf>,
     /// Where compiled components are kept; only you may be able to write there

@@ -90,6 +90,7 @@ fn of_start(error: &RunError) -> ExitCode {
         RunError::Connector { .. } => ExitCode::InvalidUsage,
         RunError::Start(_) => ExitCode::PipelineFailed,
         RunError::Lane { .. } => ExitCode::Refused,
+        RunError::Housing { .. } => ExitCode::Refused,
         RunError::Internal(_) => ExitCode::InternalFault,
     }
 }

@@ -24,5 +24,6 @@ mod serve;
 mod served_lane;
 mod spawn;
 
+pub use link::{FarEnd, Link};
 pub use process_isolation::ProcessIsolation;
 pub use serve::{WorkerError, serve};

@@ -23,6 +23,8 @@ pub(super) struct Branch {
     pub(super) slice: PathBuf,
     /// Keeps the slice there.
     claim: Option<Claim>,
+    /// Keeps everybody out of the base who would move back into it.
+    base_claim: Option<Claim>,
 }
 
 impl Branch {
@@ -42,7 +44,7 @@ impl Branch {
         let parts = slice.components().filter(|part| matches!(part, Component::Normal(_)));
         let slice = parts.fold(base.clone(), |path, part| path.join(part));
         let controllers = if version == Version::V2 { has(&base) } else { controllers };
-        Self { version, controllers, line, base, slice, claim: None }
+        Self { version, controllers, line, base, slice, claim: None, base_claim: None }
     }
 
     /// The mechanism of one controller, for people.
@@ -58,6 +60,9 @@ impl Branch {
 
     /// Makes the slice. Returns the controllers that could not be handed down to it (v2), each with its reason.
     pub(super) fn prepare(&mut self) -> Result<Vec<(Controller, CgroupError)>, CgroupError> {
+        if self.version == Version::V2 {
+            self.base_claim = Some(Claim::join(&self.base)?);
+        }
         let mut refused = self.open(&self.base);
         let below = self.slice.strip_prefix(&self.base).unwrap_or(Path::new(""));
         let mut level = self.base.clone();
@@ -108,7 +113,7 @@ impl Drop for Branch {
         if last && empty::groups_in(&self.slice).is_empty() && empty::remove(&self.slice).is_err() {
             tracing::debug!(slice = %self.slice.display(), "the cgroup of all sage-hosts stays behind");
         }
-        if self.version == Version::V2 {
+        if self.base_claim.as_ref().is_some_and(|claim| claim.alone(&self.base)) {
             move_back(&self.base);
         }
     }

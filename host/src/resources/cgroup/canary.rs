@@ -1,9 +1,7 @@
 use std::fs::OpenOptions;
-use std::io::{self, PipeReader, Read};
+use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
@@ -14,7 +12,9 @@ use super::super::cpu_lease::Hold;
 use super::branch::Branch;
 use super::claim::Claim;
 use super::control::{Control, Controls};
+use super::forked::{self, Ended};
 use super::limits::Quota;
+use super::mounts::Version;
 use super::{CgroupError, Controller, bounds, empty};
 
 /// How a canary's group begins; no name that a user chose does.
@@ -105,7 +105,7 @@ fn limit(branch: &Branch, group: &Path, controller: Controller) -> Result<(), Cg
 fn verdict(cages: &[Cage], controller: Controller) -> Control {
     let Some(cage) = cages.iter().find(|cage| cage.branch.controllers.contains(&controller)) else {
         // Where there is a v2 hierarchy, it is the group above us that keeps the controller.
-        let above = cages.iter().find(|cage| cage.branch.version == super::mounts::Version::V2);
+        let above = cages.iter().find(|cage| cage.branch.version == Version::V2);
         return match above {
             Some(cage) if !cage.branch.is_at_the_root() => Control::fails(
                 cage.branch.mechanism(controller),
@@ -125,7 +125,21 @@ fn verdict(cages: &[Cage], controller: Controller) -> Control {
     let error = cage.silent.iter().find_map(|(silent, error)| (*silent == controller).then_some(error));
     match error.or(cage.fault.as_ref()) {
         None => Control::works(mechanism),
-        Some(error) => Control::fails(mechanism, error.in_full(), error.hint().map(str::to_owned)),
+        Some(error) => Control::fails(mechanism, error.in_full(), hint(cage, error)),
+    }
+}
+
+/// What to do: v1 has no scopes to be handed, only folders.
+fn hint(cage: &Cage, error: &CgroupError) -> Option<String> {
+    let denied = |cause: &io::Error| cause.kind() == io::ErrorKind::PermissionDenied;
+    match error {
+        CgroupError::Make { cause, .. } | CgroupError::Write { cause, .. }
+            if cage.branch.version == Version::V1 && denied(cause) =>
+        {
+            let slice = cage.branch.slice.display();
+            Some(format!("run as root, or have root make {slice} and hand it over (chown -R USER {slice})"))
+        }
+        _ => error.hint().map(str::to_owned),
     }
 }
 
@@ -189,39 +203,35 @@ impl Answer {
     }
 }
 
-/// A process that enters by every door, tells how it went and where it finds itself, and ends before it becomes another program: there
-/// may be none on this machine that it could become.
+/// A copy of this process that enters by every door and tells how it went and where it finds itself.
 fn start(doors: Vec<OwnedFd>) -> io::Result<Answer> {
     let count = doors.len();
     let (reader, writer) = io::pipe()?;
-    let mut never = Command::new("/");
-    never.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let sing = move || -> io::Result<()> {
-        for door in &doors {
-            let errno = rustix::io::write(door, b"0").err().map_or(0, Errno::raw_os_error);
-            rustix::io::write(&writer, &errno.to_ne_bytes())?;
-        }
-        let own = openat(CWD, c"/proc/self/cgroup", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut text = [0_u8; 4096];
-        loop {
-            let length = rustix::io::read(&own, &mut text)?;
-            match text.get(..length) {
-                Some(part) if length > 0 => rustix::io::write(&writer, part)?,
-                _ => return Err(io::Error::from(Errno::CANCELED)),
-            };
-        }
-    };
-    // SAFETY: between fork and exec the closure makes only the system calls write, openat and read on descriptors and a stack
-    // buffer that it owns; it takes no lock and allocates nothing (errors are made from numbers). Safe code cannot run there at all.
-    unsafe { never.pre_exec(sing) };
-    match never.spawn() {
-        Err(cause) if Errno::from_io_error(&cause) == Some(Errno::CANCELED) => {}
-        Err(cause) => return Err(cause),
-        // Killed before it could end by itself; what it wrote until then tells how far it came.
-        Ok(mut killed) => drop(killed.wait()?),
+    let sing = move || tell(&doors, &writer).err().unwrap_or(Errno::CANCELED);
+    // SAFETY: `tell` makes only the system calls write, openat and read, on descriptors and a stack buffer that it owns; it takes no lock
+    // and allocates nothing.
+    match unsafe { forked::run(sing) }? {
+        // Where it was killed, what it wrote until then tells how far it came.
+        Ended::Said(Errno::CANCELED) | Ended::Killed(_) => hear(reader, count),
+        Ended::Said(errno) => Err(io::Error::from(errno)),
     }
-    drop(never);
-    hear(reader, count)
+}
+
+/// What the canary does.
+fn tell(doors: &[OwnedFd], writer: &PipeWriter) -> Result<(), Errno> {
+    for door in doors {
+        let errno = rustix::io::write(door, b"0").err().map_or(0, Errno::raw_os_error);
+        rustix::io::write(writer, &errno.to_ne_bytes())?;
+    }
+    let own = openat(CWD, c"/proc/self/cgroup", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = [0_u8; 4096];
+    loop {
+        let length = rustix::io::read(&own, &mut text)?;
+        match text.get(..length) {
+            Some(part) if length > 0 => rustix::io::write(writer, part)?,
+            _ => return Ok(()),
+        };
+    }
 }
 
 /// The child is gone and what it wrote lies in the pipe, which holds more than that.

@@ -66,6 +66,18 @@ impl Claim {
         }
     }
 
+    /// Holds a group that is not ours to make, together with whoever does. Somebody holds it alone only for a moment, which is waited for.
+    pub(super) fn join(folder: &Path) -> Result<Self, CgroupError> {
+        let started = Instant::now();
+        loop {
+            match Self::take(folder, Hold::Together)? {
+                Claimed::Ours(claim) => return Ok(claim),
+                Claimed::Theirs if started.elapsed() < PATIENCE => thread::yield_now(),
+                Claimed::Theirs | Claimed::Gone => return Err(CgroupError::InUse { path: folder.to_owned() }),
+            }
+        }
+    }
+
     /// Whether nobody else holds it, and from now on nobody else can. To be asked when giving it up: where it says no, the claim
     /// may be lost.
     pub(super) fn alone(&self, folder: &Path) -> bool {

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,13 +73,22 @@ pub(super) fn kill(groups: &[PathBuf]) -> Result<usize, CgroupError> {
             // Takes also what was forked since; where there is no such file, or it fails, the signals above stand.
             at_once.filter(|file| file.exists()).for_each(|file| drop(knob::write(&file, "1")));
         }
-        wait_for_one(&waiting);
+        // One that we cannot see has no descriptor to wait for, hence only a moment.
+        wait_for_one(&waiting, Duration::from_millis(1));
     }
 }
 
-/// Waits until one of the killed processes is gone, or a moment: one that we cannot see has no descriptor to wait for.
-fn wait_for_one(processes: &[rustix::fd::OwnedFd]) {
-    let moment = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+/// Waits until one of the processes in a group ends, at most this long.
+pub(super) fn await_end(group: &Path, at_most: Duration) {
+    let opened = |pid: i32| pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok();
+    let processes: Vec<OwnedFd> = pids(group).into_iter().filter_map(opened).collect();
+    if !processes.is_empty() {
+        wait_for_one(&processes, at_most);
+    }
+}
+
+fn wait_for_one(processes: &[OwnedFd], at_most: Duration) {
+    let moment = Timespec { tv_sec: 0, tv_nsec: i64::from(at_most.subsec_nanos()) };
     let mut fds: Vec<PollFd<'_>> = processes.iter().map(|process| PollFd::new(process, PollFlags::IN)).collect();
     let _ = poll(&mut fds, Some(&moment));
 }

@@ -29,6 +29,34 @@ pub enum CgroupError {
         least: u64,
     },
 
+    /// A group was asked for where its level has no place.
+    #[error("no {wanted} has its group in {group:?}")]
+    WrongLevel {
+        /// The group in which it was to be, below the slice.
+        group: PathBuf,
+        /// What it was to be of.
+        wanted: &'static str,
+    },
+
+    /// A limit was broken on purpose, and nothing happened.
+    #[error("a limit of {controller} reads as it was written and holds nothing: {seen}")]
+    NotKept {
+        /// What was limited.
+        controller: Controller,
+        /// What a process could do all the same.
+        seen: String,
+    },
+
+    /// The process that was to break a limit did not come so far.
+    #[error("cannot start a process that breaks a limit of {controller}")]
+    Breach {
+        /// What was limited.
+        controller: Controller,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+
     /// A group cannot be made.
     #[error("cannot make the cgroup {path}")]
     Make {
@@ -151,6 +179,7 @@ impl CgroupError {
             Self::NoControl { .. } => Some("`sage-host doctor` shows what can be limited here, and what to change"),
             Self::QuotaTooSmall { .. } => Some("ask for at least 0.001 CPUs"),
             Self::Make { cause, .. } | Self::Write { cause, .. } => cause_hint(cause),
+            Self::NotHandedDown { .. } => Some(OWN_SCOPE),
             Self::NotEmpty { .. } => Some("a process that does not die waits in the kernel, most often for a disk"),
             _ => None,
         }
@@ -165,6 +194,9 @@ impl CgroupError {
     }
 }
 
+const OWN_SCOPE: &str = "start sage-host in a scope of its own (`systemd-run --scope -p Delegate=yes -- sage-host ...`), or as root with a \
+                         slice below the root in host.toml (slice = \"/sage-host\")";
+
 fn cause_hint(cause: &io::Error) -> Option<&'static str> {
     match Errno::from_io_error(cause)? {
         Errno::ACCESS | Errno::PERM => Some(
@@ -173,10 +205,7 @@ fn cause_hint(cause: &io::Error) -> Option<&'static str> {
         Errno::ROFS => Some(
             "in a container, mount /sys/fs/cgroup read-write in a cgroup namespace of its own (--cgroupns=private); outside, remount it",
         ),
-        Errno::BUSY => Some(
-            "a cgroup that holds processes cannot hand controllers down: start sage-host in a scope of its own (`systemd-run --scope -p \
-             Delegate=yes -- sage-host ...`), or name an empty slice in host.toml (slice = \"/sage-host\")",
-        ),
+        Errno::BUSY => Some(OWN_SCOPE),
         Errno::AGAIN | Errno::NOSPC => {
             Some("the kernel has no room for more groups here: see cgroup.max.descendants of the groups above")
         }

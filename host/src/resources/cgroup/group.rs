@@ -51,6 +51,7 @@ impl Group {
     /// When it cannot be made, what was left cannot be swept, or a limit is not there or does not hold. Nothing is left then.
     pub fn pipeline(&self, pipeline: &str, limits: &GroupLimits) -> Result<Self, CgroupError> {
         const MOST: u32 = 1000;
+        self.must_be(Level::Tenant, "pipeline")?;
         let name = name::folder_name(pipeline);
         let mut outcome = Self::make(&self.held.tree, Some(&self.held), Level::Pipeline, &name, limits);
         for run in 2..MOST {
@@ -68,8 +69,16 @@ impl Group {
     /// When it cannot be made (it is there already: [`CgroupError::InUse`]), or a limit is not there or does not hold. Nothing is left
     /// then.
     pub fn instance(&self, operator: &str, instance: u32, limits: &GroupLimits) -> Result<Self, CgroupError> {
+        self.must_be(Level::Pipeline, "instance")?;
         let name = name::instance_name(operator, instance);
         Self::make(&self.held.tree, Some(&self.held), Level::Instance, &name, limits)
+    }
+
+    fn must_be(&self, level: Level, wanted: &'static str) -> Result<(), CgroupError> {
+        match self.held.level {
+            own if own == level => Ok(()),
+            _ => Err(CgroupError::WrongLevel { group: self.held.below.clone(), wanted }),
+        }
     }
 
     pub(super) fn make(

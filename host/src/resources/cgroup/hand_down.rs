@@ -1,11 +1,15 @@
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::getpid;
 
 use super::claim::make_folder;
 use super::{CgroupError, Controller, knob};
+
+/// How long a supervisor may take to end after it has moved back.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Where the processes of a group go that must hold none so that it can hand controllers down.
 pub(super) const SUPERVISORS: &str = "sage-host-supervisor";
@@ -30,22 +34,42 @@ fn listed(file: &Path) -> Vec<Controller> {
 /// Only a group without processes may do so (the root is excepted). Where this process is what stands in the way, it moves
 /// aside, into a group beside the slice. What could not be handed down is returned, each with its reason.
 pub(super) fn hand_down(group: &Path) -> Vec<(Controller, CgroupError)> {
-    let missing = |controller: &Controller| !handed_down(group).contains(controller);
-    has(group)
-        .into_iter()
-        .filter(missing)
-        .filter_map(|controller| Some((controller, give(group, controller).err()?)))
-        .collect()
+    let mut refused = Vec::new();
+    let mut in_the_way = None;
+    for controller in has(group) {
+        if handed_down(group).contains(&controller) {
+            continue;
+        }
+        // Once somebody stands in the way nothing more is tried: a part of the controllers may be handed down from a group with processes,
+        // but then no process can enter the groups in it.
+        let outcome = if in_the_way.is_none() { give(group, controller) } else { Ok(()) };
+        if outcome.as_ref().is_err_and(is_busy) {
+            in_the_way = Some(who_is_in(group));
+        }
+        match (outcome, &in_the_way) {
+            (_, Some(why)) => {
+                let why = why.clone();
+                refused.push((controller, CgroupError::NotHandedDown { path: group.to_owned(), controller, why }));
+            }
+            (Err(error), None) => refused.push((controller, error)),
+            (Ok(()), None) => {}
+        }
+    }
+    refused
 }
 
 fn give(group: &Path, controller: Controller) -> Result<(), CgroupError> {
     let file = group.join("cgroup.subtree_control");
     let order = format!("+{controller}");
-    if let Err(error) = knob::write(&file, &order) {
-        if !is_busy(&error) || !move_aside(group)? {
-            return Err(explained(group, controller, error));
+    let started = Instant::now();
+    while let Err(error) = knob::write(&file, &order) {
+        if !is_busy(&error) || started.elapsed() > PATIENCE {
+            return Err(error);
         }
-        knob::write(&file, &order).map_err(|error| explained(group, controller, error))?;
+        if !move_aside(group)? {
+            // Another thread of this process has just moved it, or a supervisor that is at its end has just moved back.
+            super::empty::await_end(group, PATIENCE);
+        }
     }
     if handed_down(group).contains(&controller) {
         Ok(())
@@ -59,20 +83,12 @@ fn is_busy(error: &CgroupError) -> bool {
     matches!(error, CgroupError::Write { cause, .. } if Errno::from_io_error(cause) == Some(Errno::BUSY))
 }
 
-/// Says who stands in the way, where it is somebody.
-fn explained(group: &Path, controller: Controller, error: CgroupError) -> CgroupError {
-    if !is_busy(&error) {
-        return error;
-    }
-    let others = super::empty::pids(group);
-    let why = match others.as_slice() {
+fn who_is_in(group: &Path) -> String {
+    match super::empty::pids(group).as_slice() {
         [] => "the kernel says it is busy".to_owned(),
         [pid] => format!("process {pid} is in it, and only a group without processes can"),
-        [pid, ..] => {
-            format!("{} processes are in it (process {pid}, say), and only a group without processes can", others.len())
-        }
-    };
-    CgroupError::NotHandedDown { path: group.to_owned(), controller, why }
+        [pid, .., _] => format!("processes are in it ({pid}, say), and only a group without processes can"),
+    }
 }
 
 /// Moves this process out of a group, into one within. `false` when it was not in there.

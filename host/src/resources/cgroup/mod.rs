@@ -11,6 +11,7 @@
 //!
 //! - [`Cgroups`]: the slice of this process, in every hierarchy that there is (v1: one for each controller; v2: one).
 //! - [`Controls`], [`Control`]: what was found by trying, as data. [`Composition`]: which of the kernel's ways it is.
+//! - [`Breach`]: a limit broken on purpose, and what was seen of it (doctor).
 //! - [`Group`]: one level, held. [`GroupEntry`]: the way in. [`GroupLimits`]: what it is held to.
 //! - [`GroupReading`]: the kernel's counts. [`OomWatch`]: which level's limit ended a process.
 //! - [`Swept`]: what a dead supervisor had left.
@@ -22,6 +23,7 @@
 
 mod bounds;
 mod branch;
+mod breach;
 mod canary;
 mod cgroups;
 mod claim;
@@ -30,6 +32,7 @@ mod cpu_list;
 mod empty;
 mod entry;
 mod error;
+mod forked;
 mod group;
 mod hand_down;
 mod knob;
@@ -41,8 +44,11 @@ mod reading;
 mod sweep;
 
 #[cfg(test)]
+mod handed_down_tests;
+#[cfg(test)]
 mod live_tests;
 
+pub use breach::Breach;
 pub use cgroups::Cgroups;
 pub use control::{Composition, Control, Controller, Controls};
 pub use entry::GroupEntry;

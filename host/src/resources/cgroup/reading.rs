@@ -17,7 +17,8 @@ pub struct GroupReading {
     pub memory_current: Option<u64>,
     /// The most bytes there ever were.
     pub memory_peak: Option<u64>,
-    /// Processes of this group itself that the kernel killed for want of memory, whichever level's it was.
+    /// Processes of this group itself that the kernel killed for want of memory, whichever level's it was. More
+    /// than none is what counts: where all of a group go together (v2), the kernel counts the first of them twice.
     pub oom_kills: Option<u64>,
     /// How often the group was about to exceed its own cap; most often the kernel then finds memory to take back.
     pub memory_limit_hits: Option<u64>,
@@ -89,6 +90,9 @@ fn memory(reading: &mut GroupReading, version: Version, group: &Path) {
                 (None, None) => None,
                 (alone, with_swap) => Some(alone.unwrap_or(0).saturating_add(with_swap.unwrap_or(0))),
             };
+            // Newer kernels (6.18, say) have the files and leave them at 0: a group that was full has been there at least once.
+            let full = reading.memory_max.zip(reading.memory_peak).is_some_and(|(max, peak)| peak >= max);
+            reading.memory_limit_hits = reading.memory_limit_hits.filter(|hits| *hits > 0 || !full);
         }
         Version::V2 => {
             reading.memory_max = knob::number(&group.join("memory.max"));

@@ -1,0 +1,82 @@
+//! What a v2 group was not given, or cannot hand on, is found out: there every write goes well and nothing holds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::branch::Branch;
+use super::live_tests::{FOR_EVER, cgroups, end, memory, number, start};
+use super::mounts::{Hierarchy, Version};
+use super::*;
+
+/// A slice on v2, under which a test can set a trap.
+fn on_v2(test: &str) -> Option<(Cgroups, PathBuf)> {
+    let cgroups = cgroups(test, &[Controller::Memory, Controller::Cpu])?;
+    match cgroups.composition() {
+        Composition::Unified | Composition::Delegated => {
+            let slice = cgroups.slices().remove(0);
+            Some((cgroups, slice))
+        }
+        other => {
+            eprintln!("skipped: this is {other}; `make test-cgroup2` brings a machine with cgroup v2");
+            None
+        }
+    }
+}
+
+/// What is detected by a process that is in this group.
+fn detected_in(group: &Path) -> Cgroups {
+    let hierarchy = Hierarchy {
+        version: Version::V2,
+        controllers: Vec::new(),
+        line: "0::".to_owned(),
+        mount: PathBuf::from("/sys/fs/cgroup"),
+        own: group.to_owned(),
+    };
+    Cgroups::try_out(vec![Branch::new(hierarchy, Some("inner"))])
+}
+
+#[test]
+fn a_controller_that_the_group_above_keeps_is_found_out_and_its_limit_refused() {
+    let Some((_cgroups, place)) = on_v2("kept") else { return };
+    let above = place.join("above");
+    let own = above.join("own");
+    fs::create_dir(&above).unwrap();
+    knob::write(&above.join("cgroup.subtree_control"), "+cpu").unwrap();
+    fs::create_dir(&own).unwrap();
+
+    let poor = detected_in(&own);
+    let control = poor.controls().memory.clone();
+    assert!(!control.available, "{control:?}");
+    let why = control.why_not.unwrap();
+    assert_eq!(why, format!("the cgroup {} was not given the controller memory", own.display()));
+    assert!(control.hint.unwrap().contains("cgroup.subtree_control"));
+    assert!(poor.controls().cpu.available, "{:?}", poor.controls().cpu);
+
+    let error = poor.tenant("t", &memory(64)).unwrap_err();
+    assert_eq!(error.to_string(), format!("t cannot be given a limit of memory: {why}"));
+    let tenant = poor.tenant("t", &GroupLimits { cpu_quota: Some(5_000), ..GroupLimits::default() }).unwrap();
+    assert!(tenant.reading().periods.is_some());
+    drop((tenant, poor));
+    empty::remove_trees(&[above]).unwrap();
+}
+
+#[test]
+fn a_group_in_which_others_are_hands_nothing_down_and_it_is_said_who() {
+    let Some((cgroups, place)) = on_v2("crowded") else { return };
+    let tenant = cgroups.tenant("t", &GroupLimits::default()).unwrap();
+    let pipeline = tenant.pipeline("p", &GroupLimits::default()).unwrap();
+    let crowded = pipeline.instance("w", 0, &GroupLimits::default()).unwrap();
+    let other = start(&crowded, FOR_EVER);
+
+    let found = detected_in(&place.join(crowded.path()));
+    for controller in Controller::ALL {
+        let control = found.controls().of(controller);
+        let why = control.why_not.clone().unwrap();
+        assert!(why.contains(&format!("process {} is in it", number(&other))), "{control:?}");
+        assert!(control.hint.as_ref().unwrap().contains("Delegate=yes"), "{control:?}");
+    }
+    assert_eq!(found.composition(), Composition::None);
+    drop(found);
+    drop(crowded);
+    end(other);
+}

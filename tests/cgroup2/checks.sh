@@ -1,0 +1,61 @@
+# What must hold on a machine with cgroup v2. Sourced by the guest's init (busybox's sh, as root); run.sh wants a PASS for every
+# line that begins with `check`. To add one: `check NAME COMMAND...`. /bin has busybox, `sage-host` and `cgroup-tests` (the unit
+# tests of the host library); what run.sh copies from the project lies under /work.
+
+groups=/sys/fs/cgroup
+
+# live COMPOSITION [COMMAND...]: every test of control groups, none skipped for want of a controller, run by the command.
+live() {
+    export SAGE_HOST_EXPECT_CGROUPS="$1"
+    shift
+    "$@" cgroup-tests resources::cgroup
+}
+
+# in_group GROUP COMMAND...: from inside a group that everything was handed down to, as a service of systemd is. Nothing of ours may be left in
+# there, and the group must be able to hold processes again.
+in_group() {
+    group=$groups/$1
+    shift
+    echo "+cpu +cpuset +memory +pids" > $groups/cgroup.subtree_control
+    mkdir -p "$group"
+    sh -c 'echo 0 > "$0/cgroup.procs" && exec "$@"' "$group" "$@" || return
+    left=$(find "$group" -mindepth 1 -type d)
+    [ -z "$left" ] || { echo "left behind: $left"; return 1; }
+    sh -c 'echo 0 > "$0/cgroup.procs"' "$group"
+}
+
+# as_user COMMAND...: without any privilege, in a group that is the user's.
+as_user() {
+    mkdir -p $groups/users
+    chown -R user $groups/users
+    in_group users su -s /bin/sh user -c '"$0" "$@"' -- "$@"
+}
+
+# shouts [FILE=VALUE...]: a real run with worker processes. While it runs each worker is in its group, whose files hold these values; its
+# output is right; afterwards no group is left.
+shouts() {
+    mkfifo /tmp/words
+    sage-host run /work/cgroup2/shout.toml --isolation process < /tmp/words > /tmp/shouted &
+    run=$!
+    exec 3> /tmp/words
+    for worker in $groups/sage-host/default/shout/upper-0 $groups/sage-host/default/shout/upper-1; do
+        until [ -n "$(cat $worker/cgroup.procs 2> /dev/null)" ]; do
+            kill -0 $run || return
+            usleep 20000
+        done
+        for wanted in "$@"; do
+            found=$(cat "$worker/${wanted%%=*}")
+            [ "$found" = "${wanted#*=}" ] || { echo "$worker/${wanted%%=*} reads $found, not ${wanted#*=}"; return 1; }
+        done
+    done
+    for word in one two three; do echo $word; done >&3
+    exec 3>&-
+    wait $run || return
+    [ "$(sort /tmp/shouted | tr '\n' ' ')" = "ONE THREE TWO " ] || { cat /tmp/shouted; return 1; }
+    [ ! -e $groups/sage-host ] || { echo "left behind: $(find $groups/sage-host -type d)"; return 1; }
+}
+
+check unified live "cgroup v2"
+check delegated live "cgroup v2, in a group handed down" in_group service
+check rootless live "cgroup v2, in a group handed down" as_user
+check run-in-worker-processes shouts
