@@ -8,6 +8,7 @@
 //!
 //! Left to others: what a guest is and how it is called (sandbox); what becomes of a worker that died (engine).
 
+pub mod compile;
 mod death;
 mod instance;
 mod kernel_view;
