@@ -14,8 +14,34 @@ const SHORT_COPY: usize = 128;
 const LONG: usize = 256;
 
 /// Append `bytes`, as `extend_from_slice` does.
-#[inline]
+///
+/// `out` itself is never lent to a function that is not inlined, only moved there and back: so its pointer, length and capacity can stay
+/// in registers over a loop. In memory, each record waits for what the one before wrote. `always`, because the same component was
+/// 15 % slower where the compiler happened to decide otherwise.
+#[inline(always)]
 pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
+    let length = bytes.len();
+    if out.capacity() - out.len() < length {
+        *out = roomier(std::mem::take(out), length);
+    }
+    let end = out.len();
+    // SAFETY: there is room for `length` bytes behind `end`, and `out` is borrowed mutably, so `bytes` lies elsewhere.
+    // All `length` bytes are written before the length says so. Safe code checks the capacity for every word, which
+    // doubled the time of a copy of 9 bytes.
+    unsafe {
+        let (from, to) = (bytes.as_ptr(), out.as_mut_ptr().add(end));
+        if length <= SHORT_COPY {
+            copy_short(from, to, length);
+        } else {
+            std::ptr::copy_nonoverlapping(from, to, length);
+        }
+        out.set_len(end + length);
+    }
+}
+
+/// [`append`] to a vector that lies in memory anyway, among others: moving it costs there (counting by key 12 %).
+#[inline]
+pub(crate) fn append_in_place(out: &mut Vec<u8>, bytes: &[u8]) {
     let length = bytes.len();
     if length > SHORT_COPY {
         out.extend_from_slice(bytes);
@@ -23,13 +49,19 @@ pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     }
     out.reserve(length);
     let end = out.len();
-    // SAFETY: `reserve` made room for `length` bytes behind `end`, and `out` is borrowed mutably, so `bytes` lies elsewhere.
-    // All `length` bytes are written before the length says so. Safe code checks the capacity for every word, which
-    // doubled the time of a copy of 9 bytes.
+    // SAFETY: as in `append`; `reserve` made the room.
     unsafe {
         copy_short(bytes.as_ptr(), out.as_mut_ptr().add(end), length);
         out.set_len(end + length);
     }
+}
+
+/// The same bytes with room for `more`.
+#[cold]
+#[inline(never)]
+fn roomier(mut out: Vec<u8>, more: usize) -> Vec<u8> {
+    out.reserve(more);
+    out
 }
 
 /// Copy by words: whole ones from the front, and the last one so that it ends where the bytes end.
@@ -53,10 +85,11 @@ unsafe fn copy_short(from: *const u8, to: *mut u8, length: usize) {
             word::<Wide>(from, to, 16);
             word::<Wide>(from, to, 32);
             word::<Wide>(from, to, 48);
-            word::<Wide>(from, to, length - 64);
-            word::<Wide>(from, to, length - 48);
-            word::<Wide>(from, to, length - 32);
-            word::<Wide>(from, to, length - 16);
+            let (from, to) = (from.add(length - 64), to.add(length - 64));
+            word::<Wide>(from, to, 0);
+            word::<Wide>(from, to, 16);
+            word::<Wide>(from, to, 32);
+            word::<Wide>(from, to, 48);
         } else if length >= 16 {
             word::<Wide>(from, to, 0);
             if length > 32 {

@@ -30,4 +30,4 @@ pub use outcome::{DeadLetter, Outcome, Stage};
 pub use proc_files::{ThreadTimes, allowed_cpus, resident_bytes, thread_cpus, thread_times};
 pub use scenario::{Running, Scenario};
 pub use wat_guest::{WatGuest, wat};
-pub use worker_files::{groups_named, has_groups, workers_of};
+pub use worker_files::{groups_named, has_control, workers_of};

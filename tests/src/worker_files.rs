@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use sage_host::resources::cgroup::{Cgroups, Controls};
+
 /// The worker processes of a running `sage-host`, oldest first.
 pub fn workers_of(host: u32) -> Vec<u32> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{host}/task")) else { return Vec::new() };
@@ -15,9 +17,14 @@ pub fn workers_of(host: u32) -> Vec<u32> {
     workers
 }
 
-/// Whether this machine has control groups that can be made here.
-pub fn has_groups() -> bool {
-    sage_host::resources::cgroup::Cgroups::detect(None).controls().memory.available
+/// Whether the kernel has a control that a test needs; says that the test is skipped, and why, where it has not.
+pub fn has_control(which: impl FnOnce(&Controls) -> bool) -> bool {
+    let cgroups = Cgroups::detect(None);
+    let has = which(cgroups.controls());
+    if !has {
+        eprintln!("skipped: no such control group here: {:?}", cgroups.controls());
+    }
+    has
 }
 
 /// Control groups of any hierarchy in which a pipeline of this name has a part.

@@ -39,25 +39,20 @@ impl<O: Filter> FilterLane<O> {
     pub fn call(&mut self, payloads: &Column) {
         let Some(operator) = &mut self.operator else { not_open() };
         let rows = payloads.len();
-        self.bitmap.clear();
-        self.bitmap.reserve(rows.div_ceil(8) + size_of::<u64>());
-        let mut word = 0_u64;
-        for (row, payload) in payloads.iter().enumerate() {
-            let keep = match operator.keep(payload) {
-                Ok(keep) => keep,
-                Err(error) => {
-                    self.failures.reject(row, &error);
-                    false
+        self.bitmap.resize(rows.div_ceil(8), 0);
+        let mut payloads = payloads.iter();
+        for byte in &mut self.bitmap {
+            // Bits are gathered for eight records only: beyond that the compiler does not unroll, and each record waits for the one before.
+            let mut bits = 0_u8;
+            for bit in 0..8 {
+                let Some(payload) = payloads.next() else { break };
+                match operator.keep(payload) {
+                    Ok(keep) => bits |= u8::from(keep) << bit,
+                    Err(error) => self.failures.reject(rows - 1 - payloads.len(), &error),
                 }
-            };
-            word |= u64::from(keep) << (row % 64);
-            if row % 64 == 63 {
-                self.bitmap.extend_from_slice(&word.to_le_bytes());
-                word = 0;
             }
+            *byte = bits;
         }
-        self.bitmap.extend_from_slice(&word.to_le_bytes());
-        self.bitmap.truncate(rows.div_ceil(8));
         host::keep(&self.bitmap);
         self.failures.tell();
         metrics::flush();

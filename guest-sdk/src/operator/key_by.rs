@@ -38,18 +38,13 @@ impl<O: KeyBy> KeyByLane<O> {
     /// `key-by` of the contract.
     pub fn call(&mut self, payloads: &Column) {
         let Some(operator) = &mut self.operator else { not_open() };
-        let keys = &mut self.keys;
-        keys.clear();
-        keys.offsets.reserve(payloads.len());
-        keys.bytes.reserve(payloads.bytes.len());
-        for (row, payload) in payloads.iter().enumerate() {
-            if let Err(error) = operator.key(payload, &mut keys.bytes) {
-                keys.unwrite();
-                self.failures.reject(row, &error);
-            }
-            keys.seal();
-        }
-        host::keys(keys);
+        let failures = &mut self.failures;
+        self.keys.write_each(
+            payloads,
+            |payload, out| operator.key(payload, out),
+            |row, error| failures.reject(row, &error),
+        );
+        host::keys(&self.keys);
         self.failures.tell();
         metrics::flush();
     }

@@ -38,18 +38,13 @@ impl<O: Map> MapLane<O> {
     /// `map` of the contract.
     pub fn call(&mut self, payloads: &Column) {
         let Some(operator) = &mut self.operator else { not_open() };
-        let answers = &mut self.answers;
-        answers.clear();
-        answers.offsets.reserve(payloads.len());
-        answers.bytes.reserve(payloads.bytes.len());
-        for (row, payload) in payloads.iter().enumerate() {
-            if let Err(error) = operator.map(payload, &mut answers.bytes) {
-                answers.unwrite();
-                self.failures.reject(row, &error);
-            }
-            answers.seal();
-        }
-        host::payloads(answers);
+        let failures = &mut self.failures;
+        self.answers.write_each(
+            payloads,
+            |payload, out| operator.map(payload, out),
+            |row, error| failures.reject(row, &error),
+        );
+        host::payloads(&self.answers);
         self.failures.tell();
         metrics::flush();
     }

@@ -1,36 +1,48 @@
 use super::decide::{row, unenforced};
-use super::{Asker, Cpus, Options, Reason};
+use super::holders::holders;
+use super::{Asker, Cpus, Isolation, Options, Reason};
 use crate::plan::{CpuRequest, Kind, Partition, Plan, Stage};
 use crate::resources::{
-    CpuSet, CpuShare, HeldCpu, Inventory, LedgerRow, Mechanism, Supply, Tier, Totals, counted, ten_thousandths,
+    Claim, CpuSet, CpuShare, HeldCpu, Inventory, LedgerRow, Mechanism, Supply, Taken, Tier, Totals, counted,
+    ten_thousandths,
 };
 
 /// The CPUs that can be given away.
-pub(super) struct Pool {
+pub(super) struct Pool<'t> {
     allowed: CpuSet,
     /// Of the allowed ones, those that somebody holds.
     held: Vec<HeldCpu>,
     pub(super) reserved: u32,
+    /// How many more the process may use.
+    not_given: u32,
+    taken: &'t Taken,
 }
 
 /// What was decided about CPUs.
 pub(super) struct CpuDecision {
     pub(super) stages: Vec<StageCpus>,
     pub(super) totals: Totals,
+    /// Whole CPUs that were asked for.
+    pub(super) whole: u32,
+    /// Those of them that are not leased.
+    pub(super) unleased: u32,
 }
 
 /// What one instance of a stage gets.
 pub(super) struct StageCpus {
     pub(super) lanes: u32,
     pub(super) cpus: Cpus,
+    pub(super) quota: Option<u32>,
     pub(super) rows: Vec<LedgerRow>,
 }
 
-impl Pool {
-    pub(super) fn new(inventory: &Inventory, supply: &Supply, leased_elsewhere: &[HeldCpu]) -> Self {
-        let allowed = inventory.allowed.clone();
-        let held = leased_elsewhere.iter().filter(|held| allowed.contains(held.cpu)).cloned().collect();
-        Self { allowed, held, reserved: supply.cpus_kept(inventory) }
+impl<'t> Pool<'t> {
+    /// Of an inventory of what is given away, on a machine where the process may use `usable` CPUs.
+    pub(super) fn new(given: &Inventory, usable: u32, supply: &Supply, taken: &'t Taken) -> Self {
+        let allowed = given.allowed.clone();
+        let held = taken.cpus.iter().filter(|held| allowed.contains(held.cpu)).cloned().collect();
+        let not_given = usable.saturating_sub(allowed.count());
+        Self { allowed, held, reserved: supply.cpus_kept(given), not_given, taken }
     }
 
     fn unheld(&self) -> u32 {
@@ -39,9 +51,10 @@ impl Pool {
 }
 
 /// Gives CPUs to stages in the plan's order.
-pub(super) fn decide(plan: &Plan, pool: &Pool, options: Options, reasons: &mut Vec<Reason>) -> CpuDecision {
+pub(super) fn decide(plan: &Plan, pool: &Pool<'_>, options: &Options, reasons: &mut Vec<Reason>) -> CpuDecision {
     let leasable = pool.unheld().saturating_sub(pool.reserved);
     let mut leased = 0_u32;
+    let (mut whole, mut unleased) = (0_u32, 0_u32);
     let mut shares = 0_u64;
     let mut choices = Vec::with_capacity(plan.stages.len());
     for stage in &plan.stages {
@@ -49,11 +62,13 @@ pub(super) fn decide(plan: &Plan, pool: &Pool, options: Options, reasons: &mut V
         choices.push(match choice {
             (Cpus::Leased, lanes) => {
                 let wanted = lanes.saturating_mul(stage.parallelism);
+                whole = whole.saturating_add(wanted);
                 let free = leasable - leased;
                 if wanted <= free {
                     leased += wanted;
                     choice
                 } else if options.overcommit {
+                    unleased = unleased.saturating_add(wanted);
                     (Cpus::Unpinned, lanes)
                 } else {
                     reasons.push(Reason::Cpus {
@@ -63,6 +78,7 @@ pub(super) fn decide(plan: &Plan, pool: &Pool, options: Options, reasons: &mut V
                         each: lanes,
                         free,
                         allowed: pool.allowed.clone(),
+                        not_given: pool.not_given,
                         reserved: pool.reserved,
                         taken: leased,
                         held: pool.held.clone(),
@@ -84,16 +100,32 @@ pub(super) fn decide(plan: &Plan, pool: &Pool, options: Options, reasons: &mut V
         }
     }
     let shared = pool.unheld() - leased;
-    let too_many_shares = shares > u64::from(shared) * 10_000;
+    let of_others = |claim: &Claim| claim.amounts.shares;
+    let elsewhere = pool.taken.sum(of_others);
+    // A lease takes a CPU from the shares of others too; who asks for neither takes nothing from anybody.
+    let all = shares.saturating_add(elsewhere);
+    let too_many_shares = all > u64::from(shared) * 10_000 && (shares > 0 || leased > 0);
     if too_many_shares && !options.overcommit {
-        reasons.push(Reason::Shares { wanted: shares, shared, askers: askers_of_shares(plan) });
+        let held =
+            holders(&pool.taken.claims, of_others, |shares| format!("{} CPUs in shares", ten_thousandths(shares)));
+        reasons.push(Reason::Shares { wanted: shares, elsewhere, shared, askers: askers_of_shares(plan), held });
     }
-    let rest = Rest { shared, shares, too_many_shares };
+    let rest = Rest { shared, all, too_many_shares, isolation: &options.isolation };
     let stages = plan.stages.iter().zip(choices);
     CpuDecision {
         stages: stages
-            .map(|(stage, (cpus, lanes))| StageCpus { lanes, cpus, rows: rest.rows(stage, cpus, lanes) })
+            .map(|(stage, (cpus, lanes))| StageCpus {
+                lanes,
+                cpus,
+                quota: match cpus {
+                    Cpus::Share(share) if options.isolation.has_quota(share) => Some(share),
+                    _ => None,
+                },
+                rows: rest.rows(stage, cpus, lanes),
+            })
             .collect(),
+        whole,
+        unleased,
         totals: Totals {
             cpus_allowed: pool.allowed.clone(),
             cpus_leased: leased,
@@ -101,8 +133,10 @@ pub(super) fn decide(plan: &Plan, pool: &Pool, options: Options, reasons: &mut V
             cpus_reserved: pool.reserved,
             cpus_shared: shared,
             shares_ten_thousandths: shares,
+            shares_elsewhere_ten_thousandths: elsewhere,
             memory_declared: 0,
             memory_default_caps: 0,
+            memory_elsewhere: 0,
             memory_available: 0,
             memory_reserved: 0,
         },
@@ -145,13 +179,15 @@ fn askers_of_shares(plan: &Plan) -> Vec<Asker> {
 }
 
 /// What is left when leases are given.
-struct Rest {
+struct Rest<'o> {
     shared: u32,
-    shares: u64,
+    /// Shares of all pipelines, in 1/10,000.
+    all: u64,
     too_many_shares: bool,
+    isolation: &'o Isolation,
 }
 
-impl Rest {
+impl Rest<'_> {
     fn rows(&self, stage: &Stage, cpus: Cpus, lanes: u32) -> Vec<LedgerRow> {
         let asked = stage.resources.num_cpus;
         if let (None, Some(request)) = (stage.kind(), asked) {
@@ -170,17 +206,28 @@ impl Rest {
                     (_, false) => None,
                 };
                 let tier = if nothing_left { Tier::Cooperative } else { Tier::Hard };
-                (format!("{}, {lanes_shown}", counted(lanes, "CPU")), (Mechanism::CpuLease, tier), note)
+                let mechanism = match self.isolation.worker() {
+                    Some(worker) if worker.kernel.cpuset => Mechanism::CpuLeaseCpuset,
+                    _ => Mechanism::CpuLease,
+                };
+                (format!("{}, {lanes_shown}", counted(lanes, "CPU")), (mechanism, tier), note)
             }
             Cpus::Share(share) => {
                 let mut notes = Vec::new();
-                if share < CpuShare::SMALLEST_EXACT {
+                let has_quota = self.isolation.has_quota(share);
+                if !has_quota && self.isolation.worker().is_some() {
+                    notes.push(
+                        "no quota of the kernel here: the guest's calls are held to the share, the worker's own threads are not"
+                            .to_owned(),
+                    );
+                }
+                if !has_quota && share < CpuShare::SMALLEST_EXACT {
                     notes.push(
                         "a share this small is kept to within some milliseconds of any second, not to 10 %".to_owned(),
                     );
                 }
                 if self.too_many_shares {
-                    let sum = ten_thousandths(self.shares);
+                    let sum = ten_thousandths(self.all);
                     notes.push(format!(
                         "shares come to {sum} CPUs on {}: an instance may get less than its share",
                         self.shared
@@ -188,7 +235,8 @@ impl Rest {
                 }
                 let note = (!notes.is_empty()).then(|| notes.join("; "));
                 let effective = format!("at most {} of a CPU, {lanes_shown}", ten_thousandths(u64::from(share)));
-                (effective, (Mechanism::DutyCycle, Tier::Hard), note)
+                let mechanism = if has_quota { Mechanism::CgroupQuota } else { Mechanism::DutyCycle };
+                (effective, (mechanism, Tier::Hard), note)
             }
             Cpus::Shared => {
                 let note = nothing_left

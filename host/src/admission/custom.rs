@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
 use super::decide::{row, unenforced};
+use super::holders::holders;
 use super::{Asker, Options, Reason};
 use crate::plan::{Plan, Stage};
-use crate::resources::{LedgerRow, Mechanism, Supply, Tier, ten_thousandths};
+use crate::resources::{Claim, LedgerRow, Mechanism, Supply, Taken, Tier, ten_thousandths};
 
 /// What one instance of a stage gets of custom resources.
 #[derive(Default)]
@@ -13,9 +14,22 @@ pub(super) struct StageCustom {
     pub(super) rows: Vec<LedgerRow>,
 }
 
-/// Counts what all instances ask for against what the host declares. Counting is all there is to a resource of which nobody here
-/// knows what it is: it bounds how many instances start, in this process, and nothing they do.
-pub(super) fn decide(plan: &Plan, supply: &Supply, options: Options, reasons: &mut Vec<Reason>) -> Vec<StageCustom> {
+/// What was decided about custom resources.
+pub(super) struct CustomDecision {
+    pub(super) stages: Vec<StageCustom>,
+    /// What the pipeline comes to, in 1/10,000.
+    pub(super) counted: BTreeMap<String, u64>,
+}
+
+/// Counts what all instances ask for, and what other pipelines claim, against what the host declares. Counting is all there is to
+/// a resource of which nobody here knows what it is: it bounds how many instances start on this machine, and nothing they do.
+pub(super) fn decide(
+    plan: &Plan,
+    supply: &Supply,
+    options: &Options,
+    taken: &Taken,
+    reasons: &mut Vec<Reason>,
+) -> CustomDecision {
     let mut wanted: BTreeMap<&str, (u64, Vec<Asker>)> = BTreeMap::new();
     for (stage, name, each) in
         plan.stages.iter().flat_map(|stage| asks(stage).map(move |(name, each)| (stage, name, each)))
@@ -35,16 +49,28 @@ pub(super) fn decide(plan: &Plan, supply: &Supply, options: Options, reasons: &m
         }
     }
     let mut short = BTreeMap::new();
+    let mut counted = BTreeMap::new();
     for (name, (wanted, askers)) in wanted {
+        counted.insert(name.to_owned(), wanted);
         let declared = supply.custom.get(name).copied().unwrap_or(0);
-        if wanted > declared {
-            short.insert(name, (wanted, declared));
+        let of = |claim: &Claim| claim.amounts.custom.get(name).copied().unwrap_or(0);
+        let free = declared.saturating_sub(taken.sum(of));
+        if wanted > free {
+            short.insert(name, Short { wanted, free, declared });
             if !options.overcommit {
-                reasons.push(Reason::Custom { resource: name.to_owned(), wanted, declared, askers });
+                let held = holders(&taken.claims, of, |amount| format!("{} of {name}", ten_thousandths(amount)));
+                reasons.push(Reason::Custom { resource: name.to_owned(), wanted, free, declared, askers, held });
             }
         }
     }
-    plan.stages.iter().map(|stage| of_stage(stage, supply, &short)).collect()
+    CustomDecision { stages: plan.stages.iter().map(|stage| of_stage(stage, supply, &short)).collect(), counted }
+}
+
+/// A resource of which there is not enough, in 1/10,000.
+struct Short {
+    wanted: u64,
+    free: u64,
+    declared: u64,
 }
 
 /// What a stage asks for; nothing is not asked for.
@@ -52,7 +78,7 @@ fn asks(stage: &Stage) -> impl Iterator<Item = (&str, u64)> {
     stage.resources.custom.iter().filter(|(_, each)| **each > 0).map(|(name, each)| (name.as_str(), *each))
 }
 
-fn of_stage(stage: &Stage, supply: &Supply, short: &BTreeMap<&str, (u64, u64)>) -> StageCustom {
+fn of_stage(stage: &Stage, supply: &Supply, short: &BTreeMap<&str, Short>) -> StageCustom {
     let mut decided = StageCustom::default();
     for (name, each) in asks(stage) {
         let requested = ten_thousandths(each);
@@ -62,12 +88,10 @@ fn of_stage(stage: &Stage, supply: &Supply, short: &BTreeMap<&str, (u64, u64)>) 
         }
         decided.counted.insert(name.to_owned(), each);
         let (tier, note) = match short.get(name) {
-            Some((wanted, declared)) => {
-                let (wanted, declared) = (ten_thousandths(*wanted), ten_thousandths(*declared));
-                (
-                    Tier::None,
-                    Some(format!("{wanted} of {name} are asked for and {declared} are declared (--overcommit)")),
-                )
+            Some(Short { wanted, free, declared }) => {
+                let there = if free == declared { "declared" } else { "free" };
+                let (wanted, free) = (ten_thousandths(*wanted), ten_thousandths(*free));
+                (Tier::None, Some(format!("{wanted} of {name} are asked for and {free} are {there} (--overcommit)")))
             }
             None => (Tier::Hard, None),
         };

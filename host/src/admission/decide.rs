@@ -1,21 +1,29 @@
 use super::cpus::{self, Pool};
-use super::{Grant, Reason, Refusal, StageGrant, custom, limits, memory};
+use super::{Grant, Isolation, Reason, Refusal, StageGrant, custom, limits, memory, pids, tenant, worker_memory};
+use crate::config::TenantName;
 use crate::plan::{Plan, Stage};
-use crate::resources::{HeldCpu, Inventory, Ledger, LedgerRow, Mechanism, Supply, Tier};
+use crate::resources::{Amounts, Inventory, Ledger, LedgerRow, Mechanism, Supply, Taken, Tier};
 
-/// What the user lets through that would be refused otherwise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// On whose behalf and how a pipeline runs, and what the user lets through that would be refused otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// More than there is of what can be counted: CPUs, memory, custom resources. The ledger says what that costs.
+    /// More than there is of what can be counted: CPUs, memory, custom resources. The ledger says what that costs. A tenant's
+    /// ceiling is a promise to the other tenants and holds all the same.
     pub overcommit: bool,
     /// What nothing here can enforce. The ledger says "none" to it.
     pub allow_unenforced: bool,
+    /// Where instances live.
+    pub isolation: Isolation,
+    /// On whose behalf.
+    pub tenant: TenantName,
 }
 
-/// Decides what each stage of the plan gets on this machine, given the CPUs that are leased at present.
+/// Decides what each stage of the plan gets on this machine, given what running pipelines hold of it at present.
 ///
-/// CPUs go to stages in the plan's order. Memory that is asked for (`memory`, `object_store_memory`) is summed up against
-/// the machine's; an instance that asks for none has a cap and no claim. Says nothing of what other programs use.
+/// CPUs go to stages in the plan's order. Memory that is asked for (`memory`, `object_store_memory`), shares and custom resources
+/// are summed up with what others hold against what the host gives away, and against the tenant's ceilings. Where instances
+/// are threads, one that asks for no memory has a cap and no claim, except towards its tenant's ceiling. Says nothing of
+/// what other programs use.
 ///
 /// # Errors
 /// Every reason against it. An operator that does not get its CPUs does not use up any for those after it.
@@ -23,33 +31,46 @@ pub fn decide(
     plan: &Plan,
     inventory: &Inventory,
     supply: &Supply,
-    options: Options,
-    leased_elsewhere: &[HeldCpu],
+    options: &Options,
+    taken: &Taken,
 ) -> Result<Grant, Refusal> {
     let mut reasons = Vec::new();
-    let pool = Pool::new(inventory, supply, leased_elsewhere);
+    let given = supply.given(inventory).unwrap_or_else(|not_here| {
+        reasons.push(Reason::CpusNotHere(not_here));
+        inventory.clone()
+    });
+    let pool = Pool::new(&given, inventory.allowed.count(), supply, taken);
     let cpus = cpus::decide(plan, &pool, options, &mut reasons);
-    let memory = memory::decide(plan, supply, inventory, options, &mut reasons);
-    let custom = custom::decide(plan, supply, options, &mut reasons);
+    let memory = memory::decide(plan, supply, &given, options, taken, &mut reasons);
+    let custom = custom::decide(plan, supply, options, taken, &mut reasons);
+    let amounts = Amounts {
+        memory: memory.sums.declared,
+        memory_at_most: memory.sums.declared.saturating_add(memory.sums.default_caps),
+        shares: cpus.totals.shares_ten_thousandths,
+        unleased: cpus.unleased,
+        custom: custom.counted,
+    };
+    let of_tenant = (u64::from(cpus.whole) * 10_000).saturating_add(amounts.shares);
+    tenant::decide(supply, options, (&amounts, of_tenant), taken, &mut reasons);
 
     let mut stages = Vec::with_capacity(plan.stages.len());
     let mut rows = Vec::new();
-    let parts = cpus.stages.into_iter().zip(memory.stages).zip(custom);
+    let parts = cpus.stages.into_iter().zip(memory.stages).zip(custom.stages);
     for (stage, ((cpus, memory), custom)) in plan.stages.iter().zip(parts) {
         rows.extend(cpus.rows);
         rows.extend(memory.rows);
+        let (pids_max, pids) = pids::decide(stage, cpus.lanes, options, &mut reasons);
+        rows.extend(pids);
         rows.extend(gpus(stage, options, &mut reasons));
         rows.extend(custom.rows);
         rows.extend(limits::rows(stage));
         stages.push(StageGrant {
             lanes: cpus.lanes,
             cpus: cpus.cpus,
+            cpu_quota: cpus.quota,
             memory_cap: memory.cap,
-            memory_max: None,
-            data_bytes: None,
-            cpu_quota: None,
-            cpuset: false,
-            pids_max: None,
+            memory_max: memory.max,
+            pids_max,
             edge_bytes: memory.edge_bytes,
             custom: custom.counted,
         });
@@ -58,11 +79,13 @@ pub fn decide(
         return Err(Refusal { reasons });
     }
     let totals = memory.sums.put_into(cpus.totals);
-    let ledger = Ledger { pipeline: plan.name.clone(), rows, totals };
-    Ok(Grant { stages, ledger, allowed: inventory.allowed.clone(), cpus_reserved: pool.reserved })
+    let arithmetic = worker_memory::add_up(plan, &stages, &memory.sums, (supply, options), taken);
+    let ledger = Ledger { pipeline: plan.name.clone(), rows, totals, arithmetic };
+    let tenant = options.tenant.clone();
+    Ok(Grant { stages, ledger, allowed: given.allowed, cpus_reserved: pool.reserved, tenant, amounts })
 }
 
-fn gpus(stage: &Stage, options: Options, reasons: &mut Vec<Reason>) -> Option<LedgerRow> {
+fn gpus(stage: &Stage, options: &Options, reasons: &mut Vec<Reason>) -> Option<LedgerRow> {
     let value = stage.resources.num_gpus.filter(|&value| value > 0)?;
     if !options.allow_unenforced {
         reasons.push(Reason::Gpus { operator: stage.name.clone(), value });

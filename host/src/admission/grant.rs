@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
+use crate::config::TenantName;
 use crate::plan::StageId;
-use crate::resources::{CpuSet, Ledger};
+use crate::resources::{Amounts, CpuSet, Ledger};
 
-/// What every stage of a plan gets. Says yes; holds nothing yet (see [`super::hold`]).
+/// What every stage of a plan gets. Says yes; holds nothing yet (see [`super::admit`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grant {
     /// By stage, in the plan's order.
@@ -14,6 +15,10 @@ pub struct Grant {
     pub allowed: CpuSet,
     /// How many of them are never leased.
     pub cpus_reserved: u32,
+    /// On whose behalf.
+    pub tenant: TenantName,
+    /// What is claimed of the machine besides leases.
+    pub amounts: Amounts,
 }
 
 impl Grant {
@@ -32,19 +37,15 @@ pub struct StageGrant {
     pub lanes: u32,
     /// Where they run.
     pub cpus: Cpus,
+    /// The share of one CPU to which the kernel is to hold the instance's worker, in 1/10,000. `None` where nothing is asked for, in
+    /// threads, and where the kernel cannot: [`Cpus::Share`] is then the lane's own to keep.
+    pub cpu_quota: Option<u32>,
     /// Bytes of linear memories, tables and keyed state, all lanes together. `None` for a built-in source or sink, whose memory
     /// is the host's.
     pub memory_cap: Option<u64>,
-    /// Bytes that the kernel lets the instance's worker process have, all it needs beside its guests' memory included. `None` where
-    /// there is no worker, or no group to hold it.
+    /// Bytes to which the kernel is to hold the instance's whole worker. `None` in threads, and where the kernel cannot.
     pub memory_max: Option<u64>,
-    /// The same by a limit of the process, where there is no group.
-    pub data_bytes: Option<u64>,
-    /// The kernel's CPU quota for the worker, in 1/10,000.
-    pub cpu_quota: Option<u32>,
-    /// Whether the kernel holds the worker to its leased CPUs.
-    pub cpuset: bool,
-    /// Threads and processes that the worker may have.
+    /// Processes and threads that the kernel is to let the instance's worker have. `None` as above.
     pub pids_max: Option<u32>,
     /// Bytes that may wait on the instance's inputs together. Without meaning for a stage without inputs.
     pub edge_bytes: u64,

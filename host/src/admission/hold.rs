@@ -2,13 +2,17 @@ use std::collections::BTreeMap;
 
 use super::{Cpus, Grant, Options, Reason, Refusal, decide};
 use crate::plan::{Plan, StageId};
-use crate::resources::{CpuLease, CpuSet, Holder, Inventory, LeaseFolder, LeaseRequest, ResourceError, Supply};
+use crate::resources::{
+    Choosing, Claim, CpuLease, CpuSet, HeldClaim, Holder, Inventory, LeaseFolder, LeaseRequest, ResourceError, Supply,
+    Taken,
+};
 
-/// The CPUs that a pipeline has leased, by stage, instance and lane. They are free again when this is dropped: keep it until the
-/// last lane has ended.
-#[derive(Debug, Default)]
+/// What a pipeline holds of the machine: CPUs by stage, instance and lane, and its claim to everything else. It is free again when
+/// this is dropped: keep it until the last lane has ended.
+#[derive(Debug)]
 pub struct HeldLeases {
     instances: BTreeMap<(StageId, u32), Vec<CpuLease>>,
+    claim: HeldClaim,
 }
 
 impl HeldLeases {
@@ -23,42 +27,47 @@ impl HeldLeases {
     pub fn cpus(&self) -> CpuSet {
         self.instances.values().flatten().map(CpuLease::cpu).collect()
     }
+
+    /// What is claimed besides, and where control groups are written down.
+    pub fn claim(&self) -> &HeldClaim {
+        &self.claim
+    }
 }
 
-/// Decides by the leases of this moment and takes what was granted.
+/// Decides by what is held at this moment and takes what was granted, while nobody else decides: of two that ask at once and do
+/// not fit together, one is granted and the other is told so.
 ///
 /// # Errors
-/// As [`decide`] and [`hold`]. When another process is faster in between, it decides anew, so that the refusal names who holds what
-/// (and `--overcommit` finds another way).
+/// As [`decide`]; [`Reason::Leases`] when the folder cannot be used. Nothing is taken then.
 pub fn admit(
     plan: &Plan,
     inventory: &Inventory,
     supply: &Supply,
-    options: Options,
+    options: &Options,
     folder: &LeaseFolder,
 ) -> Result<(Grant, HeldLeases), Refusal> {
-    /// Losing so often in a row means that others come and go all the time: the user shall know.
-    const ATTEMPTS: u32 = 5;
-    let mut outrun = Vec::new();
-    for _ in 0..ATTEMPTS {
-        let held = folder.held_by_anyone().map_err(|error| Refusal { reasons: vec![Reason::Leases(error)] })?;
-        let grant = decide(plan, inventory, supply, options, &held)?;
-        match hold(&grant, plan, folder) {
-            Ok(leases) => return Ok((grant, leases)),
-            Err(Refusal { reasons }) if reasons.iter().all(|reason| matches!(reason, Reason::Outrun(_))) => {
-                outrun = reasons
-            }
-            Err(refusal) => return Err(refusal),
-        }
-    }
-    Err(Refusal { reasons: outrun })
+    let choosing = folder.choose().map_err(refusal)?;
+    let taken = choosing.taken().map_err(refusal)?;
+    let grant = decide(plan, inventory, supply, options, &taken)?;
+    let instances = lease(&grant, plan, &choosing).map_err(refusal)?;
+    let cpus = instances.values().flatten().map(CpuLease::cpu).collect();
+    let claim = Claim::here(&plan.name, grant.tenant.as_str(), grant.amounts.clone(), cpus);
+    let claim = choosing.claim(claim).map_err(refusal)?;
+    Ok((grant, HeldLeases { instances, claim }))
 }
 
-/// Leases the CPUs of a grant, all or nothing. A grant that leases none does not touch the folder.
-///
-/// # Errors
-/// [`Reason::Outrun`] when they are not free any more; [`Reason::Leases`] when the folder cannot be used.
-pub fn hold(grant: &Grant, plan: &Plan, folder: &LeaseFolder) -> Result<HeldLeases, Refusal> {
+/// Whether a pipeline that is refused would be granted if nobody else held anything, so that it is worth waiting.
+#[must_use]
+pub fn fits_alone(plan: &Plan, inventory: &Inventory, supply: &Supply, options: &Options) -> bool {
+    decide(plan, inventory, supply, options, &Taken::default()).is_ok()
+}
+
+/// Leases the CPUs of a grant, all or nothing.
+fn lease(
+    grant: &Grant,
+    plan: &Plan,
+    choosing: &Choosing<'_>,
+) -> Result<BTreeMap<(StageId, u32), Vec<CpuLease>>, ResourceError> {
     let mut instances = Vec::new();
     let mut requests = Vec::new();
     for ((id, stage), granted) in plan.stages().zip(&grant.stages) {
@@ -71,14 +80,12 @@ pub fn hold(grant: &Grant, plan: &Plan, folder: &LeaseFolder) -> Result<HeldLeas
         }
     }
     if requests.is_empty() {
-        return Ok(HeldLeases::default());
+        return Ok(BTreeMap::new());
     }
-    let leases = folder.lease_all(&requests, &grant.allowed, grant.cpus_reserved).map_err(|error| {
-        let reason = match error {
-            ResourceError::Refused(refused) => Reason::Outrun(refused),
-            error => Reason::Leases(error),
-        };
-        Refusal { reasons: vec![reason] }
-    })?;
-    Ok(HeldLeases { instances: instances.into_iter().zip(leases).collect() })
+    let leases = choosing.lease_all(&requests, &grant.allowed, grant.cpus_reserved)?;
+    Ok(instances.into_iter().zip(leases).collect())
+}
+
+fn refusal(error: ResourceError) -> Refusal {
+    Refusal { reasons: vec![Reason::Leases(error)] }
 }

@@ -1,7 +1,8 @@
 use super::decide::{row, unenforced};
+use super::holders::holders;
 use super::{Asker, Options, Reason};
 use crate::plan::{Limits, Plan, Stage};
-use crate::resources::{Inventory, LedgerRow, Mechanism, Supply, Tier, Totals, bytes};
+use crate::resources::{Claim, Inventory, LedgerRow, Mechanism, Supply, Taken, Tier, Totals, bytes};
 
 /// What was decided about memory and the bytes on input edges.
 pub(super) struct MemoryDecision {
@@ -11,7 +12,10 @@ pub(super) struct MemoryDecision {
 
 /// What one instance of a stage gets.
 pub(super) struct StageMemory {
+    /// For memories, tables and state.
     pub(super) cap: Option<u64>,
+    /// For the whole instance, where the kernel holds it.
+    pub(super) max: Option<u64>,
     pub(super) edge_bytes: u64,
     pub(super) rows: Vec<LedgerRow>,
 }
@@ -19,18 +23,29 @@ pub(super) struct StageMemory {
 /// What the pipeline comes to.
 #[derive(Default)]
 pub(super) struct MemorySums {
-    declared: u64,
-    default_caps: u64,
-    available: u64,
+    /// What is claimed.
+    pub(super) declared: u64,
+    pub(super) default_caps: u64,
+    /// Of what is claimed, what input edges come to.
+    pub(super) edges: u64,
+    pub(super) available: u64,
+    /// What other pipelines claim.
+    pub(super) elsewhere: u64,
     reserved: u64,
 }
 
 impl MemorySums {
+    /// What is there for this pipeline.
+    fn free(&self) -> u64 {
+        self.available.saturating_sub(self.elsewhere)
+    }
+
     /// The ledger's totals with these sums in it.
-    pub(super) fn put_into(self, totals: Totals) -> Totals {
+    pub(super) fn put_into(&self, totals: Totals) -> Totals {
         Totals {
             memory_declared: self.declared,
             memory_default_caps: self.default_caps,
+            memory_elsewhere: self.elsewhere,
             memory_available: self.available,
             memory_reserved: self.reserved,
             ..totals
@@ -41,47 +56,73 @@ impl MemorySums {
 /// One linear memory of a 32-bit component.
 const LINEAR_MEMORY: u64 = 4 << 30;
 
-/// Sums up what is asked for. What a cap allows to instances that asked for nothing is no claim: a hundred small
-/// operators would be refused for memory that they never touch.
+/// One page of WebAssembly memory: less is no memory at all.
+const PAGE: u64 = 64 << 10;
+
+/// What an instance may come to: what is asked for it, or the default cap, around which a worker process adds its own.
+pub(super) fn of_instance(stage: &Stage, options: &Options) -> u64 {
+    let overhead = options.isolation.worker().map_or(0, |worker| worker.overhead);
+    stage.resources.memory.unwrap_or(Limits::DEFAULT_MEMORY.saturating_add(overhead))
+}
+
+/// Sums up what is asked for, and what other pipelines claim.
+///
+/// In threads, what a cap allows to instances that asked for nothing is no claim: a hundred small operators would be refused for
+/// memory that they never touch. In processes it is one: if the kernel's limits of instances came to more than those above
+/// them, an instance could be killed below its own.
 pub(super) fn decide(
     plan: &Plan,
     supply: &Supply,
     inventory: &Inventory,
-    options: Options,
+    options: &Options,
+    taken: &Taken,
     reasons: &mut Vec<Reason>,
 ) -> MemoryDecision {
+    let of_others = |claim: &Claim| claim.amounts.memory;
+    let is_process = options.isolation.worker().is_some();
     let mut sums = MemorySums {
         available: supply.memory_given(inventory),
+        elsewhere: taken.sum(of_others),
         reserved: supply.memory_reserved.min(inventory.memory),
         ..MemorySums::default()
     };
     let mut askers = Vec::new();
     for stage in &plan.stages {
-        let asks = [
-            ("memory", stage.resources.memory.filter(|_| stage.kind().is_some())),
-            ("object_store_memory", stage.resources.object_store_memory.filter(|_| !stage.inputs.is_empty())),
-        ];
-        for (resource, each) in asks {
-            let Some(each) = each else { continue };
-            sums.declared = sums.declared.saturating_add(each.saturating_mul(u64::from(stage.parallelism)));
-            let each = format!("{resource} = {}", bytes(each));
+        let instances = u64::from(stage.parallelism);
+        let mut ask = |resource: &str, each: u64, why: &str| {
+            let all = each.saturating_mul(instances);
+            sums.declared = sums.declared.saturating_add(all);
+            let each = format!("{resource} = {}{why}", bytes(each));
             askers.push(Asker { operator: stage.name.clone(), instances: stage.parallelism, each });
+            all
+        };
+        if stage.kind().is_some() {
+            let each = of_instance(stage, options);
+            match stage.resources.memory {
+                Some(_) => ask("memory", each, ""),
+                None if is_process => ask("memory", each, " by default"),
+                None => {
+                    sums.default_caps = sums.default_caps.saturating_add(each.saturating_mul(instances));
+                    0
+                }
+            };
         }
-        if stage.kind().is_some() && stage.resources.memory.is_none() {
-            let caps = Limits::DEFAULT_MEMORY.saturating_mul(u64::from(stage.parallelism));
-            sums.default_caps = sums.default_caps.saturating_add(caps);
+        if let Some(each) = stage.resources.object_store_memory.filter(|_| !stage.inputs.is_empty()) {
+            let all = ask("object_store_memory", each, "");
+            sums.edges = sums.edges.saturating_add(all);
         }
     }
-    let too_much = sums.declared > sums.available;
-    if too_much && !options.overcommit {
+    let free = sums.free();
+    if sums.declared > free && !options.overcommit {
         let MemorySums { declared: wanted, available, reserved, .. } = sums;
-        reasons.push(Reason::Memory { wanted, available, reserved, askers });
+        let held = holders(&taken.claims, of_others, bytes);
+        reasons.push(Reason::Memory { wanted, free, available, most: supply.memory, reserved, askers, held });
     }
     let stages = plan.stages.iter().map(|stage| {
         let mut rows = Vec::new();
-        let cap = cap(stage, &sums, options, &mut rows, reasons);
+        let (cap, max) = cap(stage, &sums, options, &mut rows, reasons);
         let edge_bytes = edge_bytes(plan, stage, options, &mut rows, reasons);
-        StageMemory { cap, edge_bytes, rows }
+        StageMemory { cap, max, edge_bytes, rows }
     });
     MemoryDecision { stages: stages.collect(), sums }
 }
@@ -89,10 +130,10 @@ pub(super) fn decide(
 fn cap(
     stage: &Stage,
     sums: &MemorySums,
-    options: Options,
+    options: &Options,
     rows: &mut Vec<LedgerRow>,
     reasons: &mut Vec<Reason>,
-) -> Option<u64> {
+) -> (Option<u64>, Option<u64>) {
     let asked = stage.resources.memory;
     if stage.kind().is_none() {
         if let Some(asked) = asked {
@@ -102,29 +143,52 @@ fn cap(
             }
             rows.push(unenforced(stage, "memory", bytes(asked)));
         }
-        return None;
+        return (None, None);
     }
-    let cap = asked.unwrap_or(Limits::DEFAULT_MEMORY);
+    let whole = of_instance(stage, options);
+    let overhead = options.isolation.worker().map_or(0, |worker| worker.overhead);
+    let cap = whole.saturating_sub(overhead);
+    if cap < PAGE {
+        let least = overhead.saturating_add(PAGE);
+        reasons.push(Reason::TooSmall { operator: stage.name.clone(), memory: whole, overhead, least });
+    }
     let mut notes = Vec::new();
     if cap > LINEAR_MEMORY {
         notes.push(format!("a single linear memory ends at {}, whatever the cap", bytes(LINEAR_MEMORY)));
     }
-    if asked.is_some() && sums.declared > sums.available {
-        let (declared, available) = (bytes(sums.declared), bytes(sums.available));
+    let is_claimed = asked.is_some() || options.isolation.worker().is_some();
+    if is_claimed && sums.declared > sums.free() {
+        let (declared, free) = (bytes(sums.declared), bytes(sums.free()));
+        let there = if sums.elsewhere == 0 { "there" } else { "free" };
         notes.push(format!(
-            "{declared} are asked for and {available} are there: memory may run out below the caps (--overcommit)"
+            "{declared} are asked for and {free} are {there}: memory may run out below the caps (--overcommit)"
         ));
     }
+    let (effective, how, max) = match options.isolation.worker() {
+        None => (bytes(cap), (Mechanism::MemoryLimiter, Tier::Hard), None),
+        Some(worker) => {
+            let effective = format!("{}, {} for the guest", bytes(whole), bytes(cap));
+            if worker.kernel.memory {
+                (effective, (Mechanism::CgroupMemory, Tier::Hard), Some(whole))
+            } else {
+                notes.push(
+                    "no memory limit of the kernel here: the limiter holds the guest whatever it does, but nothing holds the \
+                     worker around it"
+                        .to_owned(),
+                );
+                (effective, (Mechanism::MemoryLimiter, Tier::Cooperative), None)
+            }
+        }
+    };
     let note = (!notes.is_empty()).then(|| notes.join("; "));
-    let how = (Mechanism::MemoryLimiter, Tier::Hard);
-    rows.push(LedgerRow { note, ..row(stage, "memory", asked.map(bytes), bytes(cap), how) });
-    Some(cap)
+    rows.push(LedgerRow { note, ..row(stage, "memory", asked.map(bytes), effective, how) });
+    (Some(cap), max)
 }
 
 fn edge_bytes(
     plan: &Plan,
     stage: &Stage,
-    options: Options,
+    options: &Options,
     rows: &mut Vec<LedgerRow>,
     reasons: &mut Vec<Reason>,
 ) -> u64 {

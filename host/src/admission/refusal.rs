@@ -2,7 +2,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::resources::{CpuSet, HeldCpu, LeaseRefused, ResourceError, bytes, counted, ten_thousandths};
+use super::Holding;
+use crate::resources::{CpuSet, HeldCpu, NotHere, ResourceError, bytes, counted, ten_thousandths};
 
 /// Why a pipeline does not start: everything that speaks against it. Nothing was taken.
 #[derive(Debug, Error)]
@@ -47,8 +48,10 @@ pub enum Reason {
         each: u32,
         /// CPUs that it could have.
         free: u32,
-        /// CPUs of the process.
+        /// CPUs that are given away.
         allowed: CpuSet,
+        /// How many more the process may use.
+        not_given: u32,
         /// CPUs that are never leased.
         reserved: u32,
         /// CPUs that go to operators before it in this pipeline.
@@ -59,29 +62,101 @@ pub enum Reason {
 
     /// Fractions of CPUs come to more than the CPUs that nobody leases.
     #[error(
-        "shares come to {} CPUs, {shared} {} left unleased",
-        ten_thousandths(*.wanted), if *.shared == 1 { "is" } else { "are" }
+        "shares come to {} CPUs{}, {shared} {} left unleased",
+        ten_thousandths(*.wanted),
+        if *.elsewhere == 0 { String::new() } else { format!(" beside {} of other pipelines", ten_thousandths(*.elsewhere)) },
+        if *.shared == 1 { "is" } else { "are" }
     )]
     Shares {
-        /// The sum, in 1/10,000.
+        /// The sum of this pipeline's, in 1/10,000.
         wanted: u64,
+        /// The sum of those of running pipelines, in 1/10,000.
+        elsewhere: u64,
         /// CPUs left.
         shared: u32,
         /// Who asks.
         askers: Vec<Asker>,
+        /// Whose the others are.
+        held: Vec<Holding>,
     },
 
     /// Memory comes to more than there is.
-    #[error("the pipeline wants {} of memory, {} is there", bytes(*.wanted), bytes(*.available))]
+    #[error(
+        "the pipeline wants {} of memory, {} is {}",
+        bytes(*.wanted), bytes(*.free), if .held.is_empty() { "there" } else { "free" }
+    )]
     Memory {
         /// Bytes of `memory` and `object_store_memory` of all instances.
         wanted: u64,
-        /// Bytes that operators can have.
+        /// Bytes that the pipeline could have.
+        free: u64,
+        /// Bytes that operators can have, those of all pipelines together.
         available: u64,
+        /// Bytes that host.toml gives away at most.
+        most: Option<u64>,
         /// Bytes that are kept from them.
         reserved: u64,
         /// Who asks.
         askers: Vec<Asker>,
+        /// Who has the rest.
+        held: Vec<Holding>,
+    },
+
+    /// An instance's memory has no room for the worker process around it.
+    #[error(
+        "operator \"{operator}\" has memory = {}, of which its worker process takes {} for itself",
+        bytes(*.memory), bytes(*.overhead)
+    )]
+    TooSmall {
+        /// The operator.
+        operator: String,
+        /// Bytes of an instance.
+        memory: u64,
+        /// Bytes of a worker.
+        overhead: u64,
+        /// The smallest amount with which a guest has any memory at all.
+        least: u64,
+    },
+
+    /// Nothing here can bound how many processes and threads a worker has.
+    #[error("a worker of operator \"{operator}\" is to have at most {}, and nothing here can hold it to that", counted(*.most, "thread"))]
+    Pids {
+        /// The operator.
+        operator: String,
+        /// Threads of a worker.
+        most: u32,
+        /// What was found of the kernel's limits.
+        place: String,
+    },
+
+    /// host.toml gives away what is not there.
+    #[error("host.toml gives away {}, this process may use {} ({})", .0.given, counted(.0.usable.count(), "CPU"), .0.usable)]
+    CpusNotHere(NotHere),
+
+    /// A tenant that host.toml does not name, where it names any.
+    #[error("host.toml names no tenant \"{tenant}\"")]
+    UnknownTenant {
+        /// The tenant.
+        tenant: String,
+        /// Whom it names.
+        declared: Vec<String>,
+    },
+
+    /// A tenant's pipelines would come to more than the tenant may have.
+    #[error("the pipeline wants {wanted} of tenant \"{tenant}\"'s {resource}, {free} of {most} is free")]
+    Ceiling {
+        /// The tenant.
+        tenant: String,
+        /// What of: `CPUs`, `memory`, or a custom resource.
+        resource: String,
+        /// What the pipeline comes to.
+        wanted: String,
+        /// What it could have.
+        free: String,
+        /// What the tenant may have.
+        most: String,
+        /// Who has the rest.
+        held: Vec<Holding>,
     },
 
     /// This build cannot give devices.
@@ -130,21 +205,26 @@ pub enum Reason {
     },
 
     /// A custom resource of which the host has less.
-    #[error("the pipeline wants {} of {resource}, this host declares {}", ten_thousandths(*.wanted), ten_thousandths(*.declared))]
+    #[error(
+        "the pipeline wants {} of {resource}, this host declares {}{}",
+        ten_thousandths(*.wanted),
+        ten_thousandths(*.declared),
+        if .held.is_empty() { String::new() } else { format!(" and {} is free", ten_thousandths(*.free)) }
+    )]
     Custom {
         /// The resource.
         resource: String,
         /// Of all instances, in 1/10,000.
         wanted: u64,
+        /// What the pipeline could have, in 1/10,000.
+        free: u64,
         /// What the host declares, in 1/10,000.
         declared: u64,
         /// Who asks.
         askers: Vec<Asker>,
+        /// Who has the rest.
+        held: Vec<Holding>,
     },
-
-    /// Between deciding and leasing another process took CPUs.
-    #[error("another sage-host was faster: {0}")]
-    Outrun(LeaseRefused),
 
     /// Leases cannot be taken or seen.
     #[error(transparent)]
@@ -165,63 +245,5 @@ pub struct Asker {
 impl fmt::Display for Asker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\": {} × {}", self.operator, counted(self.instances, "instance"), self.each)
-    }
-}
-
-impl Reason {
-    /// The numbers behind it, a line each.
-    #[must_use]
-    pub fn notes(&self) -> Vec<String> {
-        match self {
-            Self::Cpus { allowed, reserved, taken, held, .. } => {
-                let mut notes = vec![format!(
-                    "of {} ({allowed}), {reserved} never leased, {taken} for other operators of this pipeline, {} leased already",
-                    counted(allowed.count(), "CPU"),
-                    held.len()
-                )];
-                notes.extend(held.iter().map(HeldCpu::to_string));
-                notes
-            }
-            Self::Outrun(refused) => refused.held.iter().map(HeldCpu::to_string).collect(),
-            Self::Memory { reserved, askers, .. } => {
-                let mut notes: Vec<_> = askers.iter().map(Asker::to_string).collect();
-                notes.push(format!("{} kept for the host", bytes(*reserved)));
-                notes
-            }
-            Self::Shares { askers, .. } | Self::Custom { askers, .. } => askers.iter().map(Asker::to_string).collect(),
-            Self::Undeclared { declared, .. } if declared.is_empty() => Vec::new(),
-            Self::Undeclared { declared, .. } => vec![format!("it declares {}", declared.join(", "))],
-            Self::Leases(error) => {
-                let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-                causes.map(ToString::to_string).collect()
-            }
-            Self::Gpus { .. } | Self::NoEdge { .. } | Self::BuiltIn { .. } => Vec::new(),
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::Cpus { .. } | Self::Shares { .. } | Self::Outrun(_) => {
-                "lower num_cpus or parallelism, or pass --overcommit".to_owned()
-            }
-            Self::Memory { .. } => "lower memory or parallelism, or pass --overcommit".to_owned(),
-            Self::Gpus { .. } => "remove num_gpus, or pass --allow-unenforced to run without".to_owned(),
-            Self::NoEdge { .. } => {
-                "remove object_store_memory, or give it to the stages that take this one's output".to_owned()
-            }
-            Self::BuiltIn { resource, .. } => format!("remove {resource}, or pass --allow-unenforced to run without"),
-            Self::Undeclared { resource, value, .. } => {
-                format!(
-                    "add resources = {{ {resource} = {} }} to host.toml if this host has it",
-                    ten_thousandths(*value)
-                )
-            }
-            Self::Custom { resource, .. } => {
-                format!("lower {resource} or parallelism, raise it in host.toml if there is more, or pass --overcommit")
-            }
-            Self::Leases(error) => return error.hint().map(str::to_owned),
-        })
     }
 }

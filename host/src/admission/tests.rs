@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::*;
@@ -7,7 +8,7 @@ use crate::plan::{
     Capabilities, ComponentSpec, CpuRequest, Edge, EdgeId, GenerateSpec, Kind, Limits, OnError, Partition, Plan, Port,
     Resources, SinkSpec, SourceSpec, Stage, StageId, Work,
 };
-use crate::resources::{CpuSet, HeldCpu, Holder, Inventory, LeaseFolder, Supply};
+use crate::resources::{CpuSet, HeldCpu, Holder, Inventory, LeaseFolder, Supply, Taken};
 
 /// A stage that asks for nothing.
 fn stage(name: &str, work: Work) -> Stage {
@@ -24,7 +25,7 @@ fn stage(name: &str, work: Work) -> Stage {
     }
 }
 
-fn operator(name: &str, kind: Kind, parallelism: u32, resources: Resources) -> Stage {
+pub(super) fn operator(name: &str, kind: Kind, parallelism: u32, resources: Resources) -> Stage {
     let component = ComponentSpec {
         path: PathBuf::from(format!("{name}.wasm")),
         config: serde_json::json!({}),
@@ -43,7 +44,7 @@ fn discard() -> Stage {
 }
 
 /// The stages one after the other, between a source and a sink.
-fn pipeline(operators: impl IntoIterator<Item = Stage>) -> Plan {
+pub(super) fn pipeline(operators: impl IntoIterator<Item = Stage>) -> Plan {
     chain(std::iter::once(generate()).chain(operators).chain([discard()]), Partition::RoundRobin)
 }
 
@@ -59,37 +60,39 @@ fn chain(stages: impl IntoIterator<Item = Stage>, partition: Partition) -> Plan 
     Plan { name: "test".to_owned(), stages, edges }
 }
 
-fn whole(count: u32) -> Resources {
+pub(super) fn whole(count: u32) -> Resources {
     Resources { num_cpus: Some(CpuRequest::Whole(count)), ..Resources::default() }
 }
 
-fn fraction(ten_thousandths: u32) -> Resources {
+pub(super) fn fraction(ten_thousandths: u32) -> Resources {
     Resources { num_cpus: Some(CpuRequest::Fraction(ten_thousandths)), ..Resources::default() }
 }
 
-fn memory(bytes: u64) -> Resources {
+pub(super) fn memory(bytes: u64) -> Resources {
     Resources { memory: Some(bytes), ..Resources::default() }
 }
 
-fn licences(ten_thousandths: u64) -> Resources {
+pub(super) fn licences(ten_thousandths: u64) -> Resources {
     Resources { custom: BTreeMap::from([("licence".to_owned(), ten_thousandths)]), ..Resources::default() }
 }
 
-fn machine(cpus: u32) -> Inventory {
+pub(super) fn machine(cpus: u32) -> Inventory {
     Inventory { allowed: (0..cpus).collect(), memory: 8 << 30 }
 }
 
-fn held(cpus: &[u32]) -> Vec<HeldCpu> {
+pub(super) fn held(cpus: &[u32]) -> Taken {
     let holder = Holder { pid: 7, pipeline: "other".to_owned(), operator: "hog".to_owned(), instance: 0 };
-    cpus.iter().map(|&cpu| HeldCpu { cpu, holder: Some(holder.clone()) }).collect()
+    let cpus = cpus.iter().map(|&cpu| HeldCpu { cpu, holder: Some(holder.clone()) }).collect();
+    Taken { cpus, claims: Vec::new() }
 }
 
-const STRICT: Options = Options { overcommit: false, allow_unenforced: false };
-const OVERCOMMIT: Options = Options { overcommit: true, allow_unenforced: false };
-const UNENFORCED: Options = Options { overcommit: false, allow_unenforced: true };
+pub(super) static STRICT: LazyLock<Options> = LazyLock::new(Options::default);
+pub(super) static OVERCOMMIT: LazyLock<Options> = LazyLock::new(|| Options { overcommit: true, ..Options::default() });
+pub(super) static UNENFORCED: LazyLock<Options> =
+    LazyLock::new(|| Options { allow_unenforced: true, ..Options::default() });
 
-fn refusal(plan: &Plan, inventory: &Inventory, supply: &Supply, elsewhere: &[u32]) -> String {
-    decide(plan, inventory, supply, STRICT, &held(elsewhere)).expect_err("a refusal").to_string()
+pub(super) fn refusal(plan: &Plan, inventory: &Inventory, supply: &Supply, elsewhere: &[u32]) -> String {
+    decide(plan, inventory, supply, &STRICT, &held(elsewhere)).expect_err("a refusal").to_string()
 }
 
 /// Lanes and CPUs of the operators, without the source and the sink around them.
@@ -129,7 +132,7 @@ fn whole_cpus_are_lanes_with_leases_and_everything_else_shares_the_rest() {
         ("a process without keys", vec![operator("a", Kind::Process, 1, whole(3))], &[], vec![(1, Cpus::Leased)]),
     ] {
         let plan = pipeline(operators_of_it);
-        let grant = decide(&plan, &machine(4), &Supply::default(), STRICT, &held(elsewhere)).expect(what);
+        let grant = decide(&plan, &machine(4), &Supply::default(), &STRICT, &held(elsewhere)).expect(what);
         assert_eq!(operators(&grant), expected, "{what}");
         assert_eq!((grant.stages[0].lanes, grant.stages[0].cpus), (1, Cpus::Shared), "{what}: the source");
     }
@@ -138,7 +141,8 @@ fn whole_cpus_are_lanes_with_leases_and_everything_else_shares_the_rest() {
 #[test]
 fn a_process_with_keyed_input_is_split_over_its_cpus() {
     let stages = [generate(), operator("count", Kind::Process, 1, whole(3)), discard()];
-    let grant = decide(&chain(stages, Partition::Key), &machine(4), &Supply::default(), STRICT, &[]).unwrap();
+    let grant =
+        decide(&chain(stages, Partition::Key), &machine(4), &Supply::default(), &STRICT, &Taken::default()).unwrap();
     assert_eq!(operators(&grant), [(3, Cpus::Leased)]);
     assert!(grant.ledger.rows.iter().all(|row| row.note.is_none()));
 }
@@ -146,7 +150,7 @@ fn a_process_with_keyed_input_is_split_over_its_cpus() {
 #[test]
 fn what_cannot_be_split_keeps_one_cpu_and_the_ledger_says_so() {
     let plan = pipeline([operator("count", Kind::Process, 1, whole(3))]);
-    let grant = decide(&plan, &machine(2), &Supply::default(), STRICT, &[]).unwrap();
+    let grant = decide(&plan, &machine(2), &Supply::default(), &STRICT, &Taken::default()).unwrap();
     let row = grant.ledger.rows.iter().find(|row| row.operator == "count" && row.resource == "num_cpus").unwrap();
     assert_eq!((row.requested.as_deref(), row.effective.as_str()), (Some("3"), "1 CPU, 1 lane"));
     assert_eq!(
@@ -173,7 +177,7 @@ fn too_few_cpus_are_refused_with_the_numbers_and_who_has_the_others() {
 #[test]
 fn an_operator_without_its_cpus_takes_none_from_those_after_it() {
     let plan = pipeline([operator("large", Kind::Map, 9, whole(1)), operator("small", Kind::Map, 3, whole(1))]);
-    let reasons = decide(&plan, &machine(4), &Supply::default(), STRICT, &[]).unwrap_err().reasons;
+    let reasons = decide(&plan, &machine(4), &Supply::default(), &STRICT, &Taken::default()).unwrap_err().reasons;
     assert_eq!(
         reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["operator \"large\" wants 9 CPUs (9 instances × 1), 3 are free"]
@@ -183,7 +187,7 @@ fn an_operator_without_its_cpus_takes_none_from_those_after_it() {
 #[test]
 fn overcommit_leases_what_fits_and_runs_the_rest_unpinned_in_the_open() {
     let plan = pipeline([operator("large", Kind::Map, 9, whole(2)), operator("small", Kind::Map, 3, whole(1))]);
-    let grant = decide(&plan, &machine(4), &Supply::default(), OVERCOMMIT, &[]).unwrap();
+    let grant = decide(&plan, &machine(4), &Supply::default(), &OVERCOMMIT, &Taken::default()).unwrap();
     assert_eq!(operators(&grant), [(2, Cpus::Unpinned), (1, Cpus::Leased)]);
     let row = grant.ledger.rows.iter().find(|row| row.operator == "large" && row.resource == "num_cpus").unwrap();
     assert_eq!((row.effective.as_str(), row.tier.name()), ("what is free, 2 lanes", "none"));
@@ -193,17 +197,17 @@ fn overcommit_leases_what_fits_and_runs_the_rest_unpinned_in_the_open() {
 #[test]
 fn shares_fit_on_the_cpus_that_nobody_leases() {
     let plan = |share| pipeline([operator("a", Kind::Map, 1, whole(2)), operator("b", Kind::Map, 4, fraction(share))]);
-    decide(&plan(5_000), &machine(4), &Supply::default(), STRICT, &[]).unwrap();
+    decide(&plan(5_000), &machine(4), &Supply::default(), &STRICT, &Taken::default()).unwrap();
     assert_eq!(
         refusal(&plan(5_001), &machine(4), &Supply::default(), &[]),
         "shares come to 2.0004 CPUs, 2 are left unleased\n  \"b\": 4 instances × 0.5001\n  \
          hint: lower num_cpus or parallelism, or pass --overcommit"
     );
-    let grant = decide(&plan(5_001), &machine(4), &Supply::default(), OVERCOMMIT, &[]).unwrap();
+    let grant = decide(&plan(5_001), &machine(4), &Supply::default(), &OVERCOMMIT, &Taken::default()).unwrap();
     let note = grant.ledger.rows.iter().find_map(|row| row.note.clone()).unwrap();
     assert_eq!(note, "shares come to 2.0004 CPUs on 2: an instance may get less than its share");
 
-    let tiny = decide(&plan(199), &machine(4), &Supply::default(), STRICT, &[]).unwrap();
+    let tiny = decide(&plan(199), &machine(4), &Supply::default(), &STRICT, &Taken::default()).unwrap();
     let note = tiny.ledger.rows.iter().find_map(|row| row.note.clone()).unwrap();
     assert_eq!(note, "a share this small is kept to within some milliseconds of any second, not to 10 %");
 }
@@ -211,16 +215,23 @@ fn shares_fit_on_the_cpus_that_nobody_leases() {
 #[test]
 fn with_nothing_kept_free_every_cpu_can_be_leased_and_the_ledger_says_what_that_means() {
     let plan = pipeline([operator("a", Kind::Map, 1, whole(4))]);
-    assert!(decide(&plan, &machine(4), &Supply::default(), STRICT, &[]).is_err());
+    assert!(decide(&plan, &machine(4), &Supply::default(), &STRICT, &Taken::default()).is_err());
     let supply = Supply { cpus_reserved: Some(0), ..Supply::default() };
-    let grant = decide(&plan, &machine(4), &supply, STRICT, &[]).unwrap();
+    let grant = decide(&plan, &machine(4), &supply, &STRICT, &Taken::default()).unwrap();
     let rows: Vec<_> = grant.ledger.rows.iter().filter(|row| row.resource == "num_cpus").collect();
     assert_eq!(
         rows.iter().map(|row| (row.operator.as_str(), row.tier.name(), row.note.is_some())).collect::<Vec<_>>(),
         [("numbers", "none", true), ("a", "cooperative", true), ("away", "none", true)]
     );
     // A machine of one CPU keeps none by itself.
-    decide(&pipeline([operator("a", Kind::Map, 1, whole(1))]), &machine(1), &Supply::default(), STRICT, &[]).unwrap();
+    decide(
+        &pipeline([operator("a", Kind::Map, 1, whole(1))]),
+        &machine(1),
+        &Supply::default(),
+        &STRICT,
+        &Taken::default(),
+    )
+    .unwrap();
 }
 
 #[test]
@@ -228,7 +239,7 @@ fn memory_that_is_asked_for_must_be_there_and_a_default_cap_is_no_claim() {
     let supply = Supply { memory_reserved: 1 << 30, ..Supply::default() };
     let fits =
         pipeline([operator("a", Kind::Map, 7, memory(1 << 30)), operator("b", Kind::Map, 1000, Resources::default())]);
-    let grant = decide(&fits, &machine(4), &supply, STRICT, &[]).unwrap();
+    let grant = decide(&fits, &machine(4), &supply, &STRICT, &Taken::default()).unwrap();
     assert_eq!(
         grant.stages.iter().map(|stage| stage.memory_cap).collect::<Vec<_>>(),
         [None, Some(1 << 30), Some(Limits::DEFAULT_MEMORY), None]
@@ -242,7 +253,7 @@ fn memory_that_is_asked_for_must_be_there_and_a_default_cap_is_no_claim() {
          \"a\": 4 instances × object_store_memory = 64MiB\n  1GiB kept for the host\n  \
          hint: lower memory or parallelism, or pass --overcommit"
     );
-    let grant = decide(&plan, &machine(4), &supply, OVERCOMMIT, &[]).unwrap();
+    let grant = decide(&plan, &machine(4), &supply, &OVERCOMMIT, &Taken::default()).unwrap();
     assert_eq!((grant.stages[1].memory_cap, grant.stages[1].edge_bytes), (Some(2 << 30), 64 << 20));
     assert!(grant.ledger.to_string().contains("memory may run out below the caps (--overcommit)"));
 
@@ -280,7 +291,7 @@ fn what_nothing_here_enforces_is_refused_all_at_once_and_let_through_only_as_non
     );
 
     let enough = Supply { custom: BTreeMap::from([("licence".to_owned(), 20_000)]), ..Supply::default() };
-    let grant = decide(&plan, &machine(4), &enough, UNENFORCED, &[]).unwrap();
+    let grant = decide(&plan, &machine(4), &enough, &UNENFORCED, &Taken::default()).unwrap();
     let none: Vec<_> = grant.ledger.rows.iter().filter(|row| row.effective == "nothing").collect();
     assert!(none.iter().all(|row| row.tier.name() == "none" && row.mechanism.name() == "nothing"));
     assert_eq!(
@@ -296,12 +307,12 @@ fn custom_resources_are_counted_over_all_instances() {
     let plan = |second| {
         pipeline([operator("a", Kind::Map, 2, licences(10_000)), operator("b", Kind::Map, 2, licences(second))])
     };
-    decide(&plan(5_000), &machine(2), &supply, STRICT, &[]).unwrap();
+    decide(&plan(5_000), &machine(2), &supply, &STRICT, &Taken::default()).unwrap();
     assert!(
         refusal(&plan(5_001), &machine(2), &supply, &[])
             .starts_with("the pipeline wants 3.0002 of licence, this host declares 3\n")
     );
-    let grant = decide(&plan(5_001), &machine(2), &supply, OVERCOMMIT, &[]).unwrap();
+    let grant = decide(&plan(5_001), &machine(2), &supply, &OVERCOMMIT, &Taken::default()).unwrap();
     let rows: Vec<_> = grant.ledger.rows.iter().filter(|row| row.resource == "licence").collect();
     assert!(rows.len() == 2 && rows.iter().all(|row| row.tier.name() == "none" && row.note.is_some()));
 }
@@ -322,7 +333,7 @@ fn the_ledger_shows_what_was_asked_for_what_holds_and_how_hard() {
         custom: BTreeMap::from([("licence".to_owned(), 10_000)]),
         ..Supply::default()
     };
-    let grant = decide(&plan, &machine(4), &supply, STRICT, &held(&[3])).unwrap();
+    let grant = decide(&plan, &machine(4), &supply, &STRICT, &held(&[3])).unwrap();
     insta::assert_snapshot!(grant.ledger.to_string());
     let json = serde_json::to_value(&grant.ledger).unwrap();
     assert_eq!(
@@ -340,7 +351,7 @@ fn granted_leases_are_held_by_lane_and_free_again_afterwards() {
     let place = tempfile::tempdir().unwrap();
     let folder = LeaseFolder::at(place.path()).unwrap();
     let plan = pipeline([operator("a", Kind::Map, 2, whole(2)), operator("b", Kind::Map, 1, Resources::default())]);
-    let (grant, leases) = admit(&plan, &machine(6), &Supply::default(), STRICT, &folder).unwrap();
+    let (grant, leases) = admit(&plan, &machine(6), &Supply::default(), &STRICT, &folder).unwrap();
     let cpu = |stage, instance, lane| leases.lane(StageId(stage), instance, lane).map(|lease| lease.cpu());
     assert_eq!([cpu(1, 0, 0), cpu(1, 0, 1), cpu(1, 1, 0), cpu(1, 1, 1)], [Some(5), Some(4), Some(3), Some(2)]);
     assert_eq!([cpu(1, 1, 2), cpu(1, 2, 0), cpu(2, 0, 0)], [None; 3]);
@@ -357,29 +368,12 @@ fn whoever_comes_second_is_refused_and_told_who_was_first() {
     let place = tempfile::tempdir().unwrap();
     let folder = LeaseFolder::at(place.path()).unwrap();
     let plan = pipeline([operator("a", Kind::Map, 1, whole(3))]);
-    // Both decide on a free machine; the second finds it taken when it leases.
-    let grant = decide(&plan, &machine(4), &Supply::default(), STRICT, &[]).unwrap();
-    let _first = hold(&grant, &plan, &folder).unwrap();
-    let refused = hold(&grant, &plan, &folder).unwrap_err();
-    let text = refused.to_string();
-    assert!(
-        text.starts_with("another sage-host was faster: 3 CPUs are wanted, 0 are free\n  CPU 1 is leased by process"),
-        "{text}"
-    );
+    let admitted = |options: &Options| admit(&plan, &machine(4), &Supply::default(), options, &folder);
+    let _first = admitted(&STRICT).unwrap();
 
-    let text = admit(&plan, &machine(4), &Supply::default(), STRICT, &folder).unwrap_err().to_string();
+    let text = admitted(&STRICT).unwrap_err().to_string();
     assert!(text.starts_with("operator \"a\" wants 3 CPUs (1 instance × 3), 0 are free\n"), "{text}");
-    let (grant, leases) = admit(&plan, &machine(4), &Supply::default(), OVERCOMMIT, &folder).unwrap();
+    assert!(text.contains("\n  CPU 1 is leased by process"), "{text}");
+    let (grant, leases) = admitted(&OVERCOMMIT).unwrap();
     assert_eq!((operators(&grant), leases.cpus().count()), (vec![(3, Cpus::Unpinned)], 0));
-}
-
-#[test]
-fn a_grant_without_leases_does_not_touch_the_folder() {
-    let place = tempfile::tempdir().unwrap();
-    let folder = LeaseFolder::at(place.path()).unwrap();
-    let before = std::fs::read_dir(place.path()).unwrap().count();
-    let plan = pipeline([operator("a", Kind::Map, 4, fraction(1_000))]);
-    let grant = decide(&plan, &machine(4), &Supply::default(), STRICT, &[]).unwrap();
-    assert!(hold(&grant, &plan, &folder).unwrap().cpus().is_empty());
-    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), before);
 }

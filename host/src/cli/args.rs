@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +8,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::ExitCode;
 use super::printer::OutputFormat;
+use crate::config::{TenantName, parse_duration};
 use crate::plan::Kind;
 
 const EXAMPLES: &str = "\
@@ -42,6 +44,9 @@ pub(super) enum Command {
     /// Be the process of one instance. Started by `run --isolation process`, with an order on standard input.
     #[command(hide = true)]
     Worker,
+    /// Be the process in which one component is compiled. Started by whatever loads components, with one on standard input.
+    #[command(hide = true)]
+    Compile(CompileArguments),
 }
 
 impl Command {
@@ -52,17 +57,28 @@ impl Command {
             Self::Validate(arguments) => arguments.output,
             Self::Inspect(arguments) => arguments.output,
             Self::Build(arguments) => arguments.output,
-            Self::New(_) | Self::Test(_) | Self::Worker => OutputFormat::Text,
+            Self::New(_) | Self::Test(_) | Self::Worker | Self::Compile(_) => OutputFormat::Text,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompileArguments {
+    /// Bytes of memory that it may take
+    pub(super) memory: u64,
+    /// Seconds of CPU time that it may take
+    pub(super) cpu_seconds: u64,
+    /// The process that started it
+    pub(super) parent: u32,
 }
 
 /// Where an instance lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Isolation {
-    /// In this process, in a sandbox and threads of its own.
+    /// In this process, each in a sandbox and threads of its own.
     Thread,
-    /// In a process of its own, in a group of the kernel's that holds it to its resources.
+    /// Each in a process of its own, in a control group that holds it to its resources: the kernel kills what goes over, and
+    /// nothing but that instance. `sage-host doctor` says what can be held here.
     Process,
 }
 
@@ -89,6 +105,9 @@ pub(super) struct RunArguments {
     /// Where instances live
     #[arg(long, value_enum, default_value_t = Isolation::Thread, value_name = "WHERE")]
     pub(super) isolation: Isolation,
+    /// If the pipeline would fit but for others that run now, wait up to DURATION for them: 30s, 5m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "explain")]
+    pub(super) wait: Option<Duration>,
     /// Serve Prometheus metrics at http://IP:PORT/metrics while the pipeline runs; port 0 is any free one
     #[arg(long, value_name = "IP:PORT")]
     pub(super) metrics: Option<SocketAddr>,
@@ -114,10 +133,13 @@ pub(super) struct MachineArguments {
     /// Run even if more is asked for than there is: CPUs are then shared, not leased
     #[arg(long)]
     pub(super) overcommit: bool,
-    /// What this host declares: custom resources and reservations (host.toml)
+    /// On whose behalf: counts towards [tenant.NAME] of host.toml, which must be there if any tenant is
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(super) tenant: TenantName,
+    /// What this host gives away and to whom: CPUs, memory, custom resources, tenants (host.toml)
     #[arg(long, value_name = "FILE")]
     pub(super) host: Option<PathBuf>,
-    /// Where CPU leases are kept; hosts that share a machine share it
+    /// Where CPU leases and claims are kept; hosts that share a machine share it
     #[arg(long, value_name = "DIR")]
     pub(super) lease_folder: Option<PathBuf>,
     /// Where compiled components are kept; only you may be able to write there

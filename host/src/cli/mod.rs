@@ -22,6 +22,7 @@ mod refusal;
 mod run;
 mod signals;
 mod validate;
+mod wait;
 
 pub use exit_code::ExitCode;
 pub use program::main;

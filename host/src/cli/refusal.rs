@@ -70,6 +70,7 @@ fn of_admission(refusal: &Refusal) -> Failure {
 fn of_load(error: &LoadError) -> ExitCode {
     match error {
         LoadError::Engine(_) => ExitCode::InternalFault,
+        LoadError::NoCompiler { .. } => ExitCode::Refused,
         _ => ExitCode::InvalidUsage,
     }
 }
@@ -89,6 +90,7 @@ fn of_start(error: &RunError) -> ExitCode {
         RunError::Connector { .. } => ExitCode::InvalidUsage,
         RunError::Start(_) => ExitCode::PipelineFailed,
         RunError::Lane { .. } => ExitCode::Refused,
+        RunError::Housing { .. } => ExitCode::Refused,
         RunError::Internal(_) => ExitCode::InternalFault,
     }
 }

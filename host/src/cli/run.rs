@@ -9,6 +9,7 @@ use super::printer::{OutputFormat, Printer};
 use super::refusal::{of_job, of_run};
 use super::signals::SignalWatch;
 use super::validate::options;
+use super::wait::admitted;
 use crate::engine::{Job, Session};
 use crate::observe::{LogFormat, LogSettings, MetricsServer, Progress, ProgressMode, Screen, Summary, start_logging};
 use crate::plan::{Plan, SinkSpec, Work};
@@ -21,7 +22,7 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
     let mut options = options(&arguments.machine);
     if arguments.isolation == Isolation::Process {
         // The program that runs, also where its file was replaced meanwhile.
-        options.isolation = Some(Arc::new(ProcessIsolation::new("/proc/self/exe")));
+        options.housing = Some(Arc::new(ProcessIsolation::new("/proc/self/exe")));
     }
     let job = Job::from_file(&arguments.pipeline, options).map_err(|error| of_job(&error))?;
     if arguments.explain {
@@ -31,8 +32,12 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
     arguments.metrics.map_or(Ok(()), require_free)?;
     let mode = progress_mode(arguments, &screen, job.plan());
     let stop = job.stop_handle();
-    let signals = SignalWatch::start(stop.clone(), screen.clone())?;
-    let session = job.start().map_err(|error| of_job(&error))?;
+    let watch_signals = || SignalWatch::start(stop.clone(), screen.clone());
+    let (signals, admitted) = match arguments.wait {
+        Some(most) => admitted(&job, most, watch_signals, &screen, arguments.quiet)?,
+        None => (watch_signals()?, job.admit().map_err(|error| of_job(&error))?),
+    };
+    let session = job.start_admitted(admitted).map_err(|error| of_job(&error))?;
     let watching = watch(&session, arguments, mode, &screen).inspect_err(|_| stop.abort());
     let summary = session.wait();
     drop(watching?);

@@ -1,26 +1,46 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::given_cpus::{GivenCpus, given_cpus};
 use super::read_pipeline::{parse_toml, source_text};
+use super::read_tenants::read_tenants;
 use super::table::Table;
-use super::{Diagnostic, Diagnostics, Spanned, resolve};
+use super::{Diagnostic, Diagnostics, Spanned, TenantCeiling, TenantName, format_size, resolve};
 
 /// What `host.toml` says about this host. Every key is optional.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostSettings {
+    /// The control group that holds those of tenants: below this process's own where it is relative.
+    pub slice: String,
+    /// The CPUs to give away.
+    pub cpus: GivenCpus,
+    /// Bytes of memory to give away at most; `None` is everything but what is kept.
+    pub memory: Option<u64>,
     /// What the host keeps for itself.
     pub reserve: Reserve,
     /// Custom resources to give away, by name, in 1/10,000.
     pub resources: BTreeMap<String, u64>,
-    /// Where CPU leases lie; `None` leaves the place to whoever takes them. Hosts with different folders know nothing of
+    /// Who may run pipelines here, and what each may have. Where there is none, any name may, without a bound of its own.
+    pub tenants: BTreeMap<TenantName, TenantCeiling>,
+    /// Where CPU leases and claims lie; `None` leaves the place to whoever takes them. Hosts with different folders know nothing of
     /// each other's leases.
     pub lease_folder: Option<PathBuf>,
     /// Where compiled components are kept; `None` leaves the place to whoever compiles.
     pub cache_folder: Option<PathBuf>,
-    /// Components over this many bytes are refused before they are compiled, since compiling takes time and memory that
-    /// nothing else bounds.
+    /// Components over this many bytes are refused before they are compiled, since compiling takes time and memory in
+    /// proportion.
     pub max_component_bytes: u64,
+    /// How long one component may be compiled.
+    pub compile_timeout: Duration,
+    /// Bytes of memory in which one component may be compiled.
+    pub compile_memory: u64,
 }
+
+const SHORTEST_COMPILE: Duration = Duration::from_millis(100);
+const LONGEST_COMPILE: Duration = Duration::from_secs(24 * 60 * 60);
+/// A process that compiles next to nothing takes a quarter of this.
+const LEAST_COMPILE_MEMORY: u64 = 64 << 20;
 
 /// What the host keeps for its own threads and buffers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,18 +52,30 @@ pub struct Reserve {
 }
 
 impl HostSettings {
+    /// The control group where `host.toml` says nothing.
+    pub const DEFAULT_SLICE: &str = "sage-host";
     /// The largest component that is loaded where `host.toml` says nothing.
     pub const DEFAULT_MAX_COMPONENT_BYTES: u64 = 64 << 20;
+    /// How long a component may be compiled where `host.toml` says nothing. 9 MiB of code took 25 s on two CPUs with six others at work.
+    pub const DEFAULT_COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
+    /// The memory in which a component may be compiled where `host.toml` says nothing. The same 9 MiB took 144 MiB.
+    pub const DEFAULT_COMPILE_MEMORY: u64 = 1 << 30;
 }
 
 impl Default for HostSettings {
     fn default() -> Self {
         Self {
+            slice: Self::DEFAULT_SLICE.to_owned(),
+            cpus: GivenCpus::All,
+            memory: None,
             reserve: Reserve::default(),
             resources: BTreeMap::new(),
+            tenants: BTreeMap::new(),
             lease_folder: None,
             cache_folder: None,
             max_component_bytes: Self::DEFAULT_MAX_COMPONENT_BYTES,
+            compile_timeout: Self::DEFAULT_COMPILE_TIMEOUT,
+            compile_memory: Self::DEFAULT_COMPILE_MEMORY,
         }
     }
 }
@@ -77,6 +109,11 @@ pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings,
     }
     let mut table = Table::root(&root, "the host file");
     let mut settings = HostSettings::default();
+    if let Some(slice) = table.string("slice", &mut errors).and_then(|slice| whole_path(slice, &mut errors)) {
+        settings.slice = slice;
+    }
+    settings.cpus = given_cpus(&mut table, &mut errors).unwrap_or_default();
+    settings.memory = table.size("memory", &mut errors).and_then(|memory| some_memory(&memory, &mut errors));
     if let Some(mut inner) = table.table("reserve", &mut errors) {
         settings.reserve.cpus = inner.count("cpus", &mut errors).and_then(|cpus| whole_cpus(&cpus, &mut errors));
         if let Some(memory) = inner.size("memory", &mut errors) {
@@ -84,14 +121,19 @@ pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings,
         }
         inner.finish(&mut errors);
     }
-    if let Some(inner) = table.table("resources", &mut errors) {
+    let declared = table.table("resources", &mut errors);
+    if let Some(inner) = &declared {
         for (resource, node) in inner.entries() {
             if let Some(amount) = inner.amount_of(&resource.value, node, &mut errors)
-                && let Some(amount) = whole_or_steps(&resource.value, &amount, &mut errors)
+                && let Some(amount) = whole_or_steps(&format!("resource \"{}\"", resource.value), &amount, &mut errors)
             {
                 settings.resources.insert(resource.value, amount);
             }
         }
+    }
+    if let Some(inner) = table.table("tenant", &mut errors) {
+        let known = |resource: &str| declared.as_ref().is_some_and(|declared| declared.key_span(resource).is_some());
+        settings.tenants = read_tenants(&inner, known, &mut errors);
     }
     settings.lease_folder = table.string("lease_folder", &mut errors).map(|folder| resolve(base, &folder.value));
     settings.cache_folder = table.string("cache_folder", &mut errors).map(|folder| resolve(base, &folder.value));
@@ -100,6 +142,21 @@ pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings,
             errors.push(Diagnostic::new("max_component_bytes is 0: no component would be loaded").on(&bytes));
         }
         settings.max_component_bytes = bytes.value;
+    }
+    if let Some(timeout) = table.duration("compile_timeout", &mut errors) {
+        if !(SHORTEST_COMPILE..=LONGEST_COMPILE).contains(&timeout.value) {
+            let message = format!("compile_timeout is {:?}", timeout.value);
+            errors.push(Diagnostic::new(message).on(&timeout).hint("100ms to 24h"));
+        }
+        settings.compile_timeout = timeout.value;
+    }
+    if let Some(memory) = table.size("compile_memory", &mut errors) {
+        if memory.value < LEAST_COMPILE_MEMORY {
+            let message = format!("compile_memory is {}", format_size(memory.value));
+            let hint = format!("at least {}: the compiler itself takes some", format_size(LEAST_COMPILE_MEMORY));
+            errors.push(Diagnostic::new(message).on(&memory).hint(hint));
+        }
+        settings.compile_memory = memory.value;
     }
     table.finish(&mut errors);
     errors.sort();
@@ -114,10 +171,31 @@ fn whole_cpus(cpus: &Spanned<u64>, errors: &mut Diagnostics) -> Option<u32> {
     count
 }
 
-fn whole_or_steps(resource: &str, amount: &Spanned<f64>, errors: &mut Diagnostics) -> Option<u64> {
+/// A path of plain names, absolute or not: nothing leads out of the group that it is below.
+fn whole_path(slice: Spanned<String>, errors: &mut Diagnostics) -> Option<String> {
+    let inner = slice.value.strip_prefix('/').unwrap_or(&slice.value);
+    let plain = |name: &str| !name.is_empty() && name != "." && name != ".." && !name.contains(char::is_control);
+    if inner.split('/').all(plain) {
+        return Some(slice.value);
+    }
+    let message = format!("slice of the host file: {:?} is no control group", slice.value);
+    errors.push(Diagnostic::new(message).on(&slice).hint("\"sage-host\", \"a/b\" or an absolute \"/a/b\""));
+    None
+}
+
+fn some_memory(memory: &Spanned<u64>, errors: &mut Diagnostics) -> Option<u64> {
+    if memory.value == 0 {
+        errors.push(Diagnostic::new("memory of the host file is 0: nothing would be given away").on(memory));
+        return None;
+    }
+    Some(memory.value)
+}
+
+/// A number to give away, in 1/10,000; `what` names it in messages.
+pub(super) fn whole_or_steps(what: &str, amount: &Spanned<f64>, errors: &mut Diagnostics) -> Option<u64> {
     let scaled = super::units::ten_thousandths(amount.value);
     if scaled.is_none() {
-        let message = format!("resource \"{resource}\": {} cannot be given away", amount.value);
+        let message = format!("{what}: {} cannot be given away", amount.value);
         errors.push(Diagnostic::new(message).on(amount).hint("0 or above, in steps of 0.0001"));
     }
     scaled
@@ -137,15 +215,79 @@ mod tests {
     #[test]
     fn everything_in_the_file_is_read() {
         let text = "lease_folder = 'leases'\ncache_folder = '/var/cache/x'\nmax_component_bytes = '1MiB'\n\
-            [reserve]\ncpus = 3\nmemory = '1GiB'\n[resources]\nlicence = 4\nslot = 0.5\n";
+            compile_timeout = '5s'\ncompile_memory = '2GiB'\n\
+            slice = '/a/b'\ncpus = '0-2,5'\nmemory = '16GiB'\n\
+            [reserve]\ncpus = 3\nmemory = '1GiB'\n[resources]\nlicence = 4\nslot = 0.5\n\
+            [tenant.blue]\ncpus = 1.25\nmemory = '4GiB'\nresources = { licence = 2 }\n[tenant.green]\n";
         let settings = parse_host("host.toml", text.as_bytes(), Path::new("/etc")).unwrap();
         assert_eq!(settings.reserve, Reserve { cpus: Some(3), memory: 1 << 30 });
         assert_eq!([2, 8].map(|n| settings.reserve.cpus_of(n)), [2, 3]);
         assert_eq!(settings.lease_folder.as_deref(), Some(Path::new("/etc/leases")));
         assert_eq!(settings.cache_folder.as_deref(), Some(Path::new("/var/cache/x")));
         assert_eq!(settings.max_component_bytes, 1 << 20);
+        assert_eq!((settings.compile_timeout, settings.compile_memory), (Duration::from_secs(5), 2 << 30));
         let resources = BTreeMap::from([("licence".to_owned(), 40_000), ("slot".to_owned(), 5_000)]);
         assert_eq!(settings.resources, resources);
+        assert_eq!(settings.slice, "/a/b");
+        assert_eq!(settings.cpus, GivenCpus::These([0, 1, 2, 5].into()));
+        assert_eq!(settings.memory, Some(16 << 30));
+        let blue = TenantCeiling {
+            cpus: Some(12_500),
+            memory: Some(4 << 30),
+            resources: BTreeMap::from([("licence".to_owned(), 20_000)]),
+        };
+        let tenants = [("blue", blue), ("green", TenantCeiling::default())];
+        assert_eq!(settings.tenants, tenants.map(|(name, ceiling)| (name.parse().unwrap(), ceiling)).into());
+    }
+
+    #[test]
+    fn cpus_are_a_count_a_list_or_ranges() {
+        for (text, cpus) in [
+            ("cpus = 4", GivenCpus::Count(4)),
+            ("cpus = [3, 0]", GivenCpus::These([0, 3].into())),
+            ("cpus = '1'", GivenCpus::These([1].into())),
+            ("", GivenCpus::All),
+        ] {
+            assert_eq!(parse_host("host.toml", text.as_bytes(), Path::new("/")).unwrap().cpus, cpus, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_what_is_given_away_is_reported_with_its_place() {
+        let text = "slice = '../up'\ncpus = '0-'\nmemory = 0\n[resources]\nlicence = 4\n[tenant.'a b']\ncpus = 1\n\
+            [tenant.blue]\ncpus = -1\nmemory = 'much'\nmemroy = 1\nresources = { licence = 1, seat = 1 }\n";
+        assert_eq!(
+            wrong(text),
+            [
+                (1, "slice of the host file: \"../up\" is no control group"),
+                (2, "cpus of the host file: \"0-\" is no CPU and no range of CPUs"),
+                (3, "memory of the host file is 0: nothing would be given away"),
+                (6, "\"a b\" is no name for a tenant: 1 to 64 letters, digits, _ and -, the first a letter or digit"),
+                (9, "cpus of [tenant.blue]: -1 cannot be given away"),
+                (10, "memory of [tenant.blue]: \"much\" does not begin with a plain number"),
+                (11, "unknown key \"memroy\" in [tenant.blue]"),
+                (12, "[tenant.blue] bounds seat, which [resources] does not declare"),
+            ]
+            .map(|(line, message)| (line, message.to_owned()))
+        );
+        for (text, message) in [
+            ("cpus = 0", "cpus of the host file is 0"),
+            ("cpus = []", "cpus of the host file is empty"),
+            ("cpus = [0, 'x']", "an item of cpus of the host file is a string, not the number of a CPU"),
+            ("cpus = [5000]", "an item of cpus of the host file is no CPU of any machine"),
+            ("cpus = true", "cpus of the host file is a boolean, not a count, a list or ranges of CPUs"),
+            ("tenant = 1", "tenant of the host file is a whole number, not a table"),
+            ("[tenant]\nblue = 1", "blue of [tenant] is a whole number, not a table"),
+        ] {
+            assert_eq!(wrong(text).into_iter().map(|(_, message)| message).collect::<Vec<_>>(), [message]);
+        }
+    }
+
+    /// Line and message of everything wrong.
+    fn wrong(text: &str) -> Vec<(usize, String)> {
+        let errors = parse_host("host.toml", text.as_bytes(), Path::new("/")).unwrap_err();
+        let place = |e: &Diagnostic| errors.source().unwrap().line_and_column(e.labels[0].span.start).0;
+        errors.iter().map(|e| (place(e), e.message.clone())).collect()
     }
 
     #[test]

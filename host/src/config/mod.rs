@@ -57,28 +57,42 @@
 //! # `host.toml`
 //!
 //! ```toml
-//! lease_folder = "/run/sage-host"           # where CPU leases lie; every host of the machine must use the same
+//! slice = "sage-host"                       # control group above those of tenants: below the process's own, or absolute
+//! cpus = "0-3"                              # what may be given away, of what the process may use; a list or a count too
+//! memory = "16GiB"                          # what may be given away at most
+//! lease_folder = "/run/sage-host"           # where leases and claims lie; every host of the machine must use the same
 //! cache_folder = "/var/cache/sage-host"     # where compiled components are kept; only this host may write there
 //! max_component_bytes = "64MiB"             # larger components are refused before they are compiled
 //! reserve = { cpus = 1, memory = "256MiB" } # kept for the host itself
-//! resources = { licence = 4 }               # custom resources to give away
+//! resources = { licence = 4 }               # custom resources to give away, to all sage-hosts of the machine together
+//!
+//! # Who may run pipelines, and what each may have together. With no [tenant.*] any --tenant may run; with one or more, only
+//! # those that are named (`default` too, if pipelines without --tenant are to run). No key is a must.
+//! [tenant.blue]
+//! cpus = 1.5                                # leased CPUs and shares
+//! memory = "4GiB"                           # default caps included
+//! resources = { licence = 2 }               # of those above
 //! ```
 
 mod diagnostic;
+mod given_cpus;
 mod host_file;
 mod paths;
 mod pipeline;
 mod read_component;
 mod read_pipeline;
+mod read_tenants;
 mod render;
 mod settings;
 mod source_text;
 mod spanned;
 mod suggest;
 mod table;
+mod tenant;
 mod units;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
+pub use given_cpus::GivenCpus;
 pub use host_file::{HostSettings, Reserve, parse_host};
 pub use paths::{component_paths, resolve};
 pub use pipeline::{
@@ -90,4 +104,5 @@ pub use settings::{Capabilities, Folder, Limits, OnError, Resources};
 pub use source_text::SourceText;
 pub use spanned::{Span, Spanned};
 pub use suggest::closest;
+pub use tenant::{TenantCeiling, TenantName, TenantNameError};
 pub use units::{UnitError, format_size, parse_duration, parse_size, ten_thousandths};

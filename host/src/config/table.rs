@@ -30,6 +30,11 @@ impl<'t, 'i> Table<'t, 'i> {
         Self { is_root: true, ..Self::new(root.get_ref(), root.span().into(), place) }
     }
 
+    /// The same table under another name in messages.
+    pub(super) fn called(self, place: &str) -> Self {
+        Self { place: place.to_owned(), ..self }
+    }
+
     pub(super) fn span(&self) -> Span {
         self.span
     }

@@ -62,7 +62,7 @@ impl ComponentSourceLane {
                     }
                 }
                 Err(failure) => {
-                    if let Some(limit) = failure.code.limit() {
+                    if let Some(limit) = failure.limit() {
                         self.fate.errors.breach(limit);
                     }
                     failures += 1;

@@ -75,6 +75,12 @@ pub enum RunError {
         /// Why not.
         reason: String,
     },
+    /// The place where instances are to live cannot be made.
+    #[error("cannot make the place of an instance: {reason}")]
+    Housing {
+        /// Why not.
+        reason: String,
+    },
     /// A fault of the host.
     #[error("internal fault: {0}")]
     Internal(String),

@@ -32,7 +32,7 @@ impl Fate {
         match &self.on_error {
             OnError::Fail => {
                 self.counters.failed.add(1);
-                Err(self.stop(failure.code, &failure.message, Some(record), None))
+                Err(self.stop(failure.code, &failure.message, Some(record), failure.hint(&self.stage)))
             }
             OnError::Skip => {
                 self.counters.failed.add(1);
@@ -65,7 +65,7 @@ impl Fate {
     /// A failure that is no record's.
     pub(super) fn stage_failed(&self, failure: &Failure) -> Stopped {
         self.errors.count(failure.code.name());
-        self.stop(failure.code, &failure.message, None, None)
+        self.stop(failure.code, &failure.message, None, failure.hint(&self.stage))
     }
 
     /// A built-in source or sink, or a dead-letter file, that cannot go on.

@@ -3,13 +3,18 @@ use std::sync::Arc;
 
 use super::error::RunError;
 use super::lane_guest::LaneGuest;
-use crate::admission::{Grant, StageGrant};
+use crate::admission::{Grant, Isolation, StageGrant};
+use crate::config::{HostSettings, TenantName};
 use crate::observe::KernelReading;
+use crate::plan::Plan;
 use crate::resources::{CpuSet, SharedCpus};
 use crate::sandbox::{GuestSpec, Loaded};
 
-/// Makes the place where instances live, run by run.
-pub trait Isolation: Send + Sync + fmt::Debug {
+/// Gives runs the place where their instances live, if that is not threads of this process.
+pub trait Housing: Send + Sync + fmt::Debug {
+    /// What instances can be held by there, for admission to count on. Found out once, by trying.
+    fn bounds(&self, settings: &HostSettings) -> Isolation;
+
     /// Makes the place of a run that was admitted.
     ///
     /// # Errors
@@ -21,6 +26,12 @@ pub trait Isolation: Send + Sync + fmt::Debug {
 pub struct RunOrder<'a> {
     /// The pipeline's name.
     pub pipeline: &'a str,
+    /// On whose behalf it runs.
+    pub tenant: &'a TenantName,
+    /// What `host.toml` says.
+    pub settings: &'a HostSettings,
+    /// The plan.
+    pub plan: &'a Plan,
     /// What admission gave it.
     pub grant: &'a Grant,
 }

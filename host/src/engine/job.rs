@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::control::{Control, StopHandle};
-use super::isolation::{Instances, Isolation, RunOrder};
+use super::isolation::{Housing, Instances, RunOrder};
 use super::job_error::JobError;
 use super::parts::{Parts, Provided};
 use super::run::Running;
 use super::session::Session;
 use super::threads::Threads;
-use crate::admission::{self, Options};
-use crate::config::{self, HostSettings, Parsed};
-use crate::plan::{Capabilities, Catalog, Plan, StageId, Work, validate_parsed};
+use crate::admission::{self, Grant, HeldLeases, Isolation, Options};
+use crate::config::{self, HostSettings, Parsed, TenantName};
+use crate::plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
 use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply};
-use crate::sandbox::{Loaded, Sandbox, SandboxOptions};
+use crate::sandbox::{CompileElsewhere, CompileLimits, Loaded, Sandbox, SandboxOptions};
 
 /// A pipeline that was read, whose components were compiled and checked, and that fits together: ready to be explained or run.
 pub struct Job {
@@ -37,12 +37,24 @@ pub struct JobOptions {
     pub overcommit: bool,
     /// Runs with resources that nothing here can enforce.
     pub allow_unenforced: bool,
+    /// On whose behalf it runs: what counts towards which ceilings of `host.toml`.
+    pub tenant: TenantName,
     /// Where CPU leases lie, instead of `host.toml`'s or the default.
     pub lease_folder: Option<PathBuf>,
     /// Where compiled components are kept, instead of `host.toml`'s or the default.
     pub cache_folder: Option<PathBuf>,
     /// Where instances live; `None`: in threads of this process.
-    pub isolation: Option<Arc<dyn Isolation>>,
+    pub housing: Option<Arc<dyn Housing>>,
+    /// Where components are compiled; `None`: in this process, unbounded.
+    pub compiler: Option<Arc<dyn CompileElsewhere>>,
+}
+
+/// What was taken for a job that has not started yet; free again when this is dropped.
+#[derive(Debug)]
+pub struct Admitted {
+    grant: Grant,
+    leases: HeldLeases,
+    folder: LeaseFolder,
 }
 
 impl Job {
@@ -68,6 +80,8 @@ impl Job {
         let sandbox = Sandbox::new(SandboxOptions {
             cache_folder: options.cache_folder.clone().or_else(|| settings.cache_folder.clone()).or_else(default_cache),
             max_component_bytes: settings.max_component_bytes,
+            compiler: options.compiler.clone(),
+            compile_limits: CompileLimits { timeout: settings.compile_timeout, memory: settings.compile_memory },
         })?;
         let catalog = catalog(&sandbox, &config::component_paths(&parsed.pipeline, base));
         let plan = validate_parsed(parsed, &catalog, base)?;
@@ -94,8 +108,8 @@ impl Job {
     /// Everything that speaks against running it.
     pub fn explain(&self) -> Result<Ledger, JobError> {
         let inventory = Inventory::detect()?;
-        let held = self.lease_folder()?.held_by_anyone()?;
-        Ok(admission::decide(&self.plan, &inventory, &self.supply(), self.admission(), &held)?.ledger)
+        let taken = self.lease_folder()?.taken()?;
+        Ok(admission::decide(&self.plan, &inventory, &self.supply(), &self.admission(), &taken)?.ledger)
     }
 
     /// Takes what the pipeline needs and starts it. Data flows when this returns.
@@ -103,12 +117,45 @@ impl Job {
     /// # Errors
     /// What speaks against it, what cannot be opened, operators that fail in start. No data has flowed then.
     pub fn start(self) -> Result<Session, JobError> {
+        let admitted = self.admit()?;
+        self.start_admitted(admitted)
+    }
+
+    /// Takes what the pipeline needs, and starts nothing yet.
+    ///
+    /// # Errors
+    /// What speaks against it; nothing is taken then, and it can be tried again.
+    pub fn admit(&self) -> Result<Admitted, JobError> {
         let inventory = Inventory::detect()?;
         let folder = self.lease_folder()?;
-        let (grant, leases) = admission::admit(&self.plan, &inventory, &self.supply(), self.admission(), &folder)?;
-        let shared = SharedCpus::new(folder, inventory.allowed);
-        let instances: Box<dyn Instances> = match &self.options.isolation {
-            Some(isolation) => isolation.begin(RunOrder { pipeline: &self.plan.name, grant: &grant })?,
+        let (grant, leases) = admission::admit(&self.plan, &inventory, &self.supply(), &self.admission(), &folder)?;
+        Ok(Admitted { grant, leases, folder })
+    }
+
+    /// Whether the machine could take the job if no other pipeline ran, so that after a refusal it is worth waiting.
+    ///
+    /// # Errors
+    /// When the machine does not say what it has.
+    pub fn fits_alone(&self) -> Result<bool, JobError> {
+        let inventory = Inventory::detect()?;
+        Ok(admission::fits_alone(&self.plan, &inventory, &self.supply(), &self.admission()))
+    }
+
+    /// Starts it with what was taken for it. Data flows when this returns.
+    ///
+    /// # Errors
+    /// What cannot be opened, operators that fail in start. No data has flowed then.
+    pub fn start_admitted(self, admitted: Admitted) -> Result<Session, JobError> {
+        let Admitted { grant, leases, folder } = admitted;
+        let shared = SharedCpus::new(folder, grant.allowed.clone());
+        let instances: Box<dyn Instances> = match &self.options.housing {
+            Some(housing) => housing.begin(RunOrder {
+                pipeline: &self.plan.name,
+                tenant: &self.options.tenant,
+                settings: &self.settings,
+                plan: &self.plan,
+                grant: &grant,
+            })?,
             None => Box::new(Threads),
         };
         let parts = Parts {
@@ -129,11 +176,23 @@ impl Job {
             cpus_reserved: self.settings.reserve.cpus,
             memory_reserved: self.settings.reserve.memory,
             custom: self.settings.resources.clone(),
+            cpus: self.settings.cpus.clone(),
+            memory: self.settings.memory,
+            tenants: self.settings.tenants.clone(),
         }
     }
 
     fn admission(&self) -> Options {
-        Options { overcommit: self.options.overcommit, allow_unenforced: self.options.allow_unenforced }
+        Options {
+            overcommit: self.options.overcommit,
+            allow_unenforced: self.options.allow_unenforced,
+            isolation: self
+                .options
+                .housing
+                .as_ref()
+                .map_or(Isolation::Thread, |housing| housing.bounds(&self.settings)),
+            tenant: self.options.tenant.clone(),
+        }
     }
 
     fn lease_folder(&self) -> Result<LeaseFolder, JobError> {
@@ -163,7 +222,9 @@ fn default_cache() -> Option<PathBuf> {
 fn catalog(sandbox: &Sandbox, paths: &[PathBuf]) -> Catalog {
     let mut catalog = Catalog::new();
     for path in paths {
-        let facts = sandbox.facts(path).map_err(|error| error.to_string());
+        let facts = sandbox
+            .facts(path)
+            .map_err(|error| Unusable { why: error.to_string(), hint: error.hint().map(str::to_owned) });
         catalog.insert(path.clone(), facts);
     }
     catalog

@@ -14,6 +14,8 @@ pub(super) struct Keeper {
     in_a_row: u32,
 }
 
+/// How often the same is tried again as it was after a worker process died: one that its batch or its start kills dies as often.
+pub(super) const LOST_WORKERS: u32 = 2;
 /// Restarts in a row that cost nothing but their time: the halving of one batch takes up to 13.
 const AT_ONCE: u32 = 32;
 /// The first and the longest rest before a restart.
@@ -25,11 +27,19 @@ impl Keeper {
         Self { guest, restarts_in_a_row, in_a_row: 0 }
     }
 
-    /// Starts the first guest.
+    /// Starts the first guest. Where its worker process died meanwhile, that is tried again: it may have died of something else.
     ///
     /// # Errors
-    /// How the start failed; nothing is tried again.
-    pub(super) fn start(&mut self) -> Result<(), Failure> {
+    /// How the start failed.
+    pub(super) fn start_first(&mut self) -> Result<(), Failure> {
+        for _ in 0..LOST_WORKERS {
+            match self.guest.start() {
+                Err(failure) if failure.worker_died => {
+                    tracing::warn!(%failure, "a worker process died while it started; another one is tried");
+                }
+                started => return started,
+            }
+        }
         self.guest.start()
     }
 
@@ -65,7 +75,7 @@ impl Keeper {
                 return Err(Stopped);
             }
             fate.counters.restarts.add(1);
-            match self.start() {
+            match self.guest.start() {
                 Ok(()) => return Ok(()),
                 Err(failure) => last = failure,
             }
@@ -74,11 +84,14 @@ impl Keeper {
 
     /// Counts what the guest used since the last time.
     pub(super) fn measure(&mut self, counters: &InstanceCounters) {
-        let Measured { cpu, throttled, log_bytes_dropped, workers_lost } = self.guest.measure();
+        let Measured { cpu, throttled, log_bytes_dropped, workers_lost, workers_started, worker_starts } =
+            self.guest.measure();
         counters.cpu_nanoseconds.add(nanoseconds(cpu));
         counters.throttled_nanoseconds.add(nanoseconds(throttled));
         counters.log_bytes_dropped.add(log_bytes_dropped);
         counters.workers_lost.add(workers_lost);
+        counters.workers_started.add(workers_started);
+        counters.worker_start_nanoseconds.add(nanoseconds(worker_starts));
     }
 
     /// Says goodbye to the guest.

@@ -5,7 +5,7 @@ use super::answers::{Outputs, Taking};
 use super::control::Stopped;
 use super::fate::Fate;
 use super::flight::Flight;
-use super::keeper::Keeper;
+use super::keeper::{Keeper, LOST_WORKERS};
 use super::lane_clock::LaneClock;
 use super::outlet::Outlet;
 use super::turnstile::Turnstile;
@@ -41,9 +41,6 @@ pub(super) struct Outlets {
     /// By port number, from 1.
     pub(super) sides: Vec<Outlet>,
 }
-
-/// How often a batch is tried again as a whole after its worker died, before it is halved: a worker that its batch kills dies as often.
-const LOST_WORKERS: u32 = 2;
 
 impl Outlets {
     fn flush(&mut self) -> Result<(), Stopped> {
@@ -239,7 +236,7 @@ impl OperatorLane {
     /// Counts a broken limit. The first failure of each kind is a warning, though a retry may mend it: many of them make a run slow. The rest is
     /// for whoever looks closely.
     fn note(&mut self, failure: &Failure, rows: usize) {
-        if let Some(limit) = failure.code.limit() {
+        if let Some(limit) = failure.limit() {
             self.fate.errors.breach(limit);
         }
         let (operator, instance, backtrace) = (&*self.fate.stage, self.fate.instance, &failure.backtrace);

@@ -259,8 +259,10 @@ impl Task {
 }
 
 fn start_guest(keeper: &mut Keeper, stage: &str, instance: u32) -> Result<(), NotStarted> {
-    keeper.start().map_err(|Failure { code, message, .. }| {
-        NotStarted::Guest(PipelineError { stage: stage.to_owned(), instance, code, message, record: None, hint: None })
+    keeper.start_first().map_err(|failure| {
+        let hint = failure.hint(stage);
+        let Failure { code, message, .. } = failure;
+        NotStarted::Guest(PipelineError { stage: stage.to_owned(), instance, code, message, record: None, hint })
     })
 }
 

@@ -7,6 +7,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry as Families;
 
+use super::kernel_exposition::encode_kernel;
 use super::{InstanceCounters, InstanceView, Latency, Observations, Registry, Series, StageView};
 
 /// A run's numbers as OpenMetrics text, which Prometheus reads. Everything is read anew each time.
@@ -36,7 +37,7 @@ struct RunCollector(Arc<Registry>);
 type Read<T> = fn(&InstanceCounters) -> T;
 
 /// Name (`_total` is added), help, value.
-const COUNTERS: [(&str, &str, Read<u64>); 14] = [
+const COUNTERS: [(&str, &str, Read<u64>); 15] = [
     ("sage_records_in", "Records taken in", |c| c.records_in.get()),
     ("sage_records_out", "Records sent out", |c| c.records_out.get()),
     ("sage_bytes_in", "Payload bytes taken in", |c| c.bytes_in.get()),
@@ -50,6 +51,7 @@ const COUNTERS: [(&str, &str, Read<u64>); 14] = [
     ("sage_unread", "Records on side outputs that nobody reads", |c| c.unread.get()),
     ("sage_retried", "Calls that were tried again", |c| c.retried.get()),
     ("sage_restarts", "Guests that were built anew", |c| c.restarts.get()),
+    ("sage_workers_lost", "Worker processes that died", |c| c.workers_lost.get()),
     ("sage_log_bytes_dropped", "Log bytes dropped", |c| c.log_bytes_dropped.get()),
 ];
 
@@ -59,8 +61,12 @@ const SECONDS: [(&str, &str, Read<u64>); 2] = [
 ];
 
 /// The limits of a call, each with a series from the start, so that an alert has something to compare with.
-const LIMITS: [&str; 7] = [
+const LIMITS: [&str; 11] = [
     "memory",
+    "worker_memory",
+    "pipeline_memory",
+    "tenant_memory",
+    "host_memory",
     "cpu_time_per_call",
     "call_timeout",
     "output_bytes_per_call",
@@ -69,7 +75,7 @@ const LIMITS: [&str; 7] = [
     "restarts_in_a_row",
 ];
 
-type Labels<'a> = Vec<(&'static str, &'a str)>;
+pub(super) type Labels<'a> = Vec<(&'static str, &'a str)>;
 
 impl Collector for RunCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -100,6 +106,7 @@ impl Collector for RunCollector {
         }
         encode_errors(&mut encoder, &instances)?;
         encode_memory(&mut encoder, &instances)?;
+        encode_kernel(&mut encoder, &instances)?;
         encode_guests(&mut encoder, &instances)?;
         let sinks = self.0.stages.iter().filter_map(|stage| Some((stage.name.as_str(), stage.latency.as_deref()?)));
         encode_latency(&mut encoder, sinks)

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Outcome, Registry, RunFailure, StageView};
+use super::{KernelSummary, Outcome, Registry, RunFailure, StageView};
 
 /// What a run came to, as `--output json` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -64,6 +64,11 @@ pub struct StageSummary {
     pub retried: u64,
     /// Guests that were built anew.
     pub restarts: u64,
+    /// Worker processes that died and were replaced.
+    pub workers_lost: u64,
+    /// Seconds that starting a worker process took, from asking for it to a guest that had opened; the mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_start_seconds: Option<f64>,
     /// Errors by code.
     pub errors: BTreeMap<&'static str, u64>,
     /// Calls that broke a limit, by limit; a retry may have mended it.
@@ -80,6 +85,9 @@ pub struct StageSummary {
     /// The memory cap of an instance, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit_bytes: Option<u64>,
+    /// What the kernel counted, where instances are processes of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelSummary>,
     /// Log bytes dropped.
     pub log_bytes_dropped: u64,
     /// Seconds from source to here that half the records stayed within; for sinks.
@@ -159,6 +167,11 @@ impl StageSummary {
             unread: sum(|c| c.unread.get()),
             retried: sum(|c| c.retried.get()),
             restarts: sum(|c| c.restarts.get()),
+            workers_lost: sum(|c| c.workers_lost.get()),
+            worker_start_seconds: mean(
+                seconds(sum(|c| c.worker_start_nanoseconds.get())),
+                sum(|c| c.workers_started.get()),
+            ),
             errors,
             breaches,
             records_per_second: per_second(moved, elapsed),
@@ -166,6 +179,7 @@ impl StageSummary {
             throttled_seconds: seconds(sum(|c| c.throttled_nanoseconds.get())),
             memory_peak_bytes: memory().map(|memory| memory.peak()).max(),
             memory_limit_bytes: memory().map(|memory| memory.cap()).max(),
+            kernel: KernelSummary::of(stage),
             log_bytes_dropped: sum(|c| c.log_bytes_dropped.get()),
             latency_p50_seconds: percentile(0.5),
             latency_p99_seconds: percentile(0.99),
@@ -209,6 +223,11 @@ impl StageSummary {
 #[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
 fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
+fn mean(sum: f64, count: u64) -> Option<f64> {
+    (count > 0).then(|| sum / count as f64)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]

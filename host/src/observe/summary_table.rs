@@ -3,7 +3,7 @@ use std::fmt;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::numbers::{bytes, count, rate, shortened, time};
-use super::{StageSummary, Summary};
+use super::{KernelSummary, StageSummary, Summary};
 
 /// For people: a table of the stages within 100 columns, then where every operator's records went.
 impl fmt::Display for Summary {
@@ -59,11 +59,37 @@ fn notes(stage: &StageSummary) -> Vec<String> {
     if stage.throttled_seconds > 0.0 {
         notes.push(format!("held back for {} by its CPU share", time(stage.throttled_seconds)));
     }
+    if stage.workers_lost > 0 {
+        notes.push(format!("{} of its worker processes died and were replaced", count(stage.workers_lost)));
+    }
+    if let Some(kernel) = &stage.kernel {
+        notes.extend(kernel_notes(kernel));
+    }
     if stage.log_bytes_dropped > 0 {
         notes.push(format!("{} of log over limits.log_bytes_per_second were dropped", bytes(stage.log_bytes_dropped)));
     }
     if let (Some(half), Some(most)) = (stage.latency_p50_seconds, stage.latency_p99_seconds) {
         notes.push(format!("half of the records were here within {}, 99 % within {}", time(half), time(most)));
+    }
+    notes
+}
+
+/// What the kernel counted of its workers: always the memory, the rest where it happened.
+fn kernel_notes(kernel: &KernelSummary) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(peak) = kernel.memory_peak_bytes {
+        let of = kernel.memory_max_bytes.map(|max| format!(" of {}", bytes(max))).unwrap_or_default();
+        notes.push(format!("a worker had {}{of} at its peak, everything counted by the kernel", bytes(peak)));
+    }
+    if let Some(kills) = kernel.oom_kills.filter(|&kills| kills > 0) {
+        notes.push(format!("the kernel killed {} of its workers for lack of memory", count(kills)));
+    }
+    if let (Some(periods), Some(seconds)) = (kernel.throttled_periods.filter(|&n| n > 0), kernel.throttled_seconds) {
+        notes.push(format!(
+            "held back by the kernel's CPU quota in {} periods, {} in all",
+            count(periods),
+            time(seconds)
+        ));
     }
     notes
 }
@@ -152,6 +178,9 @@ mod tests {
             unread: 0,
             retried: scale - 1,
             restarts: scale - 1,
+            workers_lost: 0,
+            worker_start_seconds: None,
+            kernel: None,
             errors: BTreeMap::new(),
             breaches: BTreeMap::new(),
             records_per_second: 21_954.0 * scale as f64,

@@ -3,6 +3,7 @@ use std::path::Path;
 
 use super::memory_limits::memory_of_this_process;
 use super::{CpuSet, ResourceError};
+use crate::config::{GivenCpus, TenantCeiling, TenantName};
 
 /// What this process can have of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,8 @@ impl Inventory {
     }
 }
 
-/// What the host's settings (host.toml) say of the machine: what to keep, and what there is that nobody can detect.
+/// What the host's settings (host.toml) say of the machine: what to give away and to whom, what to keep, and what there is that
+/// nobody can detect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Supply {
     /// CPUs that are never leased, so that sources, sinks, the host and lanes without a lease have somewhere to run. `None`
@@ -33,6 +35,21 @@ pub struct Supply {
     pub memory_reserved: u64,
     /// Custom resources that instances can ask for, by name, in 1/10,000.
     pub custom: BTreeMap<String, u64>,
+    /// The CPUs to give away, of those that this process may use.
+    pub cpus: GivenCpus,
+    /// Bytes of memory to give away at most.
+    pub memory: Option<u64>,
+    /// Who may run pipelines, and what each may have; anybody without a bound where there is none.
+    pub tenants: BTreeMap<TenantName, TenantCeiling>,
+}
+
+/// Settings that give away CPUs which this process may not use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotHere {
+    /// What the settings give away, as people read it.
+    pub given: String,
+    /// What the process may use.
+    pub usable: CpuSet,
 }
 
 impl Supply {
@@ -45,7 +62,35 @@ impl Supply {
     /// Bytes of memory that operators can have together.
     #[must_use]
     pub fn memory_given(&self, inventory: &Inventory) -> u64 {
-        inventory.memory.saturating_sub(self.memory_reserved)
+        let not_kept = inventory.memory.saturating_sub(self.memory_reserved);
+        self.memory.map_or(not_kept, |most| not_kept.min(most))
+    }
+
+    /// Of the inventory what is given away: the named CPUs, or of a count the highest numbers, which are leased first too.
+    ///
+    /// # Errors
+    /// When not all of these CPUs are there.
+    pub fn given(&self, inventory: &Inventory) -> Result<Inventory, NotHere> {
+        let usable = &inventory.allowed;
+        let not_here = |given: String| NotHere { given, usable: usable.clone() };
+        let allowed = match &self.cpus {
+            GivenCpus::All => usable.clone(),
+            GivenCpus::Count(count) if *count > usable.count() => {
+                return Err(not_here(super::counted(*count, "CPU")));
+            }
+            GivenCpus::Count(count) => {
+                usable.iter().rev().take(usize::try_from(*count).unwrap_or(usize::MAX)).collect()
+            }
+            GivenCpus::These(cpus) => {
+                let given: CpuSet = cpus.iter().copied().collect();
+                if !given.without(usable).is_empty() {
+                    let s = if given.count() == 1 { "" } else { "s" };
+                    return Err(not_here(format!("CPU{s} {given}")));
+                }
+                given
+            }
+        };
+        Ok(Inventory { allowed, memory: inventory.memory })
     }
 }
 
@@ -59,6 +104,30 @@ mod tests {
             let inventory = Inventory { allowed: (0..cpus).collect(), memory: 0 };
             let supply = Supply { cpus_reserved: reserved, ..Supply::default() };
             assert_eq!(supply.cpus_kept(&inventory), kept);
+        }
+    }
+
+    #[test]
+    fn what_is_given_away_is_part_of_what_is_there() {
+        let inventory = Inventory { allowed: [0, 1, 2, 3, 6].into_iter().collect(), memory: 8 << 30 };
+        let given = |cpus| Supply { cpus, ..Supply::default() }.given(&inventory);
+        let these = |cpus: &[u32]| GivenCpus::These(cpus.iter().copied().collect());
+        for (cpus, shown) in [
+            (GivenCpus::All, "0-3,6"),
+            (GivenCpus::Count(2), "3,6"),
+            (GivenCpus::Count(5), "0-3,6"),
+            (these(&[1]), "1"),
+        ] {
+            assert_eq!(given(cpus).unwrap().allowed.to_string(), shown);
+        }
+        for (cpus, shown) in
+            [(GivenCpus::Count(6), "6 CPUs"), (these(&[4]), "CPU 4"), (these(&[0, 1, 2, 3, 4]), "CPUs 0-4")]
+        {
+            assert_eq!(given(cpus).unwrap_err().given, shown);
+        }
+        for (memory, given) in [(None, 7 << 30), (Some(2 << 30), 2 << 30), (Some(9 << 30), 7 << 30)] {
+            let supply = Supply { memory, memory_reserved: 1 << 30, ..Supply::default() };
+            assert_eq!(supply.memory_given(&inventory), given);
         }
     }
 

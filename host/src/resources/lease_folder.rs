@@ -22,8 +22,8 @@ use super::{CpuLease, CpuSet, HeldCpu, Holder, LeaseRefused, LeaseRequest, Resou
 /// flock over a network is not the kernel's.
 ///
 /// **What it does not bound.** Leases are an agreement between sage-hosts: other programs run where they like, and whoever
-/// may write to the folder can hold leases for nothing. Files are never removed, since removing a locked file would
-/// let a second holder lock its successor.
+/// may write to the folder can hold leases for nothing. A CPU's file is never removed, since removing a locked file would
+/// let a second holder lock its successor; files of claims are, and [`super::Choosing`] says why they may be.
 ///
 /// **Who waits for whom.** Whoever chooses CPUs holds `choosing.lock` alone, whoever only looks holds it together with others;
 /// both let go within microseconds and wait for nothing meanwhile. Waiting for it ends with an error after
@@ -126,7 +126,16 @@ impl LeaseFolder {
         allowed: &CpuSet,
         keep_free: u32,
     ) -> Result<Vec<Vec<CpuLease>>, ResourceError> {
-        let _choosing = self.choosing(Hold::Alone)?;
+        self.choose()?.lease_all(requests, allowed, keep_free)
+    }
+
+    /// As [`LeaseFolder::lease_all`]; needs `choosing.lock` held alone.
+    pub(super) fn lease_now(
+        &self,
+        requests: &[LeaseRequest],
+        allowed: &CpuSet,
+        keep_free: u32,
+    ) -> Result<Vec<Vec<CpuLease>>, ResourceError> {
         let mut free = Vec::new();
         let mut held = Vec::new();
         for cpu in allowed.iter().rev() {
@@ -162,6 +171,11 @@ impl LeaseFolder {
     /// The folder's errors.
     pub fn held_by_anyone(&self) -> Result<Vec<HeldCpu>, ResourceError> {
         let _looking = self.choosing(Hold::Together)?;
+        self.held_cpus()
+    }
+
+    /// As [`LeaseFolder::held_by_anyone`]; needs `choosing.lock`.
+    pub(super) fn held_cpus(&self) -> Result<Vec<HeldCpu>, ResourceError> {
         let entries =
             fs::read_dir(&self.path).map_err(|cause| ResourceError::Folder { path: self.path.clone(), cause })?;
         let mut held = Vec::new();
@@ -217,7 +231,7 @@ impl LeaseFolder {
         Ok(self)
     }
 
-    fn choosing(&self, how: Hold) -> Result<Locked, ResourceError> {
+    pub(super) fn choosing(&self, how: Hold) -> Result<Locked, ResourceError> {
         let started = Instant::now();
         let busy =
             || ResourceError::FolderBusy { path: self.path.join(Self::CHOOSING), seconds: Self::PATIENCE.as_secs() };
@@ -249,9 +263,7 @@ impl LeaseFolder {
             }
             // In a folder for all, everybody must be able to write down that it holds the CPU. The machine's folder is one
             // even while whoever makes it has not opened it to all yet.
-            let stat = fstat(&self.directory).map_err(|cause| self.failed(name, cause))?;
-            let for_all = self.scope == LeaseScope::Machine || others_may_write(&stat);
-            let mode = Mode::from_raw_mode(if for_all { 0o666 } else { 0o600 });
+            let mode = Mode::from_raw_mode(if self.is_for_all()? { 0o666 } else { 0o600 });
             match openat(&self.directory, name, flags | OFlags::CREATE | OFlags::EXCL, mode) {
                 Ok(file) => {
                     fchmod(&file, mode).map_err(|cause| self.failed(name, cause))?;
@@ -264,6 +276,16 @@ impl LeaseFolder {
         Err(self.failed(name, Errno::EXIST))
     }
 
+    /// Whether other users take leases here too.
+    pub(super) fn is_for_all(&self) -> Result<bool, ResourceError> {
+        let stat = fstat(&self.directory).map_err(|cause| failed(&self.path, cause))?;
+        Ok(self.scope == LeaseScope::Machine || others_may_write(&stat))
+    }
+
+    pub(super) fn directory(&self) -> &OwnedFd {
+        &self.directory
+    }
+
     /// A lock file is written to: it must not be a second name of some other file.
     fn checked(&self, name: &str, file: OwnedFd) -> Result<OwnedFd, ResourceError> {
         let stat = fstat(&file).map_err(|cause| self.failed(name, cause))?;
@@ -273,7 +295,7 @@ impl LeaseFolder {
         Ok(file)
     }
 
-    fn failed(&self, name: &str, cause: Errno) -> ResourceError {
+    pub(super) fn failed(&self, name: &str, cause: Errno) -> ResourceError {
         failed(&self.path.join(name), cause)
     }
 }

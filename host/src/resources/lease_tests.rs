@@ -1,10 +1,9 @@
-//! Leases between processes: this test program starts itself again as the other process.
+//! Leases, in one process and between several.
 
-use std::io::{BufRead, BufReader, Write};
+use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::{env, fs, io};
 
+use super::other_process::OtherProcess;
 use super::*;
 
 fn cpus(range: std::ops::Range<u32>) -> CpuSet {
@@ -133,71 +132,6 @@ fn a_lock_file_that_leads_elsewhere_is_not_written_to() {
     assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
 }
 
-/// This program again, as another process that leases when it is told to.
-struct OtherProcess {
-    child: Child,
-    answers: BufReader<ChildStdout>,
-}
-
-impl OtherProcess {
-    fn start(folder: &LeaseFolder) -> Self {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "resources::lease_tests::the_other_process", "--ignored", "--nocapture"])
-            .env(LeaseFolder::VARIABLE, folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
-        Self { child, answers }
-    }
-
-    fn tell(&mut self, command: &str) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{command}").unwrap();
-    }
-
-    /// The next answer; the test harness's own lines are none.
-    fn answer(&mut self) -> String {
-        loop {
-            let mut line = String::new();
-            assert!(self.answers.read_line(&mut line).unwrap() > 0, "the other process ended");
-            if let Some((_, answer)) = line.split_once("answer: ") {
-                return answer.trim().to_owned();
-            }
-        }
-    }
-}
-
-impl Drop for OtherProcess {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[test]
-#[ignore = "not a test of its own: the process that the tests beside it start"]
-fn the_other_process() {
-    let folder = LeaseFolder::open().unwrap();
-    let mut leases = Vec::new();
-    for line in io::stdin().lines() {
-        match line.unwrap().as_str() {
-            "lease 2 of 3" => match folder.lease(2, &cpus(0..3), 0, holder("other")) {
-                Ok(taken) => {
-                    leases = taken;
-                    println!("answer: leased {:?}", numbers(&leases));
-                }
-                Err(error) => println!("answer: {error}"),
-            },
-            "drop" => {
-                leases.clear();
-                println!("answer: dropped");
-            }
-            other => panic!("told {other:?}"),
-        }
-    }
-}
-
 #[test]
 fn of_two_processes_that_ask_at_once_one_gets_everything_and_the_other_nothing() {
     let place = tempfile::tempdir().unwrap();
@@ -222,9 +156,8 @@ fn a_killed_process_holds_nothing_any_more() {
     assert_eq!(other.answer(), "leased [2, 1]");
     let held = refused(folder.lease(2, &cpus(0..3), 0, holder("here"))).held;
     assert_eq!(held.len(), 2);
-    assert!(held.iter().all(|held| held.holder.as_ref().unwrap().pid == other.child.id()));
+    assert!(held.iter().all(|held| held.holder.as_ref().unwrap().pid == other.id()));
 
-    other.child.kill().unwrap();
-    other.child.wait().unwrap();
+    other.kill();
     assert_eq!(numbers(&folder.lease(3, &cpus(0..3), 0, holder("here")).unwrap()), [2, 1, 0]);
 }

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::CpuSet;
+use super::{Arithmetic, CpuSet};
 
 /// What every instance asked for, what it gets, by which mechanism, and how hard that holds: the answer to
 /// `run --explain`. Its `Display` is a table with the meaning of its words below, its `Serialize` the same rows
@@ -13,6 +13,9 @@ pub struct Ledger {
     pub rows: Vec<LedgerRow>,
     /// What it comes to on this machine.
     pub totals: Totals,
+    /// How memory adds up, where instances have processes of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arithmetic: Option<Arithmetic>,
 }
 
 /// One resource of one operator's instances.
@@ -79,12 +82,22 @@ impl Tier {
 pub enum Mechanism {
     /// Leased CPUs with a lane pinned on each.
     CpuLease,
+    /// Leased CPUs with a lane pinned on each, in a worker that the kernel keeps on them.
+    CpuLeaseCpuset,
+    /// The kernel's quota of CPU time.
+    CgroupQuota,
     /// A CPU-time duty cycle.
     DutyCycle,
     /// The pool of CPUs that nobody leased.
     SharedCpus,
+    /// The kernel's limit around the worker, and below it the limiter over memories, tables and state.
+    CgroupMemory,
     /// The limiter over memories, tables and state.
     MemoryLimiter,
+    /// The kernel's limit on processes and threads.
+    CgroupPids,
+    /// The worker's filter of system calls.
+    SyscallFilter,
     /// Back-pressure by bytes.
     ByteCredit,
     /// The sum at admission.
@@ -105,9 +118,14 @@ impl Mechanism {
     pub fn name(self) -> &'static str {
         match self {
             Self::CpuLease => "CPU lease",
+            Self::CpuLeaseCpuset => "CPU lease, cpuset",
+            Self::CgroupQuota => "cgroup cpu.max",
             Self::DutyCycle => "duty cycle",
             Self::SharedCpus => "shared CPUs",
+            Self::CgroupMemory => "cgroup memory.max",
             Self::MemoryLimiter => "memory limiter",
+            Self::CgroupPids => "cgroup pids.max",
+            Self::SyscallFilter => "syscall filter",
             Self::ByteCredit => "byte credit",
             Self::Count => "count",
             Self::CpuDeadline => "CPU deadline",
@@ -124,6 +142,13 @@ impl Mechanism {
             Self::CpuLease => {
                 "one lane pinned on each CPU, which no other sage-host of the lease folder uses; other programs may run there"
             }
+            Self::CpuLeaseCpuset => {
+                "one lane pinned on each CPU, and the kernel lets the whole worker run nowhere else; no other sage-host of the \
+                 lease folder uses them, other programs may"
+            }
+            Self::CgroupQuota => {
+                "the kernel stops the whole worker when it has used its share of a period; nothing says that it gets as much"
+            }
             Self::DutyCycle => {
                 "the lane sleeps when it has used its share of any second, to within 10 %; a bulk memory operation may pass it \
                  and is slept off"
@@ -131,12 +156,20 @@ impl Mechanism {
             Self::SharedCpus => {
                 "runs on the CPUs that nobody leased, beside everything else there; no amount is promised"
             }
+            Self::CgroupMemory => {
+                "the kernel kills the worker whose memory comes to more, shared pages that it touched first included; before that \
+                 the memory limiter fails a guest whose linear memories, tables and state do; not pages that another process \
+                 touched first"
+            }
             Self::MemoryLimiter => {
                 "linear memories, tables and keyed state of all lanes together; not batches in flight nor compiled code"
             }
+            Self::CgroupPids => "the kernel lets the worker have no more processes and threads, whoever controls it",
+            Self::SyscallFilter => "the worker cannot start processes; the number of its threads is its own affair",
             Self::ByteCredit => "whoever sends waits while this many bytes wait on the instance's inputs",
             Self::Count => {
-                "what all instances ask for is summed up against host.toml, in this process only, before the start"
+                "what all instances of all running pipelines ask for is summed up against host.toml before the start; not what \
+                 they do with it"
             }
             Self::CpuDeadline => {
                 "the call is stopped by the lane's CPU clock, checked every millisecond; not inside one bulk memory operation"
@@ -163,11 +196,15 @@ pub struct Totals {
     pub cpus_shared: u32,
     /// The sum of fractional `num_cpus`, in 1/10,000.
     pub shares_ten_thousandths: u64,
+    /// The sum of fractions that other running pipelines claim, in 1/10,000.
+    pub shares_elsewhere_ten_thousandths: u64,
     /// Bytes that `memory` and `object_store_memory` of all instances come to.
     pub memory_declared: u64,
     /// Bytes that instances without `memory` may use on top before their caps stop them.
     pub memory_default_caps: u64,
-    /// Bytes that operators can have together.
+    /// Bytes that other running pipelines claim.
+    pub memory_elsewhere: u64,
+    /// Bytes that operators can have together, those of other pipelines too.
     pub memory_available: u64,
     /// Bytes kept from them.
     pub memory_reserved: u64,

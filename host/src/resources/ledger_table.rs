@@ -60,7 +60,11 @@ impl fmt::Display for Ledger {
         for tier in self.rows.iter().map(|row| row.tier).collect::<BTreeSet<_>>() {
             writeln!(f, "{}: {}", tier.name(), tier.meaning())?;
         }
-        write!(f, "\n{}", self.totals)
+        write!(f, "\n{}", self.totals)?;
+        match &self.arithmetic {
+            Some(arithmetic) => write!(f, "\n{arithmetic}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -74,8 +78,15 @@ impl fmt::Display for Totals {
         write!(f, "{} ({}): ", counted(allowed, "CPU"), self.cpus_allowed)?;
         write!(f, "{} leased by this pipeline, {} by others, ", self.cpus_leased, self.cpus_leased_elsewhere)?;
         write!(f, "{} shared ({} of them never leased), ", self.cpus_shared, self.cpus_reserved.min(self.cpus_shared))?;
-        writeln!(f, "shares come to {}", ten_thousandths(self.shares_ten_thousandths))?;
+        write!(f, "shares come to {}", ten_thousandths(self.shares_ten_thousandths))?;
+        if self.shares_elsewhere_ten_thousandths > 0 {
+            write!(f, " beside {} of others", ten_thousandths(self.shares_elsewhere_ten_thousandths))?;
+        }
+        writeln!(f)?;
         write!(f, "memory: {} of {} asked for", bytes(self.memory_declared), bytes(self.memory_available))?;
+        if self.memory_elsewhere > 0 {
+            write!(f, ", {} held by others", bytes(self.memory_elsewhere))?;
+        }
         writeln!(
             f,
             ", {} more under default caps, {} kept for the host",

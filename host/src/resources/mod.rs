@@ -1,12 +1,14 @@
 //! What this machine has, what is held of it, and how each promise is kept.
 //!
 //! ```text
-//! Inventory (what there is) ─► admission decides ─► LeaseFolder (CPUs held) ─► lanes: pinned, or among the SharedCpus
-//!                                     └──────────► Ledger (what is enforced how, in the user's words)
+//! Inventory (what there is) ─┬► admission decides ─► Choosing (takes) ─► leases, claim ─► lanes: pinned, or among the SharedCpus
+//! LeaseFolder ─► Taken ──────┘           └──────────► Ledger (what is enforced how, in the user's words)
 //! ```
 //!
 //! - [`Inventory`]: the CPUs this process may use and the memory it can have.
 //! - [`LeaseFolder`], [`CpuLease`]: CPUs that one lane has to itself, agreed on by all sage-hosts of the machine.
+//! - [`Choosing`], [`HeldClaim`]: the machine's one ledger of what running pipelines hold besides CPUs: memory, shares, custom
+//!   resources. [`Taken`]: what stands in it.
 //! - [`pin_current_thread`], [`SharedCpus`]: who runs where. [`CpuShare`]: less than one CPU.
 //! - [`MemoryBudget`]: one instance's memory. [`thread_cpu_time`]: the clock that deadlines and shares go by.
 //! - [`cgroup`]: where the kernel itself holds workers to what they were given.
@@ -17,7 +19,9 @@
 //! lanes (sandbox, engine).
 
 mod amount;
+mod arithmetic;
 pub mod cgroup;
+mod claim;
 mod cpu_clock;
 mod cpu_lease;
 mod cpu_set;
@@ -27,23 +31,31 @@ mod inventory;
 mod lease_folder;
 mod ledger;
 mod ledger_table;
+mod machine_ledger;
 mod memory_budget;
 mod memory_limits;
 mod pin;
 mod shared_cpus;
 
 #[cfg(test)]
+mod claim_tests;
+#[cfg(test)]
 mod lease_tests;
+#[cfg(test)]
+mod other_process;
 
 pub use amount::{bytes, counted, ten_thousandths};
+pub use arithmetic::{Arithmetic, InstanceArithmetic};
+pub use claim::{Amounts, Claim, Taken};
 pub use cpu_clock::thread_cpu_time;
 pub use cpu_lease::{CpuLease, HeldCpu, Holder, LeaseRefused, LeaseRequest};
 pub use cpu_set::CpuSet;
 pub use cpu_share::CpuShare;
 pub use error::ResourceError;
-pub use inventory::{Inventory, Supply};
+pub use inventory::{Inventory, NotHere, Supply};
 pub use lease_folder::{LeaseFolder, LeaseScope};
 pub use ledger::{Ledger, LedgerRow, Mechanism, Tier, Totals};
+pub use machine_ledger::{Choosing, HeldClaim};
 pub use memory_budget::{MemoryBudget, OverBudget};
 pub use pin::pin_current_thread;
 pub use shared_cpus::{ProcessSeat, SharedCpus, SharedSeat};

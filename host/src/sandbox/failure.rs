@@ -132,6 +132,8 @@ pub struct Failure {
     pub backtrace: Option<String>,
     /// Whether the guest's worker process ended with it, for whatever reason: then another call of the same records may well succeed.
     pub worker_died: bool,
+    /// The limit that was breached, where the code does not say which.
+    pub breached: Option<&'static str>,
 }
 
 /// A failure that the host raises while the guest is on the stack, so that it comes out of the call.
@@ -164,7 +166,30 @@ impl Failure {
     /// A failure with a message of the host's own.
     #[must_use]
     pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), backtrace: None, worker_died: false }
+        Self { code, message: message.into(), backtrace: None, worker_died: false, breached: None }
+    }
+
+    /// The limit that was breached, if it was one.
+    #[must_use]
+    pub fn limit(&self) -> Option<&'static str> {
+        self.breached.or(self.code.limit())
+    }
+
+    /// What whoever runs the pipeline can do about it.
+    #[must_use]
+    pub fn hint(&self, operator: &str) -> Option<String> {
+        Some(match self.limit()? {
+            "memory" => format!("raise memory of \"{operator}\", or have it keep less"),
+            "worker_memory" => format!(
+                "raise memory of \"{operator}\": its worker process as a whole has to stay below it, with what its guests do not count"
+            ),
+            "pipeline_memory" => "lower memory or parallelism of the pipeline's operators".to_owned(),
+            "tenant_memory" => "raise the tenant's memory in host.toml, or run less for it at a time".to_owned(),
+            "host_memory" => {
+                "leave more memory to the host: lower memory in host.toml, or raise reserve.memory".to_owned()
+            }
+            _ => return None,
+        })
     }
 
     /// A failure in the guest's own words.
@@ -176,7 +201,7 @@ impl Failure {
     pub(super) fn of(error: &wasmtime::Error, stderr: &str) -> Self {
         let (code, message) = Self::classify(error, stderr);
         let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>().map(ToString::to_string);
-        Self { code, message, backtrace, worker_died: false }
+        Self { code, message, backtrace, worker_died: false, breached: None }
     }
 
     fn classify(error: &wasmtime::Error, stderr: &str) -> (FailureCode, String) {

@@ -7,8 +7,8 @@ use crate::sandbox::{Failure, FailureCode, plain_text};
 /// Why a worker is not there any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Death {
-    /// The kernel killed it because memory ran out; how much, where, in words.
-    OutOfMemory(String),
+    /// The kernel killed it because memory ran out; how much and where in words, and the limit.
+    OutOfMemory(String, &'static str),
     /// A signal ended it.
     Signal(i32),
     /// It ended by itself, with this exit code and these last words.
@@ -29,7 +29,10 @@ impl Death {
     /// As a failure of whatever call was under way.
     pub(super) fn failure(&self) -> Failure {
         let (code, message) = match self {
-            Self::OutOfMemory(what) => (FailureCode::Memory, what.clone()),
+            Self::OutOfMemory(what, limit) => {
+                let failure = Failure::new(FailureCode::Memory, what.clone());
+                return Failure { worker_died: true, breached: Some(limit), ..failure };
+            }
             Self::Signal(signal) => {
                 (FailureCode::Worker, format!("the worker process was killed by {}", name_of(*signal)))
             }
@@ -56,8 +59,9 @@ fn read_last_words(file: &OwnedFd) -> String {
 }
 
 fn name_of(signal: i32) -> String {
-    match rustix::process::Signal::from_named_raw(signal) {
-        Some(known) => format!("{known:?}").replace("Signal::", ""),
+    let known = rustix::process::Signal::from_named_raw(signal).map(|known| format!("{known:?}"));
+    match known.as_deref().and_then(|name| name.rsplit(':').next()) {
+        Some(name) => format!("SIG{}", name.trim_matches('"')),
         None => format!("signal {signal}"),
     }
 }
@@ -75,7 +79,7 @@ mod tests {
                 Death::Exit(1, "no such thing".into()),
                 "worker: the worker process ended with exit code 1: no such thing",
             ),
-            (Death::OutOfMemory("all gone".into()), "memory: all gone"),
+            (Death::OutOfMemory("all gone".into(), "worker_memory"), "memory: all gone"),
         ] {
             let failure = death.failure();
             assert_eq!((failure.to_string().as_str(), failure.worker_died), (told, true));

@@ -139,7 +139,7 @@ impl Instance {
                 otherwise()
             }
             Some(status) => match worker.oom.as_ref().and_then(|watch| self.kernel.out_of_memory(watch)) {
-                Some(told) => Death::OutOfMemory(told),
+                Some((told, limit)) => Death::OutOfMemory(told, limit),
                 None => Death::of(status, &worker.last_words),
             },
         };
@@ -165,4 +165,4 @@ fn ended(child: &mut Child) -> Option<std::process::ExitStatus> {
 
 /// How long a worker may be silent beyond what a call may take, before it is taken for stuck: starting one takes tens of milliseconds,
 /// and a machine that swaps seconds.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(5);

@@ -16,9 +16,8 @@ struct State {
 }
 
 impl KernelView {
-    /// `None`: there are no groups here.
-    pub(super) fn new(group: Option<Group>) -> Self {
-        Self(Mutex::new(State { group, last: KernelNumbers::default() }))
+    pub(super) fn new(group: Group) -> Self {
+        Self(Mutex::new(State { group: Some(group), last: KernelNumbers::default() }))
     }
 
     /// The way in, for the next worker.
@@ -33,9 +32,9 @@ impl KernelView {
         watch.inspect_err(|error| tracing::warn!(%error, "an end for lack of memory will not be told as such")).ok()
     }
 
-    /// What to tell where the kernel killed the worker for lack of memory.
-    pub(super) fn out_of_memory(&self, watch: &OomWatch) -> Option<String> {
-        watch.culprit().map(|culprit| tell(&culprit))
+    /// What to tell where the kernel killed the worker for lack of memory, and the limit's name.
+    pub(super) fn out_of_memory(&self, watch: &OomWatch) -> Option<(String, &'static str)> {
+        watch.culprit().map(|culprit| (tell(&culprit), limit_of(culprit.whose)))
     }
 
     /// The last worker has ended: the group goes, its last numbers stay.
@@ -68,6 +67,15 @@ fn numbers(reading: &GroupReading) -> KernelNumbers {
         throttled: reading.throttled_time,
         memory_pressure: reading.memory_pressure.map(|pressure| pressure.avg10),
         cpu_pressure: reading.cpu_pressure.map(|pressure| pressure.avg10),
+    }
+}
+
+fn limit_of(whose: WhoseLimit) -> &'static str {
+    match whose {
+        WhoseLimit::Level(Level::Instance) => "worker_memory",
+        WhoseLimit::Level(Level::Pipeline) => "pipeline_memory",
+        WhoseLimit::Level(Level::Tenant) => "tenant_memory",
+        WhoseLimit::Beyond => "host_memory",
     }
 }
 

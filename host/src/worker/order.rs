@@ -45,7 +45,7 @@ pub(super) struct LaneOrder {
 
 impl Order {
     /// What stays the same from one worker of an instance to the next; the descriptors are filled in for each.
-    pub(super) fn template(order: &InstanceOrder<'_>, share: Option<u32>) -> Self {
+    pub(super) fn template(order: &InstanceOrder<'_>, share: Option<u32>, data_bytes: Option<u64>) -> Self {
         let (spec, facts) = (&order.spec, order.loaded.facts());
         let lane = |cpu: &Option<crate::resources::CpuSet>| LaneOrder {
             cpu: cpu.as_ref().and_then(|cpus| cpus.iter().next()),
@@ -62,7 +62,7 @@ impl Order {
             limits: spec.limits.clone(),
             capabilities: anywhere(spec.capabilities.clone()),
             memory_cap: spec.budget.cap(),
-            data_bytes: order.grant.data_bytes,
+            data_bytes,
             share,
             kind: facts.kind,
             ports: facts.ports.clone(),

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::processes::Processes;
 use super::spawn::Spawner;
-use crate::engine::{Instances, Isolation, RunError, RunOrder};
+use crate::admission::{Isolation, KernelLimits, WorkerBounds};
+use crate::config::HostSettings;
+use crate::engine::{Housing, Instances, RunError, RunOrder};
 use crate::resources::cgroup::{Cgroups, GroupLimits};
 
 /// Gives each instance a worker process of its own, in a group of its own where the kernel has groups.
@@ -22,20 +24,83 @@ impl ProcessIsolation {
     }
 }
 
-impl Isolation for ProcessIsolation {
+/// What a worker needs beside its guests' memory: what was in its group with a guest that does nothing was 6 MiB after 100 batches of
+/// 64 KiB; the rest is room for larger batches and answers.
+const OVERHEAD: u64 = 16 << 20;
+/// Threads of a worker beside its lanes: the main one, the clock, and some that asynchronous imports may start.
+const OTHER_THREADS: u32 = 14;
+
+impl ProcessIsolation {
+    fn cgroups(&self, settings: &HostSettings) -> &Cgroups {
+        self.cgroups.get_or_init(|| {
+            let cgroups = Cgroups::detect(Some(&settings.slice));
+            match cgroups.sweep() {
+                Ok(swept) => tracing::debug!(?swept, "looked for what dead runs left"),
+                Err(error) => tracing::warn!(%error, "what dead runs left could not be removed"),
+            }
+            cgroups
+        })
+    }
+}
+
+impl Housing for ProcessIsolation {
+    fn bounds(&self, settings: &HostSettings) -> Isolation {
+        let cgroups = self.cgroups(settings);
+        let controls = cgroups.controls();
+        let place = match cgroups.slices().first() {
+            Some(slice) => format!("{} at {}", cgroups.composition(), slice.display()),
+            None => "no control groups".to_owned(),
+        };
+        Isolation::Process(WorkerBounds {
+            kernel: KernelLimits {
+                memory: controls.memory.available,
+                cpu_quota: controls.cpu.available,
+                cpuset: controls.cpuset.available,
+                pids: controls.pids.available,
+                syscall_filter: true,
+                place,
+            },
+            overhead: OVERHEAD,
+            threads: OTHER_THREADS,
+        })
+    }
+
     fn begin(&self, run: RunOrder<'_>) -> Result<Box<dyn Instances>, RunError> {
-        let cgroups = self.cgroups.get_or_init(|| Cgroups::detect(None));
-        let failed = |error: &dyn std::error::Error| RunError::Internal(error.to_string());
+        let cgroups = self.cgroups(run.settings);
+        let controls = cgroups.controls();
+        let ceiling = run.settings.tenants.get(run.tenant);
+        let tenant = GroupLimits {
+            memory_max: ceiling.and_then(|ceiling| ceiling.memory).filter(|_| controls.memory.available),
+            cpu_quota: ceiling.and_then(|ceiling| ceiling.cpus).filter(|_| controls.cpu.available),
+            ..GroupLimits::default()
+        };
+        let pipeline = GroupLimits { memory_max: memory_of(&run), ..GroupLimits::default() };
+        let failed = |error: &dyn std::error::Error| RunError::Housing { reason: error.to_string() };
         let group = cgroups
-            .tenant("default", &GroupLimits::default())
-            .and_then(|tenant| tenant.pipeline(run.pipeline, &GroupLimits::default()))
+            .tenant(run.tenant.as_str(), &tenant)
+            .and_then(|tenant| tenant.pipeline(run.pipeline, &pipeline))
             .map_err(|error| failed(&error))?;
-        let spawner = Arc::new(Spawner::start().map_err(|error| failed(&error))?);
+        let spawner = Spawner::start().map_err(|error| failed(&error))?;
         Ok(Box::new(Processes {
             program: self.program.clone(),
-            spawner,
-            group: Some(group),
+            spawner: Arc::new(spawner),
+            group,
+            cpuset: controls.cpuset.available,
+            overhead: OVERHEAD,
             components: Mutex::new(HashMap::new()),
         }))
     }
+}
+
+/// What all instances come to, and room for what the kernel keeps for the pipeline itself and for a worker that has ended and is replaced
+/// before all of its memory is back; `None` where some of them have no bound.
+fn memory_of(run: &RunOrder<'_>) -> Option<u64> {
+    let mut sum = None;
+    for ((_, stage), granted) in run.plan.stages().zip(&run.grant.stages) {
+        if stage.kind().is_some() {
+            let all = granted.memory_max?.saturating_mul(u64::from(stage.parallelism));
+            sum = Some(sum.unwrap_or(0_u64).saturating_add(all));
+        }
+    }
+    sum.map(|sum| sum.saturating_add(OVERHEAD))
 }

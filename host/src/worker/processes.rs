@@ -19,14 +19,15 @@ use crate::sandbox::Loaded;
 pub(super) struct Processes {
     pub(super) program: PathBuf,
     pub(super) spawner: Arc<Spawner>,
-    /// The run's group; `None` where there are no groups.
-    pub(super) group: Option<Group>,
+    /// The run's group.
+    pub(super) group: Group,
+    /// Whether groups can be held to CPUs.
+    pub(super) cpuset: bool,
+    /// Bytes of a worker beside its guests' memory.
+    pub(super) overhead: u64,
     /// What each component was compiled to, in memory that nobody can change any more.
     pub(super) components: Mutex<HashMap<PathBuf, Arc<OwnedFd>>>,
 }
-
-/// Threads of a worker beside its lanes: the main one, the clock, and some that asynchronous imports may start.
-const OTHER_THREADS: u64 = 14;
 
 impl Processes {
     fn component(&self, loaded: &Loaded) -> Result<Arc<OwnedFd>, RunError> {
@@ -41,19 +42,16 @@ impl Processes {
         Ok(file)
     }
 
-    fn group(&self, order: &InstanceOrder<'_>, leased: Option<&CpuSet>) -> Result<Option<Group>, RunError> {
-        let Some(pipeline) = &self.group else { return Ok(None) };
+    fn group(&self, order: &InstanceOrder<'_>, leased: Option<&CpuSet>) -> Result<Group, RunError> {
         let limits = GroupLimits {
             memory_max: order.grant.memory_max,
             cpu_quota: order.grant.cpu_quota.map(u64::from),
-            cpus: leased.filter(|_| order.grant.cpuset).cloned(),
-            pids_max: order.grant.pids_max.map(|_| u64::from(order.grant.lanes) + OTHER_THREADS),
+            cpus: leased.filter(|_| self.cpuset).cloned(),
+            pids_max: order.grant.pids_max.map(u64::from),
         };
-        let group = pipeline.instance(&order.spec.operator, order.spec.instance, &limits);
-        group.map(Some).map_err(|error| RunError::Lane {
-            lane: format!("{}-{}", order.spec.operator, order.spec.instance),
-            reason: error.to_string(),
-        })
+        self.group
+            .instance(&order.spec.operator, order.spec.instance, &limits)
+            .map_err(|error| RunError::Housing { reason: error.to_string() })
     }
 }
 
@@ -66,10 +64,15 @@ impl Instances for Processes {
             Cpus::Share(share) if order.grant.cpu_quota.is_none() => Some(share),
             _ => None,
         };
+        // Without a group the process itself is asked to refuse more; what it shares with others is not counted then.
+        let data_bytes = match order.grant.memory_max {
+            Some(_) => None,
+            None => order.grant.memory_cap.map(|cap| cap.saturating_add(self.overhead)),
+        };
         let facts = order.loaded.facts();
         let (kind, ports) = (facts.kind, u32::try_from(facts.ports.len()).unwrap_or(0));
         let instance = Arc::new(Instance {
-            template: Order::template(&order, share),
+            template: Order::template(&order, share, data_bytes),
             program: self.program.clone(),
             component: self.component(order.loaded)?,
             spawner: Arc::clone(&self.spawner),

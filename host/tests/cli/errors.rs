@@ -43,6 +43,15 @@ input = "parse"
 discard = {}
 "#;
 
+/// Gives away what cannot be.
+const BAD_HOST: &str = r#"
+slice = "a//b"
+cpus = "3-0"
+[tenant.blue]
+memory = "lots"
+resources = { licence = 1 }
+"#;
+
 #[test]
 fn what_cannot_be_done_is_said_with_its_exit_code_and_a_hint() {
     let folder = tempfile::tempdir().unwrap();
@@ -51,7 +60,9 @@ fn what_cannot_be_done_is_said_with_its_exit_code_and_a_hint() {
     fs::create_dir(folder.path().join("empty")).unwrap();
     fs::write(folder.path().join("no_input.toml"), NO_INPUT).unwrap();
     fs::write(folder.path().join("no_component.toml"), NO_COMPONENT).unwrap();
-    let cases: [(&str, &[&str], i32); 15] = [
+    fs::write(folder.path().join("tenants.toml"), "[tenant.blue]\n[tenant.green]\ncpus = 2\n").unwrap();
+    fs::write(folder.path().join("bad_host.toml"), BAD_HOST).unwrap();
+    let cases: [(&str, &[&str], i32); 19] = [
         ("unknown_command", &["frobnicate"], 2),
         ("unknown_option", &["run", "fine.toml", "--num-cpus", "2"], 2),
         ("missing_argument", &["run"], 2),
@@ -60,7 +71,11 @@ fn what_cannot_be_done_is_said_with_its_exit_code_and_a_hint() {
         ("missing_input", &["run", "no_input.toml"], 2),
         ("missing_component", &["run", "no_component.toml"], 2),
         ("missing_host_file", &["run", "fine.toml", "--host", "host.toml"], 2),
-        ("isolation_process", &["run", "fine.toml", "--isolation", "process"], 3),
+        ("unknown_tenant", &["run", "fine.toml", "--host", "tenants.toml"], 3),
+        ("bad_tenant_name", &["run", "fine.toml", "--tenant", "../blue"], 2),
+        ("bad_wait", &["run", "fine.toml", "--wait", "5"], 2),
+        ("wait_to_explain", &["run", "fine.toml", "--wait", "5s", "--explain"], 2),
+        ("bad_host_file", &["validate", "fine.toml", "--host", "bad_host.toml"], 2),
         ("inspect_missing", &["inspect", "nowhere.wasm"], 2),
         ("inspect_not_a_component", &["inspect", "text.wasm"], 2),
         ("build_without_crate", &["build", "empty"], 2),
@@ -105,10 +120,12 @@ file = { path = "x.jsonl" }
 #[test]
 fn with_json_an_error_is_an_object_on_stdout_too() {
     let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("fine.toml"), PIPELINE).unwrap();
+    fs::write(folder.path().join("tenants.toml"), "[tenant.blue]\n").unwrap();
     let cases: [(&[&str], u8); 4] = [
         (&["inspect", "nowhere.wasm", "--output", "json"], 2),
         (&["validate", "nowhere.toml", "--output", "json"], 2),
-        (&["run", "nowhere.toml", "--output", "json", "--isolation", "process"], 3),
+        (&["run", "fine.toml", "--output", "json", "--host", "tenants.toml"], 3),
         (&["run", "--nonsense", "--output=json"], 2),
     ];
     for (words, code) in cases {

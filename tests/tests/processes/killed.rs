@@ -1,13 +1,16 @@
 //! Workers that are killed from outside, at any moment: nothing is lost and nothing is there twice.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use sage_tests::{Running, Scenario, operator, workers_of};
 
+const RECORDS: usize = 20_000;
+
 /// Counts of 50 keys, in two instances behind one of a map and one of a key-by: state, partitions, and stages that hand on.
-fn counting(records: u32) -> Scenario {
+fn counting(input: &Path) -> Scenario {
     let scenario = Scenario::new();
     scenario.pipeline(&format!(
         r#"
@@ -15,7 +18,7 @@ fn counting(records: u32) -> Scenario {
         name = "killed"
         [[source]]
         name = "in"
-        generate = {{ count = {records}, payload_bytes = 24, keys = 50, seed = 3 }}
+        file = {{ path = "{}", format = "lines" }}
         [[operator]]
         name = "same"
         component = "{}"
@@ -35,6 +38,7 @@ fn counting(records: u32) -> Scenario {
         input = "count"
         file = {{ path = "out.jsonl" }}
         "#,
+        input.display(),
         operator("identity").display(),
         operator("key_field").display(),
         operator("count").display(),
@@ -59,15 +63,19 @@ fn kill_one(running: &Running, which: usize) -> bool {
 
 #[test]
 fn two_hundred_runs_with_a_worker_killed_at_some_moment_count_every_record_once() {
-    let undisturbed = counting(20_000);
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("in.txt");
+    let records: Vec<String> = (0..RECORDS).map(|number| format!("k{} record {number}", number * 7919 % 50)).collect();
+    std::fs::write(&input, records.join("\n")).unwrap();
+    let undisturbed = counting(&input);
     undisturbed.run_with(["--isolation", "process"]).expect_exit(0).expect_conservation();
     let expected = lines(&undisturbed);
-    assert!(expected.len() > 1000, "each count is a line: {}", expected.len());
+    assert_eq!(expected.len(), RECORDS / 50, "each key's records are counted up to as many as there are");
     let mut hits = 0;
     let mut lost = 0;
     for seed in 0..200_u64 {
         let random = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let scenario = counting(20_000);
+        let scenario = counting(&input);
         let mut running = scenario.start_with(["--isolation", "process"]);
         running.until("its workers ran", |process| (workers_of(process).len() >= 4).then_some(()));
         std::thread::sleep(Duration::from_micros((random >> 20) % 40_000));

@@ -4,6 +4,8 @@
 //! `SAGE_TEST_ISOLATION=process` too (`make test`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod cpu;
 mod killed;
 mod left_behind;
+mod memory;
 mod rogue;

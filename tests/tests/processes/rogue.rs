@@ -8,14 +8,14 @@ use sage_host::connector::{CollectSink, IterSource};
 use sage_host::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
 use sage_host::observe::Summary;
 use sage_host::worker::ProcessIsolation;
-use sage_tests::{Codes, guest};
+use sage_tests::{Codes, guest, has_control};
 
 /// What becomes of one record that a rogue worker is given.
 fn with_rogue(way: &str) -> Result<Summary, String> {
     let folder = tempfile::tempdir().unwrap();
     let options = JobOptions {
         lease_folder: Some(folder.path().join("leases")),
-        isolation: Some(Arc::new(ProcessIsolation::new(rogue_program()))),
+        housing: Some(Arc::new(ProcessIsolation::new(rogue_program()))),
         ..JobOptions::default()
     };
     let (sink, _) = CollectSink::new();
@@ -71,7 +71,7 @@ fn an_answer_that_is_none_costs_the_record_and_the_worker() {
 
 #[test]
 fn bytes_that_change_while_they_are_read_are_an_error_or_a_sound_record() {
-    for _ in 0..10 {
+    for _ in 0..3 {
         let summary = with_rogue("changes-while-read").unwrap();
         let stage = summary.stage("rogue").unwrap();
         assert!(summary.balanced, "{summary}");
@@ -88,4 +88,25 @@ fn a_worker_that_says_nothing_is_ended_when_its_time_is_over() {
     let failed = with_rogue("says-nothing").unwrap_err();
     assert!(failed.contains("nothing came for"), "{failed}");
     assert!(started.elapsed().as_secs() < 60);
+}
+
+#[test]
+fn a_worker_that_hoards_memory_is_killed_at_its_own_limit_and_told_so() {
+    if !has_control(|controls| controls.memory.available) {
+        return;
+    }
+    let failed = with_rogue("hoards-memory").unwrap_err();
+    for part in ["failed with memory", "the kernel killed the worker process at the instance's limit: 272MiB"] {
+        assert!(failed.contains(part), "{failed}");
+    }
+}
+
+#[test]
+fn a_worker_that_forks_without_end_is_held_to_its_few_processes() {
+    if !has_control(|controls| controls.pids.available) {
+        return;
+    }
+    let failed = with_rogue("forks").unwrap_err();
+    let made = failed.split("made ").nth(1).and_then(|rest| rest.split(' ').next()).expect(&failed);
+    assert!(made.parse::<u32>().unwrap() < 20 && failed.contains("Resource temporarily unavailable"), "{failed}");
 }

@@ -1,0 +1,96 @@
+use super::Reason;
+use crate::resources::{HeldCpu, bytes, counted, ten_thousandths};
+
+impl Reason {
+    /// The numbers behind it, a line each.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        match self {
+            Self::Cpus { allowed, not_given, reserved, taken, held, .. } => {
+                let mut notes = vec![format!(
+                    "of {} ({allowed}), {reserved} never leased, {taken} for other operators of this pipeline, {} leased already",
+                    counted(allowed.count(), "CPU"),
+                    held.len()
+                )];
+                if *not_given > 0 {
+                    notes.push(format!(
+                        "{} more may be used, and host.toml does not give them away",
+                        counted(*not_given, "CPU")
+                    ));
+                }
+                notes.extend(held.iter().map(HeldCpu::to_string));
+                notes
+            }
+            Self::Memory { available, most, reserved, askers, held, .. } => {
+                let mut notes = shown(askers);
+                match most.filter(|most| most == available) {
+                    Some(most) => notes.push(format!("host.toml gives away at most {}", bytes(most))),
+                    None => notes.push(format!("{} kept for the host", bytes(*reserved))),
+                }
+                notes.extend(shown(held));
+                notes
+            }
+            Self::Shares { askers, held, .. } | Self::Custom { askers, held, .. } => {
+                [shown(askers), shown(held)].concat()
+            }
+            Self::Ceiling { held, .. } => shown(held),
+            Self::UnknownTenant { declared, .. } => vec![format!("it names {}", declared.join(", "))],
+            Self::Pids { place, .. } => vec![format!("found: {place}")],
+            Self::Undeclared { declared, .. } if declared.is_empty() => Vec::new(),
+            Self::Undeclared { declared, .. } => vec![format!("it declares {}", declared.join(", "))],
+            Self::Leases(error) => {
+                let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+                causes.map(ToString::to_string).collect()
+            }
+            Self::Gpus { .. }
+            | Self::NoEdge { .. }
+            | Self::BuiltIn { .. }
+            | Self::TooSmall { .. }
+            | Self::CpusNotHere(_) => Vec::new(),
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Cpus { .. } | Self::Shares { .. } => "lower num_cpus or parallelism, or pass --overcommit".to_owned(),
+            Self::Memory { .. } => "lower memory or parallelism, or pass --overcommit".to_owned(),
+            Self::Gpus { .. } => "remove num_gpus, or pass --allow-unenforced to run without".to_owned(),
+            Self::NoEdge { .. } => {
+                "remove object_store_memory, or give it to the stages that take this one's output".to_owned()
+            }
+            Self::BuiltIn { resource, .. } => format!("remove {resource}, or pass --allow-unenforced to run without"),
+            Self::Undeclared { resource, value, .. } => {
+                format!(
+                    "add resources = {{ {resource} = {} }} to host.toml if this host has it",
+                    ten_thousandths(*value)
+                )
+            }
+            Self::Custom { resource, .. } => {
+                format!("lower {resource} or parallelism, raise it in host.toml if there is more, or pass --overcommit")
+            }
+            Self::TooSmall { least, .. } => {
+                format!("raise memory above {}, by what the guest needs, or run with --isolation thread", bytes(*least))
+            }
+            Self::Pids { .. } => {
+                "give this process a control group with the pids controller, or pass --allow-unenforced to run without"
+                    .to_owned()
+            }
+            Self::CpusNotHere(_) => "correct cpus in host.toml, or start sage-host where it may use them".to_owned(),
+            Self::UnknownTenant { tenant, .. } => {
+                format!("say who it is for with --tenant, or add [tenant.{tenant}] to host.toml")
+            }
+            Self::Ceiling { tenant, .. } => {
+                format!(
+                    "ask for less, or raise the ceiling in [tenant.{tenant}] of host.toml; --overcommit does not lift it"
+                )
+            }
+            Self::Leases(error) => return error.hint().map(str::to_owned),
+        })
+    }
+}
+
+fn shown(items: &[impl ToString]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,27 @@
+use super::decide::row;
+use super::{Options, Reason};
+use crate::plan::Stage;
+use crate::resources::{LedgerRow, Mechanism, Tier, counted};
+
+/// How many processes and threads a worker may have, which nobody asks for and process isolation promises.
+pub(super) fn decide(
+    stage: &Stage,
+    lanes: u32,
+    options: &Options,
+    reasons: &mut Vec<Reason>,
+) -> (Option<u32>, Option<LedgerRow>) {
+    let Some(worker) = options.isolation.worker().filter(|_| stage.kind().is_some()) else { return (None, None) };
+    let most = lanes.saturating_add(worker.threads);
+    let (max, effective, how) = if worker.kernel.pids {
+        (Some(most), counted(most, "thread"), (Mechanism::CgroupPids, Tier::Hard))
+    } else if worker.kernel.syscall_filter {
+        (None, "1 process".to_owned(), (Mechanism::SyscallFilter, Tier::Cooperative))
+    } else {
+        if !options.allow_unenforced {
+            let place = worker.kernel.place.clone();
+            reasons.push(Reason::Pids { operator: stage.name.clone(), most, place });
+        }
+        (None, "nothing".to_owned(), (Mechanism::Nothing, Tier::None))
+    };
+    (max, Some(row(stage, "pids", None, effective, how)))
+}

@@ -1,0 +1,37 @@
+use super::memory::{MemorySums, of_instance};
+use super::{Options, StageGrant, tenant};
+use crate::plan::Plan;
+use crate::resources::{Arithmetic, InstanceArithmetic, Supply, Taken};
+
+/// How the memory of workers adds up; `None` in threads, where the ledger's totals say all there is to say.
+pub(super) fn add_up(
+    plan: &Plan,
+    grants: &[StageGrant],
+    sums: &MemorySums,
+    (supply, options): (&Supply, &Options),
+    taken: &Taken,
+) -> Option<Arithmetic> {
+    let worker = options.isolation.worker()?;
+    let components =
+        plan.stages.iter().zip(grants).filter_map(|(stage, grant)| Some((stage, grant, grant.memory_cap?)));
+    let instances = components.map(|(stage, grant, lane_caps)| InstanceArithmetic {
+        operator: stage.name.clone(),
+        instances: stage.parallelism,
+        lanes: grant.lanes,
+        lane_caps,
+        overhead: worker.overhead,
+        memory: of_instance(stage, options),
+        by_kernel: grant.memory_max.is_some(),
+    });
+    Some(Arithmetic {
+        kernel: worker.kernel.place.clone(),
+        instances: instances.collect(),
+        edges: sums.edges,
+        pipeline: sums.declared,
+        tenant: options.tenant.to_string(),
+        tenant_held: tenant::memory_of_others(options, taken),
+        tenant_ceiling: supply.tenants.get(&options.tenant).and_then(|ceiling| ceiling.memory),
+        host_held: sums.elsewhere,
+        host: sums.available,
+    })
+}

@@ -1,0 +1,104 @@
+use std::collections::BTreeSet;
+
+use toml::de::DeValue;
+
+use super::table::{Node, Table};
+use super::{Diagnostic, Diagnostics};
+
+/// Which of its CPUs a host gives away.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum GivenCpus {
+    /// All that the process may use.
+    #[default]
+    All,
+    /// This many; which ones is the host's choice.
+    Count(u32),
+    /// These, by the kernel's numbers.
+    These(BTreeSet<u32>),
+}
+
+/// One more than the largest number that the kernel's set of CPUs has a place for.
+const NUMBERS: u64 = 1024;
+const HINT: &str = "cpus = \"0-3,8\", cpus = [0, 1, 2, 3, 8] or a count: cpus = 4";
+
+/// `cpus` of the host file: a count, a list of numbers, or ranges as the kernel writes them.
+pub(super) fn given_cpus(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<GivenCpus> {
+    let node = table.node("cpus")?;
+    let place = table.place().to_owned();
+    match node.get_ref() {
+        DeValue::Integer(_) => {
+            let count = table.count("cpus", errors)?;
+            match u32::try_from(count.value) {
+                Ok(count @ 1..=1024) => Some(GivenCpus::Count(count)),
+                _ => wrong(format!("cpus of {place} is {}", count.value), node, errors),
+            }
+        }
+        DeValue::String(text) => match ranges(text) {
+            Ok(cpus) => Some(GivenCpus::These(cpus)),
+            Err(part) => wrong(format!("cpus of {place}: \"{part}\" is no CPU and no range of CPUs"), node, errors),
+        },
+        DeValue::Array(items) if items.is_empty() => wrong(format!("cpus of {place} is empty"), node, errors),
+        DeValue::Array(items) => {
+            let mut cpus = BTreeSet::new();
+            for item in items.iter() {
+                let number = match item.get_ref() {
+                    DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+                    _ => return table.wrong_type("an item of cpus", "the number of a CPU", item, errors),
+                };
+                match number.filter(|number| *number < NUMBERS).and_then(|number| u32::try_from(number).ok()) {
+                    Some(cpu) => cpus.insert(cpu),
+                    None => return wrong(format!("an item of cpus of {place} is no CPU of any machine"), item, errors),
+                };
+            }
+            Some(GivenCpus::These(cpus))
+        }
+        _ => table.wrong_type("cpus", "a count, a list or ranges of CPUs", node, errors),
+    }
+}
+
+fn wrong<T>(message: String, node: &Node<'_>, errors: &mut Diagnostics) -> Option<T> {
+    errors.push(Diagnostic::new(message).at(Some(node.span().into())).hint(HINT));
+    None
+}
+
+/// `0-3,8`; the part that is wrong otherwise.
+fn ranges(text: &str) -> Result<BTreeSet<u32>, &str> {
+    let mut cpus = BTreeSet::new();
+    for part in text.split(',').map(str::trim) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let number = |digits: &str| {
+            let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+            digits.parse::<u32>().ok().filter(|number| plain && u64::from(*number) < NUMBERS)
+        };
+        match (number(first), number(last)) {
+            (Some(first), Some(last)) if first <= last => cpus.extend(first..=last),
+            _ => return Err(part),
+        }
+    }
+    Ok(cpus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_the_kernel_writes_them() {
+        let set = |cpus: &[u32]| Ok(cpus.iter().copied().collect());
+        for (text, read) in [
+            ("0", set(&[0])),
+            ("0-3,8", set(&[0, 1, 2, 3, 8])),
+            (" 1 , 1-2", set(&[1, 2])),
+            ("1023", set(&[1023])),
+            ("", Err("")),
+            ("3-1", Err("3-1")),
+            ("1,,2", Err("")),
+            ("+1", Err("+1")),
+            ("0-1024", Err("0-1024")),
+            ("a", Err("a")),
+            ("1-2-3", Err("1-2-3")),
+        ] {
+            assert_eq!(ranges(text), read, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// On whose behalf a pipeline runs: letters, digits, `_` and `-`, because it becomes the name of a control group and stands
+/// in messages.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantName(String);
+
+/// What the pipelines of one tenant may have together, on the whole machine. `None` sets no bound of the tenant's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TenantCeiling {
+    /// CPUs, leased ones and shares together, in 1/10,000.
+    pub cpus: Option<u64>,
+    /// Bytes of memory, caps of instances that ask for none included.
+    pub memory: Option<u64>,
+    /// Custom resources by name, in 1/10,000.
+    pub resources: BTreeMap<String, u64>,
+}
+
+/// Why a word is no tenant's name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "\"{written}\" is no name for a tenant: 1 to {} letters, digits, _ and -, the first a letter or digit",
+    TenantName::LONGEST
+)]
+pub struct TenantNameError {
+    /// What was written.
+    pub written: String,
+}
+
+impl TenantName {
+    /// The tenant of pipelines that name none.
+    pub const DEFAULT: &str = "default";
+    /// The longest name, in bytes.
+    pub const LONGEST: usize = 64;
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for TenantName {
+    fn default() -> Self {
+        Self(Self::DEFAULT.to_owned())
+    }
+}
+
+impl FromStr for TenantName {
+    type Err = TenantNameError;
+
+    fn from_str(written: &str) -> Result<Self, Self::Err> {
+        let begins_well = written.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if begins_well && written.chars().all(allowed) && written.len() <= Self::LONGEST {
+            return Ok(Self(written.to_owned()));
+        }
+        Err(TenantNameError { written: written.to_owned() })
+    }
+}
+
+impl fmt::Display for TenantName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenants_name_is_one_plain_word() {
+        for good in ["default", "a", "team-7_b", "7up"] {
+            assert_eq!(good.parse::<TenantName>().unwrap().as_str(), good);
+        }
+        let long = "x".repeat(65);
+        for bad in ["", "..", "a/b", "-a", "_", "a b", "é", "a\n", &long] {
+            assert!(bad.parse::<TenantName>().is_err(), "{bad:?}");
+        }
+    }
+}

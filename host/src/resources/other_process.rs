@@ -1,0 +1,100 @@
+//! This test program again as another process, for tests of what processes do to each other.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::{env, io};
+
+use super::*;
+
+/// This program again, as another process that leases when it is told to.
+pub(super) struct OtherProcess {
+    child: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl OtherProcess {
+    pub(super) fn start(folder: &LeaseFolder) -> Self {
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "resources::other_process::the_other_process", "--ignored", "--nocapture"])
+            .env(LeaseFolder::VARIABLE, folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Self { child, answers }
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub(super) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(super) fn tell(&mut self, command: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{command}").unwrap();
+    }
+
+    /// The next answer; the test harness's own lines are none.
+    pub(super) fn answer(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            assert!(self.answers.read_line(&mut line).unwrap() > 0, "the other process ended");
+            if let Some((_, answer)) = line.split_once("answer: ") {
+                return answer.trim().to_owned();
+            }
+        }
+    }
+}
+
+impl Drop for OtherProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+#[ignore = "not a test of its own: the process that the tests beside it start"]
+fn the_other_process() {
+    let folder = LeaseFolder::open().unwrap();
+    let mut leases = Vec::new();
+    let mut claims = Vec::new();
+    for line in io::stdin().lines() {
+        match line.unwrap().as_str() {
+            "lease 2 of 3" => match folder.lease(2, &(0..3).collect(), 0, Holder::here("test", "other", 0)) {
+                Ok(taken) => {
+                    leases = taken;
+                    println!("answer: leased {:?}", leases.iter().map(CpuLease::cpu).collect::<Vec<_>>());
+                }
+                Err(error) => println!("answer: {error}"),
+            },
+            // As admission does: looks, decides and takes in one go.
+            "claim 2 of 3" => {
+                let choosing = folder.choose().unwrap();
+                let held = choosing.taken().unwrap().sum(|claim| claim.amounts.memory);
+                if held > 1 {
+                    println!("answer: {held} of 3 are held");
+                } else {
+                    let amounts = Amounts { memory: 2, ..Amounts::default() };
+                    claims.push(choosing.claim(Claim::here("test", "other", amounts, CpuSet::default())).unwrap());
+                    println!("answer: claimed 2");
+                }
+            }
+            "groups" => {
+                claims.last().unwrap().set_cgroups(vec!["/a/b".to_owned(), "/a/c".to_owned()]).unwrap();
+                println!("answer: written");
+            }
+            "drop" => {
+                claims.clear();
+                leases.clear();
+                println!("answer: dropped");
+            }
+            other => panic!("told {other:?}"),
+        }
+    }
+}
