@@ -63,7 +63,9 @@ const RING: usize = 4096;
 /// A power of two, so that places in the ring are a mask away. Holds some batches of 64 KiB on their way; larger messages go through in
 /// pieces.
 const CAPACITY: u64 = 512 << 10;
-const SIZE: usize = RING + CAPACITY as usize;
+
+/// The longest run that is looked at in place: half of the ring, so that its writer finds room for the next one.
+const LONGEST_VIEW: usize = CAPACITY as usize / 2;
 
 const AWAKE: u64 = 0;
 const BYTES: u64 = 1;
@@ -75,8 +77,8 @@ impl Link {
     /// # Errors
     /// When the kernel gives no more memory or descriptors.
     pub fn pair() -> io::Result<(Self, FarEnd)> {
-        let (request, own) = written_here("sage-requests", SIZE)?;
-        let (response, peer) = written_there("sage-answers", SIZE)?;
+        let (request, own) = written_here("sage-requests", RING, CAPACITY as usize)?;
+        let (response, peer) = written_there("sage-answers", RING, CAPACITY as usize)?;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let (near, far) = (eventfd(0, flags)?, eventfd(0, flags)?);
         let far_end = FarEnd { own: response, peer: request, bell: far.try_clone()?, peer_bell: near.try_clone()? };
@@ -88,7 +90,8 @@ impl Link {
     /// # Errors
     /// When the files cannot be mapped.
     pub fn far(end: FarEnd, spin: Duration) -> io::Result<Self> {
-        let (own, peer) = (Mapping::of(&end.own, SIZE, true)?, Mapping::of(&end.peer, SIZE, false)?);
+        let ring = CAPACITY as usize;
+        let (own, peer) = (Mapping::of(&end.own, RING, ring, true)?, Mapping::of(&end.peer, RING, ring, false)?);
         Ok(Self { spin, ..Self::new(own, peer, end.bell, end.peer_bell) })
     }
 
@@ -126,6 +129,25 @@ impl Link {
     /// Whether bytes wait.
     pub(super) fn has_bytes(&self) -> bool {
         self.bytes().is_ok_and(|bytes| bytes > 0)
+    }
+
+    /// The next `len` bytes where they lie, once they are there; they stay until [`Link::taken`]. `None`: they are more than may lie
+    /// there at a time.
+    ///
+    /// # Errors
+    /// As for reading.
+    ///
+    /// # Safety
+    /// The other side must be one that leaves alone what it has sent, until it was taken.
+    pub(super) unsafe fn view(&mut self, len: usize) -> Result<Option<&[u8]>, WireError> {
+        if len > LONGEST_VIEW {
+            return Ok(None);
+        }
+        self.wait(BYTES, |link| Ok(link.bytes()?.checked_sub(len as u64).map_or(0, |more| more + 1)))?;
+        let (at, _) = run_of(self.tail, len as u64, len);
+        self.tail = self.tail.wrapping_add(len as u64);
+        // SAFETY: the bytes were sent and are not taken: the caller promises that they are left alone.
+        unsafe { self.peer.bytes(at, len) }.ok_or_else(out_of_bounds).map(Some)
     }
 
     /// Makes what was written visible to the other side, and lets it sleep: whoever calls this has more to send within moments, or
@@ -278,12 +300,10 @@ impl WireReader for Link {
     }
 }
 
-/// The longest run from a position that is neither past what there is, nor past what is wanted, nor past the ring's end.
+/// Where a position in the stream lies in a mapping, and how much of what is there is wanted. A run over the ring's end goes on behind it.
 fn run_of(position: u64, there: u64, wanted: usize) -> (usize, usize) {
-    let at = position & (CAPACITY - 1);
-    let run = there.min(CAPACITY - at);
-    let run = usize::try_from(run).unwrap_or(0).min(wanted);
-    (RING + usize::try_from(at).unwrap_or(0), run)
+    let at = usize::try_from(position & (CAPACITY - 1)).unwrap_or(0);
+    (RING + at, usize::try_from(there).unwrap_or(usize::MAX).min(wanted))
 }
 
 fn out_of_bounds() -> WireError {

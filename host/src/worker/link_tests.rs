@@ -115,11 +115,11 @@ fn numbers_that_cannot_be_are_an_error_whoever_writes_them() {
 fn neither_side_can_write_what_the_other_does_nor_change_a_size() {
     let (_, far) = Link::pair().unwrap();
     // The host's own file: nobody can map it for writing any more, and neither can change its size.
-    assert!(Mapping::of(&far.peer, SIZE, true).is_err());
-    assert!(Mapping::of(&far.peer, SIZE, false).is_ok());
+    assert!(Mapping::of(&far.peer, RING, CAPACITY as usize, true).is_err());
+    assert!(Mapping::of(&far.peer, RING, CAPACITY as usize, false).is_ok());
     for file in [&far.own, &far.peer] {
         assert!(rustix::fs::ftruncate(file, 0).is_err());
-        assert!(rustix::fs::ftruncate(file, 2 * SIZE as u64).is_err());
+        assert!(rustix::fs::ftruncate(file, 2 * CAPACITY).is_err());
     }
     assert!(rustix::io::pwrite(&far.peer, b"x", 0).is_err());
 }

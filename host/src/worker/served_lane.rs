@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use super::link::Link;
 use super::message::{LONGEST_POSITION, Report, ask, put_progress};
 use crate::batch::Batch;
-use crate::batch::wire::{WireError, get_bytes, get_u8, get_u32, put_bytes};
+use crate::batch::wire::{WireError, WireWriter, get_bytes, get_small, get_u64, put_bytes, view};
 use crate::engine::SharePacer;
 use crate::plan::Kind;
 use crate::resources::{CpuShare, thread_cpu_time};
@@ -77,7 +77,7 @@ impl ServedLane {
                 self.wake();
                 self.rest();
             }
-            let asked = get_u8(&mut self.link)?;
+            let asked = get_u64(&mut self.link)?;
             match asked {
                 ask::START => self.start()?,
                 ask::CALL => self.call()?,
@@ -110,12 +110,26 @@ impl ServedLane {
     }
 
     fn call(&mut self) -> Result<(), WireError> {
-        self.batch.read(&mut self.link, LONGEST_COLUMN)?;
-        self.link.taken();
-        let Some(guest) = &mut self.guest else { return Ok(()) };
+        let len = get_u64(&mut self.link)?;
+        let len = usize::try_from(len).map_err(|_| WireError::broken(format!("a batch of {len} bytes")))?;
         let began = Instant::now();
-        match guest.call(&self.batch).map(|_| ()) {
-            Ok(()) => {
+        // SAFETY: the other side is the host, whose memory it is: nobody else can write there, and it leaves alone what was not taken.
+        let called = match unsafe { self.link.view(len) }? {
+            Some(wire) => {
+                let columns = view(wire)?;
+                self.guest.as_mut().map(|guest| guest.call_over(&columns).map(|_| ()))
+            }
+            None => {
+                self.batch.read(&mut self.link, LONGEST_COLUMN)?;
+                self.guest.as_mut().map(|guest| guest.call(&self.batch).map(|_| ()))
+            }
+        };
+        self.link.taken();
+        match called {
+            // The failure was told: calls that were handed over before are not answered.
+            None => Ok(()),
+            Some(Err(failure)) => self.fail(failure),
+            Some(Ok(())) => {
                 self.answer()?;
                 // The next answer will be there within moments: one waking for both is enough.
                 if self.quiet < MOST_QUIET && self.link.has_bytes() && began.elapsed() < MOMENT {
@@ -125,12 +139,11 @@ impl ServedLane {
                 }
                 self.send()
             }
-            Err(failure) => self.fail(failure),
         }
     }
 
     fn next(&mut self) -> Result<(), WireError> {
-        let (records, bytes) = (get_u32(&mut self.link)?, get_u32(&mut self.link)?);
+        let (records, bytes) = (get_small(&mut self.link)?, get_small(&mut self.link)?);
         self.link.taken();
         let Some(guest) = &mut self.guest else { return self.no_guest() };
         match guest.next(records, bytes).map(|(progress, _)| progress) {
@@ -221,7 +234,7 @@ impl ServedLane {
         };
         guest.pace();
         self.report(None)?;
-        crate::batch::wire::WireWriter::put(&mut self.link, &answer.0)?;
+        self.link.put(&answer.0)?;
         put_bytes(&mut self.link, &position)?;
         self.send()
     }
@@ -293,7 +306,7 @@ impl ServedLane {
 #[derive(Default)]
 struct Written(Vec<u8>);
 
-impl crate::batch::wire::WireWriter for Written {
+impl WireWriter for Written {
     fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
         self.0.extend_from_slice(bytes);
         Ok(())
