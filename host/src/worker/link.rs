@@ -28,7 +28,7 @@ use crate::batch::wire::{WireError, WireReader, WireWriter};
 /// whoever moves HEAD or TAIL looks at ASLEEP afterwards and rings the sleeper's bell (an eventfd). All of this is sequentially
 /// consistent, so one of the two sees the other. A peer that dies ends a wait too, where its process is known, and so does patience.
 #[derive(Debug)]
-pub(super) struct Link {
+pub struct Link {
     own: Mapping,
     peer: Mapping,
     /// Rung by the peer.
@@ -47,7 +47,7 @@ pub(super) struct Link {
 
 /// What the worker's end of a link is made of.
 #[derive(Debug)]
-pub(super) struct FarEnd {
+pub struct FarEnd {
     /// The worker writes this one.
     pub(super) own: OwnedFd,
     pub(super) peer: OwnedFd,
@@ -71,7 +71,10 @@ const ROOM: u64 = 2;
 
 impl Link {
     /// Makes both ends. The far one is for a process that is trusted with nothing.
-    pub(super) fn pair() -> io::Result<(Self, FarEnd)> {
+    ///
+    /// # Errors
+    /// When the kernel gives no more memory or descriptors.
+    pub fn pair() -> io::Result<(Self, FarEnd)> {
         let (request, own) = written_here("sage-requests", SIZE)?;
         let (response, peer) = written_there("sage-answers", SIZE)?;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
@@ -80,8 +83,11 @@ impl Link {
         Ok((Self::new(own, peer, near, far), far_end))
     }
 
-    /// The worker's end.
-    pub(super) fn far(end: FarEnd, spin: Duration) -> io::Result<Self> {
+    /// The worker's end. `spin` is how long to look for bytes before sleeping: only where the CPU is nobody else's.
+    ///
+    /// # Errors
+    /// When the files cannot be mapped.
+    pub fn far(end: FarEnd, spin: Duration) -> io::Result<Self> {
         let (own, peer) = (Mapping::of(&end.own, SIZE, true)?, Mapping::of(&end.peer, SIZE, false)?);
         Ok(Self { spin, ..Self::new(own, peer, end.bell, end.peer_bell) })
     }
@@ -96,7 +102,7 @@ impl Link {
     }
 
     /// How long to wait for the other side from now on; `None` is for ever.
-    pub(super) fn set_patience(&mut self, patience: Option<Duration>) {
+    pub fn set_patience(&mut self, patience: Option<Duration>) {
         self.patience = patience;
     }
 
@@ -106,13 +112,13 @@ impl Link {
     }
 
     /// Makes what was written visible to the other side.
-    pub(super) fn send(&self) {
+    pub fn send(&self) {
         store(&self.own, HEAD, self.head);
         self.ring_if(BYTES);
     }
 
     /// Gives the ring's bytes that were read back to the other side.
-    pub(super) fn taken(&self) {
+    pub fn taken(&self) {
         store(&self.own, TAIL, self.tail);
         self.ring_if(ROOM);
     }

@@ -13,41 +13,41 @@ fn pattern(from: usize, len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn messages_larger_than_the_ring_pass_in_both_directions_at_once() {
+fn a_message_larger_than_the_ring_passes_while_it_is_read() {
     let (mut near, mut far) = ends();
     let total = 5 * CAPACITY as usize + 77;
-    let echo = thread::spawn(move || {
-        let mut moved = 0;
-        for piece in [1, 4096, 100_000, 333_333].into_iter().cycle() {
-            let piece = piece.min(total - moved);
-            if piece == 0 {
-                break;
-            }
-            let mut bytes = Vec::new();
-            far.append(piece, &mut bytes).unwrap();
-            far.put(&bytes).unwrap();
-            moved += piece;
-        }
-        far.taken();
-        far.send();
-        far
-    });
-    let mut read = 0;
-    let mut written = 0;
-    while read < total {
-        let piece = 30_000.min(total - written);
-        near.put(&pattern(written, piece)).unwrap();
+    let writer = thread::spawn(move || {
+        near.put(&pattern(0, total)).unwrap();
         near.send();
-        written += piece;
-        let mut back = vec![0; piece.max(1).min(total - read)];
-        if written < total && read + back.len() > written - piece {
-            back.truncate((written - piece).saturating_sub(read));
+    });
+    let mut read = Vec::new();
+    far.append(total, &mut read).unwrap();
+    writer.join().unwrap();
+    assert_eq!(read, pattern(0, total));
+}
+
+#[test]
+fn both_directions_go_round_their_rings_again_and_again() {
+    let (mut near, mut far) = ends();
+    const PIECE: usize = 30_000;
+    let rounds = 4 * CAPACITY as usize / PIECE;
+    let echo = thread::spawn(move || {
+        for _ in 0..rounds {
+            let mut bytes = Vec::new();
+            far.append(PIECE, &mut bytes).unwrap();
+            far.taken();
+            far.put(&bytes).unwrap();
+            far.send();
         }
+    });
+    for round in 0..rounds {
+        near.put(&pattern(round * PIECE, PIECE)).unwrap();
+        near.send();
+        let mut back = vec![0; PIECE];
         near.get(&mut back).unwrap();
-        assert_eq!(back, pattern(read, back.len()));
-        read += back.len();
+        near.taken();
+        assert_eq!(back, pattern(round * PIECE, PIECE));
     }
-    near.taken();
     echo.join().unwrap();
 }
 

@@ -8,6 +8,7 @@
 //!
 //! Left to others: what a guest is and how it is called (sandbox); what becomes of a worker that died (engine).
 
+pub mod compile;
 mod death;
 mod instance;
 mod kernel_view;
@@ -23,5 +24,6 @@ mod serve;
 mod served_lane;
 mod spawn;
 
+pub use link::{FarEnd, Link};
 pub use process_isolation::ProcessIsolation;
 pub use serve::{WorkerError, serve};

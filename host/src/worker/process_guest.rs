@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::instance::{GRACE, Instance};
 use super::link::Link;
@@ -181,13 +182,20 @@ impl LaneGuest for ProcessGuest {
             // Calls that were handed over behind the one that failed here, and not there, would be answered first.
             self.lost(&WireError::broken("its answer was refused"));
         }
+        let asked = Instant::now();
+        let before = self.process;
         let link = self.connect()?;
         self.link = Some(link);
         let source = self.kind == Kind::Source;
         self.ask(
             |link| link.put(&[ask::START]),
             |guest, link| if source { get_bytes(link, LONGEST_POSITION, &mut guest.position) } else { Ok(()) },
-        )
+        )?;
+        if self.process != before && self.lane == 0 {
+            self.measured.workers_started += 1;
+            self.measured.worker_starts += asked.elapsed();
+        }
+        Ok(())
     }
 
     fn window(&self) -> usize {
