@@ -113,9 +113,5 @@ fn state_counts_towards_the_memory_cap() {
     assert!(state.budget.used() <= 10_000);
     state.roll_back();
     let slots: u64 = state.tables.iter().map(|(_, table)| table.slots.len() as u64).sum();
-    assert_eq!(
-        state.taken,
-        TABLE_BYTES + 1 + slots * SLOT_BYTES,
-        "a value that was not written is not charged for"
-    );
+    assert_eq!(state.taken, TABLE_BYTES + 1 + slots * SLOT_BYTES, "a value that was not written is not charged for");
 }
