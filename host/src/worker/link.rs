@@ -41,6 +41,8 @@ pub struct Link {
     /// Bytes that were taken.
     tail: u64,
     patience: Option<Duration>,
+    /// When the message under way began.
+    began: Instant,
     /// How long to look before going to sleep: only where the CPU is nobody else's.
     spin: Duration,
 }
@@ -64,6 +66,9 @@ const RING: usize = 4096;
 /// pieces.
 const CAPACITY: u64 = 512 << 10;
 const SIZE: usize = RING + CAPACITY as usize;
+
+/// How many times one's patience a whole message may take: one that trickles would be waited for as long as its sender likes.
+const WHOLE: u32 = 10;
 
 const AWAKE: u64 = 0;
 const BYTES: u64 = 1;
@@ -93,7 +98,18 @@ impl Link {
     }
 
     fn new(own: Mapping, peer: Mapping, bell: OwnedFd, peer_bell: OwnedFd) -> Self {
-        Self { own, peer, bell, peer_bell, peer_process: None, head: 0, tail: 0, patience: None, spin: Duration::ZERO }
+        Self {
+            own,
+            peer,
+            bell,
+            peer_bell,
+            peer_process: None,
+            head: 0,
+            tail: 0,
+            patience: None,
+            began: Instant::now(),
+            spin: Duration::ZERO,
+        }
     }
 
     /// Says which process is at the other end, so that its death is noticed.
@@ -101,7 +117,12 @@ impl Link {
         self.peer_process = Some(process);
     }
 
-    /// How long to wait for the other side from now on; `None` is for ever.
+    /// A message begins, in or out: from now on counts how long the whole of it takes.
+    pub(super) fn begin(&mut self) {
+        self.began = Instant::now();
+    }
+
+    /// How long to wait for the other side at a time from now on, and [`WHOLE`] times that for a message; `None` is for ever.
     pub fn set_patience(&mut self, patience: Option<Duration>) {
         self.patience = patience;
     }
@@ -181,8 +202,12 @@ impl Link {
         let left = match self.patience {
             None => None,
             Some(patience) => {
-                let overdue = || WireError::Overdue(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
-                Some(patience.checked_sub(started.elapsed()).ok_or_else(overdue)?)
+                let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                let whole = patience.saturating_mul(WHOLE);
+                let left =
+                    whole.checked_sub(self.began.elapsed()).ok_or_else(|| WireError::Slow(milliseconds(whole)))?;
+                let now = patience.checked_sub(started.elapsed());
+                Some(now.ok_or_else(|| WireError::Overdue(milliseconds(patience)))?.min(left))
             }
         };
         let timeout = left.map(|left| rustix::event::Timespec {
@@ -257,7 +282,7 @@ impl WireReader for Link {
     }
 
     fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
-        into.reserve(bytes);
+        into.try_reserve(bytes).map_err(|_| WireError::broken(format!("no memory for {bytes} bytes of it")))?;
         let before = into.len();
         let room = into.spare_capacity_mut().get_mut(..bytes).ok_or_else(out_of_bounds)?;
         self.read_into(room)?;

@@ -1,3 +1,4 @@
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use super::*;
@@ -72,6 +73,31 @@ fn patience_ends_a_wait_for_what_never_comes() {
     let (mut near, _far) = ends();
     near.set_patience(Some(Duration::from_millis(20)));
     assert_eq!(near.get(&mut [0]), Err(WireError::Overdue(20)));
+}
+
+#[test]
+fn a_message_that_trickles_is_waited_for_no_longer_than_a_message_may_take() {
+    let (mut near, mut far) = ends();
+    near.set_patience(Some(Duration::from_millis(20)));
+    let done = Arc::new(AtomicBool::new(false));
+    let trickle = thread::spawn({
+        let done = Arc::clone(&done);
+        move || {
+            while !done.load(Ordering::SeqCst) {
+                // A byte for each look, so that no single wait is long.
+                if load(&far.peer, ASLEEP) == BYTES {
+                    far.put(&[1]).unwrap();
+                    far.send();
+                }
+                thread::yield_now();
+            }
+        }
+    });
+    near.begin();
+    let read = near.append(64 << 20, &mut Vec::new());
+    done.store(true, Ordering::SeqCst);
+    trickle.join().unwrap();
+    assert_eq!(read, Err(WireError::Slow(200)));
 }
 
 #[test]
