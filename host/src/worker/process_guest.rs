@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::instance::{GRACE, Instance};
 use super::link::Link;
@@ -37,6 +37,9 @@ pub(super) struct ProcessGuest {
     metrics: Arc<GuestMetrics>,
     log: GuestLog,
     measured: Measured,
+    /// Since when the process is this lane's, and what it has claimed to have used in that time.
+    since: Instant,
+    claimed: (Duration, Duration),
 }
 
 /// How many batches are handed over before the first answer is waited for: the worker then has the next one at hand while this side
@@ -67,6 +70,8 @@ impl ProcessGuest {
             metrics: Arc::clone(&spec.metrics),
             log: GuestLog::new(LogTo::Here, Arc::clone(&spec.operator), spec.instance, rate),
             measured: Measured::default(),
+            since: Instant::now(),
+            claimed: Default::default(),
             instance,
         }
     }
@@ -76,11 +81,14 @@ impl ProcessGuest {
         if let Some(link) = self.link.take() {
             return Ok(link);
         }
+        (self.since, self.claimed) = (Instant::now(), Default::default());
         let (mut link, process) = self.instance.attach(self.lane, self.process)?;
         self.process = process;
-        link.set_patience(Some(self.instance.template.limits.call_timeout + GRACE));
+        // Behind one answer there may be two calls of the guest: its start and `open`, `next` and `position`.
+        link.set_patience(Some(self.instance.template.limits.call_timeout.saturating_mul(2).saturating_add(GRACE)));
         let Some(state) = &self.state else { return Ok(link) };
         let seeded = state.copy_out(|chunk| {
+            link.begin();
             link.put(&[ask::STATE])?;
             put_bytes(&mut link, chunk)?;
             link.send();
@@ -104,6 +112,7 @@ impl ProcessGuest {
         rest: impl FnOnce(&mut Self, &mut Link) -> Result<T, WireError>,
     ) -> Result<T, Failure> {
         let Some(mut link) = self.link.take() else { return Err(no_guest()) };
+        link.begin();
         let sent = request(&mut link).map(|()| link.send());
         match sent {
             Ok(()) => self.hear(link, rest),
@@ -117,6 +126,7 @@ impl ProcessGuest {
         mut link: Link,
         rest: impl FnOnce(&mut Self, &mut Link) -> Result<T, WireError>,
     ) -> Result<T, Failure> {
+        link.begin();
         let heard = Report::read(&mut link).and_then(|report| match self.note(report) {
             Some(failure) => Ok(Err(failure)),
             None => rest(self, &mut link).map(Ok),
@@ -135,9 +145,11 @@ impl ProcessGuest {
     fn note(&mut self, report: Report) -> Option<Failure> {
         let (used, peak) = report.memory;
         self.budget.show(used.min(self.budget.cap()), peak.min(self.budget.cap()));
-        self.measured.cpu += report.cpu;
-        self.measured.throttled += report.throttled;
-        self.measured.log_bytes_dropped += report.log_bytes_dropped;
+        let passed = self.since.elapsed();
+        self.measured.cpu += believe(report.cpu, &mut self.claimed.0, passed);
+        self.measured.throttled += believe(report.throttled, &mut self.claimed.1, passed);
+        self.measured.log_bytes_dropped = self.measured.log_bytes_dropped.saturating_add(report.log_bytes_dropped);
+        self.metrics.add_dropped(report.numbers_dropped);
         for (level, line) in report.lines {
             self.log.write(level, &line);
         }
@@ -169,6 +181,13 @@ impl ProcessGuest {
             Ok(()) => self.state.as_mut().map_or(Ok(()), |state| state.play(&self.changes)),
         }
     }
+}
+
+/// Of a time that a worker claims, no more than has passed: sums of it must not overflow.
+fn believe(claims: Duration, claimed: &mut Duration, passed: Duration) -> Duration {
+    let believed = claims.min(passed.saturating_sub(*claimed));
+    *claimed += believed;
+    believed
 }
 
 fn no_guest() -> Failure {
@@ -213,6 +232,7 @@ impl LaneGuest for ProcessGuest {
             return false;
         }
         let whole = matches!(self.kind, Kind::Process | Kind::Sink);
+        link.begin();
         let sent = link.put(&[ask::CALL]).and_then(|()| batch.write(link, whole)).map(|()| link.send());
         match sent {
             Ok(()) => self.under_way += 1,
@@ -225,7 +245,9 @@ impl LaneGuest for ProcessGuest {
     }
 
     fn answer(&mut self, batch: &Batch) -> Result<&mut Answer, Failure> {
-        if let Some(link) = self.link.take().filter(|_| self.under_way > 0) {
+        if self.under_way > 0
+            && let Some(link) = self.link.take()
+        {
             let heard = self.hear(link, |guest, link| guest.read_answer(link, batch));
             self.under_way = self.under_way.saturating_sub(1);
             if heard.is_err() {
@@ -283,7 +305,7 @@ impl LaneGuest for ProcessGuest {
     }
 
     fn measure(&mut self) -> Measured {
-        self.measured.log_bytes_dropped += self.log.take_dropped();
+        self.measured.log_bytes_dropped = self.measured.log_bytes_dropped.saturating_add(self.log.take_dropped());
         std::mem::take(&mut self.measured)
     }
 

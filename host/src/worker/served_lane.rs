@@ -232,6 +232,7 @@ impl ServedLane {
             log_bytes_dropped: std::mem::take(&mut self.log_bytes_dropped),
             lines: self.kept.take(),
             numbers: self.spec.metrics.take(),
+            numbers_dropped: self.spec.metrics.take_dropped(),
             ..Report::default()
         };
         if let Some(guest) = &mut self.guest {

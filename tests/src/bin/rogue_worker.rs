@@ -68,6 +68,7 @@ fn main() {
             rogue.write(&0_u64.to_le_bytes());
             rogue.send();
         }
+        "boasts" => rogue.boast(),
         "changes-while-read" => rogue.change_while_read(),
         "unknown-code" => {
             rogue.report_failed("no-such-code");
@@ -108,9 +109,9 @@ impl Rogue {
         self.claim(HEAD, self.written);
     }
 
-    /// A report with nothing measured: memory, times, bytes dropped, lines, numbers.
+    /// A report with nothing measured: memory, times, what was dropped, lines, numbers.
     fn report(&mut self) {
-        self.write(&[0; 5 * 8 + 2 * 4]);
+        self.write(&[0; 6 * 8 + 2 * 4]);
     }
 
     fn report_ok(&mut self) {
@@ -130,6 +131,11 @@ impl Rogue {
     /// Says that the guest has started, and waits for the batch.
     fn started(&mut self) {
         self.report_ok();
+        self.wait_for_more();
+    }
+
+    /// Sends, and waits until more was asked for than a start.
+    fn wait_for_more(&mut self) {
         self.send();
         // SAFETY: inside the mapping, aligned; the host changes it as an atomic.
         let head = unsafe { AtomicU64::from_ptr(self.peer.cast_mut().cast()) };
@@ -147,6 +153,20 @@ impl Rogue {
         }
         self.write(&(bytes.len() as u64).to_le_bytes());
         self.write(bytes);
+    }
+
+    /// A sound answer whose every number is the largest there is.
+    fn boast(&mut self) {
+        let report = |rogue: &mut Self| {
+            rogue.write(&[0xFF; 6 * 8]);
+            rogue.write(&[0; 2 * 4 + 1]);
+        };
+        report(self);
+        self.wait_for_more();
+        report(self);
+        self.column(&[0, 3], b"abc");
+        self.write(&0_u64.to_le_bytes());
+        self.send();
     }
 
     /// Random bytes, as many as there is room for, again and again.
