@@ -122,7 +122,7 @@ impl Link {
         self.began = Instant::now();
     }
 
-    /// How long to wait for the other side at a time from now on, and [`WHOLE`] times that for a message; `None` is for ever.
+    /// How long to wait for the other side at a time from now on, and ten times that for a message; `None` is for ever.
     pub fn set_patience(&mut self, patience: Option<Duration>) {
         self.patience = patience;
     }
