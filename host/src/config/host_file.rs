@@ -283,6 +283,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_compiling_may_take_is_in_bounds() {
+        let text = "compile_timeout = '50ms'\ncompile_memory = '1MiB'\n";
+        let expected = [(1, "compile_timeout is 50ms"), (2, "compile_memory is 1MiB")];
+        assert_eq!(wrong(text), expected.map(|(line, message)| (line, message.to_owned())));
+        assert_eq!(wrong("compile_timeout = '25h'"), [(1, "compile_timeout is 90000s".to_owned())]);
+    }
+
     /// Line and message of everything wrong.
     fn wrong(text: &str) -> Vec<(usize, String)> {
         let errors = parse_host("host.toml", text.as_bytes(), Path::new("/")).unwrap_err();

@@ -143,6 +143,9 @@ impl LoadError {
             }
             Self::CompileMemory { .. } => Some("raise compile_memory in host.toml, if this component may take so much"),
             Self::CompilerDied { .. } => Some("a component that brings the compiler down is broken, or meant to"),
+            Self::NoCompiler { .. } => {
+                Some("starting a process, seccomp and close_range (Linux 5.9) are needed: containers may withhold them")
+            }
             Self::Cache { .. } => Some("give another folder with --cache-folder"),
             _ => None,
         }

@@ -149,6 +149,17 @@ impl Link {
         self.bytes().is_ok_and(|bytes| bytes > 0)
     }
 
+    /// Makes what was written visible to the other side, and lets it sleep: whoever calls this has more to send within moments, or
+    /// [wakes](Link::wake) it before it sleeps itself.
+    pub(super) fn send_quietly(&self) {
+        store(&self.own, HEAD, self.head);
+    }
+
+    /// Wakes the other side where it waits for bytes.
+    pub(super) fn wake(&self) {
+        self.ring_if(BYTES);
+    }
+
     fn room(&self) -> Result<u64, WireError> {
         let used = self.head.wrapping_sub(load(&self.peer, TAIL));
         CAPACITY

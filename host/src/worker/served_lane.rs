@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::message::{LONGEST_POSITION, Report, ask, put_progress};
@@ -24,6 +24,8 @@ pub(super) struct ServedLane {
     changes: Vec<u8>,
     cpu: Duration,
     answered: u32,
+    /// Answers that were sent without waking the other side.
+    quiet: u32,
     /// What guests that are gone left uncounted.
     throttled: Duration,
     log_bytes_dropped: u64,
@@ -31,6 +33,10 @@ pub(super) struct ServedLane {
 
 /// The longest column that a request may have: what offsets of 32 bits reach.
 const LONGEST_COLUMN: u64 = u32::MAX as u64;
+/// How many answers may be there before the other side is woken, and how long a call may take for the next one to be near: a waking and what it brings
+/// with it cost about 10 µs of CPU on both sides together.
+const MOST_QUIET: u32 = 1;
+const MOMENT: Duration = Duration::from_micros(200);
 /// The thread's CPU clock takes 250 ns to read.
 const READ_CLOCK_EVERY: u32 = 16;
 
@@ -58,6 +64,7 @@ impl ServedLane {
             changes: Vec::new(),
             cpu: Duration::ZERO,
             answered: 0,
+            quiet: 0,
             throttled: Duration::ZERO,
             log_bytes_dropped: 0,
         }
@@ -67,6 +74,7 @@ impl ServedLane {
     pub(super) fn run(mut self) -> Result<(), WireError> {
         loop {
             if !self.link.has_bytes() {
+                self.wake();
                 self.rest();
             }
             let asked = get_u8(&mut self.link)?;
@@ -105,8 +113,18 @@ impl ServedLane {
         self.batch.read(&mut self.link, LONGEST_COLUMN)?;
         self.link.taken();
         let Some(guest) = &mut self.guest else { return Ok(()) };
-        match guest.call(&self.batch) {
-            Ok(_) => self.answer(),
+        let began = Instant::now();
+        match guest.call(&self.batch).map(|_| ()) {
+            Ok(()) => {
+                self.answer()?;
+                // The next answer will be there within moments: one waking for both is enough.
+                if self.quiet < MOST_QUIET && self.link.has_bytes() && began.elapsed() < MOMENT {
+                    self.quiet += 1;
+                    self.link.send_quietly();
+                    return Ok(());
+                }
+                self.send()
+            }
             Err(failure) => self.fail(failure),
         }
     }
@@ -125,7 +143,10 @@ impl ServedLane {
         self.link.taken();
         let Some(guest) = &mut self.guest else { return self.no_guest() };
         match guest.end().map(|_| ()) {
-            Ok(()) => self.answer(),
+            Ok(()) => {
+                self.answer()?;
+                self.send()
+            }
             Err(failure) => self.fail(failure),
         }
     }
@@ -170,7 +191,7 @@ impl ServedLane {
         self.send()
     }
 
-    /// The answer to a call that succeeded.
+    /// The answer to a call that succeeded, not yet sent.
     fn answer(&mut self) -> Result<(), WireError> {
         self.report(None)?;
         let Some(guest) = &mut self.guest else { return self.no_guest() };
@@ -182,7 +203,7 @@ impl ServedLane {
         if let Ok(answer) = guest.answered() {
             answer.write(&mut self.link)?;
         }
-        self.send()
+        Ok(())
     }
 
     /// The answer of a source: what it made, and where it stands now.
@@ -249,8 +270,16 @@ impl ServedLane {
     }
 
     fn send(&mut self) -> Result<(), WireError> {
+        self.quiet = 0;
         self.link.send();
         Ok(())
+    }
+
+    /// Nothing waits here: the other side must know of everything that was sent.
+    fn wake(&mut self) {
+        if std::mem::take(&mut self.quiet) > 0 {
+            self.link.wake();
+        }
     }
 
     /// Nothing is asked for the moment.
