@@ -50,7 +50,10 @@ impl Scenario {
 
     /// Puts `pipeline.toml` there.
     pub fn pipeline(&self, toml: &str) -> &Self {
-        self.file("pipeline.toml", toml);
+        match std::env::var(ISOLATION).as_deref() {
+            Ok("process") => self.file("pipeline.toml", with_room_for_workers(toml)),
+            _ => self.file("pipeline.toml", toml),
+        };
         self
     }
 
@@ -122,6 +125,21 @@ impl Scenario {
             started: Instant::now(),
         }
     }
+}
+
+/// In a process of its own an instance's memory is its whole worker's: as much more as that needs, so that its guests have what they have in threads.
+fn with_room_for_workers(toml: &str) -> String {
+    const KEY: &str = "memory = \"";
+    let mut pieces = toml.split(KEY);
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        out.push_str(KEY);
+        match piece.split_once("MiB\"").map(|(size, rest)| (size.parse::<u64>(), rest)) {
+            Some((Ok(size), rest)) => out.push_str(&format!("{}MiB\"{rest}", size + 16)),
+            _ => out.push_str(piece),
+        }
+    }
+    out
 }
 
 /// Compiled components, shared by all tests of a build, as they would be by all runs of a machine.

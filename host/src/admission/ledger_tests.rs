@@ -15,7 +15,6 @@ fn claim(pid: u32, tenant: &str, amounts: Amounts) -> Claim {
         tenant: tenant.to_owned(),
         amounts,
         cpus: crate::resources::CpuSet::default(),
-        cgroups: Vec::new(),
     }
 }
 
@@ -233,7 +232,7 @@ fn a_pipeline_that_runs_is_in_the_ledger_until_it_ends() {
     let admitted = || admit(&one(resources.clone()), &inventory, &supply, &of("blue"), &folder);
     let (grant, leases) = admitted().unwrap();
     let claims = folder.taken().unwrap().claims;
-    assert_eq!(claims, [leases.claim().claim()]);
+    assert_eq!(claims, [leases.claim().claim().clone()]);
     assert_eq!((claims[0].pid, claims[0].tenant.as_str()), (std::process::id(), "blue"));
     assert_eq!((&claims[0].amounts, &claims[0].cpus), (&grant.amounts, &leases.cpus()));
 

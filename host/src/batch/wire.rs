@@ -43,6 +43,9 @@ pub enum WireError {
     /// The other side did not answer in time.
     #[error("nothing came for {0} ms")]
     Overdue(u64),
+    /// The other side did send something now and then, and took too long for all of it.
+    #[error("a message took longer than {0} ms")]
+    Slow(u64),
     /// The other side sent what it must not.
     #[error("{0}")]
     Broken(String),

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::control::Stopped;
 use super::fate::Fate;
-use super::keeper::Keeper;
+use super::keeper::{Keeper, LOST_WORKERS};
 use super::lane_clock::LaneClock;
 use super::operator_lane::Outlets;
 use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
@@ -13,7 +13,8 @@ use crate::sandbox::{Failure, Progress};
 /// The one lane of an instance of a source component: asks its guest for more and sends it.
 ///
 /// After each answer it notes the guest's position; a guest that fails is replaced by one that goes on from there, so nothing
-/// is sent twice. A source that fails `retries + 1` times at one position fails the pipeline: there is no record to give up.
+/// is sent twice. A source that fails `retries + 1` times at one position fails the pipeline: there is no record to give up. One
+/// whose worker process died gets [`LOST_WORKERS`] more at least: it may have died of something else.
 pub(super) struct ComponentSourceLane {
     pub(super) keeper: Keeper,
     pub(super) retries: u32,
@@ -66,7 +67,8 @@ impl ComponentSourceLane {
                         self.fate.errors.breach(limit);
                     }
                     failures += 1;
-                    if failures > self.retries {
+                    let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
+                    if failures > retries {
                         return Err(self.fate.stage_failed(&failure));
                     }
                     self.fate.counters.retried.add(1);
@@ -98,12 +100,21 @@ impl ComponentSourceLane {
     }
 
     fn go_on_from(&mut self, position: &Result<Vec<u8>, Failure>, failure: &Failure) -> Result<(), Stopped> {
-        self.keeper.rebuild(failure, &self.fate)?;
-        let sought = match position {
-            Ok(position) => self.keeper.guest().seek(position),
-            Err(failure) => Err(failure.clone()),
-        };
-        sought.map_err(|failure| self.fate.stage_failed(&failure))
+        let mut last = failure.clone();
+        for _ in 0..=LOST_WORKERS {
+            self.keeper.rebuild(&last, &self.fate)?;
+            let sought = match position {
+                Ok(position) => self.keeper.guest().seek(position),
+                Err(failure) => Err(failure.clone()),
+            };
+            match sought {
+                Ok(()) => return Ok(()),
+                // Its worker died while it sought: the next one has sent nothing either.
+                Err(failure) if failure.worker_died && position.is_ok() => last = failure,
+                Err(failure) => return Err(self.fate.stage_failed(&failure)),
+            }
+        }
+        Err(self.fate.stage_failed(&last))
     }
 
     fn flush(&mut self) -> Result<(), Stopped> {
@@ -112,7 +123,7 @@ impl ComponentSourceLane {
     }
 
     fn close(&mut self) {
-        if let Err(failure) = self.keeper.close() {
+        if let Err(failure) = self.keeper.close(&self.fate.counters) {
             self.fate.errors.count(failure.code.name());
             tracing::warn!(source = &*self.fate.stage, instance = self.fate.instance, %failure, "close failed; its output stands");
         }

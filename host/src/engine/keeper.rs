@@ -94,9 +94,12 @@ impl Keeper {
         counters.worker_start_nanoseconds.add(nanoseconds(worker_starts));
     }
 
-    /// Says goodbye to the guest.
-    pub(super) fn close(&mut self) -> Result<(), Failure> {
-        self.guest.close()
+    /// Says goodbye to the guest, and counts the last of what it used.
+    pub(super) fn close(&mut self, counters: &InstanceCounters) -> Result<(), Failure> {
+        self.measure(counters);
+        let closed = self.guest.close();
+        self.measure(counters);
+        closed
     }
 }
 

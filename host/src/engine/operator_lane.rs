@@ -218,14 +218,16 @@ impl OperatorLane {
                 Err(failure) => failure,
             };
             self.note(&failure, 0);
-            if attempt > self.retries {
+            // A worker that died may have died of something else. Another guest of a sink has nothing of what that one held, though.
+            let again = failure.worker_died && self.kind != Kind::Sink;
+            let retries = if again { self.retries.max(LOST_WORKERS) } else { self.retries };
+            if attempt > retries {
                 return Err(self.fate.stage_failed(&failure));
             }
             self.keeper.rebuild(&failure, &self.fate)?;
             attempt += 1;
         }
-        self.keeper.measure(&self.fate.counters);
-        if let Err(failure) = self.keeper.close() {
+        if let Err(failure) = self.keeper.close(&self.fate.counters) {
             self.fate.errors.count(failure.code.name());
             tracing::warn!(operator = &*self.fate.stage, instance = self.fate.instance, %failure, "close failed; its output stands");
         }

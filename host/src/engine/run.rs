@@ -216,34 +216,34 @@ impl Task {
     fn run(self, reports: Sender<Result<(), NotStarted>>) -> LaneEnd {
         match self {
             Self::Source(lane) => {
+                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
                 let _ = reports.send(Ok(()));
                 drop(reports);
-                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
                 LaneEnd::Source(lane.run())
             }
             Self::ComponentSource(mut lane) => {
+                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
                 let started = start_guest(&mut lane.keeper, &lane.fate.stage, lane.fate.instance);
                 let ok = started.is_ok();
                 let _ = reports.send(started);
                 drop(reports);
-                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
                 LaneEnd::Source(if ok { lane.run() } else { SourceEnd::StoppedEarly })
             }
             Self::Operator(mut lane) => {
+                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
                 let started = start_guest(&mut lane.keeper, &lane.fate.stage, lane.fate.instance);
                 let ok = started.is_ok();
                 let _ = reports.send(started);
                 drop(reports);
-                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
                 if ok {
                     lane.run();
                 }
                 LaneEnd::Operator
             }
             Self::Sink(lane) => {
+                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
                 let _ = reports.send(Ok(()));
                 drop(reports);
-                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
                 LaneEnd::Sink(lane.run())
             }
         }

@@ -228,7 +228,7 @@ fn encode_guests(encoder: &mut DescriptorEncoder<'_>, instances: &[(Labels<'_>, 
     let help = "Updates of guests' own metrics that were dropped: too many names, bad names, or names taken";
     let mut family = encoder.encode_descriptor("sage_guest_metrics_dropped", help, None, MetricType::Counter)?;
     for ((labels, view), clashes) in instances.iter().zip(clashes) {
-        encode_counter(&mut family, labels, view.metrics.dropped() + clashes)?;
+        encode_counter(&mut family, labels, view.metrics.dropped().saturating_add(clashes))?;
     }
     Ok(())
 }

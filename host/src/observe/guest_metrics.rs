@@ -51,12 +51,19 @@ impl Observations {
 }
 
 impl Observations {
-    fn merge(&mut self, more: &Self) {
-        self.count = self.count.saturating_add(more.count);
+    /// Adds what another process counted; `false` if it cannot have counted that. Buckets never hold more than there were.
+    fn merge(&mut self, more: &Self) -> bool {
+        let within = more.buckets.iter().try_fold(0_u64, |sum, bucket| sum.checked_add(*bucket));
+        let Some(count) = self.count.checked_add(more.count) else { return false };
+        if within.is_none_or(|within| within > more.count) || !(self.sum + more.sum).is_finite() {
+            return false;
+        }
+        self.count = count;
         self.sum += more.sum;
         for (bucket, add) in self.buckets.iter_mut().zip(&more.buckets) {
             *bucket = bucket.saturating_add(*add);
         }
+        true
     }
 }
 
@@ -137,10 +144,7 @@ impl GuestMetrics {
                 name,
                 || Series::Histogram(Box::default()),
                 |series| match series {
-                    Series::Histogram(observations) if more.sum.is_finite() => {
-                        observations.merge(&more);
-                        true
-                    }
+                    Series::Histogram(observations) => observations.merge(&more),
                     _ => false,
                 },
             ),
@@ -153,6 +157,19 @@ impl GuestMetrics {
         self.lock().dropped
     }
 
+    /// How many updates were dropped since this was last asked, and forgotten here: for a copy elsewhere to
+    /// [add](GuestMetrics::add_dropped).
+    #[must_use]
+    pub fn take_dropped(&self) -> u64 {
+        std::mem::take(&mut self.lock().dropped)
+    }
+
+    /// Counts updates that another process's guests have lost since the last time.
+    pub fn add_dropped(&self, updates: u64) {
+        let mut state = self.lock();
+        state.dropped = state.dropped.saturating_add(updates);
+    }
+
     fn update(&self, name: &str, new: impl FnOnce() -> Series, change: impl FnOnce(&mut Series) -> bool) {
         let mut state = self.lock();
         if !state.series.contains_key(name) && state.series.len() < Self::MOST && is_name(name) {
@@ -161,7 +178,7 @@ impl GuestMetrics {
         let changed = state.series.get_mut(name).is_some_and(change);
         state.changed = true;
         if !changed {
-            state.dropped += 1;
+            state.dropped = state.dropped.saturating_add(1);
         }
     }
 
@@ -193,6 +210,28 @@ mod tests {
         assert_eq!(all["depth"], Series::Gauge(1.5));
         let Series::Histogram(sizes) = &all["size"] else { panic!("a histogram") };
         assert_eq!((sizes.count, sizes.sum, sizes.buckets[12]), (1, 3.0, 1));
+    }
+
+    #[test]
+    fn what_another_process_cannot_have_counted_is_dropped_and_never_overflows() {
+        let metrics = GuestMetrics::default();
+        let claimed = |count, buckets: &[u64], sum| {
+            let mut claimed = Observations { count, sum, ..Observations::default() };
+            claimed.buckets[..buckets.len()].copy_from_slice(buckets);
+            Series::Histogram(Box::new(claimed))
+        };
+        metrics.add("size", claimed(2, &[1, 1], 3.0));
+        for impossible in [
+            claimed(u64::MAX, &[], 0.0),
+            claimed(1, &[2], 0.0),
+            claimed(u64::MAX - 2, &[u64::MAX - 2, 3], 0.0),
+            claimed(1, &[], f64::INFINITY),
+        ] {
+            metrics.add("size", impossible);
+        }
+        metrics.add_dropped(u64::MAX);
+        let Series::Histogram(sizes) = &metrics.get()["size"] else { panic!("a histogram") };
+        assert_eq!((sizes.count, sizes.sum, metrics.dropped()), (2, 3.0, u64::MAX));
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl Summary {
 impl StageSummary {
     fn of(stage: &StageView, elapsed: f64) -> Self {
         let sum = |read: fn(&super::InstanceCounters) -> u64| -> u64 {
-            stage.instances.iter().map(|instance| read(&instance.counters)).sum()
+            stage.instances.iter().map(|instance| read(&instance.counters)).fold(0, u64::saturating_add)
         };
         let mut errors = BTreeMap::new();
         for (code, count) in stage.instances.iter().flat_map(|instance| instance.errors.get()) {

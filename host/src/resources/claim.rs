@@ -20,8 +20,6 @@ pub struct Claim {
     pub amounts: Amounts,
     /// The CPUs it leased. Which CPUs are taken is decided by the leases themselves; these say whose tenant they count to.
     pub cpus: CpuSet,
-    /// The control groups it made, or is about to make.
-    pub cgroups: Vec<String>,
 }
 
 /// What can be counted of a run.
@@ -52,14 +50,7 @@ impl Claim {
     /// A claim of this process.
     #[must_use]
     pub fn here(pipeline: &str, tenant: &str, amounts: Amounts, cpus: CpuSet) -> Self {
-        Self {
-            pid: std::process::id(),
-            pipeline: pipeline.to_owned(),
-            tenant: tenant.to_owned(),
-            amounts,
-            cpus,
-            cgroups: Vec::new(),
-        }
+        Self { pid: std::process::id(), pipeline: pipeline.to_owned(), tenant: tenant.to_owned(), amounts, cpus }
     }
 
     /// Everything of CPUs that counts towards its tenant, in 1/10,000: leased, asked for in vain, shares.

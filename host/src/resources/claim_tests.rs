@@ -55,30 +55,6 @@ fn a_claim_is_seen_by_all_and_its_file_goes_with_it() {
 }
 
 #[test]
-fn cgroups_are_written_down_beside_what_was_claimed() {
-    let (_place, folder) = folder();
-    let held = claimed(&folder, 10);
-    assert_eq!(held.left_over(), [""; 0]);
-    for groups in [vec!["/a".to_owned()], vec!["/b".to_owned(), "/c".to_owned()]] {
-        held.set_cgroups(groups.clone()).unwrap();
-        assert_eq!(folder.taken().unwrap().claims, [Claim { cgroups: groups, ..claim(10) }]);
-    }
-    assert_eq!(held.claim().cgroups, ["/b", "/c"]);
-}
-
-#[test]
-fn a_process_that_dies_while_it_writes_leaves_what_it_wrote_before() {
-    let (_place, folder) = folder();
-    let held = claimed(&folder, 10);
-    let path = folder.path().join(&files(&folder)[0]);
-    let mut torn = fs::read(&path).unwrap();
-    torn.extend_from_slice(b"{\"pid\": 1, \"pipel");
-    fs::write(&path, torn).unwrap();
-    assert_eq!(folder.taken().unwrap().claims, [claim(10)]);
-    drop(held);
-}
-
-#[test]
 fn of_two_processes_that_claim_at_once_one_gets_it_and_the_other_sees_it() {
     let (_place, folder) = folder();
     let mut processes = [OtherProcess::start(&folder), OtherProcess::start(&folder)];
@@ -95,15 +71,13 @@ fn of_two_processes_that_claim_at_once_one_gets_it_and_the_other_sees_it() {
 }
 
 #[test]
-fn a_killed_process_claims_nothing_at_once_and_its_groups_are_handed_on() {
+fn a_killed_process_claims_nothing_at_once_and_the_next_claim_sweeps_its_file() {
     let (_place, folder) = folder();
     let mut other = OtherProcess::start(&folder);
-    for (command, answer) in [("claim 2 of 3", "claimed 2"), ("groups", "written")] {
-        other.tell(command);
-        assert_eq!(other.answer(), answer);
-    }
+    other.tell("claim 2 of 3");
+    assert_eq!(other.answer(), "claimed 2");
     let claims = folder.taken().unwrap().claims;
-    assert_eq!((claims[0].pid, claims[0].amounts.memory, claims[0].cgroups.len()), (other.id(), 2, 2));
+    assert_eq!((claims[0].pid, claims[0].amounts.memory), (other.id(), 2));
 
     other.kill();
     assert_eq!(folder.taken().unwrap(), Taken::default(), "a dead process holds nothing");
@@ -111,20 +85,20 @@ fn a_killed_process_claims_nothing_at_once_and_its_groups_are_handed_on() {
     assert_eq!(files(&folder), [name], "whoever only looks removes nothing");
 
     let held = claimed(&folder, 1);
-    assert_eq!(held.left_over(), ["/a/b", "/a/c"]);
     assert_eq!(files(&folder), [format!("run-{}-0.lock", std::process::id())]);
-    assert_eq!(held.claim().cgroups, ["/a/b", "/a/c"], "they stay known until somebody has removed them");
-    assert_eq!(folder.taken().unwrap().claims, [held.claim()]);
-
-    drop(held);
-    assert_eq!(files(&folder).len(), 1, "whoever knows nothing of groups does not forget them either");
-    assert_eq!(folder.taken().unwrap(), Taken::default(), "and holds nothing all the same");
-    let held = claimed(&folder, 1);
-    assert_eq!(held.left_over(), ["/a/b", "/a/c"]);
-    held.set_cgroups(Vec::new()).unwrap();
+    assert_eq!(folder.taken().unwrap().claims, [held.claim().clone()]);
     drop(held);
     assert_eq!(files(&folder), [""; 0]);
-    assert_eq!(claimed(&folder, 1).left_over(), [""; 0]);
+}
+
+#[test]
+fn a_claim_that_would_be_longer_than_anybody_reads_is_refused_and_leaves_no_file() {
+    let (_place, folder) = folder();
+    let custom = (0..5_000).map(|at| (format!("resource-{at}"), 1)).collect();
+    let amounts = Amounts { custom, ..Amounts::default() };
+    let refused = folder.choose().unwrap().claim(Claim::here("test", "blue", amounts, CpuSet::default()));
+    assert!(refused.is_err());
+    assert_eq!(files(&folder), [""; 0]);
 }
 
 #[test]
@@ -164,7 +138,8 @@ fn an_abandoned_file_that_holds_nonsense_is_swept() {
     fs::write(folder.path().join("run-77-0.lock"), [0xFF; 5000]).unwrap();
     fs::write(folder.path().join("run-78-0.lock"), "").unwrap();
     let held = claimed(&folder, 1);
-    assert_eq!((files(&folder).len(), held.left_over().len()), (1, 0));
+    assert_eq!(files(&folder).len(), 1);
+    drop(held);
 }
 
 #[test]
@@ -179,17 +154,15 @@ fn in_a_folder_for_all_users_everybody_reads_claims_and_only_the_owner_writes_th
 }
 
 #[test]
-fn groups_that_another_user_wrote_down_are_not_handed_on() {
+fn root_sweeps_what_another_user_left() {
     let place = tempfile::tempdir().unwrap();
     let folder = LeaseFolder::create(&place.path().join("all"), 0o1777, LeaseScope::Machine).unwrap();
     let path = folder.path().join("run-1-0.lock");
-    let claim = Claim { cgroups: vec!["/somebody/elses".to_owned()], ..claim(1) };
-    fs::write(&path, serde_json::to_string(&claim).unwrap() + "\n").unwrap();
+    fs::write(&path, serde_json::to_string(&claim(1)).unwrap()).unwrap();
     if std::os::unix::fs::chown(&path, Some(65_534), None).is_err() {
         eprintln!("skipped: only root can make a file another user's");
         return;
     }
-    let held = claimed(&folder, 1);
-    assert_eq!(held.left_over(), [""; 0]);
-    assert_eq!(files(&folder), [format!("run-{}-0.lock", std::process::id())], "root sweeps everybody's");
+    let _held = claimed(&folder, 1);
+    assert_eq!(files(&folder), [format!("run-{}-0.lock", std::process::id())]);
 }

@@ -1,10 +1,8 @@
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, ftruncate, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, openat, statat, unlinkat};
 use rustix::io::{Errno, pread, pwrite};
-use rustix::process::geteuid;
 
 use super::cpu_lease::{Hold, Locked};
 use super::{Claim, CpuLease, CpuSet, LeaseFolder, LeaseRequest, ResourceError, Taken};
@@ -28,30 +26,26 @@ pub struct Choosing<'f> {
     _alone: Locked,
 }
 
-/// What a pipeline that runs here claims; given back on drop, or with the process. While control groups are written down in it, its
-/// file outlives it, so that whoever claims next gets to know of them: whoever removed them says so with
-/// [`HeldClaim::set_cgroups`] first.
+/// What a pipeline that runs here claims; given back on drop, or with the process.
 #[derive(Debug)]
 #[must_use = "what is claimed is free again as soon as this is dropped"]
 pub struct HeldClaim {
     folder: LeaseFolder,
     name: String,
     lock: Locked,
-    claim: Mutex<Claim>,
-    left_over: Vec<String>,
+    claim: Claim,
 }
 
 /// A claim's file that nobody holds any more, locked so that nobody does while it is swept.
 struct Dead {
     name: String,
     lock: Locked,
-    cgroups: Vec<String>,
 }
 
 const PREFIX: &str = "run-";
 const SUFFIX: &str = ".lock";
-/// What a file may hold: some thousand control groups. What is longer was not written by us.
-const LONGEST: u64 = 1 << 20;
+/// What a file may hold: some thousand custom resources. What is longer was not written by us.
+const LONGEST: u64 = 1 << 16;
 
 impl LeaseFolder {
     /// Holds the ledger alone.
@@ -89,10 +83,7 @@ impl LeaseFolder {
             let how = if dead.is_some() { Hold::Alone } else { Hold::Together };
             match (Locked::now(file, how).map_err(|cause| self.failed(&name, cause))?, &mut dead) {
                 (Err(file), _) => claims.extend(read_claim(&file)),
-                (Ok(lock), Some(dead)) => {
-                    let cgroups = if is_ours(lock.file()) { read_claim(lock.file()) } else { None };
-                    dead.push(Dead { name, lock, cgroups: cgroups.map(|claim| claim.cgroups).unwrap_or_default() });
-                }
+                (Ok(lock), Some(dead)) => dead.push(Dead { name, lock }),
                 (Ok(_nobodys), None) => {}
             }
         }
@@ -141,9 +132,7 @@ impl Choosing<'_> {
         self.folder.lease_now(requests, allowed, keep_free)
     }
 
-    /// Writes a claim down, and sweeps the files of processes that died. Their control groups become this claim's
-    /// ([`HeldClaim::left_over`]) before their files are removed, so that they stay known whatever happens to us. Only
-    /// groups that a process of this user wrote down: nobody gets another user to remove groups for it.
+    /// Writes a claim down, and sweeps the files of processes that died.
     ///
     /// # Errors
     /// The folder's errors; nothing is claimed then.
@@ -151,24 +140,20 @@ impl Choosing<'_> {
         let folder = self.folder;
         let mut dead = Vec::new();
         folder.claims(Some(&mut dead))?;
-        let mut left_over: Vec<String> = dead.iter().flat_map(|dead| dead.cgroups.iter().cloned()).collect();
-        left_over.sort();
-        left_over.dedup();
-        let claim = Claim { cgroups: left_over.clone(), ..claim };
         let (name, lock) = self.new_file(claim.pid)?;
-        if let Err(cause) = append(lock.file(), &claim) {
-            // It is empty, and the next sweeps it if this fails too.
+        if let Err(cause) = write_claim(lock.file(), &claim) {
+            // It holds no claim, and the next sweeps it if this fails too.
             let _ = folder.remove(&name, &lock);
             return Err(folder.failed(&name, cause));
         }
-        for Dead { name, lock, .. } in dead {
+        for Dead { name, lock } in dead {
             // Where the folder is for all users, only its owner and root may remove a file.
             match folder.remove(&name, &lock) {
                 Ok(()) | Err(Errno::PERM | Errno::ACCESS) => {}
                 Err(cause) => tracing::warn!(file = name, %cause, "cannot remove the claim of a process that is gone"),
             }
         }
-        Ok(HeldClaim { folder: folder.clone(), name, lock, claim: Mutex::new(claim), left_over })
+        Ok(HeldClaim { folder: folder.clone(), name, lock, claim })
     }
 
     /// A file that is new and locked. A process has several where it runs several pipelines, and a number of a process may be
@@ -193,39 +178,15 @@ impl Choosing<'_> {
 }
 
 impl HeldClaim {
-    /// What is claimed now.
+    /// What is claimed.
     #[must_use]
-    pub fn claim(&self) -> Claim {
-        self.claim.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Control groups of processes of this user that died, for whoever knows how to remove groups. They stay written down
-    /// as this claim's until [`HeldClaim::set_cgroups`].
-    #[must_use]
-    pub fn left_over(&self) -> &[String] {
-        &self.left_over
-    }
-
-    /// Writes down the control groups of this run, in place of those that were. Do it before they are made and after they are
-    /// removed, so that there is never one that nobody knows of.
-    ///
-    /// # Errors
-    /// The folder's errors; what was written before still holds then.
-    pub fn set_cgroups(&self, cgroups: Vec<String>) -> Result<(), ResourceError> {
-        let _choosing = self.folder.choosing(Hold::Alone)?;
-        let mut claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = Claim { cgroups, ..claim.clone() };
-        append(self.lock.file(), &changed).map_err(|cause| self.folder.failed(&self.name, cause))?;
-        *claim = changed;
-        Ok(())
+    pub fn claim(&self) -> &Claim {
+        &self.claim
     }
 }
 
 impl Drop for HeldClaim {
     fn drop(&mut self) {
-        if !self.claim.get_mut().unwrap_or_else(PoisonError::into_inner).cgroups.is_empty() {
-            return;
-        }
         // Without it the file stays until the next claim; that it is free is what counts, and that comes with the lock.
         if let Ok(_choosing) = self.folder.choosing(Hold::Alone) {
             let _ = self.folder.remove(&self.name, &self.lock);
@@ -233,33 +194,21 @@ impl Drop for HeldClaim {
     }
 }
 
-/// Adds a line. The last whole line counts, so that a process that dies while it writes leaves what it wrote before.
-fn append(file: &OwnedFd, claim: &Claim) -> Result<(), Errno> {
-    let mut line = serde_json::to_vec(claim).map_err(|_| Errno::INVAL)?;
-    line.push(b'\n');
-    let before = u64::try_from(fstat(file)?.st_size).map_err(|_| Errno::INVAL)?;
-    let length = u64::try_from(line.len()).map_err(|_| Errno::FBIG)?;
-    if before.saturating_add(length) > LONGEST {
+/// Fills a file that is new.
+fn write_claim(file: &OwnedFd, claim: &Claim) -> Result<(), Errno> {
+    let text = serde_json::to_vec(claim).map_err(|_| Errno::INVAL)?;
+    if u64::try_from(text.len()).map_err(|_| Errno::FBIG)? > LONGEST {
         return Err(Errno::FBIG);
     }
-    match pwrite(file, &line, before) {
-        Ok(written) if written == line.len() => Ok(()),
-        outcome => {
-            ftruncate(file, before)?;
-            Err(outcome.err().unwrap_or(Errno::NOSPC))
-        }
+    match pwrite(file, &text, 0)? {
+        written if written == text.len() => Ok(()),
+        _ => Err(Errno::NOSPC),
     }
 }
 
-/// The last line that is whole and a claim.
 fn read_claim(file: &OwnedFd) -> Option<Claim> {
     let length = u64::try_from(fstat(file).ok()?.st_size).ok().filter(|length| *length <= LONGEST)?;
     let mut text = vec![0; usize::try_from(length).ok()?];
     let read = pread(file, &mut text, 0).ok()?;
-    let whole = text.get(..read)?.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n"));
-    whole.rev().find_map(|line| serde_json::from_slice(line).ok())
-}
-
-fn is_ours(file: &OwnedFd) -> bool {
-    fstat(file).is_ok_and(|stat| stat.st_uid == geteuid().as_raw())
+    serde_json::from_slice(text.get(..read)?).ok()
 }

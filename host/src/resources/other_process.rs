@@ -85,10 +85,6 @@ fn the_other_process() {
                     println!("answer: claimed 2");
                 }
             }
-            "groups" => {
-                claims.last().unwrap().set_cgroups(vec!["/a/b".to_owned(), "/a/c".to_owned()]).unwrap();
-                println!("answer: written");
-            }
             "drop" => {
                 claims.clear();
                 leases.clear();

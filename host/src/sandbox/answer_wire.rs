@@ -7,15 +7,17 @@ use crate::batch::wire::{
 use crate::batch::{Batch, Column};
 use crate::plan::Kind;
 
-/// An answer as it came from another process: all its parts read, none of them checked against the call yet.
+/// Parts of an answer as they came from another process: read, not checked against the call yet.
+///
+/// There is one emission, which each one that comes goes through: a place for each would keep the room of the largest that was ever
+/// in that place.
 #[derive(Debug, Default)]
 pub(super) struct Received {
     answered: bool,
     column: Column,
     bitmap: Vec<u8>,
     parents: Vec<u32>,
-    emissions: Vec<ReceivedEmission>,
-    emitted: usize,
+    emission: ReceivedEmission,
     rejected: Vec<u32>,
     messages: Column,
 }
@@ -79,13 +81,45 @@ impl Answer {
         }
         self.begin(Call::Over(batch.len()));
         let mut received = std::mem::take(&mut self.received);
-        let read = received.read(self.kind, self.output_limit, from);
-        let checked = read.map(|()| {
-            let taken = self.take(&mut received).and_then(|()| Ok(self.finish()?));
-            taken.map_err(|error| Failure::of(&error, ""))
-        });
+        let taken = self.read_parts(&mut received, from);
         self.received = received;
-        checked
+        Ok(taken?.map_err(|error| Failure::of(&error, "")))
+    }
+
+    fn read_parts(
+        &mut self,
+        received: &mut Received,
+        from: &mut impl WireReader,
+    ) -> Result<wasmtime::Result<()>, WireError> {
+        let emitted = match self.kind {
+            Kind::Process | Kind::Source => self.read_emissions(&mut received.emission, from)?,
+            _ => Ok(()),
+        };
+        received.read(self.kind, self.output_limit, from)?;
+        Ok(emitted.and_then(|()| self.take(received)).and_then(|()| Ok(self.finish()?)))
+    }
+
+    /// Reads emissions to the last, and takes them up to the first that is refused.
+    fn read_emissions(
+        &mut self,
+        emission: &mut ReceivedEmission,
+        from: &mut impl WireReader,
+    ) -> Result<wasmtime::Result<()>, WireError> {
+        let emitted: u32 = get_small(from)?;
+        let mut left = self.output_limit;
+        let mut taken = Ok(());
+        for at in 0..emitted {
+            let cost = emission.read(left, from)?;
+            left = left
+                .checked_sub(cost)
+                .ok_or_else(|| WireError::broken(format!("{} of {emitted} emissions are too much already", at + 1)))?;
+            taken = taken.and_then(|()| {
+                let batch = &emission.batch;
+                let columns = batch.into();
+                self.take_emission(emission.port, columns, emission.parents.as_deref())
+            });
+        }
+        Ok(taken)
     }
 
     fn take(&mut self, received: &mut Received) -> wasmtime::Result<()> {
@@ -96,13 +130,7 @@ impl Answer {
             Kind::FlatMap => {
                 self.take_rows(received.column.offsets(), received.column.bytes(), &received.parents)?;
             }
-            Kind::Process | Kind::Source => {
-                for emission in received.emissions.iter().take(received.emitted) {
-                    let columns = (&emission.batch).into();
-                    self.take_emission(emission.port, columns, emission.parents.as_deref())?;
-                }
-            }
-            Kind::Map | Kind::KeyBy | Kind::Filter | Kind::Sink => {}
+            Kind::Map | Kind::KeyBy | Kind::Filter | Kind::Process | Kind::Source | Kind::Sink => {}
         }
         if received.rejected.is_empty() {
             return Ok(());
@@ -112,7 +140,7 @@ impl Answer {
 }
 
 impl Received {
-    /// `limit` is what a call may send: no part is longer, nor are all emissions together.
+    /// Everything but emissions. `limit` is what a call may send: no part is longer.
     fn read(&mut self, kind: Kind, limit: u64, from: &mut impl WireReader) -> Result<(), WireError> {
         match kind {
             Kind::Map | Kind::KeyBy => {
@@ -129,8 +157,7 @@ impl Received {
                 get_column(from, "payloads", limit, &mut self.column)?;
                 get_u32s(from, limit, &mut self.parents)?;
             }
-            Kind::Process | Kind::Source => self.read_emissions(limit, from)?,
-            Kind::Sink => {}
+            Kind::Process | Kind::Source | Kind::Sink => {}
         }
         get_u32s(from, limit, &mut self.rejected)?;
         if !self.rejected.is_empty() {
@@ -138,33 +165,21 @@ impl Received {
         }
         Ok(())
     }
+}
 
-    fn read_emissions(&mut self, limit: u64, from: &mut impl WireReader) -> Result<(), WireError> {
-        let emitted: u32 = get_small(from)?;
-        let mut left = limit;
-        self.emitted = 0;
-        for at in 0..emitted {
-            if self.emissions.len() == self.emitted {
-                self.emissions.push(ReceivedEmission::default());
+impl ReceivedEmission {
+    /// Answers what it costs whoever takes it, as the guest's side counts it. No part of it is longer than `limit`.
+    fn read(&mut self, limit: u64, from: &mut impl WireReader) -> Result<u64, WireError> {
+        self.port = get_small(from)?;
+        self.batch.read(from, limit)?;
+        self.parents = match get_u64(from)? {
+            0 => None,
+            _ => {
+                let mut parents = self.parents.take().unwrap_or_default();
+                get_u32s(from, limit, &mut parents)?;
+                Some(parents)
             }
-            let Some(emission) = self.emissions.get_mut(self.emitted) else { break };
-            emission.port = get_small(from)?;
-            emission.batch.read(from, left)?;
-            emission.parents = match get_u64(from)? {
-                0 => None,
-                _ => {
-                    let mut parents = emission.parents.take().unwrap_or_default();
-                    get_u32s(from, left, &mut parents)?;
-                    Some(parents)
-                }
-            };
-            // What an emission costs whoever takes it, as the guest's side counts it.
-            let cost = emission.batch.weight() + size_of::<ReceivedEmission>();
-            left = left
-                .checked_sub(cost as u64)
-                .ok_or_else(|| WireError::broken(format!("{} of {emitted} emissions are too much already", at + 1)))?;
-            self.emitted += 1;
-        }
-        Ok(())
+        };
+        Ok((self.batch.weight() + size_of::<Self>()) as u64)
     }
 }

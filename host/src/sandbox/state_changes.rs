@@ -3,7 +3,10 @@
 //! A line is a tag, then its texts, each with its length before it. Lines hold what stands there after the call, so playing them twice
 //! does no harm.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use foldhash::fast::FixedState;
 
 use super::keyed_state::{KeyedState, Slot, Undo};
 use super::small_bytes::SmallBytes;
@@ -36,44 +39,71 @@ impl KeyedState {
     }
 
     /// The call succeeded: its writes are noted while the undo log still says which they are.
+    ///
+    /// Once each, however often the call wrote there: so a copy within the same budget never needs more of it than the original.
     pub(super) fn note_changes(&mut self) {
-        let Some(mut changes) = self.changes.take() else { return };
-        let mut current = None;
+        let Some(changes) = self.changes.take() else { return };
+        let mut lines = Lines { written: changes, table: None };
+        // Maps that were dropped come first: what the call wrote to them since stands there, and follows.
+        let mut dropped = HashSet::with_hasher(FixedState::default());
         for line in &self.undo {
-            let (Undo::Value { table, slot, .. } | Undo::Entry { table, slot, .. } | Undo::Map { table, slot, .. }) =
-                line;
-            let Some((name, found)) = self
-                .tables
-                .get(*table as usize)
-                .and_then(|(name, table)| Some((name, table.slots.get(*slot as usize)?)))
-            else {
-                continue;
-            };
-            if current != Some(*table) {
-                write(&mut changes, TABLE, &[name.as_bytes()]);
-                current = Some(*table);
+            if let Undo::Map { table, slot, .. } = line
+                && dropped.insert((*table, *slot))
+                && let Some(found) = self.about(&mut lines, *table, *slot)
+            {
+                write(&mut lines.written, DELETE_MAP, &[found.key.bytes()]);
             }
-            let key = found.key.bytes();
-            match line {
-                Undo::Value { .. } => match &found.value {
-                    Some(value) => write(&mut changes, PUT, &[key, value.bytes()]),
-                    None => write(&mut changes, DELETE_VALUE, &[key]),
+        }
+        let mut noted = HashSet::with_hasher(FixedState::default());
+        for line in &self.undo {
+            let (table, slot, subkey) = match line {
+                Undo::Value { table, slot, .. } => (*table, *slot, None),
+                Undo::Entry { table, slot, subkey, .. } => (*table, *slot, Some(&**subkey)),
+                Undo::Map { .. } => continue,
+            };
+            if !noted.insert((table, slot, subkey)) {
+                continue;
+            }
+            let Some(found) = self.about(&mut lines, table, slot) else { continue };
+            let (to, key) = (&mut lines.written, found.key.bytes());
+            match subkey {
+                None => match &found.value {
+                    Some(value) => write(to, PUT, &[key, value.bytes()]),
+                    None => write(to, DELETE_VALUE, &[key]),
                 },
-                Undo::Map { .. } => write(&mut changes, DELETE_MAP, &[key]),
-                Undo::Entry { subkey, .. } => match found.map.as_ref().and_then(|map| map.get(subkey)) {
-                    Some(value) => write(&mut changes, PUT_ENTRY, &[key, subkey, value.bytes()]),
-                    None => write(&mut changes, DELETE_ENTRY, &[key, subkey]),
+                Some(subkey) => match found.map.as_ref().and_then(|map| map.get(subkey)) {
+                    Some(value) => write(to, PUT_ENTRY, &[key, subkey, value.bytes()]),
+                    None => write(to, DELETE_ENTRY, &[key, subkey]),
                 },
             }
         }
-        self.changes = Some(changes);
+        self.changes = Some(lines.written);
     }
 
-    /// Plays changes that another process sent. What came before an error stands.
+    /// The slot that the next line is about, whose table the lines then are about too.
+    fn about(&self, lines: &mut Lines, table: u32, slot: u32) -> Option<&Slot> {
+        let (name, found) = self.tables.get(table as usize)?;
+        let found = found.slots.get(slot as usize)?;
+        if lines.table.replace(table) != Some(table) {
+            write(&mut lines.written, TABLE, &[name.as_bytes()]);
+        }
+        Some(found)
+    }
+
+    /// Plays changes that another process sent.
     ///
     /// # Errors
-    /// Bytes that are no changes, and more than the budget has room for.
+    /// Bytes that are no changes, and more than the budget has room for. Nothing is changed then.
     pub fn play(&mut self, changes: &[u8]) -> Result<(), WireError> {
+        let played = self.play_lines(changes);
+        match played {
+            Ok(()) => self.commit(),
+            Err(_) => self.roll_back(),
+        }
+        played
+    }
+
+    fn play_lines(&mut self, changes: &[u8]) -> Result<(), WireError> {
         let mut rest = changes;
         let mut table = String::new();
         while let Some((&tag, after)) = rest.split_first() {
@@ -103,7 +133,6 @@ impl KeyedState {
             };
             written.map_err(|error| WireError::broken(error.to_string()))?;
         }
-        self.commit();
         Ok(())
     }
 
@@ -132,6 +161,13 @@ impl KeyedState {
     pub fn copy_within(cap: u64) -> Self {
         Self::new(Arc::new(MemoryBudget::new(cap)))
     }
+}
+
+/// Lines that are being written.
+struct Lines {
+    written: Vec<u8>,
+    /// Which table the last of them is about.
+    table: Option<u32>,
 }
 
 fn write_slot(to: &mut Vec<u8>, slot: &Slot) {
@@ -165,6 +201,43 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_a_call_writes_many_times_is_noted_once_and_fits_where_the_original_fits() {
+        let cap = 1 << 20;
+        let (mut state, mut copy) = (KeyedState::copy_within(cap), KeyedState::copy_within(cap));
+        state.keep_changes();
+        let mut changes = Vec::new();
+        let long_key = [7; 1000];
+        // A value that grows with each record: the undo log has every step of it, half of the budget.
+        for length in 0..1000 {
+            state.put("t", [(&long_key[..], &vec![1; length][..])].into_iter()).unwrap();
+            state.map_put("t", b"k", b"s", &length.to_le_bytes()).unwrap();
+        }
+        state.delete_map("t", b"k").unwrap();
+        for length in 0..100_u32 {
+            state.map_put("t", b"k", b"s", &length.to_le_bytes()).unwrap();
+        }
+        state.commit();
+        state.take_changes(&mut changes);
+        assert!(changes.len() < 3000, "{} bytes", changes.len());
+        copy.play(&changes).unwrap();
+        assert_eq!(contents(&copy), contents(&state));
+    }
+
+    #[test]
+    fn changes_that_break_off_change_nothing() {
+        let mut state = KeyedState::copy_within(1 << 20);
+        state.put("t", [(&b"k"[..], &b"before"[..])].into_iter()).unwrap();
+        state.commit();
+        let before = contents(&state);
+        let mut changes = Vec::new();
+        write(&mut changes, TABLE, &[b"t"]);
+        write(&mut changes, PUT, &[b"k", b"after"]);
+        changes.push(PUT);
+        assert!(state.play(&changes).is_err());
+        assert_eq!(contents(&state), before);
+    }
 
     #[derive(Debug, Clone)]
     enum Step {

@@ -48,7 +48,7 @@ impl Death {
     }
 }
 
-/// The last of what a process wrote to its standard error, as plain text.
+/// What a process wrote to its standard error first, as plain text.
 fn read_last_words(file: &OwnedFd) -> String {
     let mut bytes = vec![0; 4096];
     let read = rustix::io::pread(file, &mut bytes, 0).unwrap_or(0);

@@ -53,7 +53,7 @@ struct Worker {
     child: Child,
     last_words: OwnedFd,
     oom: Option<OomWatch>,
-    _seat: Option<ProcessSeat>,
+    seat: Option<ProcessSeat>,
 }
 
 impl Instance {
@@ -123,7 +123,7 @@ impl Instance {
             Place::Shared(shared) => shared.adopt(child.id()).ok(),
         };
         state.number += 1;
-        state.worker = Some(Worker { child, last_words, oom, _seat: seat });
+        state.worker = Some(Worker { child, last_words, oom, seat });
         state.links = links.into_iter().map(Some).collect();
         Ok(())
     }
@@ -132,7 +132,8 @@ impl Instance {
     fn bury(&self, state: &mut State, otherwise: impl FnOnce() -> Death) {
         let Some(mut worker) = state.worker.take() else { return };
         state.links.clear();
-        // It may be about to end of what the caller saw: a moment shows.
+        // Before its end is taken note of, and its number may be another process's.
+        drop(worker.seat.take());
         let death = match ended(&mut worker.child) {
             None => {
                 end(&mut worker.child);
@@ -151,6 +152,7 @@ impl Drop for Instance {
     fn drop(&mut self) {
         let mut state = self.lock();
         if let Some(mut worker) = state.worker.take() {
+            drop(worker.seat.take());
             end(&mut worker.child);
         }
         drop(state);

@@ -18,7 +18,8 @@ use crate::batch::wire::{WireError, WireReader, WireWriter};
 /// number    written by its owner
 /// HEAD      how many bytes it has put into its own ring, ever
 /// TAIL      how many bytes it has taken out of the other's ring, ever
-/// ASLEEP    0: awake; BYTES: waits for bytes; ROOM: waits for room in its ring
+/// ASLEEP    AWAKE; BYTES: waits for bytes, also for some that come quietly a moment later; NOW: waits for any byte;
+///           ROOM: waits for room in its ring
 /// ```
 ///
 /// **Trust.** The other side may write anything there at any time. Its numbers are compared with one's own before they are used, and
@@ -26,7 +27,8 @@ use crate::batch::wire::{WireError, WireReader, WireWriter};
 ///
 /// **Who waits for whom.** A reader waits for bytes, a writer for room. Before it sleeps it says so in ASLEEP and looks once more;
 /// whoever moves HEAD or TAIL looks at ASLEEP afterwards and rings the sleeper's bell (an eventfd). All of this is sequentially
-/// consistent, so one of the two sees the other. A peer that dies ends a wait too, where its process is known, and so does patience.
+/// consistent, so one of the two sees the other. Bytes that are sent [quietly](Link::send_quietly) do not wake who sleeps in BYTES, which is
+/// for [`LENIENCE`] only. A peer that dies ends a wait too, where its process is known, and so does patience.
 #[derive(Debug)]
 pub struct Link {
     own: Mapping,
@@ -41,8 +43,12 @@ pub struct Link {
     /// Bytes that were taken.
     tail: u64,
     patience: Option<Duration>,
+    /// When the message under way began.
+    began: Instant,
     /// How long to look before going to sleep: only where the CPU is nobody else's.
     spin: Duration,
+    /// Whether the peer may send quietly.
+    lenient: bool,
 }
 
 /// What the worker's end of a link is made of.
@@ -62,14 +68,21 @@ const ASLEEP: usize = 128;
 const RING: usize = 4096;
 /// A power of two, so that places in the ring are a mask away. Holds some batches of 64 KiB on their way; larger messages go through in
 /// pieces.
-const CAPACITY: u64 = 512 << 10;
+const CAPACITY: u64 = 1 << 20;
 
 /// The longest run that is looked at in place: half of the ring, so that its writer finds room for the next one.
 const LONGEST_VIEW: usize = CAPACITY as usize / 2;
 
+/// How many times one's patience a whole message may take: one that trickles would be waited for as long as its sender likes.
+const WHOLE: u32 = 10;
+
 const AWAKE: u64 = 0;
 const BYTES: u64 = 1;
 const ROOM: u64 = 2;
+const NOW: u64 = 3;
+
+/// How long bytes that were sent quietly may go unseen.
+const LENIENCE: Duration = Duration::from_millis(1);
 
 impl Link {
     /// Makes both ends. The far one is for a process that is trusted with nothing.
@@ -82,7 +95,7 @@ impl Link {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let (near, far) = (eventfd(0, flags)?, eventfd(0, flags)?);
         let far_end = FarEnd { own: response, peer: request, bell: far.try_clone()?, peer_bell: near.try_clone()? };
-        Ok((Self::new(own, peer, near, far), far_end))
+        Ok((Self { lenient: true, ..Self::new(own, peer, near, far) }, far_end))
     }
 
     /// The worker's end. `spin` is how long to look for bytes before sleeping: only where the CPU is nobody else's.
@@ -96,7 +109,19 @@ impl Link {
     }
 
     fn new(own: Mapping, peer: Mapping, bell: OwnedFd, peer_bell: OwnedFd) -> Self {
-        Self { own, peer, bell, peer_bell, peer_process: None, head: 0, tail: 0, patience: None, spin: Duration::ZERO }
+        Self {
+            own,
+            peer,
+            bell,
+            peer_bell,
+            peer_process: None,
+            head: 0,
+            tail: 0,
+            patience: None,
+            began: Instant::now(),
+            spin: Duration::ZERO,
+            lenient: false,
+        }
     }
 
     /// Says which process is at the other end, so that its death is noticed.
@@ -104,7 +129,12 @@ impl Link {
         self.peer_process = Some(process);
     }
 
-    /// How long to wait for the other side from now on; `None` is for ever.
+    /// A message begins, in or out: from now on counts how long the whole of it takes.
+    pub(super) fn begin(&mut self) {
+        self.began = Instant::now();
+    }
+
+    /// How long to wait for the other side at a time from now on, and ten times that for a message; `None` is for ever.
     pub fn set_patience(&mut self, patience: Option<Duration>) {
         self.patience = patience;
     }
@@ -117,13 +147,13 @@ impl Link {
     /// Makes what was written visible to the other side.
     pub fn send(&self) {
         store(&self.own, HEAD, self.head);
-        self.ring_if(BYTES);
+        self.wake();
     }
 
     /// Gives the ring's bytes that were read back to the other side.
     pub fn taken(&self) {
         store(&self.own, TAIL, self.tail);
-        self.ring_if(ROOM);
+        self.ring_if(&[ROOM]);
     }
 
     /// Whether bytes wait.
@@ -154,11 +184,12 @@ impl Link {
     /// [wakes](Link::wake) it before it sleeps itself.
     pub(super) fn send_quietly(&self) {
         store(&self.own, HEAD, self.head);
+        self.ring_if(&[NOW]);
     }
 
     /// Wakes the other side where it waits for bytes.
     pub(super) fn wake(&self) {
-        self.ring_if(BYTES);
+        self.ring_if(&[BYTES, NOW]);
     }
 
     fn room(&self) -> Result<u64, WireError> {
@@ -176,8 +207,8 @@ impl Link {
         Ok(bytes)
     }
 
-    fn ring_if(&self, waits_for: u64) {
-        if load(&self.peer, ASLEEP) == waits_for {
+    fn ring_if(&self, waits_for: &[u64]) {
+        if waits_for.contains(&load(&self.peer, ASLEEP)) {
             // Full already: then it was rung before.
             let _ = rustix::io::write(&self.peer_bell, &1_u64.to_ne_bytes());
         }
@@ -186,6 +217,7 @@ impl Link {
     /// Waits until `how_many` is above 0, and answers it.
     fn wait(&self, waits_for: u64, how_many: impl Fn(&Self) -> Result<u64, WireError>) -> Result<u64, WireError> {
         let started = Instant::now();
+        let mut lenience = self.lenient && waits_for == BYTES;
         loop {
             let found = how_many(self)?;
             if found > 0 {
@@ -195,9 +227,11 @@ impl Link {
                 std::hint::spin_loop();
                 continue;
             }
-            store(&self.own, ASLEEP, waits_for);
+            let state = if waits_for == BYTES && !lenience { NOW } else { waits_for };
+            store(&self.own, ASLEEP, state);
+            let most = std::mem::take(&mut lenience).then_some(LENIENCE);
             let woken = match how_many(self) {
-                Ok(0) => self.sleep(started),
+                Ok(0) => self.sleep(started, most),
                 Ok(_) => Ok(()),
                 Err(error) => Err(error),
             };
@@ -210,14 +244,20 @@ impl Link {
         }
     }
 
-    fn sleep(&self, started: Instant) -> Result<(), WireError> {
+    /// Sleeps until the bell rings, the other side dies, or `most` is over.
+    fn sleep(&self, started: Instant, most: Option<Duration>) -> Result<(), WireError> {
         let left = match self.patience {
             None => None,
             Some(patience) => {
-                let overdue = || WireError::Overdue(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX));
-                Some(patience.checked_sub(started.elapsed()).ok_or_else(overdue)?)
+                let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                let whole = patience.saturating_mul(WHOLE);
+                let left =
+                    whole.checked_sub(self.began.elapsed()).ok_or_else(|| WireError::Slow(milliseconds(whole)))?;
+                let now = patience.checked_sub(started.elapsed());
+                Some(now.ok_or_else(|| WireError::Overdue(milliseconds(patience)))?.min(left))
             }
         };
+        let left = [left, most].into_iter().flatten().min();
         let timeout = left.map(|left| rustix::event::Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
@@ -290,7 +330,7 @@ impl WireReader for Link {
     }
 
     fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
-        into.reserve(bytes);
+        into.try_reserve(bytes).map_err(|_| WireError::broken(format!("no memory for {bytes} bytes of it")))?;
         let before = into.len();
         let room = into.spare_capacity_mut().get_mut(..bytes).ok_or_else(out_of_bounds)?;
         self.read_into(room)?;

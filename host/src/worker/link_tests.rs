@@ -1,3 +1,4 @@
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use super::*;
@@ -59,7 +60,7 @@ fn a_reader_that_sleeps_is_woken_by_the_first_byte() {
         far.get(&mut bytes).unwrap();
         bytes
     });
-    while load(&near.peer, ASLEEP) != BYTES {
+    while load(&near.peer, ASLEEP) != NOW {
         thread::yield_now();
     }
     near.put(b"abc").unwrap();
@@ -72,6 +73,31 @@ fn patience_ends_a_wait_for_what_never_comes() {
     let (mut near, _far) = ends();
     near.set_patience(Some(Duration::from_millis(20)));
     assert_eq!(near.get(&mut [0]), Err(WireError::Overdue(20)));
+}
+
+#[test]
+fn a_message_that_trickles_is_waited_for_no_longer_than_a_message_may_take() {
+    let (mut near, mut far) = ends();
+    near.set_patience(Some(Duration::from_millis(20)));
+    let done = Arc::new(AtomicBool::new(false));
+    let trickle = thread::spawn({
+        let done = Arc::clone(&done);
+        move || {
+            while !done.load(Ordering::SeqCst) {
+                // A byte for each look, so that no single wait is long.
+                if load(&far.peer, ASLEEP) == BYTES {
+                    far.put(&[1]).unwrap();
+                    far.send();
+                }
+                thread::yield_now();
+            }
+        }
+    });
+    near.begin();
+    let read = near.append(64 << 20, &mut Vec::new());
+    done.store(true, Ordering::SeqCst);
+    trickle.join().unwrap();
+    assert_eq!(read, Err(WireError::Slow(200)));
 }
 
 #[test]
@@ -122,4 +148,23 @@ fn neither_side_can_write_what_the_other_does_nor_change_a_size() {
         assert!(rustix::fs::ftruncate(file, 2 * CAPACITY).is_err());
     }
     assert!(rustix::io::pwrite(&far.peer, b"x", 0).is_err());
+}
+
+#[test]
+fn what_is_sent_quietly_is_seen_within_moments_though_nobody_wakes_its_reader() {
+    let (mut near, mut far) = ends();
+    let reader = thread::spawn(move || {
+        let mut bytes = [0; 2];
+        near.get(&mut bytes).unwrap();
+        bytes
+    });
+    for byte in b"ab" {
+        while load(&far.peer, ASLEEP) == AWAKE {
+            thread::yield_now();
+        }
+        far.put(&[*byte]).unwrap();
+        far.send_quietly();
+    }
+    // No bell was rung for either that the reader did not ask for.
+    assert_eq!(reader.join().unwrap(), *b"ab");
 }

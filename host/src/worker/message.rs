@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::batch::wire::{
     WireError, WireReader, WireWriter, get_text, get_u64, put_bytes, put_u64,
 };
-use crate::observe::{Observations, Series};
-use crate::sandbox::{Failure, FailureCode, LogLine, Progress};
+use crate::observe::{GuestMetrics, Observations, Series};
+use crate::sandbox::{Failure, FailureCode, KeptLines, LogLine, Progress};
 
 /// What is asked. Answered in order.
 pub(super) mod ask {
@@ -29,8 +29,6 @@ pub(super) mod ask {
 
 /// The longest message, panic text or log line that is taken over. The worker cuts them at 8 KiB itself.
 const LONGEST_TEXT: u64 = 64 << 10;
-/// The most log lines or numbers that come with one answer.
-const MOST: u64 = 4096;
 /// The longest position of a source.
 pub(super) const LONGEST_POSITION: u64 = 16 << 20;
 
@@ -45,6 +43,8 @@ pub(super) struct Report {
     pub(super) log_bytes_dropped: u64,
     pub(super) lines: Vec<LogLine>,
     pub(super) numbers: Vec<(String, Series)>,
+    /// Updates of such numbers that were dropped.
+    pub(super) numbers_dropped: u64,
 }
 
 impl Report {
@@ -54,13 +54,14 @@ impl Report {
         put_time(to, self.cpu)?;
         put_time(to, self.throttled)?;
         put_u64(to, self.log_bytes_dropped)?;
-        put_u64(to, count(self.lines.len()))?;
-        for (level, line) in self.lines.iter().take(MOST as usize) {
+        put_u64(to, self.numbers_dropped)?;
+        put_count(to, self.lines.len(), KeptLines::MOST)?;
+        for (level, line) in self.lines.iter().take(KeptLines::MOST) {
             put_u64(to, level_number(*level))?;
             put_bytes(to, line.as_bytes())?;
         }
-        put_u64(to, count(self.numbers.len()))?;
-        for (name, series) in self.numbers.iter().take(MOST as usize) {
+        put_count(to, self.numbers.len(), GuestMetrics::MOST)?;
+        for (name, series) in self.numbers.iter().take(GuestMetrics::MOST) {
             put_bytes(to, name.as_bytes())?;
             put_series(to, series)?;
         }
@@ -78,13 +79,13 @@ impl Report {
     pub(super) fn read(from: &mut impl WireReader) -> Result<Self, WireError> {
         let memory = (get_u64(from)?, get_u64(from)?);
         let (cpu, throttled) = (get_time(from)?, get_time(from)?);
-        let log_bytes_dropped = get_u64(from)?;
-        let mut report = Self { memory, cpu, throttled, log_bytes_dropped, ..Self::default() };
-        for _ in 0..get_count(from)? {
+        let (log_bytes_dropped, numbers_dropped) = (get_u64(from)?, get_u64(from)?);
+        let mut report = Self { memory, cpu, throttled, log_bytes_dropped, numbers_dropped, ..Self::default() };
+        for _ in 0..get_count(from, "log lines", KeptLines::MOST)? {
             report.lines.push((level(get_u64(from)?)?, get_text(from, LONGEST_TEXT)?));
         }
-        for _ in 0..get_count(from)? {
-            report.numbers.push((get_text(from, LONGEST_TEXT)?, get_series(from)?));
+        for _ in 0..get_count(from, "numbers", GuestMetrics::MOST)? {
+            report.numbers.push((get_text(from, GuestMetrics::LONGEST as u64)?, get_series(from)?));
         }
         if get_u64(from)? != 0 {
             let name = get_text(from, LONGEST_TEXT)?;
@@ -163,13 +164,16 @@ fn get_time(from: &mut impl WireReader) -> Result<Duration, WireError> {
     get_u64(from).map(Duration::from_nanos)
 }
 
-fn count(len: usize) -> u64 {
-    (len as u64).min(MOST)
+fn put_count(to: &mut impl WireWriter, len: usize, most: usize) -> Result<(), WireError> {
+    put_u64(to, len.min(most) as u64)
 }
 
-fn get_count(from: &mut impl WireReader) -> Result<u64, WireError> {
+fn get_count(from: &mut impl WireReader, what: &str, most: usize) -> Result<u64, WireError> {
     let count = get_u64(from)?;
-    if count <= MOST { Ok(count) } else { Err(WireError::broken(format!("{count} lines with one answer"))) }
+    if count <= most as u64 {
+        return Ok(count);
+    }
+    Err(WireError::broken(format!("{count} {what} with one answer, at most {most} were expected")))
 }
 
 fn cut(text: &str) -> &str {

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::instance::{GRACE, Instance};
 use super::link::Link;
@@ -37,11 +37,14 @@ pub(super) struct ProcessGuest {
     metrics: Arc<GuestMetrics>,
     log: GuestLog,
     measured: Measured,
+    /// Since when the process is this lane's, and what it has claimed to have used in that time.
+    since: Instant,
+    claimed: (Duration, Duration),
 }
 
-/// How many batches are handed over before the first answer is waited for: the worker then has the next one at hand while this side
-/// sends on the last one. With 2 it waited half the time; beyond 4 nothing was gained.
-const WINDOW: usize = 4;
+/// How many batches are handed over before the first answer is waited for, so that the worker has the next ones at hand while this side sends on the
+/// last ones: answers then come several at a waking.
+const WINDOW: usize = 8;
 /// Of several lanes, each takes fewer, so that a short queue is shared by all.
 const WINDOW_OF_MANY: usize = 2;
 /// What comes before a batch: that it is one, and its length.
@@ -69,6 +72,8 @@ impl ProcessGuest {
             metrics: Arc::clone(&spec.metrics),
             log: GuestLog::new(LogTo::Here, Arc::clone(&spec.operator), spec.instance, rate),
             measured: Measured::default(),
+            since: Instant::now(),
+            claimed: Default::default(),
             instance,
         }
     }
@@ -78,11 +83,14 @@ impl ProcessGuest {
         if let Some(link) = self.link.take() {
             return Ok(link);
         }
+        (self.since, self.claimed) = (Instant::now(), Default::default());
         let (mut link, process) = self.instance.attach(self.lane, self.process)?;
         self.process = process;
-        link.set_patience(Some(self.instance.template.limits.call_timeout + GRACE));
+        // Behind one answer there may be two calls of the guest: its start and `open`, `next` and `position`.
+        link.set_patience(Some(self.instance.template.limits.call_timeout.saturating_mul(2).saturating_add(GRACE)));
         let Some(state) = &self.state else { return Ok(link) };
         let seeded = state.copy_out(|chunk| {
+            link.begin();
             put_u64(&mut link, ask::STATE)?;
             put_bytes(&mut link, chunk)?;
             link.send();
@@ -106,6 +114,7 @@ impl ProcessGuest {
         rest: impl FnOnce(&mut Self, &mut Link) -> Result<T, WireError>,
     ) -> Result<T, Failure> {
         let Some(mut link) = self.link.take() else { return Err(no_guest()) };
+        link.begin();
         let sent = request(&mut link).map(|()| link.send());
         match sent {
             Ok(()) => self.hear(link, rest),
@@ -119,6 +128,7 @@ impl ProcessGuest {
         mut link: Link,
         rest: impl FnOnce(&mut Self, &mut Link) -> Result<T, WireError>,
     ) -> Result<T, Failure> {
+        link.begin();
         let heard = Report::read(&mut link).and_then(|report| match self.note(report) {
             Some(failure) => Ok(Err(failure)),
             None => rest(self, &mut link).map(Ok),
@@ -137,9 +147,11 @@ impl ProcessGuest {
     fn note(&mut self, report: Report) -> Option<Failure> {
         let (used, peak) = report.memory;
         self.budget.show(used.min(self.budget.cap()), peak.min(self.budget.cap()));
-        self.measured.cpu += report.cpu;
-        self.measured.throttled += report.throttled;
-        self.measured.log_bytes_dropped += report.log_bytes_dropped;
+        let passed = self.since.elapsed();
+        self.measured.cpu += believe(report.cpu, &mut self.claimed.0, passed);
+        self.measured.throttled += believe(report.throttled, &mut self.claimed.1, passed);
+        self.measured.log_bytes_dropped = self.measured.log_bytes_dropped.saturating_add(report.log_bytes_dropped);
+        self.metrics.add_dropped(report.numbers_dropped);
         for (level, line) in report.lines {
             self.log.write(level, &line);
         }
@@ -171,6 +183,13 @@ impl ProcessGuest {
             Ok(()) => self.state.as_mut().map_or(Ok(()), |state| state.play(&self.changes)),
         }
     }
+}
+
+/// Of a time that a worker claims, no more than has passed: sums of it must not overflow.
+fn believe(claims: Duration, claimed: &mut Duration, passed: Duration) -> Duration {
+    let believed = claims.min(passed.saturating_sub(*claimed));
+    *claimed += believed;
+    believed
 }
 
 fn no_guest() -> Failure {
@@ -214,6 +233,7 @@ impl LaneGuest for ProcessGuest {
         if self.under_way > 0 && !link.has_room(len + CALL_HEAD) {
             return false;
         }
+        link.begin();
         let sent = put_u64(link, ask::CALL)
             .and_then(|()| put_u64(link, len as u64))
             .and_then(|()| batch.write(link, whole))
@@ -229,7 +249,9 @@ impl LaneGuest for ProcessGuest {
     }
 
     fn answer(&mut self, batch: &Batch) -> Result<&mut Answer, Failure> {
-        if let Some(link) = self.link.take().filter(|_| self.under_way > 0) {
+        if self.under_way > 0
+            && let Some(link) = self.link.take()
+        {
             let heard = self.hear(link, |guest, link| guest.read_answer(link, batch));
             self.under_way = self.under_way.saturating_sub(1);
             if heard.is_err() {
@@ -287,7 +309,7 @@ impl LaneGuest for ProcessGuest {
     }
 
     fn measure(&mut self) -> Measured {
-        self.measured.log_bytes_dropped += self.log.take_dropped();
+        self.measured.log_bytes_dropped = self.measured.log_bytes_dropped.saturating_add(self.log.take_dropped());
         std::mem::take(&mut self.measured)
     }
 

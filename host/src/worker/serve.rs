@@ -1,4 +1,4 @@
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -96,9 +96,10 @@ pub fn serve() -> Result<(), WorkerError> {
             // In its place; then, the filter of system calls is on.
             ready.wait();
             ready.wait();
+            let _whole = EndOnPanic;
             if let Err(error) = placed.map_err(WorkerError::from).and_then(|()| Ok(lane.run()?)) {
                 // The other lanes' sides see that the process has ended; a lane without its side has nobody to tell.
-                eprintln!("{error}");
+                let _ = writeln!(std::io::stderr(), "{error}");
                 std::process::exit(1);
             }
         };
@@ -109,12 +110,21 @@ pub fn serve() -> Result<(), WorkerError> {
     fenced.after_setup()?;
     ready.wait();
     for thread in threads {
-        if thread.join().is_err() {
-            // The panic hook has said it: the host must not wait for a lane that is not there.
+        // One that panicked has ended the process.
+        let _ = thread.join();
+    }
+    Ok(())
+}
+
+/// Ends the process when a lane panics, which the panic hook has said: the host must not wait for a lane that is not there.
+struct EndOnPanic;
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
             std::process::exit(1);
         }
     }
-    Ok(())
 }
 
 /// What the process keeps: its order's descriptors, and what the pipeline grants its guests.

@@ -3,7 +3,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, SendError, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 
 use rustix::fd::BorrowedFd;
@@ -97,8 +97,9 @@ impl Drop for Spawner {
 
 fn serve(requests: &Receiver<Request>) {
     for Request { launch, reply } in requests {
-        // Nobody to reply to: the process is ended by whoever drops the child.
-        let _ = reply.send(start(launch));
+        if let Err(SendError(Ok(mut nobodys))) = reply.send(start(launch)) {
+            end(&mut nobodys.child);
+        }
     }
 }
 

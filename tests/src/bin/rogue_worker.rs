@@ -68,6 +68,7 @@ fn main() {
             rogue.word(0);
             rogue.send();
         }
+        "boasts" => rogue.boast(),
         "changes-while-read" => rogue.change_while_read(),
         "unknown-code" => {
             rogue.report_failed("no-such-code");
@@ -119,9 +120,9 @@ impl Rogue {
         self.claim(HEAD, self.written);
     }
 
-    /// A report with nothing measured: memory now and at most, times, bytes dropped, lines, numbers.
+    /// A report with nothing measured: memory, times, what was dropped, lines, numbers.
     fn report(&mut self) {
-        self.write(&[0; 7 * 8]);
+        self.write(&[0; 8 * 8]);
     }
 
     fn report_ok(&mut self) {
@@ -142,6 +143,11 @@ impl Rogue {
     /// Says that the guest has started, and waits for the batch.
     fn started(&mut self) {
         self.report_ok();
+        self.wait_for_more();
+    }
+
+    /// Sends, and waits until more was asked for than a start.
+    fn wait_for_more(&mut self) {
         self.send();
         // SAFETY: inside the mapping, aligned; the host changes it as an atomic.
         let head = unsafe { AtomicU64::from_ptr(self.peer.cast_mut().cast()) };
@@ -161,6 +167,20 @@ impl Rogue {
         self.word(bytes.len() as u64);
         self.write(bytes);
         self.fill_up();
+    }
+
+    /// A sound answer whose every number is the largest there is.
+    fn boast(&mut self) {
+        let report = |rogue: &mut Self| {
+            rogue.write(&[0xFF; 6 * 8]);
+            rogue.write(&[0; 3 * 8]);
+        };
+        report(self);
+        self.wait_for_more();
+        report(self);
+        self.column(&[0, 3], b"abc");
+        self.word(0);
+        self.send();
     }
 
     /// Random bytes, as many as there is room for, again and again.

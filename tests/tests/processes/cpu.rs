@@ -66,6 +66,23 @@ fn a_quarter_of_a_cpu_is_a_quarter_by_the_kernels_quota_for_a_guest_that_never_y
 }
 
 #[test]
+fn the_cpu_time_of_a_short_run_is_counted_to_the_last_call() {
+    let mut seconds = Vec::new();
+    for isolation in ["thread", "process"] {
+        let more = "limits = { cpu_time_per_call = \"1h\", call_timeout = \"2h\" }";
+        let source = "file = { path = \"in.txt\", format = \"lines\" }";
+        let scenario = endless("map_spins", source, "num_cpus = 0.9", more);
+        scenario.file("in.txt", "200000000");
+        let outcome = scenario.run_with(["--isolation", isolation]);
+        outcome.expect_exit(0);
+        let summary = outcome.summary();
+        let stage = summary["stages"].as_array().unwrap().iter().find(|stage| stage["name"] == "guest").unwrap();
+        seconds.push(stage["cpu_seconds"].as_f64().unwrap());
+    }
+    assert!(seconds[0] > 0.02 && seconds[1] > seconds[0] / 2.0, "{seconds:?}");
+}
+
+#[test]
 fn a_whole_cpu_is_its_workers_alone() {
     if allowed_cpus().len() < 2 {
         eprintln!("skipped: this test needs 2 CPUs");

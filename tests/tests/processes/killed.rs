@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use sage_tests::{Running, Scenario, operator, workers_of};
+use sage_tests::{Running, Scenario, guest, operator, workers_of};
 
 const RECORDS: usize = 20_000;
 
@@ -87,4 +87,41 @@ fn two_hundred_runs_with_a_worker_killed_at_some_moment_count_every_record_once(
     }
     println!("{hits} of 200 workers were there to be killed, {lost} had calls under way");
     assert!(hits > 50 && lost > 20, "{hits} hit, {lost} lost");
+}
+
+#[test]
+fn a_source_goes_on_where_it_stood_though_nothing_is_to_be_tried_again() {
+    let scenario = Scenario::new();
+    scenario.pipeline(&format!(
+        r#"
+        [pipeline]
+        name = "killed-source"
+        [[source]]
+        name = "in"
+        component = "{}"
+        retries = 0
+        [[sink]]
+        name = "out"
+        input = "in"
+        file = {{ path = "out.txt" }}
+        "#,
+        guest("source_never_ends").display(),
+    ));
+    let mut running = scenario.start_with(["--isolation", "process"]);
+    for _ in 0..3 {
+        let worker = running.until("a worker ran", |process| workers_of(process).first().copied());
+        std::thread::sleep(Duration::from_millis(20));
+        let _ = kill_process(Pid::from_raw(i32::try_from(worker).unwrap()).unwrap(), Signal::KILL);
+        running.until("another worker ran", |process| {
+            workers_of(process).first().is_some_and(|&other| other != worker).then_some(())
+        });
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    running.signal(Signal::INT);
+    let outcome = running.wait();
+    outcome.expect_exit(0).expect_conservation();
+    assert!(outcome.stage("in").count("workers_lost") > 0);
+    let lines = scenario.lines("out.txt");
+    let expected: Vec<String> = (0..lines.len()).map(|number| format!("r{number}")).collect();
+    assert!(lines == expected, "{} lines, and not each once and in order", lines.len());
 }

@@ -70,6 +70,16 @@ fn an_answer_that_is_none_costs_the_record_and_the_worker() {
 }
 
 #[test]
+fn numbers_as_large_as_can_be_are_not_believed_and_nothing_overflows() {
+    let summary = with_rogue("boasts").unwrap();
+    let stage = summary.stage("rogue").unwrap();
+    assert_eq!((stage.handled, stage.failed), (1, 0), "{summary}");
+    assert!(summary.balanced && stage.cpu_seconds < summary.elapsed_seconds * 2.0, "{summary}");
+    // It says nothing of the end of its input.
+    assert_eq!(summary.error.as_ref().unwrap().code, Codes::WORKER, "{summary}");
+}
+
+#[test]
 fn bytes_that_change_while_they_are_read_are_an_error_or_a_sound_record() {
     for _ in 0..3 {
         let summary = with_rogue("changes-while-read").unwrap();
