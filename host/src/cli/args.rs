@@ -193,8 +193,9 @@ pub(super) struct BuildArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Each limit is set, broken on purpose, and the kernel's answer read; a locked-down process tries what
-it must not; records go through a worker. It takes about a second, takes nothing from running
+#[command(
+    after_help = "Each limit is set, broken on purpose, and the kernel's answer read; a locked-down process tries what
+it must not; records go through a worker. That takes well under a second, takes nothing from running
 pipelines and leaves nothing behind.
 
   hard         holds whatever an operator does
@@ -207,7 +208,8 @@ Examples:
   sage-host doctor
   sage-host doctor --host host.toml
   sage-host doctor --output json | jq '.examinations[] | select(.found != \"hard\")'
-  systemd-run --user --scope -p Delegate=yes -- sage-host doctor")]
+  systemd-run --user --scope -p Delegate=yes -- sage-host doctor"
+)]
 pub(super) struct DoctorArguments {
     /// Whose control groups and folders are tried (host.toml)
     #[arg(long, value_name = "FILE")]

@@ -37,7 +37,9 @@ impl Cargo {
         let found = wasm_target::libraries(Some(&self.folder), Stdio::inherit());
         match found.map_err(|error| not_started(&wasm_target::rustc(), &error))? {
             Some(_) => Ok(()),
-            None => Err(Failure::invalid(format!("the Rust target {WASM_TARGET} is not installed")).hint(wasm_target::HINT)),
+            None => {
+                Err(Failure::invalid(format!("the Rust target {WASM_TARGET} is not installed")).hint(wasm_target::HINT))
+            }
         }
     }
 

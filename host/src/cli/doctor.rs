@@ -45,7 +45,9 @@ pub(super) fn doctor(arguments: &DoctorArguments, printer: Printer) -> Result<()
 fn compiler() -> Examination {
     let (found, detail, hint) = match wasm_target::libraries(None, Stdio::null()) {
         Ok(Some(libraries)) => (Tier::Hard, format!("libraries in {}", libraries.display()), None),
-        Ok(None) => (Tier::None, "not installed: `sage-host build` cannot compile here".to_owned(), Some(wasm_target::HINT)),
+        Ok(None) => {
+            (Tier::None, "not installed: `sage-host build` cannot compile here".to_owned(), Some(wasm_target::HINT))
+        }
         Err(error) => {
             let detail = format!("cannot start {}: {error}", wasm_target::rustc().display());
             (Tier::None, detail, Some("to build operators here, install Rust from https://rustup.rs"))

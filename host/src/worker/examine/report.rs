@@ -56,8 +56,12 @@ impl Report {
     #[must_use]
     pub fn shortfall(&self) -> String {
         let short = |tier| {
-            let names: Vec<&str> =
-                self.examinations.iter().filter(|one| !one.suffices() && one.found == tier).map(|one| one.name).collect();
+            let names: Vec<&str> = self
+                .examinations
+                .iter()
+                .filter(|one| !one.suffices() && one.found == tier)
+                .map(|one| one.name)
+                .collect();
             match tier {
                 _ if names.is_empty() => None,
                 Tier::None => Some(format!("nothing holds {}", names.join(", "))),
@@ -148,8 +152,12 @@ mod tests {
     #[test]
     fn what_process_isolation_does_without_takes_nothing_from_it() {
         let all = vec![examined("memory", Tier::Hard, Tier::Hard, None)];
-        let report = Report::new(Composition::V1, Some("/sage-host".to_owned()), all)
-            .with(examined("wasm target", Tier::None, Tier::None, Some("rustup target add wasm32-wasip2")));
+        let report = Report::new(Composition::V1, Some("/sage-host".to_owned()), all).with(examined(
+            "wasm target",
+            Tier::None,
+            Tier::None,
+            Some("rustup target add wasm32-wasip2"),
+        ));
         assert!(report.is_sufficient() && report.shortfall().is_empty());
         insta::assert_snapshot!(report.to_string());
     }

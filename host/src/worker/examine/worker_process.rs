@@ -31,12 +31,9 @@ pub(super) fn examine(options: &JobOptions, settings: &HostSettings, program: &P
     };
     match tried(options, settings, program) {
         Ok((took, peak)) => {
-            let peak = peak.map_or_else(String::new, |peak| format!(", with {} at its peak", crate::resources::bytes(peak)));
-            examined(
-                Tier::Hard,
-                format!("three records went through one and came back in {}{peak}", shown(took)),
-                None,
-            )
+            let peak =
+                peak.map_or_else(String::new, |peak| format!(", with {} at its peak", crate::resources::bytes(peak)));
+            examined(Tier::Hard, format!("three records went through one and came back in {}{peak}", shown(took)), None)
         }
         Err((detail, hint)) => examined(Tier::None, detail, hint),
     }
