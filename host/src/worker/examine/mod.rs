@@ -23,8 +23,8 @@ mod cpu_pinning;
 mod cpu_quota;
 mod device_access;
 mod examination;
-mod examine;
 mod lease_folder;
+mod machine;
 mod memory;
 mod pids;
 mod report;
@@ -34,6 +34,6 @@ mod system_calls;
 mod worker_process;
 
 pub use examination::Examination;
-pub use examine::examine;
+pub use machine::examine;
 pub use report::Report;
 pub use song::{CanaryError, sing};

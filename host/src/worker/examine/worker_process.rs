@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
@@ -6,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::super::ProcessIsolation;
 use super::examination::{Examination, in_full, shown};
-use crate::config::{HostSettings, Resources, TenantName};
+use crate::config::{HostSettings, Resources, TenantCeiling, TenantName};
 use crate::connector::{CollectSink, IterSource};
-use crate::engine::{JobError, JobOptions, PipelineBuilder, SinkOf, SourceOf};
+use crate::engine::{JobOptions, PipelineBuilder, Session, SinkOf, SourceOf};
 use crate::observe::Summary;
-use crate::resources::Tier;
+use crate::resources::{Tier, bytes};
 
 /// A component that answers with what it is given: `echo.wat`.
 pub(super) const ECHO: &[u8] = include_bytes!("echo.wasm");
@@ -31,8 +32,7 @@ pub(super) fn examine(options: &JobOptions, settings: &HostSettings, program: &P
     };
     match tried(options, settings, program) {
         Ok((took, peak)) => {
-            let peak =
-                peak.map_or_else(String::new, |peak| format!(", with {} at its peak", crate::resources::bytes(peak)));
+            let peak = peak.map_or_else(String::new, |peak| format!(", with {} at its peak", bytes(peak)));
             examined(Tier::Hard, format!("three records went through one and came back in {}{peak}", shown(took)), None)
         }
         Err((detail, hint)) => examined(Tier::None, detail, hint),
@@ -62,7 +62,7 @@ fn tried(options: &JobOptions, settings: &HostSettings, program: &Path) -> Resul
             housing: Some(Arc::new(ProcessIsolation::new(program))),
             ..options.clone()
         })
-        .map_err(|error| of_job(&error))?;
+        .map_err(|error| told(&error))?;
     let started = Instant::now();
     let stop = job.stop_handle();
     let (done, ended) = mpsc::channel::<()>();
@@ -71,14 +71,17 @@ fn tried(options: &JobOptions, settings: &HostSettings, program: &Path) -> Resul
             stop.abort();
         }
     });
-    let ran = job.start().map(crate::engine::Session::wait);
+    let ran = job.start().map(Session::wait);
     let took = started.elapsed();
     drop(done);
     // A panic in it was said by the hook already.
     drop(watch.join());
-    let summary = ran.map_err(|error| of_job(&error))?;
+    let summary = ran.map_err(|error| told(&error))?;
     if let Some(error) = &summary.error {
         return Err((format!("it failed with {}: {}", error.code, error.message), error.hint.clone()));
+    }
+    if summary.outcome == "interrupted" {
+        return Err((format!("they had not come back after {} s", PATIENCE.as_secs()), None));
     }
     let collected = collected.lock().unwrap_or_else(PoisonError::into_inner);
     let same = collected.iter().map(|record| &record.payload).eq(&records);
@@ -87,7 +90,7 @@ fn tried(options: &JobOptions, settings: &HostSettings, program: &Path) -> Resul
 
 /// One whose ceiling leaves room.
 fn tenant(settings: &HostSettings) -> TenantName {
-    let roomy = |ceiling: &crate::config::TenantCeiling| ceiling.memory.is_none_or(|memory| memory >= MEMORY * 2);
+    let roomy = |ceiling: &TenantCeiling| ceiling.memory.is_none_or(|memory| memory >= MEMORY * 2);
     let tenants = &settings.tenants;
     let fitting = tenants.iter().find(|(_, ceiling)| roomy(ceiling)).or(tenants.iter().next());
     fitting.map(|(name, _)| name.clone()).unwrap_or_default()
@@ -97,12 +100,10 @@ fn peak(summary: &Summary) -> Option<u64> {
     summary.stage("echo")?.kernel.as_ref()?.memory_peak_bytes
 }
 
-fn told(error: &dyn std::error::Error) -> Trouble {
-    (in_full(error), None)
-}
-
-fn of_job(error: &JobError) -> Trouble {
-    (in_full(error), None)
+fn told(error: &dyn Error) -> Trouble {
+    // A refusal has a line for each reason.
+    let lines: Vec<String> = in_full(error).lines().map(|line| line.trim().to_owned()).collect();
+    (lines.join("; "), None)
 }
 
 #[cfg(test)]
