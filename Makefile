@@ -13,6 +13,9 @@ COMPONENTS := $(wildcard operators tests/guests)
 WASM := --release --target wasm32-wasip2
 NATIVE = $(shell rustc -vV | sed -n 's/^host: //p')
 
+# The tests that look at what pipelines do, not at where.
+BOTH_WAYS := --test cases --test conformance --test hostile --test properties --test flights
+
 say = @printf '\n==> %s\n' "$(1)"
 
 .PHONY: help
@@ -58,6 +61,8 @@ demo: host operators ## build everything and run the flights pipeline on real da
 test: setup operators guests ## run every test
 	$(call say,testing the host and the guest SDK (first build: about 15 minutes on two cores))
 	$(CARGO) test --workspace --locked
+	$(call say,testing that instances in worker processes do the same as in threads)
+	SAGE_TEST_ISOLATION=process $(CARGO) test --workspace --locked $(BOTH_WAYS)
 	$(call say,testing the sample operators natively)
 	cd operators && $(CARGO) test --locked --target $(NATIVE) --target-dir target
 	@echo "==> all tests passed"

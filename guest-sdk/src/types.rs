@@ -1,7 +1,7 @@
 //! The shapes that cross the boundary, as `wit/types.wit` has them. The bindings are told to use these
 //! instead of generating their own, so that all other code is the same natively and in a component.
 
-use crate::bytes::append;
+use crate::bytes::append_in_place;
 
 /// `n` byte strings in one buffer: entry `i` is `bytes[offsets[i] .. offsets[i + 1]]`.
 ///
@@ -56,7 +56,7 @@ impl Column {
 
     /// Append an entry.
     pub fn push(&mut self, entry: &[u8]) {
-        append(&mut self.bytes, entry);
+        append_in_place(&mut self.bytes, entry);
         self.seal();
     }
 
@@ -70,7 +70,7 @@ impl Column {
     ///
     /// This is the loop that a record costs. Offsets are overwritten where they stand, and the bytes have a variable of their own that is
     /// lent to nothing that is not inlined, so that neither vector need be looked up in memory for each record.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write_each<E>(
         &mut self,
         entries: &Self,

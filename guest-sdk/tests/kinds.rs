@@ -99,7 +99,28 @@ fn a_filter_keeps_the_right_records_at_every_length_of_a_batch() {
         let expected: Vec<String> =
             (0..length).filter(|number| number.is_multiple_of(3)).map(|number| number.to_string()).collect();
         assert_eq!(outcome.texts(), expected, "length {length}");
-        assert_eq!(outcome.failures.len(), usize::from(length > 13), "length {length}");
+        let failed: Vec<_> = outcome.failures.iter().map(|failure| failure.record).collect();
+        assert_eq!(failed, if length > 13 { vec![13] } else { vec![] }, "length {length}");
+    }
+}
+
+#[sage_guest::map]
+fn doubled(line: &str) -> Result<String, Error> {
+    if line.len() % 10 == 7 { Err("seven".into()) } else { Ok(line.repeat(2)) }
+}
+
+#[test]
+fn a_map_answers_for_each_record_whatever_the_batch_before_was() {
+    let mut lane = testing::Map::<doubled>::open(json!({})).unwrap();
+    for length in [300_usize, 0, 1, 130, 17, 400] {
+        let lines: Vec<String> = (0..length).map(|size| "x".repeat(size)).collect();
+        let outcome = lane.run(lines.iter().map(String::as_str));
+        let expected: Vec<String> =
+            lines.iter().filter(|line| line.len() % 10 != 7).map(|line| line.repeat(2)).collect();
+        assert!(outcome.texts() == expected, "length {length}");
+        let failed: Vec<_> = outcome.failures.iter().map(|failure| failure.record).collect();
+        let rejected: Vec<_> = (0..length).filter(|size| size % 10 == 7).collect();
+        assert_eq!(failed, rejected, "length {length}");
     }
 }
 

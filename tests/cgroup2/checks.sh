@@ -73,7 +73,7 @@ examined_without_rights() {
 check unified live "cgroup v2"
 check delegated live "cgroup v2, in a group handed down" in_group service
 check rootless live "cgroup v2, in a group handed down" as_user
-check run-in-worker-processes shouts
+check run-in-worker-processes shouts "cpu.max=10000 20000" memory.swap.max=0 memory.oom.group=1
 check examined examined
 check examined-delegated examined in_group service
 check examined-rootless examined as_user

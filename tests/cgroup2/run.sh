@@ -31,7 +31,7 @@ kernel() {
     found=$(find "$kept" /boot -maxdepth 1 -name 'vmlinuz-*cloud-amd64' -readable 2> /dev/null | sort -V | tail -n 1)
     [ -z "$found" ] || { echo "$found"; return; }
     command -v apt-get > /dev/null || return 1
-    mkdir -p "$kept"
+    mkdir -p "$kept" 2> /dev/null || return 1
     package=$(apt-cache search --names-only '^linux-image-[0-9][^ ]*-cloud-amd64$' | cut -d' ' -f1 | sort -V | tail -n 1)
     [ -n "$package" ] || { apt-get update > /dev/null 2>&1 || true; }
     for package in $(apt-cache search --names-only '^linux-image-[0-9][^ ]*-cloud-amd64$' | cut -d' ' -f1 | sort -rV); do

@@ -49,6 +49,20 @@ pub struct RawColumns<'a> {
     pub headers: Option<(&'a [u32], &'a [u8])>,
 }
 
+impl<'a> From<&'a Batch> for RawColumns<'a> {
+    fn from(batch: &'a Batch) -> Self {
+        fn parts(column: &Column) -> (&[u32], &[u8]) {
+            (column.offsets(), column.bytes())
+        }
+        Self {
+            payloads: parts(&batch.payloads),
+            keys: batch.keys().map(parts),
+            timestamps: batch.timestamps(),
+            headers: batch.headers().map(parts),
+        }
+    }
+}
+
 /// Which optional columns a batch has. Records of different shapes never share a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Shape {

@@ -1,13 +1,14 @@
-//! Batches as bytes in order, for rings between processes: integers little-endian, a column as its number of entries, its number of
-//! bytes, its offsets and its bytes.
+//! Batches as bytes in order, for rings between processes: numbers as 8 bytes, little-endian; a column as its number of offsets, its offsets, its
+//! number of bytes and its bytes. Whatever is shorter than a multiple of 8 is filled up, so that everything begins at one and can be looked at
+//! where it lies.
 //!
 //! Whoever reads trusts nothing: a length is compared with a limit before room is made for it, and a column is checked
-//! after it was copied to memory that the writer cannot reach.
+//! after it was copied to memory that the writer cannot reach. Only [`view`] looks in place: for memory that its writer leaves alone.
 
 use thiserror::Error;
 
 use super::record_batch::Optional;
-use super::{Batch, Column, Malformed};
+use super::{Batch, Column, Malformed, RawColumns, check_offsets};
 
 /// Takes a message's bytes in order.
 pub trait WireWriter {
@@ -65,14 +66,6 @@ impl From<Malformed> for WireError {
 ///
 /// # Errors
 /// As [`WireWriter::put`].
-pub fn put_u32(to: &mut impl WireWriter, number: u32) -> Result<(), WireError> {
-    to.put(&number.to_le_bytes())
-}
-
-/// Appends a number.
-///
-/// # Errors
-/// As [`WireWriter::put`].
 pub fn put_u64(to: &mut impl WireWriter, number: u64) -> Result<(), WireError> {
     to.put(&number.to_le_bytes())
 }
@@ -83,7 +76,8 @@ pub fn put_u64(to: &mut impl WireWriter, number: u64) -> Result<(), WireError> {
 /// As [`WireWriter::put`].
 pub fn put_bytes(to: &mut impl WireWriter, bytes: &[u8]) -> Result<(), WireError> {
     put_u64(to, bytes.len() as u64)?;
-    to.put(bytes)
+    to.put(bytes)?;
+    fill_up(to, bytes.len())
 }
 
 /// Appends numbers with how many there are before them.
@@ -92,7 +86,21 @@ pub fn put_bytes(to: &mut impl WireWriter, bytes: &[u8]) -> Result<(), WireError
 /// As [`WireWriter::put`].
 pub fn put_u32s(to: &mut impl WireWriter, numbers: &[u32]) -> Result<(), WireError> {
     put_u64(to, numbers.len() as u64)?;
-    to.put(bytemuck::cast_slice(numbers))
+    let bytes: &[u8] = bytemuck::cast_slice(numbers);
+    to.put(bytes)?;
+    fill_up(to, bytes.len())
+}
+
+fn fill_up(to: &mut impl WireWriter, len: usize) -> Result<(), WireError> {
+    match filling(len) {
+        0 => Ok(()),
+        short => to.put([0; 8].get(..short).unwrap_or_default()),
+    }
+}
+
+/// What is missing to a multiple of 8.
+fn filling(len: usize) -> usize {
+    len.wrapping_neg() & 7
 }
 
 /// Appends a column.
@@ -104,25 +112,10 @@ pub fn put_column(to: &mut impl WireWriter, column: &Column) -> Result<(), WireE
     put_bytes(to, column.bytes())
 }
 
-/// Reads a number.
-///
-/// # Errors
-/// As [`WireReader::get`].
-pub fn get_u8(from: &mut impl WireReader) -> Result<u8, WireError> {
-    let mut byte = [0];
-    from.get(&mut byte)?;
-    let [byte] = byte;
-    Ok(byte)
-}
-
-/// Reads a number.
-///
-/// # Errors
-/// As [`WireReader::get`].
-pub fn get_u32(from: &mut impl WireReader) -> Result<u32, WireError> {
-    let mut bytes = [0; 4];
-    from.get(&mut bytes)?;
-    Ok(u32::from_le_bytes(bytes))
+/// How many bytes a column takes.
+fn column_len(column: &Column) -> usize {
+    let padded = |len: usize| 8 + len + filling(len);
+    padded(4 * column.offsets().len()) + padded(column.byte_len())
 }
 
 /// Reads a number.
@@ -135,6 +128,15 @@ pub fn get_u64(from: &mut impl WireReader) -> Result<u64, WireError> {
     Ok(u64::from_le_bytes(bytes))
 }
 
+/// Reads a number that is no larger than a smaller type's.
+///
+/// # Errors
+/// As [`WireReader::get`], and a larger one.
+pub fn get_small<T: TryFrom<u64>>(from: &mut impl WireReader) -> Result<T, WireError> {
+    let number = get_u64(from)?;
+    T::try_from(number).map_err(|_| WireError::broken(format!("a number of {number}, smaller ones were expected")))
+}
+
 /// Reads a length of at most `limit`.
 fn get_length(from: &mut impl WireReader, limit: u64) -> Result<usize, WireError> {
     let length = get_u64(from)?;
@@ -144,6 +146,10 @@ fn get_length(from: &mut impl WireReader, limit: u64) -> Result<usize, WireError
     usize::try_from(length).map_err(|_| WireError::broken("a length beyond this machine's"))
 }
 
+fn skip_filling(from: &mut impl WireReader, len: usize) -> Result<(), WireError> {
+    from.get([0; 8].get_mut(..filling(len)).unwrap_or_default())
+}
+
 /// Reads at most `limit` bytes into `into`, instead of what it holds.
 ///
 /// # Errors
@@ -151,7 +157,8 @@ fn get_length(from: &mut impl WireReader, limit: u64) -> Result<usize, WireError
 pub fn get_bytes(from: &mut impl WireReader, limit: u64, into: &mut Vec<u8>) -> Result<(), WireError> {
     let length = get_length(from, limit)?;
     into.clear();
-    from.append(length, into)
+    from.append(length, into)?;
+    skip_filling(from, length)
 }
 
 /// Reads numbers that take at most `limit` bytes into `into`, instead of what it holds.
@@ -163,10 +170,7 @@ pub fn get_u32s(from: &mut impl WireReader, limit: u64, into: &mut Vec<u32>) -> 
     into.clear();
     into.resize(length, 0);
     from.get(bytemuck::cast_slice_mut(into))?;
-    if cfg!(target_endian = "big") {
-        into.iter_mut().for_each(|number| *number = u32::from_le(*number));
-    }
-    Ok(())
+    skip_filling(from, 4 * length)
 }
 
 /// Reads text of at most `limit` bytes.
@@ -195,9 +199,70 @@ pub fn get_column(
     })
 }
 
-const KEYS: u8 = 1;
-const TIMESTAMPS: u8 = 2;
-const HEADERS: u8 = 4;
+const KEYS: u64 = 1;
+const TIMESTAMPS: u64 = 2;
+const HEADERS: u64 = 4;
+
+/// The first offsets and bytes that lie in `wire`, which are written by nobody meanwhile.
+fn view_column<'a>(wire: &mut &'a [u8], name: &'static str) -> Result<(&'a [u32], &'a [u8]), WireError> {
+    let offsets = view_u32s(wire)?;
+    let bytes = take(wire, None)?;
+    check_offsets(name, offsets, bytes.len())?;
+    Ok((offsets, bytes))
+}
+
+fn view_u32s<'a>(wire: &mut &'a [u8]) -> Result<&'a [u32], WireError> {
+    let numbers = take(wire, Some(4))?;
+    bytemuck::try_cast_slice(numbers).map_err(|_| WireError::broken("numbers that are not aligned"))
+}
+
+/// As many entries of `size` bytes as the number before them says (bytes, if `None`), and what fills them up.
+fn take<'a>(wire: &mut &'a [u8], size: Option<usize>) -> Result<&'a [u8], WireError> {
+    let entries = usize::try_from(take_u64(wire)?).map_err(|_| WireError::Gone)?;
+    let len = entries.checked_mul(size.unwrap_or(1)).ok_or(WireError::Gone)?;
+    let (taken, rest) = wire.split_at_checked(len).ok_or(WireError::Gone)?;
+    *wire = rest.get(filling(len)..).ok_or(WireError::Gone)?;
+    Ok(taken)
+}
+
+fn take_u64(wire: &mut &[u8]) -> Result<u64, WireError> {
+    let (number, rest) = wire.split_first_chunk::<8>().ok_or(WireError::Gone)?;
+    *wire = rest;
+    Ok(u64::from_le_bytes(*number))
+}
+
+/// The records that [`Batch::write`] wrote, where they lie; checked. `wire` begins at a multiple of 8.
+///
+/// # Errors
+/// What is wrong with a column, or with their lengths.
+pub fn view(mut wire: &[u8]) -> Result<RawColumns<'_>, WireError> {
+    let wire = &mut wire;
+    let shape = take_u64(wire)?;
+    let payloads = view_column(wire, "payloads")?;
+    let rows = payloads.0.len() - 1;
+    let counted = |name, column: (&[u32], &[u8])| match column.0.len() - 1 {
+        found if found == rows => Ok(()),
+        found => Err(WireError::from(Malformed::Count { column: name, found, expected: rows })),
+    };
+    let mut columns = RawColumns { payloads, ..RawColumns::default() };
+    if shape & KEYS != 0 {
+        let keys = view_column(wire, "keys")?;
+        counted("keys", keys)?;
+        columns.keys = Some(keys);
+    }
+    if shape & TIMESTAMPS != 0 {
+        let (times, rest) = wire.split_at_checked(8 * rows).ok_or(WireError::Gone)?;
+        *wire = rest;
+        let times = bytemuck::try_cast_slice(times).map_err(|_| WireError::broken("numbers that are not aligned"))?;
+        columns.timestamps = Some(times);
+    }
+    if shape & HEADERS != 0 {
+        let headers = view_column(wire, "headers")?;
+        counted("headers", headers)?;
+        columns.headers = Some(headers);
+    }
+    Ok(columns)
+}
 
 impl Batch {
     /// Appends the records, without their origins: `whole`, or only their payloads.
@@ -205,11 +270,11 @@ impl Batch {
     /// # Errors
     /// As [`WireWriter::put`].
     pub fn write(&self, to: &mut impl WireWriter, whole: bool) -> Result<(), WireError> {
-        let flag = |there: bool, flag: u8| if whole && there { flag } else { 0 };
+        let flag = |there: bool, flag: u64| if whole && there { flag } else { 0 };
         let shape = flag(self.keys().is_some(), KEYS)
             | flag(self.timestamps().is_some(), TIMESTAMPS)
             | flag(self.headers().is_some(), HEADERS);
-        to.put(&[shape])?;
+        put_u64(to, shape)?;
         put_column(to, self.payloads())?;
         if let Some(keys) = self.keys().filter(|_| shape & KEYS != 0) {
             put_column(to, keys)?;
@@ -221,6 +286,14 @@ impl Batch {
             put_column(to, headers)?;
         }
         Ok(())
+    }
+
+    /// How many bytes [`Batch::write`] appends.
+    #[must_use]
+    pub fn wire_len(&self, whole: bool) -> usize {
+        let column = |column: Option<&Column>| column.filter(|_| whole).map_or(0, column_len);
+        let times = self.timestamps().filter(|_| whole).map_or(0, |times| 8 * times.len());
+        8 + column_len(self.payloads()) + column(self.keys()) + times + column(self.headers())
     }
 
     /// Becomes the records that were written, without origins; empty on error. Each of its columns has at most `limit` bytes.
@@ -237,7 +310,7 @@ impl Batch {
     }
 
     fn read_columns(&mut self, from: &mut impl WireReader, limit: u64) -> Result<(), WireError> {
-        let shape = get_u8(from)?;
+        let shape = get_u64(from)?;
         let rows = get_column(from, "payloads", limit, &mut self.payloads)?;
         read_optional(from, "keys", (limit, rows), shape & KEYS != 0, &mut self.keys)?;
         if shape & TIMESTAMPS != 0 {
@@ -317,6 +390,12 @@ mod tests {
             }
             let mut wire = Vec::new();
             batch.write(&mut wire, whole).unwrap();
+            prop_assert_eq!(wire.len(), batch.wire_len(whole));
+            // Words, so that it begins at a multiple of 8.
+            let words: Vec<u64> = wire.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
+            let columns = view(bytemuck::cast_slice(&words)).unwrap();
+            prop_assert_eq!(columns.payloads, (batch.payloads().offsets(), batch.payloads().bytes()));
+            prop_assert_eq!(columns.timestamps, batch.timestamps().filter(|_| whole));
             let mut read = Batch::new();
             let mut rest = wire.as_slice();
             read.read(&mut rest, 1 << 20).unwrap();
@@ -332,7 +411,10 @@ mod tests {
         #[test]
         fn any_bytes_are_an_error_or_a_sound_batch(wire in prop::collection::vec(prop_oneof![4 => Just(0u8), 1 => any::<u8>()], 0..120)) {
             let mut batch = Batch::new();
-            if batch.read(&mut wire.as_slice(), 64).is_ok() {
+            let words: Vec<u64> = wire.iter().map(|&byte| u64::from(byte)).collect();
+            let _ = view(bytemuck::cast_slice(&words));
+            let wire: &[u8] = bytemuck::cast_slice(&words);
+            if batch.read(&mut { wire }, 64).is_ok() {
                 prop_assert!(batch.keys().is_none_or(|keys| keys.len() == batch.len()));
                 prop_assert_eq!(batch.payloads().iter().map(<[u8]>::len).sum::<usize>(), batch.payloads().byte_len());
             } else {

@@ -49,6 +49,9 @@ pub(super) enum Command {
     /// Try what a worker must not be able to do. Started by `doctor`, with an order on standard input.
     #[command(hide = true)]
     Canary,
+    /// Be the process in which one component is compiled. Started by whatever loads components, with one on standard input.
+    #[command(hide = true)]
+    Compile(CompileArguments),
 }
 
 impl Command {
@@ -60,17 +63,28 @@ impl Command {
             Self::Inspect(arguments) => arguments.output,
             Self::Build(arguments) => arguments.output,
             Self::Doctor(arguments) => arguments.output,
-            Self::New(_) | Self::Test(_) | Self::Worker | Self::Canary => OutputFormat::Text,
+            Self::New(_) | Self::Test(_) | Self::Worker | Self::Canary | Self::Compile(_) => OutputFormat::Text,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompileArguments {
+    /// Bytes of memory that it may take
+    pub(super) memory: u64,
+    /// Seconds of CPU time that it may take
+    pub(super) cpu_seconds: u64,
+    /// The process that started it
+    pub(super) parent: u32,
 }
 
 /// Where an instance lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Isolation {
-    /// In this process, in a sandbox and threads of its own.
+    /// In this process, each in a sandbox and threads of its own.
     Thread,
-    /// In a process of its own, in a group of the kernel's that holds it to its resources.
+    /// Each in a process of its own, in a control group that holds it to its resources: the kernel kills what goes over, and
+    /// nothing but that instance. `sage-host doctor` says what can be held here.
     Process,
 }
 

@@ -5,6 +5,7 @@ use super::args::InspectArguments;
 use super::failure::Failure;
 use super::printer::Printer;
 use super::refusal::of_component;
+use super::validate::compiler;
 use crate::sandbox::{Inspection, Sandbox, SandboxOptions};
 
 /// `inspect`: what a component is.
@@ -15,7 +16,7 @@ pub(super) fn inspect(arguments: &InspectArguments, printer: Printer) -> Result<
 
 /// Looks at the component in a file.
 pub(super) fn look(component: &Path) -> Result<Inspection, Failure> {
-    Sandbox::new(SandboxOptions::default())
+    Sandbox::new(SandboxOptions { compiler: Some(compiler()), ..SandboxOptions::default() })
         .and_then(|sandbox| sandbox.inspect(component))
         .map_err(|error| of_component(&error))
 }

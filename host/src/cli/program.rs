@@ -3,12 +3,13 @@ use std::panic::{self, PanicHookInfo};
 
 use clap::Parser as _;
 
-use super::args::{Arguments, Command};
+use super::args::{Arguments, Command, CompileArguments};
 use super::cargo::Cargo;
 use super::failure::Failure;
 use super::printer::{OutputFormat, Printer};
 use super::{ExitCode, build, doctor, inspect, new, run, validate};
 use crate::worker;
+use crate::worker::compile::{CompileOrder, compile_one};
 
 /// The program: arguments in, exit code out.
 #[must_use]
@@ -34,6 +35,7 @@ fn perform(words: Vec<OsString>) -> ExitCode {
         Command::Doctor(arguments) => doctor::doctor(arguments, printer),
         Command::Canary => worker::examine::sing().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
         Command::Worker => worker::serve().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
+        Command::Compile(arguments) => compile(arguments),
         Command::Test(arguments) => Cargo::at(&arguments.path).and_then(|cargo| cargo.test(&arguments.cargo)),
     };
     match outcome {
@@ -43,6 +45,13 @@ fn perform(words: Vec<OsString>) -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// `compile`: one component, for another process of this program.
+fn compile(arguments: &CompileArguments) -> Result<(), Failure> {
+    let CompileArguments { memory, cpu_seconds, parent } = *arguments;
+    compile_one(CompileOrder { memory, cpu_seconds, parent })
+        .map_err(|error| Failure::of(ExitCode::InternalFault, &error))
 }
 
 /// `--help`, `--version`, or arguments that are none of ours. clap words these, with its own hints.

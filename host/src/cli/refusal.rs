@@ -70,6 +70,7 @@ fn of_admission(refusal: &Refusal) -> Failure {
 fn of_load(error: &LoadError) -> ExitCode {
     match error {
         LoadError::Engine(_) => ExitCode::InternalFault,
+        LoadError::NoCompiler { .. } => ExitCode::Refused,
         _ => ExitCode::InvalidUsage,
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::args::{MachineArguments, ValidateArguments};
@@ -6,6 +8,8 @@ use super::printer::Printer;
 use super::refusal::of_job;
 use crate::engine::{Job, JobOptions};
 use crate::plan::{Plan, Work};
+use crate::sandbox::CompileElsewhere;
+use crate::worker::compile::ThrowAwayCompiler;
 
 /// `validate`: everything up to the point where something would be taken.
 pub(super) fn validate(arguments: &ValidateArguments, printer: Printer) -> Result<(), Failure> {
@@ -28,7 +32,13 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
         lease_folder: machine.lease_folder.clone(),
         cache_folder: machine.cache_folder.clone(),
         housing: None,
+        compiler: Some(compiler()),
     }
+}
+
+/// Components are compiled by processes of the program that runs, also where its file was replaced meanwhile.
+pub(super) fn compiler() -> Arc<dyn CompileElsewhere> {
+    Arc::new(ThrowAwayCompiler::new("/proc/self/exe"))
 }
 
 fn what(work: &Work) -> &'static str {

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::given_cpus::{GivenCpus, given_cpus};
 use super::read_pipeline::{parse_toml, source_text};
 use super::read_tenants::read_tenants;
 use super::table::Table;
-use super::{Diagnostic, Diagnostics, Spanned, TenantCeiling, TenantName, resolve};
+use super::{Diagnostic, Diagnostics, Spanned, TenantCeiling, TenantName, format_size, resolve};
 
 /// What `host.toml` says about this host. Every key is optional.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +28,19 @@ pub struct HostSettings {
     pub lease_folder: Option<PathBuf>,
     /// Where compiled components are kept; `None` leaves the place to whoever compiles.
     pub cache_folder: Option<PathBuf>,
-    /// Components over this many bytes are refused before they are compiled, since compiling takes time and memory that
-    /// nothing else bounds.
+    /// Components over this many bytes are refused before they are compiled, since compiling takes time and memory in
+    /// proportion.
     pub max_component_bytes: u64,
+    /// How long one component may be compiled.
+    pub compile_timeout: Duration,
+    /// Bytes of memory in which one component may be compiled.
+    pub compile_memory: u64,
 }
+
+const SHORTEST_COMPILE: Duration = Duration::from_millis(100);
+const LONGEST_COMPILE: Duration = Duration::from_secs(24 * 60 * 60);
+/// A process that compiles next to nothing takes a quarter of this.
+const LEAST_COMPILE_MEMORY: u64 = 64 << 20;
 
 /// What the host keeps for its own threads and buffers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +56,10 @@ impl HostSettings {
     pub const DEFAULT_SLICE: &str = "sage-host";
     /// The largest component that is loaded where `host.toml` says nothing.
     pub const DEFAULT_MAX_COMPONENT_BYTES: u64 = 64 << 20;
+    /// How long a component may be compiled where `host.toml` says nothing. 9 MiB of code took 25 s on two CPUs with six others at work.
+    pub const DEFAULT_COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
+    /// The memory in which a component may be compiled where `host.toml` says nothing. The same 9 MiB took 144 MiB.
+    pub const DEFAULT_COMPILE_MEMORY: u64 = 1 << 30;
 }
 
 impl Default for HostSettings {
@@ -60,6 +74,8 @@ impl Default for HostSettings {
             lease_folder: None,
             cache_folder: None,
             max_component_bytes: Self::DEFAULT_MAX_COMPONENT_BYTES,
+            compile_timeout: Self::DEFAULT_COMPILE_TIMEOUT,
+            compile_memory: Self::DEFAULT_COMPILE_MEMORY,
         }
     }
 }
@@ -127,6 +143,21 @@ pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings,
         }
         settings.max_component_bytes = bytes.value;
     }
+    if let Some(timeout) = table.duration("compile_timeout", &mut errors) {
+        if !(SHORTEST_COMPILE..=LONGEST_COMPILE).contains(&timeout.value) {
+            let message = format!("compile_timeout is {:?}", timeout.value);
+            errors.push(Diagnostic::new(message).on(&timeout).hint("100ms to 24h"));
+        }
+        settings.compile_timeout = timeout.value;
+    }
+    if let Some(memory) = table.size("compile_memory", &mut errors) {
+        if memory.value < LEAST_COMPILE_MEMORY {
+            let message = format!("compile_memory is {}", format_size(memory.value));
+            let hint = format!("at least {}: the compiler itself takes some", format_size(LEAST_COMPILE_MEMORY));
+            errors.push(Diagnostic::new(message).on(&memory).hint(hint));
+        }
+        settings.compile_memory = memory.value;
+    }
     table.finish(&mut errors);
     errors.sort();
     if errors.is_empty() { Ok(settings) } else { Err(errors) }
@@ -184,6 +215,7 @@ mod tests {
     #[test]
     fn everything_in_the_file_is_read() {
         let text = "lease_folder = 'leases'\ncache_folder = '/var/cache/x'\nmax_component_bytes = '1MiB'\n\
+            compile_timeout = '5s'\ncompile_memory = '2GiB'\n\
             slice = '/a/b'\ncpus = '0-2,5'\nmemory = '16GiB'\n\
             [reserve]\ncpus = 3\nmemory = '1GiB'\n[resources]\nlicence = 4\nslot = 0.5\n\
             [tenant.blue]\ncpus = 1.25\nmemory = '4GiB'\nresources = { licence = 2 }\n[tenant.green]\n";
@@ -193,6 +225,7 @@ mod tests {
         assert_eq!(settings.lease_folder.as_deref(), Some(Path::new("/etc/leases")));
         assert_eq!(settings.cache_folder.as_deref(), Some(Path::new("/var/cache/x")));
         assert_eq!(settings.max_component_bytes, 1 << 20);
+        assert_eq!((settings.compile_timeout, settings.compile_memory), (Duration::from_secs(5), 2 << 30));
         let resources = BTreeMap::from([("licence".to_owned(), 40_000), ("slot".to_owned(), 5_000)]);
         assert_eq!(settings.resources, resources);
         assert_eq!(settings.slice, "/a/b");
@@ -248,6 +281,14 @@ mod tests {
         ] {
             assert_eq!(wrong(text).into_iter().map(|(_, message)| message).collect::<Vec<_>>(), [message]);
         }
+    }
+
+    #[test]
+    fn what_compiling_may_take_is_in_bounds() {
+        let text = "compile_timeout = '50ms'\ncompile_memory = '1MiB'\n";
+        let expected = [(1, "compile_timeout is 50ms"), (2, "compile_memory is 1MiB")];
+        assert_eq!(wrong(text), expected.map(|(line, message)| (line, message.to_owned())));
+        assert_eq!(wrong("compile_timeout = '25h'"), [(1, "compile_timeout is 90000s".to_owned())]);
     }
 
     /// Line and message of everything wrong.

@@ -12,9 +12,9 @@ use super::session::Session;
 use super::threads::Threads;
 use crate::admission::{self, Grant, HeldLeases, Isolation, Options};
 use crate::config::{self, HostSettings, Parsed, TenantName};
-use crate::plan::{Capabilities, Catalog, Plan, StageId, Work, validate_parsed};
+use crate::plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
 use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply};
-use crate::sandbox::{Loaded, Sandbox, SandboxOptions};
+use crate::sandbox::{CompileElsewhere, CompileLimits, Loaded, Sandbox, SandboxOptions};
 
 /// A pipeline that was read, whose components were compiled and checked, and that fits together: ready to be explained or run.
 pub struct Job {
@@ -45,6 +45,8 @@ pub struct JobOptions {
     pub cache_folder: Option<PathBuf>,
     /// Where instances live; `None`: in threads of this process.
     pub housing: Option<Arc<dyn Housing>>,
+    /// Where components are compiled; `None`: in this process, unbounded.
+    pub compiler: Option<Arc<dyn CompileElsewhere>>,
 }
 
 /// What was taken for a job that has not started yet; free again when this is dropped.
@@ -78,6 +80,8 @@ impl Job {
         let sandbox = Sandbox::new(SandboxOptions {
             cache_folder: options.cache_folder(&settings),
             max_component_bytes: settings.max_component_bytes,
+            compiler: options.compiler.clone(),
+            compile_limits: CompileLimits { timeout: settings.compile_timeout, memory: settings.compile_memory },
         })?;
         let catalog = catalog(&sandbox, &config::component_paths(&parsed.pipeline, base));
         let plan = validate_parsed(parsed, &catalog, base)?;
@@ -214,7 +218,9 @@ pub(super) fn default_cache() -> Option<PathBuf> {
 fn catalog(sandbox: &Sandbox, paths: &[PathBuf]) -> Catalog {
     let mut catalog = Catalog::new();
     for path in paths {
-        let facts = sandbox.facts(path).map_err(|error| error.to_string());
+        let facts = sandbox
+            .facts(path)
+            .map_err(|error| Unusable { why: error.to_string(), hint: error.hint().map(str::to_owned) });
         catalog.insert(path.clone(), facts);
     }
     catalog

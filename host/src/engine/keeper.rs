@@ -84,11 +84,14 @@ impl Keeper {
 
     /// Counts what the guest used since the last time.
     pub(super) fn measure(&mut self, counters: &InstanceCounters) {
-        let Measured { cpu, throttled, log_bytes_dropped, workers_lost } = self.guest.measure();
+        let Measured { cpu, throttled, log_bytes_dropped, workers_lost, workers_started, worker_starts } =
+            self.guest.measure();
         counters.cpu_nanoseconds.add(nanoseconds(cpu));
         counters.throttled_nanoseconds.add(nanoseconds(throttled));
         counters.log_bytes_dropped.add(log_bytes_dropped);
         counters.workers_lost.add(workers_lost);
+        counters.workers_started.add(workers_started);
+        counters.worker_start_nanoseconds.add(nanoseconds(worker_starts));
     }
 
     /// Says goodbye to the guest.

@@ -78,4 +78,8 @@ pub struct Measured {
     pub log_bytes_dropped: u64,
     /// Worker processes that died.
     pub workers_lost: u64,
+    /// Worker processes that were started.
+    pub workers_started: u64,
+    /// How long that took in all, from asking for them to guests that had opened.
+    pub worker_starts: Duration,
 }

@@ -72,6 +72,10 @@ pub struct InstanceCounters {
     pub restarts: Counter,
     /// Worker processes of the instance that died and were replaced.
     pub workers_lost: Counter,
+    /// Worker processes of the instance that were started.
+    pub workers_started: Counter,
+    /// Nanoseconds from asking for them to guests that had opened.
+    pub worker_start_nanoseconds: Counter,
     /// CPU nanoseconds of the instance's lanes.
     pub cpu_nanoseconds: Counter,
     /// Nanoseconds that a CPU share held the lanes back.

@@ -66,6 +66,9 @@ pub struct StageSummary {
     pub restarts: u64,
     /// Worker processes that died and were replaced.
     pub workers_lost: u64,
+    /// Seconds that starting a worker process took, from asking for it to a guest that had opened; the mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_start_seconds: Option<f64>,
     /// Errors by code.
     pub errors: BTreeMap<&'static str, u64>,
     /// Calls that broke a limit, by limit; a retry may have mended it.
@@ -165,6 +168,10 @@ impl StageSummary {
             retried: sum(|c| c.retried.get()),
             restarts: sum(|c| c.restarts.get()),
             workers_lost: sum(|c| c.workers_lost.get()),
+            worker_start_seconds: mean(
+                seconds(sum(|c| c.worker_start_nanoseconds.get())),
+                sum(|c| c.workers_started.get()),
+            ),
             errors,
             breaches,
             records_per_second: per_second(moved, elapsed),
@@ -216,6 +223,11 @@ impl StageSummary {
 #[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
 fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
+fn mean(sum: f64, count: u64) -> Option<f64> {
+    (count > 0).then(|| sum / count as f64)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]

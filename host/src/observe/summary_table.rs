@@ -179,6 +179,7 @@ mod tests {
             retried: scale - 1,
             restarts: scale - 1,
             workers_lost: 0,
+            worker_start_seconds: None,
             kernel: None,
             errors: BTreeMap::new(),
             breaches: BTreeMap::new(),

@@ -1,7 +1,8 @@
 use std::path::Path;
 
 use super::{
-    Catalog, ComponentSpec, Kind, Limits, OnError, Resources, SinkSpec, Work, amounts, connectors, grants, limits,
+    Catalog, ComponentSpec, Kind, Limits, OnError, Resources, SinkSpec, Unusable, Work, amounts, connectors, grants,
+    limits,
 };
 use crate::config::{
     self, ComponentUse, Diagnostic, Diagnostics, Input, Partitioning, Pipeline, SinkKind, SourceKind, Span, Spanned,
@@ -191,9 +192,10 @@ impl<'a> Draft<'a> {
         let path = resolve(base, &written.value);
         let facts = match catalog.get(&path) {
             Some(Ok(facts)) => facts,
-            Some(Err(why)) => {
+            Some(Err(Unusable { why, hint })) => {
                 let message = format!("{place}: component {} cannot be used: {why}", written.value);
-                errors.push(Diagnostic::new(message).on(written));
+                let error = Diagnostic::new(message).on(written);
+                errors.push(hint.iter().fold(error, Diagnostic::hint));
                 return;
             }
             None => {

@@ -73,4 +73,19 @@ pub struct ComponentFacts {
 }
 
 /// The components that a pipeline names, by path, each with its facts or with why it cannot be used.
-pub type Catalog = BTreeMap<PathBuf, Result<ComponentFacts, String>>;
+pub type Catalog = BTreeMap<PathBuf, Result<ComponentFacts, Unusable>>;
+
+/// Why a component cannot be used, in the words of whoever looked at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unusable {
+    /// What is wrong with it.
+    pub why: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl From<&str> for Unusable {
+    fn from(why: &str) -> Self {
+        Self { why: why.to_owned(), hint: None }
+    }
+}

@@ -26,7 +26,7 @@ mod validate;
 mod wiring;
 
 pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
-pub use kind::{Catalog, ComponentFacts, Kind};
+pub use kind::{Catalog, ComponentFacts, Kind, Unusable};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, Compression, CpuRequest, FileSinkSpec, FileSourceSpec, FolderGrant,
     Format, GenerateSpec, Limits, OnError, Resources, SinkSpec, SourceSpec,

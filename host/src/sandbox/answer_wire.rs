@@ -1,10 +1,10 @@
 use super::answer::{Answer, Call};
 use super::failure::Failure;
 use crate::batch::wire::{
-    WireError, WireReader, WireWriter, get_bytes, get_column, get_u8, get_u32, get_u32s, put_bytes, put_column,
-    put_u32, put_u32s,
+    WireError, WireReader, WireWriter, get_bytes, get_column, get_small, get_u32s, get_u64, put_bytes, put_column,
+    put_u32s, put_u64,
 };
-use crate::batch::{Batch, Column, RawColumns};
+use crate::batch::{Batch, Column};
 use crate::plan::Kind;
 
 /// An answer as it came from another process: all its parts read, none of them checked against the call yet.
@@ -35,13 +35,13 @@ impl Answer {
     pub fn write(&self, to: &mut impl WireWriter) -> Result<(), WireError> {
         match self.kind {
             Kind::Map | Kind::KeyBy => {
-                to.put(&[u8::from(self.answered)])?;
+                put_u64(to, self.answered.into())?;
                 if self.answered {
                     put_column(to, &self.column)?;
                 }
             }
             Kind::Filter => {
-                to.put(&[u8::from(self.answered)])?;
+                put_u64(to, self.answered.into())?;
                 put_bytes(to, &self.bitmap)?;
             }
             Kind::FlatMap => {
@@ -49,11 +49,11 @@ impl Answer {
                 put_u32s(to, &self.parents)?;
             }
             Kind::Process | Kind::Source => {
-                put_u32(to, u32::try_from(self.emitted).unwrap_or(u32::MAX))?;
+                put_u64(to, self.emitted as u64)?;
                 for emission in self.emissions.iter().take(self.emitted) {
-                    put_u32(to, emission.port)?;
+                    put_u64(to, emission.port.into())?;
                     emission.batch.write(to, true)?;
-                    to.put(&[u8::from(emission.parents.is_some())])?;
+                    put_u64(to, emission.parents.is_some().into())?;
                     if let Some(parents) = &emission.parents {
                         put_u32s(to, parents)?;
                     }
@@ -98,13 +98,7 @@ impl Answer {
             }
             Kind::Process | Kind::Source => {
                 for emission in received.emissions.iter().take(received.emitted) {
-                    let batch = &emission.batch;
-                    let columns = RawColumns {
-                        payloads: (batch.payloads().offsets(), batch.payloads().bytes()),
-                        keys: batch.keys().map(|keys| (keys.offsets(), keys.bytes())),
-                        timestamps: batch.timestamps(),
-                        headers: batch.headers().map(|headers| (headers.offsets(), headers.bytes())),
-                    };
+                    let columns = (&emission.batch).into();
                     self.take_emission(emission.port, columns, emission.parents.as_deref())?;
                 }
             }
@@ -122,13 +116,13 @@ impl Received {
     fn read(&mut self, kind: Kind, limit: u64, from: &mut impl WireReader) -> Result<(), WireError> {
         match kind {
             Kind::Map | Kind::KeyBy => {
-                self.answered = get_u8(from)? != 0;
+                self.answered = get_u64(from)? != 0;
                 if self.answered {
                     get_column(from, "column", limit, &mut self.column)?;
                 }
             }
             Kind::Filter => {
-                self.answered = get_u8(from)? != 0;
+                self.answered = get_u64(from)? != 0;
                 get_bytes(from, limit, &mut self.bitmap)?;
             }
             Kind::FlatMap => {
@@ -146,7 +140,7 @@ impl Received {
     }
 
     fn read_emissions(&mut self, limit: u64, from: &mut impl WireReader) -> Result<(), WireError> {
-        let emitted = get_u32(from)?;
+        let emitted: u32 = get_small(from)?;
         let mut left = limit;
         self.emitted = 0;
         for at in 0..emitted {
@@ -154,9 +148,9 @@ impl Received {
                 self.emissions.push(ReceivedEmission::default());
             }
             let Some(emission) = self.emissions.get_mut(self.emitted) else { break };
-            emission.port = get_u32(from)?;
+            emission.port = get_small(from)?;
             emission.batch.read(from, left)?;
-            emission.parents = match get_u8(from)? {
+            emission.parents = match get_u64(from)? {
                 0 => None,
                 _ => {
                     let mut parents = emission.parents.take().unwrap_or_default();

@@ -1,16 +1,19 @@
+use std::fmt::Write as _;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
+use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::load::LoadError;
+use super::elsewhere::Ports;
+use super::known::Digest;
+use super::load_error::LoadError;
 
-/// Compiled components on disk, by the digest of the component and of the engine that compiled it: 77 µs instead of 61 ms.
+/// Compiled components on disk, by the digest of the component and of the engine that compiled it: 77 µs instead of 61 ms. Beside each
+/// lies what it answered when it was asked for its side outputs, so that none of its code runs to plan with it.
 ///
 /// What lies there is native code that will run, so the folder must be writable by this user alone.
 #[derive(Debug)]
@@ -41,37 +44,64 @@ impl Cache {
         Ok(Self { folder: folder.to_owned(), engine: hasher.finish() })
     }
 
-    /// The component, from here or compiled now and kept. Not being able to keep it is only logged.
-    pub(super) fn get_or_compile(
-        &self,
-        engine: &Engine,
-        bytes: &[u8],
-        compile: impl FnOnce() -> Result<Component, LoadError>,
-    ) -> Result<Component, LoadError> {
-        let path = self.folder.join(format!("{:x}-{:016x}.cwasm", Sha256::digest(bytes), self.engine));
-        if path.exists() {
-            // SAFETY: the file was written by `keep` into a folder that only this user can write to (checked in `open`), by an
-            // engine with the same configuration and version (its hash is in the name). There is no safe way to load
-            // compiled code; compiling again costs a thousand times as much.
-            match unsafe { Component::deserialize_file(engine, &path) } {
-                Ok(component) => return Ok(component),
-                Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "compiling anew: the cached component cannot be used")
-                }
+    /// The component, if it is here.
+    pub(super) fn component(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+        let path = self.path(digest, "cwasm");
+        if !path.exists() {
+            return None;
+        }
+        // SAFETY: the file was written by `keep_component` into a folder that only this user can write to (checked in `open`), by an
+        // engine with the same configuration and version (its hash is in the name). There is no safe way to load
+        // compiled code; compiling again costs a thousand times as much.
+        match unsafe { Component::deserialize_file(engine, &path) } {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "compiling anew: the cached component cannot be used");
+                None
             }
         }
-        let component = compile()?;
-        if let Err(error) = self.keep(&path, &component) {
-            tracing::warn!(path = %path.display(), %error, "the compiled component was not cached");
-        }
-        Ok(component)
     }
 
-    fn keep(&self, path: &Path, component: &Component) -> wasmtime::Result<()> {
-        let compiled = component.serialize()?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        file.write_all(&compiled)?;
-        file.persist(path)?;
-        Ok(())
+    /// What the component answered when it was asked for its side outputs, if that was kept.
+    pub(super) fn ports(&self, digest: &Digest) -> Option<Ports> {
+        let text = fs::read(self.path(digest, "ports")).ok()?;
+        let ports: Option<Vec<String>> = serde_json::from_slice(&text).ok()?;
+        Some(ports.map_or(Ports::NotAsked, Ports::Told))
+    }
+
+    /// Keeps compiled code. Not being able to is only logged.
+    pub(super) fn keep_component(&self, digest: &Digest, code: &[u8]) {
+        self.keep(&self.path(digest, "cwasm"), code);
+    }
+
+    /// Keeps what was answered; a failure is not kept.
+    pub(super) fn keep_ports(&self, digest: &Digest, ports: &Ports) {
+        let told = match ports {
+            Ports::NotAsked => None,
+            Ports::Told(ports) => Some(ports),
+            Ports::Failed(_) => return,
+        };
+        if let Ok(text) = serde_json::to_vec(&told) {
+            self.keep(&self.path(digest, "ports"), &text);
+        }
+    }
+
+    fn path(&self, digest: &Digest, what: &str) -> PathBuf {
+        let mut name = String::with_capacity(88);
+        for byte in digest {
+            let _ = write!(name, "{byte:02x}");
+        }
+        let _ = write!(name, "-{:016x}.{what}", self.engine);
+        self.folder.join(name)
+    }
+
+    fn keep(&self, path: &Path, content: &[u8]) {
+        let kept = tempfile::NamedTempFile::new_in(&self.folder).and_then(|mut file| {
+            file.write_all(content)?;
+            file.persist(path).map_err(|error| error.error)
+        });
+        if let Err(error) = kept {
+            tracing::warn!(path = %path.display(), %error, "what was compiled was not cached");
+        }
     }
 }

@@ -116,9 +116,9 @@ pub(super) struct EntriesOwned {
     pub(super) values: ColumnOwned,
 }
 
-impl<'a> From<&'a Column> for ColumnRef<'a> {
-    fn from(column: &'a Column) -> Self {
-        Self { offsets: column.offsets(), bytes: column.bytes() }
+impl<'a> From<(&'a [u32], &'a [u8])> for ColumnRef<'a> {
+    fn from((offsets, bytes): (&'a [u32], &'a [u8])) -> Self {
+        Self { offsets, bytes }
     }
 }
 

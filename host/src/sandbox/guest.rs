@@ -18,7 +18,7 @@ use super::stdio::Captured;
 use super::store::GuestStore;
 use super::ticker::Awake;
 use super::wasi::wasi_context;
-use crate::batch::Batch;
+use crate::batch::{Batch, RawColumns};
 use crate::observe::GuestMetrics;
 use crate::plan::{Capabilities, Kind, Limits};
 use crate::resources::MemoryBudget;
@@ -178,22 +178,30 @@ impl Guest {
     /// # Errors
     /// The guest is dead then; the state is as before the call.
     pub fn call(&mut self, batch: &Batch) -> Result<&mut Answer, Failure> {
-        let work = self.work;
-        let call = Call::Over(batch.len());
         if self.kind() == Kind::FlatMap {
             self.answer()?.inherit_from(batch);
         }
+        self.call_over(&batch.into())
+    }
+
+    /// The same with columns that lie somewhere else, and are sound. What a flat-map's outputs inherit is not counted.
+    ///
+    /// # Errors
+    /// As [`Guest::call`].
+    pub fn call_over(&mut self, columns: &RawColumns<'_>) -> Result<&mut Answer, Failure> {
+        let work = self.work;
+        let call = Call::Over(columns.payloads.0.len().saturating_sub(1));
         match self.kind() {
             Kind::Process | Kind::Sink => {
                 let params = BatchRef {
-                    payloads: batch.payloads().into(),
-                    keys: batch.keys().map(Into::into),
-                    timestamps: batch.timestamps(),
-                    headers: batch.headers().map(Into::into),
+                    payloads: columns.payloads.into(),
+                    keys: columns.keys.map(Into::into),
+                    timestamps: columns.timestamps,
+                    headers: columns.headers.map(Into::into),
                 };
                 self.invoke::<_, ()>(work, call, (params,))?;
             }
-            _ => self.invoke::<_, ()>(work, call, (ColumnRef::from(batch.payloads()),))?,
+            _ => self.invoke::<_, ()>(work, call, (ColumnRef::from(columns.payloads),))?,
         }
         self.answer()
     }

@@ -1,124 +1,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use thiserror::Error;
 use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
-use super::contract::{BatchRef, ColumnRef, ContextRef, PACKAGE, ProgressView, WIT_VERSION, speaks};
-use super::failure::Failure;
+use super::contract::{BatchRef, ColumnRef, ContextRef, PACKAGE, ProgressView, speaks};
+use super::elsewhere::Ports;
 use super::guest::component_ports;
 use super::inspect::{Inspection, declared_memories};
+use super::load_error::LoadError;
 use super::runtime::Sandbox;
 use super::store::GuestStore;
 use super::ticker::Alarm;
 use crate::plan::{Capabilities, ComponentFacts, Kind};
-
-/// Why a component cannot be used.
-#[derive(Debug, Error)]
-pub enum LoadError {
-    /// The file cannot be read.
-    #[error("cannot read component {path}: {source}")]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The file is larger than this host compiles.
-    #[error("component {path} has {bytes} bytes, at most {limit} are allowed")]
-    TooLarge {
-        /// Which file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// The file is not a component.
-    #[error("{path} is not a component: {found}")]
-    NotAComponent {
-        /// Which file.
-        path: PathBuf,
-        /// What it is instead.
-        found: String,
-    },
-    /// The component is broken, or uses what this host does not run.
-    #[error("component {path} cannot be compiled: {reason}")]
-    Invalid {
-        /// Which file.
-        path: PathBuf,
-        /// What the compiler says.
-        reason: String,
-    },
-    /// The component is not an operator of this contract.
-    #[error("component {path} is no operator: expected one export of {PACKAGE}…@{WIT_VERSION}, found {found}")]
-    NoOperator {
-        /// Which file.
-        path: PathBuf,
-        /// What it exports.
-        found: String,
-    },
-    /// The component exports a function of another shape than the contract's.
-    #[error("component {path}: {what}")]
-    WrongShape {
-        /// Which file.
-        path: PathBuf,
-        /// Which function, and how it differs.
-        what: String,
-    },
-    /// The component imports what it is not granted.
-    #[error("component {path} imports {}, which it is not granted", imports.join(", "))]
-    NotGranted {
-        /// Which file.
-        path: PathBuf,
-        /// The interfaces.
-        imports: Vec<String>,
-    },
-    /// The component fails as soon as it is started.
-    #[error("component {path} fails in start: {failure}")]
-    Start {
-        /// Which file.
-        path: PathBuf,
-        /// How it fails.
-        failure: Failure,
-    },
-    /// The folder for compiled components cannot be trusted or used.
-    #[error("cannot use the component cache {folder}: {reason}")]
-    Cache {
-        /// Which folder.
-        folder: PathBuf,
-        /// Why not.
-        reason: String,
-    },
-    /// The engine does not start on this machine.
-    #[error("the WebAssembly engine does not start: {0}")]
-    Engine(String),
-}
-
-impl LoadError {
-    pub(super) fn engine(error: impl std::fmt::Display) -> Self {
-        Self::Engine(error.to_string())
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NotAComponent { .. } => Some("build the operator with `sage-host build`, which makes a component"),
-            Self::NoOperator { .. } => {
-                Some("export one of map, filter, flat-map, key-by, process, source, sink with sage-guest")
-            }
-            Self::NotGranted { .. } => {
-                Some("grant it under `capabilities` in the pipeline file, or build the operator without it")
-            }
-            Self::TooLarge { .. } => Some("build with `--release`, or raise max_component_bytes in host.toml"),
-            Self::Cache { .. } => Some("give another folder with --cache-folder"),
-            _ => None,
-        }
-    }
-}
 
 /// A component that is an operator: compiled, checked against the contract, ready to be started.
 pub struct Loaded {
@@ -153,7 +48,8 @@ impl Sandbox {
     /// `granted` allows. Takes milliseconds to seconds when it compiles.
     ///
     /// # Errors
-    /// Everything a [`LoadError`] tells; nothing of the component has run then, but for its start function and `ports`.
+    /// Everything a [`LoadError`] tells; nothing of the component has run then, but for its start function and `ports`, and
+    /// those elsewhere where components are compiled elsewhere.
     pub fn load(&self, path: &Path, granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
         let bytes = self.read(path)?;
         self.load_bytes(path, &bytes, granted)
@@ -197,7 +93,8 @@ impl Sandbox {
     /// As [`Sandbox::load`], but for what concerns the contract.
     pub fn inspect(&self, path: &Path) -> Result<Inspection, LoadError> {
         let bytes = self.read(path)?;
-        let component = self.compile(path, &bytes)?;
+        check_encoding(path, &bytes)?;
+        let component = self.known(path, &bytes)?.component;
         let mut inspection = describe(self, path, &component, &bytes)?;
         if inspection.kind.is_some()
             && let Ok(loaded) = self.load_bytes(path, &bytes, &everything())
@@ -217,20 +114,29 @@ impl Sandbox {
         std::fs::read(path).map_err(unreadable)
     }
 
-    fn compile(&self, path: &Path, bytes: &[u8]) -> Result<Component, LoadError> {
+    fn load_bytes(&self, path: &Path, bytes: &[u8], granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
         check_encoding(path, bytes)?;
-        let compile = || {
-            Component::from_binary(self.engine(), bytes)
-                .map_err(|e| LoadError::Invalid { path: path.to_owned(), reason: format!("{e:#}") })
-        };
-        self.compiled(bytes, || match self.cache() {
-            Some(cache) => cache.get_or_compile(self.engine(), bytes, compile),
-            None => compile(),
-        })
+        let known = self.known(path, bytes)?;
+        let mut loaded = self.operator(path, known.component.clone(), bytes, granted)?;
+        if has_ports(loaded.kind()) {
+            let ports = self.ports_of(&known, &loaded)?;
+            check_ports(path, &ports)?;
+            if let Some(loaded) = Arc::get_mut(&mut loaded) {
+                loaded.inspection.ports.clone_from(&ports);
+                loaded.facts.ports = ports;
+            }
+        }
+        Ok(loaded)
     }
 
-    fn load_bytes(&self, path: &Path, bytes: &[u8], granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
-        let component = self.compile(path, bytes)?;
+    /// Checks that a component is an operator, as far as that shows without running anything of it.
+    fn operator(
+        &self,
+        path: &Path,
+        component: Component,
+        bytes: &[u8],
+        granted: &Capabilities,
+    ) -> Result<Arc<Loaded>, LoadError> {
         let inspection = describe(self, path, &component, bytes)?;
         let Some(kind) = inspection.kind else {
             let found = match inspection.exports.as_slice() {
@@ -242,7 +148,7 @@ impl Sandbox {
         let exports = find_exports(self, path, &component, kind)?;
         let pre = self.link(path, &component, &inspection, kind, granted)?;
         let facts = ComponentFacts { kind, ports: Vec::new() };
-        let mut loaded = Arc::new(Loaded {
+        Ok(Arc::new(Loaded {
             path: path.to_owned(),
             component,
             facts,
@@ -250,17 +156,7 @@ impl Sandbox {
             exports,
             pre,
             alarm: self.ticker().alarm(),
-        });
-        if matches!(kind, Kind::Process | Kind::Source) {
-            let ports =
-                component_ports(&loaded).map_err(|failure| LoadError::Start { path: path.to_owned(), failure })?;
-            check_ports(path, &ports)?;
-            if let Some(loaded) = Arc::get_mut(&mut loaded) {
-                loaded.inspection.ports.clone_from(&ports);
-                loaded.facts.ports = ports;
-            }
-        }
-        Ok(loaded)
+        }))
     }
 
     fn link(
@@ -336,6 +232,19 @@ impl Loaded {
 /// Grants whose only use is to link what some pipeline could grant.
 fn everything() -> Capabilities {
     Capabilities { connect: vec![([0, 0, 0, 0], 0).into()], ..Capabilities::default() }
+}
+
+/// Asks a component for its side outputs, if it is an operator that has any. Runs it.
+pub(super) fn asked_for_ports(sandbox: &Sandbox, component: Component, bytes: &[u8]) -> Ports {
+    match sandbox.operator(Path::new("component"), component, bytes, &everything()) {
+        Ok(loaded) if has_ports(loaded.kind()) => component_ports(&loaded).map_or_else(Ports::Failed, Ports::Told),
+        // What is wrong with it shows again, and is told, where it is loaded.
+        Ok(_) | Err(_) => Ports::NotAsked,
+    }
+}
+
+fn has_ports(kind: Kind) -> bool {
+    matches!(kind, Kind::Process | Kind::Source)
 }
 
 fn check_encoding(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
@@ -455,7 +364,7 @@ fn find_exports(sandbox: &Sandbox, path: &Path, component: &Component, kind: Kin
         Kind::Sink => function("write", &|f| f.typecheck::<(BatchRef<'_>,), ()>(&shapes)),
         Kind::Source => function("next", &|f| f.typecheck::<(u32, u32), (Result<ProgressView, String>,)>(&shapes)),
     }?;
-    let makes = matches!(kind, Kind::Process | Kind::Source);
+    let makes = has_ports(kind);
     let ports = |f: &wasmtime::component::types::ComponentFunc| f.typecheck::<(), (Vec<String>,)>(&shapes);
     Ok(Exports {
         open: function("open", &|f| f.typecheck::<(ContextRef<'_>,), Outcome>(&shapes))?,

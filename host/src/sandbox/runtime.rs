@@ -1,14 +1,15 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sha2::{Digest, Sha256};
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{Config, Engine};
 
 use super::cache::Cache;
+use super::elsewhere::{CompileElsewhere, CompileLimits};
 use super::host_functions::{link_log, link_metrics, link_output, link_state};
-use super::load::LoadError;
+use super::known::{Digest, Known};
+use super::load_error::LoadError;
 use super::store::GuestStore;
 use super::ticker::Ticker;
 use super::wasi::link_wasi;
@@ -18,7 +19,7 @@ pub struct Sandbox {
     engine: Engine,
     cache: Option<Cache>,
     /// What this process has compiled, by digest: planning looks at a component before the run links it.
-    compiled: Mutex<HashMap<[u8; 32], Component>>,
+    known: Mutex<HashMap<Digest, Known>>,
     options: SandboxOptions,
     ticker: Ticker,
 }
@@ -31,11 +32,21 @@ pub struct SandboxOptions {
     pub cache_folder: Option<PathBuf>,
     /// Larger components are refused: compiling takes memory and time in proportion.
     pub max_component_bytes: u64,
+    /// Where components are compiled that are not cached; `None`: in this process, where nothing bounds it and where a component is
+    /// asked for its side outputs.
+    pub compiler: Option<Arc<dyn CompileElsewhere>>,
+    /// What that may take.
+    pub compile_limits: CompileLimits,
 }
 
 impl Default for SandboxOptions {
     fn default() -> Self {
-        Self { cache_folder: None, max_component_bytes: 32 << 20 }
+        Self {
+            cache_folder: None,
+            max_component_bytes: 32 << 20,
+            compiler: None,
+            compile_limits: CompileLimits::default(),
+        }
     }
 }
 
@@ -48,7 +59,7 @@ impl Sandbox {
         let engine = Engine::new(&config()).map_err(LoadError::engine)?;
         let cache = options.cache_folder.as_deref().map(|folder| Cache::open(folder, &engine)).transpose()?;
         let ticker = Ticker::start(engine.clone()).map_err(LoadError::engine)?;
-        Ok(Self { engine, cache, compiled: Mutex::default(), options, ticker })
+        Ok(Self { engine, cache, known: Mutex::default(), options, ticker })
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -63,23 +74,24 @@ impl Sandbox {
         self.cache.as_ref()
     }
 
-    /// The component of these bytes, made by `make` if this process has not seen it yet.
-    pub(super) fn compiled(
-        &self,
-        bytes: &[u8],
-        make: impl FnOnce() -> Result<Component, LoadError>,
-    ) -> Result<Component, LoadError> {
-        let digest: [u8; 32] = Sha256::digest(bytes).into();
-        if let Some(component) = self.lock().get(&digest) {
-            return Ok(component.clone());
-        }
-        let component = make()?;
-        self.lock().insert(digest, component.clone());
-        Ok(component)
+    pub(super) fn compiler(&self) -> Option<&dyn CompileElsewhere> {
+        self.options.compiler.as_deref()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Component>> {
-        self.compiled.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn compile_limits(&self) -> CompileLimits {
+        self.options.compile_limits
+    }
+
+    pub(super) fn remembered(&self, digest: &Digest) -> Option<Known> {
+        self.lock().get(digest).cloned()
+    }
+
+    pub(super) fn remember(&self, known: Known) {
+        self.lock().insert(known.digest, known);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn max_component_bytes(&self) -> u64 {

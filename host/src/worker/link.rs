@@ -28,7 +28,7 @@ use crate::batch::wire::{WireError, WireReader, WireWriter};
 /// whoever moves HEAD or TAIL looks at ASLEEP afterwards and rings the sleeper's bell (an eventfd). All of this is sequentially
 /// consistent, so one of the two sees the other. A peer that dies ends a wait too, where its process is known, and so does patience.
 #[derive(Debug)]
-pub(super) struct Link {
+pub struct Link {
     own: Mapping,
     peer: Mapping,
     /// Rung by the peer.
@@ -47,7 +47,7 @@ pub(super) struct Link {
 
 /// What the worker's end of a link is made of.
 #[derive(Debug)]
-pub(super) struct FarEnd {
+pub struct FarEnd {
     /// The worker writes this one.
     pub(super) own: OwnedFd,
     pub(super) peer: OwnedFd,
@@ -63,7 +63,9 @@ const RING: usize = 4096;
 /// A power of two, so that places in the ring are a mask away. Holds some batches of 64 KiB on their way; larger messages go through in
 /// pieces.
 const CAPACITY: u64 = 512 << 10;
-const SIZE: usize = RING + CAPACITY as usize;
+
+/// The longest run that is looked at in place: half of the ring, so that its writer finds room for the next one.
+const LONGEST_VIEW: usize = CAPACITY as usize / 2;
 
 const AWAKE: u64 = 0;
 const BYTES: u64 = 1;
@@ -71,18 +73,25 @@ const ROOM: u64 = 2;
 
 impl Link {
     /// Makes both ends. The far one is for a process that is trusted with nothing.
-    pub(super) fn pair() -> io::Result<(Self, FarEnd)> {
-        let (request, own) = written_here("sage-requests", SIZE)?;
-        let (response, peer) = written_there("sage-answers", SIZE)?;
+    ///
+    /// # Errors
+    /// When the kernel gives no more memory or descriptors.
+    pub fn pair() -> io::Result<(Self, FarEnd)> {
+        let (request, own) = written_here("sage-requests", RING, CAPACITY as usize)?;
+        let (response, peer) = written_there("sage-answers", RING, CAPACITY as usize)?;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let (near, far) = (eventfd(0, flags)?, eventfd(0, flags)?);
         let far_end = FarEnd { own: response, peer: request, bell: far.try_clone()?, peer_bell: near.try_clone()? };
         Ok((Self::new(own, peer, near, far), far_end))
     }
 
-    /// The worker's end.
-    pub(super) fn far(end: FarEnd, spin: Duration) -> io::Result<Self> {
-        let (own, peer) = (Mapping::of(&end.own, SIZE, true)?, Mapping::of(&end.peer, SIZE, false)?);
+    /// The worker's end. `spin` is how long to look for bytes before sleeping: only where the CPU is nobody else's.
+    ///
+    /// # Errors
+    /// When the files cannot be mapped.
+    pub fn far(end: FarEnd, spin: Duration) -> io::Result<Self> {
+        let ring = CAPACITY as usize;
+        let (own, peer) = (Mapping::of(&end.own, RING, ring, true)?, Mapping::of(&end.peer, RING, ring, false)?);
         Ok(Self { spin, ..Self::new(own, peer, end.bell, end.peer_bell) })
     }
 
@@ -96,7 +105,7 @@ impl Link {
     }
 
     /// How long to wait for the other side from now on; `None` is for ever.
-    pub(super) fn set_patience(&mut self, patience: Option<Duration>) {
+    pub fn set_patience(&mut self, patience: Option<Duration>) {
         self.patience = patience;
     }
 
@@ -106,13 +115,13 @@ impl Link {
     }
 
     /// Makes what was written visible to the other side.
-    pub(super) fn send(&self) {
+    pub fn send(&self) {
         store(&self.own, HEAD, self.head);
         self.ring_if(BYTES);
     }
 
     /// Gives the ring's bytes that were read back to the other side.
-    pub(super) fn taken(&self) {
+    pub fn taken(&self) {
         store(&self.own, TAIL, self.tail);
         self.ring_if(ROOM);
     }
@@ -120,6 +129,36 @@ impl Link {
     /// Whether bytes wait.
     pub(super) fn has_bytes(&self) -> bool {
         self.bytes().is_ok_and(|bytes| bytes > 0)
+    }
+
+    /// The next `len` bytes where they lie, once they are there; they stay until [`Link::taken`]. `None`: they are more than may lie
+    /// there at a time.
+    ///
+    /// # Errors
+    /// As for reading.
+    ///
+    /// # Safety
+    /// The other side must be one that leaves alone what it has sent, until it was taken.
+    pub(super) unsafe fn view(&mut self, len: usize) -> Result<Option<&[u8]>, WireError> {
+        if len > LONGEST_VIEW {
+            return Ok(None);
+        }
+        self.wait(BYTES, |link| Ok(link.bytes()?.checked_sub(len as u64).map_or(0, |more| more + 1)))?;
+        let (at, _) = run_of(self.tail, len as u64, len);
+        self.tail = self.tail.wrapping_add(len as u64);
+        // SAFETY: the bytes were sent and are not taken: the caller promises that they are left alone.
+        unsafe { self.peer.bytes(at, len) }.ok_or_else(out_of_bounds).map(Some)
+    }
+
+    /// Makes what was written visible to the other side, and lets it sleep: whoever calls this has more to send within moments, or
+    /// [wakes](Link::wake) it before it sleeps itself.
+    pub(super) fn send_quietly(&self) {
+        store(&self.own, HEAD, self.head);
+    }
+
+    /// Wakes the other side where it waits for bytes.
+    pub(super) fn wake(&self) {
+        self.ring_if(BYTES);
     }
 
     fn room(&self) -> Result<u64, WireError> {
@@ -261,12 +300,10 @@ impl WireReader for Link {
     }
 }
 
-/// The longest run from a position that is neither past what there is, nor past what is wanted, nor past the ring's end.
+/// Where a position in the stream lies in a mapping, and how much of what is there is wanted. A run over the ring's end goes on behind it.
 fn run_of(position: u64, there: u64, wanted: usize) -> (usize, usize) {
-    let at = position & (CAPACITY - 1);
-    let run = there.min(CAPACITY - at);
-    let run = usize::try_from(run).unwrap_or(0).min(wanted);
-    (RING + usize::try_from(at).unwrap_or(0), run)
+    let at = usize::try_from(position & (CAPACITY - 1)).unwrap_or(0);
+    (RING + at, usize::try_from(there).unwrap_or(usize::MAX).min(wanted))
 }
 
 fn out_of_bounds() -> WireError {

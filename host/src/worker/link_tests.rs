@@ -13,41 +13,41 @@ fn pattern(from: usize, len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn messages_larger_than_the_ring_pass_in_both_directions_at_once() {
+fn a_message_larger_than_the_ring_passes_while_it_is_read() {
     let (mut near, mut far) = ends();
     let total = 5 * CAPACITY as usize + 77;
-    let echo = thread::spawn(move || {
-        let mut moved = 0;
-        for piece in [1, 4096, 100_000, 333_333].into_iter().cycle() {
-            let piece = piece.min(total - moved);
-            if piece == 0 {
-                break;
-            }
-            let mut bytes = Vec::new();
-            far.append(piece, &mut bytes).unwrap();
-            far.put(&bytes).unwrap();
-            moved += piece;
-        }
-        far.taken();
-        far.send();
-        far
-    });
-    let mut read = 0;
-    let mut written = 0;
-    while read < total {
-        let piece = 30_000.min(total - written);
-        near.put(&pattern(written, piece)).unwrap();
+    let writer = thread::spawn(move || {
+        near.put(&pattern(0, total)).unwrap();
         near.send();
-        written += piece;
-        let mut back = vec![0; piece.max(1).min(total - read)];
-        if written < total && read + back.len() > written - piece {
-            back.truncate((written - piece).saturating_sub(read));
+    });
+    let mut read = Vec::new();
+    far.append(total, &mut read).unwrap();
+    writer.join().unwrap();
+    assert_eq!(read, pattern(0, total));
+}
+
+#[test]
+fn both_directions_go_round_their_rings_again_and_again() {
+    let (mut near, mut far) = ends();
+    const PIECE: usize = 30_000;
+    let rounds = 4 * CAPACITY as usize / PIECE;
+    let echo = thread::spawn(move || {
+        for _ in 0..rounds {
+            let mut bytes = Vec::new();
+            far.append(PIECE, &mut bytes).unwrap();
+            far.taken();
+            far.put(&bytes).unwrap();
+            far.send();
         }
+    });
+    for round in 0..rounds {
+        near.put(&pattern(round * PIECE, PIECE)).unwrap();
+        near.send();
+        let mut back = vec![0; PIECE];
         near.get(&mut back).unwrap();
-        assert_eq!(back, pattern(read, back.len()));
-        read += back.len();
+        near.taken();
+        assert_eq!(back, pattern(round * PIECE, PIECE));
     }
-    near.taken();
     echo.join().unwrap();
 }
 
@@ -115,11 +115,11 @@ fn numbers_that_cannot_be_are_an_error_whoever_writes_them() {
 fn neither_side_can_write_what_the_other_does_nor_change_a_size() {
     let (_, far) = Link::pair().unwrap();
     // The host's own file: nobody can map it for writing any more, and neither can change its size.
-    assert!(Mapping::of(&far.peer, SIZE, true).is_err());
-    assert!(Mapping::of(&far.peer, SIZE, false).is_ok());
+    assert!(Mapping::of(&far.peer, RING, CAPACITY as usize, true).is_err());
+    assert!(Mapping::of(&far.peer, RING, CAPACITY as usize, false).is_ok());
     for file in [&far.own, &far.peer] {
         assert!(rustix::fs::ftruncate(file, 0).is_err());
-        assert!(rustix::fs::ftruncate(file, 2 * SIZE as u64).is_err());
+        assert!(rustix::fs::ftruncate(file, 2 * CAPACITY).is_err());
     }
     assert!(rustix::io::pwrite(&far.peer, b"x", 0).is_err());
 }

@@ -3,11 +3,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
 /// Memory shared with another process: one of the two writes it, the other only reads it.
 ///
-/// Nothing here hands out references to it (but for atomics): what the other process may be writing is copied, never looked at in place.
+/// What the other process may be writing is copied, never looked at in place: only [`Mapping::bytes`] hands out references (and atomics are), under its
+/// condition.
 #[derive(Debug)]
 pub(super) struct Mapping {
     base: NonNull<u8>,
@@ -18,18 +19,18 @@ pub(super) struct Mapping {
 // SAFETY: the mapping belongs to this value alone until it is dropped, and is reached through raw copies and atomics only.
 unsafe impl Send for Mapping {}
 
-/// Shared memory of `len` bytes for the other process to write: it cannot change its size, which would kill whoever reads past the end.
-pub(super) fn written_there(name: &str, len: usize) -> io::Result<(OwnedFd, Mapping)> {
-    let file = memory_file(name, len)?;
-    let mapping = Mapping::of(&file, len, false)?;
+/// Shared memory, a head and a ring, for the other process to write: it cannot change its size, which would kill whoever reads past the end.
+pub(super) fn written_there(name: &str, head: usize, ring: usize) -> io::Result<(OwnedFd, Mapping)> {
+    let file = memory_file(name, head + ring)?;
+    let mapping = Mapping::of(&file, head, ring, false)?;
     fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
     Ok((file, mapping))
 }
 
-/// Shared memory of `len` bytes for this process to write: nobody who gets the file can ever write to it.
-pub(super) fn written_here(name: &str, len: usize) -> io::Result<(OwnedFd, Mapping)> {
-    let file = memory_file(name, len)?;
-    let mapping = Mapping::of(&file, len, true)?;
+/// The same for this process to write: nobody who gets the file can ever write to it.
+pub(super) fn written_here(name: &str, head: usize, ring: usize) -> io::Result<(OwnedFd, Mapping)> {
+    let file = memory_file(name, head + ring)?;
+    let mapping = Mapping::of(&file, head, ring, true)?;
     fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL)?;
     Ok((file, mapping))
 }
@@ -61,13 +62,33 @@ fn memory_file(name: &str, len: usize) -> io::Result<OwnedFd> {
 }
 
 impl Mapping {
-    /// Maps the first `len` bytes of a file, which must have them and be sealed against shrinking.
-    pub(super) fn of(file: impl AsFd, len: usize, writable: bool) -> io::Result<Self> {
+    /// Maps a file of a head and a ring, which must have both and be sealed against shrinking: the head, the ring, and the ring once more behind it, so
+    /// that a run of bytes that goes over its end lies in one piece.
+    pub(super) fn of(file: impl AsFd, head: usize, ring: usize, writable: bool) -> io::Result<Self> {
         let protection = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
+        let len = head + 2 * ring;
         // SAFETY: a new mapping at an address of the kernel's choosing touches no memory that anybody has.
-        let base = unsafe { mmap(std::ptr::null_mut(), len, protection, MapFlags::SHARED, file, 0) }?;
-        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { base, len, writable })
+        let base = unsafe { mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::empty(), MapFlags::PRIVATE) }?;
+        let base = NonNull::new(base.cast::<u8>()).ok_or(io::ErrorKind::OutOfMemory)?;
+        // From here on dropping it unmaps all of it.
+        let mapping = Self { base, len, writable };
+        for (at, len, from) in [(0, head + ring, 0), (head + ring, ring, head)] {
+            // SAFETY: both places lie in the mapping made just now, which nobody has a reference into.
+            let place = unsafe { base.as_ptr().add(at) };
+            // SAFETY: as said: what is replaced there is ours alone.
+            unsafe { mmap(place.cast(), len, protection, MapFlags::SHARED | MapFlags::FIXED, &file, from as u64) }?;
+        }
+        Ok(mapping)
+    }
+
+    /// Bytes as they lie there.
+    ///
+    /// # Safety
+    /// Nobody may write them for as long as they are borrowed.
+    pub(super) unsafe fn bytes(&self, at: usize, len: usize) -> Option<&[u8]> {
+        let place = self.place(at, len)?;
+        // SAFETY: inside the mapping, initialised as all shared memory is; that nobody writes there is the caller's promise.
+        Some(unsafe { std::slice::from_raw_parts(place.as_ptr(), len) })
     }
 
     /// Copies `into.len()` bytes from `at` on; what is past the end is not there.

@@ -3,34 +3,32 @@
 
 use std::time::Duration;
 
-use crate::batch::wire::{
-    WireError, WireReader, WireWriter, get_text, get_u8, get_u32, get_u64, put_bytes, put_u32, put_u64,
-};
+use crate::batch::wire::{WireError, WireReader, WireWriter, get_text, get_u64, put_bytes, put_u64};
 use crate::observe::{Observations, Series};
 use crate::sandbox::{Failure, FailureCode, LogLine, Progress};
 
 /// What is asked. Answered in order.
 pub(super) mod ask {
     /// Start a guest, in place of any that was there. A source's answer has its position.
-    pub(in crate::worker) const START: u8 = 1;
+    pub(in crate::worker) const START: u64 = 1;
     /// Take care of a batch, which follows. Not answered where the guest has failed: the failure was.
-    pub(in crate::worker) const CALL: u8 = 2;
+    pub(in crate::worker) const CALL: u64 = 2;
     /// A source: make more; how many records and bytes follows.
-    pub(in crate::worker) const NEXT: u8 = 3;
+    pub(in crate::worker) const NEXT: u64 = 3;
     /// No more comes.
-    pub(in crate::worker) const END: u8 = 4;
+    pub(in crate::worker) const END: u64 = 4;
     /// A source: go on from the position that follows.
-    pub(in crate::worker) const SEEK: u8 = 5;
+    pub(in crate::worker) const SEEK: u64 = 5;
     /// Say goodbye.
-    pub(in crate::worker) const CLOSE: u8 = 6;
+    pub(in crate::worker) const CLOSE: u64 = 6;
     /// Keyed state of an earlier worker, a part of which follows. Before START.
-    pub(in crate::worker) const STATE: u8 = 7;
+    pub(in crate::worker) const STATE: u64 = 7;
 }
 
 /// The longest message, panic text or log line that is taken over. The worker cuts them at 8 KiB itself.
 const LONGEST_TEXT: u64 = 64 << 10;
 /// The most log lines or numbers that come with one answer.
-const MOST: u32 = 4096;
+const MOST: u64 = 4096;
 /// The longest position of a source.
 pub(super) const LONGEST_POSITION: u64 = 16 << 20;
 
@@ -54,20 +52,20 @@ impl Report {
         put_time(to, self.cpu)?;
         put_time(to, self.throttled)?;
         put_u64(to, self.log_bytes_dropped)?;
-        put_u32(to, count(self.lines.len()))?;
+        put_u64(to, count(self.lines.len()))?;
         for (level, line) in self.lines.iter().take(MOST as usize) {
-            to.put(&[level_number(*level)])?;
+            put_u64(to, level_number(*level))?;
             put_bytes(to, line.as_bytes())?;
         }
-        put_u32(to, count(self.numbers.len()))?;
+        put_u64(to, count(self.numbers.len()))?;
         for (name, series) in self.numbers.iter().take(MOST as usize) {
             put_bytes(to, name.as_bytes())?;
             put_series(to, series)?;
         }
         match &self.failure {
-            None => to.put(&[0]),
+            None => put_u64(to, 0),
             Some(Failure { code, message, backtrace, .. }) => {
-                to.put(&[1])?;
+                put_u64(to, 1)?;
                 put_bytes(to, code.name().as_bytes())?;
                 put_bytes(to, cut(message).as_bytes())?;
                 put_bytes(to, cut(backtrace.as_deref().unwrap_or_default()).as_bytes())
@@ -81,12 +79,12 @@ impl Report {
         let log_bytes_dropped = get_u64(from)?;
         let mut report = Self { memory, cpu, throttled, log_bytes_dropped, ..Self::default() };
         for _ in 0..get_count(from)? {
-            report.lines.push((level(get_u8(from)?)?, get_text(from, LONGEST_TEXT)?));
+            report.lines.push((level(get_u64(from)?)?, get_text(from, LONGEST_TEXT)?));
         }
         for _ in 0..get_count(from)? {
             report.numbers.push((get_text(from, LONGEST_TEXT)?, get_series(from)?));
         }
-        if get_u8(from)? != 0 {
+        if get_u64(from)? != 0 {
             let name = get_text(from, LONGEST_TEXT)?;
             let code = FailureCode::named(&name)
                 .ok_or_else(|| WireError::broken(format!("no failure has the code {:?}", cut(&name))))?;
@@ -101,19 +99,19 @@ impl Report {
 pub(super) fn put_progress(to: &mut impl WireWriter, progress: Progress) -> Result<(), WireError> {
     let (what, rest) = match progress {
         Progress::More => (0, 0),
-        Progress::Idle(time) => (1, u32::try_from(time.as_millis()).unwrap_or(u32::MAX)),
+        Progress::Idle(time) => (1, u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         Progress::End => (2, 0),
     };
-    to.put(&[what])?;
-    put_u32(to, rest)
+    put_u64(to, what)?;
+    put_u64(to, rest)
 }
 
 pub(super) fn get_progress(from: &mut impl WireReader) -> Result<Progress, WireError> {
-    let (what, rest) = (get_u8(from)?, get_u32(from)?);
+    let (what, rest) = (get_u64(from)?, get_u64(from)?);
     match what {
         0 => Ok(Progress::More),
         // A source may ask for a second of rest at the most, which its sandbox has seen to.
-        1 => Ok(Progress::Idle(Duration::from_millis(rest.min(1000).into()))),
+        1 => Ok(Progress::Idle(Duration::from_millis(rest.min(1000)))),
         2 => Ok(Progress::End),
         other => Err(WireError::broken(format!("a progress of {other}"))),
     }
@@ -122,15 +120,15 @@ pub(super) fn get_progress(from: &mut impl WireReader) -> Result<Progress, WireE
 fn put_series(to: &mut impl WireWriter, series: &Series) -> Result<(), WireError> {
     match series {
         Series::Counter(sum) => {
-            to.put(&[0])?;
+            put_u64(to, 0)?;
             put_u64(to, *sum)
         }
         Series::Gauge(value) => {
-            to.put(&[1])?;
+            put_u64(to, 1)?;
             put_u64(to, value.to_bits())
         }
         Series::Histogram(observations) => {
-            to.put(&[2])?;
+            put_u64(to, 2)?;
             observations.buckets.iter().try_for_each(|bucket| put_u64(to, *bucket))?;
             put_u64(to, observations.count)?;
             put_u64(to, observations.sum.to_bits())
@@ -139,7 +137,7 @@ fn put_series(to: &mut impl WireWriter, series: &Series) -> Result<(), WireError
 }
 
 fn get_series(from: &mut impl WireReader) -> Result<Series, WireError> {
-    match get_u8(from)? {
+    match get_u64(from)? {
         0 => Ok(Series::Counter(get_u64(from)?)),
         1 => Ok(Series::Gauge(f64::from_bits(get_u64(from)?))),
         2 => {
@@ -163,12 +161,12 @@ fn get_time(from: &mut impl WireReader) -> Result<Duration, WireError> {
     get_u64(from).map(Duration::from_nanos)
 }
 
-fn count(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(MOST).min(MOST)
+fn count(len: usize) -> u64 {
+    (len as u64).min(MOST)
 }
 
-fn get_count(from: &mut impl WireReader) -> Result<u32, WireError> {
-    let count = get_u32(from)?;
+fn get_count(from: &mut impl WireReader) -> Result<u64, WireError> {
+    let count = get_u64(from)?;
     if count <= MOST { Ok(count) } else { Err(WireError::broken(format!("{count} lines with one answer"))) }
 }
 
@@ -177,7 +175,7 @@ fn cut(text: &str) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-fn level_number(level: tracing::Level) -> u8 {
+fn level_number(level: tracing::Level) -> u64 {
     match level {
         tracing::Level::TRACE => 0,
         tracing::Level::DEBUG => 1,
@@ -187,7 +185,7 @@ fn level_number(level: tracing::Level) -> u8 {
     }
 }
 
-fn level(number: u8) -> Result<tracing::Level, WireError> {
+fn level(number: u64) -> Result<tracing::Level, WireError> {
     Ok(match number {
         0 => tracing::Level::TRACE,
         1 => tracing::Level::DEBUG,

@@ -9,6 +9,7 @@
 //!
 //! Left to others: what a guest is and how it is called (sandbox); what becomes of a worker that died (engine).
 
+pub mod compile;
 mod death;
 pub mod examine;
 mod instance;
@@ -25,5 +26,6 @@ mod serve;
 mod served_lane;
 mod spawn;
 
+pub use link::{FarEnd, Link};
 pub use process_isolation::ProcessIsolation;
 pub use serve::{WorkerError, serve};

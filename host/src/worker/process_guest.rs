@@ -1,10 +1,11 @@
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::instance::{GRACE, Instance};
 use super::link::Link;
 use super::message::{LONGEST_POSITION, Report, ask, get_progress};
 use crate::batch::Batch;
-use crate::batch::wire::{WireError, WireWriter, get_bytes, put_bytes, put_u32};
+use crate::batch::wire::{WireError, get_bytes, put_bytes, put_u64};
 use crate::engine::{LaneGuest, Measured};
 use crate::observe::GuestMetrics;
 use crate::plan::Kind;
@@ -43,6 +44,8 @@ pub(super) struct ProcessGuest {
 const WINDOW: usize = 4;
 /// Of several lanes, each takes fewer, so that a short queue is shared by all.
 const WINDOW_OF_MANY: usize = 2;
+/// What comes before a batch: that it is one, and its length.
+const CALL_HEAD: usize = 16;
 /// The longest that all changes of one call may be: the state's memory bounds them.
 const LONGEST_CHANGES: u64 = 4 << 30;
 
@@ -80,7 +83,7 @@ impl ProcessGuest {
         link.set_patience(Some(self.instance.template.limits.call_timeout + GRACE));
         let Some(state) = &self.state else { return Ok(link) };
         let seeded = state.copy_out(|chunk| {
-            link.put(&[ask::STATE])?;
+            put_u64(&mut link, ask::STATE)?;
             put_bytes(&mut link, chunk)?;
             link.send();
             let report = Report::read(&mut link)?;
@@ -181,13 +184,20 @@ impl LaneGuest for ProcessGuest {
             // Calls that were handed over behind the one that failed here, and not there, would be answered first.
             self.lost(&WireError::broken("its answer was refused"));
         }
+        let asked = Instant::now();
+        let before = self.process;
         let link = self.connect()?;
         self.link = Some(link);
         let source = self.kind == Kind::Source;
         self.ask(
-            |link| link.put(&[ask::START]),
+            |link| put_u64(link, ask::START),
             |guest, link| if source { get_bytes(link, LONGEST_POSITION, &mut guest.position) } else { Ok(()) },
-        )
+        )?;
+        if self.process != before && self.lane == 0 {
+            self.measured.workers_started += 1;
+            self.measured.worker_starts += asked.elapsed();
+        }
+        Ok(())
     }
 
     fn window(&self) -> usize {
@@ -199,13 +209,15 @@ impl LaneGuest for ProcessGuest {
             self.failed.get_or_insert_with(no_guest);
             return true;
         };
-        // Offsets, lengths and the like; twice what they come to.
-        let about = batch.weight() + 256;
-        if self.under_way > 0 && !link.has_room(about) {
+        let whole = matches!(self.kind, Kind::Process | Kind::Sink);
+        let len = batch.wire_len(whole);
+        if self.under_way > 0 && !link.has_room(len + CALL_HEAD) {
             return false;
         }
-        let whole = matches!(self.kind, Kind::Process | Kind::Sink);
-        let sent = link.put(&[ask::CALL]).and_then(|()| batch.write(link, whole)).map(|()| link.send());
+        let sent = put_u64(link, ask::CALL)
+            .and_then(|()| put_u64(link, len as u64))
+            .and_then(|()| batch.write(link, whole))
+            .map(|()| link.send());
         match sent {
             Ok(()) => self.under_way += 1,
             Err(error) => {
@@ -235,9 +247,9 @@ impl LaneGuest for ProcessGuest {
     fn next(&mut self, max_records: u32, max_bytes: u32) -> Result<(Progress, &mut Answer), Failure> {
         let progress = self.ask(
             |link| {
-                link.put(&[ask::NEXT])?;
-                put_u32(link, max_records)?;
-                put_u32(link, max_bytes)
+                put_u64(link, ask::NEXT)?;
+                put_u64(link, max_records.into())?;
+                put_u64(link, max_bytes.into())
             },
             |guest, link| {
                 let progress = get_progress(link)?;
@@ -255,7 +267,7 @@ impl LaneGuest for ProcessGuest {
 
     fn seek(&mut self, position: &[u8]) -> Result<(), Failure> {
         let seek = |link: &mut Link| {
-            link.put(&[ask::SEEK])?;
+            put_u64(link, ask::SEEK)?;
             put_bytes(link, position)
         };
         self.ask(seek, |_, _| Ok(()))?;
@@ -264,12 +276,12 @@ impl LaneGuest for ProcessGuest {
     }
 
     fn end(&mut self) -> Result<&mut Answer, Failure> {
-        self.ask(|link| link.put(&[ask::END]), |guest, link| guest.read_answer(link, &Batch::new()))?;
+        self.ask(|link| put_u64(link, ask::END), |guest, link| guest.read_answer(link, &Batch::new()))?;
         Ok(&mut self.answer)
     }
 
     fn close(&mut self) -> Result<(), Failure> {
-        let closed = self.ask(|link| link.put(&[ask::CLOSE]), |_, _| Ok(()));
+        let closed = self.ask(|link| put_u64(link, ask::CLOSE), |_, _| Ok(()));
         self.link = None;
         closed
     }

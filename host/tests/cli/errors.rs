@@ -62,7 +62,7 @@ fn what_cannot_be_done_is_said_with_its_exit_code_and_a_hint() {
     fs::write(folder.path().join("no_component.toml"), NO_COMPONENT).unwrap();
     fs::write(folder.path().join("tenants.toml"), "[tenant.blue]\n[tenant.green]\ncpus = 2\n").unwrap();
     fs::write(folder.path().join("bad_host.toml"), BAD_HOST).unwrap();
-    let cases: [(&str, &[&str], i32); 20] = [
+    let cases: [(&str, &[&str], i32); 19] = [
         ("unknown_command", &["frobnicate"], 2),
         ("unknown_option", &["run", "fine.toml", "--num-cpus", "2"], 2),
         ("missing_argument", &["run"], 2),
@@ -71,7 +71,6 @@ fn what_cannot_be_done_is_said_with_its_exit_code_and_a_hint() {
         ("missing_input", &["run", "no_input.toml"], 2),
         ("missing_component", &["run", "no_component.toml"], 2),
         ("missing_host_file", &["run", "fine.toml", "--host", "host.toml"], 2),
-        ("isolation_process", &["run", "fine.toml", "--isolation", "process"], 3),
         ("unknown_tenant", &["run", "fine.toml", "--host", "tenants.toml"], 3),
         ("bad_tenant_name", &["run", "fine.toml", "--tenant", "../blue"], 2),
         ("bad_wait", &["run", "fine.toml", "--wait", "5"], 2),
@@ -121,10 +120,12 @@ file = { path = "x.jsonl" }
 #[test]
 fn with_json_an_error_is_an_object_on_stdout_too() {
     let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("fine.toml"), PIPELINE).unwrap();
+    fs::write(folder.path().join("tenants.toml"), "[tenant.blue]\n").unwrap();
     let cases: [(&[&str], u8); 4] = [
         (&["inspect", "nowhere.wasm", "--output", "json"], 2),
         (&["validate", "nowhere.toml", "--output", "json"], 2),
-        (&["run", "nowhere.toml", "--output", "json", "--isolation", "process"], 3),
+        (&["run", "fine.toml", "--output", "json", "--host", "tenants.toml"], 3),
         (&["run", "--nonsense", "--output=json"], 2),
     ];
     for (words, code) in cases {

@@ -57,15 +57,15 @@ fn main() {
         "long-column" => {
             rogue.started();
             rogue.report_ok();
-            rogue.write(&[1]);
-            rogue.write(&(1_u64 << 40).to_le_bytes());
+            rogue.word(1);
+            rogue.word(1 << 40);
             rogue.send();
         }
         "wrong-count" => {
             rogue.started();
             rogue.report_ok();
             rogue.column(&[0, 1, 2, 3], b"abc");
-            rogue.write(&0_u64.to_le_bytes());
+            rogue.word(0);
             rogue.send();
         }
         "changes-while-read" => rogue.change_while_read(),
@@ -104,26 +104,38 @@ impl Rogue {
         }
     }
 
+    fn word(&mut self, number: u64) {
+        self.write(&number.to_le_bytes());
+    }
+
+    /// To a multiple of 8, where everything begins.
+    fn fill_up(&mut self) {
+        while !self.written.is_multiple_of(8) {
+            self.write(&[0]);
+        }
+    }
+
     fn send(&self) {
         self.claim(HEAD, self.written);
     }
 
-    /// A report with nothing measured: memory, times, bytes dropped, lines, numbers.
+    /// A report with nothing measured: memory now and at most, times, bytes dropped, lines, numbers.
     fn report(&mut self) {
-        self.write(&[0; 5 * 8 + 2 * 4]);
+        self.write(&[0; 7 * 8]);
     }
 
     fn report_ok(&mut self) {
         self.report();
-        self.write(&[0]);
+        self.word(0);
     }
 
     fn report_failed(&mut self, code: &str) {
         self.report();
-        self.write(&[1]);
+        self.word(1);
         for text in [code, "a message", ""] {
-            self.write(&(text.len() as u64).to_le_bytes());
+            self.word(text.len() as u64);
             self.write(text.as_bytes());
+            self.fill_up();
         }
     }
 
@@ -133,20 +145,22 @@ impl Rogue {
         self.send();
         // SAFETY: inside the mapping, aligned; the host changes it as an atomic.
         let head = unsafe { AtomicU64::from_ptr(self.peer.cast_mut().cast()) };
-        while head.load(Ordering::SeqCst) < 2 {
+        while head.load(Ordering::SeqCst) <= 8 {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 
     /// A map's answer.
     fn column(&mut self, offsets: &[u32], bytes: &[u8]) {
-        self.write(&[1]);
-        self.write(&(offsets.len() as u64).to_le_bytes());
+        self.word(1);
+        self.word(offsets.len() as u64);
         for offset in offsets {
             self.write(&offset.to_le_bytes());
         }
-        self.write(&(bytes.len() as u64).to_le_bytes());
+        self.fill_up();
+        self.word(bytes.len() as u64);
         self.write(bytes);
+        self.fill_up();
     }
 
     /// Random bytes, as many as there is room for, again and again.
@@ -170,7 +184,7 @@ impl Rogue {
         let from = self.written as usize;
         self.report_ok();
         self.column(&[0, 3], b"abc");
-        self.write(&0_u64.to_le_bytes());
+        self.word(0);
         let sound: Vec<u8> = (from..self.written as usize)
             // SAFETY: inside the mapping, written just now.
             .map(|at| unsafe { self.own.add(RING + (at & (CAPACITY - 1))).read_volatile() })

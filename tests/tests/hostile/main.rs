@@ -2,6 +2,7 @@
 //! beside a healthy neighbour whose output must be complete, or refused before anything is there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod at_compile;
 mod at_start;
 mod on_a_record;
 mod refused;

@@ -78,6 +78,12 @@ pub(super) fn cpu(version: Version, group: &Path, quota: Quota) -> Result<(), Cg
     }
 }
 
+/// Lifts a quota of CPU time that reads so; `false` where there is none, or it cannot be lifted.
+pub(super) fn lift(file: &Path, quota: &str) -> bool {
+    let none = if file.ends_with("cpu.max") { "max" } else { "-1" };
+    !quota.starts_with(none) && knob::write(file, none).is_ok()
+}
+
 /// Bounds where a group runs.
 pub(super) fn cpuset(group: &Path, cpus: &CpuSet) -> Result<(), CgroupError> {
     knob::set(&group.join("cpuset.cpus"), &cpus.to_string(), |found| cpu_list::parse(found).as_ref() == Some(cpus))

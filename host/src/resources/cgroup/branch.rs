@@ -42,7 +42,9 @@ impl Branch {
         };
         // What could lead out of the base is left out.
         let parts = slice.components().filter(|part| matches!(part, Component::Normal(_)));
-        let slice = parts.fold(base.clone(), |path, part| path.join(part));
+        let below: PathBuf = parts.collect();
+        // The root itself, or our own group, is no slice: we do not remove it.
+        let slice = base.join(if below.as_os_str().is_empty() { Path::new(DEFAULT_SLICE) } else { &below });
         let controllers = if version == Version::V2 { has(&base) } else { controllers };
         Self { version, controllers, line, base, slice, claim: None, base_claim: None }
     }
@@ -68,11 +70,12 @@ impl Branch {
         let mut level = self.base.clone();
         for part in below.components() {
             level.push(part);
-            self.make(&level)?;
             if level != self.slice {
+                self.make(&level)?;
                 refused.extend(self.open(&level));
             }
         }
+        // Held before anything is written: somebody who leaves might remove it otherwise.
         self.claim = Claim::make(&self.slice, Hold::Together)?;
         if self.claim.is_none() {
             return Err(CgroupError::InUse { path: self.slice.clone() });

@@ -65,7 +65,11 @@ impl Cage {
 
     fn furnish(&mut self) -> Result<Vec<(Controller, CgroupError)>, CgroupError> {
         let mut silent = self.branch.prepare()?;
-        self.claim = Claim::make(&self.group, Hold::Alone)?;
+        // Nobody else uses a group of this name, but a sweep may look at it before it is held: that is waited for.
+        self.claim = Claim::make(&self.group, Hold::Together)?;
+        if self.claim.is_none() {
+            return Err(CgroupError::InUse { path: self.group.clone() });
+        }
         self.branch.furnish(&self.group)?;
         let refused: Vec<Controller> = silent.iter().map(|(controller, _)| *controller).collect();
         for controller in self.branch.controllers.iter().filter(|controller| !refused.contains(controller)) {

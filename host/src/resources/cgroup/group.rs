@@ -6,7 +6,7 @@ use super::canary::open_door;
 use super::cgroups::Tree;
 use super::claim::Claim;
 use super::limits::Quota;
-use super::{CgroupError, Controller, GroupEntry, GroupLimits, GroupReading, OomWatch, bounds, empty, name};
+use super::{CgroupError, Controller, GroupEntry, GroupLimits, GroupReading, OomWatch, bounds, empty, knob, name};
 
 /// Which level of `<slice>/<tenant>/<pipeline>/<operator>-<n>` a group is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,7 +159,7 @@ impl Group {
     /// When one of them does not die in seconds.
     pub fn kill(&self) -> Result<(), CgroupError> {
         let all: Vec<PathBuf> = self.held.folders().iter().flat_map(|folder| empty::tree(folder)).collect();
-        empty::kill(&all).map(drop)
+        self.held.unthrottled(|| empty::kill(&all).map(drop))
     }
 
     /// Does what dropping does, and says how it went.
@@ -179,6 +179,23 @@ impl Held {
     /// Its folders, the first hierarchy's first.
     pub(super) fn folders(&self) -> Vec<PathBuf> {
         self.tree.folders(&self.below)
+    }
+
+    /// Kills while the group has all the CPU time there is: one that used up its share could not even die before its next period.
+    fn unthrottled(&self, kill: impl FnOnce() -> Result<(), CgroupError>) -> Result<(), CgroupError> {
+        let quota = self.cpu_quota().and_then(|file| Some((knob::read(&file).ok()?, file)));
+        let lifted = quota.filter(|(value, file)| bounds::lift(file, value));
+        let killed = kill();
+        match lifted.filter(|(_, file)| file.exists()) {
+            Some((value, file)) => killed.and(knob::set_exactly(&file, &value)),
+            None => killed,
+        }
+    }
+
+    /// The file of its quota.
+    pub(super) fn cpu_quota(&self) -> Option<PathBuf> {
+        let branch = self.tree.branch_of(Controller::Cpu)?;
+        Some(branch.slice.join(&self.below).join(bounds::file_of(branch.version, Controller::Cpu)))
     }
 
     /// This group and those above it.
@@ -246,7 +263,7 @@ impl Held {
         }
         let folders = self.folders();
         if self.level != Level::Tenant {
-            return empty::remove_trees(&folders).map(drop);
+            return self.unthrottled(|| empty::remove_trees(&folders).map(drop));
         }
         let last = folders.first().zip(self.claim.as_ref()).is_some_and(|(first, claim)| claim.alone(first));
         if !last || folders.iter().any(|folder| !empty::groups_in(folder).is_empty()) {

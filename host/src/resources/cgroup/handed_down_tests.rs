@@ -35,6 +35,46 @@ fn detected_in(group: &Path) -> Cgroups {
     Cgroups::try_out(vec![Branch::new(hierarchy, Some("inner"))])
 }
 
+/// A folder that looks like a v2 group with the controllers memory and pids; what is handed down stands in a file of its own.
+fn make_believe(handed_down: Option<&str>) -> tempfile::TempDir {
+    let group = tempfile::tempdir().unwrap();
+    fs::write(group.path().join("cgroup.controllers"), "cpu io memory pids\n").unwrap();
+    fs::write(group.path().join("cgroup.events"), "populated 1\n").unwrap();
+    let orders = group.path().join("cgroup.subtree_control");
+    match handed_down {
+        Some(controllers) => fs::write(orders, controllers).unwrap(),
+        None => std::os::unix::fs::symlink("/dev/null", orders).unwrap(),
+    }
+    group
+}
+
+#[test]
+fn an_order_to_hand_down_that_is_taken_and_not_followed_is_found_out() {
+    let group = make_believe(None);
+    let found = detected_in(group.path());
+    let why = found.controls().memory.why_not.clone().unwrap();
+    let path = group.path().display();
+    assert_eq!(
+        why,
+        format!(
+            "{path} does not hand memory down to the groups in it: the kernel took the order and did not follow it"
+        )
+    );
+    assert_eq!(found.composition(), Composition::None);
+}
+
+#[test]
+fn a_group_that_has_no_file_for_a_limit_is_found_out_and_no_file_is_made() {
+    let group = make_believe(Some("cpu memory pids\n"));
+    let found = detected_in(group.path());
+    for controller in [Controller::Memory, Controller::Cpu, Controller::Pids] {
+        let why = found.controls().of(controller).why_not.clone().unwrap();
+        assert!(why.starts_with("cannot write") && why.contains("no such file"), "{why}");
+    }
+    let cpuset = found.controls().cpuset.why_not.clone().unwrap();
+    assert_eq!(cpuset, format!("the cgroup {} was not given the controller cpuset", group.path().display()));
+}
+
 #[test]
 fn a_controller_that_the_group_above_keeps_is_found_out_and_its_limit_refused() {
     let Some((_cgroups, place)) = on_v2("kept") else { return };

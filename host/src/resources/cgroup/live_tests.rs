@@ -143,16 +143,16 @@ fn an_instance_below_its_own_cap_learns_that_its_pipelines_or_its_tenants_was_hi
 #[test]
 fn a_quarter_of_a_cpu_is_a_quarter_of_a_cpu_by_the_childs_own_clock() {
     let Some(cgroups) = cgroups("cpu", &[Controller::Cpu]) else { return };
+    if !fs::exists("/proc/self/schedstat").unwrap() {
+        eprintln!("skipped: this kernel does not say how long a process has run to the nanosecond");
+        return;
+    }
     let tenant = cgroups.tenant("t", &GroupLimits::default()).unwrap();
     let pipeline = tenant.pipeline("p", &GroupLimits::default()).unwrap();
     let limits = GroupLimits { cpu_quota: Some(2_500), ..GroupLimits::default() };
     let group = pipeline.instance("spin", 0, &limits).unwrap();
     let child = start(&group, FOR_EVER);
     let clock = PathBuf::from(format!("/proc/{}/schedstat", child.id()));
-    let Ok(_) = fs::read_to_string(&clock) else {
-        eprintln!("skipped: this kernel does not say how long a process has run to the nanosecond");
-        return;
-    };
     let ran = || {
         let text = fs::read_to_string(&clock).unwrap();
         Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
@@ -309,6 +309,24 @@ fn a_limit_that_cannot_be_kept_is_an_error_and_not_left_out() {
     assert_eq!(tenant.reading(), GroupReading::default());
     tenant.entry().unwrap().enter().unwrap();
     assert_eq!(tenant.watch_oom().unwrap().culprit(), None);
+}
+
+#[test]
+fn one_who_has_almost_no_cpu_time_dies_at_once_and_the_quota_stands_afterwards() {
+    let Some(cgroups) = cgroups("quota", &[Controller::Cpu]) else { return };
+    let tenant = cgroups.tenant("t", &GroupLimits::default()).unwrap();
+    let pipeline = tenant.pipeline("p", &GroupLimits::default()).unwrap();
+    // A thousandth: one that is killed just after it used that up would stand still for most of a second.
+    let limits = GroupLimits { cpu_quota: Some(GroupLimits::LEAST_CPU_QUOTA), ..GroupLimits::default() };
+    let group = pipeline.instance("slow", 0, &limits).unwrap();
+    let quota = || knob::read(&group.held.cpu_quota().unwrap()).unwrap();
+    let before = quota();
+    for _ in 0..3 {
+        let child = start(&group, FOR_EVER);
+        group.kill().unwrap();
+        assert_eq!(end(child).signal(), Some(9));
+        assert_eq!(quota(), before);
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@
 //! - [`GroupReading`]: the kernel's counts. [`OomWatch`]: which level's limit ended a process.
 //! - [`Swept`]: what a dead supervisor had left.
 //!
-//! Invariants: nothing outside this room names a cgroup; every value written is read back, and one that reads otherwise is an error; a
+//! Invariants: nothing outside this room makes or changes a cgroup; every value written is read back, and one that reads otherwise is an error; a
 //! limit that is asked for and cannot be had is an error, never left out; a group that a living supervisor holds is never swept
 //! (it holds a lock on it, which the kernel lets go when it dies). Leaves to others: what anybody gets (admission), starting processes
 //! (worker).

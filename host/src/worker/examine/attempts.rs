@@ -20,7 +20,7 @@ pub(super) const HOARD: usize = 256 << 20;
 
 /// On memory that the host writes: writing. On both: another size.
 pub(super) fn on_shared_memory(end: &FarEnd) -> Vec<Attempt> {
-    let mapped = Mapping::of(&end.peer, 4096, true).map(drop).map_err(|cause| errno(&cause));
+    let mapped = Mapping::of(&end.peer, 4096, 4096, true).map(drop).map_err(|cause| errno(&cause));
     vec![
         Attempt::of("map what the host writes", mapped),
         Attempt::of("write to it", rustix::io::pwrite(&end.peer, b"x", 0)),

@@ -1,16 +1,18 @@
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::super::compile::ThrowAwayCompiler;
 use super::examination::{Examination, in_full, shown};
 use super::worker_process::ECHO;
 use crate::config::HostSettings;
 use crate::engine::JobOptions;
 use crate::plan::Capabilities;
 use crate::resources::Tier;
-use crate::sandbox::{LoadError, Sandbox, SandboxOptions};
+use crate::sandbox::{CompileLimits, LoadError, Sandbox, SandboxOptions};
 
-/// A component is compiled into the cache, and loaded from it by an engine that never saw it. It is not there afterwards.
-pub(super) fn examine(options: &JobOptions, settings: &HostSettings) -> Examination {
+/// A component is compiled into the cache, by a process that is thrown away, and loaded from it by an engine that never saw it. It is not there afterwards.
+pub(super) fn examine(options: &JobOptions, settings: &HostSettings, program: &Path) -> Examination {
     let examined = |found, mechanism: String, detail, hint: Option<&str>| Examination {
         name: "component cache",
         found,
@@ -24,13 +26,15 @@ pub(super) fn examine(options: &JobOptions, settings: &HostSettings) -> Examinat
         return examined(Tier::None, "nothing".to_owned(), detail, Some("name a folder with --cache-folder"));
     };
     let mechanism = format!("folder {}", folder.display());
-    match tried(&folder) {
+    match tried(&folder, settings, program) {
         Ok((compiled, loaded)) => {
             let (compiled, loaded) = (shown(compiled), shown(loaded));
             examined(
                 Tier::Hard,
                 mechanism,
-                format!("only this user may write; compiled in {compiled}, loaded in {loaded}"),
+                format!(
+                    "only this user may write; compiled in {compiled} by a process of its own, then loaded in {loaded}"
+                ),
                 None,
             )
         }
@@ -39,11 +43,16 @@ pub(super) fn examine(options: &JobOptions, settings: &HostSettings) -> Examinat
 }
 
 /// How long compiling and loading took.
-fn tried(folder: &Path) -> Result<(Duration, Duration), LoadError> {
+fn tried(folder: &Path, settings: &HostSettings, program: &Path) -> Result<(Duration, Duration), LoadError> {
     let unusable = |error: std::io::Error| LoadError::Cache { folder: folder.to_owned(), reason: error.to_string() };
     // The folder itself is looked at as a run does it, made if need be; what is tried has one in it that goes away.
     let open = |folder: &Path| {
-        Sandbox::new(SandboxOptions { cache_folder: Some(folder.to_owned()), ..SandboxOptions::default() })
+        Sandbox::new(SandboxOptions {
+            cache_folder: Some(folder.to_owned()),
+            compiler: Some(Arc::new(ThrowAwayCompiler::new(program))),
+            compile_limits: CompileLimits { timeout: settings.compile_timeout, memory: settings.compile_memory },
+            ..SandboxOptions::default()
+        })
     };
     drop(open(folder)?);
     let inside = tempfile::Builder::new().prefix("doctor-").tempdir_in(folder).map_err(unusable)?;

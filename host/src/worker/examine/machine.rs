@@ -8,7 +8,7 @@ use crate::engine::{JobError, JobOptions};
 use crate::resources::cgroup::Cgroups;
 
 /// Tries everything that `--isolation process` needs on this machine, with the folders and the slice that a run with these options would
-/// use. `program` is started as `program canary` and `program worker`; for `sage-host` itself that is `/proc/self/exe`.
+/// use. `program` is started with `canary`, `worker` and `compile`; for `sage-host` itself it is `/proc/self/exe`.
 ///
 /// Takes some hundred milliseconds; what is started has a time of its own after which it is ended. What dead runs left is removed first.
 ///
@@ -33,7 +33,7 @@ pub fn examine(options: &JobOptions, program: impl Into<PathBuf>) -> Result<Repo
         shared_memory::examine(heard),
         worker_process::examine(options, &settings, &program),
         lease_folder::examine(options, &settings),
-        component_cache::examine(options, &settings),
+        component_cache::examine(options, &settings, &program),
     ];
     let slice = cgroups.slices().first().map(|slice| slice.display().to_string());
     Ok(Report::new(cgroups.composition(), slice, examinations))

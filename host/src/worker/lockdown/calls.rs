@@ -91,6 +91,7 @@ const FILES: &[c_long] = &[
 const WRITES: &[c_long] = &[
     c::SYS_pwrite64,
     c::SYS_pwritev,
+    // Appending.
     c::SYS_pwritev2,
     c::SYS_fsync,
     c::SYS_fdatasync,

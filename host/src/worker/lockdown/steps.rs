@@ -36,7 +36,7 @@ pub enum Purpose {
     /// Running guests whose components are loaded by the time of [`Fenced::after_setup`]: no executable memory can be made.
     Run,
     /// Compiling one component: as to run, but executable memory can be made until [`forbid_new_code`](super::forbid_new_code), and no
-    /// shared memory, which `RLIMIT_DATA` does not count.
+    /// shared memory and no files in memory, which `RLIMIT_DATA` does not count.
     Compile,
 }
 

@@ -10,15 +10,19 @@ mod boundary;
 mod clock;
 mod figure;
 mod floor;
+mod hop;
+mod isolation;
 mod keyed_lines;
 mod latency;
 mod memory;
+mod neighbour;
 mod place;
 mod readings;
 mod report;
 mod restart;
 mod start;
 mod throughput;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -28,7 +32,7 @@ use place::Place;
 /// One thing that is measured: its name, for the row that says why it could not be, and how.
 type Measurement = (&'static str, fn(&Place, Effort) -> Result<Vec<Figure>, Problem>);
 
-const MEASUREMENTS: [Measurement; 9] = [
+const MEASUREMENTS: [Measurement; 13] = [
     ("boundary", boundary::boundary),
     ("generate to discard", throughput::in_memory),
     ("JSON lines to file", throughput::json_lines),
@@ -38,6 +42,10 @@ const MEASUREMENTS: [Measurement; 9] = [
     ("start", start::start),
     ("memory of an instance", memory::memory),
     ("restart", restart::restart),
+    ("isolation", isolation::isolation),
+    ("hop", hop::hop),
+    ("workers", workers::workers),
+    ("neighbour", neighbour::neighbour),
 ];
 
 fn main() -> ExitCode {

@@ -1,7 +1,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use sage_host::engine::JobOptions;
+use sage_host::worker::ProcessIsolation;
 use tempfile::TempDir;
 
 use crate::figure::Problem;
@@ -37,7 +39,7 @@ impl Place {
     }
 
     /// The `sage-host` program, built as this one was.
-    fn program(&self) -> Result<PathBuf, Problem> {
+    pub(crate) fn program(&self) -> Result<PathBuf, Problem> {
         let program = self.programs.join("sage-host");
         if program.exists() { Ok(program) } else { Err("the sage-host program is not built: make host".into()) }
     }
@@ -73,6 +75,12 @@ impl Place {
             lease_folder: Some(self.scratch("leases")),
             ..JobOptions::default()
         }
+    }
+
+    /// The same with each instance in a process of its own.
+    pub(crate) fn process_options(&self) -> Result<JobOptions, Problem> {
+        let housing = ProcessIsolation::new(self.program()?);
+        Ok(JobOptions { housing: Some(Arc::new(housing)), ..self.job_options() })
     }
 
     fn built(&self, path: &str, how: &str) -> Result<PathBuf, Problem> {

@@ -1,0 +1,42 @@
+use sage_host::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
+
+use crate::clock::family_cpu_time;
+use crate::figure::{Effort, Figure, Problem, Target};
+use crate::place::Place;
+use crate::throughput::{generate, require_complete};
+
+/// generate → map → filter → discard in threads and in worker processes, in turns: the CPU of everything that takes part, the workers' starts
+/// included.
+pub(crate) fn isolation(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
+    let count = effort.pick(8_000_000, 2_000_000);
+    let (map, filter) = (place.operator("identity")?, place.operator("keep_nonempty")?);
+    let mut rates = [Vec::new(), Vec::new()];
+    let mut ratios = Vec::new();
+    let run = |options: JobOptions| -> Result<f64, Problem> {
+        let job = PipelineBuilder::new("isolation")
+            .from_source("source", SourceOf::generate(generate(count, 128)))
+            .map("map", &map)
+            .filter("filter", &filter)
+            .sink("sink", SinkOf::discard())
+            .build(options)?;
+        let before = family_cpu_time();
+        let summary = job.start()?.wait();
+        let spent = family_cpu_time().saturating_sub(before);
+        require_complete(&summary, count)?;
+        Ok(spent.as_secs_f64())
+    };
+    for _ in 0..effort.pick(7, 3) {
+        let threads = run(place.job_options())?;
+        let processes = run(place.process_options()?)?;
+        for (rounds, spent) in rates.iter_mut().zip([threads, processes]) {
+            rounds.push(count as f64 / spent / 1e6);
+        }
+        ratios.push(processes / threads);
+    }
+    let [threads, processes] = rates;
+    Ok(vec![
+        Figure::of("generate, map, filter, discard in threads: 128 B", "M records/CPU-s", threads),
+        Figure::of("generate, map, filter, discard in processes: 128 B", "M records/CPU-s", processes),
+        Figure::of("CPU in processes / in threads", "", ratios).target(Target::AtMost(1.5)),
+    ])
+}

@@ -1,0 +1,69 @@
+//! A process that locks itself down as a worker does and then tries things: each line of its output is what it tried and what
+//! came of it (`ok`, or the error's name). `tests/tests/lockdown.rs` starts it and knows what the lines must be.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
+
+mod calls;
+mod guests;
+mod order;
+
+use std::sync::mpsc::channel;
+
+use sage_host::worker::lockdown::Lockdown;
+
+use crate::order::{Order, Probe};
+
+fn main() {
+    let order = Order::read();
+    let lockdown = order.lockdown();
+    match order.probe {
+        Probe::Calls => tell_calls(&lockdown),
+        Probe::Threads => tell_threads(&lockdown),
+        Probe::TooLate => tell_too_late(&lockdown),
+        Probe::Files => tell_files(&lockdown, &order),
+        Probe::Guest => guests::tell(&lockdown, &order),
+        Probe::FileTooLarge => {
+            lockdown.apply().unwrap();
+            calls::write_memory_file(1 << 20);
+        }
+    }
+}
+
+/// What whoever is locked down must not do, tried by the thread that locked itself down.
+fn tell_calls(lockdown: &Lockdown) {
+    let attempts = calls::Attempts::prepare();
+    let report = lockdown.apply().unwrap();
+    println!("landlock {}", report.landlock);
+    println!("missing {}", report.missing.len());
+    attempts.tell();
+}
+
+/// The same for a thread made between the steps, and for one made after them.
+fn tell_threads(lockdown: &Lockdown) {
+    let fenced = lockdown.before_threads().unwrap();
+    let (go, gone) = channel::<()>();
+    let between = std::thread::spawn(move || {
+        gone.recv().unwrap();
+        format!("between {}", calls::in_a_thread())
+    });
+    fenced.after_setup().unwrap();
+    go.send(()).unwrap();
+    println!("{}", between.join().unwrap());
+    println!("{}", std::thread::spawn(|| format!("after {}", calls::in_a_thread())).join().unwrap());
+}
+
+fn tell_too_late(lockdown: &Lockdown) {
+    let (go, gone) = channel::<()>();
+    let waiting = std::thread::spawn(move || gone.recv());
+    println!("{}", lockdown.apply().unwrap_err());
+    go.send(()).unwrap();
+    waiting.join().unwrap().unwrap();
+}
+
+fn tell_files(lockdown: &Lockdown, order: &Order) {
+    lockdown.apply().unwrap();
+    for path in &order.paths {
+        println!("read {}", calls::outcome(std::fs::read(path)));
+        let mut options = std::fs::OpenOptions::new();
+        println!("write {}", calls::outcome(options.write(true).create(true).truncate(true).open(path)));
+    }
+}

@@ -1,0 +1,65 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use sage_host::plan::FolderGrant;
+use sage_host::worker::lockdown::{Lockdown, ProcessLimits, Purpose};
+use serde::Deserialize;
+
+/// What to try, as JSON in the first argument.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Order {
+    pub(crate) probe: Probe,
+    /// Granted: on the host, to the guest, for writing.
+    #[serde(default)]
+    pub(crate) folders: Vec<(PathBuf, String, bool)>,
+    #[serde(default)]
+    pub(crate) connect: Vec<SocketAddr>,
+    /// The files to try, or the component to run.
+    #[serde(default)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// What the guest is called with, batch by batch.
+    #[serde(default)]
+    pub(crate) batches: Vec<Vec<String>>,
+    #[serde(default)]
+    pub(crate) compiles: bool,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Probe {
+    Calls,
+    Threads,
+    TooLate,
+    Files,
+    Guest,
+    FileTooLarge,
+}
+
+impl Order {
+    pub(crate) fn read() -> Self {
+        let words = std::env::args().nth(1).expect("an order");
+        serde_json::from_str(&words).unwrap_or_else(|e| panic!("{e} in {words}"))
+    }
+
+    pub(crate) fn lockdown(&self) -> Lockdown {
+        let writes = self.folders.iter().any(|(_, _, write)| *write);
+        Lockdown {
+            purpose: if self.compiles { Purpose::Compile } else { Purpose::Run },
+            keep: vec![0, 1, 2],
+            folders: self.grants(),
+            connect: self.connect.clone(),
+            limits: ProcessLimits {
+                open_files: 64,
+                file_bytes: (!writes).then_some(256 << 10),
+                data_bytes: None,
+                cpu_seconds: None,
+            },
+        }
+    }
+
+    pub(crate) fn grants(&self) -> Vec<FolderGrant> {
+        let folders = self.folders.iter().cloned();
+        folders.map(|(host, guest, write)| FolderGrant { host, guest, write }).collect()
+    }
+}
