@@ -55,7 +55,26 @@ shouts() {
     [ ! -e $groups/sage-host ] || { echo "left behind: $(find $groups/sage-host -type d)"; return 1; }
 }
 
+# examined [COMMAND...]: all that process isolation promises can be enforced, run by the command, and nothing of what was tried is left.
+examined() {
+    "$@" sage-host doctor --cache-folder "/tmp/examined-$#" || return
+    [ ! -e $groups/sage-host ] || { echo "left behind: $(find $groups/sage-host -type d)"; return 1; }
+}
+
+# examined_without_rights: a user whose group is somebody else's is told what is left of each limit, and what to type.
+examined_without_rights() {
+    su -s /bin/sh user -c 'sage-host doctor --cache-folder /tmp/examined-user' > /tmp/examined
+    [ $? = 3 ] || { cat /tmp/examined; return 1; }
+    for wanted in "only cooperative" "systemd-run --user --scope -p Delegate=yes"; do
+        grep -q -- "$wanted" /tmp/examined || { cat /tmp/examined; return 1; }
+    done
+}
+
 check unified live "cgroup v2"
 check delegated live "cgroup v2, in a group handed down" in_group service
 check rootless live "cgroup v2, in a group handed down" as_user
 check run-in-worker-processes shouts "cpu.max=10000 20000" memory.swap.max=0 memory.oom.group=1
+check examined examined
+check examined-delegated examined in_group service
+check examined-rootless examined as_user
+check examined-without-rights examined_without_rights

@@ -41,9 +41,14 @@ pub(super) enum Command {
     New(NewArguments),
     /// Run an operator crate's tests natively, without WebAssembly.
     Test(TestArguments),
+    /// Try on this machine everything that `run --isolation process` promises, and say what to do about what is missing.
+    Doctor(DoctorArguments),
     /// Be the process of one instance. Started by `run --isolation process`, with an order on standard input.
     #[command(hide = true)]
     Worker,
+    /// Try what a worker must not be able to do. Started by `doctor`, with an order on standard input.
+    #[command(hide = true)]
+    Canary,
     /// Be the process in which one component is compiled. Started by whatever loads components, with one on standard input.
     #[command(hide = true)]
     Compile(CompileArguments),
@@ -57,7 +62,8 @@ impl Command {
             Self::Validate(arguments) => arguments.output,
             Self::Inspect(arguments) => arguments.output,
             Self::Build(arguments) => arguments.output,
-            Self::New(_) | Self::Test(_) | Self::Worker | Self::Compile(_) => OutputFormat::Text,
+            Self::Doctor(arguments) => arguments.output,
+            Self::New(_) | Self::Test(_) | Self::Worker | Self::Canary | Self::Compile(_) => OutputFormat::Text,
         }
     }
 }
@@ -198,6 +204,39 @@ pub(super) struct BuildArguments {
     /// Arguments for cargo
     #[arg(last = true, value_name = "CARGO ARGS")]
     pub(super) cargo: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each limit is set, broken on purpose, and the kernel's answer read; a locked-down process tries what
+it must not; records go through a worker. That takes well under a second, takes nothing from running
+pipelines and leaves nothing behind.
+
+  hard         holds whatever an operator does
+  cooperative  holds as long as everybody concerned behaves
+  none         nothing holds it
+
+Exits with 0 where all that process isolation promises is enforced, with 3 where something is not.
+
+Examples:
+  sage-host doctor
+  sage-host doctor --host host.toml
+  sage-host doctor --output json | jq '.examinations[] | select(.found != \"hard\")'
+  systemd-run --user --scope -p Delegate=yes -- sage-host doctor"
+)]
+pub(super) struct DoctorArguments {
+    /// Whose control groups and folders are tried (host.toml)
+    #[arg(long, value_name = "FILE")]
+    pub(super) host: Option<PathBuf>,
+    /// Where CPU leases and claims are kept
+    #[arg(long, value_name = "DIR")]
+    pub(super) lease_folder: Option<PathBuf>,
+    /// Where compiled components are kept
+    #[arg(long, value_name = "DIR")]
+    pub(super) cache_folder: Option<PathBuf>,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) output: OutputFormat,
 }
 
 #[derive(Debug, Args)]

@@ -6,9 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use serde::Deserialize;
 
 use super::failure::Failure;
-
-/// The target that components are compiled for.
-pub(super) const WASM_TARGET: &str = "wasm32-wasip2";
+use super::wasm_target::{self, WASM_TARGET};
 
 /// Without it, loops over bytes in a component ran five times slower.
 const SIMD: &str = "-Ctarget-feature=+simd128";
@@ -36,19 +34,13 @@ impl Cargo {
 
     /// Refuses early, and with the remedy, what would otherwise be a long error of the compiler's.
     pub(super) fn require_wasm_target(&self) -> Result<(), Failure> {
-        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
-        let output = Command::new(&rustc)
-            .args(["--print", "target-libdir", "--target", WASM_TARGET])
-            .current_dir(&self.folder)
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| not_started(&rustc, &error))?;
-        let libraries = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-        if output.status.success() && libraries.is_dir() {
-            return Ok(());
+        let found = wasm_target::libraries(Some(&self.folder), Stdio::inherit());
+        match found.map_err(|error| not_started(&wasm_target::rustc(), &error))? {
+            Some(_) => Ok(()),
+            None => {
+                Err(Failure::invalid(format!("the Rust target {WASM_TARGET} is not installed")).hint(wasm_target::HINT))
+            }
         }
-        Err(Failure::invalid(format!("the Rust target {WASM_TARGET} is not installed"))
-            .hint(format!("rustup target add {WASM_TARGET}")))
     }
 
     /// Compiles to WebAssembly; the components that came out, in cargo's order.

@@ -78,7 +78,7 @@ impl Job {
         provided: Provided,
     ) -> Result<Self, JobError> {
         let sandbox = Sandbox::new(SandboxOptions {
-            cache_folder: options.cache_folder.clone().or_else(|| settings.cache_folder.clone()).or_else(default_cache),
+            cache_folder: options.cache_folder(&settings),
             max_component_bytes: settings.max_component_bytes,
             compiler: options.compiler.clone(),
             compile_limits: CompileLimits { timeout: settings.compile_timeout, memory: settings.compile_memory },
@@ -196,11 +196,7 @@ impl Job {
     }
 
     fn lease_folder(&self) -> Result<LeaseFolder, JobError> {
-        let chosen = self.options.lease_folder.as_deref().or(self.settings.lease_folder.as_deref());
-        Ok(match chosen {
-            Some(path) => LeaseFolder::at(path)?,
-            None => LeaseFolder::open()?,
-        })
+        Ok(self.options.lease_folder(&self.settings)?)
     }
 }
 
@@ -213,7 +209,7 @@ pub(super) fn host_settings(options: &JobOptions) -> Result<HostSettings, JobErr
 }
 
 /// Where compiled components are kept if nobody says: the user's cache folder. Without a home they are not kept.
-fn default_cache() -> Option<PathBuf> {
+pub(super) fn default_cache() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
     Some(cache.join("sage-host/components"))

@@ -31,6 +31,7 @@ mod housing;
 mod isolation;
 mod job;
 mod job_error;
+mod job_options;
 mod keeper;
 mod lane_clock;
 mod lane_guest;

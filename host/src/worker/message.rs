@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use crate::batch::wire::{
-    WireError, WireReader, WireWriter, get_text, get_u64, put_bytes, put_u64,
-};
+use crate::batch::wire::{WireError, WireReader, WireWriter, get_text, get_u64, put_bytes, put_u64};
 use crate::observe::{GuestMetrics, Observations, Series};
 use crate::sandbox::{Failure, FailureCode, KeptLines, LogLine, Progress};
 

@@ -1,7 +1,8 @@
 //! Processes that do for the host what must not be done in it: one instance's guests each, or one compilation.
 //!
 //! Flow: the host starts its own program with a hidden subcommand and hands it an order; the process takes what it
-//! needs, gives up everything else ([`lockdown`]), and only then touches what a stranger wrote.
+//! needs, gives up everything else ([`lockdown`]), and only then touches what a stranger wrote. Whether all of that works on this machine
+//! is tried by [`examine`].
 //!
 //! Invariants: no guest code runs in such a process before its lockdown is complete; whatever comes back from it is checked as if a
 //! guest had sent it.
@@ -10,6 +11,7 @@
 
 pub mod compile;
 mod death;
+pub mod examine;
 mod instance;
 mod kernel_view;
 mod link;

@@ -4,7 +4,7 @@ use crate::program::sage_host;
 
 #[test]
 fn every_command_teaches_how_it_is_used() {
-    let commands = ["", "run", "validate", "inspect", "build", "new", "test"];
+    let commands = ["", "run", "validate", "inspect", "build", "new", "test", "doctor"];
     for command in commands {
         let words: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let ran = sage_host(Path::new("."), &words);
@@ -19,7 +19,7 @@ fn every_command_teaches_how_it_is_used() {
 #[test]
 fn help_lists_every_command_there_is() {
     let all = sage_host(Path::new("."), &["--help"]).stdout;
-    for command in ["run", "validate", "inspect", "build", "new", "test"] {
+    for command in ["run", "validate", "inspect", "build", "new", "test", "doctor"] {
         assert!(all.lines().any(|line| line.trim_start().starts_with(command)), "{command} is not listed:\n{all}");
     }
 }

@@ -1,5 +1,5 @@
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// What a run of the program left behind.
 pub(crate) struct Ran {
@@ -10,12 +10,7 @@ pub(crate) struct Ran {
 
 /// Runs the program in `folder`, with nobody at the terminal.
 pub(crate) fn sage_host(folder: &Path, words: &[&str]) -> Ran {
-    let output = command(folder, words).output().unwrap();
-    Ran {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Ran::of(command(folder, words).output().unwrap())
 }
 
 /// The program in `folder`: as wide as a terminal of 100 columns, without colour, and with caches and leases of its own.
@@ -34,6 +29,14 @@ pub(crate) fn command(folder: &Path, words: &[&str]) -> Command {
 }
 
 impl Ran {
+    pub(crate) fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// Everything, for a snapshot.
     pub(crate) fn transcript(&self) -> String {
         format!(

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod cpu;
+mod degraded;
 mod killed;
 mod left_behind;
 mod memory;

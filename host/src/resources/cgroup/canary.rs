@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use rustix::thread::gettid;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -114,9 +115,7 @@ fn verdict(cages: &[Cage], controller: Controller) -> Control {
             Some(cage) if !cage.branch.is_at_the_root() => Control::fails(
                 cage.branch.mechanism(controller),
                 format!("the cgroup {} was not given the controller {controller}", cage.branch.base.display()),
-                Some(format!(
-                    "let the group above hand it down: systemd's Delegate={controller}, or +{controller} in its cgroup.subtree_control"
-                )),
+                Some(handed_down_by(cage, controller)),
             ),
             _ => Control::fails(
                 format!("cgroup {controller}"),
@@ -129,21 +128,40 @@ fn verdict(cages: &[Cage], controller: Controller) -> Control {
     let error = cage.silent.iter().find_map(|(silent, error)| (*silent == controller).then_some(error));
     match error.or(cage.fault.as_ref()) {
         None => Control::works(mechanism),
-        Some(error) => Control::fails(mechanism, error.in_full(), hint(cage, error)),
+        Some(error) => Control::fails(mechanism, error.in_full(), hint(cages, error)),
     }
 }
 
-/// What to do: v1 has no scopes to be handed, only folders.
-fn hint(cage: &Cage, error: &CgroupError) -> Option<String> {
-    let denied = |cause: &io::Error| cause.kind() == io::ErrorKind::PermissionDenied;
+/// What to do where the group above keeps a controller on v2.
+fn handed_down_by(cage: &Cage, controller: Controller) -> String {
+    let above = cage.branch.base.parent().unwrap_or(&cage.branch.base).join("cgroup.subtree_control");
+    format!(
+        "let the group above hand it down: Delegate=yes in the unit (for a user's own, `systemctl edit user@.service` with \
+         `Delegate=cpu cpuset memory pids` under [Service]), or, as root, echo +{controller} > {}",
+        above.display()
+    )
+}
+
+/// What to do: v1 has no scopes to be handed, only folders; all of those that are not ours are named at once.
+fn hint(cages: &[Cage], error: &CgroupError) -> Option<String> {
+    let refused: Vec<String> = cages
+        .iter()
+        .filter(|cage| cage.branch.version == Version::V1 && cage.fault.as_ref().is_some_and(is_denied))
+        .map(|cage| cage.branch.slice.display().to_string())
+        .collect();
+    if refused.is_empty() || !is_denied(error) {
+        return error.hint().map(str::to_owned);
+    }
+    let (slices, user) = (refused.join(" "), geteuid().as_raw());
+    Some(format!("run as root, or once, as root: mkdir -p {slices} && chown -R {user} {slices}"))
+}
+
+fn is_denied(error: &CgroupError) -> bool {
     match error {
-        CgroupError::Make { cause, .. } | CgroupError::Write { cause, .. }
-            if cage.branch.version == Version::V1 && denied(cause) =>
-        {
-            let slice = cage.branch.slice.display();
-            Some(format!("run as root, or have root make {slice} and hand it over (chown -R USER {slice})"))
+        CgroupError::Make { cause, .. } | CgroupError::Write { cause, .. } => {
+            cause.kind() == io::ErrorKind::PermissionDenied
         }
-        _ => error.hint().map(str::to_owned),
+        _ => false,
     }
 }
 

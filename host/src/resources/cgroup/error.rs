@@ -200,10 +200,13 @@ const OWN_SCOPE: &str = "start sage-host in a scope of its own (`systemd-run --s
 fn cause_hint(cause: &io::Error) -> Option<&'static str> {
     match Errno::from_io_error(cause)? {
         Errno::ACCESS | Errno::PERM => Some(
-            "run as root, or have a part of the cgroup tree handed to you: `systemd-run --user --scope -p Delegate=yes -- sage-host ...`",
+            "run as root, or have a part of the cgroup tree handed to you: `systemd-run --user --scope -p Delegate=yes -- sage-host ...`, \
+             or Delegate=yes beside User= in the unit that starts it",
         ),
         Errno::ROFS => Some(
-            "in a container, mount /sys/fs/cgroup read-write in a cgroup namespace of its own (--cgroupns=private); outside, remount it",
+            "in a container, let it write to a cgroup tree of its own: docker run --cgroupns=private --security-opt \
+             writable-cgroups=true ..., podman run --cgroupns=private --security-opt unmask=/sys/fs/cgroup ...; outside, \
+             mount -o remount,rw /sys/fs/cgroup",
         ),
         Errno::BUSY => Some(OWN_SCOPE),
         Errno::AGAIN | Errno::NOSPC => {

@@ -15,7 +15,8 @@ pub(crate) fn process_cpu_time() -> Duration {
 /// The CPU time of this process and of all its children that have ended.
 pub(crate) fn family_cpu_time() -> Duration {
     let children = std::fs::read_to_string("/proc/self/stat").ok().and_then(|stat| {
-        let fields: Vec<i64> = stat.rsplit(')').next()?.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        let fields: Vec<i64> =
+            stat.rsplit(')').next()?.split_whitespace().filter_map(|field| field.parse().ok()).collect();
         // After the name: state (no number), then the parent's id; cutime and cstime are numbers 13 and 14 of those that are left.
         u64::try_from(fields.get(12)? + fields.get(13)?).ok()
     });

@@ -86,7 +86,7 @@ fn start(place: &Place, pipeline: &Path, cpu: usize, isolation: &str) -> Result<
 fn two_cpus() -> Result<[usize; 2], Problem> {
     let allowed = rustix::thread::sched_getaffinity(None)?;
     let mut cpus = (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
-    match (cpus.next(), cpus.last()) {
+    match (cpus.next(), cpus.next_back()) {
         (Some(first), Some(last)) => Ok([last, first]),
         _ => Err("this needs two CPUs".into()),
     }
