@@ -139,6 +139,20 @@ fn only_the_sandbox_names_the_runtime() {
 }
 
 #[test]
+fn only_the_room_of_control_groups_makes_or_changes_them() {
+    // What is written or entered there; limits are read in `memory_limits` too, of the process's own group.
+    let files = ["cgroup.procs", "cgroup.kill", "subtree_control", "cfs_quota_us", "memsw.limit", "memory.swap.max"];
+    let wrong: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, path, text)| {
+            !path.starts_with("resources/cgroup") && files.iter().any(|file| code(text).contains(file))
+        })
+        .map(|(_, path, _)| path)
+        .collect();
+    assert!(wrong.is_empty(), "these name files of control groups: {wrong:?}");
+}
+
+#[test]
 fn mod_files_only_declare() {
     let mut wrong = Vec::new();
     for (_, path, text) in sources() {
