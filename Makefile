@@ -92,7 +92,7 @@ lint: setup ## formatting, clippy and documentation, warnings denied
 	@echo "==> no complaints"
 
 .PHONY: bench
-bench: host operators guests ## measure the boundary and whole pipelines, about a minute; ARGS=--quick for a look
+bench: host operators guests ## measure the boundary, whole pipelines and workers, some minutes; ARGS=--quick for a look
 	$(call say,measuring; docs/BENCHMARKS.md says what each figure is)
 	$(CARGO) run --release --locked -p sage-tests --bin bench -- $(ARGS)
 

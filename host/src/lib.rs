@@ -14,7 +14,7 @@
 //! | [`connector`] | built-in sources and sinks |
 //! | [`admission`] | plan + inventory to grant or refusal |
 //! | [`engine`] | lanes, partitioning, retries, drain |
-//! | [`worker`] | processes of their own: what they may do, and what is compiled there |
+//! | [`worker`] | processes of their own: an instance's guests, one compilation, and what either may do |
 //! | [`cli`] | arguments to calls, errors to words and exit codes |
 
 pub mod admission;

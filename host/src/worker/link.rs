@@ -23,12 +23,12 @@ use crate::batch::wire::{WireError, WireReader, WireWriter};
 /// ```
 ///
 /// **Trust.** The other side may write anything there at any time. Its numbers are compared with one's own before they are used, and
-/// bytes are copied out before anybody looks at them.
+/// bytes are copied out before anybody looks at them. Only the worker looks at requests in place: nobody but the host can write there.
 ///
 /// **Who waits for whom.** A reader waits for bytes, a writer for room. Before it sleeps it says so in ASLEEP and looks once more;
 /// whoever moves HEAD or TAIL looks at ASLEEP afterwards and rings the sleeper's bell (an eventfd). All of this is sequentially
-/// consistent, so one of the two sees the other. Bytes that are sent [quietly](Link::send_quietly) do not wake who sleeps in BYTES, which is
-/// for [`LENIENCE`] only. A peer that dies ends a wait too, where its process is known, and so does patience.
+/// consistent, so one of the two sees the other. Bytes that are sent quietly do not wake who sleeps in BYTES, which is
+/// for 1 ms only. A peer that dies ends a wait too, where its process is known, and so does patience.
 #[derive(Debug)]
 pub struct Link {
     own: Mapping,
