@@ -28,6 +28,6 @@ pub use made::{guest, guest_names, operator, program};
 pub use network::{free_port, http_get};
 pub use outcome::{DeadLetter, Outcome, Stage};
 pub use proc_files::{ThreadTimes, allowed_cpus, resident_bytes, thread_cpus, thread_times};
-pub use scenario::{Running, Scenario};
+pub use scenario::{Running, Scenario, in_processes};
 pub use wat_guest::{WatGuest, wat};
 pub use worker_files::{groups_named, has_control, workers_of};

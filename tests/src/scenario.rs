@@ -50,10 +50,11 @@ impl Scenario {
 
     /// Puts `pipeline.toml` there.
     pub fn pipeline(&self, toml: &str) -> &Self {
-        match std::env::var(ISOLATION).as_deref() {
-            Ok("process") => self.file("pipeline.toml", with_room_for_workers(toml)),
-            _ => self.file("pipeline.toml", toml),
-        };
+        if in_processes() {
+            self.file("pipeline.toml", with_room_for_workers(toml));
+        } else {
+            self.file("pipeline.toml", toml);
+        }
         self
     }
 
@@ -125,6 +126,11 @@ impl Scenario {
             started: Instant::now(),
         }
     }
+}
+
+/// Whether instances live in processes of their own in every run of these tests.
+pub fn in_processes() -> bool {
+    std::env::var_os(ISOLATION).is_some_and(|isolation| isolation == "process")
 }
 
 /// In a process of its own an instance's memory is its whole worker's: as much more as that needs, so that its guests have what they have in threads.
