@@ -150,7 +150,8 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
             }
         }
     }
-    control.set_ways(ways(&stages));
+    let instances = Some(Arc::downgrade(&parts.instances));
+    control.set_ways(Ways { instances, ..ways(&stages) });
     let sources = sources.into_iter().collect();
     Ok(Assembly { lanes, stages, sources, dead_letters: dead_letters.into_values().collect() })
 }

@@ -1,8 +1,10 @@
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::error::PipelineError;
+use super::isolation::Instances;
 use super::turnstile::Turnstile;
 use crate::batch::Inbox;
 use crate::observe::InstanceCounters;
@@ -14,7 +16,6 @@ use crate::observe::InstanceCounters;
 /// starting ─────▶ running ───────▶ sources stopped ─────────────────▶ over
 ///     └──────────────┴──────── fail / abort ──▶ cut ──────────────────▶
 /// ```
-#[derive(Debug)]
 pub(super) struct Control {
     began: Instant,
     draining: AtomicBool,
@@ -31,17 +32,28 @@ struct State {
     cause: Option<PipelineError>,
 }
 
-/// Where lanes of the run may wait for each other.
-#[derive(Debug, Default)]
+/// Where lanes of the run may wait for each other, or for their guests.
+#[derive(Default)]
 pub(super) struct Ways {
     /// Inboxes, each with the counters of who takes from it.
     pub(super) inboxes: Vec<(Arc<Inbox>, Arc<InstanceCounters>)>,
     pub(super) turnstiles: Vec<Arc<Turnstile>>,
+    /// Where guests live.
+    pub(super) instances: Option<Weak<dyn Instances>>,
 }
 
 /// The run is over for this lane: it was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stopped;
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control")
+            .field("draining", &self.draining)
+            .field("stopped", &self.stopped)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Control {
     pub(super) fn new() -> Self {
@@ -107,6 +119,10 @@ impl Control {
     pub(super) fn abort(&self) {
         self.lock().aborted = true;
         self.cut();
+        let instances = self.ways.get().and_then(|ways| ways.instances.as_ref()?.upgrade());
+        if let Some(instances) = instances {
+            instances.abort();
+        }
     }
 
     pub(super) fn was_aborted(&self) -> bool {

@@ -19,7 +19,7 @@ pub trait Housing: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// What could not be made; nothing is left of it.
-    fn begin(&self, run: RunOrder<'_>) -> Result<Box<dyn Instances>, RunError>;
+    fn begin(&self, run: RunOrder<'_>) -> Result<Arc<dyn Instances>, RunError>;
 }
 
 /// What is to be known of a run to give it its place.
@@ -43,6 +43,9 @@ pub trait Instances: Send + Sync {
     /// # Errors
     /// What could not be made; nothing is left of it.
     fn instance(&self, order: InstanceOrder<'_>) -> Result<InstanceHome, RunError>;
+
+    /// The run stops at once: whatever a lane waits for outside its own thread ends now. More is never asked for.
+    fn abort(&self) {}
 
     /// Whether guests run in the threads of their lanes, so that a lane belongs on its guest's CPU.
     fn in_lane_threads(&self) -> bool;

@@ -148,7 +148,7 @@ impl Job {
     pub fn start_admitted(self, admitted: Admitted) -> Result<Session, JobError> {
         let Admitted { grant, leases, folder } = admitted;
         let shared = SharedCpus::new(folder, grant.allowed.clone());
-        let instances: Box<dyn Instances> = match &self.options.housing {
+        let instances: Arc<dyn Instances> = match &self.options.housing {
             Some(housing) => housing.begin(RunOrder {
                 pipeline: &self.plan.name,
                 tenant: &self.options.tenant,
@@ -156,7 +156,7 @@ impl Job {
                 plan: &self.plan,
                 grant: &grant,
             })?,
-            None => Box::new(Threads),
+            None => Arc::new(Threads),
         };
         let parts = Parts {
             plan: self.plan,

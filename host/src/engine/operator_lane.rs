@@ -143,6 +143,9 @@ impl OperatorLane {
 
     /// The `attempt`-th try at a batch failed.
     fn failed(&mut self, batch: Batch, failure: &Failure, attempt: u32, outputs: &mut Outputs) -> Result<(), Stopped> {
+        if self.fate.control.is_stopped() {
+            return Err(Stopped);
+        }
         self.note(failure, batch.len());
         // A worker that died may have died of something else than these records: they get another chance together.
         let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
@@ -218,10 +221,10 @@ impl OperatorLane {
                 Err(failure) => failure,
             };
             self.note(&failure, 0);
-            // A worker that died may have died of something else. Another guest of a sink has nothing of what that one held, though.
-            let again = failure.worker_died && self.kind != Kind::Sink;
-            let retries = if again { self.retries.max(LOST_WORKERS) } else { self.retries };
-            if attempt > retries {
+            // A worker that died may have died of something else.
+            let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
+            // A fresh guest of a sink would flush nothing, and what the last one had not made durable would be lost in silence.
+            if attempt > retries || self.kind == Kind::Sink {
                 return Err(self.fate.stage_failed(&failure));
             }
             self.keeper.rebuild(&failure, &self.fate)?;
@@ -238,6 +241,7 @@ impl OperatorLane {
     /// Counts a broken limit. The first failure of each kind is a warning, though a retry may mend it: many of them make a run slow. The rest is
     /// for whoever looks closely.
     fn note(&mut self, failure: &Failure, rows: usize) {
+        self.keeper.measure(&self.fate.counters);
         if let Some(limit) = failure.limit() {
             self.fate.errors.breach(limit);
         }

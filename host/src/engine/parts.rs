@@ -18,7 +18,7 @@ pub(super) struct Parts {
     pub(super) leases: HeldLeases,
     pub(super) shared: SharedCpus,
     /// Where instances live; ends with the last of them.
-    pub(super) instances: Box<dyn Instances>,
+    pub(super) instances: Arc<dyn Instances>,
     /// Sources and sinks that the embedder provides, by stage name.
     pub(super) provided: Provided,
 }

@@ -48,7 +48,7 @@ impl KeptLines {
     }
 
     /// Keeps a line; `false` if there is no room.
-    fn keep(&self, line: LogLine) -> bool {
+    pub fn keep(&self, line: LogLine) -> bool {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = lines.len() < Self::MOST;
         if fits {

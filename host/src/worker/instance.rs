@@ -87,6 +87,14 @@ impl Instance {
         }
     }
 
+    /// Ends the process that there is now, whatever it does. Whoever waits for it notices.
+    pub(super) fn kill(&self) {
+        if let Some(worker) = &mut self.lock().worker {
+            // It has ended already, or does now.
+            let _ = worker.child.kill();
+        }
+    }
+
     /// The process that there is now, for tests and tools that look from outside.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -65,7 +65,7 @@ impl Housing for ProcessIsolation {
         })
     }
 
-    fn begin(&self, run: RunOrder<'_>) -> Result<Box<dyn Instances>, RunError> {
+    fn begin(&self, run: RunOrder<'_>) -> Result<Arc<dyn Instances>, RunError> {
         let cgroups = self.cgroups(run.settings);
         let controls = cgroups.controls();
         let ceiling = run.settings.tenants.get(run.tenant);
@@ -81,13 +81,14 @@ impl Housing for ProcessIsolation {
             .and_then(|tenant| tenant.pipeline(run.pipeline, &pipeline))
             .map_err(|error| failed(&error))?;
         let spawner = Spawner::start().map_err(|error| failed(&error))?;
-        Ok(Box::new(Processes {
+        Ok(Arc::new(Processes {
             program: self.program.clone(),
             spawner: Arc::new(spawner),
             group,
             cpuset: controls.cpuset.available,
             overhead: OVERHEAD,
             components: Mutex::new(HashMap::new()),
+            instances: Mutex::new(Vec::new()),
         }))
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::instance::{Instance, Place, State};
 use super::kernel_view::KernelView;
@@ -27,6 +27,8 @@ pub(super) struct Processes {
     pub(super) overhead: u64,
     /// What each component was compiled to, in memory that nobody can change any more.
     pub(super) components: Mutex<HashMap<PathBuf, Arc<OwnedFd>>>,
+    /// All instances, for as long as their lanes have them.
+    pub(super) instances: Mutex<Vec<Weak<Instance>>>,
 }
 
 impl Processes {
@@ -80,11 +82,17 @@ impl Instances for Processes {
             kernel: Arc::clone(&kernel),
             state: Mutex::new(State::default()),
         });
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&instance));
         let guest = |lane| {
             let guest = ProcessGuest::new(Arc::clone(&instance), lane, &order.spec, kind, ports);
             Box::new(guest) as Box<dyn LaneGuest>
         };
         Ok(InstanceHome { guests: (0..order.lanes.len()).map(guest).collect(), kernel: Some(kernel) })
+    }
+
+    fn abort(&self) {
+        let instances = std::mem::take(&mut *self.instances.lock().unwrap_or_else(PoisonError::into_inner));
+        instances.iter().filter_map(Weak::upgrade).for_each(|instance| instance.kill());
     }
 
     fn in_lane_threads(&self) -> bool {

@@ -107,7 +107,10 @@ pub fn serve() -> Result<(), WorkerError> {
         threads.push(named.spawn(body).map_err(|cause| WorkerError::System { what: "cannot start a lane", cause })?);
     }
     ready.wait();
-    fenced.after_setup()?;
+    for missing in fenced.after_setup()?.missing {
+        // Told with the first answer; where there is no room, guests have said more than this.
+        let _ = kept.keep((tracing::Level::WARN, format!("of the worker's lockdown: {missing}")));
+    }
     ready.wait();
     for thread in threads {
         // One that panicked has ended the process.

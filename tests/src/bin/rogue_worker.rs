@@ -14,7 +14,7 @@ use serde_json::Value;
 const HEAD: usize = 0;
 const TAIL: usize = 64;
 const RING: usize = 4096;
-const CAPACITY: usize = 512 << 10;
+const CAPACITY: usize = 1 << 20;
 
 struct Rogue {
     own: *mut u8,
@@ -47,7 +47,14 @@ fn main() {
     match config["rogue"].as_str().unwrap() {
         "claims-bytes" => rogue.claim(HEAD, u64::MAX / 2),
         "goes-back" => rogue.claim(HEAD, u64::MAX),
-        "takes-what-was-not-sent" => rogue.claim(TAIL, u64::MAX / 2),
+        "takes-what-was-not-sent" => {
+            rogue.started();
+            rogue.report_ok();
+            rogue.column(&[0, 8], b"A RECORD");
+            rogue.word(0);
+            rogue.claim(TAIL, u64::MAX / 2);
+            rogue.send();
+        }
         "says-nothing" => {}
         "exits" => {
             eprintln!("had enough");

@@ -7,6 +7,10 @@ use sage_tests::{Running, Scenario, groups_named, guest, workers_of};
 
 /// A pipeline of this name, so that its groups can be found; without an end of its own unless `count` is given.
 fn pipeline(name: &str, component: &str, source: &str) -> Scenario {
+    pipeline_with(name, component, &format!("generate = {{ {source}, payload_bytes = 16, seed = 1 }}"), "")
+}
+
+fn pipeline_with(name: &str, component: &str, source: &str, settings: &str) -> Scenario {
     let scenario = Scenario::new();
     scenario.pipeline(&format!(
         r#"
@@ -14,12 +18,13 @@ fn pipeline(name: &str, component: &str, source: &str) -> Scenario {
         name = "{name}"
         [[source]]
         name = "in"
-        generate = {{ {source}, payload_bytes = 16, seed = 1 }}
+        {source}
         [[operator]]
         name = "guest"
         component = "{}"
         input = "in"
         parallelism = 2
+        {settings}
         [[sink]]
         name = "out"
         input = "guest"
@@ -76,6 +81,22 @@ fn after_a_signal() {
         assert!(workers.iter().all(|&worker| gone(worker)), "{name}");
         assert_eq!(groups_named(name), Vec::<String>::new(), "{name}");
     }
+}
+
+#[test]
+fn after_two_signals_whatever_a_guest_does() {
+    let name = "left-at-once";
+    let limits = "limits = { cpu_time_per_call = \"1h\", call_timeout = \"2h\" }";
+    let scenario = pipeline_with(name, "map_spins", "file = { path = \"in.txt\", format = \"lines\" }", limits);
+    scenario.file("in.txt", "1000000000000\n1000000000000");
+    let (mut running, workers) = started(&scenario);
+    for signal in [Signal::INT, Signal::INT] {
+        running.signal(signal);
+        running.until("the signal was told", |_| Some(std::thread::sleep(Duration::from_millis(100))));
+    }
+    running.wait().expect_exit(130);
+    assert!(workers.iter().all(|&worker| gone(worker)));
+    assert_eq!(groups_named(name), Vec::<String>::new());
 }
 
 #[test]

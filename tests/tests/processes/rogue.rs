@@ -80,6 +80,13 @@ fn numbers_as_large_as_can_be_are_not_believed_and_nothing_overflows() {
 }
 
 #[test]
+fn a_worker_that_claims_to_have_taken_what_was_never_sent_is_ended() {
+    let summary = with_rogue("takes-what-was-not-sent").unwrap();
+    assert_eq!(summary.error.as_ref().unwrap().code, Codes::WORKER, "{summary}");
+    assert!(summary.balanced && summary.stage("rogue").unwrap().workers_lost > 0, "{summary}");
+}
+
+#[test]
 fn bytes_that_change_while_they_are_read_are_an_error_or_a_sound_record() {
     for _ in 0..3 {
         let summary = with_rogue("changes-while-read").unwrap();
