@@ -1,3 +1,5 @@
+use crate::plan::{CpuRequest, Stage};
+
 /// Where instances live, and what there is to hold them by.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Isolation {
@@ -15,8 +17,21 @@ pub struct WorkerBounds {
     pub kernel: KernelLimits,
     /// Bytes of a worker besides what its lanes' caps allow: the program, its rings, its buffers. Measured.
     pub overhead: u64,
+    /// Bytes that each lane beyond the first needs on top: its ring and its buffers.
+    pub lane_overhead: u64,
     /// Processes and threads of a worker besides one thread a lane.
     pub threads: u32,
+}
+
+impl WorkerBounds {
+    /// Bytes of the worker of one instance besides what its lanes' caps allow, with as many lanes as the stage asks for.
+    pub(super) fn overhead_of(&self, stage: &Stage) -> u64 {
+        let more = match stage.resources.num_cpus {
+            Some(CpuRequest::Whole(count)) => count.saturating_sub(1),
+            Some(CpuRequest::Fraction(_)) | None => 0,
+        };
+        self.overhead.saturating_add(self.lane_overhead.saturating_mul(more.into()))
+    }
 }
 
 /// Which of the kernel's limits were seen to work.

@@ -61,7 +61,7 @@ const PAGE: u64 = 64 << 10;
 
 /// What an instance may come to: what is asked for it, or the default cap, around which a worker process adds its own.
 pub(super) fn of_instance(stage: &Stage, options: &Options) -> u64 {
-    let overhead = options.isolation.worker().map_or(0, |worker| worker.overhead);
+    let overhead = options.isolation.worker().map_or(0, |worker| worker.overhead_of(stage));
     stage.resources.memory.unwrap_or(Limits::DEFAULT_MEMORY.saturating_add(overhead))
 }
 
@@ -146,7 +146,7 @@ fn cap(
         return (None, None);
     }
     let whole = of_instance(stage, options);
-    let overhead = options.isolation.worker().map_or(0, |worker| worker.overhead);
+    let overhead = options.isolation.worker().map_or(0, |worker| worker.overhead_of(stage));
     let cap = whole.saturating_sub(overhead);
     if cap < PAGE {
         let least = overhead.saturating_add(PAGE);

@@ -19,7 +19,7 @@ pub(super) fn add_up(
         instances: stage.parallelism,
         lanes: grant.lanes,
         lane_caps,
-        overhead: worker.overhead,
+        overhead: worker.overhead_of(stage),
         memory: of_instance(stage, options),
         by_kernel: grant.memory_max.is_some(),
     });

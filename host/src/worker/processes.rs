@@ -25,6 +25,8 @@ pub(super) struct Processes {
     pub(super) cpuset: bool,
     /// Bytes of a worker beside its guests' memory.
     pub(super) overhead: u64,
+    /// Bytes of each lane beyond the first.
+    pub(super) lane_overhead: u64,
     /// What each component was compiled to, in memory that nobody can change any more.
     pub(super) components: Mutex<HashMap<PathBuf, Arc<OwnedFd>>>,
     /// All instances, for as long as their lanes have them.
@@ -69,7 +71,10 @@ impl Instances for Processes {
         // Without a group the process itself is asked to refuse more; what it shares with others is not counted then.
         let data_bytes = match order.grant.memory_max {
             Some(_) => None,
-            None => order.grant.memory_cap.map(|cap| cap.saturating_add(self.overhead)),
+            None => {
+                let lanes = self.lane_overhead.saturating_mul(u64::from(order.grant.lanes.saturating_sub(1)));
+                order.grant.memory_cap.map(|cap| cap.saturating_add(self.overhead).saturating_add(lanes))
+            }
         };
         let facts = order.loaded.facts();
         let (kind, ports) = (facts.kind, u32::try_from(facts.ports.len()).unwrap_or(0));
