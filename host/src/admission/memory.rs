@@ -1,7 +1,7 @@
 use super::decide::{row, unenforced};
 use super::holders::holders;
 use super::{Asker, Options, Reason};
-use crate::plan::{Limits, Plan, Stage};
+use crate::plan::{Kind, Limits, Plan, Stage};
 use crate::resources::{Claim, Inventory, LedgerRow, Mechanism, Supply, Taken, Tier, Totals, bytes};
 
 /// What was decided about memory and the bytes on input edges.
@@ -28,6 +28,8 @@ pub(super) struct MemorySums {
     pub(super) default_caps: u64,
     /// Of what is claimed, what input edges come to.
     pub(super) edges: u64,
+    /// Of what is claimed, what the host's copies of workers' keyed state can come to.
+    pub(super) copies: u64,
     pub(super) available: u64,
     /// What other pipelines claim.
     pub(super) elsewhere: u64,
@@ -63,6 +65,12 @@ const PAGE: u64 = 64 << 10;
 pub(super) fn of_instance(stage: &Stage, options: &Options) -> u64 {
     let overhead = options.isolation.worker().map_or(0, |worker| worker.overhead_of(stage));
     stage.resources.memory.unwrap_or(Limits::DEFAULT_MEMORY.saturating_add(overhead))
+}
+
+/// What the host's copy of an instance's keyed state can come to, with which the next worker begins when one dies: as much as its guests may have.
+fn copy_of_state(stage: &Stage, options: &Options) -> Option<u64> {
+    let worker = options.isolation.worker().filter(|_| stage.kind() == Some(Kind::Process))?;
+    Some(of_instance(stage, options).saturating_sub(worker.overhead_of(stage)))
 }
 
 /// Sums up what is asked for, and what other pipelines claim.
@@ -106,6 +114,10 @@ pub(super) fn decide(
                     0
                 }
             };
+        }
+        if let Some(each) = copy_of_state(stage, options) {
+            let all = ask("the host's copy of its keyed state", each, "");
+            sums.copies = sums.copies.saturating_add(all);
         }
         if let Some(each) = stage.resources.object_store_memory.filter(|_| !stage.inputs.is_empty()) {
             let all = ask("object_store_memory", each, "");

@@ -27,6 +27,7 @@ pub(super) fn add_up(
         kernel: worker.kernel.place.clone(),
         instances: instances.collect(),
         edges: sums.edges,
+        copies: sums.copies,
         pipeline: sums.declared,
         tenant: options.tenant.to_string(),
         tenant_held: tenant::memory_of_others(options, taken),

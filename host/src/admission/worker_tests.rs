@@ -113,6 +113,17 @@ fn memory_that_a_worker_needs_for_itself_is_refused_with_the_numbers() {
 }
 
 #[test]
+fn the_hosts_copy_of_keyed_state_is_claimed_beside_the_worker_that_has_it() {
+    let plan = pipeline([operator("count", Kind::Process, 2, memory(64 * MIB))]);
+    let grant = granted(&plan, &workers(everything()));
+    let arithmetic = grant.ledger.arithmetic.as_ref().unwrap();
+    assert_eq!((arithmetic.copies, arithmetic.pipeline), (2 * 40 * MIB, 2 * (64 + 40) * MIB));
+    assert!(arithmetic.to_string().contains("+ the host's copies of keyed state 80MiB = pipeline 208MiB"));
+    let threads = granted(&plan, &Options::default());
+    assert_eq!(threads.ledger.totals.memory_declared, 128 * MIB);
+}
+
+#[test]
 fn memory_adds_up_from_lanes_to_the_host() {
     let edges = Resources { object_store_memory: Some(8 * MIB), memory: Some(1 << 30), ..whole(1) };
     let plan =

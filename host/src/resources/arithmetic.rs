@@ -14,7 +14,9 @@ pub struct Arithmetic {
     pub instances: Vec<InstanceArithmetic>,
     /// Bytes of `object_store_memory` of all instances.
     pub edges: u64,
-    /// Bytes of all instances and edges.
+    /// Bytes that the host's copies of workers' keyed state can come to.
+    pub copies: u64,
+    /// Bytes of all instances, edges and copies.
     pub pipeline: u64,
     /// The tenant.
     pub tenant: String,
@@ -54,7 +56,12 @@ impl fmt::Display for Arithmetic {
             writeln!(f, "  {instance}")?;
         }
         let (pipeline, edges) = (bytes(self.pipeline), bytes(self.edges));
-        writeln!(f, "  instances {} + edges {edges} = pipeline {pipeline}", bytes(self.pipeline - self.edges))?;
+        let copies = match self.copies {
+            0 => String::new(),
+            copies => format!(" + the host's copies of keyed state {}", bytes(copies)),
+        };
+        let instances = bytes(self.pipeline.saturating_sub(self.edges).saturating_sub(self.copies));
+        writeln!(f, "  instances {instances} + edges {edges}{copies} = pipeline {pipeline}")?;
         let (tenant, others) = (&self.tenant, bytes(self.tenant_held));
         match self.tenant_ceiling {
             Some(ceiling) => {

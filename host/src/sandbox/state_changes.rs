@@ -4,14 +4,12 @@
 //! does no harm.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
 use super::keyed_state::{KeyedState, Slot, Undo};
 use super::small_bytes::SmallBytes;
 use crate::batch::wire::WireError;
-use crate::resources::MemoryBudget;
 
 /// The table that the lines after this one are about.
 const TABLE: u8 = b'T';
@@ -155,12 +153,6 @@ impl KeyedState {
         }
         if chunk.is_empty() { Ok(()) } else { send(&chunk) }
     }
-
-    /// A state with nothing in it, within a budget of its own: a copy of another process's.
-    #[must_use]
-    pub fn copy_within(cap: u64) -> Self {
-        Self::new(Arc::new(MemoryBudget::new(cap)))
-    }
 }
 
 /// Lines that are being written.
@@ -198,14 +190,21 @@ fn text<'a>(from: &mut &'a [u8]) -> Result<&'a [u8], WireError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::resources::MemoryBudget;
+
+    fn empty(cap: u64) -> KeyedState {
+        KeyedState::new(Arc::new(MemoryBudget::new(cap)))
+    }
 
     #[test]
     fn what_a_call_writes_many_times_is_noted_once_and_fits_where_the_original_fits() {
         let cap = 1 << 20;
-        let (mut state, mut copy) = (KeyedState::copy_within(cap), KeyedState::copy_within(cap));
+        let (mut state, mut copy) = (empty(cap), empty(cap));
         state.keep_changes();
         let mut changes = Vec::new();
         let long_key = [7; 1000];
@@ -227,7 +226,7 @@ mod tests {
 
     #[test]
     fn changes_that_break_off_change_nothing() {
-        let mut state = KeyedState::copy_within(1 << 20);
+        let mut state = empty(1 << 20);
         state.put("t", [(&b"k"[..], &b"before"[..])].into_iter()).unwrap();
         state.commit();
         let before = contents(&state);
@@ -280,9 +279,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_copy_that_plays_every_change_is_the_same_as_the_original(steps in steps()) {
-            let mut state = KeyedState::copy_within(1 << 20);
+            let mut state = empty(1 << 20);
             state.keep_changes();
-            let mut copy = KeyedState::copy_within(1 << 20);
+            let mut copy = empty(1 << 20);
             let mut changes = Vec::new();
             for step in steps.into_iter().chain([Step::Commit]) {
                 match step {
@@ -299,14 +298,14 @@ mod tests {
                     }
                 }
             }
-            let mut fresh = KeyedState::copy_within(1 << 20);
+            let mut fresh = empty(1 << 20);
             copy.copy_out(|chunk| fresh.play(chunk)).unwrap();
             prop_assert_eq!(contents(&fresh), contents(&state));
         }
 
         #[test]
         fn any_bytes_are_changes_or_an_error(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(0u8), Just(b'P'), Just(b'T')], 0..60)) {
-            let _ = KeyedState::copy_within(1 << 10).play(&bytes);
+            let _ = empty(1 << 10).play(&bytes);
         }
     }
 }

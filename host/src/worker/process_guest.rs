@@ -53,7 +53,14 @@ const CALL_HEAD: usize = 16;
 const LONGEST_CHANGES: u64 = 4 << 30;
 
 impl ProcessGuest {
-    pub(super) fn new(instance: Arc<Instance>, lane: usize, spec: &GuestSpec, kind: Kind, ports: u32) -> Self {
+    /// `copies` is what the copies of keyed state of all lanes may take together.
+    pub(super) fn new(
+        instance: Arc<Instance>,
+        lane: usize,
+        spec: &GuestSpec,
+        (kind, ports): (Kind, u32),
+        copies: &Arc<MemoryBudget>,
+    ) -> Self {
         let mut answer = Answer::new(kind, &spec.limits);
         answer.set_ports(ports);
         let rate = spec.limits.log_bytes_per_second;
@@ -65,7 +72,7 @@ impl ProcessGuest {
             answer,
             under_way: 0,
             failed: None,
-            state: (kind == Kind::Process).then(|| KeyedState::copy_within(spec.budget.cap())),
+            state: (kind == Kind::Process).then(|| KeyedState::new(Arc::clone(copies))),
             changes: Vec::new(),
             position: Vec::new(),
             budget: Arc::clone(&spec.budget),

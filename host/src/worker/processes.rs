@@ -11,8 +11,8 @@ use super::process_guest::ProcessGuest;
 use super::spawn::Spawner;
 use crate::admission::Cpus;
 use crate::engine::{InstanceHome, InstanceOrder, Instances, LaneGuest, RunError};
-use crate::resources::CpuSet;
 use crate::resources::cgroup::{Group, GroupLimits};
+use crate::resources::{CpuSet, MemoryBudget};
 use crate::sandbox::Loaded;
 
 /// The instances of one run, each in a worker process of its own.
@@ -88,8 +88,10 @@ impl Instances for Processes {
             state: Mutex::new(State::default()),
         });
         self.instances.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&instance));
+        // Of all lanes together: as much as the state itself may be.
+        let copies = Arc::new(MemoryBudget::new(order.spec.budget.cap()));
         let guest = |lane| {
-            let guest = ProcessGuest::new(Arc::clone(&instance), lane, &order.spec, kind, ports);
+            let guest = ProcessGuest::new(Arc::clone(&instance), lane, &order.spec, (kind, ports), &copies);
             Box::new(guest) as Box<dyn LaneGuest>
         };
         Ok(InstanceHome { guests: (0..order.lanes.len()).map(guest).collect(), kernel: Some(kernel) })
