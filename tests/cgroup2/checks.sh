@@ -1,6 +1,6 @@
 # What must hold on a machine with cgroup v2. Sourced by the guest's init (busybox's sh, as root); run.sh wants a PASS for every
 # line that begins with `check`. To add one: `check NAME COMMAND...`. /bin has busybox, `sage-host` and `cgroup-tests` (the unit
-# tests of the host library); what run.sh copies from the project lies under /work.
+# tests of the host library); what run.sh copies from the project lies under /suite.
 
 groups=/sys/fs/cgroup
 
@@ -35,7 +35,7 @@ as_user() {
 # output is right; afterwards no group is left.
 shouts() {
     mkfifo /tmp/words
-    sage-host run /work/cgroup2/shout.toml --isolation process < /tmp/words > /tmp/shouted &
+    sage-host run /suite/cgroup2/shout.toml --isolation process < /tmp/words > /tmp/shouted &
     run=$!
     exec 3> /tmp/words
     for worker in $groups/sage-host/default/shout/upper-0 $groups/sage-host/default/shout/upper-1; do

@@ -63,7 +63,7 @@ root=$(mktemp -d)
 qemu=
 trap '[ -z "$qemu" ] || kill "$qemu" 2> /dev/null || true; rm -rf "$root"' EXIT
 chmod 755 "$root"
-mkdir -p "$root"/{bin,etc,proc,sys,dev,work}
+mkdir -p "$root"/{bin,etc,proc,sys,dev,suite}
 cp "$(command -v busybox)" "$root/bin/busybox"
 ln -s busybox "$root/bin/sh"
 install -m 755 $here/init "$root/init"
@@ -79,9 +79,9 @@ place() { # FILE NAME
 }
 place "$tests" cgroup-tests
 place "$target/debug/sage-host-under-test" sage-host
-cp -r $here "$root/work/cgroup2"
-mkdir "$root/work/operators"
-cp $components/*.wasm "$root/work/operators/"
+cp -r $here "$root/suite/cgroup2"
+mkdir "$root/suite/operators"
+cp $components/*.wasm "$root/suite/operators/"
 
 (cd "$root" && find . | cpio --quiet -o -H newc) > "$root.initrd"
 mv "$root.initrd" "$root/initrd"
