@@ -18,9 +18,9 @@ fn contract(folder: &Path) -> BTreeMap<String, String> {
 
 #[test]
 fn the_copy_of_the_contract_is_the_contract() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let copy = contract(&here.join("wit"));
-    let original = contract(&here.join("../wit"));
+    // Cargo runs tests in the package's folder. A path from when this was built may be another clone's.
+    let copy = contract(Path::new("wit"));
+    let original = contract(Path::new("../wit"));
     assert!(original.contains_key("worlds.wit"));
     assert!(copy == original, "guest-sdk/wit differs from wit: run `cp wit/*.wit guest-sdk/wit/`");
 }
