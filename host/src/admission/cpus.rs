@@ -215,7 +215,8 @@ impl Rest<'_> {
             Cpus::Share(share) => {
                 let mut notes = Vec::new();
                 let has_quota = self.isolation.has_quota(share);
-                if !has_quota && self.isolation.worker().is_some() {
+                let is_worker_free = !has_quota && self.isolation.worker().is_some();
+                if is_worker_free {
                     notes.push(
                         "no quota of the kernel here: the guest's calls are held to the share, the worker's own threads are not"
                             .to_owned(),
@@ -236,7 +237,8 @@ impl Rest<'_> {
                 let note = (!notes.is_empty()).then(|| notes.join("; "));
                 let effective = format!("at most {} of a CPU, {lanes_shown}", ten_thousandths(u64::from(share)));
                 let mechanism = if has_quota { Mechanism::CgroupQuota } else { Mechanism::DutyCycle };
-                (effective, (mechanism, Tier::Hard), note)
+                let tier = if is_worker_free { Tier::Cooperative } else { Tier::Hard };
+                (effective, (mechanism, tier), note)
             }
             Cpus::Shared => {
                 let note = nothing_left

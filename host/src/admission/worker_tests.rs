@@ -66,7 +66,7 @@ fn each_limit_is_the_kernels_where_it_works_and_else_says_what_is_left() {
     let filter_only = workers(KernelLimits { syscall_filter: true, ..nothing() });
     let grant = granted(&plan, &filter_only);
     assert_eq!(row(&grant, "asks", "memory"), ("64MiB, 40MiB for the guest", "memory limiter", "cooperative", true));
-    assert_eq!(row(&grant, "asks", "num_cpus"), ("at most 0.25 of a CPU, 1 lane", "duty cycle", "hard", true));
+    assert_eq!(row(&grant, "asks", "num_cpus"), ("at most 0.25 of a CPU, 1 lane", "duty cycle", "cooperative", true));
     assert_eq!(row(&grant, "leases", "num_cpus"), ("2 CPUs, 2 lanes", "CPU lease", "hard", false));
     assert_eq!(row(&grant, "asks", "pids"), ("1 process", "syscall filter", "cooperative", false));
     let asks = &grant.stages[1];

@@ -98,8 +98,8 @@ fn the_ledger_says_which_limits_hold_only_while_operators_behave() {
     assert_eq!((mechanism, tier), ("memory-limiter", "cooperative"));
     assert!(note.contains("no memory limit of the kernel here"), "{note}");
     assert_eq!((of("pids").0, of("pids").1), ("syscall-filter", "cooperative"));
-    let (mechanism, _, note) = of("num_cpus");
-    assert_eq!(mechanism, "duty-cycle");
+    let (mechanism, tier, note) = of("num_cpus");
+    assert_eq!((mechanism, tier), ("duty-cycle", "cooperative"));
     assert!(note.contains("no quota of the kernel here"), "{note}");
 }
 
