@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::sandbox::state_steps::{Step, steps};
 
 fn state(cap: u64) -> KeyedState {
     KeyedState::new(Arc::new(MemoryBudget::new(cap)))
@@ -31,31 +32,6 @@ fn dump(state: &KeyedState) -> Vec<Kept> {
     all
 }
 
-#[derive(Debug, Clone)]
-enum Step {
-    Put(u8, Vec<u8>),
-    Delete(u8),
-    MapPut(u8, u8, Vec<u8>),
-    MapDelete(u8, u8),
-    Commit,
-    RollBack,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let bytes = || prop::collection::vec(any::<u8>(), 0..40);
-    prop::collection::vec(
-        prop_oneof![
-            (0u8..4, bytes()).prop_map(|(k, v)| Step::Put(k, v)),
-            (0u8..4).prop_map(Step::Delete),
-            (0u8..4, 0u8..4, bytes()).prop_map(|(k, s, v)| Step::MapPut(k, s, v)),
-            (0u8..4, 0u8..4).prop_map(|(k, s)| Step::MapDelete(k, s)),
-            Just(Step::Commit),
-            Just(Step::RollBack),
-        ],
-        0..60,
-    )
-}
-
 proptest! {
     #[test]
     fn rolling_back_restores_exactly_what_was_committed_and_bytes_are_given_back(steps in steps()) {
@@ -64,10 +40,7 @@ proptest! {
         let mut charged = state.taken;
         for step in steps {
             match step {
-                Step::Put(k, v) => put(&mut state, &[k], &v).unwrap(),
-                Step::Delete(k) => state.delete("t", &[k]).unwrap(),
-                Step::MapPut(k, s, v) => state.map_put("t", &[k], &[s], &v).unwrap(),
-                Step::MapDelete(k, s) => state.map_delete("t", &[k], &[s]).unwrap(),
+                Step::Change(change) => change.make(&mut state),
                 Step::Commit => { state.commit(); committed = dump(&state); charged = state.taken; }
                 Step::RollBack => {
                     let slots = state.tables.iter().map(|(_, t)| t.slots.len() as u64).sum::<u64>();

@@ -39,6 +39,8 @@ mod plain_text;
 mod runtime;
 mod small_bytes;
 mod state_changes;
+#[cfg(test)]
+mod state_steps;
 mod stdio;
 mod store;
 mod ticker;

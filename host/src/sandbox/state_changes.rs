@@ -196,6 +196,7 @@ mod tests {
 
     use super::*;
     use crate::resources::MemoryBudget;
+    use crate::sandbox::state_steps::{Step, steps};
 
     fn empty(cap: u64) -> KeyedState {
         KeyedState::new(Arc::new(MemoryBudget::new(cap)))
@@ -238,31 +239,6 @@ mod tests {
         assert_eq!(contents(&state), before);
     }
 
-    #[derive(Debug, Clone)]
-    enum Step {
-        Put(u8, Vec<u8>),
-        Delete(u8),
-        MapPut(u8, u8, Vec<u8>),
-        MapDelete(u8, u8),
-        Commit,
-        RollBack,
-    }
-
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let bytes = || prop::collection::vec(any::<u8>(), 0..40);
-        prop::collection::vec(
-            prop_oneof![
-                (0u8..3, bytes()).prop_map(|(k, v)| Step::Put(k, v)),
-                (0u8..3).prop_map(Step::Delete),
-                (0u8..3, 0u8..3, bytes()).prop_map(|(k, s, v)| Step::MapPut(k, s, v)),
-                (0u8..3, 0u8..3).prop_map(|(k, s)| Step::MapDelete(k, s)),
-                Just(Step::Commit),
-                Just(Step::RollBack),
-            ],
-            0..60,
-        )
-    }
-
     fn contents(state: &KeyedState) -> Vec<Vec<u8>> {
         let mut all = Vec::new();
         for slot in state.tables.iter().flat_map(|(_, table)| &table.slots) {
@@ -285,10 +261,7 @@ mod tests {
             let mut changes = Vec::new();
             for step in steps.into_iter().chain([Step::Commit]) {
                 match step {
-                    Step::Put(k, v) => state.put("t", [(&[k][..], v.as_slice())].into_iter()).unwrap(),
-                    Step::Delete(k) => state.delete("t", &[k]).unwrap(),
-                    Step::MapPut(k, s, v) => state.map_put("t", &[k], &[s], &v).unwrap(),
-                    Step::MapDelete(k, s) => state.map_delete("t", &[k], &[s]).unwrap(),
+                    Step::Change(change) => change.make(&mut state),
                     Step::RollBack => state.roll_back(),
                     Step::Commit => {
                         state.commit();

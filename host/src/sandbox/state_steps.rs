@@ -1,0 +1,50 @@
+//! What tests do with keyed state, at random.
+
+use proptest::prelude::*;
+
+use super::keyed_state::KeyedState;
+
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Change(Change),
+    Commit,
+    RollBack,
+}
+
+/// By a byte of key, and of subkey.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    Put(u8, Vec<u8>),
+    Delete(u8),
+    MapPut(u8, u8, Vec<u8>),
+    MapDelete(u8, u8),
+}
+
+impl Change {
+    /// Makes it in table "t".
+    pub(super) fn make(self, state: &mut KeyedState) {
+        match self {
+            Self::Put(k, v) => state.put("t", [(&[k][..], v.as_slice())].into_iter()),
+            Self::Delete(k) => state.delete("t", &[k]),
+            Self::MapPut(k, s, v) => state.map_put("t", &[k], &[s], &v),
+            Self::MapDelete(k, s) => state.map_delete("t", &[k], &[s]),
+        }
+        .unwrap();
+    }
+}
+
+/// Few keys, so that steps meet.
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..40);
+    prop::collection::vec(
+        prop_oneof![
+            (0u8..4, bytes()).prop_map(|(k, v)| Step::Change(Change::Put(k, v))),
+            (0u8..4).prop_map(|k| Step::Change(Change::Delete(k))),
+            (0u8..4, 0u8..4, bytes()).prop_map(|(k, s, v)| Step::Change(Change::MapPut(k, s, v))),
+            (0u8..4, 0u8..4).prop_map(|(k, s)| Step::Change(Change::MapDelete(k, s))),
+            Just(Step::Commit),
+            Just(Step::RollBack),
+        ],
+        0..60,
+    )
+}
