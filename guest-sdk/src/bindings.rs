@@ -17,9 +17,9 @@ pub mod process {
         pub_export_macro: true,
         export_macro_name: "export_world",
         with: {
-            "sage:operator/types@0.1.0/column": crate::types::Column,
-            "sage:operator/types@0.1.0/batch": crate::types::Batch,
-            "sage:operator/types@0.1.0/context": crate::context::Context,
+            "sage:operator/types@0.1.1/column": crate::types::Column,
+            "sage:operator/types@0.1.1/batch": crate::types::Batch,
+            "sage:operator/types@0.1.1/context": crate::context::Context,
         },
     });
 }
@@ -33,12 +33,12 @@ macro_rules! world {
                 pub_export_macro: true,
                 export_macro_name: "export_world",
                 with: {
-                    "sage:operator/types@0.1.0/column": crate::types::Column,
-                    "sage:operator/types@0.1.0/batch": crate::types::Batch,
-                    "sage:operator/types@0.1.0/context": crate::context::Context,
-                    "sage:operator/output@0.1.0": crate::bindings::process::sage::operator::output,
-                    "sage:operator/log@0.1.0": crate::bindings::process::sage::operator::log,
-                    "sage:operator/metrics@0.1.0": crate::bindings::process::sage::operator::metrics,
+                    "sage:operator/types@0.1.1/column": crate::types::Column,
+                    "sage:operator/types@0.1.1/batch": crate::types::Batch,
+                    "sage:operator/types@0.1.1/context": crate::context::Context,
+                    "sage:operator/output@0.1.1": crate::bindings::process::sage::operator::output,
+                    "sage:operator/log@0.1.1": crate::bindings::process::sage::operator::log,
+                    "sage:operator/metrics@0.1.1": crate::bindings::process::sage::operator::metrics,
                 },
             });
         }

@@ -10,6 +10,7 @@
 //! | [`config`] | raw shapes of the pipeline file and host.toml |
 //! | [`resources`] | what this machine has; CPU leases, pinning, budgets, the ledger of what is enforced how |
 //! | [`plan`] | config to a validated graph |
+//! | [`inference`] | models that guests may run, on devices that their instances hold leases on |
 //! | [`sandbox`] | the only room that names wasmtime |
 //! | [`connector`] | built-in sources and sinks |
 //! | [`admission`] | plan + inventory to grant or refusal |
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod config;
 pub mod connector;
 pub mod engine;
+pub mod inference;
 pub mod observe;
 pub mod plan;
 pub mod resources;

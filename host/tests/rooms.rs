@@ -13,10 +13,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, low to high. Rooms in one group do not use each other.
-const ROOMS: [&[&str]; 8] = [
+const ROOMS: [&[&str]; 9] = [
     &["observe", "batch", "config"],
     &["resources"],
     &["plan"],
+    &["inference"],
     &["sandbox", "connector"],
     &["admission"],
     &["engine"],

@@ -17,6 +17,7 @@ fn stage(name: &str, work: Work) -> Stage {
         work,
         parallelism: 1,
         resources: Resources::default(),
+        models: Vec::new(),
         limits: Limits::default(),
         on_error: OnError::Fail,
         retries: 0,
@@ -57,7 +58,7 @@ fn chain(stages: impl IntoIterator<Item = Stage>, partition: Partition) -> Plan 
         stages[to].inputs.push(edge);
         edges.push(Edge { from: StageId(to - 1), port: Port::Main, to: StageId(to), partition });
     }
-    Plan { name: "test".to_owned(), stages, edges }
+    Plan { name: "test".to_owned(), stages, edges, models: Vec::new() }
 }
 
 pub(super) fn whole(count: u32) -> Resources {

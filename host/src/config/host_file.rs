@@ -3,10 +3,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::given_cpus::{GivenCpus, given_cpus};
+use super::model::{of_the_host, read_models};
 use super::read_pipeline::{parse_toml, source_text};
 use super::read_tenants::read_tenants;
 use super::table::Table;
-use super::{Diagnostic, Diagnostics, Spanned, TenantCeiling, TenantName, format_size, resolve};
+use super::{Diagnostic, Diagnostics, Model, Spanned, TenantCeiling, TenantName, format_size, resolve};
 
 /// What `host.toml` says about this host. Every key is optional.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct HostSettings {
     pub resources: BTreeMap<String, u64>,
     /// Who may run pipelines here, and what each may have. Where there is none, any name may, without a bound of its own.
     pub tenants: BTreeMap<TenantName, TenantCeiling>,
+    /// Models that every pipeline's operators may list.
+    pub models: Vec<Model>,
     /// Where CPU leases and claims lie; `None` leaves the place to whoever takes them. Hosts with different folders know nothing of
     /// each other's leases.
     pub lease_folder: Option<PathBuf>,
@@ -71,6 +74,7 @@ impl Default for HostSettings {
             reserve: Reserve::default(),
             resources: BTreeMap::new(),
             tenants: BTreeMap::new(),
+            models: Vec::new(),
             lease_folder: None,
             cache_folder: None,
             max_component_bytes: Self::DEFAULT_MAX_COMPONENT_BYTES,
@@ -135,6 +139,7 @@ pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings,
         let known = |resource: &str| declared.as_ref().is_some_and(|declared| declared.key_span(resource).is_some());
         settings.tenants = read_tenants(&inner, known, &mut errors);
     }
+    settings.models = of_the_host(read_models(&mut table, &mut errors), base);
     settings.lease_folder = table.string("lease_folder", &mut errors).map(|folder| resolve(base, &folder.value));
     settings.cache_folder = table.string("cache_folder", &mut errors).map(|folder| resolve(base, &folder.value));
     if let Some(bytes) = table.size("max_component_bytes", &mut errors) {

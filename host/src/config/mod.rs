@@ -36,6 +36,7 @@
 //! limits = { cpu_time_per_call = "1s", call_timeout = "60s", log_bytes_per_second = "64KiB", record_bytes = "4MiB", output_bytes_per_call = "64MiB", restarts_in_a_row = 100 }
 //! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl" }
 //! retries = 1                       # of a failed batch as a whole, before it is halved
+//! models = ["magika"]               # what it may open; needs num_gpus
 //! config = { threshold = 3 }        # the component gets it as JSON
 //! capabilities = { folders = [{ host = "data", guest = "/data", write = false }], environment = { TZ = "UTC" }, connect = ["127.0.0.1:5432"], clock = "coarse" }
 //!
@@ -47,6 +48,16 @@
 //! # stdout = {}
 //! # discard = {}
 //! # component = "sink.wasm"         # takes an operator's keys
+//!
+//! [model.magika]                    # what operators may run through the inference import; docs/INFERENCE.md
+//! path = "magika.onnx"              # an ONNX file, relative to this file
+//! sha256 = "..."                    # optional: any other file is refused
+//! backend = "auto"                  # | "tract" | "onnxruntime"
+//! max_rows = 32                     # of one run; larger calls are cut
+//! max_delay = "0ms"                 # how long a call may wait for company
+//! batching = true                   # put calls together; measured when it is loaded otherwise
+//! deterministic = false             # true: every call runs alone
+//! workspace = "256MiB"              # device memory beside the weights
 //! ```
 //!
 //! Sizes are `"8GB"` (10^9), `"8GiB"` (2^30), `"512MB"` or a plain number of bytes; durations `"500ms"`, `"10s"`, `"2m"`.
@@ -72,11 +83,15 @@
 //! cpus = 1.5                                # leased CPUs and shares
 //! memory = "4GiB"                           # default caps included
 //! resources = { licence = 2 }               # of those above
+//!
+//! [model.magika]                            # as in a pipeline file, for all pipelines; relative to this file
+//! path = "/srv/models/magika.onnx"
 //! ```
 
 mod diagnostic;
 mod given_cpus;
 mod host_file;
+mod model;
 mod paths;
 mod pipeline;
 mod read_component;
@@ -94,6 +109,7 @@ mod units;
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use given_cpus::GivenCpus;
 pub use host_file::{HostSettings, Reserve, parse_host};
+pub use model::{BackendChoice, Model};
 pub use paths::{component_paths, resolve};
 pub use pipeline::{
     ComponentUse, FileSink, FileSource, Generate, Input, Operator, Partitioning, Pipeline, Sink, SinkKind, Source,

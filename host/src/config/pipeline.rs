@@ -1,4 +1,4 @@
-use super::{Capabilities, Limits, OnError, Resources, SourceText, Span, Spanned};
+use super::{Capabilities, Limits, Model, OnError, Resources, SourceText, Span, Spanned};
 
 /// A pipeline as it was written. An embedder builds one too; then nothing has a span and `source` is `None`.
 ///
@@ -16,6 +16,10 @@ pub struct Pipeline {
     pub operators: Vec<Operator>,
     /// Where they go.
     pub sinks: Vec<Sink>,
+    /// The models that operators may run.
+    pub models: Vec<Model>,
+    /// Those that the host declares for every pipeline; never from the pipeline's file.
+    pub host_models: Vec<Model>,
     /// The file could not be read as TOML throughout: stages may be missing, so that what is not there says nothing.
     pub torn: bool,
 }
@@ -162,6 +166,8 @@ pub struct ComponentUse {
     pub config: serde_json::Map<String, serde_json::Value>,
     /// What it may reach.
     pub capabilities: Capabilities,
+    /// Which models it may open.
+    pub models: Vec<Spanned<String>>,
 }
 
 impl ComponentUse {
@@ -176,6 +182,7 @@ impl ComponentUse {
             retries: None,
             config: serde_json::Map::new(),
             capabilities: Capabilities::default(),
+            models: Vec::new(),
         }
     }
 }

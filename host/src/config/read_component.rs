@@ -6,8 +6,8 @@ use super::{
 };
 
 /// The keys that only a component has.
-pub(super) const COMPONENT_KEYS: [&str; 7] =
-    ["parallelism", "resources", "limits", "on_error", "retries", "config", "capabilities"];
+pub(super) const COMPONENT_KEYS: [&str; 8] =
+    ["parallelism", "resources", "limits", "on_error", "retries", "config", "capabilities", "models"];
 
 /// The five words for what an instance gets.
 const RESOURCES: [&str; 5] = ["num_cpus", "memory", "num_gpus", "object_store_memory", "resources"];
@@ -27,7 +27,13 @@ pub(super) fn component_use(
         retries: table.count("retries", errors),
         config: config(table, errors),
         capabilities: table.table("capabilities", errors).map(|inner| capabilities(inner, errors)).unwrap_or_default(),
+        models: models(table, errors),
     }
+}
+
+fn models(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Vec<Spanned<String>> {
+    let nodes = table.array("models", errors).unwrap_or_default();
+    nodes.iter().filter_map(|node| table.string_of("models", node, errors)).collect()
 }
 
 fn resources(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Resources {

@@ -1,5 +1,6 @@
 use toml::de::{DeTable, DeValue};
 
+use super::model::read_models;
 use super::read_component::{COMPONENT_KEYS, component_use};
 use super::table::{Node, Table};
 use super::{
@@ -86,6 +87,7 @@ fn read_root(root: &toml::Spanned<DeTable<'_>>, pipeline: &mut Pipeline, errors:
     for table in stages(&mut root, "sink", errors) {
         pipeline.sinks.push(sink(table, errors));
     }
+    pipeline.models = read_models(&mut root, errors);
     // Below a torn header everything seems to stand in the file itself.
     if !pipeline.torn {
         let before = errors.len();

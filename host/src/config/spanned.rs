@@ -14,7 +14,7 @@ impl From<std::ops::Range<usize>> for Span {
 }
 
 /// A value and where it was written. `None`: it was built from Rust, and messages about it have no caret.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spanned<T> {
     /// The value.
     pub value: T,

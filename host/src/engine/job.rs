@@ -83,6 +83,8 @@ impl Job {
             compiler: options.compiler.clone(),
             compile_limits: CompileLimits { timeout: settings.compile_timeout, memory: settings.compile_memory },
         })?;
+        let mut parsed = parsed;
+        parsed.pipeline.host_models.clone_from(&settings.models);
         let catalog = catalog(&sandbox, &config::component_paths(&parsed.pipeline, base));
         let plan = validate_parsed(parsed, &catalog, base)?;
         let components = load(&sandbox, &plan)?;

@@ -1,4 +1,4 @@
-use super::{ComponentSpec, Kind, Limits, OnError, Resources, SinkSpec, SourceSpec};
+use super::{ComponentSpec, Kind, Limits, ModelSpec, OnError, Resources, SinkSpec, SourceSpec};
 
 /// A validated pipeline.
 #[derive(Debug, Clone)]
@@ -9,6 +9,8 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     /// Who feeds whom.
     pub edges: Vec<Edge>,
+    /// The models that may be opened, each once.
+    pub models: Vec<ModelSpec>,
 }
 
 /// Index into [`Plan::stages`].
@@ -30,6 +32,8 @@ pub struct Stage {
     pub parallelism: u32,
     /// What each instance gets.
     pub resources: Resources,
+    /// Which models its instances may open, by name.
+    pub models: Vec<String>,
     /// What each call may take.
     pub limits: Limits,
     /// What becomes of a record that fails or is rejected.

@@ -17,6 +17,7 @@ mod grants;
 mod graph;
 mod kind;
 mod limits;
+mod models;
 mod names;
 mod order;
 mod outputs;
@@ -25,10 +26,11 @@ mod settings;
 mod validate;
 mod wiring;
 
+pub use crate::config::BackendChoice;
 pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
 pub use kind::{Catalog, ComponentFacts, Kind, Unusable};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, Compression, CpuRequest, FileSinkSpec, FileSourceSpec, FolderGrant,
-    Format, GenerateSpec, Limits, OnError, Resources, SinkSpec, SourceSpec,
+    Format, GenerateSpec, Limits, ModelSpec, OnError, Resources, SinkSpec, SourceSpec,
 };
 pub use validate::{validate, validate_parsed};

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::BackendChoice;
+
 /// A component as the pipeline uses it.
 #[derive(Debug, Clone)]
 pub struct ComponentSpec {
@@ -225,4 +227,27 @@ pub struct GenerateSpec {
     pub keys: Option<u64>,
     /// Where the sequence starts.
     pub seed: u64,
+}
+
+/// A model that operators may run, as it is declared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelSpec {
+    /// What guests call it.
+    pub name: String,
+    /// The ONNX file.
+    pub path: PathBuf,
+    /// What the file must hash to; `None` takes it as it is.
+    pub sha256: Option<[u8; 32]>,
+    /// Which library runs it.
+    pub backend: BackendChoice,
+    /// Rows that one run gets at most; larger calls are cut.
+    pub max_rows: u32,
+    /// How long a call may wait for others to be put together with.
+    pub max_delay: Duration,
+    /// Whether calls are put together by rows; `None` measures when it is loaded what is faster.
+    pub batching: Option<bool>,
+    /// Each call runs alone, so that a row's answer never depends on its company.
+    pub deterministic: bool,
+    /// Bytes of device memory beside its weights while it runs.
+    pub workspace: u64,
 }

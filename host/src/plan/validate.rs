@@ -1,7 +1,9 @@
 use std::path::Path;
 
 use super::draft::Draft;
-use super::{Catalog, Edge, EdgeId, Plan, Stage, StageId, names, order, outputs, partitions, wiring};
+use super::{
+    Catalog, Edge, EdgeId, ModelSpec, Plan, Stage, StageId, models, names, order, outputs, partitions, wiring,
+};
 use crate::config::{Diagnostic, Diagnostics, Parsed, Pipeline};
 
 /// Turns what was written into a plan. `base` is the folder of the pipeline file; `catalog` knows the components that
@@ -47,10 +49,11 @@ fn check(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> (Option<Plan>, 
     let sorted = order::sort(&drafts, &wires, &mut errors);
     let partitions = partitions::assign(&drafts, &wires, &sorted, &mut errors);
     outputs::check(&drafts, &mut errors);
+    let models = models::declare(pipeline, &drafts, base, &mut errors);
     errors.sort();
 
     let whole = !pipeline.torn && drafts.iter().all(Draft::is_whole);
-    let plan = (errors.is_empty() && whole).then(|| build(pipeline, drafts, &wires, &sorted, &partitions));
+    let plan = (errors.is_empty() && whole).then(|| build(pipeline, drafts, (&wires, &sorted, &partitions), models));
     (plan.flatten(), errors)
 }
 
@@ -58,9 +61,8 @@ fn check(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> (Option<Plan>, 
 fn build(
     pipeline: &Pipeline,
     drafts: Vec<Draft<'_>>,
-    wires: &[wiring::Wire],
-    sorted: &[usize],
-    partitions: &[super::Partition],
+    (wires, sorted, partitions): (&[wiring::Wire], &[usize], &[super::Partition]),
+    models: Vec<ModelSpec>,
 ) -> Option<Plan> {
     let mut place = vec![None; drafts.len()];
     for (id, &draft) in sorted.iter().enumerate() {
@@ -83,7 +85,7 @@ fn build(
         stages.get_mut(edge.from.0)?.outputs.push(EdgeId(id));
         stages.get_mut(edge.to.0)?.inputs.push(EdgeId(id));
     }
-    (stages.len() == drafts.len()).then(|| Plan { name: plan_name(pipeline), stages, edges })
+    (stages.len() == drafts.len()).then(|| Plan { name: plan_name(pipeline), stages, edges, models })
 }
 
 fn plan_name(pipeline: &Pipeline) -> String {
@@ -96,11 +98,13 @@ fn plan_name(pipeline: &Pipeline) -> String {
 
 impl Draft<'_> {
     fn into_stage(self) -> Option<Stage> {
+        let models = models::allowed(&self);
         Some(Stage {
             name: self.name?.value.clone(),
             work: self.work?,
             parallelism: self.parallelism,
             resources: self.resources,
+            models,
             limits: self.limits,
             on_error: self.on_error,
             retries: self.retries,

@@ -3,7 +3,7 @@ use wasmtime::component::{ComponentType, Lift, Lower, WasmList};
 use crate::batch::Column;
 
 /// The version of the WIT package `sage:operator` that this host speaks.
-pub const WIT_VERSION: &str = "0.1.0";
+pub const WIT_VERSION: &str = "0.1.1";
 
 /// The package's interfaces begin with this.
 pub(super) const PACKAGE: &str = "sage:operator/";

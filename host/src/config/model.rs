@@ -1,0 +1,178 @@
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::table::Table;
+use super::{Diagnostic, Diagnostics, Spanned, closest, resolve};
+
+/// A `[model.NAME]` of the pipeline file or of `host.toml`, in range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// What guests call it.
+    pub name: Spanned<String>,
+    /// The ONNX file; in `host.toml` relative to that file's folder, and resolved.
+    pub path: Spanned<String>,
+    /// What the file must hash to.
+    pub sha256: Option<[u8; 32]>,
+    /// Which library runs it.
+    pub backend: BackendChoice,
+    /// Rows that one run gets at most; larger calls are cut.
+    pub max_rows: u32,
+    /// How long a call may wait for others to be put together with.
+    pub max_delay: Duration,
+    /// Whether calls are put together by rows; `None` measures what is faster when it is loaded.
+    pub batching: Option<bool>,
+    /// Each call runs alone, so that a row's answer never depends on its company.
+    pub deterministic: bool,
+    /// Bytes of device memory beside its weights while it runs.
+    pub workspace: u64,
+}
+
+/// Which library runs a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackendChoice {
+    /// What the device has: ONNX Runtime on a CUDA device, tract on a CPU device that says nothing else.
+    #[default]
+    Auto,
+    /// tract.
+    Tract,
+    /// ONNX Runtime.
+    Onnxruntime,
+}
+
+impl BackendChoice {
+    /// All, with their names in a file.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("auto", Self::Auto), ("tract", Self::Tract), ("onnxruntime", Self::Onnxruntime)];
+}
+
+impl Model {
+    /// Rows of one run where nothing is said.
+    pub const DEFAULT_MAX_ROWS: u32 = 32;
+    /// Device memory beside the weights where nothing is said.
+    pub const DEFAULT_WORKSPACE: u64 = 256 << 20;
+    /// Rows of one run at most.
+    const MOST_ROWS: u32 = 4096;
+    /// A call that waits longer for company has lost more than company gives.
+    const LONGEST_DELAY: Duration = Duration::from_secs(1);
+    /// The longest name: it becomes a metric's label.
+    const LONGEST_NAME: usize = 64;
+}
+
+/// The tables below `[model]`.
+pub(super) fn read_models(root: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Vec<Model> {
+    let Some(models) = root.table("model", errors) else { return Vec::new() };
+    let mut read = Vec::new();
+    for (name, node) in models.entries() {
+        let place = format!("[model.{}]", name.value);
+        if let Some(table) = models.table_of(&name.value, node, errors) {
+            read.extend(model(name, table.called(&place), errors));
+        }
+    }
+    read
+}
+
+/// As they stand in `host.toml`: found from its folder, and without places in a file that is not the one messages are about.
+pub(super) fn of_the_host(models: Vec<Model>, base: &Path) -> Vec<Model> {
+    let nowhere = |text: String| Spanned { value: text, span: None };
+    models
+        .into_iter()
+        .map(|model| Model {
+            name: nowhere(model.name.value),
+            path: nowhere(resolve(base, &model.path.value).to_string_lossy().into_owned()),
+            ..model
+        })
+        .collect()
+}
+
+fn model(name: Spanned<String>, mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<Model> {
+    check_name(&name, errors);
+    let path = table.string("path", errors);
+    if path.is_none() && table.key_span("path").is_none() {
+        table.missing("path", "the ONNX file: path = \"model.onnx\"", errors);
+    }
+    if let Some(empty) = path.as_ref().filter(|path| path.value.is_empty()) {
+        errors.push(Diagnostic::new(format!("path of {} is empty", table.place())).on(empty));
+    }
+    let sha256 = table.string("sha256", errors).and_then(|hex| digest(&hex, table.place(), errors));
+    let backend = table.string("backend", errors).and_then(|word| backend(&word, table.place(), errors));
+    let max_rows = table.count("max_rows", errors).and_then(|rows| max_rows(&rows, table.place(), errors));
+    let max_delay = table.duration("max_delay", errors).and_then(|delay| {
+        if delay.value > Model::LONGEST_DELAY {
+            let message = format!("max_delay of {} is {:?}", table.place(), delay.value);
+            errors.push(Diagnostic::new(message).on(&delay).hint(format!("at most {:?}", Model::LONGEST_DELAY)));
+            return None;
+        }
+        Some(delay.value)
+    });
+    let batching = table.boolean("batching", errors);
+    let deterministic = table.boolean("deterministic", errors).unwrap_or(false);
+    if deterministic && batching == Some(true) {
+        let message = format!("{} is deterministic and has batching = true", table.place());
+        let hint = "a row's answer depends on what it runs with: leave one of the two out";
+        errors.push(Diagnostic::new(message).at(table.key_span("batching")).hint(hint));
+    }
+    let workspace = table.size("workspace", errors).map_or(Model::DEFAULT_WORKSPACE, |size| size.value);
+    table.finish(errors);
+    Some(Model {
+        name,
+        path: path?,
+        sha256,
+        backend: backend.unwrap_or_default(),
+        max_rows: max_rows.unwrap_or(Model::DEFAULT_MAX_ROWS),
+        max_delay: max_delay.unwrap_or_default(),
+        batching,
+        deterministic,
+        workspace,
+    })
+}
+
+fn check_name(name: &Spanned<String>, errors: &mut Diagnostics) {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let length = name.value.len();
+    if length == 0 || length > Model::LONGEST_NAME || !name.value.chars().all(fine) {
+        let message = format!("\"{}\" is no name for a model", name.value.escape_debug());
+        let hint = format!("1 to {} letters, digits, _, - and dots", Model::LONGEST_NAME);
+        errors.push(Diagnostic::new(message).on(name).hint(hint));
+    }
+}
+
+fn digest(hex: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Option<[u8; 32]> {
+    let digits: Option<Vec<u8>> =
+        hex.value.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+    let bytes: Option<Vec<u8>> = digits.filter(|digits| digits.len() == 64).map(|digits| {
+        let (pairs, _) = digits.as_chunks::<2>();
+        pairs.iter().map(|[high, low]| high << 4 | low).collect()
+    });
+    let read = bytes.and_then(|bytes| bytes.try_into().ok());
+    if read.is_none() {
+        let message = format!("sha256 of {place} is no SHA-256 digest");
+        errors.push(Diagnostic::new(message).on(hex).hint("64 hexadecimal digits, as sha256sum prints them"));
+    }
+    read
+}
+
+fn backend(word: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Option<BackendChoice> {
+    let names = BackendChoice::NAMES;
+    let found = names.iter().find(|(name, _)| *name == word.value).map(|(_, backend)| *backend);
+    if found.is_none() {
+        let known = names.map(|(name, _)| name);
+        let hint = match closest(&word.value, known) {
+            Some(name) => format!("did you mean \"{name}\"?"),
+            None => format!("there are {}", known.join(", ")),
+        };
+        errors.push(Diagnostic::new(format!("backend of {place} is \"{}\"", word.value)).on(word).hint(hint));
+    }
+    found
+}
+
+fn max_rows(rows: &Spanned<u64>, place: &str, errors: &mut Diagnostics) -> Option<u32> {
+    let found = u32::try_from(rows.value).ok().filter(|rows| (1..=Model::MOST_ROWS).contains(rows));
+    if found.is_none() {
+        let message = format!("max_rows of {place} is {}", rows.value);
+        errors.push(Diagnostic::new(message).on(rows).hint(format!("1 to {}", Model::MOST_ROWS)));
+    }
+    found
+}

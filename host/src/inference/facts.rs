@@ -1,0 +1,202 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{DType, InferenceError, NamedTensor, Tensor};
+
+/// What a model takes and gives, as its file says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// What it takes, in the order of the file.
+    pub inputs: Vec<TensorSpec>,
+    /// What it gives.
+    pub outputs: Vec<TensorSpec>,
+    /// Bytes of its weights.
+    pub weight_bytes: u64,
+}
+
+/// One input or output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TensorSpec {
+    /// Its name.
+    pub name: String,
+    /// What its elements are.
+    pub dtype: DType,
+    /// Its dimensions.
+    pub shape: Vec<Dimension>,
+}
+
+/// One dimension.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dimension {
+    /// Always this.
+    Fixed(usize),
+    /// Whatever comes; dimensions of one name are alike within a call. The name may be empty.
+    Free(String),
+}
+
+impl ModelFacts {
+    /// Whether calls can be put together by rows: every input and output has a free first dimension, all of the same name.
+    #[must_use]
+    pub fn takes_rows(&self) -> bool {
+        let mut names = self.inputs.iter().chain(&self.outputs).map(|spec| match spec.shape.first() {
+            Some(Dimension::Free(name)) => Some(name),
+            _ => None,
+        });
+        let first = names.next().flatten();
+        !self.inputs.is_empty() && first.is_some() && names.all(|name| name == first)
+    }
+
+    /// Puts what a guest passed into the order of the model's inputs, each checked; answers the rows.
+    ///
+    /// # Errors
+    /// [`InferenceError::BadInput`]: one that is missing, unknown, there twice, of another type or shape, or with another number of rows
+    /// than the first.
+    pub fn arrange(&self, passed: Vec<NamedTensor>) -> Result<(Vec<Tensor>, usize), InferenceError> {
+        let mut places: Vec<Option<Tensor>> = self.inputs.iter().map(|_| None).collect();
+        for NamedTensor { name, tensor } in passed {
+            let found = self.inputs.iter().zip(&mut places).find(|(spec, _)| spec.name == name);
+            let Some((spec, place)) = found else {
+                let known: Vec<_> = self.inputs.iter().map(|spec| spec.name.as_str()).collect();
+                return Err(bad(
+                    &name,
+                    format!("one of {}", known.join(", ")),
+                    "an input that the model does not have",
+                ));
+            };
+            spec.check(&tensor)?;
+            if place.replace(tensor).is_some() {
+                return Err(bad(&name, "one tensor".to_owned(), "two of the same name"));
+            }
+        }
+        let mut arranged = Vec::with_capacity(places.len());
+        for (spec, place) in self.inputs.iter().zip(places) {
+            arranged.push(place.ok_or_else(|| bad(&spec.name, spec.to_string(), "nothing"))?);
+        }
+        self.check_alike(&arranged)?;
+        let rows = arranged.first().map_or(1, Tensor::rows);
+        Ok((arranged, rows))
+    }
+
+    /// Free dimensions of one name are alike.
+    fn check_alike(&self, tensors: &[Tensor]) -> Result<(), InferenceError> {
+        let mut known: Vec<(&str, usize, &str)> = Vec::new();
+        for (spec, tensor) in self.inputs.iter().zip(tensors) {
+            for (dimension, &size) in spec.shape.iter().zip(tensor.shape()) {
+                let Dimension::Free(name) = dimension else { continue };
+                match known.iter().find(|(other, ..)| !name.is_empty() && other == name) {
+                    Some((_, expected, of)) if *expected != size => {
+                        let expected = format!("{name} = {expected}, as in {of}");
+                        return Err(bad(&spec.name, expected, &format!("{name} = {size}")));
+                    }
+                    Some(_) => {}
+                    None => known.push((name, size, &spec.name)),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TensorSpec {
+    fn check(&self, tensor: &Tensor) -> Result<(), InferenceError> {
+        let fits = self.dtype == tensor.dtype()
+            && self.shape.len() == tensor.shape().len()
+            && self.shape.iter().zip(tensor.shape()).all(|(dimension, &size)| match dimension {
+                Dimension::Fixed(expected) => *expected == size,
+                Dimension::Free(_) => true,
+            });
+        if fits {
+            return Ok(());
+        }
+        Err(bad(&self.name, self.to_string(), &format!("{}{:?}", tensor.dtype(), tensor.shape())))
+    }
+}
+
+fn bad(input: &str, expected: String, got: &str) -> InferenceError {
+    InferenceError::BadInput { input: input.to_owned(), expected, got: got.to_owned() }
+}
+
+/// `f32[batch, 3, 48, 192]`, without its name.
+impl fmt::Display for TensorSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[", self.dtype)?;
+        for (i, dimension) in self.shape.iter().enumerate() {
+            let separator = if i == 0 { "" } else { ", " };
+            match dimension {
+                Dimension::Fixed(size) => write!(f, "{separator}{size}")?,
+                Dimension::Free(name) if name.is_empty() => write!(f, "{separator}?")?,
+                Dimension::Free(name) => write!(f, "{separator}{name}")?,
+            }
+        }
+        f.write_str("]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inference::TensorData;
+
+    fn spec(name: &str, shape: Vec<Dimension>) -> TensorSpec {
+        TensorSpec { name: name.to_owned(), dtype: DType::F32, shape }
+    }
+
+    fn facts() -> ModelFacts {
+        let batch = || Dimension::Free("batch".to_owned());
+        ModelFacts {
+            inputs: vec![spec("a", vec![batch(), Dimension::Fixed(2)]), spec("b", vec![batch()])],
+            outputs: vec![spec("y", vec![batch()])],
+            weight_bytes: 0,
+        }
+    }
+
+    fn tensor(name: &str, shape: Vec<usize>) -> NamedTensor {
+        let count = shape.iter().product();
+        let tensor = Tensor::new(shape, TensorData::F32(vec![0.0; count])).unwrap();
+        NamedTensor { name: name.to_owned(), tensor }
+    }
+
+    #[test]
+    fn inputs_are_put_in_order() {
+        let (arranged, rows) = facts().arrange(vec![tensor("b", vec![3]), tensor("a", vec![3, 2])]).unwrap();
+        assert_eq!(rows, 3);
+        assert_eq!(arranged.iter().map(|t| t.shape().to_vec()).collect::<Vec<_>>(), [vec![3, 2], vec![3]]);
+    }
+
+    #[test]
+    fn what_does_not_fit_says_which_what_and_what_came() {
+        let wrong_type =
+            NamedTensor { name: "b".to_owned(), tensor: Tensor::new(vec![1], TensorData::I32(vec![0])).unwrap() };
+        let cases: [(Vec<NamedTensor>, &str); 6] = [
+            (vec![tensor("a", vec![1, 2])], "input \"b\": f32[batch] was expected, got nothing"),
+            (
+                vec![tensor("c", vec![1])],
+                "input \"c\": one of a, b was expected, got an input that the model does not have",
+            ),
+            (vec![tensor("a", vec![1, 3])], "input \"a\": f32[batch, 2] was expected, got f32[1, 3]"),
+            (vec![tensor("a", vec![1, 2]), wrong_type], "input \"b\": f32[batch] was expected, got i32[1]"),
+            (
+                vec![tensor("b", vec![1]), tensor("b", vec![1])],
+                "input \"b\": one tensor was expected, got two of the same name",
+            ),
+            (
+                vec![tensor("a", vec![2, 2]), tensor("b", vec![1])],
+                "input \"b\": batch = 2, as in a was expected, got batch = 1",
+            ),
+        ];
+        for (passed, message) in cases {
+            assert_eq!(facts().arrange(passed).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn only_free_first_dimensions_of_one_name_are_rows() {
+        assert!(facts().takes_rows());
+        let fixed = ModelFacts { outputs: vec![spec("y", vec![Dimension::Fixed(1)])], ..facts() };
+        let other = ModelFacts { outputs: vec![spec("y", vec![Dimension::Free("n".to_owned())])], ..facts() };
+        let none = ModelFacts { inputs: Vec::new(), ..facts() };
+        assert!(![fixed, other, none].iter().any(ModelFacts::takes_rows));
+    }
+}

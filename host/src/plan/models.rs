@@ -1,0 +1,73 @@
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::draft::Draft;
+use super::{ModelSpec, Work};
+use crate::config::{Diagnostic, Diagnostics, Model, Pipeline, closest, resolve};
+
+/// The models that operators list, and all that the pipeline declares itself, in the order of their names' first mention: the
+/// pipeline's own, then the host's.
+pub(super) fn declare(
+    pipeline: &Pipeline,
+    drafts: &[Draft<'_>],
+    base: &Path,
+    errors: &mut Diagnostics,
+) -> Vec<ModelSpec> {
+    let mut known: HashMap<&str, &Model> = HashMap::new();
+    for model in pipeline.host_models.iter().chain(&pipeline.models) {
+        if known.insert(&model.name.value, model).is_some() {
+            let message = format!("the host declares a model \"{}\" too", model.name.value);
+            errors.push(Diagnostic::new(message).on(&model.name).hint("give this one another name, or leave it out"));
+        }
+    }
+    let mut listed = Vec::new();
+    for draft in drafts {
+        let Some(component) = draft.component else { continue };
+        for name in &component.models {
+            if known.contains_key(name.value.as_str()) {
+                listed.push(name.value.as_str());
+                continue;
+            }
+            let message = format!("{} lists model \"{}\", which nobody declares", draft.place(), name.value);
+            let hint = match closest(&name.value, known.keys().copied()) {
+                Some(close) => format!("did you mean \"{close}\"?"),
+                None => format!("declare it: [model.{}] with path = \"model.onnx\"", name.value),
+            };
+            errors.push(Diagnostic::new(message).on(name).hint(hint));
+        }
+        if let (Some(name), None) = (component.models.first(), draft.resources.num_gpus)
+            && component.resources.num_gpus.is_none()
+        {
+            let message = format!("{} lists models and asks for no device to run them on", draft.place());
+            let hint = "resources = { num_gpus = 1 }, or a fraction below 1; without, every call would be refused";
+            errors.push(Diagnostic::new(message).on(name).hint(hint));
+        }
+    }
+    let own = pipeline.models.iter().map(|model| (model, base));
+    // Those of the host are found from its own folder already.
+    let of_host = pipeline.host_models.iter().filter(|model| listed.contains(&model.name.value.as_str()));
+    own.chain(of_host.map(|model| (model, Path::new("")))).map(|(model, base)| spec(model, base)).collect()
+}
+
+/// What a stage may open.
+pub(super) fn allowed(draft: &Draft<'_>) -> Vec<String> {
+    let listed = draft.component.map(|component| component.models.as_slice()).unwrap_or_default();
+    match draft.work {
+        Some(Work::Component(..)) => listed.iter().map(|name| name.value.clone()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn spec(model: &Model, base: &Path) -> ModelSpec {
+    ModelSpec {
+        name: model.name.value.clone(),
+        path: resolve(base, &model.path.value),
+        sha256: model.sha256,
+        backend: model.backend,
+        max_rows: model.max_rows,
+        max_delay: model.max_delay,
+        batching: model.batching,
+        deterministic: model.deterministic,
+        workspace: model.workspace,
+    }
+}
