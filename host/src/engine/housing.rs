@@ -6,6 +6,7 @@ use super::error::RunError;
 use super::isolation::InstanceOrder;
 use super::lane_guest::LaneGuest;
 use super::parts::Parts;
+use crate::inference::NoModels;
 use crate::plan::{ComponentSpec, Limits, Stage, StageId, Work};
 use crate::resources::MemoryBudget;
 use crate::sandbox::{GuestSpec, LogTo};
@@ -65,6 +66,7 @@ fn guest_spec(
         limits: limits.clone(),
         capabilities: component.capabilities.clone(),
         budget: own.budget.clone().unwrap_or_else(|| Arc::new(MemoryBudget::new(Limits::DEFAULT_MEMORY))),
+        models: Arc::new(NoModels),
         metrics: Arc::clone(&own.metrics),
         log: LogTo::Here,
     }

@@ -3,6 +3,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::TensorError;
+
 /// Why an inference call has no answer. Closed: the same variants as `inference.error` of the contract, so that each reaches the guest as
 /// what it is. After any of them the guest, its lease handle and its models can be used on as before.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
@@ -73,6 +75,19 @@ pub enum LeaseEnd {
 }
 
 impl InferenceError {
+    /// A tensor whose parts do not fit together, for the input that it was passed as.
+    #[must_use]
+    pub fn of_tensor(input: &str, error: TensorError) -> Self {
+        let (expected, got) = match error {
+            TensorError::Length { dtype, shape, expected, got } => {
+                let bytes = expected.map_or_else(|| "more bytes than there can be".to_owned(), |bytes| format!("{bytes} bytes"));
+                (format!("{bytes} for {dtype}{shape:?}"), format!("{got} bytes"))
+            }
+            TensorError::NoBool { at, value } => ("bools of 0 or 1".to_owned(), format!("{value} as element {at}")),
+        };
+        Self::BadInput { input: input.to_owned(), expected, got }
+    }
+
     /// A short name for metrics: the contract's.
     #[must_use]
     pub fn code(&self) -> &'static str {

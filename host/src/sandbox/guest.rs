@@ -19,6 +19,7 @@ use super::store::GuestStore;
 use super::ticker::Awake;
 use super::wasi::wasi_context;
 use crate::batch::{Batch, RawColumns};
+use crate::inference::{ModelAccess, NoModels};
 use crate::observe::GuestMetrics;
 use crate::plan::{Capabilities, Kind, Limits};
 use crate::resources::MemoryBudget;
@@ -44,6 +45,8 @@ pub struct GuestSpec {
     pub capabilities: Capabilities,
     /// The instance's memory.
     pub budget: Arc<MemoryBudget>,
+    /// What it may do with models.
+    pub models: Arc<dyn ModelAccess>,
     /// Where its numbers go.
     pub metrics: Arc<GuestMetrics>,
     /// Where its log lines go.
@@ -129,6 +132,8 @@ impl Guest {
                 ),
                 metrics: Arc::clone(&spec.metrics),
                 state,
+                models: Arc::clone(&spec.models),
+                tensor_bytes: usize::try_from(limits.output_bytes_per_call).unwrap_or(usize::MAX),
                 stdout,
                 stderr,
                 wasi,
@@ -393,6 +398,7 @@ pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failu
         limits: Limits::default(),
         capabilities: Capabilities::default(),
         budget: Arc::new(MemoryBudget::new(Limits::DEFAULT_MEMORY)),
+        models: Arc::new(NoModels),
         metrics: Arc::default(),
         log: LogTo::Here,
     };

@@ -43,6 +43,7 @@ mod state_changes;
 mod state_steps;
 mod stdio;
 mod store;
+mod tensor_views;
 mod ticker;
 mod wasi;
 

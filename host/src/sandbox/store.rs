@@ -9,6 +9,7 @@ use super::guest_log::GuestLog;
 use super::keyed_state::KeyedState;
 use super::limiter::Limiter;
 use super::stdio::Captured;
+use crate::inference::ModelAccess;
 use crate::observe::GuestMetrics;
 
 /// Everything the host keeps for one guest, reachable from the functions it calls.
@@ -20,6 +21,9 @@ pub(super) struct GuestStore {
     pub(super) log: GuestLog,
     pub(super) metrics: Arc<GuestMetrics>,
     pub(super) state: KeyedState,
+    pub(super) models: Arc<dyn ModelAccess>,
+    /// Bytes of tensors that one inference call may pass.
+    pub(super) tensor_bytes: usize,
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,
     pub(super) wasi: WasiCtx,

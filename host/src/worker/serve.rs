@@ -11,6 +11,7 @@ use super::lockdown::{Lockdown, LockdownError, ProcessLimits, Purpose};
 use super::order::{LaneOrder, Order};
 use super::served_lane::ServedLane;
 use crate::batch::wire::WireError;
+use crate::inference::NoModels;
 use crate::observe::GuestMetrics;
 use crate::plan::ComponentFacts;
 use crate::resources::{MemoryBudget, ResourceError, pin_current_thread};
@@ -79,6 +80,7 @@ pub fn serve() -> Result<(), WorkerError> {
                 limits: order.limits.clone(),
                 capabilities: order.capabilities.clone(),
                 budget: Arc::clone(&budget),
+                models: Arc::new(NoModels),
                 metrics: Arc::clone(&metrics),
                 log: LogTo::Kept(Arc::clone(&kept)),
             };

@@ -5,7 +5,7 @@
 mod kinds;
 mod words;
 
-pub use bindings::host::sage::operator::{log, metrics, output, types};
+pub use bindings::host::sage::operator::{inference, log, metrics, output, types};
 pub use bindings::process::sage::operator::state;
 pub use bindings::source::exports::sage::operator::reader::Progress;
 pub use kinds::{Exported, FlatMapper, KeySelector, Mapper, Predicate, Processor, Reader, Writer};
@@ -28,6 +28,7 @@ pub mod bindings {
                         "sage:operator/output@0.1.1": crate::bindings::host::sage::operator::output,
                         "sage:operator/log@0.1.1": crate::bindings::host::sage::operator::log,
                         "sage:operator/metrics@0.1.1": crate::bindings::host::sage::operator::metrics,
+                        "sage:operator/inference@0.1.1": crate::bindings::host::sage::operator::inference,
                     },
                     pub_export_macro: true,
                     export_macro_name: "export",

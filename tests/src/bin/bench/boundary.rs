@@ -142,6 +142,7 @@ pub(crate) fn spec() -> GuestSpec {
         limits: Limits { output_bytes_per_call: 256 << 20, ..Limits::default() },
         capabilities: Capabilities::default(),
         budget: Arc::new(MemoryBudget::new(1 << 30)),
+        models: Arc::new(sage_host::inference::NoModels),
         metrics: Arc::new(GuestMetrics::default()),
         log: sage_host::sandbox::LogTo::Here,
     }

@@ -74,6 +74,7 @@ fn spec(capabilities: Capabilities) -> GuestSpec {
         limits: Limits { call_timeout: std::time::Duration::from_secs(2), ..Limits::default() },
         capabilities,
         budget: Arc::new(MemoryBudget::new(64 << 20)),
+        models: Arc::new(sage_host::inference::NoModels),
         metrics: Arc::new(GuestMetrics::default()),
         log: LogTo::Here,
     }
