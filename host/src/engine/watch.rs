@@ -19,7 +19,13 @@ pub(super) fn registry(plan: &Plan, assembly: &Assembly, run: &str) -> Registry 
         instances: parts.instances.iter().map(instance_view).collect(),
         latency: parts.latency.clone(),
     });
-    Registry { pipeline: plan.name.clone(), run: run.to_owned(), began: Instant::now(), stages: stages.collect() }
+    Registry {
+        pipeline: plan.name.clone(),
+        run: run.to_owned(),
+        began: Instant::now(),
+        stages: stages.collect(),
+        devices: Vec::new(),
+    }
 }
 
 fn instance_view(parts: &InstanceParts) -> InstanceView {
@@ -30,6 +36,7 @@ fn instance_view(parts: &InstanceParts) -> InstanceView {
         metrics: Arc::clone(&parts.metrics),
         memory: parts.budget.clone().map(|budget| Arc::new(BudgetReading(budget)) as _),
         kernel: parts.kernel.clone(),
+        inference: None,
         queue_bytes: Arc::new(move || inboxes.iter().map(|inbox| inbox.bytes() as u64).sum()),
     }
 }

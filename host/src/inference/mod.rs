@@ -7,7 +7,8 @@
 //! ```
 //!
 //! - [`Tensor`], [`ModelFacts`]: what goes in and comes out, checked before anything is queued.
-//! - [`Backend`], [`LoadedModel`]: a library that runs models. [`Runner`]: where it does, for one device.
+//! - [`Backend`], [`LoadedModel`]: a library that runs models. [`Runner`]: where it does, for one device: [`ThreadRunner`] in this process.
+//! - [`DeviceQueue`]: the queue in front of one, see its folder.
 //! - [`Lease`]: the right to use a device, which can end while it is used.
 //! - [`ModelAccess`]: all of this as one instance sees it; the same trait on both sides of a worker's link.
 //!
@@ -23,8 +24,11 @@ mod dtype;
 mod error;
 mod facts;
 mod lease;
+mod model_file;
+mod queue;
 mod runner;
 mod tensor;
+mod thread_runner;
 
 pub use access::{LeaseView, ModelAccess, NoModels};
 pub use backend::{Backend, LoadOptions, LoadedModel};
@@ -32,5 +36,8 @@ pub use dtype::DType;
 pub use error::{InferenceError, LeaseEnd};
 pub use facts::{Dimension, ModelFacts, TensorSpec};
 pub use lease::{Lease, LeaseState, LeaseUse};
+pub use model_file::read_model;
+pub use queue::{Batching, DeviceCpus, DeviceQueue};
 pub use runner::{RunAnswer, Runner};
 pub use tensor::{NamedTensor, Tensor, TensorData, TensorError};
+pub use thread_runner::{ThreadRunner, ThreadSettings};

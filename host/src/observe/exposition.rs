@@ -7,6 +7,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry as Families;
 
+use super::inference_exposition::encode_inference;
 use super::kernel_exposition::encode_kernel;
 use super::{InstanceCounters, InstanceView, Latency, Observations, Registry, Series, StageView};
 
@@ -107,6 +108,7 @@ impl Collector for RunCollector {
         encode_errors(&mut encoder, &instances)?;
         encode_memory(&mut encoder, &instances)?;
         encode_kernel(&mut encoder, &instances)?;
+        encode_inference(&mut encoder, &instances, &self.0.devices)?;
         encode_guests(&mut encoder, &instances)?;
         let sinks = self.0.stages.iter().filter_map(|stage| Some((stage.name.as_str(), stage.latency.as_deref()?)));
         encode_latency(&mut encoder, sinks)
@@ -271,14 +273,14 @@ fn encode_histogram(family: &mut MetricEncoder<'_>, labels: &Labels<'_>, observa
     family.encode_family(labels)?.encode_histogram::<NoLabelSet>(observations.sum, observations.count, &buckets, None)
 }
 
-fn with<'a>(labels: &Labels<'a>, name: &'static str, value: &'a str) -> Labels<'a> {
+pub(super) fn with<'a>(labels: &Labels<'a>, name: &'static str, value: &'a str) -> Labels<'a> {
     let mut labels = labels.clone();
     labels.push((name, value));
     labels
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a clock is not that precise")]
-fn seconds(nanoseconds: u64) -> f64 {
+pub(super) fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
 }
 

@@ -11,9 +11,13 @@
 //! control the terminal; a summary whose records do not add up says so.
 
 mod counters;
+mod device_reading;
 mod error_counts;
 mod exposition;
 mod guest_metrics;
+mod inference_counters;
+mod inference_exposition;
+mod inference_summary;
 mod kernel_exposition;
 mod kernel_reading;
 mod kernel_summary;
@@ -32,8 +36,11 @@ mod summary;
 mod summary_table;
 
 pub use counters::{Counter, Gauge, InstanceCounters};
+pub use device_reading::{DeviceNumbers, DeviceReading};
 pub use error_counts::ErrorCounts;
 pub use guest_metrics::{GuestMetrics, Observations, Series};
+pub use inference_counters::{InferenceCounters, ModelCounters};
+pub use inference_summary::InferenceSummary;
 pub use kernel_reading::{KernelNumbers, KernelReading};
 pub use kernel_summary::KernelSummary;
 pub use latency::Latency;
@@ -41,7 +48,7 @@ pub use logging::{LogFormat, LogSettings, LoggingError, start_logging};
 pub use metrics_server::{MetricsError, MetricsServer};
 pub use outcome::{Outcome, RunFailure};
 pub use progress::{Progress, ProgressMode, ReadSources};
-pub use registry::{InstanceView, MemoryReading, Registry, StageView};
+pub use registry::{DeviceView, InstanceView, MemoryReading, Registry, StageView};
 pub use screen::{MessageWriter, Screen};
 pub use source_reading::SourceReading;
 pub use summary::{StageSummary, Summary};

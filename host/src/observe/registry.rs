@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{ErrorCounts, GuestMetrics, InstanceCounters, KernelReading, Latency};
+use super::{DeviceReading, ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency};
 
 /// Everything there is to see of a run, by stage and instance. Made before the run goes and never changed; what it refers
 /// to changes, and can be read at any time.
@@ -16,6 +16,16 @@ pub struct Registry {
     pub began: Instant,
     /// Sources, operators, sinks, upstream before downstream.
     pub stages: Vec<StageView>,
+    /// The devices that serve some of them.
+    pub devices: Vec<DeviceView>,
+}
+
+/// A device as it can be watched.
+pub struct DeviceView {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub reading: Arc<dyn DeviceReading>,
 }
 
 /// A stage as it can be watched.
@@ -43,6 +53,8 @@ pub struct InstanceView {
     pub memory: Option<Arc<dyn MemoryReading>>,
     /// What the kernel counts of it; `None` where it has no group of the kernel's to itself.
     pub kernel: Option<Arc<dyn KernelReading>>,
+    /// What it has had devices do; `None` where it has no lease on one.
+    pub inference: Option<Arc<InferenceCounters>>,
     /// Bytes of batches waiting for it.
     pub queue_bytes: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -60,6 +72,12 @@ pub trait MemoryReading: Send + Sync {
 impl fmt::Debug for InstanceView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InstanceView").field("counters", &self.counters).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for DeviceView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceView").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -84,6 +102,7 @@ pub(super) fn watched(stages: &[(&str, &'static str, usize)]) -> Arc<Registry> {
         metrics: Arc::default(),
         memory: operator.then(|| Arc::new(Still) as Arc<dyn MemoryReading>),
         kernel: None,
+        inference: None,
         queue_bytes: Arc::new(|| 7),
     };
     let stages = stages.iter().map(|&(name, kind, instances)| StageView {
@@ -97,5 +116,6 @@ pub(super) fn watched(stages: &[(&str, &'static str, usize)]) -> Arc<Registry> {
         run: "r".to_owned(),
         began: Instant::now(),
         stages: stages.collect(),
+        devices: Vec::new(),
     })
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{KernelSummary, Outcome, Registry, RunFailure, StageView};
+use super::{InferenceSummary, KernelSummary, Outcome, Registry, RunFailure, StageView};
 
 /// What a run came to, as `--output json` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -88,6 +88,9 @@ pub struct StageSummary {
     /// What the kernel counted, where instances are processes of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelSummary>,
+    /// What it has had devices do, where it has leases on some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inference: Option<InferenceSummary>,
     /// Log bytes dropped.
     pub log_bytes_dropped: u64,
     /// Seconds from source to here that half the records stayed within; for sinks.
@@ -180,6 +183,7 @@ impl StageSummary {
             memory_peak_bytes: memory().map(|memory| memory.peak()).max(),
             memory_limit_bytes: memory().map(|memory| memory.cap()).max(),
             kernel: KernelSummary::of(stage),
+            inference: InferenceSummary::of(stage),
             log_bytes_dropped: sum(|c| c.log_bytes_dropped.get()),
             latency_p50_seconds: percentile(0.5),
             latency_p99_seconds: percentile(0.99),
@@ -221,7 +225,7 @@ impl StageSummary {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
-fn seconds(nanoseconds: u64) -> f64 {
+pub(super) fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
 }
 

@@ -3,7 +3,7 @@ use std::fmt;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::numbers::{bytes, count, rate, shortened, time};
-use super::{KernelSummary, StageSummary, Summary};
+use super::{InferenceSummary, KernelSummary, StageSummary, Summary};
 
 /// For people: a table of the stages within 100 columns, then where every operator's records went.
 impl fmt::Display for Summary {
@@ -65,6 +65,9 @@ fn notes(stage: &StageSummary) -> Vec<String> {
     if let Some(kernel) = &stage.kernel {
         notes.extend(kernel_notes(kernel));
     }
+    if let Some(inference) = &stage.inference {
+        notes.extend(inference_notes(inference));
+    }
     if stage.log_bytes_dropped > 0 {
         notes.push(format!("{} of log over limits.log_bytes_per_second were dropped", bytes(stage.log_bytes_dropped)));
     }
@@ -90,6 +93,23 @@ fn kernel_notes(kernel: &KernelSummary) -> Vec<String> {
             count(periods),
             time(seconds)
         ));
+    }
+    notes
+}
+
+/// What devices did for it, and which.
+fn inference_notes(inference: &InferenceSummary) -> Vec<String> {
+    let devices: Vec<_> = inference.devices.iter().map(String::as_str).collect();
+    let mut notes = vec![format!(
+        "{} calls of models, {} rows, on {}: {} of CPU there",
+        count(inference.calls),
+        count(inference.rows),
+        devices.join(", "),
+        cpu(inference.cpu_seconds)
+    )];
+    if !inference.errors.is_empty() {
+        let errors: Vec<_> = inference.errors.iter().map(|(code, n)| format!("{code} {}", count(*n))).collect();
+        notes.push(format!("calls of models that failed: {}", errors.join(", ")));
     }
     notes
 }
@@ -181,6 +201,7 @@ mod tests {
             workers_lost: 0,
             worker_start_seconds: None,
             kernel: None,
+            inference: None,
             errors: BTreeMap::new(),
             breaches: BTreeMap::new(),
             records_per_second: 21_954.0 * scale as f64,

@@ -1,0 +1,175 @@
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::rows;
+use crate::inference::{InferenceError, LeaseUse, Tensor};
+use crate::observe::InferenceCounters;
+
+/// One call, from when it was asked for until nothing of it runs any more. Its caller and the threads of the device share it.
+///
+/// **Who waits for whom.** The caller waits on `answered`, which the thread that gives the last part of the answer, or an error, signals. Nobody
+/// waits for the caller: what comes after it gave up is dropped. The end of a lease signals nobody here, since a grace ends by the clock alone:
+/// the caller looks for it every [`Call::LOOK`].
+///
+/// The use of the lease is over when the last of them lets go: a lease whose caller is gone stays in use while the device works for it.
+#[derive(Debug)]
+pub(super) struct Call {
+    lease_use: LeaseUse,
+    /// How many rows its answer has; 1 where they mean nothing.
+    rows: usize,
+    inputs: Mutex<Vec<Tensor>>,
+    answer: Mutex<Answer>,
+    answered: Condvar,
+    /// Of the instance that calls.
+    pub(super) counters: Arc<InferenceCounters>,
+}
+
+#[derive(Debug, Default)]
+struct Answer {
+    started: bool,
+    /// By their first row, as they come.
+    parts: Vec<(usize, Vec<Tensor>)>,
+    /// Rows that these are.
+    rows: usize,
+    error: Option<InferenceError>,
+    /// The caller has gone.
+    given_up: bool,
+}
+
+impl Call {
+    /// How often a caller looks whether its lease still stands. A guest learns within this that it does not; a look is a lock, so that calls that
+    /// take longer than this do not feel it.
+    const LOOK: Duration = Duration::from_millis(20);
+
+    pub(super) fn new(
+        lease_use: LeaseUse,
+        inputs: Vec<Tensor>,
+        rows: usize,
+        counters: Arc<InferenceCounters>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            lease_use,
+            rows,
+            inputs: Mutex::new(inputs),
+            answer: Mutex::default(),
+            answered: Condvar::new(),
+            counters,
+        })
+    }
+
+    /// The rows of its answer.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// What the run said; [`InferenceError::Deadline`] at `until`; the lease has ended. Nothing that comes later is kept.
+    pub(super) fn wait(&self, until: Instant) -> Result<Vec<Tensor>, InferenceError> {
+        let mut answer = self.answer();
+        loop {
+            if let Some(error) = answer.error.take() {
+                answer.given_up = true;
+                return Err(error);
+            }
+            if answer.rows >= self.rows {
+                let parts = std::mem::take(&mut answer.parts);
+                answer.given_up = true;
+                drop(answer);
+                return self.whole(parts);
+            }
+            let now = Instant::now();
+            if now >= until {
+                answer.give_up();
+                return Err(InferenceError::Deadline);
+            }
+            let stands = if answer.started { self.lease_use.still_good() } else { self.may_start() };
+            if let Err(error) = stands {
+                answer.give_up();
+                return Err(error);
+            }
+            let look = now.checked_add(Self::LOOK).map_or(until, |look| look.min(until));
+            let waited = self.answered.wait_timeout(answer, look.saturating_duration_since(now));
+            answer = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(answer, _)| answer);
+        }
+    }
+
+    /// Begins a run for it.
+    ///
+    /// # Errors
+    /// It needs none: its caller is gone, or its lease does not stand any more, which it is told.
+    pub(super) fn start(&self) -> Result<(), ()> {
+        let stands = self.may_start();
+        let mut answer = self.answer();
+        if answer.is_over() {
+            return Err(());
+        }
+        answer.started = true;
+        drop(answer);
+        stands.map_err(|error| self.fail(error))
+    }
+
+    /// Some of its inputs' rows, with others': [`rows::join`] reads them under their locks.
+    pub(super) fn inputs(&self) -> MutexGuard<'_, Vec<Tensor>> {
+        self.inputs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the answer for some of its rows.
+    pub(super) fn answer_rows(&self, range: &Range<usize>, outputs: Vec<Tensor>) {
+        let mut answer = self.answer();
+        if answer.is_over() {
+            return;
+        }
+        answer.rows += range.len();
+        answer.parts.push((range.start, outputs));
+        if answer.rows >= self.rows {
+            self.answered.notify_all();
+        }
+    }
+
+    /// There is none.
+    pub(super) fn fail(&self, error: InferenceError) {
+        let mut answer = self.answer();
+        if !answer.is_over() {
+            answer.parts = Vec::new();
+            answer.error = Some(error);
+            self.answered.notify_all();
+        }
+    }
+
+    /// What its lease allows at the start of a run: one that is being taken away only finishes what runs.
+    fn may_start(&self) -> Result<(), InferenceError> {
+        self.lease_use.lease().enter().map(drop)
+    }
+
+    /// The parts of the answer in the order of their rows.
+    fn whole(&self, mut parts: Vec<(usize, Vec<Tensor>)>) -> Result<Vec<Tensor>, InferenceError> {
+        self.lease_use.still_good()?;
+        if let [(_, alone)] = parts.as_mut_slice() {
+            return Ok(std::mem::take(alone));
+        }
+        parts.sort_by_key(|(first, _)| *first);
+        let all: Vec<_> =
+            parts.iter().map(|(_, tensors)| (tensors.as_slice(), 0..tensors.first().map_or(0, Tensor::rows))).collect();
+        rows::join(&all).ok_or_else(|| {
+            InferenceError::Backend("the answers for the parts of a call have different shapes".to_owned())
+        })
+    }
+
+    fn answer(&self) -> MutexGuard<'_, Answer> {
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answer {
+    fn give_up(&mut self) {
+        self.given_up = true;
+        self.parts = Vec::new();
+    }
+
+    fn is_over(&self) -> bool {
+        self.given_up || self.error.is_some()
+    }
+}

@@ -1,0 +1,454 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::call::Call;
+use super::dispatcher::Dispatcher;
+use super::scheduler::{Batch, Kind, Pick, Rules, Scheduler, TooMuchWaits, Work};
+use super::{Batching, DeviceCpus};
+use crate::inference::{InferenceError, Lease, LeaseState, ModelFacts, Runner, Tensor};
+use crate::observe::{DeviceNumbers, DeviceReading, InferenceCounters, ModelCounters};
+use crate::plan::ModelSpec;
+
+/// One device: calls of all leases on it wait here, and threads of its own run them, as many as its [`Runner`] has slots.
+///
+/// **Who waits for whom.** Callers wait for their own answer and for nothing else ([`Call`]); the lock is held to put a call in or to pick what
+/// runs, never during a run. The threads wait on `work`: a call or a model to load wakes one, which wakes another if it leaves something, and so
+/// does closing; who waits for company wakes by the clock. A thread that runs something waits for the runner, which nothing here can hurry: its
+/// callers leave at their deadlines, the slot stays taken until the run is really over.
+///
+/// **Bounds.** What one lease has waiting is bounded in calls and bytes; more is [`InferenceError::Busy`]. What runs is bounded by the slots and
+/// `max_rows`. Callers that gave up leave nothing behind but what runs.
+///
+/// **Errors.** What a run of several calls fails of, each of them is told only after it ran once more alone, so that one tenant's rows fail
+/// alone; a lease that fails then too runs alone from there on. A runner that panics has failed; its thread lives on.
+#[derive(Debug)]
+pub struct DeviceQueue {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    /// The device.
+    pub(super) name: String,
+    pub(super) runner: Arc<dyn Runner>,
+    inside: Mutex<Inside>,
+    work: Condvar,
+    /// A thread has ended.
+    ended: Condvar,
+    leases: Mutex<Leases>,
+}
+
+struct Inside {
+    scheduler: Scheduler<Arc<Call>>,
+    /// By their number.
+    models: Vec<Arc<Model>>,
+    /// Each has a caller that waits for it, or has gone.
+    loads: VecDeque<Load>,
+    closed: bool,
+    threads: usize,
+}
+
+/// A model that was loaded.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) spec: ModelSpec,
+    pub(super) facts: Arc<ModelFacts>,
+    pub(super) batching: Batching,
+    pub(super) takes_rows: bool,
+    pub(super) counters: Arc<ModelCounters>,
+}
+
+/// A model to be loaded.
+pub(super) struct Load {
+    pub(super) spec: ModelSpec,
+    pub(super) until: Instant,
+    pub(super) done: SyncSender<Result<Arc<ModelFacts>, InferenceError>>,
+}
+
+/// What a thread does next.
+pub(super) enum Job {
+    Load(Load),
+    Run(Batch<Arc<Call>>, Arc<Model>),
+}
+
+#[derive(Debug, Default)]
+struct Leases {
+    known: Vec<Arc<Lease>>,
+    /// Those that ended, by how.
+    ended: BTreeMap<&'static str, u64>,
+}
+
+impl DeviceQueue {
+    /// Starts the threads of a device.
+    ///
+    /// # Errors
+    /// [`InferenceError::DeviceLost`]: a thread cannot be made, or not be bound to the device's CPUs. None is left then.
+    pub fn start(name: &str, runner: Arc<dyn Runner>, cpus: &DeviceCpus) -> Result<Self, InferenceError> {
+        let inside = Inside {
+            scheduler: Scheduler::new(),
+            models: Vec::new(),
+            loads: VecDeque::new(),
+            closed: false,
+            threads: 0,
+        };
+        let slots = runner.slots().max(1);
+        let shared = Arc::new(Shared {
+            name: name.to_owned(),
+            runner,
+            inside: Mutex::new(inside),
+            work: Condvar::new(),
+            ended: Condvar::new(),
+            leases: Mutex::default(),
+        });
+        // Closes what was started when a later one fails.
+        let queue = Self { shared };
+        for slot in 0..slots {
+            let (shared, cpus) = (Arc::clone(&queue.shared), cpus.clone());
+            let (bound, whether) = sync_channel(1);
+            queue.shared.lock().threads += 1;
+            let body = move || {
+                let _ended = Ended(&shared);
+                match cpus.join() {
+                    Ok(_seat) => {
+                        let _ = bound.send(Ok(()));
+                        Dispatcher::new(&shared).run();
+                    }
+                    Err(error) => {
+                        let _ = bound.send(Err(error.to_string()));
+                    }
+                }
+            };
+            // Linux keeps 15 characters of it.
+            if let Err(error) = thread::Builder::new().name(format!("device-{name}-{slot}")).spawn(body) {
+                queue.shared.lock().threads -= 1;
+                return Err(lost(format!("a thread for {name} cannot be started: {error}")));
+            }
+            match whether.recv() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(lost(format!("a thread for {name}: {error}"))),
+                Err(_) => return Err(lost(format!("a thread for {name} ended as it began"))),
+            }
+        }
+        Ok(queue)
+    }
+
+    /// Loads a model on one of the device's threads, and measures whether its calls should run together where nothing is declared. Waits for that,
+    /// and for a free slot, until `until`; what has begun then is finished and kept. One that is there already is answered at once.
+    ///
+    /// # Errors
+    /// As [`Runner::load`]; [`InferenceError::Unsupported`] where another model has the name; the device is closed.
+    pub fn load(&self, spec: &ModelSpec, until: Instant) -> Result<Arc<ModelFacts>, InferenceError> {
+        let (done, loaded) = sync_channel(1);
+        {
+            let mut inside = self.shared.lock();
+            if inside.closed {
+                return Err(self.shared.closed());
+            }
+            if let Some(known) = inside.known(spec) {
+                return known;
+            }
+            inside.loads.push_back(Load { spec: spec.clone(), until, done });
+        }
+        self.shared.work.notify_one();
+        loaded.recv_timeout(until.saturating_duration_since(Instant::now())).unwrap_or_else(|left| {
+            Err(match left {
+                RecvTimeoutError::Timeout => InferenceError::Deadline,
+                RecvTimeoutError::Disconnected => self.shared.closed(),
+            })
+        })
+    }
+
+    /// Runs a call for a lease on this device and waits for its answer, at most until `until`. The inputs are in the order of the model's facts
+    /// and were checked against them. `counters` are the calling instance's.
+    ///
+    /// # Errors
+    /// The lease is not held, or ended meanwhile; [`InferenceError::UnknownModel`] for one that was not loaded here, [`InferenceError::Busy`],
+    /// [`InferenceError::Deadline`], [`InferenceError::BadInput`] for no rows at all; as [`Runner::run`].
+    pub fn run(
+        &self,
+        lease: &Arc<Lease>,
+        model: &str,
+        inputs: Vec<Tensor>,
+        until: Instant,
+        counters: &Arc<InferenceCounters>,
+    ) -> Result<Vec<Tensor>, InferenceError> {
+        let bytes: usize = inputs.iter().map(|tensor| tensor.bytes().len()).sum();
+        counters.calls.add(1);
+        let answer = self.call(lease, model, inputs, bytes, until, counters);
+        match &answer {
+            Ok(outputs) => counters.bytes_out.add(outputs.iter().map(|tensor| tensor.bytes().len() as u64).sum()),
+            Err(error) => counters.errors.count(error.code()),
+        }
+        answer
+    }
+
+    fn call(
+        &self,
+        lease: &Arc<Lease>,
+        model: &str,
+        inputs: Vec<Tensor>,
+        bytes: usize,
+        until: Instant,
+        counters: &Arc<InferenceCounters>,
+    ) -> Result<Vec<Tensor>, InferenceError> {
+        let lease_use = lease.enter()?;
+        let kind = Kind::of(&inputs);
+        let call = {
+            let mut inside = self.shared.lock();
+            if inside.closed {
+                return Err(self.shared.closed());
+            }
+            let found = inside.models.iter().enumerate().find(|(_, known)| known.spec.name == model);
+            let (number, model) = found.ok_or_else(|| InferenceError::UnknownModel(model.to_owned()))?;
+            let rows = if model.takes_rows { inputs.first().map_or(1, Tensor::rows) } else { 1 };
+            if rows == 0 {
+                let input = model.facts.inputs.first().map(|spec| spec.name.clone()).unwrap_or_default();
+                let (expected, got) = ("at least one row".to_owned(), "none".to_owned());
+                return Err(InferenceError::BadInput { input, expected, got });
+            }
+            counters.rows.add(rows as u64);
+            counters.bytes_in.add(bytes as u64);
+            let call = Call::new(lease_use, inputs, rows, Arc::clone(counters));
+            let work = Work {
+                call: Arc::clone(&call),
+                lease: lease.token(),
+                share: lease.share(),
+                model: number,
+                kind,
+                rows: 0..rows,
+                bytes,
+                since: Instant::now(),
+                until,
+                alone: false,
+            };
+            inside.scheduler.submit(work).map_err(|TooMuchWaits| InferenceError::Busy)?;
+            call
+        };
+        self.shared.work.notify_one();
+        let answer = call.wait(until);
+        if answer.is_err() {
+            self.shared.lock().scheduler.give_up(lease.token(), |other| Arc::ptr_eq(other, &call));
+        }
+        answer
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// What a loaded model takes and gives.
+    #[must_use]
+    pub fn facts(&self, model: &str) -> Option<Arc<ModelFacts>> {
+        Some(Arc::clone(&self.shared.model(model)?.facts))
+    }
+
+    /// Whether calls of a loaded model run together, and why.
+    #[must_use]
+    pub fn batching(&self, model: &str) -> Option<Batching> {
+        Some(self.shared.model(model)?.batching.clone())
+    }
+
+    /// Counts a lease on this device among its numbers, until it ends.
+    pub fn watch(&self, lease: &Arc<Lease>) {
+        let mut leases = self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.settle();
+        leases.known.push(Arc::clone(lease));
+    }
+
+    /// Ends it: what waits is told that the device is lost, what runs is ended by the runner where it can be. Waits for the threads, at most until
+    /// `until`; whether they have all ended. One that has not runs what nobody can interrupt, and ends after that. Again: only waits.
+    pub fn close(&self, until: Instant) -> bool {
+        self.shared.close(until)
+    }
+}
+
+/// Closes it without waiting for what runs.
+impl Drop for DeviceQueue {
+    fn drop(&mut self) {
+        self.shared.close(Instant::now());
+    }
+}
+
+impl DeviceReading for DeviceQueue {
+    fn read(&self) -> DeviceNumbers {
+        let (waiting, models) = {
+            let inside = self.shared.lock();
+            let models = inside.models.iter().map(|model| (model.spec.name.clone(), Arc::clone(&model.counters)));
+            (inside.scheduler.waiting() as u64, models.collect())
+        };
+        let mut held = self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        held.settle();
+        let mut leases = BTreeMap::new();
+        for lease in &held.known {
+            *leases.entry(state_name(lease.state())).or_default() += 1;
+        }
+        let ended = held.ended.clone();
+        drop(held);
+        DeviceNumbers { memory_used: self.shared.runner.memory_used(), waiting, leases, ended, models }
+    }
+}
+
+impl Shared {
+    /// What to do next; waits for it. `None` once the device is closed.
+    pub(super) fn next(&self) -> Option<Job> {
+        let mut inside = self.lock();
+        loop {
+            if inside.closed {
+                return None;
+            }
+            if let Some(load) = inside.loads.pop_front() {
+                return Some(Job::Load(load));
+            }
+            let now = Instant::now();
+            for call in inside.scheduler.take_late(now) {
+                call.fail(InferenceError::Deadline);
+            }
+            match inside.scheduler.pick(now) {
+                Pick::Run(batch) => {
+                    if inside.scheduler.waiting() > 0 {
+                        self.work.notify_one();
+                    }
+                    let model = inside.models.get(batch.model).map(Arc::clone);
+                    let Some(model) = model else { continue };
+                    return Some(Job::Run(batch, model));
+                }
+                Pick::Wait(moment) => {
+                    let waited = self.work.wait_timeout(inside, moment.saturating_duration_since(now));
+                    inside = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(inside, _)| inside);
+                }
+                Pick::Nothing => inside = self.work.wait(inside).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    /// Does something with the scheduler. Wakes nobody: the caller is a thread that asks for [`Shared::next`] afterwards.
+    pub(super) fn schedule<R>(&self, change: impl FnOnce(&mut Scheduler<Arc<Call>>) -> R) -> R {
+        change(&mut self.lock().scheduler)
+    }
+
+    /// A model that is there by now, if it is.
+    pub(super) fn known(&self, spec: &ModelSpec) -> Option<Result<Arc<ModelFacts>, InferenceError>> {
+        self.lock().known(spec)
+    }
+
+    /// A model that was loaded.
+    pub(super) fn add(&self, model: Model, row_time: Option<Duration>) -> Result<Arc<ModelFacts>, InferenceError> {
+        let mut inside = self.lock();
+        // Two may have asked for it at once.
+        if let Some(known) = inside.known(&model.spec) {
+            return known;
+        }
+        let rules = Rules {
+            max_rows: usize::try_from(model.spec.max_rows).unwrap_or(usize::MAX).max(1),
+            max_delay: model.spec.max_delay,
+            cut: model.takes_rows,
+            together: model.batching.is_on(),
+        };
+        inside.scheduler.add_model(rules, row_time);
+        let facts = Arc::clone(&model.facts);
+        inside.models.push(Arc::new(model));
+        Ok(facts)
+    }
+
+    fn model(&self, name: &str) -> Option<Arc<Model>> {
+        self.lock().models.iter().find(|model| model.spec.name == name).map(Arc::clone)
+    }
+
+    fn close(&self, until: Instant) -> bool {
+        let mut inside = self.lock();
+        if !inside.closed {
+            inside.closed = true;
+            // Those who wait for a model see its channel closed.
+            inside.loads.clear();
+            let waiting = inside.scheduler.take_all();
+            drop(inside);
+            self.work.notify_all();
+            for call in waiting {
+                call.fail(self.closed());
+            }
+            self.runner.close();
+            inside = self.lock();
+        }
+        while inside.threads > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.ended.wait_timeout(inside, left);
+            inside = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(inside, _)| inside);
+        }
+        true
+    }
+
+    fn closed(&self) -> InferenceError {
+        lost(format!("{} was closed", self.name))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    fn known(&self, spec: &ModelSpec) -> Option<Result<Arc<ModelFacts>, InferenceError>> {
+        let known = self.models.iter().find(|model| model.spec.name == spec.name)?;
+        if known.spec != *spec {
+            let message = format!("two models called \"{}\" on one device", spec.name);
+            return Some(Err(InferenceError::Unsupported(message)));
+        }
+        Some(Ok(Arc::clone(&known.facts)))
+    }
+}
+
+impl Leases {
+    /// Counts those that have ended, once.
+    fn settle(&mut self) {
+        let Self { known, ended } = self;
+        known.retain(|lease| {
+            let state = lease.state();
+            let goes_on = matches!(state, LeaseState::Pending | LeaseState::Held | LeaseState::Draining);
+            if !goes_on {
+                *ended.entry(state_name(state)).or_default() += 1;
+            }
+            goes_on
+        });
+    }
+}
+
+/// A thread that has ended, however it did.
+struct Ended<'a>(&'a Shared);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.lock().threads -= 1;
+        self.0.ended.notify_all();
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("name", &self.name).field("runner", &self.runner).finish_non_exhaustive()
+    }
+}
+
+/// As a metric's label.
+fn state_name(state: LeaseState) -> &'static str {
+    match state {
+        LeaseState::Pending => "pending",
+        LeaseState::Held => "held",
+        LeaseState::Draining => "draining",
+        LeaseState::Released => "released",
+        LeaseState::Revoked => "revoked",
+        LeaseState::Expired => "expired",
+        LeaseState::DeviceLost => "device-lost",
+    }
+}
+
+fn lost(why: String) -> InferenceError {
+    InferenceError::DeviceLost(why)
+}

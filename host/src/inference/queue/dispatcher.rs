@@ -1,0 +1,182 @@
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::call::Call;
+use super::device_queue::{Job, Load, Model, Shared};
+use super::scheduler::{Batch, Work};
+use super::{batching, rows};
+use crate::inference::{InferenceError, ModelFacts, RunAnswer, Tensor};
+use crate::observe::ModelCounters;
+
+/// One thread of a device: it takes what is next, runs it, and hands each caller its rows.
+pub(super) struct Dispatcher<'a> {
+    shared: &'a Shared,
+}
+
+impl<'a> Dispatcher<'a> {
+    pub(super) fn new(shared: &'a Shared) -> Self {
+        Self { shared }
+    }
+
+    /// Until the device is closed.
+    pub(super) fn run(&self) {
+        while let Some(job) = self.shared.next() {
+            match job {
+                Job::Load(load) => {
+                    let loaded = self.load(&load);
+                    // Nobody may be waiting for it any more.
+                    let _ = load.done.send(loaded);
+                }
+                Job::Run(batch, model) => self.batch(batch, &model),
+            }
+        }
+    }
+
+    fn load(&self, load: &Load) -> Result<Arc<ModelFacts>, InferenceError> {
+        let Load { spec, until, .. } = load;
+        if let Some(known) = self.shared.known(spec) {
+            return known;
+        }
+        let facts = caught(|| self.shared.runner.load(spec, *until))?;
+        let chosen = batching::choose(spec, &facts, |inputs| Ok(self.try_run(&spec.name, inputs, *until)?.wall));
+        tracing::debug!(device = self.shared.name, model = spec.name, batching = %chosen.batching, "loaded");
+        let model = Model {
+            spec: spec.clone(),
+            takes_rows: facts.takes_rows(),
+            facts: Arc::new(facts),
+            batching: chosen.batching,
+            counters: Arc::default(),
+        };
+        self.shared.add(model, chosen.row_time)
+    }
+
+    fn batch(&self, batch: Batch<Arc<Call>>, model: &Model) {
+        let number = batch.model;
+        // Those that ended since, and those whose leases do not stand any more, do not run.
+        let works: Vec<_> = batch.works.into_iter().filter(|work| work.call.start().is_ok()).collect();
+        if works.is_empty() {
+            self.shared.schedule(|scheduler| scheduler.over(number, 0, None));
+            return;
+        }
+        let batch = Batch { model: number, works };
+        let began = Instant::now();
+        let counters = &model.counters;
+        for work in &batch.works {
+            let waited = nanoseconds(began.saturating_duration_since(work.since));
+            counters.wait_nanoseconds.add(waited);
+            counters.wait.record(waited, 1);
+            work.call.counters.wait_nanoseconds.add(waited);
+        }
+        // The longest: a call with less patience leaves before, and does not end the others' run.
+        let until = batch.works.iter().map(|work| work.until).max().unwrap_or(began);
+        let ran = inputs(&batch.works).and_then(|inputs| {
+            counters.bytes_in.add(bytes(&inputs));
+            self.try_run(&model.spec.name, inputs, until)
+        });
+        count(counters, &batch, &ran);
+        let took = ran.as_ref().ok().map(|answer| answer.wall);
+        self.shared.schedule(|scheduler| scheduler.over(number, batch.rows(), took));
+        match ran.and_then(|answer| outputs(&batch.works, answer.outputs)) {
+            Ok(outputs) => {
+                for (work, outputs) in batch.works.iter().zip(outputs) {
+                    work.call.answer_rows(&work.rows, outputs);
+                }
+            }
+            Err(error) => self.failed(batch, error),
+        }
+    }
+
+    /// What failed together is tried alone, except where that cannot help.
+    fn failed(&self, batch: Batch<Arc<Call>>, error: InferenceError) {
+        let alone_may_do = !matches!(error, InferenceError::Deadline | InferenceError::DeviceLost(_));
+        if batch.works.len() > 1 && alone_may_do {
+            self.shared.schedule(|scheduler| {
+                for work in batch.works {
+                    scheduler.again_alone(work);
+                }
+            });
+            return;
+        }
+        for work in batch.works {
+            if work.alone && alone_may_do {
+                self.shared.schedule(|scheduler| scheduler.keep_alone(work.model, work.lease));
+            }
+            work.call.fail(error.clone());
+        }
+        if !alone_may_do {
+            tracing::warn!(device = self.shared.name, %error, "a device gave no answer");
+        }
+    }
+
+    fn try_run(&self, model: &str, inputs: Vec<Tensor>, until: Instant) -> Result<RunAnswer, InferenceError> {
+        caught(|| self.shared.runner.run(model, inputs, until))
+    }
+}
+
+/// The inputs of one run. A call that is alone and whole gives its own away; it does not run again.
+fn inputs(works: &[Work<Arc<Call>>]) -> Result<Vec<Tensor>, InferenceError> {
+    if let [work] = works
+        && work.rows == (0..work.call.rows())
+    {
+        return Ok(std::mem::take(&mut *work.call.inputs()));
+    }
+    // Each call's lock, in the order of the batch: parts of one call never share a batch, and nobody else holds two.
+    let locks: Vec<_> = works.iter().map(|work| work.call.inputs()).collect();
+    let parts: Vec<_> = locks.iter().zip(works).map(|(inputs, work)| (inputs.as_slice(), work.rows.clone())).collect();
+    rows::join(&parts).ok_or_else(|| InferenceError::Backend("calls of different shapes were put together".to_owned()))
+}
+
+/// Each call's outputs. A call that is alone and whole has all of them, whatever their shape.
+fn outputs(works: &[Work<Arc<Call>>], outputs: Vec<Tensor>) -> Result<Vec<Vec<Tensor>>, InferenceError> {
+    if let [work] = works
+        && work.rows == (0..work.call.rows())
+    {
+        return Ok(vec![outputs]);
+    }
+    let counts: Vec<_> = works.iter().map(|work| work.rows.len()).collect();
+    rows::split(outputs, &counts)
+}
+
+fn count(counters: &ModelCounters, batch: &Batch<Arc<Call>>, ran: &Result<RunAnswer, InferenceError>) {
+    counters.calls.add(batch.works.len() as u64);
+    counters.rows.add(batch.rows() as u64);
+    counters.runs.add(1);
+    let answer = match ran {
+        Ok(answer) => answer,
+        Err(error) => {
+            counters.errors.count(error.code());
+            return;
+        }
+    };
+    let (wall, cpu) = (nanoseconds(answer.wall), nanoseconds(answer.cpu));
+    counters.bytes_out.add(bytes(&answer.outputs));
+    counters.run_nanoseconds.add(wall);
+    counters.cpu_nanoseconds.add(cpu);
+    counters.run.record(wall, 1);
+    let all = batch.rows().max(1) as u64;
+    for work in &batch.works {
+        let share = |time: u64| time / all * work.rows.len() as u64 + time % all * work.rows.len() as u64 / all;
+        work.call.counters.device_nanoseconds.add(share(wall));
+        work.call.counters.cpu_nanoseconds.add(share(cpu));
+    }
+}
+
+/// What a runner says, or that it panicked.
+fn caught<R>(act: impl FnOnce() -> Result<R, InferenceError>) -> Result<R, InferenceError> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| Err(InferenceError::Backend(panic_message(&*panic))))
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", said.unwrap_or("without a message"))
+}
+
+fn bytes(tensors: &[Tensor]) -> u64 {
+    tensors.iter().map(|tensor| tensor.bytes().len() as u64).sum()
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

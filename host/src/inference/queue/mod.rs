@@ -1,0 +1,27 @@
+//! The queue in front of a device: who runs next, and together with whom.
+//!
+//! ```text
+//!  lanes ─ DeviceQueue::run ─▶ Scheduler (by lease, fair by share) ─▶ a thread per slot: join rows ─▶ Runner ─▶ split rows ─▶ each its answer
+//! ```
+//!
+//! Invariants: the scheduler is pure, time is passed in; a call that nobody waits for any more is not begun; every call is answered once,
+//! with its own rows in their order, whoever it ran with; nothing is queued without a bound.
+
+mod batching;
+mod call;
+mod device_cpus;
+mod device_queue;
+mod dispatcher;
+mod rows;
+mod scheduler;
+
+#[cfg(test)]
+mod device_queue_tests;
+#[cfg(test)]
+mod fairness_tests;
+#[cfg(test)]
+mod scatter_tests;
+
+pub use batching::Batching;
+pub use device_cpus::DeviceCpus;
+pub use device_queue::DeviceQueue;
