@@ -62,6 +62,9 @@ pub(super) fn read_last_words(file: &OwnedFd) -> String {
 fn name_of(signal: i32) -> String {
     let known = rustix::process::Signal::from_named_raw(signal).map(|known| format!("{known:?}"));
     match known.as_deref().and_then(|name| name.rsplit(':').next()) {
+        // These two are called otherwise everywhere else.
+        Some(name) if name.contains("ABORT") => "SIGABRT".to_owned(),
+        Some(name) if name.contains("ALARM") => "SIGALRM".to_owned(),
         Some(name) => format!("SIG{}", name.trim_matches('"')),
         None => format!("signal {signal}"),
     }
@@ -75,6 +78,7 @@ mod tests {
     fn each_death_is_told_in_words() {
         for (death, told) in [
             (Death::Signal(9), "worker: the worker process was killed by SIGKILL"),
+            (Death::Signal(6), "worker: the worker process was killed by SIGABRT"),
             (Death::Exit(2, String::new()), "worker: the worker process ended with exit code 2"),
             (
                 Death::Exit(1, "no such thing".into()),
