@@ -46,6 +46,9 @@ pub(super) enum Command {
     /// Be the process of one instance. Started by `run --isolation process`, with an order on standard input.
     #[command(hide = true)]
     Worker,
+    /// Be the process of one device. Started by whatever runs models on it, with an order on standard input.
+    #[command(hide = true)]
+    Device,
     /// Try what a worker must not be able to do. Started by `doctor`, with an order on standard input.
     #[command(hide = true)]
     Canary,
@@ -63,7 +66,9 @@ impl Command {
             Self::Inspect(arguments) => arguments.output,
             Self::Build(arguments) => arguments.output,
             Self::Doctor(arguments) => arguments.output,
-            Self::New(_) | Self::Test(_) | Self::Worker | Self::Canary | Self::Compile(_) => OutputFormat::Text,
+            Self::New(_) | Self::Test(_) | Self::Worker | Self::Device | Self::Canary | Self::Compile(_) => {
+                OutputFormat::Text
+            }
         }
     }
 }

@@ -35,6 +35,9 @@ fn perform(words: Vec<OsString>) -> ExitCode {
         Command::Doctor(arguments) => doctor::doctor(arguments, printer),
         Command::Canary => worker::examine::sing().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
         Command::Worker => worker::serve().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
+        Command::Device => {
+            worker::serve_device(worker::device::backends).map_err(|error| Failure::of(ExitCode::InternalFault, &error))
+        }
         Command::Compile(arguments) => compile(arguments),
         Command::Test(arguments) => Cargo::at(&arguments.path).and_then(|cargo| cargo.test(&arguments.cargo)),
     };

@@ -28,28 +28,29 @@ impl Death {
 
     /// As a failure of whatever call was under way.
     pub(super) fn failure(&self) -> Failure {
-        let (code, message) = match self {
-            Self::OutOfMemory(what, limit) => {
-                let failure = Failure::new(FailureCode::Memory, what.clone());
-                return Failure { worker_died: true, breached: Some(limit), ..failure };
+        let message = self.tell("the worker process");
+        match self {
+            Self::OutOfMemory(_, limit) => {
+                Failure { worker_died: true, breached: Some(limit), ..Failure::new(FailureCode::Memory, message) }
             }
-            Self::Signal(signal) => {
-                (FailureCode::Worker, format!("the worker process was killed by {}", name_of(*signal)))
-            }
-            Self::Exit(code, words) if words.is_empty() => {
-                (FailureCode::Worker, format!("the worker process ended with exit code {code}"))
-            }
-            Self::Exit(code, words) => {
-                (FailureCode::Worker, format!("the worker process ended with exit code {code}: {words}"))
-            }
-            Self::Ended(why) => (FailureCode::Worker, format!("the worker process was ended: {why}")),
-        };
-        Failure { worker_died: true, ..Failure::new(code, message) }
+            _ => Failure { worker_died: true, ..Failure::new(FailureCode::Worker, message) },
+        }
+    }
+
+    /// What happened to `process`, in words.
+    pub(super) fn tell(&self, process: &str) -> String {
+        match self {
+            Self::OutOfMemory(what, _) => what.clone(),
+            Self::Signal(signal) => format!("{process} was killed by {}", name_of(*signal)),
+            Self::Exit(code, words) if words.is_empty() => format!("{process} ended with exit code {code}"),
+            Self::Exit(code, words) => format!("{process} ended with exit code {code}: {words}"),
+            Self::Ended(why) => format!("{process} was ended: {why}"),
+        }
     }
 }
 
 /// What a process wrote to its standard error first, as plain text.
-fn read_last_words(file: &OwnedFd) -> String {
+pub(super) fn read_last_words(file: &OwnedFd) -> String {
     let mut bytes = vec![0; 4096];
     let read = rustix::io::pread(file, &mut bytes, 0).unwrap_or(0);
     bytes.truncate(read);
@@ -61,6 +62,9 @@ fn read_last_words(file: &OwnedFd) -> String {
 fn name_of(signal: i32) -> String {
     let known = rustix::process::Signal::from_named_raw(signal).map(|known| format!("{known:?}"));
     match known.as_deref().and_then(|name| name.rsplit(':').next()) {
+        // These two are called otherwise everywhere else.
+        Some(name) if name.contains("ABORT") => "SIGABRT".to_owned(),
+        Some(name) if name.contains("ALARM") => "SIGALRM".to_owned(),
         Some(name) => format!("SIG{}", name.trim_matches('"')),
         None => format!("signal {signal}"),
     }
@@ -74,6 +78,7 @@ mod tests {
     fn each_death_is_told_in_words() {
         for (death, told) in [
             (Death::Signal(9), "worker: the worker process was killed by SIGKILL"),
+            (Death::Signal(6), "worker: the worker process was killed by SIGABRT"),
             (Death::Exit(2, String::new()), "worker: the worker process ended with exit code 2"),
             (
                 Death::Exit(1, "no such thing".into()),

@@ -117,6 +117,7 @@ impl Instance {
         let Started { child, process, last_words } = self.spawner.launch(Launch {
             program: self.program.clone(),
             subcommand: "worker",
+            environment: Vec::new(),
             inherited: order.descriptors().collect(),
             order: serde_json::to_vec(&order)?,
             cpus: Some(cpus),

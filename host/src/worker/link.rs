@@ -43,6 +43,8 @@ pub struct Link {
     /// Bytes that were taken.
     tail: u64,
     patience: Option<Duration>,
+    /// When nothing is waited for any more, however patient.
+    until: Option<Instant>,
     /// When the message under way began.
     began: Instant,
     /// How long to look before going to sleep: only where the CPU is nobody else's.
@@ -118,6 +120,7 @@ impl Link {
             head: 0,
             tail: 0,
             patience: None,
+            until: None,
             began: Instant::now(),
             spin: Duration::ZERO,
             lenient: false,
@@ -137,6 +140,11 @@ impl Link {
     /// How long to wait for the other side at a time from now on, and ten times that for a message; `None` is for ever.
     pub fn set_patience(&mut self, patience: Option<Duration>) {
         self.patience = patience;
+    }
+
+    /// Until when to wait for the other side from now on; `None` sets no such end.
+    pub(super) fn set_deadline(&mut self, until: Option<Instant>) {
+        self.until = until;
     }
 
     /// Whether `bytes` can be written without waiting.
@@ -249,7 +257,6 @@ impl Link {
         let left = match self.patience {
             None => None,
             Some(patience) => {
-                let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
                 let whole = patience.saturating_mul(WHOLE);
                 let left =
                     whole.checked_sub(self.began.elapsed()).ok_or_else(|| WireError::Slow(milliseconds(whole)))?;
@@ -257,7 +264,14 @@ impl Link {
                 Some(now.ok_or_else(|| WireError::Overdue(milliseconds(patience)))?.min(left))
             }
         };
-        let left = [left, most].into_iter().flatten().min();
+        let before = match self.until {
+            None => None,
+            Some(until) => {
+                let before = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
+                Some(before.ok_or_else(|| WireError::Overdue(milliseconds(self.began.elapsed())))?)
+            }
+        };
+        let left = [left, before, most].into_iter().flatten().min();
         let timeout = left.map(|left| rustix::event::Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
@@ -344,6 +358,10 @@ impl WireReader for Link {
 fn run_of(position: u64, there: u64, wanted: usize) -> (usize, usize) {
     let at = usize::try_from(position & (CAPACITY - 1)).unwrap_or(0);
     (RING + at, usize::try_from(there).unwrap_or(usize::MAX).min(wanted))
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn out_of_bounds() -> WireError {

@@ -11,10 +11,12 @@
 
 pub mod compile;
 mod death;
+pub mod device;
 pub mod examine;
 mod instance;
 mod kernel_view;
 mod link;
+mod link_order;
 pub mod lockdown;
 mod mapping;
 mod message;
@@ -25,7 +27,9 @@ mod processes;
 mod serve;
 mod served_lane;
 mod spawn;
+mod tensor_wire;
 
+pub use device::serve_device;
 pub use link::{FarEnd, Link};
 pub use process_isolation::ProcessIsolation;
 pub use serve::{WorkerError, serve};

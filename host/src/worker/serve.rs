@@ -4,6 +4,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use super::link::{FarEnd, Link};
@@ -11,7 +12,7 @@ use super::lockdown::{Lockdown, LockdownError, ProcessLimits, Purpose};
 use super::order::{LaneOrder, Order};
 use super::served_lane::ServedLane;
 use crate::batch::wire::WireError;
-use crate::inference::NoModels;
+use crate::inference::{InferenceError, NoModels};
 use crate::observe::GuestMetrics;
 use crate::plan::ComponentFacts;
 use crate::resources::{MemoryBudget, ResourceError, pin_current_thread};
@@ -41,8 +42,11 @@ pub enum WorkerError {
     #[error(transparent)]
     Placed(#[from] ResourceError),
     /// The host's side is gone or makes no sense.
-    #[error("the host's side of a lane: {0}")]
+    #[error("the host's side: {0}")]
     Wire(#[from] WireError),
+    /// A device has no backend here.
+    #[error(transparent)]
+    Backend(#[from] InferenceError),
 }
 
 /// How long a lane with a CPU of its own looks for the next request before it sleeps: about what being woken takes.
@@ -60,7 +64,7 @@ const STACK: usize = 2 << 20;
 /// # Errors
 /// Whatever keeps it from serving; the host sees that it ended.
 pub fn serve() -> Result<(), WorkerError> {
-    let order = read_order()?;
+    let order: Order = read_order()?;
     let fenced = lockdown(&order).before_threads()?;
     let sandbox = Sandbox::new(SandboxOptions::default())?;
     let loaded = load(&sandbox, &order)?;
@@ -122,7 +126,7 @@ pub fn serve() -> Result<(), WorkerError> {
 }
 
 /// Ends the process when a lane panics, which the panic hook has said: the host must not wait for a lane that is not there.
-struct EndOnPanic;
+pub(super) struct EndOnPanic;
 
 impl Drop for EndOnPanic {
     fn drop(&mut self) {
@@ -151,7 +155,7 @@ fn lockdown(order: &Order) -> Lockdown {
     }
 }
 
-fn read_order() -> Result<Order, WorkerError> {
+pub(super) fn read_order<T: DeserializeOwned>() -> Result<T, WorkerError> {
     let mut text = Vec::new();
     std::io::stdin().lock().read_to_end(&mut text).map_err(|error| WorkerError::Order(error.to_string()))?;
     serde_json::from_slice(&text).map_err(|error| WorkerError::Order(error.to_string()))

@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -30,6 +31,8 @@ pub(super) struct Launch {
     pub(super) subcommand: &'static str,
     /// What it reads on its standard input.
     pub(super) order: Vec<u8>,
+    /// All that its environment has.
+    pub(super) environment: Vec<(&'static str, OsString)>,
     /// Descriptors that it inherits under the same numbers.
     pub(super) inherited: Vec<RawFd>,
     /// Where all of its threads may run at first.
@@ -104,13 +107,14 @@ fn serve(requests: &Receiver<Request>) {
 }
 
 fn start(launch: Launch) -> Reply {
-    let Launch { program, subcommand, order, inherited, cpus, enter } = launch;
+    let Launch { program, subcommand, order, environment, inherited, cpus, enter } = launch;
     let last_words = bounded("sage-last-words", LAST_WORDS)?;
     let parent = rustix::process::getpid();
     let mut command = Command::new(&program);
     command
         .arg(subcommand)
         .env_clear()
+        .envs(environment)
         .current_dir(Path::new("/"))
         .process_group(0)
         .stdin(Stdio::from(sealed("sage-order", &order)?))

@@ -6,6 +6,7 @@
 
 mod cpu;
 mod degraded;
+mod device;
 mod killed;
 mod left_behind;
 mod memory;

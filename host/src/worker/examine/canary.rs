@@ -37,6 +37,7 @@ pub(super) fn send(program: &Path) -> Result<Heard, String> {
         program: program.to_owned(),
         subcommand: "canary",
         order,
+        environment: Vec::new(),
         inherited: descriptors.into(),
         cpus: None,
         enter: None,

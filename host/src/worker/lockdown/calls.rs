@@ -12,6 +12,7 @@ pub(super) struct Calls {
     pub(super) writes: bool,
     pub(super) tcp: bool,
     pub(super) compiles: bool,
+    pub(super) drives: bool,
 }
 
 /// Whatever their arguments: they reach nothing that the process does not already hold.
@@ -121,6 +122,77 @@ const TCP: &[c_long] = &[
     c::SYS_recvfrom,
     c::SYS_shutdown,
 ];
+
+/// What no driver needs, refused to who drives a device: programs and other processes, and the system as a whole.
+const NOT_TO_DRIVE: &[c_long] = &[
+    c::SYS_execve,
+    c::SYS_execveat,
+    c::SYS_ptrace,
+    c::SYS_process_vm_readv,
+    c::SYS_process_vm_writev,
+    c::SYS_pidfd_open,
+    c::SYS_pidfd_getfd,
+    c::SYS_pidfd_send_signal,
+    c::SYS_kill,
+    c::SYS_tkill,
+    c::SYS_rt_sigqueueinfo,
+    c::SYS_rt_tgsigqueueinfo,
+    c::SYS_mount,
+    c::SYS_umount2,
+    c::SYS_move_mount,
+    c::SYS_open_tree,
+    c::SYS_fsopen,
+    c::SYS_fsmount,
+    c::SYS_pivot_root,
+    c::SYS_chroot,
+    c::SYS_unshare,
+    c::SYS_setns,
+    c::SYS_bpf,
+    c::SYS_perf_event_open,
+    c::SYS_userfaultfd,
+    c::SYS_io_uring_setup,
+    c::SYS_io_uring_enter,
+    c::SYS_io_uring_register,
+    c::SYS_keyctl,
+    c::SYS_add_key,
+    c::SYS_request_key,
+    c::SYS_init_module,
+    c::SYS_finit_module,
+    c::SYS_delete_module,
+    c::SYS_kexec_load,
+    c::SYS_kexec_file_load,
+    c::SYS_reboot,
+    c::SYS_swapon,
+    c::SYS_swapoff,
+    c::SYS_sethostname,
+    c::SYS_setdomainname,
+    c::SYS_settimeofday,
+    c::SYS_clock_settime,
+    c::SYS_acct,
+    c::SYS_quotactl,
+];
+
+#[cfg(target_arch = "x86_64")]
+const NOT_TO_DRIVE_HERE: &[c_long] = &[c::SYS_fork, c::SYS_vfork];
+#[cfg(not(target_arch = "x86_64"))]
+const NOT_TO_DRIVE_HERE: &[c_long] = &[];
+
+/// Every call that is refused to who drives a device, with the ways in which it is.
+pub(super) fn refused_to_drive(process: u32) -> Vec<(c_long, Vec<Way>)> {
+    let mut refused: Vec<(c_long, Vec<Way>)> =
+        NOT_TO_DRIVE.iter().chain(NOT_TO_DRIVE_HERE).map(|&number| (number, vec![])).collect();
+    let thread = bits(c::CLONE_THREAD);
+    let vm = bits(c::CLONE_VM | c::CLONE_VFORK);
+    refused.push((
+        c::SYS_clone,
+        vec![vec![(0, Test::Bits { of: thread, are: 0 })], vec![(0, Test::Bits { of: vm, are: vm })]],
+    ));
+    // Local ones only.
+    let families = [c::AF_INET, c::AF_INET6, c::AF_NETLINK, c::AF_PACKET, c::AF_VSOCK, c::AF_ALG];
+    refused.push((c::SYS_socket, families.map(|family| vec![(0, Test::Is(bits(family)))]).into()));
+    refused.push((c::SYS_tgkill, vec![vec![(0, Test::IsNot(u64::from(process)))]]));
+    refused
+}
 
 /// How libc makes a thread of this process, and nothing else: glibc's flags (2.3 and later) and musl's.
 const THREADS: [u64; 2] = [0x3d_0f00, 0x7d_0f00];

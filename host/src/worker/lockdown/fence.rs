@@ -13,8 +13,12 @@ use crate::plan::FolderGrant;
 const NEWEST: ABI = ABI::V6;
 
 /// Of the file system only these folders, TCP only to these ports, signals and abstract sockets only to oneself; for this
-/// thread and those it makes. Returns the kernel's version of landlock (0: none) and what it cannot do.
-pub(super) fn raise(folders: &[FolderGrant], connect: &[SocketAddr]) -> Result<(u32, Vec<Missing>), LockdownError> {
+/// thread and those it makes; for who drives a device, reading all files and writing to those below `/dev`. Returns the kernel's version of landlock (0: none) and what it cannot do.
+pub(super) fn raise(
+    folders: &[FolderGrant],
+    connect: &[SocketAddr],
+    drives: bool,
+) -> Result<(u32, Vec<Missing>), LockdownError> {
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
@@ -25,6 +29,17 @@ pub(super) fn raise(folders: &[FolderGrant], connect: &[SocketAddr]) -> Result<(
         let opened = PathFd::new(&folder.host)
             .map_err(|error| LockdownError::Folder { folder: folder.host.clone(), reason: error.to_string() })?;
         ruleset = ruleset.add_rule(PathBeneath::new(opened, beneath(folder.write)))?;
+    }
+    if drives {
+        let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        let write = read | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
+        let shared_memory = AccessFs::MakeReg | AccessFs::RemoveFile;
+        for (folder, access) in [("/", read), ("/dev", write), ("/dev/shm", write | shared_memory)] {
+            // Without one of them there is nothing to allow.
+            if let Ok(opened) = PathFd::new(folder) {
+                ruleset = ruleset.add_rule(PathBeneath::new(opened, access))?;
+            }
+        }
     }
     for address in connect {
         ruleset = ruleset.add_rule(NetPort::new(address.port(), AccessNet::ConnectTcp))?;

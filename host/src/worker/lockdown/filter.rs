@@ -7,7 +7,7 @@ use seccompiler::{
     TargetArch, apply_filter_all_threads,
 };
 
-use super::calls::{Calls, allowed};
+use super::calls::{Calls, allowed, refused_to_drive};
 use super::error::LockdownError;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -20,6 +20,8 @@ pub(super) type Way = Vec<(u8, Test)>;
 pub(super) enum Test {
     /// It is this, in its lower 32 bits (numbers and flags that the kernel takes as `int`).
     Is(u64),
+    /// It is not this, in its lower 32 bits.
+    IsNot(u64),
     /// It is this, in all 64 bits.
     IsWhole(u64),
     /// Of these bits, exactly those are set.
@@ -42,6 +44,10 @@ pub(super) fn install(calls: &Calls) -> Result<(), LockdownError> {
         hidden.insert(libc::SYS_memfd_create, vec![]);
     }
     apply(hidden, SeccompAction::Allow, SeccompAction::Errno(ENOSYS.unsigned_abs()))?;
+    if calls.drives {
+        let refused = rules(refused_to_drive(calls.process))?;
+        return apply(refused, SeccompAction::Allow, SeccompAction::Errno(EPERM.unsigned_abs()));
+    }
     let known = rules(allowed(calls).into_iter().chain([(libc::SYS_clone3, vec![])]))?;
     apply(known, SeccompAction::Errno(EPERM.unsigned_abs()), SeccompAction::Allow)
 }
@@ -73,6 +79,7 @@ fn rule(way: Way) -> Result<SeccompRule, LockdownError> {
         .map(|(argument, test)| {
             let (length, operator, value) = match test {
                 Test::Is(value) => (SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value),
+                Test::IsNot(value) => (SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value),
                 Test::IsWhole(value) => (SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value),
                 Test::Bits { of, are } => (SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(of), are),
             };

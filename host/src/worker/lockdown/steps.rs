@@ -1,6 +1,6 @@
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixDatagram;
 
@@ -38,6 +38,12 @@ pub enum Purpose {
     /// Compiling one component: as to run, but executable memory can be made until [`forbid_new_code`](super::forbid_new_code), and no
     /// shared memory and no files in memory, which `RLIMIT_DATA` does not count.
     Compile,
+    /// Driving a device through a library and a driver of its maker's, whose files, devices and system calls nobody can list. Everything is allowed
+    /// but what is named here: it starts no programs and no processes, looks into no others, makes no sockets but local ones, and changes
+    /// nothing of the system (mounts, namespaces, modules, keys, `io_uring`). It reads all files that its user can; it writes to device files and
+    /// shared memory (`/dev`), and nowhere else, where the kernel has landlock. `/proc` is readable, and so is what a driver keeps
+    /// there of other processes of the same user. Not tried with a driver yet.
+    Drive,
 }
 
 /// A process between the two steps: without files, network, capabilities and foreign descriptors, but with all system calls.
@@ -65,7 +71,8 @@ impl Lockdown {
         }
         descriptors::close_all_but(&self.keep)?;
         // Before the capabilities go: a granted folder may lie where only they lead.
-        let (landlock, missing) = fence::raise(&self.folders, &self.connect)?;
+        let drives = self.purpose == Purpose::Drive;
+        let (landlock, missing) = fence::raise(&self.folders, &self.connect, drives)?;
         self.limits.impose()?;
         capabilities::drop_all()?;
         let calls = Calls {
@@ -74,6 +81,7 @@ impl Lockdown {
             writes: self.folders.iter().any(|folder| folder.write),
             tcp: !self.connect.is_empty(),
             compiles: self.purpose == Purpose::Compile,
+            drives,
         };
         Ok(Fenced { calls, landlock, missing })
     }
@@ -102,8 +110,11 @@ impl Fenced {
         holding(capabilities::all_dropped()?, "has capabilities")?;
         let mode = secure_computing_mode().map_err(LockdownError::step("read its filter mode"))?;
         holding(mode == SecureComputingMode::Filter, "makes any system call")?;
-        let socket = UnixDatagram::unbound().err().and_then(|error| error.raw_os_error());
-        holding(socket == Some(Errno::PERM.raw_os_error()), "makes sockets")?;
+        // Local sockets are a driver's own way to other parts of itself.
+        let socket =
+            if self.calls.drives { TcpListener::bind(("127.0.0.1", 0)).err() } else { UnixDatagram::unbound().err() };
+        let refused = socket.and_then(|error| error.raw_os_error()) == Some(Errno::PERM.raw_os_error());
+        holding(refused, "makes sockets")?;
         let opened = open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         holding(!self.fences_files() || matches!(opened, Err(Errno::PERM | Errno::ACCESS)), "reads the root folder")?;
         Ok(LockdownReport { landlock: self.landlock, missing: self.missing })
@@ -111,7 +122,7 @@ impl Fenced {
 
     /// Whether opening a file must fail, unless it was granted.
     fn fences_files(&self) -> bool {
-        !self.calls.files || self.landlock > 0
+        !self.calls.drives && (!self.calls.files || self.landlock > 0)
     }
 }
 

@@ -1,0 +1,35 @@
+//! A device in a process of its own, which is what bounds it: a model that hangs, crashes or takes memory without end costs the runs under way,
+//! and a restart.
+//!
+//! ```text
+//!  host                                                      the device's process: no network, no new processes, no files (CPU)
+//!  Runner::run ─▶ a free slot ─▶ slot's thread ── link ────▶ slot's thread ─▶ Backend
+//!   waits until its deadline      waits a grace longer        one run at a time
+//!  keeper: starts it, loads its models again, waits for its end, says how it ended
+//! ```
+//!
+//! Flow: [`DeviceProcess`] is the host's side; its keeper has the one state machine (starting, up, ending, down, closed) and everybody else waits for it.
+//! [`serve_device`] is the child's side, over whatever backends it is given.
+//!
+//! Invariants: what comes from the child is copied, bounded and checked before it is used; a run has its answer by its deadline, whatever the
+//! child does; a child that does not finish its run within a grace after that is killed; no child outlives the host or
+//! [`DeviceProcess`]'s close.
+//!
+//! Left to others: who may run what and when (inference), which devices there are and who holds them (resources, admission).
+
+mod backends;
+mod keeper;
+mod message;
+mod model_file;
+mod order;
+mod process;
+mod serve;
+mod served_slot;
+mod shared;
+mod slot;
+mod spec;
+
+pub use backends::backends;
+pub use process::{DeviceHome, DeviceProcess};
+pub use serve::serve_device;
+pub use spec::{DeviceSpec, Hardware};

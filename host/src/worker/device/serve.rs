@@ -1,0 +1,92 @@
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use super::super::link_order::LinkOrder;
+use super::super::lockdown::{Lockdown, ProcessLimits, Purpose};
+use super::super::serve::{EndOnPanic, WorkerError, read_order};
+use super::order::Order;
+use super::served_slot::{Served, serve};
+use super::{DeviceSpec, Hardware};
+use crate::inference::{Backend, InferenceError, LoadOptions};
+
+/// Descriptors beside its own: what a CPU backend opens (nothing), and what a driver does: some for each device and library.
+const OPEN_FILES: u64 = 1024;
+/// The most that it writes to a file: only its last words are one.
+const LARGEST_FILE: u64 = 64 << 10;
+/// A stack for what follows a stranger's graph down: as large as a main thread's.
+const STACK: usize = 8 << 20;
+
+/// What `sage-host device` does: reads its order, opens its backends, gives up every right it does not need, and only then takes models, and
+/// runs them until the host's side says goodbye.
+///
+/// `backends` is called while everything is still allowed, and must not start threads that stay; see [`super::backends`].
+///
+/// # Errors
+/// Whatever keeps it from serving; the host sees that it ended.
+pub fn serve_device<F>(backends: F) -> Result<(), WorkerError>
+where
+    F: FnOnce(&DeviceSpec) -> Result<Vec<Box<dyn Backend>>, InferenceError>,
+{
+    let order: Order = read_order()?;
+    let backends = backends(&order.spec)?;
+    let fenced = lockdown(&order).before_threads()?;
+    let served = Arc::new(Served {
+        backends,
+        options: LoadOptions { threads: order.spec.threads.max(1), memory: order.spec.memory },
+        alone: order.links.len() == 1,
+        models: RwLock::new(HashMap::new()),
+    });
+    let ready = Arc::new(Barrier::new(order.links.len() + 1));
+    let (ended, ends) = channel();
+    for link in &order.links {
+        let link = open(link)?;
+        let (served, ready, ended) = (Arc::clone(&served), Arc::clone(&ready), ended.clone());
+        let body = move || {
+            // No model is seen before the filter of system calls is on.
+            ready.wait();
+            let _whole = EndOnPanic;
+            // The main thread waits for the first one.
+            let _ = ended.send(serve(&served, link));
+        };
+        let named = thread::Builder::new().name("sage-slot".to_owned()).stack_size(STACK);
+        named.spawn(body).map_err(|cause| WorkerError::System { what: "cannot start a slot", cause })?;
+    }
+    let report = fenced.after_setup()?;
+    for missing in report.missing {
+        let _ = writeln!(std::io::stderr(), "of the lockdown: {missing}");
+    }
+    ready.wait();
+    if let Ok(Err(error)) = ends.recv() {
+        return Err(error.into());
+    }
+    // Given back in order; another slot's run keeps what it uses.
+    served.models.write().unwrap_or_else(PoisonError::into_inner).clear();
+    Ok(())
+}
+
+fn open(link: &LinkOrder) -> Result<super::super::link::Link, WorkerError> {
+    // SAFETY: the host opened these descriptors for this slot of this process and names each of them once.
+    unsafe { link.open(Duration::ZERO) }.map_err(|cause| WorkerError::System { what: "cannot map a ring", cause })
+}
+
+fn lockdown(order: &Order) -> Lockdown {
+    let cpu = order.spec.hardware == Hardware::Cpu;
+    let keep: Vec<_> = (0..3).chain(order.descriptors()).collect();
+    let open_files = keep.iter().max().map_or(0, |&most| u64::try_from(most).unwrap_or(0)) + OPEN_FILES;
+    Lockdown {
+        purpose: if cpu { Purpose::Run } else { Purpose::Drive },
+        folders: Vec::new(),
+        connect: Vec::new(),
+        limits: ProcessLimits {
+            open_files,
+            file_bytes: cpu.then_some(LARGEST_FILE),
+            data_bytes: order.data_bytes,
+            cpu_seconds: None,
+        },
+        keep,
+    }
+}
