@@ -16,6 +16,7 @@
 mod code;
 mod made;
 mod network;
+pub mod onnx;
 mod outcome;
 pub mod poison;
 mod proc_files;

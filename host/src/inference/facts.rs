@@ -36,6 +36,15 @@ pub enum Dimension {
     Free(String),
 }
 
+impl Dimension {
+    /// A free dimension as a file names it. Exporters that know no name write `?`, or number what they do not know (`unk__214`), alike or
+    /// not: these are none.
+    pub(super) fn free(name: &str) -> Self {
+        let is_name = name != "?" && !name.starts_with("unk__");
+        Self::Free(if is_name { name.to_owned() } else { String::new() })
+    }
+}
+
 impl ModelFacts {
     /// Whether calls can be put together by rows: every input and output has a free first dimension, all of the same name.
     #[must_use]

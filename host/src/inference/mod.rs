@@ -26,12 +26,18 @@ mod facts;
 mod lease;
 mod model_file;
 mod queue;
+#[cfg(feature = "tract")]
+mod onnx_file;
 mod runner;
 mod tensor;
 mod thread_runner;
 
 pub use access::{LeaseView, ModelAccess, NoModels};
-pub use backend::{Backend, LoadOptions, LoadedModel};
+#[cfg(feature = "onnxruntime")]
+pub use backend::Onnxruntime;
+#[cfg(feature = "tract")]
+pub use backend::Tract;
+pub use backend::{Backend, LoadOptions, LoadedModel, panic_is_an_answer};
 pub use dtype::DType;
 pub use error::{InferenceError, LeaseEnd};
 pub use facts::{Dimension, ModelFacts, TensorSpec};

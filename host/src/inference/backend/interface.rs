@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{InferenceError, ModelFacts, Tensor};
+use crate::inference::{InferenceError, ModelFacts, Tensor};
 
 /// A library that runs models on one kind of device.
 pub trait Backend: Send + Sync + fmt::Debug {

@@ -1,0 +1,23 @@
+//! Libraries that run models, behind one trait.
+//!
+//! Each takes the bytes of a file and answers a model that can run. What a library does not know is refused by name when the model is
+//! loaded, not when the first row comes; where a library panics or throws, that is an error of that one call.
+//!
+//! Left to others: threads and slots, queues, deadlines ([`super::Runner`] and what is in front of it); whether the file is the declared
+//! one, and what a stranger's file may cost ([`super::ExamineElsewhere`]).
+
+mod contained;
+//mod fake;
+mod interface;
+#[cfg(feature = "onnxruntime")]
+mod onnxruntime;
+#[cfg(feature = "tract")]
+mod tract;
+
+pub use contained::panic_is_an_answer;
+//pub use fake::Fake;
+pub use interface::{Backend, LoadOptions, LoadedModel};
+#[cfg(feature = "onnxruntime")]
+pub use onnxruntime::Onnxruntime;
+#[cfg(feature = "tract")]
+pub use tract::Tract;

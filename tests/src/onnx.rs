@@ -1,0 +1,210 @@
+//! ONNX files made by tests, byte by byte: also such as no tool would write.
+
+use sage_host::inference::DType;
+
+/// A file being made. Everything in it is one protobuf message, <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
+#[derive(Debug, Clone, Default)]
+pub struct Onnx {
+    graph: Message,
+}
+
+/// One protobuf message: fields by their numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Message(Vec<u8>);
+
+/// One dimension of an input or output.
+#[derive(Debug, Clone, Copy)]
+pub enum Dim<'a> {
+    /// Always this.
+    Is(i64),
+    /// Free, with a name.
+    Free(&'a str),
+}
+
+impl Onnx {
+    /// An input of a type, by ONNX's number for it, and a shape.
+    #[must_use]
+    pub fn input(mut self, name: &str, element: u64, shape: &[Dim<'_>]) -> Self {
+        self.graph.message(11, &value_info(name, element, shape));
+        self
+    }
+
+    /// An output.
+    #[must_use]
+    pub fn output(mut self, name: &str, element: u64, shape: &[Dim<'_>]) -> Self {
+        self.graph.message(12, &value_info(name, element, shape));
+        self
+    }
+
+    /// A step: an operator of the default domain, its inputs and outputs, and attributes made by [`attribute`] and others.
+    #[must_use]
+    pub fn node(mut self, operator: &str, inputs: &[&str], outputs: &[&str], attributes: &[Message]) -> Self {
+        self.graph.message(1, &node(operator, inputs, outputs, attributes));
+        self
+    }
+
+    /// A weight.
+    #[must_use]
+    pub fn weight(mut self, weight: &Message) -> Self {
+        self.graph.message(5, weight);
+        self
+    }
+
+    /// The graph alone, to be nested.
+    #[must_use]
+    pub fn graph(mut self) -> Message {
+        self.graph.text(2, "graph");
+        self.graph
+    }
+
+    /// The file: IR version 8, operator set 17.
+    #[must_use]
+    pub fn file(self) -> Vec<u8> {
+        let mut operators = Message::default();
+        operators.number(2, 17);
+        let mut model = Message::default();
+        model.number(1, 8);
+        model.text(2, "sage-tests");
+        model.message(7, &self.graph());
+        model.message(8, &operators);
+        model.0
+    }
+}
+
+impl Message {
+    /// A varint.
+    pub fn number(&mut self, field: u64, value: u64) {
+        self.varint(field << 3);
+        self.varint(value);
+    }
+
+    /// A string.
+    pub fn text(&mut self, field: u64, text: &str) {
+        self.bytes(field, text.as_bytes());
+    }
+
+    /// A message in the message.
+    pub fn message(&mut self, field: u64, inner: &Self) {
+        self.bytes(field, &inner.0);
+    }
+
+    /// Bytes.
+    pub fn bytes(&mut self, field: u64, bytes: &[u8]) {
+        self.varint(field << 3 | 2);
+        self.varint(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+}
+
+/// ONNX's number for a type of ours.
+#[must_use]
+pub fn element(dtype: DType) -> u64 {
+    match dtype {
+        DType::F32 => 1,
+        DType::U8 => 2,
+        DType::I32 => 6,
+        DType::I64 => 7,
+        DType::Bool => 9,
+        DType::F16 => 10,
+        DType::F64 => 11,
+        DType::Bf16 => 16,
+    }
+}
+
+/// A tensor: what it claims to be, and the bytes that it has.
+#[must_use]
+pub fn tensor(name: &str, element: u64, dims: &[i64], raw: &[u8]) -> Message {
+    let mut tensor = Message::default();
+    for dim in dims {
+        tensor.number(1, dim.cast_unsigned());
+    }
+    tensor.number(2, element);
+    tensor.text(8, name);
+    tensor.bytes(9, raw);
+    tensor
+}
+
+/// A tensor whose bytes lie in another file.
+#[must_use]
+pub fn tensor_elsewhere(name: &str, element: u64, dims: &[i64], file: &str) -> Message {
+    let mut tensor = Message::default();
+    for dim in dims {
+        tensor.number(1, dim.cast_unsigned());
+    }
+    let mut location = Message::default();
+    location.text(1, "location");
+    location.text(2, file);
+    tensor.number(2, element);
+    tensor.text(8, name);
+    tensor.message(13, &location);
+    tensor.number(14, 1);
+    tensor
+}
+
+/// A whole number as an attribute.
+#[must_use]
+pub fn attribute(name: &str, value: i64) -> Message {
+    let mut attribute = Message::default();
+    attribute.text(1, name);
+    attribute.number(3, value.cast_unsigned());
+    attribute.number(20, 2);
+    attribute
+}
+
+/// A tensor as an attribute.
+#[must_use]
+pub fn tensor_attribute(name: &str, tensor: &Message) -> Message {
+    let mut attribute = Message::default();
+    attribute.text(1, name);
+    attribute.message(5, tensor);
+    attribute.number(20, 4);
+    attribute
+}
+
+/// A graph as an attribute.
+#[must_use]
+pub fn graph_attribute(name: &str, graph: &Message) -> Message {
+    let mut attribute = Message::default();
+    attribute.text(1, name);
+    attribute.message(6, graph);
+    attribute.number(20, 5);
+    attribute
+}
+
+fn node(operator: &str, inputs: &[&str], outputs: &[&str], attributes: &[Message]) -> Message {
+    let mut node = Message::default();
+    inputs.iter().for_each(|input| node.text(1, input));
+    outputs.iter().for_each(|output| node.text(2, output));
+    node.text(4, operator);
+    attributes.iter().for_each(|attribute| node.message(5, attribute));
+    node
+}
+
+fn value_info(name: &str, element: u64, shape: &[Dim<'_>]) -> Message {
+    let mut dimensions = Message::default();
+    for dim in shape {
+        let mut dimension = Message::default();
+        match dim {
+            Dim::Is(size) => dimension.number(1, size.cast_unsigned()),
+            Dim::Free(name) => dimension.text(2, name),
+        }
+        dimensions.message(1, &dimension);
+    }
+    let mut tensor = Message::default();
+    tensor.number(1, element);
+    tensor.message(2, &dimensions);
+    let mut of = Message::default();
+    of.message(1, &tensor);
+    let mut info = Message::default();
+    info.text(1, name);
+    info.message(2, &of);
+    info
+}

@@ -1,0 +1,8 @@
+//! Backends: each of them does the same with the same models, and what a model cannot do is an error that says so.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod agree;
+mod backends;
+mod conformance;
+#[cfg(feature = "onnxruntime")]
+mod library;
