@@ -89,6 +89,14 @@ pub enum ResourceError {
         held: Vec<u64>,
     },
 
+    /// The thread that renews leases on devices cannot be started.
+    #[error("cannot start the thread that renews the leases on devices")]
+    DeviceKeeper {
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+
     /// A file that says how much memory there is cannot be read.
     #[error("cannot read how much memory this machine has from {path}")]
     ReadMemory {
@@ -117,6 +125,7 @@ impl ResourceError {
             | Self::NoCpu
             | Self::Refused(_)
             | Self::Keeper { .. }
+            | Self::DeviceKeeper { .. }
             | Self::ReadMemory { .. } => None,
         }
     }
