@@ -1,14 +1,17 @@
 use super::cpus::{self, Pool};
-use super::{Grant, Isolation, Reason, Refusal, StageGrant, custom, limits, memory, pids, tenant, worker_memory};
+use super::{
+    Grant, Isolation, Reason, Refusal, StageGrant, custom, devices, limits, memory, pids, tenant, worker_memory,
+};
 use crate::config::TenantName;
+use crate::inference::Devices;
 use crate::plan::{Plan, Stage};
 use crate::resources::{Amounts, Inventory, Ledger, LedgerRow, Mechanism, Supply, Taken, Tier};
 
 /// On whose behalf and how a pipeline runs, and what the user lets through that would be refused otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// More than there is of what can be counted: CPUs, memory, custom resources. The ledger says what that costs. A tenant's
-    /// ceiling is a promise to the other tenants and holds all the same.
+    /// More than there is of what can be counted: CPUs, memory, custom resources; not devices, whose memory does not stretch. The ledger says what
+    /// that costs. A tenant's ceiling is a promise to the other tenants and holds all the same.
     pub overcommit: bool,
     /// What nothing here can enforce. The ledger says "none" to it.
     pub allow_unenforced: bool,
@@ -22,8 +25,8 @@ pub struct Options {
 ///
 /// CPUs go to stages in the plan's order. Memory that is asked for (`memory`, `object_store_memory`), shares and custom resources
 /// are summed up with what others hold against what the host gives away, and against the tenant's ceilings. Where instances
-/// are threads, one that asks for no memory has a cap and no claim, except towards its tenant's ceiling. Says nothing of
-/// what other programs use.
+/// are threads, one that asks for no memory has a cap and no claim, except towards its tenant's ceiling. Devices have their shares and their
+/// memory summed up for each, and their own CPUs are nobody else's. Says nothing of what other programs use.
 ///
 /// # Errors
 /// Every reason against it. An operator that does not get its CPUs does not use up any for those after it.
@@ -32,17 +35,26 @@ pub fn decide(
     inventory: &Inventory,
     supply: &Supply,
     options: &Options,
+    devices: &Devices,
     taken: &Taken,
 ) -> Result<Grant, Refusal> {
     let mut reasons = Vec::new();
-    let given = supply.given(inventory).unwrap_or_else(|not_here| {
+    let mut given = supply.given(inventory).unwrap_or_else(|not_here| {
         reasons.push(Reason::CpusNotHere(not_here));
         inventory.clone()
     });
+    let of_devices = devices.cpus();
+    let left = given.allowed.without(&of_devices);
+    if left.is_empty() && !given.allowed.is_empty() {
+        reasons.push(Reason::NoCpuLeft { given: given.allowed.clone(), of_devices });
+    } else {
+        given.allowed = left;
+    }
     let pool = Pool::new(&given, inventory.allowed.count(), supply, taken);
     let cpus = cpus::decide(plan, &pool, options, &mut reasons);
     let memory = memory::decide(plan, supply, &given, options, taken, &mut reasons);
     let custom = custom::decide(plan, supply, options, taken, &mut reasons);
+    let devices = devices::decide(plan, devices, supply, options, taken, &mut reasons);
     let amounts = Amounts {
         memory: memory.sums.declared,
         memory_at_most: memory.sums.declared.saturating_add(memory.sums.default_caps),
@@ -55,13 +67,13 @@ pub fn decide(
 
     let mut stages = Vec::with_capacity(plan.stages.len());
     let mut rows = Vec::new();
-    let parts = cpus.stages.into_iter().zip(memory.stages).zip(custom.stages);
-    for (stage, ((cpus, memory), custom)) in plan.stages.iter().zip(parts) {
+    let parts = cpus.stages.into_iter().zip(memory.stages).zip(custom.stages).zip(devices);
+    for (stage, (((cpus, memory), custom), devices)) in plan.stages.iter().zip(parts) {
         rows.extend(cpus.rows);
         rows.extend(memory.rows);
         let (pids_max, pids) = pids::decide(stage, cpus.lanes, options, &mut reasons);
         rows.extend(pids);
-        rows.extend(gpus(stage, options, &mut reasons));
+        rows.extend(devices.row);
         rows.extend(custom.rows);
         rows.extend(limits::rows(stage));
         stages.push(StageGrant {
@@ -73,6 +85,7 @@ pub fn decide(
             pids_max,
             edge_bytes: memory.edge_bytes,
             custom: custom.counted,
+            devices: devices.instances,
         });
     }
     if !reasons.is_empty() {
@@ -83,14 +96,6 @@ pub fn decide(
     let ledger = Ledger { pipeline: plan.name.clone(), rows, totals, arithmetic };
     let tenant = options.tenant.clone();
     Ok(Grant { stages, ledger, allowed: given.allowed, cpus_reserved: pool.reserved, tenant, amounts })
-}
-
-fn gpus(stage: &Stage, options: &Options, reasons: &mut Vec<Reason>) -> Option<LedgerRow> {
-    let value = stage.resources.num_gpus.filter(|&value| value > 0)?;
-    if !options.allow_unenforced {
-        reasons.push(Reason::Gpus { operator: stage.name.clone(), value });
-    }
-    Some(unenforced(stage, "num_gpus", crate::resources::ten_thousandths(u64::from(value))))
 }
 
 /// A row of this stage's instances.

@@ -51,6 +51,19 @@ pub struct StageGrant {
     pub edge_bytes: u64,
     /// Custom resources that were counted as the instance's, in 1/10,000.
     pub custom: BTreeMap<String, u64>,
+    /// By instance, what it gets of devices, one for each device. None of them where it asked for none.
+    pub devices: Vec<Vec<DeviceGrant>>,
+}
+
+/// A part of a device that one instance gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceGrant {
+    /// The device's id.
+    pub device: String,
+    /// How much of it, in 1/10,000.
+    pub share: u32,
+    /// Bytes of its memory: for the weights and the workspace of each model that the instance may open.
+    pub memory: u64,
 }
 
 /// Where the lanes of an instance run.

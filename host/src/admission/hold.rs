@@ -1,18 +1,22 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Cpus, Grant, Options, Reason, Refusal, decide};
+use crate::inference::{Devices, HeldDevices, InstanceLease, Lease};
 use crate::plan::{Plan, StageId};
 use crate::resources::{
-    Choosing, Claim, CpuLease, CpuSet, HeldClaim, Holder, Inventory, LeaseFolder, LeaseRequest, ResourceError, Supply,
-    Taken,
+    Choosing, Claim, CpuLease, CpuSet, DeviceClaim, HeldClaim, Holder, Inventory, LeaseFolder, LeaseRequest,
+    ResourceError, ShareState, Supply, Taken,
 };
 
-/// What a pipeline holds of the machine: CPUs by stage, instance and lane, and its claim to everything else. It is free again when
+/// What a pipeline holds of the machine: CPUs by stage, instance and lane, leases on devices, and its claim to everything else. It is free again when
 /// this is dropped: keep it until the last lane has ended.
 #[derive(Debug)]
 pub struct HeldLeases {
     instances: BTreeMap<(StageId, u32), Vec<CpuLease>>,
-    claim: HeldClaim,
+    // Before the claim: their keeper holds on to it too.
+    devices: HeldDevices,
+    claim: Arc<HeldClaim>,
 }
 
 impl HeldLeases {
@@ -26,6 +30,17 @@ impl HeldLeases {
     #[must_use]
     pub fn cpus(&self) -> CpuSet {
         self.instances.values().flatten().map(CpuLease::cpu).collect()
+    }
+
+    /// The leases of an instance on devices, one for each; none where it asked for none.
+    #[must_use]
+    pub fn devices(&self, stage: StageId, instance: u32) -> &[Arc<Lease>] {
+        self.devices.of(stage, instance)
+    }
+
+    /// All leases on devices, with what keeps them.
+    pub fn held_devices(&self) -> &HeldDevices {
+        &self.devices
     }
 
     /// What is claimed besides, and where control groups are written down.
@@ -44,22 +59,29 @@ pub fn admit(
     inventory: &Inventory,
     supply: &Supply,
     options: &Options,
+    devices: &Devices,
     folder: &LeaseFolder,
 ) -> Result<(Grant, HeldLeases), Refusal> {
     let choosing = folder.choose().map_err(refusal)?;
     let taken = choosing.taken().map_err(refusal)?;
-    let grant = decide(plan, inventory, supply, options, &taken)?;
+    let grant = decide(plan, inventory, supply, options, devices, &taken)?;
     let instances = lease(&grant, plan, &choosing).map_err(refusal)?;
     let cpus = instances.values().flatten().map(CpuLease::cpu).collect();
+    let leases = device_leases(&grant, plan, &choosing).map_err(refusal)?;
+    let claims = leases.iter().map(|lease| lease.claim.clone()).collect();
     let claim = Claim::here(&plan.name, grant.tenant.as_str(), grant.amounts.clone(), cpus);
-    let claim = choosing.claim(claim).map_err(refusal)?;
-    Ok((grant, HeldLeases { instances, claim }))
+    let claim = choosing.claim(claim.with_devices(claims, devices.lease_ttl)).map_err(refusal)?;
+    // Whatever is given back from here on waits for the ledger.
+    drop(choosing);
+    let claim = Arc::new(claim);
+    let devices = HeldDevices::keep(Arc::clone(&claim), leases).map_err(refusal)?;
+    Ok((grant, HeldLeases { instances, devices, claim }))
 }
 
 /// Whether a pipeline that is refused would be granted if nobody else held anything, so that it is worth waiting.
 #[must_use]
-pub fn fits_alone(plan: &Plan, inventory: &Inventory, supply: &Supply, options: &Options) -> bool {
-    decide(plan, inventory, supply, options, &Taken::default()).is_ok()
+pub fn fits_alone(plan: &Plan, inventory: &Inventory, supply: &Supply, options: &Options, devices: &Devices) -> bool {
+    decide(plan, inventory, supply, options, devices, &Taken::default()).is_ok()
 }
 
 /// Leases the CPUs of a grant, all or nothing.
@@ -84,6 +106,34 @@ fn lease(
     }
     let leases = choosing.lease_all(&requests, &grant.allowed, grant.cpus_reserved)?;
     Ok(instances.into_iter().zip(leases).collect())
+}
+
+/// The leases of a grant on devices, each with a token of its own.
+fn device_leases(grant: &Grant, plan: &Plan, choosing: &Choosing<'_>) -> Result<Vec<InstanceLease>, ResourceError> {
+    let mut leases = Vec::new();
+    for ((id, stage), granted) in plan.stages().zip(&grant.stages) {
+        for (instance, of_instance) in (0_u32..).zip(&granted.devices) {
+            leases.extend(of_instance.iter().map(|part| InstanceLease {
+                stage: id,
+                claim: DeviceClaim {
+                    device: part.device.clone(),
+                    token: 0,
+                    operator: stage.name.clone(),
+                    instance,
+                    share: part.share,
+                    memory: part.memory,
+                    state: ShareState::Held,
+                },
+            }));
+        }
+    }
+    if let Ok(count @ 1..) = u64::try_from(leases.len()) {
+        let first = choosing.tokens(count)?;
+        for (token, lease) in (first..).zip(&mut leases) {
+            lease.claim.token = token;
+        }
+    }
+    Ok(leases)
 }
 
 fn refusal(error: ResourceError) -> Refusal {

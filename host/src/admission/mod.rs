@@ -11,7 +11,7 @@
 //! something, and takes all or nothing: it looks, decides and takes while no other sage-host of the machine does.
 //!
 //! Invariants: what a [`Grant`] says of CPUs, memory, shares and custom resources fits on the machine beside what all its running
-//! pipelines hold unless `--overcommit` was given, and always fits below the tenant's ceilings; whatever was asked for and cannot
+//! pipelines hold unless `--overcommit` was given, and always fits below the tenant's ceilings; what it says of devices always fits; whatever was asked for and cannot
 //! be enforced is a refusal unless `--allow-unenforced` was given, and then a ledger row that says "none". A [`Refusal`] names
 //! every reason, not the first.
 //!
@@ -21,6 +21,7 @@
 mod cpus;
 mod custom;
 mod decide;
+mod devices;
 mod grant;
 mod hold;
 mod holders;
@@ -34,6 +35,8 @@ mod tenant;
 mod worker_memory;
 
 #[cfg(test)]
+mod device_tests;
+#[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]
 mod tests;
@@ -41,7 +44,7 @@ mod tests;
 mod worker_tests;
 
 pub use decide::{Options, decide};
-pub use grant::{Cpus, Grant, StageGrant};
+pub use grant::{Cpus, DeviceGrant, Grant, StageGrant};
 pub use hold::{HeldLeases, admit, fits_alone};
 pub use holders::Holding;
 pub use isolation::{Isolation, KernelLimits, WorkerBounds};

@@ -1,5 +1,5 @@
 use super::Reason;
-use crate::resources::{HeldCpu, bytes, counted, ten_thousandths};
+use crate::resources::{DeviceShare, HeldCpu, bytes, counted, ten_thousandths};
 
 impl Reason {
     /// The numbers behind it, a line each.
@@ -42,7 +42,22 @@ impl Reason {
                 let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
                 causes.map(ToString::to_string).collect()
             }
-            Self::Gpus { .. }
+            Self::NoDevice { why, .. } => why.clone(),
+            Self::Devices { devices, taken, held, .. } => {
+                let count = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+                let mut notes = vec![format!(
+                    "of {} ({}), {} for other operators of this pipeline",
+                    counted(count, "device"),
+                    devices.join(", "),
+                    ten_thousandths(*taken)
+                )];
+                notes.extend(held.iter().map(held_share));
+                notes
+            }
+            Self::DeviceMemory { models, devices, held, .. } => {
+                [models.clone(), devices.clone(), held.iter().map(held_memory).collect()].concat()
+            }
+            Self::NoCpuLeft { .. }
             | Self::NoEdge { .. }
             | Self::BuiltIn { .. }
             | Self::TooSmall { .. }
@@ -56,7 +71,22 @@ impl Reason {
         Some(match self {
             Self::Cpus { .. } | Self::Shares { .. } => "lower num_cpus or parallelism, or pass --overcommit".to_owned(),
             Self::Memory { .. } => "lower memory or parallelism, or pass --overcommit".to_owned(),
-            Self::Gpus { .. } => "remove num_gpus, or pass --allow-unenforced to run without".to_owned(),
+            Self::NoDevice { could_count, .. } => match could_count.as_slice() {
+                [] => "declare a [[device]] in host.toml, remove num_gpus, or pass --allow-unenforced to run without".to_owned(),
+                devices => format!(
+                    "set counts_as_gpu = true for {} in host.toml to let it serve num_gpus: models then run there, not on a GPU",
+                    devices.join(" or ")
+                ),
+            },
+            Self::Devices { .. } => {
+                "lower num_gpus or parallelism, or pass --wait; --overcommit does not share devices out more thinly".to_owned()
+            }
+            Self::DeviceMemory { .. } => {
+                "lower workspace of the models or parallelism, or raise the device's memory in host.toml if it has more; \
+                 --overcommit does not stretch it"
+                    .to_owned()
+            }
+            Self::NoCpuLeft { .. } => "give devices fewer CPUs in host.toml: operators and the host need some".to_owned(),
             Self::NoEdge { .. } => {
                 "remove object_store_memory, or give it to the stages that take this one's output".to_owned()
             }
@@ -89,6 +119,15 @@ impl Reason {
             Self::Leases(error) => return error.hint().map(str::to_owned),
         })
     }
+}
+
+fn held_share(share: &DeviceShare) -> String {
+    let of = ten_thousandths(u64::from(share.claim.share));
+    format!("{of} of {} is held ({}) by {share}", share.claim.device, share.claim.state.name())
+}
+
+fn held_memory(share: &DeviceShare) -> String {
+    format!("{} of {} is held by {share}", bytes(share.claim.memory), share.claim.device)
 }
 
 fn shown(items: &[impl ToString]) -> Vec<String> {

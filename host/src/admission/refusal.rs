@@ -3,7 +3,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::Holding;
-use crate::resources::{CpuSet, HeldCpu, NotHere, ResourceError, bytes, counted, ten_thousandths};
+use crate::resources::{CpuSet, DeviceShare, HeldCpu, NotHere, ResourceError, bytes, counted, ten_thousandths};
 
 /// Why a pipeline does not start: everything that speaks against it. Nothing was taken.
 #[derive(Debug, Error)]
@@ -159,16 +159,71 @@ pub enum Reason {
         held: Vec<Holding>,
     },
 
-    /// This build cannot give devices.
-    #[error(
-        "operator \"{operator}\" wants num_gpus = {}, and this build has no inference import that could hold it to that",
-        ten_thousandths(u64::from(*.value))
-    )]
-    Gpus {
+    /// There is no device that may serve `num_gpus`.
+    #[error("operator \"{operator}\" wants num_gpus = {}, and this host has no device for it", ten_thousandths(u64::from(*.value)))]
+    NoDevice {
         /// The operator.
         operator: String,
         /// Devices of one instance, in 1/10,000.
         value: u32,
+        /// Why not, of each that could be thought of.
+        why: Vec<String>,
+        /// Devices that would serve if host.toml let them count as GPUs.
+        could_count: Vec<String>,
+    },
+
+    /// Not as much of devices is free as an operator wants.
+    #[error(
+        "operator \"{operator}\" wants {} of devices ({} × {}), {} {} free",
+        ten_thousandths(*.wanted), counted(*.instances, "instance"), ten_thousandths(u64::from(*.each)),
+        ten_thousandths(*.free), if *.free == 10_000 { "is" } else { "are" }
+    )]
+    Devices {
+        /// The operator.
+        operator: String,
+        /// Of all its instances, in 1/10,000.
+        wanted: u64,
+        /// How many instances.
+        instances: u32,
+        /// Of one instance, in 1/10,000.
+        each: u32,
+        /// What its instances could have, in 1/10,000: what is left of devices in pieces that are too small is not among it.
+        free: u64,
+        /// The devices that serve `num_gpus`.
+        devices: Vec<String>,
+        /// What goes to other operators of this pipeline, in 1/10,000.
+        taken: u64,
+        /// Who has the rest.
+        held: Vec<DeviceShare>,
+    },
+
+    /// The models of an operator do not fit into the memory of devices.
+    #[error(
+        "operator \"{operator}\" wants {} of device memory for each lease ({}), and no device has as much free for all of them",
+        bytes(*.each), counted(*.instances, "instance")
+    )]
+    DeviceMemory {
+        /// The operator.
+        operator: String,
+        /// Bytes for each of its leases.
+        each: u64,
+        /// How many instances.
+        instances: u32,
+        /// What they are for.
+        models: Vec<String>,
+        /// What is free of each device.
+        devices: Vec<String>,
+        /// Who has the rest.
+        held: Vec<DeviceShare>,
+    },
+
+    /// host.toml gives every CPU to devices.
+    #[error("host.toml gives CPUs {of_devices} to devices, and none of CPUs {given} is left for operators")]
+    NoCpuLeft {
+        /// The CPUs that are given away.
+        given: CpuSet,
+        /// Those of devices.
+        of_devices: CpuSet,
     },
 
     /// Bytes of input edges where there is no input edge.

@@ -78,9 +78,10 @@ fn of_load(error: &LoadError) -> ExitCode {
 /// What the machine does not let us do is either nothing we can run without, or a folder that the user chose.
 fn of_resources(error: &ResourceError) -> ExitCode {
     match error {
-        ResourceError::ReadAffinity(_) | ResourceError::ReadMemory { .. } | ResourceError::Keeper { .. } => {
-            ExitCode::InternalFault
-        }
+        ResourceError::ReadAffinity(_)
+        | ResourceError::ReadMemory { .. }
+        | ResourceError::Keeper { .. }
+        | ResourceError::DeviceKeeper { .. } => ExitCode::InternalFault,
         _ => ExitCode::Refused,
     }
 }

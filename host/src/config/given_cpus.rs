@@ -56,6 +56,20 @@ pub(super) fn given_cpus(table: &mut Table<'_, '_>, errors: &mut Diagnostics) ->
     }
 }
 
+/// `cpus` of a device: which ones, not how many.
+pub(super) fn cpu_numbers(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<BTreeSet<u32>> {
+    match given_cpus(table, errors)? {
+        GivenCpus::These(cpus) => Some(cpus),
+        GivenCpus::Count(_) | GivenCpus::All => {
+            let node = table.node("cpus")?;
+            let message = format!("cpus of {} is a count: which ones must be said", table.place());
+            let hint = "cpus = \"0-3,8\" or cpus = [0, 1, 2, 3, 8]";
+            errors.push(Diagnostic::new(message).at(Some(node.span().into())).hint(hint));
+            None
+        }
+    }
+}
+
 fn wrong<T>(message: String, node: &Node<'_>, errors: &mut Diagnostics) -> Option<T> {
     errors.push(Diagnostic::new(message).at(Some(node.span().into())).hint(HINT));
     None

@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::device::read_devices;
 use super::given_cpus::{GivenCpus, given_cpus};
 use super::model::{of_the_host, read_models};
 use super::read_pipeline::{parse_toml, source_text};
 use super::read_tenants::read_tenants;
 use super::table::Table;
-use super::{Diagnostic, Diagnostics, Model, Spanned, TenantCeiling, TenantName, format_size, resolve};
+use super::{Device, Diagnostic, Diagnostics, Model, Spanned, TenantCeiling, TenantName, format_size, resolve};
 
 /// What `host.toml` says about this host. Every key is optional.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,14 @@ pub struct HostSettings {
     pub tenants: BTreeMap<TenantName, TenantCeiling>,
     /// Models that every pipeline's operators may list.
     pub models: Vec<Model>,
+    /// What runs models.
+    pub devices: Vec<Device>,
+    /// Whether CUDA devices that none of [`HostSettings::devices`] names are given away too.
+    pub discover_devices: bool,
+    /// Where ONNX Runtime's library is; `None` leaves it to the environment.
+    pub onnxruntime_library: Option<PathBuf>,
+    /// Whoever does not renew its device leases for this long has lost them.
+    pub lease_ttl: Duration,
     /// Where CPU leases and claims lie; `None` leaves the place to whoever takes them. Hosts with different folders know nothing of
     /// each other's leases.
     pub lease_folder: Option<PathBuf>,
@@ -40,6 +49,8 @@ pub struct HostSettings {
     pub compile_memory: u64,
 }
 
+const SHORTEST_TTL: Duration = Duration::from_secs(1);
+const LONGEST_TTL: Duration = Duration::from_secs(60 * 60);
 const SHORTEST_COMPILE: Duration = Duration::from_millis(100);
 const LONGEST_COMPILE: Duration = Duration::from_secs(24 * 60 * 60);
 /// A process that compiles next to nothing takes a quarter of this.
@@ -63,6 +74,9 @@ impl HostSettings {
     pub const DEFAULT_COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
     /// The memory in which a component may be compiled where `host.toml` says nothing. The same 9 MiB took 144 MiB.
     pub const DEFAULT_COMPILE_MEMORY: u64 = 1 << 30;
+    /// How long device leases last unrenewed where `host.toml` says nothing. They are renewed four times in it: a process that finds no CPU for
+    /// seconds on a crowded machine keeps them, one that is stopped does not.
+    pub const DEFAULT_LEASE_TTL: Duration = Duration::from_secs(10);
 }
 
 impl Default for HostSettings {
@@ -75,6 +89,10 @@ impl Default for HostSettings {
             resources: BTreeMap::new(),
             tenants: BTreeMap::new(),
             models: Vec::new(),
+            devices: Vec::new(),
+            discover_devices: true,
+            onnxruntime_library: None,
+            lease_ttl: Self::DEFAULT_LEASE_TTL,
             lease_folder: None,
             cache_folder: None,
             max_component_bytes: Self::DEFAULT_MAX_COMPONENT_BYTES,
@@ -140,6 +158,16 @@ pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings,
         settings.tenants = read_tenants(&inner, known, &mut errors);
     }
     settings.models = of_the_host(read_models(&mut table, &mut errors), base);
+    settings.devices = read_devices(&mut table, &mut errors);
+    settings.discover_devices = table.boolean("discover_devices", &mut errors).unwrap_or(true);
+    settings.onnxruntime_library =
+        table.string("onnxruntime_library", &mut errors).map(|library| resolve(base, &library.value));
+    if let Some(ttl) = table.duration("lease_ttl", &mut errors) {
+        if !(SHORTEST_TTL..=LONGEST_TTL).contains(&ttl.value) {
+            errors.push(Diagnostic::new(format!("lease_ttl is {:?}", ttl.value)).on(&ttl).hint("1s to 1h"));
+        }
+        settings.lease_ttl = ttl.value;
+    }
     settings.lease_folder = table.string("lease_folder", &mut errors).map(|folder| resolve(base, &folder.value));
     settings.cache_folder = table.string("cache_folder", &mut errors).map(|folder| resolve(base, &folder.value));
     if let Some(bytes) = table.size("max_component_bytes", &mut errors) {

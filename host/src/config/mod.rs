@@ -86,8 +86,38 @@
 //!
 //! [model.magika]                            # as in a pipeline file, for all pipelines; relative to this file
 //! path = "/srv/models/magika.onnx"
+//!
+//! discover_devices = true                   # CUDA devices that NVML knows and no [[device]] names are given away too
+//! onnxruntime_library = "libonnxruntime.so" # where it is, unless ORT_DYLIB_PATH says
+//! lease_ttl = "10s"                         # who does not renew its device leases for so long has lost them; 1s to 1h
+//!
+//! [[device]]                                # what runs models
+//! name = "cpu0"                             # unique; letters, digits, _, - and dots
+//! kind = "cpu"
+//! slots = 1                                 # runs at a time
+//! threads = 2                               # of each run
+//! cpus = "2-3"                              # where these run, and no operator; otherwise wherever the process may
+//! memory = "1GiB"                           # what the models of all leases may take
+//! backend = "auto"                          # | "tract" | "onnxruntime"
+//! counts_as_gpu = true                      # it serves num_gpus; never so unless this is said
+//! placement = "thread"                      # | "process": a process of its own, which a crash or a hang cannot leave
+//!
+//! [[device]]
+//! name = "gpu0"
+//! kind = "cuda"                             # always a process of its own
+//! uuid = "GPU-5fd4e0a2-..."                 # of a GPU or a MIG instance, as `nvidia-smi -L` prints it
+//! memory = "40GiB"                          # otherwise all that it has
+//!
+//! [[device]]
+//! name = "pretend"
+//! kind = "fake"                             # for tests: answers are made up
+//! slots = 1
+//! latency = "1ms"                           # of each run
+//! hang_after = 10                           # runs, each of these; fail_after, out_of_memory_after too
+//! counts_as_gpu = true
 //! ```
 
+mod device;
 mod diagnostic;
 mod given_cpus;
 mod host_file;
@@ -106,6 +136,7 @@ mod table;
 mod tenant;
 mod units;
 
+pub use device::{Device, DeviceKind, FakeBehaviour, Placement};
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use given_cpus::GivenCpus;
 pub use host_file::{HostSettings, Reserve, parse_host};

@@ -154,7 +154,7 @@ fn digest(hex: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Optio
     read
 }
 
-fn backend(word: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Option<BackendChoice> {
+pub(super) fn backend(word: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Option<BackendChoice> {
     let names = BackendChoice::NAMES;
     let found = names.iter().find(|(name, _)| *name == word.value).map(|(_, backend)| *backend);
     if found.is_none() {

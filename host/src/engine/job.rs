@@ -12,6 +12,7 @@ use super::session::Session;
 use super::threads::Threads;
 use crate::admission::{self, Grant, HeldLeases, Isolation, Options};
 use crate::config::{self, HostSettings, Parsed, TenantName};
+use crate::inference::Devices;
 use crate::plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
 use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply};
 use crate::sandbox::{CompileElsewhere, CompileLimits, Loaded, Sandbox, SandboxOptions};
@@ -21,6 +22,7 @@ pub struct Job {
     plan: Plan,
     components: BTreeMap<StageId, Arc<Loaded>>,
     settings: HostSettings,
+    devices: Devices,
     options: JobOptions,
     provided: Provided,
     control: Arc<Control>,
@@ -89,7 +91,10 @@ impl Job {
         let plan = validate_parsed(parsed, &catalog, base)?;
         let components = load(&sandbox, &plan)?;
         let control = Arc::new(Control::new());
-        Ok(Self { plan, components, settings, options, provided, control, _sandbox: Arc::new(sandbox) })
+        // Asking the driver takes a while: only for who wants a device.
+        let wants_device = plan.stages.iter().any(|stage| stage.resources.num_gpus.is_some());
+        let devices = if wants_device { Devices::detect(&settings) } else { Devices::declared(&settings) };
+        Ok(Self { plan, components, settings, devices, options, provided, control, _sandbox: Arc::new(sandbox) })
     }
 
     /// The validated pipeline.
@@ -111,7 +116,8 @@ impl Job {
     pub fn explain(&self) -> Result<Ledger, JobError> {
         let inventory = Inventory::detect()?;
         let taken = self.lease_folder()?.taken()?;
-        Ok(admission::decide(&self.plan, &inventory, &self.supply(), &self.admission(), &taken)?.ledger)
+        let (supply, options) = (self.supply(), self.admission());
+        Ok(admission::decide(&self.plan, &inventory, &supply, &options, &self.devices, &taken)?.ledger)
     }
 
     /// Takes what the pipeline needs and starts it. Data flows when this returns.
@@ -130,7 +136,8 @@ impl Job {
     pub fn admit(&self) -> Result<Admitted, JobError> {
         let inventory = Inventory::detect()?;
         let folder = self.lease_folder()?;
-        let (grant, leases) = admission::admit(&self.plan, &inventory, &self.supply(), &self.admission(), &folder)?;
+        let (supply, options) = (self.supply(), self.admission());
+        let (grant, leases) = admission::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
         Ok(Admitted { grant, leases, folder })
     }
 
@@ -140,7 +147,7 @@ impl Job {
     /// When the machine does not say what it has.
     pub fn fits_alone(&self) -> Result<bool, JobError> {
         let inventory = Inventory::detect()?;
-        Ok(admission::fits_alone(&self.plan, &inventory, &self.supply(), &self.admission()))
+        Ok(admission::fits_alone(&self.plan, &inventory, &self.supply(), &self.admission(), &self.devices))
     }
 
     /// Starts it with what was taken for it. Data flows when this returns.
@@ -181,7 +188,14 @@ impl Job {
             cpus: self.settings.cpus.clone(),
             memory: self.settings.memory,
             tenants: self.settings.tenants.clone(),
+            model_bytes: self.model_bytes(),
         }
+    }
+
+    /// What the models' files weigh; one that is not there is found out by whoever opens it.
+    fn model_bytes(&self) -> BTreeMap<String, u64> {
+        let size = |path| std::fs::metadata(path).map_or(0, |file| file.len());
+        self.plan.models.iter().map(|model| (model.name.clone(), size(&model.path))).collect()
     }
 
     fn admission(&self) -> Options {

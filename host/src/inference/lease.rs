@@ -1,9 +1,11 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::{InferenceError, LeaseEnd};
+use crate::resources::since_boot;
 
 /// The right of one instance to a share of one device, for as long as it is held.
 ///
@@ -19,13 +21,16 @@ use super::{InferenceError, LeaseEnd};
 /// keeps the machine's book sees to, after [`Lease::wait_idle`].
 ///
 /// **Fencing.** `token` rises with every lease that the machine gives out for any device, so that whatever still speaks for an older one is told
-/// apart from the one that holds now.
+/// apart from the one that holds now. A lease that is kept alive by a heartbeat ends by itself when that stops ([`Lease::keep_until`]): a process
+/// that was stopped meanwhile finds it expired before it starts anything, whichever of its threads goes on first.
 #[derive(Debug)]
 pub struct Lease {
     token: u64,
     device: String,
     share: u32,
     memory: u64,
+    /// Nanoseconds since the machine's start at which it expires; `u64::MAX` where nobody keeps it.
+    kept_until: AtomicU64,
     inside: Mutex<Inside>,
     changed: Condvar,
 }
@@ -76,6 +81,7 @@ impl Lease {
             device: device.into(),
             share,
             memory,
+            kept_until: AtomicU64::new(u64::MAX),
             inside: Mutex::new(inside),
             changed: Condvar::new(),
         })
@@ -135,6 +141,11 @@ impl Lease {
         }
     }
 
+    /// It was renewed, and expires by itself at this time since the machine's start ([`since_boot`]) unless it is again.
+    pub fn keep_until(&self, time: Duration) {
+        self.kept_until.store(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
     /// It was not kept alive.
     pub fn expire(&self) {
         self.end(LeaseState::Expired);
@@ -183,7 +194,19 @@ impl Lease {
             inside.state = LeaseState::Revoked;
             self.changed.notify_all();
         }
+        let is_kept = matches!(inside.state, LeaseState::Pending | LeaseState::Held | LeaseState::Draining);
+        if is_kept && self.is_late() {
+            inside.state = LeaseState::Expired;
+            self.changed.notify_all();
+        }
         inside
+    }
+
+    fn is_late(&self) -> bool {
+        match self.kept_until.load(Ordering::Acquire) {
+            u64::MAX => false,
+            until => since_boot() > Duration::from_nanos(until),
+        }
     }
 }
 
@@ -293,6 +316,17 @@ mod tests {
             lease.release();
             assert_eq!(lease.state(), state, "an end does not change");
         }
+    }
+
+    #[test]
+    fn a_lease_that_is_not_renewed_expires_by_itself_and_renewing_comes_too_late_then() {
+        let lease = Lease::held(1, "cpu0", 10_000, 0);
+        lease.keep_until(since_boot() + GRACE);
+        let run = lease.enter().unwrap();
+        lease.keep_until(Duration::from_nanos(1));
+        assert_eq!(lease.enter().unwrap_err(), lost(LeaseEnd::Expired));
+        lease.keep_until(since_boot() + GRACE);
+        assert_eq!(run.still_good(), Err(lost(LeaseEnd::Expired)), "its share may be another's already");
     }
 
     #[test]

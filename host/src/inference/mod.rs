@@ -9,7 +9,8 @@
 //! - [`Tensor`], [`ModelFacts`]: what goes in and comes out, checked before anything is queued.
 //! - [`Backend`], [`LoadedModel`]: a library that runs models. [`Runner`]: where it does, for one device: [`ThreadRunner`] in this process.
 //! - [`DeviceQueue`]: the queue in front of one, see its folder.
-//! - [`Lease`]: the right to use a device, which can end while it is used.
+//! - [`Device`], [`Devices`]: what there is to run models on, declared and found. [`NvmlReport`]: what the driver said.
+//! - [`Lease`]: the right to use a device, which can end while it is used. [`HeldDevices`]: a run's leases, kept alive in the machine's book.
 //! - [`ModelAccess`]: all of this as one instance sees it; the same trait on both sides of a worker's link.
 //!
 //! Invariants: nothing runs for a lease that is not held; an answer that comes after its lease ended is dropped; no guest sees a
@@ -20,14 +21,20 @@
 
 mod access;
 mod backend;
+mod device;
+mod devices;
 mod dtype;
 mod error;
 mod facts;
+mod held_devices;
+#[cfg(test)]
+mod held_devices_tests;
 mod lease;
 mod model_file;
 mod queue;
 #[cfg(feature = "tract")]
 mod onnx_file;
+mod nvml;
 mod runner;
 mod tensor;
 mod thread_runner;
@@ -38,12 +45,16 @@ pub use backend::Onnxruntime;
 #[cfg(feature = "tract")]
 pub use backend::Tract;
 pub use backend::{Backend, LoadOptions, LoadedModel, panic_is_an_answer};
+pub use device::{Device, DeviceTier};
+pub use devices::Devices;
 pub use dtype::DType;
 pub use error::{InferenceError, LeaseEnd};
 pub use facts::{Dimension, ModelFacts, TensorSpec};
+pub use held_devices::{HeldDevices, InstanceLease};
 pub use lease::{Lease, LeaseState, LeaseUse};
 pub use model_file::read_model;
 pub use queue::{Batching, DeviceCpus, DeviceQueue};
+pub use nvml::{Gpu, GpuPart, NvmlReport};
 pub use runner::{RunAnswer, Runner};
 pub use tensor::{NamedTensor, Tensor, TensorData, TensorError};
 pub use thread_runner::{ThreadRunner, ThreadSettings};

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CpuSet, HeldCpu};
+use super::{CpuSet, DeviceClaim, DeviceShare, HeldCpu};
 
 /// What one run of a pipeline holds of the machine, as it wrote itself down. Others count by it, so unlike a [`super::Holder`] it
 /// is more than a name; it is an agreement between sage-hosts all the same, and whoever may write to the folder can claim what
@@ -20,6 +21,10 @@ pub struct Claim {
     pub amounts: Amounts,
     /// The CPUs it leased. Which CPUs are taken is decided by the leases themselves; these say whose tenant they count to.
     pub cpus: CpuSet,
+    /// Its leases on devices.
+    pub devices: Vec<DeviceClaim>,
+    /// These leases have expired when the claim was not renewed ([`super::HeldClaim::beat`]) for so long.
+    pub lease_ttl: Duration,
 }
 
 /// What can be counted of a run.
@@ -44,13 +49,22 @@ pub struct Taken {
     pub cpus: Vec<HeldCpu>,
     /// What running pipelines claim, by process. One that cannot be read is not among them.
     pub claims: Vec<Claim>,
+    /// Shares of devices, by device and lease: those of running pipelines, and those that a dead one's device has not let go of.
+    pub devices: Vec<DeviceShare>,
 }
 
 impl Claim {
     /// A claim of this process.
     #[must_use]
     pub fn here(pipeline: &str, tenant: &str, amounts: Amounts, cpus: CpuSet) -> Self {
-        Self { pid: std::process::id(), pipeline: pipeline.to_owned(), tenant: tenant.to_owned(), amounts, cpus }
+        let (pipeline, tenant) = (pipeline.to_owned(), tenant.to_owned());
+        Self { pid: std::process::id(), pipeline, tenant, amounts, cpus, ..Self::default() }
+    }
+
+    /// The same with leases on devices, to be renewed within `ttl`.
+    #[must_use]
+    pub fn with_devices(self, devices: Vec<DeviceClaim>, ttl: Duration) -> Self {
+        Self { devices, lease_ttl: ttl, ..self }
     }
 
     /// Everything of CPUs that counts towards its tenant, in 1/10,000: leased, asked for in vain, shares.

@@ -76,6 +76,27 @@ pub enum ResourceError {
         cause: io::Error,
     },
 
+    /// The lock that says a device is in use cannot be passed on or let go.
+    #[error("cannot use the lock of a device")]
+    BusyLock(#[source] Errno),
+
+    /// No lease on a device has this token.
+    #[error("there is no lease {token} on any device, {}", those(.held))]
+    UnknownLease {
+        /// What was asked for.
+        token: u64,
+        /// Those that there are.
+        held: Vec<u64>,
+    },
+
+    /// The thread that renews leases on devices cannot be started.
+    #[error("cannot start the thread that renews the leases on devices")]
+    DeviceKeeper {
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+
     /// A file that says how much memory there is cannot be read.
     #[error("cannot read how much memory this machine has from {path}")]
     ReadMemory {
@@ -98,9 +119,22 @@ impl ResourceError {
             Self::Pin { .. } | Self::PinMismatch { .. } => {
                 Some("the process's CPUs changed while it ran (taskset, cpuset, a CPU taken offline): start it again")
             }
-            Self::ReadAffinity(_) | Self::NoCpu | Self::Refused(_) | Self::Keeper { .. } | Self::ReadMemory { .. } => {
-                None
-            }
+            Self::UnknownLease { .. } => Some("`sage-host devices` lists them; name the same lease folder as the run"),
+            Self::BusyLock(_)
+            | Self::ReadAffinity(_)
+            | Self::NoCpu
+            | Self::Refused(_)
+            | Self::Keeper { .. }
+            | Self::DeviceKeeper { .. }
+            | Self::ReadMemory { .. } => None,
         }
     }
+}
+
+fn those(held: &[u64]) -> String {
+    if held.is_empty() {
+        return "nor any other".to_owned();
+    }
+    let tokens: Vec<String> = held.iter().map(u64::to_string).collect();
+    format!("there is {}", tokens.join(", "))
 }

@@ -41,6 +41,8 @@ pub struct Supply {
     pub memory: Option<u64>,
     /// Who may run pipelines, and what each may have; anybody without a bound where there is none.
     pub tenants: BTreeMap<TenantName, TenantCeiling>,
+    /// Bytes of the files of models, by the models' names: what their weights take of a device's memory.
+    pub model_bytes: BTreeMap<String, u64>,
 }
 
 /// Settings that give away CPUs which this process may not use.

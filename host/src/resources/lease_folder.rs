@@ -250,7 +250,7 @@ impl LeaseFolder {
     ///
     /// Opened first and created only then: where anybody may create files, Linux refuses to "create" a file that
     /// another user already made (fs.protected_regular).
-    fn file(&self, name: &str, create: bool) -> Result<Option<OwnedFd>, ResourceError> {
+    pub(super) fn file(&self, name: &str, create: bool) -> Result<Option<OwnedFd>, ResourceError> {
         // Not blocking: somebody could have put a pipe here.
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         for _ in 0..3 {

@@ -100,6 +100,8 @@ pub enum Mechanism {
     SyscallFilter,
     /// Back-pressure by bytes.
     ByteCredit,
+    /// A lease on a device, without which no model runs.
+    DeviceLease,
     /// The sum at admission.
     Count,
     /// The deadline by the lane's CPU clock.
@@ -127,6 +129,7 @@ impl Mechanism {
             Self::CgroupPids => "cgroup pids.max",
             Self::SyscallFilter => "syscall filter",
             Self::ByteCredit => "byte credit",
+            Self::DeviceLease => "device lease",
             Self::Count => "count",
             Self::CpuDeadline => "CPU deadline",
             Self::WallDeadline => "wall deadline",
@@ -167,6 +170,11 @@ impl Mechanism {
             Self::CgroupPids => "the kernel lets the worker have no more processes and threads, whoever controls it",
             Self::SyscallFilter => "the worker cannot start processes; the number of its threads is its own affair",
             Self::ByteCredit => "whoever sends waits while this many bytes wait on the instance's inputs",
+            Self::DeviceLease => {
+                "models run for an instance only while it holds a lease that no other sage-host of the lease folder has; a fraction is a fair \
+                 part of the device's time where others want it too, not of its memory bandwidth, and programs that are no \
+                 sage-host are not bound by it"
+            }
             Self::Count => {
                 "what all instances of all running pipelines ask for is summed up against host.toml before the start; not what \
                  they do with it"

@@ -1,11 +1,15 @@
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, ftruncate, openat, statat, unlinkat};
 use rustix::io::{Errno, pread, pwrite};
 
+use super::boot_clock::since_boot;
 use super::cpu_lease::{Hold, Locked};
-use super::{Claim, CpuLease, CpuSet, LeaseFolder, LeaseRequest, ResourceError, Taken};
+use super::{
+    Claim, CpuLease, CpuSet, DeviceClaim, DeviceShare, LeaseFolder, LeaseRequest, ResourceError, ShareState, Taken,
+};
 
 /// The machine's ledger, held by one process alone while it looks, decides and takes: what it sees stays true until this is
 /// dropped. Two processes that ask at once are served one after the other.
@@ -13,6 +17,10 @@ use super::{Claim, CpuLease, CpuSet, LeaseFolder, LeaseRequest, ResourceError, T
 /// Each running pipeline has a file `run-<pid>-<n>.lock` beside the CPUs' files, locked by its process and holding a [`Claim`].
 /// The kernel frees the lock of a process that dies, and with the lock its claim counts no more; the file itself
 /// is removed by whoever claims next.
+///
+/// The file begins with a heartbeat, the time since the machine's start at which the claim was last renewed: leases on devices
+/// end when that is too long ago, so that a process that is stopped or hangs holds no device for ever. Everything else ends with the process
+/// only.
 ///
 /// **Why these files may be removed.** A locked file that loses its name could get a successor with a second holder. Here
 /// nobody makes, locks or removes one without holding `choosing.lock` alone, and whoever removes one holds its lock and has
@@ -44,6 +52,8 @@ struct Dead {
 
 const PREFIX: &str = "run-";
 const SUFFIX: &str = ".lock";
+/// The number of the lease on a device that was given out last.
+const TOKENS: &str = "leases.count";
 /// What a file may hold: some thousand custom resources. What is longer was not written by us.
 const LONGEST: u64 = 1 << 16;
 
@@ -62,11 +72,19 @@ impl LeaseFolder {
     /// The folder's errors.
     pub fn taken(&self) -> Result<Taken, ResourceError> {
         let _looking = self.choosing(Hold::Together)?;
-        Ok(Taken { cpus: self.held_cpus()?, claims: self.claims(None)? })
+        self.taken_now()
+    }
+
+    /// As [`LeaseFolder::taken`]; needs `choosing.lock`.
+    fn taken_now(&self) -> Result<Taken, ResourceError> {
+        let living = self.claims(None)?;
+        let devices = device_shares(&living, self.busy_shares(false)?);
+        let claims = living.into_iter().map(|living| living.claim).collect();
+        Ok(Taken { cpus: self.held_cpus()?, claims, devices })
     }
 
     /// Claims of running pipelines; those of dead ones go to `dead`, locked, if it is given.
-    fn claims(&self, mut dead: Option<&mut Vec<Dead>>) -> Result<Vec<Claim>, ResourceError> {
+    fn claims(&self, mut dead: Option<&mut Vec<Dead>>) -> Result<Vec<Living>, ResourceError> {
         let entries =
             fs::read_dir(self.path()).map_err(|cause| ResourceError::Folder { path: self.path().to_owned(), cause })?;
         let mut claims = Vec::new();
@@ -74,12 +92,7 @@ impl LeaseFolder {
             if !(name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
                 continue;
             }
-            // Whatever is no file of ours holds nothing: another user may have put it here.
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-            let Ok(file) = openat(self.directory(), name.as_str(), flags, Mode::empty()) else { continue };
-            if !self.is_named(&name, &file) {
-                continue;
-            }
+            let Some(file) = self.foreign(&name) else { continue };
             let how = if dead.is_some() { Hold::Alone } else { Hold::Together };
             match (Locked::now(file, how).map_err(|cause| self.failed(&name, cause))?, &mut dead) {
                 (Err(file), _) => claims.extend(read_claim(&file)),
@@ -87,8 +100,24 @@ impl LeaseFolder {
                 (Ok(_nobodys), None) => {}
             }
         }
-        claims.sort_by(|a, b| (a.pid, &a.pipeline).cmp(&(b.pid, &b.pipeline)));
+        claims.sort_by(|a, b| (a.claim.pid, &a.claim.pipeline).cmp(&(b.claim.pid, &b.claim.pipeline)));
         Ok(claims)
+    }
+
+    /// A file that others wrote, to be read. Whatever is no file of ours says nothing: another user may have put it here.
+    pub(super) fn foreign(&self, name: &str) -> Option<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = openat(self.directory(), name, flags, Mode::empty()).ok()?;
+        self.is_named(name, &file).then_some(file)
+    }
+
+    /// Removes the file of somebody who is gone, which we hold locked. Needs `choosing.lock` held alone.
+    pub(super) fn sweep(&self, name: &str, lock: &Locked) {
+        // Where the folder is for all users, only its owner and root may remove a file.
+        match self.remove(name, lock) {
+            Ok(()) | Err(Errno::PERM | Errno::ACCESS) => {}
+            Err(cause) => tracing::warn!(file = name, %cause, "cannot remove the file of a process that is gone"),
+        }
     }
 
     /// Whether the name leads to this regular file, and nothing else does.
@@ -116,7 +145,29 @@ impl Choosing<'_> {
     /// # Errors
     /// The folder's errors.
     pub fn taken(&self) -> Result<Taken, ResourceError> {
-        Ok(Taken { cpus: self.folder.held_cpus()?, claims: self.folder.claims(None)? })
+        self.folder.taken_now()
+    }
+
+    /// Numbers for so many leases on devices: the first of them, each higher than any that the machine gave out before.
+    ///
+    /// # Errors
+    /// The folder's errors.
+    pub fn tokens(&self, count: u64) -> Result<u64, ResourceError> {
+        let folder = self.folder;
+        let failed = |cause| folder.failed(TOKENS, cause);
+        let file = folder.file(TOKENS, true)?.ok_or_else(|| failed(Errno::NOENT))?;
+        let mut text = [0; 20];
+        let read = pread(&file, &mut text, 0).map_err(failed)?;
+        let written = text.get(..read).and_then(|text| std::str::from_utf8(text).ok()?.trim().parse().ok());
+        // Should somebody have spoilt the file: higher than those that are in use, at least.
+        let used = self.taken()?.devices.iter().map(|share| share.claim.token).max().unwrap_or(0);
+        let last = written.unwrap_or(0_u64).max(used);
+        let next = last.checked_add(count).ok_or_else(|| failed(Errno::OVERFLOW))?;
+        match pwrite(&file, format!("{next:020}").as_bytes(), 0) {
+            Ok(20) => Ok(last + 1),
+            Ok(_) => Err(failed(Errno::NOSPC)),
+            Err(cause) => Err(failed(cause)),
+        }
     }
 
     /// Leases CPUs, as [`LeaseFolder::lease_all`].
@@ -141,18 +192,16 @@ impl Choosing<'_> {
         let mut dead = Vec::new();
         folder.claims(Some(&mut dead))?;
         let (name, lock) = self.new_file(claim.pid)?;
-        if let Err(cause) = write_claim(lock.file(), &claim) {
+        if let Err(cause) = write_beat(lock.file(), since_boot()).and_then(|()| write_claim(lock.file(), &claim)) {
             // It holds no claim, and the next sweeps it if this fails too.
             let _ = folder.remove(&name, &lock);
             return Err(folder.failed(&name, cause));
         }
         for Dead { name, lock } in dead {
-            // Where the folder is for all users, only its owner and root may remove a file.
-            match folder.remove(&name, &lock) {
-                Ok(()) | Err(Errno::PERM | Errno::ACCESS) => {}
-                Err(cause) => tracing::warn!(file = name, %cause, "cannot remove the claim of a process that is gone"),
-            }
+            folder.sweep(&name, &lock);
         }
+        let busy = folder.busy_shares(true)?;
+        folder.sweep_requests(&device_shares(&folder.claims(None)?, busy));
         Ok(HeldClaim { folder: folder.clone(), name, lock, claim })
     }
 
@@ -178,10 +227,36 @@ impl Choosing<'_> {
 }
 
 impl HeldClaim {
-    /// What is claimed.
+    /// What is claimed, with the leases on devices as they were at first.
     #[must_use]
     pub fn claim(&self) -> &Claim {
         &self.claim
+    }
+
+    /// Where.
+    #[must_use]
+    pub fn folder(&self) -> &LeaseFolder {
+        &self.folder
+    }
+
+    /// Renews the leases on devices; the time that was written down. One write of some bytes.
+    ///
+    /// # Errors
+    /// The folder's errors: they are not renewed.
+    pub fn beat(&self) -> Result<Duration, ResourceError> {
+        let now = since_boot();
+        write_beat(self.lock.file(), now).map_err(|cause| self.folder.failed(&self.name, cause))?;
+        Ok(now)
+    }
+
+    /// Writes down what the leases on devices have become. Waits for the ledger.
+    ///
+    /// # Errors
+    /// The folder's errors; what is written may be nonsense then, which counts as nothing.
+    pub fn change_devices(&self, devices: Vec<DeviceClaim>) -> Result<(), ResourceError> {
+        let _choosing = self.folder.choosing(Hold::Alone)?;
+        let claim = Claim { devices, ..self.claim.clone() };
+        write_claim(self.lock.file(), &claim).map_err(|cause| self.folder.failed(&self.name, cause))
     }
 }
 
@@ -194,21 +269,77 @@ impl Drop for HeldClaim {
     }
 }
 
-/// Fills a file that is new.
-fn write_claim(file: &OwnedFd, claim: &Claim) -> Result<(), Errno> {
-    let text = serde_json::to_vec(claim).map_err(|_| Errno::INVAL)?;
-    if u64::try_from(text.len()).map_err(|_| Errno::FBIG)? > LONGEST {
-        return Err(Errno::FBIG);
+/// A claim that counts, and when it was last renewed.
+struct Living {
+    claim: Claim,
+    beat: Duration,
+}
+
+/// What is held of devices: by those that live, and by devices that were not let go of.
+fn device_shares(living: &[Living], mut busy: Vec<DeviceShare>) -> Vec<DeviceShare> {
+    let now = since_boot();
+    let mut shares = Vec::new();
+    for Living { claim, beat } in living {
+        let is_late = now.saturating_sub(*beat) > claim.lease_ttl;
+        for device in &claim.devices {
+            let same = |share: &DeviceShare| share.claim.device == device.device && share.claim.token == device.token;
+            let in_use = busy.iter().position(same).map(|at| busy.swap_remove(at)).is_some();
+            let state = match (is_late, in_use) {
+                (false, _) => device.state,
+                (true, false) => ShareState::Expired,
+                (true, true) => ShareState::Busy,
+            };
+            shares.push(DeviceShare {
+                pid: claim.pid,
+                pipeline: claim.pipeline.clone(),
+                tenant: claim.tenant.clone(),
+                claim: DeviceClaim { state, ..device.clone() },
+            });
+        }
     }
-    match pwrite(file, &text, 0)? {
+    shares.extend(busy);
+    shares.sort_by(|a, b| (&a.claim.device, a.claim.token).cmp(&(&b.claim.device, b.claim.token)));
+    shares
+}
+
+/// Where the heartbeat stands: `00000012345678901234\n`, nanoseconds. The claim follows.
+const BEAT: usize = 20;
+const HEADER: u64 = BEAT as u64 + 1;
+
+fn write_beat(file: &OwnedFd, at: Duration) -> Result<(), Errno> {
+    let text = format!("{:0BEAT$}\n", at.as_nanos());
+    match pwrite(file, text.as_bytes(), 0)? {
         written if written == text.len() => Ok(()),
         _ => Err(Errno::NOSPC),
     }
 }
 
-fn read_claim(file: &OwnedFd) -> Option<Claim> {
+/// Fills a file that is new, or holds an older state of the claim.
+fn write_claim(file: &OwnedFd, claim: &Claim) -> Result<(), Errno> {
+    let text = serde_json::to_vec(claim).map_err(|_| Errno::INVAL)?;
+    let length = u64::try_from(text.len()).map_err(|_| Errno::FBIG)?.saturating_add(HEADER);
+    if length > LONGEST {
+        return Err(Errno::FBIG);
+    }
+    match pwrite(file, &text, HEADER)? {
+        written if written == text.len() => ftruncate(file, length),
+        _ => Err(Errno::NOSPC),
+    }
+}
+
+fn read_claim(file: &OwnedFd) -> Option<Living> {
     let length = u64::try_from(fstat(file).ok()?.st_size).ok().filter(|length| *length <= LONGEST)?;
     let mut text = vec![0; usize::try_from(length).ok()?];
     let read = pread(file, &mut text, 0).ok()?;
-    serde_json::from_slice(text.get(..read)?).ok()
+    let (beat, claim) = text.get(..read)?.split_at_checked(BEAT)?;
+    let claim: Claim = serde_json::from_slice(claim).ok()?;
+    // It is renewed without a lock. The later of two looks is never a mixture of a later and an earlier time that seems too old.
+    let mut again = [0; BEAT];
+    pread(file, &mut again, 0).ok()?;
+    let beat = [beat, again.as_slice()].into_iter().filter_map(nanoseconds).max()?;
+    Some(Living { claim, beat })
+}
+
+fn nanoseconds(digits: &[u8]) -> Option<Duration> {
+    Some(Duration::from_nanos(std::str::from_utf8(digits).ok()?.parse().ok()?))
 }

@@ -9,6 +9,8 @@
 //! - [`LeaseFolder`], [`CpuLease`]: CPUs that one lane has to itself, agreed on by all sage-hosts of the machine.
 //! - [`Choosing`], [`HeldClaim`]: the machine's one ledger of what running pipelines hold besides CPUs: memory, shares, custom
 //!   resources. [`Taken`]: what stands in it.
+//! - [`DeviceClaim`], [`DeviceShare`]: what leases have of devices, with a heartbeat, tokens that only rise, and [`BusyLock`]s that outlive
+//!   their holders. [`Revoked`]: taking one away.
 //! - [`pin_current_thread`], [`SharedCpus`]: who runs where. [`CpuShare`]: less than one CPU.
 //! - [`MemoryBudget`]: one instance's memory. [`thread_cpu_time`]: the clock that deadlines and shares go by.
 //! - [`cgroup`]: where the kernel itself holds workers to what they were given.
@@ -20,12 +22,15 @@
 
 mod amount;
 mod arithmetic;
+mod boot_clock;
+mod busy_lock;
 pub mod cgroup;
 mod claim;
 mod cpu_clock;
 mod cpu_lease;
 mod cpu_set;
 mod cpu_share;
+mod device_claim;
 mod error;
 mod inventory;
 mod lease_folder;
@@ -35,10 +40,13 @@ mod machine_ledger;
 mod memory_budget;
 mod memory_limits;
 mod pin;
+mod revocation;
 mod shared_cpus;
 
 #[cfg(test)]
 mod claim_tests;
+#[cfg(test)]
+mod device_tests;
 #[cfg(test)]
 mod lease_tests;
 #[cfg(test)]
@@ -46,11 +54,14 @@ mod other_process;
 
 pub use amount::{bytes, counted, ten_thousandths};
 pub use arithmetic::{Arithmetic, InstanceArithmetic};
+pub use boot_clock::since_boot;
+pub use busy_lock::BusyLock;
 pub use claim::{Amounts, Claim, Taken};
 pub use cpu_clock::thread_cpu_time;
 pub use cpu_lease::{CpuLease, HeldCpu, Holder, LeaseRefused, LeaseRequest};
 pub use cpu_set::CpuSet;
 pub use cpu_share::CpuShare;
+pub use device_claim::{DeviceClaim, DeviceShare, DeviceUse, ShareState};
 pub use error::ResourceError;
 pub use inventory::{Inventory, NotHere, Supply};
 pub use lease_folder::{LeaseFolder, LeaseScope};
@@ -58,4 +69,5 @@ pub use ledger::{Ledger, LedgerRow, Mechanism, Tier, Totals};
 pub use machine_ledger::{Choosing, HeldClaim};
 pub use memory_budget::{MemoryBudget, OverBudget};
 pub use pin::pin_current_thread;
+pub use revocation::Revoked;
 pub use shared_cpus::{ProcessSeat, SharedCpus, SharedSeat};

@@ -1,0 +1,102 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What one lease has of one device, as its run wrote it down: [`super::Claim`] has a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceClaim {
+    /// The device.
+    pub device: String,
+    /// Tells the lease apart from every other one of the machine; a later one's is higher.
+    pub token: u64,
+    /// Whose: the operator.
+    pub operator: String,
+    /// Which of the operator's instances.
+    pub instance: u32,
+    /// How much of the device, in 1/10,000.
+    pub share: u32,
+    /// Bytes of its memory.
+    pub memory: u64,
+    /// How it stands, as its holder sees it.
+    pub state: ShareState,
+}
+
+/// Why a share of a device is not free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShareState {
+    /// It is held.
+    Held,
+    /// It is being taken away: what runs has its grace, or has not ended yet.
+    Draining,
+    /// Its lease is over, and the device's process has not let go of the device.
+    Busy,
+    /// Its holder did not keep it alive: it counts no more.
+    Expired,
+}
+
+/// A share of a device as whoever looks sees it: whose it is, and whether it counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceShare {
+    /// The process, in its own PID namespace.
+    pub pid: u32,
+    /// The pipeline.
+    pub pipeline: String,
+    /// On whose behalf.
+    pub tenant: String,
+    /// What it is, with the state as it is now.
+    pub claim: DeviceClaim,
+}
+
+/// What is held of one device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeviceUse {
+    /// In 1/10,000.
+    pub share: u32,
+    /// Bytes.
+    pub memory: u64,
+}
+
+impl ShareState {
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Draining => "draining",
+            Self::Busy => "busy",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl DeviceShare {
+    /// Whether nobody else can have it.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.claim.state != ShareState::Expired
+    }
+}
+
+/// Whose it is: `lease 7 of process 9 (pipeline "other", operator "embed", instance 0)`.
+impl fmt::Display for DeviceShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, pipeline, claim: DeviceClaim { token, operator, instance, .. }, .. } = self;
+        write!(f, "lease {token} of process {pid} (pipeline {pipeline:?}, operator {operator:?}, instance {instance})")
+    }
+}
+
+impl DeviceUse {
+    /// All that counts of `device` among `shares`.
+    #[must_use]
+    pub fn of(device: &str, shares: &[DeviceShare]) -> Self {
+        let counted = shares.iter().filter(|share| share.claim.device == device && share.counts());
+        counted.fold(Self::default(), |sum, share| sum.and(share.claim.share, share.claim.memory))
+    }
+
+    /// With so much more.
+    #[must_use]
+    pub fn and(self, share: u32, memory: u64) -> Self {
+        Self { share: self.share.saturating_add(share), memory: self.memory.saturating_add(memory) }
+    }
+}
