@@ -10,6 +10,23 @@
     reason = "generated code"
 )]
 
+/// What a tensor is made of is lent to the call, not copied for it. Only here: elsewhere every parameter is one of this crate's own shapes.
+pub mod inference {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package sage:models;
+
+            world models {
+                import sage:operator/inference@0.1.1;
+            }
+        ",
+        world: "sage:models/models",
+        ownership: Borrowing { duplicate_if_necessary: true },
+        generate_all,
+    });
+}
+
 pub mod process {
     wit_bindgen::generate!({
         path: "wit",
@@ -20,6 +37,7 @@ pub mod process {
             "sage:operator/types@0.1.1/column": crate::types::Column,
             "sage:operator/types@0.1.1/batch": crate::types::Batch,
             "sage:operator/types@0.1.1/context": crate::context::Context,
+            "sage:operator/inference@0.1.1": crate::bindings::inference::sage::operator::inference,
         },
     });
 }
@@ -36,6 +54,7 @@ macro_rules! world {
                     "sage:operator/types@0.1.1/column": crate::types::Column,
                     "sage:operator/types@0.1.1/batch": crate::types::Batch,
                     "sage:operator/types@0.1.1/context": crate::context::Context,
+                    "sage:operator/inference@0.1.1": crate::bindings::inference::sage::operator::inference,
                     "sage:operator/output@0.1.1": crate::bindings::process::sage::operator::output,
                     "sage:operator/log@0.1.1": crate::bindings::process::sage::operator::log,
                     "sage:operator/metrics@0.1.1": crate::bindings::process::sage::operator::metrics,

@@ -22,7 +22,7 @@
 //! | [`filter`] | `fn(In) -> bool` | `filter(&mut self, In) -> bool` |
 //! | [`flat_map`] | `fn(In) -> impl Iterator<Item = Out>` | `flat_map(&mut self, In) -> ..` |
 //! | [`key_by`] | `fn(In) -> Key` | `key_by(&mut self, In) -> Key` |
-//! | [`process`] | `fn(Record<In>, &mut Emitter)` | `process(&mut self, Record<In>, &mut Emitter)`, `end` |
+//! | [`process`] | `fn(Record<In>, &mut Emitter)` | `process(&mut self, Record<In>, &mut Emitter)` or `process_batch(&mut self, Records<In>)`, `end` |
 //! | [`source`] | | `next(&mut self, &mut Emitter) -> Progress`, `position`, `seek` |
 //! | [`sink`] | `fn(Record<In>)` | `write(&mut self, Record<In>)`, `flush` |
 //!
@@ -32,6 +32,7 @@
 //!
 //! - Payloads: [`FromPayload`], [`IntoPayload`], [`Json`]. Numbers are text.
 //! - State: [`state`]. Guest memory is a cache, never the truth: after a trap the operator starts again at `open`.
+//! - Models that the host runs, on a device: [`inference`].
 //! - [`log`], [`metrics`], and [`testing`] for what only shows at the boundary.
 //!
 //! What it costs, on top of your function: a record goes through a loop over a column, without an allocation and without a
@@ -48,11 +49,13 @@ mod context;
 mod emitter;
 mod error;
 mod host;
+pub mod inference;
 pub mod log;
 pub mod metrics;
 pub mod operator;
 mod payload;
 mod record;
+mod records;
 pub mod state;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
@@ -64,6 +67,7 @@ pub use error::Error;
 pub use operator::Progress;
 pub use payload::{FromPayload, IntoPayload, Json};
 pub use record::{FromRecord, Record};
+pub use records::Records;
 pub use sage_guest_macros::{filter, flat_map, key_by, map, process, sink, source};
 
 /// What the macros' expansions name; not part of the API.

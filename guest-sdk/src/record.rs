@@ -66,6 +66,17 @@ impl<'a> Record<'a, &'a [u8]> {
             headers: batch.headers.as_ref().and_then(|headers| headers.get(row)).unwrap_or_default(),
         }
     }
+
+    /// The same with its payload read.
+    #[inline]
+    pub(crate) fn read<P: FromPayload<'a>>(self) -> Result<Record<'a, P>, Error> {
+        Ok(Record {
+            payload: P::from_payload(self.payload)?,
+            key: self.key,
+            timestamp: self.timestamp,
+            headers: self.headers,
+        })
+    }
 }
 
 /// Split off a byte string that its length (u32, little endian) stands before.
@@ -103,11 +114,6 @@ impl<'a, P: FromPayload<'a>> FromRecord<'a> for P {
 impl<'a, P: FromPayload<'a>> FromRecord<'a> for Record<'a, P> {
     #[inline]
     fn from_record(record: Record<'a, &'a [u8]>) -> Result<Self, Error> {
-        Ok(Record {
-            payload: P::from_payload(record.payload)?,
-            key: record.key,
-            timestamp: record.timestamp,
-            headers: record.headers,
-        })
+        record.read()
     }
 }

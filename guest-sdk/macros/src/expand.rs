@@ -82,8 +82,25 @@ fn process(operator: &Operator) -> TokenStream {
     let ports = &operator.ports;
     let open = open(operator, &quote!(, tables: &mut ::sage_guest::state::Tables));
     let close = close(operator);
-    let read = read(operator, &quote!(FromRecord), &quote!(from_record), &quote!(record));
     let call = tried(operator.call.clone(), operator.checked.fallible);
+    let process = if operator.whole {
+        let records = read_all(operator);
+        quote! {
+            #records
+            let () = #call;
+            ::core::result::Result::Ok(())
+        }
+    } else {
+        let read = read(operator, &quote!(FromRecord), &quote!(from_record), &quote!(record));
+        quote! {
+            call.each(#[inline(always)] |record, out| -> ::core::result::Result<(), ::sage_guest::Error> {
+                #read
+                let () = #call;
+                ::core::result::Result::Ok(())
+            });
+            ::core::result::Result::Ok(())
+        }
+    };
     let end = operator.hooks.end.as_ref().map(|end| {
         quote! {
             fn end(&mut self, out: &mut ::sage_guest::Emitter) -> ::core::result::Result<(), ::sage_guest::Error> {
@@ -99,10 +116,8 @@ fn process(operator: &Operator) -> TokenStream {
             #open
 
             #[inline]
-            fn process(&mut self, record: ::sage_guest::Record<'_, &[u8]>, out: &mut ::sage_guest::Emitter) -> ::core::result::Result<(), ::sage_guest::Error> {
-                #read
-                let () = #call;
-                ::core::result::Result::Ok(())
+            fn process(&mut self, call: ::sage_guest::operator::Call<'_>) -> ::core::result::Result<(), ::sage_guest::Error> {
+                #process
             }
 
             #end
@@ -206,6 +221,16 @@ fn read(operator: &Operator, of: &TokenStream, function: &TokenStream, from: &To
     let ty = operator.checked.record.as_ref()?;
     Some(quote_spanned! {ty.span()=>
         let record = <#ty as ::sage_guest::#of<'_>>::#function(#from)?;
+    })
+}
+
+/// `let records = ..`, all of a batch; likewise.
+fn read_all(operator: &Operator) -> Option<TokenStream> {
+    let ty = operator.checked.record.as_ref()?;
+    Some(quote_spanned! {ty.span()=>
+        let ::core::option::Option::Some(records) = ::sage_guest::operator::Call::read::<#ty>(call) else {
+            return ::core::result::Result::Ok(());
+        };
     })
 }
 

@@ -212,6 +212,33 @@ pub fn key_by(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// `process` takes a payload or a `Record` of one, which also has key, event time and headers. An error rejects the record, and undoes what it emitted and wrote. State belongs to the key of
 /// the record being processed (`sage_guest::state`). `open` may leave `tables` out, or be left out where the struct is `Default`; `end` and `close(self)` may be left out. An error of `end` fails the call.
 ///
+/// What is better done for many records at once, such as running a model, is done in `process_batch`, which stands in place of `process` and is handed the whole batch:
+///
+/// ```
+/// use sage_guest::inference::{Lease, Model, Tensor};
+/// use sage_guest::{Context, Error, Records};
+///
+/// struct Scored { model: Model }
+///
+/// #[sage_guest::process]
+/// impl Scored {
+///     fn open(_: &Context) -> Result<Self, Error> {
+///         Ok(Self { model: Lease::acquire()?.open("scorer")? })
+///     }
+///
+///     fn process_batch(&mut self, readings: Records<f32>) -> Result<(), Error> {
+///         let values: Vec<f32> = readings.iter().map(|reading| reading.payload).collect();
+///         let answer = self.model.run(&[Tensor::new("value", [values.len()], &values)?])?;
+///         let scores = answer.get("score")?.to_slice::<f32>()?;
+///         readings.each(scores, |_, score, out| out.emit(*score))
+///     }
+/// }
+/// ```
+///
+/// `each` goes through the records with one answer for each, and is to them what `process` is: emitting, state, and an error that rejects this one record. An error of
+/// `process_batch` itself rejects, with its message, every record of the batch that `each` has not been through; where it has been through all, it fails the call, which the host retries. A
+/// batch is what happened to come together: at most some thousand records and 64 KiB of payload or so, at least one record; nothing can be read off where it begins and ends.
+///
 /// `ports` names side outputs, `[a-z0-9-]+` each; another operator reads one as `input = "name.negative"`.
 ///
 /// Without state a function will do: `fn name(record: Record<In>, out: &mut Emitter) -> Result<(), Error>`, with `config: &Settings` as a third parameter or without.

@@ -1,11 +1,11 @@
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, ImplItem, ImplItemFn, Item, ItemFn, ItemImpl, Result, Type};
 
 use crate::kind::Kind;
 use crate::ports::Ports;
-use crate::signature::{Checked, check, fallible};
+use crate::signature::{Checked, WRITE_WHOLE, check, check_whole, fallible};
 
 /// An operator as the traits want it, whichever way it was written.
 pub(crate) struct Operator {
@@ -16,8 +16,10 @@ pub(crate) struct Operator {
     pub(crate) definition: TokenStream,
     /// Makes a `Self` of `context` (and `tables`, of a `process`), inside a function that returns `Result<Self, Error>`.
     pub(crate) open: TokenStream,
-    /// Calls the user's code with `record` and `out`, as its kind has them.
+    /// Calls the user's code with `record` and `out`, as its kind has them, or with `records`.
     pub(crate) call: TokenStream,
+    /// Whether that is the whole batch.
+    pub(crate) whole: bool,
     pub(crate) checked: Checked,
     /// What the user wrote of `close(self)`, `end`, `flush`, `position` and `seek`, as calls.
     pub(crate) hooks: Hooks,
@@ -95,6 +97,7 @@ fn of_function(kind: Kind, ports: Ports, function: &ItemFn) -> Result<Operator> 
         },
         open,
         call: quote!(#name(#(#arguments),*)),
+        whole: false,
         checked,
         hooks: Hooks::default(),
         ports,
@@ -136,12 +139,26 @@ fn of_impl(kind: Kind, ports: Ports, block: &ItemImpl) -> Result<Operator> {
         })
     };
 
-    let name = format_ident!("{}", kind.method());
-    let method = find(kind.method()).ok_or_else(|| {
-        Error::new(block.self_ty.span(), format!("this `impl` has no `{name}`: {}", kind.write_method()))
-    })?;
-    let checked = check(kind, &method.sig, true)?;
-    let arguments = arguments(kind);
+    let whole = if kind == Kind::Process { find("process_batch") } else { None };
+    let (call, checked) = match (find(kind.method()), whole) {
+        (Some(method), None) => {
+            let name = &method.sig.ident;
+            let arguments = arguments(kind);
+            (quote!(Self::#name(self, #(#arguments),*)), check(kind, &method.sig, true)?)
+        }
+        (None, Some(whole)) => (quote!(Self::process_batch(self, records)), check_whole(&whole.sig)?),
+        (Some(_), Some(whole)) => {
+            return Err(Error::new(
+                whole.sig.ident.span(),
+                "a record is processed once: write `process` or `process_batch`, not both",
+            ));
+        }
+        (None, None) => {
+            let (name, write) = (kind.method(), kind.write_method());
+            let batch = if kind == Kind::Process { format!(", or {WRITE_WHOLE} to see the whole batch") } else { String::new() };
+            return Err(Error::new(block.self_ty.span(), format!("this `impl` has no `{name}`: {write}{batch}")));
+        }
+    };
     let ty = (*block.self_ty).clone();
 
     let hooks = Hooks {
@@ -163,7 +180,8 @@ fn of_impl(kind: Kind, ports: Ports, block: &ItemImpl) -> Result<Operator> {
         kind,
         definition: quote!(#block),
         open: open_call(kind, &ty, find("open"))?,
-        call: quote!(Self::#name(self, #(#arguments),*)),
+        call,
+        whole: whole.is_some(),
         ty,
         checked,
         hooks,

@@ -66,6 +66,56 @@ pub(crate) fn check(kind: Kind, signature: &Signature, method: bool) -> Result<C
     Ok(Checked { record, config, fallible, answer })
 }
 
+/// What to write to see the whole batch.
+pub(crate) const WRITE_WHOLE: &str = "`fn process_batch(&mut self, records: Records<In>) -> Result<(), Error>`";
+
+/// Check `process_batch`, as far as syntax can. The record is what `Records` is of.
+pub(crate) fn check_whole(signature: &Signature) -> Result<Checked> {
+    let write = format!("write {WRITE_WHOLE}");
+    plain(Kind::Process, signature, &write)?;
+    match signature.inputs.first() {
+        Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() => {}
+        _ => {
+            return Err(Error::new(
+                signature.ident.span(),
+                format!("`process_batch` is called once a batch and must take `&mut self`: {write}"),
+            ));
+        }
+    }
+    let Some(FnArg::Typed(records)) = signature.inputs.iter().nth(1) else {
+        return Err(Error::new(signature.span(), format!("`process_batch` takes the records of a batch: {write}")));
+    };
+    if let Some(more) = signature.inputs.iter().nth(2) {
+        return Err(Error::new(
+            more.span(),
+            format!("too many parameters: {write}; `records.each(answers, |record, answer, out| ..)` has where records go"),
+        ));
+    }
+    let record = records_of(&records.ty).ok_or_else(|| {
+        Error::new(records.ty.span(), format!("this parameter is the records of a batch, by value: {write}"))
+    })?;
+    Ok(Checked {
+        record: Some(record_type(Kind::Process, &record)?),
+        config: None,
+        fallible: answer(Kind::Process, signature, &write)?,
+        answer: signature.ident.span(),
+    })
+}
+
+/// What `Records<..>` is of; bytes where that is left out.
+fn records_of(ty: &Type) -> Option<Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == "Records")?;
+    let named = match &last.arguments {
+        PathArguments::AngleBracketed(arguments) => arguments.args.iter().find_map(|argument| match argument {
+            GenericArgument::Type(ty) => Some(ty.clone()),
+            _ => None,
+        }),
+        _ => None,
+    };
+    Some(named.unwrap_or_else(|| syn::parse_quote_spanned!(last.span()=> &[u8])))
+}
+
 /// Nothing that only a caller in Rust could supply.
 fn plain(kind: Kind, signature: &Signature, write: &str) -> Result<()> {
     let refused = if let Some(token) = &signature.asyncness {

@@ -1,6 +1,6 @@
 //! The host's side of the boundary, as functions.
 //!
-//! In a component they are the imports of `wit/imports.wit`. Natively they are a recorder in memory, one a thread, so
+//! In a component they are the imports of `wit/imports.wit` and `wit/inference.wit`. Natively they are a recorder in memory, one a thread, so
 //! that the same code runs, and can be looked at, under `cargo test`; [`testing`](crate::testing) is built on it.
 //! Nothing else in this crate knows which of the two it runs on.
 
@@ -10,10 +10,12 @@ mod component;
 mod native;
 
 #[cfg(target_arch = "wasm32")]
-pub(crate) use component::{counter, emit, failures, gauge, histogram, keep, keys, log, payloads, rows, state};
+pub(crate) use component::{
+    counter, emit, failures, gauge, histogram, inference, keep, keys, log, payloads, rows, state,
+};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use native::{
-    Recorder, counter, emit, enter, failures, gauge, histogram, keep, keys, log, payloads, rows, state,
+    Recorder, counter, emit, enter, failures, gauge, histogram, inference, keep, keys, log, payloads, rows, state,
 };
 
 use crate::types::Column;

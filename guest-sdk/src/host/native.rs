@@ -1,8 +1,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::rc::Rc;
 
+use crate::inference::LeaseState;
 use crate::log::Level;
+use crate::testing::Model;
 use crate::types::{Batch, Column};
 
 thread_local! {
@@ -25,6 +28,10 @@ pub(crate) struct Recorder {
     pub(crate) tables: BTreeMap<String, Table>,
     /// Calls of `state`, of any function.
     pub(crate) state_calls: usize,
+    /// How the instance's lease stands, if it has one.
+    pub(crate) lease: Option<LeaseState>,
+    /// What it may open.
+    pub(crate) models: Vec<Rc<Model>>,
 }
 
 /// One table of keyed state.
@@ -209,5 +216,66 @@ pub(crate) mod state {
             let found = table.keys.range::<[u8], _>(from(after));
             page(found.map(|(key, entry)| (key.as_slice(), entry.value.as_deref().unwrap_or_default())), limit)
         })
+    }
+}
+
+/// Models; see `wit/inference.wit`.
+pub(crate) mod inference {
+    use super::{LeaseState, RECORDER, Rc};
+    use crate::inference::{InferenceError, LeaseEnd, Outputs, Tensor, TensorSpec};
+
+    pub(crate) struct Lease;
+    pub(crate) struct Model(Rc<crate::testing::Model>);
+
+    /// Answers at once: nobody is there to change how the lease stands.
+    pub(crate) fn acquire(_patience_ms: u32) -> Result<Lease, InferenceError> {
+        held().map(|()| Lease)
+    }
+
+    fn held() -> Result<(), InferenceError> {
+        match RECORDER.with_borrow(|host| host.lease) {
+            None => Err(InferenceError::NoLease),
+            Some(LeaseState::Held) => Ok(()),
+            Some(LeaseState::Pending) => Err(InferenceError::Deadline),
+            Some(LeaseState::Draining) => Err(InferenceError::LeaseLost(LeaseEnd::Draining)),
+            Some(LeaseState::Revoked | LeaseState::Released) => Err(InferenceError::LeaseLost(LeaseEnd::Revoked)),
+            Some(LeaseState::Expired) => Err(InferenceError::LeaseLost(LeaseEnd::Expired)),
+            Some(LeaseState::DeviceLost) => Err(InferenceError::DeviceLost("the test says so".to_owned())),
+        }
+    }
+
+    impl Lease {
+        pub(crate) fn state(&self) -> LeaseState {
+            RECORDER.with_borrow(|host| host.lease).unwrap_or(LeaseState::Released)
+        }
+
+        /// One whole device.
+        #[expect(clippy::unused_self, reason = "there is one lease; in a component this is its handle")]
+        pub(crate) fn share(&self) -> u32 {
+            10_000
+        }
+
+        #[expect(clippy::unused_self, reason = "there is one lease; in a component this is its handle")]
+        pub(crate) fn open(&self, name: &str) -> Result<Model, InferenceError> {
+            held()?;
+            let found =
+                RECORDER.with_borrow(|host| host.models.iter().find(|model| model.name() == name).map(Rc::clone));
+            found.map(Model).ok_or_else(|| InferenceError::UnknownModel(name.to_owned()))
+        }
+    }
+
+    impl Model {
+        pub(crate) fn inputs(&self) -> Vec<TensorSpec> {
+            self.0.inputs().to_vec()
+        }
+
+        pub(crate) fn outputs(&self) -> Vec<TensorSpec> {
+            self.0.outputs().to_vec()
+        }
+
+        pub(crate) fn run(&self, inputs: &[Tensor<'_>], _deadline_ms: Option<u32>) -> Result<Outputs, InferenceError> {
+            held()?;
+            self.0.run(inputs)
+        }
     }
 }

@@ -15,12 +15,30 @@ impl Failures {
         self.messages.push(error.message().as_bytes());
     }
 
+    /// Whether this record is rejected.
+    pub(crate) fn has(&self, row: usize) -> bool {
+        self.rows.contains(&(row as u32))
+    }
+
     #[inline]
     pub(crate) fn tell(&mut self) {
         if !self.rows.is_empty() {
+            self.sort();
             host::failures(&self.rows, &self.messages);
             self.rows.clear();
             self.messages.clear();
         }
+    }
+
+    /// The contract wants them rising. A batch that was looked at as a whole rejects unreadable records first.
+    fn sort(&mut self) {
+        if self.rows.is_sorted() {
+            return;
+        }
+        let mut told: Vec<(u32, &[u8])> = self.rows.iter().copied().zip(self.messages.iter()).collect();
+        told.sort_by_key(|(row, _)| *row);
+        let messages = Column::of(told.iter().map(|(_, message)| message));
+        self.rows.sort_unstable();
+        self.messages = messages;
     }
 }

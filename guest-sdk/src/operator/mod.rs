@@ -22,7 +22,7 @@ pub(crate) use flat_map::FLUSH_BYTES;
 pub use flat_map::{FlatMap, FlatMapLane, Rows};
 pub use key_by::{KeyBy, KeyByLane};
 pub use map::{Map, MapLane};
-pub use process::{Process, ProcessLane};
+pub use process::{Call, Process, ProcessLane};
 pub use sink::{Sink, SinkLane};
 pub use source::{Progress, Source, SourceLane};
 

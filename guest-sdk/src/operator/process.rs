@@ -4,7 +4,7 @@ use super::failures::Failures;
 use super::{broken, not_open};
 use crate::state::Tables;
 use crate::types::Batch;
-use crate::{Context, Emitter, Error, Record, metrics};
+use crate::{Context, Emitter, Error, FromPayload, Record, Records, metrics};
 
 /// Records in, anything out, with keyed state and a last word. `#[sage_guest::process]` implements it.
 pub trait Process: Sized {
@@ -12,8 +12,8 @@ pub trait Process: Sized {
     const PORTS: &'static [&'static str];
     /// Start a lane.
     fn open(context: &Context, tables: &mut Tables) -> Result<Self, Error>;
-    /// Take one record; an error rejects it, and undoes what it emitted and wrote.
-    fn process(&mut self, record: Record<'_, &[u8]>, out: &mut Emitter) -> Result<(), Error>;
+    /// Take what came. An error rejects every record that was not processed before it.
+    fn process(&mut self, call: Call<'_>) -> Result<(), Error>;
     /// No more input will come.
     fn end(&mut self, out: &mut Emitter) -> Result<(), Error> {
         let _ = out;
@@ -21,6 +21,58 @@ pub trait Process: Sized {
     }
     /// The lane is done.
     fn close(self) {}
+}
+
+/// A batch that came, to be walked record by record or looked at as a whole.
+#[derive(Debug)]
+pub struct Call<'a> {
+    batch: &'a Batch,
+    out: &'a mut Emitter,
+    tables: &'a Tables,
+    failures: &'a mut Failures,
+    /// Records before this one are processed.
+    done: &'a mut usize,
+}
+
+impl<'a> Call<'a> {
+    /// Process one record after the other; an error rejects that record, and undoes what it emitted and wrote.
+    #[inline(always)]
+    pub fn each(mut self, mut process: impl FnMut(Record<'a, &'a [u8]>, &mut Emitter) -> Result<(), Error>) {
+        for (row, payload) in self.batch.payloads.iter().enumerate() {
+            self.at(row, |out| process(Record::of(self.batch, row, payload), out));
+        }
+        *self.done = self.batch.payloads.len();
+    }
+
+    /// All records, their payloads read; those whose payload is no `P` are rejected. None where none is left.
+    pub fn read<P: FromPayload<'a>>(self) -> Option<Records<'a, P>> {
+        let mut records = Vec::with_capacity(self.batch.payloads.len());
+        for (row, payload) in self.batch.payloads.iter().enumerate() {
+            match Record::of(self.batch, row, payload).read() {
+                Ok(record) => records.push((row, record)),
+                Err(error) => self.failures.reject(row, &error),
+            }
+        }
+        (!records.is_empty()).then(|| Records::new(records, self))
+    }
+
+    /// Process record `row`.
+    #[inline(always)]
+    pub(crate) fn at(&mut self, row: usize, process: impl FnOnce(&mut Emitter) -> Result<(), Error>) {
+        self.out.at(row);
+        self.tables.at(row);
+        if let Err(error) = process(self.out) {
+            self.out.take_back();
+            self.tables.take_back();
+            self.failures.reject(row, &error);
+        }
+        self.out.tell_if_much();
+    }
+
+    /// Records before `row` are processed.
+    pub(crate) fn done(&mut self, row: usize) {
+        *self.done = row;
+    }
 }
 
 /// A [`Process`] at the boundary.
@@ -58,15 +110,23 @@ impl<O: Process> ProcessLane<O> {
         let batch = Rc::new(batch);
         self.out.begin(&batch);
         self.tables.begin(&batch);
-        for (row, payload) in batch.payloads.iter().enumerate() {
-            self.out.at(row);
-            self.tables.at(row);
-            if let Err(error) = operator.process(Record::of(&batch, row, payload), &mut self.out) {
-                self.out.take_back();
-                self.tables.take_back();
+        let mut done = 0;
+        let call = Call {
+            batch: &batch,
+            out: &mut self.out,
+            tables: &self.tables,
+            failures: &mut self.failures,
+            done: &mut done,
+        };
+        if let Err(error) = operator.process(call) {
+            let left = (done..batch.payloads.len()).filter(|row| !self.failures.has(*row));
+            let left: Vec<usize> = left.collect();
+            if left.is_empty() {
+                broken("process_batch", &error);
+            }
+            for row in left {
                 self.failures.reject(row, &error);
             }
-            self.out.tell_if_much();
         }
         self.out.finish();
         self.tables.finish();

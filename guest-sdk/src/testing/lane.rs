@@ -1,7 +1,10 @@
 use std::fmt;
+use std::rc::Rc;
 
+use super::model::Model;
 use super::outcome::{Failure, Outcome, Output};
 use super::record::{Record, batch};
+use crate::inference::LeaseState;
 use crate::log::Level;
 use crate::operator::{self, FilterLane, FlatMapLane, KeyByLane, MapLane, ProcessLane, Progress, SinkLane, SourceLane};
 use crate::state::State;
@@ -66,9 +69,29 @@ impl<L: Open> Lane<L> {
 
     /// Open the operator as this lane of this instance.
     pub fn open_as(context: Context) -> Result<Self, String> {
-        let mut lane = Self { lane: L::default(), context, host: host::Recorder::default() };
+        Self::open_on(context, host::Recorder::default())
+    }
+
+    /// Open the operator with a lease on a whole device, and these models to run there. Otherwise as [`open`](Self::open), where
+    /// it has no lease.
+    pub fn open_with_models(
+        config: serde_json::Value,
+        models: impl IntoIterator<Item = Model>,
+    ) -> Result<Self, String> {
+        let context = Context { config: config.to_string(), ..Context::default() };
+        let models = models.into_iter().map(Rc::new).collect();
+        Self::open_on(context, host::Recorder { lease: Some(LeaseState::Held), models, ..host::Recorder::default() })
+    }
+
+    fn open_on(context: Context, host: host::Recorder) -> Result<Self, String> {
+        let mut lane = Self { lane: L::default(), context, host };
         lane.restart()?;
         Ok(lane)
+    }
+
+    /// From now on the lease stands like this: [`LeaseState::Revoked`], say. For a lane with models.
+    pub fn set_lease(&mut self, state: LeaseState) {
+        self.host.lease = Some(state);
     }
 
     /// Throw the copy away and open a fresh one, as a host does after a trap. State stays: the host has it.

@@ -20,11 +20,15 @@
 //! assert_eq!(outcome.failures[0].record, 1);
 //! # Ok::<(), String>(())
 //! ```
+//!
+//! An operator that runs models is opened with doubles of them, see [`Model`].
 
 mod lane;
+mod model;
 mod outcome;
 mod record;
 
 pub use lane::{Filter, FlatMap, KeyBy, Lane, Map, Process, Sink, Source};
+pub use model::{Answer, Model};
 pub use outcome::{Failure, Outcome, Output};
 pub use record::Record;

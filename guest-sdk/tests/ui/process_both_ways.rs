@@ -1,0 +1,17 @@
+use sage_guest::{Emitter, Error, Records};
+
+#[derive(Default)]
+struct Count;
+
+#[sage_guest::process]
+impl Count {
+    fn process(&mut self, _: &str, _: &mut Emitter) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn process_batch(&mut self, _: Records<&str>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+fn main() {}
