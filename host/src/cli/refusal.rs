@@ -7,6 +7,7 @@ use super::failure::Failure;
 use crate::admission::Refusal;
 use crate::config::Diagnostics;
 use crate::engine::{JobError, RunError};
+use crate::inference::ServiceError;
 use crate::observe::{RunFailure, Summary};
 use crate::resources::ResourceError;
 use crate::sandbox::LoadError;
@@ -92,6 +93,8 @@ fn of_start(error: &RunError) -> ExitCode {
         RunError::Start(_) => ExitCode::PipelineFailed,
         RunError::Lane { .. } => ExitCode::Refused,
         RunError::Housing { .. } => ExitCode::Refused,
+        RunError::Models(ServiceError::Device { .. }) => ExitCode::Refused,
+        RunError::Models(ServiceError::Model { .. }) => ExitCode::InvalidUsage,
         RunError::Internal(_) => ExitCode::InternalFault,
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
         lease_folder: machine.lease_folder.clone(),
         cache_folder: machine.cache_folder.clone(),
         housing: None,
+        device_opener: None,
         compiler: Some(compiler()),
     }
 }

@@ -17,7 +17,7 @@ use super::source_lane::{SharedSource, SourceLane};
 use super::turnstile::Turnstile;
 use crate::batch::{BatchPool, Inbox};
 use crate::connector::{DeadLetterFile, Sink, open_sink, open_source};
-use crate::observe::{ErrorCounts, GuestMetrics, InstanceCounters, KernelReading, Latency};
+use crate::observe::{ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency};
 use crate::plan::{Kind, Limits, OnError, Port, SinkSpec, SourceSpec, Stage, StageId, Work};
 use crate::resources::MemoryBudget;
 
@@ -56,6 +56,7 @@ pub(super) struct InstanceParts {
     pub(super) metrics: Arc<GuestMetrics>,
     pub(super) budget: Option<Arc<MemoryBudget>>,
     pub(super) kernel: Option<Arc<dyn KernelReading>>,
+    pub(super) inference: Option<Arc<InferenceCounters>>,
     /// One, or one a lane where lanes take by key.
     pub(super) inboxes: Vec<Arc<Inbox>>,
     turnstile: Option<Arc<Turnstile>>,
@@ -173,11 +174,12 @@ fn stage_parts(parts: &Parts, id: StageId, stage: &Stage) -> StageParts {
         (false, false) => 1,
     };
     let credit = credit_of(granted.edge_bytes, inboxes);
-    let instance = |_| InstanceParts {
+    let instance = |instance| InstanceParts {
         counters: Arc::default(),
         errors: Arc::default(),
         metrics: Arc::default(),
         kernel: None,
+        inference: parts.models.counters(id, instance),
         budget: granted.memory_cap.map(|cap| Arc::new(MemoryBudget::new(cap))),
         inboxes: (0..inboxes).map(|_| Arc::new(Inbox::new(credit, BATCH_CREDIT))).collect(),
         turnstile: (granted.lanes > 1 && !by_lane).then(Arc::default),

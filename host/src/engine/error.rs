@@ -3,6 +3,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::connector::ConnectorError;
+use crate::inference::ServiceError;
 use crate::observe::RunFailure;
 use crate::sandbox::FailureCode;
 
@@ -81,6 +82,9 @@ pub enum RunError {
         /// Why not.
         reason: String,
     },
+    /// Models or their devices cannot be used.
+    #[error(transparent)]
+    Models(#[from] ServiceError),
     /// A fault of the host.
     #[error("internal fault: {0}")]
     Internal(String),

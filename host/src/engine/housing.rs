@@ -36,7 +36,10 @@ pub(super) fn house(parts: &Parts, stages: &mut [StageParts]) -> Result<Guests, 
             let cpu = |lane| parts.leases.lane(id, instance, lane).map(|lease| lease.cpus());
             let home = parts.instances.instance(InstanceOrder {
                 loaded,
-                spec: guest_spec(stage, component, own, instance, grant.lanes, &limits),
+                spec: GuestSpec {
+                    models: parts.models.access(id, instance).unwrap_or_else(|| Arc::new(NoModels)),
+                    ..guest_spec(stage, component, own, instance, grant.lanes, &limits)
+                },
                 lanes: (0..grant.lanes).map(cpu).collect(),
                 grant,
                 shared: &parts.shared,

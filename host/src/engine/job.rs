@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::control::{Control, StopHandle};
+use super::error::RunError;
 use super::isolation::{Housing, Instances, RunOrder};
 use super::job_error::JobError;
 use super::parts::{Parts, Provided};
@@ -12,7 +13,7 @@ use super::session::Session;
 use super::threads::Threads;
 use crate::admission::{self, Grant, HeldLeases, Isolation, Options};
 use crate::config::{self, HostSettings, Parsed, TenantName};
-use crate::inference::Devices;
+use crate::inference::{Devices, ModelService, OpenDevice};
 use crate::plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
 use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply};
 use crate::sandbox::{CompileElsewhere, CompileLimits, Loaded, Sandbox, SandboxOptions};
@@ -47,6 +48,8 @@ pub struct JobOptions {
     pub cache_folder: Option<PathBuf>,
     /// Where instances live; `None`: in threads of this process.
     pub housing: Option<Arc<dyn Housing>>,
+    /// What starts devices that are processes of their own; `None`: none can be used.
+    pub device_opener: Option<Arc<dyn OpenDevice>>,
     /// Where components are compiled; `None`: in this process, unbounded.
     pub compiler: Option<Arc<dyn CompileElsewhere>>,
 }
@@ -167,10 +170,18 @@ impl Job {
             })?,
             None => Arc::new(Threads),
         };
+        let models = ModelService::open(
+            &self.plan,
+            (&self.devices, &self.settings),
+            (leases.held_devices(), &shared),
+            self.options.device_opener.as_deref(),
+        )
+        .map_err(RunError::from)?;
         let parts = Parts {
             plan: self.plan,
             components: self.components,
             grant,
+            models,
             leases,
             shared,
             instances,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::isolation::Instances;
 use crate::admission::{Grant, HeldLeases};
 use crate::connector::{Sink, Source};
+use crate::inference::ModelService;
 use crate::plan::{Plan, StageId};
 use crate::resources::SharedCpus;
 use crate::sandbox::Loaded;
@@ -14,6 +15,8 @@ pub(super) struct Parts {
     /// The component of each stage that has one.
     pub(super) components: BTreeMap<StageId, Arc<Loaded>>,
     pub(super) grant: Grant,
+    /// What runs models for instances; ends before the leases it runs for.
+    pub(super) models: ModelService,
     /// Held until the last lane has ended.
     pub(super) leases: HeldLeases,
     pub(super) shared: SharedCpus,

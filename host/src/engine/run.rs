@@ -44,7 +44,7 @@ impl Running {
         let mut assembly = assemble(&mut parts, &control, run)?;
         let lanes = std::mem::take(&mut assembly.lanes);
         let plan = Arc::new(parts.plan.clone());
-        let registry = Arc::new(registry(&plan, &assembly, run));
+        let registry = Arc::new(registry(&plan, &assembly, &parts.models, run));
         let (reports, started) = mpsc::channel();
         let mut running = Self { plan, control, registry, assembly, threads: Vec::new(), _parts: parts };
         for lane in lanes {

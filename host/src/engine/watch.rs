@@ -3,12 +3,13 @@ use std::time::Instant;
 
 use super::assemble::{Assembly, InstanceParts};
 use crate::batch::Inbox;
-use crate::observe::{InstanceView, MemoryReading, Registry, StageView};
+use crate::inference::ModelService;
+use crate::observe::{DeviceView, InstanceView, MemoryReading, Registry, StageView};
 use crate::plan::{Plan, Work};
 use crate::resources::MemoryBudget;
 
 /// What can be watched of a run.
-pub(super) fn registry(plan: &Plan, assembly: &Assembly, run: &str) -> Registry {
+pub(super) fn registry(plan: &Plan, assembly: &Assembly, models: &ModelService, run: &str) -> Registry {
     let stages = plan.stages().zip(&assembly.stages).map(|((_, stage), parts)| StageView {
         name: stage.name.clone(),
         kind: match &stage.work {
@@ -24,7 +25,7 @@ pub(super) fn registry(plan: &Plan, assembly: &Assembly, run: &str) -> Registry 
         run: run.to_owned(),
         began: Instant::now(),
         stages: stages.collect(),
-        devices: Vec::new(),
+        devices: models.devices().map(|(name, reading)| DeviceView { name: name.to_owned(), reading }).collect(),
     }
 }
 
@@ -36,7 +37,7 @@ fn instance_view(parts: &InstanceParts) -> InstanceView {
         metrics: Arc::clone(&parts.metrics),
         memory: parts.budget.clone().map(|budget| Arc::new(BudgetReading(budget)) as _),
         kernel: parts.kernel.clone(),
-        inference: None,
+        inference: parts.inference.clone(),
         queue_bytes: Arc::new(move || inboxes.iter().map(|inbox| inbox.bytes() as u64).sum()),
     }
 }

@@ -80,7 +80,8 @@ impl InferenceError {
     pub fn of_tensor(input: &str, error: TensorError) -> Self {
         let (expected, got) = match error {
             TensorError::Length { dtype, shape, expected, got } => {
-                let bytes = expected.map_or_else(|| "more bytes than there can be".to_owned(), |bytes| format!("{bytes} bytes"));
+                let bytes = expected
+                    .map_or_else(|| "more bytes than there can be".to_owned(), |bytes| format!("{bytes} bytes"));
                 (format!("{bytes} for {dtype}{shape:?}"), format!("{got} bytes"))
             }
             TensorError::NoBool { at, value } => ("bools of 0 or 1".to_owned(), format!("{value} as element {at}")),

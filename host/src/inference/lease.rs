@@ -213,7 +213,7 @@ impl Lease {
 impl LeaseState {
     /// # Errors
     /// How it is not held.
-    fn check(self) -> Result<(), InferenceError> {
+    pub(super) fn check(self) -> Result<(), InferenceError> {
         match self {
             Self::Held => Ok(()),
             Self::Pending => Err(InferenceError::NoLease),

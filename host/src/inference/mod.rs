@@ -21,6 +21,7 @@
 
 mod access;
 mod backend;
+mod backends;
 mod device;
 mod devices;
 mod dtype;
@@ -29,12 +30,15 @@ mod facts;
 mod held_devices;
 #[cfg(test)]
 mod held_devices_tests;
+mod instance_models;
 mod lease;
 mod model_file;
-mod queue;
+mod model_service;
+mod nvml;
 #[cfg(feature = "tract")]
 mod onnx_file;
-mod nvml;
+mod open_device;
+mod queue;
 mod runner;
 mod tensor;
 mod thread_runner;
@@ -45,16 +49,20 @@ pub use backend::Onnxruntime;
 #[cfg(feature = "tract")]
 pub use backend::Tract;
 pub use backend::{Backend, LoadOptions, LoadedModel, panic_is_an_answer};
+pub use backends::{cpu_backends, cuda_backends};
 pub use device::{Device, DeviceTier};
 pub use devices::Devices;
 pub use dtype::DType;
 pub use error::{InferenceError, LeaseEnd};
 pub use facts::{Dimension, ModelFacts, TensorSpec};
 pub use held_devices::{HeldDevices, InstanceLease};
+pub use instance_models::InstanceModels;
 pub use lease::{Lease, LeaseState, LeaseUse};
 pub use model_file::read_model;
-pub use queue::{Batching, DeviceCpus, DeviceQueue};
+pub use model_service::{ModelService, ServiceError};
 pub use nvml::{Gpu, GpuPart, NvmlReport};
+pub use open_device::{DeviceOrder, OpenDevice};
+pub use queue::{Batching, DeviceCpus, DeviceQueue};
 pub use runner::{RunAnswer, Runner};
 pub use tensor::{NamedTensor, Tensor, TensorData, TensorError};
 pub use thread_runner::{ThreadRunner, ThreadSettings};

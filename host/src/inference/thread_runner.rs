@@ -37,7 +37,7 @@ pub struct ThreadSettings {
 }
 
 impl ThreadRunner {
-    /// Of these backends. `auto` is tract where that is among them, else the first.
+    /// Of these backends, the preferred one first: what `auto` means.
     #[must_use]
     pub fn new(settings: ThreadSettings, backends: Vec<Box<dyn Backend>>) -> Self {
         Self { settings, backends, models: Mutex::default(), loading: Mutex::default() }
@@ -46,7 +46,7 @@ impl ThreadRunner {
     fn backend(&self, choice: BackendChoice) -> Result<&dyn Backend, InferenceError> {
         let called = |name: &str| self.backends.iter().find(|backend| backend.name() == name);
         let found = match choice {
-            BackendChoice::Auto => called("tract").or_else(|| self.backends.first()),
+            BackendChoice::Auto => self.backends.first(),
             BackendChoice::Tract => called("tract"),
             BackendChoice::Onnxruntime => called("onnxruntime"),
         };

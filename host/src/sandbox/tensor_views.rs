@@ -3,9 +3,7 @@ use std::mem::MaybeUninit;
 use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LowerContext};
 use wasmtime::component::{ComponentType, Lift, Lower, WasmList, WasmStr};
 
-use crate::inference::{
-    DType, Dimension, InferenceError, LeaseEnd, LeaseState, NamedTensor, TensorData, TensorSpec,
-};
+use crate::inference::{DType, Dimension, InferenceError, LeaseEnd, LeaseState, NamedTensor, TensorData, TensorSpec};
 
 /// `inference.dtype`.
 #[derive(ComponentType, Lift, Lower, Clone, Copy)]

@@ -70,7 +70,8 @@ pub(in crate::sandbox) fn link_inference(linker: &mut Linker<GuestStore>) -> was
     })?;
     inference.func_wrap(
         "[method]model.run",
-        |mut store: Store<'_>, (model, inputs, deadline): (Resource<ModelHandle>, WasmList<TensorView>, Option<u32>)| {
+        |mut store: Store<'_>,
+         (model, inputs, deadline): (Resource<ModelHandle>, WasmList<TensorView>, Option<u32>)| {
             let name = store.data().resources.get(&model)?.name.clone();
             let read = match read_tensors(&mut store, &inputs)? {
                 Ok(read) => read,

@@ -1,0 +1,202 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::{
+    Device, DeviceCpus, DeviceOrder, DeviceQueue, Devices, HeldDevices, InferenceError, InstanceModels, Lease,
+    ModelAccess, ModelFacts, OpenDevice, Runner, ThreadRunner, ThreadSettings, cpu_backends,
+};
+use crate::config::{DeviceKind, HostSettings, Placement};
+use crate::observe::{DeviceReading, InferenceCounters};
+use crate::plan::{Plan, StageId};
+use crate::resources::SharedCpus;
+
+/// All that one run of a pipeline has to do with models: a queue for each device that it holds leases on, its models loaded, and each instance's
+/// access. Ends with the run; give its leases back after it.
+#[derive(Debug, Default)]
+pub struct ModelService {
+    queues: BTreeMap<String, Arc<DeviceQueue>>,
+    instances: BTreeMap<(StageId, u32), Arc<InstanceModels>>,
+}
+
+/// Why models cannot be served.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// A device cannot be opened.
+    #[error("device \"{device}\": {error}")]
+    Device {
+        /// Which.
+        device: String,
+        /// Why not.
+        error: InferenceError,
+    },
+    /// A model cannot be loaded.
+    #[error("model \"{model}\" ({path}) on device \"{device}\": {error}")]
+    Model {
+        /// Which.
+        model: String,
+        /// Its file.
+        path: String,
+        /// Where it was to run.
+        device: String,
+        /// Why not.
+        error: InferenceError,
+    },
+}
+
+/// What a model may take to load. MiniLM takes a second or two, a model of a gigabyte some ten from a slow disk.
+const LOADING: Duration = Duration::from_secs(120);
+/// How long the end of a run waits for what runs on a device. What takes longer ends by itself.
+const ENDING: Duration = Duration::from_secs(2);
+
+impl ModelService {
+    /// Opens the devices of a run's leases and loads every model that may be opened on each. Takes as long as that takes.
+    ///
+    /// # Errors
+    /// The first device or model that cannot be used. Nothing is left running then.
+    pub fn open(
+        plan: &Plan,
+        (devices, settings): (&Devices, &HostSettings),
+        (held, shared): (&HeldDevices, &SharedCpus),
+        opener: Option<&dyn OpenDevice>,
+    ) -> Result<Self, ServiceError> {
+        let mut service = Self::default();
+        let declared: Arc<[String]> = plan.models.iter().map(|model| model.name.clone()).collect();
+        let used: BTreeSet<&str> = held.all().map(|lease| lease.device()).collect();
+        for id in used {
+            let failed = |error| ServiceError::Device { device: id.to_owned(), error };
+            let device = devices
+                .get(id)
+                .ok_or_else(|| failed(InferenceError::DeviceLost("it is not there any more".to_owned())))?;
+            let place = Place { devices, settings, held, shared, opener };
+            let queue = place.open(device).map_err(failed)?;
+            service.queues.insert(id.to_owned(), Arc::new(queue));
+        }
+        for (stage_id, stage) in plan.stages() {
+            for instance in 0..stage.parallelism {
+                let leases = held.of(stage_id, instance);
+                if leases.is_empty() {
+                    continue;
+                }
+                let access = service.access_of(plan, &stage.models, leases, &declared)?;
+                service.instances.insert((stage_id, instance), Arc::new(access));
+            }
+        }
+        Ok(service)
+    }
+
+    /// What an instance may do with models; `None` where it holds no lease.
+    #[must_use]
+    pub fn access(&self, stage: StageId, instance: u32) -> Option<Arc<dyn ModelAccess>> {
+        self.instances.get(&(stage, instance)).map(|access| Arc::clone(access) as _)
+    }
+
+    /// What an instance has had devices do; `None` where it holds no lease.
+    #[must_use]
+    pub fn counters(&self, stage: StageId, instance: u32) -> Option<Arc<InferenceCounters>> {
+        self.instances.get(&(stage, instance)).map(|access| Arc::clone(access.counters()))
+    }
+
+    /// Its devices, to be watched.
+    pub fn devices(&self) -> impl Iterator<Item = (&str, Arc<dyn DeviceReading>)> {
+        self.queues.iter().map(|(name, queue)| (name.as_str(), Arc::clone(queue) as _))
+    }
+
+    fn access_of(
+        &self,
+        plan: &Plan,
+        models: &[String],
+        leases: &[Arc<Lease>],
+        declared: &Arc<[String]>,
+    ) -> Result<InstanceModels, ServiceError> {
+        let mut on = Vec::new();
+        let mut listed: BTreeMap<String, Arc<ModelFacts>> = BTreeMap::new();
+        for lease in leases {
+            let Some(queue) = self.queues.get(lease.device()) else { continue };
+            queue.watch(lease);
+            for spec in plan.models.iter().filter(|spec| models.contains(&spec.name)) {
+                let facts = queue.load(spec, Instant::now() + LOADING).map_err(|error| ServiceError::Model {
+                    model: spec.name.clone(),
+                    path: spec.path.display().to_string(),
+                    device: lease.device().to_owned(),
+                    error,
+                })?;
+                if let Some(batching) = queue.batching(&spec.name) {
+                    tracing::info!(model = spec.name, device = lease.device(), %batching, "the model is loaded");
+                }
+                listed.insert(spec.name.clone(), facts);
+            }
+            on.push((Arc::clone(lease), Arc::clone(queue)));
+        }
+        let names = leases.iter().map(|lease| lease.device().to_owned()).collect();
+        Ok(InstanceModels {
+            leases: on,
+            listed,
+            declared: Arc::clone(declared),
+            counters: Arc::new(InferenceCounters::new(names)),
+            turn: AtomicUsize::new(0),
+        })
+    }
+}
+
+/// Ends what runs, as far as that can be ended, before leases are given back.
+impl Drop for ModelService {
+    fn drop(&mut self) {
+        let until = Instant::now() + ENDING;
+        for (device, queue) in &self.queues {
+            if !queue.close(until) {
+                tracing::warn!(device, "something still runs on the device, and ends by itself");
+            }
+        }
+    }
+}
+
+/// What devices are opened with.
+struct Place<'a> {
+    devices: &'a Devices,
+    settings: &'a HostSettings,
+    held: &'a HeldDevices,
+    shared: &'a SharedCpus,
+    opener: Option<&'a dyn OpenDevice>,
+}
+
+impl Place<'_> {
+    fn open(&self, device: &Device) -> Result<DeviceQueue, InferenceError> {
+        let runner: Arc<dyn Runner> = match device.placement {
+            Placement::Thread => {
+                let settings =
+                    ThreadSettings { slots: device.slots(), threads: device.threads(), memory: Some(device.memory) };
+                let DeviceKind::Cpu { backend, .. } = device.kind else {
+                    let what = format!("a {} device in a thread of the host", device.kind_name());
+                    return Err(InferenceError::Unsupported(what));
+                };
+                let library = self.devices.onnxruntime_library.as_deref();
+                Arc::new(ThreadRunner::new(settings, cpu_backends(backend, library)?))
+            }
+            Placement::Process => {
+                let opener = self.opener.ok_or_else(|| {
+                    let what = "a device in a process of its own, which this host was not set up to start";
+                    InferenceError::Unsupported(what.to_owned())
+                })?;
+                opener.open(DeviceOrder {
+                    device,
+                    library: self.devices.onnxruntime_library.as_deref(),
+                    settings: self.settings,
+                    cpus: device.cpus(),
+                    busy: self.busy(device)?,
+                })?
+            }
+        };
+        let cpus = device.cpus().map_or_else(|| DeviceCpus::Shared(self.shared.clone()), DeviceCpus::Own);
+        DeviceQueue::start(&device.id, runner, &cpus)
+    }
+
+    fn busy(&self, device: &Device) -> Result<Vec<std::os::fd::OwnedFd>, InferenceError> {
+        let leases = self.held.all().filter(|lease| lease.device() == device.id);
+        let locks = leases.map(|lease| self.held.busy(lease.token()));
+        locks.collect::<Result<_, _>>().map_err(|error| InferenceError::DeviceLost(error.to_string()))
+    }
+}
