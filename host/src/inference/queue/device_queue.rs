@@ -15,7 +15,7 @@ use crate::plan::ModelSpec;
 
 /// One device: calls of all leases on it wait here, and threads of its own run them, as many as its [`Runner`] has slots.
 ///
-/// **Who waits for whom.** Callers wait for their own answer and for nothing else ([`Call`]); the lock is held to put a call in or to pick what
+/// **Who waits for whom.** Callers wait for their own answer and for nothing else (see `Call`); the lock is held to put a call in or to pick what
 /// runs, never during a run. The threads wait on `work`: a call or a model to load wakes one, which wakes another if it leaves something, and so
 /// does closing; who waits for company wakes by the clock. A thread that runs something waits for the runner, which nothing here can hurry: its
 /// callers leave at their deadlines, the slot stays taken until the run is really over.
