@@ -57,12 +57,38 @@ demo: host operators ## build everything and run the flights pipeline on real da
 	@echo "    $(SAGE_HOST) run examples/flights/pipeline.toml --explain"
 	@echo "    $(SAGE_HOST) new celsius --kind map"
 
+# Where ONNX Runtime's library lies, if it was got; tests that need it say "skipped" otherwise.
+ONNXRUNTIME_VERSION := 1.32.0
+ONNXRUNTIME_FOLDER := $(HOME)/.cache/sage-host/onnxruntime
+ONNXRUNTIME_LIBRARY := $(ONNXRUNTIME_FOLDER)/libonnxruntime.so.$(ONNXRUNTIME_VERSION)
+WITH_ONNXRUNTIME := --features sage-host/onnxruntime,sage-tests/onnxruntime
+ifneq ($(wildcard $(ONNXRUNTIME_LIBRARY)),)
+export ORT_DYLIB_PATH ?= $(ONNXRUNTIME_LIBRARY)
+endif
+
+.PHONY: onnxruntime
+onnxruntime: ## get ONNX Runtime's library from PyPI, for tests and --features onnxruntime
+	@if [ -e "$(ONNXRUNTIME_LIBRARY)" ]; then \
+		echo "==> ONNX Runtime is $(ONNXRUNTIME_LIBRARY)"; \
+		exit 0; \
+	fi; \
+	got=$$(mktemp -d); trap 'rm -rf "$$got"' EXIT; \
+	if ! python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$$got" onnxruntime==$(ONNXRUNTIME_VERSION); then \
+		echo "==> skipped: pip cannot get onnxruntime $(ONNXRUNTIME_VERSION); tests that need it will be skipped"; \
+		exit 0; \
+	fi; \
+	mkdir -p "$(ONNXRUNTIME_FOLDER)"; \
+	python3 -m zipfile -e "$$got"/onnxruntime-*.whl "$$got/wheel"; \
+	cp "$$got"/wheel/onnxruntime/capi/libonnxruntime.so.$(ONNXRUNTIME_VERSION) "$(ONNXRUNTIME_LIBRARY).partial"; \
+	mv "$(ONNXRUNTIME_LIBRARY).partial" "$(ONNXRUNTIME_LIBRARY)"; \
+	echo "==> ONNX Runtime is $(ONNXRUNTIME_LIBRARY)"
+
 .PHONY: test
 test: setup operators guests ## run every test
 	$(call say,testing the host and the guest SDK (first build: about 15 minutes on two cores))
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME)
 	$(call say,testing that instances in worker processes do the same as in threads)
-	SAGE_TEST_ISOLATION=process $(CARGO) test --workspace --locked $(BOTH_WAYS)
+	SAGE_TEST_ISOLATION=process $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME) $(BOTH_WAYS)
 	$(call say,testing the sample operators natively)
 	cd operators && $(CARGO) test --locked --target $(NATIVE) --target-dir target
 	@echo "==> all tests passed"

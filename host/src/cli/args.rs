@@ -33,7 +33,7 @@ pub(super) enum Command {
     Run(RunArguments),
     /// Check a pipeline file, its components and whether this machine can run it; run nothing.
     Validate(ValidateArguments),
-    /// Say what a component is: kind, contract version, imports, exports, size, memory.
+    /// Say what a component is (kind, contract version, imports, exports, size, memory), or a model (inputs, outputs, types, shapes).
     Inspect(InspectArguments),
     /// Compile an operator crate to a component.
     Build(BuildArguments),
@@ -55,6 +55,9 @@ pub(super) enum Command {
     /// Be the process in which one component is compiled. Started by whatever loads components, with one on standard input.
     #[command(hide = true)]
     Compile(CompileArguments),
+    /// Be the process in which one model is looked at. Started by whatever loads models, with one on standard input.
+    #[command(hide = true)]
+    ExamineModel(ExamineModelArguments),
 }
 
 impl Command {
@@ -66,9 +69,13 @@ impl Command {
             Self::Inspect(arguments) => arguments.output,
             Self::Build(arguments) => arguments.output,
             Self::Doctor(arguments) => arguments.output,
-            Self::New(_) | Self::Test(_) | Self::Worker | Self::Device | Self::Canary | Self::Compile(_) => {
-                OutputFormat::Text
-            }
+            Self::New(_)
+            | Self::Test(_)
+            | Self::Worker
+            | Self::Device
+            | Self::Canary
+            | Self::Compile(_)
+            | Self::ExamineModel(_) => OutputFormat::Text,
         }
     }
 }
@@ -81,6 +88,19 @@ pub(super) struct CompileArguments {
     pub(super) cpu_seconds: u64,
     /// The process that started it
     pub(super) parent: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExamineModelArguments {
+    /// Bytes of memory that it may take
+    pub(super) memory: u64,
+    /// Seconds of CPU time that it may take
+    pub(super) cpu_seconds: u64,
+    /// The process that started it
+    pub(super) parent: u32,
+    /// Load it with tract and run it once
+    #[arg(long)]
+    pub(super) try_out: bool,
 }
 
 /// Where an instance lives.
@@ -175,12 +195,17 @@ pub(super) struct ValidateArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  sage-host inspect target/wasm32-wasip2/release/celsius.wasm --output json | jq .kind")]
+#[command(
+    after_help = "A model is read, loaded and run once in a locked-down process of its own, which is thrown away.
+
+Examples:
+  sage-host inspect target/wasm32-wasip2/release/celsius.wasm --output json | jq .kind
+  sage-host inspect examples/file-types/magika.onnx"
+)]
 pub(super) struct InspectArguments {
-    /// The component
-    #[arg(value_name = "COMPONENT.wasm")]
-    pub(super) component: PathBuf,
+    /// The component or ONNX model
+    #[arg(value_name = "COMPONENT.wasm|MODEL.onnx")]
+    pub(super) file: PathBuf,
     /// How the result is written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: OutputFormat,

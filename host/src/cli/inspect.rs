@@ -1,17 +1,38 @@
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use super::args::InspectArguments;
 use super::failure::Failure;
+use super::inspect_model::inspect_model;
 use super::printer::Printer;
 use super::refusal::of_component;
 use super::validate::compiler;
 use crate::sandbox::{Inspection, Sandbox, SandboxOptions};
 
-/// `inspect`: what a component is.
+/// `inspect`: what a component or a model is.
 pub(super) fn inspect(arguments: &InspectArguments, printer: Printer) -> Result<(), Failure> {
-    let inspection = look(&arguments.component)?;
-    printer.result(|| text(&arguments.component, &inspection), &inspection)
+    if is_model(&arguments.file) {
+        return inspect_model(&arguments.file, printer);
+    }
+    let inspection = look(&arguments.file)?;
+    printer.result(|| text(&arguments.file, &inspection), &inspection)
+}
+
+/// By its name, or else by how it begins: with the version of ONNX's format, its first field, as every tool writes it. Whatever is neither is
+/// taken for a component, whose errors say what one begins with.
+fn is_model(file: &Path) -> bool {
+    const IR_VERSION: u8 = 1 << 3;
+    let first = || {
+        let mut first = [0];
+        File::open(file).and_then(|mut file| file.read_exact(&mut first)).map(|()| first)
+    };
+    match file.extension() {
+        Some(extension) if extension == "onnx" => true,
+        Some(extension) if extension == "wasm" => false,
+        _ => file.is_file() && matches!(first(), Ok([IR_VERSION])),
+    }
 }
 
 /// Looks at the component in a file.
@@ -53,7 +74,7 @@ fn text(component: &Path, inspection: &Inspection) -> String {
     text
 }
 
-fn list(row: &mut impl FnMut(&str, &str), name: &str, items: &[String]) {
+pub(super) fn list(row: &mut impl FnMut(&str, &str), name: &str, items: &[String]) {
     if items.is_empty() {
         row(name, "none");
     }

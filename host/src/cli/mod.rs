@@ -16,6 +16,7 @@ mod doctor;
 mod exit_code;
 mod failure;
 mod inspect;
+mod inspect_model;
 mod new;
 mod printer;
 mod program;

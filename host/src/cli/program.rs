@@ -3,13 +3,15 @@ use std::panic::{self, PanicHookInfo};
 
 use clap::Parser as _;
 
-use super::args::{Arguments, Command, CompileArguments};
+use super::args::{Arguments, Command, CompileArguments, ExamineModelArguments};
 use super::cargo::Cargo;
 use super::failure::Failure;
 use super::printer::{OutputFormat, Printer};
 use super::{ExitCode, build, doctor, inspect, new, run, validate};
+use crate::inference::{Trial, panic_is_an_answer};
 use crate::worker;
 use crate::worker::compile::{CompileOrder, compile_one};
+use crate::worker::examine_model::{ExamineOrder, examine_one};
 
 /// The program: arguments in, exit code out.
 #[must_use]
@@ -39,6 +41,7 @@ fn perform(words: Vec<OsString>) -> ExitCode {
             worker::serve_device(worker::device::backends).map_err(|error| Failure::of(ExitCode::InternalFault, &error))
         }
         Command::Compile(arguments) => compile(arguments),
+        Command::ExamineModel(arguments) => examine_model(arguments),
         Command::Test(arguments) => Cargo::at(&arguments.path).and_then(|cargo| cargo.test(&arguments.cargo)),
     };
     match outcome {
@@ -54,6 +57,14 @@ fn perform(words: Vec<OsString>) -> ExitCode {
 fn compile(arguments: &CompileArguments) -> Result<(), Failure> {
     let CompileArguments { memory, cpu_seconds, parent } = *arguments;
     compile_one(CompileOrder { memory, cpu_seconds, parent })
+        .map_err(|error| Failure::of(ExitCode::InternalFault, &error))
+}
+
+/// `examine-model`: one model, for another process of this program.
+fn examine_model(arguments: &ExamineModelArguments) -> Result<(), Failure> {
+    let ExamineModelArguments { memory, cpu_seconds, parent, try_out } = *arguments;
+    let trial = if try_out { Trial::Wanted } else { Trial::NotWanted };
+    examine_one(ExamineOrder { memory, cpu_seconds, parent, trial })
         .map_err(|error| Failure::of(ExitCode::InternalFault, &error))
 }
 
@@ -79,8 +90,11 @@ fn wants_json(words: &[OsString]) -> bool {
         || words.iter().any(|word| word == "--output=json")
 }
 
-/// Says that the fault is ours, and where.
+/// Says that the fault is ours, and where. Where a model's library is at fault, whoever called it is told.
 fn say_fault(info: &PanicHookInfo<'_>) {
+    if panic_is_an_answer() {
+        return;
+    }
     let payload = info.payload();
     let message = payload
         .downcast_ref::<&str>()

@@ -11,6 +11,7 @@
 //! - [`DeviceQueue`]: the queue in front of one, see its folder.
 //! - [`Device`], [`Devices`]: what there is to run models on, declared and found. [`NvmlReport`]: what the driver said.
 //! - [`Lease`]: the right to use a device, which can end while it is used. [`HeldDevices`]: a run's leases, kept alive in the machine's book.
+//! - [`ModelFile`], [`ModelInspection`], [`ExamineElsewhere`]: a model's file before anybody loads it; it is a stranger's.
 //! - [`ModelAccess`]: all of this as one instance sees it; the same trait on both sides of a worker's link.
 //!
 //! Invariants: nothing runs for a lease that is not held; an answer that comes after its lease ended is dropped; no guest sees a
@@ -26,12 +27,15 @@ mod device;
 mod devices;
 mod dtype;
 mod error;
+mod examine;
 mod facts;
 mod held_devices;
 #[cfg(test)]
 mod held_devices_tests;
+mod inspection;
 mod instance_models;
 mod lease;
+mod model_error;
 mod model_file;
 mod model_service;
 mod nvml;
@@ -42,27 +46,32 @@ mod queue;
 mod runner;
 mod tensor;
 mod thread_runner;
+#[cfg(feature = "tract")]
+mod try_out;
 
 pub use access::{LeaseView, ModelAccess, NoModels};
 #[cfg(feature = "onnxruntime")]
 pub use backend::Onnxruntime;
 #[cfg(feature = "tract")]
 pub use backend::Tract;
-pub use backend::{Backend, LoadOptions, LoadedModel, panic_is_an_answer};
 pub use backends::{cpu_backends, cuda_backends};
 pub use device::{Device, DeviceTier};
 pub use devices::Devices;
+pub use backend::{Backend, Fake, LoadOptions, LoadedModel, panic_is_an_answer};
 pub use dtype::DType;
 pub use error::{InferenceError, LeaseEnd};
+pub use examine::{ExamineElsewhere, ExamineLimits, Examined, Trial, Tried, examine};
 pub use facts::{Dimension, ModelFacts, TensorSpec};
 pub use held_devices::{HeldDevices, InstanceLease};
 pub use instance_models::InstanceModels;
 pub use lease::{Lease, LeaseState, LeaseUse};
-pub use model_file::read_model;
 pub use model_service::{ModelService, ServiceError};
 pub use nvml::{Gpu, GpuPart, NvmlReport};
 pub use open_device::{DeviceOrder, OpenDevice};
 pub use queue::{Batching, DeviceCpus, DeviceQueue};
+pub use inspection::ModelInspection;
+pub use model_error::ModelError;
+pub use model_file::ModelFile;
 pub use runner::{RunAnswer, Runner};
 pub use tensor::{NamedTensor, Tensor, TensorData, TensorError};
 pub use thread_runner::{ThreadRunner, ThreadSettings};

@@ -1,108 +1,108 @@
-use std::fs::File;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
-use super::InferenceError;
-use crate::plan::ModelSpec;
+use super::ModelError;
 
-/// The largest file that is read: what a protobuf message, which an ONNX file is, can have at most.
-const LARGEST: u64 = 2 << 30;
-
-/// The bytes of a model's file, which are the declared ones.
-///
-/// # Errors
-/// [`InferenceError::Backend`]: it cannot be read, is no file, or hashes to something else than declared (both digests are told);
-/// [`InferenceError::TooLarge`].
-pub fn read_model(spec: &ModelSpec) -> Result<Vec<u8>, InferenceError> {
-    let place = || format!("model \"{}\": {}", spec.name, spec.path.display());
-    let failed = |error: std::io::Error| InferenceError::Backend(format!("{}: {error}", place()));
-    // Looked at before it is opened: opening a pipe would wait for whoever writes to it.
-    let facts = std::fs::metadata(&spec.path).map_err(failed)?;
-    if !facts.is_file() {
-        return Err(InferenceError::Backend(format!("{} is no file", place())));
-    }
-    let too_large = |size| InferenceError::TooLarge { what: format!("bytes of {} are", place()), size, limit: LARGEST };
-    if facts.len() > LARGEST {
-        return Err(too_large(facts.len()));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(facts.len()).unwrap_or(0));
-    let file = File::open(&spec.path).map_err(failed)?;
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(too_large(bytes.len() as u64));
-    }
-    check(spec, &bytes)?;
-    Ok(bytes)
+/// A model's file as it was read, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    sha256: [u8; 32],
 }
 
-/// Whether the bytes are the declared ones; where none are declared, any.
-fn check(spec: &ModelSpec, bytes: &[u8]) -> Result<(), InferenceError> {
-    let Some(declared) = spec.sha256 else { return Ok(()) };
-    let found: [u8; 32] = Sha256::digest(bytes).into();
-    if found == declared {
-        return Ok(());
+impl ModelFile {
+    /// The largest file that is taken: it lies in memory, and ONNX cannot hold more than 2 GiB in one.
+    pub const MOST_BYTES: u64 = 1 << 30;
+
+    /// Reads a file of at most `most` bytes. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// [`ModelError::Unreadable`] also for what is no plain file, [`ModelError::TooLarge`].
+    pub fn read(path: &Path, most: u64) -> Result<Self, ModelError> {
+        let unreadable = |error: io::Error| ModelError::Unreadable { path: path.to_owned(), reason: error.to_string() };
+        // Asked before it is opened: opening a pipe waits for somebody who writes to it.
+        if !fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(unreadable(io::Error::other("it is no plain file")));
+        }
+        let file = File::open(path).map_err(unreadable)?;
+        let size = file.metadata().map_err(unreadable)?.len();
+        let too_large = |size| ModelError::TooLarge { path: path.to_owned(), size, limit: most };
+        if size > most {
+            return Err(too_large(size));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        // One more than may be, for a file that grows meanwhile.
+        file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > most {
+            return Err(too_large(bytes.len() as u64));
+        }
+        let sha256 = Sha256::digest(&bytes).into();
+        Ok(Self { path: path.to_owned(), bytes, sha256 })
     }
-    Err(InferenceError::Backend(format!(
-        "model \"{}\": {} has the SHA-256 digest {}, declared is {}",
-        spec.name,
-        spec.path.display(),
-        hex(&found),
-        hex(&declared)
-    )))
+
+    /// Whether it is the file that was declared.
+    ///
+    /// # Errors
+    /// [`ModelError::Digest`].
+    pub fn check(&self, declared: Option<[u8; 32]>) -> Result<(), ModelError> {
+        match declared {
+            Some(declared) if declared != self.sha256 => {
+                Err(ModelError::Digest { path: self.path.clone(), declared: hex(declared), actual: self.sha256_hex() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What it hashes to, in hexadecimal digits.
+    #[must_use]
+    pub fn sha256_hex(&self) -> String {
+        hex(self.sha256)
+    }
 }
 
-fn hex(digest: &[u8]) -> String {
+fn hex(digest: [u8; 32]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-    use std::time::Duration;
-
     use super::*;
-    use crate::config::BackendChoice;
-
-    fn spec(path: &Path, sha256: Option<[u8; 32]>) -> ModelSpec {
-        ModelSpec {
-            name: "m".to_owned(),
-            path: path.to_owned(),
-            sha256,
-            backend: BackendChoice::Auto,
-            max_rows: 32,
-            max_delay: Duration::ZERO,
-            batching: None,
-            deterministic: false,
-            workspace: 0,
-        }
-    }
 
     #[test]
-    fn a_file_is_read_if_it_is_the_declared_one() {
+    fn a_file_is_read_up_to_its_limit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.onnx");
-        std::fs::write(&path, b"abc").unwrap();
-        let digest: [u8; 32] = Sha256::digest(b"abc").into();
-        for declared in [None, Some(digest)] {
-            assert_eq!(read_model(&spec(&path, declared)).unwrap(), b"abc");
+        fs::write(&path, "abc").unwrap();
+        let file = ModelFile::read(&path, 3).unwrap();
+        assert_eq!(file.bytes(), b"abc");
+        assert_eq!(file.sha256_hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let error = ModelFile::read(&path, 2).unwrap_err();
+        assert_eq!(error, ModelError::TooLarge { path: path.clone(), size: 3, limit: 2 });
+        for missing in [folder.path().join("n.onnx"), folder.path().to_owned()] {
+            let error = ModelFile::read(&missing, 3).unwrap_err();
+            assert!(matches!(error, ModelError::Unreadable { .. }), "{error}");
         }
-        let error = read_model(&spec(&path, Some([0xab; 32]))).unwrap_err().to_string();
-        let digests = ["ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", &"ab".repeat(32)];
-        assert!(digests.iter().all(|digest| error.contains(digest)), "{error}");
     }
 
     #[test]
-    fn what_is_no_file_is_an_error_that_names_it() {
+    fn another_file_than_the_declared_one_is_told_with_both_digests() {
         let folder = tempfile::tempdir().unwrap();
-        let cases = [(folder.path().join("none.onnx"), "No such file"), (folder.path().to_owned(), "is no file")];
-        for (path, expected) in cases {
-            let error = read_model(&spec(&path, None)).unwrap_err().to_string();
-            assert!(error.contains(expected) && error.contains(path.to_str().unwrap()), "{error}");
-        }
-        let huge = folder.path().join("huge.onnx");
-        File::create(&huge).unwrap().set_len(LARGEST + 1).unwrap();
-        let error = read_model(&spec(&huge, None)).unwrap_err();
-        assert!(matches!(error, InferenceError::TooLarge { limit: LARGEST, .. }), "{error}");
+        let path = folder.path().join("m.onnx");
+        fs::write(&path, "abc").unwrap();
+        let file = ModelFile::read(&path, 3).unwrap();
+        assert_eq!(file.check(None), Ok(()));
+        assert_eq!(file.check(Some(Sha256::digest("abc").into())), Ok(()));
+        let said = file.check(Some([0xab; 32])).unwrap_err().to_string();
+        assert!(said.contains(&"ab".repeat(32)) && said.contains(&file.sha256_hex()), "{said}");
     }
 }

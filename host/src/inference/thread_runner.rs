@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::{Backend, InferenceError, LoadOptions, LoadedModel, ModelFacts, RunAnswer, Runner, Tensor, read_model};
+use super::{Backend, InferenceError, LoadOptions, LoadedModel, ModelFacts, ModelFile, RunAnswer, Runner, Tensor};
 use crate::config::BackendChoice;
 use crate::plan::ModelSpec;
 use crate::resources::thread_cpu_time;
@@ -85,11 +85,15 @@ impl Runner for ThreadRunner {
             return Err(InferenceError::Deadline);
         }
         let backend = self.backend(spec.backend)?;
-        let bytes = read_model(spec)?;
+        let declared = |file: ModelFile| file.check(spec.sha256).map(|()| file);
+        let file = ModelFile::read(&spec.path, ModelFile::MOST_BYTES)
+            .and_then(declared)
+            .map_err(|error| InferenceError::Backend(error.to_string()))?;
+        let bytes = file.bytes();
         // The file is its weights, and little else.
         let memory = (bytes.len() as u64).saturating_add(spec.workspace);
         let options = LoadOptions { threads: self.settings.threads.max(1), memory: Some(memory) };
-        let model = backend.load(&bytes, &options)?;
+        let model = backend.load(bytes, &options)?;
         let facts = model.facts().clone();
         let used = self.weights();
         if let Some(memory) = self.settings.memory.filter(|memory| used.saturating_add(facts.weight_bytes) > *memory) {

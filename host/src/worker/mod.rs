@@ -1,4 +1,4 @@
-//! Processes that do for the host what must not be done in it: one instance's guests each, or one compilation.
+//! Processes that do for the host what must not be done in it: one instance's guests each, one compilation, or one look at a model.
 //!
 //! Flow: the host starts its own program with a hidden subcommand and hands it an order; the process takes what it
 //! needs, gives up everything else ([`lockdown`]), and only then touches what a stranger wrote. Whether all of that works on this machine
@@ -13,10 +13,12 @@ pub mod compile;
 mod death;
 pub mod device;
 pub mod examine;
+pub mod examine_model;
 mod instance;
 mod kernel_view;
 mod link;
 mod link_order;
+mod listen;
 pub mod lockdown;
 mod mapping;
 mod message;

@@ -57,12 +57,13 @@ fn what_cannot_be_done_is_said_with_its_exit_code_and_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("fine.toml"), PIPELINE).unwrap();
     fs::write(folder.path().join("text.wasm"), "no component").unwrap();
+    fs::write(folder.path().join("text.onnx"), "").unwrap();
     fs::create_dir(folder.path().join("empty")).unwrap();
     fs::write(folder.path().join("no_input.toml"), NO_INPUT).unwrap();
     fs::write(folder.path().join("no_component.toml"), NO_COMPONENT).unwrap();
     fs::write(folder.path().join("tenants.toml"), "[tenant.blue]\n[tenant.green]\ncpus = 2\n").unwrap();
     fs::write(folder.path().join("bad_host.toml"), BAD_HOST).unwrap();
-    let cases: [(&str, &[&str], i32); 19] = [
+    let cases: [(&str, &[&str], i32); 21] = [
         ("unknown_command", &["frobnicate"], 2),
         ("unknown_option", &["run", "fine.toml", "--num-cpus", "2"], 2),
         ("missing_argument", &["run"], 2),
@@ -78,6 +79,8 @@ fn what_cannot_be_done_is_said_with_its_exit_code_and_a_hint() {
         ("bad_host_file", &["validate", "fine.toml", "--host", "bad_host.toml"], 2),
         ("inspect_missing", &["inspect", "nowhere.wasm"], 2),
         ("inspect_not_a_component", &["inspect", "text.wasm"], 2),
+        ("inspect_missing_model", &["inspect", "nowhere.onnx"], 2),
+        ("inspect_not_a_model", &["inspect", "text.onnx"], 2),
         ("build_without_crate", &["build", "empty"], 2),
         ("new_bad_name", &["new", "1st", "--kind", "map"], 2),
         ("new_unknown_kind", &["new", "first", "--kind", "mop"], 2),

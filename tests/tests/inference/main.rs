@@ -4,5 +4,9 @@
 mod agree;
 mod backends;
 mod conformance;
+#[cfg(feature = "tract")]
+mod examined;
+#[cfg(feature = "tract")]
+mod inspected;
 #[cfg(feature = "onnxruntime")]
 mod library;

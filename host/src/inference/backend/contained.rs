@@ -24,7 +24,14 @@ pub(super) fn contained<T>(doing: &str, call: impl FnOnce() -> Result<T, Inferen
     let before = CONTAINED.replace(true);
     let outcome = catch_unwind(AssertUnwindSafe(call));
     CONTAINED.set(before);
-    outcome.unwrap_or_else(|panic| Err(InferenceError::Backend(format!("it panicked {doing}: {}", said(&*panic)))))
+    outcome.unwrap_or_else(|panic| {
+        let said = said(&*panic);
+        // tract's words where its allocator answers nothing; Rust's own ends the process instead.
+        if said.starts_with("failed to allocate ") {
+            return Err(InferenceError::OutOfMemory(format!("{doing}: {said}")));
+        }
+        Err(InferenceError::Backend(format!("it panicked {doing}: {said}")))
+    })
 }
 
 fn said(panic: &(dyn Any + Send)) -> &str {

@@ -21,8 +21,8 @@ use crate::inference::{DType, Dimension, InferenceError, ModelFacts, Tensor, Ten
 ///
 /// **Threads.** One: [`LoadOptions::threads`] cannot give it more. Several calls may run at once, each on its caller's thread.
 ///
-/// **Memory.** Not bounded here ([`LoadOptions::memory`]), and where there is none left the process ends: a process of the device's own
-/// is the bound. Each input and output is copied once, since tract aligns its tensors for vector instructions.
+/// **Memory.** Not bounded here ([`LoadOptions::memory`]): a process of the device's own is the bound, and may end where there is none
+/// left. Each input and output is copied once, since tract aligns its tensors for vector instructions.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tract;
 

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
-use super::listen::{Ending, Heard, listen};
 use super::reply;
 use crate::sandbox::{CompileElsewhere, CompileError, CompileLimits, Compiled, plain_text};
+use crate::worker::listen::{Ending, Heard, listen};
 use crate::worker::mapping::sealed;
 
 /// Compiles each component in a process of its own, which is ended when its time is up.

@@ -18,7 +18,6 @@
 
 mod child;
 mod compiler;
-mod listen;
 mod reply;
 
 pub use child::{CompileOrder, CompileProcessError, compile_one};
