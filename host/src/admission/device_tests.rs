@@ -241,6 +241,18 @@ fn cpus_of_devices_are_leased_to_nobody() {
 }
 
 #[test]
+fn memory_of_cpu_devices_is_not_given_to_operators() {
+    let plan = |bytes| pipeline([operator("a", Kind::Map, 1, memory(bytes))]);
+    let two = of_file("[[device]]\nname = 'd'\nkind = 'cpu'\nmemory = '2GiB'\n", NvmlReport::NotAsked);
+    decided(&plan(6 << 30), &two, &Taken::default()).unwrap();
+    assert_eq!(
+        refused(&plan(7 << 30), &two, &Taken::default()),
+        "the pipeline wants 7GiB of memory, 6GiB is there\n  \"a\": 1 instance × memory = 7GiB\n  \
+         0B kept for the host\n  2GiB for models on CPU devices\n  hint: lower memory or parallelism, or pass --overcommit"
+    );
+}
+
+#[test]
 fn admitted_leases_are_in_the_machines_book_with_tokens_that_only_rise_until_they_are_dropped() {
     let place = tempfile::tempdir().unwrap();
     let folder = LeaseFolder::at(place.path()).unwrap();

@@ -48,8 +48,14 @@ fn revoke(order: &RevokeArguments, folder: &LeaseFolder, printer: Printer) -> Re
             let part = ten_thousandths(u64::from(share.claim.share));
             let (device, state) = (&share.claim.device, share.claim.state.name());
             let message = format!("lease {token} was asked for, but {part} of {device} is not free yet ({state})");
-            let hint =
-                format!("what runs there does not end: it is free when process {} ends, at the latest", share.pid);
+            let hint = match share.claim.state {
+                ShareState::Busy => {
+                    "the process that drives the device has not let go of it: it is free when that ends".to_owned()
+                }
+                _ => {
+                    format!("what runs there has not ended: it is free when process {} ends, at the latest", share.pid)
+                }
+            };
             Err(Failure::new(ExitCode::Refused, message).cause(format!("held by {}", holder(&share))).hint(hint))
         }
     }
