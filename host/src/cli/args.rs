@@ -61,11 +61,11 @@ impl Command {
     pub(super) fn output(&self) -> OutputFormat {
         match self {
             Self::Run(arguments) => arguments.output,
+            Self::Devices(arguments) => arguments.output,
             Self::Validate(arguments) => arguments.output,
             Self::Inspect(arguments) => arguments.output,
             Self::Build(arguments) => arguments.output,
             Self::Doctor(arguments) => arguments.output,
-            Self::Devices(arguments) => arguments.output,
             Self::New(_) | Self::Test(_) | Self::Worker | Self::Canary | Self::Compile(_) => OutputFormat::Text,
         }
     }
