@@ -52,7 +52,8 @@ pub fn decide(
     }
     let pool = Pool::new(&given, inventory.allowed.count(), supply, taken);
     let cpus = cpus::decide(plan, &pool, options, &mut reasons);
-    let memory = memory::decide(plan, supply, &given, options, taken, &mut reasons);
+    let of_devices = devices.host_memory();
+    let memory = memory::decide(plan, supply, (&given, of_devices), options, taken, &mut reasons);
     let custom = custom::decide(plan, supply, options, taken, &mut reasons);
     let devices = devices::decide(plan, devices, supply, options, taken, &mut reasons);
     let amounts = Amounts {

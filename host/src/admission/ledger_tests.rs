@@ -2,24 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::tests::{OVERCOMMIT, STRICT, fraction, held, licences, machine, memory, operator, pipeline, whole};
+use super::tests::{
+    OVERCOMMIT, STRICT, admit, decide, fraction, held, licences, machine, memory, operator, pipeline, whole,
+};
 use super::*;
 use crate::config::{GivenCpus, TenantCeiling, TenantName};
+use crate::inference::Devices;
 use crate::plan::{Kind, Plan, Resources};
 use crate::resources::{Amounts, Claim, Inventory, LeaseFolder, Supply, Taken};
 
 fn claim(pid: u32, tenant: &str, amounts: Amounts) -> Claim {
-    Claim {
-        pid,
-        pipeline: "other".to_owned(),
-        tenant: tenant.to_owned(),
-        amounts,
-        cpus: crate::resources::CpuSet::default(),
-    }
+    Claim { pid, pipeline: "other".to_owned(), tenant: tenant.to_owned(), amounts, ..Claim::default() }
 }
 
 fn taken(claims: Vec<Claim>) -> Taken {
-    Taken { cpus: Vec::new(), claims }
+    Taken { claims, ..Taken::default() }
 }
 
 fn licence(amount: u64) -> BTreeMap<String, u64> {
@@ -81,10 +78,13 @@ fn what_others_hold_is_refused_with_wanted_free_and_by_whom() {
     ] {
         let (plan, taken) = (one(resources), taken(held_by_others));
         assert_eq!(refused(&plan, &supply, &STRICT, &taken), text, "{what}");
-        assert!(fits_alone(&plan, &machine(4), &supply, &STRICT), "{what}: nothing to wait for");
+        assert!(fits_alone(&plan, &machine(4), &supply, &STRICT, &Devices::default()), "{what}: nothing to wait for");
         decide(&plan, &machine(4), &supply, &OVERCOMMIT, &taken).expect(what);
     }
-    assert!(!fits_alone(&one(memory(5 << 30)), &machine(4), &supply, &STRICT), "it would wait for what never comes");
+    assert!(
+        !fits_alone(&one(memory(5 << 30)), &machine(4), &supply, &STRICT, &Devices::default()),
+        "it would wait for what never comes"
+    );
 }
 
 #[test]

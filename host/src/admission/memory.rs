@@ -73,7 +73,7 @@ fn copy_of_state(stage: &Stage, options: &Options) -> Option<u64> {
     Some(of_instance(stage, options).saturating_sub(worker.overhead_of(stage)))
 }
 
-/// Sums up what is asked for, and what other pipelines claim.
+/// Sums up what is asked for, and what other pipelines claim. What `of_devices` says is for models on CPU devices.
 ///
 /// In threads, what a cap allows to instances that asked for nothing is no claim: a hundred small operators would be refused for
 /// memory that they never touch. In processes it is one: if the kernel's limits of instances came to more than those above
@@ -81,15 +81,16 @@ fn copy_of_state(stage: &Stage, options: &Options) -> Option<u64> {
 pub(super) fn decide(
     plan: &Plan,
     supply: &Supply,
-    inventory: &Inventory,
+    (inventory, of_devices): (&Inventory, u64),
     options: &Options,
     taken: &Taken,
     reasons: &mut Vec<Reason>,
 ) -> MemoryDecision {
     let of_others = |claim: &Claim| claim.amounts.memory;
     let is_process = options.isolation.worker().is_some();
+    let left = Inventory { memory: inventory.memory.saturating_sub(of_devices), ..inventory.clone() };
     let mut sums = MemorySums {
-        available: supply.memory_given(inventory),
+        available: supply.memory_given(&left),
         elsewhere: taken.sum(of_others),
         reserved: supply.memory_reserved.min(inventory.memory),
         ..MemorySums::default()
@@ -128,7 +129,8 @@ pub(super) fn decide(
     if sums.declared > free && !options.overcommit {
         let MemorySums { declared: wanted, available, reserved, .. } = sums;
         let held = holders(&taken.claims, of_others, bytes);
-        reasons.push(Reason::Memory { wanted, free, available, most: supply.memory, reserved, askers, held });
+        let most = supply.memory;
+        reasons.push(Reason::Memory { wanted, free, available, most, reserved, of_devices, askers, held });
     }
     let stages = plan.stages.iter().map(|stage| {
         let mut rows = Vec::new();

@@ -21,11 +21,14 @@ impl Reason {
                 notes.extend(held.iter().map(HeldCpu::to_string));
                 notes
             }
-            Self::Memory { available, most, reserved, askers, held, .. } => {
+            Self::Memory { available, most, reserved, of_devices, askers, held, .. } => {
                 let mut notes = shown(askers);
                 match most.filter(|most| most == available) {
                     Some(most) => notes.push(format!("host.toml gives away at most {}", bytes(most))),
                     None => notes.push(format!("{} kept for the host", bytes(*reserved))),
+                }
+                if *of_devices > 0 {
+                    notes.push(format!("{} for models on CPU devices", bytes(*of_devices)));
                 }
                 notes.extend(shown(held));
                 notes

@@ -96,6 +96,8 @@ pub enum Reason {
         most: Option<u64>,
         /// Bytes that are kept from them.
         reserved: u64,
+        /// Bytes that are for models on CPU devices.
+        of_devices: u64,
         /// Who asks.
         askers: Vec<Asker>,
         /// Who has the rest.

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::*;
+use crate::inference::Devices;
 use crate::plan::{
     Capabilities, ComponentSpec, CpuRequest, Edge, EdgeId, GenerateSpec, Kind, Limits, OnError, Partition, Plan, Port,
     Resources, SinkSpec, SourceSpec, Stage, StageId, Work,
@@ -84,7 +85,28 @@ pub(super) fn machine(cpus: u32) -> Inventory {
 pub(super) fn held(cpus: &[u32]) -> Taken {
     let holder = Holder { pid: 7, pipeline: "other".to_owned(), operator: "hog".to_owned(), instance: 0 };
     let cpus = cpus.iter().map(|&cpu| HeldCpu { cpu, holder: Some(holder.clone()) }).collect();
-    Taken { cpus, claims: Vec::new() }
+    Taken { cpus, ..Taken::default() }
+}
+
+/// As on a machine without any device.
+pub(super) fn decide(
+    plan: &Plan,
+    inventory: &Inventory,
+    supply: &Supply,
+    options: &Options,
+    taken: &Taken,
+) -> Result<Grant, Refusal> {
+    super::decide(plan, inventory, supply, options, &Devices::default(), taken)
+}
+
+pub(super) fn admit(
+    plan: &Plan,
+    inventory: &Inventory,
+    supply: &Supply,
+    options: &Options,
+    folder: &LeaseFolder,
+) -> Result<(Grant, HeldLeases), Refusal> {
+    super::admit(plan, inventory, supply, options, &Devices::default(), folder)
 }
 
 pub(super) static STRICT: LazyLock<Options> = LazyLock::new(Options::default);
@@ -287,8 +309,9 @@ fn what_nothing_here_enforces_is_refused_all_at_once_and_let_through_only_as_non
          the pipeline wants 2 of licence, this host declares 1\n  \
          \"embed\": 2 instances × 1\n  \
          hint: lower licence or parallelism, raise it in host.toml if there is more, or pass --overcommit\n\
-         operator \"embed\" wants num_gpus = 0.5, and this build has no inference import that could hold it to that\n  \
-         hint: remove num_gpus, or pass --allow-unenforced to run without"
+         operator \"embed\" wants num_gpus = 0.5, and this host has no device for it\n  \
+         NVML was not asked: host.toml says discover_devices = false\n  \
+         hint: declare a [[device]] in host.toml, remove num_gpus, or pass --allow-unenforced to run without"
     );
 
     let enough = Supply { custom: BTreeMap::from([("licence".to_owned(), 20_000)]), ..Supply::default() };

@@ -1,6 +1,6 @@
 //! What each instance gets where it is a process of its own.
 
-use super::tests::{fraction, machine, memory, operator, pipeline, whole};
+use super::tests::{decide, fraction, machine, memory, operator, pipeline, whole};
 use super::*;
 use crate::config::TenantCeiling;
 use crate::plan::{Kind, Plan, Resources};
@@ -136,7 +136,7 @@ fn memory_adds_up_from_lanes_to_the_host() {
         amounts: Amounts { memory: bytes, memory_at_most: bytes, ..Amounts::default() },
         ..Claim::default()
     };
-    let taken = Taken { cpus: Vec::new(), claims: vec![held("blue", 1 << 30), held("green", 2 << 30)] };
+    let taken = Taken { claims: vec![held("blue", 1 << 30), held("green", 2 << 30)], ..Taken::default() };
     let free = decide(&plan, &machine(4), &supply, &options, &taken).unwrap();
     assert!(free.ledger.to_string().ends_with(
         "  tenant \"blue\" has no ceiling, its others hold 1GiB\n  \

@@ -43,6 +43,8 @@ pub(super) enum Command {
     Test(TestArguments),
     /// Try on this machine everything that `run --isolation process` promises, and say what to do about what is missing.
     Doctor(DoctorArguments),
+    /// List what models run on, and who holds what of it; take a lease away.
+    Devices(DevicesArguments),
     /// Be the process of one instance. Started by `run --isolation process`, with an order on standard input.
     #[command(hide = true)]
     Worker,
@@ -65,6 +67,7 @@ impl Command {
     pub(super) fn output(&self) -> OutputFormat {
         match self {
             Self::Run(arguments) => arguments.output,
+            Self::Devices(arguments) => arguments.output,
             Self::Validate(arguments) => arguments.output,
             Self::Inspect(arguments) => arguments.output,
             Self::Build(arguments) => arguments.output,
@@ -267,6 +270,67 @@ pub(super) struct DoctorArguments {
     /// How the result is written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Devices are those that host.toml declares ([[device]]) and, unless it says discover_devices = false, the
+CUDA devices that the driver knows. An operator gets a part of one with resources = { num_gpus = 0.25 },
+and only while its lease is held do its models run.
+
+  exclusive  one lease at a time has all of it
+  mig        a part of a GPU with processors, caches and memory of its own
+  shared     leases take turns by their shares; nothing divides memory bandwidth between them
+
+  held      work may start
+  draining  taken away: nothing new starts, what runs has not ended yet
+  busy      the lease is over, and the device's process has not let go of the device
+  expired   its holder was stopped or hangs: others may have the share
+
+Examples:
+  sage-host devices
+  sage-host devices --host host.toml
+  sage-host devices --output json | jq '.devices[] | select(.serves_num_gpus)'
+  sage-host devices revoke 7 --grace 10s"
+)]
+pub(super) struct DevicesArguments {
+    #[command(subcommand)]
+    pub(super) action: Option<DevicesAction>,
+    /// What this host declares (host.toml)
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) host: Option<PathBuf>,
+    /// Where leases and claims are kept; hosts that share a machine share it
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(super) lease_folder: Option<PathBuf>,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", global = true)]
+    pub(super) output: OutputFormat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DevicesAction {
+    /// Take a lease away from the run that holds it, and wait until its share is free.
+    Revoke(RevokeArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Its guests get the error lease-lost from then on; the pipeline itself goes on. Whoever may write to the
+lease folder may do this.
+
+Exits with 0 when the share is free, with 2 where there is no such lease, with 3 where the share is not
+free soon after the grace: it is as soon as what runs there ends.
+
+Example:
+  sage-host devices revoke 7 --grace 10s"
+)]
+pub(super) struct RevokeArguments {
+    /// The lease, as `sage-host devices` lists it
+    #[arg(value_name = "LEASE")]
+    pub(super) token: u64,
+    /// How long what runs may take to finish
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    pub(super) grace: Duration,
 }
 
 #[derive(Debug, Args)]

@@ -77,12 +77,13 @@ fn of_load(error: &LoadError) -> ExitCode {
 }
 
 /// What the machine does not let us do is either nothing we can run without, or a folder that the user chose.
-fn of_resources(error: &ResourceError) -> ExitCode {
+pub(super) fn of_resources(error: &ResourceError) -> ExitCode {
     match error {
         ResourceError::ReadAffinity(_)
         | ResourceError::ReadMemory { .. }
         | ResourceError::Keeper { .. }
         | ResourceError::DeviceKeeper { .. } => ExitCode::InternalFault,
+        ResourceError::UnknownLease { .. } => ExitCode::InvalidUsage,
         _ => ExitCode::Refused,
     }
 }

@@ -97,7 +97,7 @@
 //! slots = 1                                 # runs at a time
 //! threads = 2                               # of each run
 //! cpus = "2-3"                              # where these run, and no operator; otherwise wherever the process may
-//! memory = "1GiB"                           # what the models of all leases may take
+//! memory = "1GiB"                           # what the models of all leases may take: of the machine's, and no operator's
 //! backend = "auto"                          # | "tract" | "onnxruntime"
 //! counts_as_gpu = true                      # it serves num_gpus; never so unless this is said
 //! placement = "thread"                      # | "process": a process of its own, which a crash or a hang cannot leave

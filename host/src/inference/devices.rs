@@ -108,6 +108,13 @@ impl Devices {
         self.list.iter().filter_map(Device::cpus).flat_map(|cpus| cpus.iter().collect::<Vec<_>>()).collect()
     }
 
+    /// Bytes of the machine's own memory that models on devices may take: what operators cannot have. A GPU has its own, a made-up device none.
+    #[must_use]
+    pub fn host_memory(&self) -> u64 {
+        let is_cpu = |device: &&Device| matches!(device.kind, DeviceKind::Cpu { .. });
+        self.list.iter().filter(is_cpu).map(|device| device.memory).fold(0, u64::saturating_add)
+    }
+
     /// Why there is nothing for who asks for `num_gpus`, a line each.
     #[must_use]
     pub fn why_none_serves(&self) -> Vec<String> {

@@ -58,12 +58,28 @@ impl Drop for OtherProcess {
     }
 }
 
+fn whole_device(folder: &LeaseFolder) -> HeldClaim {
+    let device = DeviceClaim {
+        device: "cpu0".to_owned(),
+        token: 7,
+        operator: "embed".to_owned(),
+        instance: 0,
+        share: 10_000,
+        memory: 100,
+        state: ShareState::Held,
+    };
+    let claim = Claim::here("test", "other", Amounts::default(), CpuSet::default());
+    let claim = claim.with_devices(vec![device], std::time::Duration::from_secs(3600));
+    folder.choose().unwrap().claim(claim).unwrap()
+}
+
 #[test]
 #[ignore = "not a test of its own: the process that the tests beside it start"]
 fn the_other_process() {
     let folder = LeaseFolder::open().unwrap();
     let mut leases = Vec::new();
     let mut claims = Vec::new();
+    let mut locks = Vec::new();
     for line in io::stdin().lines() {
         match line.unwrap().as_str() {
             "lease 2 of 3" => match folder.lease(2, &(0..3).collect(), 0, Holder::here("test", "other", 0)) {
@@ -84,6 +100,20 @@ fn the_other_process() {
                     claims.push(choosing.claim(Claim::here("test", "other", amounts, CpuSet::default())).unwrap());
                     println!("answer: claimed 2");
                 }
+            }
+            "token" => println!("answer: token {}", folder.choose().unwrap().tokens(1).unwrap()),
+            "device" => {
+                claims.push(whole_device(&folder));
+                println!("answer: holds cpu0");
+            }
+            // As a host whose device has a process of its own, which inherits the lock.
+            "device with a process" => {
+                claims.push(whole_device(&folder));
+                let held = claims.last().unwrap().claim();
+                let busy = folder.busy(held, &held.devices[0]).unwrap();
+                let driver = Command::new("sleep").arg("60").stdin(busy.share().unwrap()).spawn().unwrap();
+                println!("answer: holds cpu0 with {}", driver.id());
+                locks.push((busy, driver));
             }
             "drop" => {
                 claims.clear();

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::program::{Ran, command, sage_host};
 
 /// What it examines, in order.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "memory",
     "CPU quota",
     "CPU pinning",
@@ -22,6 +22,7 @@ const NAMES: [&str; 11] = [
     "worker process",
     "lease folder",
     "component cache",
+    "devices",
     "wasm target",
 ];
 
@@ -86,11 +87,12 @@ fn where_everything_works_each_limit_is_hard_and_is_seen_to_be() {
     let folder = tempfile::tempdir().unwrap();
     let ran = sage_host(folder.path(), &["doctor"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.transcript());
-    // Whether operators can be compiled here is not the host's affair.
+    // Whether operators can be compiled here is not the host's affair, and which devices there are is the machine's.
+    let of_machine = ["wasm target", "hint: wasm target", "devices", "hint: devices"];
     let text: String = ran
         .stdout
         .lines()
-        .filter(|line| !line.starts_with("wasm target") && !line.starts_with("hint: wasm target"))
+        .filter(|line| !of_machine.iter().any(|begin| line.starts_with(begin)))
         .map(|line| format!("{line}\n"))
         .collect();
     filtered(|| insta::assert_snapshot!("doctor", text));
@@ -131,7 +133,7 @@ fn without_rights_it_says_what_is_left_of_each_limit_and_what_to_do_and_leaves_n
                 assert!(hint.is_some_and(|hint| hint.contains("root")), "{name}: {hint:?}");
             }
             "CPU pinning" => assert!(tier == "hard" && hint.is_some(), "{}", ran.transcript()),
-            "lease folder" | "wasm target" => {}
+            "lease folder" | "devices" | "wasm target" => {}
             name => assert_eq!(tier, "hard", "{name}: {}", ran.transcript()),
         }
     }

@@ -4,14 +4,14 @@ use crate::program::sage_host;
 
 #[test]
 fn every_command_teaches_how_it_is_used() {
-    let commands = ["", "run", "validate", "inspect", "build", "new", "test", "doctor"];
+    let commands = ["", "run", "validate", "inspect", "build", "new", "test", "doctor", "devices", "devices revoke"];
     for command in commands {
-        let words: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let ran = sage_host(Path::new("."), &words);
         assert_eq!(ran.code, Some(0), "{}", ran.transcript());
         assert_eq!(ran.stderr, "");
         assert!(ran.stdout.contains("Example"), "{command} has no example:\n{}", ran.stdout);
-        let name = if command.is_empty() { "help".to_owned() } else { format!("help_{command}") };
+        let name = if command.is_empty() { "help".to_owned() } else { format!("help_{}", command.replace(' ', "_")) };
         insta::assert_snapshot!(name, ran.stdout);
     }
 }
@@ -19,7 +19,7 @@ fn every_command_teaches_how_it_is_used() {
 #[test]
 fn help_lists_every_command_there_is() {
     let all = sage_host(Path::new("."), &["--help"]).stdout;
-    for command in ["run", "validate", "inspect", "build", "new", "test", "doctor"] {
+    for command in ["run", "validate", "inspect", "build", "new", "test", "doctor", "devices"] {
         assert!(all.lines().any(|line| line.trim_start().starts_with(command)), "{command} is not listed:\n{all}");
     }
 }

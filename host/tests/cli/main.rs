@@ -8,6 +8,7 @@
     reason = "the functions that tests share, where a panic is how a test fails"
 )]
 
+mod devices;
 mod doctor;
 mod errors;
 mod help;

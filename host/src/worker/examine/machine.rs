@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
 use super::{
-    Report, canary, component_cache, cpu_pinning, cpu_quota, device_access, lease_folder, memory, pids, shared_memory,
-    system_calls, worker_process,
+    Report, canary, component_cache, cpu_pinning, cpu_quota, device_access, devices, lease_folder, memory, pids,
+    shared_memory, system_calls, worker_process,
 };
 use crate::engine::{JobError, JobOptions};
 use crate::resources::cgroup::Cgroups;
@@ -34,6 +34,7 @@ pub fn examine(options: &JobOptions, program: impl Into<PathBuf>) -> Result<Repo
         worker_process::examine(options, &settings, &program),
         lease_folder::examine(options, &settings),
         component_cache::examine(options, &settings, &program),
+        devices::examine(&settings),
     ];
     let slice = cgroups.slices().first().map(|slice| slice.display().to_string());
     Ok(Report::new(cgroups.composition(), slice, examinations))

@@ -22,6 +22,7 @@ mod component_cache;
 mod cpu_pinning;
 mod cpu_quota;
 mod device_access;
+mod devices;
 mod examination;
 mod lease_folder;
 mod machine;
