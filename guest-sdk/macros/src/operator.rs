@@ -155,7 +155,11 @@ fn of_impl(kind: Kind, ports: Ports, block: &ItemImpl) -> Result<Operator> {
         }
         (None, None) => {
             let (name, write) = (kind.method(), kind.write_method());
-            let batch = if kind == Kind::Process { format!(", or {WRITE_WHOLE} to see the whole batch") } else { String::new() };
+            let batch = if kind == Kind::Process {
+                format!(", or {WRITE_WHOLE} to see the whole batch")
+            } else {
+                String::new()
+            };
             return Err(Error::new(block.self_ty.span(), format!("this `impl` has no `{name}`: {write}{batch}")));
         }
     };

@@ -88,7 +88,9 @@ pub(crate) fn check_whole(signature: &Signature) -> Result<Checked> {
     if let Some(more) = signature.inputs.iter().nth(2) {
         return Err(Error::new(
             more.span(),
-            format!("too many parameters: {write}; `records.each(answers, |record, answer, out| ..)` has where records go"),
+            format!(
+                "too many parameters: {write}; `records.each(answers, |record, answer, out| ..)` has where records go"
+            ),
         ));
     }
     let record = records_of(&records.ty).ok_or_else(|| {
