@@ -20,7 +20,7 @@ say = @printf '\n==> %s\n' "$(1)"
 
 .PHONY: help
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## add the Rust target wasm32-wasip2, if it is not there
@@ -32,8 +32,14 @@ setup: ## add the Rust target wasm32-wasip2, if it is not there
 	fi
 
 .PHONY: host
-host: ## build the sage-host program, optimised
+host: ## build the sage-host program, optimised, without what runs models
 	$(call say,building sage-host (the first time takes minutes: it brings a compiler for WebAssembly))
+	$(CARGO) build --release --locked --workspace --no-default-features --bin sage-host
+	@echo "==> the program is $(SAGE_HOST)"
+
+.PHONY: host-inference
+host-inference: ## the same with what runs models (tract: about ten CPU minutes more the first time)
+	$(call say,building sage-host with the model runtime tract)
 	$(CARGO) build --release --locked --workspace --bin sage-host
 	@echo "==> the program is $(SAGE_HOST)"
 
@@ -82,6 +88,17 @@ onnxruntime: ## get ONNX Runtime's library from PyPI, for tests and --features o
 	cp "$$got"/wheel/onnxruntime/capi/libonnxruntime.so.$(ONNXRUNTIME_VERSION) "$(ONNXRUNTIME_LIBRARY).partial"; \
 	mv "$(ONNXRUNTIME_LIBRARY).partial" "$(ONNXRUNTIME_LIBRARY)"; \
 	echo "==> ONNX Runtime is $(ONNXRUNTIME_LIBRARY)"
+
+FILE_TYPES := examples/file-types
+
+.PHONY: demo-inference
+demo-inference: host-inference operators ## build everything and tell the types of files with a model, on a CPU device
+	$(call say,running $(FILE_TYPES)/pipeline.toml: what kinds of files this repository has)
+	$(SAGE_HOST) run $(FILE_TYPES)/pipeline.toml --host $(FILE_TYPES)/host.toml
+	$(call say,comparing the types of $(FILE_TYPES)/files with those that the Python package magika tells)
+	@types() { grep '"path":"files/' "$$1" | sed 's/,"score":.*//' | sort; }; \
+		diff <(types $(FILE_TYPES)/expected.jsonl) <(types $(FILE_TYPES)/types.jsonl)
+	@echo "==> they are the same; every file's is in $(FILE_TYPES)/types.jsonl"
 
 .PHONY: test
 test: setup operators guests ## run every test
@@ -138,4 +155,4 @@ audit: ## licences, bans, sources and advisories of dependencies (cargo-deny)
 .PHONY: clean
 clean: ## remove everything built
 	$(CARGO) clean
-	@rm -rf operators/target tests/guests/target tests/fuzz/target examples/flights/delay-by-carrier.jsonl examples/flights/rejected.jsonl
+	@rm -rf operators/target tests/guests/target tests/fuzz/target examples/flights/delay-by-carrier.jsonl examples/flights/rejected.jsonl examples/file-types/types.jsonl

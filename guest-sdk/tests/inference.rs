@@ -1,5 +1,6 @@
 //! Models at the boundary: what a double checks as the host does, and the errors that an operator sees.
 #![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "only tests call it")]
 
 use std::time::Duration;
 

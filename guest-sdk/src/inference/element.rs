@@ -103,7 +103,7 @@ impl Bf16 {
         }
         let odd = bits >> 16 & 1;
         // An infinity has no mantissa to carry from, so nothing overflows.
-        Self((bits + 0x7fff + odd >> 16) as u16)
+        Self(((bits + 0x7fff + odd) >> 16) as u16)
     }
 
     /// The same number.

@@ -19,8 +19,9 @@
 //! [[source]]
 //! name = "flights"                  # letters, digits, _ and -; unique in the file
 //! # exactly one of file, stdin, generate, component:
-//! file = { path = "flights-*.csv", format = "csv" }   # path or glob; format = "lines" (default) | "jsonl" | "csv";
+//! file = { path = "flights-*.csv", format = "csv" }   # path or glob (** is any folders); format = "lines" (default) | "jsonl" | "csv";
 //!                                                     # compression = "gzip" | "none", otherwise by its name (.gz)
+//! # file = { path = "scans/**/*.png", format = "whole" }   # each file a record as it is, its path the key
 //! # stdin = { format = "lines" }                      # or "jsonl"
 //! # generate = { count = 1000, rate = 100, payload_bytes = 128, keys = 10000, seed = 1 }   # all optional
 //! # component = "source.wasm"                         # takes an operator's keys below, except input and partition

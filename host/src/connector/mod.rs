@@ -6,7 +6,9 @@
 //! Text flows `Input` (bytes, unpacked, waited for) → `LineReader` (lines within the limit) → format (lines, JSON lines,
 //! `CsvRows`) → batch, and every record's line is noted in `FilePlaces`. Out again through `RecordWriter`.
 //!
-//! Invariants: no line, row or record can make the memory here grow past `limits.record_bytes` and a constant; opening
+//! `WholeFiles` takes files as they are instead, a record each.
+//!
+//! Invariants: no line, row, file or record can make the memory here grow past `limits.record_bytes` and a constant; opening
 //! errors come before any record; an output file has its name only when it is whole; no record is written that would be read
 //! back as two.
 
@@ -29,6 +31,7 @@ mod record_writer;
 mod rfc3339;
 mod stdout_sink;
 mod text_source;
+mod whole_files;
 
 pub use dead_letter::DeadLetter;
 pub use dead_letter_file::DeadLetterFile;

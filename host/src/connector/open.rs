@@ -3,6 +3,7 @@ use super::file_sink::FileSink;
 use super::generate::Generate;
 use super::stdout_sink::StdoutSink;
 use super::text_source::TextSource;
+use super::whole_files::WholeFiles;
 use super::{ConnectorError, Sink, Source};
 use crate::plan::{SinkSpec, SourceSpec};
 
@@ -21,6 +22,7 @@ pub fn open_source(
     let longest = usize::try_from(max_record_bytes).unwrap_or(usize::MAX);
     Ok(match spec {
         SourceSpec::File(files) => Box::new(TextSource::files(files, source_number, longest)?),
+        SourceSpec::WholeFiles(files) => Box::new(WholeFiles::open(files, source_number, longest)?),
         SourceSpec::Stdin(format) => Box::new(TextSource::stdin(*format, source_number, longest)?),
         SourceSpec::Generate(generate) => Box::new(Generate::new(generate, source_number, longest)?),
         SourceSpec::Provided(name) => return Err(not_provided("source", name)),

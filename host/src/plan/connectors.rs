@@ -3,7 +3,9 @@ use std::path::{Path, PathBuf};
 use glob::Pattern;
 
 use super::names::choose;
-use super::{Compression, FileSinkSpec, FileSourceSpec, Format, GenerateSpec, Limits, SinkSpec, SourceSpec};
+use super::{
+    Compression, FileSinkSpec, FileSourceSpec, Format, GenerateSpec, Limits, SinkSpec, SourceSpec, WholeFilesSpec,
+};
 use crate::config::{
     self, Diagnostic, Diagnostics, FileSink, FileSource, Generate, SourceKind, Spanned, format_size, resolve,
 };
@@ -11,9 +13,15 @@ use crate::config::{
 /// The payload of a made-up record where the file does not say: that of the measurements this host is tuned by.
 const DEFAULT_PAYLOAD: u64 = 128;
 
+/// The format of files that are a record each. Not one of [`Format`]: it is nothing that text can have.
+const WHOLE: &str = "whole";
+
 /// A built-in source; `None` for a component.
 pub(super) fn source(place: &str, written: &SourceKind, base: &Path, errors: &mut Diagnostics) -> Option<SourceSpec> {
     match written {
+        SourceKind::File(file) if file.format.as_ref().is_some_and(|format| format.value == WHOLE) => {
+            whole_files(place, file, base, errors).map(SourceSpec::WholeFiles)
+        }
         SourceKind::File(file) => file_source(place, file, base, errors).map(SourceSpec::File),
         SourceKind::Stdin(format) => stdin(place, format.as_ref(), errors).map(SourceSpec::Stdin),
         SourceKind::Generate(written) => generate(place, written, errors).map(SourceSpec::Generate),
@@ -36,11 +44,30 @@ pub(super) fn file_sink(place: &str, written: &FileSink, base: &Path, errors: &m
 fn file_source(place: &str, written: &FileSource, base: &Path, errors: &mut Diagnostics) -> Option<FileSourceSpec> {
     let format = match &written.format {
         None => Some(Format::default()),
-        Some(word) => choose("format", place, word, &Format::NAMES, errors),
+        // Whole files were seen to before; the name is here to be suggested.
+        Some(word) => {
+            let [lines, jsonl, csv] = Format::NAMES;
+            choose("format", place, word, &[lines, jsonl, csv, (WHOLE, Format::default())], errors)
+        }
     };
     let compression = compression(place, written.compression.as_ref(), errors);
     let path = source_path(place, &written.path, base, errors);
     Some(FileSourceSpec { path: path?, format: format?, compression: compression? })
+}
+
+fn whole_files(place: &str, written: &FileSource, base: &Path, errors: &mut Diagnostics) -> Option<WholeFilesSpec> {
+    let as_it_is = match written.compression.as_ref().map(|word| (word, compression(place, Some(word), errors))) {
+        None | Some((_, Some(Compression::None))) => true,
+        Some((_, None)) => false,
+        Some((word, Some(_))) => {
+            let message =
+                format!("compression of {place} is \"{}\", and format = \"whole\" takes files as they are", word.value);
+            errors.push(Diagnostic::new(message).on(word).hint("leave it out: the operator gets the packed bytes"));
+            false
+        }
+    };
+    let path = source_path(place, &written.path, base, errors)?;
+    as_it_is.then(|| WholeFilesSpec { path, base: base.to_owned() })
 }
 
 /// A path or pattern. Only what was written is a pattern: a folder above that happens to be called `a[1]` is not.

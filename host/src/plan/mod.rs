@@ -31,6 +31,6 @@ pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
 pub use kind::{Catalog, ComponentFacts, Kind, Unusable};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, Compression, CpuRequest, FileSinkSpec, FileSourceSpec, FolderGrant,
-    Format, GenerateSpec, Limits, ModelSpec, OnError, Resources, SinkSpec, SourceSpec,
+    Format, GenerateSpec, Limits, ModelSpec, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,
 };
 pub use validate::{validate, validate_parsed};

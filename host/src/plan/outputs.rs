@@ -27,6 +27,7 @@ pub(super) fn check(drafts: &[Draft<'_>], errors: &mut Diagnostics) {
     for draft in drafts {
         let (path, what, span) = match (&draft.work, &draft.on_error) {
             (Some(Work::Source(SourceSpec::File(file))), _) => (&file.path, "reads", draft.name_span()),
+            (Some(Work::Source(SourceSpec::WholeFiles(files))), _) => (&files.path, "reads", draft.name_span()),
             (_, OnError::DeadLetter(path)) => (path, "sends dead letters to", dead_letter_span(draft)),
             _ => continue,
         };

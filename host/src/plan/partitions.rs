@@ -190,6 +190,7 @@ fn meet(mut sides: impl Iterator<Item = Keyed>) -> Keyed {
 fn leaving(draft: &Draft<'_>, arriving: Keyed) -> Keyed {
     match &draft.work {
         Some(Work::Source(SourceSpec::Generate(spec))) if spec.keys.is_some() => Keyed::Always,
+        Some(Work::Source(SourceSpec::WholeFiles(_))) => Keyed::Always,
         Some(Work::Source(SourceSpec::Generate(_) | SourceSpec::File(_) | SourceSpec::Stdin(_))) => Keyed::Never,
         Some(Work::Component(_, Kind::Map | Kind::Filter | Kind::FlatMap)) => arriving,
         Some(Work::Component(_, Kind::KeyBy)) => Keyed::Always,

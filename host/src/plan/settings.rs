@@ -135,8 +135,10 @@ pub enum OnError {
 /// A built-in source.
 #[derive(Debug, Clone)]
 pub enum SourceSpec {
-    /// Files.
+    /// Files of text.
     File(FileSourceSpec),
+    /// Files, each a record as it is.
+    WholeFiles(WholeFilesSpec),
     /// Standard input, as lines or JSON lines.
     Stdin(Format),
     /// Made-up records.
@@ -167,6 +169,15 @@ pub struct FileSourceSpec {
     pub format: Format,
     /// How it is packed.
     pub compression: Compression,
+}
+
+/// Files to take as they are, one record each: its payload is what is in the file, its key the path.
+#[derive(Debug, Clone)]
+pub struct WholeFilesSpec {
+    /// A path or a glob pattern, resolved against the pipeline file's folder.
+    pub path: PathBuf,
+    /// The pipeline file's folder: paths below it are told without it, as the pipeline file would write them.
+    pub base: PathBuf,
 }
 
 /// A file to write.
