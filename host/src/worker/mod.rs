@@ -20,6 +20,8 @@ mod link_order;
 pub mod lockdown;
 mod mapping;
 mod message;
+mod models_link;
+mod models_served;
 mod order;
 mod process_guest;
 mod process_isolation;
