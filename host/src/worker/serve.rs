@@ -9,10 +9,11 @@ use thiserror::Error;
 
 use super::link::{FarEnd, Link};
 use super::lockdown::{Lockdown, LockdownError, ProcessLimits, Purpose};
+use super::models_link::ModelsLink;
 use super::order::{LaneOrder, Order};
 use super::served_lane::ServedLane;
 use crate::batch::wire::WireError;
-use crate::inference::InferenceError;
+use crate::inference::{InferenceError, ModelAccess, NoModels};
 use crate::observe::GuestMetrics;
 use crate::plan::ComponentFacts;
 use crate::resources::{MemoryBudget, ResourceError, pin_current_thread};
@@ -166,6 +167,15 @@ fn load(sandbox: &Sandbox, order: &Order) -> Result<Arc<Loaded>, WorkerError> {
     // SAFETY: the descriptor is of a file in memory that the host wrote its own compiler's result to and sealed against every change
     // before it started this process.
     Ok(unsafe { sandbox.load_compiled(path.as_ref(), facts, &order.capabilities) }?)
+}
+
+/// What the lane's guest may do with models.
+fn models(lane: &LaneOrder) -> Result<Arc<dyn ModelAccess>, WorkerError> {
+    let Some(link) = &lane.models else { return Ok(Arc::new(NoModels)) };
+    // SAFETY: as for the lane's own link.
+    let link = unsafe { link.open(Duration::ZERO) };
+    let link = link.map_err(|cause| WorkerError::System { what: "cannot map a ring", cause })?;
+    Ok(Arc::new(ModelsLink::new(link)))
 }
 
 fn link(lane: &LaneOrder) -> Result<Link, WorkerError> {

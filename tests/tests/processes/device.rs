@@ -287,6 +287,15 @@ fn a_process_has_no_files_no_network_and_no_programs() {
 }
 
 #[test]
+fn the_process_of_a_driver_has_files_but_no_network_and_no_programs() {
+    let hardware = Hardware::Cuda("GPU-that-is-not-there".to_owned());
+    let device = Device::new(DeviceSpec { hardware, ..spec("device-driver") }).with(&["spawn", "echo"]);
+    assert_eq!(device.run("spawn"), Err(InferenceError::Backend("refused [true, false, true]".to_owned())));
+    device.expect_usable();
+    assert_eq!(device.runner.memory_used(), None, "only the driver knows");
+}
+
+#[test]
 fn garbage_is_a_lost_device_and_no_more() {
     for (way, told) in [
         ("long-facts", "a length of 1152921504606846976, at most 1048576 was expected"),
