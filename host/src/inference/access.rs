@@ -14,6 +14,9 @@ pub trait ModelAccess: Send + Sync + fmt::Debug {
     /// [`InferenceError::Deadline`] when `patience` is over.
     fn acquire(&self, patience: Duration) -> Result<LeaseView, InferenceError>;
 
+    /// How the lease stands now; [`LeaseState::Released`] and nothing where none was asked for.
+    fn view(&self) -> LeaseView;
+
     /// Opens a model by the name it is declared under.
     ///
     /// # Errors
@@ -48,6 +51,10 @@ pub struct NoModels;
 impl ModelAccess for NoModels {
     fn acquire(&self, _patience: Duration) -> Result<LeaseView, InferenceError> {
         Err(InferenceError::NoLease)
+    }
+
+    fn view(&self) -> LeaseView {
+        LeaseView { state: LeaseState::Released, share: 0 }
     }
 
     fn open(&self, _model: &str) -> Result<Arc<ModelFacts>, InferenceError> {

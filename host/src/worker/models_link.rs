@@ -27,6 +27,8 @@ pub(super) mod ask {
     pub(in crate::worker) const OPEN: u64 = 2;
     /// Run a model: its name, the patience, its inputs. Answered with its outputs.
     pub(in crate::worker) const RUN: u64 = 3;
+    /// How the lease stands now. Answered with a [`super::LeaseWords`].
+    pub(in crate::worker) const VIEW: u64 = 4;
 }
 
 /// A [`LeaseView`].
@@ -86,6 +88,15 @@ impl ModelAccess for ModelsLink {
         };
         let LeaseWords { state, share } = self.ask(patience, request, |link| get_json(link, LONGEST_LEASE))?;
         Ok(LeaseView { state, share })
+    }
+
+    /// Of a host that does not answer nothing is held.
+    fn view(&self) -> LeaseView {
+        let asked = self.ask(Duration::ZERO, |link| put_u64(link, ask::VIEW), |link| get_json(link, LONGEST_LEASE));
+        match asked {
+            Ok(LeaseWords { state, share }) => LeaseView { state, share },
+            Err(_) => LeaseView { state: LeaseState::DeviceLost, share: 0 },
+        }
     }
 
     fn open(&self, model: &str) -> Result<Arc<ModelFacts>, InferenceError> {

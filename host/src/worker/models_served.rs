@@ -8,7 +8,7 @@ use super::link::Link;
 use super::models_link::{LeaseWords, ask};
 use super::tensor_wire::{LONGEST_NAME, facts_text, get_named, measure_named, put_json, put_named, put_outcome};
 use crate::batch::wire::{WireError, get_text, get_u64, put_bytes};
-use crate::inference::{LeaseView, ModelAccess};
+use crate::inference::{InferenceError, LeaseView, ModelAccess};
 
 /// The host's end of a lane's models: does what the worker asks, with the rights of the instance that it is.
 ///
@@ -58,6 +58,12 @@ impl ModelsServed {
             ask::ACQUIRE => self.acquire()?,
             ask::OPEN => self.open()?,
             ask::RUN => self.run()?,
+            ask::VIEW => {
+                self.link.taken();
+                let view = self.access.view();
+                self.answer();
+                self.put_lease(&Ok(view))?;
+            }
             other => return Err(WireError::broken(format!("a request of kind {other}"))),
         }
         self.link.send();
@@ -69,8 +75,12 @@ impl ModelsServed {
         self.link.taken();
         let lease = self.access.acquire(patience);
         self.answer();
-        put_outcome(&mut self.link, &lease)?;
-        match lease {
+        self.put_lease(&lease)
+    }
+
+    fn put_lease(&mut self, lease: &Result<LeaseView, InferenceError>) -> Result<(), WireError> {
+        put_outcome(&mut self.link, lease)?;
+        match *lease {
             Ok(LeaseView { state, share }) => put_json(&mut self.link, &LeaseWords { state, share }),
             Err(_) => Ok(()),
         }
@@ -117,9 +127,7 @@ mod tests {
     use super::super::models_link::ModelsLink;
     use super::*;
     use crate::batch::wire::put_u64;
-    use crate::inference::{
-        DType, Dimension, InferenceError, LeaseState, ModelFacts, NamedTensor, Tensor, TensorData, TensorSpec,
-    };
+    use crate::inference::{DType, Dimension, LeaseState, ModelFacts, NamedTensor, Tensor, TensorData, TensorSpec};
 
     /// Answers with what it is asked, and with the patience it was given.
     #[derive(Debug)]
@@ -140,6 +148,10 @@ mod tests {
                 return Err(InferenceError::Deadline);
             }
             Ok(LeaseView { state: LeaseState::Held, share: u32::try_from(patience.as_millis()).unwrap() })
+        }
+
+        fn view(&self) -> LeaseView {
+            LeaseView { state: LeaseState::Draining, share: 2500 }
         }
 
         fn open(&self, model: &str) -> Result<Arc<ModelFacts>, InferenceError> {
@@ -179,6 +191,7 @@ mod tests {
         assert_eq!(models.acquire(patience), Ok(LeaseView { state: LeaseState::Held, share: 40 }));
         assert_eq!(models.acquire(Duration::ZERO), Err(InferenceError::Deadline));
         assert_eq!(models.acquire(Duration::MAX).unwrap().share, 500, "no longer than the instance's own patience");
+        assert_eq!(models.view(), LeaseView { state: LeaseState::Draining, share: 2500 });
         assert_eq!(models.open("echo"), Ok(Arc::new(facts())));
         assert_eq!(models.open("other"), Err(InferenceError::UnknownModel("other".to_owned())));
         for count in [0, 1, 1 << 20] {
@@ -226,5 +239,6 @@ mod tests {
         let models = ModelsLink::new(link);
         assert_eq!(models.acquire(Duration::from_millis(10)), Err(InferenceError::Deadline));
         assert!(matches!(models.open("echo"), Err(InferenceError::DeviceLost(_))));
+        assert_eq!(models.view(), LeaseView { state: LeaseState::DeviceLost, share: 0 });
     }
 }

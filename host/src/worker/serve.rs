@@ -13,7 +13,7 @@ use super::models_link::ModelsLink;
 use super::order::{LaneOrder, Order};
 use super::served_lane::ServedLane;
 use crate::batch::wire::WireError;
-use crate::inference::{InferenceError, ModelAccess, NoModels};
+use crate::inference::{InferenceError, NoModels};
 use crate::observe::GuestMetrics;
 use crate::plan::ComponentFacts;
 use crate::resources::{MemoryBudget, ResourceError, pin_current_thread};
@@ -170,7 +170,7 @@ fn load(sandbox: &Sandbox, order: &Order) -> Result<Arc<Loaded>, WorkerError> {
 }
 
 /// What the lane's guest may do with models.
-fn models(lane: &LaneOrder) -> Result<Arc<dyn ModelAccess>, WorkerError> {
+fn models(lane: &LaneOrder) -> Result<Arc<dyn crate::inference::ModelAccess>, WorkerError> {
     let Some(link) = &lane.models else { return Ok(Arc::new(NoModels)) };
     // SAFETY: as for the lane's own link.
     let link = unsafe { link.open(Duration::ZERO) };
