@@ -1,14 +1,19 @@
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::process::{Signal, pidfd_send_signal};
+
 use super::death::Death;
 use super::kernel_view::KernelView;
 use super::link::Link;
+use super::models_served::ModelsServed;
 use super::order::Order;
 use super::spawn::{Enter, Launch, Spawner, Started, end};
+use crate::inference::ModelAccess;
 use crate::resources::cgroup::OomWatch;
 use crate::resources::{CpuSet, ProcessSeat, SharedCpus};
 use crate::sandbox::{Failure, FailureCode};
@@ -26,6 +31,8 @@ pub(super) struct Instance {
     pub(super) spawner: Arc<Spawner>,
     pub(super) place: Place,
     pub(super) kernel: Arc<KernelView>,
+    /// What its guests' calls of models come to, where its operator has any.
+    pub(super) models: Option<Arc<dyn ModelAccess>>,
     pub(super) state: Mutex<State>,
 }
 
@@ -100,7 +107,7 @@ impl Instance {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn launch(&self, state: &mut State) -> std::io::Result<()> {
+    fn launch(&self, state: &mut State) -> io::Result<()> {
         let mut links = Vec::new();
         let mut ends = Vec::new();
         for _ in &self.template.lanes {
@@ -108,13 +115,15 @@ impl Instance {
             links.push(link);
             ends.push(end);
         }
-        let order = self.template.with(&self.component, &ends);
+        let pairs = self.models.iter().flat_map(|_| &self.template.lanes).map(|_| Link::pair());
+        let (model_links, model_ends): (Vec<_>, Vec<_>) = pairs.collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
+        let order = self.template.with(&self.component, &ends, &model_ends);
         let cpus = match &self.place {
             Place::Leased(cpus) => cpus.clone(),
-            Place::Shared(shared) => shared.refresh().map_err(std::io::Error::other)?,
+            Place::Shared(shared) => shared.refresh().map_err(io::Error::other)?,
         };
         let oom = self.kernel.watch_oom();
-        let Started { child, process, last_words } = self.spawner.launch(Launch {
+        let Started { mut child, process, last_words } = self.spawner.launch(Launch {
             program: self.program.clone(),
             subcommand: "worker",
             environment: Vec::new(),
@@ -127,6 +136,10 @@ impl Instance {
         for link in &mut links {
             link.watch(Arc::clone(&process));
         }
+        if let Err(error) = self.serve_models(model_links, &process) {
+            end(&mut child);
+            return Err(error);
+        }
         let seat = match &self.place {
             Place::Leased(_) => None,
             Place::Shared(shared) => shared.adopt(child.id()).ok(),
@@ -134,6 +147,22 @@ impl Instance {
         state.number += 1;
         state.worker = Some(Worker { child, last_words, oom, seat });
         state.links = links.into_iter().map(Some).collect();
+        Ok(())
+    }
+
+    /// Each lane's calls of models, until the process ends.
+    fn serve_models(&self, links: Vec<Link>, process: &Arc<OwnedFd>) -> io::Result<()> {
+        let Some(access) = &self.models else { return Ok(()) };
+        for mut link in links {
+            link.watch(Arc::clone(process));
+            let served = ModelsServed { link, access: Arc::clone(access), patience: self.template.limits.call_timeout };
+            let (process, operator) = (Arc::clone(process), self.template.operator.clone());
+            served.start(move |error| {
+                tracing::warn!(operator, %error, "a worker is ended for what it made of the link to its models");
+                // It has ended already, or does now; its lanes notice.
+                let _ = pidfd_send_signal(&process, Signal::KILL);
+            })?;
+        }
         Ok(())
     }
 

@@ -22,6 +22,8 @@ mod listen;
 pub mod lockdown;
 mod mapping;
 mod message;
+mod models_link;
+mod models_served;
 mod order;
 mod process_guest;
 mod process_isolation;

@@ -7,6 +7,7 @@ use crate::engine::InstanceOrder;
 use crate::plan::{Capabilities, Kind, Limits};
 
 use super::link::FarEnd;
+use super::link_order::LinkOrder;
 
 /// What a worker process is told on its standard input, as JSON: everything it will ever know of the pipeline, but for the records.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub(super) struct LaneOrder {
     pub(super) peer: RawFd,
     pub(super) bell: RawFd,
     pub(super) peer_bell: RawFd,
+    /// Where its guest's calls of models go, if it may make any.
+    pub(super) models: Option<LinkOrder>,
 }
 
 impl Order {
@@ -53,6 +56,7 @@ impl Order {
             peer: -1,
             bell: -1,
             peer_bell: -1,
+            models: None,
         };
         Self {
             operator: spec.operator.to_string(),
@@ -72,7 +76,8 @@ impl Order {
     }
 
     /// With the descriptors of one worker, which keep their numbers in it.
-    pub(super) fn with(&self, component: &Arc<OwnedFd>, ends: &[FarEnd]) -> Self {
+    /// `models` is empty or has one for each lane.
+    pub(super) fn with(&self, component: &Arc<OwnedFd>, ends: &[FarEnd], models: &[FarEnd]) -> Self {
         let mut order = self.clone();
         order.component = component.as_raw_fd();
         for (lane, end) in order.lanes.iter_mut().zip(ends) {
@@ -81,13 +86,17 @@ impl Order {
             lane.bell = end.bell.as_raw_fd();
             lane.peer_bell = end.peer_bell.as_raw_fd();
         }
+        for (lane, end) in order.lanes.iter_mut().zip(models) {
+            lane.models = Some(LinkOrder::of(end));
+        }
         order
     }
 
     /// All descriptors that the worker keeps.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
         let lanes = self.lanes.iter().flat_map(|lane| [lane.own, lane.peer, lane.bell, lane.peer_bell]);
-        std::iter::once(self.component).chain(lanes).collect::<Vec<_>>().into_iter()
+        let models = self.lanes.iter().filter_map(|lane| lane.models).flat_map(|link| link.descriptors());
+        std::iter::once(self.component).chain(lanes).chain(models).collect::<Vec<_>>().into_iter()
     }
 }
 

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::link::{FarEnd, Link};
 use super::lockdown::{Lockdown, LockdownError, ProcessLimits, Purpose};
+use super::models_link::ModelsLink;
 use super::order::{LaneOrder, Order};
 use super::served_lane::ServedLane;
 use crate::batch::wire::WireError;
@@ -167,6 +168,15 @@ fn load(sandbox: &Sandbox, order: &Order) -> Result<Arc<Loaded>, WorkerError> {
     // SAFETY: the descriptor is of a file in memory that the host wrote its own compiler's result to and sealed against every change
     // before it started this process.
     Ok(unsafe { sandbox.load_compiled(path.as_ref(), facts, &order.capabilities) }?)
+}
+
+/// What the lane's guest may do with models.
+fn models(lane: &LaneOrder) -> Result<Arc<dyn crate::inference::ModelAccess>, WorkerError> {
+    let Some(link) = &lane.models else { return Ok(Arc::new(NoModels)) };
+    // SAFETY: as for the lane's own link.
+    let link = unsafe { link.open(Duration::ZERO) };
+    let link = link.map_err(|cause| WorkerError::System { what: "cannot map a ring", cause })?;
+    Ok(Arc::new(ModelsLink::new(link)))
 }
 
 fn link(lane: &LaneOrder) -> Result<Link, WorkerError> {

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::batch::wire::{
     WireError, WireReader, WireWriter, get_bytes, get_small, get_text, get_u64, put_bytes, put_u64,
 };
-use crate::inference::{DType, InferenceError, NamedTensor, Tensor, TensorData};
+use crate::inference::{DType, InferenceError, ModelFacts, NamedTensor, Tensor, TensorData};
 use crate::sandbox::plain_text;
 
 /// Bytes of all tensors of one direction of a call together. A call with more is refused, since both processes hold it at once: calls are
@@ -48,6 +48,33 @@ pub(super) fn measure<'a>(
         return Err(too_large(format!("bytes of {direction} are"), bytes, LARGEST_CALL));
     }
     Ok(())
+}
+
+/// The same for tensors with names, which are bounded as well.
+pub(super) fn measure_named(tensors: &[NamedTensor], direction: &str) -> Result<(), InferenceError> {
+    for NamedTensor { name, .. } in tensors {
+        measure_name(name, &format!("bytes of a name of {direction} are"))?;
+    }
+    measure(tensors.iter().map(|named| &named.tensor), direction)
+}
+
+pub(super) fn measure_name(name: &str, what: &str) -> Result<(), InferenceError> {
+    let size = name.len() as u64;
+    if size > LONGEST_NAME {
+        return Err(InferenceError::TooLarge { what: what.to_owned(), size, limit: LONGEST_NAME });
+    }
+    Ok(())
+}
+
+/// What is said of a model's inputs and outputs, where that is not too much for a message.
+pub(super) fn facts_text(facts: &ModelFacts) -> Result<Vec<u8>, InferenceError> {
+    let text = serde_json::to_vec(facts).map_err(|error| InferenceError::Backend(error.to_string()))?;
+    let size = text.len() as u64;
+    if size > LONGEST_FACTS {
+        let what = "bytes of what is known of a model's inputs and outputs are".to_owned();
+        return Err(InferenceError::TooLarge { what, size, limit: LONGEST_FACTS });
+    }
+    Ok(text)
 }
 
 pub(super) fn put_tensors(to: &mut impl WireWriter, tensors: &[Tensor]) -> Result<(), WireError> {
@@ -193,7 +220,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::inference::LeaseEnd;
+    use crate::inference::{Dimension, LeaseEnd, TensorSpec};
 
     /// A message in memory, as long as it is.
     #[derive(Default)]
@@ -285,6 +312,18 @@ mod tests {
         ] {
             assert_eq!(measure(tensors.into_iter(), "input").unwrap_err().to_string(), told);
         }
+    }
+
+    #[test]
+    fn names_and_facts_that_are_too_long_are_refused_with_the_numbers() {
+        let tensor = Tensor::new(vec![], TensorData::U8(vec![0])).unwrap();
+        let named = [NamedTensor { name: "n".repeat(5000), tensor }];
+        let told = "bytes of a name of output are 5000, at most 4096 may be";
+        assert_eq!(measure_named(&named, "output").unwrap_err().to_string(), told);
+        let shape = vec![Dimension::Free("d".repeat(2 << 20))];
+        let inputs = vec![TensorSpec { name: "x".to_owned(), dtype: DType::F32, shape }];
+        let facts = ModelFacts { inputs, outputs: Vec::new(), weight_bytes: 0 };
+        assert!(matches!(facts_text(&facts), Err(InferenceError::TooLarge { limit: LONGEST_FACTS, .. })));
     }
 
     #[test]

@@ -27,7 +27,7 @@ fn spec(name: &str) -> DeviceSpec {
         hardware: Hardware::Cpu,
         slots: 2,
         threads: 1,
-        memory: Some(64 << 20),
+        memory: Some(32 << 20),
         host_memory: None,
         library: None,
     }
@@ -287,6 +287,15 @@ fn a_process_has_no_files_no_network_and_no_programs() {
 }
 
 #[test]
+fn the_process_of_a_driver_has_files_but_no_network_and_no_programs() {
+    let hardware = Hardware::Cuda("GPU-that-is-not-there".to_owned());
+    let device = Device::new(DeviceSpec { hardware, ..spec("device-driver") }).with(&["spawn", "echo"]);
+    assert_eq!(device.run("spawn"), Err(InferenceError::Backend("refused [true, false, true]".to_owned())));
+    device.expect_usable();
+    assert_eq!(device.runner.memory_used(), None, "only the driver knows");
+}
+
+#[test]
 fn garbage_is_a_lost_device_and_no_more() {
     for (way, told) in [
         ("long-facts", "a length of 1152921504606846976, at most 1048576 was expected"),
@@ -386,7 +395,11 @@ fn is_zombie(process: u32) -> bool {
 /// Not a promise, and so asserted loosely: printed, to see what dominates.
 #[test]
 fn moving_an_image_there_takes_milliseconds() {
-    let device = Device::new(DeviceSpec { slots: 1, ..spec("device-measured") }).with(&["echo", "sum", "nothing"]);
+    let cgroups = Cgroups::detect(None);
+    let spec = DeviceSpec { slots: 1, ..spec("device-measured") };
+    let home = DeviceHome { group: Some(spec.group(&cgroups).unwrap()), ..DeviceHome::default() };
+    let device = Device::at_home(spec, home).with(&["echo", "sum"]);
+    let before = device.runner.memory_used().map(|bytes| bytes >> 10);
     let image = numbers(875_000);
     let mut measured = Vec::new();
     for _ in 0..31 {
@@ -404,7 +417,7 @@ fn moving_an_image_there_takes_milliseconds() {
     }
     small.sort_unstable();
     eprintln!(
-        "3.5 MB in, 4 bytes out, beside the run itself: {:?} (median of {}); 4 bytes in and out: {:?}",
+        "3.5 MB in, 4 bytes out, beside the run itself: {:?} (median of {}); 4 bytes in and out: {:?}; {before:?} KiB at first",
         measured[measured.len() / 2],
         measured.len(),
         small[small.len() / 2],

@@ -1,8 +1,8 @@
 use super::DeviceSpec;
 use crate::inference::{Backend, InferenceError};
 
-/// The backends that this program has for a device, the preferred one first. Called in the device's process before it gives up its rights, so that
-/// libraries can be opened; no model has been seen then.
+/// The backends that this program has for a device, the preferred one first. Called in the device's process while it can
+/// still read files, so that libraries can be opened; no model has been seen then.
 ///
 /// # Errors
 /// A library that is missing or broken; no backend was built in for such a device.

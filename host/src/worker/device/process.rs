@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::kernel_view::KernelView;
 use super::super::spawn::Spawner;
-use super::super::tensor_wire::{LONGEST_NAME, measure};
+use super::super::tensor_wire::{measure, measure_name};
 use super::keeper::Keeper;
 use super::message::ask;
 use super::model_file::ModelFile;
@@ -154,7 +154,7 @@ impl Runner for DeviceProcess {
         if let Some(known) = self.shared.lock().models.get(&model.name) {
             return Ok(ModelFacts::clone(&known.facts));
         }
-        check_name(&model.name)?;
+        measure_name(&model.name, "bytes of a model's name are")?;
         let (file, name) = (ModelFile::open(model)?, model.name.clone());
         let facts = self.ask(until, |reply| Job::Load { file, name, until, reply })?;
         Ok(ModelFacts::clone(&facts))
@@ -216,14 +216,6 @@ impl fmt::Debug for DeviceProcess {
             .field("process", &self.process())
             .finish_non_exhaustive()
     }
-}
-
-fn check_name(name: &str) -> Result<(), InferenceError> {
-    if name.len() as u64 > LONGEST_NAME {
-        let what = "bytes of a model's name are".to_owned();
-        return Err(InferenceError::TooLarge { what, size: name.len() as u64, limit: LONGEST_NAME });
-    }
-    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -20,10 +20,10 @@ const LARGEST_FILE: u64 = 64 << 10;
 /// A stack for what follows a stranger's graph down: as large as a main thread's.
 const STACK: usize = 8 << 20;
 
-/// What `sage-host device` does: reads its order, opens its backends, gives up every right it does not need, and only then takes models, and
-/// runs them until the host's side says goodbye.
+/// What `sage-host device` does: reads its order, gives up every right but to read files, opens its backends, gives up the rest, and only then
+/// takes models, and runs them until the host's side says goodbye.
 ///
-/// `backends` is called while everything is still allowed, and must not start threads that stay; see [`super::backends`].
+/// `backends` is called between the two: it may open libraries and start threads; see [`super::backends`].
 ///
 /// # Errors
 /// Whatever keeps it from serving; the host sees that it ended.
@@ -32,8 +32,8 @@ where
     F: FnOnce(&DeviceSpec) -> Result<Vec<Box<dyn Backend>>, InferenceError>,
 {
     let order: Order = read_order()?;
-    let backends = backends(&order.spec)?;
     let fenced = lockdown(&order).before_threads()?;
+    let backends = backends(&order.spec)?;
     let served = Arc::new(Served {
         backends,
         options: LoadOptions { threads: order.spec.threads.max(1), memory: order.spec.memory },
@@ -78,7 +78,7 @@ fn lockdown(order: &Order) -> Lockdown {
     let keep: Vec<_> = (0..3).chain(order.descriptors()).collect();
     let open_files = keep.iter().max().map_or(0, |&most| u64::try_from(most).unwrap_or(0)) + OPEN_FILES;
     Lockdown {
-        purpose: if cpu { Purpose::Run } else { Purpose::Drive },
+        purpose: if cpu { Purpose::Infer } else { Purpose::Drive },
         folders: Vec::new(),
         connect: Vec::new(),
         limits: ProcessLimits {

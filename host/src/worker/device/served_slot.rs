@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::super::link::Link;
-use super::super::tensor_wire::{LONGEST_NAME, get_json, get_tensors, measure, put_json, put_outcome};
+use super::super::tensor_wire::{LONGEST_NAME, facts_text, get_json, get_tensors, measure, put_outcome};
 use super::message::{LARGEST_MODEL, LONGEST_LOAD_ORDER, LoadOrder, PIECE, ask, put_answer};
-use crate::batch::wire::{WireError, get_bytes, get_text, get_u64};
+use crate::batch::wire::{WireError, get_bytes, get_text, get_u64, put_bytes};
 use crate::config::BackendChoice;
-use crate::inference::{Backend, InferenceError, LoadOptions, LoadedModel, ModelFacts, RunAnswer, Tensor};
+use crate::inference::{Backend, InferenceError, LoadOptions, LoadedModel, RunAnswer, Tensor};
 use crate::resources::thread_cpu_time;
 
 /// What all slots of a device's process share: its backends, and what is loaded.
@@ -57,13 +57,13 @@ fn load(served: &Served, link: &mut Link) -> Result<(), WireError> {
         return Ok(());
     }
     let loaded = guarded(|| make(served, &order, &file));
-    let facts: Result<ModelFacts, _> = loaded.map(|model| {
-        let facts = model.facts().clone();
+    let facts = loaded.and_then(|model| {
+        let facts = facts_text(model.facts())?;
         served.models.write().unwrap_or_else(PoisonError::into_inner).insert(order.name, Arc::from(model));
-        facts
+        Ok(facts)
     });
     put_outcome(link, &facts)?;
-    facts.as_ref().map_or(Ok(()), |facts| put_json(link, facts))
+    facts.map_or(Ok(()), |facts| put_bytes(link, &facts))
 }
 
 fn make(served: &Served, order: &LoadOrder, file: &[u8]) -> Result<Box<dyn LoadedModel>, InferenceError> {

@@ -96,7 +96,7 @@ fn exchange<T>(
     }
     let (mut link, number) = shared.attach(slot, until)?;
     link.begin();
-    link.set_deadline(Some(until + GRACE));
+    link.set_deadline(until.checked_add(GRACE));
     match ask(&mut link, number) {
         Ok(Err(InferenceError::DeviceLost(why))) => {
             // The driver has lost it; a new process may find it again.

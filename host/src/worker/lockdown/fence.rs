@@ -12,12 +12,21 @@ use crate::plan::FolderGrant;
 /// The newest version of landlock that this was tested against; older kernels do less, and the report says what.
 const NEWEST: ABI = ABI::V6;
 
+/// Which files a device's process may open beside those it is granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Device {
+    /// All to read: the filter of system calls then ends that.
+    Cpu,
+    /// All to read, those below `/dev` to write.
+    Driven,
+}
+
 /// Of the file system only these folders, TCP only to these ports, signals and abstract sockets only to oneself; for this
-/// thread and those it makes; for who drives a device, reading all files and writing to those below `/dev`. Returns the kernel's version of landlock (0: none) and what it cannot do.
+/// thread and those it makes; and what a device needs. Returns the kernel's version of landlock (0: none) and what it cannot do.
 pub(super) fn raise(
     folders: &[FolderGrant],
     connect: &[SocketAddr],
-    drives: bool,
+    device: Option<Device>,
 ) -> Result<(u32, Vec<Missing>), LockdownError> {
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -30,11 +39,12 @@ pub(super) fn raise(
             .map_err(|error| LockdownError::Folder { folder: folder.host.clone(), reason: error.to_string() })?;
         ruleset = ruleset.add_rule(PathBeneath::new(opened, beneath(folder.write)))?;
     }
-    if drives {
+    if let Some(device) = device {
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let write = read | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
         let shared_memory = AccessFs::MakeReg | AccessFs::RemoveFile;
-        for (folder, access) in [("/", read), ("/dev", write), ("/dev/shm", write | shared_memory)] {
+        let all = [("/", read), ("/dev", write), ("/dev/shm", write | shared_memory)];
+        for (folder, access) in all.into_iter().take(if device == Device::Cpu { 1 } else { 3 }) {
             // Without one of them there is nothing to allow.
             if let Ok(opened) = PathFd::new(folder) {
                 ruleset = ruleset.add_rule(PathBeneath::new(opened, access))?;

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::calls::Calls;
 use super::error::LockdownError;
+use super::fence::Device;
 use super::rlimits::ProcessLimits;
 use super::{capabilities, descriptors, fence, filter};
 use crate::plan::FolderGrant;
@@ -38,6 +39,9 @@ pub enum Purpose {
     /// Compiling one component: as to run, but executable memory can be made until [`forbid_new_code`](super::forbid_new_code), and no
     /// shared memory and no files in memory, which `RLIMIT_DATA` does not count.
     Compile,
+    /// Running models on the CPU: as to run, but until the second step all files that its user can may be read (and none written), so that a
+    /// library can be opened, which starts threads of its own. From then on none can be opened.
+    Infer,
     /// Driving a device through a library and a driver of its maker's, whose files, devices and system calls nobody can list. Everything is allowed
     /// but what is named here: it starts no programs and no processes, looks into no others, makes no sockets but local ones, and changes
     /// nothing of the system (mounts, namespaces, modules, keys, `io_uring`). It reads all files that its user can; it writes to device files and
@@ -72,7 +76,12 @@ impl Lockdown {
         descriptors::close_all_but(&self.keep)?;
         // Before the capabilities go: a granted folder may lie where only they lead.
         let drives = self.purpose == Purpose::Drive;
-        let (landlock, missing) = fence::raise(&self.folders, &self.connect, drives)?;
+        let device = match self.purpose {
+            Purpose::Run | Purpose::Compile => None,
+            Purpose::Infer => Some(Device::Cpu),
+            Purpose::Drive => Some(Device::Driven),
+        };
+        let (landlock, missing) = fence::raise(&self.folders, &self.connect, device)?;
         self.limits.impose()?;
         capabilities::drop_all()?;
         let calls = Calls {
