@@ -14,7 +14,7 @@ WASM := --release --target wasm32-wasip2
 NATIVE = $(shell rustc -vV | sed -n 's/^host: //p')
 
 # The tests that look at what pipelines do, not at where.
-BOTH_WAYS := --test cases --test conformance --test hostile --test properties --test flights
+BOTH_WAYS := --test cases --test conformance --test hostile --test properties --test flights --test models
 
 say = @printf '\n==> %s\n' "$(1)"
 

@@ -35,6 +35,11 @@ impl Scenario {
         Self { leases: other.leases.clone(), ..self }
     }
 
+    /// Where its runs take their leases.
+    pub fn leases(&self) -> &Path {
+        &self.leases
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.folder.path()

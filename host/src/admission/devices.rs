@@ -239,6 +239,6 @@ fn note(device: &Device, share: u32) -> String {
         "{} is a {kind} device{model}{serves}: {}, {}, models run in a {placement}",
         device.id,
         tier.name(),
-        device.backend_name()
+        device.backend().name()
     )
 }

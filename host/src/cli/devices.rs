@@ -73,7 +73,7 @@ fn text(devices: &Devices, shares: &[DeviceShare]) -> String {
         [
             device.id.clone(),
             device.kind_name().to_owned(),
-            device.backend_name().to_owned(),
+            device.backend().name().to_owned(),
             format!("{} of {}", bytes(used.memory), bytes(device.memory)),
             format!("{} of 1", ten_thousandths(u64::from(used.share))),
             device.tier(shares).name().to_owned(),
@@ -159,7 +159,7 @@ fn device_as_json(device: &Device, shares: &[DeviceShare]) -> Value {
         "kind": device.kind_name(),
         "uuid": uuid,
         "model": device.model,
-        "backend": device.backend_name(),
+        "backend": device.backend().name(),
         "placement": device.placement.name(),
         "slots": device.slots(),
         "threads": device.threads(),

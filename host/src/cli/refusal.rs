@@ -7,7 +7,7 @@ use super::failure::Failure;
 use crate::admission::Refusal;
 use crate::config::Diagnostics;
 use crate::engine::{JobError, RunError};
-use crate::inference::ServiceError;
+use crate::inference::{ModelError, ServiceError};
 use crate::observe::{RunFailure, Summary};
 use crate::resources::ResourceError;
 use crate::sandbox::LoadError;
@@ -18,6 +18,10 @@ pub(super) fn of_job(error: &JobError) -> Failure {
         JobError::Read { .. } => Failure::of(ExitCode::InvalidUsage, error),
         JobError::Invalid(diagnostics) => of_file(diagnostics),
         JobError::Component { error: cause, .. } => hinted(Failure::of(of_load(cause), error), cause.hint()),
+        JobError::Model { error: ModelError::Unavailable(_), .. } => Failure::of(ExitCode::Refused, error),
+        JobError::Model { error: ModelError::Digest { actual, .. }, .. } => Failure::of(ExitCode::InvalidUsage, error)
+            .hint(format!("if this is the model that you mean, declare sha256 = \"{actual}\"")),
+        JobError::Model { .. } => Failure::of(ExitCode::InvalidUsage, error),
         JobError::Sandbox(cause) => hinted(Failure::of(of_load(cause), error), cause.hint()),
         JobError::Refused(refusal) => of_admission(refusal),
         JobError::Resources(cause) => hinted(Failure::of(of_resources(cause), error), cause.hint()),

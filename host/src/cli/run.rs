@@ -20,9 +20,11 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
     let screen = Screen::stderr();
     start_logging(&log_settings(arguments), &screen).map_err(|error| Failure::of(ExitCode::InvalidUsage, &error))?;
     let mut options = options(&arguments.machine);
+    // The program that runs, also where its file was replaced meanwhile.
+    let processes = Arc::new(ProcessIsolation::new("/proc/self/exe"));
+    options.device_opener = Some(processes.clone());
     if arguments.isolation == Isolation::Process {
-        // The program that runs, also where its file was replaced meanwhile.
-        options.housing = Some(Arc::new(ProcessIsolation::new("/proc/self/exe")));
+        options.housing = Some(processes);
     }
     let job = Job::from_file(&arguments.pipeline, options).map_err(|error| of_job(&error))?;
     if arguments.explain {

@@ -10,6 +10,7 @@ use crate::engine::{Job, JobOptions};
 use crate::plan::{Plan, Work};
 use crate::sandbox::CompileElsewhere;
 use crate::worker::compile::ThrowAwayCompiler;
+use crate::worker::examine_model::ThrowAwayExaminer;
 
 /// `validate`: everything up to the point where something would be taken.
 pub(super) fn validate(arguments: &ValidateArguments, printer: Printer) -> Result<(), Failure> {
@@ -33,6 +34,7 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
         cache_folder: machine.cache_folder.clone(),
         housing: None,
         device_opener: None,
+        examiner: Some(Arc::new(ThrowAwayExaminer::new("/proc/self/exe"))),
         compiler: Some(compiler()),
     }
 }

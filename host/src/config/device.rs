@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::given_cpus::cpu_numbers;
 use super::model::backend;
@@ -41,26 +40,11 @@ pub enum DeviceKind {
         /// As `nvidia-smi -L` prints it: `GPU-...`, `MIG-...`.
         uuid: String,
     },
-    /// No device at all: answers are made up. For tests of what devices do to a pipeline.
+    /// No device at all: its models (`backend = "fake"`) are made up. For tests of what devices do to a pipeline.
     Fake {
         /// Runs at a time.
         slots: u32,
-        /// What each run does.
-        behaviour: FakeBehaviour,
     },
-}
-
-/// What the runs of a made-up device do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FakeBehaviour {
-    /// How long each takes.
-    pub latency: Duration,
-    /// After this many, the next one never ends.
-    pub hang_after: Option<u64>,
-    /// After this many, each fails.
-    pub fail_after: Option<u64>,
-    /// After this many, each is out of memory.
-    pub out_of_memory_after: Option<u64>,
 }
 
 /// Where the models of a device run.
@@ -92,8 +76,6 @@ impl Device {
     const LEAST_MEMORY: u64 = 1 << 20;
     /// Runs at a time, and threads of each. No machine gains from more.
     const MOST: u64 = 1024;
-    /// A made-up run that takes longer is one that hangs.
-    const LONGEST_LATENCY: Duration = Duration::from_secs(3600);
     /// The longest name: it becomes part of a file's name and a metric's label.
     const LONGEST_NAME: usize = 64;
     const KINDS: [&str; 3] = ["cpu", "cuda", "fake"];
@@ -180,7 +162,15 @@ fn cpu(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> DeviceKind {
         );
         errors.push(Diagnostic::new(message).at(Some(node)).hint("raise slots or threads, or give it fewer CPUs"));
     }
-    let backend = table.string("backend", errors).and_then(|word| backend(&word, table.place(), errors));
+    let backend = table.string("backend", errors).and_then(|word| match backend(&word, table.place(), errors) {
+        Some(BackendChoice::Fake) => {
+            let message = format!("backend of {} is \"fake\"", table.place());
+            errors
+                .push(Diagnostic::new(message).on(&word).hint("only a device of kind = \"fake\" runs made-up models"));
+            None
+        }
+        found => found,
+    });
     DeviceKind::Cpu { slots, threads, cpus, backend: backend.unwrap_or_default() }
 }
 
@@ -206,36 +196,22 @@ fn cuda(table: &mut Table<'_, '_>, uuids: &mut Seen, errors: &mut Diagnostics) -
 }
 
 fn fake(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> DeviceKind {
-    let slots = few("slots", table, errors).unwrap_or(1);
-    let latency = table.duration("latency", errors).map_or(Duration::ZERO, |latency| {
-        if latency.value > Device::LONGEST_LATENCY {
-            let message = format!("latency of {} is {:?}", table.place(), latency.value);
-            errors.push(Diagnostic::new(message).on(&latency).hint("at most 1h; hang_after is for what never ends"));
-        }
-        latency.value
-    });
-    let mut after = |key| table.count(key, errors).map(|count| count.value);
-    let behaviour = FakeBehaviour {
-        latency,
-        hang_after: after("hang_after"),
-        fail_after: after("fail_after"),
-        out_of_memory_after: after("out_of_memory_after"),
-    };
-    DeviceKind::Fake { slots, behaviour }
+    DeviceKind::Fake { slots: few("slots", table, errors).unwrap_or(1) }
 }
 
 /// Where a device's models run: a driver, or a run that hangs, is nothing to have in the host's own process.
 fn place(kind: &DeviceKind, asked: Option<Placement>, table: &Table<'_, '_>, errors: &mut Diagnostics) -> Placement {
-    let why = match kind {
-        DeviceKind::Cuda { .. } => "its driver can take its process with it",
-        DeviceKind::Fake { behaviour, .. } if behaviour.hang_after.is_some() => {
-            "a run that hangs ends with its process only"
-        }
-        DeviceKind::Cpu { .. } | DeviceKind::Fake { .. } => return asked.unwrap_or(Placement::Thread),
-    };
+    match kind {
+        DeviceKind::Cuda { .. } => {}
+        DeviceKind::Cpu { .. } => return asked.unwrap_or(Placement::Thread),
+        // Its models may hang, or end their process.
+        DeviceKind::Fake { .. } => return asked.unwrap_or(Placement::Process),
+    }
     if asked == Some(Placement::Thread) {
         let message = format!("{} cannot have placement = \"thread\"", table.place());
-        errors.push(Diagnostic::new(message).at(table.key_span("placement")).hint(why));
+        errors.push(
+            Diagnostic::new(message).at(table.key_span("placement")).hint("its driver can take its process with it"),
+        );
     }
     Placement::Process
 }
@@ -312,7 +288,7 @@ mod tests {
             [[device]]\nname = 'cpu1'\nkind = 'cpu'\nslots = 2\nthreads = 3\ncpus = '2-3,5'\nmemory = '2GiB'\n\
             backend = 'onnxruntime'\ncounts_as_gpu = true\nplacement = 'process'\n\
             [[device]]\nname = 'gpu0'\nkind = 'cuda'\nuuid = 'GPU-5fd4'\n\
-            [[device]]\nname = 'pretend'\nkind = 'fake'\nlatency = '5ms'\nhang_after = 2\n";
+            [[device]]\nname = 'pretend'\nkind = 'fake'\nslots = 3\n";
         let [cpu0, cpu1, gpu0, pretend] = read(text).try_into().unwrap();
         let cpu = |slots, threads, cpus, backend| DeviceKind::Cpu { slots, threads, cpus, backend };
         assert_eq!(cpu0.kind, cpu(1, 1, None, BackendChoice::Auto));
@@ -321,9 +297,7 @@ mod tests {
         assert_eq!((cpu1.memory, cpu1.counts_as_gpu, cpu1.placement), (Some(2 << 30), true, Placement::Process));
         assert_eq!(gpu0.kind, DeviceKind::Cuda { uuid: "GPU-5fd4".to_owned() });
         assert_eq!((gpu0.memory, gpu0.counts_as_gpu, gpu0.placement), (None, true, Placement::Process));
-        let behaviour =
-            FakeBehaviour { latency: Duration::from_millis(5), hang_after: Some(2), ..FakeBehaviour::default() };
-        assert_eq!(pretend.kind, DeviceKind::Fake { slots: 1, behaviour });
+        assert_eq!(pretend.kind, DeviceKind::Fake { slots: 3 });
         assert_eq!((pretend.counts_as_gpu, pretend.placement), (false, Placement::Process));
     }
 

@@ -137,7 +137,7 @@ mod table;
 mod tenant;
 mod units;
 
-pub use device::{Device, DeviceKind, FakeBehaviour, Placement};
+pub use device::{Device, DeviceKind, Placement};
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use given_cpus::GivenCpus;
 pub use host_file::{HostSettings, Reserve, parse_host};

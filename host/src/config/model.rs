@@ -40,12 +40,22 @@ pub enum BackendChoice {
     Tract,
     /// ONNX Runtime.
     Onnxruntime,
+    /// None: the model is made up. Only on a device of kind `fake`, which runs no others.
+    Fake,
 }
 
 impl BackendChoice {
     /// All, with their names in a file.
-    pub const NAMES: [(&'static str, Self); 3] =
-        [("auto", Self::Auto), ("tract", Self::Tract), ("onnxruntime", Self::Onnxruntime)];
+    pub const NAMES: [(&'static str, Self); 4] =
+        [("auto", Self::Auto), ("tract", Self::Tract), ("onnxruntime", Self::Onnxruntime), ("fake", Self::Fake)];
+}
+
+impl BackendChoice {
+    /// As a file has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, choice)| *choice == self).map_or("auto", |(name, _)| name)
+    }
 }
 
 impl Model {

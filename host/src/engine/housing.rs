@@ -34,12 +34,12 @@ pub(super) fn house(parts: &Parts, stages: &mut [StageParts]) -> Result<Guests, 
         let limits = effective_limits(parts, stage);
         for (instance, own) in (0u32..).zip(&mut watched.instances) {
             let cpu = |lane| parts.leases.lane(id, instance, lane).map(|lease| lease.cpus());
+            let models = parts.models.access(id, instance);
+            let spec = guest_spec(stage, component, own, instance, grant.lanes, &limits);
             let home = parts.instances.instance(InstanceOrder {
                 loaded,
-                spec: GuestSpec {
-                    models: parts.models.access(id, instance).unwrap_or_else(|| Arc::new(NoModels)),
-                    ..guest_spec(stage, component, own, instance, grant.lanes, &limits)
-                },
+                spec: GuestSpec { models: models.clone().unwrap_or_else(|| Arc::new(NoModels)), ..spec },
+                models,
                 lanes: (0..grant.lanes).map(cpu).collect(),
                 grant,
                 shared: &parts.shared,

@@ -5,6 +5,7 @@ use super::error::RunError;
 use super::lane_guest::LaneGuest;
 use crate::admission::{Grant, Isolation, StageGrant};
 use crate::config::{HostSettings, TenantName};
+use crate::inference::ModelAccess;
 use crate::observe::KernelReading;
 use crate::plan::Plan;
 use crate::resources::{CpuSet, SharedCpus};
@@ -57,6 +58,8 @@ pub struct InstanceOrder<'a> {
     pub loaded: &'a Arc<Loaded>,
     /// Its guests, as the first lane's.
     pub spec: GuestSpec,
+    /// What it may do with models, if it holds a lease on a device; its guests have the same.
+    pub models: Option<Arc<dyn ModelAccess>>,
     /// The CPU that each lane has to itself, if it has one.
     pub lanes: Vec<Option<CpuSet>>,
     /// What admission gave it.

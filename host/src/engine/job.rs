@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::control::{Control, StopHandle};
 use super::error::RunError;
+use super::examine_models::examine;
 use super::isolation::{Housing, Instances, RunOrder};
 use super::job_error::JobError;
 use super::parts::{Parts, Provided};
@@ -13,7 +14,7 @@ use super::session::Session;
 use super::threads::Threads;
 use crate::admission::{self, Grant, HeldLeases, Isolation, Options};
 use crate::config::{self, HostSettings, Parsed, TenantName};
-use crate::inference::{Devices, ModelService, OpenDevice};
+use crate::inference::{Devices, ExamineElsewhere, ModelService, OpenDevice};
 use crate::plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
 use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply};
 use crate::sandbox::{CompileElsewhere, CompileLimits, Loaded, Sandbox, SandboxOptions};
@@ -50,6 +51,8 @@ pub struct JobOptions {
     pub housing: Option<Arc<dyn Housing>>,
     /// What starts devices that are processes of their own; `None`: none can be used.
     pub device_opener: Option<Arc<dyn OpenDevice>>,
+    /// Where models are looked at before anybody loads them; `None`: nowhere, whoever loads them finds out.
+    pub examiner: Option<Arc<dyn ExamineElsewhere>>,
     /// Where components are compiled; `None`: in this process, unbounded.
     pub compiler: Option<Arc<dyn CompileElsewhere>>,
 }
@@ -97,6 +100,9 @@ impl Job {
         // Asking the driver takes a while: only for who wants a device.
         let wants_device = plan.stages.iter().any(|stage| stage.resources.num_gpus.is_some());
         let devices = if wants_device { Devices::detect(&settings) } else { Devices::declared(&settings) };
+        if let Some(examiner) = options.examiner.as_deref() {
+            examine(examiner, &plan, &devices)?;
+        }
         Ok(Self { plan, components, settings, devices, options, provided, control, _sandbox: Arc::new(sandbox) })
     }
 

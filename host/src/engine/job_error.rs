@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::error::RunError;
 use crate::admission::Refusal;
 use crate::config::Diagnostics;
+use crate::inference::ModelError;
 use crate::resources::ResourceError;
 use crate::sandbox::LoadError;
 
@@ -30,6 +31,16 @@ pub enum JobError {
         stage: String,
         /// Why not.
         error: LoadError,
+    },
+    /// A model cannot be used.
+    #[error("model \"{model}\" ({path}): {error}", path = .path.display())]
+    Model {
+        /// Which.
+        model: String,
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        error: ModelError,
     },
     /// The engine or its cache cannot be used.
     #[error(transparent)]

@@ -25,6 +25,7 @@ mod builder;
 mod component_source_lane;
 mod control;
 mod error;
+mod examine_models;
 mod fate;
 mod flight;
 mod housing;

@@ -22,9 +22,8 @@ pub fn cpu_backends(preferred: BackendChoice, library: Option<&Path>) -> Result<
         }
     }
     let wanted = match preferred {
-        BackendChoice::Tract => "tract",
-        BackendChoice::Onnxruntime => "onnxruntime",
         BackendChoice::Auto => found.first().map_or("tract", |backend| backend.name()),
+        named => named.name(),
     };
     if found.iter().any(|backend| backend.name() == wanted) {
         return Ok(found);

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use crate::config::{self, BackendChoice, DeviceKind, FakeBehaviour, Placement};
+use crate::config::{self, BackendChoice, DeviceKind, Placement};
 use crate::resources::{CpuSet, DeviceShare};
 
 /// What models run on, as it is on this machine.
@@ -77,7 +77,7 @@ impl Device {
     #[must_use]
     pub fn slots(&self) -> usize {
         match self.kind {
-            DeviceKind::Cpu { slots, .. } | DeviceKind::Fake { slots, .. } => slots as usize,
+            DeviceKind::Cpu { slots, .. } | DeviceKind::Fake { slots } => slots as usize,
             // Its own queue takes what comes; two keep it busy while answers are copied.
             DeviceKind::Cuda { .. } => 2,
         }
@@ -101,36 +101,20 @@ impl Device {
         }
     }
 
-    /// What its models run with where they do not say; `None` for a made-up device.
+    /// What its models run with where they do not say.
     #[must_use]
-    pub fn backend(&self) -> Option<BackendChoice> {
+    pub fn backend(&self) -> BackendChoice {
         match self.kind {
             DeviceKind::Cpu { backend: BackendChoice::Auto, .. } => {
-                Some(if cfg!(feature = "tract") { BackendChoice::Tract } else { BackendChoice::Onnxruntime })
+                if cfg!(feature = "tract") {
+                    BackendChoice::Tract
+                } else {
+                    BackendChoice::Onnxruntime
+                }
             }
-            DeviceKind::Cpu { backend, .. } => Some(backend),
-            DeviceKind::Cuda { .. } => Some(BackendChoice::Onnxruntime),
-            DeviceKind::Fake { .. } => None,
-        }
-    }
-
-    /// The same as people read it.
-    #[must_use]
-    pub fn backend_name(&self) -> &'static str {
-        match self.backend() {
-            None => "made up",
-            Some(choice) => {
-                BackendChoice::NAMES.iter().find(|(_, named)| *named == choice).map_or("auto", |(name, _)| name)
-            }
-        }
-    }
-
-    /// What each run of a made-up device does.
-    #[must_use]
-    pub fn behaviour(&self) -> Option<FakeBehaviour> {
-        match self.kind {
-            DeviceKind::Fake { behaviour, .. } => Some(behaviour),
-            DeviceKind::Cpu { .. } | DeviceKind::Cuda { .. } => None,
+            DeviceKind::Cpu { backend, .. } => backend,
+            DeviceKind::Cuda { .. } => BackendChoice::Onnxruntime,
+            DeviceKind::Fake { .. } => BackendChoice::Fake,
         }
     }
 
@@ -154,7 +138,7 @@ impl Device {
 
     /// Why a build without its library cannot use it.
     pub(super) fn missing_in_build(&self) -> Option<&'static str> {
-        match self.backend()? {
+        match self.backend() {
             BackendChoice::Tract if !cfg!(feature = "tract") => Some("this build has no tract (feature \"tract\")"),
             BackendChoice::Onnxruntime if !cfg!(feature = "onnxruntime") => {
                 Some("this build has no ONNX Runtime (feature \"onnxruntime\")")

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::{
-    Device, DeviceCpus, DeviceOrder, DeviceQueue, Devices, HeldDevices, InferenceError, InstanceModels, Lease,
-    ModelAccess, ModelFacts, OpenDevice, Runner, ThreadRunner, ThreadSettings, cpu_backends,
+    Backend, Device, DeviceCpus, DeviceOrder, DeviceQueue, Devices, Fake, HeldDevices, InferenceError, InstanceModels,
+    Lease, ModelAccess, ModelFacts, OpenDevice, Runner, ThreadRunner, ThreadSettings, cpu_backends,
 };
 use crate::config::{DeviceKind, HostSettings, Placement};
 use crate::observe::{DeviceReading, InferenceCounters};
@@ -169,12 +169,17 @@ impl Place<'_> {
             Placement::Thread => {
                 let settings =
                     ThreadSettings { slots: device.slots(), threads: device.threads(), memory: Some(device.memory) };
-                let DeviceKind::Cpu { backend, .. } = device.kind else {
-                    let what = format!("a {} device in a thread of the host", device.kind_name());
-                    return Err(InferenceError::Unsupported(what));
+                let backends: Vec<Box<dyn Backend>> = match device.kind {
+                    DeviceKind::Cpu { backend, .. } => {
+                        cpu_backends(backend, self.devices.onnxruntime_library.as_deref())?
+                    }
+                    DeviceKind::Fake { .. } => vec![Box::new(Fake::here())],
+                    DeviceKind::Cuda { .. } => {
+                        let what = "a CUDA device in a thread of the host";
+                        return Err(InferenceError::Unsupported(what.to_owned()));
+                    }
                 };
-                let library = self.devices.onnxruntime_library.as_deref();
-                Arc::new(ThreadRunner::new(settings, cpu_backends(backend, library)?))
+                Arc::new(ThreadRunner::new(settings, backends))
             }
             Placement::Process => {
                 let opener = self.opener.ok_or_else(|| {

@@ -47,11 +47,10 @@ impl ThreadRunner {
         let called = |name: &str| self.backends.iter().find(|backend| backend.name() == name);
         let found = match choice {
             BackendChoice::Auto => self.backends.first(),
-            BackendChoice::Tract => called("tract"),
-            BackendChoice::Onnxruntime => called("onnxruntime"),
+            named => called(named.name()),
         };
         found.map(AsRef::as_ref).ok_or_else(|| {
-            let wanted = BackendChoice::NAMES.iter().find(|(_, of)| *of == choice).map_or("", |(name, _)| name);
+            let wanted = choice.name();
             let there: Vec<_> = self.backends.iter().map(|backend| backend.name()).collect();
             let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
             InferenceError::Unsupported(format!("backend \"{wanted}\" on this device, which has {there}"))

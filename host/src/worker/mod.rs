@@ -24,6 +24,7 @@ mod mapping;
 mod message;
 mod models_link;
 mod models_served;
+mod open_device;
 mod order;
 mod process_guest;
 mod process_isolation;

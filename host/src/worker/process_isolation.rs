@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -35,7 +35,11 @@ const LANE_OVERHEAD: u64 = 2 << 20;
 const OTHER_THREADS: u32 = 14;
 
 impl ProcessIsolation {
-    fn cgroups(&self, settings: &HostSettings) -> &Cgroups {
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    pub(super) fn cgroups(&self, settings: &HostSettings) -> &Cgroups {
         self.cgroups.get_or_init(|| {
             let cgroups = Cgroups::detect(Some(&settings.slice));
             match cgroups.sweep() {

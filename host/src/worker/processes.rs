@@ -85,7 +85,7 @@ impl Instances for Processes {
             spawner: Arc::clone(&self.spawner),
             place: leased.map_or_else(|| Place::Shared(order.shared.clone()), Place::Leased),
             kernel: Arc::clone(&kernel),
-            models: None,
+            models: order.models.clone(),
             state: Mutex::new(State::default()),
         });
         self.instances.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&instance));

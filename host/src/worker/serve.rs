@@ -85,7 +85,7 @@ pub fn serve() -> Result<(), WorkerError> {
                 limits: order.limits.clone(),
                 capabilities: order.capabilities.clone(),
                 budget: Arc::clone(&budget),
-                models: Arc::new(NoModels),
+                models: models(of)?,
                 metrics: Arc::clone(&metrics),
                 log: LogTo::Kept(Arc::clone(&kept)),
             };

@@ -423,3 +423,13 @@ fn rejects_at_length() {
     assert_eq!(outcome.error()["code"].as_str(), Some(Codes::REJECTED));
     assert!(outcome.stderr.len() + outcome.stdout.len() < 100_000, "{} bytes", outcome.stderr.len());
 }
+
+#[test]
+fn infers_as_told() {
+    let scenario = beside_a_neighbour(&guest("map_infers_as_told"), "");
+    scenario.file("in.txt", "acquire 1000\nstate\nrun any x=f32[1]:0\n");
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    // What it is told with a lease, tests/tests/models tells.
+    assert_eq!(scenario.lines("out.txt"), ["no-lease"; 3]);
+}

@@ -25,6 +25,7 @@ fn spec(name: &str) -> DeviceSpec {
     DeviceSpec {
         name: name.to_owned(),
         hardware: Hardware::Cpu,
+        backend: sage_host::config::BackendChoice::Auto,
         slots: 2,
         threads: 1,
         memory: Some(32 << 20),
@@ -331,7 +332,7 @@ fn nothing_is_left_after_close_and_after_drop() {
         held.lock().unwrap();
         let home = DeviceHome {
             group: Some(spec(name).group(&cgroups).unwrap()),
-            busy: Some(OwnedFd::from(held)),
+            busy: vec![OwnedFd::from(held)],
             cpus: None,
         };
         let device = Device::at_home(spec(name), home).with(&["echo", "hang"]);

@@ -28,7 +28,7 @@ pub(super) struct Keeper {
     pub(super) kernel: Arc<KernelView>,
     /// Whether the kernel holds the group to the process's memory.
     pub(super) held: bool,
-    pub(super) busy: Option<OwnedFd>,
+    pub(super) busy: Vec<OwnedFd>,
     pub(super) cpus: Option<CpuSet>,
     /// The process dies with its thread.
     pub(super) spawner: Spawner,
@@ -65,7 +65,7 @@ impl Keeper {
         }
         self.kernel.close();
         // From here on the device is not in use.
-        self.busy = None;
+        self.busy.clear();
         self.shared.change(|state| state.phase = Phase::Closed);
     }
 
@@ -109,7 +109,7 @@ impl Keeper {
         let order = Order {
             spec: self.spec.clone(),
             links: ends.iter().map(LinkOrder::of).collect(),
-            busy: self.busy.as_ref().map(AsRawFd::as_raw_fd),
+            busy: self.busy.iter().map(AsRawFd::as_raw_fd).collect(),
             data_bytes: self.spec.process_memory().filter(|_| !self.held),
         };
         let oom = self.kernel.watch_oom();

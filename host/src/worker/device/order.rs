@@ -11,8 +11,8 @@ pub(super) struct Order {
     pub(super) spec: DeviceSpec,
     /// One for each slot.
     pub(super) links: Vec<LinkOrder>,
-    /// A descriptor that only has to stay open for as long as the process lives: others see by it that the device is in use.
-    pub(super) busy: Option<RawFd>,
+    /// Descriptors that only have to stay open for as long as the process lives: others see by them that the device is in use.
+    pub(super) busy: Vec<RawFd>,
     /// Bytes of private memory that the process may have, where no group of the kernel's holds it to that.
     pub(super) data_bytes: Option<u64>,
 }
@@ -20,6 +20,6 @@ pub(super) struct Order {
 impl Order {
     /// All descriptors that the process keeps.
     pub(super) fn descriptors(&self) -> Vec<RawFd> {
-        self.links.iter().flat_map(LinkOrder::descriptors).chain(self.busy).collect()
+        self.links.iter().flat_map(LinkOrder::descriptors).chain(self.busy.iter().copied()).collect()
     }
 }

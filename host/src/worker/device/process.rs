@@ -12,12 +12,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::super::kernel_view::KernelView;
 use super::super::spawn::Spawner;
 use super::super::tensor_wire::{measure, measure_name};
+use super::DeviceSpec;
 use super::keeper::Keeper;
 use super::message::ask;
 use super::model_file::ModelFile;
 use super::shared::{Phase, Shared, UNTIL_GONE, lost};
 use super::slot::{Job, Run, serve};
-use super::{DeviceSpec, Hardware};
 use crate::batch::wire::put_u64;
 use crate::inference::{InferenceError, ModelFacts, RunAnswer, Runner, Tensor};
 use crate::observe::KernelReading;
@@ -56,8 +56,8 @@ pub struct DeviceHome {
     pub group: Option<Group>,
     /// The CPUs of all of its threads.
     pub cpus: Option<CpuSet>,
-    /// Held open by the process too, for as long as it lives: a locked file by which others see that the device is in use.
-    pub busy: Option<OwnedFd>,
+    /// Held open by the process too, for as long as it lives: locked files by which others see that leases on the device are in use.
+    pub busy: Vec<OwnedFd>,
 }
 
 /// How long a process that has nothing to do may take to end when it is asked to: to give a device's memory back takes tens of milliseconds.
@@ -170,7 +170,7 @@ impl Runner for DeviceProcess {
 
     /// What the kernel counts for the process of a CPU device. Of a CUDA device's memory its process does not tell.
     fn memory_used(&self) -> Option<u64> {
-        if self.spec.hardware != Hardware::Cpu {
+        if self.spec.hardware.has_driver() {
             return None;
         }
         self.kernel.read().memory.or_else(|| resident(self.process()?))

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::super::link_order::LinkOrder;
 use super::super::lockdown::{Lockdown, ProcessLimits, Purpose};
 use super::super::serve::{EndOnPanic, WorkerError, read_order};
+use super::DeviceSpec;
 use super::order::Order;
 use super::served_slot::{Served, serve};
-use super::{DeviceSpec, Hardware};
 use crate::inference::{Backend, InferenceError, LoadOptions};
 
 /// Descriptors beside its own: what a CPU backend opens (nothing), and what a driver does: some for each device and library.
@@ -74,7 +74,7 @@ fn open(link: &LinkOrder) -> Result<super::super::link::Link, WorkerError> {
 }
 
 fn lockdown(order: &Order) -> Lockdown {
-    let cpu = order.spec.hardware == Hardware::Cpu;
+    let cpu = !order.spec.hardware.has_driver();
     let keep: Vec<_> = (0..3).chain(order.descriptors()).collect();
     let open_files = keep.iter().max().map_or(0, |&most| u64::try_from(most).unwrap_or(0)) + OPEN_FILES;
     Lockdown {

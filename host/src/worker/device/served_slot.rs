@@ -67,14 +67,11 @@ fn load(served: &Served, link: &mut Link) -> Result<(), WireError> {
 }
 
 fn make(served: &Served, order: &LoadOrder, file: &[u8]) -> Result<Box<dyn LoadedModel>, InferenceError> {
-    let named = BackendChoice::NAMES.iter().find(|(_, choice)| *choice == order.backend).map(|(name, _)| *name);
     let found = served
         .backends
         .iter()
-        .find(|backend| order.backend == BackendChoice::Auto || Some(backend.name()) == named)
-        .ok_or_else(|| {
-            InferenceError::Unsupported(format!("the device has no backend {}", named.unwrap_or("at all")))
-        })?;
+        .find(|backend| order.backend == BackendChoice::Auto || backend.name() == order.backend.name())
+        .ok_or_else(|| InferenceError::Unsupported(format!("the device has no backend {}", order.backend.name())))?;
     found.load(file, &served.options)
 }
 

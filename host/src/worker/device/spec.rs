@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::BackendChoice;
 use crate::resources::cgroup::{CgroupError, Cgroups, Group, GroupLimits};
 
 /// A device that a process of its own drives, and what that process may have.
@@ -12,6 +13,8 @@ pub struct DeviceSpec {
     pub name: String,
     /// What it is.
     pub hardware: Hardware,
+    /// What its models run with where they do not say.
+    pub backend: BackendChoice,
     /// How many runs may be under way at a time; at least 1.
     pub slots: usize,
     /// Threads that one run may use; at least 1.
@@ -30,6 +33,8 @@ pub struct DeviceSpec {
 pub enum Hardware {
     /// The machine's processors.
     Cpu,
+    /// None: its models are made up. Held like a CPU device.
+    Fake,
     /// An NVIDIA device: NVML's UUID of it, or of a MIG instance. It is the only one that the process sees, as number 0.
     Cuda(String),
 }
@@ -41,12 +46,19 @@ const OVERHEAD: u64 = 96 << 20;
 /// Threads beside those of runs: the main one and what a backend starts for itself.
 const OTHER_THREADS: u64 = 14;
 
+impl Hardware {
+    /// Whether a vendor's driver does the work, whose threads, files and system calls nobody can list.
+    pub(super) fn has_driver(&self) -> bool {
+        matches!(self, Self::Cuda(_))
+    }
+}
+
 impl DeviceSpec {
     /// Bytes of the machine's memory that the process may take.
     #[must_use]
     pub fn process_memory(&self) -> Option<u64> {
         match self.hardware {
-            Hardware::Cpu => self.memory.map(|memory| memory.saturating_add(OVERHEAD)),
+            Hardware::Cpu | Hardware::Fake => self.memory.map(|memory| memory.saturating_add(OVERHEAD)),
             Hardware::Cuda(_) => self.host_memory,
         }
     }
@@ -62,7 +74,7 @@ impl DeviceSpec {
         let limits = GroupLimits {
             memory_max: self.process_memory().filter(|_| controls.memory.available),
             pids_max: Some(runs.saturating_add(OTHER_THREADS))
-                .filter(|_| controls.pids.available && self.hardware == Hardware::Cpu),
+                .filter(|_| controls.pids.available && !self.hardware.has_driver()),
             ..GroupLimits::default()
         };
         let none = GroupLimits::default();

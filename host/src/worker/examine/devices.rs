@@ -9,7 +9,7 @@ pub(super) fn examine(settings: &HostSettings) -> Examination {
     let devices = Devices::detect(settings);
     let serving: Vec<String> = devices
         .serving()
-        .map(|device| format!("{} ({}, {})", device.id, device.kind_name(), device.backend_name()))
+        .map(|device| format!("{} ({}, {})", device.id, device.kind_name(), device.backend().name()))
         .collect();
     let (found, detail, hint) = if serving.is_empty() {
         let hint =

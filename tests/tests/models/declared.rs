@@ -1,0 +1,82 @@
+use crate::told::{Told, root};
+
+const OCR: &str = "tests/models/ocr-classifier.onnx";
+
+/// A host with a CPU device that counts as a GPU.
+fn on_a_cpu() -> Told {
+    Told::on("[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\ncounts_as_gpu = true\nmemory = \"1GiB\"\n")
+        .resources("num_gpus = 1, memory = \"64MiB\"")
+}
+
+/// The pipeline with this model in its file, which its operator lists.
+fn declared(told: &Told, model: &str) {
+    told.lay_out(&["open model"]);
+    let text = told.scenario.read("pipeline.toml").unwrap();
+    let text = text.replace("[pipeline]\n", &format!("[model.model]\n{model}\n[pipeline]\n"));
+    told.scenario.file("pipeline.toml", text.replace("input = \"in\"\n", "input = \"in\"\nmodels = [\"model\"]\n"));
+}
+
+#[test]
+fn a_model_that_cannot_be_used_is_told_before_data_flows() {
+    let digest = "0".repeat(64);
+    let path = root().join(OCR).canonicalize().unwrap();
+    let cases = [
+        ("path = \"nowhere.onnx\"".to_owned(), "nowhere.onnx: No such file"),
+        (format!("path = {path:?}\nsha256 = \"{digest}\""), "declared is 000000"),
+        ("path = \"broken.onnx\"".to_owned(), "model \"model\" (broken.onnx)"),
+    ];
+    for (model, said) in cases {
+        let told = on_a_cpu();
+        told.scenario.file("broken.onnx", [8, 7, 58, 255, 255, 255, 255, 15, 1, 2, 3]);
+        declared(&told, &model);
+        for what in ["validate", "run"] {
+            let output = told.scenario.command(what).args(["--host", "host.toml"]).output().unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{what} {model}: {stderr}");
+            assert!(stderr.contains(said), "{what} {model}: {stderr}");
+        }
+        assert_eq!(told.scenario.read("out.txt"), None, "no data flowed");
+    }
+}
+
+#[cfg(feature = "tract")]
+#[test]
+fn a_real_model_says_what_it_takes_and_answers() {
+    let told = on_a_cpu();
+    let path = root().join(OCR).canonicalize().unwrap();
+    declared(&told, &format!("path = {path:?}"));
+    told.scenario.file("in.txt", "open model\nrun model x=f32[2,3,48,192]:0\n");
+    told.start(&[]).wait().expect_exit(0);
+    let answers = told.scenario.lines("out.txt");
+    assert!(answers[0].starts_with("in x f32[?,3,"), "{answers:?}");
+    assert!(answers[1].contains("f32[2, 2]"), "{answers:?}");
+}
+
+#[test]
+fn a_library_that_is_not_there_is_named() {
+    let told = Told::on(
+        "onnxruntime_library = \"/nowhere/libonnxruntime.so\"\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\nbackend = \"onnxruntime\"\n\
+         counts_as_gpu = true\nmemory = \"1GiB\"\n",
+    )
+    .resources("num_gpus = 1, memory = \"64MiB\"");
+    let outcome = told.run(&["acquire 1"]);
+    outcome.expect_exit(3);
+    if cfg!(feature = "onnxruntime") {
+        outcome.expect_stderr("/nowhere/libonnxruntime.so");
+    } else {
+        outcome.expect_stderr("onnxruntime");
+    }
+}
+
+#[test]
+fn a_driver_library_that_is_not_there_is_named() {
+    let told = Told::on("[[device]]\nname = \"gpu0\"\nkind = \"cuda\"\nuuid = \"GPU-0\"\n")
+        .resources("num_gpus = 1, memory = \"64MiB\"");
+    told.lay_out(&["acquire 1"]);
+    let mut command = told.scenario.command("run");
+    let output =
+        command.args(["--host", "host.toml"]).env("SAGE_HOST_NVML", "/nowhere/libnvidia-ml.so.1").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("/nowhere/libnvidia-ml.so.1"), "{stderr}");
+}
