@@ -28,8 +28,8 @@ fn devices(told: &Told, arguments: &[&str]) -> std::process::Output {
 fn held(told: &Told) -> Vec<u64> {
     let output = devices(told, &["--host", "host.toml", "--output", "json"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let leases = report["devices"][0]["held"].as_array().unwrap_or_else(|| panic!("{report:#}")).clone();
-    leases.iter().map(|lease| lease["token"].as_u64().unwrap()).collect()
+    let leases = report["leases"].as_array().unwrap_or_else(|| panic!("{report:#}"));
+    leases.iter().filter(|lease| lease["state"] != "expired").map(|lease| lease["token"].as_u64().unwrap()).collect()
 }
 
 fn until_it_holds(running: &mut Running, told: &Told, count: usize) -> Vec<u64> {
