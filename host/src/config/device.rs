@@ -342,10 +342,10 @@ mod tests {
                 ],
             ),
             (
-                "[[device]]\nname = 'a'\nkind = 'fake'\nlatency = '2h'\nhang_after = 1\nplacement = 'thread'",
+                "[[device]]\nname = 'a'\nkind = 'fake'\nhang_after = 1\n[[device]]\nname = 'b'\nkind = 'cpu'\nbackend = 'fake'",
                 &[
-                    (4, "latency of [[device]] \"a\" is 7200s"),
-                    (6, "[[device]] \"a\" cannot have placement = \"thread\""),
+                    (4, "unknown key \"hang_after\" in [[device]] \"a\""),
+                    (8, "backend of [[device]] \"b\" is \"fake\""),
                 ],
             ),
             (

@@ -224,7 +224,7 @@ mod tests {
     fn the_backend_is_the_one_that_the_model_asks_for() {
         let folder = tempfile::tempdir().unwrap();
         let cases = [
-            (BackendChoice::Auto, &["onnxruntime", "tract"][..], Some(5)),
+            (BackendChoice::Auto, &["onnxruntime", "tract"][..], Some(11)),
             (BackendChoice::Auto, &["fake"], Some(4)),
             (BackendChoice::Onnxruntime, &["tract", "onnxruntime"], Some(11)),
             (BackendChoice::Onnxruntime, &["tract"], None),
