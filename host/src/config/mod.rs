@@ -53,7 +53,7 @@
 //! [model.magika]                    # what operators may run through the inference import; docs/INFERENCE.md
 //! path = "magika.onnx"              # an ONNX file, relative to this file
 //! sha256 = "..."                    # optional: any other file is refused
-//! backend = "auto"                  # | "tract" | "onnxruntime"
+//! backend = "auto"                  # | "tract" | "onnxruntime"; "fake" on a device of that kind, whose models are made up
 //! max_rows = 32                     # of one run; larger calls are cut
 //! max_delay = "0ms"                 # how long a call may wait for company
 //! batching = true                   # put calls together; measured when it is loaded otherwise
@@ -89,14 +89,14 @@
 //! path = "/srv/models/magika.onnx"
 //!
 //! discover_devices = true                   # CUDA devices that NVML knows and no [[device]] names are given away too
-//! onnxruntime_library = "libonnxruntime.so" # where it is, unless ORT_DYLIB_PATH says
+//! onnxruntime_library = "libonnxruntime.so" # relative to this file; otherwise what ORT_DYLIB_PATH says, else where the loader finds it
 //! lease_ttl = "10s"                         # who does not renew its device leases for so long has lost them; 1s to 1h
 //!
 //! [[device]]                                # what runs models
 //! name = "cpu0"                             # unique; letters, digits, _, - and dots
 //! kind = "cpu"
 //! slots = 1                                 # runs at a time
-//! threads = 2                               # of each run
+//! threads = 2                               # of each run; tract uses one
 //! cpus = "2-3"                              # where these run, and no operator; otherwise wherever the process may
 //! memory = "1GiB"                           # what the models of all leases may take: of the machine's, and no operator's
 //! backend = "auto"                          # | "tract" | "onnxruntime"
@@ -111,11 +111,11 @@
 //!
 //! [[device]]
 //! name = "pretend"
-//! kind = "fake"                             # for tests: answers are made up
+//! kind = "fake"                             # for tests: its models are made up, and each one's file says what it does
 //! slots = 1
-//! latency = "1ms"                           # of each run
-//! hang_after = 10                           # runs, each of these; fail_after, out_of_memory_after too
+//! memory = "1GiB"
 //! counts_as_gpu = true
+//! placement = "process"                     # | "thread", where no model may end its process
 //! ```
 
 mod device;
