@@ -18,10 +18,12 @@ pub(super) fn of_job(error: &JobError) -> Failure {
         JobError::Read { .. } => Failure::of(ExitCode::InvalidUsage, error),
         JobError::Invalid(diagnostics) => of_file(diagnostics),
         JobError::Component { error: cause, .. } => hinted(Failure::of(of_load(cause), error), cause.hint()),
-        JobError::Model { error: ModelError::Unavailable(_), .. } => Failure::of(ExitCode::Refused, error),
-        JobError::Model { error: ModelError::Digest { actual, .. }, .. } => Failure::of(ExitCode::InvalidUsage, error)
-            .hint(format!("if this is the model that you mean, declare sha256 = \"{actual}\"")),
-        JobError::Model { .. } => Failure::of(ExitCode::InvalidUsage, error),
+        JobError::Model { error: cause, .. } => match &**cause {
+            ModelError::Unavailable(_) => Failure::of(ExitCode::Refused, error),
+            ModelError::Digest { actual, .. } => Failure::of(ExitCode::InvalidUsage, error)
+                .hint(format!("if this is the model that you mean, declare sha256 = \"{actual}\"")),
+            _ => Failure::of(ExitCode::InvalidUsage, error),
+        },
         JobError::Sandbox(cause) => hinted(Failure::of(of_load(cause), error), cause.hint()),
         JobError::Refused(refusal) => of_admission(refusal),
         JobError::Resources(cause) => hinted(Failure::of(of_resources(cause), error), cause.hint()),
@@ -98,8 +100,10 @@ fn of_start(error: &RunError) -> ExitCode {
         RunError::Start(_) => ExitCode::PipelineFailed,
         RunError::Lane { .. } => ExitCode::Refused,
         RunError::Housing { .. } => ExitCode::Refused,
-        RunError::Models(ServiceError::Device { .. }) => ExitCode::Refused,
-        RunError::Models(ServiceError::Model { .. }) => ExitCode::InvalidUsage,
+        RunError::Models(error) => match **error {
+            ServiceError::Device { .. } => ExitCode::Refused,
+            ServiceError::Model { .. } => ExitCode::InvalidUsage,
+        },
         RunError::Internal(_) => ExitCode::InternalFault,
     }
 }

@@ -84,7 +84,7 @@ pub enum RunError {
     },
     /// Models or their devices cannot be used.
     #[error(transparent)]
-    Models(#[from] ServiceError),
+    Models(Box<ServiceError>),
     /// A fault of the host.
     #[error("internal fault: {0}")]
     Internal(String),

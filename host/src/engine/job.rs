@@ -94,14 +94,14 @@ impl Job {
         let mut parsed = parsed;
         parsed.pipeline.host_models.clone_from(&settings.models);
         let catalog = catalog(&sandbox, &config::component_paths(&parsed.pipeline, base));
-        let plan = validate_parsed(parsed, &catalog, base)?;
+        let mut plan = validate_parsed(parsed, &catalog, base)?;
         let components = load(&sandbox, &plan)?;
         let control = Arc::new(Control::new());
         // Asking the driver takes a while: only for who wants a device.
         let wants_device = plan.stages.iter().any(|stage| stage.resources.num_gpus.is_some());
         let devices = if wants_device { Devices::detect(&settings) } else { Devices::declared(&settings) };
         if let Some(examiner) = options.examiner.as_deref() {
-            examine(examiner, &plan, &devices)?;
+            examine(examiner, &mut plan, &devices)?;
         }
         Ok(Self { plan, components, settings, devices, options, provided, control, _sandbox: Arc::new(sandbox) })
     }
@@ -182,7 +182,7 @@ impl Job {
             (leases.held_devices(), &shared),
             self.options.device_opener.as_deref(),
         )
-        .map_err(RunError::from)?;
+        .map_err(|error| RunError::Models(Box::new(error)))?;
         let parts = Parts {
             plan: self.plan,
             components: self.components,

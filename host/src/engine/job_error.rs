@@ -40,7 +40,7 @@ pub enum JobError {
         /// Its file.
         path: PathBuf,
         /// Why not.
-        error: ModelError,
+        error: Box<ModelError>,
     },
     /// The engine or its cache cannot be used.
     #[error(transparent)]

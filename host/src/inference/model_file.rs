@@ -63,7 +63,13 @@ impl ModelFile {
         &self.bytes
     }
 
-    /// What it hashes to, in hexadecimal digits.
+    /// What it hashes to.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        self.sha256
+    }
+
+    /// The same in hexadecimal digits.
     #[must_use]
     pub fn sha256_hex(&self) -> String {
         hex(self.sha256)

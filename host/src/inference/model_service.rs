@@ -11,7 +11,7 @@ use super::{
 };
 use crate::config::{DeviceKind, HostSettings, Placement};
 use crate::observe::{DeviceReading, InferenceCounters};
-use crate::plan::{Plan, StageId};
+use crate::plan::{ModelSpec, Plan, StageId};
 use crate::resources::SharedCpus;
 
 /// All that one run of a pipeline has to do with models: a queue for each device that it holds leases on, its models loaded, and each instance's
@@ -43,7 +43,7 @@ pub enum ServiceError {
         /// Where it was to run.
         device: String,
         /// Why not.
-        error: InferenceError,
+        error: Box<InferenceError>,
     },
 }
 
@@ -118,15 +118,7 @@ impl ModelService {
             let Some(queue) = self.queues.get(lease.device()) else { continue };
             queue.watch(lease);
             for spec in plan.models.iter().filter(|spec| models.contains(&spec.name)) {
-                let facts = queue.load(spec, Instant::now() + LOADING).map_err(|error| ServiceError::Model {
-                    model: spec.name.clone(),
-                    path: spec.path.display().to_string(),
-                    device: lease.device().to_owned(),
-                    error,
-                })?;
-                if let Some(batching) = queue.batching(&spec.name) {
-                    tracing::info!(model = spec.name, device = lease.device(), %batching, "the model is loaded");
-                }
+                let facts = load(queue, spec)?;
                 listed.insert(spec.name.clone(), facts);
             }
             on.push((Arc::clone(lease), Arc::clone(queue)));
@@ -140,6 +132,29 @@ impl ModelService {
             turn: AtomicUsize::new(0),
         })
     }
+}
+
+/// Loads a model onto a device, if it is not there yet.
+fn load(queue: &DeviceQueue, spec: &ModelSpec) -> Result<Arc<ModelFacts>, ServiceError> {
+    if let Some(known) = queue.facts(&spec.name) {
+        return Ok(known);
+    }
+    let facts = queue.load(spec, Instant::now() + LOADING).map_err(|error| match error {
+        InferenceError::DeviceLost(_) => ServiceError::Device { device: queue.name().to_owned(), error },
+        error => ServiceError::Model {
+            model: spec.name.clone(),
+            path: spec.path.display().to_string(),
+            device: queue.name().to_owned(),
+            error: Box::new(match error {
+                InferenceError::Deadline => InferenceError::Backend(format!("it was not loaded within {LOADING:?}")),
+                error => error,
+            }),
+        },
+    })?;
+    if let Some(batching) = queue.batching(&spec.name) {
+        tracing::info!(model = spec.name, device = queue.name(), %batching, "the model is loaded");
+    }
+    Ok(facts)
 }
 
 /// Ends what runs, as far as that can be ended, before leases are given back.

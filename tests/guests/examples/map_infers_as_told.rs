@@ -4,6 +4,8 @@
 //! - `open MODEL`: its inputs and outputs;
 //! - `run MODEL [deadline=MS] NAME=DTYPE[SHAPE]:BYTE ...`: every byte of a tensor's data is BYTE, or the bytes are `..N`: 0, 1, 2, up to N of
 //!   them; the answer has each output's shape and the sum of its bytes;
+//! - `alias MODEL COUNT BYTES`: COUNT tensors that all have one name of so many bytes;
+//! - `longname BYTES`: opens a model with a name of so many bytes;
 //! - `drop`: lets go of all handles.
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -32,6 +34,10 @@ fn told_to(told: &str) -> String {
         ["share"] => with_lease(|lease| Ok(lease.share().to_string())),
         ["open", model] => with_lease(|lease| lease.open(model).map(|model| described(&model))),
         ["run", model, rest @ ..] => with_lease(|lease| run(&lease.open(model)?, rest)),
+        ["alias", model, count, bytes] => with_lease(|lease| alias(&lease.open(model)?, count, bytes)),
+        ["longname", bytes] => {
+            with_lease(|lease| lease.open(&"n".repeat(bytes.parse().unwrap())).map(|model| described(&model)))
+        }
         ["drop"] => {
             LEASE.take();
             Ok("dropped".to_owned())
@@ -81,6 +87,14 @@ fn run(model: &Model, words: &[&str]) -> Result<String, Error> {
         let _ = write!(text, "{} {}{:?} {sum};", output.name, name(output.dtype), output.shape);
     }
     Ok(text)
+}
+
+/// The name lies in memory once for each here; the host must not care.
+fn alias(model: &Model, count: &str, bytes: &str) -> Result<String, Error> {
+    let named =
+        || Tensor { name: "n".repeat(bytes.parse().unwrap()), dtype: Dtype::U8, shape: vec![0], data: Vec::new() };
+    let inputs: Vec<Tensor> = (0..count.parse::<usize>().unwrap()).map(|_| named()).collect();
+    model.run(&inputs, None).map(|_| "ran".to_owned())
 }
 
 /// `x=f32[2,3]:1`

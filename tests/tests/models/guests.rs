@@ -66,6 +66,9 @@ fn a_tensor_that_does_not_fit_is_an_answer_and_the_guest_goes_on() {
             "run echo x=f32[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]:0",
             "too-large dimensions are 33 of 32",
         ),
+        ("longname 5000", "too-large bytes of a model's name are 5000 of 4096"),
+        ("alias echo 2 5000", "too-large bytes of an input's name are 5000 of 4096"),
+        ("alias echo 300 1", "too-large tensors are 300 of 256"),
         ("run echo x=f32[2,4]:1", "y f32[2, 4] 32;"),
     ];
     let answers = told.answers(&cases.map(|(record, _)| record));

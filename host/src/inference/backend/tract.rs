@@ -42,7 +42,7 @@ impl Backend for Tract {
             let plans = match compile(graph.clone(), &facts, &Sizes::Any) {
                 Ok(plan) => Plans::OfAllSizes(plan),
                 Err(of_all) if has_free_dimension(&facts) => {
-                    let plans = PlansBySize { graph, known: Mutex::default() };
+                    let plans = PlansBySize { graph: Box::new(graph), known: Mutex::default() };
                     // Whether it can run at all is said now; that it cannot run for any size at once is then the better reason.
                     plans.of(&facts, &smallest(&facts)).map_err(|_| refused(&of_all))?;
                     Plans::BySize(plans)
@@ -70,7 +70,7 @@ type Plan = Arc<TypedRunnableModel>;
 type Shapes = Vec<Vec<usize>>;
 
 struct PlansBySize {
-    graph: InferenceModel,
+    graph: Box<InferenceModel>,
     /// The latest used last.
     known: Mutex<VecDeque<(Shapes, Plan)>>,
 }
@@ -112,7 +112,7 @@ impl PlansBySize {
             return Ok(plan);
         }
         drop(known);
-        let plan = compile(self.graph.clone(), facts, &Sizes::These(shapes))?;
+        let plan = compile(InferenceModel::clone(&self.graph), facts, &Sizes::These(shapes))?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_PLANS {
             known.pop_front();

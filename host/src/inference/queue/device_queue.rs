@@ -81,6 +81,9 @@ struct Leases {
     ended: BTreeMap<&'static str, u64>,
 }
 
+/// A stack for what follows a stranger's graph down: what the process that examined it had.
+const STACK: usize = 8 << 20;
+
 impl DeviceQueue {
     /// Starts the threads of a device.
     ///
@@ -122,7 +125,9 @@ impl DeviceQueue {
                 }
             };
             // Linux keeps 15 characters of it.
-            if let Err(error) = thread::Builder::new().name(format!("device-{name}-{slot}")).spawn(body) {
+            if let Err(error) =
+                thread::Builder::new().name(format!("device-{name}-{slot}")).stack_size(STACK).spawn(body)
+            {
                 queue.shared.lock().threads -= 1;
                 return Err(lost(format!("a thread for {name} cannot be started: {error}")));
             }

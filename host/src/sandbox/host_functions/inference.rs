@@ -22,6 +22,8 @@ struct ModelHandle {
 
 /// Tensors of one call. More inputs than any model has, and few enough to be looked at before anything is counted.
 const MOST_TENSORS: usize = 256;
+/// Bytes of the name of a model or tensor: far more than any has.
+const LONGEST_NAME: usize = 4 << 10;
 /// Dimensions of one tensor; ONNX models have at most 6 or so.
 const MOST_DIMENSIONS: usize = 32;
 
@@ -54,7 +56,10 @@ pub(in crate::sandbox) fn link_inference(linker: &mut Linker<GuestStore>) -> was
         "[method]lease.open",
         |mut store: Store<'_>, (lease, name): (Resource<LeaseHandle>, WasmStr)| {
             store.data().resources.get(&lease)?;
-            let name = name.to_str(&store)?.into_owned();
+            let name = match named(&store, &name, "bytes of a model's name are")? {
+                Ok(name) => name,
+                Err(error) => return Ok((Err(ErrorAnswer::from(error)),)),
+            };
             let data = store.data_mut();
             let opened = data.models.open(&name).and_then(|facts| keep(data, ModelHandle { name, facts }));
             Ok((opened.map_err(ErrorAnswer::from),))
@@ -79,7 +84,12 @@ pub(in crate::sandbox) fn link_inference(linker: &mut Linker<GuestStore>) -> was
             };
             let data = store.data_mut();
             let asked = deadline.map_or(Duration::MAX, |deadline| Duration::from_millis(deadline.into()));
+            let limit = data.tensor_bytes;
             let outputs = data.models.run(&name, read, data.deadline.patience().min(asked));
+            let outputs = outputs.and_then(|outputs| {
+                let bytes = outputs.iter().map(|output| output.tensor.bytes().len()).fold(0, usize::saturating_add);
+                if bytes > limit { Err(excess("bytes of output are", bytes, limit)) } else { Ok(outputs) }
+            });
             let answer = outputs.map(|outputs| outputs.into_iter().map(TensorAnswer::from).collect::<Vec<_>>());
             Ok((answer.map_err(ErrorAnswer::from),))
         },
@@ -96,10 +106,7 @@ fn read_tensors(
     store: &mut Store<'_>,
     passed: &WasmList<TensorView>,
 ) -> wasmtime::Result<Result<Vec<NamedTensor>, InferenceError>> {
-    let too_large = |what: &str, size: usize, limit: usize| {
-        let (size, limit) = (u64::try_from(size).unwrap_or(u64::MAX), u64::try_from(limit).unwrap_or(u64::MAX));
-        Ok(Err(InferenceError::TooLarge { what: what.to_owned(), size, limit }))
-    };
+    let too_large = |what, size, limit| Ok(Err(excess(what, size, limit)));
     if passed.len() > MOST_TENSORS {
         return too_large("tensors are", passed.len(), MOST_TENSORS);
     }
@@ -116,7 +123,11 @@ fn read_tensors(
     }
     let mut read = Vec::with_capacity(views.len());
     for view in views {
-        let name = view.name.to_str(&*store)?.into_owned();
+        // The same bytes may be the names of all of them: each is counted.
+        let name = match named(store, &view.name, "bytes of an input's name are")? {
+            Ok(name) => name,
+            Err(error) => return Ok(Err(error)),
+        };
         let shape = view.shape.as_le_slice(store.as_context());
         if shape.len() > MOST_DIMENSIONS {
             return too_large("dimensions are", shape.len(), MOST_DIMENSIONS);
@@ -128,4 +139,18 @@ fn read_tensors(
         }
     }
     Ok(Ok(read))
+}
+
+/// Copies a name out of the guest's memory, if it is not too long for one.
+fn named(store: &Store<'_>, name: &WasmStr, what: &str) -> wasmtime::Result<Result<String, InferenceError>> {
+    let name = name.to_str(store)?;
+    if name.len() > LONGEST_NAME {
+        return Ok(Err(excess(what, name.len(), LONGEST_NAME)));
+    }
+    Ok(Ok(name.into_owned()))
+}
+
+fn excess(what: &str, size: usize, limit: usize) -> InferenceError {
+    let (size, limit) = (u64::try_from(size).unwrap_or(u64::MAX), u64::try_from(limit).unwrap_or(u64::MAX));
+    InferenceError::TooLarge { what: what.to_owned(), size, limit }
 }
