@@ -76,15 +76,15 @@ fn four_quarters_fit_on_a_device_and_a_fifth_does_not() {
         refused(&embed(5, 2_500), &cpu0, &Taken::default()),
         "operator \"embed\" wants 1.25 of devices (5 instances × 0.25), 1 is free\n  \
          of 1 device (cpu0), 0 for other operators of this pipeline\n  \
-         hint: lower num_gpus or parallelism, or pass --wait; --overcommit does not share devices out more thinly"
+         hint: lower num_gpus or parallelism, or wait for what others hold with --wait; --overcommit does not share devices out more thinly"
     );
     assert_eq!(
         refused(&embed(1, 2_500), &cpu0, &held(&[("cpu0", 5_000, 0), ("cpu0", 2_501, 0), ("elsewhere", 10_000, 0)])),
         "operator \"embed\" wants 0.25 of devices (1 instance × 0.25), 0 are free\n  \
          of 1 device (cpu0), 0 for other operators of this pipeline\n  \
-         0.5 of cpu0 is held (held) by lease 1 of process 7 (pipeline \"other\", operator \"hog\", instance 0)\n  \
-         0.2501 of cpu0 is held (held) by lease 2 of process 7 (pipeline \"other\", operator \"hog\", instance 0)\n  \
-         hint: lower num_gpus or parallelism, or pass --wait; --overcommit does not share devices out more thinly"
+         0.5 of cpu0 is held by lease 1 of process 7 (pipeline \"other\", operator \"hog\", instance 0)\n  \
+         0.2501 of cpu0 is held by lease 2 of process 7 (pipeline \"other\", operator \"hog\", instance 0)\n  \
+         hint: lower num_gpus or parallelism, or wait for what others hold with --wait; --overcommit does not share devices out more thinly"
     );
     let fits = |instances| fits_alone(&embed(instances, 2_500), &machine(4), &Supply::default(), &STRICT, &cpu0);
     assert_eq!([fits(4), fits(5)], [true, false], "whether it is worth waiting");
@@ -267,7 +267,7 @@ fn admitted_leases_are_in_the_machines_book_with_tokens_that_only_rise_until_the
 
     let text = admitted(&embed(2, 2_500)).unwrap_err().to_string();
     assert!(text.starts_with("operator \"embed\" wants 0.5 of devices (2 instances × 0.25), 0.25 are free"), "{text}");
-    assert!(text.contains("0.25 of cpu0 is held (held) by lease 3 of process"), "{text}");
+    assert!(text.contains("0.25 of cpu0 is held by lease 3 of process"), "{text}");
     let (_, second) = admitted(&embed(1, 2_500)).unwrap();
     assert_eq!(tokens(&second), [4]);
 

@@ -1,5 +1,5 @@
 use super::Reason;
-use crate::resources::{DeviceShare, HeldCpu, bytes, counted, ten_thousandths};
+use crate::resources::{DeviceShare, HeldCpu, ShareState, bytes, counted, ten_thousandths};
 
 impl Reason {
     /// The numbers behind it, a line each.
@@ -82,7 +82,7 @@ impl Reason {
                 ),
             },
             Self::Devices { .. } => {
-                "lower num_gpus or parallelism, or pass --wait; --overcommit does not share devices out more thinly".to_owned()
+                "lower num_gpus or parallelism, or wait for what others hold with --wait; --overcommit does not share devices out more thinly".to_owned()
             }
             Self::DeviceMemory { .. } => {
                 "lower workspace of the models or parallelism, or raise the device's memory in host.toml if it has more; \
@@ -126,7 +126,10 @@ impl Reason {
 
 fn held_share(share: &DeviceShare) -> String {
     let of = ten_thousandths(u64::from(share.claim.share));
-    format!("{of} of {} is held ({}) by {share}", share.claim.device, share.claim.state.name())
+    match share.claim.state {
+        ShareState::Held => format!("{of} of {} is held by {share}", share.claim.device),
+        state => format!("{of} of {} is {}, of {share}", share.claim.device, state.name()),
+    }
 }
 
 fn held_memory(share: &DeviceShare) -> String {

@@ -274,8 +274,8 @@ pub(super) struct DoctorArguments {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Devices are those that host.toml declares ([[device]]) and, unless it says discover_devices = false, the
-CUDA devices that the driver knows. An operator gets a part of one with resources = { num_gpus = 0.25 },
+    after_help = "Devices are those that host.toml declares ([[device]]) and, unless it says discover_devices = false,
+the CUDA devices that the driver knows. An operator gets a part of one with resources = { num_gpus = 0.25 },
 and only while its lease is held do its models run.
 
   exclusive  one lease at a time has all of it

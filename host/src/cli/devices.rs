@@ -34,7 +34,8 @@ pub(super) fn devices(arguments: &DevicesArguments, printer: Printer) -> Result<
     }
     let devices = Devices::detect(&settings);
     let shares = folder.taken().map_err(of_folder)?.devices;
-    printer.result(|| text(&devices, &shares), &as_json(&devices, &shares, &folder))
+    let declared = arguments.host.is_some();
+    printer.result(|| text(&devices, &shares, declared), &as_json(&devices, &shares, &folder))
 }
 
 fn revoke(order: &RevokeArguments, folder: &LeaseFolder, printer: Printer) -> Result<(), Failure> {
@@ -66,7 +67,7 @@ fn of_resources_hinted(error: &ResourceError) -> Failure {
     error.hint().into_iter().fold(failure, Failure::hint)
 }
 
-fn text(devices: &Devices, shares: &[DeviceShare]) -> String {
+fn text(devices: &Devices, shares: &[DeviceShare], declared: bool) -> String {
     let mut text = String::new();
     let listed = devices.all().iter().map(|device| {
         let used = DeviceUse::of(&device.id, shares);
@@ -76,12 +77,13 @@ fn text(devices: &Devices, shares: &[DeviceShare]) -> String {
             device.backend().name().to_owned(),
             format!("{} of {}", bytes(used.memory), bytes(device.memory)),
             format!("{} of 1", ten_thousandths(u64::from(used.share))),
-            device.tier(shares).name().to_owned(),
+            if device.trouble.is_some() { "-" } else { device.tier(shares).name() }.to_owned(),
             if device.serves_gpus() { "yes" } else { "no" }.to_owned(),
         ]
     });
     match devices.all() {
-        [] => text.push_str("no device is declared in host.toml, and none was found\n"),
+        [] if declared => text.push_str("no device is declared in host.toml, and none was found\n"),
+        [] => text.push_str("no device was found; those that a host file declares are shown with --host FILE\n"),
         _ => text.push_str(&table(
             ["device", "kind", "backend", "memory held", "share held", "tier", "serves num_gpus"],
             listed,
@@ -104,7 +106,8 @@ fn text(devices: &Devices, shares: &[DeviceShare]) -> String {
     for line in notes(devices) {
         let _ = writeln!(text, "{line}");
     }
-    let mut tiers: Vec<_> = devices.all().iter().map(|device| device.tier(shares)).collect();
+    let usable = devices.all().iter().filter(|device| device.trouble.is_none());
+    let mut tiers: Vec<_> = usable.map(|device| device.tier(shares)).collect();
     tiers.sort();
     tiers.dedup();
     for tier in tiers {

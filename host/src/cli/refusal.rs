@@ -7,7 +7,7 @@ use super::failure::Failure;
 use crate::admission::Refusal;
 use crate::config::Diagnostics;
 use crate::engine::{JobError, RunError};
-use crate::inference::{ModelError, ServiceError};
+use crate::inference::{ModelError, OTHER_BACKEND, ServiceError};
 use crate::observe::{RunFailure, Summary};
 use crate::resources::ResourceError;
 use crate::sandbox::LoadError;
@@ -20,6 +20,7 @@ pub(super) fn of_job(error: &JobError) -> Failure {
         JobError::Component { error: cause, .. } => hinted(Failure::of(of_load(cause), error), cause.hint()),
         JobError::Model { error: cause, .. } => match &**cause {
             ModelError::Unavailable(_) => Failure::of(ExitCode::Refused, error),
+            ModelError::Refused(_) => Failure::of(ExitCode::InvalidUsage, error).hint(OTHER_BACKEND),
             ModelError::Digest { actual, .. } => Failure::of(ExitCode::InvalidUsage, error)
                 .hint(format!("if this is the model that you mean, declare sha256 = \"{actual}\"")),
             _ => Failure::of(ExitCode::InvalidUsage, error),

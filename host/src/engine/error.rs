@@ -100,6 +100,7 @@ impl RunError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Connector { error, .. } => error.hint.as_deref(),
+            Self::Models(error) => error.hint(),
             _ => None,
         }
     }

@@ -118,10 +118,14 @@ impl Devices {
     /// Why there is nothing for who asks for `num_gpus`, a line each.
     #[must_use]
     pub fn why_none_serves(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.nvml.trouble().into_iter().collect();
+        let no_driver = self.nvml.trouble();
+        let mut lines: Vec<String> = no_driver.clone().into_iter().collect();
         lines.extend(self.list.iter().filter_map(|device| {
             let (kind, id) = (device.kind_name(), &device.id);
             match &device.trouble {
+                Some(why) if Some(why) == no_driver.as_ref() => {
+                    Some(format!("device \"{id}\" ({kind}) cannot be found without it"))
+                }
                 Some(why) => Some(format!("device \"{id}\" ({kind}): {why}")),
                 None if !device.counts_as_gpu => Some(format!("device \"{id}\" ({kind}) does not count as a GPU")),
                 None => None,

@@ -68,7 +68,7 @@ pub use instance_models::InstanceModels;
 pub use lease::{Lease, LeaseState, LeaseUse};
 pub use model_error::ModelError;
 pub use model_file::ModelFile;
-pub use model_service::{ModelService, ServiceError};
+pub use model_service::{ModelService, OTHER_BACKEND, ServiceError};
 pub use nvml::{Gpu, GpuPart, NvmlReport};
 pub use open_device::{DeviceOrder, OpenDevice};
 pub use queue::{Batching, DeviceCpus, DeviceQueue};

@@ -47,6 +47,27 @@ pub enum ServiceError {
     },
 }
 
+impl ServiceError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Device { error: InferenceError::Unsupported(_) | InferenceError::DeviceLost(_), .. } => Some(
+                "where ONNX Runtime is wanted: onnxruntime_library in host.toml or ORT_DYLIB_PATH says where its library is",
+            ),
+            Self::Model { error, .. } => match **error {
+                InferenceError::Unsupported(_) | InferenceError::Backend(_) => Some(OTHER_BACKEND),
+                _ => None,
+            },
+            Self::Device { .. } => None,
+        }
+    }
+}
+
+/// What may help where one library does not take a model.
+pub const OTHER_BACKEND: &str = "another library may take it: backend = \"onnxruntime\" or \"tract\" in its [model.NAME]; a CPU device has both where \
+    onnxruntime_library in host.toml or ORT_DYLIB_PATH names ONNX Runtime's";
+
 /// What a model may take to load. MiniLM takes a second or two, a model of a gigabyte some ten from a slow disk.
 const LOADING: Duration = Duration::from_secs(120);
 /// How long the end of a run waits for what runs on a device. What takes longer ends by itself.

@@ -108,6 +108,12 @@ fn load(library: Option<&Path>) -> Result<Environment, InferenceError> {
     let refused = |error: &dyn fmt::Display| {
         InferenceError::Unsupported(format!("cannot load ONNX Runtime from {}: {error}", library.display()))
     };
+    // ort does not say why it could not be opened.
+    if library.components().count() > 1
+        && let Err(error) = std::fs::metadata(&library)
+    {
+        return Err(refused(&error));
+    }
     let environment = contained("loading ONNX Runtime", || {
         let builder = ort::init_from(&library).map_err(|error| refused(&error))?;
         let builder = builder.with_name("sage-host").with_telemetry(false).with_logger(Arc::new(log));
