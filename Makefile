@@ -68,9 +68,8 @@ ONNXRUNTIME_VERSION := 1.32.0
 ONNXRUNTIME_FOLDER := $(HOME)/.cache/sage-host/onnxruntime
 ONNXRUNTIME_LIBRARY := $(ONNXRUNTIME_FOLDER)/libonnxruntime.so.$(ONNXRUNTIME_VERSION)
 WITH_ONNXRUNTIME := --features sage-host/onnxruntime,sage-tests/onnxruntime
-ifneq ($(wildcard $(ONNXRUNTIME_LIBRARY)),)
-export ORT_DYLIB_PATH ?= $(ONNXRUNTIME_LIBRARY)
-endif
+# Looked for when it is used, since it may just have been got.
+LIBRARY = $(if $(ORT_DYLIB_PATH),,$(if $(wildcard $(ONNXRUNTIME_LIBRARY)),ORT_DYLIB_PATH=$(ONNXRUNTIME_LIBRARY)))
 
 .PHONY: onnxruntime
 onnxruntime: ## get ONNX Runtime's library from PyPI, for tests and --features onnxruntime
@@ -101,11 +100,11 @@ demo-inference: host-inference operators ## build everything and tell the types 
 	@echo "==> they are the same; every file's is in $(FILE_TYPES)/types.jsonl"
 
 .PHONY: test
-test: setup operators guests ## run every test
+test: setup onnxruntime operators guests ## run every test
 	$(call say,testing the host and the guest SDK (first build: about 15 minutes on two cores))
-	$(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME)
+	$(LIBRARY) $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME)
 	$(call say,testing that instances in worker processes do the same as in threads)
-	SAGE_TEST_ISOLATION=process $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME) $(BOTH_WAYS)
+	$(LIBRARY) SAGE_TEST_ISOLATION=process $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME) $(BOTH_WAYS)
 	$(call say,testing the sample operators natively)
 	cd operators && $(CARGO) test --locked --target $(NATIVE) --target-dir target
 	@echo "==> all tests passed"
@@ -126,12 +125,14 @@ lint: setup ## formatting, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check
 	@for folder in $(COMPONENTS) $(wildcard tests/fuzz); do echo "cd $$folder && cargo fmt --check"; (cd $$folder && $(CARGO) fmt --all --check); done
 	$(call say,running clippy on the host and the guest SDK)
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --locked $(WITH_ONNXRUNTIME) -- -D warnings
+	$(call say,and without what runs models)
+	$(CARGO) clippy --workspace --all-targets --locked --no-default-features -- -D warnings
 	$(call say,running clippy on the components)
 	@for folder in $(COMPONENTS); do echo "cd $$folder && cargo clippy"; (cd $$folder && $(CARGO) clippy $(WASM) --lib --examples --locked --target-dir target -- -D warnings); done
 	@echo "cd operators && cargo clippy --all-targets"; cd operators && $(CARGO) clippy --all-targets --target $(NATIVE) --locked --target-dir target -- -D warnings
 	$(call say,building the documentation)
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked $(WITH_ONNXRUNTIME)
 	@echo "==> no complaints"
 
 .PHONY: bench

@@ -17,7 +17,6 @@ fn types(lines: &str) -> BTreeMap<String, [Value; 3]> {
 }
 
 /// The example's operator, model and files, whose types the Python package magika told (`SOURCE.md` there).
-#[cfg(feature = "tract")]
 #[test]
 fn a_real_model_tells_the_types_of_real_files_as_its_makers_program_does() {
     let example = root().join("examples/file-types");

@@ -4,6 +4,7 @@
 
 mod declared;
 mod devices;
+#[cfg(feature = "tract")]
 mod file_types;
 mod guests;
 mod leases;
