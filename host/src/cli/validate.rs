@@ -9,6 +9,7 @@ use super::refusal::of_job;
 use crate::engine::{Job, JobOptions};
 use crate::plan::{Plan, Work};
 use crate::sandbox::CompileElsewhere;
+use crate::worker::ProcessIsolation;
 use crate::worker::compile::ThrowAwayCompiler;
 use crate::worker::examine_model::ThrowAwayExaminer;
 
@@ -33,7 +34,7 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
         lease_folder: machine.lease_folder.clone(),
         cache_folder: machine.cache_folder.clone(),
         housing: None,
-        device_opener: None,
+        device_opener: Some(Arc::new(ProcessIsolation::new("/proc/self/exe"))),
         examiner: Some(Arc::new(ThrowAwayExaminer::new("/proc/self/exe"))),
         compiler: Some(compiler()),
     }

@@ -1,40 +1,97 @@
+use std::time::Instant;
+
 use super::job_error::JobError;
-use crate::config::BackendChoice;
-use crate::inference::{Device, Devices, ExamineElsewhere, ExamineLimits, ModelError, ModelFile, Trial};
+use crate::config::{BackendChoice, DeviceKind, HostSettings};
+use crate::inference::{
+    Device, DeviceOrder, Devices, ExamineElsewhere, ExamineLimits, InferenceError, ModelError, ModelFile, OpenDevice,
+    Trial,
+};
 use crate::plan::{ModelSpec, Plan};
 
-/// Has every model of the plan looked at: whether its file is the declared one, and a model that what will run it knows. From here on the file that was
-/// looked at is the declared one: whoever loads it later loads nothing else. A made-up model is its device's to judge.
-///
-/// # Errors
-/// The first that cannot be used.
-pub(super) fn examine(examiner: &dyn ExamineElsewhere, plan: &mut Plan, devices: &Devices) -> Result<(), JobError> {
-    for model in plan.models.iter_mut().filter(|model| model.backend != BackendChoice::Fake) {
-        let digest = look(examiner, model, devices).map_err(|error| JobError::Model {
-            model: model.name.clone(),
-            path: model.path.clone(),
-            error: Box::new(error),
-        })?;
-        model.sha256 = Some(digest);
+/// Where models are looked at, none of it this process: a stranger's file may take whoever parses it down.
+pub(super) struct Examination<'a> {
+    /// Reads files, and tries out what tract is to run.
+    pub(super) examiner: &'a dyn ExamineElsewhere,
+    /// Tries out what ONNX Runtime is to run on a CPU device; `None`: the device finds out when it loads it.
+    pub(super) opener: Option<&'a dyn OpenDevice>,
+    pub(super) devices: &'a Devices,
+    pub(super) settings: &'a HostSettings,
+}
+
+impl Examination<'_> {
+    /// Has every model of the plan looked at: whether its file is the declared one, and a model that what will run it knows. From here on the file that
+    /// was looked at is the declared one: whoever loads it later loads nothing else. A made-up model is its device's to judge, and so is what a CUDA
+    /// device runs, which nobody may load there without a lease.
+    ///
+    /// # Errors
+    /// The first that cannot be used.
+    pub(super) fn of(&self, plan: &mut Plan) -> Result<(), JobError> {
+        for model in plan.models.iter_mut().filter(|model| model.backend != BackendChoice::Fake) {
+            self.look(model).map_err(|error| JobError::Model {
+                model: model.name.clone(),
+                path: model.path.clone(),
+                error: Box::new(error),
+            })?;
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-/// What the file hashes to.
-fn look(examiner: &dyn ExamineElsewhere, model: &ModelSpec, devices: &Devices) -> Result<[u8; 32], ModelError> {
-    let file = ModelFile::read(&model.path, ModelFile::MOST_BYTES)?;
-    file.check(model.sha256)?;
-    let limits = ExamineLimits::of_file(file.bytes().len() as u64);
-    examiner.examine(file.bytes(), trial(model, devices), limits)?.accepted()?;
-    Ok(file.sha256())
-}
+    fn look(&self, model: &mut ModelSpec) -> Result<(), ModelError> {
+        let file = ModelFile::read(&model.path, ModelFile::MOST_BYTES)?;
+        file.check(model.sha256)?;
+        let limits = ExamineLimits::of_file(file.bytes().len() as u64);
+        self.examiner.examine(file.bytes(), self.trial(model), limits)?.accepted()?;
+        model.sha256 = Some(file.sha256());
+        match (self.on_onnxruntime(model), self.opener) {
+            (Some(device), Some(opener)) => self.try_out(opener, &device, model, limits),
+            _ => Ok(()),
+        }
+    }
 
-/// tract tries out what it may have to run; another library says what it thinks of a model when its device loads it, before data flows too.
-fn trial(model: &ModelSpec, devices: &Devices) -> Trial {
-    let runs_it = |device: &Device| device.backend() == BackendChoice::Tract;
-    match model.backend {
-        BackendChoice::Tract => Trial::Wanted,
-        BackendChoice::Auto if devices.serving().any(runs_it) => Trial::Wanted,
-        BackendChoice::Auto | BackendChoice::Onnxruntime | BackendChoice::Fake => Trial::NotWanted,
+    /// tract tries out what it may have to run.
+    fn trial(&self, model: &ModelSpec) -> Trial {
+        let runs_it = |device: &Device| device.backend() == BackendChoice::Tract;
+        match model.backend {
+            BackendChoice::Tract => Trial::Wanted,
+            BackendChoice::Auto if self.devices.serving().any(runs_it) => Trial::Wanted,
+            BackendChoice::Auto | BackendChoice::Onnxruntime | BackendChoice::Fake => Trial::NotWanted,
+        }
+    }
+
+    /// The CPU device on which ONNX Runtime will run the model, if there is one.
+    fn on_onnxruntime(&self, model: &ModelSpec) -> Option<Device> {
+        self.devices.serving().find_map(|device| {
+            let mut device = device.clone();
+            let runs_it = match model.backend {
+                BackendChoice::Auto => device.backend() == BackendChoice::Onnxruntime,
+                choice => choice == BackendChoice::Onnxruntime,
+            };
+            let DeviceKind::Cpu { backend, .. } = &mut device.kind else { return None };
+            *backend = BackendChoice::Onnxruntime;
+            runs_it.then_some(device)
+        })
+    }
+
+    /// Loads it in a process that is thrown away.
+    fn try_out(
+        &self,
+        opener: &dyn OpenDevice,
+        device: &Device,
+        model: &ModelSpec,
+        limits: ExamineLimits,
+    ) -> Result<(), ModelError> {
+        let refused = |error: InferenceError| ModelError::Refused(error.to_string());
+        let runner = opener
+            .open(DeviceOrder {
+                device,
+                library: self.devices.onnxruntime_library.as_deref(),
+                settings: self.settings,
+                cpus: device.cpus(),
+                busy: Vec::new(),
+            })
+            .map_err(refused)?;
+        let loaded = runner.load(model, Instant::now() + limits.timeout);
+        runner.close();
+        loaded.map(drop).map_err(refused)
     }
 }

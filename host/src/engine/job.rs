@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::control::{Control, StopHandle};
 use super::error::RunError;
-use super::examine_models::examine;
+use super::examine_models::Examination;
 use super::isolation::{Housing, Instances, RunOrder};
 use super::job_error::JobError;
 use super::parts::{Parts, Provided};
@@ -101,7 +101,8 @@ impl Job {
         let wants_device = plan.stages.iter().any(|stage| stage.resources.num_gpus.is_some());
         let devices = if wants_device { Devices::detect(&settings) } else { Devices::declared(&settings) };
         if let Some(examiner) = options.examiner.as_deref() {
-            examine(examiner, &mut plan, &devices)?;
+            let opener = options.device_opener.as_deref();
+            Examination { examiner, opener, devices: &devices, settings: &settings }.of(&mut plan)?;
         }
         Ok(Self { plan, components, settings, devices, options, provided, control, _sandbox: Arc::new(sandbox) })
     }

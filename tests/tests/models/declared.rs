@@ -1,3 +1,6 @@
+#[cfg(feature = "onnxruntime")]
+use sage_tests::onnx::{Dim, Onnx};
+
 use crate::told::{Told, root};
 
 const OCR: &str = "tests/models/ocr-classifier.onnx";
@@ -50,6 +53,37 @@ fn a_real_model_says_what_it_takes_and_answers() {
     let answers = told.scenario.lines("out.txt");
     assert!(answers[0].starts_with("in x f32[?,3,"), "{answers:?}");
     assert!(answers[1].contains("f32[2, 2]"), "{answers:?}");
+}
+
+/// Only where ONNX Runtime's library is known.
+#[cfg(feature = "onnxruntime")]
+#[test]
+fn what_onnx_runtime_is_to_run_is_tried_out_before_data_flows_too() {
+    let Some(library) = std::env::var_os("ORT_DYLIB_PATH") else {
+        println!("skipped: ORT_DYLIB_PATH does not say where ONNX Runtime is");
+        return;
+    };
+    let told = Told::on(&format!(
+        "onnxruntime_library = {library:?}\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\nbackend = \"onnxruntime\"\ncounts_as_gpu = true\n\
+         memory = \"1GiB\"\n",
+    ))
+    .resources("num_gpus = 1, memory = \"64MiB\"");
+    let path = root().join(OCR).canonicalize().unwrap();
+    declared(&told, &format!("path = {path:?}"));
+    told.scenario.file("in.txt", "run model x=f32[2,3,48,192]:0\n");
+    told.start(&[]).wait().expect_exit(0);
+    assert!(told.scenario.lines("out.txt")[0].contains("f32[2, 2]"));
+
+    // What the file says of itself is well-formed; that there is no such operator only a library can say.
+    let shape = [Dim::Free("rows"), Dim::Is(4)];
+    let unknown =
+        Onnx::default().input("x", 1, &shape).output("y", 1, &shape).node("NoSuchOperator", &["x"], &["y"], &[]);
+    told.scenario.file("unknown.onnx", unknown.file());
+    declared(&told, "path = \"unknown.onnx\"");
+    let output = told.scenario.command("validate").args(["--host", "host.toml"]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("NoSuchOperator"), "{stderr}");
 }
 
 #[test]
