@@ -49,8 +49,9 @@ pub enum ServiceError {
 
 /// What a model may take to load. MiniLM takes a second or two, a model of a gigabyte some ten from a slow disk.
 const LOADING: Duration = Duration::from_secs(120);
-/// How long the end of a run waits for what runs on a device. What takes longer ends by itself.
-const ENDING: Duration = Duration::from_secs(2);
+/// How long the end of a run waits for what runs on a device. What takes longer ends by itself. Half of what a program that is told to stop at once
+/// waits for the run.
+const ENDING: Duration = Duration::from_secs(1);
 
 impl ModelService {
     /// Opens the devices of a run's leases and loads every model that may be opened on each. Takes as long as that takes.
@@ -98,6 +99,11 @@ impl ModelService {
     #[must_use]
     pub fn counters(&self, stage: StageId, instance: u32) -> Option<Arc<InferenceCounters>> {
         self.instances.get(&(stage, instance)).map(|access| Arc::clone(access.counters()))
+    }
+
+    /// Its devices' queues, to be cut.
+    pub fn queues(&self) -> impl Iterator<Item = &Arc<DeviceQueue>> {
+        self.queues.values()
     }
 
     /// Its devices, to be watched.

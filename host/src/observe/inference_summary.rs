@@ -18,7 +18,7 @@ pub struct InferenceSummary {
     pub bytes_in: u64,
     /// Bytes of tensors that came back.
     pub bytes_out: u64,
-    /// Seconds that calls waited for a device.
+    /// Seconds that calls waited for a device: each until its first rows ran.
     pub wait_seconds: f64,
     /// Seconds of device time; of runs with others, by rows.
     pub device_seconds: f64,
