@@ -19,7 +19,7 @@ pub struct InferenceCounters {
     pub device_nanoseconds: Counter,
     /// CPU nanoseconds that this took on the devices' threads, likewise; not in the instance's own CPU time.
     pub cpu_nanoseconds: Counter,
-    /// Nanoseconds that it waited for its lease.
+    /// Nanoseconds that it waited for its lease: since its pipeline first asked to be admitted.
     pub lease_wait_nanoseconds: Counter,
     /// Calls that failed, by code.
     pub errors: ErrorCounts,

@@ -28,9 +28,11 @@ const INSTANCES: Families<InferenceCounters, 8> = [
     ("sage_inference_cpu_seconds", "CPU time on the devices' own threads", |c| {
         Value::Nanoseconds(c.cpu_nanoseconds.get())
     }),
-    ("sage_lease_wait_seconds", "Time that the instance waited for its lease", |c| {
-        Value::Nanoseconds(c.lease_wait_nanoseconds.get())
-    }),
+    (
+        "sage_lease_wait_seconds",
+        "Time that the instance waited for its lease, since its pipeline asked to be admitted",
+        |c| Value::Nanoseconds(c.lease_wait_nanoseconds.get()),
+    ),
 ];
 
 const MODELS: Families<ModelCounters, 8> = [

@@ -24,7 +24,7 @@ pub struct InferenceSummary {
     pub device_seconds: f64,
     /// CPU seconds of this on the devices' own threads: beside the stage's, not in it.
     pub cpu_seconds: f64,
-    /// Seconds that instances waited for their leases.
+    /// Seconds that instances waited for their leases, all together: each since the pipeline first asked to be admitted.
     pub lease_wait_seconds: f64,
     /// Calls that failed, by code.
     pub errors: BTreeMap<&'static str, u64>,

@@ -1,4 +1,6 @@
 use rustix::process::Signal;
+use sage_host::engine::{Job, JobError, JobOptions, RunError};
+use sage_host::inference::ServiceError;
 use sage_tests::{Running, free_port, guest, http_get};
 
 use crate::told::Told;
@@ -52,4 +54,21 @@ fn a_run_whose_other_operator_fails_waits_for_no_model() {
     let outcome = told.start(&[]).wait();
     outcome.expect_exit(4).expect_conservation();
     assert_eq!(outcome.error()["operator"], "fails");
+}
+
+#[test]
+fn a_run_that_is_stopped_before_its_models_are_loaded_loads_none() {
+    let told = hangs(Told::on_a_device());
+    told.lay_out(&[CALL]);
+    let options = JobOptions {
+        host_file: Some(told.scenario.path().join("host.toml")),
+        lease_folder: Some(told.scenario.leases().to_owned()),
+        ..JobOptions::default()
+    };
+    let job = Job::from_file(&told.scenario.path().join("pipeline.toml"), options).unwrap();
+    job.stop_handle().drain();
+    match job.start().map(drop) {
+        Err(JobError::Run(RunError::Models(error))) => assert!(matches!(*error, ServiceError::Stopped), "{error}"),
+        other => panic!("{other:?}"),
+    }
 }
