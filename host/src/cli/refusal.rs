@@ -104,6 +104,7 @@ fn of_start(error: &RunError) -> ExitCode {
         RunError::Models(error) => match **error {
             ServiceError::Device { .. } => ExitCode::Refused,
             ServiceError::Model { .. } => ExitCode::InvalidUsage,
+            ServiceError::Stopped => ExitCode::Interrupted,
         },
         RunError::Internal(_) => ExitCode::InternalFault,
     }

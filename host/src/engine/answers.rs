@@ -28,10 +28,14 @@ impl Taking<'_> {
     /// Turns a guest's answer into what goes on, and counts it. Every record of the batch is handled or rejected after this.
     ///
     /// # Errors
-    /// A rejected record stops the pipeline.
+    /// A rejected record stops the pipeline, or came when it was stopped.
     pub(super) fn take(&self, batch: Batch, answer: &mut Answer, outputs: &mut Outputs) -> Result<(), Stopped> {
         let rejected: Vec<usize> = answer.rejected().map(|(row, _)| row).collect();
         if !rejected.is_empty() {
+            // As with what fails then: it may be for the cut.
+            if self.fate.control.is_stopped() {
+                return Err(Stopped);
+            }
             self.reject(&batch, answer, outputs)?;
         }
         let handled = (batch.len() - rejected.len()) as u64;

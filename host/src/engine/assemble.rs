@@ -152,7 +152,8 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
         }
     }
     let instances = Some(Arc::downgrade(&parts.instances));
-    control.set_ways(Ways { instances, ..ways(&stages) });
+    let devices = parts.models.queues().map(Arc::downgrade).collect();
+    control.set_ways(Ways { instances, devices, ..ways(&stages) });
     let sources = sources.into_iter().collect();
     Ok(Assembly { lanes, stages, sources, dead_letters: dead_letters.into_values().collect() })
 }

@@ -7,6 +7,7 @@ use super::error::PipelineError;
 use super::isolation::Instances;
 use super::turnstile::Turnstile;
 use crate::batch::Inbox;
+use crate::inference::DeviceQueue;
 use crate::observe::InstanceCounters;
 
 /// The one place that says whether a run goes on: shared by its lanes, its supervisor and whoever holds a [`StopHandle`].
@@ -40,6 +41,8 @@ pub(super) struct Ways {
     pub(super) turnstiles: Vec<Arc<Turnstile>>,
     /// Where guests live.
     pub(super) instances: Option<Weak<dyn Instances>>,
+    /// Where guests wait for answers of models.
+    pub(super) devices: Vec<Weak<DeviceQueue>>,
 }
 
 /// The run is over for this lane: it was cut.
@@ -76,6 +79,10 @@ impl Control {
     pub(super) fn set_ways(&self, ways: Ways) {
         // A second set would be a fault of `run`, and harmless: the first stays.
         let _ = self.ways.set(ways);
+        // Whoever cut it before did not know the ways.
+        if self.is_stopped() {
+            self.cut();
+        }
     }
 
     /// Every lane has started: sources may begin.
@@ -159,7 +166,7 @@ impl Control {
         }
     }
 
-    /// What waits in inboxes is counted as taken in and left undone.
+    /// What waits in inboxes is counted as taken in and left undone. Guests that wait for a model have no answer.
     fn cut(&self) {
         self.stopped.store(true, Ordering::Relaxed);
         if let Some(ways) = self.ways.get() {
@@ -170,6 +177,7 @@ impl Control {
                 }
             }
             ways.turnstiles.iter().for_each(|turnstile| turnstile.cut());
+            ways.devices.iter().filter_map(Weak::upgrade).for_each(|device| device.cut());
         }
         let _state = self.lock();
         self.changed.notify_all();

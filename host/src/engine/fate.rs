@@ -62,9 +62,12 @@ impl Fate {
         }
     }
 
-    /// A failure that is no record's.
+    /// A failure that is no record's. After the cut of a run it is no cause: it may be for the cut.
     pub(super) fn stage_failed(&self, failure: &Failure) -> Stopped {
         self.errors.count(failure.code.name());
+        if self.control.is_stopped() {
+            return Stopped;
+        }
         self.stop(failure.code, &failure.message, None, failure.hint(&self.stage))
     }
 

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::control::{Control, StopHandle};
 use super::error::RunError;
@@ -28,6 +28,8 @@ pub struct Job {
     options: JobOptions,
     provided: Provided,
     control: Arc<Control>,
+    /// When it first asked to be admitted.
+    asked: OnceLock<Instant>,
     // The engine's clock stops with it, and with the clock every limit on time.
     _sandbox: Arc<Sandbox>,
 }
@@ -63,6 +65,8 @@ pub struct Admitted {
     grant: Grant,
     leases: HeldLeases,
     folder: LeaseFolder,
+    /// Since the job first asked.
+    waited: Duration,
 }
 
 impl Job {
@@ -104,7 +108,8 @@ impl Job {
             let opener = options.device_opener.as_deref();
             Examination { examiner, opener, devices: &devices, settings: &settings }.of(&mut plan)?;
         }
-        Ok(Self { plan, components, settings, devices, options, provided, control, _sandbox: Arc::new(sandbox) })
+        let (asked, _sandbox) = (OnceLock::new(), Arc::new(sandbox));
+        Ok(Self { plan, components, settings, devices, options, provided, control, asked, _sandbox })
     }
 
     /// The validated pipeline.
@@ -144,11 +149,12 @@ impl Job {
     /// # Errors
     /// What speaks against it; nothing is taken then, and it can be tried again.
     pub fn admit(&self) -> Result<Admitted, JobError> {
+        let asked = *self.asked.get_or_init(Instant::now);
         let inventory = Inventory::detect()?;
         let folder = self.lease_folder()?;
         let (supply, options) = (self.supply(), self.admission());
         let (grant, leases) = admission::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
-        Ok(Admitted { grant, leases, folder })
+        Ok(Admitted { grant, leases, folder, waited: asked.elapsed() })
     }
 
     /// Whether the machine could take the job if no other pipeline ran, so that after a refusal it is worth waiting.
@@ -163,9 +169,9 @@ impl Job {
     /// Starts it with what was taken for it. Data flows when this returns.
     ///
     /// # Errors
-    /// What cannot be opened, operators that fail in start. No data has flowed then.
+    /// What cannot be opened, operators that fail in start; that it was stopped before its models were loaded. No data has flowed then.
     pub fn start_admitted(self, admitted: Admitted) -> Result<Session, JobError> {
-        let Admitted { grant, leases, folder } = admitted;
+        let Admitted { grant, leases, folder, waited } = admitted;
         let shared = SharedCpus::new(folder, grant.allowed.clone());
         let instances: Arc<dyn Instances> = match &self.options.housing {
             Some(housing) => housing.begin(RunOrder {
@@ -182,8 +188,10 @@ impl Job {
             (&self.devices, &self.settings),
             (leases.held_devices(), &shared),
             self.options.device_opener.as_deref(),
+            &|| self.control.is_draining() || self.control.is_stopped(),
         )
         .map_err(|error| RunError::Models(Box::new(error)))?;
+        models.count_lease_wait(waited);
         let parts = Parts {
             plan: self.plan,
             components: self.components,

@@ -7,7 +7,8 @@ use super::{InferenceError, LeaseState, ModelFacts, NamedTensor};
 /// What one instance may do with models. All of its lanes share it; in a worker it is the near end of a link to the host, which has the
 /// real one.
 pub trait ModelAccess: Send + Sync + fmt::Debug {
-    /// Waits until the instance holds its lease; at once where it does.
+    /// Waits until the instance holds its lease; at once where it does. In this host a guest starts when its instance holds its lease already: who
+    /// waits is whoever asks for admission.
     ///
     /// # Errors
     /// [`InferenceError::NoLease`] where none was asked for, [`InferenceError::LeaseLost`] where it ended,

@@ -36,6 +36,10 @@ pub enum Dimension {
     Free(String),
 }
 
+/// Elements of a tensor that has none, with 1 in place of each 0. The empty cache that a language model is first called with has heads × width, some
+/// thousand; a shape that takes no bytes must not have a model answer gigabytes.
+const MOST_OF_NONE: usize = 1 << 20;
+
 impl Dimension {
     /// A free dimension as a file names it. Exporters that know no name write `?`, or number what they do not know (`unk__214`), alike or
     /// not: these are none.
@@ -61,7 +65,7 @@ impl ModelFacts {
     ///
     /// # Errors
     /// [`InferenceError::BadInput`]: one that is missing, unknown, there twice, of another type or shape, or with another number of rows
-    /// than the first.
+    /// than the first; rows without an element in any of them, or a shape of none that says too much.
     pub fn arrange(&self, passed: Vec<NamedTensor>) -> Result<(Vec<Tensor>, usize), InferenceError> {
         let mut places: Vec<Option<Tensor>> = self.inputs.iter().map(|_| None).collect();
         for NamedTensor { name, tensor } in passed {
@@ -85,6 +89,11 @@ impl ModelFacts {
         }
         self.check_alike(&arranged)?;
         let rows = arranged.first().map_or(1, Tensor::rows);
+        // Rows of nothing cost nothing to pass, however many there are.
+        let are_empty = rows > 0 && arranged.iter().all(|tensor| tensor.bytes().is_empty());
+        if let Some(spec) = self.inputs.first().filter(|_| are_empty) {
+            return Err(bad(&spec.name, "at least one element".to_owned(), "no elements in any input"));
+        }
         Ok((arranged, rows))
     }
 
@@ -116,10 +125,16 @@ impl TensorSpec {
                 Dimension::Fixed(expected) => *expected == size,
                 Dimension::Free(_) => true,
             });
-        if fits {
-            return Ok(());
+        let got = || format!("{}{:?}", tensor.dtype(), tensor.shape());
+        if !fits {
+            return Err(bad(&self.name, self.to_string(), &got()));
         }
-        Err(bad(&self.name, self.to_string(), &format!("{}{:?}", tensor.dtype(), tensor.shape())))
+        let of_none = tensor.shape().iter().try_fold(1_usize, |elements, &size| elements.checked_mul(size.max(1)));
+        if tensor.bytes().is_empty() && of_none.is_none_or(|elements| elements > MOST_OF_NONE) {
+            let expected = format!("a shape whose sizes beside 0 come to at most {MOST_OF_NONE}");
+            return Err(bad(&self.name, expected, &got()));
+        }
+        Ok(())
     }
 }
 
@@ -198,6 +213,29 @@ mod tests {
         for (passed, message) in cases {
             assert_eq!(facts().arrange(passed).unwrap_err().to_string(), message);
         }
+    }
+
+    #[test]
+    fn a_shape_without_elements_says_little_and_stands_beside_one_that_has_some() {
+        let free = || Dimension::Free(String::new());
+        let of = |inputs| ModelFacts { inputs, ..facts() };
+        let (ids, cache) = (spec("a", vec![free(), free()]), spec("cache", vec![free(), free(), free()]));
+        let alone = of(vec![ids.clone()]);
+        let cases = [
+            (vec![1_000_000, 0], "input \"a\": at least one element was expected, got no elements in any input"),
+            (
+                vec![4_294_967_295, 0],
+                "input \"a\": a shape whose sizes beside 0 come to at most 1048576 was expected, got f32[4294967295, 0]",
+            ),
+        ];
+        for (shape, message) in cases {
+            assert_eq!(alone.arrange(vec![tensor("a", shape)]).unwrap_err().to_string(), message);
+        }
+        let both = of(vec![ids, cache]);
+        let with = |cache| both.arrange(vec![tensor("a", vec![1, 3]), tensor("cache", cache)]);
+        assert!(with(vec![12, 0, 64]).is_ok(), "a language model that remembers nothing yet");
+        let cases = [vec![1 << 20, 0, 2], vec![usize::MAX, 0, usize::MAX]];
+        assert!(cases.into_iter().all(|cache| with(cache).is_err()));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub struct Lease {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeaseState {
-    /// Asked for, and not given yet.
+    /// Asked for, and not given yet. Of the contract: in this host instances start with their leases, so that no guest sees it.
     Pending,
     /// Work may start.
     Held,

@@ -45,6 +45,9 @@ pub enum ServiceError {
         /// Why not.
         error: Box<InferenceError>,
     },
+    /// Somebody stopped the run before it had begun.
+    #[error("stopped while models were being loaded: nothing was run")]
+    Stopped,
 }
 
 impl ServiceError {
@@ -59,7 +62,7 @@ impl ServiceError {
                 InferenceError::Unsupported(_) | InferenceError::Backend(_) => Some(OTHER_BACKEND),
                 _ => None,
             },
-            Self::Device { .. } => None,
+            Self::Device { .. } | Self::Stopped => None,
         }
     }
 }
@@ -70,19 +73,22 @@ pub const OTHER_BACKEND: &str = "another library may take it: backend = \"onnxru
 
 /// What a model may take to load. MiniLM takes a second or two, a model of a gigabyte some ten from a slow disk.
 const LOADING: Duration = Duration::from_secs(120);
-/// How long the end of a run waits for what runs on a device. What takes longer ends by itself.
-const ENDING: Duration = Duration::from_secs(2);
+/// How long the end of a run waits for what runs on a device. What takes longer ends by itself. Half of what a program that is told to stop at once
+/// waits for the run.
+const ENDING: Duration = Duration::from_secs(1);
 
 impl ModelService {
-    /// Opens the devices of a run's leases and loads every model that may be opened on each. Takes as long as that takes.
+    /// Opens the devices of a run's leases and loads every model that may be opened on each. Takes as long as that takes; `is_stopped` is asked before each
+    /// load, and one that has begun is finished.
     ///
     /// # Errors
-    /// The first device or model that cannot be used. Nothing is left running then.
+    /// The first device or model that cannot be used; [`ServiceError::Stopped`]. Nothing is left running then.
     pub fn open(
         plan: &Plan,
         (devices, settings): (&Devices, &HostSettings),
         (held, shared): (&HeldDevices, &SharedCpus),
         opener: Option<&dyn OpenDevice>,
+        is_stopped: &dyn Fn() -> bool,
     ) -> Result<Self, ServiceError> {
         let mut service = Self::default();
         let declared: Arc<[String]> = plan.models.iter().map(|model| model.name.clone()).collect();
@@ -102,7 +108,7 @@ impl ModelService {
                 if leases.is_empty() {
                     continue;
                 }
-                let access = service.access_of(plan, &stage.models, leases, &declared)?;
+                let access = service.access_of(plan, &stage.models, leases, &declared, is_stopped)?;
                 service.instances.insert((stage_id, instance), Arc::new(access));
             }
         }
@@ -121,6 +127,17 @@ impl ModelService {
         self.instances.get(&(stage, instance)).map(|access| Arc::clone(access.counters()))
     }
 
+    /// Counts what its instances have waited for their leases.
+    pub fn count_lease_wait(&self, waited: Duration) {
+        let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        self.instances.values().for_each(|access| access.counters().lease_wait_nanoseconds.add(waited));
+    }
+
+    /// Its devices' queues, to be cut.
+    pub fn queues(&self) -> impl Iterator<Item = &Arc<DeviceQueue>> {
+        self.queues.values()
+    }
+
     /// Its devices, to be watched.
     pub fn devices(&self) -> impl Iterator<Item = (&str, Arc<dyn DeviceReading>)> {
         self.queues.iter().map(|(name, queue)| (name.as_str(), Arc::clone(queue) as _))
@@ -132,6 +149,7 @@ impl ModelService {
         models: &[String],
         leases: &[Arc<Lease>],
         declared: &Arc<[String]>,
+        is_stopped: &dyn Fn() -> bool,
     ) -> Result<InstanceModels, ServiceError> {
         let mut on = Vec::new();
         let mut listed: BTreeMap<String, Arc<ModelFacts>> = BTreeMap::new();
@@ -139,7 +157,7 @@ impl ModelService {
             let Some(queue) = self.queues.get(lease.device()) else { continue };
             queue.watch(lease);
             for spec in plan.models.iter().filter(|spec| models.contains(&spec.name)) {
-                let facts = load(queue, spec)?;
+                let facts = load(queue, spec, is_stopped)?;
                 listed.insert(spec.name.clone(), facts);
             }
             on.push((Arc::clone(lease), Arc::clone(queue)));
@@ -156,9 +174,12 @@ impl ModelService {
 }
 
 /// Loads a model onto a device, if it is not there yet.
-fn load(queue: &DeviceQueue, spec: &ModelSpec) -> Result<Arc<ModelFacts>, ServiceError> {
+fn load(queue: &DeviceQueue, spec: &ModelSpec, is_stopped: &dyn Fn() -> bool) -> Result<Arc<ModelFacts>, ServiceError> {
     if let Some(known) = queue.facts(&spec.name) {
         return Ok(known);
+    }
+    if is_stopped() {
+        return Err(ServiceError::Stopped);
     }
     let facts = queue.load(spec, Instant::now() + LOADING).map_err(|error| match error {
         InferenceError::DeviceLost(_) => ServiceError::Device { device: queue.name().to_owned(), error },

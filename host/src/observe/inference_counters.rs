@@ -13,13 +13,13 @@ pub struct InferenceCounters {
     pub bytes_in: Counter,
     /// Bytes of tensors that came back.
     pub bytes_out: Counter,
-    /// Nanoseconds that calls waited for a device.
+    /// Nanoseconds that calls waited for a device: each until its first rows ran.
     pub wait_nanoseconds: Counter,
     /// Nanoseconds of device time; of a run with others, by rows.
     pub device_nanoseconds: Counter,
     /// CPU nanoseconds that this took on the devices' threads, likewise; not in the instance's own CPU time.
     pub cpu_nanoseconds: Counter,
-    /// Nanoseconds that it waited for its lease.
+    /// Nanoseconds that it waited for its lease: since its pipeline first asked to be admitted.
     pub lease_wait_nanoseconds: Counter,
     /// Calls that failed, by code.
     pub errors: ErrorCounts,
@@ -40,13 +40,13 @@ pub struct ModelCounters {
     pub bytes_in: Counter,
     /// Bytes of tensors that came out.
     pub bytes_out: Counter,
-    /// Nanoseconds that calls waited.
+    /// Nanoseconds that calls waited: each until its first rows ran.
     pub wait_nanoseconds: Counter,
     /// Nanoseconds of runs.
     pub run_nanoseconds: Counter,
     /// CPU nanoseconds of runs.
     pub cpu_nanoseconds: Counter,
-    /// How long calls waited.
+    /// How long calls waited, each counted once.
     pub wait: Latency,
     /// How long runs took.
     pub run: Latency,

@@ -19,7 +19,7 @@ const INSTANCES: Families<InferenceCounters, 8> = [
     ("sage_inference_rows", "Rows of calls of models", |c| Value::Number(c.rows.get())),
     ("sage_inference_bytes_in", "Bytes of tensors passed to models", |c| Value::Number(c.bytes_in.get())),
     ("sage_inference_bytes_out", "Bytes of tensors that models answered", |c| Value::Number(c.bytes_out.get())),
-    ("sage_inference_wait_seconds", "Time that calls waited for a device", |c| {
+    ("sage_inference_wait_seconds", "Time that calls waited for a device, each until its first rows ran", |c| {
         Value::Nanoseconds(c.wait_nanoseconds.get())
     }),
     ("sage_inference_device_seconds", "Device time; of runs with others, by rows", |c| {
@@ -28,9 +28,11 @@ const INSTANCES: Families<InferenceCounters, 8> = [
     ("sage_inference_cpu_seconds", "CPU time on the devices' own threads", |c| {
         Value::Nanoseconds(c.cpu_nanoseconds.get())
     }),
-    ("sage_lease_wait_seconds", "Time that the instance waited for its lease", |c| {
-        Value::Nanoseconds(c.lease_wait_nanoseconds.get())
-    }),
+    (
+        "sage_lease_wait_seconds",
+        "Time that the instance waited for its lease, since its pipeline asked to be admitted",
+        |c| Value::Nanoseconds(c.lease_wait_nanoseconds.get()),
+    ),
 ];
 
 const MODELS: Families<ModelCounters, 8> = [
@@ -39,7 +41,9 @@ const MODELS: Families<ModelCounters, 8> = [
     ("sage_model_runs", "Runs: calls that ran together are one", |c| Value::Number(c.runs.get())),
     ("sage_model_bytes_in", "Bytes of tensors that went in", |c| Value::Number(c.bytes_in.get())),
     ("sage_model_bytes_out", "Bytes of tensors that came out", |c| Value::Number(c.bytes_out.get())),
-    ("sage_model_wait_seconds", "Time that calls waited", |c| Value::Nanoseconds(c.wait_nanoseconds.get())),
+    ("sage_model_wait_seconds", "Time that calls waited, each until its first rows ran", |c| {
+        Value::Nanoseconds(c.wait_nanoseconds.get())
+    }),
     ("sage_model_run_seconds", "Time of runs", |c| Value::Nanoseconds(c.run_nanoseconds.get())),
     ("sage_model_cpu_seconds", "CPU time of runs", |c| Value::Nanoseconds(c.cpu_nanoseconds.get())),
 ];

@@ -18,13 +18,13 @@ pub struct InferenceSummary {
     pub bytes_in: u64,
     /// Bytes of tensors that came back.
     pub bytes_out: u64,
-    /// Seconds that calls waited for a device.
+    /// Seconds that calls waited for a device: each until its first rows ran.
     pub wait_seconds: f64,
     /// Seconds of device time; of runs with others, by rows.
     pub device_seconds: f64,
     /// CPU seconds of this on the devices' own threads: beside the stage's, not in it.
     pub cpu_seconds: f64,
-    /// Seconds that instances waited for their leases.
+    /// Seconds that instances waited for their leases, all together: each since the pipeline first asked to be admitted.
     pub lease_wait_seconds: f64,
     /// Calls that failed, by code.
     pub errors: BTreeMap<&'static str, u64>,

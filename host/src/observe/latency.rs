@@ -51,6 +51,12 @@ impl Latency {
         Some(self.longest())
     }
 
+    /// How many were recorded.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> u64 {
+        self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
+    }
+
     /// The longest that any record took, in nanoseconds.
     #[must_use]
     pub fn longest(&self) -> u64 {

@@ -155,7 +155,9 @@ impl Instance {
         let Some(access) = &self.models else { return Ok(()) };
         for mut link in links {
             link.watch(Arc::clone(process));
-            let served = ModelsServed { link, access: Arc::clone(access), patience: self.template.limits.call_timeout };
+            let limits = &self.template.limits;
+            let (patience, bytes) = (limits.call_timeout, limits.output_bytes_per_call);
+            let served = ModelsServed { link, access: Arc::clone(access), patience, bytes };
             let (process, operator) = (Arc::clone(process), self.template.operator.clone());
             served.start(move |error| {
                 tracing::warn!(operator, %error, "a worker is ended for what it made of the link to its models");

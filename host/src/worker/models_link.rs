@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::instance::GRACE;
 use super::link::Link;
-use super::tensor_wire::{LONGEST_FACTS, get_json, get_named, get_outcome, measure_name, measure_named, put_named};
+use super::tensor_wire::{
+    LARGEST_CALL, LONGEST_FACTS, get_json, get_named, get_outcome, measure_name, measure_named, put_named,
+};
 use crate::batch::wire::{WireError, put_bytes, put_u64};
 use crate::inference::{InferenceError, LeaseState, LeaseView, ModelAccess, ModelFacts, NamedTensor};
 
@@ -115,14 +117,14 @@ impl ModelAccess for ModelsLink {
         patience: Duration,
     ) -> Result<Vec<NamedTensor>, InferenceError> {
         measure_name(model, "bytes of a model's name are")?;
-        measure_named(&inputs, "input")?;
+        measure_named(&inputs, "input", LARGEST_CALL)?;
         let request = |link: &mut Link| {
             put_u64(link, ask::RUN)?;
             put_bytes(link, model.as_bytes())?;
             put_patience(link, patience)?;
             put_named(link, &inputs)
         };
-        self.ask(patience, request, get_named)
+        self.ask(patience, request, |link| get_named(link, LARGEST_CALL))
     }
 }
 

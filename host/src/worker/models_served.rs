@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use super::instance::GRACE;
 use super::link::Link;
 use super::models_link::{LeaseWords, ask};
-use super::tensor_wire::{LONGEST_NAME, facts_text, get_named, measure_named, put_json, put_named, put_outcome};
+use super::tensor_wire::{
+    LARGEST_CALL, LONGEST_NAME, facts_text, get_named, measure_named, put_json, put_named, put_outcome,
+};
 use crate::batch::wire::{WireError, get_text, get_u64, put_bytes};
 use crate::inference::{InferenceError, LeaseView, ModelAccess};
 
@@ -20,6 +22,8 @@ pub(super) struct ModelsServed {
     pub(super) access: Arc<dyn ModelAccess>,
     /// The longest that one call may wait, whatever the worker says.
     pub(super) patience: Duration,
+    /// Bytes of the inputs of one call, and of its outputs: `output_bytes_per_call`, as for a guest in the host.
+    pub(super) bytes: u64,
 }
 
 impl ModelsServed {
@@ -98,10 +102,11 @@ impl ModelsServed {
     fn run(&mut self) -> Result<(), WireError> {
         let model = get_text(&mut self.link, LONGEST_NAME)?;
         let patience = self.get_patience()?;
-        let inputs = get_named(&mut self.link)?;
+        let bytes = self.bytes.min(LARGEST_CALL);
+        let inputs = get_named(&mut self.link, bytes)?;
         self.link.taken();
         let outputs = self.access.run(&model, inputs, patience).and_then(|outputs| {
-            measure_named(&outputs, "output")?;
+            measure_named(&outputs, "output", bytes)?;
             Ok(outputs)
         });
         self.answer();
@@ -164,16 +169,20 @@ mod tests {
         fn run(&self, model: &str, inputs: Vec<NamedTensor>, _: Duration) -> Result<Vec<NamedTensor>, InferenceError> {
             match model {
                 "echo" => Ok(inputs),
+                "doubles" => Ok([inputs.clone(), inputs].concat()),
                 "grows" => Ok(inputs.iter().cycle().take(2000).cloned().collect()),
                 other => Err(InferenceError::DeniedModel(other.to_owned())),
             }
         }
     }
 
+    /// Bytes that a call may take and give.
+    const BYTES: u64 = 4 << 20;
+
     fn far() -> (Link, Receiver<WireError>) {
         let (link, end) = Link::pair().unwrap();
         let (broken, told) = channel();
-        let served = ModelsServed { link, access: Arc::new(Echo), patience: Duration::from_millis(500) };
+        let served = ModelsServed { link, access: Arc::new(Echo), patience: Duration::from_millis(500), bytes: BYTES };
         served.start(move |error| broken.send(error).unwrap()).unwrap();
         (Link::far(end, Duration::ZERO).unwrap(), told)
     }
@@ -209,6 +218,10 @@ mod tests {
         assert_eq!(many, "tensors of input are 2000, at most 1024 may be");
         let grown = models.run("grows", vec![tensor(1)], patience).unwrap_err().to_string();
         assert_eq!(grown, "tensors of output are 2000, at most 1024 may be");
+        let most = tensor(1 << 20);
+        assert!(models.run("echo", vec![most.clone()], patience).is_ok());
+        let doubled = models.run("doubles", vec![most], patience).unwrap_err().to_string();
+        assert_eq!(doubled, "bytes of output are 8388608, at most 4194304 may be");
         let named = models.open(&"n".repeat(5000)).unwrap_err().to_string();
         assert_eq!(named, "bytes of a model's name are 5000, at most 4096 may be");
         assert!(models.open("echo").is_ok());
@@ -216,11 +229,15 @@ mod tests {
 
     #[test]
     fn a_worker_that_breaks_the_rules_is_told_with_what_it_did() {
-        let cases: [(&[u64], &str); 4] = [
+        let cases: [(&[u64], &str); 5] = [
             (&[9], "a request of kind 9"),
             (&[ask::OPEN, 1 << 40], "a length of 1099511627776, at most 4096 was expected"),
             (&[ask::RUN, 0, 0, 1 << 40], "1099511627776 tensors, at most 1024 were expected"),
             (&[ask::RUN, 0, 0, 1, 0, 6, 1, 1 << 40, 1 << 42], "a tensor of 4398046511104 bytes"),
+            (
+                &[ask::RUN, 0, 0, 1, 0, 6, 1, (1 << 20) + 1, (4 << 20) + 4],
+                "a tensor of 4194308 bytes, at most 4194304 were expected with all of a call",
+            ),
         ];
         for (words, told) in cases {
             let (mut link, broken) = far();

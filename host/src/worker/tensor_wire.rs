@@ -32,6 +32,14 @@ pub(super) fn measure<'a>(
     tensors: impl ExactSizeIterator<Item = &'a Tensor>,
     direction: &str,
 ) -> Result<(), InferenceError> {
+    measure_within(tensors, direction, LARGEST_CALL)
+}
+
+fn measure_within<'a>(
+    tensors: impl ExactSizeIterator<Item = &'a Tensor>,
+    direction: &str,
+    limit: u64,
+) -> Result<(), InferenceError> {
     let too_large = |what: String, size, limit| InferenceError::TooLarge { what, size, limit };
     if tensors.len() as u64 > MOST_TENSORS {
         return Err(too_large(format!("tensors of {direction} are"), tensors.len() as u64, MOST_TENSORS));
@@ -44,18 +52,18 @@ pub(super) fn measure<'a>(
             return Err(too_large(format!("dimensions of a tensor of {direction} are"), dimensions, MOST_DIMENSIONS));
         }
     }
-    if bytes > LARGEST_CALL {
-        return Err(too_large(format!("bytes of {direction} are"), bytes, LARGEST_CALL));
+    if bytes > limit {
+        return Err(too_large(format!("bytes of {direction} are"), bytes, limit));
     }
     Ok(())
 }
 
-/// The same for tensors with names, which are bounded as well.
-pub(super) fn measure_named(tensors: &[NamedTensor], direction: &str) -> Result<(), InferenceError> {
+/// The same for tensors with names, which are bounded as well, and for `limit` bytes.
+pub(super) fn measure_named(tensors: &[NamedTensor], direction: &str, limit: u64) -> Result<(), InferenceError> {
     for NamedTensor { name, .. } in tensors {
         measure_name(name, &format!("bytes of a name of {direction} are"))?;
     }
-    measure(tensors.iter().map(|named| &named.tensor), direction)
+    measure_within(tensors.iter().map(|named| &named.tensor), direction, limit)
 }
 
 pub(super) fn measure_name(name: &str, what: &str) -> Result<(), InferenceError> {
@@ -91,24 +99,26 @@ pub(super) fn put_named(to: &mut impl WireWriter, tensors: &[NamedTensor]) -> Re
 }
 
 pub(super) fn get_tensors(from: &mut impl WireReader) -> Result<Vec<Tensor>, WireError> {
-    get_each(from, |from, left| get_tensor(from, left))
+    get_each(from, LARGEST_CALL, |from, left| get_tensor(from, left, LARGEST_CALL))
 }
 
-pub(super) fn get_named(from: &mut impl WireReader) -> Result<Vec<NamedTensor>, WireError> {
-    get_each(from, |from, left| {
-        Ok(NamedTensor { name: get_text(from, LONGEST_NAME)?, tensor: get_tensor(from, left)? })
+/// Tensors of at most `limit` bytes together.
+pub(super) fn get_named(from: &mut impl WireReader, limit: u64) -> Result<Vec<NamedTensor>, WireError> {
+    get_each(from, limit, |from, left| {
+        Ok(NamedTensor { name: get_text(from, LONGEST_NAME)?, tensor: get_tensor(from, left, limit)? })
     })
 }
 
 fn get_each<R: WireReader, T>(
     from: &mut R,
+    limit: u64,
     read: impl Fn(&mut R, &mut u64) -> Result<T, WireError>,
 ) -> Result<Vec<T>, WireError> {
     let count = get_u64(from)?;
     if count > MOST_TENSORS {
         return Err(WireError::broken(format!("{count} tensors, at most {MOST_TENSORS} were expected")));
     }
-    let mut left = LARGEST_CALL;
+    let mut left = limit;
     (0..count).map(|_| read(from, &mut left)).collect()
 }
 
@@ -120,8 +130,8 @@ fn put_tensor(to: &mut impl WireWriter, tensor: &Tensor) -> Result<(), WireError
     put_bytes(to, tensor.bytes())
 }
 
-/// The next tensor, of at most `left` bytes, which become less by as many.
-fn get_tensor(from: &mut impl WireReader, left: &mut u64) -> Result<Tensor, WireError> {
+/// The next tensor, of at most the bytes that are `left` of `limit`, which become less by as many.
+fn get_tensor(from: &mut impl WireReader, left: &mut u64, limit: u64) -> Result<Tensor, WireError> {
     let number = get_u64(from)?;
     let dtype = usize::try_from(number).ok().and_then(|number| DType::ALL.get(number).copied());
     let dtype = dtype.ok_or_else(|| WireError::broken(format!("a tensor whose elements are of type {number}")))?;
@@ -137,7 +147,7 @@ fn get_tensor(from: &mut impl WireReader, left: &mut u64) -> Result<Tensor, Wire
         return Err(WireError::broken(format!("{dtype} of shape {shape:?} in {bytes} bytes")));
     }
     *left = left.checked_sub(bytes).ok_or_else(|| {
-        WireError::broken(format!("a tensor of {bytes} bytes, at most {LARGEST_CALL} were expected with all of a call"))
+        WireError::broken(format!("a tensor of {bytes} bytes, at most {limit} were expected with all of a call"))
     })?;
     let count = elements.unwrap_or(0);
     let data = match dtype {
@@ -273,7 +283,7 @@ mod tests {
         let named = vec![NamedTensor { name: "a/b".to_owned(), tensor: tensors.swap_remove(6) }];
         let mut message = Message::default();
         put_named(&mut message, &named).unwrap();
-        assert_eq!(get_named(&mut message).unwrap(), named);
+        assert_eq!(get_named(&mut message, LARGEST_CALL).unwrap(), named);
     }
 
     #[test]
@@ -319,7 +329,7 @@ mod tests {
         let tensor = Tensor::new(vec![], TensorData::U8(vec![0])).unwrap();
         let named = [NamedTensor { name: "n".repeat(5000), tensor }];
         let told = "bytes of a name of output are 5000, at most 4096 may be";
-        assert_eq!(measure_named(&named, "output").unwrap_err().to_string(), told);
+        assert_eq!(measure_named(&named, "output", LARGEST_CALL).unwrap_err().to_string(), told);
         let shape = vec![Dimension::Free("d".repeat(2 << 20))];
         let inputs = vec![TensorSpec { name: "x".to_owned(), dtype: DType::F32, shape }];
         let facts = ModelFacts { inputs, outputs: Vec::new(), weight_bytes: 0 };
@@ -365,7 +375,7 @@ mod tests {
         #[test]
         fn any_bytes_are_an_error_or_sound(bytes in prop::collection::vec(prop_oneof![6 => 0u64..4, 1 => any::<u64>()], 0..40)) {
             let _ = get_tensors(&mut words(&bytes));
-            let _ = get_named(&mut words(&bytes));
+            let _ = get_named(&mut words(&bytes), LARGEST_CALL);
             let _ = get_outcome(&mut words(&bytes));
         }
     }

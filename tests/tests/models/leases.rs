@@ -48,6 +48,8 @@ fn four_quarters_fit_and_a_fifth_is_refused_with_who_holds_them_or_waits_for_the
     refused.expect_exit(3).expect_stderr("wants 0.25").expect_stderr("told");
     let outcome = fifth.start(&["--wait", "60s"]).wait();
     outcome.expect_exit(0);
+    let waited = outcome.stage("infers").value["inference"]["lease_wait_seconds"].as_f64();
+    assert!(waited > Some(0.0), "{waited:?}");
     running.wait().expect_exit(0);
 }
 

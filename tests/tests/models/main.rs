@@ -2,6 +2,7 @@
 //! with instances in threads and once with each in a process of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod cut;
 mod declared;
 mod devices;
 #[cfg(feature = "tract")]

@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::observe::InferenceCounters;
 ///
 /// **Who waits for whom.** The caller waits on `answered`, which the thread that gives the last part of the answer, or an error, signals. Nobody
 /// waits for the caller: what comes after it gave up is dropped. The end of a lease signals nobody here, since a grace ends by the clock alone:
-/// the caller looks for it every [`Call::LOOK`].
+/// the caller looks for it every [`Call::LOOK`], and for the cut of its pipeline's run too.
 ///
 /// The use of the lease is over when the last of them lets go: a lease whose caller is gone stays in use while the device works for it.
 #[derive(Debug)]
@@ -66,8 +67,9 @@ impl Call {
     /// Waits for the answer.
     ///
     /// # Errors
-    /// What the run said; [`InferenceError::Deadline`] at `until`; the lease has ended. Nothing that comes later is kept.
-    pub(super) fn wait(&self, until: Instant) -> Result<Vec<Tensor>, InferenceError> {
+    /// What the run said; [`InferenceError::Deadline`] at `until`; the lease has ended; `cut`, which is [`InferenceError::DeviceLost`]. Nothing
+    /// that comes later is kept.
+    pub(super) fn wait(&self, until: Instant, cut: &AtomicBool) -> Result<Vec<Tensor>, InferenceError> {
         let mut answer = self.answer();
         loop {
             if let Some(error) = answer.error.take() {
@@ -85,6 +87,10 @@ impl Call {
                 answer.give_up();
                 return Err(InferenceError::Deadline);
             }
+            if cut.load(Ordering::Acquire) {
+                answer.give_up();
+                return Err(Self::cut());
+            }
             let stands = if answer.started { self.lease_use.still_good() } else { self.may_start() };
             if let Err(error) = stands {
                 answer.give_up();
@@ -96,19 +102,24 @@ impl Call {
         }
     }
 
-    /// Begins a run for it.
+    /// What calls end with when their pipeline's run is cut.
+    pub(super) fn cut() -> InferenceError {
+        InferenceError::DeviceLost("the run of its pipeline was cut".to_owned())
+    }
+
+    /// Begins a run for it; whether that is its first.
     ///
     /// # Errors
     /// It needs none: its caller is gone, or its lease does not stand any more, which it is told.
-    pub(super) fn start(&self) -> Result<(), ()> {
+    pub(super) fn start(&self) -> Result<bool, ()> {
         let stands = self.may_start();
         let mut answer = self.answer();
         if answer.is_over() {
             return Err(());
         }
-        answer.started = true;
+        let is_first = !std::mem::replace(&mut answer.started, true);
         drop(answer);
-        stands.map_err(|error| self.fail(error))
+        stands.map(|()| is_first).map_err(|error| self.fail(error))
     }
 
     /// Some of its inputs' rows, with others': [`rows::join`] reads them under their locks.

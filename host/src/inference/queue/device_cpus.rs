@@ -7,8 +7,6 @@ pub enum DeviceCpus {
     Own(CpuSet),
     /// Off the CPUs that lanes have leased.
     Shared(SharedCpus),
-    /// Wherever the process may.
-    Anywhere,
 }
 
 impl DeviceCpus {
@@ -20,7 +18,6 @@ impl DeviceCpus {
         match self {
             Self::Own(cpus) => pin_current_thread(cpus).map(|_| None),
             Self::Shared(shared) => shared.join().map(Some),
-            Self::Anywhere => Ok(None),
         }
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -18,10 +19,13 @@ use crate::plan::ModelSpec;
 /// **Who waits for whom.** Callers wait for their own answer and for nothing else (see `Call`); the lock is held to put a call in or to pick what
 /// runs, never during a run. The threads wait on `work`: a call or a model to load wakes one, which wakes another if it leaves something, and so
 /// does closing; who waits for company wakes by the clock. A thread that runs something waits for the runner, which nothing here can hurry: its
-/// callers leave at their deadlines, the slot stays taken until the run is really over.
+/// callers leave at their deadlines, or when the run of their pipeline is [cut](DeviceQueue::cut); the slot stays taken until the run is really
+/// over.
 ///
-/// **Bounds.** What one lease has waiting is bounded in calls and bytes; more is [`InferenceError::Busy`]. What runs is bounded by the slots and
-/// `max_rows`. Callers that gave up leave nothing behind but what runs.
+/// **Bounds.** A call's rows are bounded by [`DeviceQueue::MOST_ROWS`]. What one lease has waiting is bounded in calls and bytes; more is
+/// [`InferenceError::Busy`]. What runs is bounded by the slots and `max_rows`. Callers that gave up leave nothing behind but what runs.
+///
+/// **Does not bound** what other processes run on the same device: each run of a pipeline has a queue of its own, with slots of its own.
 ///
 /// **Errors.** What a run of several calls fails of, each of them is told only after it ran once more alone, so that one tenant's rows fail
 /// alone; a lease that fails then too runs alone from there on. A runner that panics has failed; its thread lives on.
@@ -38,6 +42,8 @@ pub(super) struct Shared {
     work: Condvar,
     /// A thread has ended.
     ended: Condvar,
+    /// Nobody is to wait for an answer any more.
+    cut: AtomicBool,
     leases: Mutex<Leases>,
 }
 
@@ -85,6 +91,10 @@ struct Leases {
 const STACK: usize = 8 << 20;
 
 impl DeviceQueue {
+    /// Rows of one call. They may be small, and each run of `max_rows` of them is an answer to be kept until all are there: where `max_rows` is 1,
+    /// so many take some 50 MiB beside their bytes, about what a lease's inputs may.
+    pub const MOST_ROWS: usize = 1 << 18;
+
     /// Starts the threads of a device.
     ///
     /// # Errors
@@ -104,6 +114,7 @@ impl DeviceQueue {
             inside: Mutex::new(inside),
             work: Condvar::new(),
             ended: Condvar::new(),
+            cut: AtomicBool::new(false),
             leases: Mutex::default(),
         });
         // Closes what was started when a later one fails.
@@ -171,7 +182,8 @@ impl DeviceQueue {
     ///
     /// # Errors
     /// The lease is not held, or ended meanwhile; [`InferenceError::UnknownModel`] for one that was not loaded here, [`InferenceError::Busy`],
-    /// [`InferenceError::Deadline`], [`InferenceError::BadInput`] for no rows at all; as [`Runner::run`].
+    /// [`InferenceError::Deadline`], [`InferenceError::BadInput`] for no rows at all, [`InferenceError::TooLarge`] for too many; the queue was cut;
+    /// as [`Runner::run`].
     pub fn run(
         &self,
         lease: &Arc<Lease>,
@@ -200,6 +212,9 @@ impl DeviceQueue {
         counters: &Arc<InferenceCounters>,
     ) -> Result<Vec<Tensor>, InferenceError> {
         let lease_use = lease.enter()?;
+        if self.shared.cut.load(Ordering::Acquire) {
+            return Err(Call::cut());
+        }
         let kind = Kind::of(&inputs);
         let call = {
             let mut inside = self.shared.lock();
@@ -213,6 +228,10 @@ impl DeviceQueue {
                 let input = model.facts.inputs.first().map(|spec| spec.name.clone()).unwrap_or_default();
                 let (expected, got) = ("at least one row".to_owned(), "none".to_owned());
                 return Err(InferenceError::BadInput { input, expected, got });
+            }
+            if rows > Self::MOST_ROWS {
+                let (size, limit) = (rows as u64, Self::MOST_ROWS as u64);
+                return Err(InferenceError::TooLarge { what: "rows are".to_owned(), size, limit });
             }
             counters.rows.add(rows as u64);
             counters.bytes_in.add(bytes as u64);
@@ -233,7 +252,7 @@ impl DeviceQueue {
             call
         };
         self.shared.work.notify_one();
-        let answer = call.wait(until);
+        let answer = call.wait(until, &self.shared.cut);
         if answer.is_err() {
             self.shared.lock().scheduler.give_up(lease.token(), |other| Arc::ptr_eq(other, &call));
         }
@@ -263,6 +282,12 @@ impl DeviceQueue {
         let mut leases = self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner);
         leases.settle();
         leases.known.push(Arc::clone(lease));
+    }
+
+    /// From now on nobody waits for an answer: every call, whether it runs or not, ends with [`InferenceError::DeviceLost`] in a moment, and so does
+    /// each that comes. For the cut of a pipeline's run. Does not wait, and ends nothing that runs: closing does.
+    pub fn cut(&self) {
+        self.shared.cut.store(true, Ordering::Release);
     }
 
     /// Ends it: what waits is told that the device is lost, what runs is ended by the runner where it can be. Waits for the threads, at most until

@@ -139,7 +139,8 @@ fn lease(token: u64) -> Arc<Lease> {
 impl Bench {
     fn new(slots: usize) -> Self {
         let runner = Arc::new(Doubling { slots, ..Doubling::default() });
-        let queue = DeviceQueue::start("cpu0", Arc::clone(&runner) as _, &DeviceCpus::Anywhere).unwrap();
+        let queue =
+            DeviceQueue::start("cpu0", Arc::clone(&runner) as _, &DeviceCpus::Own(CpuSet::allowed().unwrap())).unwrap();
         queue.load(&spec("m"), later()).unwrap();
         Self { runner, queue, counters: Arc::new(InferenceCounters::new(vec!["cpu0".to_owned()])) }
     }
@@ -206,6 +207,18 @@ fn a_call_of_more_rows_than_a_run_may_have_is_cut_and_put_together_again() {
         runs.sort();
         assert_eq!(runs, [rows[..4].to_vec(), rows[4..8].to_vec(), rows[8..].to_vec()]);
     }
+}
+
+#[test]
+fn a_call_has_waited_when_its_first_rows_run_however_often_it_is_cut_or_runs_again() {
+    let bench = Bench::new(1);
+    let rows: Vec<i32> = (0..11).collect();
+    let answers = bench.together(&[&rows, &[13], &[14]]);
+    assert_eq!(answers.iter().filter(|answer| answer.is_err()).count(), 1);
+    let model = &bench.queue.read().models[0].1;
+    assert!(model.calls.get() > 4, "parts, and calls that ran once more");
+    assert_eq!(model.wait.count(), 4);
+    assert_eq!(model.wait_nanoseconds.get(), bench.counters.wait_nanoseconds.get());
 }
 
 #[test]
@@ -332,6 +345,8 @@ fn what_is_not_there_or_makes_no_sense_is_an_error() {
     let unknown = bench.queue.run(&lease(1), "n", vec![tensor(vec![1])], later(), &bench.counters);
     assert_eq!(unknown, Err(InferenceError::UnknownModel("n".to_owned())));
     assert!(matches!(bench.run(&lease(1), &[], later()), Err(InferenceError::BadInput { .. })));
+    let many = bench.run(&lease(1), &vec![0; DeviceQueue::MOST_ROWS + 1], later()).unwrap_err();
+    assert_eq!(many.to_string(), "rows are 262145, at most 262144 may be");
     let released = lease(1);
     released.release();
     assert!(matches!(bench.run(&released, &[1], later()), Err(InferenceError::LeaseLost(_))));
@@ -352,6 +367,30 @@ fn a_model_is_measured_when_it_is_loaded_and_nothing_is_declared() {
     let numbers = bench.queue.read();
     let (_, model) = numbers.models.iter().find(|(name, _)| name == "measured").unwrap();
     assert_eq!(model.runs.get(), 0, "measuring is nobody's run");
+}
+
+#[test]
+fn a_cut_tells_everybody_who_waits_also_for_what_runs() {
+    let bench = Bench::new(1);
+    bench.runner.gate.shut();
+    let cut = InferenceError::DeviceLost("the run of its pipeline was cut".to_owned());
+    let running = lease(1);
+    thread::scope(|scope| {
+        let ran = scope.spawn(|| bench.run(&running, &[1], later()));
+        bench.runner.gate.wait_for(1);
+        let waited = scope.spawn(|| bench.run(&lease(2), &[2], later()));
+        bench.wait_for_waiting(1);
+        bench.queue.cut();
+        for call in [ran, waited] {
+            assert_eq!(call.join().unwrap(), Err(cut.clone()));
+        }
+    });
+    assert_eq!(bench.run(&lease(3), &[3], later()), Err(cut));
+    assert!(!running.wait_idle(Instant::now()), "the device is not free before the run is over");
+    assert!(!bench.queue.close(Instant::now()));
+    bench.runner.gate.open();
+    assert!(bench.queue.close(later()));
+    assert_eq!(*bench.runner.runs.lock().unwrap(), [vec![1]]);
 }
 
 #[test]

@@ -55,7 +55,8 @@ impl<'a> Dispatcher<'a> {
     fn batch(&self, batch: Batch<Arc<Call>>, model: &Model) {
         let number = batch.model;
         // Those that ended since, and those whose leases do not stand any more, do not run.
-        let works: Vec<_> = batch.works.into_iter().filter(|work| work.call.start().is_ok()).collect();
+        let started = |work: Work<Arc<Call>>| work.call.start().ok().map(|is_first| (work, is_first));
+        let (works, first): (Vec<_>, Vec<_>) = batch.works.into_iter().filter_map(started).unzip();
         if works.is_empty() {
             self.shared.schedule(|scheduler| scheduler.over(number, 0, None));
             return;
@@ -63,7 +64,8 @@ impl<'a> Dispatcher<'a> {
         let batch = Batch { model: number, works };
         let began = Instant::now();
         let counters = &model.counters;
-        for work in &batch.works {
+        // A call waits until its first rows run: that its others take turns with it is no wait for the device.
+        for (work, _) in batch.works.iter().zip(first).filter(|(_, is_first)| *is_first) {
             let waited = nanoseconds(began.saturating_duration_since(work.since));
             counters.wait_nanoseconds.add(waited);
             counters.wait.record(waited, 1);
