@@ -80,8 +80,8 @@ struct Entry {
     lease: Arc<Lease>,
     claim: DeviceClaim,
     models: Vec<String>,
-    /// Since when it is over, and something runs for it all the same.
-    overdue: Option<Instant>,
+    /// When it was first seen to be over while something ran for it.
+    over_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -102,7 +102,8 @@ struct DeviceLocks {
 const LOOK: Duration = Duration::from_millis(250);
 /// Leases are renewed this many times before they would expire.
 const BEATS: u32 = 4;
-/// How long a run may go on after its lease is over before it is ended with its process: an answer that was on its way is taken within a fraction of it.
+/// How long a run may go on after its lease is over before it is ended with its process: its caller, who looks every 20 ms, is told how the lease
+/// ended, and not that the device was lost.
 const OVERDUE: Duration = Duration::from_millis(100);
 /// How long an ended lease's models may take to be given back: a slot comes free when a run is over, or its deadline.
 const FORGETTING: Duration = Duration::from_secs(60);
@@ -132,7 +133,7 @@ impl HeldDevices {
             let lease = Lease::held(claim.token, claim.device.as_str(), claim.share, claim.memory);
             lease.keep_until(beat.saturating_add(ttl));
             instances.entry((stage, claim.instance)).or_default().push(Arc::clone(&lease));
-            entries.push(Entry { lease, claim, models, overdue: None });
+            entries.push(Entry { lease, claim, models, over_since: None });
         }
         let inside = Inside {
             entries,
@@ -296,8 +297,7 @@ impl Book {
 
     /// Forgets leases that are over and for which nothing runs.
     fn let_go(&self, inside: &mut Inside) {
-        inside.end_what_nobody_holds();
-        inside.end_what_is_overdue();
+        inside.end_what_is_over();
         let is_over = |entry: &Entry| !entry.lease.state().goes_on() && entry.lease.wait_idle(Instant::now());
         let over: Vec<Entry> = inside.entries.extract_if(.., |entry| is_over(entry)).collect();
         inside.is_unsaid |= !over.is_empty();
@@ -341,34 +341,35 @@ impl Inside {
         }
     }
 
-    /// Closes what drives a device for which no lease goes on.
-    fn end_what_nobody_holds(&mut self) {
-        let ended: Vec<String> = self.driven.keys().filter(|device| !self.goes_on(device)).cloned().collect();
-        for device in ended {
+    /// Ends what drives a device for which no lease goes on, and what runs for leases that are over where others go on.
+    fn end_what_is_over(&mut self) {
+        let now = Instant::now();
+        let mut overdue = Vec::new();
+        for entry in self.entries.iter_mut().filter(|entry| !entry.lease.state().goes_on()) {
+            let is_overdue = match entry.lease.wait_idle(now) {
+                true => false,
+                false => now.saturating_duration_since(*entry.over_since.get_or_insert(now)) >= OVERDUE,
+            };
+            overdue.push((entry.claim.device.clone(), entry.claim.token, is_overdue));
+        }
+        let devices: Vec<String> = self.driven.keys().cloned().collect();
+        for device in devices {
+            let here = || overdue.iter().filter(|(of, ..)| *of == device);
+            let late = here().find(|(.., is_overdue)| *is_overdue);
+            let is_busy = self.entries.iter().any(|entry| entry.claim.device == device && !entry.lease.wait_idle(now));
+            let goes_on = self.goes_on(&device);
             let Some(driven) = self.driven.get_mut(&device).filter(|driven| !driven.is_closing) else { continue };
             let Some(runner) = driven.runner.upgrade() else { continue };
-            // It may take seconds: a driver gives memory back when it likes.
-            driven.is_closing = beside("device-ends", move || runner.close());
-        }
-    }
-
-    /// Ends what runs for leases that are over, where other leases on the device go on.
-    fn end_what_is_overdue(&mut self) {
-        let now = Instant::now();
-        let mut abandoned = Vec::new();
-        for entry in &mut self.entries {
-            if entry.lease.state().goes_on() || entry.lease.wait_idle(now) {
-                continue;
-            }
-            let since = *entry.overdue.get_or_insert(now);
-            if now.saturating_duration_since(since) >= OVERDUE {
-                entry.overdue = None;
-                abandoned.push((entry.claim.device.clone(), entry.claim.token));
-            }
-        }
-        for (device, token) in abandoned.into_iter().filter(|(device, _)| self.goes_on(device)) {
-            if let Some(runner) = self.driven.get(&device).and_then(|driven| driven.runner.upgrade()) {
-                runner.abandon(&format!("lease {token} is over, and what ran for it was not"));
+            match (goes_on, late) {
+                // It may take seconds: a driver gives memory back when it likes.
+                (false, _) if late.is_some() || !is_busy => {
+                    driven.is_closing = beside("device-ends", move || runner.close());
+                }
+                (true, Some((_, token, _))) => {
+                    runner.abandon(&format!("lease {token} is over, and what ran for it was not"));
+                    self.entries.iter_mut().for_each(|entry| entry.over_since = None);
+                }
+                _ => {}
             }
         }
     }

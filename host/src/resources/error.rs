@@ -66,7 +66,9 @@ pub enum ResourceError {
     },
 
     /// What a run claims is more than its file in the lease folder may hold.
-    #[error("a claim with {leases} leases on devices comes to {length} bytes, at most {limit} are written down")]
+    #[error(
+        "what is claimed, {leases} leases on devices among it, comes to {length} bytes, at most {limit} are written down"
+    )]
     LargeClaim {
         /// Bytes.
         length: u64,
