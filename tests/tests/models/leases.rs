@@ -193,6 +193,35 @@ fn a_revoked_share_is_free_when_the_devices_process_is_gone() {
     assert!(lost.iter().all(|answer| answer.starts_with("lease-lost ")), "{lost:?}");
 }
 
+/// What the kernel holds a process to, by its group or by its own limit.
+fn memory_limit(process: u32) -> u64 {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}")).unwrap();
+    let limits = read("limits");
+    let data = limits.lines().find_map(|line| line.strip_prefix("Max data size")).unwrap();
+    if let Ok(bytes) = data.split_whitespace().next().unwrap().parse() {
+        return bytes;
+    }
+    let groups = read("cgroup");
+    let files = groups.lines().flat_map(|line| {
+        let path = line.splitn(3, ':').nth(2).unwrap();
+        [format!("/sys/fs/cgroup{path}/memory.max"), format!("/sys/fs/cgroup/memory{path}/memory.limit_in_bytes")]
+    });
+    let limits = files.filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok());
+    limits.min().expect("a group with a limit")
+}
+
+#[test]
+fn a_devices_process_may_take_what_its_leases_have_and_not_what_its_device_has() {
+    let told = slow_on(Told::on_a_process(), "1", FOR_EVER);
+    let mut running = told.start(&[]);
+    until_it_runs(&mut running, &told);
+    // Its model's megabyte, and what the process needs itself; the device has 512.
+    let limit = memory_limit(device_processes(running.id())[0]);
+    assert!((97 << 20..100 << 20).contains(&limit), "{limit}");
+    running.signal(Signal::KILL);
+    running.gone();
+}
+
 #[test]
 fn a_process_goes_on_for_the_leases_of_its_run_that_are_not_revoked() {
     let told = slow_on(Told::on_a_process(), "0.25", FOR_EVER);
