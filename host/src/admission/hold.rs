@@ -115,6 +115,7 @@ fn device_leases(grant: &Grant, plan: &Plan, choosing: &Choosing<'_>) -> Result<
         for (instance, of_instance) in (0_u32..).zip(&granted.devices) {
             leases.extend(of_instance.iter().map(|part| InstanceLease {
                 stage: id,
+                models: stage.models.clone(),
                 claim: DeviceClaim {
                     device: part.device.clone(),
                     token: 0,

@@ -1,12 +1,15 @@
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::job_error::JobError;
 use crate::config::{BackendChoice, DeviceKind, HostSettings};
 use crate::inference::{
-    Device, DeviceOrder, Devices, ExamineElsewhere, ExamineLimits, InferenceError, ModelError, ModelFile, OpenDevice,
-    Trial,
+    Device, DeviceOrder, Devices, ExamineElsewhere, ExamineLimits, InferenceError, LeaseLocks, ModelError, ModelFile,
+    OpenDevice, Trial,
 };
 use crate::plan::{ModelSpec, Plan};
+use crate::resources::since_boot;
 
 /// Where models are looked at, none of it this process: a stranger's file may take whoever parses it down.
 pub(super) struct Examination<'a> {
@@ -39,11 +42,12 @@ impl Examination<'_> {
     fn look(&self, model: &mut ModelSpec) -> Result<(), ModelError> {
         let file = ModelFile::read(&model.path, ModelFile::MOST_BYTES)?;
         file.check(model.sha256)?;
-        let limits = ExamineLimits::of_file(file.bytes().len() as u64);
+        let size = file.bytes().len() as u64;
+        let limits = ExamineLimits::of_file(size);
         self.examiner.examine(file.bytes(), self.trial(model), limits)?.accepted()?;
         model.sha256 = Some(file.sha256());
         match (self.on_onnxruntime(model), self.opener) {
-            (Some(device), Some(opener)) => self.try_out(opener, &device, model, limits),
+            (Some(device), Some(opener)) => self.try_out(opener, &device, model, (size, limits)),
             _ => Ok(()),
         }
     }
@@ -78,7 +82,7 @@ impl Examination<'_> {
         opener: &dyn OpenDevice,
         device: &Device,
         model: &ModelSpec,
-        limits: ExamineLimits,
+        (size, limits): (u64, ExamineLimits),
     ) -> Result<(), ModelError> {
         let refused = |error: InferenceError| ModelError::Refused(error.to_string());
         let runner = opener
@@ -87,11 +91,24 @@ impl Examination<'_> {
                 library: self.devices.onnxruntime_library.as_deref(),
                 settings: self.settings,
                 cpus: device.cpus(),
-                busy: Vec::new(),
+                memory: size.saturating_add(model.workspace).min(device.memory),
+                largest_model: size,
+                locks: Arc::new(NoLease),
+                kept_until: since_boot().saturating_add(limits.timeout * 2),
             })
             .map_err(refused)?;
         let loaded = runner.load(model, Instant::now() + limits.timeout);
         runner.close();
         loaded.map(drop).map_err(refused)
+    }
+}
+
+/// A process that looks at a model runs nothing for anybody: it holds no lease, and so no lock.
+#[derive(Debug)]
+struct NoLease;
+
+impl LeaseLocks for NoLease {
+    fn take(&self) -> Result<Vec<(u64, OwnedFd)>, InferenceError> {
+        Ok(Vec::new())
     }
 }

@@ -2,17 +2,20 @@
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{HeldDevices, InferenceError, InstanceLease, Lease, LeaseEnd, LeaseState};
-use crate::plan::StageId;
+use super::{
+    HeldDevices, InferenceError, InstanceLease, Lease, LeaseEnd, LeaseState, ModelFacts, RunAnswer, Runner, Tensor,
+};
+use crate::plan::{ModelSpec, StageId};
 use crate::resources::{
-    Amounts, Claim, CpuSet, DeviceClaim, DeviceUse, LeaseFolder, ResourceError, Revoked, ShareState,
+    Amounts, Claim, CpuSet, DeviceClaim, DeviceUse, LeaseFolder, ResourceError, Revoked, ShareState, since_boot,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -39,6 +42,7 @@ fn keep(folder: &LeaseFolder, instances: u32, ttl: Duration) -> HeldDevices {
                 memory: 1,
                 state: ShareState::Held,
             },
+            models: vec!["shared".to_owned(), format!("only {instance}")],
         })
         .collect();
     let devices = leases.iter().map(|lease| lease.claim.clone()).collect();
@@ -117,18 +121,155 @@ fn what_runs_when_a_lease_is_taken_away_has_its_grace() {
     assert_eq!(asking.join().unwrap(), Revoked::Free);
 }
 
+/// A device's process in name: it has what it was given, and keeps count of what it is told.
+#[derive(Debug, Default)]
+struct Driver {
+    locks: Mutex<Vec<(u64, OwnedFd)>>,
+    told: Mutex<Vec<String>>,
+    kept_until: Mutex<Duration>,
+    failure: Mutex<Option<InferenceError>>,
+}
+
+impl Driver {
+    fn of(held: &HeldDevices) -> (Arc<Self>, Arc<dyn Runner>) {
+        let driver = Arc::new(Self { locks: Mutex::new(held.locks("cpu0").take().unwrap()), ..Self::default() });
+        let runner: Arc<dyn Runner> = Arc::<Self>::clone(&driver);
+        held.drive("cpu0", &runner);
+        (driver, runner)
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.told.lock().unwrap().clone()
+    }
+
+    fn tell(&self, what: String) {
+        self.told.lock().unwrap().push(what);
+    }
+}
+
+impl Runner for Driver {
+    fn slots(&self) -> usize {
+        1
+    }
+
+    fn load(&self, model: &ModelSpec, _: Instant) -> Result<ModelFacts, InferenceError> {
+        Err(InferenceError::UnknownModel(model.name.clone()))
+    }
+
+    fn run(&self, model: &str, _: Vec<Tensor>, _: Instant) -> Result<RunAnswer, InferenceError> {
+        Err(InferenceError::UnknownModel(model.to_owned()))
+    }
+
+    fn memory_used(&self) -> Option<u64> {
+        None
+    }
+
+    fn close(&self) {
+        self.tell("close".to_owned());
+    }
+
+    fn keep_until(&self, since_boot: Duration) {
+        *self.kept_until.lock().unwrap() = since_boot;
+    }
+
+    fn abandon(&self, _: &str) {
+        self.tell("abandon".to_owned());
+    }
+
+    fn forget(&self, lease: u64, models: &[String], _: Instant) -> Result<(), InferenceError> {
+        self.tell(format!("forget {lease} {models:?}"));
+        self.locks.lock().unwrap().retain(|(other, _)| *other != lease);
+        Ok(())
+    }
+
+    fn failed(&self) -> Option<InferenceError> {
+        self.failure.lock().unwrap().clone()
+    }
+}
+
+fn states(folder: &LeaseFolder) -> Vec<(u64, ShareState)> {
+    folder.taken().unwrap().devices.into_iter().map(|share| (share.claim.token, share.claim.state)).collect()
+}
+
 #[test]
-fn a_device_is_busy_until_its_lock_is_let_go_by_the_end_of_the_lease() {
+fn a_share_is_busy_beyond_its_lease_for_as_long_as_the_process_has_its_lock() {
     let (_place, folder) = folder();
     let held = keep(&folder, 1, HOUR);
-    let lease = lease(&held, 0);
-    let inherited = held.busy(lease.token()).unwrap();
-    let again = held.busy(lease.token()).unwrap();
-    assert!(matches!(held.busy(99), Err(ResourceError::UnknownLease { token: 99, .. })));
+    let (driver, _runner) = Driver::of(&held);
     assert_eq!(used(&folder), 5_000, "the lock and the lease are one share");
+    assert!(held.locks("cpu0").take().is_err(), "there is one process at a time");
+    let token = lease(&held, 0).token();
+    let not_free = folder.revoke(token, Duration::ZERO, Duration::from_secs(1)).unwrap();
+    let Revoked::NotFree(share) = not_free else { panic!("free while the process has its lock") };
+    assert_eq!(share.claim.state, ShareState::Busy);
+    wait_for("the process is ended with the last lease", || driver.told() == ["close"]);
+    assert!(held.locks("cpu0").take().is_err(), "no process is started for a lease that is over");
     drop(held);
-    assert_eq!(used(&folder), 0, "an orderly end lets go for the device's process too");
-    drop((inherited, again));
+    assert_eq!(states(&folder), [(token, ShareState::Busy)], "whatever became of the run");
+    driver.locks.lock().unwrap().clear();
+    assert_eq!(used(&folder), 0);
+}
+
+#[test]
+fn a_process_goes_on_for_the_leases_that_are_held_and_gives_back_what_the_others_had() {
+    let (_place, folder) = folder();
+    let held = keep(&folder, 2, HOUR);
+    let (driver, _runner) = Driver::of(&held);
+    let [first, second] = [0, 1].map(|instance| lease(&held, instance).token());
+    let run = lease(&held, 0).enter().unwrap();
+    let revoked = folder.revoke(first, Duration::ZERO, Duration::from_secs(1)).unwrap();
+    assert!(matches!(revoked, Revoked::NotFree(_)), "it is used");
+    wait_for("what runs for it is ended", || driver.told().starts_with(&["abandon".to_owned()]));
+    drop(run);
+    wait_for("its share is free", || states(&folder) == [(second, ShareState::Held)]);
+    let told = driver.told();
+    assert_eq!(told.last().unwrap(), &format!("forget {first} [\"only 0\"]"), "not what the other one needs");
+    assert!(told.iter().rev().skip(1).all(|what| what == "abandon"), "{told:?}");
+    assert_eq!(*driver.locks.lock().unwrap().iter().map(|(lease, _)| *lease).collect::<Vec<_>>(), [second]);
+}
+
+#[test]
+fn a_process_is_told_until_when_its_leases_are_kept() {
+    let (_place, folder) = folder();
+    let held = keep(&folder, 1, Duration::from_secs(2));
+    let (driver, _runner) = Driver::of(&held);
+    let kept_until = || *driver.kept_until.lock().unwrap();
+    let first = kept_until();
+    assert_eq!(first, held.kept_until());
+    wait_for("it is renewed", || kept_until() > first);
+    assert!(kept_until() <= since_boot() + Duration::from_secs(2));
+}
+
+#[test]
+fn healthy_leases_are_renewed_while_somebody_holds_the_ledger() {
+    let (_place, folder) = folder();
+    let ttl = Duration::from_millis(800);
+    let held = keep(&folder, 2, ttl);
+    let choosing = folder.choose().unwrap();
+    // Something to write down, which has to wait.
+    lease(&held, 0).release();
+    let started = Instant::now();
+    while started.elapsed() < 3 * ttl {
+        assert_eq!(lease(&held, 1).state(), LeaseState::Held);
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(choosing.taken().unwrap().devices.len(), 2);
+    drop(choosing);
+    wait_for("it is written down", || used(&folder) == 5_000);
+}
+
+#[test]
+fn a_device_that_is_down_for_good_is_lost_for_its_leases_and_told_so() {
+    let (_place, folder) = folder();
+    let held = keep(&folder, 2, HOUR);
+    let (driver, _runner) = Driver::of(&held);
+    *driver.failure.lock().unwrap() = Some(InferenceError::DeviceLost("it ended 6 times".to_owned()));
+    wait_for("the leases know", || lease(&held, 0).state() == LeaseState::DeviceLost);
+    assert!(matches!(lease(&held, 1).enter(), Err(InferenceError::DeviceLost(_))));
+    driver.locks.lock().unwrap().clear();
+    wait_for("it is free", || used(&folder) == 0);
+    wait_for("it is told", || states(&folder).iter().all(|(_, state)| *state == ShareState::DeviceLost));
+    assert_eq!((states(&folder).len(), driver.told()), (2, vec!["close".to_owned()]));
 }
 
 #[test]

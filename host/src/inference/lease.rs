@@ -180,7 +180,7 @@ impl Lease {
 
     fn end(&self, state: LeaseState) {
         let mut inside = self.now();
-        if matches!(inside.state, LeaseState::Pending | LeaseState::Held | LeaseState::Draining) {
+        if inside.state.goes_on() {
             inside.state = state;
             self.changed.notify_all();
         }
@@ -194,8 +194,7 @@ impl Lease {
             inside.state = LeaseState::Revoked;
             self.changed.notify_all();
         }
-        let is_kept = matches!(inside.state, LeaseState::Pending | LeaseState::Held | LeaseState::Draining);
-        if is_kept && self.is_late() {
+        if inside.state.goes_on() && self.is_late() {
             inside.state = LeaseState::Expired;
             self.changed.notify_all();
         }
@@ -220,8 +219,13 @@ impl LeaseState {
             Self::Draining => Err(InferenceError::LeaseLost(LeaseEnd::Draining)),
             Self::Revoked | Self::Released => Err(InferenceError::LeaseLost(LeaseEnd::Revoked)),
             Self::Expired => Err(InferenceError::LeaseLost(LeaseEnd::Expired)),
-            Self::DeviceLost => Err(InferenceError::DeviceLost("it was taken from the machine".to_owned())),
+            Self::DeviceLost => Err(InferenceError::DeviceLost("it runs nothing any more".to_owned())),
         }
+    }
+
+    /// Whether something may run for it: it is held, or being taken away.
+    pub(super) fn goes_on(self) -> bool {
+        matches!(self, Self::Pending | Self::Held | Self::Draining)
     }
 }
 
@@ -304,7 +308,7 @@ mod tests {
             (
                 Lease::lose_device,
                 LeaseState::DeviceLost,
-                InferenceError::DeviceLost("it was taken from the machine".to_owned()),
+                InferenceError::DeviceLost("it runs nothing any more".to_owned()),
             ),
         ];
         for (end, state, error) in cases {

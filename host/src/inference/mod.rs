@@ -70,7 +70,7 @@ pub use model_error::ModelError;
 pub use model_file::ModelFile;
 pub use model_service::{ModelService, OTHER_BACKEND, ServiceError};
 pub use nvml::{Gpu, GpuPart, NvmlReport};
-pub use open_device::{DeviceOrder, OpenDevice};
+pub use open_device::{DeviceOrder, LeaseLocks, OpenDevice};
 pub use queue::{Batching, DeviceCpus, DeviceQueue};
 pub use runner::{RunAnswer, Runner};
 pub use tensor::{NamedTensor, Tensor, TensorData, TensorError};

@@ -98,7 +98,7 @@ impl ModelService {
             let device = devices
                 .get(id)
                 .ok_or_else(|| failed(InferenceError::DeviceLost("it is not there any more".to_owned())))?;
-            let place = Place { devices, settings, held, shared, opener };
+            let place = Place { plan, devices, settings, held, shared, opener };
             let queue = place.open(device).map_err(failed)?;
             service.queues.insert(id.to_owned(), Arc::new(queue));
         }
@@ -213,6 +213,7 @@ impl Drop for ModelService {
 
 /// What devices are opened with.
 struct Place<'a> {
+    plan: &'a Plan,
     devices: &'a Devices,
     settings: &'a HostSettings,
     held: &'a HeldDevices,
@@ -243,22 +244,27 @@ impl Place<'_> {
                     let what = "a device in a process of its own, which this host was not set up to start";
                     InferenceError::Unsupported(what.to_owned())
                 })?;
-                opener.open(DeviceOrder {
+                let leases = self.held.all().filter(|lease| lease.device() == device.id);
+                let runner = opener.open(DeviceOrder {
                     device,
                     library: self.devices.onnxruntime_library.as_deref(),
                     settings: self.settings,
                     cpus: device.cpus(),
-                    busy: self.busy(device)?,
-                })?
+                    memory: leases.map(|lease| lease.memory()).fold(0, u64::saturating_add),
+                    largest_model: self.largest_model(),
+                    locks: self.held.locks(&device.id),
+                    kept_until: self.held.kept_until(),
+                })?;
+                self.held.drive(&device.id, &runner);
+                runner
             }
         };
         let cpus = device.cpus().map_or_else(|| DeviceCpus::Shared(self.shared.clone()), DeviceCpus::Own);
         DeviceQueue::start(&device.id, runner, &cpus)
     }
 
-    fn busy(&self, device: &Device) -> Result<Vec<std::os::fd::OwnedFd>, InferenceError> {
-        let leases = self.held.all().filter(|lease| lease.device() == device.id);
-        let locks = leases.map(|lease| self.held.busy(lease.token()));
-        locks.collect::<Result<_, _>>().map_err(|error| InferenceError::DeviceLost(error.to_string()))
+    fn largest_model(&self) -> u64 {
+        let length = |path| std::fs::metadata(path).map_or(0, |file| file.len());
+        self.plan.models.iter().map(|model| length(&model.path)).max().unwrap_or(0)
     }
 }

@@ -2,6 +2,7 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Device, InferenceError, Runner};
 use crate::config::HostSettings;
@@ -16,6 +17,16 @@ pub trait OpenDevice: Send + Sync + fmt::Debug {
     fn open(&self, order: DeviceOrder<'_>) -> Result<Arc<dyn Runner>, InferenceError>;
 }
 
+/// The locks by which others see that leases on a device are in use, also when this process is gone.
+pub trait LeaseLocks: Send + Sync + fmt::Debug {
+    /// Takes the locks of all leases on the device that this run holds, by their tokens, for a process that drives the device and is about to be
+    /// started: to be inherited by that, and closed here. Waits for the machine's ledger.
+    ///
+    /// # Errors
+    /// None is held any more; a lock cannot be taken.
+    fn take(&self) -> Result<Vec<(u64, OwnedFd)>, InferenceError>;
+}
+
 /// What is to be known of a device to open it.
 pub struct DeviceOrder<'a> {
     /// The device.
@@ -26,6 +37,12 @@ pub struct DeviceOrder<'a> {
     pub settings: &'a HostSettings,
     /// Where its threads run; `None`: wherever the process may.
     pub cpus: Option<CpuSet>,
-    /// Locked files by which others see that leases are in use, also when this process is gone: to be held open by whatever drives the device.
-    pub busy: Vec<OwnedFd>,
+    /// Bytes of its memory that this run's leases on it have together.
+    pub memory: u64,
+    /// Bytes of the largest file among the models that may be loaded on it.
+    pub largest_model: u64,
+    /// The locks of this run's leases on it.
+    pub locks: Arc<dyn LeaseLocks>,
+    /// These leases are over at this time since the machine's start unless they are renewed ([`Runner::keep_until`]).
+    pub kept_until: Duration,
 }

@@ -29,6 +29,27 @@ pub trait Runner: Send + Sync + fmt::Debug {
 
     /// Ends what runs and gives the device back. Returns when the device really is free, or cannot be made so by anybody here.
     fn close(&self);
+
+    /// The leases that it runs for were renewed until this time since the machine's start. A process of the device's own ends itself then, so that a
+    /// host that is stopped does not keep the device; in threads, which stop with the host, nothing is to be done.
+    fn keep_until(&self, _since_boot: Duration) {}
+
+    /// Ends what runs at this moment, of whomever, and goes on for the next. Does not wait. Nobody can do that in threads of this process.
+    fn abandon(&self, _why: &str) {}
+
+    /// A lease is over, and the device goes on for others: gives back what these models have, which none of those may open, and then the
+    /// lease's lock ([`super::LeaseLocks`]). Waits for a free slot.
+    ///
+    /// # Errors
+    /// As [`Runner::run`]: nothing may have been given back then.
+    fn forget(&self, _lease: u64, _models: &[String], _until: Instant) -> Result<(), InferenceError> {
+        Ok(())
+    }
+
+    /// Why it will never run anything again, if that is so.
+    fn failed(&self) -> Option<InferenceError> {
+        None
+    }
 }
 
 /// What one run gave.

@@ -1,27 +1,24 @@
 use std::fs;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{FlockOperation, flock, fstat};
-use rustix::io::{Errno, fcntl_dupfd_cloexec, pread, pwrite};
+use rustix::io::{Errno, pread, pwrite};
 
 use super::cpu_lease::{Hold, Locked};
 use super::device_claim::{DeviceClaim, DeviceShare, ShareState};
-use super::{Claim, LeaseFolder, ResourceError};
+use super::{Choosing, Claim, LeaseFolder, ResourceError};
 
 /// A sign that a device is in use for a lease, which outlives the process that holds the lease: a file `device-<id>-<token>.busy` of the lease
 /// folder, locked by whoever really uses the device. As long as it is locked, the lease's share is not free, whatever became of the
 /// lease and its holder.
 ///
-/// The holder takes it and lets its device's process inherit it ([`BusyLock::share`]). The kernel lets go of the lock when the last of them has
-/// closed it, or any of them unlocked it: a host that is killed leaves it to the device's process, an orderly end unlocks it for both.
-///
-/// **What it does not bound.** A host that is stopped and whose device's process ended without unlocking keeps it until it goes on or dies.
+/// The holder takes it for the device's process to inherit, and keeps nothing of it ([`BusyLock::leave`]): the kernel lets go of it when that
+/// process is gone, whatever became of the holder. While there is no such process, between an end and a restart, say, the share is held by the lease
+/// alone; so whoever starts one takes the lock anew, and makes sure that the lease is still held before it lets go of the ledger.
 #[derive(Debug)]
 #[must_use = "the device counts as free as soon as this is dropped"]
 pub struct BusyLock {
     file: OwnedFd,
-    /// Whether dropping it lets go for everybody.
-    ours: bool,
 }
 
 /// Files that say so.
@@ -31,49 +28,31 @@ const SUFFIX: &str = ".busy";
 const WHOLE: u32 = 10_000;
 
 impl BusyLock {
-    /// The lock once more, for a process of the device's own to inherit. Closed on exec, like all descriptors here: clear that in the child, or
-    /// send it over a socket.
-    ///
-    /// # Errors
-    /// No more descriptors.
-    pub fn share(&self) -> Result<OwnedFd, ResourceError> {
-        fcntl_dupfd_cloexec(&self.file, 0).map_err(ResourceError::BusyLock)
-    }
-
-    /// Lets go of it for everybody who has it; for the device's process, when it no longer touches the device.
-    ///
-    /// # Errors
-    /// When it is no lock at all.
-    pub fn unlock(inherited: BorrowedFd<'_>) -> Result<(), ResourceError> {
-        flock(inherited, FlockOperation::Unlock).map_err(ResourceError::BusyLock)
-    }
-
-    /// Leaves it to whoever inherited it: the share is free when they let go.
-    pub fn leave(mut self) {
-        self.ours = false;
+    /// Leaves it to whoever has this descriptor, or inherits it: the share is free when the last of them has closed it. Closed on exec, like all
+    /// descriptors here: clear that in the child.
+    #[must_use = "the device counts as free as soon as this is dropped"]
+    pub fn leave(self) -> OwnedFd {
+        self.file
     }
 }
 
-impl Drop for BusyLock {
-    fn drop(&mut self) {
-        if self.ours {
-            // Should this fail, it is let go when the last descriptor is closed.
-            let _ = Self::unlock(self.file.as_fd());
-        }
-    }
-}
-
-impl LeaseFolder {
-    /// Takes the busy lock of a lease that this process holds. Once for each lease.
+impl Choosing<'_> {
+    /// Takes the busy lock of a lease that this process holds. Once for each process of the device.
     ///
     /// # Errors
     /// The folder's errors; [`ResourceError::Folder`] too where the lock is held already.
     pub fn busy(&self, claim: &Claim, of: &DeviceClaim) -> Result<BusyLock, ResourceError> {
-        let _choosing = self.choosing(Hold::Alone)?;
+        self.folder().lock_busy(claim, of)
+    }
+}
+
+impl LeaseFolder {
+    /// As [`Choosing::busy`]; needs `choosing.lock` held alone.
+    fn lock_busy(&self, claim: &Claim, of: &DeviceClaim) -> Result<BusyLock, ResourceError> {
         let name = name_of(&of.device, of.token);
         let file = self.file(&name, true)?.ok_or_else(|| self.failed(&name, Errno::NOENT))?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|cause| self.failed(&name, cause))?;
-        let lock = BusyLock { file, ours: true };
+        let lock = BusyLock { file };
         let share = DeviceShare {
             pid: claim.pid,
             pipeline: claim.pipeline.clone(),
@@ -100,19 +79,32 @@ impl LeaseFolder {
             match Locked::now(file, how).map_err(|cause| self.failed(&name, cause))? {
                 Ok(lock) if sweep => self.sweep(&name, &lock),
                 Ok(_nobodys) => {}
-                Err(file) => busy.push(read_share(&file, device, token)),
+                Err(file) => busy.push(read_share(&file, &device, token)),
             }
         }
         Ok(busy)
     }
 }
 
+/// A device's id may have what a file's name cannot: drivers before 470 name a part of a GPU `MIG-GPU-…/1/0`. Such characters are written as `%2F`.
 fn name_of(device: &str, token: u64) -> String {
+    let written = |c: char| match c {
+        '/' | '%' | '\0' => format!("%{:02X}", u32::from(c)),
+        c => c.to_string(),
+    };
+    let device: String = device.chars().map(written).collect();
     format!("{PREFIX}{device}-{token}{SUFFIX}")
 }
 
-fn parts_of(name: &str) -> Option<(&str, u64)> {
-    let (device, token) = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.rsplit_once('-')?;
+fn parts_of(name: &str) -> Option<(String, u64)> {
+    let (written, token) = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.rsplit_once('-')?;
+    let mut parts = written.split('%');
+    let mut device = parts.next()?.to_owned();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2)?;
+        device.push(u8::from_str_radix(code, 16).ok()?.into());
+        device.push_str(rest);
+    }
     Some((device, token.parse().ok()?))
 }
 
@@ -140,4 +132,25 @@ fn read_share(file: &OwnedFd, device: &str, token: u64) -> DeviceShare {
         (share.claim.device == device && share.claim.token == token).then_some(share)
     };
     read().unwrap_or_else(unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_device_has_a_file_and_its_file_names_it() {
+        for (device, name) in [
+            ("cpu0", "device-cpu0-7.busy"),
+            ("GPU-8a-1", "device-GPU-8a-1-7.busy"),
+            ("MIG-GPU-8a/1/0", "device-MIG-GPU-8a%2F1%2F0-7.busy"),
+            ("100%", "device-100%25-7.busy"),
+        ] {
+            assert_eq!(name_of(device, 7), name);
+            assert_eq!(parts_of(name), Some((device.to_owned(), 7)));
+        }
+        for strange in ["device-a%2-7.busy", "device-a%zz-7.busy", "device-7.busy", "device-a-b.busy"] {
+            assert_eq!(parts_of(strange), None, "{strange}");
+        }
+    }
 }

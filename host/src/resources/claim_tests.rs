@@ -94,7 +94,7 @@ fn a_killed_process_claims_nothing_at_once_and_the_next_claim_sweeps_its_file() 
 #[test]
 fn a_claim_that_would_be_longer_than_anybody_reads_is_refused_and_leaves_no_file() {
     let (_place, folder) = folder();
-    let custom = (0..5_000).map(|at| (format!("resource-{at}"), 1)).collect();
+    let custom = (0..100_000).map(|at| (format!("resource-{at}"), 1)).collect();
     let amounts = Amounts { custom, ..Amounts::default() };
     let refused = folder.choose().unwrap().claim(Claim::here("test", "blue", amounts, CpuSet::default()));
     assert!(refused.is_err());

@@ -33,6 +33,8 @@ pub enum ShareState {
     Busy,
     /// Its holder did not keep it alive: it counts no more.
     Expired,
+    /// Its device does nothing for it any more, for good: it counts no more.
+    DeviceLost,
 }
 
 /// A share of a device as whoever looks sees it: whose it is, and whether it counts.
@@ -66,6 +68,7 @@ impl ShareState {
             Self::Draining => "draining",
             Self::Busy => "busy",
             Self::Expired => "expired",
+            Self::DeviceLost => "device-lost",
         }
     }
 }
@@ -74,7 +77,7 @@ impl DeviceShare {
     /// Whether nobody else can have it.
     #[must_use]
     pub fn counts(&self) -> bool {
-        self.claim.state != ShareState::Expired
+        !matches!(self.claim.state, ShareState::Expired | ShareState::DeviceLost)
     }
 }
 

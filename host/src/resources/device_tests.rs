@@ -64,10 +64,10 @@ fn shares_are_seen_by_all_and_change_with_what_their_holder_writes() {
         share.to_string(),
         format!("lease 1 of process {pid} (pipeline \"test\", operator \"embed\", instance 0)")
     );
-    held.change_devices(vec![DeviceClaim { state: ShareState::Draining, ..device(2, 5_000) }]).unwrap();
+    held.change_devices(vec![DeviceClaim { state: ShareState::Draining, ..device(2, 5_000) }], HOUR).unwrap();
     assert_eq!(seen(&folder), [(2, ShareState::Draining)]);
     assert_eq!(used(&folder), (5_000, 100), "what is being taken away is not free yet");
-    held.change_devices(Vec::new()).unwrap();
+    held.change_devices(Vec::new(), HOUR).unwrap();
     assert_eq!(used(&folder), (0, 0));
     drop(held);
     assert_eq!(folder.taken().unwrap(), Taken::default());
@@ -93,7 +93,7 @@ fn a_lease_that_is_not_renewed_counts_no_more_and_one_that_is_does() {
     let late = claimed(&folder, vec![device(2, 5_000)], Duration::ZERO);
     wait_for("its time is over", || seen(&folder) == [(1, ShareState::Held), (2, ShareState::Expired)]);
     assert_eq!(used(&folder), (5_000, 100));
-    assert!(kept.beat().unwrap() > Duration::ZERO);
+    kept.beat(since_boot()).unwrap();
     assert_eq!(folder.taken().unwrap().claims.len(), 2, "what is no device's is held on");
     drop((kept, late));
 }
@@ -115,9 +115,9 @@ fn a_killed_holder_holds_no_device_within_a_second() {
 fn a_device_that_was_not_let_go_of_is_not_free_whatever_became_of_the_lease() {
     let (_place, folder) = folder();
     let held = claimed(&folder, vec![device(1, 2_500)], Duration::ZERO);
-    let busy = folder.busy(held.claim(), &device(1, 2_500)).unwrap();
+    let busy = folder.choose().unwrap().busy(held.claim(), &device(1, 2_500)).unwrap();
     wait_for("its time is over", || seen(&folder) == [(1, ShareState::Busy)]);
-    assert!(folder.busy(held.claim(), &device(1, 2_500)).is_err(), "it is taken once");
+    assert!(folder.choose().unwrap().busy(held.claim(), &device(1, 2_500)).is_err(), "it is taken once");
     assert_eq!(used(&folder), (2_500, 100), "the lease is over, the device in use");
     drop(held);
     let share = folder.taken().unwrap().devices[0].clone();
@@ -155,10 +155,8 @@ fn a_killed_holders_device_is_free_when_its_devices_process_ends() {
 fn a_lock_that_is_left_to_a_process_lasts_as_long_as_that() {
     let (_place, folder) = folder();
     let held = claimed(&folder, vec![device(1, 2_500)], HOUR);
-    let busy = folder.busy(held.claim(), &device(1, 2_500)).unwrap();
-    let shared = busy.share().unwrap();
-    let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::from(shared)).spawn().unwrap();
-    busy.leave();
+    let busy = folder.choose().unwrap().busy(held.claim(), &device(1, 2_500)).unwrap();
+    let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::from(busy.leave())).spawn().unwrap();
     drop(held);
     assert_eq!(seen(&folder), [(1, ShareState::Busy)]);
     drop(child.stdin.take());
@@ -195,7 +193,60 @@ fn a_request_reaches_its_holder_and_is_told_as_what_came_of_it() {
     let not_free = folder.revoke(1, grace, Duration::ZERO);
     assert!(matches!(not_free, Ok(Revoked::NotFree(share)) if share.claim.token == 1), "nobody looked for it");
     assert_eq!([folder.requested(1), folder.requested(2)], [Some(grace), None]);
-    held.change_devices(vec![device(2, 1)]).unwrap();
+    held.change_devices(vec![device(2, 1)], HOUR).unwrap();
     drop(claimed(&folder, Vec::new(), HOUR));
     assert_eq!(folder.requested(1), None, "the next claim sweeps requests for what is gone");
+}
+
+#[test]
+fn a_lost_device_is_told_and_counts_no_more() {
+    let (_place, folder) = folder();
+    let lost = DeviceClaim { state: ShareState::DeviceLost, ..device(1, 10_000) };
+    let _held = claimed(&folder, vec![lost], HOUR);
+    assert_eq!((seen(&folder), used(&folder)), (vec![(1, ShareState::DeviceLost)], (0, 0)));
+}
+
+#[test]
+fn a_thousand_leases_are_written_down_and_what_is_too_much_says_so() {
+    let (_place, folder) = folder();
+    let leases = |count| (1..=count).map(|token| device(token, 1)).collect::<Vec<_>>();
+    let held = claimed(&folder, leases(1_000), HOUR);
+    assert_eq!(used(&folder), (1_000, 100_000));
+    let claim = Claim::here("test", "blue", Amounts::default(), CpuSet::default()).with_devices(leases(20_000), HOUR);
+    let claimed = folder.choose().unwrap().claim(claim).map(drop);
+    for refused in [claimed, held.change_devices(leases(20_000), HOUR)] {
+        let said = refused.unwrap_err().to_string();
+        assert!(said.starts_with("what is claimed, 20000 leases on devices among it, comes to "), "{said}");
+        assert!(said.ends_with(" bytes, at most 1048576 are written down"), "{said}");
+    }
+    assert_eq!(used(&folder), (1_000, 100_000), "what was refused changes nothing");
+}
+
+#[test]
+fn a_heartbeat_waits_for_nobody_and_a_change_no_longer_than_it_is_told() {
+    let (_place, folder) = folder();
+    let held = claimed(&folder, vec![device(1, 1)], HOUR);
+    let somebody = folder.choose().unwrap();
+    held.beat(since_boot()).unwrap();
+    let patience = Duration::from_millis(1);
+    let busy = held.change_devices(Vec::new(), patience);
+    assert!(matches!(busy, Err(ResourceError::FolderBusy { patience: waited, .. }) if waited == patience));
+    drop(somebody);
+}
+
+#[test]
+fn a_request_of_another_user_is_none() {
+    let (_place, folder) = folder();
+    let _held = claimed(&folder, vec![device(1, 1)], HOUR);
+    let path = folder.path().join("revoke-1.request");
+    fs::write(&path, "5ms").unwrap();
+    assert_eq!(folder.requested(1), Some(Duration::from_millis(5)));
+    if std::os::unix::fs::chown(&path, Some(12_345), None).is_err() {
+        eprintln!("skipped: only root may give files away");
+        return;
+    }
+    assert_eq!(folder.requested(1), None);
+    let grace = Duration::from_millis(7);
+    let _not_free = folder.revoke(1, grace, Duration::ZERO).unwrap();
+    assert_eq!(folder.requested(1), Some(grace), "root puts its own in the place of it");
 }

@@ -1,5 +1,6 @@
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use thiserror::Error;
@@ -56,13 +57,30 @@ pub enum ResourceError {
     },
 
     /// Somebody has been choosing CPUs in the lease folder for longer than choosing ever takes.
-    #[error("{path} has been locked by another process for {seconds} s")]
+    #[error("{path} has been locked by another process for {patience:?}")]
     FolderBusy {
         /// The file that serialises choosing.
         path: PathBuf,
         /// How long we waited.
-        seconds: u64,
+        patience: Duration,
     },
+
+    /// What a run claims is more than its file in the lease folder may hold.
+    #[error(
+        "what is claimed, {leases} leases on devices among it, comes to {length} bytes, at most {limit} are written down"
+    )]
+    LargeClaim {
+        /// Bytes.
+        length: u64,
+        /// The most.
+        limit: u64,
+        /// How many leases on devices are in it.
+        leases: usize,
+    },
+
+    /// What a run claims cannot be written down.
+    #[error("cannot write a claim down: {0}")]
+    Claim(String),
 
     /// There are not as many CPUs as were asked for; nothing was taken.
     #[error(transparent)]
@@ -75,10 +93,6 @@ pub enum ResourceError {
         #[source]
         cause: io::Error,
     },
-
-    /// The lock that says a device is in use cannot be passed on or let go.
-    #[error("cannot use the lock of a device")]
-    BusyLock(#[source] Errno),
 
     /// No lease on a device has this token.
     #[error("there is no lease {token} on any device, {}", those(.held))]
@@ -120,7 +134,8 @@ impl ResourceError {
                 Some("the process's CPUs changed while it ran (taskset, cpuset, a CPU taken offline): start it again")
             }
             Self::UnknownLease { .. } => Some("`sage-host devices` lists them; name the same lease folder as the run"),
-            Self::BusyLock(_)
+            Self::LargeClaim { .. } => Some("fewer instances that ask for a device, or several pipelines of fewer"),
+            Self::Claim(_)
             | Self::ReadAffinity(_)
             | Self::NoCpu
             | Self::Refused(_)

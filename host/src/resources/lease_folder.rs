@@ -232,14 +232,17 @@ impl LeaseFolder {
     }
 
     pub(super) fn choosing(&self, how: Hold) -> Result<Locked, ResourceError> {
+        self.choosing_within(how, Self::PATIENCE)
+    }
+
+    pub(super) fn choosing_within(&self, how: Hold, patience: Duration) -> Result<Locked, ResourceError> {
         let started = Instant::now();
-        let busy =
-            || ResourceError::FolderBusy { path: self.path.join(Self::CHOOSING), seconds: Self::PATIENCE.as_secs() };
+        let busy = || ResourceError::FolderBusy { path: self.path.join(Self::CHOOSING), patience };
         let mut file = self.file(Self::CHOOSING, true)?.ok_or_else(busy)?;
         loop {
             match Locked::now(file, how).map_err(|cause| self.failed(Self::CHOOSING, cause))? {
                 Ok(lock) => return Ok(lock),
-                Err(_) if started.elapsed() > Self::PATIENCE => return Err(busy()),
+                Err(_) if started.elapsed() > patience => return Err(busy()),
                 Err(again) => file = again,
             }
             std::thread::sleep(Duration::from_millis(1));

@@ -54,8 +54,8 @@ const PREFIX: &str = "run-";
 const SUFFIX: &str = ".lock";
 /// The number of the lease on a device that was given out last.
 const TOKENS: &str = "leases.count";
-/// What a file may hold: some thousand custom resources. What is longer was not written by us.
-const LONGEST: u64 = 1 << 16;
+/// What a file may hold: some 5,000 leases on devices, of 100 to 200 bytes each. What is longer was not written by us.
+const LONGEST: u64 = 1 << 20;
 
 impl LeaseFolder {
     /// Holds the ledger alone.
@@ -140,6 +140,10 @@ impl LeaseFolder {
 }
 
 impl Choosing<'_> {
+    pub(super) fn folder(&self) -> &LeaseFolder {
+        self.folder
+    }
+
     /// What is held, until this is dropped.
     ///
     /// # Errors
@@ -189,10 +193,11 @@ impl Choosing<'_> {
     /// The folder's errors; nothing is claimed then.
     pub fn claim(&self, claim: Claim) -> Result<HeldClaim, ResourceError> {
         let folder = self.folder;
+        let text = text_of(&claim)?;
         let mut dead = Vec::new();
         folder.claims(Some(&mut dead))?;
         let (name, lock) = self.new_file(claim.pid)?;
-        if let Err(cause) = write_beat(lock.file(), since_boot()).and_then(|()| write_claim(lock.file(), &claim)) {
+        if let Err(cause) = write_beat(lock.file(), since_boot()).and_then(|()| write_claim(lock.file(), &text)) {
             // It holds no claim, and the next sweeps it if this fails too.
             let _ = folder.remove(&name, &lock);
             return Err(folder.failed(&name, cause));
@@ -239,24 +244,25 @@ impl HeldClaim {
         &self.folder
     }
 
-    /// Renews the leases on devices; the time that was written down. One write of some bytes.
+    /// Renews the leases on devices, as of this time since the machine's start. One write of some bytes, and no wait for the ledger.
+    ///
+    /// The time is the caller's, who has seen that the leases had not expired by then: should it be stopped in between, the renewal is as old as
+    /// that look.
     ///
     /// # Errors
     /// The folder's errors: they are not renewed.
-    pub fn beat(&self) -> Result<Duration, ResourceError> {
-        let now = since_boot();
-        write_beat(self.lock.file(), now).map_err(|cause| self.folder.failed(&self.name, cause))?;
-        Ok(now)
+    pub fn beat(&self, now: Duration) -> Result<(), ResourceError> {
+        write_beat(self.lock.file(), now).map_err(|cause| self.folder.failed(&self.name, cause))
     }
 
-    /// Writes down what the leases on devices have become. Waits for the ledger.
+    /// Writes down what the leases on devices have become. Waits for the ledger for as long as `patience`, at most.
     ///
     /// # Errors
     /// The folder's errors; what is written may be nonsense then, which counts as nothing.
-    pub fn change_devices(&self, devices: Vec<DeviceClaim>) -> Result<(), ResourceError> {
-        let _choosing = self.folder.choosing(Hold::Alone)?;
-        let claim = Claim { devices, ..self.claim.clone() };
-        write_claim(self.lock.file(), &claim).map_err(|cause| self.folder.failed(&self.name, cause))
+    pub fn change_devices(&self, devices: Vec<DeviceClaim>, patience: Duration) -> Result<(), ResourceError> {
+        let text = text_of(&Claim { devices, ..self.claim.clone() })?;
+        let _choosing = self.folder.choosing_within(Hold::Alone, patience)?;
+        write_claim(self.lock.file(), &text).map_err(|cause| self.folder.failed(&self.name, cause))
     }
 }
 
@@ -314,14 +320,21 @@ fn write_beat(file: &OwnedFd, at: Duration) -> Result<(), Errno> {
     }
 }
 
-/// Fills a file that is new, or holds an older state of the claim.
-fn write_claim(file: &OwnedFd, claim: &Claim) -> Result<(), Errno> {
-    let text = serde_json::to_vec(claim).map_err(|_| Errno::INVAL)?;
-    let length = u64::try_from(text.len()).map_err(|_| Errno::FBIG)?.saturating_add(HEADER);
-    if length > LONGEST {
-        return Err(Errno::FBIG);
+/// What stands in a claim's file, which has a bound.
+fn text_of(claim: &Claim) -> Result<Vec<u8>, ResourceError> {
+    let text = serde_json::to_vec(claim).map_err(|error| ResourceError::Claim(error.to_string()))?;
+    match u64::try_from(text.len()).unwrap_or(u64::MAX).saturating_add(HEADER) {
+        length if length > LONGEST => {
+            Err(ResourceError::LargeClaim { length, limit: LONGEST, leases: claim.devices.len() })
+        }
+        _ => Ok(text),
     }
-    match pwrite(file, &text, HEADER)? {
+}
+
+/// Fills a file that is new, or holds an older state of the claim.
+fn write_claim(file: &OwnedFd, text: &[u8]) -> Result<(), Errno> {
+    let length = HEADER.saturating_add(text.len() as u64);
+    match pwrite(file, text, HEADER)? {
         written if written == text.len() => ftruncate(file, length),
         _ => Err(Errno::NOSPC),
     }

@@ -79,7 +79,7 @@ fn the_other_process() {
     let folder = LeaseFolder::open().unwrap();
     let mut leases = Vec::new();
     let mut claims = Vec::new();
-    let mut locks = Vec::new();
+    let mut drivers = Vec::new();
     for line in io::stdin().lines() {
         match line.unwrap().as_str() {
             "lease 2 of 3" => match folder.lease(2, &(0..3).collect(), 0, Holder::here("test", "other", 0)) {
@@ -110,10 +110,10 @@ fn the_other_process() {
             "device with a process" => {
                 claims.push(whole_device(&folder));
                 let held = claims.last().unwrap().claim();
-                let busy = folder.busy(held, &held.devices[0]).unwrap();
-                let driver = Command::new("sleep").arg("60").stdin(busy.share().unwrap()).spawn().unwrap();
+                let busy = folder.choose().unwrap().busy(held, &held.devices[0]).unwrap();
+                let driver = Command::new("sleep").arg("60").stdin(busy.leave()).spawn().unwrap();
                 println!("answer: holds cpu0 with {}", driver.id());
-                locks.push((busy, driver));
+                drivers.push(driver);
             }
             "drop" => {
                 claims.clear();

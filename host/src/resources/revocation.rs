@@ -3,8 +3,9 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, openat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fstat, openat, statat, unlinkat};
 use rustix::io::{Errno, pread, pwrite};
+use rustix::process::geteuid;
 
 use super::{DeviceShare, LeaseFolder, ResourceError};
 
@@ -26,7 +27,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 
 impl LeaseFolder {
     /// Asks the holder of a lease to give it up, and waits until its share is free: at most for `grace`, which what runs may take, and
-    /// `patience` on top. Whoever may write to the folder may do so.
+    /// `patience` on top. Only the holder's user and root may do so: a holder does not see anybody else's request, which is told as a share that is not
+    /// free.
     ///
     /// # Errors
     /// [`ResourceError::UnknownLease`]; the folder's errors.
@@ -50,10 +52,14 @@ impl LeaseFolder {
         Ok(outcome)
     }
 
-    /// The grace with which somebody asked for this lease to be given up; `None` where nobody did.
+    /// The grace with which somebody asked for this lease to be given up; `None` where nobody did, or another user than this process's own and root.
     #[must_use]
     pub fn requested(&self, token: u64) -> Option<Duration> {
         let file = self.foreign(&name_of(token))?;
+        let user = fstat(&file).ok()?.st_uid;
+        if user != 0 && user != geteuid().as_raw() {
+            return None;
+        }
         let mut text = [0; 32];
         let length = pread(&file, &mut text, 0).ok()?;
         let digits = std::str::from_utf8(text.get(..length)?).ok()?;
@@ -89,8 +95,15 @@ impl LeaseFolder {
         let mode = Mode::from_raw_mode(if self.is_for_all()? { 0o644 } else { 0o600 });
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file: OwnedFd = match openat(self.directory(), name.as_str(), flags, mode) {
-            // Somebody asked before us.
-            Err(Errno::EXIST) => return Ok(()),
+            Err(Errno::EXIST) => match statat(self.directory(), name.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
+                // One like ours, or one that we may not replace.
+                Ok(found) if found.st_uid == 0 || found.st_uid == geteuid().as_raw() => return Ok(()),
+                // Another user's, which no holder heeds but theirs: root may take it away.
+                _ => {
+                    unlinkat(self.directory(), name.as_str(), AtFlags::empty()).map_err(failed)?;
+                    openat(self.directory(), name.as_str(), flags, mode).map_err(failed)?
+                }
+            },
             opened => opened.map_err(failed)?,
         };
         fchmod(&file, mode).map_err(failed)?;

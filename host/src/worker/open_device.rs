@@ -22,7 +22,8 @@ impl OpenDevice for ProcessIsolation {
             backend: device.backend(),
             slots: device.slots(),
             threads: device.threads(),
-            memory: Some(device.memory),
+            memory: Some(order.memory),
+            largest_model: order.largest_model,
             host_memory,
             // Its process has no environment of ours.
             library: order
@@ -32,7 +33,8 @@ impl OpenDevice for ProcessIsolation {
         };
         let lost = |error: &dyn std::fmt::Display| InferenceError::DeviceLost(error.to_string());
         let group = spec.group(self.cgroups(order.settings)).map_err(|error| lost(&error))?;
-        let home = DeviceHome { group: Some(group), cpus: order.cpus, busy: order.busy };
+        let home =
+            DeviceHome { group: Some(group), cpus: order.cpus, locks: Some(order.locks), kept_until: order.kept_until };
         let process = DeviceProcess::new(self.program(), spec, home).map_err(|error| lost(&error))?;
         Ok(Arc::new(process))
     }

@@ -56,3 +56,13 @@ fn a_model_that_does_not_fit_onto_its_device_is_refused_before_the_start() {
         .run(&[CALL]);
     outcome.expect_exit(2).expect_stderr("big").expect_stderr("out of memory");
 }
+
+#[test]
+fn a_model_has_what_it_declares_and_not_what_its_device_has() {
+    let outcome = Told::on_a_process()
+        .resources("num_gpus = 0.25, memory = \"32MiB\"")
+        .model("big", "input = \"f32[rows, 4]\"\nmemory = \"64MiB\"")
+        .run(&[CALL]);
+    // 1 MiB of workspace; the device has 512 MiB.
+    outcome.expect_exit(2).expect_stderr("67108864 bytes are wanted, 10486");
+}

@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sage_host::config::BackendChoice;
-use sage_host::inference::{InferenceError, RunAnswer, Runner, Tensor, TensorData};
+use sage_host::inference::{InferenceError, LeaseLocks, RunAnswer, Runner, Tensor, TensorData};
 use sage_host::plan::ModelSpec;
 use sage_host::resources::cgroup::Cgroups;
+use sage_host::resources::since_boot;
 use sage_host::worker::device::{DeviceHome, DeviceProcess, DeviceSpec, Hardware};
 use sage_tests::{groups_named, has_control};
 
@@ -29,6 +31,7 @@ fn spec(name: &str) -> DeviceSpec {
         slots: 2,
         threads: 1,
         memory: Some(32 << 20),
+        largest_model: 0,
         host_memory: None,
         library: None,
     }
@@ -90,6 +93,36 @@ impl Device {
 
     fn process(&self) -> u32 {
         self.runner.process().unwrap()
+    }
+}
+
+/// Files of two leases, locked for each process.
+#[derive(Debug)]
+struct Locks(tempfile::TempDir);
+
+impl Locks {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(tempfile::tempdir().unwrap()))
+    }
+
+    fn file(&self, lease: u64) -> File {
+        File::options().create(true).append(true).open(self.0.path().join(lease.to_string())).unwrap()
+    }
+
+    /// Leases whose files are locked by somebody.
+    fn held(&self) -> Vec<u64> {
+        [1, 2].into_iter().filter(|lease| self.file(*lease).try_lock().is_err()).collect()
+    }
+}
+
+impl LeaseLocks for Locks {
+    fn take(&self) -> Result<Vec<(u64, OwnedFd)>, InferenceError> {
+        let locked = |lease: u64| {
+            let file = self.file(lease);
+            file.try_lock().map_err(|error| InferenceError::DeviceLost(error.to_string()))?;
+            Ok((lease, OwnedFd::from(file)))
+        };
+        [1, 2].into_iter().map(locked).collect()
     }
 }
 
@@ -246,6 +279,7 @@ fn a_device_that_only_crashes_stays_down_and_says_why() {
     };
     assert!(down.contains("ended 6 times without an answer in between") && down.contains("SIGABRT"), "{down}");
     assert_eq!(device.runner.process(), None);
+    assert_eq!(device.runner.failed().unwrap().to_string(), down);
 }
 
 #[test]
@@ -326,22 +360,18 @@ fn garbage_is_a_lost_device_and_no_more() {
 fn nothing_is_left_after_close_and_after_drop() {
     let name = "device-left";
     let cgroups = Cgroups::detect(None);
-    let busy = tempfile::NamedTempFile::new().unwrap();
+    let locks = Locks::new();
     for (closed, hangs) in [(true, false), (false, false), (true, true), (false, true)] {
-        let held = File::open(busy.path()).unwrap();
-        held.lock().unwrap();
-        let home = DeviceHome {
-            group: Some(spec(name).group(&cgroups).unwrap()),
-            busy: vec![OwnedFd::from(held)],
-            cpus: None,
-        };
+        let group = Some(spec(name).group(&cgroups).unwrap());
+        let home = DeviceHome { group, locks: Some(locks.clone()), ..DeviceHome::default() };
         let device = Device::at_home(spec(name), home).with(&["echo", "hang"]);
         device.expect_usable();
         if hangs {
             assert_eq!(device.run_within("hang", Duration::from_millis(1)), Err(InferenceError::Deadline));
         }
         let process = device.process();
-        assert!(is_there(process) && File::open(busy.path()).unwrap().try_lock().is_err());
+        assert!(is_there(process));
+        assert_eq!(locks.held(), [1, 2]);
         if closed {
             device.runner.close();
             let refused = device.run("echo").unwrap_err();
@@ -351,8 +381,75 @@ fn nothing_is_left_after_close_and_after_drop() {
         }
         assert!(!is_there(process), "it is reaped");
         assert_eq!(groups_named(name), Vec::<String>::new());
-        File::open(busy.path()).unwrap().try_lock().expect("the device is not in use any more");
+        assert_eq!(locks.held(), [] as [u64; 0], "the device is not in use any more");
     }
+}
+
+/// Waits for what another process or time brings about; a test fails when it does not come.
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "{what}: it did not come");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn the_locks_are_the_processs_alone_and_each_new_one_has_them() {
+    let locks = Locks::new();
+    let home = DeviceHome { locks: Some(locks.clone()), ..DeviceHome::default() };
+    let device = Device::at_home(spec("device-locks"), home).with(&["echo", "abort"]);
+    for _ in 0..2 {
+        assert_eq!(locks.held(), [1, 2]);
+        device.run("abort").unwrap_err();
+        device.expect_usable();
+    }
+    device.runner.forget(1, &["abort".to_owned()], Instant::now() + PATIENCE).unwrap();
+    assert_eq!(locks.held(), [2], "the other lease goes on");
+    assert_eq!(device.run("abort"), Err(InferenceError::UnknownModel("abort".to_owned())));
+    device.expect_usable();
+}
+
+#[test]
+fn a_process_whose_leases_are_not_renewed_ends_itself_whatever_runs_and_is_not_started_again() {
+    let locks = Locks::new();
+    let home = DeviceHome { locks: Some(locks.clone()), ..DeviceHome::default() };
+    let device = Device::at_home(spec("device-unkept"), home).with(&["echo", "hang"]);
+    std::thread::scope(|scope| {
+        let hangs = scope.spawn(|| device.run("hang"));
+        device.expect_usable();
+        device.runner.keep_until(since_boot() + Duration::from_millis(50));
+        let lost = hangs.join().unwrap().unwrap_err();
+        assert!(
+            matches!(&lost, InferenceError::DeviceLost(why) if why.contains("its host did not renew the leases")),
+            "{lost}"
+        );
+    });
+    wait_for("it lets go", || locks.held().is_empty());
+    let refused = device.run_within("echo", Duration::from_secs(20)).unwrap_err().to_string();
+    assert!(refused.contains("the leases on the device have expired"), "{refused}");
+    assert_eq!((device.runner.process(), locks.held()), (None, Vec::new()));
+}
+
+#[test]
+fn what_is_abandoned_ends_at_once_and_does_not_count_against_the_device() {
+    let device = Device::new(DeviceSpec { slots: 1, ..spec("device-abandoned") }).with(&["echo", "hang"]);
+    for _ in 0..7 {
+        let process = device.process();
+        std::thread::scope(|scope| {
+            let hangs = scope.spawn(|| device.run("hang"));
+            while !hangs.is_finished() {
+                // Until it is under way: then it ends by this.
+                device.runner.abandon("a lease is over");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let lost = hangs.join().unwrap().unwrap_err();
+            assert!(matches!(&lost, InferenceError::DeviceLost(why) if why.contains("a lease is over")), "{lost}");
+        });
+        wait_for("the next one", || device.runner.process().is_some_and(|next| next != process));
+    }
+    assert_eq!(device.runner.failed(), None);
+    device.expect_usable();
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,9 +13,10 @@ use super::super::link::Link;
 use super::super::link_order::LinkOrder;
 use super::super::spawn::{Enter, Launch, Spawner, Started};
 use super::DeviceSpec;
-use super::order::Order;
+use super::kept::Kept;
+use super::order::{LockOrder, Order};
 use super::shared::{Phase, Running, Shared, State, lost};
-use crate::inference::InferenceError;
+use crate::inference::{InferenceError, LeaseLocks};
 use crate::resources::cgroup::{Level, OomCulprit, OomWatch, WhoseLimit};
 use crate::resources::{CpuSet, bytes};
 
@@ -28,7 +29,8 @@ pub(super) struct Keeper {
     pub(super) kernel: Arc<KernelView>,
     /// Whether the kernel holds the group to the process's memory.
     pub(super) held: bool,
-    pub(super) busy: Vec<OwnedFd>,
+    pub(super) locks: Option<Arc<dyn LeaseLocks>>,
+    pub(super) kept: Arc<Kept>,
     pub(super) cpus: Option<CpuSet>,
     /// The process dies with its thread.
     pub(super) spawner: Spawner,
@@ -53,7 +55,7 @@ const RELOAD: Duration = Duration::from_secs(300);
 
 impl Keeper {
     /// Returns when the device was asked to close, and the process is gone.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(self) {
         while !self.shared.lock().closing {
             let (number, how) = self.live();
             let pause = self.shared.change(|state| note(state, number, how));
@@ -64,8 +66,6 @@ impl Keeper {
             }
         }
         self.kernel.close();
-        // From here on the device is not in use.
-        self.busy.clear();
         self.shared.change(|state| state.phase = Phase::Closed);
     }
 
@@ -104,12 +104,26 @@ impl Keeper {
     }
 
     fn launch(&self) -> io::Result<Life> {
+        // A host that was stopped must not touch the device again for leases that others may have the shares of. It is seen once more by the
+        // process itself.
+        if self.kept.is_over() {
+            return Err(io::Error::other("the leases on the device have expired"));
+        }
+        // Only the process has them once it is started.
+        let locks = self.locks.as_ref().map_or(Ok(Vec::new()), |locks| locks.take()).map_err(io::Error::other)?;
+        if self.shared.lock().closing {
+            return Err(io::Error::other("it was given back"));
+        }
         let pairs = (0..self.spec.slots.max(1)).map(|_| Link::pair()).collect::<io::Result<Vec<_>>>()?;
         let (mut links, ends): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let order = Order {
             spec: self.spec.clone(),
             links: ends.iter().map(LinkOrder::of).collect(),
-            busy: self.busy.iter().map(AsRawFd::as_raw_fd).collect(),
+            locks: locks
+                .iter()
+                .map(|(lease, lock)| LockOrder { lease: *lease, descriptor: lock.as_raw_fd() })
+                .collect(),
+            kept: self.kept.descriptor(),
             data_bytes: self.spec.process_memory().filter(|_| !self.held),
         };
         let oom = self.kernel.watch_oom();
@@ -194,7 +208,7 @@ fn note(state: &mut State, number: u64, how: InferenceError) -> Duration {
     state.reason = None;
     state.ended = Some((number, how.clone()));
     state.phase = Phase::Ending;
-    if state.tries.take() != Some(number) {
+    if state.excused.take() != Some(number) {
         state.ends += 1;
     }
     if state.ends >= MOST_ENDS {

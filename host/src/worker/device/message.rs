@@ -16,12 +16,16 @@ pub(super) mod ask {
     pub(in crate::worker) const LOAD: u64 = 1;
     /// Run a model: its name and its inputs.
     pub(in crate::worker) const RUN: u64 = 2;
+    /// Give back what only an ended lease had: a [`super::ForgetOrder`].
+    pub(in crate::worker) const FORGET: u64 = 4;
     /// Let go of everything and end. Not answered.
     pub(in crate::worker) const CLOSE: u64 = 3;
 }
 
 /// The longest [`LoadOrder`] in JSON: its name is bounded.
 pub(super) const LONGEST_LOAD_ORDER: u64 = 64 << 10;
+/// The longest [`ForgetOrder`]: the names of some thousand models.
+pub(super) const LONGEST_FORGET_ORDER: u64 = 1 << 20;
 /// A piece of a model's file: a ring.
 pub(super) const PIECE: usize = 1 << 20;
 /// The largest file of a model: what one message of protocol buffers may have, which an ONNX file is.
@@ -34,6 +38,15 @@ pub(super) struct LoadOrder {
     pub(super) backend: BackendChoice,
     /// Bytes of its file.
     pub(super) length: u64,
+    /// Bytes of the device's memory that it may take: its weights and workspace.
+    pub(super) memory: u64,
+}
+
+/// A lease that is over, and models that no other lease needs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ForgetOrder {
+    pub(super) lease: u64,
+    pub(super) models: Vec<String>,
 }
 
 pub(super) fn put_answer(

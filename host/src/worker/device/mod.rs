@@ -12,13 +12,14 @@
 //! [`serve_device`] is the child's side, over whatever backends it is given.
 //!
 //! Invariants: what comes from the child is copied, bounded and checked before it is used; a run has its answer by its deadline, whatever the
-//! child does; a child that does not finish its run within a grace after that is killed; no child outlives the host or
-//! [`DeviceProcess`]'s close.
+//! child does; a child that does not finish its run within a grace after that is killed; no child outlives the host, [`DeviceProcess`]'s close, or
+//! the leases that it runs for, even where its host is stopped; the locks of these leases live exactly as long as the child.
 //!
 //! Left to others: who may run what and when (inference), which devices there are and who holds them (resources, admission).
 
 mod backends;
 mod keeper;
+mod kept;
 mod message;
 mod model_file;
 mod order;

@@ -21,6 +21,7 @@ pub(super) struct ModelFile {
     path: PathBuf,
     file: File,
     length: u64,
+    workspace: u64,
     /// What it must hash to.
     sha256: Option<[u8; 32]>,
 }
@@ -41,7 +42,7 @@ impl ModelFile {
             return Err(InferenceError::TooLarge { what, size: length, limit: LARGEST_MODEL });
         }
         let (name, path) = (spec.name.clone(), spec.path.clone());
-        Ok(Self { name, backend: spec.backend, path, file, length, sha256: spec.sha256 })
+        Ok(Self { name, backend: spec.backend, path, file, length, workspace: spec.workspace, sha256: spec.sha256 })
     }
 
     /// Has it loaded at the other end of `link`. From then on its bytes are known, and must be the same for the next one.
@@ -49,7 +50,9 @@ impl ModelFile {
     /// The outer error is the link's.
     pub(super) fn load(&mut self, link: &mut Link) -> Result<Result<ModelFacts, InferenceError>, WireError> {
         put_u64(link, ask::LOAD)?;
-        let order = LoadOrder { name: self.name.clone(), backend: self.backend, length: self.length };
+        // The file is its weights, and little else.
+        let memory = self.length.saturating_add(self.workspace);
+        let order = LoadOrder { name: self.name.clone(), backend: self.backend, length: self.length, memory };
         put_json(link, &order)?;
         let mut hash = Sha256::new();
         let mut piece = vec![0; usize::try_from(self.length).unwrap_or(PIECE).clamp(1, PIECE)];

@@ -11,15 +11,25 @@ pub(super) struct Order {
     pub(super) spec: DeviceSpec,
     /// One for each slot.
     pub(super) links: Vec<LinkOrder>,
-    /// Descriptors that only have to stay open for as long as the process lives: others see by them that the device is in use.
-    pub(super) busy: Vec<RawFd>,
+    /// Locks that stay taken for as long as the process has them open: others see by them that the device is in use.
+    pub(super) locks: Vec<LockOrder>,
+    /// Memory that says until when leases are kept.
+    pub(super) kept: RawFd,
     /// Bytes of private memory that the process may have, where no group of the kernel's holds it to that.
     pub(super) data_bytes: Option<u64>,
+}
+
+/// The lock of a lease.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct LockOrder {
+    pub(super) lease: u64,
+    pub(super) descriptor: RawFd,
 }
 
 impl Order {
     /// All descriptors that the process keeps.
     pub(super) fn descriptors(&self) -> Vec<RawFd> {
-        self.links.iter().flat_map(LinkOrder::descriptors).chain(self.busy.iter().copied()).collect()
+        let locks = self.locks.iter().map(|lock| lock.descriptor);
+        self.links.iter().flat_map(LinkOrder::descriptors).chain(locks).chain([self.kept]).collect()
     }
 }

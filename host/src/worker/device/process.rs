@@ -1,6 +1,5 @@
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,12 +13,13 @@ use super::super::spawn::Spawner;
 use super::super::tensor_wire::{measure, measure_name};
 use super::DeviceSpec;
 use super::keeper::Keeper;
-use super::message::ask;
+use super::kept::Kept;
+use super::message::{ForgetOrder, ask};
 use super::model_file::ModelFile;
 use super::shared::{Phase, Shared, UNTIL_GONE, lost};
 use super::slot::{Job, Run, serve};
 use crate::batch::wire::put_u64;
-use crate::inference::{InferenceError, ModelFacts, RunAnswer, Runner, Tensor};
+use crate::inference::{InferenceError, LeaseLocks, ModelFacts, RunAnswer, Runner, Tensor};
 use crate::observe::KernelReading;
 use crate::plan::ModelSpec;
 use crate::resources::CpuSet;
@@ -44,20 +44,30 @@ pub struct DeviceProcess {
     shared: Arc<Shared>,
     spec: DeviceSpec,
     kernel: Arc<KernelView>,
+    kept: Arc<Kept>,
     jobs: Mutex<Vec<SyncSender<Job>>>,
     slots: Mutex<Vec<JoinHandle<()>>>,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Where a device's process lives.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DeviceHome {
     /// Its group: see [`DeviceSpec::group`].
     pub group: Option<Group>,
     /// The CPUs of all of its threads.
     pub cpus: Option<CpuSet>,
-    /// Held open by the process too, for as long as it lives: locked files by which others see that leases on the device are in use.
-    pub busy: Vec<OwnedFd>,
+    /// By which others see that leases on the device are in use: taken for each process before it is started, and open in that alone.
+    pub locks: Option<Arc<dyn LeaseLocks>>,
+    /// The process ends itself at this time since the machine's start unless it is told a later one ([`Runner::keep_until`]).
+    pub kept_until: Duration,
+}
+
+/// Anywhere, for ever.
+impl Default for DeviceHome {
+    fn default() -> Self {
+        Self { group: None, cpus: None, locks: None, kept_until: Duration::MAX }
+    }
 }
 
 /// How long a process that has nothing to do may take to end when it is asked to: to give a device's memory back takes tens of milliseconds.
@@ -69,7 +79,7 @@ impl DeviceProcess {
     /// # Errors
     /// No more threads can be made. That the process cannot be started is said by the calls that wait for it.
     pub fn new(program: impl Into<PathBuf>, spec: DeviceSpec, home: DeviceHome) -> io::Result<Self> {
-        let DeviceHome { group, cpus, busy } = home;
+        let DeviceHome { group, cpus, locks, kept_until } = home;
         let group = match group {
             Some(group) => group,
             None => spec.group(&Cgroups::none("none was given")).map_err(io::Error::other)?,
@@ -78,10 +88,12 @@ impl DeviceProcess {
         let kernel = Arc::new(KernelView::new(group));
         let slots = spec.slots.max(1);
         let shared = Arc::new(Shared::new(slots));
+        let kept = Arc::new(Kept::new(kept_until)?);
         let device = Self {
             shared: Arc::clone(&shared),
             spec: spec.clone(),
             kernel: Arc::clone(&kernel),
+            kept: Arc::clone(&kept),
             jobs: Mutex::new(Vec::new()),
             slots: Mutex::new(Vec::new()),
             keeper: Mutex::new(None),
@@ -95,7 +107,7 @@ impl DeviceProcess {
             lock(&device.slots).push(thread);
         }
         let spawner = Spawner::start()?;
-        let keeper = Keeper { shared, spec, program: program.into(), kernel, held, busy, cpus, spawner };
+        let keeper = Keeper { shared, spec, program: program.into(), kernel, held, locks, kept, cpus, spawner };
         let named = thread::Builder::new().name("sage-device".to_owned());
         *lock(&device.keeper) = Some(named.spawn(move || keeper.run())?);
         Ok(device)
@@ -179,18 +191,23 @@ impl Runner for DeviceProcess {
     /// Blocks for as long as the process takes to end: a second where it has nothing to do and does not end by itself. One that the kernel cannot
     /// end is waited for ten seconds.
     fn close(&self) {
-        let kept = lock(&self.keeper).is_some();
-        self.shared.change(|state| {
+        let has_keeper = lock(&self.keeper).is_some();
+        let is_stuck = self.shared.change(|state| {
             state.closing = true;
-            if !kept {
+            if !has_keeper {
                 state.phase = Phase::Closed;
             }
+            state.is_stuck
         });
+        if is_stuck {
+            return;
+        }
         self.say_goodbye();
         let number = self.shared.lock().number;
         self.shared.kill(number, "it was given back".to_owned());
         let closed = |state: &mut super::shared::State| (state.phase == Phase::Closed).then_some(());
         if self.shared.wait(Instant::now() + UNTIL_GONE, closed).is_none() {
+            self.shared.lock().is_stuck = true;
             tracing::warn!(device = self.spec.name, "the device's process was killed and does not end");
             return;
         }
@@ -199,6 +216,32 @@ impl Runner for DeviceProcess {
         for thread in threads {
             // Each is at its end: the process is gone, and no job comes.
             let _ = thread.join();
+        }
+    }
+
+    fn keep_until(&self, since_boot: Duration) {
+        self.kept.set(since_boot);
+    }
+
+    fn abandon(&self, why: &str) {
+        let number = self.shared.change(|state| {
+            state.excused = Some(state.number);
+            state.number
+        });
+        self.shared.kill(number, why.to_owned());
+    }
+
+    fn forget(&self, lease: u64, models: &[String], until: Instant) -> Result<(), InferenceError> {
+        // First: a process that is started from now on has none of it, nor the lock.
+        self.shared.change(|state| state.models.retain(|name, _| !models.contains(name)));
+        let what = ForgetOrder { lease, models: models.to_vec() };
+        self.ask(until, |reply| Job::Forget { what, until, reply })
+    }
+
+    fn failed(&self) -> Option<InferenceError> {
+        match &self.shared.lock().phase {
+            Phase::Down(why) => Some(why.clone()),
+            _ => None,
         }
     }
 }

@@ -1,7 +1,8 @@
 use std::collections::HashMap;
 use std::io::Write;
+use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Barrier, PoisonError, RwLock};
+use std::sync::{Arc, Barrier, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -9,9 +10,10 @@ use super::super::link_order::LinkOrder;
 use super::super::lockdown::{Lockdown, ProcessLimits, Purpose};
 use super::super::serve::{EndOnPanic, WorkerError, read_order};
 use super::DeviceSpec;
-use super::order::Order;
+use super::kept::end_when_over;
+use super::order::{LockOrder, Order};
 use super::served_slot::{Served, serve};
-use crate::inference::{Backend, InferenceError, LoadOptions};
+use crate::inference::{Backend, InferenceError};
 
 /// Descriptors beside its own: what a CPU backend opens (nothing), and what a driver does: some for each device and library.
 const OPEN_FILES: u64 = 1024;
@@ -33,12 +35,15 @@ where
 {
     let order: Order = read_order()?;
     let fenced = lockdown(&order).before_threads()?;
+    // Before a driver is touched.
+    end_when_over(order.kept)?;
     let backends = backends(&order.spec)?;
     let served = Arc::new(Served {
         backends,
-        options: LoadOptions { threads: order.spec.threads.max(1), memory: order.spec.memory },
+        threads: order.spec.threads.max(1),
         alone: order.links.len() == 1,
         models: RwLock::new(HashMap::new()),
+        locks: Mutex::new(order.locks.iter().map(open_lock).collect()),
     });
     let ready = Arc::new(Barrier::new(order.links.len() + 1));
     let (ended, ends) = channel();
@@ -71,6 +76,11 @@ where
 fn open(link: &LinkOrder) -> Result<super::super::link::Link, WorkerError> {
     // SAFETY: the host opened these descriptors for this slot of this process and names each of them once.
     unsafe { link.open(Duration::ZERO) }.map_err(|cause| WorkerError::System { what: "cannot map a ring", cause })
+}
+
+fn open_lock(lock: &LockOrder) -> (u64, OwnedFd) {
+    // SAFETY: the host opened this descriptor for this lease and this process, and names it once.
+    (lock.lease, unsafe { OwnedFd::from_raw_fd(lock.descriptor) })
 }
 
 fn lockdown(order: &Order) -> Lockdown {

@@ -1,14 +1,17 @@
 use std::any::Any;
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
 use super::super::link::Link;
 use super::super::tensor_wire::{LONGEST_NAME, facts_text, get_json, get_tensors, measure, put_outcome};
-use super::message::{LARGEST_MODEL, LONGEST_LOAD_ORDER, LoadOrder, PIECE, ask, put_answer};
+use super::message::{
+    ForgetOrder, LARGEST_MODEL, LONGEST_FORGET_ORDER, LONGEST_LOAD_ORDER, LoadOrder, PIECE, ask, put_answer,
+};
 use crate::batch::wire::{WireError, get_bytes, get_text, get_u64, put_bytes};
 use crate::config::BackendChoice;
 use crate::inference::{Backend, InferenceError, LoadOptions, LoadedModel, RunAnswer, Tensor};
@@ -18,10 +21,12 @@ use crate::resources::thread_cpu_time;
 #[derive(Debug)]
 pub(super) struct Served {
     pub(super) backends: Vec<Box<dyn Backend>>,
-    pub(super) options: LoadOptions,
+    pub(super) threads: usize,
     /// Whether nothing else runs beside a run, so that the process's CPU time is the run's.
     pub(super) alone: bool,
     pub(super) models: RwLock<HashMap<String, Arc<dyn LoadedModel>>>,
+    /// By lease: taken for as long as they are open here.
+    pub(super) locks: Mutex<Vec<(u64, OwnedFd)>>,
 }
 
 /// Does what the host asks of one slot, until that is to end.
@@ -30,6 +35,7 @@ pub(super) fn serve(served: &Served, mut link: Link) -> Result<(), WireError> {
         match get_u64(&mut link)? {
             ask::LOAD => load(served, &mut link)?,
             ask::RUN => run(served, &mut link)?,
+            ask::FORGET => forget(served, &mut link)?,
             ask::CLOSE => return Ok(()),
             other => return Err(WireError::broken(format!("a request of kind {other}"))),
         }
@@ -72,7 +78,20 @@ fn make(served: &Served, order: &LoadOrder, file: &[u8]) -> Result<Box<dyn Loade
         .iter()
         .find(|backend| order.backend == BackendChoice::Auto || backend.name() == order.backend.name())
         .ok_or_else(|| InferenceError::Unsupported(format!("the device has no backend {}", order.backend.name())))?;
-    found.load(file, &served.options)
+    found.load(file, &LoadOptions { threads: served.threads, memory: Some(order.memory) })
+}
+
+/// First the memory, then the lock: the share is free when its device's memory is.
+fn forget(served: &Served, link: &mut Link) -> Result<(), WireError> {
+    let order: ForgetOrder = get_json(link, LONGEST_FORGET_ORDER)?;
+    link.taken();
+    let forgotten = guarded(|| {
+        let mut models = served.models.write().unwrap_or_else(PoisonError::into_inner);
+        order.models.iter().for_each(|name| drop(models.remove(name)));
+        Ok(())
+    });
+    served.locks.lock().unwrap_or_else(PoisonError::into_inner).retain(|(lease, _)| *lease != order.lease);
+    put_outcome(link, &forgotten)
 }
 
 fn run(served: &Served, link: &mut Link) -> Result<(), WireError> {

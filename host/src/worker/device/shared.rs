@@ -42,12 +42,14 @@ pub(super) struct State {
     pub(super) models: BTreeMap<String, Model>,
     /// Ends since the last run that gave an answer.
     pub(super) ends: u32,
-    /// The process that loads a model that none had before: how it ends says nothing of what it does with the others.
-    pub(super) tries: Option<u64>,
+    /// The process that loads a model that none had before, or that is ended for a lease's sake: how it ends says nothing of the device.
+    pub(super) excused: Option<u64>,
     /// Why the process with this number had to be ended.
     pub(super) reason: Option<(u64, String)>,
     /// How the last one that is gone ended.
     pub(super) ended: Option<(u64, InferenceError)>,
+    /// It was closed, and waited for in vain.
+    pub(super) is_stuck: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -87,7 +89,8 @@ impl Shared {
             free: (0..slots).collect(),
             models: BTreeMap::new(),
             ends: 0,
-            tries: None,
+            excused: None,
+            is_stuck: false,
             reason: None,
             ended: None,
         };

@@ -3,8 +3,8 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use super::super::link::Link;
-use super::super::tensor_wire::put_tensors;
-use super::message::{ask, get_answer};
+use super::super::tensor_wire::{get_outcome, put_json, put_tensors};
+use super::message::{ForgetOrder, ask, get_answer, possible};
 use super::model_file::ModelFile;
 use super::shared::{Model, Shared};
 use crate::batch::wire::{WireError, put_bytes, put_u64};
@@ -15,6 +15,7 @@ use crate::inference::{InferenceError, ModelFacts, RunAnswer, Tensor};
 pub(super) enum Job {
     Load { file: ModelFile, name: String, until: Instant, reply: SyncSender<Result<Arc<ModelFacts>, InferenceError>> },
     Run { run: Run, until: Instant, reply: SyncSender<Result<RunAnswer, InferenceError>> },
+    Forget { what: ForgetOrder, until: Instant, reply: SyncSender<Result<(), InferenceError>> },
 }
 
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(super) fn serve(shared: &Shared, slot: usize, threads: usize, jobs: &Receive
         // Whoever waited until the deadline has gone; what it gets late is dropped.
         match job {
             Job::Run { run, until, reply } => drop(reply.send(perform(shared, slot, threads, &run, until))),
+            Job::Forget { what, until, reply } => drop(reply.send(forget(shared, slot, &what, until))),
             Job::Load { file, name, until, reply } => drop(reply.send(load(shared, slot, file, name, until))),
         }
         shared.change(|state| state.free.push(slot));
@@ -73,15 +75,26 @@ fn load(
     until: Instant,
 ) -> Result<Arc<ModelFacts>, InferenceError> {
     let loaded = exchange(shared, slot, until, |link, number| {
-        shared.lock().tries = Some(number);
+        shared.lock().excused = Some(number);
         let loaded = file.load(link)?;
-        shared.lock().tries = None;
+        shared.lock().excused = None;
         Ok(loaded)
     });
     let facts = Arc::new(loaded?);
     let model = Model { facts: Arc::clone(&facts), file: Some(file) };
     shared.change(|state| state.models.insert(name, model));
     Ok(facts)
+}
+
+fn forget(shared: &Shared, slot: usize, what: &ForgetOrder, until: Instant) -> Result<(), InferenceError> {
+    exchange(shared, slot, until, |link, _| {
+        put_u64(link, ask::FORGET)?;
+        put_json(link, what)?;
+        link.send();
+        let outcome = get_outcome(link)?;
+        link.taken();
+        outcome.map_or_else(|error| possible(error).map(Err), |()| Ok(Ok(())))
+    })
 }
 
 /// One request and its answer. Whatever goes wrong with the link ends the process.

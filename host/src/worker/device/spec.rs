@@ -19,8 +19,11 @@ pub struct DeviceSpec {
     pub slots: usize,
     /// Threads that one run may use; at least 1.
     pub threads: usize,
-    /// Bytes of its memory that all models may take together; `None` sets no bound. On a CPU device the kernel holds the process to it.
+    /// Bytes of its memory that all models may take together: what the leases have that they run for; `None` sets no bound. On a CPU device the kernel
+    /// holds the process to it.
     pub memory: Option<u64>,
+    /// Bytes of the largest file among its models. While one is loaded its bytes are there several times.
+    pub largest_model: u64,
     /// Bytes of the machine's own memory that the process of a CUDA device may take; of no meaning for a CPU device.
     pub host_memory: Option<u64>,
     /// ONNX Runtime's library, where a backend needs it.
@@ -43,8 +46,11 @@ pub enum Hardware {
 /// backend that does nothing, by the kernel's count; 66 MiB resident with ONNX Runtime 1.32 and a model of 3 MiB, its library's pages among
 /// them.
 const OVERHEAD: u64 = 96 << 20;
-/// Threads beside those of runs: the main one and what a backend starts for itself.
-const OTHER_THREADS: u64 = 14;
+/// Threads beside those of runs: the main one, the one that watches the leases, and what a backend starts for itself.
+const OTHER_THREADS: u64 = 15;
+/// How often the bytes of a model's file are there beside its weights while it is loaded: tract held 256 MiB of weights 4.1 times at its highest (the file,
+/// parsed, as constants, packed for its kernels).
+const WHILE_LOADED: u64 = 4;
 
 impl Hardware {
     /// Whether a vendor's driver does the work, whose threads, files and system calls nobody can list.
@@ -58,7 +64,10 @@ impl DeviceSpec {
     #[must_use]
     pub fn process_memory(&self) -> Option<u64> {
         match self.hardware {
-            Hardware::Cpu | Hardware::Fake => self.memory.map(|memory| memory.saturating_add(OVERHEAD)),
+            Hardware::Cpu | Hardware::Fake => self.memory.map(|memory| {
+                let loading = self.largest_model.saturating_mul(WHILE_LOADED);
+                memory.saturating_add(loading).saturating_add(OVERHEAD)
+            }),
             Hardware::Cuda(_) => self.host_memory,
         }
     }
