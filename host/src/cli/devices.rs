@@ -53,6 +53,10 @@ fn revoke(order: &RevokeArguments, folder: &LeaseFolder, printer: Printer) -> Re
                 ShareState::Busy => {
                     "the process that drives the device has not let go of it: it is free when that ends".to_owned()
                 }
+                ShareState::Held => format!(
+                    "process {} has not looked at the request: it heeds its own user's and root's, and none while it is stopped",
+                    share.pid
+                ),
                 _ => {
                     format!("what runs there has not ended: it is free when process {} ends, at the latest", share.pid)
                 }

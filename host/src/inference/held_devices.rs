@@ -303,6 +303,9 @@ impl Book {
         inside.is_unsaid |= !over.is_empty();
         for entry in over {
             inside.have_forgotten(&entry);
+            if entry.lease.state() == LeaseState::DeviceLost {
+                inside.lost.push(DeviceClaim { state: ShareState::DeviceLost, ..entry.claim.clone() });
+            }
             if entry.claim.state == ShareState::Draining {
                 self.claim.folder().forget_request(entry.claim.token);
             }
@@ -324,7 +327,7 @@ impl Inside {
     }
 
     /// A device that never runs anything again is none to hold.
-    fn lose_devices(&mut self) {
+    fn lose_devices(&self) {
         let failed: Vec<_> = self
             .runners()
             .filter(|(device, _)| self.goes_on(device))
@@ -332,12 +335,8 @@ impl Inside {
             .collect();
         for (device, why) in failed {
             tracing::warn!(device, %why, "the device is lost for this run");
-            for entry in self.entries.iter().filter(|entry| entry.claim.device == device) {
-                entry.lease.lose_device();
-                if entry.lease.state() == LeaseState::DeviceLost {
-                    self.lost.push(DeviceClaim { state: ShareState::DeviceLost, ..entry.claim.clone() });
-                }
-            }
+            let here = self.entries.iter().filter(|entry| entry.claim.device == device);
+            here.for_each(|entry| entry.lease.lose_device());
         }
     }
 

@@ -63,7 +63,8 @@ fn held(folder: &Path, instances: u32) -> HeldDevices {
     let claim = Claim::here("flights", "blue", Amounts::default(), CpuSet::default());
     let claim = choosing.claim(claim.with_devices(claims.clone(), Duration::from_secs(3600))).unwrap();
     drop(choosing);
-    let leases = claims.into_iter().map(|claim| InstanceLease { stage: StageId(1), claim, models: Vec::new() }).collect();
+    let leases =
+        claims.into_iter().map(|claim| InstanceLease { stage: StageId(1), claim, models: Vec::new() }).collect();
     HeldDevices::keep(Arc::new(claim), leases).unwrap()
 }
 

@@ -38,9 +38,15 @@ fn a_real_model_tells_the_types_of_real_files_as_its_makers_program_does() {
         example.join("magika.onnx").canonicalize().unwrap(),
         operator("file_type"),
     ));
-    let outcome = scenario.run_with(["--host", "host.toml"]);
-    outcome.expect_exit(0).expect_conservation();
     let expected = types(&fs::read_to_string(example.join("expected.jsonl")).unwrap());
-    assert_eq!(types(&scenario.read("types.jsonl").unwrap()), expected);
     assert_eq!(expected.len(), 36);
+    let host = scenario.read("host.toml").unwrap();
+    for placement in ["thread", "process"] {
+        // In a process it has what its leases have, which must be enough to load it.
+        scenario.file("host.toml", format!("{host}\nplacement = \"{placement}\"\n"));
+        let outcome = scenario.run_with(["--host", "host.toml"]);
+        outcome.expect_exit(0).expect_conservation();
+        assert_eq!(types(&scenario.read("types.jsonl").unwrap()), expected, "{placement}");
+        fs::remove_file(scenario.path().join("types.jsonl")).unwrap();
+    }
 }

@@ -35,6 +35,9 @@ use crate::resources::cgroup::{Cgroups, Group};
 /// the same files with the same bytes. After six ends without an answer in between it stays down, and every call says why. An end while a
 /// model is loaded that was not there before does not count: that model is then not loaded again.
 ///
+/// **Leases.** Every process is started with the locks of the leases that are held then, and has them alone: they are let go of when it is gone. It ends
+/// itself when the time is over that it was told last ([`Runner::keep_until`]), whatever its host does, and none is started after that.
+///
 /// **What holds it.** Linux's groups where there are any (memory, and processes for a CPU device); else `RLIMIT_DATA`. It has no network and cannot start processes; of
 /// a CPU device it opens no files and makes no code. A CUDA driver needs files and system calls that nobody can list: see
 /// [`Purpose::Drive`](crate::worker::lockdown::Purpose::Drive).
