@@ -46,7 +46,11 @@ impl Place {
     /// The `sage-host` program, built as this one was.
     pub(crate) fn program(&self) -> Result<PathBuf, Problem> {
         let program = self.programs.join("sage-host");
-        if program.exists() { Ok(program) } else { Err("the sage-host program is not built: make host-inference".into()) }
+        if program.exists() {
+            Ok(program)
+        } else {
+            Err("the sage-host program is not built: make host-inference".into())
+        }
     }
 
     /// Starts the program on a pipeline file, quietly, with folders of its own.
