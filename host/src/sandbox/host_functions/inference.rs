@@ -79,7 +79,7 @@ pub(in crate::sandbox) fn link_inference(linker: &mut Linker<GuestStore>) -> was
             };
             let data = store.data_mut();
             let asked = deadline.map_or(Duration::MAX, |deadline| Duration::from_millis(deadline.into()));
-            let outputs = data.models.run(&name, read, data.deadline.patience().min(asked));
+            let outputs = data.waiting(|data| data.models.run(&name, read, data.deadline.patience().min(asked)));
             let answer = outputs.map(|outputs| outputs.into_iter().map(TensorAnswer::from).collect::<Vec<_>>());
             Ok((answer.map_err(ErrorAnswer::from),))
         },
