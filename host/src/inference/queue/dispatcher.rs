@@ -57,7 +57,7 @@ impl<'a> Dispatcher<'a> {
         // Those that ended since, and those whose leases do not stand any more, do not run.
         let works: Vec<_> = batch.works.into_iter().filter(|work| work.call.start().is_ok()).collect();
         if works.is_empty() {
-            self.shared.schedule(|scheduler| scheduler.over(number, 0, None));
+            self.shared.schedule(|scheduler| scheduler.over(number, 0, None, Instant::now()));
             return;
         }
         let batch = Batch { model: number, works };
@@ -77,7 +77,7 @@ impl<'a> Dispatcher<'a> {
         });
         count(counters, &batch, &ran);
         let took = ran.as_ref().ok().map(|answer| answer.wall);
-        self.shared.schedule(|scheduler| scheduler.over(number, batch.rows(), took));
+        self.shared.schedule(|scheduler| scheduler.over(number, batch.rows(), took, Instant::now()));
         match ran.and_then(|answer| outputs(&batch.works, answer.outputs)) {
             Ok(outputs) => {
                 for (work, outputs) in batch.works.iter().zip(outputs) {
