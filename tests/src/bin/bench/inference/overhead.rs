@@ -12,6 +12,8 @@ use crate::place::Place;
 /// Rows of a call.
 const ROWS: usize = 32;
 const LEAST_ROUNDS: usize = 7;
+/// How long a turn lasts, if a call is shorter: caches then hold what the call left there, not what the other way did.
+const TURN: Duration = Duration::from_millis(150);
 
 /// A way from a guest to a model: how figures call it, where the device is, and whether the guest is in a worker.
 type Way = (&'static str, On, bool);
@@ -36,9 +38,7 @@ pub(crate) fn overhead(place: &Place, effort: Effort) -> Result<Vec<Figure>, Pro
             let name = format!("{} × {ROWS}, {of}", model.name);
             let measured = match why_not {
                 Some(why) => Err(why.into()),
-                None => {
-                    Compared::new(place, &model, ways, backend).and_then(|compared| compared.measure(&name, effort))
-                }
+                None => compare(place, effort, &name, &model, ways, backend),
             };
             let skipped = |problem| vec![Figure::skipped(&format!("{name}: import / direct"), &problem)];
             figures.extend(measured.unwrap_or_else(skipped));
@@ -47,14 +47,13 @@ pub(crate) fn overhead(place: &Place, effort: Effort) -> Result<Vec<Figure>, Pro
     Ok(figures)
 }
 
-/// A model called directly, and in other ways.
-struct Compared<'a> {
+/// A model called directly, and in another way.
+struct Compared {
     direct: Direct,
-    ways: &'a [Way],
-    callers: Vec<Caller>,
+    caller: Caller,
     batch: Batch,
-    // After its callers.
-    _served: Vec<Served>,
+    // After its caller.
+    _served: Served,
 }
 
 /// What a call took.
@@ -65,80 +64,108 @@ struct Took {
     cpu: Duration,
 }
 
-impl<'a> Compared<'a> {
-    fn new(place: &Place, model: &Measured, ways: &'a [Way], backend: &str) -> Result<Self, Problem> {
-        let on = ways.first().ok_or("nothing to compare")?.1;
-        let direct = Direct::load(model, on, backend, ROWS)?;
+/// All ways, each beside the direct one.
+fn compare(
+    place: &Place,
+    effort: Effort,
+    name: &str,
+    model: &Measured,
+    ways: &[Way],
+    backend: &str,
+) -> Result<Vec<Figure>, Problem> {
+    let named = |what: &str| format!("{name}: {what}");
+    let mut figures = Vec::new();
+    for (at, (way, on, in_workers)) in ways.iter().enumerate() {
+        // What is judged is measured for longer.
+        let enough = Duration::from_secs(effort.pick(if at == 0 { 14 } else { 4 }, 2));
+        let order = Order {
+            name: "overhead",
+            on: *on,
+            backend,
+            model: model.path(),
+            settings: "batching = false",
+            instances: 1,
+            in_workers: *in_workers,
+        };
+        let rounds = Compared::new(place, model, order)?.rounds(enough)?;
+        let beyond = |time: fn(&Took) -> Duration| {
+            let beyond = move |(direct, other): &(Took, Took)| {
+                (time(other).as_secs_f64() / time(direct).as_secs_f64() - 1.0) * 100.0
+            };
+            rounds.iter().map(beyond).collect::<Vec<_>>()
+        };
+        let beyond_wall = Figure::of(named(&format!("{way}, beyond direct")), "%", beyond(|took| took.wall));
+        if at > 0 {
+            figures.push(beyond_wall);
+            continue;
+        }
+        let direct = rounds.iter().map(|(direct, _)| direct.wall.as_secs_f64() * 1e3);
+        let beyond_cpu = Figure::of(named(&format!("{way}, CPU beyond direct")), "%", beyond(|took| took.cpu));
+        figures.push(Figure::of(named("called directly"), "ms", direct));
+        figures.push(beyond_cpu.target(Target::AtMost(3.0)));
+        figures.push(beyond_wall);
+    }
+    Ok(figures)
+}
+
+impl Compared {
+    fn new(place: &Place, model: &Measured, order: Order<'_>) -> Result<Self, Problem> {
+        let direct = Direct::load(model, order.on, order.backend, ROWS)?;
         let expected = direct.run(direct.inputs())?;
         let batch = told(&model.told(ROWS));
-        let (mut served, mut callers) = (Vec::new(), Vec::new());
-        for (at, (way, on, in_workers)) in ways.iter().enumerate() {
-            let name = format!("way-{at}");
-            let order = Order {
-                name: &name,
-                on: *on,
-                backend,
-                model: model.path(),
-                settings: "batching = false",
-                instances: 1,
-                in_workers: *in_workers,
-            };
-            let one = Served::open(place, order)?;
-            let mut caller = one.caller(0)?;
-            // What is measured is what works, and memory is grown before.
-            for _ in 0..2 {
-                let answered = caller.call(&batch)?;
-                // A GPU's kernels may be chosen anew by each process.
-                if answered != expected && *on != On::Cuda {
-                    return Err(format!("{way}: another answer than the direct one").into());
-                }
+        let served = Served::open(place, order)?;
+        let mut caller = served.caller(0)?;
+        // What is measured is what works, and memory is grown before.
+        for _ in 0..2 {
+            let answered = caller.call(&batch)?;
+            // A GPU's kernels may be chosen anew by each process.
+            if answered != expected && order.on != On::Cuda {
+                return Err(format!("{answered} came out, called directly {expected}").into());
             }
-            served.push(one);
-            callers.push(caller);
         }
-        Ok(Self { direct, ways, callers, batch, _served: served })
+        Ok(Self { direct, caller, batch, _served: served })
     }
 
-    fn measure(mut self, name: &str, effort: Effort) -> Result<Vec<Figure>, Problem> {
-        let enough = effort.pick(Duration::from_secs(20), Duration::from_secs(4));
+    /// Turns of each, neither always first.
+    fn rounds(mut self, enough: Duration) -> Result<Vec<(Took, Took)>, Problem> {
         let begun = Instant::now();
-        let mut rounds: Vec<Vec<Took>> = Vec::new();
+        let calls = u32::try_from(TURN.as_nanos() / self.direct(1)?.wall.as_nanos().max(1))?.max(1);
+        let mut rounds = Vec::new();
         while rounds.len() < LEAST_ROUNDS || begun.elapsed() < enough {
-            rounds.push(self.round(rounds.len())?);
+            rounds.push(if rounds.len() % 2 == 0 {
+                let direct = self.direct(calls)?;
+                (direct, self.other(calls)?)
+            } else {
+                let other = self.other(calls)?;
+                (self.direct(calls)?, other)
+            });
         }
-        let of = |at: usize| rounds.iter().filter_map(move |round| round.get(at));
-        let wall = |at: usize| of(at).map(|took| took.wall.as_secs_f64() * 1e3);
-        let over = |time: fn(&Took) -> Duration, at: usize| {
-            of(at)
-                .zip(of(0))
-                .map(move |(way, direct)| (time(way).as_secs_f64() / time(direct).as_secs_f64() - 1.0) * 100.0)
-        };
-        let named = |what: &str| format!("{name}: {what}");
-        let mut figures = vec![Figure::of(named("called directly"), "ms", wall(0))];
-        for (at, (way, ..)) in (1..).zip(self.ways) {
-            let figure = Figure::of(named(&format!("{way}, beyond direct")), "%", over(|took| took.wall, at));
-            figures.push(if at == 1 { figure.target(Target::AtMost(3.0)) } else { figure });
-        }
-        figures.push(Figure::of(named("through the import, CPU beyond direct"), "%", over(|took| took.cpu, 1)));
-        Ok(figures)
+        Ok(rounds)
     }
 
-    /// Each once, none always after the same other; the direct call's time first.
-    fn round(&mut self, number: usize) -> Result<Vec<Took>, Problem> {
-        let all = self.callers.len() + 1;
-        let mut took = vec![None; all];
-        for turn in 0..all {
-            let at = (number + turn) % all;
-            let inputs = if at == 0 { self.direct.inputs() } else { Vec::new() };
-            let (wall, cpu) = (Instant::now(), process_cpu_time());
-            match at.checked_sub(1).and_then(|way| self.callers.get_mut(way)) {
-                Some(caller) => caller.call(&self.batch)?,
-                None => self.direct.run(inputs)?,
-            };
-            if let Some(took) = took.get_mut(at) {
-                *took = Some(Took { wall: wall.elapsed(), cpu: process_cpu_time().saturating_sub(cpu) });
-            }
+    fn direct(&self, calls: u32) -> Result<Took, Problem> {
+        let mut took = Took { wall: Duration::ZERO, cpu: Duration::ZERO };
+        for _ in 0..calls {
+            let inputs = self.direct.inputs();
+            let one = timed(|| self.direct.run(inputs))?;
+            took = Took { wall: took.wall + one.wall, cpu: took.cpu + one.cpu };
         }
-        Ok(took.into_iter().flatten().collect())
+        Ok(Took { wall: took.wall / calls, cpu: took.cpu / calls })
     }
+
+    fn other(&mut self, calls: u32) -> Result<Took, Problem> {
+        let all = timed(|| {
+            for _ in 0..calls {
+                self.caller.call(&self.batch)?;
+            }
+            Ok(0)
+        })?;
+        Ok(Took { wall: all.wall / calls, cpu: all.cpu / calls })
+    }
+}
+
+fn timed(act: impl FnOnce() -> Result<u64, Problem>) -> Result<Took, Problem> {
+    let (wall, cpu) = (Instant::now(), process_cpu_time());
+    act()?;
+    Ok(Took { wall: wall.elapsed(), cpu: process_cpu_time().saturating_sub(cpu) })
 }

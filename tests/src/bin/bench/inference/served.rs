@@ -143,6 +143,13 @@ impl Served {
         self.service.access(self.prepared.stage, instance).ok_or_else(|| "an instance holds no lease".into())
     }
 
+    /// Rows that the model has run, and the runs that this took.
+    pub(super) fn rows_and_runs(&self) -> (u64, u64) {
+        let read = self.service.devices().map(|(_, device)| device.read());
+        let models = read.flat_map(|numbers| numbers.models);
+        models.fold((0, 0), |(rows, runs), (_, model)| (rows + model.rows.get(), runs + model.runs.get()))
+    }
+
     /// Starts the guest of an instance.
     pub(super) fn caller(&self, instance: u32) -> Result<Caller, Problem> {
         let (models, metrics) = (self.access(instance)?, Arc::new(GuestMetrics::default()));
