@@ -37,10 +37,11 @@ host: ## build the sage-host program, optimised, without what runs models
 	$(CARGO) build --release --locked --workspace --no-default-features --bin sage-host
 	@echo "==> the program is $(SAGE_HOST)"
 
+# One selection for what runs models and what measures them: another would build everything anew.
 .PHONY: host-inference
-host-inference: ## the same with what runs models (tract: about ten CPU minutes more the first time)
-	$(call say,building sage-host with the model runtime tract)
-	$(CARGO) build --release --locked --workspace --bin sage-host
+host-inference: ## the same with what runs models, and what `make bench` runs (ten CPU minutes more the first time)
+	$(call say,building sage-host with the model runtimes tract and ONNX Runtime)
+	$(CARGO) build --release --locked --workspace $(WITH_ONNXRUNTIME) --bin sage-host --bin bench
 	@echo "==> the program is $(SAGE_HOST)"
 
 .PHONY: operators
@@ -136,9 +137,9 @@ lint: setup ## formatting, clippy and documentation, warnings denied
 	@echo "==> no complaints"
 
 .PHONY: bench
-bench: host operators guests ## measure the boundary, whole pipelines and workers, some minutes; ARGS=--quick for a look
+bench: host-inference operators guests ## measure the boundary, pipelines, workers and models, some minutes; ARGS=--quick for a look
 	$(call say,measuring; docs/BENCHMARKS.md says what each figure is)
-	$(CARGO) run --release --locked -p sage-tests --bin bench -- $(ARGS)
+	$(HOST_TARGET)/release/bench $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## fuzz what parses untrusted bytes, shortly (nightly toolchain)

@@ -159,6 +159,16 @@ pub fn attribute(name: &str, value: i64) -> Message {
     attribute
 }
 
+/// Whole numbers as an attribute.
+#[must_use]
+pub fn numbers_attribute(name: &str, values: &[i64]) -> Message {
+    let mut attribute = Message::default();
+    attribute.text(1, name);
+    values.iter().for_each(|value| attribute.number(8, value.cast_unsigned()));
+    attribute.number(20, 7);
+    attribute
+}
+
 /// A tensor as an attribute.
 #[must_use]
 pub fn tensor_attribute(name: &str, tensor: &Message) -> Message {

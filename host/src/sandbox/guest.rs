@@ -16,7 +16,6 @@ use super::limiter::Limiter;
 use super::load::Loaded;
 use super::stdio::Captured;
 use super::store::GuestStore;
-use super::ticker::Awake;
 use super::wasi::wasi_context;
 use crate::batch::{Batch, RawColumns};
 use crate::inference::{ModelAccess, NoModels};
@@ -79,8 +78,6 @@ pub struct Guest {
     instance: Instance,
     loaded: Arc<Loaded>,
     work: Func,
-    /// Kept from the first call after a rest, so that the clock is not woken for each.
-    awake: Option<Awake>,
 }
 
 impl Guest {
@@ -111,7 +108,7 @@ impl Guest {
                 return Err((Failure::new(FailureCode::Open, format!("a granted folder: {error:#}")), carried));
             }
         };
-        let awake = loaded.alarm().wake();
+        let alarm = loaded.alarm().clone();
         let Carried { state, pacer } = carried;
         let limits = &spec.limits;
         let mut answer = Answer::new(loaded.kind(), limits);
@@ -123,6 +120,8 @@ impl Guest {
             GuestStore {
                 limiter: Limiter::new(Arc::clone(&spec.budget)),
                 deadline: Deadline::new(limits.cpu_time_per_call, limits.call_timeout, pacer),
+                awake: alarm.wake(),
+                alarm,
                 answer: Some(Box::new(answer)),
                 log: GuestLog::new(
                     spec.log.clone(),
@@ -150,7 +149,7 @@ impl Guest {
             Ok((instance, work))
         });
         match found {
-            Ok((instance, work)) => Ok(Self { store, instance, loaded: Arc::clone(loaded), work, awake }),
+            Ok((instance, work)) => Ok(Self { store, instance, loaded: Arc::clone(loaded), work }),
             Err(error) => {
                 let (stderr, _) = store.data().stderr.take();
                 Err((Failure::of(&error, &stderr), carried_of(store)))
@@ -287,7 +286,7 @@ impl Guest {
 
     /// Nothing is called for a while: the clock that stops guests need not tick for this one.
     pub fn rest(&mut self) {
-        self.awake = None;
+        self.store.data_mut().awake = None;
     }
 
     /// Memory, tables and state of the instance now, all lanes together.
@@ -337,8 +336,9 @@ impl Guest {
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,
     {
-        if self.awake.is_none() {
-            self.awake = self.loaded.alarm().wake();
+        let data = self.store.data_mut();
+        if data.awake.is_none() {
+            data.awake = data.alarm.wake();
         }
         let data = self.store.data_mut();
         if let Some(answer) = data.answer.as_deref_mut() {

@@ -9,6 +9,7 @@ use super::guest_log::GuestLog;
 use super::keyed_state::KeyedState;
 use super::limiter::Limiter;
 use super::stdio::Captured;
+use super::ticker::{Alarm, Awake};
 use crate::inference::ModelAccess;
 use crate::observe::GuestMetrics;
 
@@ -16,6 +17,9 @@ use crate::observe::GuestMetrics;
 pub(super) struct GuestStore {
     pub(super) limiter: Limiter,
     pub(super) deadline: Deadline,
+    pub(super) alarm: Alarm,
+    /// Kept from the first call after a rest, so that the clock is not woken for each.
+    pub(super) awake: Option<Awake>,
     /// Taken out only while a host function writes it.
     pub(super) answer: Option<Box<Answer>>,
     pub(super) log: GuestLog,
@@ -28,6 +32,16 @@ pub(super) struct GuestStore {
     pub(super) stderr: Captured,
     pub(super) wasi: WasiCtx,
     pub(super) resources: ResourceTable,
+}
+
+impl GuestStore {
+    /// Waits for others, in a call of the guest's: meanwhile the clock that stops guests need not tick for this one.
+    pub(super) fn waiting<R>(&mut self, wait: impl FnOnce(&mut Self) -> R) -> R {
+        self.awake = None;
+        let waited = wait(self);
+        self.awake = self.alarm.wake();
+        waited
+    }
 }
 
 impl WasiView for GuestStore {

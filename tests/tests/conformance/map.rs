@@ -425,6 +425,15 @@ fn rejects_at_length() {
 }
 
 #[test]
+fn infers_again() {
+    let scenario = beside_a_neighbour(&guest("map_infers_again"), "");
+    scenario.file("in.txt", "any x f32 2,3\nany x f32 2,3\n");
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    assert_eq!(scenario.lines("out.txt"), ["Error::NoLease"; 2]);
+}
+
+#[test]
 fn infers_as_told() {
     let scenario = beside_a_neighbour(&guest("map_infers_as_told"), "");
     scenario.file("in.txt", "acquire 1000\nstate\nrun any x=f32[1]:0\n");

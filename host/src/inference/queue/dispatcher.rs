@@ -58,7 +58,7 @@ impl<'a> Dispatcher<'a> {
         let started = |work: Work<Arc<Call>>| work.call.start().ok().map(|is_first| (work, is_first));
         let (works, first): (Vec<_>, Vec<_>) = batch.works.into_iter().filter_map(started).unzip();
         if works.is_empty() {
-            self.shared.schedule(|scheduler| scheduler.over(number, 0, None));
+            self.shared.schedule(|scheduler| scheduler.over(number, 0, None, Instant::now()));
             return;
         }
         let batch = Batch { model: number, works };
@@ -79,7 +79,7 @@ impl<'a> Dispatcher<'a> {
         });
         count(counters, &batch, &ran);
         let took = ran.as_ref().ok().map(|answer| answer.wall);
-        self.shared.schedule(|scheduler| scheduler.over(number, batch.rows(), took));
+        self.shared.schedule(|scheduler| scheduler.over(number, batch.rows(), took, Instant::now()));
         match ran.and_then(|answer| outputs(&batch.works, answer.outputs)) {
             Ok(outputs) => {
                 for (work, outputs) in batch.works.iter().zip(outputs) {

@@ -143,7 +143,7 @@ impl Device {
     fn over(&mut self, now: u64, batch: Batch<usize>) -> Vec<usize> {
         let (fixed, row) = self.takes[batch.model];
         let took = Duration::from_micros(fixed + row * batch.rows() as u64);
-        self.scheduler.over(batch.model, batch.rows(), Some(took));
+        self.scheduler.over(batch.model, batch.rows(), Some(took), self.at(now));
         let mut answered = Vec::new();
         for work in batch.works {
             let call = &mut self.calls[work.call];
@@ -340,6 +340,16 @@ fn a_call_waits_for_company_as_long_as_it_may_and_no_longer() {
     let hurried = Work { until: now + DELAY / 2, ..work(7, 1, 1, now) };
     scheduler.submit(hurried).unwrap();
     assert_eq!(next(&mut scheduler, now), [7], "one that would be late does not wait");
+}
+
+#[test]
+fn those_that_a_run_answered_and_the_one_that_came_meanwhile_run_together() {
+    let delayed = Rules { max_delay: Duration::from_millis(2), ..rules(4, true) };
+    let eager = Asks { after: MS / 10, lanes: 1, ..LIGHT };
+    let mut device = Device::new(1, &[(delayed, (4 * MS, MS))], &[eager; 4]);
+    device.run(1_000 * MS);
+    let full = device.runs.iter().filter(|(_, works)| works.len() == 4).count();
+    assert!(full * 10 > device.runs.len() * 9, "{full} of {} runs have all four", device.runs.len());
 }
 
 #[test]

@@ -95,6 +95,8 @@ struct ModelEntry {
     rules: Rules,
     /// Nanoseconds of device time, smoothed.
     row_cost: u64,
+    /// When a run of it was over last: until then nobody could have run, so nobody waited for company.
+    free_since: Option<Instant>,
     /// Leases whose calls run without company, the last to be found out last.
     loners: VecDeque<u64>,
 }
@@ -128,7 +130,7 @@ impl<T: Clone> Scheduler<T> {
     /// One more model; answers its number. `row_time` is what a row takes, where that is known.
     pub(super) fn add_model(&mut self, rules: Rules, row_time: Option<Duration>) -> usize {
         let row_cost = row_time.map_or(Self::UNMEASURED_ROW, nanoseconds).max(1);
-        self.models.push(ModelEntry { rules, row_cost, loners: VecDeque::new() });
+        self.models.push(ModelEntry { rules, row_cost, free_since: None, loners: VecDeque::new() });
         self.models.len() - 1
     }
 
@@ -222,10 +224,12 @@ impl<T: Clone> Scheduler<T> {
         earliest.map_or(Pick::Nothing, Pick::Wait)
     }
 
-    /// A run that was picked is over; `took` where it says what a row costs.
-    pub(super) fn over(&mut self, model: usize, rows: usize, took: Option<Duration>) {
+    /// A run that was picked is over now; `took` where it says what a row costs.
+    pub(super) fn over(&mut self, model: usize, rows: usize, took: Option<Duration>, now: Instant) {
         self.running = self.running.saturating_sub(1);
-        let (Some(took), Some(model)) = (took, self.models.get_mut(model)) else { return };
+        let Some(model) = self.models.get_mut(model) else { return };
+        model.free_since = Some(now);
+        let Some(took) = took else { return };
         let sample = nanoseconds(took) / u64::try_from(rows).unwrap_or(u64::MAX).max(1);
         // An eighth, as TCP smooths its round trips: a run that the machine held up does not count for much.
         model.row_cost = (model.row_cost - model.row_cost / 8 + sample / 8).max(1);
@@ -276,6 +280,9 @@ impl<T: Clone> Scheduler<T> {
     }
 
     /// When a call stops waiting for company, where `rows` of its model wait: enough of them are a batch, or near one where their shapes differ.
+    ///
+    /// It waits for company from when it could have run: those that a run just answered ask again within moments, and else the one that came
+    /// during it would always run alone, and they without it.
     fn ripe(&self, work: &Work<T>, rows: usize) -> Instant {
         let Some(model) = self.models.get(work.model) else { return work.since };
         let Rules { max_rows, max_delay, together, .. } = model.rules;
@@ -283,7 +290,8 @@ impl<T: Clone> Scheduler<T> {
             return work.since;
         }
         // Who would be late by waiting does not wait.
-        work.since.checked_add(max_delay).filter(|end| *end < work.until).unwrap_or(work.since)
+        let from = model.free_since.map_or(work.since, |free| free.max(work.since));
+        from.checked_add(max_delay).filter(|end| *end < work.until).unwrap_or(work.since)
     }
 
     /// Rows that wait, by model.

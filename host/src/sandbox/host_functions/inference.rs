@@ -85,7 +85,7 @@ pub(in crate::sandbox) fn link_inference(linker: &mut Linker<GuestStore>) -> was
             let data = store.data_mut();
             let asked = deadline.map_or(Duration::MAX, |deadline| Duration::from_millis(deadline.into()));
             let limit = data.tensor_bytes;
-            let outputs = data.models.run(&name, read, data.deadline.patience().min(asked));
+            let outputs = data.waiting(|data| data.models.run(&name, read, data.deadline.patience().min(asked)));
             let outputs = outputs.and_then(|outputs| {
                 let bytes = outputs.iter().map(|output| output.tensor.bytes().len()).fold(0, usize::saturating_add);
                 if bytes > limit { Err(excess("bytes of output are", bytes, limit)) } else { Ok(outputs) }

@@ -24,6 +24,30 @@ pub(crate) fn family_cpu_time() -> Duration {
     process_cpu_time() + Duration::from_secs_f64(children.unwrap_or(0) as f64 / ticks as f64)
 }
 
+/// The CPU time that this process has used, its children, theirs and so on: all that are there.
+pub(crate) fn tree_cpu_time() -> Duration {
+    let mut processes = vec![std::process::id().cast_signed()];
+    let mut at = 0;
+    while let Some(process) = processes.get(at) {
+        let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+        let lists: Vec<_> =
+            tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok()).collect();
+        processes.extend(lists.iter().flat_map(|list| list.split_whitespace()).filter_map(|id| id.parse::<i32>().ok()));
+        at += 1;
+    }
+    processes.into_iter().map(cpu_time_of).sum()
+}
+
+/// The CPU time that the threads of a process have used, to the nanosecond.
+pub(crate) fn cpu_time_of(process: i32) -> Duration {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let used = |task: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+    };
+    tasks.filter_map(used).sum()
+}
+
 fn read(clock: ClockId) -> Duration {
     let time = clock_gettime(clock);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))

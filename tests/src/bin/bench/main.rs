@@ -11,6 +11,7 @@ mod clock;
 mod figure;
 mod floor;
 mod hop;
+mod inference;
 mod isolation;
 mod keyed_lines;
 mod latency;
@@ -32,7 +33,7 @@ use place::Place;
 /// One thing that is measured: its name, for the row that says why it could not be, and how.
 type Measurement = (&'static str, fn(&Place, Effort) -> Result<Vec<Figure>, Problem>);
 
-const MEASUREMENTS: [Measurement; 13] = [
+const MEASUREMENTS: [Measurement; 17] = [
     ("boundary", boundary::boundary),
     ("generate to discard", throughput::in_memory),
     ("JSON lines to file", throughput::json_lines),
@@ -46,6 +47,10 @@ const MEASUREMENTS: [Measurement; 13] = [
     ("hop", hop::hop),
     ("workers", workers::workers),
     ("neighbour", neighbour::neighbour),
+    ("inference: overhead", inference::overhead),
+    ("inference: batching", inference::batching),
+    ("inference: queue", inference::queue),
+    ("inference: first result", inference::first_result),
 ];
 
 fn main() -> ExitCode {
@@ -54,7 +59,7 @@ fn main() -> ExitCode {
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--quick" => effort = Effort::Quick,
-            name if MEASUREMENTS.iter().any(|(known, _)| *known == name) => wanted.push(argument),
+            name if MEASUREMENTS.iter().any(|(known, _)| is_of(known, name)) => wanted.push(argument),
             other => {
                 let names: Vec<_> = MEASUREMENTS.iter().map(|(name, _)| format!("{name:?}")).collect();
                 eprintln!("bench: unknown argument {other:?}\nhint: --quick, or what to measure: {}", names.join(", "));
@@ -71,11 +76,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// Whether a measurement is the one that was asked for, or one of its group: what comes before a colon.
+fn is_of(name: &str, wanted: &str) -> bool {
+    name == wanted || name.split_once(": ").is_some_and(|(group, _)| group == wanted)
+}
+
 fn measure(effort: Effort, wanted: &[String]) -> Result<(), Problem> {
     let place = Place::find()?;
     let mut figures = Vec::new();
     for (name, measurement) in MEASUREMENTS {
-        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| is_of(name, wanted)) {
             continue;
         }
         eprintln!("bench: measuring {name}");

@@ -38,10 +38,19 @@ impl Place {
         self.built(&format!("tests/guests/target/wasm32-wasip2/release/examples/{name}.wasm"), "make guests")
     }
 
+    /// Where models and examples lie.
+    pub(crate) fn repository(&self) -> &Path {
+        &self.repository
+    }
+
     /// The `sage-host` program, built as this one was.
     pub(crate) fn program(&self) -> Result<PathBuf, Problem> {
         let program = self.programs.join("sage-host");
-        if program.exists() { Ok(program) } else { Err("the sage-host program is not built: make host".into()) }
+        if program.exists() {
+            Ok(program)
+        } else {
+            Err("the sage-host program is not built: make host-inference".into())
+        }
     }
 
     /// Starts the program on a pipeline file, quietly, with folders of its own.

@@ -5,6 +5,7 @@ use sage_host::config::Generate;
 use sage_host::engine::{PipelineBuilder, SinkOf, SourceOf};
 use sage_host::observe::Registry;
 
+use crate::clock::cpu_time_of;
 use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::Place;
 
@@ -62,9 +63,9 @@ fn idle(place: &Place, map: &std::path::Path, effort: Effort) -> Result<Vec<f64>
     std::thread::sleep(Duration::from_millis(500));
     let mut rounds = Vec::new();
     for _ in 0..effort.pick(3, 1) {
-        let (from, before) = (Instant::now(), cpu_of(worker));
+        let (from, before) = (Instant::now(), cpu_time_of(worker));
         std::thread::sleep(Duration::from_secs(2));
-        rounds.push((cpu_of(worker) - before).as_secs_f64() / from.elapsed().as_secs_f64() * 100.0);
+        rounds.push((cpu_time_of(worker) - before).as_secs_f64() / from.elapsed().as_secs_f64() * 100.0);
     }
     stop.drain();
     drop(session.wait());
@@ -96,14 +97,4 @@ fn the_worker() -> Option<i32> {
     let tasks = std::fs::read_dir("/proc/self/task").ok()?;
     let children = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
     children.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()).last()
-}
-
-/// CPU time of all its threads, to the nanosecond.
-fn cpu_of(process: i32) -> Duration {
-    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
-    let used = |task: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
-    };
-    tasks.filter_map(used).sum()
 }

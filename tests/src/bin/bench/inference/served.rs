@@ -1,0 +1,241 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use sage_host::admission::{self, Grant, HeldLeases, Isolation};
+use sage_host::batch::{Batch, Origin, Record};
+use sage_host::config::{DeviceKind, HostSettings, TenantName};
+use sage_host::engine::{Housing as _, InstanceOrder, Instances, Job, JobOptions, LaneGuest, RunOrder};
+use sage_host::inference::{Devices, ModelAccess, ModelService};
+use sage_host::observe::GuestMetrics;
+use sage_host::plan::{Capabilities, Plan, StageId};
+use sage_host::resources::{Inventory, SharedCpus, Supply};
+use sage_host::sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
+use sage_host::worker::ProcessIsolation;
+
+use crate::boundary::spec;
+use crate::figure::Problem;
+use crate::place::Place;
+
+/// What serves a model, and whom.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Order<'a> {
+    /// Unlike all others that are open at the same time.
+    pub(super) name: &'a str,
+    pub(super) on: On,
+    pub(super) backend: &'a str,
+    pub(super) model: &'a Path,
+    /// More settings of the model.
+    pub(super) settings: &'a str,
+    /// Each has its part of the device.
+    pub(super) instances: u32,
+    /// Whether these live in processes of their own.
+    pub(super) in_workers: bool,
+}
+
+/// The device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    /// One thread of a CPU, in this process.
+    CpuHere,
+    /// The same in a process of its own.
+    CpuElsewhere,
+    /// None at all, in this process.
+    FakeHere,
+    /// The same in a process of its own.
+    FakeElsewhere,
+    /// The first that is found; it always has a process of its own.
+    Cuda,
+}
+
+/// A pipeline that was read and checked, and the folder of its leases: everything before admission.
+pub(super) struct Prepared {
+    plan: Plan,
+    stage: StageId,
+    loaded: Arc<Loaded>,
+    settings: HostSettings,
+    devices: Devices,
+    options: JobOptions,
+    program: ProcessIsolation,
+    in_workers: bool,
+    _sandbox: Sandbox,
+}
+
+/// A run that was admitted, with its devices open and its models loaded, but no pipeline around its instances.
+pub(super) struct Served {
+    // Before the leases: what runs ends before they are given back.
+    service: ModelService,
+    instances: Option<Arc<dyn Instances>>,
+    grant: Grant,
+    shared: SharedCpus,
+    _leases: HeldLeases,
+    prepared: Prepared,
+}
+
+/// A guest that calls the model.
+pub(super) enum Caller {
+    Here(Guest),
+    InAWorker(Box<dyn LaneGuest>),
+}
+
+impl Prepared {
+    pub(super) fn new(place: &Place, order: Order<'_>) -> Result<Self, Problem> {
+        let host = place.scratch(&format!("{}-host.toml", order.name));
+        let pipeline = place.scratch(&format!("{}.toml", order.name));
+        std::fs::write(&host, host_file(order))?;
+        let guest = place.guest("map_infers_again")?;
+        std::fs::write(&pipeline, pipeline_file(order, &guest)?)?;
+        let options = JobOptions { host_file: Some(host), ..place.job_options() };
+        let settings = options.host_settings()?;
+        let plan = Job::from_file(&pipeline, options.clone())?.plan().clone();
+        let infers = plan.stages().find(|(_, stage)| stage.name == "infers");
+        let stage = infers.ok_or("the pipeline has no operator")?.0;
+        let sandbox = Sandbox::new(SandboxOptions {
+            cache_folder: options.cache_folder(&settings),
+            ..SandboxOptions::default()
+        })?;
+        let loaded = sandbox.load(&guest, &Capabilities::default())?;
+        let devices = Devices::detect(&settings);
+        let program = ProcessIsolation::new(place.program()?);
+        let in_workers = order.in_workers;
+        Ok(Self { plan, stage, loaded, settings, devices, options, program, in_workers, _sandbox: sandbox })
+    }
+
+    /// Takes what it needs and opens it, as a run does.
+    pub(super) fn admit(self) -> Result<Served, Problem> {
+        let folder = self.options.lease_folder(&self.settings)?;
+        let isolation = if self.in_workers { self.program.bounds(&self.settings) } else { Isolation::Thread };
+        // Not every machine can hold a worker to its memory, and this is not about that.
+        let options = admission::Options { isolation, allow_unenforced: true, ..admission::Options::default() };
+        let weights = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        let model_bytes: BTreeMap<_, _> =
+            self.plan.models.iter().map(|model| (model.name.clone(), weights(&model.path))).collect();
+        let supply = Supply { model_bytes, ..Supply::default() };
+        let inventory = Inventory::detect()?;
+        let (grant, leases) = admission::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
+        let shared = SharedCpus::new(folder, grant.allowed.clone());
+        let run = RunOrder {
+            pipeline: &self.plan.name,
+            tenant: &TenantName::default(),
+            settings: &self.settings,
+            plan: &self.plan,
+            grant: &grant,
+        };
+        let instances = self.in_workers.then(|| self.program.begin(run)).transpose()?;
+        let service = ModelService::open(
+            &self.plan,
+            (&self.devices, &self.settings),
+            (leases.held_devices(), &shared),
+            Some(&self.program),
+        )?;
+        Ok(Served { service, instances, grant, shared, _leases: leases, prepared: self })
+    }
+}
+
+impl Served {
+    pub(super) fn open(place: &Place, order: Order<'_>) -> Result<Self, Problem> {
+        Prepared::new(place, order)?.admit()
+    }
+
+    /// What an instance may do with the model, `m`.
+    pub(super) fn access(&self, instance: u32) -> Result<Arc<dyn ModelAccess>, Problem> {
+        self.service.access(self.prepared.stage, instance).ok_or_else(|| "an instance holds no lease".into())
+    }
+
+    /// Rows that the model has run, and the runs that this took.
+    pub(super) fn rows_and_runs(&self) -> (u64, u64) {
+        let read = self.service.devices().map(|(_, device)| device.read());
+        let models = read.flat_map(|numbers| numbers.models);
+        models.fold((0, 0), |(rows, runs), (_, model)| (rows + model.rows.get(), runs + model.runs.get()))
+    }
+
+    /// Starts the guest of an instance.
+    pub(super) fn caller(&self, instance: u32) -> Result<Caller, Problem> {
+        let (models, metrics) = (self.access(instance)?, Arc::new(GuestMetrics::default()));
+        let spec = GuestSpec { instance, models: Arc::clone(&models), metrics, ..spec() };
+        let Some(instances) = &self.instances else {
+            let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None };
+            let guest = Guest::start(&self.prepared.loaded, &spec, carried).map_err(|(failure, _)| failure)?;
+            return Ok(Caller::Here(guest));
+        };
+        let mut home = instances.instance(InstanceOrder {
+            loaded: &self.prepared.loaded,
+            spec,
+            models: Some(models),
+            lanes: vec![None],
+            grant: self.grant.stage(self.prepared.stage),
+            shared: &self.shared,
+        })?;
+        let mut guest = home.guests.pop().ok_or("an instance has no guest")?;
+        guest.start()?;
+        Ok(Caller::InAWorker(guest))
+    }
+}
+
+impl Caller {
+    /// One call over one record, which is one run of the model; answers the sum of all bytes that came out of it.
+    pub(super) fn call(&mut self, batch: &Batch) -> Result<u64, Problem> {
+        let answer = match self {
+            Self::Here(guest) => guest.call(batch)?,
+            Self::InAWorker(lane) => {
+                if !lane.submit(batch) {
+                    return Err("a worker took no batch".into());
+                }
+                lane.answer(batch)?
+            }
+        };
+        let text = String::from_utf8_lossy(answer.column().get(0).unwrap_or_default()).into_owned();
+        text.parse().map_err(|_| text.into())
+    }
+}
+
+/// A batch of one record.
+pub(super) fn told(words: &str) -> Batch {
+    let mut batch = Batch::new();
+    // An empty batch takes any record.
+    let _ = batch.push(Record::of(words.as_bytes(), Origin::new(0, 0)));
+    batch
+}
+
+/// Why there is no CUDA device to measure on, if there is none.
+pub(super) fn no_cuda() -> Option<String> {
+    let devices = Devices::detect(&HostSettings::default());
+    let mut found = devices.all().iter().filter(|device| matches!(device.kind, DeviceKind::Cuda { .. }));
+    match (found.clone().find(|device| device.serves_gpus()), found.next()) {
+        (Some(_), _) => None,
+        (None, Some(device)) => Some(device.trouble.clone().unwrap_or_else(|| "it serves nobody".to_owned())),
+        (None, None) => Some("no device".to_owned()),
+    }
+}
+
+fn host_file(order: Order<'_>) -> String {
+    let (kind, placement) = match order.on {
+        On::CpuHere => ("cpu", "thread"),
+        On::CpuElsewhere => ("cpu", "process"),
+        On::FakeHere => ("fake", "thread"),
+        On::FakeElsewhere => ("fake", "process"),
+        On::Cuda => return String::new(),
+    };
+    let name = order.name;
+    format!(
+        "discover_devices = false\n[[device]]\nname = \"{name}\"\nkind = \"{kind}\"\nplacement = \"{placement}\"\n\
+         counts_as_gpu = true\nmemory = \"2GiB\"\n"
+    )
+}
+
+fn pipeline_file(order: Order<'_>, guest: &Path) -> Result<String, Problem> {
+    let Order { name, backend, settings, instances, .. } = order;
+    let mut text = String::new();
+    write!(
+        text,
+        "[pipeline]\nname = \"{name}\"\n[model.m]\npath = {:?}\nbackend = \"{backend}\"\n{settings}\n\
+         [[source]]\nname = \"in\"\ngenerate = {{ count = 1 }}\n\
+         [[operator]]\nname = \"infers\"\ncomponent = {guest:?}\ninput = \"in\"\nparallelism = {instances}\n\
+         resources = {{ num_gpus = {}, memory = \"64MiB\" }}\nmodels = [\"m\"]\n\
+         [[sink]]\nname = \"out\"\ninput = \"infers\"\ndiscard = {{}}\n",
+        order.model,
+        1.0 / f64::from(instances),
+    )?;
+    Ok(text)
+}
