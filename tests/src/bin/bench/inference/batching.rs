@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sage_host::config::BackendChoice;
 use sage_host::inference::{Batching, DeviceCpus, DeviceQueue, ThreadRunner, ThreadSettings, cpu_backends};
 use sage_host::plan::ModelSpec;
+use sage_host::resources::CpuSet;
 
 use super::direct::no_onnxruntime;
 use super::models::{Measured, classifier, magika, of_minilms_size};
@@ -131,7 +132,7 @@ fn measured_at_load(model: &Measured, backend: &str) -> Result<f64, Problem> {
     let backend = if backend == "tract" { BackendChoice::Tract } else { BackendChoice::Onnxruntime };
     let settings = ThreadSettings { slots: 1, threads: 1, memory: None };
     let runner = Arc::new(ThreadRunner::new(settings, cpu_backends(backend, None)?));
-    let queue = DeviceQueue::start("measures", runner, &DeviceCpus::Anywhere)?;
+    let queue = DeviceQueue::start("measures", runner, &DeviceCpus::Own(CpuSet::allowed()?))?;
     let spec = ModelSpec {
         name: "m".to_owned(),
         path: model.path().to_owned(),

@@ -128,6 +128,7 @@ impl Prepared {
             (&self.devices, &self.settings),
             (leases.held_devices(), &shared),
             Some(&self.program),
+            &|| false,
         )?;
         Ok(Served { service, instances, grant, shared, _leases: leases, prepared: self })
     }
