@@ -1,11 +1,9 @@
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::job_error::JobError;
 use crate::config::{BackendChoice, DeviceKind, HostSettings};
 use crate::inference::{
-    Device, DeviceOrder, Devices, ExamineElsewhere, ExamineLimits, InferenceError, LeaseLocks, ModelError, ModelFile,
+    Device, DeviceOrder, Devices, ExamineElsewhere, ExamineLimits, InferenceError, ModelError, ModelFile,
     OpenDevice, Trial,
 };
 use crate::plan::{ModelSpec, Plan};
@@ -93,22 +91,13 @@ impl Examination<'_> {
                 cpus: device.cpus(),
                 memory: size.saturating_add(model.workspace).min(device.memory),
                 largest_model: size,
-                locks: Arc::new(NoLease),
+                // It runs nothing for anybody.
+                locks: None,
                 kept_until: since_boot().saturating_add(limits.timeout * 2),
             })
             .map_err(refused)?;
         let loaded = runner.load(model, Instant::now() + limits.timeout);
         runner.close();
         loaded.map(drop).map_err(refused)
-    }
-}
-
-/// A process that looks at a model runs nothing for anybody: it holds no lease, and so no lock.
-#[derive(Debug)]
-struct NoLease;
-
-impl LeaseLocks for NoLease {
-    fn take(&self) -> Result<Vec<(u64, OwnedFd)>, InferenceError> {
-        Ok(Vec::new())
     }
 }

@@ -252,7 +252,7 @@ impl Place<'_> {
                     cpus: device.cpus(),
                     memory: leases.map(|lease| lease.memory()).fold(0, u64::saturating_add),
                     largest_model: self.largest_model(),
-                    locks: self.held.locks(&device.id),
+                    locks: Some(self.held.locks(&device.id)),
                     kept_until: self.held.kept_until(),
                 })?;
                 self.held.drive(&device.id, &runner);

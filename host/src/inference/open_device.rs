@@ -41,8 +41,9 @@ pub struct DeviceOrder<'a> {
     pub memory: u64,
     /// Bytes of the largest file among the models that may be loaded on it.
     pub largest_model: u64,
-    /// The locks of this run's leases on it.
-    pub locks: Arc<dyn LeaseLocks>,
-    /// These leases are over at this time since the machine's start unless they are renewed ([`Runner::keep_until`]).
+    /// The locks of this run's leases on it; `None` where it is for no lease.
+    pub locks: Option<Arc<dyn LeaseLocks>>,
+    /// These leases are over at this time since the machine's start unless they are renewed ([`Runner::keep_until`]); [`Duration::MAX`] where
+    /// there are none.
     pub kept_until: Duration,
 }

@@ -34,7 +34,7 @@ impl OpenDevice for ProcessIsolation {
         let lost = |error: &dyn std::fmt::Display| InferenceError::DeviceLost(error.to_string());
         let group = spec.group(self.cgroups(order.settings)).map_err(|error| lost(&error))?;
         let home =
-            DeviceHome { group: Some(group), cpus: order.cpus, locks: Some(order.locks), kept_until: order.kept_until };
+            DeviceHome { group: Some(group), cpus: order.cpus, locks: order.locks, kept_until: order.kept_until };
         let process = DeviceProcess::new(self.program(), spec, home).map_err(|error| lost(&error))?;
         Ok(Arc::new(process))
     }

@@ -55,8 +55,8 @@ fn four_quarters_fit_and_a_fifth_is_refused_with_who_holds_them_or_waits_for_the
     let fifth = slow("0.25", 1).sharing_leases_of(&holder);
     let refused = fifth.run(&["run slow x=f32[1,4]:1"]);
     refused.expect_exit(3).expect_stderr("wants 0.25").expect_stderr("told");
-    let waiting = fifth.start(&["--wait", "60s"]);
-    assert_eq!(held(&holder).len(), 4, "it waits for these");
+    let mut waiting = fifth.start(&["--wait", "60s"]);
+    waiting.until("it waited", |host| thread_cpus(host).keys().any(|(name, _)| name == "waiting").then_some(()));
     running.signal(Signal::KILL);
     running.gone();
     let outcome = waiting.wait();
