@@ -1,4 +1,4 @@
-use std::sync::{Arc, Barrier};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,31 +10,34 @@ use sage_host::resources::CpuSet;
 use super::direct::no_onnxruntime;
 use super::models::{Measured, classifier, magika, of_minilms_size};
 use super::served::{Caller, On, Order, Served, told};
+use crate::clock::process_cpu_time;
 use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::Place;
 
-/// Each sends one row at a time. As many as are measured together at load.
-const INSTANCES: u32 = 8;
-/// The settings of a model whose calls run together, and of one whose do not. A batch is all that can be asked at a time; 2 ms are long for callers
-/// that were just answered to ask again, and short beside runs.
-const TOGETHER: &str = "batching = true\nmax_rows = 8\nmax_delay = \"2ms\"\nworkspace = \"64MiB\"";
+/// Each instance sends one row at a time, so that no more than these ever wait.
+const INSTANCES: [u32; 3] = [4, 8, 16];
+/// How many there are where the model gains nothing to speak of.
+const FEW: [u32; 1] = [8];
+/// The settings of a model whose calls run alone.
 const ALONE: &str = "batching = false\nworkspace = \"64MiB\"";
+/// And of one whose calls run together, but for `max_rows`. 2 ms are long for callers that were just answered to ask again, and short beside runs.
+const TOGETHER: &str = "batching = true\nworkspace = \"64MiB\"\nmax_delay = \"2ms\"";
 
-/// Instances that share a device: rows a second where their calls run together over rows a second where they do not. And what measuring at load finds.
+/// Instances that share a device: what a second of CPU time brings where their calls run together, over what it brings where they do not. And what measuring at load finds.
 pub(crate) fn batching(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let transformer = of_minilms_size(place)?;
     let (magika, classifier) = (magika(place), classifier(place));
     let mut figures = Vec::new();
     for (of, backend, why_not) in [("tract", "tract", None), ("ONNX Runtime", "onnxruntime", no_onnxruntime())] {
-        // Of tract's own time a MiniLM takes too little less a row in company for it to be judged.
-        let judged = Some(1.3).filter(|_| backend == "onnxruntime");
-        for (model, target) in [(&transformer, judged), (&classifier, None)] {
-            let name = format!("{}, {of}, {INSTANCES} instances", model.name);
-            let measured = match &why_not {
-                Some(why) => Err(why.as_str().into()),
-                None => together(place, effort, &name, model, backend, target),
-            };
-            figures.extend(measured.unwrap_or_else(|problem| vec![Figure::skipped(&name, &problem)]));
+        for (model, target, counts) in [(&transformer, Some(1.3), &INSTANCES[..]), (&classifier, None, &FEW)] {
+            for &instances in counts {
+                let name = format!("{}, {of}, {instances} instances", model.name);
+                let measured = match &why_not {
+                    Some(why) => Err(why.as_str().into()),
+                    None => together(place, effort, &name, (model, backend), instances, target),
+                };
+                figures.extend(measured.unwrap_or_else(|problem| vec![Figure::skipped(&name, &problem)]));
+            }
         }
         for (model, is_right) in [(&transformer, Target::AtLeast(1.1)), (&magika, Target::AtMost(1.1))] {
             let name = format!("{}, {of}: together / alone as measured at load (on from 1.1)", model.name);
@@ -55,76 +58,75 @@ fn together(
     place: &Place,
     effort: Effort,
     name: &str,
-    model: &Measured,
-    backend: &str,
+    (model, backend): (&Measured, &str),
+    instances: u32,
     target: Option<f64>,
 ) -> Result<Vec<Figure>, Problem> {
     let open = |name: &str, settings: &str| -> Result<(Vec<Caller>, Served), Problem> {
-        let order = Order {
-            name,
-            on: On::CpuHere,
-            backend,
-            model: model.path(),
-            settings,
-            instances: INSTANCES,
-            in_workers: false,
-        };
+        let order =
+            Order { name, on: On::CpuHere, backend, model: model.path(), settings, instances, in_workers: false };
         let served = Served::open(place, order)?;
-        let callers = (0..INSTANCES).map(|instance| served.caller(instance)).collect::<Result<_, _>>()?;
+        let mut callers: Vec<Caller> =
+            (0..instances).map(|instance| served.caller(instance)).collect::<Result<_, _>>()?;
+        for caller in &mut callers {
+            // The first call makes the tensor.
+            caller.call(&told(&model.told(1)))?;
+        }
         Ok((callers, served))
     };
     let (mut alone, _one) = open("alone", ALONE)?;
-    let (mut together, other) = open("together", TOGETHER)?;
-    let mut rates = [const { Vec::new() }; 4];
+    let (mut together, other) = open("together", &format!("{TOGETHER}\nmax_rows = {instances}"))?;
+    let mut found = [const { Vec::new() }; 5];
     let turn = effort.pick(Duration::from_secs(2), Duration::from_millis(700));
     for _ in 0..effort.pick(5, 3) {
-        let alone = rate(&mut alone, model, turn)?;
+        let [alone_wall, alone] = rates(&mut alone, model, turn)?;
         let before = other.rows_and_runs();
-        let together = rate(&mut together, model, turn)?;
+        let [together_wall, together] = rates(&mut together, model, turn)?;
         let after = other.rows_and_runs();
         let rows_a_run = (after.0 - before.0) as f64 / (after.1 - before.1).max(1) as f64;
-        for (rounds, rate) in rates.iter_mut().zip([alone, together, rows_a_run, together / alone]) {
-            rounds.push(rate);
+        let values = [alone, together, rows_a_run, together / alone, together_wall / alone_wall];
+        for (rounds, value) in found.iter_mut().zip(values) {
+            rounds.push(value);
         }
     }
-    let [alone, together, rows_a_run, ratio] = rates;
+    let [alone, together, rows_a_run, ratio, wall_ratio] = found;
     let ratio = Figure::of(format!("{name}: together / alone"), "×", ratio);
     Ok(vec![
-        Figure::of(format!("{name}: each call alone"), "rows/s", alone),
-        Figure::of(format!("{name}: calls together"), "rows/s", together),
+        Figure::of(format!("{name}: each call alone"), "rows/CPU-s", alone),
+        Figure::of(format!("{name}: calls together"), "rows/CPU-s", together),
         Figure::of(format!("{name}: calls together, rows of a run"), "rows", rows_a_run),
         match target {
             Some(least) => ratio.target(Target::AtLeast(least)),
             None => ratio,
         },
+        Figure::of(format!("{name}: together / alone by the wall"), "×", wall_ratio),
     ])
 }
 
-/// Rows a second of all callers at once.
-fn rate(callers: &mut [Caller], model: &Measured, turn: Duration) -> Result<f64, Problem> {
+/// Rows of all callers at once, for each second and for each second of CPU time of the process. The device has one thread: where it has a CPU to
+/// itself, they are the same.
+fn rates(callers: &mut [Caller], model: &Measured, turn: Duration) -> Result<[f64; 2], Problem> {
     let record = told(&model.told(1));
-    let ready = Barrier::new(callers.len());
-    let counted: Result<f64, String> = thread::scope(|scope| {
+    let (begun, before) = (Instant::now(), process_cpu_time());
+    let calls: Result<u32, String> = thread::scope(|scope| {
         let running: Vec<_> = callers
             .iter_mut()
             .map(|caller| {
                 scope.spawn(|| {
-                    // The first call makes the tensor.
-                    let warm = caller.call(&record).map_err(|problem| problem.to_string());
-                    ready.wait();
-                    let (begun, mut calls) = (Instant::now(), 0_u32);
-                    warm?;
+                    let mut calls = 0;
                     while begun.elapsed() < turn {
                         caller.call(&record).map_err(|problem| problem.to_string())?;
                         calls += 1;
                     }
-                    Ok(f64::from(calls) / begun.elapsed().as_secs_f64())
+                    Ok(calls)
                 })
             })
             .collect();
         running.into_iter().map(|running| running.join().unwrap_or_else(|_| Err("a caller panicked".to_owned()))).sum()
     });
-    Ok(counted?)
+    let times = [begun.elapsed(), process_cpu_time().saturating_sub(before)];
+    let calls = f64::from(calls?);
+    Ok(times.map(|time| calls / time.as_secs_f64()))
 }
 
 /// What a queue finds when it loads the model and nothing is declared.

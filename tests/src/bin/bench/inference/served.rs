@@ -221,7 +221,7 @@ fn host_file(order: Order<'_>) -> String {
     let name = order.name;
     format!(
         "discover_devices = false\n[[device]]\nname = \"{name}\"\nkind = \"{kind}\"\nplacement = \"{placement}\"\n\
-         counts_as_gpu = true\nmemory = \"2GiB\"\n"
+         counts_as_gpu = true\nmemory = \"6GiB\"\n"
     )
 }
 
