@@ -3,8 +3,8 @@ use std::time::Instant;
 use super::job_error::JobError;
 use crate::config::{BackendChoice, DeviceKind, HostSettings};
 use crate::inference::{
-    Device, DeviceOrder, Devices, ExamineElsewhere, ExamineLimits, InferenceError, ModelError, ModelFile,
-    OpenDevice, Trial,
+    Device, DeviceOrder, Devices, ExamineElsewhere, ExamineLimits, InferenceError, ModelError, ModelFile, OpenDevice,
+    Trial,
 };
 use crate::plan::{ModelSpec, Plan};
 use crate::resources::since_boot;
