@@ -345,8 +345,10 @@ fn a_call_waits_for_company_as_long_as_it_may_and_no_longer() {
 #[test]
 fn those_that_a_run_answered_and_the_one_that_came_meanwhile_run_together() {
     let delayed = Rules { max_delay: Duration::from_millis(2), ..rules(4, true) };
-    let eager = Asks { after: MS / 10, lanes: 1, ..LIGHT };
-    let mut device = Device::new(1, &[(delayed, (4 * MS, MS))], &[eager; 4]);
+    let eager = Asks { after: MS / 10, ..LIGHT };
+    // It comes while the others run, and has waited longer than it may when they are done.
+    let late = Asks { from: 3 * MS, ..eager };
+    let mut device = Device::new(1, &[(delayed, (4 * MS, MS))], &[eager, eager, eager, late]);
     device.run(1_000 * MS);
     let full = device.runs.iter().filter(|(_, works)| works.len() == 4).count();
     assert!(full * 10 > device.runs.len() * 9, "{full} of {} runs have all four", device.runs.len());

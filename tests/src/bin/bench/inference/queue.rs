@@ -46,8 +46,36 @@ pub(crate) fn queue(place: &Place, effort: Effort) -> Result<Vec<Figure>, Proble
             Figure::of(format!("the same by a guest, device {where_}"), "µs", by_guest),
         ]);
     }
+    figures.push(pictures(place, effort)?);
     figures.extend(waiting(place, effort)?);
     Ok(figures)
+}
+
+/// What a call of the OCR classifier's size takes beside the model, in milliseconds: 32 pictures are copied once, as out of a guest's memory.
+fn pictures(place: &Place, effort: Effort) -> Result<Figure, Problem> {
+    let model = place.scratch("pictures.fake");
+    std::fs::write(&model, "input = \"f32[rows, 3, 48, 192]\"\n")?;
+    let order = Order {
+        name: "pictures",
+        on: On::FakeHere,
+        backend: "fake",
+        model: &model,
+        settings: "batching = false",
+        instances: 1,
+        in_workers: false,
+    };
+    let served = Served::open(place, order)?;
+    let access = served.access(0)?;
+    let shape = vec![32, 3, 48, 192];
+    let pictures = vec![0; 4 * shape.iter().product::<usize>()];
+    let call = || -> Result<(), Problem> {
+        let tensor = Tensor::read(DType::F32, shape.clone(), &pictures)?;
+        access.run("m", vec![NamedTensor { name: "x".to_owned(), tensor }], Duration::from_secs(10))?;
+        Ok(())
+    };
+    let rounds = (0..effort.pick(21, 5)).map(|_| timed(call).map(|microseconds| microseconds / 1e3));
+    let rounds: Vec<f64> = rounds.collect::<Result<_, _>>()?;
+    Ok(Figure::of("a call of 32 pictures (3.4 MiB) through the queue, device in threads", "ms", rounds))
 }
 
 /// What waiting itself costs, of all processes together: a call that takes half a second, in which nobody does anything.
