@@ -68,6 +68,12 @@ impl ServiceError {
 }
 
 /// What may help where one library does not take a model.
+#[cfg(not(feature = "tract"))]
+pub const OTHER_BACKEND: &str =
+    "this program was built without tract: `make host-inference`, or cargo with its default features, builds it in";
+
+/// What may help where one library does not take a model.
+#[cfg(feature = "tract")]
 pub const OTHER_BACKEND: &str = "another library may take it: backend = \"onnxruntime\" or \"tract\" in its [model.NAME]; a CPU device has both where \
     onnxruntime_library in host.toml or ORT_DYLIB_PATH names ONNX Runtime's";
 
