@@ -181,14 +181,21 @@ impl Running {
     }
 
     /// Waits until `what` gives something, as long as the run is alive; the test fails if the run ends first.
-    pub fn until<T>(&mut self, what: &str, mut look: impl FnMut(u32) -> Option<T>) -> T {
+    pub fn until<T>(&mut self, what: &str, look: impl FnMut(u32) -> Option<T>) -> T {
+        self.while_it_runs(look).unwrap_or_else(|| {
+            let outcome = self.collect();
+            panic!("the run ended before {what}\n{outcome:?}");
+        })
+    }
+
+    /// Waits until `look` gives something. `None`: the run ended before, which a short one may do between two looks.
+    pub fn while_it_runs<T>(&mut self, mut look: impl FnMut(u32) -> Option<T>) -> Option<T> {
         loop {
             if let Some(found) = look(self.child.id()) {
-                return found;
+                return Some(found);
             }
             if self.child.try_wait().unwrap().is_some() || self.started.elapsed() > PATIENCE {
-                let outcome = self.collect();
-                panic!("the run ended before {what}\n{outcome:?}");
+                return None;
             }
             std::thread::sleep(Duration::from_millis(5));
         }

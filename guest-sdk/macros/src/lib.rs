@@ -316,8 +316,8 @@ pub fn source(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// `write` takes a payload or a `Record` of one; an error rejects that record. `flush`, which may be left out, makes everything written so far durable; the host calls it at the end of
-/// input at the latest. A function will do where nothing is remembered: `fn name(record: Record<In>) -> Result<(), Error>`.
+/// `write` takes a payload or a `Record` of one; an error rejects that record. `flush`, which may be left out, makes everything written so far durable. The host calls it every second or 4 MiB and at the end of
+/// input; what was written since is written again if the operator fails, so a record may come twice and is never lost. A function will do where nothing is remembered: `fn name(record: Record<In>) -> Result<(), Error>`.
 #[proc_macro_attribute]
 pub fn sink(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Sink, arguments, item)

@@ -9,7 +9,7 @@ pub trait Sink: Sized {
     fn open(context: &Context) -> Result<Self, Error>;
     /// Take one record; an error rejects it.
     fn write(&mut self, record: Record<'_, &[u8]>) -> Result<(), Error>;
-    /// Make everything written so far durable.
+    /// Make everything written so far durable: what was written since the last time is written again if the lane fails.
     fn flush(&mut self) -> Result<(), Error> {
         Ok(())
     }

@@ -48,7 +48,7 @@
 //! file = { path = "out.jsonl" }     # compression as above
 //! # stdout = {}
 //! # discard = {}
-//! # component = "sink.wasm"         # takes an operator's keys
+//! # component = "sink.wasm"         # takes an operator's keys, and limits = { flush_interval = "1s" }: how long what it took may wait to be made durable
 //!
 //! [model.magika]                    # what operators may run through the inference import; docs/INFERENCE.md
 //! path = "magika.onnx"              # an ONNX file, relative to this file

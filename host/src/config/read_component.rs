@@ -78,6 +78,7 @@ fn limits(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Limits {
         record_bytes: table.size("record_bytes", errors),
         output_bytes_per_call: table.size("output_bytes_per_call", errors),
         restarts_in_a_row: table.count("restarts_in_a_row", errors),
+        flush_interval: table.duration("flush_interval", errors),
     };
     table.finish(errors);
     read

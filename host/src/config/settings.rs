@@ -32,6 +32,8 @@ pub struct Limits {
     pub output_bytes_per_call: Option<Spanned<u64>>,
     /// Restarts without a successful call between them.
     pub restarts_in_a_row: Option<Spanned<u64>>,
+    /// sink: how long what it took may wait to be made durable.
+    pub flush_interval: Option<Spanned<Duration>>,
 }
 
 /// What becomes of a record that fails or is rejected.

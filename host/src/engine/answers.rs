@@ -1,6 +1,7 @@
 use super::control::Stopped;
 use super::fate::Fate;
 use super::operator_lane::Outlets;
+use super::unflushed::Unflushed;
 use crate::batch::{Batch, BatchPool, Bitmap, Origin, Record};
 use crate::plan::Kind;
 use crate::sandbox::{Answer, FailureCode};
@@ -12,6 +13,8 @@ pub(super) struct Outputs {
     pub(super) rejects: Vec<Batch>,
     /// The side output's index (its port less one).
     pub(super) sides: Vec<(usize, Batch)>,
+    /// sink: what it took, until that is durable.
+    pub(super) unflushed: Unflushed,
 }
 
 /// Everything an answer is taken with, beside the batch that it answers.
@@ -25,7 +28,7 @@ pub(super) struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// Turns a guest's answer into what goes on, and counts it. Every record of the batch is handled or rejected after this.
+    /// Turns a guest's answer into what goes on, and counts it. Every record of the batch is handled or rejected after this, or waits for a sink's flush.
     ///
     /// # Errors
     /// A rejected record stops the pipeline, or came when it was stopped.
@@ -44,7 +47,10 @@ impl Taking<'_> {
             Kind::Filter => self.kept(batch, answer, &rejected, outputs),
             Kind::FlatMap => self.expanded(batch, answer, &rejected, outputs),
             Kind::Process | Kind::Source => self.emitted(batch, answer, outputs),
-            Kind::Sink => self.pool.put(batch),
+            Kind::Sink => {
+                self.written(batch, &rejected, outputs);
+                return Ok(());
+            }
         }
         self.fate.counters.handled.add(handled);
         Ok(())
@@ -81,8 +87,22 @@ impl Taking<'_> {
             _ => batch.swap_payloads(answer.column()),
         };
         swap(&mut batch, answer);
+        self.main(self.without(batch, rejected), outputs);
+    }
+
+    /// sink: the batch is kept until it is durable.
+    fn written(&self, batch: Batch, rejected: &[usize], outputs: &mut Outputs) {
+        let batch = self.without(batch, rejected);
+        if batch.is_empty() {
+            return self.pool.put(batch);
+        }
+        outputs.unflushed.add(batch);
+    }
+
+    /// The rows of a batch that were not rejected.
+    fn without(&self, batch: Batch, rejected: &[usize]) -> Batch {
         if rejected.is_empty() {
-            return self.main(batch, outputs);
+            return batch;
         }
         let mut rest = self.pool.take();
         for (start, end) in runs_without(rejected, batch.len()) {
@@ -90,7 +110,7 @@ impl Taking<'_> {
             let _ = rest.append_range(&batch, start, end);
         }
         self.pool.put(batch);
-        self.main(rest, outputs);
+        rest
     }
 
     fn kept(&self, batch: Batch, answer: &Answer, rejected: &[usize], outputs: &mut Outputs) {

@@ -128,6 +128,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             keeper,
                             kind: *kind,
                             retries: stage.retries,
+                            flush_interval: limits.flush_interval,
                             inbox,
                             turnstile: own.turnstile.clone(),
                             outlets: outlets(parts, id, &outlet),

@@ -42,6 +42,7 @@ mod partition;
 mod parts;
 mod placement;
 mod provenance;
+mod recovery;
 mod run;
 mod session;
 mod sink_lane;
@@ -49,6 +50,7 @@ mod source_lane;
 mod thread_guest;
 mod threads;
 mod turnstile;
+mod unflushed;
 mod watch;
 
 pub use builder::{PipelineBuilder, SinkOf, SourceOf};

@@ -8,6 +8,7 @@ use super::flight::Flight;
 use super::keeper::{Keeper, LOST_WORKERS};
 use super::lane_clock::LaneClock;
 use super::outlet::Outlet;
+use super::recovery::{Recovery, Step};
 use super::turnstile::Turnstile;
 use crate::batch::{Batch, BatchPool, Inbox, Popped};
 use crate::observe::Latency;
@@ -17,11 +18,14 @@ use crate::sandbox::{Failure, FailureCode};
 /// One lane of an operator or of a sink component: takes batches, calls its guest, sends what it answers.
 ///
 /// A batch that fails is tried again `retries` times on a fresh guest, then halved until each record that fails stands
-/// alone; the others go on, in order. What becomes of the one that stands alone is its [`Fate`].
+/// alone; the others go on, in order. What becomes of the one that stands alone is its [`Fate`]. What a sink component takes is handled when it has flushed
+/// it; until then it is kept, to be written again by the guest that takes the place of one that failed.
 pub(super) struct OperatorLane {
     pub(super) keeper: Keeper,
     pub(super) kind: Kind,
     pub(super) retries: u32,
+    /// sink: how long what it took may wait to be made durable.
+    pub(super) flush_interval: Duration,
     pub(super) inbox: Arc<Inbox>,
     /// Where other lanes take from the same inbox.
     pub(super) turnstile: Option<Arc<Turnstile>>,
@@ -62,13 +66,17 @@ impl OperatorLane {
         let mut outputs = Outputs::default();
         let mut flight = Flight::default();
         loop {
-            let more = self.fill(&mut flight)?;
+            let more = self.fill(&mut flight, &outputs)?;
             let Some((batch, ticket)) = flight.take_oldest() else {
                 if !more {
                     return self.end(&mut outputs);
                 }
+                if outputs.unflushed.is_due(self.flush_interval) {
+                    self.flush(&mut outputs)?;
+                    continue;
+                }
                 self.idle(clock)?;
-                match self.inbox.pop(None) {
+                match self.inbox.pop(outputs.unflushed.patience(self.flush_interval)) {
                     Popped::Batch(batch, ticket) => self.admit(batch, ticket, &mut flight),
                     Popped::Empty | Popped::End => {}
                     Popped::Cut => return Err(Stopped),
@@ -90,7 +98,7 @@ impl OperatorLane {
                 }
                 Err(failure) => {
                     flight.lost();
-                    self.failed(batch, &failure, 1, &mut outputs)
+                    self.recover(Step::Call(batch, 1), &failure, &mut outputs)
                 }
             };
             self.send_in_turn(&mut outputs, ticket)?;
@@ -100,10 +108,10 @@ impl OperatorLane {
         }
     }
 
-    /// Hands over what waits, without waiting for it. `false`: the input has ended.
-    fn fill(&mut self, flight: &mut Flight) -> Result<bool, Stopped> {
+    /// Hands over what waits, without waiting for it: nothing more where a flush is due. `false`: the input has ended.
+    fn fill(&mut self, flight: &mut Flight, outputs: &Outputs) -> Result<bool, Stopped> {
         loop {
-            if !flight.hand_over(self.keeper.guest()) {
+            if !flight.hand_over(self.keeper.guest()) || outputs.unflushed.is_due(self.flush_interval) {
                 return Ok(true);
             }
             match self.inbox.pop(Some(Duration::ZERO)) {
@@ -126,51 +134,102 @@ impl OperatorLane {
         flight.add(batch, ticket);
     }
 
-    /// Has the guest take care of a batch, for the `attempt`-th time. Nothing else is under way with it.
-    fn attempt(&mut self, batch: Batch, attempt: u32, outputs: &mut Outputs) -> Result<(), Stopped> {
+    /// Goes on after a step that failed, until what it was about has its end: see [`Recovery`].
+    fn recover(&mut self, step: Step, failure: &Failure, outputs: &mut Outputs) -> Result<(), Stopped> {
+        let mut steps = Recovery::default();
+        self.failed(step, failure, &mut steps, outputs)?;
+        while let Some(step) = steps.next() {
+            if let Err((step, failure)) = self.take_step(step, outputs)? {
+                self.failed(step, &failure, &mut steps, outputs)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the guest take one step, with nothing else under way. A step that failed comes back.
+    fn take_step(&mut self, step: Step, outputs: &mut Outputs) -> Result<Result<(), (Step, Failure)>, Stopped> {
+        let Step::Call(batch, attempt) = step else {
+            return Ok(match self.keeper.guest().end() {
+                Ok(_) => {
+                    self.keeper.succeeded();
+                    self.flushed(outputs);
+                    Ok(())
+                }
+                Err(failure) => Err((step, failure)),
+            });
+        };
         self.keeper.guest().submit(&batch);
         match self.keeper.guest().answer(&batch) {
             Ok(answer) => {
                 let taking =
                     Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
-                let result = taking.take(batch, answer, outputs);
+                let taken = taking.take(batch, answer, outputs);
                 self.keeper.succeeded();
-                result
+                taken.map(Ok)
             }
-            Err(failure) => self.failed(batch, &failure, attempt, outputs),
+            Err(failure) => Ok(Err((Step::Call(batch, attempt), failure))),
         }
     }
 
-    /// The `attempt`-th try at a batch failed.
-    fn failed(&mut self, batch: Batch, failure: &Failure, attempt: u32, outputs: &mut Outputs) -> Result<(), Stopped> {
+    /// A step failed: decides what is to be done about it, and puts a fresh guest in the place of the one that failed.
+    fn failed(
+        &mut self,
+        step: Step,
+        failure: &Failure,
+        steps: &mut Recovery,
+        outputs: &mut Outputs,
+    ) -> Result<(), Stopped> {
         if self.fate.control.is_stopped() {
             return Err(Stopped);
         }
-        self.note(failure, batch.len());
         // A worker that died may have died of something else than these records: they get another chance together.
         let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
-        if batch.len() == 1 && attempt > retries {
-            // The record's fate first: if it stops the run, there is no use in another guest.
-            if let Some(record) = batch.record(0) {
-                self.fate.failed(record, failure, attempt)?;
+        match step {
+            Step::Call(batch, attempt) => {
+                self.note(failure, batch.len());
+                match batch.record(0) {
+                    // The record's fate first: if it stops the run, there is no use in another guest.
+                    Some(record) if batch.len() == 1 && attempt > retries => {
+                        self.fate.failed(record, failure, attempt)?;
+                        self.pool.put(batch);
+                    }
+                    _ => {
+                        self.fate.counters.retried.add(1);
+                        if attempt <= retries {
+                            steps.again(Step::Call(batch, attempt));
+                        } else {
+                            steps.halve(batch, attempt, &self.pool);
+                        }
+                    }
+                }
             }
-            self.pool.put(batch);
-            return self.keeper.rebuild(failure, &self.fate);
+            Step::Flush(attempt) => {
+                self.note(failure, 0);
+                if attempt > retries {
+                    return Err(self.fate.stage_failed(failure));
+                }
+                steps.again(step);
+            }
         }
         self.keeper.rebuild(failure, &self.fate)?;
-        self.fate.counters.retried.add(1);
-        if attempt <= retries {
-            return self.attempt(batch, attempt + 1, outputs);
+        steps.restore(&mut outputs.unflushed);
+        Ok(())
+    }
+
+    /// sink: has everything made durable that it took, before it may fail and lose it.
+    fn flush(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
+        match self.take_step(Step::Flush(1), outputs)? {
+            Ok(()) => Ok(()),
+            Err((step, failure)) => self.recover(step, &failure, outputs),
         }
-        let middle = batch.len() / 2;
-        let mut halves = [(0, middle), (middle, batch.len())].map(|(start, end)| {
-            let mut half = self.pool.take();
-            // An empty batch takes any shape.
-            let _ = half.append_range(&batch, start, end);
-            Some(half)
-        });
-        self.pool.put(batch);
-        halves.iter_mut().filter_map(Option::take).try_for_each(|half| self.attempt(half, attempt + 1, outputs))
+    }
+
+    /// Everything that the sink took is durable now.
+    fn flushed(&self, outputs: &mut Outputs) {
+        for batch in outputs.unflushed.take() {
+            self.fate.counters.handled.add(batch.len() as u64);
+            self.pool.put(batch);
+        }
     }
 
     fn send_in_turn(&mut self, outputs: &mut Outputs, ticket: u64) -> Result<(), Stopped> {
@@ -208,27 +267,10 @@ impl OperatorLane {
 
     /// The last batch is done: the guest has its last word.
     fn end(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
-        let mut attempt = 1;
-        loop {
-            let ended = self.keeper.guest().end();
-            let failure = match ended {
-                Ok(answer) => {
-                    let taking =
-                        Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
-                    taking.take(self.pool.take(), answer, outputs)?;
-                    break;
-                }
-                Err(failure) => failure,
-            };
-            self.note(&failure, 0);
-            // A worker that died may have died of something else.
-            let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
-            // A fresh guest of a sink would flush nothing, and what the last one had not made durable would be lost in silence.
-            if attempt > retries || self.kind == Kind::Sink {
-                return Err(self.fate.stage_failed(&failure));
-            }
-            self.keeper.rebuild(&failure, &self.fate)?;
-            attempt += 1;
+        if self.kind == Kind::Sink {
+            self.flush(outputs)?
+        } else {
+            self.last_word(outputs)?
         }
         if let Err(failure) = self.keeper.close(&self.fate.counters) {
             self.fate.errors.count(failure.code.name());
@@ -236,6 +278,29 @@ impl OperatorLane {
         }
         self.send(outputs)?;
         self.outlets.flush()
+    }
+
+    /// process: tells the guest that no more comes, and takes what it emits.
+    fn last_word(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
+        let mut attempt = 1;
+        loop {
+            let failure = match self.keeper.guest().end() {
+                Ok(answer) => {
+                    let taking =
+                        Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
+                    return taking.take(self.pool.take(), answer, outputs);
+                }
+                Err(failure) => failure,
+            };
+            self.note(&failure, 0);
+            // A worker that died may have died of something else.
+            let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
+            if attempt > retries {
+                return Err(self.fate.stage_failed(&failure));
+            }
+            self.keeper.rebuild(&failure, &self.fate)?;
+            attempt += 1;
+        }
     }
 
     /// Counts a broken limit. The first failure of each kind is a warning, though a retry may mend it: many of them make a run slow. The rest is

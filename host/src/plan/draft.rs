@@ -180,7 +180,7 @@ impl<'a> Draft<'a> {
             self.retries = retries(&place, written, errors);
         }
         self.resources = amounts::resources(&place, self.role, &component.resources, errors);
-        self.limits = limits::limits(&place, &component.limits, errors);
+        self.limits = limits::limits(&place, self.role, &component.limits, errors);
         self.on_error = on_error(&place, &component.on_error, base, errors);
         let capabilities = grants::capabilities(&place, &component.capabilities, base, errors);
 

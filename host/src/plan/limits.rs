@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::Limits;
+use super::draft::Role;
 use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_size};
 
 /// The longest time limit: a call that takes a day is a call that hangs.
@@ -15,7 +16,7 @@ const MOST_OUTPUT: u64 = 2 << 30;
 const MOST_RESTARTS: u64 = 1_000_000;
 
 /// What a call may take: each limit in range, and none that another makes pointless.
-pub(super) fn limits(place: &str, written: &config::Limits, errors: &mut Diagnostics) -> Limits {
+pub(super) fn limits(place: &str, role: Role, written: &config::Limits, errors: &mut Diagnostics) -> Limits {
     let default = Limits::default();
     let mut time = |key, written: &Option<Spanned<Duration>>| {
         written.as_ref().and_then(|written| time_in_range(key, place, written, errors))
@@ -68,6 +69,10 @@ pub(super) fn limits(place: &str, written: &config::Limits, errors: &mut Diagnos
         None => default.restarts_in_a_row,
         Some(restarts) => restarts_in_range(place, restarts, errors).unwrap_or(default.restarts_in_a_row),
     };
+    let flush_interval = match &written.flush_interval {
+        None => default.flush_interval,
+        Some(interval) => flush_in_range(place, role, interval, errors).unwrap_or(default.flush_interval),
+    };
     Limits {
         cpu_time_per_call,
         call_timeout,
@@ -75,6 +80,7 @@ pub(super) fn limits(place: &str, written: &config::Limits, errors: &mut Diagnos
         record_bytes,
         output_bytes_per_call,
         restarts_in_a_row,
+        flush_interval,
     }
 }
 
@@ -117,4 +123,18 @@ fn restarts_in_range(place: &str, written: &Spanned<u64>, errors: &mut Diagnosti
         return None;
     }
     u32::try_from(written.value).ok()
+}
+
+fn flush_in_range(place: &str, role: Role, written: &Spanned<Duration>, errors: &mut Diagnostics) -> Option<Duration> {
+    if role != Role::Sink {
+        let message = format!("{place} has a flush_interval");
+        errors.push(Diagnostic::new(message).on(written).hint("it is for sinks: nothing else is flushed"));
+        return None;
+    }
+    if written.value > LONGEST {
+        let message = format!("flush_interval of {place} is {:?}", written.value);
+        errors.push(Diagnostic::new(message).on(written).hint("0s (after each batch) to 24h"));
+        return None;
+    }
+    Some(written.value)
 }

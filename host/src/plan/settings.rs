@@ -96,6 +96,8 @@ pub struct Limits {
     pub output_bytes_per_call: u64,
     /// Restarts in a row, without a successful call between them, after which the pipeline fails.
     pub restarts_in_a_row: u32,
+    /// sink: how long what it took may wait to be made durable; zero is after each batch.
+    pub flush_interval: Duration,
 }
 
 impl Limits {
@@ -116,6 +118,7 @@ impl Default for Limits {
             record_bytes: 4 << 20,
             output_bytes_per_call: 64 << 20,
             restarts_in_a_row: 100,
+            flush_interval: Duration::from_secs(1),
         }
     }
 }

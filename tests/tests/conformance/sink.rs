@@ -1,15 +1,17 @@
 use sage_tests::{Codes, Outcome, Scenario, guest};
 
 use crate::{each_sink_guest, has_a_test};
-use sage_tests::poison::{INPUT, TIGHT, expect_neighbour_complete, with_neighbour};
+use sage_tests::poison::{INPUT, TIGHT, expect_neighbour_complete, good, with_neighbour};
 
 each_sink_guest!(has_a_test);
 
+const FOLDER: &str = "capabilities = { folders = [{ host = \"written\", guest = \"/out\", write = true }] }";
+/// Longer than any test.
+const NEVER: &str = "limits = { flush_interval = \"24h\" }";
+
 #[test]
 fn writes_a_file() {
-    let folder = "capabilities = { folders = [{ host = \"written\", guest = \"/out\", write = true }] }";
-    let scenario = scenario("sink_writes_a_file", folder);
-    std::fs::create_dir(scenario.path().join("written")).unwrap();
+    let scenario = with_folder("sink_writes_a_file", "");
     let outcome = scenario.run();
     outcome.expect_exit(0).expect_conservation();
     assert_eq!(scenario.lines("written/written.txt"), INPUT);
@@ -40,6 +42,58 @@ fn fails_to_flush() {
     outcome.expect_exit(4).expect_conservation();
     assert!(outcome.error()["message"].as_str().unwrap().contains("the disk said no"), "{outcome:?}");
     assert_eq!(outcome.error()["operator"].as_str(), Some("to"), "{outcome:?}");
+    let to = outcome.stage("to");
+    assert_eq!((to.count("handled"), to.count("unfinished")), (0, 11), "what is not durable is not handled");
+}
+
+#[test]
+fn gathers() {
+    let scenario = with_folder("sink_gathers", &format!("on_error = {{ dead_letter = \"dead.jsonl\" }}\n{NEVER}"));
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    expect_neighbour_complete(&scenario, &outcome);
+    assert_eq!(gathered(&scenario), good(), "what it had taken when it failed is there, and nothing twice");
+    assert_eq!(outcome.dead_letters("dead.jsonl").len(), 1);
+    assert_eq!((outcome.stage("to").count("handled"), outcome.stage("to").count("dead_lettered")), (10, 1));
+}
+
+#[test]
+fn what_many_batches_brought_and_no_flush_had_made_durable_is_written_again_after_a_failure() {
+    let scenario = with_folder("sink_gathers", &format!("retries = 1\n{NEVER}"));
+    let mut records: Vec<String> = (0..60_000).map(|number| format!("r{number}")).collect();
+    records[50_000] = "stumble".to_owned();
+    scenario.file("in.txt", records.join("\n"));
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    assert!(gathered(&scenario) == records, "every record once and in order");
+    assert_eq!((outcome.stage("to").count("handled"), outcome.stage("to").count("restarts")), (60_000, 1));
+}
+
+#[test]
+fn a_flush_that_fails_is_tried_again_after_what_it_lost_was_written_again() {
+    let scenario = with_folder("sink_gathers", &format!("retries = 1\n{NEVER}"));
+    let records = ["a", "trip", "b"];
+    scenario.file("in.txt", records.join("\n"));
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    assert_eq!(gathered(&scenario), records);
+    assert_eq!((outcome.stage("to").count("handled"), outcome.stage("to").count("restarts")), (3, 1));
+}
+
+#[test]
+fn what_never_ends_is_flushed_as_often_as_flush_interval_says() {
+    let scenario = Scenario::new();
+    std::fs::create_dir(scenario.path().join("written")).unwrap();
+    scenario.pipeline(&format!(
+        "[pipeline]\nname = \"endless\"\n[[source]]\nname = \"in\"\ngenerate = {{ rate = 1000 }}\n[[sink]]\nname = \"to\"\ninput = \"in\"\ncomponent = \"{}\"\n{FOLDER}\nlimits = {{ flush_interval = \"50ms\" }}\n",
+        guest("sink_gathers").display()
+    ));
+    let mut running = scenario.start();
+    running.until("something was flushed", |_| (!gathered(&scenario).is_empty()).then_some(()));
+    running.signal(rustix::process::Signal::INT);
+    let outcome = running.wait();
+    outcome.expect_exit(0).expect_conservation();
+    assert_eq!(gathered(&scenario).len() as u64, outcome.stage("to").count("handled"));
 }
 
 fn scenario(name: &str, settings: &str) -> Scenario {
@@ -49,6 +103,18 @@ fn scenario(name: &str, settings: &str) -> Scenario {
     ));
     scenario.file("in.txt", INPUT.map(|record| format!("{record}\n")).concat());
     scenario
+}
+
+fn with_folder(name: &str, settings: &str) -> Scenario {
+    let scenario = scenario(name, &format!("{FOLDER}\n{settings}"));
+    std::fs::create_dir(scenario.path().join("written")).unwrap();
+    scenario
+}
+
+/// What [`sink_gathers`](each_sink_guest) wrote.
+fn gathered(scenario: &Scenario) -> Vec<String> {
+    let text = scenario.read("written/written.txt").unwrap_or_default();
+    text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
 fn costs_the_poison(name: &str, code: &str, message: &str) -> Outcome {

@@ -1,6 +1,6 @@
 //! Workers that are killed from outside, at any moment: nothing is lost and nothing is there twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ fn two_hundred_runs_with_a_worker_killed_at_some_moment_count_every_record_once(
         let random = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let scenario = counting(&input);
         let mut running = scenario.start_with(["--isolation", "process"]);
-        running.until("its workers ran", |process| (workers_of(process).len() >= 4).then_some(()));
+        let _ = running.while_it_runs(|process| (workers_of(process).len() >= 4).then_some(()));
         std::thread::sleep(Duration::from_micros((random >> 20) % 40_000));
         hits += u32::from(kill_one(&running, usize::try_from(random % 4).unwrap()));
         let outcome = running.wait();
@@ -124,4 +124,46 @@ fn a_source_goes_on_where_it_stood_though_nothing_is_to_be_tried_again() {
     let lines = scenario.lines("out.txt");
     let expected: Vec<String> = (0..lines.len()).map(|number| format!("r{number}")).collect();
     assert!(lines == expected, "{} lines, and not each once and in order", lines.len());
+}
+
+#[test]
+fn a_sink_component_whose_worker_is_killed_at_some_moment_loses_no_record() {
+    let records: Vec<String> = (0..RECORDS).map(|number| format!("record {number}")).collect();
+    let mut lost = 0;
+    for seed in 0..20_u64 {
+        let random = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let scenario = Scenario::new();
+        scenario.file("in.txt", records.join("\n"));
+        std::fs::create_dir(scenario.path().join("written")).unwrap();
+        scenario.pipeline(&format!(
+            r#"
+            [pipeline]
+            name = "killed-sink"
+            [[source]]
+            name = "in"
+            file = {{ path = "in.txt", format = "lines" }}
+            [[sink]]
+            name = "to"
+            input = "in"
+            component = "{}"
+            limits = {{ flush_interval = "2ms" }}
+            capabilities = {{ folders = [{{ host = "written", guest = "/out", write = true }}] }}
+            "#,
+            guest("sink_gathers").display(),
+        ));
+        let mut running = scenario.start_with(["--isolation", "process"]);
+        let _ = running.while_it_runs(|process| (!workers_of(process).is_empty()).then_some(()));
+        std::thread::sleep(Duration::from_micros((random >> 20) % 20_000));
+        kill_one(&running, 0);
+        let outcome = running.wait();
+        outcome.expect_exit(0).expect_conservation();
+        lost += outcome.stage("to").count("workers_lost");
+        assert_eq!(outcome.stage("to").count("handled"), RECORDS as u64, "seed {seed}");
+        let written = scenario.read("written/written.txt").unwrap_or_default();
+        let written: BTreeSet<&str> = written.lines().collect();
+        let missing = records.iter().filter(|record| !written.contains(record.as_str())).count();
+        assert_eq!(missing, 0, "seed {seed}");
+    }
+    println!("{lost} of 20 workers were there to be killed");
+    assert!(lost > 3, "{lost}");
 }

@@ -1,0 +1,61 @@
+use std::collections::VecDeque;
+
+use super::unflushed::Unflushed;
+use crate::batch::{Batch, BatchPool};
+
+/// One thing that a lane has its guest do, and which try at it this is.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Take care of a batch.
+    Call(Batch, u32),
+    /// sink: make everything written so far durable.
+    Flush(u32),
+}
+
+/// What is left to do since a step failed, first things first.
+///
+/// A batch that fails is tried again `retries` times, then halved until each record that fails stands alone. A sink's fresh guest first writes again what the
+/// last one had taken and not made durable, and flushes it, so that no later failure can lose it or have it written once more. That it comes
+/// to an end: a batch that has failed was tried once more or is smaller afterwards, and one that is written again either fails too
+/// or is durable at the flush behind it, which is tried as often.
+#[derive(Debug, Default)]
+pub(super) struct Recovery(VecDeque<Step>);
+
+impl Recovery {
+    pub(super) fn next(&mut self) -> Option<Step> {
+        self.0.pop_front()
+    }
+
+    /// The step that failed comes next, as it was.
+    pub(super) fn again(&mut self, step: Step) {
+        self.0.push_front(match step {
+            Step::Call(batch, attempt) => Step::Call(batch, attempt + 1),
+            Step::Flush(attempt) => Step::Flush(attempt + 1),
+        });
+    }
+
+    /// The halves of a batch come next.
+    pub(super) fn halve(&mut self, batch: Batch, attempt: u32, pool: &BatchPool) {
+        let middle = batch.len() / 2;
+        for (start, end) in [(middle, batch.len()), (0, middle)] {
+            let mut half = pool.take();
+            // An empty batch takes any shape.
+            let _ = half.append_range(&batch, start, end);
+            self.0.push_front(Step::Call(half, attempt + 1));
+        }
+        pool.put(batch);
+    }
+
+    /// Before all else what was lost with the guest is written again, and made durable: by the flush that comes next anyway, or by one more.
+    pub(super) fn restore(&mut self, unflushed: &mut Unflushed) {
+        if unflushed.is_empty() {
+            return;
+        }
+        if !matches!(self.0.front(), Some(Step::Flush(_))) {
+            self.0.push_front(Step::Flush(1));
+        }
+        for batch in unflushed.take().into_iter().rev() {
+            self.0.push_front(Step::Call(batch, 1));
+        }
+    }
+}
