@@ -8,7 +8,8 @@ use super::Batch;
 ///
 /// **Who waits for whom.** A producer waits while the inbox is full and is woken when it has drained to half (waking for each
 /// batch costs 20 µs a time and dominated in measurements). A consumer waits while it is empty and is woken by the next
-/// batch, the last producer's leaving, or [`Inbox::cut`]. Pipelines are acyclic and every consumer takes from one inbox
+/// batch, the last producer's leaving, or [`Inbox::cut`]. A batch that is put in [quietly](Inbox::push_quietly) wakes it only with others: when [`BURST`] of them
+/// are there, when a producer [says so](Inbox::announce) or has to wait for room, or when the consumer, which sleeps so lightly for 1 ms only, looks by itself. Pipelines are acyclic and every consumer takes from one inbox
 /// whatever comes first, so the last consumer can always go on, and with it everybody before it.
 #[derive(Debug)]
 pub struct Inbox {
@@ -26,9 +27,18 @@ struct State {
     producers: usize,
     waiting_producers: usize,
     waiting_consumers: usize,
+    /// Of those, how many let some batches come quietly.
+    lenient_consumers: usize,
+    /// Of those, how many were woken and have not come yet.
+    woken_consumers: usize,
     tickets: u64,
     cut: bool,
 }
+
+/// How many batches are reason enough to wake a consumer.
+const BURST: usize = 4;
+/// How long batches that were put in quietly may go unseen.
+const LENIENCE: Duration = Duration::from_millis(1);
 
 /// What a consumer got.
 #[derive(Debug)]
@@ -86,9 +96,36 @@ impl Inbox {
     /// The batch comes back when the inbox was cut.
     #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
     pub fn push(&self, batch: Batch) -> Result<(), Refused> {
+        self.put(batch, false)
+    }
+
+    /// The same, for a producer that will put in another one within moments, or [says](Inbox::announce) that it will not.
+    ///
+    /// # Errors
+    /// As [`Inbox::push`].
+    #[expect(clippy::result_large_err, reason = "as for `push`")]
+    pub fn push_quietly(&self, batch: Batch) -> Result<(), Refused> {
+        self.put(batch, true)
+    }
+
+    /// Wakes the consumer if batches wait.
+    pub fn announce(&self) {
+        let state = self.lock();
+        if !state.queue.is_empty() {
+            self.wake_one(state);
+        }
+    }
+
+    #[expect(clippy::result_large_err, reason = "as for `push`")]
+    fn put(&self, batch: Batch, quietly: bool) -> Result<(), Refused> {
         let weight = batch.weight();
         let mut state = self.lock();
         while !state.cut && !self.has_room(&state, weight) {
+            if state.waiting_consumers > state.woken_consumers {
+                self.wake_one(state);
+                state = self.lock();
+                continue;
+            }
             state.waiting_producers += 1;
             state = self.drained.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.waiting_producers -= 1;
@@ -98,15 +135,29 @@ impl Inbox {
         }
         state.bytes += weight;
         state.queue.push_back(batch);
-        if state.waiting_consumers > 0 {
-            self.filled.notify_one();
+        if !quietly || state.queue.len() >= BURST || state.waiting_consumers > state.lenient_consumers {
+            self.wake_one(state);
         }
         Ok(())
     }
 
+    fn wake_one(&self, mut state: MutexGuard<'_, State>) {
+        if state.waiting_consumers > state.woken_consumers {
+            state.woken_consumers += 1;
+            // Whoever is woken wants the lock.
+            drop(state);
+            self.filled.notify_one();
+        }
+    }
+
     /// Takes the oldest batch; waits for one for as long as `patience` (for ever if `None`).
     pub fn pop(&self, patience: Option<Duration>) -> Popped {
+        self.pop_leniently(patience, LENIENCE)
+    }
+
+    fn pop_leniently(&self, patience: Option<Duration>, lenience: Duration) -> Popped {
         let deadline = patience.map(|p| Instant::now() + p);
+        let mut lenience = Some(lenience);
         let mut state = self.lock();
         loop {
             if state.cut {
@@ -117,7 +168,9 @@ impl Inbox {
                 let ticket = state.tickets;
                 state.tickets += 1;
                 let low = state.bytes <= self.byte_credit / 2 && state.queue.len() <= self.batch_credit / 2;
-                if state.waiting_producers > 0 && low {
+                let wake = state.waiting_producers > 0 && low;
+                drop(state);
+                if wake {
                     self.drained.notify_all();
                 }
                 return Popped::Batch(batch, ticket);
@@ -129,12 +182,17 @@ impl Inbox {
             if wait == Some(Duration::ZERO) {
                 return Popped::Empty;
             }
+            let lenience = std::mem::take(&mut lenience);
             state.waiting_consumers += 1;
-            state = match wait {
+            state.lenient_consumers += usize::from(lenience.is_some());
+            state = match wait.into_iter().chain(lenience).min() {
                 Some(wait) => self.filled.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.filled.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
             state.waiting_consumers -= 1;
+            state.lenient_consumers -= usize::from(lenience.is_some());
+            // Who else was woken is not known: one wake-up too many, rather than one too few.
+            state.woken_consumers = 0;
         }
     }
 
@@ -220,6 +278,48 @@ mod tests {
         inbox.join();
         inbox.push(batch(&[0; 100])).unwrap();
         assert!(matches!(inbox.pop(None), Popped::Batch(..)));
+    }
+
+    #[test]
+    fn batches_that_were_put_in_quietly_are_seen_though_nobody_says_so() {
+        let inbox = Arc::new(Inbox::new(1 << 20, 100));
+        inbox.join();
+        let consumer = thread::spawn({
+            let inbox = Arc::clone(&inbox);
+            move || (0..200).filter(|_| matches!(inbox.pop(None), Popped::Batch(..))).count()
+        });
+        for number in 0..200 {
+            inbox.push_quietly(batch(b"x")).unwrap();
+            if number % 7 == 0 {
+                // The consumer has taken all by now, and sleeps lightly or deeply.
+                thread::sleep(Duration::from_micros(400 * (number % 5)));
+            }
+        }
+        assert_eq!(consumer.join().unwrap(), 200);
+    }
+
+    #[test]
+    fn what_fills_the_inbox_or_is_announced_wakes_who_sleeps() {
+        // A lenience that never ends would leave these hanging, if the waking were missing.
+        for credit in [1, 2, BURST, 2 * BURST] {
+            let inbox = Arc::new(Inbox::new(1 << 20, credit));
+            inbox.join();
+            let consumer = thread::spawn({
+                let inbox = Arc::clone(&inbox);
+                move || {
+                    std::iter::from_fn(|| {
+                        matches!(inbox.pop_leniently(None, Duration::MAX), Popped::Batch(..)).then_some(())
+                    })
+                    .count()
+                }
+            });
+            for _ in 0..100 {
+                inbox.push_quietly(batch(b"x")).unwrap();
+            }
+            inbox.announce();
+            inbox.leave();
+            assert_eq!(consumer.join().unwrap(), 100, "credit {credit}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::control::Stopped;
 use super::partition::place_of;
@@ -8,6 +9,8 @@ use crate::plan::Partition;
 
 /// What a batch aims at: larger ones leave the cache and copy at a fifth of the speed, smaller ones pay for a wake-up too often.
 pub(super) const BATCH_BYTES: usize = 64 << 10;
+/// How soon the next batch comes where it is near: a waking, and the change of threads it brings, cost some 10 µs of CPU.
+const MOMENT: Duration = Duration::from_micros(200);
 /// The most records of a batch.
 pub(super) const BATCH_RECORDS: usize = 4096;
 
@@ -35,6 +38,10 @@ struct Target {
     gathered: Batch,
     /// The heaviest batch that the inbox's credit admits.
     heaviest: usize,
+    /// When the last batch was put in.
+    pushed: Option<Instant>,
+    /// Batches were put in and the receiver not woken.
+    quiet: bool,
 }
 
 /// What a [`Route`] leads to.
@@ -59,6 +66,8 @@ impl Route {
                     consumer: Arc::clone(&to.consumer),
                     gathered: Batch::new(),
                     heaviest: to.credit,
+                    pushed: None,
+                    quiet: false,
                 }
             })
             .collect();
@@ -127,7 +136,13 @@ impl Route {
     }
 
     fn flush(&mut self, pool: &BatchPool) -> Result<(), Stopped> {
-        self.targets.iter_mut().try_for_each(|target| target.flush(pool))
+        self.targets.iter_mut().try_for_each(|target| {
+            target.flush(pool)?;
+            if std::mem::take(&mut target.quiet) {
+                target.inbox.announce();
+            }
+            Ok(())
+        })
     }
 
     fn leave(&mut self) {
@@ -182,7 +197,12 @@ impl Target {
             pool.put(batch);
             return Ok(());
         }
-        self.inbox.push(batch).map_err(|Refused(batch)| {
+        // Batches that come one upon the other are worth one waking together.
+        let now = Instant::now();
+        self.quiet = self.pushed.is_some_and(|before| now - before < MOMENT);
+        self.pushed = Some(now);
+        let pushed = if self.quiet { self.inbox.push_quietly(batch) } else { self.inbox.push(batch) };
+        pushed.map_err(|Refused(batch)| {
             self.lose(batch);
             Stopped
         })

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -49,8 +50,8 @@ pub struct Link {
     began: Instant,
     /// How long to look before going to sleep: only where the CPU is nobody else's.
     spin: Duration,
-    /// Whether the peer may send quietly.
-    lenient: bool,
+    /// Something was sent quietly, and nothing since that wakes the peer.
+    quiet: Cell<bool>,
 }
 
 /// What the worker's end of a link is made of.
@@ -97,7 +98,7 @@ impl Link {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let (near, far) = (eventfd(0, flags)?, eventfd(0, flags)?);
         let far_end = FarEnd { own: response, peer: request, bell: far.try_clone()?, peer_bell: near.try_clone()? };
-        Ok((Self { lenient: true, ..Self::new(own, peer, near, far) }, far_end))
+        Ok((Self::new(own, peer, near, far), far_end))
     }
 
     /// The worker's end. `spin` is how long to look for bytes before sleeping: only where the CPU is nobody else's.
@@ -123,7 +124,7 @@ impl Link {
             until: None,
             began: Instant::now(),
             spin: Duration::ZERO,
-            lenient: false,
+            quiet: Cell::new(false),
         }
     }
 
@@ -155,6 +156,7 @@ impl Link {
     /// Makes what was written visible to the other side.
     pub fn send(&self) {
         store(&self.own, HEAD, self.head);
+        self.quiet.set(false);
         self.wake();
     }
 
@@ -188,15 +190,15 @@ impl Link {
         unsafe { self.peer.bytes(at, len) }.ok_or_else(out_of_bounds).map(Some)
     }
 
-    /// Makes what was written visible to the other side, and lets it sleep: whoever calls this has more to send within moments, or
-    /// [wakes](Link::wake) it before it sleeps itself.
+    /// Makes what was written visible to the other side, and lets it sleep until more is sent, or until this side waits for anything.
     pub(super) fn send_quietly(&self) {
         store(&self.own, HEAD, self.head);
         self.ring_if(&[NOW]);
+        self.quiet.set(true);
     }
 
     /// Wakes the other side where it waits for bytes.
-    pub(super) fn wake(&self) {
+    fn wake(&self) {
         self.ring_if(&[BYTES, NOW]);
     }
 
@@ -225,11 +227,15 @@ impl Link {
     /// Waits until `how_many` is above 0, and answers it.
     fn wait(&self, waits_for: u64, how_many: impl Fn(&Self) -> Result<u64, WireError>) -> Result<u64, WireError> {
         let started = Instant::now();
-        let mut lenience = self.lenient && waits_for == BYTES;
+        let mut lenience = waits_for == BYTES;
         loop {
             let found = how_many(self)?;
             if found > 0 {
                 return Ok(found);
+            }
+            // What was sent quietly is all there will be for now.
+            if self.quiet.take() {
+                self.wake();
             }
             if started.elapsed() < self.spin {
                 std::hint::spin_loop();

@@ -28,6 +28,8 @@ pub(super) struct ProcessGuest {
     process: u64,
     answer: Answer,
     under_way: usize,
+    /// Calls that were sent without waking the worker: it is woken for several, or when there is nothing more to send for now.
+    quiet: u32,
     /// What went wrong before anybody asked for an answer.
     failed: Option<Failure>,
     state: Option<KeyedState>,
@@ -47,6 +49,7 @@ pub(super) struct ProcessGuest {
 const WINDOW: usize = 8;
 /// Of several lanes, each takes fewer, so that a short queue is shared by all.
 const WINDOW_OF_MANY: usize = 2;
+const MOST_QUIET: u32 = 3;
 /// What comes before a batch: that it is one, and its length.
 const CALL_HEAD: usize = 16;
 /// The longest that all changes of one call may be: the state's memory bounds them.
@@ -71,6 +74,7 @@ impl ProcessGuest {
             process: 0,
             answer,
             under_way: 0,
+            quiet: 0,
             failed: None,
             state: (kind == Kind::Process).then(|| KeyedState::new(Arc::clone(copies))),
             changes: Vec::new(),
@@ -244,7 +248,8 @@ impl LaneGuest for ProcessGuest {
         let sent = put_u64(link, ask::CALL)
             .and_then(|()| put_u64(link, len as u64))
             .and_then(|()| batch.write(link, whole))
-            .map(|()| link.send());
+            .map(|()| if self.quiet < MOST_QUIET { link.send_quietly() } else { link.send() });
+        self.quiet = if self.quiet < MOST_QUIET { self.quiet + 1 } else { 0 };
         match sent {
             Ok(()) => self.under_way += 1,
             Err(error) => {

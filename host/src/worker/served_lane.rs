@@ -75,7 +75,7 @@ impl ServedLane {
     pub(super) fn run(mut self) -> Result<(), WireError> {
         loop {
             if !self.link.has_bytes() {
-                self.wake();
+                self.quiet = 0;
                 self.rest();
             }
             let asked = get_u64(&mut self.link)?;
@@ -287,13 +287,6 @@ impl ServedLane {
         self.quiet = 0;
         self.link.send();
         Ok(())
-    }
-
-    /// Nothing waits here: the other side must know of everything that was sent.
-    fn wake(&mut self) {
-        if std::mem::take(&mut self.quiet) > 0 {
-            self.link.wake();
-        }
     }
 
     /// Nothing is asked for the moment.
