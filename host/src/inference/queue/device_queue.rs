@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::call::Call;
 use super::dispatcher::Dispatcher;
 use super::scheduler::{Batch, Kind, Pick, Rules, Scheduler, TooMuchWaits, Work};
+use super::turns::{Asking, Turn, Turns};
 use super::{Batching, DeviceCpus};
 use crate::inference::{InferenceError, Lease, LeaseState, ModelFacts, Runner, Tensor};
 use crate::observe::{DeviceNumbers, DeviceReading, InferenceCounters, ModelCounters};
@@ -20,12 +21,13 @@ use crate::plan::ModelSpec;
 /// runs, never during a run. The threads wait on `work`: a call or a model to load wakes one, which wakes another if it leaves something, and so
 /// does closing; who waits for company wakes by the clock. A thread that runs something waits for the runner, which nothing here can hurry: its
 /// callers leave at their deadlines, or when the run of their pipeline is [cut](DeviceQueue::cut); the slot stays taken until the run is really
-/// over.
+/// over. Where other runs hold shares of the device, a thread that has something to run waits for this run's turn first ([`Turns`]), which they cannot
+/// keep from it by dying, stopping or hanging.
 ///
 /// **Bounds.** A call's rows are bounded by [`DeviceQueue::MOST_ROWS`]. What one lease has waiting is bounded in calls and bytes; more is
 /// [`InferenceError::Busy`]. What runs is bounded by the slots and `max_rows`. Callers that gave up leave nothing behind but what runs.
 ///
-/// **Does not bound** what other processes run on the same device: each run of a pipeline has a queue of its own, with slots of its own.
+/// **Does not bound** what runs of other users have under way on the same device, nor what loading a model takes there: neither takes turns.
 ///
 /// **Errors.** What a run of several calls fails of, each of them is told only after it ran once more alone, so that one tenant's rows fail
 /// alone; a lease that fails then too runs alone from there on. A runner that panics has failed; its thread lives on.
@@ -45,6 +47,8 @@ pub(super) struct Shared {
     /// Nobody is to wait for an answer any more.
     cut: AtomicBool,
     leases: Mutex<Leases>,
+    /// Where other runs may have shares of the device.
+    turns: Option<Turns>,
 }
 
 struct Inside {
@@ -75,9 +79,10 @@ pub(super) struct Load {
 }
 
 /// What a thread does next.
-pub(super) enum Job {
+pub(super) enum Job<'a> {
     Load(Load),
-    Run(Batch<Arc<Call>>, Arc<Model>),
+    /// In this run's turn, where it takes turns.
+    Run(Batch<Arc<Call>>, Arc<Model>, Option<Turn<'a>>),
 }
 
 #[derive(Debug, Default)]
@@ -95,11 +100,16 @@ impl DeviceQueue {
     /// so many take some 50 MiB beside their bytes, about what a lease's inputs may.
     pub const MOST_ROWS: usize = 1 << 18;
 
-    /// Starts the threads of a device.
+    /// Starts the threads of a device, which take these turns with other runs; none where nobody else can hold a share.
     ///
     /// # Errors
     /// [`InferenceError::DeviceLost`]: a thread cannot be made, or not be bound to the device's CPUs. None is left then.
-    pub fn start(name: &str, runner: Arc<dyn Runner>, cpus: &DeviceCpus) -> Result<Self, InferenceError> {
+    pub fn start(
+        name: &str,
+        runner: Arc<dyn Runner>,
+        cpus: &DeviceCpus,
+        turns: Option<Turns>,
+    ) -> Result<Self, InferenceError> {
         let inside = Inside {
             scheduler: Scheduler::new(),
             models: Vec::new(),
@@ -116,6 +126,7 @@ impl DeviceQueue {
             ended: Condvar::new(),
             cut: AtomicBool::new(false),
             leases: Mutex::default(),
+            turns,
         });
         // Closes what was started when a later one fails.
         let queue = Self { shared };
@@ -169,12 +180,15 @@ impl DeviceQueue {
             inside.loads.push_back(Load { spec: spec.clone(), until, done });
         }
         self.shared.work.notify_one();
-        loaded.recv_timeout(until.saturating_duration_since(Instant::now())).unwrap_or_else(|left| {
-            Err(match left {
-                RecvTimeoutError::Timeout => InferenceError::Deadline,
-                RecvTimeoutError::Disconnected => self.shared.closed(),
-            })
-        })
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match loaded.recv_timeout(left.min(Call::LOOK)) {
+                Ok(loaded) => return loaded,
+                Err(RecvTimeoutError::Timeout) if left.is_zero() => return Err(InferenceError::Deadline),
+                Err(RecvTimeoutError::Timeout) => self.shared.look(),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.shared.closed()),
+            }
+        }
     }
 
     /// Runs a call for a lease on this device and waits for its answer, at most until `until`. The inputs are in the order of the model's facts
@@ -252,7 +266,7 @@ impl DeviceQueue {
             call
         };
         self.shared.work.notify_one();
-        let answer = call.wait(until, &self.shared.cut);
+        let answer = call.wait(until, &self.shared.cut, || self.shared.look());
         if answer.is_err() {
             self.shared.lock().scheduler.give_up(lease.token(), |other| Arc::ptr_eq(other, &call));
         }
@@ -319,14 +333,17 @@ impl DeviceReading for DeviceQueue {
         }
         let ended = held.ended.clone();
         drop(held);
-        DeviceNumbers { memory_used: self.shared.runner.memory_used(), waiting, leases, ended, models }
+        let memory_used = self.shared.runner.memory_used();
+        let turn_wait_nanoseconds = self.shared.turns.as_ref().map(Turns::waited);
+        DeviceNumbers { memory_used, waiting, turn_wait_nanoseconds, leases, ended, models }
     }
 }
 
 impl Shared {
     /// What to do next; waits for it. `None` once the device is closed.
-    pub(super) fn next(&self) -> Option<Job> {
+    pub(super) fn next(&self) -> Option<Job<'_>> {
         let mut inside = self.lock();
+        let mut asking = None;
         loop {
             if inside.closed {
                 return None;
@@ -338,6 +355,21 @@ impl Shared {
             for call in inside.scheduler.take_late(now) {
                 call.fail(InferenceError::Deadline);
             }
+            let mut turn = None;
+            if let Some(turns) = self.turns.as_ref().filter(|_| inside.scheduler.waiting() > 0) {
+                match asking.take().unwrap_or_else(|| turns.ask()).take(now) {
+                    Ok(taken) => turn = Some(taken),
+                    // What to run is chosen when its turn has come: until then more may come that runs with it.
+                    Err(refused) => {
+                        drop(inside);
+                        refused.wait();
+                        asking = Some(refused);
+                        inside = self.lock();
+                        continue;
+                    }
+                }
+            }
+            asking = None;
             match inside.scheduler.pick(now) {
                 Pick::Run(batch) => {
                     if inside.scheduler.waiting() > 0 {
@@ -345,14 +377,44 @@ impl Shared {
                     }
                     let model = inside.models.get(batch.model).map(Arc::clone);
                     let Some(model) = model else { continue };
-                    return Some(Job::Run(batch, model));
+                    return Some(Job::Run(batch, model, turn));
                 }
                 Pick::Wait(moment) => {
+                    drop(turn);
                     let waited = self.work.wait_timeout(inside, moment.saturating_duration_since(now));
                     inside = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(inside, _)| inside);
                 }
                 Pick::Nothing => inside = self.work.wait(inside).unwrap_or_else(PoisonError::into_inner),
             }
+        }
+    }
+
+    /// Waits for this run's turn, for what is not one of its calls. `None` where it takes none.
+    ///
+    /// # Errors
+    /// It did not come until then; the device is closed.
+    pub(super) fn turn(&self, until: Instant) -> Result<Option<Turn<'_>>, InferenceError> {
+        let Some(turns) = &self.turns else { return Ok(None) };
+        let mut asking: Asking<'_> = turns.ask();
+        loop {
+            match asking.take(Instant::now()) {
+                Ok(turn) => return Ok(Some(turn)),
+                Err(refused) => asking = refused,
+            }
+            if self.lock().closed {
+                return Err(self.closed());
+            }
+            if Instant::now() >= until {
+                return Err(InferenceError::Deadline);
+            }
+            asking.wait();
+        }
+    }
+
+    /// Says to those that it takes turns with that this process is alive.
+    fn look(&self) {
+        if let Some(turns) = &self.turns {
+            turns.look(Instant::now());
         }
     }
 

@@ -140,7 +140,7 @@ impl Bench {
     fn new(slots: usize) -> Self {
         let runner = Arc::new(Doubling { slots, ..Doubling::default() });
         let queue =
-            DeviceQueue::start("cpu0", Arc::clone(&runner) as _, &DeviceCpus::Own(CpuSet::allowed().unwrap())).unwrap();
+            DeviceQueue::start("cpu0", Arc::clone(&runner) as _, &DeviceCpus::Own(CpuSet::allowed().unwrap()), None).unwrap();
         queue.load(&spec("m"), later()).unwrap();
         Self { runner, queue, counters: Arc::new(InferenceCounters::new(vec!["cpu0".to_owned()])) }
     }
@@ -445,7 +445,7 @@ fn leases_are_counted_by_how_they_stand_and_how_they_ended() {
 fn a_device_runs_on_its_own_cpus_and_one_that_cannot_does_not_start() {
     let allowed = CpuSet::allowed().unwrap();
     let first: CpuSet = allowed.iter().take(1).collect();
-    let start = |cpus| DeviceQueue::start("cpu0", Arc::new(Where::default()), &DeviceCpus::Own(cpus));
+    let start = |cpus| DeviceQueue::start("cpu0", Arc::new(Where::default()), &DeviceCpus::Own(cpus), None);
     let queue = start(first.clone()).unwrap();
     queue.load(&spec("m"), later()).unwrap();
     let counters = Arc::new(InferenceCounters::new(Vec::new()));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::call::Call;
 use super::device_queue::{Job, Load, Model, Shared};
 use super::scheduler::{Batch, Work};
+use super::turns::Turn;
 use super::{batching, rows};
 use crate::inference::{InferenceError, ModelFacts, RunAnswer, Tensor};
 use crate::observe::ModelCounters;
@@ -29,7 +30,7 @@ impl<'a> Dispatcher<'a> {
                     // Nobody may be waiting for it any more.
                     let _ = load.done.send(loaded);
                 }
-                Job::Run(batch, model) => self.batch(batch, &model),
+                Job::Run(batch, model, turn) => self.batch(batch, &model, turn),
             }
         }
     }
@@ -40,7 +41,10 @@ impl<'a> Dispatcher<'a> {
             return known;
         }
         let facts = caught(|| self.shared.runner.load(spec, *until))?;
-        let chosen = batching::choose(spec, &facts, |inputs| Ok(self.try_run(&spec.name, inputs, *until)?.wall));
+        let chosen = batching::choose(spec, &facts, |inputs| {
+            let turn = self.shared.turn(*until)?;
+            Ok(self.run_in(turn, &spec.name, inputs, *until)?.wall)
+        });
         tracing::debug!(device = self.shared.name, model = spec.name, batching = %chosen.batching, "loaded");
         let model = Model {
             spec: spec.clone(),
@@ -52,7 +56,7 @@ impl<'a> Dispatcher<'a> {
         self.shared.add(model, chosen.row_time)
     }
 
-    fn batch(&self, batch: Batch<Arc<Call>>, model: &Model) {
+    fn batch(&self, batch: Batch<Arc<Call>>, model: &Model, turn: Option<Turn<'_>>) {
         let number = batch.model;
         // Those that ended since, and those whose leases do not stand any more, do not run.
         let started = |work: Work<Arc<Call>>| work.call.start().ok().map(|is_first| (work, is_first));
@@ -75,7 +79,7 @@ impl<'a> Dispatcher<'a> {
         let until = batch.works.iter().map(|work| work.until).max().unwrap_or(began);
         let ran = inputs(&batch.works).and_then(|inputs| {
             counters.bytes_in.add(bytes(&inputs));
-            self.try_run(&model.spec.name, inputs, until)
+            self.run_in(turn, &model.spec.name, inputs, until)
         });
         count(counters, &batch, &ran);
         let took = ran.as_ref().ok().map(|answer| answer.wall);
@@ -112,8 +116,22 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    fn try_run(&self, model: &str, inputs: Vec<Tensor>, until: Instant) -> Result<RunAnswer, InferenceError> {
-        caught(|| self.shared.runner.run(model, inputs, until))
+    /// One run, in a turn, which is over with it.
+    fn run_in(
+        &self,
+        turn: Option<Turn<'_>>,
+        model: &str,
+        inputs: Vec<Tensor>,
+        until: Instant,
+    ) -> Result<RunAnswer, InferenceError> {
+        if let Some(turn) = &turn {
+            turn.lasts_until(until);
+        }
+        let ran = caught(|| self.shared.runner.run(model, inputs, until));
+        if let Some(turn) = turn {
+            turn.over(Instant::now());
+        }
+        ran
     }
 }
 
