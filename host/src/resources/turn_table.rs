@@ -137,7 +137,8 @@ impl LeaseFolder {
                 BYTES => {}
                 _ => return Err(failed(Errno::NOSPC)),
             }
-            return SharedWords::of(&file, WORDS).map_err(|cause| ResourceError::Folder { path: self.path().join(&name), cause });
+            return SharedWords::of(&file, WORDS)
+                .map_err(|cause| ResourceError::Folder { path: self.path().join(&name), cause });
         }
         let file = self.own_file(&name, OFlags::empty())?;
         if fstat(&file).map_err(failed)?.st_size != i64::try_from(BYTES).unwrap_or(i64::MAX) {

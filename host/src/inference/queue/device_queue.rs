@@ -340,10 +340,9 @@ impl DeviceReading for DeviceQueue {
 }
 
 impl Shared {
-    /// What to do next; waits for it. `None` once the device is closed.
-    pub(super) fn next(&self) -> Option<Job<'_>> {
+    /// What to do next; waits for it. `None` once the device is closed. Who has asked for a turn already says so.
+    pub(super) fn next<'a>(&'a self, mut asking: Option<Asking<'a>>) -> Option<Job<'a>> {
         let mut inside = self.lock();
-        let mut asking = None;
         loop {
             if inside.closed {
                 return None;

@@ -140,7 +140,8 @@ impl Bench {
     fn new(slots: usize) -> Self {
         let runner = Arc::new(Doubling { slots, ..Doubling::default() });
         let queue =
-            DeviceQueue::start("cpu0", Arc::clone(&runner) as _, &DeviceCpus::Own(CpuSet::allowed().unwrap()), None).unwrap();
+            DeviceQueue::start("cpu0", Arc::clone(&runner) as _, &DeviceCpus::Own(CpuSet::allowed().unwrap()), None)
+                .unwrap();
         queue.load(&spec("m"), later()).unwrap();
         Self { runner, queue, counters: Arc::new(InferenceCounters::new(vec!["cpu0".to_owned()])) }
     }

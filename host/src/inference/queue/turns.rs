@@ -10,7 +10,8 @@ use crate::resources::{LeaseFolder, ResourceError, TurnEntry, TurnTable};
 ///
 /// ```text
 ///  ask ─▶ Asking ── take: a slot is free, and nobody who waits is before it? ─▶ Turn ── over: what it took, by share ─▶ the others look
-///            ▲ no: wait, for the bell or a moment ◀──┘                            └ dropped: as if it had never been
+///            ▲ no: wait, for the bell or a moment ◀──┘                            │ └ dropped: as if it had never been
+///            └──────────────────── there is more to run ─────────────────────────┘
 /// ```
 ///
 /// **Fair by share**, as among the leases of one run ([`super::scheduler::Scheduler`]), and by the same rule: next is the run that had the least device time, divided by
@@ -49,6 +50,10 @@ struct Own {
     was_idle: bool,
     /// What its leases' shares come to, in 1/10,000, and when that was so.
     share: (u64, u64),
+    /// Threads of this run that were refused, and wait for the bell or are about to.
+    refused: u32,
+    /// Nanoseconds in which it did not look and so did not count, though it ran.
+    uncounted: u64,
     /// What a run took last, charged before the next one is known.
     usual: u64,
     /// When it looked last whether those that do not look are dead.
@@ -72,6 +77,8 @@ pub(super) struct Turn<'a> {
     turns: &'a Turns,
     began: u64,
     charged: u64,
+    /// What was uncounted when it began.
+    uncounted: u64,
     is_over: bool,
 }
 
@@ -106,6 +113,8 @@ impl Turns {
             is_new: true,
             was_idle: true,
             share: (0, 0),
+            refused: 0,
+            uncounted: 0,
             usual: 0,
             asked_kernel: 0,
         };
@@ -133,7 +142,7 @@ impl Turns {
     pub(super) fn look(&self, now: Instant) {
         let mut own = self.own();
         if own.entry.waiting > 0 || own.entry.running > 0 {
-            own.entry.seen = self.time(now);
+            own.look(self.time(now));
             self.table.publish(&own.entry);
         }
     }
@@ -143,18 +152,24 @@ impl Turns {
         self.waited.get()
     }
 
-    /// Takes a turn, or says what the bell said when there was none to be had.
-    fn take(&self, now: Instant) -> Result<Turn<'_>, u32> {
+    /// Takes a turn, or says what the bell said when there was none to be had. For a thread that was refused already, or was not.
+    fn take(&self, now: Instant, was_refused: bool) -> Result<Turn<'_>, u32> {
         let at = self.time(now);
         let mut own = self.own();
-        own.entry.seen = at;
+        let turn = self.decide(&mut own, at);
+        own.refused = own.refused.saturating_add(turn.is_err().into()).saturating_sub(was_refused.into());
+        turn
+    }
+
+    fn decide(&self, own: &mut Own, at: u64) -> Result<Turn<'_>, u32> {
+        own.look(at);
         if self.table.is_alone() {
             let before = own.entry;
             own.begin(at);
             self.table.publish(&own.entry);
             // Whoever came in between sees what was just written, or is seen here.
             if self.table.is_alone() {
-                return Ok(Turn { turns: self, began: at, charged: 0, is_over: false });
+                return Ok(Turn { turns: self, began: at, charged: 0, uncounted: own.uncounted, is_over: false });
             }
             own.entry = before;
         }
@@ -171,7 +186,7 @@ impl Turns {
                 own.begin(at);
                 let charged = own.by_share(own.usual).max(1);
                 own.entry.used = own.entry.used.wrapping_add(charged);
-                Turn { turns: self, began: at, charged, is_over: false }
+                Turn { turns: self, began: at, charged, uncounted: own.uncounted, is_over: false }
             });
             self.table.publish(&own.entry);
             (turn.ok_or(bell), others)
@@ -187,7 +202,8 @@ impl Turns {
     /// Says that less runs or waits than before.
     fn changed(&self, own: &Own) {
         self.table.publish(&own.entry);
-        if own.entry.waiting > 0 || (!self.table.is_alone() && self.table.others().iter().any(|(_, other)| other.waiting > 0)) {
+        let others_wait = || self.table.others().iter().any(|(_, other)| other.waiting > 0);
+        if own.refused > 0 || (!self.table.is_alone() && others_wait()) {
             self.table.ring();
         }
     }
@@ -204,6 +220,16 @@ impl Turns {
 }
 
 impl Own {
+    /// Says that it looks now. What it did since others stopped to wait for it does not count, and it begins where they are.
+    fn look(&mut self, at: u64) {
+        let silent = at.saturating_sub(self.entry.seen).saturating_sub(nanoseconds(Turns::LOOKS));
+        self.was_idle |= silent > 0;
+        if self.entry.running > 0 {
+            self.uncounted = self.uncounted.saturating_add(silent);
+        }
+        self.entry.seen = at;
+    }
+
     fn begin(&mut self, at: u64) {
         let entry = &mut self.entry;
         entry.waiting = entry.waiting.saturating_sub(1);
@@ -254,7 +280,7 @@ impl Own {
 impl<'a> Asking<'a> {
     /// Takes a turn, if it is this run's; else to be tried again after [`Asking::wait`].
     pub(super) fn take(mut self, now: Instant) -> Result<Turn<'a>, Self> {
-        match self.turns.take(now) {
+        match self.turns.take(now, self.refused.is_some()) {
             Ok(turn) => {
                 self.is_over = true;
                 Ok(turn)
@@ -282,13 +308,14 @@ impl Drop for Asking<'_> {
         }
         if !self.is_over {
             let mut own = self.turns.own();
+            own.refused = own.refused.saturating_sub(self.refused.is_some().into());
             own.entry.waiting = own.entry.waiting.saturating_sub(1);
             self.turns.changed(&own);
         }
     }
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
     /// What it is used for should be over by then.
     pub(super) fn lasts_until(&self, until: Instant) {
         let mut own = self.turns.own();
@@ -296,22 +323,28 @@ impl Turn<'_> {
         self.turns.table.publish(&own.entry);
     }
 
-    /// What it was used for is over.
-    pub(super) fn over(mut self, now: Instant) {
+    /// What it was used for is over. Where there is more to run, that is asked for at the same moment: else whoever waits would be next, since nobody
+    /// else waits until this thread has handed its answers out.
+    pub(super) fn over(mut self, now: Instant, is_more: bool) -> Option<Asking<'a>> {
         self.is_over = true;
         let at = self.turns.time(now);
         let mut own = self.turns.own();
+        own.look(at);
         // After that the others did without its slot.
-        let counted = own.entry.seen.saturating_add(nanoseconds(Turns::LOOKS));
-        let counted = counted.min(own.entry.until.max(self.began).saturating_add(nanoseconds(Turns::GRACE)));
-        own.usual = at.min(counted).saturating_sub(self.began);
+        let counted = own.entry.until.max(self.began).saturating_add(nanoseconds(Turns::GRACE));
+        let uncounted = own.uncounted.saturating_sub(self.uncounted);
+        own.usual = at.min(counted).saturating_sub(self.began).saturating_sub(uncounted);
         if self.charged > 0 {
             let took = own.by_share(own.usual).max(1);
             own.entry.used = own.entry.used.wrapping_sub(self.charged).wrapping_add(took);
         }
         own.end();
-        own.entry.seen = at;
+        let more = is_more.then(|| {
+            own.entry.waiting = own.entry.waiting.saturating_add(1);
+            Asking { turns: self.turns, refused: None, is_over: false }
+        });
         self.turns.changed(&own);
+        more
     }
 }
 

@@ -38,10 +38,8 @@ impl Bench {
         while whose.len() < times {
             let (at, turn) = self.next(runs, &mut asking);
             whose.push(at);
-            // The next of its calls waits while this one runs.
-            asking[at] = runs[at].ask().take(self.now).err();
             self.now += RUN;
-            turn.over(self.now);
+            asking[at] = turn.over(self.now, true);
         }
         whose
     }
@@ -128,18 +126,16 @@ fn a_light_run_beside_two_that_flood_waits_for_the_turn_that_is_under_way() {
         for _ in 0..6 {
             let (at, turn) = bench.next(&runs, &mut asking);
             bench.now += RUN;
-            asking[at] = runs[at].ask().take(bench.now).err();
-            turn.over(bench.now);
+            asking[at] = turn.over(bench.now, true);
         }
         let (at, turn) = bench.next(&runs, &mut asking);
         bench.now += RUN / 2;
         let light = light.ask().take(bench.now).expect_err("something runs");
         bench.now += RUN / 2;
-        asking[at] = runs[at].ask().take(bench.now).err();
-        turn.over(bench.now);
+        asking[at] = turn.over(bench.now, true);
         let light = light.take(bench.now).expect("it is next");
         bench.now += RUN;
-        light.over(bench.now);
+        light.over(bench.now, false);
     }
 }
 
@@ -150,7 +146,7 @@ fn slots_are_the_devices_and_not_each_runs() {
     let first = take(&runs[0], bench.now).unwrap();
     let second = take(&runs[1], bench.now).unwrap();
     assert!(take(&runs[2], bench.now).is_none() && take(&runs[0], bench.now).is_none());
-    second.over(bench.now + RUN);
+    second.over(bench.now + RUN, false);
     let third = take(&runs[2], bench.now + RUN).unwrap();
     assert!(take(&runs[1], bench.now + RUN).is_none());
     drop((first, third));
@@ -186,14 +182,15 @@ fn one_that_waits_and_does_not_look_any_more_is_passed_over() {
     let turn = take(&second, bench.now).unwrap();
     let stopped = first.ask().take(bench.now).unwrap_err();
     bench.now += RUN;
-    turn.over(bench.now);
+    turn.over(bench.now, false);
     assert!(take(&second, bench.now).is_none(), "it is the other's turn");
     bench.now += Turns::LOOKS + MS;
-    take(&second, bench.now).expect("the other does not look").over(bench.now);
-    // When it goes on it is next.
-    let stopped = stopped.take(bench.now).unwrap();
-    assert!(take(&second, bench.now).is_none());
-    drop(stopped);
+    take(&second, bench.now).expect("the other does not look").over(bench.now, false);
+    // When it goes on it is next, and has saved nothing up.
+    bench.saturate(&[&second], 100);
+    stopped.take(bench.now).unwrap().over(bench.now, false);
+    let whose = bench.saturate(&[&first, &second], 20);
+    assert!(whose.iter().filter(|&&at| at == 0).count().abs_diff(10) <= 2, "{whose:?}");
 }
 
 #[test]
@@ -208,9 +205,11 @@ fn one_that_runs_and_does_not_look_any_more_is_not_waited_for_and_pays_for_what_
         assert!(take(&second, bench.now).is_none(), "it runs, and its callers look");
     }
     bench.now += Turns::LOOKS + MS;
-    take(&second, bench.now).expect("it does not look").over(bench.now);
+    take(&second, bench.now).expect("it does not look").over(bench.now, false);
     bench.now += Duration::from_secs(500);
-    stopped.over(bench.now);
+    // A caller may see that it goes on before the run is over.
+    first.look(bench.now);
+    stopped.over(bench.now, false);
     // 20 runs and the time until it was not waited for: that is what it owes, and not 500 s.
     let whose = bench.saturate(&[&first, &second], 100);
     let runs = whose.iter().filter(|&&at| at == 0).count();
@@ -270,7 +269,7 @@ fn whatever_the_file_is_filled_with_everybody_goes_on() {
                 }
             });
             bench.now += RUN;
-            turn.unwrap_or_else(|| panic!("round {round}: no turn in a second")).over(bench.now);
+            turn.unwrap_or_else(|| panic!("round {round}: no turn in a second")).over(bench.now, false);
         }
     }
     // And when nobody spoils it any more, by share again.
