@@ -55,18 +55,18 @@ impl Beside {
         })
     }
 
-    /// What both have run from now on, until the second one has run so many times.
+    /// What both have run, and how long that took, from when both do until the second one has run so many times more.
     fn both(&mut self, other: &mut Self, times: u32) -> (u32, u32, Duration) {
+        other.ran(3);
         let from = Instant::now();
         let (first, second) = (self.ran(3), other.ran(3));
         let second = other.ran(second + times) - second;
         (self.ran(3) - first, second, from.elapsed())
     }
 
-    fn kill(self) -> Told {
+    fn kill(self) {
         self.running.signal(Signal::KILL);
         self.running.gone();
-        self.told
     }
 }
 
@@ -86,7 +86,8 @@ fn runs_that_share_a_device_have_its_time_by_their_shares_and_its_slots_together
         ran_one_at_a_time(of_large + of_small, took);
         let waited = small.number("sage_device_turn_wait_seconds_total").unwrap();
         assert!(waited > 0.0, "it waited for the other's turns");
-        (large.kill(), small.kill());
+        large.kill();
+        small.kill();
     }
 }
 
@@ -98,7 +99,8 @@ fn a_run_waits_for_one_turn_of_another_that_floods_the_device_and_not_for_its_qu
     // One of the flood's between two of the light run's: never the eight that wait.
     assert!(of_flood <= of_light + of_light / 2 + 5, "{of_flood} beside {of_light}");
     ran_one_at_a_time(of_flood + of_light, took);
-    (flood.kill(), light.kill());
+    flood.kill();
+    light.kill();
 }
 
 #[test]
@@ -118,8 +120,7 @@ fn a_run_that_is_stopped_or_killed_does_not_keep_the_device_from_others() {
             let before = first.ran(1);
             first.ran(before + 2);
         }
-        let leases = first.told.scenario.leases().to_owned();
-        let _folder = first.kill();
+        first.running.signal(Signal::KILL);
         let began = Instant::now();
         let before = second.ran(1);
         second.ran(before + 20);
@@ -129,7 +130,7 @@ fn a_run_that_is_stopped_or_killed_does_not_keep_the_device_from_others() {
         second.running.signal(Signal::TERM);
         let outcome = second.running.wait();
         outcome.expect_exit(130).expect_conservation();
-        let entries = std::fs::read_dir(leases).unwrap().map(|entry| entry.unwrap().file_name());
+        let entries = std::fs::read_dir(first.told.scenario.leases()).unwrap().map(|entry| entry.unwrap().file_name());
         let left: Vec<_> = entries.filter(|name| name.to_str().unwrap().contains(".turn")).collect();
         assert!(left.is_empty(), "{left:?}");
     }
