@@ -24,6 +24,8 @@ mod fairness_tests;
 #[cfg(test)]
 mod scatter_tests;
 #[cfg(test)]
+mod shared_device_tests;
+#[cfg(test)]
 mod turns_tests;
 
 pub use batching::Batching;

@@ -9,7 +9,6 @@ use crate::inference::Lease;
 use crate::resources::LeaseFolder;
 
 const RUN: Duration = Duration::from_millis(20);
-const MS: Duration = Duration::from_millis(1);
 
 struct Bench {
     place: tempfile::TempDir,
@@ -184,7 +183,7 @@ fn one_that_waits_and_does_not_look_any_more_is_passed_over() {
     bench.now += RUN;
     turn.over(bench.now, false);
     assert!(take(&second, bench.now).is_none(), "it is the other's turn");
-    bench.now += Turns::LOOKS + MS;
+    bench.now += Turns::LOOKS + RUN;
     take(&second, bench.now).expect("the other does not look").over(bench.now, false);
     // When it goes on it is next, and has saved nothing up.
     bench.saturate(&[&second], 100);
@@ -204,7 +203,7 @@ fn one_that_runs_and_does_not_look_any_more_is_not_waited_for_and_pays_for_what_
         first.look(bench.now);
         assert!(take(&second, bench.now).is_none(), "it runs, and its callers look");
     }
-    bench.now += Turns::LOOKS + MS;
+    bench.now += Turns::LOOKS + RUN;
     take(&second, bench.now).expect("it does not look").over(bench.now, false);
     bench.now += Duration::from_secs(500);
     // A caller may see that it goes on before the run is over.
@@ -223,12 +222,12 @@ fn one_that_runs_long_past_its_deadline_is_not_waited_for() {
     let hangs = take(&first, bench.now).unwrap();
     let deadline = bench.now + Duration::from_millis(300);
     hangs.lasts_until(deadline);
-    while bench.now <= deadline + Turns::GRACE {
+    while bench.now < deadline + Turns::GRACE - RUN {
         assert!(take(&second, bench.now).is_none(), "it has its deadline, and what ending it takes");
         bench.now += RUN;
         first.look(bench.now);
     }
-    bench.now += RUN;
+    bench.now += 3 * RUN;
     first.look(bench.now);
     assert!(take(&second, bench.now).is_some());
     drop(hangs);
