@@ -187,9 +187,10 @@ fn one_that_waits_and_does_not_look_any_more_is_passed_over() {
     take(&second, bench.now).expect("the other does not look").over(bench.now, false);
     // When it goes on it is next, and has saved nothing up.
     bench.saturate(&[&second], 100);
-    stopped.take(bench.now).unwrap().over(bench.now, false);
+    let more = stopped.take(bench.now).unwrap().over(bench.now, true);
     let whose = bench.saturate(&[&first, &second], 20);
     assert!(whose.iter().filter(|&&at| at == 0).count().abs_diff(10) <= 2, "{whose:?}");
+    drop(more);
 }
 
 #[test]
@@ -204,8 +205,11 @@ fn one_that_runs_and_does_not_look_any_more_is_not_waited_for_and_pays_for_what_
         assert!(take(&second, bench.now).is_none(), "it runs, and its callers look");
     }
     bench.now += Turns::LOOKS + RUN;
-    take(&second, bench.now).expect("it does not look").over(bench.now, false);
+    drop(take(&second, bench.now).expect("it does not look"));
     bench.now += Duration::from_secs(500);
+    let flood = take(&second, bench.now).unwrap();
+    bench.now += RUN;
+    let more = flood.over(bench.now, true);
     // A caller may see that it goes on before the run is over.
     first.look(bench.now);
     stopped.over(bench.now, false);
@@ -213,6 +217,7 @@ fn one_that_runs_and_does_not_look_any_more_is_not_waited_for_and_pays_for_what_
     let whose = bench.saturate(&[&first, &second], 100);
     let runs = whose.iter().filter(|&&at| at == 0).count();
     assert!((30..=50).contains(&runs), "{runs} of 100");
+    drop(more);
 }
 
 #[test]
