@@ -135,3 +135,23 @@ fn a_run_that_is_stopped_or_killed_does_not_keep_the_device_from_others() {
         assert!(left.is_empty(), "{left:?}");
     }
 }
+
+#[test]
+fn a_run_that_cannot_take_turns_says_so_and_goes_on_without() {
+    let told =
+        Told::on_a_device().resources("num_gpus = 0.5, memory = \"32MiB\"").model("slow", "input = \"f32[rows, 4]\"");
+    // What no file can replace.
+    let user = rustix::process::geteuid().as_raw();
+    std::fs::create_dir_all(told.scenario.leases().join(format!("device-fake0-{user}.turns"))).unwrap();
+    told.lay_out(&[CALL; 3]);
+    let outcome = told.start(&[]).wait();
+    outcome.expect_exit(0).expect_conservation();
+    let says = "this run takes no turns with others that hold shares of the device";
+    assert_eq!(outcome.stderr.matches(says).count(), 1, "{outcome:?}");
+    // Who has all of the device needs none.
+    let whole = told.resources("num_gpus = 1, memory = \"32MiB\"");
+    whole.lay_out(&[CALL; 3]);
+    let outcome = whole.start(&[]).wait();
+    outcome.expect_exit(0);
+    assert!(!outcome.stderr.contains("turns"), "{outcome:?}");
+}

@@ -14,20 +14,20 @@ use crate::resources::{LeaseFolder, ResourceError, TurnEntry, TurnTable};
 ///            └──────────────────── there is more to run ─────────────────────────┘
 /// ```
 ///
-/// **Fair by share**, as among the leases of one run ([`super::scheduler::Scheduler`]), and by the same rule: next is the run that had the least device time, divided by
+/// **Fair by share**, as among the leases of one run (`Scheduler`), and by the same rule: next is the run that had the least device time, divided by
 /// what its leases' shares come to. The time is that from taking a turn to giving it back, since that is what others cannot have. One that comes or comes back starts where
 /// the others are. What a run's idle leases leave goes to its other leases first.
 ///
 /// **Slots.** What all runs have under way is at most the slots of the device, whatever number of runs there is.
 ///
 /// **Nobody is waited for who does not look.** Each says when it looked last, which its callers see to while something runs for them. Who has not for
-/// [`Turns::LOOKS`], being dead, stopped or without a CPU, does not count, neither as waiting nor as running; nor does what runs [`Turns::GRACE`] past its
+/// 0.1 s, being dead, stopped or without a CPU, does not count, neither as waiting nor as running; nor does what runs 1.5 s past its
 /// deadline, since it may hang. So the two of them may run at a time then. What somebody did uncounted costs it nothing.
 ///
-/// **Alone.** Who has the device's only place does not lock, does not look at others, and pays nothing.
+/// **Alone.** Who has the device's only place does not lock, does not look at others, and pays next to nothing.
 ///
 /// **Who waits for whom.** A thread of the queue waits for the bell, which whoever gives a turn back rings where anybody waits, and for
-/// [`Turns::PAUSE`] at most. Nobody waits holding anything.
+/// 10 ms at most. Nobody waits holding anything.
 #[derive(Debug)]
 pub struct Turns {
     table: TurnTable,
