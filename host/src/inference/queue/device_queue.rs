@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -10,8 +10,9 @@ use super::call::Call;
 use super::dispatcher::Dispatcher;
 use super::scheduler::{Batch, Kind, Pick, Rules, Scheduler, TooMuchWaits, Work};
 use super::turns::{Asking, Turn, Turns};
+use super::watched_leases::WatchedLeases;
 use super::{Batching, DeviceCpus};
-use crate::inference::{InferenceError, Lease, LeaseState, ModelFacts, Runner, Tensor};
+use crate::inference::{InferenceError, Lease, ModelFacts, Runner, Tensor};
 use crate::observe::{DeviceNumbers, DeviceReading, InferenceCounters, ModelCounters};
 use crate::plan::ModelSpec;
 
@@ -46,7 +47,7 @@ pub(super) struct Shared {
     ended: Condvar,
     /// Nobody is to wait for an answer any more.
     cut: AtomicBool,
-    leases: Mutex<Leases>,
+    leases: Mutex<WatchedLeases>,
     /// Where other runs may have shares of the device.
     turns: Option<Turns>,
 }
@@ -83,13 +84,6 @@ pub(super) enum Job<'a> {
     Load(Load),
     /// In this run's turn, where it takes turns.
     Run(Batch<Arc<Call>>, Arc<Model>, Option<Turn<'a>>),
-}
-
-#[derive(Debug, Default)]
-struct Leases {
-    known: Vec<Arc<Lease>>,
-    /// Those that ended, by how.
-    ended: BTreeMap<&'static str, u64>,
 }
 
 /// A stack for what follows a stranger's graph down: what the process that examined it had.
@@ -293,9 +287,7 @@ impl DeviceQueue {
 
     /// Counts a lease on this device among its numbers, until it ends.
     pub fn watch(&self, lease: &Arc<Lease>) {
-        let mut leases = self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        leases.settle();
-        leases.known.push(Arc::clone(lease));
+        self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner).watch(lease);
     }
 
     /// From now on nobody waits for an answer: every call, whether it runs or not, ends with [`InferenceError::DeviceLost`] in a moment, and so does
@@ -325,14 +317,7 @@ impl DeviceReading for DeviceQueue {
             let models = inside.models.iter().map(|model| (model.spec.name.clone(), Arc::clone(&model.counters)));
             (inside.scheduler.waiting() as u64, models.collect())
         };
-        let mut held = self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        held.settle();
-        let mut leases = BTreeMap::new();
-        for lease in &held.known {
-            *leases.entry(state_name(lease.state())).or_default() += 1;
-        }
-        let ended = held.ended.clone();
-        drop(held);
+        let (leases, ended) = self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner).count();
         let memory_used = self.shared.runner.memory_used();
         let turn_wait_nanoseconds = self.shared.turns.as_ref().map(Turns::waited);
         DeviceNumbers { memory_used, waiting, turn_wait_nanoseconds, leases, ended, models }
@@ -383,7 +368,10 @@ impl Shared {
                     let waited = self.work.wait_timeout(inside, moment.saturating_duration_since(now));
                     inside = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(inside, _)| inside);
                 }
-                Pick::Nothing => inside = self.work.wait(inside).unwrap_or_else(PoisonError::into_inner),
+                Pick::Nothing => {
+                    drop(turn);
+                    inside = self.work.wait(inside).unwrap_or_else(PoisonError::into_inner);
+                }
             }
         }
     }
@@ -496,21 +484,6 @@ impl Inside {
     }
 }
 
-impl Leases {
-    /// Counts those that have ended, once.
-    fn settle(&mut self) {
-        let Self { known, ended } = self;
-        known.retain(|lease| {
-            let state = lease.state();
-            let goes_on = matches!(state, LeaseState::Pending | LeaseState::Held | LeaseState::Draining);
-            if !goes_on {
-                *ended.entry(state_name(state)).or_default() += 1;
-            }
-            goes_on
-        });
-    }
-}
-
 /// A thread that has ended, however it did.
 struct Ended<'a>(&'a Shared);
 
@@ -524,19 +497,6 @@ impl Drop for Ended<'_> {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("name", &self.name).field("runner", &self.runner).finish_non_exhaustive()
-    }
-}
-
-/// As a metric's label.
-fn state_name(state: LeaseState) -> &'static str {
-    match state {
-        LeaseState::Pending => "pending",
-        LeaseState::Held => "held",
-        LeaseState::Draining => "draining",
-        LeaseState::Released => "released",
-        LeaseState::Revoked => "revoked",
-        LeaseState::Expired => "expired",
-        LeaseState::DeviceLost => "device-lost",
     }
 }
 

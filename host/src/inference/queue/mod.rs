@@ -16,6 +16,7 @@ mod dispatcher;
 mod rows;
 mod scheduler;
 mod turns;
+mod watched_leases;
 
 #[cfg(test)]
 mod device_queue_tests;
