@@ -27,7 +27,7 @@ use super::{LeaseFolder, ResourceError};
 /// different users do not see each other here, unlike in the ledger.
 ///
 /// **Nothing that stands there is believed** without its checksum. What is spoilt is as if it were not there, and written anew with the next word of its
-/// owner. Whoever comes when nobody is there makes the file anew.
+/// owner. Whoever comes when nobody is there makes the file anew; what the last one left is taken away by whoever claims next.
 ///
 /// **Who waits for whom.** Coming and going hold `choosing.lock`, as [`LeaseFolder`] says. [`TurnTable::exclusively`] waits for nobody longer than
 /// 20 ms: a lock that was held for 5 ms is taken from its holder, who may be stopped, and one that cannot be had is done without. Waiting
@@ -67,6 +67,9 @@ pub struct TableLock<'a> {
     held: u64,
 }
 
+/// How the names of the two kinds of files end.
+const TABLE: &str = ".turns";
+const MARK: &str = ".turn";
 /// Runs that may share a device. Each holds at least one lease of at least some per cent of it, in practice.
 const PLACES: usize = 64;
 /// Numbers of a place: a line of the processor's cache, so that runs do not slow each other down by writing.
@@ -150,6 +153,19 @@ impl LeaseFolder {
             return Err(self.no_turns(&name, "another version of sage-host has written it"));
         }
         Ok(words)
+    }
+
+    /// Takes away what dead runs have left of their turns, where nobody else takes turns on the same device. Needs `choosing.lock` held alone.
+    pub(super) fn sweep_turns(&self) {
+        let Ok(entries) = fs::read_dir(self.path()) else { return };
+        for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+            if let Some(stem) = name.strip_suffix(TABLE)
+                && self.living_marks(stem).is_ok_and(|marks| marks.is_empty())
+            {
+                // Another user's stays, in a folder for all.
+                let _ = unlinkat(self.directory(), name.as_str(), AtFlags::empty());
+            }
+        }
     }
 
     /// A file that is this user's alone.
@@ -366,15 +382,15 @@ impl Drop for TableLock<'_> {
 }
 
 fn table_name(stem: &str) -> String {
-    format!("{stem}.turns")
+    format!("{stem}{TABLE}")
 }
 
 fn mark_name(stem: &str, token: u64) -> String {
-    format!("{stem}-{token}.turn")
+    format!("{stem}-{token}{MARK}")
 }
 
 fn token_of(name: &str, stem: &str) -> Option<u64> {
-    name.strip_prefix(stem)?.strip_prefix('-')?.strip_suffix(".turn")?.parse().ok()
+    name.strip_prefix(stem)?.strip_prefix('-')?.strip_suffix(MARK)?.parse().ok()
 }
 
 /// Tells what was written from what was spoilt; keeps nobody from writing what they like. No entry has 0, so that what is empty says nothing.

@@ -78,6 +78,24 @@ fn the_place_of_a_process_that_died_is_anothers_and_its_files_are_taken_away() {
 }
 
 #[test]
+fn whoever_claims_next_takes_away_what_the_last_one_left_of_its_turns() {
+    let (_place, folder) = folder();
+    let mut other = OtherProcess::start(&folder);
+    other.tell("turns");
+    assert_eq!(other.answer(), "has place 0");
+    let elsewhere = folder.join_turns("cpu1", 1).unwrap();
+    let claim =
+        || drop(folder.choose().unwrap().claim(Claim::here("test", "blue", Amounts::default(), CpuSet::default())));
+    claim();
+    assert_eq!((files(&folder, ".turns").len(), files(&folder, ".turn").len()), (2, 2), "both live");
+    other.kill();
+    claim();
+    assert_eq!((files(&folder, ".turns").len(), files(&folder, ".turn").len()), (1, 1));
+    drop(elsewhere);
+    assert_eq!((files(&folder, ".turns"), files(&folder, ".turn")), (vec![], vec![]));
+}
+
+#[test]
 fn there_are_sixty_four_places() {
     let (_place, folder) = folder();
     let mut tables: Vec<_> = (1..=64).map(|token| folder.join_turns("cpu0", token).unwrap()).collect();
