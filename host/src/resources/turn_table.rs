@@ -100,7 +100,7 @@ impl LeaseFolder {
     /// The folder's errors; [`ResourceError::Turns`]: there is no place left, or the file is not such as one is.
     pub fn join_turns(&self, device: &str, token: u64) -> Result<TurnTable, ResourceError> {
         let stem = format!("device-{}-{}", written(device), geteuid().as_raw());
-        let _choosing = self.choosing(Hold::Alone)?;
+        let choosing = self.choosing(Hold::Alone)?;
         let is_first = self.living_marks(&stem)?.is_empty();
         let name = mark_name(&stem, token);
         let file = self.own_file(&name, OFlags::CREATE)?;
@@ -112,10 +112,13 @@ impl LeaseFolder {
         };
         let words = self.table(&stem, is_first).map_err(gone)?;
         let mut table = TurnTable { folder: self.clone(), stem, mark: Some(mark), token, place: PLACES, words };
-        // From here on dropping it takes the mark away.
-        let free = (0..PLACES).find(|&place| table.is_free(place));
-        let full = || self.no_turns(&table_name(&table.stem), "all of its 64 places are taken");
-        table.place = free.ok_or_else(full)?;
+        // From here on its end takes the mark away.
+        let Some(place) = (0..PLACES).find(|&place| table.is_free(place)) else {
+            // Which would wait for it.
+            drop(choosing);
+            return Err(self.no_turns(&table_name(&table.stem), "all of its 64 places are taken"));
+        };
+        table.place = place;
         table.publish(&TurnEntry::default());
         table.ring();
         Ok(table)

@@ -84,8 +84,11 @@ fn whoever_claims_next_takes_away_what_the_last_one_left_of_its_turns() {
     other.tell("turns");
     assert_eq!(other.answer(), "has place 0");
     let elsewhere = folder.join_turns("cpu1", 1).unwrap();
-    let claim =
-        || drop(folder.choose().unwrap().claim(Claim::here("test", "blue", Amounts::default(), CpuSet::default())));
+    let claim = || {
+        let claim = Claim::here("test", "blue", Amounts::default(), CpuSet::default());
+        let held = folder.choose().unwrap().claim(claim).unwrap();
+        drop(held);
+    };
     claim();
     assert_eq!((files(&folder, ".turns").len(), files(&folder, ".turn").len()), (2, 2), "both live");
     other.kill();
