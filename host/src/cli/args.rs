@@ -280,7 +280,7 @@ and only while its lease is held do its models run.
 
   exclusive  one lease at a time has all of it
   mig        a part of a GPU with processors, caches and memory of its own
-  shared     leases of one run take turns by share; nothing divides memory bandwidth between them
+  shared     leases take turns by share; nothing divides memory bandwidth between them
 
   held      work may start
   draining  taken away: nothing new starts, what runs has not ended yet

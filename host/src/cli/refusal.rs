@@ -89,7 +89,8 @@ pub(super) fn of_resources(error: &ResourceError) -> ExitCode {
         ResourceError::ReadAffinity(_)
         | ResourceError::ReadMemory { .. }
         | ResourceError::Keeper { .. }
-        | ResourceError::DeviceKeeper { .. } => ExitCode::InternalFault,
+        | ResourceError::DeviceKeeper { .. }
+        | ResourceError::Turns { .. } => ExitCode::InternalFault,
         ResourceError::UnknownLease { .. } => ExitCode::InvalidUsage,
         _ => ExitCode::Refused,
     }

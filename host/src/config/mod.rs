@@ -95,7 +95,7 @@
 //! [[device]]                                # what runs models
 //! name = "cpu0"                             # unique; letters, digits, _, - and dots
 //! kind = "cpu"
-//! slots = 1                                 # runs at a time, of each pipeline that holds a part of it
+//! slots = 1                                 # runs at a time, of all pipelines that hold a part of it
 //! threads = 2                               # of each run; tract uses one
 //! cpus = "2-3"                              # where these run, and no operator; otherwise wherever the process may
 //! memory = "1GiB"                           # what the models of all leases may take: of the machine's, and no operator's

@@ -32,7 +32,7 @@ pub enum DeviceTier {
     Exclusive,
     /// A part of a GPU with memory, caches and processors of its own: its neighbours cannot slow it down.
     Mig,
-    /// Several leases take turns, those of one run by their shares, or everything else on the machine uses the same memory and caches.
+    /// Several leases take turns by their shares, or everything else on the machine uses the same memory and caches.
     Shared,
 }
 
@@ -168,7 +168,7 @@ impl DeviceTier {
                 "a part of a GPU with processors, caches and memory of its own: its neighbours do not slow it down"
             }
             Self::Shared => {
-                "leases of one run take turns by their shares; nothing divides memory bandwidth and caches between them, or holds a model's \
+                "leases take turns by their shares; nothing divides memory bandwidth and caches between them, or holds a model's \
                  memory to its lease's but the backend"
             }
         }

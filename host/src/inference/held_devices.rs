@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{InferenceError, Lease, LeaseLocks, LeaseState, Runner};
+use super::{Device, InferenceError, Lease, LeaseLocks, LeaseState, Runner, Turns};
 use crate::plan::StageId;
 use crate::resources::{DeviceClaim, HeldClaim, ResourceError, ShareState, since_boot};
 
@@ -175,6 +175,23 @@ impl HeldDevices {
     pub fn kept_until(&self) -> Duration {
         let kept = self.kept.as_ref();
         kept.map_or(Duration::MAX, |kept| kept.book.inside().beat.saturating_add(kept.book.ttl))
+    }
+
+    /// The turns that this run takes with others that hold shares of a device; none where it has all of it. Where they cannot be kept that is
+    /// said, and the run goes on without them: beside others' runs then.
+    #[must_use]
+    pub fn turns(&self, device: &Device) -> Option<Turns> {
+        let folder = self.kept.as_ref()?.book.claim.folder();
+        let leases: Vec<_> = self.all().filter(|lease| lease.device() == device.id).map(Arc::clone).collect();
+        if leases.is_empty() || leases.iter().any(|lease| lease.share() >= Device::WHOLE) {
+            return None;
+        }
+        let joined = Turns::join(folder, &device.id, device.slots(), leases);
+        joined
+            .inspect_err(|error| {
+                tracing::warn!(device = device.id, %error, "this run takes no turns with others that hold shares of the device");
+            })
+            .ok()
     }
 
     /// From now on `runner`, a process of its own, runs the models of a device: it is told when the leases are renewed, and what their ends mean

@@ -8,7 +8,7 @@
 //!
 //! - [`Tensor`], [`ModelFacts`]: what goes in and comes out, checked before anything is queued.
 //! - [`Backend`], [`LoadedModel`]: a library that runs models. [`Runner`]: where it does, for one device: [`ThreadRunner`] in this process.
-//! - [`DeviceQueue`]: the queue in front of one, see its folder.
+//! - [`DeviceQueue`]: the queue in front of one, see its folder. [`Turns`]: among the runs that share a device.
 //! - [`Device`], [`Devices`]: what there is to run models on, declared and found. [`NvmlReport`]: what the driver said.
 //! - [`Lease`]: the right to use a device, which can end while it is used. [`HeldDevices`]: a run's leases, kept alive in the machine's book.
 //! - [`ModelFile`], [`ModelInspection`], [`ExamineElsewhere`]: a model's file before anybody loads it; it is a stranger's.
@@ -71,7 +71,7 @@ pub use model_file::ModelFile;
 pub use model_service::{ModelService, OTHER_BACKEND, ServiceError};
 pub use nvml::{Gpu, GpuPart, NvmlReport};
 pub use open_device::{DeviceOrder, LeaseLocks, OpenDevice};
-pub use queue::{Batching, DeviceCpus, DeviceQueue};
+pub use queue::{Batching, DeviceCpus, DeviceQueue, Turns};
 pub use runner::{RunAnswer, Runner};
 pub use tensor::{NamedTensor, Tensor, TensorData, TensorError};
 pub use thread_runner::{ThreadRunner, ThreadSettings};

@@ -266,7 +266,7 @@ impl Place<'_> {
             }
         };
         let cpus = device.cpus().map_or_else(|| DeviceCpus::Shared(self.shared.clone()), DeviceCpus::Own);
-        DeviceQueue::start(&device.id, runner, &cpus)
+        DeviceQueue::start(&device.id, runner, &cpus, self.held.turns(device))
     }
 
     fn largest_model(&self) -> u64 {

@@ -16,6 +16,8 @@ pub struct DeviceNumbers {
     pub memory_used: Option<u64>,
     /// Calls that wait for it.
     pub waiting: u64,
+    /// Nanoseconds that its threads waited for other runs' turns on it; `None` where it takes none.
+    pub turn_wait_nanoseconds: Option<u64>,
     /// Leases of this process on it that have not ended, by state.
     pub leases: BTreeMap<&'static str, u64>,
     /// Leases of this process on it that have ended, by how.

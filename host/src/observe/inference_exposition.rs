@@ -86,6 +86,11 @@ fn encode_devices(encoder: &mut DescriptorEncoder<'_>, devices: &[DeviceView]) -
             family.encode_family(&with(labels, "state", state))?.encode_gauge(n)?;
         }
     }
+    let help = "Time that threads waited for other runs' turns";
+    let mut family = encoder.encode_descriptor("sage_device_turn_wait_seconds", help, None, MetricType::Counter)?;
+    for (labels, waited) in numbers.iter().filter_map(|(labels, n)| Some((labels, n.turn_wait_nanoseconds?))) {
+        encode(&mut family, labels, &Value::Nanoseconds(waited))?;
+    }
     let help = "Leases of this process that ended, by how";
     let mut family = encoder.encode_descriptor("sage_device_leases_ended", help, None, MetricType::Counter)?;
     for (labels, device) in &numbers {
@@ -179,6 +184,7 @@ mod tests {
             DeviceNumbers {
                 memory_used: Some(1000),
                 waiting: 3,
+                turn_wait_nanoseconds: Some(250_000_000),
                 leases: BTreeMap::from([("held", 2)]),
                 ended: BTreeMap::from([("revoked", 1)]),
                 models: vec![("magika".to_owned(), Arc::new(model))],
@@ -202,6 +208,7 @@ mod tests {
             "sage_inference_errors_total{operator=\"b\",instance=\"0\",code=\"busy\"} 1",
             "sage_device_memory_bytes{device=\"cpu0\"} 1000",
             "sage_device_waiting_calls{device=\"cpu0\"} 3",
+            "sage_device_turn_wait_seconds_total{device=\"cpu0\"} 0.25",
             "sage_device_leases{device=\"cpu0\",state=\"held\"} 2",
             "sage_device_leases_ended_total{device=\"cpu0\",state=\"revoked\"} 1",
             "sage_model_rows_total{device=\"cpu0\",model=\"magika\"} 40",

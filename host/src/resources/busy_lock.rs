@@ -87,12 +87,16 @@ impl LeaseFolder {
 }
 
 /// A device's id may have what a file's name cannot: drivers before 470 name a part of a GPU `MIG-GPU-…/1/0`. Such characters are written as `%2F`.
-fn name_of(device: &str, token: u64) -> String {
+pub(super) fn written(device: &str) -> String {
     let written = |c: char| match c {
         '/' | '%' | '\0' => format!("%{:02X}", u32::from(c)),
         c => c.to_string(),
     };
-    let device: String = device.chars().map(written).collect();
+    device.chars().map(written).collect()
+}
+
+fn name_of(device: &str, token: u64) -> String {
+    let device = written(device);
     format!("{PREFIX}{device}-{token}{SUFFIX}")
 }
 

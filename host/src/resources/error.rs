@@ -111,6 +111,15 @@ pub enum ResourceError {
         cause: io::Error,
     },
 
+    /// A run does not see those that it shares a device with, nor they it.
+    #[error("cannot take turns by {path}: {why}")]
+    Turns {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+
     /// A file that says how much memory there is cannot be read.
     #[error("cannot read how much memory this machine has from {path}")]
     ReadMemory {
@@ -141,6 +150,7 @@ impl ResourceError {
             | Self::Refused(_)
             | Self::Keeper { .. }
             | Self::DeviceKeeper { .. }
+            | Self::Turns { .. }
             | Self::ReadMemory { .. } => None,
         }
     }

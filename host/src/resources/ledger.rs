@@ -172,9 +172,9 @@ impl Mechanism {
             Self::ByteCredit => "whoever sends waits while this many bytes wait on the instance's inputs",
             Self::DeviceLease => {
                 "models run for an instance only while it holds a lease that no other sage-host of the lease folder has; fractions \
-                 together are at most the whole device; leases of one run take turns on its slots by their fractions, runs of other \
-                 processes have slots of their own beside these, in no turns; no part of its memory bandwidth is promised, and \
-                 programs that are no sage-host are not bound by any of it"
+                 together are at most the whole device, and leases take turns on its slots by them, over all runs of a user; what \
+                 has begun is not interrupted, no part of its memory bandwidth is promised, and programs that are no sage-host \
+                 are not bound by any of it"
             }
             Self::Count => {
                 "what all instances of all running pipelines ask for is summed up against host.toml before the start; not what \

@@ -206,6 +206,7 @@ impl Choosing<'_> {
             folder.sweep(&name, &lock);
         }
         let busy = folder.busy_shares(true)?;
+        folder.sweep_turns();
         folder.sweep_requests(&device_shares(&folder.claims(None)?, busy));
         Ok(HeldClaim { folder: folder.clone(), name, lock, claim })
     }

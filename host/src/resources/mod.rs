@@ -10,7 +10,7 @@
 //! - [`Choosing`], [`HeldClaim`]: the machine's one ledger of what running pipelines hold besides CPUs: memory, shares, custom
 //!   resources. [`Taken`]: what stands in it.
 //! - [`DeviceClaim`], [`DeviceShare`]: what leases have of devices, with a heartbeat, tokens that only rise, and [`BusyLock`]s that outlive
-//!   their holders. [`Revoked`]: taking one away.
+//!   their holders. [`Revoked`]: taking one away. [`TurnTable`]: where runs that share a device see each other, to take turns.
 //! - [`pin_current_thread`], [`SharedCpus`]: who runs where. [`CpuShare`]: less than one CPU.
 //! - [`MemoryBudget`]: one instance's memory. [`thread_cpu_time`]: the clock that deadlines and shares go by.
 //! - [`cgroup`]: where the kernel itself holds workers to what they were given.
@@ -42,6 +42,8 @@ mod memory_limits;
 mod pin;
 mod revocation;
 mod shared_cpus;
+mod shared_words;
+mod turn_table;
 
 #[cfg(test)]
 mod claim_tests;
@@ -51,6 +53,8 @@ mod device_tests;
 mod lease_tests;
 #[cfg(test)]
 mod other_process;
+#[cfg(test)]
+mod turn_tests;
 
 pub use amount::{bytes, counted, ten_thousandths};
 pub use arithmetic::{Arithmetic, InstanceArithmetic};
@@ -71,3 +75,4 @@ pub use memory_budget::{MemoryBudget, OverBudget};
 pub use pin::pin_current_thread;
 pub use revocation::Revoked;
 pub use shared_cpus::{ProcessSeat, SharedCpus, SharedSeat};
+pub use turn_table::{TableLock, TurnEntry, TurnTable};

@@ -80,6 +80,7 @@ fn the_other_process() {
     let mut leases = Vec::new();
     let mut claims = Vec::new();
     let mut drivers = Vec::new();
+    let mut tables = Vec::new();
     for line in io::stdin().lines() {
         match line.unwrap().as_str() {
             "lease 2 of 3" => match folder.lease(2, &(0..3).collect(), 0, Holder::here("test", "other", 0)) {
@@ -114,6 +115,10 @@ fn the_other_process() {
                 let driver = Command::new("sleep").arg("60").stdin(busy.leave()).spawn().unwrap();
                 println!("answer: holds cpu0 with {}", driver.id());
                 drivers.push(driver);
+            }
+            "turns" => {
+                tables.push(folder.join_turns("cpu0", 100).unwrap());
+                println!("answer: has place {}", tables[0].place());
             }
             "drop" => {
                 claims.clear();

@@ -10,3 +10,4 @@ mod file_types;
 mod guests;
 mod leases;
 mod told;
+mod turns;

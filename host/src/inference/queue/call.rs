@@ -39,9 +39,9 @@ struct Answer {
 }
 
 impl Call {
-    /// How often a caller looks whether its lease still stands. A guest learns within this that it does not; a look is a lock, so that calls that
+    /// How often a caller looks whether its lease still stands, and says to other runs on the device that this process goes on. A guest learns within this that it does not; a look is a lock, so that calls that
     /// take longer than this do not feel it.
-    const LOOK: Duration = Duration::from_millis(20);
+    pub(super) const LOOK: Duration = Duration::from_millis(20);
 
     pub(super) fn new(
         lease_use: LeaseUse,
@@ -64,12 +64,17 @@ impl Call {
         self.rows
     }
 
-    /// Waits for the answer.
+    /// Waits for the answer, and calls `look` every [`Call::LOOK`].
     ///
     /// # Errors
     /// What the run said; [`InferenceError::Deadline`] at `until`; the lease has ended; `cut`, which is [`InferenceError::DeviceLost`]. Nothing
     /// that comes later is kept.
-    pub(super) fn wait(&self, until: Instant, cut: &AtomicBool) -> Result<Vec<Tensor>, InferenceError> {
+    pub(super) fn wait(
+        &self,
+        until: Instant,
+        cut: &AtomicBool,
+        look: impl Fn(),
+    ) -> Result<Vec<Tensor>, InferenceError> {
         let mut answer = self.answer();
         loop {
             if let Some(error) = answer.error.take() {
@@ -96,9 +101,13 @@ impl Call {
                 answer.give_up();
                 return Err(error);
             }
-            let look = now.checked_add(Self::LOOK).map_or(until, |look| look.min(until));
-            let waited = self.answered.wait_timeout(answer, look.saturating_duration_since(now));
-            answer = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(answer, _)| answer);
+            let next = now.checked_add(Self::LOOK).map_or(until, |next| next.min(until));
+            let waited = self.answered.wait_timeout(answer, next.saturating_duration_since(now));
+            let (waited, timer) = waited.unwrap_or_else(PoisonError::into_inner);
+            answer = waited;
+            if timer.timed_out() {
+                look();
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use super::call::Call;
 use super::dispatcher::Dispatcher;
 use super::scheduler::{Batch, Kind, Pick, Rules, Scheduler, TooMuchWaits, Work};
+use super::turns::{Asking, Turn, Turns};
+use super::watched_leases::WatchedLeases;
 use super::{Batching, DeviceCpus};
-use crate::inference::{InferenceError, Lease, LeaseState, ModelFacts, Runner, Tensor};
+use crate::inference::{InferenceError, Lease, ModelFacts, Runner, Tensor};
 use crate::observe::{DeviceNumbers, DeviceReading, InferenceCounters, ModelCounters};
 use crate::plan::ModelSpec;
 
@@ -20,12 +22,13 @@ use crate::plan::ModelSpec;
 /// runs, never during a run. The threads wait on `work`: a call or a model to load wakes one, which wakes another if it leaves something, and so
 /// does closing; who waits for company wakes by the clock. A thread that runs something waits for the runner, which nothing here can hurry: its
 /// callers leave at their deadlines, or when the run of their pipeline is [cut](DeviceQueue::cut); the slot stays taken until the run is really
-/// over.
+/// over. Where other runs hold shares of the device, a thread that has something to run waits for this run's turn first ([`Turns`]), which they cannot
+/// keep from it by dying, stopping or hanging.
 ///
 /// **Bounds.** A call's rows are bounded by [`DeviceQueue::MOST_ROWS`]. What one lease has waiting is bounded in calls and bytes; more is
 /// [`InferenceError::Busy`]. What runs is bounded by the slots and `max_rows`. Callers that gave up leave nothing behind but what runs.
 ///
-/// **Does not bound** what other processes run on the same device: each run of a pipeline has a queue of its own, with slots of its own.
+/// **Does not bound** what runs of other users have under way on the same device, nor what loading a model takes there: neither takes turns.
 ///
 /// **Errors.** What a run of several calls fails of, each of them is told only after it ran once more alone, so that one tenant's rows fail
 /// alone; a lease that fails then too runs alone from there on. A runner that panics has failed; its thread lives on.
@@ -44,7 +47,9 @@ pub(super) struct Shared {
     ended: Condvar,
     /// Nobody is to wait for an answer any more.
     cut: AtomicBool,
-    leases: Mutex<Leases>,
+    leases: Mutex<WatchedLeases>,
+    /// Where other runs may have shares of the device.
+    turns: Option<Turns>,
 }
 
 struct Inside {
@@ -75,16 +80,10 @@ pub(super) struct Load {
 }
 
 /// What a thread does next.
-pub(super) enum Job {
+pub(super) enum Job<'a> {
     Load(Load),
-    Run(Batch<Arc<Call>>, Arc<Model>),
-}
-
-#[derive(Debug, Default)]
-struct Leases {
-    known: Vec<Arc<Lease>>,
-    /// Those that ended, by how.
-    ended: BTreeMap<&'static str, u64>,
+    /// In this run's turn, where it takes turns.
+    Run(Batch<Arc<Call>>, Arc<Model>, Option<Turn<'a>>),
 }
 
 /// A stack for what follows a stranger's graph down: what the process that examined it had.
@@ -95,11 +94,16 @@ impl DeviceQueue {
     /// so many take some 50 MiB beside their bytes, about what a lease's inputs may.
     pub const MOST_ROWS: usize = 1 << 18;
 
-    /// Starts the threads of a device.
+    /// Starts the threads of a device, which take these turns with other runs; none where nobody else can hold a share.
     ///
     /// # Errors
     /// [`InferenceError::DeviceLost`]: a thread cannot be made, or not be bound to the device's CPUs. None is left then.
-    pub fn start(name: &str, runner: Arc<dyn Runner>, cpus: &DeviceCpus) -> Result<Self, InferenceError> {
+    pub fn start(
+        name: &str,
+        runner: Arc<dyn Runner>,
+        cpus: &DeviceCpus,
+        turns: Option<Turns>,
+    ) -> Result<Self, InferenceError> {
         let inside = Inside {
             scheduler: Scheduler::new(),
             models: Vec::new(),
@@ -116,6 +120,7 @@ impl DeviceQueue {
             ended: Condvar::new(),
             cut: AtomicBool::new(false),
             leases: Mutex::default(),
+            turns,
         });
         // Closes what was started when a later one fails.
         let queue = Self { shared };
@@ -169,12 +174,15 @@ impl DeviceQueue {
             inside.loads.push_back(Load { spec: spec.clone(), until, done });
         }
         self.shared.work.notify_one();
-        loaded.recv_timeout(until.saturating_duration_since(Instant::now())).unwrap_or_else(|left| {
-            Err(match left {
-                RecvTimeoutError::Timeout => InferenceError::Deadline,
-                RecvTimeoutError::Disconnected => self.shared.closed(),
-            })
-        })
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match loaded.recv_timeout(left.min(Call::LOOK)) {
+                Ok(loaded) => return loaded,
+                Err(RecvTimeoutError::Timeout) if left.is_zero() => return Err(InferenceError::Deadline),
+                Err(RecvTimeoutError::Timeout) => self.shared.look(),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.shared.closed()),
+            }
+        }
     }
 
     /// Runs a call for a lease on this device and waits for its answer, at most until `until`. The inputs are in the order of the model's facts
@@ -252,7 +260,7 @@ impl DeviceQueue {
             call
         };
         self.shared.work.notify_one();
-        let answer = call.wait(until, &self.shared.cut);
+        let answer = call.wait(until, &self.shared.cut, || self.shared.look());
         if answer.is_err() {
             self.shared.lock().scheduler.give_up(lease.token(), |other| Arc::ptr_eq(other, &call));
         }
@@ -279,9 +287,7 @@ impl DeviceQueue {
 
     /// Counts a lease on this device among its numbers, until it ends.
     pub fn watch(&self, lease: &Arc<Lease>) {
-        let mut leases = self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        leases.settle();
-        leases.known.push(Arc::clone(lease));
+        self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner).watch(lease);
     }
 
     /// From now on nobody waits for an answer: every call, whether it runs or not, ends with [`InferenceError::DeviceLost`] in a moment, and so does
@@ -311,21 +317,16 @@ impl DeviceReading for DeviceQueue {
             let models = inside.models.iter().map(|model| (model.spec.name.clone(), Arc::clone(&model.counters)));
             (inside.scheduler.waiting() as u64, models.collect())
         };
-        let mut held = self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        held.settle();
-        let mut leases = BTreeMap::new();
-        for lease in &held.known {
-            *leases.entry(state_name(lease.state())).or_default() += 1;
-        }
-        let ended = held.ended.clone();
-        drop(held);
-        DeviceNumbers { memory_used: self.shared.runner.memory_used(), waiting, leases, ended, models }
+        let (leases, ended) = self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner).count();
+        let memory_used = self.shared.runner.memory_used();
+        let turn_wait_nanoseconds = self.shared.turns.as_ref().map(Turns::waited);
+        DeviceNumbers { memory_used, waiting, turn_wait_nanoseconds, leases, ended, models }
     }
 }
 
 impl Shared {
-    /// What to do next; waits for it. `None` once the device is closed.
-    pub(super) fn next(&self) -> Option<Job> {
+    /// What to do next; waits for it. `None` once the device is closed. Who has asked for a turn already says so.
+    pub(super) fn next<'a>(&'a self, mut asking: Option<Asking<'a>>) -> Option<Job<'a>> {
         let mut inside = self.lock();
         loop {
             if inside.closed {
@@ -338,6 +339,21 @@ impl Shared {
             for call in inside.scheduler.take_late(now) {
                 call.fail(InferenceError::Deadline);
             }
+            let mut turn = None;
+            if let Some(turns) = self.turns.as_ref().filter(|_| inside.scheduler.waiting() > 0) {
+                match asking.take().unwrap_or_else(|| turns.ask()).take(now) {
+                    Ok(taken) => turn = Some(taken),
+                    // What to run is chosen when its turn has come: until then more may come that runs with it.
+                    Err(refused) => {
+                        drop(inside);
+                        refused.wait();
+                        asking = Some(refused);
+                        inside = self.lock();
+                        continue;
+                    }
+                }
+            }
+            asking = None;
             match inside.scheduler.pick(now) {
                 Pick::Run(batch) => {
                     if inside.scheduler.waiting() > 0 {
@@ -345,14 +361,47 @@ impl Shared {
                     }
                     let model = inside.models.get(batch.model).map(Arc::clone);
                     let Some(model) = model else { continue };
-                    return Some(Job::Run(batch, model));
+                    return Some(Job::Run(batch, model, turn));
                 }
                 Pick::Wait(moment) => {
+                    drop(turn);
                     let waited = self.work.wait_timeout(inside, moment.saturating_duration_since(now));
                     inside = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(inside, _)| inside);
                 }
-                Pick::Nothing => inside = self.work.wait(inside).unwrap_or_else(PoisonError::into_inner),
+                Pick::Nothing => {
+                    drop(turn);
+                    inside = self.work.wait(inside).unwrap_or_else(PoisonError::into_inner);
+                }
             }
+        }
+    }
+
+    /// Waits for this run's turn, for what is not one of its calls. `None` where it takes none.
+    ///
+    /// # Errors
+    /// It did not come until then; the device is closed.
+    pub(super) fn turn(&self, until: Instant) -> Result<Option<Turn<'_>>, InferenceError> {
+        let Some(turns) = &self.turns else { return Ok(None) };
+        let mut asking: Asking<'_> = turns.ask();
+        loop {
+            match asking.take(Instant::now()) {
+                Ok(turn) => return Ok(Some(turn)),
+                Err(refused) => asking = refused,
+            }
+            if self.lock().closed {
+                return Err(self.closed());
+            }
+            if Instant::now() >= until {
+                return Err(InferenceError::Deadline);
+            }
+            asking.wait();
+        }
+    }
+
+    /// Says to those that it takes turns with that this process is alive.
+    fn look(&self) {
+        if let Some(turns) = &self.turns {
+            turns.look(Instant::now());
         }
     }
 
@@ -435,21 +484,6 @@ impl Inside {
     }
 }
 
-impl Leases {
-    /// Counts those that have ended, once.
-    fn settle(&mut self) {
-        let Self { known, ended } = self;
-        known.retain(|lease| {
-            let state = lease.state();
-            let goes_on = matches!(state, LeaseState::Pending | LeaseState::Held | LeaseState::Draining);
-            if !goes_on {
-                *ended.entry(state_name(state)).or_default() += 1;
-            }
-            goes_on
-        });
-    }
-}
-
 /// A thread that has ended, however it did.
 struct Ended<'a>(&'a Shared);
 
@@ -463,19 +497,6 @@ impl Drop for Ended<'_> {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("name", &self.name).field("runner", &self.runner).finish_non_exhaustive()
-    }
-}
-
-/// As a metric's label.
-fn state_name(state: LeaseState) -> &'static str {
-    match state {
-        LeaseState::Pending => "pending",
-        LeaseState::Held => "held",
-        LeaseState::Draining => "draining",
-        LeaseState::Released => "released",
-        LeaseState::Revoked => "revoked",
-        LeaseState::Expired => "expired",
-        LeaseState::DeviceLost => "device-lost",
     }
 }
 

@@ -16,17 +16,17 @@ use crate::resources::CpuSet;
 
 /// Doubles numbers. A row of 13 fails its run, one of 66 panics, one of 99 loses the device.
 #[derive(Debug, Default)]
-struct Doubling {
+pub(super) struct Doubling {
     slots: usize,
-    gate: Gate,
+    pub(super) gate: Gate,
     closed: AtomicUsize,
     /// The rows of each run.
-    runs: Mutex<Vec<Vec<i32>>>,
+    pub(super) runs: Mutex<Vec<Vec<i32>>>,
 }
 
 /// Holds runs until it is opened.
 #[derive(Debug, Default)]
-struct Gate {
+pub(super) struct Gate {
     inside: Mutex<GateInside>,
     changed: Condvar,
 }
@@ -38,11 +38,11 @@ struct GateInside {
 }
 
 impl Gate {
-    fn shut(&self) {
+    pub(super) fn shut(&self) {
         self.inside.lock().unwrap().shut = true;
     }
 
-    fn open(&self) {
+    pub(super) fn open(&self) {
         self.inside.lock().unwrap().shut = false;
         self.changed.notify_all();
     }
@@ -56,7 +56,7 @@ impl Gate {
     }
 
     /// Waits until so many runs are held.
-    fn wait_for(&self, runs: usize) {
+    pub(super) fn wait_for(&self, runs: usize) {
         let inside = self.inside.lock().unwrap();
         drop(self.changed.wait_while(inside, |inside| inside.held < runs).unwrap());
     }
@@ -103,11 +103,11 @@ impl Runner for Doubling {
     }
 }
 
-fn tensor(rows: Vec<i32>) -> Tensor {
+pub(super) fn tensor(rows: Vec<i32>) -> Tensor {
     Tensor::new(vec![rows.len()], TensorData::I32(rows)).unwrap()
 }
 
-fn spec(name: &str) -> ModelSpec {
+pub(super) fn spec(name: &str) -> ModelSpec {
     ModelSpec {
         name: name.to_owned(),
         path: "m.onnx".into(),
@@ -128,11 +128,11 @@ struct Bench {
     counters: Arc<InferenceCounters>,
 }
 
-fn later() -> Instant {
+pub(super) fn later() -> Instant {
     Instant::now() + Duration::from_secs(600)
 }
 
-fn lease(token: u64) -> Arc<Lease> {
+pub(super) fn lease(token: u64) -> Arc<Lease> {
     Lease::held(token, "cpu0", 5_000, 0)
 }
 
@@ -140,7 +140,8 @@ impl Bench {
     fn new(slots: usize) -> Self {
         let runner = Arc::new(Doubling { slots, ..Doubling::default() });
         let queue =
-            DeviceQueue::start("cpu0", Arc::clone(&runner) as _, &DeviceCpus::Own(CpuSet::allowed().unwrap())).unwrap();
+            DeviceQueue::start("cpu0", Arc::clone(&runner) as _, &DeviceCpus::Own(CpuSet::allowed().unwrap()), None)
+                .unwrap();
         queue.load(&spec("m"), later()).unwrap();
         Self { runner, queue, counters: Arc::new(InferenceCounters::new(vec!["cpu0".to_owned()])) }
     }
@@ -445,7 +446,7 @@ fn leases_are_counted_by_how_they_stand_and_how_they_ended() {
 fn a_device_runs_on_its_own_cpus_and_one_that_cannot_does_not_start() {
     let allowed = CpuSet::allowed().unwrap();
     let first: CpuSet = allowed.iter().take(1).collect();
-    let start = |cpus| DeviceQueue::start("cpu0", Arc::new(Where::default()), &DeviceCpus::Own(cpus));
+    let start = |cpus| DeviceQueue::start("cpu0", Arc::new(Where::default()), &DeviceCpus::Own(cpus), None);
     let queue = start(first.clone()).unwrap();
     queue.load(&spec("m"), later()).unwrap();
     let counters = Arc::new(InferenceCounters::new(Vec::new()));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::call::Call;
 use super::device_queue::{Job, Load, Model, Shared};
 use super::scheduler::{Batch, Work};
+use super::turns::{Asking, Turn};
 use super::{batching, rows};
 use crate::inference::{InferenceError, ModelFacts, RunAnswer, Tensor};
 use crate::observe::ModelCounters;
@@ -22,14 +23,15 @@ impl<'a> Dispatcher<'a> {
 
     /// Until the device is closed.
     pub(super) fn run(&self) {
-        while let Some(job) = self.shared.next() {
+        let mut asking = None;
+        while let Some(job) = self.shared.next(asking.take()) {
             match job {
                 Job::Load(load) => {
                     let loaded = self.load(&load);
                     // Nobody may be waiting for it any more.
                     let _ = load.done.send(loaded);
                 }
-                Job::Run(batch, model) => self.batch(batch, &model),
+                Job::Run(batch, model, turn) => asking = self.batch(batch, &model, turn),
             }
         }
     }
@@ -40,7 +42,12 @@ impl<'a> Dispatcher<'a> {
             return known;
         }
         let facts = caught(|| self.shared.runner.load(spec, *until))?;
-        let chosen = batching::choose(spec, &facts, |inputs| Ok(self.try_run(&spec.name, inputs, *until)?.wall));
+        let chosen = batching::choose(spec, &facts, |inputs| {
+            let turn = self.shared.turn(*until)?;
+            let ran = self.run_in(turn.as_ref(), &spec.name, inputs, *until);
+            let _nothing_more = turn.and_then(|turn| turn.over(Instant::now(), false));
+            Ok(ran?.wall)
+        });
         tracing::debug!(device = self.shared.name, model = spec.name, batching = %chosen.batching, "loaded");
         let model = Model {
             spec: spec.clone(),
@@ -52,14 +59,15 @@ impl<'a> Dispatcher<'a> {
         self.shared.add(model, chosen.row_time)
     }
 
-    fn batch(&self, batch: Batch<Arc<Call>>, model: &Model) {
+    /// Runs what was chosen. Asks for the next turn where there is more to run.
+    fn batch(&self, batch: Batch<Arc<Call>>, model: &Model, turn: Option<Turn<'a>>) -> Option<Asking<'a>> {
         let number = batch.model;
         // Those that ended since, and those whose leases do not stand any more, do not run.
         let started = |work: Work<Arc<Call>>| work.call.start().ok().map(|is_first| (work, is_first));
         let (works, first): (Vec<_>, Vec<_>) = batch.works.into_iter().filter_map(started).unzip();
         if works.is_empty() {
             self.shared.schedule(|scheduler| scheduler.over(number, 0, None, Instant::now()));
-            return;
+            return None;
         }
         let batch = Batch { model: number, works };
         let began = Instant::now();
@@ -75,11 +83,16 @@ impl<'a> Dispatcher<'a> {
         let until = batch.works.iter().map(|work| work.until).max().unwrap_or(began);
         let ran = inputs(&batch.works).and_then(|inputs| {
             counters.bytes_in.add(bytes(&inputs));
-            self.try_run(&model.spec.name, inputs, until)
+            self.run_in(turn.as_ref(), &model.spec.name, inputs, until)
         });
-        count(counters, &batch, &ran);
+        let over = Instant::now();
         let took = ran.as_ref().ok().map(|answer| answer.wall);
-        self.shared.schedule(|scheduler| scheduler.over(number, batch.rows(), took, Instant::now()));
+        let is_more = self.shared.schedule(|scheduler| {
+            scheduler.over(number, batch.rows(), took, over);
+            scheduler.waiting() > 0
+        });
+        let asking = turn.and_then(|turn| turn.over(over, is_more));
+        count(counters, &batch, &ran);
         match ran.and_then(|answer| outputs(&batch.works, answer.outputs)) {
             Ok(outputs) => {
                 for (work, outputs) in batch.works.iter().zip(outputs) {
@@ -88,6 +101,7 @@ impl<'a> Dispatcher<'a> {
             }
             Err(error) => self.failed(batch, error),
         }
+        asking
     }
 
     /// What failed together is tried alone, except where that cannot help.
@@ -112,7 +126,17 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    fn try_run(&self, model: &str, inputs: Vec<Tensor>, until: Instant) -> Result<RunAnswer, InferenceError> {
+    /// One run, in a turn.
+    fn run_in(
+        &self,
+        turn: Option<&Turn<'_>>,
+        model: &str,
+        inputs: Vec<Tensor>,
+        until: Instant,
+    ) -> Result<RunAnswer, InferenceError> {
+        if let Some(turn) = turn {
+            turn.lasts_until(until);
+        }
         caught(|| self.shared.runner.run(model, inputs, until))
     }
 }

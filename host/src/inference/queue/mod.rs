@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  lanes ─ DeviceQueue::run ─▶ Scheduler (by lease, fair by share) ─▶ a thread per slot: join rows ─▶ Runner ─▶ split rows ─▶ each its answer
+//!                                                                       └ Turns: among the runs that share the device
 //! ```
 //!
 //! Invariants: the scheduler is pure, time is passed in; a call that nobody waits for any more is not begun; every call is answered once,
@@ -14,6 +15,8 @@ mod device_queue;
 mod dispatcher;
 mod rows;
 mod scheduler;
+mod turns;
+mod watched_leases;
 
 #[cfg(test)]
 mod device_queue_tests;
@@ -21,7 +24,12 @@ mod device_queue_tests;
 mod fairness_tests;
 #[cfg(test)]
 mod scatter_tests;
+#[cfg(test)]
+mod shared_device_tests;
+#[cfg(test)]
+mod turns_tests;
 
 pub use batching::Batching;
 pub use device_cpus::DeviceCpus;
 pub use device_queue::DeviceQueue;
+pub use turns::Turns;

@@ -134,7 +134,7 @@ fn measured_at_load(model: &Measured, backend: &str) -> Result<f64, Problem> {
     let backend = if backend == "tract" { BackendChoice::Tract } else { BackendChoice::Onnxruntime };
     let settings = ThreadSettings { slots: 1, threads: 1, memory: None };
     let runner = Arc::new(ThreadRunner::new(settings, cpu_backends(backend, None)?));
-    let queue = DeviceQueue::start("measures", runner, &DeviceCpus::Own(CpuSet::allowed()?))?;
+    let queue = DeviceQueue::start("measures", runner, &DeviceCpus::Own(CpuSet::allowed()?), None)?;
     let spec = ModelSpec {
         name: "m".to_owned(),
         path: model.path().to_owned(),
