@@ -17,6 +17,14 @@ pub trait WireWriter {
     /// # Errors
     /// The other side is gone, or takes too long to make room.
     fn put(&mut self, bytes: &[u8]) -> Result<(), WireError>;
+
+    /// Appends a number.
+    ///
+    /// # Errors
+    /// As [`WireWriter::put`].
+    fn put_number(&mut self, number: u64) -> Result<(), WireError> {
+        self.put(&number.to_le_bytes())
+    }
 }
 
 /// Gives a message's bytes in order.
@@ -32,6 +40,16 @@ pub trait WireReader {
     /// # Errors
     /// As [`WireReader::get`].
     fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError>;
+
+    /// The next number.
+    ///
+    /// # Errors
+    /// As [`WireReader::get`].
+    fn get_number(&mut self) -> Result<u64, WireError> {
+        let mut bytes = [0; 8];
+        self.get(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
 }
 
 /// Why a message could not be sent or read.
@@ -70,7 +88,7 @@ impl From<Malformed> for WireError {
 /// # Errors
 /// As [`WireWriter::put`].
 pub fn put_u64(to: &mut impl WireWriter, number: u64) -> Result<(), WireError> {
-    to.put(&number.to_le_bytes())
+    to.put_number(number)
 }
 
 /// Appends bytes with their number before them.
@@ -126,9 +144,7 @@ fn column_len(column: &Column) -> usize {
 /// # Errors
 /// As [`WireReader::get`].
 pub fn get_u64(from: &mut impl WireReader) -> Result<u64, WireError> {
-    let mut bytes = [0; 8];
-    from.get(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
+    from.get_number()
 }
 
 /// Reads a number that is no larger than a smaller type's.

@@ -43,6 +43,11 @@ pub struct Link {
     head: u64,
     /// Bytes that were taken.
     tail: u64,
+    /// How many bytes there was room for when that was last looked at, less those written since: a look at the other side's number, which it changes,
+    /// costs a transfer between CPUs.
+    known_room: u64,
+    /// How many bytes were there when that was last looked at, less those taken since.
+    known_bytes: u64,
     patience: Option<Duration>,
     /// When nothing is waited for any more, however patient.
     until: Option<Instant>,
@@ -120,6 +125,8 @@ impl Link {
             peer_process: None,
             head: 0,
             tail: 0,
+            known_room: 0,
+            known_bytes: 0,
             patience: None,
             until: None,
             began: Instant::now(),
@@ -185,7 +192,7 @@ impl Link {
         }
         self.wait(BYTES, |link| Ok(link.bytes()?.checked_sub(len as u64).map_or(0, |more| more + 1)))?;
         let (at, _) = run_of(self.tail, len as u64, len);
-        self.tail = self.tail.wrapping_add(len as u64);
+        self.move_tail(len as u64);
         // SAFETY: the bytes were sent and are not taken: the caller promises that they are left alone.
         unsafe { self.peer.bytes(at, len) }.ok_or_else(out_of_bounds).map(Some)
     }
@@ -305,44 +312,80 @@ impl Link {
 
     fn read_into(&mut self, mut into: &mut [MaybeUninit<u8>]) -> Result<(), WireError> {
         while !into.is_empty() {
-            let mut there = self.bytes()?;
-            if there == 0 {
-                self.taken();
-                there = self.wait(BYTES, Self::bytes)?;
+            if self.known_bytes < into.len() as u64 {
+                self.known_bytes = self.bytes()?;
             }
-            let (at, run) = run_of(self.tail, there, into.len());
+            if self.known_bytes == 0 {
+                self.taken();
+                self.known_bytes = self.wait(BYTES, Self::bytes)?;
+            }
+            let (at, run) = run_of(self.tail, self.known_bytes, into.len());
             let (now, rest) = into.split_at_mut_checked(run).ok_or_else(out_of_bounds)?;
             if !self.peer.copy_out(at, now) {
                 return Err(out_of_bounds());
             }
-            self.tail = self.tail.wrapping_add(run as u64);
+            self.move_tail(run as u64);
             into = rest;
         }
         Ok(())
+    }
+
+    fn move_head(&mut self, by: u64) {
+        self.head = self.head.wrapping_add(by);
+        self.known_room = self.known_room.saturating_sub(by);
+    }
+
+    fn move_tail(&mut self, by: u64) {
+        self.tail = self.tail.wrapping_add(by);
+        self.known_bytes = self.known_bytes.saturating_sub(by);
     }
 }
 
 impl WireWriter for Link {
     fn put(&mut self, mut bytes: &[u8]) -> Result<(), WireError> {
         while !bytes.is_empty() {
-            let mut room = self.room()?;
-            if room == 0 {
-                self.send();
-                room = self.wait(ROOM, Self::room)?;
+            if self.known_room < bytes.len() as u64 {
+                self.known_room = self.room()?;
             }
-            let (at, run) = run_of(self.head, room, bytes.len());
+            if self.known_room == 0 {
+                self.send();
+                self.known_room = self.wait(ROOM, Self::room)?;
+            }
+            let (at, run) = run_of(self.head, self.known_room, bytes.len());
             let (now, rest) = bytes.split_at_checked(run).ok_or_else(out_of_bounds)?;
             if !self.own.copy_in(at, now) {
                 return Err(out_of_bounds());
             }
-            self.head = self.head.wrapping_add(run as u64);
+            self.move_head(run as u64);
             bytes = rest;
         }
         Ok(())
     }
+
+    #[inline]
+    fn put_number(&mut self, number: u64) -> Result<(), WireError> {
+        let (at, _) = run_of(self.head, self.known_room, 8);
+        if self.known_room >= 8 && self.own.copy_in(at, &number.to_le_bytes()) {
+            self.move_head(8);
+            return Ok(());
+        }
+        self.put(&number.to_le_bytes())
+    }
 }
 
 impl WireReader for Link {
+    #[inline]
+    fn get_number(&mut self) -> Result<u64, WireError> {
+        let mut number = [0; 8];
+        let (at, _) = run_of(self.tail, self.known_bytes, 8);
+        if self.known_bytes >= 8 && self.peer.copy_out_number(at, &mut number) {
+            self.move_tail(8);
+        } else {
+            self.get(&mut number)?;
+        }
+        Ok(u64::from_le_bytes(number))
+    }
+
     fn get(&mut self, into: &mut [u8]) -> Result<(), WireError> {
         let len = into.len();
         // SAFETY: initialised bytes seen as bytes that may be uninitialised; `read_into` only ever writes initialised ones.

@@ -100,7 +100,17 @@ impl Mapping {
         true
     }
 
+    /// [`Mapping::copy_out`] of eight bytes.
+    #[inline]
+    pub(super) fn copy_out_number(&self, at: usize, into: &mut [u8; 8]) -> bool {
+        let Some(from) = self.place(at, 8) else { return false };
+        // SAFETY: as for `copy_out`.
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), into.as_mut_ptr(), 8) };
+        true
+    }
+
     /// Copies `bytes` to `at`; `false` if they do not fit or this side only reads.
+    #[inline]
     pub(super) fn copy_in(&self, at: usize, bytes: &[u8]) -> bool {
         let Some(to) = self.place(at, bytes.len()).filter(|_| self.writable) else { return false };
         // SAFETY: as for `copy_out`; the range was mapped writable and is written by nobody but this thread.
@@ -116,6 +126,7 @@ impl Mapping {
         Some(unsafe { std::sync::atomic::AtomicU64::from_ptr(place.as_ptr().cast()) })
     }
 
+    #[inline]
     fn place(&self, at: usize, len: usize) -> Option<NonNull<u8>> {
         if at.checked_add(len)? > self.len {
             return None;
