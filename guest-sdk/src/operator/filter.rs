@@ -40,7 +40,8 @@ impl<O: Filter> FilterLane<O> {
         let Some(operator) = &mut self.operator else { not_open() };
         let rows = payloads.len();
         self.bitmap.resize(rows.div_ceil(8), 0);
-        let mut payloads = payloads.iter();
+        // SAFETY: the host has checked it.
+        let mut payloads = unsafe { payloads.iter_unchecked() };
         for byte in &mut self.bitmap {
             // Bits are gathered for eight records only: beyond that the compiler does not unroll, and each record waits for the one before.
             let mut bits = 0_u8;
