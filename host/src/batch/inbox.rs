@@ -8,7 +8,7 @@ use super::Batch;
 ///
 /// **Who waits for whom.** A producer waits while the inbox is full and is woken when it has drained to half (waking for each
 /// batch costs 20 µs a time and dominated in measurements). A consumer waits while it is empty and is woken by the next
-/// batch, the last producer's leaving, or [`Inbox::cut`]. A batch that is put in [quietly](Inbox::push_quietly) wakes it only with others: when [`BURST`] of them
+/// batch, the last producer's leaving, or [`Inbox::cut`]. A batch that is put in [quietly](Inbox::push_quietly) wakes it only with others: when four of them
 /// are there, when a producer [says so](Inbox::announce) or has to wait for room, or when the consumer, which sleeps so lightly for 1 ms only, looks by itself. Pipelines are acyclic and every consumer takes from one inbox
 /// whatever comes first, so the last consumer can always go on, and with it everybody before it.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use super::failure::Failure;
 use super::printer::{OutputFormat, Printer};
 use super::{ExitCode, build, devices, doctor, inspect, new, run, validate};
 use crate::inference::{Trial, panic_is_an_answer};
-use crate::worker;
-use crate::worker::compile::{CompileOrder, compile_one};
-use crate::worker::examine_model::{ExamineOrder, examine_one};
+use crate::worker::compile::compile_one;
+use crate::worker::examine_model::examine_one;
+use crate::worker::{self, ThrowAwayOrder};
 
 /// The program: arguments in, exit code out.
 #[must_use]
@@ -57,7 +57,7 @@ fn perform(words: Vec<OsString>) -> ExitCode {
 /// `compile`: one component, for another process of this program.
 fn compile(arguments: &CompileArguments) -> Result<(), Failure> {
     let CompileArguments { memory, cpu_seconds, parent } = *arguments;
-    compile_one(CompileOrder { memory, cpu_seconds, parent })
+    compile_one(ThrowAwayOrder { memory, cpu_seconds, parent })
         .map_err(|error| Failure::of(ExitCode::InternalFault, &error))
 }
 
@@ -65,7 +65,7 @@ fn compile(arguments: &CompileArguments) -> Result<(), Failure> {
 fn examine_model(arguments: &ExamineModelArguments) -> Result<(), Failure> {
     let ExamineModelArguments { memory, cpu_seconds, parent, try_out } = *arguments;
     let trial = if try_out { Trial::Wanted } else { Trial::NotWanted };
-    examine_one(ExamineOrder { memory, cpu_seconds, parent, trial })
+    examine_one(ThrowAwayOrder { memory, cpu_seconds, parent }, trial)
         .map_err(|error| Failure::of(ExitCode::InternalFault, &error))
 }
 

@@ -5,6 +5,7 @@ use crate::batch::{Batch, BatchPool};
 
 /// One thing that a lane has its guest do, and which try at it this is.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a batch is moved through, not kept, and flushes are few")]
 pub(super) enum Step {
     /// Take care of a batch.
     Call(Batch, u32),

@@ -33,8 +33,10 @@ mod serve;
 mod served_lane;
 mod spawn;
 mod tensor_wire;
+mod throw_away;
 
 pub use device::serve_device;
 pub use link::{FarEnd, Link};
 pub use process_isolation::ProcessIsolation;
 pub use serve::{WorkerError, serve};
+pub use throw_away::{ThrowAwayError, ThrowAwayOrder};

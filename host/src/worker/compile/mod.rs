@@ -20,5 +20,5 @@ mod child;
 mod compiler;
 mod reply;
 
-pub use child::{CompileOrder, CompileProcessError, compile_one};
+pub use child::compile_one;
 pub use compiler::ThrowAwayCompiler;

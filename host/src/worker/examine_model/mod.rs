@@ -19,5 +19,5 @@ mod child;
 mod examiner;
 mod reply;
 
-pub use child::{ExamineOrder, ExamineProcessError, examine_one};
+pub use child::examine_one;
 pub use examiner::ThrowAwayExaminer;
