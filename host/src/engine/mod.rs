@@ -8,11 +8,12 @@
 //! ```text
 //!  SourceLane ──▶ Outlet ──▶ Inbox ──▶ OperatorLane ──▶ Outlet(s) ──▶ Inbox ──▶ SinkLane
 //!                 (one Route an edge:     │ guest fails: Keeper builds another,
-//!                  where each record      │ the batch is tried again, then halved;
-//!                  goes)                  ▼ a record that fails alone meets its Fate
+//!                  where each record      │ the batch is tried again, then halved
+//!                  goes)                  ▼ (Recovery); a record that fails alone meets its Fate
 //! ```
 //!
-//! Invariants: every record that an instance takes in is counted as handled, rejected, dead-lettered, failed or unfinished;
+//! Invariants: every record that an instance takes in is counted as handled, rejected, dead-lettered, failed or unfinished; what a sink component has taken
+//! is kept (`Unflushed`) and counted when it is durable;
 //! lanes that share an inbox send in the order in which they took (`Turnstile`); no data flows before every guest has started;
 //! what stops a run goes through one place (`Control`), and the first cause counts.
 //!
