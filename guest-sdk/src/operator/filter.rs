@@ -40,7 +40,7 @@ impl<O: Filter> FilterLane<O> {
         let Some(operator) = &mut self.operator else { not_open() };
         let rows = payloads.len();
         self.bitmap.resize(rows.div_ceil(8), 0);
-        // SAFETY: the host has checked it.
+        // SAFETY: what is called here comes from the host, which has checked it, or from this crate's own testing, which made it.
         let mut payloads = unsafe { payloads.iter_unchecked() };
         for byte in &mut self.bitmap {
             // Bits are gathered for eight records only: beyond that the compiler does not unroll, and each record waits for the one before.

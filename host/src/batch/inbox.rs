@@ -8,9 +8,11 @@ use super::Batch;
 ///
 /// **Who waits for whom.** A producer waits while the inbox is full and is woken when it has drained to half (waking for each
 /// batch costs 20 µs a time and dominated in measurements). A consumer waits while it is empty and is woken by the next
-/// batch, the last producer's leaving, or [`Inbox::cut`]. A batch that is put in [quietly](Inbox::push_quietly) wakes it only with others: when four of them
-/// are there, when a producer [says so](Inbox::announce) or has to wait for room, or when the consumer, which sleeps so lightly for 1 ms only, looks by itself. Pipelines are acyclic and every consumer takes from one inbox
+/// batch, the last producer's leaving, or [`Inbox::cut`]. Pipelines are acyclic and every consumer takes from one inbox
 /// whatever comes first, so the last consumer can always go on, and with it everybody before it.
+///
+/// **Quietly.** A batch that is [put in so](Inbox::push_quietly) wakes the consumer with others only: when four of them are there, when a producer
+/// [says so](Inbox::announce) or has to wait for room. A consumer lets that happen to it for the first millisecond of a wait.
 #[derive(Debug)]
 pub struct Inbox {
     state: Mutex<State>,

@@ -72,7 +72,7 @@ impl OperatorLane {
                     return self.end(&mut outputs);
                 }
                 if outputs.unflushed.is_due(self.flush_interval) {
-                    self.flush(&mut outputs)?;
+                    self.settle(&mut outputs)?;
                     continue;
                 }
                 self.idle(clock)?;
@@ -148,27 +148,29 @@ impl OperatorLane {
 
     /// Has the guest take one step, with nothing else under way. A step that failed comes back.
     fn take_step(&mut self, step: Step, outputs: &mut Outputs) -> Result<Result<(), (Step, Failure)>, Stopped> {
-        let Step::Call(batch, attempt) = step else {
-            return Ok(match self.keeper.guest().end() {
-                Ok(_) => {
-                    self.keeper.succeeded();
-                    self.flushed(outputs);
-                    Ok(())
-                }
-                Err(failure) => Err((step, failure)),
-            });
-        };
-        self.keeper.guest().submit(&batch);
-        match self.keeper.guest().answer(&batch) {
-            Ok(answer) => {
-                let taking =
-                    Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
-                let taken = taking.take(batch, answer, outputs);
-                self.keeper.succeeded();
-                taken.map(Ok)
+        let (Step::Call(_, attempt) | Step::End(attempt)) = step;
+        let answer = match &step {
+            Step::Call(batch, _) => {
+                self.keeper.guest().submit(batch);
+                self.keeper.guest().answer(batch)
             }
-            Err(failure) => Ok(Err((Step::Call(batch, attempt), failure))),
+            Step::End(_) => self.keeper.guest().end(),
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failure) => return Ok(Err((step, failure))),
+        };
+        let (batch, is_end) = match step {
+            Step::Call(batch, _) => (batch, false),
+            Step::End(_) => (self.pool.take(), true),
+        };
+        let taking = Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
+        let taken = taking.take(batch, answer, outputs);
+        self.keeper.succeeded();
+        if is_end {
+            self.is_durable(outputs);
         }
+        taken.map(Ok)
     }
 
     /// A step failed: decides what is to be done about it, and puts a fresh guest in the place of the one that failed.
@@ -203,7 +205,7 @@ impl OperatorLane {
                     }
                 }
             }
-            Step::Flush(attempt) => {
+            Step::End(attempt) => {
                 self.note(failure, 0);
                 if attempt > retries {
                     return Err(self.fate.stage_failed(failure));
@@ -216,16 +218,17 @@ impl OperatorLane {
         Ok(())
     }
 
-    /// sink: has everything made durable that it took, before it may fail and lose it.
-    fn flush(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
-        match self.take_step(Step::Flush(1), outputs)? {
+    /// sink: has everything made durable that it took, before it may fail and lose it. The others: tells them that no more comes, and takes what they have
+    /// to say to that.
+    fn settle(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
+        match self.take_step(Step::End(1), outputs)? {
             Ok(()) => Ok(()),
             Err((step, failure)) => self.recover(step, &failure, outputs),
         }
     }
 
-    /// Everything that the sink took is durable now.
-    fn flushed(&self, outputs: &mut Outputs) {
+    /// sink: everything that it took is durable now.
+    fn is_durable(&self, outputs: &mut Outputs) {
         for batch in outputs.unflushed.take() {
             self.fate.counters.handled.add(batch.len() as u64);
             self.pool.put(batch);
@@ -267,40 +270,13 @@ impl OperatorLane {
 
     /// The last batch is done: the guest has its last word.
     fn end(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
-        if self.kind == Kind::Sink {
-            self.flush(outputs)?
-        } else {
-            self.last_word(outputs)?
-        }
+        self.settle(outputs)?;
         if let Err(failure) = self.keeper.close(&self.fate.counters) {
             self.fate.errors.count(failure.code.name());
             tracing::warn!(operator = &*self.fate.stage, instance = self.fate.instance, %failure, "close failed; its output stands");
         }
         self.send(outputs)?;
         self.outlets.flush()
-    }
-
-    /// process: tells the guest that no more comes, and takes what it emits.
-    fn last_word(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
-        let mut attempt = 1;
-        loop {
-            let failure = match self.keeper.guest().end() {
-                Ok(answer) => {
-                    let taking =
-                        Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
-                    return taking.take(self.pool.take(), answer, outputs);
-                }
-                Err(failure) => failure,
-            };
-            self.note(&failure, 0);
-            // A worker that died may have died of something else.
-            let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
-            if attempt > retries {
-                return Err(self.fate.stage_failed(&failure));
-            }
-            self.keeper.rebuild(&failure, &self.fate)?;
-            attempt += 1;
-        }
     }
 
     /// Counts a broken limit. The first failure of each kind is a warning, though a retry may mend it: many of them make a run slow. The rest is

@@ -9,8 +9,8 @@ use crate::batch::{Batch, BatchPool};
 pub(super) enum Step {
     /// Take care of a batch.
     Call(Batch, u32),
-    /// sink: make everything written so far durable.
-    Flush(u32),
+    /// sink: make everything written so far durable. The others: no more comes.
+    End(u32),
 }
 
 /// What is left to do since a step failed, first things first.
@@ -31,7 +31,7 @@ impl Recovery {
     pub(super) fn again(&mut self, step: Step) {
         self.0.push_front(match step {
             Step::Call(batch, attempt) => Step::Call(batch, attempt + 1),
-            Step::Flush(attempt) => Step::Flush(attempt + 1),
+            Step::End(attempt) => Step::End(attempt + 1),
         });
     }
 
@@ -52,8 +52,8 @@ impl Recovery {
         if unflushed.is_empty() {
             return;
         }
-        if !matches!(self.0.front(), Some(Step::Flush(_))) {
-            self.0.push_front(Step::Flush(1));
+        if !matches!(self.0.front(), Some(Step::End(_))) {
+            self.0.push_front(Step::End(1));
         }
         for batch in unflushed.take().into_iter().rev() {
             self.0.push_front(Step::Call(batch, 1));

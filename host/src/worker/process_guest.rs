@@ -49,6 +49,7 @@ pub(super) struct ProcessGuest {
 const WINDOW: usize = 8;
 /// Of several lanes, each takes fewer, so that a short queue is shared by all.
 const WINDOW_OF_MANY: usize = 2;
+/// How many calls in a row may be sent without waking the worker.
 const MOST_QUIET: u32 = 3;
 /// What comes before a batch: that it is one, and its length.
 const CALL_HEAD: usize = 16;

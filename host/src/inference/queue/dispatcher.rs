@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::call::Call;
-use super::device_queue::{Job, Load, Model, Shared};
 use super::scheduler::{Batch, Work};
+use super::shared::{Job, Load, Model, Shared};
 use super::turns::{Asking, Turn};
 use super::{batching, rows};
 use crate::inference::{InferenceError, ModelFacts, RunAnswer, Tensor};

@@ -15,6 +15,7 @@ mod device_queue;
 mod dispatcher;
 mod rows;
 mod scheduler;
+mod shared;
 mod turns;
 mod watched_leases;
 

@@ -33,11 +33,10 @@ impl WatchedLeases {
         let Self { known, ended } = self;
         known.retain(|lease| {
             let state = lease.state();
-            let goes_on = matches!(state, LeaseState::Pending | LeaseState::Held | LeaseState::Draining);
-            if !goes_on {
+            if !state.goes_on() {
                 *ended.entry(state_name(state)).or_default() += 1;
             }
-            goes_on
+            state.goes_on()
         });
     }
 }

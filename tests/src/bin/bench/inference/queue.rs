@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sage_host::inference::{DType, NamedTensor, Tensor};
@@ -20,15 +21,7 @@ pub(crate) fn queue(place: &Place, effort: Effort) -> Result<Vec<Figure>, Proble
     let record = told("m x f32 1,16");
     let mut figures = Vec::new();
     for (where_, on) in [("in threads", On::FakeHere), ("in a process", On::FakeElsewhere)] {
-        let order = Order {
-            name: "queue",
-            on,
-            backend: "fake",
-            model: &model,
-            settings: "batching = false",
-            instances: 1,
-            in_workers: false,
-        };
+        let order = made_up("queue", on, &model);
         let served = Served::open(place, order)?;
         let (access, mut caller) = (served.access(0)?, served.caller(0)?);
         let input = || vec![NamedTensor { name: "x".to_owned(), tensor: tensor.clone() }];
@@ -55,15 +48,7 @@ pub(crate) fn queue(place: &Place, effort: Effort) -> Result<Vec<Figure>, Proble
 fn pictures(place: &Place, effort: Effort) -> Result<Figure, Problem> {
     let model = place.scratch("pictures.fake");
     std::fs::write(&model, "input = \"f32[rows, 3, 48, 192]\"\n")?;
-    let order = Order {
-        name: "pictures",
-        on: On::FakeHere,
-        backend: "fake",
-        model: &model,
-        settings: "batching = false",
-        instances: 1,
-        in_workers: false,
-    };
+    let order = made_up("pictures", On::FakeHere, &model);
     let served = Served::open(place, order)?;
     let access = served.access(0)?;
     let shape = vec![32, 3, 48, 192];
@@ -90,15 +75,7 @@ fn waiting(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     ];
     let mut figures = Vec::new();
     for (way, on, in_workers) in ways {
-        let order = Order {
-            name: "waiting",
-            on,
-            backend: "fake",
-            model: &model,
-            settings: "batching = false",
-            instances: 1,
-            in_workers,
-        };
+        let order = Order { in_workers, ..made_up("waiting", on, &model) };
         let served = Served::open(place, order)?;
         let mut caller = served.caller(0)?;
         caller.call(&record)?;
@@ -112,6 +89,11 @@ fn waiting(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
         figures.push(Figure::of(format!("CPU while a call waits for a device, {way}"), "%", rounds));
     }
     Ok(figures)
+}
+
+/// One component that calls a made-up model.
+fn made_up<'a>(name: &'a str, on: On, model: &'a Path) -> Order<'a> {
+    Order { name, on, backend: "fake", model, settings: "batching = false", instances: 1, in_workers: false }
 }
 
 /// Microseconds a call.
