@@ -130,6 +130,11 @@ fn a_run_that_is_stopped_or_killed_does_not_keep_the_device_from_others() {
         second.running.signal(Signal::TERM);
         let outcome = second.running.wait();
         outcome.expect_exit(130).expect_conservation();
+        // The killed one took nothing away, and one that stops at once may not come to it: whoever claims next does.
+        let next = device().sharing_leases_of(&first.told).resources("num_gpus = 0.25, memory = \"32MiB\"");
+        let next = next.model("slow", "input = \"f32[rows, 4]\"");
+        next.lay_out(&[CALL]);
+        next.start(&[]).wait().expect_exit(0);
         let entries = std::fs::read_dir(first.told.scenario.leases()).unwrap().map(|entry| entry.unwrap().file_name());
         let left: Vec<_> = entries.filter(|name| name.to_str().unwrap().contains(".turn")).collect();
         assert!(left.is_empty(), "{left:?}");
