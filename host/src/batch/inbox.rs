@@ -1,8 +1,9 @@
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Batch;
+use super::{Batch, Entrance, NotTaken};
 
 /// Where batches wait for a consumer: bounded in bytes and in batches, filled by any number of producers.
 ///
@@ -11,11 +12,19 @@ use super::Batch;
 /// batch, the last producer's leaving, or [`Inbox::cut`]. Pipelines are acyclic and every consumer takes from one inbox
 /// whatever comes first, so the last consumer can always go on, and with it everybody before it.
 ///
-/// **Quietly.** A batch that is [put in so](Inbox::push_quietly) wakes the consumer with others only: when four of them are there, when a producer
+/// **Quietly.** A batch that is [put in so](Inbox::put) wakes the consumer with others only: when four of them are there, when a producer
 /// [says so](Inbox::announce) or has to wait for room. A consumer lets that happen to it for the first millisecond of a wait.
+///
+/// **Past it.** A consumer that has an [`Entrance`] has producers use it while nothing waits here. One that finds it full waits there for a while rather than
+/// leave its batch here, where it grows cold; after that batches wait here until the consumer has taken them all and [opens](Inbox::pop_or_open) again.
 #[derive(Debug)]
 pub struct Inbox {
     state: Mutex<State>,
+    entrance: OnceLock<Arc<dyn Entrance>>,
+    /// Batches wait here, or no more come: for a consumer that only wants to know whether to look.
+    news: AtomicBool,
+    /// How many producers wait at the entrance.
+    at_entrance: AtomicUsize,
     filled: Condvar,
     drained: Condvar,
     byte_credit: usize,
@@ -34,11 +43,16 @@ struct State {
     /// Of those, how many were woken and have not come yet.
     woken_consumers: usize,
     tickets: u64,
+    /// The entrance may be used.
+    open: bool,
     cut: bool,
 }
 
 /// How many batches are reason enough to wake a consumer.
 const BURST: usize = 4;
+/// How long a producer waits at an entrance that is full. Long against the time in which one that works on batches of 64 KiB has room again, other threads
+/// on its CPU included; short for somebody whose bursts an inbox is to take up.
+const AT_ENTRANCE: Duration = Duration::from_millis(10);
 /// How long batches that were put in quietly may go unseen.
 const LENIENCE: Duration = Duration::from_millis(1);
 
@@ -71,6 +85,9 @@ impl Inbox {
     pub fn new(byte_credit: usize, batch_credit: usize) -> Self {
         Self {
             state: Mutex::new(State::default()),
+            entrance: OnceLock::new(),
+            news: AtomicBool::new(false),
+            at_entrance: AtomicUsize::new(0),
             filled: Condvar::new(),
             drained: Condvar::new(),
             byte_credit,
@@ -89,7 +106,36 @@ impl Inbox {
         state.producers = state.producers.saturating_sub(1);
         if state.producers == 0 {
             self.filled.notify_all();
+            self.news.store(true, Ordering::SeqCst);
+            self.wake_at_entrance();
         }
+    }
+
+    /// Gives the consumer an entrance, once; it is closed.
+    pub fn set_entrance(&self, entrance: Arc<dyn Entrance>) {
+        // A second one is not made: each inbox has one consumer that does so, once.
+        let _ = self.entrance.set(entrance);
+    }
+
+    /// Nobody uses the entrance from now on, until it is opened again.
+    pub fn close_entrance(&self) {
+        self.lock().open = false;
+        self.drained.notify_all();
+    }
+
+    /// The consumer has worked on some of what came through the entrance.
+    pub fn entrance_drained(&self) {
+        if self.at_entrance.load(Ordering::SeqCst) > 0 {
+            // Whoever looked before waits by the time that the lock is free.
+            drop(self.lock());
+            self.drained.notify_all();
+        }
+    }
+
+    /// Whether a look is worth its while: a batch waits here, or no more come.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.news.load(Ordering::SeqCst)
     }
 
     /// Puts a batch in; blocks while there is no room.
@@ -98,30 +144,79 @@ impl Inbox {
     /// The batch comes back when the inbox was cut.
     #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
     pub fn push(&self, batch: Batch) -> Result<(), Refused> {
-        self.put(batch, false)
+        self.put(batch, false, &mut Vec::new())
     }
 
-    /// The same, for a producer that will put in another one within moments, or [says](Inbox::announce) that it will not.
+    /// The same. `quietly`: the producer will put in another one within moments, or [say](Inbox::announce) that it will not. `spare` is a buffer for an
+    /// [`Entrance`] to exchange for the batch's.
     ///
     /// # Errors
     /// As [`Inbox::push`].
     #[expect(clippy::result_large_err, reason = "as for `push`")]
-    pub fn push_quietly(&self, batch: Batch) -> Result<(), Refused> {
-        self.put(batch, true)
+    pub fn put(&self, batch: Batch, quietly: bool, spare: &mut Vec<u8>) -> Result<(), Refused> {
+        let state = self.lock();
+        if !state.open {
+            return self.leave_here(state, batch, quietly);
+        }
+        let (state, batch) = match self.wait_at_entrance(state, batch, quietly, spare) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        self.leave_here(state, batch, quietly)
     }
 
     /// Wakes the consumer if batches wait.
     pub fn announce(&self) {
+        if let Some(entrance) = self.entrance.get() {
+            entrance.announce();
+        }
         let state = self.lock();
         if !state.queue.is_empty() {
             self.wake_one(state);
         }
     }
 
+    /// Has the entrance take a batch, once there is room; it comes back where it is to be left here.
     #[expect(clippy::result_large_err, reason = "as for `push`")]
-    fn put(&self, batch: Batch, quietly: bool) -> Result<(), Refused> {
+    fn wait_at_entrance<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        mut batch: Batch,
+        quietly: bool,
+        spare: &mut Vec<u8>,
+    ) -> Result<(), (MutexGuard<'a, State>, Batch)> {
+        let mut waits: Option<Instant> = None;
+        let taken = loop {
+            let Some(entrance) = self.entrance.get().filter(|_| state.open && !state.cut) else { break Err(batch) };
+            batch = match entrance.take(batch, quietly, spare) {
+                Ok(()) => break Ok(()),
+                Err(NotTaken::Closed(batch)) => break Err(batch),
+                Err(NotTaken::Full(batch)) => batch,
+            };
+            let Some(since) = waits else {
+                entrance.announce();
+                // Said before it is tried once more: either there is room now, or who makes some sees it.
+                self.at_entrance.fetch_add(1, Ordering::SeqCst);
+                waits = Some(Instant::now());
+                continue;
+            };
+            let Some(left) = AT_ENTRANCE.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) else {
+                break Err(batch);
+            };
+            state = self.drained.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        if waits.is_some() {
+            self.at_entrance.fetch_sub(1, Ordering::SeqCst);
+        }
+        taken.map_err(|batch| {
+            state.open = false;
+            (state, batch)
+        })
+    }
+
+    #[expect(clippy::result_large_err, reason = "as for `push`")]
+    fn leave_here<'a>(&'a self, mut state: MutexGuard<'a, State>, batch: Batch, quietly: bool) -> Result<(), Refused> {
         let weight = batch.weight();
-        let mut state = self.lock();
         while !state.cut && !self.has_room(&state, weight) {
             if state.waiting_consumers > state.woken_consumers {
                 self.wake_one(state);
@@ -137,10 +232,20 @@ impl Inbox {
         }
         state.bytes += weight;
         state.queue.push_back(batch);
+        self.news.store(true, Ordering::SeqCst);
+        self.wake_at_entrance();
         if !quietly || state.queue.len() >= BURST || state.waiting_consumers > state.lenient_consumers {
             self.wake_one(state);
         }
         Ok(())
+    }
+
+    /// The consumer looks here, if it would not anyway.
+    fn wake_at_entrance(&self) {
+        if let Some(entrance) = self.entrance.get() {
+            entrance.announce();
+            entrance.wake();
+        }
     }
 
     fn wake_one(&self, mut state: MutexGuard<'_, State>) {
@@ -157,28 +262,23 @@ impl Inbox {
         self.pop_leniently(patience, LENIENCE)
     }
 
+    /// The oldest batch, if one waits. Where none does, producers use the entrance from now on; all that was taken from here must be on its way.
+    pub fn pop_or_open(&self) -> Popped {
+        let mut state = self.lock();
+        state.open = state.queue.is_empty();
+        match self.next(&mut state) {
+            Some(next) => self.hand_out(state, next),
+            None => Popped::Empty,
+        }
+    }
+
     fn pop_leniently(&self, patience: Option<Duration>, lenience: Duration) -> Popped {
         let deadline = patience.map(|p| Instant::now() + p);
         let mut lenience = Some(lenience);
         let mut state = self.lock();
         loop {
-            if state.cut {
-                return Popped::Cut;
-            }
-            if let Some(batch) = state.queue.pop_front() {
-                state.bytes -= batch.weight();
-                let ticket = state.tickets;
-                state.tickets += 1;
-                let low = state.bytes <= self.byte_credit / 2 && state.queue.len() <= self.batch_credit / 2;
-                let wake = state.waiting_producers > 0 && low;
-                drop(state);
-                if wake {
-                    self.drained.notify_all();
-                }
-                return Popped::Batch(batch, ticket);
-            }
-            if state.producers == 0 {
-                return Popped::End;
+            if let Some(next) = self.next(&mut state) {
+                return self.hand_out(state, next);
             }
             let wait = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             if wait == Some(Duration::ZERO) {
@@ -198,21 +298,48 @@ impl Inbox {
         }
     }
 
+    /// What there is to be had now, and whether producers are to be told that there is room; `None` if there may be more later.
+    fn next(&self, state: &mut State) -> Option<(Popped, bool)> {
+        if state.cut {
+            return Some((Popped::Cut, false));
+        }
+        let Some(batch) = state.queue.pop_front() else {
+            return (state.producers == 0).then_some((Popped::End, false));
+        };
+        self.news.store(!state.queue.is_empty() || state.producers == 0, Ordering::SeqCst);
+        state.bytes -= batch.weight();
+        let ticket = state.tickets;
+        state.tickets += 1;
+        let low = state.bytes <= self.byte_credit / 2 && state.queue.len() <= self.batch_credit / 2;
+        Some((Popped::Batch(batch, ticket), state.waiting_producers > 0 && low))
+    }
+
+    fn hand_out(&self, state: MutexGuard<'_, State>, (popped, wake): (Popped, bool)) -> Popped {
+        // Whoever is woken wants the lock.
+        drop(state);
+        if wake {
+            self.drained.notify_all();
+        }
+        popped
+    }
+
     /// Stops the inbox at once: producers and consumers return. What waited is handed back, so that it can be counted.
     pub fn cut(&self) -> Vec<Batch> {
         let mut state = self.lock();
         state.cut = true;
         state.bytes = 0;
         let left = state.queue.drain(..).collect();
+        self.news.store(true, Ordering::SeqCst);
         self.filled.notify_all();
         self.drained.notify_all();
+        self.wake_at_entrance();
         left
     }
 
-    /// Bytes waiting now.
+    /// Bytes waiting now, here and behind the entrance.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.lock().bytes
+        self.lock().bytes + self.entrance.get().map_or(0, |entrance| entrance.bytes())
     }
 
     fn has_room(&self, state: &State, weight: usize) -> bool {
@@ -225,112 +352,5 @@ impl Inbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::thread;
-
-    use super::*;
-    use crate::batch::{Origin, Record};
-
-    fn batch(payload: &[u8]) -> Batch {
-        let mut batch = Batch::new();
-        assert!(batch.push(Record::of(payload, Origin::NONE)));
-        batch
-    }
-
-    #[test]
-    fn batches_come_out_in_order_and_then_the_end() {
-        let inbox = Inbox::new(1 << 20, 8);
-        inbox.join();
-        inbox.push(batch(b"a")).unwrap();
-        inbox.push(batch(b"b")).unwrap();
-        inbox.leave();
-        for (expected, number) in [(b"a", 0), (b"b", 1)] {
-            let Popped::Batch(found, ticket) = inbox.pop(None) else { panic!("a batch") };
-            assert_eq!((found.payloads().get(0), ticket), (Some(&expected[..]), number));
-        }
-        assert!(matches!(inbox.pop(None), Popped::End));
-    }
-
-    #[test]
-    fn a_full_inbox_holds_its_producer_until_the_consumer_drains_it() {
-        let inbox = Arc::new(Inbox::new(1 << 20, 2));
-        inbox.join();
-        let producer = thread::spawn({
-            let inbox = Arc::clone(&inbox);
-            move || {
-                for _ in 0..1000 {
-                    inbox.push(batch(b"x")).unwrap();
-                    assert!(inbox.bytes() <= 2 * batch(b"x").weight());
-                }
-                inbox.leave();
-            }
-        });
-        let mut seen = 0;
-        while let Popped::Batch(..) = inbox.pop(None) {
-            seen += 1;
-        }
-        producer.join().unwrap();
-        assert_eq!(seen, 1000);
-    }
-
-    #[test]
-    fn a_batch_heavier_than_the_credit_passes_through_an_empty_inbox() {
-        let inbox = Inbox::new(8, 8);
-        inbox.join();
-        inbox.push(batch(&[0; 100])).unwrap();
-        assert!(matches!(inbox.pop(None), Popped::Batch(..)));
-    }
-
-    #[test]
-    fn batches_that_were_put_in_quietly_are_seen_though_nobody_says_so() {
-        let inbox = Arc::new(Inbox::new(1 << 20, 100));
-        inbox.join();
-        let consumer = thread::spawn({
-            let inbox = Arc::clone(&inbox);
-            move || (0..200).filter(|_| matches!(inbox.pop(None), Popped::Batch(..))).count()
-        });
-        for number in 0..200 {
-            inbox.push_quietly(batch(b"x")).unwrap();
-            if number % 7 == 0 {
-                // The consumer has taken all by now, and sleeps lightly or deeply.
-                thread::sleep(Duration::from_micros(400 * (number % 5)));
-            }
-        }
-        assert_eq!(consumer.join().unwrap(), 200);
-    }
-
-    #[test]
-    fn what_fills_the_inbox_or_is_announced_wakes_who_sleeps() {
-        // A lenience that never ends would leave these hanging, if the waking were missing.
-        for credit in [1, 2, BURST, 2 * BURST] {
-            let inbox = Arc::new(Inbox::new(1 << 20, credit));
-            inbox.join();
-            let consumer = thread::spawn({
-                let inbox = Arc::clone(&inbox);
-                move || {
-                    std::iter::from_fn(|| {
-                        matches!(inbox.pop_leniently(None, Duration::MAX), Popped::Batch(..)).then_some(())
-                    })
-                    .count()
-                }
-            });
-            for _ in 0..100 {
-                inbox.push_quietly(batch(b"x")).unwrap();
-            }
-            inbox.announce();
-            inbox.leave();
-            assert_eq!(consumer.join().unwrap(), 100, "credit {credit}");
-        }
-    }
-
-    #[test]
-    fn cutting_hands_back_what_waited_and_refuses_what_comes() {
-        let inbox = Inbox::new(1 << 20, 8);
-        inbox.join();
-        inbox.push(batch(b"a")).unwrap();
-        assert_eq!(inbox.cut().len(), 1);
-        assert!(inbox.push(batch(b"b")).is_err());
-        assert!(matches!(inbox.pop(None), Popped::Cut));
-    }
-}
+#[path = "inbox_tests.rs"]
+mod tests;

@@ -270,6 +270,27 @@ impl Batch {
         std::mem::swap(&mut self.payloads, column);
     }
 
+    /// An empty batch goes on with another buffer for its payloads, if that is larger than its own.
+    pub(crate) fn exchange_buffer(&mut self, buffer: &mut Vec<u8>) {
+        if self.is_empty() && buffer.capacity() >= self.payloads.byte_capacity() {
+            self.payloads.let_go(buffer);
+        }
+    }
+
+    /// The payloads' bytes lie somewhere else from now on, and `buffer` has theirs: nobody looks at a payload before they [come back](Self::payloads_come_back) or
+    /// others [take their place](Self::swap_payloads).
+    pub(crate) fn let_go_of_payloads(&mut self, buffer: &mut Vec<u8>) {
+        self.payloads.let_go(buffer);
+    }
+
+    /// `fill` appends the payloads' bytes that were let go, as many as it is told.
+    pub(crate) fn payloads_come_back<E>(
+        &mut self,
+        fill: impl FnOnce(&mut Vec<u8>, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.payloads.come_back(fill)
+    }
+
     /// Takes new keys over from `column`, leaving the old ones there. As many as there are records.
     pub(crate) fn swap_keys(&mut self, column: &mut Column) {
         std::mem::swap(&mut self.keys.value, column);

@@ -6,6 +6,7 @@ use super::control::{Control, Ways};
 use super::error::RunError;
 use super::fate::Fate;
 use super::housing::house;
+use super::intake::{Intake, Tally};
 use super::keeper::Keeper;
 use super::operator_lane::{OperatorLane, Outlets};
 use super::outlet::{Destination, Outlet, Route};
@@ -109,7 +110,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                     (Work::Source(_), _) => sources
                         .get(&id)
                         .cloned()
-                        .map(|source| Task::Source(SourceLane { source, outlet: outlet(&Port::Main), fate, pool })),
+                        .map(|source| Task::Source(SourceLane { source, outlet: outlet(&Port::Main), fate })),
                     (Work::Component(_, Kind::Source), _) => keeper.map(|keeper| {
                         let number = numbers.get(&(id, instance)).copied().unwrap_or(u16::MAX);
                         let outlets = outlets(parts, id, &outlet);
@@ -123,18 +124,23 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             number,
                         }))
                     }),
-                    (Work::Component(_, kind), Some(inbox)) => keeper.map(|keeper| {
+                    (Work::Component(_, kind), Some(inbox)) => keeper.map(|mut keeper| {
+                        let tally = Tally {
+                            counters: Arc::clone(&own.counters),
+                            control: Arc::clone(control),
+                            latency: latency_of(&stages, id),
+                        };
+                        let intake = Intake::new(inbox, tally, keeper.guest());
                         Task::Operator(Box::new(OperatorLane {
                             keeper,
                             kind: *kind,
                             retries: stage.retries,
                             flush_interval: limits.flush_interval,
-                            inbox,
+                            intake,
                             turnstile: own.turnstile.clone(),
                             outlets: outlets(parts, id, &outlet),
                             fate,
                             pool,
-                            latency: latency_of(&stages, id),
                             warned: Vec::new(),
                         }))
                     }),

@@ -1,16 +1,18 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Entrance};
 use crate::sandbox::{Answer, Failure, Progress};
 
 /// The guest of one lane, wherever it runs: in the lane's own thread, or in a worker process.
 ///
-/// Batches are [handed over](LaneGuest::submit) and their answers [taken](LaneGuest::answer) in the same order, up to
-/// [`LaneGuest::window`] of them under way at a time, so that a guest elsewhere need not wait for the lane between two calls. All other
+/// Batches are [handed over](LaneGuest::hand_over) and their answers [taken](LaneGuest::answer) in the same order, as many as it has room for under way
+/// at a time, so that a guest elsewhere need not wait for the lane between two calls. It keeps them until they are answered. All other
 /// calls are made while none is under way.
 ///
-/// After a [`Failure`] the guest is dead and everything that was under way with it is gone; only [`LaneGuest::start`] makes sense. Its keyed
-/// state is as after the last answer that was taken.
+/// After a [`Failure`] the guest is dead, and everything that was under way with it [comes back](LaneGuest::take_back); besides that only
+/// [`LaneGuest::start`] makes sense. Its keyed state is as after the last answer that was taken.
 pub trait LaneGuest: Send {
     /// Starts a guest: the first, or a fresh one in place of one that failed.
     ///
@@ -18,17 +20,36 @@ pub trait LaneGuest: Send {
     /// How the start failed. It may be tried again.
     fn start(&mut self) -> Result<(), Failure>;
 
-    /// How many batches may be under way at a time; at least 1.
-    fn window(&self) -> usize;
+    /// Whether another batch may be handed over.
+    fn has_room(&self) -> bool;
 
-    /// Hands a batch over. `false`: there is no room for it until an answer was taken; never so while nothing is under way.
-    fn submit(&mut self, batch: &Batch) -> bool;
+    /// How many batches are under way.
+    fn under_way(&self) -> usize;
 
-    /// Waits for the answer to `batch`, the oldest that is under way.
+    /// Hands a batch over.
     ///
     /// # Errors
-    /// The guest failed, in this call or in handing it over.
-    fn answer(&mut self, batch: &Batch) -> Result<&mut Answer, Failure>;
+    /// It comes back: there is no room for it until an answer was taken. Never so while nothing is under way.
+    fn hand_over(&mut self, held: UnderWay) -> Result<(), UnderWay>;
+
+    /// Where others may hand batches over, past the lane: its thread then only takes answers, and [waits](LaneGuest::wait) for them here.
+    fn entrance(&self) -> Option<Arc<dyn Entrance>> {
+        None
+    }
+
+    /// With an entrance: waits, `most` at the longest, until an answer may be there or somebody used [`Entrance::wake`].
+    ///
+    /// # Errors
+    /// The guest is lost though nothing is under way with it.
+    fn wait(&mut self, _most: Duration) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Waits for the answer to the oldest batch that is under way, which it comes with; `None` if none is.
+    fn answer(&mut self) -> Option<(UnderWay, Result<&mut Answer, Failure>)>;
+
+    /// After a failure: the batches that were under way behind the one that it came with, the oldest first.
+    fn take_back(&mut self) -> VecDeque<UnderWay>;
 
     /// source: asks for more. What it emitted is in the answer.
     ///
@@ -65,6 +86,15 @@ pub trait LaneGuest: Send {
 
     /// The lane is about to wait for input: nothing of the guest needs to be watched meanwhile.
     fn rest(&mut self);
+}
+
+/// A batch that a lane answers for, and its number in the inbox.
+#[derive(Debug)]
+pub struct UnderWay {
+    /// The records.
+    pub batch: Batch,
+    /// What [`Inbox::pop`](crate::batch::Inbox::pop) said; of no meaning for those that came through an entrance.
+    pub ticket: u64,
 }
 
 /// What a lane's guest used, beside what the lane's own thread did.

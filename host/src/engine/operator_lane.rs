@@ -4,16 +4,16 @@ use std::time::Duration;
 use super::answers::{Outputs, Taking};
 use super::control::Stopped;
 use super::fate::Fate;
-use super::flight::Flight;
+use super::intake::Intake;
 use super::keeper::{Keeper, LOST_WORKERS};
 use super::lane_clock::LaneClock;
+use super::lane_guest::{LaneGuest, UnderWay};
 use super::outlet::Outlet;
 use super::recovery::{Recovery, Step};
 use super::turnstile::Turnstile;
-use crate::batch::{Batch, BatchPool, Inbox, Popped};
-use crate::observe::Latency;
+use crate::batch::{Batch, BatchPool};
 use crate::plan::Kind;
-use crate::sandbox::{Failure, FailureCode};
+use crate::sandbox::{Answer, Failure, FailureCode};
 
 /// One lane of an operator or of a sink component: takes batches, calls its guest, sends what it answers.
 ///
@@ -26,14 +26,12 @@ pub(super) struct OperatorLane {
     pub(super) retries: u32,
     /// sink: how long what it took may wait to be made durable.
     pub(super) flush_interval: Duration,
-    pub(super) inbox: Arc<Inbox>,
+    pub(super) intake: Intake,
     /// Where other lanes take from the same inbox.
     pub(super) turnstile: Option<Arc<Turnstile>>,
     pub(super) outlets: Outlets,
     pub(super) fate: Fate,
     pub(super) pool: Arc<BatchPool>,
-    /// A sink component: how long its records took to get here.
-    pub(super) latency: Option<Arc<Latency>>,
     /// The codes of failed calls that were warned of already.
     pub(super) warned: Vec<FailureCode>,
 }
@@ -64,26 +62,23 @@ impl OperatorLane {
 
     fn work(&mut self, clock: &mut LaneClock) -> Result<(), Stopped> {
         let mut outputs = Outputs::default();
-        let mut flight = Flight::default();
         loop {
-            let more = self.fill(&mut flight, &outputs)?;
-            let Some((batch, ticket)) = flight.take_oldest() else {
-                if !more {
+            if !outputs.unflushed.is_due(self.flush_interval) {
+                self.intake.fill(self.keeper.guest())?;
+            }
+            let Some((UnderWay { batch, ticket }, answered)) = self.keeper.guest().answer() else {
+                if self.intake.has_ended() {
                     return self.end(&mut outputs);
                 }
                 if outputs.unflushed.is_due(self.flush_interval) {
                     self.settle(&mut outputs)?;
-                    continue;
-                }
-                self.idle(clock)?;
-                match self.inbox.pop(outputs.unflushed.patience(self.flush_interval)) {
-                    Popped::Batch(batch, ticket) => self.admit(batch, ticket, &mut flight),
-                    Popped::Empty | Popped::End => {}
-                    Popped::Cut => return Err(Stopped),
+                } else {
+                    self.idle(clock)?;
+                    self.wait(&outputs)?;
                 }
                 continue;
             };
-            let done = match self.keeper.guest().answer(&batch) {
+            let done = match answered {
                 Ok(answer) => {
                     let taking = Taking {
                         kind: self.kind,
@@ -94,10 +89,11 @@ impl OperatorLane {
                     };
                     let taken = taking.take(batch, answer, &mut outputs);
                     self.keeper.succeeded();
+                    self.intake.went_on();
                     taken
                 }
                 Err(failure) => {
-                    flight.lost();
+                    self.intake.returned(self.keeper.guest().take_back());
                     self.recover(Step::Call(batch, 1), &failure, &mut outputs)
                 }
             };
@@ -108,30 +104,16 @@ impl OperatorLane {
         }
     }
 
-    /// Hands over what waits, without waiting for it: nothing more where a flush is due. `false`: the input has ended.
-    fn fill(&mut self, flight: &mut Flight, outputs: &Outputs) -> Result<bool, Stopped> {
-        loop {
-            if !flight.hand_over(self.keeper.guest()) || outputs.unflushed.is_due(self.flush_interval) {
-                return Ok(true);
-            }
-            match self.inbox.pop(Some(Duration::ZERO)) {
-                Popped::Batch(batch, ticket) => self.admit(batch, ticket, flight),
-                Popped::Empty => return Ok(true),
-                Popped::End => return Ok(false),
-                Popped::Cut => return Err(Stopped),
-            }
+    /// Waits for something to do. A guest that is lost meanwhile is replaced at once.
+    fn wait(&mut self, outputs: &Outputs) -> Result<(), Stopped> {
+        let patience = outputs.unflushed.patience(self.flush_interval);
+        let Err(failure) = self.intake.wait(self.keeper.guest(), patience)? else { return Ok(()) };
+        self.intake.returned(self.keeper.guest().take_back());
+        if self.fate.control.is_stopped() {
+            return Err(Stopped);
         }
-    }
-
-    fn admit(&self, batch: Batch, ticket: u64, flight: &mut Flight) {
-        let rows = batch.len() as u64;
-        let counters = &self.fate.counters;
-        counters.records_in.add(rows);
-        counters.bytes_in.add(batch.payloads().byte_len() as u64);
-        if let Some(latency) = &self.latency {
-            latency.record(self.fate.control.now().saturating_sub(batch.ingested()), rows);
-        }
-        flight.add(batch, ticket);
+        self.note(&failure, 0);
+        self.keeper.rebuild(&failure, &self.fate)
     }
 
     /// Goes on after a step that failed, until what it was about has its end: see [`Recovery`].
@@ -148,21 +130,16 @@ impl OperatorLane {
 
     /// Has the guest take one step, with nothing else under way. A step that failed comes back.
     fn take_step(&mut self, step: Step, outputs: &mut Outputs) -> Result<Result<(), (Step, Failure)>, Stopped> {
-        let (Step::Call(_, attempt) | Step::End(attempt)) = step;
-        let answer = match &step {
-            Step::Call(batch, _) => {
-                self.keeper.guest().submit(batch);
-                self.keeper.guest().answer(batch)
-            }
-            Step::End(_) => self.keeper.guest().end(),
-        };
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(failure) => return Ok(Err((step, failure))),
-        };
-        let (batch, is_end) = match step {
-            Step::Call(batch, _) => (batch, false),
-            Step::End(_) => (self.pool.take(), true),
+        let guest = self.keeper.guest();
+        let (batch, attempt, is_end, answer) = match step {
+            Step::Call(batch, attempt) => match call(guest, batch) {
+                Ok((batch, answer)) => (batch, attempt, false, answer),
+                Err((batch, failure)) => return Ok(Err((Step::Call(batch, attempt), failure))),
+            },
+            Step::End(attempt) => match guest.end() {
+                Ok(answer) => (self.pool.take(), attempt, true, answer),
+                Err(failure) => return Ok(Err((step, failure))),
+            },
         };
         let taking = Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
         let taken = taking.take(batch, answer, outputs);
@@ -293,5 +270,17 @@ impl OperatorLane {
             self.warned.push(failure.code);
             tracing::warn!(operator, instance, rows, %failure, "a call failed (said once for each kind of failure)");
         }
+    }
+}
+
+/// Has a guest take care of one batch that nothing else is under way beside.
+#[expect(clippy::result_large_err, reason = "the batch is moved through, and failing is the rare way")]
+fn call(guest: &mut dyn LaneGuest, batch: Batch) -> Result<(Batch, &mut Answer), (Batch, Failure)> {
+    let refused = |batch| (batch, Failure::new(FailureCode::Restarts, "the guest takes nothing (a fault of the host)"));
+    guest.hand_over(UnderWay { batch, ticket: 0 }).map_err(|held| refused(held.batch))?;
+    match guest.answer() {
+        Some((held, Ok(answer))) => Ok((held.batch, answer)),
+        Some((held, Err(failure))) => Err((held.batch, failure)),
+        None => Err(refused(Batch::new())),
     }
 }

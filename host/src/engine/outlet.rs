@@ -42,6 +42,8 @@ struct Target {
     pushed: Option<Instant>,
     /// Batches were put in and the receiver not woken.
     quiet: bool,
+    /// The buffer of a batch that the receiver has no use for any more, still in this CPU's cache.
+    spare: Vec<u8>,
 }
 
 /// What a [`Route`] leads to.
@@ -68,6 +70,7 @@ impl Route {
                     heaviest: to.credit,
                     pushed: None,
                     quiet: false,
+                    spare: Vec::new(),
                 }
             })
             .collect();
@@ -201,8 +204,7 @@ impl Target {
         let now = Instant::now();
         self.quiet = self.pushed.is_some_and(|before| now - before < MOMENT);
         self.pushed = Some(now);
-        let pushed = if self.quiet { self.inbox.push_quietly(batch) } else { self.inbox.push(batch) };
-        pushed.map_err(|Refused(batch)| {
+        self.inbox.put(batch, self.quiet, &mut self.spare).map_err(|Refused(batch)| {
             self.lose(batch);
             Stopped
         })
@@ -239,6 +241,17 @@ impl Outlet {
             route.send(copy_of(&batch, &self.pool), &self.pool)?;
         }
         last.send(batch, &self.pool)
+    }
+
+    /// An empty batch to fill and [send](Self::send), where possible in memory that was written just now.
+    pub(super) fn next_batch(&mut self) -> Batch {
+        let mut batch = self.pool.take();
+        if let Some(Route { targets, .. }) = self.routes.last_mut()
+            && let [only] = targets.as_mut_slice()
+        {
+            batch.exchange_buffer(&mut only.spare);
+        }
+        batch
     }
 
     /// Sends what waited for company: the lane has nothing better to do, or its order demands it.

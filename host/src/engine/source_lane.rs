@@ -4,7 +4,6 @@ use super::control::Stopped;
 use super::fate::Fate;
 use super::lane_clock::LaneClock;
 use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
-use crate::batch::BatchPool;
 use crate::connector::{Filled, Source};
 
 /// A built-in source (or an embedder's), shared with whoever shows its progress.
@@ -15,7 +14,6 @@ pub(super) struct SourceLane {
     pub(super) source: SharedSource,
     pub(super) outlet: Outlet,
     pub(super) fate: Fate,
-    pub(super) pool: Arc<BatchPool>,
 }
 
 /// How a source came to its end.
@@ -41,7 +39,7 @@ impl SourceLane {
             if control.is_stopped() {
                 return Err(Stopped);
             }
-            let mut batch = self.pool.take();
+            let mut batch = self.outlet.next_batch();
             let filled = {
                 let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
                 source.fill(&mut batch, BATCH_RECORDS, BATCH_BYTES)

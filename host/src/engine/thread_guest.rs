@@ -1,7 +1,7 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::lane_guest::{LaneGuest, Measured};
-use crate::batch::Batch;
+use super::lane_guest::{LaneGuest, Measured, UnderWay};
 use crate::sandbox::{Answer, Carried, Failure, FailureCode, Guest, GuestSpec, KeyedState, Loaded, Pacer, Progress};
 
 /// A guest in the lane's own thread.
@@ -10,14 +10,14 @@ pub(super) struct ThreadGuest {
     spec: GuestSpec,
     guest: Option<Guest>,
     carried: Option<Carried>,
-    /// How the call over the batch under way went.
-    called: Result<(), Failure>,
+    /// The batch under way, and how the call over it went.
+    called: Option<(UnderWay, Result<(), Failure>)>,
 }
 
 impl ThreadGuest {
     pub(super) fn new(loaded: Arc<Loaded>, spec: GuestSpec, pacer: Option<Box<dyn Pacer>>) -> Self {
         let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer };
-        Self { loaded, spec, guest: None, carried: Some(carried), called: Ok(()) }
+        Self { loaded, spec, guest: None, carried: Some(carried), called: None }
     }
 
     /// The guest, which is there between [`LaneGuest::start`] and [`LaneGuest::close`].
@@ -47,18 +47,30 @@ impl LaneGuest for ThreadGuest {
         }
     }
 
-    fn window(&self) -> usize {
-        1
+    fn has_room(&self) -> bool {
+        self.called.is_none()
     }
 
-    fn submit(&mut self, batch: &Batch) -> bool {
-        self.called = self.guest().and_then(|guest| guest.call(batch).map(|_| ()));
-        true
+    fn under_way(&self) -> usize {
+        usize::from(self.called.is_some())
     }
 
-    fn answer(&mut self, _batch: &Batch) -> Result<&mut Answer, Failure> {
-        std::mem::replace(&mut self.called, Ok(()))?;
-        self.guest()?.answered()
+    fn hand_over(&mut self, held: UnderWay) -> Result<(), UnderWay> {
+        if self.called.is_some() {
+            return Err(held);
+        }
+        let called = self.guest().and_then(|guest| guest.call(&held.batch).map(|_| ()));
+        self.called = Some((held, called));
+        Ok(())
+    }
+
+    fn answer(&mut self) -> Option<(UnderWay, Result<&mut Answer, Failure>)> {
+        let (held, called) = self.called.take()?;
+        Some((held, called.and_then(|()| self.guest()?.answered())))
+    }
+
+    fn take_back(&mut self) -> VecDeque<UnderWay> {
+        VecDeque::new()
     }
 
     fn next(&mut self, max_records: u32, max_bytes: u32) -> Result<(Progress, &mut Answer), Failure> {

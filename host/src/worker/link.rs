@@ -1,14 +1,14 @@
-use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 use super::mapping::{Mapping, written_here, written_there};
+use super::outgoing::{Outgoing, ring_if};
 use crate::batch::wire::{WireError, WireReader, WireWriter};
 
 /// One end of a two-way stream of bytes between two processes, through two rings in shared memory.
@@ -32,20 +32,17 @@ use crate::batch::wire::{WireError, WireReader, WireWriter};
 /// for 1 ms only. A peer that dies ends a wait too, where its process is known, and so does patience.
 #[derive(Debug)]
 pub struct Link {
-    own: Mapping,
-    peer: Mapping,
-    /// Rung by the peer.
-    bell: OwnedFd,
-    peer_bell: OwnedFd,
+    own: Arc<Mapping>,
+    peer: Arc<Mapping>,
+    /// Rung by the peer, and by whoever else wants this side to look up.
+    bell: Arc<OwnedFd>,
+    peer_bell: Arc<OwnedFd>,
     /// Readable when the peer has ended.
     peer_process: Option<Arc<OwnedFd>>,
-    /// Bytes that were written, published or not.
-    head: u64,
+    /// The writing half, unless it is lent.
+    out: Option<Outgoing>,
     /// Bytes that were taken.
     tail: u64,
-    /// How many bytes there was room for when that was last looked at, less those written since: a look at the other side's number, which it changes,
-    /// costs a transfer between CPUs.
-    known_room: u64,
     /// How many bytes were there when that was last looked at, less those taken since.
     known_bytes: u64,
     patience: Option<Duration>,
@@ -56,7 +53,7 @@ pub struct Link {
     /// How long to look before going to sleep: only where the CPU is nobody else's.
     spin: Duration,
     /// Something was sent quietly, and nothing since that wakes the peer.
-    quiet: Cell<bool>,
+    quiet: Arc<AtomicBool>,
 }
 
 /// What the worker's end of a link is made of.
@@ -69,14 +66,14 @@ pub struct FarEnd {
     pub(super) peer_bell: OwnedFd,
 }
 
-const HEAD: usize = 0;
-const TAIL: usize = 64;
-const ASLEEP: usize = 128;
+pub(super) const HEAD: usize = 0;
+pub(super) const TAIL: usize = 64;
+pub(super) const ASLEEP: usize = 128;
 /// Where the ring begins.
 const RING: usize = 4096;
 /// A power of two, so that places in the ring are a mask away. Holds some batches of 64 KiB on their way; larger messages go through in
 /// pieces.
-const CAPACITY: u64 = 1 << 20;
+pub(super) const CAPACITY: u64 = 1 << 20;
 
 /// The longest run that is looked at in place: half of the ring, so that its writer finds room for the next one.
 const LONGEST_VIEW: usize = CAPACITY as usize / 2;
@@ -85,9 +82,9 @@ const LONGEST_VIEW: usize = CAPACITY as usize / 2;
 const WHOLE: u32 = 10;
 
 const AWAKE: u64 = 0;
-const BYTES: u64 = 1;
+pub(super) const BYTES: u64 = 1;
 const ROOM: u64 = 2;
-const NOW: u64 = 3;
+pub(super) const NOW: u64 = 3;
 
 /// How long bytes that were sent quietly may go unseen.
 const LENIENCE: Duration = Duration::from_millis(1);
@@ -117,22 +114,37 @@ impl Link {
     }
 
     fn new(own: Mapping, peer: Mapping, bell: OwnedFd, peer_bell: OwnedFd) -> Self {
+        let (own, peer, peer_bell, quiet) = (Arc::new(own), Arc::new(peer), Arc::new(peer_bell), Arc::default());
+        let out = Outgoing::new(Arc::clone(&own), Arc::clone(&peer), Arc::clone(&peer_bell), Arc::clone(&quiet));
         Self {
             own,
             peer,
-            bell,
+            bell: Arc::new(bell),
             peer_bell,
             peer_process: None,
-            head: 0,
+            out: Some(out),
             tail: 0,
-            known_room: 0,
             known_bytes: 0,
             patience: None,
             until: None,
             began: Instant::now(),
             spin: Duration::ZERO,
-            quiet: Cell::new(false),
+            quiet,
         }
+    }
+
+    /// The writing half, for another thread to write with, if it is here. Until it is [given back](Link::give_back) nothing can be written here.
+    pub(super) fn lend(&mut self) -> Option<Outgoing> {
+        self.out.take()
+    }
+
+    pub(super) fn give_back(&mut self, out: Outgoing) {
+        self.out = Some(out);
+    }
+
+    /// What wakes this side where it waits.
+    pub(super) fn bell(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.bell)
     }
 
     /// Says which process is at the other end, so that its death is noticed.
@@ -155,22 +167,17 @@ impl Link {
         self.until = until;
     }
 
-    /// Whether `bytes` can be written without waiting.
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.room().is_ok_and(|room| bytes as u64 <= room)
-    }
-
     /// Makes what was written visible to the other side.
     pub fn send(&self) {
-        store(&self.own, HEAD, self.head);
-        self.quiet.set(false);
-        self.wake();
+        if let Some(out) = &self.out {
+            out.send();
+        }
     }
 
     /// Gives the ring's bytes that were read back to the other side.
     pub fn taken(&self) {
         store(&self.own, TAIL, self.tail);
-        self.ring_if(&[ROOM]);
+        self.wake(&[ROOM]);
     }
 
     /// Whether bytes wait.
@@ -199,21 +206,13 @@ impl Link {
 
     /// Makes what was written visible to the other side, and lets it sleep until more is sent, or until this side waits for anything.
     pub(super) fn send_quietly(&self) {
-        store(&self.own, HEAD, self.head);
-        self.ring_if(&[NOW]);
-        self.quiet.set(true);
-    }
-
-    /// Wakes the other side where it waits for bytes.
-    fn wake(&self) {
-        self.ring_if(&[BYTES, NOW]);
+        if let Some(out) = &self.out {
+            out.send_quietly();
+        }
     }
 
     fn room(&self) -> Result<u64, WireError> {
-        let used = self.head.wrapping_sub(load(&self.peer, TAIL));
-        CAPACITY
-            .checked_sub(used)
-            .ok_or_else(|| WireError::broken("the ring's reader claims bytes that were never sent"))
+        self.out.as_ref().ok_or_else(lent)?.room()
     }
 
     fn bytes(&self) -> Result<u64, WireError> {
@@ -224,10 +223,34 @@ impl Link {
         Ok(bytes)
     }
 
-    fn ring_if(&self, waits_for: &[u64]) {
-        if waits_for.contains(&load(&self.peer, ASLEEP)) {
-            // Full already: then it was rung before.
-            let _ = rustix::io::write(&self.peer_bell, &1_u64.to_ne_bytes());
+    /// Wakes the other side where it waits for one of these.
+    fn wake(&self, waits_for: &[u64]) {
+        ring_if(&self.peer, &self.peer_bell, waits_for);
+    }
+
+    /// Waits until bytes are there, this side's bell is rung for another reason, or `most` is over.
+    ///
+    /// # Errors
+    /// The other side died, or claims what cannot be.
+    pub(super) fn doze(&self, most: Duration) -> Result<(), WireError> {
+        let started = Instant::now();
+        for (state, most) in [(BYTES, most.min(LENIENCE)), (NOW, most.saturating_sub(LENIENCE))] {
+            self.wake_for_quiet();
+            store(&self.own, ASLEEP, state);
+            let woken = if self.has_bytes() { Ok(true) } else { self.sleep(started, Some(most)) };
+            store(&self.own, ASLEEP, AWAKE);
+            // What it sent before it died counts.
+            if self.bytes()? > 0 || woken? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was sent quietly is all there will be for now.
+    fn wake_for_quiet(&self) {
+        if self.quiet.swap(false, Ordering::Relaxed) {
+            self.wake(&[BYTES, NOW]);
         }
     }
 
@@ -240,10 +263,7 @@ impl Link {
             if found > 0 {
                 return Ok(found);
             }
-            // What was sent quietly is all there will be for now.
-            if self.quiet.take() {
-                self.wake();
-            }
+            self.wake_for_quiet();
             if started.elapsed() < self.spin {
                 std::hint::spin_loop();
                 continue;
@@ -252,7 +272,7 @@ impl Link {
             store(&self.own, ASLEEP, state);
             let most = std::mem::take(&mut lenience).then_some(LENIENCE);
             let woken = match how_many(self) {
-                Ok(0) => self.sleep(started, most),
+                Ok(0) => self.sleep(started, most).map(|_| ()),
                 Ok(_) => Ok(()),
                 Err(error) => Err(error),
             };
@@ -265,8 +285,8 @@ impl Link {
         }
     }
 
-    /// Sleeps until the bell rings, the other side dies, or `most` is over.
-    fn sleep(&self, started: Instant, most: Option<Duration>) -> Result<(), WireError> {
+    /// Sleeps until the bell rings, the other side dies, or `most` is over. Whether it rang.
+    fn sleep(&self, started: Instant, most: Option<Duration>) -> Result<bool, WireError> {
         let left = match self.patience {
             None => None,
             Some(patience) => {
@@ -289,7 +309,7 @@ impl Link {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
         });
-        let bell = PollFd::new(&self.bell, PollFlags::IN);
+        let bell = PollFd::from_borrowed_fd(self.bell.as_fd(), PollFlags::IN);
         let died = match &self.peer_process {
             None => poll(&mut [bell], timeout.as_ref()).map(|_| false),
             Some(process) => {
@@ -300,12 +320,11 @@ impl Link {
                 })
             }
         };
-        let mut rung = [0; 8];
         // Not rung: it was the process's end, a signal, or time.
-        let _ = rustix::io::read(&self.bell, &mut rung);
+        let rang = rustix::io::read(&self.bell, &mut [0; 8]).is_ok();
         match died {
             Ok(true) => Err(WireError::Gone),
-            Ok(false) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(false) | Err(rustix::io::Errno::INTR) => Ok(rang),
             Err(error) => Err(WireError::broken(format!("cannot wait for the other side: {error}"))),
         }
     }
@@ -330,11 +349,6 @@ impl Link {
         Ok(())
     }
 
-    fn move_head(&mut self, by: u64) {
-        self.head = self.head.wrapping_add(by);
-        self.known_room = self.known_room.saturating_sub(by);
-    }
-
     fn move_tail(&mut self, by: u64) {
         self.tail = self.tail.wrapping_add(by);
         self.known_bytes = self.known_bytes.saturating_sub(by);
@@ -344,29 +358,19 @@ impl Link {
 impl WireWriter for Link {
     fn put(&mut self, mut bytes: &[u8]) -> Result<(), WireError> {
         while !bytes.is_empty() {
-            if self.known_room < bytes.len() as u64 {
-                self.known_room = self.room()?;
-            }
-            if self.known_room == 0 {
+            let written = self.out.as_mut().ok_or_else(lent)?.put_some(bytes)?;
+            bytes = bytes.get(written..).ok_or_else(out_of_bounds)?;
+            if written == 0 {
                 self.send();
-                self.known_room = self.wait(ROOM, Self::room)?;
+                self.wait(ROOM, Self::room)?;
             }
-            let (at, run) = run_of(self.head, self.known_room, bytes.len());
-            let (now, rest) = bytes.split_at_checked(run).ok_or_else(out_of_bounds)?;
-            if !self.own.copy_in(at, now) {
-                return Err(out_of_bounds());
-            }
-            self.move_head(run as u64);
-            bytes = rest;
         }
         Ok(())
     }
 
     #[inline]
     fn put_number(&mut self, number: u64) -> Result<(), WireError> {
-        let (at, _) = run_of(self.head, self.known_room, 8);
-        if self.known_room >= 8 && self.own.copy_in(at, &number.to_le_bytes()) {
-            self.move_head(8);
+        if self.out.as_mut().is_some_and(|out| out.put_number_now(number)) {
             return Ok(());
         }
         self.put(&number.to_le_bytes())
@@ -404,7 +408,7 @@ impl WireReader for Link {
 }
 
 /// Where a position in the stream lies in a mapping, and how much of what is there is wanted. A run over the ring's end goes on behind it.
-fn run_of(position: u64, there: u64, wanted: usize) -> (usize, usize) {
+pub(super) fn run_of(position: u64, there: u64, wanted: usize) -> (usize, usize) {
     let at = usize::try_from(position & (CAPACITY - 1)).unwrap_or(0);
     (RING + at, usize::try_from(there).unwrap_or(usize::MAX).min(wanted))
 }
@@ -413,7 +417,13 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn out_of_bounds() -> WireError {
+/// The writing half is another thread's for now.
+#[cold]
+fn lent() -> WireError {
+    WireError::broken("the ring is written elsewhere")
+}
+
+pub(super) fn out_of_bounds() -> WireError {
     WireError::broken("a place outside the ring")
 }
 
@@ -423,11 +433,11 @@ fn number(mapping: &Mapping, at: usize) -> &AtomicU64 {
     mapping.number(at).unwrap_or(&NOTHING)
 }
 
-fn load(mapping: &Mapping, at: usize) -> u64 {
+pub(super) fn load(mapping: &Mapping, at: usize) -> u64 {
     number(mapping, at).load(Ordering::SeqCst)
 }
 
-fn store(mapping: &Mapping, at: usize, value: u64) {
+pub(super) fn store(mapping: &Mapping, at: usize, value: u64) {
     number(mapping, at).store(value, Ordering::SeqCst);
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Mapping {
 
 // SAFETY: the mapping belongs to this value alone until it is dropped, and is reached through raw copies and atomics only.
 unsafe impl Send for Mapping {}
+// SAFETY: as said; bytes are written by one value only, the mapping's `Outgoing`, whoever reads numbers beside it.
+unsafe impl Sync for Mapping {}
 
 /// Shared memory, a head and a ring, for the other process to write: it cannot change its size, which would kill whoever reads past the end.
 pub(super) fn written_there(name: &str, head: usize, ring: usize) -> io::Result<(OwnedFd, Mapping)> {

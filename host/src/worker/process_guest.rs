@@ -1,12 +1,14 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::handing::{Answering, Handing, write_call};
 use super::instance::{GRACE, Instance};
 use super::link::Link;
 use super::message::{LONGEST_POSITION, Report, ask, get_progress};
-use crate::batch::Batch;
 use crate::batch::wire::{WireError, get_bytes, put_bytes, put_u64};
-use crate::engine::{LaneGuest, Measured};
+use crate::batch::{Batch, Entrance};
+use crate::engine::{LaneGuest, Measured, UnderWay};
 use crate::observe::GuestMetrics;
 use crate::plan::Kind;
 use crate::resources::MemoryBudget;
@@ -14,8 +16,8 @@ use crate::sandbox::{Answer, Failure, FailureCode, GuestLog, GuestSpec, KeyedSta
 
 /// A lane's guest in a worker process.
 ///
-/// **What is where.** The guest, and the keyed state that it works with, are in the worker. Here are the batches that were handed over (the
-/// lane keeps them) and a copy of the keyed state, which follows with each answer: answer and state change come in one message, so a worker that
+/// **What is where.** The guest, and the keyed state that it works with, are in the worker. Here are the batches that were handed over
+/// ([`Handing`]) and a copy of the keyed state, which follows with each answer: answer and state change come in one message, so a worker that
 /// dies has either done both or neither, and the next one goes on from the copy.
 ///
 /// **Trust.** What comes from the worker is checked as if its guest had sent it. A worker that breaks the protocol is ended.
@@ -27,9 +29,10 @@ pub(super) struct ProcessGuest {
     /// Which of the instance's processes the link leads to.
     process: u64,
     answer: Answer,
-    under_way: usize,
-    /// Calls that were sent without waking the worker: it is woken for several, or when there is nothing more to send for now.
-    quiet: u32,
+    /// What is under way, and, while the guest takes batches, the link's writing half.
+    handing: Arc<Handing>,
+    /// Batches that were under way when the guest failed.
+    back: VecDeque<UnderWay>,
     /// What went wrong before anybody asked for an answer.
     failed: Option<Failure>,
     state: Option<KeyedState>,
@@ -49,10 +52,6 @@ pub(super) struct ProcessGuest {
 const WINDOW: usize = 8;
 /// Of several lanes, each takes fewer, so that a short queue is shared by all.
 const WINDOW_OF_MANY: usize = 2;
-/// How many calls in a row may be sent without waking the worker.
-const MOST_QUIET: u32 = 3;
-/// What comes before a batch: that it is one, and its length.
-const CALL_HEAD: usize = 16;
 /// The longest that all changes of one call may be: the state's memory bounds them.
 const LONGEST_CHANGES: u64 = 4 << 30;
 
@@ -68,14 +67,15 @@ impl ProcessGuest {
         let mut answer = Answer::new(kind, &spec.limits);
         answer.set_ports(ports);
         let rate = spec.limits.log_bytes_per_second;
+        let window = if instance.template.lanes.len() > 1 { WINDOW_OF_MANY } else { WINDOW };
         Self {
             lane,
             kind,
             link: None,
             process: 0,
             answer,
-            under_way: 0,
-            quiet: 0,
+            handing: Arc::new(Handing::new(kind, window)),
+            back: VecDeque::new(),
             failed: None,
             state: (kind == Kind::Process).then(|| KeyedState::new(Arc::clone(copies))),
             changes: Vec::new(),
@@ -119,13 +119,13 @@ impl ProcessGuest {
         }
     }
 
-    /// Asks for one thing and waits for its answer, of which `rest` reads what comes after the report.
+    /// Asks for one thing and waits for its answer, of which `rest` reads what comes after the report. Nothing is under way.
     fn ask<T>(
         &mut self,
         request: impl FnOnce(&mut Link) -> Result<(), WireError>,
         rest: impl FnOnce(&mut Self, &mut Link) -> Result<T, WireError>,
     ) -> Result<T, Failure> {
-        let Some(mut link) = self.link.take() else { return Err(no_guest()) };
+        let Some(mut link) = self.whole_link() else { return Err(no_guest()) };
         link.begin();
         let sent = request(&mut link).map(|()| link.send());
         match sent {
@@ -155,6 +155,58 @@ impl ProcessGuest {
         }
     }
 
+    /// The link with both its halves: no batch is handed over meanwhile.
+    fn whole_link(&mut self) -> Option<Link> {
+        let mut link = self.link.take()?;
+        if let Some(out) = self.handing.stop() {
+            link.give_back(out);
+        }
+        Some(link)
+    }
+
+    /// From now on batches may be handed over.
+    fn open(&mut self) {
+        if let Some(link) = &mut self.link
+            && let Some(out) = link.lend()
+        {
+            self.handing.begin(out, link.bell());
+        }
+    }
+
+    /// The guest failed, in the call over `answering` if there is one: nothing is handed over any more, and everything comes back. The failed one's
+    /// batch is the answer.
+    fn take_all_back(&mut self, answering: Option<Answering>) -> Option<UnderWay> {
+        let out = self.handing.stop();
+        let failed = answering.is_some();
+        self.back = self.handing.take_back(answering, out.as_ref());
+        if let (Some(link), Some(out)) = (&mut self.link, out) {
+            link.give_back(out);
+        }
+        if failed { self.back.pop_front() } else { None }
+    }
+
+    /// Hands a batch over that does not fit into the ring, piece by piece.
+    fn hand_over_slowly(&mut self, held: UnderWay) {
+        let Some(mut link) = self.whole_link() else {
+            self.failed.get_or_insert_with(no_guest);
+            return self.handing.note(held);
+        };
+        let whole = matches!(self.kind, Kind::Process | Kind::Sink);
+        link.begin();
+        let sent = write_call(&mut link, &held.batch, held.batch.wire_len(whole), whole).map(|()| link.send());
+        self.handing.note(held);
+        match sent {
+            Ok(()) => {
+                self.link = Some(link);
+                self.open();
+            }
+            Err(error) => {
+                let failure = self.lost(&error);
+                self.failed.get_or_insert(failure);
+            }
+        }
+    }
+
     /// Takes over what was measured and said; what is left is the failure, if it was one.
     fn note(&mut self, report: Report) -> Option<Failure> {
         let (used, peak) = report.memory;
@@ -179,6 +231,15 @@ impl ProcessGuest {
         let (death, first) = self.instance.explain(self.process, || error.to_string());
         self.measured.workers_lost += u64::from(first);
         death.failure()
+    }
+
+    /// Waits for the answer to a batch. It may be one that is refused here: then that is in `failed`.
+    fn hear_of(&mut self, batch: &Batch) -> Result<(), Failure> {
+        if let Some(failure) = self.failed.take() {
+            return Err(failure);
+        }
+        let Some(link) = self.link.take() else { return Err(no_guest()) };
+        self.hear(link, |guest, link| guest.read_answer(link, batch))
     }
 
     fn read_answer(&mut self, link: &mut Link, batch: &Batch) -> Result<(), WireError> {
@@ -211,10 +272,6 @@ fn no_guest() -> Failure {
 impl LaneGuest for ProcessGuest {
     fn start(&mut self) -> Result<(), Failure> {
         self.failed = None;
-        if std::mem::take(&mut self.under_way) > 0 && self.link.is_some() {
-            // Calls that were handed over behind the one that failed here, and not there, would be answered first.
-            self.lost(&WireError::broken("its answer was refused"));
-        }
         let asked = Instant::now();
         let before = self.process;
         let link = self.connect()?;
@@ -228,55 +285,71 @@ impl LaneGuest for ProcessGuest {
             self.measured.workers_started += 1;
             self.measured.worker_starts += asked.elapsed();
         }
+        self.open();
         Ok(())
     }
 
-    fn window(&self) -> usize {
-        if self.instance.template.lanes.len() > 1 { WINDOW_OF_MANY } else { WINDOW }
+    fn has_room(&self) -> bool {
+        self.handing.has_room()
     }
 
-    fn submit(&mut self, batch: &Batch) -> bool {
-        let Some(link) = &mut self.link else {
-            self.failed.get_or_insert_with(no_guest);
-            return true;
+    fn under_way(&self) -> usize {
+        self.handing.under_way()
+    }
+
+    fn hand_over(&mut self, held: UnderWay) -> Result<(), UnderWay> {
+        let held = match self.handing.hand_over(held) {
+            Ok(()) => return Ok(()),
+            Err(held) => held,
         };
-        let whole = matches!(self.kind, Kind::Process | Kind::Sink);
-        let len = batch.wire_len(whole);
-        if self.under_way > 0 && !link.has_room(len + CALL_HEAD) {
-            return false;
+        if self.handing.under_way() > 0 {
+            return Err(held);
         }
-        link.begin();
-        let sent = put_u64(link, ask::CALL)
-            .and_then(|()| put_u64(link, len as u64))
-            .and_then(|()| batch.write(link, whole))
-            .map(|()| if self.quiet < MOST_QUIET { link.send_quietly() } else { link.send() });
-        self.quiet = if self.quiet < MOST_QUIET { self.quiet + 1 } else { 0 };
-        match sent {
-            Ok(()) => self.under_way += 1,
-            Err(error) => {
-                let failure = self.lost(&error);
-                self.failed.get_or_insert(failure);
-            }
-        }
-        true
+        self.hand_over_slowly(held);
+        Ok(())
     }
 
-    fn answer(&mut self, batch: &Batch) -> Result<&mut Answer, Failure> {
-        if self.under_way > 0
-            && let Some(link) = self.link.take()
-        {
-            let heard = self.hear(link, |guest, link| guest.read_answer(link, batch));
-            self.under_way = self.under_way.saturating_sub(1);
-            if heard.is_err() {
-                // Dead there as well: what was handed over behind it is dropped and not answered.
-                self.under_way = 0;
+    fn entrance(&self) -> Option<Arc<dyn Entrance>> {
+        // Lanes that share an inbox answer in the order in which they took; a sink is asked to flush between two batches.
+        let alone = self.instance.template.lanes.len() == 1 && !matches!(self.kind, Kind::Sink | Kind::Source);
+        alone.then(|| Arc::clone(&self.handing) as Arc<dyn Entrance>)
+    }
+
+    fn wait(&mut self, most: Duration) -> Result<(), Failure> {
+        let Some(link) = &self.link else { return Ok(()) };
+        match link.doze(most) {
+            Err(error) if self.handing.under_way() == 0 => {
+                let failure = self.lost(&error);
+                self.take_all_back(None);
+                Err(failure)
             }
-            heard?;
+            // Where something is under way, its answer says so.
+            Ok(()) | Err(_) => Ok(()),
         }
-        match self.failed.take() {
-            Some(failure) => Err(failure),
-            None => Ok(&mut self.answer),
+    }
+
+    fn answer(&mut self) -> Option<(UnderWay, Result<&mut Answer, Failure>)> {
+        let answering = self.handing.oldest()?;
+        let failure = match self.hear_of(answering.batch()) {
+            Ok(()) if self.failed.is_none() => {
+                let whole = self.answer.rejected().next().is_some();
+                return Some((self.handing.answered(answering, whole), Ok(&mut self.answer)));
+            }
+            Ok(()) => None,
+            Err(failure) => Some(failure),
+        };
+        let refused = failure.is_none();
+        let failure = failure.or_else(|| self.failed.take()).unwrap_or_else(no_guest);
+        let held = self.take_all_back(Some(answering))?;
+        if refused && !self.back.is_empty() {
+            // What was handed over behind the one that failed here, and not there, would be answered first.
+            self.lost(&WireError::broken("its answer was refused"));
         }
+        Some((held, Err(failure)))
+    }
+
+    fn take_back(&mut self) -> VecDeque<UnderWay> {
+        std::mem::take(&mut self.back)
     }
 
     fn next(&mut self, max_records: u32, max_bytes: u32) -> Result<(Progress, &mut Answer), Failure> {

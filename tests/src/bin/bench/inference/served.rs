@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sage_host::admission::{self, Grant, HeldLeases, Isolation};
 use sage_host::batch::{Batch, Origin, Record};
 use sage_host::config::{DeviceKind, HostSettings, TenantName};
-use sage_host::engine::{Housing as _, InstanceOrder, Instances, Job, JobOptions, LaneGuest, RunOrder};
+use sage_host::engine::{Housing as _, InstanceOrder, Instances, Job, JobOptions, LaneGuest, RunOrder, UnderWay};
 use sage_host::inference::{Devices, ModelAccess, ModelService};
 use sage_host::observe::GuestMetrics;
 use sage_host::plan::{Capabilities, Plan, StageId};
@@ -180,10 +180,9 @@ impl Caller {
         let answer = match self {
             Self::Here(guest) => guest.call(batch)?,
             Self::InAWorker(lane) => {
-                if !lane.submit(batch) {
-                    return Err("a worker took no batch".into());
-                }
-                lane.answer(batch)?
+                let refused = lane.hand_over(UnderWay { batch: batch.clone(), ticket: 0 }).is_err();
+                let answered = lane.answer().filter(|_| !refused);
+                answered.ok_or("the guest did not take a batch")?.1?
             }
         };
         let text = String::from_utf8_lossy(answer.column().get(0).unwrap_or_default()).into_owned();

@@ -1,0 +1,181 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::control::{Control, Stopped};
+use super::lane_guest::{LaneGuest, UnderWay};
+use crate::batch::{Batch, Entrance, Inbox, NotTaken, Popped};
+use crate::observe::{InstanceCounters, Latency};
+use crate::sandbox::Failure;
+
+/// Where a lane's batches come from: its inbox, and, before what waits there, those that came back from a guest that failed.
+///
+/// Where its guest has an [`Entrance`], batches go past the lane while nothing waits here. It is open only then: after a failure what came back goes first.
+pub(super) struct Intake {
+    inbox: Arc<Inbox>,
+    entrance: Option<Arc<dyn Entrance>>,
+    /// The entrance is open, unless the inbox has batches.
+    open: bool,
+    /// To be handed over before anything else, oldest first.
+    waiting: VecDeque<UnderWay>,
+    ended: bool,
+    tally: Tally,
+}
+
+/// Counts what a lane takes in.
+pub(super) struct Tally {
+    pub(super) counters: Arc<InstanceCounters>,
+    pub(super) control: Arc<Control>,
+    /// A sink component: how long its records took to get here.
+    pub(super) latency: Option<Arc<Latency>>,
+}
+
+/// How long a lane sleeps at the most before it looks whether its guest owes it an answer: it is not told of batches that went past it.
+const LOOK_UP: Duration = Duration::from_secs(1);
+
+impl Intake {
+    /// `guest` is the one that the batches are for.
+    pub(super) fn new(inbox: Arc<Inbox>, tally: Tally, guest: &dyn LaneGuest) -> Self {
+        let entrance = guest.entrance();
+        if let Some(entrance) = &entrance {
+            let counters = Arc::clone(&tally.counters);
+            inbox.set_entrance(Arc::new(Counted { entrance: Arc::clone(entrance), counters }));
+        }
+        Self { inbox, entrance, open: false, waiting: VecDeque::new(), ended: false, tally }
+    }
+
+    /// Hands over what is here already, as much as the guest has room for.
+    pub(super) fn fill(&mut self, guest: &mut dyn LaneGuest) -> Result<(), Stopped> {
+        while guest.has_room() {
+            let next = match self.waiting.pop_front() {
+                Some(held) => held,
+                None => match self.next()? {
+                    Some(held) => held,
+                    None => return Ok(()),
+                },
+            };
+            if let Err(held) = guest.hand_over(next) {
+                self.waiting.push_front(held);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until there may be something to do, for `patience` at the longest. Inside, the guest is lost.
+    pub(super) fn wait(
+        &mut self,
+        guest: &mut dyn LaneGuest,
+        patience: Option<Duration>,
+    ) -> Result<Result<(), Failure>, Stopped> {
+        if self.entrance.is_some() {
+            let waiting = self.next()?;
+            let idle = waiting.is_none() && !self.ended;
+            self.waiting.extend(waiting);
+            return Ok(if idle { guest.wait(LOOK_UP) } else { Ok(()) });
+        }
+        let popped = self.inbox.pop(patience);
+        let waiting = self.admit(popped)?;
+        self.waiting.extend(waiting);
+        Ok(Ok(()))
+    }
+
+    /// Batches that were handed over come back: they are the next ones.
+    pub(super) fn returned(&mut self, mut batches: VecDeque<UnderWay>) {
+        if self.entrance.is_some() {
+            self.open = false;
+            self.inbox.close_entrance();
+        }
+        batches.append(&mut self.waiting);
+        self.waiting = batches;
+    }
+
+    /// An answer was taken: whoever waits at the entrance may go on, if there is room for some.
+    pub(super) fn went_on(&self) {
+        if self.entrance.as_ref().is_some_and(|entrance| entrance.is_low()) {
+            self.inbox.entrance_drained();
+        }
+    }
+
+    /// Nothing is left, and nothing comes any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended && self.waiting.is_empty()
+    }
+
+    fn next(&mut self) -> Result<Option<UnderWay>, Stopped> {
+        let popped = match &self.entrance {
+            None => self.inbox.pop(Some(Duration::ZERO)),
+            Some(_) if self.open && !self.inbox.has_news() => return Ok(None),
+            Some(_) => self.inbox.pop_or_open(),
+        };
+        self.open = matches!(popped, Popped::Empty);
+        self.admit(popped)
+    }
+
+    fn admit(&mut self, popped: Popped) -> Result<Option<UnderWay>, Stopped> {
+        match popped {
+            Popped::Batch(batch, ticket) => {
+                self.tally.count(&batch);
+                Ok(Some(UnderWay { batch, ticket }))
+            }
+            Popped::Empty => Ok(None),
+            Popped::End => {
+                self.ended = true;
+                Ok(None)
+            }
+            Popped::Cut => Err(Stopped),
+        }
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        if self.entrance.is_some() {
+            self.inbox.close_entrance();
+        }
+    }
+}
+
+impl Tally {
+    fn count(&self, batch: &Batch) {
+        let rows = batch.len() as u64;
+        self.counters.records_in.add(rows);
+        self.counters.bytes_in.add(batch.payloads().byte_len() as u64);
+        if let Some(latency) = &self.latency {
+            latency.record(self.control.now().saturating_sub(batch.ingested()), rows);
+        }
+    }
+}
+
+/// An entrance whose batches are counted as taken in.
+#[derive(Debug)]
+struct Counted {
+    entrance: Arc<dyn Entrance>,
+    counters: Arc<InstanceCounters>,
+}
+
+impl Entrance for Counted {
+    fn take(&self, batch: Batch, quietly: bool, spare: &mut Vec<u8>) -> Result<(), NotTaken> {
+        let (rows, bytes) = (batch.len() as u64, batch.payloads().byte_len() as u64);
+        self.entrance.take(batch, quietly, spare)?;
+        self.counters.records_in.add(rows);
+        self.counters.bytes_in.add(bytes);
+        Ok(())
+    }
+
+    fn announce(&self) {
+        self.entrance.announce();
+    }
+
+    fn wake(&self) {
+        self.entrance.wake();
+    }
+
+    fn is_low(&self) -> bool {
+        self.entrance.is_low()
+    }
+
+    fn bytes(&self) -> usize {
+        self.entrance.bytes()
+    }
+}
