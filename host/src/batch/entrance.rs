@@ -9,8 +9,8 @@ use super::Batch;
 pub trait Entrance: Debug + Send + Sync {
     /// Takes a batch. `quietly`: another one follows within moments, or [`Entrance::announce`].
     ///
-    /// `spare` is a buffer of the sender's; a batch whose payloads are not needed here any more leaves it theirs, and goes on with `spare`. So the sender
-    /// can write the next one where it has just written.
+    /// `spare` is the sender's: a batch whose payloads are not needed here any more leaves it its buffer, so that the next one can be written where the
+    /// sender has just written.
     ///
     /// # Errors
     /// The batch comes back.
@@ -32,7 +32,6 @@ pub trait Entrance: Debug + Send + Sync {
 
 /// Why an entrance did not take a batch.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "as for what is popped")]
 pub enum NotTaken {
     /// There is no room until others were worked on.
     Full(Batch),

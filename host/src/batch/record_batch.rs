@@ -270,13 +270,6 @@ impl Batch {
         std::mem::swap(&mut self.payloads, column);
     }
 
-    /// An empty batch goes on with another buffer for its payloads, if that is larger than its own.
-    pub(crate) fn exchange_buffer(&mut self, buffer: &mut Vec<u8>) {
-        if self.is_empty() && buffer.capacity() >= self.payloads.byte_capacity() {
-            self.payloads.let_go(buffer);
-        }
-    }
-
     /// The payloads' bytes lie somewhere else from now on, and `buffer` has theirs: nobody looks at a payload before they [come back](Self::payloads_come_back) or
     /// others [take their place](Self::swap_payloads).
     pub(crate) fn let_go_of_payloads(&mut self, buffer: &mut Vec<u8>) {

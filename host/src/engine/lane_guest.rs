@@ -30,6 +30,7 @@ pub trait LaneGuest: Send {
     ///
     /// # Errors
     /// It comes back: there is no room for it until an answer was taken. Never so while nothing is under way.
+    #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
     fn hand_over(&mut self, held: UnderWay) -> Result<(), UnderWay>;
 
     /// Where others may hand batches over, past the lane: its thread then only takes answers, and [waits](LaneGuest::wait) for them here.

@@ -88,6 +88,9 @@ impl OperatorLane {
                         pool: &self.pool,
                     };
                     let taken = taking.take(batch, answer, &mut outputs);
+                    if self.kind == Kind::Map {
+                        self.outlets.main.lend_buffer(answer.column());
+                    }
                     self.keeper.succeeded();
                     self.intake.went_on();
                     taken

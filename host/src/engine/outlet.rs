@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::control::Stopped;
 use super::partition::place_of;
-use crate::batch::{Batch, BatchPool, Inbox, Refused};
+use crate::batch::{Batch, BatchPool, Column, Inbox, Refused};
 use crate::observe::InstanceCounters;
 use crate::plan::Partition;
 
@@ -245,13 +245,23 @@ impl Outlet {
 
     /// An empty batch to fill and [send](Self::send), where possible in memory that was written just now.
     pub(super) fn next_batch(&mut self) -> Batch {
-        let mut batch = self.pool.take();
-        if let Some(Route { targets, .. }) = self.routes.last_mut()
-            && let [only] = targets.as_mut_slice()
-        {
-            batch.exchange_buffer(&mut only.spare);
+        let spare = self.spare().map(std::mem::take).unwrap_or_default();
+        self.pool.take_with(spare)
+    }
+
+    /// Gives a column that is without one the buffer for what is [sent](Self::send) next.
+    pub(super) fn lend_buffer(&mut self, column: &mut Column) {
+        match self.spare() {
+            Some(spare) if spare.capacity() > column.byte_capacity() => column.let_go(spare),
+            _ => self.pool.lend_buffer(column),
         }
-        batch
+    }
+
+    fn spare(&mut self) -> Option<&mut Vec<u8>> {
+        match self.routes.last_mut()?.targets.as_mut_slice() {
+            [only] => Some(&mut only.spare),
+            _ => None,
+        }
     }
 
     /// Sends what waited for company: the lane has nothing better to do, or its order demands it.

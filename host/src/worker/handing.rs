@@ -86,6 +86,7 @@ impl Handing {
     }
 
     /// Writes a batch from the lane's own thread. It comes back if there is no room for it now.
+    #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
     pub(super) fn hand_over(&self, held: UnderWay) -> Result<(), UnderWay> {
         match &mut *lock(&self.out) {
             Some(out) => self.put(out, held, true, None),
@@ -130,6 +131,7 @@ impl Handing {
         restored.collect()
     }
 
+    #[expect(clippy::result_large_err, reason = "as for `hand_over`")]
     fn put(
         &self,
         out: &mut Outgoing,
