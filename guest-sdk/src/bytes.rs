@@ -133,7 +133,7 @@ unsafe fn copy_short(from: *const u8, to: *mut u8, length: usize) {
     }
 }
 
-/// [`copy_short`] of bytes that may overlap: all words are read before the first is written. As one function for both, counting by key took 1 to 2 % longer.
+/// [`copy_short`] of bytes that may overlap: all words are read before the first is written. As one function for both, keying by a field took 12 % longer.
 ///
 /// # Safety
 /// `length`, at most 128, bytes can be read from `from` and written to `to`.

@@ -8,7 +8,7 @@
 //! Invariants: answers in the batch's memory end at the latest where the next record begins; a record that is rejected becomes an empty entry.
 //!
 //! Unsafe, because an answer borrows from the memory that it is moved within. Safe code would have to copy it out first, which is what this saves:
-//! a map that gives back records of 128 bytes took 14.2 ns for each, and takes 11.3.
+//! a map that gives back records of 128 bytes took 14.4 ns for each, and takes 11.4.
 
 use std::iter::Enumerate;
 use std::marker::PhantomData;
