@@ -76,8 +76,9 @@ macro_rules! __export {
 macro_rules! __export_payloads {
     ($world:ident, $interface:ident, $function:ident, $lane:ty) => {
         $crate::__export_lane!($world, $interface, $lane, {
-            fn $function(payloads: $crate::__private::Column) {
-                LANE.with_borrow_mut(|lane| lane.call(&payloads));
+            fn $function(mut payloads: $crate::__private::Column) {
+                // A map changes it; the others look at it.
+                LANE.with_borrow_mut(|lane| lane.call(&mut payloads));
             }
         });
     };

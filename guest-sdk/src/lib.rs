@@ -18,7 +18,7 @@
 //!
 //! | kind | function | struct method |
 //! |---|---|---|
-//! | [`map`] | `fn(In) -> Out` | `map(&mut self, In) -> Out` |
+//! | [`map`] | `fn(In) -> Out`, `fn(&mut [u8])` | `map(&mut self, In) -> Out`, `map(&mut self, &mut [u8])` |
 //! | [`filter`] | `fn(In) -> bool` | `filter(&mut self, In) -> bool` |
 //! | [`flat_map`] | `fn(In) -> impl Iterator<Item = Out>` | `flat_map(&mut self, In) -> ..` |
 //! | [`key_by`] | `fn(In) -> Key` | `key_by(&mut self, In) -> Key` |
@@ -36,7 +36,8 @@
 //! - [`log`], [`metrics`], and [`testing`] for what only shows at the boundary.
 //!
 //! What it costs, on top of your function: a record goes through a loop over a column, without an allocation and without a
-//! call to the host; the host is called a few times a batch.
+//! call to the host; the host is called a few times a batch. A map whose answers are borrowed, or that changes its records in place, needs no
+//! memory beside the batch's.
 
 extern crate self as sage_guest;
 

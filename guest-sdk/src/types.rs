@@ -172,7 +172,7 @@ fn cut(bytes: &[u8], start: u32, end: u32) -> &[u8] {
 
 #[cold]
 #[expect(clippy::panic, reason = "a breach of the contract by the host; the trap is the answer")]
-fn misplaced(start: u32, end: u32, bytes: usize) -> ! {
+pub(crate) fn misplaced(start: u32, end: u32, bytes: usize) -> ! {
     panic!("a column of {bytes} bytes has an entry from {start} to {end}")
 }
 

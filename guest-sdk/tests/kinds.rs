@@ -1,6 +1,7 @@
 //! Each kind at the boundary: what it answers, what it rejects, and what a rejected record leaves behind.
 #![allow(missing_docs)]
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use sage_guest::testing::{self, Record};
@@ -122,6 +123,90 @@ fn a_map_answers_for_each_record_whatever_the_batch_before_was() {
         let rejected: Vec<_> = (0..length).filter(|size| size % 10 == 7).collect();
         assert_eq!(failed, rejected, "length {length}");
     }
+}
+
+#[derive(serde::Deserialize)]
+struct Pick {
+    field: usize,
+    empty: String,
+}
+
+#[sage_guest::map]
+fn picked<'a>(line: &'a str, pick: &'a Pick) -> Result<&'a str, Error> {
+    let field = line.split(',').nth(pick.field).ok_or("too few")?;
+    Ok(if field.is_empty() { &pick.empty } else { field })
+}
+
+#[test]
+fn a_map_may_give_a_piece_of_its_record_or_of_its_configuration_which_may_be_longer() {
+    let mut lane = testing::Map::<picked>::open(json!({"field": 1, "empty": "much longer than that"})).unwrap();
+    for _ in 0..2 {
+        let outcome = lane.run(["a,b", "c,dd,e", "f", "g,h", ",,", "i,j"]);
+        assert_eq!(outcome.texts(), ["b", "dd", "h", "much longer than that", "j"]);
+        let parents: Vec<_> = outcome.outputs.iter().map(|output| output.parent).collect();
+        assert_eq!(parents, [Some(0), Some(1), Some(3), Some(4), Some(5)]);
+        assert_eq!(outcome.messages(), ["too few"]);
+    }
+}
+
+#[sage_guest::map]
+fn spelled(line: &str) -> Cow<'_, str> {
+    if line.contains('&') { Cow::Owned(line.replace('&', "and")) } else { Cow::Borrowed(line.trim()) }
+}
+
+#[test]
+fn a_map_may_give_what_is_borrowed_or_not() {
+    let mut lane = testing::Map::<spelled>::open(json!({})).unwrap();
+    assert_eq!(lane.run([" a ", "b", ""]).texts(), ["a", "b", ""]);
+    assert_eq!(lane.run([" a ", "b & c", " d", "&", "e"]).texts(), ["a", "b and c", "d", "and", "e"]);
+    assert_eq!(lane.run([" a ", "b"]).texts(), ["a", "b"]);
+}
+
+#[derive(serde::Deserialize)]
+struct Hide {
+    from: usize,
+}
+
+#[sage_guest::map]
+fn hidden(record: &mut [u8], hide: &Hide) -> Result<(), Error> {
+    let hidden = record.get_mut(hide.from..).ok_or_else(|| format!("shorter than {}", hide.from))?;
+    hidden.fill(b'*');
+    if record.starts_with(b"!") { Err("half done".into()) } else { Ok(()) }
+}
+
+#[sage_guest::map]
+fn backwards(record: &mut [u8]) {
+    record.reverse();
+}
+
+#[derive(Default)]
+struct Chained {
+    before: u8,
+}
+
+#[sage_guest::map]
+impl Chained {
+    fn map(&mut self, record: &mut [u8]) {
+        for byte in record {
+            self.before ^= *byte;
+            *byte = self.before;
+        }
+    }
+}
+
+#[test]
+fn a_map_may_change_its_record_in_place() {
+    let mut lane = testing::Map::<hidden>::open(json!({"from": 2})).unwrap();
+    for _ in 0..2 {
+        let outcome = lane.run(["12345", "1", "!2345", "67", "8901"]);
+        assert_eq!(outcome.texts(), ["12***", "67", "89**"]);
+        assert_eq!(outcome.messages(), ["shorter than 2", "half done"]);
+    }
+    let mut lane = testing::Map::<backwards>::open(json!({})).unwrap();
+    assert_eq!(lane.run(["abc", "", "de"]).texts(), ["cba", "", "ed"]);
+    let mut lane = testing::Map::<Chained>::open(json!({})).unwrap();
+    let outcome = lane.run([[1, 2], [4, 8]]);
+    assert_eq!([&outcome.outputs[0].payload[..], &outcome.outputs[1].payload], [[1, 3], [7, 15]]);
 }
 
 #[sage_guest::flat_map]

@@ -9,9 +9,7 @@ use crate::operator::{Operator, tried};
 pub(crate) fn expand(operator: &Operator) -> TokenStream {
     let definition = &operator.definition;
     let implementation = match operator.kind {
-        Kind::Map => {
-            record_kind(operator, &quote!(Map), &quote!(map), &quote!(, out: &mut ::std::vec::Vec<u8>), &quote!(()))
-        }
+        Kind::Map => map(operator),
         Kind::KeyBy => {
             record_kind(operator, &quote!(KeyBy), &quote!(key), &quote!(, out: &mut ::std::vec::Vec<u8>), &quote!(()))
         }
@@ -32,6 +30,47 @@ pub(crate) fn expand(operator: &Operator) -> TokenStream {
         #definition
         #implementation
         #export
+    }
+}
+
+/// Lends what it gives where it can, and lends the record itself where that is what was changed.
+fn map(operator: &Operator) -> TokenStream {
+    let ty = &operator.ty;
+    let open = open(operator, &quote!());
+    let close = close(operator);
+    let call = tried(operator.call.clone(), operator.checked.fallible);
+    let span = operator.checked.answer;
+    let map = if operator.checked.in_place {
+        quote! {
+            let record = &mut *payload;
+            let () = #call;
+            ::core::result::Result::Ok(::core::option::Option::Some(payload))
+        }
+    } else {
+        let read = read(operator, &quote!(FromPayload), &quote!(from_payload), &quote!(payload));
+        let give = quote_spanned!(span=> ::sage_guest::IntoPayload::lend_or_write(answer, out));
+        quote! {
+            #read
+            let answer = #call;
+            #give
+        }
+    };
+    quote! {
+        impl ::sage_guest::operator::Map for #ty {
+            #open
+
+            #[inline(always)]
+            #[allow(unused_variables)]
+            fn map<'p>(
+                &'p mut self,
+                payload: &'p mut [u8],
+                out: &mut ::std::vec::Vec<u8>,
+            ) -> ::core::result::Result<::core::option::Option<&'p [u8]>, ::sage_guest::Error> {
+                #map
+            }
+
+            #close
+        }
     }
 }
 

@@ -65,6 +65,31 @@ fn attribute(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStre
 /// }
 /// ```
 ///
+/// What it gives may be borrowed, from the record or from the configuration; such bytes are moved within the batch's own memory, or stay where they are, until one
+/// is longer than there is room for.
+///
+/// ```
+/// #[sage_guest::map]
+/// fn first_word(line: &str) -> &str {
+///     line.split(' ').next().unwrap_or_default()
+/// }
+/// ```
+///
+/// With `&mut [u8]` the record is changed where it lies, and keeps its length. There is nothing to give but, in a `Result<(), Error>`, an error.
+///
+/// ```
+/// #[sage_guest::map]
+/// fn mask(record: &mut [u8]) {
+///     for byte in record {
+///         *byte = if byte.is_ascii_digit() { b'#' } else { *byte };
+///     }
+/// }
+///
+/// let mut record = *b"DE02 1203";
+/// mask(&mut record);
+/// assert_eq!(&record, b"DE## ####");
+/// ```
+///
 /// What has to remember something is a struct. `open` may be left out where the struct is `Default`, `close` always.
 ///
 /// ```

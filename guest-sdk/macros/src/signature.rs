@@ -11,6 +11,8 @@ pub(crate) struct Checked {
     pub(crate) record: Option<Type>,
     /// The type behind the reference of the configuration parameter.
     pub(crate) config: Option<Type>,
+    /// Whether the record is changed where it lies: `&mut [u8]`. There is nothing to read then, and nothing that it gives.
+    pub(crate) in_place: bool,
     /// Whether it returns a `Result`.
     pub(crate) fallible: bool,
     /// Where what it gives is written: the type in the `Result`, or the whole return.
@@ -35,11 +37,12 @@ pub(crate) fn check(kind: Kind, signature: &Signature, method: bool) -> Result<C
         .collect();
     let mut typed = typed.into_iter();
 
-    let mut record = None;
+    let (mut record, mut in_place) = (None, false);
     if kind.takes_record() {
         let ty = typed.next().ok_or_else(|| {
             Error::new(signature.span(), format!("a `{}` operator takes a record: {write}", kind.attribute()))
         })?;
+        in_place = changed(kind, ty)?;
         record = Some(record_type(kind, ty)?);
     }
     if kind.emits() {
@@ -58,12 +61,12 @@ pub(crate) fn check(kind: Kind, signature: &Signature, method: bool) -> Result<C
     if let Some(ty) = typed.next() {
         return Err(Error::new(ty.span(), format!("too many parameters: {write}")));
     }
-    let fallible = answer(kind, signature, &write)?;
+    let fallible = if in_place { nothing(signature, method)? } else { answer(kind, signature, &write)? };
     let answer = match &signature.output {
         ReturnType::Type(_, ty) => ok_type(ty).unwrap_or(ty).span(),
         ReturnType::Default => signature.ident.span(),
     };
-    Ok(Checked { record, config, fallible, answer })
+    Ok(Checked { record, in_place, config, fallible, answer })
 }
 
 /// What to write to see the whole batch.
@@ -98,6 +101,7 @@ pub(crate) fn check_whole(signature: &Signature) -> Result<Checked> {
     })?;
     Ok(Checked {
         record: Some(record_type(Kind::Process, &record)?),
+        in_place: false,
         config: None,
         fallible: answer(Kind::Process, signature, &write)?,
         answer: signature.ident.span(),
@@ -172,6 +176,49 @@ fn record_type(kind: Kind, ty: &Type) -> Result<Type> {
     }
 }
 
+/// Whether this parameter is the record's own bytes, to be changed.
+fn changed(kind: Kind, ty: &Type) -> Result<bool> {
+    let Type::Reference(reference) = ty else { return Ok(false) };
+    if reference.mutability.is_none() {
+        return Ok(false);
+    }
+    if kind != Kind::Map {
+        return Err(Error::new(
+            ty.span(),
+            format!(
+                "a `{}` only looks at its record: write `&[u8]`, or another payload; a `map` may change one in place, with `&mut [u8]`",
+                kind.attribute()
+            ),
+        ));
+    }
+    match &*reference.elem {
+        Type::Slice(slice) if matches!(&*slice.elem, Type::Path(path) if path.path.is_ident("u8")) => Ok(true),
+        _ => Err(Error::new(
+            ty.span(),
+            "a record that is changed in place is bytes: write `&mut [u8]`; or take and give a payload, as in `fn name(record: In) -> Out`",
+        )),
+    }
+}
+
+/// Check that a `map` that changes its record in place gives nothing but maybe an error; whether it does.
+fn nothing(signature: &Signature, method: bool) -> Result<bool> {
+    let ReturnType::Type(_, ty) = &signature.output else { return Ok(false) };
+    match ok_type(ty) {
+        // An alias that does not say what of: the compiler will.
+        Some(ok) if std::ptr::eq(ok, &**ty) => Ok(true),
+        Some(Type::Tuple(tuple)) if tuple.elems.is_empty() => Ok(true),
+        given => {
+            let write = if method { "fn map(&mut self, record: &mut [u8])" } else { "fn name(record: &mut [u8])" };
+            Err(Error::new(
+                given.unwrap_or(ty).span(),
+                format!(
+                    "with `&mut [u8]` a `map` changes its record in place and gives nothing: write `{write}` or `{write} -> Result<(), Error>`; to give something, take the record as `&[u8]`"
+                ),
+            ))
+        }
+    }
+}
+
 fn kind_takes_metadata(kind: Kind) -> bool {
     matches!(kind, Kind::Process | Kind::Sink)
 }
@@ -213,7 +260,12 @@ fn answer(kind: Kind, signature: &Signature, write: &str) -> Result<bool> {
         if kind.answers() {
             return Err(Error::new(
                 signature.span(),
-                format!("a `{}` operator must give something back: {write}", kind.attribute()),
+                match kind {
+                    Kind::Map => format!(
+                        "a `map` operator must give something back: {write}; to change the record in place, take it as `&mut [u8]`"
+                    ),
+                    _ => format!("a `{}` operator must give something back: {write}", kind.attribute()),
+                },
             ));
         }
         return Ok(false);

@@ -1,5 +1,6 @@
 use super::failures::Failures;
 use super::not_open;
+use super::rewrite::Rewrite;
 use crate::types::Column;
 use crate::{Context, Error, host, metrics};
 
@@ -7,8 +8,9 @@ use crate::{Context, Error, host, metrics};
 pub trait Map: Sized {
     /// Start a lane.
     fn open(context: &Context) -> Result<Self, Error>;
-    /// Append to `out` what becomes of `payload`.
-    fn map(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Error>;
+    /// What becomes of `payload`: bytes that lie in it, in the operator or for ever somewhere; or nothing here, and it is appended to `out`. An error rejects the
+    /// record, whatever was done to either.
+    fn map<'p>(&'p mut self, payload: &'p mut [u8], out: &mut Vec<u8>) -> Result<Option<&'p [u8]>, Error>;
     /// The lane is done.
     fn close(self) {}
 }
@@ -17,14 +19,14 @@ pub trait Map: Sized {
 #[derive(Debug)]
 pub struct MapLane<O> {
     operator: Option<O>,
-    answers: Column,
+    rewrite: Rewrite,
     failures: Failures,
 }
 
 impl<O: Map> MapLane<O> {
     /// A lane that is not open yet.
     pub fn new() -> Self {
-        Self { operator: None, answers: Column::new(), failures: Failures::default() }
+        Self { operator: None, rewrite: Rewrite::new(), failures: Failures::default() }
     }
 
     /// `open` of the contract.
@@ -35,16 +37,12 @@ impl<O: Map> MapLane<O> {
         Ok(())
     }
 
-    /// `map` of the contract.
-    pub fn call(&mut self, payloads: &Column) {
+    /// `map` of the contract. The batch is used up.
+    pub fn call(&mut self, payloads: &mut Column) {
         let Some(operator) = &mut self.operator else { not_open() };
-        let failures = &mut self.failures;
-        self.answers.write_each(
-            payloads,
-            |payload, out| operator.map(payload, out),
-            |row, error| failures.reject(row, &error),
-        );
-        host::payloads(&self.answers);
+        self.rewrite.each(operator, payloads, &mut self.failures);
+        host::payloads(payloads);
+        self.rewrite.keep(payloads);
         self.failures.tell();
         metrics::flush();
     }

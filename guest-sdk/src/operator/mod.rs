@@ -14,6 +14,7 @@ mod flat_map;
 mod key_by;
 mod map;
 mod process;
+mod rewrite;
 mod sink;
 mod source;
 

@@ -40,6 +40,43 @@ pub trait FromPayload<'a>: Sized {
 pub trait IntoPayload {
     /// Append it to the output column; an error rejects the record, and what was appended is taken back.
     fn write(self, out: &mut Vec<u8>) -> Result<(), Error>;
+
+    /// Its bytes, where they lie somewhere already; otherwise they are appended, as [`write`](Self::write) does, and there is nothing to give.
+    ///
+    /// A `map` asks for this: bytes that are a piece of the record are then moved within the batch, not copied out of it. What borrows its bytes as they
+    /// are to be written should say so; everything else need not have it.
+    ///
+    /// ```
+    /// use sage_guest::{Error, IntoPayload};
+    ///
+    /// /// Text without white space around it.
+    /// struct Trimmed<'a>(&'a str);
+    ///
+    /// impl IntoPayload for Trimmed<'_> {
+    ///     fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
+    ///         self.0.trim().write(out)
+    ///     }
+    ///
+    ///     fn lend_or_write<'a>(self, _: &mut Vec<u8>) -> Result<Option<&'a [u8]>, Error>
+    ///     where
+    ///         Self: 'a,
+    ///     {
+    ///         Ok(Some(self.0.trim().as_bytes()))
+    ///     }
+    /// }
+    ///
+    /// let mut out = Vec::new();
+    /// assert_eq!(Trimmed(" a ").lend_or_write(&mut out).unwrap(), Some(&b"a"[..]));
+    /// assert!(out.is_empty());
+    /// ```
+    #[inline]
+    fn lend_or_write<'a>(self, out: &mut Vec<u8>) -> Result<Option<&'a [u8]>, Error>
+    where
+        Self: Sized + 'a,
+    {
+        self.write(out)?;
+        Ok(None)
+    }
 }
 
 /// The beginning of a payload, fit to be quoted in a message.

@@ -38,21 +38,6 @@ fn not_text(payload: &[u8], at: usize) -> Error {
     Error::new(format_args!("payload is not UTF-8: byte 0x{byte:02x} at {at}, in {}", excerpt(payload)))
 }
 
-impl IntoPayload for &[u8] {
-    #[inline]
-    fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
-        append(out, self);
-        Ok(())
-    }
-}
-
-impl<const N: usize> IntoPayload for &[u8; N] {
-    #[inline]
-    fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
-        self.as_slice().write(out)
-    }
-}
-
 impl<const N: usize> IntoPayload for [u8; N] {
     #[inline]
     fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -60,8 +45,8 @@ impl<const N: usize> IntoPayload for [u8; N] {
     }
 }
 
-/// Owned and borrowed text and bytes, all written as they are.
-macro_rules! bytes {
+/// Text and bytes of their own, written as they are.
+macro_rules! owned {
     ($($type:ty: $as_bytes:ident),*) => {$(
         impl IntoPayload for $type {
             #[inline]
@@ -73,8 +58,72 @@ macro_rules! bytes {
     )*};
 }
 
-bytes!(Vec<u8>: as_slice, &Vec<u8>: as_slice, Box<[u8]>: as_ref, Cow<'_, [u8]>: as_ref);
-bytes!(&str: as_bytes, String: as_bytes, &String: as_bytes, Box<str>: as_bytes, Cow<'_, str>: as_bytes);
+owned!(Vec<u8>: as_slice, Box<[u8]>: as_ref, String: as_bytes, Box<str>: as_bytes);
+
+/// Text and bytes that lie somewhere else.
+macro_rules! borrowed {
+    ($($type:ty: $as_bytes:ident),*) => {$(
+        impl IntoPayload for &$type {
+            #[inline]
+            fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
+                append(out, self.$as_bytes());
+                Ok(())
+            }
+
+            #[inline]
+            fn lend_or_write<'a>(self, _: &mut Vec<u8>) -> Result<Option<&'a [u8]>, Error>
+            where
+                Self: 'a,
+            {
+                Ok(Some(self.$as_bytes()))
+            }
+        }
+    )*};
+}
+
+borrowed!([u8]: as_ref, Vec<u8>: as_slice, str: as_bytes, String: as_bytes);
+
+impl<const N: usize> IntoPayload for &[u8; N] {
+    #[inline]
+    fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.as_slice().write(out)
+    }
+
+    #[inline]
+    fn lend_or_write<'a>(self, out: &mut Vec<u8>) -> Result<Option<&'a [u8]>, Error>
+    where
+        Self: 'a,
+    {
+        self.as_slice().lend_or_write(out)
+    }
+}
+
+/// Those that may do either.
+macro_rules! either {
+    ($($type:ty),*) => {$(
+        impl IntoPayload for Cow<'_, $type> {
+            #[inline]
+            fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
+                let bytes: &[u8] = self.as_ref().as_ref();
+                append(out, bytes);
+                Ok(())
+            }
+
+            #[inline]
+            fn lend_or_write<'a>(self, out: &mut Vec<u8>) -> Result<Option<&'a [u8]>, Error>
+            where
+                Self: 'a,
+            {
+                match self {
+                    Cow::Borrowed(text) => text.lend_or_write(out),
+                    Cow::Owned(text) => text.lend_or_write(out),
+                }
+            }
+        }
+    )*};
+}
+
+either!([u8], str);
 
 impl IntoPayload for char {
     #[inline]

@@ -146,8 +146,8 @@ fn payloads<R: Into<Record>>(records: impl IntoIterator<Item = R>) -> Column {
 impl<O: operator::Map> Map<O> {
     /// Hand it a batch. Rejected records are not among the outputs.
     pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
-        let input = payloads(records);
-        self.call(|lane| lane.call(&input));
+        let mut input = payloads(records);
+        self.call(|lane| lane.call(&mut input));
         let failures = self.failures();
         let mut outputs = Vec::new();
         for told in std::mem::take(&mut self.host.payloads) {

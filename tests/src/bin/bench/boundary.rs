@@ -16,6 +16,11 @@ const PAYLOADS: [usize; 4] = [16, 128, 1024, 16 << 10];
 const BATCHES: [usize; 4] = [1, 16, 256, 4096];
 /// The payload and the batch that the targets are about.
 const JUDGED: (usize, usize) = (128, 256);
+/// What else a map may do with its record, beside giving it back as `identity` does: of the judged shape.
+const FORMS: [Form; 2] = [
+    Form { what: "map that gives new bytes", operator: "prefix", config: r#"{"text": "> "}"#, before: "> " },
+    Form { what: "map in place", operator: "mask", config: "{}", before: "" },
+];
 /// How long a turn lasts: long against the clock's 250 ns and short against a moment in which the machine is slow.
 const TURN: Duration = Duration::from_millis(8);
 
@@ -24,14 +29,30 @@ pub(crate) fn boundary(place: &Place, effort: Effort) -> Result<Vec<Figure>, Pro
     let sandbox = Sandbox::new(SandboxOptions::default())?;
     let load = |name| -> Result<_, Problem> { Ok(sandbox.load(&place.operator(name)?, &Capabilities::default())?) };
     let (map, filter) = (load("identity")?, load("keep_nonempty")?);
+    let forms = FORMS.iter().map(|form| Ok((form, load(form.operator)?))).collect::<Result<Vec<_>, Problem>>()?;
     let mut figures = Vec::new();
     for payload in PAYLOADS {
         for records in BATCHES {
-            let measured = Shape { payload, records }.measure(&map, &filter, effort.pick(9, 3))?;
-            figures.extend(measured);
+            let shape = Shape { payload, records };
+            let rounds = effort.pick(9, 3);
+            figures.extend(shape.measure(&map, &filter, rounds)?);
+            if (payload, records) == JUDGED {
+                for (form, loaded) in &forms {
+                    figures.push(shape.measure_form(form, loaded, rounds)?);
+                }
+            }
         }
     }
     Ok(figures)
+}
+
+/// A map beside `identity`.
+struct Form {
+    what: &'static str,
+    operator: &'static str,
+    config: &'static str,
+    /// What its answers have before the record, which has nothing in it that they would not have.
+    before: &'static str,
 }
 
 /// A batch of so many records of so many bytes.
@@ -44,7 +65,7 @@ struct Shape {
 impl Shape {
     fn measure(self, map: &Arc<Loaded>, filter: &Arc<Loaded>, rounds: usize) -> Result<[Figure; 4], Problem> {
         let batch = self.batch();
-        let (mut map, mut filter) = (start(map)?, start(filter)?);
+        let (mut map, mut filter) = (start(map, "{}")?, start(filter, "{}")?);
         let mut floor = Floor::new(batch.payloads())?;
         // What is measured is what works, and memory is grown before.
         for _ in 0..3 {
@@ -78,6 +99,23 @@ impl Shape {
             figure("raw copy", "ns/record", floor, 0.0),
             figure("map / raw copy", "×", ratio, 1.5),
         ])
+    }
+
+    fn measure_form(self, form: &Form, loaded: &Arc<Loaded>, rounds: usize) -> Result<Figure, Problem> {
+        let batch = self.batch();
+        let mut map = start(loaded, form.config)?;
+        for _ in 0..3 {
+            let payloads = batch.payloads().iter().map(|payload| [form.before.as_bytes(), payload].concat());
+            if !map.call(&batch)?.column().iter().eq(payloads) {
+                return Err(format!("{}, {self}: what comes out is not what should", form.what).into());
+            }
+        }
+        let calls = self.calls(|| Ok(map.call(&batch).map(|_| ())?))?;
+        let mut found = Vec::new();
+        for _ in 0..rounds {
+            found.push(self.turn(calls, || Ok(map.call(&batch).map(|_| ())?))?);
+        }
+        Ok(Figure::of(format!("{} {self}", form.what), "ns/record", found))
     }
 
     fn batch(self) -> Batch {
@@ -124,8 +162,8 @@ impl std::fmt::Display for Shape {
     }
 }
 
-fn start(loaded: &Arc<Loaded>) -> Result<Guest, Problem> {
-    let spec = spec();
+fn start(loaded: &Arc<Loaded>, config: &str) -> Result<Guest, Problem> {
+    let spec = GuestSpec { config: config.into(), ..spec() };
     let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None };
     Guest::start(loaded, &spec, carried).map_err(|(failure, _)| failure.into())
 }

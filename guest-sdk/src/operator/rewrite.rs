@@ -1,0 +1,352 @@
+//! How a map's answers take the place of the records that they are made of.
+//!
+//! Flow: an answer that is lent (a piece of its record or of the configuration, or a constant) is moved to where the answers before it end, in the
+//! batch's own memory. That goes on while each fits between there and the end of its record, so that no record is overwritten before it was looked at. From the
+//! first answer on that does not, or that is new bytes, they are appended to a buffer beside: for the rest of this batch and in all that follow,
+//! since an operator that makes its own bytes will do so again.
+//!
+//! Invariants: answers in the batch's memory end at the latest where the next record begins; a record that is rejected becomes an empty entry.
+//!
+//! Unsafe, because an answer borrows from the memory that it is moved within. Safe code would have to copy it out first, which is what this saves:
+//! a map that gives back records of 128 bytes took 14.4 ns for each, and takes 11.4.
+
+use std::iter::Enumerate;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::slice::IterMut;
+
+use super::Map;
+use super::failures::Failures;
+use crate::bytes::{append, move_bytes};
+use crate::types::{Column, misplaced};
+
+/// Where a map's answers go.
+#[derive(Debug)]
+pub(crate) struct Rewrite {
+    /// Whether every answer so far could take its record's place.
+    in_place: bool,
+    /// Where they go otherwise. Its memory is kept from batch to batch.
+    beside: Vec<u8>,
+}
+
+impl Rewrite {
+    /// Nothing was answered yet.
+    pub(crate) fn new() -> Self {
+        Self { in_place: true, beside: Vec::new() }
+    }
+
+    /// Each of `records` becomes what `operator` makes of it. One that it refuses becomes empty, and `failures` is told.
+    ///
+    /// Two loops: in one that asks at each record where the answer goes, both ways cost 1 to 2 ns more.
+    #[inline(always)]
+    pub(crate) fn each<O: Map>(&mut self, operator: &mut O, records: &mut Column, failures: &mut Failures) {
+        let mut beside = std::mem::take(&mut self.beside);
+        beside.clear();
+        let mut walk = Walk::over(records);
+        if self.in_place {
+            if let Some(end) = in_place(operator, &mut walk, &mut beside, failures) {
+                self.beside = beside;
+                records.bytes.truncate(end);
+                return;
+            }
+            self.in_place = false;
+        } else {
+            beside.reserve(walk.length);
+        }
+        records.bytes = appended(operator, walk, beside, failures);
+    }
+
+    /// Keep the memory of answers that the host has taken.
+    pub(crate) fn keep(&mut self, answers: &mut Column) {
+        if !self.in_place {
+            self.beside = std::mem::take(&mut answers.bytes);
+        }
+    }
+}
+
+/// Put answers where their records lie, for as long as they fit. Gives where they end; nothing if one did not fit: then it and all before it are `beside`.
+#[inline(always)]
+fn in_place<O: Map>(
+    operator: &mut O,
+    walk: &mut Walk<'_>,
+    beside: &mut Vec<u8>,
+    failures: &mut Failures,
+) -> Option<usize> {
+    // Where the answers so far end: never behind the beginning of the record that is looked at.
+    let mut written = 0;
+    while let Some((row, record, end)) = walk.next() {
+        let room = record.end - written;
+        // SAFETY: the record is lent to this call alone. The answer may borrow from it and is used no more once anything is written.
+        match operator.map(unsafe { walk.lend(record) }, beside) {
+            Ok(Some(answer)) if answer.len() <= room => {
+                let length = answer.len();
+                // SAFETY: the answer can be read, and there is room for it within the bytes, of which nothing else is lent.
+                unsafe { move_bytes(answer.as_ptr(), walk.base.add(written), length) };
+                written += length;
+            }
+            Ok(Some(answer)) => {
+                // SAFETY: of the bytes before the record nothing is lent.
+                *beside = joined(unsafe { walk.lend(0..written) }, answer, walk.length);
+                *end = beside.len() as u32;
+                return None;
+            }
+            Ok(None) => {
+                // SAFETY: as above.
+                *beside = joined(unsafe { walk.lend(0..written) }, beside, walk.length);
+                *end = beside.len() as u32;
+                return None;
+            }
+            Err(error) => {
+                beside.clear();
+                failures.reject(row, &error);
+            }
+        }
+        *end = written as u32;
+    }
+    Some(written)
+}
+
+/// Append answers to those that are `beside`, a variable that is lent to nothing that is not inlined: see `Column::write_each`.
+#[inline(always)]
+fn appended<O: Map>(operator: &mut O, mut walk: Walk<'_>, mut beside: Vec<u8>, failures: &mut Failures) -> Vec<u8> {
+    while let Some((row, record, end)) = walk.next() {
+        let before = beside.len();
+        // SAFETY: the record is lent to this call alone.
+        match operator.map(unsafe { walk.lend(record) }, &mut beside) {
+            Ok(Some(answer)) => append(&mut beside, answer),
+            Ok(None) => {}
+            Err(error) => {
+                beside.truncate(before);
+                failures.reject(row, &error);
+            }
+        }
+        *end = beside.len() as u32;
+    }
+    beside
+}
+
+/// The answers so far and one more, with room for as much as the batch has.
+#[cold]
+#[inline(never)]
+fn joined(answers: &[u8], answer: &[u8], room: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(room.max(answers.len() + answer.len()));
+    bytes.extend_from_slice(answers);
+    bytes.extend_from_slice(answer);
+    bytes
+}
+
+/// Goes over a column whose offsets are overwritten on the way, each after it was read.
+struct Walk<'c> {
+    ends: Enumerate<IterMut<'c, u32>>,
+    start: usize,
+    /// The column's bytes, which all that is lent is made of.
+    base: *mut u8,
+    length: usize,
+    bytes: PhantomData<&'c mut [u8]>,
+}
+
+impl<'c> Walk<'c> {
+    #[inline(always)]
+    fn over(Column { offsets, bytes }: &'c mut Column) -> Self {
+        let mut ends = offsets.iter_mut();
+        let start = ends.next().map_or(0, |start| *start as usize);
+        Self { ends: ends.enumerate(), start, base: bytes.as_mut_ptr(), length: bytes.len(), bytes: PhantomData }
+    }
+
+    /// The next record's row, where it lies within the bytes, and where the end of its answer is to be noted.
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, Range<usize>, &'c mut u32)> {
+        let (row, offset) = self.ends.next()?;
+        let (start, end) = (self.start, *offset as usize);
+        if start > end || end > self.length {
+            misplaced(start as u32, end as u32, self.length);
+        }
+        self.start = end;
+        Some((row, start..end, offset))
+    }
+
+    /// Some of the bytes.
+    ///
+    /// # Safety
+    /// The range is within them, and while it is used, nothing else uses any of it.
+    #[inline(always)]
+    unsafe fn lend<'p>(&self, range: Range<usize>) -> &'p mut [u8]
+    where
+        'c: 'p,
+    {
+        // SAFETY: the caller's promise; the column is borrowed for longer.
+        unsafe { std::slice::from_raw_parts_mut(self.base.add(range.start), range.len()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::failures::Failures;
+    use super::{Map, Rewrite};
+    use crate::types::Column;
+    use crate::{Context, Error};
+
+    /// What the operator does with a record.
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// Gives this piece of it.
+        Piece(usize, usize),
+        /// Changes every byte and gives all, or rejects it after that.
+        Change { reject: bool },
+        /// Gives so many bytes of its own, lent.
+        Own(usize),
+        /// Appends so many bytes, or rejects it after that.
+        Append { length: usize, reject: bool },
+    }
+
+    struct Scripted {
+        own: Vec<u8>,
+        steps: std::vec::IntoIter<Step>,
+    }
+
+    const LONGEST: usize = 1000;
+
+    fn own() -> Vec<u8> {
+        (0..LONGEST).map(|at| b'A' + (at % 26) as u8).collect()
+    }
+
+    impl Map for Scripted {
+        fn open(_: &Context) -> Result<Self, Error> {
+            Ok(Self { own: own(), steps: Vec::new().into_iter() })
+        }
+
+        fn map<'p>(&'p mut self, payload: &'p mut [u8], out: &mut Vec<u8>) -> Result<Option<&'p [u8]>, Error> {
+            match self.steps.next().unwrap() {
+                Step::Piece(start, end) => Ok(Some(&payload[start..end])),
+                Step::Change { reject } => {
+                    payload.iter_mut().for_each(|byte| *byte ^= 0x80);
+                    if reject { Err("changed".into()) } else { Ok(Some(payload)) }
+                }
+                Step::Own(length) => Ok(Some(&self.own[..length])),
+                Step::Append { length, reject } => {
+                    out.extend_from_slice(&self.own[..length]);
+                    if reject { Err("appended".into()) } else { Ok(None) }
+                }
+            }
+        }
+    }
+
+    /// What should come out, made in the plainest way.
+    fn expected(records: &[Vec<u8>], steps: &[Step]) -> Vec<Vec<u8>> {
+        let answer = |(record, step): (&Vec<u8>, &Step)| match *step {
+            Step::Piece(start, end) => record[start..end].to_vec(),
+            Step::Change { reject: false } => record.iter().map(|byte| byte ^ 0x80).collect(),
+            Step::Own(length) | Step::Append { length, reject: false } => own()[..length].to_vec(),
+            Step::Change { reject: true } | Step::Append { reject: true, .. } => Vec::new(),
+        };
+        records.iter().zip(steps).map(answer).collect()
+    }
+
+    fn check(rewrite: &mut Rewrite, records: &[Vec<u8>], steps: &[Step]) {
+        let mut operator = Scripted { own: own(), steps: Vec::from(steps).into_iter() };
+        let mut column = Column::of(records);
+        let mut failures = Failures::default();
+        rewrite.each(&mut operator, &mut column, &mut failures);
+        assert_eq!(column, Column::of(expected(records, steps)), "{:?} {steps:?}", records.iter().map(Vec::len));
+        for (row, step) in steps.iter().enumerate() {
+            let rejects = matches!(step, Step::Change { reject: true } | Step::Append { reject: true, .. });
+            assert_eq!(failures.has(row), rejects, "row {row} of {steps:?}");
+        }
+        rewrite.keep(&mut column);
+    }
+
+    fn record(seed: usize, length: usize) -> Vec<u8> {
+        (0..length).map(|at| b'a' + ((seed * 7 + at) % 26) as u8).collect()
+    }
+
+    #[test]
+    fn a_piece_of_any_length_comes_from_the_front_the_middle_and_the_end() {
+        for length in 0..=300 {
+            for room in [0, 1, 7, 40] {
+                let records = [record(1, length + room), record(2, length + room), record(3, length + room)];
+                let middle = room / 2;
+                let mut pieces =
+                    [Step::Piece(0, length), Step::Piece(middle, middle + length), Step::Piece(room, room + length)];
+                for _ in 0..3 {
+                    pieces.rotate_left(1);
+                    let mut rewrite = Rewrite::new();
+                    check(&mut rewrite, &records, &pieces);
+                    assert!(rewrite.in_place, "length {length}, room {room}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_does_not_fit_or_is_new_is_put_beside_wherever_it_stands() {
+        let records: Vec<Vec<u8>> = (0..5).map(|row| record(row, 10)).collect();
+        for at in 0..5 {
+            for grown in [
+                Step::Own(11 + 9 * at),
+                Step::Own(LONGEST),
+                Step::Append { length: 0, reject: false },
+                Step::Append { length: 3, reject: false },
+                Step::Append { length: LONGEST, reject: false },
+            ] {
+                let mut steps = vec![Step::Piece(9, 10); 5];
+                steps[at] = grown;
+                let mut rewrite = Rewrite::new();
+                check(&mut rewrite, &records, &steps);
+                assert!(!rewrite.in_place, "{steps:?}");
+                check(&mut rewrite, &records, &vec![Step::Change { reject: false }; 5]);
+            }
+            // One byte less fits just so.
+            let mut steps = vec![Step::Piece(9, 10); 5];
+            steps[at] = Step::Own(10 + 9 * at);
+            let mut rewrite = Rewrite::new();
+            check(&mut rewrite, &records, &steps);
+            assert!(rewrite.in_place, "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn a_rejected_record_leaves_nothing_in_place_nor_beside() {
+        let records: Vec<Vec<u8>> = (0..4).map(|row| record(row, 20)).collect();
+        for reject in [Step::Change { reject: true }, Step::Append { length: 9, reject: true }] {
+            for answer in [Step::Piece(3, 20), Step::Append { length: 4, reject: false }] {
+                for at in 0..4 {
+                    let mut steps = vec![answer.clone(); 4];
+                    steps[at] = reject.clone();
+                    check(&mut Rewrite::new(), &records, &steps);
+                }
+            }
+            check(&mut Rewrite::new(), &records, &vec![reject; 4]);
+        }
+    }
+
+    #[test]
+    fn batches_of_any_shape_become_what_the_plainest_way_makes_of_them() {
+        let mut state = 1_u64;
+        let mut draw = |most: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % (most + 1)
+        };
+        for _ in 0..2000 {
+            let mut rewrite = Rewrite::new();
+            // How often something else than a piece is given decides how far it goes in place.
+            let rare = draw(30);
+            for _ in 0..3 {
+                let longest = [5, 40, 200][draw(2)];
+                let (mut records, mut steps) = (Vec::new(), Vec::new());
+                for row in 0..draw(20) {
+                    let length = draw(longest);
+                    let start = draw(length);
+                    steps.push(match draw(4 + rare) {
+                        0 => Step::Own(draw(2 * longest)),
+                        1 => Step::Append { length: draw(longest), reject: draw(3) == 0 },
+                        2 => Step::Append { length: draw(longest), reject: true },
+                        3 => Step::Change { reject: draw(1) == 0 },
+                        _ => Step::Piece(start, start + draw(length - start)),
+                    });
+                    records.push(record(row, length));
+                }
+                check(&mut rewrite, &records, &steps);
+            }
+        }
+    }
+}

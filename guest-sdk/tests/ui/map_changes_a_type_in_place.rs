@@ -1,0 +1,6 @@
+#[sage_guest::map]
+fn count(record: &mut Vec<u8>) {
+    record.push(b'!');
+}
+
+fn main() {}

@@ -1,0 +1,44 @@
+//! `prefix`: puts a text before each record, `config = { text = "eu-west " }`. A map that gives a payload type of its own, which is written piece by piece
+//! to where the answers go; a `String` would be made first and copied then.
+
+use sage_guest::{Error, IntoPayload};
+
+/// What goes before.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The text.
+    pub text: String,
+}
+
+/// Two pieces, one behind the other.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Joined<'a>(&'a [u8], &'a [u8]);
+
+impl IntoPayload for Joined<'_> {
+    #[inline]
+    fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.0.write(out)?;
+        self.1.write(out)
+    }
+}
+
+/// The text and the record.
+#[sage_guest::map]
+pub fn prefix<'a>(record: &'a [u8], settings: &'a Settings) -> Joined<'a> {
+    Joined(settings.text.as_bytes(), record)
+}
+
+#[cfg(test)]
+mod tests {
+    use sage_guest::testing;
+    use serde_json::json;
+
+    use super::prefix;
+
+    #[test]
+    fn the_text_comes_first() {
+        let mut lane = testing::Map::<prefix>::open(json!({"text": "eu-west "})).unwrap();
+        assert_eq!(lane.run(["a", "", "b c"]).texts(), ["eu-west a", "eu-west ", "eu-west b c"]);
+    }
+}
