@@ -72,7 +72,7 @@ impl OperatorLane {
                 }
                 if outputs.unflushed.is_due(self.flush_interval) {
                     self.settle(&mut outputs)?;
-                } else {
+                } else if !self.intake.linger(self.keeper.guest()).unwrap_or(false) {
                     self.idle(clock)?;
                     self.wait(&outputs)?;
                 }
