@@ -45,6 +45,8 @@ struct State {
     tickets: u64,
     /// The entrance may be used.
     open: bool,
+    /// Whoever would wait here would wait for itself.
+    one_thread: bool,
     cut: bool,
 }
 
@@ -109,6 +111,17 @@ impl Inbox {
             self.news.store(true, Ordering::SeqCst);
             self.wake_at_entrance();
         }
+    }
+
+    /// How many producers there are.
+    #[must_use]
+    pub fn producers(&self) -> usize {
+        self.lock().producers
+    }
+
+    /// The one producer and the consumer have one thread from now on: nobody waits here, and bounds are theirs to keep.
+    pub fn never_wait(&self) {
+        self.lock().one_thread = true;
     }
 
     /// Gives the consumer an entrance, once; it is closed.
@@ -185,6 +198,7 @@ impl Inbox {
         quietly: bool,
         spare: &mut Vec<u8>,
     ) -> Result<(), (MutexGuard<'a, State>, Batch)> {
+        let patience = if state.one_thread { Duration::ZERO } else { AT_ENTRANCE };
         let mut waits: Option<Instant> = None;
         let taken = loop {
             let Some(entrance) = self.entrance.get().filter(|_| state.open && !state.cut) else { break Err(batch) };
@@ -200,7 +214,7 @@ impl Inbox {
                 waits = Some(Instant::now());
                 continue;
             };
-            let Some(left) = AT_ENTRANCE.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) else {
+            let Some(left) = patience.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) else {
                 break Err(batch);
             };
             state = self.drained.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -217,7 +231,7 @@ impl Inbox {
     #[expect(clippy::result_large_err, reason = "as for `push`")]
     fn leave_here<'a>(&'a self, mut state: MutexGuard<'a, State>, batch: Batch, quietly: bool) -> Result<(), Refused> {
         let weight = batch.weight();
-        while !state.cut && !self.has_room(&state, weight) {
+        while !state.cut && !state.one_thread && !self.has_room(&state, weight) {
             if state.waiting_consumers > state.woken_consumers {
                 self.wake_one(state);
                 state = self.lock();

@@ -90,6 +90,10 @@ impl Source for Generate {
         }
     }
 
+    fn waits(&self) -> bool {
+        false
+    }
+
     fn progress(&self) -> SourceProgress {
         SourceProgress { done: self.next, total: self.spec.count, bytes: false, bounded: self.spec.count.is_some() }
     }

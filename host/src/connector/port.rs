@@ -16,6 +16,12 @@ pub trait Source: Send {
     /// What cannot be read. The pipeline fails; records filled in before the error are still sent.
     fn fill(&mut self, batch: &mut Batch, max_records: usize, max_bytes: usize) -> Result<Filled, ConnectorError>;
 
+    /// Whether [`Source::fill`] may wait for anything: a disk, a pipe, a network. One that does not, and only computes, may share its thread with what comes
+    /// behind it.
+    fn waits(&self) -> bool {
+        true
+    }
+
     /// How far it is, for the progress display.
     fn progress(&self) -> SourceProgress;
 

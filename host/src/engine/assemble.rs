@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use super::chain::Chain;
 use super::component_source_lane::ComponentSourceLane;
 use super::control::{Control, Ways};
 use super::error::RunError;
@@ -43,6 +44,8 @@ pub(super) enum Task {
     ComponentSource(Box<ComponentSourceLane>),
     Operator(Box<OperatorLane>),
     Sink(SinkLane),
+    /// Several of these.
+    Chain(Box<Chain>),
 }
 
 /// What a stage's instances share with whoever watches them.
@@ -162,6 +165,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
     let devices = parts.models.queues().map(Arc::downgrade).collect();
     control.set_ways(Ways { instances, devices, ..ways(&stages) });
     let sources = sources.into_iter().collect();
+    let lanes = Chain::join(lanes, control);
     Ok(Assembly { lanes, stages, sources, dead_letters: dead_letters.into_values().collect() })
 }
 

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::control::{Control, Stopped};
 use super::lane_guest::{LaneGuest, UnderWay};
@@ -19,9 +19,6 @@ pub(super) struct Intake {
     /// To be handed over before anything else, oldest first.
     waiting: VecDeque<UnderWay>,
     ended: bool,
-    /// When the last answer was taken, and whether that it was within a moment was reason enough to wait for another one before.
-    took: Option<Instant>,
-    lingered: bool,
     tally: Tally,
 }
 
@@ -35,8 +32,6 @@ pub(super) struct Tally {
 
 /// How long a lane sleeps at the most before it looks whether its guest owes it an answer: it is not told of batches that went past it.
 const LOOK_UP: Duration = Duration::from_secs(1);
-const MOMENT: Duration = Duration::from_micros(200);
-const LINGER: Duration = Duration::from_micros(100);
 
 impl Intake {
     /// `guest` is the one that the batches are for.
@@ -46,7 +41,7 @@ impl Intake {
             let counters = Arc::clone(&tally.counters);
             inbox.set_entrance(Arc::new(Counted { entrance: Arc::clone(entrance), counters }));
         }
-        Self { inbox, entrance, open: false, waiting: VecDeque::new(), ended: false, took: None, lingered: false, tally }
+        Self { inbox, entrance, open: false, waiting: VecDeque::new(), ended: false, tally }
     }
 
     /// Hands over what is here already, as much as the guest has room for.
@@ -65,16 +60,6 @@ impl Intake {
             }
         }
         Ok(())
-    }
-
-    /// Where answers come in quick succession, waits for the next one a little before the lane calls itself idle. `false`: it is.
-    pub(super) fn linger(&mut self, guest: &mut dyn LaneGuest) -> Result<bool, Failure> {
-        if self.lingered || self.ended || self.took.is_none_or(|took| took.elapsed() >= MOMENT) {
-            return Ok(false);
-        }
-        self.lingered = true;
-        guest.wait(LINGER)?;
-        Ok(true)
     }
 
     /// Waits until there may be something to do, for `patience` at the longest. Inside, the guest is lost.
@@ -106,13 +91,23 @@ impl Intake {
     }
 
     /// An answer was taken: whoever waits at the entrance may go on, if there is room for some.
-    pub(super) fn went_on(&mut self) {
-        if self.entrance.is_some() {
-            (self.took, self.lingered) = (Some(Instant::now()), false);
-        }
+    pub(super) fn went_on(&self) {
         if self.entrance.as_ref().is_some_and(|entrance| entrance.is_low()) {
             self.inbox.entrance_drained();
         }
+    }
+
+    /// Nothing waits to be handed over.
+    pub(super) fn is_clear(&self) -> bool {
+        self.waiting.is_empty() && (self.ended || !self.inbox.has_news())
+    }
+
+    pub(super) fn has_entrance(&self) -> bool {
+        self.entrance.is_some()
+    }
+
+    pub(super) fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
     }
 
     /// Nothing is left, and nothing comes any more.

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,27 @@ pub trait LaneGuest: Send {
         Ok(())
     }
 
+    /// With an entrance: whether [`LaneGuest::answer`] has something to say without waiting for it to begin.
+    fn is_answered(&mut self) -> bool {
+        true
+    }
+
+    /// With an entrance, for a thread that waits for several guests: it is about to sleep at their [wakers](LaneGuest::wakers). `true`: it should not, there
+    /// is something. `lightly`: what comes quietly need not wake it.
+    fn fall_asleep(&mut self, _lightly: bool) -> bool {
+        true
+    }
+
+    /// With an entrance: the thread has slept, or not, and seen whether the guest's process has died. Whether its bell was rung.
+    fn wake_up(&mut self, _died: bool) -> bool {
+        true
+    }
+
+    /// With an entrance: what wakes a thread that has said it sleeps.
+    fn wakers(&self) -> Option<Wakers<'_>> {
+        None
+    }
+
     /// Waits for the answer to the oldest batch that is under way, which it comes with; `None` if none is.
     fn answer(&mut self) -> Option<(UnderWay, Result<&mut Answer, Failure>)>;
 
@@ -87,6 +109,15 @@ pub trait LaneGuest: Send {
 
     /// The lane is about to wait for input: nothing of the guest needs to be watched meanwhile.
     fn rest(&mut self);
+}
+
+/// What a thread that waits for a guest elsewhere sleeps at: both become readable.
+#[derive(Debug, Clone, Copy)]
+pub struct Wakers<'a> {
+    /// When there may be an answer, or somebody used [`Entrance::wake`].
+    pub bell: BorrowedFd<'a>,
+    /// When the guest's process has died.
+    pub process: BorrowedFd<'a>,
 }
 
 /// A batch that a lane answers for, and its number in the inbox.

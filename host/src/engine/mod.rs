@@ -21,8 +21,9 @@
 
 mod answers;
 mod assemble;
-
 mod builder;
+mod chain;
+mod chain_clock;
 mod component_source_lane;
 mod control;
 mod error;
@@ -60,6 +61,6 @@ pub use error::{PipelineError, RunError};
 pub use isolation::{Housing, InstanceHome, InstanceOrder, Instances, RunOrder};
 pub use job::{Admitted, Job, JobOptions};
 pub use job_error::JobError;
-pub use lane_guest::{LaneGuest, Measured, UnderWay};
+pub use lane_guest::{LaneGuest, Measured, UnderWay, Wakers};
 pub use placement::SharePacer;
 pub use session::Session;

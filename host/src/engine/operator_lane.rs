@@ -7,11 +7,11 @@ use super::fate::Fate;
 use super::intake::Intake;
 use super::keeper::{Keeper, LOST_WORKERS};
 use super::lane_clock::LaneClock;
-use super::lane_guest::{LaneGuest, UnderWay};
+use super::lane_guest::{LaneGuest, UnderWay, Wakers};
 use super::outlet::Outlet;
 use super::recovery::{Recovery, Step};
 use super::turnstile::Turnstile;
-use crate::batch::{Batch, BatchPool};
+use crate::batch::{Batch, BatchPool, Inbox};
 use crate::plan::Kind;
 use crate::sandbox::{Answer, Failure, FailureCode};
 
@@ -34,6 +34,17 @@ pub(super) struct OperatorLane {
     pub(super) pool: Arc<BatchPool>,
     /// The codes of failed calls that were warned of already.
     pub(super) warned: Vec<FailureCode>,
+}
+
+/// What became of a lane's turn in a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It took an answer.
+    Moved,
+    /// It waits for its guest, for batches, or for room.
+    Waits,
+    /// It has sent the last it had.
+    Ended,
 }
 
 /// Where a lane's records leave: its ports.
@@ -66,45 +77,102 @@ impl OperatorLane {
             if !outputs.unflushed.is_due(self.flush_interval) {
                 self.intake.fill(self.keeper.guest())?;
             }
-            let Some((UnderWay { batch, ticket }, answered)) = self.keeper.guest().answer() else {
-                if self.intake.has_ended() {
-                    return self.end(&mut outputs);
-                }
-                if outputs.unflushed.is_due(self.flush_interval) {
-                    self.settle(&mut outputs)?;
-                } else if !self.intake.linger(self.keeper.guest()).unwrap_or(false) {
-                    self.idle(clock)?;
-                    self.wait(&outputs)?;
-                }
-                continue;
-            };
-            let done = match answered {
-                Ok(answer) => {
-                    let taking = Taking {
-                        kind: self.kind,
-                        attempt: 1,
-                        outlets: &self.outlets,
-                        fate: &self.fate,
-                        pool: &self.pool,
-                    };
-                    let taken = taking.take(batch, answer, &mut outputs);
-                    if self.kind == Kind::Map {
-                        self.outlets.main.lend_buffer(answer.column());
-                    }
-                    self.keeper.succeeded();
-                    self.intake.went_on();
-                    taken
-                }
-                Err(failure) => {
-                    self.intake.returned(self.keeper.guest().take_back());
-                    self.recover(Step::Call(batch, 1), &failure, &mut outputs)
-                }
-            };
-            self.send_in_turn(&mut outputs, ticket)?;
-            done?;
-            clock.batch();
-            self.keeper.measure(&self.fate.counters);
+            if self.take_answer(&mut outputs)? {
+                clock.batch();
+                self.keeper.measure(&self.fate.counters);
+            } else if self.intake.has_ended() {
+                return self.end(&mut outputs);
+            } else if outputs.unflushed.is_due(self.flush_interval) {
+                self.settle(&mut outputs)?;
+            } else {
+                self.idle(clock)?;
+                self.wait(&outputs)?;
+            }
         }
+    }
+
+    /// Waits for the oldest answer and sends on what becomes of it. `false`: nothing is under way.
+    fn take_answer(&mut self, outputs: &mut Outputs) -> Result<bool, Stopped> {
+        let Some((UnderWay { batch, ticket }, answered)) = self.keeper.guest().answer() else { return Ok(false) };
+        let done = match answered {
+            Ok(answer) => {
+                let taking =
+                    Taking { kind: self.kind, attempt: 1, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
+                let taken = taking.take(batch, answer, outputs);
+                if self.kind == Kind::Map {
+                    self.outlets.main.lend_buffer(answer.column());
+                }
+                self.keeper.succeeded();
+                self.intake.went_on();
+                taken
+            }
+            Err(failure) => {
+                self.intake.returned(self.keeper.guest().take_back());
+                self.recover(Step::Call(batch, 1), &failure, outputs)
+            }
+        };
+        self.send_in_turn(outputs, ticket)?;
+        done?;
+        Ok(true)
+    }
+
+    /// In a chain: takes an answer, if one is there and `can_go_on`, and hands over what is here.
+    pub(super) fn turn(&mut self, outputs: &mut Outputs, can_go_on: bool) -> Result<Turn, Stopped> {
+        self.intake.fill(self.keeper.guest())?;
+        let guest = self.keeper.guest();
+        if guest.under_way() > 0 {
+            if !can_go_on || !guest.is_answered() {
+                return Ok(Turn::Waits);
+            }
+            self.take_answer(outputs)?;
+            self.keeper.measure(&self.fate.counters);
+            return Ok(Turn::Moved);
+        }
+        if !self.intake.has_ended() {
+            return Ok(Turn::Waits);
+        }
+        self.end(outputs)?;
+        Ok(Turn::Ended)
+    }
+
+    /// In a chain: whether what is sent here finds room.
+    pub(super) fn can_take(&mut self) -> bool {
+        self.intake.is_clear() && self.keeper.guest().has_room()
+    }
+
+    /// In a chain: sends what was gathered.
+    pub(super) fn flush(&mut self) -> Result<(), Stopped> {
+        self.keeper.guest().rest();
+        self.outlets.flush()
+    }
+
+    /// In a chain: see [`LaneGuest::fall_asleep`].
+    pub(super) fn fall_asleep(&mut self, lightly: bool) -> bool {
+        self.keeper.guest().fall_asleep(lightly)
+    }
+
+    /// In a chain: see [`LaneGuest::wake_up`]. A guest whose process has died is replaced at once if nothing is under way; otherwise the next answer says so.
+    pub(super) fn wake_up(&mut self, died: bool) -> Result<bool, Stopped> {
+        let guest = self.keeper.guest();
+        let rung = guest.wake_up(died);
+        if died && guest.under_way() == 0 {
+            self.wait(&Outputs::default())?;
+        }
+        Ok(rung || died)
+    }
+
+    /// In a chain: see [`LaneGuest::wakers`].
+    pub(super) fn wakers(&mut self) -> Option<Wakers<'_>> {
+        self.keeper.guest().wakers()
+    }
+
+    /// Whether batches go past this lane to its guest.
+    pub(super) fn goes_past(&self) -> bool {
+        self.intake.has_entrance()
+    }
+
+    pub(super) fn inbox(&self) -> &Arc<Inbox> {
+        self.intake.inbox()
     }
 
     /// Waits for something to do. A guest that is lost meanwhile is replaced at once.

@@ -227,6 +227,19 @@ impl Outlet {
         !self.routes.is_empty()
     }
 
+    /// Whether everything that is sent goes to this inbox, and nowhere else.
+    pub(super) fn leads_only_to(&self, inbox: &Inbox) -> bool {
+        match self.routes.as_slice() {
+            [Route { targets, .. }] => matches!(targets.as_slice(), [only] if std::ptr::eq(&*only.inbox, inbox)),
+            _ => false,
+        }
+    }
+
+    /// Nothing is sent any more.
+    pub(super) fn leave(&mut self) {
+        self.routes.drain(..).for_each(|mut route| route.leave());
+    }
+
     /// Sends a batch along every edge.
     pub(super) fn send(&mut self, batch: Batch) -> Result<(), Stopped> {
         let Some((last, others)) = self.routes.split_last_mut() else {

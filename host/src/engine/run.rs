@@ -3,9 +3,11 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::assemble::{Assembly, Lane, Task, assemble};
+use super::chain::{Chain, ChainEnd};
 use super::control::Control;
 use super::error::{PipelineError, RunError};
 use super::keeper::Keeper;
+use super::operator_lane::OperatorLane;
 use super::parts::Parts;
 use super::source_lane::{SharedSource, SourceEnd};
 use super::watch::registry;
@@ -30,6 +32,7 @@ enum LaneEnd {
     Operator,
     Source(SourceEnd),
     Sink(Box<dyn Sink>),
+    Chain(ChainEnd),
 }
 
 /// A guest's stack (512 KiB at most) and the host's own frames around it.
@@ -102,6 +105,11 @@ impl Running {
                 LaneEnd::Operator => {}
                 LaneEnd::Source(end) => cut_short |= end == SourceEnd::StoppedEarly && self.is_bounded(stage),
                 LaneEnd::Sink(sink) => sinks.push((stage, sink)),
+                LaneEnd::Chain(end) => {
+                    let cut = |(stage, end)| end == SourceEnd::StoppedEarly && self.is_bounded(stage);
+                    cut_short |= end.source.is_some_and(cut);
+                    sinks.extend(end.sink);
+                }
             }
         }
         let mut outcome = self.outcome(cut_short);
@@ -177,7 +185,12 @@ impl Running {
     fn stop_and_wait(&mut self) {
         self.control.abort();
         for (_, end) in self.join() {
-            if let LaneEnd::Sink(mut sink) = end
+            let sink = match end {
+                LaneEnd::Sink(sink) => Some(sink),
+                LaneEnd::Chain(end) => end.sink.map(|(_, sink)| sink),
+                LaneEnd::Operator | LaneEnd::Source(_) => None,
+            };
+            if let Some(mut sink) = sink
                 && let Err(error) = sink.finish(SinkOutcome::Partial)
             {
                 tracing::error!(%error, "an output could not be closed");
@@ -246,6 +259,16 @@ impl Task {
                 drop(reports);
                 LaneEnd::Sink(lane.run())
             }
+            Self::Chain(mut chain) => {
+                let _guard = CutOnPanic(Arc::clone(chain.control()));
+                let started = start_guests(&mut chain);
+                let ok = started.iter().all(Result::is_ok);
+                for report in started {
+                    let _ = reports.send(report);
+                }
+                drop(reports);
+                LaneEnd::Chain(if ok { chain.run() } else { chain.into_end() })
+            }
         }
     }
 
@@ -254,6 +277,7 @@ impl Task {
             Self::Source(_) | Self::ComponentSource(_) => LaneEnd::Source(SourceEnd::StoppedEarly),
             Self::Operator(_) => LaneEnd::Operator,
             Self::Sink(lane) => LaneEnd::Sink(lane.sink),
+            Self::Chain(chain) => LaneEnd::Chain(chain.into_end()),
         }
     }
 }
@@ -263,6 +287,19 @@ fn start_guest(keeper: &mut Keeper, stage: &str, instance: u32) -> Result<(), No
         let hint = failure.hint(stage);
         let Failure { code, message, .. } = failure;
         NotStarted::Guest(PipelineError { stage: stage.to_owned(), instance, code, message, record: None, hint })
+    })
+}
+
+/// Starts the guests of a chain side by side: each waits for its worker.
+fn start_guests(chain: &mut Chain) -> Vec<Result<(), NotStarted>> {
+    thread::scope(|scope| {
+        let start = |lane: &mut OperatorLane| start_guest(&mut lane.keeper, &lane.fate.stage, lane.fate.instance);
+        let starting: Vec<_> = chain.operators().map(|lane| scope.spawn(move || start(lane))).collect();
+        // A panic goes on here.
+        starting
+            .into_iter()
+            .map(|started| started.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     })
 }
 

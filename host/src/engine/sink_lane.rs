@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::control::Stopped;
 use super::fate::Fate;
 use super::lane_clock::LaneClock;
-use crate::batch::{BatchPool, Inbox, Popped};
+use crate::batch::{Batch, BatchPool, Inbox, Popped};
 use crate::connector::Sink;
 use crate::observe::Latency;
 
@@ -30,7 +30,7 @@ impl SinkLane {
         loop {
             let popped = match self.inbox.pop(Some(Duration::ZERO)) {
                 Popped::Empty => {
-                    self.sink.flush().map_err(|error| self.fate.connector_failed(&error))?;
+                    self.flush()?;
                     clock.read();
                     self.inbox.pop(None)
                 }
@@ -38,19 +38,39 @@ impl SinkLane {
             };
             match popped {
                 Popped::Batch(batch, _) => {
-                    let (counters, rows) = (&self.fate.counters, batch.len() as u64);
-                    counters.records_in.add(rows);
-                    counters.bytes_in.add(batch.payloads().byte_len() as u64);
-                    self.sink.write(&batch).map_err(|error| self.fate.connector_failed(&error))?;
-                    counters.handled.add(rows);
-                    self.latency.record(self.fate.control.now().saturating_sub(batch.ingested()), rows);
-                    self.pool.put(batch);
+                    self.write(batch)?;
                     clock.batch();
                 }
                 Popped::Empty => {}
-                Popped::End => return self.sink.flush().map_err(|error| self.fate.connector_failed(&error)),
+                Popped::End => return self.flush(),
                 Popped::Cut => return Err(Stopped),
             }
         }
+    }
+
+    /// In a chain: writes a batch, if one is there.
+    pub(super) fn turn(&mut self) -> Result<bool, Stopped> {
+        match self.inbox.pop(Some(Duration::ZERO)) {
+            Popped::Batch(batch, _) => self.write(batch).map(|()| true),
+            Popped::Empty => Ok(false),
+            Popped::End => self.flush().map(|()| false),
+            Popped::Cut => Err(Stopped),
+        }
+    }
+
+    fn write(&mut self, batch: Batch) -> Result<(), Stopped> {
+        let (counters, rows) = (&self.fate.counters, batch.len() as u64);
+        counters.records_in.add(rows);
+        counters.bytes_in.add(batch.payloads().byte_len() as u64);
+        self.sink.write(&batch).map_err(|error| self.fate.connector_failed(&error))?;
+        counters.handled.add(rows);
+        self.latency.record(self.fate.control.now().saturating_sub(batch.ingested()), rows);
+        self.pool.put(batch);
+        Ok(())
+    }
+
+    /// Writes through: nothing comes for now.
+    pub(super) fn flush(&mut self) -> Result<(), Stopped> {
+        self.sink.flush().map_err(|error| self.fate.connector_failed(&error))
     }
 }

@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::control::Stopped;
 use super::fate::Fate;
@@ -25,6 +26,17 @@ pub(super) enum SourceEnd {
     StoppedEarly,
 }
 
+/// What came of asking a source for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    /// There may be more at once.
+    More,
+    /// There is none for a while.
+    Idle(Duration),
+    /// There will never be more.
+    End(SourceEnd),
+}
+
 impl SourceLane {
     pub(super) fn run(mut self) -> SourceEnd {
         let mut clock = LaneClock::new(Arc::clone(&self.fate.counters));
@@ -35,39 +47,57 @@ impl SourceLane {
     fn work(&mut self, clock: &mut LaneClock) -> Result<SourceEnd, Stopped> {
         let control = Arc::clone(&self.fate.control);
         control.wait_for_go()?;
-        while !control.is_draining() {
-            if control.is_stopped() {
-                return Err(Stopped);
-            }
-            let mut batch = self.outlet.next_batch();
-            let filled = {
-                let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-                source.fill(&mut batch, BATCH_RECORDS, BATCH_BYTES)
-            };
-            let counters = &self.fate.counters;
-            counters.records_out.add(batch.len() as u64);
-            counters.bytes_out.add(batch.payloads().byte_len() as u64);
-            batch.set_ingested(control.now());
-            self.outlet.send(batch)?;
+        loop {
+            let made = self.turn()?;
             clock.batch();
-            match filled {
-                Ok(Filled::More) => {}
-                Ok(Filled::Idle(time)) => {
+            match made {
+                Made::More => {}
+                Made::Idle(time) => {
                     self.outlet.flush()?;
                     clock.read();
                     control.rest(time);
                 }
-                Ok(Filled::End) => {
-                    self.outlet.flush()?;
-                    return Ok(SourceEnd::Exhausted);
-                }
-                Err(error) => {
-                    self.outlet.flush()?;
-                    return Err(self.fate.connector_failed(&error));
-                }
+                Made::End(end) => return Ok(end),
             }
         }
-        self.outlet.flush()?;
-        Ok(SourceEnd::StoppedEarly)
+    }
+
+    /// Makes one batch and sends it.
+    pub(super) fn turn(&mut self) -> Result<Made, Stopped> {
+        let control = &self.fate.control;
+        if control.is_draining() {
+            self.outlet.flush()?;
+            return Ok(Made::End(SourceEnd::StoppedEarly));
+        }
+        if control.is_stopped() {
+            return Err(Stopped);
+        }
+        let mut batch = self.outlet.next_batch();
+        let filled = {
+            let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+            source.fill(&mut batch, BATCH_RECORDS, BATCH_BYTES)
+        };
+        let counters = &self.fate.counters;
+        counters.records_out.add(batch.len() as u64);
+        counters.bytes_out.add(batch.payloads().byte_len() as u64);
+        batch.set_ingested(control.now());
+        self.outlet.send(batch)?;
+        match filled {
+            Ok(Filled::More) => Ok(Made::More),
+            Ok(Filled::Idle(time)) => Ok(Made::Idle(time)),
+            Ok(Filled::End) => {
+                self.outlet.flush()?;
+                Ok(Made::End(SourceEnd::Exhausted))
+            }
+            Err(error) => {
+                self.outlet.flush()?;
+                Err(self.fate.connector_failed(&error))
+            }
+        }
+    }
+
+    /// Whether it may keep its thread waiting.
+    pub(super) fn waits(&self) -> bool {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner).waits()
     }
 }

@@ -1,6 +1,6 @@
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -188,9 +188,9 @@ impl Link {
         self.wake(&[ROOM]);
     }
 
-    /// Whether bytes wait.
+    /// Whether bytes wait, or reading would say what is wrong.
     pub(super) fn has_bytes(&self) -> bool {
-        self.bytes().is_ok_and(|bytes| bytes > 0)
+        self.bytes().map_or(true, |bytes| bytes > 0)
     }
 
     /// The next `len` bytes where they lie, once they are there; they stay until [`Link::taken`]. `None`: they are more than may lie
@@ -242,10 +242,8 @@ impl Link {
     /// The other side died, or claims what cannot be.
     pub(super) fn doze(&self, most: Duration) -> Result<(), WireError> {
         let started = Instant::now();
-        for (state, most) in [(BYTES, most.min(LENIENCE)), (NOW, most.saturating_sub(LENIENCE))] {
-            self.wake_for_quiet();
-            store(&self.own, ASLEEP, state);
-            let woken = if self.has_bytes() { Ok(true) } else { self.sleep(started, Some(most)) };
+        for (lightly, most) in [(true, most.min(LENIENCE)), (false, most.saturating_sub(LENIENCE))] {
+            let woken = if self.fall_asleep(lightly) { Ok(true) } else { self.sleep(started, Some(most)) };
             store(&self.own, ASLEEP, AWAKE);
             // What it sent before it died counts.
             if self.bytes()? > 0 || woken? {
@@ -253,6 +251,30 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    /// Says that this side sleeps from now on, at its bell: `lightly`, so that what comes quietly does not wake it. `true`: bytes are there already.
+    pub(super) fn fall_asleep(&self, lightly: bool) -> bool {
+        self.wake_for_quiet();
+        store(&self.own, ASLEEP, if lightly { BYTES } else { NOW });
+        self.has_bytes()
+    }
+
+    /// Says that this side sleeps no longer. Whether its bell was rung.
+    pub(super) fn wake_up(&self) -> bool {
+        store(&self.own, ASLEEP, AWAKE);
+        rustix::io::read(&*self.bell, &mut [0; 8]).is_ok()
+    }
+
+    /// This side's bell, and the other side's process, where it is known.
+    pub(super) fn wakers(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
+        (self.bell.as_fd(), self.peer_process.as_ref().map(|process| process.as_fd()))
+    }
+
+    /// Whether nothing was heard for longer than this side has patience, beginning at `since`.
+    pub(super) fn is_overdue(&self, since: Instant) -> Option<WireError> {
+        let patience = self.patience.filter(|patience| since.elapsed() >= *patience)?;
+        Some(WireError::Overdue(milliseconds(patience)))
     }
 
     /// What was sent quietly is all there will be for now.

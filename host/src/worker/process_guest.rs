@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use super::handing::{Answering, Handing, write_call};
 use super::instance::{GRACE, Instance};
 use super::link::Link;
-use super::served_lane::LINGER;
 use super::message::{LONGEST_POSITION, Report, ask, get_progress};
+use super::served_lane::LINGER;
 use crate::batch::wire::{WireError, get_bytes, put_bytes, put_u64};
 use crate::batch::{Batch, Entrance};
-use crate::engine::{LaneGuest, Measured, UnderWay};
+use crate::engine::{LaneGuest, Measured, UnderWay, Wakers};
 use crate::observe::GuestMetrics;
 use crate::plan::Kind;
 use crate::resources::MemoryBudget;
@@ -34,6 +34,9 @@ pub(super) struct ProcessGuest {
     handing: Arc<Handing>,
     /// Batches that were under way when the guest failed.
     back: VecDeque<UnderWay>,
+    /// Since when an answer is due that has not begun, and whether the process was seen to have died: for a thread that waits for several guests.
+    silent_since: Option<Instant>,
+    gone: bool,
     /// What went wrong before anybody asked for an answer.
     failed: Option<Failure>,
     state: Option<KeyedState>,
@@ -77,6 +80,8 @@ impl ProcessGuest {
             answer,
             handing: Arc::new(Handing::new(kind, window)),
             back: VecDeque::new(),
+            silent_since: None,
+            gone: false,
             failed: None,
             state: (kind == Kind::Process).then(|| KeyedState::new(Arc::clone(copies))),
             changes: Vec::new(),
@@ -241,6 +246,10 @@ impl ProcessGuest {
             return Err(failure);
         }
         let Some(link) = self.link.take() else { return Err(no_guest()) };
+        // It was waited for elsewhere.
+        if let Some(overdue) = self.silent_since.take().and_then(|since| link.is_overdue(since)) {
+            return Err(self.lost(&overdue));
+        }
         self.hear(link, |guest, link| guest.read_answer(link, batch))
     }
 
@@ -273,7 +282,7 @@ fn no_guest() -> Failure {
 
 impl LaneGuest for ProcessGuest {
     fn start(&mut self) -> Result<(), Failure> {
-        self.failed = None;
+        (self.failed, self.silent_since, self.gone) = (None, None, false);
         let asked = Instant::now();
         let before = self.process;
         let link = self.connect()?;
@@ -328,6 +337,29 @@ impl LaneGuest for ProcessGuest {
             // Where something is under way, its answer says so.
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    fn is_answered(&mut self) -> bool {
+        if self.failed.is_some() || self.link.as_ref().is_none_or(Link::has_bytes) {
+            self.silent_since = None;
+            return true;
+        }
+        let since = *self.silent_since.get_or_insert_with(Instant::now);
+        self.gone || self.link.as_ref().is_some_and(|link| link.is_overdue(since).is_some())
+    }
+
+    fn fall_asleep(&mut self, lightly: bool) -> bool {
+        self.link.as_ref().is_none_or(|link| link.fall_asleep(lightly))
+    }
+
+    fn wake_up(&mut self, died: bool) -> bool {
+        self.gone |= died;
+        self.link.as_ref().is_none_or(Link::wake_up)
+    }
+
+    fn wakers(&self) -> Option<Wakers<'_>> {
+        let (bell, process) = self.link.as_ref()?.wakers();
+        Some(Wakers { bell, process: process? })
     }
 
     fn answer(&mut self) -> Option<(UnderWay, Result<&mut Answer, Failure>)> {
