@@ -54,8 +54,6 @@ pub struct Link {
     spin: Duration,
     /// Something was sent quietly, and nothing since that wakes the peer.
     quiet: Arc<AtomicBool>,
-    /// How long to sleep before the peer is woken for what was sent quietly.
-    linger: Duration,
 }
 
 /// What the worker's end of a link is made of.
@@ -132,7 +130,6 @@ impl Link {
             began: Instant::now(),
             spin: Duration::ZERO,
             quiet,
-            linger: Duration::ZERO,
         }
     }
 
@@ -163,11 +160,6 @@ impl Link {
     /// How long to wait for the other side at a time from now on, and ten times that for a message; `None` is for ever.
     pub fn set_patience(&mut self, patience: Option<Duration>) {
         self.patience = patience;
-    }
-
-    /// From now on what was sent quietly may go unseen for so long though this side waits: something may come that more is sent for.
-    pub(super) fn set_linger(&mut self, linger: Duration) {
-        self.linger = linger;
     }
 
     /// Until when to wait for the other side from now on; `None` sets no such end.
@@ -288,26 +280,19 @@ impl Link {
     fn wait(&self, waits_for: u64, how_many: impl Fn(&Self) -> Result<u64, WireError>) -> Result<u64, WireError> {
         let started = Instant::now();
         let mut lenience = waits_for == BYTES;
-        let mut lingers = lenience && !self.linger.is_zero() && self.quiet.load(Ordering::Relaxed);
         loop {
             let found = how_many(self)?;
             if found > 0 {
                 return Ok(found);
             }
-            if !lingers {
-                self.wake_for_quiet();
-            }
+            self.wake_for_quiet();
             if started.elapsed() < self.spin {
                 std::hint::spin_loop();
                 continue;
             }
             let state = if waits_for == BYTES && !lenience { NOW } else { waits_for };
             store(&self.own, ASLEEP, state);
-            let most = if std::mem::take(&mut lingers) {
-                Some(self.linger)
-            } else {
-                std::mem::take(&mut lenience).then_some(LENIENCE)
-            };
+            let most = std::mem::take(&mut lenience).then_some(LENIENCE);
             let woken = match how_many(self) {
                 Ok(0) => self.sleep(started, most).map(|_| ()),
                 Ok(_) => Ok(()),

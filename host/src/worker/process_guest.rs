@@ -6,7 +6,6 @@ use super::handing::{Answering, Handing, write_call};
 use super::instance::{GRACE, Instance};
 use super::link::Link;
 use super::message::{LONGEST_POSITION, Report, ask, get_progress};
-use super::served_lane::LINGER;
 use crate::batch::wire::{WireError, get_bytes, put_bytes, put_u64};
 use crate::batch::{Batch, Entrance};
 use crate::engine::{LaneGuest, Measured, UnderWay, Wakers};
@@ -105,7 +104,6 @@ impl ProcessGuest {
         let (mut link, process) = self.instance.attach(self.lane, self.process)?;
         self.process = process;
         // Behind one answer there may be two calls of the guest: its start and `open`, `next` and `position`.
-        link.set_linger(LINGER);
         link.set_patience(Some(self.instance.template.limits.call_timeout.saturating_mul(2).saturating_add(GRACE)));
         let Some(state) = &self.state else { return Ok(link) };
         let seeded = state.copy_out(|chunk| {

@@ -24,8 +24,6 @@ pub(super) struct ServedLane {
     changes: Vec<u8>,
     cpu: Duration,
     answered: u32,
-    /// When the last call was answered.
-    answered_at: Instant,
     /// Answers that were sent without waking the other side.
     quiet: u32,
     /// What guests that are gone left uncounted.
@@ -40,8 +38,6 @@ const LONGEST_COLUMN: u64 = u32::MAX as u64;
 /// each.
 const MOST_QUIET: u32 = 5;
 const MOMENT: Duration = Duration::from_micros(200);
-/// How long the last answers may go unseen where others came before them within a moment.
-pub(super) const LINGER: Duration = Duration::from_micros(100);
 /// The thread's CPU clock takes 250 ns to read.
 const READ_CLOCK_EVERY: u32 = 16;
 
@@ -57,8 +53,6 @@ impl ServedLane {
         if loaded.facts().kind == Kind::Process {
             state.keep_changes();
         }
-        let mut link = link;
-        link.set_linger(LINGER);
         let pacer = share.map(|share| Box::new(SharePacer(CpuShare::new(share))) as Box<dyn Pacer>);
         Self {
             link,
@@ -71,7 +65,6 @@ impl ServedLane {
             changes: Vec::new(),
             cpu: Duration::ZERO,
             answered: 0,
-            answered_at: Instant::now(),
             quiet: 0,
             throttled: Duration::ZERO,
             log_bytes_dropped: 0,
@@ -82,6 +75,7 @@ impl ServedLane {
     pub(super) fn run(mut self) -> Result<(), WireError> {
         loop {
             if !self.link.has_bytes() {
+                self.quiet = 0;
                 self.rest();
             }
             let asked = get_u64(&mut self.link)?;
@@ -139,10 +133,7 @@ impl ServedLane {
             Some(Ok(())) => {
                 self.answer()?;
                 // The next answer will be there within moments: one waking for both is enough.
-                let now = Instant::now();
-                let near = self.link.has_bytes() || now - self.answered_at < MOMENT;
-                self.answered_at = now;
-                if self.quiet < MOST_QUIET && near && now - began < MOMENT {
+                if self.quiet < MOST_QUIET && self.link.has_bytes() && began.elapsed() < MOMENT {
                     self.quiet += 1;
                     self.link.send_quietly();
                     return Ok(());
