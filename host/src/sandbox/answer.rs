@@ -27,7 +27,7 @@ pub struct Answer {
     pub(super) rejected: Vec<u32>,
     pub(super) messages: Column,
     /// Where an answer from another process is put together.
-    pub(super) received: Received,
+    pub(super) received: Option<Box<Received>>,
 }
 
 /// Records that a process or source emitted with one call of `output.emit`.
@@ -71,7 +71,7 @@ impl Answer {
             ports: 0,
             rejected: Vec::new(),
             messages: Column::new(),
-            received: Received::default(),
+            received: None,
         }
     }
 

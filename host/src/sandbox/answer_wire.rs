@@ -80,9 +80,9 @@ impl Answer {
             self.inherit_from(batch);
         }
         self.begin(Call::Over(batch.len()));
-        let mut received = std::mem::take(&mut self.received);
+        let mut received = self.received.take().unwrap_or_default();
         let taken = self.read_parts(&mut received, from);
-        self.received = received;
+        self.received = Some(received);
         Ok(taken?.map_err(|error| Failure::of(&error, "")))
     }
 
