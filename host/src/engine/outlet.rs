@@ -55,8 +55,13 @@ pub(super) struct Destination {
 }
 
 impl Route {
-    /// `destinations[instance][lane]`; the sender is `instance` and joins every inbox it may send to.
+    /// `destinations[instance][lane]`; the sender is `instance` and joins every inbox it may send to: where it sends forward, those of one instance.
     pub(super) fn new(partition: Partition, destinations: &[Vec<Destination>], instance: u32) -> Self {
+        let turn = instance as usize;
+        let (destinations, turn) = match destinations.get(turn) {
+            Some(own) if partition == Partition::Forward => (std::slice::from_ref(own), 0),
+            _ => (destinations, turn),
+        };
         let lanes = destinations.first().map_or(1, Vec::len);
         let targets: Vec<_> = destinations
             .iter()
@@ -79,7 +84,7 @@ impl Route {
             targets,
             instances: u32::try_from(destinations.len()).unwrap_or(u32::MAX),
             lanes: u32::try_from(lanes).unwrap_or(u32::MAX),
-            turn: instance as usize,
+            turn,
         }
     }
 
@@ -227,11 +232,14 @@ impl Outlet {
         !self.routes.is_empty()
     }
 
-    /// Whether everything that is sent goes to this inbox, and nowhere else.
-    pub(super) fn leads_only_to(&self, inbox: &Inbox) -> bool {
+    /// Where everything that is sent goes, if that is one place.
+    pub(super) fn only_inbox(&self) -> Option<&Inbox> {
         match self.routes.as_slice() {
-            [Route { targets, .. }] => matches!(targets.as_slice(), [only] if std::ptr::eq(&*only.inbox, inbox)),
-            _ => false,
+            [Route { targets, .. }] => match targets.as_slice() {
+                [only] => Some(&only.inbox),
+                _ => None,
+            },
+            _ => None,
         }
     }
 

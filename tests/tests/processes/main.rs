@@ -4,6 +4,7 @@
 //! `SAGE_TEST_ISOLATION=process` too (`make test`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod chains;
 mod cpu;
 mod degraded;
 mod device;

@@ -1,0 +1,104 @@
+//! Lanes whose guests are in workers: which of them share a thread of the host, and what that thread sees.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sage_tests::{Running, Scenario, guest, operator, thread_cpus, workers_of};
+
+/// A pipeline of stages that are written `name < inputs`, with what else there is to say of each behind it. A name without input is a source.
+fn pipeline(stages: &[(&str, &str)]) -> Scenario {
+    let scenario = Scenario::new();
+    let identity = operator("identity");
+    let mut toml = "[pipeline]\nname = \"chains\"\n".to_owned();
+    for (stage, more) in stages {
+        let (name, input) = stage.split_once(" < ").unwrap_or((stage, ""));
+        let kind = match (input, name) {
+            ("", _) => "[[source]]".to_owned(),
+            (_, name) if name.starts_with("out") => format!("[[sink]]\ninput = {input:?}\ndiscard = {{}}"),
+            _ => format!("[[operator]]\ninput = {input:?}\ncomponent = {identity:?}"),
+        };
+        toml += &format!("{kind}\nname = {name:?}\n{more}\n");
+    }
+    scenario.pipeline(&toml);
+    scenario
+}
+
+/// The names of the threads that have lanes.
+fn lanes(running: &Running) -> BTreeSet<String> {
+    let names = thread_cpus(running.id()).into_keys().map(|(name, _)| name);
+    names.filter(|name| name.ends_with(".0")).collect()
+}
+
+const CALM: &str = "generate = { rate = 200, payload_bytes = 16 }";
+/// Stages, and the threads that have their lanes.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
+#[test]
+fn lanes_in_a_row_share_a_thread_where_edges_do_not_fork_and_nobody_waits_for_something_else() {
+    let waits = format!("component = {:?}", guest("source_never_ends"));
+    let cases: &[Case<'_>] = &[
+        (&[("in", CALM), ("a < in", ""), ("b < a", ""), ("out < b", "")], &["in-0.0"]),
+        (&[("in", &waits), ("a < in", ""), ("b < a", ""), ("out < b", "")], &["in-0.0", "a-0.0"]),
+        (
+            &[("in", CALM), ("a < in", ""), ("b < a", ""), ("c < a", ""), ("out1 < b", ""), ("out2 < c", "")],
+            &["in-0.0", "b-0.0", "c-0.0"],
+        ),
+        (
+            &[
+                ("in", CALM),
+                ("a < in", "parallelism = 2"),
+                ("b < a", "parallelism = 2\npartition = \"forward\""),
+                ("out < b", ""),
+            ],
+            &["in-0.0", "a-0.0", "a-1.0", "out-0.0"],
+        ),
+        (
+            &[
+                ("in", CALM),
+                ("a < in", ""),
+                ("b < a", ""),
+                ("c < b", ""),
+                ("d < c", ""),
+                ("e < d", ""),
+                ("out < e", ""),
+            ],
+            &["in-0.0", "e-0.0"],
+        ),
+    ];
+    for (stages, expected) in cases {
+        let scenario = pipeline(stages);
+        let mut running = scenario.start_with(["--isolation", "process"]);
+        let operators = stages.iter().filter(|(stage, _)| stage.contains(" < ") && !stage.starts_with("out"));
+        let workers: usize = operators.map(|(_, more)| 1 + usize::from(more.contains("2"))).sum();
+        running.until("all workers ran", |process| (workers_of(process).len() >= workers).then_some(()));
+        assert_eq!(lanes(&running), expected.iter().map(|&name| name.to_owned()).collect(), "{stages:?}");
+        running.signal(Signal::INT);
+        running.wait().expect_exit(0).expect_conservation();
+    }
+}
+
+#[test]
+fn a_worker_that_is_killed_while_nothing_is_under_way_is_replaced_before_the_next_record() {
+    let slow = "generate = { rate = 1, count = 3, payload_bytes = 16 }";
+    let scenario = pipeline(&[("in", slow), ("a < in", ""), ("b < a", ""), ("out < b", "")]);
+    let mut running = scenario.start_with(["--isolation", "process"]);
+    let before: BTreeSet<u32> = running.until("both workers ran", |process| {
+        let workers = workers_of(process);
+        (workers.len() == 2).then(|| workers.into_iter().collect())
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    let killed = Instant::now();
+    let worker = *before.last().unwrap();
+    kill_process(Pid::from_raw(i32::try_from(worker).unwrap()).unwrap(), Signal::KILL).unwrap();
+    running.until("another one ran", |process| {
+        let workers = workers_of(process);
+        (workers.len() == 2 && workers.iter().any(|worker| !before.contains(worker))).then_some(())
+    });
+    assert!(killed.elapsed() < Duration::from_millis(700), "not before the next record: {:?}", killed.elapsed());
+    let outcome = running.wait();
+    outcome.expect_exit(0).expect_conservation();
+    assert_eq!(outcome.stage("out").count("handled"), 3);
+    assert_eq!(["a", "b"].map(|stage| outcome.stage(stage).count("workers_lost")).iter().sum::<u64>(), 1);
+    assert_eq!(["a", "b"].map(|stage| outcome.stage(stage).count("retried")), [0, 0]);
+}
