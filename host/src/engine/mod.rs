@@ -3,7 +3,7 @@
 //! A [`Job`] is a pipeline that was read, loaded and validated; [`Job::start`] has it admitted and makes a [`Session`] of it,
 //! whose [`wait`](Session::wait) ends in a summary. Embedders begin with a [`PipelineBuilder`] instead of a file.
 //!
-//! Each lane is an OS thread. Batches go from a lane's `Outlet` into the `Inbox` of the lane (or the lanes) that come next:
+//! Each lane is an OS thread; where guests are in worker processes, lanes in a row share one (`Chain`). Batches go from a lane's `Outlet` into the `Inbox` of the lane (or the lanes) that come next:
 //!
 //! ```text
 //!  SourceLane ──▶ Outlet ──▶ Inbox ──▶ OperatorLane ──▶ Outlet(s) ──▶ Inbox ──▶ SinkLane
