@@ -46,7 +46,9 @@ impl Degraded {
             file = {{ path = "out.txt" }}
             "#
         ));
-        let copy = scenario.file("sage-host", std::fs::read(program()).unwrap());
+        // Copied by another process: a file that this one has open for writing, and so may a child that another test starts just then, cannot be run.
+        let copy = scenario.path().join("sage-host");
+        assert!(Command::new("cp").arg(program()).arg(&copy).status().unwrap().success());
         let anybody = |path: &std::path::Path, mode| {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         };
