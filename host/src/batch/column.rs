@@ -1,7 +1,7 @@
 use super::{Bitmap, Malformed, check_offsets};
 
 /// `n` byte strings behind one another, with n + 1 rising offsets: Arrow's Binary layout, so that a guest, Arrow and
-/// Python can share it without copying. Always valid, but for the time in which its [bytes are elsewhere](Column::let_go).
+/// Python can share it without copying. Always valid, but for the time in which its bytes are elsewhere (`let_go`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     offsets: Vec<u32>,
