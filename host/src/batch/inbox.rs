@@ -130,6 +130,12 @@ impl Inbox {
         let _ = self.entrance.set(entrance);
     }
 
+    /// Whether the consumer has an entrance.
+    #[must_use]
+    pub fn has_entrance(&self) -> bool {
+        self.entrance.get().is_some()
+    }
+
     /// Nobody uses the entrance from now on, until it is opened again.
     pub fn close_entrance(&self) {
         self.lock().open = false;

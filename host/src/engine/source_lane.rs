@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::control::Stopped;
 use super::fate::Fate;
 use super::lane_clock::LaneClock;
-use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
+use super::outlet::{BATCH_RECORDS, Outlet};
 use crate::connector::{Filled, Source};
 
 /// A built-in source (or an embedder's), shared with whoever shows its progress.
@@ -75,7 +75,7 @@ impl SourceLane {
         let mut batch = self.outlet.next_batch();
         let filled = {
             let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-            source.fill(&mut batch, BATCH_RECORDS, BATCH_BYTES)
+            source.fill(&mut batch, BATCH_RECORDS, self.outlet.batch_bytes())
         };
         let counters = &self.fate.counters;
         counters.records_out.add(batch.len() as u64);
