@@ -247,16 +247,17 @@ impl Chain {
             let left = head.idle_until.map(|until| until.saturating_duration_since(Instant::now()));
             left.unwrap_or(SOURCE_LOOKS).min(SOURCE_LOOKS)
         });
+        let can_go_on: Vec<bool> = (0..self.lanes.len()).map(|at| self.can_take(at + 1)).collect();
         let mut lightly = true;
         for most in [LIGHTLY, LOOK_UP] {
             let most = source.map_or(most, |source| source.min(most));
             let mut stays_awake = false;
-            for lane in self.operators() {
+            for lane in self.sleepers(&can_go_on) {
                 stays_awake |= lane.fall_asleep(lightly);
             }
-            let died = if stays_awake { Vec::new() } else { self.nap(most)? };
+            let died = if stays_awake { Vec::new() } else { self.nap(&can_go_on, most)? };
             let mut woken = stays_awake;
-            for (at, lane) in self.operators().enumerate() {
+            for (at, lane) in self.sleepers(&can_go_on).enumerate() {
                 woken |= lane.wake_up(died.get(at).copied().unwrap_or(false))?;
             }
             if woken || source.is_some_and(|source| source <= most) {
@@ -267,10 +268,16 @@ impl Chain {
         Ok(())
     }
 
-    /// Sleeps at all guests' bells. Whose worker has died.
-    fn nap(&mut self, most: Duration) -> Result<Vec<bool>, Stopped> {
+    /// The lanes whose guests are waited for. What those say that wait for the next lane cannot be taken yet, so it is no reason to wake up.
+    fn sleepers(&mut self, can_go_on: &[bool]) -> impl Iterator<Item = &mut OperatorLane> {
+        let lanes = self.lanes.iter_mut().zip(can_go_on).filter(|(_, can_go_on)| **can_go_on);
+        lanes.filter_map(|(member, _)| member.lane.as_deref_mut())
+    }
+
+    /// Sleeps at their guests' bells. Whose worker has died.
+    fn nap(&mut self, can_go_on: &[bool], most: Duration) -> Result<Vec<bool>, Stopped> {
         let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
-        let wakers: Vec<Wakers<'_>> = self.operators().filter_map(|lane| lane.wakers()).collect();
+        let wakers: Vec<Wakers<'_>> = self.sleepers(can_go_on).filter_map(|lane| lane.wakers()).collect();
         let lanes = wakers.len();
         let bells = wakers.iter().map(|wakers| watched(wakers.bell));
         let mut all: Vec<PollFd<'_>> = bells.chain(wakers.iter().map(|wakers| watched(wakers.process))).collect();

@@ -228,14 +228,13 @@ impl Link {
         ring_if(&self.peer, &self.peer_bell, waits_for);
     }
 
-    /// Waits until bytes are there, this side's bell is rung for another reason, or `most` is over.
+    /// Waits until bytes are there, this side's bell is rung for another reason, or `most` is over. Nothing is due, so patience has no part in it.
     ///
     /// # Errors
     /// The other side died, or claims what cannot be.
     pub(super) fn doze(&self, most: Duration) -> Result<(), WireError> {
-        let started = Instant::now();
         for (lightly, most) in [(true, most.min(LENIENCE)), (false, most.saturating_sub(LENIENCE))] {
-            let woken = if self.fall_asleep(lightly) { Ok(true) } else { self.sleep(started, Some(most)) };
+            let woken = if self.fall_asleep(lightly) { Ok(true) } else { self.nap(Some(most)) };
             store(&self.own, ASLEEP, AWAKE);
             // What it sent before it died counts.
             if self.bytes()? > 0 || woken? {
@@ -307,7 +306,7 @@ impl Link {
         }
     }
 
-    /// Sleeps until the bell rings, the other side dies, or `most` is over. Whether it rang.
+    /// Sleeps until the bell rings, the other side dies, or `most`, patience or time is over. Whether it rang.
     fn sleep(&self, started: Instant, most: Option<Duration>) -> Result<bool, WireError> {
         let left = match self.patience {
             None => None,
@@ -326,8 +325,12 @@ impl Link {
                 Some(before.ok_or_else(|| WireError::Overdue(milliseconds(self.began.elapsed())))?)
             }
         };
-        let left = [left, before, most].into_iter().flatten().min();
-        let timeout = left.map(|left| rustix::event::Timespec {
+        self.nap([left, before, most].into_iter().flatten().min())
+    }
+
+    /// Sleeps until the bell rings, the other side dies, or `most` is over. Whether it rang.
+    fn nap(&self, most: Option<Duration>) -> Result<bool, WireError> {
+        let timeout = most.map(|left| rustix::event::Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
         });

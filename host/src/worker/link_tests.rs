@@ -76,6 +76,15 @@ fn patience_ends_a_wait_for_what_never_comes() {
 }
 
 #[test]
+fn nobody_is_impatient_while_nothing_is_due() {
+    let (mut near, _far) = ends();
+    near.set_patience(Some(Duration::from_millis(1)));
+    near.begin();
+    thread::sleep(Duration::from_millis(1) * (2 * WHOLE));
+    assert_eq!(near.doze(Duration::from_millis(5)), Ok(()));
+}
+
+#[test]
 fn a_message_that_trickles_is_waited_for_no_longer_than_a_message_may_take() {
     let (mut near, mut far) = ends();
     near.set_patience(Some(Duration::from_millis(20)));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use sage_tests::{Running, Scenario, guest, operator, thread_cpus, workers_of};
+use sage_tests::{Running, Scenario, guest, operator, thread_cpus, thread_times, workers_of};
 
 /// A pipeline of stages that are written `name < inputs`, with what else there is to say of each behind it. A name without input is a source.
 fn pipeline(stages: &[(&str, &str)]) -> Scenario {
@@ -101,4 +101,52 @@ fn a_worker_that_is_killed_while_nothing_is_under_way_is_replaced_before_the_nex
     assert_eq!(outcome.stage("out").count("handled"), 3);
     assert_eq!(["a", "b"].map(|stage| outcome.stage(stage).count("workers_lost")).iter().sum::<u64>(), 1);
     assert_eq!(["a", "b"].map(|stage| outcome.stage(stage).count("retried")), [0, 0]);
+}
+
+#[test]
+fn a_thread_sleeps_while_what_is_there_for_one_of_its_lanes_has_to_wait_for_the_next() {
+    let scenario = Scenario::new();
+    // Many more batches than are under way with both: the first call of the second never ends.
+    scenario.file("in.txt", "1000000000000\n".repeat(200_000));
+    scenario.pipeline(&format!(
+        r#"
+        [pipeline]
+        name = "chains"
+        [[source]]
+        name = "in"
+        file = {{ path = "in.txt", format = "lines" }}
+        [[operator]]
+        name = "a"
+        input = "in"
+        component = "{}"
+        [[operator]]
+        name = "b"
+        input = "a"
+        component = "{}"
+        limits = {{ cpu_time_per_call = "1h", call_timeout = "2h" }}
+        [[sink]]
+        name = "out"
+        input = "b"
+        discard = {{}}
+        "#,
+        operator("identity").display(),
+        guest("map_spins").display(),
+    ));
+    let mut running = scenario.start_with(["--isolation", "process"]);
+    let used = |process, name: &str| {
+        let threads = thread_cpus(process).into_keys().filter(|(thread, _)| thread.starts_with(name));
+        threads.filter_map(|(_, thread)| Some(thread_times(process, thread)?.used)).sum::<Duration>()
+    };
+    running.until("a worker was busy", |process| {
+        let busy = |worker| used(worker, "sage-lane") > Duration::from_millis(300);
+        workers_of(process).into_iter().any(busy).then_some(())
+    });
+    let before = used(running.id(), "a-0.0");
+    std::thread::sleep(Duration::from_millis(500));
+    let spent = used(running.id(), "a-0.0") - before;
+    assert!(spent < Duration::from_millis(50), "{spent:?} of 500 ms, and nothing to do");
+    running.signal(Signal::INT);
+    std::thread::sleep(Duration::from_millis(200));
+    running.signal(Signal::INT);
+    running.wait().expect_exit(130);
 }
