@@ -250,6 +250,8 @@ impl Inbox {
         if state.cut {
             return Err(Refused(batch));
         }
+        // The consumer may have opened it while this producer waited for room.
+        state.open = false;
         state.bytes += weight;
         state.queue.push_back(batch);
         self.news.store(true, Ordering::SeqCst);
