@@ -45,6 +45,8 @@ pub(super) enum Command {
     Doctor(DoctorArguments),
     /// List what models run on, and who holds what of it; take a lease away.
     Devices(DevicesArguments),
+    /// List the compiled components that are kept, say what they come to, or remove them.
+    Cache(CacheArguments),
     /// Be the process of one instance. Started by `run --isolation process`, with an order on standard input.
     #[command(hide = true)]
     Worker,
@@ -68,6 +70,7 @@ impl Command {
         match self {
             Self::Run(arguments) => arguments.output,
             Self::Devices(arguments) => arguments.output,
+            Self::Cache(arguments) => arguments.output,
             Self::Validate(arguments) => arguments.output,
             Self::Inspect(arguments) => arguments.output,
             Self::Build(arguments) => arguments.output,
@@ -331,6 +334,44 @@ pub(super) struct RevokeArguments {
     /// How long what runs may take to finish
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub(super) grace: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A component is compiled once for each build of it; what was compiled is kept in this user's cache, with a
+checksum, and loaded by later runs. What was not used for longest goes first when more than
+max_cache_bytes (host.toml, 1GiB by default) are kept, and of one component file four builds stay.
+
+Examples:
+  sage-host cache list
+  sage-host cache size --output json | jq .bytes
+  sage-host cache clear --cache-folder /var/cache/sage-host"
+)]
+pub(super) struct CacheArguments {
+    /// What to do
+    #[arg(value_enum, default_value_t, value_name = "ACTION")]
+    pub(super) action: CacheAction,
+    /// Whose folder and bound (host.toml)
+    #[arg(long, value_name = "FILE")]
+    pub(super) host: Option<PathBuf>,
+    /// Where compiled components are kept
+    #[arg(long, value_name = "DIR")]
+    pub(super) cache_folder: Option<PathBuf>,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) output: OutputFormat,
+}
+
+/// What to do with the compiled components that are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum CacheAction {
+    /// Each of them: from which file, how large, when it was used last.
+    #[default]
+    List,
+    /// What they come to.
+    Size,
+    /// Remove all of them; runs that need one compile it anew.
+    Clear,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! The `sage-host` program: arguments to calls, errors to words and exit codes.
 //!
 //! Flow: [`main`] parses the command line, hands it to the command's file (`run`, `validate`, `inspect`, `build`, `new`,
-//! `test`, `doctor`, `devices`), and turns what comes back into lines on stderr, a result on stdout, and an [`ExitCode`].
+//! `test`, `doctor`, `devices`, `cache`), and turns what comes back into lines on stderr, a result on stdout, and an [`ExitCode`].
 //!
 //! Invariants: stdout carries results and records only, everything else goes to stderr; every failure leaves through one
 //! `Failure` and so has a message, its hints and its exit code, and with `--output json` an object on stdout too; a panic anywhere ends in
@@ -11,6 +11,7 @@
 
 mod args;
 mod build;
+mod cache;
 mod cargo;
 mod devices;
 mod doctor;

@@ -7,7 +7,7 @@ use super::args::{Arguments, Command, CompileArguments, ExamineModelArguments};
 use super::cargo::Cargo;
 use super::failure::Failure;
 use super::printer::{OutputFormat, Printer};
-use super::{ExitCode, build, devices, doctor, inspect, new, run, validate};
+use super::{ExitCode, build, cache, devices, doctor, inspect, new, run, validate};
 use crate::inference::{Trial, panic_is_an_answer};
 use crate::worker::compile::compile_one;
 use crate::worker::examine_model::examine_one;
@@ -36,6 +36,7 @@ fn perform(words: Vec<OsString>) -> ExitCode {
         Command::New(arguments) => new::new(arguments, printer),
         Command::Doctor(arguments) => doctor::doctor(arguments, printer),
         Command::Devices(arguments) => devices::devices(arguments, printer),
+        Command::Cache(arguments) => cache::cache(arguments, printer),
         Command::Canary => worker::examine::sing().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
         Command::Worker => worker::serve().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
         Command::Device => {

@@ -40,6 +40,8 @@ pub struct HostSettings {
     pub lease_folder: Option<PathBuf>,
     /// Where compiled components are kept; `None` leaves the place to whoever compiles.
     pub cache_folder: Option<PathBuf>,
+    /// Bytes of compiled components that are kept there at most; what was not used for longest goes first.
+    pub max_cache_bytes: u64,
     /// Components over this many bytes are refused before they are compiled, since compiling takes time and memory in
     /// proportion.
     pub max_component_bytes: u64,
@@ -70,6 +72,8 @@ impl HostSettings {
     pub const DEFAULT_SLICE: &str = "sage-host";
     /// The largest component that is loaded where `host.toml` says nothing.
     pub const DEFAULT_MAX_COMPONENT_BYTES: u64 = 64 << 20;
+    /// What the cache of compiled components may come to where `host.toml` says nothing: some thousand small operators.
+    pub const DEFAULT_MAX_CACHE_BYTES: u64 = 1 << 30;
     /// How long a component may be compiled where `host.toml` says nothing. 9 MiB of code took 25 s on two CPUs with six others at work.
     pub const DEFAULT_COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
     /// The memory in which a component may be compiled where `host.toml` says nothing. The same 9 MiB took 144 MiB.
@@ -95,6 +99,7 @@ impl Default for HostSettings {
             lease_ttl: Self::DEFAULT_LEASE_TTL,
             lease_folder: None,
             cache_folder: None,
+            max_cache_bytes: Self::DEFAULT_MAX_CACHE_BYTES,
             max_component_bytes: Self::DEFAULT_MAX_COMPONENT_BYTES,
             compile_timeout: Self::DEFAULT_COMPILE_TIMEOUT,
             compile_memory: Self::DEFAULT_COMPILE_MEMORY,
@@ -170,6 +175,9 @@ pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings,
     }
     settings.lease_folder = table.string("lease_folder", &mut errors).map(|folder| resolve(base, &folder.value));
     settings.cache_folder = table.string("cache_folder", &mut errors).map(|folder| resolve(base, &folder.value));
+    if let Some(bytes) = table.size("max_cache_bytes", &mut errors) {
+        settings.max_cache_bytes = bytes.value;
+    }
     if let Some(bytes) = table.size("max_component_bytes", &mut errors) {
         if bytes.value == 0 {
             errors.push(Diagnostic::new("max_component_bytes is 0: no component would be loaded").on(&bytes));
@@ -247,7 +255,7 @@ mod tests {
 
     #[test]
     fn everything_in_the_file_is_read() {
-        let text = "lease_folder = 'leases'\ncache_folder = '/var/cache/x'\nmax_component_bytes = '1MiB'\n\
+        let text = "lease_folder = 'leases'\ncache_folder = '/var/cache/x'\nmax_cache_bytes = '2MB'\nmax_component_bytes = '1MiB'\n\
             compile_timeout = '5s'\ncompile_memory = '2GiB'\n\
             slice = '/a/b'\ncpus = '0-2,5'\nmemory = '16GiB'\n\
             [reserve]\ncpus = 3\nmemory = '1GiB'\n[resources]\nlicence = 4\nslot = 0.5\n\
@@ -257,6 +265,7 @@ mod tests {
         assert_eq!([2, 8].map(|n| settings.reserve.cpus_of(n)), [2, 3]);
         assert_eq!(settings.lease_folder.as_deref(), Some(Path::new("/etc/leases")));
         assert_eq!(settings.cache_folder.as_deref(), Some(Path::new("/var/cache/x")));
+        assert_eq!(settings.max_cache_bytes, 2_000_000);
         assert_eq!(settings.max_component_bytes, 1 << 20);
         assert_eq!((settings.compile_timeout, settings.compile_memory), (Duration::from_secs(5), 2 << 30));
         let resources = BTreeMap::from([("licence".to_owned(), 40_000), ("slot".to_owned(), 5_000)]);

@@ -74,6 +74,7 @@
 //! memory = "16GiB"                          # what may be given away at most
 //! lease_folder = "/run/sage-host"           # where leases and claims lie; every host of the machine must use the same
 //! cache_folder = "/var/cache/sage-host"     # where compiled components are kept; only this host may write there
+//! max_cache_bytes = "1GiB"                  # what is kept there at most; what was not used for longest goes first
 //! max_component_bytes = "64MiB"             # larger components are refused before they are compiled
 //! reserve = { cpus = 1, memory = "256MiB" } # kept for the host itself
 //! resources = { licence = 4 }               # custom resources to give away, to all sage-hosts of the machine together

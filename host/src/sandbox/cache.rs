@@ -1,107 +1,121 @@
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::cache_entry::{EntryHeader, decode, encode};
+use super::cache_folder::{CacheFolder, EXTENSIONS};
 use super::elsewhere::Ports;
 use super::known::Digest;
 use super::load_error::LoadError;
 
-/// Compiled components on disk, by the digest of the component and of the engine that compiled it: 77 µs instead of 61 ms. Beside each
-/// lies what it answered when it was asked for its side outputs, so that none of its code runs to plan with it.
+/// Compiled components on disk, by the digest of the component and of the engine that compiled it: less than a millisecond instead of
+/// 61 ms. Beside each lies what it answered when it was asked for its side outputs, so that none of its code runs to plan with it.
 ///
-/// What lies there is native code that will run, so the folder must be writable by this user alone.
+/// Nothing is used whose checksum is wrong: a file that lost a page to a power cut or a bad disk counts as not there. What is checked is
+/// what is loaded: the file is read once, and not mapped. Not being able to keep something is said once, and harms nothing.
 #[derive(Debug)]
 pub(super) struct Cache {
-    folder: PathBuf,
+    folder: CacheFolder,
     engine: u64,
+    /// Bytes to keep at most.
+    most: u64,
+    /// Whether it was said that nothing can be kept.
+    said: AtomicBool,
 }
 
 impl Cache {
-    pub(super) fn open(folder: &Path, engine: &Engine) -> Result<Self, LoadError> {
-        let unusable = |reason: String| LoadError::Cache { folder: folder.to_owned(), reason };
-        if !folder.exists() {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| unusable(e.to_string()))?;
-        }
-        let found = fs::symlink_metadata(folder).map_err(|e| unusable(e.to_string()))?;
-        let me = rustix::process::geteuid().as_raw();
-        if !found.is_dir() {
-            return Err(unusable("it is not a folder".to_owned()));
-        }
-        if found.uid() != me {
-            return Err(unusable(format!("it belongs to user {}, not to {me}", found.uid())));
-        }
-        if found.mode() & 0o022 != 0 {
-            return Err(unusable(format!("others may write to it (mode {:o})", found.mode() & 0o777)));
-        }
+    pub(super) fn open(folder: &Path, engine: &Engine, most: u64) -> Result<Self, LoadError> {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Ok(Self { folder: folder.to_owned(), engine: hasher.finish() })
+        Ok(Self { folder: CacheFolder::open(folder)?, engine: hasher.finish(), most, said: AtomicBool::new(false) })
     }
 
     /// The component, if it is here.
     pub(super) fn component(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
-        let path = self.path(digest, "cwasm");
-        if !path.exists() {
-            return None;
-        }
-        // SAFETY: the file was written by `keep_component` into a folder that only this user can write to (checked in `open`), by an
-        // engine with the same configuration and version (its hash is in the name). There is no safe way to load
-        // compiled code; compiling again costs a thousand times as much.
-        match unsafe { Component::deserialize_file(engine, &path) } {
-            Ok(component) => Some(component),
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "compiling anew: the cached component cannot be used");
-                None
-            }
-        }
+        let [code, _] = EXTENSIONS;
+        self.load(digest, code, |bytes| {
+            // SAFETY: these bytes were written by `keep_component` into a folder that only this user can write to (checked when it was
+            // opened), whole, as their checksum says, by an engine with the same configuration and version (its hash is in the name).
+            // There is no safe way to load compiled code; compiling again costs a hundred times as much.
+            unsafe { Component::deserialize(engine, bytes) }.map_err(|error| format!("{error:#}"))
+        })
     }
 
     /// What the component answered when it was asked for its side outputs, if that was kept.
     pub(super) fn ports(&self, digest: &Digest) -> Option<Ports> {
-        let text = fs::read(self.path(digest, "ports")).ok()?;
-        let ports: Option<Vec<String>> = serde_json::from_slice(&text).ok()?;
+        let [_, ports] = EXTENSIONS;
+        let ports: Option<Vec<String>> =
+            self.load(digest, ports, |bytes| serde_json::from_slice(bytes).map_err(|error| error.to_string()))?;
         Some(ports.map_or(Ports::NotAsked, Ports::Told))
     }
 
-    /// Keeps compiled code. Not being able to is only logged.
-    pub(super) fn keep_component(&self, digest: &Digest, code: &[u8]) {
-        self.keep(&self.path(digest, "cwasm"), code);
+    /// Keeps compiled code of the component in the file `from`.
+    pub(super) fn keep_component(&self, digest: &Digest, from: &Path, code: &[u8]) {
+        let [extension, _] = EXTENSIONS;
+        self.keep(digest, extension, from, code);
     }
 
     /// Keeps what was answered; a failure is not kept.
-    pub(super) fn keep_ports(&self, digest: &Digest, ports: &Ports) {
+    pub(super) fn keep_ports(&self, digest: &Digest, from: &Path, ports: &Ports) {
         let told = match ports {
             Ports::NotAsked => None,
             Ports::Told(ports) => Some(ports),
             Ports::Failed(_) => return,
         };
+        let [_, extension] = EXTENSIONS;
         if let Ok(text) = serde_json::to_vec(&told) {
-            self.keep(&self.path(digest, "ports"), &text);
+            self.keep(digest, extension, from, &text);
         }
     }
 
-    fn path(&self, digest: &Digest, what: &str) -> PathBuf {
-        let mut name = String::with_capacity(88);
+    fn load<T>(&self, digest: &Digest, what: &str, read: impl FnOnce(&[u8]) -> Result<T, String>) -> Option<T> {
+        let name = format!("{}.{what}", self.key(digest));
+        let path = self.folder.path().join(&name);
+        let mut bytes = Vec::new();
+        let opened = File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes).map(|_| file));
+        let outcome = match opened {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => Err(error.to_string()),
+            Ok(file) => {
+                CacheFolder::used(&file);
+                decode(&name, &bytes).map_err(|damaged| damaged.to_string()).and_then(|entry| read(entry.body))
+            }
+        };
+        outcome
+            .inspect_err(|error| {
+                tracing::warn!(path = %path.display(), %error, "compiling anew: the cached component cannot be used");
+            })
+            .ok()
+    }
+
+    fn key(&self, digest: &Digest) -> String {
+        let mut key = String::with_capacity(81);
         for byte in digest {
-            let _ = write!(name, "{byte:02x}");
+            let _ = write!(key, "{byte:02x}");
         }
-        let _ = write!(name, "-{:016x}.{what}", self.engine);
-        self.folder.join(name)
+        let _ = write!(key, "-{:016x}", self.engine);
+        key
     }
 
-    fn keep(&self, path: &Path, content: &[u8]) {
-        let kept = tempfile::NamedTempFile::new_in(&self.folder).and_then(|mut file| {
-            file.write_all(content)?;
-            file.persist(path).map_err(|error| error.error)
-        });
-        if let Err(error) = kept {
-            tracing::warn!(path = %path.display(), %error, "what was compiled was not cached");
+    fn keep(&self, digest: &Digest, what: &str, from: &Path, content: &[u8]) {
+        let key = self.key(digest);
+        let name = format!("{key}.{what}");
+        let from = std::path::absolute(from).unwrap_or_else(|_| from.to_owned());
+        let header = EntryHeader { from: from.to_string_lossy().into_owned() };
+        let kept = encode(&name, &header, content)
+            .map_err(io::Error::other)
+            .and_then(|bytes| self.folder.write(&name, &bytes))
+            .and_then(|()| self.folder.trim(self.most, &key));
+        if let Err(error) = kept
+            && !self.said.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(folder = %self.folder.path().display(), %error, "what is compiled is not cached");
         }
     }
 }

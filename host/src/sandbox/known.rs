@@ -50,7 +50,7 @@ impl Sandbox {
                 let ports = component_ports(loaded).map_err(|failure| LoadError::Start { path: path(), failure })?;
                 let known = Known { ports: Some(Ports::Told(ports.clone())), ..known.clone() };
                 if let (Some(cache), Some(ports)) = (self.cache(), &known.ports) {
-                    cache.keep_ports(&known.digest, ports);
+                    cache.keep_ports(&known.digest, loaded.path(), ports);
                 }
                 self.remember(known);
                 Ok(ports)
@@ -77,7 +77,7 @@ impl Sandbox {
         let component = Component::from_binary(self.engine(), bytes)
             .map_err(|e| LoadError::Invalid { path: path.to_owned(), reason: format!("{e:#}") })?;
         if let (Some(cache), Ok(code)) = (self.cache(), component.serialize()) {
-            cache.keep_component(&digest, &code);
+            cache.keep_component(&digest, path, &code);
         }
         Ok(Known { digest, component, ports: None })
     }
@@ -98,8 +98,8 @@ impl Sandbox {
         })?;
         // A failure may be of the moment, so it is not kept, and with it nothing.
         if let Some(cache) = self.cache().filter(|_| !matches!(ports, Ports::Failed(_))) {
-            cache.keep_ports(&digest, &ports);
-            cache.keep_component(&digest, &code);
+            cache.keep_ports(&digest, path, &ports);
+            cache.keep_component(&digest, path, &code);
         }
         Ok(Known { digest, component, ports: Some(ports) })
     }

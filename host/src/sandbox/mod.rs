@@ -21,6 +21,8 @@ mod answer;
 mod answer_wire;
 mod bounded_streams;
 mod cache;
+mod cache_entry;
+mod cache_folder;
 mod clocks;
 mod contract;
 mod deadline;
@@ -48,6 +50,7 @@ mod ticker;
 mod wasi;
 
 pub use answer::{Answer, Emission};
+pub use cache_folder::{CacheFolder, CachedComponent};
 pub use contract::WIT_VERSION;
 pub use deadline::Pacer;
 pub use elsewhere::{CompileElsewhere, CompileError, CompileLimits, Compiled, Ports};

@@ -30,6 +30,8 @@ pub struct SandboxOptions {
     /// Where compiled components are kept; `None` compiles each time. Only this user may be able to write there: what lies
     /// there is run.
     pub cache_folder: Option<PathBuf>,
+    /// Bytes that are kept there at most: what was not used for longest goes first.
+    pub max_cache_bytes: u64,
     /// Larger components are refused: compiling takes memory and time in proportion.
     pub max_component_bytes: u64,
     /// Where components are compiled that are not cached; `None`: in this process, where nothing bounds it and where a component is
@@ -43,6 +45,7 @@ impl Default for SandboxOptions {
     fn default() -> Self {
         Self {
             cache_folder: None,
+            max_cache_bytes: 1 << 30,
             max_component_bytes: 32 << 20,
             compiler: None,
             compile_limits: CompileLimits::default(),
@@ -57,7 +60,8 @@ impl Sandbox {
     /// A cache folder that cannot be used, or one that somebody else could write to.
     pub fn new(options: SandboxOptions) -> Result<Self, LoadError> {
         let engine = Engine::new(&config()).map_err(LoadError::engine)?;
-        let cache = options.cache_folder.as_deref().map(|folder| Cache::open(folder, &engine)).transpose()?;
+        let open = |folder| Cache::open(folder, &engine, options.max_cache_bytes);
+        let cache = options.cache_folder.as_deref().map(open).transpose()?;
         let ticker = Ticker::start(engine.clone()).map_err(LoadError::engine)?;
         Ok(Self { engine, cache, known: Mutex::default(), options, ticker })
     }

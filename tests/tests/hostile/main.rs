@@ -4,5 +4,6 @@
 
 mod at_compile;
 mod at_start;
+mod in_the_cache;
 mod on_a_record;
 mod refused;

@@ -49,6 +49,7 @@ fn tried(folder: &Path, settings: &HostSettings, program: &Path) -> Result<(Dura
     let open = |folder: &Path| {
         Sandbox::new(SandboxOptions {
             cache_folder: Some(folder.to_owned()),
+            max_cache_bytes: settings.max_cache_bytes,
             compiler: Some(Arc::new(ThrowAwayCompiler::new(program))),
             compile_limits: CompileLimits { timeout: settings.compile_timeout, memory: settings.compile_memory },
             ..SandboxOptions::default()

@@ -1,0 +1,104 @@
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+/// One file of the cache: what it is, a checksum, where the component came from, and the content.
+///
+/// ```text
+/// "sage-host cache 1\n" | SHA-256 of the rest and of the file's name | length of the header, u32 LE | header, JSON | body
+/// ```
+///
+/// The checksum covers the name too, so that a file under the name of another component counts as damaged.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry<'b> {
+    pub(super) header: EntryHeader,
+    pub(super) body: &'b [u8],
+}
+
+/// What stands before the content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EntryHeader {
+    /// The component's file when it was compiled, absolute.
+    pub(super) from: String,
+}
+
+/// Why a file of the cache is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(super) enum Damaged {
+    #[error("it was not written by this version of sage-host")]
+    Foreign,
+    #[error("it is shorter than its header says")]
+    Cut,
+    #[error("its checksum is another one: the disk lost or changed a part of it")]
+    Checksum,
+    #[error("its header makes no sense")]
+    Header,
+}
+
+const MAGIC: &[u8] = b"sage-host cache 1\n";
+const CHECKSUM: usize = 32;
+const LENGTH: usize = size_of::<u32>();
+/// A path has at most 4096 bytes, each of which JSON writes in at most six.
+pub(super) const LONGEST_HEADER: usize = 32 << 10;
+
+/// The bytes of a file of this name.
+pub(super) fn encode(name: &str, header: &EntryHeader, body: &[u8]) -> Result<Vec<u8>, Damaged> {
+    let header = serde_json::to_vec(header).map_err(|_| Damaged::Header)?;
+    let length = u32::try_from(header.len()).ok().filter(|_| header.len() <= LONGEST_HEADER).ok_or(Damaged::Header)?;
+    let mut rest = Vec::with_capacity(LENGTH + header.len() + body.len());
+    rest.extend_from_slice(&length.to_le_bytes());
+    rest.extend_from_slice(&header);
+    rest.extend_from_slice(body);
+    Ok([MAGIC, &checksum(name, &rest), &rest].concat())
+}
+
+/// What a file of this name holds, checked as a whole.
+pub(super) fn decode<'b>(name: &str, bytes: &'b [u8]) -> Result<Entry<'b>, Damaged> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or(Damaged::Foreign)?;
+    let (written, rest) = rest.split_at_checked(CHECKSUM).ok_or(Damaged::Cut)?;
+    if written != checksum(name, rest) {
+        return Err(Damaged::Checksum);
+    }
+    let (header, body) = header_of(rest)?;
+    Ok(Entry { header, body })
+}
+
+/// The header alone, of the first bytes of a file and unchecked: for lists.
+pub(super) fn peek(bytes: &[u8]) -> Result<EntryHeader, Damaged> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or(Damaged::Foreign)?;
+    header_of(rest.get(CHECKSUM..).ok_or(Damaged::Cut)?).map(|(header, _)| header)
+}
+
+fn header_of(rest: &[u8]) -> Result<(EntryHeader, &[u8]), Damaged> {
+    let (length, rest) = rest.split_first_chunk::<LENGTH>().ok_or(Damaged::Cut)?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| Damaged::Header)?;
+    let (header, body) = rest.split_at_checked(length).ok_or(Damaged::Cut)?;
+    Ok((serde_json::from_slice(header).map_err(|_| Damaged::Header)?, body))
+}
+
+fn checksum(name: &str, rest: &[u8]) -> [u8; CHECKSUM] {
+    Sha256::new().chain_update(name).chain_update([0]).chain_update(rest).finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_cache_is_read_back_and_every_changed_byte_is_noticed() {
+        let header = EntryHeader { from: "/a/op.wasm".to_owned() };
+        let bytes = encode("x.cwasm", &header, b"native code").unwrap();
+        assert_eq!(decode("x.cwasm", &bytes), Ok(Entry { header: header.clone(), body: b"native code".as_slice() }));
+        assert_eq!(peek(&bytes), Ok(header));
+        assert_eq!(decode("y.cwasm", &bytes), Err(Damaged::Checksum), "under another name");
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(decode("x.cwasm", &changed).is_err(), "byte {at}");
+            assert!(decode("x.cwasm", &bytes[..at]).is_err(), "cut at {at}");
+        }
+        let longer = [bytes.as_slice(), b"\0"].concat();
+        assert_eq!(decode("x.cwasm", &longer), Err(Damaged::Checksum), "with something behind it");
+        assert_eq!(decode("x.cwasm", b"\x7fELF"), Err(Damaged::Foreign));
+    }
+}
