@@ -21,6 +21,7 @@ mod outcome;
 pub mod poison;
 mod proc_files;
 mod scenario;
+mod surroundings;
 mod wat_guest;
 mod worker_files;
 
@@ -30,5 +31,6 @@ pub use network::{free_port, http_get};
 pub use outcome::{DeadLetter, Outcome, Stage};
 pub use proc_files::{ThreadTimes, allowed_cpus, resident_bytes, thread_cpus, thread_times};
 pub use scenario::{Running, Scenario, in_processes};
+pub use surroundings::Surroundings;
 pub use wat_guest::{WatGuest, wat};
 pub use worker_files::{groups_named, has_control, workers_of};

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::made::profile_folder;
-use crate::{Outcome, program};
+use crate::{Outcome, Surroundings, program};
 
 /// After this long a run is killed and the test fails: ten times what the slowest takes on two busy CPUs.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -109,6 +109,17 @@ impl Scenario {
             command.arg("--isolation").arg(isolation);
         }
         command
+    }
+
+    /// Starts the pipeline in a control group, with more arguments.
+    pub fn start_in<A: AsRef<OsStr>>(
+        &self,
+        surroundings: &Surroundings,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Running {
+        let mut command = self.command("run");
+        command.args(["--quiet", "--output", "json"]).args(arguments);
+        self.spawn(&mut surroundings.around(&command), None)
     }
 
     fn spawn(&self, command: &mut Command, input: Option<Vec<u8>>) -> Running {

@@ -1,7 +1,9 @@
 use super::decide::{row, unenforced};
 use super::holders::holders;
+use super::quota::Quota;
 use super::{Asker, Cpus, Isolation, Options, Reason};
 use crate::plan::{CpuRequest, Kind, Partition, Plan, Stage};
+use crate::resources::cgroup::LimitAbove;
 use crate::resources::{
     Claim, CpuSet, CpuShare, HeldCpu, Inventory, LedgerRow, Mechanism, Supply, Taken, Tier, Totals, counted,
     ten_thousandths,
@@ -15,6 +17,10 @@ pub(super) struct Pool<'t> {
     pub(super) reserved: u32,
     /// How many more the process may use.
     not_given: u32,
+    /// What the control groups above give of CPU time.
+    quota: Option<&'t LimitAbove>,
+    /// How many CPUs the process may use, given away or not.
+    usable: u32,
     taken: &'t Taken,
 }
 
@@ -38,11 +44,21 @@ pub(super) struct StageCpus {
 
 impl<'t> Pool<'t> {
     /// Of an inventory of what is given away, on a machine where the process may use `usable` CPUs.
-    pub(super) fn new(given: &Inventory, usable: u32, supply: &Supply, taken: &'t Taken) -> Self {
+    pub(super) fn new(given: &'t Inventory, usable: u32, supply: &Supply, taken: &'t Taken) -> Self {
         let allowed = given.allowed.clone();
         let held = taken.cpus.iter().filter(|held| allowed.contains(held.cpu)).cloned().collect();
         let not_given = usable.saturating_sub(allowed.count());
-        Self { allowed, held, reserved: supply.cpus_kept(given), not_given, taken }
+        let quota = given.quota.as_ref();
+        Self { allowed, held, reserved: supply.cpus_kept(given), not_given, quota, usable, taken }
+    }
+
+    pub(super) fn taken(&self) -> &Taken {
+        self.taken
+    }
+
+    /// Those of the CPUs that somebody holds.
+    pub(super) fn held(&self) -> &[HeldCpu] {
+        &self.held
     }
 
     fn unheld(&self) -> u32 {
@@ -110,7 +126,16 @@ pub(super) fn decide(plan: &Plan, pool: &Pool<'_>, options: &Options, reasons: &
             holders(&pool.taken.claims, of_others, |shares| format!("{} CPUs in shares", ten_thousandths(shares)));
         reasons.push(Reason::Shares { wanted: shares, elsewhere, shared, askers: askers_of_shares(plan), held });
     }
-    let rest = Rest { shared, all, too_many_shares, isolation: &options.isolation };
+    let quota = pool.quota.map(|limit| Quota {
+        limit,
+        usable: pool.usable,
+        wanted: (u64::from(leased) * 10_000).saturating_add(shares),
+        elsewhere: (u64::from(pool.allowed.count() - pool.unheld()) * 10_000).saturating_add(elsewhere),
+    });
+    if let Some(quota) = quota.as_ref().filter(|quota| quota.is_short() && !options.overcommit) {
+        reasons.push(quota.reason(plan, pool));
+    }
+    let rest = Rest { shared, all, too_many_shares, quota, isolation: &options.isolation };
     let stages = plan.stages.iter().zip(choices);
     CpuDecision {
         stages: stages
@@ -131,6 +156,7 @@ pub(super) fn decide(plan: &Plan, pool: &Pool<'_>, options: &Options, reasons: &
             cpus_leased: leased,
             cpus_leased_elsewhere: pool.allowed.count() - pool.unheld(),
             cpus_reserved: pool.reserved,
+            cpu_quota: pool.quota.cloned(),
             cpus_shared: shared,
             shares_ten_thousandths: shares,
             shares_elsewhere_ten_thousandths: elsewhere,
@@ -166,6 +192,7 @@ fn can_be_split(plan: &Plan, stage: &Stage) -> bool {
     }
 }
 
+/// Who asks for shares.
 fn askers_of_shares(plan: &Plan) -> Vec<Asker> {
     let asks = |stage: &Stage| match choose(plan, stage) {
         (Cpus::Share(share), _) => Some(Asker {
@@ -184,6 +211,7 @@ struct Rest<'o> {
     /// Shares of all pipelines, in 1/10,000.
     all: u64,
     too_many_shares: bool,
+    quota: Option<Quota<'o>>,
     isolation: &'o Isolation,
 }
 
@@ -197,15 +225,20 @@ impl Rest<'_> {
         let lanes_shown = counted(lanes, "lane");
         let (effective, how, note) = match cpus {
             Cpus::Leased => {
-                let note = match (asked, nothing_left) {
-                    (Some(CpuRequest::Whole(count)), _) if count > lanes => Some(self.unsplit(stage, count)),
-                    (_, true) => Some(
+                let mut notes = Vec::new();
+                match (asked, nothing_left) {
+                    (Some(CpuRequest::Whole(count)), _) if count > lanes => notes.push(self.unsplit(stage, count)),
+                    (_, true) => notes.push(
                         "every allowed CPU is leased: sources, sinks and the host's threads run on leased CPUs too"
                             .to_owned(),
                     ),
-                    (_, false) => None,
-                };
-                let tier = if nothing_left { Tier::Cooperative } else { Tier::Hard };
+                    (_, false) => {}
+                }
+                let by_quota = self.quota.as_ref().and_then(Quota::of_lease);
+                notes.extend(by_quota.as_ref().map(|(_, note)| note.clone()));
+                let of_leases = if nothing_left { Tier::Cooperative } else { Tier::Hard };
+                let tier = by_quota.map_or(of_leases, |(tier, _)| tier.max(of_leases));
+                let note = (!notes.is_empty()).then(|| notes.join("; "));
                 let mechanism = match self.isolation.worker() {
                     Some(worker) if worker.kernel.cpuset => Mechanism::CpuLeaseCpuset,
                     _ => Mechanism::CpuLease,
@@ -234,6 +267,7 @@ impl Rest<'_> {
                         self.shared
                     ));
                 }
+                notes.extend(self.quota.as_ref().and_then(Quota::of_share));
                 let note = (!notes.is_empty()).then(|| notes.join("; "));
                 let effective = format!("at most {} of a CPU, {lanes_shown}", ten_thousandths(u64::from(share)));
                 let mechanism = if has_quota { Mechanism::CgroupQuota } else { Mechanism::DutyCycle };

@@ -95,8 +95,16 @@ pub fn decide(
     let totals = memory.sums.put_into(cpus.totals);
     let arithmetic = worker_memory::add_up(plan, &stages, &memory.sums, (supply, options), taken);
     let ledger = Ledger { pipeline: plan.name.clone(), rows, totals, arithmetic };
-    let tenant = options.tenant.clone();
-    Ok(Grant { stages, ledger, allowed: given.allowed, cpus_reserved: pool.reserved, tenant, amounts })
+    let (tenant, memory_max) = (options.tenant.clone(), worker_memory::of_pipeline(&memory.sums));
+    Ok(Grant {
+        stages,
+        ledger,
+        allowed: given.allowed.clone(),
+        cpus_reserved: pool.reserved,
+        memory_max,
+        tenant,
+        amounts,
+    })
 }
 
 /// A row of this stage's instances.

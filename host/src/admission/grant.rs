@@ -15,6 +15,8 @@ pub struct Grant {
     pub allowed: CpuSet,
     /// How many of them are never leased.
     pub cpus_reserved: u32,
+    /// Bytes to which the kernel is to hold all workers of the pipeline together. `None` in threads, and where the kernel cannot.
+    pub memory_max: Option<u64>,
     /// On whose behalf.
     pub tenant: TenantName,
     /// What is claimed of the machine besides leases.

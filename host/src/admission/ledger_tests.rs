@@ -227,7 +227,7 @@ fn a_pipeline_that_runs_is_in_the_ledger_until_it_ends() {
     let place = tempfile::tempdir().unwrap();
     let folder = LeaseFolder::at(place.path()).unwrap();
     let supply = Supply { custom: licence(30_000), ..Supply::default() };
-    let inventory = Inventory { allowed: (0..4).collect(), memory: 8 << 30 };
+    let inventory = Inventory { allowed: (0..4).collect(), memory: 8 << 30, quota: None };
     let resources = Resources { memory: Some(3 << 30), custom: licence(10_000), ..whole(1) };
     let admitted = || admit(&one(resources.clone()), &inventory, &supply, &of("blue"), &folder);
     let (grant, leases) = admitted().unwrap();

@@ -26,6 +26,10 @@ pub(super) struct MemorySums {
     /// What is claimed.
     pub(super) declared: u64,
     pub(super) default_caps: u64,
+    /// Of what is claimed, what instances come to.
+    pub(super) instances: u64,
+    /// Of what is claimed, what the pipeline's control group may have beside its instances ([`room`]).
+    pub(super) room: u64,
     /// Of what is claimed, what input edges come to.
     pub(super) edges: u64,
     /// Of what is claimed, what the host's copies of workers' keyed state can come to.
@@ -73,6 +77,13 @@ fn copy_of_state(stage: &Stage, options: &Options) -> Option<u64> {
     Some(of_instance(stage, options).saturating_sub(worker.overhead_of(stage)))
 }
 
+/// What the kernel lets a pipeline's control group have beside its instances: room for what the kernel keeps for the group itself, and for a worker
+/// that has ended and is replaced before all of its memory is back.
+fn room(plan: &Plan, options: &Options) -> u64 {
+    let has_workers = plan.stages.iter().any(|stage| stage.kind().is_some());
+    options.isolation.worker().filter(|worker| worker.kernel.memory && has_workers).map_or(0, |worker| worker.overhead)
+}
+
 /// Sums up what is asked for, and what other pipelines claim. What `of_devices` says is for models on CPU devices.
 ///
 /// In threads, what a cap allows to instances that asked for nothing is no claim: a hundred small operators would be refused for
@@ -107,7 +118,7 @@ pub(super) fn decide(
         };
         if stage.kind().is_some() {
             let each = of_instance(stage, options);
-            match stage.resources.memory {
+            let all = match stage.resources.memory {
                 Some(_) => ask("memory", each, ""),
                 None if is_process => ask("memory", each, " by default"),
                 None => {
@@ -115,6 +126,7 @@ pub(super) fn decide(
                     0
                 }
             };
+            sums.instances = sums.instances.saturating_add(all);
         }
         if let Some(each) = copy_of_state(stage, options) {
             let all = ask("the host's copy of its keyed state", each, "");
@@ -125,12 +137,14 @@ pub(super) fn decide(
             sums.edges = sums.edges.saturating_add(all);
         }
     }
+    sums.room = room(plan, options);
+    sums.declared = sums.declared.saturating_add(sums.room);
     let free = sums.free();
     if sums.declared > free && !options.overcommit {
-        let MemorySums { declared: wanted, available, reserved, .. } = sums;
+        let MemorySums { declared: wanted, available, reserved, room, .. } = sums;
         let held = holders(&taken.claims, of_others, bytes);
         let most = supply.memory;
-        reasons.push(Reason::Memory { wanted, free, available, most, reserved, of_devices, askers, held });
+        reasons.push(Reason::Memory { wanted, free, available, most, reserved, of_devices, room, askers, held });
     }
     let stages = plan.stages.iter().map(|stage| {
         let mut rows = Vec::new();

@@ -30,6 +30,7 @@ mod limits;
 mod memory;
 mod notes;
 mod pids;
+mod quota;
 mod refusal;
 mod tenant;
 mod worker_memory;
@@ -38,6 +39,8 @@ mod worker_memory;
 mod device_tests;
 #[cfg(test)]
 mod ledger_tests;
+#[cfg(test)]
+mod quota_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

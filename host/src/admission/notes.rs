@@ -21,8 +21,11 @@ impl Reason {
                 notes.extend(held.iter().map(HeldCpu::to_string));
                 notes
             }
-            Self::Memory { available, most, reserved, of_devices, askers, held, .. } => {
+            Self::Memory { available, most, reserved, of_devices, room, askers, held, .. } => {
                 let mut notes = shown(askers);
+                if *room > 0 {
+                    notes.push(format!("{} for the pipeline's control group beside its instances", bytes(*room)));
+                }
                 match most.filter(|most| most == available) {
                     Some(most) => notes.push(format!("host.toml gives away at most {}", bytes(most))),
                     None => notes.push(format!("{} kept for the host", bytes(*reserved))),
@@ -36,6 +39,7 @@ impl Reason {
             Self::Shares { askers, held, .. } | Self::Custom { askers, held, .. } => {
                 [shown(askers), shown(held)].concat()
             }
+            Self::Quota { askers, held, .. } => [shown(askers), held.clone()].concat(),
             Self::Ceiling { held, .. } => shown(held),
             Self::UnknownTenant { declared, .. } => vec![format!("it names {}", declared.join(", "))],
             Self::Pids { place, .. } => vec![format!("found: {place}")],
@@ -73,6 +77,10 @@ impl Reason {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Cpus { .. } | Self::Shares { .. } => "lower num_cpus or parallelism, or pass --overcommit".to_owned(),
+            Self::Quota { .. } => {
+                "raise the quota (cpu.max, cpu.cfs_quota_us, --cpus, limits.cpu), lower num_cpus or parallelism, or pass --overcommit"
+                    .to_owned()
+            }
             Self::Memory { .. } => "lower memory or parallelism, or pass --overcommit".to_owned(),
             Self::NoDevice { could_count, .. } => match could_count.as_slice() {
                 [] => "declare a [[device]] in host.toml, remove num_gpus, or pass --allow-unenforced to run without".to_owned(),

@@ -3,6 +3,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::Holding;
+use crate::resources::cgroup::LimitAbove;
 use crate::resources::{CpuSet, DeviceShare, HeldCpu, NotHere, ResourceError, bytes, counted, ten_thousandths};
 
 /// Why a pipeline does not start: everything that speaks against it. Nothing was taken.
@@ -80,6 +81,25 @@ pub enum Reason {
         held: Vec<Holding>,
     },
 
+    /// CPUs and shares come to more CPU time than the control groups above this process give.
+    #[error(
+        "the pipeline wants {} CPUs of time, the control group {} gives {}{}",
+        ten_thousandths(*.wanted), .limit.group.display(), ten_thousandths(.limit.amount),
+        if .held.is_empty() { String::new() } else { format!(", {} of it free", ten_thousandths(*.free)) }
+    )]
+    Quota {
+        /// Whole CPUs and shares of this pipeline, in 1/10,000.
+        wanted: u64,
+        /// What it could have, in 1/10,000.
+        free: u64,
+        /// What there is, and whose quota says so.
+        limit: LimitAbove,
+        /// Who asks.
+        askers: Vec<Asker>,
+        /// What others hold of it, in words.
+        held: Vec<String>,
+    },
+
     /// Memory comes to more than there is.
     #[error(
         "the pipeline wants {} of memory, {} is {}",
@@ -98,6 +118,8 @@ pub enum Reason {
         reserved: u64,
         /// Bytes that are for models on CPU devices.
         of_devices: u64,
+        /// Of what is wanted, bytes of the pipeline's control group beside its instances.
+        room: u64,
         /// Who asks.
         askers: Vec<Asker>,
         /// Who has the rest.

@@ -79,7 +79,7 @@ pub(super) fn licences(ten_thousandths: u64) -> Resources {
 }
 
 pub(super) fn machine(cpus: u32) -> Inventory {
-    Inventory { allowed: (0..cpus).collect(), memory: 8 << 30 }
+    Inventory { allowed: (0..cpus).collect(), memory: 8 << 30, quota: None }
 }
 
 pub(super) fn held(cpus: &[u32]) -> Taken {

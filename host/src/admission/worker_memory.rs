@@ -3,6 +3,11 @@ use super::{Options, StageGrant, tenant};
 use crate::plan::Plan;
 use crate::resources::{Arithmetic, InstanceArithmetic, Supply, Taken};
 
+/// The limit of the pipeline's control group; `None` where the kernel holds no memory, or no instance is a worker.
+pub(super) fn of_pipeline(sums: &MemorySums) -> Option<u64> {
+    (sums.room > 0).then(|| sums.instances.saturating_add(sums.room))
+}
+
 /// How the memory of workers adds up; `None` in threads, where the ledger's totals say all there is to say.
 pub(super) fn add_up(
     plan: &Plan,
@@ -26,9 +31,11 @@ pub(super) fn add_up(
     Some(Arithmetic {
         kernel: worker.kernel.place.clone(),
         instances: instances.collect(),
+        room: sums.room,
+        pipeline: sums.instances.saturating_add(sums.room),
         edges: sums.edges,
         copies: sums.copies,
-        pipeline: sums.declared,
+        claimed: sums.declared,
         tenant: options.tenant.to_string(),
         tenant_held: tenant::memory_of_others(options, taken),
         tenant_ceiling: supply.tenants.get(&options.tenant).and_then(|ceiling| ceiling.memory),

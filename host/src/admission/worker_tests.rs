@@ -117,8 +117,11 @@ fn the_hosts_copy_of_keyed_state_is_claimed_beside_the_worker_that_has_it() {
     let plan = pipeline([operator("count", Kind::Process, 2, memory(64 * MIB))]);
     let grant = granted(&plan, &workers(everything()));
     let arithmetic = grant.ledger.arithmetic.as_ref().unwrap();
-    assert_eq!((arithmetic.copies, arithmetic.pipeline), (2 * 40 * MIB, 2 * (64 + 40) * MIB));
-    assert!(arithmetic.to_string().contains("+ the host's copies of keyed state 80MiB = pipeline 208MiB"));
+    assert_eq!((arithmetic.copies, arithmetic.claimed), (2 * 40 * MIB, (2 * (64 + 40) + 24) * MIB));
+    assert_eq!((arithmetic.pipeline, grant.memory_max), ((2 * 64 + 24) * MIB, Some((2 * 64 + 24) * MIB)));
+    let shown = arithmetic.to_string();
+    assert!(shown.contains("instances 128MiB + the pipeline's own 24MiB = pipeline 152MiB\n"), "{shown}");
+    assert!(shown.contains("edges 0B + the host's copies of keyed state 80MiB = 232MiB claimed\n"), "{shown}");
     let threads = granted(&plan, &Options::default());
     assert_eq!(threads.ledger.totals.memory_declared, 128 * MIB);
 }
@@ -140,11 +143,11 @@ fn memory_adds_up_from_lanes_to_the_host() {
     let free = decide(&plan, &machine(4), &supply, &options, &taken).unwrap();
     assert!(free.ledger.to_string().ends_with(
         "  tenant \"blue\" has no ceiling, its others hold 1GiB\n  \
-         pipeline 2.2GiB + all others 3GiB ≤ host 7.7GiB\n"
+         2.3GiB claimed + all others 3GiB ≤ host 7.7GiB\n"
     ));
     supply.tenants.insert("blue".parse().unwrap(), blue);
     let grant = decide(&plan, &machine(4), &supply, &options, &taken).unwrap();
-    assert_eq!(grant.amounts.memory, 2 * (1 << 30) + 16 * MIB + 280 * MIB, "default caps are claimed too");
+    assert_eq!(grant.amounts.memory, 2 * (1 << 30) + (16 + 280 + 24) * MIB, "default caps are claimed too");
     insta::assert_snapshot!(grant.ledger.to_string());
     let json = serde_json::to_value(&grant.ledger).unwrap();
     assert_eq!(json["arithmetic"]["instances"][0]["lane_caps"], 1000 * MIB);
@@ -152,10 +155,11 @@ fn memory_adds_up_from_lanes_to_the_host() {
 
     supply.memory = Some(4 << 30);
     let text = decide(&plan, &machine(4), &supply, &options, &taken).unwrap_err().to_string();
-    assert!(text.starts_with("the pipeline wants 2.2GiB of memory, 1GiB is free\n"), "{text}");
+    assert!(text.starts_with("the pipeline wants 2.3GiB of memory, 1GiB is free\n"), "{text}");
     assert!(text.contains("\"small\": 1 instance × memory = 280MiB by default"), "{text}");
+    assert!(text.contains("\n  24MiB for the pipeline's control group beside its instances\n"), "{text}");
     let grant = decide(&plan, &machine(4), &supply, &Options { overcommit: true, ..options }, &taken).unwrap();
-    assert!(grant.ledger.to_string().ends_with("pipeline 2.2GiB + all others 3GiB > host 4GiB\n"));
+    assert!(grant.ledger.to_string().ends_with("2.3GiB claimed + all others 3GiB > host 4GiB\n"));
 }
 
 #[test]

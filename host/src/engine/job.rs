@@ -17,7 +17,7 @@ use crate::config::{self, HostSettings, Parsed, TenantName};
 use crate::inference::{Devices, ExamineElsewhere, ModelService, OpenDevice};
 use crate::plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
 use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply};
-use crate::sandbox::{CompileElsewhere, CompileLimits, Loaded, Sandbox, SandboxOptions};
+use crate::sandbox::{CompileElsewhere, CompileLimits, LoadError, Loaded, Sandbox, SandboxOptions};
 
 /// A pipeline that was read, whose components were compiled and checked, and that fits together: ready to be explained or run.
 pub struct Job {
@@ -89,8 +89,9 @@ impl Job {
         options: JobOptions,
         provided: Provided,
     ) -> Result<Self, JobError> {
-        let sandbox = Sandbox::new(SandboxOptions {
+        let sandbox = sandbox(SandboxOptions {
             cache_folder: options.cache_folder(&settings),
+            max_cache_bytes: settings.max_cache_bytes,
             max_component_bytes: settings.max_component_bytes,
             compiler: options.compiler.clone(),
             compile_limits: CompileLimits { timeout: settings.compile_timeout, memory: settings.compile_memory },
@@ -129,7 +130,7 @@ impl Job {
     /// # Errors
     /// Everything that speaks against running it.
     pub fn explain(&self) -> Result<Ledger, JobError> {
-        let inventory = Inventory::detect()?;
+        let inventory = self.inventory()?;
         let taken = self.lease_folder()?.taken()?;
         let (supply, options) = (self.supply(), self.admission());
         Ok(admission::decide(&self.plan, &inventory, &supply, &options, &self.devices, &taken)?.ledger)
@@ -150,7 +151,7 @@ impl Job {
     /// What speaks against it; nothing is taken then, and it can be tried again.
     pub fn admit(&self) -> Result<Admitted, JobError> {
         let asked = *self.asked.get_or_init(Instant::now);
-        let inventory = Inventory::detect()?;
+        let inventory = self.inventory()?;
         let folder = self.lease_folder()?;
         let (supply, options) = (self.supply(), self.admission());
         let (grant, leases) = admission::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
@@ -162,7 +163,7 @@ impl Job {
     /// # Errors
     /// When the machine does not say what it has.
     pub fn fits_alone(&self) -> Result<bool, JobError> {
-        let inventory = Inventory::detect()?;
+        let inventory = self.inventory()?;
         Ok(admission::fits_alone(&self.plan, &inventory, &self.supply(), &self.admission(), &self.devices))
     }
 
@@ -204,6 +205,11 @@ impl Job {
         };
         let running = Running::start(parts, self.control, &run_id())?;
         Ok(Session::new(running, self._sandbox))
+    }
+
+    fn inventory(&self) -> Result<Inventory, JobError> {
+        let slice = self.options.housing.as_ref().map(|_| self.settings.slice.as_str());
+        Ok(Inventory::detect(slice)?)
     }
 
     fn supply(&self) -> Supply {
@@ -255,6 +261,17 @@ pub(super) fn default_cache() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
     Some(cache.join("sage-host/components"))
+}
+
+/// The sandbox, without a cache where its folder cannot be used: it only saves time.
+fn sandbox(options: SandboxOptions) -> Result<Sandbox, LoadError> {
+    match Sandbox::new(options.clone()) {
+        Err(error @ LoadError::Cache { .. }) => {
+            tracing::warn!(%error, "what is compiled is not cached: components are compiled anew for each run");
+            Sandbox::new(SandboxOptions { cache_folder: None, ..options })
+        }
+        outcome => outcome,
+    }
 }
 
 fn catalog(sandbox: &Sandbox, paths: &[PathBuf]) -> Catalog {

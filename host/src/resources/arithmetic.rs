@@ -12,12 +12,17 @@ pub struct Arithmetic {
     pub kernel: String,
     /// By operator.
     pub instances: Vec<InstanceArithmetic>,
-    /// Bytes of `object_store_memory` of all instances.
+    /// Bytes of the pipeline's control group beside its instances: for the kernel's own, and for a worker that has ended and is replaced before all
+    /// of its memory is back. None where the kernel holds no memory.
+    pub room: u64,
+    /// Bytes of all instances and that room: where the kernel holds memory, the limit of the pipeline's control group.
+    pub pipeline: u64,
+    /// Bytes of `object_store_memory` of all instances, which lie in the host.
     pub edges: u64,
     /// Bytes that the host's copies of workers' keyed state can come to.
     pub copies: u64,
-    /// Bytes of all instances, edges and copies.
-    pub pipeline: u64,
+    /// Bytes of the pipeline, edges and copies: what it claims of the machine.
+    pub claimed: u64,
     /// The tenant.
     pub tenant: String,
     /// Bytes that the tenant's other pipelines come to.
@@ -55,25 +60,30 @@ impl fmt::Display for Arithmetic {
         for instance in &self.instances {
             writeln!(f, "  {instance}")?;
         }
-        let (pipeline, edges) = (bytes(self.pipeline), bytes(self.edges));
+        let (pipeline, edges, claimed) = (bytes(self.pipeline), bytes(self.edges), bytes(self.claimed));
+        let instances = bytes(self.pipeline.saturating_sub(self.room));
+        let room = match self.room {
+            0 => String::new(),
+            room => format!(" + the pipeline's own {}", bytes(room)),
+        };
+        writeln!(f, "  instances {instances}{room} = pipeline {pipeline}")?;
         let copies = match self.copies {
             0 => String::new(),
             copies => format!(" + the host's copies of keyed state {}", bytes(copies)),
         };
-        let instances = bytes(self.pipeline.saturating_sub(self.edges).saturating_sub(self.copies));
-        writeln!(f, "  instances {instances} + edges {edges}{copies} = pipeline {pipeline}")?;
+        writeln!(f, "  pipeline {pipeline} + edges {edges}{copies} = {claimed} claimed")?;
         let (tenant, others) = (&self.tenant, bytes(self.tenant_held));
         match self.tenant_ceiling {
             Some(ceiling) => {
-                let sign = sign(self.pipeline.saturating_add(self.tenant_held), ceiling);
+                let sign = sign(self.claimed.saturating_add(self.tenant_held), ceiling);
                 let ceiling = bytes(ceiling);
-                writeln!(f, "  pipeline {pipeline} + its tenant's others {others} {sign} tenant {tenant:?} {ceiling}")?;
+                writeln!(f, "  {claimed} claimed + its tenant's others {others} {sign} tenant {tenant:?} {ceiling}")?;
             }
             None => writeln!(f, "  tenant {tenant:?} has no ceiling, its others hold {others}")?,
         }
-        let sign = sign(self.pipeline.saturating_add(self.host_held), self.host);
+        let sign = sign(self.claimed.saturating_add(self.host_held), self.host);
         let (others, host) = (bytes(self.host_held), bytes(self.host));
-        writeln!(f, "  pipeline {pipeline} + all others {others} {sign} host {host}")
+        writeln!(f, "  {claimed} claimed + all others {others} {sign} host {host}")
     }
 }
 

@@ -1,26 +1,34 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::memory_limits::memory_of_this_process;
+use super::cgroup::{Above, LimitAbove};
+use super::meminfo::memory_of_the_machine;
 use super::{CpuSet, ResourceError};
 use crate::config::{GivenCpus, TenantCeiling, TenantName};
 
 /// What this process can have of the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// CPUs it may run on.
     pub allowed: CpuSet,
     /// Bytes of memory: the machine's, or the tightest cgroup limit above this process. Not what is free now.
     pub memory: u64,
+    /// CPU time, in 1/10,000 of a CPU, that the tightest quota of a cgroup above this process gives; `None` where there is none.
+    pub quota: Option<LimitAbove>,
 }
 
 impl Inventory {
-    /// Asks the machine. Once at the start and before threads are pinned: CPUs are read off the main thread.
+    /// Asks the machine. CPUs are read off the main thread, which is never pinned. `slice` is where the groups of workers lie, where
+    /// instances are to be workers: what the groups above it give counts too.
     ///
     /// # Errors
     /// When the kernel does not say.
-    pub fn detect() -> Result<Self, ResourceError> {
-        Ok(Self { allowed: CpuSet::allowed()?, memory: memory_of_this_process(Path::new("/"))? })
+    pub fn detect(slice: Option<&str>) -> Result<Self, ResourceError> {
+        let root = Path::new("/");
+        let Above { memory: limit, cpu: quota } = Above::read(root, slice);
+        let of_the_machine = memory_of_the_machine(root)?;
+        let memory = limit.map_or(of_the_machine, |limit| limit.amount.min(of_the_machine));
+        Ok(Self { allowed: CpuSet::allowed()?, memory, quota })
     }
 }
 
@@ -92,7 +100,7 @@ impl Supply {
                 given
             }
         };
-        Ok(Inventory { allowed, memory: inventory.memory })
+        Ok(Inventory { allowed, ..inventory.clone() })
     }
 }
 
@@ -103,7 +111,7 @@ mod tests {
     #[test]
     fn one_cpu_is_kept_unless_it_is_the_only_one_or_the_settings_say_otherwise() {
         for (cpus, reserved, kept) in [(1, None, 0), (2, None, 1), (64, None, 1), (4, Some(0), 0), (4, Some(3), 3)] {
-            let inventory = Inventory { allowed: (0..cpus).collect(), memory: 0 };
+            let inventory = Inventory { allowed: (0..cpus).collect(), ..Inventory::default() };
             let supply = Supply { cpus_reserved: reserved, ..Supply::default() };
             assert_eq!(supply.cpus_kept(&inventory), kept);
         }
@@ -111,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_is_given_away_is_part_of_what_is_there() {
-        let inventory = Inventory { allowed: [0, 1, 2, 3, 6].into_iter().collect(), memory: 8 << 30 };
+        let inventory = Inventory { allowed: [0, 1, 2, 3, 6].into_iter().collect(), memory: 8 << 30, quota: None };
         let given = |cpus| Supply { cpus, ..Supply::default() }.given(&inventory);
         let these = |cpus: &[u32]| GivenCpus::These(cpus.iter().copied().collect());
         for (cpus, shown) in [
@@ -135,7 +143,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_cpus_and_memory() {
-        let inventory = Inventory::detect().unwrap();
+        let inventory = Inventory::detect(None).unwrap();
         assert!(!inventory.allowed.is_empty());
         assert!(inventory.memory > 64 << 20, "{} bytes", inventory.memory);
     }

@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::cgroup::LimitAbove;
 use super::{Arithmetic, CpuSet};
 
 /// What every instance asked for, what it gets, by which mechanism, and how hard that holds: the answer to
@@ -201,6 +202,9 @@ pub struct Totals {
     pub cpus_leased_elsewhere: u32,
     /// CPUs that are never leased.
     pub cpus_reserved: u32,
+    /// CPU time, in 1/10,000 of a CPU, that the control groups above this process give, and which of them; `None` where none bounds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_quota: Option<LimitAbove>,
     /// CPUs left for everything without a lease.
     pub cpus_shared: u32,
     /// The sum of fractional `num_cpus`, in 1/10,000.

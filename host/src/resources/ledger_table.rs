@@ -83,6 +83,10 @@ impl fmt::Display for Totals {
             write!(f, " beside {} of others", ten_thousandths(self.shares_elsewhere_ten_thousandths))?;
         }
         writeln!(f)?;
+        if let Some(quota) = &self.cpu_quota {
+            let (amount, group) = (ten_thousandths(quota.amount), quota.group.display());
+            writeln!(f, "CPU time: {amount} CPUs at most, by the quota of the control group {group}")?;
+        }
         write!(f, "memory: {} of {} asked for", bytes(self.memory_declared), bytes(self.memory_available))?;
         if self.memory_elsewhere > 0 {
             write!(f, ", {} held by others", bytes(self.memory_elsewhere))?;

@@ -83,7 +83,7 @@ impl Housing for ProcessIsolation {
             cpu_quota: ceiling.and_then(|ceiling| ceiling.cpus).filter(|_| controls.cpu.available),
             ..GroupLimits::default()
         };
-        let pipeline = GroupLimits { memory_max: memory_of(&run), ..GroupLimits::default() };
+        let pipeline = GroupLimits { memory_max: run.grant.memory_max, ..GroupLimits::default() };
         let failed = |error: &dyn std::error::Error| RunError::Housing { reason: error.to_string() };
         let group = cgroups
             .tenant(run.tenant.as_str(), &tenant)
@@ -112,17 +112,4 @@ fn allow_descriptors() {
     if let Err(error) = raised {
         tracing::debug!(%error, "no more descriptors than before");
     }
-}
-
-/// What all instances come to, and room for what the kernel keeps for the pipeline itself and for a worker that has ended and is replaced
-/// before all of its memory is back; `None` where some of them have no bound.
-fn memory_of(run: &RunOrder<'_>) -> Option<u64> {
-    let mut sum = None;
-    for ((_, stage), granted) in run.plan.stages().zip(&run.grant.stages) {
-        if stage.kind().is_some() {
-            let all = granted.memory_max?.saturating_mul(u64::from(stage.parallelism));
-            sum = Some(sum.unwrap_or(0_u64).saturating_add(all));
-        }
-    }
-    sum.map(|sum| sum.saturating_add(OVERHEAD))
 }

@@ -1,6 +1,6 @@
 //! `memory` of an instance in a process of its own: the guest's cap inside, the kernel's limit around it.
 
-use sage_tests::{Codes, Outcome, Scenario, guest, has_control};
+use sage_tests::{Codes, Outcome, Scenario, groups_named, guest, has_control};
 
 /// The same 2,000 records, one of them poison, for `guest` and for a healthy neighbour.
 fn beside_a_neighbour(component: &str, settings: &str) -> (Scenario, Outcome) {
@@ -97,4 +97,58 @@ fn an_instance_whose_memory_is_no_more_than_a_workers_own_is_refused_with_the_nu
 fn stage(outcome: &Outcome, name: &str) -> serde_json::Value {
     let summary = outcome.summary();
     summary["stages"].as_array().unwrap().iter().find(|stage| stage["name"] == name).unwrap().clone()
+}
+
+#[test]
+fn the_sum_for_a_pipeline_that_explain_shows_is_the_number_in_the_kernels_file() {
+    if !has_control(|controls| controls.memory.available) {
+        return;
+    }
+    let scenario = Scenario::new();
+    scenario.file("host.toml", "slice = \"sage-test-sum\"\n");
+    scenario.pipeline(&format!(
+        r#"
+        [pipeline]
+        name = "summed-up"
+        [[source]]
+        name = "in"
+        generate = {{ rate = 100 }}
+        [[operator]]
+        name = "count"
+        component = "{}"
+        input = "in"
+        resources = {{ memory = "40MiB", object_store_memory = "2MiB" }}
+        [[operator]]
+        name = "shout"
+        component = "{}"
+        input = "in"
+        parallelism = 2
+        [[sink]]
+        name = "out"
+        input = ["count", "shout"]
+        discard = {{}}
+        "#,
+        guest("process_counts_by_key").display(),
+        guest("map_shouts").display(),
+    ));
+    let housed = ["--host", "host.toml", "--isolation", "process"];
+    let explained = scenario.command("run").args(housed).args(["--explain", "--output", "json"]).output().unwrap();
+    let ledger: serde_json::Value = serde_json::from_slice(&explained.stdout).unwrap();
+    let arithmetic = &ledger["arithmetic"];
+    let mut running = scenario.start_with(housed);
+    let limit = running.until("its group was there", |_| {
+        let files = groups_named("summed-up").into_iter().flat_map(|group| {
+            ["memory.limit_in_bytes", "memory.max"].map(|file| std::path::Path::new(&group).join(file))
+        });
+        let numbers = files.filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse::<u64>().ok());
+        // The group is there before it has its limit.
+        numbers.min().filter(|limit| *limit < 1 << 62)
+    });
+    assert_eq!(arithmetic["pipeline"], limit, "{arithmetic:#}");
+    let part = |name: &str| arithmetic[name].as_u64().unwrap();
+    assert_eq!(part("claimed"), limit + part("edges") + part("copies"));
+    assert_eq!(part("edges"), 2 << 20);
+    let text = scenario.command("run").args(housed).arg("--explain").output().unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains(&format!(" = pipeline {}MiB\n", limit >> 20)), "{limit} is not in\n{text}");
 }

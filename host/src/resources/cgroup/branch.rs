@@ -27,24 +27,31 @@ pub(super) struct Branch {
     base_claim: Option<Claim>,
 }
 
+/// The group that the slice begins in, and the slice: below this process's own group, or, when its name begins with `/`, below the root of
+/// the hierarchy.
+pub(super) fn slice_of(hierarchy: &Hierarchy, slice: Option<&str>) -> (PathBuf, PathBuf) {
+    let Hierarchy { mount, own, .. } = hierarchy;
+    let slice = Path::new(slice.unwrap_or(DEFAULT_SLICE));
+    let base = match slice.is_absolute() {
+        true => mount.clone(),
+        // Where an earlier detection, or the supervisor that started this one, moved aside.
+        false if own.file_name().is_some_and(|name| name == SUPERVISORS) => {
+            own.parent().map_or_else(|| own.clone(), Path::to_owned)
+        }
+        false => own.clone(),
+    };
+    // What could lead out of the base is left out.
+    let below: PathBuf = slice.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+    // The root itself, or our own group, is no slice: we do not remove it.
+    let slice = base.join(if below.as_os_str().is_empty() { Path::new(DEFAULT_SLICE) } else { &below });
+    (base, slice)
+}
+
 impl Branch {
-    /// Where the slice is: below this process's own group, or, when its name begins with `/`, below the root of each hierarchy.
+    /// With the slice where [`slice_of`] says.
     pub(super) fn new(hierarchy: Hierarchy, slice: Option<&str>) -> Self {
-        let Hierarchy { version, controllers, line, mount, own } = hierarchy;
-        let slice = Path::new(slice.unwrap_or(DEFAULT_SLICE));
-        let base = match slice.is_absolute() {
-            true => mount,
-            // Where an earlier detection, or the supervisor that started this one, moved aside.
-            false if own.file_name().is_some_and(|name| name == SUPERVISORS) => {
-                own.parent().map_or_else(|| own.clone(), Path::to_owned)
-            }
-            false => own,
-        };
-        // What could lead out of the base is left out.
-        let parts = slice.components().filter(|part| matches!(part, Component::Normal(_)));
-        let below: PathBuf = parts.collect();
-        // The root itself, or our own group, is no slice: we do not remove it.
-        let slice = base.join(if below.as_os_str().is_empty() { Path::new(DEFAULT_SLICE) } else { &below });
+        let (base, slice) = slice_of(&hierarchy, slice);
+        let Hierarchy { version, controllers, line, .. } = hierarchy;
         let controllers = if version == Version::V2 { has(&base) } else { controllers };
         Self { version, controllers, line, base, slice, claim: None, base_claim: None }
     }

@@ -34,7 +34,7 @@ impl Cgroups {
     /// controllers down; it moves back at the end.
     #[must_use]
     pub fn detect(slice: Option<&str>) -> Self {
-        let branches = match mounts::of_this_process() {
+        let branches = match mounts::of_this_process(Path::new("/")) {
             Ok(hierarchies) => hierarchies.into_iter().map(|hierarchy| Branch::new(hierarchy, slice)).collect(),
             Err(cause) => return Self::none(&format!("cannot read where the cgroups are: {cause}")),
         };

@@ -71,7 +71,7 @@ pub(super) fn number(child: &Child) -> i32 {
 
 /// Folders with this slice's name in any hierarchy.
 pub(super) fn left(test: &str) -> Vec<PathBuf> {
-    let hierarchies = mounts::of_this_process().unwrap();
+    let hierarchies = mounts::of_this_process(std::path::Path::new("/")).unwrap();
     let branches = hierarchies.into_iter().map(|hierarchy| branch::Branch::new(hierarchy, Some(&slice(test))));
     branches.map(|branch| branch.slice.clone()).filter(|slice| slice.exists()).collect()
 }

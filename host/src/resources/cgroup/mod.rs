@@ -9,6 +9,7 @@
 //!                                                    └ drop: everything in it is killed, the group removed
 //! ```
 //!
+//! - [`Above`]: the limits of the groups above this process, whoever set them.
 //! - [`Cgroups`]: the slice of this process, in every hierarchy that there is (v1: one for each controller; v2: one).
 //! - [`Controls`], [`Control`]: what was found by trying, as data. [`Composition`]: which of the kernel's ways it is.
 //! - [`Breach`]: a limit broken on purpose, and what was seen of it (doctor).
@@ -21,6 +22,7 @@
 //! (it holds a lock on it, which the kernel lets go when it dies). Leaves to others: what anybody gets (admission), starting processes
 //! (worker).
 
+mod above;
 mod bounds;
 mod branch;
 mod breach;
@@ -48,6 +50,7 @@ mod handed_down_tests;
 #[cfg(test)]
 mod live_tests;
 
+pub use above::{Above, LimitAbove};
 pub use breach::Breach;
 pub use cgroups::Cgroups;
 pub use control::{Composition, Control, Controller, Controls};

@@ -29,9 +29,15 @@ pub(super) struct Hierarchy {
     pub(super) own: PathBuf,
 }
 
-/// The hierarchies that this process is in and can see, in the kernel's order.
-pub(super) fn of_this_process() -> io::Result<Vec<Hierarchy>> {
-    Ok(parse(&fs::read_to_string("/proc/self/mountinfo")?, &fs::read_to_string("/proc/self/cgroup")?))
+/// The hierarchies that this process is in and can see, in the kernel's order. `root` is `/` but in tests.
+pub(super) fn of_this_process(root: &Path) -> io::Result<Vec<Hierarchy>> {
+    let text = |file: &str| fs::read_to_string(root.join("proc/self").join(file));
+    Ok(parse(&text("mountinfo")?, &text("cgroup")?))
+}
+
+/// Where a path of this machine is seen from outside of `root`.
+pub(super) fn inside(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// From the texts of /proc/self/mountinfo and /proc/self/cgroup. v1 hierarchies that carry nothing we limit are left out.
@@ -41,6 +47,11 @@ pub(super) fn parse(mountinfo: &str, memberships: &str) -> Vec<Hierarchy> {
 }
 
 impl Hierarchy {
+    /// Whether it may have files of this controller's limits. On v2 each group's files say which it has.
+    pub(super) fn carries(&self, controller: Controller) -> bool {
+        self.version == Version::V2 || self.controllers.contains(&controller)
+    }
+
     fn find(line: &str, mounts: &[Mount]) -> Option<Self> {
         let mut parts = line.splitn(3, ':');
         let (number, names, path) = (parts.next()?, parts.next()?, parts.next()?);

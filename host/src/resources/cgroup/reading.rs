@@ -107,7 +107,7 @@ fn memory(reading: &mut GroupReading, version: Version, group: &Path) {
 }
 
 /// v1 has no word for no limit but a number of pages that no machine has.
-const UNLIMITED: u64 = 1 << 62;
+pub(super) const UNLIMITED: u64 = 1 << 62;
 
 fn cpu(reading: &mut GroupReading, version: Version, group: &Path) {
     let Ok(text) = fs::read_to_string(group.join("cpu.stat")) else { return };

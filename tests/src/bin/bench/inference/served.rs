@@ -112,7 +112,7 @@ impl Prepared {
         let model_bytes: BTreeMap<_, _> =
             self.plan.models.iter().map(|model| (model.name.clone(), weights(&model.path))).collect();
         let supply = Supply { model_bytes, ..Supply::default() };
-        let inventory = Inventory::detect()?;
+        let inventory = Inventory::detect(None)?;
         let (grant, leases) = admission::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
         let shared = SharedCpus::new(folder, grant.allowed.clone());
         let run = RunOrder {
