@@ -30,5 +30,11 @@ pub(super) fn rows(stage: &Stage) -> Vec<LedgerRow> {
             limits.log_bytes_per_second == default.log_bytes_per_second,
             Mechanism::LogRate,
         ),
+        limit(
+            "output_bytes_per_call",
+            bytes(limits.output_bytes_per_call),
+            limits.output_bytes_per_call == default.output_bytes_per_call,
+            Mechanism::OutputCount,
+        ),
     ]
 }

@@ -45,6 +45,11 @@ impl Column {
         self.bytes.capacity()
     }
 
+    /// The bytes of memory that its buffers have, used or not.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.offsets.capacity() * size_of::<u32>()
+    }
+
     /// The n + 1 offsets, the first 0.
     #[must_use]
     pub fn offsets(&self) -> &[u32] {

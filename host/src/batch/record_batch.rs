@@ -344,6 +344,15 @@ impl Batch {
         self.ingested = 0;
     }
 
+    /// The bytes of memory that its buffers have, used or not.
+    pub(crate) fn capacity(&self) -> usize {
+        self.payloads.capacity()
+            + self.keys.value.capacity()
+            + self.headers.value.capacity()
+            + self.timestamps.value.capacity() * size_of::<i64>()
+            + self.origins.capacity() * size_of::<Origin>()
+    }
+
     fn shape(&self) -> Shape {
         Shape { keys: self.keys.present, timestamps: self.timestamps.present, headers: self.headers.present }
     }

@@ -14,6 +14,7 @@ use super::outlet::{Destination, Outlet, Route};
 use super::parts::{Parts, Provided};
 use super::placement::Placement;
 use super::provenance::Provenance;
+use super::recovery::Recovery;
 use super::sink_lane::SinkLane;
 use super::source_lane::{SharedSource, SourceLane};
 use super::turnstile::Turnstile;
@@ -144,6 +145,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             outlets: outlets(parts, id, &outlet),
                             fate,
                             pool,
+                            recovery: Recovery::default(),
                             warned: Vec::new(),
                         }))
                     }),

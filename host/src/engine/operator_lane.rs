@@ -18,7 +18,8 @@ use crate::sandbox::{Answer, Failure, FailureCode};
 /// One lane of an operator or of a sink component: takes batches, calls its guest, sends what it answers.
 ///
 /// A batch that fails is tried again `retries` times on a fresh guest, then halved until each record that fails stands
-/// alone; the others go on, in order. What becomes of the one that stands alone is its [`Fate`]. What a sink component takes is handled when it has flushed
+/// alone; the others go on, in order: the outputs of each piece are sent before the guest is called with the next one, so that the host never
+/// holds more than what one call may send. What becomes of the record that stands alone is its [`Fate`]. What a sink component takes is handled when it has flushed
 /// it; until then it is kept, to be written again by the guest that takes the place of one that failed.
 pub(super) struct OperatorLane {
     pub(super) keeper: Keeper,
@@ -30,6 +31,8 @@ pub(super) struct OperatorLane {
     /// Where other lanes take from the same inbox.
     pub(super) turnstile: Option<Arc<Turnstile>>,
     pub(super) outlets: Outlets,
+    /// What is left to do since a batch failed.
+    pub(super) recovery: Recovery,
     pub(super) fate: Fate,
     pub(super) pool: Arc<BatchPool>,
     /// The codes of failed calls that were warned of already.
@@ -78,6 +81,7 @@ impl OperatorLane {
                 self.intake.fill(self.keeper.guest())?;
             }
             if self.take_answer(&mut outputs)? {
+                while self.recover(&mut outputs)? {}
                 clock.batch();
                 self.keeper.measure(&self.fate.counters);
             } else if self.intake.has_ended() {
@@ -91,7 +95,8 @@ impl OperatorLane {
         }
     }
 
-    /// Waits for the oldest answer and sends on what becomes of it. `false`: nothing is under way.
+    /// Waits for the oldest answer and sends on what becomes of it. `false`: nothing is under way. After a failure there is something to
+    /// [recover](Self::recover) before the next answer is taken.
     fn take_answer(&mut self, outputs: &mut Outputs) -> Result<bool, Stopped> {
         let Some((UnderWay { batch, ticket }, answered)) = self.keeper.guest().answer() else { return Ok(false) };
         let done = match answered {
@@ -108,16 +113,26 @@ impl OperatorLane {
             }
             Err(failure) => {
                 self.intake.returned(self.keeper.guest().take_back());
-                self.recover(Step::Call(batch, 1), &failure, outputs)
+                self.failed(Step::Call(batch, 1), &failure, outputs)
             }
         };
-        self.send_in_turn(outputs, ticket)?;
+        self.recovery.set_ticket(Some(ticket));
+        self.send_in_turn(outputs)?;
         done?;
         Ok(true)
     }
 
     /// In a chain: takes an answer, if one is there and `can_go_on`, and hands over what is here.
     pub(super) fn turn(&mut self, outputs: &mut Outputs, can_go_on: bool) -> Result<Turn, Stopped> {
+        if !self.recovery.is_empty() {
+            // The outputs of one piece go on before the next piece makes more.
+            if !can_go_on {
+                return Ok(Turn::Waits);
+            }
+            self.recover(outputs)?;
+            self.keeper.measure(&self.fate.counters);
+            return Ok(Turn::Moved);
+        }
         self.intake.fill(self.keeper.guest())?;
         let guest = self.keeper.guest();
         if guest.under_way() > 0 {
@@ -137,7 +152,7 @@ impl OperatorLane {
 
     /// In a chain: whether what is sent here finds room.
     pub(super) fn can_take(&mut self) -> bool {
-        self.intake.is_clear() && self.keeper.guest().has_room()
+        self.recovery.is_empty() && self.intake.is_clear() && self.keeper.guest().has_room()
     }
 
     /// In a chain: sends what was gathered.
@@ -187,16 +202,17 @@ impl OperatorLane {
         self.keeper.rebuild(&failure, &self.fate)
     }
 
-    /// Goes on after a step that failed, until what it was about has its end: see [`Recovery`].
-    fn recover(&mut self, step: Step, failure: &Failure, outputs: &mut Outputs) -> Result<(), Stopped> {
-        let mut steps = Recovery::default();
-        self.failed(step, failure, &mut steps, outputs)?;
-        while let Some(step) = steps.next() {
-            if let Err((step, failure)) = self.take_step(step, outputs)? {
-                self.failed(step, &failure, &mut steps, outputs)?;
-            }
-        }
-        Ok(())
+    /// Takes the next step that is left since one failed, and sends its outputs: see [`Recovery`]. `false`: nothing was left.
+    fn recover(&mut self, outputs: &mut Outputs) -> Result<bool, Stopped> {
+        let Some(step) = self.recovery.next() else { return Ok(false) };
+        let done = match self.take_step(step, outputs) {
+            Ok(Err((step, failure))) => self.failed(step, &failure, outputs),
+            Ok(Ok(())) => Ok(()),
+            Err(stopped) => Err(stopped),
+        };
+        self.send_in_turn(outputs)?;
+        done?;
+        Ok(true)
     }
 
     /// Has the guest take one step, with nothing else under way. A step that failed comes back.
@@ -222,13 +238,7 @@ impl OperatorLane {
     }
 
     /// A step failed: decides what is to be done about it, and puts a fresh guest in the place of the one that failed.
-    fn failed(
-        &mut self,
-        step: Step,
-        failure: &Failure,
-        steps: &mut Recovery,
-        outputs: &mut Outputs,
-    ) -> Result<(), Stopped> {
+    fn failed(&mut self, step: Step, failure: &Failure, outputs: &mut Outputs) -> Result<(), Stopped> {
         if self.fate.control.is_stopped() {
             return Err(Stopped);
         }
@@ -246,9 +256,9 @@ impl OperatorLane {
                     _ => {
                         self.fate.counters.retried.add(1);
                         if attempt <= retries {
-                            steps.again(Step::Call(batch, attempt));
+                            self.recovery.again(Step::Call(batch, attempt));
                         } else {
-                            steps.halve(batch, attempt, &self.pool);
+                            self.recovery.halve(batch, attempt, &self.pool);
                         }
                     }
                 }
@@ -258,21 +268,24 @@ impl OperatorLane {
                 if attempt > retries {
                     return Err(self.fate.stage_failed(failure));
                 }
-                steps.again(step);
+                self.recovery.again(step);
             }
         }
         self.keeper.rebuild(failure, &self.fate)?;
-        steps.restore(&mut outputs.unflushed);
+        self.recovery.restore(&mut outputs.unflushed);
         Ok(())
     }
 
     /// sink: has everything made durable that it took, before it may fail and lose it. The others: tells them that no more comes, and takes what they have
     /// to say to that.
     fn settle(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
-        match self.take_step(Step::End(1), outputs)? {
-            Ok(()) => Ok(()),
-            Err((step, failure)) => self.recover(step, &failure, outputs),
+        // What it says is of no batch, so it waits for no turn.
+        self.recovery.set_ticket(None);
+        if let Err((step, failure)) = self.take_step(Step::End(1), outputs)? {
+            self.failed(step, &failure, outputs)?;
         }
+        while self.recover(outputs)? {}
+        Ok(())
     }
 
     /// sink: everything that it took is durable now.
@@ -283,12 +296,17 @@ impl OperatorLane {
         }
     }
 
-    fn send_in_turn(&mut self, outputs: &mut Outputs, ticket: u64) -> Result<(), Stopped> {
-        let Some(turnstile) = self.turnstile.clone() else { return self.send(outputs) };
+    /// Sends what there is when it is the turn of the batch that it comes of, which then ends, unless more of that batch is to be recovered.
+    fn send_in_turn(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
+        let (Some(turnstile), Some(ticket)) = (self.turnstile.clone(), self.recovery.ticket()) else {
+            return self.send(outputs);
+        };
         turnstile.wait(ticket).map_err(|_| Stopped)?;
         self.send(outputs)?;
-        self.outlets.flush()?;
-        turnstile.advance();
+        if self.recovery.is_empty() {
+            self.outlets.flush()?;
+            turnstile.advance();
+        }
         Ok(())
     }
 

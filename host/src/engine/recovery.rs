@@ -19,17 +19,36 @@ pub(super) enum Step {
 /// last one had taken and not made durable, and flushes it, so that no later failure can lose it or have it written once more. That it comes
 /// to an end: a batch that has failed was tried once more or is smaller afterwards, and one that is written again either fails too
 /// or is durable at the flush behind it, which is tried as often.
+///
+/// The outputs of a step are sent before the next step is taken: they are final, since the records behind them are handled and the guest's state has them.
 #[derive(Debug, Default)]
-pub(super) struct Recovery(VecDeque<Step>);
+pub(super) struct Recovery {
+    steps: VecDeque<Step>,
+    /// The number of the batch that this is about.
+    ticket: Option<u64>,
+}
 
 impl Recovery {
     pub(super) fn next(&mut self) -> Option<Step> {
-        self.0.pop_front()
+        self.steps.pop_front()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The number of the batch that steps are about, where lanes share an inbox and send in the order in which they took.
+    pub(super) fn ticket(&self) -> Option<u64> {
+        self.ticket
+    }
+
+    pub(super) fn set_ticket(&mut self, ticket: Option<u64>) {
+        self.ticket = ticket;
     }
 
     /// The step that failed comes next, as it was.
     pub(super) fn again(&mut self, step: Step) {
-        self.0.push_front(match step {
+        self.steps.push_front(match step {
             Step::Call(batch, attempt) => Step::Call(batch, attempt + 1),
             Step::End(attempt) => Step::End(attempt + 1),
         });
@@ -42,7 +61,7 @@ impl Recovery {
             let mut half = pool.take();
             // An empty batch takes any shape.
             let _ = half.append_range(&batch, start, end);
-            self.0.push_front(Step::Call(half, attempt + 1));
+            self.steps.push_front(Step::Call(half, attempt + 1));
         }
         pool.put(batch);
     }
@@ -52,11 +71,11 @@ impl Recovery {
         if unflushed.is_empty() {
             return;
         }
-        if !matches!(self.0.front(), Some(Step::End(_))) {
-            self.0.push_front(Step::End(1));
+        if !matches!(self.steps.front(), Some(Step::End(_))) {
+            self.steps.push_front(Step::End(1));
         }
         for batch in unflushed.take().into_iter().rev() {
-            self.0.push_front(Step::Call(batch, 1));
+            self.steps.push_front(Step::Call(batch, 1));
         }
     }
 }

@@ -111,6 +111,8 @@ pub enum Mechanism {
     WallDeadline,
     /// The rate at which log lines are taken.
     LogRate,
+    /// What a call sends is counted.
+    OutputCount,
     /// Nothing.
     Nothing,
 }
@@ -135,6 +137,7 @@ impl Mechanism {
             Self::CpuDeadline => "CPU deadline",
             Self::WallDeadline => "wall deadline",
             Self::LogRate => "log rate",
+            Self::OutputCount => "output count",
             Self::Nothing => "nothing",
         }
     }
@@ -186,6 +189,10 @@ impl Mechanism {
             }
             Self::WallDeadline => "the call is stopped by the wall clock; a wait inside a host call ends first",
             Self::LogRate => "log bytes over the rate are dropped and counted, a flood fails the call",
+            Self::OutputCount => {
+                "everything that a call sends is counted before it is copied, more fails the call; beside `memory` the host holds at \
+                 most twice this for each lane"
+            }
             Self::Nothing => "not enforced",
         }
     }

@@ -86,9 +86,40 @@ impl Answer {
         self.column.clear();
         self.bitmap.clear();
         self.parents.clear();
-        self.emitted = 0;
         self.rejected.clear();
         self.messages.clear();
+        if self.emitted > 0 || self.emissions.len() > KEEP_EMISSIONS {
+            self.forget_emissions();
+        }
+        if self.buffer_bytes() > KEEP_BYTES {
+            self.give_up_buffers();
+        }
+    }
+
+    /// What was emitted is over. Few places are kept for the next call, and none keeps the room of a huge one.
+    fn forget_emissions(&mut self) {
+        self.emissions.truncate(KEEP_EMISSIONS);
+        self.emissions.shrink_to(KEEP_EMISSIONS);
+        for emission in self.emissions.iter_mut().take(self.emitted) {
+            emission.batch.clear();
+            if emission.batch.capacity() > KEEP_BYTES {
+                emission.batch = Batch::new();
+            }
+            emission.parents = None;
+        }
+        self.emitted = 0;
+    }
+
+    fn buffer_bytes(&self) -> usize {
+        let numbers = self.parents.capacity() + self.rejected.capacity();
+        self.column.capacity() + self.messages.capacity() + self.bitmap.capacity() + numbers * size_of::<u32>()
+    }
+
+    /// One huge answer should not keep its buffers resident for ever.
+    fn give_up_buffers(&mut self) {
+        (self.column, self.messages) = (Column::new(), Column::new());
+        (self.bitmap, self.parents, self.rejected) = (Vec::new(), Vec::new(), Vec::new());
+        self.received = None;
     }
 
     /// flat-map: the batch that the next call is over. Its outputs inherit keys and headers, which count towards what the call
@@ -342,6 +373,11 @@ impl Answer {
 }
 
 type Taken = wasmtime::Result<()>;
+
+/// The most memory that the buffers of an answer keep from one call to the next, and of one emission: 16 times what a batch aims at.
+const KEEP_BYTES: usize = 1 << 20;
+/// The most emissions whose buffers are kept.
+const KEEP_EMISSIONS: usize = 64;
 
 /// What a record costs the host beside its own bytes (its origin, parent and timestamp): records without bytes count too.
 const ROW_BYTES: u64 = 20;

@@ -306,6 +306,28 @@ fn what_is_emitted_without_end_does_not_fill_the_host() {
 }
 
 #[test]
+fn hoards_as_told() {
+    // Each record makes 3 MiB, all of them together more than a call may send: the batch is halved to single records.
+    const RECORDS: usize = 200;
+    let settings = "on_error = \"skip\"\nretries = 0\nresources = { memory = \"64MiB\", object_store_memory = \"4MiB\" }\n\
+        limits = { output_bytes_per_call = \"16MiB\", record_bytes = \"4MiB\", cpu_time_per_call = \"20s\" }";
+    let scenario = beside_a_neighbour(&guest("process_hoards_as_told"), settings);
+    scenario.file("in.txt", "sends 3145728\n".repeat(RECORDS));
+    let mut running = scenario.start();
+    let mut peak = 0;
+    running.until("it was over", |process| {
+        let now = sage_tests::resident_bytes(process);
+        peak = peak.max(now.unwrap_or(0));
+        now.is_none().then_some(())
+    });
+    let outcome = running.wait();
+    outcome.expect_exit(0).expect_conservation();
+    assert_eq!(outcome.stage("guest").count("handled"), RECORDS as u64, "{outcome:?}");
+    assert_eq!(outcome.stage("out").count("handled"), RECORDS as u64, "{outcome:?}");
+    assert!(peak < 300 << 20, "the host held {} MiB of {} MiB", peak >> 20, 3 * RECORDS);
+}
+
+#[test]
 fn makes_tables_without_end() {
     // Not within a few milliseconds: each table is looked for among all before it.
     let settings = "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 0\nresources = { memory = \"4MiB\" }\nlimits = { cpu_time_per_call = \"20s\" }";
