@@ -114,7 +114,7 @@ impl Guest {
         let mut answer = Answer::new(loaded.kind(), limits);
         answer.set_ports(u32::try_from(loaded.facts().ports.len()).unwrap_or(0));
         let mut resources = ResourceTable::new();
-        resources.set_max_capacity(1024);
+        resources.set_max_capacity(MOST_HANDLES);
         let mut store = Store::new(
             loaded.engine(),
             GuestStore {
@@ -144,7 +144,9 @@ impl Guest {
         store.set_hostcall_fuel(hostcall_fuel(limits));
         let ticks = store.data_mut().deadline.begin();
         store.set_epoch_deadline(ticks);
-        let found = loaded.pre().instantiate(&mut store).and_then(|instance| {
+        store.set_max_component_handles(MOST_HANDLES);
+        let room = store.data_mut().limiter.instantiate(loaded.instance_bytes());
+        let found = room.and_then(|()| loaded.pre().instantiate(&mut store)).and_then(|instance| {
             let work = find(&mut store, &instance, &loaded.exports().work)?;
             Ok((instance, work))
         });
@@ -406,6 +408,9 @@ pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failu
     let mut guest = Guest::instantiate(loaded, &spec, carried).map_err(|(failure, _)| failure)?;
     guest.call_export::<_, (Vec<String>,)>(&ports, Call::Mute("ports"), ()).map(|(ports,)| ports)
 }
+
+/// The most handles of a guest at a time, to resources of the host's and of its own: each is a place in a table of the runtime's.
+const MOST_HANDLES: usize = 1024;
 
 /// What lists that the host copies out of the guest may come to in one call (wasmtime's measure, 128 MiB by default).
 fn hostcall_fuel(limits: &Limits) -> usize {

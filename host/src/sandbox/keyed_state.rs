@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use super::failure::HostTrap;
-use super::small_bytes::SmallBytes;
+use super::small_bytes::{SmallBytes, on_heap};
 use crate::batch::Column;
 use crate::resources::{MemoryBudget, OverBudget};
 
@@ -14,7 +14,7 @@ use crate::resources::{MemoryBudget, OverBudget};
 ///
 /// Writes take effect at once and are noted in an undo log; `commit` forgets the log, `roll_back`
 /// plays it back, so a call that fails leaves no trace. Every byte held, the log's included, is taken from the instance's
-/// memory budget first.
+/// memory budget first: with what the allocator adds, and with the room that tables and maps have for more.
 ///
 /// Overwriting a value of up to 22 bytes allocates nothing.
 #[derive(Debug)]
@@ -54,18 +54,34 @@ pub(super) type Map = BTreeMap<Box<[u8]>, SmallBytes>;
 #[derive(Debug)]
 pub(super) enum Undo {
     Value { table: u32, slot: u32, before: Option<SmallBytes> },
-    Entry { table: u32, slot: u32, subkey: Box<[u8]>, before: Option<SmallBytes>, removed: bool },
+    Entry { table: u32, slot: u32, subkey: Box<[u8]>, before: Option<SmallBytes>, change: EntryChange },
     Map { table: u32, slot: u32, before: Option<Box<Map>> },
 }
 
-/// What a slot costs besides its key and long values.
-const SLOT_BYTES: u64 = (size_of::<Slot>() + 8) as u64;
-/// What a table costs besides its name and its keys.
-const TABLE_BYTES: u64 = 128;
-/// What an entry of a map costs besides its subkey and long value.
-const ENTRY_BYTES: u64 = 64;
-/// What a line of the undo log costs.
-const UNDO_BYTES: u64 = size_of::<Undo>() as u64;
+/// What became of an entry of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EntryChange {
+    /// It was written, into a map that was there.
+    Written,
+    /// It was written, as the first of its map.
+    First,
+    /// It was removed.
+    Removed,
+}
+
+/// What a table costs besides its name and the room for its keys: its place in the directory, which has room for as many more.
+const TABLE_BYTES: u64 = 256;
+/// How much room for more keys a table makes when it is full: this part of what it has.
+const MORE_SLOTS: usize = 4;
+/// The least room for keys that a table makes.
+const LEAST_SLOTS: usize = 4;
+/// What a map costs besides its entries: itself and the first node of its tree, which has room for 11 entries.
+const MAP_BYTES: u64 = 560;
+/// What an entry of a map costs besides its subkey and long value: its part of a node (456 bytes for 11 entries, 96 more for an inner one) that is
+/// 5 elevenths full.
+const ENTRY_BYTES: u64 = 112;
+/// What a line of the undo log costs: as much again for the room of lines to come.
+const UNDO_BYTES: u64 = 2 * size_of::<Undo>() as u64;
 
 type Written = wasmtime::Result<()>;
 type Scanned = wasmtime::Result<(Column, Column)>;
@@ -126,24 +142,26 @@ impl KeyedState {
 
     pub(super) fn map_put(&mut self, table: &str, key: &[u8], subkey: &[u8], value: &[u8]) -> Written {
         let (table, slot) = self.slot(table, key)?;
-        let undo = UNDO_BYTES + subkey.len() as u64;
-        self.charge(SmallBytes::cost(value) + ENTRY_BYTES + subkey.len() as u64, undo)?;
+        let first = self.at(table, slot).is_some_and(|found| found.map.is_none());
+        let (map, entry) = (if first { MAP_BYTES } else { 0 }, ENTRY_BYTES + on_heap(subkey.len()));
+        self.charge(SmallBytes::cost(value) + entry + map, UNDO_BYTES + on_heap(subkey.len()))?;
         let before = self
             .at(table, slot)
             .and_then(|found| found.map.get_or_insert_default().insert(subkey.into(), SmallBytes::new(value)));
         if before.is_some() {
-            self.refund(ENTRY_BYTES + subkey.len() as u64);
+            self.refund(entry);
         }
-        self.note(Undo::Entry { table, slot, subkey: subkey.into(), before, removed: false });
+        let change = if first { EntryChange::First } else { EntryChange::Written };
+        self.note(Undo::Entry { table, slot, subkey: subkey.into(), before, change });
         Ok(())
     }
 
     pub(super) fn map_delete(&mut self, table: &str, key: &[u8], subkey: &[u8]) -> Written {
         let Some((table, slot)) = self.locate(table, key) else { return Ok(()) };
-        self.charge(0, UNDO_BYTES + subkey.len() as u64)?;
+        self.charge(0, UNDO_BYTES + on_heap(subkey.len()))?;
         let before = self.at(table, slot).and_then(|found| found.map.as_mut()?.remove(subkey));
         if before.is_some() {
-            self.note(Undo::Entry { table, slot, subkey: subkey.into(), before, removed: true });
+            self.note(Undo::Entry { table, slot, subkey: subkey.into(), before, change: EntryChange::Removed });
         }
         Ok(())
     }
@@ -214,16 +232,21 @@ impl KeyedState {
         }
         self.note_changes();
         let mut freed = 0;
-        for line in self.undo.drain(..) {
+        let mut undo = std::mem::take(&mut self.undo);
+        for line in undo.drain(..) {
             freed += match line {
                 Undo::Value { before, .. } => before.as_ref().map_or(0, |v| SmallBytes::cost(v.bytes())),
-                Undo::Entry { subkey, before, removed, .. } => {
-                    let entry = if removed { ENTRY_BYTES + subkey.len() as u64 } else { 0 };
+                Undo::Entry { table, slot, subkey, before, change } => {
+                    let mut entry = 0;
+                    if change == EntryChange::Removed {
+                        entry = ENTRY_BYTES + on_heap(subkey.len()) + self.drop_emptied_map(table, slot);
+                    }
                     entry + before.as_ref().map_or(0, |v| SmallBytes::cost(v.bytes()))
                 }
                 Undo::Map { before, .. } => map_cost(before.as_deref()),
             };
         }
+        self.undo = undo;
         self.refund(freed);
         self.end_undo();
     }
@@ -236,13 +259,15 @@ impl KeyedState {
                     let written = self.at(table, slot).and_then(|s| std::mem::replace(&mut s.value, before));
                     self.refund(written.map_or(0, |v| SmallBytes::cost(v.bytes())));
                 }
-                Undo::Entry { table, slot, subkey, before, .. } => {
-                    let restored = before.is_some();
+                Undo::Entry { table, slot, subkey, before, change } => {
+                    let mut entry = if before.is_some() { 0 } else { ENTRY_BYTES + on_heap(subkey.len()) };
                     let written = self.at(table, slot).and_then(|s| match before {
-                        Some(before) => s.map.get_or_insert_default().insert(subkey.clone(), before),
+                        Some(before) => s.map.get_or_insert_default().insert(subkey, before),
                         None => s.map.as_mut()?.remove(&subkey),
                     });
-                    let entry = if restored { 0 } else { ENTRY_BYTES + subkey.len() as u64 };
+                    if change == EntryChange::First {
+                        entry += self.drop_emptied_map(table, slot);
+                    }
                     self.refund(written.map_or(0, |v| SmallBytes::cost(v.bytes()) + entry));
                 }
                 Undo::Map { table, slot, before } => {
@@ -252,6 +277,12 @@ impl KeyedState {
             }
         }
         self.end_undo();
+    }
+
+    /// A map without entries is none. Answers what it cost.
+    fn drop_emptied_map(&mut self, table: u32, slot: u32) -> u64 {
+        let emptied = self.at(table, slot).and_then(|slot| slot.map.take_if(|map| map.is_empty()));
+        emptied.map_or(0, |_| MAP_BYTES)
     }
 
     fn end_undo(&mut self) {
@@ -328,7 +359,7 @@ impl KeyedState {
         let number = match self.table(name) {
             Some((number, _)) => number,
             None => {
-                self.charge(TABLE_BYTES + name.len() as u64, 0)?;
+                self.charge(TABLE_BYTES + on_heap(name.len()), 0)?;
                 self.tables.push((name.into(), Table::default()));
                 self.tables.len() - 1
             }
@@ -343,7 +374,13 @@ impl KeyedState {
         if let Some(slot) = found {
             return Ok(slot);
         }
-        self.charge(SLOT_BYTES + SmallBytes::cost(key), 0)?;
+        let room = self.tables.get(table as usize).map(|(_, table)| table.room_for_more()).unwrap_or_default();
+        self.charge(room.slots_bytes + room.index_bytes + SmallBytes::cost(key), 0)?;
+        if let Some((_, table)) = self.tables.get_mut(table as usize) {
+            table.make(&room);
+        }
+        // The index moved.
+        self.refund(room.old_index_bytes);
         Ok(self.tables.get_mut(table as usize).map_or(0, |(_, table)| table.insert(hash, key)))
     }
 }
@@ -355,14 +392,71 @@ impl Drop for KeyedState {
 }
 
 fn entry_cost(subkey: &[u8], value: &SmallBytes) -> u64 {
-    ENTRY_BYTES + subkey.len() as u64 + SmallBytes::cost(value.bytes())
+    ENTRY_BYTES + on_heap(subkey.len()) + SmallBytes::cost(value.bytes())
 }
 
 fn map_cost(map: Option<&Map>) -> u64 {
-    map.into_iter().flatten().map(|(subkey, value)| entry_cost(subkey, value)).sum()
+    map.map_or(0, |map| MAP_BYTES + map.iter().map(|(subkey, value)| entry_cost(subkey, value)).sum::<u64>())
+}
+
+/// The room that a table must make before its next key.
+#[derive(Debug, Default)]
+struct Room {
+    slots: usize,
+    index: usize,
+    slots_bytes: u64,
+    index_bytes: u64,
+    /// What the index has given up when it has moved.
+    old_index_bytes: u64,
+}
+
+/// What an index for so many keys takes: a power of two of buckets, of which an eighth stays free, with 4 bytes and one of control each.
+fn index_bytes(keys: usize) -> u64 {
+    if keys == 0 {
+        return 0;
+    }
+    let buckets = match keys {
+        ..4 => 4,
+        4..8 => 8,
+        8..15 => 16,
+        _ => (keys.saturating_mul(8) / 7).next_power_of_two(),
+    };
+    on_heap(buckets.saturating_mul(5).saturating_add(32))
 }
 
 impl Table {
+    /// Nothing, unless the table is full.
+    #[inline]
+    fn room_for_more(&self) -> Room {
+        let mut room = Room::default();
+        if self.slots.len() == self.slots.capacity() {
+            room.slots = (self.slots.len() / MORE_SLOTS).max(LEAST_SLOTS);
+            room.slots_bytes = (room.slots * size_of::<Slot>()) as u64;
+        }
+        if self.index.len() == self.index.capacity() {
+            room.index = self.index.len().max(LEAST_SLOTS / 2);
+            room.index_bytes = index_bytes(self.index.len() + room.index);
+            room.old_index_bytes = index_bytes(self.index.capacity());
+        }
+        room
+    }
+
+    fn make(&mut self, room: &Room) {
+        if room.slots > 0 {
+            self.slots.reserve_exact(room.slots);
+        }
+        if room.index > 0 {
+            let slots = &self.slots;
+            self.index.reserve(room.index, |&slot| slots.get(slot as usize).map_or(0, |slot| slot.hash));
+        }
+    }
+
+    /// What it costs besides its name, long keys and what is kept for them.
+    #[cfg(test)]
+    fn room_bytes(&self) -> u64 {
+        (self.slots.capacity() * size_of::<Slot>()) as u64 + index_bytes(self.index.capacity())
+    }
+
     fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
         self.index
             .find(hash, |&slot| self.slots.get(slot as usize).is_some_and(|s| s.hash == hash && s.key.bytes() == key))

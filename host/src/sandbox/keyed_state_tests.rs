@@ -43,18 +43,18 @@ proptest! {
                 Step::Change(change) => change.make(&mut state),
                 Step::Commit => { state.commit(); committed = dump(&state); charged = state.taken; }
                 Step::RollBack => {
-                    let slots = state.tables.iter().map(|(_, t)| t.slots.len() as u64).sum::<u64>();
+                    let room = state.tables.iter().map(|(_, table)| table.room_bytes()).sum::<u64>();
                     state.roll_back();
                     prop_assert_eq!(dump(&state), committed.clone());
                     // Only slots (and the table itself) made in between may stay behind, vacant.
-                    prop_assert!(state.taken <= charged + slots * (SLOT_BYTES + 1) + 129);
+                    prop_assert!(state.taken <= charged + room + TABLE_BYTES + on_heap(1));
                 }
             }
         }
         state.roll_back();
         let held: u64 = state.tables.iter().flat_map(|(name, t)| {
-            std::iter::once(name.len() as u64 + TABLE_BYTES).chain(t.slots.iter().map(|s| {
-                SLOT_BYTES + SmallBytes::cost(s.key.bytes())
+            std::iter::once(on_heap(name.len()) + TABLE_BYTES + t.room_bytes()).chain(t.slots.iter().map(|s| {
+                SmallBytes::cost(s.key.bytes())
                     + s.value.as_ref().map_or(0, |v| SmallBytes::cost(v.bytes()))
                     + map_cost(s.map.as_deref())
             }))
@@ -85,6 +85,30 @@ fn state_counts_towards_the_memory_cap() {
     assert!(error.to_string().contains("keyed state asked for"), "{error}");
     assert!(state.budget.used() <= 10_000);
     state.roll_back();
-    let slots: u64 = state.tables.iter().map(|(_, table)| table.slots.len() as u64).sum();
-    assert_eq!(state.taken, TABLE_BYTES + 1 + slots * SLOT_BYTES, "a value that was not written is not charged for");
+    let room: u64 = state.tables.iter().map(|(_, table)| table.room_bytes()).sum();
+    let expected = TABLE_BYTES + on_heap(1) + room;
+    assert_eq!(state.taken, expected, "a value that was not written is not charged for");
+}
+
+#[test]
+fn a_map_that_is_emptied_costs_nothing_any_more() {
+    let mut state = state(1 << 20);
+    put(&mut state, b"k", b"v").unwrap();
+    state.commit();
+    let before = state.taken;
+    for how in ["one call", "two calls", "undone"] {
+        state.map_put("t", b"k", b"sub", b"v").unwrap();
+        if how == "two calls" {
+            state.commit();
+            assert!(state.taken >= before + MAP_BYTES, "its tree has room for eleven");
+        }
+        state.map_delete("t", b"k", b"sub").unwrap();
+        if how == "undone" {
+            state.roll_back();
+        } else {
+            state.commit();
+        }
+        assert_eq!(state.taken, before, "{how}");
+        assert!(state.tables[0].1.slots[0].map.is_none(), "{how}");
+    }
 }

@@ -5,7 +5,8 @@ use wasmtime::ResourceLimiter;
 use super::failure::HostTrap;
 use crate::resources::MemoryBudget;
 
-/// Takes every byte of linear memory and tables of one guest out of its instance's budget before wasmtime makes it.
+/// Takes every byte of linear memory and tables of one guest out of its instance's budget before wasmtime makes it, and what the runtime makes without
+/// asking ([`instance_bytes`](super::instance_bytes::instance_bytes)) before the guest is instantiated.
 ///
 /// wasmtime's own limiter looks at each memory alone, so two memories would double the cap.
 #[derive(Debug)]
@@ -15,8 +16,10 @@ pub(super) struct Limiter {
     last: u64,
 }
 
-/// What a table entry takes in wasmtime (a pointer).
-const TABLE_ENTRY_BYTES: u64 = 8;
+/// What a table entry takes in wasmtime: a pointer, and as much again for the room of entries to come, which a growing table doubles.
+const TABLE_ENTRY_BYTES: u64 = 16;
+/// The most core instances of one guest. A Rust component has about 10, 1 memory, 2 tables; wasmtime's defaults are 10,000 of each.
+pub(super) const MOST_INSTANCES: usize = 256;
 
 impl Limiter {
     pub(super) fn new(budget: Arc<MemoryBudget>) -> Self {
@@ -25,6 +28,11 @@ impl Limiter {
 
     pub(super) fn budget(&self) -> &MemoryBudget {
         &self.budget
+    }
+
+    /// Takes what the runtime needs for the guest besides what it asks for.
+    pub(super) fn instantiate(&mut self, bytes: u64) -> wasmtime::Result<()> {
+        self.grow("instances with their globals and tables", bytes).map(|_| ())
     }
 
     fn grow(&mut self, what: &str, bytes: u64) -> wasmtime::Result<bool> {
@@ -69,9 +77,8 @@ impl ResourceLimiter for Limiter {
         Ok(())
     }
 
-    // wasmtime's defaults are 10,000 of each. A Rust component has about 10 core instances, 1 memory, 2 tables.
     fn instances(&self) -> usize {
-        256
+        MOST_INSTANCES
     }
 
     fn tables(&self) -> usize {

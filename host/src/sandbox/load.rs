@@ -9,6 +9,7 @@ use super::contract::{BatchRef, ColumnRef, ContextRef, PACKAGE, ProgressView, sp
 use super::elsewhere::Ports;
 use super::guest::component_ports;
 use super::inspect::{Inspection, declared_memories};
+use super::instance_bytes::instance_bytes;
 use super::load_error::LoadError;
 use super::runtime::Sandbox;
 use super::store::GuestStore;
@@ -20,6 +21,7 @@ pub struct Loaded {
     path: PathBuf,
     component: Component,
     facts: ComponentFacts,
+    instance_bytes: u64,
     inspection: Inspection,
     exports: Exports,
     pre: InstancePre<GuestStore>,
@@ -55,7 +57,8 @@ impl Sandbox {
         self.load_bytes(path, &bytes, granted)
     }
 
-    /// The component that another process of this host compiled and looked at: `compiled` is what [`Loaded::compiled`] gave there.
+    /// The component that another process of this host compiled and looked at: `compiled` is what [`Loaded::compiled`] gave there, and
+    /// `instance_bytes` what [`Loaded::instance_bytes`] said.
     /// Nothing is compiled and nothing of the component runs.
     ///
     /// # Errors
@@ -66,7 +69,7 @@ impl Sandbox {
     pub unsafe fn load_compiled(
         &self,
         compiled: &Path,
-        facts: ComponentFacts,
+        (facts, instance_bytes): (ComponentFacts, u64),
         granted: &Capabilities,
     ) -> Result<Arc<Loaded>, LoadError> {
         // SAFETY: passed on to the caller.
@@ -75,7 +78,7 @@ impl Sandbox {
         let exports = find_exports(self, compiled, &component, facts.kind)?;
         let pre = self.link(compiled, &component, &inspection, facts.kind, granted)?;
         let (path, alarm) = (compiled.to_owned(), self.ticker().alarm());
-        Ok(Arc::new(Loaded { path, component, facts, inspection, exports, pre, alarm }))
+        Ok(Arc::new(Loaded { path, component, facts, instance_bytes, inspection, exports, pre, alarm }))
     }
 
     /// What planning must know of the component in a file, whatever it imports.
@@ -152,6 +155,7 @@ impl Sandbox {
             path: path.to_owned(),
             component,
             facts,
+            instance_bytes: instance_bytes(bytes),
             inspection,
             exports,
             pre,
@@ -206,6 +210,12 @@ impl Loaded {
     #[must_use]
     pub fn inspection(&self) -> &Inspection {
         &self.inspection
+    }
+
+    /// What the runtime allocates for each copy of it besides linear memories and tables, which the instance's budget must have room for.
+    #[must_use]
+    pub fn instance_bytes(&self) -> u64 {
+        self.instance_bytes
     }
 
     pub(super) fn kind(&self) -> Kind {

@@ -32,6 +32,7 @@ mod guest;
 mod guest_log;
 mod host_functions;
 mod inspect;
+mod instance_bytes;
 mod keyed_state;
 mod known;
 mod limiter;

@@ -31,13 +31,24 @@ impl SmallBytes {
 
     /// What bytes of this length take outside.
     pub(super) fn cost(bytes: &[u8]) -> u64 {
-        if bytes.len() <= Self::SHORT { 0 } else { bytes.len() as u64 }
+        if bytes.len() <= Self::SHORT { 0 } else { on_heap(bytes.len()) }
     }
+}
+
+/// What an allocation of this many bytes takes, with what the allocator adds: it hands out multiples of 16, at least 32, of which 8 are its own.
+pub(super) fn on_heap(bytes: usize) -> u64 {
+    if bytes == 0 { 0 } else { (bytes as u64).saturating_add(8).next_multiple_of(16).max(32) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_allocation_costs_what_the_allocator_takes_for_it() {
+        let costs: Vec<u64> = [0, 1, 24, 25, 40, 41, 300].map(on_heap).into();
+        assert_eq!(costs, [0, 32, 32, 48, 48, 64, 320]);
+    }
 
     #[test]
     fn bytes_of_any_length_come_back() {
@@ -46,7 +57,7 @@ mod tests {
         for length in [0, 1, 21, 22, 23, 300] {
             let bytes: Vec<u8> = (0..length).map(|i| i as u8).collect();
             assert_eq!(SmallBytes::new(&bytes).bytes(), bytes);
-            assert_eq!(SmallBytes::cost(&bytes), if length > 22 { length as u64 } else { 0 });
+            assert_eq!(SmallBytes::cost(&bytes), if length > 22 { on_heap(length) } else { 0 });
         }
     }
 }

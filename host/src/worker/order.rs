@@ -26,6 +26,8 @@ pub(super) struct Order {
     /// The share of a CPU to which the lane holds itself, in 1/10,000, where no kernel quota does.
     pub(super) share: Option<u32>,
     pub(super) kind: Kind,
+    /// What the runtime needs for each copy of the component, of that.
+    pub(super) instance_bytes: u64,
     /// The component's side outputs.
     pub(super) ports: Vec<String>,
     /// Descriptors, by number.
@@ -69,6 +71,7 @@ impl Order {
             data_bytes,
             share,
             kind: facts.kind,
+            instance_bytes: order.loaded.instance_bytes(),
             ports: facts.ports.clone(),
             component: -1,
             lanes: order.lanes.iter().map(lane).collect(),

@@ -167,7 +167,7 @@ fn load(sandbox: &Sandbox, order: &Order) -> Result<Arc<Loaded>, WorkerError> {
     let facts = ComponentFacts { kind: order.kind, ports: order.ports.clone() };
     // SAFETY: the descriptor is of a file in memory that the host wrote its own compiler's result to and sealed against every change
     // before it started this process.
-    Ok(unsafe { sandbox.load_compiled(path.as_ref(), facts, &order.capabilities) }?)
+    Ok(unsafe { sandbox.load_compiled(path.as_ref(), (facts, order.instance_bytes), &order.capabilities) }?)
 }
 
 /// What the lane's guest may do with models.

@@ -102,6 +102,28 @@ fn hundreds_of_instances_are_refused() {
 }
 
 #[test]
+fn globals_of_many_instances_count() {
+    // 8 bytes of the binary each, and 16 of every one of 20 instances: 64 MiB.
+    let globals = "(global i64 (i64.const 0))".repeat(200_000);
+    let after: String = (0..20).map(|i| format!("(core instance $extra{i} (instantiate $Globals))")).collect();
+    let guest = WatGuest { after: format!("(core module $Globals {globals}) {after}"), ..WatGuest::default() };
+    does_not_start(&guest, "", Codes::MEMORY, "instances with their globals and tables asked for 6");
+}
+
+#[test]
+fn a_module_from_elsewhere_counts() {
+    let globals = "(global i64 (i64.const 0))".repeat(200_000);
+    let instances = "(core instance (instantiate $m))".repeat(20);
+    let after = format!(
+        "(component $Inner (import \"m\" (core module $m)) {instances})
+         (core module $Globals {globals})
+         (instance (instantiate $Inner (with \"m\" (core module $Globals))))"
+    );
+    let guest = WatGuest { after, ..WatGuest::default() };
+    does_not_start(&guest, "", Codes::MEMORY, "instances with their globals and tables asked for 6");
+}
+
+#[test]
 fn hundreds_of_memories_are_refused() {
     let after: String = (0..100).map(|i| format!("(core instance $extra{i} (instantiate $One))")).collect();
     let guest = WatGuest { after: format!("(core module $One (memory 0)) {after}"), ..WatGuest::default() };
