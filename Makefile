@@ -89,6 +89,25 @@ onnxruntime: ## get ONNX Runtime's library from PyPI, for tests and --features o
 	mv "$(ONNXRUNTIME_LIBRARY).partial" "$(ONNXRUNTIME_LIBRARY)"; \
 	echo "==> ONNX Runtime is $(ONNXRUNTIME_LIBRARY)"
 
+# Where pandas lies, if it was got; the test that compares with it says "skipped" otherwise.
+PANDAS_VERSION := 2.3.3
+PANDAS_FOLDER := $(HOME)/.cache/sage-host/pandas
+
+.PHONY: pandas
+pandas: ## get pandas from PyPI, for the test that compares how CSV is read
+	@if [ -d "$(PANDAS_FOLDER)" ]; then \
+		echo "==> pandas is in $(PANDAS_FOLDER)"; \
+		exit 0; \
+	fi; \
+	got=$$(mktemp -d); trap 'rm -rf "$$got"' EXIT; \
+	if ! python3 -m pip install --quiet --only-binary :all: --target "$$got/pandas" pandas==$(PANDAS_VERSION); then \
+		echo "==> skipped: pip cannot get pandas $(PANDAS_VERSION); the test that needs it will be skipped"; \
+		exit 0; \
+	fi; \
+	mkdir -p "$(dir $(PANDAS_FOLDER))"; \
+	mv "$$got/pandas" "$(PANDAS_FOLDER)"; \
+	echo "==> pandas is in $(PANDAS_FOLDER)"
+
 FILE_TYPES := examples/file-types
 
 .PHONY: demo-inference
@@ -101,7 +120,7 @@ demo-inference: host-inference operators ## build everything and tell the types 
 	@echo "==> they are the same; every file's is in $(FILE_TYPES)/types.jsonl"
 
 .PHONY: test
-test: setup onnxruntime operators guests ## run every test
+test: setup onnxruntime pandas operators guests ## run every test
 	$(call say,testing the host and the guest SDK (first build: about 15 minutes on two cores))
 	$(LIBRARY) $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME)
 	$(call say,testing that instances in worker processes do the same as in threads)

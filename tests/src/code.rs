@@ -44,6 +44,10 @@ codes! {
     RESTARTS = "restarts";
     /// The worker process died.
     WORKER = "worker";
+    /// A built-in source could not read a record, and went on.
+    BAD_RECORD = "bad-record";
+    /// A built-in source could not read a file to its end, and went on.
+    BAD_FILE = "bad-file";
     /// The guest left through WASI `exit`.
     EXIT = "exit";
     /// A source or sink (built-in or a component) answered with an error.

@@ -19,10 +19,31 @@
 //! [[source]]
 //! name = "flights"                  # letters, digits, _ and -; unique in the file
 //! # exactly one of file, stdin, generate, component:
-//! file = { path = "flights-*.csv", format = "csv" }   # path or glob (** is any folders); format = "lines" (default) | "jsonl" | "csv";
-//!                                                     # compression = "gzip" | "none", otherwise by its name (.gz)
+//! file = { path = "flights-*.csv", format = "csv" }   # path or glob (** is any folders); format = "lines" (default) | "jsonl" | "csv"
 //! # file = { path = "scans/**/*.png", format = "whole" }   # each file a record as it is, its path the key
-//! # stdin = { format = "lines" }                      # or "jsonl"
+//! # stdin = { format = "lines" }                      # or "jsonl" or "csv"
+//! #
+//! # Beside format, in file and in stdin, each optional:
+//! # compression = "gzip" | "zstd" | "none"            # otherwise what the first bytes say
+//! # encoding = "utf-8" | "latin-1" | "windows-1252" | "utf-16" | "utf-16le" | "utf-16be" | another label of the WHATWG
+//! #                                                   # encoding standard; otherwise UTF-8, or UTF-16 after its byte order mark
+//! # line_end = "auto" | "any"                         # auto: LF and CRLF, and CR in a text without any LF; any: LF, CRLF and CR
+//! #
+//! # and with format = "csv":
+//! # delimiter = ";"                                   # one ASCII character; "," by default
+//! # quote = "'"                                       # one ASCII character; "" for no quoting; '"' by default
+//! # header = true | false | ["id", "name"]            # the first row | column_1, column_2, … | these, and the first row is a record
+//! # columns = ["name", "id"]                          # which columns a record has, in this order; all by default
+//! # unnamed = "number" | "leave-out" | "fail"         # a column without a name becomes column_N (default) | is left out | is an error
+//! # duplicates = "fail" | "number"                    # a name that is there twice is an error (default) | becomes name_2
+//! #
+//! # beside file or stdin, each optional; a field is a name, or a JSON pointer ("/user/id"):
+//! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl" }: a row, line or file that cannot be read
+//! key = "carrier"                   # the field that is the record's key; a record without it cannot be read
+//! event_time = { field = "/time_hour", format = "rfc3339" }   # | "unix" | "unix_ms" | "unix_us" | "unix_ns"
+//! headers = { trace = "/trace/id" } # headers of the record, from fields; one that is not there is left out
+//! #
+//! # or, instead of file:
 //! # generate = { count = 1000, rate = 100, payload_bytes = 128, keys = 10000, seed = 1 }   # all optional
 //! # component = "source.wasm"                         # takes an operator's keys below, except input and partition
 //!
@@ -45,7 +66,7 @@
 //! name = "out"
 //! input = "parse"
 //! # exactly one of file, stdout, discard, component:
-//! file = { path = "out.jsonl" }     # compression as above
+//! file = { path = "out.jsonl" }     # compression = "gzip" | "zstd" | "none", otherwise by its name (.gz, .zst)
 //! # stdout = {}
 //! # discard = {}
 //! # component = "sink.wasm"         # takes an operator's keys, and limits = { flush_interval = "1s" }: how long what it took may wait to be made durable
@@ -128,6 +149,7 @@ mod paths;
 mod pipeline;
 mod read_component;
 mod read_pipeline;
+mod read_source;
 mod read_tenants;
 mod render;
 mod settings;
@@ -136,6 +158,7 @@ mod spanned;
 mod suggest;
 mod table;
 mod tenant;
+mod text_format;
 mod units;
 
 pub use device::{Device, DeviceKind, Placement};
@@ -154,4 +177,5 @@ pub use source_text::SourceText;
 pub use spanned::{Span, Spanned};
 pub use suggest::closest;
 pub use tenant::{TenantCeiling, TenantName, TenantNameError};
+pub use text_format::{EventTime, Header, TextFormat};
 pub use units::{UnitError, format_size, parse_duration, parse_size, ten_thousandths};

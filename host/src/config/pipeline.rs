@@ -1,4 +1,4 @@
-use super::{Capabilities, Limits, Model, OnError, Resources, SourceText, Span, Spanned};
+use super::{Capabilities, EventTime, Limits, Model, OnError, Resources, SourceText, Span, Spanned, TextFormat};
 
 /// A pipeline as it was written. An embedder builds one too; then nothing has a span and `source` is `None`.
 ///
@@ -33,6 +33,14 @@ pub struct Source {
     pub name: Option<Spanned<String>>,
     /// What it is.
     pub kind: Option<SourceKind>,
+    /// What becomes of what it cannot read; a component has its own.
+    pub on_error: OnError,
+    /// The field that is a record's key: a name or a JSON pointer.
+    pub key: Option<Spanned<String>>,
+    /// The field that says of which moment a record is.
+    pub event_time: Option<EventTime>,
+    /// Headers of a record by name, and the field that each is taken from.
+    pub headers: Vec<(Spanned<String>, Spanned<String>)>,
 }
 
 /// Where a source has its records from.
@@ -42,7 +50,7 @@ pub enum SourceKind {
     /// Files.
     File(FileSource),
     /// Standard input, in this format.
-    Stdin(Option<Spanned<String>>),
+    Stdin(TextFormat),
     /// Made up.
     Generate(Generate),
     /// A source component.
@@ -56,10 +64,8 @@ pub enum SourceKind {
 pub struct FileSource {
     /// A path or glob, relative to the pipeline file.
     pub path: Spanned<String>,
-    /// `lines`, `jsonl` or `csv`.
-    pub format: Option<Spanned<String>>,
-    /// `gzip` or `none`; by the file's name otherwise.
-    pub compression: Option<Spanned<String>>,
+    /// How records lie in them.
+    pub text: TextFormat,
 }
 
 /// Records to make up.
@@ -128,7 +134,7 @@ pub enum SinkKind {
 pub struct FileSink {
     /// Relative to the pipeline file.
     pub path: Spanned<String>,
-    /// `gzip` or `none`; by the file's name otherwise.
+    /// `gzip`, `zstd` or `none`; by the file's name otherwise.
     pub compression: Option<Spanned<String>>,
 }
 

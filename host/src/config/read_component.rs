@@ -84,7 +84,8 @@ fn limits(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Limits {
     read
 }
 
-fn on_error(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> OnError {
+/// What becomes of what fails.
+pub(super) fn on_error(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> OnError {
     const HINT: &str = "write \"fail\", \"skip\" or { dead_letter = \"file.jsonl\" }";
     let Some(node) = table.node("on_error") else { return OnError::Fail };
     match node.get_ref() {

@@ -2,10 +2,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::model::read_models;
 use super::read_component::{COMPONENT_KEYS, component_use};
+use super::read_source::source;
 use super::table::{Node, Table};
 use super::{
-    ComponentUse, Diagnostic, Diagnostics, FileSink, FileSource, Generate, Input, Operator, Partitioning, Pipeline,
-    Sink, SinkKind, Source, SourceKind, SourceText, Span,
+    ComponentUse, Diagnostic, Diagnostics, FileSink, Input, Operator, Partitioning, Pipeline, Sink, SinkKind,
+    SourceText, Span,
 };
 
 /// A pipeline file as far as it could be read, and what could not.
@@ -128,46 +129,6 @@ fn stages<'t, 'i>(root: &mut Table<'t, 'i>, key: &'static str, errors: &mut Diag
     tables
 }
 
-fn source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Source {
-    const KINDS: [&str; 4] = ["file", "stdin", "generate", "component"];
-    let name = name(&mut table, errors);
-    let file = table.table("file", errors).map(|inner| file_source(inner, errors));
-    let stdin = table.table("stdin", errors).map(|mut inner| {
-        let format = inner.string("format", errors);
-        inner.finish(errors);
-        SourceKind::Stdin(format)
-    });
-    let generate = table.table("generate", errors).map(|inner| generate(inner, errors));
-    let component = component(&mut table, "source", errors).map(SourceKind::Component);
-    one_of(&table, &KINDS, "stdin = {}", errors);
-    let read = Source { span: Some(table.span()), name, kind: file.flatten().or(stdin).or(generate).or(component) };
-    table.finish(errors);
-    read
-}
-
-fn file_source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<SourceKind> {
-    let path = table.string("path", errors);
-    let format = table.string("format", errors);
-    let compression = table.string("compression", errors);
-    if table.key_span("path").is_none() {
-        table.missing("path", "name a file or a pattern: file = { path = \"in-*.jsonl\" }", errors);
-    }
-    table.finish(errors);
-    Some(SourceKind::File(FileSource { path: path?, format, compression }))
-}
-
-fn generate(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> SourceKind {
-    let read = Generate {
-        count: table.count("count", errors),
-        rate: table.count("rate", errors),
-        payload_bytes: table.size("payload_bytes", errors),
-        keys: table.count("keys", errors),
-        seed: table.count("seed", errors),
-    };
-    table.finish(errors);
-    SourceKind::Generate(read)
-}
-
 fn operator(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Operator {
     let name = name(&mut table, errors);
     let inputs = inputs(&mut table, errors);
@@ -213,7 +174,7 @@ fn file_sink(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<SinkK
     Some(SinkKind::File(FileSink { path: path?, compression }))
 }
 
-fn name(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<super::Spanned<String>> {
+pub(super) fn name(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<super::Spanned<String>> {
     let name = table.string("name", errors);
     if table.key_span("name").is_none() {
         table.missing("name", "give it a name of letters, digits, _ and -: name = \"parse\"", errors);
@@ -222,7 +183,17 @@ fn name(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<super::Sp
 }
 
 /// The component and its settings, or `None` where the stage is not one; settings that then have no place are reported.
-fn component(table: &mut Table<'_, '_>, what: &str, errors: &mut Diagnostics) -> Option<ComponentUse> {
+pub(super) fn component(table: &mut Table<'_, '_>, what: &str, errors: &mut Diagnostics) -> Option<ComponentUse> {
+    component_or(table, what, &[], errors)
+}
+
+/// The same for a built-in stage that has the settings in `own` itself.
+pub(super) fn component_or(
+    table: &mut Table<'_, '_>,
+    what: &str,
+    own: &[&str],
+    errors: &mut Diagnostics,
+) -> Option<ComponentUse> {
     let path = table.string("component", errors);
     let written = table.key_span("component").is_some() || what == "operator";
     if written {
@@ -230,7 +201,7 @@ fn component(table: &mut Table<'_, '_>, what: &str, errors: &mut Diagnostics) ->
         return path.map(|_| read);
     }
     for key in COMPONENT_KEYS {
-        if table.node(key).is_some() {
+        if table.node(key).is_some() && !own.contains(&key) {
             let message = format!("{} is built in and takes no {key}", table.place());
             let hint = format!("{key} goes with a component: an [[operator]] or a {what} with component = \"x.wasm\"");
             errors.push(Diagnostic::new(message).at(table.key_span(key)).hint(hint));
@@ -240,7 +211,7 @@ fn component(table: &mut Table<'_, '_>, what: &str, errors: &mut Diagnostics) ->
 }
 
 /// Exactly one of these keys must be there.
-fn one_of(table: &Table<'_, '_>, kinds: &[&str], example: &str, errors: &mut Diagnostics) {
+pub(super) fn one_of(table: &Table<'_, '_>, kinds: &[&str], example: &str, errors: &mut Diagnostics) {
     let found: Vec<(&str, Span)> = kinds.iter().filter_map(|key| Some((*key, table.key_span(key)?))).collect();
     match found.as_slice() {
         [_] => {}

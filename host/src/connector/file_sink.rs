@@ -1,15 +1,13 @@
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::Compression as Level;
-use flate2::write::GzEncoder;
 use rustix::fs::{FlockOperation, flock};
 
+use super::packed::Packed;
 use super::record_writer::RecordWriter;
 use super::{ConnectorError, Sink, SinkOutcome};
 use crate::batch::Batch;
-use crate::plan::{Compression, FileSinkSpec};
+use crate::plan::FileSinkSpec;
 
 /// A file that is there only when it is whole.
 ///
@@ -22,11 +20,6 @@ pub(super) struct FileSink {
     path: PathBuf,
     /// `None` for a device or a pipe.
     partial: Option<PathBuf>,
-}
-
-enum Packed {
-    Plain(File),
-    Gzip(GzEncoder<File>),
 }
 
 impl FileSink {
@@ -54,12 +47,7 @@ impl FileSink {
             Some(partial) => open_partial(partial)?,
             None => File::options().write(true).open(&path).map_err(cannot)?,
         };
-        let packed = match spec.compression {
-            Compression::Gzip => true,
-            Compression::None => false,
-            Compression::ByName => spec.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz")),
-        };
-        let packed = if packed { Packed::Gzip(GzEncoder::new(file, Level::default())) } else { Packed::Plain(file) };
+        let packed = Packed::new(file, spec.compression, &spec.path);
         Ok(Self { writer: Some(RecordWriter::new(packed, format!("\"{shown}\""))), path, partial })
     }
 
@@ -86,31 +74,6 @@ impl Sink for FileSink {
         file.sync_all().map_err(cannot)?;
         fs::rename(partial, &self.path).map_err(cannot)?;
         File::open(folder_of(&self.path)).and_then(|folder| folder.sync_all()).map_err(cannot)
-    }
-}
-
-impl Packed {
-    fn finish(self) -> io::Result<File> {
-        match self {
-            Self::Plain(file) => Ok(file),
-            Self::Gzip(encoder) => encoder.finish(),
-        }
-    }
-}
-
-impl Write for Packed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(file) => file.write(bytes),
-            Self::Gzip(encoder) => encoder.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(file) => file.flush(),
-            Self::Gzip(encoder) => encoder.flush(),
-        }
     }
 }
 
@@ -149,9 +112,10 @@ mod tests {
 
     use super::*;
     use crate::batch::{Origin, Record};
+    use crate::plan::Compression;
 
     fn sink(path: &Path) -> Result<FileSink, ConnectorError> {
-        FileSink::create(&FileSinkSpec { path: path.to_owned(), compression: Compression::ByName })
+        FileSink::create(&FileSinkSpec { path: path.to_owned(), compression: Compression::Found })
     }
 
     fn write(sink: &mut FileSink, payload: &[u8]) {

@@ -1,10 +1,100 @@
 /// What shows at a glance that a line is not JSON.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotJson {
-    /// The byte of the line, from 1.
-    pub(super) column: usize,
-    /// Why not.
-    pub(super) why: String,
+pub(super) enum NotJson {
+    /// It is not UTF-8.
+    Utf8 {
+        /// From which byte of the line on, counted from 1.
+        column: usize,
+    },
+    /// No value begins or ends like this.
+    Shape {
+        /// The byte of the line, from 1.
+        column: usize,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Whether a file has a value on each line, or is one value over several: told by the first line that is not blank.
+#[derive(Debug, Default)]
+pub(super) enum JsonText {
+    /// That line was not seen.
+    #[default]
+    New,
+    /// It is `[{…}]`, and the number that it has: an array of all records, unless more lines follow.
+    Array(Option<u64>),
+    /// An array begins on it and ends on another one.
+    OpenArray,
+    /// So does an object.
+    OpenObject,
+    /// The lines are values.
+    Lines,
+}
+
+impl JsonText {
+    /// Takes the first line.
+    pub(super) fn first(&mut self, line: &[u8]) {
+        let text = line.trim_ascii();
+        let second = text.get(1..).unwrap_or_default().trim_ascii_start().first();
+        *self = match (text.first(), text.last()) {
+            (Some(b'['), Some(b']')) if text.len() > 1 && second == Some(&b'{') => Self::Array(None),
+            (Some(b'['), Some(b']')) if text.len() > 1 => Self::Lines,
+            // What is behind the bracket may be a time stamp as well: an array's values begin like this.
+            (Some(b'['), _) if matches!(second, None | Some(b'{' | b'[')) => Self::OpenArray,
+            // A line that was torn off ends in the middle of something.
+            (Some(b'{'), Some(b'{' | b'[' | b',')) => Self::OpenObject,
+            _ => Self::Lines,
+        };
+    }
+
+    /// Whether that line was not seen.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self, Self::New)
+    }
+
+    /// Whether it matters that nothing follows.
+    pub(super) fn must_be_alone(&self) -> bool {
+        matches!(self, Self::Array(_))
+    }
+
+    /// That line is number `line`, and waits until it is known whether anything follows.
+    pub(super) fn wait(&mut self, line: u64) {
+        if let Self::Array(waiting) = self {
+            *waiting = Some(line);
+        }
+    }
+
+    /// The number of the line that waits.
+    pub(super) fn waiting(&self) -> Option<u64> {
+        match self {
+            Self::Array(waiting) => *waiting,
+            _ => None,
+        }
+    }
+
+    /// It waits no longer.
+    pub(super) fn go_on(&mut self) {
+        *self = Self::Lines;
+    }
+
+    /// What the file is instead of lines, and what to do about it; `alone`: nothing but that line is there.
+    pub(super) fn no_lines(&self, alone: bool) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Array(_) if alone => Some((
+                "the file is one JSON array, and format = \"jsonl\" has a record on each line",
+                "jq -c '.[]' makes lines of it; with format = \"lines\" the array is one record",
+            )),
+            Self::OpenArray => Some((
+                "a JSON array begins here that does not end on this line, and format = \"jsonl\" has a record on each line",
+                "jq -c '.[]' makes lines of it",
+            )),
+            Self::OpenObject => Some((
+                "a JSON object begins here that does not end on this line (it is pretty-printed), and format = \"jsonl\" has a record on each line",
+                "jq -c . makes a line of each",
+            )),
+            _ => None,
+        }
+    }
 }
 
 /// Whether there is nothing but white space.
@@ -22,7 +112,7 @@ pub(super) fn is_blank(line: &[u8]) -> bool {
 #[inline]
 pub(super) fn check_json_line(line: &[u8]) -> Result<(), NotJson> {
     if let Err(error) = std::str::from_utf8(line) {
-        return Err(NotJson { column: error.valid_up_to() + 1, why: "not valid UTF-8".to_owned() });
+        return Err(NotJson::Utf8 { column: error.valid_up_to() + 1 });
     }
     let text = line.trim_ascii();
     let (Some(&first), Some(&last)) = (text.first(), text.last()) else { return Err(unlike_json(line)) };
@@ -42,14 +132,14 @@ fn unlike_json(line: &[u8]) -> NotJson {
     let start = line.len() - line.trim_ascii_start().len() + 1;
     let mut characters = text.trim_ascii().chars();
     let (Some(first), last) = (characters.next(), characters.next_back()) else {
-        return NotJson { column: 1, why: "the line is blank".to_owned() };
+        return NotJson::Shape { column: 1, why: "the line is blank".to_owned() };
     };
     match last {
-        Some(last) if matches!(first, '{' | '[' | '"') => NotJson {
+        Some(last) if matches!(first, '{' | '[' | '"') => NotJson::Shape {
             column: line.trim_ascii_end().len(),
             why: format!("the line begins with {first} and ends with {}", visible(last)),
         },
-        _ => NotJson { column: start, why: format!("the line begins with {}", visible(first)) },
+        _ => NotJson::Shape { column: start, why: format!("the line begins with {}", visible(first)) },
     }
 }
 
@@ -74,7 +164,7 @@ mod tests {
 
     #[test]
     fn lines_that_are_not_json_are_told_where_and_why() {
-        let cases: [(&[u8], usize, &str); 8] = [
+        let cases: [(&[u8], usize, &str); 7] = [
             (b"hello", 1, "the line begins with h"),
             (b"  {\"a\":1", 8, "the line begins with { and ends with 1"),
             (b"{", 1, "the line begins with {"),
@@ -82,10 +172,10 @@ mod tests {
             (b"[1,\x1b", 4, "the line begins with [ and ends with \\u{1b}"),
             (b"12,", 1, "the line begins with 1"),
             (b"nulls", 1, "the line begins with n"),
-            (b"{\"a\xff\"}", 4, "not valid UTF-8"),
         ];
         for (line, column, why) in cases {
-            assert_eq!(check_json_line(line), Err(NotJson { column, why: why.to_owned() }), "{line:?}");
+            assert_eq!(check_json_line(line), Err(NotJson::Shape { column, why: why.to_owned() }), "{line:?}");
         }
+        assert_eq!(check_json_line(b"{\"a\xff\"}"), Err(NotJson::Utf8 { column: 4 }));
     }
 }

@@ -1,11 +1,18 @@
 use std::io::{self, Read};
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
+
+use crate::plan::LineEnd;
 
 /// Cuts bytes into lines, in a buffer that a line longer than the limit cannot grow.
 ///
 /// Reads 256 KiB at a time and looks for line ends with vector instructions: 136-byte lines cost about 20 ns each from memory,
 /// the copy into the batch included.
+///
+/// LF and CRLF end a line. Text that has no LF for as long as a line may be, or none at all, and a CR has lines that CR ends: from there on
+/// CR, LF and CRLF each end one. So they do from the start with [`LineEnd::Any`].
+///
+/// An error that a line is too long leaves that line behind: the next call answers the line after it, without having kept its bytes.
 pub(super) struct LineReader<R> {
     input: R,
     buffer: Vec<u8>,
@@ -15,6 +22,45 @@ pub(super) struct LineReader<R> {
     at_end: bool,
     line: u64,
     longest: usize,
+    ends: Ends,
+    overlong: Overlong,
+    /// Where the line found last begins.
+    last: usize,
+    kept: Option<Kept>,
+    has_returns: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// No line was found yet.
+    Unknown,
+    Lf,
+    Any,
+}
+
+/// A line longer than the limit that is still to be left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overlong {
+    No,
+    /// It ends here.
+    Until(usize),
+    /// Its end was not read yet.
+    On,
+}
+
+/// What comes next, and where it lies in the buffer.
+enum Step {
+    Found(usize, usize),
+    Pending,
+    End,
+}
+
+/// Lines that stay in the buffer.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    begin: usize,
+    first_ends: usize,
+    line: u64,
 }
 
 /// What [`LineReader::next`] found.
@@ -40,12 +86,25 @@ pub(super) enum LineError {
 impl<R: Read> LineReader<R> {
     /// Below it system calls show in the profile, above it the buffer falls out of the cache.
     const CHUNK: usize = 256 << 10;
-    const BYTE_ORDER_MARK: &'static [u8] = b"\xEF\xBB\xBF";
 
     /// Lines of `input` of up to `longest` bytes, line ends not counted.
-    pub(super) fn new(input: R, longest: usize) -> Self {
-        let buffer = vec![0; Self::CHUNK];
-        Self { input, buffer, start: 0, scanned: 0, end: 0, at_end: false, line: 0, longest }
+    pub(super) fn new(input: R, longest: usize, line_end: LineEnd) -> Self {
+        let ends = if line_end == LineEnd::Any { Ends::Any } else { Ends::Unknown };
+        Self {
+            input,
+            buffer: vec![0; Self::CHUNK],
+            start: 0,
+            scanned: 0,
+            end: 0,
+            at_end: false,
+            line: 0,
+            longest,
+            ends,
+            overlong: Overlong::No,
+            last: 0,
+            kept: None,
+            has_returns: false,
+        }
     }
 
     /// The input.
@@ -63,53 +122,245 @@ impl<R: Read> LineReader<R> {
         self.line
     }
 
+    /// What was read of the line that was too long, from its beginning, until the next call of `next`.
+    pub(super) fn too_long(&self) -> &[u8] {
+        let end = match self.overlong {
+            Overlong::Until(end) => end,
+            Overlong::On | Overlong::No => self.end,
+        };
+        self.buffer.get(self.start..end).unwrap_or_default()
+    }
+
+    /// Keeps the line found last and those after it, to go back to.
+    pub(super) fn keep(&mut self) {
+        if self.kept.is_none() {
+            self.kept = Some(Kept { begin: self.last, first_ends: self.start, line: self.line });
+        }
+    }
+
+    /// The lines kept, up to the one found last; none if none are kept.
+    pub(super) fn kept(&self) -> &[u8] {
+        self.kept.and_then(|kept| self.buffer.get(kept.begin..self.start)).unwrap_or_default()
+    }
+
+    /// Keeps them no longer.
+    pub(super) fn forget(&mut self) {
+        self.kept = None;
+    }
+
+    /// Goes back behind the first line kept, and answers it; `None` if none are kept.
+    pub(super) fn back_behind_first(&mut self) -> Option<&[u8]> {
+        let Kept { begin, first_ends, line } = self.kept.take()?;
+        self.overlong = Overlong::No;
+        (self.start, self.scanned, self.line) = (first_ends, first_ends, line);
+        self.buffer.get(begin..first_ends)
+    }
+
+    /// Whether nothing but white space is left; `None` while that cannot be told. Takes nothing.
+    pub(super) fn only_blanks_left(&mut self) -> Result<Option<bool>, LineError> {
+        loop {
+            let rest = self.buffer.get(self.start..self.end).unwrap_or_default();
+            if !rest.iter().all(u8::is_ascii_whitespace) || rest.len() > self.longest {
+                return Ok(Some(false));
+            }
+            if self.at_end {
+                return Ok(Some(true));
+            }
+            if !self.read_more()? {
+                return Ok(None);
+            }
+        }
+    }
+
     /// The next line.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Line<'_>, LineError> {
-        loop {
-            let unseen = self.buffer.get(self.scanned..self.end).unwrap_or_default();
+        Ok(match self.advance()? {
+            Step::Found(start, end) => Line::Found(self.line, self.buffer.get(start..end).unwrap_or_default()),
+            Step::Pending => Line::Pending,
+            Step::End => Line::End,
+        })
+    }
+
+    /// The next line, and whether it may have a CR in it that ends none.
+    #[inline]
+    pub(super) fn next_and_returns(&mut self) -> Result<(Line<'_>, bool), LineError> {
+        let step = self.advance()?;
+        let returns = self.has_returns && self.ends != Ends::Any;
+        let line = match step {
+            Step::Found(start, end) => Line::Found(self.line, self.buffer.get(start..end).unwrap_or_default()),
+            Step::Pending => Line::Pending,
+            Step::End => Line::End,
+        };
+        Ok((line, returns))
+    }
+
+    #[inline]
+    fn advance(&mut self) -> Result<Step, LineError> {
+        // Nearly always: LF ends lines here, and one is in the buffer.
+        if self.ends == Ends::Lf && self.overlong == Overlong::No {
+            let (start, scanned) = (self.start, self.scanned);
+            let unseen = self.buffer.get(scanned..self.end).unwrap_or_default();
             if let Some(at) = memchr(b'\n', unseen) {
-                return self.found(self.scanned + at + 1);
+                let end = scanned + at + 1;
+                if end - start <= self.longest {
+                    self.line += 1;
+                    (self.last, self.start, self.scanned) = (start, end, end);
+                    return Ok(Step::Found(start, end));
+                }
             }
-            self.scanned = self.end;
+        }
+        self.advance_anyhow()
+    }
+
+    /// The next line, whatever stands before and behind it.
+    fn advance_anyhow(&mut self) -> Result<Step, LineError> {
+        if self.overlong != Overlong::No && !self.leave_behind()? {
+            return Ok(Step::Pending);
+        }
+        loop {
+            if let Some(end) = self.find_end() {
+                return self.found(end);
+            }
             if self.end - self.start > self.longest.saturating_add(2) {
+                if self.returns_end_lines() {
+                    continue;
+                }
                 self.line += 1;
+                self.overlong = Overlong::On;
                 return Err(LineError::TooLong);
             }
             if self.at_end {
                 if self.start == self.end {
-                    return Ok(Line::End);
+                    return Ok(Step::End);
+                }
+                if self.returns_end_lines() {
+                    continue;
                 }
                 return self.found(self.end);
             }
             if !self.read_more()? {
-                return Ok(Line::Pending);
+                return Ok(Step::Pending);
             }
         }
     }
 
-    fn found(&mut self, end: usize) -> Result<Line<'_>, LineError> {
+    /// Where the line that begins at `start` ends; what was looked through for that is `scanned`.
+    fn find_end(&mut self) -> Option<usize> {
+        if self.ends == Ends::Any {
+            return self.find_any_end();
+        }
+        let unseen = self.buffer.get(self.scanned..self.end).unwrap_or_default();
+        match memchr(b'\n', unseen) {
+            Some(at) => Some(self.scanned + at + 1),
+            None => {
+                self.scanned = self.end;
+                None
+            }
+        }
+    }
+
+    fn find_any_end(&mut self) -> Option<usize> {
+        let unseen = self.buffer.get(self.scanned..self.end).unwrap_or_default();
+        let Some(at) = memchr2(b'\n', b'\r', unseen) else {
+            self.scanned = self.end;
+            return None;
+        };
+        let behind = self.scanned + at + 1;
+        if unseen.get(at) == Some(&b'\n') {
+            return Some(behind);
+        }
+        match unseen.get(at + 1) {
+            Some(b'\n') => Some(behind + 1),
+            None if !self.at_end => {
+                // Whether it is a CRLF is not known yet.
+                self.scanned = behind - 1;
+                None
+            }
+            Some(_) | None => Some(behind),
+        }
+    }
+
+    /// Whether there was no LF so far, and there is a CR: from now on that ends lines.
+    #[cold]
+    fn returns_end_lines(&mut self) -> bool {
+        let text = self.buffer.get(self.start..self.end).unwrap_or_default();
+        // One at the very end is the half of a CRLF, or ends the only line.
+        let inside = text.get(..text.len().saturating_sub(1)).unwrap_or_default();
+        let returns = self.ends == Ends::Unknown && memchr(b'\r', inside).is_some();
+        if returns {
+            self.ends = Ends::Any;
+            self.scanned = self.start;
+        }
+        returns
+    }
+
+    fn found(&mut self, end: usize) -> Result<Step, LineError> {
         let start = self.start;
-        self.start = end;
-        self.scanned = end;
         self.line += 1;
+        if self.ends == Ends::Unknown {
+            self.ends = Ends::Lf;
+        }
         let line = self.buffer.get(start..end).unwrap_or_default();
         if end - start > self.longest && content(line).len() > self.longest {
+            self.overlong = Overlong::Until(end);
             return Err(LineError::TooLong);
         }
-        Ok(Line::Found(self.line, line))
+        self.last = start;
+        self.start = end;
+        self.scanned = end;
+        Ok(Step::Found(start, end))
+    }
+
+    /// Leaves the line behind that was too long; `false` if its end is not there yet.
+    #[cold]
+    fn leave_behind(&mut self) -> Result<bool, LineError> {
+        loop {
+            let end = match self.overlong {
+                Overlong::No => return Ok(true),
+                Overlong::Until(end) => Some(end),
+                Overlong::On => self.find_end_of_first(),
+            };
+            let gone = end.unwrap_or(self.scanned);
+            (self.start, self.scanned) = (gone, gone);
+            if end.is_some() || self.at_end {
+                self.overlong = Overlong::No;
+                return Ok(true);
+            }
+            if !self.read_more()? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// The end of a line too long to keep; of the first one it also says what ends lines here.
+    fn find_end_of_first(&mut self) -> Option<usize> {
+        if self.ends != Ends::Unknown {
+            return self.find_end();
+        }
+        let end = self.find_any_end()?;
+        let before = end.checked_sub(1).and_then(|last| self.buffer.get(last));
+        self.ends = if before == Some(&b'\n') { Ends::Lf } else { Ends::Any };
+        Some(end)
     }
 
     /// Reads a piece, making room before; `false` if there is nothing at present.
     fn read_more(&mut self) -> Result<bool, LineError> {
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.scanned -= self.start;
-            self.start = 0;
+        let from = self.kept.map_or(self.start, |kept| kept.begin);
+        if from > 0 {
+            self.buffer.copy_within(from..self.end, 0);
+            self.end -= from;
+            self.scanned -= from;
+            self.start -= from;
+            if let Some(kept) = &mut self.kept {
+                kept.begin = 0;
+                kept.first_ends -= from;
+            }
         }
         if self.end == self.buffer.len() {
-            let most = self.longest.saturating_add(Self::CHUNK);
+            // Who keeps lines keeps no more than one may have, and reads the next.
+            let lines = if self.kept.is_some() { self.longest.saturating_mul(2) } else { self.longest };
+            let most = lines.saturating_add(Self::CHUNK).max(self.buffer.len());
             let size = self.buffer.len().saturating_mul(2).min(most);
             self.buffer.reserve_exact(size - self.buffer.len());
             self.buffer.resize(size, 0);
@@ -118,6 +369,8 @@ impl<R: Read> LineReader<R> {
             match self.input.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
                 Ok(n) => {
                     self.at_end = n == 0;
+                    let read = self.buffer.get(self.end..self.end + n).unwrap_or_default();
+                    self.has_returns = self.has_returns || memchr(b'\r', read).is_some();
                     self.end += n;
                     return Ok(true);
                 }
@@ -129,16 +382,20 @@ impl<R: Read> LineReader<R> {
     }
 }
 
-/// The line without its line end (`\n` or `\r\n`).
+/// The line without its line end (`\n`, `\r\n` or `\r`).
 #[inline]
 pub(super) fn content(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// The first line without the byte order mark that some programs put before text.
+/// The byte order mark of UTF-8, which some programs put before text.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// A line without the byte order mark before it: the first of a file, and of each file that was put behind another.
+#[inline]
 pub(super) fn without_mark(line: &[u8]) -> &[u8] {
-    line.strip_prefix(LineReader::<io::Empty>::BYTE_ORDER_MARK).unwrap_or(line)
+    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
 
 #[cfg(test)]
@@ -180,7 +437,14 @@ mod tests {
 
     #[test]
     fn line_ends_of_both_kinds_are_cut_and_a_last_line_needs_none() {
-        let cases: [(&[u8], &[&[u8]]); 6] = [
+        let cases: [(&[u8], &[&[u8]]); 13] = [
+            (b"a\rb\r", &[b"a", b"b"]),
+            (b"a\rb", &[b"a", b"b"]),
+            (b"a\r", &[b"a"]),
+            (b"\r\r", &[b"", b""]),
+            (b"a\n\rb\rc", &[b"a", b"\rb\rc"]),
+            (b"a\r\nb\rc", &[b"a", b"b\rc"]),
+            (b"\r\na", &[b"", b"a"]),
             (b"", &[]),
             (b"\n", &[b""]),
             (b"a\nb", &[b"a", b"b"]),
@@ -189,24 +453,72 @@ mod tests {
             (b"a\rb\n\r", &[b"a\rb", b""]),
         ];
         for (text, expected) in cases {
-            assert_eq!(all(&mut LineReader::new(text, 100)), expected, "{text:?}");
+            assert_eq!(all(&mut LineReader::new(text, 100, LineEnd::Auto)), expected, "{text:?}");
         }
     }
 
     #[test]
     fn a_line_over_the_limit_is_refused_without_reading_it_whole() {
         let endless = io::repeat(b'x');
-        let mut reader = LineReader::new(endless, 1 << 20);
+        let mut reader = LineReader::new(endless, 1 << 20, LineEnd::Auto);
         assert!(matches!(reader.next(), Err(LineError::TooLong)));
         assert_eq!(reader.line(), 1);
         assert!(reader.buffer.capacity() <= (1 << 20) + LineReader::<io::Empty>::CHUNK);
     }
 
     #[test]
+    fn where_any_end_is_one_all_three_end_a_line_however_they_arrive() {
+        let text = b"a\rb\nc\r\nd\r\r\n\ne";
+        for cut in 0..text.len() {
+            let pieces = [text[..cut].to_vec(), Vec::new(), text[cut..].to_vec()];
+            let mut reader = LineReader::new(Pieces(pieces.into()), 100, LineEnd::Any);
+            assert_eq!(all(&mut reader), [&b"a"[..], b"b", b"c", b"d", b"", b"", b"e"], "{cut}");
+        }
+        let many = b"12345\r".repeat(300_000);
+        let mut reader = LineReader::new(&many[..], 1 << 20, LineEnd::Auto);
+        assert_eq!(all(&mut reader).len(), 300_000, "more than a line may have, and no LF");
+    }
+
+    #[test]
+    fn a_line_too_long_is_left_behind_without_being_kept() {
+        let text = [&b"a\n"[..], &b"x".repeat(700_000), b"\nb\n", &b"y".repeat(11), b"\r\nc"].concat();
+        let mut reader = LineReader::new(&text[..], 10, LineEnd::Auto);
+        let mut found = Vec::new();
+        loop {
+            match reader.next() {
+                Ok(Line::Found(number, line)) => found.push((number, content(line).to_vec())),
+                Ok(_) => break,
+                Err(LineError::TooLong) => found.push((reader.line(), reader.too_long()[..3].to_vec())),
+                Err(LineError::Read(error)) => panic!("{error}"),
+            }
+        }
+        let expected: [(u64, &[u8]); 5] = [(1, b"a"), (2, b"xxx"), (3, b"b"), (4, b"yyy"), (5, b"c")];
+        assert_eq!(found, expected.map(|(number, line)| (number, line.to_vec())));
+        assert!(reader.buffer.capacity() <= 2 * LineReader::<io::Empty>::CHUNK);
+    }
+
+    #[test]
+    fn lines_that_are_kept_can_be_gone_back_to() {
+        let text = b"1\n".repeat(400_000);
+        let mut reader = LineReader::new(&text[..], 1 << 20, LineEnd::Auto);
+        reader.next().unwrap();
+        reader.next().unwrap();
+        reader.keep();
+        for _ in 0..399_000 {
+            reader.next().unwrap();
+            reader.keep();
+        }
+        assert_eq!((reader.kept().len(), reader.line()), (2 * 399_001, 399_002));
+        assert_eq!(reader.back_behind_first(), Some(&b"1\n"[..]));
+        assert_eq!(reader.next().unwrap(), Line::Found(3, b"1\n"));
+        assert_eq!(all(&mut reader).len(), 400_000 - 3);
+    }
+
+    #[test]
     fn the_limit_counts_the_line_without_its_end() {
         for text in ["12345\r\n", "12345\n", "12345"] {
-            assert_eq!(all(&mut LineReader::new(text.as_bytes(), 5)), [b"12345"]);
-            assert!(matches!(LineReader::new(text.as_bytes(), 4).next(), Err(LineError::TooLong)));
+            assert_eq!(all(&mut LineReader::new(text.as_bytes(), 5, LineEnd::Auto)), [b"12345"]);
+            assert!(matches!(LineReader::new(text.as_bytes(), 4, LineEnd::Auto).next(), Err(LineError::TooLong)));
         }
     }
 
@@ -223,14 +535,14 @@ mod tests {
                 rest = tail;
             }
             pieces.push_back(rest.to_vec());
-            prop_assert_eq!(all(&mut LineReader::new(Pieces(pieces), 100)), lines.iter().map(|l| l.as_bytes().to_vec()).collect::<Vec<_>>());
+            prop_assert_eq!(all(&mut LineReader::new(Pieces(pieces), 100, LineEnd::Auto)), lines.iter().map(|l| l.as_bytes().to_vec()).collect::<Vec<_>>());
         }
 
         #[test]
         fn long_lines_survive_buffer_growth(length in 0usize..700_000) {
             let mut text = vec![b'x'; length];
             text.extend_from_slice(b"\nend");
-            let found = all(&mut LineReader::new(&text[..], 1 << 20));
+            let found = all(&mut LineReader::new(&text[..], 1 << 20, LineEnd::Auto));
             prop_assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [length, 3]);
         }
     }

@@ -3,8 +3,12 @@
 //! A source is pulled by the engine on a thread of its own and fills a batch at a time; a sink is handed batches in order.
 //! Neither knows of edges, lanes or retries.
 //!
-//! Text flows `Input` (bytes, unpacked, waited for) → `LineReader` (lines within the limit) → format (lines, JSON lines,
-//! `CsvRows`) → batch, and every record's line is noted in `FilePlaces`. Out again through `RecordWriter`.
+//! Text flows `Counted` (bytes, waited for, all of them) → `Input` (unpacked, by their first bytes) → `TextInput` (decoded to UTF-8) →
+//! `LineReader` (lines within the limit) → format (lines, JSON lines, `CsvRows`) → batch, with key, time and headers where `Stamps` are
+//! asked for; and every record's line is noted in `FilePlaces`. Out again through `RecordWriter` and `Packed`.
+//!
+//! What cannot be read is an error that says how much it takes with it: a record, or the rest of a file. Whether the source goes on is not decided
+//! here.
 //!
 //! `WholeFiles` takes files as they are instead, a record each.
 //!
@@ -12,29 +16,41 @@
 //! errors come before any record; an output file has its name only when it is whole; no record is written that would be read
 //! back as two.
 
+mod counted;
+mod csv_columns;
 mod csv_rows;
 mod dead_letter;
 mod dead_letter_file;
 mod discard_sink;
+mod event_time;
 mod file_sink;
 mod find_files;
 mod generate;
+mod gzip_members;
 mod in_memory;
 mod input;
+mod json_fields;
 mod json_line;
 mod line_reader;
+mod magic;
 mod open;
 mod open_text;
+mod packed;
+mod peeking;
 mod places;
 mod port;
 mod record_writer;
+mod refusal;
 mod rfc3339;
+mod stamps;
 mod stdout_sink;
+mod text_input;
 mod text_source;
 mod whole_files;
+mod zstd_frames;
 
 pub use dead_letter::DeadLetter;
 pub use dead_letter_file::DeadLetterFile;
 pub use in_memory::{CollectSink, Collected, IterSource};
 pub use open::{open_sink, open_source};
-pub use port::{ConnectorError, Filled, Places, Sink, SinkOutcome, Source, SourceProgress};
+pub use port::{ConnectorError, Extent, Filled, Places, Sink, SinkOutcome, Source, SourceProgress, Unreadable};

@@ -23,7 +23,7 @@ pub fn open_source(
     Ok(match spec {
         SourceSpec::File(files) => Box::new(TextSource::files(files, source_number, longest)?),
         SourceSpec::WholeFiles(files) => Box::new(WholeFiles::open(files, source_number, longest)?),
-        SourceSpec::Stdin(format) => Box::new(TextSource::stdin(*format, source_number, longest)?),
+        SourceSpec::Stdin(text) => Box::new(TextSource::stdin(text, source_number, longest)?),
         SourceSpec::Generate(generate) => Box::new(Generate::new(generate, source_number, longest)?),
         SourceSpec::Provided(name) => return Err(not_provided("source", name)),
     })
@@ -51,16 +51,16 @@ mod tests {
     use super::*;
     use crate::batch::Batch;
     use crate::connector::{Filled, SinkOutcome};
-    use crate::plan::{Compression, FileSinkSpec, FileSourceSpec, Format, GenerateSpec};
+    use crate::plan::{Compression, FileSinkSpec, FileSourceSpec, GenerateSpec, TextSpec};
 
     #[test]
     fn what_a_file_sink_writes_a_file_source_reads_back() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["out.txt", "out.txt.gz"] {
+        for name in ["out.txt", "out.txt.gz", "out.txt.zst"] {
             let path = folder.path().join(name);
             let generate = GenerateSpec { count: Some(10_000), rate: None, payload_bytes: 100, keys: None, seed: 1 };
             let mut source = open_source(&SourceSpec::Generate(generate), 0, 1 << 20).unwrap();
-            let compression = Compression::ByName;
+            let compression = Compression::Found;
             let mut sink = open_sink(&SinkSpec::File(FileSinkSpec { path: path.clone(), compression })).unwrap();
             let mut written = Vec::new();
             pump(&mut *source, |batch| {
@@ -69,7 +69,7 @@ mod tests {
             });
             sink.finish(SinkOutcome::Complete).unwrap();
 
-            let spec = SourceSpec::File(FileSourceSpec { path, format: Format::Lines, compression });
+            let spec = SourceSpec::File(FileSourceSpec { path, text: TextSpec::default() });
             let mut read = Vec::new();
             pump(&mut *open_source(&spec, 0, 1 << 20).unwrap(), |batch| {
                 read.extend(batch.payloads().iter().map(<[u8]>::to_vec));

@@ -13,7 +13,8 @@ pub trait Source: Send {
     /// about 100 ms: with nothing at hand it answers [`Filled::Idle`], so that a drain is noticed.
     ///
     /// # Errors
-    /// What cannot be read. The pipeline fails; records filled in before the error are still sent.
+    /// What cannot be read; records filled in before the error are still sent. The pipeline fails, unless the error says what is
+    /// [left behind](ConnectorError::unreadable) and the source's `on_error` lets that pass: then it is asked for more.
     fn fill(&mut self, batch: &mut Batch, max_records: usize, max_bytes: usize) -> Result<Filled, ConnectorError>;
 
     /// Whether [`Source::fill`] may wait for anything: a disk, a pipe, a network. One that does not, and only computes, may share its thread with what comes
@@ -108,25 +109,67 @@ pub struct ConnectorError {
     /// The cause below.
     #[source]
     pub cause: Option<io::Error>,
+    /// What a source leaves behind where it can go on.
+    pub unreadable: Option<Box<Unreadable>>,
+}
+
+/// What a source could not read, and leaves behind: its next records come after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// How much it is.
+    pub extent: Extent,
+    /// Where it is, as [`Places::describe`] would call it.
+    pub place: String,
+    /// Its bytes, or the first of them where it is long.
+    pub bytes: Vec<u8>,
+}
+
+/// How much a source leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// What would have been one record.
+    Record,
+    /// A file, or all that is left of it: nobody knows how many records.
+    File,
+}
+
+impl Unreadable {
+    /// What would have been one record.
+    #[must_use]
+    pub fn record(place: impl Into<String>, bytes: &[u8]) -> Self {
+        Self { extent: Extent::Record, place: place.into(), bytes: bytes.to_vec() }
+    }
+
+    /// All that is left of a file.
+    #[must_use]
+    pub fn rest_of(place: impl Into<String>) -> Self {
+        Self { extent: Extent::File, place: place.into(), bytes: Vec::new() }
+    }
 }
 
 impl ConnectorError {
     /// An error without hint or cause.
     #[must_use]
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: None, cause: None }
+        Self { what: what.into(), hint: None, cause: None, unreadable: None }
     }
 
     /// An error that the operating system (or an unpacker) gave the reason for.
     #[must_use]
     pub fn caused(what: impl Into<String>, cause: io::Error) -> Self {
-        Self { what: what.into(), hint: None, cause: Some(cause) }
+        Self { what: what.into(), hint: None, cause: Some(cause), unreadable: None }
     }
 
     /// What and why in one line, for places that keep no chain of causes.
     #[must_use]
     pub fn in_full(&self) -> String {
         self.cause.as_ref().map_or_else(|| self.what.clone(), |cause| format!("{}: {cause}", self.what))
+    }
+
+    /// The same, and the source goes on behind this.
+    #[must_use]
+    pub fn leaving_behind(self, unreadable: Unreadable) -> Self {
+        Self { unreadable: Some(Box::new(unreadable)), ..self }
     }
 
     /// The same with a hint.

@@ -7,14 +7,14 @@ use super::find_files::{find_files, short_names};
 use super::input::Input;
 use super::open_text::{OpenText, Room, Stopped};
 use super::places::PlaceKeeper;
-use super::{ConnectorError, Filled, Places, Source, SourceProgress};
+use super::{ConnectorError, Filled, Places, Source, SourceProgress, Unreadable};
 use crate::batch::Batch;
-use crate::plan::{Compression, FileSourceSpec, Format};
+use crate::plan::{FileSourceSpec, TextSpec};
 
 /// Records out of text: files one after the other, or standard input.
 pub(super) struct TextSource {
     number: u16,
-    format: Format,
+    spec: TextSpec,
     longest: usize,
     waiting: VecDeque<NamedInput>,
     current: Option<OpenText>,
@@ -24,31 +24,41 @@ pub(super) struct TextSource {
     done: u64,
     total: Option<u64>,
     bounded: bool,
+    /// Whether something was said about a file: of many alike once is enough.
+    noted: bool,
 }
 
 /// A file that waits for its turn, or standard input.
 struct NamedInput {
     path: Option<PathBuf>,
-    compression: Compression,
     /// What places call it.
     name: String,
+    /// How many bytes it had when the run began, where that is known.
+    size: Option<u64>,
 }
 
 impl TextSource {
     /// How long to wait for standard input or a pipe: within what [`Source::fill`] may block.
     const PATIENCE: Duration = Duration::from_millis(100);
 
-    /// The files that `spec` names. Every one is opened, and the header of each CSV file read, before this returns.
+    /// The files that `spec` names. Every one is opened, and the header of each CSV file read, before this returns. What cannot be read
+    /// is an error, or, where the source passes over such files, comes up when its turn does.
     pub(super) fn files(spec: &FileSourceSpec, number: u16, longest: usize) -> Result<Self, ConnectorError> {
         let paths = find_files(&spec.path)?;
-        let mut source = Self::new(number, spec.format, longest);
+        let mut source = Self::new(&spec.text, number, longest);
         let mut total = Some(0);
         for (name, path) in short_names(&paths).into_iter().zip(paths) {
             // Opening a pipe twice would cut off who writes into it.
             let is_pipe = path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
-            let input = NamedInput { path: Some(path), compression: spec.compression, name };
-            let size = if is_pipe { None } else { source.open(&input)?.check()? };
-            total = total.zip(size).map(|(sum, size): (u64, u64)| sum.saturating_add(size));
+            let mut input = NamedInput { path: Some(path), name, size: None };
+            if !is_pipe {
+                match source.check(&input) {
+                    Ok(size) => input.size = size,
+                    Err(_) if spec.text.tolerant => input.size = Some(0),
+                    Err(error) => return Err(error),
+                }
+            }
+            total = total.zip(input.size).map(|(sum, size): (u64, u64)| sum.saturating_add(size));
             source.waiting.push_back(input);
         }
         source.total = total;
@@ -57,21 +67,20 @@ impl TextSource {
     }
 
     /// Standard input.
-    pub(super) fn stdin(format: Format, number: u16, longest: usize) -> Result<Self, ConnectorError> {
-        let mut source = Self::new(number, format, longest);
-        let input = NamedInput { path: None, compression: Compression::None, name: "stdin".to_owned() };
-        let open = source.open(&input)?;
+    pub(super) fn stdin(spec: &TextSpec, number: u16, longest: usize) -> Result<Self, ConnectorError> {
+        let mut source = Self::new(spec, number, longest);
+        let open = source.open(&NamedInput { path: None, name: "stdin".to_owned(), size: None })?;
         source.total = open.size();
         source.bounded = source.total.is_some();
-        source.places.begin_file(input.name, 0);
+        source.places.begin_file("stdin".to_owned(), 0);
         source.current = Some(open);
         Ok(source)
     }
 
-    fn new(number: u16, format: Format, longest: usize) -> Self {
+    fn new(spec: &TextSpec, number: u16, longest: usize) -> Self {
         Self {
             number,
-            format,
+            spec: spec.clone(),
             longest,
             waiting: VecDeque::new(),
             current: None,
@@ -80,15 +89,47 @@ impl TextSource {
             done: 0,
             total: None,
             bounded: false,
+            noted: false,
         }
+    }
+
+    /// What can be known of a file without reading all of it. Returns its size.
+    fn check(&self, named: &NamedInput) -> Result<Option<u64>, ConnectorError> {
+        let mut open = self.open(named)?;
+        open.check()?;
+        Ok(open.size())
     }
 
     fn open(&self, named: &NamedInput) -> Result<OpenText, ConnectorError> {
         let (input, path) = match &named.path {
-            Some(path) => (Input::open(path, named.compression)?, path.display().to_string()),
-            None => (Input::stdin()?, named.name.clone()),
+            Some(path) => (Input::open(path, self.spec.compression)?, path.display().to_string()),
+            None => (Input::stdin(self.spec.compression)?, named.name.clone()),
         };
-        Ok(OpenText::new(input, path, self.format, self.longest))
+        Ok(OpenText::new(input, path, named.name.clone(), &self.spec, self.longest))
+    }
+
+    /// Opens the file whose turn it is; it must still have what it had.
+    fn reopen(&self, named: &NamedInput) -> Result<OpenText, ConnectorError> {
+        let left = || Unreadable::rest_of(&named.name);
+        let open = self.open(named).map_err(|error| error.leaving_behind(left()))?;
+        match (named.size, open.size()) {
+            (Some(before), Some(now)) if now < before => {
+                let path = named.path.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+                let what = format!("{path}: it had {before} bytes when the run began, and has {now} now");
+                Err(ConnectorError::new(what).hint("was it cut or replaced?").leaving_behind(left()))
+            }
+            _ => Ok(open),
+        }
+    }
+
+    /// Says what somebody should know of the file at hand.
+    fn tell_notes(&mut self) {
+        let Some(current) = &mut self.current else { return };
+        for note in current.take_notes() {
+            if !std::mem::replace(&mut self.noted, true) {
+                tracing::warn!("{note}");
+            }
+        }
     }
 }
 
@@ -97,7 +138,7 @@ impl Source for TextSource {
         loop {
             if self.current.is_none() {
                 let Some(named) = self.waiting.pop_front() else { return Ok(Filled::End) };
-                let open = self.open(&named)?;
+                let open = self.reopen(&named)?;
                 self.places.begin_file(named.name, self.next_record);
                 self.current = Some(open);
             }
@@ -112,12 +153,13 @@ impl Source for TextSource {
                 max_records,
                 max_bytes,
             };
-            match current.fill(&mut room)? {
+            let stopped = current.fill(&mut room);
+            self.tell_notes();
+            match stopped? {
                 Stopped::Full => return Ok(Filled::More),
                 Stopped::Pending => return Ok(Filled::Idle(Duration::ZERO)),
                 Stopped::End => {
-                    self.done += current.consumed();
-                    self.current = None;
+                    self.done += self.current.take().map_or(0, |done| done.consumed());
                 }
             }
         }
@@ -146,9 +188,10 @@ mod tests {
 
     use super::*;
     use crate::batch::Origin;
+    use crate::plan::Format;
 
     fn spec(path: PathBuf, format: Format) -> FileSourceSpec {
-        FileSourceSpec { path, format, compression: Compression::ByName }
+        FileSourceSpec { path, text: TextSpec { format, ..TextSpec::default() } }
     }
 
     fn folder(files: &[(&str, &[u8])]) -> TempDir {
@@ -284,8 +327,11 @@ mod tests {
             (at("*.none"), format!("no file matches \"{root}/*.none\"")),
             (at("[a"), format!("\"{root}/[a\" is not a pattern: invalid range pattern")),
             (folder.path().to_owned(), format!("\"{root}\" is a folder, not a file")),
-            (at("*.csv"), format!("{root}/empty.csv:1: the file is empty")),
-            (at("wrong.gz"), format!("{root}/wrong.gz: cannot read on after line 0")),
+            (at("*.csv"), format!("{root}/twice.csv:1: two columns are called \"a\"")),
+            (
+                at("wrong.gz"),
+                format!("{root}/wrong.gz: it is called .gz, and its first bytes are neither those of gzip nor of zstd"),
+            ),
             (at("twice.csv"), format!("{root}/twice.csv:1: two columns are called \"a\"")),
         ];
         for (path, what) in cases {
@@ -304,6 +350,48 @@ mod tests {
         assert_eq!(source.progress(), expected(0));
         assert_eq!(read(&mut source, 100).0.len(), 5001);
         assert_eq!(source.progress(), expected(total));
+    }
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_read_is_an_error_with_both_lengths() {
+        let lines = "0123456789\n".repeat(100_000);
+        for (format, name) in [(Format::Lines, "a.txt"), (Format::JsonLines, "a.jsonl"), (Format::Csv, "a.csv")] {
+            let folder = folder(&[(name, lines.as_bytes()), ("b", b"1\n")]);
+            let path = folder.path().join(name);
+            let mut source = TextSource::files(&spec(path.clone(), format), 3, 1000).unwrap();
+            let mut batch = Batch::new();
+            assert_eq!(source.fill(&mut batch, 4096, 1 << 20).unwrap(), Filled::More);
+            fs::write(&path, "").unwrap();
+            let error = loop {
+                batch.clear();
+                match source.fill(&mut batch, 4096, 1 << 20) {
+                    Ok(filled) => assert_ne!(filled, Filled::End),
+                    Err(error) => break error,
+                }
+            };
+            let read = source.progress().done;
+            let what = format!(
+                "{}: it was cut short while it was read: {read} bytes were read, it had 1100000 and has 0 now",
+                path.display()
+            );
+            assert_eq!(error.what, what);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_before_its_turn_is_an_error_that_the_next_file_does_not_share() {
+        let folder = folder(&[("1", b"a\n"), ("2", b"b\n"), ("3", b"c\n")]);
+        let mut source = TextSource::files(&spec(folder.path().join("?"), Format::Lines), 3, 1000).unwrap();
+        fs::write(folder.path().join("2"), "").unwrap();
+        let (found, error) = read(&mut source, 10);
+        let error = error.unwrap();
+        assert_eq!(found, pairs(&[("1:1", "a")]));
+        let path = folder.path().join("2");
+        assert_eq!(error.what, format!("{}: it had 2 bytes when the run began, and has 0 now", path.display()));
+        assert_eq!(error.unreadable.unwrap().extent, crate::connector::Extent::File);
+        let mut batch = Batch::new();
+        assert_eq!(source.fill(&mut batch, 10, 1000).unwrap(), Filled::End);
+        assert_eq!(batch.payloads().iter().collect::<Vec<_>>(), [b"c"]);
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::counted::Counted;
 use super::find_files::find_files;
-use super::{ConnectorError, Filled, Places, Source, SourceProgress};
+use super::refusal::Refusal;
+use super::{ConnectorError, Filled, Places, Source, SourceProgress, Unreadable};
 use crate::batch::{Batch, Origin, Record};
 use crate::plan::WholeFilesSpec;
 
@@ -38,21 +40,29 @@ impl WholeFiles {
         let mut source =
             Self { number, longest, files: Arc::default(), next: 0, content: Vec::new(), done: 0, total: 0 };
         for path in &files.paths {
-            let metadata = path.metadata().map_err(|cause| cannot("open", path, cause))?;
-            if metadata.is_dir() {
-                return Err(ConnectorError::new(format!("\"{}\" is a folder, not a file", path.display()))
-                    .hint(format!("name the files in it, for example path = \"{}\"", path.join("*").display())));
+            match source.check(path, files.name(path).as_os_str().len()) {
+                Ok(size) => source.total = source.total.saturating_add(size),
+                Err(_) if spec.tolerant => {}
+                Err(error) => return Err(error),
             }
-            if !metadata.is_file() {
-                return Err(ConnectorError::new(format!("\"{}\" is no regular file", path.display())).hint(
-                    "format = \"whole\" takes files whose size is known; read a pipe as \"lines\" or \"jsonl\"",
-                ));
-            }
-            source.check_size(path, files.name(path).as_os_str().len(), metadata.len())?;
-            source.total = source.total.saturating_add(metadata.len());
         }
         source.files = Arc::new(files);
         Ok(source)
+    }
+
+    /// What can be known of a file without reading it. Returns its size.
+    fn check(&self, path: &Path, key: usize) -> Result<u64, ConnectorError> {
+        let metadata = path.metadata().map_err(|cause| cannot("open", path, cause))?;
+        if metadata.is_dir() {
+            return Err(ConnectorError::new(format!("\"{}\" is a folder, not a file", path.display()))
+                .hint(format!("name the files in it, for example path = \"{}\"", path.join("*").display())));
+        }
+        if !metadata.is_file() {
+            return Err(ConnectorError::new(format!("\"{}\" is no regular file", path.display()))
+                .hint("format = \"whole\" takes files whose size is known; read a pipe as \"lines\" or \"jsonl\""));
+        }
+        self.check_size(path, key, metadata.len())?;
+        Ok(metadata.len())
     }
 
     fn check_size(&self, path: &Path, key: usize, size: u64) -> Result<(), ConnectorError> {
@@ -67,11 +77,19 @@ impl WholeFiles {
     /// Reads a file into `content`, however long it has become by now.
     fn read(&mut self, path: &Path, key: usize) -> Result<(), ConnectorError> {
         self.content.clear();
-        let file = File::open(path).map_err(|cause| cannot("open", path, cause))?;
-        let size = file.metadata().map_err(|cause| cannot("read", path, cause))?.len();
-        self.check_size(path, key, size)?;
+        self.check(path, key)?;
+        let file = File::open(path).and_then(|file| Counted::new(file, 0));
+        let file = file.map_err(|cause| cannot("open", path, cause))?;
+        self.check_size(path, key, file.size().unwrap_or(0))?;
         let most = self.longest.saturating_sub(key) as u64;
-        file.take(most + 1).read_to_end(&mut self.content).map_err(|cause| cannot("read", path, cause))?;
+        if let Err(cause) = file.take(most + 1).read_to_end(&mut self.content) {
+            return Err(match Refusal::of(&cause) {
+                Some(Refusal { what, hint }) => {
+                    ConnectorError { hint: hint.clone(), ..ConnectorError::new(format!("{}: {what}", path.display())) }
+                }
+                None => cannot("read", path, cause),
+            });
+        }
         self.check_size(path, key, self.content.len() as u64)
     }
 }
@@ -82,7 +100,11 @@ impl Source for WholeFiles {
         while batch.len() < max_records && batch.payloads().byte_len() < max_bytes {
             let Some(path) = files.paths.get(self.next) else { return Ok(Filled::End) };
             let key = files.name(path).as_os_str().as_bytes();
-            self.read(path, key.len())?;
+            if let Err(error) = self.read(path, key.len()) {
+                self.next += 1;
+                let place = files.describe(self.next as u64 - 1);
+                return Err(error.leaving_behind(Unreadable::record(place, b"")));
+            }
             let record = Record {
                 payload: &self.content,
                 key: Some(key),
@@ -152,7 +174,8 @@ mod tests {
     }
 
     fn open(folder: &TempDir, pattern: &str, longest: usize) -> Result<WholeFiles, ConnectorError> {
-        let spec = WholeFilesSpec { path: folder.path().join(pattern), base: folder.path().to_owned() };
+        let spec =
+            WholeFilesSpec { path: folder.path().join(pattern), base: folder.path().to_owned(), tolerant: false };
         WholeFiles::open(&spec, 3, longest)
     }
 
@@ -203,7 +226,7 @@ mod tests {
     fn a_path_elsewhere_is_told_as_it_was_found() {
         let folder = folder(&[("above.txt", b"1"), ("base/pipeline.toml", b"")]);
         let base = folder.path().join("base");
-        let spec = WholeFilesSpec { path: base.join("../*.txt"), base };
+        let spec = WholeFilesSpec { path: base.join("../*.txt"), base, tolerant: false };
         let found = read(&mut WholeFiles::open(&spec, 3, 1000).unwrap(), 1000);
         assert_eq!(found[0][0].0, "../above.txt");
     }
@@ -236,8 +259,10 @@ mod tests {
         let root = folder.path().display();
         assert_eq!(error.what, format!("{root}/2: the file has 200 bytes, a record may have 99 beside its key"));
         assert_eq!(batch.len(), 1, "the record before it is there");
-        fs::remove_file(at("2")).unwrap();
+        fs::remove_file(at("3")).unwrap();
         let error = source.fill(&mut batch, 4096, 1000).unwrap_err();
-        assert_eq!(error.what, format!("cannot open \"{root}/2\""));
+        assert_eq!(error.what, format!("cannot open \"{root}/3\""));
+        assert_eq!(error.unreadable, Some(Box::new(Unreadable::record("3", b""))));
+        assert_eq!(source.fill(&mut batch, 4096, 1000).unwrap(), Filled::End);
     }
 }

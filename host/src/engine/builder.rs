@@ -5,7 +5,7 @@ use super::job_error::JobError;
 use super::parts::Provided;
 use crate::config::{
     Capabilities, ComponentUse, FileSink, FileSource, Generate, Limits, OnError, Operator, Parsed, Partitioning,
-    Pipeline, Resources, SinkKind, Source, SourceKind, Spanned,
+    Pipeline, Resources, SinkKind, Source, SourceKind, Spanned, TextFormat,
 };
 use crate::{config, connector};
 
@@ -76,7 +76,7 @@ impl PipelineBuilder {
                 SourceKind::Provided(name.to_owned())
             }
         };
-        self.pipeline.sources.push(Source { span: None, name: Some(name.into()), kind: Some(kind) });
+        self.pipeline.sources.push(Source { name: Some(name.into()), kind: Some(kind), ..Source::default() });
         self.follow(name, About::Source)
     }
 
@@ -198,9 +198,14 @@ impl PipelineBuilder {
         self.component(|component| component.limits = limits)
     }
 
-    /// What becomes of the last stage's records that fail or are rejected.
+    /// What becomes of the last stage's records that fail or are rejected, or that it cannot read if it is a source.
     #[must_use]
-    pub fn on_error(self, on_error: OnError) -> Self {
+    pub fn on_error(mut self, on_error: OnError) -> Self {
+        if self.about == About::Source
+            && let Some(source) = self.pipeline.sources.last_mut()
+        {
+            source.on_error = on_error.clone();
+        }
         self.component(|component| component.on_error = on_error)
     }
 
@@ -274,7 +279,7 @@ impl SourceOf {
     /// Files, by path or glob; `format` is `lines`, `jsonl` or `csv`.
     #[must_use]
     pub fn file(path: &str, format: &str) -> Self {
-        let file = FileSource { path: path.into(), format: Some(format.into()), compression: None };
+        let file = FileSource { path: path.into(), text: TextFormat::named(format) };
         Self::Built(SourceKind::File(file))
     }
 

@@ -5,7 +5,7 @@ use super::control::{Control, Stopped};
 use super::error::PipelineError;
 use super::provenance::Provenance;
 use crate::batch::Record;
-use crate::connector::{ConnectorError, DeadLetter, DeadLetterFile};
+use crate::connector::{ConnectorError, DeadLetter, DeadLetterFile, Extent, Unreadable};
 use crate::observe::{ErrorCounts, InstanceCounters};
 use crate::plan::OnError;
 use crate::sandbox::{Failure, FailureCode, plain_text};
@@ -60,6 +60,59 @@ impl Fate {
             }
             OnError::DeadLetter(_) => self.bury(record, FailureCode::Rejected, message, attempts),
         }
+    }
+
+    /// Whether a source goes on behind what it cannot read.
+    pub(super) fn passes_over(&self) -> bool {
+        self.on_error != OnError::Fail
+    }
+
+    /// What a source could not read and left behind. A record of it is counted as one that came in; of a file nobody knows how many it had.
+    pub(super) fn passed_over(&self, error: &ConnectorError, unreadable: &Unreadable) -> Result<(), Stopped> {
+        let code = match unreadable.extent {
+            Extent::Record => FailureCode::BadRecord,
+            Extent::File => FailureCode::BadFile,
+        };
+        self.errors.count(code.name());
+        let end = match unreadable.extent {
+            Extent::Record => {
+                self.counters.records_in.add(1);
+                Some(if self.on_error == OnError::Skip { &self.counters.failed } else { &self.counters.dead_lettered })
+            }
+            Extent::File => {
+                self.counters.bad_files.add(1);
+                tracing::warn!("{}", error.in_full());
+                None
+            }
+        };
+        if let Some(file) = self.dead_letters.as_ref().filter(|_| self.on_error != OnError::Skip) {
+            let message = error.in_full();
+            let letter = DeadLetter {
+                pipeline: &self.pipeline,
+                run: &self.run,
+                operator: &self.stage,
+                instance: self.instance,
+                source: Some(&self.stage),
+                offset: None,
+                place: Some(&unreadable.place),
+                key: None,
+                timestamp: None,
+                headers: None,
+                payload: &unreadable.bytes,
+                code: code.name(),
+                message: &plain_text(&message),
+                attempts: 1,
+                at: SystemTime::now(),
+            };
+            if let Err(error) = file.write([letter]) {
+                if end.is_some() {
+                    self.counters.failed.add(1);
+                }
+                return Err(self.connector_failed(&error));
+            }
+        }
+        end.into_iter().for_each(|end| end.add(1));
+        Ok(())
     }
 
     /// A failure that is no record's. After the cut of a run it is no cause: it may be for the cut.

@@ -89,10 +89,16 @@ impl SourceLane {
                 self.outlet.flush()?;
                 Ok(Made::End(SourceEnd::Exhausted))
             }
-            Err(error) => {
-                self.outlet.flush()?;
-                Err(self.fate.connector_failed(&error))
-            }
+            Err(error) => match &error.unreadable {
+                Some(unreadable) if self.fate.passes_over() => {
+                    self.fate.passed_over(&error, unreadable)?;
+                    Ok(Made::More)
+                }
+                _ => {
+                    self.outlet.flush()?;
+                    Err(self.fate.connector_failed(&error))
+                }
+            },
         }
     }
 

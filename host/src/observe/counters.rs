@@ -40,11 +40,11 @@ impl Gauge {
     }
 }
 
-/// What one instance has done. The records that came in end as one of `handled`, `rejected`, `dead_lettered`, `failed` or
+/// What one instance has done. A source takes nothing in but what it cannot read. The records that came in end as one of `handled`, `rejected`, `dead_lettered`, `failed` or
 /// `unfinished` (the pipeline stopped first): these five always add up to `records_in`.
 #[derive(Debug, Default)]
 pub struct InstanceCounters {
-    /// Records taken in (for a source: none).
+    /// Records taken in (for a source: those that it could not read).
     pub records_in: Counter,
     /// Payload bytes taken in.
     pub bytes_in: Counter,
@@ -66,6 +66,8 @@ pub struct InstanceCounters {
     pub unfinished: Counter,
     /// Records emitted on a side output that nobody reads.
     pub unread: Counter,
+    /// Files that a source could not read, or not to their end.
+    pub bad_files: Counter,
     /// Calls that were tried again.
     pub retried: Counter,
     /// Copies of the component that were thrown away and built anew.

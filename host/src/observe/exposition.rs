@@ -38,7 +38,7 @@ struct RunCollector(Arc<Registry>);
 type Read<T> = fn(&InstanceCounters) -> T;
 
 /// Name (`_total` is added), help, value.
-const COUNTERS: [(&str, &str, Read<u64>); 15] = [
+const COUNTERS: [(&str, &str, Read<u64>); 16] = [
     ("sage_records_in", "Records taken in", |c| c.records_in.get()),
     ("sage_records_out", "Records sent out", |c| c.records_out.get()),
     ("sage_bytes_in", "Payload bytes taken in", |c| c.bytes_in.get()),
@@ -50,6 +50,7 @@ const COUNTERS: [(&str, &str, Read<u64>); 15] = [
     ("sage_failed", "Records that failed", |c| c.failed.get()),
     ("sage_unfinished", "Records that the stopping pipeline left undone", |c| c.unfinished.get()),
     ("sage_unread", "Records on side outputs that nobody reads", |c| c.unread.get()),
+    ("sage_bad_files", "Files that a source could not read to their end", |c| c.bad_files.get()),
     ("sage_retried", "Calls that were tried again", |c| c.retried.get()),
     ("sage_restarts", "Guests that were built anew", |c| c.restarts.get()),
     ("sage_workers_lost", "Worker processes that died", |c| c.workers_lost.get()),

@@ -33,7 +33,7 @@ pub struct StageSummary {
     pub kind: &'static str,
     /// How many instances.
     pub instances: usize,
-    /// Records taken in.
+    /// Records taken in; for a source, those that it could not read.
     pub records_in: u64,
     /// Records sent out.
     pub records_out: u64,
@@ -55,11 +55,13 @@ pub struct StageSummary {
     pub unfinished: u64,
     /// Whether the five before add up to `records_in`. Anything else is a fault of the host.
     pub balanced: bool,
-    /// The same as a line; none for a source, which takes nothing in.
+    /// The same as a line; for a source only where there was something that it could not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub equation: Option<String>,
     /// Records emitted on a side output that nobody reads.
     pub unread: u64,
+    /// Files that a source could not read, or not to their end.
+    pub bad_files: u64,
     /// Calls that were tried again.
     pub retried: u64,
     /// Guests that were built anew.
@@ -168,6 +170,7 @@ impl StageSummary {
             balanced: sum(super::InstanceCounters::accounted) == records_in,
             equation: None,
             unread: sum(|c| c.unread.get()),
+            bad_files: sum(|c| c.bad_files.get()),
             retried: sum(|c| c.retried.get()),
             restarts: sum(|c| c.restarts.get()),
             workers_lost: sum(|c| c.workers_lost.get()),
@@ -196,6 +199,11 @@ impl StageSummary {
     /// `27004 in = 26483 handled + 521 rejected + 0 dead-lettered + 0 failed`, and what was left undone if anything was.
     pub(super) fn set_equation(&mut self) {
         if self.is_source() {
+            let Self { records_in, records_out, dead_lettered, failed, .. } = self;
+            self.equation = (*records_in > 0).then(|| {
+                let read = *records_in + *records_out;
+                format!("{read} read = {records_out} sent + {dead_lettered} dead-lettered + {failed} failed")
+            });
             return;
         }
         let Self { records_in, handled, rejected, dead_lettered, failed, unfinished, .. } = self;

@@ -8,7 +8,8 @@ use super::{InferenceSummary, KernelSummary, StageSummary, Summary};
 /// For people: a table of the stages within 100 columns, then where every operator's records went.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let read: u64 = self.stages.iter().filter(|stage| stage.is_source()).map(|stage| stage.records_out).sum();
+        let sources = self.stages.iter().filter(|stage| stage.is_source());
+        let read: u64 = sources.map(|source| source.records_in + source.records_out).sum();
         writeln!(
             f,
             "{}: {} after {}, {} records read\n",
@@ -48,6 +49,9 @@ fn notes(stage: &StageSummary) -> Vec<String> {
     if !stage.errors.is_empty() {
         let errors: Vec<_> = stage.errors.iter().map(|(code, n)| format!("{code} {}", count(*n))).collect();
         notes.push(format!("errors by code: {}", errors.join(", ")));
+    }
+    if stage.bad_files > 0 {
+        notes.push(format!("{} of its files could not be read to the end", count(stage.bad_files)));
     }
     if !stage.breaches.is_empty() {
         let breaches: Vec<_> = stage.breaches.iter().map(|(limit, n)| format!("{limit} {}", count(*n))).collect();
@@ -196,6 +200,7 @@ mod tests {
             balanced: true,
             equation: None,
             unread: 0,
+            bad_files: 0,
             retried: scale - 1,
             restarts: scale - 1,
             workers_lost: 0,

@@ -2,12 +2,13 @@ use std::path::{Path, PathBuf};
 
 use glob::Pattern;
 
-use super::names::choose;
+use super::text_source::{compression, no_stamps, not_csv, text};
 use super::{
     Compression, FileSinkSpec, FileSourceSpec, Format, GenerateSpec, Limits, SinkSpec, SourceSpec, WholeFilesSpec,
 };
 use crate::config::{
-    self, Diagnostic, Diagnostics, FileSink, FileSource, Generate, SourceKind, Spanned, format_size, resolve,
+    self, Diagnostic, Diagnostics, FileSink, FileSource, Generate, SourceKind, Spanned, TextFormat, format_size,
+    resolve,
 };
 
 /// The payload of a made-up record where the file does not say: that of the measurements this host is tuned by.
@@ -17,14 +18,30 @@ const DEFAULT_PAYLOAD: u64 = 128;
 const WHOLE: &str = "whole";
 
 /// A built-in source; `None` for a component.
-pub(super) fn source(place: &str, written: &SourceKind, base: &Path, errors: &mut Diagnostics) -> Option<SourceSpec> {
-    match written {
-        SourceKind::File(file) if file.format.as_ref().is_some_and(|format| format.value == WHOLE) => {
-            whole_files(place, file, base, errors).map(SourceSpec::WholeFiles)
+pub(super) fn source(
+    place: &str,
+    written: &config::Source,
+    kind: &SourceKind,
+    base: &Path,
+    errors: &mut Diagnostics,
+) -> Option<SourceSpec> {
+    match kind {
+        SourceKind::File(file) if file.text.format.as_ref().is_some_and(|format| format.value == WHOLE) => {
+            no_stamps(place, "format = \"whole\"", written, errors);
+            whole_files(place, written, file, base, errors).map(SourceSpec::WholeFiles)
         }
-        SourceKind::File(file) => file_source(place, file, base, errors).map(SourceSpec::File),
-        SourceKind::Stdin(format) => stdin(place, format.as_ref(), errors).map(SourceSpec::Stdin),
-        SourceKind::Generate(written) => generate(place, written, errors).map(SourceSpec::Generate),
+        SourceKind::File(file) => {
+            // Whole files were seen to before; the name is here to be suggested.
+            let [lines, jsonl, csv] = Format::NAMES.map(|(name, format)| (name, Some(format)));
+            let text = text(place, written, &file.text, &[lines, jsonl, csv, (WHOLE, None)], errors);
+            let path = source_path(place, &file.path, base, errors);
+            Some(SourceSpec::File(FileSourceSpec { path: path?, text: text? }))
+        }
+        SourceKind::Stdin(format) => text(place, written, format, &Format::NAMES, errors).map(SourceSpec::Stdin),
+        SourceKind::Generate(generated) => {
+            no_stamps(place, "a made-up record", written, errors);
+            generate(place, generated, errors).map(SourceSpec::Generate)
+        }
         SourceKind::Provided(name) => Some(SourceSpec::Provided(name.clone())),
         SourceKind::Component(_) => None,
     }
@@ -38,36 +55,52 @@ pub(super) fn file_sink(place: &str, written: &FileSink, base: &Path, errors: &m
         errors.push(Diagnostic::new(message).on(&written.path));
         return None;
     }
+    if compression == Some(Compression::Found)
+        && let Some(ending) = promised(&written.path.value)
+    {
+        let message = format!("path of {place} ends in .{ending}, and the sink would write plain text to it");
+        let hint = ".gz is written as gzip and .zst as zstd; with compression = \"none\" the name is yours";
+        errors.push(Diagnostic::new(message).on(&written.path).hint(hint));
+        return None;
+    }
     Some(SinkSpec::File(FileSinkSpec { path: resolve(base, &written.path.value), compression: compression? }))
 }
 
-fn file_source(place: &str, written: &FileSource, base: &Path, errors: &mut Diagnostics) -> Option<FileSourceSpec> {
-    let format = match &written.format {
-        None => Some(Format::default()),
-        // Whole files were seen to before; the name is here to be suggested.
-        Some(word) => {
-            let [lines, jsonl, csv] = Format::NAMES;
-            choose("format", place, word, &[lines, jsonl, csv, (WHOLE, Format::default())], errors)
+fn whole_files(
+    place: &str,
+    written: &config::Source,
+    file: &FileSource,
+    base: &Path,
+    errors: &mut Diagnostics,
+) -> Option<WholeFilesSpec> {
+    let TextFormat { compression: packed, encoding, line_end, .. } = &file.text;
+    let before = errors.len();
+    if let Some(word) = packed
+        && compression(place, Some(word), errors).is_some_and(|found| found != Compression::None)
+    {
+        let message =
+            format!("compression of {place} is \"{}\", and format = \"whole\" takes files as they are", word.value);
+        errors.push(Diagnostic::new(message).on(word).hint("leave it out: the operator gets the packed bytes"));
+    }
+    for (key, word) in [("encoding", encoding), ("line_end", line_end)] {
+        if let Some(word) = word {
+            let message = format!("{place} has a {key}, and format = \"whole\" takes files as they are");
+            errors.push(Diagnostic::new(message).on(word).hint("leave it out"));
         }
-    };
-    let compression = compression(place, written.compression.as_ref(), errors);
-    let path = source_path(place, &written.path, base, errors);
-    Some(FileSourceSpec { path: path?, format: format?, compression: compression? })
+    }
+    not_csv(place, WHOLE, &file.text, errors);
+    let sound = errors.len() == before;
+    let path = source_path(place, &file.path, base, errors)?;
+    let tolerant = written.on_error != config::OnError::Fail;
+    sound.then(|| WholeFilesSpec { path, base: base.to_owned(), tolerant })
 }
 
-fn whole_files(place: &str, written: &FileSource, base: &Path, errors: &mut Diagnostics) -> Option<WholeFilesSpec> {
-    let as_it_is = match written.compression.as_ref().map(|word| (word, compression(place, Some(word), errors))) {
-        None | Some((_, Some(Compression::None))) => true,
-        Some((_, None)) => false,
-        Some((word, Some(_))) => {
-            let message =
-                format!("compression of {place} is \"{}\", and format = \"whole\" takes files as they are", word.value);
-            errors.push(Diagnostic::new(message).on(word).hint("leave it out: the operator gets the packed bytes"));
-            false
-        }
-    };
-    let path = source_path(place, &written.path, base, errors)?;
-    as_it_is.then(|| WholeFilesSpec { path, base: base.to_owned() })
+/// The ending of a name that promises a packing which no sink here writes.
+fn promised(path: &str) -> Option<&'static str> {
+    const ENDINGS: [&str; 14] =
+        ["tar.gz", "tar.zst", "tgz", "tzst", "tar", "bz2", "xz", "lz4", "lzma", "lz", "z", "br", "zip", "7z"];
+    let path = path.to_ascii_lowercase();
+    ENDINGS.into_iter().find(|ending| path.strip_suffix(ending).is_some_and(|name| name.ends_with('.')))
 }
 
 /// A path or pattern. Only what was written is a pattern: a folder above that happens to be called `a[1]` is not.
@@ -89,26 +122,6 @@ fn source_path(place: &str, written: &Spanned<String>, base: &Path, errors: &mut
             Some(resolve(Path::new(&Pattern::escape(text)), &written.value))
         }
         _ => Some(resolve(base, &written.value)),
-    }
-}
-
-fn stdin(place: &str, written: Option<&Spanned<String>>, errors: &mut Diagnostics) -> Option<Format> {
-    let Some(word) = written else { return Some(Format::default()) };
-    match choose("format", place, word, &Format::NAMES, errors)? {
-        Format::Csv => {
-            let message = format!("format of {place} is \"csv\", which standard input does not have");
-            errors
-                .push(Diagnostic::new(message).on(word).hint("\"lines\" or \"jsonl\"; read a csv with file = { .. }"));
-            None
-        }
-        format => Some(format),
-    }
-}
-
-fn compression(place: &str, written: Option<&Spanned<String>>, errors: &mut Diagnostics) -> Option<Compression> {
-    match written {
-        None => Some(Compression::default()),
-        Some(word) => choose("compression", place, word, &Compression::NAMES, errors),
     }
 }
 

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::{
     Catalog, ComponentSpec, Kind, Limits, OnError, Resources, SinkSpec, Unusable, Work, amounts, connectors, grants,
-    limits,
+    limits, text_source,
 };
 use crate::config::{
     self, ComponentUse, Diagnostic, Diagnostics, Input, Partitioning, Pipeline, SinkKind, SourceKind, Span, Spanned,
@@ -26,6 +26,8 @@ pub(super) struct Draft<'a> {
     pub(super) ports: Option<&'a [String]>,
     /// The component, if it is one.
     pub(super) component: Option<&'a ComponentUse>,
+    /// Where its dead letters are said to go, if it may have any.
+    pub(super) dead_letters: Option<&'a config::OnError>,
     /// Who feeds it; `None`: reported. Empty for a source.
     pub(super) inputs: Option<&'a [Input]>,
     /// As written.
@@ -81,10 +83,16 @@ impl<'a> Draft<'a> {
             let mut draft = Self::new(Role::Source, i + 1, source.span, source.name.as_ref());
             draft.inputs = Some(&[]);
             match &source.kind {
-                Some(SourceKind::Component(component)) => draft.add_component(component, catalog, base, errors),
+                Some(SourceKind::Component(component)) => {
+                    draft.add_component(component, catalog, base, errors);
+                    text_source::no_stamps(&draft.place(), "what a component makes", source, errors);
+                }
                 Some(builtin) => {
+                    let place = draft.place();
                     draft.ports = Some(&[]);
-                    draft.work = connectors::source(&draft.place(), builtin, base, errors).map(Work::Source);
+                    draft.on_error = on_error(&place, &source.on_error, base, errors);
+                    draft.dead_letters = Some(&source.on_error);
+                    draft.work = connectors::source(&place, source, builtin, base, errors).map(Work::Source);
                 }
                 None => {}
             }
@@ -127,6 +135,7 @@ impl<'a> Draft<'a> {
             work: None,
             ports: None,
             component: None,
+            dead_letters: None,
             inputs: None,
             partition: &Partitioning::Default,
             parallelism: 1,
@@ -172,6 +181,7 @@ impl<'a> Draft<'a> {
     ) {
         let place = self.place();
         self.component = Some(component);
+        self.dead_letters = Some(&component.on_error);
         self.ports = None;
         if let Some(written) = &component.parallelism {
             self.parallelism = parallelism(&place, written, errors);

@@ -13,6 +13,7 @@
 mod amounts;
 mod connectors;
 mod draft;
+mod field_path;
 mod grants;
 mod graph;
 mod kind;
@@ -23,14 +24,21 @@ mod order;
 mod outputs;
 mod partitions;
 mod settings;
+mod text;
+mod text_source;
 mod validate;
 mod wiring;
 
 pub use crate::config::BackendChoice;
+pub use field_path::{FieldPath, FieldPathError};
 pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
 pub use kind::{Catalog, ComponentFacts, Kind, Unusable};
 pub use settings::{
-    Capabilities, ClockPrecision, ComponentSpec, Compression, CpuRequest, FileSinkSpec, FileSourceSpec, FolderGrant,
-    Format, GenerateSpec, Limits, ModelSpec, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,
+    Capabilities, ClockPrecision, ComponentSpec, CpuRequest, FileSinkSpec, FileSourceSpec, FolderGrant, GenerateSpec,
+    Limits, ModelSpec, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,
+};
+pub use text::{
+    Compression, CsvSpec, Duplicates, Format, HeaderSpec, LineEnd, StampSpec, TextEncoding, TextSpec, TimeFormat,
+    Unnamed,
 };
 pub use validate::{validate, validate_parsed};

@@ -25,13 +25,17 @@ pub(super) fn check(drafts: &[Draft<'_>], errors: &mut Diagnostics) {
         }
     }
     for draft in drafts {
-        let (path, what, span) = match (&draft.work, &draft.on_error) {
-            (Some(Work::Source(SourceSpec::File(file))), _) => (&file.path, "reads", draft.name_span()),
-            (Some(Work::Source(SourceSpec::WholeFiles(files))), _) => (&files.path, "reads", draft.name_span()),
-            (_, OnError::DeadLetter(path)) => (path, "sends dead letters to", dead_letter_span(draft)),
-            _ => continue,
+        let read = match &draft.work {
+            Some(Work::Source(SourceSpec::File(file))) => Some((&file.path, "reads", draft.name_span())),
+            Some(Work::Source(SourceSpec::WholeFiles(files))) => Some((&files.path, "reads", draft.name_span())),
+            _ => None,
         };
-        if let Some(sink) = written.get(path) {
+        let dead = match &draft.on_error {
+            OnError::DeadLetter(path) => Some((path, "sends dead letters to", dead_letter_span(draft))),
+            _ => None,
+        };
+        for (path, what, span) in read.into_iter().chain(dead) {
+            let Some(sink) = written.get(path) else { continue };
             let message = format!("{} {what} {}, which {} writes", draft.place(), path.display(), sink.place());
             errors.push(Diagnostic::new(message).at(span).at(sink.name_span()).hint("give one of them another file"));
         }
@@ -45,7 +49,7 @@ pub(super) fn check(drafts: &[Draft<'_>], errors: &mut Diagnostics) {
 }
 
 fn dead_letter_span(draft: &Draft<'_>) -> Option<Span> {
-    match &draft.component?.on_error {
+    match draft.dead_letters? {
         config::OnError::DeadLetter(path) => path.span,
         config::OnError::Fail | config::OnError::Skip => None,
     }

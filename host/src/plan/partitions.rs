@@ -1,7 +1,7 @@
 use super::draft::Draft;
 use super::names::choose;
 use super::wiring::Wire;
-use super::{Kind, Partition, Port, SourceSpec, Work};
+use super::{FileSourceSpec, Kind, Partition, Port, SourceSpec, Work};
 use crate::config::{Diagnostic, Diagnostics, Partitioning, Spanned, closest};
 
 /// Whether records have keys, as far as that can be known without running.
@@ -191,6 +191,11 @@ fn leaving(draft: &Draft<'_>, arriving: Keyed) -> Keyed {
     match &draft.work {
         Some(Work::Source(SourceSpec::Generate(spec))) if spec.keys.is_some() => Keyed::Always,
         Some(Work::Source(SourceSpec::WholeFiles(_))) => Keyed::Always,
+        Some(Work::Source(SourceSpec::File(FileSourceSpec { text, .. }) | SourceSpec::Stdin(text)))
+            if text.stamps.key.is_some() =>
+        {
+            Keyed::Always
+        }
         Some(Work::Source(SourceSpec::Generate(_) | SourceSpec::File(_) | SourceSpec::Stdin(_))) => Keyed::Never,
         Some(Work::Component(_, Kind::Map | Kind::Filter | Kind::FlatMap)) => arriving,
         Some(Work::Component(_, Kind::KeyBy)) => Keyed::Always,

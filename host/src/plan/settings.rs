@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Compression, TextSpec};
 use crate::config::BackendChoice;
 
 /// A component as the pipeline uses it.
@@ -142,8 +143,8 @@ pub enum SourceSpec {
     File(FileSourceSpec),
     /// Files, each a record as it is.
     WholeFiles(WholeFilesSpec),
-    /// Standard input, as lines or JSON lines.
-    Stdin(Format),
+    /// Standard input.
+    Stdin(TextSpec),
     /// Made-up records.
     Generate(GenerateSpec),
     /// A source handed over from Rust under this name (embedding).
@@ -168,10 +169,8 @@ pub enum SinkSpec {
 pub struct FileSourceSpec {
     /// A path or a glob pattern, resolved against the pipeline file's folder.
     pub path: PathBuf,
-    /// How records lie in it.
-    pub format: Format,
-    /// How it is packed.
-    pub compression: Compression,
+    /// How records lie in them.
+    pub text: TextSpec,
 }
 
 /// Files to take as they are, one record each: its payload is what is in the file, its key the path.
@@ -181,6 +180,8 @@ pub struct WholeFilesSpec {
     pub path: PathBuf,
     /// The pipeline file's folder: paths below it are told without it, as the pipeline file would write them.
     pub base: PathBuf,
+    /// A file that cannot be read is passed over: it is the run's to report, not a reason not to begin.
+    pub tolerant: bool,
 }
 
 /// A file to write.
@@ -190,42 +191,6 @@ pub struct FileSinkSpec {
     pub path: PathBuf,
     /// How it is packed.
     pub compression: Compression,
-}
-
-/// How records lie in text.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Format {
-    /// A record a line, without its line end.
-    #[default]
-    Lines,
-    /// As lines; empty lines are skipped, and a line that cannot be JSON by its first and last character is an error of
-    /// the source (what lies between is for the operator to parse and reject).
-    JsonLines,
-    /// A header and rows; each row becomes a JSON object of strings.
-    Csv,
-}
-
-impl Format {
-    /// All, with their names in a pipeline file.
-    pub const NAMES: [(&'static str, Self); 3] =
-        [("lines", Self::Lines), ("jsonl", Self::JsonLines), ("csv", Self::Csv)];
-}
-
-/// How a file is packed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Compression {
-    /// By its name: `.gz` is gzip, everything else plain.
-    #[default]
-    ByName,
-    /// Plain.
-    None,
-    /// gzip.
-    Gzip,
-}
-
-impl Compression {
-    /// What a pipeline file can say; by name is what it means when it says nothing.
-    pub const NAMES: [(&'static str, Self); 2] = [("none", Self::None), ("gzip", Self::Gzip)];
 }
 
 /// Made-up records, the same for the same seed.

@@ -40,6 +40,10 @@ pub enum FailureCode {
     Restarts,
     /// The worker process of the instance died, or broke the protocol.
     Worker,
+    /// A built-in source could not read a record, and went on behind it.
+    BadRecord,
+    /// A built-in source could not read a file, or not to its end, and went on with the next one.
+    BadFile,
     /// A source or sink cannot go on, or a component of that kind answered with an error.
     Connector,
     /// A fault of the host, not of the guest.
@@ -48,7 +52,7 @@ pub enum FailureCode {
 
 impl FailureCode {
     /// All codes, in the order of the documentation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Trap,
         Self::Panic,
         Self::Memory,
@@ -64,6 +68,8 @@ impl FailureCode {
         Self::Rejected,
         Self::Restarts,
         Self::Worker,
+        Self::BadRecord,
+        Self::BadFile,
         Self::Connector,
         Self::Fault,
     ];
@@ -87,6 +93,8 @@ impl FailureCode {
             Self::Rejected => "rejected",
             Self::Restarts => "restarts",
             Self::Worker => "worker",
+            Self::BadRecord => "bad-record",
+            Self::BadFile => "bad-file",
             Self::Connector => "connector",
             Self::Fault => "fault",
         }

@@ -1,0 +1,53 @@
+use super::read_component::on_error;
+use super::read_pipeline::{component_or, name, one_of};
+use super::table::Table;
+use super::text_format::record_headers;
+use super::{Diagnostics, EventTime, FileSource, Generate, OnError, Source, SourceKind, TextFormat};
+
+/// Reads a `[[source]]`.
+pub(super) fn source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Source {
+    const KINDS: [&str; 4] = ["file", "stdin", "generate", "component"];
+    let name = name(&mut table, errors);
+    let file = table.table("file", errors).map(|inner| file_source(inner, errors));
+    let stdin = table.table("stdin", errors).map(|mut inner| {
+        let format = TextFormat::read(&mut inner, errors);
+        inner.finish(errors);
+        SourceKind::Stdin(format)
+    });
+    let generate = table.table("generate", errors).map(|inner| generate(inner, errors));
+    // What is read may be unreadable; what is made up is not.
+    let reads = table.key_span("file").is_some() || table.key_span("stdin").is_some();
+    let own: &[&str] = if reads { &["on_error"] } else { &[] };
+    let component = component_or(&mut table, "source", own, errors).map(SourceKind::Component);
+    let on_error = if reads && component.is_none() { on_error(&mut table, errors) } else { OnError::Fail };
+    let key = table.string("key", errors);
+    let event_time = EventTime::read(&mut table, errors);
+    let headers = record_headers(&mut table, errors);
+    one_of(&table, &KINDS, "stdin = {}", errors);
+    let kind = file.flatten().or(stdin).or(generate).or(component);
+    let read = Source { span: Some(table.span()), name, kind, on_error, key, event_time, headers };
+    table.finish(errors);
+    read
+}
+
+fn file_source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<SourceKind> {
+    let path = table.string("path", errors);
+    let text = TextFormat::read(&mut table, errors);
+    if table.key_span("path").is_none() {
+        table.missing("path", "name a file or a pattern: file = { path = \"in-*.jsonl\" }", errors);
+    }
+    table.finish(errors);
+    Some(SourceKind::File(FileSource { path: path?, text }))
+}
+
+fn generate(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> SourceKind {
+    let read = Generate {
+        count: table.count("count", errors),
+        rate: table.count("rate", errors),
+        payload_bytes: table.size("payload_bytes", errors),
+        keys: table.count("keys", errors),
+        seed: table.count("seed", errors),
+    };
+    table.finish(errors);
+    SourceKind::Generate(read)
+}

@@ -1,0 +1,130 @@
+use toml::de::DeValue;
+
+use super::table::Table;
+use super::{Diagnostic, Diagnostics, Spanned};
+
+/// How records lie in the bytes of a file or of standard input, as it was written.
+#[derive(Debug, Clone, Default)]
+pub struct TextFormat {
+    /// `lines`, `jsonl`, `csv`, or (of a file) `whole`; `lines` otherwise.
+    pub format: Option<Spanned<String>>,
+    /// `gzip`, `zstd` or `none`; what the first bytes say otherwise.
+    pub compression: Option<Spanned<String>>,
+    /// `utf-8`, `latin-1`, `windows-1252`, `utf-16`, or another label of the WHATWG encoding standard; otherwise UTF-8, or
+    /// UTF-16 where the text begins with its byte order mark.
+    pub encoding: Option<Spanned<String>>,
+    /// `auto` or `any`; `auto` otherwise.
+    pub line_end: Option<Spanned<String>>,
+    /// csv: the character between fields; a comma otherwise.
+    pub delimiter: Option<Spanned<String>>,
+    /// csv: the character around fields, or nothing for no quoting at all; `"` otherwise.
+    pub quote: Option<Spanned<String>>,
+    /// csv: where the names of the columns come from; the first row otherwise.
+    pub header: Option<Header>,
+    /// csv: which columns a record has, in this order; all otherwise.
+    pub columns: Option<Vec<Spanned<String>>>,
+    /// csv: `number`, `leave-out` or `fail`: what becomes of columns without a name; `number` otherwise.
+    pub unnamed: Option<Spanned<String>>,
+    /// csv: `number` or `fail`: what becomes of a name that an earlier column has; `fail` otherwise.
+    pub duplicates: Option<Spanned<String>>,
+}
+
+/// Where the names of a CSV file's columns come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Header {
+    /// `true`: the first row is the names; `false`: they are called `column_1`, `column_2`, …
+    FirstRow(Spanned<bool>),
+    /// These are the names, and the first row is a record.
+    Names(Vec<Spanned<String>>),
+}
+
+/// Which moment a record is of.
+#[derive(Debug, Clone, Default)]
+pub struct EventTime {
+    /// Where it stands: a name or a JSON pointer.
+    pub field: Spanned<String>,
+    /// `rfc3339`, `unix`, `unix_ms`, `unix_us` or `unix_ns`; `rfc3339` otherwise.
+    pub format: Option<Spanned<String>>,
+}
+
+impl TextFormat {
+    /// This format, with every setting at its default.
+    #[must_use]
+    pub fn named(format: &str) -> Self {
+        Self { format: Some(format.into()), ..Self::default() }
+    }
+
+    /// Reads the keys out of the table of a file or of standard input.
+    pub(super) fn read(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Self {
+        Self {
+            format: table.string("format", errors),
+            compression: table.string("compression", errors),
+            encoding: table.string("encoding", errors),
+            line_end: table.string("line_end", errors),
+            delimiter: table.string("delimiter", errors),
+            quote: table.string("quote", errors),
+            header: header(table, errors),
+            columns: names(table, "columns", errors),
+            unnamed: table.string("unnamed", errors),
+            duplicates: table.string("duplicates", errors),
+        }
+    }
+}
+
+impl EventTime {
+    /// Reads `event_time = { field = "/ts", format = "rfc3339" }`.
+    pub(super) fn read(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<Self> {
+        let mut inner = table.table("event_time", errors)?;
+        let field = inner.string("field", errors);
+        let format = inner.string("format", errors);
+        if inner.key_span("field").is_none() {
+            inner.missing("field", "name a field: event_time = { field = \"ts\", format = \"rfc3339\" }", errors);
+        }
+        inner.finish(errors);
+        Some(Self { field: field?, format })
+    }
+}
+
+/// `headers = { name = "field" }`, in the order of the file.
+pub(super) fn record_headers(
+    table: &mut Table<'_, '_>,
+    errors: &mut Diagnostics,
+) -> Vec<(Spanned<String>, Spanned<String>)> {
+    let Some(inner) = table.table("headers", errors) else { return Vec::new() };
+    let entries = inner.entries().into_iter();
+    entries.filter_map(|(name, node)| Some((inner.string_of(&name.value, node, errors)?, name))).map(swap).collect()
+}
+
+fn swap<A, B>((a, b): (A, B)) -> (B, A) {
+    (b, a)
+}
+
+fn header(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<Header> {
+    let node = table.node("header")?;
+    match node.get_ref() {
+        DeValue::Boolean(value) => Some(Header::FirstRow(Spanned::at(*value, node.span().into()))),
+        DeValue::Array(items) if items.is_empty() => {
+            let message = format!("header of {} is an empty list", table.place());
+            let hint = "name the columns: header = [\"id\", \"name\"]; header = false numbers them";
+            errors.push(Diagnostic::new(message).at(Some(node.span().into())).hint(hint));
+            None
+        }
+        DeValue::Array(items) => {
+            let read: Vec<_> = items.iter().filter_map(|item| table.string_of("header", item, errors)).collect();
+            (read.len() == items.len()).then_some(Header::Names(read))
+        }
+        _ => table.wrong_type("header", "true, false or a list of names", node, errors),
+    }
+}
+
+fn names(table: &mut Table<'_, '_>, key: &'static str, errors: &mut Diagnostics) -> Option<Vec<Spanned<String>>> {
+    let span = table.key_span(key);
+    let items = table.array(key, errors)?;
+    if items.is_empty() {
+        let message = format!("{key} of {} is an empty list", table.place());
+        errors.push(Diagnostic::new(message).at(span).hint("name the columns to keep, or leave it out to keep all"));
+        return None;
+    }
+    let read: Vec<_> = items.iter().filter_map(|item| table.string_of(key, item, errors)).collect();
+    (read.len() == items.len()).then_some(read)
+}
