@@ -108,7 +108,8 @@ mod tests {
     #[test]
     fn members_follow_each_other_zeros_are_passed_over_and_nothing_else_is() {
         let (a, b) = (gzip(b"a\n"), gzip(b"b\n"));
-        let cases: [(Vec<u8>, Result<&[u8], &str>); 6] = [
+        type Case<'a> = (Vec<u8>, Result<&'a [u8], &'a str>);
+        let cases: [Case<'_>; 6] = [
             ([&a[..], &b].concat(), Ok(b"a\nb\n")),
             ([&a[..], &[0; 1000]].concat(), Ok(b"a\n")),
             ([&a[..], &[0; 10], &b].concat(), Ok(b"a\nb\n")),

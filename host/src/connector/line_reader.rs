@@ -28,6 +28,16 @@ pub(super) struct LineReader<R> {
     last: usize,
     kept: Option<Kept>,
     has_returns: bool,
+    looks_for_returns: LookFor,
+}
+
+/// Where a CR inside a line is looked for, and [told](LineReader::next_and_returns).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LookFor {
+    /// In every line.
+    All,
+    /// In the first 256 KiB: looking through all of a text costs a tenth of cutting it into lines.
+    First,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +98,7 @@ impl<R: Read> LineReader<R> {
     const CHUNK: usize = 256 << 10;
 
     /// Lines of `input` of up to `longest` bytes, line ends not counted.
-    pub(super) fn new(input: R, longest: usize, line_end: LineEnd) -> Self {
+    pub(super) fn new(input: R, longest: usize, line_end: LineEnd, looks_for_returns: LookFor) -> Self {
         let ends = if line_end == LineEnd::Any { Ends::Any } else { Ends::Unknown };
         Self {
             input,
@@ -104,6 +114,7 @@ impl<R: Read> LineReader<R> {
             last: 0,
             kept: None,
             has_returns: false,
+            looks_for_returns,
         }
     }
 
@@ -369,8 +380,11 @@ impl<R: Read> LineReader<R> {
             match self.input.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
                 Ok(n) => {
                     self.at_end = n == 0;
-                    let read = self.buffer.get(self.end..self.end + n).unwrap_or_default();
-                    self.has_returns = self.has_returns || memchr(b'\r', read).is_some();
+                    let looks = self.looks_for_returns == LookFor::All || self.line == 0;
+                    if looks && !self.has_returns {
+                        let read = self.buffer.get(self.end..self.end + n).unwrap_or_default();
+                        self.has_returns = memchr(b'\r', read).is_some();
+                    }
                     self.end += n;
                     return Ok(true);
                 }
@@ -395,7 +409,13 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// A line without the byte order mark before it: the first of a file, and of each file that was put behind another.
 #[inline]
 pub(super) fn without_mark(line: &[u8]) -> &[u8] {
-    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
+    // One byte tells of nearly every line that it has none.
+    if line.first() == Some(&0xEF) { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line }
+}
+
+/// Whether a line is a mark, and not even ended: there is nothing behind it.
+pub(super) fn is_mark(line: &[u8]) -> bool {
+    line == BYTE_ORDER_MARK
 }
 
 #[cfg(test)]
@@ -453,14 +473,14 @@ mod tests {
             (b"a\rb\n\r", &[b"a\rb", b""]),
         ];
         for (text, expected) in cases {
-            assert_eq!(all(&mut LineReader::new(text, 100, LineEnd::Auto)), expected, "{text:?}");
+            assert_eq!(all(&mut LineReader::new(text, 100, LineEnd::Auto, LookFor::All)), expected, "{text:?}");
         }
     }
 
     #[test]
     fn a_line_over_the_limit_is_refused_without_reading_it_whole() {
         let endless = io::repeat(b'x');
-        let mut reader = LineReader::new(endless, 1 << 20, LineEnd::Auto);
+        let mut reader = LineReader::new(endless, 1 << 20, LineEnd::Auto, LookFor::All);
         assert!(matches!(reader.next(), Err(LineError::TooLong)));
         assert_eq!(reader.line(), 1);
         assert!(reader.buffer.capacity() <= (1 << 20) + LineReader::<io::Empty>::CHUNK);
@@ -471,18 +491,18 @@ mod tests {
         let text = b"a\rb\nc\r\nd\r\r\n\ne";
         for cut in 0..text.len() {
             let pieces = [text[..cut].to_vec(), Vec::new(), text[cut..].to_vec()];
-            let mut reader = LineReader::new(Pieces(pieces.into()), 100, LineEnd::Any);
+            let mut reader = LineReader::new(Pieces(pieces.into()), 100, LineEnd::Any, LookFor::All);
             assert_eq!(all(&mut reader), [&b"a"[..], b"b", b"c", b"d", b"", b"", b"e"], "{cut}");
         }
         let many = b"12345\r".repeat(300_000);
-        let mut reader = LineReader::new(&many[..], 1 << 20, LineEnd::Auto);
+        let mut reader = LineReader::new(&many[..], 1 << 20, LineEnd::Auto, LookFor::All);
         assert_eq!(all(&mut reader).len(), 300_000, "more than a line may have, and no LF");
     }
 
     #[test]
     fn a_line_too_long_is_left_behind_without_being_kept() {
         let text = [&b"a\n"[..], &b"x".repeat(700_000), b"\nb\n", &b"y".repeat(11), b"\r\nc"].concat();
-        let mut reader = LineReader::new(&text[..], 10, LineEnd::Auto);
+        let mut reader = LineReader::new(&text[..], 10, LineEnd::Auto, LookFor::All);
         let mut found = Vec::new();
         loop {
             match reader.next() {
@@ -500,7 +520,7 @@ mod tests {
     #[test]
     fn lines_that_are_kept_can_be_gone_back_to() {
         let text = b"1\n".repeat(400_000);
-        let mut reader = LineReader::new(&text[..], 1 << 20, LineEnd::Auto);
+        let mut reader = LineReader::new(&text[..], 1 << 20, LineEnd::Auto, LookFor::All);
         reader.next().unwrap();
         reader.next().unwrap();
         reader.keep();
@@ -517,8 +537,11 @@ mod tests {
     #[test]
     fn the_limit_counts_the_line_without_its_end() {
         for text in ["12345\r\n", "12345\n", "12345"] {
-            assert_eq!(all(&mut LineReader::new(text.as_bytes(), 5, LineEnd::Auto)), [b"12345"]);
-            assert!(matches!(LineReader::new(text.as_bytes(), 4, LineEnd::Auto).next(), Err(LineError::TooLong)));
+            assert_eq!(all(&mut LineReader::new(text.as_bytes(), 5, LineEnd::Auto, LookFor::All)), [b"12345"]);
+            assert!(matches!(
+                LineReader::new(text.as_bytes(), 4, LineEnd::Auto, LookFor::All).next(),
+                Err(LineError::TooLong)
+            ));
         }
     }
 
@@ -535,14 +558,14 @@ mod tests {
                 rest = tail;
             }
             pieces.push_back(rest.to_vec());
-            prop_assert_eq!(all(&mut LineReader::new(Pieces(pieces), 100, LineEnd::Auto)), lines.iter().map(|l| l.as_bytes().to_vec()).collect::<Vec<_>>());
+            prop_assert_eq!(all(&mut LineReader::new(Pieces(pieces), 100, LineEnd::Auto, LookFor::All)), lines.iter().map(|l| l.as_bytes().to_vec()).collect::<Vec<_>>());
         }
 
         #[test]
         fn long_lines_survive_buffer_growth(length in 0usize..700_000) {
             let mut text = vec![b'x'; length];
             text.extend_from_slice(b"\nend");
-            let found = all(&mut LineReader::new(&text[..], 1 << 20, LineEnd::Auto));
+            let found = all(&mut LineReader::new(&text[..], 1 << 20, LineEnd::Auto, LookFor::All));
             prop_assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [length, 3]);
         }
     }

@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn packings_are_known_by_their_first_bytes_and_text_is_none() {
-        let cases: [(&[u8], bool, Option<Option<Packing>>); 14] = [
+        type Case<'a> = (&'a [u8], bool, Option<Option<Packing>>);
+        let cases: [Case<'_>; 14] = [
             (b"", false, None),
             (b"", true, Some(None)),
             (b"\x1f", false, None),

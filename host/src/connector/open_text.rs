@@ -6,7 +6,7 @@ use memchr::memchr;
 use super::csv_rows::{BadRow, CsvRows, Fed, OTHER_ENCODING, Spoils};
 use super::input::Input;
 use super::json_line::{JsonText, NotJson, check_json_line, is_blank};
-use super::line_reader::{Line, LineError, LineReader, content, without_mark};
+use super::line_reader::{Line, LineError, LineReader, LookFor, content, is_mark, without_mark};
 use super::places::PlaceKeeper;
 use super::refusal::Refusal;
 use super::stamps::{Stamp, Stamps};
@@ -103,8 +103,10 @@ impl OpenText {
 
     /// `path` is what errors call it, `name` what places do; no record is longer than `longest` bytes.
     pub(super) fn new(input: Input, path: String, name: String, spec: &TextSpec, longest: usize) -> Self {
+        // Where it is an error, every one is looked for; where it is worth a word, the beginning will do.
+        let returns = if spec.format == Format::JsonLines { LookFor::All } else { LookFor::First };
         Self {
-            lines: LineReader::new(TextInput::new(input, spec.encoding), longest, spec.line_end),
+            lines: LineReader::new(TextInput::new(input, spec.encoding), longest, spec.line_end, returns),
             format: spec.format,
             csv: CsvRows::new(&spec.csv, &spec.stamps, longest),
             stamps: Stamps::new(&spec.stamps),
@@ -210,12 +212,10 @@ impl OpenText {
         while !room.is_full() {
             match self.lines.next_and_returns() {
                 Ok((Line::Found(number, raw), returns)) => {
-                    let line = without_mark(raw);
-                    if line.is_empty() {
-                        // A mark, and nothing behind it.
+                    let line = content(without_mark(raw));
+                    if line.is_empty() && is_mark(raw) {
                         continue;
                     }
-                    let line = content(line);
                     if returns && self.notes.is_empty() && memchr(b'\r', line).is_some() {
                         self.notes.push(format!("line {number} has carriage returns (CR) in it, which stay there: line_end = \"any\" makes them line ends"));
                     }

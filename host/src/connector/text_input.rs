@@ -86,7 +86,11 @@ impl<R: Read> TextInput<R> {
             (TextEncoding::Found, Beginning::Utf16Unmarked { big }) => {
                 let name = if big { "utf-16be" } else { "utf-16le" };
                 let what = "it looks like UTF-16 without its byte order mark: every second byte is zero";
-                return Err(Refusal::new(what, format!("encoding = \"{name}\" reads it")).into());
+                return Err(Refusal::new(
+                    what,
+                    format!("encoding = \"{name}\" reads it; with \"utf-8\" the zeros are characters"),
+                )
+                .into());
             }
             (TextEncoding::Found, _) => None,
             (TextEncoding::Latin1, _) if mark => return Err(other_mark("latin-1", "UTF-8")),
@@ -207,7 +211,8 @@ mod tests {
 
     #[test]
     fn a_text_is_what_its_encoding_says_and_what_is_no_character_is_seen_in_its_place() {
-        let cases: [(&[u8], TextEncoding, Result<&[u8], &str>); 20] = [
+        type Case<'a> = (&'a [u8], TextEncoding, Result<&'a [u8], &'a str>);
+        let cases: [Case<'_>; 20] = [
             (b"a\xe9\xff", TextEncoding::Found, Ok(b"a\xe9\xff")),
             (b"", TextEncoding::Found, Ok(b"")),
             (b"", TextEncoding::Utf16, Ok(b"")),

@@ -167,7 +167,9 @@ impl Source for TextSource {
 
     fn progress(&self) -> SourceProgress {
         let done = self.done + self.current.as_ref().map_or(0, OpenText::consumed);
-        SourceProgress { done, total: self.total, bytes: true, bounded: self.bounded }
+        // What was not read before the run began counted as nothing.
+        let total = self.total.map(|total| total.max(done));
+        SourceProgress { done, total, bytes: true, bounded: self.bounded }
     }
 
     fn places(&self) -> Option<Arc<dyn Places>> {

@@ -5,7 +5,7 @@ use super::control::Stopped;
 use super::fate::Fate;
 use super::lane_clock::LaneClock;
 use super::outlet::{BATCH_RECORDS, Outlet};
-use crate::connector::{Filled, Source};
+use crate::connector::{ConnectorError, Filled, Source};
 
 /// A built-in source (or an embedder's), shared with whoever shows its progress.
 pub(super) type SharedSource = Arc<Mutex<Box<dyn Source>>>;
@@ -94,9 +94,10 @@ impl SourceLane {
                     self.fate.passed_over(&error, unreadable)?;
                     Ok(Made::More)
                 }
-                _ => {
+                unreadable => {
+                    let goes_on = unreadable.is_some();
                     self.outlet.flush()?;
-                    Err(self.fate.connector_failed(&error))
+                    Err(self.fate.connector_failed(&if goes_on { with_way_on(error) } else { error }))
                 }
             },
         }
@@ -106,4 +107,11 @@ impl SourceLane {
     pub(super) fn waits(&self) -> bool {
         self.source.lock().unwrap_or_else(PoisonError::into_inner).waits()
     }
+}
+
+/// The same with what lets the source go on behind it.
+fn with_way_on(error: ConnectorError) -> ConnectorError {
+    const WAY_ON: &str = "on_error = \"skip\" or { dead_letter = \"…\" } of the source lets it go on";
+    let hint = error.hint.as_deref().map_or_else(|| WAY_ON.to_owned(), |hint| format!("{hint}; {WAY_ON}"));
+    error.hint(hint)
 }
