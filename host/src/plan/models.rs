@@ -35,10 +35,11 @@ pub(super) fn declare(
             };
             errors.push(Diagnostic::new(message).on(name).hint(hint));
         }
-        if let (Some(name), None) = (component.models.first(), draft.resources.num_gpus)
-            && component.resources.num_gpus.is_none()
-        {
-            let message = format!("{} lists models and asks for no device to run them on", draft.place());
+        // A number that is wrong was an error already.
+        let asked = component.resources.num_gpus.as_ref().map(|written| written.value);
+        if let (Some(name), None, None | Some(0.0)) = (component.models.first(), draft.resources.num_gpus, asked) {
+            let of_none = asked.map_or("", |_| " (num_gpus = 0 asks for none)");
+            let message = format!("{} lists models and asks for no device to run them on{of_none}", draft.place());
             let hint = "resources = { num_gpus = 1 }, or a fraction below 1; without, every call would be refused";
             errors.push(Diagnostic::new(message).on(name).hint(hint));
         }

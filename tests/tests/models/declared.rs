@@ -42,6 +42,22 @@ fn a_model_that_cannot_be_used_is_told_before_data_flows() {
     }
 }
 
+/// Zero of a resource is none of it.
+#[test]
+fn models_without_a_device_are_refused_also_where_zero_is_asked_for() {
+    for resources in ["memory = \"64MiB\"", "num_gpus = 0, memory = \"64MiB\"", "num_gpus = 0.0, memory = \"64MiB\""] {
+        let told = on_a_cpu().resources(resources);
+        declared(&told, "path = \"model.onnx\"");
+        for what in ["validate", "run"] {
+            let output = told.scenario.command(what).args(["--host", "host.toml"]).output().unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{what} {resources}: {stderr}");
+            assert!(stderr.contains("asks for no device to run them on"), "{what} {resources}: {stderr}");
+        }
+        assert_eq!(told.scenario.read("out.txt"), None, "no data flowed");
+    }
+}
+
 #[cfg(feature = "tract")]
 #[test]
 fn a_real_model_says_what_it_takes_and_answers() {
