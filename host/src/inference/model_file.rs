@@ -1,6 +1,10 @@
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
@@ -17,19 +21,32 @@ pub struct ModelFile {
 impl ModelFile {
     /// The largest file that is taken: it lies in memory, and ONNX cannot hold more than 2 GiB in one.
     pub const MOST_BYTES: u64 = 1 << 30;
+    /// What reading one may take: 1 GiB from a disk of 9 MB/s.
+    pub const PATIENCE: Duration = Duration::from_secs(120);
 
-    /// Reads a file of at most `most` bytes. Blocks for as long as the disk takes.
+    /// Reads a file of at most `most` bytes, on a thread of its own: a file system that does not answer holds that thread, not the caller.
     ///
     /// # Errors
-    /// [`ModelError::Unreadable`] also for what is no plain file, [`ModelError::TooLarge`].
+    /// [`ModelError::Unreadable`] also for what is no plain file, has no bytes, or is not read within [`ModelFile::PATIENCE`];
+    /// [`ModelError::TooLarge`].
     pub fn read(path: &Path, most: u64) -> Result<Self, ModelError> {
+        let of = path.to_owned();
+        let read = move || Self::read_here(&of, most);
+        let unreadable = |reason: String| ModelError::Unreadable { path: path.to_owned(), reason };
+        within(Self::PATIENCE, read).unwrap_or_else(|error| Err(unreadable(error)))
+    }
+
+    fn read_here(path: &Path, most: u64) -> Result<Self, ModelError> {
         let unreadable = |error: io::Error| ModelError::Unreadable { path: path.to_owned(), reason: error.to_string() };
-        // Asked before it is opened: opening a pipe waits for somebody who writes to it.
-        if !fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(unreadable(io::Error::other("it is no plain file")));
-        }
-        let file = File::open(path).map_err(unreadable)?;
-        let size = file.metadata().map_err(unreadable)?.len();
+        // Asked before it is opened: opening a pipe waits for somebody who writes to it, opening a device may do anything.
+        plain(&fs::metadata(path).map_err(unreadable)?).map_err(unreadable)?;
+        // The path may lead to something else by now.
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+        let flags = i32::try_from(flags.bits()).unwrap_or(0);
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        plain(&metadata).map_err(unreadable)?;
+        let size = metadata.len();
         let too_large = |size| ModelError::TooLarge { path: path.to_owned(), size, limit: most };
         if size > most {
             return Err(too_large(size));
@@ -76,6 +93,30 @@ impl ModelFile {
     }
 }
 
+/// A file with bytes in it. The kernel's own files, which may wait for whatever they tell, say that they have none.
+fn plain(metadata: &fs::Metadata) -> io::Result<()> {
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no plain file"));
+    }
+    if metadata.len() == 0 {
+        return Err(io::Error::other("it has no bytes"));
+    }
+    Ok(())
+}
+
+/// What `work` answers on a thread of its own, or why it has not: the thread is left behind then, and its answer dropped.
+fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    let begun = thread::Builder::new().name("model-file".to_owned()).spawn(move || {
+        let _ = answer.send(work());
+    });
+    begun.map_err(|error| format!("no thread can be started to read it: {error}"))?;
+    answered.recv_timeout(patience).map_err(|error| match error {
+        mpsc::RecvTimeoutError::Timeout => format!("it was not read within {patience:?}"),
+        mpsc::RecvTimeoutError::Disconnected => "reading it failed".to_owned(),
+    })
+}
+
 fn hex(digest: [u8; 32]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -110,5 +151,48 @@ mod tests {
         assert_eq!(file.check(Some(Sha256::digest("abc").into())), Ok(()));
         let said = file.check(Some([0xab; 32])).unwrap_err().to_string();
         assert!(said.contains(&"ab".repeat(32)) && said.contains(&file.sha256_hex()), "{said}");
+    }
+
+    #[test]
+    fn a_path_that_would_block_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, empty) = (folder.path().join("pipe"), folder.path().join("empty.onnx"));
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        fs::write(&empty, "").unwrap();
+        let link = folder.path().join("link.onnx");
+        std::os::unix::fs::symlink("/proc/kmsg", &link).unwrap();
+        let kernel = "/proc/kmsg";
+        let cases = [
+            (pipe.as_path(), "it is no plain file"),
+            (folder.path(), "it is no plain file"),
+            (Path::new("/dev/zero"), "it is no plain file"),
+            (Path::new(kernel), "it has no bytes"),
+            (&link, "it has no bytes"),
+            (&empty, "it has no bytes"),
+        ];
+        for (path, said) in cases {
+            // A machine whose kernel does not have the file is no case.
+            if path == Path::new(kernel) && !path.exists() {
+                continue;
+            }
+            let error = ModelFile::read(path, 100).unwrap_err().to_string();
+            assert!(error.ends_with(said) || error.contains("No such file"), "{}: {error}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_file_system_that_does_not_answer_is_waited_for_no_longer_than_the_patience() {
+        let (hold, held) = mpsc::channel::<()>();
+        let stuck = within(Duration::from_millis(20), move || held.recv().is_ok());
+        assert_eq!(stuck, Err("it was not read within 20ms".to_owned()));
+        drop(hold);
+        assert_eq!(within(Duration::from_secs(60), || 7), Ok(7));
     }
 }
