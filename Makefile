@@ -108,6 +108,24 @@ pandas: ## get pandas from PyPI, for the test that compares how CSV is read
 	mv "$$got/pandas" "$(PANDAS_FOLDER)"; \
 	echo "==> pandas is in $(PANDAS_FOLDER)"
 
+# ONNX's own tests of single operators, as one file; the test that runs them says "skipped" where it is not there.
+ONNX_VERSION := 1.23.2
+ONNX_NODE_TESTS := $(HOME)/.cache/sage-host/onnx-node-tests/$(ONNX_VERSION).jsonl
+
+.PHONY: onnx-node-tests
+onnx-node-tests: ## get ONNX's node tests from PyPI, for tests of what runs models
+	@if [ -e "$(ONNX_NODE_TESTS)" ]; then \
+		echo "==> ONNX's node tests are $(ONNX_NODE_TESTS)"; \
+		exit 0; \
+	fi; \
+	got=$$(mktemp -d); trap 'rm -rf "$$got"' EXIT; \
+	if ! python3 -m pip install --quiet --no-cache-dir --only-binary :all: --target "$$got" onnx==$(ONNX_VERSION); then \
+		echo "==> skipped: pip cannot get onnx $(ONNX_VERSION); ONNX's node tests will be skipped"; \
+		exit 0; \
+	fi; \
+	mkdir -p "$$(dirname "$(ONNX_NODE_TESTS)")"; \
+	PYTHONPATH="$$got" python3 tests/onnx_node_tests/prepare.py "$(ONNX_NODE_TESTS)"
+
 FILE_TYPES := examples/file-types
 
 .PHONY: demo-inference
@@ -121,6 +139,8 @@ demo-inference: host-inference operators ## build everything and tell the types 
 
 .PHONY: test
 test: setup onnxruntime pandas operators guests ## run every test
+
+test: setup onnxruntime onnx-node-tests operators guests ## run every test
 	$(call say,testing the host and the guest SDK (first build: about 15 minutes on two cores))
 	$(LIBRARY) $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME)
 	$(call say,testing that instances in worker processes do the same as in threads)

@@ -43,6 +43,15 @@ impl Onnx {
         self
     }
 
+    /// A step of another domain's.
+    #[must_use]
+    pub fn node_of(mut self, domain: &str, operator: &str, inputs: &[&str], outputs: &[&str]) -> Self {
+        let mut node = node(operator, inputs, outputs, &[]);
+        node.text(7, domain);
+        self.graph.message(1, &node);
+        self
+    }
+
     /// A weight.
     #[must_use]
     pub fn weight(mut self, weight: &Message) -> Self {
@@ -60,8 +69,14 @@ impl Onnx {
     /// The file: IR version 8, operator set 17.
     #[must_use]
     pub fn file(self) -> Vec<u8> {
+        self.file_of_set(17)
+    }
+
+    /// The same of another version of the operator set.
+    #[must_use]
+    pub fn file_of_set(self, set: u64) -> Vec<u8> {
         let mut operators = Message::default();
-        operators.number(2, 17);
+        operators.number(2, set);
         let mut model = Message::default();
         model.number(1, 8);
         model.text(2, "sage-tests");
@@ -156,6 +171,16 @@ pub fn attribute(name: &str, value: i64) -> Message {
     attribute.text(1, name);
     attribute.number(3, value.cast_unsigned());
     attribute.number(20, 2);
+    attribute
+}
+
+/// A word as an attribute.
+#[must_use]
+pub fn word_attribute(name: &str, value: &str) -> Message {
+    let mut attribute = Message::default();
+    attribute.text(1, name);
+    attribute.text(4, value);
+    attribute.number(20, 3);
     attribute
 }
 

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::{Backend, InferenceError};
+use super::{Backend, InferenceError, LoadOptions, LoadedModel};
 use crate::config::BackendChoice;
 
 /// The libraries that run models on this machine's processors, the one that is preferred first. Opens ONNX Runtime's library only where that is asked
@@ -18,7 +18,10 @@ pub fn cpu_backends(preferred: BackendChoice, library: Option<&Path>) -> Result<
     } else if named {
         match onnxruntime(library) {
             Ok(backend) => found.push(backend),
-            Err(error) => tracing::warn!(%error, "models that ask for ONNX Runtime cannot be run"),
+            Err(error) => {
+                tracing::warn!(%error, "models that ask for ONNX Runtime cannot be run");
+                found.push(Box::new(NotThere { name: BackendChoice::Onnxruntime.name(), why: error }));
+            }
         }
     }
     let wanted = match preferred {
@@ -44,6 +47,23 @@ pub fn cuda_backends(memory: Option<u64>, library: Option<&Path>) -> Result<Vec<
     {
         let _ = memory;
         onnxruntime(library).map(|backend| vec![backend])
+    }
+}
+
+/// A library that is named and cannot be used: whoever asks for it hears why.
+#[derive(Debug)]
+struct NotThere {
+    name: &'static str,
+    why: InferenceError,
+}
+
+impl Backend for NotThere {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn load(&self, _model: &[u8], _options: &LoadOptions) -> Result<Box<dyn LoadedModel>, InferenceError> {
+        Err(self.why.clone())
     }
 }
 

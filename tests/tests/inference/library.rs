@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sage_host::inference::{InferenceError, Onnxruntime};
@@ -37,10 +37,18 @@ fn a_library_that_is_missing_or_broken_is_named() {
     let empty = folder.path().join("empty.so");
     fs::write(&empty, "").unwrap();
     let missing = folder.path().join("missing.so");
-    for library in [missing, text, empty, folder.path().to_path_buf()] {
+    let cases = [
+        (missing, "No such file or directory"),
+        (text, "file too short"),
+        (empty, "it has no bytes"),
+        (folder.path().to_path_buf(), "it is no plain file"),
+        (PathBuf::from("/proc/kmsg"), ""),
+        (PathBuf::from("libnobody-has-this.so"), "cannot open shared object file: No such file or directory"),
+    ];
+    for (library, why) in cases {
         let said = tried(&library);
         let begin = format!("unsupported: not supported: cannot load ONNX Runtime from {}: ", library.display());
-        assert!(said.starts_with(&begin), "{said}");
+        assert!(said.starts_with(&begin) && said.contains(why), "{said}");
     }
 }
 

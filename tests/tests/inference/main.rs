@@ -10,3 +10,7 @@ mod examined;
 mod inspected;
 #[cfg(feature = "onnxruntime")]
 mod library;
+#[cfg(feature = "tract")]
+mod node_tests;
+#[cfg(feature = "tract")]
+mod refused;

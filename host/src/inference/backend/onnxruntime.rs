@@ -8,9 +8,11 @@ use ort::ep::{self, ExecutionProvider as _};
 use ort::logging::LogLevel;
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, PrimitiveTensorElementType, Tensor as OrtTensor, TensorElementType, ValueType};
-use ort::{Error, ErrorCode};
+use ort::{Error, ErrorCode, LoadDynamicError};
 
 use super::contained::contained;
+#[cfg(feature = "tract")]
+use super::operators::{self, Library};
 use super::{Backend, LoadOptions, LoadedModel};
 use crate::inference::{DType, Dimension, InferenceError, ModelFacts, Tensor, TensorData, TensorSpec};
 
@@ -108,14 +110,17 @@ fn load(library: Option<&Path>) -> Result<Environment, InferenceError> {
     let refused = |error: &dyn fmt::Display| {
         InferenceError::Unsupported(format!("cannot load ONNX Runtime from {}: {error}", library.display()))
     };
-    // ort does not say why it could not be opened.
-    if library.components().count() > 1
-        && let Err(error) = std::fs::metadata(&library)
-    {
-        return Err(refused(&error));
+    // The loader waits for whoever writes to a pipe, and reads the kernel's own files as long as they tell something.
+    if library.components().count() > 1 {
+        match std::fs::metadata(&library) {
+            Ok(metadata) if metadata.is_file() && metadata.len() > 0 => {}
+            Ok(metadata) if metadata.is_file() => return Err(refused(&"it has no bytes")),
+            Ok(_) => return Err(refused(&"it is no plain file")),
+            Err(error) => return Err(refused(&error)),
+        }
     }
     let environment = contained("loading ONNX Runtime", || {
-        let builder = ort::init_from(&library).map_err(|error| refused(&error))?;
+        let builder = ort::init_from(&library).map_err(|error| refused(&why_not_opened(&error)))?;
         let builder = builder.with_name("sage-host").with_telemetry(false).with_logger(Arc::new(log));
         let environment = builder.build().map_err(|error| refused(&error))?;
         environment.set_log_level(LogLevel::Warning);
@@ -127,6 +132,15 @@ fn load(library: Option<&Path>) -> Result<Environment, InferenceError> {
     })?;
     *loaded = Some((library, environment.clone()));
     Ok(environment)
+}
+
+/// The loader's words: ort's own say only that it failed.
+fn why_not_opened(error: &LoadDynamicError) -> String {
+    let loader = match error {
+        LoadDynamicError::Dlopen { error, .. } => std::error::Error::source(error).map(ToString::to_string),
+        _ => None,
+    };
+    loader.unwrap_or_else(|| error.to_string())
 }
 
 fn log(level: LogLevel, category: &str, _id: &str, place: &str, message: &str) {
@@ -177,11 +191,14 @@ impl LoadedModel for Loaded {
     }
 }
 
-/// What the file's weights take. A build that cannot read the file takes all of it for weights, which most of it is.
+/// What the file's weights take, of a model that the library answers right. A build that cannot read the file takes all of it for weights, which most of it is.
 #[cfg(feature = "tract")]
 fn weight_bytes(model: &[u8]) -> Result<u64, InferenceError> {
-    let file = contained("reading the model", || crate::inference::onnx_file::OnnxFile::parse(model))?;
-    Ok(file.weight_bytes())
+    contained("reading the model", || {
+        let file = crate::inference::onnx_file::OnnxFile::parse(model)?;
+        operators::check(&file, Library::Onnxruntime)?;
+        Ok(file.weight_bytes())
+    })
 }
 
 #[cfg(not(feature = "tract"))]

@@ -9,6 +9,8 @@ use tract_onnx::prelude::{
 };
 
 use super::contained::contained;
+use super::exact;
+use super::operators::{self, Library};
 use super::{Backend, LoadOptions, LoadedModel};
 use crate::inference::onnx_file::OnnxFile;
 use crate::inference::{DType, Dimension, InferenceError, ModelFacts, Tensor, TensorData, TensorSpec};
@@ -32,25 +34,48 @@ impl Backend for Tract {
     }
 
     fn load(&self, model: &[u8], _options: &LoadOptions) -> Result<Box<dyn LoadedModel>, InferenceError> {
-        contained("loading the model", || {
+        let (file, facts, graph) = contained("reading the model", || {
             let file = OnnxFile::parse(model)?;
             let facts = file.facts()?;
             for (side, spec) in sides(&facts) {
                 datum_type(spec.dtype).ok_or_else(|| unsupported_type(side, spec))?;
             }
             let graph = parse(&file)?;
-            let plans = match compile(graph.clone(), &facts, &Sizes::Any) {
-                Ok(plan) => Plans::OfAllSizes(plan),
-                Err(of_all) if has_free_dimension(&facts) => {
-                    let plans = PlansBySize { graph: Box::new(graph), known: Mutex::default() };
-                    // Whether it can run at all is said now; that it cannot run for any size at once is then the better reason.
-                    plans.of(&facts, &smallest(&facts)).map_err(|_| refused(&of_all))?;
-                    Plans::BySize(plans)
-                }
-                Err(error) => return Err(refused(&error)),
-            };
-            Ok(Box::new(Loaded { facts, plans }) as Box<dyn LoadedModel>)
-        })
+            Ok((file, facts, graph))
+        })?;
+        // The graph has a copy of all that it needs.
+        drop(file);
+        let plans = plans(graph, &facts)?;
+        Ok(Box::new(Loaded { facts, plans }))
+    }
+}
+
+/// Each way of compiling a graph, a panic in one being no reason against the other: for all sizes at once, which must then run with the smallest
+/// sizes where any are free; else for each size that comes.
+fn plans(graph: InferenceModel, facts: &ModelFacts) -> Result<Plans, InferenceError> {
+    let of_all = contained("compiling the model", || {
+        compile(graph.clone(), facts, &Sizes::Any).map_err(|error| refused(&error))
+    });
+    if !has_free_dimension(facts) {
+        return of_all.map(Plans::OfAllSizes);
+    }
+    let smallest = smallest(facts);
+    let runs = |plan: &Plan| contained("running the model", || run(plan, zeros(facts, &smallest)?, facts));
+    if let Ok(plan) = &of_all
+        && runs(plan).is_ok()
+    {
+        return of_all.map(Plans::OfAllSizes);
+    }
+    let by_size = PlansBySize { graph: Box::new(graph), known: Mutex::default() };
+    let of_smallest =
+        contained("compiling the model", || by_size.of(facts, &smallest).map_err(|error| refused(&error)));
+    match (of_all, of_smallest) {
+        // That it cannot run for any size at once is the better reason.
+        (Err(of_all), Err(_)) => Err(of_all),
+        // Nobody knows what fits a model that does not run with the smallest sizes.
+        (Ok(of_all), Err(_)) => Ok(Plans::OfAllSizes(of_all)),
+        (Ok(of_all), Ok(plan)) if runs(&plan).is_err() => Ok(Plans::OfAllSizes(of_all)),
+        (_, Ok(_)) => Ok(Plans::BySize(by_size)),
     }
 }
 
@@ -93,11 +118,30 @@ impl LoadedModel for Loaded {
                     plans.of(&self.facts, &shapes).map_err(|error| failed(&error))?
                 }
             };
-            let inputs = inputs.into_iter().map(into_tract).collect::<Result<TVec<_>, _>>().map_err(|e| failed(&e))?;
-            let outputs = plan.run(inputs).map_err(|error| failed(&error))?;
-            self.facts.outputs.iter().zip(outputs).map(|(spec, value)| from_tract(spec, &value)).collect()
+            run(&plan, inputs, &self.facts)
         })
     }
+}
+
+fn run(plan: &Plan, inputs: Vec<Tensor>, facts: &ModelFacts) -> Result<Vec<Tensor>, InferenceError> {
+    let inputs = inputs.into_iter().map(into_tract).collect::<Result<TVec<_>, _>>().map_err(|e| failed(&e))?;
+    let outputs = plan.run(inputs).map_err(|error| failed(&error))?;
+    facts.outputs.iter().zip(outputs).map(|(spec, value)| from_tract(spec, &value)).collect()
+}
+
+/// Bytes of an input that a model is tried with when it is loaded.
+const MOST_ZEROS: usize = 256 << 20;
+
+/// An input of zeros of each shape.
+fn zeros(facts: &ModelFacts, shapes: &Shapes) -> Result<Vec<Tensor>, InferenceError> {
+    let zero = |(spec, shape): (&TensorSpec, &Vec<usize>)| {
+        let bytes = shape.iter().try_fold(spec.dtype.size(), |bytes, &size| bytes.checked_mul(size));
+        let bytes = bytes.filter(|bytes| *bytes <= MOST_ZEROS);
+        let too_large = || InferenceError::Unsupported(format!("input \"{}\" is {spec}: too much to try", spec.name));
+        let zeros = vec![0; bytes.ok_or_else(too_large)?];
+        Tensor::read(spec.dtype, shape.clone(), &zeros).map_err(|error| InferenceError::Unsupported(error.to_string()))
+    };
+    facts.inputs.iter().zip(shapes).map(zero).collect()
 }
 
 impl PlansBySize {
@@ -133,12 +177,14 @@ enum Sizes<'a> {
 fn parse(file: &OnnxFile) -> Result<InferenceModel, InferenceError> {
     // Shapes that the file claims for values in between name dimensions of its own, which are other symbols than the inputs' here; tract finds
     // them itself.
-    let onnx = tract_onnx::onnx().with_ignore_value_info(true);
+    let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
+    exact::register(&mut onnx);
     let unknown: Vec<&str> =
         file.operators().into_iter().filter(|operator| !onnx.op_register.0.contains_key(*operator)).collect();
     if !unknown.is_empty() {
         return Err(InferenceError::Unsupported(format!("tract has no operator {}", unknown.join(", "))));
     }
+    operators::check(file, Library::Tract)?;
     let parsed = onnx.parse(file.proto(), None).map_err(|error| refused(&error))?;
     if !parsed.unresolved_inputs.is_empty() {
         let missing = parsed.unresolved_inputs.join(", ");
@@ -173,6 +219,8 @@ fn compile(mut graph: InferenceModel, facts: &ModelFacts, sizes: &Sizes<'_>) -> 
             graph.set_input_fact(i, InferenceFact::dt_shape(datum_type, shape))?;
         }
     }
+    let mut graph = graph.into_typed()?;
+    exact::replace(&mut graph)?;
     graph.into_optimized()?.into_runnable()
 }
 
