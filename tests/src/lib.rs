@@ -24,6 +24,7 @@ mod scenario;
 mod surroundings;
 mod wat_guest;
 mod worker_files;
+pub mod zoo;
 
 pub use code::{ALL as ALL_CODES, Code, Codes};
 pub use made::{guest, guest_names, operator, program};

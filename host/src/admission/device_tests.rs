@@ -6,7 +6,7 @@ use super::tests::{OVERCOMMIT, STRICT, UNENFORCED, machine, memory, operator, pi
 use super::*;
 use crate::config::{BackendChoice, parse_host};
 use crate::inference::{Devices, Gpu, GpuPart, LeaseState, NvmlReport};
-use crate::plan::{Kind, ModelSpec, Plan, Resources, StageId};
+use crate::plan::{Kind, ModelSpec, Plan, Resources, RowsChoice, StageId};
 use crate::resources::{DeviceClaim, DeviceShare, LeaseFolder, LedgerRow, Revoked, ShareState, Supply, Taken, Tier};
 
 const MIB: u64 = 1 << 20;
@@ -161,6 +161,8 @@ fn with_models() -> (Plan, Supply) {
         path: format!("{name}.onnx").into(),
         sha256: None,
         backend: BackendChoice::Auto,
+        rows: RowsChoice::Shown,
+        graph_rows: None,
         max_rows: 1,
         max_delay: std::time::Duration::ZERO,
         batching: None,

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use super::decide::{row, unenforced};
 use super::{DeviceGrant, Options, Reason};
-use crate::inference::{Device, DeviceTier, Devices};
-use crate::plan::{Plan, Stage};
+use crate::inference::{Device, DeviceTier, Devices, RowIndependence};
+use crate::plan::{GraphRows, ModelSpec, Plan, RowsChoice, Stage};
 use crate::resources::{
     DeviceShare, DeviceUse, LedgerRow, Mechanism, Supply, Taken, Tier, bytes, counted, ten_thousandths,
 };
@@ -54,7 +54,7 @@ pub(super) fn decide(
         match room.place(&request, stage.parallelism, true) {
             Some(instances) => {
                 if let Some(decided) = decided.get_mut(at) {
-                    decided.row = Some(ledger_row(stage, request.value, &instances, devices));
+                    decided.row = Some(ledger_row((plan, stage), request.value, &instances, devices));
                     decided.instances = instances;
                 }
             }
@@ -196,7 +196,12 @@ fn none_for(stage: &Stage, value: u32, devices: &Devices) -> Reason {
     }
 }
 
-fn ledger_row(stage: &Stage, value: u32, instances: &[Vec<DeviceGrant>], devices: &Devices) -> LedgerRow {
+fn ledger_row(
+    (plan, stage): (&Plan, &Stage),
+    value: u32,
+    instances: &[Vec<DeviceGrant>],
+    devices: &Devices,
+) -> LedgerRow {
     let requested = ten_thousandths(u64::from(value));
     let mut sets: BTreeMap<Vec<&str>, u32> = BTreeMap::new();
     for granted in instances {
@@ -222,11 +227,22 @@ fn ledger_row(stage: &Stage, value: u32, instances: &[Vec<DeviceGrant>], devices
     let notes: Vec<String> = used.iter().map(|(device, share)| note(device, *share)).collect();
     let memory = instances.iter().flatten().map(|grant| grant.memory).max().unwrap_or(0);
     let of_memory = (memory > 0).then(|| format!("{} of its memory for each lease", bytes(memory)));
-    let note = notes.into_iter().chain(of_memory).collect::<Vec<_>>().join("; ");
+    let models = plan.models.iter().filter(|model| stage.models.contains(&model.name)).filter_map(rows_of);
+    let note = notes.into_iter().chain(of_memory).chain(models).collect::<Vec<_>>().join("; ");
     let is_whole = used.iter().all(|(_, share)| *share == Device::WHOLE);
     let tier = if is_whole { Tier::Hard } else { Tier::Cooperative };
     let granted = row(stage, "num_gpus", Some(requested), effective, (Mechanism::DeviceLease, tier));
     LedgerRow { note: Some(note), ..granted }
+}
+
+/// Whether calls of a model meet others, as far as that is known before it is loaded.
+fn rows_of(model: &ModelSpec) -> Option<String> {
+    let rows = match (model.rows, &model.graph_rows) {
+        (declared, Some(graph)) => RowIndependence::expected(declared, graph),
+        (RowsChoice::Shown, None) => return None,
+        (declared, None) => RowIndependence::expected(declared, &GraphRows::default()),
+    };
+    Some(format!("model \"{}\": {rows}", model.name))
 }
 
 /// What a device is, for whoever should know what runs the models.

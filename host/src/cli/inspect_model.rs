@@ -9,8 +9,10 @@ use super::failure::Failure;
 use super::inspect::{list, size};
 use super::printer::Printer;
 use crate::inference::{
-    Dimension, ExamineElsewhere as _, ExamineLimits, Examined, ModelError, ModelFile, TensorSpec, Trial, Tried,
+    Dimension, ExamineElsewhere as _, ExamineLimits, Examined, ModelError, ModelFile, RowIndependence, TensorSpec,
+    Trial, Tried,
 };
+use crate::plan::{GraphRows, RowsChoice};
 use crate::sandbox::plain_text;
 use crate::worker::examine_model::ThrowAwayExaminer;
 
@@ -68,8 +70,20 @@ fn text(path: &Path, file: &ModelFile, examined: &Examined) -> String {
     for (key, value) in &inspection.metadata {
         row("metadata", &format!("{key} = {value}"));
     }
+    row("rows", &rows(examined));
     row("tract", &tried(examined.tried.as_ref()));
     text
+}
+
+/// Whether rows of calls may be put together, where nobody declares it.
+fn rows(examined: &Examined) -> String {
+    let graph = &examined.inspection.facts.rows;
+    match (graph, &examined.tried) {
+        (GraphRows::ByOperators, Some(Tried::Loaded { takes_rows: true, .. })) => {
+            "independent: shown by the graph's operators, and by random rows alone and in company".to_owned()
+        }
+        _ => RowIndependence::expected(RowsChoice::Shown, graph).to_string(),
+    }
 }
 
 fn tried(tried: Option<&Tried>) -> String {
@@ -112,6 +126,10 @@ fn as_json(file: &ModelFile, examined: &Examined) -> Value {
         "operators": inspection.operators,
         "producer": inspection.producer,
         "metadata": inspection.metadata,
+        "rows": {
+            "independent_by_graph": inspection.facts.rows == GraphRows::ByOperators,
+            "says": rows(examined),
+        },
         "tract": tract,
     })
 }

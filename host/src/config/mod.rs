@@ -75,7 +75,8 @@
 //! path = "magika.onnx"              # an ONNX file, relative to this file
 //! sha256 = "..."                    # optional: any other file is refused
 //! backend = "auto"                  # | "tract" | "onnxruntime"; "fake" on a device of that kind, whose models are made up
-//! max_rows = 32                     # of one run; larger calls are cut
+//! rows = "independent"              # no row's answer depends on another | "whole": each call as it is; "shown" otherwise: where it can be shown
+//! max_rows = 32                     # of one run; larger calls are cut where rows are independent, and refused elsewhere
 //! max_delay = "0ms"                 # how long a call may wait for company
 //! batching = true                   # put calls together; measured when it is loaded otherwise
 //! deterministic = false             # true: every call runs alone
@@ -165,7 +166,7 @@ pub use device::{Device, DeviceKind, Placement};
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use given_cpus::GivenCpus;
 pub use host_file::{HostSettings, Reserve, parse_host};
-pub use model::{BackendChoice, Model};
+pub use model::{BackendChoice, Model, RowsChoice};
 pub use paths::{component_paths, resolve};
 pub use pipeline::{
     ComponentUse, FileSink, FileSource, Generate, Input, Operator, Partitioning, Pipeline, Sink, SinkKind, Source,

@@ -17,7 +17,9 @@ pub struct Model {
     pub sha256: Option<[u8; 32]>,
     /// Which library runs it.
     pub backend: BackendChoice,
-    /// Rows that one run gets at most; larger calls are cut.
+    /// Whether rows of calls may be put together and taken apart.
+    pub rows: RowsChoice,
+    /// Rows that one run gets at most. Larger calls are cut where that may be, and refused elsewhere.
     pub max_rows: u32,
     /// How long a call may wait for others to be put together with.
     pub max_delay: Duration,
@@ -42,6 +44,25 @@ pub enum BackendChoice {
     Onnxruntime,
     /// None: the model is made up. Only on a device of kind `fake`, which runs no others.
     Fake,
+}
+
+/// Whether the rows of a model's calls may be put together with those of others, and taken apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowsChoice {
+    /// Where they are shown to be independent: by the operators of its graph, and by random rows in random company when it is loaded.
+    #[default]
+    Shown,
+    /// They may: its owner says that no row's answer depends on another row.
+    Independent,
+    /// They may not: each call runs whole and alone.
+    Whole,
+}
+
+impl RowsChoice {
+    /// All, with their names in a file.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("shown", Self::Shown), ("independent", Self::Independent), ("whole", Self::Whole)];
 }
 
 impl BackendChoice {
@@ -108,6 +129,7 @@ fn model(name: Spanned<String>, mut table: Table<'_, '_>, errors: &mut Diagnosti
     }
     let sha256 = table.string("sha256", errors).and_then(|hex| digest(&hex, table.place(), errors));
     let backend = table.string("backend", errors).and_then(|word| backend(&word, table.place(), errors));
+    let rows = table.string("rows", errors).and_then(|word| rows(&word, table.place(), errors)).unwrap_or_default();
     let max_rows = table.count("max_rows", errors).and_then(|rows| max_rows(&rows, table.place(), errors));
     let max_delay = table.duration("max_delay", errors).and_then(|delay| {
         if delay.value > Model::LONGEST_DELAY {
@@ -124,6 +146,11 @@ fn model(name: Spanned<String>, mut table: Table<'_, '_>, errors: &mut Diagnosti
         let hint = "a row's answer depends on what it runs with: leave one of the two out";
         errors.push(Diagnostic::new(message).at(table.key_span("batching")).hint(hint));
     }
+    if rows == RowsChoice::Whole && batching == Some(true) {
+        let message = format!("{} has rows = \"whole\" and batching = true", table.place());
+        let hint = "calls that run whole run alone: leave one of the two out";
+        errors.push(Diagnostic::new(message).at(table.key_span("batching")).hint(hint));
+    }
     let workspace = table.size("workspace", errors).map_or(Model::DEFAULT_WORKSPACE, |size| size.value);
     table.finish(errors);
     Some(Model {
@@ -131,6 +158,7 @@ fn model(name: Spanned<String>, mut table: Table<'_, '_>, errors: &mut Diagnosti
         path: path?,
         sha256,
         backend: backend.unwrap_or_default(),
+        rows,
         max_rows: max_rows.unwrap_or(Model::DEFAULT_MAX_ROWS),
         max_delay: max_delay.unwrap_or_default(),
         batching,
@@ -165,15 +193,29 @@ fn digest(hex: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Optio
 }
 
 pub(super) fn backend(word: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Option<BackendChoice> {
-    let names = BackendChoice::NAMES;
-    let found = names.iter().find(|(name, _)| *name == word.value).map(|(_, backend)| *backend);
+    choice("backend", &BackendChoice::NAMES, word, place, errors)
+}
+
+fn rows(word: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Option<RowsChoice> {
+    choice("rows", &RowsChoice::NAMES, word, place, errors)
+}
+
+/// The one of these that a word names.
+fn choice<T: Copy>(
+    key: &str,
+    names: &[(&'static str, T)],
+    word: &Spanned<String>,
+    place: &str,
+    errors: &mut Diagnostics,
+) -> Option<T> {
+    let found = names.iter().find(|(name, _)| *name == word.value).map(|(_, choice)| *choice);
     if found.is_none() {
-        let known = names.map(|(name, _)| name);
-        let hint = match closest(&word.value, known) {
+        let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+        let hint = match closest(&word.value, known.iter().copied()) {
             Some(name) => format!("did you mean \"{name}\"?"),
             None => format!("there are {}", known.join(", ")),
         };
-        errors.push(Diagnostic::new(format!("backend of {place} is \"{}\"", word.value)).on(word).hint(hint));
+        errors.push(Diagnostic::new(format!("{key} of {place} is \"{}\"", word.value)).on(word).hint(hint));
     }
     found
 }

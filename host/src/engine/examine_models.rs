@@ -4,7 +4,7 @@ use super::job_error::JobError;
 use crate::config::{BackendChoice, DeviceKind, HostSettings};
 use crate::inference::{
     Device, DeviceOrder, Devices, ExamineElsewhere, ExamineLimits, InferenceError, ModelError, ModelFile, OpenDevice,
-    Trial,
+    RowIndependence, Trial,
 };
 use crate::plan::{ModelSpec, Plan};
 use crate::resources::since_boot;
@@ -42,7 +42,9 @@ impl Examination<'_> {
         file.check(model.sha256)?;
         let size = file.bytes().len() as u64;
         let limits = ExamineLimits::of_file(size);
-        self.examiner.examine(file.bytes(), self.trial(model), limits)?.accepted()?;
+        let facts = self.examiner.examine(file.bytes(), self.trial(model), limits)?.accepted()?;
+        RowIndependence::check(model.rows, &facts).map_err(|error| ModelError::Refused(error.to_string()))?;
+        model.graph_rows = Some(facts.rows);
         model.sha256 = Some(file.sha256());
         match (self.on_onnxruntime(model), self.opener) {
             (Some(device), Some(opener)) => self.try_out(opener, &device, model, (size, limits)),

@@ -68,7 +68,7 @@ pub enum Tried {
         /// How long one row of zeros took. `None` where it has free dimensions beside its rows and does not run with 1 for each: nobody knows
         /// what fits.
         run: Option<Duration>,
-        /// Whether two rows give two.
+        /// Whether the graph shows that rows are independent, and random rows gave the same alone and in company.
         takes_rows: bool,
         /// The most memory that the process had, the program included, in bytes.
         memory: Option<u64>,

@@ -2,7 +2,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::short_name::short;
 use super::{DType, InferenceError, NamedTensor, Tensor};
+use crate::plan::GraphRows;
 
 /// What a model takes and gives, as its file says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +15,9 @@ pub struct ModelFacts {
     pub outputs: Vec<TensorSpec>,
     /// Bytes of its weights.
     pub weight_bytes: u64,
+    /// What its file shows of its rows.
+    #[serde(default)]
+    pub rows: GraphRows,
 }
 
 /// One input or output.
@@ -50,15 +55,41 @@ impl Dimension {
 }
 
 impl ModelFacts {
-    /// Whether calls can be put together by rows: every input and output has a free first dimension, all of the same name.
+    /// Whether each input and output has a free first dimension, without which there are no rows. Its name says nothing: dimensions without one
+    /// need not be alike.
+    ///
+    /// # Errors
+    /// The first that has not.
+    pub fn first_dimensions_are_free(&self) -> Result<(), String> {
+        let sides =
+            self.inputs.iter().map(|spec| ("input", spec)).chain(self.outputs.iter().map(|spec| ("output", spec)));
+        for (side, spec) in sides {
+            let name = || short(&spec.name);
+            match spec.shape.first() {
+                Some(Dimension::Free(_)) => {}
+                Some(Dimension::Fixed(size)) => {
+                    return Err(format!("the first dimension of {side} {} is {size}", name()));
+                }
+                None => return Err(format!("{side} {} has no dimensions", name())),
+            }
+        }
+        if self.inputs.is_empty() { Err("it has no inputs".to_owned()) } else { Ok(()) }
+    }
+
+    /// The rows of inputs that have as many as each other; `None` of others, and where a first dimension is none's to choose.
     #[must_use]
-    pub fn takes_rows(&self) -> bool {
-        let mut names = self.inputs.iter().chain(&self.outputs).map(|spec| match spec.shape.first() {
-            Some(Dimension::Free(name)) => Some(name),
-            _ => None,
-        });
-        let first = names.next().flatten();
-        !self.inputs.is_empty() && first.is_some() && names.all(|name| name == first)
+    pub fn rows_of(&self, inputs: &[Tensor]) -> Option<usize> {
+        self.first_dimensions_are_free().ok()?;
+        let rows = inputs.first()?.rows();
+        inputs.iter().all(|input| input.rows() == rows).then_some(rows)
+    }
+
+    /// The largest first dimension of inputs that is the caller's to choose, and of which input; `None` where there is none.
+    #[must_use]
+    pub fn longest_of(&self, inputs: &[Tensor]) -> Option<(&str, usize)> {
+        let free =
+            self.inputs.iter().zip(inputs).filter(|(spec, _)| matches!(spec.shape.first(), Some(Dimension::Free(_))));
+        free.map(|(spec, input)| (spec.name.as_str(), input.rows())).max_by_key(|(_, rows)| *rows)
     }
 
     /// Puts what a guest passed into the order of the model's inputs, each checked; answers the rows.
@@ -173,6 +204,7 @@ mod tests {
             inputs: vec![spec("a", vec![batch(), Dimension::Fixed(2)]), spec("b", vec![batch()])],
             outputs: vec![spec("y", vec![batch()])],
             weight_bytes: 0,
+            rows: GraphRows::ByOperators,
         }
     }
 
@@ -239,11 +271,28 @@ mod tests {
     }
 
     #[test]
-    fn only_free_first_dimensions_of_one_name_are_rows() {
-        assert!(facts().takes_rows());
-        let fixed = ModelFacts { outputs: vec![spec("y", vec![Dimension::Fixed(1)])], ..facts() };
-        let other = ModelFacts { outputs: vec![spec("y", vec![Dimension::Free("n".to_owned())])], ..facts() };
-        let none = ModelFacts { inputs: Vec::new(), ..facts() };
-        assert!(![fixed, other, none].iter().any(ModelFacts::takes_rows));
+    fn only_free_first_dimensions_are_rows() {
+        assert_eq!(facts().first_dimensions_are_free(), Ok(()));
+        let with = |output| ModelFacts { outputs: vec![output], ..facts() };
+        let cases = [
+            (with(spec("y", vec![Dimension::Fixed(1)])), "the first dimension of output y is 1"),
+            (with(spec("y", Vec::new())), "output y has no dimensions"),
+            (ModelFacts { inputs: Vec::new(), ..facts() }, "it has no inputs"),
+        ];
+        for (facts, why) in cases {
+            assert_eq!(facts.first_dimensions_are_free(), Err(why.to_owned()));
+        }
+    }
+
+    #[test]
+    fn inputs_without_a_name_are_rows_only_where_they_are_as_many() {
+        let free = || Dimension::Free(String::new());
+        let inputs = vec![spec("a", vec![free(), Dimension::Fixed(2)]), spec("b", vec![free()])];
+        let facts = ModelFacts { inputs, ..facts() };
+        let arranged = |a, b| facts.arrange(vec![tensor("a", vec![a, 2]), tensor("b", vec![b])]).unwrap().0;
+        for (a, b, rows, longest) in [(3, 3, Some(3), ("b", 3)), (40, 50, None, ("b", 50)), (50, 40, None, ("a", 50))] {
+            assert_eq!(facts.rows_of(&arranged(a, b)), rows);
+            assert_eq!(facts.longest_of(&arranged(a, b)), Some(longest));
+        }
     }
 }

@@ -43,7 +43,12 @@ mod nvml;
 mod onnx_file;
 mod open_device;
 mod queue;
+#[cfg(feature = "tract")]
+mod row_analysis;
+mod row_independence;
+mod row_trial;
 mod runner;
+mod short_name;
 mod tensor;
 mod thread_runner;
 #[cfg(feature = "tract")]
@@ -72,6 +77,7 @@ pub use model_service::{ModelService, OTHER_BACKEND, ServiceError};
 pub use nvml::{Gpu, GpuPart, NvmlReport};
 pub use open_device::{DeviceOrder, LeaseLocks, OpenDevice};
 pub use queue::{Batching, DeviceCpus, DeviceQueue, Turns};
+pub use row_independence::RowIndependence;
 pub use runner::{RunAnswer, Runner};
 pub use tensor::{NamedTensor, Tensor, TensorData, TensorError};
 pub use thread_runner::{ThreadRunner, ThreadSettings};

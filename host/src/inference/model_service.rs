@@ -199,8 +199,11 @@ fn load(queue: &DeviceQueue, spec: &ModelSpec, is_stopped: &dyn Fn() -> bool) ->
             }),
         },
     })?;
-    if let Some(batching) = queue.batching(&spec.name) {
-        tracing::info!(model = spec.name, device = queue.name(), %batching, "the model is loaded");
+    if let Some((rows, batching)) = queue.rows(&spec.name).zip(queue.batching(&spec.name)) {
+        tracing::info!(model = spec.name, device = queue.name(), %batching, %rows, "the model is loaded");
+        if spec.batching == Some(true) && !batching.is_on() {
+            tracing::warn!(model = spec.name, device = queue.name(), %batching, %rows, "batching = true has no effect");
+        }
     }
     Ok(facts)
 }

@@ -4,7 +4,9 @@ use tract_onnx::pb::type_proto::Value as TypeValue;
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
 use tract_onnx::prelude::Framework as _;
 
+use super::row_analysis::analyse;
 use super::{DType, Dimension, InferenceError, ModelFacts, TensorSpec};
+use crate::plan::GraphRows;
 
 /// An ONNX file as it was parsed, nothing of it computed.
 #[derive(Debug)]
@@ -53,11 +55,18 @@ impl OnnxFile {
         let is_weight = |input: &&ValueInfoProto| graph.initializer.iter().any(|tensor| tensor.name == input.name);
         let inputs = graph.input.iter().filter(|input| !is_weight(input)).map(|input| spec("input", input));
         let outputs = graph.output.iter().map(|output| spec("output", output));
-        Ok(ModelFacts {
+        let facts = ModelFacts {
             inputs: inputs.collect::<Result<_, _>>()?,
             outputs: outputs.collect::<Result<_, _>>()?,
             weight_bytes: self.weight_bytes(),
-        })
+            rows: GraphRows::default(),
+        };
+        Ok(ModelFacts { rows: self.rows(&facts), ..facts })
+    }
+
+    /// What its operators show of the rows of a model with these inputs and outputs.
+    pub(super) fn rows(&self, facts: &ModelFacts) -> GraphRows {
+        analyse(&self.proto, facts)
     }
 
     /// Bytes of all its constants.

@@ -159,31 +159,30 @@ impl Tensor {
         self.shape.first().copied().unwrap_or(1)
     }
 
-    /// `count` rows from row `from` on, copied. What is past the end is left out.
+    /// `count` rows from row `from` on, copied. `None` where it has not so many, and of a scalar.
     #[must_use]
-    pub fn slice_rows(&self, from: usize, count: usize) -> Self {
-        let rows = self.rows();
-        let (from, to) = (from.min(rows), from.saturating_add(count).min(rows));
+    pub fn slice_rows(&self, from: usize, count: usize) -> Option<Self> {
+        let to = from.checked_add(count).filter(|to| self.shape.first().is_some_and(|rows| to <= rows))?;
         let width = elements(self.shape.get(1..).unwrap_or_default()).unwrap_or(0);
-        fn part<T: Clone>(all: &[T], from: usize, to: usize) -> Vec<T> {
-            all.get(from..to).map(<[T]>::to_vec).unwrap_or_default()
+        fn part<T: Clone>(all: &[T], from: usize, to: usize) -> Option<Vec<T>> {
+            all.get(from..to).map(<[T]>::to_vec)
         }
         let (start, end) = (from.saturating_mul(width), to.saturating_mul(width));
         let data = match &self.data {
-            TensorData::Bool(all) => TensorData::Bool(part(all, start, end)),
-            TensorData::U8(all) => TensorData::U8(part(all, start, end)),
-            TensorData::I32(all) => TensorData::I32(part(all, start, end)),
-            TensorData::I64(all) => TensorData::I64(part(all, start, end)),
-            TensorData::F16(all) => TensorData::F16(part(all, start, end)),
-            TensorData::Bf16(all) => TensorData::Bf16(part(all, start, end)),
-            TensorData::F32(all) => TensorData::F32(part(all, start, end)),
-            TensorData::F64(all) => TensorData::F64(part(all, start, end)),
+            TensorData::Bool(all) => TensorData::Bool(part(all, start, end)?),
+            TensorData::U8(all) => TensorData::U8(part(all, start, end)?),
+            TensorData::I32(all) => TensorData::I32(part(all, start, end)?),
+            TensorData::I64(all) => TensorData::I64(part(all, start, end)?),
+            TensorData::F16(all) => TensorData::F16(part(all, start, end)?),
+            TensorData::Bf16(all) => TensorData::Bf16(part(all, start, end)?),
+            TensorData::F32(all) => TensorData::F32(part(all, start, end)?),
+            TensorData::F64(all) => TensorData::F64(part(all, start, end)?),
         };
         let mut shape = self.shape.clone();
         if let Some(rows) = shape.first_mut() {
-            *rows = to - from;
+            *rows = count;
         }
-        Self { shape, data }
+        Some(Self { shape, data })
     }
 
     /// The rows of all of them, one after the other. `None` where they differ in type or in any dimension but the first, or have none.
@@ -290,8 +289,13 @@ mod tests {
         let (a, b, c) = (tensor(1, 0), tensor(3, 2), tensor(2, 8));
         let all = Tensor::concatenate(&[&a, &b, &c]).unwrap();
         assert_eq!((all.shape(), all.data()), (&[6, 2][..], &TensorData::I32((0..12).collect())));
-        assert_eq!([all.slice_rows(0, 1), all.slice_rows(1, 3), all.slice_rows(4, 2)], [a, b, c]);
-        assert_eq!(all.slice_rows(5, 9).shape(), [1, 2], "what is not there is left out");
+        let parts = [all.slice_rows(0, 1), all.slice_rows(1, 3), all.slice_rows(4, 2)];
+        assert_eq!(parts, [a, b, c].map(Some));
+        for (from, count) in [(5, 9), (6, 1), (7, 0), (usize::MAX, 1), (1, usize::MAX)] {
+            assert_eq!(all.slice_rows(from, count), None, "{count} rows from {from} of 6");
+        }
+        let scalar = Tensor::new(vec![], TensorData::I32(vec![1])).unwrap();
+        assert_eq!(scalar.slice_rows(0, 1), None, "it has no rows");
     }
 
     #[test]

@@ -136,6 +136,7 @@ mod tests {
 
     use super::*;
     use crate::inference::{DType, Dimension, TensorData, TensorSpec};
+    use crate::plan::{GraphRows, RowsChoice};
 
     /// Its models weigh as much as their file, and answer which backend they are of.
     #[derive(Debug)]
@@ -159,8 +160,12 @@ mod tests {
                 dtype: DType::I64,
                 shape: vec![Dimension::Free("batch".to_owned())],
             };
-            let facts =
-                ModelFacts { inputs: vec![spec("x")], outputs: vec![spec("y")], weight_bytes: model.len() as u64 };
+            let facts = ModelFacts {
+                inputs: vec![spec("x")],
+                outputs: vec![spec("y")],
+                weight_bytes: model.len() as u64,
+                rows: GraphRows::MadeUp,
+            };
             Ok(Box::new(TinyModel { facts, number: i64::try_from(self.0.len()).unwrap() }))
         }
     }
@@ -186,6 +191,8 @@ mod tests {
             path,
             sha256: None,
             backend,
+            rows: RowsChoice::Shown,
+            graph_rows: None,
             max_rows: 32,
             max_delay: Duration::ZERO,
             batching: None,

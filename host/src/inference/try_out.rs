@@ -1,8 +1,10 @@
 use std::time::{Duration, Instant};
 
+use super::row_trial::try_rows;
 use super::{Backend as _, Dimension, InferenceError, LoadOptions, ModelFacts, Tensor, TensorSpec, Tract};
+use crate::plan::GraphRows;
 
-/// Loads a model and runs it once: how long loading took, how long a row of zeros, and whether two rows give two.
+/// Loads a model and runs it once: how long loading took, how long a row of zeros, and whether random rows give the same alone and in company.
 pub(super) fn try_out(model: &[u8]) -> Result<(Duration, Option<Duration>, bool), InferenceError> {
     let begun = Instant::now();
     let loaded = Tract.load(model, &LoadOptions { threads: 1, memory: None })?;
@@ -15,8 +17,7 @@ pub(super) fn try_out(model: &[u8]) -> Result<(Duration, Option<Duration>, bool)
         Err(error) => return Err(error),
     }
     let run = begun.elapsed();
-    let two = facts.takes_rows().then(|| zeros(facts, 2).and_then(|rows| loaded.run(rows)));
-    let takes_rows = two.is_some_and(|answer| answer.is_ok_and(|outputs| outputs.iter().all(|rows| rows.rows() == 2)));
+    let takes_rows = facts.rows == GraphRows::ByOperators && try_rows(facts, 2, |rows| loaded.run(rows)).is_ok();
     Ok((load, Some(run), takes_rows))
 }
 

@@ -16,6 +16,7 @@ mod draft;
 mod field_path;
 mod grants;
 mod graph;
+mod graph_rows;
 mod kind;
 mod limits;
 mod models;
@@ -29,9 +30,10 @@ mod text_source;
 mod validate;
 mod wiring;
 
-pub use crate::config::BackendChoice;
+pub use crate::config::{BackendChoice, RowsChoice};
 pub use field_path::{FieldPath, FieldPathError};
 pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
+pub use graph_rows::GraphRows;
 pub use kind::{Catalog, ComponentFacts, Kind, Unusable};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, CpuRequest, FileSinkSpec, FileSourceSpec, FolderGrant, GenerateSpec,

@@ -65,6 +65,8 @@ fn spec(model: &Model, base: &Path) -> ModelSpec {
         path: resolve(base, &model.path.value),
         sha256: model.sha256,
         backend: model.backend,
+        rows: model.rows,
+        graph_rows: None,
         max_rows: model.max_rows,
         max_delay: model.max_delay,
         batching: model.batching,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compression, TextSpec};
-use crate::config::BackendChoice;
+use super::{Compression, GraphRows, TextSpec};
+use crate::config::{BackendChoice, RowsChoice};
 
 /// A component as the pipeline uses it.
 #[derive(Debug, Clone)]
@@ -219,7 +219,11 @@ pub struct ModelSpec {
     pub sha256: Option<[u8; 32]>,
     /// Which library runs it.
     pub backend: BackendChoice,
-    /// Rows that one run gets at most; larger calls are cut.
+    /// Whether rows of calls may be put together and taken apart.
+    pub rows: RowsChoice,
+    /// What its file shows of its rows, where somebody has looked before it is loaded.
+    pub graph_rows: Option<GraphRows>,
+    /// Rows that one run gets at most. Larger calls are cut where that may be, and refused elsewhere.
     pub max_rows: u32,
     /// How long a call may wait for others to be put together with.
     pub max_delay: Duration,

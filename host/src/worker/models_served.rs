@@ -133,6 +133,7 @@ mod tests {
     use super::*;
     use crate::batch::wire::put_u64;
     use crate::inference::{DType, Dimension, LeaseState, ModelFacts, NamedTensor, Tensor, TensorData, TensorSpec};
+    use crate::plan::GraphRows;
 
     /// Answers with what it is asked, and with the patience it was given.
     #[derive(Debug)]
@@ -144,7 +145,7 @@ mod tests {
             dtype: DType::F32,
             shape: vec![Dimension::Free("batch".to_owned()), Dimension::Fixed(3)],
         };
-        ModelFacts { inputs: vec![spec("x")], outputs: vec![spec("y")], weight_bytes: 12 }
+        ModelFacts { inputs: vec![spec("x")], outputs: vec![spec("y")], weight_bytes: 12, rows: GraphRows::MadeUp }
     }
 
     impl ModelAccess for Echo {

@@ -231,6 +231,7 @@ mod tests {
 
     use super::*;
     use crate::inference::{Dimension, LeaseEnd, TensorSpec};
+    use crate::plan::GraphRows;
 
     /// A message in memory, as long as it is.
     #[derive(Default)]
@@ -332,7 +333,7 @@ mod tests {
         assert_eq!(measure_named(&named, "output", LARGEST_CALL).unwrap_err().to_string(), told);
         let shape = vec![Dimension::Free("d".repeat(2 << 20))];
         let inputs = vec![TensorSpec { name: "x".to_owned(), dtype: DType::F32, shape }];
-        let facts = ModelFacts { inputs, outputs: Vec::new(), weight_bytes: 0 };
+        let facts = ModelFacts { inputs, outputs: Vec::new(), weight_bytes: 0, rows: GraphRows::default() };
         assert!(matches!(facts_text(&facts), Err(InferenceError::TooLarge { limit: LONGEST_FACTS, .. })));
     }
 

@@ -13,6 +13,7 @@ use rustix::mm::{MapFlags, ProtFlags, mmap};
 use sage_host::inference::{
     Backend, DType, Dimension, InferenceError, LoadOptions, LoadedModel, ModelFacts, Tensor, TensorData, TensorSpec,
 };
+use sage_host::plan::GraphRows;
 use sage_host::worker::serve_device;
 use serde_json::Value;
 
@@ -61,7 +62,12 @@ impl Backend for Odd {
             dtype: DType::F32,
             shape: vec![Dimension::Free("n".to_owned())],
         };
-        let facts = ModelFacts { inputs: vec![spec("x")], outputs: vec![spec("y")], weight_bytes: model.len() as u64 };
+        let facts = ModelFacts {
+            inputs: vec![spec("x")],
+            outputs: vec![spec("y")],
+            weight_bytes: model.len() as u64,
+            rows: GraphRows::MadeUp,
+        };
         Ok(Box::new(OddModel { does, number, facts }))
     }
 }

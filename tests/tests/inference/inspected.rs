@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use sage_tests::onnx::{Dim, Onnx};
+use sage_tests::onnx::{Dim, Onnx, attribute};
 use sage_tests::program;
 use serde_json::{Value, json};
 
@@ -22,10 +22,26 @@ fn a_model_is_told_in_words() {
         "sha256:     fe2d2eb49c5f88a9e0a6c048e15d6ffdf86235519c2afc535044de433169ec8c",
         "from:       ai.onnx 15",
         "producer:   tf2onnx 1.16.1 15c810",
+        "rows:       independent: shown by the graph's operators, and by random rows alone and in company",
     ] {
         assert!(said.lines().any(|told| told == line), "{line} is missing:\n{said}");
     }
     assert!(said.contains("tract:      runs, one row in ") && said.contains("several rows at once"), "{said}");
+}
+
+#[test]
+fn a_model_whose_rows_depend_on_each_other_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("m.onnx");
+    let shape = [Dim::Free("candidates"), Dim::Is(3)];
+    let model = Onnx::default().input("x", 1, &shape).output("y", 1, &shape);
+    std::fs::write(&file, model.node("Softmax", &["x"], &["y"], &[attribute("axis", 0)]).file()).unwrap();
+    let said = String::from_utf8(inspect(&[file.to_str().unwrap()]).stdout).unwrap();
+    let why = "each call runs whole and alone: rows are not shown to be independent: Softmax (y) works along the rows (axis 0)";
+    assert!(said.contains(&format!("rows:       {why}\n")) && !said.contains("several rows at once"), "{said}");
+    let output = inspect(&[file.to_str().unwrap(), "--output", "json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["rows"], json!({ "independent_by_graph": false, "says": why }), "{told}");
 }
 
 #[test]

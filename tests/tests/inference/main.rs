@@ -14,3 +14,5 @@ mod library;
 mod node_tests;
 #[cfg(feature = "tract")]
 mod refused;
+#[cfg(feature = "tract")]
+mod zoo;

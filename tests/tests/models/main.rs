@@ -9,5 +9,7 @@ mod devices;
 mod file_types;
 mod guests;
 mod leases;
+#[cfg(feature = "tract")]
+mod rows;
 mod told;
 mod turns;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use sage_host::config::BackendChoice;
 use sage_host::inference::{InferenceError, LeaseLocks, RunAnswer, Runner, Tensor, TensorData};
-use sage_host::plan::ModelSpec;
+use sage_host::plan::{ModelSpec, RowsChoice};
 use sage_host::resources::cgroup::Cgroups;
 use sage_host::resources::since_boot;
 use sage_host::worker::device::{DeviceHome, DeviceProcess, DeviceSpec, Hardware};
@@ -62,6 +62,8 @@ impl Device {
             path,
             sha256: None,
             backend: BackendChoice::Auto,
+            rows: RowsChoice::Shown,
+            graph_rows: None,
             max_rows: 32,
             max_delay: Duration::ZERO,
             batching: None,

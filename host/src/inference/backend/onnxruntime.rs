@@ -15,6 +15,7 @@ use super::contained::contained;
 use super::operators::{self, Library};
 use super::{Backend, LoadOptions, LoadedModel};
 use crate::inference::{DType, Dimension, InferenceError, ModelFacts, Tensor, TensorData, TensorSpec};
+use crate::plan::GraphRows;
 
 /// ONNX Runtime, whose library is loaded when this is made.
 ///
@@ -157,14 +158,15 @@ impl Backend for Onnxruntime {
     }
 
     fn load(&self, model: &[u8], options: &LoadOptions) -> Result<Box<dyn LoadedModel>, InferenceError> {
-        let weight_bytes = weight_bytes(model)?;
+        let file = parsed(model)?;
         contained("loading the model", || {
             let session = self.session(model, options).map_err(|error| not_loaded(&error))?;
-            let facts = ModelFacts {
+            let facts = file.told(ModelFacts {
                 inputs: specs("input", session.inputs())?,
                 outputs: specs("output", session.outputs())?,
-                weight_bytes,
-            };
+                weight_bytes: 0,
+                rows: GraphRows::default(),
+            });
             Ok(Box::new(Loaded { facts, session: Mutex::new(session) }) as Box<dyn LoadedModel>)
         })
     }
@@ -191,19 +193,40 @@ impl LoadedModel for Loaded {
     }
 }
 
-/// What the file's weights take, of a model that the library answers right. A build that cannot read the file takes all of it for weights, which most of it is.
+/// What the file says beside what its session does, of a model that the library answers right. A build that cannot read the file takes all of it for
+/// weights, which most of it is.
+struct Parsed {
+    #[cfg(feature = "tract")]
+    file: crate::inference::onnx_file::OnnxFile,
+    #[cfg(not(feature = "tract"))]
+    bytes: u64,
+}
+
 #[cfg(feature = "tract")]
-fn weight_bytes(model: &[u8]) -> Result<u64, InferenceError> {
+fn parsed(model: &[u8]) -> Result<Parsed, InferenceError> {
     contained("reading the model", || {
         let file = crate::inference::onnx_file::OnnxFile::parse(model)?;
         operators::check(&file, Library::Onnxruntime)?;
-        Ok(file.weight_bytes())
+        Ok(Parsed { file })
     })
 }
 
 #[cfg(not(feature = "tract"))]
-fn weight_bytes(model: &[u8]) -> Result<u64, InferenceError> {
-    Ok(model.len() as u64)
+fn parsed(model: &[u8]) -> Result<Parsed, InferenceError> {
+    Ok(Parsed { bytes: model.len() as u64 })
+}
+
+impl Parsed {
+    #[cfg(feature = "tract")]
+    fn told(&self, facts: ModelFacts) -> ModelFacts {
+        ModelFacts { weight_bytes: self.file.weight_bytes(), rows: self.file.rows(&facts), ..facts }
+    }
+
+    #[cfg(not(feature = "tract"))]
+    fn told(&self, facts: ModelFacts) -> ModelFacts {
+        let why = "this sage-host was built without tract, which reads graphs";
+        ModelFacts { weight_bytes: self.bytes, rows: GraphRows::NotShown(why.to_owned()), ..facts }
+    }
 }
 
 fn specs(side: &str, outlets: &[ort::value::Outlet]) -> Result<Vec<TensorSpec>, InferenceError> {

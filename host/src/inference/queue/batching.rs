@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::inference::{Dimension, InferenceError, ModelFacts, Tensor, TensorSpec};
+use crate::inference::{Dimension, InferenceError, ModelFacts, RowIndependence, Tensor, TensorSpec};
 use crate::plan::ModelSpec;
 
 /// Whether calls of a model run together, and why.
@@ -11,8 +11,8 @@ pub enum Batching {
     Declared(bool),
     /// The model is declared `deterministic`: a row's answer must not depend on its company.
     Deterministic,
-    /// Its first dimension is not rows.
-    NoRows,
+    /// Its calls run whole and alone.
+    Whole,
     /// `max_rows` leaves no room for company.
     OneRow,
     /// One row alone was measured against several together: on where that is at least a tenth more rows a second.
@@ -61,7 +61,7 @@ impl Batching {
         match self {
             Self::Declared(on) => *on,
             Self::Measured { alone, together, .. } => *together >= *alone * GAIN,
-            Self::Deterministic | Self::NoRows | Self::OneRow | Self::Unmeasured(_) => false,
+            Self::Deterministic | Self::Whole | Self::OneRow | Self::Unmeasured(_) => false,
         }
     }
 }
@@ -72,7 +72,7 @@ impl fmt::Display for Batching {
         match self {
             Self::Declared(_) => write!(f, "{word}: declared"),
             Self::Deterministic => write!(f, "{word}: the model is deterministic"),
-            Self::NoRows => write!(f, "{word}: the model's inputs and outputs have no common first dimension"),
+            Self::Whole => write!(f, "{word}: calls run whole and alone"),
             Self::OneRow => write!(f, "{word}: max_rows is 1"),
             Self::Measured { alone, together, rows } => {
                 write!(f, "{word}: {together:.0} rows/s with {rows} together, {alone:.0} one at a time")
@@ -86,12 +86,13 @@ impl fmt::Display for Batching {
 pub(super) fn choose(
     spec: &ModelSpec,
     facts: &ModelFacts,
+    independence: &RowIndependence,
     mut run: impl FnMut(Vec<Tensor>) -> Result<Duration, InferenceError>,
 ) -> Choice {
     let max_rows = usize::try_from(spec.max_rows).unwrap_or(usize::MAX);
     let known = match spec.batching {
         _ if spec.deterministic => Some(Batching::Deterministic),
-        _ if !facts.takes_rows() => Some(Batching::NoRows),
+        _ if !independence.is_certain() => Some(Batching::Whole),
         _ if max_rows <= 1 => Some(Batching::OneRow),
         Some(declared) => Some(Batching::Declared(declared)),
         None => None,
@@ -158,6 +159,7 @@ mod tests {
     use super::*;
     use crate::config::BackendChoice;
     use crate::inference::DType;
+    use crate::plan::{GraphRows, RowsChoice};
 
     fn spec(batching: Option<bool>) -> ModelSpec {
         ModelSpec {
@@ -165,6 +167,8 @@ mod tests {
             path: "m.onnx".into(),
             sha256: None,
             backend: BackendChoice::Auto,
+            rows: RowsChoice::Shown,
+            graph_rows: None,
             max_rows: 32,
             max_delay: Duration::ZERO,
             batching,
@@ -181,6 +185,7 @@ mod tests {
             inputs: vec![tensor("ids", DType::I64, vec![free("batch"), free("length")])],
             outputs: vec![tensor("y", DType::F32, vec![free("batch"), Dimension::Fixed(4)])],
             weight_bytes: 0,
+            rows: GraphRows::ByOperators,
         }
     }
 
@@ -196,18 +201,18 @@ mod tests {
     #[test]
     fn a_model_that_gains_a_tenth_is_batched_and_one_that_does_not_is_not() {
         for (fixed, row, on) in [(1000, 1000, true), (0, 1000, false), (100, 1000, false), (150, 1000, true)] {
-            let choice = choose(&spec(None), &facts(), takes(fixed, row));
+            let choice = choose(&spec(None), &facts(), &RowIndependence::Declared, takes(fixed, row));
             assert_eq!(choice.batching.is_on(), on, "{fixed} + {row} a row: {}", choice.batching);
             assert_eq!(choice.row_time, Some(Duration::from_micros(fixed + row)));
         }
-        let choice = choose(&spec(None), &facts(), takes(1000, 1000));
+        let choice = choose(&spec(None), &facts(), &RowIndependence::Declared, takes(1000, 1000));
         assert_eq!(choice.batching.to_string(), "on: 889 rows/s with 8 together, 500 one at a time");
     }
 
     #[test]
     fn the_best_of_several_runs_counts() {
         let mut runs = 0;
-        let choice = choose(&spec(None), &facts(), |inputs| {
+        let choice = choose(&spec(None), &facts(), &RowIndependence::Declared, |inputs| {
             runs += 1;
             // Every other run is held up, the first of each size most of all.
             let disturbance = if runs % 2 == 1 { 50_000 } else { 0 };
@@ -219,16 +224,22 @@ mod tests {
     #[test]
     fn what_is_declared_or_cannot_be_is_not_measured() {
         for declared in [true, false] {
-            let choice = choose(&spec(Some(declared)), &facts(), not_run);
+            let choice = choose(&spec(Some(declared)), &facts(), &RowIndependence::Declared, not_run);
             assert_eq!(choice, Choice { batching: Batching::Declared(declared), row_time: None });
         }
         let deterministic = ModelSpec { deterministic: true, ..spec(None) };
-        assert_eq!(choose(&deterministic, &facts(), not_run).batching, Batching::Deterministic);
+        assert_eq!(
+            choose(&deterministic, &facts(), &RowIndependence::Declared, not_run).batching,
+            Batching::Deterministic
+        );
         let one_row = ModelSpec { max_rows: 1, ..spec(None) };
-        assert_eq!(choose(&one_row, &facts(), not_run).batching, Batching::OneRow);
-        let mut fixed = facts();
-        fixed.outputs[0].shape[0] = Dimension::Fixed(1);
-        assert_eq!(choose(&spec(Some(true)), &fixed, not_run).batching, Batching::NoRows);
+        assert_eq!(choose(&one_row, &facts(), &RowIndependence::Declared, not_run).batching, Batching::OneRow);
+        let not_shown = RowIndependence::NotShown("a Softmax".to_owned());
+        for whole in [not_shown, RowIndependence::DeclaredWhole] {
+            for declared in [None, Some(true), Some(false)] {
+                assert_eq!(choose(&spec(declared), &facts(), &whole, not_run).batching, Batching::Whole);
+            }
+        }
     }
 
     #[test]
@@ -240,9 +251,13 @@ mod tests {
             }
         };
         for (wanted, on) in [(32, true), (1, true), (7, false)] {
-            assert_eq!(choose(&spec(None), &facts(), picky(wanted)).batching.is_on(), on, "{wanted}");
+            assert_eq!(
+                choose(&spec(None), &facts(), &RowIndependence::Declared, picky(wanted)).batching.is_on(),
+                on,
+                "{wanted}"
+            );
         }
-        let choice = choose(&spec(None), &facts(), picky(7));
+        let choice = choose(&spec(None), &facts(), &RowIndependence::Declared, picky(7));
         assert_eq!(choice.batching.to_string(), "off: it could not be measured: the backend failed: shape");
     }
 }

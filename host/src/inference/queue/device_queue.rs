@@ -7,10 +7,10 @@ use std::time::Instant;
 use super::call::Call;
 use super::dispatcher::Dispatcher;
 use super::scheduler::{Kind, TooMuchWaits, Work};
-use super::shared::{Ended, Load, Shared, lost};
+use super::shared::{Ended, Load, Model, Shared, lost};
 use super::turns::Turns;
 use super::{Batching, DeviceCpus};
-use crate::inference::{InferenceError, Lease, ModelFacts, Runner, Tensor};
+use crate::inference::{InferenceError, Lease, ModelFacts, RowIndependence, Runner, Tensor};
 use crate::observe::{DeviceNumbers, DeviceReading, InferenceCounters};
 use crate::plan::ModelSpec;
 
@@ -22,6 +22,9 @@ use crate::plan::ModelSpec;
 /// callers leave at their deadlines, or when the run of their pipeline is [cut](DeviceQueue::cut); the slot stays taken until the run is really
 /// over. Where other runs hold shares of the device, a thread that has something to run waits for this run's turn first ([`Turns`]), which they cannot
 /// keep from it by dying, stopping or hanging.
+///
+/// **Rows.** Calls are put together and cut only where [`RowIndependence`] says that rows do not depend on each other, and a call's inputs have as
+/// many rows as each other. Else a call runs whole and alone, and one whose inputs are longer than `max_rows` is [`InferenceError::TooLarge`].
 ///
 /// **Bounds.** A call's rows are bounded by [`DeviceQueue::MOST_ROWS`]. What one lease has waiting is bounded in calls and bytes; more is
 /// [`InferenceError::Busy`]. What runs is bounded by the slots and `max_rows`. Callers that gave up leave nothing behind but what runs.
@@ -156,7 +159,6 @@ impl DeviceQueue {
         if self.shared.cut.load(Ordering::Acquire) {
             return Err(Call::cut());
         }
-        let kind = Kind::of(&inputs);
         let call = {
             let mut inside = self.shared.lock();
             if inside.closed {
@@ -164,7 +166,15 @@ impl DeviceQueue {
             }
             let found = inside.models.iter().enumerate().find(|(_, known)| known.spec.name == model);
             let (number, model) = found.ok_or_else(|| InferenceError::UnknownModel(model.to_owned()))?;
-            let rows = if model.takes_rows { inputs.first().map_or(1, Tensor::rows) } else { 1 };
+            // Inputs of different lengths are no rows of each other, whatever their model is.
+            let alike = model.rows.is_certain().then(|| model.facts.rows_of(&inputs)).flatten();
+            let (rows, kind) = match alike {
+                Some(rows) => (rows, Kind::of(&inputs)),
+                None => {
+                    whole(model, &inputs)?;
+                    (1, Kind::whole())
+                }
+            };
             if rows == 0 {
                 let input = model.facts.inputs.first().map(|spec| spec.name.clone()).unwrap_or_default();
                 let (expected, got) = ("at least one row".to_owned(), "none".to_owned());
@@ -212,6 +222,12 @@ impl DeviceQueue {
         Some(Arc::clone(&self.shared.model(model)?.facts))
     }
 
+    /// Whether rows of a loaded model's calls are put together and taken apart, and why.
+    #[must_use]
+    pub fn rows(&self, model: &str) -> Option<RowIndependence> {
+        Some(self.shared.model(model)?.rows.clone())
+    }
+
     /// Whether calls of a loaded model run together, and why.
     #[must_use]
     pub fn batching(&self, model: &str) -> Option<Batching> {
@@ -234,6 +250,21 @@ impl DeviceQueue {
     pub fn close(&self, until: Instant) -> bool {
         self.shared.close(until)
     }
+}
+
+/// Whether a call may run that runs as it is: its inputs are no longer than a run may be.
+fn whole(model: &Model, inputs: &[Tensor]) -> Result<(), InferenceError> {
+    let (input, size) = model.facts.longest_of(inputs).unwrap_or_default();
+    let limit = u64::from(model.spec.max_rows);
+    if size as u64 <= limit {
+        return Ok(());
+    }
+    let why = match model.rows.is_certain() {
+        true => "inputs of different lengths are not cut",
+        false => "rows that are not shown or declared to be independent are not cut",
+    };
+    let what = format!("rows of input \"{input}\" in one run ({why}; max_rows bounds it) are");
+    Err(InferenceError::TooLarge { what, size: size as u64, limit })
 }
 
 /// Closes it without waiting for what runs.

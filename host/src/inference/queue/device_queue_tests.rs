@@ -11,7 +11,7 @@ use crate::inference::{
     DType, Dimension, InferenceError, Lease, LeaseEnd, ModelFacts, RunAnswer, Runner, Tensor, TensorData, TensorSpec,
 };
 use crate::observe::{DeviceReading, InferenceCounters};
-use crate::plan::ModelSpec;
+use crate::plan::{GraphRows, ModelSpec, RowsChoice};
 use crate::resources::CpuSet;
 
 /// Doubles numbers. A row of 13 fails its run, one of 66 panics, one of 99 loses the device.
@@ -73,7 +73,7 @@ impl Runner for Doubling {
         }
         let rows = || if model.name == "whole" { Dimension::Fixed(1) } else { Dimension::Free("batch".to_owned()) };
         let spec = |name: &str| TensorSpec { name: name.to_owned(), dtype: DType::I32, shape: vec![rows()] };
-        Ok(ModelFacts { inputs: vec![spec("x")], outputs: vec![spec("y")], weight_bytes: 10 })
+        Ok(ModelFacts { inputs: vec![spec("x")], outputs: vec![spec("y")], weight_bytes: 10, rows: GraphRows::MadeUp })
     }
 
     fn run(&self, _model: &str, inputs: Vec<Tensor>, _until: Instant) -> Result<RunAnswer, InferenceError> {
@@ -113,6 +113,8 @@ pub(super) fn spec(name: &str) -> ModelSpec {
         path: "m.onnx".into(),
         sha256: None,
         backend: BackendChoice::Auto,
+        rows: RowsChoice::Shown,
+        graph_rows: None,
         max_rows: 4,
         max_delay: Duration::ZERO,
         batching: Some(true),
@@ -226,7 +228,7 @@ fn a_call_has_waited_when_its_first_rows_run_however_often_it_is_cut_or_runs_aga
 fn a_model_without_rows_runs_each_call_as_it_is() {
     let bench = Bench::new(1);
     bench.queue.load(&spec("whole"), later()).unwrap();
-    assert_eq!(bench.queue.batching("whole"), Some(Batching::NoRows));
+    assert_eq!(bench.queue.batching("whole"), Some(Batching::Whole));
     let rows: Vec<i32> = (0..11).collect();
     bench.queue.run(&lease(1), "whole", vec![tensor(rows.clone())], later(), &bench.counters).unwrap();
     assert_eq!(*bench.runner.runs.lock().unwrap(), [rows]);

@@ -8,7 +8,7 @@ use super::scheduler::{Batch, Work};
 use super::shared::{Job, Load, Model, Shared};
 use super::turns::{Asking, Turn};
 use super::{batching, rows};
-use crate::inference::{InferenceError, ModelFacts, RunAnswer, Tensor};
+use crate::inference::{InferenceError, ModelFacts, RowIndependence, RunAnswer, Tensor};
 use crate::observe::ModelCounters;
 
 /// One thread of a device: it takes what is next, runs it, and hands each caller its rows.
@@ -42,16 +42,18 @@ impl<'a> Dispatcher<'a> {
             return known;
         }
         let facts = caught(|| self.shared.runner.load(spec, *until))?;
-        let chosen = batching::choose(spec, &facts, |inputs| {
+        let run = |inputs| {
             let turn = self.shared.turn(*until)?;
             let ran = self.run_in(turn.as_ref(), &spec.name, inputs, *until);
             let _nothing_more = turn.and_then(|turn| turn.over(Instant::now(), false));
-            Ok(ran?.wall)
-        });
-        tracing::debug!(device = self.shared.name, model = spec.name, batching = %chosen.batching, "loaded");
+            ran
+        };
+        let rows = RowIndependence::of(spec, &facts, |inputs| Ok(run(inputs)?.outputs))?;
+        let chosen = batching::choose(spec, &facts, &rows, |inputs| Ok(run(inputs)?.wall));
+        tracing::debug!(device = self.shared.name, model = spec.name, %rows, batching = %chosen.batching, "loaded");
         let model = Model {
             spec: spec.clone(),
-            takes_rows: facts.takes_rows(),
+            rows,
             facts: Arc::new(facts),
             batching: chosen.batching,
             counters: Arc::default(),
@@ -81,7 +83,7 @@ impl<'a> Dispatcher<'a> {
         }
         // The longest: a call with less patience leaves before, and does not end the others' run.
         let until = batch.works.iter().map(|work| work.until).max().unwrap_or(began);
-        let ran = inputs(&batch.works).and_then(|inputs| {
+        let ran = inputs(&batch.works, model).and_then(|inputs| {
             counters.bytes_in.add(bytes(&inputs));
             self.run_in(turn.as_ref(), &model.spec.name, inputs, until)
         });
@@ -142,11 +144,17 @@ impl<'a> Dispatcher<'a> {
 }
 
 /// The inputs of one run. A call that is alone and whole gives its own away; it does not run again.
-fn inputs(works: &[Work<Arc<Call>>]) -> Result<Vec<Tensor>, InferenceError> {
+fn inputs(works: &[Work<Arc<Call>>], model: &Model) -> Result<Vec<Tensor>, InferenceError> {
     if let [work] = works
         && work.rows == (0..work.call.rows())
     {
         return Ok(std::mem::take(&mut *work.call.inputs()));
+    }
+    // The scheduler keeps to its rules; that no answer is made of others' rows does not hang on it.
+    if !model.rows.is_certain() {
+        return Err(InferenceError::Backend(
+            "calls of rows that may depend on each other were put together".to_owned(),
+        ));
     }
     // Each call's lock, in the order of the batch: parts of one call never share a batch, and nobody else holds two.
     let locks: Vec<_> = works.iter().map(|work| work.call.inputs()).collect();

@@ -8,7 +8,7 @@ use crate::inference::{InferenceError, Tensor};
 pub(super) fn join(parts: &[(&[Tensor], Range<usize>)]) -> Option<Vec<Tensor>> {
     let (first, _) = parts.first()?;
     let input = |at: usize| {
-        let rows = parts.iter().map(|(tensors, rows)| Some(part(tensors.get(at)?, rows)));
+        let rows = parts.iter().map(|(tensors, rows)| part(tensors.get(at)?, rows));
         let rows: Vec<Cow<'_, Tensor>> = rows.collect::<Option<_>>()?;
         match <[_; 1]>::try_from(rows) {
             Ok([alone]) => Some(alone.into_owned()),
@@ -34,19 +34,18 @@ pub(super) fn split(outputs: Vec<Tensor>, counts: &[usize]) -> Result<Vec<Vec<Te
         return Ok(vec![outputs]);
     }
     let mut from = 0;
-    Ok(counts
-        .iter()
-        .map(|&count| {
-            let rows = outputs.iter().map(|output| output.slice_rows(from, count)).collect();
-            from += count;
-            rows
-        })
-        .collect())
+    let parts = counts.iter().map(|&count| {
+        let rows: Option<Vec<Tensor>> = outputs.iter().map(|output| output.slice_rows(from, count)).collect();
+        from += count;
+        rows.ok_or_else(|| InferenceError::Backend(format!("{from} rows were asked for of {all}")))
+    });
+    parts.collect()
 }
 
-fn part<'a>(tensor: &'a Tensor, rows: &Range<usize>) -> Cow<'a, Tensor> {
+/// `None` where the tensor has not all of these rows.
+fn part<'a>(tensor: &'a Tensor, rows: &Range<usize>) -> Option<Cow<'a, Tensor>> {
     if *rows == (0..tensor.rows()) {
-        return Cow::Borrowed(tensor);
+        return Some(Cow::Borrowed(tensor));
     }
-    Cow::Owned(tensor.slice_rows(rows.start, rows.len()))
+    tensor.slice_rows(rows.start, rows.len()).map(Cow::Owned)
 }

@@ -62,9 +62,9 @@ pub(super) struct Work<T> {
     pub(super) alone: bool,
 }
 
-/// The types and all dimensions but the rows of a call's inputs.
+/// The types and all dimensions but the rows of a call's inputs; `None` of a call that runs whole and alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Kind(Vec<(DType, Vec<usize>)>);
+pub(super) struct Kind(Option<Vec<(DType, Vec<usize>)>>);
 
 /// What is to be done now.
 #[derive(Debug)]
@@ -306,7 +306,9 @@ impl<T: Clone> Scheduler<T> {
     }
 
     fn sociable(&self, work: &Work<T>) -> bool {
-        !work.alone && self.models.get(work.model).is_some_and(|model| !model.loners.contains(&work.lease))
+        !work.alone
+            && work.kind.0.is_some()
+            && self.models.get(work.model).is_some_and(|model| !model.loners.contains(&work.lease))
     }
 
     /// Where the lease of some work is among the leases, which it now is.
@@ -336,7 +338,12 @@ impl<T: Clone> Scheduler<T> {
 impl Kind {
     pub(super) fn of(inputs: &[Tensor]) -> Self {
         let inner = |tensor: &Tensor| tensor.shape().get(1..).unwrap_or_default().to_vec();
-        Self(inputs.iter().map(|tensor| (tensor.dtype(), inner(tensor))).collect())
+        Self(Some(inputs.iter().map(|tensor| (tensor.dtype(), inner(tensor))).collect()))
+    }
+
+    /// Of a call whose rows are nobody else's company.
+    pub(super) fn whole() -> Self {
+        Self(None)
     }
 }
 

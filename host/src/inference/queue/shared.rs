@@ -10,7 +10,7 @@ use super::call::Call;
 use super::scheduler::{Batch, Pick, Rules, Scheduler};
 use super::turns::{Asking, Turn, Turns};
 use super::watched_leases::WatchedLeases;
-use crate::inference::{InferenceError, ModelFacts, Runner};
+use crate::inference::{InferenceError, ModelFacts, RowIndependence, Runner};
 use crate::observe::ModelCounters;
 use crate::plan::ModelSpec;
 
@@ -46,7 +46,7 @@ pub(super) struct Model {
     pub(super) spec: ModelSpec,
     pub(super) facts: Arc<ModelFacts>,
     pub(super) batching: Batching,
-    pub(super) takes_rows: bool,
+    pub(super) rows: RowIndependence,
     pub(super) counters: Arc<ModelCounters>,
 }
 
@@ -185,8 +185,8 @@ impl Shared {
         let rules = Rules {
             max_rows: usize::try_from(model.spec.max_rows).unwrap_or(usize::MAX).max(1),
             max_delay: model.spec.max_delay,
-            cut: model.takes_rows,
-            together: model.batching.is_on(),
+            cut: model.rows.is_certain(),
+            together: model.rows.is_certain() && model.batching.is_on(),
         };
         inside.scheduler.add_model(rules, row_time);
         let facts = Arc::clone(&model.facts);

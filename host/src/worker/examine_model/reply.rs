@@ -40,6 +40,7 @@ mod tests {
 
     use super::*;
     use crate::inference::{DType, Dimension, ModelFacts, ModelInspection, TensorSpec, Tried};
+    use crate::plan::GraphRows;
 
     fn examined() -> Examined {
         let shape = vec![Dimension::Free("rows".to_owned()), Dimension::Fixed(3)];
@@ -47,6 +48,7 @@ mod tests {
             inputs: vec![TensorSpec { name: "x".to_owned(), dtype: DType::Bf16, shape }],
             outputs: Vec::new(),
             weight_bytes: 7,
+            rows: GraphRows::NotShown("a Softmax".to_owned()),
         };
         let operator_sets = [("ai.onnx".to_owned(), 17)].into();
         let inspection = ModelInspection {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sage_host::config::BackendChoice;
 use sage_host::inference::{Batching, DeviceCpus, DeviceQueue, ThreadRunner, ThreadSettings, cpu_backends};
-use sage_host::plan::ModelSpec;
+use sage_host::plan::{ModelSpec, RowsChoice};
 use sage_host::resources::CpuSet;
 
 use super::direct::no_onnxruntime;
@@ -140,6 +140,8 @@ fn measured_at_load(model: &Measured, backend: &str) -> Result<f64, Problem> {
         path: model.path().to_owned(),
         sha256: None,
         backend,
+        rows: RowsChoice::Shown,
+        graph_rows: None,
         max_rows: 32,
         max_delay: Duration::ZERO,
         batching: None,

@@ -1,0 +1,96 @@
+use super::attributes::Node;
+use super::content;
+use super::value::{Found, Size, Value, broadcast, place};
+
+/// Element by element: the shape stays.
+pub(super) fn unary(node: &Node<'_>) -> Found<Value> {
+    let input = node.input(0)?;
+    match node.operator() {
+        "Identity" => Ok(input.clone()),
+        "Cast" => cast(input, node.number("to", 0)),
+        _ => same_shape(input),
+    }
+}
+
+/// The shape of a value, with other elements.
+pub(super) fn same_shape(input: &Value) -> Found<Value> {
+    if input.has_rows() || input.counts_rows() {
+        return Value::of(input.dimensions()?.to_vec());
+    }
+    Ok(Value { shape: input.shape.clone(), content: None })
+}
+
+/// Element by element, shapes broadcast.
+pub(super) fn several(node: &Node<'_>) -> Found<Value> {
+    let inputs: Vec<&Value> = node.inputs().collect();
+    if let Some(numbers) = content::combine(node.operator(), &inputs) {
+        return Ok(numbers);
+    }
+    combined(&inputs)
+}
+
+/// What values are when they are broadcast to each other.
+pub(super) fn combined(inputs: &[&Value]) -> Found<Value> {
+    if inputs.iter().all(|input| input.is_same()) {
+        let shapes: Option<Vec<&[Size]>> = inputs.iter().map(|input| input.shape.as_deref()).collect();
+        return Ok(Value { shape: shapes.and_then(|shapes| broadcast(shapes).ok()), content: None });
+    }
+    let shapes: Vec<&[Size]> = inputs.iter().map(|input| input.dimensions()).collect::<Found<_>>()?;
+    Value::of(broadcast(shapes)?)
+}
+
+/// The first input's shape; the others say how, and come from no row.
+pub(super) fn first_alone(node: &Node<'_>) -> Found<Value> {
+    node.others_are_same(1)?;
+    same_shape(node.input(0)?)
+}
+
+/// Nothing is dropped where nothing is trained.
+pub(super) fn dropout(node: &Node<'_>) -> Found<Value> {
+    let trains = match node.optional(2) {
+        None => false,
+        Some(value) => value.known_numbers().is_none_or(|numbers| numbers != [0]),
+    };
+    if trains || node.has("is_test") {
+        return Err("may drop at random".to_owned());
+    }
+    node.others_are_same(1)?;
+    same_shape(node.input(0)?)
+}
+
+/// Scales by numbers of the file, one for all or one for each place along an axis, which must not be the rows.
+pub(super) fn quantize(node: &Node<'_>) -> Found<Value> {
+    node.others_are_same(1)?;
+    let input = node.input(0)?;
+    if let Some(rows) = input.row_axis() {
+        let rank = input.dimensions()?.len();
+        let scale = node.input(1)?.dimensions()?;
+        let is_one = scale.iter().all(|size| *size == Size::Known(1));
+        if !is_one && place(node.number("axis", 1), rank)? == rows {
+            return Err("has a scale for each row".to_owned());
+        }
+        if node.number("block_size", 0) != 0 || (scale.len() > 1 && !is_one) {
+            return Err("has a scale for each block".to_owned());
+        }
+    }
+    same_shape(input)
+}
+
+/// ONNX's numbers for types that hold a small whole number as it is.
+const FLOAT: i64 = 1;
+const INT32: i64 = 6;
+const INT64: i64 = 7;
+const DOUBLE: i64 = 11;
+
+fn cast(input: &Value, to: i64) -> Found<Value> {
+    let exact = |size: &Size| match size {
+        Size::Known(number) if to != INT64 && number.unsigned_abs() > 1 << 24 => Size::Unknown,
+        size => *size,
+    };
+    match &input.content {
+        Some(content) if matches!(to, FLOAT | INT32 | INT64 | DOUBLE) => {
+            Ok(Value { shape: input.shape.clone(), content: Some(content.iter().map(exact).collect()) })
+        }
+        _ => same_shape(input),
+    }
+}
