@@ -13,8 +13,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, low to high. Rooms in one group do not use each other.
-const ROOMS: [&[&str]; 9] = [
-    &["observe", "batch", "config"],
+const ROOMS: [&[&str]; 10] = [
+    &["observe"],
+    &["batch", "config"],
     &["resources"],
     &["plan"],
     &["inference"],

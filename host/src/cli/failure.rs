@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::ExitCode;
+use crate::observe::plain_text;
 
 /// Why a command did not do what it was asked: words for a person, the same as fields for a program, and the exit code.
 #[derive(Debug, Clone, Serialize)]
@@ -37,7 +38,9 @@ struct Page {
 impl Failure {
     /// A failure with a message: lower case, no full stop, the value, the limit, the place.
     pub(super) fn new(exit_code: ExitCode, message: impl Into<String>) -> Self {
-        Self { exit_code, message: message.into(), causes: Vec::new(), hints: Vec::new(), in_result: false, page: None }
+        // Parts of it are strangers' words: names of files, what a guest or a library said.
+        let message = plain_text(&message.into()).into_owned();
+        Self { exit_code, message, causes: Vec::new(), hints: Vec::new(), in_result: false, page: None }
     }
 
     /// Usage or a file that is not valid.
@@ -64,7 +67,7 @@ impl Failure {
     /// What lies below. What the text above says already is not said again.
     #[must_use]
     pub(super) fn cause(mut self, cause: impl Into<String>) -> Self {
-        let cause = cause.into();
+        let cause = plain_text(&cause.into()).into_owned();
         let said = self.causes.last().unwrap_or(&self.message).contains(&cause);
         if !said {
             self.causes.push(cause);
@@ -75,7 +78,7 @@ impl Failure {
     /// What to do about it.
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+        self.hints.push(plain_text(&hint.into()).into_owned());
         self
     }
 

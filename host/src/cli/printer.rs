@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::failure::Failure;
+use crate::connector::require_output;
 
 /// How a command's result is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -42,6 +43,8 @@ impl Printer {
         if !out.ends_with('\n') {
             out.push('\n');
         }
+        // Where nobody gets it, the standard library says that all is well.
+        require_output().map_err(|error| Failure::invalid(format!("cannot write the result: {}", error.in_full())))?;
         written(io::stdout().lock().write_all(out.as_bytes()))
     }
 

@@ -10,6 +10,7 @@ use super::refusal::{of_job, of_run};
 use super::signals::SignalWatch;
 use super::validate::options;
 use super::wait::admitted;
+use crate::connector::require_output;
 use crate::engine::{Job, Session};
 use crate::observe::{LogFormat, LogSettings, MetricsServer, Progress, ProgressMode, Screen, Summary, start_logging};
 use crate::plan::{Plan, SinkSpec, Work};
@@ -32,6 +33,10 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
         return printer.result(|| ledger.to_string(), &ledger);
     }
     arguments.metrics.map_or(Ok(()), require_free)?;
+    if printer.format() == OutputFormat::Json {
+        // Known before anything runs: the summary is all that a program would learn of the run.
+        require_output().map_err(|error| Failure::invalid(format!("cannot write the summary: {}", error.in_full())))?;
+    }
     let mode = progress_mode(arguments, &screen, job.plan());
     let stop = job.stop_handle();
     let watch_signals = || SignalWatch::start(stop.clone(), screen.clone());

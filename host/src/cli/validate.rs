@@ -37,6 +37,7 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
         device_opener: Some(Arc::new(ProcessIsolation::new("/proc/self/exe"))),
         examiner: Some(Arc::new(ThrowAwayExaminer::new("/proc/self/exe"))),
         compiler: Some(compiler()),
+        speaks: true,
     }
 }
 

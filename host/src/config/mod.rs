@@ -19,7 +19,7 @@
 //! [[source]]
 //! name = "flights"                  # letters, digits, _ and -; unique in the file
 //! # exactly one of file, stdin, generate, component:
-//! file = { path = "flights-*.csv", format = "csv" }   # path or glob (** is any folders); format = "lines" (default) | "jsonl" | "csv"
+//! file = { path = "flights-*.csv", format = "csv" }   # path or glob (** is any folders; hidden files and *.partial are left out); format = "lines" (default) | "jsonl" | "csv"
 //! # file = { path = "scans/**/*.png", format = "whole" }   # each file a record as it is, its path the key
 //! # stdin = { format = "lines" }                      # or "jsonl" or "csv"
 //! #

@@ -4,23 +4,25 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, T
 use serde::{Serialize, Serializer};
 
 use super::{Diagnostic, Diagnostics, SourceText};
+use crate::observe::plain_text;
 
 impl Diagnostics {
     /// All of them for people: each with file, line, column, the line itself, carets, and a hint; last, how many they are.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         let handler = GraphicalReportHandler::new_themed(theme(color)).with_links(false).with_width(120);
-        let named = self.source().map(|source| NamedSource::new(source.name(), source.text().to_owned()));
+        let named =
+            self.source().map(|source| NamedSource::new(plain_text(source.name()), plain_source(source.text())));
         let mut out = String::new();
         for diagnostic in self.iter() {
             let view = View { diagnostic, source: self.source(), named: named.as_ref() };
             // Writing to a string fails only where miette cannot read the source; the message is then all there is.
             if handler.render_report(&mut out, &view).is_err() {
-                let _ = writeln!(out, "error: {}", diagnostic.message);
+                let _ = writeln!(out, "error: {}", plain_text(&diagnostic.message));
             }
             if let Some(hint) = &diagnostic.hint {
                 let label = if color { "\u{1b}[36mhint:\u{1b}[0m" } else { "hint:" };
-                let _ = writeln!(out, "  {label} {hint}");
+                let _ = writeln!(out, "  {label} {}", plain_text(hint));
             }
             out.push('\n');
         }
@@ -31,7 +33,7 @@ impl Diagnostics {
     /// `3 errors in pipeline.toml`.
     #[must_use]
     pub fn count(&self) -> String {
-        let place = self.source().map_or_else(|| "the pipeline".to_owned(), |source| source.name().to_owned());
+        let place = self.source().map_or_else(|| "the pipeline".into(), |source| plain_text(source.name()));
         match self.len() {
             1 => format!("1 error in {place}"),
             n if n > Self::KEPT => format!("{n} errors in {place}, the first {} are shown", Self::KEPT),
@@ -47,6 +49,23 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
+
+/// The file's text with another character, of as many bytes, in place of each control character: carets stay where they belong, and nothing in the file
+/// steers the terminal.
+fn plain_source(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        plain.push(match c {
+            '\n' | '\t' => c,
+            '\r' if chars.peek() == Some(&'\n') => c,
+            c if c.is_control() && c.len_utf8() == 1 => '?',
+            c if c.is_control() => '¿',
+            c => c,
+        });
+    }
+    plain
+}
 
 /// With ASCII characters also in colour: a caret is a caret.
 fn theme(color: bool) -> GraphicalTheme {
@@ -64,7 +83,7 @@ struct View<'a> {
 
 impl fmt::Display for View<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.diagnostic, f)
+        f.write_str(&plain_text(&self.diagnostic.message))
     }
 }
 
@@ -87,7 +106,7 @@ impl miette::Diagnostic for View<'_> {
 fn spans<'a>(diagnostic: &'a Diagnostic, source: &'a SourceText) -> impl Iterator<Item = LabeledSpan> + 'a {
     diagnostic.labels.iter().enumerate().map(|(i, label)| {
         let span = source.fit(label.span);
-        let text = (!label.text.is_empty()).then(|| label.text.clone());
+        let text = (!label.text.is_empty()).then(|| plain_text(&label.text).into_owned());
         let (start, length) = (span.start, span.end - span.start);
         if i == 0 {
             LabeledSpan::new_primary_with_span(text, (start, length))
@@ -135,4 +154,22 @@ struct JsonLabel {
     start: usize,
     end: usize,
     text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Span;
+
+    #[test]
+    fn nothing_in_a_file_or_a_message_steers_the_terminal_and_carets_stay() {
+        let source = SourceText::new("a\u{1b}[2J.toml", "x = \"\u{1b}[2J\u{9b}ü\" # y\n");
+        let mut errors = Diagnostics::new(Some(source));
+        let at = Span { start: 13, end: 14 };
+        errors.push(Diagnostic::new("\u{7}bell").label(Some(at), "\u{9d}").hint("\u{1b}c"));
+        let drawn = errors.render(false);
+        assert!(!drawn.chars().any(|c| c.is_control() && c != '\n'), "{drawn:?}");
+        assert!(drawn.contains("x = \"?[2J¿ü\" # y"), "{drawn}");
+        assert!(drawn.contains("error: \\u{7}bell") && drawn.contains("hint: \\u{1b}c"), "{drawn}");
+    }
 }

@@ -3,7 +3,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::{ConnectorError, DeadLetter};
+use super::identity::FileId;
+use super::{ConnectorError, DeadLetter, PathGuard};
+use crate::observe::plain_path;
 
 /// The file that a stage's dead letters are appended to, one line of JSON each. Shared by all lanes of all instances.
 ///
@@ -13,6 +15,7 @@ use super::{ConnectorError, DeadLetter};
 #[derive(Debug)]
 pub struct DeadLetterFile {
     path: PathBuf,
+    id: FileId,
     output: Mutex<Output>,
 }
 
@@ -23,11 +26,11 @@ struct Output {
 }
 
 impl DeadLetterFile {
-    /// Opens the file, making it if it is not there.
+    /// Opens the file for a run whose files `guard` keeps, making it if it is not there.
     ///
     /// # Errors
-    /// When it cannot be written, or its folder does not exist.
-    pub fn open(path: &Path) -> Result<Self, ConnectorError> {
+    /// When it cannot be written, or its folder does not exist, or it is a file that the run reads.
+    pub fn open(path: &Path, guard: &PathGuard) -> Result<Self, ConnectorError> {
         let cannot = |cause: io::Error| {
             let error = ConnectorError::caused(format!("cannot write dead letters to \"{}\"", path.display()), cause);
             match error.cause.as_ref().map(io::Error::kind) {
@@ -36,8 +39,16 @@ impl DeadLetterFile {
             }
         };
         let mut file = File::options().read(true).append(true).create(true).open(path).map_err(cannot)?;
+        let id = FileId::of_open(&file).map_err(cannot)?;
+        guard.require_not_read(id, &plain_path(path))?;
         end_last_line(&mut file).map_err(cannot)?;
-        Ok(Self { path: path.to_owned(), output: Mutex::new(Output { file, lines: Vec::new() }) })
+        Ok(Self { path: path.to_owned(), id, output: Mutex::new(Output { file, lines: Vec::new() }) })
+    }
+
+    /// Whether both are one file, under two names perhaps.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id
     }
 
     /// Appends letters.
@@ -122,7 +133,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.jsonl");
         for run in ["one", "two"] {
-            let file = DeadLetterFile::open(&path).unwrap();
+            let file = DeadLetterFile::open(&path, &PathGuard::default()).unwrap();
             thread::scope(|scope| {
                 for lane in 0..4 {
                     let file = &file;
@@ -149,7 +160,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.jsonl");
         fs::write(&path, "{\"pipeline\":\"p\",\"ru").unwrap();
-        DeadLetterFile::open(&path).unwrap().write([letter("r", 1)]).unwrap();
+        DeadLetterFile::open(&path, &PathGuard::default()).unwrap().write([letter("r", 1)]).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 2);
@@ -158,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_an_error_with_a_hint() {
-        let error = DeadLetterFile::open(Path::new("/nonexistent/dead.jsonl")).unwrap_err();
+        let error = DeadLetterFile::open(Path::new("/nonexistent/dead.jsonl"), &PathGuard::default()).unwrap_err();
         assert_eq!(error.what, "cannot write dead letters to \"/nonexistent/dead.jsonl\"");
         assert_eq!(error.hint.as_deref(), Some("does its folder exist?"));
     }

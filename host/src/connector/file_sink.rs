@@ -1,12 +1,15 @@
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
-
+use super::identity::FileId;
+use super::output_place::OutputPlace;
 use super::packed::Packed;
+use super::partial_file::PartialFile;
 use super::record_writer::RecordWriter;
-use super::{ConnectorError, Sink, SinkOutcome};
+use super::{ConnectorError, PathGuard, Sink, SinkOutcome};
 use crate::batch::Batch;
+use crate::observe::plain_path;
 use crate::plan::FileSinkSpec;
 
 /// A file that is there only when it is whole.
@@ -19,40 +22,30 @@ pub(super) struct FileSink {
     writer: Option<RecordWriter<Packed>>,
     path: PathBuf,
     /// `None` for a device or a pipe.
-    partial: Option<PathBuf>,
+    partial: Option<PartialFile>,
 }
 
 impl FileSink {
-    pub(super) fn create(spec: &FileSinkSpec) -> Result<Self, ConnectorError> {
-        let shown = spec.path.display();
-        let cannot = |cause| ConnectorError::caused(format!("cannot write to \"{shown}\""), cause);
-        // Through links, so that the file they lead to is replaced and not the link.
-        let path = fs::canonicalize(&spec.path).unwrap_or_else(|_| spec.path.clone());
-        let there = fs::metadata(&path).ok();
-        if there.as_ref().is_some_and(fs::Metadata::is_dir) {
-            return Err(ConnectorError::new(format!("\"{shown}\" is a folder, the sink writes a file"))
-                .hint(format!("name the file, for example \"{}\"", spec.path.join("out.jsonl").display())));
-        }
-        let folder = folder_of(&path);
-        if !folder.is_dir() {
-            return Err(ConnectorError::new(format!(
-                "the folder \"{}\" of \"{shown}\" does not exist",
-                folder.display()
-            ))
-            .hint("make it first"));
-        }
-        let in_place = there.is_some_and(|metadata| !metadata.is_file());
-        let partial = (!in_place).then(|| partial_path(&path));
-        let file = match &partial {
-            Some(partial) => open_partial(partial)?,
-            None => File::options().write(true).open(&path).map_err(cannot)?,
+    pub(super) fn create(spec: &FileSinkSpec, guard: &Arc<PathGuard>) -> Result<Self, ConnectorError> {
+        let shown = plain_path(&spec.path);
+        let (path, partial, file) = match OutputPlace::examine(&spec.path)? {
+            OutputPlace::InPlace(path) => {
+                let cannot = |cause| ConnectorError::caused(format!("cannot write to \"{shown}\""), cause);
+                let file = File::options().write(true).open(&path).map_err(cannot)?;
+                guard.require_not_read(FileId::of_open(&file).map_err(cannot)?, &shown)?;
+                (path, None, file)
+            }
+            OutputPlace::Replaced(place) => {
+                let (partial, file) = PartialFile::create(&place, Arc::clone(guard))?;
+                (place.path, Some(partial), file)
+            }
         };
         let packed = Packed::new(file, spec.compression, &spec.path);
         Ok(Self { writer: Some(RecordWriter::new(packed, format!("\"{shown}\""))), path, partial })
     }
 
     fn writer(&mut self) -> Result<&mut RecordWriter<Packed>, ConnectorError> {
-        self.writer.as_mut().ok_or_else(|| ConnectorError::new(format!("\"{}\" is finished", self.path.display())))
+        self.writer.as_mut().ok_or_else(|| ConnectorError::new(format!("\"{}\" is finished", plain_path(&self.path))))
     }
 }
 
@@ -67,46 +60,20 @@ impl Sink for FileSink {
 
     fn finish(&mut self, outcome: SinkOutcome) -> Result<(), ConnectorError> {
         let Some(writer) = self.writer.take() else { return Ok(()) };
-        let cannot = |cause| ConnectorError::caused(format!("cannot finish \"{}\"", self.path.display()), cause);
+        let cannot = |cause| ConnectorError::caused(format!("cannot finish \"{}\"", plain_path(&self.path)), cause);
         let file = writer.into_output()?.finish().map_err(cannot)?;
         let (Some(partial), SinkOutcome::Complete) = (&self.partial, outcome) else { return Ok(()) };
-        // The bytes before the name, the name before the answer: after a power cut PATH is the old file or the whole new one.
         file.sync_all().map_err(cannot)?;
-        fs::rename(partial, &self.path).map_err(cannot)?;
-        File::open(folder_of(&self.path)).and_then(|folder| folder.sync_all()).map_err(cannot)
+        partial.take_name(&file)
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn partial_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    PathBuf::from(name)
-}
-
-/// Opens it for this run alone, then empties it: two runs that write the same file would mix their records.
-fn open_partial(path: &Path) -> Result<File, ConnectorError> {
-    let cannot = |cause| ConnectorError::caused(format!("cannot write to \"{}\"", path.display()), cause);
-    let file = File::options().write(true).create(true).truncate(false).open(path).map_err(cannot)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        // Some file systems have no locks; there the check is not to be had.
-        Ok(()) | Err(rustix::io::Errno::NOTSUP | rustix::io::Errno::NOSYS | rustix::io::Errno::NOLCK) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            return Err(ConnectorError::new(format!("another run is writing \"{}\"", path.display()))
-                .hint("wait for it, or give this sink another path"));
-        }
-        Err(error) => return Err(cannot(error.into())),
-    }
-    file.set_len(0).map_err(cannot)?;
-    Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
     use std::io::Read;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+    use std::path::Path;
 
     use flate2::read::MultiGzDecoder;
 
@@ -115,7 +82,7 @@ mod tests {
     use crate::plan::Compression;
 
     fn sink(path: &Path) -> Result<FileSink, ConnectorError> {
-        FileSink::create(&FileSinkSpec { path: path.to_owned(), compression: Compression::Found })
+        FileSink::create(&FileSinkSpec { path: path.to_owned(), compression: Compression::Found }, &Arc::default())
     }
 
     fn write(sink: &mut FileSink, payload: &[u8]) {
@@ -187,6 +154,122 @@ mod tests {
         sink.finish(SinkOutcome::Complete).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read(&target).unwrap(), b"new\n");
+    }
+
+    #[test]
+    fn a_link_to_a_file_that_is_not_there_yet_is_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        symlink("real/out", &link).unwrap();
+        let mut sink = sink(&link).unwrap();
+        write(&mut sink, b"new");
+        sink.flush().unwrap();
+        assert_eq!(names(&real), ["out.partial"]);
+        sink.finish(SinkOutcome::Complete).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(real.join("out")).unwrap(), b"new\n");
+    }
+
+    #[test]
+    fn an_output_keeps_the_mode_of_the_file_it_replaces_from_its_first_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, partial) = (folder.path().join("out"), folder.path().join("out.partial"));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        for kept in [0o600, 0o640, 0o604, 0o444, 0o660, 0o777] {
+            let _ = fs::remove_file(&path);
+            fs::write(&path, "old").unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(kept)).unwrap();
+            // What an earlier run has left is open to all: whoever has it open must not see what comes.
+            fs::write(&partial, "left").unwrap();
+            fs::set_permissions(&partial, Permissions::from_mode(0o666)).unwrap();
+            let mut watcher = File::open(&partial).unwrap();
+            let mut sink = sink(&path).unwrap();
+            assert_eq!(mode(&partial), kept, "before the first byte");
+            write(&mut sink, b"secret");
+            sink.flush().unwrap();
+            let mut seen = String::new();
+            watcher.read_to_string(&mut seen).unwrap();
+            assert_eq!(seen, "left");
+            sink.finish(SinkOutcome::Complete).unwrap();
+            assert_eq!((mode(&path), fs::read(&path).unwrap()), (kept, b"secret\n".to_vec()));
+        }
+    }
+
+    #[test]
+    fn an_output_keeps_the_owner_and_the_group_of_the_file_it_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "old").unwrap();
+        if chown(&path, Some(12345), Some(23456)).is_err() {
+            println!("skipped: this user may not give files away");
+            return;
+        }
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let mut sink = sink(&path).unwrap();
+        write(&mut sink, b"new");
+        sink.finish(SinkOutcome::Complete).unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (12345, 23456, 0o640));
+    }
+
+    #[test]
+    fn a_partial_file_that_somebody_has_taken_away_or_replaced_does_not_become_the_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, partial) = (folder.path().join("out"), folder.path().join("out.partial"));
+        for replaced in [true, false] {
+            fs::write(&path, "old").unwrap();
+            let mut sink = sink(&path).unwrap();
+            write(&mut sink, b"mine");
+            fs::remove_file(&partial).unwrap();
+            if replaced {
+                fs::write(&partial, "theirs").unwrap();
+            }
+            let error = sink.finish(SinkOutcome::Complete).unwrap_err();
+            let how = if replaced { "replaced" } else { "removed" };
+            assert!(error.what.contains(&format!("{how} by somebody while this run wrote it")), "{}", error.what);
+            assert_eq!(fs::read(&path).unwrap(), b"old");
+        }
+    }
+
+    #[test]
+    fn what_lies_under_the_partial_files_name_is_never_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let (path, partial) = (at("out"), at("out.partial"));
+        fs::write(at("precious"), "precious").unwrap();
+        // A second name is taken away; the file stays.
+        fs::hard_link(at("precious"), &partial).unwrap();
+        let mut linked = sink(&path).unwrap();
+        write(&mut linked, b"x");
+        linked.finish(SinkOutcome::Complete).unwrap();
+        assert_eq!(fs::read(at("precious")).unwrap(), b"precious");
+        // A link or a folder is nobody's leftover.
+        symlink("precious", &partial).unwrap();
+        let what = sink(&path).map(drop).unwrap_err().what;
+        assert!(what.ends_with("out.partial\" is not a regular file: it is no leftover of a run"), "{what}");
+        assert_eq!(fs::read(at("precious")).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_file_that_the_run_reads_by_now_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("in"), "input").unwrap();
+        let mut guard = PathGuard::default();
+        guard.add("it is read".to_owned(), [FileId::of(&fs::metadata(at("in")).unwrap())]);
+        let spec = FileSinkSpec { path: at("out"), compression: Compression::None };
+        let mut sink = FileSink::create(&spec, &Arc::new(guard)).unwrap();
+        write(&mut sink, b"x");
+        // Since the paths were compared.
+        fs::rename(at("in"), at("out")).unwrap();
+        let error = sink.finish(SinkOutcome::Complete).unwrap_err();
+        assert!(
+            error.what.ends_with("would replace or change a file of this run by now: it is read"),
+            "{}",
+            error.what
+        );
+        assert_eq!(fs::read(at("out")).unwrap(), b"input");
     }
 
     #[test]

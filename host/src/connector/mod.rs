@@ -12,8 +12,11 @@
 //!
 //! `WholeFiles` takes files as they are instead, a record each.
 //!
+//! Before anything is opened, `compare_paths` finds out which file every path of the run leads to (`identity`), patterns included (`find_files`), and refuses
+//! two that meet. An output is looked at then too (`output_place`); it is written as a new file beside its place (`partial_file`) and takes its name at the end.
+//!
 //! Invariants: no line, row, file or record can make the memory here grow past `limits.record_bytes` and a constant; opening
-//! errors come before any record; an output file has its name only when it is whole; no record is written that would be read
+//! errors come before any record; no run writes to a file that it reads; an output file has its name only when it is whole; no record is written that would be read
 //! back as two.
 
 mod counted;
@@ -27,15 +30,26 @@ mod file_sink;
 mod find_files;
 mod generate;
 mod gzip_members;
+mod identity;
 mod in_memory;
 mod input;
 mod json_fields;
 mod json_line;
 mod line_reader;
 mod magic;
+mod meetings;
+#[cfg(test)]
+mod meetings_tests;
 mod open;
 mod open_text;
+mod output_place;
 mod packed;
+mod partial_file;
+mod path_end;
+mod path_guard;
+mod path_use;
+mod pattern;
+mod pattern_walk;
 mod peeking;
 mod places;
 mod port;
@@ -43,6 +57,7 @@ mod record_writer;
 mod refusal;
 mod rfc3339;
 mod stamps;
+mod standard_streams;
 mod stdout_sink;
 mod text_input;
 mod text_source;
@@ -52,5 +67,9 @@ mod zstd_frames;
 pub use dead_letter::DeadLetter;
 pub use dead_letter_file::DeadLetterFile;
 pub use in_memory::{CollectSink, Collected, IterSource};
+pub use meetings::compare_paths;
 pub use open::{open_sink, open_source};
+pub use path_guard::PathGuard;
+pub use path_use::{PathRole, PathUse, StandardStreams};
 pub use port::{ConnectorError, Extent, Filled, Places, Sink, SinkOutcome, Source, SourceProgress, Unreadable};
+pub use standard_streams::{note_closed_streams, require_output};

@@ -1,10 +1,13 @@
+use std::sync::Arc;
+
 use super::discard_sink::DiscardSink;
 use super::file_sink::FileSink;
 use super::generate::Generate;
+use super::standard_streams::{require_input, require_output};
 use super::stdout_sink::StdoutSink;
 use super::text_source::TextSource;
 use super::whole_files::WholeFiles;
-use super::{ConnectorError, Sink, Source};
+use super::{ConnectorError, PathGuard, Sink, Source};
 use crate::plan::{SinkSpec, SourceSpec};
 
 /// Opens a built-in source, the pipeline's number `source_number`; no record will be longer than `max_record_bytes`.
@@ -23,20 +26,26 @@ pub fn open_source(
     Ok(match spec {
         SourceSpec::File(files) => Box::new(TextSource::files(files, source_number, longest)?),
         SourceSpec::WholeFiles(files) => Box::new(WholeFiles::open(files, source_number, longest)?),
-        SourceSpec::Stdin(text) => Box::new(TextSource::stdin(text, source_number, longest)?),
+        SourceSpec::Stdin(text) => {
+            require_input()?;
+            Box::new(TextSource::stdin(text, source_number, longest)?)
+        }
         SourceSpec::Generate(generate) => Box::new(Generate::new(generate, source_number, longest)?),
         SourceSpec::Provided(name) => return Err(not_provided("source", name)),
     })
 }
 
-/// Opens a built-in sink.
+/// Opens a built-in sink of a run whose files `guard` keeps.
 ///
 /// # Errors
 /// When it cannot be written to, as far as that can be known now. Also for [`SinkSpec::Provided`], as [`open_source`].
-pub fn open_sink(spec: &SinkSpec) -> Result<Box<dyn Sink>, ConnectorError> {
+pub fn open_sink(spec: &SinkSpec, guard: &Arc<PathGuard>) -> Result<Box<dyn Sink>, ConnectorError> {
     Ok(match spec {
-        SinkSpec::File(file) => Box::new(FileSink::create(file)?),
-        SinkSpec::Stdout => Box::new(StdoutSink::new()),
+        SinkSpec::File(file) => Box::new(FileSink::create(file, guard)?),
+        SinkSpec::Stdout => {
+            require_output()?;
+            Box::new(StdoutSink::new())
+        }
         SinkSpec::Discard => Box::new(DiscardSink),
         SinkSpec::Provided(name) => return Err(not_provided("sink", name)),
     })
@@ -61,7 +70,8 @@ mod tests {
             let generate = GenerateSpec { count: Some(10_000), rate: None, payload_bytes: 100, keys: None, seed: 1 };
             let mut source = open_source(&SourceSpec::Generate(generate), 0, 1 << 20).unwrap();
             let compression = Compression::Found;
-            let mut sink = open_sink(&SinkSpec::File(FileSinkSpec { path: path.clone(), compression })).unwrap();
+            let mut sink =
+                open_sink(&SinkSpec::File(FileSinkSpec { path: path.clone(), compression }), &Arc::default()).unwrap();
             let mut written = Vec::new();
             pump(&mut *source, |batch| {
                 written.extend(batch.payloads().iter().map(<[u8]>::to_vec));
@@ -93,6 +103,6 @@ mod tests {
     #[test]
     fn what_is_to_be_provided_cannot_be_opened() {
         assert!(open_source(&SourceSpec::Provided("mine".into()), 0, 1).is_err());
-        assert!(open_sink(&SinkSpec::Provided("mine".into())).is_err());
+        assert!(open_sink(&SinkSpec::Provided("mine".into()), &Arc::default()).is_err());
     }
 }

@@ -297,29 +297,21 @@ fn open_sinks(parts: &mut Parts) -> Result<BTreeMap<StageId, Box<dyn Sink>>, Run
         };
         let sink = match provided {
             Some(sink) => sink,
-            None => open_sink(spec).map_err(|error| RunError::connector(&stage.name, error))?,
+            None => open_sink(spec, &parts.guard).map_err(|error| RunError::connector(&stage.name, error))?,
         };
         sinks.insert(id, sink);
     }
     Ok(sinks)
 }
 
-/// One file a path: stages that name the same one share it.
+/// Stages whose dead letters go to one file, under whatever name, share it.
 fn open_dead_letters(parts: &Parts) -> Result<BTreeMap<StageId, Arc<DeadLetterFile>>, RunError> {
-    let mut by_path = BTreeMap::new();
-    let mut by_stage = BTreeMap::new();
+    let mut by_stage: BTreeMap<StageId, Arc<DeadLetterFile>> = BTreeMap::new();
     for (id, stage) in parts.plan.stages() {
         let OnError::DeadLetter(path) = &stage.on_error else { continue };
-        let file = match by_path.get(path) {
-            Some(file) => Arc::clone(file),
-            None => {
-                let file = DeadLetterFile::open(path).map_err(|error| RunError::connector(&stage.name, error))?;
-                let file = Arc::new(file);
-                by_path.insert(path.clone(), Arc::clone(&file));
-                file
-            }
-        };
-        by_stage.insert(id, file);
+        let file = DeadLetterFile::open(path, &parts.guard).map_err(|error| RunError::connector(&stage.name, error))?;
+        let shared = by_stage.values().find(|other| other.is_same(&file)).cloned();
+        by_stage.insert(id, shared.unwrap_or_else(|| Arc::new(file)));
     }
     Ok(by_stage)
 }

@@ -235,7 +235,7 @@ impl PipelineBuilder {
         let settings = host_settings(&options)?;
         let diagnostics = config::Diagnostics::new(None);
         let parsed = Parsed { pipeline: self.pipeline, diagnostics };
-        Job::from_parsed(parsed, &self.base, settings, options, self.provided)
+        Job::from_parsed(parsed, (None, &self.base), settings, options, self.provided)
     }
 
     fn inputs(&self) -> Option<Vec<Spanned<String>>> {

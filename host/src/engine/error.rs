@@ -58,7 +58,7 @@ impl fmt::Display for PipelineError {
 #[derive(Debug, Error)]
 pub enum RunError {
     /// A source, sink or dead-letter file cannot be opened.
-    #[error("\"{stage}\": {error}")]
+    #[error("\"{stage}\": {}", error.in_full())]
     Connector {
         /// Whose.
         stage: String,

@@ -9,14 +9,16 @@ use super::examine_models::Examination;
 use super::isolation::{Housing, Instances, RunOrder};
 use super::job_error::JobError;
 use super::parts::{Parts, Provided};
+use super::path_uses::{path_uses, standard_streams};
 use super::run::Running;
 use super::session::Session;
 use super::threads::Threads;
 use crate::admission::{self, Grant, HeldLeases, Isolation, Options};
-use crate::config::{self, HostSettings, Parsed, TenantName};
+use crate::config::{self, Diagnostics, HostSettings, Parsed, SourceText, TenantName};
+use crate::connector::{PathGuard, PathUse, StandardStreams, compare_paths};
 use crate::inference::{Devices, ExamineElsewhere, ModelService, OpenDevice};
 use crate::plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
-use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply};
+use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply, read_plain_file};
 use crate::sandbox::{CompileElsewhere, CompileLimits, LoadError, Loaded, Sandbox, SandboxOptions};
 
 /// A pipeline that was read, whose components were compiled and checked, and that fits together: ready to be explained or run.
@@ -28,6 +30,7 @@ pub struct Job {
     options: JobOptions,
     provided: Provided,
     control: Arc<Control>,
+    paths: Paths,
     /// When it first asked to be admitted.
     asked: OnceLock<Instant>,
     // The engine's clock stops with it, and with the clock every limit on time.
@@ -57,6 +60,26 @@ pub struct JobOptions {
     pub examiner: Option<Arc<dyn ExamineElsewhere>>,
     /// Where components are compiled; `None`: in this process, unbounded.
     pub compiler: Option<Arc<dyn CompileElsewhere>>,
+    /// Whether this process writes to standard output and standard error beside the run's sinks, as the command line does: no path of the run may
+    /// lead to a file that these were redirected to.
+    pub speaks: bool,
+}
+
+/// The paths of a pipeline, to be compared when it is read and again when it starts.
+#[derive(Debug)]
+struct Paths {
+    uses: Vec<PathUse>,
+    streams: StandardStreams,
+    source: Option<SourceText>,
+}
+
+impl Paths {
+    fn compare(&self) -> Result<PathGuard, Diagnostics> {
+        let mut errors = Diagnostics::new(self.source.clone());
+        let guard = compare_paths(&self.uses, &self.streams, &mut errors);
+        errors.sort();
+        if errors.is_empty() { Ok(guard) } else { Err(errors) }
+    }
 }
 
 /// What was taken for a job that has not started yet; free again when this is dropped.
@@ -76,15 +99,15 @@ impl Job {
     /// Everything that is wrong with the files, at once; a component that cannot be used.
     pub fn from_file(path: &Path, options: JobOptions) -> Result<Self, JobError> {
         let settings = host_settings(&options)?;
-        let bytes = std::fs::read(path).map_err(|cause| JobError::Read { path: path.to_owned(), cause })?;
+        let bytes = read_written(path)?;
         let parsed = config::parse(&path.display().to_string(), &bytes);
         let base = path.parent().unwrap_or(Path::new(""));
-        Self::from_parsed(parsed, base, settings, options, Provided::default())
+        Self::from_parsed(parsed, (Some(path), base), settings, options, Provided::default())
     }
 
     pub(super) fn from_parsed(
         parsed: Parsed,
-        base: &Path,
+        (file, base): (Option<&Path>, &Path),
         settings: HostSettings,
         options: JobOptions,
         provided: Provided,
@@ -98,8 +121,21 @@ impl Job {
         })?;
         let mut parsed = parsed;
         parsed.pipeline.host_models.clone_from(&settings.models);
+        let paths = Paths {
+            uses: path_uses(&parsed.pipeline, (file, base), &settings, &options),
+            streams: standard_streams(&parsed.pipeline, &options),
+            source: parsed.pipeline.source.clone(),
+        };
+        let meetings = paths.compare().err();
         let catalog = catalog(&sandbox, &config::component_paths(&parsed.pipeline, base));
-        let mut plan = validate_parsed(parsed, &catalog, base)?;
+        let mut plan = match (validate_parsed(parsed, &catalog, base), meetings) {
+            (plan, None) => plan?,
+            (Ok(_), Some(meetings)) => return Err(meetings.into()),
+            (Err(mut errors), Some(meetings)) => {
+                errors.append(meetings);
+                return Err(errors.into());
+            }
+        };
         let components = load(&sandbox, &plan)?;
         let control = Arc::new(Control::new());
         // Asking the driver takes a while: only for who wants a device.
@@ -110,7 +146,7 @@ impl Job {
             Examination { examiner, opener, devices: &devices, settings: &settings }.of(&mut plan)?;
         }
         let (asked, _sandbox) = (OnceLock::new(), Arc::new(sandbox));
-        Ok(Self { plan, components, settings, devices, options, provided, control, asked, _sandbox })
+        Ok(Self { plan, components, settings, devices, options, provided, control, paths, asked, _sandbox })
     }
 
     /// The validated pipeline.
@@ -173,6 +209,8 @@ impl Job {
     /// What cannot be opened, operators that fail in start; that it was stopped before its models were loaded. No data has flowed then.
     pub fn start_admitted(self, admitted: Admitted) -> Result<Session, JobError> {
         let Admitted { grant, leases, folder, waited } = admitted;
+        // It may have waited long for its turn, and paths lead where they lead now.
+        let guard = self.paths.compare()?;
         let shared = SharedCpus::new(folder, grant.allowed.clone());
         let instances: Arc<dyn Instances> = match &self.options.housing {
             Some(housing) => housing.begin(RunOrder {
@@ -202,6 +240,7 @@ impl Job {
             shared,
             instances,
             provided: self.provided,
+            guard: Arc::new(guard),
         };
         let running = Running::start(parts, self.control, &run_id())?;
         Ok(Session::new(running, self._sandbox))
@@ -248,10 +287,18 @@ impl Job {
     }
 }
 
+/// The largest pipeline or host file that is taken: one of 100,000 stages has 10 MB.
+const MOST_WRITTEN: u64 = 16 << 20;
+
+/// A pipeline or host file.
+fn read_written(path: &Path) -> Result<Vec<u8>, JobError> {
+    read_plain_file(path, MOST_WRITTEN).map_err(|cause| JobError::Read { path: path.to_owned(), cause })
+}
+
 /// What `host.toml` says, or the defaults.
 pub(super) fn host_settings(options: &JobOptions) -> Result<HostSettings, JobError> {
     let Some(path) = &options.host_file else { return Ok(HostSettings::default()) };
-    let bytes = std::fs::read(path).map_err(|cause| JobError::Read { path: path.clone(), cause })?;
+    let bytes = read_written(path)?;
     let base = path.parent().unwrap_or(Path::new(""));
     Ok(config::parse_host(&path.display().to_string(), &bytes, base)?)
 }

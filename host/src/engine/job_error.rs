@@ -1,4 +1,3 @@
-use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -7,19 +6,19 @@ use super::error::RunError;
 use crate::admission::Refusal;
 use crate::config::Diagnostics;
 use crate::inference::ModelError;
-use crate::resources::ResourceError;
+use crate::resources::{PlainFileError, ResourceError};
 use crate::sandbox::LoadError;
 
 /// Why a pipeline does not start.
 #[derive(Debug, Error)]
 pub enum JobError {
-    /// A file cannot be read.
+    /// A file cannot be read, or is nothing to read.
     #[error("cannot read {path}: {cause}")]
     Read {
         /// Which.
         path: PathBuf,
         /// Why not.
-        cause: io::Error,
+        cause: PlainFileError,
     },
     /// Files that are wrong, every error of them.
     #[error("{0}")]

@@ -42,6 +42,7 @@ mod operator_lane;
 mod outlet;
 mod partition;
 mod parts;
+mod path_uses;
 mod placement;
 mod provenance;
 mod recovery;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::isolation::Instances;
 use crate::admission::{Grant, HeldLeases};
-use crate::connector::{Sink, Source};
+use crate::connector::{PathGuard, Sink, Source};
 use crate::inference::ModelService;
 use crate::plan::{Plan, StageId};
 use crate::resources::SharedCpus;
@@ -24,6 +24,8 @@ pub(super) struct Parts {
     pub(super) instances: Arc<dyn Instances>,
     /// Sources and sinks that the embedder provides, by stage name.
     pub(super) provided: Provided,
+    /// Which files it reads.
+    pub(super) guard: Arc<PathGuard>,
 }
 
 /// Sources and sinks handed over from Rust, by the name of their stage.

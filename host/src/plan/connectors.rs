@@ -1,3 +1,5 @@
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use glob::Pattern;
@@ -109,20 +111,34 @@ fn source_path(place: &str, written: &Spanned<String>, base: &Path, errors: &mut
         errors.push(Diagnostic::new(format!("path of {place} is empty")).on(written));
         return None;
     }
-    if !written.value.contains(['*', '?', '[']) {
-        return Some(resolve(base, &written.value));
-    }
-    if let Err(error) = Pattern::new(&written.value) {
+    if written.value.contains(['*', '?', '['])
+        && let Err(error) = Pattern::new(&written.value)
+    {
         let message = format!("path of {place} is not a pattern: {} at character {}", error.msg, error.pos + 1);
         errors.push(Diagnostic::new(message).on(written).hint("[[], [*] and [?] stand for the characters themselves"));
         return None;
     }
-    match base.to_str() {
-        Some(text) if text.contains(['*', '?', '[']) => {
-            Some(resolve(Path::new(&Pattern::escape(text)), &written.value))
+    Some(pattern_path(base, &written.value))
+}
+
+/// A source's path or pattern as the host reads it: a relative one against `base`, the folder of the pipeline file, whose characters stand for
+/// themselves.
+#[must_use]
+pub fn pattern_path(base: &Path, written: &str) -> PathBuf {
+    resolve(&escape_pattern(base), written)
+}
+
+/// A path as a pattern that matches it alone, whatever its bytes.
+#[must_use]
+pub fn escape_pattern(path: &Path) -> PathBuf {
+    let mut escaped = Vec::new();
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'*' | b'?' | b'[' | b']' => escaped.extend([b'[', byte, b']']),
+            byte => escaped.push(byte),
         }
-        _ => Some(resolve(base, &written.value)),
     }
+    OsString::from_vec(escaped).into()
 }
 
 fn generate(place: &str, written: &Generate, errors: &mut Diagnostics) -> Option<GenerateSpec> {

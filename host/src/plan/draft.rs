@@ -26,8 +26,6 @@ pub(super) struct Draft<'a> {
     pub(super) ports: Option<&'a [String]>,
     /// The component, if it is one.
     pub(super) component: Option<&'a ComponentUse>,
-    /// Where its dead letters are said to go, if it may have any.
-    pub(super) dead_letters: Option<&'a config::OnError>,
     /// Who feeds it; `None`: reported. Empty for a source.
     pub(super) inputs: Option<&'a [Input]>,
     /// As written.
@@ -91,7 +89,6 @@ impl<'a> Draft<'a> {
                     let place = draft.place();
                     draft.ports = Some(&[]);
                     draft.on_error = on_error(&place, &source.on_error, base, errors);
-                    draft.dead_letters = Some(&source.on_error);
                     draft.work = connectors::source(&place, source, builtin, base, errors).map(Work::Source);
                 }
                 None => {}
@@ -135,7 +132,6 @@ impl<'a> Draft<'a> {
             work: None,
             ports: None,
             component: None,
-            dead_letters: None,
             inputs: None,
             partition: &Partitioning::Default,
             parallelism: 1,
@@ -181,7 +177,6 @@ impl<'a> Draft<'a> {
     ) {
         let place = self.place();
         self.component = Some(component);
-        self.dead_letters = Some(&component.on_error);
         self.ports = None;
         if let Some(written) = &component.parallelism {
             self.parallelism = parallelism(&place, written, errors);

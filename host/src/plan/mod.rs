@@ -5,10 +5,11 @@
 //! takes them, and numbers are in range. Whoever holds a `Plan` does not check these again.
 //!
 //! Flow of [`validate`]: every stage by itself becomes a draft (settings in range, component of the right kind); names; then who
-//! feeds whom; an order without cycles; what is partitioned how; and where two write to one file. Each step reports
+//! feeds whom; an order without cycles; what is partitioned how; and who reads standard input. Each step reports
 //! what it finds and goes on with what is sound, so that one slip is one error.
 //!
-//! Left to others: whether the machine has what is asked for (`admission`), whether files can be opened (`connector`).
+//! Left to others: whether the machine has what is asked for (`admission`), whether files can be opened and whether two paths lead to one
+//! (`connector`).
 
 mod amounts;
 mod connectors;
@@ -22,15 +23,16 @@ mod limits;
 mod models;
 mod names;
 mod order;
-mod outputs;
 mod partitions;
 mod settings;
+mod standard_input;
 mod text;
 mod text_source;
 mod validate;
 mod wiring;
 
 pub use crate::config::{BackendChoice, RowsChoice};
+pub use connectors::{escape_pattern, pattern_path};
 pub use field_path::{FieldPath, FieldPathError};
 pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
 pub use graph_rows::GraphRows;

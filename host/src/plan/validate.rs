@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::draft::Draft;
 use super::{
-    Catalog, Edge, EdgeId, ModelSpec, Plan, Stage, StageId, models, names, order, outputs, partitions, wiring,
+    Catalog, Edge, EdgeId, ModelSpec, Plan, Stage, StageId, models, names, order, partitions, standard_input, wiring,
 };
 use crate::config::{Diagnostic, Diagnostics, Parsed, Pipeline};
 
@@ -48,7 +48,7 @@ fn check(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> (Option<Plan>, 
     let wires = wiring::connect(&drafts, torn, &mut errors);
     let sorted = order::sort(&drafts, &wires, &mut errors);
     let partitions = partitions::assign(&drafts, &wires, &sorted, &mut errors);
-    outputs::check(&drafts, &mut errors);
+    standard_input::check(&drafts, &mut errors);
     let models = models::declare(pipeline, &drafts, base, &mut errors);
     errors.sort();
 

@@ -3,8 +3,8 @@ use std::fmt;
 use thiserror::Error;
 use wasmtime::Trap;
 
-use super::plain_text::plain_text;
 use crate::batch::Malformed;
+use crate::observe::plain_text;
 use crate::resources::OverBudget;
 
 /// Why a call failed. The names are stable: they stand in dead letters, metrics and summaries.

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::contract::LevelView;
 use super::failure::{FailureCode, HostTrap};
-use super::plain_text::plain_text;
+use crate::observe::plain_text;
 
 /// What a guest says, on its way to the host's log, held to `limits.log_bytes_per_second`.
 ///

@@ -15,6 +15,7 @@ use super::runtime::Sandbox;
 use super::store::GuestStore;
 use super::ticker::Alarm;
 use crate::plan::{Capabilities, ComponentFacts, Kind};
+use crate::resources::{PlainFileError, read_plain_file};
 
 /// A component that is an operator: compiled, checked against the contract, ready to be started.
 pub struct Loaded {
@@ -108,13 +109,13 @@ impl Sandbox {
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
-        let unreadable = |source| LoadError::Read { path: path.to_owned(), source };
-        let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-        let limit = self.max_component_bytes();
-        if bytes > limit {
-            return Err(LoadError::TooLarge { path: path.to_owned(), bytes, limit });
-        }
-        std::fs::read(path).map_err(unreadable)
+        read_plain_file(path, self.max_component_bytes()).map_err(|error| match error {
+            PlainFileError::TooLarge { size: bytes, limit } => {
+                LoadError::TooLarge { path: path.to_owned(), bytes, limit }
+            }
+            PlainFileError::NotAFile(kind) => LoadError::NotAFile { path: path.to_owned(), kind },
+            PlainFileError::Unreadable(source) => LoadError::Read { path: path.to_owned(), source },
+        })
     }
 
     fn load_bytes(&self, path: &Path, bytes: &[u8], granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {

@@ -18,6 +18,14 @@ pub enum LoadError {
         /// Why not.
         source: std::io::Error,
     },
+    /// What lies under the path is no regular file.
+    #[error("component {path} is {kind}, not a regular file")]
+    NotAFile {
+        /// Where.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
     /// The file is larger than this host compiles.
     #[error("component {path} has {bytes} bytes, at most {limit} are allowed")]
     TooLarge {

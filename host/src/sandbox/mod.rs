@@ -38,7 +38,6 @@ mod known;
 mod limiter;
 mod load;
 mod load_error;
-mod plain_text;
 mod runtime;
 mod small_bytes;
 mod state_changes;
@@ -59,9 +58,9 @@ pub use failure::{Failure, FailureCode};
 pub use guest::{Carried, Guest, GuestSpec, Progress};
 pub use guest_log::{GuestLog, KeptLines, LogLine, LogTo};
 
+pub use crate::observe::plain_text;
 pub use inspect::{Inspection, MemoryDeclared};
 pub use keyed_state::KeyedState;
 pub use load::Loaded;
 pub use load_error::LoadError;
-pub use plain_text::plain_text;
 pub use runtime::{Sandbox, SandboxOptions};

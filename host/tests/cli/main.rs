@@ -12,5 +12,6 @@ mod devices;
 mod doctor;
 mod errors;
 mod help;
+mod paths;
 mod program;
 mod running;

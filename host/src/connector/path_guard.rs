@@ -1,0 +1,31 @@
+use std::collections::HashMap;
+
+use super::ConnectorError;
+use super::identity::FileId;
+
+/// Which files a run reads, kept for as long as it runs: whoever opens a file to write to it, or lets one take another's name, asks first, because what a
+/// path leads to may have changed since the paths were compared.
+#[derive(Debug, Default)]
+pub struct PathGuard {
+    read: HashMap<FileId, usize>,
+    /// `source "in" reads it`.
+    readers: Vec<String>,
+}
+
+impl PathGuard {
+    /// Adds a reader and its files.
+    pub(super) fn add(&mut self, reader: String, files: impl IntoIterator<Item = FileId>) {
+        let number = self.readers.len();
+        self.readers.push(reader);
+        for file in files {
+            self.read.entry(file).or_insert(number);
+        }
+    }
+
+    /// Refuses to write to a file that the run reads.
+    pub(super) fn require_not_read(&self, id: FileId, shown: &str) -> Result<(), ConnectorError> {
+        let Some(reader) = self.read.get(&id).and_then(|&number| self.readers.get(number)) else { return Ok(()) };
+        Err(ConnectorError::new(format!("\"{shown}\" would replace or change a file of this run by now: {reader}"))
+            .hint("give the output another path"))
+    }
+}
