@@ -2,10 +2,10 @@ use super::cpus::{self, Pool};
 use super::{
     Grant, Isolation, Reason, Refusal, StageGrant, custom, devices, limits, memory, pids, tenant, worker_memory,
 };
-use crate::config::TenantName;
+use crate::config::{Reserve, TenantName};
 use crate::inference::Devices;
 use crate::plan::{Plan, Stage};
-use crate::resources::{Amounts, Inventory, Ledger, LedgerRow, Mechanism, Supply, Taken, Tier};
+use crate::resources::{Amounts, Inventory, Ledger, LedgerRow, Mechanism, Supply, Taken, Tier, bytes, counted};
 
 /// On whose behalf and how a pipeline runs, and what the user lets through that would be refused otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub fn decide(
         reasons.push(Reason::CpusNotHere(not_here));
         inventory.clone()
     });
+    reasons.extend(not_here(supply, inventory));
     let of_devices = devices.cpus();
     let left = given.allowed.without(&of_devices);
     if left.is_empty() && !given.allowed.is_empty() {
@@ -130,4 +131,23 @@ pub(super) fn row(
 /// A row for what was asked for and is let through without anything behind it.
 pub(super) fn unenforced(stage: &Stage, resource: &str, requested: String) -> LedgerRow {
     row(stage, resource, Some(requested), "nothing".to_owned(), (Mechanism::Nothing, Tier::None))
+}
+
+/// What host.toml says of memory and of what is kept that this machine does not bear out.
+fn not_here(supply: &Supply, inventory: &Inventory) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if let Some(given) = supply.memory.filter(|given| *given > inventory.memory) {
+        reasons.push(Reason::MemoryNotHere { given, there: inventory.memory });
+    }
+    let usable = inventory.allowed.count();
+    if let Some(kept) = supply.cpus_reserved.filter(|kept| *kept > usable) {
+        let there = counted(usable, "CPU");
+        reasons.push(Reason::ReserveNotHere { key: "cpus", kept: kept.to_string(), there });
+    }
+    // What nobody asked to keep gives way on a small machine.
+    if supply.memory_reserved > inventory.memory && supply.memory_reserved != Reserve::DEFAULT_MEMORY {
+        let (kept, there) = (bytes(supply.memory_reserved), bytes(inventory.memory));
+        reasons.push(Reason::ReserveNotHere { key: "memory", kept, there });
+    }
+    reasons
 }

@@ -1,4 +1,5 @@
 use super::decide::row;
+use crate::config::format_duration;
 use crate::plan::{Limits, Stage};
 use crate::resources::{LedgerRow, Mechanism, Tier, bytes};
 
@@ -14,13 +15,13 @@ pub(super) fn rows(stage: &Stage) -> Vec<LedgerRow> {
     vec![
         limit(
             "cpu_time_per_call",
-            format!("{:?}", limits.cpu_time_per_call),
+            format_duration(limits.cpu_time_per_call),
             limits.cpu_time_per_call == default.cpu_time_per_call,
             Mechanism::CpuDeadline,
         ),
         limit(
             "call_timeout",
-            format!("{:?}", limits.call_timeout),
+            format_duration(limits.call_timeout),
             limits.call_timeout == default.call_timeout,
             Mechanism::WallDeadline,
         ),

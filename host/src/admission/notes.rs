@@ -18,7 +18,7 @@ impl Reason {
                         counted(*not_given, "CPU")
                     ));
                 }
-                notes.extend(held.iter().map(HeldCpu::to_string));
+                notes.extend(few(held.iter().map(HeldCpu::to_string)));
                 notes
             }
             Self::Memory { available, most, reserved, of_devices, room, askers, held, .. } => {
@@ -33,14 +33,14 @@ impl Reason {
                 if *of_devices > 0 {
                     notes.push(format!("{} for models on CPU devices", bytes(*of_devices)));
                 }
-                notes.extend(shown(held));
+                notes.extend(few(shown(held)));
                 notes
             }
             Self::Shares { askers, held, .. } | Self::Custom { askers, held, .. } => {
-                [shown(askers), shown(held)].concat()
+                [shown(askers), few(shown(held))].concat()
             }
-            Self::Quota { askers, held, .. } => [shown(askers), held.clone()].concat(),
-            Self::Ceiling { held, .. } => shown(held),
+            Self::Quota { askers, held, .. } => [shown(askers), few(held.clone())].concat(),
+            Self::Ceiling { held, .. } => few(shown(held)),
             Self::UnknownTenant { declared, .. } => vec![format!("it names {}", declared.join(", "))],
             Self::Pids { place, .. } => vec![format!("found: {place}")],
             Self::Undeclared { declared, .. } if declared.is_empty() => Vec::new(),
@@ -58,17 +58,19 @@ impl Reason {
                     devices.join(", "),
                     ten_thousandths(*taken)
                 )];
-                notes.extend(held.iter().map(held_share));
+                notes.extend(few(held.iter().map(held_share)));
                 notes
             }
             Self::DeviceMemory { models, devices, held, .. } => {
-                [models.clone(), devices.clone(), held.iter().map(held_memory).collect()].concat()
+                [models.clone(), devices.clone(), few(held.iter().map(held_memory))].concat()
             }
             Self::NoCpuLeft { .. }
             | Self::NoEdge { .. }
             | Self::BuiltIn { .. }
             | Self::TooSmall { .. }
-            | Self::CpusNotHere(_) => Vec::new(),
+            | Self::CpusNotHere(_)
+            | Self::MemoryNotHere { .. }
+            | Self::ReserveNotHere { .. } => Vec::new(),
         }
     }
 
@@ -119,6 +121,10 @@ impl Reason {
                     .to_owned()
             }
             Self::CpusNotHere(_) => "correct cpus in host.toml, or start sage-host where it may use them".to_owned(),
+            Self::MemoryNotHere { .. } => {
+                "correct memory in host.toml, or start sage-host where it may use as much".to_owned()
+            }
+            Self::ReserveNotHere { key, .. } => format!("lower {key} in [reserve] of host.toml: what is kept is not given away"),
             Self::UnknownTenant { tenant, .. } => {
                 format!("say who it is for with --tenant, or add [tenant.{tenant}] to host.toml")
             }
@@ -130,6 +136,19 @@ impl Reason {
             Self::Leases(error) => return error.hint().map(str::to_owned),
         })
     }
+}
+
+/// The first of those who hold something, and how many more there are: nobody reads a page of them.
+fn few(holders: impl IntoIterator<Item = String>) -> Vec<String> {
+    const SHOWN: usize = 5;
+    let mut holders: Vec<String> = holders.into_iter().collect();
+    // One more costs no more lines than saying so.
+    if holders.len() > SHOWN + 1 {
+        let more = holders.len() - SHOWN;
+        holders.truncate(SHOWN);
+        holders.push(format!("{more} more"));
+    }
+    holders
 }
 
 fn held_share(share: &DeviceShare) -> String {
@@ -146,4 +165,27 @@ fn held_memory(share: &DeviceShare) -> String {
 
 fn shown(items: &[impl ToString]) -> Vec<String> {
     items.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::Holding;
+
+    #[test]
+    fn of_many_holders_five_are_named_and_the_rest_counted() {
+        let holder = |n| Holding { holder: format!("process {n}"), amount: "1".to_owned() };
+        for (count, lines, last) in [
+            (0, 0, None),
+            (5, 5, Some("process 4 holds 1")),
+            (6, 6, Some("process 5 holds 1")),
+            (192, 6, Some("187 more")),
+        ] {
+            let held = (0..count).map(holder).collect();
+            let (resource, askers) = ("licence".to_owned(), Vec::new());
+            let reason = Reason::Custom { resource, wanted: 10_000, free: 0, declared: 0, askers, held };
+            let notes = reason.notes();
+            assert_eq!((notes.len(), notes.last().map(String::as_str)), (lines, last));
+        }
+    }
 }

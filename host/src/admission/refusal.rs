@@ -157,6 +157,26 @@ pub enum Reason {
     #[error("host.toml gives away {}, this process may use {} ({})", .0.given, counted(.0.usable.count(), "CPU"), .0.usable)]
     CpusNotHere(NotHere),
 
+    /// host.toml gives away more memory than there is.
+    #[error("host.toml gives away {} of memory, this process may use {}", bytes(*.given), bytes(*.there))]
+    MemoryNotHere {
+        /// Bytes that it gives away.
+        given: u64,
+        /// Bytes of the machine, or of the tightest control group above this process.
+        there: u64,
+    },
+
+    /// host.toml keeps more for the host than there is.
+    #[error("host.toml keeps {key} = {kept} for the host, this process may use {there}")]
+    ReserveNotHere {
+        /// `cpus` or `memory`.
+        key: &'static str,
+        /// What it keeps, as people read it.
+        kept: String,
+        /// What there is.
+        there: String,
+    },
+
     /// A tenant that host.toml does not name, where it names any.
     #[error("host.toml names no tenant \"{tenant}\"")]
     UnknownTenant {

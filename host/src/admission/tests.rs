@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::inference::Devices;
+use crate::observe::width_of;
 use crate::plan::{
     Capabilities, ComponentSpec, CpuRequest, Edge, EdgeId, GenerateSpec, Kind, Limits, OnError, Partition, Plan, Port,
     Resources, SinkSpec, SourceSpec, Stage, StageId, Work,
@@ -359,6 +360,12 @@ fn the_ledger_shows_what_was_asked_for_what_holds_and_how_hard() {
     };
     let grant = decide(&plan, &machine(4), &supply, &STRICT, &held(&[3])).unwrap();
     insta::assert_snapshot!(grant.ledger.to_string());
+    for width in [80, 40] {
+        let text = grant.ledger.fitted(width);
+        assert!(width_of(&text) <= width, "{width}:\n{text}");
+        insta::assert_snapshot!(format!("the_ledger_in_{width}_columns"), text);
+    }
+    assert_eq!(grant.ledger.fitted(usize::MAX).trim_end(), grant.ledger.to_string().trim_end());
     let json = serde_json::to_value(&grant.ledger).unwrap();
     assert_eq!(
         json["rows"][1],

@@ -9,6 +9,7 @@ use super::inspect_model::inspect_model;
 use super::printer::Printer;
 use super::refusal::of_component;
 use super::validate::compiler;
+use crate::observe::plain_line;
 use crate::sandbox::{Inspection, Sandbox, SandboxOptions};
 
 /// `inspect`: what a component or a model is.
@@ -53,7 +54,7 @@ fn text(component: &Path, inspection: &Inspection) -> String {
     let mut row = |name: &str, value: &str| {
         let _ = writeln!(text, "{:<11} {}", if name.is_empty() { String::new() } else { format!("{name}:") }, value);
     };
-    row("component", &component.display().to_string());
+    row("component", &plain_line(&component.display().to_string()));
     row("kind", kind);
     row("contract", inspection.wit_version.as_deref().unwrap_or("none"));
     row("size", &size(inspection.bytes));
@@ -79,6 +80,6 @@ pub(super) fn list(row: &mut impl FnMut(&str, &str), name: &str, items: &[String
         row(name, "none");
     }
     for (i, item) in items.iter().enumerate() {
-        row(if i == 0 { name } else { "" }, item);
+        row(if i == 0 { name } else { "" }, &plain_line(item));
     }
 }

@@ -131,8 +131,9 @@ fn device(mut table: Table<'_, '_>, named: &mut Seen, uuids: &mut Seen, errors: 
     let counts = match word {
         Some(word) if !Device::KINDS.contains(&word.value.as_str()) => {
             let hint = match closest(&word.value, Device::KINDS) {
-                Some(kind) => format!("did you mean \"{kind}\"?"),
-                None => format!("there are {}", Device::KINDS.join(", ")),
+                // Of words of three letters a "tpu" is as near to "cpu" as a slip.
+                Some(kind) if word.value.len() > 3 => format!("did you mean \"{kind}\"?"),
+                _ => format!("there are {}", Device::KINDS.join(", ")),
             };
             errors
                 .push(Diagnostic::new(format!("kind of {} is \"{}\"", table.place(), word.value)).on(&word).hint(hint));

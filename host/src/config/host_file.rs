@@ -8,7 +8,9 @@ use super::model::{of_the_host, read_models};
 use super::read_pipeline::{parse_toml, source_text};
 use super::read_tenants::read_tenants;
 use super::table::Table;
-use super::{Device, Diagnostic, Diagnostics, Model, Spanned, TenantCeiling, TenantName, format_size, resolve};
+use super::{
+    Device, Diagnostic, Diagnostics, Model, Spanned, TenantCeiling, TenantName, format_duration, format_size, resolve,
+};
 
 /// What `host.toml` says about this host. Every key is optional.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,7 +171,9 @@ pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings,
         table.string("onnxruntime_library", &mut errors).map(|library| resolve(base, &library.value));
     if let Some(ttl) = table.duration("lease_ttl", &mut errors) {
         if !(SHORTEST_TTL..=LONGEST_TTL).contains(&ttl.value) {
-            errors.push(Diagnostic::new(format!("lease_ttl is {:?}", ttl.value)).on(&ttl).hint("1s to 1h"));
+            errors.push(
+                Diagnostic::new(format!("lease_ttl is {}", format_duration(ttl.value))).on(&ttl).hint("1s to 1h"),
+            );
         }
         settings.lease_ttl = ttl.value;
     }
@@ -186,7 +190,7 @@ pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings,
     }
     if let Some(timeout) = table.duration("compile_timeout", &mut errors) {
         if !(SHORTEST_COMPILE..=LONGEST_COMPILE).contains(&timeout.value) {
-            let message = format!("compile_timeout is {:?}", timeout.value);
+            let message = format!("compile_timeout is {}", format_duration(timeout.value));
             errors.push(Diagnostic::new(message).on(&timeout).hint("100ms to 24h"));
         }
         settings.compile_timeout = timeout.value;
@@ -330,7 +334,7 @@ mod tests {
         let text = "compile_timeout = '50ms'\ncompile_memory = '1MiB'\n";
         let expected = [(1, "compile_timeout is 50ms"), (2, "compile_memory is 1MiB")];
         assert_eq!(wrong(text), expected.map(|(line, message)| (line, message.to_owned())));
-        assert_eq!(wrong("compile_timeout = '25h'"), [(1, "compile_timeout is 90000s".to_owned())]);
+        assert_eq!(wrong("compile_timeout = '25h'"), [(1, "compile_timeout is 25h".to_owned())]);
     }
 
     /// Line and message of everything wrong.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use super::{Diagnostic, Diagnostics, Spanned, closest, resolve};
+use super::{Diagnostic, Diagnostics, Spanned, closest, format_duration, resolve};
 
 /// A `[model.NAME]` of the pipeline file or of `host.toml`, in range.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,8 +133,10 @@ fn model(name: Spanned<String>, mut table: Table<'_, '_>, errors: &mut Diagnosti
     let max_rows = table.count("max_rows", errors).and_then(|rows| max_rows(&rows, table.place(), errors));
     let max_delay = table.duration("max_delay", errors).and_then(|delay| {
         if delay.value > Model::LONGEST_DELAY {
-            let message = format!("max_delay of {} is {:?}", table.place(), delay.value);
-            errors.push(Diagnostic::new(message).on(&delay).hint(format!("at most {:?}", Model::LONGEST_DELAY)));
+            let message = format!("max_delay of {} is {}", table.place(), format_duration(delay.value));
+            errors.push(
+                Diagnostic::new(message).on(&delay).hint(format!("at most {}", format_duration(Model::LONGEST_DELAY))),
+            );
             return None;
         }
         Some(delay.value)

@@ -56,7 +56,7 @@ fn resources(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Resources {
     for (key, _) in table.entries() {
         if !RESOURCES.contains(&key.value.as_str()) {
             let message = format!("unknown resource \"{}\" in {}", key.value, table.place());
-            let hint = match suggest::closest(&key.value, RESOURCES) {
+            let hint = match meant(&key.value).or_else(|| suggest::closest(&key.value, RESOURCES)) {
                 Some(name) => format!("did you mean \"{name}\"? there are {}", RESOURCES.join(", ")),
                 None => format!(
                     "there are {}; one of your own goes there: resources = {{ resources = {{ {} = 1 }} }}",
@@ -68,6 +68,18 @@ fn resources(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Resources {
         }
     }
     read
+}
+
+/// What other systems call a resource of ours.
+fn meant(written: &str) -> Option<&'static str> {
+    Some(match written.to_ascii_lowercase().as_str() {
+        "cpu" | "cpus" | "cores" | "num_cores" | "vcpus" | "threads" | "cpu_count" => "num_cpus",
+        "mem" | "ram" | "memory_bytes" | "memory_mb" | "memory_limit" | "mem_limit" => "memory",
+        "gpu" | "gpus" | "cuda" | "accelerators" => "num_gpus",
+        "object_store" | "buffer" | "queue" | "buffer_bytes" => "object_store_memory",
+        "custom" => "resources",
+        _ => return None,
+    })
 }
 
 fn limits(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Limits {

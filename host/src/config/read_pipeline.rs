@@ -1,6 +1,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::model::read_models;
+use super::not_text::not_text;
 use super::read_component::{COMPONENT_KEYS, component_use};
 use super::read_source::source;
 use super::table::{Node, Table};
@@ -42,6 +43,13 @@ pub fn parse(name: &str, bytes: &[u8]) -> Parsed {
 
 /// The bytes as text; where they are not UTF-8, that is reported and what is wrong replaced.
 pub(super) fn source_text(name: &str, bytes: &[u8]) -> (SourceText, Diagnostics) {
+    if let Some((what, hint)) = not_text(bytes) {
+        // Nothing of it is shown: there are no lines to point into.
+        let source = SourceText::new(name, "");
+        let mut errors = Diagnostics::new(Some(source.clone()));
+        errors.push(Diagnostic::new(format!("{name} is {what}, not a file of TOML")).hint(hint));
+        return (source, errors);
+    }
     match std::str::from_utf8(bytes) {
         Ok(text) => {
             let source = SourceText::new(name, text);
@@ -68,9 +76,28 @@ pub(super) fn parse_toml<'i>(
     for error in toml_errors {
         let span = error.span().map(Span::from);
         torn.extend(span);
-        errors.push(Diagnostic::new(error.message()).at(span));
+        let diagnostic = Diagnostic::new(error.message()).at(span);
+        errors.push(match path_hint(source.text(), span) {
+            Some(hint) => diagnostic.hint(hint),
+            None => diagnostic,
+        });
     }
     (root, torn)
+}
+
+/// What to write where a backslash that begins no escape is in the way, as in a path of Windows.
+fn path_hint(text: &str, span: Option<Span>) -> Option<String> {
+    let span = span?;
+    let begin = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
+    let line = text.get(begin..)?.lines().next()?;
+    let written = line.split('"').nth(1).filter(|written| written.contains('\\'))?;
+    let is_path = written.get(1..3) == Some(":\\") || written.matches('\\').count() > 1;
+    is_path.then(|| {
+        format!(
+            "in \"…\" a \\ begins an escape: write '{written}' in single quotes, or \"{}\"",
+            written.replace('\\', "/")
+        )
+    })
 }
 
 fn read_root(root: &toml::Spanned<DeTable<'_>>, pipeline: &mut Pipeline, errors: &mut Diagnostics) {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Map, Number, Value};
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::units::{DURATION_HINT, size_hint};
+use super::units::{DURATION_HINT, duration_hint, size_hint};
 use super::{Diagnostic, Diagnostics, Span, Spanned, parse_duration, parse_size, suggest};
 
 /// A value of the parsed file.
@@ -121,9 +121,9 @@ impl<'t, 'i> Table<'t, 'i> {
                     None
                 }
             },
-            DeValue::Float(_) => {
+            DeValue::Float(number) => {
                 let message = format!("{key} of {} is not a whole number of bytes", self.place);
-                errors.push(Diagnostic::new(message).at(Some(span)).hint("write a unit: \"1.5GB\""));
+                errors.push(Diagnostic::new(message).at(Some(span)).hint(bytes_hint(number.as_str())));
                 None
             }
             _ => self.wrong_type(key, "a size", node, errors),
@@ -138,7 +138,7 @@ impl<'t, 'i> Table<'t, 'i> {
                 Ok(duration) => Some(Spanned::at(duration, span)),
                 Err(error) => {
                     let message = format!("{key} of {}: {error}", self.place);
-                    errors.push(Diagnostic::new(message).at(Some(span)).hint(DURATION_HINT));
+                    errors.push(Diagnostic::new(message).at(Some(span)).hint(duration_hint(&error)));
                     None
                 }
             },
@@ -269,6 +269,16 @@ pub(super) fn table_to_json(entries: &DeTable<'_>, place: &str, errors: &mut Dia
 
 fn unsigned(number: &DeInteger<'_>) -> Option<u64> {
     u64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// What to write in place of a number with a point or an exponent.
+fn bytes_hint(written: &str) -> String {
+    match written.replace('_', "").parse::<f64>() {
+        Ok(bytes) if bytes.fract() == 0.0 && (0.0..1e15).contains(&bytes) => {
+            format!("write it out, {bytes}, or with a unit: \"80MB\"")
+        }
+        _ => "write a unit: \"1.5GB\"".to_owned(),
+    }
 }
 
 fn type_name(value: &DeValue<'_>) -> &'static str {

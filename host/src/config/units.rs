@@ -101,6 +101,28 @@ pub fn format_size(bytes: u64) -> String {
     }
 }
 
+/// A duration in the largest unit that it is a whole number of, as files have it: `90s`, `1500us`, `0s`.
+#[must_use]
+pub fn format_duration(duration: Duration) -> String {
+    let micros = duration.as_micros();
+    // Minutes are left out: "90s" is read as easily as "1.5m", and what is written as seconds stays so.
+    let units = DURATIONS.iter().rev().filter(|(name, _)| *name != "m");
+    match units
+        .into_iter()
+        .find(|(_, factor)| micros >= u128::from(*factor) && micros.is_multiple_of(u128::from(*factor)))
+    {
+        Some((name, factor)) => format!("{}{name}", micros / u128::from(*factor)),
+        None => "0s".to_owned(),
+    }
+}
+
+/// A number as people write it: one that is very large or very small with an exponent.
+#[must_use]
+pub fn format_number(number: f64) -> String {
+    let plain = number == 0.0 || !number.is_finite() || (1e-6..1e15).contains(&number.abs());
+    if plain { number.to_string() } else { format!("{number:e}") }
+}
+
 /// A number as a count of 1/10,000, if it is one: 0 or above, in steps of 0.0001, and small enough to be exact.
 #[must_use]
 pub fn ten_thousandths(number: f64) -> Option<u64> {
@@ -113,6 +135,11 @@ pub fn ten_thousandths(number: f64) -> Option<u64> {
 
 /// What to write instead.
 pub(super) fn size_hint(error: &UnitError) -> String {
+    if let UnitError::Unit { written, .. } | UnitError::Number { written } = error
+        && parse_size(written.trim()).is_ok()
+    {
+        return format!("write \"{}\", without the space around it", written.trim());
+    }
     if let UnitError::Unit { unit, .. } = error
         && let Some(letter @ ('K' | 'k' | 'M' | 'G' | 'T' | 'P')) = unit.chars().next()
     {
@@ -120,6 +147,21 @@ pub(super) fn size_hint(error: &UnitError) -> String {
         return format!("write {letter}B for powers of 1000 or {letter}iB for powers of 1024");
     }
     "sizes are \"8GB\" (10^9), \"8GiB\" (2^30), \"512MB\" or a plain number of bytes".to_owned()
+}
+
+/// What to write instead.
+pub(super) fn duration_hint(error: &UnitError) -> String {
+    let unspaced = |written: &str| parse_duration(written.trim()).is_ok().then(|| written.trim().to_owned());
+    match error {
+        UnitError::NoUnit { written } if parse_duration(&format!("{written}s")).is_ok() => {
+            format!("write \"{written}s\" for seconds, or \"{written}ms\", \"{written}m\", \"{written}h\"")
+        }
+        UnitError::Unit { written, .. } | UnitError::Number { written } => match unspaced(written) {
+            Some(meant) => format!("write \"{meant}\", without the space around it"),
+            None => DURATION_HINT.to_owned(),
+        },
+        _ => DURATION_HINT.to_owned(),
+    }
 }
 
 /// What to write instead.
@@ -157,6 +199,28 @@ fn scale(written: &str, number: &str, factor: u64, smallest: &'static str) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_and_numbers_are_shown_as_people_write_them() {
+        let durations = [
+            (0, "0s"),
+            (1, "1us"),
+            (1_500, "1500us"),
+            (500_000, "500ms"),
+            (90_000_000, "90s"),
+            (120_000_000, "120s"),
+            (90_000_000_000, "25h"),
+        ];
+        for (micros, shown) in durations {
+            assert_eq!(format_duration(Duration::from_micros(micros)), shown);
+            assert_eq!(parse_duration(shown), Ok(Duration::from_micros(micros)));
+        }
+        for (number, shown) in
+            [(1e300, "1e300"), (-5.0, "-5"), (0.0, "0"), (1.5, "1.5"), (8e7, "80000000"), (1e-9, "1e-9")]
+        {
+            assert_eq!(format_number(number), shown);
+        }
+    }
 
     #[test]
     fn sizes_are_exact() {

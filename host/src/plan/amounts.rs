@@ -2,12 +2,14 @@ use std::collections::BTreeMap;
 
 use super::draft::Role;
 use super::{CpuRequest, Resources};
-use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_size, ten_thousandths};
+use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_number, format_size, ten_thousandths};
 
 /// One page of WebAssembly memory: less is no memory at all.
 const SMALLEST_MEMORY: u64 = 64 << 10;
 /// What a batch aims at; below it hardly anything would move.
 const SMALLEST_EDGE: u64 = 64 << 10;
+/// No machine has as much of anything that is counted.
+const MOST: f64 = 1e11;
 /// Whole, in 1/10,000.
 const ONE: u64 = 10_000;
 /// Names that are resources of their own.
@@ -71,7 +73,11 @@ fn custom(place: &str, written: &[(Spanned<String>, Spanned<f64>)], errors: &mut
 /// A number in 1/10,000: whole, or below 1 in steps of 0.0001.
 fn amount(key: &str, place: &str, written: &Spanned<f64>, errors: &mut Diagnostics) -> Option<u64> {
     let number = written.value;
-    let error = Diagnostic::new(format!("{key} of {place} is {number}")).on(written);
+    let error = Diagnostic::new(format!("{key} of {place} is {}", format_number(number))).on(written);
+    if number.is_finite() && number > MOST {
+        errors.push(error.hint("no machine has as many"));
+        return None;
+    }
     match ten_thousandths(number) {
         Some(scaled) if scaled < ONE || scaled % ONE == 0 => return Some(scaled),
         Some(scaled) => {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::Limits;
 use super::draft::Role;
-use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_size};
+use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_duration, format_size};
 
 /// The longest time limit: a call that takes a day is a call that hangs.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -31,7 +31,9 @@ pub(super) fn limits(place: &str, role: Role, written: &config::Limits, errors: 
     };
     if call_timeout < cpu_time_per_call {
         let message = format!(
-            "call_timeout of {place} is {call_timeout:?}, below its cpu_time_per_call of {cpu_time_per_call:?}"
+            "call_timeout of {place} is {}, below its cpu_time_per_call of {}",
+            format_duration(call_timeout),
+            format_duration(cpu_time_per_call)
         );
         let mut error =
             Diagnostic::new(message).hint("waiting comes on top of computing: call_timeout is the longer one");
@@ -85,12 +87,12 @@ pub(super) fn limits(place: &str, role: Role, written: &config::Limits, errors: 
 }
 
 fn time_in_range(key: &str, place: &str, written: &Spanned<Duration>, errors: &mut Diagnostics) -> Option<Duration> {
-    let error = || Diagnostic::new(format!("{key} of {place} is {:?}", written.value)).on(written);
+    let error = || Diagnostic::new(format!("{key} of {place} is {}", format_duration(written.value))).on(written);
     if written.value < Limits::SHORTEST {
-        errors.push(
-            error()
-                .hint(format!("at least {:?}: the clock that stops guests ticks every millisecond", Limits::SHORTEST)),
-        );
+        errors.push(error().hint(format!(
+            "at least {}: the clock that stops guests ticks every millisecond",
+            format_duration(Limits::SHORTEST)
+        )));
         return None;
     }
     if written.value > LONGEST {
@@ -132,7 +134,7 @@ fn flush_in_range(place: &str, role: Role, written: &Spanned<Duration>, errors: 
         return None;
     }
     if written.value > LONGEST {
-        let message = format!("flush_interval of {place} is {:?}", written.value);
+        let message = format!("flush_interval of {place} is {}", format_duration(written.value));
         errors.push(Diagnostic::new(message).on(written).hint("0s (after each batch) to 24h"));
         return None;
     }

@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use comfy_table::{Table, TableStyle};
 
 use super::amount::{bytes, counted, ten_thousandths};
 use super::{Ledger, Totals};
+use crate::observe::{width_of, wrapped};
 
 /// The columns, in the order of [`super::LedgerRow`].
 const HEADER: [&str; 7] = ["operator", "instance", "resource", "requested", "effective", "mechanism", "tier"];
@@ -12,15 +13,30 @@ const HEADER: [&str; 7] = ["operator", "instance", "resource", "requested", "eff
 /// No lines: two spaces part the columns.
 const STYLE: TableStyle = TableStyle::new();
 
-/// The table, its notes, what each mechanism and tier in it means, and the sums. Lines are as wide as they must be; whoever
-/// prints to a narrow terminal wraps them.
+/// The table, its notes, what each mechanism and tier in it means, and the sums. Lines are as wide as they must be; for a terminal there is
+/// [`Ledger::fitted`].
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new();
-        table.load_style(STYLE).set_header(HEADER);
+        let (rows, notes) = self.cells();
+        write!(f, "{}\n{}", plain(rows), self.words(&notes))
+    }
+}
+
+impl Ledger {
+    /// The same with no line wider than that: where the table does not fit, each instance's resources are lines.
+    #[must_use]
+    pub fn fitted(&self, width: usize) -> String {
+        let (rows, notes) = self.cells();
+        let table = plain(rows.clone());
+        let rows = if width_of(&table) <= width { table } else { narrow(rows, width) };
+        format!("{rows}\n{}", wrapped(&self.words(&notes), width))
+    }
+
+    /// The rows by [`HEADER`], and the notes that they refer to.
+    fn cells(&self) -> (Vec<[String; HEADER.len()]>, Vec<&str>) {
         let mut notes: Vec<&str> = Vec::new();
         let mut above = None;
-        for row in &self.rows {
+        let rows = self.rows.iter().map(|row| {
             let same = above.replace(&row.operator) == Some(&row.operator);
             let (operator, instance) =
                 if same { (String::new(), String::new()) } else { (row.operator.clone(), instances(row.instances)) };
@@ -34,7 +50,7 @@ impl fmt::Display for Ledger {
                 }
                 None => row.effective.clone(),
             };
-            table.add_row([
+            [
                 operator,
                 instance,
                 row.resource.clone(),
@@ -42,30 +58,52 @@ impl fmt::Display for Ledger {
                 effective,
                 row.mechanism.name().to_owned(),
                 row.tier.name().to_owned(),
-            ]);
-        }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        for line in table.lines() {
-            writeln!(f, "{}", line.trim_end())?;
-        }
-        writeln!(f)?;
+            ]
+        });
+        (rows.collect(), notes)
+    }
+
+    /// What stands below the rows.
+    fn words(&self, notes: &[&str]) -> String {
+        let mut text = String::new();
         for (number, note) in notes.iter().enumerate() {
-            writeln!(f, "[{}] {note}", number + 1)?;
+            let _ = writeln!(text, "[{}] {note}", number + 1);
         }
         for mechanism in self.rows.iter().map(|row| row.mechanism).collect::<BTreeSet<_>>() {
-            writeln!(f, "{}: {}", mechanism.name(), mechanism.explanation())?;
+            let _ = writeln!(text, "{}: {}", mechanism.name(), mechanism.explanation());
         }
         for tier in self.rows.iter().map(|row| row.tier).collect::<BTreeSet<_>>() {
-            writeln!(f, "{}: {}", tier.name(), tier.meaning())?;
+            let _ = writeln!(text, "{}: {}", tier.name(), tier.meaning());
         }
-        write!(f, "\n{}", self.totals)?;
-        match &self.arithmetic {
-            Some(arithmetic) => write!(f, "\n{arithmetic}"),
-            None => Ok(()),
+        let _ = write!(text, "\n{}", self.totals);
+        if let Some(arithmetic) = &self.arithmetic {
+            let _ = write!(text, "\n{arithmetic}");
         }
+        text
     }
+}
+
+fn plain(rows: Vec<[String; HEADER.len()]>) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_header(HEADER).add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// The rows one below the other: an operator's name, then a line for each of its resources.
+fn narrow(rows: Vec<[String; HEADER.len()]>, width: usize) -> String {
+    let mut text = String::new();
+    for [operator, instance, resource, requested, effective, mechanism, tier] in rows {
+        if !operator.is_empty() {
+            let s = if instance == "0" { "instance" } else { "instances" };
+            let _ = writeln!(text, "{operator} ({s}: {instance})");
+        }
+        let asked = if requested == "-" { String::new() } else { format!(", {requested} requested") };
+        let _ = writeln!(text, "  {resource}: {effective}{asked}; {mechanism}, {tier}");
+    }
+    wrapped(&text, width)
 }
 
 fn instances(count: u32) -> String {

@@ -43,6 +43,40 @@ input = "parse"
 discard = {}
 "#;
 
+/// Asks for resources by the names that other systems have for them, and writes numbers as nobody reads them.
+const BAD_RESOURCES: &str = r#"
+[[source]]
+name = "made-up"
+generate = { count = 10 }
+
+[[operator]]
+name = "parse"
+component = "nowhere.wasm"
+input = "made-up"
+resources = { cpus = 1, mem = "1GB", gpu = 1, num_cpus = -5, memory = "32MiB " }
+limits = { cpu_time_per_call = "0s", call_timeout = "5", record_bytes = 8e7 }
+
+[[operator]]
+name = "more"
+component = "nowhere.wasm"
+input = "parse"
+resources = { num_cpus = 1e300, memory = 0 }
+
+[[sink]]
+name = "out"
+input = "more"
+discard = {}
+"#;
+
+/// Reads a path of Windows.
+const WINDOWS_PATH: &str = "[[source]]\nname = \"in\"\nfile = { path = \"C:\\data\\in.csv\" }\n\n[[sink]]\nname = \"out\"\ninput = \"in\"\ndiscard = {}\n";
+
+/// Gives away and keeps more than any machine has.
+const LARGE_HOST: &str = "memory = \"8000TiB\"\n[reserve]\ncpus = 100000\nmemory = \"9000TiB\"\n";
+
+/// A device of a kind that there is not.
+const TPU_HOST: &str = "[[device]]\nname = \"t0\"\nkind = \"tpu\"\n";
+
 /// Gives away what cannot be.
 const BAD_HOST: &str = r#"
 slice = "a//b"
@@ -63,7 +97,20 @@ fn what_cannot_be_done_is_said_with_its_exit_code_and_a_hint() {
     fs::write(folder.path().join("no_component.toml"), NO_COMPONENT).unwrap();
     fs::write(folder.path().join("tenants.toml"), "[tenant.blue]\n[tenant.green]\ncpus = 2\n").unwrap();
     fs::write(folder.path().join("bad_host.toml"), BAD_HOST).unwrap();
-    let cases: [(&str, &[&str], i32); 21] = [
+    fs::write(folder.path().join("bad_resources.toml"), BAD_RESOURCES).unwrap();
+    fs::write(folder.path().join("windows_path.toml"), WINDOWS_PATH).unwrap();
+    let utf16: Vec<u8> = PIPELINE.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(folder.path().join("utf16.toml"), [b"\xff\xfe".to_vec(), utf16].concat()).unwrap();
+    fs::write(folder.path().join("component.wasm"), b"\0asm\x0d\0\x01\0").unwrap();
+    fs::write(folder.path().join("tpu_host.toml"), TPU_HOST).unwrap();
+    let cases: [(&str, &[&str], i32); 28] = [
+        ("bad_resources", &["validate", "bad_resources.toml"], 2),
+        ("windows_path", &["validate", "windows_path.toml"], 2),
+        ("utf16_pipeline", &["run", "utf16.toml"], 2),
+        ("component_as_pipeline", &["run", "component.wasm"], 2),
+        ("tpu_host", &["validate", "fine.toml", "--host", "tpu_host.toml"], 2),
+        ("metrics_without_port", &["run", "fine.toml", "--metrics", "localhost"], 2),
+        ("bad_drain_timeout", &["run", "fine.toml", "--drain-timeout", "soon"], 2),
         ("unknown_command", &["frobnicate"], 2),
         ("unknown_option", &["run", "fine.toml", "--num-cpus", "2"], 2),
         ("missing_argument", &["run"], 2),
@@ -91,6 +138,39 @@ fn what_cannot_be_done_is_said_with_its_exit_code_and_a_hint() {
         assert_eq!(ran.code, Some(code), "{name}: {}", ran.transcript());
         assert_eq!(ran.stdout, "", "{name}: an error went to stdout");
         insta::assert_snapshot!(name, ran.transcript());
+    }
+}
+
+/// What a machine has stands in these messages, so they are no snapshot.
+#[test]
+fn a_host_file_that_gives_away_or_keeps_what_is_not_there_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("fine.toml"), PIPELINE).unwrap();
+    fs::write(folder.path().join("large.toml"), LARGE_HOST).unwrap();
+    let ran = sage_host(folder.path(), &["validate", "fine.toml", "--host", "large.toml"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.transcript());
+    for part in [
+        "host.toml gives away 8000TiB of memory, this process may use ",
+        "host.toml keeps cpus = 100000 for the host, this process may use ",
+        "host.toml keeps memory = 9000TiB for the host, this process may use ",
+        "hint: correct memory in host.toml",
+        "hint: lower memory in [reserve] of host.toml",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}\n{}", ran.transcript());
+    }
+}
+
+#[test]
+fn shells_complete_what_the_command_line_has() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = sage_host(folder.path(), &["completions", shell]);
+        assert_eq!(ran.code, Some(0), "{}", ran.transcript());
+        for word in ["drain-timeout", "inspect", "lease-folder"] {
+            assert!(ran.stdout.contains(word), "{shell}: {word}");
+        }
+        // Hidden commands are nobody's to type.
+        assert!(!ran.stdout.contains("examine-model"), "{shell}");
     }
 }
 
