@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that only grows. Relaxed: readers want a recent value, not an order.
+/// A number that grows. Relaxed: readers want a recent value, not an order.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -9,6 +9,11 @@ impl Counter {
     #[inline]
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Takes off again what turned out not to be so, when a run is over.
+    pub fn take_back(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
     }
 
     /// The sum so far.
@@ -88,6 +93,10 @@ pub struct InstanceCounters {
     pub memory_peak_bytes: Gauge,
     /// Log bytes that were dropped.
     pub log_bytes_dropped: Counter,
+    /// process: lanes whose last word, `end`, failed and was given up.
+    pub ends_failed: Counter,
+    /// source: 1 once it has said that it has no more.
+    pub exhausted: Gauge,
 }
 
 impl InstanceCounters {

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +20,9 @@ pub(super) struct Exposition {
 
 impl Exposition {
     pub(super) fn new(registry: Arc<Registry>) -> Self {
-        let mut families = Families::default();
+        let of_run = [("pipeline", &registry.pipeline), ("tenant", &registry.tenant)];
+        let of_run = of_run.map(|(name, value)| (Cow::Borrowed(name), Cow::Owned(value.clone())));
+        let mut families = Families::with_labels(of_run.into_iter());
         families.register_collector(Box::new(RunCollector(registry)));
         Self { families }
     }
@@ -90,9 +93,12 @@ impl Collector for RunCollector {
         let instances: Vec<(Labels<'_>, &InstanceView)> = numbered
             .iter()
             .map(|(number, stage, view)| {
-                (vec![("operator", stage.name.as_str()), ("instance", number.as_str())], *view)
+                (vec![("operator", stage.name.as_str()), ("operator_instance", number.as_str())], *view)
             })
             .collect();
+        let mut family =
+            encoder.encode_descriptor("sage_build", "The program that runs here", None, MetricType::Info)?;
+        family.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
         for (name, help, read) in COUNTERS {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for (labels, view) in &instances {
@@ -111,8 +117,9 @@ impl Collector for RunCollector {
         encode_kernel(&mut encoder, &instances)?;
         encode_inference(&mut encoder, &instances, &self.0.devices)?;
         encode_guests(&mut encoder, &instances)?;
-        let sinks = self.0.stages.iter().filter_map(|stage| Some((stage.name.as_str(), stage.latency.as_deref()?)));
-        encode_latency(&mut encoder, sinks)
+        let sinks = || self.0.stages.iter().filter_map(|stage| Some((stage.name.as_str(), stage.latency.as_deref()?)));
+        encode_latency(&mut encoder, sinks())?;
+        encode_latencies(&mut encoder, sinks())
     }
 }
 
@@ -177,6 +184,46 @@ fn encode_latency<'a>(
     }
     Ok(())
 }
+
+/// The same as a histogram, which can be added up over runs and over time.
+fn encode_latencies<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    sinks: impl Iterator<Item = (&'a str, &'a Latency)>,
+) -> fmt::Result {
+    let help = "Time from source to sink, of each record";
+    let mut family = encoder.encode_descriptor("sage_record_latency_seconds", help, None, MetricType::Histogram)?;
+    for (name, latency) in sinks {
+        let counted = latency.within(&LATENCY_BOUNDS);
+        let bounds = LATENCY_BOUNDS.into_iter().map(seconds).chain(std::iter::once(f64::INFINITY));
+        let buckets: Vec<(f64, u64)> = bounds.zip(counted.buckets).collect();
+        let labels = vec![("operator", name)];
+        let sum = seconds(counted.sum);
+        family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, counted.count, &buckets, None)?;
+    }
+    Ok(())
+}
+
+/// In nanoseconds: from what a batch takes within one process to what a slow model takes.
+const LATENCY_BOUNDS: [u64; 18] = [
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    5_000_000_000,
+    10_000_000_000,
+    30_000_000_000,
+    60_000_000_000,
+];
 
 /// A family of guests' numbers: what kind, and each instance's.
 struct GuestFamily<'a> {
@@ -317,20 +364,31 @@ mod tests {
             &lines,
             &[
                 "# TYPE sage_records_in counter",
-                "sage_records_in_total{operator=\"flights\",instance=\"0\"} 0",
-                "sage_records_in_total{operator=\"parse\",instance=\"1\"} 10",
-                "sage_cpu_seconds_total{operator=\"parse\",instance=\"1\"} 1.5",
-                "sage_errors_total{operator=\"parse\",instance=\"1\",code=\"trap\"} 1",
-                "sage_breaches_total{operator=\"parse\",instance=\"1\",limit=\"memory\"} 1",
-                "sage_breaches_total{operator=\"parse\",instance=\"0\",limit=\"cpu_time_per_call\"} 0",
-                "sage_memory_bytes{operator=\"parse\",instance=\"0\"} 100",
-                "sage_memory_peak_bytes{operator=\"parse\",instance=\"0\"} 200",
-                "sage_memory_limit_bytes{operator=\"parse\",instance=\"0\"} 400",
-                "sage_queue_bytes{operator=\"parse\",instance=\"1\"} 7",
-                "sage_latency_seconds{operator=\"out\",quantile=\"0.99\"} 0.001048576",
+                "sage_records_in_total{pipeline=\"p\",tenant=\"t\",operator=\"flights\",operator_instance=\"0\"} 0",
+                "sage_records_in_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"1\"} 10",
+                "sage_cpu_seconds_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"1\"} 1.5",
+                "sage_errors_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"1\",code=\"trap\"} 1",
+                "sage_breaches_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"1\",limit=\"memory\"} 1",
+                "sage_breaches_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"0\",limit=\"cpu_time_per_call\"} 0",
+                "sage_memory_bytes{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"0\"} 100",
+                "sage_memory_peak_bytes{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"0\"} 200",
+                "sage_memory_limit_bytes{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"0\"} 400",
+                "sage_queue_bytes{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"1\"} 7",
+                "sage_latency_seconds{pipeline=\"p\",tenant=\"t\",operator=\"out\",quantile=\"0.99\"} 0.001048576",
+                concat!("sage_build_info{pipeline=\"p\",tenant=\"t\",version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+                "# TYPE sage_record_latency_seconds histogram",
+                "sage_record_latency_seconds_bucket{pipeline=\"p\",tenant=\"t\",le=\"0.001\",operator=\"out\"} 0",
+                "sage_record_latency_seconds_bucket{pipeline=\"p\",tenant=\"t\",le=\"0.0025\",operator=\"out\"} 5",
+                "sage_record_latency_seconds_bucket{pipeline=\"p\",tenant=\"t\",le=\"+Inf\",operator=\"out\"} 5",
+                "sage_record_latency_seconds_count{pipeline=\"p\",tenant=\"t\",operator=\"out\"} 5",
             ],
         );
-        assert!(!lines.iter().any(|line| line.starts_with("sage_memory_bytes{operator=\"out\"")));
+        assert!(!lines.iter().any(|line| line.contains("instance=") && !line.contains("operator_instance=")));
+        assert!(
+            !lines
+                .iter()
+                .any(|line| line.starts_with("sage_memory_bytes{pipeline=\"p\",tenant=\"t\",operator=\"out\""))
+        );
         assert_eq!(lines.last().unwrap(), "# EOF");
     }
 
@@ -347,13 +405,13 @@ mod tests {
             &lines(&registry),
             &[
                 "# TYPE sage_guest_seen counter",
-                "sage_guest_seen_total{operator=\"parse\",instance=\"0\"} 3",
-                "sage_guest_seen_total{operator=\"parse\",instance=\"1\"} 4",
-                "sage_guest_depth{operator=\"parse\",instance=\"1\"} 2.5",
-                "sage_guest_size_count{operator=\"parse\",instance=\"0\"} 2",
-                "sage_guest_size_bucket{le=\"2.0\",operator=\"parse\",instance=\"0\"} 0",
-                "sage_guest_size_bucket{le=\"4.0\",operator=\"parse\",instance=\"0\"} 1",
-                "sage_guest_size_bucket{le=\"+Inf\",operator=\"parse\",instance=\"0\"} 2",
+                "sage_guest_seen_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"0\"} 3",
+                "sage_guest_seen_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"1\"} 4",
+                "sage_guest_depth{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"1\"} 2.5",
+                "sage_guest_size_count{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"0\"} 2",
+                "sage_guest_size_bucket{pipeline=\"p\",tenant=\"t\",le=\"2.0\",operator=\"parse\",operator_instance=\"0\"} 0",
+                "sage_guest_size_bucket{pipeline=\"p\",tenant=\"t\",le=\"4.0\",operator=\"parse\",operator_instance=\"0\"} 1",
+                "sage_guest_size_bucket{pipeline=\"p\",tenant=\"t\",le=\"+Inf\",operator=\"parse\",operator_instance=\"0\"} 2",
             ],
         );
     }
@@ -371,10 +429,10 @@ mod tests {
         assert_has(
             &lines,
             &[
-                "sage_guest_x_total{operator=\"a\",instance=\"0\"} 1",
-                "sage_guest_fine{operator=\"b\",instance=\"0\"} 5.0",
-                "sage_guest_metrics_dropped_total{operator=\"a\",instance=\"0\"} 1",
-                "sage_guest_metrics_dropped_total{operator=\"b\",instance=\"0\"} 2",
+                "sage_guest_x_total{pipeline=\"p\",tenant=\"t\",operator=\"a\",operator_instance=\"0\"} 1",
+                "sage_guest_fine{pipeline=\"p\",tenant=\"t\",operator=\"b\",operator_instance=\"0\"} 5.0",
+                "sage_guest_metrics_dropped_total{pipeline=\"p\",tenant=\"t\",operator=\"a\",operator_instance=\"0\"} 1",
+                "sage_guest_metrics_dropped_total{pipeline=\"p\",tenant=\"t\",operator=\"b\",operator_instance=\"0\"} 2",
             ],
         );
         let mut names = HashSet::new();

@@ -203,22 +203,22 @@ mod tests {
         registry.devices.push(DeviceView { name: "cpu0".to_owned(), reading: Arc::new(Still) });
         let text = Exposition::new(Arc::new(registry)).write().unwrap();
         for line in [
-            "sage_inference_calls_total{operator=\"b\",instance=\"0\"} 7",
-            "sage_inference_cpu_seconds_total{operator=\"b\",instance=\"0\"} 2.5",
-            "sage_inference_errors_total{operator=\"b\",instance=\"0\",code=\"busy\"} 1",
-            "sage_device_memory_bytes{device=\"cpu0\"} 1000",
-            "sage_device_waiting_calls{device=\"cpu0\"} 3",
-            "sage_device_turn_wait_seconds_total{device=\"cpu0\"} 0.25",
-            "sage_device_leases{device=\"cpu0\",state=\"held\"} 2",
-            "sage_device_leases_ended_total{device=\"cpu0\",state=\"revoked\"} 1",
-            "sage_model_rows_total{device=\"cpu0\",model=\"magika\"} 40",
-            "sage_model_run_seconds_total{device=\"cpu0\",model=\"magika\"} 1.5",
-            "sage_model_errors_total{device=\"cpu0\",model=\"magika\",code=\"out-of-memory\"} 1",
-            "sage_model_run_quantile_seconds{device=\"cpu0\",model=\"magika\",quantile=\"0.99\"} 0.001048576",
+            "sage_inference_calls_total{pipeline=\"p\",tenant=\"t\",operator=\"b\",operator_instance=\"0\"} 7",
+            "sage_inference_cpu_seconds_total{pipeline=\"p\",tenant=\"t\",operator=\"b\",operator_instance=\"0\"} 2.5",
+            "sage_inference_errors_total{pipeline=\"p\",tenant=\"t\",operator=\"b\",operator_instance=\"0\",code=\"busy\"} 1",
+            "sage_device_memory_bytes{pipeline=\"p\",tenant=\"t\",device=\"cpu0\"} 1000",
+            "sage_device_waiting_calls{pipeline=\"p\",tenant=\"t\",device=\"cpu0\"} 3",
+            "sage_device_turn_wait_seconds_total{pipeline=\"p\",tenant=\"t\",device=\"cpu0\"} 0.25",
+            "sage_device_leases{pipeline=\"p\",tenant=\"t\",device=\"cpu0\",state=\"held\"} 2",
+            "sage_device_leases_ended_total{pipeline=\"p\",tenant=\"t\",device=\"cpu0\",state=\"revoked\"} 1",
+            "sage_model_rows_total{pipeline=\"p\",tenant=\"t\",device=\"cpu0\",model=\"magika\"} 40",
+            "sage_model_run_seconds_total{pipeline=\"p\",tenant=\"t\",device=\"cpu0\",model=\"magika\"} 1.5",
+            "sage_model_errors_total{pipeline=\"p\",tenant=\"t\",device=\"cpu0\",model=\"magika\",code=\"out-of-memory\"} 1",
+            "sage_model_run_quantile_seconds{pipeline=\"p\",tenant=\"t\",device=\"cpu0\",model=\"magika\",quantile=\"0.99\"} 0.001048576",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
-        assert!(!text.contains("sage_inference_calls_total{operator=\"a\""), "{text}");
+        assert!(!text.contains("sage_inference_calls_total{pipeline=\"p\",tenant=\"t\",operator=\"a\""), "{text}");
     }
 
     #[test]

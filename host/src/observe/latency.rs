@@ -6,6 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Latency {
     buckets: Box<[AtomicU64]>,
     longest: AtomicU64,
+    /// In microseconds, so that it lasts.
+    sum: AtomicU64,
+}
+
+/// A histogram with other bounds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Within {
+    /// How many records up to each bound and above the one before it; last, those above all of them.
+    pub(super) buckets: Vec<u64>,
+    pub(super) count: u64,
+    /// In nanoseconds, of all of them.
+    pub(super) sum: u64,
 }
 
 const PER_OCTAVE: u32 = 8;
@@ -13,7 +25,7 @@ const PER_OCTAVE: u32 = 8;
 impl Default for Latency {
     fn default() -> Self {
         let buckets = (0..64 * PER_OCTAVE).map(|_| AtomicU64::new(0)).collect();
-        Self { buckets, longest: AtomicU64::new(0) }
+        Self { buckets, longest: AtomicU64::new(0), sum: AtomicU64::new(0) }
     }
 }
 
@@ -24,6 +36,21 @@ impl Latency {
             bucket.fetch_add(rows, Ordering::Relaxed);
         }
         self.longest.fetch_max(nanoseconds, Ordering::Relaxed);
+        self.sum.fetch_add((nanoseconds / 1000).saturating_mul(rows), Ordering::Relaxed);
+    }
+
+    /// The records by these bounds, rising, in nanoseconds. A record counts below a bound where its whole bucket lies below, so up to an eighth
+    /// too high.
+    pub(super) fn within(&self, bounds: &[u64]) -> Within {
+        let mut buckets = vec![0; bounds.len() + 1];
+        for (bucket, records) in self.buckets.iter().enumerate() {
+            let at = bounds.partition_point(|bound| *bound < top_of(bucket));
+            if let Some(sum) = buckets.get_mut(at) {
+                *sum += records.load(Ordering::Relaxed);
+            }
+        }
+        let count = buckets.iter().sum();
+        Within { buckets, count, sum: self.sum.load(Ordering::Relaxed).saturating_mul(1000) }
     }
 
     /// The nanoseconds that `share` (0 to 1) of the records stayed within; `None` without records.
@@ -94,6 +121,10 @@ mod tests {
             let found = latency.percentile(share).unwrap();
             assert!(found >= exact && found <= exact + exact / 8, "{share}: {found}");
         }
+        let within = latency.within(&[100_000, 1 << 21]);
+        assert_eq!((within.count, within.buckets.len(), within.buckets[2]), (1000, 3, 0));
+        assert!((87..=100).contains(&within.buckets[0]), "{within:?}");
+        assert_eq!(within.sum, (1..=1000u64).sum::<u64>() * 1000);
         latency.record(u64::MAX, 1);
         assert_eq!(latency.percentile(1.0), Some(u64::MAX));
     }

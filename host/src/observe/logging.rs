@@ -63,7 +63,7 @@ fn subscriber(
 ) -> Result<impl Subscriber + Send + Sync + 'static, LoggingError> {
     let layer = tracing_subscriber::fmt::layer().with_writer(screen.clone());
     let layer = match settings.format {
-        LogFormat::Text => layer.with_ansi(screen.is_terminal()).compact().boxed(),
+        LogFormat::Text => layer.with_ansi(screen.is_coloured()).compact().boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
     Ok(tracing_subscriber::registry().with(layer).with(filter(settings)?))

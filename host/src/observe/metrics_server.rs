@@ -155,9 +155,11 @@ mod tests {
         let answer = ask(server.address(), "GET /metrics?x=1");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(answer.contains("Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"));
-        assert!(answer.contains("\nsage_records_in_total{operator=\"parse\",instance=\"0\"} 12\n"));
+        assert!(answer.contains(
+            "\nsage_records_in_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"0\"} 12\n"
+        ));
         registry.stages[0].instances[0].counters.records_in.add(1);
-        assert!(ask(server.address(), "GET /metrics").contains("instance=\"0\"} 13\n"));
+        assert!(ask(server.address(), "GET /metrics").contains("operator_instance=\"0\"} 13\n"));
         for (line, status) in [("GET /", "404"), ("GET /metrics/x", "404"), ("POST /metrics", "405")] {
             let answer = ask(server.address(), line);
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{line}: {answer}");

@@ -29,6 +29,14 @@ pub fn plain_text(said: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
+/// A stranger's name, fit to be shown to people in one line: as [`plain_text`], line ends and tabs escaped too.
+pub fn plain_line(said: &str) -> Cow<'_, str> {
+    match plain_text(said) {
+        plain if !plain.contains(['\n', '\t']) => plain,
+        plain => Cow::Owned(plain.replace('\n', "\\n").replace('\t', "\\t")),
+    }
+}
+
 /// A path, fit to be shown to people in one line: as [`plain_text`], line ends and tabs escaped too. Bytes that are not UTF-8 are shown as `\xE9`.
 #[must_use]
 pub fn plain_path(path: &Path) -> String {
@@ -59,6 +67,12 @@ const LONGEST: usize = 8 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_stays_in_its_line() {
+        assert_eq!(plain_line("a\nerror: b\tc\u{7}"), "a\\nerror: b\\tc\\u{7}");
+        assert!(matches!(plain_line("a name"), Cow::Borrowed("a name")));
+    }
 
     #[test]
     fn what_is_plain_stays_as_it_is() {

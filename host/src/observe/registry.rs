@@ -10,6 +10,8 @@ use super::{DeviceReading, ErrorCounts, GuestMetrics, InferenceCounters, Instanc
 pub struct Registry {
     /// The pipeline's name.
     pub pipeline: String,
+    /// On whose behalf it runs.
+    pub tenant: String,
     /// Which run of it.
     pub run: String,
     /// When it began.
@@ -113,6 +115,7 @@ pub(super) fn watched(stages: &[(&str, &'static str, usize)]) -> Arc<Registry> {
     });
     Arc::new(Registry {
         pipeline: "p".to_owned(),
+        tenant: "t".to_owned(),
         run: "r".to_owned(),
         began: Instant::now(),
         stages: stages.collect(),

@@ -2,6 +2,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use console::Term;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -36,6 +37,19 @@ impl Screen {
         self.terminal
     }
 
+    /// How many columns there are, where a person is looking.
+    #[must_use]
+    pub fn width(&self) -> Option<usize> {
+        let (_, columns) = self.terminal.then(|| Term::stderr().size_checked()).flatten()?;
+        Some(columns.into())
+    }
+
+    /// Whether colours are seen, and wanted.
+    #[must_use]
+    pub fn is_coloured(&self) -> bool {
+        self.terminal && colours_wanted()
+    }
+
     /// Where bars are added.
     pub(super) fn bars(&self) -> &MultiProgress {
         &self.bars
@@ -49,6 +63,12 @@ impl Screen {
             let _ = lines.flush();
         });
     }
+}
+
+/// Whether nobody asked for a text without colours: the convention of <https://no-color.org>.
+#[must_use]
+pub fn colours_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 impl fmt::Debug for Screen {

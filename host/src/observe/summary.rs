@@ -16,6 +16,9 @@ pub struct Summary {
     /// Why it failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<RunFailure>,
+    /// Lanes and outputs that the end did not wait for any longer; what they did since is not counted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unended: Vec<String>,
     /// From the start of the run to its end.
     pub elapsed_seconds: f64,
     /// Whether every stage's records add up.
@@ -58,6 +61,12 @@ pub struct StageSummary {
     /// The same as a line; for a source only where there was something that it could not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub equation: Option<String>,
+    /// For a source: whether it was stopped before it had no more, so that what was written is a part of what it would have given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped_early: Option<bool>,
+    /// For a process: lanes whose last word, `end`, failed and is missing from the output.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub ends_failed: u64,
     /// Records emitted on a side output that nobody reads.
     pub unread: u64,
     /// Files that a source could not read, or not to their end.
@@ -117,6 +126,7 @@ impl Summary {
             run: registry.run.clone(),
             outcome: outcome.name(),
             error: outcome.failure().cloned(),
+            unended: Vec::new(),
             elapsed_seconds: elapsed,
             balanced: stages.iter().all(|stage| stage.balanced),
             stages,
@@ -150,7 +160,19 @@ impl StageSummary {
             *breaches.entry(limit).or_default() += count;
         }
         let memory = || stage.instances.iter().filter_map(|instance| instance.memory.as_deref());
+        // Lanes that were not waited for may still count. A record is taken in before it has its end, so the ends are read first.
+        let [handled, filtered, rejected, dead_lettered, failed, left] = [
+            sum(|c| c.handled.get()),
+            sum(|c| c.filtered.get()),
+            sum(|c| c.rejected.get()),
+            sum(|c| c.dead_lettered.get()),
+            sum(|c| c.failed.get()),
+            sum(|c| c.unfinished.get()),
+        ];
         let (records_in, records_out) = (sum(|c| c.records_in.get()), sum(|c| c.records_out.get()));
+        let ends = handled + rejected + dead_lettered + failed;
+        let unfinished = left.max(records_in.saturating_sub(ends));
+        let is_early = |instance: &super::InstanceView| instance.counters.exhausted.get() == 0;
         let moved = if stage.kind == "source" { records_out } else { records_in };
         let percentile = |share| stage.latency.as_ref().and_then(|latency| latency.percentile(share)).map(seconds);
         let mut summary = Self {
@@ -161,14 +183,16 @@ impl StageSummary {
             records_out,
             bytes_in: sum(|c| c.bytes_in.get()),
             bytes_out: sum(|c| c.bytes_out.get()),
-            handled: sum(|c| c.handled.get()),
-            filtered: sum(|c| c.filtered.get()),
-            rejected: sum(|c| c.rejected.get()),
-            dead_lettered: sum(|c| c.dead_lettered.get()),
-            failed: sum(|c| c.failed.get()),
-            unfinished: sum(|c| c.unfinished.get()),
-            balanced: sum(super::InstanceCounters::accounted) == records_in,
+            handled,
+            filtered,
+            rejected,
+            dead_lettered,
+            failed,
+            unfinished,
+            balanced: ends + unfinished == records_in,
             equation: None,
+            stopped_early: (stage.kind == "source").then(|| stage.instances.iter().any(is_early)),
+            ends_failed: sum(|c| c.ends_failed.get()),
             unread: sum(|c| c.unread.get()),
             bad_files: sum(|c| c.bad_files.get()),
             retried: sum(|c| c.retried.get()),
@@ -230,6 +254,11 @@ impl StageSummary {
     pub(super) fn is_operator(&self) -> bool {
         !self.is_source() && !self.is_sink()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]

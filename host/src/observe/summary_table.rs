@@ -1,48 +1,95 @@
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+use super::narrow::{card, width_of, wrapped};
 use super::numbers::{bytes, count, rate, shortened, time};
 use super::{InferenceSummary, KernelSummary, StageSummary, Summary};
 
 /// For people: a table of the stages within 100 columns, then where every operator's records went.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n\n{}{}", self.headline(self.outcome), plain(&table(&self.stages)), self.below())
+    }
+}
+
+impl Summary {
+    /// The same for a terminal: no line is wider than `width`, where every stage gets lines of its own if the table does not fit; and the outcome in colour.
+    #[must_use]
+    pub fn fitted(&self, width: Option<usize>, colour: bool) -> String {
+        let width = width.unwrap_or(usize::MAX);
+        let table = plain(&table(&self.stages));
+        let stages = if width_of(&table) <= width {
+            table
+        } else {
+            self.stages.iter().map(|stage| own_lines(stage, width)).collect()
+        };
+        let text = format!("{}\n\n", wrapped(&self.headline(self.outcome), width).trim_end());
+        let text = format!("{text}{stages}{}", wrapped(&self.below(), width));
+        if !colour {
+            return text;
+        }
+        // The first that looks like it is the headline's, since the pipeline's name comes before and has no space.
+        let said = format!(": {} after", self.outcome);
+        text.replacen(&said, &format!(": \u{1b}[{}m{}\u{1b}[0m after", self.colour(), self.outcome), 1)
+    }
+
+    /// Green where all is done, yellow where part of it is, red where it failed.
+    fn colour(&self) -> &'static str {
+        match self.outcome {
+            "completed" if self.balanced => "32",
+            "drained" | "interrupted" if self.balanced => "33",
+            _ => "31",
+        }
+    }
+
+    fn headline(&self, outcome: &str) -> String {
         let sources = self.stages.iter().filter(|stage| stage.is_source());
         let read: u64 = sources.map(|source| source.records_in + source.records_out).sum();
-        writeln!(
-            f,
-            "{}: {} after {}, {} records read\n",
-            self.pipeline,
-            self.outcome,
-            time(self.elapsed_seconds),
-            count(read)
-        )?;
-        for line in table(&self.stages).lines() {
-            writeln!(f, "{}", line.trim_end())?;
-        }
+        let (pipeline, elapsed) = (&self.pipeline, time(self.elapsed_seconds));
+        format!("{pipeline}: {outcome} after {elapsed}, {} records read", count(read))
+    }
+
+    /// What stands below the table: the sums, and the notes.
+    fn below(&self) -> String {
+        let mut text = String::new();
         let operators: Vec<_> =
             self.stages.iter().filter_map(|stage| Some((stage, stage.equation.as_ref()?))).collect();
         let width = operators.iter().map(|(stage, _)| stage.name.chars().count()).max().unwrap_or(0);
         if !operators.is_empty() {
-            writeln!(f)?;
+            text.push('\n');
         }
         for (stage, equation) in operators {
             let verdict = if stage.balanced { "" } else { "  DOES NOT ADD UP" };
-            writeln!(f, "{:width$}  {equation}{verdict}", stage.name)?;
+            let _ = writeln!(text, "{:width$}  {equation}{verdict}", stage.name);
         }
         for stage in &self.stages {
+            if stage.stopped_early == Some(true) && self.error.is_none() {
+                let note = "stopped before its end: what was written is a part of what it would have given";
+                let _ = writeln!(text, "{}: {note}", stage.name);
+            }
             for note in notes(stage) {
-                writeln!(f, "{}: {note}", stage.name)?;
+                let _ = writeln!(text, "{}: {note}", stage.name);
             }
         }
-        Ok(())
+        text
     }
+}
+
+/// A table's lines, each with its end.
+fn plain(table: &Table) -> String {
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// What is worth a line of its own.
 fn notes(stage: &StageSummary) -> Vec<String> {
     let mut notes = Vec::new();
+    if stage.ends_failed > 0 {
+        notes.push(format!(
+            "`end` failed in {} of its lanes, and what it would have said is missing",
+            stage.ends_failed
+        ));
+    }
     if stage.filtered > 0 {
         notes.push(format!("{} of the records handled were filtered out", count(stage.filtered)));
     }
@@ -123,9 +170,9 @@ fn table(stages: &[StageSummary]) -> Table {
     table
         .load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')))
         .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(["stage", "in", "out", "rejected", "retried\nrestarts", "records/s", "CPU", "memory"]);
+        .set_header(COLUMNS);
     for stage in stages {
-        table.add_row(row(stage));
+        table.add_row(row(stage).map(Cell::new));
     }
     for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
@@ -134,7 +181,16 @@ fn table(stages: &[StageSummary]) -> Table {
     table
 }
 
-fn row(stage: &StageSummary) -> Vec<Cell> {
+const COLUMNS: [&str; 8] = ["stage", "in", "out", "rejected", "retried\nrestarts", "records/s", "CPU", "memory"];
+
+/// A stage where the table is too wide.
+fn own_lines(stage: &StageSummary, width: usize) -> String {
+    let [name, cells @ ..] = row(stage);
+    let names = COLUMNS.into_iter().skip(1);
+    card(&name.replace('\n', ", "), names.zip(cells), width)
+}
+
+fn row(stage: &StageSummary) -> [String; COLUMNS.len()] {
     let kind =
         if stage.instances > 1 { format!("{} × {}", stage.kind, stage.instances) } else { stage.kind.to_owned() };
     let moved = |here: bool, records: u64, size: u64| {
@@ -161,9 +217,6 @@ fn row(stage: &StageSummary) -> Vec<Cell> {
         cpu(stage.cpu_seconds),
         memory,
     ]
-    .into_iter()
-    .map(Cell::new)
-    .collect()
 }
 
 /// In seconds throughout, so that stages compare at a glance.
@@ -199,6 +252,8 @@ mod tests {
             unfinished: 0,
             balanced: true,
             equation: None,
+            stopped_early: None,
+            ends_failed: 0,
             unread: 0,
             bad_files: 0,
             retried: scale - 1,
@@ -229,6 +284,7 @@ mod tests {
             run: "r1".into(),
             outcome: "completed",
             error: None,
+            unended: Vec::new(),
             elapsed_seconds: 1.23,
             balanced: true,
             stages,
@@ -243,6 +299,30 @@ mod tests {
         (sink.latency_p50_seconds, sink.latency_p99_seconds) = (Some(0.0012), Some(0.034));
         let summary = summary(vec![stage("flights", "source", 1, 1), parse, sink]);
         insta::assert_snapshot!(summary);
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_every_stage_has_lines_of_its_own() {
+        let mut parse = stage("parse", "map", 4, 1000);
+        parse.errors = BTreeMap::from([("rejected", 521)]);
+        (parse.dead_lettered, parse.failed) = (1234, 5678);
+        let mut sink = stage("out", "sink", 1, 1000);
+        (sink.latency_p50_seconds, sink.latency_p99_seconds) = (Some(0.0012), Some(0.034));
+        let mut source = stage("flights", "source", 1, 1000);
+        source.stopped_early = Some(true);
+        let summary = summary(vec![source, parse, sink]);
+        let natural = width_of(&plain(&table(&summary.stages)));
+        for width in [natural, 80, 40] {
+            let text = summary.fitted(Some(width), false);
+            assert!(width_of(&text) <= width, "{width}:\n{text}");
+            if width < natural {
+                insta::assert_snapshot!(format!("a_run_in_{width}_columns"), text);
+            }
+        }
+        assert_eq!(summary.fitted(None, false), summary.to_string());
+        let coloured = summary.fitted(None, true);
+        assert!(coloured.starts_with("flights: \u{1b}[32mcompleted\u{1b}[0m after"), "{coloured}");
+        assert_eq!(coloured.replace("\u{1b}[32m", "").replace("\u{1b}[0m", ""), summary.to_string());
     }
 
     #[test]
