@@ -122,6 +122,11 @@ impl Scenario {
         self.spawn(&mut surroundings.around(&command), None)
     }
 
+    /// Runs another command to its end, as if it were a run.
+    pub fn run_command(&self, command: &mut Command) -> Outcome {
+        self.spawn(command, None).wait()
+    }
+
     fn spawn(&self, command: &mut Command, input: Option<Vec<u8>>) -> Running {
         let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut child = command

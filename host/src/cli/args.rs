@@ -8,7 +8,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::ExitCode;
 use super::printer::OutputFormat;
-use crate::config::{TenantName, parse_duration};
+use super::values::{duration, metrics_address};
+use crate::config::TenantName;
 use crate::plan::Kind;
 
 const EXAMPLES: &str = "\
@@ -41,6 +42,8 @@ pub(super) enum Command {
     New(NewArguments),
     /// Run an operator crate's tests natively, without WebAssembly.
     Test(TestArguments),
+    /// Print a script that completes this program's words in a shell: bash, zsh, fish, elvish or powershell.
+    Completions(CompletionsArguments),
     /// Try on this machine everything that `run --isolation process` promises, and say what to do about what is missing.
     Doctor(DoctorArguments),
     /// List what models run on, and who holds what of it; take a lease away.
@@ -65,6 +68,11 @@ pub(super) enum Command {
 }
 
 impl Command {
+    /// Whether it is a process that another one of this program starts, and holds to limits of its own.
+    pub(super) fn is_internal(&self) -> bool {
+        matches!(self, Self::Worker | Self::Device | Self::Canary | Self::Compile(_) | Self::ExamineModel(_))
+    }
+
     /// How the command's result is to be written.
     pub(super) fn output(&self) -> OutputFormat {
         match self {
@@ -77,6 +85,7 @@ impl Command {
             Self::Doctor(arguments) => arguments.output,
             Self::New(_)
             | Self::Test(_)
+            | Self::Completions(_)
             | Self::Worker
             | Self::Device
             | Self::Canary
@@ -127,9 +136,10 @@ Examples:
   sage-host run pipeline.toml --metrics 127.0.0.1:9464
   sage-host run pipeline.toml --output json --quiet | tail -n 1 | jq .
 
-Signals: the first SIGINT or SIGTERM drains: sources stop and what they had read is finished. For
-sources without an end of their own that is a complete run (exit 0), for others it is cut short
-(exit 130). A second one stops at once (exit 130).
+Signals: the first SIGINT, SIGTERM or SIGHUP drains: sources stop and what they had read is
+finished. For sources without an end of their own that is a complete run (exit 0), for others it is
+cut short (exit 130): their output keeps the name PATH.partial. A second one, or the end of
+--drain-timeout, stops at once (exit 130). The summary says which sources were stopped early.
 
 {}", ExitCode::help()))]
 pub(super) struct RunArguments {
@@ -143,11 +153,14 @@ pub(super) struct RunArguments {
     #[arg(long, value_enum, default_value_t = Isolation::Thread, value_name = "WHERE")]
     pub(super) isolation: Isolation,
     /// If the pipeline would fit but for others that run now, wait up to DURATION for them: 30s, 5m
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "explain")]
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "explain")]
     pub(super) wait: Option<Duration>,
-    /// Serve Prometheus metrics at http://IP:PORT/metrics while the pipeline runs; port 0 is any free one
-    #[arg(long, value_name = "IP:PORT")]
+    /// Serve Prometheus metrics at http://HOST:PORT/metrics while the pipeline runs; port 0 is any free one
+    #[arg(long, value_name = "HOST:PORT", value_parser = metrics_address)]
     pub(super) metrics: Option<SocketAddr>,
+    /// How long a drain may take before everything stops at once: 30s, 5m; an output that takes nothing for a third of it ends it sooner
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    pub(super) drain_timeout: Duration,
     /// How the summary is written: text on stderr, or one JSON object as the last line of stdout
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: OutputFormat,
@@ -332,7 +345,7 @@ pub(super) struct RevokeArguments {
     #[arg(value_name = "LEASE")]
     pub(super) token: u64,
     /// How long what runs may take to finish
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub(super) grace: Duration,
 }
 
@@ -396,6 +409,17 @@ pub(super) struct NewArguments {
     /// Use the guest SDK in this folder instead of writing a copy into the crate
     #[arg(long, value_name = "DIR")]
     pub(super) sdk: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sage-host completions bash > ~/.local/share/bash-completion/completions/sage-host
+  sage-host completions zsh > ~/.zfunc/_sage-host
+  sage-host completions fish > ~/.config/fish/completions/sage-host.fish")]
+pub(super) struct CompletionsArguments {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]

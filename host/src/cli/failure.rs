@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::ExitCode;
 use crate::observe::plain_text;
+use crate::resources::limit_named_in;
 
 /// Why a command did not do what it was asked: words for a person, the same as fields for a program, and the exit code.
 #[derive(Debug, Clone, Serialize)]
@@ -19,6 +20,9 @@ pub(super) struct Failure {
     /// Whether the command's result on stdout says it already.
     #[serde(skip)]
     in_result: bool,
+    /// Whether a guest had a say in the words.
+    #[serde(skip)]
+    of_guest: bool,
     /// Instead of the words: everything wrong with a file. Boxed, because few failures have it and all are handed around.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     page: Option<Box<Page>>,
@@ -40,7 +44,15 @@ impl Failure {
     pub(super) fn new(exit_code: ExitCode, message: impl Into<String>) -> Self {
         // Parts of it are strangers' words: names of files, what a guest or a library said.
         let message = plain_text(&message.into()).into_owned();
-        Self { exit_code, message, causes: Vec::new(), hints: Vec::new(), in_result: false, page: None }
+        Self {
+            exit_code,
+            message,
+            causes: Vec::new(),
+            hints: Vec::new(),
+            in_result: false,
+            of_guest: false,
+            page: None,
+        }
     }
 
     /// Usage or a file that is not valid.
@@ -96,9 +108,27 @@ impl Failure {
         self
     }
 
+    /// A guest had a say in the words, so that they prove nothing about this process.
+    #[must_use]
+    pub(super) fn of_guest(mut self) -> Self {
+        self.of_guest = true;
+        self
+    }
+
     /// Whether [`Failure::in_result`] was said.
     pub(super) fn is_in_result(&self) -> bool {
         self.in_result
+    }
+
+    /// The same, where a limit on this very process is behind it: that is said, and no other hint. Before anything has run it is the machine that refuses.
+    #[must_use]
+    pub(super) fn naming_the_limit(mut self) -> Self {
+        let page = self.page.as_ref().map(|page| page.drawing.as_str());
+        let words = page.map_or_else(|| format!("{}\n{}", self.message, self.causes.join("\n")), str::to_owned);
+        let Some(limit) = limit_named_in(&words).filter(|_| !self.in_result && !self.of_guest) else { return self };
+        self.exit_code = ExitCode::Refused;
+        self.hints = vec![limit.hint.to_owned()];
+        self.cause(limit.what)
     }
 
     /// What the program exits with.
@@ -117,7 +147,7 @@ impl Failure {
             let _ = writeln!(text, "  because: {}", cause.trim_end().replace('\n', "\n           "));
         }
         for hint in &self.hints {
-            let _ = writeln!(text, "hint: {hint}");
+            let _ = writeln!(text, "hint: {}", hint.replace('\n', "\n      "));
         }
         text
     }

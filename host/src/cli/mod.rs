@@ -10,6 +10,7 @@
 //! Left to others: everything that a program using the library would want as well. What is here is only for terminals.
 
 mod args;
+mod arriving;
 mod build;
 mod cache;
 mod cargo;
@@ -19,6 +20,7 @@ mod exit_code;
 mod failure;
 mod inspect;
 mod inspect_model;
+mod last_word;
 mod new;
 mod printer;
 mod program;
@@ -26,6 +28,7 @@ mod refusal;
 mod run;
 mod signals;
 mod validate;
+mod values;
 mod wait;
 mod wasm_target;
 

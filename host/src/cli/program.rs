@@ -1,9 +1,11 @@
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::panic::{self, PanicHookInfo};
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
-use super::args::{Arguments, Command, CompileArguments, ExamineModelArguments};
+use super::args::{Arguments, Command, CompileArguments, CompletionsArguments, ExamineModelArguments};
+use super::arriving::survive_the_file_size_limit;
 use super::cargo::Cargo;
 use super::failure::Failure;
 use super::printer::{OutputFormat, Printer};
@@ -28,6 +30,9 @@ fn perform(words: Vec<OsString>) -> ExitCode {
         Err(error) => return usage(&error, wants_json),
     };
     let printer = Printer::new(arguments.command.output());
+    if !arguments.command.is_internal() {
+        survive_the_file_size_limit();
+    }
     let outcome = match &arguments.command {
         Command::Run(arguments) => run::run(arguments, printer),
         Command::Validate(arguments) => validate::validate(arguments, printer),
@@ -37,6 +42,7 @@ fn perform(words: Vec<OsString>) -> ExitCode {
         Command::Doctor(arguments) => doctor::doctor(arguments, printer),
         Command::Devices(arguments) => devices::devices(arguments, printer),
         Command::Cache(arguments) => cache::cache(arguments, printer),
+        Command::Completions(arguments) => completions(arguments),
         Command::Canary => worker::examine::sing().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
         Command::Worker => worker::serve().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
         Command::Device => {
@@ -49,10 +55,22 @@ fn perform(words: Vec<OsString>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::Done,
         Err(failure) => {
+            let failure = failure.naming_the_limit();
             printer.failure(&failure);
             failure.exit_code()
         }
     }
+}
+
+/// `completions`: a script for a shell.
+fn completions(arguments: &CompletionsArguments) -> Result<(), Failure> {
+    let all = Arguments::command();
+    // Commands that only this program itself types are completed for nobody.
+    let typed = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let mut typed = clap::Command::new("sage-host").version(env!("CARGO_PKG_VERSION")).subcommands(typed);
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut typed, "sage-host", &mut script);
+    std::io::stdout().write_all(&script).map_err(|error| Failure::fault(format!("cannot write to stdout: {error}")))
 }
 
 /// `compile`: one component, for another process of this program.
@@ -116,7 +134,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        use clap::CommandFactory as _;
         Arguments::command().debug_assert();
     }
 

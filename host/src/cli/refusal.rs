@@ -6,11 +6,11 @@ use super::ExitCode;
 use super::failure::Failure;
 use crate::admission::Refusal;
 use crate::config::Diagnostics;
-use crate::engine::{JobError, RunError};
+use crate::engine::{JobError, PipelineError, RunError};
 use crate::inference::{ModelError, OTHER_BACKEND, ServiceError};
-use crate::observe::{RunFailure, Summary};
+use crate::observe::{RunFailure, Summary, colours_wanted};
 use crate::resources::ResourceError;
-use crate::sandbox::LoadError;
+use crate::sandbox::{FailureCode, LoadError};
 
 /// Why a job is not run, in words, with its exit code.
 pub(super) fn of_job(error: &JobError) -> Failure {
@@ -28,8 +28,16 @@ pub(super) fn of_job(error: &JobError) -> Failure {
         JobError::Sandbox(cause) => hinted(Failure::of(of_load(cause), error), cause.hint()),
         JobError::Refused(refusal) => of_admission(refusal),
         JobError::Resources(cause) => hinted(Failure::of(of_resources(cause), error), cause.hint()),
+        JobError::Run(cause @ RunError::Start(failures)) if !are_faults(failures) => {
+            hinted(Failure::of(of_start(cause), error), cause.hint()).of_guest()
+        }
         JobError::Run(cause) => hinted(Failure::of(of_start(cause), error), cause.hint()),
     }
+}
+
+/// Whether the system refused the host what it wants for its guests; no guest is at fault then.
+fn are_faults(failures: &[PipelineError]) -> bool {
+    failures.iter().all(|failure| failure.code == FailureCode::Fault)
 }
 
 /// Why a run failed.
@@ -53,7 +61,7 @@ pub(super) fn of_component(error: &LoadError) -> Failure {
 fn of_file(diagnostics: &Diagnostics) -> Failure {
     let report = serde_json::to_value(diagnostics).ok();
     Failure::invalid(diagnostics.count())
-        .drawn(diagnostics.render(std::io::stderr().is_terminal() && !no_color()), report)
+        .drawn(diagnostics.render(std::io::stderr().is_terminal() && colours_wanted()), report)
 }
 
 /// Every reason, each with what is behind it and its own hint.
@@ -99,6 +107,7 @@ pub(super) fn of_resources(error: &ResourceError) -> ExitCode {
 fn of_start(error: &RunError) -> ExitCode {
     match error {
         RunError::Connector { .. } => ExitCode::InvalidUsage,
+        RunError::Start(failures) if are_faults(failures) => ExitCode::Refused,
         RunError::Start(_) => ExitCode::PipelineFailed,
         RunError::Lane { .. } => ExitCode::Refused,
         RunError::Housing { .. } => ExitCode::Refused,
@@ -116,9 +125,4 @@ fn hinted(failure: Failure, hint: Option<&str>) -> Failure {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
-}
-
-/// The convention of <https://no-color.org>.
-fn no_color() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::ExitCode;
 use super::args::{Isolation, RunArguments};
 use super::failure::Failure;
+use super::last_word::LastWord;
 use super::printer::{OutputFormat, Printer};
 use super::refusal::{of_job, of_run};
 use super::signals::SignalWatch;
@@ -30,7 +31,8 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
     let job = Job::from_file(&arguments.pipeline, options).map_err(|error| of_job(&error))?;
     if arguments.explain {
         let ledger = job.explain().map_err(|error| of_job(&error))?;
-        return printer.result(|| ledger.to_string(), &ledger);
+        let width = stdout_width();
+        return printer.result(|| width.map_or_else(|| ledger.to_string(), |width| ledger.fitted(width)), &ledger);
     }
     arguments.metrics.map_or(Ok(()), require_free)?;
     if printer.format() == OutputFormat::Json {
@@ -39,18 +41,24 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
     }
     let mode = progress_mode(arguments, &screen, job.plan());
     let stop = job.stop_handle();
-    let watch_signals = || SignalWatch::start(stop.clone(), screen.clone());
+    let last_word = Arc::new(LastWord::new(stop.clone(), arguments.output, arguments.quiet, writes_stdout(job.plan())));
+    let watch_signals =
+        || SignalWatch::start(stop.clone(), arguments.drain_timeout, Arc::clone(&last_word), screen.clone());
     let (signals, admitted) = match arguments.wait {
         Some(most) => admitted(&job, most, watch_signals, &screen, arguments.quiet)?,
         None => (watch_signals()?, job.admit().map_err(|error| of_job(&error))?),
     };
     let session = job.start_admitted(admitted).map_err(|error| of_job(&error))?;
+    last_word.begun(session.registry());
     let watching = watch(&session, arguments, mode, &screen).inspect_err(|_| stop.abort());
     let summary = session.wait();
+    last_word.over(summary.clone());
     drop(watching?);
+    let told = tell(&summary, arguments, printer, &screen);
     drop(signals);
-    tell(&summary, arguments, printer, &screen)?;
-    verdict(&summary).map_err(Failure::in_result)
+    // What became of the run matters more than who could not be told; people were.
+    verdict(&summary).map_err(Failure::in_result)?;
+    told
 }
 
 /// What watches a run, for as long as it lasts.
@@ -95,23 +103,38 @@ fn progress_mode(arguments: &RunArguments, screen: &Screen, plan: &Plan) -> Prog
     if arguments.quiet {
         return ProgressMode::Quiet;
     }
-    let writes_stdout = plan.stages().any(|(_, stage)| matches!(stage.work, Work::Sink(SinkSpec::Stdout)));
-    ProgressMode::for_screen(screen, writes_stdout && std::io::stdout().is_terminal())
+    ProgressMode::for_screen(screen, writes_stdout(plan) && std::io::stdout().is_terminal())
 }
 
-/// The summary: on stderr for people, because stdout may carry records; for programs as the last line of stdout.
+/// How many columns standard output has, if it is a terminal.
+fn stdout_width() -> Option<usize> {
+    let (_, columns) = console::Term::stdout().size_checked()?;
+    Some(columns.into())
+}
+
+fn writes_stdout(plan: &Plan) -> bool {
+    plan.stages().any(|(_, stage)| matches!(stage.work, Work::Sink(SinkSpec::Stdout)))
+}
+
+/// The summary: on stderr for people, because stdout may carry records; for programs as the last line of stdout. Where that cannot be written, people
+/// are told.
 fn tell(summary: &Summary, arguments: &RunArguments, printer: Printer, screen: &Screen) -> Result<(), Failure> {
     match printer.format() {
-        OutputFormat::Json => printer.result(String::new, summary),
+        OutputFormat::Json => printer.result(String::new, summary).inspect_err(|_| show(summary, screen)),
         OutputFormat::Text if arguments.quiet => Ok(()),
         OutputFormat::Text => {
-            screen.print(&format!("\n{}\n", summary.to_string().trim_end()));
+            show(summary, screen);
             Ok(())
         }
     }
 }
 
-fn verdict(summary: &Summary) -> Result<(), Failure> {
+fn show(summary: &Summary, screen: &Screen) {
+    let text = summary.fitted(screen.width(), screen.is_coloured());
+    screen.print(&format!("\n{}\n", text.trim_end()));
+}
+
+pub(super) fn verdict(summary: &Summary) -> Result<(), Failure> {
     if !summary.balanced {
         return Err(Failure::fault("the records of a stage do not add up, see the summary")
             .hint("this is a bug in sage-host: please report it with the command and the pipeline file"));

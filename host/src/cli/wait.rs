@@ -1,15 +1,13 @@
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::{Handle, Signals};
-
 use super::ExitCode;
+use super::arriving::Arriving;
 use super::failure::Failure;
 use super::refusal::of_job;
 use super::signals::SignalWatch;
 use crate::admission::Refusal;
+use crate::config::format_duration;
 use crate::engine::{Admitted, Job, JobError};
 use crate::observe::Screen;
 
@@ -30,13 +28,13 @@ pub(super) fn admitted(
     quiet: bool,
 ) -> Result<(SignalWatch, Admitted), Failure> {
     let started = Instant::now();
-    let signals = Arriving::start()?;
+    let (_arriving, signals) = Arriving::channel()?;
     let mut said = false;
     loop {
         let refusal = match job.admit() {
             Ok(admitted) => {
                 let watch = watch()?;
-                signals.none_came()?;
+                signals.try_recv().map_or(Ok(()), |_| Err(interrupted()))?;
                 return Ok((watch, admitted));
             }
             Err(JobError::Refused(refusal)) => refusal,
@@ -49,13 +47,13 @@ pub(super) fn admitted(
         if !std::mem::replace(&mut said, true) && !quiet {
             screen.print(&waiting(most, &refusal));
         }
-        signals.wait(AGAIN.min(left))?;
+        wait(&signals, AGAIN.min(left))?;
     }
 }
 
 /// What is waited for, and who holds it.
 fn waiting(most: Duration, refusal: &Refusal) -> String {
-    let mut text = format!("waiting up to {most:?} for what others hold:\n");
+    let mut text = format!("waiting up to {} for what others hold:\n", format_duration(most));
     for reason in &refusal.reasons {
         text.push_str(&format!("  {reason}\n"));
         for note in reason.notes() {
@@ -65,54 +63,15 @@ fn waiting(most: Duration, refusal: &Refusal) -> String {
     text
 }
 
-/// Signals as they arrive. A thread passes them on; `drop` closes its iterator, which ends it, and joins it.
-struct Arriving {
-    handle: Handle,
-    signals: Receiver<i32>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Arriving {
-    fn start() -> Result<Self, Failure> {
-        let unwatched = |error| Failure::fault(format!("cannot watch for signals: {error}"));
-        let mut arriving = Signals::new([SIGINT, SIGTERM]).map_err(unwatched)?;
-        let handle = arriving.handle();
-        let (sender, signals) = mpsc::channel();
-        let pass_on = move || {
-            for signal in arriving.forever() {
-                if sender.send(signal).is_err() {
-                    break;
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("waiting".to_owned()).spawn(pass_on).map_err(unwatched)?;
-        Ok(Self { handle, signals, thread: Some(thread) })
-    }
-
-    /// Waits for that long, or ends with the first signal.
-    fn wait(&self, time: Duration) -> Result<(), Failure> {
-        match self.signals.recv_timeout(time) {
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            Ok(_) => Err(interrupted()),
-            Err(RecvTimeoutError::Disconnected) => Err(Failure::fault("the thread that watches for signals has ended")),
-        }
-    }
-
-    fn none_came(&self) -> Result<(), Failure> {
-        self.signals.try_recv().map_or(Ok(()), |_| Err(interrupted()))
+/// Waits for that long, or ends with the first signal.
+fn wait(signals: &Receiver<i32>, time: Duration) -> Result<(), Failure> {
+    match signals.recv_timeout(time) {
+        Err(RecvTimeoutError::Timeout) => Ok(()),
+        Ok(_) => Err(interrupted()),
+        Err(RecvTimeoutError::Disconnected) => Err(Failure::fault("the thread that watches for signals has ended")),
     }
 }
 
 fn interrupted() -> Failure {
     Failure::new(ExitCode::Interrupted, "interrupted while waiting for what others hold: nothing was run")
-}
-
-impl Drop for Arriving {
-    fn drop(&mut self) {
-        self.handle.close();
-        if let Some(thread) = self.thread.take() {
-            // A panic in it was said by the hook already.
-            let _ = thread.join();
-        }
-    }
 }

@@ -15,14 +15,16 @@ use super::rfc3339::rfc3339;
 /// use sage_host::connector::DeadLetter;
 ///
 /// let letter = DeadLetter {
-///     pipeline: "flights", run: "r1", operator: "parse", instance: 0, source: Some("flights"), offset: Some(122),
-///     place: Some("flights.csv:124"), key: None, timestamp: None, headers: None, payload: b"{\"dep_delay\":\"NA\"}",
+///     pipeline: "flights", run: "r1", operator: "parse", instance: 0, source: Some("flights"),
+///     source_instance: Some(0), offset: Some(122), place: Some("flights.csv:124"), key: None, timestamp: None,
+///     headers: None, payload: b"{\"dep_delay\":\"NA\"}",
 ///     code: "rejected", message: "dep_delay: not a number", attempts: 1, at: std::time::UNIX_EPOCH,
 /// };
 /// let mut line = Vec::new();
 /// letter.write_line(&mut line);
 /// assert_eq!(String::from_utf8(line)?, r#"{"pipeline":"flights","run":"r1","operator":"parse","instance":0,"#.to_owned()
-///     + r#""source":"flights","offset":122,"place":"flights.csv:124","payload":"{\"dep_delay\":\"NA\"}","#
+///     + r#""source":"flights","source_instance":0,"offset":122,"place":"flights.csv:124","#
+///     + r#""payload":"{\"dep_delay\":\"NA\"}","#
 ///     + r#""code":"rejected","message":"dep_delay: not a number","attempts":1,"at":"1970-01-01T00:00:00.000000Z"}"# + "\n");
 /// # Ok::<(), std::string::FromUtf8Error>(())
 /// ```
@@ -38,7 +40,9 @@ pub struct DeadLetter<'a> {
     pub instance: u32,
     /// The source the record came from; `None` for a record that stands for no single input record.
     pub source: Option<&'a str>,
-    /// The record's number in its source, from 0.
+    /// Which instance of the source; 0 for a built-in one. Source, instance and offset name one record.
+    pub source_instance: Option<u32>,
+    /// The record's number in its source, from 0. The instances of a component source number its records in turn: instance 1 of 3 has 1, 4, 7, ….
     pub offset: Option<u64>,
     /// What the source calls that place.
     pub place: Option<&'a str>,
@@ -69,6 +73,7 @@ impl DeadLetter<'_> {
         put(&mut fields, "operator", Some(self.operator));
         put(&mut fields, "instance", Some(self.instance));
         put(&mut fields, "source", self.source);
+        put(&mut fields, "source_instance", self.source_instance);
         put(&mut fields, "offset", self.offset);
         put(&mut fields, "place", self.place);
         put_bytes(&mut fields, "key", self.key);
@@ -137,6 +142,7 @@ mod tests {
             operator: "o",
             instance: 3,
             source: Some("s"),
+            source_instance: Some(1),
             offset: Some(17),
             place: Some("s.csv:19"),
             key,
@@ -175,7 +181,7 @@ mod tests {
     fn everything_known_about_the_record_is_in_the_line() {
         let fields = line(&letter(b"{\"a\":1}", Some(b"AA"), Some(&encode(&[(b"trace".to_vec(), b"x1".to_vec())]))));
         let expected = serde_json::json!({
-            "pipeline": "p", "run": "r", "operator": "o", "instance": 3, "source": "s", "offset": 17, "place": "s.csv:19",
+            "pipeline": "p", "run": "r", "operator": "o", "instance": 3, "source": "s", "source_instance": 1, "offset": 17, "place": "s.csv:19",
             "key": "AA", "timestamp": -5, "headers": [{"name": "trace", "value": "x1"}], "payload": "{\"a\":1}",
             "code": "trap", "message": "line one\nline two", "attempts": 2, "at": "1970-01-01T00:00:00.000000Z",
         });

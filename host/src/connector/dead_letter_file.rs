@@ -23,6 +23,8 @@ pub struct DeadLetterFile {
 struct Output {
     file: File,
     lines: Vec<u8>,
+    /// A write failed in the middle of a line.
+    torn: bool,
 }
 
 impl DeadLetterFile {
@@ -42,7 +44,7 @@ impl DeadLetterFile {
         let id = FileId::of_open(&file).map_err(cannot)?;
         guard.require_not_read(id, &plain_path(path))?;
         end_last_line(&mut file).map_err(cannot)?;
-        Ok(Self { path: path.to_owned(), id, output: Mutex::new(Output { file, lines: Vec::new() }) })
+        Ok(Self { path: path.to_owned(), id, output: Mutex::new(Output { file, lines: Vec::new(), torn: false }) })
     }
 
     /// Whether both are one file, under two names perhaps.
@@ -57,12 +59,17 @@ impl DeadLetterFile {
     /// When they cannot be written. The pipeline must stop then: a dead letter that is lost is a record that is lost.
     pub fn write<'a>(&self, letters: impl IntoIterator<Item = DeadLetter<'a>>) -> Result<(), ConnectorError> {
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        let Output { file, lines } = &mut *output;
+        let Output { file, lines, torn } = &mut *output;
         lines.clear();
+        if *torn {
+            lines.push(b'\n');
+        }
         for letter in letters {
             letter.write_line(lines);
         }
-        file.write_all(lines).map_err(|cause| self.cannot_write(cause))
+        let written = file.write_all(lines);
+        *torn = written.is_err();
+        written.map_err(|cause| self.cannot_write(cause))
     }
 
     /// Makes all letters durable. More may be written afterwards.
@@ -111,6 +118,7 @@ mod tests {
             operator: "o",
             instance: 0,
             source: Some("s"),
+            source_instance: Some(0),
             offset: Some(offset),
             place: None,
             key: None,

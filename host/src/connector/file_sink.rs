@@ -1,8 +1,10 @@
 use std::fs::File;
+use std::io::{self, Seek as _, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::identity::FileId;
+use super::line_output::LineOutput;
 use super::output_place::OutputPlace;
 use super::packed::Packed;
 use super::partial_file::PartialFile;
@@ -19,10 +21,20 @@ use crate::plan::FileSinkSpec;
 /// a device or a pipe is written to directly.
 pub(super) struct FileSink {
     /// `None` once finished.
-    writer: Option<RecordWriter<Packed>>,
+    writer: Option<RecordWriter<Output>>,
+    /// How many records had been written when it was finished.
+    written: u64,
     path: PathBuf,
     /// `None` for a device or a pipe.
     partial: Option<PartialFile>,
+}
+
+/// The file, and what packs the bytes on their way to it.
+struct Output {
+    packed: Packed,
+    file: File,
+    /// Where the last flush ended: up to here a packed file can be read.
+    readable: u64,
 }
 
 impl FileSink {
@@ -40,11 +52,15 @@ impl FileSink {
                 (place.path, Some(partial), file)
             }
         };
+        let handle =
+            file.try_clone().map_err(|cause| ConnectorError::caused(format!("cannot write to \"{shown}\""), cause))?;
         let packed = Packed::new(file, spec.compression, &spec.path);
-        Ok(Self { writer: Some(RecordWriter::new(packed, format!("\"{shown}\""))), path, partial })
+        let output = Output { packed, file: handle, readable: 0 };
+        let writer = RecordWriter::new(output, format!("\"{shown}\""));
+        Ok(Self { writer: Some(writer), written: 0, path, partial })
     }
 
-    fn writer(&mut self) -> Result<&mut RecordWriter<Packed>, ConnectorError> {
+    fn writer(&mut self) -> Result<&mut RecordWriter<Output>, ConnectorError> {
         self.writer.as_mut().ok_or_else(|| ConnectorError::new(format!("\"{}\" is finished", plain_path(&self.path))))
     }
 }
@@ -58,13 +74,65 @@ impl Sink for FileSink {
         self.writer()?.flush()
     }
 
+    fn written(&self) -> Option<u64> {
+        Some(self.writer.as_ref().map_or(self.written, RecordWriter::written))
+    }
+
     fn finish(&mut self, outcome: SinkOutcome) -> Result<(), ConnectorError> {
-        let Some(writer) = self.writer.take() else { return Ok(()) };
+        let Some(mut writer) = self.writer.take() else { return Ok(()) };
         let cannot = |cause| ConnectorError::caused(format!("cannot finish \"{}\"", plain_path(&self.path)), cause);
-        let file = writer.into_output()?.finish().map_err(cannot)?;
+        let flushed = if writer.has_failed() { Ok(()) } else { writer.flush() };
+        self.written = writer.written();
+        if writer.has_failed() {
+            writer.into_output().cut_back();
+            return flushed;
+        }
+        let file = writer.into_output().finish().map_err(cannot)?;
         let (Some(partial), SinkOutcome::Complete) = (&self.partial, outcome) else { return Ok(()) };
-        file.sync_all().map_err(cannot)?;
+        file.sync_all().map_err(|cause| {
+            // Which of the bytes that it had taken the file system could not keep, it does not say.
+            self.written = 0;
+            cannot(cause)
+        })?;
         partial.take_name(&file)
+    }
+}
+
+impl Output {
+    /// Everything is in the file, and the file is well formed.
+    fn finish(self) -> io::Result<File> {
+        self.packed.finish()
+    }
+
+    /// A write has failed: what cannot be read in a packed file is taken off its end. What it then holds are the records that count as written.
+    fn cut_back(self) {
+        let (file, readable, keeps_back) = (&self.file, self.readable, self.keeps_back());
+        // An encoder that is dropped writes once more.
+        drop(self.packed);
+        if keeps_back && let Err(error) = file.set_len(readable) {
+            tracing::debug!(%error, "a packed output that failed keeps its torn end");
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.packed.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.packed.flush()?;
+        if self.keeps_back() {
+            // A device or a pipe has no position, and nothing is ever taken off its end.
+            self.readable = self.file.stream_position().unwrap_or(0);
+        }
+        Ok(())
+    }
+}
+
+impl LineOutput for Output {
+    fn keeps_back(&self) -> bool {
+        !matches!(self.packed, Packed::Plain(_))
     }
 }
 

@@ -35,6 +35,7 @@ mod in_memory;
 mod input;
 mod json_fields;
 mod json_line;
+mod line_output;
 mod line_reader;
 mod magic;
 mod meetings;

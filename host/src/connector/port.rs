@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Origin};
 
 /// Where records come from.
 pub trait Source: Send {
@@ -82,6 +82,13 @@ pub trait Sink: Send {
     /// As [`Sink::write`].
     fn flush(&mut self) -> Result<(), ConnectorError>;
 
+    /// How many of the records that it took are written by now, also after an error: the run's summary counts these as handled. `None` for a
+    /// sink that has written what it took as soon as [`Sink::write`] returns `Ok`. After [`Sink::finish`] the number may be smaller
+    /// than before: the file system may refuse late what it had taken.
+    fn written(&self) -> Option<u64> {
+        None
+    }
+
     /// The run is over. Called exactly once, last.
     ///
     /// # Errors
@@ -109,6 +116,8 @@ pub struct ConnectorError {
     /// The cause below.
     #[source]
     pub cause: Option<io::Error>,
+    /// The record that a sink will not write, where it is one record's fault.
+    pub record: Option<Origin>,
     /// What a source leaves behind where it can go on.
     pub unreadable: Option<Box<Unreadable>>,
 }
@@ -151,13 +160,13 @@ impl ConnectorError {
     /// An error without hint or cause.
     #[must_use]
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: None, cause: None, unreadable: None }
+        Self { what: what.into(), hint: None, cause: None, record: None, unreadable: None }
     }
 
     /// An error that the operating system (or an unpacker) gave the reason for.
     #[must_use]
     pub fn caused(what: impl Into<String>, cause: io::Error) -> Self {
-        Self { what: what.into(), hint: None, cause: Some(cause), unreadable: None }
+        Self { what: what.into(), hint: None, cause: Some(cause), record: None, unreadable: None }
     }
 
     /// What and why in one line, for places that keep no chain of causes.
@@ -176,6 +185,13 @@ impl ConnectorError {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, and it is this record's fault.
+    #[must_use]
+    pub fn at(mut self, record: Origin) -> Self {
+        self.record = Some(record);
         self
     }
 }

@@ -2,9 +2,9 @@ use super::control::Stopped;
 use super::fate::Fate;
 use super::operator_lane::Outlets;
 use super::unflushed::Unflushed;
-use crate::batch::{Batch, BatchPool, Bitmap, Origin, Record};
+use crate::batch::{Batch, BatchPool, Bitmap, Column, Origin, Record};
 use crate::plan::Kind;
-use crate::sandbox::{Answer, FailureCode};
+use crate::sandbox::{Answer, Failure, FailureCode};
 
 /// What a batch (or the pieces of one that failed) has made, not yet sent: sent together, when it is the lane's turn.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ pub(super) struct Taking<'a> {
     pub(super) attempt: u32,
     pub(super) outlets: &'a Outlets,
     pub(super) fate: &'a Fate,
+    /// The most bytes of a record that goes on, its key and headers with it.
+    pub(super) record_limit: u64,
     pub(super) pool: &'a BatchPool,
 }
 
@@ -31,7 +33,7 @@ impl Taking<'_> {
     /// Turns a guest's answer into what goes on, and counts it. Every record of the batch is handled or rejected after this, or waits for a sink's flush.
     ///
     /// # Errors
-    /// A rejected record stops the pipeline, or came when it was stopped.
+    /// A rejected record, or one too large to go on, stops the pipeline, or came when it was stopped.
     pub(super) fn take(&self, batch: Batch, answer: &mut Answer, outputs: &mut Outputs) -> Result<(), Stopped> {
         let rejected: Vec<usize> = answer.rejected().map(|(row, _)| row).collect();
         if !rejected.is_empty() {
@@ -41,6 +43,7 @@ impl Taking<'_> {
             }
             self.reject(&batch, answer, outputs)?;
         }
+        let rejected = self.without_what_is_too_large(&batch, answer, rejected)?;
         let handled = (batch.len() - rejected.len()) as u64;
         match self.kind {
             Kind::Map | Kind::KeyBy => self.replaced(batch, answer, &rejected, outputs),
@@ -56,6 +59,23 @@ impl Taking<'_> {
         Ok(())
     }
 
+    /// Fails the records that have become too large to go on. The rows that stay behind, together with those rejected.
+    fn without_what_is_too_large(
+        &self,
+        batch: &Batch,
+        answer: &mut Answer,
+        mut rejected: Vec<usize>,
+    ) -> Result<Vec<usize>, Stopped> {
+        let too_large = too_large(self.kind, batch, answer, self.record_limit);
+        for (row, size) in too_large {
+            let (Err(at), Some(record)) = (rejected.binary_search(&row), batch.record(row)) else { continue };
+            self.fate.errors.breach("record_bytes");
+            self.fate.failed(record, &oversized(size, self.record_limit), self.attempt)?;
+            rejected.insert(at, row);
+        }
+        Ok(rejected)
+    }
+
     fn reject(&self, batch: &Batch, answer: &Answer, outputs: &mut Outputs) -> Result<(), Stopped> {
         if !self.outlets.rejects.is_read() {
             return answer.rejected().try_for_each(|(row, message)| match batch.record(row) {
@@ -68,9 +88,16 @@ impl Taking<'_> {
         let mut headers = Vec::new();
         for (row, message) in answer.rejected() {
             let Some(record) = batch.record(row) else { continue };
+            let size = size_of_record(record);
+            if size + ERROR_HEADER as u64 > self.record_limit {
+                self.fate.errors.breach("record_bytes");
+                self.fate.failed(record, &oversized(size, self.record_limit), self.attempt)?;
+                continue;
+            }
             headers.clear();
             headers.extend_from_slice(record.headers.unwrap_or_default());
-            add_header(&mut headers, "error", message);
+            let room = usize::try_from(self.record_limit - size).unwrap_or(usize::MAX) - ERROR_HEADER;
+            add_header(&mut headers, "error", beginning(message, room));
             // All records here have headers now, and otherwise their batch's shape.
             let _ = rejects.push(Record { headers: Some(&headers), ..record });
             self.fate.counters.rejected.add(1);
@@ -201,6 +228,64 @@ impl Taking<'_> {
         self.fate.counters.records_out.add(batch.len() as u64);
         self.fate.counters.bytes_out.add(batch.payloads().byte_len() as u64);
     }
+}
+
+/// The records that go on with more than `limit` bytes, rising, and how many bytes that is. Only what an answer leaves to the host is weighed here: a process
+/// and a source send whole records, which were weighed when they came.
+fn too_large(kind: Kind, batch: &Batch, answer: &mut Answer, limit: u64) -> Vec<(usize, u64)> {
+    let length = |column: Option<&Column>, row| column.and_then(|column| column.get(row)).map_or(0, <[u8]>::len) as u64;
+    let all = |column: Option<&Column>| column.map_or(0, Column::byte_len) as u64;
+    let (payloads, keys, headers) = (Some(batch.payloads()), batch.keys(), batch.headers());
+    if kind == Kind::Filter {
+        // Hardly a batch holds one record that is too large: then its sum says so.
+        if all(payloads) + all(keys) + all(headers) <= limit {
+            return Vec::new();
+        }
+        let kept = answer.kept();
+        let size = |row| length(payloads, row) + length(keys, row) + length(headers, row);
+        return (0..batch.len())
+            .filter(|&row| kept.get(row))
+            .map(|row| (row, size(row)))
+            .filter(|at| at.1 > limit)
+            .collect();
+    }
+    let (first, second) = match kind {
+        Kind::Map | Kind::FlatMap => (keys, headers),
+        Kind::KeyBy => (payloads, headers),
+        _ => return Vec::new(),
+    };
+    let (column, parents) = answer.rows_parts();
+    // An output inherits what a record has, so of a flat-map the sum may hold one column many times.
+    if all(Some(column)) + all(first) + all(second) <= limit {
+        return Vec::new();
+    }
+    let parent =
+        |row: usize| if kind == Kind::FlatMap { parents.get(row).map_or(row, |&row| row as usize) } else { row };
+    let sizes = (0..column.len()).map(|row| (parent(row), length(Some(column), row)));
+    let sizes = sizes.map(|(row, own)| (row, own + length(first, row) + length(second, row)));
+    let mut found: Vec<(usize, u64)> = sizes.filter(|(_, size)| *size > limit).collect();
+    found.dedup_by_key(|(row, _)| *row);
+    found
+}
+
+fn size_of_record(record: Record<'_>) -> u64 {
+    let rest = [record.key, record.headers].into_iter().flatten().map(|bytes| bytes.len() as u64);
+    record.payload.len() as u64 + rest.sum::<u64>()
+}
+
+fn oversized(size: u64, limit: u64) -> Failure {
+    let message = format!(
+        "the record goes on with {size} bytes, its key and headers among them, more than record_bytes ({limit})"
+    );
+    Failure::new(FailureCode::RecordTooLarge, message)
+}
+
+/// What the header `error` costs beside its text.
+const ERROR_HEADER: usize = 4 + "error".len() + 4;
+
+/// As much of a text as fits: a rejection never makes a record too large.
+fn beginning(text: &str, room: usize) -> &str {
+    text.get(..text.floor_char_boundary(room)).unwrap_or(text)
 }
 
 /// The maximal runs of rows that are not in `rejected` (rising).

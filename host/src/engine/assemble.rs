@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use super::chain::Chain;
 use super::component_source_lane::ComponentSourceLane;
 use super::control::{Control, Ways};
+use super::counted_sink::CountedSink;
 use super::error::RunError;
 use super::fate::Fate;
 use super::housing::house;
@@ -126,6 +127,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             fate,
                             pool,
                             number,
+                            instances: stage.parallelism,
                         }))
                     }),
                     (Work::Component(_, kind), Some(inbox)) => keeper.map(|mut keeper| {
@@ -140,6 +142,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             kind: *kind,
                             retries: stage.retries,
                             flush_interval: limits.flush_interval,
+                            record_limit: effective_limits(parts, stage).record_bytes,
                             intake,
                             turnstile: own.turnstile.clone(),
                             outlets: outlets(parts, id, &outlet),
@@ -151,6 +154,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                     }),
                     (Work::Sink(_), Some(inbox)) => sinks.remove(&id).map(|sink| {
                         let latency = latency_of(&stages, id).unwrap_or_default();
+                        let sink = CountedSink::new(sink, Arc::clone(&own.counters), control, &stage.name);
                         Task::Sink(SinkLane { sink, inbox, fate, pool, latency })
                     }),
                     _ => None,
@@ -321,9 +325,7 @@ fn component_source_numbers(parts: &Parts, provenance: &mut Provenance) -> BTree
     for (id, stage) in parts.plan.stages() {
         if stage.kind() == Some(Kind::Source) {
             for instance in 0..stage.parallelism {
-                let name =
-                    if stage.parallelism == 1 { stage.name.clone() } else { format!("{}-{instance}", stage.name) };
-                numbers.insert((id, instance), provenance.add(&name, None));
+                numbers.insert((id, instance), provenance.add_instance(&stage.name, instance, stage.parallelism));
             }
         }
     }

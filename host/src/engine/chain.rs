@@ -8,6 +8,7 @@ use super::answers::Outputs;
 use super::assemble::{Lane, Task};
 use super::chain_clock::ChainClock;
 use super::control::{Control, Stopped};
+use super::counted_sink::CountedSink;
 use super::error::PipelineError;
 use super::fate::Fate;
 use super::lane_guest::Wakers;
@@ -16,7 +17,6 @@ use super::outlet::Outlet;
 use super::sink_lane::SinkLane;
 use super::source_lane::{Made, SourceEnd, SourceLane};
 use crate::batch::Inbox;
-use crate::connector::Sink;
 use crate::plan::StageId;
 
 /// Consecutive lanes that one thread takes care of, in turns: those of operators whose guests are elsewhere, which only carry batches and answers, and
@@ -51,7 +51,7 @@ struct Member {
 #[derive(Default)]
 pub(super) struct ChainEnd {
     pub(super) source: Option<(StageId, SourceEnd)>,
-    pub(super) sink: Option<(StageId, Box<dyn Sink>)>,
+    pub(super) sink: Option<(StageId, CountedSink)>,
 }
 
 /// How many operators share a thread at the most: it takes about 6 µs for each batch of 64 KiB and each of them.

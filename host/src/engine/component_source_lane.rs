@@ -23,6 +23,8 @@ pub(super) struct ComponentSourceLane {
     pub(super) pool: Arc<BatchPool>,
     /// The number under which the run's provenance knows this instance.
     pub(super) number: u16,
+    /// How many instances the source has.
+    pub(super) instances: u32,
 }
 
 impl ComponentSourceLane {
@@ -58,6 +60,7 @@ impl ComponentSourceLane {
                         Progress::End => {
                             self.close();
                             self.flush()?;
+                            self.fate.counters.exhausted.set(1);
                             return Ok(SourceEnd::Exhausted);
                         }
                     }
@@ -91,7 +94,9 @@ impl ComponentSourceLane {
             let mut batch = std::mem::replace(&mut emission.batch, self.pool.take());
             let (first, rows) = (*sent, batch.len() as u64);
             *sent += rows;
-            batch.set_origins((first..first + rows).map(|offset| Origin::new(self.number, offset)));
+            // The instances number the source's records in turn, so that also source and offset alone name one record.
+            let (instance, instances) = (u64::from(self.fate.instance), u64::from(self.instances.max(1)));
+            batch.set_origins((first..first + rows).map(|n| Origin::new(self.number, n * instances + instance)));
             batch.set_ingested(self.fate.control.now());
             delivered = delivered.and_then(|()| send(emission.port, batch, &mut self.outlets, &self.fate, &self.pool));
         }

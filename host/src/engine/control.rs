@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::isolation::Instances;
 use super::turnstile::Turnstile;
 use crate::batch::Inbox;
 use crate::inference::DeviceQueue;
-use crate::observe::InstanceCounters;
+use crate::observe::{InstanceCounters, Outcome};
 
 /// The one place that says whether a run goes on: shared by its lanes, its supervisor and whoever holds a [`StopHandle`].
 ///
@@ -24,6 +24,12 @@ pub(super) struct Control {
     state: Mutex<State>,
     changed: Condvar,
     ways: OnceLock<Ways>,
+    /// Called with every cut.
+    when_cut: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// What the run's end waits for.
+    unended: Mutex<Vec<String>>,
+    /// Each output, and when it began the write that it is in, in nanoseconds of the run; 0 while it is in none.
+    outputs: Mutex<Vec<(String, Arc<AtomicU64>)>>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +73,9 @@ impl Control {
             state: Mutex::default(),
             changed: Condvar::new(),
             ways: OnceLock::new(),
+            when_cut: OnceLock::new(),
+            unended: Mutex::default(),
+            outputs: Mutex::default(),
         }
     }
 
@@ -136,8 +145,26 @@ impl Control {
         self.lock().aborted
     }
 
-    pub(super) fn take_cause(&self) -> Option<PipelineError> {
-        self.lock().cause.take()
+    pub(super) fn cause(&self) -> Option<PipelineError> {
+        self.lock().cause.clone()
+    }
+
+    /// The run does not end before this has: a lane, or the completion of an output.
+    pub(super) fn begin(self: &Arc<Self>, what: String) -> Unended {
+        self.unended().push(what.clone());
+        Unended { control: Arc::clone(self), what }
+    }
+
+    /// Adds an output, which sets when it began a write.
+    pub(super) fn output(&self, name: &str) -> Arc<AtomicU64> {
+        let since = Arc::default();
+        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        outputs.push((name.to_owned(), Arc::clone(&since)));
+        since
+    }
+
+    fn unended(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.unended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sleeps, but no longer than the run goes on undisturbed.
@@ -169,6 +196,9 @@ impl Control {
     /// What waits in inboxes is counted as taken in and left undone. Guests that wait for a model have no answer.
     fn cut(&self) {
         self.stopped.store(true, Ordering::Relaxed);
+        if let Some(tell) = self.when_cut.get() {
+            tell();
+        }
         if let Some(ways) = self.ways.get() {
             for (inbox, consumer) in &ways.inboxes {
                 for batch in inbox.cut() {
@@ -188,6 +218,22 @@ impl Control {
     }
 }
 
+/// Something that the run's end waits for, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Unended {
+    control: Arc<Control>,
+    what: String,
+}
+
+impl Drop for Unended {
+    fn drop(&mut self) {
+        let mut unended = self.control.unended();
+        if let Some(at) = unended.iter().position(|what| *what == self.what) {
+            unended.swap_remove(at);
+        }
+    }
+}
+
 /// Stops a run from outside: from a signal handler's thread, say. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StopHandle(pub(super) Arc<Control>);
@@ -201,5 +247,39 @@ impl StopHandle {
     /// Everything stops at once; what was under way is counted as unfinished.
     pub fn abort(&self) {
         self.0.abort();
+    }
+
+    /// Has this called when the run fails or is stopped at once: from then on it should end soon. Only the first such call of a handle counts.
+    pub fn when_cut(&self, tell: impl Fn() + Send + Sync + 'static) {
+        let _ = self.0.when_cut.set(Box::new(tell));
+        if self.0.is_stopped()
+            && let Some(tell) = self.0.when_cut.get()
+        {
+            tell();
+        }
+    }
+
+    /// What the run's end still waits for: lanes that have not ended, outputs that are being completed.
+    #[must_use]
+    pub fn unended(&self) -> Vec<String> {
+        self.0.unended().clone()
+    }
+
+    /// The output that has been in one write for so long, if there is one.
+    #[must_use]
+    pub fn stands_still(&self, at_least: Duration) -> Option<String> {
+        let (now, at_least) = (self.0.now(), u64::try_from(at_least.as_nanos()).unwrap_or(u64::MAX));
+        let outputs = self.0.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        let writes = |since: &AtomicU64| match since.load(Ordering::Relaxed) {
+            0 => false,
+            since => now.saturating_sub(since) >= at_least,
+        };
+        outputs.iter().find(|(_, since)| writes(since)).map(|(name, _)| format!("sink \"{name}\""))
+    }
+
+    /// How the run went if the program ends now.
+    #[must_use]
+    pub fn outcome_so_far(&self) -> Outcome {
+        self.0.cause().map_or(Outcome::Interrupted, |cause| Outcome::Failed(cause.into_run_failure()))
     }
 }

@@ -106,6 +106,26 @@ impl RunError {
     }
 }
 
+/// An error and what lies below it, in one line, for places that keep no chain of causes.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |mut words, cause| {
+        let cause = cause.to_string();
+        if !words.contains(&cause) {
+            words.push_str(": ");
+            words.push_str(&cause);
+        }
+        words
+    })
+}
+
 fn start_failures(failures: &[PipelineError]) -> String {
-    failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    let alike = |a: &PipelineError, b: &PipelineError| (&a.stage, a.code, &a.message) == (&b.stage, b.code, &b.message);
+    let groups = failures.chunk_by(alike).filter_map(|group| Some((group.first()?, group.len() - 1)));
+    let lines = groups.map(|(first, more)| match more {
+        0 => first.to_string(),
+        1 => format!("{first} (and 1 more instance alike)"),
+        _ => format!("{first} (and {more} more instances alike)"),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -4,10 +4,11 @@ use std::time::SystemTime;
 use super::control::{Control, Stopped};
 use super::error::PipelineError;
 use super::provenance::Provenance;
-use crate::batch::Record;
+use crate::batch::{Origin, Record};
 use crate::connector::{ConnectorError, DeadLetter, DeadLetterFile, Extent, Unreadable};
 use crate::observe::{ErrorCounts, InstanceCounters};
 use crate::plan::OnError;
+use crate::resources::limit_below;
 use crate::sandbox::{Failure, FailureCode, plain_text};
 
 /// Decides what becomes of the records of one instance that fail or are rejected, and does it.
@@ -32,7 +33,7 @@ impl Fate {
         match &self.on_error {
             OnError::Fail => {
                 self.counters.failed.add(1);
-                Err(self.stop(failure.code, &failure.message, Some(record), failure.hint(&self.stage)))
+                Err(self.stop(failure.code, &failure.message, Some(record.origin), failure.hint(&self.stage)))
             }
             OnError::Skip => {
                 self.counters.failed.add(1);
@@ -52,7 +53,7 @@ impl Fate {
                     "read \"{}.rejects\" as an input, or set on_error = \"skip\" or {{ dead_letter = \"…\" }}",
                     self.stage
                 );
-                Err(self.stop(FailureCode::Rejected, &plain_text(message), Some(record), Some(hint)))
+                Err(self.stop(FailureCode::Rejected, &plain_text(message), Some(record.origin), Some(hint)))
             }
             OnError::Skip => {
                 self.counters.rejected.add(1);
@@ -93,6 +94,7 @@ impl Fate {
                 operator: &self.stage,
                 instance: self.instance,
                 source: Some(&self.stage),
+                source_instance: Some(self.instance),
                 offset: None,
                 place: Some(&unreadable.place),
                 key: None,
@@ -115,6 +117,23 @@ impl Fate {
         Ok(())
     }
 
+    /// The last word of a process, which is no record's. Where it is given up, the run goes on without it; what it had in mind is lost, so that is said.
+    pub(super) fn end_failed(&self, failure: &Failure, attempts: u32) -> Result<(), Stopped> {
+        if matches!(self.on_error, OnError::Fail) || self.control.is_stopped() {
+            return Err(self.stage_failed(failure));
+        }
+        self.errors.count(failure.code.name());
+        self.counters.ends_failed.add(1);
+        let (operator, instance) = (&*self.stage, self.instance);
+        tracing::error!(operator, instance, %failure, "`end` failed, and what it would have said is missing from the output");
+        if matches!(self.on_error, OnError::Skip) {
+            return Ok(());
+        }
+        let message = format!("`end` failed: {}", failure.message);
+        let nothing = Record::of(b"", Origin::NONE);
+        self.write_letter(nothing, failure.code, &message, attempts).map_err(|error| self.connector_failed(&error))
+    }
+
     /// A failure that is no record's. After the cut of a run it is no cause: it may be for the cut.
     pub(super) fn stage_failed(&self, failure: &Failure) -> Stopped {
         self.errors.count(failure.code.name());
@@ -124,24 +143,21 @@ impl Fate {
         self.stop(failure.code, &failure.message, None, failure.hint(&self.stage))
     }
 
-    /// A built-in source or sink, or a dead-letter file, that cannot go on.
+    /// A built-in source or sink, or a dead-letter file, that cannot go on. The record that a sink will not write has failed.
     pub(super) fn connector_failed(&self, error: &ConnectorError) -> Stopped {
         self.errors.count(FailureCode::Connector.name());
+        self.counters.failed.add(u64::from(error.record.is_some()));
         let message = match &error.cause {
             Some(cause) => format!("{}: {cause}", error.what),
             None => error.what.clone(),
         };
-        self.stop(FailureCode::Connector, &message, None, error.hint.clone())
+        let limit = error.cause.as_ref().and_then(|cause| limit_below(cause));
+        let hint = limit.map(|limit| format!("{}: {}", limit.what, limit.hint)).or_else(|| error.hint.clone());
+        self.stop(FailureCode::Connector, &message, error.record, hint)
     }
 
-    fn stop(&self, code: FailureCode, message: &str, record: Option<Record<'_>>, hint: Option<String>) -> Stopped {
-        let record = record.and_then(|record| self.provenance.of(record.origin)).map(|from| {
-            if from.place == format!("record {}", from.offset) {
-                format!("record {} of source \"{}\"", from.offset, from.source)
-            } else {
-                format!("{} (record {} of source \"{}\")", from.place, from.offset, from.source)
-            }
-        });
+    fn stop(&self, code: FailureCode, message: &str, origin: Option<Origin>, hint: Option<String>) -> Stopped {
+        let record = origin.and_then(|origin| self.provenance.of(origin)).map(|from| from.to_string());
         self.control.fail(PipelineError {
             stage: self.stage.to_string(),
             instance: self.instance,
@@ -153,6 +169,25 @@ impl Fate {
     }
 
     fn bury(&self, record: Record<'_>, code: FailureCode, message: &str, attempts: u32) -> Result<(), Stopped> {
+        match self.write_letter(record, code, message, attempts) {
+            Ok(()) => {
+                self.counters.dead_lettered.add(1);
+                Ok(())
+            }
+            Err(error) => {
+                self.counters.failed.add(1);
+                Err(self.connector_failed(&error))
+            }
+        }
+    }
+
+    fn write_letter(
+        &self,
+        record: Record<'_>,
+        code: FailureCode,
+        message: &str,
+        attempts: u32,
+    ) -> Result<(), ConnectorError> {
         let from = self.provenance.of(record.origin);
         let letter = DeadLetter {
             pipeline: &self.pipeline,
@@ -160,6 +195,7 @@ impl Fate {
             operator: &self.stage,
             instance: self.instance,
             source: from.as_ref().map(|from| from.source.as_str()),
+            source_instance: from.as_ref().map(|from| from.instance),
             offset: from.as_ref().map(|from| from.offset),
             place: from.as_ref().map(|from| from.place.as_str()),
             key: record.key,
@@ -171,15 +207,6 @@ impl Fate {
             attempts,
             at: SystemTime::now(),
         };
-        match self.dead_letters.as_ref().map_or(Ok(()), |file| file.write([letter])) {
-            Ok(()) => {
-                self.counters.dead_lettered.add(1);
-                Ok(())
-            }
-            Err(error) => {
-                self.counters.failed.add(1);
-                Err(self.connector_failed(&error))
-            }
-        }
+        self.dead_letters.as_ref().map_or(Ok(()), |file| file.write([letter]))
     }
 }

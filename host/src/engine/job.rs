@@ -18,7 +18,7 @@ use crate::config::{self, Diagnostics, HostSettings, Parsed, SourceText, TenantN
 use crate::connector::{PathGuard, PathUse, StandardStreams, compare_paths};
 use crate::inference::{Devices, ExamineElsewhere, ModelService, OpenDevice};
 use crate::plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
-use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply, read_plain_file};
+use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply, limit_named_in, read_plain_file};
 use crate::sandbox::{CompileElsewhere, CompileLimits, LoadError, Loaded, Sandbox, SandboxOptions};
 
 /// A pipeline that was read, whose components were compiled and checked, and that fits together: ready to be explained or run.
@@ -233,6 +233,7 @@ impl Job {
         models.count_lease_wait(waited);
         let parts = Parts {
             plan: self.plan,
+            tenant: self.options.tenant.clone(),
             components: self.components,
             grant,
             models,
@@ -324,12 +325,18 @@ fn sandbox(options: SandboxOptions) -> Result<Sandbox, LoadError> {
 fn catalog(sandbox: &Sandbox, paths: &[PathBuf]) -> Catalog {
     let mut catalog = Catalog::new();
     for path in paths {
-        let facts = sandbox
-            .facts(path)
-            .map_err(|error| Unusable { why: error.to_string(), hint: error.hint().map(str::to_owned) });
-        catalog.insert(path.clone(), facts);
+        catalog.insert(path.clone(), sandbox.facts(path).map_err(|error| unusable(&error)));
     }
     catalog
+}
+
+/// Why a component cannot be used; where a limit on this process is behind it, no component is at fault, and no hint about one helps.
+fn unusable(error: &LoadError) -> Unusable {
+    let why = error.to_string();
+    match limit_named_in(&why).filter(|_| error.is_the_hosts()) {
+        Some(limit) => Unusable { why: format!("{why}: {}", limit.what), hint: Some(limit.hint.to_owned()) },
+        None => Unusable { why, hint: error.hint().map(str::to_owned) },
+    }
 }
 
 fn load(sandbox: &Sandbox, plan: &Plan) -> Result<BTreeMap<StageId, Arc<Loaded>>, JobError> {

@@ -26,6 +26,7 @@ mod chain;
 mod chain_clock;
 mod component_source_lane;
 mod control;
+mod counted_sink;
 mod error;
 mod examine_models;
 mod fate;
@@ -58,6 +59,7 @@ mod watch;
 
 pub use builder::{PipelineBuilder, SinkOf, SourceOf};
 pub use control::StopHandle;
+pub(crate) use error::with_causes;
 pub use error::{PipelineError, RunError};
 pub use isolation::{Housing, InstanceHome, InstanceOrder, Instances, RunOrder};
 pub use job::{Admitted, Job, JobOptions};

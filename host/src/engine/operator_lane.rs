@@ -27,6 +27,8 @@ pub(super) struct OperatorLane {
     pub(super) retries: u32,
     /// sink: how long what it took may wait to be made durable.
     pub(super) flush_interval: Duration,
+    /// The most bytes of a record that goes on.
+    pub(super) record_limit: u64,
     pub(super) intake: Intake,
     /// Where other lanes take from the same inbox.
     pub(super) turnstile: Option<Arc<Turnstile>>,
@@ -101,8 +103,14 @@ impl OperatorLane {
         let Some((UnderWay { batch, ticket }, answered)) = self.keeper.guest().answer() else { return Ok(false) };
         let done = match answered {
             Ok(answer) => {
-                let taking =
-                    Taking { kind: self.kind, attempt: 1, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
+                let taking = Taking {
+                    kind: self.kind,
+                    attempt: 1,
+                    outlets: &self.outlets,
+                    fate: &self.fate,
+                    record_limit: self.record_limit,
+                    pool: &self.pool,
+                };
                 let taken = taking.take(batch, answer, outputs);
                 if self.kind == Kind::Map {
                     self.outlets.main.lend_buffer(answer.column());
@@ -228,7 +236,14 @@ impl OperatorLane {
                 Err(failure) => return Ok(Err((step, failure))),
             },
         };
-        let taking = Taking { kind: self.kind, attempt, outlets: &self.outlets, fate: &self.fate, pool: &self.pool };
+        let taking = Taking {
+            kind: self.kind,
+            attempt,
+            outlets: &self.outlets,
+            fate: &self.fate,
+            record_limit: self.record_limit,
+            pool: &self.pool,
+        };
         let taken = taking.take(batch, answer, outputs);
         self.keeper.succeeded();
         if is_end {
@@ -265,10 +280,13 @@ impl OperatorLane {
             }
             Step::End(attempt) => {
                 self.note(failure, 0);
-                if attempt > retries {
+                if attempt <= retries {
+                    self.recovery.again(step);
+                } else if self.kind == Kind::Process {
+                    self.fate.end_failed(failure, attempt)?;
+                } else {
                     return Err(self.fate.stage_failed(failure));
                 }
-                self.recovery.again(step);
             }
         }
         self.keeper.rebuild(failure, &self.fate)?;

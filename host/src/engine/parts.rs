@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::isolation::Instances;
 use crate::admission::{Grant, HeldLeases};
+use crate::config::TenantName;
 use crate::connector::{PathGuard, Sink, Source};
 use crate::inference::ModelService;
 use crate::plan::{Plan, StageId};
@@ -12,6 +13,8 @@ use crate::sandbox::Loaded;
 /// Everything a run is made of: what was planned, loaded, granted and handed over.
 pub(super) struct Parts {
     pub(super) plan: Plan,
+    /// On whose behalf it runs.
+    pub(super) tenant: TenantName,
     /// The component of each stage that has one.
     pub(super) components: BTreeMap<StageId, Arc<Loaded>>,
     pub(super) grant: Grant,

@@ -5,13 +5,14 @@ use std::thread::{self, JoinHandle};
 use super::assemble::{Assembly, Lane, Task, assemble};
 use super::chain::{Chain, ChainEnd};
 use super::control::Control;
-use super::error::{PipelineError, RunError};
+use super::counted_sink::CountedSink;
+use super::error::{PipelineError, RunError, with_causes};
 use super::keeper::Keeper;
 use super::operator_lane::OperatorLane;
 use super::parts::Parts;
 use super::source_lane::{SharedSource, SourceEnd};
 use super::watch::registry;
-use crate::connector::{Sink, SinkOutcome, Source, SourceProgress};
+use crate::connector::{SinkOutcome, Source, SourceProgress};
 use crate::observe::{Outcome, Registry, SourceReading, Summary};
 use crate::plan::{Plan, StageId};
 use crate::sandbox::Failure;
@@ -31,7 +32,7 @@ pub(super) struct Running {
 enum LaneEnd {
     Operator,
     Source(SourceEnd),
-    Sink(Box<dyn Sink>),
+    Sink(CountedSink),
     Chain(ChainEnd),
 }
 
@@ -47,7 +48,7 @@ impl Running {
         let mut assembly = assemble(&mut parts, &control, run)?;
         let lanes = std::mem::take(&mut assembly.lanes);
         let plan = Arc::new(parts.plan.clone());
-        let registry = Arc::new(registry(&plan, &assembly, &parts.models, run));
+        let registry = Arc::new(registry(&plan, &assembly, &parts.models, parts.tenant.as_str(), run));
         let (reports, started) = mpsc::channel();
         let mut running = Self { plan, control, registry, assembly, threads: Vec::new(), _parts: parts };
         for lane in lanes {
@@ -116,6 +117,7 @@ impl Running {
         let whole = matches!(outcome, Outcome::Completed | Outcome::Drained);
         let sink_outcome = if whole { SinkOutcome::Complete } else { SinkOutcome::Partial };
         for (stage, mut sink) in sinks {
+            let _unended = self.control.begin(format!("the completion of \"{}\"", self.plan.stage(stage).name));
             if let Err(error) = sink.finish(sink_outcome) {
                 outcome = self.not_finished(outcome, stage, &error.in_full());
             }
@@ -132,7 +134,7 @@ impl Running {
     }
 
     fn outcome(&self, cut_short: bool) -> Outcome {
-        if let Some(cause) = self.control.take_cause() {
+        if let Some(cause) = self.control.cause() {
             return Outcome::Failed(cause.into_run_failure());
         }
         if self.control.was_aborted() || cut_short {
@@ -158,11 +160,13 @@ impl Running {
     fn spawn(&mut self, lane: Lane, reports: Sender<Result<(), NotStarted>>) -> Result<(), RunError> {
         let Lane { name, stage, placement, task } = lane;
         let thread_name = name.clone();
+        let unended = self.control.begin(task.what(&self.plan.stage(stage).name));
         let body = move || {
+            let _unended = unended;
             let seat = match placement.take() {
                 Ok(seat) => seat,
                 Err(error) => {
-                    let _ = reports.send(Err(NotStarted::Placed { lane: name, reason: error.to_string() }));
+                    let _ = reports.send(Err(NotStarted::Placed { lane: name, reason: with_causes(&error) }));
                     return task.unstarted();
                 }
             };
@@ -269,6 +273,19 @@ impl Task {
                 drop(reports);
                 LaneEnd::Chain(if ok { chain.run() } else { chain.into_end() })
             }
+        }
+    }
+
+    /// What it is called when it does not end.
+    fn what(&self, stage: &str) -> String {
+        match self {
+            Self::Chain(chain) => {
+                let stages: Vec<_> = chain.fates().map(|fate| format!("\"{}\"", fate.stage)).collect();
+                format!("the chain of {}", stages.join(", "))
+            }
+            Self::Sink(_) => format!("sink \"{stage}\""),
+            Self::Source(_) | Self::ComponentSource(_) => format!("source \"{stage}\""),
+            Self::Operator(lane) => format!("\"{stage}\" (instance {})", lane.fate.instance),
         }
     }
 

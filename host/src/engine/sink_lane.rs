@@ -2,16 +2,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::Stopped;
+use super::counted_sink::CountedSink;
 use super::fate::Fate;
 use super::lane_clock::LaneClock;
 use crate::batch::{Batch, BatchPool, Inbox, Popped};
-use crate::connector::Sink;
 use crate::observe::Latency;
 
 /// The one lane of a built-in sink (or an embedder's): writes what comes. The sink comes back at the end, to be told how
 /// the run went.
 pub(super) struct SinkLane {
-    pub(super) sink: Box<dyn Sink>,
+    pub(super) sink: CountedSink,
     pub(super) inbox: Arc<Inbox>,
     pub(super) fate: Fate,
     pub(super) pool: Arc<BatchPool>,
@@ -19,7 +19,7 @@ pub(super) struct SinkLane {
 }
 
 impl SinkLane {
-    pub(super) fn run(mut self) -> Box<dyn Sink> {
+    pub(super) fn run(mut self) -> CountedSink {
         let mut clock = LaneClock::new(Arc::clone(&self.fate.counters));
         // Stopped: the cause is with the control already.
         let _ = self.work(&mut clock);
@@ -59,11 +59,8 @@ impl SinkLane {
     }
 
     fn write(&mut self, batch: Batch) -> Result<(), Stopped> {
-        let (counters, rows) = (&self.fate.counters, batch.len() as u64);
-        counters.records_in.add(rows);
-        counters.bytes_in.add(batch.payloads().byte_len() as u64);
         self.sink.write(&batch).map_err(|error| self.fate.connector_failed(&error))?;
-        counters.handled.add(rows);
+        let rows = batch.len() as u64;
         self.latency.record(self.fate.control.now().saturating_sub(batch.ingested()), rows);
         self.pool.put(batch);
         Ok(())

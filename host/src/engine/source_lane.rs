@@ -87,6 +87,7 @@ impl SourceLane {
             Ok(Filled::Idle(time)) => Ok(Made::Idle(time)),
             Ok(Filled::End) => {
                 self.outlet.flush()?;
+                self.fate.counters.exhausted.set(1);
                 Ok(Made::End(SourceEnd::Exhausted))
             }
             Err(error) => match &error.unreadable {

@@ -9,7 +9,7 @@ use crate::plan::{Plan, Work};
 use crate::resources::MemoryBudget;
 
 /// What can be watched of a run.
-pub(super) fn registry(plan: &Plan, assembly: &Assembly, models: &ModelService, run: &str) -> Registry {
+pub(super) fn registry(plan: &Plan, assembly: &Assembly, models: &ModelService, tenant: &str, run: &str) -> Registry {
     let stages = plan.stages().zip(&assembly.stages).map(|((_, stage), parts)| StageView {
         name: stage.name.clone(),
         kind: match &stage.work {
@@ -22,6 +22,7 @@ pub(super) fn registry(plan: &Plan, assembly: &Assembly, models: &ModelService, 
     });
     Registry {
         pipeline: plan.name.clone(),
+        tenant: tenant.to_owned(),
         run: run.to_owned(),
         began: Instant::now(),
         stages: stages.collect(),

@@ -260,6 +260,7 @@ impl Answer {
         let Some(emission) = self.emissions.get_mut(self.emitted) else { return Ok(()) };
         emission.port = port;
         let found = emission.batch.assign(columns).map_err(|e| HostTrap::malformed(&e))?;
+        check_records(&emission.batch, self.record_limit)?;
         emission.parents = match parents {
             None => None,
             Some(parents) => {
@@ -276,7 +277,7 @@ impl Answer {
             return Err(self.wrong_function("failures"));
         }
         self.speaks("failures")?;
-        self.weigh("messages", offsets, bytes)?;
+        self.count(bytes.len() as u64 + 4 * offsets.len() as u64)?;
         let found = check_offsets("messages", offsets, bytes.len()).map_err(|e| HostTrap::malformed(&e))?;
         if found != rows.len() {
             let broken = Malformed::Count { column: "messages", found, expected: rows.len() };
@@ -373,6 +374,25 @@ impl Answer {
 }
 
 type Taken = wasmtime::Result<()>;
+
+/// Whether each record with its key and headers is within the limit.
+fn check_records(batch: &Batch, limit: u64) -> Taken {
+    let columns = [Some(batch.payloads()), batch.keys(), batch.headers()];
+    let columns = || columns.iter().flatten();
+    if columns().map(|column| column.byte_len() as u64).sum::<u64>() <= limit {
+        return Ok(());
+    }
+    let size = |row| columns().map(|column| column.get(row).map_or(0, <[u8]>::len) as u64).sum::<u64>();
+    match (0..batch.len()).map(|row| (row, size(row))).find(|(_, size)| *size > limit) {
+        None => Ok(()),
+        Some((row, size)) => {
+            let message = format!(
+                "emitted record {row} has {size} bytes, its key and headers among them, more than record_bytes ({limit})"
+            );
+            Err(HostTrap::error(FailureCode::RecordTooLarge, message))
+        }
+    }
+}
 
 /// The most memory that the buffers of an answer keep from one call to the next, and of one emission: 16 times what a batch aims at.
 const KEEP_BYTES: usize = 1 << 20;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 use wasmtime::component::Component;
 
-use super::failure::Failure;
+use super::failure::{Failure, os_error};
 use super::load::asked_for_ports;
 use super::load_error::LoadError;
 use super::runtime::Sandbox;
@@ -114,11 +114,5 @@ impl Sandbox {
 }
 
 fn out_of_memory(error: &wasmtime::Error) -> bool {
-    const ENOMEM: i32 = rustix::io::Errno::NOMEM.raw_os_error();
-    error.is::<wasmtime::OutOfMemory>()
-        || error.chain().any(|cause| {
-            let system = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
-            let plain = cause.downcast_ref::<rustix::io::Errno>().map(|errno| errno.raw_os_error());
-            system.or(plain) == Some(ENOMEM)
-        })
+    error.is::<wasmtime::OutOfMemory>() || os_error(error) == Some(rustix::io::Errno::NOMEM)
 }

@@ -1,11 +1,12 @@
 use std::fmt;
 
+use rustix::io::Errno;
 use thiserror::Error;
 use wasmtime::Trap;
 
 use crate::batch::Malformed;
 use crate::observe::plain_text;
-use crate::resources::OverBudget;
+use crate::resources::{OverBudget, OwnLimit, limit_behind};
 
 /// Why a call failed. The names are stable: they stand in dead letters, metrics and summaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -228,9 +229,28 @@ impl Failure {
                 None => (FailureCode::Trap, Trap::UnreachableCodeReached.to_string()),
             },
             Some(trap) => (FailureCode::Trap, trap.to_string()),
-            // What the canonical ABI refuses: pointers out of bounds, text that is not UTF-8, …
-            None => (FailureCode::Malformed, error.root_cause().to_string()),
+            None => match os_error(error) {
+                Some(refused) => (FailureCode::Fault, host_was_refused(refused)),
+                // What the canonical ABI refuses: pointers out of bounds, text that is not UTF-8, …
+                None => (FailureCode::Malformed, error.root_cause().to_string()),
+            },
         }
+    }
+}
+
+/// What the system refused the host while it made or called a guest.
+pub(super) fn os_error(error: &wasmtime::Error) -> Option<Errno> {
+    error.chain().find_map(|cause| {
+        let system = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        system.map(Errno::from_raw_os_error).or_else(|| cause.downcast_ref::<Errno>().copied())
+    })
+}
+
+fn host_was_refused(refused: Errno) -> String {
+    let words = std::io::Error::from(refused);
+    match limit_behind(refused) {
+        Some(OwnLimit { what, .. }) => format!("the host has nothing left to run the guest with: {words}: {what}"),
+        None => format!("the system refused the host what it runs the guest with: {words}"),
     }
 }
 

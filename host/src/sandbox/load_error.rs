@@ -4,8 +4,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::contract::{PACKAGE, WIT_VERSION};
-use super::failure::Failure;
+use super::failure::{Failure, FailureCode};
 use crate::config::format_size;
+use crate::observe::plain_line;
 
 /// Why a component cannot be used.
 #[derive(Debug, Error)]
@@ -69,7 +70,7 @@ pub enum LoadError {
         what: String,
     },
     /// The component imports what it is not granted.
-    #[error("component {path} imports {}, which it is not granted", imports.join(", "))]
+    #[error("component {path} imports {}, which it is not granted", in_a_line(imports))]
     NotGranted {
         /// Which file.
         path: PathBuf,
@@ -129,15 +130,33 @@ pub enum LoadError {
     Engine(String),
 }
 
+/// Names that a stranger gave, after one another.
+fn in_a_line(names: &[String]) -> String {
+    names.iter().map(|name| plain_line(name)).collect::<Vec<_>>().join(", ")
+}
+
 impl LoadError {
     pub(super) fn engine(error: impl std::fmt::Display) -> Self {
         Self::Engine(error.to_string())
+    }
+
+    /// Whether it tells of what the system refused this host, in words that no component has a say in.
+    #[must_use]
+    pub fn is_the_hosts(&self) -> bool {
+        match self {
+            Self::Read { .. } | Self::NoCompiler { .. } | Self::Cache { .. } | Self::Engine(_) => true,
+            Self::Start { failure, .. } => failure.code == FailureCode::Fault,
+            _ => false,
+        }
     }
 
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Some("build it: `sage-host build` in the folder of its crate; paths are relative to the pipeline file")
+            }
             Self::NotAComponent { .. } => Some("build the operator with `sage-host build`, which makes a component"),
             Self::NoOperator { .. } => {
                 Some("export one of map, filter, flat-map, key-by, process, source, sink with sage-guest")

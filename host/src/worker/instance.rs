@@ -13,9 +13,10 @@ use super::link::Link;
 use super::models_served::ModelsServed;
 use super::order::Order;
 use super::spawn::{Enter, Launch, Spawner, Started, end};
+use crate::engine::with_causes;
 use crate::inference::ModelAccess;
 use crate::resources::cgroup::OomWatch;
-use crate::resources::{CpuSet, ProcessSeat, SharedCpus};
+use crate::resources::{CpuSet, ProcessSeat, SharedCpus, limit_below};
 use crate::sandbox::{Failure, FailureCode};
 
 /// One instance: the worker process that it lives in now, and how the next one is made when that one dies.
@@ -71,8 +72,12 @@ impl Instance {
         if !there || state.links.get(lane).is_none_or(Option::is_none) {
             self.bury(&mut state, || Death::Ended("a lane of it failed".to_owned()));
             self.launch(&mut state).map_err(|error| {
-                let message = format!("cannot start the worker process: {error}");
-                Failure { worker_died: true, ..Failure::new(FailureCode::Worker, message) }
+                let message = format!("cannot start the worker process: {}", with_causes(&error));
+                match limit_below(&error) {
+                    // The host itself has reached a limit: another try finds it the same.
+                    Some(limit) => Failure::new(FailureCode::Fault, format!("{message}: {}", limit.what)),
+                    None => Failure { worker_died: true, ..Failure::new(FailureCode::Worker, message) },
+                }
             })?;
         }
         let link = state.links.get_mut(lane).and_then(Option::take);

@@ -8,7 +8,7 @@ use super::processes::Processes;
 use super::spawn::Spawner;
 use crate::admission::{Isolation, KernelLimits, WorkerBounds};
 use crate::config::HostSettings;
-use crate::engine::{Housing, Instances, RunError, RunOrder};
+use crate::engine::{Housing, Instances, RunError, RunOrder, with_causes};
 use crate::resources::cgroup::{Cgroups, GroupLimits};
 
 /// Gives each instance a worker process of its own, in a group of its own where the kernel has groups.
@@ -84,7 +84,7 @@ impl Housing for ProcessIsolation {
             ..GroupLimits::default()
         };
         let pipeline = GroupLimits { memory_max: run.grant.memory_max, ..GroupLimits::default() };
-        let failed = |error: &dyn std::error::Error| RunError::Housing { reason: error.to_string() };
+        let failed = |error: &dyn std::error::Error| RunError::Housing { reason: with_causes(error) };
         let group = cgroups
             .tenant(run.tenant.as_str(), &tenant)
             .and_then(|tenant| tenant.pipeline(run.pipeline, &pipeline))

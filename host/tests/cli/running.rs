@@ -97,6 +97,7 @@ fn a_signal_drains_a_source_without_end_and_the_run_is_complete() {
         assert_eq!(child.wait().unwrap().code(), Some(0));
         let summary = summary(&text);
         assert_eq!(summary["outcome"], "drained");
+        assert_eq!(stage(&summary, "made-up")["stopped_early"], true, "what was written is a part");
         let written = text.lines().count() as u64 - 1;
         assert_eq!(stage(&summary, "made-up")["records_out"], written, "a record that was read is lost");
         let mut said = String::new();
@@ -132,6 +133,54 @@ fn a_second_signal_stops_at_once_even_if_nobody_reads_the_output() {
     assert!(words.next().unwrap().unwrap().contains("draining"));
     signal(&child, Signal::INT);
     assert!(words.next().unwrap().unwrap().contains("stopping at once"));
+    let rest: Vec<String> = words.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(rest.iter().any(|line| line.contains("without waiting any longer for: sink \"out\"")), "{rest:?}");
+}
+
+/// SIGHUP, where this test was not started with it ignored: the program would keep to that.
+fn hangup() -> Signal {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 == 1;
+    if ignored { Signal::TERM } else { Signal::HUP }
+}
+
+/// With records on standard output that nobody reads, the JSON cannot be there either.
+#[test]
+fn one_signal_ends_a_run_whose_output_nobody_reads() {
+    for (first, output) in [(Signal::TERM, "text"), (hangup(), "json")] {
+        let folder = tempfile::tempdir().unwrap();
+        pipeline(folder.path(), "payload_bytes = 1024", "stdout");
+        let words = ["run", "pipeline.toml", "--drain-timeout", "300ms", "--output", output];
+        let mut child = started(folder.path(), &words);
+        let mut one = [0];
+        child.stdout.as_mut().unwrap().read_exact(&mut one).unwrap();
+        signal(&child, first);
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+        assert!(said.contains("sink \"out\" has taken nothing for 100ms (a third of --drain-timeout)"), "{said}");
+        let equation = said.lines().find(|line| line.contains(" in = ")).unwrap_or_else(|| panic!("{said}"));
+        assert!(equation.contains(" unfinished") && !equation.contains("DOES NOT"), "{equation}");
+        assert!(said.contains("interrupted"), "{said}");
+    }
+}
+
+/// A screen that nobody reads keeps no signal from being heard.
+#[test]
+fn a_run_ends_where_neither_output_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    pipeline(folder.path(), "payload_bytes = 1024", "stdout");
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut child = command(folder.path(), &["run", "pipeline.toml", "--drain-timeout", "100ms"])
+        .stdout(writer.try_clone().unwrap())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    let mut one = [0];
+    reader.read_exact(&mut one).unwrap();
+    signal(&child, Signal::TERM);
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
@@ -168,4 +217,38 @@ fn metrics_on_an_address_that_is_taken_are_refused_before_anything_runs() {
     assert_eq!(ran.code, Some(2), "{}", ran.transcript());
     assert_eq!(ran.stdout, "");
     assert!(ran.stderr.contains(&address), "{}", ran.stderr);
+}
+
+/// What the program shows on a terminal of so many columns; `None` where there is no `script` to make one.
+fn on_a_terminal(folder: &Path, columns: u32, no_color: &str, words: &str) -> Option<String> {
+    let program = env!("CARGO_BIN_EXE_sage-host");
+    let line = format!("stty rows 24 cols {columns}; exec {program} {words}");
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    script.current_dir(folder).stdin(Stdio::null()).env("NO_COLOR", no_color).env("TERM", "xterm-256color");
+    script.env("XDG_CACHE_HOME", folder).env("SAGE_HOST_LEASE_FOLDER", folder.join("leases"));
+    let ran = script.output().ok()?;
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success(), "{text}");
+    Some(text.replace('\r', ""))
+}
+
+#[test]
+fn on_a_terminal_the_summary_and_the_ledger_fit_its_width_and_have_colour_unless_nobody_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    pipeline(folder.path(), "count = 1000", "discard");
+    for columns in [80, 40] {
+        for words in ["run pipeline.toml", "run pipeline.toml --explain"] {
+            let Some(plain) = on_a_terminal(folder.path(), columns, "1", words) else {
+                println!("skipped: there is no script(1) to make a terminal with");
+                return;
+            };
+            assert!(!plain.contains("\u{1b}[3"), "{plain:?}");
+            let shown = plain.lines().filter(|line| !line.contains('\u{1b}'));
+            let widest = shown.map(|line| line.chars().count()).max().unwrap();
+            assert!(widest <= columns as usize, "{widest} columns:\n{plain}");
+        }
+        let coloured = on_a_terminal(folder.path(), columns, "", "run pipeline.toml").unwrap();
+        assert!(coloured.contains("\u{1b}[32mcompleted\u{1b}[0m"), "{coloured:?}");
+    }
 }

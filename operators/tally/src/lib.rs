@@ -4,11 +4,22 @@ use sage_guest::state::{Tables, Value};
 use sage_guest::{Context, Emitter, Error, Json};
 use serde::Serialize;
 
-/// What is told of a key.
+/// What is told of a key: the key as text, or its bytes in hexadecimal digits where they are no text. Two keys are never told as one.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
-    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_hex: Option<String>,
     records: u64,
+}
+
+impl<'a> Line<'a> {
+    fn new(key: &'a [u8], records: u64) -> Self {
+        let text = std::str::from_utf8(key).ok();
+        let hex = || key.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { key: text, key_hex: text.is_none().then(hex), records }
+    }
 }
 
 /// How many records each key had.
@@ -30,8 +41,7 @@ impl Tally {
     fn end(&mut self, out: &mut Emitter) -> Result<(), Error> {
         for entry in self.records.entries() {
             let (key, records) = entry?;
-            let key = std::str::from_utf8(&key)?;
-            out.key(key).emit(Json(Line { key, records }))?;
+            out.key(key.as_slice()).emit(Json(Line::new(&key, records)))?;
         }
         Ok(())
     }
@@ -52,5 +62,17 @@ mod tests {
         lane.restart().unwrap();
         lane.run(batch());
         assert_eq!(lane.end().texts(), [r#"{"key":"a","records":2}"#, r#"{"key":"b","records":4}"#]);
+    }
+
+    #[test]
+    fn keys_that_are_no_text_are_told_too_each_for_itself() {
+        let mut lane = testing::Process::<Tally>::open(json!({})).unwrap();
+        lane.run([&b"JFK"[..], b"Z\xfcrich", b"Z\xfdrich"].map(|key| Record::new("x").key(key)));
+        let expected = [
+            r#"{"key":"JFK","records":1}"#,
+            r#"{"key_hex":"5afc72696368","records":1}"#,
+            r#"{"key_hex":"5afd72696368","records":1}"#,
+        ];
+        assert_eq!(lane.end().texts(), expected);
     }
 }

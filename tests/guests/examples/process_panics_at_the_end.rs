@@ -1,4 +1,4 @@
-//! A trap in `end` fails the pipeline: what it would have said is missing.
+//! A trap in `end` meets `on_error`: what it would have said is missing.
 use contract::*;
 
 struct Guest;

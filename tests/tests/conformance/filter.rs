@@ -27,3 +27,44 @@ fn keeps_even() {
         assert_eq!(outcome.stage("guest").count("filtered"), n / 2);
     }
 }
+
+/// What `--explain` says of an edge holds for whoever sends, not only for a map, whose answer is the record.
+#[test]
+fn what_a_filter_or_key_by_sends_on_is_weighed() {
+    let large = format!("b {}", "x".repeat(200_000));
+    for (component, settings) in [("identity", ""), ("keep_nonempty", ""), ("key_field", "config = { field = 0 }")] {
+        let scenario = sage_tests::Scenario::new();
+        scenario.file("in.txt", format!("a\n{large}\nc\n"));
+        scenario.pipeline(&format!(
+            r#"
+            [[source]]
+            name = "in"
+            file = {{ path = "in.txt", format = "lines" }}
+            [[operator]]
+            name = "first"
+            component = "{}"
+            input = "in"
+            on_error = {{ dead_letter = "dead.jsonl" }}
+            {settings}
+            [[operator]]
+            name = "second"
+            component = "{}"
+            input = "first"
+            resources = {{ object_store_memory = "64KiB" }}
+            [[sink]]
+            name = "out"
+            input = "second"
+            file = {{ path = "out.txt" }}
+            "#,
+            sage_tests::operator(component).display(),
+            sage_tests::operator("identity").display()
+        ));
+        let outcome = scenario.run();
+        outcome.expect_exit(0).expect_conservation();
+        assert_eq!(scenario.lines("out.txt"), ["a", "c"], "{component}");
+        let letters = outcome.dead_letters("dead.jsonl");
+        assert_eq!((letters.len(), letters[0].text("code")), (1, "record-too-large"), "{component}");
+        assert!(letters[0].text("payload") == large, "{component}: the letter has another record");
+        assert!(outcome.stage("first").value["breaches"]["record_bytes"].as_u64().is_some(), "{component}");
+    }
+}

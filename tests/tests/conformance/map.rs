@@ -443,3 +443,19 @@ fn infers_as_told() {
     // What it is told with a lease, tests/tests/models tells.
     assert_eq!(scenario.lines("out.txt"), ["no-lease"; 3]);
 }
+
+#[test]
+fn a_long_rejection_is_no_record_too_large() {
+    let settings = "limits = { record_bytes = \"1KiB\" }";
+    let scenario = beside_a_neighbour(&guest("map_rejects_at_length"), settings);
+    let pipeline = scenario.read("pipeline.toml").unwrap();
+    scenario.file(
+        "pipeline.toml",
+        format!("{pipeline}\n[[sink]]\nname = \"rejected\"\ninput = \"guest.rejects\"\nfile = {{ path = \"rejected.txt\" }}\n"),
+    );
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    assert_eq!(scenario.lines("out.txt"), sage_tests::poison::good());
+    assert_eq!(scenario.lines("rejected.txt"), ["poison"]);
+    assert_eq!(outcome.stage("guest").errors(Codes::REJECTED), 1);
+}

@@ -109,7 +109,23 @@ fn speaks_at_the_end() {
 
 #[test]
 fn panics_at_the_end() {
-    stops_the_pipeline(&guest("process_panics_at_the_end"), "on_error = \"skip\"", Codes::PANIC, "no last words");
+    let component = guest("process_panics_at_the_end");
+    stops_the_pipeline(&component, "", Codes::PANIC, "no last words");
+    // Its records are through; what is missing is its last word, and that is said.
+    for settings in ["on_error = \"skip\"", "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 1"] {
+        let scenario = beside_a_neighbour(&component, settings);
+        let outcome = scenario.run();
+        outcome.expect_exit(0).expect_conservation().expect_stderr("no last words");
+        assert_eq!(scenario.lines("out.txt"), INPUT, "{settings}");
+        let stage = outcome.stage("guest");
+        assert_eq!((stage.count("ends_failed"), stage.count("handled"), stage.errors(Codes::PANIC)), (1, 11, 1));
+        if settings.contains("dead_letter") {
+            let letters = outcome.dead_letters("dead.jsonl");
+            assert_eq!(letters.len(), 1);
+            assert!(letters[0].text("message").starts_with("`end` failed: ") && letters[0].0["source"].is_null());
+            assert_eq!(stage.count("dead_lettered"), 0, "no record was");
+        }
+    }
 }
 
 #[test]

@@ -99,3 +99,48 @@ fn drains(name: &str) {
     assert_eq!(lines, (0..lines.len()).map(|i| format!("r{i}")).collect::<Vec<_>>(), "no hole and nothing twice");
     assert_eq!(outcome.stage("out").count("records_in"), lines.len() as u64);
 }
+
+#[test]
+fn instances_number_the_records_of_their_source_in_turn() {
+    let scenario = Scenario::new();
+    scenario.file("in.txt", "poison\n");
+    scenario.pipeline(&format!(
+        r#"
+        [[source]]
+        name = "s"
+        component = "{}"
+        parallelism = 2
+        [[source]]
+        name = "s-1"
+        file = {{ path = "in.txt", format = "lines" }}
+        [[operator]]
+        name = "guest"
+        component = "{}"
+        input = ["s", "s-1"]
+        on_error = {{ dead_letter = "dead.jsonl" }}
+        [[sink]]
+        name = "out"
+        input = "guest"
+        discard = {{}}
+        "#,
+        guest("source_counts_to_a_hundred").display(),
+        guest("map_panics_always").display()
+    ));
+    let outcome = scenario.run();
+    outcome.expect_conservation();
+    let text = scenario.read("dead.jsonl").unwrap();
+    let mut found: Vec<(String, u64, u64)> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|letter| {
+            let number = |field: &str| letter[field].as_u64().unwrap();
+            (letter["source"].as_str().unwrap().to_owned(), number("offset"), number("source_instance"))
+        })
+        .collect();
+    found.sort();
+    let letters = found.len();
+    found.dedup_by_key(|(source, offset, _)| (source.clone(), *offset));
+    assert_eq!(found.len(), letters, "source and offset stand for two records");
+    assert!(found.iter().all(|(source, offset, instance)| source == "s-1" || offset % 2 == *instance), "{found:?}");
+    assert!(found.iter().all(|(source, ..)| source == "s" || source == "s-1"), "{found:?}");
+}

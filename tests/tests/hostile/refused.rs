@@ -191,3 +191,25 @@ fn a_flipped_bit_is_refused_or_harmless_to_others() {
     }
     assert!(refusals > 0, "some of the flips hit structure");
 }
+
+#[test]
+fn names_of_imports_reach_people_as_plain_text() {
+    let before = r#"(import "url=<https://x/\1b[31mRED\0aerror: fake\u{202e}>" (func))"#;
+    let component = WatGuest { before: before.to_owned(), ..WatGuest::default() };
+    let scenario = beside_a_neighbour(std::path::Path::new("hostile.wasm"), "");
+    scenario.file("hostile.wasm", component.build());
+    let mut inspect = scenario.command("run");
+    inspect = {
+        let mut command = std::process::Command::new(inspect.get_program());
+        command.args(["inspect", "hostile.wasm"]).current_dir(scenario.path());
+        command
+    };
+    for mut command in [scenario.command("run"), scenario.command("validate"), inspect] {
+        let ran = command.output().unwrap();
+        let said = [ran.stdout, ran.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("RED"), "{said}");
+        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+        assert!(!said.lines().any(|line| line.trim_start_matches([' ', '|']).starts_with("error: fake")), "{said}");
+    }
+}

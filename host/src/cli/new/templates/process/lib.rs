@@ -35,7 +35,8 @@ impl Count {
     fn end(&mut self, out: &mut Emitter) -> Result<(), Error> {
         for entry in self.seen.entries() {
             let (key, records) = entry?;
-            let key = String::from_utf8_lossy(&key).into_owned();
+            // One odd key must not cost the totals of all the others, nor look like another.
+            let key = String::from_utf8(key).unwrap_or_else(|odd| format!("{:02x?}", odd.into_bytes()));
             out.emit(Json(Total { key, records }))?;
         }
         Ok(())

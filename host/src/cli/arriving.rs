@@ -1,0 +1,77 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXCPU, SIGXFSZ};
+use signal_hook::iterator::{Handle, Signals};
+
+use super::failure::Failure;
+
+/// The signals that ask a run to end, as they arrive. A thread passes them on; `drop` closes its iterator, which ends it, and joins it.
+pub(super) struct Arriving {
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Arriving {
+    /// Has every signal handed to `pass_on`, until that answers `false`.
+    pub(super) fn start(pass_on: impl Fn(i32) -> bool + Send + 'static) -> Result<Self, Failure> {
+        let unwatched = |error| Failure::fault(format!("cannot watch for signals: {error}"));
+        // Whoever starts the program with nohup wants it to outlive the terminal.
+        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+        let mut arriving = Signals::new([SIGINT, SIGTERM, SIGXCPU].into_iter().chain(hangup)).map_err(unwatched)?;
+        let handle = arriving.handle();
+        let listen = move || {
+            for signal in arriving.forever() {
+                if !pass_on(signal) {
+                    break;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(listen).map_err(unwatched)?;
+        Ok(Self { handle, thread: Some(thread) })
+    }
+
+    /// The same into a channel.
+    pub(super) fn channel() -> Result<(Self, Receiver<i32>), Failure> {
+        let (sender, signals) = mpsc::channel();
+        Ok((Self::start(move |signal| sender.send(signal).is_ok())?, signals))
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.handle.close();
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was said by the hook already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The name of one of the signals.
+pub(super) fn name(signal: i32) -> &'static str {
+    match signal {
+        SIGINT => "SIGINT",
+        SIGHUP => "SIGHUP",
+        SIGXCPU => "SIGXCPU (the CPU time that RLIMIT_CPU allows is over)",
+        _ => "SIGTERM",
+    }
+}
+
+/// Has a write beyond the limit on file sizes (`ulimit -f`) fail with an error, as a full disk does, in place of ending the program. A handler that does
+/// nothing is enough for that; a program that this one starts begins with the system's default again, and so a worker is still held to its own limit.
+pub(super) fn survive_the_file_size_limit() {
+    if let Err(error) = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))) {
+        tracing::debug!(%error, "SIGXFSZ ends the program");
+    }
+}
+
+/// Whether the program was started with the signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}

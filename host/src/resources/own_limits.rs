@@ -1,0 +1,123 @@
+use std::error::Error;
+use std::io;
+
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+
+use super::amount::bytes;
+
+/// A limit of the system's on this very process, as the reason of an error that it met: neither a guest nor the pipeline is at fault then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnLimit {
+    /// Which limit, and how much it allows.
+    pub what: String,
+    /// How it is raised.
+    pub hint: &'static str,
+}
+
+/// The limit behind an error of the system's; none where the error says all that there is to say.
+#[must_use]
+pub fn limit_behind(error: Errno) -> Option<OwnLimit> {
+    let limit = |what: String, hint| Some(OwnLimit { what, hint });
+    match error {
+        Errno::NOMEM => memory_limit(),
+        Errno::MFILE => {
+            let most = getrlimit(Resource::Nofile).current.map_or("so many".to_owned(), |most| most.to_string());
+            limit(
+                format!("this process may have {most} files open at a time (RLIMIT_NOFILE)"),
+                "raise it with `ulimit -n`, or LimitNOFILE= in the unit",
+            )
+        }
+        Errno::NFILE => limit(
+            "all processes of this machine together have as many files open as it allows (fs.file-max)".to_owned(),
+            "raise it with `sysctl fs.file-max`",
+        ),
+        Errno::AGAIN => {
+            let most =
+                getrlimit(Resource::Nproc).current.map_or("no limited number of".to_owned(), |most| most.to_string());
+            limit(
+                format!(
+                    "this user may have {most} threads (RLIMIT_NPROC), and a control group may have a limit of its own (pids.max)"
+                ),
+                "raise it with `ulimit -u`, or TasksMax= in the unit; or lower parallelism",
+            )
+        }
+        Errno::FBIG => {
+            let most = getrlimit(Resource::Fsize).current?;
+            limit(
+                format!("this process may write files of {} (RLIMIT_FSIZE)", bytes(most)),
+                "raise it with `ulimit -f`, or LimitFSIZE= in the unit",
+            )
+        }
+        _ => None,
+    }
+}
+
+/// The limit behind an error, or behind what lies below it.
+#[must_use]
+pub fn limit_below(error: &(dyn Error + 'static)) -> Option<OwnLimit> {
+    let system = error.downcast_ref::<io::Error>().and_then(Errno::from_io_error);
+    let here = system.or_else(|| error.downcast_ref::<Errno>().copied()).and_then(limit_behind);
+    here.or_else(|| limit_below(error.source()?))
+}
+
+/// The limit behind an error that is known by its words only, which end as the standard library has them: `(os error 24)`.
+#[must_use]
+pub fn limit_named_in(text: &str) -> Option<OwnLimit> {
+    // Where text is drawn in a frame, a line may end anywhere.
+    let plain: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == ')').collect();
+    let about_threads = || ["thread", "process", "lane", "engine"].iter().any(|word| text.contains(word));
+    [Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::FBIG, Errno::AGAIN]
+        .into_iter()
+        .filter(|error| *error != Errno::AGAIN || about_threads())
+        .find(|error| plain.contains(&format!("oserror{})", error.raw_os_error())))
+        .and_then(limit_behind)
+}
+
+fn memory_limit() -> Option<OwnLimit> {
+    let limits = [
+        (
+            Resource::As,
+            "of addresses (RLIMIT_AS), and each lane reserves 4 GiB of them without using them",
+            "raise it with `ulimit -v unlimited`, or LimitAS= in the unit; control groups bound memory instead",
+        ),
+        (Resource::Data, "of private memory (RLIMIT_DATA)", "raise it with `ulimit -d`, or LimitDATA= in the unit"),
+    ];
+    let mut limits = limits.into_iter().filter_map(|(resource, of, hint)| {
+        let most = getrlimit(resource).current?;
+        Some(OwnLimit { what: format!("this process may have {} {of}", bytes(most)), hint })
+    });
+    let strict = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.trim() == "2");
+    let strict = strict.then(|| OwnLimit {
+        what:
+            "this machine promises no more memory than it has (vm.overcommit_memory = 2), and each lane reserves 4 GiB"
+                .to_owned(),
+        hint: "allow overcommitting with `sysctl vm.overcommit_memory=0`: what is reserved is not used",
+    });
+    limits.next().or(strict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_a_limit_of_the_process_causes_names_it() {
+        let cases = [
+            ("cannot read in.txt: Too many open files (os error 24)", Some("RLIMIT_NOFILE")),
+            ("cannot read in.txt: Too many open files in system (os error 23)", Some("fs.file-max")),
+            ("lane \"op-0.0\" cannot run: Resource temporarily unavailable (os error 11)", Some("RLIMIT_NPROC")),
+            ("cannot read standard input: Resource temporarily unavailable (os error 11)", None),
+            ("│ Too many open files (os\n  │ error 24)\n2 errors", Some("RLIMIT_NOFILE")),
+            ("No space left on device (os error 28)", None),
+            ("Is a directory (os error 21)", None),
+            ("os error 240", None),
+            ("os error 2", None),
+        ];
+        for (text, expected) in cases {
+            let found = limit_named_in(text).map(|limit| limit.what);
+            assert_eq!(found.is_some(), expected.is_some(), "{text}: {found:?}");
+            assert!(found.unwrap_or_default().contains(expected.unwrap_or_default()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+use std::fs::File;
+use std::io::Write as _;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::io::ioctl_fionread;
+use rustix::process::Signal;
+use sage_tests::{Running, Scenario};
+
+use super::shell::pipeline;
+
+/// Starts a run between a pipe and `out.txt`, and waits until one record has come through and the next, which the guest does not come back from, is
+/// read. The pipe stays open as long as what comes beside the run.
+fn under_way(scenario: &Scenario, guest: &str, arguments: &[&str]) -> (Running, File) {
+    let pipe = scenario.path().join("in.pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    pipeline(
+        scenario,
+        guest,
+        "limits = { cpu_time_per_call = \"20s\", call_timeout = \"1h\" }",
+        "file = { path = \"out.txt\" }",
+    );
+    let text = scenario.read("pipeline.toml").unwrap();
+    scenario.file("pipeline.toml", text.replace("in.txt", "in.pipe"));
+    let mut run = scenario.start_with(arguments);
+    // Opening waits for the reader.
+    let mut input = File::options().write(true).open(&pipe).unwrap();
+    input.write_all(b"a\n").unwrap();
+    run.until("a record came through", |_| (scenario.read("out.txt.partial")? == "a\n").then_some(()));
+    input.write_all(b"poison\n").unwrap();
+    run.until("the next one was read", |_| (ioctl_fionread(&input).unwrap() == 0).then_some(()));
+    (run, input)
+}
+
+/// SIGHUP, where this test was not started with it ignored: the program would keep to that.
+fn hangup() -> Signal {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 == 1;
+    if ignored { Signal::TERM } else { Signal::HUP }
+}
+
+#[test]
+fn two_signals_end_a_run_whose_guest_does_not_with_a_summary_that_adds_up() {
+    for guest in ["map_sleeps", "map_loops_for_ever"] {
+        // Two of one kind may arrive as one.
+        for signals in [[Signal::INT, Signal::TERM], [Signal::TERM, hangup()]] {
+            let scenario = Scenario::new();
+            let (run, _input) = under_way(&scenario, guest, &[]);
+            for signal in signals {
+                run.signal(signal);
+            }
+            let outcome = run.wait();
+            outcome.expect_exit(130).expect_conservation();
+            assert_eq!(outcome.summary()["outcome"], "interrupted", "{guest}");
+            let stage = outcome.stage("guest");
+            assert_eq!((stage.count("handled"), stage.count("unfinished")), (1, 1), "{guest}");
+            assert_eq!(scenario.lines("out.txt.partial"), ["a"], "what is not whole has not its name");
+        }
+    }
+}
+
+#[test]
+fn one_signal_ends_it_when_the_drain_has_had_its_time() {
+    for guest in ["map_sleeps", "map_loops_for_ever"] {
+        let scenario = Scenario::new();
+        let (run, _input) = under_way(&scenario, guest, &["--drain-timeout", "100ms"]);
+        run.signal(Signal::TERM);
+        let outcome = run.wait();
+        outcome.expect_exit(130).expect_conservation().expect_stderr("the drain has taken 100ms");
+        assert_eq!(outcome.stage("guest").count("unfinished"), 1, "{guest}");
+    }
+}

@@ -1,0 +1,88 @@
+use std::os::unix::fs::PermissionsExt as _;
+
+use sage_tests::{Outcome, Scenario, in_processes};
+
+use super::shell::{noise, pipeline, run_in_shell};
+
+fn scenario(parallelism: u32) -> Scenario {
+    let scenario = Scenario::new();
+    scenario.file("in.txt", noise(2000));
+    pipeline(&scenario, "map_logs", &format!("parallelism = {parallelism}"), "file = { path = \"out.txt\" }");
+    scenario
+}
+
+/// A run under a limit either does all its work, or is refused by the limit's name before it has done any; and nobody else is blamed.
+fn works_or_names(outcome: &Outcome, scenario: &Scenario, limit: &str, what: &str) {
+    for wrong in ["malformed", "seccomp", "internal fault", "report"] {
+        assert!(!outcome.stderr.contains(wrong), "{what}: {wrong}\n{outcome:?}");
+    }
+    match outcome.exit() {
+        0 => assert_eq!(scenario.lines("out.txt").len(), 2000, "{what}"),
+        3 => {
+            outcome.expect_stderr(limit);
+            assert!(scenario.read("out.txt").is_none(), "{what}");
+        }
+        other => panic!("{what}: exit {other}\n{outcome:?}"),
+    }
+}
+
+#[test]
+fn addresses_that_are_short_are_told_as_the_hosts_limit() {
+    for kibibytes in [1_000_000, 4_000_000, 12_000_000, 40_000_000] {
+        let scenario = scenario(4);
+        let script = format!("ulimit -v {kibibytes}; exec \"$@\"");
+        let outcome = run_in_shell(&scenario, &[], &script, &["--overcommit"]);
+        works_or_names(&outcome, &scenario, "RLIMIT_AS", &script);
+    }
+}
+
+#[test]
+fn descriptors_that_are_short_are_told_as_the_hosts_limit() {
+    for most in [8, 12, 16, 20, 24, 28, 32, 48] {
+        let scenario = scenario(2);
+        let script = format!("ulimit -n {most}; exec \"$@\"");
+        let outcome = run_in_shell(&scenario, &[], &script, &["--overcommit"]);
+        works_or_names(&outcome, &scenario, "RLIMIT_NOFILE", &script);
+    }
+}
+
+#[test]
+fn threads_that_are_short_are_told_as_the_hosts_limit() {
+    if !rustix::process::geteuid().is_root() || in_processes() {
+        println!(
+            "skipped: the limit binds no root, so that this test runs as another user, which has no control groups"
+        );
+        return;
+    }
+    for most in [1, 3, 6, 10, 40] {
+        let scenario = scenario(8);
+        // The user of the run has everything here.
+        for path in [scenario.path().to_owned(), scenario.path().join("in.txt"), scenario.path().join("pipeline.toml")]
+        {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        let script = format!("ulimit -u {most}; exec \"$@\"");
+        let user = (60_000 + most).to_string();
+        let wrapper = ["setpriv", "--reuid", &user, "--clear-groups"];
+        let arguments = ["--overcommit", "--lease-folder", "leases-here", "--cache-folder", "cache-here"];
+        let outcome = run_in_shell(&scenario, &wrapper, &script, &arguments);
+        works_or_names(&outcome, &scenario, "RLIMIT_NPROC", &script);
+    }
+}
+
+#[test]
+fn files_that_may_not_grow_fail_the_run_and_not_the_program() {
+    let scenario = Scenario::new();
+    scenario.file("in.txt", noise(40_000));
+    for (name, blocks) in [("out.txt", 512), ("out.txt.gz", 512)] {
+        pipeline(&scenario, "map_logs", "", &format!("file = {{ path = \"{name}\" }}"));
+        let outcome = run_in_shell(&scenario, &[], &format!("ulimit -f {blocks}; exec \"$@\""), &[]);
+        if in_processes() && outcome.exit() == 3 {
+            outcome.expect_stderr("RLIMIT_FSIZE");
+            continue;
+        }
+        outcome.expect_exit(4).expect_conservation().expect_stderr("File too large").expect_stderr("RLIMIT_FSIZE");
+        let partial = scenario.path().join(format!("{name}.partial"));
+        assert_eq!(outcome.stage("out").count("handled"), super::disk::lines(&partial), "{name}");
+    }
+}

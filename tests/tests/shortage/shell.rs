@@ -1,0 +1,67 @@
+use std::process::Command;
+
+use sage_tests::{Outcome, Scenario};
+
+/// Runs a scenario's pipeline from a shell script, where `"$@"` is the program with its arguments; under another program, where `wrapper` names one.
+pub(crate) fn run_in_shell(scenario: &Scenario, wrapper: &[&str], script: &str, arguments: &[&str]) -> Outcome {
+    let run = scenario.command("run");
+    let mut command = match wrapper {
+        [program, rest @ ..] => {
+            let mut command = Command::new(program);
+            command.args(rest).arg("bash");
+            command
+        }
+        [] => Command::new("bash"),
+    };
+    command.args(["-c", script, "sh"]).arg(run.get_program());
+    // What a test says itself is not said twice.
+    let mut before = run.get_args();
+    while let Some(word) = before.next() {
+        if arguments.iter().any(|argument| word == *argument) {
+            before.next();
+        } else {
+            command.arg(word);
+        }
+    }
+    command.args(["--output", "json"]).args(arguments).current_dir(scenario.path());
+    for (name, value) in run.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    scenario.run_command(&mut command)
+}
+
+/// A lane or two of a guest between a file of these lines and a sink; `more` are settings of the operator.
+pub(crate) fn pipeline(scenario: &Scenario, guest: &str, more: &str, sink: &str) {
+    let component = sage_tests::guest(guest);
+    scenario.pipeline(&format!(
+        r#"
+        [[source]]
+        name = "in"
+        file = {{ path = "in.txt", format = "lines" }}
+        [[operator]]
+        name = "guest"
+        component = "{}"
+        input = "in"
+        {more}
+        [[sink]]
+        name = "out"
+        input = "guest"
+        {sink}
+        "#,
+        component.display()
+    ));
+}
+
+/// Lines that no compressor makes much smaller.
+pub(crate) fn noise(lines: u64) -> String {
+    let mut seed = 1_u64;
+    let mut word = || {
+        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb)
+    };
+    (0..lines).map(|_| format!("{:016x}{:016x}{:016x}\n", word(), word(), word())).collect()
+}
