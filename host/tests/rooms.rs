@@ -142,7 +142,7 @@ fn only_the_sandbox_names_the_runtime() {
 
 #[test]
 fn only_the_room_of_control_groups_makes_or_changes_them() {
-    // What is written or entered there; limits are read in `memory_limits` too, of the process's own group.
+    // What is written or entered there.
     let files = ["cgroup.procs", "cgroup.kill", "subtree_control", "cfs_quota_us", "memsw.limit", "memory.swap.max"];
     let wrong: Vec<_> = sources()
         .into_iter()

@@ -52,6 +52,8 @@ codes! {
     EXIT = "exit";
     /// A source or sink (built-in or a component) answered with an error.
     CONNECTOR = "connector";
+    /// A limit of a strict run ceased to be hard.
+    LIMIT_LOST = "limit-lost";
     /// The host itself is at fault.
     FAULT = "fault";
 }

@@ -1,7 +1,11 @@
 //! What surrounds a run: control groups above it whose limits are small or fall, a folder of leases that is not all users', or that is replaced.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-use sage_tests::{Scenario, Surroundings, WatGuest, allowed_cpus};
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use sage_tests::{Running, Scenario, Surroundings, WatGuest, allowed_cpus, free_port, http_get, program, thread_cpus};
 use serde_json::Value;
 
 /// A pipeline that asks for `resources`, and ends when `count` records have come, or never.
@@ -68,4 +72,285 @@ fn a_whole_cpu_under_a_quota_that_gives_less_is_refused_and_under_one_that_can_b
     command.arg("--explain");
     let refused = group.around(&command).output().unwrap();
     assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+}
+
+/// Runs it until its one lane is alone on a CPU; which one.
+fn leased(running: &mut Running) -> u32 {
+    running.until("its lane was on a CPU of its own", |process| {
+        let mut lanes = thread_cpus(process).into_iter().filter(|((name, _), _)| name.starts_with("echo-"));
+        lanes.next().filter(|(_, cpus)| cpus.len() == 1).and_then(|(_, cpus)| cpus.first().copied())
+    })
+}
+
+/// What Prometheus would read of one series: the first with this name and these labels.
+fn metric(port: u16, name: &str, labels: &str) -> Option<f64> {
+    let text = http_get(port, "/metrics")?;
+    let line = text.lines().find(|line| line.starts_with(name) && line.contains(labels))?;
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
+/// How often a run said something.
+fn said(outcome: &sage_tests::Outcome, words: &str) -> usize {
+    outcome.stderr.matches(words).count()
+}
+
+/// The limits that were lost: resource, tier before, tier after.
+fn lost(outcome: &sage_tests::Outcome) -> Vec<(String, String, String)> {
+    let summary = outcome.summary();
+    let lost = summary["limits_lost"].as_array().cloned().unwrap_or_default();
+    let word = |lost: &Value, name: &str| lost[name].as_str().unwrap().to_owned();
+    lost.iter().map(|lost| (word(lost, "resource"), word(lost, "was"), word(lost, "tier"))).collect()
+}
+
+/// In what way a surrounding limit falls, what is asked of it, and what comes of it.
+struct Fall {
+    controller: &'static str,
+    resources: &'static str,
+    fall: fn(&Surroundings, u32),
+    resource: &'static str,
+    tier: (&'static str, f64),
+    says: &'static str,
+}
+
+const FALLS: [Fall; 3] = [
+    Fall {
+        controller: "cpuset",
+        resources: "num_cpus = 1",
+        fall: |group, leased| {
+            let left: Vec<String> =
+                allowed_cpus().into_iter().filter(|cpu| *cpu != leased).map(|cpu| cpu.to_string()).collect();
+            group.set_cpus(&left.join(","));
+        },
+        resource: "num_cpus",
+        tier: ("none", 0.0),
+        says: "its lane on leased CPU",
+    },
+    Fall {
+        controller: "cpu",
+        resources: "num_cpus = 1",
+        fall: |group, _| group.set_quota(50),
+        resource: "num_cpus",
+        tier: ("none", 0.0),
+        says: "gives 0.5 CPUs of time now, leases and shares come to 1",
+    },
+    Fall {
+        controller: "memory",
+        resources: "num_cpus = 1, memory = \"400MiB\"",
+        fall: |group, _| group.set_memory(300 << 20),
+        resource: "memory",
+        tier: ("cooperative", 1.0),
+        says: "give 300MiB of memory now, what is promised and kept comes to",
+    },
+];
+
+/// Starts a run in surroundings, with its metrics; `None`, and says why, where this cannot be.
+fn surrounded(fall: &Fall, name: &str, more: &[&str]) -> Option<(Surroundings, Scenario, Running, u16)> {
+    if allowed_cpus().len() < 2 || sage_tests::in_processes() {
+        // On v1 the kernel refuses to take a CPU away that a worker's group has, and a worker is not this process's thread.
+        eprintln!("skipped: this process may use one CPU only, or instances are workers");
+        return None;
+    }
+    let group = Surroundings::new(fall.controller, name)?;
+    let scenario = asking(fall.resources, None);
+    scenario.file("host.toml", "[reserve]\ncpus = 0\nmemory = 0\n");
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let words = ["--host", "host.toml", "--metrics", address.as_str()];
+    let running = scenario.start_in(&group, words.iter().chain(more));
+    Some((group, scenario, running, port))
+}
+
+#[test]
+fn a_surrounding_limit_that_falls_is_told_once_in_warning_metrics_and_summary() {
+    for (number, fall) in FALLS.iter().enumerate() {
+        let Some((group, _scenario, mut running, port)) = surrounded(fall, &format!("falls-{number}"), &[]) else {
+            return;
+        };
+        let cpu = leased(&mut running);
+        let labels = format!("operator=\"echo\",resource=\"{}\"", fall.resource);
+        let tier = || metric(port, "sage_limit_tier", &labels);
+        let before = running.until("its metrics were served", |_| tier());
+        assert!(before > fall.tier.1, "{} was {before} already", fall.resource);
+        (fall.fall)(&group, cpu);
+        let fell = Instant::now();
+        running.until("the fall was noticed", |_| tier().filter(|tier| *tier == fall.tier.1));
+        // It looks five times a second; the rest is for a machine that is busy with other tests.
+        assert!(fell.elapsed() < Duration::from_secs(10), "{:?}", fell.elapsed());
+        assert_eq!(running.until("it was counted", |_| metric(port, "sage_limits_lost_total", "")), 1.0);
+        running.signal(Signal::INT);
+        let outcome = running.wait();
+        outcome.expect_exit(0);
+        assert_eq!(said(&outcome, fall.says), 1, "said once: {outcome:?}");
+        let was = if before > 1.5 { "hard" } else { "cooperative" };
+        let expected = (fall.resource.to_owned(), was.to_owned(), fall.tier.0.to_owned());
+        assert_eq!(lost(&outcome), [expected], "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_strict_run_fails_when_a_limit_falls_and_does_not_start_where_one_is_not_hard() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root's own lease folder is hard");
+        return;
+    }
+    for (number, fall) in FALLS.iter().enumerate() {
+        let Some((group, _scenario, mut running, port)) = surrounded(fall, &format!("strict-{number}"), &["--strict"])
+        else {
+            return;
+        };
+        let cpu = leased(&mut running);
+        // Not before it runs: a lane that loses its CPU in the call that puts it there is refused.
+        running.until("its metrics were served", |_| metric(port, "sage_limits_lost_total", ""));
+        (fall.fall)(&group, cpu);
+        let outcome = running.wait();
+        outcome.expect_exit(4);
+        assert_eq!(outcome.error()["code"], "limit-lost", "{outcome:?}");
+        assert!(outcome.error()["message"].as_str().unwrap().contains(fall.says), "{outcome:?}");
+    }
+    let scenario = asking("num_cpus = 1", Some(1));
+    std::fs::create_dir(scenario.leases()).unwrap();
+    std::fs::set_permissions(scenario.leases(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+    scenario.file("host.toml", "[reserve]\ncpus = 0\n");
+    let refused = scenario.command("run").args(["--host", "host.toml", "--strict"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(words.contains("is cooperative, by CPU lease, and a strict run takes hard limits only"), "{words}");
+}
+
+#[test]
+fn a_lease_folder_that_is_replaced_under_a_run_has_its_leases_again_within_moments() {
+    if allowed_cpus().len() < 2 {
+        eprintln!("skipped: this process may use one CPU only");
+        return;
+    }
+    for replaced in [false, true] {
+        let scenario = asking("num_cpus = 1, memory = \"100MiB\"", None);
+        scenario.file("host.toml", "[reserve]\ncpus = 0\n");
+        let mut running = scenario.start_with(["--host", "host.toml"]);
+        let files = |folder: &std::path::Path| -> Vec<String> {
+            let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            let mut names: Vec<_> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+            names.retain(|name| name.starts_with("run-") || name.starts_with("cpu-"));
+            names.sort();
+            names
+        };
+        // The claim comes after the leases.
+        let run = |names: &[String]| names.iter().any(|name| name.starts_with("run-"));
+        running.until("it was admitted", |_| Some(files(scenario.leases())).filter(|names| run(names)));
+        let away = scenario.path().join("away");
+        std::fs::rename(scenario.leases(), &away).unwrap();
+        if replaced {
+            std::fs::create_dir(scenario.leases()).unwrap();
+        }
+        running.until("its leases were there again", |_| Some(files(scenario.leases())).filter(|names| run(names)));
+        // Whoever comes now is refused what this run holds.
+        let all = allowed_cpus().len();
+        let second = asking(&format!("num_cpus = {all}"), Some(1)).sharing_leases_of(&scenario);
+        second.file("host.toml", "[reserve]\ncpus = 0\n");
+        let refused = second.command("run").args(["--host", "host.toml"]).output().unwrap();
+        assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(words.contains(&format!("is leased by process {} (pipeline \"surrounded\"", running.id())), "{words}");
+        running.signal(Signal::INT);
+        let outcome = running.wait();
+        outcome.expect_exit(0);
+        assert_eq!(
+            said(&outcome, "the lease folder was deleted or replaced while this run holds leases there"),
+            1,
+            "{outcome:?}"
+        );
+        assert_eq!(lost(&outcome), [], "all of it was put right");
+        assert!(!run(&files(scenario.leases())), "what ended is in the ledger no more");
+    }
+}
+
+#[test]
+fn what_other_users_put_into_the_lease_folder_leaves_out_a_cpu_and_keeps_nobody_from_running() {
+    let last = *allowed_cpus().last().unwrap();
+    for what in ["folder", "link", "pipe", "file"] {
+        let scenario = asking("", Some(5));
+        scenario.file("host.toml", "[reserve]\ncpus = 0\n");
+        scenario.file("precious", "precious");
+        std::fs::create_dir(scenario.leases()).unwrap();
+        std::fs::set_permissions(scenario.leases(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+        for name in [format!("cpu-{last}.lock"), "choosing.lock".to_owned(), "run-1-0.lock".to_owned()] {
+            let path = scenario.leases().join(name);
+            match what {
+                "folder" => std::fs::create_dir(path).unwrap(),
+                "link" => std::os::unix::fs::symlink(scenario.path().join("precious"), path).unwrap(),
+                "pipe" => assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()),
+                _ => std::fs::hard_link(scenario.path().join("precious"), path).unwrap(),
+            }
+        }
+        scenario.run_with(["--host", "host.toml"]).expect_exit(0);
+        let all = allowed_cpus().len();
+        let wants_all = asking(&format!("num_cpus = {all}"), Some(5)).sharing_leases_of(&scenario);
+        wants_all.file("host.toml", "[reserve]\ncpus = 0\n");
+        let refused = wants_all.command("run").args(["--host", "host.toml"]).output().unwrap();
+        assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            words.contains(&format!("CPU {last} is left out: a ")) && words.contains("of user "),
+            "{what}: {words}"
+        );
+        if all > 1 {
+            let wants_one = asking("num_cpus = 1", Some(5)).sharing_leases_of(&scenario);
+            wants_one.file("host.toml", "[reserve]\ncpus = 0\n");
+            wants_one.run_with(["--host", "host.toml"]).expect_exit(0);
+        }
+        assert_eq!(scenario.read("precious").as_deref(), Some("precious"), "{what}");
+    }
+}
+
+/// Where the runs of user 65534, who has nothing, keep their leases if there is no folder for all.
+const OWN: &str = "/tmp/sage-host-65534";
+
+#[test]
+fn two_users_are_not_leased_one_cpu_whoever_comes_first_and_what_each_sees_is_told() {
+    if !rustix::process::geteuid().is_root() || allowed_cpus().len() != 2 {
+        eprintln!("skipped: needs root and two CPUs");
+        return;
+    }
+    let scenario = asking("num_cpus = 1", None);
+    let anybody = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    anybody(scenario.path(), 0o777);
+    scenario.file("readme.toml", "lease_folder = \"/run/lock/sage-host\"\n");
+    let copied =
+        std::process::Command::new("cp").arg(program()).arg(scenario.path().join("sage-host")).status().unwrap();
+    assert!(copied.success());
+    // Each in a name space with a /run/lock of its own, as after a boot.
+    let script = r#"
+        mount -t tmpfs -o mode=1777 tmpfs /run/lock || exit 9
+        rm -rf "$OWN"
+        sage="./sage-host run pipeline.toml --cache-folder /proc/none"
+        nobody="setpriv --reuid 65534 --regid 65534 --clear-groups --"
+        holds() { until ls "$1"/run-*.lock > /dev/null 2>&1; do kill -0 $! || exit 8; sleep 0.01; done; }
+        if [ "$1" = root ]; then
+            $sage --host readme.toml -q 2> first & holds /run/lock/sage-host
+            $nobody $sage -q 2> second; echo $? > code
+        else
+            $nobody $sage -q 2> first & holds "$OWN"
+            $nobody $sage --explain --overcommit > explained 2> second
+            $sage -q 2> second; echo $? > code
+        fi
+        kill -TERM $!; wait; rm -rf "$OWN"
+    "#;
+    for first in ["root", "user"] {
+        let mut shell = std::process::Command::new("unshare");
+        shell.args(["-m", "sh", "-c", script, "sh", first]).current_dir(scenario.path());
+        shell.env("OWN", OWN).env_remove("SAGE_HOST_LEASE_FOLDER");
+        let ran = shell.output();
+        if !ran.as_ref().is_ok_and(|ran| !String::from_utf8_lossy(&ran.stderr).contains("unshare failed")) {
+            eprintln!("skipped: no name spaces here: {ran:?}");
+            return;
+        }
+        let (code, words) = (scenario.read("code"), scenario.read("second").unwrap_or_default());
+        assert_eq!(code.as_deref().map(str::trim), Some("3"), "{first} first: {words}\n{ran:?}");
+        assert!(words.contains("wants 1 CPU") && words.contains("is leased by process"), "{first} first: {words}");
+        let _ = std::fs::remove_file(scenario.path().join("code"));
+    }
+    let explained = scenario.read("explained").unwrap();
+    assert!(explained.contains("/tmp/sage-host-65534, seen by this user only (cooperative: "), "{explained}");
 }

@@ -32,6 +32,8 @@ pub(super) struct CpuDecision {
     pub(super) whole: u32,
     /// Those of them that are not leased.
     pub(super) unleased: u32,
+    /// CPU time of all leases and shares, in 1/10,000; `None` where none is asked for, or where there is less from the start.
+    pub(super) needed: Option<u64>,
 }
 
 /// What one instance of a stage gets.
@@ -135,6 +137,10 @@ pub(super) fn decide(plan: &Plan, pool: &Pool<'_>, options: &Options, reasons: &
     if let Some(quota) = quota.as_ref().filter(|quota| quota.is_short() && !options.overcommit) {
         reasons.push(quota.reason(plan, pool));
     }
+    let wanted = (u64::from(leased) * 10_000).saturating_add(shares);
+    let is_there = quota.as_ref().is_none_or(|quota| !quota.is_short());
+    let of_others = (u64::from(pool.allowed.count() - pool.unheld()) * 10_000).saturating_add(elsewhere);
+    let needed = (wanted > 0 && is_there).then(|| wanted.saturating_add(of_others));
     let rest = Rest { shared, all, too_many_shares, quota, isolation: &options.isolation };
     let stages = plan.stages.iter().zip(choices);
     CpuDecision {
@@ -151,6 +157,7 @@ pub(super) fn decide(plan: &Plan, pool: &Pool<'_>, options: &Options, reasons: &
             .collect(),
         whole,
         unleased,
+        needed,
         totals: Totals {
             cpus_allowed: pool.allowed.clone(),
             cpus_leased: leased,

@@ -1,6 +1,7 @@
 use super::cpus::{self, Pool};
 use super::{
-    Grant, Isolation, Reason, Refusal, StageGrant, custom, devices, limits, memory, pids, tenant, worker_memory,
+    Grant, Isolation, Needs, Reason, Refusal, StageGrant, custom, devices, lease_place, limits, memory, pids, strict,
+    tenant, worker_memory,
 };
 use crate::config::{Reserve, TenantName};
 use crate::inference::Devices;
@@ -15,6 +16,8 @@ pub struct Options {
     pub overcommit: bool,
     /// What nothing here can enforce. The ledger says "none" to it.
     pub allow_unenforced: bool,
+    /// Nothing that holds less than hard: not at the start, and not later.
+    pub strict: bool,
     /// Where instances live.
     pub isolation: Isolation,
     /// On whose behalf.
@@ -90,12 +93,19 @@ pub fn decide(
             devices: devices.instances,
         });
     }
+    lease_place::lower(&mut rows, taken.place.as_ref());
+    if options.strict && reasons.is_empty() {
+        reasons.extend(strict::reasons(&rows));
+    }
     if !reasons.is_empty() {
         return Err(Refusal { reasons });
     }
+    let needs =
+        Needs { memory: memory.sums.needed(of_devices), cpu_time: cpus.needed, usable: inventory.allowed.count() };
     let totals = memory.sums.put_into(cpus.totals);
     let arithmetic = worker_memory::add_up(plan, &stages, &memory.sums, (supply, options), taken);
-    let ledger = Ledger { pipeline: plan.name.clone(), rows, totals, arithmetic };
+    let leases = taken.place.clone();
+    let ledger = Ledger { pipeline: plan.name.clone(), rows, totals, leases, arithmetic };
     let (tenant, memory_max) = (options.tenant.clone(), worker_memory::of_pipeline(&memory.sums));
     Ok(Grant {
         stages,
@@ -103,6 +113,7 @@ pub fn decide(
         allowed: given.allowed.clone(),
         cpus_reserved: pool.reserved,
         memory_max,
+        needs,
         tenant,
         amounts,
     })

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use super::Needs;
 use crate::config::TenantName;
 use crate::plan::StageId;
 use crate::resources::{Amounts, CpuSet, Ledger};
@@ -17,6 +18,8 @@ pub struct Grant {
     pub cpus_reserved: u32,
     /// Bytes to which the kernel is to hold all workers of the pipeline together. `None` in threads, and where the kernel cannot.
     pub memory_max: Option<u64>,
+    /// What it relies on of what surrounds the run.
+    pub needs: Needs,
     /// On whose behalf.
     pub tenant: TenantName,
     /// What is claimed of the machine besides leases.

@@ -5,7 +5,7 @@ use super::{Cpus, Grant, Options, Reason, Refusal, decide};
 use crate::inference::{Devices, HeldDevices, InstanceLease, Lease};
 use crate::plan::{Plan, StageId};
 use crate::resources::{
-    Choosing, Claim, CpuLease, CpuSet, DeviceClaim, HeldClaim, Holder, Inventory, LeaseFolder, LeaseRequest,
+    Choosing, Claim, CpuLease, CpuSet, DeviceClaim, HeldClaim, Holder, Inventory, LeaseFolder, LeaseRequest, Mending,
     ResourceError, ShareState, Supply, Taken,
 };
 
@@ -24,6 +24,22 @@ impl HeldLeases {
     #[must_use]
     pub fn lane(&self, stage: StageId, instance: u32, lane: u32) -> Option<&CpuLease> {
         self.instances.get(&(stage, instance))?.get(usize::try_from(lane).ok()?)
+    }
+
+    /// Whose a leased CPU is.
+    #[must_use]
+    pub fn owner(&self, cpu: u32) -> Option<(StageId, u32)> {
+        let mut instances = self.instances.iter();
+        instances.find(|(_, leases)| leases.iter().any(|lease| lease.cpu() == cpu)).map(|(owner, _)| *owner)
+    }
+
+    /// Looks whether all of this still stands in the ledger, and writes it down anew where it does not.
+    ///
+    /// # Errors
+    /// As [`Mending::of`].
+    pub fn mend(&self) -> Result<Option<Mending>, ResourceError> {
+        let leases: Vec<&CpuLease> = self.instances.values().flatten().collect();
+        Mending::of(&self.claim, &leases)
     }
 
     /// All CPUs leased.

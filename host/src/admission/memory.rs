@@ -46,6 +46,12 @@ impl MemorySums {
         self.available.saturating_sub(self.elsewhere)
     }
 
+    /// Bytes that there must be for what is claimed by anybody and what is kept; `None` where nothing is claimed, or less is there already.
+    pub(super) fn needed(&self, of_devices: u64) -> Option<u64> {
+        let needed = self.declared.saturating_add(self.elsewhere).saturating_add(self.reserved);
+        (self.declared > 0 && self.declared <= self.free()).then(|| needed.saturating_add(of_devices))
+    }
+
     /// The ledger's totals with these sums in it.
     pub(super) fn put_into(&self, totals: Totals) -> Totals {
         Totals {

@@ -41,6 +41,7 @@ impl Reason {
             }
             Self::Quota { askers, held, .. } => [shown(askers), few(held.clone())].concat(),
             Self::Ceiling { held, .. } => few(shown(held)),
+            Self::NotHard { note, .. } => note.iter().cloned().collect(),
             Self::UnknownTenant { declared, .. } => vec![format!("it names {}", declared.join(", "))],
             Self::Pids { place, .. } => vec![format!("found: {place}")],
             Self::Undeclared { declared, .. } if declared.is_empty() => Vec::new(),
@@ -80,7 +81,7 @@ impl Reason {
         Some(match self {
             Self::Cpus { .. } | Self::Shares { .. } => "lower num_cpus or parallelism, or pass --overcommit".to_owned(),
             Self::Quota { .. } => {
-                "raise the quota (cpu.max, cpu.cfs_quota_us, --cpus, limits.cpu), lower num_cpus or parallelism, or pass --overcommit"
+                "raise the quota (docker's --cpus, Kubernetes' limits.cpu, systemd's CPUQuota), lower num_cpus or parallelism, or pass --overcommit"
                     .to_owned()
             }
             Self::Memory { .. } => "lower memory or parallelism, or pass --overcommit".to_owned(),
@@ -132,6 +133,9 @@ impl Reason {
                 format!(
                     "ask for less, or raise the ceiling in [tenant.{tenant}] of host.toml; --overcommit does not lift it"
                 )
+            }
+            Self::NotHard { .. } => {
+                "`sage-host doctor` says what can be hard here and how; without --strict it runs as --explain says".to_owned()
             }
             Self::Leases(error) => return error.hint().map(str::to_owned),
         })

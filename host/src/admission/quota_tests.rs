@@ -52,7 +52,7 @@ fn the_refusal_says_wanted_given_by_whom_and_who_holds_the_rest() {
         "the pipeline wants 1 CPUs of time, the control group /sys/fs/cgroup/cpu/docker/ab gives 1.5, 0.5 of it free\n  \
          \"a\": 1 instance × 1\n  \
          CPU 3 is leased by process 7 (pipeline \"other\", operator \"hog\", instance 0)\n  \
-         hint: raise the quota (cpu.max, cpu.cfs_quota_us, --cpus, limits.cpu), lower num_cpus or parallelism, or pass --overcommit"
+         hint: raise the quota (docker's --cpus, Kubernetes' limits.cpu, systemd's CPUQuota), lower num_cpus or parallelism, or pass --overcommit"
     );
 }
 

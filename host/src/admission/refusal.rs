@@ -4,7 +4,9 @@ use thiserror::Error;
 
 use super::Holding;
 use crate::resources::cgroup::LimitAbove;
-use crate::resources::{CpuSet, DeviceShare, HeldCpu, NotHere, ResourceError, bytes, counted, ten_thousandths};
+use crate::resources::{
+    CpuSet, DeviceShare, HeldCpu, Mechanism, NotHere, ResourceError, Tier, bytes, counted, ten_thousandths,
+};
 
 /// Why a pipeline does not start: everything that speaks against it. Nothing was taken.
 #[derive(Debug, Error)]
@@ -323,6 +325,26 @@ pub enum Reason {
         askers: Vec<Asker>,
         /// Who has the rest.
         held: Vec<Holding>,
+    },
+
+    /// A limit that does not hold whatever anybody does, in a run that takes no others.
+    #[error(
+        "{resource} of operator \"{operator}\" ({effective}) is {}, by {}, and a strict run takes hard limits only",
+        .tier.name(), .mechanism.name()
+    )]
+    NotHard {
+        /// The operator.
+        operator: String,
+        /// The resource or limit.
+        resource: String,
+        /// What each instance would get.
+        effective: String,
+        /// What makes it hold.
+        mechanism: Mechanism,
+        /// How hard.
+        tier: Tier,
+        /// Why it is not hard.
+        note: Option<String>,
     },
 
     /// Leases cannot be taken or seen.

@@ -10,7 +10,7 @@ use crate::plan::{
     Capabilities, ComponentSpec, CpuRequest, Edge, EdgeId, GenerateSpec, Kind, Limits, OnError, Partition, Plan, Port,
     Resources, SinkSpec, SourceSpec, Stage, StageId, Work,
 };
-use crate::resources::{CpuSet, HeldCpu, Holder, Inventory, LeaseFolder, Supply, Taken};
+use crate::resources::{CpuSet, HeldBy, HeldCpu, Holder, Inventory, LeaseFolder, Supply, Taken};
 
 /// A stage that asks for nothing.
 fn stage(name: &str, work: Work) -> Stage {
@@ -85,7 +85,7 @@ pub(super) fn machine(cpus: u32) -> Inventory {
 
 pub(super) fn held(cpus: &[u32]) -> Taken {
     let holder = Holder { pid: 7, pipeline: "other".to_owned(), operator: "hog".to_owned(), instance: 0 };
-    let cpus = cpus.iter().map(|&cpu| HeldCpu { cpu, holder: Some(holder.clone()) }).collect();
+    let cpus = cpus.iter().map(|&cpu| HeldCpu { cpu, holder: Some(holder.clone()), by: HeldBy::Lock(None) }).collect();
     Taken { cpus, ..Taken::default() }
 }
 

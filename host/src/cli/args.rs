@@ -183,6 +183,9 @@ pub(super) struct MachineArguments {
     /// Run even if more is asked for than there is: CPUs are then shared, not leased
     #[arg(long)]
     pub(super) overcommit: bool,
+    /// Take hard limits only: refuse (exit code 3) where one is not, and fail (exit code 4) when one ceases to be
+    #[arg(long, conflicts_with_all = ["allow_unenforced", "overcommit"])]
+    pub(super) strict: bool,
     /// On whose behalf: counts towards [tenant.NAME] of host.toml, which must be there if any tenant is
     #[arg(long, value_name = "NAME", default_value_t)]
     pub(super) tenant: TenantName,

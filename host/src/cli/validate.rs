@@ -30,6 +30,7 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
         host_file: machine.host.clone(),
         overcommit: machine.overcommit,
         allow_unenforced: machine.allow_unenforced,
+        strict: machine.strict,
         tenant: machine.tenant.clone(),
         lease_folder: machine.lease_folder.clone(),
         cache_folder: machine.cache_folder.clone(),

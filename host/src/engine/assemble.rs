@@ -263,7 +263,12 @@ fn outlet(
 
 fn placement(parts: &Parts, id: StageId, instance: u32, lane: u32) -> Placement {
     match parts.leases.lane(id, instance, lane) {
-        Some(lease) if parts.instances.in_lane_threads() => Placement::Leased(lease.cpus()),
+        Some(lease) if parts.instances.in_lane_threads() => Placement::Leased {
+            cpu: lease.cpus(),
+            threads: parts.leased.clone(),
+            operator: parts.plan.stage(id).name.clone(),
+            instance,
+        },
         _ => Placement::Shared(parts.shared.clone()),
     }
 }

@@ -43,6 +43,7 @@ pub(super) fn house(parts: &Parts, stages: &mut [StageParts]) -> Result<Guests, 
                 lanes: (0..grant.lanes).map(cpu).collect(),
                 grant,
                 shared: &parts.shared,
+                leased: &parts.leased,
             })?;
             own.kernel = home.kernel;
             guests.0.insert((id, instance), home.guests.into());

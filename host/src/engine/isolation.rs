@@ -8,7 +8,7 @@ use crate::config::{HostSettings, TenantName};
 use crate::inference::ModelAccess;
 use crate::observe::KernelReading;
 use crate::plan::Plan;
-use crate::resources::{CpuSet, SharedCpus};
+use crate::resources::{CpuSet, LeasedThreads, SharedCpus};
 use crate::sandbox::{GuestSpec, Loaded};
 
 /// Gives runs the place where their instances live, if that is not threads of this process.
@@ -66,6 +66,8 @@ pub struct InstanceOrder<'a> {
     pub grant: &'a StageGrant,
     /// Where whoever has no CPU runs.
     pub shared: &'a SharedCpus,
+    /// Where those are noted that have a CPU.
+    pub leased: &'a LeasedThreads,
 }
 
 /// The place of an instance.

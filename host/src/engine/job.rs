@@ -18,7 +18,9 @@ use crate::config::{self, Diagnostics, HostSettings, Parsed, SourceText, TenantN
 use crate::connector::{PathGuard, PathUse, StandardStreams, compare_paths};
 use crate::inference::{Devices, ExamineElsewhere, ModelService, OpenDevice};
 use crate::plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
-use crate::resources::{Inventory, LeaseFolder, Ledger, SharedCpus, Supply, limit_named_in, read_plain_file};
+use crate::resources::{
+    Inventory, LeaseFolder, LeasedThreads, Ledger, SharedCpus, Supply, limit_named_in, read_plain_file,
+};
 use crate::sandbox::{CompileElsewhere, CompileLimits, LoadError, Loaded, Sandbox, SandboxOptions};
 
 /// A pipeline that was read, whose components were compiled and checked, and that fits together: ready to be explained or run.
@@ -46,6 +48,8 @@ pub struct JobOptions {
     pub overcommit: bool,
     /// Runs with resources that nothing here can enforce.
     pub allow_unenforced: bool,
+    /// Takes hard limits only, and fails when one ceases to be.
+    pub strict: bool,
     /// On whose behalf it runs: what counts towards which ceilings of `host.toml`.
     pub tenant: TenantName,
     /// Where CPU leases lie, instead of `host.toml`'s or the default.
@@ -237,8 +241,11 @@ impl Job {
             components: self.components,
             grant,
             models,
-            leases,
+            leases: Arc::new(leases),
             shared,
+            leased: LeasedThreads::default(),
+            slice: self.options.housing.is_some().then(|| self.settings.slice.clone()),
+            strict: self.options.strict,
             instances,
             provided: self.provided,
             guard: Arc::new(guard),
@@ -274,6 +281,7 @@ impl Job {
         Options {
             overcommit: self.options.overcommit,
             allow_unenforced: self.options.allow_unenforced,
+            strict: self.options.strict,
             isolation: self
                 .options
                 .housing

@@ -51,6 +51,7 @@ mod run;
 mod session;
 mod sink_lane;
 mod source_lane;
+mod standing;
 mod thread_guest;
 mod threads;
 mod turnstile;

@@ -7,7 +7,7 @@ use crate::config::TenantName;
 use crate::connector::{PathGuard, Sink, Source};
 use crate::inference::ModelService;
 use crate::plan::{Plan, StageId};
-use crate::resources::SharedCpus;
+use crate::resources::{LeasedThreads, SharedCpus};
 use crate::sandbox::Loaded;
 
 /// Everything a run is made of: what was planned, loaded, granted and handed over.
@@ -21,8 +21,14 @@ pub(super) struct Parts {
     /// What runs models for instances; ends before the leases it runs for.
     pub(super) models: ModelService,
     /// Held until the last lane has ended.
-    pub(super) leases: HeldLeases,
+    pub(super) leases: Arc<HeldLeases>,
     pub(super) shared: SharedCpus,
+    /// Who was put on leased CPUs.
+    pub(super) leased: LeasedThreads,
+    /// Where the groups of workers lie, where there are any.
+    pub(super) slice: Option<String>,
+    /// Whether a limit that ceases to be hard ends the run.
+    pub(super) strict: bool,
     /// Where instances live; ends with the last of them.
     pub(super) instances: Arc<dyn Instances>,
     /// Sources and sinks that the embedder provides, by stage name.

@@ -1,25 +1,43 @@
 use std::time::Duration;
 
-use crate::resources::{CpuSet, CpuShare, ResourceError, SharedCpus, SharedSeat, pin_current_thread};
+use crate::resources::{
+    CpuSet, CpuShare, LeasedSeat, LeasedThreads, ResourceError, SharedCpus, SharedSeat, pin_current_thread,
+};
 use crate::sandbox::Pacer;
 
 /// Where a lane's thread runs.
 #[derive(Clone)]
 pub(super) enum Placement {
     /// On a CPU of its own.
-    Leased(CpuSet),
+    Leased {
+        /// Which.
+        cpu: CpuSet,
+        /// Where that is noted, and for whom.
+        threads: LeasedThreads,
+        operator: String,
+        instance: u32,
+    },
     /// Among the CPUs that nobody leased.
     Shared(SharedCpus),
 }
 
 impl Placement {
     /// Puts the calling thread there, until the seat is dropped.
-    pub(super) fn take(&self) -> Result<Option<SharedSeat>, ResourceError> {
+    pub(super) fn take(&self) -> Result<Seat, ResourceError> {
         match self {
-            Self::Leased(cpu) => pin_current_thread(cpu).map(|_| None),
-            Self::Shared(shared) => shared.join().map(Some),
+            Self::Leased { cpu, threads, operator, instance } => {
+                pin_current_thread(cpu)?;
+                Ok(Seat::Leased(threads.thread(operator, *instance, cpu)))
+            }
+            Self::Shared(shared) => shared.join().map(Seat::Shared),
         }
     }
+}
+
+/// A thread's place, until it is dropped.
+pub(super) enum Seat {
+    Leased(#[expect(dead_code, reason = "held for its end")] LeasedSeat),
+    Shared(#[expect(dead_code, reason = "held for its end")] SharedSeat),
 }
 
 /// A CPU share as the sandbox asks for it.

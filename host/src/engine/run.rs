@@ -11,6 +11,7 @@ use super::keeper::Keeper;
 use super::operator_lane::OperatorLane;
 use super::parts::Parts;
 use super::source_lane::{SharedSource, SourceEnd};
+use super::standing::{StandingWatch, Watched};
 use super::watch::registry;
 use crate::connector::{SinkOutcome, Source, SourceProgress};
 use crate::observe::{Outcome, Registry, SourceReading, Summary};
@@ -24,6 +25,8 @@ pub(super) struct Running {
     registry: Arc<Registry>,
     assembly: Assembly,
     threads: Vec<(StageId, JoinHandle<LaneEnd>)>,
+    /// Ends before what it looks after.
+    standing: Option<StandingWatch>,
     // Given back when the last lane has ended.
     _parts: Parts,
 }
@@ -48,9 +51,22 @@ impl Running {
         let mut assembly = assemble(&mut parts, &control, run)?;
         let lanes = std::mem::take(&mut assembly.lanes);
         let plan = Arc::new(parts.plan.clone());
-        let registry = Arc::new(registry(&plan, &assembly, &parts.models, parts.tenant.as_str(), run));
+        let tenant = parts.tenant.as_str();
+        let registry = Arc::new(registry(&plan, &parts.grant, &assembly, &parts.models, (tenant, run)));
         let (reports, started) = mpsc::channel();
-        let mut running = Self { plan, control, registry, assembly, threads: Vec::new(), _parts: parts };
+        let watched = Watched {
+            plan: Arc::clone(&plan),
+            grant: parts.grant.clone(),
+            leases: Arc::clone(&parts.leases),
+            leased: parts.leased.clone(),
+            shared: parts.shared.clone(),
+            slice: parts.slice.clone(),
+            limits: Arc::clone(&registry.limits),
+            strict: parts.strict,
+            control: Arc::clone(&control),
+        };
+        let mut running =
+            Self { plan, control, registry, assembly, threads: Vec::new(), standing: None, _parts: parts };
         for lane in lanes {
             running.spawn(lane, reports.clone())?;
         }
@@ -70,6 +86,13 @@ impl Running {
             running.stop_and_wait();
             failures.sort_by(|a, b| (&a.stage, a.instance).cmp(&(&b.stage, b.instance)));
             return Err(RunError::Start(failures));
+        }
+        match StandingWatch::start(watched) {
+            Ok(standing) => running.standing = Some(standing),
+            Err(error) => {
+                running.stop_and_wait();
+                return Err(error);
+            }
         }
         running.control.go();
         Ok(running)
@@ -99,6 +122,7 @@ impl Running {
     /// Waits for the last lane, completes the sinks, and says how it went.
     pub(super) fn finish(mut self) -> Summary {
         let ends = self.join();
+        drop(self.standing.take());
         let mut cut_short = false;
         let mut sinks = Vec::new();
         for (stage, end) in ends {

@@ -2,6 +2,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::assemble::{Assembly, InstanceParts};
+use super::standing::standings;
+use crate::admission::Grant;
 use crate::batch::Inbox;
 use crate::inference::ModelService;
 use crate::observe::{DeviceView, InstanceView, MemoryReading, Registry, StageView};
@@ -9,7 +11,13 @@ use crate::plan::{Plan, Work};
 use crate::resources::MemoryBudget;
 
 /// What can be watched of a run.
-pub(super) fn registry(plan: &Plan, assembly: &Assembly, models: &ModelService, tenant: &str, run: &str) -> Registry {
+pub(super) fn registry(
+    plan: &Plan,
+    grant: &Grant,
+    assembly: &Assembly,
+    models: &ModelService,
+    (tenant, run): (&str, &str),
+) -> Registry {
     let stages = plan.stages().zip(&assembly.stages).map(|((_, stage), parts)| StageView {
         name: stage.name.clone(),
         kind: match &stage.work {
@@ -26,6 +34,7 @@ pub(super) fn registry(plan: &Plan, assembly: &Assembly, models: &ModelService, 
         run: run.to_owned(),
         began: Instant::now(),
         stages: stages.collect(),
+        limits: Arc::new(standings(grant)),
         devices: models.devices().map(|(name, reading)| DeviceView { name: name.to_owned(), reading }).collect(),
     }
 }

@@ -10,7 +10,9 @@ use prometheus_client::registry::Registry as Families;
 
 use super::inference_exposition::encode_inference;
 use super::kernel_exposition::encode_kernel;
-use super::{InstanceCounters, InstanceView, Latency, Observations, Registry, Series, StageView};
+use super::{
+    InstanceCounters, InstanceView, Latency, LimitStanding, LimitStandings, Observations, Registry, Series, StageView,
+};
 
 /// A run's numbers as OpenMetrics text, which Prometheus reads. Everything is read anew each time.
 #[derive(Debug)]
@@ -113,6 +115,7 @@ impl Collector for RunCollector {
             }
         }
         encode_errors(&mut encoder, &instances)?;
+        encode_limits(&mut encoder, &self.0.limits)?;
         encode_memory(&mut encoder, &instances)?;
         encode_kernel(&mut encoder, &instances)?;
         encode_inference(&mut encoder, &instances, &self.0.devices)?;
@@ -139,6 +142,20 @@ fn encode_errors(encoder: &mut DescriptorEncoder<'_>, instances: &[(Labels<'_>, 
         }
     }
     Ok(())
+}
+
+/// How hard each limit holds, and how many ceased to hold as hard as the ledger said.
+fn encode_limits(encoder: &mut DescriptorEncoder<'_>, limits: &LimitStandings) -> fmt::Result {
+    let help = "How hard a limit holds: 2 hard, 1 cooperative, 0 none";
+    let mut family = encoder.encode_descriptor("sage_limit_tier", help, None, MetricType::Gauge)?;
+    for LimitStanding { operator, resource, tier: (_, number) } in limits.standings() {
+        let labels = vec![("operator", operator.as_str()), ("resource", resource.as_str())];
+        family.encode_family(&labels)?.encode_gauge(&u64::from(number))?;
+    }
+    let help = "Limits that ceased to hold as hard as the ledger said";
+    let mut family = encoder.encode_descriptor("sage_limits_lost", help, None, MetricType::Counter)?;
+    let lost = u64::try_from(limits.lost().len()).unwrap_or(u64::MAX);
+    family.encode_counter::<NoLabelSet, u64, u64>(&lost, None)
 }
 
 fn encode_memory(encoder: &mut DescriptorEncoder<'_>, instances: &[(Labels<'_>, &InstanceView)]) -> fmt::Result {
@@ -390,6 +407,28 @@ mod tests {
                 .any(|line| line.starts_with("sage_memory_bytes{pipeline=\"p\",tenant=\"t\",operator=\"out\""))
         );
         assert_eq!(lines.last().unwrap(), "# EOF");
+    }
+
+    #[test]
+    fn each_limit_says_how_hard_it_holds_and_those_that_were_lost_are_counted() {
+        let mut registry = watched(&[("parse", "map", 1)]);
+        let standing = |resource: &str| LimitStanding {
+            operator: "parse".to_owned(),
+            resource: resource.to_owned(),
+            tier: ("hard", 2),
+        };
+        let limits = LimitStandings::new(vec![standing("num_cpus"), standing("memory")]);
+        limits.lower("parse", "num_cpus", ("none", 0), "moved").unwrap();
+        Arc::get_mut(&mut registry).unwrap().limits = Arc::new(limits);
+        assert_has(
+            &lines(&registry),
+            &[
+                "# TYPE sage_limit_tier gauge",
+                "sage_limit_tier{pipeline=\"p\",tenant=\"t\",operator=\"parse\",resource=\"num_cpus\"} 0",
+                "sage_limit_tier{pipeline=\"p\",tenant=\"t\",operator=\"parse\",resource=\"memory\"} 2",
+                "sage_limits_lost_total{pipeline=\"p\",tenant=\"t\"} 1",
+            ],
+        );
     }
 
     #[test]

@@ -2,7 +2,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{DeviceReading, ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency};
+use super::{
+    DeviceReading, ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency,
+    LimitStandings,
+};
 
 /// Everything there is to see of a run, by stage and instance. Made before the run goes and never changed; what it refers
 /// to changes, and can be read at any time.
@@ -18,6 +21,8 @@ pub struct Registry {
     pub began: Instant,
     /// Sources, operators, sinks, upstream before downstream.
     pub stages: Vec<StageView>,
+    /// How hard each limit of its ledger holds.
+    pub limits: Arc<LimitStandings>,
     /// The devices that serve some of them.
     pub devices: Vec<DeviceView>,
 }
@@ -119,6 +124,7 @@ pub(super) fn watched(stages: &[(&str, &'static str, usize)]) -> Arc<Registry> {
         run: "r".to_owned(),
         began: Instant::now(),
         stages: stages.collect(),
+        limits: Arc::default(),
         devices: Vec::new(),
     })
 }

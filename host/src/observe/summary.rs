@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{InferenceSummary, KernelSummary, Outcome, Registry, RunFailure, StageView};
+use super::{InferenceSummary, KernelSummary, LostLimit, Outcome, Registry, RunFailure, StageView};
 
 /// What a run came to, as `--output json` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,6 +23,9 @@ pub struct Summary {
     pub elapsed_seconds: f64,
     /// Whether every stage's records add up.
     pub balanced: bool,
+    /// Limits that ceased to hold as hard as the ledger said, in the order in which that was noticed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits_lost: Vec<LostLimit>,
     /// Sources, operators, sinks, upstream before downstream.
     pub stages: Vec<StageSummary>,
 }
@@ -129,6 +132,7 @@ impl Summary {
             unended: Vec::new(),
             elapsed_seconds: elapsed,
             balanced: stages.iter().all(|stage| stage.balanced),
+            limits_lost: registry.limits.lost(),
             stages,
         }
     }

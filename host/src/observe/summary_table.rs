@@ -72,6 +72,11 @@ impl Summary {
                 let _ = writeln!(text, "{}: {note}", stage.name);
             }
         }
+        for lost in &self.limits_lost {
+            let (operator, resource, was, tier) = (&lost.operator, &lost.resource, lost.was, lost.tier);
+            let after = time(lost.after_seconds);
+            let _ = writeln!(text, "{operator}: {resource} was {was} and is {tier} since {after}: {}", lost.message);
+        }
         text
     }
 }
@@ -228,6 +233,7 @@ fn cpu(seconds: f64) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::LostLimit;
     use super::*;
 
     fn stage(name: &str, kind: &'static str, instances: usize, scale: u64) -> StageSummary {
@@ -287,8 +293,25 @@ mod tests {
             unended: Vec::new(),
             elapsed_seconds: 1.23,
             balanced: true,
+            limits_lost: Vec::new(),
             stages,
         }
+    }
+
+    #[test]
+    fn a_limit_that_was_lost_is_a_line() {
+        let mut summary = summary(vec![stage("parse", "map", 4, 1)]);
+        summary.limits_lost.push(LostLimit {
+            operator: "parse".to_owned(),
+            resource: "num_cpus".to_owned(),
+            was: "hard",
+            tier: "none",
+            after_seconds: 2.5,
+            message: "its lane on leased CPU 1 may run on CPU 0 now".to_owned(),
+        });
+        let text = summary.to_string();
+        let line = "parse: num_cpus was hard and is none since 2.50 s: its lane on leased CPU 1 may run on CPU 0 now";
+        assert!(text.lines().any(|found| found == line), "{text}");
     }
 
     #[test]

@@ -1,4 +1,3 @@
-use std::fs;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{FlockOperation, flock, fstat};
@@ -47,7 +46,7 @@ impl Choosing<'_> {
 }
 
 impl LeaseFolder {
-    /// As [`Choosing::busy`]; needs `choosing.lock` held alone.
+    /// As [`Choosing::busy`]; needs the folder locked alone.
     fn lock_busy(&self, claim: &Claim, of: &DeviceClaim) -> Result<BusyLock, ResourceError> {
         let name = name_of(&of.device, of.token);
         let file = self.file(&name, true)?.ok_or_else(|| self.failed(&name, Errno::NOENT))?;
@@ -67,12 +66,10 @@ impl LeaseFolder {
         }
     }
 
-    /// Devices that are in use, whoever holds the lease. Needs `choosing.lock`; files that nobody holds are removed where it is held alone.
+    /// Devices that are in use, whoever holds the lease. Needs the folder locked; files that nobody holds are removed where it is held alone.
     pub(super) fn busy_shares(&self, sweep: bool) -> Result<Vec<DeviceShare>, ResourceError> {
-        let entries =
-            fs::read_dir(self.path()).map_err(|cause| ResourceError::Folder { path: self.path().to_owned(), cause })?;
         let mut busy = Vec::new();
-        for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+        for name in self.names()? {
             let Some((device, token)) = parts_of(&name) else { continue };
             let Some(file) = self.foreign(&name) else { continue };
             let how = if sweep { Hold::Alone } else { Hold::Together };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CpuSet, DeviceClaim, DeviceShare, HeldCpu};
+use super::{CpuSet, DeviceClaim, DeviceShare, HeldCpu, LeasePlace};
 
 /// What one run of a pipeline holds of the machine, as it wrote itself down. Others count by it, so unlike a [`super::Holder`] it
 /// is more than a name; it is an agreement between sage-hosts all the same, and whoever may write to the folder can claim what
@@ -51,6 +51,8 @@ pub struct Taken {
     pub claims: Vec<Claim>,
     /// Shares of devices, by device and lease: those of running pipelines, and those that a dead one's device has not let go of.
     pub devices: Vec<DeviceShare>,
+    /// Where all of this stands; `None` where it was not looked up.
+    pub place: Option<LeasePlace>,
 }
 
 impl Claim {

@@ -1,12 +1,13 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::sync::Mutex;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::CpuSet;
+use super::{CpuSet, LockHolder};
 
 /// A CPU that no other sage-host of the lease folder's scope gives to anybody, until this is dropped.
 ///
@@ -16,7 +17,8 @@ use super::CpuSet;
 #[must_use = "the CPU is free again as soon as the lease is dropped"]
 pub struct CpuLease {
     pub(super) cpu: u32,
-    pub(super) _lock: Locked,
+    /// Replaced where its file is made anew ([`super::Mending`]).
+    pub(super) lock: Mutex<Locked>,
 }
 
 impl CpuLease {
@@ -61,20 +63,54 @@ impl fmt::Display for Holder {
     }
 }
 
-/// A CPU that is leased, and to whom.
+/// A CPU that cannot be leased, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HeldCpu {
     /// The CPU.
     pub cpu: u32,
-    /// Its holder; `None` where what it wrote cannot be read.
+    /// Its holder, as it wrote itself down; `None` where what it wrote cannot be read.
     pub holder: Option<Holder>,
+    /// What keeps it from others.
+    pub by: HeldBy,
+}
+
+/// What keeps a CPU from being leased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldBy {
+    /// A lock, and who holds it where the kernel was asked and says so.
+    Lock(Option<LockHolder>),
+    /// Something of another user's under the name of the CPU's file, which nobody can hold and nobody may follow.
+    Entry {
+        /// What it is.
+        what: &'static str,
+        /// Whose.
+        user: u32,
+    },
+}
+
+impl HeldCpu {
+    /// Whether somebody has it to itself.
+    #[must_use]
+    pub fn is_leased(&self) -> bool {
+        matches!(self.by, HeldBy::Lock(_))
+    }
 }
 
 impl fmt::Display for HeldCpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.holder {
-            Some(holder) => write!(f, "CPU {} is leased by {holder}", self.cpu),
-            None => write!(f, "CPU {} is leased by a process that left no name", self.cpu),
+        let cpu = self.cpu;
+        match (&self.by, &self.holder) {
+            (HeldBy::Entry { what, user }, _) => {
+                write!(f, "CPU {cpu} is left out: {what} of user {user} is in the place of its lock file")
+            }
+            // A file says what its last holder wrote, or anybody who may write to it: the kernel knows better.
+            (HeldBy::Lock(Some(by)), Some(holder)) if by.pid != holder.pid => {
+                write!(f, "CPU {cpu} is locked by {by}, and leased by {holder} as its file says")
+            }
+            (HeldBy::Lock(_), Some(holder)) => write!(f, "CPU {cpu} is leased by {holder}"),
+            (HeldBy::Lock(Some(by)), None) => write!(f, "CPU {cpu} is locked by {by}, which left no name"),
+            (HeldBy::Lock(None), None) => write!(f, "CPU {cpu} is leased by a process that left no name"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use thiserror::Error;
 
-use super::{CpuSet, LeaseRefused};
+use super::{CpuSet, LeaseRefused, LockHolder};
 
 /// What the machine did not let this room do.
 #[derive(Debug, Error)]
@@ -57,12 +57,24 @@ pub enum ResourceError {
     },
 
     /// Somebody has been choosing CPUs in the lease folder for longer than choosing ever takes.
-    #[error("{path} has been locked by another process for {patience:?}")]
+    #[error(
+        "{path} has been locked by {} for {patience:?}",
+        .holder.map_or_else(|| "another process".to_owned(), |holder| holder.to_string())
+    )]
     FolderBusy {
-        /// The file that serialises choosing.
+        /// The folder, whose lock serialises choosing.
         path: PathBuf,
         /// How long we waited.
         patience: Duration,
+        /// Who holds it, where the kernel says.
+        holder: Option<LockHolder>,
+    },
+
+    /// The lease folder's name leads to another folder than the one that this run has its leases in, or to nothing.
+    #[error("{path} was deleted or replaced while it is in use for leases")]
+    FolderReplaced {
+        /// The folder.
+        path: PathBuf,
     },
 
     /// What a run claims is more than its file in the lease folder may hold.
@@ -138,6 +150,9 @@ impl ResourceError {
         match self {
             Self::Folder { .. } | Self::UnsafeFolder { .. } | Self::FolderBusy { .. } => {
                 Some("name a folder of your own with lease_folder in host.toml or SAGE_HOST_LEASE_FOLDER")
+            }
+            Self::FolderReplaced { .. } => {
+                Some("the run writes itself down anew within a second; leave the folder alone")
             }
             Self::Pin { .. } | Self::PinMismatch { .. } => {
                 Some("the process's CPUs changed while it ran (taskset, cpuset, a CPU taken offline): start it again")

@@ -1,57 +1,65 @@
-use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FileType, Mode, OFlags, Stat, fchmod, fstat, ftruncate, mkdir, open, openat};
-use rustix::io::{Errno, pread, pwrite};
+use rustix::fs::{
+    Access, AtFlags, Dir, FileType, Mode, OFlags, Stat, accessat, fchmod, fstat, lstat, mkdir, open, openat, statat,
+};
+use rustix::io::Errno;
 use rustix::process::geteuid;
-use serde::Serialize;
 
 use super::cpu_lease::{Hold, Locked};
-use super::{CpuLease, CpuSet, HeldCpu, Holder, LeaseRefused, LeaseRequest, ResourceError};
+use super::lease_place::{LeasePlace, LeaseScope};
+use super::lock_holder::LockHolder;
+use super::{CpuLease, CpuSet, Holder, LeaseRequest, ResourceError};
 
 /// Where the sage-hosts of a machine agree on who has which CPU to itself: a file for each CPU (`cpu-3.lock`), locked with
 /// flock by its holder, who also writes into it who it is. The kernel frees the lock of a process that dies.
 ///
 /// **What is shared.** Everybody who uses the same folder. By default that is `/run/lock/sage-host`, for all users of the
 /// machine: root creates it (mode 1777), others use it where it is. Where it is not, or cannot be used, it is
-/// `/tmp/sage-host-<uid>`: then only hosts of the same user see each other's leases ([`LeaseFolder::scope`] says which). A
-/// container that does not mount the machine's folder is a machine of its own in this. The folder must be local:
-/// flock over a network is not the kernel's.
+/// `/tmp/sage-host-<uid>`: then only hosts of the same user see each other's leases. [`LeaseFolder::place`] says which, and how hard a lease
+/// there is; whoever uses the machine's folder looks into those that it can read of the others too. A container that does not mount the
+/// machine's folder is a machine of its own in this. The folder must be local: flock over a network is not the kernel's.
 ///
 /// **What it does not bound.** Leases are an agreement between sage-hosts: other programs run where they like, and whoever
 /// may write to the folder can hold leases for nothing. A CPU's file is never removed, since removing a locked file would
 /// let a second holder lock its successor; files of claims are, and [`super::Choosing`] says why they may be.
 ///
-/// **Who waits for whom.** Whoever chooses CPUs holds `choosing.lock` alone, whoever only looks holds it together with others;
+/// **What others put there** is never followed, written to or waited for: a link, a folder, a pipe, a file with two names or one that cannot be
+/// opened. A CPU whose file is such a thing is leased to nobody.
+///
+/// **Who waits for whom.** Whoever chooses CPUs holds the folder itself locked, alone; whoever only looks holds it together with others;
 /// both let go within microseconds and wait for nothing meanwhile. Waiting for it ends with an error after
-/// some seconds, so a stopped process blocks nobody for ever. Giving a lease back needs no lock.
+/// some seconds, with who holds it, so a stopped process blocks nobody for ever. Giving a lease back needs no lock.
+///
+/// **A folder that is replaced.** All clones share one open folder. Once its name leads elsewhere, nothing is taken in it any more
+/// ([`ResourceError::FolderReplaced`]), until [`super::Mending`] has opened what is there now.
 #[derive(Debug, Clone)]
 pub struct LeaseFolder {
     path: PathBuf,
-    directory: Arc<OwnedFd>,
+    directory: Arc<RwLock<Arc<OwnedFd>>>,
     scope: LeaseScope,
+    /// Why it is not the machine's, where that was wanted.
+    fallback: Option<Arc<str>>,
 }
 
-/// Who sees the leases of a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LeaseScope {
-    /// All users of the machine.
-    Machine,
-    /// Only processes of this user.
-    User,
-    /// Whoever was told to use the same folder.
-    Given,
+/// What somebody put under a name where we wanted a file of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ForeignEntry {
+    pub(super) what: &'static str,
+    pub(super) user: u32,
 }
 
 impl LeaseFolder {
     /// The environment variable that names another folder.
     pub const VARIABLE: &str = "SAGE_HOST_LEASE_FOLDER";
-    const FOR_ALL: &str = "/run/lock/sage-host";
-    const CHOOSING: &str = "choosing.lock";
+    /// The folder for all users of the machine.
+    pub const FOR_ALL: &str = "/run/lock/sage-host";
+    /// Where users have folders of their own, `sage-host-<uid>`, if that cannot be used.
+    const FALLBACKS: &str = "/tmp";
+    const FALLBACK: &str = "sage-host-";
     /// Choosing takes some microseconds a CPU; this is a thousand times more than on the largest machine.
     const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -63,28 +71,37 @@ impl LeaseFolder {
         if let Some(path) = std::env::var_os(Self::VARIABLE).filter(|path| !path.is_empty()) {
             return Self::at(Path::new(&path));
         }
-        let user = geteuid();
-        let for_all = if user.is_root() {
-            Self::create(Path::new(Self::FOR_ALL), 0o1777, LeaseScope::Machine)
-        } else {
-            Self::use_existing(Path::new(Self::FOR_ALL), LeaseScope::Machine)
-        };
-        match for_all {
+        match Self::for_all() {
             Ok(folder) => Ok(folder),
-            Err(_) => {
-                let path = format!("/tmp/sage-host-{}", user.as_raw());
-                Self::create(Path::new(&path), 0o700, LeaseScope::User)
+            Err(error) => {
+                let path = Path::new(Self::FALLBACKS).join(format!("{}{}", Self::FALLBACK, geteuid().as_raw()));
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+                let fallback = Some(format!("{error}{cause}").into());
+                Ok(Self { fallback, ..Self::create(&path, 0o700, LeaseScope::User)? })
             }
         }
     }
 
-    /// The folder at this path, which is created (mode 0755) if it is not there; the folder above it must be.
+    /// The folder at this path, which is created (mode 0700) if it is not there; the folder above it must be. The machine's folder is the
+    /// machine's also where it is named.
     ///
     /// # Errors
     /// [`ResourceError::Folder`] when it cannot be created or written; [`ResourceError::UnsafeFolder`] when it is a symbolic
     /// link or not a folder, when neither root nor we own it, or when others may replace its files.
     pub fn at(path: &Path) -> Result<Self, ResourceError> {
-        Self::create(path, 0o755, LeaseScope::Given)
+        if path == Path::new(Self::FOR_ALL) {
+            return Self::for_all();
+        }
+        Self::create(path, 0o700, LeaseScope::Folder)
+    }
+
+    fn for_all() -> Result<Self, ResourceError> {
+        let path = Path::new(Self::FOR_ALL);
+        if geteuid().is_root() {
+            Self::create(path, 0o1777, LeaseScope::Machine)
+        } else {
+            Self::use_existing(path, LeaseScope::Machine)
+        }
     }
 
     /// Where it is.
@@ -93,10 +110,13 @@ impl LeaseFolder {
         &self.path
     }
 
-    /// Who sees its leases.
-    #[must_use]
-    pub fn scope(&self) -> LeaseScope {
-        self.scope
+    /// Who sees its leases, and how hard one is.
+    ///
+    /// # Errors
+    /// When the folder cannot be looked at.
+    pub fn place(&self) -> Result<LeasePlace, ResourceError> {
+        let found = fstat(self.directory()).map_err(|cause| failed(&self.path, cause))?;
+        Ok(LeasePlace::of(&self.path, self.scope, &found, geteuid().as_raw(), self.fallback.as_deref()))
     }
 
     /// Leases `count` of the `allowed` CPUs, the highest numbers first, so that CPU 0, where kernels like to do their own
@@ -129,75 +149,12 @@ impl LeaseFolder {
         self.choose()?.lease_all(requests, allowed, keep_free)
     }
 
-    /// As [`LeaseFolder::lease_all`]; needs `choosing.lock` held alone.
-    pub(super) fn lease_now(
-        &self,
-        requests: &[LeaseRequest],
-        allowed: &CpuSet,
-        keep_free: u32,
-    ) -> Result<Vec<Vec<CpuLease>>, ResourceError> {
-        let mut free = Vec::new();
-        let mut held = Vec::new();
-        for cpu in allowed.iter().rev() {
-            let name = file_name(cpu);
-            let Some(file) = self.file(&name, true)? else { continue };
-            match Locked::now(file, Hold::Alone).map_err(|cause| self.failed(&name, cause))? {
-                Ok(lock) => free.push((cpu, lock)),
-                Err(file) => held.push(HeldCpu { cpu, holder: read_holder(&file) }),
-            }
-        }
-        let wanted = requests.iter().fold(0_u32, |sum, request| sum.saturating_add(request.count));
-        let available = u32::try_from(free.len()).unwrap_or(u32::MAX).saturating_sub(keep_free);
-        if wanted > available {
-            held.reverse();
-            return Err(LeaseRefused { wanted, free: available, held, reserved: keep_free }.into());
-        }
-        let mut free = free.into_iter();
-        let mut leases = Vec::with_capacity(requests.len());
-        for request in requests {
-            let mut taken = Vec::new();
-            for (cpu, lock) in free.by_ref().take(usize::try_from(request.count).unwrap_or(usize::MAX)) {
-                write_holder(lock.file(), &request.holder).map_err(|cause| self.failed(&file_name(cpu), cause))?;
-                taken.push(CpuLease { cpu, _lock: lock });
-            }
-            leases.push(taken);
-        }
-        Ok(leases)
-    }
-
-    /// The CPUs that anybody (we too) holds at this moment, by number.
-    ///
-    /// # Errors
-    /// The folder's errors.
-    pub fn held_by_anyone(&self) -> Result<Vec<HeldCpu>, ResourceError> {
-        let _looking = self.choosing(Hold::Together)?;
-        self.held_cpus()
-    }
-
-    /// As [`LeaseFolder::held_by_anyone`]; needs `choosing.lock`.
-    pub(super) fn held_cpus(&self) -> Result<Vec<HeldCpu>, ResourceError> {
-        let entries =
-            fs::read_dir(&self.path).map_err(|cause| ResourceError::Folder { path: self.path.clone(), cause })?;
-        let mut held = Vec::new();
-        for cpu in entries.filter_map(|entry| cpu_of(entry.ok()?.file_name().to_str()?)) {
-            let name = file_name(cpu);
-            let Some(file) = self.file(&name, false)? else { continue };
-            // Locked together, so that two who look do not take each other for a holder.
-            match Locked::now(file, Hold::Together).map_err(|cause| self.failed(&name, cause))? {
-                Ok(_free) => {}
-                Err(file) => held.push(HeldCpu { cpu, holder: read_holder(&file) }),
-            }
-        }
-        held.sort_by_key(|held| held.cpu);
-        Ok(held)
-    }
-
     pub(super) fn create(path: &Path, mode: u32, scope: LeaseScope) -> Result<Self, ResourceError> {
         match mkdir(path, Mode::from_raw_mode(mode)) {
             Ok(()) => {
                 let folder = Self::checked_folder(path, scope)?;
                 // The process's umask may have taken bits away. Before the first file, whose mode follows the folder's.
-                fchmod(&folder.directory, Mode::from_raw_mode(mode)).map_err(|cause| failed(path, cause))?;
+                fchmod(folder.directory(), Mode::from_raw_mode(mode)).map_err(|cause| failed(path, cause))?;
                 folder.found_writable()
             }
             Err(Errno::EXIST) => Self::use_existing(path, scope),
@@ -222,12 +179,14 @@ impl LeaseFolder {
         if others_may_write(&stat) && stat.st_mode & Mode::SVTX.bits() == 0 {
             return Err(unsafe_folder(path, "others may replace its files (no sticky bit)"));
         }
-        Ok(Self { path: path.to_owned(), directory: Arc::new(directory), scope })
+        let directory = Arc::new(RwLock::new(Arc::new(directory)));
+        Ok(Self { path: path.to_owned(), directory, scope, fallback: None })
     }
 
-    /// Whoever cannot open this file could not lease either: better known now.
+    /// Whoever cannot make files here could not lease either: better known now.
     fn found_writable(self) -> Result<Self, ResourceError> {
-        self.file(Self::CHOOSING, true)?;
+        let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+        accessat(self.directory(), ".", access, AtFlags::EACCESS).map_err(|cause| failed(&self.path, cause))?;
         Ok(self)
     }
 
@@ -235,18 +194,76 @@ impl LeaseFolder {
         self.choosing_within(how, Self::PATIENCE)
     }
 
+    /// Locks the folder itself: no other user can put anything in the place of that lock, as they could of a file in it.
     pub(super) fn choosing_within(&self, how: Hold, patience: Duration) -> Result<Locked, ResourceError> {
         let started = Instant::now();
-        let busy = || ResourceError::FolderBusy { path: self.path.join(Self::CHOOSING), patience };
-        let mut file = self.file(Self::CHOOSING, true)?.ok_or_else(busy)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Opened anew: a lock belongs to an open file, which all threads of this process would share.
+        let own = openat(self.directory(), ".", flags, Mode::empty()).map_err(|cause| failed(&self.path, cause))?;
+        let mut own = own;
         loop {
-            match Locked::now(file, how).map_err(|cause| self.failed(Self::CHOOSING, cause))? {
-                Ok(lock) => return Ok(lock),
-                Err(_) if started.elapsed() > patience => return Err(busy()),
-                Err(again) => file = again,
-            }
+            own = match Locked::now(own, how).map_err(|cause| failed(&self.path, cause))? {
+                Ok(lock) if self.is_there() => return Ok(lock),
+                Ok(_) => return Err(ResourceError::FolderReplaced { path: self.path.clone() }),
+                Err(own) if started.elapsed() > patience => {
+                    let holder = LockHolder::of(&own);
+                    return Err(ResourceError::FolderBusy { path: self.path.clone(), patience, holder });
+                }
+                Err(again) => again,
+            };
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Whether the folder's name still leads to the folder that is open.
+    pub(super) fn is_there(&self) -> bool {
+        let (Ok(open), Ok(named)) = (fstat(self.directory()), lstat(&self.path)) else { return false };
+        (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino)
+    }
+
+    /// Opens what the folder's name leads to now, which is made if nothing is there, for all clones.
+    pub(super) fn reopen(&self) -> Result<(), ResourceError> {
+        let now = match self.scope {
+            LeaseScope::Machine => Self::for_all()?,
+            LeaseScope::User | LeaseScope::Folder => Self::create(&self.path, 0o700, self.scope)?,
+        };
+        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = now.directory();
+        Ok(())
+    }
+
+    /// Folders of single users in which there may be leases that this one does not know of: a user's who came before the machine's
+    /// folder was there, say. Those that this process can read.
+    pub(super) fn fallbacks(&self) -> Vec<Self> {
+        if self.scope != LeaseScope::Machine {
+            return Vec::new();
+        }
+        let me = geteuid();
+        let folders = std::fs::read_dir(Self::FALLBACKS).into_iter().flatten().flatten();
+        folders
+            .filter_map(|entry| {
+                let user: u32 = entry.file_name().to_str()?.strip_prefix(Self::FALLBACK)?.parse().ok()?;
+                if !me.is_root() && me.as_raw() != user {
+                    return None;
+                }
+                let path = entry.path();
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let directory = open(&path, flags, Mode::empty()).ok()?;
+                let stat = fstat(&directory).ok()?;
+                (stat.st_uid == user && !others_may_write(&stat)).then(|| Self {
+                    path,
+                    directory: Arc::new(RwLock::new(Arc::new(directory))),
+                    scope: LeaseScope::User,
+                    fallback: None,
+                })
+            })
+            .collect()
+    }
+
+    /// The names in the folder.
+    pub(super) fn names(&self) -> Result<Vec<String>, ResourceError> {
+        let entries = Dir::read_from(self.directory()).map_err(|cause| failed(&self.path, cause))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
+        Ok(names.collect())
     }
 
     /// Opens a file of the folder; `None` when it is not there and is not to be created.
@@ -254,10 +271,11 @@ impl LeaseFolder {
     /// Opened first and created only then: where anybody may create files, Linux refuses to "create" a file that
     /// another user already made (fs.protected_regular).
     pub(super) fn file(&self, name: &str, create: bool) -> Result<Option<OwnedFd>, ResourceError> {
+        let directory = self.directory();
         // Not blocking: somebody could have put a pipe here.
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         for _ in 0..3 {
-            match openat(&self.directory, name, flags, Mode::empty()) {
+            match openat(&directory, name, flags, Mode::empty()) {
                 Ok(file) => return self.checked(name, file).map(Some),
                 Err(Errno::NOENT) if !create => return Ok(None),
                 Err(Errno::NOENT) => {}
@@ -267,7 +285,7 @@ impl LeaseFolder {
             // In a folder for all, everybody must be able to write down that it holds the CPU. The machine's folder is one
             // even while whoever makes it has not opened it to all yet.
             let mode = Mode::from_raw_mode(if self.is_for_all()? { 0o666 } else { 0o600 });
-            match openat(&self.directory, name, flags | OFlags::CREATE | OFlags::EXCL, mode) {
+            match openat(&directory, name, flags | OFlags::CREATE | OFlags::EXCL, mode) {
                 Ok(file) => {
                     fchmod(&file, mode).map_err(|cause| self.failed(name, cause))?;
                     return Ok(Some(file));
@@ -279,14 +297,29 @@ impl LeaseFolder {
         Err(self.failed(name, Errno::EXIST))
     }
 
+    /// What there is under a name for which no file of ours could be opened; `None` where there is nothing.
+    pub(super) fn entry(&self, name: &str) -> Option<ForeignEntry> {
+        let found = statat(self.directory(), name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let what = match FileType::from_raw_mode(found.st_mode) {
+            FileType::Directory => "a folder",
+            FileType::Symlink => "a symbolic link",
+            FileType::Fifo => "a pipe",
+            FileType::Socket => "a socket",
+            FileType::RegularFile if found.st_nlink != 1 => "a file with several names",
+            FileType::RegularFile => "a file that cannot be opened",
+            _ => "a device",
+        };
+        Some(ForeignEntry { what, user: found.st_uid })
+    }
+
     /// Whether other users take leases here too.
     pub(super) fn is_for_all(&self) -> Result<bool, ResourceError> {
-        let stat = fstat(&self.directory).map_err(|cause| failed(&self.path, cause))?;
+        let stat = fstat(self.directory()).map_err(|cause| failed(&self.path, cause))?;
         Ok(self.scope == LeaseScope::Machine || others_may_write(&stat))
     }
 
-    pub(super) fn directory(&self) -> &OwnedFd {
-        &self.directory
+    pub(super) fn directory(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A lock file is written to: it must not be a second name of some other file.
@@ -313,28 +346,4 @@ fn unsafe_folder(path: &Path, why: &'static str) -> ResourceError {
 
 fn others_may_write(stat: &Stat) -> bool {
     stat.st_mode & (Mode::WGRP | Mode::WOTH).bits() != 0
-}
-
-fn file_name(cpu: u32) -> String {
-    format!("cpu-{cpu}.lock")
-}
-
-fn cpu_of(file_name: &str) -> Option<u32> {
-    file_name.strip_prefix("cpu-")?.strip_suffix(".lock")?.parse().ok()
-}
-
-fn write_holder(file: &OwnedFd, holder: &Holder) -> Result<(), Errno> {
-    let text = serde_json::to_vec(holder).map_err(|_| Errno::INVAL)?;
-    ftruncate(file, 0)?;
-    match pwrite(file, &text, 0)? {
-        written if written == text.len() => Ok(()),
-        _ => Err(Errno::IO),
-    }
-}
-
-/// What a holder wrote; whatever cannot be read is nobody's name, since any user may have written it.
-fn read_holder(file: &OwnedFd) -> Option<Holder> {
-    let mut text = [0; 4096];
-    let length = pread(file, &mut text, 0).ok()?;
-    serde_json::from_slice(text.get(..length)?).ok()
 }

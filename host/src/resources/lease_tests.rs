@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use super::cpu_lease::Hold;
 use super::other_process::OtherProcess;
 use super::*;
 
@@ -70,7 +71,7 @@ fn a_holder_whose_name_cannot_be_read_still_holds() {
     let folder = LeaseFolder::at(place.path()).unwrap();
     let _lease = folder.lease(1, &cpus(0..1), 0, holder("a")).unwrap();
     fs::write(place.path().join("cpu-0.lock"), [0xFF; 5000]).unwrap();
-    assert_eq!(folder.held_by_anyone().unwrap(), [HeldCpu { cpu: 0, holder: None }]);
+    assert_eq!(folder.held_by_anyone().unwrap(), [HeldCpu { cpu: 0, holder: None, by: HeldBy::Lock(None) }]);
     assert_eq!(
         refused(folder.lease(1, &cpus(0..1), 0, holder("b"))).held[0].to_string(),
         "CPU 0 is leased by a process that left no name"
@@ -111,9 +112,7 @@ fn a_folder_made_for_all_users_lets_all_of_them_lock_and_write() {
         let _lease = folder.lease(1, &cpus(0..1), 0, holder("a")).unwrap();
         let mode_of = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!(mode_of(&path), mode);
-        for file in ["choosing.lock", "cpu-0.lock"] {
-            assert_eq!(mode_of(&path.join(file)), of_files, "{file}");
-        }
+        assert_eq!(mode_of(&path.join("cpu-0.lock")), of_files);
     }
 }
 
@@ -125,9 +124,11 @@ fn a_lock_file_that_leads_elsewhere_is_not_written_to() {
     fs::write(&precious, "precious").unwrap();
     symlink(&precious, folder.path().join("cpu-0.lock")).unwrap();
     fs::hard_link(&precious, folder.path().join("cpu-1.lock")).unwrap();
-    for cpu in [0, 1] {
-        let error = folder.lease(1, &cpus(cpu..cpu + 1), 0, holder("a")).unwrap_err();
-        assert!(matches!(error, ResourceError::UnsafeFolder { .. }), "{error}");
+    for (cpu, what) in [(0, "a symbolic link"), (1, "a file with several names")] {
+        let refused = refused(folder.lease(1, &cpus(cpu..cpu + 1), 0, holder("a")));
+        let user = rustix::process::geteuid().as_raw();
+        let said = format!("CPU {cpu} is left out: {what} of user {user} is in the place of its lock file");
+        assert_eq!(refused.held[0].to_string(), said);
     }
     assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
 }
@@ -160,4 +161,38 @@ fn a_killed_process_holds_nothing_any_more() {
 
     other.kill();
     assert_eq!(numbers(&folder.lease(3, &cpus(0..3), 0, holder("here")).unwrap()), [2, 1, 0]);
+}
+
+#[test]
+fn a_folder_that_somebody_holds_and_does_not_let_go_of_is_an_error_that_names_the_process_and_its_user() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = LeaseFolder::at(&place.path().join("leases")).unwrap();
+    let held = folder.choosing(Hold::Alone).unwrap();
+    let patience = std::time::Duration::from_millis(5);
+    let error = folder.choosing_within(Hold::Together, patience).unwrap_err();
+    let (me, user) = (std::process::id(), rustix::process::geteuid().as_raw());
+    let path = folder.path().display();
+    assert_eq!(error.to_string(), format!("{path} has been locked by process {me} of user {user} for 5ms"));
+    drop(held);
+    folder.choosing_within(Hold::Alone, patience).unwrap();
+}
+
+#[test]
+fn whoever_holds_a_cpu_under_another_name_is_named_by_the_kernel() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = LeaseFolder::at(&place.path().join("leases")).unwrap();
+    let _leases = folder.lease(2, &cpus(0..2), 0, holder("a")).unwrap();
+    let me = std::process::id();
+    let liar = Holder { pid: me + 1, ..holder("liar") };
+    fs::write(folder.path().join("cpu-0.lock"), serde_json::to_vec(&liar).unwrap()).unwrap();
+    fs::write(folder.path().join("cpu-1.lock"), "").unwrap();
+    let said: Vec<String> = folder.taken().unwrap().cpus.iter().map(ToString::to_string).collect();
+    let user = rustix::process::geteuid().as_raw();
+    assert_eq!(
+        said,
+        [
+            format!("CPU 0 is locked by process {me} of user {user}, and leased by {liar} as its file says"),
+            format!("CPU 1 is locked by process {me} of user {user}, which left no name"),
+        ]
+    );
 }

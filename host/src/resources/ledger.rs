@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 use super::cgroup::LimitAbove;
-use super::{Arithmetic, CpuSet};
+use super::{Arithmetic, CpuSet, LeasePlace};
 
 /// What every instance asked for, what it gets, by which mechanism, and how hard that holds: the answer to
 /// `run --explain`. Its `Display` is a table with the meaning of its words below, its `Serialize` the same rows
@@ -14,6 +14,9 @@ pub struct Ledger {
     pub rows: Vec<LedgerRow>,
     /// What it comes to on this machine.
     pub totals: Totals,
+    /// Where leases and claims stand; `None` where that was not looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leases: Option<LeasePlace>,
     /// How memory adds up, where instances have processes of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arithmetic: Option<Arithmetic>,

@@ -76,6 +76,9 @@ impl Ledger {
             let _ = writeln!(text, "{}: {}", tier.name(), tier.meaning());
         }
         let _ = write!(text, "\n{}", self.totals);
+        if let Some(leases) = &self.leases {
+            let _ = writeln!(text, "{leases}");
+        }
         if let Some(arithmetic) = &self.arithmetic {
             let _ = write!(text, "\n{arithmetic}");
         }

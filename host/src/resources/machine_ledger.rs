@@ -1,6 +1,6 @@
-use std::fs;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, ftruncate, openat, statat, unlinkat};
 use rustix::io::{Errno, pread, pwrite};
@@ -8,7 +8,8 @@ use rustix::io::{Errno, pread, pwrite};
 use super::boot_clock::since_boot;
 use super::cpu_lease::{Hold, Locked};
 use super::{
-    Claim, CpuLease, CpuSet, DeviceClaim, DeviceShare, LeaseFolder, LeaseRequest, ResourceError, ShareState, Taken,
+    Claim, CpuLease, CpuSet, DeviceClaim, DeviceShare, HeldCpu, LeaseFolder, LeaseRequest, ResourceError, ShareState,
+    Taken,
 };
 
 /// The machine's ledger, held by one process alone while it looks, decides and takes: what it sees stays true until this is
@@ -23,10 +24,10 @@ use super::{
 /// only.
 ///
 /// **Why these files may be removed.** A locked file that loses its name could get a successor with a second holder. Here
-/// nobody makes, locks or removes one without holding `choosing.lock` alone, and whoever removes one holds its lock and has
+/// nobody makes, locks or removes one without holding the folder locked alone, and whoever removes one holds its lock and has
 /// seen that the name still leads to that very file.
 ///
-/// **Who waits for whom.** For `choosing.lock`, as [`LeaseFolder`] says; the locks of claims are only tried. Do not drop a
+/// **Who waits for whom.** For the folder's lock, as [`LeaseFolder`] says; the locks of claims are only tried. Do not drop a
 /// [`HeldClaim`] while holding this: that waits for it in vain and leaves the file to the next.
 #[derive(Debug)]
 pub struct Choosing<'f> {
@@ -39,9 +40,15 @@ pub struct Choosing<'f> {
 #[must_use = "what is claimed is free again as soon as this is dropped"]
 pub struct HeldClaim {
     folder: LeaseFolder,
+    file: Mutex<ClaimFile>,
+    claim: Claim,
+}
+
+/// Where a claim stands.
+#[derive(Debug)]
+struct ClaimFile {
     name: String,
     lock: Locked,
-    claim: Claim,
 }
 
 /// A claim's file that nobody holds any more, locked so that nobody does while it is swept.
@@ -56,6 +63,8 @@ const SUFFIX: &str = ".lock";
 const TOKENS: &str = "leases.count";
 /// What a file may hold: some 5,000 leases on devices, of 100 to 200 bytes each. What is longer was not written by us.
 const LONGEST: u64 = 1 << 20;
+/// How long the folders of single users are waited for, which anybody of them may hold.
+const OTHERS_PATIENCE: Duration = Duration::from_millis(100);
 
 impl LeaseFolder {
     /// Holds the ledger alone.
@@ -75,20 +84,34 @@ impl LeaseFolder {
         self.taken_now()
     }
 
-    /// As [`LeaseFolder::taken`]; needs `choosing.lock`.
+    /// As [`LeaseFolder::taken`]; needs the folder locked.
     fn taken_now(&self) -> Result<Taken, ResourceError> {
+        let mut taken = self.taken_here()?;
+        for other in self.fallbacks() {
+            // Whoever holds it for longer keeps nobody: what is there is not seen then, as it would not be if it came a moment later.
+            if let Ok(_looking) = other.choosing_within(Hold::Together, OTHERS_PATIENCE)
+                && let Ok(more) = other.taken_here()
+            {
+                taken.cpus.extend(more.cpus.into_iter().filter(HeldCpu::is_leased));
+                taken.claims.extend(more.claims);
+                taken.devices.extend(more.devices);
+            }
+        }
+        taken.place = Some(self.place()?);
+        Ok(taken)
+    }
+
+    fn taken_here(&self) -> Result<Taken, ResourceError> {
         let living = self.claims(None)?;
         let devices = device_shares(&living, self.busy_shares(false)?);
         let claims = living.into_iter().map(|living| living.claim).collect();
-        Ok(Taken { cpus: self.held_cpus()?, claims, devices })
+        Ok(Taken { cpus: self.held_cpus_by_whom()?, claims, devices, place: None })
     }
 
     /// Claims of running pipelines; those of dead ones go to `dead`, locked, if it is given.
     fn claims(&self, mut dead: Option<&mut Vec<Dead>>) -> Result<Vec<Living>, ResourceError> {
-        let entries =
-            fs::read_dir(self.path()).map_err(|cause| ResourceError::Folder { path: self.path().to_owned(), cause })?;
         let mut claims = Vec::new();
-        for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+        for name in self.names()? {
             if !(name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
                 continue;
             }
@@ -111,7 +134,7 @@ impl LeaseFolder {
         self.is_named(name, &file).then_some(file)
     }
 
-    /// Removes the file of somebody who is gone, which we hold locked. Needs `choosing.lock` held alone.
+    /// Removes the file of somebody who is gone, which we hold locked. Needs the folder locked alone.
     pub(super) fn sweep(&self, name: &str, lock: &Locked) {
         // Where the folder is for all users, only its owner and root may remove a file.
         match self.remove(name, lock) {
@@ -121,7 +144,7 @@ impl LeaseFolder {
     }
 
     /// Whether the name leads to this regular file, and nothing else does.
-    fn is_named(&self, name: &str, file: &OwnedFd) -> bool {
+    pub(super) fn is_named(&self, name: &str, file: &OwnedFd) -> bool {
         let (Ok(open), Ok(named)) = (fstat(file), statat(self.directory(), name, AtFlags::SYMLINK_NOFOLLOW)) else {
             return false;
         };
@@ -130,7 +153,7 @@ impl LeaseFolder {
             && (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino)
     }
 
-    /// Takes the name from a file that we hold locked. Needs `choosing.lock` held alone.
+    /// Takes the name from a file that we hold locked. Needs the folder locked alone.
     fn remove(&self, name: &str, lock: &Locked) -> Result<(), Errno> {
         if self.is_named(name, lock.file()) {
             return unlinkat(self.directory(), name, AtFlags::empty());
@@ -159,14 +182,24 @@ impl Choosing<'_> {
     pub fn tokens(&self, count: u64) -> Result<u64, ResourceError> {
         let folder = self.folder;
         let failed = |cause| folder.failed(TOKENS, cause);
-        let file = folder.file(TOKENS, true)?.ok_or_else(|| failed(Errno::NOENT))?;
+        // Should somebody have spoilt the file: higher than those that are in use, at least.
+        let used = self.taken()?.devices.iter().map(|share| share.claim.token).max().unwrap_or(0);
+        let overflow = || failed(Errno::OVERFLOW);
+        let file = match folder.file(TOKENS, true) {
+            Ok(file) => file.ok_or_else(|| failed(Errno::NOENT))?,
+            // Something of another user's: the clock rises too, in microseconds since 1970 far above what the file counts.
+            Err(_) if folder.entry(TOKENS).is_some() => {
+                let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+                let last = u64::try_from(clock).unwrap_or(0).max(used);
+                return last.checked_add(1).ok_or_else(overflow);
+            }
+            Err(error) => return Err(error),
+        };
         let mut text = [0; 20];
         let read = pread(&file, &mut text, 0).map_err(failed)?;
         let written = text.get(..read).and_then(|text| std::str::from_utf8(text).ok()?.trim().parse().ok());
-        // Should somebody have spoilt the file: higher than those that are in use, at least.
-        let used = self.taken()?.devices.iter().map(|share| share.claim.token).max().unwrap_or(0);
         let last = written.unwrap_or(0_u64).max(used);
-        let next = last.checked_add(count).ok_or_else(|| failed(Errno::OVERFLOW))?;
+        let next = last.checked_add(count).ok_or_else(overflow)?;
         match pwrite(&file, format!("{next:020}").as_bytes(), 0) {
             Ok(20) => Ok(last + 1),
             Ok(_) => Err(failed(Errno::NOSPC)),
@@ -184,7 +217,13 @@ impl Choosing<'_> {
         allowed: &CpuSet,
         keep_free: u32,
     ) -> Result<Vec<Vec<CpuLease>>, ResourceError> {
-        self.folder.lease_now(requests, allowed, keep_free)
+        let others = self.folder.fallbacks();
+        let elsewhere = others.iter().filter_map(|other| {
+            let _looking = other.choosing_within(Hold::Together, OTHERS_PATIENCE).ok()?;
+            other.held_cpus().ok()
+        });
+        let elsewhere: Vec<HeldCpu> = elsewhere.flatten().filter(HeldCpu::is_leased).collect();
+        self.folder.lease_now(requests, allowed, keep_free, &elsewhere)
     }
 
     /// Writes a claim down, and sweeps the files of processes that died.
@@ -208,7 +247,7 @@ impl Choosing<'_> {
         let busy = folder.busy_shares(true)?;
         folder.sweep_turns();
         folder.sweep_requests(&device_shares(&folder.claims(None)?, busy));
-        Ok(HeldClaim { folder: folder.clone(), name, lock, claim })
+        Ok(HeldClaim { folder: folder.clone(), file: Mutex::new(ClaimFile { name, lock }), claim })
     }
 
     /// A file that is new and locked. A process has several where it runs several pipelines, and a number of a process may be
@@ -224,7 +263,7 @@ impl Choosing<'_> {
                 opened => opened.map_err(|cause| folder.failed(&name, cause))?,
             };
             fchmod(&file, mode).map_err(|cause| folder.failed(&name, cause))?;
-            // It is new, and nobody looks without choosing.lock.
+            // It is new, and nobody looks without the folder locked.
             let locked = Locked::now(file, Hold::Alone).and_then(|lock| lock.map_err(|_| Errno::WOULDBLOCK));
             return locked.map(|lock| (name.clone(), lock)).map_err(|cause| folder.failed(&name, cause));
         }
@@ -253,7 +292,8 @@ impl HeldClaim {
     /// # Errors
     /// The folder's errors: they are not renewed.
     pub fn beat(&self, now: Duration) -> Result<(), ResourceError> {
-        write_beat(self.lock.file(), now).map_err(|cause| self.folder.failed(&self.name, cause))
+        let file = self.file();
+        write_beat(file.lock.file(), now).map_err(|cause| self.folder.failed(&file.name, cause))
     }
 
     /// Writes down what the leases on devices have become. Waits for the ledger for as long as `patience`, at most.
@@ -263,7 +303,35 @@ impl HeldClaim {
     pub fn change_devices(&self, devices: Vec<DeviceClaim>, patience: Duration) -> Result<(), ResourceError> {
         let text = text_of(&Claim { devices, ..self.claim.clone() })?;
         let _choosing = self.folder.choosing_within(Hold::Alone, patience)?;
-        write_claim(self.lock.file(), &text).map_err(|cause| self.folder.failed(&self.name, cause))
+        let file = self.file();
+        write_claim(file.lock.file(), &text).map_err(|cause| self.folder.failed(&file.name, cause))
+    }
+
+    /// Whether the claim's name still leads to it.
+    pub(super) fn stands(&self) -> bool {
+        let file = self.file();
+        self.folder.is_named(&file.name, file.lock.file())
+    }
+
+    /// Writes the claim down once more, as it stands in the file that lost its name.
+    pub(super) fn write_anew(&self, choosing: &Choosing<'_>) -> Result<(), ResourceError> {
+        let mut file = self.file();
+        let failed = |cause| self.folder.failed(&file.name, cause);
+        let length = usize::try_from(fstat(file.lock.file()).map_err(failed)?.st_size).unwrap_or(0);
+        let mut text = vec![0; length];
+        let read = pread(file.lock.file(), &mut text, 0).map_err(failed)?;
+        let (name, lock) = choosing.new_file(self.claim.pid)?;
+        match pwrite(lock.file(), text.get(..read).unwrap_or_default(), 0) {
+            Ok(written) if written == read => {}
+            Ok(_) => return Err(self.folder.failed(&name, Errno::NOSPC)),
+            Err(cause) => return Err(self.folder.failed(&name, cause)),
+        }
+        *file = ClaimFile { name, lock };
+        Ok(())
+    }
+
+    fn file(&self) -> MutexGuard<'_, ClaimFile> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -271,7 +339,8 @@ impl Drop for HeldClaim {
     fn drop(&mut self) {
         // Without it the file stays until the next claim; that it is free is what counts, and that comes with the lock.
         if let Ok(_choosing) = self.folder.choosing(Hold::Alone) {
-            let _ = self.folder.remove(&self.name, &self.lock);
+            let file = self.file();
+            let _ = self.folder.remove(&file.name, &file.lock);
         }
     }
 }

@@ -7,11 +7,13 @@
 //!
 //! - [`Inventory`]: the CPUs this process may use and the memory it can have.
 //! - [`LeaseFolder`], [`CpuLease`]: CPUs that one lane has to itself, agreed on by all sage-hosts of the machine.
+//! - [`LeasePlace`]: who sees a folder's leases, and whether anybody else can take them away. [`Mending`]: what a run does whose folder is deleted or
+//!   replaced under it.
 //! - [`Choosing`], [`HeldClaim`]: the machine's one ledger of what running pipelines hold besides CPUs: memory, shares, custom
 //!   resources. [`Taken`]: what stands in it.
 //! - [`DeviceClaim`], [`DeviceShare`]: what leases have of devices, with a heartbeat, tokens that only rise, and [`BusyLock`]s that outlive
 //!   their holders. [`Revoked`]: taking one away. [`TurnTable`]: where runs that share a device see each other, to take turns.
-//! - [`pin_current_thread`], [`SharedCpus`]: who runs where. [`CpuShare`]: less than one CPU.
+//! - [`pin_current_thread`], [`SharedCpus`]: who runs where. [`LeasedThreads`]: whether those on leased CPUs are still there. [`CpuShare`]: less than one CPU.
 //! - [`MemoryBudget`]: one instance's memory. [`thread_cpu_time`]: the clock that deadlines and shares go by.
 //! - [`cgroup`]: where the kernel itself holds workers to what they were given.
 //! - [`Ledger`]: the table that says what holds, by what, and how hard.
@@ -34,11 +36,16 @@ mod device_claim;
 mod error;
 mod inventory;
 mod lease_folder;
+mod lease_locks;
+mod lease_place;
+mod leased_threads;
 mod ledger;
 mod ledger_table;
+mod lock_holder;
 mod machine_ledger;
 mod meminfo;
 mod memory_budget;
+mod mending;
 mod own_limits;
 mod pin;
 mod plain_file;
@@ -64,16 +71,20 @@ pub use boot_clock::since_boot;
 pub use busy_lock::BusyLock;
 pub use claim::{Amounts, Claim, Taken};
 pub use cpu_clock::thread_cpu_time;
-pub use cpu_lease::{CpuLease, HeldCpu, Holder, LeaseRefused, LeaseRequest};
+pub use cpu_lease::{CpuLease, HeldBy, HeldCpu, Holder, LeaseRefused, LeaseRequest};
 pub use cpu_set::CpuSet;
 pub use cpu_share::CpuShare;
 pub use device_claim::{DeviceClaim, DeviceShare, DeviceUse, ShareState};
 pub use error::ResourceError;
 pub use inventory::{Inventory, NotHere, Supply};
-pub use lease_folder::{LeaseFolder, LeaseScope};
+pub use lease_folder::LeaseFolder;
+pub use lease_place::{LeasePlace, LeaseScope};
+pub use leased_threads::{Astray, LeasedSeat, LeasedThreads};
 pub use ledger::{Ledger, LedgerRow, Mechanism, Tier, Totals};
+pub use lock_holder::LockHolder;
 pub use machine_ledger::{Choosing, HeldClaim};
 pub use memory_budget::{MemoryBudget, OverBudget};
+pub use mending::{Damage, Mending};
 pub use own_limits::{OwnLimit, limit_behind, limit_below, limit_named_in};
 pub use pin::pin_current_thread;
 pub use plain_file::{PlainFileError, kind_of_file, read_plain_file};

@@ -1,4 +1,3 @@
-use std::fs;
 use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -74,8 +73,7 @@ impl LeaseFolder {
 
     /// Takes away requests for leases that are gone.
     pub(super) fn sweep_requests(&self, living: &[DeviceShare]) {
-        let Ok(entries) = fs::read_dir(self.path()) else { return };
-        for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+        for name in self.names().unwrap_or_default() {
             if let Some(token) = token_of(&name)
                 && !living.iter().any(|share| share.claim.token == token)
             {

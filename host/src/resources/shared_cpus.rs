@@ -9,7 +9,7 @@ use rustix::process::Pid;
 use rustix::thread::gettid;
 
 use super::pin::{pin, runs_on};
-use super::{CpuSet, LeaseFolder, ResourceError};
+use super::{CpuSet, HeldCpu, LeaseFolder, ResourceError};
 
 /// The CPUs for everything that has no lease of its own: lanes in the shared pool, sources, sinks, the host's threads. They
 /// are the allowed CPUs minus those that any sage-host leased.
@@ -143,7 +143,17 @@ impl Shared {
 
     /// Where members belong by the leases of this moment.
     fn look(&self, state: &mut State) -> Result<(), ResourceError> {
-        let leased: CpuSet = self.folder.held_by_anyone()?.into_iter().map(|held| held.cpu).collect();
+        let held = match self.folder.held_by_anyone() {
+            // Replaced: the run notices too, and opens the one that is there now. Busy: somebody holds it who is stopped, or means to. Until then
+            // what was seen last is good enough.
+            Err(ResourceError::FolderReplaced { .. } | ResourceError::FolderBusy { .. }) if !state.cpus.is_empty() => {
+                return Ok(());
+            }
+            // Nothing was seen yet: they run wherever they may until the run has mended its place in the ledger, which takes moments.
+            Err(ResourceError::FolderReplaced { .. }) => Vec::new(),
+            held => held?,
+        };
+        let leased: CpuSet = held.into_iter().filter(HeldCpu::is_leased).map(|held| held.cpu).collect();
         let left = self.allowed.without(&leased);
         state.nothing_left = left.is_empty();
         state.cpus = if left.is_empty() { self.allowed.clone() } else { left };

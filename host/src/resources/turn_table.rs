@@ -1,4 +1,3 @@
-use std::fs;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64, fence};
@@ -29,7 +28,7 @@ use super::{LeaseFolder, ResourceError};
 /// **Nothing that stands there is believed** without its checksum. What is spoilt is as if it were not there, and written anew with the next word of its
 /// owner. Whoever comes when nobody is there makes the file anew; what the last one left is taken away by whoever claims next.
 ///
-/// **Who waits for whom.** Coming and going hold `choosing.lock`, as [`LeaseFolder`] says. [`TurnTable::exclusively`] waits for nobody longer than
+/// **Who waits for whom.** Coming and going hold the folder locked, as [`LeaseFolder`] says. [`TurnTable::exclusively`] waits for nobody longer than
 /// 20 ms: a lock that was held for 5 ms is taken from its holder, who may be stopped, and one that cannot be had is done without. Waiting
 /// for the bell ends by the clock.
 #[derive(Debug)]
@@ -158,10 +157,9 @@ impl LeaseFolder {
         Ok(words)
     }
 
-    /// Takes away what dead runs have left of their turns, where nobody else takes turns on the same device. Needs `choosing.lock` held alone.
+    /// Takes away what dead runs have left of their turns, where nobody else takes turns on the same device. Needs the folder locked alone.
     pub(super) fn sweep_turns(&self) {
-        let Ok(entries) = fs::read_dir(self.path()) else { return };
-        for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+        for name in self.names().unwrap_or_default() {
             if let Some(stem) = name.strip_suffix(TABLE)
                 && self.living_marks(stem).is_ok_and(|marks| marks.is_empty())
             {
@@ -186,12 +184,10 @@ impl LeaseFolder {
         Ok(file)
     }
 
-    /// Tokens of those who have a place at a device's table; takes away what the dead left. Needs `choosing.lock` held alone.
+    /// Tokens of those who have a place at a device's table; takes away what the dead left. Needs the folder locked alone.
     fn living_marks(&self, stem: &str) -> Result<Vec<u64>, ResourceError> {
-        let entries =
-            fs::read_dir(self.path()).map_err(|cause| ResourceError::Folder { path: self.path().to_owned(), cause })?;
         let mut living = Vec::new();
-        for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+        for name in self.names()? {
             let Some(token) = token_of(&name, stem) else { continue };
             if self.is_marked(&name) {
                 living.push(token);
@@ -343,7 +339,7 @@ impl TurnTable {
         None
     }
 
-    /// Whether nobody has a place: also where the head was spoilt. Needs `choosing.lock` held alone.
+    /// Whether nobody has a place: also where the head was spoilt. Needs the folder locked alone.
     fn is_free(&self, place: usize) -> bool {
         self.read(place).is_none_or(|(token, _)| !self.folder.is_marked(&mark_name(&self.stem, token)))
     }

@@ -47,13 +47,15 @@ pub enum FailureCode {
     BadFile,
     /// A source or sink cannot go on, or a component of that kind answered with an error.
     Connector,
+    /// A limit of a strict run holds no longer as hard as it did.
+    LimitLost,
     /// A fault of the host, not of the guest.
     Fault,
 }
 
 impl FailureCode {
     /// All codes, in the order of the documentation.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Trap,
         Self::Panic,
         Self::Memory,
@@ -72,6 +74,7 @@ impl FailureCode {
         Self::BadRecord,
         Self::BadFile,
         Self::Connector,
+        Self::LimitLost,
         Self::Fault,
     ];
 
@@ -97,6 +100,7 @@ impl FailureCode {
             Self::BadRecord => "bad-record",
             Self::BadFile => "bad-file",
             Self::Connector => "connector",
+            Self::LimitLost => "limit-lost",
             Self::Fault => "fault",
         }
     }

@@ -16,7 +16,7 @@ use super::spawn::{Enter, Launch, Spawner, Started, end};
 use crate::engine::with_causes;
 use crate::inference::ModelAccess;
 use crate::resources::cgroup::OomWatch;
-use crate::resources::{CpuSet, ProcessSeat, SharedCpus, limit_below};
+use crate::resources::{CpuSet, LeasedSeat, LeasedThreads, ProcessSeat, SharedCpus, limit_below};
 use crate::sandbox::{Failure, FailureCode};
 
 /// One instance: the worker process that it lives in now, and how the next one is made when that one dies.
@@ -40,8 +40,8 @@ pub(super) struct Instance {
 /// Where the process runs.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// On CPUs of its own.
-    Leased(CpuSet),
+    /// On CPUs of its own, which is noted.
+    Leased(CpuSet, LeasedThreads),
     /// Among the CPUs that nobody leased.
     Shared(SharedCpus),
 }
@@ -61,7 +61,14 @@ struct Worker {
     child: Child,
     last_words: OwnedFd,
     oom: Option<OomWatch>,
-    seat: Option<ProcessSeat>,
+    seat: Option<WorkerSeat>,
+}
+
+/// The process's place, until it is dropped.
+#[derive(Debug)]
+enum WorkerSeat {
+    Leased(#[expect(dead_code, reason = "held for its end")] LeasedSeat),
+    Shared(#[expect(dead_code, reason = "held for its end")] ProcessSeat),
 }
 
 impl Instance {
@@ -124,7 +131,7 @@ impl Instance {
         let (model_links, model_ends): (Vec<_>, Vec<_>) = pairs.collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
         let order = self.template.with(&self.component, &ends, &model_ends);
         let cpus = match &self.place {
-            Place::Leased(cpus) => cpus.clone(),
+            Place::Leased(cpus, _) => cpus.clone(),
             Place::Shared(shared) => shared.refresh().map_err(io::Error::other)?,
         };
         let oom = self.kernel.watch_oom();
@@ -146,8 +153,11 @@ impl Instance {
             return Err(error);
         }
         let seat = match &self.place {
-            Place::Leased(_) => None,
-            Place::Shared(shared) => shared.adopt(child.id()).ok(),
+            Place::Leased(cpus, threads) => {
+                let (operator, instance) = (&self.template.operator, self.template.instance);
+                Some(WorkerSeat::Leased(threads.process(child.id(), operator, instance, cpus)))
+            }
+            Place::Shared(shared) => shared.adopt(child.id()).ok().map(WorkerSeat::Shared),
         };
         state.number += 1;
         state.worker = Some(Worker { child, last_words, oom, seat });

@@ -83,7 +83,8 @@ impl Instances for Processes {
             program: self.program.clone(),
             component: self.component(order.loaded)?,
             spawner: Arc::clone(&self.spawner),
-            place: leased.map_or_else(|| Place::Shared(order.shared.clone()), Place::Leased),
+            place: leased
+                .map_or_else(|| Place::Shared(order.shared.clone()), |cpus| Place::Leased(cpus, order.leased.clone())),
             kernel: Arc::clone(&kernel),
             models: order.models.clone(),
             state: Mutex::new(State::default()),

@@ -6,6 +6,12 @@ use crate::resources::{Amounts, Claim, CpuSet, LeaseFolder, LeaseScope, Resource
 /// What the examination claims by: nothing of anything.
 const NAME: &str = "doctor";
 
+const FOR_ALL: &str = "for a folder that all users share, once, as root: install -d -m 1777 /run/lock/sage-host";
+/// The hard form: nobody else can write to it, or open it and hold its locks.
+const FOR_ROOT: &str = "for leases that no other user can take away, run pipelines as root with a folder of root's own: \
+                        install -d -m 0700 /run/sage-host, and lease_folder = \"/run/sage-host\" in host.toml; all runs of the \
+                        machine must use it";
+
 /// The machine's ledger is taken, an empty claim written into it, read back and given back.
 pub(super) fn examine(options: &JobOptions, settings: &HostSettings) -> Examination {
     let examined = |found, mechanism: String, detail, hint: Option<&str>| Examination {
@@ -29,20 +35,17 @@ pub(super) fn examine(options: &JobOptions, settings: &HostSettings) -> Examinat
         0 => "no run holds anything now".to_owned(),
         runs => format!("{} there now", counted(runs, "run")),
     };
-    match folder.scope() {
-        LeaseScope::Machine => {
-            examined(Tier::Hard, mechanism, format!("seen by all users of the machine; {others}"), None)
-        }
-        LeaseScope::Given => {
-            examined(Tier::Hard, mechanism, format!("seen by whoever is told to use the same folder; {others}"), None)
-        }
-        LeaseScope::User => examined(
-            Tier::Cooperative,
-            mechanism,
-            format!("seen by this user only: other users' runs may lease the same CPUs; {others}"),
-            Some("once, as root: install -d -m 1777 /run/lock/sage-host"),
-        ),
-    }
+    let place = match folder.place() {
+        Ok(place) => place,
+        Err(error) => return examined(Tier::None, mechanism, in_full(&error), error.hint()),
+    };
+    let why = place.why.map(|why| format!("; {why}")).unwrap_or_default();
+    let hint = match (place.tier, place.scope) {
+        (Tier::Hard, _) => None,
+        (_, LeaseScope::User) => Some(FOR_ALL),
+        (_, LeaseScope::Machine | LeaseScope::Folder) => Some(FOR_ROOT),
+    };
+    examined(place.tier, mechanism, format!("{}; {others}{why}", place.scope.meaning()), hint)
 }
 
 /// How many other runs have a claim there.

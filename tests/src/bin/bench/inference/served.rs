@@ -10,7 +10,7 @@ use sage_host::engine::{Housing as _, InstanceOrder, Instances, Job, JobOptions,
 use sage_host::inference::{Devices, ModelAccess, ModelService};
 use sage_host::observe::GuestMetrics;
 use sage_host::plan::{Capabilities, Plan, StageId};
-use sage_host::resources::{Inventory, SharedCpus, Supply};
+use sage_host::resources::{Inventory, LeasedThreads, SharedCpus, Supply};
 use sage_host::sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
 use sage_host::worker::ProcessIsolation;
 
@@ -167,6 +167,7 @@ impl Served {
             lanes: vec![None],
             grant: self.grant.stage(self.prepared.stage),
             shared: &self.shared,
+            leased: &LeasedThreads::default(),
         })?;
         let mut guest = home.guests.pop().ok_or("an instance has no guest")?;
         guest.start()?;

@@ -1,0 +1,158 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, Stat, stat};
+use serde::Serialize;
+
+use super::Tier;
+
+/// Where a run's leases and claims stand, who sees them, and whether anybody else can take them away: what `--explain` says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeasePlace {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Who sees them.
+    pub scope: LeaseScope,
+    /// How hard it holds that nobody else is given what stands there.
+    pub tier: Tier,
+    /// Why it is not hard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Who sees the leases of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeaseScope {
+    /// All users of the machine.
+    Machine,
+    /// Only processes of this user.
+    User,
+    /// Whoever was told to use the same folder.
+    Folder,
+}
+
+impl LeaseScope {
+    /// Who that is.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Machine => "seen by all users of the machine",
+            Self::User => "seen by this user only",
+            Self::Folder => "seen by whoever is told to use the same folder",
+        }
+    }
+}
+
+impl LeasePlace {
+    /// Of a folder as it is: hard only where it belongs to root, and nobody else can write to it, or open it and hold its locks, or put
+    /// another one in its place. `me` is the user of this process; `fallback` says why it is not the machine's folder.
+    pub(super) fn of(folder: &Path, scope: LeaseScope, found: &Stat, me: u32, fallback: Option<&str>) -> Self {
+        let why = why_not_hard(folder, scope, found, me, fallback);
+        let tier = if why.is_none() { Tier::Hard } else { Tier::Cooperative };
+        Self { folder: folder.to_owned(), scope, tier, why }
+    }
+}
+
+fn why_not_hard(folder: &Path, scope: LeaseScope, found: &Stat, me: u32, fallback: Option<&str>) -> Option<String> {
+    let mode = found.st_mode;
+    if scope == LeaseScope::User {
+        let because = fallback.map(|why| format!(" ({why})")).unwrap_or_default();
+        return Some(format!("runs of other users do not see it and may be given the same{because}"));
+    }
+    if mode & (Mode::WGRP | Mode::WOTH).bits() != 0 {
+        return Some("other users can write to it and hold its locks".to_owned());
+    }
+    if found.st_uid != 0 || me != 0 {
+        return Some("it is not root's alone: runs that use another folder may be given the same".to_owned());
+    }
+    if mode & (Mode::RWXG | Mode::RWXO).bits() != 0 {
+        return Some(format!("other users can open it and hold its locks (mode {:o})", mode & 0o7777));
+    }
+    replaceable(folder)
+        .map(|above| format!("whoever may write to {} can put another one in its place", above.display()))
+}
+
+/// The folder above it that others may change, if there is one.
+fn replaceable(folder: &Path) -> Option<PathBuf> {
+    let folder = std::fs::canonicalize(folder).ok()?;
+    let others = (Mode::WGRP | Mode::WOTH).bits();
+    let is_changeable = |above: &&Path| {
+        stat(*above).is_ok_and(|found| {
+            found.st_uid != 0 || (found.st_mode & others != 0 && found.st_mode & Mode::SVTX.bits() == 0)
+        })
+    };
+    folder.ancestors().skip(1).find(is_changeable).map(Path::to_owned)
+}
+
+/// `leases and claims: /run/lock/sage-host, seen by all users of the machine (cooperative: …)`.
+impl fmt::Display for LeasePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { folder, scope, tier, why } = self;
+        write!(f, "leases and claims: {}, {} ({}", folder.display(), scope.meaning(), tier.name())?;
+        match why {
+            Some(why) => write!(f, ": {why})"),
+            None => f.write_str(": root's, and nobody else can open it)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn only_a_folder_of_roots_that_nobody_else_can_open_is_hard() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("leases");
+        fs::create_dir(&folder).unwrap();
+        let at = |mode: u32, owner: u32, scope, me| {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+            let mut found = stat(&folder).unwrap();
+            found.st_uid = owner;
+            LeasePlace::of(&folder, scope, &found, me, Some("no /run/lock/sage-host"))
+        };
+        for (mode, owner, scope, me, why) in [
+            (0o1777, 0, LeaseScope::Machine, 0, "other users can write to it and hold its locks"),
+            (0o1770, 0, LeaseScope::Folder, 0, "other users can write to it and hold its locks"),
+            (0o755, 0, LeaseScope::Folder, 0, "other users can open it and hold its locks (mode 755)"),
+            (0o750, 0, LeaseScope::Folder, 0, "other users can open it and hold its locks (mode 750)"),
+            (0o711, 0, LeaseScope::Folder, 0, "other users can open it and hold its locks (mode 711)"),
+            (
+                0o700,
+                7,
+                LeaseScope::Folder,
+                0,
+                "it is not root's alone: runs that use another folder may be given the same",
+            ),
+            (
+                0o700,
+                7,
+                LeaseScope::Folder,
+                7,
+                "it is not root's alone: runs that use another folder may be given the same",
+            ),
+            (
+                0o700,
+                0,
+                LeaseScope::User,
+                0,
+                "runs of other users do not see it and may be given the same (no /run/lock/sage-host)",
+            ),
+        ] {
+            let found = at(mode, owner, scope, me);
+            assert_eq!((found.tier, found.why.as_deref()), (Tier::Cooperative, Some(why)), "{mode:o} of {owner}");
+        }
+        if rustix::process::geteuid().is_root() {
+            let hard = at(0o700, 0, LeaseScope::Folder, 0);
+            assert_eq!((hard.tier, &hard.why), (Tier::Hard, &None));
+            assert!(hard.to_string().ends_with("(hard: root's, and nobody else can open it)"), "{hard}");
+            fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
+            let why = at(0o700, 0, LeaseScope::Folder, 0).why.unwrap();
+            assert!(why.starts_with("whoever may write to ") && why.ends_with(" in its place"), "{why}");
+        }
+    }
+}

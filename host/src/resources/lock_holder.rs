@@ -1,0 +1,88 @@
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+
+use rustix::fs::{Stat, fstat, major, minor};
+use serde::Serialize;
+
+/// Who holds a lock, as the kernel says: whoever may write to a lock file can write any name into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LockHolder {
+    /// The process, in our PID namespace.
+    pub pid: u32,
+    /// Its user; `None` where it is gone meanwhile.
+    pub user: Option<u32>,
+}
+
+impl LockHolder {
+    /// The process that has flocked this file, itself or by a descriptor that it handed on; `None` where the kernel does not say, as for a
+    /// process outside of our PID namespace.
+    pub(super) fn of(file: impl AsFd) -> Option<Self> {
+        let pid = holder_in(&fs::read_to_string("/proc/locks").ok()?, &fstat(file).ok()?)?;
+        let user = fs::metadata(format!("/proc/{pid}")).ok().map(|process| process.uid());
+        Some(Self { pid, user })
+    }
+}
+
+impl std::fmt::Display for LockHolder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "process {}", self.pid)?;
+        self.user.map_or(Ok(()), |user| write!(f, " of user {user}"))
+    }
+}
+
+/// `1: FLOCK  ADVISORY  WRITE 708 00:1c:1037 0 EOF`; those that wait have `->` for the number's second word.
+fn holder_in(locks: &str, file: &Stat) -> Option<u32> {
+    let (major, minor) = (major(file.st_dev), minor(file.st_dev));
+    let place = format!("{major:02x}:{minor:02x}:{}", file.st_ino);
+    // Some file systems tell another device number here than in `stat`: then the inode alone has to do.
+    let inode = format!(":{}", file.st_ino);
+    let flocks = || {
+        locks.lines().filter_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                [_, "FLOCK", _, _, pid, place, ..] => Some((pid.parse().ok().filter(|pid| *pid > 0)?, *place)),
+                _ => None,
+            }
+        })
+    };
+    let exact = flocks().find(|(_, at)| *at == place);
+    exact.or_else(|| flocks().find(|(_, at)| at.ends_with(&inode))).map(|(pid, _)| pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{FlockOperation, flock};
+
+    use super::*;
+
+    #[test]
+    fn whoever_holds_a_lock_is_named_by_the_kernel() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(LockHolder::of(file.as_file()), None, "nobody holds it");
+        flock(file.as_file(), FlockOperation::LockExclusive).unwrap();
+        let me = LockHolder { pid: std::process::id(), user: Some(rustix::process::geteuid().as_raw()) };
+        let found = LockHolder::of(std::fs::File::open(file.path()).unwrap());
+        assert_eq!(found, Some(me));
+        assert_eq!(me.to_string(), format!("process {} of user {}", me.pid, me.user.unwrap()));
+    }
+
+    #[test]
+    fn those_who_wait_and_locks_of_other_kinds_and_files_are_not_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let stat = fstat(file.as_file()).unwrap();
+        let (major, minor, inode) = (major(stat.st_dev), minor(stat.st_dev), stat.st_ino);
+        let text = format!(
+            "1: POSIX  ADVISORY  WRITE 11 {major:02x}:{minor:02x}:{inode} 0 EOF\n\
+             2: FLOCK  ADVISORY  WRITE 12 {major:02x}:{minor:02x}:1{inode} 0 EOF\n\
+             3: FLOCK  ADVISORY  WRITE 0 {major:02x}:{minor:02x}:{inode} 0 EOF\n\
+             4: FLOCK  ADVISORY  READ  13 {major:02x}:{minor:02x}:{inode} 0 EOF\n\
+             4: -> FLOCK  ADVISORY  WRITE 14 {major:02x}:{minor:02x}:{inode} 0 EOF\n\
+             nonsense\n"
+        );
+        assert_eq!(holder_in(&text, &stat), Some(13));
+        let elsewhere = format!("1: FLOCK ADVISORY WRITE 15 fe:99:{inode} 0 EOF\n");
+        assert_eq!(holder_in(&elsewhere, &stat), Some(15), "another device number for the same inode");
+        assert_eq!(holder_in("", &stat), None);
+    }
+}
