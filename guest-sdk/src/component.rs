@@ -5,18 +5,23 @@
 #[macro_export]
 macro_rules! __export {
     (map $operator:ty) => {
+        $crate::__describe!($operator);
         $crate::__export_payloads!(map, mapper, map, $crate::operator::MapLane<$operator>);
     };
     (filter $operator:ty) => {
+        $crate::__describe!($operator);
         $crate::__export_payloads!(filter, predicate, filter, $crate::operator::FilterLane<$operator>);
     };
     (flat_map $operator:ty) => {
+        $crate::__describe!($operator);
         $crate::__export_payloads!(flat_map, flat_mapper, flat_map, $crate::operator::FlatMapLane<$operator>);
     };
     (key_by $operator:ty) => {
+        $crate::__describe!($operator);
         $crate::__export_payloads!(key_by, key_selector, key_by, $crate::operator::KeyByLane<$operator>);
     };
     (process $operator:ty) => {
+        $crate::__describe!($operator);
         $crate::__export_lane!(process, processor, $crate::operator::ProcessLane<$operator>, {
             fn ports() -> ::std::vec::Vec<::std::string::String> {
                 LANE.with_borrow(|lane| lane.ports())
@@ -32,6 +37,7 @@ macro_rules! __export {
         });
     };
     (source $operator:ty) => {
+        $crate::__describe!($operator);
         $crate::__export_lane!(source, reader, $crate::operator::SourceLane<$operator>, {
             fn ports() -> ::std::vec::Vec<::std::string::String> {
                 LANE.with_borrow(|lane| lane.ports())
@@ -58,6 +64,7 @@ macro_rules! __export {
         });
     };
     (sink $operator:ty) => {
+        $crate::__describe!($operator);
         $crate::__export_lane!(sink, writer, $crate::operator::SinkLane<$operator>, {
             fn write(batch: $crate::__private::Batch) {
                 LANE.with_borrow_mut(|lane| lane.call(&batch));
@@ -67,6 +74,23 @@ macro_rules! __export {
                 LANE.with_borrow_mut(|lane| lane.flush())
             }
         });
+    };
+}
+
+/// What the operator says of itself, as a section of the component.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __describe {
+    ($operator:ty) => {
+        const _: () = {
+            const DESCRIPTION: $crate::description::Description =
+                <$operator as $crate::operator::Described>::DESCRIPTION;
+            const LENGTH: usize = $crate::description::render::<0>(&DESCRIPTION).length;
+
+            // As `wit-bindgen` keeps its own: a custom section, and no memory of the component.
+            #[unsafe(link_section = "sage:description")]
+            pub static SECTION: [u8; LENGTH] = $crate::description::render::<LENGTH>(&DESCRIPTION).bytes;
+        };
     };
 }
 

@@ -33,6 +33,7 @@
 //! - Payloads: [`FromPayload`], [`IntoPayload`], [`Json`]. Numbers are text.
 //! - State: [`state`]. Guest memory is a cache, never the truth: after a trap the operator starts again at `open`.
 //! - Models that the host runs, on a device: [`inference`].
+//! - What the host checks before the run, `config` above all: [`description`].
 //! - [`log`], [`metrics`], and [`testing`] for what only shows at the boundary.
 //!
 //! What it costs, on top of your function: a record goes through a loop over a column, without an allocation and without a
@@ -49,6 +50,7 @@ pub mod bindings;
 mod bytes;
 mod component;
 mod context;
+pub mod description;
 mod emitter;
 mod error;
 mod host;
@@ -65,13 +67,14 @@ pub mod testing;
 mod types;
 
 pub use context::Context;
+pub use description::Describe;
 pub use emitter::{Emission, Emitter};
 pub use error::Error;
 pub use operator::Progress;
 pub use payload::{FromPayload, IntoPayload, Json};
 pub use record::{FromRecord, Record};
 pub use records::Records;
-pub use sage_guest_macros::{filter, flat_map, key_by, map, process, sink, source};
+pub use sage_guest_macros::{Describe, filter, flat_map, key_by, map, process, sink, source};
 
 /// What the macros' expansions name; not part of the API.
 #[doc(hidden)]
@@ -79,6 +82,27 @@ pub mod __private {
     #[cfg(target_arch = "wasm32")]
     pub use crate::bindings;
     pub use crate::types::{Batch, Column};
+
+    use crate::description::{Describe, Object, Schema};
+
+    /// What an operator that reads no configuration may be given: nothing.
+    pub const NO_CONFIG: &Schema = &Schema::Object(&Object { docs: "", fields: &[], closed: true });
+
+    /// The shape of a type that may be described: its own constant hides the one of [`Undescribed`].
+    pub struct Probe<T>(std::marker::PhantomData<T>);
+
+    /// The shape of a type that is not.
+    pub trait Undescribed {
+        /// Any.
+        const SCHEMA: &'static Schema = &Schema::Any;
+    }
+
+    impl<T> Undescribed for Probe<T> {}
+
+    impl<T: Describe> Probe<T> {
+        /// The type's.
+        pub const SCHEMA: &'static Schema = T::SCHEMA;
+    }
 
     /// A source's answer in the contract's shape.
     #[cfg(target_arch = "wasm32")]

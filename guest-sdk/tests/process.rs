@@ -148,6 +148,78 @@ impl Seen {
         let times: Vec<String> = times.iter().map(|(word, times)| format!("{word}{times}")).collect();
         out.emit(format!("{} / {}", all.join(" "), times.join(" ")))
     }
+
+    fn end(&mut self, out: &mut Emitter) -> Result<(), Error> {
+        for entry in self.all.entries() {
+            let (key, words) = entry?;
+            let words = words.collect::<Result<Vec<_>, _>>()?;
+            out.key(key.as_slice()).emit(format!("all: {}", words.join(" ")))?;
+        }
+        for entry in self.times.entries() {
+            let (key, times) = entry?;
+            let times = times.collect::<Result<Vec<_>, _>>()?;
+            let times: Vec<String> = times.iter().map(|(word, times)| format!("{word}{times}")).collect();
+            out.key(key.as_slice()).emit(format!("times: {}", times.join(" ")))?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn end_walks_the_lists_and_maps_of_every_key() {
+    let mut lane = testing::Process::<Seen>::open(json!({})).unwrap();
+    lane.run(keyed(&[("b", "x"), ("a", "one"), ("c", "gone"), ("b", "two"), ("b", "two"), ("c", "pop it")]));
+    lane.restart().unwrap();
+    let outcome = lane.end();
+    let told: Vec<_> = outcome.keys().into_iter().zip(outcome.texts()).collect();
+    let expected = [("a", "all: one"), ("b", "all: x two two"), ("a", "times: one1"), ("b", "times: two2 x1")];
+    assert_eq!(told, expected.map(|(key, text)| (key.to_owned(), text.to_owned())));
+}
+
+#[test]
+fn end_walks_more_keys_and_entries_than_a_page_has() {
+    let mut lane = testing::Process::<Seen>::open(json!({})).unwrap();
+    let count = 3000;
+    lane.run((0..count).map(|number| Record::new("x").key(format!("{number:05}"))));
+    lane.run((0..count).map(|_| Record::new("x").key("long")));
+    let outcome = lane.end();
+    assert_eq!(outcome.outputs.len(), 2 * (count + 1));
+    let all = format!("all:{}", " x".repeat(count));
+    assert!(outcome.texts().contains(&all));
+}
+
+/// Looks at its tables in the call that writes them.
+struct Peeks {
+    times: Map<String, u32>,
+}
+
+#[sage_guest::process]
+impl Peeks {
+    fn open(_: &Context, tables: &mut Tables) -> Result<Self, Error> {
+        Ok(Self { times: tables.map("times")? })
+    }
+
+    fn process(&mut self, word: String, out: &mut Emitter) -> Result<(), Error> {
+        match word.strip_prefix('-') {
+            Some(word) => self.times.delete(&word.to_owned())?,
+            None => self.times.put(&word, 1)?,
+        }
+        let mut keys = Vec::new();
+        for entry in self.times.entries() {
+            let (key, times) = entry?;
+            keys.push(format!("{}:{}", String::from_utf8_lossy(&key), times.count()));
+        }
+        out.emit(keys.join(" "))
+    }
+}
+
+#[test]
+fn a_walk_shows_what_the_same_call_wrote_and_deleted() {
+    let mut lane = testing::Process::<Peeks>::open(json!({})).unwrap();
+    let outcome = lane.run(keyed(&[("b", "x"), ("a", "x"), ("b", "y"), ("b", "-x"), ("a", "-x"), ("b", "-y")]));
+    assert_eq!(outcome.texts(), ["b:1", "a:1 b:1", "a:1 b:2", "a:1 b:1", "b:1", ""]);
+    lane.run(keyed(&[("a", "x"), ("c", "x")]));
+    assert_eq!(lane.run(keyed(&[("a", "-x"), ("b", "y")])).texts(), ["c:1", "b:1 c:1"]);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! plan in short or everything that is reported. `UPDATE_CASES=1 cargo test --test plan_cases` writes the latter anew.
 //!
 //! Components are known by the name of their file: `map.wasm`, `key-by-carrier.wasm`, `process.wasm` (with a side output
-//! `late`), `source.wasm` (with `errors`), and so on; others are missing.
+//! `late`), `source.wasm` (with `errors`), and so on; others are missing. One whose name ends in `-described` says what its
+//! configuration is, in `-stateless` that it keeps no state, and one in `-large` starts with 1 MiB.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,12 +15,13 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use sage_host::config::{
     ComponentUse, Operator, Partitioning, Pipeline, Sink, SinkKind, Source, SourceKind, component_paths, parse,
 };
-use sage_host::plan::{Catalog, ComponentFacts, Kind, Plan, Work, validate, validate_parsed};
+use sage_host::plan::{Catalog, ComponentFacts, Description, Kind, Plan, Work, validate, validate_parsed};
 
 #[test]
 fn every_pipeline_file_gives_what_is_expected() {
@@ -180,6 +182,30 @@ fn outcome(text: &[u8]) -> String {
     }
 }
 
+/// What a component says of itself, by the end of its name.
+fn description(stem: &str) -> Option<Arc<Description>> {
+    let text = if stem.ends_with("-stateless") {
+        r#"{"version":1,"state":"none"}"#
+    } else if stem.ends_with("-described") {
+        r#"{
+            "version": 1,
+            "config": {
+                "type": "object",
+                "properties": {
+                    "delimiter": { "type": "string", "description": "What stands between fields." },
+                    "field": { "type": "integer", "minimum": 0, "maximum": 4294967295 },
+                    "names": { "type": "array", "items": { "type": "string" } }
+                },
+                "required": ["delimiter"],
+                "additionalProperties": false
+            }
+        }"#
+    } else {
+        return None;
+    };
+    Some(Arc::new(Description::read(text.as_bytes()).unwrap()))
+}
+
 fn catalog(pipeline: &Pipeline, base: &Path) -> Catalog {
     let facts = |path: &Path| {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -189,7 +215,9 @@ fn catalog(pipeline: &Pipeline, base: &Path) -> Catalog {
             Kind::Source => &["errors"],
             _ => &[],
         };
-        Ok(ComponentFacts { kind, ports: ports.iter().map(|&port| port.to_owned()).collect() })
+        let facts = ComponentFacts::new(kind, ports.iter().map(|&port| port.to_owned()).collect());
+        let initial_bytes = if stem.ends_with("-large") { 1 << 20 } else { 0 };
+        Ok(ComponentFacts { description: description(stem.as_ref()), initial_bytes, ..facts })
     };
     component_paths(pipeline, base).into_iter().map(|path| (path.clone(), facts(&path))).collect()
 }

@@ -3,7 +3,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use crate::kind::Kind;
-use crate::operator::{Operator, tried};
+use crate::operator::{Config, Operator, tried};
 
 /// The user's code, the trait of its kind implemented with it, and the exports of its world.
 pub(crate) fn expand(operator: &Operator) -> TokenStream {
@@ -25,11 +25,39 @@ pub(crate) fn expand(operator: &Operator) -> TokenStream {
         Kind::Source => source(operator),
         Kind::Sink => sink(operator),
     };
+    let description = description(operator);
     let export = export(operator);
     quote! {
         #definition
         #implementation
+        #description
         #export
+    }
+}
+
+/// What the operator says of itself, as a constant.
+fn description(operator: &Operator) -> TokenStream {
+    let ty = &operator.ty;
+    let docs = &operator.described.docs;
+    let stateful = operator.described.stateful;
+    let config = match &operator.described.config {
+        Config::None => quote!(::sage_guest::__private::NO_CONFIG),
+        Config::Maybe(ty) => quote_spanned!(ty.span()=> {
+            #[allow(unused_imports)]
+            use ::sage_guest::__private::Undescribed as _;
+            ::sage_guest::__private::Probe::<#ty>::SCHEMA
+        }),
+        Config::Described(ty) => quote_spanned!(ty.span()=> <#ty as ::sage_guest::Describe>::SCHEMA),
+        Config::Unknown => quote!(&::sage_guest::description::Schema::Any),
+    };
+    quote! {
+        impl ::sage_guest::operator::Described for #ty {
+            const DESCRIPTION: ::sage_guest::description::Description = ::sage_guest::description::Description {
+                docs: #docs,
+                stateful: #stateful,
+                config: #config,
+            };
+        }
     }
 }
 

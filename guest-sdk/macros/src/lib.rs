@@ -5,10 +5,14 @@
 //! from `sage_guest::operator`, and, in a component only, the exports of the kind's world.
 //! What syntax can tell is refused here, in words that say what to write; types are checked by the traits' own diagnostics.
 
+mod arguments;
+mod describe;
+mod docs;
 mod expand;
 mod kind;
 mod operator;
 mod ports;
+mod serde_attributes;
 mod signature;
 
 use kind::Kind;
@@ -16,8 +20,8 @@ use proc_macro::TokenStream;
 
 fn attribute(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let original = proc_macro2::TokenStream::from(item.clone());
-    let expanded = ports::Ports::read(kind, arguments.into())
-        .and_then(|ports| operator::read(kind, ports, syn::parse(item)?))
+    let expanded = arguments::Arguments::read(kind, arguments.into())
+        .and_then(|arguments| operator::read(kind, arguments, syn::parse(item)?))
         .map(|operator| expand::expand(&operator));
     match expanded {
         Ok(tokens) => tokens.into(),
@@ -346,4 +350,12 @@ pub fn source(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn sink(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Sink, arguments, item)
+}
+
+/// The shape of a type as serde reads it, for the host to check `config` by before the run: the trait `sage_guest::Describe`,
+/// which says what is understood.
+#[proc_macro_derive(Describe, attributes(serde))]
+pub fn describe(item: TokenStream) -> TokenStream {
+    let derived = syn::parse(item).and_then(|input| describe::derive(&input));
+    derived.unwrap_or_else(|error| error.into_compile_error()).into()
 }

@@ -3,6 +3,8 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, ImplItem, ImplItemFn, Item, ItemFn, ItemImpl, Result, Type};
 
+use crate::arguments::Arguments;
+use crate::docs::docs;
 use crate::kind::Kind;
 use crate::ports::Ports;
 use crate::signature::{Checked, WRITE_WHOLE, check, check_whole, fallible};
@@ -24,6 +26,27 @@ pub(crate) struct Operator {
     /// What the user wrote of `close(self)`, `end`, `flush`, `position` and `seek`, as calls.
     pub(crate) hooks: Hooks,
     pub(crate) ports: Ports,
+    pub(crate) described: Described,
+}
+
+/// What the operator says of itself.
+pub(crate) struct Described {
+    pub(crate) docs: String,
+    /// Whether it keeps keyed state.
+    pub(crate) stateful: bool,
+    pub(crate) config: Config,
+}
+
+/// What is known of the configuration that the operator reads.
+pub(crate) enum Config {
+    /// It reads none.
+    None,
+    /// A type that may be described.
+    Maybe(Type),
+    /// A type that must be described.
+    Described(Type),
+    /// `open` may read anything.
+    Unknown,
 }
 
 /// Calls of the methods that a kind may have beside its own.
@@ -44,10 +67,10 @@ pub(crate) struct Replay {
 }
 
 /// Read the item that the attribute stands on.
-pub(crate) fn read(kind: Kind, ports: Ports, item: Item) -> Result<Operator> {
+pub(crate) fn read(kind: Kind, arguments: Arguments, item: Item) -> Result<Operator> {
     match item {
-        Item::Fn(function) => of_function(kind, ports, &function),
-        Item::Impl(block) => of_impl(kind, ports, &block),
+        Item::Fn(function) => of_function(kind, arguments, &function),
+        Item::Impl(block) => of_impl(kind, arguments, &block),
         other => Err(Error::new(
             other.span(),
             format!(
@@ -63,7 +86,14 @@ pub(crate) fn read(kind: Kind, ports: Ports, item: Item) -> Result<Operator> {
     }
 }
 
-fn of_function(kind: Kind, ports: Ports, function: &ItemFn) -> Result<Operator> {
+fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Operator> {
+    let Arguments { ports, config, stateless: _ } = arguments;
+    if let Some(config) = config {
+        return Err(Error::new(
+            config.span(),
+            "a function says what its configuration is by its last parameter, `config: &Config`",
+        ));
+    }
     if kind == Kind::Source {
         return Err(Error::new(
             function.sig.span(),
@@ -83,7 +113,7 @@ fn of_function(kind: Kind, ports: Ports, function: &ItemFn) -> Result<Operator> 
         ),
         None => (quote!(open: ()), quote!(Self { open: () }), None),
     };
-    let arguments = arguments(kind).into_iter().chain(config);
+    let arguments = at_hand(kind).into_iter().chain(config);
     let what = format!("The operator that [`{name}`](fn@{name}) is, as a type: for `sage_guest::testing`.");
     Ok(Operator {
         kind,
@@ -98,6 +128,12 @@ fn of_function(kind: Kind, ports: Ports, function: &ItemFn) -> Result<Operator> 
         open,
         call: quote!(#name(#(#arguments),*)),
         whole: false,
+        described: Described {
+            docs: docs(&function.attrs),
+            // It has no tables to keep anything in.
+            stateful: false,
+            config: checked.config.clone().map_or(Config::None, Config::Maybe),
+        },
         checked,
         hooks: Hooks::default(),
         ports,
@@ -105,7 +141,7 @@ fn of_function(kind: Kind, ports: Ports, function: &ItemFn) -> Result<Operator> 
 }
 
 /// The arguments that the generated method has at hand.
-fn arguments(kind: Kind) -> Vec<TokenStream> {
+fn at_hand(kind: Kind) -> Vec<TokenStream> {
     let mut arguments = Vec::new();
     if kind.takes_record() {
         arguments.push(quote!(record));
@@ -116,7 +152,7 @@ fn arguments(kind: Kind) -> Vec<TokenStream> {
     arguments
 }
 
-fn of_impl(kind: Kind, ports: Ports, block: &ItemImpl) -> Result<Operator> {
+fn of_impl(kind: Kind, arguments: Arguments, block: &ItemImpl) -> Result<Operator> {
     if let Some((_, path, _)) = &block.trait_ {
         return Err(Error::new(
             path.span(),
@@ -143,7 +179,7 @@ fn of_impl(kind: Kind, ports: Ports, block: &ItemImpl) -> Result<Operator> {
     let (call, checked) = match (find(kind.method()), whole) {
         (Some(method), None) => {
             let name = &method.sig.ident;
-            let arguments = arguments(kind);
+            let arguments = at_hand(kind);
             (quote!(Self::#name(self, #(#arguments),*)), check(kind, &method.sig, true)?)
         }
         (None, Some(whole)) => (quote!(Self::process_batch(self, records)), check_whole(&whole.sig)?),
@@ -180,16 +216,34 @@ fn of_impl(kind: Kind, ports: Ports, block: &ItemImpl) -> Result<Operator> {
             _ => None,
         },
     };
+    let open = find("open");
+    let Arguments { ports, config, stateless } = arguments;
+    if let (Some(word), Some(tables)) = (&stateless, open.and_then(|open| open.sig.inputs.iter().nth(1))) {
+        let mut error =
+            Error::new(word.span(), "this operator says that it keeps no state, and its `open` takes tables");
+        error.combine(Error::new(tables.span(), "leave this out, or take `stateless` away"));
+        return Err(error);
+    }
+    let described = Described {
+        docs: docs(&block.attrs),
+        stateful: kind == Kind::Process && stateless.is_none(),
+        config: match config {
+            Some(ty) => Config::Described(ty),
+            None if open.is_none() => Config::None,
+            None => Config::Unknown,
+        },
+    };
     Ok(Operator {
         kind,
         definition: quote!(#block),
-        open: open_call(kind, &ty, find("open"))?,
+        open: open_call(kind, &ty, open)?,
         call,
         whole: whole.is_some(),
         ty,
         checked,
         hooks,
         ports,
+        described,
     })
 }
 

@@ -4,43 +4,15 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, LitStr, Result, Token, bracketed};
 
-use crate::kind::Kind;
-
-/// The side outputs that an attribute declares: `#[sage_guest::process(ports = ["late"])]`.
+/// The names of the side outputs that an attribute declares: `["late"]`.
 #[derive(Default)]
 pub(crate) struct Ports(Vec<LitStr>);
 
-impl Ports {
-    /// Read the attribute's arguments.
-    pub(crate) fn read(kind: Kind, arguments: TokenStream) -> Result<Self> {
-        if arguments.is_empty() {
-            return Ok(Self::default());
-        }
-        if !kind.emits() {
-            return Err(Error::new_spanned(
-                arguments,
-                format!(
-                    "`#[sage_guest::{}]` takes no arguments; only `process` and `source` have side outputs",
-                    kind.attribute()
-                ),
-            ));
-        }
-        syn::parse2(arguments)
-    }
-}
-
 impl Parse for Ports {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let write = "write `ports = [\"name\", ..]`, the names of the side outputs";
-        let word: syn::Ident = input.parse().map_err(|error| Error::new(error.span(), write))?;
-        if word != "ports" {
-            return Err(Error::new(word.span(), format!("unknown argument `{word}`: {write}")));
-        }
-        input.parse::<Token![=]>()?;
         let list;
         bracketed!(list in input);
         let names = Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?;
-        input.parse::<Option<Token![,]>>()?;
 
         let mut seen = Vec::new();
         for name in names {

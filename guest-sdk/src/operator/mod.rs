@@ -28,6 +28,13 @@ pub use sink::{Sink, SinkLane};
 pub use source::{Progress, Source, SourceLane};
 
 use crate::Error;
+use crate::description::Description;
+
+/// What an operator says of itself. The attribute macros implement it.
+pub trait Described {
+    /// For the host, before anything runs.
+    const DESCRIPTION: Description;
+}
 
 /// An operator was called that is not open. The host never does that, and there is nothing to go on with.
 #[cold]

@@ -2,6 +2,7 @@ use std::ops::{Deref, DerefMut};
 
 use serde::{Deserialize, Serialize};
 
+use super::finite::Finite;
 use super::{FromPayload, IntoPayload, excerpt};
 use crate::Error;
 
@@ -10,6 +11,8 @@ use crate::Error;
 /// It is read when the operator is called and written straight into the output column. `T` may borrow from
 /// the payload (`struct Reading<'a> { sensor: &'a str }`): that saves the copy, but a string with an escape in it cannot be borrowed
 /// (use `#[serde(borrow)] Cow<'a, str>` where that may happen).
+///
+/// JSON has no NaN and no infinity: a record whose `T` holds one is rejected, never written as `null`.
 ///
 /// ```
 /// use sage_guest::Json;
@@ -54,15 +57,21 @@ impl<'a, T: Deserialize<'a>> FromPayload<'a> for Json<T> {
 impl<T: Serialize> IntoPayload for Json<T> {
     #[inline]
     fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
-        serde_json::to_writer(out, &self.0).map_err(|error| unwritable(&error))
+        write_json(&self.0, out).map_err(|error| unwritable(&error))
     }
 }
 
 impl<T: Serialize> IntoPayload for &Json<T> {
     #[inline]
     fn write(self, out: &mut Vec<u8>) -> Result<(), Error> {
-        serde_json::to_writer(out, &self.0).map_err(|error| unwritable(&error))
+        write_json(&self.0, out).map_err(|error| unwritable(&error))
     }
+}
+
+/// Appends a value as JSON; a float that is not finite is an error.
+#[inline]
+pub(crate) fn write_json<T: Serialize>(value: &T, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    value.serialize(Finite(&mut serde_json::Serializer::new(out)))
 }
 
 #[cold]

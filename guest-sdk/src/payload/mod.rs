@@ -4,11 +4,13 @@
 //! `true`), never raw binary. An operator that wants raw numbers takes `&[u8]`.
 //! A payload that does not decode is a rejected record with a message that quotes it, never a panic.
 
+mod finite;
 mod json;
 mod number;
 mod text;
 
 pub use json::Json;
+pub(crate) use json::write_json;
 
 use crate::Error;
 

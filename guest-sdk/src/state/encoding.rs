@@ -3,6 +3,7 @@ use std::io::Write;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::payload::write_json;
 use crate::{Error, Json};
 
 /// What keyed state can hold: numbers and `bool` (raw, little endian), `String`, `Vec<u8>`, and [`Json<T>`](crate::Json) for anything else
@@ -82,7 +83,7 @@ impl<T: Serialize + DeserializeOwned + Clone + 'static> State for Json<T> {
     }
 
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), Error> {
-        Ok(serde_json::to_writer(out, &self.0)?)
+        Ok(write_json(&self.0, out)?)
     }
 }
 

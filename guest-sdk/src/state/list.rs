@@ -99,4 +99,25 @@ impl<T: State> List<T> {
         let elements: Scan<u64, T> = self.elements.iter()?;
         Ok(elements.map(|entry| entry.map(|(_, element)| element)))
     }
+
+    /// Every key of this lane whose list has elements, in byte order, and those elements in their order. For `end`, which has
+    /// no record of its own. What was written so far is seen.
+    ///
+    /// ```
+    /// # use sage_guest::{Emitter, Error, state::List};
+    /// # fn end(readings: &List<f64>, out: &mut Emitter) -> Result<(), Error> {
+    /// for entry in readings.entries() {
+    ///     let (key, readings) = entry?;
+    ///     let readings = readings.collect::<Result<Vec<f64>, Error>>()?;
+    ///     out.key(&key[..]).emit(readings.iter().sum::<f64>() / readings.len() as f64)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn entries(
+        &self,
+    ) -> impl Iterator<Item = Result<(Vec<u8>, impl Iterator<Item = Result<T, Error>> + use<T>), Error>> + use<T> {
+        let lists = self.elements.entries();
+        lists.map(|list| list.map(|(key, elements)| (key, elements.map(|entry| entry.map(|(_, element)| element)))))
+    }
 }

@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -90,20 +90,80 @@ impl<K: StateKey, V: State> Map<K, V> {
     /// The entries of the current record's map, in the order of their keys. What was written so far is seen.
     pub fn iter(&self) -> Result<Scan<K, V>, Error> {
         let (slot, _) = self.maps.keys.current()?;
-        let cached = self.maps.cached.borrow();
-        let unwritten = cached.maps.get(&slot).map_or_else(BTreeMap::new, |map| {
-            map.iter()
-                .filter(|(_, entry)| entry.written)
-                .map(|(subkey, entry)| (subkey.clone(), entry.value.clone()))
-                .collect()
-        });
-        let name = self.maps.name.clone();
-        let key = self.maps.keys.with_key(slot, <[u8]>::to_vec);
-        Ok(Scan::new(unwritten, move |after| host::state::map_scan(&name, &key, after, PAGE)))
+        let unwritten = self.maps.unwritten(slot);
+        Ok(self.maps.scan(self.maps.keys.with_key(slot, <[u8]>::to_vec), unwritten))
+    }
+
+    /// Every key of this lane whose map has entries, in byte order, and those entries. For `end`, which has no record of its
+    /// own. What was written so far is seen.
+    ///
+    /// ```
+    /// # use sage_guest::{Emitter, Error, state::Map};
+    /// # fn end(visits: &Map<String, u64>, out: &mut Emitter) -> Result<(), Error> {
+    /// for entry in visits.entries() {
+    ///     let (key, pages) = entry?;
+    ///     for page in pages {
+    ///         let (page, count) = page?;
+    ///         out.key(&key[..]).emit(format!("{page} {count}"))?;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn entries(&self) -> impl Iterator<Item = Result<(Vec<u8>, Scan<K, V>), Error>> + use<K, V> {
+        let maps = Rc::clone(&self.maps);
+        let mut unwritten = maps.all_unwritten();
+        let known = unwritten.keys().map(|key| (key.clone(), Some(Anything))).collect();
+        let name = maps.name.clone();
+        let keys = Scan::<Vec<u8>, Anything>::new(known, move |after| host::state::keys_scan(&name, after, PAGE));
+        keys.filter_map(move |key| match key {
+            Ok((key, _)) => {
+                let mut entries = maps.scan(key.clone(), unwritten.remove(&key).unwrap_or_default());
+                // A key whose last entry was deleted is one that the host has yet to forget.
+                (!entries.is_empty()).then_some(Ok((key, entries)))
+            }
+            Err(error) => Some(Err(error)),
+        })
     }
 }
 
+/// A value that a walk over keys does not look at.
+#[derive(Clone)]
+struct Anything;
+
+impl State for Anything {
+    fn decode(_: &[u8]) -> Result<Self, Error> {
+        Ok(Self)
+    }
+
+    fn encode(&self, _: &mut Vec<u8>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Entries that were written here and that the host does not know yet, by subkey; `None` is a deleted entry.
+type Unwritten<V> = BTreeMap<Vec<u8>, Option<V>>;
+
 impl<V: State> Maps<V> {
+    /// What was written of the map in `slot`.
+    fn unwritten(&self, slot: u32) -> Unwritten<V> {
+        let cached = self.cached.borrow();
+        let written = cached.maps.get(&slot).into_iter().flatten().filter(|(_, entry)| entry.written);
+        written.map(|(subkey, entry)| (subkey.clone(), entry.value.clone())).collect()
+    }
+
+    /// What was written of every map, by key.
+    fn all_unwritten(&self) -> BTreeMap<Vec<u8>, Unwritten<V>> {
+        let slots: BTreeSet<u32> = self.cached.borrow().written.iter().map(|(slot, _)| *slot).collect();
+        slots.into_iter().map(|slot| (self.keys.with_key(slot, <[u8]>::to_vec), self.unwritten(slot))).collect()
+    }
+
+    /// A walk over the map of a key.
+    fn scan<K: StateKey>(&self, key: Vec<u8>, unwritten: Unwritten<V>) -> Scan<K, V> {
+        let name = self.name.clone();
+        Scan::new(unwritten, move |after| host::state::map_scan(&name, &key, after, PAGE))
+    }
+
     fn fetch(&self, slot: u32, subkey: &[u8]) -> Result<Option<V>, Error> {
         let subkeys = Column::of([subkey]);
         let found = self.keys.with_key(slot, |key| host::state::map_get(&self.name, key, &subkeys));

@@ -44,6 +44,22 @@ impl<K: StateKey, V: State> Scan<K, V> {
         scan
     }
 
+    /// Whether nothing is left to show.
+    pub(super) fn is_empty(&mut self) -> bool {
+        // An entry that was deleted here shows nothing, and hides the host's of that key.
+        while let Some(None) = self.unwritten.peek().map(|(_, value)| value.as_ref()) {
+            let ours = self.unwritten.peek().map(|(key, _)| key.clone());
+            let theirs = self.peek();
+            match (&ours, theirs) {
+                (Some(ours), Some(theirs)) if theirs < ours.as_slice() => return false,
+                (Some(ours), Some(theirs)) if theirs == ours.as_slice() => self.next += 1,
+                _ => {}
+            }
+            self.unwritten.next();
+        }
+        self.unwritten.peek().is_none() && self.peek().is_none()
+    }
+
     /// The host's next key, if it has one.
     fn peek(&mut self) -> Option<&[u8]> {
         if self.next >= self.page.subkeys.len() && !self.ended {

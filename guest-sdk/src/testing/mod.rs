@@ -32,3 +32,9 @@ pub use lane::{Filter, FlatMap, KeyBy, Lane, Map, Process, Sink, Source};
 pub use model::{Answer, Model};
 pub use outcome::{Failure, Outcome, Output};
 pub use record::Record;
+
+/// What an operator says of itself, as the host reads it: see [`description`](crate::description).
+#[must_use]
+pub fn description<O: crate::operator::Described>() -> serde_json::Value {
+    serde_json::from_str(&crate::description::text(&O::DESCRIPTION)).unwrap_or_default()
+}

@@ -1,7 +1,7 @@
 use super::decide::{row, unenforced};
 use super::holders::holders;
 use super::{Asker, Options, Reason};
-use crate::plan::{Kind, Limits, Plan, Stage};
+use crate::plan::{Limits, Plan, Stage};
 use crate::resources::{Claim, Inventory, LedgerRow, Mechanism, Supply, Taken, Tier, Totals, bytes};
 
 /// What was decided about memory and the bytes on input edges.
@@ -79,7 +79,7 @@ pub(super) fn of_instance(stage: &Stage, options: &Options) -> u64 {
 
 /// What the host's copy of an instance's keyed state can come to, with which the next worker begins when one dies: as much as its guests may have.
 fn copy_of_state(stage: &Stage, options: &Options) -> Option<u64> {
-    let worker = options.isolation.worker().filter(|_| stage.kind() == Some(Kind::Process))?;
+    let worker = options.isolation.worker().filter(|_| stage.keeps_state())?;
     Some(of_instance(stage, options).saturating_sub(worker.overhead_of(stage)))
 }
 

@@ -33,6 +33,7 @@ pub(super) fn operator(name: &str, kind: Kind, parallelism: u32, resources: Reso
         path: PathBuf::from(format!("{name}.wasm")),
         config: serde_json::json!({}),
         capabilities: Capabilities::default(),
+        keeps_state: kind == Kind::Process,
     };
     Stage { parallelism, resources, ..stage(name, Work::Component(component, kind)) }
 }

@@ -50,10 +50,6 @@ impl Cargo {
         if !debug {
             command.arg("--release");
         }
-        // Pipeline files name components by their path, so the place must not hang on the environment (CARGO_TARGET_DIR).
-        if !more.iter().any(|argument| argument.starts_with("--target-dir")) {
-            command.arg("--target-dir").arg(self.workspace()?.join("target"));
-        }
         self.turn_simd_on(&mut command);
         let mut child =
             command.args(more).stdout(Stdio::piped()).spawn().map_err(|error| not_started(&cargo, &error))?;
@@ -68,22 +64,6 @@ impl Cargo {
         let (cargo, mut command) = self.command("test");
         let status = command.args(more).status().map_err(|error| not_started(&cargo, &error))?;
         succeeded("test", status)
-    }
-
-    /// The folder of the workspace that the crate belongs to; its own, if none.
-    fn workspace(&self) -> Result<PathBuf, Failure> {
-        let (cargo, mut command) = self.command("locate-project");
-        let output = command
-            .args(["--workspace", "--message-format", "plain"])
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| not_started(&cargo, &error))?;
-        succeeded("locate-project", output.status)?;
-        let manifest = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-        manifest
-            .parent()
-            .map(Path::to_path_buf)
-            .ok_or_else(|| Failure::fault(format!("cargo says that the workspace is {}", manifest.display())))
     }
 
     /// In the crate's folder, because that is where cargo looks for `.cargo/config.toml`.

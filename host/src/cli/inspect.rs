@@ -10,6 +10,7 @@ use super::printer::Printer;
 use super::refusal::of_component;
 use super::validate::compiler;
 use crate::observe::plain_line;
+use crate::plan::{Description, Shape};
 use crate::sandbox::{Inspection, Sandbox, SandboxOptions};
 
 /// `inspect`: what a component or a model is.
@@ -56,6 +57,9 @@ fn text(component: &Path, inspection: &Inspection) -> String {
     };
     row("component", &plain_line(&component.display().to_string()));
     row("kind", kind);
+    if let Some(description) = &inspection.description {
+        description_rows(&mut row, description);
+    }
     row("contract", inspection.wit_version.as_deref().unwrap_or("none"));
     row("size", &size(inspection.bytes));
     list(&mut row, "ports", &inspection.ports);
@@ -73,6 +77,27 @@ fn text(component: &Path, inspection: &Inspection) -> String {
         .collect();
     list(&mut row, "memory", &memories);
     text
+}
+
+/// What the component says of itself.
+fn description_rows(row: &mut impl FnMut(&str, &str), description: &Description) {
+    for (i, line) in description.docs.lines().enumerate() {
+        row(if i == 0 { "docs" } else { "" }, line);
+    }
+    row("state", if description.keeps_state { "keyed" } else { "none" });
+    let Some(schema) = description.config_schema() else { return };
+    let Shape::Table(fields) = &schema.shape else { return row("config", &schema.shape.to_string()) };
+    let known = fields.known.iter().map(|(name, schema)| {
+        let required = if fields.required.contains(name) { ", required" } else { "" };
+        let docs = schema.docs.as_ref().and_then(|docs| docs.lines().next());
+        let docs = docs.map_or_else(String::new, |docs| format!(": {docs}"));
+        format!("{name} ({}{required}){docs}", schema.shape)
+    });
+    let mut known: Vec<String> = known.collect();
+    if let Some(others) = fields.others.as_ref().filter(|others| others.shape != Shape::Any) {
+        known.push(format!("any key ({})", others.shape));
+    }
+    list(row, "config", &known);
 }
 
 pub(super) fn list(row: &mut impl FnMut(&str, &str), name: &str, items: &[String]) {

@@ -141,6 +141,7 @@
 //! placement = "process"                     # | "thread", where no model may end its process
 //! ```
 
+mod config_places;
 mod device;
 mod diagnostic;
 mod given_cpus;
@@ -163,6 +164,7 @@ mod tenant;
 mod text_format;
 mod units;
 
+pub use config_places::ConfigPlaces;
 pub use device::{Device, DeviceKind, Placement};
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use given_cpus::GivenCpus;

@@ -1,4 +1,6 @@
-use super::{Capabilities, EventTime, Limits, Model, OnError, Resources, SourceText, Span, Spanned, TextFormat};
+use super::{
+    Capabilities, ConfigPlaces, EventTime, Limits, Model, OnError, Resources, SourceText, Span, Spanned, TextFormat,
+};
 
 /// A pipeline as it was written. An embedder builds one too; then nothing has a span and `source` is `None`.
 ///
@@ -170,6 +172,8 @@ pub struct ComponentUse {
     pub retries: Option<Spanned<u64>>,
     /// What the component gets as JSON; an object.
     pub config: serde_json::Map<String, serde_json::Value>,
+    /// Where that is written.
+    pub config_places: ConfigPlaces,
     /// What it may reach.
     pub capabilities: Capabilities,
     /// Which models it may open.
@@ -187,6 +191,7 @@ impl ComponentUse {
             on_error: OnError::default(),
             retries: None,
             config: serde_json::Map::new(),
+            config_places: ConfigPlaces::default(),
             capabilities: Capabilities::default(),
             models: Vec::new(),
         }

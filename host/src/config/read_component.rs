@@ -2,7 +2,8 @@ use toml::de::DeValue;
 
 use super::table::{Table, table_to_json};
 use super::{
-    Capabilities, ComponentUse, Diagnostic, Diagnostics, Folder, Limits, OnError, Resources, Spanned, suggest,
+    Capabilities, ComponentUse, ConfigPlaces, Diagnostic, Diagnostics, Folder, Limits, OnError, Resources, Spanned,
+    suggest,
 };
 
 /// The keys that only a component has.
@@ -18,6 +19,7 @@ pub(super) fn component_use(
     path: Spanned<String>,
     errors: &mut Diagnostics,
 ) -> ComponentUse {
+    let mut config_places = ConfigPlaces::default();
     ComponentUse {
         path,
         parallelism: table.count("parallelism", errors),
@@ -25,9 +27,10 @@ pub(super) fn component_use(
         limits: table.table("limits", errors).map(|inner| limits(inner, errors)).unwrap_or_default(),
         on_error: on_error(table, errors),
         retries: table.count("retries", errors),
-        config: config(table, errors),
+        config: config(table, &mut config_places, errors),
         capabilities: table.table("capabilities", errors).map(|inner| capabilities(inner, errors)).unwrap_or_default(),
         models: models(table, errors),
+        config_places,
     }
 }
 
@@ -124,14 +127,17 @@ pub(super) fn on_error(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> O
     }
 }
 
-fn config(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> serde_json::Map<String, serde_json::Value> {
+fn config(
+    table: &mut Table<'_, '_>,
+    places: &mut ConfigPlaces,
+    errors: &mut Diagnostics,
+) -> serde_json::Map<String, serde_json::Value> {
     let place = format!("config of {}", table.place());
-    match table.node("config") {
-        None => serde_json::Map::new(),
-        Some(node) => match node.get_ref() {
-            DeValue::Table(entries) => table_to_json(entries, &place, errors),
-            _ => table.wrong_type("config", "a table", node, errors).unwrap_or_default(),
-        },
+    let Some(node) = table.node("config") else { return Default::default() };
+    *places = ConfigPlaces::read(node);
+    match node.get_ref() {
+        DeValue::Table(entries) => table_to_json(entries, &place, errors),
+        _ => table.wrong_type("config", "a table", node, errors).unwrap_or_default(),
     }
 }
 

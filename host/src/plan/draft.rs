@@ -1,12 +1,13 @@
 use std::path::Path;
 
+use super::config_check::check_config;
 use super::{
     Catalog, ComponentSpec, Kind, Limits, OnError, Resources, SinkSpec, Unusable, Work, amounts, connectors, grants,
     limits, text_source,
 };
 use crate::config::{
     self, ComponentUse, Diagnostic, Diagnostics, Input, Partitioning, Pipeline, SinkKind, SourceKind, Span, Spanned,
-    resolve,
+    format_size, resolve,
 };
 
 /// A stage by itself, as far as it is sound.
@@ -160,6 +161,11 @@ impl<'a> Draft<'a> {
         self.name.is_some() && self.work.is_some() && self.inputs.is_some()
     }
 
+    /// Whether it is a sound component that may keep keyed state.
+    pub(super) fn keeps_state(&self) -> bool {
+        matches!(&self.work, Some(Work::Component(spec, _)) if spec.keeps_state)
+    }
+
     /// The component's kind, if it is a sound component.
     pub(super) fn kind(&self) -> Option<Kind> {
         match &self.work {
@@ -217,8 +223,19 @@ impl<'a> Draft<'a> {
             errors.push(Diagnostic::new(message).on(written).hint(format!("a {} stands in [[{right}]]", facts.kind)));
             return;
         }
+        if let (Some(memory), Some(asked)) = (&component.resources.memory, self.resources.memory)
+            && asked < facts.initial_bytes
+        {
+            let (asked, least) = (format_size(asked), format_size(facts.initial_bytes));
+            let message = format!("memory of {place} is {asked}, and its component starts with {least}");
+            errors.push(Diagnostic::new(message).on(memory).hint(format!("ask for more than {least}")));
+        }
+        if let Some(schema) = facts.description.as_ref().and_then(|description| description.config_schema()) {
+            check_config(&place, component, &schema, errors);
+        }
         let config = serde_json::Value::Object(component.config.clone());
-        self.work = Some(Work::Component(ComponentSpec { path, config, capabilities }, facts.kind));
+        let keeps_state = facts.keeps_state();
+        self.work = Some(Work::Component(ComponentSpec { path, config, capabilities, keeps_state }, facts.kind));
     }
 }
 

@@ -134,4 +134,10 @@ impl Stage {
             Work::Source(_) | Work::Sink(_) => None,
         }
     }
+
+    /// Whether it is a component that may keep keyed state.
+    #[must_use]
+    pub fn keeps_state(&self) -> bool {
+        matches!(&self.work, Work::Component(spec, _) if spec.keeps_state)
+    }
 }

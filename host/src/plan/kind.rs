@@ -1,8 +1,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use super::Description;
 
 /// What an operator is: which world of `sage:operator` its component targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -70,6 +73,24 @@ pub struct ComponentFacts {
     pub kind: Kind,
     /// Its side outputs, in the order of their numbers (from 1).
     pub ports: Vec<String>,
+    /// What it says of itself, where it does.
+    pub description: Option<Arc<Description>>,
+    /// Bytes of linear memory that one copy of it begins with.
+    pub initial_bytes: u64,
+}
+
+impl ComponentFacts {
+    /// A component that says nothing of itself, and of which no more is known.
+    #[must_use]
+    pub fn new(kind: Kind, ports: Vec<String>) -> Self {
+        Self { kind, ports, description: None, initial_bytes: 0 }
+    }
+
+    /// Whether it may keep keyed state: a `process` that does not say otherwise.
+    #[must_use]
+    pub fn keeps_state(&self) -> bool {
+        self.kind == Kind::Process && self.description.as_ref().is_none_or(|description| description.keeps_state)
+    }
 }
 
 /// The components that a pipeline names, by path, each with its facts or with why it cannot be used.

@@ -12,7 +12,10 @@
 //! (`connector`).
 
 mod amounts;
+mod config_check;
+mod config_schema;
 mod connectors;
+mod description;
 mod draft;
 mod field_path;
 mod grants;
@@ -32,7 +35,9 @@ mod validate;
 mod wiring;
 
 pub use crate::config::{BackendChoice, RowsChoice};
+pub use config_schema::{ConfigSchema, Fields, Range, SchemaError, Shape};
 pub use connectors::{escape_pattern, pattern_path};
+pub use description::{Description, DescriptionError};
 pub use field_path::{FieldPath, FieldPathError};
 pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
 pub use graph_rows::GraphRows;

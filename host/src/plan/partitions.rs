@@ -25,15 +25,15 @@ pub(super) fn assign(
     for (wire, &keyed) in wires.iter().zip(&keyed) {
         let (Some(from), Some(to)) = (drafts.get(wire.from), drafts.get(wire.to)) else { continue };
         let written = written.get(wire.to).and_then(|each| each.get(wire.input)).copied().unwrap_or(Written::Nothing);
-        let is_process = to.kind() == Some(Kind::Process);
+        let keeps_state = to.keeps_state();
         let partition = match written {
             Written::Choice(choice, _) => choice,
-            _ if is_process && keyed == Keyed::Always => Partition::Key,
+            _ if keeps_state && keyed == Keyed::Always => Partition::Key,
             _ => Partition::RoundRobin,
         };
         // A word that is no choice has been reported.
         if !matches!(written, Written::Unknown) {
-            check(&Case { from, to, wire, partition, written, keyed, is_process }, errors);
+            check(&Case { from, to, wire, partition, written, keyed, keeps_state }, errors);
         }
         chosen.push(partition);
     }
@@ -100,7 +100,7 @@ struct Case<'a> {
     partition: Partition,
     written: Written<'a>,
     keyed: Keyed,
-    is_process: bool,
+    keeps_state: bool,
 }
 
 fn check(case: &Case<'_>, errors: &mut Diagnostics) {
@@ -130,7 +130,7 @@ fn check(case: &Case<'_>, errors: &mut Diagnostics) {
         }
         _ => {}
     }
-    if case.is_process && receivers > 1 && case.partition != Partition::Key {
+    if case.keeps_state && receivers > 1 && case.partition != Partition::Key {
         let why = match (case.written, case.keyed) {
             (Written::Choice(_, word), _) => format!("reads \"{input_name}\" as {}", word.value),
             (_, Keyed::Never) => format!("the records of \"{input_name}\" have no key"),

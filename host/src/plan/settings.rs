@@ -17,6 +17,8 @@ pub struct ComponentSpec {
     pub config: serde_json::Value,
     /// What it may reach outside its memory.
     pub capabilities: Capabilities,
+    /// Whether it may keep keyed state.
+    pub keeps_state: bool,
 }
 
 /// What a guest may reach. The default is nothing.

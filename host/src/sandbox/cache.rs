@@ -13,6 +13,7 @@ use super::cache_folder::{CacheFolder, EXTENSIONS};
 use super::elsewhere::Ports;
 use super::known::Digest;
 use super::load_error::LoadError;
+use crate::plan::Description;
 
 /// Compiled components on disk, by the digest of the component and of the engine that compiled it: less than a millisecond instead of
 /// 61 ms. Beside each lies what it answered when it was asked for its side outputs, so that none of its code runs to plan with it.
@@ -38,7 +39,7 @@ impl Cache {
 
     /// The component, if it is here.
     pub(super) fn component(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
-        let [code, _] = EXTENSIONS;
+        let [code, ..] = EXTENSIONS;
         self.load(digest, code, |bytes| {
             // SAFETY: these bytes were written by `keep_component` into a folder that only this user can write to (checked when it was
             // opened), whole, as their checksum says, by an engine with the same configuration and version (its hash is in the name).
@@ -49,15 +50,29 @@ impl Cache {
 
     /// What the component answered when it was asked for its side outputs, if that was kept.
     pub(super) fn ports(&self, digest: &Digest) -> Option<Ports> {
-        let [_, ports] = EXTENSIONS;
+        let [_, ports, _] = EXTENSIONS;
         let ports: Option<Vec<String>> =
             self.load(digest, ports, |bytes| serde_json::from_slice(bytes).map_err(|error| error.to_string()))?;
         Some(ports.map_or(Ports::NotAsked, Ports::Told))
     }
 
+    /// What the component says of itself, if that was kept: `Some(None)` where it says nothing.
+    pub(super) fn description(&self, digest: &Digest) -> Option<Option<Description>> {
+        let [_, _, description] = EXTENSIONS;
+        self.load(digest, description, |bytes| serde_json::from_slice(bytes).map_err(|error| error.to_string()))
+    }
+
+    /// Keeps what the component in the file `from` says of itself.
+    pub(super) fn keep_description(&self, digest: &Digest, from: &Path, description: Option<&Description>) {
+        let [_, _, extension] = EXTENSIONS;
+        if let Ok(text) = serde_json::to_vec(&description) {
+            self.keep(digest, extension, from, &text);
+        }
+    }
+
     /// Keeps compiled code of the component in the file `from`.
     pub(super) fn keep_component(&self, digest: &Digest, from: &Path, code: &[u8]) {
-        let [extension, _] = EXTENSIONS;
+        let [extension, ..] = EXTENSIONS;
         self.keep(digest, extension, from, code);
     }
 
@@ -68,7 +83,7 @@ impl Cache {
             Ports::Told(ports) => Some(ports),
             Ports::Failed(_) => return,
         };
-        let [_, extension] = EXTENSIONS;
+        let [_, extension, _] = EXTENSIONS;
         if let Ok(text) = serde_json::to_vec(&told) {
             self.keep(digest, extension, from, &text);
         }

@@ -184,7 +184,7 @@ impl CacheFolder {
 }
 
 /// Compiled code, and side outputs.
-pub(super) const EXTENSIONS: [&str; 2] = ["cwasm", "ports"];
+pub(super) const EXTENSIONS: [&str; 3] = ["cwasm", "ports", "description"];
 
 /// `<digest>-<engine>` of a file's name, and whether it is code.
 fn key_of(name: &str) -> Option<(String, bool)> {

@@ -5,10 +5,12 @@ use std::time::Duration;
 use thiserror::Error;
 use wasmtime::component::Component;
 
+use super::described::description_in;
 use super::failure::{Failure, os_error};
 use super::load::asked_for_ports;
 use super::load_error::LoadError;
 use super::runtime::Sandbox;
+use crate::plan::Description;
 
 /// Compiles components in another process than this one, so that one that takes for ever, or all memory, or the compiler down,
 /// takes nothing else with it; and asks it there for its side outputs, which runs its code.
@@ -45,6 +47,8 @@ pub struct Compiled {
     pub code: Vec<u8>,
     /// Its side outputs.
     pub ports: Ports,
+    /// What it says of itself.
+    pub description: Option<Description>,
 }
 
 /// What became of asking a component for its side outputs.
@@ -108,8 +112,9 @@ impl Sandbox {
         };
         let component = Component::from_binary(self.engine(), bytes).map_err(refused)?;
         let code = component.serialize().map_err(refused)?;
+        let description = description_in(bytes).map_err(|error| CompileError::Invalid(error.to_string()))?;
         before_guest()?;
-        Ok(Compiled { code, ports: asked_for_ports(self, component, bytes) })
+        Ok(Compiled { code, ports: asked_for_ports(self, component, bytes), description })
     }
 }
 

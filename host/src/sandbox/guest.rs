@@ -131,6 +131,7 @@ impl Guest {
                 ),
                 metrics: Arc::clone(&spec.metrics),
                 state,
+                keeps_state: loaded.facts().keeps_state(),
                 models: Arc::clone(&spec.models),
                 tensor_bytes: usize::try_from(limits.output_bytes_per_call).unwrap_or(usize::MAX),
                 stdout,

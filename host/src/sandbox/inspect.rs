@@ -1,7 +1,7 @@
 use serde::Serialize;
 use wasmparser::{Parser, Payload};
 
-use crate::plan::Kind;
+use crate::plan::{Description, Kind};
 
 /// What a component is, as `sage-host inspect` shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -15,6 +15,8 @@ pub struct Inspection {
     pub wit_version: Option<String>,
     /// Its side outputs, beside `rejects` which every operator has.
     pub ports: Vec<String>,
+    /// What it says of itself; `None` if nothing.
+    pub description: Option<Description>,
     /// The interfaces it imports.
     pub imports: Vec<String>,
     /// What it exports.

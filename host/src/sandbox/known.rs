@@ -4,11 +4,13 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
+use super::described::description_in;
 use super::elsewhere::{CompileElsewhere, Compiled, Ports};
 use super::guest::component_ports;
 use super::load::Loaded;
 use super::load_error::LoadError;
 use super::runtime::Sandbox;
+use crate::plan::Description;
 
 /// What tells components apart.
 pub(super) type Digest = [u8; 32];
@@ -20,6 +22,8 @@ pub(super) struct Known {
     pub(super) component: Component,
     /// `None` if nobody asked yet.
     pub(super) ports: Option<Ports>,
+    /// What it says of itself.
+    pub(super) description: Option<Arc<Description>>,
 }
 
 impl Sandbox {
@@ -69,17 +73,21 @@ impl Sandbox {
         if ports.is_none() && self.compiler().is_some() {
             return None;
         }
+        let description = cache.description(digest)?.map(Arc::new);
         let component = cache.component(self.engine(), digest)?;
-        Some(Known { digest: *digest, component, ports })
+        Some(Known { digest: *digest, component, ports, description })
     }
 
     fn compile_here(&self, path: &Path, bytes: &[u8], digest: Digest) -> Result<Known, LoadError> {
         let component = Component::from_binary(self.engine(), bytes)
             .map_err(|e| LoadError::Invalid { path: path.to_owned(), reason: format!("{e:#}") })?;
+        let description = description_in(bytes)
+            .map_err(|error| LoadError::Invalid { path: path.to_owned(), reason: error.to_string() })?;
         if let (Some(cache), Ok(code)) = (self.cache(), component.serialize()) {
+            cache.keep_description(&digest, path, description.as_ref());
             cache.keep_component(&digest, path, &code);
         }
-        Ok(Known { digest, component, ports: None })
+        Ok(Known { digest, component, ports: None, description: description.map(Arc::new) })
     }
 
     fn compile_elsewhere(
@@ -89,7 +97,7 @@ impl Sandbox {
         digest: Digest,
         compiler: &dyn CompileElsewhere,
     ) -> Result<Known, LoadError> {
-        let Compiled { code, ports } =
+        let Compiled { code, ports, description } =
             compiler.compile(bytes, self.compile_limits()).map_err(|error| error.of(path))?;
         // SAFETY: the code comes from the compiler that this host was set up with, which is trusted with making code as the one
         // in this process is. The engine checks that its version and configuration are its own.
@@ -99,8 +107,9 @@ impl Sandbox {
         // A failure may be of the moment, so it is not kept, and with it nothing.
         if let Some(cache) = self.cache().filter(|_| !matches!(ports, Ports::Failed(_))) {
             cache.keep_ports(&digest, path, &ports);
+            cache.keep_description(&digest, path, description.as_ref());
             cache.keep_component(&digest, path, &code);
         }
-        Ok(Known { digest, component, ports: Some(ports) })
+        Ok(Known { digest, component, ports: Some(ports), description: description.map(Arc::new) })
     }
 }

@@ -98,13 +98,14 @@ impl Sandbox {
     pub fn inspect(&self, path: &Path) -> Result<Inspection, LoadError> {
         let bytes = self.read(path)?;
         check_encoding(path, &bytes)?;
-        let component = self.known(path, &bytes)?.component;
-        let mut inspection = describe(self, path, &component, &bytes)?;
+        let known = self.known(path, &bytes)?;
+        let mut inspection = describe(self, path, &known.component, &bytes)?;
         if inspection.kind.is_some()
             && let Ok(loaded) = self.load_bytes(path, &bytes, &everything())
         {
             inspection.ports.clone_from(&loaded.facts.ports);
         }
+        inspection.description = known.description.as_deref().cloned();
         Ok(inspection)
     }
 
@@ -122,13 +123,12 @@ impl Sandbox {
         check_encoding(path, bytes)?;
         let known = self.known(path, bytes)?;
         let mut loaded = self.operator(path, known.component.clone(), bytes, granted)?;
-        if has_ports(loaded.kind()) {
-            let ports = self.ports_of(&known, &loaded)?;
-            check_ports(path, &ports)?;
-            if let Some(loaded) = Arc::get_mut(&mut loaded) {
-                loaded.inspection.ports.clone_from(&ports);
-                loaded.facts.ports = ports;
-            }
+        let ports = if has_ports(loaded.kind()) { self.ports_of(&known, &loaded)? } else { Vec::new() };
+        check_ports(path, &ports)?;
+        if let Some(loaded) = Arc::get_mut(&mut loaded) {
+            loaded.inspection.ports.clone_from(&ports);
+            loaded.facts.ports = ports;
+            loaded.facts.description.clone_from(&known.description);
         }
         Ok(loaded)
     }
@@ -151,7 +151,8 @@ impl Sandbox {
         };
         let exports = find_exports(self, path, &component, kind)?;
         let pre = self.link(path, &component, &inspection, kind, granted)?;
-        let facts = ComponentFacts { kind, ports: Vec::new() };
+        let initial_bytes = inspection.memories.iter().map(|memory| memory.initial_bytes).sum();
+        let facts = ComponentFacts { kind, ports: Vec::new(), description: None, initial_bytes };
         Ok(Arc::new(Loaded {
             path: path.to_owned(),
             component,
@@ -295,6 +296,7 @@ fn describe(sandbox: &Sandbox, path: &Path, component: &Component, bytes: &[u8])
         kind,
         wit_version,
         ports: Vec::new(),
+        description: None,
         imports,
         exports,
         memories: declared_memories(bytes),

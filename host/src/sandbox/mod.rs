@@ -26,6 +26,7 @@ mod cache_folder;
 mod clocks;
 mod contract;
 mod deadline;
+mod described;
 mod elsewhere;
 mod failure;
 mod guest;

@@ -5,6 +5,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::answer::Answer;
 use super::deadline::Deadline;
+use super::failure::{FailureCode, HostTrap};
 use super::guest_log::GuestLog;
 use super::keyed_state::KeyedState;
 use super::limiter::Limiter;
@@ -25,6 +26,8 @@ pub(super) struct GuestStore {
     pub(super) log: GuestLog,
     pub(super) metrics: Arc<GuestMetrics>,
     pub(super) state: KeyedState,
+    /// Whether the component's description lets it keep any.
+    pub(super) keeps_state: bool,
     pub(super) models: Arc<dyn ModelAccess>,
     /// Bytes of tensors that one inference call may pass.
     pub(super) tensor_bytes: usize,
@@ -35,6 +38,15 @@ pub(super) struct GuestStore {
 }
 
 impl GuestStore {
+    /// Refuses a write of a component that says that it keeps no state: its input may be spread without regard to keys.
+    pub(super) fn may_keep_state(&self) -> wasmtime::Result<()> {
+        if self.keeps_state {
+            return Ok(());
+        }
+        let broken = "state was written, and the component's description says that it keeps none";
+        Err(HostTrap::error(FailureCode::Malformed, broken))
+    }
+
     /// Waits for others, in a call of the guest's: meanwhile the clock that stops guests need not tick for this one.
     pub(super) fn waiting<R>(&mut self, wait: impl FnOnce(&mut Self) -> R) -> R {
         self.awake = None;

@@ -30,6 +30,8 @@ pub(super) struct Order {
     pub(super) instance_bytes: u64,
     /// The component's side outputs.
     pub(super) ports: Vec<String>,
+    /// Whether it may keep keyed state.
+    pub(super) keeps_state: bool,
     /// Descriptors, by number.
     pub(super) component: RawFd,
     pub(super) lanes: Vec<LaneOrder>,
@@ -73,6 +75,7 @@ impl Order {
             kind: facts.kind,
             instance_bytes: order.loaded.instance_bytes(),
             ports: facts.ports.clone(),
+            keeps_state: facts.keeps_state(),
             component: -1,
             lanes: order.lanes.iter().map(lane).collect(),
         }

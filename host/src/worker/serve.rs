@@ -15,7 +15,7 @@ use super::served_lane::ServedLane;
 use crate::batch::wire::WireError;
 use crate::inference::{InferenceError, NoModels};
 use crate::observe::GuestMetrics;
-use crate::plan::ComponentFacts;
+use crate::plan::{ComponentFacts, Description};
 use crate::resources::{MemoryBudget, ResourceError, pin_current_thread};
 use crate::sandbox::{GuestSpec, KeptLines, LoadError, Loaded, LogTo, Sandbox, SandboxOptions};
 
@@ -164,7 +164,10 @@ pub(super) fn read_order<T: DeserializeOwned>() -> Result<T, WorkerError> {
 
 fn load(sandbox: &Sandbox, order: &Order) -> Result<Arc<Loaded>, WorkerError> {
     let path = format!("/proc/self/fd/{}", order.component);
-    let facts = ComponentFacts { kind: order.kind, ports: order.ports.clone() };
+    // Of what it says of itself, only this matters once it runs.
+    let description = Description { keeps_state: order.keeps_state, ..Description::default() };
+    let (kind, ports) = (order.kind, order.ports.clone());
+    let facts = ComponentFacts { kind, ports, description: Some(Arc::new(description)), initial_bytes: 0 };
     // SAFETY: the descriptor is of a file in memory that the host wrote its own compiler's result to and sealed against every change
     // before it started this process.
     Ok(unsafe { sandbox.load_compiled(path.as_ref(), (facts, order.instance_bytes), &order.capabilities) }?)

@@ -12,6 +12,7 @@ pub struct Checksum {
     sum: u64,
 }
 
+/// Counts and sums up the records that come.
 #[sage_guest::sink]
 impl Checksum {
     fn open(context: &Context) -> Self {

@@ -10,6 +10,7 @@ pub struct Count {
     seen: Value<u64>,
 }
 
+/// Gives, for each record, how many records of its key there were so far.
 #[sage_guest::process]
 impl Count {
     fn open(_: &Context, tables: &mut Tables) -> Result<Self, Error> {

@@ -3,11 +3,11 @@
 //!
 //! `config = { count = 1000000 }`
 
-use sage_guest::{Context, Emitter, Error, Progress};
+use sage_guest::{Context, Describe, Emitter, Error, Progress};
 use serde::Deserialize;
 
 /// What the pipeline file says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Describe)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     /// How many numbers, of all instances together.
@@ -22,7 +22,8 @@ pub struct Counter {
     count: u64,
 }
 
-#[sage_guest::source]
+/// Counts from 0 to `count`, every instance its share.
+#[sage_guest::source(config = Settings)]
 impl Counter {
     fn open(context: &Context) -> Result<Self, Error> {
         let Settings { count } = context.config()?;
@@ -49,7 +50,7 @@ impl Counter {
 
 #[cfg(test)]
 mod tests {
-    use sage_guest::{Context, Progress, testing};
+    use sage_guest::{Context, Describe, Progress, testing};
 
     use super::Counter;
 

@@ -10,6 +10,7 @@ pub struct Dedupe {
     seen: Value<bool>,
 }
 
+/// Passes the first record of each key and drops the others.
 #[sage_guest::process]
 impl Dedupe {
     fn open(_: &Context, tables: &mut Tables) -> Result<Self, Error> {

@@ -10,7 +10,7 @@ mod types;
 
 use features::{WIDTH, decide, extract};
 use sage_guest::inference::{DType, Lease, Model, Tensor, TensorSpec};
-use sage_guest::{Context, Error, Json, Records};
+use sage_guest::{Context, Describe, Error, Json, Records};
 use serde::{Deserialize, Serialize};
 use types::{TYPES, Type};
 
@@ -18,9 +18,10 @@ use types::{TYPES, Type};
 const MOST_ROWS: usize = 256;
 
 /// What the pipeline file may say.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Describe)]
 #[serde(deny_unknown_fields)]
 struct Settings {
+    /// Under which name the pipeline declares the model.
     #[serde(default = "magika")]
     model: String,
 }
@@ -46,7 +47,8 @@ pub struct FileType {
     model: Model,
 }
 
-#[sage_guest::process]
+/// Tells what kind of file each record is, with the model magika.
+#[sage_guest::process(config = Settings, stateless)]
 impl FileType {
     fn open(context: &Context) -> Result<Self, Error> {
         let settings: Settings = context.config()?;

@@ -33,6 +33,7 @@ pub struct Delay {
     totals: Value<Json<Total>>,
 }
 
+/// Tells the number of flights and the mean arrival delay of each key at the end of input.
 #[sage_guest::process]
 impl Delay {
     fn open(_: &Context, tables: &mut Tables) -> Result<Self, Error> {

@@ -3,11 +3,13 @@
 //!
 //! `config = { offset = -0.5 }`
 
-use sage_guest::{Error, Json};
+use std::borrow::Cow;
+
+use sage_guest::{Describe, Error, Json};
 use serde::{Deserialize, Serialize};
 
 /// What the pipeline file may say.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Describe)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Degrees Celsius to add.
@@ -17,8 +19,9 @@ pub struct Settings {
 /// A reading as it comes.
 #[derive(Debug, Deserialize)]
 pub struct Reading<'a> {
-    /// Who measured.
-    pub sensor: &'a str,
+    /// Who measured; borrowed, unless it has an escape in it.
+    #[serde(borrow)]
+    pub sensor: Cow<'a, str>,
     /// What.
     pub fahrenheit: f64,
 }
@@ -27,7 +30,7 @@ pub struct Reading<'a> {
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Celsius<'a> {
     /// Who measured.
-    pub sensor: &'a str,
+    pub sensor: Cow<'a, str>,
     /// What, to a hundredth.
     pub celsius: f64,
 }
@@ -56,10 +59,16 @@ mod tests {
             r#"{"sensor":"roof","fahrenheit":212}"#,
             r#"{"sensor":"roof","fahrenheit":-999.9}"#,
             r#"{"sensor":"roof"}"#,
+            r#"{"sensor":"caf\u00e9 \"a\/b\"","fahrenheit":32}"#,
+            r#"{"sensor":"hot","fahrenheit":1e308}"#,
         ]);
-        assert_eq!(outcome.texts(), [r#"{"sensor":"roof","celsius":100.5}"#]);
+        assert_eq!(
+            outcome.texts(),
+            [r#"{"sensor":"roof","celsius":100.5}"#, r#"{"sensor":"café \"a/b\"","celsius":0.5}"#,]
+        );
         assert_eq!(outcome.messages()[0], "-572.78 °C is below absolute zero");
         assert!(outcome.messages()[1].contains("missing field `fahrenheit`"));
+        assert!(outcome.messages()[2].contains("inf is not a finite number"), "its hundredths are more than there are");
     }
 
     #[test]

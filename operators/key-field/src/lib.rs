@@ -1,46 +1,37 @@
 //! `key-field`: keys each record by one field of it, as `cut` would: `config = { delimiter = ",", field = 2 }`. A key-by over
 //! plain bytes; the key is borrowed from the record.
 
-use sage_guest::Error;
+use delimited::Delimiter;
+use sage_guest::{Describe, Error};
 
 /// Where the key stands.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize, Describe)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// One ASCII character between fields; a space where it is not said.
-    pub delimiter: char,
+    /// The text between fields; a space where nothing else is said.
+    pub delimiter: Delimiter,
     /// Which field, counted from 0.
     pub field: usize,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self { delimiter: ' ', field: 0 }
-    }
-}
-
-/// The field, or a rejected record where there are too few.
+/// Keys each record by one of its fields; a record with too few is rejected.
 #[sage_guest::key_by]
 pub fn key_field<'a>(record: &'a [u8], settings: &Settings) -> Result<&'a [u8], Error> {
-    let delimiter = settings.delimiter as u8;
-    record
-        .split(|byte| *byte == delimiter)
-        .nth(settings.field)
-        .ok_or_else(|| format!("no field {} when split at {:?}", settings.field, settings.delimiter).into())
+    Ok(settings.delimiter.field(record, settings.field)?)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Settings, key_field};
+    use sage_guest::testing;
+    use serde_json::json;
+
+    use super::key_field;
 
     #[test]
-    fn a_field_is_what_stands_between_delimiters() {
-        let key = |record: &'static str, delimiter, field| {
-            key_field(record.as_bytes(), &Settings { delimiter, field }).map_err(|error| error.message().to_owned())
-        };
-        assert_eq!(key("a b c", ' ', 0), Ok(&b"a"[..]));
-        assert_eq!(key("a,b,,d", ',', 2), Ok(&b""[..]));
-        assert_eq!(key("alone", ' ', 0), Ok(&b"alone"[..]));
-        assert_eq!(key("a b", ' ', 2), Err("no field 2 when split at ' '".to_owned()));
+    fn a_record_is_keyed_by_its_field() {
+        let mut lane = testing::KeyBy::<key_field>::open(json!({"delimiter": "§", "field": 1})).unwrap();
+        let outcome = lane.run(["a§b", "c§§d", "e"]);
+        assert_eq!(outcome.keys(), ["b", ""]);
+        assert_eq!(outcome.messages(), ["no field 1 when split at \"§\""]);
     }
 }

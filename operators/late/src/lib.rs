@@ -3,11 +3,11 @@
 //!
 //! `config = { minutes = 60 }`
 
-use sage_guest::{Context, Emitter, Error, Json, Record};
+use sage_guest::{Context, Describe, Emitter, Error, Json, Record};
 use serde::Deserialize;
 
 /// What the pipeline file may say.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Describe)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// From how many minutes on a flight is late.
@@ -32,7 +32,8 @@ pub struct Late {
     settings: Settings,
 }
 
-#[sage_guest::process(ports = ["delayed"])]
+/// Sends flights that arrived late to the port `delayed`, and the others on.
+#[sage_guest::process(ports = ["delayed"], config = Settings, stateless)]
 impl Late {
     fn open(context: &Context) -> Result<Self, Error> {
         let settings: Settings = context.config()?;

@@ -1,10 +1,10 @@
 //! `prefix`: puts a text before each record, `config = { text = "eu-west " }`. A map that gives a payload type of its own, which is written piece by piece
 //! to where the answers go; a `String` would be made first and copied then.
 
-use sage_guest::{Error, IntoPayload};
+use sage_guest::{Describe, Error, IntoPayload};
 
 /// What goes before.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, Describe)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The text.

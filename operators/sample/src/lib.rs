@@ -4,7 +4,7 @@
 //! `config = { one_in = 10 }`
 
 /// How much to keep.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, sage_guest::Describe)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Keep one record in this many; 2 where it is not said.

@@ -28,6 +28,7 @@ pub struct Tally {
     records: Value<u64>,
 }
 
+/// Counts the records of each key and tells the totals, as JSON, at the end of input.
 #[sage_guest::process]
 impl Tally {
     fn open(_: &Context, tables: &mut Tables) -> Result<Self, Error> {

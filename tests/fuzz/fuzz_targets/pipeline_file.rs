@@ -29,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
 fn facts(path: &Path) -> Result<ComponentFacts, String> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let kind = Kind::ALL.into_iter().find(|kind| stem.starts_with(kind.name())).ok_or("no such file")?;
-    Ok(ComponentFacts { kind, ports: vec!["late".to_owned()] })
+    Ok(ComponentFacts::new(kind, vec!["late".to_owned()]))
 }
 
 fn check_plan(plan: &Plan) {

@@ -459,3 +459,13 @@ fn a_long_rejection_is_no_record_too_large() {
     assert_eq!(scenario.lines("rejected.txt"), ["poison"]);
     assert_eq!(outcome.stage("guest").errors(Codes::REJECTED), 1);
 }
+
+#[test]
+fn describes_itself_in_a_later_version() {
+    is_refused(&guest("map_describes_itself_in_a_later_version"), &["description has version 2", "reads version 1"]);
+}
+
+#[test]
+fn describes_itself_in_colour() {
+    is_refused(&guest("map_describes_itself_in_colour"), &["sage:description", "control characters"]);
+}

@@ -161,6 +161,20 @@ fn counts_by_key() {
 }
 
 #[test]
+fn says_stateless_and_keeps_state() {
+    let settings = "parallelism = 2\nretries = 0\non_error = { dead_letter = \"dead.jsonl\" }";
+    let scenario = beside_a_neighbour(&guest("process_says_stateless_and_keeps_state"), settings);
+    scenario.file("in.txt", "a\nb\nkeep\nc\n");
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    let mut passed = scenario.lines("out.txt");
+    passed.sort();
+    assert_eq!(passed, ["a", "b", "c"], "two instances on input without keys");
+    let dead = scenario.read("dead.jsonl").unwrap_or_default();
+    assert!(dead.contains("malformed") && dead.contains("its description says that it keeps none"), "{dead}");
+}
+
+#[test]
 fn counts_and_panics() {
     let input: String =
         (0..60).map(|i| if i % 20 == 7 { "poison\n".to_owned() } else { format!("k{} {i}\n", i % 3) }).collect();

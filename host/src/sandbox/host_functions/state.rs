@@ -22,6 +22,7 @@ pub(in crate::sandbox) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtim
         Ok((values(state, keys.iter().map(|key| state.get(&table, key)))?,))
     })?;
     state.func_wrap("put", |mut store: Store<'_>, (table, keys, values): (WasmStr, ColumnView, ColumnView)| {
+        store.data().may_keep_state()?;
         let (keys, values) = pairs(&store, "keys", &keys, &values)?;
         let table = table.to_str(&store)?.into_owned();
         store.data_mut().state.put(&table, keys.iter().zip(values.iter()))
@@ -40,6 +41,7 @@ pub(in crate::sandbox) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtim
     state.func_wrap(
         "map-put",
         |mut store: Store<'_>, (table, key, subkeys, values): (WasmStr, Bytes, ColumnView, ColumnView)| {
+            store.data().may_keep_state()?;
             let (subkeys, values) = pairs(&store, "subkeys", &subkeys, &values)?;
             let (table, key) = (table.to_str(&store)?.into_owned(), key.as_le_slice(&store).to_vec());
             let state = &mut store.data_mut().state;

@@ -2,13 +2,14 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Description;
 use crate::sandbox::{CompileError, CompileLimits, Compiled, Failure, FailureCode, Ports};
 
 /// What the process says: the length of a head (4 bytes, little endian), the head as JSON, and after a success the code.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case", deny_unknown_fields)]
 enum Head {
-    Compiled { ports: Told },
+    Compiled { ports: Told, description: Option<Description> },
     Invalid { reason: String },
     OutOfMemory,
 }
@@ -32,7 +33,7 @@ pub(super) fn longest(limits: CompileLimits) -> usize {
 /// Writes what became of a compilation. What else went wrong than the component is not told here but ends the process.
 pub(super) fn write(to: &mut impl Write, outcome: Result<Compiled, CompileError>) -> io::Result<()> {
     let (head, code) = match outcome {
-        Ok(Compiled { code, ports }) => (Head::Compiled { ports: Told::of(ports) }, code),
+        Ok(Compiled { code, ports, description }) => (Head::Compiled { ports: Told::of(ports), description }, code),
         Err(CompileError::Invalid(reason)) => (Head::Invalid { reason }, Vec::new()),
         Err(CompileError::OutOfMemory(_)) => (Head::OutOfMemory, Vec::new()),
         Err(error) => return Err(io::Error::other(error)),
@@ -52,10 +53,10 @@ pub(super) fn read(mut reply: Vec<u8>, limits: CompileLimits) -> Option<Result<C
     let head = serde_json::from_slice(rest.get(..length)?).ok()?;
     let code_at = length + 4;
     match head {
-        Head::Compiled { ports } => {
+        Head::Compiled { ports, description } => {
             let ports = ports.into_ports()?;
             reply.drain(..code_at);
-            Some(Ok(Compiled { code: reply, ports }))
+            Some(Ok(Compiled { code: reply, ports, description }))
         }
         _ if reply.len() != code_at => None,
         Head::Invalid { reason } => Some(Err(CompileError::Invalid(reason))),
@@ -102,7 +103,8 @@ mod tests {
     fn what_is_written_is_read_again() {
         let failed = Failure { backtrace: Some("0: f".to_owned()), ..Failure::new(FailureCode::Panic, "no") };
         for ports in [Ports::NotAsked, Ports::Told(vec!["late".to_owned()]), Ports::Failed(failed)] {
-            let compiled = Compiled { code: b"code".to_vec(), ports };
+            let description = Some(Description { docs: "Keeps.".to_owned(), ..Description::default() });
+            let compiled = Compiled { code: b"code".to_vec(), ports, description };
             assert_eq!(through(Ok(compiled.clone())), Some(Ok(compiled)));
         }
         let invalid = CompileError::Invalid("bad".to_owned());

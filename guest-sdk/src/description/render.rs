@@ -1,0 +1,193 @@
+use super::{Description, Field, Object, Schema};
+
+/// Text that is written at compile time. It counts what does not fit: with `N = 0` it only measures.
+#[derive(Debug)]
+pub struct Text<const N: usize> {
+    /// The text, up to `length`.
+    pub bytes: [u8; N],
+    /// How long it is, or would be.
+    pub length: usize,
+}
+
+/// A description as JSON. Called twice: with `N = 0` for the length, and with that length.
+#[must_use]
+pub const fn render<const N: usize>(description: &Description) -> Text<N> {
+    let mut out = Text { bytes: [0; N], length: 0 };
+    out.raw("{\"version\":1,\"docs\":");
+    out.string(description.docs);
+    out.raw(if description.stateful { ",\"state\":\"keyed\"" } else { ",\"state\":\"none\"" });
+    if !matches!(description.config, Schema::Any) {
+        out.raw(",\"config\":");
+        out.schema(description.config, "");
+    }
+    out.raw("}");
+    out
+}
+
+/// A description as JSON, at run time.
+#[must_use]
+pub fn text(description: &Description) -> String {
+    // Long enough for what a test looks at; the section itself has exactly its length.
+    const LONGEST: usize = 16 << 10;
+    let text = render::<LONGEST>(description);
+    String::from_utf8_lossy(text.bytes.get(..text.length).unwrap_or(&text.bytes)).into_owned()
+}
+
+impl<const N: usize> Text<N> {
+    const fn byte(&mut self, byte: u8) {
+        if self.length < N {
+            #[expect(clippy::indexing_slicing, reason = "checked; `get_mut` is not const")]
+            {
+                self.bytes[self.length] = byte;
+            }
+        }
+        self.length += 1;
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a loop over an array's own length; iterators are not const")]
+    const fn raw(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            self.byte(bytes[at]);
+            at += 1;
+        }
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a loop over an array's own length; iterators are not const")]
+    const fn string(&mut self, text: &str) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let bytes = text.as_bytes();
+        self.byte(b'"');
+        let mut at = 0;
+        while at < bytes.len() {
+            match bytes[at] {
+                b'"' => self.raw("\\\""),
+                b'\\' => self.raw("\\\\"),
+                b'\n' => self.raw("\\n"),
+                control if control < 0x20 => {
+                    self.raw("\\u00");
+                    self.byte(DIGITS[(control >> 4) as usize]);
+                    self.byte(DIGITS[(control & 15) as usize]);
+                }
+                byte => self.byte(byte),
+            }
+            at += 1;
+        }
+        self.byte(b'"');
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "40 digits hold 2^127; iterators are not const")]
+    const fn number(&mut self, number: i128) {
+        if number < 0 {
+            self.byte(b'-');
+        }
+        let mut digits = [0_u8; 40];
+        let mut left = number.unsigned_abs();
+        let mut count = 0;
+        loop {
+            digits[count] = b'0' + (left % 10) as u8;
+            left /= 10;
+            count += 1;
+            if left == 0 {
+                break;
+            }
+        }
+        while count > 0 {
+            count -= 1;
+            self.byte(digits[count]);
+        }
+    }
+
+    const fn schema(&mut self, schema: &Schema, docs: &str) {
+        let inner = match schema {
+            Schema::Object(object) => object.docs,
+            _ => "",
+        };
+        self.byte(b'{');
+        let shown = if docs.is_empty() { inner } else { docs };
+        if !shown.is_empty() {
+            self.raw("\"description\":");
+            self.string(shown);
+            if !matches!(schema, Schema::Any) {
+                self.byte(b',');
+            }
+        }
+        match schema {
+            Schema::Any => {}
+            Schema::Boolean => self.raw("\"type\":\"boolean\""),
+            Schema::Integer { minimum, maximum } => {
+                self.raw("\"type\":\"integer\",\"minimum\":");
+                self.number(*minimum);
+                self.raw(",\"maximum\":");
+                self.number(*maximum);
+            }
+            Schema::Number => self.raw("\"type\":\"number\""),
+            Schema::Text => self.raw("\"type\":\"string\""),
+            Schema::Character => self.raw("\"type\":\"string\",\"minLength\":1,\"maxLength\":1"),
+            Schema::OneOf(names) => {
+                self.raw("\"enum\":");
+                self.names(names);
+            }
+            Schema::List(items) => {
+                self.raw("\"type\":\"array\",\"items\":");
+                self.schema(items, "");
+            }
+            Schema::Map(values) => {
+                self.raw("\"type\":\"object\",\"additionalProperties\":");
+                self.schema(values, "");
+            }
+            Schema::Nullable(value) => {
+                self.raw("\"anyOf\":[");
+                self.schema(value, "");
+                self.raw(",{\"type\":\"null\"}]");
+            }
+            Schema::Object(object) => self.object(object),
+        }
+        self.byte(b'}');
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a loop over an array's own length; iterators are not const")]
+    const fn names(&mut self, names: &[&str]) {
+        self.byte(b'[');
+        let mut at = 0;
+        while at < names.len() {
+            if at > 0 {
+                self.byte(b',');
+            }
+            self.string(names[at]);
+            at += 1;
+        }
+        self.byte(b']');
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a loop over an array's own length; iterators are not const")]
+    const fn object(&mut self, object: &Object) {
+        self.raw("\"type\":\"object\",\"properties\":{");
+        let mut at = 0;
+        while at < object.fields.len() {
+            let Field { name, docs, schema, .. } = &object.fields[at];
+            if at > 0 {
+                self.byte(b',');
+            }
+            self.string(name);
+            self.byte(b':');
+            self.schema(schema, docs);
+            at += 1;
+        }
+        self.raw("},\"required\":[");
+        let (mut at, mut first) = (0, true);
+        while at < object.fields.len() {
+            if object.fields[at].required {
+                if !first {
+                    self.byte(b',');
+                }
+                self.string(object.fields[at].name);
+                first = false;
+            }
+            at += 1;
+        }
+        self.raw("],\"additionalProperties\":");
+        self.raw(if object.closed { "false" } else { "true" });
+    }
+}

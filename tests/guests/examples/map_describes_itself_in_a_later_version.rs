@@ -1,0 +1,16 @@
+//! A description of a later version is refused: nobody here knows what it promises.
+use contract::*;
+
+#[cfg(target_arch = "wasm32")]
+#[unsafe(link_section = "sage:description")]
+pub static DESCRIPTION: [u8; 39] = *br#"{"version":2,"docs":"From the future."}"#;
+
+struct Guest;
+
+impl Mapper for Guest {
+    fn map(payloads: Column) {
+        output::payloads(&payloads);
+    }
+}
+
+export!(map, Guest);
