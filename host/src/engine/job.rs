@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::control::{Control, StopHandle};
 use super::error::RunError;
 use super::examine_models::Examination;
+use super::granted_folders::check_granted_folders;
 use super::isolation::{Housing, Instances, RunOrder};
 use super::job_error::JobError;
 use super::parts::{Parts, Provided};
@@ -130,7 +131,9 @@ impl Job {
             streams: standard_streams(&parsed.pipeline, &options),
             source: parsed.pipeline.source.clone(),
         };
-        let meetings = paths.compare().err();
+        let mut meetings = paths.compare().err().unwrap_or_else(|| Diagnostics::new(paths.source.clone()));
+        check_granted_folders(&parsed.pipeline, base, &mut meetings);
+        let meetings = Some(meetings).filter(|meetings| !meetings.is_empty());
         let catalog = catalog(&sandbox, &config::component_paths(&parsed.pipeline, base));
         let mut plan = match (validate_parsed(parsed, &catalog, base), meetings) {
             (plan, None) => plan?,

@@ -30,6 +30,7 @@ mod counted_sink;
 mod error;
 mod examine_models;
 mod fate;
+mod granted_folders;
 mod housing;
 mod intake;
 mod isolation;
