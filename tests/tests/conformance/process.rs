@@ -171,7 +171,7 @@ fn says_stateless_and_keeps_state() {
     passed.sort();
     assert_eq!(passed, ["a", "b", "c"], "two instances on input without keys");
     let dead = scenario.read("dead.jsonl").unwrap_or_default();
-    assert!(dead.contains("malformed") && dead.contains("its description says that it keeps none"), "{dead}");
+    assert!(dead.contains("malformed") && dead.contains("description says that it keeps none"), "{dead}");
 }
 
 #[test]
