@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::{Cpus, Grant, Options, Reason, Refusal, decide};
 use crate::inference::{Devices, HeldDevices, InstanceLease, Lease};
-use crate::plan::{Plan, StageId};
+use crate::plan::{ModelSpec, Plan, StageId};
 use crate::resources::{
     Choosing, Claim, CpuLease, CpuSet, DeviceClaim, HeldClaim, Holder, Inventory, LeaseFolder, LeaseRequest, Mending,
     ResourceError, ShareState, Supply, Taken,
@@ -131,7 +131,7 @@ fn device_leases(grant: &Grant, plan: &Plan, choosing: &Choosing<'_>) -> Result<
         for (instance, of_instance) in (0_u32..).zip(&granted.devices) {
             leases.extend(of_instance.iter().map(|part| InstanceLease {
                 stage: id,
-                models: stage.models.clone(),
+                models: loaded_as(plan, &stage.models),
                 claim: DeviceClaim {
                     device: part.device.clone(),
                     token: 0,
@@ -151,6 +151,12 @@ fn device_leases(grant: &Grant, plan: &Plan, choosing: &Choosing<'_>) -> Result<
         }
     }
     Ok(leases)
+}
+
+/// The names under which devices load the files of some models.
+fn loaded_as(plan: &Plan, models: &[String]) -> Vec<String> {
+    let known = models.iter().filter_map(|name| plan.models.iter().find(|model| model.name == *name));
+    known.map(|model| model.first_alike(&plan.models, ModelSpec::is_same_file).name.clone()).collect()
 }
 
 fn refusal(error: ResourceError) -> Refusal {

@@ -21,14 +21,18 @@ pub(super) struct Examination<'a> {
 
 impl Examination<'_> {
     /// Has every model of the plan looked at: whether its file is the declared one, and a model that what will run it knows. From here on the file that
-    /// was looked at is the declared one: whoever loads it later loads nothing else. A made-up model is its device's to judge, and so is what a CUDA
-    /// device runs, which nobody may load there without a lease.
+    /// was looked at is the declared one: whoever loads it later loads nothing else. What a made-up model says is its device's to judge, and so is what a
+    /// CUDA device runs, which nobody may load there without a lease.
     ///
     /// # Errors
     /// The first that cannot be used.
     pub(super) fn of(&self, plan: &mut Plan) -> Result<(), JobError> {
-        for model in plan.models.iter_mut().filter(|model| model.backend != BackendChoice::Fake) {
-            self.look(model).map_err(|error| JobError::Model {
+        for model in &mut plan.models {
+            let looked = match model.backend {
+                BackendChoice::Fake => Ok(know_fake(model)),
+                _ => self.look(model),
+            };
+            looked.map_err(|error| JobError::Model {
                 model: model.name.clone(),
                 path: model.path.clone(),
                 error: Box::new(error),
@@ -101,5 +105,12 @@ impl Examination<'_> {
         let loaded = runner.load(model, Instant::now() + limits.timeout);
         runner.close();
         loaded.map(drop).map_err(refused)
+    }
+}
+
+/// Two names of one made-up model are one model too. A file that cannot be read is found out by its device.
+fn know_fake(model: &mut ModelSpec) {
+    if let (None, Ok(file)) = (model.sha256, ModelFile::read(&model.path, ModelFile::MOST_BYTES)) {
+        model.sha256 = Some(file.sha256());
     }
 }

@@ -15,11 +15,19 @@ pub struct InstanceModels {
     /// One for each device.
     pub(super) leases: Vec<(Arc<Lease>, Arc<DeviceQueue>)>,
     /// What the operator lists.
-    pub(super) listed: BTreeMap<String, Arc<ModelFacts>>,
+    pub(super) listed: BTreeMap<String, ListedModel>,
     /// All that anybody may list, to tell what is denied from what is not there.
     pub(super) declared: Arc<[String]>,
     pub(super) counters: Arc<InferenceCounters>,
     pub(super) turn: AtomicUsize,
+}
+
+/// A model that an operator lists.
+#[derive(Debug)]
+pub(super) struct ListedModel {
+    /// What devices know it as: one file under two names is one model.
+    pub(super) runs_as: String,
+    pub(super) facts: Arc<ModelFacts>,
 }
 
 impl InstanceModels {
@@ -43,7 +51,7 @@ impl InstanceModels {
         )
     }
 
-    fn listed(&self, model: &str) -> Result<&Arc<ModelFacts>, InferenceError> {
+    fn listed(&self, model: &str) -> Result<&ListedModel, InferenceError> {
         self.listed.get(model).ok_or_else(|| match self.declared.iter().any(|name| name == model) {
             true => InferenceError::DeniedModel(model.to_owned()),
             false => InferenceError::UnknownModel(model.to_owned()),
@@ -71,7 +79,7 @@ impl ModelAccess for InstanceModels {
     }
 
     fn open(&self, model: &str) -> Result<Arc<ModelFacts>, InferenceError> {
-        self.counted(self.held().and_then(|_| self.listed(model)).map(Arc::clone))
+        self.counted(self.held().and_then(|_| self.listed(model)).map(|listed| Arc::clone(&listed.facts)))
     }
 
     fn run(
@@ -81,10 +89,10 @@ impl ModelAccess for InstanceModels {
         patience: Duration,
     ) -> Result<Vec<NamedTensor>, InferenceError> {
         let until = Instant::now().checked_add(patience).ok_or(InferenceError::Deadline)?;
-        let facts = self.counted(self.listed(model))?;
+        let ListedModel { runs_as, facts } = self.counted(self.listed(model))?;
         let (lease, queue) = self.counted(self.held())?;
         let (inputs, _rows) = self.counted(facts.arrange(inputs))?;
-        let outputs = queue.run(lease, model, inputs, until, &self.counters)?;
+        let outputs = queue.run(lease, runs_as, inputs, until, &self.counters)?;
         let names = facts.outputs.iter().map(|spec| spec.name.clone());
         Ok(names.zip(outputs).map(|(name, tensor)| NamedTensor { name, tensor }).collect())
     }

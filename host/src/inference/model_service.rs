@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use super::instance_models::ListedModel;
 use super::{
     Backend, Device, DeviceCpus, DeviceOrder, DeviceQueue, Devices, Fake, HeldDevices, InferenceError, InstanceModels,
     Lease, ModelAccess, ModelFacts, OpenDevice, Runner, ThreadRunner, ThreadSettings, cpu_backends,
@@ -158,13 +159,16 @@ impl ModelService {
         is_stopped: &dyn Fn() -> bool,
     ) -> Result<InstanceModels, ServiceError> {
         let mut on = Vec::new();
-        let mut listed: BTreeMap<String, Arc<ModelFacts>> = BTreeMap::new();
+        let mut listed: BTreeMap<String, ListedModel> = BTreeMap::new();
         for lease in leases {
             let Some(queue) = self.queues.get(lease.device()) else { continue };
             queue.watch(lease);
             for spec in plan.models.iter().filter(|spec| models.contains(&spec.name)) {
-                let facts = load(queue, spec, is_stopped)?;
-                listed.insert(spec.name.clone(), facts);
+                // One file under two names is one model, and it is loaded once.
+                let model = spec.first_alike(&plan.models, ModelSpec::is_same_model);
+                let file = spec.first_alike(&plan.models, ModelSpec::is_same_file);
+                let facts = load(queue, model, &file.name, is_stopped)?;
+                listed.insert(spec.name.clone(), ListedModel { runs_as: model.name.clone(), facts });
             }
             on.push((Arc::clone(lease), Arc::clone(queue)));
         }
@@ -180,14 +184,19 @@ impl ModelService {
 }
 
 /// Loads a model onto a device, if it is not there yet.
-fn load(queue: &DeviceQueue, spec: &ModelSpec, is_stopped: &dyn Fn() -> bool) -> Result<Arc<ModelFacts>, ServiceError> {
+fn load(
+    queue: &DeviceQueue,
+    spec: &ModelSpec,
+    file: &str,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<Arc<ModelFacts>, ServiceError> {
     if let Some(known) = queue.facts(&spec.name) {
         return Ok(known);
     }
     if is_stopped() {
         return Err(ServiceError::Stopped);
     }
-    let facts = queue.load(spec, Instant::now() + LOADING).map_err(|error| match error {
+    let facts = queue.load_file(spec, file, Instant::now() + LOADING).map_err(|error| match error {
         InferenceError::DeviceLost(_) => ServiceError::Device { device: queue.name().to_owned(), error },
         error => ServiceError::Model {
             model: spec.name.clone(),

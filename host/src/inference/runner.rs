@@ -24,6 +24,15 @@ pub trait Runner: Send + Sync + fmt::Debug {
     /// the runner's affair, and the next call waits for it.
     fn run(&self, model: &str, inputs: Vec<Tensor>, until: Instant) -> Result<RunAnswer, InferenceError>;
 
+    /// Waits after a run without an answer until the device is ready for another in its place, or never will be; at most until `until`. A run in
+    /// threads of this process is over when [`Runner::run`] returns.
+    fn recover(&self, _until: Instant) {}
+
+    /// How many times everything that ran was lost at once, whatever each run was told; `None` where that cannot happen.
+    fn losses(&self) -> Option<u64> {
+        None
+    }
+
     /// Bytes of device memory that are in use now, where that can be told.
     fn memory_used(&self) -> Option<u64>;
 

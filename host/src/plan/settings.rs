@@ -236,3 +236,25 @@ pub struct ModelSpec {
     /// Bytes of device memory beside its weights while it runs.
     pub workspace: u64,
 }
+
+impl ModelSpec {
+    /// Whether both are one file for one library, with the same memory: a device loads it once. Only known once the file's digest is.
+    #[must_use]
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        self.sha256.is_some()
+            && (self.sha256, self.backend, self.workspace) == (other.sha256, other.backend, other.workspace)
+    }
+
+    /// Whether both are one model under two names: their calls run together, and cost the same.
+    #[must_use]
+    pub fn is_same_model(&self, other: &Self) -> bool {
+        self.is_same_file(other)
+            && Self { name: other.name.clone(), path: other.path.clone(), ..self.clone() } == *other
+    }
+
+    /// The first of some models that is alike, or this one.
+    #[must_use]
+    pub fn first_alike<'a>(&'a self, models: &'a [Self], alike: fn(&Self, &Self) -> bool) -> &'a Self {
+        models.iter().find(|other| alike(self, other)).unwrap_or(self)
+    }
+}

@@ -31,8 +31,12 @@ use crate::plan::ModelSpec;
 ///
 /// **Does not bound** what runs of other users have under way on the same device, nor what loading a model takes there: neither takes turns.
 ///
-/// **Errors.** What a run of several calls fails of, each of them is told only after it ran once more alone, so that one tenant's rows fail
-/// alone; a lease that fails then too runs alone from there on. A runner that panics has failed; its thread lives on.
+/// **Errors.** What a run of several calls fails of, be it an error, a panic, a deadline or the end of the device's process, each of them is told only
+/// after it ran once more apart, so that one tenant's rows fail alone; a lease that fails then too runs alone from there on. So it is with runs of other
+/// slots that end with the device's process: they are tried again, with nothing beside them. A runner that panics has failed; its thread lives on.
+///
+/// **Who pays.** A lease is charged what its runs took of the device, whatever became of them: see `Scheduler`. A run in company may take half of
+/// what the shortest deadline in it leaves, and none takes longer than its own.
 #[derive(Debug)]
 pub struct DeviceQueue {
     shared: Arc<Shared>,
@@ -98,6 +102,14 @@ impl DeviceQueue {
     /// # Errors
     /// As [`Runner::load`]; [`InferenceError::Unsupported`] where another model has the name; the device is closed.
     pub fn load(&self, spec: &ModelSpec, until: Instant) -> Result<Arc<ModelFacts>, InferenceError> {
+        self.load_file(spec, &spec.name, until)
+    }
+
+    /// The same for a file that is loaded under a name of its own: once, whatever the models are called that it serves.
+    ///
+    /// # Errors
+    /// As [`DeviceQueue::load`].
+    pub fn load_file(&self, spec: &ModelSpec, file: &str, until: Instant) -> Result<Arc<ModelFacts>, InferenceError> {
         let (done, loaded) = sync_channel(1);
         {
             let mut inside = self.shared.lock();
@@ -107,7 +119,7 @@ impl DeviceQueue {
             if let Some(known) = inside.known(spec) {
                 return known;
             }
-            inside.loads.push_back(Load { spec: spec.clone(), until, done });
+            inside.loads.push_back(Load { spec: spec.clone(), file: file.to_owned(), until, done });
         }
         self.shared.work.notify_one();
         loop {
@@ -197,7 +209,7 @@ impl DeviceQueue {
                 bytes,
                 since: Instant::now(),
                 until,
-                alone: false,
+                apart: None,
             };
             inside.scheduler.submit(work).map_err(|TooMuchWaits| InferenceError::Busy)?;
             call

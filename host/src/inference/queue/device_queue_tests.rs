@@ -264,12 +264,14 @@ fn a_runner_that_panics_has_failed_and_its_thread_lives_on() {
 }
 
 #[test]
-fn a_lost_device_is_told_to_all_who_ran_and_not_tried_again() {
+fn a_lost_device_is_the_fault_of_who_loses_it_again_alone() {
     let bench = Bench::new(1);
     let answers = bench.together(&[&[1], &[99]]);
     let lost = InferenceError::DeviceLost("it fell off the bus".to_owned());
-    assert_eq!(answers, [Err(lost.clone()), Err(lost)]);
-    assert_eq!(bench.runner.runs.lock().unwrap().len(), 2);
+    assert_eq!(answers, [Ok(vec![2]), Err(lost.clone())]);
+    assert_eq!(bench.runner.runs.lock().unwrap().len(), 4, "one before, one together, two apart");
+    assert_eq!(bench.run(&lease(2), &[99], later()), Err(lost), "what ran with nothing beside it is not tried again");
+    assert_eq!(bench.runner.runs.lock().unwrap().len(), 5);
     assert_eq!(bench.run(&lease(1), &[1], later()), Ok(vec![2]), "it may be back");
 }
 

@@ -4,17 +4,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::call::Call;
-use super::scheduler::{Batch, Work};
+use super::failed_run::part;
+use super::scheduler::{Batch, Ended, Work};
 use super::shared::{Job, Load, Model, Shared};
 use super::turns::{Asking, Turn};
 use super::{batching, rows};
 use crate::inference::{InferenceError, ModelFacts, RowIndependence, RunAnswer, Tensor};
 use crate::observe::ModelCounters;
+use crate::plan::ModelSpec;
+use crate::resources::thread_cpu_time;
 
 /// One thread of a device: it takes what is next, runs it, and hands each caller its rows.
 pub(super) struct Dispatcher<'a> {
     shared: &'a Shared,
 }
+
+/// How long a device may take to be ready again. One whose process must be killed and started, with its models, is mostly within seconds; whoever
+/// waits for it longer is charged no more.
+const RECOVERY: Duration = Duration::from_secs(60);
 
 impl<'a> Dispatcher<'a> {
     pub(super) fn new(shared: &'a Shared) -> Self {
@@ -37,14 +44,15 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn load(&self, load: &Load) -> Result<Arc<ModelFacts>, InferenceError> {
-        let Load { spec, until, .. } = load;
+        let Load { spec, file, until, .. } = load;
         if let Some(known) = self.shared.known(spec) {
             return known;
         }
-        let facts = caught(|| self.shared.runner.load(spec, *until))?;
+        let loaded = ModelSpec { name: file.clone(), ..spec.clone() };
+        let facts = caught(|| self.shared.runner.load(&loaded, *until))?;
         let run = |inputs| {
             let turn = self.shared.turn(*until)?;
-            let ran = self.run_in(turn.as_ref(), &spec.name, inputs, *until);
+            let ran = self.run_in(turn.as_ref(), file, inputs, *until);
             let _nothing_more = turn.and_then(|turn| turn.over(Instant::now(), false));
             ran
         };
@@ -54,6 +62,7 @@ impl<'a> Dispatcher<'a> {
         let model = Model {
             spec: spec.clone(),
             rows,
+            runs_as: file.clone(),
             facts: Arc::new(facts),
             batching: chosen.batching,
             counters: Arc::default(),
@@ -63,16 +72,24 @@ impl<'a> Dispatcher<'a> {
 
     /// Runs what was chosen. Asks for the next turn where there is more to run.
     fn batch(&self, batch: Batch<Arc<Call>>, model: &Model, turn: Option<Turn<'a>>) -> Option<Asking<'a>> {
-        let number = batch.model;
-        // Those that ended since, and those whose leases do not stand any more, do not run.
-        let started = |work: Work<Arc<Call>>| work.call.start().ok().map(|is_first| (work, is_first));
-        let (works, first): (Vec<_>, Vec<_>) = batch.works.into_iter().filter_map(started).unzip();
-        if works.is_empty() {
-            self.shared.schedule(|scheduler| scheduler.over(number, 0, None, Instant::now()));
+        let Batch { number, model: model_number, works } = batch;
+        let (mut starting, mut first) = (Vec::new(), Vec::new());
+        for work in works {
+            match work.call.start() {
+                Ok(is_first) => {
+                    starting.push(work);
+                    first.push(is_first);
+                }
+                // Those that ended since, and those whose leases do not stand any more, do not run.
+                Err(()) => self.shared.schedule(|scheduler| scheduler.leave_out(number, &work)),
+            }
+        }
+        let batch = Batch { number, model: model_number, works: starting };
+        let began = Instant::now();
+        if batch.works.is_empty() {
+            self.shared.schedule(|scheduler| scheduler.over(&batch, Ended::Answered, Duration::ZERO, began));
             return None;
         }
-        let batch = Batch { model: number, works };
-        let began = Instant::now();
         let counters = &model.counters;
         // A call waits until its first rows run: that its others take turns with it is no wait for the device.
         for (work, _) in batch.works.iter().zip(first).filter(|(_, is_first)| *is_first) {
@@ -81,50 +98,66 @@ impl<'a> Dispatcher<'a> {
             counters.wait.record(waited, 1);
             work.call.counters.wait_nanoseconds.add(waited);
         }
-        // The longest: a call with less patience leaves before, and does not end the others' run.
-        let until = batch.works.iter().map(|work| work.until).max().unwrap_or(began);
-        let ran = inputs(&batch.works, model).and_then(|inputs| {
+        let until = patience(&batch.works, began);
+        let (losses, cpu_before) = (self.shared.runner.losses(), thread_cpu_time());
+        // What others on the device may cost its answer is tried again, and needs its inputs for that.
+        let keeps = losses.is_some() && self.shared.runner.slots() > 1;
+        let ran = inputs(&batch.works, model, keeps).and_then(|inputs| {
             counters.bytes_in.add(bytes(&inputs));
-            self.run_in(turn.as_ref(), &model.spec.name, inputs, until)
+            self.run_in(turn.as_ref(), &model.runs_as, inputs, until)
+        });
+        let ran = ran.and_then(|mut answer| {
+            let made = std::mem::take(&mut answer.outputs);
+            counters.bytes_out.add(bytes(&made));
+            Ok((answer, outputs(&batch.works, made)?))
         });
         let over = Instant::now();
-        let took = ran.as_ref().ok().map(|answer| answer.wall);
-        let is_more = self.shared.schedule(|scheduler| {
-            scheduler.over(number, batch.rows(), took, over);
-            scheduler.waiting() > 0
+        let took = over.saturating_duration_since(began);
+        let ended = match &ran {
+            Ok(_) => Ended::Answered,
+            Err(InferenceError::Deadline) => Ended::Late,
+            Err(InferenceError::DeviceLost(_)) if batch.works.len() == 1 && !keeps => Ended::Late,
+            Err(InferenceError::DeviceLost(_)) => Ended::Lost,
+            Err(_) if self.shared.runner.losses() != losses => Ended::Lost,
+            Err(_) => Ended::Failed,
+        };
+        let (failed, is_more) = self.shared.schedule(|scheduler| {
+            let failed = scheduler.over(&batch, ended, took, over);
+            (failed, scheduler.waiting() > 0)
         });
-        let asking = turn.and_then(|turn| turn.over(over, is_more));
-        count(counters, &batch, &ran);
-        match ran.and_then(|answer| outputs(&batch.works, answer.outputs)) {
-            Ok(outputs) => {
+        let answer = match ran {
+            Ok((answer, outputs)) => {
+                // First the turn, then the answers: somebody else may run meanwhile.
+                let asking = turn.and_then(|turn| turn.over(over, is_more));
+                count(counters, &batch, &answer);
                 for (work, outputs) in batch.works.iter().zip(outputs) {
                     work.call.answer_rows(&work.rows, outputs);
                 }
+                self.collect();
+                return asking;
             }
-            Err(error) => self.failed(batch, error),
+            Err(error) => error,
+        };
+        failed.iter().for_each(|call| call.fail(answer.clone()));
+        count_failed(counters, &batch, &answer, took, thread_cpu_time().saturating_sub(cpu_before));
+        let mut ready = over;
+        if matches!(ended, Ended::Late | Ended::Lost) {
+            tracing::warn!(device = self.shared.name, error = %answer, "a device gave no answer");
+            self.shared.runner.recover(over + RECOVERY);
+            ready = Instant::now();
+            let took = ready.saturating_duration_since(over);
+            counters.run_nanoseconds.add(nanoseconds(took));
+            self.shared.schedule(|scheduler| scheduler.recovered(number, took));
         }
-        asking
+        self.collect();
+        let is_more = self.shared.schedule(|scheduler| scheduler.waiting() > 0);
+        turn.and_then(|turn| turn.over(ready, is_more))
     }
 
-    /// What failed together is tried alone, except where that cannot help.
-    fn failed(&self, batch: Batch<Arc<Call>>, error: InferenceError) {
-        let alone_may_do = !matches!(error, InferenceError::Deadline | InferenceError::DeviceLost(_));
-        if batch.works.len() > 1 && alone_may_do {
-            self.shared.schedule(|scheduler| {
-                for work in batch.works {
-                    scheduler.again_alone(work);
-                }
-            });
-            return;
-        }
-        for work in batch.works {
-            if work.alone && alone_may_do {
-                self.shared.schedule(|scheduler| scheduler.keep_alone(work.model, work.lease));
-            }
-            work.call.fail(error.clone());
-        }
-        if !alone_may_do {
-            tracing::warn!(device = self.shared.name, %error, "a device gave no answer");
+    /// Has the instances pay what their calls owe for runs without an answer.
+    fn collect(&self) {
+        for (call, took) in self.shared.schedule(|scheduler| scheduler.take_owed()) {
+            call.counters.device_nanoseconds.add(nanoseconds(took));
         }
     }
 
@@ -143,12 +176,13 @@ impl<'a> Dispatcher<'a> {
     }
 }
 
-/// The inputs of one run. A call that is alone and whole gives its own away; it does not run again.
-fn inputs(works: &[Work<Arc<Call>>], model: &Model) -> Result<Vec<Tensor>, InferenceError> {
+/// The inputs of one run. A call that is alone and whole gives its own away, unless it keeps them to run again.
+fn inputs(works: &[Work<Arc<Call>>], model: &Model, keeps: bool) -> Result<Vec<Tensor>, InferenceError> {
     if let [work] = works
         && work.rows == (0..work.call.rows())
     {
-        return Ok(std::mem::take(&mut *work.call.inputs()));
+        let mut own = work.call.inputs();
+        return Ok(if keeps { own.clone() } else { std::mem::take(&mut *own) });
     }
     // The scheduler keeps to its rules; that no answer is made of others' rows does not hang on it.
     if !model.rows.is_certain() {
@@ -173,27 +207,45 @@ fn outputs(works: &[Work<Arc<Call>>], outputs: Vec<Tensor>) -> Result<Vec<Vec<Te
     rows::split(outputs, &counts)
 }
 
-fn count(counters: &ModelCounters, batch: &Batch<Arc<Call>>, ran: &Result<RunAnswer, InferenceError>) {
+/// How long a run may take. Alone until its call's deadline; in company half of what the shortest deadline leaves, so that whatever hangs leaves the
+/// others time to be tried apart.
+fn patience(works: &[Work<Arc<Call>>], now: Instant) -> Instant {
+    let shortest = works.iter().map(|work| work.until).min().unwrap_or(now);
+    match works.len() {
+        0 | 1 => shortest,
+        _ => now + shortest.saturating_duration_since(now) / 2,
+    }
+}
+
+fn count(counters: &ModelCounters, batch: &Batch<Arc<Call>>, answer: &RunAnswer) {
+    let (wall, cpu) = (nanoseconds(answer.wall), nanoseconds(answer.cpu));
+    count_run(counters, batch, wall, cpu);
+    for work in &batch.works {
+        work.call.counters.device_nanoseconds.add(part(wall, work.rows.len(), batch.rows()));
+    }
+}
+
+/// A run without an answer. Whose device time it was is not known yet.
+fn count_failed(
+    counters: &ModelCounters,
+    batch: &Batch<Arc<Call>>,
+    error: &InferenceError,
+    took: Duration,
+    cpu: Duration,
+) {
+    counters.errors.count(error.code());
+    count_run(counters, batch, nanoseconds(took), nanoseconds(cpu));
+}
+
+fn count_run(counters: &ModelCounters, batch: &Batch<Arc<Call>>, wall: u64, cpu: u64) {
     counters.calls.add(batch.works.len() as u64);
     counters.rows.add(batch.rows() as u64);
     counters.runs.add(1);
-    let answer = match ran {
-        Ok(answer) => answer,
-        Err(error) => {
-            counters.errors.count(error.code());
-            return;
-        }
-    };
-    let (wall, cpu) = (nanoseconds(answer.wall), nanoseconds(answer.cpu));
-    counters.bytes_out.add(bytes(&answer.outputs));
     counters.run_nanoseconds.add(wall);
     counters.cpu_nanoseconds.add(cpu);
     counters.run.record(wall, 1);
-    let all = batch.rows().max(1) as u64;
     for work in &batch.works {
-        let share = |time: u64| time / all * work.rows.len() as u64 + time % all * work.rows.len() as u64 / all;
-        work.call.counters.device_nanoseconds.add(share(wall));
-        work.call.counters.cpu_nanoseconds.add(share(cpu));
+        work.call.counters.cpu_nanoseconds.add(part(cpu, work.rows.len(), batch.rows()));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::scheduler::{Batch, Kind, Pick, Rules, Scheduler, TooMuchWaits, Work};
+use super::scheduler::{Batch, Ended, Kind, Pick, Rules, Scheduler, TooMuchWaits, Work};
 use crate::inference::{Tensor, TensorData};
 
 const MS: u64 = 1_000;
@@ -134,7 +134,7 @@ impl Device {
             bytes: 0,
             since: self.at(now),
             until: self.at(now + 3_600_000_000),
-            alone: false,
+            apart: None,
         };
         self.scheduler.submit(work).unwrap();
     }
@@ -143,7 +143,8 @@ impl Device {
     fn over(&mut self, now: u64, batch: Batch<usize>) -> Vec<usize> {
         let (fixed, row) = self.takes[batch.model];
         let took = Duration::from_micros(fixed + row * batch.rows() as u64);
-        self.scheduler.over(batch.model, batch.rows(), Some(took), self.at(now));
+        let now_at = self.at(now);
+        assert!(self.scheduler.over(&batch, Ended::Answered, took, now_at).is_empty());
         let mut answered = Vec::new();
         for work in batch.works {
             let call = &mut self.calls[work.call];
@@ -200,7 +201,7 @@ fn scheduler(rules: Rules) -> (Scheduler<usize>, Instant) {
 fn work(call: usize, lease: u64, rows: usize, since: Instant) -> Work<usize> {
     let until = since + Duration::from_secs(60);
     let kind = kind(1);
-    Work { call, lease, share: 5_000, model: 0, kind, rows: 0..rows, bytes: 0, since, until, alone: false }
+    Work { call, lease, share: 5_000, model: 0, kind, rows: 0..rows, bytes: 0, since, until, apart: None }
 }
 
 /// The calls of the next run.
@@ -412,14 +413,19 @@ fn what_failed_in_company_runs_alone_and_its_lease_too_once_it_failed_again() {
         scheduler.submit(work(call, lease, 1, now)).unwrap();
     }
     let Pick::Run(batch) = scheduler.pick(now) else { panic!("nothing runs") };
-    for work in batch.works {
-        scheduler.again_alone(work);
-    }
+    assert!(scheduler.over(&batch, Ended::Failed, Duration::from_millis(1), now).is_empty());
     scheduler.submit(work(2, 1, 1, now)).unwrap();
-    let mut alone = [next(&mut scheduler, now), next(&mut scheduler, now)];
+    let mut alone = Vec::new();
+    for _ in 0..2 {
+        let Pick::Run(batch) = scheduler.pick(now) else { panic!("nothing runs") };
+        let calls: Vec<_> = batch.works.iter().map(|work| work.call).collect();
+        let ended = if calls == [0] { Ended::Failed } else { Ended::Answered };
+        let failed = scheduler.over(&batch, ended, Duration::from_millis(1), now);
+        assert_eq!(failed, if calls == [0] { vec![0] } else { vec![] });
+        alone.push(calls);
+    }
     alone.sort();
     assert_eq!(alone, [[0], [1]]);
-    scheduler.keep_alone(0, 1);
     scheduler.submit(work(3, 2, 1, now)).unwrap();
     scheduler.submit(work(4, 3, 1, now)).unwrap();
     let mut runs = [next(&mut scheduler, now), next(&mut scheduler, now)];

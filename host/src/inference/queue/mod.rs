@@ -13,6 +13,7 @@ mod call;
 mod device_cpus;
 mod device_queue;
 mod dispatcher;
+mod failed_run;
 mod rows;
 mod scheduler;
 mod shared;
@@ -20,9 +21,13 @@ mod turns;
 mod watched_leases;
 
 #[cfg(test)]
+mod charge_tests;
+#[cfg(test)]
 mod device_queue_tests;
 #[cfg(test)]
 mod fairness_tests;
+#[cfg(test)]
+mod live_charge_tests;
 #[cfg(test)]
 mod scatter_tests;
 #[cfg(test)]

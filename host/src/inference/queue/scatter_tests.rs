@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::rows;
-use super::scheduler::{Kind, Pick, Rules, Scheduler, Work};
+use super::scheduler::{Ended, Kind, Pick, Rules, Scheduler, Work};
 use crate::inference::{InferenceError, Tensor, TensorData};
 
 /// A call: whose, how many rows, and how wide they are.
@@ -55,7 +55,7 @@ proptest! {
             let until = now + Duration::from_secs(1);
             let rows = 0..asked.rows;
             let (lease, since) = (asked.lease, now);
-            let work = Work { call, lease, share: 10, model: 0, kind, rows, bytes: 0, since, until, alone: false };
+            let work = Work { call, lease, share: 10, model: 0, kind, rows, bytes: 0, since, until, apart: None };
             scheduler.submit(work).unwrap();
         }
         let mut answers: BTreeMap<usize, Vec<(usize, Vec<Tensor>)>> = BTreeMap::new();
@@ -64,9 +64,7 @@ proptest! {
             prop_assert!(batch.rows() <= max_rows);
             prop_assert!(together || batch.works.len() == 1);
             if batch.works.len() > 1 && fails.next() == Some(true) {
-                for work in batch.works {
-                    scheduler.again_alone(work);
-                }
+                scheduler.over(&batch, Ended::Failed, Duration::ZERO, now);
                 continue;
             }
             let parts: Vec<_> =

@@ -44,6 +44,8 @@ pub(super) struct Inside {
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) spec: ModelSpec,
+    /// The name that its file was loaded under, which other models may run as too.
+    pub(super) runs_as: String,
     pub(super) facts: Arc<ModelFacts>,
     pub(super) batching: Batching,
     pub(super) rows: RowIndependence,
@@ -53,6 +55,8 @@ pub(super) struct Model {
 /// A model to be loaded.
 pub(super) struct Load {
     pub(super) spec: ModelSpec,
+    /// The name to load its file under.
+    pub(super) file: String,
     pub(super) until: Instant,
     pub(super) done: SyncSender<Result<Arc<ModelFacts>, InferenceError>>,
 }

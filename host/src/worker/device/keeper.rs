@@ -206,6 +206,7 @@ fn note(state: &mut State, number: u64, how: InferenceError) -> Duration {
     state.process = None;
     state.links.clear();
     state.reason = None;
+    state.gone += 1;
     state.ended = Some((number, how.clone()));
     state.phase = Phase::Ending;
     if state.excused.take() != Some(number) {

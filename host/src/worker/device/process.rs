@@ -136,7 +136,10 @@ impl DeviceProcess {
         sent.ok_or_else(|| lost("it was given back"))?;
         match replied.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(reply) => reply,
-            Err(RecvTimeoutError::Timeout) => Err(InferenceError::Deadline),
+            Err(RecvTimeoutError::Timeout) => {
+                self.shared.leave(slot);
+                Err(InferenceError::Deadline)
+            }
             Err(RecvTimeoutError::Disconnected) => Err(lost("it was given back")),
         }
     }
@@ -181,6 +184,14 @@ impl Runner for DeviceProcess {
         let facts = known.ok_or_else(|| InferenceError::UnknownModel(model.to_owned()))?;
         let run = Run { model: model.to_owned(), facts, inputs };
         self.ask(until, |reply| Job::Run { run, until, reply })
+    }
+
+    fn recover(&self, until: Instant) {
+        self.shared.recover(until);
+    }
+
+    fn losses(&self) -> Option<u64> {
+        Some(self.shared.lock().gone)
     }
 
     /// What the kernel counts for the process of a CPU device. Of a CUDA device's memory its process does not tell.

@@ -38,6 +38,10 @@ pub(super) struct State {
     pub(super) links: Vec<Option<Link>>,
     /// Slots whose threads have nothing to do.
     pub(super) free: Vec<usize>,
+    /// Slots whose callers have gone at their deadlines, and whose runs are not over.
+    pub(super) overdue: Vec<usize>,
+    /// Processes that are gone.
+    pub(super) gone: u64,
     /// What every process must have loaded.
     pub(super) models: BTreeMap<String, Model>,
     /// Ends since the last run that gave an answer.
@@ -87,6 +91,8 @@ impl Shared {
             process: None,
             links: Vec::new(),
             free: (0..slots).collect(),
+            overdue: Vec::new(),
+            gone: 0,
             models: BTreeMap::new(),
             ends: 0,
             excused: None,
@@ -127,6 +133,31 @@ impl Shared {
             None => state.free.pop().map(Ok),
         };
         self.wait(until, found).unwrap_or(Err(InferenceError::Deadline))
+    }
+
+    /// The caller of a slot has gone, though what it asked for may be under way.
+    pub(super) fn leave(&self, slot: usize) {
+        let mut state = self.lock();
+        if !state.free.contains(&slot) && !state.overdue.contains(&slot) {
+            state.overdue.push(slot);
+        }
+    }
+
+    /// A slot's thread has nothing to do any more.
+    pub(super) fn release(&self, slot: usize) {
+        self.change(|state| {
+            state.overdue.retain(|overdue| *overdue != slot);
+            state.free.push(slot);
+        });
+    }
+
+    /// Waits until nothing runs past its caller and the process is up, or never will be.
+    pub(super) fn recover(&self, until: Instant) {
+        let is_ready = |state: &mut State| {
+            let is_up = state.phase == Phase::Up && state.overdue.is_empty();
+            (is_up || state.refusal().is_some()).then_some(())
+        };
+        let _ready_or_late: Option<()> = self.wait(until, is_ready);
     }
 
     /// The slot's link to the process that is up, and the process's number. Waits for a start that is under way.

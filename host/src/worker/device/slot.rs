@@ -38,7 +38,7 @@ pub(super) fn serve(shared: &Shared, slot: usize, threads: usize, jobs: &Receive
             Job::Forget { what, until, reply } => drop(reply.send(forget(shared, slot, &what, until))),
             Job::Load { file, name, until, reply } => drop(reply.send(load(shared, slot, file, name, until))),
         }
-        shared.change(|state| state.free.push(slot));
+        shared.release(slot);
     }
 }
 
