@@ -86,7 +86,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
     let dead_letters = open_dead_letters(parts)?;
     let numbers = component_source_numbers(parts, &mut provenance);
     let provenance = Arc::new(provenance);
-    let mut guests = house(parts, &mut stages)?;
+    let mut guests = house(parts, &mut stages, control.stop())?;
     let pool = Arc::new(BatchPool::new(512));
     let mut lanes = Vec::new();
     for (id, stage) in parts.plan.stages() {

@@ -9,6 +9,7 @@ use super::turnstile::Turnstile;
 use crate::batch::Inbox;
 use crate::inference::DeviceQueue;
 use crate::observe::{InstanceCounters, Outcome};
+use crate::sandbox::Stop;
 
 /// The one place that says whether a run goes on: shared by its lanes, its supervisor and whoever holds a [`StopHandle`].
 ///
@@ -20,7 +21,7 @@ use crate::observe::{InstanceCounters, Outcome};
 pub(super) struct Control {
     began: Instant,
     draining: AtomicBool,
-    stopped: AtomicBool,
+    stopped: Stop,
     state: Mutex<State>,
     changed: Condvar,
     ways: OnceLock<Ways>,
@@ -69,7 +70,7 @@ impl Control {
         Self {
             began: Instant::now(),
             draining: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
+            stopped: Stop::default(),
             state: Mutex::default(),
             changed: Condvar::new(),
             ways: OnceLock::new(),
@@ -121,7 +122,12 @@ impl Control {
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        self.stopped.is_set()
+    }
+
+    /// What calls of guests look at.
+    pub(super) fn stop(&self) -> &Stop {
+        &self.stopped
     }
 
     /// The pipeline failed; the first cause counts.
@@ -195,7 +201,7 @@ impl Control {
 
     /// What waits in inboxes is counted as taken in and left undone. Guests that wait for a model have no answer.
     fn cut(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.stopped.set();
         if let Some(tell) = self.when_cut.get() {
             tell();
         }

@@ -9,7 +9,7 @@ use super::parts::Parts;
 use crate::inference::NoModels;
 use crate::plan::{ComponentSpec, Limits, Stage, StageId, Work};
 use crate::resources::MemoryBudget;
-use crate::sandbox::{GuestSpec, LogTo};
+use crate::sandbox::{GuestSpec, LogTo, Stop};
 
 /// The guests of all instances, lane by lane, until the lanes take them.
 #[derive(Default)]
@@ -26,7 +26,7 @@ impl Guests {
 ///
 /// # Errors
 /// A place that cannot be made.
-pub(super) fn house(parts: &Parts, stages: &mut [StageParts]) -> Result<Guests, RunError> {
+pub(super) fn house(parts: &Parts, stages: &mut [StageParts], stop: &Stop) -> Result<Guests, RunError> {
     let mut guests = Guests::default();
     for ((id, stage), watched) in parts.plan.stages().zip(stages) {
         let (Work::Component(component, _), Some(loaded)) = (&stage.work, parts.components.get(&id)) else { continue };
@@ -35,7 +35,7 @@ pub(super) fn house(parts: &Parts, stages: &mut [StageParts]) -> Result<Guests, 
         for (instance, own) in (0u32..).zip(&mut watched.instances) {
             let cpu = |lane| parts.leases.lane(id, instance, lane).map(|lease| lease.cpus());
             let models = parts.models.access(id, instance);
-            let spec = guest_spec(stage, component, own, instance, grant.lanes, &limits);
+            let spec = guest_spec(stage, component, own, instance, grant.lanes, &limits, stop);
             let home = parts.instances.instance(InstanceOrder {
                 loaded,
                 spec: GuestSpec { models: models.clone().unwrap_or_else(|| Arc::new(NoModels)), ..spec },
@@ -59,6 +59,7 @@ fn guest_spec(
     instance: u32,
     lanes: u32,
     limits: &Limits,
+    stop: &Stop,
 ) -> GuestSpec {
     GuestSpec {
         operator: stage.name.as_str().into(),
@@ -73,5 +74,6 @@ fn guest_spec(
         models: Arc::new(NoModels),
         metrics: Arc::clone(&own.metrics),
         log: LogTo::Here,
+        stop: stop.clone(),
     }
 }

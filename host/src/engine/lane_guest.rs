@@ -132,7 +132,7 @@ pub struct UnderWay {
 /// What a lane's guest used, beside what the lane's own thread did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Measured {
-    /// CPU time of a guest that runs in another thread than the lane's.
+    /// CPU time that was used for the guest in other threads than the lane's.
     pub cpu: Duration,
     /// How long a CPU share held it back.
     pub throttled: Duration,

@@ -44,7 +44,7 @@ pub(super) enum Seat {
 pub struct SharePacer(pub CpuShare);
 
 impl Pacer for SharePacer {
-    fn pace(&mut self) -> Option<Duration> {
-        self.0.pace()
+    fn pace(&mut self, elsewhere: Duration) -> Option<Duration> {
+        self.0.pace_with(elsewhere)
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::lane_guest::{LaneGuest, Measured, UnderWay};
 use crate::sandbox::{Answer, Carried, Failure, FailureCode, Guest, GuestSpec, KeyedState, Loaded, Pacer, Progress};
@@ -10,14 +11,16 @@ pub(super) struct ThreadGuest {
     spec: GuestSpec,
     guest: Option<Guest>,
     carried: Option<Carried>,
+    /// What threads that work for it had used when it was measured last.
+    helpers: Duration,
     /// The batch under way, and how the call over it went.
     called: Option<(UnderWay, Result<(), Failure>)>,
 }
 
 impl ThreadGuest {
     pub(super) fn new(loaded: Arc<Loaded>, spec: GuestSpec, pacer: Option<Box<dyn Pacer>>) -> Self {
-        let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer };
-        Self { loaded, spec, guest: None, carried: Some(carried), called: None }
+        let carried = Carried::new(KeyedState::new(Arc::clone(&spec.budget)), pacer);
+        Self { loaded, spec, guest: None, carried: Some(carried), helpers: Duration::ZERO, called: None }
     }
 
     /// The guest, which is there between [`LaneGuest::start`] and [`LaneGuest::close`].
@@ -31,10 +34,8 @@ impl LaneGuest for ThreadGuest {
         if let Some(guest) = self.guest.take() {
             self.carried = Some(guest.into_carried());
         }
-        let carried = self
-            .carried
-            .take()
-            .unwrap_or_else(|| Carried { state: KeyedState::new(Arc::clone(&self.spec.budget)), pacer: None });
+        let carried =
+            self.carried.take().unwrap_or_else(|| Carried::new(KeyedState::new(Arc::clone(&self.spec.budget)), None));
         match Guest::start(&self.loaded, &self.spec, carried) {
             Ok(guest) => {
                 self.guest = Some(guest);
@@ -96,7 +97,10 @@ impl LaneGuest for ThreadGuest {
     fn measure(&mut self) -> Measured {
         let Some(guest) = &mut self.guest else { return Measured::default() };
         guest.pace();
+        let helpers = guest.helpers_cpu_time();
+        let cpu = helpers.saturating_sub(std::mem::replace(&mut self.helpers, helpers));
         Measured {
+            cpu,
             throttled: guest.take_throttled(),
             log_bytes_dropped: guest.take_log_bytes_dropped(),
             ..Measured::default()

@@ -59,7 +59,12 @@ impl CpuShare {
 
     /// How long the calling thread must sleep now; `None` lets it go on. Reads two clocks, about 300 ns.
     pub fn pace(&mut self) -> Option<Duration> {
-        self.pace_at(Reading { wall: Instant::now(), cpu: thread_cpu_time() })
+        self.pace_with(Duration::ZERO)
+    }
+
+    /// The same where other threads have used CPU time for it: so much, of all of them since the beginning.
+    pub fn pace_with(&mut self, elsewhere: Duration) -> Option<Duration> {
+        self.pace_at(Reading { wall: Instant::now(), cpu: thread_cpu_time() + elsewhere })
     }
 
     fn pace_at(&mut self, now: Reading) -> Option<Duration> {

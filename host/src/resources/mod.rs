@@ -70,7 +70,7 @@ pub use arithmetic::{Arithmetic, InstanceArithmetic};
 pub use boot_clock::since_boot;
 pub use busy_lock::BusyLock;
 pub use claim::{Amounts, Claim, Taken};
-pub use cpu_clock::thread_cpu_time;
+pub use cpu_clock::{ThreadClock, thread_cpu_time};
 pub use cpu_lease::{CpuLease, HeldBy, HeldCpu, Holder, LeaseRefused, LeaseRequest};
 pub use cpu_set::CpuSet;
 pub use cpu_share::CpuShare;

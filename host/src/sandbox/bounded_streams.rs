@@ -1,16 +1,13 @@
-use tokio::time::timeout;
 use wasmtime::component::{HasData, Resource, ResourceTable};
 use wasmtime_wasi::p2::bindings::sync::io::streams::{self, InputStream, OutputStream};
 use wasmtime_wasi::p2::{DynPollable, StreamError, StreamResult};
-use wasmtime_wasi::runtime::in_tokio;
 use wasmtime_wasi_io::bindings::wasi::io::streams::{HostInputStream as Input, HostOutputStream as Output};
 
 use super::deadline::Deadline;
+use super::lane_io::LaneIo;
 
 /// `wasi:io/streams` whose blocking functions wait for as long as the call has time left and no longer: a peer that never
 /// sends (or never reads) would otherwise hold the lane for ever.
-///
-/// Does not bound a file of the host's that blocks when it is opened, a named pipe in a granted folder say.
 pub(super) struct BoundedStreams;
 
 impl HasData for BoundedStreams {
@@ -19,15 +16,26 @@ impl HasData for BoundedStreams {
 
 /// The streams of one guest, and how long its call may still take.
 pub(super) struct BoundedStreamsView<'a> {
-    pub(super) deadline: &'a Deadline,
+    pub(super) deadline: &'a mut Deadline,
+    pub(super) io: &'a LaneIo,
     pub(super) table: &'a mut ResourceTable,
 }
 
 impl BoundedStreamsView<'_> {
     fn wait<T>(&mut self, wait: impl AsyncFnOnce(&mut ResourceTable) -> StreamResult<T>) -> StreamResult<T> {
-        let patience = self.deadline.patience();
-        let waited = in_tokio(async { timeout(patience, wait(self.table)).await });
-        waited.unwrap_or_else(|_| Err(StreamError::Trap(self.deadline.timed_out())))
+        let Self { deadline, io, table } = self;
+        io.wait(deadline, wait(table)).unwrap_or_else(|over| Err(StreamError::Trap(over)))
+    }
+
+    /// What does not wait.
+    fn beside<T>(&mut self, act: impl FnOnce(&mut ResourceTable) -> StreamResult<T>) -> StreamResult<T> {
+        let Self { io, table, .. } = self;
+        io.beside(|| act(table)).unwrap_or_else(|none| Err(StreamError::Trap(none)))
+    }
+
+    fn end(&mut self, end: impl AsyncFnOnce(&mut ResourceTable) -> wasmtime::Result<()>) -> wasmtime::Result<()> {
+        let Self { deadline, io, table } = self;
+        io.wait(deadline, end(table))?
     }
 }
 
@@ -39,7 +47,7 @@ impl streams::Host for BoundedStreamsView<'_> {
 
 impl streams::HostInputStream for BoundedStreamsView<'_> {
     fn read(&mut self, stream: Resource<InputStream>, len: u64) -> StreamResult<Vec<u8>> {
-        Input::read(self.table, stream, len)
+        self.beside(|table| Input::read(table, stream, len))
     }
 
     fn blocking_read(&mut self, stream: Resource<InputStream>, len: u64) -> StreamResult<Vec<u8>> {
@@ -47,7 +55,7 @@ impl streams::HostInputStream for BoundedStreamsView<'_> {
     }
 
     fn skip(&mut self, stream: Resource<InputStream>, len: u64) -> StreamResult<u64> {
-        Input::skip(self.table, stream, len)
+        self.beside(|table| Input::skip(table, stream, len))
     }
 
     fn blocking_skip(&mut self, stream: Resource<InputStream>, len: u64) -> StreamResult<u64> {
@@ -59,7 +67,7 @@ impl streams::HostInputStream for BoundedStreamsView<'_> {
     }
 
     fn drop(&mut self, stream: Resource<InputStream>) -> wasmtime::Result<()> {
-        in_tokio(async { Input::drop(self.table, stream).await })
+        self.end(async |table| Input::drop(table, stream).await)
     }
 }
 
@@ -69,7 +77,7 @@ impl streams::HostOutputStream for BoundedStreamsView<'_> {
     }
 
     fn write(&mut self, stream: Resource<OutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
-        Output::write(self.table, stream, bytes)
+        self.beside(|table| Output::write(table, stream, bytes))
     }
 
     fn blocking_write_and_flush(&mut self, stream: Resource<OutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
@@ -77,7 +85,7 @@ impl streams::HostOutputStream for BoundedStreamsView<'_> {
     }
 
     fn flush(&mut self, stream: Resource<OutputStream>) -> StreamResult<()> {
-        Output::flush(self.table, stream)
+        self.beside(|table| Output::flush(table, stream))
     }
 
     fn blocking_flush(&mut self, stream: Resource<OutputStream>) -> StreamResult<()> {
@@ -89,7 +97,7 @@ impl streams::HostOutputStream for BoundedStreamsView<'_> {
     }
 
     fn write_zeroes(&mut self, stream: Resource<OutputStream>, len: u64) -> StreamResult<()> {
-        Output::write_zeroes(self.table, stream, len)
+        self.beside(|table| Output::write_zeroes(table, stream, len))
     }
 
     fn blocking_write_zeroes_and_flush(&mut self, stream: Resource<OutputStream>, len: u64) -> StreamResult<()> {
@@ -97,7 +105,7 @@ impl streams::HostOutputStream for BoundedStreamsView<'_> {
     }
 
     fn splice(&mut self, to: Resource<OutputStream>, from: Resource<InputStream>, len: u64) -> StreamResult<u64> {
-        Output::splice(self.table, to, from, len)
+        self.beside(|table| Output::splice(table, to, from, len))
     }
 
     fn blocking_splice(
@@ -110,6 +118,6 @@ impl streams::HostOutputStream for BoundedStreamsView<'_> {
     }
 
     fn drop(&mut self, stream: Resource<OutputStream>) -> wasmtime::Result<()> {
-        in_tokio(async { Output::drop(self.table, stream).await })
+        self.end(async |table| Output::drop(table, stream).await)
     }
 }

@@ -10,11 +10,13 @@ use super::answer::{Answer, Call};
 use super::contract::{BatchRef, ColumnRef, ContextRef, ProgressView};
 use super::deadline::{Deadline, Pacer};
 use super::failure::{Failure, FailureCode};
-use super::guest_log::{GuestLog, LogTo};
+use super::guest_log::{GuestLog, LogRate, LogTo};
 use super::keyed_state::KeyedState;
+use super::lane_io::LaneIo;
 use super::limiter::Limiter;
 use super::load::Loaded;
 use super::stdio::Captured;
+use super::stop::Stop;
 use super::store::GuestStore;
 use super::wasi::wasi_context;
 use crate::batch::{Batch, RawColumns};
@@ -50,6 +52,8 @@ pub struct GuestSpec {
     pub metrics: Arc<GuestMetrics>,
     /// Where its log lines go.
     pub log: LogTo,
+    /// Set when the run is to end at once.
+    pub stop: Stop,
 }
 
 /// What outlives a guest: the next one goes on with it.
@@ -58,6 +62,16 @@ pub struct Carried {
     pub state: KeyedState,
     /// The lane's share of a CPU.
     pub pacer: Option<Box<dyn Pacer>>,
+    log: LogRate,
+    io: Option<Arc<LaneIo>>,
+}
+
+impl Carried {
+    /// For the first guest of a lane.
+    #[must_use]
+    pub fn new(state: KeyedState, pacer: Option<Box<dyn Pacer>>) -> Self {
+        Self { state, pacer, log: LogRate::default(), io: None }
+    }
 }
 
 /// What a source component said when asked for more.
@@ -109,7 +123,11 @@ impl Guest {
             }
         };
         let alarm = loaded.alarm().clone();
-        let Carried { state, pacer } = carried;
+        let Carried { state, pacer, log, io } = carried;
+        let io = match LaneIo::after(io.clone(), &spec.capabilities) {
+            Ok(io) => io,
+            Err(why) => return Err((Failure::new(FailureCode::Open, why), Carried { state, pacer, log, io })),
+        };
         let limits = &spec.limits;
         let mut answer = Answer::new(loaded.kind(), limits);
         answer.set_ports(u32::try_from(loaded.facts().ports.len()).unwrap_or(0));
@@ -119,7 +137,13 @@ impl Guest {
             loaded.engine(),
             GuestStore {
                 limiter: Limiter::new(Arc::clone(&spec.budget)),
-                deadline: Deadline::new(limits.cpu_time_per_call, limits.call_timeout, pacer),
+                deadline: Deadline::new(
+                    (limits.cpu_time_per_call, limits.call_timeout),
+                    pacer,
+                    spec.stop.clone(),
+                    Arc::clone(io.clock()),
+                ),
+                io: Arc::clone(&io),
                 awake: alarm.wake(),
                 alarm,
                 answer: Some(Box::new(answer)),
@@ -128,7 +152,8 @@ impl Guest {
                     Arc::clone(&spec.operator),
                     spec.instance,
                     limits.log_bytes_per_second,
-                ),
+                )
+                .after(log),
                 metrics: Arc::clone(&spec.metrics),
                 state,
                 keeps_state: loaded.facts().keeps_state(),
@@ -143,15 +168,18 @@ impl Guest {
         store.limiter(|data| &mut data.limiter);
         store.epoch_deadline_callback(|mut store: StoreContextMut<'_, GuestStore>| store.data_mut().deadline.look());
         store.set_hostcall_fuel(hostcall_fuel(limits));
-        let ticks = store.data_mut().deadline.begin();
+        let ticks = store.data_mut().deadline.begin_instance();
         store.set_epoch_deadline(ticks);
         store.set_max_component_handles(MOST_HANDLES);
         let room = store.data_mut().limiter.instantiate(loaded.instance_bytes());
-        let found = room.and_then(|()| loaded.pre().instantiate(&mut store)).and_then(|instance| {
+        let entered = room.and_then(|()| io.enter());
+        let found = entered.and_then(|_io| loaded.pre().instantiate(&mut store)).and_then(|instance| {
             let work = find(&mut store, &instance, &loaded.exports().work)?;
             Ok((instance, work))
         });
-        match found {
+        // What was made beside start functions counts as well.
+        let in_time = store.data_mut().deadline.look();
+        match in_time.and(found) {
             Ok((instance, work)) => Ok(Self { store, instance, loaded: Arc::clone(loaded), work }),
             Err(error) => {
                 let (stderr, _) = store.data().stderr.take();
@@ -313,6 +341,12 @@ impl Guest {
         self.store.data_mut().state.take_changes(into);
     }
 
+    /// The CPU time that threads have used for the lane's guests, beside the lane's own: of all of them, ever.
+    #[must_use]
+    pub fn helpers_cpu_time(&self) -> Duration {
+        self.store.data().io.clock().cpu_time()
+    }
+
     /// Log bytes dropped since this was last asked.
     pub fn take_log_bytes_dropped(&mut self) -> u64 {
         self.store.data_mut().log.take_dropped()
@@ -354,7 +388,9 @@ impl Guest {
         // component model do not have). The safe `Func::typed` compares anew at every call, since a `TypedFunc` that borrows
         // its parameters cannot be kept.
         let typed = unsafe { TypedFunc::<P, R>::new_unchecked(func) };
-        let result = typed.call(&mut self.store, params).and_then(|value| {
+        let io = Arc::clone(&self.store.data().io);
+        let called = io.enter().and_then(|_io| typed.call(&mut self.store, params));
+        let result = called.and_then(|value| {
             self.store.data().answer.as_ref().map_or(Ok(()), |answer| answer.finish())?;
             Ok(value)
         });
@@ -404,8 +440,9 @@ pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failu
         models: Arc::new(NoModels),
         metrics: Arc::default(),
         log: LogTo::Here,
+        stop: Stop::default(),
     };
-    let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None };
+    let carried = Carried::new(KeyedState::new(Arc::clone(&spec.budget)), None);
     let mut guest = Guest::instantiate(loaded, &spec, carried).map_err(|(failure, _)| failure)?;
     guest.call_export::<_, (Vec<String>,)>(&ports, Call::Mute("ports"), ()).map(|(ports,)| ports)
 }
@@ -426,5 +463,5 @@ fn find(store: &mut Store<GuestStore>, instance: &Instance, export: &ComponentEx
 fn carried_of(store: Store<GuestStore>) -> Carried {
     let mut data = store.into_data();
     data.state.roll_back();
-    Carried { pacer: data.deadline.take_pacer(), state: data.state }
+    Carried { pacer: data.deadline.take_pacer(), state: data.state, log: data.log.into_rate(), io: Some(data.io) }
 }

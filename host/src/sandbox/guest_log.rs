@@ -7,6 +7,7 @@ use crate::observe::plain_text;
 
 /// What a guest says, on its way to the host's log, held to `limits.log_bytes_per_second`.
 ///
+/// A message counts with what it costs when it is printed: what stands before and after it in its line, the marks of further lines, and escapes.
 /// Over the limit messages are dropped and counted; a single call that goes over it 16 times is a flood, and fails.
 #[derive(Debug)]
 pub struct GuestLog {
@@ -14,10 +15,22 @@ pub struct GuestLog {
     operator: Arc<str>,
     instance: u32,
     per_second: u64,
+    in_call: u64,
+    rate: LogRate,
+}
+
+/// What a lane's guests have logged lately. Goes on from a guest to the one that takes its place, so that failing is no way to log more.
+#[derive(Debug)]
+pub(super) struct LogRate {
     window: Instant,
     in_window: u64,
-    in_call: u64,
     dropped: u64,
+}
+
+impl Default for LogRate {
+    fn default() -> Self {
+        Self { window: Instant::now(), in_window: 0, dropped: 0 }
+    }
 }
 
 /// Where a guest's log lines go.
@@ -62,12 +75,27 @@ impl KeptLines {
 const FLOOD: u64 = 16;
 /// The longest message; the rest is cut off (and counted as dropped).
 const LONGEST: usize = 8 << 10;
+/// What a line has beside the message and the operator's name: 68 bytes of text, or 110 of JSON.
+const LINE: usize = 110;
+/// What stands before each further line of a message, beside its line end.
+const FURTHER_LINE: usize = 4;
 
 impl GuestLog {
     /// The log of one guest.
     #[must_use]
     pub fn new(to: LogTo, operator: Arc<str>, instance: u32, per_second: u64) -> Self {
-        Self { to, operator, instance, per_second, window: Instant::now(), in_window: 0, in_call: 0, dropped: 0 }
+        Self { to, operator, instance, per_second, in_call: 0, rate: LogRate::default() }
+    }
+
+    /// Goes on from another guest of the lane.
+    pub(super) fn after(mut self, rate: LogRate) -> Self {
+        self.rate = rate;
+        self
+    }
+
+    /// For the next guest of the lane.
+    pub(super) fn into_rate(self) -> LogRate {
+        self.rate
     }
 
     pub(super) fn begin_call(&mut self) {
@@ -77,12 +105,15 @@ impl GuestLog {
     /// Bytes dropped since this was last asked.
     #[must_use]
     pub fn take_dropped(&mut self) -> u64 {
-        std::mem::take(&mut self.dropped)
+        std::mem::take(&mut self.rate.dropped)
     }
 
-    /// Counts bytes that the guest tries to write, wherever they go.
-    pub(super) fn count(&mut self, bytes: usize) -> wasmtime::Result<()> {
-        self.in_call = self.in_call.saturating_add(bytes as u64);
+    /// Counts a message that the guest tries to write, wherever it goes.
+    pub(super) fn count(&mut self, message: &str) -> wasmtime::Result<()> {
+        // Of what is too long no more than this is looked at.
+        let looked_at = message.get(..message.floor_char_boundary(LONGEST)).unwrap_or_default();
+        let cost = self.cost(looked_at) + (message.len() - looked_at.len()) as u64;
+        self.in_call = self.in_call.saturating_add(cost);
         if self.in_call > self.per_second.saturating_mul(FLOOD) {
             let message = format!(
                 "the call logged {} bytes, more than {FLOOD} times log_bytes_per_second ({})",
@@ -93,25 +124,43 @@ impl GuestLog {
         Ok(())
     }
 
+    /// What printing a message takes.
+    fn cost(&self, message: &str) -> u64 {
+        let escapes: usize = message
+            .chars()
+            .map(|c| match c {
+                '\n' => FURTHER_LINE,
+                // In JSON.
+                '"' | '\\' | '\t' => 1,
+                // As many as U+10FFFF takes, and the backslash once more in JSON.
+                c if c.is_control() => "\\u{10ffff}".len(),
+                _ => 0,
+            })
+            .sum();
+        (LINE + self.operator.len() + message.len() + escapes) as u64
+    }
+
     /// Passes a message on if it fits.
     pub fn write(&mut self, level: tracing::Level, message: &str) {
-        if self.window.elapsed() >= Duration::from_secs(1) {
-            self.window = Instant::now();
-            self.in_window = 0;
+        if self.rate.window.elapsed() >= Duration::from_secs(1) {
+            self.rate.window = Instant::now();
+            self.rate.in_window = 0;
         }
         let end = message.floor_char_boundary(LONGEST);
         let (message, cut) = message.split_at_checked(end).unwrap_or((message, ""));
-        self.dropped += cut.len() as u64;
-        if self.in_window + message.len() as u64 > self.per_second {
-            self.dropped += message.len() as u64;
+        self.rate.dropped += cut.len() as u64;
+        let cost = self.cost(message);
+        if self.rate.in_window + cost > self.per_second {
+            // An empty message is one that is dropped too.
+            self.rate.dropped += message.len().max(1) as u64;
             return;
         }
-        self.in_window += message.len() as u64;
+        self.rate.in_window += cost;
         let message = plain_text(message);
         if let LogTo::Kept(lines) = &self.to {
             let bytes = message.len() as u64;
             if !lines.keep((level, message.into_owned())) {
-                self.dropped += bytes;
+                self.rate.dropped += bytes.max(1);
             }
             return;
         }

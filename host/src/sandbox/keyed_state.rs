@@ -1,4 +1,5 @@
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ use crate::resources::{MemoryBudget, OverBudget};
 #[derive(Debug)]
 pub struct KeyedState {
     pub(super) tables: Vec<(Box<str>, Table)>,
+    /// The tables by their names.
+    directory: HashTable<u32>,
     pub(super) undo: Vec<Undo>,
     /// Where committed writes are noted for a copy elsewhere, if there is one.
     pub(super) changes: Option<Vec<u8>>,
@@ -90,7 +93,8 @@ impl KeyedState {
     /// Nothing yet, within `budget`.
     #[must_use]
     pub fn new(budget: Arc<MemoryBudget>) -> Self {
-        Self { tables: Vec::new(), undo: Vec::new(), changes: None, budget, taken: 0, undo_bytes: 0, spare: 0 }
+        let (tables, directory) = (Vec::new(), HashTable::new());
+        Self { tables, directory, undo: Vec::new(), changes: None, budget, taken: 0, undo_bytes: 0, spare: 0 }
     }
 
     /// How many keys have a value or a map, over all tables.
@@ -99,19 +103,34 @@ impl KeyedState {
         self.tables.iter().map(|(_, table)| table.slots.iter().filter(|slot| !slot.is_vacant()).count()).sum()
     }
 
-    pub(super) fn get(&self, table: &str, key: &[u8]) -> Option<&[u8]> {
-        self.find(table, key)?.value.as_ref().map(SmallBytes::bytes)
+    /// What is kept for keys of one table.
+    pub(super) fn values<'a>(&'a self, table: &str) -> impl Fn(&[u8]) -> Option<&'a [u8]> + use<'a> {
+        let table = self.table(table).map(|(_, table)| table);
+        move |key| {
+            let table = table?;
+            let slot = table.slots.get(table.find(Self::hash(key), key)? as usize)?;
+            slot.value.as_ref().map(SmallBytes::bytes)
+        }
+    }
+
+    /// What is kept for subkeys of one key.
+    pub(super) fn entries<'a>(&'a self, table: &str, key: &[u8]) -> impl Fn(&[u8]) -> Option<&'a [u8]> + use<'a> {
+        let map = self.find(table, key).and_then(|slot| slot.map.as_ref());
+        move |subkey| map?.get(subkey).map(SmallBytes::bytes)
     }
 
     /// Writes a value for each key, in order.
-    pub(super) fn put<'a>(&mut self, table: &str, entries: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Written {
+    pub(super) fn put<'a>(&mut self, table: &str, mut entries: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Written {
         let table = self.table_or_new(table)?;
-        for (key, value) in entries {
-            let slot = self.slot_or_new(table, key)?;
-            self.charge(SmallBytes::cost(value), UNDO_BYTES)?;
-            let before = self.at(table, slot).and_then(|found| found.value.replace(SmallBytes::new(value)));
-            self.note(Undo::Value { table, slot, before });
-        }
+        entries.try_for_each(|(key, value)| self.put_in(table, key, value))
+    }
+
+    /// Writes a value for a key of a table that [`KeyedState::table_or_new`] found.
+    pub(super) fn put_in(&mut self, table: u32, key: &[u8], value: &[u8]) -> Written {
+        let slot = self.slot_or_new(table, key)?;
+        self.charge(SmallBytes::cost(value), UNDO_BYTES)?;
+        let before = self.at(table, slot).and_then(|found| found.value.replace(SmallBytes::new(value)));
+        self.note(Undo::Value { table, slot, before });
         Ok(())
     }
 
@@ -136,12 +155,13 @@ impl KeyedState {
         Ok(())
     }
 
-    pub(super) fn map_get(&self, table: &str, key: &[u8], subkey: &[u8]) -> Option<&[u8]> {
-        self.find(table, key)?.map.as_ref()?.get(subkey).map(SmallBytes::bytes)
+    pub(super) fn map_put(&mut self, table: &str, key: &[u8], subkey: &[u8], value: &[u8]) -> Written {
+        let at = self.slot(table, key)?;
+        self.map_put_at(at, subkey, value)
     }
 
-    pub(super) fn map_put(&mut self, table: &str, key: &[u8], subkey: &[u8], value: &[u8]) -> Written {
-        let (table, slot) = self.slot(table, key)?;
+    /// Writes an entry of the map of a key that [`KeyedState::slot`] found.
+    pub(super) fn map_put_at(&mut self, (table, slot): (u32, u32), subkey: &[u8], value: &[u8]) -> Written {
         let first = self.at(table, slot).is_some_and(|found| found.map.is_none());
         let (map, entry) = (if first { MAP_BYTES } else { 0 }, ENTRY_BYTES + on_heap(subkey.len()));
         self.charge(SmallBytes::cost(value) + entry + map, UNDO_BYTES + on_heap(subkey.len()))?;
@@ -157,7 +177,11 @@ impl KeyedState {
     }
 
     pub(super) fn map_delete(&mut self, table: &str, key: &[u8], subkey: &[u8]) -> Written {
-        let Some((table, slot)) = self.locate(table, key) else { return Ok(()) };
+        self.locate(table, key).map_or(Ok(()), |at| self.map_delete_at(at, subkey))
+    }
+
+    /// Removes an entry of the map of a key that [`KeyedState::locate`] found.
+    pub(super) fn map_delete_at(&mut self, (table, slot): (u32, u32), subkey: &[u8]) -> Written {
         self.charge(0, UNDO_BYTES + on_heap(subkey.len()))?;
         let before = self.at(table, slot).and_then(|found| found.map.as_mut()?.remove(subkey));
         if before.is_some() {
@@ -166,8 +190,14 @@ impl KeyedState {
         Ok(())
     }
 
-    /// Up to `limit` entries after `after`: subkeys and values.
-    pub(super) fn map_scan(&self, table: &str, key: &[u8], after: Option<&[u8]>, limit: usize) -> Scanned {
+    /// Up to `limit` entries after `after`: subkeys and values. `worked` is told how many bytes each has.
+    pub(super) fn map_scan(
+        &self,
+        table: &str,
+        key: &[u8],
+        (after, limit): (Option<&[u8]>, usize),
+        worked: &mut impl FnMut(usize) -> Written,
+    ) -> Scanned {
         let (mut subkeys, mut values) = (Column::new(), Column::new());
         if let Some(map) = self.find(table, key).and_then(|slot| slot.map.as_ref()) {
             let from = match after {
@@ -176,6 +206,7 @@ impl KeyedState {
             };
             let mut answer = 0;
             for (subkey, value) in map.range::<[u8], _>((from, std::ops::Bound::Unbounded)).take(limit) {
+                worked(subkey.len() + value.bytes().len())?;
                 self.weigh_answer(&mut answer, subkey.len() + value.bytes().len())?;
                 subkeys.push(subkey);
                 values.push(value.bytes());
@@ -201,23 +232,33 @@ impl KeyedState {
 
     /// Up to `limit` keys of a table after `after`, in byte order, each with its value (empty where it has only a map).
     ///
-    /// Tables are kept by hash, so each page looks at all keys: fine for the last word of a lane, not for each batch.
-    pub(super) fn keys_scan(&self, table: &str, after: Option<&[u8]>, limit: usize) -> Scanned {
+    /// Tables are kept by hash, so each page looks at all keys: fine for the last word of a lane, not for each batch. `worked` is told of each.
+    pub(super) fn keys_scan(
+        &self,
+        table: &str,
+        (after, limit): (Option<&[u8]>, usize),
+        worked: &mut impl FnMut(usize) -> Written,
+    ) -> Scanned {
         let (mut keys, mut values) = (Column::new(), Column::new());
         let Some((_, table)) = self.table(table) else { return Ok((keys, values)) };
-        let mut found: Vec<&Slot> = table
-            .slots
-            .iter()
-            .filter(|slot| !slot.is_vacant() && after.is_none_or(|after| slot.key.bytes() > after))
-            .collect();
-        if limit < found.len() {
-            found.select_nth_unstable_by(limit, |a, b| a.key.bytes().cmp(b.key.bytes()));
-            found.truncate(limit);
+        // The least that were found so far, at most `limit`, the greatest of them on top.
+        let mut found: BinaryHeap<ByKey<'_>> = BinaryHeap::new();
+        for slot in &table.slots {
+            let key = slot.key.bytes();
+            worked(key.len())?;
+            if slot.is_vacant() || after.is_some_and(|after| key <= after) {
+                continue;
+            }
+            if found.len() < limit {
+                found.push(ByKey(slot));
+            } else if let Some(mut greatest) = found.peek_mut().filter(|greatest| key < greatest.0.key.bytes()) {
+                *greatest = ByKey(slot);
+            }
         }
-        found.sort_unstable_by(|a, b| a.key.bytes().cmp(b.key.bytes()));
         let mut answer = 0;
-        for slot in found {
+        for ByKey(slot) in found.into_sorted_vec() {
             let value: &[u8] = slot.value.as_ref().map_or(&[], SmallBytes::bytes);
+            worked(value.len())?;
             self.weigh_answer(&mut answer, slot.key.bytes().len() + value.len())?;
             keys.push(slot.key.bytes());
             values.push(value);
@@ -331,10 +372,16 @@ impl KeyedState {
     }
 
     fn table(&self, name: &str) -> Option<(usize, &Table)> {
-        self.tables.iter().enumerate().find(|(_, (found, _))| &**found == name).map(|(i, (_, table))| (i, table))
+        let number = *self.directory.find(Self::hash(name.as_bytes()), |&at| self.is_called(at, name))? as usize;
+        self.tables.get(number).map(|(_, table)| (number, table))
     }
 
-    fn locate(&self, table: &str, key: &[u8]) -> Option<(u32, u32)> {
+    fn is_called(&self, table: u32, name: &str) -> bool {
+        self.tables.get(table as usize).is_some_and(|(found, _)| **found == *name)
+    }
+
+    /// Where a key is, if it is there.
+    pub(super) fn locate(&self, table: &str, key: &[u8]) -> Option<(u32, u32)> {
         let (number, table) = self.table(table)?;
         let slot = table.find(Self::hash(key), key)?;
         Some((u32::try_from(number).ok()?, slot))
@@ -350,16 +397,20 @@ impl KeyedState {
     }
 
     /// The slot of a key, made if need be.
-    fn slot(&mut self, table: &str, key: &[u8]) -> wasmtime::Result<(u32, u32)> {
+    pub(super) fn slot(&mut self, table: &str, key: &[u8]) -> wasmtime::Result<(u32, u32)> {
         let table = self.table_or_new(table)?;
         Ok((table, self.slot_or_new(table, key)?))
     }
 
-    fn table_or_new(&mut self, name: &str) -> wasmtime::Result<u32> {
+    /// The number of a table, made if need be.
+    pub(super) fn table_or_new(&mut self, name: &str) -> wasmtime::Result<u32> {
         let number = match self.table(name) {
             Some((number, _)) => number,
             None => {
                 self.charge(TABLE_BYTES + on_heap(name.len()), 0)?;
+                let (tables, number) = (&self.tables, u32::try_from(self.tables.len()).unwrap_or(u32::MAX));
+                let hash = |&at: &u32| tables.get(at as usize).map_or(0, |(name, _)| Self::hash(name.as_bytes()));
+                self.directory.insert_unique(Self::hash(name.as_bytes()), number, hash);
                 self.tables.push((name.into(), Table::default()));
                 self.tables.len() - 1
             }
@@ -423,6 +474,29 @@ fn index_bytes(keys: usize) -> u64 {
     };
     on_heap(buckets.saturating_mul(5).saturating_add(32))
 }
+
+/// A slot in the order of its key.
+struct ByKey<'a>(&'a Slot);
+
+impl Ord for ByKey<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.key.bytes().cmp(other.0.key.bytes())
+    }
+}
+
+impl PartialOrd for ByKey<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByKey<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for ByKey<'_> {}
 
 impl Table {
     /// Nothing, unless the table is full.

@@ -71,10 +71,10 @@ fn keys_come_in_byte_order_page_by_page() {
         put(&mut state, &[key], &[key]).unwrap();
     }
     state.delete("t", &[3]).unwrap();
-    let (first, values) = state.keys_scan("t", None, 2).unwrap();
+    let (first, values) = state.keys_scan("t", (None, 2), &mut |_| Ok(())).unwrap();
     assert_eq!(first.iter().collect::<Vec<_>>(), [[1], [5]]);
     assert_eq!(values, first);
-    let (rest, _) = state.keys_scan("t", Some(&[5]), 4096).unwrap();
+    let (rest, _) = state.keys_scan("t", (Some(&[5]), 4096), &mut |_| Ok(())).unwrap();
     assert_eq!(rest.iter().collect::<Vec<_>>(), [[7], [9]]);
 }
 

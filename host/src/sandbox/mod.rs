@@ -19,6 +19,7 @@
 
 mod answer;
 mod answer_wire;
+mod bounded_files;
 mod bounded_streams;
 mod cache;
 mod cache_entry;
@@ -31,11 +32,13 @@ mod elsewhere;
 mod failure;
 mod guest;
 mod guest_log;
+mod helper_clock;
 mod host_functions;
 mod inspect;
 mod instance_bytes;
 mod keyed_state;
 mod known;
+mod lane_io;
 mod limiter;
 mod load;
 mod load_error;
@@ -45,6 +48,7 @@ mod state_changes;
 #[cfg(test)]
 mod state_steps;
 mod stdio;
+mod stop;
 mod store;
 mod tensor_views;
 mod ticker;
@@ -62,6 +66,8 @@ pub use guest_log::{GuestLog, KeptLines, LogLine, LogTo};
 pub use crate::observe::plain_text;
 pub use inspect::{Inspection, MemoryDeclared};
 pub use keyed_state::KeyedState;
+pub use lane_io::MOST_THREADS_OF_A_LANE;
 pub use load::Loaded;
 pub use load_error::LoadError;
 pub use runtime::{Sandbox, SandboxOptions};
+pub use stop::Stop;

@@ -8,6 +8,7 @@ use super::deadline::Deadline;
 use super::failure::{FailureCode, HostTrap};
 use super::guest_log::GuestLog;
 use super::keyed_state::KeyedState;
+use super::lane_io::LaneIo;
 use super::limiter::Limiter;
 use super::stdio::Captured;
 use super::ticker::{Alarm, Awake};
@@ -18,6 +19,8 @@ use crate::observe::GuestMetrics;
 pub(super) struct GuestStore {
     pub(super) limiter: Limiter,
     pub(super) deadline: Deadline,
+    /// Where its asynchronous imports run.
+    pub(super) io: Arc<LaneIo>,
     pub(super) alarm: Alarm,
     /// Kept from the first call after a rest, so that the clock is not woken for each.
     pub(super) awake: Option<Awake>,

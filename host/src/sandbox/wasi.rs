@@ -1,6 +1,3 @@
-use std::time::Duration;
-
-use tokio::time::timeout;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::clocks::{MonotonicClock, WallClock};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
@@ -8,13 +5,16 @@ use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::sync::io::poll;
 use wasmtime_wasi::p2::bindings::{self, sync};
 use wasmtime_wasi::random::WasiRandom;
-use wasmtime_wasi::runtime::in_tokio;
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSockets, WasiSocketsView};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io::poll as async_poll;
 
+use super::bounded_files::{BoundedFiles, BoundedFilesView};
 use super::bounded_streams::{BoundedStreams, BoundedStreamsView};
 use super::clocks::Coarse;
+use super::deadline::Deadline;
+use super::failure::{FailureCode, HostTrap};
+use super::lane_io::LaneIo;
 use super::stdio::Captured;
 use super::store::GuestStore;
 use crate::plan::{Capabilities, ClockPrecision};
@@ -43,14 +43,21 @@ pub(super) fn link_wasi(linker: &mut Linker<GuestStore>, sockets: bool) -> wasmt
     cli::terminal_stdout::add_to_linker::<S, WasiCli>(linker, S::cli)?;
     cli::terminal_stderr::add_to_linker::<S, WasiCli>(linker, S::cli)?;
     filesystem::preopens::add_to_linker::<S, WasiFilesystem>(linker, S::filesystem)?;
-    sync::filesystem::types::add_to_linker::<S, WasiFilesystem>(linker, S::filesystem)?;
+    sync::filesystem::types::add_to_linker::<S, BoundedFiles>(linker, |s| BoundedFilesView {
+        deadline: &mut s.deadline,
+        io: &s.io,
+        files: WasiCtx::filesystem(&mut s.wasi),
+        table: &mut s.resources,
+    })?;
     wasmtime_wasi_io::bindings::wasi::io::error::add_to_linker::<S, Io>(linker, |s| s.ctx().table)?;
     sync::io::streams::add_to_linker::<S, BoundedStreams>(linker, |s| BoundedStreamsView {
-        deadline: &s.deadline,
+        deadline: &mut s.deadline,
+        io: &s.io,
         table: &mut s.resources,
     })?;
     sync::io::poll::add_to_linker::<S, BoundedPoll>(linker, |s| BoundedPollView {
-        patience: s.deadline.patience(),
+        deadline: &mut s.deadline,
+        io: &s.io,
         table: &mut s.resources,
     })?;
     if sockets {
@@ -112,35 +119,38 @@ impl HasData for BoundedPoll {
 }
 
 struct BoundedPollView<'a> {
-    patience: Duration,
+    deadline: &'a mut Deadline,
+    io: &'a LaneIo,
     table: &'a mut ResourceTable,
 }
 
+/// What one `poll` may wait for: as many as a guest can have.
+const MOST_POLLABLES: usize = 1024;
+
 impl BoundedPollView<'_> {
-    /// The guest is told that something is ready when its time is up; at its next step the deadline stops it.
-    fn wait<T>(
-        &mut self,
-        spent: T,
-        wait: impl AsyncFnOnce(&mut ResourceTable) -> wasmtime::Result<T>,
-    ) -> wasmtime::Result<T> {
-        let patience = self.patience;
-        in_tokio(async { timeout(patience, wait(self.table)).await.unwrap_or(Ok(spent)) })
+    fn wait<T>(&mut self, wait: impl AsyncFnOnce(&mut ResourceTable) -> wasmtime::Result<T>) -> wasmtime::Result<T> {
+        let Self { deadline, io, table } = self;
+        io.wait(deadline, wait(table))?
     }
 }
 
 impl poll::Host for BoundedPollView<'_> {
     fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
-        self.wait(vec![0], async |table| async_poll::Host::poll(table, pollables).await)
+        if pollables.len() > MOST_POLLABLES {
+            let message = format!("{} pollables in one poll, at most {MOST_POLLABLES} may be", pollables.len());
+            return Err(HostTrap::error(FailureCode::Malformed, message));
+        }
+        self.wait(async |table| async_poll::Host::poll(table, pollables).await)
     }
 }
 
 impl poll::HostPollable for BoundedPollView<'_> {
     fn ready(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
-        in_tokio(async { async_poll::HostPollable::ready(self.table, pollable).await })
+        self.wait(async |table| async_poll::HostPollable::ready(table, pollable).await)
     }
 
     fn block(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
-        self.wait((), async |table| async_poll::HostPollable::block(table, pollable).await)
+        self.wait(async |table| async_poll::HostPollable::block(table, pollable).await)
     }
 
     fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {

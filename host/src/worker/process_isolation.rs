@@ -31,7 +31,7 @@ impl ProcessIsolation {
 const OVERHEAD: u64 = 16 << 20;
 /// What each lane beyond the first needs on top: 1 MiB of answers on their way, a batch and an answer of its own, its stack.
 const LANE_OVERHEAD: u64 = 2 << 20;
-/// Threads of a worker beside its lanes: the main one, the clock, and some that asynchronous imports may start.
+/// Threads of a worker beside its lanes and those that read files for them: the main one, the clock, and some to spare.
 const OTHER_THREADS: u32 = 14;
 
 impl ProcessIsolation {

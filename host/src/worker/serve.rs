@@ -17,7 +17,7 @@ use crate::inference::{InferenceError, NoModels};
 use crate::observe::GuestMetrics;
 use crate::plan::{ComponentFacts, Description};
 use crate::resources::{MemoryBudget, ResourceError, pin_current_thread};
-use crate::sandbox::{GuestSpec, KeptLines, LoadError, Loaded, LogTo, Sandbox, SandboxOptions};
+use crate::sandbox::{GuestSpec, KeptLines, LoadError, Loaded, LogTo, Sandbox, SandboxOptions, Stop};
 
 /// Why a worker process ends other than by being told to.
 #[derive(Debug, Error)]
@@ -88,6 +88,8 @@ pub fn serve() -> Result<(), WorkerError> {
                 models: models(of)?,
                 metrics: Arc::clone(&metrics),
                 log: LogTo::Kept(Arc::clone(&kept)),
+                // Whoever stops a run at once ends its workers.
+                stop: Stop::default(),
             };
             let link = link(of)?;
             Ok(ServedLane::new(link, Arc::clone(&loaded), spec, Arc::clone(&kept), order.share))

@@ -23,6 +23,8 @@ pub(super) struct ServedLane {
     batch: Batch,
     changes: Vec<u8>,
     cpu: Duration,
+    /// What threads that work for its guests have used.
+    helpers: Duration,
     answered: u32,
     /// Answers that were sent without waking the other side.
     quiet: u32,
@@ -60,10 +62,11 @@ impl ServedLane {
             spec,
             kept,
             guest: None,
-            carried: Some(Carried { state, pacer }),
+            carried: Some(Carried::new(state, pacer)),
             batch: Batch::new(),
             changes: Vec::new(),
             cpu: Duration::ZERO,
+            helpers: Duration::ZERO,
             answered: 0,
             quiet: 0,
             throttled: Duration::ZERO,
@@ -275,7 +278,9 @@ impl ServedLane {
             report.log_bytes_dropped += guest.take_log_bytes_dropped();
         }
         if self.answered.is_multiple_of(READ_CLOCK_EVERY) {
-            let now = thread_cpu_time();
+            let helpers = self.guest.as_ref().map_or(self.helpers, Guest::helpers_cpu_time);
+            self.helpers = helpers;
+            let now = thread_cpu_time() + helpers;
             report.cpu = now.saturating_sub(self.cpu);
             self.cpu = now;
         }

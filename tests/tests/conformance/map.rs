@@ -35,6 +35,7 @@ poisonous!(map {
     loops_for_ever: CPU_TIME, "60ms";
     hoards_memory: MEMORY, "16777216";
     floods_the_log: LOG_FLOOD, "log";
+    logs_empty_messages: LOG_FLOOD, "log_bytes_per_second";
     floods_standard_error: LOG_FLOOD, "standard output or error";
     sends_an_oversized_record: RECORD_TOO_LARGE, "100000";
 });
@@ -269,6 +270,29 @@ fn a_link_in_a_granted_folder_does_not_lead_out_of_it() {
         ["read /data/note.txt: a note", "read /data/leak.txt: no", "list /data/root: no", "write /data/leak.txt: no"]
     );
     assert_eq!(scenario.read("secret.txt").as_deref(), Some("secret"));
+}
+
+#[test]
+fn what_is_no_file_in_a_granted_folder_blocks_nobody() {
+    let folder = "capabilities = { folders = [{ host = \"data\", guest = \"/data\", write = true }] }";
+    let limits = "limits = { call_timeout = \"60s\" }";
+    let scenario = beside_a_neighbour(&guest("map_looks_around"), &format!("{folder}\n{limits}"));
+    scenario.file("data/note.txt", "a note");
+    // Whoever opens it waits for a writer, who never comes.
+    let pipe = std::process::Command::new("mkfifo").arg(scenario.path().join("data/pipe")).status().unwrap();
+    assert!(pipe.success());
+    std::os::unix::fs::symlink("pipe", scenario.path().join("data/way")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(scenario.path().join("data/socket")).unwrap();
+    let names = ["pipe", "way", "socket"];
+    let requests = names.map(|name| format!("read /data/{name}\nwrite /data/{name}\n")).concat();
+    scenario.file("in.txt", format!("{requests}read /data/note.txt\nwrite /data/new.txt\n"));
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    let mut expected: Vec<String> =
+        names.iter().flat_map(|name| [format!("read /data/{name}: no"), format!("write /data/{name}: no")]).collect();
+    expected.extend(["read /data/note.txt: a note".to_owned(), "write /data/new.txt: yes".to_owned()]);
+    assert_eq!(scenario.lines("out.txt"), expected);
+    assert_eq!(outcome.stage("guest").count("restarts"), 0, "nothing had to be ended for it\n{outcome:?}");
 }
 
 #[test]

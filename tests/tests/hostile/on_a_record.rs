@@ -1,12 +1,14 @@
 //! Guests that behave until the poison comes.
 
-use sage_tests::poison::costs_that_record_alone;
+use sage_tests::poison::{beside_a_neighbour, costs_that_record_alone, expect_neighbour_complete, good};
 use sage_tests::{Codes, Scenario, WatGuest};
 
 /// A guest whose `poisoned` has this body, with these further fields in its main module.
 fn on_poison(main: &str, body: &str) -> WatGuest {
     WatGuest { main: main.to_owned(), poisoned: body.to_owned(), ..WatGuest::default() }
 }
+
+const WRITES_EMPTY_MESSAGES: &str = "(loop $again (call $write (i32.const 0) (i32.const 0) (i32.const 0)) (br $again))";
 
 fn costs(guest: &WatGuest, code: &str, message: &str) {
     let folder = Scenario::new();
@@ -28,9 +30,24 @@ fn a_loop_of_bulk_memory_operations_is_stopped() {
 
 #[test]
 fn a_loop_of_calls_into_the_host_is_stopped() {
-    // Empty messages: no byte of log, no end.
-    let call = "(loop $again (call $write (i32.const 0) (i32.const 0) (i32.const 0)) (br $again))";
-    costs(&on_poison("", call), Codes::CPU_TIME, "60ms");
+    // Empty messages, of which none is shown, where there is room for them.
+    let settings = "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 0\n\
+        limits = { cpu_time_per_call = \"60ms\", call_timeout = \"5s\", log_bytes_per_second = \"16MiB\" }";
+    let folder = Scenario::new();
+    let component = folder.file("hostile.wasm", on_poison("", WRITES_EMPTY_MESSAGES).build());
+    let scenario = beside_a_neighbour(&component, settings);
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    expect_neighbour_complete(&scenario, &outcome);
+    assert_eq!(scenario.lines("out.txt"), good());
+    let letters = outcome.dead_letters("dead.jsonl");
+    assert_eq!((letters.len(), letters[0].text("code")), (1, Codes::CPU_TIME), "{letters:?}");
+    assert!(letters[0].text("message").contains("60ms"), "{letters:?}");
+}
+
+#[test]
+fn a_loop_of_empty_messages_is_a_flood() {
+    costs(&on_poison("", WRITES_EMPTY_MESSAGES), Codes::LOG_FLOOD, "log_bytes_per_second");
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub(in crate::sandbox) fn link_log(linker: &mut Linker<GuestStore>) -> wasmtime:
         |mut store: StoreContextMut<'_, GuestStore>, (level, message): (LevelView, WasmStr)| -> wasmtime::Result<()> {
             let message = message.to_str(&store)?.into_owned();
             let log = &mut store.data_mut().log;
-            log.count(message.len())?;
+            log.count(&message)?;
             log.write(level.into(), &message);
             Ok(())
         },

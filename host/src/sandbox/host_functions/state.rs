@@ -3,6 +3,7 @@ use wasmtime::{AsContext, StoreContextMut};
 
 use crate::batch::{Column, Malformed};
 use crate::sandbox::contract::{ColumnView, EntriesOwned, PACKAGE, ValuesOwned, WIT_VERSION};
+use crate::sandbox::deadline::Deadline;
 use crate::sandbox::failure::HostTrap;
 use crate::sandbox::keyed_state::KeyedState;
 use crate::sandbox::store::GuestStore;
@@ -16,27 +17,36 @@ const SCAN_LIMIT: u32 = 4096;
 /// Links `sage:operator/state`.
 pub(in crate::sandbox) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     let mut state = linker.instance(&format!("{PACKAGE}state@{WIT_VERSION}"))?;
-    state.func_wrap("get", |store: Store<'_>, (table, keys): (WasmStr, ColumnView)| {
-        let (table, keys) = (table.to_str(&store)?, keys.read("keys", &store)?);
-        let state = &store.data().state;
-        Ok((values(state, keys.iter().map(|key| state.get(&table, key)))?,))
+    state.func_wrap("get", |mut store: Store<'_>, (table, keys): (WasmStr, ColumnView)| {
+        let (table, keys) = (table.to_str(&store)?.into_owned(), keys.read("keys", &store)?);
+        let GuestStore { state, deadline, .. } = store.data_mut();
+        Ok((values(state, deadline, keys.iter(), state.values(&table))?,))
     })?;
     state.func_wrap("put", |mut store: Store<'_>, (table, keys, values): (WasmStr, ColumnView, ColumnView)| {
         store.data().may_keep_state()?;
         let (keys, values) = pairs(&store, "keys", &keys, &values)?;
         let table = table.to_str(&store)?.into_owned();
-        store.data_mut().state.put(&table, keys.iter().zip(values.iter()))
+        let GuestStore { state, deadline, .. } = store.data_mut();
+        let table = state.table_or_new(&table)?;
+        keys.iter().zip(values.iter()).try_for_each(|(key, value)| {
+            deadline.worked(key.len() + value.len())?;
+            state.put_in(table, key, value)
+        })
     })?;
     state.func_wrap("delete", |mut store: Store<'_>, (table, keys): (WasmStr, ColumnView)| {
         let (table, keys) = (table.to_str(&store)?.into_owned(), keys.read("keys", &store)?);
-        let state: &mut KeyedState = &mut store.data_mut().state;
-        keys.iter().try_for_each(|key| state.delete(&table, key))
+        let GuestStore { state, deadline, .. } = store.data_mut();
+        keys.iter().try_for_each(|key| {
+            // The table's name is looked up for each.
+            deadline.worked(table.len() + key.len())?;
+            state.delete(&table, key)
+        })
     })?;
-    state.func_wrap("map-get", |store: Store<'_>, (table, key, subkeys): (WasmStr, Bytes, ColumnView)| {
-        let (table, subkeys) = (table.to_str(&store)?, subkeys.read("subkeys", &store)?);
-        let key = key.as_le_slice(&store);
-        let state = &store.data().state;
-        Ok((values(state, subkeys.iter().map(|subkey| state.map_get(&table, key, subkey)))?,))
+    state.func_wrap("map-get", |mut store: Store<'_>, (table, key, subkeys): (WasmStr, Bytes, ColumnView)| {
+        let (table, subkeys) = (table.to_str(&store)?.into_owned(), subkeys.read("subkeys", &store)?);
+        let key = key.as_le_slice(&store).to_vec();
+        let GuestStore { state, deadline, .. } = store.data_mut();
+        Ok((values(state, deadline, subkeys.iter(), state.entries(&table, &key))?,))
     })?;
     state.func_wrap(
         "map-put",
@@ -44,30 +54,44 @@ pub(in crate::sandbox) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtim
             store.data().may_keep_state()?;
             let (subkeys, values) = pairs(&store, "subkeys", &subkeys, &values)?;
             let (table, key) = (table.to_str(&store)?.into_owned(), key.as_le_slice(&store).to_vec());
-            let state = &mut store.data_mut().state;
-            subkeys.iter().zip(values.iter()).try_for_each(|(sub, value)| state.map_put(&table, &key, sub, value))
+            let GuestStore { state, deadline, .. } = store.data_mut();
+            if subkeys.is_empty() {
+                return Ok(());
+            }
+            let at = state.slot(&table, &key)?;
+            subkeys.iter().zip(values.iter()).try_for_each(|(subkey, value)| {
+                deadline.worked(subkey.len() + value.len())?;
+                state.map_put_at(at, subkey, value)
+            })
         },
     )?;
     state.func_wrap("map-delete", |mut store: Store<'_>, (table, key, subkeys): (WasmStr, Bytes, ColumnView)| {
         let subkeys = subkeys.read("subkeys", &store)?;
         let (table, key) = (table.to_str(&store)?.into_owned(), key.as_le_slice(&store).to_vec());
-        let state = &mut store.data_mut().state;
-        subkeys.iter().try_for_each(|subkey| state.map_delete(&table, &key, subkey))
+        let GuestStore { state, deadline, .. } = store.data_mut();
+        let Some(at) = state.locate(&table, &key) else { return Ok(()) };
+        subkeys.iter().try_for_each(|subkey| {
+            deadline.worked(subkey.len())?;
+            state.map_delete_at(at, subkey)
+        })
     })?;
     state.func_wrap(
         "map-scan",
-        |store: Store<'_>, (table, key, after, limit): (WasmStr, Bytes, Option<Bytes>, u32)| {
-            let table = table.to_str(&store)?;
-            let after = after.as_ref().map(|after| after.as_le_slice(&store));
-            let limit = limit.min(SCAN_LIMIT) as usize;
-            let (subkeys, values) = store.data().state.map_scan(&table, key.as_le_slice(&store), after, limit)?;
+        |mut store: Store<'_>, (table, key, after, limit): (WasmStr, Bytes, Option<Bytes>, u32)| {
+            let (table, key) = (table.to_str(&store)?.into_owned(), key.as_le_slice(&store).to_vec());
+            let after = after.as_ref().map(|after| after.as_le_slice(&store).to_vec());
+            let page = (after.as_deref(), limit.min(SCAN_LIMIT) as usize);
+            let GuestStore { state, deadline, .. } = store.data_mut();
+            let (subkeys, values) = state.map_scan(&table, &key, page, &mut |bytes| deadline.worked(bytes))?;
             Ok((EntriesOwned { subkeys: subkeys.into(), values: values.into() },))
         },
     )?;
-    state.func_wrap("keys-scan", |store: Store<'_>, (table, after, limit): (WasmStr, Option<Bytes>, u32)| {
-        let table = table.to_str(&store)?;
-        let after = after.as_ref().map(|after| after.as_le_slice(&store));
-        let (keys, values) = store.data().state.keys_scan(&table, after, limit.min(SCAN_LIMIT) as usize)?;
+    state.func_wrap("keys-scan", |mut store: Store<'_>, (table, after, limit): (WasmStr, Option<Bytes>, u32)| {
+        let table = table.to_str(&store)?.into_owned();
+        let after = after.as_ref().map(|after| after.as_le_slice(&store).to_vec());
+        let page = (after.as_deref(), limit.min(SCAN_LIMIT) as usize);
+        let GuestStore { state, deadline, .. } = store.data_mut();
+        let (keys, values) = state.keys_scan(&table, page, &mut |bytes| deadline.worked(bytes))?;
         Ok((EntriesOwned { subkeys: keys.into(), values: values.into() },))
     })
 }
@@ -96,15 +120,20 @@ fn pairs(
     Ok((keys, values))
 }
 
-fn values<'a>(
+fn values<'k, 'v>(
     state: &KeyedState,
-    found: impl ExactSizeIterator<Item = Option<&'a [u8]>>,
+    deadline: &mut Deadline,
+    keys: impl ExactSizeIterator<Item = &'k [u8]>,
+    find: impl Fn(&[u8]) -> Option<&'v [u8]>,
 ) -> wasmtime::Result<ValuesOwned> {
-    let mut present = vec![0; found.len().div_ceil(8)];
+    let mut present = vec![0; keys.len().div_ceil(8)];
     let mut values = Column::new();
     let mut answer = 0;
-    for (row, value) in found.enumerate() {
-        state.weigh_answer(&mut answer, value.map_or(0, <[u8]>::len))?;
+    for (row, key) in keys.enumerate() {
+        let value = find(key);
+        let bytes = value.map_or(0, <[u8]>::len);
+        deadline.worked(key.len() + bytes)?;
+        state.weigh_answer(&mut answer, bytes)?;
         if let (Some(_), Some(byte)) = (value, present.get_mut(row / 8)) {
             *byte |= 1 << (row % 8);
         }

@@ -164,7 +164,7 @@ impl std::fmt::Display for Shape {
 
 fn start(loaded: &Arc<Loaded>, config: &str) -> Result<Guest, Problem> {
     let spec = GuestSpec { config: config.into(), ..spec() };
-    let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None };
+    let carried = Carried::new(KeyedState::new(Arc::clone(&spec.budget)), None);
     Guest::start(loaded, &spec, carried).map_err(|(failure, _)| failure.into())
 }
 
@@ -183,5 +183,6 @@ pub(crate) fn spec() -> GuestSpec {
         models: Arc::new(sage_host::inference::NoModels),
         metrics: Arc::new(GuestMetrics::default()),
         log: sage_host::sandbox::LogTo::Here,
+        stop: sage_host::sandbox::Stop::default(),
     }
 }

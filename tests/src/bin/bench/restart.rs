@@ -17,7 +17,7 @@ pub(crate) fn restart(place: &Place, effort: Effort) -> Result<Vec<Figure>, Prob
     let (poison, good) = (batch(b"poison"), batch(b"good"));
     let begin =
         |carried: Carried| Guest::start(&loaded, &spec, carried).map_err(|(failure, _)| -> Problem { failure.into() });
-    let mut guest = begin(Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None })?;
+    let mut guest = begin(Carried::new(KeyedState::new(Arc::clone(&spec.budget)), None))?;
     let mut rounds = Vec::new();
     for _ in 0..effort.pick(300, 50) {
         guest.call(&good)?;

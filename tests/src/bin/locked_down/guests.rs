@@ -30,7 +30,7 @@ pub(crate) fn tell(lockdown: &Lockdown, order: &Order) {
 
     let spec = spec(capabilities);
     let begin = |carried: Carried| Guest::start(&loaded, &spec, carried).map_err(|(failure, _)| failure).unwrap();
-    let mut guest = begin(Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None });
+    let mut guest = begin(Carried::new(KeyedState::new(Arc::clone(&spec.budget)), None));
     for records in &order.batches {
         match guest.call(&batch(records)) {
             Ok(answer) => {
@@ -77,5 +77,6 @@ fn spec(capabilities: Capabilities) -> GuestSpec {
         models: Arc::new(sage_host::inference::NoModels),
         metrics: Arc::new(GuestMetrics::default()),
         log: LogTo::Here,
+        stop: sage_host::sandbox::Stop::default(),
     }
 }

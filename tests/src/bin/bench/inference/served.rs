@@ -156,7 +156,7 @@ impl Served {
         let (models, metrics) = (self.access(instance)?, Arc::new(GuestMetrics::default()));
         let spec = GuestSpec { instance, models: Arc::clone(&models), metrics, ..spec() };
         let Some(instances) = &self.instances else {
-            let carried = Carried { state: KeyedState::new(Arc::clone(&spec.budget)), pacer: None };
+            let carried = Carried::new(KeyedState::new(Arc::clone(&spec.budget)), None);
             let guest = Guest::start(&self.prepared.loaded, &spec, carried).map_err(|(failure, _)| failure)?;
             return Ok(Caller::Here(guest));
         };
