@@ -56,7 +56,7 @@
 //! # for each instance; what is not named here is not limited (memory: 256MiB)
 //! resources = { num_cpus = 2, memory = "1GiB", num_gpus = 0.5, object_store_memory = "64MB", resources = { licence = 1 } }
 //! limits = { cpu_time_per_call = "1s", call_timeout = "60s", log_bytes_per_second = "64KiB", record_bytes = "4MiB", output_bytes_per_call = "64MiB", restarts_in_a_row = 100 }
-//! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl" }
+//! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl", max_bytes = "1GiB" }
 //! retries = 1                       # of a failed batch as a whole, before it is halved
 //! models = ["magika"]               # what it may open; needs num_gpus
 //! config = { threshold = 3 }        # the component gets it as JSON
@@ -176,7 +176,7 @@ pub use pipeline::{
     SourceKind,
 };
 pub use read_pipeline::{Parsed, parse};
-pub use settings::{Capabilities, Folder, Limits, OnError, Resources};
+pub use settings::{Capabilities, DeadLetters, Folder, Limits, OnError, Resources};
 pub use source_text::SourceText;
 pub use spanned::{Span, Spanned};
 pub use suggest::closest;

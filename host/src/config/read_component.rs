@@ -2,8 +2,8 @@ use toml::de::DeValue;
 
 use super::table::{Table, table_to_json};
 use super::{
-    Capabilities, ComponentUse, ConfigPlaces, Diagnostic, Diagnostics, Folder, Limits, OnError, Resources, Spanned,
-    suggest,
+    Capabilities, ComponentUse, ConfigPlaces, DeadLetters, Diagnostic, Diagnostics, Folder, Limits, OnError, Resources,
+    Spanned, suggest,
 };
 
 /// The keys that only a component has.
@@ -112,8 +112,9 @@ pub(super) fn on_error(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> O
             if path.is_none() && inner.key_span("dead_letter").is_none() {
                 inner.missing("dead_letter", HINT, errors);
             }
+            let max_bytes = inner.size("max_bytes", errors);
             inner.finish(errors);
-            path.map_or(OnError::Fail, OnError::DeadLetter)
+            path.map_or(OnError::Fail, |path| OnError::DeadLetter(DeadLetters { path, max_bytes }))
         }
         DeValue::String(word) => {
             let message = format!("on_error of {} is \"{word}\"", table.place());

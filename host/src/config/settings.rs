@@ -44,8 +44,17 @@ pub enum OnError {
     Fail,
     /// It is counted and forgotten.
     Skip,
-    /// It is appended to this file.
-    DeadLetter(Spanned<String>),
+    /// It is appended to a file.
+    DeadLetter(DeadLetters),
+}
+
+/// Where dead letters go.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeadLetters {
+    /// The file.
+    pub path: Spanned<String>,
+    /// How long it may get, with what is in it already.
+    pub max_bytes: Option<Spanned<u64>>,
 }
 
 /// What a guest may reach. Nothing by default.

@@ -1,15 +1,18 @@
 use std::time::SystemTime;
 
-use base64::Engine as _;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
+use super::escaped::{cut_escaped, escaped_len};
 use super::rfc3339::rfc3339;
 
 /// A record that an operator could not take care of, and everything known about it.
 ///
 /// [`DeadLetter::write_line`] makes one line of JSON of it. Bytes that are UTF-8 are written as text (`payload`, `key`), others in
-/// base64 under another name (`payload_base64`, `key_base64`), so the bytes can always be had back exactly:
+/// base64 under another name (`payload_base64`, `key_base64`), so the bytes can always be had back exactly. Text that JSON would more than double, of control
+/// characters say, is in base64 too, and the message is cut at 8 KiB as it is written: a line is at most three times what the record has, and 16 KiB.
 ///
 /// ```
 /// use sage_host::connector::DeadLetter;
@@ -67,56 +70,99 @@ pub struct DeadLetter<'a> {
 impl DeadLetter<'_> {
     /// Appends the letter as one line of JSON, line end included. Fields without a value are left out.
     pub fn write_line(&self, out: &mut Vec<u8>) {
-        let mut fields = Map::new();
-        put(&mut fields, "pipeline", Some(self.pipeline));
-        put(&mut fields, "run", Some(self.run));
-        put(&mut fields, "operator", Some(self.operator));
-        put(&mut fields, "instance", Some(self.instance));
-        put(&mut fields, "source", self.source);
-        put(&mut fields, "source_instance", self.source_instance);
-        put(&mut fields, "offset", self.offset);
-        put(&mut fields, "place", self.place);
-        put_bytes(&mut fields, "key", self.key);
-        put(&mut fields, "timestamp", self.timestamp);
-        put_headers(&mut fields, self.headers);
-        put_bytes(&mut fields, "payload", Some(self.payload));
-        put(&mut fields, "code", Some(self.code));
-        put(&mut fields, "message", Some(self.message));
-        put(&mut fields, "attempts", Some(self.attempts));
-        put(&mut fields, "at", Some(rfc3339(self.at)));
-        out.extend_from_slice(Value::Object(fields).to_string().as_bytes());
+        // Neither a field nor a vector refuses anything.
+        let _ = serde_json::to_writer(&mut *out, self);
         out.push(b'\n');
     }
 }
 
-fn put(fields: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {
-    if let Some(value) = value {
-        fields.insert(name.to_owned(), value.into());
+/// The longest message, as it is written: nobody reads more.
+const LONGEST_MESSAGE: usize = 8 << 10;
+
+impl Serialize for DeadLetter<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(None)?;
+        put(&mut fields, "pipeline", Some(self.pipeline))?;
+        put(&mut fields, "run", Some(self.run))?;
+        put(&mut fields, "operator", Some(self.operator))?;
+        put(&mut fields, "instance", Some(self.instance))?;
+        put(&mut fields, "source", self.source)?;
+        put(&mut fields, "source_instance", self.source_instance)?;
+        put(&mut fields, "offset", self.offset)?;
+        put(&mut fields, "place", self.place)?;
+        put_bytes(&mut fields, "key", self.key)?;
+        put(&mut fields, "timestamp", self.timestamp)?;
+        put_headers(&mut fields, self.headers)?;
+        put_bytes(&mut fields, "payload", Some(self.payload))?;
+        put(&mut fields, "code", Some(self.code))?;
+        put(&mut fields, "message", Some(cut_escaped(self.message, LONGEST_MESSAGE)))?;
+        put(&mut fields, "attempts", Some(self.attempts))?;
+        put(&mut fields, "at", Some(rfc3339(self.at)))?;
+        fields.end()
     }
 }
 
-fn put_bytes(fields: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
-    let Some(bytes) = bytes else { return };
+fn put<M: SerializeMap>(fields: &mut M, name: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
+    value.map_or(Ok(()), |value| fields.serialize_entry(name, &value))
+}
+
+fn put_bytes<M: SerializeMap>(fields: &mut M, name: &str, bytes: Option<&[u8]>) -> Result<(), M::Error> {
+    let Some(bytes) = bytes else { return Ok(()) };
     match std::str::from_utf8(bytes) {
-        Ok(text) => put(fields, name, Some(text)),
-        Err(_) => put(fields, &format!("{name}_base64"), Some(BASE64.encode(bytes))),
+        Ok(text) if escaped_len(text) <= 2 * text.len() + SHORT => fields.serialize_entry(name, text),
+        _ => fields.serialize_entry(&format!("{name}_base64"), &InBase64(bytes)),
+    }
+}
+
+/// What escapes may add to a text however short it is.
+const SHORT: usize = 64;
+
+struct InBase64<'a>(&'a [u8]);
+
+impl Serialize for InBase64<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(self.0, &BASE64))
     }
 }
 
 /// Headers as a list of objects with `name` and `value`, in order; headers that are not encoded as they should be, as they are.
-fn put_headers(fields: &mut Map<String, Value>, headers: Option<&[u8]>) {
-    let Some(mut encoded) = headers.filter(|headers| !headers.is_empty()) else { return };
-    let mut list = Vec::new();
-    while !encoded.is_empty() {
-        let Some((name, value)) = take_text(&mut encoded).zip(take_text(&mut encoded)) else {
-            return put(fields, "headers_base64", headers.map(|headers| BASE64.encode(headers)));
-        };
-        let mut header = Map::new();
-        put_bytes(&mut header, "name", Some(name));
-        put_bytes(&mut header, "value", Some(value));
-        list.push(Value::Object(header));
+fn put_headers<M: SerializeMap>(fields: &mut M, headers: Option<&[u8]>) -> Result<(), M::Error> {
+    let Some(encoded) = headers.filter(|headers| !headers.is_empty()) else { return Ok(()) };
+    let mut rest = encoded;
+    while !rest.is_empty() {
+        if take_text(&mut rest).zip(take_text(&mut rest)).is_none() {
+            return fields.serialize_entry("headers_base64", &InBase64(encoded));
+        }
     }
-    put(fields, "headers", Some(list));
+    fields.serialize_entry("headers", &Headers(encoded))
+}
+
+/// Headers that are encoded as they should be.
+struct Headers<'a>(&'a [u8]);
+
+impl Serialize for Headers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        let mut rest = self.0;
+        while let Some((name, value)) = take_text(&mut rest).zip(take_text(&mut rest)) {
+            list.serialize_element(&Header { name, value })?;
+        }
+        list.end()
+    }
+}
+
+struct Header<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+}
+
+impl Serialize for Header<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(None)?;
+        put_bytes(&mut fields, "name", Some(self.name))?;
+        put_bytes(&mut fields, "value", Some(self.value))?;
+        fields.end()
+    }
 }
 
 /// Takes a length (u32, little endian) and as many bytes off the front.
@@ -131,7 +177,9 @@ fn take_text<'a>(encoded: &mut &'a [u8]) -> Option<&'a [u8]> {
 mod tests {
     use std::time::UNIX_EPOCH;
 
+    use base64::Engine as _;
     use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::*;
 
@@ -186,6 +234,25 @@ mod tests {
             "code": "trap", "message": "line one\nline two", "attempts": 2, "at": "1970-01-01T00:00:00.000000Z",
         });
         assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn a_line_is_short_whatever_the_guest_says_and_whatever_the_record_is_made_of() {
+        let escapes = "\u{1b}".repeat(8192);
+        let written = |letter: DeadLetter<'_>| {
+            let mut line = Vec::new();
+            letter.write_line(&mut line);
+            line.len()
+        };
+        let said = DeadLetter { message: &escapes, ..letter(b"x", None, None) };
+        assert!(written(said) < LONGEST_MESSAGE + 600, "{}", written(said));
+        let long = line(&said)["message"].as_str().unwrap().to_owned();
+        assert!(long.starts_with("\u{1b}\u{1b}") && long.ends_with(" more bytes)"), "{long}");
+        let record = written(letter(escapes.as_bytes(), Some(escapes.as_bytes()), None));
+        assert!(record < 3 * 2 * escapes.len(), "{record}");
+        assert_eq!(bytes(&line(&letter(escapes.as_bytes(), None, None)), "payload").unwrap(), escapes.as_bytes());
+        // Text as people write it stays text.
+        assert_eq!(line(&letter(b"{\"a\":\"\\n\"}\t", None, None))["payload"], "{\"a\":\"\\n\"}\t");
     }
 
     #[test]

@@ -6,12 +6,16 @@ use std::sync::{Mutex, PoisonError};
 use super::identity::FileId;
 use super::{ConnectorError, DeadLetter, PathGuard};
 use crate::observe::plain_path;
+use crate::resources::bytes;
 
 /// The file that a stage's dead letters are appended to, one line of JSON each. Shared by all lanes of all instances.
 ///
 /// Letters of earlier runs stay (`run` tells them apart). Each call writes its letters with one system call, so a crash
 /// of this host loses none that were handed over; [`DeadLetterFile::finish`] makes them survive a power cut.
 /// A writer waits while another writes.
+///
+/// A letter that would make the file longer than its stage's bound is not written, and its record stops the pipeline: it is neither lost nor
+/// counted as kept. What earlier runs, and others, wrote to the file counts; of a pipe or a device, what this run wrote.
 #[derive(Debug)]
 pub struct DeadLetterFile {
     path: PathBuf,
@@ -23,6 +27,8 @@ pub struct DeadLetterFile {
 struct Output {
     file: File,
     lines: Vec<u8>,
+    /// What this run has written.
+    written: u64,
     /// A write failed in the middle of a line.
     torn: bool,
 }
@@ -44,7 +50,8 @@ impl DeadLetterFile {
         let id = FileId::of_open(&file).map_err(cannot)?;
         guard.require_not_read(id, &plain_path(path))?;
         end_last_line(&mut file).map_err(cannot)?;
-        Ok(Self { path: path.to_owned(), id, output: Mutex::new(Output { file, lines: Vec::new(), torn: false }) })
+        let output = Output { file, lines: Vec::new(), written: 0, torn: false };
+        Ok(Self { path: path.to_owned(), id, output: Mutex::new(output) })
     }
 
     /// Whether both are one file, under two names perhaps.
@@ -53,13 +60,17 @@ impl DeadLetterFile {
         self.id == other.id
     }
 
-    /// Appends letters.
+    /// Appends letters, unless the file would have more than `max_bytes` then.
     ///
     /// # Errors
-    /// When they cannot be written. The pipeline must stop then: a dead letter that is lost is a record that is lost.
-    pub fn write<'a>(&self, letters: impl IntoIterator<Item = DeadLetter<'a>>) -> Result<(), ConnectorError> {
+    /// When they cannot be written, or do not fit. The pipeline must stop then: a dead letter that is lost is a record that is lost.
+    pub fn write<'a>(
+        &self,
+        letters: impl IntoIterator<Item = DeadLetter<'a>>,
+        max_bytes: u64,
+    ) -> Result<(), ConnectorError> {
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        let Output { file, lines, torn } = &mut *output;
+        let Output { file, lines, written, torn } = &mut *output;
         lines.clear();
         if *torn {
             lines.push(b'\n');
@@ -67,9 +78,18 @@ impl DeadLetterFile {
         for letter in letters {
             letter.write_line(lines);
         }
-        let written = file.write_all(lines);
-        *torn = written.is_err();
-        written.map_err(|cause| self.cannot_write(cause))
+        let there = length(file).map_err(|cause| self.cannot_write(cause))?.unwrap_or(*written);
+        let after = there.saturating_add(lines.len() as u64);
+        if after > max_bytes {
+            return Err(self.is_full(after, max_bytes));
+        }
+        let wrote = file.write_all(lines);
+        *torn = wrote.is_err();
+        wrote.map_err(|cause| self.cannot_write(cause))?;
+        *written = written.saturating_add(lines.len() as u64);
+        // One huge letter should not keep its buffer resident for ever.
+        lines.shrink_to(KEEP_BYTES);
+        Ok(())
     }
 
     /// Makes all letters durable. More may be written afterwards.
@@ -85,9 +105,24 @@ impl DeadLetterFile {
         }
     }
 
+    fn is_full(&self, after: u64, max_bytes: u64) -> ConnectorError {
+        let (path, after, most) = (self.path.display(), bytes(after), bytes(max_bytes));
+        let what = format!("the dead letters in \"{path}\" would come to {after}, more than max_bytes ({most})");
+        ConnectorError::new(what).hint("move the file away, or set a larger max_bytes beside dead_letter")
+    }
+
     fn cannot_write(&self, cause: io::Error) -> ConnectorError {
         ConnectorError::caused(format!("cannot write dead letters to \"{}\"", self.path.display()), cause)
     }
+}
+
+/// The most memory that is kept for letters to come.
+const KEEP_BYTES: usize = 1 << 20;
+
+/// How long a file is; `None` of a pipe or a device.
+fn length(file: &File) -> io::Result<Option<u64>> {
+    let found = file.metadata()?;
+    Ok(found.is_file().then(|| found.len()))
 }
 
 /// Ends a line that a crash or a full disk cut short, so that it spoils itself alone.
@@ -147,7 +182,11 @@ mod tests {
                     let file = &file;
                     scope.spawn(move || {
                         for n in 0..50 {
-                            file.write([letter(run, lane * 100 + 2 * n), letter(run, lane * 100 + 2 * n + 1)]).unwrap();
+                            file.write(
+                                [letter(run, lane * 100 + 2 * n), letter(run, lane * 100 + 2 * n + 1)],
+                                u64::MAX,
+                            )
+                            .unwrap();
                         }
                     });
                 }
@@ -168,11 +207,37 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dead.jsonl");
         fs::write(&path, "{\"pipeline\":\"p\",\"ru").unwrap();
-        DeadLetterFile::open(&path, &PathGuard::default()).unwrap().write([letter("r", 1)]).unwrap();
+        DeadLetterFile::open(&path, &PathGuard::default()).unwrap().write([letter("r", 1)], u64::MAX).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(serde_json::from_str::<Value>(lines[1]).unwrap()["offset"], 1);
+    }
+
+    #[test]
+    fn a_file_that_is_full_takes_no_letter_and_says_what_to_do_about_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead.jsonl");
+        let one = {
+            let file = DeadLetterFile::open(&path, &PathGuard::default()).unwrap();
+            file.write([letter("one", 1)], 1000).unwrap();
+            fs::metadata(&path).unwrap().len()
+        };
+        // Letters of earlier runs count.
+        let file = DeadLetterFile::open(&path, &PathGuard::default()).unwrap();
+        file.write([letter("two", 2)], 2 * one).unwrap();
+        let error = file.write([letter("two", 3)], 2 * one).unwrap_err();
+        assert!(error.what.contains("more than max_bytes"), "{error}");
+        assert!(error.hint.is_some());
+        assert_eq!(lines(&path).len(), 2, "nothing of it was written");
+        file.write([letter("two", 3)], 3 * one).unwrap();
+    }
+
+    #[test]
+    fn what_is_written_to_a_device_counts_too() {
+        let file = DeadLetterFile::open(Path::new("/dev/null"), &PathGuard::default()).unwrap();
+        let written = (0..100).map(|n| file.write([letter("r", n)], 2000)).take_while(Result::is_ok).count();
+        assert!((5..20).contains(&written), "{written}");
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod csv_rows;
 mod dead_letter;
 mod dead_letter_file;
 mod discard_sink;
+mod escaped;
 mod event_time;
 mod file_sink;
 mod find_files;

@@ -317,8 +317,9 @@ fn open_sinks(parts: &mut Parts) -> Result<BTreeMap<StageId, Box<dyn Sink>>, Run
 fn open_dead_letters(parts: &Parts) -> Result<BTreeMap<StageId, Arc<DeadLetterFile>>, RunError> {
     let mut by_stage: BTreeMap<StageId, Arc<DeadLetterFile>> = BTreeMap::new();
     for (id, stage) in parts.plan.stages() {
-        let OnError::DeadLetter(path) = &stage.on_error else { continue };
-        let file = DeadLetterFile::open(path, &parts.guard).map_err(|error| RunError::connector(&stage.name, error))?;
+        let OnError::DeadLetter(letters) = &stage.on_error else { continue };
+        let file = DeadLetterFile::open(&letters.path, &parts.guard)
+            .map_err(|error| RunError::connector(&stage.name, error))?;
         let shared = by_stage.values().find(|other| other.is_same(&file)).cloned();
         by_stage.insert(id, shared.unwrap_or_else(|| Arc::new(file)));
     }

@@ -86,7 +86,7 @@ impl Fate {
                 None
             }
         };
-        if let Some(file) = self.dead_letters.as_ref().filter(|_| self.on_error != OnError::Skip) {
+        if matches!(self.on_error, OnError::DeadLetter(_)) {
             let message = error.in_full();
             let letter = DeadLetter {
                 pipeline: &self.pipeline,
@@ -106,7 +106,7 @@ impl Fate {
                 attempts: 1,
                 at: SystemTime::now(),
             };
-            if let Err(error) = file.write([letter]) {
+            if let Err(error) = self.keep(letter) {
                 if end.is_some() {
                     self.counters.failed.add(1);
                 }
@@ -168,6 +168,14 @@ impl Fate {
         })
     }
 
+    /// Writes a letter down, where this stage's are kept.
+    fn keep(&self, letter: DeadLetter<'_>) -> Result<(), ConnectorError> {
+        match (&self.dead_letters, &self.on_error) {
+            (Some(file), OnError::DeadLetter(letters)) => file.write([letter], letters.max_bytes),
+            _ => Ok(()),
+        }
+    }
+
     fn bury(&self, record: Record<'_>, code: FailureCode, message: &str, attempts: u32) -> Result<(), Stopped> {
         match self.write_letter(record, code, message, attempts) {
             Ok(()) => {
@@ -207,6 +215,6 @@ impl Fate {
             attempts,
             at: SystemTime::now(),
         };
-        self.dead_letters.as_ref().map_or(Ok(()), |file| file.write([letter]))
+        self.keep(letter)
     }
 }

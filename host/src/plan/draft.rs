@@ -2,8 +2,8 @@ use std::path::Path;
 
 use super::config_check::check_config;
 use super::{
-    Catalog, ComponentSpec, Kind, Limits, OnError, Resources, SinkSpec, Unusable, Work, amounts, connectors, grants,
-    limits, text_source,
+    Catalog, ComponentSpec, DeadLetters, Kind, Limits, OnError, Resources, SinkSpec, Unusable, Work, amounts,
+    connectors, grants, limits, text_source,
 };
 use crate::config::{
     self, ComponentUse, Diagnostic, Diagnostics, Input, Partitioning, Pipeline, SinkKind, SourceKind, Span, Spanned,
@@ -266,11 +266,23 @@ fn on_error(place: &str, written: &config::OnError, base: &Path, errors: &mut Di
     match written {
         config::OnError::Fail => OnError::Fail,
         config::OnError::Skip => OnError::Skip,
-        config::OnError::DeadLetter(path) => {
-            if path.value.is_empty() {
-                errors.push(Diagnostic::new(format!("dead_letter of {place} is an empty path")).on(path));
-            }
-            OnError::DeadLetter(resolve(base, &path.value))
-        }
+        config::OnError::DeadLetter(letters) => OnError::DeadLetter(dead_letters(place, letters, base, errors)),
     }
+}
+
+fn dead_letters(place: &str, written: &config::DeadLetters, base: &Path, errors: &mut Diagnostics) -> DeadLetters {
+    let path = &written.path;
+    if path.value.is_empty() {
+        errors.push(Diagnostic::new(format!("dead_letter of {place} is an empty path")).on(path));
+    }
+    let max_bytes = written.max_bytes.as_ref().map_or(DeadLetters::DEFAULT_MAX_BYTES, |max_bytes| {
+        if max_bytes.value < DeadLetters::LEAST_MAX_BYTES {
+            let (found, least) = (format_size(max_bytes.value), format_size(DeadLetters::LEAST_MAX_BYTES));
+            let message = format!("max_bytes of the dead letters of {place} is {found}");
+            let hint = format!("at least {least}: a letter has its record and a message of up to 8KiB");
+            errors.push(Diagnostic::new(message).on(max_bytes).hint(hint));
+        }
+        max_bytes.value
+    });
+    DeadLetters { path: resolve(base, &path.value), max_bytes }
 }

@@ -43,8 +43,8 @@ pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
 pub use graph_rows::GraphRows;
 pub use kind::{Catalog, ComponentFacts, Kind, Unusable};
 pub use settings::{
-    Capabilities, ClockPrecision, ComponentSpec, CpuRequest, FileSinkSpec, FileSourceSpec, FolderGrant, GenerateSpec,
-    Limits, ModelSpec, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,
+    Capabilities, ClockPrecision, ComponentSpec, CpuRequest, DeadLetters, FileSinkSpec, FileSourceSpec, FolderGrant,
+    GenerateSpec, Limits, ModelSpec, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,
 };
 pub use text::{
     Compression, CsvSpec, Duplicates, Format, HeaderSpec, LineEnd, StampSpec, TextEncoding, TextSpec, TimeFormat,

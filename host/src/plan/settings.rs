@@ -135,7 +135,23 @@ pub enum OnError {
     /// The record is counted and forgotten.
     Skip,
     /// The record is appended to a file with everything known about it.
-    DeadLetter(PathBuf),
+    DeadLetter(DeadLetters),
+}
+
+/// Where dead letters go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetters {
+    /// The file.
+    pub path: PathBuf,
+    /// How long it may get, with what is in it already. The record whose letter does not fit stops the pipeline.
+    pub max_bytes: u64,
+}
+
+impl DeadLetters {
+    /// The bound where the pipeline file sets none.
+    pub const DEFAULT_MAX_BYTES: u64 = 1 << 30;
+    /// The least bound: a letter with its message fits.
+    pub const LEAST_MAX_BYTES: u64 = 64 << 10;
 }
 
 /// A built-in source.
