@@ -46,26 +46,36 @@ pub enum LogTo {
 /// A line with its level.
 pub type LogLine = (tracing::Level, String);
 
-/// Log lines that wait to be taken: as many as the guests' rates let through, and [`KeptLines::MOST`].
+/// Log lines that wait to be taken: as many as the guests' rates let through, and [`KeptLines::MOST`] with [`KeptLines::MOST_BYTES`].
 #[derive(Debug, Default)]
-pub struct KeptLines(Mutex<Vec<LogLine>>);
+pub struct KeptLines(Mutex<Lines>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    lines: Vec<LogLine>,
+    bytes: usize,
+}
 
 impl KeptLines {
     /// The most lines that wait; the oldest stay.
     pub const MOST: usize = 1024;
+    /// The most text that they have together: a minute of the usual rate.
+    pub const MOST_BYTES: usize = 4 << 20;
 
     /// What was logged since this was last asked.
     #[must_use]
     pub fn take(&self) -> Vec<LogLine> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).lines
     }
 
     /// Keeps a line; `false` if there is no room.
     pub fn keep(&self, line: LogLine) -> bool {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = lines.len() < Self::MOST;
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = kept.bytes + line.1.len();
+        let fits = kept.lines.len() < Self::MOST && bytes <= Self::MOST_BYTES;
         if fits {
-            lines.push(line);
+            kept.bytes = bytes;
+            kept.lines.push(line);
         }
         fits
     }

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::hash::BuildHasher;
@@ -9,7 +10,7 @@ use hashbrown::HashTable;
 use super::failure::HostTrap;
 use super::small_bytes::{SmallBytes, on_heap};
 use crate::batch::Column;
-use crate::resources::{MemoryBudget, OverBudget};
+use crate::resources::MemoryBudget;
 
 /// The keyed state of one lane: the truth that outlives its guest.
 ///
@@ -30,6 +31,8 @@ pub struct KeyedState {
     taken: u64,
     /// What the undo log holds of `taken`; given back when the call ends.
     undo_bytes: u64,
+    /// Taken from the budget for an answer that is on its way into the guest.
+    lent: Cell<u64>,
     /// Taken from the budget ahead, during a call: the budget is an atomic that lanes share, too dear for each write.
     spare: u64,
 }
@@ -83,6 +86,8 @@ const MAP_BYTES: u64 = 560;
 /// What an entry of a map costs besides its subkey and long value: its part of a node (456 bytes for 11 entries, 96 more for an inner one) that is
 /// 5 elevenths full.
 const ENTRY_BYTES: u64 = 112;
+/// What an entry of an answer costs besides its bytes: an offset, and a bit that says whether it is there.
+const ANSWER_ENTRY_BYTES: u64 = 5;
 /// What a line of the undo log costs: as much again for the room of lines to come.
 const UNDO_BYTES: u64 = 2 * size_of::<Undo>() as u64;
 
@@ -94,7 +99,8 @@ impl KeyedState {
     #[must_use]
     pub fn new(budget: Arc<MemoryBudget>) -> Self {
         let (tables, directory) = (Vec::new(), HashTable::new());
-        Self { tables, directory, undo: Vec::new(), changes: None, budget, taken: 0, undo_bytes: 0, spare: 0 }
+        let lent = Cell::new(0);
+        Self { tables, directory, undo: Vec::new(), changes: None, budget, taken: 0, undo_bytes: 0, lent, spare: 0 }
     }
 
     /// How many keys have a value or a map, over all tables.
@@ -215,19 +221,42 @@ impl KeyedState {
         Ok((subkeys, values))
     }
 
-    /// Adds an entry to the size of an answer, which is copied into the guest and so must fit into the instance's memory. Without
-    /// this, one large value asked for many times in one call would be made by the host first.
+    /// Adds an entry to the size of an answer, which the host makes and copies into the guest. It is taken from the instance's memory, with the room that a
+    /// growing answer has for more, until the next answer is made or the call ends.
     ///
     /// # Errors
-    /// An answer that cannot fit, before it is made.
+    /// An answer that the memory has no room for, before it is made.
     pub(super) fn weigh_answer(&self, answer: &mut u64, entry: usize) -> Written {
-        *answer = answer.saturating_add(entry as u64);
-        let cap = self.budget.cap();
-        if *answer <= cap.min(u64::from(u32::MAX)) {
+        let is_first = *answer == 0;
+        if is_first {
+            self.take_back();
+        }
+        *answer = answer.saturating_add(entry as u64).saturating_add(ANSWER_ENTRY_BYTES);
+        // Offsets have 32 bits.
+        let wanted = match is_first {
+            _ if *answer > u64::from(u32::MAX) => u64::MAX,
+            true => *answer,
+            false => answer.saturating_mul(2),
+        };
+        let lent = self.lent.get();
+        if wanted <= lent {
             return Ok(());
         }
-        let over = OverBudget { asked: *answer, used: self.budget.used(), cap };
-        Err(HostTrap::memory("an answer of keyed state", over))
+        let more = wanted - lent;
+        // The budget is an atomic that lanes share, too dear for each entry.
+        let ahead = more.saturating_add(AHEAD);
+        let more = if self.budget.has_room(ahead) { ahead } else { more };
+        self.budget.reserve(more).map_err(|over| HostTrap::memory("an answer of keyed state", over))?;
+        self.lent.set(lent + more);
+        Ok(())
+    }
+
+    /// The last answer is in the guest.
+    fn take_back(&self) {
+        let lent = self.lent.take();
+        if lent > 0 {
+            self.budget.release(lent);
+        }
     }
 
     /// Up to `limit` keys of a table after `after`, in byte order, each with its value (empty where it has only a map).
@@ -268,6 +297,7 @@ impl KeyedState {
 
     /// The call succeeded: what it wrote stays.
     pub(super) fn commit(&mut self) {
+        self.take_back();
         if self.undo.is_empty() && self.spare == 0 {
             return;
         }
@@ -294,6 +324,7 @@ impl KeyedState {
 
     /// The call failed: what it wrote is undone.
     pub(super) fn roll_back(&mut self) {
+        self.take_back();
         while let Some(line) = self.undo.pop() {
             match line {
                 Undo::Value { table, slot, before } => {
@@ -438,7 +469,7 @@ impl KeyedState {
 
 impl Drop for KeyedState {
     fn drop(&mut self) {
-        self.budget.release(self.taken + self.spare);
+        self.budget.release(self.taken + self.spare + self.lent.get());
     }
 }
 
@@ -547,7 +578,7 @@ impl Table {
 }
 
 impl Slot {
-    fn is_vacant(&self) -> bool {
+    pub(super) fn is_vacant(&self) -> bool {
         self.value.is_none() && self.map.as_ref().is_none_or(|map| map.is_empty())
     }
 }

@@ -112,3 +112,20 @@ fn a_map_that_is_emptied_costs_nothing_any_more() {
         assert!(state.tables[0].1.slots[0].map.is_none(), "{how}");
     }
 }
+
+#[test]
+fn an_answer_is_taken_from_the_memory_until_the_next_one_or_the_end_of_the_call() {
+    let mut state = state(1 << 20);
+    let before = state.budget.used();
+    let mut first = 0;
+    state.weigh_answer(&mut first, 500_000).unwrap();
+    assert!(state.budget.used() >= before + 500_000);
+    // A second entry may double the room of the first.
+    assert!(state.weigh_answer(&mut first, 100_000).unwrap_err().to_string().contains("an answer of keyed state"));
+    let mut second = 0;
+    state.weigh_answer(&mut second, 1).unwrap();
+    assert!(state.weigh_answer(&mut { u64::from(u32::MAX) }, 1).is_err(), "offsets have 32 bits");
+    assert!(state.budget.used() < before + 100_000, "the first is taken back");
+    state.commit();
+    assert_eq!(state.budget.used(), before);
+}

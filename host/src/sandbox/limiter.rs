@@ -26,6 +26,10 @@ impl Limiter {
         Self { budget, taken: 0, last: 0 }
     }
 
+    pub(super) fn shared_budget(&self) -> &Arc<MemoryBudget> {
+        &self.budget
+    }
+
     pub(super) fn budget(&self) -> &MemoryBudget {
         &self.budget
     }

@@ -24,6 +24,7 @@ mod bounded_streams;
 mod cache;
 mod cache_entry;
 mod cache_folder;
+mod charged;
 mod clocks;
 mod contract;
 mod deadline;

@@ -141,6 +141,9 @@ impl KeyedState {
     pub fn copy_out<E>(&self, mut send: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut chunk = Vec::new();
         for (name, table) in &self.tables {
+            if table.slots.iter().all(Slot::is_vacant) {
+                continue;
+            }
             write(&mut chunk, TABLE, &[name.as_bytes()]);
             for slot in &table.slots {
                 write_slot(&mut chunk, slot);

@@ -79,8 +79,11 @@ impl Report {
         let (cpu, throttled) = (get_time(from)?, get_time(from)?);
         let (log_bytes_dropped, numbers_dropped) = (get_u64(from)?, get_u64(from)?);
         let mut report = Self { memory, cpu, throttled, log_bytes_dropped, numbers_dropped, ..Self::default() };
+        let mut left = KeptLines::MOST_BYTES as u64;
         for _ in 0..get_count(from, "log lines", KeptLines::MOST)? {
-            report.lines.push((level(get_u64(from)?)?, get_text(from, LONGEST_TEXT)?));
+            let line = (level(get_u64(from)?)?, get_text(from, LONGEST_TEXT.min(left))?);
+            left = left.saturating_sub(line.1.len() as u64);
+            report.lines.push(line);
         }
         for _ in 0..get_count(from, "numbers", GuestMetrics::MOST)? {
             report.numbers.push((get_text(from, GuestMetrics::LONGEST as u64)?, get_series(from)?));

@@ -55,6 +55,8 @@ pub(super) struct ProcessGuest {
 const WINDOW: usize = 8;
 /// Of several lanes, each takes fewer, so that a short queue is shared by all.
 const WINDOW_OF_MANY: usize = 2;
+/// How much room for changes is kept from one call to the next.
+const KEEP_CHANGES: usize = 1 << 20;
 /// The longest that all changes of one call may be: the state's memory bounds them.
 const LONGEST_CHANGES: u64 = 4 << 30;
 
@@ -262,7 +264,13 @@ impl ProcessGuest {
                 self.failed = Some(failure);
                 Ok(())
             }
-            Ok(()) => self.state.as_mut().map_or(Ok(()), |state| state.play(&self.changes)),
+            Ok(()) => {
+                let played = self.state.as_mut().map_or(Ok(()), |state| state.play(&self.changes));
+                self.changes.clear();
+                // One huge change should not keep its buffer resident for ever.
+                self.changes.shrink_to(KEEP_CHANGES);
+                played
+            }
         }
     }
 }

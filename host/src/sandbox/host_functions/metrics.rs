@@ -1,5 +1,5 @@
 use wasmtime::StoreContextMut;
-use wasmtime::component::Linker;
+use wasmtime::component::{Linker, WasmStr};
 
 use crate::sandbox::contract::{PACKAGE, WIT_VERSION};
 use crate::sandbox::store::GuestStore;
@@ -9,16 +9,16 @@ type Store<'a> = StoreContextMut<'a, GuestStore>;
 /// Links `sage:operator/metrics`.
 pub(in crate::sandbox) fn link_metrics(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     let mut metrics = linker.instance(&format!("{PACKAGE}metrics@{WIT_VERSION}"))?;
-    metrics.func_wrap("counter", |store: Store<'_>, (name, add): (String, u64)| {
-        store.data().metrics.counter(&name, add);
+    metrics.func_wrap("counter", |store: Store<'_>, (name, add): (WasmStr, u64)| {
+        store.data().metrics.counter(&name.to_str(&store)?, add);
         Ok(())
     })?;
-    metrics.func_wrap("gauge", |store: Store<'_>, (name, value): (String, f64)| {
-        store.data().metrics.gauge(&name, value);
+    metrics.func_wrap("gauge", |store: Store<'_>, (name, value): (WasmStr, f64)| {
+        store.data().metrics.gauge(&name.to_str(&store)?, value);
         Ok(())
     })?;
-    metrics.func_wrap("histogram", |store: Store<'_>, (name, value): (String, f64)| {
-        store.data().metrics.histogram(&name, value);
+    metrics.func_wrap("histogram", |store: Store<'_>, (name, value): (WasmStr, f64)| {
+        store.data().metrics.histogram(&name.to_str(&store)?, value);
         Ok(())
     })
 }

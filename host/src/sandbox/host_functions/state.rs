@@ -2,6 +2,7 @@ use wasmtime::component::{Linker, WasmList, WasmStr};
 use wasmtime::{AsContext, StoreContextMut};
 
 use crate::batch::{Column, Malformed};
+use crate::sandbox::charged::Charged;
 use crate::sandbox::contract::{ColumnView, EntriesOwned, PACKAGE, ValuesOwned, WIT_VERSION};
 use crate::sandbox::deadline::Deadline;
 use crate::sandbox::failure::HostTrap;
@@ -97,12 +98,16 @@ pub(in crate::sandbox) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtim
 }
 
 impl ColumnView {
-    fn read(&self, name: &'static str, store: &Store<'_>) -> wasmtime::Result<Column> {
-        let mut column = Column::new();
+    /// A copy of it, which counts towards the instance's memory for as long as it is there.
+    fn read(&self, name: &'static str, store: &Store<'_>) -> wasmtime::Result<Charged<Column>> {
         let (offsets, bytes) =
             (self.offsets.as_le_slice(store.as_context()), self.bytes.as_le_slice(store.as_context()));
-        column.assign(name, offsets, bytes).map_err(|broken| HostTrap::malformed(&broken))?;
-        Ok(column)
+        let size = size_of_val(offsets).saturating_add(bytes.len());
+        Charged::of(store.data().limiter.shared_budget(), size, || {
+            let mut column = Column::new();
+            column.assign(name, offsets, bytes).map_err(|broken| HostTrap::malformed(&broken))?;
+            Ok(column)
+        })
     }
 }
 
@@ -111,7 +116,7 @@ fn pairs(
     name: &'static str,
     keys: &ColumnView,
     values: &ColumnView,
-) -> wasmtime::Result<(Column, Column)> {
+) -> wasmtime::Result<(Charged<Column>, Charged<Column>)> {
     let (keys, values) = (keys.read(name, store)?, values.read("values", store)?);
     if keys.len() != values.len() {
         let broken = Malformed::Count { column: "values", found: values.len(), expected: keys.len() };
