@@ -24,6 +24,8 @@ mod kernel_summary;
 mod latency;
 mod limit_standings;
 mod logging;
+mod metrics_connections;
+mod metrics_routes;
 mod metrics_server;
 mod narrow;
 mod numbers;
