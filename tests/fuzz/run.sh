@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 
 seconds=${1:-10}
 [ $# -gt 0 ] && shift
-targets=${*:-pipeline_file batch}
+targets=${*:-pipeline_file batch batch_wire answer_wire message state_changes tensor_wire}
 
 if ! cargo +nightly --version >/dev/null 2>&1; then
     echo "fuzz: skipped: no nightly toolchain (rustup toolchain install nightly)"
@@ -24,9 +24,26 @@ if [ -n "${SANITIZER:-}" ]; then
     coverage="$coverage -Zsanitizer=$SANITIZER"
 fi
 
+# Those that need the whole host are built with coverage for the host alone.
+light= heavy=
+for target in $targets; do
+    case $target in
+    pipeline_file | batch) light="$light --bin $target" ;;
+    *) heavy="$heavy --bin $target" ;;
+    esac
+done
+
 echo "fuzz: building $targets"
 unset CARGO_ENCODED_RUSTFLAGS
-CARGO_TARGET_DIR=$target_dir RUSTFLAGS=$coverage cargo +nightly build --release --quiet --bins --target "$host"
+# shellcheck disable=SC2086 # options are words
+if [ -n "$light" ]; then
+    CARGO_TARGET_DIR=$target_dir RUSTFLAGS=$coverage cargo +nightly build --release --quiet $light --target "$host"
+fi
+# shellcheck disable=SC2086 # options are words
+if [ -n "$heavy" ]; then
+    CARGO_TARGET_DIR=$target_dir SAGE_COVERAGE=$coverage RUSTC_WRAPPER=$PWD/instrument.sh \
+        cargo +nightly build --profile workers --features workers --quiet $heavy --target "$host"
+fi
 
 for target in $targets; do
     corpus=$target_dir/corpus/$target
@@ -39,7 +56,12 @@ for target in $targets; do
             cp "$file" "$corpus/case-$(basename "$(dirname "$file")")"
         done
     fi
+    folder=workers
+    case $target in pipeline_file | batch) folder=release ;; esac
+    if [ -d "corpus/$target" ]; then
+        cp "corpus/$target"/* "$corpus"
+    fi
     echo "fuzz: $target for $seconds s"
     # shellcheck disable=SC2086 # options are words
-    "$target_dir/$host/release/$target" $options -artifact_prefix="$artifacts/" "$corpus"
+    "$target_dir/$host/$folder/$target" $options -artifact_prefix="$artifacts/" "$corpus"
 done

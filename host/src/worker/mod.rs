@@ -9,6 +9,8 @@
 //!
 //! Left to others: what a guest is and how it is called (sandbox); what becomes of a worker that died (engine).
 
+#[cfg(any(test, feature = "any-bytes"))]
+pub mod any_bytes;
 pub mod compile;
 mod death;
 pub mod device;

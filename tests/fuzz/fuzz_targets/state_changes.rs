@@ -1,0 +1,10 @@
+//! Any bytes in the place of what a call wrote to keyed state: read or refused, and sound if they are read.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sage_host::worker::any_bytes::AnyBytes;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = AnyBytes::StateChanges.read(bytes);
+});

@@ -1,0 +1,13 @@
+#!/bin/sh
+# A RUSTC_WRAPPER: has the packages of this repository compiled with $SAGE_COVERAGE, and what they depend on without.
+compiler=$1
+shift
+case " $* " in
+*" --crate-name build_script_"*) ;;
+*" --crate-name sage_"* | *" --crate-name batch_wire "* | *" --crate-name answer_wire "* | *" --crate-name message "* | \
+    *" --crate-name state_changes "* | *" --crate-name tensor_wire "*)
+    # shellcheck disable=SC2086 # flags are words
+    exec "$compiler" "$@" $SAGE_COVERAGE
+    ;;
+esac
+exec "$compiler" "$@"
