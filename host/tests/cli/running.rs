@@ -252,3 +252,14 @@ fn on_a_terminal_the_summary_and_the_ledger_fit_its_width_and_have_colour_unless
         assert!(coloured.contains("\u{1b}[32mcompleted\u{1b}[0m"), "{coloured:?}");
     }
 }
+
+#[test]
+fn metrics_that_others_can_reach_are_served_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    pipeline(folder.path(), "count = 10", "discard");
+    for (address, warned) in [("127.0.0.1:0", false), ("0.0.0.0:0", true)] {
+        let ran = sage_host(folder.path(), &["run", "pipeline.toml", "--metrics", address]);
+        assert_eq!(ran.code, Some(0), "{}", ran.transcript());
+        assert_eq!(ran.stderr.contains("metrics are served beyond this machine"), warned, "{}", ran.stderr);
+    }
+}
