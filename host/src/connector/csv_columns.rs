@@ -12,18 +12,10 @@ pub(super) struct Columns {
     width: Option<usize>,
     /// For each column of a record its number in the row, and `{"name":` or `,"name":`.
     kept: Vec<(usize, Vec<u8>)>,
-    /// The columns that are key, time and headers.
-    stamped: Stamped,
+    /// The numbers of the columns that are key, time and headers, in this order.
+    stamped: Vec<usize>,
     other_delimiter: Option<char>,
     notes: Vec<String>,
-}
-
-/// The numbers of columns, from 0, that are more than a part of the payload.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Stamped {
-    pub(super) key: Option<usize>,
-    pub(super) time: Option<usize>,
-    pub(super) headers: Vec<usize>,
 }
 
 /// What the first row is.
@@ -39,7 +31,7 @@ impl Columns {
             stamps: stamps.clone(),
             width: None,
             kept: Vec::new(),
-            stamped: Stamped::default(),
+            stamped: Vec::new(),
             other_delimiter: None,
             notes: Vec::new(),
         }
@@ -70,9 +62,9 @@ impl Columns {
         self.kept.iter().map(|(number, key)| (*number, key.as_slice()))
     }
 
-    /// The columns that are key, time and headers.
-    pub(super) fn stamped(&self) -> &Stamped {
-        &self.stamped
+    /// The number of the column that is field `slot` of key, time and headers.
+    pub(super) fn stamped(&self, slot: usize) -> Option<usize> {
+        self.stamped.get(slot).copied()
     }
 
     /// The delimiter that the file seems to have: its header is one column that holds it.
@@ -164,11 +156,7 @@ impl Columns {
             None => names.iter().enumerate().filter_map(|(n, name)| Some((n, name.as_deref()?))).collect(),
         };
         let column = |path: &FieldPath| number_of(path.only_part().unwrap_or_default());
-        self.stamped = Stamped {
-            key: self.stamps.key.as_ref().map(column).transpose()?,
-            time: self.stamps.event_time.as_ref().map(|(path, _)| column(path)).transpose()?,
-            headers: self.stamps.headers.iter().map(|(_, path)| column(path)).collect::<Result<_, _>>()?,
-        };
+        self.stamped = self.stamps.paths().map(column).collect::<Result<_, _>>()?;
         self.kept = kept
             .into_iter()
             .enumerate()

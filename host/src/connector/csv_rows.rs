@@ -108,6 +108,11 @@ impl CsvRows {
         &mut self.columns
     }
 
+    /// Field `slot` of those that are key, time and headers, of the row just completed.
+    pub(super) fn stamped_field(&self, slot: usize) -> &[u8] {
+        self.columns.stamped(slot).map(|number| self.field(number)).unwrap_or_default()
+    }
+
     /// Takes line number `line`, as it lies in the file.
     pub(super) fn feed(&mut self, line: u64, raw: &[u8]) -> Result<Fed, BadRow> {
         let due = self.columns.header_is_due();
@@ -197,7 +202,7 @@ impl CsvRows {
     }
 
     /// Field `number`, from 0, of the row just completed.
-    pub(super) fn field(&self, number: usize) -> &[u8] {
+    fn field(&self, number: usize) -> &[u8] {
         let start = number.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         let end = self.ends.get(number).copied().unwrap_or(start);
         self.fields.get(start..end).unwrap_or_default()

@@ -1,5 +1,5 @@
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -11,7 +11,7 @@ use crate::plan::FieldPath;
 /// Of a name that an object has twice the last one counts, as in most parsers.
 pub(super) struct JsonFields {
     wanted: Node,
-    values: Vec<Value<'static>>,
+    slots: Vec<Slot>,
 }
 
 /// What stands at a path.
@@ -26,17 +26,6 @@ pub(super) enum Value<'a> {
     Other(&'static str),
 }
 
-impl Value<'_> {
-    pub(super) fn borrowed(&self) -> Value<'_> {
-        match self {
-            Self::Missing => Value::Missing,
-            Self::Null => Value::Null,
-            Self::Text(text) => Value::Text(Cow::Borrowed(text)),
-            Self::Other(what) => Value::Other(what),
-        }
-    }
-}
-
 impl<'a> Value<'a> {
     /// The text, or why there is none.
     pub(super) fn text(self) -> Result<Cow<'a, str>, &'static str> {
@@ -47,6 +36,22 @@ impl<'a> Value<'a> {
             Self::Other(what) => Err(what),
         }
     }
+}
+
+/// The value of one path, in a buffer that is used again.
+#[derive(Debug, Default)]
+struct Slot {
+    found: Found,
+    text: String,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum Found {
+    #[default]
+    Missing,
+    Null,
+    Text,
+    Other(&'static str),
 }
 
 /// A part of the paths that are wanted.
@@ -70,20 +75,25 @@ impl JsonFields {
             node.slots.push(count);
             count += 1;
         }
-        Self { wanted, values: vec![Value::Missing; count] }
+        Self { wanted, slots: std::iter::repeat_with(Slot::default).take(count).collect() }
     }
 
     /// Reads a value; everything in it must be JSON.
     pub(super) fn read(&mut self, json: &[u8]) -> Result<(), serde_json::Error> {
-        self.values.fill(Value::Missing);
+        self.slots.iter_mut().for_each(|slot| slot.found = Found::Missing);
         let mut parser = serde_json::Deserializer::from_slice(json);
-        Walk { node: &self.wanted, values: &mut self.values }.deserialize(&mut parser)?;
+        Walk { node: &self.wanted, slots: &mut self.slots }.deserialize(&mut parser)?;
         parser.end()
     }
 
-    /// What was found, in the order of the paths.
-    pub(super) fn values(&self) -> &[Value<'static>] {
-        &self.values
+    /// What was found at path number `slot`, from 0.
+    pub(super) fn value(&self, slot: usize) -> Value<'_> {
+        match self.slots.get(slot) {
+            Some(Slot { found: Found::Text, text }) => Value::Text(Cow::Borrowed(text)),
+            Some(Slot { found: Found::Null, .. }) => Value::Null,
+            Some(Slot { found: Found::Other(what), .. }) => Value::Other(what),
+            Some(Slot { found: Found::Missing, .. }) | None => Value::Missing,
+        }
     }
 }
 
@@ -102,30 +112,35 @@ impl Node {
     }
 
     /// Nothing was found at or below it.
-    fn forget(&self, values: &mut [Value<'static>]) {
-        self.set(values, &Value::Missing);
-        self.below.iter().for_each(|(_, node)| node.forget(values));
+    fn forget(&self, slots: &mut [Slot]) {
+        self.set(slots, Found::Missing);
+        self.below.iter().for_each(|(_, node)| node.forget(slots));
     }
 
-    fn set(&self, values: &mut [Value<'static>], value: &Value<'static>) {
-        for &slot in &self.slots {
-            if let Some(place) = values.get_mut(slot) {
-                place.clone_from(value);
+    fn set(&self, slots: &mut [Slot], found: Found) {
+        for &number in &self.slots {
+            if let Some(slot) = slots.get_mut(number) {
+                slot.found = found;
             }
         }
     }
 }
 
 /// Reads one value into the slots of its node.
-struct Walk<'n, 'v> {
+struct Walk<'n, 's> {
     node: &'n Node,
-    values: &'v mut [Value<'static>],
+    slots: &'s mut [Slot],
 }
 
 impl Walk<'_, '_> {
-    fn text(self, text: impl Into<String>) {
-        if !self.node.slots.is_empty() {
-            self.node.set(self.values, &Value::Text(Cow::Owned(text.into())));
+    fn text(self, text: &dyn fmt::Display) {
+        for &number in &self.node.slots {
+            if let Some(slot) = self.slots.get_mut(number) {
+                slot.found = Found::Text;
+                slot.text.clear();
+                // A string takes everything.
+                let _ = write!(slot.text, "{text}");
+            }
         }
     }
 }
@@ -146,22 +161,22 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.text(text);
+        self.text(&text);
         Ok(())
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.text(value.to_string());
+        self.text(&value);
         Ok(())
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.text(value.to_string());
+        self.text(&value);
         Ok(())
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.text(value.to_string());
+        self.text(&value);
         Ok(())
     }
 
@@ -169,25 +184,25 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
         /// Beyond it two whole numbers may be one.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         if value.abs() < EXACT {
-            self.text(value.to_string());
+            self.text(&value);
         } else {
-            self.node.set(self.values, &Value::Other("is a number too large to be exact; write it as text"));
+            self.node.set(self.slots, Found::Other("is a number too large to be exact; write it as text"));
         }
         Ok(())
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.node.set(self.values, &Value::Null);
+        self.node.set(self.slots, Found::Null);
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        self.node.set(self.values, &Value::Other("is an object"));
+        self.node.set(self.slots, Found::Other("is an object"));
         while let Some(child) = map.next_key_seed(Name(self.node))? {
             match child {
                 Some(node) => {
-                    node.forget(self.values);
-                    map.next_value_seed(Walk { node, values: self.values })?;
+                    node.forget(self.slots);
+                    map.next_value_seed(Walk { node, slots: self.slots })?;
                 }
                 None => {
                     map.next_value::<IgnoredAny>()?;
@@ -198,12 +213,12 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        self.node.set(self.values, &Value::Other("is a list"));
+        self.node.set(self.slots, Found::Other("is a list"));
         for number in 0usize.. {
             // A number only where somebody asks for one: lists are long.
             let child = if self.node.below.is_empty() { None } else { self.node.get(&number.to_string()) };
             let more = match child {
-                Some(node) => list.next_element_seed(Walk { node, values: self.values })?.is_some(),
+                Some(node) => list.next_element_seed(Walk { node, slots: self.slots })?.is_some(),
                 None => list.next_element::<IgnoredAny>()?.is_some(),
             };
             if !more {
@@ -243,11 +258,11 @@ mod tests {
 
     use super::*;
 
-    fn find(json: &str, path: &str) -> Value<'static> {
+    fn find(json: &str, path: &str) -> String {
         let path = FieldPath::parse(path).unwrap();
         let mut fields = JsonFields::new([&path].into_iter());
         fields.read(json.as_bytes()).unwrap();
-        fields.values()[0].clone()
+        format!("{:?}", fields.value(0))
     }
 
     #[test]
@@ -266,7 +281,7 @@ mod tests {
             (r#"{"\u0061":null}"#, "a", Value::Null),
         ];
         for (json, path, expected) in cases {
-            assert_eq!(find(json, path), expected, "{path} of {json}");
+            assert_eq!(find(json, path), format!("{expected:?}"), "{path} of {json}");
         }
     }
 

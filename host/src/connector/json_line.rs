@@ -47,6 +47,14 @@ impl JsonText {
         };
     }
 
+    /// Takes the beginning of a first line that is too long to be seen whole: how it ends is not known.
+    pub(super) fn beginning(&mut self, head: &[u8]) {
+        let text = head.trim_ascii_start();
+        let second = text.get(1..).unwrap_or_default().trim_ascii_start().first();
+        let array = text.first() == Some(&b'[') && matches!(second, Some(b'{' | b'['));
+        *self = if array { Self::OpenArray } else { Self::Lines };
+    }
+
     /// Whether that line was not seen.
     pub(super) fn is_new(&self) -> bool {
         matches!(self, Self::New)

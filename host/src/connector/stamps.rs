@@ -1,6 +1,5 @@
 use std::borrow::Cow;
 
-use super::csv_columns::Stamped;
 use super::csv_rows::CsvRows;
 use super::event_time::{NoTime, microseconds};
 use super::json_fields::{JsonFields, Value};
@@ -42,8 +41,7 @@ impl Stamp {
 
 impl Stamps {
     pub(super) fn new(spec: &StampSpec) -> Self {
-        let paths = spec.key.iter().chain(spec.event_time.iter().map(|(path, _)| path));
-        let fields = JsonFields::new(paths.chain(spec.headers.iter().map(|(_, path)| path)));
+        let fields = JsonFields::new(spec.paths());
         let stamp = Stamp {
             key: spec.key.as_ref().map(|_| Vec::new()),
             timestamp: None,
@@ -60,19 +58,14 @@ impl Stamps {
     /// Of a line of JSON.
     pub(super) fn of_json(&mut self, line: &[u8]) -> Result<&Stamp, String> {
         self.fields.read(line).map_err(|error| format!("not JSON: {error}"))?;
-        let values = self.fields.values();
-        fill(&self.spec, &mut self.stamp, |slot| values.get(slot).map_or(Value::Missing, Value::borrowed))?;
+        let fields = &self.fields;
+        fill(&self.spec, &mut self.stamp, |slot| fields.value(slot))?;
         Ok(&self.stamp)
     }
 
-    /// Of the row just completed.
-    pub(super) fn of_row(&mut self, rows: &CsvRows, stamped: &Stamped) -> Result<&Stamp, String> {
-        let columns = stamped.key.iter().chain(&stamped.time).chain(&stamped.headers);
-        let columns: Vec<usize> = columns.copied().collect();
-        fill(&self.spec, &mut self.stamp, |slot| {
-            let field = columns.get(slot).map(|&column| rows.field(column)).unwrap_or_default();
-            Value::Text(String::from_utf8_lossy(field))
-        })?;
+    /// Of the row just completed, whose fields are text.
+    pub(super) fn of_row(&mut self, rows: &CsvRows) -> Result<&Stamp, String> {
+        fill(&self.spec, &mut self.stamp, |slot| Value::Text(String::from_utf8_lossy(rows.stamped_field(slot))))?;
         Ok(&self.stamp)
     }
 }

@@ -77,6 +77,9 @@ impl Fate {
         self.errors.count(code.name());
         let end = match unreadable.extent {
             Extent::Record => {
+                if self.on_error == OnError::Skip && self.counters.records_in.get() == 0 {
+                    tracing::warn!("{} (left out; further ones are counted)", error.in_full());
+                }
                 self.counters.records_in.add(1);
                 Some(if self.on_error == OnError::Skip { &self.counters.failed } else { &self.counters.dead_lettered })
             }

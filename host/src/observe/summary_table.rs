@@ -366,6 +366,22 @@ mod tests {
     }
 
     #[test]
+    fn a_source_says_what_it_could_not_read_and_counts_it_as_read() {
+        let mut source = stage("in", "source", 1, 1);
+        assert_eq!(source.equation, None);
+        (source.records_in, source.failed, source.bad_files) = (17, 17, 2);
+        source.set_equation();
+        let text = summary(vec![source]).to_string();
+        for part in [
+            "26,500 records read",
+            "in  26500 read = 26483 sent + 0 dead-lettered + 17 failed\n",
+            "in: 2 of its files could not be read to the end\n",
+        ] {
+            assert!(text.contains(part), "{part:?} in {text}");
+        }
+    }
+
+    #[test]
     fn what_does_not_add_up_is_said() {
         let mut broken = stage("parse", "map", 1, 1);
         broken.balanced = false;

@@ -175,6 +175,12 @@ pub struct StampSpec {
 }
 
 impl StampSpec {
+    /// The fields of the key, of the time and of the headers, in this order, as far as they are there.
+    pub fn paths(&self) -> impl Iterator<Item = &FieldPath> {
+        let time = self.event_time.iter().map(|(path, _)| path);
+        self.key.iter().chain(time).chain(self.headers.iter().map(|(_, path)| path))
+    }
+
     /// Whether a record is nothing but its payload.
     #[must_use]
     pub fn is_empty(&self) -> bool {

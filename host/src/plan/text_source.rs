@@ -175,7 +175,7 @@ fn one_byte(key: &str, place: &str, word: &Spanned<String>, errors: &mut Diagnos
         _ => {
             let message = format!("{key} of {place} is \"{}\"", word.value.escape_debug());
             let hint = match word.value.to_ascii_lowercase().as_str() {
-                "tab" => "write \"\\t\"",
+                "tab" | "\\t" => "write \"\\t\", in double quotes",
                 "comma" => "write \",\"",
                 "semicolon" => "write \";\"",
                 "none" if key == "quote" => "write \"\" for no quoting",
