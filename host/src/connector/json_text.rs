@@ -12,11 +12,9 @@ use super::stamps::Stamps;
 impl OpenText {
     /// The first line of JSON was seen: is all the file one value, or is one written over several lines?
     pub(super) fn check_whole_json(&mut self, number: u64) -> Result<(), ConnectorError> {
-        let alone = match self.json.must_be_alone() {
-            true => self.lines.only_blanks_left().map_err(|error| self.bad_line(error))?,
-            false => Some(false),
-        };
-        match self.json.no_lines(alone == Some(true)) {
+        // What is behind it that cannot be read comes up behind it.
+        let alone = self.json.must_be_alone() && matches!(self.lines.only_blanks_left(), Ok(Some(true)));
+        match self.json.no_lines(alone) {
             Some((what, hint)) => Err(self.bad_file(Some(number), what, Some(hint.to_owned()))),
             None => Ok(()),
         }

@@ -36,7 +36,7 @@ pub(super) struct LineReader<R> {
 pub(super) enum LookFor {
     /// In every line.
     All,
-    /// In the first 256 KiB: looking through all of a text costs a tenth of cutting it into lines.
+    /// In the first 256 KiB.
     First,
 }
 
@@ -212,7 +212,11 @@ impl<R: Read> LineReader<R> {
         if self.ends == Ends::Lf && self.overlong == Overlong::No {
             let (start, scanned) = (self.start, self.scanned);
             let unseen = self.buffer.get(scanned..self.end).unwrap_or_default();
-            if let Some(at) = memchr(b'\n', unseen) {
+            let at = match self.looks_for_returns {
+                LookFor::First => memchr(b'\n', unseen),
+                LookFor::All => find_lf(unseen, &mut self.has_returns),
+            };
+            if let Some(at) = at {
                 let end = scanned + at + 1;
                 if end - start <= self.longest {
                     self.line += 1;
@@ -317,6 +321,9 @@ impl<R: Read> LineReader<R> {
             self.overlong = Overlong::Until(end);
             return Err(LineError::TooLong);
         }
+        if self.looks_for_returns == LookFor::All {
+            self.has_returns = self.has_returns || memchr(b'\r', content(line)).is_some();
+        }
         self.last = start;
         self.start = end;
         self.scanned = end;
@@ -381,8 +388,7 @@ impl<R: Read> LineReader<R> {
             match self.input.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
                 Ok(n) => {
                     self.at_end = n == 0;
-                    let looks = self.looks_for_returns == LookFor::All || self.line == 0;
-                    if looks && !self.has_returns {
+                    if self.looks_for_returns == LookFor::First && self.line == 0 && !self.has_returns {
                         let read = self.buffer.get(self.end..self.end + n).unwrap_or_default();
                         self.has_returns = memchr(b'\r', read).is_some();
                     }
@@ -394,6 +400,20 @@ impl<R: Read> LineReader<R> {
                 Err(error) => return Err(LineError::Read(error)),
             }
         }
+    }
+}
+
+/// The first LF, and on the way to it whether there is a CR that is not its.
+#[inline]
+fn find_lf(text: &[u8], has_returns: &mut bool) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + memchr2(b'\n', b'\r', text.get(from..).unwrap_or_default())?;
+        if text.get(at) == Some(&b'\n') {
+            return Some(at);
+        }
+        *has_returns |= text.get(at + 1).is_some_and(|next| *next != b'\n');
+        from = at + 1;
     }
 }
 
