@@ -29,7 +29,7 @@ fn a_missing_file() {
 #[test]
 fn a_folder() {
     let folder = Scenario::new();
-    is_refused(folder.path(), &["cannot read"]);
+    is_refused(folder.path(), &["a folder, not a regular file"]);
 }
 
 #[test]
