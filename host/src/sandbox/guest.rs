@@ -388,8 +388,10 @@ impl Guest {
         // component model do not have). The safe `Func::typed` compares anew at every call, since a `TypedFunc` that borrows
         // its parameters cannot be kept.
         let typed = unsafe { TypedFunc::<P, R>::new_unchecked(func) };
-        let io = Arc::clone(&self.store.data().io);
-        let called = io.enter().and_then(|_io| typed.call(&mut self.store, params));
+        let called = match self.store.data().io.with_sockets() {
+            None => typed.call(&mut self.store, params),
+            Some(io) => io.enter().and_then(|_io| typed.call(&mut self.store, params)),
+        };
         let result = called.and_then(|value| {
             self.store.data().answer.as_ref().map_or(Ok(()), |answer| answer.finish())?;
             Ok(value)
