@@ -51,7 +51,8 @@ fn samples(reader: AnyBytes) -> Vec<(&'static str, Vec<u8>)> {
             changes.extend_from_slice(b"E\x01\0\0\0k\x01\0\0\0s\x01\0\0\0v");
             changes.extend_from_slice(b"D\x01\0\0\0k\x01\0\0\0s");
             let mut state = KeyedState::new(Arc::new(MemoryBudget::new(MOST)));
-            state.play(&changes).unwrap();
+            let kept = [&b"T\x01\0\0\0t"[..], b"P\x01\0\0\0k\x01\0\0\0w", b"E\x01\0\0\0k\x01\0\0\0s\x01\0\0\0v"];
+            state.play(&kept.concat()).unwrap();
             vec![("nothing", Vec::new()), ("each", changes), ("known", contents(&state))]
         }
         AnyBytes::Tensors => {
