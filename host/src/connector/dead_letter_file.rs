@@ -122,7 +122,7 @@ const KEEP_BYTES: usize = 1 << 20;
 /// How long a file is; `None` of a pipe or a device.
 fn length(file: &File) -> io::Result<Option<u64>> {
     let found = file.metadata()?;
-    Ok(found.is_file().then(|| found.len()))
+    Ok(found.is_file().then_some(found.len()))
 }
 
 /// Ends a line that a crash or a full disk cut short, so that it spoils itself alone.
