@@ -138,9 +138,7 @@ demo-inference: host-inference operators ## build everything and tell the types 
 	@echo "==> they are the same; every file's is in $(FILE_TYPES)/types.jsonl"
 
 .PHONY: test
-test: setup onnxruntime pandas operators guests ## run every test
-
-test: setup onnxruntime onnx-node-tests operators guests ## run every test
+test: setup onnxruntime onnx-node-tests pandas operators guests ## run every test
 	$(call say,testing the host and the guest SDK (first build: about 15 minutes on two cores))
 	$(LIBRARY) $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME)
 	$(call say,testing that instances in worker processes do the same as in threads)
