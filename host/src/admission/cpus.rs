@@ -70,6 +70,9 @@ impl<'t> Pool<'t> {
 
 /// Gives CPUs to stages in the plan's order.
 pub(super) fn decide(plan: &Plan, pool: &Pool<'_>, options: &Options, reasons: &mut Vec<Reason>) -> CpuDecision {
+    if pool.unheld() == 0 && !pool.allowed.is_empty() && !options.overcommit {
+        reasons.push(Reason::NoSharedCpu { allowed: pool.allowed.clone(), held: pool.held.clone() });
+    }
     let leasable = pool.unheld().saturating_sub(pool.reserved);
     let mut leased = 0_u32;
     let (mut whole, mut unleased) = (0_u32, 0_u32);

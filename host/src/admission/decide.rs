@@ -1,12 +1,16 @@
+use std::collections::BTreeSet;
+
 use super::cpus::{self, Pool};
 use super::{
     Grant, Isolation, Needs, Reason, Refusal, StageGrant, custom, devices, lease_place, limits, memory, pids, strict,
     tenant, worker_memory,
 };
 use crate::config::{Reserve, TenantName};
-use crate::inference::Devices;
+use crate::inference::{Device, Devices};
 use crate::plan::{Plan, Stage};
-use crate::resources::{Amounts, Inventory, Ledger, LedgerRow, Mechanism, Supply, Taken, Tier, bytes, counted};
+use crate::resources::{
+    Amounts, DeviceShare, Inventory, Ledger, LedgerRow, Mechanism, Supply, Taken, Tier, bytes, counted,
+};
 
 /// On whose behalf and how a pipeline runs, and what the user lets through that would be refused otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,7 +63,9 @@ pub fn decide(
     let of_devices = devices.host_memory();
     let memory = memory::decide(plan, supply, (&given, of_devices), options, taken, &mut reasons);
     let custom = custom::decide(plan, supply, options, taken, &mut reasons);
-    let devices = devices::decide(plan, devices, supply, options, taken, &mut reasons);
+    let granted = devices::decide(plan, devices, supply, options, taken, &mut reasons);
+    device_cpus(devices, &granted, taken, &mut reasons);
+    let devices = granted;
     let amounts = Amounts {
         memory: memory.sums.declared,
         memory_at_most: memory.sums.declared.saturating_add(memory.sums.default_caps),
@@ -117,6 +123,24 @@ pub fn decide(
         tenant,
         amounts,
     })
+}
+
+/// The CPUs that the devices of these grants have to themselves must be nobody else's; another run that has a lease on the same device shares them.
+fn device_cpus(devices: &Devices, granted: &[devices::StageDevices], taken: &Taken, reasons: &mut Vec<Reason>) {
+    let ids = granted.iter().flat_map(|stage| stage.instances.iter().flatten()).map(|part| part.device.as_str());
+    for id in ids.collect::<BTreeSet<_>>() {
+        let Some(cpus) = devices.get(id).and_then(Device::cpus) else { continue };
+        let of_the_same = |cpu: u32| {
+            let share =
+                |share: &DeviceShare| share.claim.device == id && share.claim.cpus.contains(cpu) && share.counts();
+            taken.devices.iter().any(share)
+        };
+        let held = taken.cpus.iter().filter(|held| cpus.contains(held.cpu) && !of_the_same(held.cpu));
+        let held: Vec<_> = held.cloned().collect();
+        if !held.is_empty() {
+            reasons.push(Reason::DeviceCpus { device: id.to_owned(), cpus, held });
+        }
+    }
 }
 
 /// A row of this stage's instances.

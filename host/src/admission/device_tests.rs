@@ -7,7 +7,9 @@ use super::*;
 use crate::config::{BackendChoice, parse_host};
 use crate::inference::{Devices, Gpu, GpuPart, LeaseState, NvmlReport};
 use crate::plan::{Kind, ModelSpec, Plan, Resources, RowsChoice, StageId};
-use crate::resources::{DeviceClaim, DeviceShare, LeaseFolder, LedgerRow, Revoked, ShareState, Supply, Taken, Tier};
+use crate::resources::{
+    CpuSet, DeviceClaim, DeviceShare, LeaseFolder, LedgerRow, Revoked, ShareState, Supply, Taken, Tier,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -42,6 +44,7 @@ fn held(shares: &[(&str, u32, u64)]) -> Taken {
             instance: 0,
             share: *share,
             memory: *memory,
+            cpus: CpuSet::default(),
             state: ShareState::Held,
         },
     };
@@ -298,4 +301,51 @@ fn a_revoked_lease_is_free_for_the_next_and_its_instance_is_told() {
     assert_eq!(first.devices(StageId(1), 0)[0].state(), LeaseState::Revoked);
     let (_, second) = admitted().unwrap();
     assert_eq!(second.devices(StageId(1), 0)[0].token(), 2);
+}
+
+/// Somebody's share of a device that has these CPUs to itself, as the ledger shows it.
+fn bound(device: &str, cpus: &[u32]) -> Taken {
+    let mut taken = held(&[(device, 2_500, 0)]);
+    taken.devices[0].claim.cpus = cpus.iter().copied().collect();
+    taken.cpus = super::tests::held(cpus).cpus;
+    taken
+}
+
+#[test]
+fn a_devices_cpus_are_nobody_elses_but_another_runs_on_the_same_device() {
+    let bound_to = |cpus: &str| {
+        let device =
+            format!("[[device]]\nname = 'cpu0'\nkind = 'cpu'\ncounts_as_gpu = true\nslots = 2\ncpus = '{cpus}'\n");
+        of_file(&device, NvmlReport::NotAsked)
+    };
+    let leased = super::tests::held(&[3]);
+    assert_eq!(
+        refused(&embed(1, 2_500), &bound_to("3"), &leased),
+        "host.toml gives CPUs 3 to device \"cpu0\", and others hold of them\n  \
+         CPU 3 is leased by process 7 (pipeline \"other\", operator \"hog\", instance 0)\n  \
+         hint: give the device other CPUs in host.toml, the same in all host files of the machine, or wait for what others hold with --wait"
+    );
+    assert!(
+        refused(&embed(1, 2_500), &bound_to("2-3"), &bound("elsewhere", &[2])).starts_with("host.toml gives CPUs 2-3")
+    );
+    decided(&embed(1, 2_500), &bound_to("2"), &leased).unwrap();
+    decided(&embed(1, 2_500), &bound_to("2-3"), &bound("cpu0", &[2, 3])).unwrap();
+    decided(&embed(1, 2_500), &devices(&["cpu0"]), &leased).unwrap();
+    let without = pipeline([operator("plain", Kind::Map, 1, Resources::default())]);
+    decided(&without, &bound_to("3"), &leased).unwrap();
+}
+
+#[test]
+fn whoever_leases_no_cpu_does_not_run_on_one_that_is_leased() {
+    let without = pipeline([operator("plain", Kind::Map, 1, Resources::default())]);
+    let all = super::tests::held(&[0, 1, 2, 3]);
+    let said = refused(&without, &Devices::default(), &all);
+    let begins = "no CPU of 0-3 is left that nobody leased: sources, sinks and operators without num_cpus would run on leased ones\n  \
+                  CPU 0 is leased by process 7";
+    assert!(said.starts_with(begins), "{said}");
+    decided(&without, &Devices::default(), &super::tests::held(&[1, 2, 3])).unwrap();
+    super::decide(&without, &machine(4), &Supply::default(), &OVERCOMMIT, &Devices::default(), &all).unwrap();
+    let device = "[[device]]\nname = 'cpu0'\nkind = 'cpu'\ncounts_as_gpu = true\ncpus = '0'\n";
+    let said = refused(&embed(1, 2_500), &of_file(device, NvmlReport::NotAsked), &super::tests::held(&[1, 2, 3]));
+    assert!(said.starts_with("no CPU of 1-3 is left"), "{said}");
 }

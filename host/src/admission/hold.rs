@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Cpus, Grant, Options, Reason, Refusal, decide};
-use crate::inference::{Devices, HeldDevices, InstanceLease, Lease};
+use crate::inference::{Device, Devices, HeldDevices, InstanceLease, Lease};
 use crate::plan::{ModelSpec, Plan, StageId};
 use crate::resources::{
     Choosing, Claim, CpuLease, CpuSet, DeviceClaim, HeldClaim, Holder, Inventory, LeaseFolder, LeaseRequest, Mending,
@@ -83,7 +83,7 @@ pub fn admit(
     let grant = decide(plan, inventory, supply, options, devices, &taken)?;
     let instances = lease(&grant, plan, &choosing).map_err(refusal)?;
     let cpus = instances.values().flatten().map(CpuLease::cpu).collect();
-    let leases = device_leases(&grant, plan, &choosing).map_err(refusal)?;
+    let leases = device_leases(&grant, plan, devices, &choosing).map_err(refusal)?;
     let claims = leases.iter().map(|lease| lease.claim.clone()).collect();
     let claim = Claim::here(&plan.name, grant.tenant.as_str(), grant.amounts.clone(), cpus);
     let claim = choosing.claim(claim.with_devices(claims, devices.lease_ttl)).map_err(refusal)?;
@@ -125,7 +125,12 @@ fn lease(
 }
 
 /// The leases of a grant on devices, each with a token of its own.
-fn device_leases(grant: &Grant, plan: &Plan, choosing: &Choosing<'_>) -> Result<Vec<InstanceLease>, ResourceError> {
+fn device_leases(
+    grant: &Grant,
+    plan: &Plan,
+    devices: &Devices,
+    choosing: &Choosing<'_>,
+) -> Result<Vec<InstanceLease>, ResourceError> {
     let mut leases = Vec::new();
     for ((id, stage), granted) in plan.stages().zip(&grant.stages) {
         for (instance, of_instance) in (0_u32..).zip(&granted.devices) {
@@ -139,6 +144,7 @@ fn device_leases(grant: &Grant, plan: &Plan, choosing: &Choosing<'_>) -> Result<
                     instance,
                     share: part.share,
                     memory: part.memory,
+                    cpus: devices.get(&part.device).and_then(Device::cpus).unwrap_or_default(),
                     state: ShareState::Held,
                 },
             }));

@@ -65,6 +65,9 @@ impl Reason {
             Self::DeviceMemory { models, devices, held, .. } => {
                 [models.clone(), devices.clone(), few(held.iter().map(held_memory))].concat()
             }
+            Self::NoSharedCpu { held, .. } | Self::DeviceCpus { held, .. } => {
+                held.iter().map(HeldCpu::to_string).collect()
+            }
             Self::NoCpuLeft { .. }
             | Self::NoEdge { .. }
             | Self::BuiltIn { .. }
@@ -98,6 +101,14 @@ impl Reason {
             Self::DeviceMemory { .. } => {
                 "lower workspace of the models or parallelism, or raise the device's memory in host.toml if it has more; \
                  --overcommit does not stretch it"
+                    .to_owned()
+            }
+            Self::NoSharedCpu { .. } => {
+                "wait for what others hold with --wait, give this run more CPUs, or pass --overcommit to run on leased ones"
+                    .to_owned()
+            }
+            Self::DeviceCpus { .. } => {
+                "give the device other CPUs in host.toml, the same in all host files of the machine, or wait for what others hold with --wait"
                     .to_owned()
             }
             Self::NoCpuLeft { .. } => "give devices fewer CPUs in host.toml: operators and the host need some".to_owned(),

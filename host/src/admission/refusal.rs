@@ -272,6 +272,28 @@ pub enum Reason {
         of_devices: CpuSet,
     },
 
+    /// Others hold every CPU, so that whatever leases none would run on a CPU that is somebody's.
+    #[error(
+        "no CPU of {allowed} is left that nobody leased: sources, sinks and operators without num_cpus would run on leased ones"
+    )]
+    NoSharedCpu {
+        /// The CPUs that operators may use.
+        allowed: CpuSet,
+        /// Who holds them.
+        held: Vec<HeldCpu>,
+    },
+
+    /// A CPU that `host.toml` gives to a device is somebody else's.
+    #[error("host.toml gives CPUs {cpus} to device \"{device}\", and others hold of them")]
+    DeviceCpus {
+        /// The device.
+        device: String,
+        /// Its CPUs.
+        cpus: CpuSet,
+        /// Who holds them.
+        held: Vec<HeldCpu>,
+    },
+
     /// Bytes of input edges where there is no input edge.
     #[error("\"{operator}\" wants object_store_memory = {}, and has no input on which batches could wait", bytes(*.value))]
     NoEdge {

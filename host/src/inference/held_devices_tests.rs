@@ -40,6 +40,7 @@ fn keep(folder: &LeaseFolder, instances: u32, ttl: Duration) -> HeldDevices {
                 instance,
                 share: 5_000,
                 memory: 1,
+                cpus: CpuSet::default(),
                 state: ShareState::Held,
             },
             models: vec!["shared".to_owned(), format!("only {instance}")],

@@ -23,6 +23,7 @@
 mod access;
 mod backend;
 mod backends;
+mod compare;
 mod device;
 mod devices;
 mod dtype;
@@ -61,6 +62,7 @@ pub use backend::Onnxruntime;
 pub use backend::Tract;
 pub use backend::{Backend, Fake, LoadOptions, LoadedModel, panic_is_an_answer};
 pub use backends::{cpu_backends, cuda_backends};
+pub use compare::{Compared, compare};
 pub use device::{Device, DeviceTier};
 pub use devices::Devices;
 pub use dtype::DType;

@@ -2,6 +2,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::{CpuSet, HeldBy, HeldCpu, Holder};
+
 /// What one lease has of one device, as its run wrote it down: [`super::Claim`] has a list of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceClaim {
@@ -17,6 +19,9 @@ pub struct DeviceClaim {
     pub share: u32,
     /// Bytes of its memory.
     pub memory: u64,
+    /// The CPUs that the device's threads are bound to, which are nobody else's; none where they go wherever nobody leased a CPU.
+    #[serde(default, skip_serializing_if = "CpuSet::is_empty")]
+    pub cpus: CpuSet,
     /// How it stands, as its holder sees it.
     pub state: ShareState,
 }
@@ -57,6 +62,21 @@ pub struct DeviceUse {
     pub share: u32,
     /// Bytes.
     pub memory: u64,
+}
+
+impl DeviceShare {
+    /// The CPUs that its device keeps from everybody else while it counts.
+    pub(super) fn held_cpus(&self) -> impl Iterator<Item = HeldCpu> + '_ {
+        let Self { pid, pipeline, claim, .. } = self;
+        let holder = Holder {
+            pid: *pid,
+            pipeline: pipeline.clone(),
+            operator: claim.operator.clone(),
+            instance: claim.instance,
+        };
+        let cpus = claim.cpus.iter().filter(|_| self.counts());
+        cpus.map(move |cpu| HeldCpu { cpu, holder: Some(holder.clone()), by: HeldBy::Lock(None) })
+    }
 }
 
 impl ShareState {

@@ -24,6 +24,7 @@ fn device(token: u64, share: u32) -> DeviceClaim {
         instance: 0,
         share,
         memory: 100,
+        cpus: CpuSet::default(),
         state: ShareState::Held,
     }
 }
@@ -249,4 +250,26 @@ fn a_request_of_another_user_is_none() {
     let grace = Duration::from_millis(7);
     let _not_free = folder.revoke(1, grace, Duration::ZERO).unwrap();
     assert_eq!(folder.requested(1), Some(grace), "root puts its own in the place of it");
+}
+
+#[test]
+fn cpus_that_a_device_has_to_itself_are_as_good_as_leased_while_its_lease_counts() {
+    let (_place, folder) = folder();
+    let allowed: CpuSet = (0..3).collect();
+    let own = DeviceClaim { cpus: [2].into_iter().collect(), ..device(1, 2_500) };
+    let held = claimed(&folder, vec![own.clone(), DeviceClaim { token: 2, ..own.clone() }], HOUR);
+    let seen =
+        |folder: &LeaseFolder| folder.held_by_anyone().unwrap().into_iter().map(|held| held.cpu).collect::<Vec<_>>();
+    assert_eq!(seen(&folder), [2]);
+    let holder = folder.taken().unwrap().cpus[0].to_string();
+    assert!(holder.ends_with("(pipeline \"test\", operator \"embed\", instance 0)"), "{holder}");
+    let lease = |count| folder.lease(count, &allowed, 0, Holder::here("other", "lanes", 0));
+    assert!(lease(3).is_err(), "two are left");
+    let lanes = lease(2).unwrap();
+    assert_eq!(lanes.iter().map(CpuLease::cpu).collect::<Vec<_>>(), [1, 0]);
+    held.change_devices(vec![DeviceClaim { state: ShareState::Expired, ..own }], HOUR).unwrap();
+    assert_eq!(seen(&folder), [0, 1], "a lease that is over holds nothing");
+    drop(held);
+    drop(lanes);
+    assert!(seen(&folder).is_empty());
 }

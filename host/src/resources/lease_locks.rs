@@ -67,13 +67,17 @@ impl LeaseFolder {
         Some(HeldCpu { cpu, holder: None, by: HeldBy::Entry { what: entry.what, user: entry.user } })
     }
 
-    /// The CPUs that anybody (we too) holds at this moment, by number, and those whose file is not one that can be held.
+    /// The CPUs that anybody (we too) holds at this moment, by number: leased, a device's own, and those whose file is not one that can be held.
     ///
     /// # Errors
     /// The folder's errors.
     pub fn held_by_anyone(&self) -> Result<Vec<HeldCpu>, ResourceError> {
         let _looking = self.choosing(Hold::Together)?;
-        self.held_cpus()
+        let mut held = self.held_cpus()?;
+        held.extend(self.device_cpus()?);
+        held.sort_by_key(|held| held.cpu);
+        held.dedup_by_key(|held| held.cpu);
+        Ok(held)
     }
 
     /// As [`LeaseFolder::held_by_anyone`]; needs the folder locked.

@@ -105,7 +105,18 @@ impl LeaseFolder {
         let living = self.claims(None)?;
         let devices = device_shares(&living, self.busy_shares(false)?);
         let claims = living.into_iter().map(|living| living.claim).collect();
-        Ok(Taken { cpus: self.held_cpus_by_whom()?, claims, devices, place: None })
+        // A CPU that a device has to itself is as good as leased.
+        let mut cpus = self.held_cpus_by_whom()?;
+        cpus.extend(devices.iter().flat_map(DeviceShare::held_cpus));
+        cpus.sort_by_key(|held| held.cpu);
+        cpus.dedup_by_key(|held| held.cpu);
+        Ok(Taken { cpus, claims, devices, place: None })
+    }
+
+    /// The CPUs that devices have to themselves, by the leases on them; needs `choosing.lock`.
+    pub(super) fn device_cpus(&self) -> Result<Vec<HeldCpu>, ResourceError> {
+        let devices = device_shares(&self.claims(None)?, self.busy_shares(false)?);
+        Ok(devices.iter().flat_map(DeviceShare::held_cpus).collect())
     }
 
     /// Claims of running pipelines; those of dead ones go to `dead`, locked, if it is given.
@@ -222,7 +233,8 @@ impl Choosing<'_> {
             let _looking = other.choosing_within(Hold::Together, OTHERS_PATIENCE).ok()?;
             other.held_cpus().ok()
         });
-        let elsewhere: Vec<HeldCpu> = elsewhere.flatten().filter(HeldCpu::is_leased).collect();
+        let mut elsewhere: Vec<HeldCpu> = elsewhere.flatten().filter(HeldCpu::is_leased).collect();
+        elsewhere.extend(self.folder.device_cpus()?);
         self.folder.lease_now(requests, allowed, keep_free, &elsewhere)
     }
 

@@ -66,6 +66,7 @@ fn whole_device(folder: &LeaseFolder) -> HeldClaim {
         instance: 0,
         share: 10_000,
         memory: 100,
+        cpus: CpuSet::default(),
         state: ShareState::Held,
     };
     let claim = Claim::here("test", "other", Amounts::default(), CpuSet::default());

@@ -57,6 +57,7 @@ fn held(folder: &Path, instances: u32) -> HeldDevices {
         instance,
         share: 2_500,
         memory: 260 << 20,
+        cpus: CpuSet::default(),
         state: ShareState::Held,
     };
     let claims: Vec<DeviceClaim> = (0..instances).map(of).collect();

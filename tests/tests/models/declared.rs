@@ -102,6 +102,47 @@ fn what_onnx_runtime_is_to_run_is_tried_out_before_data_flows_too() {
     assert!(stderr.contains("NoSuchOperator"), "{stderr}");
 }
 
+/// Numbers that no u8 holds: what becomes of them ONNX does not say, and each library has its own.
+#[cfg(all(feature = "onnxruntime", feature = "tract"))]
+#[test]
+fn what_two_libraries_answer_differently_is_refused_where_both_are_there() {
+    use sage_tests::onnx::attribute;
+
+    let Some(library) = std::env::var_os("ORT_DYLIB_PATH") else {
+        println!("skipped: ORT_DYLIB_PATH does not say where ONNX Runtime is");
+        return;
+    };
+    let both = Told::on(&format!(
+        "onnxruntime_library = {library:?}\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\ncounts_as_gpu = true\nmemory = \"1GiB\"\n",
+    ))
+    .resources("num_gpus = 1, memory = \"64MiB\"");
+    let shape = [Dim::Free("rows"), Dim::Is(4)];
+    let model = |to: i64, element: u64| {
+        let graph = Onnx::default().input("x", 1, &shape).output("y", element, &shape);
+        graph.node("Cast", &["x"], &["y"], &[attribute("to", to)]).file()
+    };
+    both.scenario.file("apart.onnx", model(2, 2));
+    both.scenario.file("alike.onnx", model(11, 11));
+    let validate = |model: &str| {
+        declared(&both, model);
+        let output = both.scenario.command("validate").args(["--host", "host.toml"]).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = validate("path = \"apart.onnx\"");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("tract and ONNX Runtime answer differently to made-up inputs: output \"y\""), "{said}");
+    assert!(said.contains("backend = \"onnxruntime\""), "{said}");
+    for model in ["path = \"apart.onnx\"\nbackend = \"onnxruntime\"", "path = \"alike.onnx\""] {
+        let (code, said) = validate(model);
+        assert_eq!(code, Some(0), "{model}: {said}");
+    }
+    for path in [OCR, "examples/file-types/magika.onnx"] {
+        let path = root().join(path).canonicalize().unwrap();
+        let (code, said) = validate(&format!("path = {path:?}"));
+        assert_eq!(code, Some(0), "{said}");
+    }
+}
+
 #[test]
 fn a_library_that_is_not_there_is_named() {
     let told = Told::on(
