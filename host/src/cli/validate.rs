@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::printer::Printer;
 use super::refusal::of_job;
 use crate::engine::{Job, JobOptions};
+use crate::observe::plain_path;
 use crate::plan::{Plan, Work};
 use crate::sandbox::CompileElsewhere;
 use crate::worker::ProcessIsolation;
@@ -19,7 +20,7 @@ pub(super) fn validate(arguments: &ValidateArguments, printer: Printer) -> Resul
     job.explain().map_err(|error| of_job(&error))?;
     let plan = job.plan();
     printer.result(
-        || format!("{} is valid: {}\n", arguments.pipeline.display(), counted(plan)),
+        || format!("{} is valid: {}\n", plain_path(&arguments.pipeline), counted(plan)),
         &json!({ "valid": true, "pipeline": plan.name, "stages": stages(plan) }),
     )
 }

@@ -222,6 +222,7 @@ fn an_output_that_cannot_be_written_is_known_before_it_is_opened() {
     let root = folder.path().canonicalize().unwrap();
     symlink("no/out.txt", root.join("to-no")).unwrap();
     symlink("circle", root.join("circle")).unwrap();
+    fs::create_dir(root.join("odd.partial")).unwrap();
     for (written, expected) in [
         ("sink no/out.txt", "sink \"s\": the folder \"$/no\" of \"$/no/out.txt\" does not exist"),
         ("sink to-no", "sink \"s\": \"$/to-no\" is a link to \"no/out.txt\", whose folder does not exist"),
@@ -240,6 +241,9 @@ fn an_output_that_cannot_be_written_is_known_before_it_is_opened() {
     ] {
         assert_eq!(said(&root, &[written]), [expected], "{written}");
     }
+    // A name that is not too long, but is with `.partial` behind it.
+    let long = said(&root, &[&format!("sink {}", "x".repeat(250))]);
+    assert!(long.len() == 1 && long.iter().all(|said| said.ends_with("File name too long (os error 36)")), "{long:?}");
 }
 
 #[test]

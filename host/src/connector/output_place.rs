@@ -8,6 +8,7 @@ use rustix::thread::CapabilitySet;
 
 use super::ConnectorError;
 use super::identity::{Located, Nature, locate};
+use super::partial_file::partial_path;
 use crate::observe::plain_path;
 
 /// Where a file sink writes, looked at before anything is opened: what would keep the finished file from its name is known by then.
@@ -82,6 +83,12 @@ impl Replaced {
         if let Some(old) = &old {
             require_replaceable(shown, &path, old, &folder_now)?;
         }
+        match fs::symlink_metadata(partial_path(&path)) {
+            Ok(leftover) => require_leftover(leftover.is_file(), &partial_path(&path))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // The longer name may be too long where the output's is not.
+            Err(error) => return Err(cannot(error)),
+        }
         Ok(Self { path, folder, old })
     }
 }
@@ -115,6 +122,15 @@ fn require_replaceable(shown: &str, path: &Path, old: &Metadata, folder: &Metada
         .hint("remove the file first if the other names are to keep what it holds, or write to another path"));
     }
     Ok(())
+}
+
+/// What lies where an output is gathered must be what a run has left there.
+pub(super) fn require_leftover(is_file: bool, partial: &Path) -> Result<(), ConnectorError> {
+    if is_file {
+        return Ok(());
+    }
+    Err(ConnectorError::new(format!("\"{}\" is not a regular file: it is no leftover of a run", plain_path(partial)))
+        .hint("the sink writes its unfinished output there: move it away, or give the sink another path"))
 }
 
 /// What the file system says of a path beside its mode; nothing where it does not say.

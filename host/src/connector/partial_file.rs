@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, FlockOperation, Gid, Mode, OFlags, Uid, XattrFlags, fchmod, fchown, flock, fremovexattr, fsetxattr,
-    getxattr, openat, renameat, statat, unlinkat,
+    AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, Uid, XattrFlags, fchmod, fchown, flock, fremovexattr,
+    fsetxattr, getxattr, openat, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
 use super::ConnectorError;
 use super::identity::FileId;
-use super::output_place::Replaced;
+use super::output_place::{Replaced, require_leftover};
 use super::path_guard::PathGuard;
 use crate::observe::plain_path;
 
@@ -195,10 +195,8 @@ fn remove_leftover(folder: &File, partial: &OsString, shown: &str) -> Result<(),
         Err(Errno::NOENT) => return Ok(()),
         Err(error) => return Err(cannot(error)),
     };
-    if rustix::fs::FileType::from_raw_mode(found.st_mode) != rustix::fs::FileType::RegularFile {
-        return Err(ConnectorError::new(format!("\"{shown}\" is not a regular file: it is no leftover of a run"))
-            .hint("the sink writes its unfinished output there: move it away, or give the sink another path"));
-    }
+    let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+    require_leftover(is_file, Path::new(shown))?;
     let open = |access: OFlags| {
         openat(folder, partial, access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
     };
@@ -246,11 +244,46 @@ fn id_under(folder: &File, name: &OsString) -> io::Result<Option<FileId>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connector::output_place::OutputPlace;
 
     #[test]
     fn a_mode_is_narrowed_for_another_group_and_never_widened() {
         for (mode, expected) in [(0o640, 0o600), (0o644, 0o644), (0o664, 0o644), (0o606, 0o606), (0o755, 0o755)] {
             assert_eq!(narrowed(mode), expected, "{mode:o}");
+        }
+    }
+
+    /// An access list as the kernel keeps it: the owner may read and write, user 12345 may read, the group and others nothing.
+    fn list() -> Vec<u8> {
+        let entries: [(u16, u16, u32); 5] =
+            [(1, 6, u32::MAX), (2, 4, 12345), (4, 0, u32::MAX), (0x10, 4, u32::MAX), (0x20, 0, u32::MAX)];
+        let mut list = 2u32.to_le_bytes().to_vec();
+        for (tag, may, who) in entries {
+            list.extend_from_slice(&tag.to_le_bytes());
+            list.extend_from_slice(&may.to_le_bytes());
+            list.extend_from_slice(&who.to_le_bytes());
+        }
+        list
+    }
+
+    #[test]
+    fn an_access_list_is_kept_and_none_is_taken_over_from_the_folder() {
+        for (has_list, attribute) in [(true, ACCESS_LIST), (false, "system.posix_acl_default")] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("out");
+            std::fs::write(&path, "old").unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+            let of = if has_list { path.as_path() } else { folder.path() };
+            if let Err(error) = rustix::fs::setxattr(of, attribute, &list(), XattrFlags::empty()) {
+                println!("skipped: no access lists here: {error}");
+                return;
+            }
+            let OutputPlace::Replaced(place) = OutputPlace::examine(&path).unwrap() else { panic!("a regular file") };
+            let (partial, file) = PartialFile::create(&place, Arc::default()).unwrap();
+            assert_eq!(access_list(&folder.path().join("out.partial")).unwrap(), has_list.then(list));
+            partial.take_name(&file).unwrap();
+            assert_eq!(access_list(&path).unwrap(), has_list.then(list));
+            assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
         }
     }
 }

@@ -1,6 +1,3 @@
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -9,6 +6,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::ModelError;
+use crate::resources::{PlainFileError, read_plain_file};
 
 /// A model's file as it was read, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,25 +35,13 @@ impl ModelFile {
     }
 
     fn read_here(path: &Path, most: u64) -> Result<Self, ModelError> {
-        let unreadable = |error: io::Error| ModelError::Unreadable { path: path.to_owned(), reason: error.to_string() };
-        // Asked before it is opened: opening a pipe waits for somebody who writes to it, opening a device may do anything.
-        plain(&fs::metadata(path).map_err(unreadable)?).map_err(unreadable)?;
-        // The path may lead to something else by now.
-        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-        let flags = i32::try_from(flags.bits()).unwrap_or(0);
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        plain(&metadata).map_err(unreadable)?;
-        let size = metadata.len();
-        let too_large = |size| ModelError::TooLarge { path: path.to_owned(), size, limit: most };
-        if size > most {
-            return Err(too_large(size));
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-        // One more than may be, for a file that grows meanwhile.
-        file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > most {
-            return Err(too_large(bytes.len() as u64));
+        let unreadable = |reason: String| ModelError::Unreadable { path: path.to_owned(), reason };
+        let bytes = read_plain_file(path, most).map_err(|error| match error {
+            PlainFileError::TooLarge { size, limit } => ModelError::TooLarge { path: path.to_owned(), size, limit },
+            error => unreadable(error.to_string()),
+        })?;
+        if bytes.is_empty() {
+            return Err(unreadable("it has no bytes".to_owned()));
         }
         let sha256 = Sha256::digest(&bytes).into();
         Ok(Self { path: path.to_owned(), bytes, sha256 })
@@ -93,17 +79,6 @@ impl ModelFile {
     }
 }
 
-/// A file with bytes in it. The kernel's own files, which may wait for whatever they tell, say that they have none.
-fn plain(metadata: &fs::Metadata) -> io::Result<()> {
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no plain file"));
-    }
-    if metadata.len() == 0 {
-        return Err(io::Error::other("it has no bytes"));
-    }
-    Ok(())
-}
-
 /// What `work` answers on a thread of its own, or why it has not: the thread is left behind then, and its answer dropped.
 fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let (answer, answered) = mpsc::sync_channel(1);
@@ -123,6 +98,8 @@ fn hex(digest: [u8; 32]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -170,9 +147,9 @@ mod tests {
         std::os::unix::fs::symlink("/proc/kmsg", &link).unwrap();
         let kernel = "/proc/kmsg";
         let cases = [
-            (pipe.as_path(), "it is no plain file"),
-            (folder.path(), "it is no plain file"),
-            (Path::new("/dev/zero"), "it is no plain file"),
+            (pipe.as_path(), "not a regular file"),
+            (folder.path(), "not a regular file"),
+            (Path::new("/dev/zero"), "not a regular file"),
             (Path::new(kernel), "it has no bytes"),
             (&link, "it has no bytes"),
             (&empty, "it has no bytes"),
