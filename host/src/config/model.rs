@@ -84,8 +84,8 @@ impl Model {
     pub const DEFAULT_MAX_ROWS: u32 = 32;
     /// Device memory beside the weights where nothing is said.
     pub const DEFAULT_WORKSPACE: u64 = 256 << 20;
-    /// Rows of one run at most.
-    const MOST_ROWS: u32 = 4096;
+    /// Rows of one run at most: as many as a call may have, since one that runs whole may be as long.
+    const MOST_ROWS: u32 = 1 << 18;
     /// A call that waits longer for company has lost more than company gives.
     const LONGEST_DELAY: Duration = Duration::from_secs(1);
     /// The longest name: it becomes a metric's label.

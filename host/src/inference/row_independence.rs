@@ -1,6 +1,8 @@
 use std::fmt;
 
-use super::row_trial::try_rows;
+use std::time::Duration;
+
+use super::row_trial::{Trial, try_rows};
 use super::{InferenceError, ModelFacts, Tensor};
 use crate::plan::{GraphRows, ModelSpec, RowsChoice};
 
@@ -19,7 +21,8 @@ pub enum RowIndependence {
     },
     /// It is made up, and gives rows back as they went.
     MadeUp,
-    /// The operators of its graph go row by row; it was not run yet.
+    /// The operators of its graph go row by row; it was not run yet. Runs are made when it is loaded, or before the first call is cut where its
+    /// calls do not run together.
     ByGraph,
     /// The model's owner wants each call to run as it is.
     DeclaredWhole,
@@ -62,27 +65,39 @@ impl RowIndependence {
         }
     }
 
-    /// Decides for a model that was just loaded. `run` runs it.
+    /// Decides for a model that was just loaded. `run` runs it, and says how long that took; it is called where calls may run together, so that
+    /// others are loaded as fast as they can.
     ///
     /// # Errors
     /// As [`RowIndependence::check`].
     pub(super) fn of(
         spec: &ModelSpec,
         facts: &ModelFacts,
-        run: impl FnMut(Vec<Tensor>) -> Result<Vec<Tensor>, InferenceError>,
-    ) -> Result<Self, InferenceError> {
+        run: impl FnMut(Vec<Tensor>) -> Result<(Vec<Tensor>, Duration), InferenceError>,
+    ) -> Result<(Self, Option<Trial>), InferenceError> {
         Self::check(spec.rows, facts)?;
         let expected = Self::expected(spec.rows, &facts.rows);
         if let (Self::ByGraph | Self::MadeUp, Err(why)) = (&expected, facts.first_dimensions_are_free()) {
-            return Ok(Self::NotShown(why));
+            return Ok((Self::NotShown(why), None));
         }
+        let may_run_together = !spec.deterministic && spec.batching != Some(false) && spec.max_rows > 1;
         Ok(match expected {
-            Self::ByGraph => {
-                let company = usize::try_from(spec.max_rows).unwrap_or(usize::MAX);
-                try_rows(facts, company, run).map_or_else(Self::NotShown, |rows| Self::Shown { rows })
-            }
-            known => known,
+            Self::ByGraph if may_run_together => Self::by_runs(spec, facts, run),
+            known => (known, None),
         })
+    }
+
+    /// Decides by runs for a model whose graph goes row by row.
+    pub(super) fn by_runs(
+        spec: &ModelSpec,
+        facts: &ModelFacts,
+        run: impl FnMut(Vec<Tensor>) -> Result<(Vec<Tensor>, Duration), InferenceError>,
+    ) -> (Self, Option<Trial>) {
+        let company = usize::try_from(spec.max_rows).unwrap_or(usize::MAX);
+        match try_rows(facts, company, run) {
+            Ok(trial) => (Self::Shown { rows: trial.rows }, Some(trial)),
+            Err(why) => (Self::NotShown(why), None),
+        }
     }
 }
 
@@ -94,9 +109,9 @@ impl fmt::Display for RowIndependence {
                 write!(f, "independent: shown by the graph's operators, and by {rows} random rows alone and in company")
             }
             Self::MadeUp => f.write_str("independent: the model is made up"),
-            Self::ByGraph => {
-                f.write_str("independent by the graph's operators, to be confirmed by runs when it is loaded")
-            }
+            Self::ByGraph => f.write_str(
+                "independent by the graph's operators, to be confirmed by runs before rows are put together or cut",
+            ),
             Self::DeclaredWhole => f.write_str("each call runs whole and alone: declared"),
             Self::NotShown(why) => {
                 write!(f, "each call runs whole and alone: rows are not shown to be independent: {why}")
@@ -143,7 +158,7 @@ mod tests {
         facts(Dimension::Free("n".to_owned()), rows)
     }
 
-    fn not_run(_: Vec<Tensor>) -> Result<Vec<Tensor>, InferenceError> {
+    fn not_run(_: Vec<Tensor>) -> Result<(Vec<Tensor>, Duration), InferenceError> {
         panic!("there is nothing to show")
     }
 
@@ -153,17 +168,20 @@ mod tests {
     }
 
     /// Answers each row with itself and what `more` makes of all rows.
-    fn with(more: impl Fn(&[f32]) -> f32) -> impl FnMut(Vec<Tensor>) -> Result<Vec<Tensor>, InferenceError> {
+    fn with(
+        more: impl Fn(&[f32]) -> f32,
+    ) -> impl FnMut(Vec<Tensor>) -> Result<(Vec<Tensor>, Duration), InferenceError> {
         move |inputs| {
             let all = floats(&inputs[0]);
             let answer = all.iter().map(|number| number + more(&all)).collect();
-            Ok(vec![Tensor::new(inputs[0].shape().to_vec(), TensorData::F32(answer)).unwrap()])
+            let answer = Tensor::new(inputs[0].shape().to_vec(), TensorData::F32(answer)).unwrap();
+            Ok((vec![answer], Duration::from_millis(all.len() as u64)))
         }
     }
 
     #[test]
     fn rows_are_independent_where_that_is_declared_or_shown_by_graph_and_runs() {
-        let of = |rows, graph| RowIndependence::of(&spec(rows), &free(graph), with(|_| 1.0)).unwrap();
+        let of = |rows, graph| RowIndependence::of(&spec(rows), &free(graph), with(|_| 1.0)).unwrap().0;
         let not = || GraphRows::NotShown("CumSum (c) works along the rows (axis 0)".to_owned());
         let cases = [
             (RowsChoice::Independent, not(), "independent: declared", true),
@@ -194,12 +212,12 @@ mod tests {
             [|all| all.iter().sum(), |all| all.first().copied().unwrap_or(0.0), |all| all.len() as f32];
         for more in cases {
             let rows =
-                RowIndependence::of(&spec(RowsChoice::Shown), &free(GraphRows::ByOperators), with(more)).unwrap();
+                RowIndependence::of(&spec(RowsChoice::Shown), &free(GraphRows::ByOperators), with(more)).unwrap().0;
             let RowIndependence::NotShown(why) = &rows else { panic!("{rows}") };
             assert!(why.starts_with("output y of a row differs in company: "), "{why}");
         }
         let fails = |_| Err(InferenceError::Backend("no".to_owned()));
-        let rows = RowIndependence::of(&spec(RowsChoice::Shown), &free(GraphRows::ByOperators), fails).unwrap();
+        let rows = RowIndependence::of(&spec(RowsChoice::Shown), &free(GraphRows::ByOperators), fails).unwrap().0;
         let why = "it does not run with random rows: the backend failed: no";
         assert_eq!(rows, RowIndependence::NotShown(why.to_owned()));
     }
@@ -211,7 +229,27 @@ mod tests {
         let said =
             "not supported: rows = \"independent\" of a model without rows: the first dimension of output y is 1";
         assert_eq!(error.to_string(), said);
-        let shown = RowIndependence::of(&spec(RowsChoice::Shown), &fixed, not_run).unwrap();
+        let shown = RowIndependence::of(&spec(RowsChoice::Shown), &fixed, not_run).unwrap().0;
         assert_eq!(shown, RowIndependence::NotShown("the first dimension of output y is 1".to_owned()));
+    }
+
+    #[test]
+    fn runs_are_made_where_calls_may_run_together_and_say_what_they_took() {
+        let shown = spec(RowsChoice::Shown);
+        let (rows, trial) = RowIndependence::of(&shown, &free(GraphRows::ByOperators), with(|_| 1.0)).unwrap();
+        let trial = trial.unwrap();
+        // A millisecond a number, of which a row has two.
+        let [alone, together] = [2, 16].map(Duration::from_millis);
+        assert_eq!((trial.rows, trial.alone, trial.together), (8, alone, together));
+        assert_eq!(rows, RowIndependence::Shown { rows: 8 });
+        let alone = [
+            ModelSpec { batching: Some(false), ..shown.clone() },
+            ModelSpec { deterministic: true, ..shown.clone() },
+            ModelSpec { max_rows: 1, ..shown },
+        ];
+        for spec in alone {
+            let rows = RowIndependence::of(&spec, &free(GraphRows::ByOperators), not_run).unwrap();
+            assert_eq!(rows, (RowIndependence::ByGraph, None));
+        }
     }
 }

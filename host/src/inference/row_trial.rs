@@ -14,7 +14,18 @@ const FREE: [usize; 3] = [32, 1, 224];
 /// Bytes of an input that are made at most.
 const LARGEST: usize = 64 << 20;
 
-/// Runs random rows alone and in random company, and answers how many of them had the same answers, within [`tolerance`].
+/// What running rows alone and in company has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Trial {
+    /// How many rows got the same answers, within [`tolerance`].
+    pub(super) rows: usize,
+    /// The shortest run of one of them.
+    pub(super) alone: Duration,
+    /// The shortest run of as many as there are.
+    pub(super) together: Duration,
+}
+
+/// Runs random rows alone and in random company, whose answers must be the same within [`tolerance`]. `run` says how long a run took, too.
 ///
 /// The numbers are the same each time, so that a model is shown on every start or on none.
 ///
@@ -23,8 +34,8 @@ const LARGEST: usize = 64 << 20;
 pub(super) fn try_rows(
     facts: &ModelFacts,
     company: usize,
-    mut run: impl FnMut(Vec<Tensor>) -> Result<Vec<Tensor>, InferenceError>,
-) -> Result<usize, String> {
+    mut run: impl FnMut(Vec<Tensor>) -> Result<(Vec<Tensor>, Duration), InferenceError>,
+) -> Result<Trial, String> {
     let most = company.clamp(2, ROWS);
     let mut obstacle = None;
     for free in FREE {
@@ -34,7 +45,10 @@ pub(super) fn try_rows(
                 continue;
             };
             match alone(&pool, &mut run) {
-                Ok(answers) => return in_company(facts, &pool, &answers, &mut chance, &mut run),
+                Ok((answers, alone)) => {
+                    let (rows, together) = in_company(facts, &pool, &answers, &mut chance, &mut run)?;
+                    return Ok(Trial { rows, alone, together });
+                }
                 Err(error) => obstacle.get_or_insert(error),
             };
         }
@@ -45,38 +59,47 @@ pub(super) fn try_rows(
     })
 }
 
-/// The answers of rows that run alone, at least of two.
+/// The answers of rows that run alone, at least of two, and the shortest run.
 fn alone(
     pool: &[Vec<Tensor>],
-    run: &mut impl FnMut(Vec<Tensor>) -> Result<Vec<Tensor>, InferenceError>,
-) -> Result<Vec<Vec<Tensor>>, InferenceError> {
+    run: &mut impl FnMut(Vec<Tensor>) -> Result<(Vec<Tensor>, Duration), InferenceError>,
+) -> Result<(Vec<Vec<Tensor>>, Duration), InferenceError> {
     let began = Instant::now();
-    let mut answers = Vec::new();
+    let (mut answers, mut best) = (Vec::new(), Duration::MAX);
     for row in pool {
         if answers.len() >= 2 && began.elapsed() > LONG_ENOUGH {
             break;
         }
-        answers.push(run(row.clone())?);
+        let (answer, took) = run(row.clone())?;
+        answers.push(answer);
+        best = best.min(took);
     }
-    Ok(answers)
+    Ok((answers, best))
 }
 
+/// How many rows have the same answers in company as alone, and the shortest run of all of them.
 fn in_company(
     facts: &ModelFacts,
     pool: &[Vec<Tensor>],
     answers: &[Vec<Tensor>],
     chance: &mut Chance,
-    run: &mut impl FnMut(Vec<Tensor>) -> Result<Vec<Tensor>, InferenceError>,
-) -> Result<usize, String> {
+    run: &mut impl FnMut(Vec<Tensor>) -> Result<(Vec<Tensor>, Duration), InferenceError>,
+) -> Result<(usize, Duration), String> {
+    let mut best = Duration::MAX;
     let known = answers.len();
     let any: Vec<usize> = (0..known).map(|_| chance.below(known)).collect();
-    for company in [chance.shuffled(known), any, chance.shuffled(known).split_off(known / 2)] {
+    let half = chance.shuffled(known).split_off(known / 2);
+    for company in [chance.shuffled(known), any, chance.shuffled(known), half] {
         let joined = (0..facts.inputs.len()).map(|input| {
             let rows: Option<Vec<&Tensor>> = company.iter().map(|row| pool.get(*row)?.get(input)).collect();
             Tensor::concatenate(&rows?)
         });
         let joined: Vec<Tensor> = joined.collect::<Option<_>>().ok_or("rows of one shape do not fit together")?;
-        let together = run(joined).map_err(|error| format!("it does not run with {} rows: {error}", company.len()))?;
+        let (together, took) =
+            run(joined).map_err(|error| format!("it does not run with {} rows: {error}", company.len()))?;
+        if company.len() == known {
+            best = best.min(took);
+        }
         for (at, row) in company.iter().enumerate() {
             let alone = answers.get(*row).map(Vec::as_slice).unwrap_or_default();
             for (spec, (alone, together)) in facts.outputs.iter().zip(alone.iter().zip(&together)) {
@@ -95,7 +118,7 @@ fn in_company(
             }
         }
     }
-    Ok(known)
+    Ok((known, best))
 }
 
 /// The first element that differs by more than what summing up in another order may change.

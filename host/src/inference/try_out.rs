@@ -17,7 +17,8 @@ pub(super) fn try_out(model: &[u8]) -> Result<(Duration, Option<Duration>, bool)
         Err(error) => return Err(error),
     }
     let run = begun.elapsed();
-    let takes_rows = facts.rows == GraphRows::ByOperators && try_rows(facts, 2, |rows| loaded.run(rows)).is_ok();
+    let takes_rows = facts.rows == GraphRows::ByOperators
+        && try_rows(facts, 2, |rows| Ok((loaded.run(rows)?, Duration::ZERO))).is_ok();
     Ok((load, Some(run), takes_rows))
 }
 

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::inference::row_trial::Trial;
 use crate::inference::{Dimension, InferenceError, ModelFacts, RowIndependence, Tensor, TensorSpec};
 use crate::plan::ModelSpec;
 
@@ -48,6 +49,9 @@ const REPEATS: usize = 3;
 /// Measuring stops to repeat itself after this much time of runs, so that ten models are loaded in less than half a minute.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
 
+/// A clock that saw nothing pass saw less than this.
+const SHORTEST: Duration = Duration::from_nanos(1);
+
 /// What must be gained. Less is within what two measurements of the same differ by, and calls that run together wait for each other.
 const GAIN: f64 = 1.1;
 
@@ -82,36 +86,40 @@ impl fmt::Display for Batching {
     }
 }
 
-/// Chooses for a model that was just loaded. `run` runs it and says how long that took.
+/// Chooses for a model that was just loaded. `run` runs it and says how long that took; a trial of as many rows as are measured says it already.
 pub(super) fn choose(
     spec: &ModelSpec,
     facts: &ModelFacts,
-    independence: &RowIndependence,
+    (independence, trial): (&RowIndependence, Option<Trial>),
     mut run: impl FnMut(Vec<Tensor>) -> Result<Duration, InferenceError>,
 ) -> Choice {
     let max_rows = usize::try_from(spec.max_rows).unwrap_or(usize::MAX);
     let known = match spec.batching {
         _ if spec.deterministic => Some(Batching::Deterministic),
-        _ if !independence.is_certain() => Some(Batching::Whole),
+        _ if !independence.is_certain() && *independence != RowIndependence::ByGraph => Some(Batching::Whole),
         _ if max_rows <= 1 => Some(Batching::OneRow),
         Some(declared) => Some(Batching::Declared(declared)),
         None => None,
     };
     if let Some(batching) = known {
-        return Choice { batching, row_time: None };
+        return Choice { batching, row_time: trial.map(|trial| trial.alone) };
     }
     let rows = max_rows.min(ROWS);
+    let found = |one: Duration, several: Duration| {
+        let alone = 1.0 / one.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "at most 8")]
+        let together = rows as f64 / several.as_secs_f64();
+        Choice { batching: Batching::Measured { alone, together, rows }, row_time: Some(one) }
+    };
+    if let Some(trial) = trial.filter(|trial| trial.rows == rows) {
+        return found(trial.alone.max(SHORTEST), trial.together.max(SHORTEST));
+    }
     let mut obstacle = InferenceError::Unsupported("inputs larger than 64 MiB".to_owned());
     for free in FREE {
         let (Some(one), Some(several)) = (zeros(facts, 1, free), zeros(facts, rows, free)) else { continue };
         let measured = best(&one, &mut run).and_then(|one| Ok((one, best(&several, &mut run)?)));
         match measured {
-            Ok((one, several)) => {
-                let alone = 1.0 / one.as_secs_f64();
-                #[expect(clippy::cast_precision_loss, reason = "at most 8")]
-                let together = rows as f64 / several.as_secs_f64();
-                return Choice { batching: Batching::Measured { alone, together, rows }, row_time: Some(one) };
-            }
+            Ok((one, several)) => return found(one, several),
             Err(error) => obstacle = error,
         }
     }
@@ -133,8 +141,7 @@ fn best(
         best = best.min(took);
         spent += took;
     }
-    // A clock that saw nothing pass saw less than a nanosecond.
-    Ok(best.max(Duration::from_nanos(1)))
+    Ok(best.max(SHORTEST))
 }
 
 /// Inputs of so many rows, all zero.
@@ -201,18 +208,33 @@ mod tests {
     #[test]
     fn a_model_that_gains_a_tenth_is_batched_and_one_that_does_not_is_not() {
         for (fixed, row, on) in [(1000, 1000, true), (0, 1000, false), (100, 1000, false), (150, 1000, true)] {
-            let choice = choose(&spec(None), &facts(), &RowIndependence::Declared, takes(fixed, row));
+            let choice = choose(&spec(None), &facts(), (&RowIndependence::Declared, None), takes(fixed, row));
             assert_eq!(choice.batching.is_on(), on, "{fixed} + {row} a row: {}", choice.batching);
             assert_eq!(choice.row_time, Some(Duration::from_micros(fixed + row)));
         }
-        let choice = choose(&spec(None), &facts(), &RowIndependence::Declared, takes(1000, 1000));
+        let choice = choose(&spec(None), &facts(), (&RowIndependence::Declared, None), takes(1000, 1000));
         assert_eq!(choice.batching.to_string(), "on: 889 rows/s with 8 together, 500 one at a time");
+    }
+
+    #[test]
+    fn a_trial_of_as_many_rows_is_measured_already() {
+        let [alone, together] = [1000, 2000].map(Duration::from_micros);
+        let shown = RowIndependence::Shown { rows: 8 };
+        let trial = Trial { rows: 8, alone, together };
+        let choice = choose(&spec(None), &facts(), (&shown, Some(trial)), not_run);
+        assert_eq!(choice.batching.to_string(), "on: 4000 rows/s with 8 together, 1000 one at a time");
+        assert_eq!(choice.row_time, Some(alone));
+        let of_two = Trial { rows: 2, ..trial };
+        let choice = choose(&spec(None), &facts(), (&shown, Some(of_two)), takes(0, 1000));
+        assert!(!choice.batching.is_on(), "measured: {}", choice.batching);
+        let choice = choose(&spec(Some(true)), &facts(), (&shown, Some(trial)), not_run);
+        assert_eq!(choice, Choice { batching: Batching::Declared(true), row_time: Some(alone) });
     }
 
     #[test]
     fn the_best_of_several_runs_counts() {
         let mut runs = 0;
-        let choice = choose(&spec(None), &facts(), &RowIndependence::Declared, |inputs| {
+        let choice = choose(&spec(None), &facts(), (&RowIndependence::Declared, None), |inputs| {
             runs += 1;
             // Every other run is held up, the first of each size most of all.
             let disturbance = if runs % 2 == 1 { 50_000 } else { 0 };
@@ -224,20 +246,20 @@ mod tests {
     #[test]
     fn what_is_declared_or_cannot_be_is_not_measured() {
         for declared in [true, false] {
-            let choice = choose(&spec(Some(declared)), &facts(), &RowIndependence::Declared, not_run);
+            let choice = choose(&spec(Some(declared)), &facts(), (&RowIndependence::Declared, None), not_run);
             assert_eq!(choice, Choice { batching: Batching::Declared(declared), row_time: None });
         }
         let deterministic = ModelSpec { deterministic: true, ..spec(None) };
         assert_eq!(
-            choose(&deterministic, &facts(), &RowIndependence::Declared, not_run).batching,
+            choose(&deterministic, &facts(), (&RowIndependence::Declared, None), not_run).batching,
             Batching::Deterministic
         );
         let one_row = ModelSpec { max_rows: 1, ..spec(None) };
-        assert_eq!(choose(&one_row, &facts(), &RowIndependence::Declared, not_run).batching, Batching::OneRow);
+        assert_eq!(choose(&one_row, &facts(), (&RowIndependence::Declared, None), not_run).batching, Batching::OneRow);
         let not_shown = RowIndependence::NotShown("a Softmax".to_owned());
         for whole in [not_shown, RowIndependence::DeclaredWhole] {
             for declared in [None, Some(true), Some(false)] {
-                assert_eq!(choose(&spec(declared), &facts(), &whole, not_run).batching, Batching::Whole);
+                assert_eq!(choose(&spec(declared), &facts(), (&whole, None), not_run).batching, Batching::Whole);
             }
         }
     }
@@ -252,12 +274,12 @@ mod tests {
         };
         for (wanted, on) in [(32, true), (1, true), (7, false)] {
             assert_eq!(
-                choose(&spec(None), &facts(), &RowIndependence::Declared, picky(wanted)).batching.is_on(),
+                choose(&spec(None), &facts(), (&RowIndependence::Declared, None), picky(wanted)).batching.is_on(),
                 on,
                 "{wanted}"
             );
         }
-        let choice = choose(&spec(None), &facts(), &RowIndependence::Declared, picky(7));
+        let choice = choose(&spec(None), &facts(), (&RowIndependence::Declared, None), picky(7));
         assert_eq!(choice.batching.to_string(), "off: it could not be measured: the backend failed: shape");
     }
 }

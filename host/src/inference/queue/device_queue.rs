@@ -1,8 +1,8 @@
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::call::Call;
 use super::dispatcher::Dispatcher;
@@ -41,6 +41,9 @@ use crate::plan::ModelSpec;
 pub struct DeviceQueue {
     shared: Arc<Shared>,
 }
+
+/// What runs may take that show whether a model's rows are independent: some seconds, on a device that others keep busy.
+const SHOWING: Duration = Duration::from_secs(60);
 
 /// A stack for what follows a stranger's graph down: what the process that examined it had.
 const STACK: usize = 8 << 20;
@@ -110,16 +113,39 @@ impl DeviceQueue {
     /// # Errors
     /// As [`DeviceQueue::load`].
     pub fn load_file(&self, spec: &ModelSpec, file: &str, until: Instant) -> Result<Arc<ModelFacts>, InferenceError> {
-        let (done, loaded) = sync_channel(1);
         {
-            let mut inside = self.shared.lock();
+            let inside = self.shared.lock();
             if inside.closed {
                 return Err(self.shared.closed());
             }
             if let Some(known) = inside.known(spec) {
                 return known;
             }
-            inside.loads.push_back(Load { spec: spec.clone(), file: file.to_owned(), until, done });
+        }
+        let load = |done| Load { spec: spec.clone(), file: file.to_owned(), until, shows: false, done };
+        self.on_a_thread(load, until)
+    }
+
+    /// Has runs show, before the first call is cut, whether rows are independent that only the graph says are; waits for it at most until
+    /// `until`. What has begun then is finished, for the next call.
+    fn show(&self, model: &str, until: Instant) -> Result<(), InferenceError> {
+        let Some(model) = self.shared.model(model) else { return Ok(()) };
+        let (spec, file, end) = (model.spec.clone(), model.runs_as.clone(), Instant::now() + SHOWING);
+        self.on_a_thread(|done| Load { spec, file, until: end, shows: true, done }, until).map(drop)
+    }
+
+    fn on_a_thread(
+        &self,
+        load: impl FnOnce(SyncSender<Result<Arc<ModelFacts>, InferenceError>>) -> Load,
+        until: Instant,
+    ) -> Result<Arc<ModelFacts>, InferenceError> {
+        let (done, loaded) = sync_channel(1);
+        {
+            let mut inside = self.shared.lock();
+            if inside.closed {
+                return Err(self.shared.closed());
+            }
+            inside.loads.push_back(load(done));
         }
         self.shared.work.notify_one();
         loop {
@@ -127,6 +153,7 @@ impl DeviceQueue {
             match loaded.recv_timeout(left.min(Call::LOOK)) {
                 Ok(loaded) => return loaded,
                 Err(RecvTimeoutError::Timeout) if left.is_zero() => return Err(InferenceError::Deadline),
+                Err(RecvTimeoutError::Timeout) if self.shared.cut.load(Ordering::Acquire) => return Err(Call::cut()),
                 Err(RecvTimeoutError::Timeout) => self.shared.look(),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.shared.closed()),
             }
@@ -171,6 +198,13 @@ impl DeviceQueue {
         if self.shared.cut.load(Ordering::Acquire) {
             return Err(Call::cut());
         }
+        let is_to_be_shown = |model: &Model| {
+            model.rows == RowIndependence::ByGraph
+                && model.facts.rows_of(&inputs).is_some_and(|rows| rows as u64 > u64::from(model.spec.max_rows))
+        };
+        if self.shared.model(model).is_some_and(|model| is_to_be_shown(&model)) {
+            self.show(model, until)?;
+        }
         let call = {
             let mut inside = self.shared.lock();
             if inside.closed {
@@ -179,10 +213,13 @@ impl DeviceQueue {
             let found = inside.models.iter().enumerate().find(|(_, known)| known.spec.name == model);
             let (number, model) = found.ok_or_else(|| InferenceError::UnknownModel(model.to_owned()))?;
             // Inputs of different lengths are no rows of each other, whatever their model is.
-            let alike = model.rows.is_certain().then(|| model.facts.rows_of(&inputs)).flatten();
-            let (rows, kind) = match alike {
-                Some(rows) => (rows, Kind::of(&inputs)),
-                None => {
+            let (rows, kind) = match (&model.rows, model.facts.rows_of(&inputs)) {
+                (shown, Some(rows)) if shown.is_certain() => (rows, Kind::of(&inputs)),
+                (RowIndependence::ByGraph, Some(rows)) => {
+                    whole(model, &inputs)?;
+                    (rows, Kind::whole())
+                }
+                _ => {
                     whole(model, &inputs)?;
                     (1, Kind::whole())
                 }

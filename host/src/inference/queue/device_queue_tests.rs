@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use super::{Batching, DeviceCpus, DeviceQueue};
 use crate::config::BackendChoice;
 use crate::inference::{
-    DType, Dimension, InferenceError, Lease, LeaseEnd, ModelFacts, RunAnswer, Runner, Tensor, TensorData, TensorSpec,
+    DType, Dimension, InferenceError, Lease, LeaseEnd, ModelFacts, RowIndependence, RunAnswer, Runner, Tensor,
+    TensorData, TensorSpec,
 };
 use crate::observe::{DeviceReading, InferenceCounters};
 use crate::plan::{GraphRows, ModelSpec, RowsChoice};
@@ -72,11 +73,15 @@ impl Runner for Doubling {
             panic!("no such operator");
         }
         let rows = || if model.name == "whole" { Dimension::Fixed(1) } else { Dimension::Free("batch".to_owned()) };
+        let by_graph = match model.name.as_str() {
+            "graph" | "wrong" => GraphRows::ByOperators,
+            _ => GraphRows::MadeUp,
+        };
         let spec = |name: &str| TensorSpec { name: name.to_owned(), dtype: DType::I32, shape: vec![rows()] };
-        Ok(ModelFacts { inputs: vec![spec("x")], outputs: vec![spec("y")], weight_bytes: 10, rows: GraphRows::MadeUp })
+        Ok(ModelFacts { inputs: vec![spec("x")], outputs: vec![spec("y")], weight_bytes: 10, rows: by_graph })
     }
 
-    fn run(&self, _model: &str, inputs: Vec<Tensor>, _until: Instant) -> Result<RunAnswer, InferenceError> {
+    fn run(&self, model: &str, inputs: Vec<Tensor>, _until: Instant) -> Result<RunAnswer, InferenceError> {
         let TensorData::I32(rows) = inputs[0].data() else { panic!("another type") };
         self.gate.pass();
         self.runs.lock().unwrap().push(rows.clone());
@@ -89,7 +94,9 @@ impl Runner for Doubling {
             }
         }
         assert!(!rows.contains(&66), "a row of 66");
-        let doubled: Vec<i32> = rows.iter().map(|row| row * 2).collect();
+        // What no graph should say of it: its answer for a row depends on how many there are.
+        let more = if model == "wrong" { rows.len() as i32 } else { 0 };
+        let doubled: Vec<i32> = rows.iter().map(|row| row * 2 + more).collect();
         let time = Duration::from_micros(100 + 10 * rows.len() as u64);
         Ok(RunAnswer { outputs: vec![tensor(doubled)], wall: time, cpu: time / 2 })
     }
@@ -232,6 +239,29 @@ fn a_model_without_rows_runs_each_call_as_it_is() {
     let rows: Vec<i32> = (0..11).collect();
     bench.queue.run(&lease(1), "whole", vec![tensor(rows.clone())], later(), &bench.counters).unwrap();
     assert_eq!(*bench.runner.runs.lock().unwrap(), [rows]);
+}
+
+#[test]
+fn rows_that_only_the_graph_shows_are_tried_before_the_first_call_is_cut() {
+    let bench = Bench::new(1);
+    let run = |model: &str, rows: std::ops::Range<i32>| {
+        bench.queue.run(&lease(1), model, vec![tensor(rows.collect())], later(), &bench.counters)
+    };
+    for model in ["graph", "wrong"] {
+        bench.queue.load(&ModelSpec { batching: Some(false), ..spec(model) }, later()).unwrap();
+        run(model, 100..104).unwrap();
+        assert_eq!(bench.queue.rows(model), Some(RowIndependence::ByGraph));
+    }
+    assert_eq!(*bench.runner.runs.lock().unwrap(), [[100, 101, 102, 103]; 2], "loading ran nothing");
+    assert_eq!(bench.counters.rows.get(), 8, "what is not cut has its rows");
+    for _ in 0..2 {
+        let doubled = (100..111).map(|row| row * 2).collect();
+        assert_eq!(run("graph", 100..111), Ok(vec![tensor(doubled)]));
+        assert_eq!(bench.queue.rows("graph"), Some(RowIndependence::Shown { rows: 4 }));
+        let error = run("wrong", 100..111).unwrap_err();
+        assert!(matches!(error, InferenceError::TooLarge { size: 11, limit: 4, .. }), "{error}");
+        assert!(matches!(bench.queue.rows("wrong"), Some(RowIndependence::NotShown(_))));
+    }
 }
 
 #[test]

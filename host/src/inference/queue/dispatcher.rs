@@ -46,18 +46,17 @@ impl<'a> Dispatcher<'a> {
     fn load(&self, load: &Load) -> Result<Arc<ModelFacts>, InferenceError> {
         let Load { spec, file, until, .. } = load;
         if let Some(known) = self.shared.known(spec) {
-            return known;
+            let facts = known?;
+            if load.shows {
+                self.show(spec, file, &facts, *until)?;
+            }
+            return Ok(facts);
         }
         let loaded = ModelSpec { name: file.clone(), ..spec.clone() };
         let facts = caught(|| self.shared.runner.load(&loaded, *until))?;
-        let run = |inputs| {
-            let turn = self.shared.turn(*until)?;
-            let ran = self.run_in(turn.as_ref(), file, inputs, *until);
-            let _nothing_more = turn.and_then(|turn| turn.over(Instant::now(), false));
-            ran
-        };
-        let rows = RowIndependence::of(spec, &facts, |inputs| Ok(run(inputs)?.outputs))?;
-        let chosen = batching::choose(spec, &facts, &rows, |inputs| Ok(run(inputs)?.wall));
+        let run = |inputs| self.run_beside_calls(file, inputs, *until);
+        let (rows, trial) = RowIndependence::of(spec, &facts, |inputs| run(inputs).map(|ran| (ran.outputs, ran.wall)))?;
+        let chosen = batching::choose(spec, &facts, (&rows, trial), |inputs| Ok(run(inputs)?.wall));
         tracing::debug!(device = self.shared.name, model = spec.name, %rows, batching = %chosen.batching, "loaded");
         let model = Model {
             spec: spec.clone(),
@@ -68,6 +67,37 @@ impl<'a> Dispatcher<'a> {
             counters: Arc::default(),
         };
         self.shared.add(model, chosen.row_time)
+    }
+
+    /// Has runs show whether rows of a loaded model are independent, where only its graph has shown it so far.
+    fn show(&self, spec: &ModelSpec, file: &str, facts: &ModelFacts, until: Instant) -> Result<(), InferenceError> {
+        if self.shared.model(&spec.name).is_none_or(|model| model.rows != RowIndependence::ByGraph) {
+            return Ok(());
+        }
+        let mut stopped = None;
+        let (rows, _trial) = RowIndependence::by_runs(spec, facts, |inputs| {
+            let ran = self.run_beside_calls(file, inputs, until).map(|ran| (ran.outputs, ran.wall));
+            ran.inspect_err(|error| {
+                if matches!(error, InferenceError::Deadline | InferenceError::DeviceLost(_)) {
+                    stopped = Some(error.clone());
+                }
+            })
+        });
+        // What the device could not do this time says nothing of the rows.
+        if let Some(error) = stopped.filter(|_| !rows.is_certain()) {
+            return Err(error);
+        }
+        tracing::info!(device = self.shared.name, model = spec.name, %rows, "a call may be cut");
+        self.shared.shown(&spec.name, rows);
+        Ok(())
+    }
+
+    /// A run that is none of a call's, in a turn of its own.
+    fn run_beside_calls(&self, file: &str, inputs: Vec<Tensor>, until: Instant) -> Result<RunAnswer, InferenceError> {
+        let turn = self.shared.turn(until)?;
+        let ran = self.run_in(turn.as_ref(), file, inputs, until);
+        let _nothing_more = turn.and_then(|turn| turn.over(Instant::now(), false));
+        ran
     }
 
     /// Runs what was chosen. Asks for the next turn where there is more to run.

@@ -41,7 +41,7 @@ pub(super) struct Inside {
 }
 
 /// A model that was loaded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Model {
     pub(super) spec: ModelSpec,
     /// The name that its file was loaded under, which other models may run as too.
@@ -58,6 +58,8 @@ pub(super) struct Load {
     /// The name to load its file under.
     pub(super) file: String,
     pub(super) until: Instant,
+    /// Of one that is loaded: runs are to show whether its rows are independent.
+    pub(super) shows: bool,
     pub(super) done: SyncSender<Result<Arc<ModelFacts>, InferenceError>>,
 }
 
@@ -189,13 +191,23 @@ impl Shared {
         let rules = Rules {
             max_rows: usize::try_from(model.spec.max_rows).unwrap_or(usize::MAX).max(1),
             max_delay: model.spec.max_delay,
-            cut: model.rows.is_certain(),
+            // What only the graph shows has no call that is long enough to be cut: it is shown or refused before.
+            cut: model.rows.is_certain() || model.rows == RowIndependence::ByGraph,
             together: model.rows.is_certain() && model.batching.is_on(),
         };
         inside.scheduler.add_model(rules, row_time);
         let facts = Arc::clone(&model.facts);
         inside.models.push(Arc::new(model));
         Ok(facts)
+    }
+
+    /// What runs have shown of the rows of a loaded model, of which calls may be cut from here on if they are independent.
+    pub(super) fn shown(&self, name: &str, rows: RowIndependence) {
+        let mut inside = self.lock();
+        let Some(number) = inside.models.iter().position(|model| model.spec.name == name) else { return };
+        if let Some(model) = inside.models.get_mut(number) {
+            *model = Arc::new(Model { rows, ..Model::clone(model) });
+        }
     }
 
     pub(super) fn model(&self, name: &str) -> Option<Arc<Model>> {

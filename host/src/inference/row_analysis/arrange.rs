@@ -59,7 +59,7 @@ pub(super) fn concatenate(node: &Node<'_>) -> Found<Value> {
 pub(super) fn split(node: &Node<'_>) -> Found<Vec<Value>> {
     let input = node.input(0)?;
     node.others_are_same(1)?;
-    let count = node.outputs();
+    let count = node.all_outputs();
     let Some(rows) = input.row_axis() else {
         return match input.counts_rows() {
             true => Err("takes the number of rows for a number".to_owned()),

@@ -44,6 +44,11 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// How many outputs it has, used or not.
+    pub(super) fn all_outputs(&self) -> usize {
+        self.proto.output.len()
+    }
+
     /// How many of its outputs are used.
     pub(super) fn outputs(&self) -> usize {
         self.proto.output.iter().filter(|name| !name.is_empty()).count()

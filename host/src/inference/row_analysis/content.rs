@@ -1,13 +1,16 @@
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 
-use super::value::{Size, Value};
+use super::value::{MOST_DIMENSIONS, Size, Value};
 
 /// The longest list of numbers that is followed: shapes have at most some dimensions.
 pub(super) const LONGEST: usize = 64;
 
 /// A constant of the file: its shape, and its elements where they are few whole numbers.
 pub(super) fn constant(tensor: &TensorProto) -> Value {
+    if tensor.dims.len() > MOST_DIMENSIONS {
+        return Value::same();
+    }
     let size = |&dimension: &i64| if dimension < 0 { Size::Unknown } else { Size::Known(dimension) };
     let shape: Vec<Size> = tensor.dims.iter().map(size).collect();
     let count = tensor.dims.iter().try_fold(1_usize, |count, &size| count.checked_mul(usize::try_from(size).ok()?));

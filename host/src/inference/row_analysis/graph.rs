@@ -85,8 +85,11 @@ fn by_operators(model: &ModelProto, facts: &ModelFacts) -> Result<(), String> {
 }
 
 fn version(model: &ModelProto) -> Result<i64, String> {
-    let set =
-        model.opset_import.iter().find(|set| is_onnx(&set.domain)).ok_or("it says no version of its operators")?;
+    let mut sets = model.opset_import.iter().filter(|set| is_onnx(&set.domain));
+    let set = sets.next().ok_or("it says no version of its operators")?;
+    if sets.next().is_some() {
+        return Err("it says two versions of its operators".to_owned());
+    }
     match VERSIONS.contains(&set.version) {
         true => Ok(set.version),
         false => Err(format!("operators of version {} are not known, only {VERSIONS:?}", set.version)),

@@ -280,6 +280,10 @@ fn any_bytes_of_a_file_are_an_answer() {
         ("", "y = Where x"),
         ("", "y = LSTM x"),
         ("", "y = Einsum x equation:@->"),
+        (
+            "w[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
+            "y = Add x w",
+        ),
     ];
     for (weights, nodes) in odd {
         let said = said_of(17, PLAIN, weights, nodes);

@@ -11,6 +11,9 @@ pub(super) enum Size {
     Unknown,
 }
 
+/// Dimensions of a value that is followed; a call's tensors have at most 32.
+pub(super) const MOST_DIMENSIONS: usize = 64;
+
 /// What is known of a value of the graph.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Value {
@@ -27,8 +30,11 @@ impl Value {
     /// With these dimensions.
     ///
     /// # Errors
-    /// More than one of them is the rows: each row with each other.
+    /// More than one of them is the rows: each row with each other. More dimensions than a tensor has.
     pub(super) fn of(shape: Vec<Size>) -> Found<Self> {
+        if shape.len() > MOST_DIMENSIONS {
+            return Err(format!("makes more than {MOST_DIMENSIONS} dimensions"));
+        }
         if shape.iter().filter(|size| **size == Size::Rows).count() > 1 {
             return Err("puts each row beside each other row".to_owned());
         }
