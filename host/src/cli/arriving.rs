@@ -15,8 +15,8 @@ pub(super) struct Arriving {
 }
 
 impl Arriving {
-    /// Has every signal handed to `pass_on`, until that answers `false`.
-    pub(super) fn start(pass_on: impl Fn(i32) -> bool + Send + 'static) -> Result<Self, Failure> {
+    /// Has every signal handed to `pass_on`, until that answers `false`, by a thread of this name.
+    pub(super) fn start(name: &str, pass_on: impl Fn(i32) -> bool + Send + 'static) -> Result<Self, Failure> {
         let unwatched = |error| Failure::fault(format!("cannot watch for signals: {error}"));
         // Whoever starts the program with nohup wants it to outlive the terminal.
         let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
@@ -29,14 +29,14 @@ impl Arriving {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(listen).map_err(unwatched)?;
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(listen).map_err(unwatched)?;
         Ok(Self { handle, thread: Some(thread) })
     }
 
     /// The same into a channel.
-    pub(super) fn channel() -> Result<(Self, Receiver<i32>), Failure> {
+    pub(super) fn channel(name: &str) -> Result<(Self, Receiver<i32>), Failure> {
         let (sender, signals) = mpsc::channel();
-        Ok((Self::start(move |signal| sender.send(signal).is_ok())?, signals))
+        Ok((Self::start(name, move |signal| sender.send(signal).is_ok())?, signals))
     }
 }
 

@@ -56,7 +56,7 @@ impl SignalWatch {
         let unwatched = |error| Failure::fault(format!("cannot watch for signals: {error}"));
         let (events, happening) = mpsc::channel();
         let signals = events.clone();
-        let arriving = Arriving::start(move |signal| signals.send(Event::Signal(signal)).is_ok())?;
+        let arriving = Arriving::start("signals", move |signal| signals.send(Event::Signal(signal)).is_ok())?;
         let cuts = events.clone();
         // A run that ended before needs nobody.
         stop.when_cut(move || {

@@ -28,7 +28,7 @@ pub(super) fn admitted(
     quiet: bool,
 ) -> Result<(SignalWatch, Admitted), Failure> {
     let started = Instant::now();
-    let (_arriving, signals) = Arriving::channel()?;
+    let (_arriving, signals) = Arriving::channel("waiting")?;
     let mut said = false;
     loop {
         let refusal = match job.admit() {

@@ -4,10 +4,14 @@ use sage_tests::poison::beside_a_neighbour;
 use sage_tests::{Codes, Scenario, WatGuest};
 
 fn does_not_start(guest: &WatGuest, settings: &str, code: &str, message: &str) {
+    does_not_start_in("16MiB", guest, settings, code, message);
+}
+
+fn does_not_start_in(memory: &str, guest: &WatGuest, settings: &str, code: &str, message: &str) {
     let folder = Scenario::new();
     let component = folder.file("hostile.wasm", guest.build());
     let settings = format!(
-        "{settings}\non_error = \"skip\"\nresources = {{ memory = \"16MiB\" }}\nlimits = {{ cpu_time_per_call = \"60ms\" }}"
+        "{settings}\non_error = \"skip\"\nresources = {{ memory = \"{memory}\" }}\nlimits = {{ cpu_time_per_call = \"60ms\" }}"
     );
     let scenario = beside_a_neighbour(&component, &settings);
     let outcome = scenario.run();
@@ -40,7 +44,7 @@ fn growth_in_start_counts() {
 #[test]
 fn a_memory_that_begins_over_the_cap_is_refused() {
     let guest = WatGuest { memory: "(memory (export \"memory\") 1024)".to_owned(), ..WatGuest::default() };
-    does_not_start(&guest, "", Codes::MEMORY, "16777216");
+    does_not_start(&guest, "", Codes::MEMORY, "is 16MiB, and its component starts with 64MiB");
 }
 
 #[test]
@@ -50,7 +54,7 @@ fn memories_that_begin_under_the_cap_one_by_one_are_refused_together() {
         main: "(memory $second 160)".to_owned(),
         ..WatGuest::default()
     };
-    does_not_start(&guest, "", Codes::MEMORY, "16777216");
+    does_not_start(&guest, "", Codes::MEMORY, "is 16MiB, and its component starts with 20MiB");
 }
 
 #[test]
@@ -88,10 +92,10 @@ fn an_open_that_claims_an_endless_message_is_refused() {
 
 #[test]
 fn a_huge_configuration_is_refused_where_it_does_not_fit() {
-    let settings = format!("config = {{ story = \"{}\" }}", "x".repeat(20 << 20));
+    let settings = format!("config = {{ story = \"{}\" }}", "x".repeat(14 << 20));
     // A worker holds it more than once before its guest is asked for room: there the kernel's limit comes first.
-    let limit = if sage_tests::in_processes() { "32MiB" } else { "16777216" };
-    does_not_start(&WatGuest::default(), &settings, Codes::MEMORY, limit);
+    let limit = if sage_tests::in_processes() { "24MiB" } else { "8388608" };
+    does_not_start_in("8MiB", &WatGuest::default(), &settings, Codes::MEMORY, limit);
 }
 
 #[test]

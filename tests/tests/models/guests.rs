@@ -127,9 +127,11 @@ fn metrics_of_a_run_with_devices_are_served() {
     let port = free_port().to_string();
     let mut running = told.start(&["--metrics", &format!("127.0.0.1:{port}")]);
     let port = port.parse().unwrap();
-    let served = "sage_device_leases{device=\"fake0\",state=\"held\"} 1";
-    let calls = "sage_model_runs_total{device=\"fake0\",model=\"slow\"}";
+    let served = ("sage_device_leases{", "device=\"fake0\",state=\"held\"} 1");
+    let calls = ("sage_model_runs_total{", "device=\"fake0\",model=\"slow\"}");
     running.until("metrics of its device", |_| {
-        http_get(port, "/metrics").filter(|page| page.contains(served) && page.contains(calls))
+        let page = http_get(port, "/metrics")?;
+        let has = |(name, labels)| page.lines().any(|line| line.starts_with(name) && line.contains(labels));
+        (has(served) && has(calls)).then_some(())
     });
 }

@@ -13,7 +13,16 @@ pub(crate) fn run_in_shell(scenario: &Scenario, wrapper: &[&str], script: &str, 
         }
         [] => Command::new("bash"),
     };
-    command.args(["-c", script, "sh"]).arg(run.get_program());
+    command.args(["-c", script, "sh"]);
+    if wrapper.is_empty() {
+        command.arg(run.get_program());
+    } else {
+        // Another user may not reach the folder that the program was built in. Copied by another process: a program that this one has open to
+        // write cannot be started.
+        let copy = scenario.path().join("sage-host");
+        assert!(Command::new("cp").arg(run.get_program()).arg(&copy).status().unwrap().success());
+        command.arg(copy);
+    }
     // What a test says itself is not said twice.
     let mut before = run.get_args();
     while let Some(word) = before.next() {
@@ -35,7 +44,7 @@ pub(crate) fn run_in_shell(scenario: &Scenario, wrapper: &[&str], script: &str, 
 
 /// A lane or two of a guest between a file of these lines and a sink; `more` are settings of the operator.
 pub(crate) fn pipeline(scenario: &Scenario, guest: &str, more: &str, sink: &str) {
-    let component = sage_tests::guest(guest);
+    scenario.file("guest.wasm", std::fs::read(sage_tests::guest(guest)).unwrap());
     scenario.pipeline(&format!(
         r#"
         [[source]]
@@ -43,15 +52,14 @@ pub(crate) fn pipeline(scenario: &Scenario, guest: &str, more: &str, sink: &str)
         file = {{ path = "in.txt", format = "lines" }}
         [[operator]]
         name = "guest"
-        component = "{}"
+        component = "guest.wasm"
         input = "in"
         {more}
         [[sink]]
         name = "out"
         input = "guest"
         {sink}
-        "#,
-        component.display()
+        "#
     ));
 }
 

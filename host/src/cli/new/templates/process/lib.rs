@@ -36,7 +36,8 @@ impl Count {
         for entry in self.seen.entries() {
             let (key, records) = entry?;
             // One odd key must not cost the totals of all the others, nor look like another.
-            let key = String::from_utf8(key).unwrap_or_else(|odd| format!("{:02x?}", odd.into_bytes()));
+            let key =
+                String::from_utf8(key).unwrap_or_else(|odd| format!("{:02x?}", odd.into_bytes()));
             out.emit(Json(Total { key, records }))?;
         }
         Ok(())
