@@ -1,5 +1,5 @@
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,30 +24,39 @@ pub(super) struct LastWord {
     quiet: bool,
     /// Records go to standard output, and the last of them may not be whole.
     after_records: bool,
-    registry: OnceLock<Arc<Registry>>,
+    /// While the run lasts: what it counts keeps its devices.
+    registry: Mutex<Option<Arc<Registry>>>,
     summary: OnceLock<Summary>,
 }
 
 impl LastWord {
     pub(super) fn new(stop: StopHandle, format: OutputFormat, quiet: bool, after_records: bool) -> Self {
-        let (registry, summary) = (OnceLock::new(), OnceLock::new());
+        let (registry, summary) = (Mutex::new(None), OnceLock::new());
         Self { stop, format, quiet, after_records, registry, summary }
     }
 
     /// The run has begun.
     pub(super) fn begun(&self, registry: Arc<Registry>) {
-        // There is one run.
-        let _ = self.registry.set(registry);
+        self.set_registry(Some(registry));
     }
 
     /// The run is over, and this is not told yet.
     pub(super) fn over(&self, summary: Summary) {
+        // There is one run.
         let _ = self.summary.set(summary);
+        self.set_registry(None);
+    }
+
+    fn set_registry(&self, registry: Option<Arc<Registry>>) {
+        let before = std::mem::replace(&mut *self.registry.lock().unwrap_or_else(PoisonError::into_inner), registry);
+        // Not while it is locked: what a registry lets go of may take a while.
+        drop(before);
     }
 
     /// Ends the program. Nothing here waits without a time limit: threads of the run may hold any lock, and nobody may read what is written.
     pub(super) fn leave(&self) -> ! {
-        let known = || self.registry.get().map(|registry| Summary::of(registry, self.stop.outcome_so_far()));
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = || registry.map(|registry| Summary::of(&registry, self.stop.outcome_so_far()));
         let unended = self.stop.unended();
         let summary = self.summary.get().cloned().or_else(known);
         let summary = summary.map(|summary| Summary { unended: unended.clone(), ..summary });

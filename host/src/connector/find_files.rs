@@ -92,9 +92,11 @@ fn not_there(path: &Path, error: io::Error) -> ConnectorError {
 }
 
 type Named = (PathBuf, FileId);
+/// A name that leads to a file which another name stands for.
+type OtherName = (PathBuf, PathBuf);
 
 /// Each file under one of its names: the first that is no link, in the order of paths.
-fn once_each(found: &[PathBuf]) -> Result<(Vec<Named>, Vec<(PathBuf, PathBuf)>), ConnectorError> {
+fn once_each(found: &[PathBuf]) -> Result<(Vec<Named>, Vec<OtherName>), ConnectorError> {
     let mut names = Vec::with_capacity(found.len());
     for path in found {
         let metadata = match fs::metadata(path) {
@@ -287,7 +289,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tree(&["a/1.txt", "b/2.txt"]);
         let shut = folder.path().join("b");
-        fs::set_permissions(&shut, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&shut, fs::Permissions::from_mode(0o000)).unwrap();
         if fs::read_dir(&shut).is_ok() {
             println!("skipped: this user may read any folder");
             return;

@@ -50,7 +50,7 @@ impl Counter {
 
 #[cfg(test)]
 mod tests {
-    use sage_guest::{Context, Describe, Progress, testing};
+    use sage_guest::{Context, Progress, testing};
 
     use super::Counter;
 
