@@ -15,7 +15,7 @@ use super::metrics_routes::routes;
 /// Serves a run's numbers to Prometheus, at `/metrics`, and says at `/healthz` that the run goes on, until it is dropped.
 ///
 /// One thread of its own reads and answers; a slow or silent reader never makes a lane wait, nor other readers. What connections may take is
-/// bounded: see [`Bounds`].
+/// bounded: see `Bounds`.
 pub struct MetricsServer {
     address: SocketAddr,
     stop: watch::Sender<bool>,

@@ -11,11 +11,14 @@ use sage_host::plan::{Catalog, Work, validate_parsed};
 /// A record may have so many bytes.
 pub(crate) const LONGEST: u64 = 2000;
 
+/// Payload, key, time and headers.
+type Read = (Vec<u8>, Option<Vec<u8>>, Option<i64>, Option<Vec<u8>>);
+
 /// What came of reading.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Came {
-    /// Payload, key, time and headers.
-    pub(crate) records: Vec<(Vec<u8>, Option<Vec<u8>>, Option<i64>, Option<Vec<u8>>)>,
+    /// In their order.
+    pub(crate) records: Vec<Read>,
     /// The messages of what was passed over.
     pub(crate) passed_over: Vec<String>,
     /// Why it ended before its end.
@@ -31,7 +34,7 @@ impl Came {
     pub(crate) fn stamps(&self) -> Vec<String> {
         let text =
             |bytes: &Option<Vec<u8>>| bytes.as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
-        let stamp = |(_, key, time, headers): &(Vec<u8>, Option<Vec<u8>>, Option<i64>, Option<Vec<u8>>)| {
+        let stamp = |(_, key, time, headers): &Read| {
             let time = time.map(|time| time.to_string()).unwrap_or_default();
             let headers = headers.as_deref().map(list).unwrap_or_default();
             format!("{}|{time}|{headers}", text(key))

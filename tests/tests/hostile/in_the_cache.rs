@@ -128,7 +128,7 @@ fn the_cache_keeps_to_its_bound_is_listed_and_can_be_cleared() {
     assert_eq!(kept(&scenario).len(), 1);
 
     assert_eq!(json(&["cache", "clear"])["removed_components"], 1);
-    assert_eq!(kept(&scenario), [PathBuf::new(); 0]);
+    assert!(kept(&scenario).is_empty());
     assert_eq!(json(&["cache", "size"])["components"], 0);
     run(&scenario);
 }
