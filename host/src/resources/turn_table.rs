@@ -37,7 +37,7 @@ pub struct TurnTable {
     folder: LeaseFolder,
     stem: String,
     /// Whose lock says that the place is taken.
-    mark: Option<Locked>,
+    _mark: Locked,
     token: u64,
     place: usize,
     words: SharedWords,
@@ -110,7 +110,7 @@ impl LeaseFolder {
             error
         };
         let words = self.table(&stem, is_first).map_err(gone)?;
-        let mut table = TurnTable { folder: self.clone(), stem, mark: Some(mark), token, place: PLACES, words };
+        let mut table = TurnTable { folder: self.clone(), stem, _mark: mark, token, place: PLACES, words };
         // From here on its end takes the mark away.
         let Some(place) = (0..PLACES).find(|&place| table.is_free(place)) else {
             // Which would wait for it.
@@ -358,18 +358,25 @@ impl TurnTable {
     }
 }
 
-impl Drop for TurnTable {
-    fn drop(&mut self) {
+impl TurnTable {
+    /// Gives the place back. A run does this when it ends and not only when the last user of its device does, which may be a
+    /// thread that the end of the program overtakes. Again, it does nothing: the name of a mark never comes back.
+    pub fn leave(&self) {
         if let Some(present) = self.present() {
             present.fetch_and(!self.bit(), SeqCst);
         }
         let _ = unlinkat(self.folder.directory(), mark_name(&self.stem, self.token).as_str(), AtFlags::empty());
-        self.mark = None;
         self.ring();
         let Ok(_choosing) = self.folder.choosing_within(Hold::Alone, LEAVING) else { return };
         if self.folder.living_marks(&self.stem).is_ok_and(|marks| marks.is_empty()) {
             let _ = unlinkat(self.folder.directory(), table_name(&self.stem).as_str(), AtFlags::empty());
         }
+    }
+}
+
+impl Drop for TurnTable {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 

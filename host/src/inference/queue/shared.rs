@@ -237,6 +237,10 @@ impl Shared {
             let waited = self.ended.wait_timeout(inside, left);
             inside = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(inside, _)| inside);
         }
+        drop(inside);
+        if let Some(turns) = &self.turns {
+            turns.leave();
+        }
         true
     }
 

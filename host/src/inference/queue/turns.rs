@@ -152,6 +152,11 @@ impl Turns {
         self.waited.get()
     }
 
+    /// Gives the run's place at the table back: nothing of it runs any more.
+    pub(super) fn leave(&self) {
+        self.table.leave();
+    }
+
     /// Takes a turn, or says what the bell said when there was none to be had. For a thread that was refused already, or was not.
     fn take(&self, now: Instant, was_refused: bool) -> Result<Turn<'_>, u32> {
         let at = self.time(now);
