@@ -34,7 +34,7 @@ impl Sum {
     fn end(&mut self, out: &mut Emitter) -> Result<(), Error> {
         for entry in self.sum.entries() {
             let (key, sum) = entry?;
-            out.key(key.as_slice()).emit(sum)?;
+            out.key_or_none(key.as_deref()).emit(sum)?;
         }
         Ok(())
     }
@@ -153,13 +153,13 @@ impl Seen {
         for entry in self.all.entries() {
             let (key, words) = entry?;
             let words = words.collect::<Result<Vec<_>, _>>()?;
-            out.key(key.as_slice()).emit(format!("all: {}", words.join(" ")))?;
+            out.key_or_none(key.as_deref()).emit(format!("all: {}", words.join(" ")))?;
         }
         for entry in self.times.entries() {
             let (key, times) = entry?;
             let times = times.collect::<Result<Vec<_>, _>>()?;
             let times: Vec<String> = times.iter().map(|(word, times)| format!("{word}{times}")).collect();
-            out.key(key.as_slice()).emit(format!("times: {}", times.join(" ")))?;
+            out.key_or_none(key.as_deref()).emit(format!("times: {}", times.join(" ")))?;
         }
         Ok(())
     }
@@ -207,7 +207,7 @@ impl Peeks {
         let mut keys = Vec::new();
         for entry in self.times.entries() {
             let (key, times) = entry?;
-            keys.push(format!("{}:{}", String::from_utf8_lossy(&key), times.count()));
+            keys.push(format!("{}:{}", String::from_utf8_lossy(key.as_deref().unwrap_or(b"none")), times.count()));
         }
         out.emit(keys.join(" "))
     }

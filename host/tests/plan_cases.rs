@@ -248,7 +248,8 @@ fn describe(plan: &Plan) -> String {
             let _ = writeln!(out, "   {:?}", stage.limits);
         }
         if stage.on_error != Default::default() || stage.retries != 1 {
-            let _ = writeln!(out, "   on error {:?}, {} retries", stage.on_error, stage.retries);
+            let files = if stage.passes_files { ", and of files" } else { "" };
+            let _ = writeln!(out, "   on error {:?}{files}, {} retries", stage.on_error, stage.retries);
         }
         for &input in &stage.inputs {
             let edge = plan.edge(input);

@@ -231,7 +231,7 @@ pub fn key_by(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///     fn end(&mut self, out: &mut Emitter) -> Result<(), Error> {
 ///         for entry in self.sum.entries() {
 ///             let (key, sum) = entry?;
-///             out.key(key).emit(sum)?;
+///             out.key_or_none(key.as_deref()).emit(sum)?;
 ///         }
 ///         Ok(())
 ///     }

@@ -89,6 +89,14 @@ impl Emitter {
         Emission::new(self).key(key)
     }
 
+    /// Begin a record with a key of its own, or with none: what a walk over keyed state tells.
+    pub fn key_or_none(&mut self, key: Option<&[u8]>) -> Emission<'_> {
+        match key {
+            Some(key) => self.key(key),
+            None => Emission::new(self),
+        }
+    }
+
     /// Begin a record with an event time of its own, in microseconds since the Unix epoch.
     pub fn timestamp(&mut self, microseconds: i64) -> Emission<'_> {
         Emission::new(self).timestamp(microseconds)

@@ -1,9 +1,11 @@
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use super::StateKey;
 use crate::Error;
 use crate::bytes::equal;
 use crate::types::{Batch, Column};
@@ -21,7 +23,7 @@ pub(super) struct Keys {
     record: Cell<u64>,
 }
 
-/// Keys in the order they came, found by hash.
+/// Keys as the host stores them, in the order they came, found by hash.
 #[derive(Debug, Default)]
 struct Index {
     table: HashTable<u32>,
@@ -36,9 +38,9 @@ impl Keys {
         let mut rows = self.rows.borrow_mut();
         rows.clear();
         match &batch.keys {
-            Some(keys) => rows.extend(keys.iter().map(|key| index.slot(key))),
+            Some(keys) => rows.extend(keys.iter().map(|key| index.slot(&stored(key)))),
             None => {
-                let slot = index.slot(&[]);
+                let slot = index.slot(&KEYLESS);
                 rows.resize(batch.payloads.len(), slot);
             }
         }
@@ -93,7 +95,7 @@ impl Keys {
         }
     }
 
-    /// Call with the key of a slot.
+    /// Call with the key of a slot, as the host stores it.
     pub(super) fn with_key<R>(&self, slot: u32, call: impl FnOnce(&[u8]) -> R) -> R {
         call(self.index.borrow().keys.get(slot as usize).unwrap_or_default())
     }
@@ -114,9 +116,51 @@ impl Index {
     }
 }
 
+/// The stored key of records without a key.
+const KEYLESS: [u8; 1] = [0xff];
+
+/// The bytes that the host stores a record's key as. They are the key itself; a key that begins as [`KEYLESS`] does is written
+/// behind it, so that no key is stored as that of another and all sort as they did.
+#[inline]
+fn stored(key: &[u8]) -> Cow<'_, [u8]> {
+    if key.starts_with(&KEYLESS) { Cow::Owned([&KEYLESS[..], key].concat()) } else { Cow::Borrowed(key) }
+}
+
+/// The key of a record, which is `None` for records without a key. An empty key is another one.
+impl StateKey for Option<Vec<u8>> {
+    fn decode_key(bytes: &[u8]) -> Result<Self, Error> {
+        Ok(match bytes.strip_prefix(&KEYLESS) {
+            None => Some(bytes.to_vec()),
+            Some([]) => None,
+            Some(key) => Some(key.to_vec()),
+        })
+    }
+
+    fn encode_key(&self) -> Vec<u8> {
+        self.as_deref().map_or_else(|| KEYLESS.to_vec(), |key| stored(key).into_owned())
+    }
+}
+
 #[cold]
 fn no_record() -> Error {
     Error::new(
         "state belongs to the key of a record, and none is being processed here: walk a table with `entries` in `end`",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StateKey;
+
+    #[test]
+    fn every_key_and_no_key_are_stored_apart_and_in_order() {
+        let keys = [&b""[..], b"\0", b"a", b"\xfe\xff"].map(|key| Some(key.to_vec()));
+        let behind = [&b"\xff"[..], b"\xff\0", b"\xff\xff", b"\xff\xff\xff"].map(|key| Some(key.to_vec()));
+        let all: Vec<Option<Vec<u8>>> = keys.into_iter().chain([None]).chain(behind).collect();
+        let stored: Vec<Vec<u8>> = all.iter().map(StateKey::encode_key).collect();
+        assert!(stored.is_sorted_by(|a, b| a < b), "{stored:?}");
+        for (key, stored) in all.iter().zip(&stored) {
+            assert_eq!(&Option::<Vec<u8>>::decode_key(stored).unwrap(), key);
+        }
+    }
 }

@@ -101,7 +101,7 @@ impl<T: State> List<T> {
     }
 
     /// Every key of this lane whose list has elements, in byte order, and those elements in their order. For `end`, which has
-    /// no record of its own. What was written so far is seen.
+    /// no record of its own. The key `None` is of records without a key. What was written so far is seen.
     ///
     /// ```
     /// # use sage_guest::{Emitter, Error, state::List};
@@ -109,14 +109,14 @@ impl<T: State> List<T> {
     /// for entry in readings.entries() {
     ///     let (key, readings) = entry?;
     ///     let readings = readings.collect::<Result<Vec<f64>, Error>>()?;
-    ///     out.key(&key[..]).emit(readings.iter().sum::<f64>() / readings.len() as f64)?;
+    ///     out.key_or_none(key.as_deref()).emit(readings.iter().sum::<f64>() / readings.len() as f64)?;
     /// }
     /// # Ok(())
     /// # }
     /// ```
     pub fn entries(
         &self,
-    ) -> impl Iterator<Item = Result<(Vec<u8>, impl Iterator<Item = Result<T, Error>> + use<T>), Error>> + use<T> {
+    ) -> impl Iterator<Item = Result<(Option<Vec<u8>>, impl Iterator<Item = Result<T, Error>> + use<T>), Error>> + use<T> {
         let lists = self.elements.entries();
         lists.map(|list| list.map(|(key, elements)| (key, elements.map(|entry| entry.map(|(_, element)| element)))))
     }

@@ -95,7 +95,7 @@ impl<K: StateKey, V: State> Map<K, V> {
     }
 
     /// Every key of this lane whose map has entries, in byte order, and those entries. For `end`, which has no record of its
-    /// own. What was written so far is seen.
+    /// own. The key `None` is of records without a key. What was written so far is seen.
     ///
     /// ```
     /// # use sage_guest::{Emitter, Error, state::Map};
@@ -104,13 +104,13 @@ impl<K: StateKey, V: State> Map<K, V> {
     ///     let (key, pages) = entry?;
     ///     for page in pages {
     ///         let (page, count) = page?;
-    ///         out.key(&key[..]).emit(format!("{page} {count}"))?;
+    ///         out.key_or_none(key.as_deref()).emit(format!("{page} {count}"))?;
     ///     }
     /// }
     /// # Ok(())
     /// # }
     /// ```
-    pub fn entries(&self) -> impl Iterator<Item = Result<(Vec<u8>, Scan<K, V>), Error>> + use<K, V> {
+    pub fn entries(&self) -> impl Iterator<Item = Result<(Option<Vec<u8>>, Scan<K, V>), Error>> + use<K, V> {
         let maps = Rc::clone(&self.maps);
         let mut unwritten = maps.all_unwritten();
         let known = unwritten.keys().map(|key| (key.clone(), Some(Anything))).collect();
@@ -120,7 +120,7 @@ impl<K: StateKey, V: State> Map<K, V> {
             Ok((key, _)) => {
                 let mut entries = maps.scan(key.clone(), unwritten.remove(&key).unwrap_or_default());
                 // A key whose last entry was deleted is one that the host has yet to forget.
-                (!entries.is_empty()).then_some(Ok((key, entries)))
+                (!entries.is_empty()).then(|| Ok((StateKey::decode_key(&key)?, entries)))
             }
             Err(error) => Some(Err(error)),
         })

@@ -1,7 +1,7 @@
 //! Typed keyed state of a `process`: [`Value`], [`List`] and [`Map`], each a table that the host owns.
 //!
 //! A table holds something for each *key*; what a handle reads and writes is what belongs to the key of the record being processed. Records
-//! without a key share the empty key. The host makes writes durable when the call returns, so state survives traps and
+//! without a key share a state of their own, which is not that of the empty key. The host makes writes durable when the call returns, so state survives traps and
 //! restarts; what is here is a cache of it.
 //!
 //! Flow, for each batch: the keys of its records become *slots* once; the first read of a table fetches what the

@@ -118,8 +118,8 @@ impl<T: State> Value<T> {
     }
 
     /// Every key of this lane that has a value, and the value, in the byte order of the keys. For `end`, which has no record of
-    /// its own. What was written so far is seen.
-    pub fn entries(&self) -> Scan<Vec<u8>, T> {
+    /// its own. The key `None` is of records without a key. What was written so far is seen.
+    pub fn entries(&self) -> Scan<Option<Vec<u8>>, T> {
         let cached = self.cells.cached.borrow();
         let mut unwritten = BTreeMap::new();
         for slot in &cached.written {

@@ -7,7 +7,7 @@ use super::record::{Record, batch};
 use crate::inference::LeaseState;
 use crate::log::Level;
 use crate::operator::{self, FilterLane, FlatMapLane, KeyByLane, MapLane, ProcessLane, Progress, SinkLane, SourceLane};
-use crate::state::State;
+use crate::state::{State, StateKey};
 use crate::types::Column;
 use crate::{Context, host};
 
@@ -238,9 +238,21 @@ impl<O: operator::Process> Process<O> {
     ///
     /// # Panics
     /// If it is not a `T`.
-    #[expect(clippy::panic, reason = "a test that looks for another type than was written is to fail")]
     pub fn value<T: State>(&self, table: &str, key: impl AsRef<[u8]>) -> Option<T> {
-        let bytes = self.host.tables.get(table)?.keys.get(key.as_ref())?.value.as_ref()?;
+        self.value_of(table, &Some(key.as_ref().to_vec()))
+    }
+
+    /// What a table's value is for records without a key.
+    ///
+    /// # Panics
+    /// If it is not a `T`.
+    pub fn value_without_key<T: State>(&self, table: &str) -> Option<T> {
+        self.value_of(table, &None)
+    }
+
+    #[expect(clippy::panic, reason = "a test that looks for another type than was written is to fail")]
+    fn value_of<T: State>(&self, table: &str, key: &Option<Vec<u8>>) -> Option<T> {
+        let bytes = self.host.tables.get(table)?.keys.get(&key.encode_key())?.value.as_ref()?;
         match T::decode(bytes) {
             Ok(value) => Some(value),
             Err(error) => panic!("table {table:?}: {}", error.message()),

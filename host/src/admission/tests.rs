@@ -22,6 +22,7 @@ fn stage(name: &str, work: Work) -> Stage {
         models: Vec::new(),
         limits: Limits::default(),
         on_error: OnError::Fail,
+        passes_files: false,
         retries: 0,
         inputs: Vec::new(),
         outputs: Vec::new(),

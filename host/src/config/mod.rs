@@ -38,7 +38,8 @@
 //! # duplicates = "fail" | "number"                    # a name that is there twice is an error (default) | becomes name_2
 //! #
 //! # beside file or stdin, each optional; a field is a name, or a JSON pointer ("/user/id"):
-//! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl" }: a row, line or file that cannot be read
+//! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl" }: a row, line or file that cannot be read;
+//!                                   # by default what all readers of the source say of a record, for rows and lines, and "fail" for files
 //! key = "carrier"                   # the field that is the record's key; a record without it cannot be read
 //! event_time = { field = "/time_hour", format = "rfc3339" }   # | "unix" | "unix_ms" | "unix_us" | "unix_ns"
 //! headers = { trace = "/trace/id" } # headers of the record, from fields; one that is not there is left out

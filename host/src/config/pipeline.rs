@@ -35,8 +35,8 @@ pub struct Source {
     pub name: Option<Spanned<String>>,
     /// What it is.
     pub kind: Option<SourceKind>,
-    /// What becomes of what it cannot read; a component has its own.
-    pub on_error: OnError,
+    /// What becomes of what it cannot read; a component has its own. `None`: the file does not say.
+    pub on_error: Option<OnError>,
     /// The field that is a record's key: a name or a JSON pointer.
     pub key: Option<Spanned<String>>,
     /// The field that says of which moment a record is.

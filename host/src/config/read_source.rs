@@ -19,7 +19,11 @@ pub(super) fn source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Sour
     let reads = table.key_span("file").is_some() || table.key_span("stdin").is_some();
     let own: &[&str] = if reads { &["on_error"] } else { &[] };
     let component = component_or(&mut table, "source", own, errors).map(SourceKind::Component);
-    let on_error = if reads && component.is_none() { on_error(&mut table, errors) } else { OnError::Fail };
+    let on_error = if reads && component.is_none() && table.key_span("on_error").is_some() {
+        Some(on_error(&mut table, errors))
+    } else {
+        None
+    };
     let key = table.string("key", errors);
     let event_time = EventTime::read(&mut table, errors);
     let headers = record_headers(&mut table, errors);

@@ -100,6 +100,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                     stage: stage.name.as_str().into(),
                     instance,
                     on_error: stage.on_error.clone(),
+                    passes_files: stage.passes_files,
                     dead_letters: dead_letters.get(&id).cloned(),
                     counters: Arc::clone(&own.counters),
                     errors: Arc::clone(&own.errors),

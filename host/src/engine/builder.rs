@@ -204,7 +204,7 @@ impl PipelineBuilder {
         if self.about == About::Source
             && let Some(source) = self.pipeline.sources.last_mut()
         {
-            source.on_error = on_error.clone();
+            source.on_error = Some(on_error.clone());
         }
         self.component(|component| component.on_error = on_error)
     }

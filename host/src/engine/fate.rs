@@ -19,6 +19,7 @@ pub(super) struct Fate {
     pub(super) stage: Arc<str>,
     pub(super) instance: u32,
     pub(super) on_error: OnError,
+    pub(super) passes_files: bool,
     pub(super) dead_letters: Option<Arc<DeadLetterFile>>,
     pub(super) counters: Arc<InstanceCounters>,
     pub(super) errors: Arc<ErrorCounts>,
@@ -64,8 +65,11 @@ impl Fate {
     }
 
     /// Whether a source goes on behind what it cannot read.
-    pub(super) fn passes_over(&self) -> bool {
-        self.on_error != OnError::Fail
+    pub(super) fn passes_over(&self, unreadable: &Unreadable) -> bool {
+        match unreadable.extent {
+            Extent::Record => self.on_error != OnError::Fail,
+            Extent::File => self.passes_files,
+        }
     }
 
     /// What a source could not read and left behind. A record of it is counted as one that came in; of a file nobody knows how many it had.

@@ -15,7 +15,7 @@ pub(super) fn path_uses(
     let mut uses = Vec::new();
     let mut add = |role, path: &Path, span| uses.push(PathUse { role, path: path.to_owned(), span });
     for source in &pipeline.sources {
-        if let config::OnError::DeadLetter(config::DeadLetters { path, .. }) = &source.on_error {
+        if let Some(config::OnError::DeadLetter(config::DeadLetters { path, .. })) = &source.on_error {
             let stage = format!("source \"{}\"", name(source.name.as_ref()));
             add(PathRole::DeadLetters(stage), &resolve(base, &path.value), path.span);
         }

@@ -91,7 +91,7 @@ impl SourceLane {
                 Ok(Made::End(SourceEnd::Exhausted))
             }
             Err(error) => match &error.unreadable {
-                Some(unreadable) if self.fate.passes_over() => {
+                Some(unreadable) if self.fate.passes_over(unreadable) => {
                     self.fate.passed_over(&error, unreadable)?;
                     Ok(Made::More)
                 }

@@ -93,7 +93,7 @@ fn whole_files(
     not_csv(place, WHOLE, &file.text, errors);
     let sound = errors.len() == before;
     let path = source_path(place, &file.path, base, errors)?;
-    let tolerant = written.on_error != config::OnError::Fail;
+    let tolerant = passes_files(written);
     sound.then(|| WholeFilesSpec { path, base: base.to_owned(), tolerant })
 }
 

@@ -35,6 +35,10 @@ pub(super) struct Draft<'a> {
     pub(super) resources: Resources,
     pub(super) limits: Limits,
     pub(super) on_error: OnError,
+    /// A source that goes on behind a file that it cannot read.
+    pub(super) passes_files: bool,
+    /// A source that leaves it to its readers what becomes of a row that it cannot read.
+    pub(super) inherits_on_error: bool,
     pub(super) retries: u32,
 }
 
@@ -89,7 +93,11 @@ impl<'a> Draft<'a> {
                 Some(builtin) => {
                     let place = draft.place();
                     draft.ports = Some(&[]);
-                    draft.on_error = on_error(&place, &source.on_error, base, errors);
+                    draft.passes_files = text_source::passes_files(source);
+                    draft.inherits_on_error = source.on_error.is_none()
+                        && matches!(builtin, SourceKind::File(_) | SourceKind::Stdin(_));
+                    let written = source.on_error.as_ref().unwrap_or(&config::OnError::Fail);
+                    draft.on_error = on_error(&place, written, base, errors);
                     draft.work = connectors::source(&place, source, builtin, base, errors).map(Work::Source);
                 }
                 None => {}
@@ -139,6 +147,8 @@ impl<'a> Draft<'a> {
             resources: Resources::default(),
             limits: Limits::default(),
             on_error: OnError::default(),
+            passes_files: false,
+            inherits_on_error: false,
             retries: 1,
         }
     }

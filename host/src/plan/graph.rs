@@ -36,8 +36,10 @@ pub struct Stage {
     pub models: Vec<String>,
     /// What each call may take.
     pub limits: Limits,
-    /// What becomes of a record that fails or is rejected.
+    /// What becomes of a record that fails or is rejected, or that a source cannot read.
     pub on_error: OnError,
+    /// A source that goes on behind a file that it cannot read, as `on_error` says.
+    pub passes_files: bool,
     /// How often a failed batch is tried again as a whole before it is halved.
     pub retries: u32,
     /// Edges that come in.

@@ -50,8 +50,13 @@ pub(super) fn text<F: Copy + Into<Option<Format>>>(
         line_end: line_end?,
         csv,
         stamps,
-        tolerant: written.on_error != config::OnError::Fail,
+        tolerant: passes_files(written),
     })
+}
+
+/// Whether the source goes on behind a file that it cannot read. It does where it says so itself.
+pub(super) fn passes_files(written: &config::Source) -> bool {
+    written.on_error.as_ref().is_some_and(|on_error| *on_error != config::OnError::Fail)
 }
 
 /// A source whose records have no fields names none.

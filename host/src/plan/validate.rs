@@ -1,8 +1,9 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::draft::Draft;
 use super::{
-    Catalog, Edge, EdgeId, ModelSpec, Plan, Stage, StageId, models, names, order, partitions, standard_input, wiring,
+    Catalog, Edge, EdgeId, ModelSpec, OnError, Plan, Stage, StageId, models, names, order, partitions, standard_input, wiring,
 };
 use crate::config::{Diagnostic, Diagnostics, Parsed, Pipeline};
 
@@ -68,6 +69,8 @@ fn build(
     for (id, &draft) in sorted.iter().enumerate() {
         *place.get_mut(draft)? = Some(StageId(id));
     }
+    let inheriting: BTreeSet<usize> =
+        drafts.iter().enumerate().filter(|(_, draft)| draft.inherits_on_error).map(|(place, _)| place).collect();
     let mut drafts: Vec<Option<Draft<'_>>> = drafts.into_iter().map(Some).collect();
     let mut stages = Vec::with_capacity(drafts.len());
     for &draft in sorted {
@@ -85,7 +88,19 @@ fn build(
         stages.get_mut(edge.from.0)?.outputs.push(EdgeId(id));
         stages.get_mut(edge.to.0)?.inputs.push(EdgeId(id));
     }
+    for (id, &draft) in sorted.iter().enumerate() {
+        if inheriting.contains(&draft) && let Some(on_error) = readers_on_error(&stages, &edges, StageId(id)) {
+            stages.get_mut(id)?.on_error = on_error;
+        }
+    }
     (stages.len() == drafts.len()).then(|| Plan { name: plan_name(pipeline), stages, edges, models })
+}
+
+/// What all readers of a stage do with a record that they cannot take, where they agree.
+fn readers_on_error(stages: &[Stage], edges: &[Edge], source: StageId) -> Option<OnError> {
+    let mut readers = edges.iter().filter(|edge| edge.from == source).map(|edge| stages.get(edge.to.0));
+    let first = &readers.next()??.on_error;
+    readers.all(|reader| reader.is_some_and(|reader| reader.on_error == *first)).then(|| first.clone())
 }
 
 fn plan_name(pipeline: &Pipeline) -> String {
@@ -107,6 +122,7 @@ impl Draft<'_> {
             models,
             limits: self.limits,
             on_error: self.on_error,
+            passes_files: self.passes_files,
             retries: self.retries,
             inputs: Vec::new(),
             outputs: Vec::new(),

@@ -176,9 +176,6 @@ impl LeaseFolder {
         if stat.st_uid != 0 && stat.st_uid != geteuid().as_raw() {
             return Err(unsafe_folder(path, "it belongs to another user"));
         }
-        if others_may_write(&stat) && stat.st_mode & Mode::SVTX.bits() == 0 {
-            return Err(unsafe_folder(path, "others may replace its files (no sticky bit)"));
-        }
         let directory = Arc::new(RwLock::new(Arc::new(directory)));
         Ok(Self { path: path.to_owned(), directory, scope, fallback: None })
     }

@@ -61,7 +61,9 @@ fn why_not_hard(folder: &Path, scope: LeaseScope, found: &Stat, me: u32, fallbac
         return Some(format!("runs of other users do not see it and may be given the same{because}"));
     }
     if mode & (Mode::WGRP | Mode::WOTH).bits() != 0 {
-        return Some("other users can write to it and hold its locks".to_owned());
+        // Without the sticky bit a file can also be replaced, and with it the lease that it stands for.
+        let replace = if mode & Mode::SVTX.bits() == 0 { ", replace its files" } else { "" };
+        return Some(format!("other users can write to it{replace} and hold its locks"));
     }
     if found.st_uid != 0 || me != 0 {
         return Some("it is not root's alone: runs that use another folder may be given the same".to_owned());
@@ -118,6 +120,7 @@ mod tests {
         for (mode, owner, scope, me, why) in [
             (0o1777, 0, LeaseScope::Machine, 0, "other users can write to it and hold its locks"),
             (0o1770, 0, LeaseScope::Folder, 0, "other users can write to it and hold its locks"),
+            (0o777, 0, LeaseScope::Folder, 0, "other users can write to it, replace its files and hold its locks"),
             (0o755, 0, LeaseScope::Folder, 0, "other users can open it and hold its locks (mode 755)"),
             (0o750, 0, LeaseScope::Folder, 0, "other users can open it and hold its locks (mode 750)"),
             (0o711, 0, LeaseScope::Folder, 0, "other users can open it and hold its locks (mode 711)"),

@@ -79,7 +79,7 @@ fn a_holder_whose_name_cannot_be_read_still_holds() {
 }
 
 #[test]
-fn a_folder_in_which_others_could_take_leases_away_is_not_used() {
+fn a_folder_in_which_others_could_take_leases_away_is_cooperative_and_a_link_is_no_folder() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
 
@@ -87,14 +87,16 @@ fn a_folder_in_which_others_could_take_leases_away_is_not_used() {
     fs::set_permissions(path("open"), fs::Permissions::from_mode(0o777)).unwrap();
     symlink(path("open"), path("link")).unwrap();
     fs::write(path("file"), "").unwrap();
-    for (name, why) in [
-        ("open", "others may replace its files (no sticky bit)"),
-        ("link", "it is a symbolic link or not a folder"),
-        ("file", "it is a symbolic link or not a folder"),
-    ] {
+    for (name, why) in
+        [("link", "it is a symbolic link or not a folder"), ("file", "it is a symbolic link or not a folder")]
+    {
         let error = LeaseFolder::at(&path(name)).unwrap_err();
         assert_eq!(error.to_string(), format!("{} is not safe for CPU leases: {why}", path(name).display()));
     }
+
+    let place_of = LeaseFolder::at(&path("open")).unwrap().place().unwrap();
+    assert_eq!(place_of.tier, Tier::Cooperative);
+    assert!(place_of.why.is_some_and(|why| why.contains("replace its files")));
 
     fs::set_permissions(path("open"), fs::Permissions::from_mode(0o1777)).unwrap();
     let shared = LeaseFolder::at(&path("open")).unwrap();

@@ -150,14 +150,29 @@ fn a_folder_that_cannot_be_used_is_nothing_that_holds() {
     let open = folder.path().join("open");
     fs::create_dir(&open).unwrap();
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
-    for (option, name) in [("--cache-folder", "component cache"), ("--lease-folder", "lease folder")] {
-        let ran = sage_host(folder.path(), &["doctor", "--output", "json", option, "open"]);
+    std::os::unix::fs::symlink(&open, folder.path().join("link")).unwrap();
+    let unusable = [("--cache-folder", "open", "component cache"), ("--lease-folder", "link", "lease folder")];
+    for (option, path, name) in unusable {
+        let ran = sage_host(folder.path(), &["doctor", "--output", "json", option, path]);
         assert_eq!(ran.code, Some(3), "{}", ran.transcript());
         let report = report(&ran);
         let of = |wanted: &str| found(&report).into_iter().find(|(name, ..)| *name == wanted).unwrap();
         assert_eq!(of(name).1, "none", "{}", ran.transcript());
         assert!(of(name).2.is_some(), "{}", ran.transcript());
     }
+}
+
+#[test]
+fn a_lease_folder_in_which_others_replace_files_is_cooperative() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = folder.path().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    let ran = sage_host(folder.path(), &["doctor", "--output", "json", "--lease-folder", "open"]);
+    let report = report(&ran);
+    let (_, tier, _) = found(&report).into_iter().find(|(name, ..)| *name == "lease folder").unwrap();
+    assert_eq!(tier, "cooperative", "{}", ran.transcript());
+    assert!(ran.stdout.contains("replace its files"), "{}", ran.transcript());
 }
 
 /// A folder that anybody may use, with the program in it, since where it was built others may not look; `None`, and says why,

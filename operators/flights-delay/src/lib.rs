@@ -51,7 +51,7 @@ impl Delay {
     fn end(&mut self, out: &mut Emitter) -> Result<(), Error> {
         for entry in self.totals.entries() {
             let (carrier, Json(Total { flights, minutes })) = entry?;
-            let carrier = std::str::from_utf8(&carrier)?;
+            let carrier = std::str::from_utf8(carrier.as_deref().unwrap_or_default())?;
             // To a hundredth of a minute: more digits would only show in which order they were added.
             let mean_arr_delay = (minutes / flights as f64 * 100.0).round() / 100.0;
             out.key(carrier).emit(Json(Line { carrier, flights, mean_arr_delay }))?;

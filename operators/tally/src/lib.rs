@@ -4,21 +4,27 @@ use sage_guest::state::{Tables, Value};
 use sage_guest::{Context, Emitter, Error, Json};
 use serde::Serialize;
 
-/// What is told of a key: the key as text, or its bytes in hexadecimal digits where they are no text. Two keys are never told as one.
+/// What is told of a key: the key as text, or its bytes in hexadecimal digits where they are no text. A record
+/// without a key has the key `null`. Two keys are never told as one.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
+    key: Option<Option<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_hex: Option<String>,
     records: u64,
 }
 
 impl<'a> Line<'a> {
-    fn new(key: &'a [u8], records: u64) -> Self {
-        let text = std::str::from_utf8(key).ok();
-        let hex = || key.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { key: text, key_hex: text.is_none().then(hex), records }
+    fn new(key: Option<&'a [u8]>, records: u64) -> Self {
+        match key.map(|key| (key, std::str::from_utf8(key))) {
+            None => Self { key: Some(None), key_hex: None, records },
+            Some((_, Ok(text))) => Self { key: Some(Some(text)), key_hex: None, records },
+            Some((key, Err(_))) => {
+                let hex = key.iter().map(|byte| format!("{byte:02x}")).collect();
+                Self { key: None, key_hex: Some(hex), records }
+            }
+        }
     }
 }
 
@@ -42,7 +48,7 @@ impl Tally {
     fn end(&mut self, out: &mut Emitter) -> Result<(), Error> {
         for entry in self.records.entries() {
             let (key, records) = entry?;
-            out.key(key.as_slice()).emit(Json(Line::new(&key, records)))?;
+            out.key_or_none(key.as_deref()).emit(Json(Line::new(key.as_deref(), records)))?;
         }
         Ok(())
     }
@@ -63,6 +69,17 @@ mod tests {
         lane.restart().unwrap();
         lane.run(batch());
         assert_eq!(lane.end().texts(), [r#"{"key":"a","records":2}"#, r#"{"key":"b","records":4}"#]);
+    }
+
+    #[test]
+    fn records_without_a_key_and_with_an_empty_one_are_counted_apart() {
+        let mut lane = testing::Process::<Tally>::open(json!({})).unwrap();
+        lane.run([Record::new("x").key(""), Record::new("x").key("")]);
+        lane.run([Record::new("x")]);
+        let outcome = lane.end();
+        assert_eq!(outcome.texts(), [r#"{"key":"","records":2}"#, r#"{"key":null,"records":1}"#]);
+        assert_eq!(outcome.keys(), [""]);
+        assert_eq!(lane.value_without_key::<u64>("records"), Some(1));
     }
 
     #[test]

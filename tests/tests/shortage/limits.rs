@@ -1,6 +1,8 @@
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use sage_tests::{Outcome, Scenario, in_processes};
+use serde_json::Value;
 
 use super::shell::{noise, pipeline, run_in_shell};
 
@@ -59,7 +61,7 @@ fn threads_that_are_short_are_told_as_the_hosts_limit() {
         // The user of the run has everything here.
         for path in [scenario.path().to_owned(), scenario.path().join("in.txt"), scenario.path().join("pipeline.toml")]
         {
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
         }
         let script = format!("ulimit -u {most}; exec \"$@\"");
         let user = (60_000 + most).to_string();
@@ -84,5 +86,54 @@ fn files_that_may_not_grow_fail_the_run_and_not_the_program() {
         outcome.expect_exit(4).expect_conservation().expect_stderr("File too large").expect_stderr("RLIMIT_FSIZE");
         let partial = scenario.path().join(format!("{name}.partial"));
         assert_eq!(outcome.stage("out").count("handled"), super::disk::lines(&partial), "{name}");
+    }
+}
+
+#[test]
+fn dead_letters_that_may_not_grow_fail_the_run_and_those_written_are_counted() {
+    let scenario = Scenario::new();
+    scenario.file("in.txt", "poison\n".repeat(40_000));
+    let letters = "on_error = { dead_letter = \"dead.jsonl\" }";
+    pipeline(&scenario, "map_rejects_a_record", letters, "file = { path = \"out.txt\" }");
+    let outcome = run_in_shell(&scenario, &[], "ulimit -f 512; exec \"$@\"", &[]);
+    if in_processes() && outcome.exit() == 3 {
+        outcome.expect_stderr("RLIMIT_FSIZE");
+        return;
+    }
+    outcome.expect_exit(4).expect_conservation().expect_stderr("File too large").expect_stderr("RLIMIT_FSIZE");
+    let letters = fs::read_to_string(scenario.path().join("dead.jsonl")).unwrap();
+    let whole = letters.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count() as u64;
+    assert_eq!(outcome.stage("guest").count("dead_lettered"), whole);
+}
+
+/// What compiled code does not fit into is no cache, and the ledger and the log need no more than some bytes.
+#[test]
+fn a_cache_a_ledger_and_a_log_that_may_not_grow_are_named_or_do_no_harm() {
+    let one_kibibyte = 2;
+    let cases = [
+        ("cache", format!("ulimit -f {}; exec \"$@\"", 16 * one_kibibyte), &["--cache-folder", "cache-here"][..], 0),
+        ("ledger", "ulimit -f 0; exec \"$@\"".to_owned(), &["--lease-folder", "leases-here"], 3),
+        (
+            "log",
+            format!("head -c 40000 /dev/zero >log; ulimit -f {}; exec \"$@\" 2>>log", 32 * one_kibibyte),
+            &["--log-level", "trace"],
+            0,
+        ),
+    ];
+    for (what, script, arguments, exit) in cases {
+        let scenario = Scenario::new();
+        scenario.file("in.txt", "a\nb\n");
+        pipeline(&scenario, "map_logs", "", "file = { path = \"out.txt\" }");
+        let outcome = run_in_shell(&scenario, &[], &script, arguments);
+        if in_processes() && outcome.exit() == 3 {
+            outcome.expect_stderr("RLIMIT_FSIZE");
+            continue;
+        }
+        assert_eq!(outcome.exit(), exit, "{what}: {outcome:?}");
+        if exit == 0 {
+            assert_eq!(scenario.lines("out.txt"), ["a", "b"], "{what}");
+        } else {
+            outcome.expect_stderr("RLIMIT_FSIZE");
+        }
     }
 }

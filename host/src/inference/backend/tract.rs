@@ -50,32 +50,42 @@ impl Backend for Tract {
     }
 }
 
-/// Each way of compiling a graph, a panic in one being no reason against the other: for all sizes at once, which must then run with the smallest
-/// sizes where any are free; else for each size that comes.
 fn plans(graph: InferenceModel, facts: &ModelFacts) -> Result<Plans, InferenceError> {
-    let of_all = contained("compiling the model", || {
-        compile(graph.clone(), facts, &Sizes::Any).map_err(|error| refused(&error))
-    });
+    let all = || compile(graph.clone(), facts, &Sizes::Any).map_err(|error| refused(&error));
     if !has_free_dimension(facts) {
-        return of_all.map(Plans::OfAllSizes);
+        return contained("compiling the model", all).map(Plans::OfAllSizes);
     }
     let smallest = smallest(facts);
-    let runs = |plan: &Plan| contained("running the model", || run(plan, zeros(facts, &smallest)?, facts));
+    let by_size = PlansBySize { graph: Box::new(graph.clone()), known: Mutex::default() };
+    let of_smallest = || by_size.of(facts, &smallest).map_err(|error| refused(&error));
+    let runs = |plan: &Plan| run(plan, zeros(facts, &smallest)?, facts).map(drop);
+    Ok(match one_that_runs(all, of_smallest, runs)? {
+        Some(of_all) => Plans::OfAllSizes(of_all),
+        None => Plans::BySize(by_size),
+    })
+}
+
+/// The plan for all sizes, where it runs; otherwise `None` where one for the smallest sizes does. A panic of one way is no reason
+/// against the other.
+fn one_that_runs<P>(
+    all: impl FnOnce() -> Result<P, InferenceError>,
+    of_smallest: impl FnOnce() -> Result<P, InferenceError>,
+    runs: impl Fn(&P) -> Result<(), InferenceError>,
+) -> Result<Option<P>, InferenceError> {
+    let runs = |plan: &P| contained("running the model", || runs(plan)).is_ok();
+    let of_all = contained("compiling the model", all);
     if let Ok(plan) = &of_all
-        && runs(plan).is_ok()
+        && runs(plan)
     {
-        return of_all.map(Plans::OfAllSizes);
+        return of_all.map(Some);
     }
-    let by_size = PlansBySize { graph: Box::new(graph), known: Mutex::default() };
-    let of_smallest =
-        contained("compiling the model", || by_size.of(facts, &smallest).map_err(|error| refused(&error)));
-    match (of_all, of_smallest) {
+    match (of_all, contained("compiling the model", of_smallest)) {
         // That it cannot run for any size at once is the better reason.
         (Err(of_all), Err(_)) => Err(of_all),
         // Nobody knows what fits a model that does not run with the smallest sizes.
-        (Ok(of_all), Err(_)) => Ok(Plans::OfAllSizes(of_all)),
-        (Ok(of_all), Ok(plan)) if runs(&plan).is_err() => Ok(Plans::OfAllSizes(of_all)),
-        (_, Ok(_)) => Ok(Plans::BySize(by_size)),
+        (Ok(of_all), Err(_)) => Ok(Some(of_all)),
+        (Ok(of_all), Ok(plan)) if !runs(&plan) => Ok(Some(of_all)),
+        (_, Ok(_)) => Ok(None),
     }
 }
 
@@ -329,5 +339,26 @@ impl fmt::Debug for Loaded {
             }
         };
         f.debug_struct("Loaded").field("facts", &self.facts).field("plans", &plans).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_one_way_of_compiling_or_running_tries_the_other() {
+        type Answer = Result<&'static str, InferenceError>;
+        let panics = || -> Answer { panic!("as told") };
+        let fails = || -> Answer { Err(InferenceError::Backend("no such operator".to_owned())) };
+        let all_runs = |_: &&str| Ok(());
+        let all_panics = |plan: &&str| if *plan == "all" { panic!("as told") } else { Ok(()) };
+
+        assert_eq!(one_that_runs(panics, || Ok("smallest"), all_runs), Ok(None));
+        assert_eq!(one_that_runs(|| Ok("all"), || Ok("smallest"), all_panics), Ok(None));
+        assert_eq!(one_that_runs(|| Ok("all"), panics, all_panics), Ok(Some("all")));
+        assert_eq!(one_that_runs(|| Ok("all"), || Ok("smallest"), all_runs), Ok(Some("all")));
+        let why = "it panicked compiling the model: as told".to_owned();
+        assert_eq!(one_that_runs(panics, fails, all_runs), Err(InferenceError::Backend(why)));
     }
 }
