@@ -5,7 +5,7 @@ use super::{Asker, Cpus, Isolation, Options, Reason};
 use crate::plan::{CpuRequest, Kind, Partition, Plan, Stage};
 use crate::resources::cgroup::LimitAbove;
 use crate::resources::{
-    Claim, CpuSet, CpuShare, HeldCpu, Inventory, LedgerRow, Mechanism, Supply, Taken, Tier, Totals, counted,
+    Claim, CpuSet, CpuShare, HeldCpu, Inventory, LedgerRow, Mechanism, Supply, Holdings, Tier, Totals, counted,
     ten_thousandths,
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Pool<'t> {
     quota: Option<&'t LimitAbove>,
     /// How many CPUs the process may use, given away or not.
     usable: u32,
-    taken: &'t Taken,
+    taken: &'t Holdings,
 }
 
 /// What was decided about CPUs.
@@ -46,7 +46,7 @@ pub(super) struct StageCpus {
 
 impl<'t> Pool<'t> {
     /// Of an inventory of what is given away, on a machine where the process may use `usable` CPUs.
-    pub(super) fn new(given: &'t Inventory, usable: u32, supply: &Supply, taken: &'t Taken) -> Self {
+    pub(super) fn new(given: &'t Inventory, usable: u32, supply: &Supply, taken: &'t Holdings) -> Self {
         let allowed = given.allowed.clone();
         let held = taken.cpus.iter().filter(|held| allowed.contains(held.cpu)).cloned().collect();
         let not_given = usable.saturating_sub(allowed.count());
@@ -54,7 +54,7 @@ impl<'t> Pool<'t> {
         Self { allowed, held, reserved: supply.cpus_kept(given), not_given, quota, usable, taken }
     }
 
-    pub(super) fn taken(&self) -> &Taken {
+    pub(super) fn taken(&self) -> &Holdings {
         self.taken
     }
 

@@ -4,7 +4,7 @@ use super::decide::{row, unenforced};
 use super::holders::holders;
 use super::{Asker, Options, Reason};
 use crate::plan::{Plan, Stage};
-use crate::resources::{Claim, LedgerRow, Mechanism, Supply, Taken, Tier, ten_thousandths};
+use crate::resources::{Claim, LedgerRow, Mechanism, Supply, Holdings, Tier, ten_thousandths};
 
 /// What one instance of a stage gets of custom resources.
 #[derive(Default)]
@@ -27,7 +27,7 @@ pub(super) fn decide(
     plan: &Plan,
     supply: &Supply,
     options: &Options,
-    taken: &Taken,
+    taken: &Holdings,
     reasons: &mut Vec<Reason>,
 ) -> CustomDecision {
     let mut wanted: BTreeMap<&str, (u64, Vec<Asker>)> = BTreeMap::new();

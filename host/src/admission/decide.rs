@@ -9,7 +9,7 @@ use crate::config::{Reserve, TenantName};
 use crate::inference::{Device, Devices};
 use crate::plan::{Plan, Stage};
 use crate::resources::{
-    Amounts, DeviceShare, Inventory, Ledger, LedgerRow, Mechanism, Supply, Taken, Tier, bytes, counted,
+    Amounts, DeviceShare, Inventory, EnforcementReport, LedgerRow, Mechanism, Supply, Holdings, Tier, bytes, counted,
 };
 
 /// On whose behalf and how a pipeline runs, and what the user lets through that would be refused otherwise.
@@ -43,7 +43,7 @@ pub fn decide(
     supply: &Supply,
     options: &Options,
     devices: &Devices,
-    taken: &Taken,
+    taken: &Holdings,
 ) -> Result<Grant, Refusal> {
     let mut reasons = Vec::new();
     let mut given = supply.given(inventory).unwrap_or_else(|not_here| {
@@ -111,7 +111,7 @@ pub fn decide(
     let totals = memory.sums.put_into(cpus.totals);
     let arithmetic = worker_memory::add_up(plan, &stages, &memory.sums, (supply, options), taken);
     let leases = taken.place.clone();
-    let ledger = Ledger { pipeline: plan.name.clone(), rows, totals, leases, arithmetic };
+    let ledger = EnforcementReport { pipeline: plan.name.clone(), rows, totals, leases, arithmetic };
     let (tenant, memory_max) = (options.tenant.clone(), worker_memory::of_pipeline(&memory.sums));
     Ok(Grant {
         stages,
@@ -126,7 +126,7 @@ pub fn decide(
 }
 
 /// The CPUs that the devices of these grants have to themselves must be nobody else's; another run that has a lease on the same device shares them.
-fn device_cpus(devices: &Devices, granted: &[devices::StageDevices], taken: &Taken, reasons: &mut Vec<Reason>) {
+fn device_cpus(devices: &Devices, granted: &[devices::StageDevices], taken: &Holdings, reasons: &mut Vec<Reason>) {
     let ids = granted.iter().flat_map(|stage| stage.instances.iter().flatten()).map(|part| part.device.as_str());
     for id in ids.collect::<BTreeSet<_>>() {
         let Some(cpus) = devices.get(id).and_then(Device::cpus) else { continue };

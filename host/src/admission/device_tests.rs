@@ -8,7 +8,7 @@ use crate::config::{BackendChoice, parse_host};
 use crate::inference::{Devices, Gpu, GpuPart, LeaseState, NvmlReport};
 use crate::plan::{Kind, ModelSpec, Plan, Resources, RowsChoice, StageId};
 use crate::resources::{
-    CpuSet, DeviceClaim, DeviceShare, LeaseFolder, LedgerRow, Revoked, ShareState, Supply, Taken, Tier,
+    CpuSet, DeviceClaim, DeviceShare, LeaseFolder, LedgerRow, Revoked, ShareState, Supply, Holdings, Tier,
 };
 
 const MIB: u64 = 1 << 20;
@@ -32,7 +32,7 @@ fn of_file(text: &str, nvml: NvmlReport) -> Devices {
     Devices::put_together(&settings, nvml, &(0..4).collect())
 }
 
-fn held(shares: &[(&str, u32, u64)]) -> Taken {
+fn held(shares: &[(&str, u32, u64)]) -> Holdings {
     let share = |(token, (device, share, memory)): (u64, &(&str, u32, u64))| DeviceShare {
         pid: 7,
         pipeline: "other".to_owned(),
@@ -48,14 +48,14 @@ fn held(shares: &[(&str, u32, u64)]) -> Taken {
             state: ShareState::Held,
         },
     };
-    Taken { devices: (1..).zip(shares).map(share).collect(), ..Taken::default() }
+    Holdings { devices: (1..).zip(shares).map(share).collect(), ..Holdings::default() }
 }
 
-fn decided(plan: &Plan, devices: &Devices, taken: &Taken) -> Result<Grant, Refusal> {
+fn decided(plan: &Plan, devices: &Devices, taken: &Holdings) -> Result<Grant, Refusal> {
     decide(plan, &machine(4), &Supply::default(), &STRICT, devices, taken)
 }
 
-fn refused(plan: &Plan, devices: &Devices, taken: &Taken) -> String {
+fn refused(plan: &Plan, devices: &Devices, taken: &Holdings) -> String {
     decided(plan, devices, taken).expect_err("a refusal").to_string()
 }
 
@@ -73,10 +73,10 @@ fn row(grant: &Grant) -> LedgerRow {
 #[test]
 fn four_quarters_fit_on_a_device_and_a_fifth_does_not() {
     let cpu0 = devices(&["cpu0"]);
-    let grant = decided(&embed(4, 2_500), &cpu0, &Taken::default()).unwrap();
+    let grant = decided(&embed(4, 2_500), &cpu0, &Holdings::default()).unwrap();
     assert_eq!(placed(&grant, 1), [[("cpu0", 2_500)]; 4]);
     assert_eq!(
-        refused(&embed(5, 2_500), &cpu0, &Taken::default()),
+        refused(&embed(5, 2_500), &cpu0, &Holdings::default()),
         "operator \"embed\" wants 1.25 of devices (5 instances × 0.25), 1 is free\n  \
          of 1 device (cpu0), 0 for other operators of this pipeline\n  \
          hint: lower num_gpus or parallelism, or wait for what others hold with --wait; --overcommit does not share devices out more thinly"
@@ -91,7 +91,7 @@ fn four_quarters_fit_on_a_device_and_a_fifth_does_not() {
     );
     let fits = |instances| fits_alone(&embed(instances, 2_500), &machine(4), &Supply::default(), &STRICT, &cpu0);
     assert_eq!([fits(4), fits(5)], [true, false], "whether it is worth waiting");
-    let overcommit = decide(&embed(5, 2_500), &machine(4), &Supply::default(), &OVERCOMMIT, &cpu0, &Taken::default());
+    let overcommit = decide(&embed(5, 2_500), &machine(4), &Supply::default(), &OVERCOMMIT, &cpu0, &Holdings::default());
     assert!(overcommit.is_err(), "devices are not shared out more thinly");
 }
 
@@ -99,8 +99,8 @@ fn four_quarters_fit_on_a_device_and_a_fifth_does_not() {
 fn whole_numbers_are_whole_devices_and_fractions_leave_these_whole() {
     let two = devices(&["a", "b"]);
     for (what, plan, taken, expected) in [
-        ("two for one instance", embed(1, 20_000), Taken::default(), Some(vec![vec![("a", 10_000), ("b", 10_000)]])),
-        ("one each", embed(2, 10_000), Taken::default(), Some(vec![vec![("a", 10_000)], vec![("b", 10_000)]])),
+        ("two for one instance", embed(1, 20_000), Holdings::default(), Some(vec![vec![("a", 10_000), ("b", 10_000)]])),
+        ("one each", embed(2, 10_000), Holdings::default(), Some(vec![vec![("a", 10_000)], vec![("b", 10_000)]])),
         ("the fuller one", embed(1, 2_500), held(&[("b", 1, 0)]), Some(vec![vec![("b", 2_500)]])),
         ("the empty one", embed(1, 10_000), held(&[("a", 1, 0)]), Some(vec![vec![("b", 10_000)]])),
         ("the one with room", embed(1, 2_500), held(&[("b", 8_000, 0)]), Some(vec![vec![("a", 2_500)]])),
@@ -113,7 +113,7 @@ fn whole_numbers_are_whole_devices_and_fractions_leave_these_whole() {
         }
     }
     assert_eq!(
-        refused(&embed(1, 30_000), &two, &Taken::default()).lines().next(),
+        refused(&embed(1, 30_000), &two, &Holdings::default()).lines().next(),
         Some("operator \"embed\" wants 3 of devices (1 instance × 3), 2 are free")
     );
     let mixed = pipeline([operator("small", Kind::Map, 1, gpus(100)), operator("large", Kind::Map, 1, gpus(10_000))]);
@@ -128,14 +128,14 @@ fn without_a_device_it_is_refused_with_what_nvml_said_and_what_would_help() {
         why: "cannot open shared object file: No such file or directory".to_owned(),
     };
     assert_eq!(
-        refused(&embed(1, 5_000), &of_file("", nvml()), &Taken::default()),
+        refused(&embed(1, 5_000), &of_file("", nvml()), &Holdings::default()),
         "operator \"embed\" wants num_gpus = 0.5, and this host has no device for it\n  \
          NVML: libnvidia-ml.so.1: cannot open shared object file: No such file or directory\n  \
          hint: declare a [[device]] in host.toml, remove num_gpus, or pass --allow-unenforced to run without"
     );
     let cpu = "[[device]]\nname = 'cpu0'\nkind = 'cpu'\n";
     assert_eq!(
-        refused(&embed(1, 5_000), &of_file(cpu, nvml()), &Taken::default()),
+        refused(&embed(1, 5_000), &of_file(cpu, nvml()), &Holdings::default()),
         "operator \"embed\" wants num_gpus = 0.5, and this host has no device for it\n  \
          NVML: libnvidia-ml.so.1: cannot open shared object file: No such file or directory\n  \
          device \"cpu0\" (cpu) does not count as a GPU\n  \
@@ -147,7 +147,7 @@ fn without_a_device_it_is_refused_with_what_nvml_said_and_what_would_help() {
         &Supply::default(),
         &UNENFORCED,
         &of_file(cpu, nvml()),
-        &Taken::default(),
+        &Holdings::default(),
     );
     let grant = allowed.unwrap();
     assert_eq!((row(&grant).effective.as_str(), row(&grant).tier), ("nothing", Tier::None));
@@ -183,8 +183,8 @@ fn with_models() -> (Plan, Supply) {
 #[test]
 fn the_memory_of_models_is_counted_for_each_lease() {
     let (plan, supply) = with_models();
-    let decided = |taken: &Taken| decide(&plan, &machine(4), &supply, &STRICT, &devices(&["cpu0"]), taken);
-    let grant = decided(&Taken::default()).unwrap();
+    let decided = |taken: &Holdings| decide(&plan, &machine(4), &supply, &STRICT, &devices(&["cpu0"]), taken);
+    let grant = decided(&Holdings::default()).unwrap();
     let memory =
         |stage: usize| grant.stages[stage].devices.iter().flatten().map(|part| part.memory).collect::<Vec<_>>();
     assert_eq!((memory(1), memory(2)), (vec![104 * MIB], vec![394 * MIB; 2]));
@@ -206,13 +206,13 @@ fn the_ledger_says_which_device_serves_and_how_hard_that_holds() {
     let part = GpuPart { uuid: "GPU-1".to_owned(), name: Some("NVIDIA T4".to_owned()), memory: Some(16 << 30) };
     let nvml = NvmlReport::Answered { driver: None, gpus: vec![Gpu { own: part, instances: None }] };
     let both = of_file("[[device]]\nname = 'cpu0'\nkind = 'cpu'\ncounts_as_gpu = true\n", nvml);
-    let of = |plan: &Plan, devices: &Devices, taken: &Taken| {
+    let of = |plan: &Plan, devices: &Devices, taken: &Holdings| {
         let row = row(&decided(plan, devices, taken).unwrap());
         assert_eq!(row.mechanism.name(), "device lease");
         (row.effective, row.tier, row.note.unwrap())
     };
     let cpu = "cpu0 is a cpu device, which host.toml lets count as a GPU: shared, tract, models run in a thread";
-    let shared = of(&embed(2, 2_500), &devices(&["cpu0"]), &Taken::default());
+    let shared = of(&embed(2, 2_500), &devices(&["cpu0"]), &Holdings::default());
     assert_eq!(shared, ("0.25 of cpu0".to_owned(), Tier::Cooperative, cpu.to_owned()));
     if !both.get("GPU-1").unwrap().serves_gpus() {
         eprintln!("skipped: this build has no ONNX Runtime, so no CUDA device serves");
@@ -221,10 +221,10 @@ fn the_ledger_says_which_device_serves_and_how_hard_that_holds() {
     let gpu = |tier: &str| format!("GPU-1 is a cuda device (NVIDIA T4): {tier}, onnxruntime, models run in a process");
     let whole = of(&embed(1, 10_000), &both, &held(&[("cpu0", 1, 0)]));
     assert_eq!(whole, ("1 of GPU-1".to_owned(), Tier::Hard, gpu("exclusive")));
-    let several = of(&embed(2, 10_000), &both, &Taken::default());
+    let several = of(&embed(2, 10_000), &both, &Holdings::default());
     assert_eq!(several.0, "1 of GPU-1 (1 instance) or cpu0 (1 instance)");
     assert_eq!(several.2, format!("{cpu}; {}", gpu("exclusive")));
-    assert_eq!(of(&embed(1, 20_000), &both, &Taken::default()).0, "cpu0, GPU-1");
+    assert_eq!(of(&embed(1, 20_000), &both, &Holdings::default()).0, "cpu0, GPU-1");
 }
 
 #[test]
@@ -233,14 +233,14 @@ fn cpus_of_devices_are_leased_to_nobody() {
     let whole = super::tests::whole;
     let two = of_file(&text("2-3"), NvmlReport::NotAsked);
     let plan = |count| pipeline([operator("a", Kind::Map, 1, whole(count))]);
-    let grant = decided(&plan(1), &two, &Taken::default()).unwrap();
+    let grant = decided(&plan(1), &two, &Holdings::default()).unwrap();
     assert_eq!(grant.allowed.to_string(), "0-1");
     assert!(
-        refused(&plan(2), &two, &Taken::default())
+        refused(&plan(2), &two, &Holdings::default())
             .starts_with("operator \"a\" wants 2 CPUs (1 instance × 2), 1 is free")
     );
     assert_eq!(
-        refused(&plan(1), &of_file(&text("0-3"), NvmlReport::NotAsked), &Taken::default()).lines().next(),
+        refused(&plan(1), &of_file(&text("0-3"), NvmlReport::NotAsked), &Holdings::default()).lines().next(),
         Some("host.toml gives CPUs 0-3 to devices, and none of CPUs 0-3 is left for operators")
     );
 }
@@ -249,9 +249,9 @@ fn cpus_of_devices_are_leased_to_nobody() {
 fn memory_of_cpu_devices_is_not_given_to_operators() {
     let plan = |bytes| pipeline([operator("a", Kind::Map, 1, memory(bytes))]);
     let two = of_file("[[device]]\nname = 'd'\nkind = 'cpu'\nmemory = '2GiB'\n", NvmlReport::NotAsked);
-    decided(&plan(6 << 30), &two, &Taken::default()).unwrap();
+    decided(&plan(6 << 30), &two, &Holdings::default()).unwrap();
     assert_eq!(
-        refused(&plan(7 << 30), &two, &Taken::default()),
+        refused(&plan(7 << 30), &two, &Holdings::default()),
         "the pipeline wants 7GiB of memory, 6GiB is there\n  \"a\": 1 instance × memory = 7GiB\n  \
          0B kept for the host\n  2GiB for models on CPU devices\n  hint: lower memory or parallelism, or pass --overcommit"
     );
@@ -296,15 +296,15 @@ fn a_revoked_lease_is_free_for_the_next_and_its_instance_is_told() {
     let admitted = || admit(&embed(1, 10_000), &machine(4), &Supply::default(), &STRICT, &cpu0, &folder);
     let (_, first) = admitted().unwrap();
     admitted().unwrap_err();
-    let patience = std::time::Duration::from_secs(30);
-    assert_eq!(folder.revoke(1, std::time::Duration::ZERO, patience).unwrap(), Revoked::Free);
+    let timeout = std::time::Duration::from_secs(30);
+    assert_eq!(folder.revoke(1, std::time::Duration::ZERO, timeout).unwrap(), Revoked::Free);
     assert_eq!(first.devices(StageId(1), 0)[0].state(), LeaseState::Revoked);
     let (_, second) = admitted().unwrap();
     assert_eq!(second.devices(StageId(1), 0)[0].token(), 2);
 }
 
 /// Somebody's share of a device that has these CPUs to itself, as the ledger shows it.
-fn bound(device: &str, cpus: &[u32]) -> Taken {
+fn bound(device: &str, cpus: &[u32]) -> Holdings {
     let mut taken = held(&[(device, 2_500, 0)]);
     taken.devices[0].claim.cpus = cpus.iter().copied().collect();
     taken.cpus = super::tests::held(cpus).cpus;

@@ -5,7 +5,7 @@ use super::{DeviceGrant, Options, Reason};
 use crate::inference::{Device, DeviceTier, Devices, RowIndependence};
 use crate::plan::{GraphRows, ModelSpec, Plan, RowsChoice, Stage};
 use crate::resources::{
-    DeviceShare, DeviceUse, LedgerRow, Mechanism, Supply, Taken, Tier, bytes, counted, ten_thousandths,
+    DeviceShare, DeviceUse, LedgerRow, Mechanism, Supply, Holdings, Tier, bytes, counted, ten_thousandths,
 };
 
 /// What one stage gets of devices.
@@ -28,7 +28,7 @@ pub(super) fn decide(
     devices: &Devices,
     supply: &Supply,
     options: &Options,
-    taken: &Taken,
+    taken: &Holdings,
     reasons: &mut Vec<Reason>,
 ) -> Vec<StageDevices> {
     let mut decided: Vec<StageDevices> = plan.stages.iter().map(|_| StageDevices::default()).collect();
@@ -111,7 +111,7 @@ struct Room<'d> {
 }
 
 impl<'d> Room<'d> {
-    fn of(devices: &'d Devices, taken: &Taken) -> Self {
+    fn of(devices: &'d Devices, taken: &Holdings) -> Self {
         let places = devices.serving().map(|device| (device, DeviceUse::of(&device.id, &taken.devices)));
         Self { places: places.collect(), given: 0 }
     }
@@ -144,7 +144,7 @@ impl<'d> Room<'d> {
     }
 
     /// Why an operator has no place here.
-    fn refuse(&self, stage: &Stage, request: &Request, devices: &Devices, taken: &Taken) -> Reason {
+    fn refuse(&self, stage: &Stage, request: &Request, devices: &Devices, taken: &Holdings) -> Reason {
         let serves = |share: &&DeviceShare| devices.get(&share.claim.device).is_some_and(Device::serves_gpus);
         let held: Vec<DeviceShare> =
             taken.devices.iter().filter(|share| share.counts()).filter(serves).cloned().collect();

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::Needs;
 use crate::config::TenantName;
 use crate::plan::StageId;
-use crate::resources::{Amounts, CpuSet, Ledger};
+use crate::resources::{Amounts, CpuSet, EnforcementReport};
 
 /// What every stage of a plan gets. Says yes; holds nothing yet (see [`super::admit`]).
 #[derive(Debug, Clone, PartialEq)]
@@ -11,7 +11,7 @@ pub struct Grant {
     /// By stage, in the plan's order.
     pub stages: Vec<StageGrant>,
     /// The same for people, with how each is enforced.
-    pub ledger: Ledger,
+    pub ledger: EnforcementReport,
     /// The CPUs that leases are chosen from.
     pub allowed: CpuSet,
     /// How many of them are never leased.

@@ -5,8 +5,8 @@ use super::{Cpus, Grant, Options, Reason, Refusal, decide};
 use crate::inference::{Device, Devices, HeldDevices, InstanceLease, Lease};
 use crate::plan::{ModelSpec, Plan, StageId};
 use crate::resources::{
-    Choosing, Claim, CpuLease, CpuSet, DeviceClaim, HeldClaim, Holder, Inventory, LeaseFolder, LeaseRequest, Mending,
-    ResourceError, ShareState, Supply, Taken,
+    LedgerLock, Claim, CpuLease, CpuSet, DeviceClaim, HeldClaim, Holder, Inventory, LeaseFolder, LeaseRequest, Mending,
+    ResourceError, ShareState, Supply, Holdings,
 };
 
 /// What a pipeline holds of the machine: CPUs by stage, instance and lane, leases on devices, and its claim to everything else. It is free again when
@@ -97,14 +97,14 @@ pub fn admit(
 /// Whether a pipeline that is refused would be granted if nobody else held anything, so that it is worth waiting.
 #[must_use]
 pub fn fits_alone(plan: &Plan, inventory: &Inventory, supply: &Supply, options: &Options, devices: &Devices) -> bool {
-    decide(plan, inventory, supply, options, devices, &Taken::default()).is_ok()
+    decide(plan, inventory, supply, options, devices, &Holdings::default()).is_ok()
 }
 
 /// Leases the CPUs of a grant, all or nothing.
 fn lease(
     grant: &Grant,
     plan: &Plan,
-    choosing: &Choosing<'_>,
+    choosing: &LedgerLock<'_>,
 ) -> Result<BTreeMap<(StageId, u32), Vec<CpuLease>>, ResourceError> {
     let mut instances = Vec::new();
     let mut requests = Vec::new();
@@ -129,7 +129,7 @@ fn device_leases(
     grant: &Grant,
     plan: &Plan,
     devices: &Devices,
-    choosing: &Choosing<'_>,
+    choosing: &LedgerLock<'_>,
 ) -> Result<Vec<InstanceLease>, ResourceError> {
     let mut leases = Vec::new();
     for ((id, stage), granted) in plan.stages().zip(&grant.stages) {

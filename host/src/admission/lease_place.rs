@@ -21,7 +21,7 @@ mod tests {
     use super::super::tests::{STRICT, decide, licences, machine, operator, pipeline, whole};
     use super::*;
     use crate::plan::{Kind, Resources};
-    use crate::resources::{LeaseScope, Supply, Taken};
+    use crate::resources::{LeaseScope, Supply, Holdings};
 
     #[test]
     fn what_stands_in_a_ledger_that_others_can_change_is_cooperative_and_says_where() {
@@ -38,7 +38,7 @@ mod tests {
             (place(Tier::Hard, None), Tier::Hard),
             (place(Tier::Cooperative, Some("other users can write to it")), Tier::Cooperative),
         ] {
-            let taken = Taken { place: Some(place.clone()), ..Taken::default() };
+            let taken = Holdings { place: Some(place.clone()), ..Holdings::default() };
             let grant = decide(&plan, &machine(2), &supply, &STRICT, &taken).unwrap();
             let row = |resource: &str| {
                 let mut rows = grant.ledger.rows.iter();

@@ -9,14 +9,14 @@ use super::*;
 use crate::config::{GivenCpus, TenantCeiling, TenantName};
 use crate::inference::Devices;
 use crate::plan::{Kind, Plan, Resources};
-use crate::resources::{Amounts, Claim, Inventory, LeaseFolder, Supply, Taken};
+use crate::resources::{Amounts, Claim, Inventory, LeaseFolder, Supply, Holdings};
 
 fn claim(pid: u32, tenant: &str, amounts: Amounts) -> Claim {
     Claim { pid, pipeline: "other".to_owned(), tenant: tenant.to_owned(), amounts, ..Claim::default() }
 }
 
-fn taken(claims: Vec<Claim>) -> Taken {
-    Taken { claims, ..Taken::default() }
+fn taken(claims: Vec<Claim>) -> Holdings {
+    Holdings { claims, ..Holdings::default() }
 }
 
 fn licence(amount: u64) -> BTreeMap<String, u64> {
@@ -31,7 +31,7 @@ fn one(resources: Resources) -> Plan {
     pipeline([operator("a", Kind::Map, 2, resources)])
 }
 
-fn refused(plan: &Plan, supply: &Supply, options: &Options, taken: &Taken) -> String {
+fn refused(plan: &Plan, supply: &Supply, options: &Options, taken: &Holdings) -> String {
     decide(plan, &machine(4), supply, options, taken).expect_err("a refusal").to_string()
 }
 
@@ -123,7 +123,7 @@ fn what_still_fits_beside_others_is_granted_and_the_totals_name_theirs() {
 #[test]
 fn a_host_gives_away_no_more_than_its_settings_say() {
     let supply = Supply { cpus: GivenCpus::These([1, 2].into()), memory: Some(1 << 30), ..Supply::default() };
-    let grant = decide(&one(Resources::default()), &machine(4), &supply, &STRICT, &Taken::default()).unwrap();
+    let grant = decide(&one(Resources::default()), &machine(4), &supply, &STRICT, &Holdings::default()).unwrap();
     assert_eq!(grant.allowed.to_string(), "1-2");
     assert_eq!(
         refused(&one(Resources { memory: Some(1 << 30), ..whole(1) }), &supply, &STRICT, &held(&[0, 3])),
@@ -136,7 +136,7 @@ fn a_host_gives_away_no_more_than_its_settings_say() {
     );
     let supply = Supply { cpus: GivenCpus::These([3, 4].into()), ..Supply::default() };
     assert_eq!(
-        refused(&one(Resources::default()), &supply, &OVERCOMMIT, &Taken::default()),
+        refused(&one(Resources::default()), &supply, &OVERCOMMIT, &Holdings::default()),
         "host.toml gives away CPUs 3-4, this process may use 4 CPUs (0-3)\n  \
          hint: correct cpus in host.toml, or start sage-host where it may use them"
     );
@@ -201,10 +201,10 @@ fn a_tenants_ceiling_counts_everything_of_the_tenant_and_is_never_overcommitted(
         text.contains("\n  process 7 (pipeline \"other\", tenant \"blue\") holds 1.25\n") && !text.contains("green"),
         "{text}"
     );
-    decide(&one(fraction(1_250)), &machine(4), &supply, &of("blue"), &Taken::default()).unwrap();
+    decide(&one(fraction(1_250)), &machine(4), &supply, &of("blue"), &Holdings::default()).unwrap();
     // Caps of instances that ask for nothing count too: nothing else would keep them below the ceiling.
     let many = pipeline([operator("a", Kind::Map, 9, Resources::default())]);
-    let text = refused(&many, &supply, &of("blue"), &Taken::default());
+    let text = refused(&many, &supply, &of("blue"), &Holdings::default());
     assert!(text.starts_with("the pipeline wants 2.2GiB of tenant \"blue\"'s memory, 2GiB of 2GiB is free"), "{text}");
 }
 
@@ -212,14 +212,14 @@ fn a_tenants_ceiling_counts_everything_of_the_tenant_and_is_never_overcommitted(
 fn where_tenants_are_named_no_other_may_run() {
     for name in ["default", "red"] {
         assert_eq!(
-            refused(&one(Resources::default()), &tenants(), &of(name), &Taken::default()),
+            refused(&one(Resources::default()), &tenants(), &of(name), &Holdings::default()),
             format!(
                 "host.toml names no tenant \"{name}\"\n  it names blue, green\n  \
                  hint: say who it is for with --tenant, or add [tenant.{name}] to host.toml"
             )
         );
     }
-    decide(&one(Resources::default()), &machine(4), &Supply::default(), &of("red"), &Taken::default()).unwrap();
+    decide(&one(Resources::default()), &machine(4), &Supply::default(), &of("red"), &Holdings::default()).unwrap();
 }
 
 #[test]
@@ -243,6 +243,6 @@ fn a_pipeline_that_runs_is_in_the_ledger_until_it_ends() {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
     drop(leases);
-    assert_eq!(Taken { place: None, ..folder.taken().unwrap() }, Taken::default());
+    assert_eq!(Holdings { place: None, ..folder.taken().unwrap() }, Holdings::default());
     drop(admitted().unwrap());
 }

@@ -2,7 +2,7 @@ use super::decide::{row, unenforced};
 use super::holders::holders;
 use super::{Asker, Options, Reason};
 use crate::plan::{Limits, Plan, Stage};
-use crate::resources::{Claim, Inventory, LedgerRow, Mechanism, Supply, Taken, Tier, Totals, bytes};
+use crate::resources::{Claim, Inventory, LedgerRow, Mechanism, Supply, Holdings, Tier, Totals, bytes};
 
 /// What was decided about memory and the bytes on input edges.
 pub(super) struct MemoryDecision {
@@ -100,7 +100,7 @@ pub(super) fn decide(
     supply: &Supply,
     (inventory, of_devices): (&Inventory, u64),
     options: &Options,
-    taken: &Taken,
+    taken: &Holdings,
     reasons: &mut Vec<Reason>,
 ) -> MemoryDecision {
     let of_others = |claim: &Claim| claim.amounts.memory;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!          ┌─ admit: the machine's ledger held alone ────────────────────────┐
-//! Plan ────┤ Inventory + Supply + Taken ─► decide ─► Grant ─► leases, claim ──┼─► HeldLeases
+//! Plan ────┤ Inventory + Supply + Holdings ─► decide ─► Grant ─► leases, claim ──┼─► HeldLeases
 //! Options ─┤                                 └─► Refusal                      │
 //!          └──────────────────────────────────────────────────────────────────┘
 //! ```

@@ -3,7 +3,7 @@
 use super::tests::{OVERCOMMIT, STRICT, decide, fraction, held, machine, operator, pipeline, whole};
 use crate::plan::{Kind, Resources};
 use crate::resources::cgroup::LimitAbove;
-use crate::resources::{Inventory, Supply, Taken, Tier};
+use crate::resources::{Inventory, Supply, Holdings, Tier};
 
 /// Four CPUs with so much time, in 1/10,000.
 fn under(quota: u64) -> Inventory {
@@ -12,7 +12,7 @@ fn under(quota: u64) -> Inventory {
 }
 
 /// What one operator of so many instances gets; the refusal where there is one.
-fn outcome(inventory: &Inventory, instances: u32, resources: Resources, taken: &Taken) -> Result<Tier, String> {
+fn outcome(inventory: &Inventory, instances: u32, resources: Resources, taken: &Holdings) -> Result<Tier, String> {
     let plan = pipeline([operator("a", Kind::Map, instances, resources)]);
     let grant = decide(&plan, inventory, &Supply::default(), &STRICT, taken).map_err(|refusal| refusal.to_string())?;
     Ok(grant.ledger.rows.iter().find(|row| row.operator == "a" && row.resource == "num_cpus").unwrap().tier)
@@ -20,7 +20,7 @@ fn outcome(inventory: &Inventory, instances: u32, resources: Resources, taken: &
 
 #[test]
 fn what_a_quota_above_does_not_give_is_refused_and_what_others_can_use_up_is_not_hard() {
-    let nobody = Taken::default();
+    let nobody = Holdings::default();
     for (quota, instances, resources, taken, expected) in [
         (2_000, 1, whole(1), &nobody, None),
         (9_999, 1, whole(1), &nobody, None),
@@ -59,7 +59,7 @@ fn the_refusal_says_wanted_given_by_whom_and_who_holds_the_rest() {
 #[test]
 fn overcommitted_the_ledger_says_that_nothing_holds_it_and_shows_the_quota() {
     let plan = pipeline([operator("a", Kind::Map, 1, whole(1)), operator("b", Kind::Map, 1, fraction(5_000))]);
-    let grant = decide(&plan, &under(2_000), &Supply::default(), &OVERCOMMIT, &Taken::default()).unwrap();
+    let grant = decide(&plan, &under(2_000), &Supply::default(), &OVERCOMMIT, &Holdings::default()).unwrap();
     let row = |name: &str| {
         let rows = &grant.ledger.rows;
         rows.iter().find(|row| row.operator == name && row.resource == "num_cpus").unwrap().clone()

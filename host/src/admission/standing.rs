@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::plan::{Kind, Plan, Resources};
     use crate::resources::cgroup::LimitAbove;
-    use crate::resources::{HeldBy, Supply, Taken};
+    use crate::resources::{HeldBy, Supply, Holdings};
 
     fn plan() -> Plan {
         let leases = Resources { memory: Some(1 << 30), ..whole(1) };
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn granted(options: &super::super::Options, inventory: &Inventory) -> Grant {
-        decide(&plan(), inventory, &supply(), options, &Taken::default()).unwrap()
+        decide(&plan(), inventory, &supply(), options, &Holdings::default()).unwrap()
     }
 
     fn nothing() -> Observed {
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(grant.needs.memory, None);
         assert_eq!(lost(&grant, &with(None, 256 << 20)), []);
         let nothing_asked = pipeline([operator("a", Kind::Map, 1, Resources::default())]);
-        let grant = decide(&nothing_asked, &machine(4), &supply(), &STRICT, &Taken::default()).unwrap();
+        let grant = decide(&nothing_asked, &machine(4), &supply(), &STRICT, &Holdings::default()).unwrap();
         assert_eq!((grant.needs.memory, grant.needs.cpu_time), (None, None));
         assert_eq!(lost(&grant, &with(Some(1), 1)), []);
     }

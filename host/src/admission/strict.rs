@@ -19,22 +19,22 @@ mod tests {
     use super::super::Options;
     use super::super::tests::{STRICT, decide, machine, operator, pipeline, whole};
     use crate::plan::{Kind, Resources};
-    use crate::resources::{LeasePlace, LeaseScope, Supply, Taken, Tier};
+    use crate::resources::{LeasePlace, LeaseScope, Supply, Holdings, Tier};
 
     #[test]
     fn a_strict_run_is_refused_for_each_limit_that_is_not_hard_and_for_none_that_nobody_asked_for() {
         let strict = Options { strict: true, ..Options::default() };
         let free = pipeline([operator("a", Kind::Map, 1, Resources::default())]);
-        decide(&free, &machine(4), &Supply::default(), &strict, &Taken::default()).expect("a grant");
+        decide(&free, &machine(4), &Supply::default(), &strict, &Holdings::default()).expect("a grant");
         let leases = pipeline([operator("a", Kind::Map, 1, whole(1))]);
-        decide(&leases, &machine(4), &Supply::default(), &strict, &Taken::default()).expect("a grant");
+        decide(&leases, &machine(4), &Supply::default(), &strict, &Holdings::default()).expect("a grant");
         let place = LeasePlace {
             folder: "/tmp/sage-host-7".into(),
             scope: LeaseScope::User,
             tier: Tier::Cooperative,
             why: Some("runs of other users do not see it".to_owned()),
         };
-        let taken = Taken { place: Some(place), ..Taken::default() };
+        let taken = Holdings { place: Some(place), ..Holdings::default() };
         decide(&leases, &machine(4), &Supply::default(), &STRICT, &taken).expect("a grant, without --strict");
         let refusal = decide(&leases, &machine(4), &Supply::default(), &strict, &taken).unwrap_err().to_string();
         assert_eq!(

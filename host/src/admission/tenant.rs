@@ -1,6 +1,6 @@
 use super::holders::holders;
 use super::{Options, Reason};
-use crate::resources::{Amounts, Claim, Supply, Taken, bytes, ten_thousandths};
+use crate::resources::{Amounts, Claim, Supply, Holdings, bytes, ten_thousandths};
 
 /// Counts what the tenant's pipelines come to against what the tenant may have. `--overcommit` is for what a machine can share out
 /// more thinly; a ceiling is a promise to the other tenants, so it is never let through.
@@ -8,7 +8,7 @@ pub(super) fn decide(
     supply: &Supply,
     options: &Options,
     (amounts, cpus): (&Amounts, u64),
-    taken: &Taken,
+    taken: &Holdings,
     reasons: &mut Vec<Reason>,
 ) {
     let tenant = &options.tenant;
@@ -47,7 +47,7 @@ pub(super) fn decide(
 }
 
 /// For memory's sake: what the tenant's other pipelines may come to.
-pub(super) fn memory_of_others(options: &Options, taken: &Taken) -> u64 {
+pub(super) fn memory_of_others(options: &Options, taken: &Holdings) -> u64 {
     let own = taken.claims.iter().filter(|claim| claim.tenant == options.tenant.as_str());
     own.map(|claim| claim.amounts.memory_at_most).fold(0, u64::saturating_add)
 }

@@ -10,7 +10,7 @@ use crate::plan::{
     Capabilities, ComponentSpec, CpuRequest, Edge, EdgeId, GenerateSpec, Kind, Limits, OnError, Partition, Plan, Port,
     Resources, SinkSpec, SourceSpec, Stage, StageId, Work,
 };
-use crate::resources::{CpuSet, HeldBy, HeldCpu, Holder, Inventory, LeaseFolder, Supply, Taken};
+use crate::resources::{CpuSet, HeldBy, HeldCpu, Holder, Inventory, LeaseFolder, Supply, Holdings};
 
 /// A stage that asks for nothing.
 fn stage(name: &str, work: Work) -> Stage {
@@ -85,10 +85,10 @@ pub(super) fn machine(cpus: u32) -> Inventory {
     Inventory { allowed: (0..cpus).collect(), memory: 8 << 30, quota: None }
 }
 
-pub(super) fn held(cpus: &[u32]) -> Taken {
+pub(super) fn held(cpus: &[u32]) -> Holdings {
     let holder = Holder { pid: 7, pipeline: "other".to_owned(), operator: "hog".to_owned(), instance: 0 };
     let cpus = cpus.iter().map(|&cpu| HeldCpu { cpu, holder: Some(holder.clone()), by: HeldBy::Lock(None) }).collect();
-    Taken { cpus, ..Taken::default() }
+    Holdings { cpus, ..Holdings::default() }
 }
 
 /// As on a machine without any device.
@@ -97,7 +97,7 @@ pub(super) fn decide(
     inventory: &Inventory,
     supply: &Supply,
     options: &Options,
-    taken: &Taken,
+    taken: &Holdings,
 ) -> Result<Grant, Refusal> {
     super::decide(plan, inventory, supply, options, &Devices::default(), taken)
 }
@@ -168,7 +168,7 @@ fn whole_cpus_are_lanes_with_leases_and_everything_else_shares_the_rest() {
 fn a_process_with_keyed_input_is_split_over_its_cpus() {
     let stages = [generate(), operator("count", Kind::Process, 1, whole(3)), discard()];
     let grant =
-        decide(&chain(stages, Partition::Key), &machine(4), &Supply::default(), &STRICT, &Taken::default()).unwrap();
+        decide(&chain(stages, Partition::Key), &machine(4), &Supply::default(), &STRICT, &Holdings::default()).unwrap();
     assert_eq!(operators(&grant), [(3, Cpus::Leased)]);
     assert!(grant.ledger.rows.iter().all(|row| row.note.is_none()));
 }
@@ -176,7 +176,7 @@ fn a_process_with_keyed_input_is_split_over_its_cpus() {
 #[test]
 fn what_cannot_be_split_keeps_one_cpu_and_the_ledger_says_so() {
     let plan = pipeline([operator("count", Kind::Process, 1, whole(3))]);
-    let grant = decide(&plan, &machine(2), &Supply::default(), &STRICT, &Taken::default()).unwrap();
+    let grant = decide(&plan, &machine(2), &Supply::default(), &STRICT, &Holdings::default()).unwrap();
     let row = grant.ledger.rows.iter().find(|row| row.operator == "count" && row.resource == "num_cpus").unwrap();
     assert_eq!((row.requested.as_deref(), row.effective.as_str()), (Some("3"), "1 CPU, 1 lane"));
     assert_eq!(
@@ -203,7 +203,7 @@ fn too_few_cpus_are_refused_with_the_numbers_and_who_has_the_others() {
 #[test]
 fn an_operator_without_its_cpus_takes_none_from_those_after_it() {
     let plan = pipeline([operator("large", Kind::Map, 9, whole(1)), operator("small", Kind::Map, 3, whole(1))]);
-    let reasons = decide(&plan, &machine(4), &Supply::default(), &STRICT, &Taken::default()).unwrap_err().reasons;
+    let reasons = decide(&plan, &machine(4), &Supply::default(), &STRICT, &Holdings::default()).unwrap_err().reasons;
     assert_eq!(
         reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["operator \"large\" wants 9 CPUs (9 instances × 1), 3 are free"]
@@ -213,7 +213,7 @@ fn an_operator_without_its_cpus_takes_none_from_those_after_it() {
 #[test]
 fn overcommit_leases_what_fits_and_runs_the_rest_unpinned_in_the_open() {
     let plan = pipeline([operator("large", Kind::Map, 9, whole(2)), operator("small", Kind::Map, 3, whole(1))]);
-    let grant = decide(&plan, &machine(4), &Supply::default(), &OVERCOMMIT, &Taken::default()).unwrap();
+    let grant = decide(&plan, &machine(4), &Supply::default(), &OVERCOMMIT, &Holdings::default()).unwrap();
     assert_eq!(operators(&grant), [(2, Cpus::Unpinned), (1, Cpus::Leased)]);
     let row = grant.ledger.rows.iter().find(|row| row.operator == "large" && row.resource == "num_cpus").unwrap();
     assert_eq!((row.effective.as_str(), row.tier.name()), ("what is free, 2 lanes", "none"));
@@ -223,17 +223,17 @@ fn overcommit_leases_what_fits_and_runs_the_rest_unpinned_in_the_open() {
 #[test]
 fn shares_fit_on_the_cpus_that_nobody_leases() {
     let plan = |share| pipeline([operator("a", Kind::Map, 1, whole(2)), operator("b", Kind::Map, 4, fraction(share))]);
-    decide(&plan(5_000), &machine(4), &Supply::default(), &STRICT, &Taken::default()).unwrap();
+    decide(&plan(5_000), &machine(4), &Supply::default(), &STRICT, &Holdings::default()).unwrap();
     assert_eq!(
         refusal(&plan(5_001), &machine(4), &Supply::default(), &[]),
         "shares come to 2.0004 CPUs, 2 are left unleased\n  \"b\": 4 instances × 0.5001\n  \
          hint: lower num_cpus or parallelism, or pass --overcommit"
     );
-    let grant = decide(&plan(5_001), &machine(4), &Supply::default(), &OVERCOMMIT, &Taken::default()).unwrap();
+    let grant = decide(&plan(5_001), &machine(4), &Supply::default(), &OVERCOMMIT, &Holdings::default()).unwrap();
     let note = grant.ledger.rows.iter().find_map(|row| row.note.clone()).unwrap();
     assert_eq!(note, "shares come to 2.0004 CPUs on 2: an instance may get less than its share");
 
-    let tiny = decide(&plan(199), &machine(4), &Supply::default(), &STRICT, &Taken::default()).unwrap();
+    let tiny = decide(&plan(199), &machine(4), &Supply::default(), &STRICT, &Holdings::default()).unwrap();
     let note = tiny.ledger.rows.iter().find_map(|row| row.note.clone()).unwrap();
     assert_eq!(note, "a share this small is kept to within some milliseconds of any second, not to 10 %");
 }
@@ -241,9 +241,9 @@ fn shares_fit_on_the_cpus_that_nobody_leases() {
 #[test]
 fn with_nothing_kept_free_every_cpu_can_be_leased_and_the_ledger_says_what_that_means() {
     let plan = pipeline([operator("a", Kind::Map, 1, whole(4))]);
-    assert!(decide(&plan, &machine(4), &Supply::default(), &STRICT, &Taken::default()).is_err());
+    assert!(decide(&plan, &machine(4), &Supply::default(), &STRICT, &Holdings::default()).is_err());
     let supply = Supply { cpus_reserved: Some(0), ..Supply::default() };
-    let grant = decide(&plan, &machine(4), &supply, &STRICT, &Taken::default()).unwrap();
+    let grant = decide(&plan, &machine(4), &supply, &STRICT, &Holdings::default()).unwrap();
     let rows: Vec<_> = grant.ledger.rows.iter().filter(|row| row.resource == "num_cpus").collect();
     assert_eq!(
         rows.iter().map(|row| (row.operator.as_str(), row.tier.name(), row.note.is_some())).collect::<Vec<_>>(),
@@ -255,7 +255,7 @@ fn with_nothing_kept_free_every_cpu_can_be_leased_and_the_ledger_says_what_that_
         &machine(1),
         &Supply::default(),
         &STRICT,
-        &Taken::default(),
+        &Holdings::default(),
     )
     .unwrap();
 }
@@ -265,7 +265,7 @@ fn memory_that_is_asked_for_must_be_there_and_a_default_cap_is_no_claim() {
     let supply = Supply { memory_reserved: 1 << 30, ..Supply::default() };
     let fits =
         pipeline([operator("a", Kind::Map, 7, memory(1 << 30)), operator("b", Kind::Map, 1000, Resources::default())]);
-    let grant = decide(&fits, &machine(4), &supply, &STRICT, &Taken::default()).unwrap();
+    let grant = decide(&fits, &machine(4), &supply, &STRICT, &Holdings::default()).unwrap();
     assert_eq!(
         grant.stages.iter().map(|stage| stage.memory_cap).collect::<Vec<_>>(),
         [None, Some(1 << 30), Some(Limits::DEFAULT_MEMORY), None]
@@ -279,7 +279,7 @@ fn memory_that_is_asked_for_must_be_there_and_a_default_cap_is_no_claim() {
          \"a\": 4 instances × object_store_memory = 64MiB\n  1GiB kept for the host\n  \
          hint: lower memory or parallelism, or pass --overcommit"
     );
-    let grant = decide(&plan, &machine(4), &supply, &OVERCOMMIT, &Taken::default()).unwrap();
+    let grant = decide(&plan, &machine(4), &supply, &OVERCOMMIT, &Holdings::default()).unwrap();
     assert_eq!((grant.stages[1].memory_cap, grant.stages[1].edge_bytes), (Some(2 << 30), 64 << 20));
     assert!(grant.ledger.to_string().contains("memory may run out below the caps (--overcommit)"));
 
@@ -318,7 +318,7 @@ fn what_nothing_here_enforces_is_refused_all_at_once_and_let_through_only_as_non
     );
 
     let enough = Supply { custom: BTreeMap::from([("licence".to_owned(), 20_000)]), ..Supply::default() };
-    let grant = decide(&plan, &machine(4), &enough, &UNENFORCED, &Taken::default()).unwrap();
+    let grant = decide(&plan, &machine(4), &enough, &UNENFORCED, &Holdings::default()).unwrap();
     let none: Vec<_> = grant.ledger.rows.iter().filter(|row| row.effective == "nothing").collect();
     assert!(none.iter().all(|row| row.tier.name() == "none" && row.mechanism.name() == "nothing"));
     assert_eq!(
@@ -334,12 +334,12 @@ fn custom_resources_are_counted_over_all_instances() {
     let plan = |second| {
         pipeline([operator("a", Kind::Map, 2, licences(10_000)), operator("b", Kind::Map, 2, licences(second))])
     };
-    decide(&plan(5_000), &machine(2), &supply, &STRICT, &Taken::default()).unwrap();
+    decide(&plan(5_000), &machine(2), &supply, &STRICT, &Holdings::default()).unwrap();
     assert!(
         refusal(&plan(5_001), &machine(2), &supply, &[])
             .starts_with("the pipeline wants 3.0002 of licence, this host declares 3\n")
     );
-    let grant = decide(&plan(5_001), &machine(2), &supply, &OVERCOMMIT, &Taken::default()).unwrap();
+    let grant = decide(&plan(5_001), &machine(2), &supply, &OVERCOMMIT, &Holdings::default()).unwrap();
     let rows: Vec<_> = grant.ledger.rows.iter().filter(|row| row.resource == "licence").collect();
     assert!(rows.len() == 2 && rows.iter().all(|row| row.tier.name() == "none" && row.note.is_some()));
 }

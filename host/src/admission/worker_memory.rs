@@ -1,7 +1,7 @@
 use super::memory::{MemorySums, of_instance};
 use super::{Options, StageGrant, tenant};
 use crate::plan::Plan;
-use crate::resources::{Arithmetic, InstanceArithmetic, Supply, Taken};
+use crate::resources::{Arithmetic, InstanceArithmetic, Supply, Holdings};
 
 /// The limit of the pipeline's control group; `None` where the kernel holds no memory, or no instance is a worker.
 pub(super) fn of_pipeline(sums: &MemorySums) -> Option<u64> {
@@ -14,7 +14,7 @@ pub(super) fn add_up(
     grants: &[StageGrant],
     sums: &MemorySums,
     (supply, options): (&Supply, &Options),
-    taken: &Taken,
+    taken: &Holdings,
 ) -> Option<Arithmetic> {
     let worker = options.isolation.worker()?;
     let components =

@@ -4,7 +4,7 @@ use super::tests::{decide, fraction, machine, memory, operator, pipeline, whole}
 use super::*;
 use crate::config::TenantCeiling;
 use crate::plan::{Kind, Plan, Resources};
-use crate::resources::{Amounts, Claim, Supply, Taken};
+use crate::resources::{Amounts, Claim, Supply, Holdings};
 
 const MIB: u64 = 1 << 20;
 
@@ -29,7 +29,7 @@ fn workers(kernel: KernelLimits) -> Options {
 }
 
 fn granted(plan: &Plan, options: &Options) -> Grant {
-    decide(plan, &machine(4), &Supply::default(), options, &Taken::default()).expect("a grant")
+    decide(plan, &machine(4), &Supply::default(), options, &Holdings::default()).expect("a grant")
 }
 
 /// Effective, mechanism, tier, and whether there is a note.
@@ -85,7 +85,7 @@ fn a_share_below_the_kernels_shortest_run_is_kept_by_the_lane() {
 #[test]
 fn what_nothing_holds_is_refused_unless_it_is_allowed() {
     let plan = pipeline([operator("a", Kind::Map, 1, Resources::default())]);
-    let text = decide(&plan, &machine(4), &Supply::default(), &workers(nothing()), &Taken::default()).unwrap_err();
+    let text = decide(&plan, &machine(4), &Supply::default(), &workers(nothing()), &Holdings::default()).unwrap_err();
     assert_eq!(
         text.to_string(),
         "a worker of operator \"a\" is to have at most 6 threads, and nothing here can hold it to that\n  \
@@ -100,10 +100,10 @@ fn what_nothing_holds_is_refused_unless_it_is_allowed() {
 fn memory_that_a_worker_needs_for_itself_is_refused_with_the_numbers() {
     let plan = |bytes| pipeline([operator("a", Kind::Map, 1, memory(bytes))]);
     for too_small in [MIB, 24 * MIB, 24 * MIB + (64 << 10) - 1] {
-        decide(&plan(too_small), &machine(4), &Supply::default(), &workers(everything()), &Taken::default())
+        decide(&plan(too_small), &machine(4), &Supply::default(), &workers(everything()), &Holdings::default())
             .expect_err("a refusal");
     }
-    let refusal = decide(&plan(16 * MIB), &machine(4), &Supply::default(), &workers(everything()), &Taken::default());
+    let refusal = decide(&plan(16 * MIB), &machine(4), &Supply::default(), &workers(everything()), &Holdings::default());
     assert_eq!(
         refusal.unwrap_err().to_string(),
         "operator \"a\" has memory = 16MiB, of which its worker process takes 24MiB for itself\n  \
@@ -139,7 +139,7 @@ fn memory_adds_up_from_lanes_to_the_host() {
         amounts: Amounts { memory: bytes, memory_at_most: bytes, ..Amounts::default() },
         ..Claim::default()
     };
-    let taken = Taken { claims: vec![held("blue", 1 << 30), held("green", 2 << 30)], ..Taken::default() };
+    let taken = Holdings { claims: vec![held("blue", 1 << 30), held("green", 2 << 30)], ..Holdings::default() };
     let free = decide(&plan, &machine(4), &supply, &options, &taken).unwrap();
     assert!(free.ledger.to_string().ends_with(
         "  tenant \"blue\" has no ceiling, its others hold 1GiB\n  \

@@ -1,7 +1,7 @@
 use super::{Bitmap, Malformed, check_offsets};
 
 /// `n` byte strings behind one another, with n + 1 rising offsets: Arrow's Binary layout, so that a guest, Arrow and
-/// Python can share it without copying. Always valid, but for the time in which its bytes are elsewhere (`let_go`).
+/// Python can share it without copying. Always valid, but for the time in which its bytes are elsewhere (`detach`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     offsets: Vec<u32>,
@@ -166,14 +166,14 @@ impl Column {
     }
 
     /// Leaves its bytes to `buffer`, and goes on with the buffer that was there. It still says how many entries it has; what they are somebody else knows, who
-    /// is to [put them back](Column::come_back) before anybody looks.
-    pub(crate) fn let_go(&mut self, buffer: &mut Vec<u8>) {
+    /// is to [put them back](Column::reattach) before anybody looks.
+    pub(crate) fn detach(&mut self, buffer: &mut Vec<u8>) {
         buffer.clear();
         std::mem::swap(&mut self.bytes, buffer);
     }
 
-    /// Has the bytes again that it [let go](Column::let_go): `fill` appends them to the empty buffer, and there are as many as there were.
-    pub(crate) fn come_back<E>(&mut self, fill: impl FnOnce(&mut Vec<u8>, usize) -> Result<(), E>) -> Result<(), E> {
+    /// Has the bytes again that it [let go](Column::detach): `fill` appends them to the empty buffer, and there are as many as there were.
+    pub(crate) fn reattach<E>(&mut self, fill: impl FnOnce(&mut Vec<u8>, usize) -> Result<(), E>) -> Result<(), E> {
         let len = self.end_offset() as usize;
         self.bytes.clear();
         let filled = fill(&mut self.bytes, len);

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Batch, Entrance, NotTaken};
+use super::{Batch, DirectSend, NotTaken};
 
 /// Where batches wait for a consumer: bounded in bytes and in batches, filled by any number of producers.
 ///
@@ -15,15 +15,15 @@ use super::{Batch, Entrance, NotTaken};
 /// **Quietly.** A batch that is [put in so](Inbox::put) wakes the consumer with others only: when four of them are there, when a producer
 /// [says so](Inbox::announce) or has to wait for room. A consumer lets that happen to it for the first millisecond of a wait.
 ///
-/// **Past it.** A consumer that has an [`Entrance`] has producers use it while nothing waits here. One that finds it full waits there for a while rather than
+/// **Past it.** A consumer that has an [`DirectSend`] has producers use it while nothing waits here. One that finds it full waits there for a while rather than
 /// leave its batch here, where it grows cold; after that batches wait here until the consumer has taken them all and [opens](Inbox::pop_or_open) again.
 #[derive(Debug)]
 pub struct Inbox {
     state: Mutex<State>,
-    entrance: OnceLock<Arc<dyn Entrance>>,
+    direct_send: OnceLock<Arc<dyn DirectSend>>,
     /// Batches wait here, or no more come: for a consumer that only wants to know whether to look.
     news: AtomicBool,
-    /// How many producers wait at the entrance.
+    /// How many producers wait at the direct_send.
     at_entrance: AtomicUsize,
     filled: Condvar,
     drained: Condvar,
@@ -38,12 +38,12 @@ struct State {
     producers: usize,
     waiting_producers: usize,
     waiting_consumers: usize,
-    /// Of those, how many let some batches come quietly.
+    /// Of those, how many let some batches come coalesced.
     lenient_consumers: usize,
     /// Of those, how many were woken and have not come yet.
     woken_consumers: usize,
     tickets: u64,
-    /// The entrance may be used.
+    /// The direct_send may be used.
     open: bool,
     /// Whoever would wait here would wait for itself.
     one_thread: bool,
@@ -52,10 +52,10 @@ struct State {
 
 /// How many batches are reason enough to wake a consumer.
 const BURST: usize = 4;
-/// How long a producer waits at an entrance that is full. Long against the time in which one that works on batches of 64 KiB has room again, other threads
+/// How long a producer waits at an direct_send that is full. Long against the time in which one that works on batches of 64 KiB has room again, other threads
 /// on its CPU included; short for somebody whose bursts an inbox is to take up.
 const AT_ENTRANCE: Duration = Duration::from_millis(10);
-/// How long batches that were put in quietly may go unseen.
+/// How long batches that were put in coalesced may go unseen.
 const LENIENCE: Duration = Duration::from_millis(1);
 
 /// What a consumer got.
@@ -87,7 +87,7 @@ impl Inbox {
     pub fn new(byte_credit: usize, batch_credit: usize) -> Self {
         Self {
             state: Mutex::new(State::default()),
-            entrance: OnceLock::new(),
+            direct_send: OnceLock::new(),
             news: AtomicBool::new(false),
             at_entrance: AtomicUsize::new(0),
             filled: Condvar::new(),
@@ -124,25 +124,25 @@ impl Inbox {
         self.lock().one_thread = true;
     }
 
-    /// Gives the consumer an entrance, once; it is closed.
-    pub fn set_entrance(&self, entrance: Arc<dyn Entrance>) {
+    /// Gives the consumer an direct_send, once; it is closed.
+    pub fn set_entrance(&self, direct_send: Arc<dyn DirectSend>) {
         // A second one is not made: each inbox has one consumer that does so, once.
-        let _ = self.entrance.set(entrance);
+        let _ = self.direct_send.set(direct_send);
     }
 
-    /// Whether the consumer has an entrance.
+    /// Whether the consumer has an direct_send.
     #[must_use]
     pub fn has_entrance(&self) -> bool {
-        self.entrance.get().is_some()
+        self.direct_send.get().is_some()
     }
 
-    /// Nobody uses the entrance from now on, until it is opened again.
+    /// Nobody uses the direct_send from now on, until it is opened again.
     pub fn close_entrance(&self) {
         self.lock().open = false;
         self.drained.notify_all();
     }
 
-    /// The consumer has worked on some of what came through the entrance.
+    /// The consumer has worked on some of what came through the direct_send.
     pub fn entrance_drained(&self) {
         if self.at_entrance.load(Ordering::SeqCst) > 0 {
             // Whoever looked before waits by the time that the lock is free.
@@ -166,28 +166,28 @@ impl Inbox {
         self.put(batch, false, &mut Vec::new())
     }
 
-    /// The same. `quietly`: the producer will put in another one within moments, or [say](Inbox::announce) that it will not. `spare` is a buffer for an
-    /// [`Entrance`] to exchange for the batch's.
+    /// The same. `coalesced`: the producer will put in another one within moments, or [say](Inbox::announce) that it will not. `spare` is a buffer for an
+    /// [`DirectSend`] to exchange for the batch's.
     ///
     /// # Errors
     /// As [`Inbox::push`].
     #[expect(clippy::result_large_err, reason = "as for `push`")]
-    pub fn put(&self, batch: Batch, quietly: bool, spare: &mut Vec<u8>) -> Result<(), Refused> {
+    pub fn put(&self, batch: Batch, coalesced: bool, spare: &mut Vec<u8>) -> Result<(), Refused> {
         let state = self.lock();
         if !state.open {
-            return self.leave_here(state, batch, quietly);
+            return self.leave_here(state, batch, coalesced);
         }
-        let (state, batch) = match self.wait_at_entrance(state, batch, quietly, spare) {
+        let (state, batch) = match self.wait_at_entrance(state, batch, coalesced, spare) {
             Ok(()) => return Ok(()),
             Err(refused) => refused,
         };
-        self.leave_here(state, batch, quietly)
+        self.leave_here(state, batch, coalesced)
     }
 
     /// Wakes the consumer if batches wait.
     pub fn announce(&self) {
-        if let Some(entrance) = self.entrance.get() {
-            entrance.announce();
+        if let Some(direct_send) = self.direct_send.get() {
+            direct_send.announce();
         }
         let state = self.lock();
         if !state.queue.is_empty() {
@@ -195,32 +195,32 @@ impl Inbox {
         }
     }
 
-    /// Has the entrance take a batch, once there is room; it comes back where it is to be left here.
+    /// Has the direct_send take a batch, once there is room; it comes back where it is to be left here.
     #[expect(clippy::result_large_err, reason = "as for `push`")]
     fn wait_at_entrance<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         mut batch: Batch,
-        quietly: bool,
+        coalesced: bool,
         spare: &mut Vec<u8>,
     ) -> Result<(), (MutexGuard<'a, State>, Batch)> {
-        let patience = if state.one_thread { Duration::ZERO } else { AT_ENTRANCE };
+        let timeout = if state.one_thread { Duration::ZERO } else { AT_ENTRANCE };
         let mut waits: Option<Instant> = None;
         let taken = loop {
-            let Some(entrance) = self.entrance.get().filter(|_| state.open && !state.cut) else { break Err(batch) };
-            batch = match entrance.take(batch, quietly, spare) {
+            let Some(direct_send) = self.direct_send.get().filter(|_| state.open && !state.cut) else { break Err(batch) };
+            batch = match direct_send.take(batch, coalesced, spare) {
                 Ok(()) => break Ok(()),
                 Err(NotTaken::Closed(batch)) => break Err(batch),
                 Err(NotTaken::Full(batch)) => batch,
             };
             let Some(since) = waits else {
-                entrance.announce();
+                direct_send.announce();
                 // Said before it is tried once more: either there is room now, or who makes some sees it.
                 self.at_entrance.fetch_add(1, Ordering::SeqCst);
                 waits = Some(Instant::now());
                 continue;
             };
-            let Some(left) = patience.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) else {
+            let Some(left) = timeout.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) else {
                 break Err(batch);
             };
             state = self.drained.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -235,7 +235,7 @@ impl Inbox {
     }
 
     #[expect(clippy::result_large_err, reason = "as for `push`")]
-    fn leave_here<'a>(&'a self, mut state: MutexGuard<'a, State>, batch: Batch, quietly: bool) -> Result<(), Refused> {
+    fn leave_here<'a>(&'a self, mut state: MutexGuard<'a, State>, batch: Batch, coalesced: bool) -> Result<(), Refused> {
         let weight = batch.weight();
         while !state.cut && !state.one_thread && !self.has_room(&state, weight) {
             if state.waiting_consumers > state.woken_consumers {
@@ -256,7 +256,7 @@ impl Inbox {
         state.queue.push_back(batch);
         self.news.store(true, Ordering::SeqCst);
         self.wake_at_entrance();
-        if !quietly || state.queue.len() >= BURST || state.waiting_consumers > state.lenient_consumers {
+        if !coalesced || state.queue.len() >= BURST || state.waiting_consumers > state.lenient_consumers {
             self.wake_one(state);
         }
         Ok(())
@@ -264,9 +264,9 @@ impl Inbox {
 
     /// The consumer looks here, if it would not anyway.
     fn wake_at_entrance(&self) {
-        if let Some(entrance) = self.entrance.get() {
-            entrance.announce();
-            entrance.wake();
+        if let Some(direct_send) = self.direct_send.get() {
+            direct_send.announce();
+            direct_send.wake();
         }
     }
 
@@ -279,12 +279,12 @@ impl Inbox {
         }
     }
 
-    /// Takes the oldest batch; waits for one for as long as `patience` (for ever if `None`).
-    pub fn pop(&self, patience: Option<Duration>) -> Popped {
-        self.pop_leniently(patience, LENIENCE)
+    /// Takes the oldest batch; waits for one for as long as `timeout` (for ever if `None`).
+    pub fn pop(&self, timeout: Option<Duration>) -> Popped {
+        self.pop_leniently(timeout, LENIENCE)
     }
 
-    /// The oldest batch, if one waits. Where none does, producers use the entrance from now on; all that was taken from here must be on its way.
+    /// The oldest batch, if one waits. Where none does, producers use the direct_send from now on; all that was taken from here must be on its way.
     pub fn pop_or_open(&self) -> Popped {
         let mut state = self.lock();
         state.open = state.queue.is_empty();
@@ -294,8 +294,8 @@ impl Inbox {
         }
     }
 
-    fn pop_leniently(&self, patience: Option<Duration>, lenience: Duration) -> Popped {
-        let deadline = patience.map(|p| Instant::now() + p);
+    fn pop_leniently(&self, timeout: Option<Duration>, lenience: Duration) -> Popped {
+        let deadline = timeout.map(|p| Instant::now() + p);
         let mut lenience = Some(lenience);
         let mut state = self.lock();
         loop {
@@ -358,10 +358,10 @@ impl Inbox {
         left
     }
 
-    /// Bytes waiting now, here and behind the entrance.
+    /// Bytes waiting now, here and behind the direct_send.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.lock().bytes + self.entrance.get().map_or(0, |entrance| entrance.bytes())
+        self.lock().bytes + self.direct_send.get().map_or(0, |direct_send| direct_send.bytes())
     }
 
     fn has_room(&self, state: &State, weight: usize) -> bool {

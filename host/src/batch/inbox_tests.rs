@@ -105,7 +105,7 @@ fn cutting_hands_back_what_waited_and_refuses_what_comes() {
     assert!(matches!(inbox.pop(None), Popped::Cut));
 }
 
-/// An entrance to a queue that holds so many batches.
+/// An direct_send to a queue that holds so many batches.
 #[derive(Debug, Default)]
 struct Door {
     room: usize,
@@ -123,7 +123,7 @@ impl Door {
     }
 }
 
-impl Entrance for Door {
+impl DirectSend for Door {
     fn take(&self, batch: Batch, _: bool, _: &mut Vec<u8>) -> Result<(), NotTaken> {
         let mut inside = self.inside.lock().unwrap();
         if inside.len() == self.room {
@@ -156,7 +156,7 @@ fn number_of(batch: &Batch) -> u32 {
 fn an_entrance_is_used_while_it_is_open_and_nothing_waits_in_the_inbox() {
     let (inbox, door) = (Inbox::new(1 << 20, 8), Door::of(1));
     inbox.join();
-    inbox.set_entrance(Arc::clone(&door) as Arc<dyn Entrance>);
+    inbox.set_entrance(Arc::clone(&door) as Arc<dyn DirectSend>);
     inbox.push(batch(b"closed")).unwrap();
     assert!(inbox.has_news() && door.inside.lock().unwrap().is_empty());
     assert!(matches!(inbox.pop_or_open(), Popped::Batch(..)));
@@ -197,7 +197,7 @@ fn who_waits_at_a_full_entrance_goes_on_when_it_is_drained_closed_or_cut() {
     for (release, taken) in cases {
         let (inbox, door) = (Arc::new(Inbox::new(1 << 20, 8)), Door::of(1));
         inbox.join();
-        inbox.set_entrance(Arc::clone(&door) as Arc<dyn Entrance>);
+        inbox.set_entrance(Arc::clone(&door) as Arc<dyn DirectSend>);
         assert!(matches!(inbox.pop_or_open(), Popped::Empty));
         inbox.push(batch(b"first")).unwrap();
         let sender = thread::spawn({
@@ -214,7 +214,7 @@ fn who_waits_at_a_full_entrance_goes_on_when_it_is_drained_closed_or_cut() {
 
 #[test]
 fn order_holds_whichever_way_batches_take() {
-    // With little credit a producer often waits in front of the inbox while its consumer opens the entrance.
+    // With little credit a producer often waits in front of the inbox while its consumer opens the direct_send.
     for credit in [1, 2, 8] {
         expect_order(credit);
     }
@@ -224,7 +224,7 @@ fn expect_order(credit: usize) {
     const BATCHES: u32 = 20_000;
     let (inbox, door) = (Arc::new(Inbox::new(1 << 20, credit)), Door::of(4));
     inbox.join();
-    inbox.set_entrance(Arc::clone(&door) as Arc<dyn Entrance>);
+    inbox.set_entrance(Arc::clone(&door) as Arc<dyn DirectSend>);
     let producer = thread::spawn({
         let inbox = Arc::clone(&inbox);
         move || {

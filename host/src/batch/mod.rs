@@ -9,7 +9,7 @@
 mod bitmap;
 mod check;
 mod column;
-mod entrance;
+mod direct_send;
 mod inbox;
 mod origin;
 mod pool;
@@ -19,7 +19,7 @@ pub mod wire;
 pub use bitmap::Bitmap;
 pub use check::{Malformed, check_bitmap, check_offsets, check_parents, check_rising};
 pub use column::Column;
-pub use entrance::{Entrance, NotTaken};
+pub use direct_send::{DirectSend, NotTaken};
 pub use inbox::{Inbox, Popped, Refused};
 pub use origin::Origin;
 pub use pool::BatchPool;

@@ -52,7 +52,7 @@ impl BatchPool {
         drop(free);
         let mut batch = batch.unwrap_or_default();
         let mut buffer = found.unwrap_or(buffer);
-        batch.payloads.let_go(&mut buffer);
+        batch.payloads.detach(&mut buffer);
         batch
     }
 
@@ -65,7 +65,7 @@ impl BatchPool {
         if let Some(mut buffer) = free.buffers.pop() {
             free.bytes -= buffer.capacity();
             drop(free);
-            column.let_go(&mut buffer);
+            column.detach(&mut buffer);
         }
     }
 
@@ -73,7 +73,7 @@ impl BatchPool {
     pub fn put(&self, mut batch: Batch) {
         batch.clear();
         let mut buffer = Vec::new();
-        batch.payloads.let_go(&mut buffer);
+        batch.payloads.detach(&mut buffer);
         buffer.clear();
         let (batch_bytes, buffer_bytes) = (batch.capacity(), buffer.capacity());
         let mut free = self.lock();

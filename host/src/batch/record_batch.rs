@@ -273,7 +273,7 @@ impl Batch {
     /// The payloads' bytes lie somewhere else from now on, and `buffer` has theirs: nobody looks at a payload before they [come back](Self::payloads_come_back) or
     /// others [take their place](Self::swap_payloads).
     pub(crate) fn let_go_of_payloads(&mut self, buffer: &mut Vec<u8>) {
-        self.payloads.let_go(buffer);
+        self.payloads.detach(buffer);
     }
 
     /// `fill` appends the payloads' bytes that were let go, as many as it is told.
@@ -281,7 +281,7 @@ impl Batch {
         &mut self,
         fill: impl FnOnce(&mut Vec<u8>, usize) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.payloads.come_back(fill)
+        self.payloads.reattach(fill)
     }
 
     /// Takes new keys over from `column`, leaving the old ones there. As many as there are records.

@@ -14,7 +14,7 @@ use crate::inference::{
 };
 use crate::plan::{GraphRows, RowsChoice};
 use crate::sandbox::plain_text;
-use crate::worker::examine_model::ThrowAwayExaminer;
+use crate::worker::inspect_model::OneShotInspector;
 
 /// `inspect`: what a model is, and whether tract can run it.
 pub(super) fn inspect_model(path: &Path, printer: Printer) -> Result<(), Failure> {
@@ -25,7 +25,7 @@ pub(super) fn inspect_model(path: &Path, printer: Printer) -> Result<(), Failure
 
 /// Models are looked at by processes of the program that runs, also where its file was replaced meanwhile.
 fn examine(file: &ModelFile) -> Result<Examined, ModelError> {
-    let examiner = ThrowAwayExaminer::new("/proc/self/exe");
+    let examiner = OneShotInspector::new("/proc/self/exe");
     let limits = ExamineLimits::of_file(file.bytes().len() as u64);
     match examiner.examine(file.bytes(), Trial::Wanted, limits) {
         // What the file says can be told even where trying it out broke the process.

@@ -12,8 +12,8 @@ use super::printer::{OutputFormat, Printer};
 use super::{ExitCode, build, cache, devices, doctor, inspect, new, run, validate};
 use crate::inference::{Trial, panic_is_an_answer};
 use crate::worker::compile::compile_one;
-use crate::worker::examine_model::examine_one;
-use crate::worker::{self, ThrowAwayOrder};
+use crate::worker::inspect_model::examine_one;
+use crate::worker::{self, OneShotSetup};
 
 /// The program: arguments in, exit code out.
 #[must_use]
@@ -49,7 +49,7 @@ fn perform(words: Vec<OsString>) -> ExitCode {
             worker::serve_device(worker::device::backends).map_err(|error| Failure::of(ExitCode::InternalFault, &error))
         }
         Command::Compile(arguments) => compile(arguments),
-        Command::ExamineModel(arguments) => examine_model(arguments),
+        Command::ExamineModel(arguments) => inspect_model(arguments),
         Command::Test(arguments) => Cargo::at(&arguments.path).and_then(|cargo| cargo.test(&arguments.cargo)),
     };
     match outcome {
@@ -76,15 +76,15 @@ fn completions(arguments: &CompletionsArguments) -> Result<(), Failure> {
 /// `compile`: one component, for another process of this program.
 fn compile(arguments: &CompileArguments) -> Result<(), Failure> {
     let CompileArguments { memory, cpu_seconds, parent } = *arguments;
-    compile_one(ThrowAwayOrder { memory, cpu_seconds, parent })
+    compile_one(OneShotSetup { memory, cpu_seconds, parent })
         .map_err(|error| Failure::of(ExitCode::InternalFault, &error))
 }
 
 /// `examine-model`: one model, for another process of this program.
-fn examine_model(arguments: &ExamineModelArguments) -> Result<(), Failure> {
+fn inspect_model(arguments: &ExamineModelArguments) -> Result<(), Failure> {
     let ExamineModelArguments { memory, cpu_seconds, parent, try_out } = *arguments;
     let trial = if try_out { Trial::Wanted } else { Trial::NotWanted };
-    examine_one(ThrowAwayOrder { memory, cpu_seconds, parent }, trial)
+    examine_one(OneShotSetup { memory, cpu_seconds, parent }, trial)
         .map_err(|error| Failure::of(ExitCode::InternalFault, &error))
 }
 

@@ -110,7 +110,7 @@ fn of_start(error: &RunError) -> ExitCode {
         RunError::Start(failures) if are_faults(failures) => ExitCode::Refused,
         RunError::Start(_) => ExitCode::PipelineFailed,
         RunError::Lane { .. } => ExitCode::Refused,
-        RunError::Housing { .. } => ExitCode::Refused,
+        RunError::Launcher { .. } => ExitCode::Refused,
         RunError::Models(error) => match **error {
             ServiceError::Device { .. } => ExitCode::Refused,
             ServiceError::Model { .. } => ExitCode::InvalidUsage,

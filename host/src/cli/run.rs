@@ -26,7 +26,7 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
     let processes = Arc::new(ProcessIsolation::new("/proc/self/exe"));
     options.device_opener = Some(processes.clone());
     if arguments.isolation == Isolation::Process {
-        options.housing = Some(processes);
+        options.launcher = Some(processes);
     }
     let job = Job::from_file(&arguments.pipeline, options).map_err(|error| of_job(&error))?;
     if arguments.explain {

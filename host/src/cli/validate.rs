@@ -11,8 +11,8 @@ use crate::observe::plain_path;
 use crate::plan::{Plan, Work};
 use crate::sandbox::CompileElsewhere;
 use crate::worker::ProcessIsolation;
-use crate::worker::compile::ThrowAwayCompiler;
-use crate::worker::examine_model::ThrowAwayExaminer;
+use crate::worker::compile::OneShotCompiler;
+use crate::worker::inspect_model::OneShotInspector;
 
 /// `validate`: everything up to the point where something would be taken.
 pub(super) fn validate(arguments: &ValidateArguments, printer: Printer) -> Result<(), Failure> {
@@ -35,9 +35,9 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
         tenant: machine.tenant.clone(),
         lease_folder: machine.lease_folder.clone(),
         cache_folder: machine.cache_folder.clone(),
-        housing: None,
+        launcher: None,
         device_opener: Some(Arc::new(ProcessIsolation::new("/proc/self/exe"))),
-        examiner: Some(Arc::new(ThrowAwayExaminer::new("/proc/self/exe"))),
+        examiner: Some(Arc::new(OneShotInspector::new("/proc/self/exe"))),
         compiler: Some(compiler()),
         speaks: true,
     }
@@ -45,7 +45,7 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
 
 /// Components are compiled by processes of the program that runs, also where its file was replaced meanwhile.
 pub(super) fn compiler() -> Arc<dyn CompileElsewhere> {
-    Arc::new(ThrowAwayCompiler::new("/proc/self/exe"))
+    Arc::new(OneShotCompiler::new("/proc/self/exe"))
 }
 
 fn what(work: &Work) -> &'static str {

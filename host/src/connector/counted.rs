@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 
 /// A file that knows how much of it was read, and notices when some of it goes away.
 ///
-/// A regular file is simply read. Everything else is asked first whether there is something, for at most the patience that
+/// A regular file is simply read. Everything else is asked first whether there is something, for at most the timeout that
 /// was set; if not, [`Read::read`] answers [`io::ErrorKind::WouldBlock`], so that whoever reads can go and see to a drain.
 ///
 /// A regular file that becomes shorter while it is read is an error. One that is written over, or cut and written again between two reads
@@ -22,7 +22,7 @@ pub(super) struct Counted {
     read: u64,
     /// How many bytes there were at the start, of a regular file.
     size: Option<u64>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Counted {
@@ -30,7 +30,7 @@ impl Counted {
     pub(super) fn new(file: File, start: u64) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let size = metadata.is_file().then(|| metadata.len().saturating_sub(start));
-        Ok(Self { file, start, read: 0, size, patience: Duration::ZERO })
+        Ok(Self { file, start, read: 0, size, timeout: Duration::ZERO })
     }
 
     /// How many bytes there were when it was opened, of a regular file.
@@ -44,8 +44,8 @@ impl Counted {
     }
 
     /// How long the next read may wait for something to come; a regular file never waits.
-    pub(super) fn set_patience(&mut self, patience: Duration) {
-        self.patience = patience;
+    pub(super) fn set_patience(&mut self, timeout: Duration) {
+        self.timeout = timeout;
     }
 
     /// What was there is still there. A fact of the file system's, asked each time: the end of a read says nothing of what was cut.
@@ -71,7 +71,7 @@ impl Read for Counted {
         match self.size {
             None => {
                 // Once: what has come must not be late because more might.
-                wait_for_input(&self.file, std::mem::take(&mut self.patience))?;
+                wait_for_input(&self.file, std::mem::take(&mut self.timeout))?;
             }
             Some(size) => self.check_length(size, false)?,
         }
@@ -87,10 +87,10 @@ impl Read for Counted {
     }
 }
 
-fn wait_for_input(file: &File, patience: Duration) -> io::Result<()> {
+fn wait_for_input(file: &File, timeout: Duration) -> io::Result<()> {
     let timeout = Timespec {
-        tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(patience.subsec_nanos()),
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(timeout.subsec_nanos()),
     };
     let fd = file.as_fd();
     // A hang-up counts as input: the read that follows sees the end.

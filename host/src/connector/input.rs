@@ -96,7 +96,7 @@ impl Input {
     }
 
     /// How long the next read may wait for something to come; those after it do not wait.
-    pub(super) fn set_patience(&mut self, patience: Duration) {
+    pub(super) fn set_patience(&mut self, timeout: Duration) {
         let counted = match &mut self.state {
             State::Unseen(input) | State::Plain(input) => Some(input.input_mut()),
             State::Gzip(members) => members.input_mut().map(|buffered| buffered.get_mut().input_mut()),
@@ -104,7 +104,7 @@ impl Input {
             State::Nothing => None,
         };
         if let Some(counted) = counted {
-            counted.set_patience(patience);
+            counted.set_patience(timeout);
         }
     }
 

@@ -79,8 +79,8 @@ impl OpenText {
     }
 
     /// How long a read may wait, where it waits at all.
-    pub(super) fn set_patience(&mut self, patience: Duration) {
-        self.lines.input_mut().input_mut().set_patience(patience);
+    pub(super) fn set_patience(&mut self, timeout: Duration) {
+        self.lines.input_mut().input_mut().set_patience(timeout);
     }
 
     /// What somebody should know of it, with its name.

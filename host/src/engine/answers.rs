@@ -1,5 +1,5 @@
 use super::control::Stopped;
-use super::fate::Fate;
+use super::on_error_policy::OnErrorPolicy;
 use super::operator_lane::Outlets;
 use super::unflushed::Unflushed;
 use crate::batch::{Batch, BatchPool, Bitmap, Column, Origin, Record};
@@ -18,18 +18,18 @@ pub(super) struct Outputs {
 }
 
 /// Everything an answer is taken with, beside the batch that it answers.
-pub(super) struct Taking<'a> {
+pub(super) struct AnswerCollector<'a> {
     pub(super) kind: Kind,
     /// Which try this was.
     pub(super) attempt: u32,
     pub(super) outlets: &'a Outlets,
-    pub(super) fate: &'a Fate,
+    pub(super) policy: &'a OnErrorPolicy,
     /// The most bytes of a record that goes on, its key and headers with it.
     pub(super) record_limit: u64,
     pub(super) pool: &'a BatchPool,
 }
 
-impl Taking<'_> {
+impl AnswerCollector<'_> {
     /// Turns a guest's answer into what goes on, and counts it. Every record of the batch is handled or rejected after this, or waits for a sink's flush.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Taking<'_> {
         let rejected: Vec<usize> = answer.rejected().map(|(row, _)| row).collect();
         if !rejected.is_empty() {
             // As with what fails then: it may be for the cut.
-            if self.fate.control.is_stopped() {
+            if self.policy.control.is_stopped() {
                 return Err(Stopped);
             }
             self.reject(&batch, answer, outputs)?;
@@ -55,7 +55,7 @@ impl Taking<'_> {
                 return Ok(());
             }
         }
-        self.fate.counters.handled.add(handled);
+        self.policy.counters.handled.add(handled);
         Ok(())
     }
 
@@ -69,8 +69,8 @@ impl Taking<'_> {
         let too_large = too_large(self.kind, batch, answer, self.record_limit);
         for (row, size) in too_large {
             let (Err(at), Some(record)) = (rejected.binary_search(&row), batch.record(row)) else { continue };
-            self.fate.errors.breach("record_bytes");
-            self.fate.failed(record, &oversized(size, self.record_limit), self.attempt)?;
+            self.policy.errors.breach("record_bytes");
+            self.policy.failed(record, &oversized(size, self.record_limit), self.attempt)?;
             rejected.insert(at, row);
         }
         Ok(rejected)
@@ -79,7 +79,7 @@ impl Taking<'_> {
     fn reject(&self, batch: &Batch, answer: &Answer, outputs: &mut Outputs) -> Result<(), Stopped> {
         if !self.outlets.rejects.is_read() {
             return answer.rejected().try_for_each(|(row, message)| match batch.record(row) {
-                Some(record) => self.fate.rejected(record, message, self.attempt),
+                Some(record) => self.policy.rejected(record, message, self.attempt),
                 None => Ok(()),
             });
         }
@@ -90,8 +90,8 @@ impl Taking<'_> {
             let Some(record) = batch.record(row) else { continue };
             let size = size_of_record(record);
             if size + ERROR_HEADER as u64 > self.record_limit {
-                self.fate.errors.breach("record_bytes");
-                self.fate.failed(record, &oversized(size, self.record_limit), self.attempt)?;
+                self.policy.errors.breach("record_bytes");
+                self.policy.failed(record, &oversized(size, self.record_limit), self.attempt)?;
                 continue;
             }
             headers.clear();
@@ -100,8 +100,8 @@ impl Taking<'_> {
             add_header(&mut headers, "error", beginning(message, room));
             // All records here have headers now, and otherwise their batch's shape.
             let _ = rejects.push(Record { headers: Some(&headers), ..record });
-            self.fate.counters.rejected.add(1);
-            self.fate.errors.count(FailureCode::Rejected.name());
+            self.policy.counters.rejected.add(1);
+            self.policy.errors.count(FailureCode::Rejected.name());
         }
         outputs.rejects.push(rejects);
         Ok(())
@@ -160,7 +160,7 @@ impl Taking<'_> {
             let bits: Vec<u8> = bits.collect();
             let _ = rest.append_kept(&batch, Bitmap::new(&bits));
         }
-        self.fate.counters.filtered.add((rows - rejected.len() - rest.len()) as u64);
+        self.policy.counters.filtered.add((rows - rejected.len() - rest.len()) as u64);
         self.pool.put(batch);
         self.main(rest, outputs);
     }
@@ -187,7 +187,7 @@ impl Taking<'_> {
     }
 
     fn emitted(&self, input: Batch, answer: &mut Answer, outputs: &mut Outputs) {
-        let since = if input.is_empty() { self.fate.control.now() } else { input.ingested() };
+        let since = if input.is_empty() { self.policy.control.now() } else { input.ingested() };
         for emission in answer.emissions() {
             let mut batch = std::mem::replace(&mut emission.batch, self.pool.take());
             match &emission.parents {
@@ -208,7 +208,7 @@ impl Taking<'_> {
                     outputs.sides.push((side, batch));
                 }
                 Some(_) => {
-                    self.fate.counters.unread.add(batch.len() as u64);
+                    self.policy.counters.unread.add(batch.len() as u64);
                     self.pool.put(batch);
                 }
             }
@@ -225,8 +225,8 @@ impl Taking<'_> {
     }
 
     fn count_out(&self, batch: &Batch) {
-        self.fate.counters.records_out.add(batch.len() as u64);
-        self.fate.counters.bytes_out.add(batch.payloads().byte_len() as u64);
+        self.policy.counters.records_out.add(batch.len() as u64);
+        self.policy.counters.bytes_out.add(batch.payloads().byte_len() as u64);
     }
 }
 

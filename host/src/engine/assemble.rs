@@ -6,10 +6,10 @@ use super::component_source_lane::ComponentSourceLane;
 use super::control::{Control, Ways};
 use super::counted_sink::CountedSink;
 use super::error::RunError;
-use super::fate::Fate;
-use super::housing::house;
-use super::intake::{Intake, Tally};
-use super::keeper::Keeper;
+use super::on_error_policy::OnErrorPolicy;
+use super::launch::launch_instances;
+use super::inlet::{Inlet, Tally};
+use super::guest_supervisor::GuestSupervisor;
 use super::operator_lane::{OperatorLane, Outlets};
 use super::outlet::{Destination, Outlet, Route};
 use super::parts::{Parts, Provided};
@@ -18,7 +18,7 @@ use super::provenance::Provenance;
 use super::recovery::Recovery;
 use super::sink_lane::SinkLane;
 use super::source_lane::{SharedSource, SourceLane};
-use super::turnstile::Turnstile;
+use super::sequencer::Sequencer;
 use crate::batch::{BatchPool, Inbox};
 use crate::connector::{DeadLetterFile, Sink, open_sink, open_source};
 use crate::observe::{ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency};
@@ -65,7 +65,7 @@ pub(super) struct InstanceParts {
     pub(super) inference: Option<Arc<InferenceCounters>>,
     /// One, or one a lane where lanes take by key.
     pub(super) inboxes: Vec<Arc<Inbox>>,
-    turnstile: Option<Arc<Turnstile>>,
+    sequencer: Option<Arc<Sequencer>>,
 }
 
 /// How many batches wait at the most, beside the bound in bytes. Batches of some records each are merged before they are
@@ -86,7 +86,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
     let dead_letters = open_dead_letters(parts)?;
     let numbers = component_source_numbers(parts, &mut provenance);
     let provenance = Arc::new(provenance);
-    let mut guests = house(parts, &mut stages, control.stop())?;
+    let mut guests = launch_instances(parts, &mut stages, control.stop())?;
     let pool = Arc::new(BatchPool::new(512));
     let mut lanes = Vec::new();
     for (id, stage) in parts.plan.stages() {
@@ -94,7 +94,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
         let limits = &stage.limits;
         for (instance, own) in (0u32..).zip(instances(&stages, id)) {
             for lane in 0..granted.lanes {
-                let fate = Fate {
+                let policy = OnErrorPolicy {
                     pipeline: parts.plan.name.as_str().into(),
                     run: run.into(),
                     stage: stage.name.as_str().into(),
@@ -110,44 +110,44 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                 let outlet = |port: &Port| outlet(parts, &stages, stage, port, instance, &pool);
                 let inbox = own.inboxes.get(lane as usize).or(own.inboxes.first()).cloned();
                 let placement = placement(parts, id, instance, lane);
-                let keeper = guests.next(id, instance).map(|guest| Keeper::new(guest, limits.restarts_in_a_row));
+                let supervisor = guests.next(id, instance).map(|guest| GuestSupervisor::new(guest, limits.restarts_in_a_row));
                 let pool = Arc::clone(&pool);
                 let task = match (&stage.work, inbox) {
                     (Work::Source(_), _) => sources
                         .get(&id)
                         .cloned()
-                        .map(|source| Task::Source(SourceLane { source, outlet: outlet(&Port::Main), fate })),
-                    (Work::Component(_, Kind::Source), _) => keeper.map(|keeper| {
+                        .map(|source| Task::Source(SourceLane { source, outlet: outlet(&Port::Main), policy })),
+                    (Work::Component(_, Kind::Source), _) => supervisor.map(|supervisor| {
                         let number = numbers.get(&(id, instance)).copied().unwrap_or(u16::MAX);
                         let outlets = outlets(parts, id, &outlet);
                         let retries = stage.retries;
                         Task::ComponentSource(Box::new(ComponentSourceLane {
-                            keeper,
+                            supervisor,
                             retries,
                             outlets,
-                            fate,
+                            policy,
                             pool,
                             number,
                             instances: stage.parallelism,
                         }))
                     }),
-                    (Work::Component(_, kind), Some(inbox)) => keeper.map(|mut keeper| {
+                    (Work::Component(_, kind), Some(inbox)) => supervisor.map(|mut supervisor| {
                         let tally = Tally {
                             counters: Arc::clone(&own.counters),
                             control: Arc::clone(control),
                             latency: latency_of(&stages, id),
                         };
-                        let intake = Intake::new(inbox, tally, keeper.guest());
+                        let inlet = Inlet::new(inbox, tally, supervisor.guest());
                         Task::Operator(Box::new(OperatorLane {
-                            keeper,
+                            supervisor,
                             kind: *kind,
                             retries: stage.retries,
                             flush_interval: limits.flush_interval,
                             record_limit: effective_limits(parts, stage).record_bytes,
-                            intake,
-                            turnstile: own.turnstile.clone(),
+                            inlet,
+                            sequencer: own.sequencer.clone(),
                             outlets: outlets(parts, id, &outlet),
-                            fate,
+                            policy,
                             pool,
                             recovery: Recovery::default(),
                             warned: Vec::new(),
@@ -156,7 +156,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                     (Work::Sink(_), Some(inbox)) => sinks.remove(&id).map(|sink| {
                         let latency = latency_of(&stages, id).unwrap_or_default();
                         let sink = CountedSink::new(sink, Arc::clone(&own.counters), control, &stage.name);
-                        Task::Sink(SinkLane { sink, inbox, fate, pool, latency })
+                        Task::Sink(SinkLane { sink, inbox, policy, pool, latency })
                     }),
                     _ => None,
                 };
@@ -201,7 +201,7 @@ fn stage_parts(parts: &Parts, id: StageId, stage: &Stage) -> StageParts {
         inference: parts.models.counters(id, instance),
         budget: granted.memory_cap.map(|cap| Arc::new(MemoryBudget::new(cap))),
         inboxes: (0..inboxes).map(|_| Arc::new(Inbox::new(credit, BATCH_CREDIT))).collect(),
-        turnstile: (granted.lanes > 1 && !by_lane).then(Arc::default),
+        sequencer: (granted.lanes > 1 && !by_lane).then(Arc::default),
     };
     StageParts {
         instances: (0..stage.parallelism).map(instance).collect(),
@@ -345,7 +345,7 @@ fn ways(stages: &[StageParts]) -> Ways {
         for inbox in &instance.inboxes {
             ways.inboxes.push((Arc::clone(inbox), Arc::clone(&instance.counters)));
         }
-        ways.turnstiles.extend(instance.turnstile.clone());
+        ways.sequencers.extend(instance.sequencer.clone());
     }
     ways
 }

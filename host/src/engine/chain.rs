@@ -10,7 +10,7 @@ use super::chain_clock::ChainClock;
 use super::control::{Control, Stopped};
 use super::counted_sink::CountedSink;
 use super::error::PipelineError;
-use super::fate::Fate;
+use super::on_error_policy::OnErrorPolicy;
 use super::lane_guest::Wakers;
 use super::operator_lane::{OperatorLane, Turn};
 use super::outlet::Outlet;
@@ -56,7 +56,7 @@ pub(super) struct ChainEnd {
 
 /// How many operators share a thread at the most: it takes about 6 µs for each batch of 64 KiB and each of them.
 const MOST_OPERATORS: usize = 4;
-/// How long what was sent quietly may go unseen when the chain goes to sleep, and how long it then sleeps at the most.
+/// How long what was sent coalesced may go unseen when the chain goes to sleep, and how long it then sleeps at the most.
 const LIGHTLY: Duration = Duration::from_millis(1);
 const LOOK_UP: Duration = Duration::from_secs(1);
 /// How soon a source sees that it is to stop.
@@ -118,17 +118,17 @@ impl Chain {
 
     /// Works until the last lane has ended or the run stops. The guests must have been started.
     pub(super) fn run(mut self) -> ChainEnd {
-        let mut clock = ChainClock::new(self.fates().map(|fate| Arc::clone(&fate.counters)));
+        let mut clock = ChainClock::new(self.fates().map(|policy| Arc::clone(&policy.counters)));
         // Stopped: the cause is with the control already.
         let _ = self.work(&mut clock);
         self.into_end()
     }
 
     /// Of all its lanes, in order.
-    pub(super) fn fates(&self) -> impl Iterator<Item = &Fate> {
-        let source = self.source.iter().map(|head| &head.lane.fate);
-        let lanes = self.lanes.iter().filter_map(|member| member.lane.as_ref()).map(|lane| &lane.fate);
-        source.chain(lanes).chain(self.sink.iter().map(|(_, lane)| &lane.fate))
+    pub(super) fn fates(&self) -> impl Iterator<Item = &OnErrorPolicy> {
+        let source = self.source.iter().map(|head| &head.lane.policy);
+        let lanes = self.lanes.iter().filter_map(|member| member.lane.as_ref()).map(|lane| &lane.policy);
+        source.chain(lanes).chain(self.sink.iter().map(|(_, lane)| &lane.policy))
     }
 
     /// What it leaves behind, whether it ran or not.
@@ -253,12 +253,12 @@ impl Chain {
             let most = source.map_or(most, |source| source.min(most));
             let mut stays_awake = false;
             for lane in self.sleepers(&can_go_on) {
-                stays_awake |= lane.fall_asleep(lightly);
+                stays_awake |= lane.arm(lightly);
             }
             let died = if stays_awake { Vec::new() } else { self.nap(&can_go_on, most)? };
             let mut woken = stays_awake;
             for (at, lane) in self.sleepers(&can_go_on).enumerate() {
-                woken |= lane.wake_up(died.get(at).copied().unwrap_or(false))?;
+                woken |= lane.disarm(died.get(at).copied().unwrap_or(false))?;
             }
             if woken || source.is_some_and(|source| source <= most) {
                 return Ok(());
@@ -274,19 +274,19 @@ impl Chain {
         lanes.filter_map(|(member, _)| member.lane.as_deref_mut())
     }
 
-    /// Sleeps at their guests' bells. Whose worker has died.
+    /// Sleeps at their guests' doorbells. Whose worker has died.
     fn nap(&mut self, can_go_on: &[bool], most: Duration) -> Result<Vec<bool>, Stopped> {
         let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         let wakers: Vec<Wakers<'_>> = self.sleepers(can_go_on).filter_map(|lane| lane.wakers()).collect();
         let lanes = wakers.len();
-        let bells = wakers.iter().map(|wakers| watched(wakers.bell));
-        let mut all: Vec<PollFd<'_>> = bells.chain(wakers.iter().map(|wakers| watched(wakers.process))).collect();
+        let doorbells = wakers.iter().map(|wakers| watched(wakers.doorbell));
+        let mut all: Vec<PollFd<'_>> = doorbells.chain(wakers.iter().map(|wakers| watched(wakers.process))).collect();
         let timeout =
             Timespec { tv_sec: i64::try_from(most.as_secs()).unwrap_or(i64::MAX), tv_nsec: most.subsec_nanos().into() };
         match poll(&mut all, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => {
-                let stage = self.fates().next().map_or("", |fate| &fate.stage);
+                let stage = self.fates().next().map_or("", |policy| &policy.stage);
                 self.control.fail(PipelineError::fault(stage, &format!("cannot wait for guests: {error}")));
                 return Err(Stopped);
             }
@@ -298,7 +298,7 @@ impl Chain {
 impl Head {
     fn is_due(&self) -> bool {
         let rests = self.idle_until.is_some_and(|until| until > Instant::now());
-        self.end.is_none() && (!rests || self.lane.fate.control.is_draining())
+        self.end.is_none() && (!rests || self.lane.policy.control.is_draining())
     }
 
     fn turn(&mut self) -> Result<(), Stopped> {

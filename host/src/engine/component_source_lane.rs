@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use super::control::Stopped;
-use super::fate::Fate;
-use super::keeper::{Keeper, LOST_WORKERS};
+use super::on_error_policy::OnErrorPolicy;
+use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
 use super::lane_clock::LaneClock;
 use super::operator_lane::Outlets;
 use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
@@ -16,10 +16,10 @@ use crate::sandbox::{Failure, Progress};
 /// is sent twice. A source that fails `retries + 1` times at one position fails the pipeline: there is no record to give up. One
 /// whose worker process died gets [`LOST_WORKERS`] more at least: it may have died of something else.
 pub(super) struct ComponentSourceLane {
-    pub(super) keeper: Keeper,
+    pub(super) supervisor: GuestSupervisor,
     pub(super) retries: u32,
     pub(super) outlets: Outlets,
-    pub(super) fate: Fate,
+    pub(super) policy: OnErrorPolicy,
     pub(super) pool: Arc<BatchPool>,
     /// The number under which the run's provenance knows this instance.
     pub(super) number: u16,
@@ -29,15 +29,15 @@ pub(super) struct ComponentSourceLane {
 
 impl ComponentSourceLane {
     pub(super) fn run(mut self) -> SourceEnd {
-        let mut clock = LaneClock::new(Arc::clone(&self.fate.counters));
+        let mut clock = LaneClock::new(Arc::clone(&self.policy.counters));
         // Stopped: the cause is with the control already.
         self.work(&mut clock).unwrap_or(SourceEnd::StoppedEarly)
     }
 
     fn work(&mut self, clock: &mut LaneClock) -> Result<SourceEnd, Stopped> {
-        let control = Arc::clone(&self.fate.control);
+        let control = Arc::clone(&self.policy.control);
         control.wait_for_go()?;
-        let mut position = self.keeper.guest().position();
+        let mut position = self.supervisor.guest().position();
         let (mut sent, mut failures) = (0u64, 0);
         while !control.is_draining() {
             if control.is_stopped() {
@@ -46,35 +46,35 @@ impl ComponentSourceLane {
             match self.next(&mut sent) {
                 Ok(progress) => {
                     failures = 0;
-                    position = self.keeper.guest().position();
+                    position = self.supervisor.guest().position();
                     clock.batch();
-                    self.keeper.measure(&self.fate.counters);
+                    self.supervisor.measure(&self.policy.counters);
                     match progress? {
                         Progress::More => {}
                         Progress::Idle(time) => {
                             self.flush()?;
-                            self.keeper.guest().rest();
+                            self.supervisor.guest().rest();
                             clock.read();
                             control.rest(time);
                         }
                         Progress::End => {
                             self.close();
                             self.flush()?;
-                            self.fate.counters.exhausted.set(1);
+                            self.policy.counters.exhausted.set(1);
                             return Ok(SourceEnd::Exhausted);
                         }
                     }
                 }
                 Err(failure) => {
                     if let Some(limit) = failure.limit() {
-                        self.fate.errors.breach(limit);
+                        self.policy.errors.breach(limit);
                     }
                     failures += 1;
                     let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
                     if failures > retries {
-                        return Err(self.fate.stage_failed(&failure));
+                        return Err(self.policy.stage_failed(&failure));
                     }
-                    self.fate.counters.retried.add(1);
+                    self.policy.counters.retried.add(1);
                     self.go_on_from(&position, &failure)?;
                 }
             }
@@ -86,7 +86,7 @@ impl ComponentSourceLane {
 
     fn next(&mut self, sent: &mut u64) -> Result<Result<Progress, Stopped>, Failure> {
         let (progress, answer) = self
-            .keeper
+            .supervisor
             .guest()
             .next(u32::try_from(BATCH_RECORDS).unwrap_or(u32::MAX), u32::try_from(BATCH_BYTES).unwrap_or(u32::MAX))?;
         let mut delivered = Ok(());
@@ -95,31 +95,31 @@ impl ComponentSourceLane {
             let (first, rows) = (*sent, batch.len() as u64);
             *sent += rows;
             // The instances number the source's records in turn, so that also source and offset alone name one record.
-            let (instance, instances) = (u64::from(self.fate.instance), u64::from(self.instances.max(1)));
+            let (instance, instances) = (u64::from(self.policy.instance), u64::from(self.instances.max(1)));
             batch.set_origins((first..first + rows).map(|n| Origin::new(self.number, n * instances + instance)));
-            batch.set_ingested(self.fate.control.now());
-            delivered = delivered.and_then(|()| send(emission.port, batch, &mut self.outlets, &self.fate, &self.pool));
+            batch.set_ingested(self.policy.control.now());
+            delivered = delivered.and_then(|()| send(emission.port, batch, &mut self.outlets, &self.policy, &self.pool));
         }
-        self.keeper.succeeded();
+        self.supervisor.succeeded();
         Ok(delivered.map(|()| progress))
     }
 
     fn go_on_from(&mut self, position: &Result<Vec<u8>, Failure>, failure: &Failure) -> Result<(), Stopped> {
         let mut last = failure.clone();
         for _ in 0..=LOST_WORKERS {
-            self.keeper.rebuild(&last, &self.fate)?;
+            self.supervisor.rebuild(&last, &self.policy)?;
             let sought = match position {
-                Ok(position) => self.keeper.guest().seek(position),
+                Ok(position) => self.supervisor.guest().seek(position),
                 Err(failure) => Err(failure.clone()),
             };
             match sought {
                 Ok(()) => return Ok(()),
                 // Its worker died while it sought: the next one has sent nothing either.
                 Err(failure) if failure.worker_died && position.is_ok() => last = failure,
-                Err(failure) => return Err(self.fate.stage_failed(&failure)),
+                Err(failure) => return Err(self.policy.stage_failed(&failure)),
             }
         }
-        Err(self.fate.stage_failed(&last))
+        Err(self.policy.stage_failed(&last))
     }
 
     fn flush(&mut self) -> Result<(), Stopped> {
@@ -128,26 +128,26 @@ impl ComponentSourceLane {
     }
 
     fn close(&mut self) {
-        if let Err(failure) = self.keeper.close(&self.fate.counters) {
-            self.fate.errors.count(failure.code.name());
-            tracing::warn!(source = &*self.fate.stage, instance = self.fate.instance, %failure, "close failed; its output stands");
+        if let Err(failure) = self.supervisor.close(&self.policy.counters) {
+            self.policy.errors.count(failure.code.name());
+            tracing::warn!(source = &*self.policy.stage, instance = self.policy.instance, %failure, "close failed; its output stands");
         }
     }
 }
 
-fn send(port: u32, batch: Batch, outlets: &mut Outlets, fate: &Fate, pool: &BatchPool) -> Result<(), Stopped> {
+fn send(port: u32, batch: Batch, outlets: &mut Outlets, policy: &OnErrorPolicy, pool: &BatchPool) -> Result<(), Stopped> {
     let outlet = match (port as usize).checked_sub(1) {
         None => Some(&mut outlets.main),
         Some(side) => outlets.sides.get_mut(side).filter(|outlet| outlet.is_read()),
     };
     match outlet {
         Some(outlet) => {
-            fate.counters.records_out.add(batch.len() as u64);
-            fate.counters.bytes_out.add(batch.payloads().byte_len() as u64);
+            policy.counters.records_out.add(batch.len() as u64);
+            policy.counters.bytes_out.add(batch.payloads().byte_len() as u64);
             outlet.send(batch)
         }
         None => {
-            fate.counters.unread.add(batch.len() as u64);
+            policy.counters.unread.add(batch.len() as u64);
             pool.put(batch);
             Ok(())
         }

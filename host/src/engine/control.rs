@@ -4,8 +4,8 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::error::PipelineError;
-use super::isolation::Instances;
-use super::turnstile::Turnstile;
+use super::launcher::InstanceLauncher;
+use super::sequencer::Sequencer;
 use crate::batch::Inbox;
 use crate::inference::DeviceQueue;
 use crate::observe::{InstanceCounters, Outcome};
@@ -45,9 +45,9 @@ struct State {
 pub(super) struct Ways {
     /// Inboxes, each with the counters of who takes from it.
     pub(super) inboxes: Vec<(Arc<Inbox>, Arc<InstanceCounters>)>,
-    pub(super) turnstiles: Vec<Arc<Turnstile>>,
+    pub(super) sequencers: Vec<Arc<Sequencer>>,
     /// Where guests live.
-    pub(super) instances: Option<Weak<dyn Instances>>,
+    pub(super) instances: Option<Weak<dyn InstanceLauncher>>,
     /// Where guests wait for answers of models.
     pub(super) devices: Vec<Weak<DeviceQueue>>,
 }
@@ -212,7 +212,7 @@ impl Control {
                     consumer.unfinished.add(batch.len() as u64);
                 }
             }
-            ways.turnstiles.iter().for_each(|turnstile| turnstile.cut());
+            ways.sequencers.iter().for_each(|sequencer| sequencer.cut());
             ways.devices.iter().filter_map(Weak::upgrade).for_each(|device| device.cut());
         }
         let _state = self.lock();

@@ -78,7 +78,7 @@ pub enum RunError {
     },
     /// The place where instances are to live cannot be made.
     #[error("cannot make the place of an instance: {reason}")]
-    Housing {
+    Launcher {
         /// Why not.
         reason: String,
     },

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use super::job_error::JobError;
 use crate::config::{BackendChoice, DeviceKind, HostSettings};
 use crate::inference::{
-    Compared, Device, DeviceOrder, Devices, ExamineElsewhere, ExamineLimits, InferenceError, ModelError, ModelFacts,
+    Compared, Device, DeviceRequest, Devices, ExamineElsewhere, ExamineLimits, InferenceError, ModelError, ModelFacts,
     ModelFile, OpenDevice, RowIndependence, Runner, Trial, compare,
 };
 use crate::plan::{ModelSpec, Plan};
@@ -153,8 +153,8 @@ impl Examination<'_> {
         device: &'d Device,
         model: &ModelSpec,
         (size, limits): (u64, ExamineLimits),
-    ) -> DeviceOrder<'d> {
-        DeviceOrder {
+    ) -> DeviceRequest<'d> {
+        DeviceRequest {
             device,
             library: self.devices.onnxruntime_library.as_deref(),
             settings: self.settings,

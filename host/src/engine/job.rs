@@ -7,7 +7,7 @@ use super::control::{Control, StopHandle};
 use super::error::RunError;
 use super::examine_models::Examination;
 use super::granted_folders::check_granted_folders;
-use super::isolation::{Housing, Instances, RunOrder};
+use super::launcher::{Launcher, InstanceLauncher, RunContext};
 use super::job_error::JobError;
 use super::parts::{Parts, Provided};
 use super::path_uses::{path_uses, standard_streams};
@@ -20,7 +20,7 @@ use crate::connector::{PathGuard, PathUse, StandardStreams, compare_paths};
 use crate::inference::{Devices, ExamineElsewhere, ModelService, OpenDevice};
 use crate::plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
 use crate::resources::{
-    Inventory, LeaseFolder, LeasedThreads, Ledger, SharedCpus, Supply, limit_named_in, read_plain_file,
+    Inventory, LeaseFolder, LeasedThreads, EnforcementReport, SharedCpus, Supply, limit_named_in, read_plain_file,
 };
 use crate::sandbox::{CompileElsewhere, CompileLimits, LoadError, Loaded, Sandbox, SandboxOptions};
 
@@ -58,7 +58,7 @@ pub struct JobOptions {
     /// Where compiled components are kept, instead of `host.toml`'s or the default.
     pub cache_folder: Option<PathBuf>,
     /// Where instances live; `None`: in threads of this process.
-    pub housing: Option<Arc<dyn Housing>>,
+    pub launcher: Option<Arc<dyn Launcher>>,
     /// What starts devices that are processes of their own; `None`: none can be used.
     pub device_opener: Option<Arc<dyn OpenDevice>>,
     /// Where models are looked at before anybody loads them; `None`: nowhere, whoever loads them finds out.
@@ -172,7 +172,7 @@ impl Job {
     ///
     /// # Errors
     /// Everything that speaks against running it.
-    pub fn explain(&self) -> Result<Ledger, JobError> {
+    pub fn explain(&self) -> Result<EnforcementReport, JobError> {
         let inventory = self.inventory()?;
         let taken = self.lease_folder()?.taken()?;
         let (supply, options) = (self.supply(), self.admission());
@@ -219,8 +219,8 @@ impl Job {
         // It may have waited long for its turn, and paths lead where they lead now.
         let guard = self.paths.compare()?;
         let shared = SharedCpus::new(folder, grant.allowed.clone());
-        let instances: Arc<dyn Instances> = match &self.options.housing {
-            Some(housing) => housing.begin(RunOrder {
+        let instances: Arc<dyn InstanceLauncher> = match &self.options.launcher {
+            Some(launcher) => launcher.begin(RunContext {
                 pipeline: &self.plan.name,
                 tenant: &self.options.tenant,
                 settings: &self.settings,
@@ -247,7 +247,7 @@ impl Job {
             leases: Arc::new(leases),
             shared,
             leased: LeasedThreads::default(),
-            slice: self.options.housing.is_some().then(|| self.settings.slice.clone()),
+            slice: self.options.launcher.is_some().then(|| self.settings.slice.clone()),
             strict: self.options.strict,
             instances,
             provided: self.provided,
@@ -258,7 +258,7 @@ impl Job {
     }
 
     fn inventory(&self) -> Result<Inventory, JobError> {
-        let slice = self.options.housing.as_ref().map(|_| self.settings.slice.as_str());
+        let slice = self.options.launcher.as_ref().map(|_| self.settings.slice.as_str());
         Ok(Inventory::detect(slice)?)
     }
 
@@ -287,9 +287,9 @@ impl Job {
             strict: self.options.strict,
             isolation: self
                 .options
-                .housing
+                .launcher
                 .as_ref()
-                .map_or(Isolation::Thread, |housing| housing.bounds(&self.settings)),
+                .map_or(Isolation::Thread, |launcher| launcher.bounds(&self.settings)),
             tenant: self.options.tenant.clone(),
         }
     }

@@ -3,7 +3,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::batch::{Batch, Entrance};
+use crate::batch::{Batch, DirectSend};
 use crate::sandbox::{Answer, Failure, Progress};
 
 /// The guest of one lane, wherever it runs: in the lane's own thread, or in a worker process.
@@ -25,21 +25,21 @@ pub trait LaneGuest: Send {
     fn has_room(&self) -> bool;
 
     /// How many batches are under way.
-    fn under_way(&self) -> usize;
+    fn in_flight(&self) -> usize;
 
     /// Hands a batch over.
     ///
     /// # Errors
     /// It comes back: there is no room for it until an answer was taken. Never so while nothing is under way.
     #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
-    fn hand_over(&mut self, held: UnderWay) -> Result<(), UnderWay>;
+    fn hand_over(&mut self, held: InFlight) -> Result<(), InFlight>;
 
     /// Where others may hand batches over, past the lane: its thread then only takes answers, and [waits](LaneGuest::wait) for them here.
-    fn entrance(&self) -> Option<Arc<dyn Entrance>> {
+    fn direct_send(&self) -> Option<Arc<dyn DirectSend>> {
         None
     }
 
-    /// With an entrance: waits, `most` at the longest, until an answer may be there or somebody used [`Entrance::wake`].
+    /// With an direct_send: waits, `most` at the longest, until an answer may be there or somebody used [`DirectSend::wake`].
     ///
     /// # Errors
     /// The guest is lost though nothing is under way with it.
@@ -47,32 +47,32 @@ pub trait LaneGuest: Send {
         Ok(())
     }
 
-    /// With an entrance: whether [`LaneGuest::answer`] has something to say without waiting for it to begin.
+    /// With an direct_send: whether [`LaneGuest::answer`] has something to say without waiting for it to begin.
     fn is_answered(&mut self) -> bool {
         true
     }
 
-    /// With an entrance, for a thread that waits for several guests: it is about to sleep at their [wakers](LaneGuest::wakers). `true`: it should not, there
-    /// is something. `lightly`: what comes quietly need not wake it.
-    fn fall_asleep(&mut self, _lightly: bool) -> bool {
+    /// With an direct_send, for a thread that waits for several guests: it is about to sleep at their [wakers](LaneGuest::wakers). `true`: it should not, there
+    /// is something. `lightly`: what comes coalesced need not wake it.
+    fn arm(&mut self, _lightly: bool) -> bool {
         true
     }
 
-    /// With an entrance: the thread has slept, or not, and seen whether the guest's process has died. Whether its bell was rung.
-    fn wake_up(&mut self, _died: bool) -> bool {
+    /// With an direct_send: the thread has slept, or not, and seen whether the guest's process has died. Whether its doorbell was rung.
+    fn disarm(&mut self, _died: bool) -> bool {
         true
     }
 
-    /// With an entrance: what wakes a thread that has said it sleeps.
+    /// With an direct_send: what wakes a thread that has said it sleeps.
     fn wakers(&self) -> Option<Wakers<'_>> {
         None
     }
 
     /// Waits for the answer to the oldest batch that is under way, which it comes with; `None` if none is.
-    fn answer(&mut self) -> Option<(UnderWay, Result<&mut Answer, Failure>)>;
+    fn answer(&mut self) -> Option<(InFlight, Result<&mut Answer, Failure>)>;
 
     /// After a failure: the batches that were under way behind the one that it came with, the oldest first.
-    fn take_back(&mut self) -> VecDeque<UnderWay>;
+    fn take_back(&mut self) -> VecDeque<InFlight>;
 
     /// source: asks for more. What it emitted is in the answer.
     ///
@@ -114,18 +114,18 @@ pub trait LaneGuest: Send {
 /// What a thread that waits for a guest elsewhere sleeps at: both become readable.
 #[derive(Debug, Clone, Copy)]
 pub struct Wakers<'a> {
-    /// When there may be an answer, or somebody used [`Entrance::wake`].
-    pub bell: BorrowedFd<'a>,
+    /// When there may be an answer, or somebody used [`DirectSend::wake`].
+    pub doorbell: BorrowedFd<'a>,
     /// When the guest's process has died.
     pub process: BorrowedFd<'a>,
 }
 
 /// A batch that a lane answers for, and its number in the inbox.
 #[derive(Debug)]
-pub struct UnderWay {
+pub struct InFlight {
     /// The records.
     pub batch: Batch,
-    /// What [`Inbox::pop`](crate::batch::Inbox::pop) said; of no meaning for those that came through an entrance.
+    /// What [`Inbox::pop`](crate::batch::Inbox::pop) said; of no meaning for those that came through an direct_send.
     pub ticket: u64,
 }
 

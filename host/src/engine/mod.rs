@@ -7,14 +7,14 @@
 //!
 //! ```text
 //!  SourceLane ──▶ Outlet ──▶ Inbox ──▶ OperatorLane ──▶ Outlet(s) ──▶ Inbox ──▶ SinkLane
-//!                 (one Route an edge:     │ guest fails: Keeper builds another,
+//!                 (one Route an edge:     │ guest fails: GuestSupervisor builds another,
 //!                  where each record      │ the batch is tried again, then halved
-//!                  goes)                  ▼ (Recovery); a record that fails alone meets its Fate
+//!                  goes)                  ▼ (Recovery); a record that fails alone meets its OnErrorPolicy
 //! ```
 //!
 //! Invariants: every record that an instance takes in is counted as handled, rejected, dead-lettered, failed or unfinished; what a sink component has taken
 //! is kept (`Unflushed`) and counted when it is durable;
-//! lanes that share an inbox send in the order in which they took (`Turnstile`); no data flows before every guest has started;
+//! lanes that share an inbox send in the order in which they took (`Sequencer`); no data flows before every guest has started;
 //! what stops a run goes through one place (`Control`), and the first cause counts.
 //!
 //! Left to others: whether there is enough for a run (admission); what a guest may do in a call (sandbox).
@@ -29,15 +29,15 @@ mod control;
 mod counted_sink;
 mod error;
 mod examine_models;
-mod fate;
+mod on_error_policy;
 mod granted_folders;
-mod housing;
-mod intake;
-mod isolation;
+mod launch;
+mod inlet;
+mod launcher;
 mod job;
 mod job_error;
 mod job_options;
-mod keeper;
+mod guest_supervisor;
 mod lane_clock;
 mod lane_guest;
 mod operator_lane;
@@ -55,7 +55,7 @@ mod source_lane;
 mod standing;
 mod thread_guest;
 mod threads;
-mod turnstile;
+mod sequencer;
 mod unflushed;
 mod watch;
 
@@ -63,9 +63,9 @@ pub use builder::{PipelineBuilder, SinkOf, SourceOf};
 pub use control::StopHandle;
 pub(crate) use error::with_causes;
 pub use error::{PipelineError, RunError};
-pub use isolation::{Housing, InstanceHome, InstanceOrder, Instances, RunOrder};
+pub use launcher::{Launcher, LaunchedInstance, InstanceSetup, InstanceLauncher, RunContext};
 pub use job::{Admitted, Job, JobOptions};
 pub use job_error::JobError;
-pub use lane_guest::{LaneGuest, Measured, UnderWay, Wakers};
+pub use lane_guest::{LaneGuest, Measured, InFlight, Wakers};
 pub use placement::SharePacer;
 pub use session::Session;

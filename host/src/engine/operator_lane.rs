@@ -1,16 +1,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answers::{Outputs, Taking};
+use super::answers::{Outputs, AnswerCollector};
 use super::control::Stopped;
-use super::fate::Fate;
-use super::intake::Intake;
-use super::keeper::{Keeper, LOST_WORKERS};
+use super::on_error_policy::OnErrorPolicy;
+use super::inlet::Inlet;
+use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
 use super::lane_clock::LaneClock;
-use super::lane_guest::{LaneGuest, UnderWay, Wakers};
+use super::lane_guest::{LaneGuest, InFlight, Wakers};
 use super::outlet::Outlet;
 use super::recovery::{Recovery, Step};
-use super::turnstile::Turnstile;
+use super::sequencer::Sequencer;
 use crate::batch::{Batch, BatchPool, Inbox};
 use crate::plan::Kind;
 use crate::sandbox::{Answer, Failure, FailureCode};
@@ -19,23 +19,23 @@ use crate::sandbox::{Answer, Failure, FailureCode};
 ///
 /// A batch that fails is tried again `retries` times on a fresh guest, then halved until each record that fails stands
 /// alone; the others go on, in order: the outputs of each piece are sent before the guest is called with the next one, so that the host never
-/// holds more than what one call may send. What becomes of the record that stands alone is its [`Fate`]. What a sink component takes is handled when it has flushed
+/// holds more than what one call may send. What becomes of the record that stands alone is its [`OnErrorPolicy`]. What a sink component takes is handled when it has flushed
 /// it; until then it is kept, to be written again by the guest that takes the place of one that failed.
 pub(super) struct OperatorLane {
-    pub(super) keeper: Keeper,
+    pub(super) supervisor: GuestSupervisor,
     pub(super) kind: Kind,
     pub(super) retries: u32,
     /// sink: how long what it took may wait to be made durable.
     pub(super) flush_interval: Duration,
     /// The most bytes of a record that goes on.
     pub(super) record_limit: u64,
-    pub(super) intake: Intake,
+    pub(super) inlet: Inlet,
     /// Where other lanes take from the same inbox.
-    pub(super) turnstile: Option<Arc<Turnstile>>,
+    pub(super) sequencer: Option<Arc<Sequencer>>,
     pub(super) outlets: Outlets,
     /// What is left to do since a batch failed.
     pub(super) recovery: Recovery,
-    pub(super) fate: Fate,
+    pub(super) policy: OnErrorPolicy,
     pub(super) pool: Arc<BatchPool>,
     /// The codes of failed calls that were warned of already.
     pub(super) warned: Vec<FailureCode>,
@@ -71,7 +71,7 @@ impl Outlets {
 impl OperatorLane {
     /// Works until the input ends or the run stops. The guest must have been started.
     pub(super) fn run(mut self) {
-        let mut clock = LaneClock::new(Arc::clone(&self.fate.counters));
+        let mut clock = LaneClock::new(Arc::clone(&self.policy.counters));
         // Stopped: the cause is with the control already.
         let _ = self.work(&mut clock);
     }
@@ -80,13 +80,13 @@ impl OperatorLane {
         let mut outputs = Outputs::default();
         loop {
             if !outputs.unflushed.is_due(self.flush_interval) {
-                self.intake.fill(self.keeper.guest())?;
+                self.inlet.fill(self.supervisor.guest())?;
             }
             if self.take_answer(&mut outputs)? {
                 while self.recover(&mut outputs)? {}
                 clock.batch();
-                self.keeper.measure(&self.fate.counters);
-            } else if self.intake.has_ended() {
+                self.supervisor.measure(&self.policy.counters);
+            } else if self.inlet.has_ended() {
                 return self.end(&mut outputs);
             } else if outputs.unflushed.is_due(self.flush_interval) {
                 self.settle(&mut outputs)?;
@@ -100,14 +100,14 @@ impl OperatorLane {
     /// Waits for the oldest answer and sends on what becomes of it. `false`: nothing is under way. After a failure there is something to
     /// [recover](Self::recover) before the next answer is taken.
     fn take_answer(&mut self, outputs: &mut Outputs) -> Result<bool, Stopped> {
-        let Some((UnderWay { batch, ticket }, answered)) = self.keeper.guest().answer() else { return Ok(false) };
+        let Some((InFlight { batch, ticket }, answered)) = self.supervisor.guest().answer() else { return Ok(false) };
         let done = match answered {
             Ok(answer) => {
-                let taking = Taking {
+                let taking = AnswerCollector {
                     kind: self.kind,
                     attempt: 1,
                     outlets: &self.outlets,
-                    fate: &self.fate,
+                    policy: &self.policy,
                     record_limit: self.record_limit,
                     pool: &self.pool,
                 };
@@ -115,12 +115,12 @@ impl OperatorLane {
                 if self.kind == Kind::Map {
                     self.outlets.main.lend_buffer(answer.column());
                 }
-                self.keeper.succeeded();
-                self.intake.went_on();
+                self.supervisor.succeeded();
+                self.inlet.went_on();
                 taken
             }
             Err(failure) => {
-                self.intake.returned(self.keeper.guest().take_back());
+                self.inlet.returned(self.supervisor.guest().take_back());
                 self.failed(Step::Call(batch, 1), &failure, outputs)
             }
         };
@@ -138,20 +138,20 @@ impl OperatorLane {
                 return Ok(Turn::Waits);
             }
             self.recover(outputs)?;
-            self.keeper.measure(&self.fate.counters);
+            self.supervisor.measure(&self.policy.counters);
             return Ok(Turn::Moved);
         }
-        self.intake.fill(self.keeper.guest())?;
-        let guest = self.keeper.guest();
-        if guest.under_way() > 0 {
+        self.inlet.fill(self.supervisor.guest())?;
+        let guest = self.supervisor.guest();
+        if guest.in_flight() > 0 {
             if !can_go_on || !guest.is_answered() {
                 return Ok(Turn::Waits);
             }
             self.take_answer(outputs)?;
-            self.keeper.measure(&self.fate.counters);
+            self.supervisor.measure(&self.policy.counters);
             return Ok(Turn::Moved);
         }
-        if !self.intake.has_ended() {
+        if !self.inlet.has_ended() {
             return Ok(Turn::Waits);
         }
         self.end(outputs)?;
@@ -160,25 +160,25 @@ impl OperatorLane {
 
     /// In a chain: whether what is sent here finds room.
     pub(super) fn can_take(&mut self) -> bool {
-        self.recovery.is_empty() && self.intake.is_clear() && self.keeper.guest().has_room()
+        self.recovery.is_empty() && self.inlet.is_clear() && self.supervisor.guest().has_room()
     }
 
     /// In a chain: sends what was gathered.
     pub(super) fn flush(&mut self) -> Result<(), Stopped> {
-        self.keeper.guest().rest();
+        self.supervisor.guest().rest();
         self.outlets.flush()
     }
 
-    /// In a chain: see [`LaneGuest::fall_asleep`].
-    pub(super) fn fall_asleep(&mut self, lightly: bool) -> bool {
-        self.keeper.guest().fall_asleep(lightly)
+    /// In a chain: see [`LaneGuest::arm`].
+    pub(super) fn arm(&mut self, lightly: bool) -> bool {
+        self.supervisor.guest().arm(lightly)
     }
 
-    /// In a chain: see [`LaneGuest::wake_up`]. A guest whose process has died is replaced at once if nothing is under way; otherwise the next answer says so.
-    pub(super) fn wake_up(&mut self, died: bool) -> Result<bool, Stopped> {
-        let guest = self.keeper.guest();
-        let rung = guest.wake_up(died);
-        if died && guest.under_way() == 0 {
+    /// In a chain: see [`LaneGuest::disarm`]. A guest whose process has died is replaced at once if nothing is under way; otherwise the next answer says so.
+    pub(super) fn disarm(&mut self, died: bool) -> Result<bool, Stopped> {
+        let guest = self.supervisor.guest();
+        let rung = guest.disarm(died);
+        if died && guest.in_flight() == 0 {
             self.wait(&Outputs::default())?;
         }
         Ok(rung || died)
@@ -186,28 +186,28 @@ impl OperatorLane {
 
     /// In a chain: see [`LaneGuest::wakers`].
     pub(super) fn wakers(&mut self) -> Option<Wakers<'_>> {
-        self.keeper.guest().wakers()
+        self.supervisor.guest().wakers()
     }
 
     /// Whether batches go past this lane to its guest.
     pub(super) fn goes_past(&self) -> bool {
-        self.intake.has_entrance()
+        self.inlet.has_entrance()
     }
 
     pub(super) fn inbox(&self) -> &Arc<Inbox> {
-        self.intake.inbox()
+        self.inlet.inbox()
     }
 
     /// Waits for something to do. A guest that is lost meanwhile is replaced at once.
     fn wait(&mut self, outputs: &Outputs) -> Result<(), Stopped> {
-        let patience = outputs.unflushed.patience(self.flush_interval);
-        let Err(failure) = self.intake.wait(self.keeper.guest(), patience)? else { return Ok(()) };
-        self.intake.returned(self.keeper.guest().take_back());
-        if self.fate.control.is_stopped() {
+        let timeout = outputs.unflushed.timeout(self.flush_interval);
+        let Err(failure) = self.inlet.wait(self.supervisor.guest(), timeout)? else { return Ok(()) };
+        self.inlet.returned(self.supervisor.guest().take_back());
+        if self.policy.control.is_stopped() {
             return Err(Stopped);
         }
         self.note(&failure, 0);
-        self.keeper.rebuild(&failure, &self.fate)
+        self.supervisor.rebuild(&failure, &self.policy)
     }
 
     /// Takes the next step that is left since one failed, and sends its outputs: see [`Recovery`]. `false`: nothing was left.
@@ -225,7 +225,7 @@ impl OperatorLane {
 
     /// Has the guest take one step, with nothing else under way. A step that failed comes back.
     fn take_step(&mut self, step: Step, outputs: &mut Outputs) -> Result<Result<(), (Step, Failure)>, Stopped> {
-        let guest = self.keeper.guest();
+        let guest = self.supervisor.guest();
         let (batch, attempt, is_end, answer) = match step {
             Step::Call(batch, attempt) => match call(guest, batch) {
                 Ok((batch, answer)) => (batch, attempt, false, answer),
@@ -236,16 +236,16 @@ impl OperatorLane {
                 Err(failure) => return Ok(Err((step, failure))),
             },
         };
-        let taking = Taking {
+        let taking = AnswerCollector {
             kind: self.kind,
             attempt,
             outlets: &self.outlets,
-            fate: &self.fate,
+            policy: &self.policy,
             record_limit: self.record_limit,
             pool: &self.pool,
         };
         let taken = taking.take(batch, answer, outputs);
-        self.keeper.succeeded();
+        self.supervisor.succeeded();
         if is_end {
             self.is_durable(outputs);
         }
@@ -254,7 +254,7 @@ impl OperatorLane {
 
     /// A step failed: decides what is to be done about it, and puts a fresh guest in the place of the one that failed.
     fn failed(&mut self, step: Step, failure: &Failure, outputs: &mut Outputs) -> Result<(), Stopped> {
-        if self.fate.control.is_stopped() {
+        if self.policy.control.is_stopped() {
             return Err(Stopped);
         }
         // A worker that died may have died of something else than these records: they get another chance together.
@@ -263,13 +263,13 @@ impl OperatorLane {
             Step::Call(batch, attempt) => {
                 self.note(failure, batch.len());
                 match batch.record(0) {
-                    // The record's fate first: if it stops the run, there is no use in another guest.
+                    // The record's policy first: if it stops the run, there is no use in another guest.
                     Some(record) if batch.len() == 1 && attempt > retries => {
-                        self.fate.failed(record, failure, attempt)?;
+                        self.policy.failed(record, failure, attempt)?;
                         self.pool.put(batch);
                     }
                     _ => {
-                        self.fate.counters.retried.add(1);
+                        self.policy.counters.retried.add(1);
                         if attempt <= retries {
                             self.recovery.again(Step::Call(batch, attempt));
                         } else {
@@ -283,13 +283,13 @@ impl OperatorLane {
                 if attempt <= retries {
                     self.recovery.again(step);
                 } else if self.kind == Kind::Process {
-                    self.fate.end_failed(failure, attempt)?;
+                    self.policy.end_failed(failure, attempt)?;
                 } else {
-                    return Err(self.fate.stage_failed(failure));
+                    return Err(self.policy.stage_failed(failure));
                 }
             }
         }
-        self.keeper.rebuild(failure, &self.fate)?;
+        self.supervisor.rebuild(failure, &self.policy)?;
         self.recovery.restore(&mut outputs.unflushed);
         Ok(())
     }
@@ -309,21 +309,21 @@ impl OperatorLane {
     /// sink: everything that it took is durable now.
     fn is_durable(&self, outputs: &mut Outputs) {
         for batch in outputs.unflushed.take() {
-            self.fate.counters.handled.add(batch.len() as u64);
+            self.policy.counters.handled.add(batch.len() as u64);
             self.pool.put(batch);
         }
     }
 
     /// Sends what there is when it is the turn of the batch that it comes of, which then ends, unless more of that batch is to be recovered.
     fn send_in_turn(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
-        let (Some(turnstile), Some(ticket)) = (self.turnstile.clone(), self.recovery.ticket()) else {
+        let (Some(sequencer), Some(ticket)) = (self.sequencer.clone(), self.recovery.ticket()) else {
             return self.send(outputs);
         };
-        turnstile.wait(ticket).map_err(|_| Stopped)?;
+        sequencer.wait(ticket).map_err(|_| Stopped)?;
         self.send(outputs)?;
         if self.recovery.is_empty() {
             self.outlets.flush()?;
-            turnstile.advance();
+            sequencer.advance();
         }
         Ok(())
     }
@@ -347,7 +347,7 @@ impl OperatorLane {
 
     /// Nothing waits: what was gathered goes out, and the clocks are read.
     fn idle(&mut self, clock: &mut LaneClock) -> Result<(), Stopped> {
-        self.keeper.guest().rest();
+        self.supervisor.guest().rest();
         clock.read();
         self.outlets.flush()
     }
@@ -355,9 +355,9 @@ impl OperatorLane {
     /// The last batch is done: the guest has its last word.
     fn end(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
         self.settle(outputs)?;
-        if let Err(failure) = self.keeper.close(&self.fate.counters) {
-            self.fate.errors.count(failure.code.name());
-            tracing::warn!(operator = &*self.fate.stage, instance = self.fate.instance, %failure, "close failed; its output stands");
+        if let Err(failure) = self.supervisor.close(&self.policy.counters) {
+            self.policy.errors.count(failure.code.name());
+            tracing::warn!(operator = &*self.policy.stage, instance = self.policy.instance, %failure, "close failed; its output stands");
         }
         self.send(outputs)?;
         self.outlets.flush()
@@ -366,11 +366,11 @@ impl OperatorLane {
     /// Counts a broken limit. The first failure of each kind is a warning, though a retry may mend it: many of them make a run slow. The rest is
     /// for whoever looks closely.
     fn note(&mut self, failure: &Failure, rows: usize) {
-        self.keeper.measure(&self.fate.counters);
+        self.supervisor.measure(&self.policy.counters);
         if let Some(limit) = failure.limit() {
-            self.fate.errors.breach(limit);
+            self.policy.errors.breach(limit);
         }
-        let (operator, instance, backtrace) = (&*self.fate.stage, self.fate.instance, &failure.backtrace);
+        let (operator, instance, backtrace) = (&*self.policy.stage, self.policy.instance, &failure.backtrace);
         if self.warned.contains(&failure.code) {
             tracing::debug!(operator, instance, rows, %failure, backtrace, "a call failed");
         } else {
@@ -384,7 +384,7 @@ impl OperatorLane {
 #[expect(clippy::result_large_err, reason = "the batch is moved through, and failing is the rare way")]
 fn call(guest: &mut dyn LaneGuest, batch: Batch) -> Result<(Batch, &mut Answer), (Batch, Failure)> {
     let refused = |batch| (batch, Failure::new(FailureCode::Restarts, "the guest takes nothing (a fault of the host)"));
-    guest.hand_over(UnderWay { batch, ticket: 0 }).map_err(|held| refused(held.batch))?;
+    guest.hand_over(InFlight { batch, ticket: 0 }).map_err(|held| refused(held.batch))?;
     match guest.answer() {
         Some((held, Ok(answer))) => Ok((held.batch, answer)),
         Some((held, Err(failure))) => Err((held.batch, failure)),

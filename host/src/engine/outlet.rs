@@ -291,7 +291,7 @@ impl Outlet {
     /// Gives a column that is without one the buffer for what is [sent](Self::send) next.
     pub(super) fn lend_buffer(&mut self, column: &mut Column) {
         match self.spare() {
-            Some(spare) if spare.capacity() > column.byte_capacity() => column.let_go(spare),
+            Some(spare) if spare.capacity() > column.byte_capacity() => column.detach(spare),
             _ => self.pool.lend_buffer(column),
         }
     }

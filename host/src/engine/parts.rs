@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::isolation::Instances;
+use super::launcher::InstanceLauncher;
 use crate::admission::{Grant, HeldLeases};
 use crate::config::TenantName;
 use crate::connector::{PathGuard, Sink, Source};
@@ -30,7 +30,7 @@ pub(super) struct Parts {
     /// Whether a limit that ceases to be hard ends the run.
     pub(super) strict: bool,
     /// Where instances live; ends with the last of them.
-    pub(super) instances: Arc<dyn Instances>,
+    pub(super) instances: Arc<dyn InstanceLauncher>,
     /// Sources and sinks that the embedder provides, by stage name.
     pub(super) provided: Provided,
     /// Which files it reads.

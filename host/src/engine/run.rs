@@ -7,7 +7,7 @@ use super::chain::{Chain, ChainEnd};
 use super::control::Control;
 use super::counted_sink::CountedSink;
 use super::error::{PipelineError, RunError, with_causes};
-use super::keeper::Keeper;
+use super::guest_supervisor::GuestSupervisor;
 use super::operator_lane::OperatorLane;
 use super::parts::Parts;
 use super::source_lane::{SharedSource, SourceEnd};
@@ -257,22 +257,22 @@ impl Task {
     fn run(self, reports: Sender<Result<(), NotStarted>>) -> LaneEnd {
         match self {
             Self::Source(lane) => {
-                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
+                let _guard = CutOnPanic(Arc::clone(&lane.policy.control));
                 let _ = reports.send(Ok(()));
                 drop(reports);
                 LaneEnd::Source(lane.run())
             }
             Self::ComponentSource(mut lane) => {
-                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
-                let started = start_guest(&mut lane.keeper, &lane.fate.stage, lane.fate.instance);
+                let _guard = CutOnPanic(Arc::clone(&lane.policy.control));
+                let started = start_guest(&mut lane.supervisor, &lane.policy.stage, lane.policy.instance);
                 let ok = started.is_ok();
                 let _ = reports.send(started);
                 drop(reports);
                 LaneEnd::Source(if ok { lane.run() } else { SourceEnd::StoppedEarly })
             }
             Self::Operator(mut lane) => {
-                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
-                let started = start_guest(&mut lane.keeper, &lane.fate.stage, lane.fate.instance);
+                let _guard = CutOnPanic(Arc::clone(&lane.policy.control));
+                let started = start_guest(&mut lane.supervisor, &lane.policy.stage, lane.policy.instance);
                 let ok = started.is_ok();
                 let _ = reports.send(started);
                 drop(reports);
@@ -282,7 +282,7 @@ impl Task {
                 LaneEnd::Operator
             }
             Self::Sink(lane) => {
-                let _guard = CutOnPanic(Arc::clone(&lane.fate.control));
+                let _guard = CutOnPanic(Arc::clone(&lane.policy.control));
                 let _ = reports.send(Ok(()));
                 drop(reports);
                 LaneEnd::Sink(lane.run())
@@ -304,12 +304,12 @@ impl Task {
     fn what(&self, stage: &str) -> String {
         match self {
             Self::Chain(chain) => {
-                let stages: Vec<_> = chain.fates().map(|fate| format!("\"{}\"", fate.stage)).collect();
+                let stages: Vec<_> = chain.fates().map(|policy| format!("\"{}\"", policy.stage)).collect();
                 format!("the chain of {}", stages.join(", "))
             }
             Self::Sink(_) => format!("sink \"{stage}\""),
             Self::Source(_) | Self::ComponentSource(_) => format!("source \"{stage}\""),
-            Self::Operator(lane) => format!("\"{stage}\" (instance {})", lane.fate.instance),
+            Self::Operator(lane) => format!("\"{stage}\" (instance {})", lane.policy.instance),
         }
     }
 
@@ -323,8 +323,8 @@ impl Task {
     }
 }
 
-fn start_guest(keeper: &mut Keeper, stage: &str, instance: u32) -> Result<(), NotStarted> {
-    keeper.start_first().map_err(|failure| {
+fn start_guest(supervisor: &mut GuestSupervisor, stage: &str, instance: u32) -> Result<(), NotStarted> {
+    supervisor.start_first().map_err(|failure| {
         let hint = failure.hint(stage);
         let Failure { code, message, .. } = failure;
         NotStarted::Guest(PipelineError { stage: stage.to_owned(), instance, code, message, record: None, hint })
@@ -334,7 +334,7 @@ fn start_guest(keeper: &mut Keeper, stage: &str, instance: u32) -> Result<(), No
 /// Starts the guests of a chain side by side: each waits for its worker.
 fn start_guests(chain: &mut Chain) -> Vec<Result<(), NotStarted>> {
     thread::scope(|scope| {
-        let start = |lane: &mut OperatorLane| start_guest(&mut lane.keeper, &lane.fate.stage, lane.fate.instance);
+        let start = |lane: &mut OperatorLane| start_guest(&mut lane.supervisor, &lane.policy.stage, lane.policy.instance);
         let starting: Vec<_> = chain.operators().map(|lane| scope.spawn(move || start(lane))).collect();
         // A panic goes on here.
         starting

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::control::Stopped;
 use super::counted_sink::CountedSink;
-use super::fate::Fate;
+use super::on_error_policy::OnErrorPolicy;
 use super::lane_clock::LaneClock;
 use crate::batch::{Batch, BatchPool, Inbox, Popped};
 use crate::observe::Latency;
@@ -13,14 +13,14 @@ use crate::observe::Latency;
 pub(super) struct SinkLane {
     pub(super) sink: CountedSink,
     pub(super) inbox: Arc<Inbox>,
-    pub(super) fate: Fate,
+    pub(super) policy: OnErrorPolicy,
     pub(super) pool: Arc<BatchPool>,
     pub(super) latency: Arc<Latency>,
 }
 
 impl SinkLane {
     pub(super) fn run(mut self) -> CountedSink {
-        let mut clock = LaneClock::new(Arc::clone(&self.fate.counters));
+        let mut clock = LaneClock::new(Arc::clone(&self.policy.counters));
         // Stopped: the cause is with the control already.
         let _ = self.work(&mut clock);
         self.sink
@@ -59,15 +59,15 @@ impl SinkLane {
     }
 
     fn write(&mut self, batch: Batch) -> Result<(), Stopped> {
-        self.sink.write(&batch).map_err(|error| self.fate.connector_failed(&error))?;
+        self.sink.write(&batch).map_err(|error| self.policy.connector_failed(&error))?;
         let rows = batch.len() as u64;
-        self.latency.record(self.fate.control.now().saturating_sub(batch.ingested()), rows);
+        self.latency.record(self.policy.control.now().saturating_sub(batch.ingested()), rows);
         self.pool.put(batch);
         Ok(())
     }
 
     /// Writes through: nothing comes for now.
     pub(super) fn flush(&mut self) -> Result<(), Stopped> {
-        self.sink.flush().map_err(|error| self.fate.connector_failed(&error))
+        self.sink.flush().map_err(|error| self.policy.connector_failed(&error))
     }
 }

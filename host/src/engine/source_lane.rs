@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::control::Stopped;
-use super::fate::Fate;
+use super::on_error_policy::OnErrorPolicy;
 use super::lane_clock::LaneClock;
 use super::outlet::{BATCH_RECORDS, Outlet};
 use crate::connector::{ConnectorError, Filled, Source};
@@ -14,7 +14,7 @@ pub(super) type SharedSource = Arc<Mutex<Box<dyn Source>>>;
 pub(super) struct SourceLane {
     pub(super) source: SharedSource,
     pub(super) outlet: Outlet,
-    pub(super) fate: Fate,
+    pub(super) policy: OnErrorPolicy,
 }
 
 /// How a source came to its end.
@@ -39,13 +39,13 @@ pub(super) enum Made {
 
 impl SourceLane {
     pub(super) fn run(mut self) -> SourceEnd {
-        let mut clock = LaneClock::new(Arc::clone(&self.fate.counters));
+        let mut clock = LaneClock::new(Arc::clone(&self.policy.counters));
         // Stopped: the cause is with the control already.
         self.work(&mut clock).unwrap_or(SourceEnd::StoppedEarly)
     }
 
     fn work(&mut self, clock: &mut LaneClock) -> Result<SourceEnd, Stopped> {
-        let control = Arc::clone(&self.fate.control);
+        let control = Arc::clone(&self.policy.control);
         control.wait_for_go()?;
         loop {
             let made = self.turn()?;
@@ -64,7 +64,7 @@ impl SourceLane {
 
     /// Makes one batch and sends it.
     pub(super) fn turn(&mut self) -> Result<Made, Stopped> {
-        let control = &self.fate.control;
+        let control = &self.policy.control;
         if control.is_draining() {
             self.outlet.flush()?;
             return Ok(Made::End(SourceEnd::StoppedEarly));
@@ -77,7 +77,7 @@ impl SourceLane {
             let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
             source.fill(&mut batch, BATCH_RECORDS, self.outlet.batch_bytes())
         };
-        let counters = &self.fate.counters;
+        let counters = &self.policy.counters;
         counters.records_out.add(batch.len() as u64);
         counters.bytes_out.add(batch.payloads().byte_len() as u64);
         batch.set_ingested(control.now());
@@ -87,18 +87,18 @@ impl SourceLane {
             Ok(Filled::Idle(time)) => Ok(Made::Idle(time)),
             Ok(Filled::End) => {
                 self.outlet.flush()?;
-                self.fate.counters.exhausted.set(1);
+                self.policy.counters.exhausted.set(1);
                 Ok(Made::End(SourceEnd::Exhausted))
             }
             Err(error) => match &error.unreadable {
-                Some(unreadable) if self.fate.passes_over(unreadable) => {
-                    self.fate.passed_over(&error, unreadable)?;
+                Some(unreadable) if self.policy.passes_over(unreadable) => {
+                    self.policy.passed_over(&error, unreadable)?;
                     Ok(Made::More)
                 }
                 unreadable => {
                     let goes_on = unreadable.is_some();
                     self.outlet.flush()?;
-                    Err(self.fate.connector_failed(&if goes_on { with_way_on(error) } else { error }))
+                    Err(self.policy.connector_failed(&if goes_on { with_way_on(error) } else { error }))
                 }
             },
         }

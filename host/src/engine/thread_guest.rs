@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lane_guest::{LaneGuest, Measured, UnderWay};
+use super::lane_guest::{LaneGuest, Measured, InFlight};
 use crate::sandbox::{Answer, Carried, Failure, FailureCode, Guest, GuestSpec, KeyedState, Loaded, Pacer, Progress};
 
 /// A guest in the lane's own thread.
@@ -14,7 +14,7 @@ pub(super) struct ThreadGuest {
     /// What threads that work for it had used when it was measured last.
     helpers: Duration,
     /// The batch under way, and how the call over it went.
-    called: Option<(UnderWay, Result<(), Failure>)>,
+    called: Option<(InFlight, Result<(), Failure>)>,
 }
 
 impl ThreadGuest {
@@ -52,11 +52,11 @@ impl LaneGuest for ThreadGuest {
         self.called.is_none()
     }
 
-    fn under_way(&self) -> usize {
+    fn in_flight(&self) -> usize {
         usize::from(self.called.is_some())
     }
 
-    fn hand_over(&mut self, held: UnderWay) -> Result<(), UnderWay> {
+    fn hand_over(&mut self, held: InFlight) -> Result<(), InFlight> {
         if self.called.is_some() {
             return Err(held);
         }
@@ -65,12 +65,12 @@ impl LaneGuest for ThreadGuest {
         Ok(())
     }
 
-    fn answer(&mut self) -> Option<(UnderWay, Result<&mut Answer, Failure>)> {
+    fn answer(&mut self) -> Option<(InFlight, Result<&mut Answer, Failure>)> {
         let (held, called) = self.called.take()?;
         Some((held, called.and_then(|()| self.guest()?.answered())))
     }
 
-    fn take_back(&mut self) -> VecDeque<UnderWay> {
+    fn take_back(&mut self) -> VecDeque<InFlight> {
         VecDeque::new()
     }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::error::RunError;
-use super::isolation::{InstanceHome, InstanceOrder, Instances};
+use super::launcher::{LaunchedInstance, InstanceSetup, InstanceLauncher};
 use super::lane_guest::LaneGuest;
 use super::placement::SharePacer;
 use super::thread_guest::ThreadGuest;
@@ -9,11 +9,11 @@ use crate::admission::Cpus;
 use crate::resources::CpuShare;
 use crate::sandbox::{GuestSpec, Pacer};
 
-/// Instances in threads of this process: each lane's guest in the lane's own thread.
+/// InstanceLauncher in threads of this process: each lane's guest in the lane's own thread.
 pub(super) struct Threads;
 
-impl Instances for Threads {
-    fn instance(&self, order: InstanceOrder<'_>) -> Result<InstanceHome, RunError> {
+impl InstanceLauncher for Threads {
+    fn instance(&self, order: InstanceSetup<'_>) -> Result<LaunchedInstance, RunError> {
         let guest = |lane: u32| {
             let spec = GuestSpec { lane, ..order.spec.clone() };
             let pacer: Option<Box<dyn Pacer>> = match order.grant.cpus {
@@ -22,7 +22,7 @@ impl Instances for Threads {
             };
             Box::new(ThreadGuest::new(Arc::clone(order.loaded), spec, pacer)) as Box<dyn LaneGuest>
         };
-        Ok(InstanceHome { guests: (0..order.grant.lanes).map(guest).collect(), kernel: None })
+        Ok(LaunchedInstance { guests: (0..order.grant.lanes).map(guest).collect(), kernel: None })
     }
 
     fn in_lane_threads(&self) -> bool {

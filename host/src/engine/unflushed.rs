@@ -26,7 +26,7 @@ impl Unflushed {
     }
 
     /// How long it may still wait, where the oldest may wait for `interval`. `None`: there is nothing.
-    pub(super) fn patience(&self, interval: Duration) -> Option<Duration> {
+    pub(super) fn timeout(&self, interval: Duration) -> Option<Duration> {
         let since = self.since?;
         if self.bytes >= MOST {
             return Some(Duration::ZERO);
@@ -36,7 +36,7 @@ impl Unflushed {
 
     /// Whether it must be made durable before more is written.
     pub(super) fn is_due(&self, interval: Duration) -> bool {
-        self.patience(interval).is_some_and(|patience| patience.is_zero())
+        self.timeout(interval).is_some_and(|timeout| timeout.is_zero())
     }
 
     /// All of it: because it is durable, or to be written again.

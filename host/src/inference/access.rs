@@ -12,8 +12,8 @@ pub trait ModelAccess: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`InferenceError::NoLease`] where none was asked for, [`InferenceError::LeaseLost`] where it ended,
-    /// [`InferenceError::Deadline`] when `patience` is over.
-    fn acquire(&self, patience: Duration) -> Result<LeaseView, InferenceError>;
+    /// [`InferenceError::Deadline`] when `timeout` is over.
+    fn acquire(&self, timeout: Duration) -> Result<LeaseView, InferenceError>;
 
     /// How the lease stands now; [`LeaseState::Released`] and nothing where none was asked for.
     fn view(&self) -> LeaseView;
@@ -24,7 +24,7 @@ pub trait ModelAccess: Send + Sync + fmt::Debug {
     /// No lease, an unknown model, or one that the operator does not list.
     fn open(&self, model: &str) -> Result<Arc<ModelFacts>, InferenceError>;
 
-    /// Runs a model over all rows of the inputs and waits for the answer, at most as long as `patience`.
+    /// Runs a model over all rows of the inputs and waits for the answer, at most as long as `timeout`.
     ///
     /// # Errors
     /// Any [`InferenceError`].
@@ -32,7 +32,7 @@ pub trait ModelAccess: Send + Sync + fmt::Debug {
         &self,
         model: &str,
         inputs: Vec<NamedTensor>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Vec<NamedTensor>, InferenceError>;
 }
 

@@ -86,9 +86,9 @@ impl ModelAccess for InstanceModels {
         &self,
         model: &str,
         inputs: Vec<NamedTensor>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Vec<NamedTensor>, InferenceError> {
-        let until = Instant::now().checked_add(patience).ok_or(InferenceError::Deadline)?;
+        let until = Instant::now().checked_add(timeout).ok_or(InferenceError::Deadline)?;
         let ListedModel { runs_as, facts } = self.counted(self.listed(model))?;
         let (lease, queue) = self.counted(self.held())?;
         let (inputs, _rows) = self.counted(facts.arrange(inputs))?;

@@ -77,7 +77,7 @@ pub use model_error::ModelError;
 pub use model_file::ModelFile;
 pub use model_service::{ModelService, OTHER_BACKEND, ServiceError};
 pub use nvml::{Gpu, GpuPart, NvmlReport};
-pub use open_device::{DeviceOrder, LeaseLocks, OpenDevice};
+pub use open_device::{DeviceRequest, LeaseLocks, OpenDevice};
 pub use queue::{Batching, DeviceCpus, DeviceQueue, Turns};
 pub use row_independence::RowIndependence;
 pub use runner::{RunAnswer, Runner};

@@ -80,14 +80,14 @@ impl ModelFile {
 }
 
 /// What `work` answers on a thread of its own, or why it has not: the thread is left behind then, and its answer dropped.
-fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+fn within<T: Send + 'static>(timeout: Duration, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let (answer, answered) = mpsc::sync_channel(1);
     let begun = thread::Builder::new().name("model-file".to_owned()).spawn(move || {
         let _ = answer.send(work());
     });
     begun.map_err(|error| format!("no thread can be started to read it: {error}"))?;
-    answered.recv_timeout(patience).map_err(|error| match error {
-        mpsc::RecvTimeoutError::Timeout => format!("it was not read within {patience:?}"),
+    answered.recv_timeout(timeout).map_err(|error| match error {
+        mpsc::RecvTimeoutError::Timeout => format!("it was not read within {timeout:?}"),
         mpsc::RecvTimeoutError::Disconnected => "reading it failed".to_owned(),
     })
 }

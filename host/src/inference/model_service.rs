@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::instance_models::ListedModel;
 use super::{
-    Backend, Device, DeviceCpus, DeviceOrder, DeviceQueue, Devices, Fake, HeldDevices, InferenceError, InstanceModels,
+    Backend, Device, DeviceCpus, DeviceRequest, DeviceQueue, Devices, Fake, HeldDevices, InferenceError, InstanceModels,
     Lease, ModelAccess, ModelFacts, OpenDevice, Runner, ThreadRunner, ThreadSettings, cpu_backends,
 };
 use crate::config::{DeviceKind, HostSettings, Placement};
@@ -263,7 +263,7 @@ impl Place<'_> {
                     InferenceError::Unsupported(what.to_owned())
                 })?;
                 let leases = self.held.all().filter(|lease| lease.device() == device.id);
-                let runner = opener.open(DeviceOrder {
+                let runner = opener.open(DeviceRequest {
                     device,
                     library: self.devices.onnxruntime_library.as_deref(),
                     settings: self.settings,

@@ -14,7 +14,7 @@ pub trait OpenDevice: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// What keeps it from being opened; nothing is left of it.
-    fn open(&self, order: DeviceOrder<'_>) -> Result<Arc<dyn Runner>, InferenceError>;
+    fn open(&self, order: DeviceRequest<'_>) -> Result<Arc<dyn Runner>, InferenceError>;
 }
 
 /// The locks by which others see that leases on a device are in use, also when this process is gone.
@@ -28,7 +28,7 @@ pub trait LeaseLocks: Send + Sync + fmt::Debug {
 }
 
 /// What is to be known of a device to open it.
-pub struct DeviceOrder<'a> {
+pub struct DeviceRequest<'a> {
     /// The device.
     pub device: &'a Device,
     /// ONNX Runtime's library, if `host.toml` says where it is.

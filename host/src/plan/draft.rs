@@ -50,7 +50,7 @@ pub(super) enum Role {
     Sink,
 }
 
-/// Instances that one stage may have. Far more than the cores of a machine; each takes memory from the start.
+/// InstanceLauncher that one stage may have. Far more than the cores of a machine; each takes memory from the start.
 const MAX_PARALLELISM: u64 = 1024;
 /// Retries of a batch as a whole. More only delays what halving finds in a few steps.
 const MAX_RETRIES: u64 = 100;

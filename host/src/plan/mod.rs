@@ -25,7 +25,7 @@ mod kind;
 mod limits;
 mod models;
 mod names;
-mod order;
+mod topology;
 mod partitions;
 mod settings;
 mod standard_input;

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use super::draft::Draft;
 use super::{
-    Catalog, Edge, EdgeId, ModelSpec, OnError, Plan, Stage, StageId, models, names, order, partitions, standard_input, wiring,
+    Catalog, Edge, EdgeId, ModelSpec, OnError, Plan, Stage, StageId, models, names, topology, partitions, standard_input, wiring,
 };
 use crate::config::{Diagnostic, Diagnostics, Parsed, Pipeline};
 
@@ -47,7 +47,7 @@ fn check(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> (Option<Plan>, 
         names::check_ends(pipeline, &mut errors);
     }
     let wires = wiring::connect(&drafts, torn, &mut errors);
-    let sorted = order::sort(&drafts, &wires, &mut errors);
+    let sorted = topology::sort(&drafts, &wires, &mut errors);
     let partitions = partitions::assign(&drafts, &wires, &sorted, &mut errors);
     standard_input::check(&drafts, &mut errors);
     let models = models::declare(pipeline, &drafts, base, &mut errors);

@@ -5,7 +5,7 @@ use rustix::io::{Errno, pread, pwrite};
 
 use super::cpu_lease::{Hold, Locked};
 use super::device_claim::{DeviceClaim, DeviceShare, ShareState};
-use super::{Choosing, Claim, CpuSet, LeaseFolder, ResourceError};
+use super::{LedgerLock, Claim, CpuSet, LeaseFolder, ResourceError};
 
 /// A sign that a device is in use for a lease, which outlives the process that holds the lease: a file `device-<id>-<token>.busy` of the lease
 /// folder, locked by whoever really uses the device. As long as it is locked, the lease's share is not free, whatever became of the
@@ -35,7 +35,7 @@ impl BusyLock {
     }
 }
 
-impl Choosing<'_> {
+impl LedgerLock<'_> {
     /// Takes the busy lock of a lease that this process holds. Once for each process of the device.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Choosing<'_> {
 }
 
 impl LeaseFolder {
-    /// As [`Choosing::busy`]; needs the folder locked alone.
+    /// As [`LedgerLock::busy`]; needs the folder locked alone.
     fn lock_busy(&self, claim: &Claim, of: &DeviceClaim) -> Result<BusyLock, ResourceError> {
         let name = name_of(&of.device, of.token);
         let file = self.file(&name, true)?.ok_or_else(|| self.failed(&name, Errno::NOENT))?;

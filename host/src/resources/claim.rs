@@ -44,7 +44,7 @@ pub struct Amounts {
 
 /// What is held of a machine at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Taken {
+pub struct Holdings {
     /// Leased CPUs, by number.
     pub cpus: Vec<HeldCpu>,
     /// What running pipelines claim, by process. One that cannot be read is not among them.
@@ -84,7 +84,7 @@ impl fmt::Display for Claim {
     }
 }
 
-impl Taken {
+impl Holdings {
     /// The sum of something over all claims.
     pub fn sum(&self, of: impl Fn(&Claim) -> u64) -> u64 {
         self.claims.iter().map(of).fold(0, u64::saturating_add)

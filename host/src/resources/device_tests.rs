@@ -71,7 +71,7 @@ fn shares_are_seen_by_all_and_change_with_what_their_holder_writes() {
     held.change_devices(Vec::new(), HOUR).unwrap();
     assert_eq!(used(&folder), (0, 0));
     drop(held);
-    assert_eq!(Taken { place: None, ..folder.taken().unwrap() }, Taken::default());
+    assert_eq!(Holdings { place: None, ..folder.taken().unwrap() }, Holdings::default());
 }
 
 #[test]
@@ -229,9 +229,9 @@ fn a_heartbeat_waits_for_nobody_and_a_change_no_longer_than_it_is_told() {
     let held = claimed(&folder, vec![device(1, 1)], HOUR);
     let somebody = folder.choose().unwrap();
     held.beat(since_boot()).unwrap();
-    let patience = Duration::from_millis(1);
-    let busy = held.change_devices(Vec::new(), patience);
-    assert!(matches!(busy, Err(ResourceError::FolderBusy { patience: waited, .. }) if waited == patience));
+    let timeout = Duration::from_millis(1);
+    let busy = held.change_devices(Vec::new(), timeout);
+    assert!(matches!(busy, Err(ResourceError::FolderBusy { timeout: waited, .. }) if waited == timeout));
     drop(somebody);
 }
 

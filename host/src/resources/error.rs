@@ -58,14 +58,14 @@ pub enum ResourceError {
 
     /// Somebody has been choosing CPUs in the lease folder for longer than choosing ever takes.
     #[error(
-        "{path} has been locked by {} for {patience:?}",
+        "{path} has been locked by {} for {timeout:?}",
         .holder.map_or_else(|| "another process".to_owned(), |holder| holder.to_string())
     )]
     FolderBusy {
         /// The folder, whose lock serialises choosing.
         path: PathBuf,
         /// How long we waited.
-        patience: Duration,
+        timeout: Duration,
         /// Who holds it, where the kernel says.
         holder: Option<LockHolder>,
     },

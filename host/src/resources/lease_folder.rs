@@ -25,7 +25,7 @@ use super::{CpuLease, CpuSet, Holder, LeaseRequest, ResourceError};
 ///
 /// **What it does not bound.** Leases are an agreement between sage-hosts: other programs run where they like, and whoever
 /// may write to the folder can hold leases for nothing. A CPU's file is never removed, since removing a locked file would
-/// let a second holder lock its successor; files of claims are, and [`super::Choosing`] says why they may be.
+/// let a second holder lock its successor; files of claims are, and [`super::LedgerLock`] says why they may be.
 ///
 /// **What others put there** is never followed, written to or waited for: a link, a folder, a pipe, a file with two names or one that cannot be
 /// opened. A CPU whose file is such a thing is leased to nobody.
@@ -60,7 +60,7 @@ impl LeaseFolder {
     /// Where users have folders of their own, `sage-host-<uid>`, if that cannot be used.
     const FALLBACKS: &str = "/tmp";
     const FALLBACK: &str = "sage-host-";
-    /// Choosing takes some microseconds a CPU; this is a thousand times more than on the largest machine.
+    /// LedgerLock takes some microseconds a CPU; this is a thousand times more than on the largest machine.
     const PATIENCE: Duration = Duration::from_secs(5);
 
     /// The folder that `SAGE_HOST_LEASE_FOLDER` names, or else the machine's, or else the user's.
@@ -192,7 +192,7 @@ impl LeaseFolder {
     }
 
     /// Locks the folder itself: no other user can put anything in the place of that lock, as they could of a file in it.
-    pub(super) fn choosing_within(&self, how: Hold, patience: Duration) -> Result<Locked, ResourceError> {
+    pub(super) fn choosing_within(&self, how: Hold, timeout: Duration) -> Result<Locked, ResourceError> {
         let started = Instant::now();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         // Opened anew: a lock belongs to an open file, which all threads of this process would share.
@@ -202,9 +202,9 @@ impl LeaseFolder {
             own = match Locked::now(own, how).map_err(|cause| failed(&self.path, cause))? {
                 Ok(lock) if self.is_there() => return Ok(lock),
                 Ok(_) => return Err(ResourceError::FolderReplaced { path: self.path.clone() }),
-                Err(own) if started.elapsed() > patience => {
+                Err(own) if started.elapsed() > timeout => {
                     let holder = LockHolder::of(&own);
-                    return Err(ResourceError::FolderBusy { path: self.path.clone(), patience, holder });
+                    return Err(ResourceError::FolderBusy { path: self.path.clone(), timeout, holder });
                 }
                 Err(again) => again,
             };

@@ -170,13 +170,13 @@ fn a_folder_that_somebody_holds_and_does_not_let_go_of_is_an_error_that_names_th
     let place = tempfile::tempdir().unwrap();
     let folder = LeaseFolder::at(&place.path().join("leases")).unwrap();
     let held = folder.choosing(Hold::Alone).unwrap();
-    let patience = std::time::Duration::from_millis(5);
-    let error = folder.choosing_within(Hold::Together, patience).unwrap_err();
+    let timeout = std::time::Duration::from_millis(5);
+    let error = folder.choosing_within(Hold::Together, timeout).unwrap_err();
     let (me, user) = (std::process::id(), rustix::process::geteuid().as_raw());
     let path = folder.path().display();
     assert_eq!(error.to_string(), format!("{path} has been locked by process {me} of user {user} for 5ms"));
     drop(held);
-    folder.choosing_within(Hold::Alone, patience).unwrap();
+    folder.choosing_within(Hold::Alone, timeout).unwrap();
 }
 
 #[test]

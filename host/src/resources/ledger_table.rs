@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use comfy_table::{Table, TableStyle};
 
 use super::amount::{bytes, counted, ten_thousandths};
-use super::{Ledger, Totals};
+use super::{EnforcementReport, Totals};
 use crate::observe::{width_of, wrapped};
 
 /// The columns, in the order of [`super::LedgerRow`].
@@ -14,15 +14,15 @@ const HEADER: [&str; 7] = ["operator", "instance", "resource", "requested", "eff
 const STYLE: TableStyle = TableStyle::new();
 
 /// The table, its notes, what each mechanism and tier in it means, and the sums. Lines are as wide as they must be; for a terminal there is
-/// [`Ledger::fitted`].
-impl fmt::Display for Ledger {
+/// [`EnforcementReport::fitted`].
+impl fmt::Display for EnforcementReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (rows, notes) = self.cells();
         write!(f, "{}\n{}", plain(rows), self.words(&notes))
     }
 }
 
-impl Ledger {
+impl EnforcementReport {
     /// The same with no line wider than that: where the table does not fit, each instance's resources are lines.
     #[must_use]
     pub fn fitted(&self, width: usize) -> String {

@@ -1,22 +1,22 @@
 //! What this machine has, what is held of it, and how each promise is kept.
 //!
 //! ```text
-//! Inventory (what there is) ─┬► admission decides ─► Choosing (takes) ─► leases, claim ─► lanes: pinned, or among the SharedCpus
-//! LeaseFolder ─► Taken ──────┘           └──────────► Ledger (what is enforced how, in the user's words)
+//! Inventory (what there is) ─┬► admission decides ─► LedgerLock (takes) ─► leases, claim ─► lanes: pinned, or among the SharedCpus
+//! LeaseFolder ─► Holdings ──────┘           └──────────► EnforcementReport (what is enforced how, in the user's words)
 //! ```
 //!
 //! - [`Inventory`]: the CPUs this process may use and the memory it can have.
 //! - [`LeaseFolder`], [`CpuLease`]: CPUs that one lane has to itself, agreed on by all sage-hosts of the machine.
 //! - [`LeasePlace`]: who sees a folder's leases, and whether anybody else can take them away. [`Mending`]: what a run does whose folder is deleted or
 //!   replaced under it.
-//! - [`Choosing`], [`HeldClaim`]: the machine's one ledger of what running pipelines hold besides CPUs: memory, shares, custom
-//!   resources. [`Taken`]: what stands in it.
+//! - [`LedgerLock`], [`HeldClaim`]: the machine's one ledger of what running pipelines hold besides CPUs: memory, shares, custom
+//!   resources. [`Holdings`]: what stands in it.
 //! - [`DeviceClaim`], [`DeviceShare`]: what leases have of devices, with a heartbeat, tokens that only rise, and [`BusyLock`]s that outlive
 //!   their holders. [`Revoked`]: taking one away. [`TurnTable`]: where runs that share a device see each other, to take turns.
 //! - [`pin_current_thread`], [`SharedCpus`]: who runs where. [`LeasedThreads`]: whether those on leased CPUs are still there. [`CpuShare`]: less than one CPU.
 //! - [`MemoryBudget`]: one instance's memory. [`thread_cpu_time`]: the clock that deadlines and shares go by.
 //! - [`cgroup`]: where the kernel itself holds workers to what they were given.
-//! - [`Ledger`]: the table that says what holds, by what, and how hard.
+//! - [`EnforcementReport`]: the table that says what holds, by what, and how hard.
 //!
 //! Invariants: a thread is pinned only with the result read back; a lease is exclusive among those who use the same folder and
 //! ends with its process; what is refused takes nothing. Leaves to others: who gets what (admission), and calling these from
@@ -39,10 +39,10 @@ mod lease_folder;
 mod lease_locks;
 mod lease_place;
 mod leased_threads;
-mod ledger;
+mod enforcement_report;
 mod ledger_table;
 mod lock_holder;
-mod machine_ledger;
+mod ledger_lock;
 mod meminfo;
 mod memory_budget;
 mod mending;
@@ -69,7 +69,7 @@ pub use amount::{bytes, counted, ten_thousandths};
 pub use arithmetic::{Arithmetic, InstanceArithmetic};
 pub use boot_clock::since_boot;
 pub use busy_lock::BusyLock;
-pub use claim::{Amounts, Claim, Taken};
+pub use claim::{Amounts, Claim, Holdings};
 pub use cpu_clock::{ThreadClock, thread_cpu_time};
 pub use cpu_lease::{CpuLease, HeldBy, HeldCpu, Holder, LeaseRefused, LeaseRequest};
 pub use cpu_set::CpuSet;
@@ -80,9 +80,9 @@ pub use inventory::{Inventory, NotHere, Supply};
 pub use lease_folder::LeaseFolder;
 pub use lease_place::{LeasePlace, LeaseScope};
 pub use leased_threads::{Astray, LeasedSeat, LeasedThreads};
-pub use ledger::{Ledger, LedgerRow, Mechanism, Tier, Totals};
+pub use enforcement_report::{EnforcementReport, LedgerRow, Mechanism, Tier, Totals};
 pub use lock_holder::LockHolder;
-pub use machine_ledger::{Choosing, HeldClaim};
+pub use ledger_lock::{LedgerLock, HeldClaim};
 pub use memory_budget::{MemoryBudget, OverBudget};
 pub use mending::{Damage, Mending};
 pub use own_limits::{OwnLimit, limit_behind, limit_below, limit_named_in};

@@ -26,12 +26,12 @@ const AGAIN: Duration = Duration::from_millis(20);
 
 impl LeaseFolder {
     /// Asks the holder of a lease to give it up, and waits until its share is free: at most for `grace`, which what runs may take, and
-    /// `patience` on top. Only the holder's user and root may do so: a holder does not see anybody else's request, which is told as a share that is not
+    /// `timeout` on top. Only the holder's user and root may do so: a holder does not see anybody else's request, which is told as a share that is not
     /// free.
     ///
     /// # Errors
     /// [`ResourceError::UnknownLease`]; the folder's errors.
-    pub fn revoke(&self, token: u64, grace: Duration, patience: Duration) -> Result<Revoked, ResourceError> {
+    pub fn revoke(&self, token: u64, grace: Duration, timeout: Duration) -> Result<Revoked, ResourceError> {
         let started = Instant::now();
         if self.share(token)?.is_none() {
             let held = self.taken()?.devices.iter().map(|share| share.claim.token).collect();
@@ -41,7 +41,7 @@ impl LeaseFolder {
         let outcome = loop {
             match self.share(token)? {
                 None => break Revoked::Free,
-                Some(share) if started.elapsed() > grace.saturating_add(patience) => break Revoked::NotFree(share),
+                Some(share) if started.elapsed() > grace.saturating_add(timeout) => break Revoked::NotFree(share),
                 Some(_) => thread::sleep(AGAIN),
             }
         };

@@ -34,7 +34,7 @@ impl SharedWords {
         Ok(Self { base, count })
     }
 
-    /// All of them. The bell is there too, to be left alone.
+    /// All of them. The doorbell is there too, to be left alone.
     pub(super) fn all(&self) -> &[AtomicU64] {
         // SAFETY: mapped by `of` with this length, aligned (pages are), initialised as all of a file is, and unmapped on drop only. An atomic may
         // change under a shared reference, also by another process.
@@ -42,11 +42,11 @@ impl SharedWords {
     }
 
     /// What the kernel can wait for.
-    pub(super) fn bell(&self) -> &AtomicU32 {
+    pub(super) fn doorbell(&self) -> &AtomicU32 {
         // SAFETY: inside the mapping, which has at least two numbers.
-        let bell = unsafe { self.base.add(Self::BELL) };
+        let doorbell = unsafe { self.base.add(Self::BELL) };
         // SAFETY: as `all`; every process reaches these bytes as this type only.
-        unsafe { AtomicU32::from_ptr(bell.as_ptr().cast()) }
+        unsafe { AtomicU32::from_ptr(doorbell.as_ptr().cast()) }
     }
 }
 

@@ -30,7 +30,7 @@ use super::{LeaseFolder, ResourceError};
 ///
 /// **Who waits for whom.** Coming and going hold the folder locked, as [`LeaseFolder`] says. [`TurnTable::exclusively`] waits for nobody longer than
 /// 20 ms: a lock that was held for 5 ms is taken from its holder, who may be stopped, and one that cannot be had is done without. Waiting
-/// for the bell ends by the clock.
+/// for the doorbell ends by the clock.
 #[derive(Debug)]
 #[must_use = "its place is another's as soon as this is dropped"]
 pub struct TurnTable {
@@ -76,7 +76,7 @@ const PLACE: usize = 8;
 const HEAD: usize = 8;
 const WORDS: usize = HEAD + PLACES * PLACE;
 const BYTES: usize = WORDS * 8;
-/// What the head holds, beside the bell.
+/// What the head holds, beside the doorbell.
 const MAGIC_AT: usize = 0;
 const PRESENT_AT: usize = 2;
 const LOCK_AT: usize = 3;
@@ -278,25 +278,25 @@ impl TurnTable {
         }
     }
 
-    /// What the bell says now, for [`TurnTable::wait`].
+    /// What the doorbell says now, for [`TurnTable::wait`].
     #[must_use]
-    pub fn bell(&self) -> u32 {
-        self.words.bell().load(SeqCst)
+    pub fn doorbell(&self) -> u32 {
+        self.words.doorbell().load(SeqCst)
     }
 
     /// Wakes all who wait.
     pub fn ring(&self) {
-        self.words.bell().fetch_add(1, SeqCst);
+        self.words.doorbell().fetch_add(1, SeqCst);
         // Who cannot be woken wakes by the clock.
-        let _ = futex::wake(self.words.bell(), futex::Flags::empty(), u32::MAX >> 1);
+        let _ = futex::wake(self.words.doorbell(), futex::Flags::empty(), u32::MAX >> 1);
     }
 
-    /// Waits until the bell was rung since it said this, but never longer than that.
+    /// Waits until the doorbell was rung since it said this, but never longer than that.
     pub fn wait(&self, said: u32, at_most: Duration) {
-        let bell: &AtomicU32 = self.words.bell();
+        let doorbell: &AtomicU32 = self.words.doorbell();
         let time = Timespec { tv_sec: 0, tv_nsec: i64::from(at_most.subsec_nanos()) };
         // Rung, rung before, over, or interrupted: whoever waits looks again.
-        let _ = futex::wait(bell, futex::Flags::empty(), said, Some(&time));
+        let _ = futex::wait(doorbell, futex::Flags::empty(), said, Some(&time));
     }
 
     /// Takes away the places of those that are dead, among those that have not looked since that time. Asks the kernel about each.

@@ -118,7 +118,7 @@ fn what_is_spoilt_is_as_if_it_were_not_there_until_its_owner_writes_it_anew() {
         assert_eq!(first.others(), [], "filled with {byte:#x}");
         first.forget_dead(u64::MAX);
         drop(first.exclusively());
-        first.wait(first.bell(), Duration::from_millis(1));
+        first.wait(first.doorbell(), Duration::from_millis(1));
         let again = entry(9);
         second.publish(&again);
         assert_eq!(first.others(), [(1, again)], "filled with {byte:#x}");
@@ -163,12 +163,12 @@ fn a_lock_that_somebody_keeps_is_taken_from_them_and_they_do_not_let_go_of_anoth
 fn the_bell_wakes_who_waits_and_one_that_was_rung_before_is_not_waited_for() {
     let (_place, folder) = folder();
     let (first, second) = (folder.join_turns("cpu0", 1).unwrap(), folder.join_turns("cpu0", 2).unwrap());
-    let said = first.bell();
+    let said = first.doorbell();
     second.ring();
     first.wait(said, Duration::from_millis(900));
     let first = &first;
     std::thread::scope(|scope| {
-        let said = first.bell();
+        let said = first.doorbell();
         let waiting = scope.spawn(move || first.wait(said, Duration::from_millis(900)));
         while !waiting.is_finished() {
             second.ring();

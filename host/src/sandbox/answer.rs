@@ -184,7 +184,7 @@ impl Answer {
             .map(|(&row, message)| (row as usize, std::str::from_utf8(message).unwrap_or_default()))
     }
 
-    pub(super) fn take_column(&mut self, kind: Kind, name: &'static str, offsets: &[u32], bytes: &[u8]) -> Taken {
+    pub(super) fn take_column(&mut self, kind: Kind, name: &'static str, offsets: &[u32], bytes: &[u8]) -> Checked {
         self.expect(kind)?;
         self.once()?;
         self.weigh(name, offsets, bytes)?;
@@ -197,7 +197,7 @@ impl Answer {
     }
 
     /// As [`Answer::take_column`], for a column that is checked by itself and is taken over instead of copied.
-    pub(super) fn take_whole_column(&mut self, kind: Kind, name: &'static str, column: &mut Column) -> Taken {
+    pub(super) fn take_whole_column(&mut self, kind: Kind, name: &'static str, column: &mut Column) -> Checked {
         self.expect(kind)?;
         self.once()?;
         self.weigh(name, column.offsets(), column.bytes())?;
@@ -209,7 +209,7 @@ impl Answer {
         Ok(())
     }
 
-    pub(super) fn take_bitmap(&mut self, bitmap: &[u8]) -> Taken {
+    pub(super) fn take_bitmap(&mut self, bitmap: &[u8]) -> Checked {
         self.expect(Kind::Filter)?;
         self.once()?;
         check_bitmap("bitmap", bitmap, self.rows).map_err(|e| HostTrap::malformed(&e))?;
@@ -217,7 +217,7 @@ impl Answer {
         Ok(())
     }
 
-    pub(super) fn take_rows(&mut self, offsets: &[u32], bytes: &[u8], parents: &[u32]) -> Taken {
+    pub(super) fn take_rows(&mut self, offsets: &[u32], bytes: &[u8], parents: &[u32]) -> Checked {
         self.expect(Kind::FlatMap)?;
         self.weigh("payloads", offsets, bytes)?;
         let found = check_offsets("payloads", offsets, bytes.len()).map_err(|e| HostTrap::malformed(&e))?;
@@ -235,7 +235,7 @@ impl Answer {
         Ok(())
     }
 
-    pub(super) fn take_emission(&mut self, port: u32, columns: RawColumns<'_>, parents: Option<&[u32]>) -> Taken {
+    pub(super) fn take_emission(&mut self, port: u32, columns: RawColumns<'_>, parents: Option<&[u32]>) -> Checked {
         if !matches!(self.kind, Kind::Process | Kind::Source) {
             return Err(self.wrong_function("emit"));
         }
@@ -272,7 +272,7 @@ impl Answer {
         Ok(())
     }
 
-    pub(super) fn take_failures(&mut self, rows: &[u32], offsets: &[u32], bytes: &[u8]) -> Taken {
+    pub(super) fn take_failures(&mut self, rows: &[u32], offsets: &[u32], bytes: &[u8]) -> Checked {
         if self.kind == Kind::Source {
             return Err(self.wrong_function("failures"));
         }
@@ -297,7 +297,7 @@ impl Answer {
 
     /// Counts what is sent against the limits; offsets are not trusted yet, so a record's size is looked at only where the
     /// whole could hold one too large.
-    fn weigh(&mut self, name: &str, offsets: &[u32], bytes: &[u8]) -> Taken {
+    fn weigh(&mut self, name: &str, offsets: &[u32], bytes: &[u8]) -> Checked {
         let total = bytes.len() as u64;
         self.count(total + 4 * offsets.len() as u64)?;
         if total > self.record_limit {
@@ -317,7 +317,7 @@ impl Answer {
     }
 
     /// Counts bytes against what the call may send.
-    fn count(&mut self, bytes: u64) -> Taken {
+    fn count(&mut self, bytes: u64) -> Checked {
         self.output_bytes = self.output_bytes.saturating_add(bytes);
         if self.output_bytes <= self.output_limit {
             return Ok(());
@@ -329,7 +329,7 @@ impl Answer {
         Err(HostTrap::error(FailureCode::OutputTooLarge, message))
     }
 
-    fn expect(&self, kind: Kind) -> Taken {
+    fn expect(&self, kind: Kind) -> Checked {
         if self.kind != kind {
             return Err(self.wrong_function(Self::function_of(kind)));
         }
@@ -337,13 +337,13 @@ impl Answer {
     }
 
     /// Whether the call under way has an answer at all.
-    fn speaks(&self, function: &str) -> Taken {
+    fn speaks(&self, function: &str) -> Checked {
         let Some(call) = self.mute else { return Ok(()) };
         let message = format!("output.{function} was called in {call}, where there is nothing to answer");
         Err(HostTrap::error(FailureCode::Malformed, message))
     }
 
-    fn once(&mut self) -> Taken {
+    fn once(&mut self) -> Checked {
         if std::mem::replace(&mut self.answered, true) {
             let message = format!("a {} may call output.{} once a call, and did again", self.kind, self.function());
             return Err(HostTrap::error(FailureCode::Malformed, message));
@@ -373,10 +373,10 @@ impl Answer {
     }
 }
 
-type Taken = wasmtime::Result<()>;
+type Checked = wasmtime::Result<()>;
 
 /// Whether each record with its key and headers is within the limit.
-fn check_records(batch: &Batch, limit: u64) -> Taken {
+fn check_records(batch: &Batch, limit: u64) -> Checked {
     let columns = [Some(batch.payloads()), batch.keys(), batch.headers()];
     let columns = || columns.iter().flatten();
     if columns().map(|column| column.byte_len() as u64).sum::<u64>() <= limit {

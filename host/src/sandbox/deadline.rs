@@ -90,11 +90,11 @@ impl Deadline {
     }
 
     /// How long the call may still take.
-    pub(super) fn patience(&self) -> Duration {
+    pub(super) fn timeout(&self) -> Duration {
         self.call_timeout.saturating_sub(self.started.elapsed())
     }
 
-    /// The call waited in the host until its patience was over.
+    /// The call waited in the host until its timeout was over.
     pub(super) fn timed_out(&self) -> wasmtime::Error {
         HostTrap::error(
             FailureCode::Timeout,
@@ -113,9 +113,9 @@ impl Deadline {
     /// How long something may be waited for before the next look.
     ///
     /// # Errors
-    /// The call's patience is over, or the run was stopped.
+    /// The call's timeout is over, or the run was stopped.
     pub(super) fn waits(&self) -> wasmtime::Result<Duration> {
-        self.goes_on().map(|patience| patience.min(LONGEST_LOOK))
+        self.goes_on().map(|timeout| timeout.min(LONGEST_LOOK))
     }
 
     /// The guest runs, or the host works for it, and a look is due.
@@ -123,7 +123,7 @@ impl Deadline {
         self.worked = 0;
         self.goes_on()?;
         self.pace_until(self.started.checked_add(self.call_timeout));
-        let patience = self.goes_on()?;
+        let timeout = self.goes_on()?;
         let now = self.cpu_time();
         let from = *self.counting_from.get_or_insert(now);
         let used = now.saturating_sub(from);
@@ -133,7 +133,7 @@ impl Deadline {
                 format!("the call used more than cpu_time_per_call ({:?}) of CPU time", self.cpu_limit),
             ));
         }
-        Ok(UpdateDeadline::Continue(self.ticks((self.cpu_limit - used).min(patience))))
+        Ok(UpdateDeadline::Continue(self.ticks((self.cpu_limit - used).min(timeout))))
     }
 
     /// Sleeps until the lane is not ahead of its share; not longer than a call may take, since others may wait. What it owes then is paid next time.
@@ -151,13 +151,13 @@ impl Deadline {
         self.pacer.take()
     }
 
-    /// The patience that is left of a call that goes on.
+    /// The timeout that is left of a call that goes on.
     fn goes_on(&self) -> wasmtime::Result<Duration> {
         if self.stop.is_set() {
             return Err(HostTrap::error(FailureCode::Timeout, "the run was stopped during the call"));
         }
-        let patience = self.patience();
-        if patience.is_zero() { Err(self.timed_out()) } else { Ok(patience) }
+        let timeout = self.timeout();
+        if timeout.is_zero() { Err(self.timed_out()) } else { Ok(timeout) }
     }
 
     /// Pays off what the lane owes to its share, in naps between which a stop is noticed.

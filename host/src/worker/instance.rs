@@ -11,7 +11,7 @@ use super::death::Death;
 use super::kernel_view::KernelView;
 use super::link::Link;
 use super::models_served::ModelsServed;
-use super::order::Order;
+use super::worker_setup::WorkerSetup;
 use super::spawn::{Enter, Launch, Spawner, Started, end};
 use crate::engine::with_causes;
 use crate::inference::ModelAccess;
@@ -26,7 +26,7 @@ use crate::sandbox::{Failure, FailureCode};
 /// started meanwhile.
 #[derive(Debug)]
 pub(super) struct Instance {
-    pub(super) template: Order,
+    pub(super) template: WorkerSetup,
     pub(super) program: PathBuf,
     pub(super) component: Arc<OwnedFd>,
     pub(super) spawner: Arc<Spawner>,
@@ -171,8 +171,8 @@ impl Instance {
         for mut link in links {
             link.watch(Arc::clone(process));
             let limits = &self.template.limits;
-            let (patience, bytes) = (limits.call_timeout, limits.output_bytes_per_call);
-            let served = ModelsServed { link, access: Arc::clone(access), patience, bytes };
+            let (timeout, bytes) = (limits.call_timeout, limits.output_bytes_per_call);
+            let served = ModelsServed { link, access: Arc::clone(access), timeout, bytes };
             let (process, operator) = (Arc::clone(process), self.template.operator.clone());
             served.start(move |error| {
                 tracing::warn!(operator, %error, "a worker is ended for what it made of the link to its models");

@@ -19,7 +19,7 @@ use crate::batch::wire::{WireError, WireReader, WireWriter};
 /// number    written by its owner
 /// HEAD      how many bytes it has put into its own ring, ever
 /// TAIL      how many bytes it has taken out of the other's ring, ever
-/// ASLEEP    AWAKE; BYTES: waits for bytes, also for some that come quietly a moment later; NOW: waits for any byte;
+/// ASLEEP    AWAKE; BYTES: waits for bytes, also for some that come coalesced a moment later; NOW: waits for any byte;
 ///           ROOM: waits for room in its ring
 /// ```
 ///
@@ -27,16 +27,16 @@ use crate::batch::wire::{WireError, WireReader, WireWriter};
 /// bytes are copied out before anybody looks at them. Only the worker looks at requests in place: nobody but the host can write there.
 ///
 /// **Who waits for whom.** A reader waits for bytes, a writer for room. Before it sleeps it says so in ASLEEP and looks once more;
-/// whoever moves HEAD or TAIL looks at ASLEEP afterwards and rings the sleeper's bell (an eventfd). All of this is sequentially
-/// consistent, so one of the two sees the other. Bytes that are sent quietly do not wake who sleeps in BYTES, which is
-/// for 1 ms only. A peer that dies ends a wait too, where its process is known, and so does patience.
+/// whoever moves HEAD or TAIL looks at ASLEEP afterwards and rings the sleeper's doorbell (an eventfd). All of this is sequentially
+/// consistent, so one of the two sees the other. Bytes that are sent coalesced do not wake who sleeps in BYTES, which is
+/// for 1 ms only. A peer that dies ends a wait too, where its process is known, and so does timeout.
 #[derive(Debug)]
 pub struct Link {
     own: Arc<Mapping>,
     peer: Arc<Mapping>,
     /// Rung by the peer, and by whoever else wants this side to look up.
-    bell: Arc<OwnedFd>,
-    peer_bell: Arc<OwnedFd>,
+    doorbell: Arc<OwnedFd>,
+    peer_doorbell: Arc<OwnedFd>,
     /// Readable when the peer has ended.
     peer_process: Option<Arc<OwnedFd>>,
     /// The writing half, unless it is lent.
@@ -45,14 +45,14 @@ pub struct Link {
     tail: u64,
     /// How many bytes were there when that was last looked at, less those taken since.
     known_bytes: u64,
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
     /// When nothing is waited for any more, however patient.
     until: Option<Instant>,
     /// When the message under way began.
     began: Instant,
     /// How long to look before going to sleep: only where the CPU is nobody else's.
     spin: Duration,
-    /// Something was sent quietly, and nothing since that wakes the peer.
+    /// Something was sent coalesced, and nothing since that wakes the peer.
     quiet: Arc<AtomicBool>,
 }
 
@@ -62,8 +62,8 @@ pub struct FarEnd {
     /// The worker writes this one.
     pub(super) own: OwnedFd,
     pub(super) peer: OwnedFd,
-    pub(super) bell: OwnedFd,
-    pub(super) peer_bell: OwnedFd,
+    pub(super) doorbell: OwnedFd,
+    pub(super) peer_doorbell: OwnedFd,
 }
 
 pub(super) const HEAD: usize = 0;
@@ -78,7 +78,7 @@ pub(super) const CAPACITY: u64 = 1 << 20;
 /// The longest run that is looked at in place: half of the ring, so that its writer finds room for the next one.
 const LONGEST_VIEW: usize = CAPACITY as usize / 2;
 
-/// How many times one's patience a whole message may take: one that trickles would be waited for as long as its sender likes.
+/// How many times one's timeout a whole message may take: one that trickles would be waited for as long as its sender likes.
 const WHOLE: u32 = 10;
 
 const AWAKE: u64 = 0;
@@ -86,7 +86,7 @@ pub(super) const BYTES: u64 = 1;
 const ROOM: u64 = 2;
 pub(super) const NOW: u64 = 3;
 
-/// How long bytes that were sent quietly may go unseen.
+/// How long bytes that were sent coalesced may go unseen.
 const LENIENCE: Duration = Duration::from_millis(1);
 
 impl Link {
@@ -99,7 +99,7 @@ impl Link {
         let (response, peer) = written_there("sage-answers", RING, CAPACITY as usize)?;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let (near, far) = (eventfd(0, flags)?, eventfd(0, flags)?);
-        let far_end = FarEnd { own: response, peer: request, bell: far.try_clone()?, peer_bell: near.try_clone()? };
+        let far_end = FarEnd { own: response, peer: request, doorbell: far.try_clone()?, peer_doorbell: near.try_clone()? };
         Ok((Self::new(own, peer, near, far), far_end))
     }
 
@@ -110,22 +110,22 @@ impl Link {
     pub fn far(end: FarEnd, spin: Duration) -> io::Result<Self> {
         let ring = CAPACITY as usize;
         let (own, peer) = (Mapping::of(&end.own, RING, ring, true)?, Mapping::of(&end.peer, RING, ring, false)?);
-        Ok(Self { spin, ..Self::new(own, peer, end.bell, end.peer_bell) })
+        Ok(Self { spin, ..Self::new(own, peer, end.doorbell, end.peer_doorbell) })
     }
 
-    fn new(own: Mapping, peer: Mapping, bell: OwnedFd, peer_bell: OwnedFd) -> Self {
-        let (own, peer, peer_bell, quiet) = (Arc::new(own), Arc::new(peer), Arc::new(peer_bell), Arc::default());
-        let out = Outgoing::new(Arc::clone(&own), Arc::clone(&peer), Arc::clone(&peer_bell), Arc::clone(&quiet));
+    fn new(own: Mapping, peer: Mapping, doorbell: OwnedFd, peer_doorbell: OwnedFd) -> Self {
+        let (own, peer, peer_doorbell, quiet) = (Arc::new(own), Arc::new(peer), Arc::new(peer_doorbell), Arc::default());
+        let out = Outgoing::new(Arc::clone(&own), Arc::clone(&peer), Arc::clone(&peer_doorbell), Arc::clone(&quiet));
         Self {
             own,
             peer,
-            bell: Arc::new(bell),
-            peer_bell,
+            doorbell: Arc::new(doorbell),
+            peer_doorbell,
             peer_process: None,
             out: Some(out),
             tail: 0,
             known_bytes: 0,
-            patience: None,
+            timeout: None,
             until: None,
             began: Instant::now(),
             spin: Duration::ZERO,
@@ -143,8 +143,8 @@ impl Link {
     }
 
     /// What wakes this side where it waits.
-    pub(super) fn bell(&self) -> Arc<OwnedFd> {
-        Arc::clone(&self.bell)
+    pub(super) fn doorbell(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.doorbell)
     }
 
     /// Says which process is at the other end, so that its death is noticed.
@@ -158,8 +158,8 @@ impl Link {
     }
 
     /// How long to wait for the other side at a time from now on, and ten times that for a message; `None` is for ever.
-    pub fn set_patience(&mut self, patience: Option<Duration>) {
-        self.patience = patience;
+    pub fn set_patience(&mut self, timeout: Option<Duration>) {
+        self.timeout = timeout;
     }
 
     /// Until when to wait for the other side from now on; `None` sets no such end.
@@ -225,16 +225,16 @@ impl Link {
 
     /// Wakes the other side where it waits for one of these.
     fn wake(&self, waits_for: &[u64]) {
-        ring_if(&self.peer, &self.peer_bell, waits_for);
+        ring_if(&self.peer, &self.peer_doorbell, waits_for);
     }
 
-    /// Waits until bytes are there, this side's bell is rung for another reason, or `most` is over. Nothing is due, so patience has no part in it.
+    /// Waits until bytes are there, this side's doorbell is rung for another reason, or `most` is over. Nothing is due, so timeout has no part in it.
     ///
     /// # Errors
     /// The other side died, or claims what cannot be.
     pub(super) fn doze(&self, most: Duration) -> Result<(), WireError> {
         for (lightly, most) in [(true, most.min(LENIENCE)), (false, most.saturating_sub(LENIENCE))] {
-            let woken = if self.fall_asleep(lightly) { Ok(true) } else { self.nap(Some(most)) };
+            let woken = if self.arm(lightly) { Ok(true) } else { self.nap(Some(most)) };
             store(&self.own, ASLEEP, AWAKE);
             // What it sent before it died counts.
             if self.bytes()? > 0 || woken? {
@@ -244,31 +244,31 @@ impl Link {
         Ok(())
     }
 
-    /// Says that this side sleeps from now on, at its bell: `lightly`, so that what comes quietly does not wake it. `true`: bytes are there already.
-    pub(super) fn fall_asleep(&self, lightly: bool) -> bool {
+    /// Says that this side sleeps from now on, at its doorbell: `lightly`, so that what comes coalesced does not wake it. `true`: bytes are there already.
+    pub(super) fn arm(&self, lightly: bool) -> bool {
         self.wake_for_quiet();
         store(&self.own, ASLEEP, if lightly { BYTES } else { NOW });
         self.has_bytes()
     }
 
-    /// Says that this side sleeps no longer. Whether its bell was rung.
-    pub(super) fn wake_up(&self) -> bool {
+    /// Says that this side sleeps no longer. Whether its doorbell was rung.
+    pub(super) fn disarm(&self) -> bool {
         store(&self.own, ASLEEP, AWAKE);
-        rustix::io::read(&*self.bell, &mut [0; 8]).is_ok()
+        rustix::io::read(&*self.doorbell, &mut [0; 8]).is_ok()
     }
 
-    /// This side's bell, and the other side's process, where it is known.
+    /// This side's doorbell, and the other side's process, where it is known.
     pub(super) fn wakers(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
-        (self.bell.as_fd(), self.peer_process.as_ref().map(|process| process.as_fd()))
+        (self.doorbell.as_fd(), self.peer_process.as_ref().map(|process| process.as_fd()))
     }
 
-    /// Whether nothing was heard for longer than this side has patience, beginning at `since`.
+    /// Whether nothing was heard for longer than this side has timeout, beginning at `since`.
     pub(super) fn is_overdue(&self, since: Instant) -> Option<WireError> {
-        let patience = self.patience.filter(|patience| since.elapsed() >= *patience)?;
-        Some(WireError::Overdue(milliseconds(patience)))
+        let timeout = self.timeout.filter(|timeout| since.elapsed() >= *timeout)?;
+        Some(WireError::Overdue(milliseconds(timeout)))
     }
 
-    /// What was sent quietly is all there will be for now.
+    /// What was sent coalesced is all there will be for now.
     fn wake_for_quiet(&self) {
         if self.quiet.swap(false, Ordering::Relaxed) {
             self.wake(&[BYTES, NOW]);
@@ -306,16 +306,16 @@ impl Link {
         }
     }
 
-    /// Sleeps until the bell rings, the other side dies, or `most`, patience or time is over. Whether it rang.
+    /// Sleeps until the doorbell rings, the other side dies, or `most`, timeout or time is over. Whether it rang.
     fn sleep(&self, started: Instant, most: Option<Duration>) -> Result<bool, WireError> {
-        let left = match self.patience {
+        let left = match self.timeout {
             None => None,
-            Some(patience) => {
-                let whole = patience.saturating_mul(WHOLE);
+            Some(timeout) => {
+                let whole = timeout.saturating_mul(WHOLE);
                 let left =
                     whole.checked_sub(self.began.elapsed()).ok_or_else(|| WireError::Slow(milliseconds(whole)))?;
-                let now = patience.checked_sub(started.elapsed());
-                Some(now.ok_or_else(|| WireError::Overdue(milliseconds(patience)))?.min(left))
+                let now = timeout.checked_sub(started.elapsed());
+                Some(now.ok_or_else(|| WireError::Overdue(milliseconds(timeout)))?.min(left))
             }
         };
         let before = match self.until {
@@ -328,17 +328,17 @@ impl Link {
         self.nap([left, before, most].into_iter().flatten().min())
     }
 
-    /// Sleeps until the bell rings, the other side dies, or `most` is over. Whether it rang.
+    /// Sleeps until the doorbell rings, the other side dies, or `most` is over. Whether it rang.
     fn nap(&self, most: Option<Duration>) -> Result<bool, WireError> {
         let timeout = most.map(|left| rustix::event::Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
         });
-        let bell = PollFd::from_borrowed_fd(self.bell.as_fd(), PollFlags::IN);
+        let doorbell = PollFd::from_borrowed_fd(self.doorbell.as_fd(), PollFlags::IN);
         let died = match &self.peer_process {
-            None => poll(&mut [bell], timeout.as_ref()).map(|_| false),
+            None => poll(&mut [doorbell], timeout.as_ref()).map(|_| false),
             Some(process) => {
-                let mut both = [bell, PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
+                let mut both = [doorbell, PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
                 poll(&mut both, timeout.as_ref()).map(|_| {
                     let [_, process] = &both;
                     !process.revents().is_empty()
@@ -346,7 +346,7 @@ impl Link {
             }
         };
         // Not rung: it was the process's end, a signal, or time.
-        let rang = rustix::io::read(&self.bell, &mut [0; 8]).is_ok();
+        let rang = rustix::io::read(&self.doorbell, &mut [0; 8]).is_ok();
         match died {
             Ok(true) => Err(WireError::Gone),
             Ok(false) | Err(rustix::io::Errno::INTR) => Ok(rang),

@@ -174,6 +174,6 @@ fn what_is_sent_quietly_is_seen_within_moments_though_nobody_wakes_its_reader() 
         far.put(&[*byte]).unwrap();
         far.send_quietly();
     }
-    // No bell was rung for either that the reader did not ask for.
+    // No doorbell was rung for either that the reader did not ask for.
     assert_eq!(reader.join().unwrap(), *b"ab");
 }

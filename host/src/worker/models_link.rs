@@ -13,7 +13,7 @@ use crate::inference::{InferenceError, LeaseState, LeaseView, ModelAccess, Model
 
 /// A lane's models, seen from its worker: each call is a message to the host, whose answer says all there is to say.
 ///
-/// **Waiting.** The host answers within the patience of the call. Where it does not, the link is out of step and every later call is
+/// **Waiting.** The host answers within the timeout of the call. Where it does not, the link is out of step and every later call is
 /// refused: a host that is that slow ends the worker anyhow.
 #[derive(Debug)]
 pub(super) struct ModelsLink {
@@ -23,11 +23,11 @@ pub(super) struct ModelsLink {
 
 /// What is asked of the host. Answered in order, beginning with how it went.
 pub(super) mod ask {
-    /// Wait for the lease: the patience. Answered with a [`super::LeaseWords`].
+    /// Wait for the lease: the timeout. Answered with a [`super::LeaseWords`].
     pub(in crate::worker) const ACQUIRE: u64 = 1;
     /// Open a model: its name. Answered with its facts.
     pub(in crate::worker) const OPEN: u64 = 2;
-    /// Run a model: its name, the patience, its inputs. Answered with its outputs.
+    /// Run a model: its name, the timeout, its inputs. Answered with its outputs.
     pub(in crate::worker) const RUN: u64 = 3;
     /// How the lease stands now. Answered with a [`super::LeaseWords`].
     pub(in crate::worker) const VIEW: u64 = 4;
@@ -50,7 +50,7 @@ impl ModelsLink {
 
     fn ask<T>(
         &self,
-        patience: Duration,
+        timeout: Duration,
         request: impl FnOnce(&mut Link) -> Result<(), WireError>,
         answer: impl FnOnce(&mut Link) -> Result<T, WireError>,
     ) -> Result<T, InferenceError> {
@@ -60,7 +60,7 @@ impl ModelsLink {
         };
         link.begin();
         // The host needs a moment of its own, and where it has no answer in time it says that.
-        link.set_deadline(Instant::now().checked_add(patience.saturating_add(GRACE)));
+        link.set_deadline(Instant::now().checked_add(timeout.saturating_add(GRACE)));
         let exchanged = request(&mut link).and_then(|()| {
             link.send();
             let outcome = get_outcome(&mut link)?;
@@ -83,12 +83,12 @@ impl ModelsLink {
 }
 
 impl ModelAccess for ModelsLink {
-    fn acquire(&self, patience: Duration) -> Result<LeaseView, InferenceError> {
+    fn acquire(&self, timeout: Duration) -> Result<LeaseView, InferenceError> {
         let request = |link: &mut Link| {
             put_u64(link, ask::ACQUIRE)?;
-            put_patience(link, patience)
+            put_patience(link, timeout)
         };
-        let LeaseWords { state, share } = self.ask(patience, request, |link| get_json(link, LONGEST_LEASE))?;
+        let LeaseWords { state, share } = self.ask(timeout, request, |link| get_json(link, LONGEST_LEASE))?;
         Ok(LeaseView { state, share })
     }
 
@@ -114,20 +114,20 @@ impl ModelAccess for ModelsLink {
         &self,
         model: &str,
         inputs: Vec<NamedTensor>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Vec<NamedTensor>, InferenceError> {
         measure_name(model, "bytes of a model's name are")?;
         measure_named(&inputs, "input", LARGEST_CALL)?;
         let request = |link: &mut Link| {
             put_u64(link, ask::RUN)?;
             put_bytes(link, model.as_bytes())?;
-            put_patience(link, patience)?;
+            put_patience(link, timeout)?;
             put_named(link, &inputs)
         };
-        self.ask(patience, request, |link| get_named(link, LARGEST_CALL))
+        self.ask(timeout, request, |link| get_named(link, LARGEST_CALL))
     }
 }
 
-fn put_patience(link: &mut Link, patience: Duration) -> Result<(), WireError> {
-    put_u64(link, u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX))
+fn put_patience(link: &mut Link, timeout: Duration) -> Result<(), WireError> {
+    put_u64(link, u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -21,7 +21,7 @@ pub(super) struct ModelsServed {
     pub(super) link: Link,
     pub(super) access: Arc<dyn ModelAccess>,
     /// The longest that one call may wait, whatever the worker says.
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
     /// Bytes of the inputs of one call, and of its outputs: `output_bytes_per_call`, as for a guest in the host.
     pub(super) bytes: u64,
 }
@@ -29,7 +29,7 @@ pub(super) struct ModelsServed {
 impl ModelsServed {
     /// Serves on a thread of its own until the worker is gone. One that breaks the rules of the link is told to `broken`, which ends it.
     ///
-    /// The thread keeps the access for as long as a call is under way that began before: at most its patience.
+    /// The thread keeps the access for as long as a call is under way that began before: at most its timeout.
     ///
     /// # Errors
     /// No more threads can be made.
@@ -75,9 +75,9 @@ impl ModelsServed {
     }
 
     fn acquire(&mut self) -> Result<(), WireError> {
-        let patience = self.get_patience()?;
+        let timeout = self.get_patience()?;
         self.link.taken();
-        let lease = self.access.acquire(patience);
+        let lease = self.access.acquire(timeout);
         self.answer();
         self.put_lease(&lease)
     }
@@ -101,11 +101,11 @@ impl ModelsServed {
 
     fn run(&mut self) -> Result<(), WireError> {
         let model = get_text(&mut self.link, LONGEST_NAME)?;
-        let patience = self.get_patience()?;
+        let timeout = self.get_patience()?;
         let bytes = self.bytes.min(LARGEST_CALL);
         let inputs = get_named(&mut self.link, bytes)?;
         self.link.taken();
-        let outputs = self.access.run(&model, inputs, patience).and_then(|outputs| {
+        let outputs = self.access.run(&model, inputs, timeout).and_then(|outputs| {
             measure_named(&outputs, "output", bytes)?;
             Ok(outputs)
         });
@@ -115,7 +115,7 @@ impl ModelsServed {
     }
 
     fn get_patience(&mut self) -> Result<Duration, WireError> {
-        Ok(Duration::from_nanos(get_u64(&mut self.link)?).min(self.patience))
+        Ok(Duration::from_nanos(get_u64(&mut self.link)?).min(self.timeout))
     }
 
     /// The call is over, however long it took: from now on the worker has a moment to take the answer.
@@ -135,7 +135,7 @@ mod tests {
     use crate::inference::{DType, Dimension, LeaseState, ModelFacts, NamedTensor, Tensor, TensorData, TensorSpec};
     use crate::plan::GraphRows;
 
-    /// Answers with what it is asked, and with the patience it was given.
+    /// Answers with what it is asked, and with the timeout it was given.
     #[derive(Debug)]
     struct Echo;
 
@@ -149,11 +149,11 @@ mod tests {
     }
 
     impl ModelAccess for Echo {
-        fn acquire(&self, patience: Duration) -> Result<LeaseView, InferenceError> {
-            if patience.is_zero() {
+        fn acquire(&self, timeout: Duration) -> Result<LeaseView, InferenceError> {
+            if timeout.is_zero() {
                 return Err(InferenceError::Deadline);
             }
-            Ok(LeaseView { state: LeaseState::Held, share: u32::try_from(patience.as_millis()).unwrap() })
+            Ok(LeaseView { state: LeaseState::Held, share: u32::try_from(timeout.as_millis()).unwrap() })
         }
 
         fn view(&self) -> LeaseView {
@@ -183,7 +183,7 @@ mod tests {
     fn far() -> (Link, Receiver<WireError>) {
         let (link, end) = Link::pair().unwrap();
         let (broken, told) = channel();
-        let served = ModelsServed { link, access: Arc::new(Echo), patience: Duration::from_millis(500), bytes: BYTES };
+        let served = ModelsServed { link, access: Arc::new(Echo), timeout: Duration::from_millis(500), bytes: BYTES };
         served.start(move |error| broken.send(error).unwrap()).unwrap();
         (Link::far(end, Duration::ZERO).unwrap(), told)
     }
@@ -197,31 +197,31 @@ mod tests {
     fn every_call_gives_what_it_gives_in_the_host() {
         let (link, _told) = far();
         let models = ModelsLink::new(link);
-        let patience = Duration::from_millis(40);
-        assert_eq!(models.acquire(patience), Ok(LeaseView { state: LeaseState::Held, share: 40 }));
+        let timeout = Duration::from_millis(40);
+        assert_eq!(models.acquire(timeout), Ok(LeaseView { state: LeaseState::Held, share: 40 }));
         assert_eq!(models.acquire(Duration::ZERO), Err(InferenceError::Deadline));
-        assert_eq!(models.acquire(Duration::MAX).unwrap().share, 500, "no longer than the instance's own patience");
+        assert_eq!(models.acquire(Duration::MAX).unwrap().share, 500, "no longer than the instance's own timeout");
         assert_eq!(models.view(), LeaseView { state: LeaseState::Draining, share: 2500 });
         assert_eq!(models.open("echo"), Ok(Arc::new(facts())));
         assert_eq!(models.open("other"), Err(InferenceError::UnknownModel("other".to_owned())));
         for count in [0, 1, 1 << 20] {
-            assert_eq!(models.run("echo", vec![tensor(count)], patience), Ok(vec![tensor(count)]), "{count}");
+            assert_eq!(models.run("echo", vec![tensor(count)], timeout), Ok(vec![tensor(count)]), "{count}");
         }
-        assert_eq!(models.run("no", vec![], patience), Err(InferenceError::DeniedModel("no".to_owned())));
+        assert_eq!(models.run("no", vec![], timeout), Err(InferenceError::DeniedModel("no".to_owned())));
     }
 
     #[test]
     fn what_is_too_large_is_refused_either_way_and_the_next_call_works() {
         let (link, _told) = far();
         let models = ModelsLink::new(link);
-        let patience = Duration::from_secs(1);
-        let many = models.run("echo", vec![tensor(1); 2000], patience).unwrap_err().to_string();
+        let timeout = Duration::from_secs(1);
+        let many = models.run("echo", vec![tensor(1); 2000], timeout).unwrap_err().to_string();
         assert_eq!(many, "tensors of input are 2000, at most 1024 may be");
-        let grown = models.run("grows", vec![tensor(1)], patience).unwrap_err().to_string();
+        let grown = models.run("grows", vec![tensor(1)], timeout).unwrap_err().to_string();
         assert_eq!(grown, "tensors of output are 2000, at most 1024 may be");
         let most = tensor(1 << 20);
-        assert!(models.run("echo", vec![most.clone()], patience).is_ok());
-        let doubled = models.run("doubles", vec![most], patience).unwrap_err().to_string();
+        assert!(models.run("echo", vec![most.clone()], timeout).is_ok());
+        let doubled = models.run("doubles", vec![most], timeout).unwrap_err().to_string();
         assert_eq!(doubled, "bytes of output are 8388608, at most 4194304 may be");
         let named = models.open(&"n".repeat(5000)).unwrap_err().to_string();
         assert_eq!(named, "bytes of a model's name are 5000, at most 4096 may be");

@@ -3,13 +3,13 @@ use std::sync::Arc;
 use super::ProcessIsolation;
 use super::device::{DeviceHome, DeviceProcess, DeviceSpec, Hardware};
 use crate::config::DeviceKind;
-use crate::inference::{DeviceOrder, InferenceError, OpenDevice, Runner};
+use crate::inference::{DeviceRequest, InferenceError, OpenDevice, Runner};
 
 /// What a CUDA device's process may take of the machine's own memory: its context, pinned buffers and libraries come to one or two GiB.
 const CUDA_HOST_MEMORY: u64 = 8 << 30;
 
 impl OpenDevice for ProcessIsolation {
-    fn open(&self, order: DeviceOrder<'_>) -> Result<Arc<dyn Runner>, InferenceError> {
+    fn open(&self, order: DeviceRequest<'_>) -> Result<Arc<dyn Runner>, InferenceError> {
         let device = order.device;
         let (hardware, host_memory) = match &device.kind {
             DeviceKind::Cpu { .. } => (Hardware::Cpu, None),

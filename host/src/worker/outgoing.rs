@@ -11,19 +11,19 @@ use crate::batch::wire::{WireError, WireWriter};
 pub(super) struct Outgoing {
     own: Arc<Mapping>,
     peer: Arc<Mapping>,
-    peer_bell: Arc<OwnedFd>,
+    peer_doorbell: Arc<OwnedFd>,
     /// Bytes that were written, published or not.
     head: u64,
     /// How many bytes there was room for when that was last looked at, less those written since: a look at the other side's number, which it changes,
     /// costs a transfer between CPUs.
     known_room: u64,
-    /// Something was sent quietly, and nothing since that wakes the peer. The reading half wakes it before it sleeps.
+    /// Something was sent coalesced, and nothing since that wakes the peer. The reading half wakes it before it sleeps.
     quiet: Arc<AtomicBool>,
 }
 
 impl Outgoing {
-    pub(super) fn new(own: Arc<Mapping>, peer: Arc<Mapping>, peer_bell: Arc<OwnedFd>, quiet: Arc<AtomicBool>) -> Self {
-        Self { own, peer, peer_bell, head: 0, known_room: 0, quiet }
+    pub(super) fn new(own: Arc<Mapping>, peer: Arc<Mapping>, peer_doorbell: Arc<OwnedFd>, quiet: Arc<AtomicBool>) -> Self {
+        Self { own, peer, peer_doorbell, head: 0, known_room: 0, quiet }
     }
 
     /// How many bytes were written, ever.
@@ -43,20 +43,20 @@ impl Outgoing {
     pub(super) fn send(&self) {
         store(&self.own, HEAD, self.head);
         self.quiet.store(false, Ordering::Relaxed);
-        ring_if(&self.peer, &self.peer_bell, &[BYTES, NOW]);
+        ring_if(&self.peer, &self.peer_doorbell, &[BYTES, NOW]);
     }
 
     /// Makes what was written visible to the other side, and lets it sleep until more is sent, or until this side waits for anything.
     pub(super) fn send_quietly(&self) {
         store(&self.own, HEAD, self.head);
-        ring_if(&self.peer, &self.peer_bell, &[NOW]);
+        ring_if(&self.peer, &self.peer_doorbell, &[NOW]);
         self.quiet.store(true, Ordering::Relaxed);
     }
 
-    /// Wakes the other side for what was sent quietly.
+    /// Wakes the other side for what was sent coalesced.
     pub(super) fn announce(&self) {
         if self.quiet.swap(false, Ordering::Relaxed) {
-            ring_if(&self.peer, &self.peer_bell, &[BYTES, NOW]);
+            ring_if(&self.peer, &self.peer_doorbell, &[BYTES, NOW]);
         }
     }
 
@@ -113,14 +113,14 @@ impl WireWriter for Outgoing {
     }
 }
 
-/// Rings a bell if the other side sleeps waiting for one of these.
-pub(super) fn ring_if(peer: &Mapping, bell: &OwnedFd, waits_for: &[u64]) {
+/// Rings a doorbell if the other side sleeps waiting for one of these.
+pub(super) fn ring_if(peer: &Mapping, doorbell: &OwnedFd, waits_for: &[u64]) {
     if waits_for.contains(&load(peer, ASLEEP)) {
-        ring(bell);
+        ring(doorbell);
     }
 }
 
-pub(super) fn ring(bell: &OwnedFd) {
+pub(super) fn ring(doorbell: &OwnedFd) {
     // Full already: then it was rung before.
-    let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
+    let _ = rustix::io::write(doorbell, &1_u64.to_ne_bytes());
 }

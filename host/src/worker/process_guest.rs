@@ -2,13 +2,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::handing::{Answering, Handing, write_call};
+use super::in_flight::{Answering, InFlightBatches, write_call};
 use super::instance::{GRACE, Instance};
 use super::link::Link;
 use super::message::{LONGEST_POSITION, Report, ask, get_progress};
 use crate::batch::wire::{WireError, get_bytes, put_bytes, put_u64};
-use crate::batch::{Batch, Entrance};
-use crate::engine::{LaneGuest, Measured, UnderWay, Wakers};
+use crate::batch::{Batch, DirectSend};
+use crate::engine::{LaneGuest, Measured, InFlight, Wakers};
 use crate::observe::GuestMetrics;
 use crate::plan::Kind;
 use crate::resources::MemoryBudget;
@@ -17,7 +17,7 @@ use crate::sandbox::{Answer, Failure, FailureCode, GuestLog, GuestSpec, KeyedSta
 /// A lane's guest in a worker process.
 ///
 /// **What is where.** The guest, and the keyed state that it works with, are in the worker. Here are the batches that were handed over
-/// ([`Handing`]) and a copy of the keyed state, which follows with each answer: answer and state change come in one message, so a worker that
+/// ([`InFlightBatches`]) and a copy of the keyed state, which follows with each answer: answer and state change come in one message, so a worker that
 /// dies has either done both or neither, and the next one goes on from the copy.
 ///
 /// **Trust.** What comes from the worker is checked as if its guest had sent it. A worker that breaks the protocol is ended.
@@ -30,9 +30,9 @@ pub(super) struct ProcessGuest {
     process: u64,
     answer: Answer,
     /// What is under way, and, while the guest takes batches, the link's writing half.
-    handing: Arc<Handing>,
+    in_flight: Arc<InFlightBatches>,
     /// Batches that were under way when the guest failed.
-    back: VecDeque<UnderWay>,
+    back: VecDeque<InFlight>,
     /// Since when an answer is due that has not begun, and whether the process was seen to have died: for a thread that waits for several guests.
     silent_since: Option<Instant>,
     gone: bool,
@@ -79,7 +79,7 @@ impl ProcessGuest {
             link: None,
             process: 0,
             answer,
-            handing: Arc::new(Handing::new(kind, window)),
+            in_flight: Arc::new(InFlightBatches::new(kind, window)),
             back: VecDeque::new(),
             silent_since: None,
             gone: false,
@@ -165,7 +165,7 @@ impl ProcessGuest {
     /// The link with both its halves: no batch is handed over meanwhile.
     fn whole_link(&mut self) -> Option<Link> {
         let mut link = self.link.take()?;
-        if let Some(out) = self.handing.stop() {
+        if let Some(out) = self.in_flight.stop() {
             link.give_back(out);
         }
         Some(link)
@@ -176,16 +176,16 @@ impl ProcessGuest {
         if let Some(link) = &mut self.link
             && let Some(out) = link.lend()
         {
-            self.handing.begin(out, link.bell());
+            self.in_flight.begin(out, link.doorbell());
         }
     }
 
     /// The guest failed, in the call over `answering` if there is one: nothing is handed over any more, and everything comes back. The failed one's
     /// batch is the answer.
-    fn take_all_back(&mut self, answering: Option<Answering>) -> Option<UnderWay> {
-        let out = self.handing.stop();
+    fn take_all_back(&mut self, answering: Option<Answering>) -> Option<InFlight> {
+        let out = self.in_flight.stop();
         let failed = answering.is_some();
-        self.back = self.handing.take_back(answering, out.as_ref());
+        self.back = self.in_flight.take_back(answering, out.as_ref());
         if let (Some(link), Some(out)) = (&mut self.link, out) {
             link.give_back(out);
         }
@@ -193,15 +193,15 @@ impl ProcessGuest {
     }
 
     /// Hands a batch over that does not fit into the ring, piece by piece.
-    fn hand_over_slowly(&mut self, held: UnderWay) {
+    fn hand_over_slowly(&mut self, held: InFlight) {
         let Some(mut link) = self.whole_link() else {
             self.failed.get_or_insert_with(no_guest);
-            return self.handing.note(held);
+            return self.in_flight.note(held);
         };
         let whole = matches!(self.kind, Kind::Process | Kind::Sink);
         link.begin();
         let sent = write_call(&mut link, &held.batch, held.batch.wire_len(whole), whole).map(|()| link.send());
-        self.handing.note(held);
+        self.in_flight.note(held);
         match sent {
             Ok(()) => {
                 self.link = Some(link);
@@ -307,35 +307,35 @@ impl LaneGuest for ProcessGuest {
     }
 
     fn has_room(&self) -> bool {
-        self.handing.has_room()
+        self.in_flight.has_room()
     }
 
-    fn under_way(&self) -> usize {
-        self.handing.under_way()
+    fn in_flight(&self) -> usize {
+        self.in_flight.count()
     }
 
-    fn hand_over(&mut self, held: UnderWay) -> Result<(), UnderWay> {
-        let held = match self.handing.hand_over(held) {
+    fn hand_over(&mut self, held: InFlight) -> Result<(), InFlight> {
+        let held = match self.in_flight.hand_over(held) {
             Ok(()) => return Ok(()),
             Err(held) => held,
         };
-        if self.handing.under_way() > 0 {
+        if self.in_flight.count() > 0 {
             return Err(held);
         }
         self.hand_over_slowly(held);
         Ok(())
     }
 
-    fn entrance(&self) -> Option<Arc<dyn Entrance>> {
+    fn direct_send(&self) -> Option<Arc<dyn DirectSend>> {
         // Lanes that share an inbox answer in the order in which they took; a sink is asked to flush between two batches.
         let alone = self.instance.template.lanes.len() == 1 && !matches!(self.kind, Kind::Sink | Kind::Source);
-        alone.then(|| Arc::clone(&self.handing) as Arc<dyn Entrance>)
+        alone.then(|| Arc::clone(&self.in_flight) as Arc<dyn DirectSend>)
     }
 
     fn wait(&mut self, most: Duration) -> Result<(), Failure> {
         let Some(link) = &self.link else { return Ok(()) };
         match link.doze(most) {
-            Err(error) if self.handing.under_way() == 0 => {
+            Err(error) if self.in_flight.count() == 0 => {
                 let failure = self.lost(&error);
                 self.take_all_back(None);
                 Err(failure)
@@ -354,26 +354,26 @@ impl LaneGuest for ProcessGuest {
         self.gone || self.link.as_ref().is_some_and(|link| link.is_overdue(since).is_some())
     }
 
-    fn fall_asleep(&mut self, lightly: bool) -> bool {
-        self.link.as_ref().is_none_or(|link| link.fall_asleep(lightly))
+    fn arm(&mut self, lightly: bool) -> bool {
+        self.link.as_ref().is_none_or(|link| link.arm(lightly))
     }
 
-    fn wake_up(&mut self, died: bool) -> bool {
+    fn disarm(&mut self, died: bool) -> bool {
         self.gone |= died;
-        self.link.as_ref().is_none_or(Link::wake_up)
+        self.link.as_ref().is_none_or(Link::disarm)
     }
 
     fn wakers(&self) -> Option<Wakers<'_>> {
-        let (bell, process) = self.link.as_ref()?.wakers();
-        Some(Wakers { bell, process: process? })
+        let (doorbell, process) = self.link.as_ref()?.wakers();
+        Some(Wakers { doorbell, process: process? })
     }
 
-    fn answer(&mut self) -> Option<(UnderWay, Result<&mut Answer, Failure>)> {
-        let answering = self.handing.oldest()?;
+    fn answer(&mut self) -> Option<(InFlight, Result<&mut Answer, Failure>)> {
+        let answering = self.in_flight.oldest()?;
         let failure = match self.hear_of(answering.batch()) {
             Ok(()) if self.failed.is_none() => {
                 let whole = self.answer.rejected().next().is_some();
-                return Some((self.handing.answered(answering, whole), Ok(&mut self.answer)));
+                return Some((self.in_flight.answered(answering, whole), Ok(&mut self.answer)));
             }
             Ok(()) => None,
             Err(failure) => Some(failure),
@@ -388,7 +388,7 @@ impl LaneGuest for ProcessGuest {
         Some((held, Err(failure)))
     }
 
-    fn take_back(&mut self) -> VecDeque<UnderWay> {
+    fn take_back(&mut self) -> VecDeque<InFlight> {
         std::mem::take(&mut self.back)
     }
 

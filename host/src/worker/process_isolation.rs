@@ -8,7 +8,7 @@ use super::processes::Processes;
 use super::spawn::Spawner;
 use crate::admission::{Isolation, KernelLimits, WorkerBounds};
 use crate::config::HostSettings;
-use crate::engine::{Housing, Instances, RunError, RunOrder, with_causes};
+use crate::engine::{Launcher, InstanceLauncher, RunError, RunContext, with_causes};
 use crate::resources::cgroup::{Cgroups, GroupLimits};
 
 /// Gives each instance a worker process of its own, in a group of its own where the kernel has groups.
@@ -51,7 +51,7 @@ impl ProcessIsolation {
     }
 }
 
-impl Housing for ProcessIsolation {
+impl Launcher for ProcessIsolation {
     fn bounds(&self, settings: &HostSettings) -> Isolation {
         let cgroups = self.cgroups(settings);
         let controls = cgroups.controls();
@@ -74,7 +74,7 @@ impl Housing for ProcessIsolation {
         })
     }
 
-    fn begin(&self, run: RunOrder<'_>) -> Result<Arc<dyn Instances>, RunError> {
+    fn begin(&self, run: RunContext<'_>) -> Result<Arc<dyn InstanceLauncher>, RunError> {
         let cgroups = self.cgroups(run.settings);
         let controls = cgroups.controls();
         let ceiling = run.settings.tenants.get(run.tenant);
@@ -84,7 +84,7 @@ impl Housing for ProcessIsolation {
             ..GroupLimits::default()
         };
         let pipeline = GroupLimits { memory_max: run.grant.memory_max, ..GroupLimits::default() };
-        let failed = |error: &dyn std::error::Error| RunError::Housing { reason: with_causes(error) };
+        let failed = |error: &dyn std::error::Error| RunError::Launcher { reason: with_causes(error) };
         let group = cgroups
             .tenant(run.tenant.as_str(), &tenant)
             .and_then(|tenant| tenant.pipeline(run.pipeline, &pipeline))

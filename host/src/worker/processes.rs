@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use super::instance::{Instance, Place, State};
 use super::kernel_view::KernelView;
 use super::mapping::sealed;
-use super::order::Order;
+use super::worker_setup::WorkerSetup;
 use super::process_guest::ProcessGuest;
 use super::spawn::Spawner;
 use crate::admission::Cpus;
-use crate::engine::{InstanceHome, InstanceOrder, Instances, LaneGuest, RunError};
+use crate::engine::{LaunchedInstance, InstanceSetup, InstanceLauncher, LaneGuest, RunError};
 use crate::resources::cgroup::{Group, GroupLimits};
 use crate::resources::{CpuSet, MemoryBudget};
 use crate::sandbox::Loaded;
@@ -46,7 +46,7 @@ impl Processes {
         Ok(file)
     }
 
-    fn group(&self, order: &InstanceOrder<'_>, leased: Option<&CpuSet>) -> Result<Group, RunError> {
+    fn group(&self, order: &InstanceSetup<'_>, leased: Option<&CpuSet>) -> Result<Group, RunError> {
         let limits = GroupLimits {
             memory_max: order.grant.memory_max,
             cpu_quota: order.grant.cpu_quota.map(u64::from),
@@ -55,12 +55,12 @@ impl Processes {
         };
         self.group
             .instance(&order.spec.operator, order.spec.instance, &limits)
-            .map_err(|error| RunError::Housing { reason: error.to_string() })
+            .map_err(|error| RunError::Launcher { reason: error.to_string() })
     }
 }
 
-impl Instances for Processes {
-    fn instance(&self, order: InstanceOrder<'_>) -> Result<InstanceHome, RunError> {
+impl InstanceLauncher for Processes {
+    fn instance(&self, order: InstanceSetup<'_>) -> Result<LaunchedInstance, RunError> {
         let leased: CpuSet = order.lanes.iter().flatten().flat_map(|cpus| cpus.iter().collect::<Vec<_>>()).collect();
         let leased = Some(leased).filter(|cpus| !cpus.is_empty());
         let kernel = Arc::new(KernelView::new(self.group(&order, leased.as_ref())?));
@@ -79,7 +79,7 @@ impl Instances for Processes {
         let facts = order.loaded.facts();
         let (kind, ports) = (facts.kind, u32::try_from(facts.ports.len()).unwrap_or(0));
         let instance = Arc::new(Instance {
-            template: Order::template(&order, share, data_bytes),
+            template: WorkerSetup::template(&order, share, data_bytes),
             program: self.program.clone(),
             component: self.component(order.loaded)?,
             spawner: Arc::clone(&self.spawner),
@@ -96,7 +96,7 @@ impl Instances for Processes {
             let guest = ProcessGuest::new(Arc::clone(&instance), lane, &order.spec, (kind, ports), &copies);
             Box::new(guest) as Box<dyn LaneGuest>
         };
-        Ok(InstanceHome { guests: (0..order.lanes.len()).map(guest).collect(), kernel: Some(kernel) })
+        Ok(LaunchedInstance { guests: (0..order.lanes.len()).map(guest).collect(), kernel: Some(kernel) })
     }
 
     fn abort(&self) {

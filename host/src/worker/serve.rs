@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::link::{FarEnd, Link};
 use super::lockdown::{Lockdown, LockdownError, ProcessLimits, Purpose};
 use super::models_link::ModelsLink;
-use super::order::{LaneOrder, Order};
+use super::worker_setup::{LaneSetup, WorkerSetup};
 use super::served_lane::ServedLane;
 use crate::batch::wire::WireError;
 use crate::inference::{InferenceError, NoModels};
@@ -24,7 +24,7 @@ use crate::sandbox::{GuestSpec, KeptLines, LoadError, Loaded, LogTo, Sandbox, Sa
 pub enum WorkerError {
     /// What it was told is nothing that it understands.
     #[error("a worker is started by sage-host itself, with its order on standard input: {0}")]
-    Order(String),
+    WorkerSetup(String),
     /// A right could not be given up: nothing of the guest has run.
     #[error(transparent)]
     Lockdown(#[from] LockdownError),
@@ -65,7 +65,7 @@ const STACK: usize = 2 << 20;
 /// # Errors
 /// Whatever keeps it from serving; the host sees that it ended.
 pub fn serve() -> Result<(), WorkerError> {
-    let order: Order = read_order()?;
+    let order: WorkerSetup = read_order()?;
     let fenced = lockdown(&order).before_threads()?;
     let sandbox = Sandbox::new(SandboxOptions::default())?;
     let loaded = load(&sandbox, &order)?;
@@ -140,7 +140,7 @@ impl Drop for EndOnPanic {
 }
 
 /// What the process keeps: its order's descriptors, and what the pipeline grants its guests.
-fn lockdown(order: &Order) -> Lockdown {
+fn lockdown(order: &WorkerSetup) -> Lockdown {
     let writes = order.capabilities.folders.iter().any(|folder| folder.write);
     let keep: Vec<_> = (0..3).chain(order.descriptors()).collect();
     let open_files = keep.iter().max().map_or(0, |&most| u64::try_from(most).unwrap_or(0)) + OPEN_FILES;
@@ -160,11 +160,11 @@ fn lockdown(order: &Order) -> Lockdown {
 
 pub(super) fn read_order<T: DeserializeOwned>() -> Result<T, WorkerError> {
     let mut text = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut text).map_err(|error| WorkerError::Order(error.to_string()))?;
-    serde_json::from_slice(&text).map_err(|error| WorkerError::Order(error.to_string()))
+    std::io::stdin().lock().read_to_end(&mut text).map_err(|error| WorkerError::WorkerSetup(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| WorkerError::WorkerSetup(error.to_string()))
 }
 
-fn load(sandbox: &Sandbox, order: &Order) -> Result<Arc<Loaded>, WorkerError> {
+fn load(sandbox: &Sandbox, order: &WorkerSetup) -> Result<Arc<Loaded>, WorkerError> {
     let path = format!("/proc/self/fd/{}", order.component);
     // Of what it says of itself, only this matters once it runs.
     let description = Description { keeps_state: order.keeps_state, ..Description::default() };
@@ -176,7 +176,7 @@ fn load(sandbox: &Sandbox, order: &Order) -> Result<Arc<Loaded>, WorkerError> {
 }
 
 /// What the lane's guest may do with models.
-fn models(lane: &LaneOrder) -> Result<Arc<dyn crate::inference::ModelAccess>, WorkerError> {
+fn models(lane: &LaneSetup) -> Result<Arc<dyn crate::inference::ModelAccess>, WorkerError> {
     let Some(link) = &lane.models else { return Ok(Arc::new(NoModels)) };
     // SAFETY: as for the lane's own link.
     let link = unsafe { link.open(Duration::ZERO) };
@@ -184,17 +184,17 @@ fn models(lane: &LaneOrder) -> Result<Arc<dyn crate::inference::ModelAccess>, Wo
     Ok(Arc::new(ModelsLink::new(link)))
 }
 
-fn link(lane: &LaneOrder) -> Result<Link, WorkerError> {
+fn link(lane: &LaneSetup) -> Result<Link, WorkerError> {
     // SAFETY: the host opened these descriptors for this lane of this process and names each of them once.
     let owned = |descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) };
-    if [lane.own, lane.peer, lane.bell, lane.peer_bell].iter().any(|&descriptor| descriptor < 3) {
-        return Err(WorkerError::Order("a lane without descriptors".to_owned()));
+    if [lane.own, lane.peer, lane.doorbell, lane.peer_doorbell].iter().any(|&descriptor| descriptor < 3) {
+        return Err(WorkerError::WorkerSetup("a lane without descriptors".to_owned()));
     }
     let end = FarEnd {
         own: owned(lane.own),
         peer: owned(lane.peer),
-        bell: owned(lane.bell),
-        peer_bell: owned(lane.peer_bell),
+        doorbell: owned(lane.doorbell),
+        peer_doorbell: owned(lane.peer_doorbell),
     };
     let spin = if lane.cpu.is_some() { SPIN } else { Duration::ZERO };
     Link::far(end, spin).map_err(|cause| WorkerError::System { what: "cannot map a ring", cause })

@@ -144,7 +144,7 @@ fn rogue(way: &str) -> ! {
     let own = map("own", ProtFlags::READ | ProtFlags::WRITE);
     let peer = map("peer", ProtFlags::READ);
     // SAFETY: inherited for this process, and named once.
-    let bell = unsafe { OwnedFd::from_raw_fd(descriptor("peer_bell")) };
+    let doorbell = unsafe { OwnedFd::from_raw_fd(descriptor("peer_doorbell")) };
     // SAFETY: inside the mapping, aligned; the host changes it as an atomic.
     let asked = unsafe { AtomicU64::from_ptr(peer.cast()) };
     // SAFETY: inside the mapping, aligned, and only ever used as an atomic.
@@ -157,7 +157,7 @@ fn rogue(way: &str) -> ! {
             written += 1;
         }
         head.store(written as u64, Ordering::SeqCst);
-        let _ = rustix::io::write(&bell, &1_u64.to_ne_bytes());
+        let _ = rustix::io::write(&doorbell, &1_u64.to_ne_bytes());
     };
     let wait_beyond = |seen: u64| {
         while asked.load(Ordering::SeqCst) <= seen {
@@ -192,7 +192,7 @@ fn rogue(way: &str) -> ! {
         "boasts" => say(&words(&[0, u64::MAX, u64::MAX, 1, F32, 0, 4, 0])),
         "claims-bytes" => {
             head.store(u64::MAX / 2, Ordering::SeqCst);
-            let _ = rustix::io::write(&bell, &1_u64.to_ne_bytes());
+            let _ = rustix::io::write(&doorbell, &1_u64.to_ne_bytes());
         }
         "unknown-outcome" => say(&words(&[77])),
         other => panic!("{other} is no way to be rogue"),

@@ -19,7 +19,7 @@ const CAPACITY: usize = 1 << 20;
 struct Rogue {
     own: *mut u8,
     peer: *const u8,
-    bell: OwnedFd,
+    doorbell: OwnedFd,
     written: u64,
 }
 
@@ -41,7 +41,7 @@ fn main() {
         own: map("own", ProtFlags::READ | ProtFlags::WRITE),
         peer: map("peer", ProtFlags::READ),
         // SAFETY: inherited for this process, and named once.
-        bell: unsafe { OwnedFd::from_raw_fd(descriptor("peer_bell")) },
+        doorbell: unsafe { OwnedFd::from_raw_fd(descriptor("peer_doorbell")) },
         written: 0,
     };
     match config["rogue"].as_str().unwrap() {
@@ -100,7 +100,7 @@ impl Rogue {
     }
 
     fn ring(&self) {
-        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+        let _ = rustix::io::write(&self.doorbell, &1_u64.to_ne_bytes());
     }
 
     fn write(&mut self, bytes: &[u8]) {

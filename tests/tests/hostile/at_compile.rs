@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sage_host::plan::Capabilities;
 use sage_host::sandbox::{CompileElsewhere, CompileError, CompileLimits, Compiled, LoadError, Sandbox, SandboxOptions};
-use sage_host::worker::compile::ThrowAwayCompiler;
+use sage_host::worker::compile::OneShotCompiler;
 use sage_tests::poison::{TIGHT, beside_a_neighbour};
 use sage_tests::{Scenario, WatGuest, guest, program};
 
@@ -60,7 +60,7 @@ fn one_that_wants_all_memory_is_refused_it() {
 /// Counts how often something is compiled.
 #[derive(Debug)]
 struct Counting {
-    compiler: ThrowAwayCompiler,
+    compiler: OneShotCompiler,
     compiled: AtomicUsize,
 }
 
@@ -72,7 +72,7 @@ impl CompileElsewhere for Counting {
 }
 
 fn counting() -> Arc<Counting> {
-    Arc::new(Counting { compiler: ThrowAwayCompiler::new(program()), compiled: AtomicUsize::new(0) })
+    Arc::new(Counting { compiler: OneShotCompiler::new(program()), compiled: AtomicUsize::new(0) })
 }
 
 fn sandbox(compiler: &Arc<Counting>, cache_folder: Option<PathBuf>) -> Sandbox {
@@ -124,7 +124,7 @@ fn what_it_does_when_asked_for_its_side_outputs_is_told_as_if_it_were_here() {
 fn a_process_that_cannot_be_started_or_answers_nonsense_is_an_error() {
     let component = std::fs::read(guest("map_shouts")).unwrap();
     let limits = CompileLimits { timeout: Duration::from_millis(300), ..CompileLimits::default() };
-    let by = |program: &str| ThrowAwayCompiler::new(program).compile(&component, limits).unwrap_err();
+    let by = |program: &str| OneShotCompiler::new(program).compile(&component, limits).unwrap_err();
     assert!(matches!(by("/nowhere"), CompileError::Unavailable(_)));
     assert!(matches!(by("/bin/true"), CompileError::Died(_)));
     assert!(matches!(by("/bin/false"), CompileError::Unavailable(_)));
@@ -142,7 +142,7 @@ fn a_process_that_cannot_be_started_or_answers_nonsense_is_an_error() {
         };
         let program = here.file("compiler.sh", format!("#!/bin/sh\n{script}\n"));
         std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        assert_eq!(ThrowAwayCompiler::new(&program).compile(&component, limits).unwrap_err(), error, "{script}");
+        assert_eq!(OneShotCompiler::new(&program).compile(&component, limits).unwrap_err(), error, "{script}");
     }
 }
 

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use sage_host::inference::{ExamineElsewhere as _, ExamineLimits, Examined, ModelError, Trial, Tried};
-use sage_host::worker::examine_model::ThrowAwayExaminer;
+use sage_host::worker::inspect_model::OneShotInspector;
 use sage_tests::onnx::{Dim, Message, Onnx, attribute, graph_attribute, tensor, tensor_attribute, tensor_elsewhere};
 use sage_tests::program;
 
@@ -11,7 +11,7 @@ const LIMITS: ExamineLimits = ExamineLimits { timeout: Duration::from_secs(20), 
 
 fn examine(file: &[u8]) -> Result<Examined, ModelError> {
     let begun = Instant::now();
-    let outcome = ThrowAwayExaminer::new(program()).examine(file, Trial::Wanted, LIMITS);
+    let outcome = OneShotInspector::new(program()).examine(file, Trial::Wanted, LIMITS);
     assert!(begun.elapsed() < LIMITS.timeout + Duration::from_secs(5), "it took {:?}", begun.elapsed());
     outcome
 }
@@ -41,7 +41,7 @@ fn a_model_that_runs_is_measured() {
 fn a_model_for_another_backend_is_only_read() {
     let custom = Onnx::default().input("x", 16, &ROWS).output("y", 16, &ROWS);
     let custom = custom.node("Frobnicate", &["x"], &["y"], &[]).file();
-    let examined = ThrowAwayExaminer::new(program()).examine(&custom, Trial::NotWanted, LIMITS).unwrap();
+    let examined = OneShotInspector::new(program()).examine(&custom, Trial::NotWanted, LIMITS).unwrap();
     assert_eq!(
         (examined.tried.as_ref(), examined.inspection.operators.as_slice()),
         (None, &["Frobnicate".to_owned()][..])
@@ -154,7 +154,7 @@ fn a_model_that_takes_too_long_is_given_up() {
     let limits = ExamineLimits { timeout: Duration::from_millis(500), memory: 1 << 30 };
     let file = graph.output("y", 1, &ROWS).file();
     let begun = Instant::now();
-    let error = ThrowAwayExaminer::new(program()).examine(&file, Trial::Wanted, limits).unwrap_err();
+    let error = OneShotInspector::new(program()).examine(&file, Trial::Wanted, limits).unwrap_err();
     assert_eq!(error, ModelError::TimedOut(limits.timeout));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
@@ -163,11 +163,11 @@ fn a_model_that_takes_too_long_is_given_up() {
 fn a_program_that_is_none_is_said_to_be_none() {
     let file = plus(Onnx::default());
     for (program, part) in [("/nonexistent", "No such file"), ("/bin/false", "")] {
-        let error = ThrowAwayExaminer::new(program).examine(&file, Trial::Wanted, LIMITS).unwrap_err();
+        let error = OneShotInspector::new(program).examine(&file, Trial::Wanted, LIMITS).unwrap_err();
         let ModelError::Unavailable(reason) = &error else { panic!("{program}: {error}") };
         assert!(reason.contains(part), "{program}: {reason}");
     }
-    let error = ThrowAwayExaminer::new("/bin/true").examine(&file, Trial::Wanted, LIMITS).unwrap_err();
+    let error = OneShotInspector::new("/bin/true").examine(&file, Trial::Wanted, LIMITS).unwrap_err();
     assert_eq!(error, ModelError::Died("answered nonsense".to_owned()));
 }
 
@@ -189,7 +189,7 @@ fn figures_of_a_large_model() {
         let file = graph.output(&format!("m{layers}"), 1, &shape).file();
         let limits = ExamineLimits { timeout: Duration::from_secs(120), memory: 8 << 30 };
         let begun = Instant::now();
-        let examined = ThrowAwayExaminer::new(program()).examine(&file, Trial::Wanted, limits).unwrap();
+        let examined = OneShotInspector::new(program()).examine(&file, Trial::Wanted, limits).unwrap();
         println!("{} MiB: {:?}, {:?}", file.len() >> 20, begun.elapsed(), examined.tried);
     }
 }

@@ -21,7 +21,7 @@ struct Beside {
 }
 
 impl Beside {
-    /// Instances that each hold a share of a device whose runs take a fixed time, one at a time, and call without end.
+    /// InstanceLauncher that each hold a share of a device whose runs take a fixed time, one at a time, and call without end.
     fn start(device: Device, first: Option<&Self>, instances: usize, share: &str) -> Self {
         let told = match first {
             Some(first) => device().sharing_leases_of(&first.told),

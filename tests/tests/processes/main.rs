@@ -1,4 +1,4 @@
-//! Instances in processes of their own: what the kernel holds them to, what happens when they die, and what is left of them.
+//! InstanceLauncher in processes of their own: what the kernel holds them to, what happens when they die, and what is left of them.
 //!
 //! That results, failures and summaries are the same as with threads is not tested here: every other test of this package runs with
 //! `SAGE_TEST_ISOLATION=process` too (`make test`).

@@ -15,7 +15,7 @@ fn with_rogue(way: &str) -> Result<Summary, String> {
     let folder = tempfile::tempdir().unwrap();
     let options = JobOptions {
         lease_folder: Some(folder.path().join("leases")),
-        housing: Some(Arc::new(ProcessIsolation::new(rogue_program()))),
+        launcher: Some(Arc::new(ProcessIsolation::new(rogue_program()))),
         ..JobOptions::default()
     };
     let (sink, _) = CollectSink::new();

@@ -10,7 +10,7 @@ use super::shell::pipeline;
 
 /// Starts a run between a pipe and `out.txt`, and waits until one record has come through and the next, which the guest does not come back from, is
 /// read. The pipe stays open as long as what comes beside the run.
-fn under_way(scenario: &Scenario, guest: &str, arguments: &[&str]) -> (Running, File) {
+fn in_flight(scenario: &Scenario, guest: &str, arguments: &[&str]) -> (Running, File) {
     let pipe = scenario.path().join("in.pipe");
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
     pipeline(
@@ -45,7 +45,7 @@ fn two_signals_end_a_run_whose_guest_does_not_with_a_summary_that_adds_up() {
         // Two of one kind may arrive as one.
         for signals in [[Signal::INT, Signal::TERM], [Signal::TERM, hangup()]] {
             let scenario = Scenario::new();
-            let (run, _input) = under_way(&scenario, guest, &[]);
+            let (run, _input) = in_flight(&scenario, guest, &[]);
             for signal in signals {
                 run.signal(signal);
             }
@@ -63,7 +63,7 @@ fn two_signals_end_a_run_whose_guest_does_not_with_a_summary_that_adds_up() {
 fn one_signal_ends_it_when_the_drain_has_had_its_time() {
     for guest in ["map_sleeps", "map_loops_for_ever"] {
         let scenario = Scenario::new();
-        let (run, _input) = under_way(&scenario, guest, &["--drain-timeout", "100ms"]);
+        let (run, _input) = in_flight(&scenario, guest, &["--drain-timeout", "100ms"]);
         run.signal(Signal::TERM);
         let outcome = run.wait();
         outcome.expect_exit(130).expect_conservation().expect_stderr("the drain has taken 100ms");

@@ -34,16 +34,16 @@ struct Caller {
     /// Calls of one width run together.
     width: usize,
     /// Microseconds until its calls' deadlines.
-    patience: u64,
+    timeout: u64,
 }
 
-const GOOD: Caller = Caller { share: 2_500, does: Does::Answer, row: 20 * MS, width: 1, patience: 3_600_000 * MS };
+const GOOD: Caller = Caller { share: 2_500, does: Does::Answer, row: 20 * MS, width: 1, timeout: 3_600_000 * MS };
 const LONG: Caller = Caller { row: 200 * MS, width: 2, ..GOOD };
 const FAILS: Caller = Caller { does: Does::Fail, row: 100 * MS, ..GOOD };
-const HANGS: Caller = Caller { does: Does::Hang, patience: 2_000 * MS, ..GOOD };
+const HANGS: Caller = Caller { does: Does::Hang, timeout: 2_000 * MS, ..GOOD };
 const CRASHES: Caller = Caller { does: Does::Crash, ..GOOD };
 /// Never waits as long as a run takes.
-const HASTY: Caller = Caller { patience: 5 * MS, ..GOOD };
+const HASTY: Caller = Caller { timeout: 5 * MS, ..GOOD };
 
 /// Calls of a lease that wait or run: more than all slots take, so that it could always use more of the device.
 const LANES: usize = 24;
@@ -109,12 +109,12 @@ impl Device {
     }
 
     fn ask(&mut self, now: u64, lease: usize) {
-        let Caller { share, width, patience, .. } = self.callers[lease];
+        let Caller { share, width, timeout, .. } = self.callers[lease];
         let call = self.calls.len();
         self.calls.push(lease);
         self.begun.push(0);
         self.told.push(None);
-        let until = self.at(now + patience);
+        let until = self.at(now + timeout);
         let input = Tensor::new(vec![1, width], TensorData::U8(vec![0; width])).unwrap();
         let work = Work {
             call,
@@ -129,7 +129,7 @@ impl Device {
             apart: None,
         };
         self.scheduler.submit(work).unwrap();
-        self.events.insert((now + patience, Event::Look));
+        self.events.insert((now + timeout, Event::Look));
     }
 
     fn tell(&mut self, now: u64, call: usize, answered: bool) {

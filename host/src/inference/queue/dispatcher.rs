@@ -128,7 +128,7 @@ impl<'a> Dispatcher<'a> {
             counters.wait.record(waited, 1);
             work.call.counters.wait_nanoseconds.add(waited);
         }
-        let until = patience(&batch.works, began);
+        let until = timeout(&batch.works, began);
         let (losses, cpu_before) = (self.shared.runner.losses(), thread_cpu_time());
         // What others on the device may cost its answer is tried again, and needs its inputs for that.
         let keeps = losses.is_some() && self.shared.runner.slots() > 1;
@@ -239,7 +239,7 @@ fn outputs(works: &[Work<Arc<Call>>], outputs: Vec<Tensor>) -> Result<Vec<Vec<Te
 
 /// How long a run may take. Alone until its call's deadline; in company half of what the shortest deadline leaves, so that whatever hangs leaves the
 /// others time to be tried apart.
-fn patience(works: &[Work<Arc<Call>>], now: Instant) -> Instant {
+fn timeout(works: &[Work<Arc<Call>>], now: Instant) -> Instant {
     let shortest = works.iter().map(|work| work.until).min().unwrap_or(now);
     match works.len() {
         0 | 1 => shortest,

@@ -21,12 +21,12 @@ pub(super) struct Member<T> {
     pub(super) rows: usize,
     /// Nanoseconds of the device that its part of its run took.
     pub(super) took: u64,
-    pub(super) fate: Fate,
+    pub(super) outcome: MemberOutcome,
 }
 
 /// What became of a call that was in a failed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum MemberOutcome {
     /// It is yet to be tried apart.
     Open,
     /// It has its answer, or an error of its own that costs nobody else anything.
@@ -62,21 +62,21 @@ impl<T> FailedRun<T> {
     }
 
     /// Notes what became of one of its calls.
-    pub(super) fn note(&mut self, member: usize, fate: Fate) {
+    pub(super) fn note(&mut self, member: usize, outcome: MemberOutcome) {
         if let Some(member) = self.members.get_mut(member) {
-            member.fate = fate;
+            member.outcome = outcome;
         }
     }
 
-    /// Whether the fate of each is known.
+    /// Whether the outcome of each is known.
     pub(super) fn is_settled(&self) -> bool {
-        self.members.iter().all(|member| member.fate != Fate::Open)
+        self.members.iter().all(|member| member.outcome != MemberOutcome::Open)
     }
 
-    /// The worst fate of any.
-    pub(super) fn worst(&self) -> Fate {
-        let has = |fate| self.members.iter().any(|member| member.fate == fate);
-        [Fate::Culprit, Fate::Failed, Fate::Gone].into_iter().find(|fate| has(*fate)).unwrap_or(Fate::Cleared)
+    /// The worst outcome of any.
+    pub(super) fn worst(&self) -> MemberOutcome {
+        let has = |outcome| self.members.iter().any(|member| member.outcome == outcome);
+        [MemberOutcome::Culprit, MemberOutcome::Failed, MemberOutcome::Gone].into_iter().find(|outcome| has(*outcome)).unwrap_or(MemberOutcome::Cleared)
     }
 
     /// All rows that ran in it.
@@ -94,9 +94,9 @@ impl<T> FailedRun<T> {
     /// Who pays how much, in nanoseconds.
     pub(super) fn payers(&self) -> impl Iterator<Item = (&Member<T>, u64)> {
         let worst = self.worst();
-        let shares = move |member: &Member<T>| member.fate == worst;
+        let shares = move |member: &Member<T>| member.outcome == worst;
         // Whoever failed apart would have taken its own part in any company.
-        let pays = move |member: &&Member<T>| shares(member) || member.fate == Fate::Failed;
+        let pays = move |member: &&Member<T>| shares(member) || member.outcome == MemberOutcome::Failed;
         let rows: usize = self.members.iter().filter(|member| shares(member)).map(|member| member.rows).sum();
         let others = self.members.iter().filter(move |member| !pays(member)).map(|member| member.took);
         let shared = others.fold(self.recovery, u64::saturating_add);

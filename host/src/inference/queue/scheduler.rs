@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::failed_run::{Apart, FailedRun, Fate, Member, part};
+use super::failed_run::{Apart, FailedRun, MemberOutcome, Member, part};
 use crate::inference::{DType, Tensor};
 
 /// Who runs next on a device, and together with whom. Knows no threads and no clock but what it is told.
@@ -145,7 +145,7 @@ struct Part<T> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RunState {
-    UnderWay,
+    InFlight,
     /// It has ended, and the device is not ready for another in its place. Its own call was at fault, or the failed run with this number will tell.
     Recovering(Option<u64>),
 }
@@ -169,7 +169,7 @@ struct LeaseEntry<T> {
     /// Nanoseconds of runs that are over, as if all of the device were its own.
     used: u128,
     /// Likewise, of runs under way; as it was at the last look.
-    under_way: u128,
+    in_flight: u128,
     waiting: VecDeque<Work<T>>,
 }
 
@@ -263,7 +263,7 @@ impl<T: Clone> Scheduler<T> {
         }
         self.weigh_what_runs(now);
         let clock = self.clock;
-        self.leases.retain(|entry| !entry.waiting.is_empty() || entry.under_way > 0 || entry.used > clock);
+        self.leases.retain(|entry| !entry.waiting.is_empty() || entry.in_flight > 0 || entry.used > clock);
         let mut order: Vec<usize> = (0..self.leases.len()).collect();
         order.sort_by_key(|&at| self.leases.get(at).map(LeaseEntry::turn));
         let rows = self.waiting_rows();
@@ -295,7 +295,7 @@ impl<T: Clone> Scheduler<T> {
         {
             run.parts.swap_remove(at);
         }
-        self.settle(work, Fate::Gone);
+        self.settle(work, MemberOutcome::Gone);
     }
 
     /// A run is over, having taken so long. Answers the calls of it that have failed for good; the others have their answers, or wait to be tried
@@ -320,7 +320,7 @@ impl<T: Clone> Scheduler<T> {
             (Ended::Answered, works) => {
                 for work in works {
                     self.charge(work.lease, work.share, part(took, work.rows.len(), rows));
-                    self.settle(work, Fate::Cleared);
+                    self.settle(work, MemberOutcome::Cleared);
                 }
             }
             (_, [work]) if !self.may_be_innocent(batch.number, work, ended, is_beside) => {
@@ -331,7 +331,7 @@ impl<T: Clone> Scheduler<T> {
                 }
                 // A mere error is not what took the device, or its time, before.
                 let is_cleared = work.apart.is_some_and(|apart| apart.exclusive) && ended == Ended::Failed;
-                self.settle(work, if is_cleared { Fate::Cleared } else { Fate::Failed });
+                self.settle(work, if is_cleared { MemberOutcome::Cleared } else { MemberOutcome::Failed });
                 failed.push(work.call.clone());
             }
             (_, works) => {
@@ -339,10 +339,10 @@ impl<T: Clone> Scheduler<T> {
                 standing_for = Some(number);
                 for work in works {
                     // A run beside others that the device was lost with: what it stood for before stays open no longer.
-                    self.settle(work, Fate::Gone);
+                    self.settle(work, MemberOutcome::Gone);
                     let is_late = ended == Ended::Late && work.until <= now;
-                    let fate = if is_late { Fate::Gone } else { Fate::Open };
-                    let member = Part::of(work).with(fate, part(took, work.rows.len(), rows));
+                    let outcome = if is_late { MemberOutcome::Gone } else { MemberOutcome::Open };
+                    let member = Part::of(work).with(outcome, part(took, work.rows.len(), rows));
                     let Some(run) = self.failed.iter_mut().find(|run| run.number == number) else { continue };
                     let member = run.add(member);
                     if is_late {
@@ -398,7 +398,7 @@ impl<T: Clone> Scheduler<T> {
         let mut failed = FailedRun::new(batch.number, batch.model);
         if ended == Ended::Lost {
             // One that is past its deadline has cost the device.
-            let past = |run: &&mut Running<T>| run.number != batch.number && run.state != RunState::UnderWay;
+            let past = |run: &&mut Running<T>| run.number != batch.number && run.state != RunState::InFlight;
             match self.running.iter_mut().find(past) {
                 Some(Running { state: RunState::Recovering(Some(number)), .. }) => {
                     self.lost = Some((*number, self.runs));
@@ -407,7 +407,7 @@ impl<T: Clone> Scheduler<T> {
                 Some(run) => {
                     for part in &run.parts {
                         // It has paid for its run itself.
-                        failed.add(part.clone().with(Fate::Culprit, 0));
+                        failed.add(part.clone().with(MemberOutcome::Culprit, 0));
                     }
                     run.state = RunState::Recovering(Some(batch.number));
                 }
@@ -443,15 +443,15 @@ impl<T: Clone> Scheduler<T> {
     }
 
     /// What became of a call that was tried apart.
-    fn settle(&mut self, work: &Work<T>, fate: Fate) {
+    fn settle(&mut self, work: &Work<T>, outcome: MemberOutcome) {
         let Some(apart) = work.apart else { return };
         if let Some(run) = self.failed.iter_mut().find(|run| run.number == apart.failed) {
-            run.note(apart.member, fate);
+            run.note(apart.member, outcome);
             self.pay_if_settled(apart.failed);
         }
     }
 
-    /// Has a failed run paid for once the fate of all its calls is known, and the device is ready again.
+    /// Has a failed run paid for once the outcome of all its calls is known, and the device is ready again.
     fn pay_if_settled(&mut self, number: u64) {
         let is_open = |run: &Running<T>| run.state == RunState::Recovering(Some(number));
         if self.running.iter().any(is_open) {
@@ -462,11 +462,11 @@ impl<T: Clone> Scheduler<T> {
         for (member, took) in run.payers() {
             self.charge(member.lease, member.share, took);
             self.owed.push((member.call.clone(), Duration::from_nanos(took)));
-            if run.worst() == Fate::Gone {
+            if run.worst() == MemberOutcome::Gone {
                 self.keep_alone(run.model, member.lease);
             }
         }
-        if run.worst() == Fate::Cleared
+        if run.worst() == MemberOutcome::Cleared
             && let Some(model) = self.models.get_mut(run.model)
         {
             model.most_together = model.most_together.min(run.rows() / 2).max(1);
@@ -523,7 +523,7 @@ impl<T: Clone> Scheduler<T> {
             expected: works.iter().map(|work| self.expected(work)).fold(0, u64::saturating_add),
             parts: works.iter().map(Part::of).collect(),
             exclusive: works.iter().any(|work| work.apart.is_some_and(|apart| apart.exclusive)),
-            state: RunState::UnderWay,
+            state: RunState::InFlight,
         });
         Some(Batch { number, model, works })
     }
@@ -543,7 +543,7 @@ impl<T: Clone> Scheduler<T> {
         };
         let expected = by_share(self.expected(&taken), taken.share);
         let entry = self.leases.get_mut(at)?;
-        entry.under_way = entry.under_way.saturating_add(expected);
+        entry.in_flight = entry.in_flight.saturating_add(expected);
         Some(taken)
     }
 
@@ -557,21 +557,21 @@ impl<T: Clone> Scheduler<T> {
     /// What each lease has under way, or may have to pay for: until that is known, what a failed run took counts for all that were in it. Else whoever
     /// makes runs fail would be next again before it is found out.
     fn weigh_what_runs(&mut self, now: Instant) {
-        self.leases.iter_mut().for_each(|entry| entry.under_way = 0);
+        self.leases.iter_mut().for_each(|entry| entry.in_flight = 0);
         for run in &self.failed {
             for (member, took) in run.suspects() {
                 if let Some(entry) = self.leases.iter_mut().find(|entry| entry.lease == member.lease) {
-                    entry.under_way = entry.under_way.saturating_add(by_share(took, member.share).max(1));
+                    entry.in_flight = entry.in_flight.saturating_add(by_share(took, member.share).max(1));
                 }
             }
         }
-        for run in self.running.iter().filter(|run| run.state == RunState::UnderWay) {
+        for run in self.running.iter().filter(|run| run.state == RunState::InFlight) {
             let passed = nanoseconds(now.saturating_duration_since(run.began)).max(run.expected).max(1);
             let rows = run.parts.iter().map(|part| part.rows).sum();
             for Part { lease, share, rows: own, .. } in &run.parts {
                 if let Some(entry) = self.leases.iter_mut().find(|entry| entry.lease == *lease) {
                     let used = by_share(part(passed, *own, rows), *share).max(1);
-                    entry.under_way = entry.under_way.saturating_add(used);
+                    entry.in_flight = entry.in_flight.saturating_add(used);
                 }
             }
         }
@@ -614,7 +614,7 @@ impl<T: Clone> Scheduler<T> {
     fn entry(&mut self, lease: u64) -> usize {
         self.leases.iter().position(|entry| entry.lease == lease).unwrap_or_else(|| {
             let used = self.clock;
-            self.leases.push(LeaseEntry { lease, used, under_way: 0, waiting: VecDeque::new() });
+            self.leases.push(LeaseEntry { lease, used, in_flight: 0, waiting: VecDeque::new() });
             self.leases.len() - 1
         })
     }
@@ -630,7 +630,7 @@ impl<T: Clone> Scheduler<T> {
                 !out
             });
         }
-        taken.iter().for_each(|work| self.settle(work, Fate::Gone));
+        taken.iter().for_each(|work| self.settle(work, MemberOutcome::Gone));
         taken.into_iter().map(|work| work.call).collect()
     }
 }
@@ -640,16 +640,16 @@ impl<T: Clone> Part<T> {
         Self { call: work.call.clone(), lease: work.lease, share: work.share, rows: work.rows.len() }
     }
 
-    fn with(self, fate: Fate, took: u64) -> Member<T> {
+    fn with(self, outcome: MemberOutcome, took: u64) -> Member<T> {
         let Self { call, lease, share, rows } = self;
-        Member { call, lease, share, rows, took, fate }
+        Member { call, lease, share, rows, took, outcome }
     }
 }
 
 impl<T> LeaseEntry<T> {
     /// Whose turn it is: the least goes first.
     fn turn(&self) -> u128 {
-        self.used.saturating_add(self.under_way)
+        self.used.saturating_add(self.in_flight)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::resources::{LeaseFolder, ResourceError, TurnEntry, TurnTable};
 ///
 /// ```text
 ///  ask ─▶ Asking ── take: a slot is free, and nobody who waits is before it? ─▶ Turn ── over: what it took, by share ─▶ the others look
-///            ▲ no: wait, for the bell or a moment ◀──┘                            │ └ dropped: as if it had never been
+///            ▲ no: wait, for the doorbell or a moment ◀──┘                            │ └ dropped: as if it had never been
 ///            └──────────────────── there is more to run ─────────────────────────┘
 /// ```
 ///
@@ -26,7 +26,7 @@ use crate::resources::{LeaseFolder, ResourceError, TurnEntry, TurnTable};
 ///
 /// **Alone.** Who has the device's only place does not lock, does not look at others, and pays next to nothing.
 ///
-/// **Who waits for whom.** A thread of the queue waits for the bell, which whoever gives a turn back rings where anybody waits, and for
+/// **Who waits for whom.** A thread of the queue waits for the doorbell, which whoever gives a turn back rings where anybody waits, and for
 /// 10 ms at most. Nobody waits holding anything.
 #[derive(Debug)]
 pub struct Turns {
@@ -50,7 +50,7 @@ struct Own {
     was_idle: bool,
     /// What its leases' shares come to, in 1/10,000, and when that was so.
     share: (u64, u64),
-    /// Threads of this run that were refused, and wait for the bell or are about to.
+    /// Threads of this run that were refused, and wait for the doorbell or are about to.
     refused: u32,
     /// Nanoseconds in which it did not look and so did not count, though it ran.
     uncounted: u64,
@@ -65,7 +65,7 @@ struct Own {
 #[must_use]
 pub(super) struct Asking<'a> {
     turns: &'a Turns,
-    /// Since when it is refused, and what the bell said then.
+    /// Since when it is refused, and what the doorbell said then.
     refused: Option<(Instant, u32)>,
     is_over: bool,
 }
@@ -87,7 +87,7 @@ impl Turns {
     pub(super) const LOOKS: Duration = Duration::from_millis(100);
     /// How long a run may go on after its deadline before others begin: a device's own process is killed a second after it.
     pub(super) const GRACE: Duration = Duration::from_millis(1500);
-    /// How long a thread waits before it looks again, whatever the bell says: what one that does not look costs, beside [`Turns::LOOKS`].
+    /// How long a thread waits before it looks again, whatever the doorbell says: what one that does not look costs, beside [`Turns::LOOKS`].
     const PAUSE: Duration = Duration::from_millis(10);
     /// How long nothing is asked about somebody who does not look, and how often it is then: some system calls.
     const DEAD: Duration = Duration::from_secs(1);
@@ -157,7 +157,7 @@ impl Turns {
         self.table.leave();
     }
 
-    /// Takes a turn, or says what the bell said when there was none to be had. For a thread that was refused already, or was not.
+    /// Takes a turn, or says what the doorbell said when there was none to be had. For a thread that was refused already, or was not.
     fn take(&self, now: Instant, was_refused: bool) -> Result<Turn<'_>, u32> {
         let at = self.time(now);
         let mut own = self.own();
@@ -182,7 +182,7 @@ impl Turns {
             let _alone = self.table.exclusively();
             // Before the others are looked at: one that gives its turn back after that sees who waits.
             self.table.publish(&own.entry);
-            let bell = self.table.bell();
+            let doorbell = self.table.doorbell();
             let others = self.table.others();
             own.weigh(at, &self.leases);
             own.catch_up(&others, at);
@@ -194,7 +194,7 @@ impl Turns {
                 Turn { turns: self, began: at, charged, uncounted: own.uncounted, is_over: false }
             });
             self.table.publish(&own.entry);
-            (turn.ok_or(bell), others)
+            (turn.ok_or(doorbell), others)
         };
         let silent = at.saturating_sub(nanoseconds(Self::DEAD));
         if own.asked_kernel < silent && others.iter().any(|(_, other)| other.seen < silent) {
@@ -290,9 +290,9 @@ impl<'a> Asking<'a> {
                 self.is_over = true;
                 Ok(turn)
             }
-            Err(bell) => {
+            Err(doorbell) => {
                 let since = self.refused.map_or(now, |(since, _)| since);
-                self.refused = Some((since, bell));
+                self.refused = Some((since, doorbell));
                 Err(self)
             }
         }
@@ -300,8 +300,8 @@ impl<'a> Asking<'a> {
 
     /// Waits until something has changed since the last refusal, or for a moment.
     pub(super) fn wait(&self) {
-        if let Some((_, bell)) = self.refused {
-            self.turns.table.wait(bell, Turns::PAUSE);
+        if let Some((_, doorbell)) = self.refused {
+            self.turns.table.wait(doorbell, Turns::PAUSE);
         }
     }
 }

@@ -38,10 +38,10 @@ pub(in crate::sandbox) fn link_inference(linker: &mut Linker<GuestStore>) -> was
         store.data_mut().resources.delete(Resource::<ModelHandle>::new_own(handle))?;
         Ok(())
     })?;
-    inference.func_wrap("[static]lease.acquire", |mut store: Store<'_>, (patience,): (u32,)| {
+    inference.func_wrap("[static]lease.acquire", |mut store: Store<'_>, (timeout,): (u32,)| {
         let data = store.data_mut();
-        let patience = data.deadline.patience().min(Duration::from_millis(patience.into()));
-        let acquired = data.models.acquire(patience).and_then(|_| keep(data, LeaseHandle));
+        let timeout = data.deadline.timeout().min(Duration::from_millis(timeout.into()));
+        let acquired = data.models.acquire(timeout).and_then(|_| keep(data, LeaseHandle));
         Ok((acquired.map_err(ErrorAnswer::from),))
     })?;
     inference.func_wrap("[method]lease.state", |store: Store<'_>, (lease,): (Resource<LeaseHandle>,)| {
@@ -85,7 +85,7 @@ pub(in crate::sandbox) fn link_inference(linker: &mut Linker<GuestStore>) -> was
             let data = store.data_mut();
             let asked = deadline.map_or(Duration::MAX, |deadline| Duration::from_millis(deadline.into()));
             let limit = data.tensor_bytes;
-            let outputs = data.waiting(|data| data.models.run(&name, read, data.deadline.patience().min(asked)));
+            let outputs = data.waiting(|data| data.models.run(&name, read, data.deadline.timeout().min(asked)));
             let outputs = outputs.and_then(|outputs| {
                 let bytes = outputs.iter().map(|output| output.tensor.bytes().len()).fold(0, usize::saturating_add);
                 if bytes > limit { Err(excess("bytes of output are", bytes, limit)) } else { Ok(outputs) }

@@ -3,7 +3,7 @@ use std::io;
 use super::reply;
 use crate::sandbox::{CompileError, Sandbox, SandboxOptions};
 use crate::worker::lockdown::forbid_new_code;
-use crate::worker::throw_away::{ThrowAwayError, ThrowAwayOrder, broken, read_all};
+use crate::worker::one_shot::{OneShotError, OneShotSetup, broken, read_all};
 
 /// Descriptors: the standard streams, and what the engine's own waiting takes.
 const OPEN_FILES: u64 = 32;
@@ -13,7 +13,7 @@ const OPEN_FILES: u64 = 32;
 ///
 /// # Errors
 /// Whatever keeps it from replying; whoever waits for the reply sees that it ended.
-pub fn compile_one(order: ThrowAwayOrder) -> Result<(), ThrowAwayError> {
+pub fn compile_one(order: OneShotSetup) -> Result<(), OneShotError> {
     order.begin(OPEN_FILES, &[])?;
     let component = read_all("read the component")?;
     let sandbox = Sandbox::new(SandboxOptions::default())?;

@@ -15,14 +15,14 @@ use crate::worker::mapping::sealed;
 
 /// Compiles each component in a process of its own, which is ended when its time is up.
 #[derive(Debug, Clone)]
-pub struct ThrowAwayCompiler {
+pub struct OneShotCompiler {
     program: PathBuf,
 }
 
 /// More threads compile no faster, since a component's largest functions decide; each takes 2 MiB of the process's memory.
 const MOST_THREADS: usize = 8;
 
-impl ThrowAwayCompiler {
+impl OneShotCompiler {
     /// Processes are started as `program compile MEMORY CPU_SECONDS PARENT`, which must come to [`compile_one`](super::compile_one). For
     /// `sage-host` itself that is `/proc/self/exe`.
     #[must_use]
@@ -50,7 +50,7 @@ impl ThrowAwayCompiler {
     }
 }
 
-impl CompileElsewhere for ThrowAwayCompiler {
+impl CompileElsewhere for OneShotCompiler {
     fn compile(&self, bytes: &[u8], limits: CompileLimits) -> Result<Compiled, CompileError> {
         let unavailable = |error: io::Error| CompileError::Unavailable(error.to_string());
         let until = Instant::now() + limits.timeout;

@@ -2,7 +2,7 @@
 //! brought it, and nobody else.
 //!
 //! ```text
-//!   host: ThrowAwayCompiler                     process: compile_one
+//!   host: OneShotCompiler                     process: compile_one
 //!     component (sealed memory, stdin) ────────▶ lockdown
 //!                                                compile
 //!                                                no new code from here on
@@ -21,4 +21,4 @@ mod compiler;
 mod reply;
 
 pub use child::compile_one;
-pub use compiler::ThrowAwayCompiler;
+pub use compiler::OneShotCompiler;

@@ -5,10 +5,10 @@
 //!  host                                                      the device's process: no network, no new processes, no files (CPU)
 //!  Runner::run ─▶ a free slot ─▶ slot's thread ── link ────▶ slot's thread ─▶ Backend
 //!   waits until its deadline      waits a grace longer        one run at a time
-//!  keeper: starts it, loads its models again, waits for its end, says how it ended
+//!  supervisor: starts it, loads its models again, waits for its end, says how it ended
 //! ```
 //!
-//! Flow: [`DeviceProcess`] is the host's side; its keeper has the one state machine (starting, up, ending, down, closed) and everybody else waits for it.
+//! Flow: [`DeviceProcess`] is the host's side; its supervisor has the one state machine (starting, up, ending, down, closed) and everybody else waits for it.
 //! [`serve_device`] is the child's side, over whatever backends it is given.
 //!
 //! Invariants: what comes from the child is copied, bounded and checked before it is used; a run has its answer by its deadline, whatever the
@@ -18,11 +18,11 @@
 //! Left to others: who may run what and when (inference), which devices there are and who holds them (resources, admission).
 
 mod backends;
-mod keeper;
+mod supervisor;
 mod kept;
 mod message;
 mod model_file;
-mod order;
+mod device_setup;
 mod process;
 mod serve;
 mod served_slot;

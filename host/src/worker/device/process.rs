@@ -12,7 +12,7 @@ use super::super::kernel_view::KernelView;
 use super::super::spawn::Spawner;
 use super::super::tensor_wire::{measure, measure_name};
 use super::DeviceSpec;
-use super::keeper::Keeper;
+use super::supervisor::DeviceSupervisor;
 use super::kept::Kept;
 use super::message::{ForgetOrder, ask};
 use super::model_file::ModelFile;
@@ -50,7 +50,7 @@ pub struct DeviceProcess {
     kept: Arc<Kept>,
     jobs: Mutex<Vec<SyncSender<Job>>>,
     slots: Mutex<Vec<JoinHandle<()>>>,
-    keeper: Mutex<Option<JoinHandle<()>>>,
+    supervisor: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Where a device's process lives.
@@ -99,7 +99,7 @@ impl DeviceProcess {
             kept: Arc::clone(&kept),
             jobs: Mutex::new(Vec::new()),
             slots: Mutex::new(Vec::new()),
-            keeper: Mutex::new(None),
+            supervisor: Mutex::new(None),
         };
         for slot in 0..slots {
             let (sender, jobs) = sync_channel(1);
@@ -110,9 +110,9 @@ impl DeviceProcess {
             lock(&device.slots).push(thread);
         }
         let spawner = Spawner::start()?;
-        let keeper = Keeper { shared, spec, program: program.into(), kernel, held, locks, kept, cpus, spawner };
+        let supervisor = DeviceSupervisor { shared, spec, program: program.into(), kernel, held, locks, kept, cpus, spawner };
         let named = thread::Builder::new().name("sage-device".to_owned());
-        *lock(&device.keeper) = Some(named.spawn(move || keeper.run())?);
+        *lock(&device.supervisor) = Some(named.spawn(move || supervisor.run())?);
         Ok(device)
     }
 
@@ -205,7 +205,7 @@ impl Runner for DeviceProcess {
     /// Blocks for as long as the process takes to end: a second where it has nothing to do and does not end by itself. One that the kernel cannot
     /// end is waited for ten seconds.
     fn close(&self) {
-        let has_keeper = lock(&self.keeper).is_some();
+        let has_keeper = lock(&self.supervisor).is_some();
         let is_stuck = self.shared.change(|state| {
             state.closing = true;
             if !has_keeper {
@@ -226,7 +226,7 @@ impl Runner for DeviceProcess {
             return;
         }
         lock(&self.jobs).clear();
-        let threads = lock(&self.slots).drain(..).chain(lock(&self.keeper).take()).collect::<Vec<_>>();
+        let threads = lock(&self.slots).drain(..).chain(lock(&self.supervisor).take()).collect::<Vec<_>>();
         for thread in threads {
             // Each is at its end: the process is gone, and no job comes.
             let _ = thread.join();

@@ -6,12 +6,12 @@ use std::sync::{Arc, Barrier, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
-use super::super::link_order::LinkOrder;
+use super::super::link_setup::LinkSetup;
 use super::super::lockdown::{Lockdown, ProcessLimits, Purpose};
 use super::super::serve::{EndOnPanic, WorkerError, read_order};
 use super::DeviceSpec;
 use super::kept::end_when_over;
-use super::order::{LockOrder, Order};
+use super::device_setup::{LeaseLock, DeviceSetup};
 use super::served_slot::{Served, serve};
 use crate::inference::{Backend, InferenceError};
 
@@ -33,7 +33,7 @@ pub fn serve_device<F>(backends: F) -> Result<(), WorkerError>
 where
     F: FnOnce(&DeviceSpec) -> Result<Vec<Box<dyn Backend>>, InferenceError>,
 {
-    let order: Order = read_order()?;
+    let order: DeviceSetup = read_order()?;
     let fenced = lockdown(&order).before_threads()?;
     // Before a driver is touched.
     end_when_over(order.kept)?;
@@ -73,17 +73,17 @@ where
     Ok(())
 }
 
-fn open(link: &LinkOrder) -> Result<super::super::link::Link, WorkerError> {
+fn open(link: &LinkSetup) -> Result<super::super::link::Link, WorkerError> {
     // SAFETY: the host opened these descriptors for this slot of this process and names each of them once.
     unsafe { link.open(Duration::ZERO) }.map_err(|cause| WorkerError::System { what: "cannot map a ring", cause })
 }
 
-fn open_lock(lock: &LockOrder) -> (u64, OwnedFd) {
+fn open_lock(lock: &LeaseLock) -> (u64, OwnedFd) {
     // SAFETY: the host opened this descriptor for this lease and this process, and names it once.
     (lock.lease, unsafe { OwnedFd::from_raw_fd(lock.descriptor) })
 }
 
-fn lockdown(order: &Order) -> Lockdown {
+fn lockdown(order: &DeviceSetup) -> Lockdown {
     let cpu = !order.spec.hardware.has_driver();
     let keep: Vec<_> = (0..3).chain(order.descriptors()).collect();
     let open_files = keep.iter().max().map_or(0, |&most| u64::try_from(most).unwrap_or(0)) + OPEN_FILES;

@@ -17,7 +17,7 @@ use crate::inference::{InferenceError, ModelFacts};
 ///      └──────────────────┴─────▶ Closed     (asked for)
 /// ```
 ///
-/// Only the keeper moves it, but from Up to Ending, which is whoever ends the process first. Everybody else waits on `changed`, until a
+/// Only the supervisor moves it, but from Up to Ending, which is whoever ends the process first. Everybody else waits on `changed`, until a
 /// deadline of their own.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -66,7 +66,7 @@ pub(super) struct Running {
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) facts: Arc<ModelFacts>,
-    /// Taken by the keeper while it starts a process.
+    /// The supervisor locks it while it starts a process.
     pub(super) file: Option<ModelFile>,
 }
 

@@ -9,15 +9,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::link::Link;
 use super::super::spawn::{Launch, Spawner, Started, end};
-use super::song::{ANSWER, CALL, CanaryOrder, Song};
+use super::canary_report::{ANSWER, CALL, CanarySetup, CanaryReport};
 use crate::batch::wire::{WireError, WireReader, WireWriter};
 use crate::sandbox::plain_text;
 
 /// What came back from a canary.
 #[derive(Debug)]
 pub(super) struct Heard {
-    pub(super) song: Song,
-    /// From a byte in the ring to an answer in it, both sides woken by their bells.
+    pub(super) song: CanaryReport,
+    /// From a byte in the ring to an answer in it, both sides woken by their doorbells.
     pub(super) round_trip: Duration,
 }
 
@@ -29,10 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn send(program: &Path) -> Result<Heard, String> {
     let spawner = Spawner::start().map_err(|error| format!("cannot start a thread that starts processes: {error}"))?;
     let (mut link, far) = Link::pair().map_err(|error| format!("cannot make shared memory: {error}"))?;
-    let descriptors = [&far.own, &far.peer, &far.bell, &far.peer_bell].map(AsRawFd::as_raw_fd);
-    let [own, peer, bell, peer_bell] = descriptors;
+    let descriptors = [&far.own, &far.peer, &far.doorbell, &far.peer_doorbell].map(AsRawFd::as_raw_fd);
+    let [own, peer, doorbell, peer_doorbell] = descriptors;
     let host = rustix::process::getpid().as_raw_nonzero().get();
-    let order = serde_json::to_vec(&CanaryOrder { host, own, peer, bell, peer_bell }).map_err(|e| e.to_string())?;
+    let order = serde_json::to_vec(&CanarySetup { host, own, peer, doorbell, peer_doorbell }).map_err(|e| e.to_string())?;
     let launch = Launch {
         program: program.to_owned(),
         subcommand: "canary",
@@ -79,8 +79,8 @@ fn called(link: &mut Link) -> Result<Duration, WireError> {
 }
 
 fn wait(process: &OwnedFd) -> io::Result<()> {
-    let patience = Timespec { tv_sec: i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
-    match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&patience))? {
+    let timeout = Timespec { tv_sec: i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
+    match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&timeout))? {
         0 => Err(io::ErrorKind::TimedOut.into()),
         _ => Ok(()),
     }

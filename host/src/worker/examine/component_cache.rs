@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::compile::ThrowAwayCompiler;
+use super::super::compile::OneShotCompiler;
 use super::examination::{Examination, in_full, shown};
 use super::worker_process::ECHO;
 use crate::config::HostSettings;
@@ -50,7 +50,7 @@ fn tried(folder: &Path, settings: &HostSettings, program: &Path) -> Result<(Dura
         Sandbox::new(SandboxOptions {
             cache_folder: Some(folder.to_owned()),
             max_cache_bytes: settings.max_cache_bytes,
-            compiler: Some(Arc::new(ThrowAwayCompiler::new(program))),
+            compiler: Some(Arc::new(OneShotCompiler::new(program))),
             compile_limits: CompileLimits { timeout: settings.compile_timeout, memory: settings.compile_memory },
             ..SandboxOptions::default()
         })

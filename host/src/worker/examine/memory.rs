@@ -1,7 +1,7 @@
 use super::attempts::HOARD;
 use super::canary::Heard;
 use super::examination::{Examination, in_full, shown};
-use super::song::DATA;
+use super::canary_report::DATA;
 use crate::resources::cgroup::{Cgroups, Controller};
 use crate::resources::{Tier, bytes};
 

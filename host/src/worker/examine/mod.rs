@@ -30,7 +30,7 @@ mod memory;
 mod pids;
 mod report;
 mod shared_memory;
-mod song;
+mod canary_report;
 mod system_calls;
 mod worker_process;
 

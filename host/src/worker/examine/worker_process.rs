@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::ProcessIsolation;
-use super::super::compile::ThrowAwayCompiler;
+use super::super::compile::OneShotCompiler;
 use super::examination::{Examination, in_full, shown};
 use crate::config::{HostSettings, Resources, TenantCeiling, TenantName};
 use crate::connector::{CollectSink, IterSource};
@@ -60,8 +60,8 @@ fn tried(options: &JobOptions, settings: &HostSettings, program: &Path) -> Resul
             tenant: tenant(settings),
             lease_folder: Some(folder.path().join("leases")),
             cache_folder: Some(folder.path().join("cache")),
-            compiler: Some(Arc::new(ThrowAwayCompiler::new(program))),
-            housing: Some(Arc::new(ProcessIsolation::new(program))),
+            compiler: Some(Arc::new(OneShotCompiler::new(program))),
+            launcher: Some(Arc::new(ProcessIsolation::new(program))),
             ..options.clone()
         })
         .map_err(|error| told(&error))?;

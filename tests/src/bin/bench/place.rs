@@ -53,7 +53,7 @@ impl Place {
         }
     }
 
-    /// Starts the program on a pipeline file, quietly, with folders of its own.
+    /// Starts the program on a pipeline file, without progress, with folders of its own.
     pub(crate) fn run_program(&self, pipeline: &Path, output: Stdio) -> Result<Child, Problem> {
         let child = Command::new(self.program()?)
             .arg("run")
@@ -88,8 +88,8 @@ impl Place {
 
     /// The same with each instance in a process of its own.
     pub(crate) fn process_options(&self) -> Result<JobOptions, Problem> {
-        let housing = ProcessIsolation::new(self.program()?);
-        Ok(JobOptions { housing: Some(Arc::new(housing)), ..self.job_options() })
+        let launcher = ProcessIsolation::new(self.program()?);
+        Ok(JobOptions { launcher: Some(Arc::new(launcher)), ..self.job_options() })
     }
 
     fn built(&self, path: &str, how: &str) -> Result<PathBuf, Problem> {

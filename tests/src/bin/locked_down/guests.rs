@@ -12,10 +12,10 @@ use sage_host::resources::MemoryBudget;
 use sage_host::sandbox::{Carried, Guest, GuestSpec, KeyedState, LogTo, Sandbox, SandboxOptions};
 use sage_host::worker::lockdown::Lockdown;
 
-use crate::order::Order;
+use crate::setup::LockdownSetup;
 
 /// A real guest: loaded between the steps, then started, called batch by batch, and started anew after each failure.
-pub(crate) fn tell(lockdown: &Lockdown, order: &Order) {
+pub(crate) fn tell(lockdown: &Lockdown, order: &LockdownSetup) {
     // A fence has no holes for files that are read later: what is to be loaded is taken along in a descriptor.
     let component = in_memory(&order.paths[0]);
     let mut lockdown = lockdown.clone();

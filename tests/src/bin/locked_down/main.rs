@@ -4,16 +4,16 @@
 
 mod calls;
 mod guests;
-mod order;
+mod setup;
 
 use std::sync::mpsc::channel;
 
 use sage_host::worker::lockdown::Lockdown;
 
-use crate::order::{Order, Probe};
+use crate::setup::{LockdownSetup, Probe};
 
 fn main() {
-    let order = Order::read();
+    let order = LockdownSetup::read();
     let lockdown = order.lockdown();
     match order.probe {
         Probe::Calls => tell_calls(&lockdown),
@@ -59,7 +59,7 @@ fn tell_too_late(lockdown: &Lockdown) {
     waiting.join().unwrap().unwrap();
 }
 
-fn tell_files(lockdown: &Lockdown, order: &Order) {
+fn tell_files(lockdown: &Lockdown, order: &LockdownSetup) {
     lockdown.apply().unwrap();
     for path in &order.paths {
         println!("read {}", calls::outcome(std::fs::read(path)));

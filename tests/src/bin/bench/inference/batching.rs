@@ -23,7 +23,7 @@ const ALONE: &str = "batching = false\nworkspace = \"64MiB\"";
 /// And of one whose calls run together, but for `max_rows`. 2 ms are long for callers that were just answered to ask again, and short beside runs.
 const TOGETHER: &str = "batching = true\nworkspace = \"64MiB\"\nmax_delay = \"2ms\"";
 
-/// Instances that share a device: what a second of CPU time brings where their calls run together, over what it brings where they do not. And what measuring at load finds.
+/// InstanceLauncher that share a device: what a second of CPU time brings where their calls run together, over what it brings where they do not. And what measuring at load finds.
 pub(crate) fn batching(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let transformer = of_minilms_size(place)?;
     let (magika, classifier) = (magika(place), classifier(place));

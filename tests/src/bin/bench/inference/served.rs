@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sage_host::admission::{self, Grant, HeldLeases, Isolation};
 use sage_host::batch::{Batch, Origin, Record};
 use sage_host::config::{DeviceKind, HostSettings, TenantName};
-use sage_host::engine::{Housing as _, InstanceOrder, Instances, Job, JobOptions, LaneGuest, RunOrder, UnderWay};
+use sage_host::engine::{Launcher as _, InstanceSetup, InstanceLauncher, Job, JobOptions, LaneGuest, RunContext, InFlight};
 use sage_host::inference::{Devices, ModelAccess, ModelService};
 use sage_host::observe::GuestMetrics;
 use sage_host::plan::{Capabilities, Plan, StageId};
@@ -66,7 +66,7 @@ pub(super) struct Prepared {
 pub(super) struct Served {
     // Before the leases: what runs ends before they are given back.
     service: ModelService,
-    instances: Option<Arc<dyn Instances>>,
+    instances: Option<Arc<dyn InstanceLauncher>>,
     grant: Grant,
     shared: SharedCpus,
     _leases: HeldLeases,
@@ -115,7 +115,7 @@ impl Prepared {
         let inventory = Inventory::detect(None)?;
         let (grant, leases) = admission::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
         let shared = SharedCpus::new(folder, grant.allowed.clone());
-        let run = RunOrder {
+        let run = RunContext {
             pipeline: &self.plan.name,
             tenant: &TenantName::default(),
             settings: &self.settings,
@@ -160,7 +160,7 @@ impl Served {
             let guest = Guest::start(&self.prepared.loaded, &spec, carried).map_err(|(failure, _)| failure)?;
             return Ok(Caller::Here(guest));
         };
-        let mut home = instances.instance(InstanceOrder {
+        let mut home = instances.instance(InstanceSetup {
             loaded: &self.prepared.loaded,
             spec,
             models: Some(models),
@@ -181,7 +181,7 @@ impl Caller {
         let answer = match self {
             Self::Here(guest) => guest.call(batch)?,
             Self::InAWorker(lane) => {
-                let refused = lane.hand_over(UnderWay { batch: batch.clone(), ticket: 0 }).is_err();
+                let refused = lane.hand_over(InFlight { batch: batch.clone(), ticket: 0 }).is_err();
                 let answered = lane.answer().filter(|_| !refused);
                 answered.ok_or("the guest did not take a batch")?.1?
             }

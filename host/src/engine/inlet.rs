@@ -3,21 +3,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::{Control, Stopped};
-use super::lane_guest::{LaneGuest, UnderWay};
-use crate::batch::{Batch, Entrance, Inbox, NotTaken, Popped};
+use super::lane_guest::{LaneGuest, InFlight};
+use crate::batch::{Batch, DirectSend, Inbox, NotTaken, Popped};
 use crate::observe::{InstanceCounters, Latency};
 use crate::sandbox::Failure;
 
 /// Where a lane's batches come from: its inbox, and, before what waits there, those that came back from a guest that failed.
 ///
-/// Where its guest has an [`Entrance`], batches go past the lane while nothing waits here. It is open only then: after a failure what came back goes first.
-pub(super) struct Intake {
+/// Where its guest has an [`DirectSend`], batches go past the lane while nothing waits here. It is open only then: after a failure what came back goes first.
+pub(super) struct Inlet {
     inbox: Arc<Inbox>,
-    entrance: Option<Arc<dyn Entrance>>,
-    /// The entrance is open, unless the inbox has batches.
+    direct_send: Option<Arc<dyn DirectSend>>,
+    /// The direct_send is open, unless the inbox has batches.
     open: bool,
     /// To be handed over before anything else, oldest first.
-    waiting: VecDeque<UnderWay>,
+    waiting: VecDeque<InFlight>,
     ended: bool,
     tally: Tally,
 }
@@ -33,15 +33,15 @@ pub(super) struct Tally {
 /// How long a lane sleeps at the most before it looks whether its guest owes it an answer: it is not told of batches that went past it.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
-impl Intake {
+impl Inlet {
     /// `guest` is the one that the batches are for.
     pub(super) fn new(inbox: Arc<Inbox>, tally: Tally, guest: &dyn LaneGuest) -> Self {
-        let entrance = guest.entrance();
-        if let Some(entrance) = &entrance {
+        let direct_send = guest.direct_send();
+        if let Some(direct_send) = &direct_send {
             let counters = Arc::clone(&tally.counters);
-            inbox.set_entrance(Arc::new(Counted { entrance: Arc::clone(entrance), counters }));
+            inbox.set_entrance(Arc::new(Counted { direct_send: Arc::clone(direct_send), counters }));
         }
-        Self { inbox, entrance, open: false, waiting: VecDeque::new(), ended: false, tally }
+        Self { inbox, direct_send, open: false, waiting: VecDeque::new(), ended: false, tally }
     }
 
     /// Hands over what is here already, as much as the guest has room for.
@@ -62,27 +62,27 @@ impl Intake {
         Ok(())
     }
 
-    /// Waits until there may be something to do, for `patience` at the longest. Inside, the guest is lost.
+    /// Waits until there may be something to do, for `timeout` at the longest. Inside, the guest is lost.
     pub(super) fn wait(
         &mut self,
         guest: &mut dyn LaneGuest,
-        patience: Option<Duration>,
+        timeout: Option<Duration>,
     ) -> Result<Result<(), Failure>, Stopped> {
-        if self.entrance.is_some() {
+        if self.direct_send.is_some() {
             let waiting = self.next()?;
             let idle = waiting.is_none() && !self.ended;
             self.waiting.extend(waiting);
             return Ok(if idle { guest.wait(LOOK_UP) } else { Ok(()) });
         }
-        let popped = self.inbox.pop(patience);
+        let popped = self.inbox.pop(timeout);
         let waiting = self.admit(popped)?;
         self.waiting.extend(waiting);
         Ok(Ok(()))
     }
 
     /// Batches that were handed over come back: they are the next ones.
-    pub(super) fn returned(&mut self, mut batches: VecDeque<UnderWay>) {
-        if self.entrance.is_some() {
+    pub(super) fn returned(&mut self, mut batches: VecDeque<InFlight>) {
+        if self.direct_send.is_some() {
             self.open = false;
             self.inbox.close_entrance();
         }
@@ -90,9 +90,9 @@ impl Intake {
         self.waiting = batches;
     }
 
-    /// An answer was taken: whoever waits at the entrance may go on, if there is room for some.
+    /// An answer was taken: whoever waits at the direct_send may go on, if there is room for some.
     pub(super) fn went_on(&self) {
-        if self.entrance.as_ref().is_some_and(|entrance| entrance.is_low()) {
+        if self.direct_send.as_ref().is_some_and(|direct_send| direct_send.is_low()) {
             self.inbox.entrance_drained();
         }
     }
@@ -103,7 +103,7 @@ impl Intake {
     }
 
     pub(super) fn has_entrance(&self) -> bool {
-        self.entrance.is_some()
+        self.direct_send.is_some()
     }
 
     pub(super) fn inbox(&self) -> &Arc<Inbox> {
@@ -115,8 +115,8 @@ impl Intake {
         self.ended && self.waiting.is_empty()
     }
 
-    fn next(&mut self) -> Result<Option<UnderWay>, Stopped> {
-        let popped = match &self.entrance {
+    fn next(&mut self) -> Result<Option<InFlight>, Stopped> {
+        let popped = match &self.direct_send {
             None => self.inbox.pop(Some(Duration::ZERO)),
             Some(_) if self.open && !self.inbox.has_news() => return Ok(None),
             Some(_) => self.inbox.pop_or_open(),
@@ -125,11 +125,11 @@ impl Intake {
         self.admit(popped)
     }
 
-    fn admit(&mut self, popped: Popped) -> Result<Option<UnderWay>, Stopped> {
+    fn admit(&mut self, popped: Popped) -> Result<Option<InFlight>, Stopped> {
         match popped {
             Popped::Batch(batch, ticket) => {
                 self.tally.count(&batch);
-                Ok(Some(UnderWay { batch, ticket }))
+                Ok(Some(InFlight { batch, ticket }))
             }
             Popped::Empty => Ok(None),
             Popped::End => {
@@ -141,9 +141,9 @@ impl Intake {
     }
 }
 
-impl Drop for Intake {
+impl Drop for Inlet {
     fn drop(&mut self) {
-        if self.entrance.is_some() {
+        if self.direct_send.is_some() {
             self.inbox.close_entrance();
         }
     }
@@ -160,35 +160,35 @@ impl Tally {
     }
 }
 
-/// An entrance whose batches are counted as taken in.
+/// An direct_send whose batches are counted as taken in.
 #[derive(Debug)]
 struct Counted {
-    entrance: Arc<dyn Entrance>,
+    direct_send: Arc<dyn DirectSend>,
     counters: Arc<InstanceCounters>,
 }
 
-impl Entrance for Counted {
-    fn take(&self, batch: Batch, quietly: bool, spare: &mut Vec<u8>) -> Result<(), NotTaken> {
+impl DirectSend for Counted {
+    fn take(&self, batch: Batch, coalesced: bool, spare: &mut Vec<u8>) -> Result<(), NotTaken> {
         let (rows, bytes) = (batch.len() as u64, batch.payloads().byte_len() as u64);
-        self.entrance.take(batch, quietly, spare)?;
+        self.direct_send.take(batch, coalesced, spare)?;
         self.counters.records_in.add(rows);
         self.counters.bytes_in.add(bytes);
         Ok(())
     }
 
     fn announce(&self) {
-        self.entrance.announce();
+        self.direct_send.announce();
     }
 
     fn wake(&self) {
-        self.entrance.wake();
+        self.direct_send.wake();
     }
 
     fn is_low(&self) -> bool {
-        self.entrance.is_low()
+        self.direct_send.is_low()
     }
 
     fn bytes(&self) -> usize {
-        self.entrance.bytes()
+        self.direct_send.bytes()
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 /// What to try, as JSON in the first argument.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Order {
+pub(crate) struct LockdownSetup {
     pub(crate) probe: Probe,
     /// Granted: on the host, to the guest, for writing.
     #[serde(default)]
@@ -36,7 +36,7 @@ pub(crate) enum Probe {
     FileTooLarge,
 }
 
-impl Order {
+impl LockdownSetup {
     pub(crate) fn read() -> Self {
         let words = std::env::args().nth(1).expect("an order");
         serde_json::from_str(&words).unwrap_or_else(|e| panic!("{e} in {words}"))

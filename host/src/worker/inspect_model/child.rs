@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd as _;
 use super::reply;
 use crate::inference::{Trial, examine};
 use crate::worker::lockdown::forbid_new_code;
-use crate::worker::throw_away::{ThrowAwayError, ThrowAwayOrder, broken, read_all};
+use crate::worker::one_shot::{OneShotError, OneShotSetup, broken, read_all};
 
 /// Descriptors: the standard streams, and its own status.
 const OPEN_FILES: u64 = 8;
@@ -15,7 +15,7 @@ const OPEN_FILES: u64 = 8;
 ///
 /// # Errors
 /// Whatever keeps it from replying; whoever waits for the reply sees that it ended.
-pub fn examine_one(order: ThrowAwayOrder, trial: Trial) -> Result<(), ThrowAwayError> {
+pub fn examine_one(order: OneShotSetup, trial: Trial) -> Result<(), OneShotError> {
     let status = File::open("/proc/self/status").map_err(broken("open its own status"))?;
     order.begin(OPEN_FILES, &[status.as_raw_fd()])?;
     forbid_new_code()?;

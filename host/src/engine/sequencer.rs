@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 /// **Who waits for whom.** A lane waits for the lanes that took earlier batches. The earliest never waits here, only for
 /// room downstream, so somebody can always go on.
 #[derive(Debug, Default)]
-pub(super) struct Turnstile {
+pub(super) struct Sequencer {
     state: Mutex<State>,
     moved: Condvar,
 }
@@ -21,7 +21,7 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cut;
 
-impl Turnstile {
+impl Sequencer {
     /// Waits until every batch before `ticket` was sent.
     pub(super) fn wait(&self, ticket: u64) -> Result<(), Cut> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,15 +54,15 @@ mod tests {
 
     #[test]
     fn lanes_send_in_the_order_they_took() {
-        let turnstile = Arc::new(Turnstile::default());
+        let sequencer = Arc::new(Sequencer::default());
         let (sender, sent) = mpsc::channel();
         let lanes: Vec<_> = [2, 0, 3, 1]
             .map(|ticket| {
-                let (turnstile, sender) = (Arc::clone(&turnstile), sender.clone());
+                let (sequencer, sender) = (Arc::clone(&sequencer), sender.clone());
                 thread::spawn(move || {
-                    turnstile.wait(ticket).unwrap();
+                    sequencer.wait(ticket).unwrap();
                     sender.send(ticket).unwrap();
-                    turnstile.advance();
+                    sequencer.advance();
                 })
             })
             .into();
@@ -73,8 +73,8 @@ mod tests {
 
     #[test]
     fn cutting_lets_a_waiting_lane_go() {
-        let turnstile = Turnstile::default();
-        turnstile.cut();
-        assert_eq!(turnstile.wait(7), Err(Cut));
+        let sequencer = Sequencer::default();
+        sequencer.cut();
+        assert_eq!(sequencer.wait(7), Err(Cut));
     }
 }

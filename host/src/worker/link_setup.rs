@@ -8,25 +8,25 @@ use super::link::{FarEnd, Link};
 
 /// The far end of a link in the order of the process that gets it: descriptors, by number.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct LinkOrder {
+pub(super) struct LinkSetup {
     own: RawFd,
     peer: RawFd,
-    bell: RawFd,
-    peer_bell: RawFd,
+    doorbell: RawFd,
+    peer_doorbell: RawFd,
 }
 
-impl LinkOrder {
+impl LinkSetup {
     pub(super) fn of(end: &FarEnd) -> Self {
         Self {
             own: end.own.as_raw_fd(),
             peer: end.peer.as_raw_fd(),
-            bell: end.bell.as_raw_fd(),
-            peer_bell: end.peer_bell.as_raw_fd(),
+            doorbell: end.doorbell.as_raw_fd(),
+            peer_doorbell: end.peer_doorbell.as_raw_fd(),
         }
     }
 
     pub(super) fn descriptors(&self) -> [RawFd; 4] {
-        [self.own, self.peer, self.bell, self.peer_bell]
+        [self.own, self.peer, self.doorbell, self.peer_doorbell]
     }
 
     /// The link, in the process that inherited the descriptors.
@@ -41,8 +41,8 @@ impl LinkOrder {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a link without descriptors"));
         }
         // SAFETY: the caller's promise.
-        let [own, peer, bell, peer_bell] =
+        let [own, peer, doorbell, peer_doorbell] =
             self.descriptors().map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) });
-        Link::far(FarEnd { own, peer, bell, peer_bell }, spin)
+        Link::far(FarEnd { own, peer, doorbell, peer_doorbell }, spin)
     }
 }

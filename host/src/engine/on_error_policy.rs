@@ -13,7 +13,7 @@ use crate::sandbox::{Failure, FailureCode, plain_text};
 
 /// Decides what becomes of the records of one instance that fail or are rejected, and does it.
 #[derive(Clone)]
-pub(super) struct Fate {
+pub(super) struct OnErrorPolicy {
     pub(super) pipeline: Arc<str>,
     pub(super) run: Arc<str>,
     pub(super) stage: Arc<str>,
@@ -27,7 +27,7 @@ pub(super) struct Fate {
     pub(super) control: Arc<Control>,
 }
 
-impl Fate {
+impl OnErrorPolicy {
     /// A record that fails alone, after `attempts` calls that had it among theirs.
     pub(super) fn failed(&self, record: Record<'_>, failure: &Failure, attempts: u32) -> Result<(), Stopped> {
         self.errors.count(failure.code.name());

@@ -12,7 +12,7 @@ use crate::resources::{CpuSet, LeasedThreads, SharedCpus};
 use crate::sandbox::{GuestSpec, Loaded};
 
 /// Gives runs the place where their instances live, if that is not threads of this process.
-pub trait Housing: Send + Sync + fmt::Debug {
+pub trait Launcher: Send + Sync + fmt::Debug {
     /// What instances can be held by there, for admission to count on. Found out once, by trying.
     fn bounds(&self, settings: &HostSettings) -> Isolation;
 
@@ -20,11 +20,11 @@ pub trait Housing: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// What could not be made; nothing is left of it.
-    fn begin(&self, run: RunOrder<'_>) -> Result<Arc<dyn Instances>, RunError>;
+    fn begin(&self, run: RunContext<'_>) -> Result<Arc<dyn InstanceLauncher>, RunError>;
 }
 
 /// What is to be known of a run to give it its place.
-pub struct RunOrder<'a> {
+pub struct RunContext<'a> {
     /// The pipeline's name.
     pub pipeline: &'a str,
     /// On whose behalf it runs.
@@ -38,12 +38,12 @@ pub struct RunOrder<'a> {
 }
 
 /// Where the instances of one run live. The engine's own is threads of this process; room `worker` has processes.
-pub trait Instances: Send + Sync {
+pub trait InstanceLauncher: Send + Sync {
     /// Makes the place of an instance. Nothing of its guests runs before they are started.
     ///
     /// # Errors
     /// What could not be made; nothing is left of it.
-    fn instance(&self, order: InstanceOrder<'_>) -> Result<InstanceHome, RunError>;
+    fn instance(&self, order: InstanceSetup<'_>) -> Result<LaunchedInstance, RunError>;
 
     /// The run stops at once: whatever a lane waits for outside its own thread ends now. More is never asked for.
     fn abort(&self) {}
@@ -53,7 +53,7 @@ pub trait Instances: Send + Sync {
 }
 
 /// What is to be known of an instance to give it its place.
-pub struct InstanceOrder<'a> {
+pub struct InstanceSetup<'a> {
     /// Its component.
     pub loaded: &'a Arc<Loaded>,
     /// Its guests, as the first lane's.
@@ -71,7 +71,7 @@ pub struct InstanceOrder<'a> {
 }
 
 /// The place of an instance.
-pub struct InstanceHome {
+pub struct LaunchedInstance {
     /// A guest for each lane, not yet started.
     pub guests: Vec<Box<dyn LaneGuest>>,
     /// What the kernel counts of it, if it is alone in a group of the kernel's.

@@ -13,19 +13,19 @@ use crate::batch::wire::{WireError, WireReader, WireWriter};
 
 /// What the canary is told on its standard input.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct CanaryOrder {
+pub(super) struct CanarySetup {
     /// The process that started it.
     pub(super) host: i32,
     /// Descriptors, as those of a worker's lane.
     pub(super) own: RawFd,
     pub(super) peer: RawFd,
-    pub(super) bell: RawFd,
-    pub(super) peer_bell: RawFd,
+    pub(super) doorbell: RawFd,
+    pub(super) peer_doorbell: RawFd,
 }
 
 /// What the canary tells on its standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Song {
+pub(super) struct CanaryReport {
     /// With all its rights: what the seals of shared memory refuse.
     pub(super) seals: Vec<Attempt>,
     /// Behind the fence, with all system calls.
@@ -53,7 +53,7 @@ pub(super) struct Song {
 pub enum CanaryError {
     /// What it was told is nothing that it understands.
     #[error("a canary is started by `sage-host doctor`, with its order on standard input: {0}")]
-    Order(String),
+    WorkerSetup(String),
     /// A right could not be given up.
     #[error(transparent)]
     Lockdown(#[from] LockdownError),
@@ -89,7 +89,7 @@ pub fn sing() -> Result<(), CanaryError> {
     let mut link = Link::far(end, Duration::ZERO).map_err(system("cannot map the ring"))?;
     let limits =
         ProcessLimits { open_files: OPEN_FILES, file_bytes: Some(DATA), data_bytes: Some(DATA), cpu_seconds: Some(10) };
-    let keep = (0..3).chain([order.own, order.peer, order.bell, order.peer_bell]).collect();
+    let keep = (0..3).chain([order.own, order.peer, order.doorbell, order.peer_doorbell]).collect();
     let lockdown = Lockdown { purpose: Purpose::Run, keep, folders: Vec::new(), connect: Vec::new(), limits };
     let fenced = lockdown.before_threads()?;
     let fence = attempts::at_the_fence();
@@ -101,7 +101,7 @@ pub fn sing() -> Result<(), CanaryError> {
     link.taken();
     link.put(CALL)?;
     link.send();
-    let song = Song {
+    let song = CanaryReport {
         seals,
         fence,
         calls: attempts::at_the_filter(order.host),
@@ -113,31 +113,31 @@ pub fn sing() -> Result<(), CanaryError> {
         files_fenced: !report.missing.contains(&Missing::FileFence),
         missing: report.missing.iter().map(ToString::to_string).collect(),
     };
-    let text = serde_json::to_vec(&song).map_err(|error| CanaryError::Order(error.to_string()))?;
+    let text = serde_json::to_vec(&song).map_err(|error| CanaryError::WorkerSetup(error.to_string()))?;
     std::io::stderr().write_all(&text).map_err(system("cannot tell what was found"))
 }
 
-fn read_order() -> Result<CanaryOrder, CanaryError> {
+fn read_order() -> Result<CanarySetup, CanaryError> {
     let mut text = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut text).map_err(|error| CanaryError::Order(error.to_string()))?;
-    serde_json::from_slice(&text).map_err(|error| CanaryError::Order(error.to_string()))
+    std::io::stdin().lock().read_to_end(&mut text).map_err(|error| CanaryError::WorkerSetup(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| CanaryError::WorkerSetup(error.to_string()))
 }
 
 fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> CanaryError {
     move |cause| CanaryError::System { what, cause }
 }
 
-fn far_end(order: &CanaryOrder) -> Result<FarEnd, CanaryError> {
-    let all = [order.own, order.peer, order.bell, order.peer_bell];
+fn far_end(order: &CanarySetup) -> Result<FarEnd, CanaryError> {
+    let all = [order.own, order.peer, order.doorbell, order.peer_doorbell];
     let is_open = |descriptor: RawFd| {
         // SAFETY: asked only whether it is open, for as long as this call takes.
         descriptor > 2 && rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(descriptor) }).is_ok()
     };
     if !all.into_iter().all(is_open) {
-        return Err(CanaryError::Order("it names no descriptors".to_owned()));
+        return Err(CanaryError::WorkerSetup("it names no descriptors".to_owned()));
     }
     // SAFETY: the host opened these for this process and names each of them once.
     let owned = |descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) };
-    let [own, peer, bell, peer_bell] = all.map(owned);
-    Ok(FarEnd { own, peer, bell, peer_bell })
+    let [own, peer, doorbell, peer_doorbell] = all.map(owned);
+    Ok(FarEnd { own, peer, doorbell, peer_doorbell })
 }

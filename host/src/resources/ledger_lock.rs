@@ -9,7 +9,7 @@ use super::boot_clock::since_boot;
 use super::cpu_lease::{Hold, Locked};
 use super::{
     Claim, CpuLease, CpuSet, DeviceClaim, DeviceShare, HeldCpu, LeaseFolder, LeaseRequest, ResourceError, ShareState,
-    Taken,
+    Holdings,
 };
 
 /// The machine's ledger, held by one process alone while it looks, decides and takes: what it sees stays true until this is
@@ -30,7 +30,7 @@ use super::{
 /// **Who waits for whom.** For the folder's lock, as [`LeaseFolder`] says; the locks of claims are only tried. Do not drop a
 /// [`HeldClaim`] while holding this: that waits for it in vain and leaves the file to the next.
 #[derive(Debug)]
-pub struct Choosing<'f> {
+pub struct LedgerLock<'f> {
     folder: &'f LeaseFolder,
     _alone: Locked,
 }
@@ -71,21 +71,21 @@ impl LeaseFolder {
     ///
     /// # Errors
     /// The folder's errors; [`ResourceError::FolderBusy`] when somebody else does not let go of it.
-    pub fn choose(&self) -> Result<Choosing<'_>, ResourceError> {
-        Ok(Choosing { folder: self, _alone: self.choosing(Hold::Alone)? })
+    pub fn choose(&self) -> Result<LedgerLock<'_>, ResourceError> {
+        Ok(LedgerLock { folder: self, _alone: self.choosing(Hold::Alone)? })
     }
 
     /// What is held at this moment.
     ///
     /// # Errors
     /// The folder's errors.
-    pub fn taken(&self) -> Result<Taken, ResourceError> {
+    pub fn taken(&self) -> Result<Holdings, ResourceError> {
         let _looking = self.choosing(Hold::Together)?;
         self.taken_now()
     }
 
     /// As [`LeaseFolder::taken`]; needs the folder locked.
-    fn taken_now(&self) -> Result<Taken, ResourceError> {
+    fn taken_now(&self) -> Result<Holdings, ResourceError> {
         let mut taken = self.taken_here()?;
         for other in self.fallbacks() {
             // Whoever holds it for longer keeps nobody: what is there is not seen then, as it would not be if it came a moment later.
@@ -101,7 +101,7 @@ impl LeaseFolder {
         Ok(taken)
     }
 
-    fn taken_here(&self) -> Result<Taken, ResourceError> {
+    fn taken_here(&self) -> Result<Holdings, ResourceError> {
         let living = self.claims(None)?;
         let devices = device_shares(&living, self.busy_shares(false)?);
         let claims = living.into_iter().map(|living| living.claim).collect();
@@ -110,7 +110,7 @@ impl LeaseFolder {
         cpus.extend(devices.iter().flat_map(DeviceShare::held_cpus));
         cpus.sort_by_key(|held| held.cpu);
         cpus.dedup_by_key(|held| held.cpu);
-        Ok(Taken { cpus, claims, devices, place: None })
+        Ok(Holdings { cpus, claims, devices, place: None })
     }
 
     /// The CPUs that devices have to themselves, by the leases on them; needs `choosing.lock`.
@@ -173,7 +173,7 @@ impl LeaseFolder {
     }
 }
 
-impl Choosing<'_> {
+impl LedgerLock<'_> {
     pub(super) fn folder(&self) -> &LeaseFolder {
         self.folder
     }
@@ -182,7 +182,7 @@ impl Choosing<'_> {
     ///
     /// # Errors
     /// The folder's errors.
-    pub fn taken(&self) -> Result<Taken, ResourceError> {
+    pub fn taken(&self) -> Result<Holdings, ResourceError> {
         self.folder.taken_now()
     }
 
@@ -308,13 +308,13 @@ impl HeldClaim {
         write_beat(file.lock.file(), now).map_err(|cause| self.folder.failed(&file.name, cause))
     }
 
-    /// Writes down what the leases on devices have become. Waits for the ledger for as long as `patience`, at most.
+    /// Writes down what the leases on devices have become. Waits for the ledger for as long as `timeout`, at most.
     ///
     /// # Errors
     /// The folder's errors; what is written may be nonsense then, which counts as nothing.
-    pub fn change_devices(&self, devices: Vec<DeviceClaim>, patience: Duration) -> Result<(), ResourceError> {
+    pub fn change_devices(&self, devices: Vec<DeviceClaim>, timeout: Duration) -> Result<(), ResourceError> {
         let text = text_of(&Claim { devices, ..self.claim.clone() })?;
-        let _choosing = self.folder.choosing_within(Hold::Alone, patience)?;
+        let _choosing = self.folder.choosing_within(Hold::Alone, timeout)?;
         let file = self.file();
         write_claim(file.lock.file(), &text).map_err(|cause| self.folder.failed(&file.name, cause))
     }
@@ -326,7 +326,7 @@ impl HeldClaim {
     }
 
     /// Writes the claim down once more, as it stands in the file that lost its name.
-    pub(super) fn write_anew(&self, choosing: &Choosing<'_>) -> Result<(), ResourceError> {
+    pub(super) fn write_anew(&self, choosing: &LedgerLock<'_>) -> Result<(), ResourceError> {
         let mut file = self.file();
         let failed = |cause| self.folder.failed(&file.name, cause);
         let length = usize::try_from(fstat(file.lock.file()).map_err(failed)?.st_size).unwrap_or(0);

@@ -14,11 +14,11 @@ use crate::worker::mapping::sealed;
 
 /// Looks at each model in a process of its own, which is ended when its time is up.
 #[derive(Debug, Clone)]
-pub struct ThrowAwayExaminer {
+pub struct OneShotInspector {
     program: PathBuf,
 }
 
-impl ThrowAwayExaminer {
+impl OneShotInspector {
     /// Processes are started as `program examine-model MEMORY CPU_SECONDS PARENT [--try-out]`, which must come to
     /// [`examine_one`](super::examine_one). For `sage-host` itself that is `/proc/self/exe`.
     #[must_use]
@@ -45,7 +45,7 @@ impl ThrowAwayExaminer {
     }
 }
 
-impl ExamineElsewhere for ThrowAwayExaminer {
+impl ExamineElsewhere for OneShotInspector {
     fn examine(&self, model: &[u8], trial: Trial, limits: ExamineLimits) -> Result<Examined, ModelError> {
         let unavailable = |error: io::Error| ModelError::Unavailable(error.to_string());
         let until = Instant::now() + limits.timeout;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::message::ask;
 use super::outgoing::{Outgoing, ring};
 use crate::batch::wire::{WireError, WireWriter, put_u64};
-use crate::batch::{Batch, Entrance, NotTaken};
-use crate::engine::UnderWay;
+use crate::batch::{Batch, DirectSend, NotTaken};
+use crate::engine::InFlight;
 use crate::plan::Kind;
 
 /// The batches on their way through a worker's lane, and the writing half of the link there: what the lane's own thread and those that send to it share.
@@ -15,29 +15,29 @@ use crate::plan::Kind;
 /// Whoever has a batch writes it into the ring of requests in its own thread; the lane's thread reads the answers. **Who waits for whom**: nobody waits here.
 /// A sender that finds the writing half in use leaves its batch in the inbox.
 ///
-/// A batch whose payloads its answer replaces is written to the ring and [lets them go](crate::batch::Column::let_go) there and then. They stay in the ring, which nobody but
+/// A batch whose payloads its answer replaces is written to the ring and [lets them go](crate::batch::Column::detach) there and then. They stay in the ring, which nobody but
 /// the host can write, until the answer was taken, and are read back if it never comes.
 #[derive(Debug)]
-pub(super) struct Handing {
+pub(super) struct InFlightBatches {
     kind: Kind,
     window: usize,
     out: Mutex<Option<Outgoing>>,
     sent: Mutex<VecDeque<Sent>>,
     /// How many are in `sent`, and the bytes of their payloads.
-    under_way: AtomicUsize,
+    in_flight: AtomicUsize,
     bytes: AtomicUsize,
     /// Calls that were sent without waking the worker: it is woken for several, or when there is nothing more to send for now.
     quiet: AtomicU32,
     /// From here on the ring must not be written over: what was written there is not answered.
     kept_from: AtomicU64,
     /// Rung to have the lane's thread look up.
-    bell: Mutex<Option<Arc<OwnedFd>>>,
+    doorbell: Mutex<Option<Arc<OwnedFd>>>,
 }
 
 /// A batch that was handed over.
 #[derive(Debug)]
 struct Sent {
-    held: UnderWay,
+    held: InFlight,
     bytes: usize,
     /// Where its payloads' bytes lie in the ring, if they were let go.
     payloads: Option<u64>,
@@ -50,24 +50,24 @@ const CALL_HEAD: usize = 16;
 /// How many calls in a row may be sent without waking the worker.
 const MOST_QUIET: u32 = 3;
 
-impl Handing {
+impl InFlightBatches {
     pub(super) fn new(kind: Kind, window: usize) -> Self {
         Self {
             kind,
             window,
             out: Mutex::default(),
             sent: Mutex::default(),
-            under_way: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             quiet: AtomicU32::new(0),
             kept_from: AtomicU64::new(0),
-            bell: Mutex::default(),
+            doorbell: Mutex::default(),
         }
     }
 
     /// From now on batches are written with this.
-    pub(super) fn begin(&self, out: Outgoing, bell: Arc<OwnedFd>) {
-        *lock(&self.bell) = Some(bell);
+    pub(super) fn begin(&self, out: Outgoing, doorbell: Arc<OwnedFd>) {
+        *lock(&self.doorbell) = Some(doorbell);
         self.kept_from.store(out.head(), Ordering::Relaxed);
         *lock(&self.out) = Some(out);
     }
@@ -77,17 +77,17 @@ impl Handing {
         lock(&self.out).take()
     }
 
-    pub(super) fn under_way(&self) -> usize {
-        self.under_way.load(Ordering::SeqCst)
+    pub(super) fn count(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.under_way() < self.window
+        self.count() < self.window
     }
 
     /// Writes a batch from the lane's own thread. It comes back if there is no room for it now.
     #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
-    pub(super) fn hand_over(&self, held: UnderWay) -> Result<(), UnderWay> {
+    pub(super) fn hand_over(&self, held: InFlight) -> Result<(), InFlight> {
         match &mut *lock(&self.out) {
             Some(out) => self.put(out, held, true, None),
             None => Err(held),
@@ -95,19 +95,19 @@ impl Handing {
     }
 
     /// Notes a batch that is written otherwise, or not at all since there is no guest.
-    pub(super) fn note(&self, held: UnderWay) {
+    pub(super) fn note(&self, held: InFlight) {
         let bytes = held.batch.payloads().byte_len();
         self.push(Sent { held, bytes, payloads: None, end: self.kept_from.load(Ordering::Relaxed) });
     }
 
-    /// The oldest, whose answer is about to be read; it counts until it [was answered](Handing::answered).
+    /// The oldest, whose answer is about to be read; it counts until it [was answered](InFlightBatches::answered).
     pub(super) fn oldest(&self) -> Option<Answering> {
         let sent = lock(&self.sent).pop_front()?;
         Some(Answering(sent))
     }
 
     /// An answer was taken. `whole`: the batch is needed as it was.
-    pub(super) fn answered(&self, answering: Answering, whole: bool) -> UnderWay {
+    pub(super) fn answered(&self, answering: Answering, whole: bool) -> InFlight {
         let Answering(mut sent) = answering;
         if whole && let Some(out) = &*lock(&self.out) {
             restore(&mut sent, out);
@@ -118,7 +118,7 @@ impl Handing {
     }
 
     /// The guest failed, or its worker. `out` has written what is under way: all of it comes back as it was, the oldest first.
-    pub(super) fn take_back(&self, answering: Option<Answering>, out: Option<&Outgoing>) -> VecDeque<UnderWay> {
+    pub(super) fn take_back(&self, answering: Option<Answering>, out: Option<&Outgoing>) -> VecDeque<InFlight> {
         let waiting = std::mem::take(&mut *lock(&self.sent));
         let all = answering.map(|Answering(sent)| sent).into_iter().chain(waiting);
         let restored = all.map(|mut sent| {
@@ -135,10 +135,10 @@ impl Handing {
     fn put(
         &self,
         out: &mut Outgoing,
-        mut held: UnderWay,
-        quietly: bool,
+        mut held: InFlight,
+        coalesced: bool,
         spare: Option<&mut Vec<u8>>,
-    ) -> Result<(), UnderWay> {
+    ) -> Result<(), InFlight> {
         let whole = matches!(self.kind, Kind::Process | Kind::Sink);
         let len = held.batch.wire_len(whole);
         if !self.has_room() || !self.fits(out, CALL_HEAD + len) {
@@ -159,7 +159,7 @@ impl Handing {
         }
         self.push(Sent { held, bytes, payloads, end });
         let before = self.quiet.load(Ordering::Relaxed);
-        if quietly && before < MOST_QUIET {
+        if coalesced && before < MOST_QUIET {
             self.quiet.store(before + 1, Ordering::Relaxed);
             out.send_quietly();
         } else {
@@ -179,12 +179,12 @@ impl Handing {
     fn push(&self, sent: Sent) {
         self.bytes.fetch_add(sent.bytes, Ordering::Relaxed);
         lock(&self.sent).push_back(sent);
-        self.under_way.fetch_add(1, Ordering::SeqCst);
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
     }
 
     fn done(&self, sent: &Sent) {
         self.bytes.fetch_sub(sent.bytes, Ordering::Relaxed);
-        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -211,12 +211,12 @@ fn restore(sent: &mut Sent, out: &Outgoing) {
     }
 }
 
-impl Entrance for Handing {
-    fn take(&self, batch: Batch, quietly: bool, spare: &mut Vec<u8>) -> Result<(), NotTaken> {
+impl DirectSend for InFlightBatches {
+    fn take(&self, batch: Batch, coalesced: bool, spare: &mut Vec<u8>) -> Result<(), NotTaken> {
         let Ok(mut out) = self.out.try_lock() else { return Err(NotTaken::Closed(batch)) };
         let Some(out) = &mut *out else { return Err(NotTaken::Closed(batch)) };
-        self.put(out, UnderWay { batch, ticket: 0 }, quietly, Some(spare)).map_err(|UnderWay { batch, .. }| {
-            if self.under_way() > 0 { NotTaken::Full(batch) } else { NotTaken::Closed(batch) }
+        self.put(out, InFlight { batch, ticket: 0 }, coalesced, Some(spare)).map_err(|InFlight { batch, .. }| {
+            if self.count() > 0 { NotTaken::Full(batch) } else { NotTaken::Closed(batch) }
         })
     }
 
@@ -227,15 +227,15 @@ impl Entrance for Handing {
     }
 
     fn wake(&self) {
-        if self.under_way() == 0
-            && let Some(bell) = &*lock(&self.bell)
+        if self.count() == 0
+            && let Some(doorbell) = &*lock(&self.doorbell)
         {
-            ring(bell);
+            ring(doorbell);
         }
     }
 
     fn is_low(&self) -> bool {
-        self.under_way() <= self.window / 2
+        self.count() <= self.window / 2
     }
 
     fn bytes(&self) -> usize {
@@ -248,5 +248,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-#[path = "handing_tests.rs"]
+#[path = "in_flight_tests.rs"]
 mod tests;

@@ -2,7 +2,7 @@
 //! brought it, and nobody else.
 //!
 //! ```text
-//!   host: ThrowAwayExaminer                     process: examine_one
+//!   host: OneShotInspector                     process: examine_one
 //!     file (sealed memory, stdin) ─────────────▶ lockdown, no new code from here on
 //!                                                parse
 //!                                                load and run once with tract, if wanted
@@ -20,4 +20,4 @@ mod examiner;
 mod reply;
 
 pub use child::examine_one;
-pub use examiner::ThrowAwayExaminer;
+pub use examiner::OneShotInspector;

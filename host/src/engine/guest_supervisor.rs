@@ -1,14 +1,14 @@
 use std::time::Duration;
 
 use super::control::Stopped;
-use super::fate::Fate;
+use super::on_error_policy::OnErrorPolicy;
 use super::lane_guest::{LaneGuest, Measured};
 use crate::observe::InstanceCounters;
 use crate::sandbox::{Failure, FailureCode};
 
 /// Keeps one lane's guest alive: starts a fresh one after a failure, more slowly the more often in a row, and gives up
 /// after `limits.restarts_in_a_row`.
-pub(super) struct Keeper {
+pub(super) struct GuestSupervisor {
     guest: Box<dyn LaneGuest>,
     restarts_in_a_row: u32,
     in_a_row: u32,
@@ -22,7 +22,7 @@ const AT_ONCE: u32 = 32;
 const FIRST_REST: Duration = Duration::from_millis(1);
 const LONGEST_REST: Duration = Duration::from_millis(100);
 
-impl Keeper {
+impl GuestSupervisor {
     pub(super) fn new(guest: Box<dyn LaneGuest>, restarts_in_a_row: u32) -> Self {
         Self { guest, restarts_in_a_row, in_a_row: 0 }
     }
@@ -57,24 +57,24 @@ impl Keeper {
     ///
     /// # Errors
     /// The run stopped meanwhile, or this failed too often in a row, which stops it.
-    pub(super) fn rebuild(&mut self, failure: &Failure, fate: &Fate) -> Result<(), Stopped> {
+    pub(super) fn rebuild(&mut self, failure: &Failure, policy: &OnErrorPolicy) -> Result<(), Stopped> {
         let mut last = failure.clone();
         loop {
             self.in_a_row += 1;
             let allowed = self.restarts_in_a_row;
             if self.in_a_row > allowed {
-                fate.errors.breach("restarts_in_a_row");
+                policy.errors.breach("restarts_in_a_row");
                 let message = format!("rebuilt {allowed} times in a row without a call that succeeded; last: {last}");
-                return Err(fate.stage_failed(&Failure::new(FailureCode::Restarts, message)));
+                return Err(policy.stage_failed(&Failure::new(FailureCode::Restarts, message)));
             }
             if self.in_a_row > AT_ONCE {
                 let doubled = FIRST_REST * 2u32.saturating_pow((self.in_a_row - AT_ONCE).min(10));
-                fate.control.pause(doubled.min(LONGEST_REST));
+                policy.control.pause(doubled.min(LONGEST_REST));
             }
-            if fate.control.is_stopped() {
+            if policy.control.is_stopped() {
                 return Err(Stopped);
             }
-            fate.counters.restarts.add(1);
+            policy.counters.restarts.add(1);
             match self.guest.start() {
                 Ok(()) => return Ok(()),
                 Err(failure) => last = failure,

@@ -3,15 +3,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::InstanceOrder;
+use crate::engine::InstanceSetup;
 use crate::plan::{Capabilities, Kind, Limits};
 
 use super::link::FarEnd;
-use super::link_order::LinkOrder;
+use super::link_setup::LinkSetup;
 
 /// What a worker process is told on its standard input, as JSON: everything it will ever know of the pipeline, but for the records.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Order {
+pub(super) struct WorkerSetup {
     pub(super) operator: String,
     pub(super) instance: u32,
     pub(super) parallelism: u32,
@@ -34,32 +34,32 @@ pub(super) struct Order {
     pub(super) keeps_state: bool,
     /// Descriptors, by number.
     pub(super) component: RawFd,
-    pub(super) lanes: Vec<LaneOrder>,
+    pub(super) lanes: Vec<LaneSetup>,
 }
 
 /// One lane of the instance.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct LaneOrder {
+pub(super) struct LaneSetup {
     /// The CPU that it has to itself.
     pub(super) cpu: Option<u32>,
     pub(super) own: RawFd,
     pub(super) peer: RawFd,
-    pub(super) bell: RawFd,
-    pub(super) peer_bell: RawFd,
+    pub(super) doorbell: RawFd,
+    pub(super) peer_doorbell: RawFd,
     /// Where its guest's calls of models go, if it may make any.
-    pub(super) models: Option<LinkOrder>,
+    pub(super) models: Option<LinkSetup>,
 }
 
-impl Order {
+impl WorkerSetup {
     /// What stays the same from one worker of an instance to the next; the descriptors are filled in for each.
-    pub(super) fn template(order: &InstanceOrder<'_>, share: Option<u32>, data_bytes: Option<u64>) -> Self {
+    pub(super) fn template(order: &InstanceSetup<'_>, share: Option<u32>, data_bytes: Option<u64>) -> Self {
         let (spec, facts) = (&order.spec, order.loaded.facts());
-        let lane = |cpu: &Option<crate::resources::CpuSet>| LaneOrder {
+        let lane = |cpu: &Option<crate::resources::CpuSet>| LaneSetup {
             cpu: cpu.as_ref().and_then(|cpus| cpus.iter().next()),
             own: -1,
             peer: -1,
-            bell: -1,
-            peer_bell: -1,
+            doorbell: -1,
+            peer_doorbell: -1,
             models: None,
         };
         Self {
@@ -89,18 +89,18 @@ impl Order {
         for (lane, end) in order.lanes.iter_mut().zip(ends) {
             lane.own = end.own.as_raw_fd();
             lane.peer = end.peer.as_raw_fd();
-            lane.bell = end.bell.as_raw_fd();
-            lane.peer_bell = end.peer_bell.as_raw_fd();
+            lane.doorbell = end.doorbell.as_raw_fd();
+            lane.peer_doorbell = end.peer_doorbell.as_raw_fd();
         }
         for (lane, end) in order.lanes.iter_mut().zip(models) {
-            lane.models = Some(LinkOrder::of(end));
+            lane.models = Some(LinkSetup::of(end));
         }
         order
     }
 
     /// All descriptors that the worker keeps.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
-        let lanes = self.lanes.iter().flat_map(|lane| [lane.own, lane.peer, lane.bell, lane.peer_bell]);
+        let lanes = self.lanes.iter().flat_map(|lane| [lane.own, lane.peer, lane.doorbell, lane.peer_doorbell]);
         let models = self.lanes.iter().filter_map(|lane| lane.models).flat_map(|link| link.descriptors());
         std::iter::once(self.component).chain(lanes).chain(models).collect::<Vec<_>>().into_iter()
     }

@@ -6,8 +6,8 @@ use super::Batch;
 /// them in its CPU's cache, and nobody need be woken to carry them on.
 ///
 /// An inbox opens it while nothing waits in it, so that no batch overtakes another.
-pub trait Entrance: Debug + Send + Sync {
-    /// Takes a batch. `quietly`: another one follows within moments, or [`Entrance::announce`].
+pub trait DirectSend: Debug + Send + Sync {
+    /// Takes a batch. `coalesced`: another one follows within moments, or [`DirectSend::announce`].
     ///
     /// `spare` is the sender's: a batch whose payloads are not needed here any more leaves it its buffer, so that the next one can be written where the
     /// sender has just written.
@@ -15,9 +15,9 @@ pub trait Entrance: Debug + Send + Sync {
     /// # Errors
     /// The batch comes back.
     #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
-    fn take(&self, batch: Batch, quietly: bool, spare: &mut Vec<u8>) -> Result<(), NotTaken>;
+    fn take(&self, batch: Batch, coalesced: bool, spare: &mut Vec<u8>) -> Result<(), NotTaken>;
 
-    /// No more comes for now: what was taken quietly is to be seen.
+    /// No more comes for now: what was taken coalesced is to be seen.
     fn announce(&self);
 
     /// There is something for the consumer in the inbox. Nothing happens where it will look anyway, since it has an answer to come.
@@ -30,7 +30,7 @@ pub trait Entrance: Debug + Send + Sync {
     fn bytes(&self) -> usize;
 }
 
-/// Why an entrance did not take a batch.
+/// Why an direct_send did not take a batch.
 #[derive(Debug)]
 pub enum NotTaken {
     /// There is no room until others were worked on.

@@ -10,11 +10,11 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::super::death::{Death, read_last_words};
 use super::super::kernel_view::KernelView;
 use super::super::link::Link;
-use super::super::link_order::LinkOrder;
+use super::super::link_setup::LinkSetup;
 use super::super::spawn::{Enter, Launch, Spawner, Started};
 use super::DeviceSpec;
 use super::kept::Kept;
-use super::order::{LockOrder, Order};
+use super::device_setup::{LeaseLock, DeviceSetup};
 use super::shared::{Phase, Running, Shared, State, lost};
 use crate::inference::{InferenceError, LeaseLocks};
 use crate::resources::cgroup::{Level, OomCulprit, OomWatch, WhoseLimit};
@@ -22,7 +22,7 @@ use crate::resources::{CpuSet, bytes};
 
 /// The thread that starts a device's process, again and again, and takes note of how each ended.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct DeviceSupervisor {
     pub(super) shared: Arc<Shared>,
     pub(super) spec: DeviceSpec,
     pub(super) program: PathBuf,
@@ -45,7 +45,7 @@ struct Life {
 }
 
 /// The pause before the first restart, and what it grows to by doubling: some starts' time, so that a process that dies at once costs little;
-/// and soon enough for whoever waits with a call's patience.
+/// and soon enough for whoever waits with a call's timeout.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After so many ends without a single answer in between a restart helps nobody: 3.1 s of pauses, more than a driver's reset takes.
@@ -53,7 +53,7 @@ const MOST_ENDS: u32 = 6;
 /// How long all models together may take to be loaded again: what a call to load one of them has, by far.
 const RELOAD: Duration = Duration::from_secs(300);
 
-impl Keeper {
+impl DeviceSupervisor {
     /// Returns when the device was asked to close, and the process is gone.
     pub(super) fn run(self) {
         while !self.shared.lock().closing {
@@ -116,12 +116,12 @@ impl Keeper {
         }
         let pairs = (0..self.spec.slots.max(1)).map(|_| Link::pair()).collect::<io::Result<Vec<_>>>()?;
         let (mut links, ends): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        let order = Order {
+        let order = DeviceSetup {
             spec: self.spec.clone(),
-            links: ends.iter().map(LinkOrder::of).collect(),
+            links: ends.iter().map(LinkSetup::of).collect(),
             locks: locks
                 .iter()
-                .map(|(lease, lock)| LockOrder { lease: *lease, descriptor: lock.as_raw_fd() })
+                .map(|(lease, lock)| LeaseLock { lease: *lease, descriptor: lock.as_raw_fd() })
                 .collect(),
             kept: self.kept.descriptor(),
             data_bytes: self.spec.process_memory().filter(|_| !self.held),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::assemble::{InstanceParts, StageParts, effective_limits};
 use super::error::RunError;
-use super::isolation::InstanceOrder;
+use super::launcher::InstanceSetup;
 use super::lane_guest::LaneGuest;
 use super::parts::Parts;
 use crate::inference::NoModels;
@@ -26,7 +26,7 @@ impl Guests {
 ///
 /// # Errors
 /// A place that cannot be made.
-pub(super) fn house(parts: &Parts, stages: &mut [StageParts], stop: &Stop) -> Result<Guests, RunError> {
+pub(super) fn launch_instances(parts: &Parts, stages: &mut [StageParts], stop: &Stop) -> Result<Guests, RunError> {
     let mut guests = Guests::default();
     for ((id, stage), watched) in parts.plan.stages().zip(stages) {
         let (Work::Component(component, _), Some(loaded)) = (&stage.work, parts.components.get(&id)) else { continue };
@@ -36,7 +36,7 @@ pub(super) fn house(parts: &Parts, stages: &mut [StageParts], stop: &Stop) -> Re
             let cpu = |lane| parts.leases.lane(id, instance, lane).map(|lease| lease.cpus());
             let models = parts.models.access(id, instance);
             let spec = guest_spec(stage, component, own, instance, grant.lanes, &limits, stop);
-            let home = parts.instances.instance(InstanceOrder {
+            let home = parts.instances.instance(InstanceSetup {
                 loaded,
                 spec: GuestSpec { models: models.clone().unwrap_or_else(|| Arc::new(NoModels)), ..spec },
                 models,

@@ -7,7 +7,7 @@ use super::{Arithmetic, CpuSet, LeasePlace};
 /// `run --explain`. Its `Display` is a table with the meaning of its words below, its `Serialize` the same rows
 /// as data.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Ledger {
+pub struct EnforcementReport {
     /// The pipeline's name.
     pub pipeline: String,
     /// Stage by stage, in the plan's order.

@@ -9,7 +9,7 @@ use crate::sandbox::LoadError;
 
 /// What a process is told that looks at one thing a stranger wrote, says what it found, and is thrown away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ThrowAwayOrder {
+pub struct OneShotSetup {
     /// Bytes of memory that it may take.
     pub memory: u64,
     /// Seconds of CPU time that it may take.
@@ -20,7 +20,7 @@ pub struct ThrowAwayOrder {
 
 /// Why such a process ends without a reply.
 #[derive(Debug, Error)]
-pub enum ThrowAwayError {
+pub enum OneShotError {
     /// Whoever started it is gone.
     #[error("the process {0} that wanted this looked at is gone")]
     Orphaned(u32),
@@ -40,13 +40,13 @@ pub enum ThrowAwayError {
     },
 }
 
-impl ThrowAwayOrder {
+impl OneShotSetup {
     /// Ends with its parent from here on, and gives up every right but to `open_files` descriptors, its standard streams and `keep` among them.
-    pub(super) fn begin(self, open_files: u64, keep: &[RawFd]) -> Result<(), ThrowAwayError> {
+    pub(super) fn begin(self, open_files: u64, keep: &[RawFd]) -> Result<(), OneShotError> {
         set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(|errno| broken("ask to end with its parent")(errno.into()))?;
         if getppid().map(Pid::as_raw_pid) != i32::try_from(self.parent).ok() {
-            return Err(ThrowAwayError::Orphaned(self.parent));
+            return Err(OneShotError::Orphaned(self.parent));
         }
         let lockdown = Lockdown {
             purpose: Purpose::Compile,
@@ -66,12 +66,12 @@ impl ThrowAwayOrder {
 }
 
 /// All of the standard input; `what` is reading it, in errors.
-pub(super) fn read_all(what: &'static str) -> Result<Vec<u8>, ThrowAwayError> {
+pub(super) fn read_all(what: &'static str) -> Result<Vec<u8>, OneShotError> {
     let mut all = Vec::new();
     io::stdin().lock().read_to_end(&mut all).map_err(broken(what))?;
     Ok(all)
 }
 
-pub(super) fn broken(what: &'static str) -> impl FnOnce(io::Error) -> ThrowAwayError {
-    move |source| ThrowAwayError::Pipe { what, source }
+pub(super) fn broken(what: &'static str) -> impl FnOnce(io::Error) -> OneShotError {
+    move |source| OneShotError::Pipe { what, source }
 }
