@@ -5,9 +5,9 @@
 
 use std::error::Error;
 
-use sage_host::config::Resources;
-use sage_host::connector::{CollectSink, IterSource};
-use sage_host::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
+use sage_plan::config::Resources;
+use sage_runtime::connector::{CollectSink, IterSource};
+use sage_runtime::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let component = std::env::args().nth(1).ok_or("say which component: the path of uppercase.wasm")?;

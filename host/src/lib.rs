@@ -1,32 +1,36 @@
-//! sage-host runs streaming pipelines whose operators are WebAssembly components, and gives each parallel
-//! instance of each operator the resources it was given, enforced.
+//! The `sage-host` program: arguments to calls, errors to words and exit codes.
 //!
-//! The rooms, low to high; a room uses only rooms before it:
+//! Flow: [`main`] parses the command line, hands it to the command's file (`run`, `validate`, `inspect`, `build`, `new`,
+//! `test`, `doctor`, `devices`, `cache`), and turns what comes back into lines on stderr, a result on stdout, and an [`ExitCode`].
 //!
-//! | room | one idea |
-//! |---|---|
-//! | [`observe`] | logs, metrics, the run summary, progress |
-//! | [`batch`] | record columns, validated, and the bounded inboxes they wait in |
-//! | [`config`] | raw shapes of the pipeline file and host.toml |
-//! | [`resources`] | what this machine has; CPU leases, pinning, budgets, the ledger of what is enforced how |
-//! | [`plan`] | config to a validated graph |
-//! | [`inference`] | models that guests may run, on devices that their instances hold leases on |
-//! | [`sandbox`] | the only room that names wasmtime |
-//! | [`connector`] | built-in sources and sinks |
-//! | [`admission`] | plan + inventory to grant or refusal |
-//! | [`engine`] | lanes, partitioning, retries, drain |
-//! | [`worker`] | processes of their own: an instance's guests, one compilation, and what either may do |
-//! | [`cli`] | arguments to calls, errors to words and exit codes |
+//! Invariants: stdout carries results and records only, everything else goes to stderr; every failure leaves through one
+//! `Failure` and so has a message, its hints and its exit code, and with `--output json` an object on stdout too; a panic anywhere ends in
+//! exit code 1, never in a code that means something else.
+//!
+//! Left to others: everything that a program using the library would want as well. What is here is only for terminals.
 
-pub mod admission;
-pub mod batch;
-pub mod cli;
-pub mod config;
-pub mod connector;
-pub mod engine;
-pub mod inference;
-pub mod observe;
-pub mod plan;
-pub mod resources;
-pub mod sandbox;
-pub mod worker;
+mod args;
+mod arriving;
+mod build;
+mod cache;
+mod cargo;
+mod devices;
+mod doctor;
+mod exit_code;
+mod failure;
+mod inspect;
+mod inspect_model;
+mod last_word;
+mod new;
+mod printer;
+mod program;
+mod refusal;
+mod run;
+mod signals;
+mod validate;
+mod values;
+mod wait;
+mod wasm_target;
+
+pub use exit_code::ExitCode;
+pub use program::main;

@@ -4,8 +4,8 @@
 #[used]
 // SAFETY: the section holds functions of this type, which the loader calls once, on the only thread; this one needs nothing that is set up later.
 #[unsafe(link_section = ".init_array")]
-static NOTE_CLOSED_STREAMS: extern "C" fn() = sage_host::connector::note_closed_streams;
+static NOTE_CLOSED_STREAMS: extern "C" fn() = sage_runtime::connector::note_closed_streams;
 
 fn main() -> std::process::ExitCode {
-    sage_host::cli::main().into()
+    sage_host::main().into()
 }

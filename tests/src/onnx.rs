@@ -1,6 +1,6 @@
 //! ONNX files made by tests, byte by byte: also such as no tool would write.
 
-use sage_host::inference::DType;
+use sage_models::DType;
 
 /// A file being made. Everything in it is one protobuf message, <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use sage_host::resources::cgroup::{Cgroups, Controls};
+use sage_machine::cgroup::{Cgroups, Controls};
 
 /// The worker processes of a running `sage-host`, oldest first.
 pub fn workers_of(host: u32) -> Vec<u32> {

@@ -1,6 +1,6 @@
 //! A zoo of small graphs: some go row by row, some do not, and their first dimensions have one name, several or none.
 
-use sage_host::inference::{DType, NamedTensor, Tensor, TensorData};
+use sage_models::{DType, NamedTensor, Tensor, TensorData};
 
 use crate::onnx::{Dim, Message, Onnx, attribute, graph_attribute, numbers_attribute, tensor, word_attribute};
 

@@ -4,8 +4,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sage_host::config::Generate;
-use sage_host::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
+use sage_plan::config::Generate;
+use sage_runtime::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
 
 struct Counting;
 

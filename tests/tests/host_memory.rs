@@ -5,9 +5,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sage_host::config::{Limits, OnError, Resources};
-use sage_host::connector::IterSource;
-use sage_host::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
+use sage_plan::config::{Limits, OnError, Resources};
+use sage_runtime::connector::IterSource;
+use sage_runtime::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
 use sage_tests::{WatGuest, guest};
 
 struct Counting;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sage_host::resources::cgroup::{Cgroups, Controls};
+use sage_machine::cgroup::{Cgroups, Controls};
 use serde_json::Value;
 
 use crate::program::{Ran, command, sage_host};

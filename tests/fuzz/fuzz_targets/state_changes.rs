@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sage_host::worker::any_bytes::AnyBytes;
+use sage_runtime::worker::any_bytes::AnyBytes;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = AnyBytes::StateChanges.read(bytes);

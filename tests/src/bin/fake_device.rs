@@ -10,11 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
-use sage_host::inference::{
+use sage_models::{
     Backend, DType, Dimension, InferenceError, LoadOptions, LoadedModel, ModelFacts, Tensor, TensorData, TensorSpec,
 };
-use sage_host::plan::GraphRows;
-use sage_host::worker::serve_device;
+use sage_plan::GraphRows;
+use sage_runtime::worker::serve_device;
 use serde_json::Value;
 
 fn main() -> ExitCode {

@@ -36,7 +36,7 @@ pub(crate) use poisonous;
 #[test]
 fn the_codes_are_the_ones_that_users_were_told() {
     let mut told = sage_tests::ALL_CODES.to_vec();
-    let mut are = sage_host::sandbox::FailureCode::ALL.map(|code| code.name()).to_vec();
+    let mut are = sage_sandbox::FailureCode::ALL.map(|code| code.name()).to_vec();
     told.sort_unstable();
     are.sort_unstable();
     assert_eq!(are, told, "codes are stable: adding one needs a word in the documentation, renaming one is breaking");

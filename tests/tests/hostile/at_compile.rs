@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sage_host::plan::Capabilities;
-use sage_host::sandbox::{CompileElsewhere, CompileError, CompileLimits, Compiled, LoadError, Sandbox, SandboxOptions};
-use sage_host::worker::compile::OneShotCompiler;
+use sage_plan::Capabilities;
+use sage_sandbox::{CompileElsewhere, CompileError, CompileLimits, Compiled, LoadError, Sandbox, SandboxOptions};
+use sage_runtime::worker::compile::OneShotCompiler;
 use sage_tests::poison::{TIGHT, beside_a_neighbour};
 use sage_tests::{Scenario, WatGuest, guest, program};
 

@@ -49,7 +49,7 @@ fn another_version_of_the_contract() {
     for version in ["0.2.0", "0.9.3", "1.0.0"] {
         let interface = format!("sage:operator/mapper@{version}");
         let component = WatGuest { interface: interface.clone(), ..WatGuest::default() };
-        refused(component.build(), &[sage_host::sandbox::WIT_VERSION, &interface]);
+        refused(component.build(), &[sage_sandbox::WIT_VERSION, &interface]);
     }
 }
 

@@ -1,5 +1,5 @@
-use sage_host::inference::{LoadedModel, Tensor, TensorData};
-use sage_host::plan::GraphRows;
+use sage_models::{LoadedModel, Tensor, TensorData};
+use sage_plan::GraphRows;
 
 use crate::backends::{all, load, model_file, onnxruntime, run};
 

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use sage_host::inference::{Backend, LoadOptions, LoadedModel, NamedTensor, Tensor};
+use sage_models::{Backend, LoadOptions, LoadedModel, NamedTensor, Tensor};
 
 pub(crate) const OPTIONS: LoadOptions = LoadOptions { threads: 1, memory: None };
 
@@ -8,7 +8,7 @@ pub(crate) const OPTIONS: LoadOptions = LoadOptions { threads: 1, memory: None }
 pub(crate) fn all() -> Vec<Box<dyn Backend>> {
     let mut backends: Vec<Box<dyn Backend>> = Vec::new();
     #[cfg(feature = "tract")]
-    backends.push(Box::new(sage_host::inference::Tract));
+    backends.push(Box::new(sage_models::Tract));
     match onnxruntime() {
         Ok(backend) => backends.push(backend),
         Err(why) => println!("skipped: onnxruntime: {why}"),
@@ -22,7 +22,7 @@ pub(crate) fn onnxruntime() -> Result<Box<dyn Backend>, String> {
     if std::env::var_os("ORT_DYLIB_PATH").is_none() {
         return Err("ORT_DYLIB_PATH names no library (make onnxruntime)".to_owned());
     }
-    Ok(Box::new(sage_host::inference::Onnxruntime::cpu(None).unwrap()))
+    Ok(Box::new(sage_models::Onnxruntime::cpu(None).unwrap()))
 }
 
 #[cfg(not(feature = "onnxruntime"))]

@@ -1,5 +1,5 @@
-use sage_host::inference::{Backend, DType, Dimension, InferenceError, Tensor, TensorData};
-use sage_host::plan::GraphRows;
+use sage_models::{Backend, DType, Dimension, InferenceError, Tensor, TensorData};
+use sage_plan::GraphRows;
 use sage_tests::onnx::{Dim, Onnx, attribute, element, tensor, tensor_elsewhere};
 
 use crate::backends::{OPTIONS, all, load, run};
@@ -88,7 +88,7 @@ fn facts_are_the_files_in_its_order() {
     for backend in all() {
         let model = load(&*backend, &two_outputs());
         let facts = model.facts();
-        let shown = |specs: &[sage_host::inference::TensorSpec]| -> Vec<String> {
+        let shown = |specs: &[sage_models::TensorSpec]| -> Vec<String> {
             specs.iter().map(|spec| format!("{}: {spec}", spec.name)).collect()
         };
         assert_eq!(shown(&facts.inputs), ["x: f32[rows, 3]"], "{}: weights are no inputs", backend.name());

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
-use sage_host::inference::{ExamineElsewhere as _, ExamineLimits, Examined, ModelError, Trial, Tried};
-use sage_host::worker::inspect_model::OneShotInspector;
+use sage_models::{ExamineElsewhere as _, ExamineLimits, Examined, ModelError, Trial, Tried};
+use sage_runtime::worker::inspect_model::OneShotInspector;
 use sage_tests::onnx::{Dim, Message, Onnx, attribute, graph_attribute, tensor, tensor_attribute, tensor_elsewhere};
 use sage_tests::program;
 

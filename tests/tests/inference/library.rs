@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sage_host::inference::{InferenceError, Onnxruntime};
+use sage_models::{InferenceError, Onnxruntime};
 
 /// The library of a process is loaded once, so that each case has a process of its own: this test again, with the library's path.
 const CASE: &str = "SAGE_TEST_ONNXRUNTIME_LIBRARY";

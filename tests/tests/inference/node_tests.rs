@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
 
-use sage_host::inference::{Backend, DType, InferenceError, NamedTensor, Tensor, TensorData, Trial, examine};
+use sage_models::{Backend, DType, InferenceError, NamedTensor, Tensor, TensorData, Trial, examine};
 use serde::Deserialize;
 
 use crate::backends::{OPTIONS, all};

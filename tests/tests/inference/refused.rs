@@ -1,6 +1,6 @@
 //! Models that a library does not answer as ONNX says are refused by name, wherever in the file the operator is.
 
-use sage_host::inference::{Backend as _, Tract, Trial, examine};
+use sage_models::{Backend as _, Tract, Trial, examine};
 use sage_tests::onnx::{Dim, Message, Onnx, attribute, graph_attribute, tensor, word_attribute};
 
 use crate::backends::{OPTIONS, load, onnxruntime};

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sage_host::config::BackendChoice;
-use sage_host::inference::{
+use sage_plan::config::BackendChoice;
+use sage_models::{
     Backend, DeviceCpus, DeviceQueue, InferenceError, Lease, LoadedModel, NamedTensor, Tensor, TensorData,
     ThreadRunner, ThreadSettings,
 };
-use sage_host::observe::InferenceCounters;
-use sage_host::plan::{ModelSpec, RowsChoice};
-use sage_host::resources::CpuSet;
+use sage_observe::InferenceCounters;
+use sage_plan::{ModelSpec, RowsChoice};
+use sage_machine::CpuSet;
 use sage_tests::zoo::{Animal, Chance, zoo};
 
 use crate::backends::{OPTIONS, all};
@@ -136,7 +136,7 @@ fn every_answer_in_company_is_the_answer_alone() {
 
 /// Calls that ran, and runs.
 fn counted(kept: &Kept) -> (u64, u64) {
-    use sage_host::observe::DeviceReading as _;
+    use sage_observe::DeviceReading as _;
     let numbers = kept.queue.read();
     let model = &numbers.models[0].1;
     (model.calls.get(), model.runs.get())

@@ -3,7 +3,7 @@
 use sage_tests::onnx::{Dim, Onnx, attribute, element, numbers_attribute, tensor};
 
 use crate::told::Told;
-use sage_host::inference::DType;
+use sage_models::DType;
 
 const ANY: Dim<'static> = Dim::Free("?");
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use sage_host::config::BackendChoice;
-use sage_host::inference::{InferenceError, LeaseLocks, RunAnswer, Runner, Tensor, TensorData};
-use sage_host::plan::{ModelSpec, RowsChoice};
-use sage_host::resources::cgroup::Cgroups;
-use sage_host::resources::since_boot;
-use sage_host::worker::device::{DeviceHome, DeviceProcess, DeviceSpec, Hardware};
+use sage_plan::config::BackendChoice;
+use sage_models::{InferenceError, LeaseLocks, RunAnswer, Runner, Tensor, TensorData};
+use sage_plan::{ModelSpec, RowsChoice};
+use sage_machine::cgroup::Cgroups;
+use sage_machine::since_boot;
+use sage_runtime::worker::device::{DeviceHome, DeviceProcess, DeviceSpec, Hardware};
 use sage_tests::{groups_named, has_control};
 
 /// Far more than anything here takes: a test that needs it has failed.
@@ -27,7 +27,7 @@ fn spec(name: &str) -> DeviceSpec {
     DeviceSpec {
         name: name.to_owned(),
         hardware: Hardware::Cpu,
-        backend: sage_host::config::BackendChoice::Auto,
+        backend: sage_plan::config::BackendChoice::Auto,
         slots: 2,
         threads: 1,
         memory: Some(32 << 20),

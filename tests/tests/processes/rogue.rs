@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sage_host::connector::{CollectSink, IterSource};
-use sage_host::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
-use sage_host::observe::Summary;
-use sage_host::worker::ProcessIsolation;
+use sage_runtime::connector::{CollectSink, IterSource};
+use sage_runtime::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
+use sage_observe::Summary;
+use sage_runtime::worker::ProcessIsolation;
 use sage_tests::{Codes, guest, has_control};
 
 /// What becomes of one record that a rogue worker is given.
@@ -20,7 +20,7 @@ fn with_rogue(way: &str) -> Result<Summary, String> {
     };
     let (sink, _) = CollectSink::new();
     let config = serde_json::json!({ "rogue": way });
-    let limits = sage_host::config::Limits {
+    let limits = sage_plan::config::Limits {
         call_timeout: Some(std::time::Duration::from_millis(200).into()),
         cpu_time_per_call: Some(std::time::Duration::from_millis(100).into()),
         ..Default::default()

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sage_host::batch::{Batch, Origin, Record};
-use sage_host::observe::GuestMetrics;
-use sage_host::plan::{Capabilities, Limits};
-use sage_host::resources::MemoryBudget;
-use sage_host::sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
+use sage_batch::{Batch, Origin, Record};
+use sage_observe::GuestMetrics;
+use sage_plan::{Capabilities, Limits};
+use sage_machine::MemoryBudget;
+use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
 
 use crate::clock::thread_cpu_time;
 use crate::figure::{Effort, Figure, Problem, Target};
@@ -180,9 +180,9 @@ pub(crate) fn spec() -> GuestSpec {
         limits: Limits { output_bytes_per_call: 256 << 20, ..Limits::default() },
         capabilities: Capabilities::default(),
         budget: Arc::new(MemoryBudget::new(1 << 30)),
-        models: Arc::new(sage_host::inference::NoModels),
+        models: Arc::new(sage_models::NoModels),
         metrics: Arc::new(GuestMetrics::default()),
-        log: sage_host::sandbox::LogTo::Here,
-        stop: sage_host::sandbox::Stop::default(),
+        log: sage_sandbox::LogTo::Here,
+        stop: sage_sandbox::Stop::default(),
     }
 }

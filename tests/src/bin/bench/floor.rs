@@ -1,4 +1,4 @@
-use sage_host::batch::Column;
+use sage_batch::Column;
 use wasmtime::{Config, Engine, Instance, Memory, Module, Store, StoreLimits, StoreLimitsBuilder, TypedFunc};
 
 use crate::figure::Problem;

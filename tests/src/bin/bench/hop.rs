@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sage_host::batch::{Batch, BatchPool, Inbox, Origin, Popped, Record};
-use sage_host::worker::Link;
+use sage_batch::{Batch, BatchPool, Inbox, Origin, Popped, Record};
+use sage_runtime::worker::Link;
 
 use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::Place;
@@ -75,7 +75,7 @@ fn through_a_ring(batch: &Batch, batches: usize) -> Result<Duration, Problem> {
             (0..batches).try_for_each(|_| {
                 batch.write(&mut near, false)?;
                 near.send();
-                Ok::<(), sage_host::batch::wire::WireError>(())
+                Ok::<(), sage_batch::wire::WireError>(())
             })
         }
     });

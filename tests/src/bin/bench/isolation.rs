@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use sage_host::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
+use sage_runtime::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
 
 use crate::clock::family_cpu_time;
 use crate::figure::{Effort, Figure, Problem, Target};

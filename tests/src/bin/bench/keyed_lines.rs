@@ -1,5 +1,5 @@
-use sage_host::batch::{Batch, Origin};
-use sage_host::connector::{ConnectorError, Filled, Source, SourceProgress};
+use sage_batch::{Batch, Origin};
+use sage_runtime::connector::{ConnectorError, Filled, Source, SourceProgress};
 
 /// Records that begin with their key, for a key-by to find: `k` and five digits, a space, and filling. (`generate` can give records
 /// keys, but then there is nothing left for a key-by to do.)

@@ -1,5 +1,5 @@
-use sage_host::config::Generate;
-use sage_host::engine::{PipelineBuilder, SinkOf, SourceOf};
+use sage_plan::config::Generate;
+use sage_runtime::engine::{PipelineBuilder, SinkOf, SourceOf};
 
 use crate::figure::{Effort, Figure, Problem};
 use crate::place::Place;

@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use sage_host::engine::JobOptions;
-use sage_host::worker::ProcessIsolation;
+use sage_runtime::engine::JobOptions;
+use sage_runtime::worker::ProcessIsolation;
 use tempfile::TempDir;
 
 use crate::figure::Problem;

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sage_host::batch::{Batch, Origin, Record};
-use sage_host::plan::Capabilities;
-use sage_host::sandbox::{Carried, Guest, KeyedState, Sandbox, SandboxOptions};
+use sage_batch::{Batch, Origin, Record};
+use sage_plan::Capabilities;
+use sage_sandbox::{Carried, Guest, KeyedState, Sandbox, SandboxOptions};
 
 use crate::boundary::spec;
 use crate::figure::{Effort, Figure, Problem, Target};

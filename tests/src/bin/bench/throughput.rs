@@ -1,6 +1,6 @@
-use sage_host::config::Generate;
-use sage_host::engine::{Job, JobError, PipelineBuilder, SinkOf, SourceOf};
-use sage_host::observe::Summary;
+use sage_plan::config::Generate;
+use sage_runtime::engine::{Job, JobError, PipelineBuilder, SinkOf, SourceOf};
+use sage_observe::Summary;
 use serde_json::json;
 
 use crate::clock::process_cpu_time;
@@ -69,7 +69,7 @@ fn keyed(place: &Place, effort: Effort, name: &str, instances: u32) -> Result<Ve
             .process("process", &process)
             .partition("key")
             .parallelism(instances)
-            .resources(sage_host::config::Resources { memory: Some((64 << 20).into()), ..Default::default() })
+            .resources(sage_plan::config::Resources { memory: Some((64 << 20).into()), ..Default::default() })
             .sink("sink", SinkOf::discard())
             .build(place.job_options())
     })

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, memfd_create};
-use sage_host::batch::{Batch, Origin, Record};
-use sage_host::observe::GuestMetrics;
-use sage_host::plan::{Capabilities, Limits};
-use sage_host::resources::MemoryBudget;
-use sage_host::sandbox::{Carried, Guest, GuestSpec, KeyedState, LogTo, Sandbox, SandboxOptions};
-use sage_host::worker::lockdown::Lockdown;
+use sage_batch::{Batch, Origin, Record};
+use sage_observe::GuestMetrics;
+use sage_plan::{Capabilities, Limits};
+use sage_machine::MemoryBudget;
+use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, LogTo, Sandbox, SandboxOptions};
+use sage_process::lockdown::Lockdown;
 
 use crate::setup::LockdownSetup;
 
@@ -74,9 +74,9 @@ fn spec(capabilities: Capabilities) -> GuestSpec {
         limits: Limits { call_timeout: std::time::Duration::from_secs(2), ..Limits::default() },
         capabilities,
         budget: Arc::new(MemoryBudget::new(64 << 20)),
-        models: Arc::new(sage_host::inference::NoModels),
+        models: Arc::new(sage_models::NoModels),
         metrics: Arc::new(GuestMetrics::default()),
         log: LogTo::Here,
-        stop: sage_host::sandbox::Stop::default(),
+        stop: sage_sandbox::Stop::default(),
     }
 }

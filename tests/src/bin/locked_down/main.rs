@@ -8,7 +8,7 @@ mod setup;
 
 use std::sync::mpsc::channel;
 
-use sage_host::worker::lockdown::Lockdown;
+use sage_process::lockdown::Lockdown;
 
 use crate::setup::{LockdownSetup, Probe};
 

@@ -1,8 +1,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use sage_host::plan::FolderGrant;
-use sage_host::worker::lockdown::{Lockdown, ProcessLimits, Purpose};
+use sage_plan::FolderGrant;
+use sage_process::lockdown::{Lockdown, ProcessLimits, Purpose};
 use serde::Deserialize;
 
 /// What to try, as JSON in the first argument.

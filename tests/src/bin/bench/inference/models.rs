@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use sage_host::inference::DType;
+use sage_models::DType;
 
 use super::transformer::{LENGTH, transformer};
 use crate::figure::Problem;

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use sage_host::batch::Batch;
+use sage_batch::Batch;
 
 use super::direct::{Direct, no_onnxruntime};
 use super::models::{Measured, classifier, magika};

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sage_host::inference::{DType, NamedTensor, Tensor};
+use sage_models::{DType, NamedTensor, Tensor};
 
 use super::served::{On, Order, Served, told};
 use crate::clock::tree_cpu_time;

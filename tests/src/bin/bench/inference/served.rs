@@ -3,16 +3,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sage_host::admission::{self, Grant, HeldLeases, Isolation};
-use sage_host::batch::{Batch, Origin, Record};
-use sage_host::config::{DeviceKind, HostSettings, TenantName};
-use sage_host::engine::{Launcher as _, InstanceSetup, InstanceLauncher, Job, JobOptions, LaneGuest, RunContext, InFlight};
-use sage_host::inference::{Devices, ModelAccess, ModelService};
-use sage_host::observe::GuestMetrics;
-use sage_host::plan::{Capabilities, Plan, StageId};
-use sage_host::resources::{Inventory, LeasedThreads, SharedCpus, Supply};
-use sage_host::sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
-use sage_host::worker::ProcessIsolation;
+use sage_admission::{self, Grant, HeldLeases, Isolation};
+use sage_batch::{Batch, Origin, Record};
+use sage_plan::config::{DeviceKind, HostSettings, TenantName};
+use sage_runtime::engine::{Launcher as _, InstanceSetup, InstanceLauncher, Job, JobOptions, LaneGuest, RunContext, InFlight};
+use sage_models::{Devices, ModelAccess, ModelService};
+use sage_observe::GuestMetrics;
+use sage_plan::{Capabilities, Plan, StageId};
+use sage_machine::{Inventory, LeasedThreads, SharedCpus, Supply};
+use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
+use sage_runtime::worker::ProcessIsolation;
 
 use crate::boundary::spec;
 use crate::figure::Problem;

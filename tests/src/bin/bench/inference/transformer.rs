@@ -1,4 +1,4 @@
-use sage_host::inference::DType;
+use sage_models::DType;
 use sage_tests::onnx::{Dim, Message, Onnx, attribute, element, numbers_attribute, tensor};
 
 /// Tokens of a row.

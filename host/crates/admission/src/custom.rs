@@ -1,0 +1,102 @@
+use std::collections::BTreeMap;
+
+use super::decide::{row, unenforced};
+use super::holders::holders;
+use super::{Asker, Options, Reason};
+use sage_plan::{Plan, Stage};
+use sage_machine::{Claim, LedgerRow, Mechanism, Supply, Holdings, Tier, ten_thousandths};
+
+/// What one instance of a stage gets of custom resources.
+#[derive(Default)]
+pub(super) struct StageCustom {
+    /// What was counted as its own, in 1/10,000.
+    pub(super) counted: BTreeMap<String, u64>,
+    pub(super) rows: Vec<LedgerRow>,
+}
+
+/// What was decided about custom resources.
+pub(super) struct CustomDecision {
+    pub(super) stages: Vec<StageCustom>,
+    /// What the pipeline comes to, in 1/10,000.
+    pub(super) counted: BTreeMap<String, u64>,
+}
+
+/// Counts what all instances ask for, and what other pipelines claim, against what the host declares. Counting is all there is to
+/// a resource of which nobody here knows what it is: it bounds how many instances start on this machine, and nothing they do.
+pub(super) fn decide(
+    plan: &Plan,
+    supply: &Supply,
+    options: &Options,
+    taken: &Holdings,
+    reasons: &mut Vec<Reason>,
+) -> CustomDecision {
+    let mut wanted: BTreeMap<&str, (u64, Vec<Asker>)> = BTreeMap::new();
+    for (stage, name, each) in
+        plan.stages.iter().flat_map(|stage| asks(stage).map(move |(name, each)| (stage, name, each)))
+    {
+        if supply.custom.contains_key(name) {
+            let (sum, askers) = wanted.entry(name).or_default();
+            *sum = sum.saturating_add(each.saturating_mul(u64::from(stage.parallelism)));
+            let each = ten_thousandths(each);
+            askers.push(Asker { operator: stage.name.clone(), instances: stage.parallelism, each });
+        } else if !options.allow_unenforced {
+            reasons.push(Reason::Undeclared {
+                operator: stage.name.clone(),
+                resource: name.to_owned(),
+                value: each,
+                declared: supply.custom.keys().cloned().collect(),
+            });
+        }
+    }
+    let mut short = BTreeMap::new();
+    let mut counted = BTreeMap::new();
+    for (name, (wanted, askers)) in wanted {
+        counted.insert(name.to_owned(), wanted);
+        let declared = supply.custom.get(name).copied().unwrap_or(0);
+        let of = |claim: &Claim| claim.amounts.custom.get(name).copied().unwrap_or(0);
+        let free = declared.saturating_sub(taken.sum(of));
+        if wanted > free {
+            short.insert(name, Short { wanted, free, declared });
+            if !options.overcommit {
+                let held = holders(&taken.claims, of, |amount| format!("{} of {name}", ten_thousandths(amount)));
+                reasons.push(Reason::Custom { resource: name.to_owned(), wanted, free, declared, askers, held });
+            }
+        }
+    }
+    CustomDecision { stages: plan.stages.iter().map(|stage| of_stage(stage, supply, &short)).collect(), counted }
+}
+
+/// A resource of which there is not enough, in 1/10,000.
+struct Short {
+    wanted: u64,
+    free: u64,
+    declared: u64,
+}
+
+/// What a stage asks for; nothing is not asked for.
+fn asks(stage: &Stage) -> impl Iterator<Item = (&str, u64)> {
+    stage.resources.custom.iter().filter(|(_, each)| **each > 0).map(|(name, each)| (name.as_str(), *each))
+}
+
+fn of_stage(stage: &Stage, supply: &Supply, short: &BTreeMap<&str, Short>) -> StageCustom {
+    let mut decided = StageCustom::default();
+    for (name, each) in asks(stage) {
+        let requested = ten_thousandths(each);
+        if !supply.custom.contains_key(name) {
+            decided.rows.push(unenforced(stage, name, requested));
+            continue;
+        }
+        decided.counted.insert(name.to_owned(), each);
+        let (tier, note) = match short.get(name) {
+            Some(Short { wanted, free, declared }) => {
+                let there = if free == declared { "declared" } else { "free" };
+                let (wanted, free) = (ten_thousandths(*wanted), ten_thousandths(*free));
+                (Tier::None, Some(format!("{wanted} of {name} are asked for and {free} are {there} (--overcommit)")))
+            }
+            None => (Tier::Hard, None),
+        };
+        let counted = row(stage, name, Some(requested.clone()), requested, (Mechanism::Count, tier));
+        decided.rows.push(LedgerRow { note, ..counted });
+    }
+    decided
+}

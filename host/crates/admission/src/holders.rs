@@ -1,0 +1,28 @@
+use std::fmt;
+
+use sage_machine::Claim;
+
+/// A running pipeline's part of what is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// Whose: process, pipeline and tenant.
+    pub holder: String,
+    /// How much, as people read it.
+    pub amount: String,
+}
+
+impl fmt::Display for Holding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} holds {}", self.holder, self.amount)
+    }
+}
+
+/// Those that hold any of it.
+pub(super) fn holders<'c>(
+    claims: impl IntoIterator<Item = &'c Claim>,
+    of: impl Fn(&Claim) -> u64,
+    show: impl Fn(u64) -> String,
+) -> Vec<Holding> {
+    let held = claims.into_iter().map(|claim| (claim, of(claim))).filter(|(_, amount)| *amount > 0);
+    held.map(|(claim, amount)| Holding { holder: claim.to_string(), amount: show(amount) }).collect()
+}

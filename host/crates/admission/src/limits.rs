@@ -1,0 +1,41 @@
+use super::decide::row;
+use sage_plan::config::format_duration;
+use sage_plan::{Limits, Stage};
+use sage_machine::{LedgerRow, Mechanism, Tier, bytes};
+
+/// What each call of a component may take. A limit counts as asked for where it is not the default.
+pub(super) fn rows(stage: &Stage) -> Vec<LedgerRow> {
+    if stage.kind().is_none() {
+        return Vec::new();
+    }
+    let (limits, default) = (&stage.limits, Limits::default());
+    let limit = |name: &str, shown: String, is_default: bool, mechanism| {
+        row(stage, name, (!is_default).then(|| shown.clone()), shown, (mechanism, Tier::Hard))
+    };
+    vec![
+        limit(
+            "cpu_time_per_call",
+            format_duration(limits.cpu_time_per_call),
+            limits.cpu_time_per_call == default.cpu_time_per_call,
+            Mechanism::CpuDeadline,
+        ),
+        limit(
+            "call_timeout",
+            format_duration(limits.call_timeout),
+            limits.call_timeout == default.call_timeout,
+            Mechanism::WallDeadline,
+        ),
+        limit(
+            "log_bytes_per_second",
+            bytes(limits.log_bytes_per_second),
+            limits.log_bytes_per_second == default.log_bytes_per_second,
+            Mechanism::LogRate,
+        ),
+        limit(
+            "output_bytes_per_call",
+            bytes(limits.output_bytes_per_call),
+            limits.output_bytes_per_call == default.output_bytes_per_call,
+            Mechanism::OutputCount,
+        ),
+    ]
+}

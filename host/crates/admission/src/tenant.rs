@@ -1,0 +1,53 @@
+use super::holders::holders;
+use super::{Options, Reason};
+use sage_machine::{Amounts, Claim, Supply, Holdings, bytes, ten_thousandths};
+
+/// Counts what the tenant's pipelines come to against what the tenant may have. `--overcommit` is for what a machine can share out
+/// more thinly; a ceiling is a promise to the other tenants, so it is never let through.
+pub(super) fn decide(
+    supply: &Supply,
+    options: &Options,
+    (amounts, cpus): (&Amounts, u64),
+    taken: &Holdings,
+    reasons: &mut Vec<Reason>,
+) {
+    let tenant = &options.tenant;
+    if supply.tenants.is_empty() {
+        return;
+    }
+    let Some(ceiling) = supply.tenants.get(tenant) else {
+        let declared = supply.tenants.keys().map(ToString::to_string).collect();
+        reasons.push(Reason::UnknownTenant { tenant: tenant.to_string(), declared });
+        return;
+    };
+    let own: Vec<&Claim> = taken.claims.iter().filter(|claim| claim.tenant == tenant.as_str()).collect();
+    let mut count =
+        |resource: &str, wanted: u64, most: Option<u64>, of: &dyn Fn(&Claim) -> u64, show: fn(u64) -> String| {
+            let Some(most) = most else { return };
+            let held: u64 = own.iter().map(|claim| of(claim)).fold(0, u64::saturating_add);
+            let free = most.saturating_sub(held);
+            if wanted > free {
+                reasons.push(Reason::Ceiling {
+                    tenant: tenant.to_string(),
+                    resource: resource.to_owned(),
+                    wanted: show(wanted),
+                    free: show(free),
+                    most: show(most),
+                    held: holders(own.iter().copied(), of, show),
+                });
+            }
+        };
+    count("CPUs", cpus, ceiling.cpus, &Claim::cpus_of_tenant, ten_thousandths);
+    count("memory", amounts.memory_at_most, ceiling.memory, &|claim| claim.amounts.memory_at_most, bytes);
+    for (name, most) in &ceiling.resources {
+        let wanted = amounts.custom.get(name).copied().unwrap_or(0);
+        let of = |claim: &Claim| claim.amounts.custom.get(name).copied().unwrap_or(0);
+        count(name, wanted, Some(*most), &of, ten_thousandths);
+    }
+}
+
+/// For memory's sake: what the tenant's other pipelines may come to.
+pub(super) fn memory_of_others(options: &Options, taken: &Holdings) -> u64 {
+    let own = taken.claims.iter().filter(|claim| claim.tenant == options.tenant.as_str());
+    own.map(|claim| claim.amounts.memory_at_most).fold(0, u64::saturating_add)
+}

@@ -1,0 +1,45 @@
+use super::memory::{MemorySums, of_instance};
+use super::{Options, StageGrant, tenant};
+use sage_plan::Plan;
+use sage_machine::{Arithmetic, InstanceArithmetic, Supply, Holdings};
+
+/// The limit of the pipeline's control group; `None` where the kernel holds no memory, or no instance is a worker.
+pub(super) fn of_pipeline(sums: &MemorySums) -> Option<u64> {
+    (sums.room > 0).then(|| sums.instances.saturating_add(sums.room))
+}
+
+/// How the memory of workers adds up; `None` in threads, where the ledger's totals say all there is to say.
+pub(super) fn add_up(
+    plan: &Plan,
+    grants: &[StageGrant],
+    sums: &MemorySums,
+    (supply, options): (&Supply, &Options),
+    taken: &Holdings,
+) -> Option<Arithmetic> {
+    let worker = options.isolation.worker()?;
+    let components =
+        plan.stages.iter().zip(grants).filter_map(|(stage, grant)| Some((stage, grant, grant.memory_cap?)));
+    let instances = components.map(|(stage, grant, lane_caps)| InstanceArithmetic {
+        operator: stage.name.clone(),
+        instances: stage.parallelism,
+        lanes: grant.lanes,
+        lane_caps,
+        overhead: worker.overhead_of(stage),
+        memory: of_instance(stage, options),
+        by_kernel: grant.memory_max.is_some(),
+    });
+    Some(Arithmetic {
+        kernel: worker.kernel.place.clone(),
+        instances: instances.collect(),
+        room: sums.room,
+        pipeline: sums.instances.saturating_add(sums.room),
+        edges: sums.edges,
+        copies: sums.copies,
+        claimed: sums.declared,
+        tenant: options.tenant.to_string(),
+        tenant_held: tenant::memory_of_others(options, taken),
+        tenant_ceiling: supply.tenants.get(&options.tenant).and_then(|ceiling| ceiling.memory),
+        host_held: sums.elsewhere,
+        host: sums.available,
+    })
+}

@@ -1,0 +1,256 @@
+use std::thread;
+
+use super::*;
+use crate::{Origin, Record};
+
+fn batch(payload: &[u8]) -> Batch {
+    let mut batch = Batch::new();
+    assert!(batch.push(Record::of(payload, Origin::NONE)));
+    batch
+}
+
+#[test]
+fn batches_come_out_in_order_and_then_the_end() {
+    let inbox = Inbox::new(1 << 20, 8);
+    inbox.join();
+    inbox.push(batch(b"a")).unwrap();
+    inbox.push(batch(b"b")).unwrap();
+    inbox.leave();
+    for (expected, number) in [(b"a", 0), (b"b", 1)] {
+        let Popped::Batch(found, ticket) = inbox.pop(None) else { panic!("a batch") };
+        assert_eq!((found.payloads().get(0), ticket), (Some(&expected[..]), number));
+    }
+    assert!(matches!(inbox.pop(None), Popped::End));
+}
+
+#[test]
+fn a_full_inbox_holds_its_producer_until_the_consumer_drains_it() {
+    let inbox = Arc::new(Inbox::new(1 << 20, 2));
+    inbox.join();
+    let producer = thread::spawn({
+        let inbox = Arc::clone(&inbox);
+        move || {
+            for _ in 0..1000 {
+                inbox.push(batch(b"x")).unwrap();
+                assert!(inbox.bytes() <= 2 * batch(b"x").weight());
+            }
+            inbox.leave();
+        }
+    });
+    let mut seen = 0;
+    while let Popped::Batch(..) = inbox.pop(None) {
+        seen += 1;
+    }
+    producer.join().unwrap();
+    assert_eq!(seen, 1000);
+}
+
+#[test]
+fn a_batch_heavier_than_the_credit_passes_through_an_empty_inbox() {
+    let inbox = Inbox::new(8, 8);
+    inbox.join();
+    inbox.push(batch(&[0; 100])).unwrap();
+    assert!(matches!(inbox.pop(None), Popped::Batch(..)));
+}
+
+#[test]
+fn batches_that_were_put_in_quietly_are_seen_though_nobody_says_so() {
+    let inbox = Arc::new(Inbox::new(1 << 20, 100));
+    inbox.join();
+    let consumer = thread::spawn({
+        let inbox = Arc::clone(&inbox);
+        move || (0..200).filter(|_| matches!(inbox.pop(None), Popped::Batch(..))).count()
+    });
+    for number in 0..200 {
+        inbox.put(batch(b"x"), true, &mut Vec::new()).unwrap();
+        if number % 7 == 0 {
+            // The consumer has taken all by now, and sleeps lightly or deeply.
+            thread::sleep(Duration::from_micros(400 * (number % 5)));
+        }
+    }
+    assert_eq!(consumer.join().unwrap(), 200);
+}
+
+#[test]
+fn what_fills_the_inbox_or_is_announced_wakes_who_sleeps() {
+    // A lenience that never ends would leave these hanging, if the waking were missing.
+    for credit in [1, 2, BURST, 2 * BURST] {
+        let inbox = Arc::new(Inbox::new(1 << 20, credit));
+        inbox.join();
+        let consumer = thread::spawn({
+            let inbox = Arc::clone(&inbox);
+            move || {
+                std::iter::from_fn(|| {
+                    matches!(inbox.pop_leniently(None, Duration::MAX), Popped::Batch(..)).then_some(())
+                })
+                .count()
+            }
+        });
+        for _ in 0..100 {
+            inbox.put(batch(b"x"), true, &mut Vec::new()).unwrap();
+        }
+        inbox.announce();
+        inbox.leave();
+        assert_eq!(consumer.join().unwrap(), 100, "credit {credit}");
+    }
+}
+
+#[test]
+fn cutting_hands_back_what_waited_and_refuses_what_comes() {
+    let inbox = Inbox::new(1 << 20, 8);
+    inbox.join();
+    inbox.push(batch(b"a")).unwrap();
+    assert_eq!(inbox.cut().len(), 1);
+    assert!(inbox.push(batch(b"b")).is_err());
+    assert!(matches!(inbox.pop(None), Popped::Cut));
+}
+
+/// An direct_send to a queue that holds so many batches.
+#[derive(Debug, Default)]
+struct Door {
+    room: usize,
+    inside: Mutex<VecDeque<Batch>>,
+    woken: AtomicUsize,
+}
+
+impl Door {
+    fn of(room: usize) -> Arc<Self> {
+        Arc::new(Self { room, ..Self::default() })
+    }
+
+    fn next(&self) -> Option<Batch> {
+        self.inside.lock().unwrap().pop_front()
+    }
+}
+
+impl DirectSend for Door {
+    fn take(&self, batch: Batch, _: bool, _: &mut Vec<u8>) -> Result<(), NotTaken> {
+        let mut inside = self.inside.lock().unwrap();
+        if inside.len() == self.room {
+            return Err(NotTaken::Full(batch));
+        }
+        inside.push_back(batch);
+        Ok(())
+    }
+
+    fn announce(&self) {}
+
+    fn wake(&self) {
+        self.woken.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn is_low(&self) -> bool {
+        self.inside.lock().unwrap().len() <= self.room / 2
+    }
+
+    fn bytes(&self) -> usize {
+        self.inside.lock().unwrap().iter().map(|batch| batch.payloads().byte_len()).sum()
+    }
+}
+
+fn number_of(batch: &Batch) -> u32 {
+    u32::from_le_bytes(batch.payloads().get(0).unwrap().try_into().unwrap())
+}
+
+#[test]
+fn an_entrance_is_used_while_it_is_open_and_nothing_waits_in_the_inbox() {
+    let (inbox, door) = (Inbox::new(1 << 20, 8), Door::of(1));
+    inbox.join();
+    inbox.set_entrance(Arc::clone(&door) as Arc<dyn DirectSend>);
+    inbox.push(batch(b"closed")).unwrap();
+    assert!(inbox.has_news() && door.inside.lock().unwrap().is_empty());
+    assert!(matches!(inbox.pop_or_open(), Popped::Batch(..)));
+    // The batch that was just taken is not on its way yet: another one must not overtake it.
+    inbox.push(batch(b"behind it")).unwrap();
+    assert!(matches!(inbox.pop_or_open(), Popped::Batch(..)));
+    assert!(matches!(inbox.pop_or_open(), Popped::Empty));
+    inbox.push(batch(b"open")).unwrap();
+    assert_eq!((inbox.has_news(), inbox.bytes()), (false, 4));
+    // Full, and nobody makes room: it waits in the inbox after a while, and so does what comes behind.
+    inbox.push(batch(b"full")).unwrap();
+    door.next().unwrap();
+    inbox.push(batch(b"later")).unwrap();
+    assert!(door.next().is_none());
+    inbox.leave();
+    for payload in [b"full", &b"later"[..]] {
+        let Popped::Batch(found, _) = inbox.pop_or_open() else { panic!("a batch") };
+        assert_eq!(found.payloads().get(0), Some(payload));
+    }
+    assert!(matches!(inbox.pop_or_open(), Popped::End));
+    assert!(inbox.has_news() && door.woken.load(Ordering::SeqCst) > 0);
+}
+
+#[test]
+fn who_waits_at_a_full_entrance_goes_on_when_it_is_drained_closed_or_cut() {
+    type Release = fn(&Inbox, &Door);
+    let cases: [(Release, bool); 3] = [
+        (
+            |inbox, door| {
+                door.next();
+                inbox.entrance_drained();
+            },
+            true,
+        ),
+        (|inbox, _| inbox.close_entrance(), true),
+        (|inbox, _| drop(inbox.cut()), false),
+    ];
+    for (release, taken) in cases {
+        let (inbox, door) = (Arc::new(Inbox::new(1 << 20, 8)), Door::of(1));
+        inbox.join();
+        inbox.set_entrance(Arc::clone(&door) as Arc<dyn DirectSend>);
+        assert!(matches!(inbox.pop_or_open(), Popped::Empty));
+        inbox.push(batch(b"first")).unwrap();
+        let sender = thread::spawn({
+            let inbox = Arc::clone(&inbox);
+            move || inbox.push(batch(b"second")).is_ok()
+        });
+        while inbox.at_entrance.load(Ordering::SeqCst) == 0 && !sender.is_finished() {
+            thread::yield_now();
+        }
+        release(&inbox, &door);
+        assert_eq!(sender.join().unwrap(), taken);
+    }
+}
+
+#[test]
+fn order_holds_whichever_way_batches_take() {
+    // With little credit a producer often waits in front of the inbox while its consumer opens the direct_send.
+    for credit in [1, 2, 8] {
+        expect_order(credit);
+    }
+}
+
+fn expect_order(credit: usize) {
+    const BATCHES: u32 = 20_000;
+    let (inbox, door) = (Arc::new(Inbox::new(1 << 20, credit)), Door::of(4));
+    inbox.join();
+    inbox.set_entrance(Arc::clone(&door) as Arc<dyn DirectSend>);
+    let producer = thread::spawn({
+        let inbox = Arc::clone(&inbox);
+        move || {
+            for number in 0..BATCHES {
+                inbox.put(batch(&number.to_le_bytes()), number % 3 != 0, &mut Vec::new()).unwrap();
+            }
+            inbox.leave();
+        }
+    });
+    let mut seen = Vec::new();
+    for turn in 1_u32.. {
+        let popped = if turn % 50 == 0 { None } else { Some(inbox.pop_or_open()) };
+        // What came past the inbox is older than what waits in it, and nothing comes past while that is in hand.
+        while let Some(batch) = door.next() {
+            seen.push(number_of(&batch));
+        }
+        inbox.entrance_drained();
+        match popped {
+            None => inbox.close_entrance(),
+            Some(Popped::Batch(batch, _)) => seen.push(number_of(&batch)),
+            Some(Popped::Empty) => thread::yield_now(),
+            Some(Popped::End) => break,
+            Some(Popped::Cut) => panic!("nobody cuts it"),
+        }
+    }
+    producer.join().unwrap();
+    let strayed = seen.windows(2).find(|pair| pair[1] != pair[0] + 1);
+    assert_eq!((seen.len(), strayed), (BATCHES as usize, None), "credit {credit}");
+}

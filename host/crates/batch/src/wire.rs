@@ -1,0 +1,444 @@
+//! Batches as bytes in order, for rings between processes: numbers as 8 bytes, little-endian; a column as its number of offsets, its offsets, its
+//! number of bytes and its bytes. Whatever is shorter than a multiple of 8 is filled up, so that everything begins at one and can be looked at
+//! where it lies.
+//!
+//! Whoever reads trusts nothing: a length is compared with a limit before room is made for it, and a column is checked
+//! after it was copied to memory that the writer cannot reach. Only [`view`] looks in place: for memory that its writer leaves alone.
+
+use thiserror::Error;
+
+use super::record_batch::Optional;
+use super::{Batch, Column, Malformed, RawColumns, check_offsets};
+
+/// Takes a message's bytes in order.
+pub trait WireWriter {
+    /// Appends.
+    ///
+    /// # Errors
+    /// The other side is gone, or takes too long to make room.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), WireError>;
+
+    /// Appends a number.
+    ///
+    /// # Errors
+    /// As [`WireWriter::put`].
+    fn put_number(&mut self, number: u64) -> Result<(), WireError> {
+        self.put(&number.to_le_bytes())
+    }
+}
+
+/// Gives a message's bytes in order.
+pub trait WireReader {
+    /// Fills `into`.
+    ///
+    /// # Errors
+    /// The other side is gone, takes too long, or broke the rules of the ring.
+    fn get(&mut self, into: &mut [u8]) -> Result<(), WireError>;
+
+    /// Appends the next `bytes` to `into`.
+    ///
+    /// # Errors
+    /// As [`WireReader::get`].
+    fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError>;
+
+    /// The next number.
+    ///
+    /// # Errors
+    /// As [`WireReader::get`].
+    fn get_number(&mut self) -> Result<u64, WireError> {
+        let mut bytes = [0; 8];
+        self.get(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+}
+
+/// Why a message could not be sent or read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WireError {
+    /// The other side has ended.
+    #[error("the other side is gone")]
+    Gone,
+    /// The other side did not answer in time.
+    #[error("nothing came for {0} ms")]
+    Overdue(u64),
+    /// The other side did send something now and then, and took too long for all of it.
+    #[error("a message took longer than {0} ms")]
+    Slow(u64),
+    /// The other side sent what it must not.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl WireError {
+    /// What is wrong with a message.
+    #[must_use]
+    pub fn broken(what: impl Into<String>) -> Self {
+        Self::Broken(what.into())
+    }
+}
+
+impl From<Malformed> for WireError {
+    fn from(broken: Malformed) -> Self {
+        Self::Broken(broken.to_string())
+    }
+}
+
+/// Appends a number.
+///
+/// # Errors
+/// As [`WireWriter::put`].
+pub fn put_u64(to: &mut impl WireWriter, number: u64) -> Result<(), WireError> {
+    to.put_number(number)
+}
+
+/// Appends bytes with their number before them.
+///
+/// # Errors
+/// As [`WireWriter::put`].
+pub fn put_bytes(to: &mut impl WireWriter, bytes: &[u8]) -> Result<(), WireError> {
+    put_u64(to, bytes.len() as u64)?;
+    to.put(bytes)?;
+    fill_up(to, bytes.len())
+}
+
+/// Appends numbers with how many there are before them.
+///
+/// # Errors
+/// As [`WireWriter::put`].
+pub fn put_u32s(to: &mut impl WireWriter, numbers: &[u32]) -> Result<(), WireError> {
+    put_u64(to, numbers.len() as u64)?;
+    let bytes: &[u8] = bytemuck::cast_slice(numbers);
+    to.put(bytes)?;
+    fill_up(to, bytes.len())
+}
+
+fn fill_up(to: &mut impl WireWriter, len: usize) -> Result<(), WireError> {
+    match filling(len) {
+        0 => Ok(()),
+        short => to.put([0; 8].get(..short).unwrap_or_default()),
+    }
+}
+
+/// What is missing to a multiple of 8.
+fn filling(len: usize) -> usize {
+    len.wrapping_neg() & 7
+}
+
+/// Appends a column.
+///
+/// # Errors
+/// As [`WireWriter::put`].
+pub fn put_column(to: &mut impl WireWriter, column: &Column) -> Result<(), WireError> {
+    put_u32s(to, column.offsets())?;
+    put_bytes(to, column.bytes())
+}
+
+/// How many bytes a column takes.
+fn column_len(column: &Column) -> usize {
+    let padded = |len: usize| 8 + len + filling(len);
+    padded(4 * column.offsets().len()) + padded(column.byte_len())
+}
+
+/// Reads a number.
+///
+/// # Errors
+/// As [`WireReader::get`].
+pub fn get_u64(from: &mut impl WireReader) -> Result<u64, WireError> {
+    from.get_number()
+}
+
+/// Reads a number that is no larger than a smaller type's.
+///
+/// # Errors
+/// As [`WireReader::get`], and a larger one.
+pub fn get_small<T: TryFrom<u64>>(from: &mut impl WireReader) -> Result<T, WireError> {
+    let number = get_u64(from)?;
+    T::try_from(number).map_err(|_| WireError::broken(format!("a number of {number}, smaller ones were expected")))
+}
+
+/// Reads a length of at most `limit`.
+fn get_length(from: &mut impl WireReader, limit: u64) -> Result<usize, WireError> {
+    let length = get_u64(from)?;
+    if length > limit {
+        return Err(WireError::broken(format!("a length of {length}, at most {limit} was expected")));
+    }
+    usize::try_from(length).map_err(|_| WireError::broken("a length beyond this machine's"))
+}
+
+fn skip_filling(from: &mut impl WireReader, len: usize) -> Result<(), WireError> {
+    from.get([0; 8].get_mut(..filling(len)).unwrap_or_default())
+}
+
+/// Reads at most `limit` bytes into `into`, instead of what it holds.
+///
+/// # Errors
+/// As [`WireReader::get`], and a larger number.
+pub fn get_bytes(from: &mut impl WireReader, limit: u64, into: &mut Vec<u8>) -> Result<(), WireError> {
+    let length = get_length(from, limit)?;
+    into.clear();
+    from.append(length, into)?;
+    skip_filling(from, length)
+}
+
+/// Reads numbers that take at most `limit` bytes into `into`, instead of what it holds.
+///
+/// # Errors
+/// As [`WireReader::get`], and a larger number.
+pub fn get_u32s(from: &mut impl WireReader, limit: u64, into: &mut Vec<u32>) -> Result<(), WireError> {
+    let length = get_length(from, limit / 4)?;
+    into.clear();
+    into.resize(length, 0);
+    from.get(bytemuck::cast_slice_mut(into))?;
+    skip_filling(from, 4 * length)
+}
+
+/// Reads text of at most `limit` bytes.
+///
+/// # Errors
+/// As [`WireReader::get`], more bytes, or bytes that are not UTF-8.
+pub fn get_text(from: &mut impl WireReader, limit: u64) -> Result<String, WireError> {
+    let mut bytes = Vec::new();
+    get_bytes(from, limit, &mut bytes)?;
+    String::from_utf8(bytes).map_err(|_| WireError::broken("text that is not UTF-8"))
+}
+
+/// Reads a column of at most `limit` bytes, offsets counted, into `into`, which is left empty on error. Answers its number of entries.
+///
+/// # Errors
+/// As [`WireReader::get`], and what is wrong with the column.
+pub fn get_column(
+    from: &mut impl WireReader,
+    name: &'static str,
+    limit: u64,
+    into: &mut Column,
+) -> Result<usize, WireError> {
+    into.refill(name, |offsets, bytes| {
+        get_u32s(from, limit, offsets)?;
+        get_bytes(from, limit, bytes)
+    })
+}
+
+const KEYS: u64 = 1;
+const TIMESTAMPS: u64 = 2;
+const HEADERS: u64 = 4;
+
+/// The first offsets and bytes that lie in `wire`, which are written by nobody meanwhile.
+fn view_column<'a>(wire: &mut &'a [u8], name: &'static str) -> Result<(&'a [u32], &'a [u8]), WireError> {
+    let offsets = view_u32s(wire)?;
+    let bytes = take(wire, None)?;
+    check_offsets(name, offsets, bytes.len())?;
+    Ok((offsets, bytes))
+}
+
+fn view_u32s<'a>(wire: &mut &'a [u8]) -> Result<&'a [u32], WireError> {
+    let numbers = take(wire, Some(4))?;
+    bytemuck::try_cast_slice(numbers).map_err(|_| WireError::broken("numbers that are not aligned"))
+}
+
+/// As many entries of `size` bytes as the number before them says (bytes, if `None`), and what fills them up.
+fn take<'a>(wire: &mut &'a [u8], size: Option<usize>) -> Result<&'a [u8], WireError> {
+    let entries = usize::try_from(take_u64(wire)?).map_err(|_| WireError::Gone)?;
+    let len = entries.checked_mul(size.unwrap_or(1)).ok_or(WireError::Gone)?;
+    let (taken, rest) = wire.split_at_checked(len).ok_or(WireError::Gone)?;
+    *wire = rest.get(filling(len)..).ok_or(WireError::Gone)?;
+    Ok(taken)
+}
+
+fn take_u64(wire: &mut &[u8]) -> Result<u64, WireError> {
+    let (number, rest) = wire.split_first_chunk::<8>().ok_or(WireError::Gone)?;
+    *wire = rest;
+    Ok(u64::from_le_bytes(*number))
+}
+
+/// The records that [`Batch::write`] wrote, where they lie; checked. `wire` begins at a multiple of 8.
+///
+/// # Errors
+/// What is wrong with a column, or with their lengths.
+pub fn view(mut wire: &[u8]) -> Result<RawColumns<'_>, WireError> {
+    let wire = &mut wire;
+    let shape = take_u64(wire)?;
+    let payloads = view_column(wire, "payloads")?;
+    let rows = payloads.0.len() - 1;
+    let counted = |name, column: (&[u32], &[u8])| match column.0.len() - 1 {
+        found if found == rows => Ok(()),
+        found => Err(WireError::from(Malformed::Count { column: name, found, expected: rows })),
+    };
+    let mut columns = RawColumns { payloads, ..RawColumns::default() };
+    if shape & KEYS != 0 {
+        let keys = view_column(wire, "keys")?;
+        counted("keys", keys)?;
+        columns.keys = Some(keys);
+    }
+    if shape & TIMESTAMPS != 0 {
+        let (times, rest) = wire.split_at_checked(8 * rows).ok_or(WireError::Gone)?;
+        *wire = rest;
+        let times = bytemuck::try_cast_slice(times).map_err(|_| WireError::broken("numbers that are not aligned"))?;
+        columns.timestamps = Some(times);
+    }
+    if shape & HEADERS != 0 {
+        let headers = view_column(wire, "headers")?;
+        counted("headers", headers)?;
+        columns.headers = Some(headers);
+    }
+    Ok(columns)
+}
+
+impl Batch {
+    /// Appends the records, without their origins: `whole`, or only their payloads.
+    ///
+    /// # Errors
+    /// As [`WireWriter::put`].
+    pub fn write(&self, to: &mut impl WireWriter, whole: bool) -> Result<(), WireError> {
+        let flag = |there: bool, flag: u64| if whole && there { flag } else { 0 };
+        let shape = flag(self.keys().is_some(), KEYS)
+            | flag(self.timestamps().is_some(), TIMESTAMPS)
+            | flag(self.headers().is_some(), HEADERS);
+        put_u64(to, shape)?;
+        put_column(to, self.payloads())?;
+        if let Some(keys) = self.keys().filter(|_| shape & KEYS != 0) {
+            put_column(to, keys)?;
+        }
+        if let Some(times) = self.timestamps().filter(|_| shape & TIMESTAMPS != 0) {
+            to.put(bytemuck::cast_slice(times))?;
+        }
+        if let Some(headers) = self.headers().filter(|_| shape & HEADERS != 0) {
+            put_column(to, headers)?;
+        }
+        Ok(())
+    }
+
+    /// How many bytes [`Batch::write`] appends.
+    #[must_use]
+    pub fn wire_len(&self, whole: bool) -> usize {
+        let column = |column: Option<&Column>| column.filter(|_| whole).map_or(0, column_len);
+        let times = self.timestamps().filter(|_| whole).map_or(0, |times| 8 * times.len());
+        8 + column_len(self.payloads()) + column(self.keys()) + times + column(self.headers())
+    }
+
+    /// Becomes the records that were written, without origins; empty on error. Each of its columns has at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`WireReader::get`], and what is wrong with a column.
+    pub fn read(&mut self, from: &mut impl WireReader, limit: u64) -> Result<(), WireError> {
+        self.clear();
+        let result = self.read_columns(from, limit);
+        if result.is_err() {
+            self.clear();
+        }
+        result
+    }
+
+    fn read_columns(&mut self, from: &mut impl WireReader, limit: u64) -> Result<(), WireError> {
+        let shape = get_u64(from)?;
+        let rows = get_column(from, "payloads", limit, &mut self.payloads)?;
+        read_optional(from, "keys", (limit, rows), shape & KEYS != 0, &mut self.keys)?;
+        if shape & TIMESTAMPS != 0 {
+            self.timestamps.present = true;
+            self.timestamps.value.resize(rows, 0);
+            from.get(bytemuck::cast_slice_mut(&mut self.timestamps.value))?;
+        }
+        read_optional(from, "headers", (limit, rows), shape & HEADERS != 0, &mut self.headers)
+    }
+}
+
+fn read_optional(
+    from: &mut impl WireReader,
+    name: &'static str,
+    (limit, expected): (u64, usize),
+    present: bool,
+    into: &mut Optional<Column>,
+) -> Result<(), WireError> {
+    if !present {
+        return Ok(());
+    }
+    into.present = true;
+    let found = get_column(from, name, limit, &mut into.value)?;
+    if found == expected { Ok(()) } else { Err(Malformed::Count { column: name, found, expected }.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Origin, Record};
+
+    impl WireWriter for Vec<u8> {
+        fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+            self.extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+
+    impl WireReader for &[u8] {
+        fn get(&mut self, into: &mut [u8]) -> Result<(), WireError> {
+            let (now, rest) = self.split_at_checked(into.len()).ok_or(WireError::Gone)?;
+            into.copy_from_slice(now);
+            *self = rest;
+            Ok(())
+        }
+
+        fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
+            let (now, rest) = self.split_at_checked(bytes).ok_or(WireError::Gone)?;
+            into.extend_from_slice(now);
+            *self = rest;
+            Ok(())
+        }
+    }
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(any::<u8>(), 0..9)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(
+            records in prop::collection::vec((bytes(), bytes(), any::<i64>(), bytes()), 0..20),
+            (keys, times, headers, whole) in any::<(bool, bool, bool, bool)>(),
+        ) {
+            let mut batch = Batch::new();
+            for (payload, key, time, header) in &records {
+                let record = Record {
+                    payload,
+                    key: keys.then_some(key),
+                    timestamp: times.then_some(*time),
+                    headers: headers.then_some(header),
+                    origin: Origin::NONE,
+                };
+                prop_assert!(batch.push(record));
+            }
+            let mut wire = Vec::new();
+            batch.write(&mut wire, whole).unwrap();
+            prop_assert_eq!(wire.len(), batch.wire_len(whole));
+            // Words, so that it begins at a multiple of 8.
+            let words: Vec<u64> = wire.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
+            let columns = view(bytemuck::cast_slice(&words)).unwrap();
+            prop_assert_eq!(columns.payloads, (batch.payloads().offsets(), batch.payloads().bytes()));
+            prop_assert_eq!(columns.timestamps, batch.timestamps().filter(|_| whole));
+            let mut read = Batch::new();
+            let mut rest = wire.as_slice();
+            read.read(&mut rest, 1 << 20).unwrap();
+            prop_assert!(rest.is_empty());
+            prop_assert_eq!(read.payloads(), batch.payloads());
+            if whole {
+                prop_assert_eq!((read.keys(), read.timestamps(), read.headers()), (batch.keys(), batch.timestamps(), batch.headers()));
+            } else {
+                prop_assert_eq!((read.keys(), read.timestamps(), read.headers()), (None, None, None));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_an_error_or_a_sound_batch(wire in prop::collection::vec(prop_oneof![4 => Just(0u8), 1 => any::<u8>()], 0..120)) {
+            let mut batch = Batch::new();
+            let words: Vec<u64> = wire.iter().map(|&byte| u64::from(byte)).collect();
+            let _ = view(bytemuck::cast_slice(&words));
+            let wire: &[u8] = bytemuck::cast_slice(&words);
+            if batch.read(&mut { wire }, 64).is_ok() {
+                prop_assert!(batch.keys().is_none_or(|keys| keys.len() == batch.len()));
+                prop_assert_eq!(batch.payloads().iter().map(<[u8]>::len).sum::<usize>(), batch.payloads().byte_len());
+            } else {
+                prop_assert!(batch.is_empty());
+            }
+        }
+    }
+}

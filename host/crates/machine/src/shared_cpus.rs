@@ -1,0 +1,358 @@
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+use rustix::thread::gettid;
+
+use super::pin::{pin, runs_on};
+use super::{CpuSet, HeldCpu, LeaseFolder, ResourceError};
+
+/// The CPUs for everything that has no lease of its own: lanes in the shared pool, sources, sinks, the host's threads. They
+/// are the allowed CPUs minus those that any sage-host leased.
+///
+/// A thread that [joins](SharedCpus::join) (once) is bound to them, and bound anew when leases come and go: at once for a lease that
+/// this process reports ([`SharedCpus::refresh`]), within about [`SharedCpus::RESCAN`] for another process's. When nothing is
+/// left it runs on all allowed CPUs, leased ones too: work without a lease gets slow then, not stuck.
+///
+/// Bounds where joined threads run. It does not bound threads that did not join, and for the length of a rescan a thread
+/// may still run on a CPU that another process has just leased.
+///
+/// **Who waits for whom.** One keeper thread rescans while there are members and ends with the last of them; it sleeps on a
+/// condition variable that whoever joins or leaves last signals. Joining, leaving and refreshing wait for a look that is under
+/// way: microseconds, and at worst the seconds after which the lease folder counts as stuck. A look waits for no member.
+#[derive(Debug, Clone)]
+pub struct SharedCpus {
+    shared: Arc<Shared>,
+}
+
+/// A thread's place among the shared CPUs. Dropping it, on the thread that joined, puts the thread back where it ran before.
+#[derive(Debug)]
+pub struct SharedSeat {
+    shared: Arc<Shared>,
+    thread: Pid,
+    before: CpuSet,
+    // Must stay on its thread: a thread's number is reused once it has ended, and the keeper would bind a stranger.
+    _stays_on_its_thread: PhantomData<*const ()>,
+}
+
+/// Another process's place among the shared CPUs, with all its threads. Dropping it leaves the process where it is: it has ended, or is about to.
+#[derive(Debug)]
+pub struct ProcessSeat {
+    shared: Arc<Shared>,
+    process: i32,
+}
+
+#[derive(Debug)]
+struct Shared {
+    folder: LeaseFolder,
+    allowed: CpuSet,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Joined threads and where each was last bound.
+    members: BTreeMap<i32, CpuSet>,
+    /// Processes of ours that belong there with all their threads, likewise.
+    processes: BTreeMap<i32, CpuSet>,
+    /// Where they belong; empty until the first look.
+    cpus: CpuSet,
+    nothing_left: bool,
+    keeper_runs: bool,
+}
+
+impl SharedCpus {
+    /// How often the keeper looks for leases of other processes. A look costs about 2 µs a CPU.
+    pub const RESCAN: Duration = Duration::from_millis(200);
+
+    /// The shared part of these allowed CPUs. Looks at the folder only when somebody joins or asks.
+    #[must_use]
+    pub fn new(folder: LeaseFolder, allowed: CpuSet) -> Self {
+        let shared = Shared { folder, allowed, state: Mutex::default(), wake: Condvar::new() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Binds the calling thread to the shared CPUs until the seat is dropped.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, the thread cannot be bound, or no keeper can be started; the thread has not joined then.
+    pub fn join(&self) -> Result<SharedSeat, ResourceError> {
+        let before = runs_on(None).map_err(ResourceError::ReadAffinity)?;
+        let thread = gettid();
+        let mut state = self.shared.lock();
+        self.shared.look(&mut state)?;
+        if !state.keeper_runs {
+            // It finds its first member: until that is entered, the lock is ours.
+            Shared::start_keeper(&self.shared)?;
+            state.keeper_runs = true;
+        }
+        pin(None, &state.cpus)?;
+        let cpus = state.cpus.clone();
+        state.members.insert(thread.as_raw_nonzero().get(), cpus);
+        drop(state);
+        self.shared.wake.notify_all();
+        Ok(SharedSeat { shared: Arc::clone(&self.shared), thread, before, _stays_on_its_thread: PhantomData })
+    }
+
+    /// Keeps all threads of a process that this one started on the shared CPUs, until the seat is dropped. The process is to begin there: it is
+    /// bound again when leases come and go.
+    ///
+    /// # Errors
+    /// When no keeper can be started, or the number is no process's.
+    pub fn adopt(&self, process: u32) -> Result<ProcessSeat, ResourceError> {
+        let process = i32::try_from(process).map_err(|_| ResourceError::NoCpu)?;
+        let mut state = self.shared.lock();
+        if !state.keeper_runs {
+            Shared::start_keeper(&self.shared)?;
+            state.keeper_runs = true;
+        }
+        let cpus = state.cpus.clone();
+        state.processes.insert(process, cpus);
+        drop(state);
+        self.shared.wake.notify_all();
+        Ok(ProcessSeat { shared: Arc::clone(&self.shared), process })
+    }
+
+    /// Looks at the leases now and binds members anew. Call it after leasing and after giving back.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; members stay where they are.
+    pub fn refresh(&self) -> Result<CpuSet, ResourceError> {
+        let mut state = self.shared.lock();
+        self.shared.look(&mut state)?;
+        Shared::rebind(&mut state);
+        Ok(state.cpus.clone())
+    }
+
+    /// Whether every allowed CPU was leased at the last look, so that members run on leased ones.
+    #[must_use]
+    pub fn nothing_left(&self) -> bool {
+        self.shared.lock().nothing_left
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where members belong by the leases of this moment.
+    fn look(&self, state: &mut State) -> Result<(), ResourceError> {
+        let held = match self.folder.held_by_anyone() {
+            // Replaced: the run notices too, and opens the one that is there now. Busy: somebody holds it who is stopped, or means to. Until then
+            // what was seen last is good enough.
+            Err(ResourceError::FolderReplaced { .. } | ResourceError::FolderBusy { .. }) if !state.cpus.is_empty() => {
+                return Ok(());
+            }
+            // Nothing was seen yet: they run wherever they may until the run has mended its place in the ledger, which takes moments.
+            Err(ResourceError::FolderReplaced { .. }) => Vec::new(),
+            held => held?,
+        };
+        let leased: CpuSet = held.into_iter().filter(HeldCpu::is_leased).map(|held| held.cpu).collect();
+        let left = self.allowed.without(&leased);
+        state.nothing_left = left.is_empty();
+        state.cpus = if left.is_empty() { self.allowed.clone() } else { left };
+        Ok(())
+    }
+
+    /// Moves the members that are elsewhere. A member cannot end meanwhile: its seat's drop needs the same lock.
+    fn rebind(state: &mut State) {
+        let State { members, processes, cpus, .. } = state;
+        for (process, bound) in processes.iter_mut().filter(|(_, bound)| **bound != *cpus) {
+            // A thread that ended meanwhile is no fault, and one made meanwhile begins where the one that made it was.
+            for thread in threads_of(*process) {
+                let _ = pin(Pid::from_raw(thread), cpus);
+            }
+            bound.clone_from(cpus);
+        }
+        for (thread, bound) in members.iter_mut().filter(|(_, bound)| **bound != *cpus) {
+            match pin(Pid::from_raw(*thread), cpus) {
+                // Counted as bound, so that one that the kernel holds elsewhere is not reported five times a second.
+                Ok(_) => bound.clone_from(cpus),
+                Err(error) => {
+                    tracing::warn!(thread, %error, "a thread without a lease may run on a leased CPU");
+                    bound.clone_from(cpus);
+                }
+            }
+        }
+    }
+
+    fn start_keeper(shared: &Arc<Self>) -> Result<(), ResourceError> {
+        let shared = Arc::clone(shared);
+        let keeper = thread::Builder::new().name("shared-cpus".to_owned()).spawn(move || shared.keep());
+        keeper.map(drop).map_err(|cause| ResourceError::Keeper { cause })
+    }
+
+    /// Rescans until nobody has a seat. The next one to join starts another keeper.
+    fn keep(&self) {
+        let mut own_cpus = CpuSet::default();
+        let mut warned = false;
+        let mut state = self.lock();
+        while !state.members.is_empty() || !state.processes.is_empty() {
+            match self.look(&mut state) {
+                Ok(()) => warned = false,
+                Err(error) if warned => drop(error),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot see the CPU leases of other processes");
+                    warned = true;
+                }
+            }
+            Self::rebind(&mut state);
+            // The keeper has no lease either. Where it cannot be bound it runs for microseconds, five times a second.
+            if own_cpus != state.cpus && pin(None, &state.cpus).is_ok() {
+                own_cpus.clone_from(&state.cpus);
+            }
+            state = self.wake.wait_timeout(state, SharedCpus::RESCAN).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.keeper_runs = false;
+    }
+}
+
+fn threads_of(process: i32) -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+impl Drop for ProcessSeat {
+    fn drop(&mut self) {
+        self.shared.lock().processes.remove(&self.process);
+        self.shared.wake.notify_all();
+    }
+}
+
+impl SharedSeat {
+    /// Where the thread is bound now.
+    #[must_use]
+    pub fn cpus(&self) -> CpuSet {
+        self.shared.lock().cpus.clone()
+    }
+}
+
+impl Drop for SharedSeat {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.members.remove(&self.thread.as_raw_nonzero().get());
+        let last = state.members.is_empty();
+        drop(state);
+        if last {
+            self.shared.wake.notify_all();
+        }
+        match pin(None, &self.before) {
+            // What it ran on before may be gone (a cpuset that shrank): then it stays, which is no fault.
+            Ok(_) | Err(ResourceError::PinMismatch { .. } | ResourceError::Pin { cause: Errno::INVAL, .. }) => {}
+            Err(error) => tracing::warn!(%error, "cannot put a thread back where it ran before"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::Holder;
+
+    /// A folder and what this process may use of the machine. Tests that need two CPUs say so where there is one.
+    fn two_cpus() -> Option<(tempfile::TempDir, LeaseFolder, CpuSet)> {
+        let place = tempfile::tempdir().unwrap();
+        let folder = LeaseFolder::at(place.path()).unwrap();
+        let allowed = CpuSet::allowed().unwrap();
+        if allowed.count() < 2 {
+            eprintln!("skipped: this process may use one CPU only");
+            return None;
+        }
+        Some((place, folder, allowed))
+    }
+
+    fn here(thread: i32) -> CpuSet {
+        runs_on(Pid::from_raw(thread)).unwrap()
+    }
+
+    /// A thread that has joined, its number, and what ends it.
+    fn member(shared: &SharedCpus) -> (thread::JoinHandle<CpuSet>, i32, mpsc::Sender<()>) {
+        let (joined, has_joined) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let shared = shared.clone();
+        let thread = thread::spawn(move || {
+            let seat = shared.join().unwrap();
+            joined.send(gettid().as_raw_nonzero().get()).unwrap();
+            let _ = ended.recv();
+            drop(seat);
+            runs_on(None).unwrap()
+        });
+        (thread, has_joined.recv().unwrap(), end)
+    }
+
+    #[test]
+    fn a_member_keeps_off_a_cpu_as_soon_as_it_is_leased_and_may_use_it_again_afterwards() {
+        let Some((_place, folder, allowed)) = two_cpus() else { return };
+        let shared = SharedCpus::new(folder.clone(), allowed.clone());
+        let (thread, number, end) = member(&shared);
+        assert_eq!(here(number), allowed);
+
+        let leases = folder.lease(1, &allowed, 1, Holder::here("p", "o", 0)).unwrap();
+        shared.refresh().unwrap();
+        assert_eq!(here(number), allowed.without(&leases[0].cpus()));
+
+        drop(leases);
+        shared.refresh().unwrap();
+        assert_eq!(here(number), allowed);
+        end.send(()).unwrap();
+        assert_eq!(thread.join().unwrap(), allowed, "a thread that leaves runs where it ran before");
+    }
+
+    #[test]
+    fn the_keeper_notices_leases_that_nobody_reports() {
+        let Some((_place, folder, allowed)) = two_cpus() else { return };
+        let shared = SharedCpus::new(folder.clone(), allowed.clone());
+        let (thread, number, end) = member(&shared);
+        let leases = folder.lease(1, &allowed, 1, Holder::here("p", "o", 0)).unwrap();
+        let expected = allowed.without(&leases[0].cpus());
+        let started = Instant::now();
+        while here(number) != expected {
+            assert!(started.elapsed() < Duration::from_secs(20), "the keeper has not looked");
+            thread::sleep(Duration::from_millis(5));
+        }
+        end.send(()).unwrap();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn with_every_cpu_leased_members_run_on_all_and_it_is_known() {
+        let Some((_place, folder, allowed)) = two_cpus() else { return };
+        let shared = SharedCpus::new(folder.clone(), allowed.clone());
+        let leases = folder.lease(allowed.count(), &allowed, 0, Holder::here("p", "o", 0)).unwrap();
+        let (thread, number, end) = member(&shared);
+        assert!(shared.nothing_left());
+        assert_eq!(here(number), allowed);
+        drop(leases);
+        shared.refresh().unwrap();
+        assert!(!shared.nothing_left());
+        end.send(()).unwrap();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn without_members_there_is_no_keeper() {
+        let Some((_place, folder, allowed)) = two_cpus() else { return };
+        let shared = SharedCpus::new(folder, allowed);
+        assert!(!shared.shared.lock().keeper_runs);
+        for _ in 0..3 {
+            let (thread, _, end) = member(&shared);
+            assert!(shared.shared.lock().keeper_runs);
+            end.send(()).unwrap();
+            thread.join().unwrap();
+            let started = Instant::now();
+            while shared.shared.lock().keeper_runs {
+                assert!(started.elapsed() < Duration::from_secs(20), "the keeper has not ended");
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}

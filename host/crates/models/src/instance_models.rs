@@ -1,0 +1,99 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{DeviceQueue, InferenceError, Lease, LeaseState, LeaseView, ModelAccess, ModelFacts, NamedTensor};
+use sage_observe::InferenceCounters;
+
+/// The real access of an instance that holds leases: what its guests ask for goes to its devices' queues.
+///
+/// The leases were given when the pipeline was admitted, so nobody waits here: an instance holds them, or has lost them. With several devices calls take turns
+/// on those that are still held.
+#[derive(Debug)]
+pub struct InstanceModels {
+    /// One for each device.
+    pub(super) leases: Vec<(Arc<Lease>, Arc<DeviceQueue>)>,
+    /// What the operator lists.
+    pub(super) listed: BTreeMap<String, ListedModel>,
+    /// All that anybody may list, to tell what is denied from what is not there.
+    pub(super) declared: Arc<[String]>,
+    pub(super) counters: Arc<InferenceCounters>,
+    pub(super) turn: AtomicUsize,
+}
+
+/// A model that an operator lists.
+#[derive(Debug)]
+pub(super) struct ListedModel {
+    /// What devices know it as: one file under two names is one model.
+    pub(super) runs_as: String,
+    pub(super) facts: Arc<ModelFacts>,
+}
+
+impl InstanceModels {
+    /// What the instance has had its devices do.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<InferenceCounters> {
+        &self.counters
+    }
+
+    /// A lease that is held, each in turn; else how the first one stands.
+    fn held(&self) -> Result<&(Arc<Lease>, Arc<DeviceQueue>), InferenceError> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let (before, from) = self.leases.split_at(turn.checked_rem(self.leases.len()).unwrap_or(0));
+        let mut in_turn = from.iter().chain(before);
+        in_turn.find(|(lease, _)| lease.state() == LeaseState::Held).map_or_else(
+            || match self.leases.first() {
+                Some(first) => first.0.state().check().map(|()| first),
+                None => Err(InferenceError::NoLease),
+            },
+            Ok,
+        )
+    }
+
+    fn listed(&self, model: &str) -> Result<&ListedModel, InferenceError> {
+        self.listed.get(model).ok_or_else(|| match self.declared.iter().any(|name| name == model) {
+            true => InferenceError::DeniedModel(model.to_owned()),
+            false => InferenceError::UnknownModel(model.to_owned()),
+        })
+    }
+
+    fn counted<T>(&self, answer: Result<T, InferenceError>) -> Result<T, InferenceError> {
+        answer.inspect_err(|error| self.counters.errors.count(error.code()))
+    }
+}
+
+impl ModelAccess for InstanceModels {
+    fn acquire(&self, _patience: Duration) -> Result<LeaseView, InferenceError> {
+        self.counted(self.held().map(|_| self.view()))
+    }
+
+    fn view(&self) -> LeaseView {
+        let held = self.leases.iter().filter(|(lease, _)| lease.state() == LeaseState::Held);
+        let share = held.map(|(lease, _)| lease.share()).fold(0, u32::saturating_add);
+        let state = match (share, self.leases.first()) {
+            (1.., _) => LeaseState::Held,
+            (0, first) => first.map_or(LeaseState::Released, |(lease, _)| lease.state()),
+        };
+        LeaseView { state, share }
+    }
+
+    fn open(&self, model: &str) -> Result<Arc<ModelFacts>, InferenceError> {
+        self.counted(self.held().and_then(|_| self.listed(model)).map(|listed| Arc::clone(&listed.facts)))
+    }
+
+    fn run(
+        &self,
+        model: &str,
+        inputs: Vec<NamedTensor>,
+        timeout: Duration,
+    ) -> Result<Vec<NamedTensor>, InferenceError> {
+        let until = Instant::now().checked_add(timeout).ok_or(InferenceError::Deadline)?;
+        let ListedModel { runs_as, facts } = self.counted(self.listed(model))?;
+        let (lease, queue) = self.counted(self.held())?;
+        let (inputs, _rows) = self.counted(facts.arrange(inputs))?;
+        let outputs = queue.run(lease, runs_as, inputs, until, &self.counters)?;
+        let names = facts.outputs.iter().map(|spec| spec.name.clone());
+        Ok(names.zip(outputs).map(|(name, tensor)| NamedTensor { name, tensor }).collect())
+    }
+}

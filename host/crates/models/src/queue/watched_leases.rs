@@ -1,0 +1,55 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::{Lease, LeaseState};
+
+/// A run's leases on a device, counted by how they stand and how they ended.
+#[derive(Debug, Default)]
+pub(super) struct WatchedLeases {
+    known: Vec<Arc<Lease>>,
+    /// Those that ended, by how.
+    ended: BTreeMap<&'static str, u64>,
+}
+
+impl WatchedLeases {
+    /// Counts one more, until it ends.
+    pub(super) fn watch(&mut self, lease: &Arc<Lease>) {
+        self.settle();
+        self.known.push(Arc::clone(lease));
+    }
+
+    /// Those that go on, by state, and those that have ended, by how.
+    pub(super) fn count(&mut self) -> (BTreeMap<&'static str, u64>, BTreeMap<&'static str, u64>) {
+        self.settle();
+        let mut leases = BTreeMap::new();
+        for lease in &self.known {
+            *leases.entry(state_name(lease.state())).or_default() += 1;
+        }
+        (leases, self.ended.clone())
+    }
+
+    /// Counts those that have ended, once.
+    fn settle(&mut self) {
+        let Self { known, ended } = self;
+        known.retain(|lease| {
+            let state = lease.state();
+            if !state.goes_on() {
+                *ended.entry(state_name(state)).or_default() += 1;
+            }
+            state.goes_on()
+        });
+    }
+}
+
+/// As a metric's label.
+fn state_name(state: LeaseState) -> &'static str {
+    match state {
+        LeaseState::Pending => "pending",
+        LeaseState::Held => "held",
+        LeaseState::Draining => "draining",
+        LeaseState::Released => "released",
+        LeaseState::Revoked => "revoked",
+        LeaseState::Expired => "expired",
+        LeaseState::DeviceLost => "device-lost",
+    }
+}

@@ -1,0 +1,58 @@
+//! What whoever runs a pipeline sees of it: counters, the run summary, progress, metrics, logs.
+//!
+//! Counters are written by lanes (relaxed atomics, a few additions a batch) and read by anybody at any time; nothing here
+//! ever makes a lane wait.
+//!
+//! The engine makes a [`Registry`] of everything that can be watched. Three read it: [`Progress`] (the screen, while the run
+//! goes), [`MetricsServer`] (Prometheus, likewise) and [`Summary`] (once, at the end). Messages and progress share one
+//! [`Screen`], which is stderr: stdout belongs to the records.
+//!
+//! Invariants: what guests publish is bounded in names and number; a guest's message can neither pass for another's nor
+//! control the terminal; a summary whose records do not add up says so.
+
+mod counters;
+mod device_reading;
+mod error_counts;
+mod exposition;
+mod guest_metrics;
+mod inference_counters;
+mod inference_exposition;
+mod inference_summary;
+mod kernel_exposition;
+mod kernel_reading;
+mod kernel_summary;
+mod latency;
+mod limit_standings;
+mod logging;
+mod metrics_connections;
+mod metrics_routes;
+mod metrics_server;
+mod numbers;
+mod outcome;
+mod progress;
+mod progress_bars;
+mod progress_line;
+mod registry;
+mod screen;
+mod source_reading;
+mod summary;
+mod summary_table;
+
+pub use counters::{Counter, Gauge, InstanceCounters};
+pub use device_reading::{DeviceNumbers, DeviceReading};
+pub use error_counts::ErrorCounts;
+pub use guest_metrics::{GuestMetrics, Observations, Series};
+pub use inference_counters::{InferenceCounters, ModelCounters};
+pub use inference_summary::InferenceSummary;
+pub use kernel_reading::{KernelNumbers, KernelReading};
+pub use kernel_summary::KernelSummary;
+pub use latency::Latency;
+pub use limit_standings::{LimitStanding, LimitStandings, LostLimit};
+pub use logging::{LogFormat, LogSettings, LoggingError, start_logging};
+pub use metrics_server::{MetricsError, MetricsServer};
+pub use outcome::{Outcome, RunFailure};
+pub use progress::{Progress, ProgressMode, ReadSources};
+pub use registry::{DeviceView, InstanceView, MemoryReading, Registry, StageView};
+pub use screen::{MessageWriter, Screen, colours_wanted};
+pub use source_reading::SourceReading;
+pub use summary::{StageSummary, Summary};

@@ -1,0 +1,48 @@
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::link::{FarEnd, Link};
+
+/// The far end of a link in the order of the process that gets it: descriptors, by number.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct LinkSetup {
+    own: RawFd,
+    peer: RawFd,
+    doorbell: RawFd,
+    peer_doorbell: RawFd,
+}
+
+impl LinkSetup {
+    pub fn of(end: &FarEnd) -> Self {
+        Self {
+            own: end.own.as_raw_fd(),
+            peer: end.peer.as_raw_fd(),
+            doorbell: end.doorbell.as_raw_fd(),
+            peer_doorbell: end.peer_doorbell.as_raw_fd(),
+        }
+    }
+
+    pub fn descriptors(&self) -> [RawFd; 4] {
+        [self.own, self.peer, self.doorbell, self.peer_doorbell]
+    }
+
+    /// The link, in the process that inherited the descriptors.
+    ///
+    /// # Errors
+    /// The numbers are of standard streams, or the files cannot be mapped.
+    ///
+    /// # Safety
+    /// The descriptors were opened for this link of this process, and nothing else owns them.
+    pub unsafe fn open(&self, spin: Duration) -> io::Result<Link> {
+        if self.descriptors().iter().any(|&descriptor| descriptor < 3) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a link without descriptors"));
+        }
+        // SAFETY: the caller's promise.
+        let [own, peer, doorbell, peer_doorbell] =
+            self.descriptors().map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) });
+        Link::far(FarEnd { own, peer, doorbell, peer_doorbell }, spin)
+    }
+}

@@ -1,0 +1,29 @@
+use std::io;
+use std::os::fd::RawFd;
+
+use super::error::LockdownError;
+
+/// Closes every descriptor but these: whatever the parent forgot to mark as its own.
+pub fn close_all_but(keep: &[RawFd]) -> Result<(), LockdownError> {
+    let mut keep: Vec<u32> = keep.iter().filter_map(|&fd| u32::try_from(fd).ok()).collect();
+    keep.sort_unstable();
+    keep.dedup();
+    let mut first = 0;
+    for fd in keep {
+        if fd > first {
+            close_range(first, fd - 1)?;
+        }
+        first = fd + 1;
+    }
+    close_range(first, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> Result<(), LockdownError> {
+    // SAFETY: the caller of `Lockdown::before_threads` promises that nothing of this process uses a descriptor it did
+    // not name. No safe code can close what nobody in the process opened, which is what this is for.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if result == 0 {
+        return Ok(());
+    }
+    Err(LockdownError::step("close the descriptors it was not given")(io::Error::last_os_error()))
+}

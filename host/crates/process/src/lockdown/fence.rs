@@ -1,0 +1,92 @@
+use std::net::SocketAddr;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, NetPort, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
+};
+
+use super::error::LockdownError;
+use super::steps::Missing;
+use sage_plan::FolderGrant;
+
+/// The newest version of landlock that this was tested against; older kernels do less, and the report says what.
+const NEWEST: ABI = ABI::V6;
+
+/// Which files a device's process may open beside those it is granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Device {
+    /// All to read: the filter of system calls then ends that.
+    Cpu,
+    /// All to read, those below `/dev` to write.
+    Driven,
+}
+
+/// Of the file system only these folders, TCP only to these ports, signals and abstract sockets only to oneself; for this
+/// thread and those it makes; and what a device needs. Returns the kernel's version of landlock (0: none) and what it cannot do.
+pub fn raise(
+    folders: &[FolderGrant],
+    connect: &[SocketAddr],
+    device: Option<Device>,
+) -> Result<(u32, Vec<Missing>), LockdownError> {
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?;
+    for folder in folders {
+        let opened = PathFd::new(&folder.host)
+            .map_err(|error| LockdownError::Folder { folder: folder.host.clone(), reason: error.to_string() })?;
+        ruleset = ruleset.add_rule(PathBeneath::new(opened, beneath(folder.write)))?;
+    }
+    if let Some(device) = device {
+        let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        let write = read | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
+        let shared_memory = AccessFs::MakeReg | AccessFs::RemoveFile;
+        let all = [("/", read), ("/dev", write), ("/dev/shm", write | shared_memory)];
+        for (folder, access) in all.into_iter().take(if device == Device::Cpu { 1 } else { 3 }) {
+            // Without one of them there is nothing to allow.
+            if let Ok(opened) = PathFd::new(folder) {
+                ruleset = ruleset.add_rule(PathBeneath::new(opened, access))?;
+            }
+        }
+    }
+    for address in connect {
+        ruleset = ruleset.add_rule(NetPort::new(address.port(), AccessNet::ConnectTcp))?;
+    }
+    if !connect.is_empty() {
+        // How a client's socket begins: any free port.
+        ruleset = ruleset.add_rule(NetPort::new(0, AccessNet::BindTcp))?;
+    }
+    let version = match ruleset.restrict_self()?.landlock {
+        LandlockStatus::Available { effective_abi, kernel_abi } => {
+            kernel_abi.and_then(|abi| u32::try_from(abi).ok()).unwrap_or(effective_abi as u32)
+        }
+        LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => 0,
+    };
+    Ok((version, missing_in(version)))
+}
+
+fn beneath(write: bool) -> BitFlags<AccessFs> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    if !write {
+        return read;
+    }
+    read | AccessFs::WriteFile
+        | AccessFs::Truncate
+        | AccessFs::MakeReg
+        | AccessFs::MakeDir
+        | AccessFs::MakeSym
+        | AccessFs::RemoveFile
+        | AccessFs::RemoveDir
+        | AccessFs::Refer
+}
+
+/// What landlock learned when: <https://docs.kernel.org/userspace-api/landlock.html#previous-limitations>.
+fn missing_in(version: u32) -> Vec<Missing> {
+    [(1, Missing::FileFence), (3, Missing::TruncateFence), (4, Missing::TcpFence), (6, Missing::SignalFence)]
+        .into_iter()
+        .filter(|(since, _)| version < *since)
+        .map(|(_, missing)| missing)
+        .collect()
+}

@@ -1,0 +1,126 @@
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::link::{ASLEEP, BYTES, CAPACITY, HEAD, NOW, TAIL, load, out_of_bounds, run_of, store};
+use super::mapping::Mapping;
+use sage_batch::wire::{WireError, WireWriter};
+
+/// The writing half of a [`Link`](super::link::Link), which another thread may have for a while. It never waits: what there is no room for is an error.
+#[derive(Debug)]
+pub struct Outgoing {
+    own: Arc<Mapping>,
+    peer: Arc<Mapping>,
+    peer_doorbell: Arc<OwnedFd>,
+    /// Bytes that were written, published or not.
+    head: u64,
+    /// How many bytes there was room for when that was last looked at, less those written since: a look at the other side's number, which it changes,
+    /// costs a transfer between CPUs.
+    known_room: u64,
+    /// Something was sent coalesced, and nothing since that wakes the peer. The reading half wakes it before it sleeps.
+    quiet: Arc<AtomicBool>,
+}
+
+impl Outgoing {
+    pub fn new(own: Arc<Mapping>, peer: Arc<Mapping>, peer_doorbell: Arc<OwnedFd>, quiet: Arc<AtomicBool>) -> Self {
+        Self { own, peer, peer_doorbell, head: 0, known_room: 0, quiet }
+    }
+
+    /// How many bytes were written, ever.
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// How many bytes can be written without waiting.
+    pub fn room(&self) -> Result<u64, WireError> {
+        let used = self.head.wrapping_sub(load(&self.peer, TAIL));
+        CAPACITY
+            .checked_sub(used)
+            .ok_or_else(|| WireError::broken("the ring's reader claims bytes that were never sent"))
+    }
+
+    /// Makes what was written visible to the other side.
+    pub fn send(&self) {
+        store(&self.own, HEAD, self.head);
+        self.quiet.store(false, Ordering::Relaxed);
+        ring_if(&self.peer, &self.peer_doorbell, &[BYTES, NOW]);
+    }
+
+    /// Makes what was written visible to the other side, and lets it sleep until more is sent, or until this side waits for anything.
+    pub fn send_quietly(&self) {
+        store(&self.own, HEAD, self.head);
+        ring_if(&self.peer, &self.peer_doorbell, &[NOW]);
+        self.quiet.store(true, Ordering::Relaxed);
+    }
+
+    /// Wakes the other side for what was sent coalesced.
+    pub fn announce(&self) {
+        if self.quiet.swap(false, Ordering::Relaxed) {
+            ring_if(&self.peer, &self.peer_doorbell, &[BYTES, NOW]);
+        }
+    }
+
+    /// Writes as many of `bytes` as there is room for, and answers how many that are.
+    pub fn put_some(&mut self, bytes: &[u8]) -> Result<usize, WireError> {
+        if self.known_room < bytes.len() as u64 {
+            self.known_room = self.room()?;
+        }
+        let (at, run) = run_of(self.head, self.known_room, bytes.len());
+        if !self.own.copy_in(at, bytes.get(..run).ok_or_else(out_of_bounds)?) {
+            return Err(out_of_bounds());
+        }
+        self.move_head(run as u64);
+        Ok(run)
+    }
+
+    /// Writes eight bytes, if there is room for them as far as is known.
+    #[inline]
+    pub fn put_number_now(&mut self, number: u64) -> bool {
+        let (at, _) = run_of(self.head, self.known_room, 8);
+        let written = self.known_room >= 8 && self.own.copy_in(at, &number.to_le_bytes());
+        if written {
+            self.move_head(8);
+        }
+        written
+    }
+
+    /// Appends what was written at this position, which was not written over since.
+    pub fn read_back(&self, position: u64, len: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
+        let (at, len) = run_of(position, CAPACITY, len);
+        // SAFETY: this is the ring's only writer, and borrowed for as long as these bytes are.
+        let written = unsafe { self.own.bytes(at, len) }.ok_or_else(out_of_bounds)?;
+        into.extend_from_slice(written);
+        Ok(())
+    }
+
+    fn move_head(&mut self, by: u64) {
+        self.head = self.head.wrapping_add(by);
+        self.known_room = self.known_room.saturating_sub(by);
+    }
+}
+
+impl WireWriter for Outgoing {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        if self.put_some(bytes)? == bytes.len() {
+            return Ok(());
+        }
+        Err(WireError::broken("there is no room in the ring"))
+    }
+
+    #[inline]
+    fn put_number(&mut self, number: u64) -> Result<(), WireError> {
+        if self.put_number_now(number) { Ok(()) } else { self.put(&number.to_le_bytes()) }
+    }
+}
+
+/// Rings a doorbell if the other side sleeps waiting for one of these.
+pub fn ring_if(peer: &Mapping, doorbell: &OwnedFd, waits_for: &[u64]) {
+    if waits_for.contains(&load(peer, ASLEEP)) {
+        ring(doorbell);
+    }
+}
+
+pub fn ring(doorbell: &OwnedFd) {
+    // Full already: then it was rung before.
+    let _ = rustix::io::write(doorbell, &1_u64.to_ne_bytes());
+}

@@ -1,0 +1,345 @@
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
+
+use super::csv_columns::{Columns, Found};
+use super::line_reader::{content, without_mark};
+use sage_plan::{CsvSpec, StampSpec};
+
+/// Turns the lines of a CSV file into JSON objects of strings, with the header's names in the header's order.
+///
+/// Fields are separated by commas and may be quoted (`"a ""b"" c"`), then also over several lines (RFC 4180). Blank lines between
+/// rows are skipped. Fed one line at a time, so that rows are known by their line and an open quote cannot swallow
+/// more than the longest row allowed.
+pub(super) struct CsvRows {
+    parser: Reader,
+    columns: Columns,
+    fields: Vec<u8>,
+    ends: Vec<usize>,
+    field_bytes: usize,
+    field_count: usize,
+    row: Option<OpenRow>,
+    longest: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OpenRow {
+    line: u64,
+    bytes: usize,
+}
+
+/// What a line did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fed {
+    /// Nothing is complete: a blank line or the header.
+    Nothing,
+    /// A row over several lines goes on behind it.
+    Open,
+    /// It completed the row that began on this line.
+    Row(u64),
+}
+
+/// What is wrong with a row, and the line it begins on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct BadRow {
+    pub(super) line: u64,
+    pub(super) what: String,
+    pub(super) hint: Option<String>,
+    pub(super) spoils: Spoils,
+}
+
+/// How much of a file a bad row takes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spoils {
+    /// The row.
+    Row,
+    /// The first line of the row: the others may be rows of their own.
+    FirstLine,
+    /// All that follows.
+    File,
+}
+
+impl BadRow {
+    pub(super) fn new(line: u64, what: impl Into<String>) -> Self {
+        Self { line, what: what.into(), hint: None, spoils: Spoils::Row }
+    }
+
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    pub(super) fn spoils(self, spoils: Spoils) -> Self {
+        Self { spoils, ..self }
+    }
+}
+
+/// What became of a piece of a row.
+enum Parsed {
+    /// The row goes on.
+    Open,
+    /// The row ends, and so many bytes are behind it.
+    Row(usize),
+    /// It has more fields than the header.
+    TooWide,
+}
+
+impl CsvRows {
+    /// Rows of up to `longest` bytes.
+    pub(super) fn new(spec: &CsvSpec, stamps: &StampSpec, longest: usize) -> Self {
+        let mut parser = ReaderBuilder::new();
+        // Inside quotes line ends belong to the field, as they are.
+        parser.terminator(Terminator::CRLF).delimiter(spec.delimiter);
+        match spec.quote {
+            Some(quote) => parser.quote(quote),
+            None => parser.quoting(false),
+        };
+        Self {
+            parser: parser.build(),
+            columns: Columns::new(spec, stamps),
+            fields: vec![0; 4096],
+            ends: vec![0; 64],
+            field_bytes: 0,
+            field_count: 0,
+            row: None,
+            longest,
+        }
+    }
+
+    /// What the columns are called, and what is to be said of it.
+    pub(super) fn columns(&mut self) -> &mut Columns {
+        &mut self.columns
+    }
+
+    /// Field `slot` of those that are key, time and headers, of the row just completed.
+    pub(super) fn stamped_field(&self, slot: usize) -> &[u8] {
+        self.columns.stamped(slot).map(|number| self.field(number)).unwrap_or_default()
+    }
+
+    /// Takes line number `line`, as it lies in the file.
+    pub(super) fn feed(&mut self, line: u64, raw: &[u8]) -> Result<Fed, BadRow> {
+        let due = self.columns.header_is_due();
+        self.take(line, raw).map_err(|bad| {
+            self.give_up();
+            // Without its header nothing in a file can be read.
+            if due { bad.spoils(Spoils::File) } else { bad }
+        })
+    }
+
+    /// The row that is open is none any more; answers the line it began on.
+    pub(super) fn give_up(&mut self) -> Option<u64> {
+        self.parser.reset();
+        Some(self.row.take()?.line)
+    }
+
+    fn take(&mut self, line: u64, raw: &[u8]) -> Result<Fed, BadRow> {
+        let raw = if self.row.is_none() { without_mark(raw) } else { raw };
+        if self.row.is_none() && content(raw).is_empty() {
+            return Ok(Fed::Nothing);
+        }
+        let mut row = self.row.unwrap_or_else(|| {
+            (self.field_bytes, self.field_count) = (0, 0);
+            OpenRow { line, bytes: 0 }
+        });
+        row.bytes = row.bytes.saturating_add(raw.len());
+        self.row = Some(row);
+        if row.bytes > self.longest.saturating_add(2) {
+            let what = format!("the row is longer than the {} bytes that a record may have", self.longest);
+            return Err(BadRow::new(row.line, what).spoils(Spoils::FirstLine).hint("is a quote left open? otherwise: a record of a built-in source is bounded by 4MiB and by object_store_memory of each stage that reads it"));
+        }
+        let parsed = match self.parse(raw) {
+            Parsed::Open if !raw.ends_with(b"\n") && !raw.ends_with(b"\r") => self.parse(b"\n"),
+            parsed => parsed,
+        };
+        match parsed {
+            Parsed::Open => return Ok(Fed::Open),
+            Parsed::Row(behind) => {
+                let rest = raw.len().checked_sub(behind).and_then(|at| raw.get(at..)).unwrap_or_default();
+                if !content(rest).is_empty() {
+                    return Err(BadRow::new(row.line, "a carriage return (CR) outside quotes stands inside a line")
+                        .hint("where CR ends lines: line_end = \"any\""));
+                }
+            }
+            Parsed::TooWide => {
+                let (found, expected) = (self.field_count - 1, self.columns.width());
+                let bad = self
+                    .wrong_width(row.line, format!("more than {found} fields in the row, {expected} in the header"));
+                // Over several lines it is a quote that was left open, more likely than not.
+                return Err(if row.line == line { bad } else { bad.spoils(Spoils::FirstLine) });
+            }
+        }
+        self.row = None;
+        if self.columns.are_known() {
+            return Ok(Fed::Row(row.line));
+        }
+        let Self { fields, ends, columns, field_count, .. } = self;
+        match columns.find(row.line, row_fields(fields, ends, *field_count))? {
+            Found::Header => Ok(Fed::Nothing),
+            Found::Row => Ok(Fed::Row(row.line)),
+        }
+    }
+
+    /// The file ends here.
+    pub(super) fn end(&mut self) -> Result<(), BadRow> {
+        let Some(line) = self.give_up() else { return Ok(()) };
+        let spoils = if self.columns.header_is_due() { Spoils::File } else { Spoils::FirstLine };
+        let bad = BadRow::new(line, "the row opens a quote that is never closed");
+        Err(bad.spoils(spoils).hint("with quote = \"\" a quote is a character like others"))
+    }
+
+    /// Appends the row just completed, which began on `line`, as a JSON object. `charset` is what its text should be.
+    pub(super) fn write_row(&self, line: u64, charset: &str, out: &mut Vec<u8>) -> Result<(), BadRow> {
+        if self.field_count != self.columns.width() {
+            let (found, expected) = (self.field_count, self.columns.width());
+            return Err(self.wrong_width(line, format!("{found} fields in the row, {expected} in the header")));
+        }
+        if !self.columns.has_any() {
+            out.push(b'{');
+        }
+        for (number, key) in self.columns.kept() {
+            out.extend_from_slice(key);
+            write_json_string(self.field(number), out).ok_or_else(|| self.not_text(line, number, charset))?;
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// Field `number`, from 0, of the row just completed.
+    fn field(&self, number: usize) -> &[u8] {
+        let start = number.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = self.ends.get(number).copied().unwrap_or(start);
+        self.fields.get(start..end).unwrap_or_default()
+    }
+
+    fn wrong_width(&self, line: u64, what: String) -> BadRow {
+        let bad = BadRow::new(line, what);
+        match self.columns.other_delimiter() {
+            Some(other) => bad.hint(format!("is the delimiter another? delimiter = \"{}\"", other.escape_debug())),
+            None => bad,
+        }
+    }
+
+    fn not_text(&self, line: u64, number: usize, charset: &str) -> BadRow {
+        let bad = BadRow::new(line, format!("field {} is not valid {charset}", number + 1));
+        if charset == "UTF-8" { bad.hint(OTHER_ENCODING) } else { bad }
+    }
+
+    /// Parses a piece of a row.
+    fn parse(&mut self, mut piece: &[u8]) -> Parsed {
+        loop {
+            let fields = self.fields.get_mut(self.field_bytes..).unwrap_or_default();
+            let ends = self.ends.get_mut(self.field_count..).unwrap_or_default();
+            let (result, read, written, ended) = self.parser.read_record(piece, fields, ends);
+            piece = piece.get(read..).unwrap_or_default();
+            self.field_bytes += written;
+            self.field_count += ended;
+            match result {
+                ReadRecordResult::InputEmpty | ReadRecordResult::End => return Parsed::Open,
+                ReadRecordResult::Record => return Parsed::Row(piece.len()),
+                ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull
+                    if self.columns.are_known() && self.field_count > self.columns.width() =>
+                {
+                    return Parsed::TooWide;
+                }
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+            }
+        }
+    }
+}
+
+/// What to try where bytes are not UTF-8.
+pub(super) const OTHER_ENCODING: &str =
+    "is it in another encoding? encoding = \"windows-1252\" or \"latin-1\", for example";
+
+fn row_fields<'a>(fields: &'a [u8], ends: &'a [usize], count: usize) -> impl Iterator<Item = &'a [u8]> {
+    let mut start = 0;
+    ends.iter().take(count).map(move |&end| {
+        let field = fields.get(start..end).unwrap_or_default();
+        start = end;
+        field
+    })
+}
+
+/// Appends text as a JSON string; `None` if it is not UTF-8.
+pub(super) fn write_json_string(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    serde_json::to_writer(out, std::str::from_utf8(text).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows of a file, each after its line, and how reading ended.
+    fn read(text: &[u8]) -> (Vec<(u64, String)>, Result<(), BadRow>) {
+        read_as(text, &CsvSpec::default())
+    }
+
+    fn read_as(text: &[u8], spec: &CsvSpec) -> (Vec<(u64, String)>, Result<(), BadRow>) {
+        let mut rows = CsvRows::new(spec, &StampSpec::default(), 1000);
+        let mut found = Vec::new();
+        for (number, line) in text.split_inclusive(|&b| b == b'\n').enumerate() {
+            match rows.feed(number as u64 + 1, line) {
+                Ok(Fed::Nothing | Fed::Open) => {}
+                Ok(Fed::Row(at)) => {
+                    let mut out = Vec::new();
+                    if let Err(error) = rows.write_row(at, "UTF-8", &mut out) {
+                        return (found, Err(error));
+                    }
+                    found.push((at, String::from_utf8(out).unwrap()));
+                }
+                Err(error) => return (found, Err(error)),
+            }
+        }
+        (found, rows.end())
+    }
+
+    #[test]
+    fn rows_become_objects_of_strings_in_header_order() {
+        let cases: [(&str, &[(u64, &str)]); 14] = [
+            ("", &[]),
+            ("\n\n", &[]),
+            ("a,,b,\n1,2,3,\n", &[(2, r#"{"a":"1","column_2":"2","b":"3","column_4":""}"#)]),
+            ("a,b\r\r\n1,2\r\r\n", &[(2, r#"{"a":"1","b":"2"}"#)]),
+            ("\u{feff}a,b\n1,2\n\u{feff}3,4\n", &[(2, r#"{"a":"1","b":"2"}"#), (3, r#"{"a":"3","b":"4"}"#)]),
+            ("b,a\n1,2\n", &[(2, r#"{"b":"1","a":"2"}"#)]),
+            ("a,b\r\n1,2\r\n3,\r\n", &[(2, r#"{"a":"1","b":"2"}"#), (3, r#"{"a":"3","b":""}"#)]),
+            ("a\n1\n\n2", &[(2, r#"{"a":"1"}"#), (4, r#"{"a":"2"}"#)]),
+            ("\u{feff}a\n1\n", &[(2, r#"{"a":"1"}"#)]),
+            ("a,b\n\"x, \"\"y\"\"\",\"\"\n", &[(2, r#"{"a":"x, \"y\"","b":""}"#)]),
+            (
+                "a,b\n\"one\r\n\r\ntwo\",\"z\"\r\n3,4\n",
+                &[(2, r#"{"a":"one\r\n\r\ntwo","b":"z"}"#), (5, r#"{"a":"3","b":"4"}"#)],
+            ),
+            ("a\n\"end\r\"\n", &[(2, r#"{"a":"end\r"}"#)]),
+            ("a,b\n5\" pipe,\t\n", &[(2, r#"{"a":"5\" pipe","b":"\t"}"#)]),
+            ("\"na\"\"me\"\n\"last\"", &[(2, r#"{"na\"me":"last"}"#)]),
+        ];
+        for (text, expected) in cases {
+            let expected = expected.iter().map(|&(line, row)| (line, row.to_owned())).collect();
+            assert_eq!(read(text.as_bytes()), (expected, Ok(())), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_the_line_the_row_begins_on() {
+        let wide = format!("a\n{}\n", ",".repeat(900));
+        let long = format!("a\n\"{}", "x\n".repeat(600));
+        let cases: [(&[u8], u64, &str); 8] = [
+            (b"a,b,a\n", 1, "two columns are called \"a\""),
+            (b"a,b\n1,2\r3,4\n", 2, "a carriage return (CR) outside quotes stands inside a line"),
+            (b"a\xff,b\n", 1, "the name of column 1 is not valid UTF-8"),
+            (b"a,b\n1,2\n1,2,3\n", 3, "3 fields in the row, 2 in the header"),
+            (b"a,b\n1\n", 2, "1 fields in the row, 2 in the header"),
+            (b"a,b\nx\xc3,\xa9\n", 2, "field 1 is not valid UTF-8"),
+            (b"a\n1\n\"2\n3\n", 3, "the row opens a quote that is never closed"),
+            (wide.as_bytes(), 2, "more than 63 fields in the row, 1 in the header"),
+        ];
+        for (text, line, what) in cases {
+            let error = read(text).1.unwrap_err();
+            assert_eq!((error.line, error.what.as_str()), (line, what), "{:?}", String::from_utf8_lossy(text));
+        }
+        let error = read(long.as_bytes()).1.unwrap_err();
+        assert_eq!(
+            (error.line, error.what.as_str()),
+            (2, "the row is longer than the 1000 bytes that a record may have")
+        );
+    }
+}

@@ -1,0 +1,249 @@
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::identity::FileId;
+use super::{ConnectorError, DeadLetter, PathGuard};
+use sage_text::plain_path;
+use sage_machine::bytes;
+
+/// The file that a stage's dead letters are appended to, one line of JSON each. Shared by all lanes of all instances.
+///
+/// Letters of earlier runs stay (`run` tells them apart). Each call writes its letters with one system call, so a crash
+/// of this host loses none that were handed over; [`DeadLetterFile::finish`] makes them survive a power cut.
+/// A writer waits while another writes.
+///
+/// A letter that would make the file longer than its stage's bound is not written, and its record stops the pipeline: it is neither lost nor
+/// counted as kept. What earlier runs, and others, wrote to the file counts; of a pipe or a device, what this run wrote.
+#[derive(Debug)]
+pub struct DeadLetterFile {
+    path: PathBuf,
+    id: FileId,
+    output: Mutex<Output>,
+}
+
+#[derive(Debug)]
+struct Output {
+    file: File,
+    lines: Vec<u8>,
+    /// What this run has written.
+    written: u64,
+    /// A write failed in the middle of a line.
+    torn: bool,
+}
+
+impl DeadLetterFile {
+    /// Opens the file for a run whose files `guard` keeps, making it if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be written, or its folder does not exist, or it is a file that the run reads.
+    pub fn open(path: &Path, guard: &PathGuard) -> Result<Self, ConnectorError> {
+        let cannot = |cause: io::Error| {
+            let error = ConnectorError::caused(format!("cannot write dead letters to \"{}\"", path.display()), cause);
+            match error.cause.as_ref().map(io::Error::kind) {
+                Some(io::ErrorKind::NotFound) => error.hint("does its folder exist?"),
+                _ => error,
+            }
+        };
+        let mut file = File::options().read(true).append(true).create(true).open(path).map_err(cannot)?;
+        let id = FileId::of_open(&file).map_err(cannot)?;
+        guard.require_not_read(id, &plain_path(path))?;
+        end_last_line(&mut file).map_err(cannot)?;
+        let output = Output { file, lines: Vec::new(), written: 0, torn: false };
+        Ok(Self { path: path.to_owned(), id, output: Mutex::new(output) })
+    }
+
+    /// Whether both are one file, under two names perhaps.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+
+    /// Appends letters, unless the file would have more than `max_bytes` then.
+    ///
+    /// # Errors
+    /// When they cannot be written, or do not fit. The pipeline must stop then: a dead letter that is lost is a record that is lost.
+    pub fn write<'a>(
+        &self,
+        letters: impl IntoIterator<Item = DeadLetter<'a>>,
+        max_bytes: u64,
+    ) -> Result<(), ConnectorError> {
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let Output { file, lines, written, torn } = &mut *output;
+        lines.clear();
+        if *torn {
+            lines.push(b'\n');
+        }
+        for letter in letters {
+            letter.write_line(lines);
+        }
+        let there = length(file).map_err(|cause| self.cannot_write(cause))?.unwrap_or(*written);
+        let after = there.saturating_add(lines.len() as u64);
+        if after > max_bytes {
+            return Err(self.is_full(after, max_bytes));
+        }
+        let wrote = file.write_all(lines);
+        *torn = wrote.is_err();
+        wrote.map_err(|cause| self.cannot_write(cause))?;
+        *written = written.saturating_add(lines.len() as u64);
+        // One huge letter should not keep its buffer resident for ever.
+        lines.shrink_to(KEEP_BYTES);
+        Ok(())
+    }
+
+    /// Makes all letters durable. More may be written afterwards.
+    ///
+    /// # Errors
+    /// When the file system cannot do it.
+    pub fn finish(&self) -> Result<(), ConnectorError> {
+        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        match output.file.sync_all() {
+            // A device or a pipe has nothing to be made durable.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            synced => synced.map_err(|cause| self.cannot_write(cause)),
+        }
+    }
+
+    fn is_full(&self, after: u64, max_bytes: u64) -> ConnectorError {
+        let (path, after, most) = (self.path.display(), bytes(after), bytes(max_bytes));
+        let what = format!("the dead letters in \"{path}\" would come to {after}, more than max_bytes ({most})");
+        ConnectorError::new(what).hint("move the file away, or set a larger max_bytes beside dead_letter")
+    }
+
+    fn cannot_write(&self, cause: io::Error) -> ConnectorError {
+        ConnectorError::caused(format!("cannot write dead letters to \"{}\"", self.path.display()), cause)
+    }
+}
+
+/// The most memory that is kept for letters to come.
+const KEEP_BYTES: usize = 1 << 20;
+
+/// How long a file is; `None` of a pipe or a device.
+fn length(file: &File) -> io::Result<Option<u64>> {
+    let found = file.metadata()?;
+    Ok(found.is_file().then_some(found.len()))
+}
+
+/// Ends a line that a crash or a full disk cut short, so that it spoils itself alone.
+fn end_last_line(file: &mut File) -> io::Result<()> {
+    if !file.metadata()?.is_file() || file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(());
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::thread;
+    use std::time::UNIX_EPOCH;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn letter(run: &str, offset: u64) -> DeadLetter<'_> {
+        DeadLetter {
+            pipeline: "p",
+            run,
+            operator: "o",
+            instance: 0,
+            source: Some("s"),
+            source_instance: Some(0),
+            offset: Some(offset),
+            place: None,
+            key: None,
+            timestamp: None,
+            headers: None,
+            payload: b"\xff",
+            code: "trap",
+            message: "unreachable",
+            attempts: 1,
+            at: UNIX_EPOCH,
+        }
+    }
+
+    fn lines(path: &Path) -> Vec<Value> {
+        fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn letters_of_all_lanes_and_of_earlier_runs_are_whole_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead.jsonl");
+        for run in ["one", "two"] {
+            let file = DeadLetterFile::open(&path, &PathGuard::default()).unwrap();
+            thread::scope(|scope| {
+                for lane in 0..4 {
+                    let file = &file;
+                    scope.spawn(move || {
+                        for n in 0..50 {
+                            file.write(
+                                [letter(run, lane * 100 + 2 * n), letter(run, lane * 100 + 2 * n + 1)],
+                                u64::MAX,
+                            )
+                            .unwrap();
+                        }
+                    });
+                }
+            });
+            file.finish().unwrap();
+        }
+        let found = lines(&path);
+        for run in ["one", "two"] {
+            let mut offsets: Vec<_> =
+                found.iter().filter(|l| l["run"] == run).map(|l| l["offset"].as_u64().unwrap()).collect();
+            offsets.sort_unstable();
+            assert_eq!(offsets, (0..400).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_line_cut_short_by_a_crash_spoils_itself_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead.jsonl");
+        fs::write(&path, "{\"pipeline\":\"p\",\"ru").unwrap();
+        DeadLetterFile::open(&path, &PathGuard::default()).unwrap().write([letter("r", 1)], u64::MAX).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(serde_json::from_str::<Value>(lines[1]).unwrap()["offset"], 1);
+    }
+
+    #[test]
+    fn a_file_that_is_full_takes_no_letter_and_says_what_to_do_about_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead.jsonl");
+        let one = {
+            let file = DeadLetterFile::open(&path, &PathGuard::default()).unwrap();
+            file.write([letter("one", 1)], 1000).unwrap();
+            fs::metadata(&path).unwrap().len()
+        };
+        // Letters of earlier runs count.
+        let file = DeadLetterFile::open(&path, &PathGuard::default()).unwrap();
+        file.write([letter("two", 2)], 2 * one).unwrap();
+        let error = file.write([letter("two", 3)], 2 * one).unwrap_err();
+        assert!(error.what.contains("more than max_bytes"), "{error}");
+        assert!(error.hint.is_some());
+        assert_eq!(lines(&path).len(), 2, "nothing of it was written");
+        file.write([letter("two", 3)], 3 * one).unwrap();
+    }
+
+    #[test]
+    fn what_is_written_to_a_device_counts_too() {
+        let file = DeadLetterFile::open(Path::new("/dev/null"), &PathGuard::default()).unwrap();
+        let written = (0..100).map(|n| file.write([letter("r", n)], 2000)).take_while(Result::is_ok).count();
+        assert!((5..20).contains(&written), "{written}");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error_with_a_hint() {
+        let error = DeadLetterFile::open(Path::new("/nonexistent/dead.jsonl"), &PathGuard::default()).unwrap_err();
+        assert_eq!(error.what, "cannot write dead letters to \"/nonexistent/dead.jsonl\"");
+        assert_eq!(error.hint.as_deref(), Some("does its folder exist?"));
+    }
+}

@@ -1,0 +1,367 @@
+use std::fs::File;
+use std::io::{self, Seek as _, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::identity::FileId;
+use super::line_output::LineOutput;
+use super::output_place::OutputPlace;
+use super::packed::Packed;
+use super::partial_file::PartialFile;
+use super::record_writer::RecordWriter;
+use super::{ConnectorError, PathGuard, Sink, SinkOutcome};
+use sage_batch::Batch;
+use sage_text::plain_path;
+use sage_plan::FileSinkSpec;
+
+/// A file that is there only when it is whole.
+///
+/// Records go to `PATH.partial`. When the run is complete that is made durable and renamed to PATH, in place of what was there;
+/// otherwise it stays under its own name, for whoever wants to look, until the next run writes over it. A path that is
+/// a device or a pipe is written to directly.
+pub(super) struct FileSink {
+    /// `None` once finished.
+    writer: Option<RecordWriter<Output>>,
+    /// How many records had been written when it was finished.
+    written: u64,
+    path: PathBuf,
+    /// `None` for a device or a pipe.
+    partial: Option<PartialFile>,
+}
+
+/// The file, and what packs the bytes on their way to it.
+struct Output {
+    packed: Packed,
+    file: File,
+    /// Where the last flush ended: up to here a packed file can be read.
+    readable: u64,
+}
+
+impl FileSink {
+    pub(super) fn create(spec: &FileSinkSpec, guard: &Arc<PathGuard>) -> Result<Self, ConnectorError> {
+        let shown = plain_path(&spec.path);
+        let (path, partial, file) = match OutputPlace::examine(&spec.path)? {
+            OutputPlace::InPlace(path) => {
+                let cannot = |cause| ConnectorError::caused(format!("cannot write to \"{shown}\""), cause);
+                let file = File::options().write(true).open(&path).map_err(cannot)?;
+                guard.require_not_read(FileId::of_open(&file).map_err(cannot)?, &shown)?;
+                (path, None, file)
+            }
+            OutputPlace::Replaced(place) => {
+                let (partial, file) = PartialFile::create(&place, Arc::clone(guard))?;
+                (place.path, Some(partial), file)
+            }
+        };
+        let handle =
+            file.try_clone().map_err(|cause| ConnectorError::caused(format!("cannot write to \"{shown}\""), cause))?;
+        let packed = Packed::new(file, spec.compression, &spec.path);
+        let output = Output { packed, file: handle, readable: 0 };
+        let writer = RecordWriter::new(output, format!("\"{shown}\""));
+        Ok(Self { writer: Some(writer), written: 0, path, partial })
+    }
+
+    fn writer(&mut self) -> Result<&mut RecordWriter<Output>, ConnectorError> {
+        self.writer.as_mut().ok_or_else(|| ConnectorError::new(format!("\"{}\" is finished", plain_path(&self.path))))
+    }
+}
+
+impl Sink for FileSink {
+    fn write(&mut self, batch: &Batch) -> Result<(), ConnectorError> {
+        self.writer()?.write(batch)
+    }
+
+    fn flush(&mut self) -> Result<(), ConnectorError> {
+        self.writer()?.flush()
+    }
+
+    fn written(&self) -> Option<u64> {
+        Some(self.writer.as_ref().map_or(self.written, RecordWriter::written))
+    }
+
+    fn finish(&mut self, outcome: SinkOutcome) -> Result<(), ConnectorError> {
+        let Some(mut writer) = self.writer.take() else { return Ok(()) };
+        let cannot = |cause| ConnectorError::caused(format!("cannot finish \"{}\"", plain_path(&self.path)), cause);
+        let flushed = if writer.has_failed() { Ok(()) } else { writer.flush() };
+        self.written = writer.written();
+        if writer.has_failed() {
+            writer.into_output().cut_back();
+            return flushed;
+        }
+        let file = writer.into_output().finish().map_err(cannot)?;
+        let (Some(partial), SinkOutcome::Complete) = (&self.partial, outcome) else { return Ok(()) };
+        file.sync_all().map_err(|cause| {
+            // Which of the bytes that it had taken the file system could not keep, it does not say.
+            self.written = 0;
+            cannot(cause)
+        })?;
+        partial.take_name(&file)
+    }
+}
+
+impl Output {
+    /// Everything is in the file, and the file is well formed.
+    fn finish(self) -> io::Result<File> {
+        self.packed.finish()
+    }
+
+    /// A write has failed: what cannot be read in a packed file is taken off its end. What it then holds are the records that count as written.
+    fn cut_back(self) {
+        let (file, readable, keeps_back) = (&self.file, self.readable, self.keeps_back());
+        // An encoder that is dropped writes once more.
+        drop(self.packed);
+        if keeps_back && let Err(error) = file.set_len(readable) {
+            tracing::debug!(%error, "a packed output that failed keeps its torn end");
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.packed.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.packed.flush()?;
+        if self.keeps_back() {
+            // A device or a pipe has no position, and nothing is ever taken off its end.
+            self.readable = self.file.stream_position().unwrap_or(0);
+        }
+        Ok(())
+    }
+}
+
+impl LineOutput for Output {
+    fn keeps_back(&self) -> bool {
+        !matches!(self.packed, Packed::Plain(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::io::Read;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+    use std::path::Path;
+
+    use flate2::read::MultiGzDecoder;
+
+    use super::*;
+    use sage_batch::{Origin, Record};
+    use sage_plan::Compression;
+
+    fn sink(path: &Path) -> Result<FileSink, ConnectorError> {
+        FileSink::create(&FileSinkSpec { path: path.to_owned(), compression: Compression::Found }, &Arc::default())
+    }
+
+    fn write(sink: &mut FileSink, payload: &[u8]) {
+        let mut batch = Batch::new();
+        assert!(batch.push(Record::of(payload, Origin::NONE)));
+        sink.write(&batch).unwrap();
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_file_takes_its_name_only_when_the_run_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "old").unwrap();
+        let mut partial = sink(&path).unwrap();
+        write(&mut partial, b"half");
+        partial.finish(SinkOutcome::Partial).unwrap();
+        assert_eq!(names(folder.path()), ["out", "out.partial"]);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read(folder.path().join("out.partial")).unwrap(), b"half\n");
+
+        let mut complete = sink(&path).unwrap();
+        write(&mut complete, b"whole");
+        complete.finish(SinkOutcome::Complete).unwrap();
+        assert_eq!(names(folder.path()), ["out"]);
+        assert_eq!(fs::read(&path).unwrap(), b"whole\n");
+    }
+
+    #[test]
+    fn what_is_flushed_can_be_read_while_the_run_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut plain = sink(&folder.path().join("out")).unwrap();
+        write(&mut plain, b"a");
+        plain.flush().unwrap();
+        assert_eq!(fs::read(folder.path().join("out.partial")).unwrap(), b"a\n");
+    }
+
+    #[test]
+    fn a_gz_name_packs_the_records() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.jsonl.gz");
+        let mut sink = sink(&path).unwrap();
+        let line = b"a".repeat(1000);
+        for _ in 0..1000 {
+            write(&mut sink, &line);
+        }
+        sink.finish(SinkOutcome::Complete).unwrap();
+        let mut text = Vec::new();
+        MultiGzDecoder::new(File::open(&path).unwrap()).read_to_end(&mut text).unwrap();
+        assert!(text == [&line[..], b"\n"].concat().repeat(1000));
+        assert!(fs::metadata(&path).unwrap().len() < 10_000);
+    }
+
+    #[test]
+    fn a_link_is_kept_and_the_file_it_leads_to_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        let link = folder.path().join("link");
+        fs::write(&target, "old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let mut sink = sink(&link).unwrap();
+        write(&mut sink, b"new");
+        sink.finish(SinkOutcome::Complete).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), b"new\n");
+    }
+
+    #[test]
+    fn a_link_to_a_file_that_is_not_there_yet_is_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        symlink("real/out", &link).unwrap();
+        let mut sink = sink(&link).unwrap();
+        write(&mut sink, b"new");
+        sink.flush().unwrap();
+        assert_eq!(names(&real), ["out.partial"]);
+        sink.finish(SinkOutcome::Complete).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(real.join("out")).unwrap(), b"new\n");
+    }
+
+    #[test]
+    fn an_output_keeps_the_mode_of_the_file_it_replaces_from_its_first_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, partial) = (folder.path().join("out"), folder.path().join("out.partial"));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        for kept in [0o600, 0o640, 0o604, 0o444, 0o660, 0o777] {
+            let _ = fs::remove_file(&path);
+            fs::write(&path, "old").unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(kept)).unwrap();
+            // What an earlier run has left is open to all: whoever has it open must not see what comes.
+            fs::write(&partial, "left").unwrap();
+            fs::set_permissions(&partial, Permissions::from_mode(0o666)).unwrap();
+            let mut watcher = File::open(&partial).unwrap();
+            let mut sink = sink(&path).unwrap();
+            assert_eq!(mode(&partial), kept, "before the first byte");
+            write(&mut sink, b"secret");
+            sink.flush().unwrap();
+            let mut seen = String::new();
+            watcher.read_to_string(&mut seen).unwrap();
+            assert_eq!(seen, "left");
+            sink.finish(SinkOutcome::Complete).unwrap();
+            assert_eq!((mode(&path), fs::read(&path).unwrap()), (kept, b"secret\n".to_vec()));
+        }
+    }
+
+    #[test]
+    fn an_output_keeps_the_owner_and_the_group_of_the_file_it_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "old").unwrap();
+        if chown(&path, Some(12345), Some(23456)).is_err() {
+            println!("skipped: this user may not give files away");
+            return;
+        }
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let mut sink = sink(&path).unwrap();
+        write(&mut sink, b"new");
+        sink.finish(SinkOutcome::Complete).unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid(), metadata.mode() & 0o7777), (12345, 23456, 0o640));
+    }
+
+    #[test]
+    fn a_partial_file_that_somebody_has_taken_away_or_replaced_does_not_become_the_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, partial) = (folder.path().join("out"), folder.path().join("out.partial"));
+        for replaced in [true, false] {
+            fs::write(&path, "old").unwrap();
+            let mut sink = sink(&path).unwrap();
+            write(&mut sink, b"mine");
+            fs::remove_file(&partial).unwrap();
+            if replaced {
+                fs::write(&partial, "theirs").unwrap();
+            }
+            let error = sink.finish(SinkOutcome::Complete).unwrap_err();
+            let how = if replaced { "replaced" } else { "removed" };
+            assert!(error.what.contains(&format!("{how} by somebody while this run wrote it")), "{}", error.what);
+            assert_eq!(fs::read(&path).unwrap(), b"old");
+        }
+    }
+
+    #[test]
+    fn what_lies_under_the_partial_files_name_is_never_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let (path, partial) = (at("out"), at("out.partial"));
+        fs::write(at("precious"), "precious").unwrap();
+        // A second name is taken away; the file stays.
+        fs::hard_link(at("precious"), &partial).unwrap();
+        let mut linked = sink(&path).unwrap();
+        write(&mut linked, b"x");
+        linked.finish(SinkOutcome::Complete).unwrap();
+        assert_eq!(fs::read(at("precious")).unwrap(), b"precious");
+        // A link or a folder is nobody's leftover.
+        symlink("precious", &partial).unwrap();
+        let what = sink(&path).map(drop).unwrap_err().what;
+        assert!(what.ends_with("out.partial\" is not a regular file: it is no leftover of a run"), "{what}");
+        assert_eq!(fs::read(at("precious")).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_file_that_the_run_reads_by_now_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("in"), "input").unwrap();
+        let mut guard = PathGuard::default();
+        guard.add("it is read".to_owned(), [FileId::of(&fs::metadata(at("in")).unwrap())]);
+        let spec = FileSinkSpec { path: at("out"), compression: Compression::None };
+        let mut sink = FileSink::create(&spec, &Arc::new(guard)).unwrap();
+        write(&mut sink, b"x");
+        // Since the paths were compared.
+        fs::rename(at("in"), at("out")).unwrap();
+        let error = sink.finish(SinkOutcome::Complete).unwrap_err();
+        assert!(
+            error.what.ends_with("would replace or change a file of this run by now: it is read"),
+            "{}",
+            error.what
+        );
+        assert_eq!(fs::read(at("out")).unwrap(), b"input");
+    }
+
+    #[test]
+    fn a_device_is_written_in_place() {
+        let mut sink = sink(Path::new("/dev/null")).unwrap();
+        write(&mut sink, b"a");
+        sink.finish(SinkOutcome::Complete).unwrap();
+        assert!(!Path::new("/dev/null.partial").exists());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().display();
+        let path = folder.path().join("out");
+        let _first = sink(&path).unwrap();
+        let cases = [
+            (path.clone(), format!("another run is writing \"{root}/out.partial\"")),
+            (folder.path().to_owned(), format!("\"{root}\" is a folder, the sink writes a file")),
+            (folder.path().join("no/out"), format!("the folder \"{root}/no\" of \"{root}/no/out\" does not exist")),
+        ];
+        for (path, what) in cases {
+            let Err(error) = sink(&path) else { panic!("{path:?}") };
+            assert_eq!(error.what, what);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+use super::ConnectorError;
+use super::counted::Counted;
+use super::gzip_members::GzipMembers;
+use super::magic::{Packing, packing};
+use super::peeking::Peeking;
+use super::refusal::Refusal;
+use super::zstd_frames::ZstdFrames;
+use sage_plan::Compression;
+
+/// Bytes to read, unpacked: a file, a pipe or standard input.
+///
+/// How they are packed is told by the first of them, before the first read is answered, and is refused where it is not what the
+/// pipeline file or the file's name says.
+pub(super) struct Input {
+    state: State,
+    wanted: Wanted,
+    size: Option<u64>,
+}
+
+enum State {
+    Unseen(Peeking<Counted>),
+    Plain(Peeking<Counted>),
+    Gzip(Box<GzipMembers<BufReader<Peeking<Counted>>>>),
+    Zstd(Box<ZstdFrames<Peeking<Counted>>>),
+    /// Only while one state becomes another.
+    Nothing,
+}
+
+/// What somebody said of the packing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wanted {
+    Anything,
+    /// The file's name has this ending.
+    Packed(&'static str),
+    Plain,
+    Exactly(Packing),
+}
+
+impl Input {
+    /// Packed bytes are read in pieces of this size: below it system calls show, above it nothing gets faster.
+    const PACKED_CHUNK: usize = 128 << 10;
+
+    /// Opens a file.
+    pub(super) fn open(path: &Path, compression: Compression) -> Result<Self, ConnectorError> {
+        let cannot = |cause| ConnectorError::caused(format!("cannot open \"{}\"", path.display()), cause);
+        // Not blocking: opening a pipe would wait for its writer. A regular file does not care.
+        let flags = OFlags::NONBLOCK.bits() as i32;
+        let file = File::options().read(true).custom_flags(flags).open(path).map_err(cannot)?;
+        let metadata = file.metadata().map_err(cannot)?;
+        if metadata.is_dir() {
+            return Err(ConnectorError::new(format!("\"{}\" is a folder, not a file", path.display()))
+                .hint(format!("name the files in it, for example path = \"{}\"", path.join("*").display())));
+        }
+        let wanted = match wanted(compression) {
+            Wanted::Anything => named(path).map_or(Wanted::Anything, Wanted::Packed),
+            wanted => wanted,
+        };
+        Ok(Self::of(Counted::new(file, 0).map_err(cannot)?, wanted))
+    }
+
+    /// Standard input, from where it stands.
+    pub(super) fn stdin(compression: Compression) -> Result<Self, ConnectorError> {
+        let cannot = |cause: io::Error| ConnectorError::caused("cannot read standard input", cause);
+        let file = File::from(rustix::io::fcntl_dupfd_cloexec(io::stdin(), 0).map_err(|e| cannot(e.into()))?);
+        let at = rustix::fs::tell(&file).unwrap_or(0);
+        Ok(Self::of(Counted::new(file, at).map_err(cannot)?, wanted(compression)))
+    }
+
+    fn of(counted: Counted, wanted: Wanted) -> Self {
+        let size = counted.size();
+        Self { state: State::Unseen(Peeking::new(counted)), wanted, size }
+    }
+
+    /// How many bytes there are, packed, if that is known.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    /// How many bytes were read, packed.
+    pub(super) fn consumed(&self) -> u64 {
+        let counted = match &self.state {
+            State::Unseen(input) | State::Plain(input) => Some(input.input()),
+            State::Gzip(members) => members.input().map(|buffered| buffered.get_ref().input()),
+            State::Zstd(frames) => Some(frames.input().input()),
+            State::Nothing => None,
+        };
+        counted.map_or(0, Counted::count)
+    }
+
+    /// How long the next read may wait for something to come; those after it do not wait.
+    pub(super) fn set_patience(&mut self, timeout: Duration) {
+        let counted = match &mut self.state {
+            State::Unseen(input) | State::Plain(input) => Some(input.input_mut()),
+            State::Gzip(members) => members.input_mut().map(|buffered| buffered.get_mut().input_mut()),
+            State::Zstd(frames) => Some(frames.input_mut().input_mut()),
+            State::Nothing => None,
+        };
+        if let Some(counted) = counted {
+            counted.set_patience(timeout);
+        }
+    }
+
+    /// Looks at the first bytes, and puts what unpacks them in front.
+    #[cold]
+    fn begin(&mut self) -> io::Result<()> {
+        let State::Unseen(input) = &mut self.state else { return Ok(()) };
+        let (found, empty) = input.look(|head, no_more| Some((packing(head, no_more)?, head.is_empty())))?;
+        if !empty {
+            self.check(found)?;
+        }
+        let State::Unseen(input) = std::mem::replace(&mut self.state, State::Nothing) else { return Ok(()) };
+        self.state = match found {
+            None => State::Plain(input),
+            Some(Packing::Gzip) => {
+                let buffered = BufReader::with_capacity(Self::PACKED_CHUNK, input);
+                State::Gzip(Box::new(GzipMembers::new(buffered)))
+            }
+            Some(Packing::Zstd) => State::Zstd(Box::new(ZstdFrames::new(input))),
+        };
+        Ok(())
+    }
+
+    /// Refuses what is packed otherwise than somebody said. An empty file is nothing, however it is called.
+    fn check(&self, found: Option<Packing>) -> Result<(), Refusal> {
+        let is = |packing: Option<Packing>| packing.map_or("neither gzip nor zstd", Packing::name);
+        match (&self.wanted, found) {
+            (Wanted::Plain, Some(packing)) => Err(Refusal::new(
+                format!("it is {}, and its compression is said to be \"none\"", packing.name()),
+                "leave compression out: what is packed is known by its first bytes; format = \"whole\" takes a file as it is",
+            )),
+            (Wanted::Exactly(wanted), found) if found != Some(*wanted) => Err(Refusal::new(
+                format!("it is {}, and its compression is said to be \"{}\"", is(found), wanted.name()),
+                "leave compression out: what is packed is known by its first bytes; is it damaged?",
+            )),
+            (Wanted::Packed(ending), None) => Err(Refusal::new(
+                format!("it is called .{ending}, and its first bytes are neither those of gzip nor of zstd"),
+                "is it damaged? with compression = \"none\" it is read as the plain text that it then is",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Packing {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+fn wanted(compression: Compression) -> Wanted {
+    match compression {
+        Compression::Found => Wanted::Anything,
+        Compression::None => Wanted::Plain,
+        Compression::Gzip => Wanted::Exactly(Packing::Gzip),
+        Compression::Zstd => Wanted::Exactly(Packing::Zstd),
+    }
+}
+
+/// The ending of a name that says that the file is packed.
+fn named(path: &Path) -> Option<&'static str> {
+    let extension = path.extension()?;
+    ["gz", "tgz", "zst", "tzst"].into_iter().find(|ending| extension.eq_ignore_ascii_case(ending))
+}
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match &mut self.state {
+                State::Plain(input) => return input.read(buffer),
+                State::Gzip(members) => return members.read(buffer),
+                State::Zstd(frames) => return frames.read(buffer),
+                State::Unseen(_) => self.begin()?,
+                State::Nothing => return Ok(0),
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, absolute};
+
+use super::find_files::Search;
+use super::identity::{FileId, Identity, Located, Nature, plainly};
+use super::path_end::{End, Place, ends_of, stream_ends};
+use super::path_guard::PathGuard;
+use super::path_use::{PathRole, PathUse, StandardStreams};
+use sage_plan::config::{Diagnostic, Diagnostics};
+use sage_text::plain_path;
+
+/// Finds out where every path of a run leads, and refuses each two that lead to one file if one of them is written to; what keeps an output from being
+/// written is said too. Looks at the file system and changes nothing.
+///
+/// A file is told from others by its device and inode, and one that is not there by its folder's and its name; links are followed, and patterns are
+/// compared by what they match and by what they would match once it is there. A source that is not there is left to whoever opens it.
+///
+/// The answer keeps which files the run reads, for whoever opens one to write: a path may lead elsewhere by then.
+pub fn compare_paths(uses: &[PathUse], streams: &StandardStreams, errors: &mut Diagnostics) -> PathGuard {
+    let (mut ends, mut unusable, mut own_folders) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, path_use) in uses.iter().enumerate() {
+        if let PathRole::OwnFolder(what) = path_use.role {
+            own_folders.extend(fs::metadata(&path_use.path).map(|metadata| (FileId::of(&metadata), what)));
+        }
+        let (found, error) = ends_of(number, path_use);
+        ends.extend(found);
+        unusable.extend(error.map(|error| (number, error)));
+    }
+    ends.extend(stream_ends(uses.len(), streams));
+    let met = refuse_meetings(&ends, errors);
+    // What is wrong with an output that meets another file matters no more.
+    unusable.into_iter().filter(|(number, _)| !met.contains(number)).for_each(|(_, error)| errors.push(error));
+    refuse_own_folders(&ends, &own_folders, errors);
+    let mut guard = PathGuard::default();
+    for end in ends.iter().filter(|end| !end.writes() && end.nature() == Nature::Kept) {
+        guard.add(format!("it {}", end.as_other()), end.place.files());
+    }
+    guard
+}
+
+/// Refuses each pair of uses that meet, once; answers which uses these are.
+fn refuse_meetings(ends: &[End], errors: &mut Diagnostics) -> BTreeSet<usize> {
+    let mut by_file: HashMap<&Identity, Vec<&End>> = HashMap::new();
+    let mut patterns: Vec<(&End, &Search)> = Vec::new();
+    for end in ends {
+        match &end.place {
+            Place::At(located) => by_file.entry(&located.identity).or_default().push(end),
+            Place::Matching(search) => patterns.push((end, search)),
+        }
+    }
+    let mut told = BTreeSet::new();
+    let mut tell = |one: &End, other: &End, error: &mut dyn FnMut() -> Diagnostic| {
+        if told.insert((one.number.min(other.number), one.number.max(other.number))) {
+            errors.push(error());
+        }
+    };
+    for writer in ends.iter().filter(|end| end.writes()) {
+        let Some(located) = writer.place.located() else { continue };
+        let others = by_file.get(&located.identity).map(Vec::as_slice).unwrap_or_default();
+        for other in others.iter().filter(|other| writer.hurts(other)) {
+            tell(writer, other, &mut || meeting(writer, other));
+        }
+        if located.nature != Nature::Kept {
+            continue;
+        }
+        for (reader, search) in &patterns {
+            if let Some(how) = matched(search, located) {
+                tell(writer, reader, &mut || match_of(writer, reader, &how));
+            }
+        }
+    }
+    told.into_iter().flat_map(|(one, other)| [one, other]).collect()
+}
+
+fn meeting(writer: &End, other: &End) -> Diagnostic {
+    let mut message = format!("{}, which {}", writer.as_writer(), other.as_other());
+    if let (Some(one), Some(two)) = (writer.place.located(), other.place.located())
+        && writer.shown != other.shown
+    {
+        let how = if one.path != two.path {
+            "one file of two names: a hard link or a mount"
+        } else if one.spelled == two.spelled {
+            "the same path in another spelling"
+        } else {
+            "the same file through a link"
+        };
+        message = format!("{message} as {} ({how})", other.shown);
+    }
+    let hint = if writer.writes_records() && other.writes_records() {
+        "give one of them another file, or let one sink read both: input = [\"a\", \"b\"]"
+    } else if other.writes() {
+        "give one of them another file"
+    } else {
+        "an output must not be what the run reads: give it another path"
+    };
+    Diagnostic::new(message).at(writer.span).at(other.span).hint(hint)
+}
+
+fn match_of(writer: &End, reader: &End, how: &str) -> Diagnostic {
+    Diagnostic::new(format!("{}, which {}{how}", writer.as_writer(), reader.as_other()))
+        .at(writer.span)
+        .at(reader.span)
+        .hint("the source would read what this or an earlier run has written: write to another folder, or narrow the pattern")
+}
+
+/// How a pattern leads to a file, if it does.
+fn matched(search: &Search, located: &Located) -> Option<String> {
+    if let Identity::There(id) = located.identity
+        && let Some((path, _)) = search.files.iter().find(|(_, file)| *file == id)
+    {
+        let same = absolute(path).is_ok_and(|path| plainly(&path) == located.path);
+        return Some(if same { String::new() } else { format!(" as {}", plain_path(path)) });
+    }
+    let folder = fs::metadata(located.path.parent()?).ok()?;
+    let would = search.walk.as_ref()?.would_find(FileId::of(&folder), located.path.file_name()?);
+    would.then(|| " once it is there".to_owned())
+}
+
+/// Refuses outputs in the folders where the host keeps its own state.
+fn refuse_own_folders(ends: &[End], own: &[(FileId, &'static str)], errors: &mut Diagnostics) {
+    let mut told = BTreeSet::new();
+    for end in ends.iter().filter(|end| end.writes() && !end.is_stream) {
+        let Some(located) = end.place.located().filter(|located| located.nature == Nature::Kept) else { continue };
+        if let Some(folder) = holds(&located.path, own).filter(|_| told.insert(end.number)) {
+            let message = format!("{}, which lies in {folder}", end.as_writer());
+            errors.push(Diagnostic::new(message).at(end.span).hint("give it a path outside of the host's own folders"));
+        }
+    }
+}
+
+/// Which of the folders a file lies in, or would.
+fn holds(path: &Path, own: &[(FileId, &'static str)]) -> Option<&'static str> {
+    path.ancestors().skip(1).filter(|_| !own.is_empty()).find_map(|folder| {
+        let id = FileId::of(&fs::metadata(folder).ok()?);
+        own.iter().find(|(own, _)| *own == id).map(|(_, what)| *what)
+    })
+}

@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use super::discard_sink::DiscardSink;
+use super::file_sink::FileSink;
+use super::generate::Generate;
+use super::standard_streams::{require_input, require_output};
+use super::stdout_sink::StdoutSink;
+use super::text_source::TextSource;
+use super::whole_files::WholeFiles;
+use super::{ConnectorError, PathGuard, Sink, Source};
+use sage_plan::{SinkSpec, SourceSpec};
+
+/// Opens a built-in source, the pipeline's number `source_number`; no record will be longer than `max_record_bytes`.
+///
+/// What can be found out without reading everything is found out now: files that are missing or unreadable, CSV headers,
+/// settings that make no sense.
+///
+/// # Errors
+/// Those. Also for [`SourceSpec::Provided`]: whoever provides a source hands it to the engine, nothing here can open it.
+pub fn open_source(
+    spec: &SourceSpec,
+    source_number: u16,
+    max_record_bytes: u64,
+) -> Result<Box<dyn Source>, ConnectorError> {
+    let longest = usize::try_from(max_record_bytes).unwrap_or(usize::MAX);
+    Ok(match spec {
+        SourceSpec::File(files) => Box::new(TextSource::files(files, source_number, longest)?),
+        SourceSpec::WholeFiles(files) => Box::new(WholeFiles::open(files, source_number, longest)?),
+        SourceSpec::Stdin(text) => {
+            require_input()?;
+            Box::new(TextSource::stdin(text, source_number, longest)?)
+        }
+        SourceSpec::Generate(generate) => Box::new(Generate::new(generate, source_number, longest)?),
+        SourceSpec::Provided(name) => return Err(not_provided("source", name)),
+    })
+}
+
+/// Opens a built-in sink of a run whose files `guard` keeps.
+///
+/// # Errors
+/// When it cannot be written to, as far as that can be known now. Also for [`SinkSpec::Provided`], as [`open_source`].
+pub fn open_sink(spec: &SinkSpec, guard: &Arc<PathGuard>) -> Result<Box<dyn Sink>, ConnectorError> {
+    Ok(match spec {
+        SinkSpec::File(file) => Box::new(FileSink::create(file, guard)?),
+        SinkSpec::Stdout => {
+            require_output()?;
+            Box::new(StdoutSink::new())
+        }
+        SinkSpec::Discard => Box::new(DiscardSink),
+        SinkSpec::Provided(name) => return Err(not_provided("sink", name)),
+    })
+}
+
+fn not_provided(what: &str, name: &str) -> ConnectorError {
+    ConnectorError::new(format!("no {what} was provided under the name \"{name}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sage_batch::Batch;
+    use crate::connector::{Filled, SinkOutcome};
+    use sage_plan::{Compression, FileSinkSpec, FileSourceSpec, GenerateSpec, TextSpec};
+
+    #[test]
+    fn what_a_file_sink_writes_a_file_source_reads_back() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["out.txt", "out.txt.gz", "out.txt.zst"] {
+            let path = folder.path().join(name);
+            let generate = GenerateSpec { count: Some(10_000), rate: None, payload_bytes: 100, keys: None, seed: 1 };
+            let mut source = open_source(&SourceSpec::Generate(generate), 0, 1 << 20).unwrap();
+            let compression = Compression::Found;
+            let mut sink =
+                open_sink(&SinkSpec::File(FileSinkSpec { path: path.clone(), compression }), &Arc::default()).unwrap();
+            let mut written = Vec::new();
+            pump(&mut *source, |batch| {
+                written.extend(batch.payloads().iter().map(<[u8]>::to_vec));
+                sink.write(batch).unwrap();
+            });
+            sink.finish(SinkOutcome::Complete).unwrap();
+
+            let spec = SourceSpec::File(FileSourceSpec { path, text: TextSpec::default() });
+            let mut read = Vec::new();
+            pump(&mut *open_source(&spec, 0, 1 << 20).unwrap(), |batch| {
+                read.extend(batch.payloads().iter().map(<[u8]>::to_vec));
+            });
+            assert!(read == written);
+        }
+    }
+
+    fn pump(source: &mut dyn Source, mut take: impl FnMut(&Batch)) {
+        let mut batch = Batch::new();
+        loop {
+            batch.clear();
+            let filled = source.fill(&mut batch, 4096, 64 << 10).unwrap();
+            take(&batch);
+            if filled == Filled::End {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_provided_cannot_be_opened() {
+        assert!(open_source(&SourceSpec::Provided("mine".into()), 0, 1).is_err());
+        assert!(open_sink(&SinkSpec::Provided("mine".into()), &Arc::default()).is_err());
+    }
+}

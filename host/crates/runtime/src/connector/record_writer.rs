@@ -1,0 +1,213 @@
+use std::io;
+
+use memchr::{memchr, memchr_iter};
+
+use super::ConnectorError;
+use super::line_output::LineOutput;
+use sage_batch::{Batch, Origin};
+
+/// Writes records as lines, many at a time, and counts those whose whole line the output has taken.
+#[derive(Debug)]
+pub(super) struct RecordWriter<W> {
+    output: W,
+    buffer: Vec<u8>,
+    /// Records in the buffer.
+    gathered: u64,
+    written: u64,
+    failed: bool,
+    /// What errors call the output.
+    name: String,
+}
+
+impl<W: LineOutput> RecordWriter<W> {
+    /// Bytes that are gathered before they are written: below it system calls show, above it the buffer falls out of the cache.
+    const CHUNK: usize = 256 << 10;
+
+    pub(super) fn new(output: W, name: String) -> Self {
+        Self { output, buffer: Vec::with_capacity(Self::CHUNK), gathered: 0, written: 0, failed: false, name }
+    }
+
+    /// Writes each payload and a line end.
+    ///
+    /// A payload with a line end in it is refused, for it would be read back as two records. Records before it are written.
+    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), ConnectorError> {
+        // One search over the whole column: it costs a fiftieth of one a record.
+        let breaks = memchr(b'\n', batch.payloads().bytes()).is_some();
+        for (row, payload) in batch.payloads().iter().enumerate() {
+            if breaks && memchr(b'\n', payload).is_some() {
+                return Err(self.line_end_inside(batch.origins().get(row).copied().unwrap_or(Origin::NONE)));
+            }
+            if self.buffer.len() + payload.len() >= Self::CHUNK {
+                self.empty_buffer()?;
+            }
+            self.buffer.extend_from_slice(payload);
+            self.buffer.push(b'\n');
+            self.gathered += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes everything written so far visible.
+    pub(super) fn flush(&mut self) -> Result<(), ConnectorError> {
+        self.empty_buffer()?;
+        self.output.flush().map_err(|cause| self.cannot_write(cause))
+    }
+
+    /// How many records are where a reader finds them. After an error: those whose whole line was taken before it.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether a write has failed, so that the output does not hold all that it was given.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The output. Whoever wants everything in it calls [`RecordWriter::flush`] first.
+    pub(super) fn into_output(self) -> W {
+        self.output
+    }
+
+    fn empty_buffer(&mut self) -> Result<(), ConnectorError> {
+        let (mut taken, written) = self.pass_on();
+        // Also on error: nothing is ever written twice.
+        if written.is_ok() {
+            self.written += self.gathered;
+        } else {
+            if self.output.keeps_back() {
+                taken = 0;
+            }
+            self.written += memchr_iter(b'\n', self.buffer.get(..taken).unwrap_or_default()).count() as u64;
+            self.failed = true;
+        }
+        self.buffer.clear();
+        self.gathered = 0;
+        written.map_err(|cause| self.cannot_write(cause))
+    }
+
+    /// Hands the buffer to the output. How many bytes that took, and how it ended.
+    fn pass_on(&mut self) -> (usize, io::Result<()>) {
+        let mut taken = 0;
+        while let Some(rest) = self.buffer.get(taken..).filter(|rest| !rest.is_empty()) {
+            match self.output.write(rest) {
+                Ok(0) => return (taken, Err(io::ErrorKind::WriteZero.into())),
+                Ok(more) => taken += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (taken, Err(error)),
+            }
+        }
+        let flushed = if taken > 0 && self.output.keeps_back() { self.output.flush() } else { Ok(()) };
+        (taken, flushed)
+    }
+
+    fn cannot_write(&self, cause: io::Error) -> ConnectorError {
+        if cause.kind() == io::ErrorKind::BrokenPipe {
+            return ConnectorError::caused(format!("{} was closed by whoever read it", self.name), cause);
+        }
+        ConnectorError::caused(format!("cannot write to {}", self.name), cause)
+    }
+
+    fn line_end_inside(&self, origin: Origin) -> ConnectorError {
+        ConnectorError::new(format!("the record has a line end in it, and {} takes a record a line", self.name))
+            .hint("let the last operator write JSON, or escape line ends")
+            .at(origin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sage_batch::Record;
+
+    fn batch(payloads: &[&[u8]]) -> Batch {
+        let mut batch = Batch::new();
+        for (n, payload) in payloads.iter().enumerate() {
+            assert!(batch.push(Record::of(payload, Origin::new(1, n as u64))));
+        }
+        batch
+    }
+
+    #[test]
+    fn records_become_lines_whatever_their_size() {
+        let large = vec![b'x'; 300 << 10];
+        let mut writer = RecordWriter::new(Vec::new(), "out".to_owned());
+        writer.write(&batch(&[b"a", b"", b"b"])).unwrap();
+        writer.write(&batch(&[&large, b"c"])).unwrap();
+        assert!(writer.buffer.len() < 300 << 10, "what does not fit is written");
+        let expected = [b"a\n\nb\n", &large[..], b"\nc\n"].concat();
+        writer.flush().unwrap();
+        assert_eq!(writer.written(), 5);
+        assert!(writer.into_output() == expected);
+    }
+
+    #[test]
+    fn a_payload_with_a_line_end_is_refused_and_named() {
+        let mut writer = RecordWriter::new(Vec::new(), "out.jsonl".to_owned());
+        let error = writer.write(&batch(&[b"a", b"b\nc", b"d"])).unwrap_err();
+        assert_eq!(error.what, "the record has a line end in it, and out.jsonl takes a record a line");
+        assert_eq!(error.record, Some(Origin::new(1, 1)));
+        assert!(error.hint.is_some());
+        writer.flush().unwrap();
+        assert_eq!(writer.written(), 1);
+        assert_eq!(writer.into_output(), b"a\n");
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_an_error_not_a_signal() {
+        let (reader, output) = io::pipe().unwrap();
+        drop(reader);
+        let mut writer = RecordWriter::new(output, "standard output".to_owned());
+        writer.write(&batch(&[b"a"])).unwrap();
+        let error = writer.flush().unwrap_err();
+        assert_eq!(error.what, "standard output was closed by whoever read it");
+        assert_eq!(error.cause.unwrap().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    /// An output that takes so many bytes and then fails; a compressor's keeps all of them until it is flushed.
+    struct Full {
+        room: usize,
+        keeps_back: bool,
+    }
+
+    impl io::Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.room).min(1000);
+            self.room -= taken;
+            if taken == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(taken) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl LineOutput for Full {
+        fn keeps_back(&self) -> bool {
+            self.keeps_back
+        }
+    }
+
+    #[test]
+    fn records_count_as_written_when_their_whole_line_was_taken() {
+        // (room, keeps back, records of 3 bytes, written)
+        let cases = [
+            (0, false, 2, 0),
+            (3, false, 2, 0),
+            (4, false, 2, 1),
+            (7, false, 2, 1),
+            (8, false, 2, 2),
+            (9, false, 3, 2),
+            (1003, false, 500, 250),
+            (9, true, 3, 0),
+            (12, true, 3, 3),
+        ];
+        for (room, keeps_back, records, written) in cases {
+            let mut writer = RecordWriter::new(Full { room, keeps_back }, "out".to_owned());
+            writer.write(&batch(&vec![&b"abc"[..]; records])).unwrap();
+            assert_eq!(writer.written(), 0, "nothing is written before it is flushed");
+            let flushed = writer.flush();
+            assert_eq!(flushed.is_err(), written < records as u64);
+            assert_eq!((writer.written(), writer.has_failed()), (written, flushed.is_err()), "{room} {keeps_back}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::find_files::{find_files, short_names};
+use super::input::Input;
+use super::open_text::OpenText;
+use super::places::PlaceKeeper;
+use super::room::{Room, Stopped};
+use super::{ConnectorError, Filled, Places, Source, SourceProgress, Unreadable};
+use sage_batch::Batch;
+use sage_plan::{FileSourceSpec, TextSpec};
+
+/// Records out of text: files one after the other, or standard input.
+pub(super) struct TextSource {
+    number: u16,
+    spec: TextSpec,
+    longest: usize,
+    waiting: VecDeque<NamedInput>,
+    current: Option<OpenText>,
+    next_record: u64,
+    places: PlaceKeeper,
+    /// Packed bytes of files that are done.
+    done: u64,
+    total: Option<u64>,
+    bounded: bool,
+    /// How much was said about files.
+    notes_told: usize,
+}
+
+/// A file that waits for its turn, or standard input.
+struct NamedInput {
+    path: Option<PathBuf>,
+    /// What places call it.
+    name: String,
+    /// How many bytes it had when the run began, where that is known.
+    size: Option<u64>,
+}
+
+impl TextSource {
+    /// How long to wait for standard input or a pipe: within what [`Source::fill`] may block.
+    const PATIENCE: Duration = Duration::from_millis(100);
+    /// What is said about files before it is enough: of many alike one says it.
+    const MOST_NOTES: usize = 4;
+
+    /// The files that `spec` names. Every one is opened, and the header of each CSV file read, before this returns. What cannot be read
+    /// is an error, or, where the source passes over such files, comes up when its turn does.
+    pub(super) fn files(spec: &FileSourceSpec, number: u16, longest: usize) -> Result<Self, ConnectorError> {
+        let paths = find_files(&spec.path)?;
+        let mut source = Self::new(&spec.text, number, longest);
+        let mut total = Some(0);
+        for (name, path) in short_names(&paths).into_iter().zip(paths) {
+            // Opening a pipe twice would cut off who writes into it.
+            let is_pipe = path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+            let mut input = NamedInput { path: Some(path), name, size: None };
+            if !is_pipe {
+                match source.check(&input) {
+                    Ok(size) => input.size = size,
+                    Err(_) if spec.text.tolerant => input.size = Some(0),
+                    Err(error) => return Err(error),
+                }
+            }
+            total = total.zip(input.size).map(|(sum, size): (u64, u64)| sum.saturating_add(size));
+            source.waiting.push_back(input);
+        }
+        source.total = total;
+        source.bounded = total.is_some();
+        Ok(source)
+    }
+
+    /// Standard input.
+    pub(super) fn stdin(spec: &TextSpec, number: u16, longest: usize) -> Result<Self, ConnectorError> {
+        let mut source = Self::new(spec, number, longest);
+        let open = source.open(&NamedInput { path: None, name: "stdin".to_owned(), size: None })?;
+        source.total = open.size();
+        source.bounded = source.total.is_some();
+        source.places.begin_file("stdin".to_owned(), 0);
+        source.current = Some(open);
+        Ok(source)
+    }
+
+    fn new(spec: &TextSpec, number: u16, longest: usize) -> Self {
+        Self {
+            number,
+            spec: spec.clone(),
+            longest,
+            waiting: VecDeque::new(),
+            current: None,
+            next_record: 0,
+            places: PlaceKeeper::new(),
+            done: 0,
+            total: None,
+            bounded: false,
+            notes_told: 0,
+        }
+    }
+
+    /// What can be known of a file without reading all of it. Returns its size.
+    fn check(&self, named: &NamedInput) -> Result<Option<u64>, ConnectorError> {
+        let mut open = self.open(named)?;
+        open.check()?;
+        Ok(open.size())
+    }
+
+    fn open(&self, named: &NamedInput) -> Result<OpenText, ConnectorError> {
+        let (input, path) = match &named.path {
+            Some(path) => (Input::open(path, self.spec.compression)?, path.display().to_string()),
+            None => (Input::stdin(self.spec.compression)?, named.name.clone()),
+        };
+        Ok(OpenText::new(input, path, named.name.clone(), &self.spec, self.longest))
+    }
+
+    /// Opens the file whose turn it is; it must still have what it had.
+    fn reopen(&self, named: &NamedInput) -> Result<OpenText, ConnectorError> {
+        let left = || Unreadable::rest_of(&named.name);
+        let open = self.open(named).map_err(|error| error.leaving_behind(left()))?;
+        match (named.size, open.size()) {
+            (Some(before), Some(now)) if now < before => {
+                let path = named.path.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+                let what = format!("{path}: it had {before} bytes when the run began, and has {now} now");
+                Err(ConnectorError::new(what).hint("was it cut or replaced?").leaving_behind(left()))
+            }
+            _ => Ok(open),
+        }
+    }
+
+    /// Says what somebody should know of the file at hand.
+    fn tell_notes(&mut self) {
+        let Some(current) = &mut self.current else { return };
+        for note in current.take_notes() {
+            match self.notes_told.cmp(&Self::MOST_NOTES) {
+                Ordering::Less => tracing::warn!("{note}"),
+                Ordering::Equal => tracing::warn!("{note}; more of this kind is not said of this source"),
+                Ordering::Greater => continue,
+            }
+            self.notes_told += 1;
+        }
+    }
+}
+
+impl Source for TextSource {
+    fn fill(&mut self, batch: &mut Batch, max_records: usize, max_bytes: usize) -> Result<Filled, ConnectorError> {
+        loop {
+            if self.current.is_none() {
+                let Some(named) = self.waiting.pop_front() else { return Ok(Filled::End) };
+                let open = self.reopen(&named)?;
+                self.places.begin_file(named.name, self.next_record);
+                self.current = Some(open);
+            }
+            let Some(current) = &mut self.current else { return Ok(Filled::End) };
+            // With records at hand a pipe is not waited for: they would be late.
+            current.set_patience(if batch.is_empty() { Self::PATIENCE } else { Duration::ZERO });
+            let mut room = Room {
+                batch,
+                source: self.number,
+                next_record: &mut self.next_record,
+                places: &mut self.places,
+                max_records,
+                max_bytes,
+            };
+            let stopped = current.fill(&mut room);
+            self.tell_notes();
+            match stopped? {
+                Stopped::Full => return Ok(Filled::More),
+                Stopped::Pending => return Ok(Filled::Idle(Duration::ZERO)),
+                Stopped::End => {
+                    self.done += self.current.take().map_or(0, |done| done.consumed());
+                }
+            }
+        }
+    }
+
+    fn progress(&self) -> SourceProgress {
+        let done = self.done + self.current.as_ref().map_or(0, OpenText::consumed);
+        // What was not read before the run began counted as nothing.
+        let total = self.total.map(|total| total.max(done));
+        SourceProgress { done, total, bytes: true, bounded: self.bounded }
+    }
+
+    fn places(&self) -> Option<Arc<dyn Places>> {
+        Some(Arc::clone(self.places.places()) as Arc<dyn Places>)
+    }
+}
+
+#[cfg(test)]
+#[path = "text_source_tests.rs"]
+mod tests;

@@ -1,0 +1,335 @@
+use super::control::Stopped;
+use super::on_error_policy::OnErrorPolicy;
+use super::operator_lane::Outlets;
+use super::unflushed::Unflushed;
+use sage_batch::{Batch, BatchPool, Bitmap, Column, Origin, Record};
+use sage_plan::Kind;
+use sage_sandbox::{Answer, Failure, FailureCode};
+
+/// What a batch (or the pieces of one that failed) has made, not yet sent: sent together, when it is the lane's turn.
+#[derive(Debug, Default)]
+pub(super) struct Outputs {
+    pub(super) main: Vec<Batch>,
+    pub(super) rejects: Vec<Batch>,
+    /// The side output's index (its port less one).
+    pub(super) sides: Vec<(usize, Batch)>,
+    /// sink: what it took, until that is durable.
+    pub(super) unflushed: Unflushed,
+}
+
+/// Everything an answer is taken with, beside the batch that it answers.
+pub(super) struct AnswerCollector<'a> {
+    pub(super) kind: Kind,
+    /// Which try this was.
+    pub(super) attempt: u32,
+    pub(super) outlets: &'a Outlets,
+    pub(super) policy: &'a OnErrorPolicy,
+    /// The most bytes of a record that goes on, its key and headers with it.
+    pub(super) record_limit: u64,
+    pub(super) pool: &'a BatchPool,
+}
+
+impl AnswerCollector<'_> {
+    /// Turns a guest's answer into what goes on, and counts it. Every record of the batch is handled or rejected after this, or waits for a sink's flush.
+    ///
+    /// # Errors
+    /// A rejected record, or one too large to go on, stops the pipeline, or came when it was stopped.
+    pub(super) fn take(&self, batch: Batch, answer: &mut Answer, outputs: &mut Outputs) -> Result<(), Stopped> {
+        let rejected: Vec<usize> = answer.rejected().map(|(row, _)| row).collect();
+        if !rejected.is_empty() {
+            // As with what fails then: it may be for the cut.
+            if self.policy.control.is_stopped() {
+                return Err(Stopped);
+            }
+            self.reject(&batch, answer, outputs)?;
+        }
+        let rejected = self.without_what_is_too_large(&batch, answer, rejected)?;
+        let handled = (batch.len() - rejected.len()) as u64;
+        match self.kind {
+            Kind::Map | Kind::KeyBy => self.replaced(batch, answer, &rejected, outputs),
+            Kind::Filter => self.kept(batch, answer, &rejected, outputs),
+            Kind::FlatMap => self.expanded(batch, answer, &rejected, outputs),
+            Kind::Process | Kind::Source => self.emitted(batch, answer, outputs),
+            Kind::Sink => {
+                self.written(batch, &rejected, outputs);
+                return Ok(());
+            }
+        }
+        self.policy.counters.handled.add(handled);
+        Ok(())
+    }
+
+    /// Fails the records that have become too large to go on. The rows that stay behind, together with those rejected.
+    fn without_what_is_too_large(
+        &self,
+        batch: &Batch,
+        answer: &mut Answer,
+        mut rejected: Vec<usize>,
+    ) -> Result<Vec<usize>, Stopped> {
+        let too_large = too_large(self.kind, batch, answer, self.record_limit);
+        for (row, size) in too_large {
+            let (Err(at), Some(record)) = (rejected.binary_search(&row), batch.record(row)) else { continue };
+            self.policy.errors.breach("record_bytes");
+            self.policy.failed(record, &oversized(size, self.record_limit), self.attempt)?;
+            rejected.insert(at, row);
+        }
+        Ok(rejected)
+    }
+
+    fn reject(&self, batch: &Batch, answer: &Answer, outputs: &mut Outputs) -> Result<(), Stopped> {
+        if !self.outlets.rejects.is_read() {
+            return answer.rejected().try_for_each(|(row, message)| match batch.record(row) {
+                Some(record) => self.policy.rejected(record, message, self.attempt),
+                None => Ok(()),
+            });
+        }
+        let mut rejects = self.pool.take();
+        rejects.set_ingested(batch.ingested());
+        let mut headers = Vec::new();
+        for (row, message) in answer.rejected() {
+            let Some(record) = batch.record(row) else { continue };
+            let size = size_of_record(record);
+            if size + ERROR_HEADER as u64 > self.record_limit {
+                self.policy.errors.breach("record_bytes");
+                self.policy.failed(record, &oversized(size, self.record_limit), self.attempt)?;
+                continue;
+            }
+            headers.clear();
+            headers.extend_from_slice(record.headers.unwrap_or_default());
+            let room = usize::try_from(self.record_limit - size).unwrap_or(usize::MAX) - ERROR_HEADER;
+            add_header(&mut headers, "error", beginning(message, room));
+            // All records here have headers now, and otherwise their batch's shape.
+            let _ = rejects.push(Record { headers: Some(&headers), ..record });
+            self.policy.counters.rejected.add(1);
+            self.policy.errors.count(FailureCode::Rejected.name());
+        }
+        outputs.rejects.push(rejects);
+        Ok(())
+    }
+
+    /// map and key-by: the batch goes on with a column changed.
+    fn replaced(&self, mut batch: Batch, answer: &mut Answer, rejected: &[usize], outputs: &mut Outputs) {
+        let swap = |batch: &mut Batch, answer: &mut Answer| match self.kind {
+            Kind::KeyBy => batch.swap_keys(answer.column()),
+            _ => batch.swap_payloads(answer.column()),
+        };
+        swap(&mut batch, answer);
+        self.main(self.without(batch, rejected), outputs);
+    }
+
+    /// sink: the batch is kept until it is durable.
+    fn written(&self, batch: Batch, rejected: &[usize], outputs: &mut Outputs) {
+        let batch = self.without(batch, rejected);
+        if batch.is_empty() {
+            return self.pool.put(batch);
+        }
+        outputs.unflushed.add(batch);
+    }
+
+    /// The rows of a batch that were not rejected.
+    fn without(&self, batch: Batch, rejected: &[usize]) -> Batch {
+        if rejected.is_empty() {
+            return batch;
+        }
+        let mut rest = self.pool.take();
+        for (start, end) in runs_without(rejected, batch.len()) {
+            // An empty batch takes any shape, and all of these have one.
+            let _ = rest.append_range(&batch, start, end);
+        }
+        self.pool.put(batch);
+        rest
+    }
+
+    fn kept(&self, batch: Batch, answer: &Answer, rejected: &[usize], outputs: &mut Outputs) {
+        let rows = batch.len();
+        let kept = answer.kept();
+        if rejected.is_empty() && kept.count() == rows {
+            return self.main(batch, outputs);
+        }
+        let mut rest = self.pool.take();
+        // An empty batch takes any shape.
+        if rejected.is_empty() {
+            let _ = rest.append_kept(&batch, kept);
+        } else {
+            let bits = (0..rows.div_ceil(8)).map(|byte| {
+                (0..8).fold(0u8, |bits, bit| {
+                    let row = byte * 8 + bit;
+                    bits | u8::from(kept.get(row) && rejected.binary_search(&row).is_err()) << bit
+                })
+            });
+            let bits: Vec<u8> = bits.collect();
+            let _ = rest.append_kept(&batch, Bitmap::new(&bits));
+        }
+        self.policy.counters.filtered.add((rows - rejected.len() - rest.len()) as u64);
+        self.pool.put(batch);
+        self.main(rest, outputs);
+    }
+
+    fn expanded(&self, batch: Batch, answer: &mut Answer, rejected: &[usize], outputs: &mut Outputs) {
+        let mut rest = self.pool.take();
+        let (payloads, parents) = answer.rows_parts();
+        if rejected.is_empty() {
+            for (parent, run) in rising_runs(parents) {
+                let _ = rest.append_around_payloads(&batch, parent, parent + run);
+            }
+            rest.swap_payloads(payloads);
+        } else {
+            for (row, &parent) in parents.iter().enumerate() {
+                let parent = parent as usize;
+                if rejected.binary_search(&parent).is_err() {
+                    let _ = rest.append_around_payloads(&batch, parent, parent + 1);
+                    rest.append_payloads(payloads, row, row + 1);
+                }
+            }
+        }
+        self.pool.put(batch);
+        self.main(rest, outputs);
+    }
+
+    fn emitted(&self, input: Batch, answer: &mut Answer, outputs: &mut Outputs) {
+        let since = if input.is_empty() { self.policy.control.now() } else { input.ingested() };
+        for emission in answer.emissions() {
+            let mut batch = std::mem::replace(&mut emission.batch, self.pool.take());
+            match &emission.parents {
+                Some(parents) => {
+                    let origin = |&parent: &u32| input.origins().get(parent as usize).copied();
+                    batch.set_origins(parents.iter().map(|parent| origin(parent).unwrap_or(Origin::NONE)));
+                }
+                None => {
+                    let none = batch.len();
+                    batch.set_origins(std::iter::repeat_n(Origin::NONE, none));
+                }
+            }
+            batch.set_ingested(since);
+            match (emission.port as usize).checked_sub(1) {
+                None => self.main(batch, outputs),
+                Some(side) if self.outlets.sides.get(side).is_some_and(|outlet| outlet.is_read()) => {
+                    self.count_out(&batch);
+                    outputs.sides.push((side, batch));
+                }
+                Some(_) => {
+                    self.policy.counters.unread.add(batch.len() as u64);
+                    self.pool.put(batch);
+                }
+            }
+        }
+        self.pool.put(input);
+    }
+
+    fn main(&self, batch: Batch, outputs: &mut Outputs) {
+        if batch.is_empty() {
+            return self.pool.put(batch);
+        }
+        self.count_out(&batch);
+        outputs.main.push(batch);
+    }
+
+    fn count_out(&self, batch: &Batch) {
+        self.policy.counters.records_out.add(batch.len() as u64);
+        self.policy.counters.bytes_out.add(batch.payloads().byte_len() as u64);
+    }
+}
+
+/// The records that go on with more than `limit` bytes, rising, and how many bytes that is. Only what an answer leaves to the host is weighed here: a process
+/// and a source send whole records, which were weighed when they came.
+fn too_large(kind: Kind, batch: &Batch, answer: &mut Answer, limit: u64) -> Vec<(usize, u64)> {
+    let length = |column: Option<&Column>, row| column.and_then(|column| column.get(row)).map_or(0, <[u8]>::len) as u64;
+    let all = |column: Option<&Column>| column.map_or(0, Column::byte_len) as u64;
+    let (payloads, keys, headers) = (Some(batch.payloads()), batch.keys(), batch.headers());
+    if kind == Kind::Filter {
+        // Hardly a batch holds one record that is too large: then its sum says so.
+        if all(payloads) + all(keys) + all(headers) <= limit {
+            return Vec::new();
+        }
+        let kept = answer.kept();
+        let size = |row| length(payloads, row) + length(keys, row) + length(headers, row);
+        return (0..batch.len())
+            .filter(|&row| kept.get(row))
+            .map(|row| (row, size(row)))
+            .filter(|at| at.1 > limit)
+            .collect();
+    }
+    let (first, second) = match kind {
+        Kind::Map | Kind::FlatMap => (keys, headers),
+        Kind::KeyBy => (payloads, headers),
+        _ => return Vec::new(),
+    };
+    let (column, parents) = answer.rows_parts();
+    // An output inherits what a record has, so of a flat-map the sum may hold one column many times.
+    if all(Some(column)) + all(first) + all(second) <= limit {
+        return Vec::new();
+    }
+    let parent =
+        |row: usize| if kind == Kind::FlatMap { parents.get(row).map_or(row, |&row| row as usize) } else { row };
+    let sizes = (0..column.len()).map(|row| (parent(row), length(Some(column), row)));
+    let sizes = sizes.map(|(row, own)| (row, own + length(first, row) + length(second, row)));
+    let mut found: Vec<(usize, u64)> = sizes.filter(|(_, size)| *size > limit).collect();
+    found.dedup_by_key(|(row, _)| *row);
+    found
+}
+
+fn size_of_record(record: Record<'_>) -> u64 {
+    let rest = [record.key, record.headers].into_iter().flatten().map(|bytes| bytes.len() as u64);
+    record.payload.len() as u64 + rest.sum::<u64>()
+}
+
+fn oversized(size: u64, limit: u64) -> Failure {
+    let message = format!(
+        "the record goes on with {size} bytes, its key and headers among them, more than record_bytes ({limit})"
+    );
+    Failure::new(FailureCode::RecordTooLarge, message)
+}
+
+/// What the header `error` costs beside its text.
+const ERROR_HEADER: usize = 4 + "error".len() + 4;
+
+/// As much of a text as fits: a rejection never makes a record too large.
+fn beginning(text: &str, room: usize) -> &str {
+    text.get(..text.floor_char_boundary(room)).unwrap_or(text)
+}
+
+/// The maximal runs of rows that are not in `rejected` (rising).
+fn runs_without(rejected: &[usize], rows: usize) -> impl Iterator<Item = (usize, usize)> {
+    let starts = std::iter::once(0).chain(rejected.iter().map(|row| row + 1));
+    let ends = rejected.iter().copied().chain(std::iter::once(rows));
+    starts.zip(ends).filter(|(start, end)| start < end)
+}
+
+/// The maximal runs of parents that rise by one: their columns are copied together.
+fn rising_runs(parents: &[u32]) -> impl Iterator<Item = (usize, usize)> {
+    parents
+        .chunk_by(|before, after| before + 1 == *after)
+        .map(|run| (run.first().map_or(0, |&p| p as usize), run.len()))
+}
+
+/// Appends a header in the contract's encoding.
+fn add_header(headers: &mut Vec<u8>, name: &str, value: &str) {
+    for text in [name, value] {
+        headers.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+        headers.extend_from_slice(text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_between_the_rejected_ones_go_on() {
+        let cases = [
+            (vec![], 3, vec![(0, 3)]),
+            (vec![0, 1, 2], 3, vec![]),
+            (vec![1], 3, vec![(0, 1), (2, 3)]),
+            (vec![0, 2], 5, vec![(1, 2), (3, 5)]),
+        ];
+        for (rejected, rows, expected) in cases {
+            assert_eq!(runs_without(&rejected, rows).collect::<Vec<_>>(), expected, "{rejected:?} of {rows}");
+        }
+    }
+
+    #[test]
+    fn parents_that_rise_by_one_are_copied_together() {
+        assert_eq!(rising_runs(&[0, 1, 2, 2, 2, 5, 6]).collect::<Vec<_>>(), [(0, 3), (2, 1), (2, 1), (5, 2)]);
+        assert_eq!(rising_runs(&[]).count(), 0);
+    }
+}

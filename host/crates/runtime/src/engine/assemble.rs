@@ -1,0 +1,351 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::chain::Chain;
+use super::component_source_lane::ComponentSourceLane;
+use super::control::{Control, Ways};
+use super::counted_sink::CountedSink;
+use super::error::RunError;
+use super::on_error_policy::OnErrorPolicy;
+use super::launch::launch_instances;
+use super::inlet::{Inlet, Tally};
+use super::guest_supervisor::GuestSupervisor;
+use super::operator_lane::{OperatorLane, Outlets};
+use super::outlet::{Destination, Outlet, Route};
+use super::parts::{Parts, Provided};
+use super::placement::Placement;
+use super::provenance::Provenance;
+use super::recovery::Recovery;
+use super::sink_lane::SinkLane;
+use super::source_lane::{SharedSource, SourceLane};
+use super::sequencer::Sequencer;
+use sage_batch::{BatchPool, Inbox};
+use crate::connector::{DeadLetterFile, Sink, open_sink, open_source};
+use sage_observe::{ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency};
+use sage_plan::{Kind, Limits, OnError, Port, SinkSpec, SourceSpec, Stage, StageId, Work};
+use sage_machine::MemoryBudget;
+
+/// A run put together and not yet started.
+pub(super) struct Assembly {
+    pub(super) lanes: Vec<Lane>,
+    pub(super) stages: Vec<StageParts>,
+    pub(super) sources: Vec<(StageId, SharedSource)>,
+    pub(super) dead_letters: Vec<Arc<DeadLetterFile>>,
+}
+
+/// A lane, and where its thread runs.
+pub(super) struct Lane {
+    pub(super) name: String,
+    pub(super) stage: StageId,
+    pub(super) placement: Placement,
+    pub(super) task: Task,
+}
+
+pub(super) enum Task {
+    Source(SourceLane),
+    ComponentSource(Box<ComponentSourceLane>),
+    Operator(Box<OperatorLane>),
+    Sink(SinkLane),
+    /// Several of these.
+    Chain(Box<Chain>),
+}
+
+/// What a stage's instances share with whoever watches them.
+pub(super) struct StageParts {
+    pub(super) instances: Vec<InstanceParts>,
+    pub(super) latency: Option<Arc<Latency>>,
+}
+
+pub(super) struct InstanceParts {
+    pub(super) counters: Arc<InstanceCounters>,
+    pub(super) errors: Arc<ErrorCounts>,
+    pub(super) metrics: Arc<GuestMetrics>,
+    pub(super) budget: Option<Arc<MemoryBudget>>,
+    pub(super) kernel: Option<Arc<dyn KernelReading>>,
+    pub(super) inference: Option<Arc<InferenceCounters>>,
+    /// One, or one a lane where lanes take by key.
+    pub(super) inboxes: Vec<Arc<Inbox>>,
+    sequencer: Option<Arc<Sequencer>>,
+}
+
+/// How many batches wait at the most, beside the bound in bytes. Batches of some records each are merged before they are
+/// sent, so this is reached only at low rates.
+const BATCH_CREDIT: usize = 64;
+/// What a batch weighs beside a record's own bytes.
+const RECORD_OVERHEAD: u64 = 64;
+
+/// Opens what must be opened, and wires every lane to those it sends to. Nothing runs yet.
+///
+/// # Errors
+/// A source, sink or dead-letter file that cannot be opened.
+pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> Result<Assembly, RunError> {
+    let mut stages: Vec<StageParts> = parts.plan.stages().map(|(id, stage)| stage_parts(parts, id, stage)).collect();
+    let mut provenance = Provenance::default();
+    let sources = open_sources(parts, &mut provenance)?;
+    let mut sinks = open_sinks(parts)?;
+    let dead_letters = open_dead_letters(parts)?;
+    let numbers = component_source_numbers(parts, &mut provenance);
+    let provenance = Arc::new(provenance);
+    let mut guests = launch_instances(parts, &mut stages, control.stop())?;
+    let pool = Arc::new(BatchPool::new(512));
+    let mut lanes = Vec::new();
+    for (id, stage) in parts.plan.stages() {
+        let granted = parts.grant.stage(id);
+        let limits = &stage.limits;
+        for (instance, own) in (0u32..).zip(instances(&stages, id)) {
+            for lane in 0..granted.lanes {
+                let policy = OnErrorPolicy {
+                    pipeline: parts.plan.name.as_str().into(),
+                    run: run.into(),
+                    stage: stage.name.as_str().into(),
+                    instance,
+                    on_error: stage.on_error.clone(),
+                    passes_files: stage.passes_files,
+                    dead_letters: dead_letters.get(&id).cloned(),
+                    counters: Arc::clone(&own.counters),
+                    errors: Arc::clone(&own.errors),
+                    provenance: Arc::clone(&provenance),
+                    control: Arc::clone(control),
+                };
+                let outlet = |port: &Port| outlet(parts, &stages, stage, port, instance, &pool);
+                let inbox = own.inboxes.get(lane as usize).or(own.inboxes.first()).cloned();
+                let placement = placement(parts, id, instance, lane);
+                let supervisor = guests.next(id, instance).map(|guest| GuestSupervisor::new(guest, limits.restarts_in_a_row));
+                let pool = Arc::clone(&pool);
+                let task = match (&stage.work, inbox) {
+                    (Work::Source(_), _) => sources
+                        .get(&id)
+                        .cloned()
+                        .map(|source| Task::Source(SourceLane { source, outlet: outlet(&Port::Main), policy })),
+                    (Work::Component(_, Kind::Source), _) => supervisor.map(|supervisor| {
+                        let number = numbers.get(&(id, instance)).copied().unwrap_or(u16::MAX);
+                        let outlets = outlets(parts, id, &outlet);
+                        let retries = stage.retries;
+                        Task::ComponentSource(Box::new(ComponentSourceLane {
+                            supervisor,
+                            retries,
+                            outlets,
+                            policy,
+                            pool,
+                            number,
+                            instances: stage.parallelism,
+                        }))
+                    }),
+                    (Work::Component(_, kind), Some(inbox)) => supervisor.map(|mut supervisor| {
+                        let tally = Tally {
+                            counters: Arc::clone(&own.counters),
+                            control: Arc::clone(control),
+                            latency: latency_of(&stages, id),
+                        };
+                        let inlet = Inlet::new(inbox, tally, supervisor.guest());
+                        Task::Operator(Box::new(OperatorLane {
+                            supervisor,
+                            kind: *kind,
+                            retries: stage.retries,
+                            flush_interval: limits.flush_interval,
+                            record_limit: effective_limits(parts, stage).record_bytes,
+                            inlet,
+                            sequencer: own.sequencer.clone(),
+                            outlets: outlets(parts, id, &outlet),
+                            policy,
+                            pool,
+                            recovery: Recovery::default(),
+                            warned: Vec::new(),
+                        }))
+                    }),
+                    (Work::Sink(_), Some(inbox)) => sinks.remove(&id).map(|sink| {
+                        let latency = latency_of(&stages, id).unwrap_or_default();
+                        let sink = CountedSink::new(sink, Arc::clone(&own.counters), control, &stage.name);
+                        Task::Sink(SinkLane { sink, inbox, policy, pool, latency })
+                    }),
+                    _ => None,
+                };
+                let name = format!("{}-{instance}.{lane}", stage.name);
+                let Some(task) = task else {
+                    return Err(RunError::Internal(format!("stage \"{}\" has nothing to run", stage.name)));
+                };
+                lanes.push(Lane { name, stage: id, placement, task });
+            }
+        }
+    }
+    let instances = Some(Arc::downgrade(&parts.instances));
+    let devices = parts.models.queues().map(Arc::downgrade).collect();
+    control.set_ways(Ways { instances, devices, ..ways(&stages) });
+    let sources = sources.into_iter().collect();
+    let lanes = Chain::join(lanes, control);
+    Ok(Assembly { lanes, stages, sources, dead_letters: dead_letters.into_values().collect() })
+}
+
+fn instances(stages: &[StageParts], id: StageId) -> &[InstanceParts] {
+    stages.get(id.0).map_or(&[], |stage| stage.instances.as_slice())
+}
+
+fn latency_of(stages: &[StageParts], id: StageId) -> Option<Arc<Latency>> {
+    stages.get(id.0).and_then(|stage| stage.latency.clone())
+}
+
+fn stage_parts(parts: &Parts, id: StageId, stage: &Stage) -> StageParts {
+    let granted = parts.grant.stage(id);
+    let by_lane = stage.kind() == Some(Kind::Process) && granted.lanes > 1;
+    let inboxes = match (stage.inputs.is_empty(), by_lane) {
+        (true, _) => 0,
+        (false, true) => granted.lanes,
+        (false, false) => 1,
+    };
+    let credit = credit_of(granted.edge_bytes, inboxes);
+    let instance = |instance| InstanceParts {
+        counters: Arc::default(),
+        errors: Arc::default(),
+        metrics: Arc::default(),
+        kernel: None,
+        inference: parts.models.counters(id, instance),
+        budget: granted.memory_cap.map(|cap| Arc::new(MemoryBudget::new(cap))),
+        inboxes: (0..inboxes).map(|_| Arc::new(Inbox::new(credit, BATCH_CREDIT))).collect(),
+        sequencer: (granted.lanes > 1 && !by_lane).then(Arc::default),
+    };
+    StageParts {
+        instances: (0..stage.parallelism).map(instance).collect(),
+        latency: stage.outputs.is_empty().then(Arc::default),
+    }
+}
+
+fn credit_of(edge_bytes: u64, inboxes: u32) -> usize {
+    usize::try_from(edge_bytes / u64::from(inboxes.max(1))).unwrap_or(usize::MAX)
+}
+
+/// The stage's limits, its records kept small enough for every edge they travel.
+pub(super) fn effective_limits(parts: &Parts, stage: &Stage) -> Limits {
+    let mut limits = stage.limits.clone();
+    for edge in &stage.outputs {
+        let to = parts.plan.edge(*edge).to;
+        let granted = parts.grant.stage(to);
+        let room = granted.edge_bytes / u64::from(granted.lanes.max(1));
+        limits.record_bytes = limits.record_bytes.min(room.saturating_sub(RECORD_OVERHEAD));
+    }
+    limits
+}
+
+fn outlets(parts: &Parts, id: StageId, outlet: &impl Fn(&Port) -> Outlet) -> Outlets {
+    let ports = parts.components.get(&id).map_or(&[][..], |loaded| loaded.facts().ports.as_slice());
+    let side = |(number, name): (u32, &String)| outlet(&Port::Side(number, name.clone()));
+    Outlets {
+        main: outlet(&Port::Main),
+        rejects: outlet(&Port::Rejects),
+        sides: (1u32..).zip(ports).map(side).collect(),
+    }
+}
+
+fn outlet(
+    parts: &Parts,
+    stages: &[StageParts],
+    stage: &Stage,
+    port: &Port,
+    instance: u32,
+    pool: &Arc<BatchPool>,
+) -> Outlet {
+    let edges = stage.outputs.iter().map(|&id| parts.plan.edge(id)).filter(|edge| edge.port == *port);
+    let routes = edges.map(|edge| {
+        let granted = parts.grant.stage(edge.to);
+        let destinations: Vec<Vec<Destination>> = instances(stages, edge.to)
+            .iter()
+            .map(|to| {
+                let credit = credit_of(granted.edge_bytes, u32::try_from(to.inboxes.len()).unwrap_or(1));
+                let consumer = &to.counters;
+                to.inboxes
+                    .iter()
+                    .map(|inbox| Destination { inbox: Arc::clone(inbox), consumer: Arc::clone(consumer), credit })
+                    .collect()
+            })
+            .collect();
+        Route::new(edge.partition, &destinations, instance)
+    });
+    Outlet::new(routes.collect(), Arc::clone(pool))
+}
+
+fn placement(parts: &Parts, id: StageId, instance: u32, lane: u32) -> Placement {
+    match parts.leases.lane(id, instance, lane) {
+        Some(lease) if parts.instances.in_lane_threads() => Placement::Leased {
+            cpu: lease.cpus(),
+            threads: parts.leased.clone(),
+            operator: parts.plan.stage(id).name.clone(),
+            instance,
+        },
+        _ => Placement::Shared(parts.shared.clone()),
+    }
+}
+
+fn open_sources(parts: &mut Parts, provenance: &mut Provenance) -> Result<BTreeMap<StageId, SharedSource>, RunError> {
+    let mut sources = BTreeMap::new();
+    for (id, stage) in parts.plan.stages() {
+        let Work::Source(spec) = &stage.work else { continue };
+        let limit = effective_limits(parts, stage).record_bytes;
+        let number = provenance.next();
+        let source = match take_provided_source(spec, &mut parts.provided) {
+            Some(source) => source,
+            None => open_source(spec, number, limit).map_err(|error| RunError::connector(&stage.name, error))?,
+        };
+        provenance.add(&stage.name, source.places());
+        sources.insert(id, Arc::new(Mutex::new(source)));
+    }
+    Ok(sources)
+}
+
+fn take_provided_source(spec: &SourceSpec, provided: &mut Provided) -> Option<Box<dyn crate::connector::Source>> {
+    match spec {
+        SourceSpec::Provided(name) => provided.sources.remove(name),
+        _ => None,
+    }
+}
+
+fn open_sinks(parts: &mut Parts) -> Result<BTreeMap<StageId, Box<dyn Sink>>, RunError> {
+    let mut sinks = BTreeMap::new();
+    for (id, stage) in parts.plan.stages() {
+        let Work::Sink(spec) = &stage.work else { continue };
+        let provided = match spec {
+            SinkSpec::Provided(name) => parts.provided.sinks.remove(name),
+            _ => None,
+        };
+        let sink = match provided {
+            Some(sink) => sink,
+            None => open_sink(spec, &parts.guard).map_err(|error| RunError::connector(&stage.name, error))?,
+        };
+        sinks.insert(id, sink);
+    }
+    Ok(sinks)
+}
+
+/// Stages whose dead letters go to one file, under whatever name, share it.
+fn open_dead_letters(parts: &Parts) -> Result<BTreeMap<StageId, Arc<DeadLetterFile>>, RunError> {
+    let mut by_stage: BTreeMap<StageId, Arc<DeadLetterFile>> = BTreeMap::new();
+    for (id, stage) in parts.plan.stages() {
+        let OnError::DeadLetter(letters) = &stage.on_error else { continue };
+        let file = DeadLetterFile::open(&letters.path, &parts.guard)
+            .map_err(|error| RunError::connector(&stage.name, error))?;
+        let shared = by_stage.values().find(|other| other.is_same(&file)).cloned();
+        by_stage.insert(id, shared.unwrap_or_else(|| Arc::new(file)));
+    }
+    Ok(by_stage)
+}
+
+fn component_source_numbers(parts: &Parts, provenance: &mut Provenance) -> BTreeMap<(StageId, u32), u16> {
+    let mut numbers = BTreeMap::new();
+    for (id, stage) in parts.plan.stages() {
+        if stage.kind() == Some(Kind::Source) {
+            for instance in 0..stage.parallelism {
+                numbers.insert((id, instance), provenance.add_instance(&stage.name, instance, stage.parallelism));
+            }
+        }
+    }
+    numbers
+}
+
+fn ways(stages: &[StageParts]) -> Ways {
+    let mut ways = Ways::default();
+    for instance in stages.iter().flat_map(|stage| &stage.instances) {
+        for inbox in &instance.inboxes {
+            ways.inboxes.push((Arc::clone(inbox), Arc::clone(&instance.counters)));
+        }
+        ways.sequencers.extend(instance.sequencer.clone());
+    }
+    ways
+}

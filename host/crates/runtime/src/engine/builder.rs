@@ -1,0 +1,344 @@
+use std::path::{Path, PathBuf};
+
+use super::job::{Job, JobOptions, host_settings};
+use super::job_error::JobError;
+use super::parts::Provided;
+use sage_plan::config::{
+    Capabilities, ComponentUse, FileSink, FileSource, Generate, Limits, OnError, Operator, Parsed, Partitioning,
+    Pipeline, Resources, SinkKind, Source, SourceKind, Spanned, TextFormat,
+};
+use crate::{config, connector};
+
+/// A pipeline put together in Rust: the same as a pipeline file, with the same checks and messages.
+///
+/// Each call adds a stage that reads the one before it; [`PipelineBuilder::reading`] chooses another. What follows a stage
+/// (`parallelism`, `resources`, …) says more about that stage.
+///
+/// ```no_run
+/// use sage_host::config::Resources;
+/// use sage_host::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
+///
+/// let summary = PipelineBuilder::new("celsius")
+///     .from_source("readings", SourceOf::file("readings.jsonl", "jsonl"))
+///     .map("celsius", "operators/target/wasm32-wasip2/release/json_celsius.wasm")
+///     .parallelism(4)
+///     .resources(Resources { num_cpus: Some(0.5.into()), memory: Some((64 << 20).into()), ..Resources::default() })
+///     .sink("out", SinkOf::file("celsius.jsonl"))
+///     .build(JobOptions::default())?
+///     .start()?
+///     .wait();
+/// println!("{summary}");
+/// # Ok::<(), sage_host::engine::JobError>(())
+/// ```
+#[derive(Default)]
+pub struct PipelineBuilder {
+    pipeline: Pipeline,
+    provided: Provided,
+    base: PathBuf,
+    /// The stage that the next one reads.
+    last: Option<String>,
+    /// What the calls that say more are about.
+    about: About,
+}
+
+/// What the last call added.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum About {
+    #[default]
+    Nothing,
+    Source,
+    Operator,
+    Sink,
+}
+
+impl PipelineBuilder {
+    /// A pipeline without stages.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        let pipeline = Pipeline { name: Some(name.into().into()), ..Pipeline::default() };
+        Self { pipeline, ..Self::default() }
+    }
+
+    /// Resolves relative paths against this folder; the process's own by default.
+    #[must_use]
+    pub fn relative_to(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.base = folder.into();
+        self
+    }
+
+    /// Adds a source.
+    #[must_use]
+    pub fn from_source(mut self, name: &str, source: SourceOf) -> Self {
+        let kind = match source {
+            SourceOf::Built(kind) => kind,
+            SourceOf::Provided(source) => {
+                self.provided.sources.insert(name.to_owned(), source);
+                SourceKind::Provided(name.to_owned())
+            }
+        };
+        self.pipeline.sources.push(Source { name: Some(name.into()), kind: Some(kind), ..Source::default() });
+        self.follow(name, About::Source)
+    }
+
+    /// Adds an operator: a component of any kind but source and sink.
+    #[must_use]
+    pub fn operator(mut self, name: &str, component: impl AsRef<Path>) -> Self {
+        let component = ComponentUse::new(component.as_ref().display().to_string());
+        let operator = Operator {
+            span: None,
+            name: Some(name.into()),
+            inputs: self.inputs(),
+            partition: Partitioning::Default,
+            component: Some(component),
+        };
+        self.pipeline.operators.push(operator);
+        self.follow(name, About::Operator)
+    }
+
+    /// Adds a map. The same as [`PipelineBuilder::operator`]: what a component is, it says itself.
+    #[must_use]
+    pub fn map(self, name: &str, component: impl AsRef<Path>) -> Self {
+        self.operator(name, component)
+    }
+
+    /// Adds a filter, as [`PipelineBuilder::map`] does.
+    #[must_use]
+    pub fn filter(self, name: &str, component: impl AsRef<Path>) -> Self {
+        self.operator(name, component)
+    }
+
+    /// Adds a flat-map, as [`PipelineBuilder::map`] does.
+    #[must_use]
+    pub fn flat_map(self, name: &str, component: impl AsRef<Path>) -> Self {
+        self.operator(name, component)
+    }
+
+    /// Adds a key-by, as [`PipelineBuilder::map`] does.
+    #[must_use]
+    pub fn key_by(self, name: &str, component: impl AsRef<Path>) -> Self {
+        self.operator(name, component)
+    }
+
+    /// Adds a process, as [`PipelineBuilder::map`] does.
+    #[must_use]
+    pub fn process(self, name: &str, component: impl AsRef<Path>) -> Self {
+        self.operator(name, component)
+    }
+
+    /// Adds a sink. What comes after it reads what the sink read.
+    #[must_use]
+    pub fn sink(mut self, name: &str, sink: SinkOf) -> Self {
+        let kind = match sink {
+            SinkOf::Built(kind) => kind,
+            SinkOf::Provided(sink) => {
+                self.provided.sinks.insert(name.to_owned(), sink);
+                SinkKind::Provided(name.to_owned())
+            }
+        };
+        let inputs = self.inputs();
+        let sink = config::Sink {
+            span: None,
+            name: Some(name.into()),
+            inputs,
+            partition: Partitioning::Default,
+            kind: Some(kind),
+        };
+        self.pipeline.sinks.push(sink);
+        self.about = About::Sink;
+        self
+    }
+
+    /// The stage added last, or what follows if none was, reads these outputs (`"parse"`, `"parse.rejects"`) instead.
+    #[must_use]
+    pub fn reading<'a>(mut self, inputs: impl IntoIterator<Item = &'a str>) -> Self {
+        let inputs: Vec<Spanned<String>> = inputs.into_iter().map(Into::into).collect();
+        match self.about {
+            About::Operator => {
+                if let Some(operator) = self.pipeline.operators.last_mut() {
+                    operator.inputs = Some(inputs);
+                }
+            }
+            About::Sink => {
+                if let Some(sink) = self.pipeline.sinks.last_mut() {
+                    sink.inputs = Some(inputs);
+                }
+            }
+            About::Source | About::Nothing => self.last = inputs.into_iter().next().map(|input| input.value),
+        }
+        self
+    }
+
+    /// How the instances of the last stage share their input: `forward`, `round-robin`, `key` or `broadcast`.
+    #[must_use]
+    pub fn partition(mut self, partition: &str) -> Self {
+        let all = Partitioning::All(partition.into());
+        match self.about {
+            About::Operator => self.pipeline.operators.last_mut().map(|operator| operator.partition = all),
+            About::Sink => self.pipeline.sinks.last_mut().map(|sink| sink.partition = all),
+            About::Source | About::Nothing => None,
+        };
+        self
+    }
+
+    /// How many instances of the last stage there are.
+    #[must_use]
+    pub fn parallelism(self, instances: u32) -> Self {
+        self.component(|component| component.parallelism = Some(u64::from(instances).into()))
+    }
+
+    /// What each instance of the last stage gets.
+    #[must_use]
+    pub fn resources(self, resources: Resources) -> Self {
+        self.component(|component| component.resources = resources)
+    }
+
+    /// What each call of the last stage may take.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        self.component(|component| component.limits = limits)
+    }
+
+    /// What becomes of the last stage's records that fail or are rejected, or that it cannot read if it is a source.
+    #[must_use]
+    pub fn on_error(mut self, on_error: OnError) -> Self {
+        if self.about == About::Source
+            && let Some(source) = self.pipeline.sources.last_mut()
+        {
+            source.on_error = Some(on_error.clone());
+        }
+        self.component(|component| component.on_error = on_error)
+    }
+
+    /// How often a failed batch of the last stage is tried again as a whole.
+    #[must_use]
+    pub fn retries(self, retries: u32) -> Self {
+        self.component(|component| component.retries = Some(u64::from(retries).into()))
+    }
+
+    /// What the last stage's component gets in `open`.
+    #[must_use]
+    pub fn config(self, config: serde_json::Map<String, serde_json::Value>) -> Self {
+        self.component(|component| component.config = config)
+    }
+
+    /// What the last stage's component may reach.
+    #[must_use]
+    pub fn capabilities(self, capabilities: Capabilities) -> Self {
+        self.component(|component| component.capabilities = capabilities)
+    }
+
+    /// Loads the components and checks everything that can be checked without running.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn build(self, options: JobOptions) -> Result<Job, JobError> {
+        let settings = host_settings(&options)?;
+        let diagnostics = config::Diagnostics::new(None);
+        let parsed = Parsed { pipeline: self.pipeline, diagnostics };
+        Job::from_parsed(parsed, (None, &self.base), settings, options, self.provided)
+    }
+
+    fn inputs(&self) -> Option<Vec<Spanned<String>>> {
+        self.last.as_deref().map(|last| vec![last.into()])
+    }
+
+    fn follow(mut self, name: &str, about: About) -> Self {
+        self.last = Some(name.to_owned());
+        self.about = about;
+        self
+    }
+
+    fn component(mut self, change: impl FnOnce(&mut ComponentUse)) -> Self {
+        let component = match self.about {
+            About::Operator => self.pipeline.operators.last_mut().and_then(|operator| operator.component.as_mut()),
+            About::Source => self.pipeline.sources.last_mut().and_then(|source| match &mut source.kind {
+                Some(SourceKind::Component(component)) => Some(component),
+                _ => None,
+            }),
+            About::Sink => self.pipeline.sinks.last_mut().and_then(|sink| match &mut sink.kind {
+                Some(SinkKind::Component(component)) => Some(component),
+                _ => None,
+            }),
+            About::Nothing => None,
+        };
+        component.map(change);
+        self
+    }
+}
+
+/// Where an embedded pipeline's records come from.
+#[expect(clippy::large_enum_variant, reason = "one a pipeline, while it is put together")]
+pub enum SourceOf {
+    /// What a pipeline file can name too.
+    Built(SourceKind),
+    /// The embedder's own.
+    Provided(Box<dyn connector::Source>),
+}
+
+impl SourceOf {
+    /// Files, by path or glob; `format` is `lines`, `jsonl` or `csv`.
+    #[must_use]
+    pub fn file(path: &str, format: &str) -> Self {
+        let file = FileSource { path: path.into(), text: TextFormat::named(format) };
+        Self::Built(SourceKind::File(file))
+    }
+
+    /// Made-up records.
+    #[must_use]
+    pub fn generate(generate: Generate) -> Self {
+        Self::Built(SourceKind::Generate(generate))
+    }
+
+    /// A source component.
+    #[must_use]
+    pub fn component(path: impl AsRef<Path>) -> Self {
+        Self::Built(SourceKind::Component(ComponentUse::new(path.as_ref().display().to_string())))
+    }
+
+    /// A source written in Rust. To hand over an iterator, see [`connector::IterSource`].
+    #[must_use]
+    pub fn provided(source: impl connector::Source + 'static) -> Self {
+        Self::Provided(Box::new(source))
+    }
+}
+
+/// Where an embedded pipeline's records go.
+#[expect(clippy::large_enum_variant, reason = "one a pipeline, while it is put together")]
+pub enum SinkOf {
+    /// What a pipeline file can name too.
+    Built(SinkKind),
+    /// The embedder's own.
+    Provided(Box<dyn connector::Sink>),
+}
+
+impl SinkOf {
+    /// A file, complete only when the run is.
+    #[must_use]
+    pub fn file(path: &str) -> Self {
+        Self::Built(SinkKind::File(FileSink { path: path.into(), compression: None }))
+    }
+
+    /// Standard output.
+    #[must_use]
+    pub fn stdout() -> Self {
+        Self::Built(SinkKind::Stdout)
+    }
+
+    /// Nowhere; records are counted.
+    #[must_use]
+    pub fn discard() -> Self {
+        Self::Built(SinkKind::Discard)
+    }
+
+    /// A sink component.
+    #[must_use]
+    pub fn component(path: impl AsRef<Path>) -> Self {
+        Self::Built(SinkKind::Component(ComponentUse::new(path.as_ref().display().to_string())))
+    }
+
+    /// A sink written in Rust. To collect records in memory, see [`connector::CollectSink`].
+    #[must_use]
+    pub fn provided(sink: impl connector::Sink + 'static) -> Self {
+        Self::Provided(Box::new(sink))
+    }
+}

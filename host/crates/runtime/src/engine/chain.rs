@@ -1,0 +1,358 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::answers::Outputs;
+use super::assemble::{Lane, Task};
+use super::chain_clock::ChainClock;
+use super::control::{Control, Stopped};
+use super::counted_sink::CountedSink;
+use super::error::PipelineError;
+use super::on_error_policy::OnErrorPolicy;
+use super::lane_guest::Wakers;
+use super::operator_lane::{OperatorLane, Turn};
+use super::outlet::Outlet;
+use super::sink_lane::SinkLane;
+use super::source_lane::{Made, SourceEnd, SourceLane};
+use sage_batch::Inbox;
+use sage_plan::StageId;
+
+/// Consecutive lanes that one thread takes care of, in turns: those of operators whose guests are elsewhere, which only carry batches and answers, and
+/// before and behind them a source that never waits and a built-in sink.
+///
+/// A thread for each would do next to nothing before it has to wake the next one, and find what it works on in another CPU's cache.
+///
+/// **Who waits for whom.** The thread sleeps when no lane can go on, and then for all their guests at once. A lane takes no answer while what it sent before
+/// lies in front of the next one; so edges within the chain hold at most what comes out of one answer, and nobody waits there.
+pub(super) struct Chain {
+    control: Arc<Control>,
+    source: Option<Head>,
+    lanes: Vec<Member>,
+    sink: Option<(StageId, SinkLane)>,
+}
+
+struct Head {
+    stage: StageId,
+    lane: SourceLane,
+    /// When it has something again.
+    idle_until: Option<Instant>,
+    end: Option<SourceEnd>,
+}
+
+struct Member {
+    /// `None` when it has ended.
+    lane: Option<Box<OperatorLane>>,
+    outputs: Outputs,
+}
+
+/// What a chain leaves behind.
+#[derive(Default)]
+pub(super) struct ChainEnd {
+    pub(super) source: Option<(StageId, SourceEnd)>,
+    pub(super) sink: Option<(StageId, CountedSink)>,
+}
+
+/// How many operators share a thread at the most: it takes about 6 µs for each batch of 64 KiB and each of them.
+const MOST_OPERATORS: usize = 4;
+/// How long what was sent coalesced may go unseen when the chain goes to sleep, and how long it then sleeps at the most.
+const LIGHTLY: Duration = Duration::from_millis(1);
+const LOOK_UP: Duration = Duration::from_secs(1);
+/// How soon a source sees that it is to stop.
+const SOURCE_LOOKS: Duration = Duration::from_millis(50);
+
+impl Chain {
+    /// The lanes, those that can be in chains in chains.
+    pub(super) fn join(lanes: Vec<Lane>, control: &Arc<Control>) -> Vec<Lane> {
+        let behind = behind(&lanes);
+        let led: HashSet<usize> = behind.iter().flatten().copied().collect();
+        let mut rest: Vec<Option<Lane>> = lanes.into_iter().map(Some).collect();
+        let mut joined = Vec::new();
+        for first in (0..rest.len()).filter(|at| !led.contains(at)) {
+            let mut members = Vec::new();
+            let mut next = Some(first);
+            while let Some(at) = next {
+                next = behind.get(at).copied().flatten();
+                members.extend(rest.get_mut(at).and_then(Option::take));
+                let operators = members.iter().filter(|lane| matches!(lane.task, Task::Operator(_))).count();
+                // A sink behind the last operator comes along.
+                if operators == MOST_OPERATORS && next.is_none_or(|next| !is_sink(rest.get(next))) {
+                    joined.extend(Self::of(std::mem::take(&mut members), control));
+                }
+            }
+            joined.extend(Self::of(members, control));
+        }
+        joined
+    }
+
+    /// A chain of these; one alone is itself.
+    fn of(mut members: Vec<Lane>, control: &Arc<Control>) -> Option<Lane> {
+        if members.len() < 2 {
+            return members.pop();
+        }
+        let (name, stage, placement) =
+            members.first().map(|lane| (lane.name.clone(), lane.stage, lane.placement.clone()))?;
+        let mut chain = Self { control: Arc::clone(control), source: None, lanes: Vec::new(), sink: None };
+        members.iter().skip(1).filter_map(|lane| inbox_of(&lane.task)).for_each(Inbox::never_wait);
+        for Lane { stage, task, .. } in members {
+            match task {
+                Task::Source(lane) => chain.source = Some(Head { stage, lane, idle_until: None, end: None }),
+                Task::Operator(lane) => chain.lanes.push(Member { lane: Some(lane), outputs: Outputs::default() }),
+                Task::Sink(lane) => chain.sink = Some((stage, lane)),
+                // They lead to nothing.
+                Task::ComponentSource(_) | Task::Chain(_) => {}
+            }
+        }
+        Some(Lane { name, stage, placement, task: Task::Chain(Box::new(chain)) })
+    }
+
+    pub(super) fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// The operators' lanes, to have their guests started.
+    pub(super) fn operators(&mut self) -> impl Iterator<Item = &mut OperatorLane> {
+        self.lanes.iter_mut().filter_map(|member| member.lane.as_deref_mut())
+    }
+
+    /// Works until the last lane has ended or the run stops. The guests must have been started.
+    pub(super) fn run(mut self) -> ChainEnd {
+        let mut clock = ChainClock::new(self.fates().map(|policy| Arc::clone(&policy.counters)));
+        // Stopped: the cause is with the control already.
+        let _ = self.work(&mut clock);
+        self.into_end()
+    }
+
+    /// Of all its lanes, in order.
+    pub(super) fn fates(&self) -> impl Iterator<Item = &OnErrorPolicy> {
+        let source = self.source.iter().map(|head| &head.lane.policy);
+        let lanes = self.lanes.iter().filter_map(|member| member.lane.as_ref()).map(|lane| &lane.policy);
+        source.chain(lanes).chain(self.sink.iter().map(|(_, lane)| &lane.policy))
+    }
+
+    /// What it leaves behind, whether it ran or not.
+    pub(super) fn into_end(self) -> ChainEnd {
+        ChainEnd {
+            source: self.source.map(|head| (head.stage, head.end.unwrap_or(SourceEnd::StoppedEarly))),
+            sink: self.sink.map(|(stage, lane)| (stage, lane.sink)),
+        }
+    }
+
+    fn work(&mut self, clock: &mut ChainClock) -> Result<(), Stopped> {
+        if self.source.is_some() {
+            self.control.wait_for_go()?;
+        }
+        loop {
+            let mut moved = self.take_turns(clock)?;
+            if !moved {
+                self.idle(clock)?;
+                // What was gathered has gone on.
+                moved = self.take_turns(clock)?;
+            }
+            if self.has_ended() {
+                return Ok(());
+            }
+            if !moved {
+                self.sleep()?;
+            }
+        }
+    }
+
+    /// A turn for each that can go on, from the last to the first, so that there is room. Whether one could.
+    fn take_turns(&mut self, clock: &mut ChainClock) -> Result<bool, Stopped> {
+        let mut moved = false;
+        for at in (0..self.lanes.len()).rev() {
+            moved |= self.take_turn(at, clock)?;
+        }
+        while self.can_take(0)
+            && let Some(head) = &mut self.source
+            && head.is_due()
+        {
+            head.turn()?;
+            clock.spent(0);
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    /// Takes the answers that are there for one lane, while the next one can take what becomes of them.
+    fn take_turn(&mut self, at: usize, clock: &mut ChainClock) -> Result<bool, Stopped> {
+        let mut moved = false;
+        loop {
+            let can_go_on = self.can_take(at + 1);
+            let Some(Member { lane: Some(lane), outputs }) = self.lanes.get_mut(at) else { return Ok(moved) };
+            let turn = lane.turn(outputs, can_go_on)?;
+            if matches!(turn, Turn::Ended)
+                && let Some(member) = self.lanes.get_mut(at)
+            {
+                // Its leaving is the end of the next one's input.
+                member.lane = None;
+            }
+            clock.spent(at + usize::from(self.source.is_some()));
+            if at + 1 == self.lanes.len() {
+                self.write(clock)?;
+            }
+            match turn {
+                Turn::Moved => moved = true,
+                Turn::Ended => return Ok(true),
+                Turn::Waits => return Ok(moved),
+            }
+        }
+    }
+
+    /// The sink writes what there is.
+    fn write(&mut self, clock: &mut ChainClock) -> Result<(), Stopped> {
+        let Some((_, sink)) = &mut self.sink else { return Ok(()) };
+        let mut wrote = false;
+        while sink.turn()? {
+            wrote = true;
+        }
+        if wrote {
+            clock.spent(self.lanes.len() + usize::from(self.source.is_some()));
+        }
+        Ok(())
+    }
+
+    /// Whether what is sent to this lane finds room. The sink takes everything at once.
+    fn can_take(&mut self, at: usize) -> bool {
+        self.lanes.get_mut(at).and_then(|member| member.lane.as_mut()).is_none_or(|lane| lane.can_take())
+    }
+
+    /// Nobody can go on: what was gathered is sent, and the sink writes through.
+    fn idle(&mut self, clock: &mut ChainClock) -> Result<(), Stopped> {
+        if let Some(head) = &mut self.source
+            && head.end.is_none()
+        {
+            head.lane.outlet.flush()?;
+        }
+        for lane in self.lanes.iter_mut().filter_map(|member| member.lane.as_mut()) {
+            lane.flush()?;
+        }
+        self.write(clock)?;
+        if let Some((_, sink)) = &mut self.sink {
+            sink.flush()?;
+        }
+        clock.read();
+        Ok(())
+    }
+
+    fn has_ended(&self) -> bool {
+        self.lanes.iter().all(|member| member.lane.is_none())
+    }
+
+    /// Sleeps until a guest has answered or died, somebody sends something, or the source has something again.
+    fn sleep(&mut self) -> Result<(), Stopped> {
+        let source = self.source.as_ref().filter(|head| head.end.is_none()).map(|head| {
+            let left = head.idle_until.map(|until| until.saturating_duration_since(Instant::now()));
+            left.unwrap_or(SOURCE_LOOKS).min(SOURCE_LOOKS)
+        });
+        let can_go_on: Vec<bool> = (0..self.lanes.len()).map(|at| self.can_take(at + 1)).collect();
+        let mut lightly = true;
+        for most in [LIGHTLY, LOOK_UP] {
+            let most = source.map_or(most, |source| source.min(most));
+            let mut stays_awake = false;
+            for lane in self.sleepers(&can_go_on) {
+                stays_awake |= lane.arm(lightly);
+            }
+            let died = if stays_awake { Vec::new() } else { self.nap(&can_go_on, most)? };
+            let mut woken = stays_awake;
+            for (at, lane) in self.sleepers(&can_go_on).enumerate() {
+                woken |= lane.disarm(died.get(at).copied().unwrap_or(false))?;
+            }
+            if woken || source.is_some_and(|source| source <= most) {
+                return Ok(());
+            }
+            lightly = false;
+        }
+        Ok(())
+    }
+
+    /// The lanes whose guests are waited for. What those say that wait for the next lane cannot be taken yet, so it is no reason to wake up.
+    fn sleepers(&mut self, can_go_on: &[bool]) -> impl Iterator<Item = &mut OperatorLane> {
+        let lanes = self.lanes.iter_mut().zip(can_go_on).filter(|(_, can_go_on)| **can_go_on);
+        lanes.filter_map(|(member, _)| member.lane.as_deref_mut())
+    }
+
+    /// Sleeps at their guests' doorbells. Whose worker has died.
+    fn nap(&mut self, can_go_on: &[bool], most: Duration) -> Result<Vec<bool>, Stopped> {
+        let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let wakers: Vec<Wakers<'_>> = self.sleepers(can_go_on).filter_map(|lane| lane.wakers()).collect();
+        let lanes = wakers.len();
+        let doorbells = wakers.iter().map(|wakers| watched(wakers.doorbell));
+        let mut all: Vec<PollFd<'_>> = doorbells.chain(wakers.iter().map(|wakers| watched(wakers.process))).collect();
+        let timeout =
+            Timespec { tv_sec: i64::try_from(most.as_secs()).unwrap_or(i64::MAX), tv_nsec: most.subsec_nanos().into() };
+        match poll(&mut all, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => {
+                let stage = self.fates().next().map_or("", |policy| &policy.stage);
+                self.control.fail(PipelineError::fault(stage, &format!("cannot wait for guests: {error}")));
+                return Err(Stopped);
+            }
+        }
+        Ok(all.iter().skip(lanes).map(|process| !process.revents().is_empty()).collect())
+    }
+}
+
+impl Head {
+    fn is_due(&self) -> bool {
+        let rests = self.idle_until.is_some_and(|until| until > Instant::now());
+        self.end.is_none() && (!rests || self.lane.policy.control.is_draining())
+    }
+
+    fn turn(&mut self) -> Result<(), Stopped> {
+        self.idle_until = None;
+        match self.lane.turn()? {
+            Made::More => {}
+            Made::Idle(time) => self.idle_until = Some(Instant::now() + time),
+            Made::End(end) => {
+                self.end = Some(end);
+                // The end of the next one's input.
+                self.lane.outlet.leave();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which lane stands behind each in a chain.
+fn behind(lanes: &[Lane]) -> Vec<Option<usize>> {
+    let readers: HashMap<*const Inbox, usize> = lanes
+        .iter()
+        .enumerate()
+        .filter_map(|(at, lane)| Some((std::ptr::from_ref(inbox_of(&lane.task)?), at)))
+        .collect();
+    let next = |lane: &Lane| {
+        let inbox = outlet_of(&lane.task)?.only_inbox().filter(|inbox| inbox.producers() == 1)?;
+        let reader = *readers.get(&std::ptr::from_ref(inbox))?;
+        let fits = match (&lane.task, &lanes.get(reader)?.task) {
+            (_, Task::Operator(next)) => next.goes_past(),
+            (Task::Operator(_), Task::Sink(_)) => true,
+            _ => false,
+        };
+        fits.then_some(reader)
+    };
+    lanes.iter().map(next).collect()
+}
+
+/// What leads on from a lane that may share its thread.
+fn outlet_of(task: &Task) -> Option<&Outlet> {
+    match task {
+        Task::Source(lane) if !lane.waits() => Some(&lane.outlet),
+        Task::Operator(lane) if lane.goes_past() => Some(&lane.outlets.main),
+        _ => None,
+    }
+}
+
+fn inbox_of(task: &Task) -> Option<&Inbox> {
+    match task {
+        Task::Operator(lane) => Some(lane.inbox()),
+        Task::Sink(lane) => Some(&lane.inbox),
+        _ => None,
+    }
+}
+
+fn is_sink(lane: Option<&Option<Lane>>) -> bool {
+    matches!(lane, Some(Some(Lane { task: Task::Sink(_), .. })))
+}

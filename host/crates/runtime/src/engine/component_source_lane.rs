@@ -1,0 +1,155 @@
+use std::sync::Arc;
+
+use super::control::Stopped;
+use super::on_error_policy::OnErrorPolicy;
+use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
+use super::lane_clock::LaneClock;
+use super::operator_lane::Outlets;
+use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
+use super::source_lane::SourceEnd;
+use sage_batch::{Batch, BatchPool, Origin};
+use sage_sandbox::{Failure, Progress};
+
+/// The one lane of an instance of a source component: asks its guest for more and sends it.
+///
+/// After each answer it notes the guest's position; a guest that fails is replaced by one that goes on from there, so nothing
+/// is sent twice. A source that fails `retries + 1` times at one position fails the pipeline: there is no record to give up. One
+/// whose worker process died gets [`LOST_WORKERS`] more at least: it may have died of something else.
+pub(super) struct ComponentSourceLane {
+    pub(super) supervisor: GuestSupervisor,
+    pub(super) retries: u32,
+    pub(super) outlets: Outlets,
+    pub(super) policy: OnErrorPolicy,
+    pub(super) pool: Arc<BatchPool>,
+    /// The number under which the run's provenance knows this instance.
+    pub(super) number: u16,
+    /// How many instances the source has.
+    pub(super) instances: u32,
+}
+
+impl ComponentSourceLane {
+    pub(super) fn run(mut self) -> SourceEnd {
+        let mut clock = LaneClock::new(Arc::clone(&self.policy.counters));
+        // Stopped: the cause is with the control already.
+        self.work(&mut clock).unwrap_or(SourceEnd::StoppedEarly)
+    }
+
+    fn work(&mut self, clock: &mut LaneClock) -> Result<SourceEnd, Stopped> {
+        let control = Arc::clone(&self.policy.control);
+        control.wait_for_go()?;
+        let mut position = self.supervisor.guest().position();
+        let (mut sent, mut failures) = (0u64, 0);
+        while !control.is_draining() {
+            if control.is_stopped() {
+                return Err(Stopped);
+            }
+            match self.next(&mut sent) {
+                Ok(progress) => {
+                    failures = 0;
+                    position = self.supervisor.guest().position();
+                    clock.batch();
+                    self.supervisor.measure(&self.policy.counters);
+                    match progress? {
+                        Progress::More => {}
+                        Progress::Idle(time) => {
+                            self.flush()?;
+                            self.supervisor.guest().rest();
+                            clock.read();
+                            control.rest(time);
+                        }
+                        Progress::End => {
+                            self.close();
+                            self.flush()?;
+                            self.policy.counters.exhausted.set(1);
+                            return Ok(SourceEnd::Exhausted);
+                        }
+                    }
+                }
+                Err(failure) => {
+                    if let Some(limit) = failure.limit() {
+                        self.policy.errors.breach(limit);
+                    }
+                    failures += 1;
+                    let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
+                    if failures > retries {
+                        return Err(self.policy.stage_failed(&failure));
+                    }
+                    self.policy.counters.retried.add(1);
+                    self.go_on_from(&position, &failure)?;
+                }
+            }
+        }
+        self.close();
+        self.flush()?;
+        Ok(SourceEnd::StoppedEarly)
+    }
+
+    fn next(&mut self, sent: &mut u64) -> Result<Result<Progress, Stopped>, Failure> {
+        let (progress, answer) = self
+            .supervisor
+            .guest()
+            .next(u32::try_from(BATCH_RECORDS).unwrap_or(u32::MAX), u32::try_from(BATCH_BYTES).unwrap_or(u32::MAX))?;
+        let mut delivered = Ok(());
+        for emission in answer.emissions() {
+            let mut batch = std::mem::replace(&mut emission.batch, self.pool.take());
+            let (first, rows) = (*sent, batch.len() as u64);
+            *sent += rows;
+            // The instances number the source's records in turn, so that also source and offset alone name one record.
+            let (instance, instances) = (u64::from(self.policy.instance), u64::from(self.instances.max(1)));
+            batch.set_origins((first..first + rows).map(|n| Origin::new(self.number, n * instances + instance)));
+            batch.set_ingested(self.policy.control.now());
+            delivered = delivered.and_then(|()| send(emission.port, batch, &mut self.outlets, &self.policy, &self.pool));
+        }
+        self.supervisor.succeeded();
+        Ok(delivered.map(|()| progress))
+    }
+
+    fn go_on_from(&mut self, position: &Result<Vec<u8>, Failure>, failure: &Failure) -> Result<(), Stopped> {
+        let mut last = failure.clone();
+        for _ in 0..=LOST_WORKERS {
+            self.supervisor.rebuild(&last, &self.policy)?;
+            let sought = match position {
+                Ok(position) => self.supervisor.guest().seek(position),
+                Err(failure) => Err(failure.clone()),
+            };
+            match sought {
+                Ok(()) => return Ok(()),
+                // Its worker died while it sought: the next one has sent nothing either.
+                Err(failure) if failure.worker_died && position.is_ok() => last = failure,
+                Err(failure) => return Err(self.policy.stage_failed(&failure)),
+            }
+        }
+        Err(self.policy.stage_failed(&last))
+    }
+
+    fn flush(&mut self) -> Result<(), Stopped> {
+        self.outlets.main.flush()?;
+        self.outlets.sides.iter_mut().try_for_each(Outlet::flush)
+    }
+
+    fn close(&mut self) {
+        if let Err(failure) = self.supervisor.close(&self.policy.counters) {
+            self.policy.errors.count(failure.code.name());
+            tracing::warn!(source = &*self.policy.stage, instance = self.policy.instance, %failure, "close failed; its output stands");
+        }
+    }
+}
+
+fn send(port: u32, batch: Batch, outlets: &mut Outlets, policy: &OnErrorPolicy, pool: &BatchPool) -> Result<(), Stopped> {
+    let outlet = match (port as usize).checked_sub(1) {
+        None => Some(&mut outlets.main),
+        Some(side) => outlets.sides.get_mut(side).filter(|outlet| outlet.is_read()),
+    };
+    match outlet {
+        Some(outlet) => {
+            policy.counters.records_out.add(batch.len() as u64);
+            policy.counters.bytes_out.add(batch.payloads().byte_len() as u64);
+            outlet.send(batch)
+        }
+        None => {
+            policy.counters.unread.add(batch.len() as u64);
+            pool.put(batch);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,376 @@
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::control::{Control, StopHandle};
+use super::error::RunError;
+use super::examine_models::Examination;
+use super::granted_folders::check_granted_folders;
+use super::launcher::{Launcher, InstanceLauncher, RunContext};
+use super::job_error::JobError;
+use super::parts::{Parts, Provided};
+use super::path_uses::{path_uses, standard_streams};
+use super::run::Running;
+use super::session::Session;
+use super::threads::Threads;
+use sage_admission::{self, Grant, HeldLeases, Isolation, Options};
+use sage_plan::config::{self, Diagnostics, HostSettings, Parsed, SourceText, TenantName};
+use crate::connector::{PathGuard, PathUse, StandardStreams, compare_paths};
+use sage_models::{Devices, ExamineElsewhere, ModelService, OpenDevice};
+use sage_plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
+use sage_machine::{
+    Inventory, LeaseFolder, LeasedThreads, EnforcementReport, SharedCpus, Supply, limit_named_in, read_plain_file,
+};
+use sage_sandbox::{CompileElsewhere, CompileLimits, LoadError, Loaded, Sandbox, SandboxOptions};
+
+/// A pipeline that was read, whose components were compiled and checked, and that fits together: ready to be explained or run.
+pub struct Job {
+    plan: Plan,
+    components: BTreeMap<StageId, Arc<Loaded>>,
+    settings: HostSettings,
+    devices: Devices,
+    options: JobOptions,
+    provided: Provided,
+    control: Arc<Control>,
+    paths: Paths,
+    /// When it first asked to be admitted.
+    asked: OnceLock<Instant>,
+    // The engine's clock stops with it, and with the clock every limit on time.
+    _sandbox: Arc<Sandbox>,
+}
+
+/// How a job is set up.
+#[derive(Debug, Clone, Default)]
+pub struct JobOptions {
+    /// The `host.toml` to use; `None` takes the defaults.
+    pub host_file: Option<PathBuf>,
+    /// Runs with more than there is of what can be counted.
+    pub overcommit: bool,
+    /// Runs with resources that nothing here can enforce.
+    pub allow_unenforced: bool,
+    /// Takes hard limits only, and fails when one ceases to be.
+    pub strict: bool,
+    /// On whose behalf it runs: what counts towards which ceilings of `host.toml`.
+    pub tenant: TenantName,
+    /// Where CPU leases lie, instead of `host.toml`'s or the default.
+    pub lease_folder: Option<PathBuf>,
+    /// Where compiled components are kept, instead of `host.toml`'s or the default.
+    pub cache_folder: Option<PathBuf>,
+    /// Where instances live; `None`: in threads of this process.
+    pub launcher: Option<Arc<dyn Launcher>>,
+    /// What starts devices that are processes of their own; `None`: none can be used.
+    pub device_opener: Option<Arc<dyn OpenDevice>>,
+    /// Where models are looked at before anybody loads them; `None`: nowhere, whoever loads them finds out.
+    pub examiner: Option<Arc<dyn ExamineElsewhere>>,
+    /// Where components are compiled; `None`: in this process, unbounded.
+    pub compiler: Option<Arc<dyn CompileElsewhere>>,
+    /// Whether this process writes to standard output and standard error beside the run's sinks, as the command line does: no path of the run may
+    /// lead to a file that these were redirected to.
+    pub speaks: bool,
+}
+
+/// The paths of a pipeline, to be compared when it is read and again when it starts.
+#[derive(Debug)]
+struct Paths {
+    uses: Vec<PathUse>,
+    streams: StandardStreams,
+    source: Option<SourceText>,
+}
+
+impl Paths {
+    fn compare(&self) -> Result<PathGuard, Diagnostics> {
+        let mut errors = Diagnostics::new(self.source.clone());
+        let guard = compare_paths(&self.uses, &self.streams, &mut errors);
+        errors.sort();
+        if errors.is_empty() { Ok(guard) } else { Err(errors) }
+    }
+}
+
+/// What was taken for a job that has not started yet; free again when this is dropped.
+#[derive(Debug)]
+pub struct Admitted {
+    grant: Grant,
+    leases: HeldLeases,
+    folder: LeaseFolder,
+    /// Since the job first asked.
+    waited: Duration,
+}
+
+impl Job {
+    /// Reads a pipeline file, loads its components and checks everything that can be checked without running.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files, at once; a component that cannot be used.
+    pub fn from_file(path: &Path, options: JobOptions) -> Result<Self, JobError> {
+        let settings = host_settings(&options)?;
+        let bytes = read_written(path)?;
+        let parsed = config::parse(&path.display().to_string(), &bytes);
+        let base = path.parent().unwrap_or(Path::new(""));
+        Self::from_parsed(parsed, (Some(path), base), settings, options, Provided::default())
+    }
+
+    pub(super) fn from_parsed(
+        parsed: Parsed,
+        (file, base): (Option<&Path>, &Path),
+        settings: HostSettings,
+        options: JobOptions,
+        provided: Provided,
+    ) -> Result<Self, JobError> {
+        let sandbox = sandbox(SandboxOptions {
+            cache_folder: options.cache_folder(&settings),
+            max_cache_bytes: settings.max_cache_bytes,
+            max_component_bytes: settings.max_component_bytes,
+            compiler: options.compiler.clone(),
+            compile_limits: CompileLimits { timeout: settings.compile_timeout, memory: settings.compile_memory },
+        })?;
+        let mut parsed = parsed;
+        parsed.pipeline.host_models.clone_from(&settings.models);
+        let paths = Paths {
+            uses: path_uses(&parsed.pipeline, (file, base), &settings, &options),
+            streams: standard_streams(&parsed.pipeline, &options),
+            source: parsed.pipeline.source.clone(),
+        };
+        let mut meetings = paths.compare().err().unwrap_or_else(|| Diagnostics::new(paths.source.clone()));
+        check_granted_folders(&parsed.pipeline, base, &mut meetings);
+        let meetings = Some(meetings).filter(|meetings| !meetings.is_empty());
+        let catalog = catalog(&sandbox, &config::component_paths(&parsed.pipeline, base));
+        let mut plan = match (validate_parsed(parsed, &catalog, base), meetings) {
+            (plan, None) => plan?,
+            (Ok(_), Some(meetings)) => return Err(meetings.into()),
+            (Err(mut errors), Some(meetings)) => {
+                errors.append(meetings);
+                return Err(errors.into());
+            }
+        };
+        let components = load(&sandbox, &plan)?;
+        let control = Arc::new(Control::new());
+        // Asking the driver takes a while: only for who wants a device.
+        let wants_device = plan.stages.iter().any(|stage| stage.resources.num_gpus.is_some());
+        let devices = if wants_device { Devices::detect(&settings) } else { Devices::declared(&settings) };
+        if let Some(examiner) = options.examiner.as_deref() {
+            let opener = options.device_opener.as_deref();
+            Examination { examiner, opener, devices: &devices, settings: &settings }.of(&mut plan)?;
+        }
+        let (asked, _sandbox) = (OnceLock::new(), Arc::new(sandbox));
+        Ok(Self { plan, components, settings, devices, options, provided, control, paths, asked, _sandbox })
+    }
+
+    /// The validated pipeline.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Stops the job's run, from any thread, also before it began.
+    #[must_use]
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle(Arc::clone(&self.control))
+    }
+
+    /// What every instance would get on this machine now, and how each limit is enforced. Takes nothing.
+    ///
+    /// # Errors
+    /// Everything that speaks against running it.
+    pub fn explain(&self) -> Result<EnforcementReport, JobError> {
+        let inventory = self.inventory()?;
+        let taken = self.lease_folder()?.taken()?;
+        let (supply, options) = (self.supply(), self.admission());
+        Ok(admission::decide(&self.plan, &inventory, &supply, &options, &self.devices, &taken)?.ledger)
+    }
+
+    /// Takes what the pipeline needs and starts it. Data flows when this returns.
+    ///
+    /// # Errors
+    /// What speaks against it, what cannot be opened, operators that fail in start. No data has flowed then.
+    pub fn start(self) -> Result<Session, JobError> {
+        let admitted = self.admit()?;
+        self.start_admitted(admitted)
+    }
+
+    /// Takes what the pipeline needs, and starts nothing yet.
+    ///
+    /// # Errors
+    /// What speaks against it; nothing is taken then, and it can be tried again.
+    pub fn admit(&self) -> Result<Admitted, JobError> {
+        let asked = *self.asked.get_or_init(Instant::now);
+        let inventory = self.inventory()?;
+        let folder = self.lease_folder()?;
+        let (supply, options) = (self.supply(), self.admission());
+        let (grant, leases) = admission::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
+        Ok(Admitted { grant, leases, folder, waited: asked.elapsed() })
+    }
+
+    /// Whether the machine could take the job if no other pipeline ran, so that after a refusal it is worth waiting.
+    ///
+    /// # Errors
+    /// When the machine does not say what it has.
+    pub fn fits_alone(&self) -> Result<bool, JobError> {
+        let inventory = self.inventory()?;
+        Ok(admission::fits_alone(&self.plan, &inventory, &self.supply(), &self.admission(), &self.devices))
+    }
+
+    /// Starts it with what was taken for it. Data flows when this returns.
+    ///
+    /// # Errors
+    /// What cannot be opened, operators that fail in start; that it was stopped before its models were loaded. No data has flowed then.
+    pub fn start_admitted(self, admitted: Admitted) -> Result<Session, JobError> {
+        let Admitted { grant, leases, folder, waited } = admitted;
+        // It may have waited long for its turn, and paths lead where they lead now.
+        let guard = self.paths.compare()?;
+        let shared = SharedCpus::new(folder, grant.allowed.clone());
+        let instances: Arc<dyn InstanceLauncher> = match &self.options.launcher {
+            Some(launcher) => launcher.begin(RunContext {
+                pipeline: &self.plan.name,
+                tenant: &self.options.tenant,
+                settings: &self.settings,
+                plan: &self.plan,
+                grant: &grant,
+            })?,
+            None => Arc::new(Threads),
+        };
+        let models = ModelService::open(
+            &self.plan,
+            (&self.devices, &self.settings),
+            (leases.held_devices(), &shared),
+            self.options.device_opener.as_deref(),
+            &|| self.control.is_draining() || self.control.is_stopped(),
+        )
+        .map_err(|error| RunError::Models(Box::new(error)))?;
+        models.count_lease_wait(waited);
+        let parts = Parts {
+            plan: self.plan,
+            tenant: self.options.tenant.clone(),
+            components: self.components,
+            grant,
+            models,
+            leases: Arc::new(leases),
+            shared,
+            leased: LeasedThreads::default(),
+            slice: self.options.launcher.is_some().then(|| self.settings.slice.clone()),
+            strict: self.options.strict,
+            instances,
+            provided: self.provided,
+            guard: Arc::new(guard),
+        };
+        let running = Running::start(parts, self.control, &run_id())?;
+        Ok(Session::new(running, self._sandbox))
+    }
+
+    fn inventory(&self) -> Result<Inventory, JobError> {
+        let slice = self.options.launcher.as_ref().map(|_| self.settings.slice.as_str());
+        Ok(Inventory::detect(slice)?)
+    }
+
+    fn supply(&self) -> Supply {
+        Supply {
+            cpus_reserved: self.settings.reserve.cpus,
+            memory_reserved: self.settings.reserve.memory,
+            custom: self.settings.resources.clone(),
+            cpus: self.settings.cpus.clone(),
+            memory: self.settings.memory,
+            tenants: self.settings.tenants.clone(),
+            model_bytes: self.model_bytes(),
+        }
+    }
+
+    /// What the models' files weigh; one that is not there is found out by whoever opens it.
+    fn model_bytes(&self) -> BTreeMap<String, u64> {
+        let size = |path| std::fs::metadata(path).map_or(0, |file| file.len());
+        self.plan.models.iter().map(|model| (model.name.clone(), size(&model.path))).collect()
+    }
+
+    fn admission(&self) -> Options {
+        Options {
+            overcommit: self.options.overcommit,
+            allow_unenforced: self.options.allow_unenforced,
+            strict: self.options.strict,
+            isolation: self
+                .options
+                .launcher
+                .as_ref()
+                .map_or(Isolation::Thread, |launcher| launcher.bounds(&self.settings)),
+            tenant: self.options.tenant.clone(),
+        }
+    }
+
+    fn lease_folder(&self) -> Result<LeaseFolder, JobError> {
+        Ok(self.options.lease_folder(&self.settings)?)
+    }
+}
+
+/// The largest pipeline or host file that is taken: one of 100,000 stages has 10 MB.
+const MOST_WRITTEN: u64 = 16 << 20;
+
+/// A pipeline or host file.
+fn read_written(path: &Path) -> Result<Vec<u8>, JobError> {
+    read_plain_file(path, MOST_WRITTEN).map_err(|cause| JobError::Read { path: path.to_owned(), cause })
+}
+
+/// What `host.toml` says, or the defaults.
+pub(super) fn host_settings(options: &JobOptions) -> Result<HostSettings, JobError> {
+    let Some(path) = &options.host_file else { return Ok(HostSettings::default()) };
+    let bytes = read_written(path)?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    Ok(config::parse_host(&path.display().to_string(), &bytes, base)?)
+}
+
+/// Where compiled components are kept if nobody says: the user's cache folder. Without a home they are not kept.
+pub(super) fn default_cache() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    Some(cache.join("sage-host/components"))
+}
+
+/// The sandbox, without a cache where its folder cannot be used: it only saves time.
+fn sandbox(options: SandboxOptions) -> Result<Sandbox, LoadError> {
+    match Sandbox::new(options.clone()) {
+        Err(error @ LoadError::Cache { .. }) => {
+            tracing::warn!(%error, "what is compiled is not cached: components are compiled anew for each run");
+            Sandbox::new(SandboxOptions { cache_folder: None, ..options })
+        }
+        outcome => outcome,
+    }
+}
+
+fn catalog(sandbox: &Sandbox, paths: &[PathBuf]) -> Catalog {
+    let mut catalog = Catalog::new();
+    for path in paths {
+        catalog.insert(path.clone(), sandbox.facts(path).map_err(|error| unusable(&error)));
+    }
+    catalog
+}
+
+/// Why a component cannot be used; where a limit on this process is behind it, no component is at fault, and no hint about one helps.
+fn unusable(error: &LoadError) -> Unusable {
+    let why = error.to_string();
+    match limit_named_in(&why).filter(|_| error.is_the_hosts()) {
+        Some(limit) => Unusable { why: format!("{why}: {}", limit.what), hint: Some(limit.hint.to_owned()) },
+        None => Unusable { why, hint: error.hint().map(str::to_owned) },
+    }
+}
+
+fn load(sandbox: &Sandbox, plan: &Plan) -> Result<BTreeMap<StageId, Arc<Loaded>>, JobError> {
+    let mut alike: HashMap<(PathBuf, bool), Arc<Loaded>> = HashMap::new();
+    let mut components = BTreeMap::new();
+    for (id, stage) in plan.stages() {
+        let Work::Component(component, _) = &stage.work else { continue };
+        let Capabilities { connect, .. } = &component.capabilities;
+        let key = (component.path.clone(), connect.is_empty());
+        let loaded = match alike.get(&key) {
+            Some(loaded) => Arc::clone(loaded),
+            None => sandbox
+                .load(&component.path, &component.capabilities)
+                .map_err(|error| JobError::Component { stage: stage.name.clone(), error })?,
+        };
+        alike.insert(key, Arc::clone(&loaded));
+        components.insert(id, loaded);
+    }
+    Ok(components)
+}
+
+/// Tells runs apart: when it began, in microseconds, and the process.
+fn run_id() -> String {
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}", began.as_micros(), std::process::id())
+}

@@ -1,0 +1,228 @@
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::control::{Control, Stopped};
+use super::error::PipelineError;
+use super::provenance::Provenance;
+use sage_batch::{Origin, Record};
+use crate::connector::{ConnectorError, DeadLetter, DeadLetterFile, Extent, Unreadable};
+use sage_observe::{ErrorCounts, InstanceCounters};
+use sage_plan::OnError;
+use sage_machine::limit_below;
+use sage_sandbox::{Failure, FailureCode};
+use sage_text::plain_text;
+
+/// Decides what becomes of the records of one instance that fail or are rejected, and does it.
+#[derive(Clone)]
+pub(super) struct OnErrorPolicy {
+    pub(super) pipeline: Arc<str>,
+    pub(super) run: Arc<str>,
+    pub(super) stage: Arc<str>,
+    pub(super) instance: u32,
+    pub(super) on_error: OnError,
+    pub(super) passes_files: bool,
+    pub(super) dead_letters: Option<Arc<DeadLetterFile>>,
+    pub(super) counters: Arc<InstanceCounters>,
+    pub(super) errors: Arc<ErrorCounts>,
+    pub(super) provenance: Arc<Provenance>,
+    pub(super) control: Arc<Control>,
+}
+
+impl OnErrorPolicy {
+    /// A record that fails alone, after `attempts` calls that had it among theirs.
+    pub(super) fn failed(&self, record: Record<'_>, failure: &Failure, attempts: u32) -> Result<(), Stopped> {
+        self.errors.count(failure.code.name());
+        match &self.on_error {
+            OnError::Fail => {
+                self.counters.failed.add(1);
+                Err(self.stop(failure.code, &failure.message, Some(record.origin), failure.hint(&self.stage)))
+            }
+            OnError::Skip => {
+                self.counters.failed.add(1);
+                Ok(())
+            }
+            OnError::DeadLetter(_) => self.bury(record, failure.code, &failure.message, attempts),
+        }
+    }
+
+    /// A record that the operator rejected and that no `rejects` output takes.
+    pub(super) fn rejected(&self, record: Record<'_>, message: &str, attempts: u32) -> Result<(), Stopped> {
+        self.errors.count(FailureCode::Rejected.name());
+        match &self.on_error {
+            OnError::Fail => {
+                self.counters.failed.add(1);
+                let hint = format!(
+                    "read \"{}.rejects\" as an input, or set on_error = \"skip\" or {{ dead_letter = \"…\" }}",
+                    self.stage
+                );
+                Err(self.stop(FailureCode::Rejected, &plain_text(message), Some(record.origin), Some(hint)))
+            }
+            OnError::Skip => {
+                self.counters.rejected.add(1);
+                Ok(())
+            }
+            OnError::DeadLetter(_) => self.bury(record, FailureCode::Rejected, message, attempts),
+        }
+    }
+
+    /// Whether a source goes on behind what it cannot read.
+    pub(super) fn passes_over(&self, unreadable: &Unreadable) -> bool {
+        match unreadable.extent {
+            Extent::Record => self.on_error != OnError::Fail,
+            Extent::File => self.passes_files,
+        }
+    }
+
+    /// What a source could not read and left behind. A record of it is counted as one that came in; of a file nobody knows how many it had.
+    pub(super) fn passed_over(&self, error: &ConnectorError, unreadable: &Unreadable) -> Result<(), Stopped> {
+        let code = match unreadable.extent {
+            Extent::Record => FailureCode::BadRecord,
+            Extent::File => FailureCode::BadFile,
+        };
+        self.errors.count(code.name());
+        let end = match unreadable.extent {
+            Extent::Record => {
+                if self.on_error == OnError::Skip && self.counters.records_in.get() == 0 {
+                    tracing::warn!("{} (left out; further ones are counted)", error.in_full());
+                }
+                self.counters.records_in.add(1);
+                Some(if self.on_error == OnError::Skip { &self.counters.failed } else { &self.counters.dead_lettered })
+            }
+            Extent::File => {
+                self.counters.bad_files.add(1);
+                tracing::warn!("{}", error.in_full());
+                None
+            }
+        };
+        if matches!(self.on_error, OnError::DeadLetter(_)) {
+            let message = error.in_full();
+            let letter = DeadLetter {
+                pipeline: &self.pipeline,
+                run: &self.run,
+                operator: &self.stage,
+                instance: self.instance,
+                source: Some(&self.stage),
+                source_instance: Some(self.instance),
+                offset: None,
+                place: Some(&unreadable.place),
+                key: None,
+                timestamp: None,
+                headers: None,
+                payload: &unreadable.bytes,
+                code: code.name(),
+                message: &plain_text(&message),
+                attempts: 1,
+                at: SystemTime::now(),
+            };
+            if let Err(error) = self.keep(letter) {
+                if end.is_some() {
+                    self.counters.failed.add(1);
+                }
+                return Err(self.connector_failed(&error));
+            }
+        }
+        end.into_iter().for_each(|end| end.add(1));
+        Ok(())
+    }
+
+    /// The last word of a process, which is no record's. Where it is given up, the run goes on without it; what it had in mind is lost, so that is said.
+    pub(super) fn end_failed(&self, failure: &Failure, attempts: u32) -> Result<(), Stopped> {
+        if matches!(self.on_error, OnError::Fail) || self.control.is_stopped() {
+            return Err(self.stage_failed(failure));
+        }
+        self.errors.count(failure.code.name());
+        self.counters.ends_failed.add(1);
+        let (operator, instance) = (&*self.stage, self.instance);
+        tracing::error!(operator, instance, %failure, "`end` failed, and what it would have said is missing from the output");
+        if matches!(self.on_error, OnError::Skip) {
+            return Ok(());
+        }
+        let message = format!("`end` failed: {}", failure.message);
+        let nothing = Record::of(b"", Origin::NONE);
+        self.write_letter(nothing, failure.code, &message, attempts).map_err(|error| self.connector_failed(&error))
+    }
+
+    /// A failure that is no record's. After the cut of a run it is no cause: it may be for the cut.
+    pub(super) fn stage_failed(&self, failure: &Failure) -> Stopped {
+        self.errors.count(failure.code.name());
+        if self.control.is_stopped() {
+            return Stopped;
+        }
+        self.stop(failure.code, &failure.message, None, failure.hint(&self.stage))
+    }
+
+    /// A built-in source or sink, or a dead-letter file, that cannot go on. The record that a sink will not write has failed.
+    pub(super) fn connector_failed(&self, error: &ConnectorError) -> Stopped {
+        self.errors.count(FailureCode::Connector.name());
+        self.counters.failed.add(u64::from(error.record.is_some()));
+        let message = match &error.cause {
+            Some(cause) => format!("{}: {cause}", error.what),
+            None => error.what.clone(),
+        };
+        let limit = error.cause.as_ref().and_then(|cause| limit_below(cause));
+        let hint = limit.map(|limit| format!("{}: {}", limit.what, limit.hint)).or_else(|| error.hint.clone());
+        self.stop(FailureCode::Connector, &message, error.record, hint)
+    }
+
+    fn stop(&self, code: FailureCode, message: &str, origin: Option<Origin>, hint: Option<String>) -> Stopped {
+        let record = origin.and_then(|origin| self.provenance.of(origin)).map(|from| from.to_string());
+        self.control.fail(PipelineError {
+            stage: self.stage.to_string(),
+            instance: self.instance,
+            code,
+            message: message.to_owned(),
+            record,
+            hint,
+        })
+    }
+
+    /// Writes a letter down, where this stage's are kept.
+    fn keep(&self, letter: DeadLetter<'_>) -> Result<(), ConnectorError> {
+        match (&self.dead_letters, &self.on_error) {
+            (Some(file), OnError::DeadLetter(letters)) => file.write([letter], letters.max_bytes),
+            _ => Ok(()),
+        }
+    }
+
+    fn bury(&self, record: Record<'_>, code: FailureCode, message: &str, attempts: u32) -> Result<(), Stopped> {
+        match self.write_letter(record, code, message, attempts) {
+            Ok(()) => {
+                self.counters.dead_lettered.add(1);
+                Ok(())
+            }
+            Err(error) => {
+                self.counters.failed.add(1);
+                Err(self.connector_failed(&error))
+            }
+        }
+    }
+
+    fn write_letter(
+        &self,
+        record: Record<'_>,
+        code: FailureCode,
+        message: &str,
+        attempts: u32,
+    ) -> Result<(), ConnectorError> {
+        let from = self.provenance.of(record.origin);
+        let letter = DeadLetter {
+            pipeline: &self.pipeline,
+            run: &self.run,
+            operator: &self.stage,
+            instance: self.instance,
+            source: from.as_ref().map(|from| from.source.as_str()),
+            source_instance: from.as_ref().map(|from| from.instance),
+            offset: from.as_ref().map(|from| from.offset),
+            place: from.as_ref().map(|from| from.place.as_str()),
+            key: record.key,
+            timestamp: record.timestamp,
+            headers: record.headers,
+            payload: record.payload,
+            code: code.name(),
+            message,
+            attempts,
+            at: SystemTime::now(),
+        };
+        self.keep(letter)
+    }
+}

@@ -1,0 +1,393 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::answers::{Outputs, AnswerCollector};
+use super::control::Stopped;
+use super::on_error_policy::OnErrorPolicy;
+use super::inlet::Inlet;
+use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
+use super::lane_clock::LaneClock;
+use super::lane_guest::{LaneGuest, InFlight, Wakers};
+use super::outlet::Outlet;
+use super::recovery::{Recovery, Step};
+use super::sequencer::Sequencer;
+use sage_batch::{Batch, BatchPool, Inbox};
+use sage_plan::Kind;
+use sage_sandbox::{Answer, Failure, FailureCode};
+
+/// One lane of an operator or of a sink component: takes batches, calls its guest, sends what it answers.
+///
+/// A batch that fails is tried again `retries` times on a fresh guest, then halved until each record that fails stands
+/// alone; the others go on, in order: the outputs of each piece are sent before the guest is called with the next one, so that the host never
+/// holds more than what one call may send. What becomes of the record that stands alone is its [`OnErrorPolicy`]. What a sink component takes is handled when it has flushed
+/// it; until then it is kept, to be written again by the guest that takes the place of one that failed.
+pub(super) struct OperatorLane {
+    pub(super) supervisor: GuestSupervisor,
+    pub(super) kind: Kind,
+    pub(super) retries: u32,
+    /// sink: how long what it took may wait to be made durable.
+    pub(super) flush_interval: Duration,
+    /// The most bytes of a record that goes on.
+    pub(super) record_limit: u64,
+    pub(super) inlet: Inlet,
+    /// Where other lanes take from the same inbox.
+    pub(super) sequencer: Option<Arc<Sequencer>>,
+    pub(super) outlets: Outlets,
+    /// What is left to do since a batch failed.
+    pub(super) recovery: Recovery,
+    pub(super) policy: OnErrorPolicy,
+    pub(super) pool: Arc<BatchPool>,
+    /// The codes of failed calls that were warned of already.
+    pub(super) warned: Vec<FailureCode>,
+}
+
+/// What became of a lane's turn in a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It took an answer.
+    Moved,
+    /// It waits for its guest, for batches, or for room.
+    Waits,
+    /// It has sent the last it had.
+    Ended,
+}
+
+/// Where a lane's records leave: its ports.
+pub(super) struct Outlets {
+    pub(super) main: Outlet,
+    pub(super) rejects: Outlet,
+    /// By port number, from 1.
+    pub(super) sides: Vec<Outlet>,
+}
+
+impl Outlets {
+    fn flush(&mut self) -> Result<(), Stopped> {
+        self.main.flush()?;
+        self.rejects.flush()?;
+        self.sides.iter_mut().try_for_each(Outlet::flush)
+    }
+}
+
+impl OperatorLane {
+    /// Works until the input ends or the run stops. The guest must have been started.
+    pub(super) fn run(mut self) {
+        let mut clock = LaneClock::new(Arc::clone(&self.policy.counters));
+        // Stopped: the cause is with the control already.
+        let _ = self.work(&mut clock);
+    }
+
+    fn work(&mut self, clock: &mut LaneClock) -> Result<(), Stopped> {
+        let mut outputs = Outputs::default();
+        loop {
+            if !outputs.unflushed.is_due(self.flush_interval) {
+                self.inlet.fill(self.supervisor.guest())?;
+            }
+            if self.take_answer(&mut outputs)? {
+                while self.recover(&mut outputs)? {}
+                clock.batch();
+                self.supervisor.measure(&self.policy.counters);
+            } else if self.inlet.has_ended() {
+                return self.end(&mut outputs);
+            } else if outputs.unflushed.is_due(self.flush_interval) {
+                self.settle(&mut outputs)?;
+            } else {
+                self.idle(clock)?;
+                self.wait(&outputs)?;
+            }
+        }
+    }
+
+    /// Waits for the oldest answer and sends on what becomes of it. `false`: nothing is under way. After a failure there is something to
+    /// [recover](Self::recover) before the next answer is taken.
+    fn take_answer(&mut self, outputs: &mut Outputs) -> Result<bool, Stopped> {
+        let Some((InFlight { batch, ticket }, answered)) = self.supervisor.guest().answer() else { return Ok(false) };
+        let done = match answered {
+            Ok(answer) => {
+                let taking = AnswerCollector {
+                    kind: self.kind,
+                    attempt: 1,
+                    outlets: &self.outlets,
+                    policy: &self.policy,
+                    record_limit: self.record_limit,
+                    pool: &self.pool,
+                };
+                let taken = taking.take(batch, answer, outputs);
+                if self.kind == Kind::Map {
+                    self.outlets.main.lend_buffer(answer.column());
+                }
+                self.supervisor.succeeded();
+                self.inlet.went_on();
+                taken
+            }
+            Err(failure) => {
+                self.inlet.returned(self.supervisor.guest().take_back());
+                self.failed(Step::Call(batch, 1), &failure, outputs)
+            }
+        };
+        self.recovery.set_ticket(Some(ticket));
+        self.send_in_turn(outputs)?;
+        done?;
+        Ok(true)
+    }
+
+    /// In a chain: takes an answer, if one is there and `can_go_on`, and hands over what is here.
+    pub(super) fn turn(&mut self, outputs: &mut Outputs, can_go_on: bool) -> Result<Turn, Stopped> {
+        if !self.recovery.is_empty() {
+            // The outputs of one piece go on before the next piece makes more.
+            if !can_go_on {
+                return Ok(Turn::Waits);
+            }
+            self.recover(outputs)?;
+            self.supervisor.measure(&self.policy.counters);
+            return Ok(Turn::Moved);
+        }
+        self.inlet.fill(self.supervisor.guest())?;
+        let guest = self.supervisor.guest();
+        if guest.in_flight() > 0 {
+            if !can_go_on || !guest.is_answered() {
+                return Ok(Turn::Waits);
+            }
+            self.take_answer(outputs)?;
+            self.supervisor.measure(&self.policy.counters);
+            return Ok(Turn::Moved);
+        }
+        if !self.inlet.has_ended() {
+            return Ok(Turn::Waits);
+        }
+        self.end(outputs)?;
+        Ok(Turn::Ended)
+    }
+
+    /// In a chain: whether what is sent here finds room.
+    pub(super) fn can_take(&mut self) -> bool {
+        self.recovery.is_empty() && self.inlet.is_clear() && self.supervisor.guest().has_room()
+    }
+
+    /// In a chain: sends what was gathered.
+    pub(super) fn flush(&mut self) -> Result<(), Stopped> {
+        self.supervisor.guest().rest();
+        self.outlets.flush()
+    }
+
+    /// In a chain: see [`LaneGuest::arm`].
+    pub(super) fn arm(&mut self, lightly: bool) -> bool {
+        self.supervisor.guest().arm(lightly)
+    }
+
+    /// In a chain: see [`LaneGuest::disarm`]. A guest whose process has died is replaced at once if nothing is under way; otherwise the next answer says so.
+    pub(super) fn disarm(&mut self, died: bool) -> Result<bool, Stopped> {
+        let guest = self.supervisor.guest();
+        let rung = guest.disarm(died);
+        if died && guest.in_flight() == 0 {
+            self.wait(&Outputs::default())?;
+        }
+        Ok(rung || died)
+    }
+
+    /// In a chain: see [`LaneGuest::wakers`].
+    pub(super) fn wakers(&mut self) -> Option<Wakers<'_>> {
+        self.supervisor.guest().wakers()
+    }
+
+    /// Whether batches go past this lane to its guest.
+    pub(super) fn goes_past(&self) -> bool {
+        self.inlet.has_entrance()
+    }
+
+    pub(super) fn inbox(&self) -> &Arc<Inbox> {
+        self.inlet.inbox()
+    }
+
+    /// Waits for something to do. A guest that is lost meanwhile is replaced at once.
+    fn wait(&mut self, outputs: &Outputs) -> Result<(), Stopped> {
+        let timeout = outputs.unflushed.timeout(self.flush_interval);
+        let Err(failure) = self.inlet.wait(self.supervisor.guest(), timeout)? else { return Ok(()) };
+        self.inlet.returned(self.supervisor.guest().take_back());
+        if self.policy.control.is_stopped() {
+            return Err(Stopped);
+        }
+        self.note(&failure, 0);
+        self.supervisor.rebuild(&failure, &self.policy)
+    }
+
+    /// Takes the next step that is left since one failed, and sends its outputs: see [`Recovery`]. `false`: nothing was left.
+    fn recover(&mut self, outputs: &mut Outputs) -> Result<bool, Stopped> {
+        let Some(step) = self.recovery.next() else { return Ok(false) };
+        let done = match self.take_step(step, outputs) {
+            Ok(Err((step, failure))) => self.failed(step, &failure, outputs),
+            Ok(Ok(())) => Ok(()),
+            Err(stopped) => Err(stopped),
+        };
+        self.send_in_turn(outputs)?;
+        done?;
+        Ok(true)
+    }
+
+    /// Has the guest take one step, with nothing else under way. A step that failed comes back.
+    fn take_step(&mut self, step: Step, outputs: &mut Outputs) -> Result<Result<(), (Step, Failure)>, Stopped> {
+        let guest = self.supervisor.guest();
+        let (batch, attempt, is_end, answer) = match step {
+            Step::Call(batch, attempt) => match call(guest, batch) {
+                Ok((batch, answer)) => (batch, attempt, false, answer),
+                Err((batch, failure)) => return Ok(Err((Step::Call(batch, attempt), failure))),
+            },
+            Step::End(attempt) => match guest.end() {
+                Ok(answer) => (self.pool.take(), attempt, true, answer),
+                Err(failure) => return Ok(Err((step, failure))),
+            },
+        };
+        let taking = AnswerCollector {
+            kind: self.kind,
+            attempt,
+            outlets: &self.outlets,
+            policy: &self.policy,
+            record_limit: self.record_limit,
+            pool: &self.pool,
+        };
+        let taken = taking.take(batch, answer, outputs);
+        self.supervisor.succeeded();
+        if is_end {
+            self.is_durable(outputs);
+        }
+        taken.map(Ok)
+    }
+
+    /// A step failed: decides what is to be done about it, and puts a fresh guest in the place of the one that failed.
+    fn failed(&mut self, step: Step, failure: &Failure, outputs: &mut Outputs) -> Result<(), Stopped> {
+        if self.policy.control.is_stopped() {
+            return Err(Stopped);
+        }
+        // A worker that died may have died of something else than these records: they get another chance together.
+        let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
+        match step {
+            Step::Call(batch, attempt) => {
+                self.note(failure, batch.len());
+                match batch.record(0) {
+                    // The record's policy first: if it stops the run, there is no use in another guest.
+                    Some(record) if batch.len() == 1 && attempt > retries => {
+                        self.policy.failed(record, failure, attempt)?;
+                        self.pool.put(batch);
+                    }
+                    _ => {
+                        self.policy.counters.retried.add(1);
+                        if attempt <= retries {
+                            self.recovery.again(Step::Call(batch, attempt));
+                        } else {
+                            self.recovery.halve(batch, attempt, &self.pool);
+                        }
+                    }
+                }
+            }
+            Step::End(attempt) => {
+                self.note(failure, 0);
+                if attempt <= retries {
+                    self.recovery.again(step);
+                } else if self.kind == Kind::Process {
+                    self.policy.end_failed(failure, attempt)?;
+                } else {
+                    return Err(self.policy.stage_failed(failure));
+                }
+            }
+        }
+        self.supervisor.rebuild(failure, &self.policy)?;
+        self.recovery.restore(&mut outputs.unflushed);
+        Ok(())
+    }
+
+    /// sink: has everything made durable that it took, before it may fail and lose it. The others: tells them that no more comes, and takes what they have
+    /// to say to that.
+    fn settle(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
+        // What it says is of no batch, so it waits for no turn.
+        self.recovery.set_ticket(None);
+        if let Err((step, failure)) = self.take_step(Step::End(1), outputs)? {
+            self.failed(step, &failure, outputs)?;
+        }
+        while self.recover(outputs)? {}
+        Ok(())
+    }
+
+    /// sink: everything that it took is durable now.
+    fn is_durable(&self, outputs: &mut Outputs) {
+        for batch in outputs.unflushed.take() {
+            self.policy.counters.handled.add(batch.len() as u64);
+            self.pool.put(batch);
+        }
+    }
+
+    /// Sends what there is when it is the turn of the batch that it comes of, which then ends, unless more of that batch is to be recovered.
+    fn send_in_turn(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
+        let (Some(sequencer), Some(ticket)) = (self.sequencer.clone(), self.recovery.ticket()) else {
+            return self.send(outputs);
+        };
+        sequencer.wait(ticket).map_err(|_| Stopped)?;
+        self.send(outputs)?;
+        if self.recovery.is_empty() {
+            self.outlets.flush()?;
+            sequencer.advance();
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
+        let Outlets { main, rejects, sides } = &mut self.outlets;
+        for batch in outputs.main.drain(..) {
+            main.send(batch)?;
+        }
+        for batch in outputs.rejects.drain(..) {
+            rejects.send(batch)?;
+        }
+        for (port, batch) in outputs.sides.drain(..) {
+            match sides.get_mut(port) {
+                Some(side) => side.send(batch)?,
+                None => self.pool.put(batch),
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing waits: what was gathered goes out, and the clocks are read.
+    fn idle(&mut self, clock: &mut LaneClock) -> Result<(), Stopped> {
+        self.supervisor.guest().rest();
+        clock.read();
+        self.outlets.flush()
+    }
+
+    /// The last batch is done: the guest has its last word.
+    fn end(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
+        self.settle(outputs)?;
+        if let Err(failure) = self.supervisor.close(&self.policy.counters) {
+            self.policy.errors.count(failure.code.name());
+            tracing::warn!(operator = &*self.policy.stage, instance = self.policy.instance, %failure, "close failed; its output stands");
+        }
+        self.send(outputs)?;
+        self.outlets.flush()
+    }
+
+    /// Counts a broken limit. The first failure of each kind is a warning, though a retry may mend it: many of them make a run slow. The rest is
+    /// for whoever looks closely.
+    fn note(&mut self, failure: &Failure, rows: usize) {
+        self.supervisor.measure(&self.policy.counters);
+        if let Some(limit) = failure.limit() {
+            self.policy.errors.breach(limit);
+        }
+        let (operator, instance, backtrace) = (&*self.policy.stage, self.policy.instance, &failure.backtrace);
+        if self.warned.contains(&failure.code) {
+            tracing::debug!(operator, instance, rows, %failure, backtrace, "a call failed");
+        } else {
+            self.warned.push(failure.code);
+            tracing::warn!(operator, instance, rows, %failure, "a call failed (said once for each kind of failure)");
+        }
+    }
+}
+
+/// Has a guest take care of one batch that nothing else is under way beside.
+#[expect(clippy::result_large_err, reason = "the batch is moved through, and failing is the rare way")]
+fn call(guest: &mut dyn LaneGuest, batch: Batch) -> Result<(Batch, &mut Answer), (Batch, Failure)> {
+    let refused = |batch| (batch, Failure::new(FailureCode::Restarts, "the guest takes nothing (a fault of the host)"));
+    guest.hand_over(InFlight { batch, ticket: 0 }).map_err(|held| refused(held.batch))?;
+    match guest.answer() {
+        Some((held, Ok(answer))) => Ok((held.batch, answer)),
+        Some((held, Err(failure))) => Err((held.batch, failure)),
+        None => Err(refused(Batch::new())),
+    }
+}

@@ -1,0 +1,73 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::control::Stopped;
+use super::counted_sink::CountedSink;
+use super::on_error_policy::OnErrorPolicy;
+use super::lane_clock::LaneClock;
+use sage_batch::{Batch, BatchPool, Inbox, Popped};
+use sage_observe::Latency;
+
+/// The one lane of a built-in sink (or an embedder's): writes what comes. The sink comes back at the end, to be told how
+/// the run went.
+pub(super) struct SinkLane {
+    pub(super) sink: CountedSink,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) policy: OnErrorPolicy,
+    pub(super) pool: Arc<BatchPool>,
+    pub(super) latency: Arc<Latency>,
+}
+
+impl SinkLane {
+    pub(super) fn run(mut self) -> CountedSink {
+        let mut clock = LaneClock::new(Arc::clone(&self.policy.counters));
+        // Stopped: the cause is with the control already.
+        let _ = self.work(&mut clock);
+        self.sink
+    }
+
+    fn work(&mut self, clock: &mut LaneClock) -> Result<(), Stopped> {
+        loop {
+            let popped = match self.inbox.pop(Some(Duration::ZERO)) {
+                Popped::Empty => {
+                    self.flush()?;
+                    clock.read();
+                    self.inbox.pop(None)
+                }
+                popped => popped,
+            };
+            match popped {
+                Popped::Batch(batch, _) => {
+                    self.write(batch)?;
+                    clock.batch();
+                }
+                Popped::Empty => {}
+                Popped::End => return self.flush(),
+                Popped::Cut => return Err(Stopped),
+            }
+        }
+    }
+
+    /// In a chain: writes a batch, if one is there.
+    pub(super) fn turn(&mut self) -> Result<bool, Stopped> {
+        match self.inbox.pop(Some(Duration::ZERO)) {
+            Popped::Batch(batch, _) => self.write(batch).map(|()| true),
+            Popped::Empty => Ok(false),
+            Popped::End => self.flush().map(|()| false),
+            Popped::Cut => Err(Stopped),
+        }
+    }
+
+    fn write(&mut self, batch: Batch) -> Result<(), Stopped> {
+        self.sink.write(&batch).map_err(|error| self.policy.connector_failed(&error))?;
+        let rows = batch.len() as u64;
+        self.latency.record(self.policy.control.now().saturating_sub(batch.ingested()), rows);
+        self.pool.put(batch);
+        Ok(())
+    }
+
+    /// Writes through: nothing comes for now.
+    pub(super) fn flush(&mut self) -> Result<(), Stopped> {
+        self.sink.flush().map_err(|error| self.policy.connector_failed(&error))
+    }
+}

@@ -1,0 +1,162 @@
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::control::Control;
+use super::error::{PipelineError, RunError};
+use sage_admission::{Grant, HeldLeases, Loss, Observed, losses};
+use sage_observe::{LimitStanding, LimitStandings};
+use sage_plan::Plan;
+use sage_machine::{Inventory, LeasedThreads, Mending, SharedCpus, Tier};
+use sage_sandbox::FailureCode;
+
+/// Looks, as long as a run lasts, whether what its ledger says still holds: a cpuset or a quota above that shrinks, a CPU that goes offline, a lease
+/// folder that is deleted. What does not is told once, as a warning, in the summary and in the metrics; a strict run fails of it.
+///
+/// **Who waits for whom.** One thread, which sleeps on a condition variable that the run's end signals. A look waits for nobody but, where the lease
+/// folder was changed, for the ledger, which has a bound.
+pub(super) struct StandingWatch {
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What is looked after.
+pub(super) struct Watched {
+    pub(super) plan: Arc<Plan>,
+    pub(super) grant: Grant,
+    pub(super) leases: Arc<HeldLeases>,
+    /// Who was put on leased CPUs.
+    pub(super) leased: LeasedThreads,
+    /// Where the looking itself runs.
+    pub(super) shared: SharedCpus,
+    /// Where the groups of workers lie, where there are any.
+    pub(super) slice: Option<String>,
+    pub(super) limits: Arc<LimitStandings>,
+    /// Whether a loss ends the run.
+    pub(super) strict: bool,
+    pub(super) control: Arc<Control>,
+}
+
+/// How often it looks. A look takes some 200 µs of one CPU: what changes is told within a second even where the thread waits for a CPU.
+const EVERY: Duration = Duration::from_millis(200);
+
+impl StandingWatch {
+    /// Begins to look.
+    ///
+    /// # Errors
+    /// When no thread can be made.
+    pub(super) fn start(watched: Watched) -> Result<Self, RunError> {
+        let stop = Arc::<(Mutex<bool>, Condvar)>::default();
+        let stopped = Arc::clone(&stop);
+        let thread = thread::Builder::new().name("standing".to_owned()).spawn(move || watched.look_until(&stopped));
+        let thread =
+            thread.map_err(|error| RunError::Lane { lane: "standing".to_owned(), reason: error.to_string() })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for StandingWatch {
+    fn drop(&mut self) {
+        let (stopped, changed) = &*self.stop;
+        *stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was said by the hook already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The limits of a ledger, to be watched.
+pub(super) fn standings(grant: &Grant) -> LimitStandings {
+    let rows = grant.ledger.rows.iter().map(|row| LimitStanding {
+        operator: row.operator.clone(),
+        resource: row.resource.clone(),
+        tier: numbered(row.tier),
+    });
+    LimitStandings::new(rows.collect())
+}
+
+fn numbered(tier: Tier) -> (&'static str, u8) {
+    let number = match tier {
+        Tier::Hard => 2,
+        Tier::Cooperative => 1,
+        Tier::None => 0,
+    };
+    (tier.name(), number)
+}
+
+impl Watched {
+    fn look_until(&self, (stopped, changed): &(Mutex<bool>, Condvar)) {
+        // Where it cannot be bound it runs for some microseconds wherever it is.
+        let _seat = self.shared.join().ok();
+        let mut said = None;
+        let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*stopped {
+            self.look(&mut said);
+            stopped = changed.wait_timeout(stopped, EVERY).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// `said` is what was said of the lease folder last.
+    fn look(&self, said: &mut Option<String>) {
+        let mut now = Observed {
+            inventory: Inventory::detect(self.slice.as_deref()).ok(),
+            leased: self.leases.cpus(),
+            astray: self.leased.astray(),
+            taken: Vec::new(),
+            not_in_ledger: None,
+        };
+        match self.leases.mend() {
+            Ok(None) => *said = None,
+            Ok(Some(mending)) => {
+                say(said, &mending.to_string());
+                now.taken = self.owners(&mending);
+            }
+            Err(error) => {
+                let why = std::error::Error::source(&error)
+                    .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+                say(said, &format!("what this run holds cannot be written down in the lease folder: {why}"));
+                now.not_in_ledger = Some(why);
+            }
+        }
+        for loss in losses(&self.grant, &now) {
+            self.note(&loss);
+        }
+    }
+
+    fn owners(&self, mending: &Mending) -> Vec<(String, u32, sage_machine::HeldCpu)> {
+        let owner = |lost: &sage_machine::HeldCpu| {
+            let (stage, instance) = self.leases.owner(lost.cpu)?;
+            Some((self.plan.stage(stage).name.clone(), instance, lost.clone()))
+        };
+        mending.lost.iter().filter_map(owner).collect()
+    }
+
+    fn note(&self, loss: &Loss) {
+        let Loss { operator, instance, resource, tier, message } = loss;
+        let Some(lost) = self.limits.lower(operator, resource, numbered(*tier), message) else { return };
+        let (was, is) = (lost.was, lost.tier);
+        tracing::warn!("{resource} of \"{operator}\" is {is} and no longer {was}: {message}");
+        if self.strict {
+            self.control.fail(PipelineError {
+                stage: operator.clone(),
+                instance: *instance,
+                code: FailureCode::LimitLost,
+                message: format!("{resource} is {is} and no longer {was}: {message}"),
+                record: None,
+                hint: Some(
+                    "give the limit back and start again, or run without --strict to go on with a warning".to_owned(),
+                ),
+            });
+        }
+    }
+}
+
+/// Once, until it is something else.
+fn say(said: &mut Option<String>, words: &str) {
+    if said.as_deref() != Some(words) {
+        tracing::warn!("{words}");
+        *said = Some(words.to_owned());
+    }
+}

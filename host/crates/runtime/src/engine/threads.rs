@@ -1,0 +1,31 @@
+use std::sync::Arc;
+
+use super::error::RunError;
+use super::launcher::{LaunchedInstance, InstanceSetup, InstanceLauncher};
+use super::lane_guest::LaneGuest;
+use super::placement::SharePacer;
+use super::thread_guest::ThreadGuest;
+use sage_admission::Cpus;
+use sage_machine::CpuShare;
+use sage_sandbox::{GuestSpec, Pacer};
+
+/// InstanceLauncher in threads of this process: each lane's guest in the lane's own thread.
+pub(super) struct Threads;
+
+impl InstanceLauncher for Threads {
+    fn instance(&self, order: InstanceSetup<'_>) -> Result<LaunchedInstance, RunError> {
+        let guest = |lane: u32| {
+            let spec = GuestSpec { lane, ..order.spec.clone() };
+            let pacer: Option<Box<dyn Pacer>> = match order.grant.cpus {
+                Cpus::Share(share) => Some(Box::new(SharePacer(CpuShare::new(share)))),
+                Cpus::Leased | Cpus::Shared | Cpus::Unpinned => None,
+            };
+            Box::new(ThreadGuest::new(Arc::clone(order.loaded), spec, pacer)) as Box<dyn LaneGuest>
+        };
+        Ok(LaunchedInstance { guests: (0..order.grant.lanes).map(guest).collect(), kernel: None })
+    }
+
+    fn in_lane_threads(&self) -> bool {
+        true
+    }
+}

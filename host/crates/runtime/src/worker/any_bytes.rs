@@ -1,0 +1,193 @@
+//! The readers of what a worker or a device's process sends, given any bytes: for the fuzz targets in `tests/fuzz`, and for the test below, which
+//! plays their corpus and mutations of it through the same functions. Compiled for these two only.
+
+use std::sync::Arc;
+
+use super::message::{Report, get_progress};
+use super::tensor_wire::{get_named, get_outcome, get_tensors};
+use sage_batch::wire::{WireError, WireReader, view};
+use sage_batch::{Batch, Column, Origin, Record};
+use sage_plan::{Kind, Limits};
+use sage_machine::MemoryBudget;
+use sage_sandbox::{Answer, KeyedState};
+
+/// One of the readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnyBytes {
+    /// `batch::wire`.
+    Batch,
+    /// `sandbox::answer_wire`: the first byte chooses the operator's kind.
+    Answer,
+    /// `worker::message`.
+    Report,
+    /// `sandbox::state_changes`.
+    StateChanges,
+    /// `worker::tensor_wire`: the first byte chooses which of its readers.
+    Tensors,
+}
+
+/// What a column, a batch or an answer may have here.
+const MOST: u64 = 64 << 10;
+
+impl AnyBytes {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Batch, Self::Answer, Self::Report, Self::StateChanges, Self::Tensors];
+
+    /// The name of the target, and of the folder of its corpus.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Batch => "batch_wire",
+            Self::Answer => "answer_wire",
+            Self::Report => "message",
+            Self::StateChanges => "state_changes",
+            Self::Tensors => "tensor_wire",
+        }
+    }
+
+    /// Reads `bytes`. Whether they are a message; what is taken for one keeps the rules of the contract, and what is not has changed nothing.
+    ///
+    /// # Panics
+    /// When that is not so.
+    pub fn read(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Batch => batch(bytes),
+            Self::Answer => bytes.split_first().is_some_and(|(&kind, rest)| answer(kind, rest)),
+            Self::Report => {
+                let from = &mut Message(bytes);
+                Report::read(from).is_ok_and(|_| from.0.is_empty() || get_progress(from).is_ok())
+            }
+            Self::StateChanges => state_changes(bytes),
+            Self::Tensors => bytes.split_first().is_some_and(|(&which, rest)| tensors(which, rest)),
+        }
+    }
+}
+
+/// A message that lies here.
+struct Message<'a>(&'a [u8]);
+
+impl WireReader for Message<'_> {
+    fn get(&mut self, into: &mut [u8]) -> Result<(), WireError> {
+        let (taken, rest) = self.0.split_at_checked(into.len()).ok_or(WireError::Gone)?;
+        into.copy_from_slice(taken);
+        self.0 = rest;
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
+        let (taken, rest) = self.0.split_at_checked(bytes).ok_or(WireError::Gone)?;
+        into.extend_from_slice(taken);
+        self.0 = rest;
+        Ok(())
+    }
+}
+
+fn batch(bytes: &[u8]) -> bool {
+    // Where a request lies it begins at a multiple of 8.
+    let mut aligned = vec![0_u64; bytes.len().div_ceil(8)];
+    let words: &mut [u8] = bytemuck::cast_slice_mut(&mut aligned);
+    words.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    let _ = view(bytemuck::cast_slice(&aligned));
+    let mut batch = Batch::new();
+    let read = batch.read(&mut Message(bytes), MOST);
+    assert!(read.is_ok() || batch.is_empty(), "what is no batch is empty");
+    is_sound(&batch);
+    read.is_ok()
+}
+
+fn is_sound(batch: &Batch) {
+    let column = |column: &Column| {
+        assert_eq!(column.len(), batch.len(), "as many entries as records");
+        assert_eq!(column.iter().map(<[u8]>::len).sum::<usize>(), column.byte_len(), "each byte is an entry's");
+    };
+    [Some(batch.payloads()), batch.keys(), batch.headers()].into_iter().flatten().for_each(column);
+    assert!(batch.timestamps().is_none_or(|times| times.len() == batch.len()), "as many times as records");
+}
+
+/// What the answers are to: three records, with keys that a flat-map's outputs inherit.
+fn asked() -> Batch {
+    let mut batch = Batch::new();
+    for payload in [&b"one"[..], b"", b"three"] {
+        let record = Record { key: Some(b"key"), ..Record::of(payload, Origin::NONE) };
+        assert!(batch.push(record), "records of one shape");
+    }
+    batch
+}
+
+fn answer(kind: u8, bytes: &[u8]) -> bool {
+    let Some(&kind) = Kind::ALL.get(usize::from(kind) % Kind::ALL.len()) else { return false };
+    let limits = Limits { output_bytes_per_call: MOST, record_bytes: MOST / 4, ..Limits::default() };
+    let mut answer = Answer::new(kind, &limits);
+    answer.set_ports(2);
+    let asked = asked();
+    let Ok(Ok(())) = answer.read(&asked, &mut Message(bytes)) else { return false };
+    let rows = asked.len();
+    let rejected: Vec<usize> = answer.rejected().map(|(row, _)| row).collect();
+    assert!(rejected.is_sorted_by(|a, b| a < b) && rejected.iter().all(|&row| row < rows), "{rejected:?}");
+    match kind {
+        Kind::Map | Kind::KeyBy => assert_eq!(answer.column().len(), rows, "an entry for each record"),
+        Kind::Filter => assert!(answer.kept().count() <= rows, "no more are kept than there are"),
+        Kind::FlatMap => {
+            let (payloads, parents) = answer.rows_parts();
+            assert_eq!(payloads.len(), parents.len(), "a parent for each payload");
+            assert!(parents.is_sorted() && parents.iter().all(|&parent| (parent as usize) < rows), "{parents:?}");
+        }
+        Kind::Process | Kind::Source => {
+            for emission in answer.emissions() {
+                is_sound(&emission.batch);
+                assert!(emission.port <= 2, "port {}", emission.port);
+                let parents = emission.parents.iter().flatten();
+                assert!(parents.clone().all(|&parent| (parent as usize) < rows), "a parent out of range");
+                assert!(emission.parents.as_ref().is_none_or(|parents| parents.len() == emission.batch.len()));
+            }
+        }
+        Kind::Sink => {}
+    }
+    true
+}
+
+fn state_changes(bytes: &[u8]) -> bool {
+    let budget = Arc::new(MemoryBudget::new(MOST));
+    let mut state = KeyedState::new(Arc::clone(&budget));
+    let known = [&b"T\x01\0\0\0t"[..], b"P\x01\0\0\0k\x02\0\0\0v1", b"E\x01\0\0\0k\x01\0\0\0s\x01\0\0\0v"].concat();
+    assert!(state.play(&known).is_ok(), "what a worker writes is played");
+    let before = contents(&state);
+    let played = state.play(bytes).is_ok();
+    assert!(budget.used() <= budget.cap(), "{} of {}", budget.used(), budget.cap());
+    assert!(played || contents(&state) == before, "changes that are refused change nothing");
+    drop(state);
+    assert_eq!(budget.used(), 0, "what was taken is given back");
+    played
+}
+
+fn contents(state: &KeyedState) -> Vec<u8> {
+    let mut all = Vec::new();
+    let copied: Result<(), std::convert::Infallible> = state.copy_out(|chunk| {
+        all.extend_from_slice(chunk);
+        Ok(())
+    });
+    copied.map_or_else(|never| match never {}, |()| all)
+}
+
+fn tensors(which: u8, bytes: &[u8]) -> bool {
+    let from = &mut Message(bytes);
+    let sound = |shape: &[usize], bytes: usize, size: usize| {
+        assert_eq!(shape.iter().product::<usize>() * size, bytes, "as many bytes as the shape says");
+    };
+    match which % 3 {
+        0 => get_tensors(from).is_ok_and(|tensors| {
+            tensors.iter().for_each(|tensor| sound(tensor.shape(), tensor.bytes().len(), tensor.dtype().size()));
+            true
+        }),
+        1 => get_named(from, MOST).is_ok_and(|named| {
+            let bytes = named.iter().map(|named| named.tensor.bytes().len() as u64).sum::<u64>();
+            assert!(bytes <= MOST, "{bytes} bytes of tensors");
+            true
+        }),
+        _ => get_outcome(from).is_ok(),
+    }
+}
+
+#[cfg(test)]
+#[path = "any_bytes_tests.rs"]
+mod tests;

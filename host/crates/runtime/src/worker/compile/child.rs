@@ -1,0 +1,24 @@
+use std::io;
+
+use super::reply;
+use sage_sandbox::{CompileError, Sandbox, SandboxOptions};
+use sage_process::lockdown::forbid_new_code;
+use crate::worker::one_shot::{OneShotError, OneShotSetup, broken, read_all};
+
+/// Descriptors: the standard streams, and what the engine's own waiting takes.
+const OPEN_FILES: u64 = 32;
+
+/// What `sage-host compile` does: gives up every right it does not need, compiles the component on standard input, asks it for its
+/// side outputs, and writes all that to standard output.
+///
+/// # Errors
+/// Whatever keeps it from replying; whoever waits for the reply sees that it ended.
+pub fn compile_one(order: OneShotSetup) -> Result<(), OneShotError> {
+    order.begin(OPEN_FILES, &[])?;
+    let component = read_all("read the component")?;
+    let sandbox = Sandbox::new(SandboxOptions::default())?;
+    let outcome = sandbox.compile_for_another(&component, || {
+        forbid_new_code().map_err(|error| CompileError::Unavailable(error.to_string()))
+    });
+    reply::write(&mut io::stdout().lock(), outcome).map_err(broken("reply"))
+}

@@ -1,0 +1,102 @@
+use std::collections::HashMap;
+use std::io::Write;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier, Mutex, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use sage_process::LinkSetup;
+use sage_process::lockdown::{Lockdown, ProcessLimits, Purpose};
+use super::super::serve::{EndOnPanic, WorkerError, read_order};
+use super::DeviceSpec;
+use super::kept::end_when_over;
+use super::device_setup::{LeaseLock, DeviceSetup};
+use super::served_slot::{Served, serve};
+use sage_models::{Backend, InferenceError};
+
+/// Descriptors beside its own: what a CPU backend opens (nothing), and what a driver does: some for each device and library.
+const OPEN_FILES: u64 = 1024;
+/// The most that it writes to a file: only its last words are one.
+const LARGEST_FILE: u64 = 64 << 10;
+/// A stack for what follows a stranger's graph down: as large as a main thread's.
+const STACK: usize = 8 << 20;
+
+/// What `sage-host device` does: reads its order, gives up every right but to read files, opens its backends, gives up the rest, and only then
+/// takes models, and runs them until the host's side says goodbye.
+///
+/// `backends` is called between the two: it may open libraries and start threads; see [`super::backends`].
+///
+/// # Errors
+/// Whatever keeps it from serving; the host sees that it ended.
+pub fn serve_device<F>(backends: F) -> Result<(), WorkerError>
+where
+    F: FnOnce(&DeviceSpec) -> Result<Vec<Box<dyn Backend>>, InferenceError>,
+{
+    let order: DeviceSetup = read_order()?;
+    let fenced = lockdown(&order).before_threads()?;
+    // Before a driver is touched.
+    end_when_over(order.kept)?;
+    let backends = backends(&order.spec)?;
+    let served = Arc::new(Served {
+        backends,
+        threads: order.spec.threads.max(1),
+        alone: order.links.len() == 1,
+        models: RwLock::new(HashMap::new()),
+        locks: Mutex::new(order.locks.iter().map(open_lock).collect()),
+    });
+    let ready = Arc::new(Barrier::new(order.links.len() + 1));
+    let (ended, ends) = channel();
+    for link in &order.links {
+        let link = open(link)?;
+        let (served, ready, ended) = (Arc::clone(&served), Arc::clone(&ready), ended.clone());
+        let body = move || {
+            // No model is seen before the filter of system calls is on.
+            ready.wait();
+            let _whole = EndOnPanic;
+            // The main thread waits for the first one.
+            let _ = ended.send(serve(&served, link));
+        };
+        let named = thread::Builder::new().name("sage-slot".to_owned()).stack_size(STACK);
+        named.spawn(body).map_err(|cause| WorkerError::System { what: "cannot start a slot", cause })?;
+    }
+    let report = fenced.after_setup()?;
+    for missing in report.missing {
+        let _ = writeln!(std::io::stderr(), "of the lockdown: {missing}");
+    }
+    ready.wait();
+    if let Ok(Err(error)) = ends.recv() {
+        return Err(error.into());
+    }
+    // Given back in order; another slot's run keeps what it uses.
+    served.models.write().unwrap_or_else(PoisonError::into_inner).clear();
+    Ok(())
+}
+
+fn open(link: &LinkSetup) -> Result<sage_process::Link, WorkerError> {
+    // SAFETY: the host opened these descriptors for this slot of this process and names each of them once.
+    unsafe { link.open(Duration::ZERO) }.map_err(|cause| WorkerError::System { what: "cannot map a ring", cause })
+}
+
+fn open_lock(lock: &LeaseLock) -> (u64, OwnedFd) {
+    // SAFETY: the host opened this descriptor for this lease and this process, and names it once.
+    (lock.lease, unsafe { OwnedFd::from_raw_fd(lock.descriptor) })
+}
+
+fn lockdown(order: &DeviceSetup) -> Lockdown {
+    let cpu = !order.spec.hardware.has_driver();
+    let keep: Vec<_> = (0..3).chain(order.descriptors()).collect();
+    let open_files = keep.iter().max().map_or(0, |&most| u64::try_from(most).unwrap_or(0)) + OPEN_FILES;
+    Lockdown {
+        purpose: if cpu { Purpose::Infer } else { Purpose::Drive },
+        folders: Vec::new(),
+        connect: Vec::new(),
+        limits: ProcessLimits {
+            open_files,
+            file_bytes: cpu.then_some(LARGEST_FILE),
+            data_bytes: order.data_bytes,
+            cpu_seconds: None,
+        },
+        keep,
+    }
+}

@@ -1,0 +1,103 @@
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use sage_process::Link;
+use sage_process::{Launch, Spawner, Started, end};
+use super::canary_report::{ANSWER, CALL, CanarySetup, CanaryReport};
+use sage_batch::wire::{WireError, WireReader, WireWriter};
+use sage_text::plain_text;
+
+/// What came back from a canary.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) song: CanaryReport,
+    /// From a byte in the ring to an answer in it, both sides woken by their doorbells.
+    pub(super) round_trip: Duration,
+}
+
+/// A canary starts in milliseconds; this is for a machine that is very busy.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Starts a process that locks itself down as a worker does and tries what it must not; `Err` is why nothing came back. It is gone when
+/// this returns.
+pub(super) fn send(program: &Path) -> Result<Heard, String> {
+    let spawner = Spawner::start().map_err(|error| format!("cannot start a thread that starts processes: {error}"))?;
+    let (mut link, far) = Link::pair().map_err(|error| format!("cannot make shared memory: {error}"))?;
+    let descriptors = [&far.own, &far.peer, &far.doorbell, &far.peer_doorbell].map(AsRawFd::as_raw_fd);
+    let [own, peer, doorbell, peer_doorbell] = descriptors;
+    let host = rustix::process::getpid().as_raw_nonzero().get();
+    let order = serde_json::to_vec(&CanarySetup { host, own, peer, doorbell, peer_doorbell }).map_err(|e| e.to_string())?;
+    let launch = Launch {
+        program: program.to_owned(),
+        subcommand: "canary",
+        order,
+        environment: Vec::new(),
+        inherited: descriptors.into(),
+        cpus: None,
+        enter: None,
+    };
+    let Started { mut child, process, last_words } =
+        spawner.launch(launch).map_err(|error| format!("cannot start a process: {error}"))?;
+    let process = Arc::new(process);
+    link.watch(Arc::clone(&process));
+    link.set_patience(Some(PATIENCE));
+    let called = called(&mut link);
+    let ended = if called.is_ok() { wait(&process) } else { Ok(()) };
+    end(&mut child);
+    let status = child.wait().map_err(|error| error.to_string())?;
+    let said = words(&last_words);
+    match (called, ended) {
+        (Ok(round_trip), Ok(())) if status.success() => serde_json::from_slice(&said)
+            .map(|song| Heard { song, round_trip })
+            .map_err(|error| format!("what it told makes no sense: {error}")),
+        (Err(WireError::Gone) | Ok(_), Ok(())) => Err(end_of(status, &said)),
+        (Err(error), _) => Err(format!("{error}; {}", end_of(status, &said))),
+        (Ok(_), Err(error)) => Err(format!("it did not end: {error}")),
+    }
+}
+
+/// Waits for its call, answers, and waits for the next, which is the round trip.
+fn called(link: &mut Link) -> Result<Duration, WireError> {
+    let hear = |link: &mut Link| {
+        let mut call = [0; CALL.len()];
+        link.get(&mut call)?;
+        link.taken();
+        if call == *CALL { Ok(()) } else { Err(WireError::broken("another call than was expected")) }
+    };
+    hear(link)?;
+    let started = Instant::now();
+    link.put(ANSWER)?;
+    link.send();
+    hear(link)?;
+    Ok(started.elapsed())
+}
+
+fn wait(process: &OwnedFd) -> io::Result<()> {
+    let timeout = Timespec { tv_sec: i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
+    match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&timeout))? {
+        0 => Err(io::ErrorKind::TimedOut.into()),
+        _ => Ok(()),
+    }
+}
+
+fn words(file: &OwnedFd) -> Vec<u8> {
+    let mut bytes = vec![0; 16 << 10];
+    let read = rustix::io::pread(file, &mut bytes, 0).unwrap_or(0);
+    bytes.truncate(read);
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    bytes.truncate(end);
+    bytes
+}
+
+fn end_of(status: ExitStatus, said: &[u8]) -> String {
+    let text = String::from_utf8_lossy(said);
+    let text = text.trim();
+    let text = plain_text(text.strip_prefix("error: ").unwrap_or(text)).into_owned();
+    if text.is_empty() { format!("it ended with {status}") } else { text }
+}

@@ -1,0 +1,63 @@
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::examination::{Examination, in_full, shown};
+use sage_machine::cgroup::{Cgroups, Controller};
+use sage_machine::{CpuShare, Tier, thread_cpu_time};
+
+/// The fallback's share, in 1/10,000, and for how long it is looked at: some of its periods of 20 ms.
+const SHARE: u32 = 2_500;
+const WHILE: Duration = Duration::from_millis(160);
+/// A fifth of it may have been saved up, and waking is late on a busy machine: half of the time is far from all of it.
+const AT_MOST: f64 = 0.5;
+
+/// A process in a group never yields; without groups, a thread is held to its share by sleeping.
+pub(super) fn examine(cgroups: &Cgroups) -> Examination {
+    let control = &cgroups.controls().cpu;
+    let examined = |found, mechanism: &str, detail, hint| Examination {
+        name: "CPU quota",
+        found,
+        needed: Tier::Hard,
+        mechanism: mechanism.to_owned(),
+        detail,
+        hint,
+    };
+    let (why, hint) = match cgroups.breach(Controller::Cpu) {
+        Ok(breach) => {
+            let detail = format!("{} ({})", breach.seen, shown(breach.took));
+            return examined(Tier::Hard, &control.mechanism, detail, None);
+        }
+        Err(error) => (control.why_not.clone().unwrap_or_else(|| in_full(&error)), control.hint.clone()),
+    };
+    match thread::spawn(spin).join() {
+        Ok(used) if used <= WHILE.mul_f64(AT_MOST) => {
+            let detail = format!(
+                "no group: {why}; without one a thread that span with 0.25 of a CPU used {} of {}: that holds guests, not the worker's \
+                 own threads",
+                shown(used),
+                shown(WHILE)
+            );
+            examined(Tier::Cooperative, "duty cycle", detail, hint)
+        }
+        Ok(used) => {
+            let used = shown(used);
+            let detail =
+                format!("no group: {why}; and a thread that span with 0.25 of a CPU used {used} of {}", shown(WHILE));
+            examined(Tier::None, "nothing", detail, hint)
+        }
+        // The panic hook has said it.
+        Err(_) => examined(Tier::None, "nothing", format!("no group: {why}"), hint),
+    }
+}
+
+/// What a lane does that never yields: works, asks, sleeps as long as it is told. The CPU time that it got.
+fn spin() -> Duration {
+    let mut share = CpuShare::new(SHARE);
+    let (started, before) = (Instant::now(), thread_cpu_time());
+    while started.elapsed() < WHILE {
+        if let Some(sleep) = share.pace() {
+            thread::sleep(sleep.min(WHILE.saturating_sub(started.elapsed())));
+        }
+    }
+    thread_cpu_time().saturating_sub(before)
+}

@@ -1,0 +1,26 @@
+use super::examination::Examination;
+use sage_plan::config::HostSettings;
+use sage_models::Devices;
+use sage_machine::Tier;
+
+/// What there is to run models on: `host.toml` is read and NVML asked. No pipeline without `num_gpus` needs any, and leases on devices are an
+/// agreement between sage-hosts.
+pub(super) fn examine(settings: &HostSettings) -> Examination {
+    let devices = Devices::detect(settings);
+    let serving: Vec<String> = devices
+        .serving()
+        .map(|device| format!("{} ({}, {})", device.id, device.kind_name(), device.backend().name()))
+        .collect();
+    let (found, detail, hint) = if serving.is_empty() {
+        let hint =
+            "for operators with num_gpus, declare a [[device]] in host.toml; `sage-host devices` lists what there is";
+        (
+            Tier::None,
+            format!("nothing serves num_gpus: {}", devices.why_none_serves().join("; ")),
+            Some(hint.to_owned()),
+        )
+    } else {
+        (Tier::Cooperative, format!("num_gpus is served by {}", serving.join(", ")), None)
+    };
+    Examination { name: "devices", found, needed: Tier::None, mechanism: "host.toml, NVML".to_owned(), detail, hint }
+}

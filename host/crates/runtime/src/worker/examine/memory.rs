@@ -1,0 +1,43 @@
+use super::attempts::HOARD;
+use super::canary::Heard;
+use super::examination::{Examination, in_full, shown};
+use super::canary_report::DATA;
+use sage_machine::cgroup::{Cgroups, Controller};
+use sage_machine::{Tier, bytes};
+
+/// A process in a group takes more than the group's cap; without groups, more than its own limit.
+pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examination {
+    let control = &cgroups.controls().memory;
+    let examined = |found, mechanism: String, detail, hint: Option<String>| Examination {
+        name: "memory",
+        found,
+        needed: Tier::Hard,
+        mechanism,
+        detail,
+        hint,
+    };
+    let (why, hint) = match cgroups.breach(Controller::Memory) {
+        Ok(breach) => {
+            let detail = format!("{} ({})", breach.seen, shown(breach.took));
+            return examined(Tier::Hard, control.mechanism.clone(), detail, None);
+        }
+        Err(error) => (control.why_not.clone().unwrap_or_else(|| in_full(&error)), control.hint.clone()),
+    };
+    let (wanted, limit) = (bytes(u64::try_from(HOARD).unwrap_or(u64::MAX)), bytes(DATA));
+    match heard.map(|heard| heard.song.hoarding.refused.is_some()) {
+        Ok(true) => examined(
+            Tier::Cooperative,
+            "memory limiter, RLIMIT_DATA".to_owned(),
+            format!(
+                "no group: {why}; without one a process was refused {wanted} at {limit} of private memory, and what it shares or \
+                 reads of files is not counted"
+            ),
+            hint,
+        ),
+        Ok(false) => {
+            let detail = format!("no group: {why}; and a process had {wanted} with RLIMIT_DATA at {limit}");
+            examined(Tier::None, "nothing".to_owned(), detail, hint)
+        }
+        Err(error) => examined(Tier::None, "nothing".to_owned(), format!("no group: {why}; and {error}"), hint),
+    }
+}

@@ -1,0 +1,28 @@
+use super::attempt::{listed, went_through};
+use super::canary::Heard;
+use super::examination::Examination;
+use sage_machine::Tier;
+
+const HINT: &str = "where a container's own filter is in the way, start it with --security-opt seccomp=PROFILE.json whose profile allows \
+                    seccomp, landlock_create_ruleset, landlock_add_rule, landlock_restrict_self and memfd_create \
+                    (seccomp=unconfined allows all); elsewhere, run a kernel with CONFIG_SECCOMP_FILTER on x86-64 or aarch64";
+
+/// A worker makes calls that it must not.
+pub(super) fn examine(heard: Result<&Heard, &str>) -> Examination {
+    let examined = |found, detail, hint| Examination {
+        name: "system calls",
+        found,
+        needed: Tier::Hard,
+        mechanism: "seccomp, no_new_privs, no capabilities".to_owned(),
+        detail,
+        hint,
+    };
+    let song = match heard {
+        Ok(heard) => &heard.song,
+        Err(error) => return examined(Tier::None, error.to_owned(), Some(HINT.to_owned())),
+    };
+    match went_through(&song.calls) {
+        Some(through) => examined(Tier::None, format!("a worker was not refused: {through}"), Some(HINT.to_owned())),
+        None => examined(Tier::Hard, format!("a worker was refused: {}", listed(&song.calls)), None),
+    }
+}

@@ -1,0 +1,225 @@
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Signal, pidfd_send_signal};
+
+use super::death::Death;
+use super::kernel_view::KernelView;
+use sage_process::Link;
+use super::models_served::ModelsServed;
+use super::worker_setup::WorkerSetup;
+use sage_process::{Enter, Launch, Spawner, Started, end};
+use crate::engine::with_causes;
+use sage_models::ModelAccess;
+use sage_machine::cgroup::OomWatch;
+use sage_machine::{CpuSet, LeasedSeat, LeasedThreads, ProcessSeat, SharedCpus, limit_below};
+use sage_sandbox::{Failure, FailureCode};
+
+/// One instance: the worker process that it lives in now, and how the next one is made when that one dies.
+///
+/// Its lanes share the process. Each has a link to it; when the process dies each lane notices by itself, and the first of them that
+/// needs it again starts the next one. Processes are numbered, so that a lane tells the one it lost from the one that another lane has
+/// started meanwhile.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) template: WorkerSetup,
+    pub(super) program: PathBuf,
+    pub(super) component: Arc<OwnedFd>,
+    pub(super) spawner: Arc<Spawner>,
+    pub(super) place: Place,
+    pub(super) kernel: Arc<KernelView>,
+    /// What its guests' calls of models come to, where its operator has any.
+    pub(super) models: Option<Arc<dyn ModelAccess>>,
+    pub(super) state: Mutex<State>,
+}
+
+/// Where the process runs.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// On CPUs of its own, which is noted.
+    Leased(CpuSet, LeasedThreads),
+    /// Among the CPUs that nobody leased.
+    Shared(SharedCpus),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// How many processes there have been.
+    number: u64,
+    worker: Option<Worker>,
+    links: Vec<Option<Link>>,
+    /// How the last one that is gone ended.
+    death: Option<(u64, Death)>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    child: Child,
+    last_words: OwnedFd,
+    oom: Option<OomWatch>,
+    seat: Option<WorkerSeat>,
+}
+
+/// The process's place, until it is dropped.
+#[derive(Debug)]
+enum WorkerSeat {
+    Leased(#[expect(dead_code, reason = "held for its end")] LeasedSeat),
+    Shared(#[expect(dead_code, reason = "held for its end")] ProcessSeat),
+}
+
+impl Instance {
+    /// The lane's link to a process that is not number `lost`, which is started if there is none.
+    pub(super) fn attach(&self, lane: usize, lost: u64) -> Result<(Link, u64), Failure> {
+        let mut state = self.lock();
+        let there = state.number > lost && state.worker.is_some();
+        if !there || state.links.get(lane).is_none_or(Option::is_none) {
+            self.bury(&mut state, || Death::Ended("a lane of it failed".to_owned()));
+            self.launch(&mut state).map_err(|error| {
+                let message = format!("cannot start the worker process: {}", with_causes(&error));
+                match limit_below(&error) {
+                    // The host itself has reached a limit: another try finds it the same.
+                    Some(limit) => Failure::new(FailureCode::Fault, format!("{message}: {}", limit.what)),
+                    None => Failure { worker_died: true, ..Failure::new(FailureCode::Worker, message) },
+                }
+            })?;
+        }
+        let link = state.links.get_mut(lane).and_then(Option::take);
+        let number = state.number;
+        let missing = || Failure::new(FailureCode::Fault, "the instance has no such lane");
+        Ok((link.ok_or_else(missing)?, number))
+    }
+
+    /// How process `number` ended; it is ended for this reason if it has not. Whether this is the first time that is asked.
+    pub(super) fn explain(&self, number: u64, reason: impl FnOnce() -> String) -> (Death, bool) {
+        let mut state = self.lock();
+        let first = state.number == number && state.worker.is_some();
+        if first {
+            self.bury(&mut state, || Death::Ended(reason()));
+        }
+        match &state.death {
+            Some((of, death)) if *of == number => (death.clone(), first),
+            _ => (Death::Ended("another lane of the instance had it replaced".to_owned()), false),
+        }
+    }
+
+    /// Ends the process that there is now, whatever it does. Whoever waits for it notices.
+    pub(super) fn kill(&self) {
+        if let Some(worker) = &mut self.lock().worker {
+            // It has ended already, or does now.
+            let _ = worker.child.kill();
+        }
+    }
+
+    /// The process that there is now, for tests and tools that look from outside.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn launch(&self, state: &mut State) -> io::Result<()> {
+        let mut links = Vec::new();
+        let mut ends = Vec::new();
+        for _ in &self.template.lanes {
+            let (link, end) = Link::pair()?;
+            links.push(link);
+            ends.push(end);
+        }
+        let pairs = self.models.iter().flat_map(|_| &self.template.lanes).map(|_| Link::pair());
+        let (model_links, model_ends): (Vec<_>, Vec<_>) = pairs.collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
+        let order = self.template.with(&self.component, &ends, &model_ends);
+        let cpus = match &self.place {
+            Place::Leased(cpus, _) => cpus.clone(),
+            Place::Shared(shared) => shared.refresh().map_err(io::Error::other)?,
+        };
+        let oom = self.kernel.watch_oom();
+        let Started { mut child, process, last_words } = self.spawner.launch(Launch {
+            program: self.program.clone(),
+            subcommand: "worker",
+            environment: Vec::new(),
+            inherited: order.descriptors().collect(),
+            order: serde_json::to_vec(&order)?,
+            cpus: Some(cpus),
+            enter: self.kernel.entry()?.map(|entry| Enter(Box::new(move || entry.enter()))),
+        })?;
+        let process = Arc::new(process);
+        for link in &mut links {
+            link.watch(Arc::clone(&process));
+        }
+        if let Err(error) = self.serve_models(model_links, &process) {
+            end(&mut child);
+            return Err(error);
+        }
+        let seat = match &self.place {
+            Place::Leased(cpus, threads) => {
+                let (operator, instance) = (&self.template.operator, self.template.instance);
+                Some(WorkerSeat::Leased(threads.process(child.id(), operator, instance, cpus)))
+            }
+            Place::Shared(shared) => shared.adopt(child.id()).ok().map(WorkerSeat::Shared),
+        };
+        state.number += 1;
+        state.worker = Some(Worker { child, last_words, oom, seat });
+        state.links = links.into_iter().map(Some).collect();
+        Ok(())
+    }
+
+    /// Each lane's calls of models, until the process ends.
+    fn serve_models(&self, links: Vec<Link>, process: &Arc<OwnedFd>) -> io::Result<()> {
+        let Some(access) = &self.models else { return Ok(()) };
+        for mut link in links {
+            link.watch(Arc::clone(process));
+            let limits = &self.template.limits;
+            let (timeout, bytes) = (limits.call_timeout, limits.output_bytes_per_call);
+            let served = ModelsServed { link, access: Arc::clone(access), timeout, bytes };
+            let (process, operator) = (Arc::clone(process), self.template.operator.clone());
+            served.start(move |error| {
+                tracing::warn!(operator, %error, "a worker is ended for what it made of the link to its models");
+                // It has ended already, or does now; its lanes notice.
+                let _ = pidfd_send_signal(&process, Signal::KILL);
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Notes how the process ended; ends it first if it still runs.
+    fn bury(&self, state: &mut State, otherwise: impl FnOnce() -> Death) {
+        let Some(mut worker) = state.worker.take() else { return };
+        state.links.clear();
+        // Before its end is taken note of, and its number may be another process's.
+        drop(worker.seat.take());
+        let death = match ended(&mut worker.child) {
+            None => {
+                end(&mut worker.child);
+                otherwise()
+            }
+            Some(status) => match worker.oom.as_ref().and_then(|watch| self.kernel.out_of_memory(watch)) {
+                Some((told, limit)) => Death::OutOfMemory(told, limit),
+                None => Death::of(status, &worker.last_words),
+            },
+        };
+        state.death = Some((state.number, death));
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let mut state = self.lock();
+        if let Some(mut worker) = state.worker.take() {
+            drop(worker.seat.take());
+            end(&mut worker.child);
+        }
+        drop(state);
+        self.kernel.close();
+    }
+}
+
+/// The status of a process that has ended.
+fn ended(child: &mut Child) -> Option<std::process::ExitStatus> {
+    child.try_wait().ok().flatten()
+}
+
+/// How long a worker may be silent beyond what a call may take, before it is taken for stuck: starting one takes tens of milliseconds,
+/// and a machine that swaps seconds.
+pub(super) const GRACE: Duration = Duration::from_secs(5);

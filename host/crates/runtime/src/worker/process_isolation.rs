@@ -1,0 +1,115 @@
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::processes::Processes;
+use sage_process::Spawner;
+use sage_admission::{Isolation, KernelLimits, WorkerBounds};
+use sage_plan::config::HostSettings;
+use crate::engine::{Launcher, InstanceLauncher, RunError, RunContext, with_causes};
+use sage_machine::cgroup::{Cgroups, GroupLimits};
+
+/// Gives each instance a worker process of its own, in a group of its own where the kernel has groups.
+#[derive(Debug)]
+pub struct ProcessIsolation {
+    program: PathBuf,
+    cgroups: OnceLock<Cgroups>,
+}
+
+impl ProcessIsolation {
+    /// Workers are started as `program worker`, which must come to [`super::serve`]. For `sage-host` itself that is `/proc/self/exe`.
+    #[must_use]
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), cgroups: OnceLock::new() }
+    }
+}
+
+/// What a worker needs beside its guests' memory. Measured, by the kernel's own count: 2 to 3 MiB with batches of 64 KiB, 4 MiB with records of 1 MB; the
+/// rest is room for larger batches and answers, which are held twice.
+const OVERHEAD: u64 = 16 << 20;
+/// What each lane beyond the first needs on top: 1 MiB of answers on their way, a batch and an answer of its own, its stack.
+const LANE_OVERHEAD: u64 = 2 << 20;
+/// Threads of a worker beside its lanes and those that read files for them: the main one, the clock, and some to spare.
+const OTHER_THREADS: u32 = 14;
+
+impl ProcessIsolation {
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    pub(super) fn cgroups(&self, settings: &HostSettings) -> &Cgroups {
+        self.cgroups.get_or_init(|| {
+            let cgroups = Cgroups::detect(Some(&settings.slice));
+            match cgroups.sweep() {
+                Ok(swept) => tracing::debug!(?swept, "looked for what dead runs left"),
+                Err(error) => tracing::warn!(%error, "what dead runs left could not be removed"),
+            }
+            cgroups
+        })
+    }
+}
+
+impl Launcher for ProcessIsolation {
+    fn bounds(&self, settings: &HostSettings) -> Isolation {
+        let cgroups = self.cgroups(settings);
+        let controls = cgroups.controls();
+        let place = match cgroups.slices().first() {
+            Some(slice) => format!("{} at {}", cgroups.composition(), slice.display()),
+            None => "no control groups".to_owned(),
+        };
+        Isolation::Process(WorkerBounds {
+            kernel: KernelLimits {
+                memory: controls.memory.available,
+                cpu_quota: controls.cpu.available,
+                cpuset: controls.cpuset.available,
+                pids: controls.pids.available,
+                syscall_filter: true,
+                place,
+            },
+            overhead: OVERHEAD,
+            lane_overhead: LANE_OVERHEAD,
+            threads: OTHER_THREADS,
+        })
+    }
+
+    fn begin(&self, run: RunContext<'_>) -> Result<Arc<dyn InstanceLauncher>, RunError> {
+        let cgroups = self.cgroups(run.settings);
+        let controls = cgroups.controls();
+        let ceiling = run.settings.tenants.get(run.tenant);
+        let tenant = GroupLimits {
+            memory_max: ceiling.and_then(|ceiling| ceiling.memory).filter(|_| controls.memory.available),
+            cpu_quota: ceiling.and_then(|ceiling| ceiling.cpus).filter(|_| controls.cpu.available),
+            ..GroupLimits::default()
+        };
+        let pipeline = GroupLimits { memory_max: run.grant.memory_max, ..GroupLimits::default() };
+        let failed = |error: &dyn std::error::Error| RunError::Launcher { reason: with_causes(error) };
+        let group = cgroups
+            .tenant(run.tenant.as_str(), &tenant)
+            .and_then(|tenant| tenant.pipeline(run.pipeline, &pipeline))
+            .map_err(|error| failed(&error))?;
+        allow_descriptors();
+        let spawner = Spawner::start().map_err(|error| failed(&error))?;
+        Ok(Arc::new(Processes {
+            program: self.program.clone(),
+            spawner: Arc::new(spawner),
+            group,
+            cpuset: controls.cpuset.available,
+            overhead: OVERHEAD,
+            lane_overhead: LANE_OVERHEAD,
+            components: Mutex::new(HashMap::new()),
+            instances: Mutex::new(Vec::new()),
+        }))
+    }
+}
+
+/// A worker takes about ten descriptors of the host: as many as the system lets this process have. Where that is not enough, starting a worker says
+/// so.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    if let Err(error) = raised {
+        tracing::debug!(%error, "no more descriptors than before");
+    }
+}

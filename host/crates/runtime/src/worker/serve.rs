@@ -1,0 +1,201 @@
+use std::io::{Read, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use sage_process::{FarEnd, Link};
+use sage_process::lockdown::{Lockdown, LockdownError, ProcessLimits, Purpose};
+use super::models_link::ModelsLink;
+use super::worker_setup::{LaneSetup, WorkerSetup};
+use super::served_lane::ServedLane;
+use sage_batch::wire::WireError;
+use sage_models::{InferenceError, NoModels};
+use sage_observe::GuestMetrics;
+use sage_plan::{ComponentFacts, Description};
+use sage_machine::{MemoryBudget, ResourceError, pin_current_thread};
+use sage_sandbox::{GuestSpec, KeptLines, LoadError, Loaded, LogTo, Sandbox, SandboxOptions, Stop};
+
+/// Why a worker process ends other than by being told to.
+#[derive(Debug, Error)]
+pub enum WorkerError {
+    /// What it was told is nothing that it understands.
+    #[error("a worker is started by sage-host itself, with its order on standard input: {0}")]
+    WorkerSetup(String),
+    /// A right could not be given up: nothing of the guest has run.
+    #[error(transparent)]
+    Lockdown(#[from] LockdownError),
+    /// The compiled component cannot be used.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The shared memory cannot be mapped, or a thread cannot be made.
+    #[error("{what}: {cause}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why it did not work.
+        cause: std::io::Error,
+    },
+    /// A lane cannot be put on its CPU.
+    #[error(transparent)]
+    Placed(#[from] ResourceError),
+    /// The host's side is gone or makes no sense.
+    #[error("the host's side: {0}")]
+    Wire(#[from] WireError),
+    /// A device has no backend here.
+    #[error(transparent)]
+    Backend(#[from] InferenceError),
+}
+
+/// How long a lane with a CPU of its own looks for the next request before it sleeps: about what being woken takes.
+const SPIN: Duration = Duration::from_micros(30);
+/// Descriptors that guests may open, where they are granted folders or addresses.
+const OPEN_FILES: u64 = 256;
+/// The most that a file in memory for a component's initial data may have: more than any compiled component.
+const LARGEST_IMAGE: u64 = 1 << 30;
+/// A guest's stack (512 KiB at most) and the host's own frames around it.
+const STACK: usize = 2 << 20;
+
+/// What `sage-host worker` does: reads its order, loads what the host compiled, gives up every right it does not need, and serves the
+/// lanes of its instance until the host's side says goodbye.
+///
+/// # Errors
+/// Whatever keeps it from serving; the host sees that it ended.
+pub fn serve() -> Result<(), WorkerError> {
+    let order: WorkerSetup = read_order()?;
+    let fenced = lockdown(&order).before_threads()?;
+    let sandbox = Sandbox::new(SandboxOptions::default())?;
+    let loaded = load(&sandbox, &order)?;
+    let budget = Arc::new(MemoryBudget::new(order.memory_cap));
+    let metrics = Arc::<GuestMetrics>::default();
+    let kept = Arc::<KeptLines>::default();
+    let lanes: Vec<ServedLane> = (0u32..)
+        .zip(&order.lanes)
+        .map(|(lane, of)| {
+            let spec = GuestSpec {
+                operator: order.operator.as_str().into(),
+                instance: order.instance,
+                parallelism: order.parallelism,
+                lane,
+                lanes: u32::try_from(order.lanes.len()).unwrap_or(u32::MAX),
+                config: order.config.as_str().into(),
+                limits: order.limits.clone(),
+                capabilities: order.capabilities.clone(),
+                budget: Arc::clone(&budget),
+                models: models(of)?,
+                metrics: Arc::clone(&metrics),
+                log: LogTo::Kept(Arc::clone(&kept)),
+                // Whoever stops a run at once ends its workers.
+                stop: Stop::default(),
+            };
+            let link = link(of)?;
+            Ok(ServedLane::new(link, Arc::clone(&loaded), spec, Arc::clone(&kept), order.share))
+        })
+        .collect::<Result<_, WorkerError>>()?;
+    // No guest runs before every right is given up: the lanes wait for each other and for this thread.
+    let ready = Arc::new(Barrier::new(lanes.len() + 1));
+    let mut threads = Vec::new();
+    for (lane, of) in lanes.into_iter().zip(&order.lanes) {
+        let (ready, cpu) = (Arc::clone(&ready), of.cpu);
+        let body = move || {
+            let placed = cpu.map_or(Ok(()), |cpu| pin_current_thread(&[cpu].into_iter().collect()).map(drop));
+            // In its place; then, the filter of system calls is on.
+            ready.wait();
+            ready.wait();
+            let _whole = EndOnPanic;
+            if let Err(error) = placed.map_err(WorkerError::from).and_then(|()| Ok(lane.run()?)) {
+                // The other lanes' sides see that the process has ended; a lane without its side has nobody to tell.
+                let _ = writeln!(std::io::stderr(), "{error}");
+                std::process::exit(1);
+            }
+        };
+        let named = thread::Builder::new().name("sage-lane".to_owned()).stack_size(STACK);
+        threads.push(named.spawn(body).map_err(|cause| WorkerError::System { what: "cannot start a lane", cause })?);
+    }
+    ready.wait();
+    for missing in fenced.after_setup()?.missing {
+        // Told with the first answer; where there is no room, guests have said more than this.
+        let _ = kept.keep((tracing::Level::WARN, format!("of the worker's lockdown: {missing}")));
+    }
+    ready.wait();
+    for thread in threads {
+        // One that panicked has ended the process.
+        let _ = thread.join();
+    }
+    Ok(())
+}
+
+/// Ends the process when a lane panics, which the panic hook has said: the host must not wait for a lane that is not there.
+pub(super) struct EndOnPanic;
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            std::process::exit(1);
+        }
+    }
+}
+
+/// What the process keeps: its order's descriptors, and what the pipeline grants its guests.
+fn lockdown(order: &WorkerSetup) -> Lockdown {
+    let writes = order.capabilities.folders.iter().any(|folder| folder.write);
+    let keep: Vec<_> = (0..3).chain(order.descriptors()).collect();
+    let open_files = keep.iter().max().map_or(0, |&most| u64::try_from(most).unwrap_or(0)) + OPEN_FILES;
+    Lockdown {
+        purpose: Purpose::Run,
+        folders: order.capabilities.folders.clone(),
+        connect: order.capabilities.connect.clone(),
+        limits: ProcessLimits {
+            open_files,
+            file_bytes: (!writes).then_some(LARGEST_IMAGE),
+            data_bytes: order.data_bytes,
+            cpu_seconds: None,
+        },
+        keep,
+    }
+}
+
+pub(super) fn read_order<T: DeserializeOwned>() -> Result<T, WorkerError> {
+    let mut text = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut text).map_err(|error| WorkerError::WorkerSetup(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| WorkerError::WorkerSetup(error.to_string()))
+}
+
+fn load(sandbox: &Sandbox, order: &WorkerSetup) -> Result<Arc<Loaded>, WorkerError> {
+    let path = format!("/proc/self/fd/{}", order.component);
+    // Of what it says of itself, only this matters once it runs.
+    let description = Description { keeps_state: order.keeps_state, ..Description::default() };
+    let (kind, ports) = (order.kind, order.ports.clone());
+    let facts = ComponentFacts { kind, ports, description: Some(Arc::new(description)), initial_bytes: 0 };
+    // SAFETY: the descriptor is of a file in memory that the host wrote its own compiler's result to and sealed against every change
+    // before it started this process.
+    Ok(unsafe { sandbox.load_compiled(path.as_ref(), (facts, order.instance_bytes), &order.capabilities) }?)
+}
+
+/// What the lane's guest may do with models.
+fn models(lane: &LaneSetup) -> Result<Arc<dyn sage_models::ModelAccess>, WorkerError> {
+    let Some(link) = &lane.models else { return Ok(Arc::new(NoModels)) };
+    // SAFETY: as for the lane's own link.
+    let link = unsafe { link.open(Duration::ZERO) };
+    let link = link.map_err(|cause| WorkerError::System { what: "cannot map a ring", cause })?;
+    Ok(Arc::new(ModelsLink::new(link)))
+}
+
+fn link(lane: &LaneSetup) -> Result<Link, WorkerError> {
+    // SAFETY: the host opened these descriptors for this lane of this process and names each of them once.
+    let owned = |descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) };
+    if [lane.own, lane.peer, lane.doorbell, lane.peer_doorbell].iter().any(|&descriptor| descriptor < 3) {
+        return Err(WorkerError::WorkerSetup("a lane without descriptors".to_owned()));
+    }
+    let end = FarEnd {
+        own: owned(lane.own),
+        peer: owned(lane.peer),
+        doorbell: owned(lane.doorbell),
+        peer_doorbell: owned(lane.peer_doorbell),
+    };
+    let spin = if lane.cpu.is_some() { SPIN } else { Duration::ZERO };
+    Link::far(end, spin).map_err(|cause| WorkerError::System { what: "cannot map a ring", cause })
+}

@@ -1,0 +1,413 @@
+use super::answer_wire::Received;
+use super::failure::{FailureCode, HostTrap};
+use sage_batch::{
+    Batch, Bitmap, Column, Malformed, RawColumns, check_bitmap, check_offsets, check_parents, check_rising,
+};
+use sage_plan::{Kind, Limits};
+
+/// What a guest said during one call, checked. Its buffers are used again for the next call.
+#[derive(Debug)]
+pub struct Answer {
+    pub(super) kind: Kind,
+    rows: usize,
+    /// The call that has nothing to answer, while it is one.
+    mute: Option<&'static str>,
+    record_limit: u64,
+    pub(super) output_limit: u64,
+    output_bytes: u64,
+    /// flat-map: what each input record hands on to its outputs, in bytes; empty where that is nothing.
+    inherited: Vec<u64>,
+    pub(super) answered: bool,
+    pub(super) column: Column,
+    pub(super) bitmap: Vec<u8>,
+    pub(super) parents: Vec<u32>,
+    pub(super) emissions: Vec<Emission>,
+    pub(super) emitted: usize,
+    ports: u32,
+    pub(super) rejected: Vec<u32>,
+    pub(super) messages: Column,
+    /// Where an answer from another process is put together.
+    pub(super) received: Option<Box<Received>>,
+}
+
+/// Records that a process or source emitted with one call of `output.emit`.
+#[derive(Debug, Default)]
+pub struct Emission {
+    /// The output: 0 is the main one.
+    pub port: u32,
+    /// The records, without origins.
+    pub batch: Batch,
+    /// Which input record each comes from, if the guest said so.
+    pub parents: Option<Vec<u32>>,
+}
+
+/// What a call may answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Call {
+    /// As its kind does, over so many records.
+    Over(usize),
+    /// Nothing: `open`, `close` and the like. What they answered would be lost.
+    Mute(&'static str),
+}
+
+impl Answer {
+    /// No answer yet, of a guest of this kind held to these limits.
+    #[must_use]
+    pub fn new(kind: Kind, limits: &Limits) -> Self {
+        Self {
+            kind,
+            rows: 0,
+            mute: Some("its start"),
+            record_limit: limits.record_bytes,
+            output_limit: limits.output_bytes_per_call,
+            output_bytes: 0,
+            inherited: Vec::new(),
+            answered: false,
+            column: Column::new(),
+            bitmap: Vec::new(),
+            parents: Vec::new(),
+            emissions: Vec::new(),
+            emitted: 0,
+            ports: 0,
+            rejected: Vec::new(),
+            messages: Column::new(),
+            received: None,
+        }
+    }
+
+    /// A call begins.
+    pub(super) fn begin(&mut self, call: Call) {
+        (self.rows, self.mute) = match call {
+            Call::Over(rows) => (rows, None),
+            Call::Mute(name) => (0, Some(name)),
+        };
+        self.output_bytes = 0;
+        self.answered = false;
+        self.column.clear();
+        self.bitmap.clear();
+        self.parents.clear();
+        self.rejected.clear();
+        self.messages.clear();
+        if self.emitted > 0 || self.emissions.len() > KEEP_EMISSIONS {
+            self.forget_emissions();
+        }
+        if self.buffer_bytes() > KEEP_BYTES {
+            self.give_up_buffers();
+        }
+    }
+
+    /// What was emitted is over. Few places are kept for the next call, and none keeps the room of a huge one.
+    fn forget_emissions(&mut self) {
+        self.emissions.truncate(KEEP_EMISSIONS);
+        self.emissions.shrink_to(KEEP_EMISSIONS);
+        for emission in self.emissions.iter_mut().take(self.emitted) {
+            emission.batch.clear();
+            if emission.batch.capacity() > KEEP_BYTES {
+                emission.batch = Batch::new();
+            }
+            emission.parents = None;
+        }
+        self.emitted = 0;
+    }
+
+    fn buffer_bytes(&self) -> usize {
+        let numbers = self.parents.capacity() + self.rejected.capacity();
+        self.column.capacity() + self.messages.capacity() + self.bitmap.capacity() + numbers * size_of::<u32>()
+    }
+
+    /// One huge answer should not keep its buffers resident for ever.
+    fn give_up_buffers(&mut self) {
+        (self.column, self.messages) = (Column::new(), Column::new());
+        (self.bitmap, self.parents, self.rejected) = (Vec::new(), Vec::new(), Vec::new());
+        self.received = None;
+    }
+
+    /// flat-map: the batch that the next call is over. Its outputs inherit keys and headers, which count towards what the call
+    /// sends: a long key times a hundred thousand outputs is the host's memory.
+    pub(super) fn inherit_from(&mut self, batch: &Batch) {
+        self.inherited.clear();
+        let columns = [batch.keys(), batch.headers()];
+        if columns.iter().any(Option::is_some) {
+            let length = |column: &Column, row| column.get(row).map_or(0, |entry| entry.len() as u64);
+            let sum = |row| columns.iter().flatten().map(|column| length(column, row)).sum::<u64>();
+            self.inherited.extend((0..batch.len()).map(sum));
+        }
+    }
+
+    /// How many side outputs the component has.
+    pub fn set_ports(&mut self, ports: u32) {
+        self.ports = ports;
+    }
+
+    /// The call returned: whether it answered as its kind must.
+    pub(super) fn finish(&self) -> Result<(), HostTrap> {
+        let must = matches!(self.kind, Kind::Map | Kind::Filter | Kind::KeyBy);
+        if must && !self.answered && self.rows > 0 {
+            let message = format!("a {} must call output.{} once a call, and did not", self.kind, self.function());
+            return Err(HostTrap { code: FailureCode::Malformed, message });
+        }
+        Ok(())
+    }
+
+    /// map: the new payloads; key-by: the keys. One for each record. The engine swaps the column against an empty one.
+    pub fn column(&mut self) -> &mut Column {
+        &mut self.column
+    }
+
+    /// filter: which records stay.
+    #[must_use]
+    pub fn kept(&self) -> Bitmap<'_> {
+        Bitmap::new(&self.bitmap)
+    }
+
+    /// flat-map: the record each of the new payloads (in [`Answer::column`]) comes from.
+    #[must_use]
+    pub fn parents(&self) -> &[u32] {
+        &self.parents
+    }
+
+    /// flat-map: the new payloads and their parents together.
+    pub fn rows_parts(&mut self) -> (&mut Column, &[u32]) {
+        (&mut self.column, &self.parents)
+    }
+
+    /// process and source: what was emitted, in order. The engine takes the batches out.
+    pub fn emissions(&mut self) -> impl Iterator<Item = &mut Emission> {
+        self.emissions.iter_mut().take(self.emitted)
+    }
+
+    /// The records rejected, rising, and why.
+    pub fn rejected(&self) -> impl ExactSizeIterator<Item = (usize, &str)> {
+        self.rejected
+            .iter()
+            .zip(self.messages.iter())
+            .map(|(&row, message)| (row as usize, std::str::from_utf8(message).unwrap_or_default()))
+    }
+
+    pub(super) fn take_column(&mut self, kind: Kind, name: &'static str, offsets: &[u32], bytes: &[u8]) -> Checked {
+        self.expect(kind)?;
+        self.once()?;
+        self.weigh(name, offsets, bytes)?;
+        let found = self.column.assign(name, offsets, bytes).map_err(|e| HostTrap::malformed(&e))?;
+        if found != self.rows {
+            let broken = Malformed::Count { column: name, found, expected: self.rows };
+            return Err(HostTrap::malformed(&broken));
+        }
+        Ok(())
+    }
+
+    /// As [`Answer::take_column`], for a column that is checked by itself and is taken over instead of copied.
+    pub(super) fn take_whole_column(&mut self, kind: Kind, name: &'static str, column: &mut Column) -> Checked {
+        self.expect(kind)?;
+        self.once()?;
+        self.weigh(name, column.offsets(), column.bytes())?;
+        if column.len() != self.rows {
+            let broken = Malformed::Count { column: name, found: column.len(), expected: self.rows };
+            return Err(HostTrap::malformed(&broken));
+        }
+        std::mem::swap(&mut self.column, column);
+        Ok(())
+    }
+
+    pub(super) fn take_bitmap(&mut self, bitmap: &[u8]) -> Checked {
+        self.expect(Kind::Filter)?;
+        self.once()?;
+        check_bitmap("bitmap", bitmap, self.rows).map_err(|e| HostTrap::malformed(&e))?;
+        self.bitmap.extend_from_slice(bitmap);
+        Ok(())
+    }
+
+    pub(super) fn take_rows(&mut self, offsets: &[u32], bytes: &[u8], parents: &[u32]) -> Checked {
+        self.expect(Kind::FlatMap)?;
+        self.weigh("payloads", offsets, bytes)?;
+        let found = check_offsets("payloads", offsets, bytes.len()).map_err(|e| HostTrap::malformed(&e))?;
+        if found != parents.len() {
+            let broken = Malformed::Count { column: "parents", found: parents.len(), expected: found };
+            return Err(HostTrap::malformed(&broken));
+        }
+        let floor = self.parents.last().copied().unwrap_or(0);
+        check_parents("parents", parents, self.rows, floor).map_err(|e| HostTrap::malformed(&e))?;
+        let inherited = |&parent: &u32| self.inherited.get(parent as usize).copied().unwrap_or(0);
+        let inherited = parents.iter().map(inherited).fold(0, u64::saturating_add);
+        self.count(inherited.saturating_add(ROW_BYTES * found as u64))?;
+        self.column.append_checked(offsets, bytes);
+        self.parents.extend_from_slice(parents);
+        Ok(())
+    }
+
+    pub(super) fn take_emission(&mut self, port: u32, columns: RawColumns<'_>, parents: Option<&[u32]>) -> Checked {
+        if !matches!(self.kind, Kind::Process | Kind::Source) {
+            return Err(self.wrong_function("emit"));
+        }
+        self.speaks("emit")?;
+        if port > self.ports {
+            let message = format!("emit: port {port}, the component declares {} side outputs", self.ports);
+            return Err(HostTrap::error(FailureCode::Malformed, message));
+        }
+        let (offsets, bytes) = columns.payloads;
+        // Each costs the host a batch, however little is in it.
+        self.count(size_of::<Emission>() as u64 + ROW_BYTES * offsets.len() as u64)?;
+        self.weigh("payloads", offsets, bytes)?;
+        for (name, column) in [("keys", columns.keys), ("headers", columns.headers)] {
+            if let Some((offsets, bytes)) = column {
+                self.weigh(name, offsets, bytes)?;
+            }
+        }
+        if self.emissions.len() == self.emitted {
+            self.emissions.push(Emission::default());
+        }
+        let rows = self.rows;
+        let Some(emission) = self.emissions.get_mut(self.emitted) else { return Ok(()) };
+        emission.port = port;
+        let found = emission.batch.assign(columns).map_err(|e| HostTrap::malformed(&e))?;
+        check_records(&emission.batch, self.record_limit)?;
+        emission.parents = match parents {
+            None => None,
+            Some(parents) => {
+                check_emission_parents(parents, found, rows).map_err(|e| HostTrap::malformed(&e))?;
+                Some(parents.to_vec())
+            }
+        };
+        self.emitted += 1;
+        Ok(())
+    }
+
+    pub(super) fn take_failures(&mut self, rows: &[u32], offsets: &[u32], bytes: &[u8]) -> Checked {
+        if self.kind == Kind::Source {
+            return Err(self.wrong_function("failures"));
+        }
+        self.speaks("failures")?;
+        self.count(bytes.len() as u64 + 4 * offsets.len() as u64)?;
+        let found = check_offsets("messages", offsets, bytes.len()).map_err(|e| HostTrap::malformed(&e))?;
+        if found != rows.len() {
+            let broken = Malformed::Count { column: "messages", found, expected: rows.len() };
+            return Err(HostTrap::malformed(&broken));
+        }
+        check_rising("rows", rows, self.rows, self.rejected.last().copied()).map_err(|e| HostTrap::malformed(&e))?;
+        let before = self.messages.len();
+        self.messages.append_checked(offsets, bytes);
+        for (index, message) in self.messages.iter().enumerate().skip(before) {
+            if std::str::from_utf8(message).is_err() {
+                return Err(HostTrap::malformed(&Malformed::NotUtf8 { column: "messages", index }));
+            }
+        }
+        self.rejected.extend_from_slice(rows);
+        Ok(())
+    }
+
+    /// Counts what is sent against the limits; offsets are not trusted yet, so a record's size is looked at only where the
+    /// whole could hold one too large.
+    fn weigh(&mut self, name: &str, offsets: &[u32], bytes: &[u8]) -> Checked {
+        let total = bytes.len() as u64;
+        self.count(total + 4 * offsets.len() as u64)?;
+        if total > self.record_limit {
+            for (row, pair) in offsets.windows(2).enumerate() {
+                let size = match *pair {
+                    [start, end] => u64::from(end.saturating_sub(start)),
+                    _ => 0,
+                };
+                if size > self.record_limit {
+                    let message =
+                        format!("{name}: entry {row} has {size} bytes, more than record_bytes ({})", self.record_limit);
+                    return Err(HostTrap::error(FailureCode::RecordTooLarge, message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts bytes against what the call may send.
+    fn count(&mut self, bytes: u64) -> Checked {
+        self.output_bytes = self.output_bytes.saturating_add(bytes);
+        if self.output_bytes <= self.output_limit {
+            return Ok(());
+        }
+        let message = format!(
+            "the call sent {} bytes, more than output_bytes_per_call ({})",
+            self.output_bytes, self.output_limit
+        );
+        Err(HostTrap::error(FailureCode::OutputTooLarge, message))
+    }
+
+    fn expect(&self, kind: Kind) -> Checked {
+        if self.kind != kind {
+            return Err(self.wrong_function(Self::function_of(kind)));
+        }
+        self.speaks(Self::function_of(kind))
+    }
+
+    /// Whether the call under way has an answer at all.
+    fn speaks(&self, function: &str) -> Checked {
+        let Some(call) = self.mute else { return Ok(()) };
+        let message = format!("output.{function} was called in {call}, where there is nothing to answer");
+        Err(HostTrap::error(FailureCode::Malformed, message))
+    }
+
+    fn once(&mut self) -> Checked {
+        if std::mem::replace(&mut self.answered, true) {
+            let message = format!("a {} may call output.{} once a call, and did again", self.kind, self.function());
+            return Err(HostTrap::error(FailureCode::Malformed, message));
+        }
+        Ok(())
+    }
+
+    fn wrong_function(&self, called: &str) -> wasmtime::Error {
+        let message =
+            format!("output.{called} is not for a {}, which answers with output.{}", self.kind, self.function());
+        HostTrap::error(FailureCode::Malformed, message)
+    }
+
+    fn function(&self) -> &'static str {
+        Self::function_of(self.kind)
+    }
+
+    fn function_of(kind: Kind) -> &'static str {
+        match kind {
+            Kind::Map => "payloads",
+            Kind::Filter => "keep",
+            Kind::FlatMap => "rows",
+            Kind::KeyBy => "keys",
+            Kind::Process | Kind::Source => "emit",
+            Kind::Sink => "failures",
+        }
+    }
+}
+
+type Checked = wasmtime::Result<()>;
+
+/// Whether each record with its key and headers is within the limit.
+fn check_records(batch: &Batch, limit: u64) -> Checked {
+    let columns = [Some(batch.payloads()), batch.keys(), batch.headers()];
+    let columns = || columns.iter().flatten();
+    if columns().map(|column| column.byte_len() as u64).sum::<u64>() <= limit {
+        return Ok(());
+    }
+    let size = |row| columns().map(|column| column.get(row).map_or(0, <[u8]>::len) as u64).sum::<u64>();
+    match (0..batch.len()).map(|row| (row, size(row))).find(|(_, size)| *size > limit) {
+        None => Ok(()),
+        Some((row, size)) => {
+            let message = format!(
+                "emitted record {row} has {size} bytes, its key and headers among them, more than record_bytes ({limit})"
+            );
+            Err(HostTrap::error(FailureCode::RecordTooLarge, message))
+        }
+    }
+}
+
+/// The most memory that the buffers of an answer keep from one call to the next, and of one emission: 16 times what a batch aims at.
+const KEEP_BYTES: usize = 1 << 20;
+/// The most emissions whose buffers are kept.
+const KEEP_EMISSIONS: usize = 64;
+
+/// What a record costs the host beside its own bytes (its origin, parent and timestamp): records without bytes count too.
+const ROW_BYTES: u64 = 20;
+
+fn check_emission_parents(parents: &[u32], found: usize, rows: usize) -> Result<(), Malformed> {
+    if parents.len() != found {
+        return Err(Malformed::Count { column: "parents", found: parents.len(), expected: found });
+    }
+    match parents.iter().enumerate().find(|&(_, &parent)| parent as usize >= rows) {
+        Some((index, &found)) => Err(Malformed::OutOfRange { column: "parents", index, found, records: rows }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,185 @@
+use super::answer::{Answer, Call};
+use super::failure::Failure;
+use sage_batch::wire::{
+    WireError, WireReader, WireWriter, get_bytes, get_column, get_small, get_u32s, get_u64, put_bytes, put_column,
+    put_u32s, put_u64,
+};
+use sage_batch::{Batch, Column};
+use sage_plan::Kind;
+
+/// Parts of an answer as they came from another process: read, not checked against the call yet.
+///
+/// There is one emission, which each one that comes goes through: a place for each would keep the room of the largest that was ever
+/// in that place.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    answered: bool,
+    column: Column,
+    bitmap: Vec<u8>,
+    parents: Vec<u32>,
+    emission: ReceivedEmission,
+    rejected: Vec<u32>,
+    messages: Column,
+}
+
+#[derive(Debug, Default)]
+struct ReceivedEmission {
+    port: u32,
+    batch: Batch,
+    parents: Option<Vec<u32>>,
+}
+
+impl Answer {
+    /// Appends what the guest said, for another process to [`Answer::read`].
+    ///
+    /// # Errors
+    /// As [`WireWriter::put`].
+    pub fn write(&self, to: &mut impl WireWriter) -> Result<(), WireError> {
+        match self.kind {
+            Kind::Map | Kind::KeyBy => {
+                put_u64(to, self.answered.into())?;
+                if self.answered {
+                    put_column(to, &self.column)?;
+                }
+            }
+            Kind::Filter => {
+                put_u64(to, self.answered.into())?;
+                put_bytes(to, &self.bitmap)?;
+            }
+            Kind::FlatMap => {
+                put_column(to, &self.column)?;
+                put_u32s(to, &self.parents)?;
+            }
+            Kind::Process | Kind::Source => {
+                put_u64(to, self.emitted as u64)?;
+                for emission in self.emissions.iter().take(self.emitted) {
+                    put_u64(to, emission.port.into())?;
+                    emission.batch.write(to, true)?;
+                    put_u64(to, emission.parents.is_some().into())?;
+                    if let Some(parents) = &emission.parents {
+                        put_u32s(to, parents)?;
+                    }
+                }
+            }
+            Kind::Sink => {}
+        }
+        put_u32s(to, &self.rejected)?;
+        if !self.rejected.is_empty() {
+            put_column(to, &self.messages)?;
+        }
+        Ok(())
+    }
+
+    /// Becomes the answer to a call over `batch` that another process wrote, checked as a guest's is: that process is trusted no more than
+    /// its guest.
+    ///
+    /// # Errors
+    /// Outside, a message that cannot be read to its end; inside, an answer that breaks the contract or a limit.
+    pub fn read(&mut self, batch: &Batch, from: &mut impl WireReader) -> Result<Result<(), Failure>, WireError> {
+        if self.kind == Kind::FlatMap {
+            self.inherit_from(batch);
+        }
+        self.begin(Call::Over(batch.len()));
+        let mut received = self.received.take().unwrap_or_default();
+        let taken = self.read_parts(&mut received, from);
+        self.received = Some(received);
+        Ok(taken?.map_err(|error| Failure::of(&error, "")))
+    }
+
+    fn read_parts(
+        &mut self,
+        received: &mut Received,
+        from: &mut impl WireReader,
+    ) -> Result<wasmtime::Result<()>, WireError> {
+        let emitted = match self.kind {
+            Kind::Process | Kind::Source => self.read_emissions(&mut received.emission, from)?,
+            _ => Ok(()),
+        };
+        received.read(self.kind, self.output_limit, from)?;
+        Ok(emitted.and_then(|()| self.take(received)).and_then(|()| Ok(self.finish()?)))
+    }
+
+    /// Reads emissions to the last, and takes them up to the first that is refused.
+    fn read_emissions(
+        &mut self,
+        emission: &mut ReceivedEmission,
+        from: &mut impl WireReader,
+    ) -> Result<wasmtime::Result<()>, WireError> {
+        let emitted: u32 = get_small(from)?;
+        let mut left = self.output_limit;
+        let mut taken = Ok(());
+        for at in 0..emitted {
+            let cost = emission.read(left, from)?;
+            left = left
+                .checked_sub(cost)
+                .ok_or_else(|| WireError::broken(format!("{} of {emitted} emissions are too much already", at + 1)))?;
+            taken = taken.and_then(|()| {
+                let batch = &emission.batch;
+                let columns = batch.into();
+                self.take_emission(emission.port, columns, emission.parents.as_deref())
+            });
+        }
+        Ok(taken)
+    }
+
+    fn take(&mut self, received: &mut Received) -> wasmtime::Result<()> {
+        match self.kind {
+            Kind::Map if received.answered => self.take_whole_column(Kind::Map, "payloads", &mut received.column)?,
+            Kind::KeyBy if received.answered => self.take_whole_column(Kind::KeyBy, "keys", &mut received.column)?,
+            Kind::Filter if received.answered => self.take_bitmap(&received.bitmap)?,
+            Kind::FlatMap => {
+                self.take_rows(received.column.offsets(), received.column.bytes(), &received.parents)?;
+            }
+            Kind::Map | Kind::KeyBy | Kind::Filter | Kind::Process | Kind::Source | Kind::Sink => {}
+        }
+        if received.rejected.is_empty() {
+            return Ok(());
+        }
+        self.take_failures(&received.rejected, received.messages.offsets(), received.messages.bytes())
+    }
+}
+
+impl Received {
+    /// Everything but emissions. `limit` is what a call may send: no part is longer.
+    fn read(&mut self, kind: Kind, limit: u64, from: &mut impl WireReader) -> Result<(), WireError> {
+        match kind {
+            Kind::Map | Kind::KeyBy => {
+                self.answered = get_u64(from)? != 0;
+                if self.answered {
+                    get_column(from, "column", limit, &mut self.column)?;
+                }
+            }
+            Kind::Filter => {
+                self.answered = get_u64(from)? != 0;
+                get_bytes(from, limit, &mut self.bitmap)?;
+            }
+            Kind::FlatMap => {
+                get_column(from, "payloads", limit, &mut self.column)?;
+                get_u32s(from, limit, &mut self.parents)?;
+            }
+            Kind::Process | Kind::Source | Kind::Sink => {}
+        }
+        get_u32s(from, limit, &mut self.rejected)?;
+        if !self.rejected.is_empty() {
+            get_column(from, "messages", limit, &mut self.messages)?;
+        }
+        Ok(())
+    }
+}
+
+impl ReceivedEmission {
+    /// Answers what it costs whoever takes it, as the guest's side counts it. No part of it is longer than `limit`.
+    fn read(&mut self, limit: u64, from: &mut impl WireReader) -> Result<u64, WireError> {
+        self.port = get_small(from)?;
+        self.batch.read(from, limit)?;
+        self.parents = match get_u64(from)? {
+            0 => None,
+            _ => {
+                let mut parents = self.parents.take().unwrap_or_default();
+                get_u32s(from, limit, &mut parents)?;
+                Some(parents)
+            }
+        };
+        Ok((self.batch.weight() + size_of::<Self>()) as u64)
+    }
+}

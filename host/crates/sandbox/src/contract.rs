@@ -1,0 +1,129 @@
+use wasmtime::component::{ComponentType, Lift, Lower, WasmList};
+
+use sage_batch::Column;
+
+/// The version of the WIT package `sage:operator` that this host speaks.
+pub const WIT_VERSION: &str = "0.1.1";
+
+/// The package's interfaces begin with this.
+pub(super) const PACKAGE: &str = "sage:operator/";
+
+/// Whether a guest built for `version` of the package runs here: the same 0.x line.
+pub(super) fn speaks(version: &str) -> bool {
+    let line = |version: &str| version.rsplit_once('.').map(|(line, _)| line.to_owned());
+    line(version) == line(WIT_VERSION)
+}
+
+/// `types.column` as a guest sends it: where it lies in the guest's memory, to be read there while the import runs.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct ColumnView {
+    pub(super) offsets: WasmList<u32>,
+    pub(super) bytes: WasmList<u8>,
+}
+
+/// `types.batch` as a guest sends it.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct BatchView {
+    pub(super) payloads: ColumnView,
+    pub(super) keys: Option<ColumnView>,
+    pub(super) timestamps: Option<WasmList<i64>>,
+    pub(super) headers: Option<ColumnView>,
+}
+
+/// `types.column` as the host sends it: lowered from where it lies, with one copy.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(super) struct ColumnRef<'a> {
+    offsets: &'a [u32],
+    bytes: &'a [u8],
+}
+
+/// `types.batch` as the host sends it.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(super) struct BatchRef<'a> {
+    pub(super) payloads: ColumnRef<'a>,
+    pub(super) keys: Option<ColumnRef<'a>>,
+    pub(super) timestamps: Option<&'a [i64]>,
+    pub(super) headers: Option<ColumnRef<'a>>,
+}
+
+/// `types.context`.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(super) struct ContextRef<'a> {
+    pub(super) operator: &'a str,
+    pub(super) instance: u32,
+    pub(super) parallelism: u32,
+    pub(super) lane: u32,
+    pub(super) lanes: u32,
+    pub(super) config: &'a str,
+}
+
+/// `reader.progress`.
+#[derive(ComponentType, Lift, Clone, Copy)]
+#[component(variant)]
+pub(super) enum ProgressView {
+    #[component(name = "more")]
+    More,
+    #[component(name = "idle")]
+    Idle(u32),
+    #[component(name = "end")]
+    End,
+}
+
+/// `log.level`.
+#[derive(ComponentType, Lift, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(dead_code, reason = "lifting makes them out of the guest's number")]
+pub(super) enum LevelView {
+    #[component(name = "trace")]
+    Trace,
+    #[component(name = "debug")]
+    Debug,
+    #[component(name = "info")]
+    Info,
+    #[component(name = "warn")]
+    Warn,
+    #[component(name = "error")]
+    Error,
+}
+
+/// `state.values` and `state.entries`, as the host answers them.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(super) struct ColumnOwned {
+    offsets: Vec<u32>,
+    bytes: Vec<u8>,
+}
+
+/// `state.values`.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(super) struct ValuesOwned {
+    pub(super) present: Vec<u8>,
+    pub(super) values: ColumnOwned,
+}
+
+/// `state.entries`.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(super) struct EntriesOwned {
+    pub(super) subkeys: ColumnOwned,
+    pub(super) values: ColumnOwned,
+}
+
+impl<'a> From<(&'a [u32], &'a [u8])> for ColumnRef<'a> {
+    fn from((offsets, bytes): (&'a [u32], &'a [u8])) -> Self {
+        Self { offsets, bytes }
+    }
+}
+
+impl From<Column> for ColumnOwned {
+    fn from(column: Column) -> Self {
+        Self { offsets: column.offsets().to_vec(), bytes: column.bytes().to_vec() }
+    }
+}

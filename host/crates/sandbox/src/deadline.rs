@@ -1,0 +1,267 @@
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wasmtime::UpdateDeadline;
+
+use super::failure::{FailureCode, HostTrap};
+use super::helper_clock::HelperClock;
+use super::stop::Stop;
+use sage_machine::thread_cpu_time;
+
+/// Holds a lane to its share of a CPU: asked every couple of milliseconds of a running call.
+pub trait Pacer: Send + Sync {
+    /// How long to sleep now, having used what the thread's CPU clock says and, on other threads, `elsewhere`.
+    fn pace(&mut self, elsewhere: Duration) -> Option<Duration>;
+}
+
+/// The CPU-time and wall-time limits of the calls of one guest.
+///
+/// wasmtime's epochs count wall time (one tick a millisecond), which is only when to look. What is compared with the limit is the
+/// thread's CPU clock and the clocks of the threads that read and write files for it, so that waiting, in a host call or for a CPU, does not count. Reading
+/// that clock takes 250 ns, too much for each call: the first look comes at a quarter of the limit and starts the count, so a call is
+/// stopped after 1 to 1.25 times its limit (and a tick). Instantiation is counted from its beginning.
+///
+/// **Host calls** look too: whatever goes through many keys or entries says how much it did ([`Deadline::worked`]), and looks every
+/// [`LOOK_EVERY`] of them; whatever waits does so in pieces of [`LONGEST_LOOK`] ([`Deadline::waits`]).
+///
+/// **A stop** of the run at once ends a call at its next look.
+///
+/// Does not bound: one bulk memory instruction (epochs are checked at its start only; it works on at most the
+/// instance's memory), one pass of the host over what a guest passes (at most the instance's memory too), and what wasmtime does between two
+/// start functions of an instantiation, which is counted when it is over.
+pub(super) struct Deadline {
+    cpu_limit: Duration,
+    call_timeout: Duration,
+    started: Instant,
+    counting_from: Option<Duration>,
+    pacer: Option<Box<dyn Pacer>>,
+    throttled: Duration,
+    stop: Stop,
+    helpers: Arc<HelperClock>,
+    /// Units of work since the last look.
+    worked: u32,
+}
+
+/// How far apart looks are at the most, so that an aborted run is noticed.
+const LONGEST_LOOK: Duration = Duration::from_millis(50);
+/// How far apart looks are where a pacer must be asked.
+const PACED_LOOK: Duration = Duration::from_millis(2);
+/// Units of work of the host between two looks. A unit is a key or an entry, at some 10 to 200 ns, or [`UNIT_BYTES`]: a look comes about every
+/// millisecond, and its 300 ns are nothing beside that.
+const LOOK_EVERY: u32 = 8192;
+/// Bytes that are hashed, compared or copied in about the time of an entry.
+const UNIT_BYTES: usize = 256;
+
+impl Deadline {
+    pub(super) fn new(
+        (cpu_limit, call_timeout): (Duration, Duration),
+        pacer: Option<Box<dyn Pacer>>,
+        stop: Stop,
+        helpers: Arc<HelperClock>,
+    ) -> Self {
+        Self {
+            cpu_limit,
+            call_timeout,
+            started: Instant::now(),
+            counting_from: None,
+            pacer,
+            throttled: Duration::ZERO,
+            stop,
+            helpers,
+            worked: 0,
+        }
+    }
+
+    /// A call begins; answers the ticks to the first look.
+    pub(super) fn begin(&mut self) -> u64 {
+        self.started = Instant::now();
+        self.counting_from = None;
+        let first = (self.cpu_limit / 4).min(self.call_timeout);
+        self.ticks(first)
+    }
+
+    /// An instantiation begins, after what the lane owes to its share; answers the ticks to the first look.
+    pub(super) fn begin_instance(&mut self) -> u64 {
+        self.pace();
+        let ticks = self.begin();
+        self.counting_from = Some(self.cpu_time());
+        ticks
+    }
+
+    /// How long the call may still take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.call_timeout.saturating_sub(self.started.elapsed())
+    }
+
+    /// The call waited in the host until its timeout was over.
+    pub(super) fn timed_out(&self) -> wasmtime::Error {
+        HostTrap::error(
+            FailureCode::Timeout,
+            format!("the call took longer than call_timeout ({:?})", self.call_timeout),
+        )
+    }
+
+    /// The host did so much in a call of the guest's: an entry with so many bytes.
+    #[inline]
+    pub(super) fn worked(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        let units = u32::try_from(bytes / UNIT_BYTES).unwrap_or(u32::MAX);
+        self.worked = self.worked.saturating_add(1).saturating_add(units);
+        if self.worked < LOOK_EVERY { Ok(()) } else { self.look().map(drop) }
+    }
+
+    /// How long something may be waited for before the next look.
+    ///
+    /// # Errors
+    /// The call's timeout is over, or the run was stopped.
+    pub(super) fn waits(&self) -> wasmtime::Result<Duration> {
+        self.goes_on().map(|timeout| timeout.min(LONGEST_LOOK))
+    }
+
+    /// The guest runs, or the host works for it, and a look is due.
+    pub(super) fn look(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        self.worked = 0;
+        self.goes_on()?;
+        self.pace_until(self.started.checked_add(self.call_timeout));
+        let timeout = self.goes_on()?;
+        let now = self.cpu_time();
+        let from = *self.counting_from.get_or_insert(now);
+        let used = now.saturating_sub(from);
+        if used >= self.cpu_limit {
+            return Err(HostTrap::error(
+                FailureCode::CpuTime,
+                format!("the call used more than cpu_time_per_call ({:?}) of CPU time", self.cpu_limit),
+            ));
+        }
+        Ok(UpdateDeadline::Continue(self.ticks((self.cpu_limit - used).min(timeout))))
+    }
+
+    /// Sleeps until the lane is not ahead of its share; not longer than a call may take, since others may wait. What it owes then is paid next time.
+    pub(super) fn pace(&mut self) {
+        self.pace_until(Instant::now().checked_add(self.call_timeout));
+    }
+
+    /// How long the pacer held the lane back since the last time this was asked.
+    pub(super) fn take_throttled(&mut self) -> Duration {
+        std::mem::take(&mut self.throttled)
+    }
+
+    /// The pacer moves on to the guest that takes this one's place: the share is the lane's.
+    pub(super) fn take_pacer(&mut self) -> Option<Box<dyn Pacer>> {
+        self.pacer.take()
+    }
+
+    /// The timeout that is left of a call that goes on.
+    fn goes_on(&self) -> wasmtime::Result<Duration> {
+        if self.stop.is_set() {
+            return Err(HostTrap::error(FailureCode::Timeout, "the run was stopped during the call"));
+        }
+        let timeout = self.timeout();
+        if timeout.is_zero() { Err(self.timed_out()) } else { Ok(timeout) }
+    }
+
+    /// Pays off what the lane owes to its share, in naps between which a stop is noticed.
+    fn pace_until(&mut self, until: Option<Instant>) {
+        let Some(pacer) = self.pacer.as_mut() else { return };
+        while let Some(nap) = pacer.pace(self.helpers.cpu_time()) {
+            let left = until.map_or(nap, |until| until.saturating_duration_since(Instant::now()));
+            if left.is_zero() || self.stop.is_set() {
+                return;
+            }
+            thread::sleep(nap.min(left));
+            self.throttled += nap.min(left);
+        }
+    }
+
+    /// What was used for the lane, on its own thread and others.
+    fn cpu_time(&self) -> Duration {
+        thread_cpu_time() + self.helpers.cpu_time()
+    }
+
+    fn ticks(&self, wait: Duration) -> u64 {
+        let longest = if self.pacer.is_some() { PACED_LOOK } else { LONGEST_LOOK };
+        u64::try_from(wait.min(longest).as_millis()).unwrap_or(1).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn deadline(cpu_limit: Duration, call_timeout: Duration, pacer: Option<Box<dyn Pacer>>, stop: &Stop) -> Deadline {
+        Deadline::new((cpu_limit, call_timeout), pacer, stop.clone(), Arc::default())
+    }
+
+    fn code(error: &wasmtime::Error) -> FailureCode {
+        error.downcast_ref::<HostTrap>().unwrap().code
+    }
+
+    #[test]
+    fn what_the_host_does_for_a_call_ends_with_the_calls_cpu_time() {
+        let mut deadline = deadline(Duration::from_millis(5), HOUR, None, &Stop::default());
+        deadline.begin();
+        let error = (0_u64..).find_map(|_| deadline.worked(0).err()).unwrap();
+        assert_eq!(code(&error), FailureCode::CpuTime);
+    }
+
+    #[test]
+    fn what_the_host_does_for_a_call_ends_with_the_calls_time() {
+        let mut deadline = deadline(HOUR, Duration::from_millis(5), None, &Stop::default());
+        deadline.begin();
+        let error = (0_u64..).find_map(|_| deadline.worked(0).err()).unwrap();
+        assert_eq!(code(&error), FailureCode::Timeout);
+        assert_eq!(code(&deadline.waits().unwrap_err()), FailureCode::Timeout);
+    }
+
+    #[test]
+    fn a_stop_ends_calls_and_what_they_wait_for() {
+        let stop = Stop::default();
+        let mut deadline = deadline(HOUR, HOUR, None, &stop);
+        deadline.begin();
+        assert!(deadline.waits().unwrap() <= LONGEST_LOOK, "it is noticed soon");
+        stop.set();
+        let most = (0..LOOK_EVERY).find_map(|_| deadline.worked(0).err());
+        assert!(most.unwrap().to_string().contains("stopped"));
+        assert!(deadline.worked(UNIT_BYTES * LOOK_EVERY as usize).is_err(), "a huge entry is many");
+        assert!(deadline.look().is_err() && deadline.waits().is_err());
+    }
+
+    #[test]
+    fn an_instantiation_counts_from_its_beginning() {
+        let mut deadline = deadline(Duration::from_millis(5), HOUR, None, &Stop::default());
+        deadline.begin_instance();
+        let before = thread_cpu_time();
+        while thread_cpu_time() - before < Duration::from_millis(6) {
+            std::hint::spin_loop();
+        }
+        assert_eq!(code(&deadline.look().map(drop).unwrap_err()), FailureCode::CpuTime);
+    }
+
+    /// Wants so many naps.
+    struct Owes(u32);
+
+    impl Pacer for Owes {
+        fn pace(&mut self, elsewhere: Duration) -> Option<Duration> {
+            assert_eq!(elsewhere, Duration::ZERO);
+            self.0 = self.0.checked_sub(1)?;
+            Some(Duration::from_millis(2))
+        }
+    }
+
+    #[test]
+    fn what_a_lane_owes_to_its_share_is_paid_before_the_next_guest_is_made() {
+        let mut owing = deadline(HOUR, HOUR, Some(Box::new(Owes(5))), &Stop::default());
+        owing.begin_instance();
+        assert_eq!(owing.take_throttled(), Duration::from_millis(10));
+        let mut bounded = deadline(HOUR, Duration::from_millis(5), Some(Box::new(Owes(u32::MAX))), &Stop::default());
+        bounded.pace();
+        assert!(bounded.take_throttled() <= Duration::from_millis(5), "for a call's time at a time");
+        let stopped = Stop::default();
+        stopped.set();
+        let mut stopped = deadline(HOUR, HOUR, Some(Box::new(Owes(5))), &stopped);
+        stopped.pace();
+        assert_eq!(stopped.take_throttled(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,588 @@
+use std::cell::Cell;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use super::failure::HostTrap;
+use super::small_bytes::{SmallBytes, on_heap};
+use sage_batch::Column;
+use sage_machine::MemoryBudget;
+
+/// The keyed state of one lane: the truth that outlives its guest.
+///
+/// Writes take effect at once and are noted in an undo log; `commit` forgets the log, `roll_back`
+/// plays it back, so a call that fails leaves no trace. Every byte held, the log's included, is taken from the instance's
+/// memory budget first: with what the allocator adds, and with the room that tables and maps have for more.
+///
+/// Overwriting a value of up to 22 bytes allocates nothing.
+#[derive(Debug)]
+pub struct KeyedState {
+    pub(super) tables: Vec<(Box<str>, Table)>,
+    /// The tables by their names.
+    directory: HashTable<u32>,
+    pub(super) undo: Vec<Undo>,
+    /// Where committed writes are noted for a copy elsewhere, if there is one.
+    pub(super) changes: Option<Vec<u8>>,
+    budget: Arc<MemoryBudget>,
+    taken: u64,
+    /// What the undo log holds of `taken`; given back when the call ends.
+    undo_bytes: u64,
+    /// Taken from the budget for an answer that is on its way into the guest.
+    lent: Cell<u64>,
+    /// Taken from the budget ahead, during a call: the budget is an atomic that lanes share, too dear for each write.
+    spare: u64,
+}
+
+/// How much is taken ahead.
+const AHEAD: u64 = 32 << 10;
+
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    index: HashTable<u32>,
+    pub(super) slots: Vec<Slot>,
+}
+
+/// A key and what is kept for it. One cache line: with 10,000 keys, following a pointer to each key cost a third of a put.
+#[derive(Debug)]
+pub(super) struct Slot {
+    hash: u64,
+    pub(super) key: SmallBytes,
+    pub(super) value: Option<SmallBytes>,
+    pub(super) map: Option<Box<Map>>,
+}
+
+pub(super) type Map = BTreeMap<Box<[u8]>, SmallBytes>;
+
+#[derive(Debug)]
+pub(super) enum Undo {
+    Value { table: u32, slot: u32, before: Option<SmallBytes> },
+    Entry { table: u32, slot: u32, subkey: Box<[u8]>, before: Option<SmallBytes>, change: EntryChange },
+    Map { table: u32, slot: u32, before: Option<Box<Map>> },
+}
+
+/// What became of an entry of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EntryChange {
+    /// It was written, into a map that was there.
+    Written,
+    /// It was written, as the first of its map.
+    First,
+    /// It was removed.
+    Removed,
+}
+
+/// What a table costs besides its name and the room for its keys: its place in the directory, which has room for as many more.
+const TABLE_BYTES: u64 = 256;
+/// How much room for more keys a table makes when it is full: this part of what it has.
+const MORE_SLOTS: usize = 4;
+/// The least room for keys that a table makes.
+const LEAST_SLOTS: usize = 4;
+/// What a map costs besides its entries: itself and the first node of its tree, which has room for 11 entries.
+const MAP_BYTES: u64 = 560;
+/// What an entry of a map costs besides its subkey and long value: its part of a node (456 bytes for 11 entries, 96 more for an inner one) that is
+/// 5 elevenths full.
+const ENTRY_BYTES: u64 = 112;
+/// What an entry of an answer costs besides its bytes: an offset, and a bit that says whether it is there.
+const ANSWER_ENTRY_BYTES: u64 = 5;
+/// What a line of the undo log costs: as much again for the room of lines to come.
+const UNDO_BYTES: u64 = 2 * size_of::<Undo>() as u64;
+
+type Written = wasmtime::Result<()>;
+type Scanned = wasmtime::Result<(Column, Column)>;
+
+impl KeyedState {
+    /// Nothing yet, within `budget`.
+    #[must_use]
+    pub fn new(budget: Arc<MemoryBudget>) -> Self {
+        let (tables, directory) = (Vec::new(), HashTable::new());
+        let lent = Cell::new(0);
+        Self { tables, directory, undo: Vec::new(), changes: None, budget, taken: 0, undo_bytes: 0, lent, spare: 0 }
+    }
+
+    /// How many keys have a value or a map, over all tables.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.tables.iter().map(|(_, table)| table.slots.iter().filter(|slot| !slot.is_vacant()).count()).sum()
+    }
+
+    /// What is kept for keys of one table.
+    pub(super) fn values<'a>(&'a self, table: &str) -> impl Fn(&[u8]) -> Option<&'a [u8]> + use<'a> {
+        let table = self.table(table).map(|(_, table)| table);
+        move |key| {
+            let table = table?;
+            let slot = table.slots.get(table.find(Self::hash(key), key)? as usize)?;
+            slot.value.as_ref().map(SmallBytes::bytes)
+        }
+    }
+
+    /// What is kept for subkeys of one key.
+    pub(super) fn entries<'a>(&'a self, table: &str, key: &[u8]) -> impl Fn(&[u8]) -> Option<&'a [u8]> + use<'a> {
+        let map = self.find(table, key).and_then(|slot| slot.map.as_ref());
+        move |subkey| map?.get(subkey).map(SmallBytes::bytes)
+    }
+
+    /// Writes a value for each key, in order.
+    pub(super) fn put<'a>(&mut self, table: &str, mut entries: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Written {
+        let table = self.table_or_new(table)?;
+        entries.try_for_each(|(key, value)| self.put_in(table, key, value))
+    }
+
+    /// Writes a value for a key of a table that [`KeyedState::table_or_new`] found.
+    pub(super) fn put_in(&mut self, table: u32, key: &[u8], value: &[u8]) -> Written {
+        let slot = self.slot_or_new(table, key)?;
+        self.charge(SmallBytes::cost(value), UNDO_BYTES)?;
+        let before = self.at(table, slot).and_then(|found| found.value.replace(SmallBytes::new(value)));
+        self.note(Undo::Value { table, slot, before });
+        Ok(())
+    }
+
+    pub(super) fn delete(&mut self, table: &str, key: &[u8]) -> Written {
+        self.delete_value(table, key)?;
+        self.delete_map(table, key)
+    }
+
+    pub(super) fn delete_value(&mut self, table: &str, key: &[u8]) -> Written {
+        let Some((table, slot)) = self.locate(table, key) else { return Ok(()) };
+        self.charge(0, UNDO_BYTES)?;
+        let before = self.at(table, slot).and_then(|found| found.value.take());
+        self.note(Undo::Value { table, slot, before });
+        Ok(())
+    }
+
+    pub(super) fn delete_map(&mut self, table: &str, key: &[u8]) -> Written {
+        let Some((table, slot)) = self.locate(table, key) else { return Ok(()) };
+        self.charge(0, UNDO_BYTES)?;
+        let before = self.at(table, slot).and_then(|found| found.map.take());
+        self.note(Undo::Map { table, slot, before });
+        Ok(())
+    }
+
+    pub(super) fn map_put(&mut self, table: &str, key: &[u8], subkey: &[u8], value: &[u8]) -> Written {
+        let at = self.slot(table, key)?;
+        self.map_put_at(at, subkey, value)
+    }
+
+    /// Writes an entry of the map of a key that [`KeyedState::slot`] found.
+    pub(super) fn map_put_at(&mut self, (table, slot): (u32, u32), subkey: &[u8], value: &[u8]) -> Written {
+        let first = self.at(table, slot).is_some_and(|found| found.map.is_none());
+        let (map, entry) = (if first { MAP_BYTES } else { 0 }, ENTRY_BYTES + on_heap(subkey.len()));
+        self.charge(SmallBytes::cost(value) + entry + map, UNDO_BYTES + on_heap(subkey.len()))?;
+        let before = self
+            .at(table, slot)
+            .and_then(|found| found.map.get_or_insert_default().insert(subkey.into(), SmallBytes::new(value)));
+        if before.is_some() {
+            self.refund(entry);
+        }
+        let change = if first { EntryChange::First } else { EntryChange::Written };
+        self.note(Undo::Entry { table, slot, subkey: subkey.into(), before, change });
+        Ok(())
+    }
+
+    pub(super) fn map_delete(&mut self, table: &str, key: &[u8], subkey: &[u8]) -> Written {
+        self.locate(table, key).map_or(Ok(()), |at| self.map_delete_at(at, subkey))
+    }
+
+    /// Removes an entry of the map of a key that [`KeyedState::locate`] found.
+    pub(super) fn map_delete_at(&mut self, (table, slot): (u32, u32), subkey: &[u8]) -> Written {
+        self.charge(0, UNDO_BYTES + on_heap(subkey.len()))?;
+        let before = self.at(table, slot).and_then(|found| found.map.as_mut()?.remove(subkey));
+        if before.is_some() {
+            self.note(Undo::Entry { table, slot, subkey: subkey.into(), before, change: EntryChange::Removed });
+        }
+        Ok(())
+    }
+
+    /// Up to `limit` entries after `after`: subkeys and values. `worked` is told how many bytes each has.
+    pub(super) fn map_scan(
+        &self,
+        table: &str,
+        key: &[u8],
+        (after, limit): (Option<&[u8]>, usize),
+        worked: &mut impl FnMut(usize) -> Written,
+    ) -> Scanned {
+        let (mut subkeys, mut values) = (Column::new(), Column::new());
+        if let Some(map) = self.find(table, key).and_then(|slot| slot.map.as_ref()) {
+            let from = match after {
+                Some(after) => std::ops::Bound::Excluded(after),
+                None => std::ops::Bound::Unbounded,
+            };
+            let mut answer = 0;
+            for (subkey, value) in map.range::<[u8], _>((from, std::ops::Bound::Unbounded)).take(limit) {
+                worked(subkey.len() + value.bytes().len())?;
+                self.weigh_answer(&mut answer, subkey.len() + value.bytes().len())?;
+                subkeys.push(subkey);
+                values.push(value.bytes());
+            }
+        }
+        Ok((subkeys, values))
+    }
+
+    /// Adds an entry to the size of an answer, which the host makes and copies into the guest. It is taken from the instance's memory, with the room that a
+    /// growing answer has for more, until the next answer is made or the call ends.
+    ///
+    /// # Errors
+    /// An answer that the memory has no room for, before it is made.
+    pub(super) fn weigh_answer(&self, answer: &mut u64, entry: usize) -> Written {
+        let is_first = *answer == 0;
+        if is_first {
+            self.take_back();
+        }
+        *answer = answer.saturating_add(entry as u64).saturating_add(ANSWER_ENTRY_BYTES);
+        // Offsets have 32 bits.
+        let wanted = match is_first {
+            _ if *answer > u64::from(u32::MAX) => u64::MAX,
+            true => *answer,
+            false => answer.saturating_mul(2),
+        };
+        let lent = self.lent.get();
+        if wanted <= lent {
+            return Ok(());
+        }
+        let more = wanted - lent;
+        // The budget is an atomic that lanes share, too dear for each entry.
+        let ahead = more.saturating_add(AHEAD);
+        let more = if self.budget.has_room(ahead) { ahead } else { more };
+        self.budget.reserve(more).map_err(|over| HostTrap::memory("an answer of keyed state", over))?;
+        self.lent.set(lent + more);
+        Ok(())
+    }
+
+    /// The last answer is in the guest.
+    fn take_back(&self) {
+        let lent = self.lent.take();
+        if lent > 0 {
+            self.budget.release(lent);
+        }
+    }
+
+    /// Up to `limit` keys of a table after `after`, in byte order, each with its value (empty where it has only a map).
+    ///
+    /// Tables are kept by hash, so each page looks at all keys: fine for the last word of a lane, not for each batch. `worked` is told of each.
+    pub(super) fn keys_scan(
+        &self,
+        table: &str,
+        (after, limit): (Option<&[u8]>, usize),
+        worked: &mut impl FnMut(usize) -> Written,
+    ) -> Scanned {
+        let (mut keys, mut values) = (Column::new(), Column::new());
+        let Some((_, table)) = self.table(table) else { return Ok((keys, values)) };
+        // The least that were found so far, at most `limit`, the greatest of them on top.
+        let mut found: BinaryHeap<ByKey<'_>> = BinaryHeap::new();
+        for slot in &table.slots {
+            let key = slot.key.bytes();
+            worked(key.len())?;
+            if slot.is_vacant() || after.is_some_and(|after| key <= after) {
+                continue;
+            }
+            if found.len() < limit {
+                found.push(ByKey(slot));
+            } else if let Some(mut greatest) = found.peek_mut().filter(|greatest| key < greatest.0.key.bytes()) {
+                *greatest = ByKey(slot);
+            }
+        }
+        let mut answer = 0;
+        for ByKey(slot) in found.into_sorted_vec() {
+            let value: &[u8] = slot.value.as_ref().map_or(&[], SmallBytes::bytes);
+            worked(value.len())?;
+            self.weigh_answer(&mut answer, slot.key.bytes().len() + value.len())?;
+            keys.push(slot.key.bytes());
+            values.push(value);
+        }
+        Ok((keys, values))
+    }
+
+    /// The call succeeded: what it wrote stays.
+    pub(super) fn commit(&mut self) {
+        self.take_back();
+        if self.undo.is_empty() && self.spare == 0 {
+            return;
+        }
+        self.note_changes();
+        let mut freed = 0;
+        let mut undo = std::mem::take(&mut self.undo);
+        for line in undo.drain(..) {
+            freed += match line {
+                Undo::Value { before, .. } => before.as_ref().map_or(0, |v| SmallBytes::cost(v.bytes())),
+                Undo::Entry { table, slot, subkey, before, change } => {
+                    let mut entry = 0;
+                    if change == EntryChange::Removed {
+                        entry = ENTRY_BYTES + on_heap(subkey.len()) + self.drop_emptied_map(table, slot);
+                    }
+                    entry + before.as_ref().map_or(0, |v| SmallBytes::cost(v.bytes()))
+                }
+                Undo::Map { before, .. } => map_cost(before.as_deref()),
+            };
+        }
+        self.undo = undo;
+        self.refund(freed);
+        self.end_undo();
+    }
+
+    /// The call failed: what it wrote is undone.
+    pub(super) fn roll_back(&mut self) {
+        self.take_back();
+        while let Some(line) = self.undo.pop() {
+            match line {
+                Undo::Value { table, slot, before } => {
+                    let written = self.at(table, slot).and_then(|s| std::mem::replace(&mut s.value, before));
+                    self.refund(written.map_or(0, |v| SmallBytes::cost(v.bytes())));
+                }
+                Undo::Entry { table, slot, subkey, before, change } => {
+                    let mut entry = if before.is_some() { 0 } else { ENTRY_BYTES + on_heap(subkey.len()) };
+                    let written = self.at(table, slot).and_then(|s| match before {
+                        Some(before) => s.map.get_or_insert_default().insert(subkey, before),
+                        None => s.map.as_mut()?.remove(&subkey),
+                    });
+                    if change == EntryChange::First {
+                        entry += self.drop_emptied_map(table, slot);
+                    }
+                    self.refund(written.map_or(0, |v| SmallBytes::cost(v.bytes()) + entry));
+                }
+                Undo::Map { table, slot, before } => {
+                    let written = self.at(table, slot).and_then(|s| std::mem::replace(&mut s.map, before));
+                    self.refund(map_cost(written.as_deref()));
+                }
+            }
+        }
+        self.end_undo();
+    }
+
+    /// A map without entries is none. Answers what it cost.
+    fn drop_emptied_map(&mut self, table: u32, slot: u32) -> u64 {
+        let emptied = self.at(table, slot).and_then(|slot| slot.map.take_if(|map| map.is_empty()));
+        emptied.map_or(0, |_| MAP_BYTES)
+    }
+
+    fn end_undo(&mut self) {
+        self.refund(self.undo_bytes);
+        self.undo_bytes = 0;
+        self.budget.release(std::mem::take(&mut self.spare));
+        // One huge call should not keep its log resident for ever.
+        self.undo.shrink_to(4096);
+    }
+
+    fn note(&mut self, line: Undo) {
+        self.undo.push(line);
+    }
+
+    fn charge(&mut self, kept: u64, undo: u64) -> Written {
+        let bytes = kept + undo;
+        if self.spare < bytes {
+            self.reserve(bytes)?;
+        }
+        self.spare -= bytes;
+        self.taken += bytes;
+        self.undo_bytes += undo;
+        Ok(())
+    }
+
+    #[cold]
+    fn reserve(&mut self, bytes: u64) -> Written {
+        let short = bytes - self.spare;
+        if self.budget.has_room(short + AHEAD) && self.budget.reserve(short + AHEAD).is_ok() {
+            self.spare += short + AHEAD;
+            return Ok(());
+        }
+        self.budget.reserve(short).map_err(|over| HostTrap::memory("keyed state", over))?;
+        self.spare += short;
+        Ok(())
+    }
+
+    fn refund(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.taken);
+        self.taken -= bytes;
+        self.spare += bytes;
+    }
+
+    fn hash(key: &[u8]) -> u64 {
+        FixedState::default().hash_one(key)
+    }
+
+    fn table(&self, name: &str) -> Option<(usize, &Table)> {
+        let number = *self.directory.find(Self::hash(name.as_bytes()), |&at| self.is_called(at, name))? as usize;
+        self.tables.get(number).map(|(_, table)| (number, table))
+    }
+
+    fn is_called(&self, table: u32, name: &str) -> bool {
+        self.tables.get(table as usize).is_some_and(|(found, _)| **found == *name)
+    }
+
+    /// Where a key is, if it is there.
+    pub(super) fn locate(&self, table: &str, key: &[u8]) -> Option<(u32, u32)> {
+        let (number, table) = self.table(table)?;
+        let slot = table.find(Self::hash(key), key)?;
+        Some((u32::try_from(number).ok()?, slot))
+    }
+
+    fn find(&self, table: &str, key: &[u8]) -> Option<&Slot> {
+        let (_, table) = self.table(table)?;
+        table.slots.get(table.find(Self::hash(key), key)? as usize)
+    }
+
+    fn at(&mut self, table: u32, slot: u32) -> Option<&mut Slot> {
+        self.tables.get_mut(table as usize)?.1.slots.get_mut(slot as usize)
+    }
+
+    /// The slot of a key, made if need be.
+    pub(super) fn slot(&mut self, table: &str, key: &[u8]) -> wasmtime::Result<(u32, u32)> {
+        let table = self.table_or_new(table)?;
+        Ok((table, self.slot_or_new(table, key)?))
+    }
+
+    /// The number of a table, made if need be.
+    pub(super) fn table_or_new(&mut self, name: &str) -> wasmtime::Result<u32> {
+        let number = match self.table(name) {
+            Some((number, _)) => number,
+            None => {
+                self.charge(TABLE_BYTES + on_heap(name.len()), 0)?;
+                let (tables, number) = (&self.tables, u32::try_from(self.tables.len()).unwrap_or(u32::MAX));
+                let hash = |&at: &u32| tables.get(at as usize).map_or(0, |(name, _)| Self::hash(name.as_bytes()));
+                self.directory.insert_unique(Self::hash(name.as_bytes()), number, hash);
+                self.tables.push((name.into(), Table::default()));
+                self.tables.len() - 1
+            }
+        };
+        Ok(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
+    /// Slots stay when their value goes: a key that comes back finds its own.
+    fn slot_or_new(&mut self, table: u32, key: &[u8]) -> wasmtime::Result<u32> {
+        let hash = Self::hash(key);
+        let found = self.tables.get(table as usize).and_then(|(_, table)| table.find(hash, key));
+        if let Some(slot) = found {
+            return Ok(slot);
+        }
+        let room = self.tables.get(table as usize).map(|(_, table)| table.room_for_more()).unwrap_or_default();
+        self.charge(room.slots_bytes + room.index_bytes + SmallBytes::cost(key), 0)?;
+        if let Some((_, table)) = self.tables.get_mut(table as usize) {
+            table.make(&room);
+        }
+        // The index moved.
+        self.refund(room.old_index_bytes);
+        Ok(self.tables.get_mut(table as usize).map_or(0, |(_, table)| table.insert(hash, key)))
+    }
+}
+
+impl Drop for KeyedState {
+    fn drop(&mut self) {
+        self.budget.release(self.taken + self.spare + self.lent.get());
+    }
+}
+
+fn entry_cost(subkey: &[u8], value: &SmallBytes) -> u64 {
+    ENTRY_BYTES + on_heap(subkey.len()) + SmallBytes::cost(value.bytes())
+}
+
+fn map_cost(map: Option<&Map>) -> u64 {
+    map.map_or(0, |map| MAP_BYTES + map.iter().map(|(subkey, value)| entry_cost(subkey, value)).sum::<u64>())
+}
+
+/// The room that a table must make before its next key.
+#[derive(Debug, Default)]
+struct Room {
+    slots: usize,
+    index: usize,
+    slots_bytes: u64,
+    index_bytes: u64,
+    /// What the index has given up when it has moved.
+    old_index_bytes: u64,
+}
+
+/// What an index for so many keys takes: a power of two of buckets, of which an eighth stays free, with 4 bytes and one of control each.
+fn index_bytes(keys: usize) -> u64 {
+    if keys == 0 {
+        return 0;
+    }
+    let buckets = match keys {
+        ..4 => 4,
+        4..8 => 8,
+        8..15 => 16,
+        _ => (keys.saturating_mul(8) / 7).next_power_of_two(),
+    };
+    on_heap(buckets.saturating_mul(5).saturating_add(32))
+}
+
+/// A slot in the order of its key.
+struct ByKey<'a>(&'a Slot);
+
+impl Ord for ByKey<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.key.bytes().cmp(other.0.key.bytes())
+    }
+}
+
+impl PartialOrd for ByKey<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByKey<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for ByKey<'_> {}
+
+impl Table {
+    /// Nothing, unless the table is full.
+    #[inline]
+    fn room_for_more(&self) -> Room {
+        let mut room = Room::default();
+        if self.slots.len() == self.slots.capacity() {
+            room.slots = (self.slots.len() / MORE_SLOTS).max(LEAST_SLOTS);
+            room.slots_bytes = (room.slots * size_of::<Slot>()) as u64;
+        }
+        if self.index.len() == self.index.capacity() {
+            room.index = self.index.len().max(LEAST_SLOTS / 2);
+            room.index_bytes = index_bytes(self.index.len() + room.index);
+            room.old_index_bytes = index_bytes(self.index.capacity());
+        }
+        room
+    }
+
+    fn make(&mut self, room: &Room) {
+        if room.slots > 0 {
+            self.slots.reserve_exact(room.slots);
+        }
+        if room.index > 0 {
+            let slots = &self.slots;
+            self.index.reserve(room.index, |&slot| slots.get(slot as usize).map_or(0, |slot| slot.hash));
+        }
+    }
+
+    /// What it costs besides its name, long keys and what is kept for them.
+    #[cfg(test)]
+    fn room_bytes(&self) -> u64 {
+        (self.slots.capacity() * size_of::<Slot>()) as u64 + index_bytes(self.index.capacity())
+    }
+
+    fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        self.index
+            .find(hash, |&slot| self.slots.get(slot as usize).is_some_and(|s| s.hash == hash && s.key.bytes() == key))
+            .copied()
+    }
+
+    fn insert(&mut self, hash: u64, key: &[u8]) -> u32 {
+        let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        self.slots.push(Slot { hash, key: SmallBytes::new(key), value: None, map: None });
+        let slots = &self.slots;
+        self.index.insert_unique(hash, slot, |&s| slots.get(s as usize).map_or(0, |s| s.hash));
+        slot
+    }
+}
+
+impl Slot {
+    pub(super) fn is_vacant(&self) -> bool {
+        self.value.is_none() && self.map.as_ref().is_none_or(|map| map.is_empty())
+    }
+}
+
+#[cfg(test)]
+#[path = "keyed_state_tests.rs"]
+mod tests;

@@ -1,0 +1,399 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wasmparser::{Encoding, Parser, Payload};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
+
+use super::contract::{BatchRef, ColumnRef, ContextRef, PACKAGE, ProgressView, speaks};
+use super::elsewhere::Ports;
+use super::guest::component_ports;
+use super::inspect::{Inspection, declared_memories};
+use super::instance_bytes::instance_bytes;
+use super::load_error::LoadError;
+use super::runtime::Sandbox;
+use super::store::GuestStore;
+use super::ticker::Alarm;
+use sage_plan::{Capabilities, ComponentFacts, Kind};
+use sage_machine::{PlainFileError, read_plain_file};
+
+/// A component that is an operator: compiled, checked against the contract, ready to be started.
+pub struct Loaded {
+    path: PathBuf,
+    component: Component,
+    facts: ComponentFacts,
+    instance_bytes: u64,
+    inspection: Inspection,
+    exports: Exports,
+    pre: InstancePre<GuestStore>,
+    alarm: Alarm,
+}
+
+/// Where the functions of a kind's interface are in a component.
+#[derive(Clone)]
+pub(super) struct Exports {
+    pub(super) open: ComponentExportIndex,
+    pub(super) close: ComponentExportIndex,
+    pub(super) work: ComponentExportIndex,
+    pub(super) end: Option<ComponentExportIndex>,
+    pub(super) ports: Option<ComponentExportIndex>,
+    pub(super) position: Option<ComponentExportIndex>,
+    pub(super) seek: Option<ComponentExportIndex>,
+}
+
+/// More imports or exports than this are no operator's. A Rust component imports about 20 interfaces.
+const MOST_NAMES: usize = 256;
+/// Sockets, which are linked only where an address is granted.
+const SOCKETS: &str = "wasi:sockets/";
+
+impl Sandbox {
+    /// Compiles (or takes from the cache) the component in a file and checks that it is an operator which imports only what
+    /// `granted` allows. Takes milliseconds to seconds when it compiles.
+    ///
+    /// # Errors
+    /// Everything a [`LoadError`] tells; nothing of the component has run then, but for its start function and `ports`, and
+    /// those elsewhere where components are compiled elsewhere.
+    pub fn load(&self, path: &Path, granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
+        let bytes = self.read(path)?;
+        self.load_bytes(path, &bytes, granted)
+    }
+
+    /// The component that another process of this host compiled and looked at: `compiled` is what [`Loaded::compiled`] gave there, and
+    /// `instance_bytes` what [`Loaded::instance_bytes`] said.
+    /// Nothing is compiled and nothing of the component runs.
+    ///
+    /// # Errors
+    /// Bytes of another version or configuration of the engine.
+    ///
+    /// # Safety
+    /// The file must hold what this host wrote, and nobody may be able to change it: it is run as it is.
+    pub unsafe fn load_compiled(
+        &self,
+        compiled: &Path,
+        (facts, instance_bytes): (ComponentFacts, u64),
+        granted: &Capabilities,
+    ) -> Result<Arc<Loaded>, LoadError> {
+        // SAFETY: passed on to the caller.
+        let component = unsafe { Component::deserialize_file(self.engine(), compiled) }.map_err(LoadError::engine)?;
+        let inspection = describe(self, compiled, &component, &[])?;
+        let exports = find_exports(self, compiled, &component, facts.kind)?;
+        let pre = self.link(compiled, &component, &inspection, facts.kind, granted)?;
+        let (path, alarm) = (compiled.to_owned(), self.ticker().alarm());
+        Ok(Arc::new(Loaded { path, component, facts, instance_bytes, inspection, exports, pre, alarm }))
+    }
+
+    /// What planning must know of the component in a file, whatever it imports.
+    ///
+    /// # Errors
+    /// As [`Sandbox::load`].
+    pub fn facts(&self, path: &Path) -> Result<ComponentFacts, LoadError> {
+        let bytes = self.read(path)?;
+        self.load_bytes(path, &bytes, &everything()).map(|loaded| loaded.facts.clone())
+    }
+
+    /// Describes the component in a file, also one that is not an operator of this contract.
+    ///
+    /// # Errors
+    /// As [`Sandbox::load`], but for what concerns the contract.
+    pub fn inspect(&self, path: &Path) -> Result<Inspection, LoadError> {
+        let bytes = self.read(path)?;
+        check_encoding(path, &bytes)?;
+        let known = self.known(path, &bytes)?;
+        let mut inspection = describe(self, path, &known.component, &bytes)?;
+        if inspection.kind.is_some()
+            && let Ok(loaded) = self.load_bytes(path, &bytes, &everything())
+        {
+            inspection.ports.clone_from(&loaded.facts.ports);
+        }
+        inspection.description = known.description.as_deref().cloned();
+        Ok(inspection)
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
+        read_plain_file(path, self.max_component_bytes()).map_err(|error| match error {
+            PlainFileError::TooLarge { size: bytes, limit } => {
+                LoadError::TooLarge { path: path.to_owned(), bytes, limit }
+            }
+            PlainFileError::NotAFile(kind) => LoadError::NotAFile { path: path.to_owned(), kind },
+            PlainFileError::Unreadable(source) => LoadError::Read { path: path.to_owned(), source },
+        })
+    }
+
+    fn load_bytes(&self, path: &Path, bytes: &[u8], granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
+        check_encoding(path, bytes)?;
+        let known = self.known(path, bytes)?;
+        let mut loaded = self.operator(path, known.component.clone(), bytes, granted)?;
+        let ports = if has_ports(loaded.kind()) { self.ports_of(&known, &loaded)? } else { Vec::new() };
+        check_ports(path, &ports)?;
+        if let Some(loaded) = Arc::get_mut(&mut loaded) {
+            loaded.inspection.ports.clone_from(&ports);
+            loaded.facts.ports = ports;
+            loaded.facts.description.clone_from(&known.description);
+        }
+        Ok(loaded)
+    }
+
+    /// Checks that a component is an operator, as far as that shows without running anything of it.
+    fn operator(
+        &self,
+        path: &Path,
+        component: Component,
+        bytes: &[u8],
+        granted: &Capabilities,
+    ) -> Result<Arc<Loaded>, LoadError> {
+        let inspection = describe(self, path, &component, bytes)?;
+        let Some(kind) = inspection.kind else {
+            let found = match inspection.exports.as_slice() {
+                [] => "none".to_owned(),
+                names => names.join(", "),
+            };
+            return Err(LoadError::NoOperator { path: path.to_owned(), found });
+        };
+        let exports = find_exports(self, path, &component, kind)?;
+        let pre = self.link(path, &component, &inspection, kind, granted)?;
+        let initial_bytes = inspection.memories.iter().map(|memory| memory.initial_bytes).sum();
+        let facts = ComponentFacts { kind, ports: Vec::new(), description: None, initial_bytes };
+        Ok(Arc::new(Loaded {
+            path: path.to_owned(),
+            component,
+            facts,
+            instance_bytes: instance_bytes(bytes),
+            inspection,
+            exports,
+            pre,
+            alarm: self.ticker().alarm(),
+        }))
+    }
+
+    fn link(
+        &self,
+        path: &Path,
+        component: &Component,
+        inspection: &Inspection,
+        kind: Kind,
+        granted: &Capabilities,
+    ) -> Result<InstancePre<GuestStore>, LoadError> {
+        let sockets = !granted.connect.is_empty();
+        let linker = self.linker(kind == Kind::Process, sockets).map_err(LoadError::engine)?;
+        linker.instantiate_pre(component).map_err(|error| {
+            let imports: Vec<_> =
+                inspection.imports.iter().filter(|name| !grantable(name, kind, sockets)).cloned().collect();
+            if imports.is_empty() {
+                LoadError::WrongShape { path: path.to_owned(), what: format!("{error:#}") }
+            } else {
+                LoadError::NotGranted { path: path.to_owned(), imports }
+            }
+        })
+    }
+}
+
+impl Loaded {
+    /// What planning must know of it.
+    #[must_use]
+    pub fn facts(&self) -> &ComponentFacts {
+        &self.facts
+    }
+
+    /// The compiled code, for [`Sandbox::load_compiled`] in another process.
+    ///
+    /// # Errors
+    /// A fault of the engine.
+    pub fn compiled(&self) -> Result<Vec<u8>, LoadError> {
+        self.component.serialize().map_err(LoadError::engine)
+    }
+
+    /// The file it came from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it is, for people.
+    #[must_use]
+    pub fn inspection(&self) -> &Inspection {
+        &self.inspection
+    }
+
+    /// What the runtime allocates for each copy of it besides linear memories and tables, which the instance's budget must have room for.
+    #[must_use]
+    pub fn instance_bytes(&self) -> u64 {
+        self.instance_bytes
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.facts.kind
+    }
+
+    pub(super) fn exports(&self) -> &Exports {
+        &self.exports
+    }
+
+    pub(super) fn pre(&self) -> &InstancePre<GuestStore> {
+        &self.pre
+    }
+
+    pub(super) fn alarm(&self) -> &Alarm {
+        &self.alarm
+    }
+
+    pub(super) fn engine(&self) -> &wasmtime::Engine {
+        self.component.engine()
+    }
+}
+
+/// Grants whose only use is to link what some pipeline could grant.
+fn everything() -> Capabilities {
+    Capabilities { connect: vec![([0, 0, 0, 0], 0).into()], ..Capabilities::default() }
+}
+
+/// Asks a component for its side outputs, if it is an operator that has any. Runs it.
+pub(super) fn asked_for_ports(sandbox: &Sandbox, component: Component, bytes: &[u8]) -> Ports {
+    match sandbox.operator(Path::new("component"), component, bytes, &everything()) {
+        Ok(loaded) if has_ports(loaded.kind()) => component_ports(&loaded).map_or_else(Ports::Failed, Ports::Told),
+        // What is wrong with it shows again, and is told, where it is loaded.
+        Ok(_) | Err(_) => Ports::NotAsked,
+    }
+}
+
+fn has_ports(kind: Kind) -> bool {
+    matches!(kind, Kind::Process | Kind::Source)
+}
+
+fn check_encoding(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
+    let not = |found: String| Err(LoadError::NotAComponent { path: path.to_owned(), found });
+    if !bytes.starts_with(b"\0asm") {
+        return not(if bytes.is_empty() { "an empty file" } else { "it does not begin as WebAssembly does" }.to_owned());
+    }
+    match Parser::new(0).parse_all(bytes).next() {
+        Some(Ok(Payload::Version { encoding: Encoding::Component, .. })) => Ok(()),
+        Some(Ok(Payload::Version { encoding: Encoding::Module, .. })) => not("a core module".to_owned()),
+        Some(Err(error)) => not(error.message().to_owned()),
+        Some(Ok(_)) | None => not("no WebAssembly header".to_owned()),
+    }
+}
+
+fn describe(sandbox: &Sandbox, path: &Path, component: &Component, bytes: &[u8]) -> Result<Inspection, LoadError> {
+    let ty = component.component_type();
+    let names = |count: usize, what: &str| {
+        if count <= MOST_NAMES {
+            return Ok(());
+        }
+        let what = format!("it has {count} {what}, at most {MOST_NAMES} are allowed");
+        Err(LoadError::WrongShape { path: path.to_owned(), what })
+    };
+    let imports: Vec<String> = ty.imports(sandbox.engine()).map(|(name, _)| name.to_owned()).collect();
+    let exports: Vec<String> = ty.exports(sandbox.engine()).map(|(name, _)| name.to_owned()).collect();
+    names(imports.len(), "imports")?;
+    names(exports.len(), "exports")?;
+    let mut kinds = exports.iter().filter_map(|name| operator_export(name));
+    let (kind, wit_version) = match (kinds.next(), kinds.next()) {
+        (Some((kind, version)), None) => (kind.filter(|_| speaks(version)), Some(version.to_owned())),
+        (Some((_, version)), Some(_)) => (None, Some(version.to_owned())),
+        (None, _) => (None, None),
+    };
+    Ok(Inspection {
+        bytes: bytes.len() as u64,
+        kind,
+        wit_version,
+        ports: Vec::new(),
+        description: None,
+        imports,
+        exports,
+        memories: declared_memories(bytes),
+    })
+}
+
+/// `sage:operator/mapper@0.1.0` → the kind (if it is one of ours) and the version.
+fn operator_export(name: &str) -> Option<(Option<Kind>, &str)> {
+    let (interface, version) = name.strip_prefix(PACKAGE)?.split_once('@')?;
+    Some((Kind::ALL.into_iter().find(|kind| kind.interface() == interface), version))
+}
+
+fn grantable(import: &str, kind: Kind, sockets: bool) -> bool {
+    let base = import.split('@').next().unwrap_or(import);
+    if base.starts_with(SOCKETS) {
+        return sockets;
+    }
+    match base.strip_prefix(PACKAGE) {
+        Some("types" | "output" | "log" | "metrics") => import.split('@').nth(1).is_some_and(speaks),
+        Some("state") => kind == Kind::Process && import.split('@').nth(1).is_some_and(speaks),
+        Some(_) => false,
+        None => ["wasi:io/", "wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/"]
+            .iter()
+            .any(|granted| base.starts_with(granted)),
+    }
+}
+
+fn check_ports(path: &Path, ports: &[String]) -> Result<(), LoadError> {
+    let fine = |port: &String| {
+        !port.is_empty()
+            && port.len() <= 64
+            && port != "rejects"
+            && port.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let unique = ports.iter().enumerate().all(|(i, port)| ports.iter().skip(i + 1).all(|other| other != port));
+    if ports.len() <= 32 && unique && ports.iter().all(fine) {
+        return Ok(());
+    }
+    let what =
+        format!("its side outputs {ports:?} are not up to 32 different names of [a-z0-9-]+ other than \"rejects\"");
+    Err(LoadError::WrongShape { path: path.to_owned(), what })
+}
+
+fn find_exports(sandbox: &Sandbox, path: &Path, component: &Component, kind: Kind) -> Result<Exports, LoadError> {
+    let engine = sandbox.engine();
+    let ty = component.component_type();
+    let shapes = ty.instance_type();
+    let wrong = |what: String| LoadError::WrongShape { path: path.to_owned(), what };
+    let Some((interface_name, interface)) =
+        ty.exports(engine).find_map(|(name, export)| match (operator_export(name), export.ty) {
+            (Some((Some(found), _)), ComponentItem::ComponentInstance(instance)) if found == kind => {
+                Some((name.to_owned(), instance))
+            }
+            _ => None,
+        })
+    else {
+        return Err(wrong(format!("its export for {kind} is not an interface")));
+    };
+    let (_, interface_index) =
+        component.get_export(None, &interface_name).ok_or_else(|| wrong(format!("{interface_name} is missing")))?;
+    let function = |name: &str, fits: &dyn Fn(&wasmtime::component::types::ComponentFunc) -> wasmtime::Result<()>| {
+        let export = interface.get_export(engine, name);
+        let Some(ComponentItem::ComponentFunc(found)) = export.map(|export| export.ty) else {
+            return Err(wrong(format!("{interface_name} has no function `{name}`")));
+        };
+        fits(&found).map_err(|e| wrong(format!("{interface_name}: `{name}` is not the contract's: {e:#}")))?;
+        component
+            .get_export_index(Some(&interface_index), name)
+            .ok_or_else(|| wrong(format!("{interface_name}: `{name}` cannot be found")))
+    };
+    type Outcome = (Result<(), String>,);
+    let work = match kind {
+        Kind::Map => function("map", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
+        Kind::Filter => function("filter", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
+        Kind::FlatMap => function("flat-map", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
+        Kind::KeyBy => function("key-by", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
+        Kind::Process => function("process", &|f| f.typecheck::<(BatchRef<'_>,), ()>(&shapes)),
+        Kind::Sink => function("write", &|f| f.typecheck::<(BatchRef<'_>,), ()>(&shapes)),
+        Kind::Source => function("next", &|f| f.typecheck::<(u32, u32), (Result<ProgressView, String>,)>(&shapes)),
+    }?;
+    let makes = has_ports(kind);
+    let ports = |f: &wasmtime::component::types::ComponentFunc| f.typecheck::<(), (Vec<String>,)>(&shapes);
+    Ok(Exports {
+        open: function("open", &|f| f.typecheck::<(ContextRef<'_>,), Outcome>(&shapes))?,
+        close: function("close", &|f| f.typecheck::<(), ()>(&shapes))?,
+        work,
+        end: match kind {
+            Kind::Process => Some(function("end", &|f| f.typecheck::<(), ()>(&shapes))?),
+            Kind::Sink => Some(function("flush", &|f| f.typecheck::<(), Outcome>(&shapes))?),
+            _ => None,
+        },
+        ports: makes.then(|| function("ports", &ports)).transpose()?,
+        position: (kind == Kind::Source)
+            .then(|| function("position", &|f| f.typecheck::<(), (Vec<u8>,)>(&shapes)))
+            .transpose()?,
+        seek: (kind == Kind::Source)
+            .then(|| function("seek", &|f| f.typecheck::<(&[u8],), Outcome>(&shapes)))
+            .transpose()?,
+    })
+}

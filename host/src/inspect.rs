@@ -1,0 +1,110 @@
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use super::args::InspectArguments;
+use super::failure::Failure;
+use super::inspect_model::inspect_model;
+use super::printer::Printer;
+use super::refusal::of_component;
+use super::validate::compiler;
+use sage_text::plain_line;
+use sage_plan::{Description, Shape};
+use sage_sandbox::{Inspection, Sandbox, SandboxOptions};
+
+/// `inspect`: what a component or a model is.
+pub(super) fn inspect(arguments: &InspectArguments, printer: Printer) -> Result<(), Failure> {
+    if is_model(&arguments.file) {
+        return inspect_model(&arguments.file, printer);
+    }
+    let inspection = look(&arguments.file)?;
+    printer.result(|| text(&arguments.file, &inspection), &inspection)
+}
+
+/// By its name, or else by how it begins: with the version of ONNX's format, its first field, as every tool writes it. Whatever is neither is
+/// taken for a component, whose errors say what one begins with.
+fn is_model(file: &Path) -> bool {
+    const IR_VERSION: u8 = 1 << 3;
+    let first = || {
+        let mut first = [0];
+        File::open(file).and_then(|mut file| file.read_exact(&mut first)).map(|()| first)
+    };
+    match file.extension() {
+        Some(extension) if extension == "onnx" => true,
+        Some(extension) if extension == "wasm" => false,
+        _ => file.is_file() && matches!(first(), Ok([IR_VERSION])),
+    }
+}
+
+/// Looks at the component in a file.
+pub(super) fn look(component: &Path) -> Result<Inspection, Failure> {
+    Sandbox::new(SandboxOptions { compiler: Some(compiler()), ..SandboxOptions::default() })
+        .and_then(|sandbox| sandbox.inspect(component))
+        .map_err(|error| of_component(&error))
+}
+
+/// Bytes for people: `58.2 KiB`.
+pub(super) fn size(bytes: u64) -> String {
+    bytesize::ByteSize::b(bytes).display().iec().to_string()
+}
+
+fn text(component: &Path, inspection: &Inspection) -> String {
+    let kind = inspection.kind.map_or("none: it targets no world of sage:operator", |kind| kind.name());
+    let mut text = String::new();
+    let mut row = |name: &str, value: &str| {
+        let _ = writeln!(text, "{:<11} {}", if name.is_empty() { String::new() } else { format!("{name}:") }, value);
+    };
+    row("component", &plain_line(&component.display().to_string()));
+    row("kind", kind);
+    if let Some(description) = &inspection.description {
+        description_rows(&mut row, description);
+    }
+    row("contract", inspection.wit_version.as_deref().unwrap_or("none"));
+    row("size", &size(inspection.bytes));
+    list(&mut row, "ports", &inspection.ports);
+    list(&mut row, "exports", &inspection.exports);
+    list(&mut row, "imports", &inspection.imports);
+    let memories: Vec<String> = inspection
+        .memories
+        .iter()
+        .map(|memory| {
+            let most = memory
+                .maximum_bytes
+                .map_or("no maximum of its own".to_owned(), |bytes| format!("at most {}", size(bytes)));
+            format!("{} at start, {most}", size(memory.initial_bytes))
+        })
+        .collect();
+    list(&mut row, "memory", &memories);
+    text
+}
+
+/// What the component says of itself.
+fn description_rows(row: &mut impl FnMut(&str, &str), description: &Description) {
+    for (i, line) in description.docs.lines().enumerate() {
+        row(if i == 0 { "docs" } else { "" }, line);
+    }
+    row("state", if description.keeps_state { "keyed" } else { "none" });
+    let Some(schema) = description.config_schema() else { return };
+    let Shape::Table(fields) = &schema.shape else { return row("config", &schema.shape.to_string()) };
+    let known = fields.known.iter().map(|(name, schema)| {
+        let required = if fields.required.contains(name) { ", required" } else { "" };
+        let docs = schema.docs.as_ref().and_then(|docs| docs.lines().next());
+        let docs = docs.map_or_else(String::new, |docs| format!(": {docs}"));
+        format!("{name} ({}{required}){docs}", schema.shape)
+    });
+    let mut known: Vec<String> = known.collect();
+    if let Some(others) = fields.others.as_ref().filter(|others| others.shape != Shape::Any) {
+        known.push(format!("any key ({})", others.shape));
+    }
+    list(row, "config", &known);
+}
+
+pub(super) fn list(row: &mut impl FnMut(&str, &str), name: &str, items: &[String]) {
+    if items.is_empty() {
+        row(name, "none");
+    }
+    for (i, item) in items.iter().enumerate() {
+        row(if i == 0 { name } else { "" }, &plain_line(item));
+    }
+}

@@ -1,0 +1,133 @@
+use super::crate_name::CrateName;
+use sage_plan::Kind;
+
+const MANIFEST: &str = include_str!("templates/manifest.toml");
+const README: &str = include_str!("templates/readme.md");
+const CARGO_CONFIG: &str = include_str!("templates/cargo-config.toml");
+const GITIGNORE: &str = "/target\n/out/*\n!/out/.gitkeep\n*.partial\n";
+
+/// Where the crate finds the SDK.
+#[derive(Debug)]
+pub(super) enum Dependency {
+    /// In the crate itself.
+    Vendored(&'static str),
+    /// In another folder of this machine.
+    Elsewhere(String),
+}
+
+/// What differs from kind to kind.
+struct Template {
+    code: &'static str,
+    pipeline: &'static str,
+    /// Paths and contents of what the pipeline needs beside the component.
+    data: &'static [(&'static str, &'static str)],
+    /// What the operator does, for its README.
+    about: &'static str,
+}
+
+const READINGS: (&str, &str) = ("readings.jsonl", include_str!("templates/readings.jsonl"));
+
+fn template(kind: Kind) -> Template {
+    match kind {
+        Kind::Map => Template {
+            code: include_str!("templates/map/lib.rs"),
+            pipeline: include_str!("templates/map/pipeline.toml"),
+            data: &[READINGS],
+            about: "turns readings in Fahrenheit into readings in Celsius",
+        },
+        Kind::Filter => Template {
+            code: include_str!("templates/filter/lib.rs"),
+            pipeline: include_str!("templates/filter/pipeline.toml"),
+            data: &[READINGS],
+            about: "lets through the readings of at least a configured temperature",
+        },
+        Kind::FlatMap => Template {
+            code: include_str!("templates/flat-map/lib.rs"),
+            pipeline: include_str!("templates/flat-map/pipeline.toml"),
+            data: &[("lines.txt", include_str!("templates/lines.txt"))],
+            about: "splits lines into words",
+        },
+        Kind::KeyBy => Template {
+            code: include_str!("templates/key-by/lib.rs"),
+            pipeline: include_str!("templates/key-by/pipeline.toml"),
+            data: &[READINGS],
+            about: "keys readings by their station",
+        },
+        Kind::Process => Template {
+            code: include_str!("templates/process/lib.rs"),
+            pipeline: include_str!("templates/process/pipeline.toml"),
+            data: &[],
+            about: "counts the records of each key and tells the totals at the end of input",
+        },
+        Kind::Source => Template {
+            code: include_str!("templates/source/lib.rs"),
+            pipeline: include_str!("templates/source/pipeline.toml"),
+            data: &[],
+            about: "makes the Fibonacci numbers up to a configured one",
+        },
+        Kind::Sink => Template {
+            code: include_str!("templates/sink/lib.rs"),
+            pipeline: include_str!("templates/sink/pipeline.toml"),
+            // A granted folder must be there.
+            data: &[READINGS, ("out/.gitkeep", "")],
+            about: "appends records to a file in a folder that the pipeline grants it",
+        },
+    }
+}
+
+/// The crate's files, without the SDK's.
+pub(super) fn files(name: &CrateName, kind: Kind, dependency: &Dependency) -> Vec<(&'static str, String)> {
+    let Template { code, pipeline, data, about } = template(kind);
+    let (sdk, exclude) = match dependency {
+        Dependency::Vendored(path) => ((*path).to_owned(), "\nexclude = [\"vendor\"]"),
+        Dependency::Elsewhere(path) => (path.clone(), ""),
+    };
+    let fill = |text: &str| {
+        text.replace("{{name}}", name.as_str())
+            .replace("{{ident}}", &name.ident())
+            .replace("{{kind}}", kind.name())
+            .replace("{{about}}", about)
+            .replace("{{exclude}}", exclude)
+            // As a TOML string, because a path may hold quotes and backslashes.
+            .replace("{{sdk}}", &toml::Value::String(sdk.clone()).to_string())
+    };
+    let mut files = vec![
+        ("Cargo.toml", fill(MANIFEST)),
+        ("README.md", fill(README)),
+        (".gitignore", GITIGNORE.to_owned()),
+        (".cargo/config.toml", CARGO_CONFIG.to_owned()),
+        ("src/lib.rs", fill(code)),
+        ("pipeline.toml", fill(pipeline)),
+    ];
+    files.extend(data.iter().map(|(path, text)| (*path, (*text).to_owned())));
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_blank_is_left_open_in_any_kind() {
+        let name = CrateName::parse("my-op").unwrap();
+        for kind in Kind::ALL {
+            let files = files(&name, kind, &Dependency::Vendored("vendor/sage-guest"));
+            for (path, text) in &files {
+                assert!(!text.contains("{{"), "{kind}: {path} has an open blank");
+            }
+            let text = |wanted: &str| &files.iter().find(|(path, _)| *path == wanted).unwrap().1;
+            assert!(text("Cargo.toml").parse::<toml::Table>().is_ok(), "{kind}: {}", text("Cargo.toml"));
+            assert!(text("pipeline.toml").parse::<toml::Table>().is_ok(), "{kind}: {}", text("pipeline.toml"));
+            assert!(text("pipeline.toml").contains("my_op.wasm"), "{kind}: the pipeline does not run the operator");
+        }
+    }
+
+    #[test]
+    fn an_odd_path_to_the_sdk_stays_one_string() {
+        let name = CrateName::parse("x").unwrap();
+        let odd = "/a \"quoted\" \\ folder".to_owned();
+        let files = files(&name, Kind::Map, &Dependency::Elsewhere(odd.clone()));
+        let manifest: toml::Table = files[0].1.parse().unwrap();
+        assert_eq!(manifest["dependencies"]["sage-guest"]["path"].as_str(), Some(odd.as_str()));
+    }
+}

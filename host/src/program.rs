@@ -1,0 +1,147 @@
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::panic::{self, PanicHookInfo};
+
+use clap::{CommandFactory as _, Parser as _};
+
+use super::args::{Arguments, Command, CompileArguments, CompletionsArguments, ExamineModelArguments};
+use super::arriving::survive_the_file_size_limit;
+use super::cargo::Cargo;
+use super::failure::Failure;
+use super::printer::{OutputFormat, Printer};
+use super::{ExitCode, build, cache, devices, doctor, inspect, new, run, validate};
+use sage_models::{Trial, panic_is_an_answer};
+use sage_runtime::worker::compile::compile_one;
+use sage_runtime::worker::inspect_model::examine_one;
+use sage_runtime::worker::{self, OneShotSetup};
+
+/// The program: arguments in, exit code out.
+#[must_use]
+pub fn main() -> ExitCode {
+    panic::set_hook(Box::new(say_fault));
+    // The hook has said it; a panic's own exit code (101) would mean nothing to whoever reads ours.
+    panic::catch_unwind(|| perform(std::env::args_os().collect())).unwrap_or(ExitCode::InternalFault)
+}
+
+fn perform(words: Vec<OsString>) -> ExitCode {
+    let wants_json = wants_json(&words);
+    let arguments = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error, wants_json),
+    };
+    let printer = Printer::new(arguments.command.output());
+    if !arguments.command.is_internal() {
+        survive_the_file_size_limit();
+    }
+    let outcome = match &arguments.command {
+        Command::Run(arguments) => run::run(arguments, printer),
+        Command::Validate(arguments) => validate::validate(arguments, printer),
+        Command::Inspect(arguments) => inspect::inspect(arguments, printer),
+        Command::Build(arguments) => build::build(arguments, printer),
+        Command::New(arguments) => new::new(arguments, printer),
+        Command::Doctor(arguments) => doctor::doctor(arguments, printer),
+        Command::Devices(arguments) => devices::devices(arguments, printer),
+        Command::Cache(arguments) => cache::cache(arguments, printer),
+        Command::Completions(arguments) => completions(arguments),
+        Command::Canary => worker::examine::sing().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
+        Command::Worker => worker::serve().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
+        Command::Device => {
+            worker::serve_device(worker::device::backends).map_err(|error| Failure::of(ExitCode::InternalFault, &error))
+        }
+        Command::Compile(arguments) => compile(arguments),
+        Command::ExamineModel(arguments) => inspect_model(arguments),
+        Command::Test(arguments) => Cargo::at(&arguments.path).and_then(|cargo| cargo.test(&arguments.cargo)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::Done,
+        Err(failure) => {
+            let failure = failure.naming_the_limit();
+            printer.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+/// `completions`: a script for a shell.
+fn completions(arguments: &CompletionsArguments) -> Result<(), Failure> {
+    let all = Arguments::command();
+    // Commands that only this program itself types are completed for nobody.
+    let typed = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let mut typed = clap::Command::new("sage-host").version(env!("CARGO_PKG_VERSION")).subcommands(typed);
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut typed, "sage-host", &mut script);
+    std::io::stdout().write_all(&script).map_err(|error| Failure::fault(format!("cannot write to stdout: {error}")))
+}
+
+/// `compile`: one component, for another process of this program.
+fn compile(arguments: &CompileArguments) -> Result<(), Failure> {
+    let CompileArguments { memory, cpu_seconds, parent } = *arguments;
+    compile_one(OneShotSetup { memory, cpu_seconds, parent })
+        .map_err(|error| Failure::of(ExitCode::InternalFault, &error))
+}
+
+/// `examine-model`: one model, for another process of this program.
+fn inspect_model(arguments: &ExamineModelArguments) -> Result<(), Failure> {
+    let ExamineModelArguments { memory, cpu_seconds, parent, try_out } = *arguments;
+    let trial = if try_out { Trial::Wanted } else { Trial::NotWanted };
+    examine_one(OneShotSetup { memory, cpu_seconds, parent }, trial)
+        .map_err(|error| Failure::of(ExitCode::InternalFault, &error))
+}
+
+/// `--help`, `--version`, or arguments that are none of ours. clap words these, with its own hints.
+fn usage(error: &clap::Error, wants_json: bool) -> ExitCode {
+    // Where help cannot be shown nobody is there to read it.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::Done;
+    }
+    if wants_json {
+        let words = error.render().to_string();
+        let mut lines = words.lines();
+        let message = lines.next().unwrap_or_default().trim_start_matches("error: ");
+        println!("{}", Failure::invalid(message).json());
+    }
+    ExitCode::InvalidUsage
+}
+
+/// Whether `--output json` was asked for on a command line that cannot be parsed.
+fn wants_json(words: &[OsString]) -> bool {
+    words.windows(2).any(|pair| matches!(pair, [option, value] if option == "--output" && value == "json"))
+        || words.iter().any(|word| word == "--output=json")
+}
+
+/// Says that the fault is ours, and where. Where a model's library is at fault, whoever called it is told.
+fn say_fault(info: &PanicHookInfo<'_>) {
+    if panic_is_an_answer() {
+        return;
+    }
+    let payload = info.payload();
+    let message = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_owned());
+    let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let thread = std::thread::current().name().unwrap_or("without a name").to_owned();
+    let failure = Failure::fault(format!("internal fault in thread {thread} at {place}: {message}"))
+        .hint("this is a bug in sage-host: please report it with the command and the pipeline file");
+    Printer::new(OutputFormat::Text).failure(&failure);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn json_is_recognised_on_a_broken_command_line() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert!(wants_json(&words("sage-host run --output json")));
+        assert!(wants_json(&words("sage-host run --nonsense --output=json")));
+        assert!(!wants_json(&words("sage-host run json --output text")));
+    }
+}

@@ -1,0 +1,149 @@
+use std::io::IsTerminal as _;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use super::ExitCode;
+use super::args::{Isolation, RunArguments};
+use super::failure::Failure;
+use super::last_word::LastWord;
+use super::printer::{OutputFormat, Printer};
+use super::refusal::{of_job, of_run};
+use super::signals::SignalWatch;
+use super::validate::options;
+use super::wait::admitted;
+use sage_runtime::connector::require_output;
+use sage_runtime::engine::{Job, Session};
+use sage_observe::{LogFormat, LogSettings, MetricsServer, Progress, ProgressMode, Screen, Summary, start_logging};
+use sage_plan::{Plan, SinkSpec, Work};
+use sage_runtime::worker::ProcessIsolation;
+
+/// `run`: to the pipeline's end, or to the end that signals make; or only what it would get.
+pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Failure> {
+    let screen = Screen::stderr();
+    start_logging(&log_settings(arguments), &screen).map_err(|error| Failure::of(ExitCode::InvalidUsage, &error))?;
+    let mut options = options(&arguments.machine);
+    // The program that runs, also where its file was replaced meanwhile.
+    let processes = Arc::new(ProcessIsolation::new("/proc/self/exe"));
+    options.device_opener = Some(processes.clone());
+    if arguments.isolation == Isolation::Process {
+        options.launcher = Some(processes);
+    }
+    let job = Job::from_file(&arguments.pipeline, options).map_err(|error| of_job(&error))?;
+    if arguments.explain {
+        let ledger = job.explain().map_err(|error| of_job(&error))?;
+        let width = stdout_width();
+        return printer.result(|| width.map_or_else(|| ledger.to_string(), |width| ledger.fitted(width)), &ledger);
+    }
+    arguments.metrics.map_or(Ok(()), require_free)?;
+    if printer.format() == OutputFormat::Json {
+        // Known before anything runs: the summary is all that a program would learn of the run.
+        require_output().map_err(|error| Failure::invalid(format!("cannot write the summary: {}", error.in_full())))?;
+    }
+    let mode = progress_mode(arguments, &screen, job.plan());
+    let stop = job.stop_handle();
+    let last_word = Arc::new(LastWord::new(stop.clone(), arguments.output, arguments.quiet, writes_stdout(job.plan())));
+    let watch_signals =
+        || SignalWatch::start(stop.clone(), arguments.drain_timeout, Arc::clone(&last_word), screen.clone());
+    let (signals, admitted) = match arguments.wait {
+        Some(most) => admitted(&job, most, watch_signals, &screen, arguments.quiet)?,
+        None => (watch_signals()?, job.admit().map_err(|error| of_job(&error))?),
+    };
+    let session = job.start_admitted(admitted).map_err(|error| of_job(&error))?;
+    last_word.begun(session.registry());
+    let watching = watch(&session, arguments, mode, &screen).inspect_err(|_| stop.abort());
+    let summary = session.wait();
+    last_word.over(summary.clone());
+    drop(watching?);
+    let told = tell(&summary, arguments, printer, &screen);
+    drop(signals);
+    // What became of the run matters more than who could not be told; people were.
+    verdict(&summary).map_err(Failure::in_result)?;
+    told
+}
+
+/// What watches a run, for as long as it lasts.
+type Watching = (Progress, Option<MetricsServer>);
+
+fn watch(
+    session: &Session,
+    arguments: &RunArguments,
+    mode: ProgressMode,
+    screen: &Screen,
+) -> Result<Watching, Failure> {
+    let serve = |address| MetricsServer::bind(address, session.registry());
+    let metrics = arguments.metrics.map(serve).transpose().map_err(|error| {
+        let failure = Failure::of(ExitCode::InvalidUsage, &error);
+        error.hint().into_iter().fold(failure, Failure::hint)
+    })?;
+    if let Some(server) = metrics.as_ref().filter(|_| !arguments.quiet) {
+        screen.print(&format!("metrics: http://{}/metrics\n", server.address()));
+    }
+    let progress = Progress::start(session.registry(), Box::new(session.source_readings()), mode, screen)
+        .map_err(|error| Failure::fault(format!("cannot show progress: {error}")))?;
+    Ok((progress, metrics))
+}
+
+/// Metrics are served once there is a run to tell of, but an address that cannot be had is refused before anything runs.
+fn require_free(address: SocketAddr) -> Result<(), Failure> {
+    TcpListener::bind(address).map(drop).map_err(|error| {
+        Failure::invalid(format!("cannot serve metrics at {address}: {error}"))
+            .hint("choose another port with --metrics, or port 0 for any that is free")
+    })
+}
+
+fn log_settings(arguments: &RunArguments) -> LogSettings {
+    LogSettings {
+        level: arguments.log_level,
+        directives: std::env::var(LogSettings::VARIABLE).ok(),
+        format: LogFormat::Text,
+    }
+}
+
+fn progress_mode(arguments: &RunArguments, screen: &Screen, plan: &Plan) -> ProgressMode {
+    if arguments.quiet {
+        return ProgressMode::Quiet;
+    }
+    ProgressMode::for_screen(screen, writes_stdout(plan) && std::io::stdout().is_terminal())
+}
+
+/// How many columns standard output has, if it is a terminal.
+fn stdout_width() -> Option<usize> {
+    let (_, columns) = console::Term::stdout().size_checked()?;
+    Some(columns.into())
+}
+
+fn writes_stdout(plan: &Plan) -> bool {
+    plan.stages().any(|(_, stage)| matches!(stage.work, Work::Sink(SinkSpec::Stdout)))
+}
+
+/// The summary: on stderr for people, because stdout may carry records; for programs as the last line of stdout. Where that cannot be written, people
+/// are told.
+fn tell(summary: &Summary, arguments: &RunArguments, printer: Printer, screen: &Screen) -> Result<(), Failure> {
+    match printer.format() {
+        OutputFormat::Json => printer.result(String::new, summary).inspect_err(|_| show(summary, screen)),
+        OutputFormat::Text if arguments.quiet => Ok(()),
+        OutputFormat::Text => {
+            show(summary, screen);
+            Ok(())
+        }
+    }
+}
+
+fn show(summary: &Summary, screen: &Screen) {
+    let text = summary.fitted(screen.width(), screen.is_coloured());
+    screen.print(&format!("\n{}\n", text.trim_end()));
+}
+
+pub(super) fn verdict(summary: &Summary) -> Result<(), Failure> {
+    if !summary.balanced {
+        return Err(Failure::fault("the records of a stage do not add up, see the summary")
+            .hint("this is a bug in sage-host: please report it with the command and the pipeline file"));
+    }
+    match &summary.error {
+        Some(error) => Err(of_run(error, summary)),
+        None if summary.outcome == "interrupted" => {
+            Err(Failure::new(ExitCode::Interrupted, "interrupted: part of the input was not taken care of"))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,177 @@
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use super::ExitCode;
+use super::arriving::{Arriving, name};
+use super::failure::Failure;
+use super::last_word::LastWord;
+use sage_plan::config::format_duration;
+use sage_runtime::engine::StopHandle;
+use sage_observe::Screen;
+
+/// How long a run may take to stop at once before the program ends without it: a write to a pipe that nobody reads, say,
+/// cannot be interrupted. Closing outputs takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// An output that takes nothing for this part of the drain timeout will not take the rest either: who reads it is stopped, or waits for the program's end.
+const STANDSTILL_PARTS: u32 = 3;
+/// How often outputs are looked at during a drain.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Sees to it that a run ends when it should, from its start to the end of the program.
+///
+/// ```text
+///             signal                    signal, or drain timeout          2 s, or signal
+///  running ───────────▶ draining ─────────────────────────────▶ stopping ───────────────▶ the program ends,
+///     └──────── failed ────▶ failing ─── signal, or drain timeout ──▶ ┘                    with the last word
+/// ```
+///
+/// Where the run comes to its end and its summary is told, none of this happens any more; a signal then ends the program.
+///
+/// One thread waits for signals and the ends of times. It never waits for the run, for a lock or for the screen without a time limit, since the run may
+/// hang in a write, and the screen may be what hangs.
+#[derive(Debug)]
+pub(super) struct SignalWatch {
+    events: Sender<Event>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Signal(i32),
+    /// The run fails or is stopped: its lanes should end soon.
+    Cut,
+    /// The run is over, and its summary told.
+    Over,
+}
+
+impl SignalWatch {
+    /// Watches until the program ends.
+    pub(super) fn start(
+        stop: StopHandle,
+        drain_timeout: Duration,
+        last_word: Arc<LastWord>,
+        screen: Screen,
+    ) -> Result<Self, Failure> {
+        let unwatched = |error| Failure::fault(format!("cannot watch for signals: {error}"));
+        let (events, happening) = mpsc::channel();
+        let signals = events.clone();
+        let arriving = Arriving::start("signals", move |signal| signals.send(Event::Signal(signal)).is_ok())?;
+        let cuts = events.clone();
+        // A run that ended before needs nobody.
+        stop.when_cut(move || {
+            let _ = cuts.send(Event::Cut);
+        });
+        let watch = Watch { happening, stop, drain_timeout, last_word, screen };
+        let watch = move || {
+            watch.run();
+            drop(arriving);
+        };
+        std::thread::Builder::new().name("ending".to_owned()).spawn(watch).map_err(unwatched)?;
+        Ok(Self { events })
+    }
+}
+
+impl Drop for SignalWatch {
+    fn drop(&mut self) {
+        // The watch lasts as long as the program.
+        let _ = self.events.send(Event::Over);
+    }
+}
+
+struct Watch {
+    happening: Receiver<Event>,
+    stop: StopHandle,
+    drain_timeout: Duration,
+    last_word: Arc<LastWord>,
+    screen: Screen,
+}
+
+/// The run is over.
+struct Over;
+
+impl Watch {
+    fn run(&self) {
+        if self.until_it_should_end().is_err() {
+            // What is left to say may find nobody who reads it.
+            while let Ok(event) = self.happening.recv() {
+                if let Event::Signal(_) = event {
+                    std::process::exit(ExitCode::Interrupted.number().into());
+                }
+            }
+            return;
+        }
+        self.last_word.leave();
+    }
+
+    /// Returns when the program must end without the run.
+    fn until_it_should_end(&self) -> Result<(), Over> {
+        let why = match self.wait(None)? {
+            Some(Event::Signal(first)) => {
+                self.say(format!("{}: draining, what was read is finished; once more stops at once", name(first)));
+                self.stop.drain();
+                "the drain"
+            }
+            _ => "the end of the failed run",
+        };
+        let words = self.drained(why)?;
+        self.say(words);
+        self.stop.abort();
+        self.wait(Some(PATIENCE)).map(drop)
+    }
+
+    /// Waits for the drain, as long as it may take. Why it has to stop at once, in words.
+    fn drained(&self, why: &str) -> Result<String, Over> {
+        let allowed = format_duration(self.drain_timeout);
+        let too_long = || format!("{why} has taken {allowed} (--drain-timeout): stopping at once");
+        let Some(until) = Instant::now().checked_add(self.drain_timeout) else { return Ok(too_long()) };
+        let standstill = self.drain_timeout / STANDSTILL_PARTS;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(too_long());
+            }
+            if let Some(Event::Signal(second)) = self.wait(Some(left.min(LOOK)))? {
+                return Ok(format!("{}: stopping at once", name(second)));
+            }
+            if let Some(output) = self.stop.stands_still(standstill) {
+                let standstill = format_duration(standstill);
+                return Ok(format!(
+                    "{output} has taken nothing for {standstill} (a third of --drain-timeout): stopping at once"
+                ));
+            }
+        }
+    }
+
+    /// The next thing that happens; `None` after that time. A cut counts where nothing else was waited for before.
+    fn wait(&self, most: Option<Duration>) -> Result<Option<Event>, Over> {
+        let Some(most) = most else { return self.happening.recv().map_or(Err(Over), not_over) };
+        let until = Instant::now().checked_add(most);
+        loop {
+            let left = until.map_or(most, |until| until.saturating_duration_since(Instant::now()));
+            match self.happening.recv_timeout(left) {
+                Ok(Event::Cut) => {}
+                Ok(event) => return not_over(event),
+                Err(RecvTimeoutError::Timeout) => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) => return Err(Over),
+            }
+        }
+    }
+
+    /// Says something, and waits for that a moment at the most: the screen may be a pipe that nobody reads.
+    fn say(&self, words: String) {
+        let screen = self.screen.clone();
+        let (said, heard) = mpsc::channel::<()>();
+        let speak = move || {
+            screen.print(&format!("{words}\n"));
+            drop(said);
+        };
+        if std::thread::Builder::new().name("saying".to_owned()).spawn(speak).is_ok() {
+            let _ = heard.recv_timeout(Duration::from_millis(200));
+        }
+    }
+}
+
+fn not_over(event: Event) -> Result<Option<Event>, Over> {
+    if let Event::Over = event { Err(Over) } else { Ok(Some(event)) }
+}

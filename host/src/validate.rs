@@ -1,0 +1,71 @@
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::args::{MachineArguments, ValidateArguments};
+use super::failure::Failure;
+use super::printer::Printer;
+use super::refusal::of_job;
+use sage_runtime::engine::{Job, JobOptions};
+use sage_text::plain_path;
+use sage_plan::{Plan, Work};
+use sage_sandbox::CompileElsewhere;
+use sage_runtime::worker::ProcessIsolation;
+use sage_runtime::worker::compile::OneShotCompiler;
+use sage_runtime::worker::inspect_model::OneShotInspector;
+
+/// `validate`: everything up to the point where something would be taken.
+pub(super) fn validate(arguments: &ValidateArguments, printer: Printer) -> Result<(), Failure> {
+    let job = Job::from_file(&arguments.pipeline, options(&arguments.machine)).map_err(|error| of_job(&error))?;
+    job.explain().map_err(|error| of_job(&error))?;
+    let plan = job.plan();
+    printer.result(
+        || format!("{} is valid: {}\n", plain_path(&arguments.pipeline), counted(plan)),
+        &json!({ "valid": true, "pipeline": plan.name, "stages": stages(plan) }),
+    )
+}
+
+/// The library's options, as the command line has them.
+pub(super) fn options(machine: &MachineArguments) -> JobOptions {
+    JobOptions {
+        host_file: machine.host.clone(),
+        overcommit: machine.overcommit,
+        allow_unenforced: machine.allow_unenforced,
+        strict: machine.strict,
+        tenant: machine.tenant.clone(),
+        lease_folder: machine.lease_folder.clone(),
+        cache_folder: machine.cache_folder.clone(),
+        launcher: None,
+        device_opener: Some(Arc::new(ProcessIsolation::new("/proc/self/exe"))),
+        examiner: Some(Arc::new(OneShotInspector::new("/proc/self/exe"))),
+        compiler: Some(compiler()),
+        speaks: true,
+    }
+}
+
+/// Components are compiled by processes of the program that runs, also where its file was replaced meanwhile.
+pub(super) fn compiler() -> Arc<dyn CompileElsewhere> {
+    Arc::new(OneShotCompiler::new("/proc/self/exe"))
+}
+
+fn what(work: &Work) -> &'static str {
+    match work {
+        Work::Source(_) => "source",
+        Work::Component(_, kind) => kind.name(),
+        Work::Sink(_) => "sink",
+    }
+}
+
+fn stages(plan: &Plan) -> Vec<serde_json::Value> {
+    plan.stages()
+        .map(|(_, stage)| json!({ "name": stage.name, "kind": what(&stage.work), "parallelism": stage.parallelism }))
+        .collect()
+}
+
+fn counted(plan: &Plan) -> String {
+    let count = |wanted: &[&str]| plan.stages().filter(|(_, stage)| wanted.contains(&what(&stage.work))).count();
+    let (sources, sinks) = (count(&["source"]), count(&["sink"]));
+    let operators = plan.stages().count() - sources - sinks;
+    let word = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    format!("{}, {}, {}", word(sources, "source"), word(operators, "operator"), word(sinks, "sink"))
+}
