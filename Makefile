@@ -175,7 +175,7 @@ lint: setup ## formatting, clippy and documentation, warnings denied
 
 .PHONY: bench
 bench: host-inference operators guests ## measure the boundary, pipelines, workers and models, some minutes; ARGS=--quick for a look
-	$(call say,measuring; docs/BENCHMARKS.md says what each figure is)
+	$(call say,measuring; docs/design/benchmarks.md says what each figure is)
 	$(HOST_TARGET)/release/bench $(ARGS)
 
 .PHONY: fuzz

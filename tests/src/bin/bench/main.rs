@@ -2,7 +2,7 @@
 //!
 //! Every figure is the median of several rounds. CPU time is counted, not the clock on the wall, where the figure is about work: other
 //! programs then disturb it less. What is compared (map and its floor) is measured in turns within the same rounds, so that a
-//! slow moment hits both. docs/BENCHMARKS.md says what each figure is.
+//! slow moment hits both. docs/design/benchmarks.md says what each figure is.
 //!
 //! A figure over its target does not fail the program, nor does one that cannot be measured here: both are printed.
 

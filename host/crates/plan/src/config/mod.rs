@@ -72,7 +72,7 @@
 //! # discard = {}
 //! # component = "sink.wasm"         # takes an operator's keys, and limits = { flush_interval = "1s" }: how long what it took may wait to be made durable
 //!
-//! [model.magika]                    # what operators may run through the inference import; docs/INFERENCE.md
+//! [model.magika]                    # what operators may run through the inference import; docs/guide/models.md
 //! path = "magika.onnx"              # an ONNX file, relative to this file
 //! sha256 = "..."                    # optional: any other file is refused
 //! backend = "auto"                  # | "tract" | "onnxruntime"; "fake" on a device of that kind, whose models are made up
