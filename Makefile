@@ -173,6 +173,21 @@ lint: setup ## formatting, clippy and documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked $(WITH_ONNXRUNTIME)
 	@echo "==> no complaints"
 
+BOOK := target/book
+
+.PHONY: docs
+docs: ## check the README and the book in docs/, and build the book where mdbook is installed
+	$(call say,checking the picture of the crates)
+	CARGO="$(CARGO)" python3 docs/design/crates.py --check
+	$(call say,checking the pages)
+	python3 docs/check.py --program "$(SAGE_HOST)" --components operators/target/wasm32-wasip2/release
+	@if command -v mdbook >/dev/null; then \
+		printf '\n==> %s\n' "building the book"; \
+		mdbook build docs && echo "==> the book is $(BOOK)/index.html"; \
+	else \
+		echo "==> skipped the HTML: mdbook is not installed; it takes minutes to build: cargo install --locked mdbook"; \
+	fi
+
 .PHONY: bench
 bench: host-inference operators guests ## measure the boundary, pipelines, workers and models, some minutes; ARGS=--quick for a look
 	$(call say,measuring; docs/design/benchmarks.md says what each figure is)
@@ -195,3 +210,4 @@ audit: ## licences, bans, sources and advisories of dependencies (cargo-deny)
 clean: ## remove everything built
 	$(CARGO) clean
 	@rm -rf operators/target tests/guests/target tests/fuzz/target examples/flights/delay-by-carrier.jsonl examples/flights/rejected.jsonl examples/file-types/types.jsonl
+	@rm -f examples/*/out*.*
