@@ -9,8 +9,8 @@ use tracing::level_filters::LevelFilter;
 use super::ExitCode;
 use super::printer::OutputFormat;
 use super::values::{duration, metrics_address};
-use sage_plan::config::TenantName;
 use sage_plan::Kind;
+use sage_plan::config::TenantName;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -8,8 +8,8 @@ use super::args::{CacheAction, CacheArguments};
 use super::failure::Failure;
 use super::printer::Printer;
 use super::refusal::of_job;
-use sage_runtime::engine::{JobError, JobOptions};
 use sage_machine::bytes;
+use sage_runtime::engine::{JobError, JobOptions};
 use sage_sandbox::{CacheFolder, CachedComponent};
 
 /// `cache list`, `cache size`, `cache clear`: the compiled components that are kept, what they come to, and away with them.

@@ -9,12 +9,10 @@ use super::args::{DevicesAction, DevicesArguments, RevokeArguments};
 use super::failure::Failure;
 use super::printer::Printer;
 use super::refusal::{of_job, of_resources};
+use sage_machine::{DeviceShare, DeviceUse, LeaseFolder, ResourceError, Revoked, ShareState, bytes, ten_thousandths};
+use sage_models::{Device, Devices};
 use sage_plan::config::DeviceKind;
 use sage_runtime::engine::{JobError, JobOptions};
-use sage_models::{Device, Devices};
-use sage_machine::{
-    DeviceShare, DeviceUse, LeaseFolder, ResourceError, Revoked, ShareState, bytes, ten_thousandths,
-};
 
 /// How long after the grace a holder may take: it looks for requests four times a second, and writes down what came of one.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -10,8 +10,8 @@ use super::failure::Failure;
 use super::printer::Printer;
 use super::refusal::of_job;
 use super::wasm_target;
-use sage_runtime::engine::JobOptions;
 use sage_machine::Tier;
+use sage_runtime::engine::JobOptions;
 use sage_runtime::worker::examine::{Examination, examine};
 
 /// `doctor`: what this machine can hold, found out by trying.

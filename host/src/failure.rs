@@ -3,8 +3,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::ExitCode;
-use sage_text::plain_text;
 use sage_machine::limit_named_in;
+use sage_text::plain_text;
 
 /// Why a command did not do what it was asked: words for a person, the same as fields for a program, and the exit code.
 #[derive(Debug, Clone, Serialize)]

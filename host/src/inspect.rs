@@ -9,9 +9,9 @@ use super::inspect_model::inspect_model;
 use super::printer::Printer;
 use super::refusal::of_component;
 use super::validate::compiler;
-use sage_text::plain_line;
 use sage_plan::{Description, Shape};
 use sage_sandbox::{Inspection, Sandbox, SandboxOptions};
+use sage_text::plain_line;
 
 /// `inspect`: what a component or a model is.
 pub(super) fn inspect(arguments: &InspectArguments, printer: Printer) -> Result<(), Failure> {

@@ -13,8 +13,8 @@ use sage_models::{
     Trial, Tried,
 };
 use sage_plan::{GraphRows, RowsChoice};
-use sage_text::plain_text;
 use sage_runtime::worker::inspect_model::OneShotInspector;
+use sage_text::plain_text;
 
 /// `inspect`: what a model is, and whether tract can run it.
 pub(super) fn inspect_model(path: &Path, printer: Printer) -> Result<(), Failure> {

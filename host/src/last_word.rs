@@ -8,8 +8,8 @@ use super::ExitCode;
 use super::failure::Failure;
 use super::printer::OutputFormat;
 use super::run::verdict;
-use sage_runtime::engine::StopHandle;
 use sage_observe::{Registry, Summary};
+use sage_runtime::engine::StopHandle;
 
 /// How long the last words may take to be read.
 const PATIENCE: Duration = Duration::from_secs(1);

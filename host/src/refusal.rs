@@ -5,11 +5,11 @@ use serde_json::json;
 use super::ExitCode;
 use super::failure::Failure;
 use sage_admission::Refusal;
-use sage_plan::config::Diagnostics;
-use sage_runtime::engine::{JobError, PipelineError, RunError};
+use sage_machine::ResourceError;
 use sage_models::{ModelError, OTHER_BACKEND, ServiceError};
 use sage_observe::{RunFailure, Summary, colours_wanted};
-use sage_machine::ResourceError;
+use sage_plan::config::Diagnostics;
+use sage_runtime::engine::{JobError, PipelineError, RunError};
 use sage_sandbox::{FailureCode, LoadError};
 
 /// Why a job is not run, in words, with its exit code.

@@ -11,10 +11,10 @@ use super::refusal::{of_job, of_run};
 use super::signals::SignalWatch;
 use super::validate::options;
 use super::wait::admitted;
-use sage_runtime::connector::require_output;
-use sage_runtime::engine::{Job, Session};
 use sage_observe::{LogFormat, LogSettings, MetricsServer, Progress, ProgressMode, Screen, Summary, start_logging};
 use sage_plan::{Plan, SinkSpec, Work};
+use sage_runtime::connector::require_output;
+use sage_runtime::engine::{Job, Session};
 use sage_runtime::worker::ProcessIsolation;
 
 /// `run`: to the pipeline's end, or to the end that signals make; or only what it would get.

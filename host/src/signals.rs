@@ -6,9 +6,9 @@ use super::ExitCode;
 use super::arriving::{Arriving, name};
 use super::failure::Failure;
 use super::last_word::LastWord;
+use sage_observe::Screen;
 use sage_plan::config::format_duration;
 use sage_runtime::engine::StopHandle;
-use sage_observe::Screen;
 
 /// How long a run may take to stop at once before the program ends without it: a write to a pipe that nobody reads, say,
 /// cannot be interrupted. Closing outputs takes milliseconds.

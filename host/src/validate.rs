@@ -6,13 +6,13 @@ use super::args::{MachineArguments, ValidateArguments};
 use super::failure::Failure;
 use super::printer::Printer;
 use super::refusal::of_job;
-use sage_runtime::engine::{Job, JobOptions};
-use sage_text::plain_path;
 use sage_plan::{Plan, Work};
-use sage_sandbox::CompileElsewhere;
+use sage_runtime::engine::{Job, JobOptions};
 use sage_runtime::worker::ProcessIsolation;
 use sage_runtime::worker::compile::OneShotCompiler;
 use sage_runtime::worker::inspect_model::OneShotInspector;
+use sage_sandbox::CompileElsewhere;
+use sage_text::plain_path;
 
 /// `validate`: everything up to the point where something would be taken.
 pub(super) fn validate(arguments: &ValidateArguments, printer: Printer) -> Result<(), Failure> {

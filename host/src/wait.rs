@@ -7,9 +7,9 @@ use super::failure::Failure;
 use super::refusal::of_job;
 use super::signals::SignalWatch;
 use sage_admission::Refusal;
+use sage_observe::Screen;
 use sage_plan::config::format_duration;
 use sage_runtime::engine::{Admitted, Job, JobError};
-use sage_observe::Screen;
 
 /// How often a waiting run tries again. Trying takes less than a millisecond, and nobody tells it when something becomes free:
 /// whoever held it may have been killed.

@@ -126,8 +126,10 @@ fn stored(key: &[u8]) -> Cow<'_, [u8]> {
     if key.starts_with(&KEYLESS) { Cow::Owned([&KEYLESS[..], key].concat()) } else { Cow::Borrowed(key) }
 }
 
-/// The key of a record, which is `None` for records without a key. An empty key is another one.
-impl StateKey for Option<Vec<u8>> {
+/// A record's key as a walk over keyed state tells it; `None` is the key of records without a key. An empty key is another key.
+pub type Key = Option<Vec<u8>>;
+
+impl StateKey for Key {
     fn decode_key(bytes: &[u8]) -> Result<Self, Error> {
         Ok(match bytes.strip_prefix(&KEYLESS) {
             None => Some(bytes.to_vec()),
@@ -150,17 +152,17 @@ fn no_record() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::StateKey;
+    use super::{Key, StateKey};
 
     #[test]
     fn every_key_and_no_key_are_stored_apart_and_in_order() {
         let keys = [&b""[..], b"\0", b"a", b"\xfe\xff"].map(|key| Some(key.to_vec()));
         let behind = [&b"\xff"[..], b"\xff\0", b"\xff\xff", b"\xff\xff\xff"].map(|key| Some(key.to_vec()));
-        let all: Vec<Option<Vec<u8>>> = keys.into_iter().chain([None]).chain(behind).collect();
+        let all: Vec<Key> = keys.into_iter().chain([None]).chain(behind).collect();
         let stored: Vec<Vec<u8>> = all.iter().map(StateKey::encode_key).collect();
         assert!(stored.is_sorted_by(|a, b| a < b), "{stored:?}");
         for (key, stored) in all.iter().zip(&stored) {
-            assert_eq!(&Option::<Vec<u8>>::decode_key(stored).unwrap(), key);
+            assert_eq!(&Key::decode_key(stored).unwrap(), key);
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::rc::Rc;
 
-use super::keys::Keys;
+use super::keys::{Key, Keys};
 use super::map::Map;
 use super::tables::Table;
 use super::value::Value;
@@ -116,7 +116,7 @@ impl<T: State> List<T> {
     /// ```
     pub fn entries(
         &self,
-    ) -> impl Iterator<Item = Result<(Option<Vec<u8>>, impl Iterator<Item = Result<T, Error>> + use<T>), Error>> + use<T> {
+    ) -> impl Iterator<Item = Result<(Key, impl Iterator<Item = Result<T, Error>> + use<T>), Error>> + use<T> {
         let lists = self.elements.entries();
         lists.map(|list| list.map(|(key, elements)| (key, elements.map(|entry| entry.map(|(_, element)| element)))))
     }

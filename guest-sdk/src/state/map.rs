@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use foldhash::fast::FixedState;
 
-use super::keys::Keys;
+use super::keys::{Key, Keys};
 use super::scan::{PAGE, Scan};
 use super::tables::Table;
 use super::{State, StateKey};
@@ -110,7 +110,7 @@ impl<K: StateKey, V: State> Map<K, V> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn entries(&self) -> impl Iterator<Item = Result<(Option<Vec<u8>>, Scan<K, V>), Error>> + use<K, V> {
+    pub fn entries(&self) -> impl Iterator<Item = Result<(Key, Scan<K, V>), Error>> + use<K, V> {
         let maps = Rc::clone(&self.maps);
         let mut unwritten = maps.all_unwritten();
         let known = unwritten.keys().map(|key| (key.clone(), Some(Anything))).collect();

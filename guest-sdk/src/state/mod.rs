@@ -42,6 +42,7 @@ mod tables;
 mod value;
 
 pub use encoding::{State, StateKey};
+pub use keys::Key;
 pub use list::List;
 pub use map::Map;
 pub use scan::Scan;

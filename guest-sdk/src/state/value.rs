@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::State;
-use super::keys::Keys;
+use super::keys::{Key, Keys};
 use super::scan::Scan;
 use super::tables::Table;
 use crate::types::Column;
@@ -119,7 +119,7 @@ impl<T: State> Value<T> {
 
     /// Every key of this lane that has a value, and the value, in the byte order of the keys. For `end`, which has no record of
     /// its own. The key `None` is of records without a key. What was written so far is seen.
-    pub fn entries(&self) -> Scan<Option<Vec<u8>>, T> {
+    pub fn entries(&self) -> Scan<Key, T> {
         let cached = self.cells.cached.borrow();
         let mut unwritten = BTreeMap::new();
         for slot in &cached.written {

@@ -13,7 +13,7 @@ use crate::printer::Printer;
 const VENDOR: &str = "vendor/sage-guest";
 
 /// `new`: writes the crate.
-pub(in crate::cli) fn new(arguments: &NewArguments, printer: Printer) -> Result<(), Failure> {
+pub(crate) fn new(arguments: &NewArguments, printer: Printer) -> Result<(), Failure> {
     let name = CrateName::parse(&arguments.name)?;
     let folder = arguments.path.clone().unwrap_or_else(|| PathBuf::from(name.as_str()));
     if folder.symlink_metadata().is_ok() {

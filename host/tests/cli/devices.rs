@@ -6,9 +6,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sage_machine::{Amounts, Claim, CpuSet, DeviceClaim, LeaseFolder, ShareState};
 use sage_models::{HeldDevices, InstanceLease, LeaseState};
 use sage_plan::StageId;
-use sage_machine::{Amounts, Claim, CpuSet, DeviceClaim, LeaseFolder, ShareState};
 
 use crate::program::{Ran, command};
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sage_plan::Capabilities;
-use sage_sandbox::{CompileElsewhere, CompileError, CompileLimits, Compiled, LoadError, Sandbox, SandboxOptions};
 use sage_runtime::worker::compile::OneShotCompiler;
+use sage_sandbox::{CompileElsewhere, CompileError, CompileLimits, Compiled, LoadError, Sandbox, SandboxOptions};
 use sage_tests::poison::{TIGHT, beside_a_neighbour};
 use sage_tests::{Scenario, WatGuest, guest, program};
 

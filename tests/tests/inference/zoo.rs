@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sage_plan::config::BackendChoice;
+use sage_machine::CpuSet;
 use sage_models::{
     Backend, DeviceCpus, DeviceQueue, InferenceError, Lease, LoadedModel, NamedTensor, Tensor, TensorData,
     ThreadRunner, ThreadSettings,
 };
 use sage_observe::InferenceCounters;
+use sage_plan::config::BackendChoice;
 use sage_plan::{ModelSpec, RowsChoice};
-use sage_machine::CpuSet;
 use sage_tests::zoo::{Animal, Chance, zoo};
 
 use crate::backends::{OPTIONS, all};

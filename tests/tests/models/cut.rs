@@ -1,6 +1,6 @@
 use rustix::process::Signal;
-use sage_runtime::engine::{Job, JobError, JobOptions, RunError};
 use sage_models::ServiceError;
+use sage_runtime::engine::{Job, JobError, JobOptions, RunError};
 use sage_tests::{Running, free_port, guest, http_get};
 
 use crate::told::Told;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use sage_plan::config::BackendChoice;
-use sage_models::{InferenceError, LeaseLocks, RunAnswer, Runner, Tensor, TensorData};
-use sage_plan::{ModelSpec, RowsChoice};
 use sage_machine::cgroup::Cgroups;
 use sage_machine::since_boot;
+use sage_models::{InferenceError, LeaseLocks, RunAnswer, Runner, Tensor, TensorData};
+use sage_plan::config::BackendChoice;
+use sage_plan::{ModelSpec, RowsChoice};
 use sage_runtime::worker::device::{DeviceHome, DeviceProcess, DeviceSpec, Hardware};
 use sage_tests::{groups_named, has_control};
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sage_observe::Summary;
 use sage_runtime::connector::{CollectSink, IterSource};
 use sage_runtime::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
-use sage_observe::Summary;
 use sage_runtime::worker::ProcessIsolation;
 use sage_tests::{Codes, guest, has_control};
 

@@ -46,7 +46,7 @@ impl Column {
     }
 
     /// The bytes of memory that its buffers have, used or not.
-    pub(crate) fn capacity(&self) -> usize {
+    pub fn capacity(&self) -> usize {
         self.bytes.capacity() + self.offsets.capacity() * size_of::<u32>()
     }
 
@@ -116,7 +116,7 @@ impl Column {
     }
 
     /// Adds the entries of `other` that `kept`, a bitmap over them, names.
-    pub(crate) fn append_kept(&mut self, other: &Self, kept: Bitmap<'_>) {
+    pub fn append_kept(&mut self, other: &Self, kept: Bitmap<'_>) {
         // Room for all of them at once: half of them is what is expected, and a buffer is used again.
         self.bytes.reserve(other.bytes.len());
         self.offsets.reserve(other.len());
@@ -158,7 +158,7 @@ impl Column {
     }
 
     /// Adds the entries of a column whose offsets were just checked against `bytes`.
-    pub(crate) fn append_checked(&mut self, offsets: &[u32], bytes: &[u8]) {
+    pub fn append_checked(&mut self, offsets: &[u32], bytes: &[u8]) {
         let base = self.end_offset();
         self.bytes.extend_from_slice(bytes);
         assert!(u32::try_from(self.bytes.len()).is_ok(), "a column holds at most 4 GiB");
@@ -167,7 +167,7 @@ impl Column {
 
     /// Leaves its bytes to `buffer`, and goes on with the buffer that was there. It still says how many entries it has; what they are somebody else knows, who
     /// is to [put them back](Column::reattach) before anybody looks.
-    pub(crate) fn detach(&mut self, buffer: &mut Vec<u8>) {
+    pub fn detach(&mut self, buffer: &mut Vec<u8>) {
         buffer.clear();
         std::mem::swap(&mut self.bytes, buffer);
     }

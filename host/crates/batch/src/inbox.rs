@@ -207,7 +207,9 @@ impl Inbox {
         let timeout = if state.one_thread { Duration::ZERO } else { AT_ENTRANCE };
         let mut waits: Option<Instant> = None;
         let taken = loop {
-            let Some(direct_send) = self.direct_send.get().filter(|_| state.open && !state.cut) else { break Err(batch) };
+            let Some(direct_send) = self.direct_send.get().filter(|_| state.open && !state.cut) else {
+                break Err(batch);
+            };
             batch = match direct_send.take(batch, coalesced, spare) {
                 Ok(()) => break Ok(()),
                 Err(NotTaken::Closed(batch)) => break Err(batch),
@@ -235,7 +237,12 @@ impl Inbox {
     }
 
     #[expect(clippy::result_large_err, reason = "as for `push`")]
-    fn leave_here<'a>(&'a self, mut state: MutexGuard<'a, State>, batch: Batch, coalesced: bool) -> Result<(), Refused> {
+    fn leave_here<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        batch: Batch,
+        coalesced: bool,
+    ) -> Result<(), Refused> {
         let weight = batch.weight();
         while !state.cut && !state.one_thread && !self.has_room(&state, weight) {
             if state.waiting_consumers > state.woken_consumers {

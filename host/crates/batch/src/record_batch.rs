@@ -214,7 +214,7 @@ impl Batch {
 
     /// Adds the records of `other` that `kept`, a bitmap over them, names, unless their shape differs (as [`Batch::push`]).
     #[must_use]
-    pub(crate) fn append_kept(&mut self, other: &Self, kept: Bitmap<'_>) -> bool {
+    pub fn append_kept(&mut self, other: &Self, kept: Bitmap<'_>) -> bool {
         if !self.take_shape(other.shape()) {
             return false;
         }
@@ -236,7 +236,7 @@ impl Batch {
 
     /// Adds what records `start..end` of `other` have besides payloads. The caller adds as many payloads.
     #[must_use]
-    pub(crate) fn append_around_payloads(&mut self, other: &Self, start: usize, end: usize) -> bool {
+    pub fn append_around_payloads(&mut self, other: &Self, start: usize, end: usize) -> bool {
         let end = end.min(other.len());
         if start >= end {
             return true;
@@ -261,31 +261,28 @@ impl Batch {
     }
 
     /// Adds payloads `start..end` of a column: the other half of [`Batch::append_around_payloads`].
-    pub(crate) fn append_payloads(&mut self, payloads: &Column, start: usize, end: usize) {
+    pub fn append_payloads(&mut self, payloads: &Column, start: usize, end: usize) {
         self.payloads.append_range(payloads, start, end);
     }
 
     /// Takes the payloads over from `column`, leaving the old ones there. As many as there are records.
-    pub(crate) fn swap_payloads(&mut self, column: &mut Column) {
+    pub fn swap_payloads(&mut self, column: &mut Column) {
         std::mem::swap(&mut self.payloads, column);
     }
 
     /// The payloads' bytes lie somewhere else from now on, and `buffer` has theirs: nobody looks at a payload before they [come back](Self::payloads_come_back) or
     /// others [take their place](Self::swap_payloads).
-    pub(crate) fn let_go_of_payloads(&mut self, buffer: &mut Vec<u8>) {
+    pub fn let_go_of_payloads(&mut self, buffer: &mut Vec<u8>) {
         self.payloads.detach(buffer);
     }
 
     /// `fill` appends the payloads' bytes that were let go, as many as it is told.
-    pub(crate) fn payloads_come_back<E>(
-        &mut self,
-        fill: impl FnOnce(&mut Vec<u8>, usize) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn payloads_come_back<E>(&mut self, fill: impl FnOnce(&mut Vec<u8>, usize) -> Result<(), E>) -> Result<(), E> {
         self.payloads.reattach(fill)
     }
 
     /// Takes new keys over from `column`, leaving the old ones there. As many as there are records.
-    pub(crate) fn swap_keys(&mut self, column: &mut Column) {
+    pub fn swap_keys(&mut self, column: &mut Column) {
         std::mem::swap(&mut self.keys.value, column);
         self.keys.present = true;
     }
@@ -325,7 +322,7 @@ impl Batch {
     }
 
     /// Says where each record came from; `origins` must be as many as there are records.
-    pub(crate) fn set_origins(&mut self, origins: impl Iterator<Item = Origin>) {
+    pub fn set_origins(&mut self, origins: impl Iterator<Item = Origin>) {
         self.origins.clear();
         self.origins.extend(origins);
         debug_assert_eq!(self.origins.len(), self.len(), "an origin for each record");
@@ -345,7 +342,7 @@ impl Batch {
     }
 
     /// The bytes of memory that its buffers have, used or not.
-    pub(crate) fn capacity(&self) -> usize {
+    pub fn capacity(&self) -> usize {
         self.payloads.capacity()
             + self.keys.value.capacity()
             + self.headers.value.capacity()

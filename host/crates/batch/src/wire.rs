@@ -52,6 +52,31 @@ pub trait WireReader {
     }
 }
 
+/// A message in memory.
+impl WireWriter for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A message in memory, of which the slice is the rest.
+impl WireReader for &[u8] {
+    fn get(&mut self, into: &mut [u8]) -> Result<(), WireError> {
+        let (now, rest) = self.split_at_checked(into.len()).ok_or(WireError::Gone)?;
+        into.copy_from_slice(now);
+        *self = rest;
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
+        let (now, rest) = self.split_at_checked(bytes).ok_or(WireError::Gone)?;
+        into.extend_from_slice(now);
+        *self = rest;
+        Ok(())
+    }
+}
+
 /// Why a message could not be sent or read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WireError {
@@ -362,29 +387,6 @@ mod tests {
 
     use super::*;
     use crate::{Origin, Record};
-
-    impl WireWriter for Vec<u8> {
-        fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
-            self.extend_from_slice(bytes);
-            Ok(())
-        }
-    }
-
-    impl WireReader for &[u8] {
-        fn get(&mut self, into: &mut [u8]) -> Result<(), WireError> {
-            let (now, rest) = self.split_at_checked(into.len()).ok_or(WireError::Gone)?;
-            into.copy_from_slice(now);
-            *self = rest;
-            Ok(())
-        }
-
-        fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
-            let (now, rest) = self.split_at_checked(bytes).ok_or(WireError::Gone)?;
-            into.extend_from_slice(now);
-            *self = rest;
-            Ok(())
-        }
-    }
 
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(any::<u8>(), 0..9)

@@ -5,7 +5,7 @@ use rustix::io::{Errno, pread, pwrite};
 
 use super::cpu_lease::{Hold, Locked};
 use super::device_claim::{DeviceClaim, DeviceShare, ShareState};
-use super::{LedgerLock, Claim, CpuSet, LeaseFolder, ResourceError};
+use super::{Claim, CpuSet, LeaseFolder, LedgerLock, ResourceError};
 
 /// A sign that a device is in use for a lease, which outlives the process that holds the lease: a file `device-<id>-<token>.busy` of the lease
 /// folder, locked by whoever really uses the device. As long as it is locked, the lease's share is not free, whatever became of the

@@ -69,7 +69,7 @@ impl CpuSet {
     }
 
     /// The kernel's form. Numbers that the kernel's set has no place for are left out, which reading back shows.
-    pub(crate) fn to_kernel(&self) -> rustix::thread::CpuSet {
+    pub fn to_kernel(&self) -> rustix::thread::CpuSet {
         let mut set = rustix::thread::CpuSet::new();
         for cpu in self.iter().filter_map(|cpu| usize::try_from(cpu).ok()) {
             if cpu < rustix::thread::CpuSet::MAX_CPU {

@@ -8,8 +8,8 @@ use rustix::io::{Errno, pread, pwrite};
 use super::boot_clock::since_boot;
 use super::cpu_lease::{Hold, Locked};
 use super::{
-    Claim, CpuLease, CpuSet, DeviceClaim, DeviceShare, HeldCpu, LeaseFolder, LeaseRequest, ResourceError, ShareState,
-    Holdings,
+    Claim, CpuLease, CpuSet, DeviceClaim, DeviceShare, HeldCpu, Holdings, LeaseFolder, LeaseRequest, ResourceError,
+    ShareState,
 };
 
 /// The machine's ledger, held by one process alone while it looks, decides and takes: what it sees stays true until this is

@@ -13,10 +13,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{
     HeldDevices, InferenceError, InstanceLease, Lease, LeaseEnd, LeaseState, ModelFacts, RunAnswer, Runner, Tensor,
 };
-use sage_plan::{ModelSpec, StageId};
 use sage_machine::{
     Amounts, Claim, CpuSet, DeviceClaim, DeviceUse, LeaseFolder, ResourceError, Revoked, ShareState, since_boot,
 };
+use sage_plan::{ModelSpec, StageId};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -79,8 +79,7 @@ impl Latency {
     }
 
     /// How many were recorded.
-    #[cfg(test)]
-    pub(crate) fn count(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
     }
 

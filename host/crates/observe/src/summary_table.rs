@@ -2,9 +2,9 @@ use std::fmt::{self, Write as _};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-use sage_text::{card, width_of, wrapped};
 use super::numbers::{bytes, count, rate, shortened, time};
 use super::{InferenceSummary, KernelSummary, StageSummary, Summary};
+use sage_text::{card, width_of, wrapped};
 
 /// For people: a table of the stages within 100 columns, then where every operator's records went.
 impl fmt::Display for Summary {

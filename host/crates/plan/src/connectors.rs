@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use glob::Pattern;
 
-use super::text_source::{compression, no_stamps, not_csv, text};
+use super::text_source::{compression, no_stamps, not_csv, passes_files, text};
 use super::{
     Compression, FileSinkSpec, FileSourceSpec, Format, GenerateSpec, Limits, SinkSpec, SourceSpec, WholeFilesSpec,
 };

@@ -94,8 +94,8 @@ impl<'a> Draft<'a> {
                     let place = draft.place();
                     draft.ports = Some(&[]);
                     draft.passes_files = text_source::passes_files(source);
-                    draft.inherits_on_error = source.on_error.is_none()
-                        && matches!(builtin, SourceKind::File(_) | SourceKind::Stdin(_));
+                    draft.inherits_on_error =
+                        source.on_error.is_none() && matches!(builtin, SourceKind::File(_) | SourceKind::Stdin(_));
                     let written = source.on_error.as_ref().unwrap_or(&config::OnError::Fail);
                     draft.on_error = on_error(&place, written, base, errors);
                     draft.work = connectors::source(&place, source, builtin, base, errors).map(Work::Source);

@@ -27,12 +27,12 @@ mod kind;
 mod limits;
 mod models;
 mod names;
-mod topology;
 mod partitions;
 mod settings;
 mod standard_input;
 mod text;
 mod text_source;
+mod topology;
 mod validate;
 mod wiring;
 

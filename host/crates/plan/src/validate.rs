@@ -3,7 +3,8 @@ use std::path::Path;
 
 use super::draft::Draft;
 use super::{
-    Catalog, Edge, EdgeId, ModelSpec, OnError, Plan, Stage, StageId, models, names, topology, partitions, standard_input, wiring,
+    Catalog, Edge, EdgeId, ModelSpec, OnError, Plan, Stage, StageId, models, names, partitions, standard_input,
+    topology, wiring,
 };
 use crate::config::{Diagnostic, Diagnostics, Parsed, Pipeline};
 
@@ -89,7 +90,9 @@ fn build(
         stages.get_mut(edge.to.0)?.inputs.push(EdgeId(id));
     }
     for (id, &draft) in sorted.iter().enumerate() {
-        if inheriting.contains(&draft) && let Some(on_error) = readers_on_error(&stages, &edges, StageId(id)) {
+        if inheriting.contains(&draft)
+            && let Some(on_error) = readers_on_error(&stages, &edges, StageId(id))
+        {
             stages.get_mut(id)?.on_error = on_error;
         }
     }

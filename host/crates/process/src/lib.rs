@@ -13,6 +13,6 @@ mod spawn;
 
 pub use link::{CAPACITY, FarEnd, Link};
 pub use link_setup::LinkSetup;
-pub use mapping::{Mapping, sealed};
+pub use mapping::{Mapping, sealed, written_here};
 pub use outgoing::{Outgoing, ring};
 pub use spawn::{Enter, Launch, Spawner, Started, end};

@@ -61,14 +61,17 @@ pub struct Link {
 pub struct FarEnd {
     /// The worker writes this one.
     pub own: OwnedFd,
+    /// The host writes this one.
     pub peer: OwnedFd,
+    /// The host rings it when the worker waits.
     pub doorbell: OwnedFd,
+    /// The worker rings it when the host waits.
     pub peer_doorbell: OwnedFd,
 }
 
-pub const HEAD: usize = 0;
-pub const TAIL: usize = 64;
-pub const ASLEEP: usize = 128;
+pub(crate) const HEAD: usize = 0;
+pub(crate) const TAIL: usize = 64;
+pub(crate) const ASLEEP: usize = 128;
 /// Where the ring begins.
 const RING: usize = 4096;
 /// A power of two, so that places in the ring are a mask away. Holds some batches of 64 KiB on their way; larger messages go through in
@@ -82,9 +85,9 @@ const LONGEST_VIEW: usize = CAPACITY as usize / 2;
 const WHOLE: u32 = 10;
 
 const AWAKE: u64 = 0;
-pub const BYTES: u64 = 1;
+pub(crate) const BYTES: u64 = 1;
 const ROOM: u64 = 2;
-pub const NOW: u64 = 3;
+pub(crate) const NOW: u64 = 3;
 
 /// How long bytes that were sent coalesced may go unseen.
 const LENIENCE: Duration = Duration::from_millis(1);
@@ -99,7 +102,8 @@ impl Link {
         let (response, peer) = written_there("sage-answers", RING, CAPACITY as usize)?;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let (near, far) = (eventfd(0, flags)?, eventfd(0, flags)?);
-        let far_end = FarEnd { own: response, peer: request, doorbell: far.try_clone()?, peer_doorbell: near.try_clone()? };
+        let far_end =
+            FarEnd { own: response, peer: request, doorbell: far.try_clone()?, peer_doorbell: near.try_clone()? };
         Ok((Self::new(own, peer, near, far), far_end))
     }
 
@@ -114,7 +118,8 @@ impl Link {
     }
 
     fn new(own: Mapping, peer: Mapping, doorbell: OwnedFd, peer_doorbell: OwnedFd) -> Self {
-        let (own, peer, peer_doorbell, quiet) = (Arc::new(own), Arc::new(peer), Arc::new(peer_doorbell), Arc::default());
+        let (own, peer, peer_doorbell, quiet) =
+            (Arc::new(own), Arc::new(peer), Arc::new(peer_doorbell), Arc::default());
         let out = Outgoing::new(Arc::clone(&own), Arc::clone(&peer), Arc::clone(&peer_doorbell), Arc::clone(&quiet));
         Self {
             own,
@@ -138,6 +143,7 @@ impl Link {
         self.out.take()
     }
 
+    /// Takes the writing half back.
     pub fn give_back(&mut self, out: Outgoing) {
         self.out = Some(out);
     }
@@ -433,7 +439,7 @@ impl WireReader for Link {
 }
 
 /// Where a position in the stream lies in a mapping, and how much of what is there is wanted. A run over the ring's end goes on behind it.
-pub fn run_of(position: u64, there: u64, wanted: usize) -> (usize, usize) {
+pub(crate) fn run_of(position: u64, there: u64, wanted: usize) -> (usize, usize) {
     let at = usize::try_from(position & (CAPACITY - 1)).unwrap_or(0);
     (RING + at, usize::try_from(there).unwrap_or(usize::MAX).min(wanted))
 }
@@ -448,7 +454,7 @@ fn lent() -> WireError {
     WireError::broken("the ring is written elsewhere")
 }
 
-pub fn out_of_bounds() -> WireError {
+pub(crate) fn out_of_bounds() -> WireError {
     WireError::broken("a place outside the ring")
 }
 
@@ -458,11 +464,11 @@ fn number(mapping: &Mapping, at: usize) -> &AtomicU64 {
     mapping.number(at).unwrap_or(&NOTHING)
 }
 
-pub fn load(mapping: &Mapping, at: usize) -> u64 {
+pub(crate) fn load(mapping: &Mapping, at: usize) -> u64 {
     number(mapping, at).load(Ordering::SeqCst)
 }
 
-pub fn store(mapping: &Mapping, at: usize, value: u64) {
+pub(crate) fn store(mapping: &Mapping, at: usize, value: u64) {
     number(mapping, at).store(value, Ordering::SeqCst);
 }
 

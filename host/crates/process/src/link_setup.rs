@@ -16,6 +16,7 @@ pub struct LinkSetup {
 }
 
 impl LinkSetup {
+    /// The numbers of an end's descriptors.
     pub fn of(end: &FarEnd) -> Self {
         Self {
             own: end.own.as_raw_fd(),
@@ -25,6 +26,7 @@ impl LinkSetup {
         }
     }
 
+    /// All descriptors, for a process to inherit.
     pub fn descriptors(&self) -> [RawFd; 4] {
         [self.own, self.peer, self.doorbell, self.peer_doorbell]
     }

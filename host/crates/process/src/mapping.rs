@@ -22,7 +22,7 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 /// Shared memory, a head and a ring, for the other process to write: it cannot change its size, which would kill whoever reads past the end.
-pub fn written_there(name: &str, head: usize, ring: usize) -> io::Result<(OwnedFd, Mapping)> {
+pub(crate) fn written_there(name: &str, head: usize, ring: usize) -> io::Result<(OwnedFd, Mapping)> {
     let file = memory_file(name, head + ring)?;
     let mapping = Mapping::of(&file, head, ring, false)?;
     fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
@@ -51,7 +51,7 @@ pub fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
 }
 
 /// A file in memory of `len` bytes that can be written and not grow.
-pub fn bounded(name: &str, len: usize) -> io::Result<OwnedFd> {
+pub(crate) fn bounded(name: &str, len: usize) -> io::Result<OwnedFd> {
     let file = memory_file(name, len)?;
     fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
     Ok(file)

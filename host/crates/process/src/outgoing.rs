@@ -22,6 +22,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// The writing half of a link between these two mappings.
     pub fn new(own: Arc<Mapping>, peer: Arc<Mapping>, peer_doorbell: Arc<OwnedFd>, quiet: Arc<AtomicBool>) -> Self {
         Self { own, peer, peer_doorbell, head: 0, known_room: 0, quiet }
     }
@@ -114,12 +115,13 @@ impl WireWriter for Outgoing {
 }
 
 /// Rings a doorbell if the other side sleeps waiting for one of these.
-pub fn ring_if(peer: &Mapping, doorbell: &OwnedFd, waits_for: &[u64]) {
+pub(crate) fn ring_if(peer: &Mapping, doorbell: &OwnedFd, waits_for: &[u64]) {
     if waits_for.contains(&load(peer, ASLEEP)) {
         ring(doorbell);
     }
 }
 
+/// Rings a doorbell. A doorbell that was rung already stays rung.
 pub fn ring(doorbell: &OwnedFd) {
     // Full already: then it was rung before.
     let _ = rustix::io::write(doorbell, &1_u64.to_ne_bytes());

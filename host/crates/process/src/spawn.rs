@@ -53,6 +53,7 @@ impl std::fmt::Debug for Enter {
 /// A process that was started.
 #[derive(Debug)]
 pub struct Started {
+    /// The process.
     pub child: Child,
     /// Readable once it has ended.
     pub process: OwnedFd,
@@ -72,6 +73,10 @@ struct Request {
 const LAST_WORDS: usize = 16 << 10;
 
 impl Spawner {
+    /// Starts the thread that starts processes.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
     pub fn start() -> io::Result<Self> {
         let (requests, received) = mpsc::channel();
         let thread = thread::Builder::new().name("sage-spawner".to_owned()).spawn(move || serve(&received))?;

@@ -5,8 +5,8 @@ use thiserror::Error;
 use wasmtime::Trap;
 
 use sage_batch::Malformed;
-use sage_text::plain_text;
 use sage_machine::{OverBudget, OwnLimit, limit_behind};
+use sage_text::plain_text;
 
 /// Why a call failed. The names are stable: they stand in dead letters, metrics and summaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

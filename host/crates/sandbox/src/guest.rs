@@ -20,10 +20,10 @@ use super::stop::Stop;
 use super::store::GuestStore;
 use super::wasi::wasi_context;
 use sage_batch::{Batch, RawColumns};
+use sage_machine::MemoryBudget;
 use sage_models::{ModelAccess, NoModels};
 use sage_observe::GuestMetrics;
 use sage_plan::{Capabilities, Kind, Limits};
-use sage_machine::MemoryBudget;
 
 /// Who a guest is and what it may take.
 #[derive(Clone)]

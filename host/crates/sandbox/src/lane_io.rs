@@ -162,10 +162,10 @@ mod tests {
     use wasmtime_wasi::runtime::spawn_blocking;
 
     use super::*;
-    use sage_plan::FolderGrant;
-    use sage_machine::thread_cpu_time;
     use crate::failure::{FailureCode, HostTrap};
     use crate::stop::Stop;
+    use sage_machine::thread_cpu_time;
+    use sage_plan::FolderGrant;
 
     fn granted() -> Capabilities {
         let folder = FolderGrant { host: "/".into(), guest: "/".to_owned(), write: false };

@@ -14,8 +14,8 @@ use super::load_error::LoadError;
 use super::runtime::Sandbox;
 use super::store::GuestStore;
 use super::ticker::Alarm;
-use sage_plan::{Capabilities, ComponentFacts, Kind};
 use sage_machine::{PlainFileError, read_plain_file};
+use sage_plan::{Capabilities, ComponentFacts, Kind};
 
 /// A component that is an operator: compiled, checked against the contract, ready to be started.
 pub struct Loaded {

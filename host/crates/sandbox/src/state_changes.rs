@@ -198,8 +198,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use sage_machine::MemoryBudget;
     use crate::state_steps::{Step, steps};
+    use sage_machine::MemoryBudget;
 
     fn empty(cap: u64) -> KeyedState {
         KeyedState::new(Arc::new(MemoryBudget::new(cap)))

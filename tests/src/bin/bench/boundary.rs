@@ -2,9 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sage_batch::{Batch, Origin, Record};
+use sage_machine::MemoryBudget;
 use sage_observe::GuestMetrics;
 use sage_plan::{Capabilities, Limits};
-use sage_machine::MemoryBudget;
 use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
 
 use crate::clock::thread_cpu_time;

@@ -3,7 +3,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sage_batch::{Batch, BatchPool, Inbox, Origin, Popped, Record};
-use sage_runtime::worker::Link;
+use sage_process::Link;
 
 use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::Place;

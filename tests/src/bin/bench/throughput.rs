@@ -1,6 +1,6 @@
+use sage_observe::Summary;
 use sage_plan::config::Generate;
 use sage_runtime::engine::{Job, JobError, PipelineBuilder, SinkOf, SourceOf};
-use sage_observe::Summary;
 use serde_json::json;
 
 use crate::clock::process_cpu_time;

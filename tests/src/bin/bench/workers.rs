@@ -1,9 +1,9 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use sage_observe::Registry;
 use sage_plan::config::Generate;
 use sage_runtime::engine::{PipelineBuilder, SinkOf, SourceOf};
-use sage_observe::Registry;
 
 use crate::clock::cpu_time_of;
 use crate::figure::{Effort, Figure, Problem, Target};

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use sage_batch::{Batch, Origin, Record};
+use sage_machine::MemoryBudget;
 use sage_observe::GuestMetrics;
 use sage_plan::{Capabilities, Limits};
-use sage_machine::MemoryBudget;
-use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, LogTo, Sandbox, SandboxOptions};
 use sage_process::lockdown::Lockdown;
+use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, LogTo, Sandbox, SandboxOptions};
 
 use crate::setup::LockdownSetup;
 

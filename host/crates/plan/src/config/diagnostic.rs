@@ -148,7 +148,7 @@ impl Diagnostics {
     }
 
     /// Puts them in the order of the file; those without a place come last.
-    pub(crate) fn sort(&mut self) {
+    pub fn sort(&mut self) {
         self.kept.sort_by_key(|d| d.labels.first().map_or((true, 0), |label| (false, label.span.start)));
     }
 

@@ -2,7 +2,7 @@ use super::read_component::on_error;
 use super::read_pipeline::{component_or, name, one_of};
 use super::table::Table;
 use super::text_format::record_headers;
-use super::{Diagnostics, EventTime, FileSource, Generate, OnError, Source, SourceKind, TextFormat};
+use super::{Diagnostics, EventTime, FileSource, Generate, Source, SourceKind, TextFormat};
 
 /// Reads a `[[source]]`.
 pub(super) fn source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Source {

@@ -6,7 +6,7 @@ use super::filter::{Test, Way};
 
 /// Which process, and what its guests are granted.
 #[derive(Debug, Clone, Copy)]
-pub struct Calls {
+pub(super) struct Calls {
     pub process: u32,
     pub files: bool,
     pub writes: bool,
@@ -178,7 +178,7 @@ const NOT_TO_DRIVE_HERE: &[c_long] = &[c::SYS_fork, c::SYS_vfork];
 const NOT_TO_DRIVE_HERE: &[c_long] = &[];
 
 /// Every call that is refused to who drives a device, with the ways in which it is.
-pub fn refused_to_drive(process: u32) -> Vec<(c_long, Vec<Way>)> {
+pub(super) fn refused_to_drive(process: u32) -> Vec<(c_long, Vec<Way>)> {
     let mut refused: Vec<(c_long, Vec<Way>)> =
         NOT_TO_DRIVE.iter().chain(NOT_TO_DRIVE_HERE).map(|&number| (number, vec![])).collect();
     let thread = bits(c::CLONE_THREAD);
@@ -198,7 +198,7 @@ pub fn refused_to_drive(process: u32) -> Vec<(c_long, Vec<Way>)> {
 const THREADS: [u64; 2] = [0x3d_0f00, 0x7d_0f00];
 
 /// Every call that is allowed, with the ways in which it is.
-pub fn allowed(calls: &Calls) -> Vec<(c_long, Vec<Way>)> {
+pub(super) fn allowed(calls: &Calls) -> Vec<(c_long, Vec<Way>)> {
     let groups = [
         (true, ALWAYS),
         (true, ALWAYS_HERE),

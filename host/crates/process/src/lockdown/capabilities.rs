@@ -15,7 +15,7 @@ const NONE: CapabilitySets = CapabilitySets {
 
 /// Root is a user like any other, for this thread and those it makes: no capability now, none by running a program, none by
 /// changing the user.
-pub fn drop_all() -> Result<(), LockdownError> {
+pub(super) fn drop_all() -> Result<(), LockdownError> {
     set_no_new_privs(true).map_err(LockdownError::step("refuse new privileges"))?;
     let held = capabilities(None).map_err(LockdownError::step("read its capabilities"))?;
     // Without this one the next two are refused, and not needed: a process without capabilities and with
@@ -35,7 +35,7 @@ pub fn drop_all() -> Result<(), LockdownError> {
 }
 
 /// Whether this thread has no capability left.
-pub fn all_dropped() -> Result<bool, LockdownError> {
+pub(super) fn all_dropped() -> Result<bool, LockdownError> {
     capabilities(None).map(|held| held == NONE).map_err(LockdownError::step("read its capabilities"))
 }
 

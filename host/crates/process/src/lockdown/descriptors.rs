@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 use super::error::LockdownError;
 
 /// Closes every descriptor but these: whatever the parent forgot to mark as its own.
-pub fn close_all_but(keep: &[RawFd]) -> Result<(), LockdownError> {
+pub(super) fn close_all_but(keep: &[RawFd]) -> Result<(), LockdownError> {
     let mut keep: Vec<u32> = keep.iter().filter_map(|&fd| u32::try_from(fd).ok()).collect();
     keep.sort_unstable();
     keep.dedup();

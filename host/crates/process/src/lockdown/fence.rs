@@ -14,7 +14,7 @@ const NEWEST: ABI = ABI::V6;
 
 /// Which files a device's process may open beside those it is granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Device {
+pub(super) enum Device {
     /// All to read: the filter of system calls then ends that.
     Cpu,
     /// All to read, those below `/dev` to write.
@@ -23,7 +23,7 @@ pub enum Device {
 
 /// Of the file system only these folders, TCP only to these ports, signals and abstract sockets only to oneself; for this
 /// thread and those it makes; and what a device needs. Returns the kernel's version of landlock (0: none) and what it cannot do.
-pub fn raise(
+pub(super) fn raise(
     folders: &[FolderGrant],
     connect: &[SocketAddr],
     device: Option<Device>,

@@ -13,11 +13,11 @@ use super::error::LockdownError;
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// One way in which a call is meant: all of these conditions hold. None at all: any call of that number.
-pub type Way = Vec<(u8, Test)>;
+pub(super) type Way = Vec<(u8, Test)>;
 
 /// What is asked of an argument of a call.
 #[derive(Debug, Clone, Copy)]
-pub enum Test {
+pub(super) enum Test {
     /// It is this, in its lower 32 bits (numbers and flags that the kernel takes as `int`).
     Is(u64),
     /// It is not this, in its lower 32 bits.
@@ -35,7 +35,7 @@ pub enum Test {
 
 /// From now on every thread of the process makes only these calls. Others fail with `EPERM`, so that code that tries something
 /// and goes on without it does go on.
-pub fn install(calls: &Calls) -> Result<(), LockdownError> {
+pub(super) fn install(calls: &Calls) -> Result<(), LockdownError> {
     // The kernel reads the flags of `clone3` from memory, where a filter cannot look: told that it is not there, libc uses
     // `clone`. A filter has one answer for what it refuses, so this is one of its own.
     let mut hidden = rules([(libc::SYS_clone3, vec![])])?;

@@ -23,6 +23,10 @@ pub struct ProcessLimits {
 const STACK: u64 = 8 << 20;
 
 impl ProcessLimits {
+    /// Lowers the limits of this process, hard and soft.
+    ///
+    /// # Errors
+    /// The kernel refuses one.
     pub fn impose(&self) -> Result<(), LockdownError> {
         for (resource, limit) in self.all() {
             let found = getrlimit(resource);

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::identity::FileId;
 use super::{ConnectorError, DeadLetter, PathGuard};
-use sage_text::plain_path;
 use sage_machine::bytes;
+use sage_text::plain_path;
 
 /// The file that a stage's dead letters are appended to, one line of JSON each. Shared by all lanes of all instances.
 ///

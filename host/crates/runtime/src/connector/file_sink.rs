@@ -11,8 +11,8 @@ use super::partial_file::PartialFile;
 use super::record_writer::RecordWriter;
 use super::{ConnectorError, PathGuard, Sink, SinkOutcome};
 use sage_batch::Batch;
-use sage_text::plain_path;
 use sage_plan::FileSinkSpec;
+use sage_text::plain_path;
 
 /// A file that is there only when it is whole.
 ///

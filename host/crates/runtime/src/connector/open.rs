@@ -58,8 +58,8 @@ fn not_provided(what: &str, name: &str) -> ConnectorError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sage_batch::Batch;
     use crate::connector::{Filled, SinkOutcome};
+    use sage_batch::Batch;
     use sage_plan::{Compression, FileSinkSpec, FileSourceSpec, GenerateSpec, TextSpec};
 
     #[test]

@@ -6,24 +6,24 @@ use super::component_source_lane::ComponentSourceLane;
 use super::control::{Control, Ways};
 use super::counted_sink::CountedSink;
 use super::error::RunError;
-use super::on_error_policy::OnErrorPolicy;
-use super::launch::launch_instances;
-use super::inlet::{Inlet, Tally};
 use super::guest_supervisor::GuestSupervisor;
+use super::inlet::{Inlet, Tally};
+use super::launch::launch_instances;
+use super::on_error_policy::OnErrorPolicy;
 use super::operator_lane::{OperatorLane, Outlets};
 use super::outlet::{Destination, Outlet, Route};
 use super::parts::{Parts, Provided};
 use super::placement::Placement;
 use super::provenance::Provenance;
 use super::recovery::Recovery;
+use super::sequencer::Sequencer;
 use super::sink_lane::SinkLane;
 use super::source_lane::{SharedSource, SourceLane};
-use super::sequencer::Sequencer;
-use sage_batch::{BatchPool, Inbox};
 use crate::connector::{DeadLetterFile, Sink, open_sink, open_source};
+use sage_batch::{BatchPool, Inbox};
+use sage_machine::MemoryBudget;
 use sage_observe::{ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency};
 use sage_plan::{Kind, Limits, OnError, Port, SinkSpec, SourceSpec, Stage, StageId, Work};
-use sage_machine::MemoryBudget;
 
 /// A run put together and not yet started.
 pub(super) struct Assembly {
@@ -110,7 +110,8 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                 let outlet = |port: &Port| outlet(parts, &stages, stage, port, instance, &pool);
                 let inbox = own.inboxes.get(lane as usize).or(own.inboxes.first()).cloned();
                 let placement = placement(parts, id, instance, lane);
-                let supervisor = guests.next(id, instance).map(|guest| GuestSupervisor::new(guest, limits.restarts_in_a_row));
+                let supervisor =
+                    guests.next(id, instance).map(|guest| GuestSupervisor::new(guest, limits.restarts_in_a_row));
                 let pool = Arc::clone(&pool);
                 let task = match (&stage.work, inbox) {
                     (Work::Source(_), _) => sources

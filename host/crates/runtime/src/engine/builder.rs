@@ -3,11 +3,12 @@ use std::path::{Path, PathBuf};
 use super::job::{Job, JobOptions, host_settings};
 use super::job_error::JobError;
 use super::parts::Provided;
+use crate::connector;
+use sage_plan::config;
 use sage_plan::config::{
     Capabilities, ComponentUse, FileSink, FileSource, Generate, Limits, OnError, Operator, Parsed, Partitioning,
     Pipeline, Resources, SinkKind, Source, SourceKind, Spanned, TextFormat,
 };
-use crate::{config, connector};
 
 /// A pipeline put together in Rust: the same as a pipeline file, with the same checks and messages.
 ///
@@ -15,8 +16,8 @@ use crate::{config, connector};
 /// (`parallelism`, `resources`, …) says more about that stage.
 ///
 /// ```no_run
-/// use sage_host::config::Resources;
-/// use sage_host::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
+/// use sage_plan::config::Resources;
+/// use sage_runtime::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
 ///
 /// let summary = PipelineBuilder::new("celsius")
 ///     .from_source("readings", SourceOf::file("readings.jsonl", "jsonl"))

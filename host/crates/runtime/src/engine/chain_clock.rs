@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sage_observe::InstanceCounters;
 use sage_machine::thread_cpu_time;
+use sage_observe::InstanceCounters;
 
 /// Shares a thread's CPU time out among the lanes that it takes care of, by how long it was with each. The clock of the thread takes
 /// 250 ns to read, so it is read every [`ChainClock::EVERY`] turns, when nobody can go on, and at the end.

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use super::control::Stopped;
-use super::on_error_policy::OnErrorPolicy;
 use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
 use super::lane_clock::LaneClock;
+use super::on_error_policy::OnErrorPolicy;
 use super::operator_lane::Outlets;
 use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
 use super::source_lane::SourceEnd;
@@ -98,7 +98,8 @@ impl ComponentSourceLane {
             let (instance, instances) = (u64::from(self.policy.instance), u64::from(self.instances.max(1)));
             batch.set_origins((first..first + rows).map(|n| Origin::new(self.number, n * instances + instance)));
             batch.set_ingested(self.policy.control.now());
-            delivered = delivered.and_then(|()| send(emission.port, batch, &mut self.outlets, &self.policy, &self.pool));
+            delivered =
+                delivered.and_then(|()| send(emission.port, batch, &mut self.outlets, &self.policy, &self.pool));
         }
         self.supervisor.succeeded();
         Ok(delivered.map(|()| progress))
@@ -135,7 +136,13 @@ impl ComponentSourceLane {
     }
 }
 
-fn send(port: u32, batch: Batch, outlets: &mut Outlets, policy: &OnErrorPolicy, pool: &BatchPool) -> Result<(), Stopped> {
+fn send(
+    port: u32,
+    batch: Batch,
+    outlets: &mut Outlets,
+    policy: &OnErrorPolicy,
+    pool: &BatchPool,
+) -> Result<(), Stopped> {
     let outlet = match (port as usize).checked_sub(1) {
         None => Some(&mut outlets.main),
         Some(side) => outlets.sides.get_mut(side).filter(|outlet| outlet.is_read()),

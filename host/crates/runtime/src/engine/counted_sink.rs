@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::control::Control;
-use sage_batch::Batch;
 use crate::connector::{ConnectorError, Sink, SinkOutcome};
+use sage_batch::Batch;
 use sage_observe::InstanceCounters;
 
 /// A sink whose records count as handled when they are written, and not before: a full disk shows long after a batch was taken.

@@ -2,13 +2,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::job_error::JobError;
-use sage_plan::config::{BackendChoice, DeviceKind, HostSettings};
+use sage_machine::since_boot;
 use sage_models::{
     Compared, Device, DeviceRequest, Devices, ExamineElsewhere, ExamineLimits, InferenceError, ModelError, ModelFacts,
     ModelFile, OpenDevice, RowIndependence, Runner, Trial, compare,
 };
+use sage_plan::config::{BackendChoice, DeviceKind, HostSettings};
 use sage_plan::{ModelSpec, Plan};
-use sage_machine::since_boot;
 
 /// Where models are looked at, none of it this process: a stranger's file may take whoever parses it down.
 pub(super) struct Examination<'a> {

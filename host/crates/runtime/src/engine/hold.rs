@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Cpus, Grant, Options, Reason, Refusal, decide};
+use sage_admission::{Cpus, Grant, Options, Reason, Refusal, decide};
+use sage_machine::{
+    Claim, CpuLease, CpuSet, DeviceClaim, HeldClaim, Holder, Inventory, LeaseFolder, LeaseRequest, LedgerLock, Mending,
+    ResourceError, ShareState, Supply,
+};
 use sage_models::{Device, Devices, HeldDevices, InstanceLease, Lease};
 use sage_plan::{ModelSpec, Plan, StageId};
-use sage_machine::{
-    LedgerLock, Claim, CpuLease, CpuSet, DeviceClaim, HeldClaim, Holder, Inventory, LeaseFolder, LeaseRequest, Mending,
-    ResourceError, ShareState, Supply, Holdings,
-};
 
 /// What a pipeline holds of the machine: CPUs by stage, instance and lane, leases on devices, and its claim to everything else. It is free again when
 /// this is dropped: keep it until the last lane has ended.
@@ -94,12 +94,6 @@ pub fn admit(
     Ok((grant, HeldLeases { instances, devices, claim }))
 }
 
-/// Whether a pipeline that is refused would be granted if nobody else held anything, so that it is worth waiting.
-#[must_use]
-pub fn fits_alone(plan: &Plan, inventory: &Inventory, supply: &Supply, options: &Options, devices: &Devices) -> bool {
-    decide(plan, inventory, supply, options, devices, &Holdings::default()).is_ok()
-}
-
 /// Leases the CPUs of a grant, all or nothing.
 fn lease(
     grant: &Grant,
@@ -168,3 +162,7 @@ fn loaded_as(plan: &Plan, models: &[String]) -> Vec<String> {
 fn refusal(error: ResourceError) -> Refusal {
     Refusal { reasons: vec![Reason::Leases(error)] }
 }
+
+#[cfg(test)]
+#[path = "hold_tests.rs"]
+mod tests;

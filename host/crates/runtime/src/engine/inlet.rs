@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::{Control, Stopped};
-use super::lane_guest::{LaneGuest, InFlight};
+use super::lane_guest::{InFlight, LaneGuest};
 use sage_batch::{Batch, DirectSend, Inbox, NotTaken, Popped};
 use sage_observe::{InstanceCounters, Latency};
 use sage_sandbox::Failure;

@@ -7,21 +7,22 @@ use super::control::{Control, StopHandle};
 use super::error::RunError;
 use super::examine_models::Examination;
 use super::granted_folders::check_granted_folders;
-use super::launcher::{Launcher, InstanceLauncher, RunContext};
+use super::hold::HeldLeases;
 use super::job_error::JobError;
+use super::launcher::{InstanceLauncher, Launcher, RunContext};
 use super::parts::{Parts, Provided};
 use super::path_uses::{path_uses, standard_streams};
 use super::run::Running;
 use super::session::Session;
 use super::threads::Threads;
-use sage_admission::{self, Grant, HeldLeases, Isolation, Options};
-use sage_plan::config::{self, Diagnostics, HostSettings, Parsed, SourceText, TenantName};
 use crate::connector::{PathGuard, PathUse, StandardStreams, compare_paths};
-use sage_models::{Devices, ExamineElsewhere, ModelService, OpenDevice};
-use sage_plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
+use sage_admission::{Grant, Isolation, Options};
 use sage_machine::{
-    Inventory, LeaseFolder, LeasedThreads, EnforcementReport, SharedCpus, Supply, limit_named_in, read_plain_file,
+    EnforcementReport, Inventory, LeaseFolder, LeasedThreads, SharedCpus, Supply, limit_named_in, read_plain_file,
 };
+use sage_models::{Devices, ExamineElsewhere, ModelService, OpenDevice};
+use sage_plan::config::{self, Diagnostics, HostSettings, Parsed, SourceText, TenantName};
+use sage_plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
 use sage_sandbox::{CompileElsewhere, CompileLimits, LoadError, Loaded, Sandbox, SandboxOptions};
 
 /// A pipeline that was read, whose components were compiled and checked, and that fits together: ready to be explained or run.
@@ -176,7 +177,7 @@ impl Job {
         let inventory = self.inventory()?;
         let taken = self.lease_folder()?.taken()?;
         let (supply, options) = (self.supply(), self.admission());
-        Ok(admission::decide(&self.plan, &inventory, &supply, &options, &self.devices, &taken)?.ledger)
+        Ok(sage_admission::decide(&self.plan, &inventory, &supply, &options, &self.devices, &taken)?.ledger)
     }
 
     /// Takes what the pipeline needs and starts it. Data flows when this returns.
@@ -197,7 +198,7 @@ impl Job {
         let inventory = self.inventory()?;
         let folder = self.lease_folder()?;
         let (supply, options) = (self.supply(), self.admission());
-        let (grant, leases) = admission::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
+        let (grant, leases) = super::hold::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
         Ok(Admitted { grant, leases, folder, waited: asked.elapsed() })
     }
 
@@ -207,7 +208,7 @@ impl Job {
     /// When the machine does not say what it has.
     pub fn fits_alone(&self) -> Result<bool, JobError> {
         let inventory = self.inventory()?;
-        Ok(admission::fits_alone(&self.plan, &inventory, &self.supply(), &self.admission(), &self.devices))
+        Ok(sage_admission::fits_alone(&self.plan, &inventory, &self.supply(), &self.admission(), &self.devices))
     }
 
     /// Starts it with what was taken for it. Data flows when this returns.

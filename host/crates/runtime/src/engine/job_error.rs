@@ -4,9 +4,9 @@ use thiserror::Error;
 
 use super::error::RunError;
 use sage_admission::Refusal;
-use sage_plan::config::Diagnostics;
-use sage_models::ModelError;
 use sage_machine::{PlainFileError, ResourceError};
+use sage_models::ModelError;
+use sage_plan::config::Diagnostics;
 use sage_sandbox::LoadError;
 
 /// Why a pipeline does not start.

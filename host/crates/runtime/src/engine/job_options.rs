@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use super::JobOptions;
 use super::job::{default_cache, host_settings};
 use super::job_error::JobError;
-use sage_plan::config::HostSettings;
 use sage_machine::{LeaseFolder, ResourceError};
+use sage_plan::config::HostSettings;
 
 /// What the options come to on this machine.
 impl JobOptions {

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sage_observe::InstanceCounters;
 use sage_machine::thread_cpu_time;
+use sage_observe::InstanceCounters;
 
 /// Adds the calling thread's CPU time to its instance's counters. Reading that clock takes 250 ns, so it is read every
 /// [`LaneClock::EVERY`] batches, when the lane has nothing to do, and when it ends.

@@ -3,12 +3,12 @@ use std::sync::Arc;
 
 use super::assemble::{InstanceParts, StageParts, effective_limits};
 use super::error::RunError;
-use super::launcher::InstanceSetup;
 use super::lane_guest::LaneGuest;
+use super::launcher::InstanceSetup;
 use super::parts::Parts;
+use sage_machine::MemoryBudget;
 use sage_models::NoModels;
 use sage_plan::{ComponentSpec, Limits, Stage, StageId, Work};
-use sage_machine::MemoryBudget;
 use sage_sandbox::{GuestSpec, LogTo, Stop};
 
 /// The guests of all instances, lane by lane, until the lanes take them.

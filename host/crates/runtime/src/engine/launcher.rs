@@ -4,11 +4,11 @@ use std::sync::Arc;
 use super::error::RunError;
 use super::lane_guest::LaneGuest;
 use sage_admission::{Grant, Isolation, StageGrant};
-use sage_plan::config::{HostSettings, TenantName};
+use sage_machine::{CpuSet, LeasedThreads, SharedCpus};
 use sage_models::ModelAccess;
 use sage_observe::KernelReading;
 use sage_plan::Plan;
-use sage_machine::{CpuSet, LeasedThreads, SharedCpus};
+use sage_plan::config::{HostSettings, TenantName};
 use sage_sandbox::{GuestSpec, Loaded};
 
 /// Gives runs the place where their instances live, if that is not threads of this process.

@@ -4,11 +4,11 @@ use std::time::SystemTime;
 use super::control::{Control, Stopped};
 use super::error::PipelineError;
 use super::provenance::Provenance;
-use sage_batch::{Origin, Record};
 use crate::connector::{ConnectorError, DeadLetter, DeadLetterFile, Extent, Unreadable};
+use sage_batch::{Origin, Record};
+use sage_machine::limit_below;
 use sage_observe::{ErrorCounts, InstanceCounters};
 use sage_plan::OnError;
-use sage_machine::limit_below;
 use sage_sandbox::{Failure, FailureCode};
 use sage_text::plain_text;
 

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answers::{Outputs, AnswerCollector};
+use super::answers::{AnswerCollector, Outputs};
 use super::control::Stopped;
-use super::on_error_policy::OnErrorPolicy;
-use super::inlet::Inlet;
 use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
+use super::inlet::Inlet;
 use super::lane_clock::LaneClock;
-use super::lane_guest::{LaneGuest, InFlight, Wakers};
+use super::lane_guest::{InFlight, LaneGuest, Wakers};
+use super::on_error_policy::OnErrorPolicy;
 use super::outlet::Outlet;
 use super::recovery::{Recovery, Step};
 use super::sequencer::Sequencer;

@@ -1,13 +1,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::hold::HeldLeases;
 use super::launcher::InstanceLauncher;
-use sage_admission::{Grant, HeldLeases};
-use sage_plan::config::TenantName;
 use crate::connector::{PathGuard, Sink, Source};
-use sage_models::ModelService;
-use sage_plan::{Plan, StageId};
+use sage_admission::Grant;
 use sage_machine::{LeasedThreads, SharedCpus};
+use sage_models::ModelService;
+use sage_plan::config::TenantName;
+use sage_plan::{Plan, StageId};
 use sage_sandbox::Loaded;
 
 /// Everything a run is made of: what was planned, loaded, granted and handed over.

@@ -1,8 +1,8 @@
 use std::path::Path;
 
 use super::JobOptions;
-use sage_plan::config::{self, ComponentUse, HostSettings, Pipeline, SinkKind, SourceKind, Spanned, resolve};
 use crate::connector::{PathRole, PathUse, StandardStreams};
+use sage_plan::config::{self, ComponentUse, HostSettings, Pipeline, SinkKind, SourceKind, Spanned, resolve};
 use sage_plan::pattern_path;
 
 /// Every path that a run of the pipeline reads or writes itself. What a component reads or writes in folders that it was granted is not among them.

@@ -1,8 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sage_batch::Origin;
 use crate::connector::Places;
+use sage_batch::Origin;
 
 /// The sources of a run by number, so that any record's origin can be told in its user's words.
 ///

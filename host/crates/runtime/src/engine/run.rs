@@ -334,7 +334,8 @@ fn start_guest(supervisor: &mut GuestSupervisor, stage: &str, instance: u32) -> 
 /// Starts the guests of a chain side by side: each waits for its worker.
 fn start_guests(chain: &mut Chain) -> Vec<Result<(), NotStarted>> {
     thread::scope(|scope| {
-        let start = |lane: &mut OperatorLane| start_guest(&mut lane.supervisor, &lane.policy.stage, lane.policy.instance);
+        let start =
+            |lane: &mut OperatorLane| start_guest(&mut lane.supervisor, &lane.policy.stage, lane.policy.instance);
         let starting: Vec<_> = chain.operators().map(|lane| scope.spawn(move || start(lane))).collect();
         // A panic goes on here.
         starting

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use super::control::Stopped;
 use super::counted_sink::CountedSink;
-use super::on_error_policy::OnErrorPolicy;
 use super::lane_clock::LaneClock;
+use super::on_error_policy::OnErrorPolicy;
 use sage_batch::{Batch, BatchPool, Inbox, Popped};
 use sage_observe::Latency;
 

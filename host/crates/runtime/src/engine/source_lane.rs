@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::control::Stopped;
-use super::on_error_policy::OnErrorPolicy;
 use super::lane_clock::LaneClock;
+use super::on_error_policy::OnErrorPolicy;
 use super::outlet::{BATCH_RECORDS, Outlet};
 use crate::connector::{ConnectorError, Filled, Source};
 

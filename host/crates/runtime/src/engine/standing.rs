@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::control::Control;
 use super::error::{PipelineError, RunError};
-use sage_admission::{Grant, HeldLeases, Loss, Observed, losses};
+use super::hold::HeldLeases;
+use sage_admission::{Grant, Loss, Observed, losses};
+use sage_machine::{Inventory, LeasedThreads, Mending, SharedCpus, Tier};
 use sage_observe::{LimitStanding, LimitStandings};
 use sage_plan::Plan;
-use sage_machine::{Inventory, LeasedThreads, Mending, SharedCpus, Tier};
 use sage_sandbox::FailureCode;
 
 /// Looks, as long as a run lasts, whether what its ledger says still holds: a cpuset or a quota above that shrinks, a CPU that goes offline, a lease

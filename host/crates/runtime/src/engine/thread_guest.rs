@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lane_guest::{LaneGuest, Measured, InFlight};
+use super::lane_guest::{InFlight, LaneGuest, Measured};
 use sage_sandbox::{Answer, Carried, Failure, FailureCode, Guest, GuestSpec, KeyedState, Loaded, Pacer, Progress};
 
 /// A guest in the lane's own thread.

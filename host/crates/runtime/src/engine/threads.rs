@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use super::error::RunError;
-use super::launcher::{LaunchedInstance, InstanceSetup, InstanceLauncher};
 use super::lane_guest::LaneGuest;
+use super::launcher::{InstanceLauncher, InstanceSetup, LaunchedInstance};
 use super::placement::SharePacer;
 use super::thread_guest::ThreadGuest;
 use sage_admission::Cpus;

@@ -7,8 +7,8 @@ use super::message::{Report, get_progress};
 use super::tensor_wire::{get_named, get_outcome, get_tensors};
 use sage_batch::wire::{WireError, WireReader, view};
 use sage_batch::{Batch, Column, Origin, Record};
-use sage_plan::{Kind, Limits};
 use sage_machine::MemoryBudget;
+use sage_plan::{Kind, Limits};
 use sage_sandbox::{Answer, KeyedState};
 
 /// One of the readers.

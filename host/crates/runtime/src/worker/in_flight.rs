@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::message::ask;
-use sage_process::{Outgoing, ring};
+use crate::engine::InFlight;
 use sage_batch::wire::{WireError, WireWriter, put_u64};
 use sage_batch::{Batch, DirectSend, NotTaken};
-use crate::engine::InFlight;
 use sage_plan::Kind;
+use sage_process::{Outgoing, ring};
 
 /// The batches on their way through a worker's lane, and the writing half of the link there: what the lane's own thread and those that send to it share.
 ///

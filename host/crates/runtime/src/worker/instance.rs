@@ -9,14 +9,14 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use super::death::Death;
 use super::kernel_view::KernelView;
-use sage_process::Link;
 use super::models_served::ModelsServed;
 use super::worker_setup::WorkerSetup;
-use sage_process::{Enter, Launch, Spawner, Started, end};
 use crate::engine::with_causes;
-use sage_models::ModelAccess;
 use sage_machine::cgroup::OomWatch;
 use sage_machine::{CpuSet, LeasedSeat, LeasedThreads, ProcessSeat, SharedCpus, limit_below};
+use sage_models::ModelAccess;
+use sage_process::Link;
+use sage_process::{Enter, Launch, Spawner, Started, end};
 use sage_sandbox::{Failure, FailureCode};
 
 /// One instance: the worker process that it lives in now, and how the next one is made when that one dies.

@@ -1,9 +1,9 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sage_observe::{KernelNumbers, KernelReading};
 use sage_machine::bytes;
 use sage_machine::cgroup::{Group, GroupEntry, GroupReading, Level, OomCulprit, OomWatch, WhoseLimit};
+use sage_observe::{KernelNumbers, KernelReading};
 
 /// An instance's group, and what the kernel counted in it: still readable once the group is gone.
 #[derive(Debug)]

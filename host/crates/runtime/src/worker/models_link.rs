@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::instance::GRACE;
-use sage_process::Link;
 use super::tensor_wire::{
     LARGEST_CALL, LONGEST_FACTS, get_json, get_named, get_outcome, measure_name, measure_named, put_named,
 };
 use sage_batch::wire::{WireError, put_bytes, put_u64};
 use sage_models::{InferenceError, LeaseState, LeaseView, ModelAccess, ModelFacts, NamedTensor};
+use sage_process::Link;
 
 /// A lane's models, seen from its worker: each call is a message to the host, whose answer says all there is to say.
 ///

@@ -4,13 +4,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::instance::GRACE;
-use sage_process::Link;
 use super::models_link::{LeaseWords, ask};
 use super::tensor_wire::{
     LARGEST_CALL, LONGEST_NAME, facts_text, get_named, measure_named, put_json, put_named, put_outcome,
 };
 use sage_batch::wire::{WireError, get_text, get_u64, put_bytes};
 use sage_models::{InferenceError, LeaseView, ModelAccess};
+use sage_process::Link;
 
 /// The host's end of a lane's models: does what the worker asks, with the rights of the instance that it is.
 ///

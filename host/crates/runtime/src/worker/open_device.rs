@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use super::ProcessIsolation;
 use super::device::{DeviceHome, DeviceProcess, DeviceSpec, Hardware};
-use sage_plan::config::DeviceKind;
 use sage_models::{DeviceRequest, InferenceError, OpenDevice, Runner};
+use sage_plan::config::DeviceKind;
 
 /// What a CUDA device's process may take of the machine's own memory: its context, pinned buffers and libraries come to one or two GiB.
 const CUDA_HOST_MEMORY: u64 = 8 << 30;

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::in_flight::{Answering, InFlightBatches, write_call};
 use super::instance::{GRACE, Instance};
-use sage_process::Link;
 use super::message::{LONGEST_POSITION, Report, ask, get_progress};
+use crate::engine::{InFlight, LaneGuest, Measured, Wakers};
 use sage_batch::wire::{WireError, get_bytes, put_bytes, put_u64};
 use sage_batch::{Batch, DirectSend};
-use crate::engine::{LaneGuest, Measured, InFlight, Wakers};
+use sage_machine::MemoryBudget;
 use sage_observe::GuestMetrics;
 use sage_plan::Kind;
-use sage_machine::MemoryBudget;
+use sage_process::Link;
 use sage_sandbox::{Answer, Failure, FailureCode, GuestLog, GuestSpec, KeyedState, LogTo, Progress};
 
 /// A lane's guest in a worker process.

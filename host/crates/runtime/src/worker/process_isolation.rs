@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::processes::Processes;
-use sage_process::Spawner;
+use crate::engine::{InstanceLauncher, Launcher, RunContext, RunError, with_causes};
 use sage_admission::{Isolation, KernelLimits, WorkerBounds};
-use sage_plan::config::HostSettings;
-use crate::engine::{Launcher, InstanceLauncher, RunError, RunContext, with_causes};
 use sage_machine::cgroup::{Cgroups, GroupLimits};
+use sage_plan::config::HostSettings;
+use sage_process::Spawner;
 
 /// Gives each instance a worker process of its own, in a group of its own where the kernel has groups.
 #[derive(Debug)]

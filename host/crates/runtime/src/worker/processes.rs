@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::instance::{Instance, Place, State};
 use super::kernel_view::KernelView;
-use sage_process::sealed;
-use super::worker_setup::WorkerSetup;
 use super::process_guest::ProcessGuest;
-use sage_process::Spawner;
+use super::worker_setup::WorkerSetup;
+use crate::engine::{InstanceLauncher, InstanceSetup, LaneGuest, LaunchedInstance, RunError};
 use sage_admission::Cpus;
-use crate::engine::{LaunchedInstance, InstanceSetup, InstanceLauncher, LaneGuest, RunError};
 use sage_machine::cgroup::{Group, GroupLimits};
 use sage_machine::{CpuSet, MemoryBudget};
+use sage_process::Spawner;
+use sage_process::sealed;
 use sage_sandbox::Loaded;
 
 /// The instances of one run, each in a worker process of its own.

@@ -7,16 +7,16 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use sage_process::{FarEnd, Link};
-use sage_process::lockdown::{Lockdown, LockdownError, ProcessLimits, Purpose};
 use super::models_link::ModelsLink;
-use super::worker_setup::{LaneSetup, WorkerSetup};
 use super::served_lane::ServedLane;
+use super::worker_setup::{LaneSetup, WorkerSetup};
 use sage_batch::wire::WireError;
+use sage_machine::{MemoryBudget, ResourceError, pin_current_thread};
 use sage_models::{InferenceError, NoModels};
 use sage_observe::GuestMetrics;
 use sage_plan::{ComponentFacts, Description};
-use sage_machine::{MemoryBudget, ResourceError, pin_current_thread};
+use sage_process::lockdown::{Lockdown, LockdownError, ProcessLimits, Purpose};
+use sage_process::{FarEnd, Link};
 use sage_sandbox::{GuestSpec, KeptLines, LoadError, Loaded, LogTo, Sandbox, SandboxOptions, Stop};
 
 /// Why a worker process ends other than by being told to.

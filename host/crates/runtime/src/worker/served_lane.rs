@@ -1,13 +1,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sage_process::Link;
 use super::message::{LONGEST_POSITION, Report, ask, put_progress};
+use crate::engine::SharePacer;
 use sage_batch::Batch;
 use sage_batch::wire::{WireError, WireWriter, get_bytes, get_small, get_u64, put_bytes, view};
-use crate::engine::SharePacer;
-use sage_plan::Kind;
 use sage_machine::{CpuShare, thread_cpu_time};
+use sage_plan::Kind;
+use sage_process::Link;
 use sage_sandbox::{Carried, Failure, FailureCode, Guest, GuestSpec, KeptLines, KeyedState, Loaded, Pacer};
 
 /// One lane of the instance that this process is: does what its lane in the host's process asks, in order, until that one is gone.

@@ -5,8 +5,8 @@ use std::thread;
 
 use sage_batch::Batch;
 use sage_plan::config::parse;
-use sage_runtime::connector::{Filled, Source, open_source};
 use sage_plan::{Catalog, Work, validate_parsed};
+use sage_runtime::connector::{Filled, Source, open_source};
 
 /// A record may have so many bytes.
 pub(crate) const LONGEST: u64 = 2000;

@@ -4,10 +4,10 @@ use std::time::Duration;
 use wasmtime::component::{Linker, Resource, ResourceType, WasmList, WasmStr};
 use wasmtime::{AsContext, StoreContextMut};
 
-use sage_models::{InferenceError, ModelFacts, NamedTensor, Tensor};
 use crate::contract::{PACKAGE, WIT_VERSION};
 use crate::store::GuestStore;
 use crate::tensor_views::{ErrorAnswer, LeaseStateAnswer, SpecAnswer, TensorAnswer, TensorView};
+use sage_models::{InferenceError, ModelFacts, NamedTensor, Tensor};
 
 type Store<'a> = StoreContextMut<'a, GuestStore>;
 
@@ -28,7 +28,7 @@ const LONGEST_NAME: usize = 4 << 10;
 const MOST_DIMENSIONS: usize = 32;
 
 /// Links `sage:operator/inference`.
-pub(in crate) fn link_inference(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
+pub(crate) fn link_inference(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     let mut inference = linker.instance(&format!("{PACKAGE}inference@{WIT_VERSION}"))?;
     inference.resource("lease", ResourceType::host::<LeaseHandle>(), |mut store, handle| {
         store.data_mut().resources.delete(Resource::<LeaseHandle>::new_own(handle))?;

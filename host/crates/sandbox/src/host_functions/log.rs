@@ -9,7 +9,7 @@ use crate::store::GuestStore;
 const UNCHARGED: usize = 8 << 10;
 
 /// Links `sage:operator/log`.
-pub(in crate) fn link_log(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
+pub(crate) fn link_log(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     let mut log = linker.instance(&format!("{PACKAGE}log@{WIT_VERSION}"))?;
     log.func_wrap(
         "write",

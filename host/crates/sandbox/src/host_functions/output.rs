@@ -1,16 +1,16 @@
 use wasmtime::component::{Linker, WasmList};
 use wasmtime::{AsContext, StoreContextMut};
 
-use sage_batch::RawColumns;
-use sage_plan::Kind;
 use crate::answer::Answer;
 use crate::contract::{BatchView, ColumnView, PACKAGE, WIT_VERSION};
 use crate::store::GuestStore;
+use sage_batch::RawColumns;
+use sage_plan::Kind;
 
 type Store<'a> = StoreContextMut<'a, GuestStore>;
 
 /// Links `sage:operator/output`.
-pub(in crate) fn link_output(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
+pub(crate) fn link_output(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     let mut output = linker.instance(&format!("{PACKAGE}output@{WIT_VERSION}"))?;
     output.func_wrap("payloads", |mut store: Store<'_>, (payloads,): (ColumnView,)| {
         with_answer(&mut store, |answer, store| {

@@ -1,13 +1,13 @@
 use wasmtime::component::{Linker, WasmList, WasmStr};
 use wasmtime::{AsContext, StoreContextMut};
 
-use sage_batch::{Column, Malformed};
 use crate::charged::Charged;
 use crate::contract::{ColumnView, EntriesOwned, PACKAGE, ValuesOwned, WIT_VERSION};
 use crate::deadline::Deadline;
 use crate::failure::HostTrap;
 use crate::keyed_state::KeyedState;
 use crate::store::GuestStore;
+use sage_batch::{Column, Malformed};
 
 type Store<'a> = StoreContextMut<'a, GuestStore>;
 type Bytes = WasmList<u8>;
@@ -16,7 +16,7 @@ type Bytes = WasmList<u8>;
 const SCAN_LIMIT: u32 = 4096;
 
 /// Links `sage:operator/state`.
-pub(in crate) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
+pub(crate) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     let mut state = linker.instance(&format!("{PACKAGE}state@{WIT_VERSION}"))?;
     state.func_wrap("get", |mut store: Store<'_>, (table, keys): (WasmStr, ColumnView)| {
         let (table, keys) = (table.to_str(&store)?.into_owned(), keys.read("keys", &store)?);

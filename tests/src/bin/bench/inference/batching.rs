@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sage_plan::config::BackendChoice;
-use sage_models::{Batching, DeviceCpus, DeviceQueue, ThreadRunner, ThreadSettings, cpu_backends};
-use sage_plan::{ModelSpec, RowsChoice};
 use sage_machine::CpuSet;
+use sage_models::{Batching, DeviceCpus, DeviceQueue, ThreadRunner, ThreadSettings, cpu_backends};
+use sage_plan::config::BackendChoice;
+use sage_plan::{ModelSpec, RowsChoice};
 
 use super::direct::no_onnxruntime;
 use super::models::{Measured, classifier, magika, of_minilms_size};

@@ -1,7 +1,7 @@
 use std::path::Path;
 
-use sage_plan::config::BackendChoice;
 use sage_models::{DType, LoadOptions, LoadedModel, Tensor, cpu_backends, cuda_backends};
+use sage_plan::config::BackendChoice;
 
 use super::models::Measured;
 use super::served::On;

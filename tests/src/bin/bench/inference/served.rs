@@ -3,16 +3,18 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sage_admission::{self, Grant, HeldLeases, Isolation};
+use sage_admission::{Grant, Isolation};
 use sage_batch::{Batch, Origin, Record};
-use sage_plan::config::{DeviceKind, HostSettings, TenantName};
-use sage_runtime::engine::{Launcher as _, InstanceSetup, InstanceLauncher, Job, JobOptions, LaneGuest, RunContext, InFlight};
+use sage_machine::{Inventory, LeasedThreads, SharedCpus, Supply};
 use sage_models::{Devices, ModelAccess, ModelService};
 use sage_observe::GuestMetrics;
+use sage_plan::config::{DeviceKind, HostSettings, TenantName};
 use sage_plan::{Capabilities, Plan, StageId};
-use sage_machine::{Inventory, LeasedThreads, SharedCpus, Supply};
-use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
+use sage_runtime::engine::{
+    HeldLeases, InFlight, InstanceLauncher, InstanceSetup, Job, JobOptions, LaneGuest, Launcher as _, RunContext,
+};
 use sage_runtime::worker::ProcessIsolation;
+use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
 
 use crate::boundary::spec;
 use crate::figure::Problem;
@@ -107,13 +109,15 @@ impl Prepared {
         let folder = self.options.lease_folder(&self.settings)?;
         let isolation = if self.in_workers { self.program.bounds(&self.settings) } else { Isolation::Thread };
         // Not every machine can hold a worker to its memory, and this is not about that.
-        let options = admission::Options { isolation, allow_unenforced: true, ..admission::Options::default() };
+        let options =
+            sage_admission::Options { isolation, allow_unenforced: true, ..sage_admission::Options::default() };
         let weights = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
         let model_bytes: BTreeMap<_, _> =
             self.plan.models.iter().map(|model| (model.name.clone(), weights(&model.path))).collect();
         let supply = Supply { model_bytes, ..Supply::default() };
         let inventory = Inventory::detect(None)?;
-        let (grant, leases) = admission::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
+        let (grant, leases) =
+            sage_runtime::engine::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
         let shared = SharedCpus::new(folder, grant.allowed.clone());
         let run = RunContext {
             pipeline: &self.plan.name,

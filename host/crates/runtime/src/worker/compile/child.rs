@@ -1,9 +1,9 @@
 use std::io;
 
 use super::reply;
-use sage_sandbox::{CompileError, Sandbox, SandboxOptions};
-use sage_process::lockdown::forbid_new_code;
 use crate::worker::one_shot::{OneShotError, OneShotSetup, broken, read_all};
+use sage_process::lockdown::forbid_new_code;
+use sage_sandbox::{CompileError, Sandbox, SandboxOptions};
 
 /// Descriptors: the standard streams, and what the engine's own waiting takes.
 const OPEN_FILES: u64 = 32;

@@ -9,10 +9,10 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use super::reply;
-use sage_sandbox::{CompileElsewhere, CompileError, CompileLimits, Compiled};
-use sage_text::plain_text;
 use crate::worker::listen::{Ending, Heard, listen};
 use sage_process::sealed;
+use sage_sandbox::{CompileElsewhere, CompileError, CompileLimits, Compiled};
+use sage_text::plain_text;
 
 /// Compiles each component in a process of its own, which is ended when its time is up.
 #[derive(Debug, Clone)]

@@ -2,8 +2,8 @@ use std::os::fd::RawFd;
 
 use serde::{Deserialize, Serialize};
 
-use sage_process::LinkSetup;
 use super::DeviceSpec;
+use sage_process::LinkSetup;
 
 /// What a device's process is told on its standard input, as JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -5,9 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use sage_process::{Mapping, written_here};
 use super::super::serve::WorkerError;
 use sage_machine::since_boot;
+use sage_process::{Mapping, written_here};
 
 /// Until when the leases are kept that a device's process runs for, as a time since the machine's start, in memory that the process reads. A host that
 /// is stopped writes nothing any more, and then its device's process ends itself: whoever waits for the device gets it.

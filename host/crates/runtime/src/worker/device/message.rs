@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::tensor_wire::{get_outcome, get_tensors, put_outcome, put_tensors};
 use sage_batch::wire::{WireError, WireReader, WireWriter, get_u64, put_u64};
-use sage_plan::config::BackendChoice;
 use sage_models::{InferenceError, ModelFacts, RunAnswer, Tensor};
+use sage_plan::config::BackendChoice;
 
 /// What is asked. Answered in order.
 pub(super) mod ask {

@@ -18,17 +18,17 @@
 //! Left to others: who may run what and when (inference), which devices there are and who holds them (resources, admission).
 
 mod backends;
-mod supervisor;
+mod device_setup;
 mod kept;
 mod message;
 mod model_file;
-mod device_setup;
 mod process;
 mod serve;
 mod served_slot;
 mod shared;
 mod slot;
 mod spec;
+mod supervisor;
 
 pub use backends::backends;
 pub use process::{DeviceHome, DeviceProcess};

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use sage_process::Link;
 use super::super::tensor_wire::{LONGEST_FACTS, get_json, get_outcome, put_json};
 use super::message::{LARGEST_MODEL, LoadOrder, PIECE, ask, possible};
 use sage_batch::wire::{WireError, put_bytes, put_u64};
-use sage_plan::config::BackendChoice;
 use sage_models::{InferenceError, ModelFacts};
 use sage_plan::ModelSpec;
+use sage_plan::config::BackendChoice;
+use sage_process::Link;
 
 /// A model's file, held open so that a restart loads the same one: what lies under its path by then does not matter, and a change of the file
 /// itself is seen at its digest.

@@ -9,21 +9,21 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::kernel_view::KernelView;
-use sage_process::Spawner;
 use super::super::tensor_wire::{measure, measure_name};
 use super::DeviceSpec;
-use super::supervisor::DeviceSupervisor;
 use super::kept::Kept;
 use super::message::{ForgetOrder, ask};
 use super::model_file::ModelFile;
 use super::shared::{Phase, Shared, UNTIL_GONE, lost};
 use super::slot::{Job, Run, serve};
+use super::supervisor::DeviceSupervisor;
 use sage_batch::wire::put_u64;
+use sage_machine::CpuSet;
+use sage_machine::cgroup::{Cgroups, Group};
 use sage_models::{InferenceError, LeaseLocks, ModelFacts, RunAnswer, Runner, Tensor};
 use sage_observe::KernelReading;
 use sage_plan::ModelSpec;
-use sage_machine::CpuSet;
-use sage_machine::cgroup::{Cgroups, Group};
+use sage_process::Spawner;
 
 /// A device whose models run in a process of its own, which is restarted when it ends.
 ///
@@ -110,7 +110,8 @@ impl DeviceProcess {
             lock(&device.slots).push(thread);
         }
         let spawner = Spawner::start()?;
-        let supervisor = DeviceSupervisor { shared, spec, program: program.into(), kernel, held, locks, kept, cpus, spawner };
+        let supervisor =
+            DeviceSupervisor { shared, spec, program: program.into(), kernel, held, locks, kept, cpus, spawner };
         let named = thread::Builder::new().name("sage-device".to_owned());
         *lock(&device.supervisor) = Some(named.spawn(move || supervisor.run())?);
         Ok(device)

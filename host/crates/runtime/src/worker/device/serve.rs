@@ -6,14 +6,14 @@ use std::sync::{Arc, Barrier, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
-use sage_process::LinkSetup;
-use sage_process::lockdown::{Lockdown, ProcessLimits, Purpose};
 use super::super::serve::{EndOnPanic, WorkerError, read_order};
 use super::DeviceSpec;
+use super::device_setup::{DeviceSetup, LeaseLock};
 use super::kept::end_when_over;
-use super::device_setup::{LeaseLock, DeviceSetup};
 use super::served_slot::{Served, serve};
 use sage_models::{Backend, InferenceError};
+use sage_process::LinkSetup;
+use sage_process::lockdown::{Lockdown, ProcessLimits, Purpose};
 
 /// Descriptors beside its own: what a CPU backend opens (nothing), and what a driver does: some for each device and library.
 const OPEN_FILES: u64 = 1024;

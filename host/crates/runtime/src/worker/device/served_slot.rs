@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use sage_process::Link;
 use super::super::tensor_wire::{LONGEST_NAME, facts_text, get_json, get_tensors, measure, put_outcome};
 use super::message::{
     ForgetOrder, LARGEST_MODEL, LONGEST_FORGET_ORDER, LONGEST_LOAD_ORDER, LoadOrder, PIECE, ask, put_answer,
 };
 use sage_batch::wire::{WireError, get_bytes, get_text, get_u64, put_bytes};
-use sage_plan::config::BackendChoice;
-use sage_models::{Backend, InferenceError, LoadOptions, LoadedModel, RunAnswer, Tensor};
 use sage_machine::thread_cpu_time;
+use sage_models::{Backend, InferenceError, LoadOptions, LoadedModel, RunAnswer, Tensor};
+use sage_plan::config::BackendChoice;
+use sage_process::Link;
 
 /// What all slots of a device's process share: its backends, and what is loaded.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, pidfd_send_signal};
 
-use sage_process::Link;
 use super::model_file::ModelFile;
 use sage_models::{InferenceError, ModelFacts};
+use sage_process::Link;
 
 /// What the host's threads know together of one device's process.
 ///

@@ -2,13 +2,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
-use sage_process::Link;
 use super::super::tensor_wire::{get_outcome, put_json, put_tensors};
 use super::message::{ForgetOrder, ask, get_answer, possible};
 use super::model_file::ModelFile;
 use super::shared::{Model, Shared};
 use sage_batch::wire::{WireError, put_bytes, put_u64};
 use sage_models::{InferenceError, ModelFacts, RunAnswer, Tensor};
+use sage_process::Link;
 
 /// What a slot's thread is to do. Its caller waits for the reply until the deadline, and then no longer.
 #[derive(Debug)]

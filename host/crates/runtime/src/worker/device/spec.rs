@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use sage_plan::config::BackendChoice;
 use sage_machine::cgroup::{CgroupError, Cgroups, Group, GroupLimits};
+use sage_plan::config::BackendChoice;
 
 /// A device that a process of its own drives, and what that process may have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

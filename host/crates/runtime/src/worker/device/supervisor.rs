@@ -9,16 +9,16 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::super::death::{Death, read_last_words};
 use super::super::kernel_view::KernelView;
+use super::DeviceSpec;
+use super::device_setup::{DeviceSetup, LeaseLock};
+use super::kept::Kept;
+use super::shared::{Phase, Running, Shared, State, lost};
+use sage_machine::cgroup::{Level, OomCulprit, OomWatch, WhoseLimit};
+use sage_machine::{CpuSet, bytes};
+use sage_models::{InferenceError, LeaseLocks};
 use sage_process::Link;
 use sage_process::LinkSetup;
 use sage_process::{Enter, Launch, Spawner, Started};
-use super::DeviceSpec;
-use super::kept::Kept;
-use super::device_setup::{LeaseLock, DeviceSetup};
-use super::shared::{Phase, Running, Shared, State, lost};
-use sage_models::{InferenceError, LeaseLocks};
-use sage_machine::cgroup::{Level, OomCulprit, OomWatch, WhoseLimit};
-use sage_machine::{CpuSet, bytes};
 
 /// The thread that starts a device's process, again and again, and takes note of how each ended.
 #[derive(Debug)]

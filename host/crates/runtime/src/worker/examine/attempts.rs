@@ -9,9 +9,9 @@ use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use rustix::process::{Pid, test_kill_process};
 use rustix::thread::{sched_getaffinity, sched_setaffinity};
 
+use super::attempt::Attempt;
 use sage_process::FarEnd;
 use sage_process::Mapping;
-use super::attempt::Attempt;
 
 /// What every machine has, and what one with virtual machines or accelerators has.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/tty", "/dev/kvm", "/dev/nvidia0"];

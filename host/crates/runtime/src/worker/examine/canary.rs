@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::canary_report::{ANSWER, CALL, CanaryReport, CanarySetup};
+use sage_batch::wire::{WireError, WireReader, WireWriter};
 use sage_process::Link;
 use sage_process::{Launch, Spawner, Started, end};
-use super::canary_report::{ANSWER, CALL, CanarySetup, CanaryReport};
-use sage_batch::wire::{WireError, WireReader, WireWriter};
 use sage_text::plain_text;
 
 /// What came back from a canary.
 #[derive(Debug)]
 pub(super) struct Heard {
-    pub(super) song: CanaryReport,
+    pub(super) report: CanaryReport,
     /// From a byte in the ring to an answer in it, both sides woken by their doorbells.
     pub(super) round_trip: Duration,
 }
@@ -32,7 +32,8 @@ pub(super) fn send(program: &Path) -> Result<Heard, String> {
     let descriptors = [&far.own, &far.peer, &far.doorbell, &far.peer_doorbell].map(AsRawFd::as_raw_fd);
     let [own, peer, doorbell, peer_doorbell] = descriptors;
     let host = rustix::process::getpid().as_raw_nonzero().get();
-    let order = serde_json::to_vec(&CanarySetup { host, own, peer, doorbell, peer_doorbell }).map_err(|e| e.to_string())?;
+    let order =
+        serde_json::to_vec(&CanarySetup { host, own, peer, doorbell, peer_doorbell }).map_err(|e| e.to_string())?;
     let launch = Launch {
         program: program.to_owned(),
         subcommand: "canary",
@@ -54,7 +55,7 @@ pub(super) fn send(program: &Path) -> Result<Heard, String> {
     let said = words(&last_words);
     match (called, ended) {
         (Ok(round_trip), Ok(())) if status.success() => serde_json::from_slice(&said)
-            .map(|song| Heard { song, round_trip })
+            .map(|report| Heard { report, round_trip })
             .map_err(|error| format!("what it told makes no sense: {error}")),
         (Err(WireError::Gone) | Ok(_), Ok(())) => Err(end_of(status, &said)),
         (Err(error), _) => Err(format!("{error}; {}", end_of(status, &said))),

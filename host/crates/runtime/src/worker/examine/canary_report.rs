@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use sage_process::{FarEnd, Link};
-use sage_process::lockdown::{Lockdown, LockdownError, Missing, ProcessLimits, Purpose};
 use super::attempt::Attempt;
 use super::attempts;
 use sage_batch::wire::{WireError, WireReader, WireWriter};
+use sage_process::lockdown::{Lockdown, LockdownError, Missing, ProcessLimits, Purpose};
+use sage_process::{FarEnd, Link};
 
 /// What the canary is told on its standard input.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -101,7 +101,7 @@ pub fn sing() -> Result<(), CanaryError> {
     link.taken();
     link.put(CALL)?;
     link.send();
-    let song = CanaryReport {
+    let report = CanaryReport {
         seals,
         fence,
         calls: attempts::at_the_filter(order.host),
@@ -113,7 +113,7 @@ pub fn sing() -> Result<(), CanaryError> {
         files_fenced: !report.missing.contains(&Missing::FileFence),
         missing: report.missing.iter().map(ToString::to_string).collect(),
     };
-    let text = serde_json::to_vec(&song).map_err(|error| CanaryError::WorkerSetup(error.to_string()))?;
+    let text = serde_json::to_vec(&report).map_err(|error| CanaryError::WorkerSetup(error.to_string()))?;
     std::io::stderr().write_all(&text).map_err(system("cannot tell what was found"))
 }
 

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use super::super::compile::OneShotCompiler;
 use super::examination::{Examination, in_full, shown};
 use super::worker_process::ECHO;
-use sage_plan::config::HostSettings;
 use crate::engine::JobOptions;
-use sage_plan::Capabilities;
 use sage_machine::Tier;
+use sage_plan::Capabilities;
+use sage_plan::config::HostSettings;
 use sage_sandbox::{CompileLimits, LoadError, Sandbox, SandboxOptions};
 
 /// A component is compiled into the cache, by a process that is thrown away, and loaded from it by an engine that never saw it. It is not there afterwards.

@@ -23,7 +23,7 @@ pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examina
         }
         Err(_) => return examined(Tier::None, affinity(), "the thread to be pinned panicked".to_owned(), None),
     };
-    let stays = heard.is_ok_and(|heard| heard.song.moving.is_forbidden());
+    let stays = heard.is_ok_and(|heard| heard.report.moving.is_forbidden());
     let control = &cgroups.controls().cpuset;
     match cgroups.breach(Controller::Cpuset) {
         Ok(breach) => {

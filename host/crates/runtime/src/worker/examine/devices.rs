@@ -1,7 +1,7 @@
 use super::examination::Examination;
-use sage_plan::config::HostSettings;
-use sage_models::Devices;
 use sage_machine::Tier;
+use sage_models::Devices;
+use sage_plan::config::HostSettings;
 
 /// What there is to run models on: `host.toml` is read and NVML asked. No pipeline without `num_gpus` needs any, and leases on devices are an
 /// agreement between sage-hosts.

@@ -1,7 +1,7 @@
 use super::examination::{Examination, in_full};
-use sage_plan::config::HostSettings;
 use crate::engine::JobOptions;
 use sage_machine::{Amounts, Claim, CpuSet, LeaseFolder, LeaseScope, ResourceError, Tier, counted};
+use sage_plan::config::HostSettings;
 
 /// What the examination claims by: nothing of anything.
 const NAME: &str = "doctor";

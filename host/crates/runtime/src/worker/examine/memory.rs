@@ -1,7 +1,7 @@
 use super::attempts::HOARD;
 use super::canary::Heard;
-use super::examination::{Examination, in_full, shown};
 use super::canary_report::DATA;
+use super::examination::{Examination, in_full, shown};
 use sage_machine::cgroup::{Cgroups, Controller};
 use sage_machine::{Tier, bytes};
 
@@ -24,7 +24,7 @@ pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examina
         Err(error) => (control.why_not.clone().unwrap_or_else(|| in_full(&error)), control.hint.clone()),
     };
     let (wanted, limit) = (bytes(u64::try_from(HOARD).unwrap_or(u64::MAX)), bytes(DATA));
-    match heard.map(|heard| heard.song.hoarding.refused.is_some()) {
+    match heard.map(|heard| heard.report.hoarding.refused.is_some()) {
         Ok(true) => examined(
             Tier::Cooperative,
             "memory limiter, RLIMIT_DATA".to_owned(),

@@ -18,6 +18,7 @@
 mod attempt;
 mod attempts;
 mod canary;
+mod canary_report;
 mod component_cache;
 mod cpu_pinning;
 mod cpu_quota;
@@ -30,11 +31,10 @@ mod memory;
 mod pids;
 mod report;
 mod shared_memory;
-mod canary_report;
 mod system_calls;
 mod worker_process;
 
+pub use canary_report::{CanaryError, sing};
 pub use examination::Examination;
 pub use machine::examine;
 pub use report::Report;
-pub use song::{CanaryError, sing};

@@ -21,7 +21,7 @@ pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examina
         }
         Err(error) => (control.why_not.clone().unwrap_or_else(|| in_full(&error)), control.hint.clone()),
     };
-    match heard.map(|heard| heard.song.forking.is_forbidden()) {
+    match heard.map(|heard| heard.report.forking.is_forbidden()) {
         Ok(true) => {
             let detail = format!("no group: {why}; without one a worker cannot fork, and its threads are not counted");
             examined(Tier::Cooperative, "syscall filter", detail, hint)

@@ -17,13 +17,13 @@ pub(super) fn examine(heard: Result<&Heard, &str>) -> Examination {
         Ok(heard) => heard,
         Err(error) => return examined(Tier::None, error.to_owned(), None),
     };
-    match went_through(&heard.song.seals) {
+    match went_through(&heard.report.seals) {
         Some(through) => {
             let hint = "run Linux 5.1 or newer, which knows F_SEAL_FUTURE_WRITE";
             examined(Tier::None, format!("the far side was not refused: {through}"), Some(hint.to_owned()))
         }
         None => {
-            let (tried, time) = (listed(&heard.song.seals), shown(heard.round_trip));
+            let (tried, time) = (listed(&heard.report.seals), shown(heard.round_trip));
             examined(Tier::Hard, format!("the far side was refused: {tried}; there and back in {time}"), None)
         }
     }

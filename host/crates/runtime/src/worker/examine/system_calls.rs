@@ -17,12 +17,12 @@ pub(super) fn examine(heard: Result<&Heard, &str>) -> Examination {
         detail,
         hint,
     };
-    let song = match heard {
-        Ok(heard) => &heard.song,
+    let report = match heard {
+        Ok(heard) => &heard.report,
         Err(error) => return examined(Tier::None, error.to_owned(), Some(HINT.to_owned())),
     };
-    match went_through(&song.calls) {
+    match went_through(&report.calls) {
         Some(through) => examined(Tier::None, format!("a worker was not refused: {through}"), Some(HINT.to_owned())),
-        None => examined(Tier::Hard, format!("a worker was refused: {}", listed(&song.calls)), None),
+        None => examined(Tier::Hard, format!("a worker was refused: {}", listed(&report.calls)), None),
     }
 }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use super::super::ProcessIsolation;
 use super::super::compile::OneShotCompiler;
 use super::examination::{Examination, in_full, shown};
-use sage_plan::config::{HostSettings, Resources, TenantCeiling, TenantName};
 use crate::connector::{CollectSink, IterSource};
 use crate::engine::{JobOptions, PipelineBuilder, Session, SinkOf, SourceOf};
-use sage_observe::Summary;
 use sage_machine::{Tier, bytes};
+use sage_observe::Summary;
+use sage_plan::config::{HostSettings, Resources, TenantCeiling, TenantName};
 
 /// A component that answers with what it is given: `echo.wat`.
 pub(super) const ECHO: &[u8] = include_bytes!("echo.wasm");

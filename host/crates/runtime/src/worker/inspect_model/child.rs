@@ -3,9 +3,9 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd as _;
 
 use super::reply;
+use crate::worker::one_shot::{OneShotError, OneShotSetup, broken, read_all};
 use sage_models::{Trial, examine};
 use sage_process::lockdown::forbid_new_code;
-use crate::worker::one_shot::{OneShotError, OneShotSetup, broken, read_all};
 
 /// Descriptors: the standard streams, and its own status.
 const OPEN_FILES: u64 = 8;

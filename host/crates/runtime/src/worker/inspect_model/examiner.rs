@@ -7,10 +7,10 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use super::reply;
-use sage_models::{ExamineElsewhere, ExamineLimits, Examined, ModelError, Trial};
-use sage_text::plain_text;
 use crate::worker::listen::{Ending, Heard, listen};
+use sage_models::{ExamineElsewhere, ExamineLimits, Examined, ModelError, Trial};
 use sage_process::sealed;
+use sage_text::plain_text;
 
 /// Looks at each model in a process of its own, which is ended when its time is up.
 #[derive(Debug, Clone)]
