@@ -52,7 +52,7 @@ for target in $targets; do
     options="-max_total_time=$seconds -rss_limit_mb=1024 -timeout=10 -verbosity=0 -print_final_stats=1"
     if [ "$target" = pipeline_file ]; then
         options="$options -dict=pipeline_file.dict"
-        for file in ../../host/tests/plan_cases/*/pipeline.toml; do
+        for file in ../../host/crates/plan/tests/plan_cases/*/pipeline.toml; do
             cp "$file" "$corpus/case-$(basename "$(dirname "$file")")"
         done
     fi

@@ -27,7 +27,7 @@ mod worker_files;
 pub mod zoo;
 
 pub use code::{ALL as ALL_CODES, Code, Codes};
-pub use made::{guest, guest_names, operator, program};
+pub use made::{guest, guest_names, operator, program, repository};
 pub use network::{free_port, http_get};
 pub use outcome::{DeadLetter, Outcome, Stage};
 pub use proc_files::{ThreadTimes, allowed_cpus, resident_bytes, thread_cpus, thread_times};

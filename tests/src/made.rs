@@ -39,7 +39,7 @@ pub fn guest_names() -> Vec<String> {
 }
 
 /// The repository's root.
-fn repository() -> &'static Path {
+pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 

@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use sage_fuzz::batch::{Batch, Bitmap, Column, RawColumns, check_bitmap, check_parents, check_rising};
+use sage_batch::{Batch, Bitmap, Column, RawColumns, check_bitmap, check_parents, check_rising};
 
 #[derive(Debug, Arbitrary)]
 struct Input {

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use sage_fuzz::config::{Diagnostics, component_paths, parse, parse_host};
-use sage_fuzz::plan::{Catalog, ComponentFacts, Kind, Plan, validate_parsed};
+use sage_plan::config::{Diagnostics, component_paths, parse, parse_host};
+use sage_plan::{Catalog, ComponentFacts, Kind, Plan, validate_parsed};
 
 fuzz_target!(|bytes: &[u8]| {
     let base = Path::new("/pipelines");
