@@ -56,10 +56,12 @@ fn each_key_has_a_state_of_its_own() {
 }
 
 #[test]
-fn records_without_a_key_share_the_empty_one() {
+fn records_without_a_key_share_a_state_that_is_not_the_empty_keys() {
     let mut lane = testing::Process::<Sum>::open(json!({})).unwrap();
     assert_eq!(lane.run(["1", "2"]).texts(), ["1", "3"]);
-    assert_eq!(lane.value::<i64>("sum", ""), Some(3));
+    assert_eq!(lane.value_without_key::<i64>("sum"), Some(3));
+    assert_eq!(lane.run(keyed(&[("", "7")])).texts(), ["7"]);
+    assert_eq!(lane.value::<i64>("sum", ""), Some(7));
     assert_eq!(lane.run(["1"]).outputs[0].key, None);
 }
 

@@ -15,7 +15,7 @@ pub(super) struct OtherProcess {
 impl OtherProcess {
     pub(super) fn start(folder: &LeaseFolder) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "resources::other_process::the_other_process", "--ignored", "--nocapture"])
+            .args(["--exact", "other_process::the_other_process", "--ignored", "--nocapture"])
             .env(LeaseFolder::VARIABLE, folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

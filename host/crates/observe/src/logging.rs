@@ -13,7 +13,7 @@ use super::Screen;
 pub struct LogSettings {
     /// The least important level of the host's and the guests' messages. Libraries speak up from `warn` on.
     pub level: LevelFilter,
-    /// Directives as in `SAGE_LOG`, such as `info,guest=debug,sage_host::engine=trace`; they win over `level`.
+    /// Directives as in `SAGE_LOG`, such as `info,guest=debug,sage_runtime::engine=trace`; they win over `level`.
     pub directives: Option<String>,
     /// What a message looks like.
     pub format: LogFormat,
@@ -54,7 +54,36 @@ pub enum LoggingError {
 /// When the directives make no sense.
 pub fn start_logging(settings: &LogSettings, screen: &Screen) -> Result<(), LoggingError> {
     let _ = subscriber(settings, screen)?.try_init();
+    if let Some(directives) = &settings.directives {
+        let (renamed, is_old) = with_todays_targets(directives);
+        if is_old {
+            tracing::warn!("{} is \"{directives}\" with old targets: write \"{renamed}\"", LogSettings::VARIABLE);
+        }
+    }
     Ok(())
+}
+
+/// Targets of log messages by the crate that has had their code since the host became several crates, longest first.
+const RENAMED: [(&str, &str); 12] = [
+    ("sage_host::admission", "sage_admission"),
+    ("sage_host::batch", "sage_batch"),
+    ("sage_host::config", "sage_plan::config"),
+    ("sage_host::connector", "sage_runtime::connector"),
+    ("sage_host::engine", "sage_runtime::engine"),
+    ("sage_host::inference", "sage_models"),
+    ("sage_host::observe", "sage_observe"),
+    ("sage_host::plan", "sage_plan"),
+    ("sage_host::resources", "sage_machine"),
+    ("sage_host::sandbox", "sage_sandbox"),
+    ("sage_host::worker", "sage_runtime::worker"),
+    ("sage_host=", "sage_="),
+];
+
+/// Directives with the targets of today, and whether that changed any.
+fn with_todays_targets(directives: &str) -> (String, bool) {
+    let renamed = RENAMED.iter().fold(directives.to_owned(), |text, (old, new)| text.replace(old, new));
+    let changed = renamed != directives;
+    (renamed, changed)
 }
 
 fn subscriber(
@@ -71,10 +100,10 @@ fn subscriber(
 
 fn filter(settings: &LogSettings) -> Result<EnvFilter, LoggingError> {
     let directives = match settings.directives.as_deref().map(str::trim) {
-        Some(directives) if !directives.is_empty() => directives.to_owned(),
+        Some(directives) if !directives.is_empty() => with_todays_targets(directives).0,
         _ => {
             let LogSettings { level, .. } = settings;
-            format!("{},sage_host={level},guest={level}", level.min(&LevelFilter::WARN))
+            format!("{},sage_={level},guest={level}", level.min(&LevelFilter::WARN))
         }
     };
     EnvFilter::try_new(&directives).map_err(|error| LoggingError::Directives { directives, reason: error.to_string() })
@@ -90,7 +119,7 @@ mod tests {
         let subscriber = subscriber(settings, &recorder.screen(false)).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: "guest", operator = "parse", instance = 2, "hello\n2026 ERROR fake: \x1b[31mred");
-            tracing::info!(target: "sage_host::engine", "of the host");
+            tracing::info!(target: "sage_runtime::engine", "of the host");
             tracing::info!(target: "a_library", "of a library");
             tracing::warn!(target: "a_library", "careful");
         });
@@ -131,6 +160,14 @@ mod tests {
             (&"guest".into(), &"parse".into(), &2.into())
         );
         assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn directives_with_old_targets_go_on_working() {
+        let old = "info,sage_host::engine=trace,sage_host::inference::queue=debug,sage_host=warn,guest=error";
+        let new = "info,sage_runtime::engine=trace,sage_models::queue=debug,sage_=warn,guest=error";
+        assert_eq!(with_todays_targets(old), (new.to_owned(), true));
+        assert_eq!(with_todays_targets(new), (new.to_owned(), false));
     }
 
     #[test]

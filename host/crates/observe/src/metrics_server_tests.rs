@@ -116,7 +116,7 @@ fn a_server_that_is_out_of_descriptors_goes_on_when_there_are_some_again() {
     const SHOWN: &str = "SAGE_TEST_FEW_DESCRIPTORS";
     if std::env::var_os(SHOWN).is_none() {
         let name =
-            "observe::metrics_server::tests::a_server_that_is_out_of_descriptors_goes_on_when_there_are_some_again";
+            "metrics_server::tests::a_server_that_is_out_of_descriptors_goes_on_when_there_are_some_again";
         let tried = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--test-threads=1"])
             .env(SHOWN, "1")

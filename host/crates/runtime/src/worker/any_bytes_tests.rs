@@ -14,7 +14,7 @@ use sage_sandbox::{Failure, FailureCode, Progress};
 const WRITE: &str = "SAGE_WRITE_CORPUS";
 
 fn corpus(reader: AnyBytes) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(reader.name())
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../tests/fuzz/corpus").join(reader.name())
 }
 
 fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>) -> Vec<u8> {

@@ -7,7 +7,8 @@ use serde::Serialize;
 /// What goes out, one for each key.
 #[derive(Debug, Serialize)]
 pub struct Total {
-    key: String,
+    /// `null` for records without a key.
+    key: Option<String>,
     records: u64,
 }
 
@@ -36,8 +37,10 @@ impl Count {
         for entry in self.seen.entries() {
             let (key, records) = entry?;
             // One odd key must not cost the totals of all the others, nor look like another.
-            let key =
-                String::from_utf8(key).unwrap_or_else(|odd| format!("{:02x?}", odd.into_bytes()));
+            let key = key.map(|key| match String::from_utf8(key) {
+                Ok(text) => text,
+                Err(odd) => format!("{:02x?}", odd.into_bytes()),
+            });
             out.emit(Json(Total { key, records }))?;
         }
         Ok(())
