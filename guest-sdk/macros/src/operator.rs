@@ -9,47 +9,48 @@ use crate::kind::Kind;
 use crate::ports::Ports;
 use crate::signature::{Checked, WRITE_WHOLE, check, check_whole, fallible};
 
-/// An operator as the traits want it, whichever way it was written.
+/// An operator in the form that the traits need, from a function or from an `impl` block.
 pub(crate) struct Operator {
     pub(crate) kind: Kind,
-    /// The type that the trait is implemented for.
+    /// The type for which the trait is implemented.
     pub(crate) ty: Type,
-    /// What stands before the trait implementation: the user's own code, and the type of a function.
+    /// Code in front of the trait implementation: the user's own code, and the type of a function.
     pub(crate) definition: TokenStream,
-    /// Makes a `Self` of `context` (and `tables`, of a `process`), inside a function that returns `Result<Self, Error>`.
+    /// Code that makes a `Self` from `context` (and from `tables` in a `process`), inside a function that
+    /// returns `Result<Self, Error>`.
     pub(crate) open: TokenStream,
-    /// Calls the user's code with `record` and `out`, as its kind has them, or with `records`.
+    /// Call of the user's code with `record` and `out`, as the kind requires, or with `records`.
     pub(crate) call: TokenStream,
-    /// Whether that is the whole batch.
+    /// Whether the call takes the whole batch (`records`).
     pub(crate) whole: bool,
     pub(crate) checked: Checked,
-    /// What the user wrote of `close(self)`, `end`, `flush`, `position` and `seek`, as calls.
+    /// Calls of the user's `close(self)`, `end`, `flush`, `position` and `seek`, if they exist.
     pub(crate) hooks: Hooks,
     pub(crate) ports: Ports,
     pub(crate) described: Described,
 }
 
-/// What the operator says of itself.
+/// The description of the operator.
 pub(crate) struct Described {
     pub(crate) docs: String,
-    /// Whether it keeps keyed state.
+    /// Whether the operator keeps keyed state.
     pub(crate) stateful: bool,
     pub(crate) config: Config,
 }
 
-/// What is known of the configuration that the operator reads.
+/// The known facts about the operator's configuration.
 pub(crate) enum Config {
-    /// It reads none.
+    /// The operator reads no configuration.
     None,
-    /// A type that may be described.
+    /// A type that may implement `Describe`.
     Maybe(Type),
-    /// A type that must be described.
+    /// A type that must implement `Describe`.
     Described(Type),
-    /// `open` may read anything.
+    /// `open` may read any configuration.
     Unknown,
 }
 
-/// Calls of the methods that a kind may have beside its own.
+/// Calls of the optional methods of a kind.
 #[derive(Default)]
 pub(crate) struct Hooks {
     pub(crate) close: Option<TokenStream>,
@@ -59,14 +60,14 @@ pub(crate) struct Hooks {
     pub(crate) replay: Option<Replay>,
 }
 
-/// How a source says where it stands, and goes back there.
+/// Calls by which a source returns its position and goes back to it.
 pub(crate) struct Replay {
     pub(crate) position: TokenStream,
     pub(crate) seek: TokenStream,
     pub(crate) position_type: Type,
 }
 
-/// Read the item that the attribute stands on.
+/// Reads the item under the attribute.
 pub(crate) fn read(kind: Kind, arguments: Arguments, item: Item) -> Result<Operator> {
     match item {
         Item::Fn(function) => of_function(kind, arguments, &function),
@@ -130,7 +131,7 @@ fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Op
         whole: false,
         described: Described {
             docs: docs(&function.attrs),
-            // It has no tables to keep anything in.
+            // A function has no tables in which to keep state.
             stateful: false,
             config: checked.config.clone().map_or(Config::None, Config::Maybe),
         },
@@ -140,7 +141,7 @@ fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Op
     })
 }
 
-/// The arguments that the generated method has at hand.
+/// The arguments that the generated method can pass on.
 fn at_hand(kind: Kind) -> Vec<TokenStream> {
     let mut arguments = Vec::new();
     if kind.takes_record() {
@@ -329,7 +330,7 @@ fn replay(position: Option<&ImplItemFn>, seek: Option<&ImplItemFn>) -> Result<Op
     }))
 }
 
-/// `call`, or what is in it where it returns a `Result`; an error is returned.
+/// `call`, or the value in it if it returns a `Result`. The generated code returns an error early.
 pub(crate) fn tried(call: TokenStream, fallible: bool) -> TokenStream {
     if fallible {
         quote! {

@@ -5,21 +5,22 @@ use syn::{Error, FnArg, GenericArgument, PathArguments, Result, ReturnType, Sign
 
 use crate::kind::Kind;
 
-/// What the generated code has to know of the user's function or method.
+/// The facts about the user's function or method that the generated code needs.
 pub(crate) struct Checked {
-    /// The type of the record parameter, without names of lifetimes.
+    /// Type of the record parameter, without names of lifetimes.
     pub(crate) record: Option<Type>,
-    /// The type behind the reference of the configuration parameter.
+    /// Type of the configuration parameter, without the reference.
     pub(crate) config: Option<Type>,
-    /// Whether the record is changed where it lies: `&mut [u8]`. There is nothing to read then, and nothing that it gives.
+    /// Whether the record is changed in place (`&mut [u8]`). There is then no payload to decode and no result
+    /// to write.
     pub(crate) in_place: bool,
-    /// Whether it returns a `Result`.
+    /// Whether the function returns a `Result`.
     pub(crate) fallible: bool,
-    /// Where what it gives is written: the type in the `Result`, or the whole return.
+    /// Span of the result type: the type in the `Result`, or the whole return type.
     pub(crate) answer: Span,
 }
 
-/// Check the function or method of a kind, as far as syntax can.
+/// Checks the function or method of a kind, as far as syntax allows.
 pub(crate) fn check(kind: Kind, signature: &Signature, method: bool) -> Result<Checked> {
     let write = if method { kind.write_method() } else { kind.write_function() };
     plain(kind, signature, &write)?;
@@ -69,10 +70,10 @@ pub(crate) fn check(kind: Kind, signature: &Signature, method: bool) -> Result<C
     Ok(Checked { record, in_place, config, fallible, answer })
 }
 
-/// What to write to see the whole batch.
+/// The signature to write for a whole batch, for messages.
 pub(crate) const WRITE_WHOLE: &str = "`fn process_batch(&mut self, records: Records<In>) -> Result<(), Error>`";
 
-/// Check `process_batch`, as far as syntax can. The record is what `Records` is of.
+/// Checks `process_batch`, as far as syntax allows. The record type is the parameter of `Records`.
 pub(crate) fn check_whole(signature: &Signature) -> Result<Checked> {
     let write = format!("write {WRITE_WHOLE}");
     plain(Kind::Process, signature, &write)?;
@@ -108,7 +109,7 @@ pub(crate) fn check_whole(signature: &Signature) -> Result<Checked> {
     })
 }
 
-/// What `Records<..>` is of; bytes where that is left out.
+/// Returns the parameter of `Records<..>`, or `&[u8]` if there is none.
 fn records_of(ty: &Type) -> Option<Type> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last().filter(|last| last.ident == "Records")?;
@@ -122,7 +123,7 @@ fn records_of(ty: &Type) -> Option<Type> {
     Some(named.unwrap_or_else(|| syn::parse_quote_spanned!(last.span()=> &[u8])))
 }
 
-/// Nothing that only a caller in Rust could supply.
+/// Rejects properties that only a caller in Rust could satisfy.
 fn plain(kind: Kind, signature: &Signature, write: &str) -> Result<()> {
     let refused = if let Some(token) = &signature.asyncness {
         Some((token.span(), "be `async`: a call answers before it returns"))
@@ -176,7 +177,7 @@ fn record_type(kind: Kind, ty: &Type) -> Result<Type> {
     }
 }
 
-/// Whether this parameter is the record's own bytes, to be changed.
+/// Returns whether the parameter is the record's own bytes, to be changed in place.
 fn changed(kind: Kind, ty: &Type) -> Result<bool> {
     let Type::Reference(reference) = ty else { return Ok(false) };
     if reference.mutability.is_none() {
@@ -200,11 +201,12 @@ fn changed(kind: Kind, ty: &Type) -> Result<bool> {
     }
 }
 
-/// Check that a `map` that changes its record in place gives nothing but maybe an error; whether it does.
+/// Checks that a `map` that changes its record in place returns nothing except an error. Returns whether it may
+/// return an error.
 fn nothing(signature: &Signature, method: bool) -> Result<bool> {
     let ReturnType::Type(_, ty) = &signature.output else { return Ok(false) };
     match ok_type(ty) {
-        // An alias that does not say what of: the compiler will.
+        // An alias whose argument is not visible: the compiler checks it.
         Some(ok) if std::ptr::eq(ok, &**ty) => Ok(true),
         Some(Type::Tuple(tuple)) if tuple.elems.is_empty() => Ok(true),
         given => {
@@ -308,7 +310,7 @@ fn not_many(given: &Type) -> Error {
     )
 }
 
-/// The first type argument of a `Result`; the type itself where it is a `Result` without arguments.
+/// Returns the first type argument of a `Result`, or the type itself if it is a `Result` without arguments.
 fn ok_type(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last()?;
@@ -324,7 +326,7 @@ fn ok_type(ty: &Type) -> Option<&Type> {
     })
 }
 
-/// Whether a method returns a `Result`.
+/// Returns whether a method returns a `Result`.
 pub(crate) fn fallible(signature: &Signature) -> bool {
     match &signature.output {
         ReturnType::Type(_, ty) => ok_type(ty).is_some(),
@@ -332,14 +334,14 @@ pub(crate) fn fallible(signature: &Signature) -> bool {
     }
 }
 
-/// The type with every named lifetime but `'static` replaced by `'_`, so that it can be named outside the function.
+/// Replaces every named lifetime except `'static` by `'_`, so that the type can be named outside the function.
 fn anonymous(ty: &Type) -> Type {
     let tokens = without_names(quote!(#ty));
-    // Lifetimes are all that changed, and `'_` stands wherever a name may.
+    // Only lifetimes have changed, and `'_` is valid wherever a named lifetime is.
     syn::parse2(tokens).unwrap_or_else(|_| ty.clone())
 }
 
-/// A lifetime is a joint `'` and an identifier.
+/// Replaces the names of lifetimes. A lifetime is a joint `'` and an identifier.
 fn without_names(tokens: TokenStream) -> TokenStream {
     let mut of_lifetime = false;
     tokens
