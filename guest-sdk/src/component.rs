@@ -133,7 +133,9 @@ macro_rules! __export_lane {
                 }
             }
 
-            $crate::__private::bindings::$world::export_world!(Component with_types_in $crate::__private::bindings::$world);
+            $crate::__private::bindings::$world::export_world!(
+                Component with_types_in $crate::__private::bindings::$world
+            );
         };
     };
 }

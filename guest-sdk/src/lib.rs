@@ -133,7 +133,8 @@ pub mod __private {
     #[diagnostic::on_unimplemented(
         message = "a `flat_map` gives any number of records, and `{Self}` is not an iterator",
         label = "not an iterator",
-        note = "write `-> impl Iterator<Item = Out>`, `-> Vec<Out>`, `-> Option<Out>`, or one of these in a `Result<_, Error>`"
+        note = "write `-> impl Iterator<Item = Out>`, `-> Vec<Out>`, `-> Option<Out>`, or one of these in a \
+            `Result<_, Error>`"
     )]
     pub trait Records {
         /// The type of an output record.
@@ -154,7 +155,7 @@ pub mod __private {
 
     /// The initial value of a struct without `open`.
     #[diagnostic::on_unimplemented(
-        message = "nothing says how `{Self}` begins",
+        message = "cannot create `{Self}` when the operator opens",
         label = "neither `open` nor `Default`",
         note = "write `fn open(context: &Context) -> Result<Self, Error>` in this block, or derive `Default`"
     )]

@@ -99,7 +99,8 @@ pub(crate) fn write_sized(bytes: &[u8], out: &mut Vec<u8>) {
 #[diagnostic::on_unimplemented(
     message = "an operator cannot take `{Self}` as a record",
     label = "not a payload type, nor a `Record` of one",
-    note = "take `Record<P>` or only `P`, where `P` is `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or `Json<T>` where `T: serde::Deserialize`",
+    note = "take `Record<P>` or only `P`, where `P` is `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or \
+        `Json<T>` where `T: serde::Deserialize`",
     note = "or implement `sage_guest::FromPayload` for it"
 )]
 pub trait FromRecord<'a>: Sized {

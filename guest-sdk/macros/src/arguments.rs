@@ -52,7 +52,8 @@ struct Read {
 
 impl Parse for Read {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        const WRITE: &str = "write `ports = [\"name\", ..]` for side outputs, `config = Settings` for the type that `open` reads, or `stateless`";
+        const WRITE: &str = "write `ports = [\"name\", ..]` for side outputs, `config = Settings` for the type that \
+            `open` reads, or `stateless`";
         let mut read = Self { arguments: Arguments::default(), words: Vec::new() };
         while !input.is_empty() {
             let word: Ident = input.parse().map_err(|error| Error::new(error.span(), WRITE))?;

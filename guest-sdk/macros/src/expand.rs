@@ -184,7 +184,10 @@ fn process(operator: &Operator) -> TokenStream {
             #open
 
             #[inline]
-            fn process(&mut self, call: ::sage_guest::operator::Call<'_>) -> ::core::result::Result<(), ::sage_guest::Error> {
+            fn process(
+                &mut self,
+                call: ::sage_guest::operator::Call<'_>,
+            ) -> ::core::result::Result<(), ::sage_guest::Error> {
                 #process
             }
 
@@ -223,7 +226,10 @@ fn source(operator: &Operator) -> TokenStream {
 
             #open
 
-            fn next(&mut self, out: &mut ::sage_guest::Emitter) -> ::core::result::Result<::sage_guest::Progress, ::sage_guest::Error> {
+            fn next(
+                &mut self,
+                out: &mut ::sage_guest::Emitter,
+            ) -> ::core::result::Result<::sage_guest::Progress, ::sage_guest::Error> {
                 ::core::result::Result::Ok(#call)
             }
 
@@ -252,7 +258,10 @@ fn sink(operator: &Operator) -> TokenStream {
             #open
 
             #[inline]
-            fn write(&mut self, record: ::sage_guest::Record<'_, &[u8]>) -> ::core::result::Result<(), ::sage_guest::Error> {
+            fn write(
+                &mut self,
+                record: ::sage_guest::Record<'_, &[u8]>,
+            ) -> ::core::result::Result<(), ::sage_guest::Error> {
                 #read
                 let () = #call;
                 ::core::result::Result::Ok(())

@@ -60,7 +60,9 @@ impl Kind {
     pub(crate) fn write_function(self) -> String {
         let (parameters, answer) = self.shape();
         match self {
-            Self::Source => "write `#[sage_guest::source] impl Name { fn open(context: &Context) -> Result<Self, Error> .. fn next(&mut self, out: &mut Emitter) -> Result<Progress, Error> .. }`".to_owned(),
+            Self::Source => "write `#[sage_guest::source] impl Name { fn open(context: &Context) -> Result<Self, \
+                Error> .. fn next(&mut self, out: &mut Emitter) -> Result<Progress, Error> .. }`"
+                .to_owned(),
             _ => format!("write `fn name({parameters}){answer}`, or `fn name({parameters}, config: &Config){answer}`"),
         }
     }

@@ -92,13 +92,13 @@ fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Op
     if let Some(config) = config {
         return Err(Error::new(
             config.span(),
-            "a function says what its configuration is by its last parameter, `config: &Config`",
+            "a function takes its configuration as its last parameter, `config: &Config`",
         ));
     }
     if kind == Kind::Source {
         return Err(Error::new(
             function.sig.span(),
-            format!("a source remembers where it stands, so it is a struct: {}", kind.write_function()),
+            format!("a source remembers its position, so it is a struct: {}", kind.write_function()),
         ));
     }
     let checked = check(kind, &function.sig, false)?;
@@ -115,7 +115,7 @@ fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Op
         None => (quote!(open: ()), quote!(Self { open: () }), None),
     };
     let arguments = at_hand(kind).into_iter().chain(config);
-    let what = format!("The operator that [`{name}`](fn@{name}) is, as a type: for `sage_guest::testing`.");
+    let what = format!("The type of the operator [`{name}`](fn@{name}), for `sage_guest::testing`.");
     Ok(Operator {
         kind,
         ty: syn::parse_quote_spanned!(span=> #name),
@@ -220,9 +220,8 @@ fn of_impl(kind: Kind, arguments: Arguments, block: &ItemImpl) -> Result<Operato
     let open = find("open");
     let Arguments { ports, config, stateless } = arguments;
     if let (Some(word), Some(tables)) = (&stateless, open.and_then(|open| open.sig.inputs.iter().nth(1))) {
-        let mut error =
-            Error::new(word.span(), "this operator says that it keeps no state, and its `open` takes tables");
-        error.combine(Error::new(tables.span(), "leave this out, or take `stateless` away"));
+        let mut error = Error::new(word.span(), "a `stateless` operator has no tables, but its `open` takes them");
+        error.combine(Error::new(tables.span(), "remove this parameter, or remove `stateless`"));
         return Err(error);
     }
     let described = Described {
@@ -258,7 +257,8 @@ fn open_call(kind: Kind, ty: &Type, open: Option<&ImplItemFn>) -> Result<TokenSt
     if receives || parameters == 0 || parameters > most {
         let write = match kind {
             Kind::Process => {
-                "`fn open(context: &Context) -> Result<Self, Error>`, or `fn open(context: &Context, tables: &mut Tables) -> Result<Self, Error>` to keep state"
+                "`fn open(context: &Context) -> Result<Self, Error>`, or `fn open(context: &Context, tables: &mut \
+                    Tables) -> Result<Self, Error>` to keep state"
             }
             _ => "`fn open(context: &Context) -> Result<Self, Error>`",
         };
@@ -272,10 +272,7 @@ fn open_call(kind: Kind, ty: &Type, open: Option<&ImplItemFn>) -> Result<TokenSt
 fn close_call(close: &ImplItemFn) -> Result<TokenStream> {
     let owned = matches!(close.sig.inputs.first(), Some(FnArg::Receiver(receiver)) if receiver.reference.is_none());
     if !owned || close.sig.inputs.len() != 1 || fallible(&close.sig) {
-        return Err(Error::new(
-            close.sig.span(),
-            "`close` ends the operator and its answer cannot be taken back: write `fn close(self)`",
-        ));
+        return Err(Error::new(close.sig.span(), "`close` ends the operator and cannot fail: write `fn close(self)`"));
     }
     Ok(quote!(Self::close(self)))
 }
@@ -285,7 +282,7 @@ fn end_call(end: &ImplItemFn) -> Result<TokenStream> {
     if !borrowed || end.sig.inputs.len() != 2 {
         return Err(Error::new(
             end.sig.span(),
-            "`end` says the last word: write `fn end(&mut self, out: &mut Emitter) -> Result<(), Error>`",
+            "`end` emits the last records: write `fn end(&mut self, out: &mut Emitter) -> Result<(), Error>`",
         ));
     }
     Ok(tried(quote!(Self::end(self, out)), fallible(&end.sig)))
@@ -303,7 +300,8 @@ fn flush_call(flush: &ImplItemFn) -> Result<TokenStream> {
 }
 
 fn replay(position: Option<&ImplItemFn>, seek: Option<&ImplItemFn>) -> Result<Option<Replay>> {
-    let write = "write `fn position(&self) -> Position` and `fn seek(&mut self, position: Position) -> Result<(), Error>`, where `Position` can be read and written as a payload can (`u64`, `String`, `Json<T>`)";
+    let write = "write `fn position(&self) -> Position` and `fn seek(&mut self, position: Position) -> Result<(), \
+        Error>`, where `Position` is a payload type (`u64`, `String`, `Json<T>`)";
     let (position, seek) = match (position, seek) {
         (None, None) => return Ok(None),
         (Some(position), Some(seek)) => (position, seek),
@@ -314,7 +312,10 @@ fn replay(position: Option<&ImplItemFn>, seek: Option<&ImplItemFn>) -> Result<Op
             ));
         }
     };
-    let borrowed = |method: &ImplItemFn| matches!(method.sig.inputs.first(), Some(FnArg::Receiver(receiver)) if receiver.reference.is_some());
+    let borrowed = |method: &ImplItemFn| {
+        matches!(method.sig.inputs.first(),
+        Some(FnArg::Receiver(receiver)) if receiver.reference.is_some())
+    };
     let position_type = match seek.sig.inputs.iter().nth(1) {
         Some(FnArg::Typed(typed)) if borrowed(seek) && seek.sig.inputs.len() == 2 => (*typed.ty).clone(),
         _ => return Err(Error::new(seek.sig.span(), write)),

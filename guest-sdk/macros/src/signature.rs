@@ -93,7 +93,7 @@ pub(crate) fn check_whole(signature: &Signature) -> Result<Checked> {
         return Err(Error::new(
             more.span(),
             format!(
-                "too many parameters: {write}; `records.each(answers, |record, answer, out| ..)` has where records go"
+                "too many parameters: {write}; `records.each(answers, |record, answer, out| ..)` gives the emitter"
             ),
         ));
     }
@@ -130,13 +130,13 @@ fn plain(kind: Kind, signature: &Signature, write: &str) -> Result<()> {
     } else if let Some(token) = &signature.unsafety {
         Some((token.span(), "be `unsafe`: the host calls it with any record"))
     } else if let Some(parameter) = signature.generics.type_params().next() {
-        Some((parameter.span(), "be generic: the host has only bytes to choose the type by"))
+        Some((parameter.span(), "be generic: the host cannot choose a type"))
     } else {
         signature
             .generics
             .const_params()
             .next()
-            .map(|parameter| (parameter.span(), "be generic: the host has only bytes to choose the value by"))
+            .map(|parameter| (parameter.span(), "be generic: the host cannot choose a value"))
     };
     match refused {
         Some((span, why)) => Err(Error::new(span, format!("a `{}` operator cannot {why}; {write}", kind.attribute()))),
@@ -158,7 +158,8 @@ fn record_type(kind: Kind, ty: &Type) -> Result<Type> {
     match ty {
         Type::ImplTrait(_) => Err(Error::new(
             ty.span(),
-            "name the record's type: `impl Trait` leaves open how its bytes are read; write `&[u8]`, `&str`, `String`, a number or `Json<T>`",
+            "name the record's type: `impl Trait` leaves open how its bytes are read; write `&[u8]`, `&str`, \
+                `String`, a number or `Json<T>`",
         )),
         Type::Path(path) if path.path.is_ident("str") => Err(Error::new(ty.span(), "write `&str`")),
         Type::Slice(_) => Err(Error::new(ty.span(), "write a reference: `&[u8]`")),
@@ -168,7 +169,8 @@ fn record_type(kind: Kind, ty: &Type) -> Result<Type> {
             Err(Error::new(
                 ty.span(),
                 format!(
-                    "a `{}` operator sees payloads only: key, timestamp and headers stay in the host; write the payload's type, or use `process` to see them",
+                    "a `{}` operator sees payloads only: key, timestamp and headers stay in the host; write the \
+                        payload's type, or use `process` to see them",
                     kind.attribute()
                 ),
             ))
@@ -187,7 +189,8 @@ fn changed(kind: Kind, ty: &Type) -> Result<bool> {
         return Err(Error::new(
             ty.span(),
             format!(
-                "a `{}` only looks at its record: write `&[u8]`, or another payload; a `map` may change one in place, with `&mut [u8]`",
+                "a `{}` only reads its record: write `&[u8]`, or another payload; a `map` may change one in place, \
+                    with `&mut [u8]`",
                 kind.attribute()
             ),
         ));
@@ -196,7 +199,8 @@ fn changed(kind: Kind, ty: &Type) -> Result<bool> {
         Type::Slice(slice) if matches!(&*slice.elem, Type::Path(path) if path.path.is_ident("u8")) => Ok(true),
         _ => Err(Error::new(
             ty.span(),
-            "a record that is changed in place is bytes: write `&mut [u8]`; or take and give a payload, as in `fn name(record: In) -> Out`",
+            "a record that is changed in place is bytes: write `&mut [u8]`; or take and give a payload, as in `fn \
+                name(record: In) -> Out`",
         )),
     }
 }
@@ -214,7 +218,8 @@ fn nothing(signature: &Signature, method: bool) -> Result<bool> {
             Err(Error::new(
                 given.unwrap_or(ty).span(),
                 format!(
-                    "with `&mut [u8]` a `map` changes its record in place and gives nothing: write `{write}` or `{write} -> Result<(), Error>`; to give something, take the record as `&[u8]`"
+                    "with `&mut [u8]` a `map` changes its record in place and gives nothing: write `{write}` or \
+                        `{write} -> Result<(), Error>`; to give something, take the record as `&[u8]`"
                 ),
             ))
         }
@@ -229,7 +234,7 @@ fn emitter(kind: Kind, signature: &Signature, ty: Option<&Type>, write: &str) ->
     let Some(ty) = ty else {
         return Err(Error::new(
             signature.span(),
-            format!("a `{}` operator is handed where its records go: {write}", kind.attribute()),
+            format!("a `{}` operator takes an emitter for its records: {write}", kind.attribute()),
         ));
     };
     match ty {
@@ -240,10 +245,7 @@ fn emitter(kind: Kind, signature: &Signature, ty: Option<&Type>, write: &str) ->
         {
             Ok(())
         }
-        _ => Err(Error::new(
-            ty.span(),
-            format!("this parameter is where records go: write `out: &mut Emitter`; in all, {write}"),
-        )),
+        _ => Err(Error::new(ty.span(), format!("this parameter must be the emitter, `out: &mut Emitter`: {write}"))),
     }
 }
 
@@ -252,7 +254,8 @@ fn config_type(ty: &Type) -> Result<Type> {
         Type::Reference(reference) if reference.mutability.is_none() => Ok(anonymous(&reference.elem)),
         _ => Err(Error::new(
             ty.span(),
-            "the last parameter is the configuration, read once when the operator opens: take it by reference, as in `config: &Settings` where `Settings: serde::Deserialize`",
+            "the last parameter is the configuration, read once when the operator opens: take it by reference, as \
+                in `config: &Settings` where `Settings: serde::Deserialize`",
         )),
     }
 }
@@ -264,7 +267,8 @@ fn answer(kind: Kind, signature: &Signature, write: &str) -> Result<bool> {
                 signature.span(),
                 match kind {
                     Kind::Map => format!(
-                        "a `map` operator must give something back: {write}; to change the record in place, take it as `&mut [u8]`"
+                        "a `map` operator must give something back: {write}; to change the record in place, take it \
+                            as `&mut [u8]`"
                     ),
                     _ => format!("a `{}` operator must give something back: {write}", kind.attribute()),
                 },
@@ -282,7 +286,8 @@ fn answer(kind: Kind, signature: &Signature, write: &str) -> Result<bool> {
             (Kind::Map, Some("Option")) => {
                 return Err(Error::new(
                     given.span(),
-                    "a `map` gives exactly one record for each: give `Result<Out, Error>` to reject some, put a `filter` beside it, or make it a `flat_map`, which may give an `Option`",
+                    "a `map` gives exactly one record for each: give `Result<Out, Error>` to reject some, put a \
+                        `filter` beside it, or make it a `flat_map`, which may give an `Option`",
                 ));
             }
             (
@@ -306,7 +311,8 @@ fn answer(kind: Kind, signature: &Signature, write: &str) -> Result<bool> {
 fn not_many(given: &Type) -> Error {
     Error::new(
         given.span(),
-        "a `flat_map` gives any number of records: write `-> impl Iterator<Item = Out>`, `-> Vec<Out>`, or either in a `Result<_, Error>`",
+        "a `flat_map` gives any number of records: write `-> impl Iterator<Item = Out>`, `-> Vec<Out>`, or either \
+            in a `Result<_, Error>`",
     )
 }
 

@@ -29,7 +29,7 @@ use super::Schema;
 ///
 /// A struct with `open` names the type in its attribute: `#[sage_guest::process(config = Settings)]`.
 #[diagnostic::on_unimplemented(
-    message = "nothing says what `{Self}` looks like as configuration",
+    message = "the shape of `{Self}` as configuration is not known",
     label = "not described",
     note = "write `#[derive(sage_guest::Describe)]` on it"
 )]

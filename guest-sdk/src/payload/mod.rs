@@ -37,7 +37,8 @@ pub trait FromPayload<'a>: Sized {
 #[diagnostic::on_unimplemented(
     message = "an operator cannot give `{Self}` as a record",
     label = "not a payload type",
-    note = "give `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or `Json<T>` where `T: serde::Serialize`; wrap it in `Result<_, Error>` to be able to reject a record",
+    note = "give `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or `Json<T>` where `T: \
+        serde::Serialize`; wrap it in `Result<_, Error>` to be able to reject a record",
     note = "or implement `sage_guest::IntoPayload` for it"
 )]
 pub trait IntoPayload {

@@ -11,7 +11,8 @@ use crate::{Error, Json};
 #[diagnostic::on_unimplemented(
     message = "keyed state cannot hold `{Self}`",
     label = "not a state type",
-    note = "hold a number, a `bool`, `String`, `Vec<u8>`, or `Json<T>` where `T: serde::Serialize + serde::de::DeserializeOwned + Clone`"
+    note = "hold a number, a `bool`, `String`, `Vec<u8>`, or `Json<T>` where `T: serde::Serialize + \
+        serde::de::DeserializeOwned + Clone`"
 )]
 pub trait State: Clone + 'static {
     /// Decodes a value.

@@ -124,7 +124,8 @@ impl<T: State> List<T> {
     /// ```
     pub fn entries(
         &self,
-    ) -> impl Iterator<Item = Result<(Option<Vec<u8>>, impl Iterator<Item = Result<T, Error>> + use<T>), Error>> + use<T> {
+    ) -> impl Iterator<Item = Result<(Option<Vec<u8>>, impl Iterator<Item = Result<T, Error>> + use<T>), Error>> + use<T>
+    {
         let lists = self.elements.entries();
         lists.map(|list| list.map(|(key, elements)| (key, elements.map(|entry| entry.map(|(_, element)| element)))))
     }

@@ -58,7 +58,8 @@ macro_rules! open {
 }
 
 open!(
-    MapLane: Map, FilterLane: Filter, FlatMapLane: FlatMap, KeyByLane: KeyBy, ProcessLane: Process, SourceLane: Source, SinkLane: Sink
+    MapLane: Map, FilterLane: Filter, FlatMapLane: FlatMap, KeyByLane: KeyBy, ProcessLane: Process,
+    SourceLane: Source, SinkLane: Sink
 );
 
 impl<L: Open> Lane<L> {

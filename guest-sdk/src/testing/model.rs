@@ -24,7 +24,8 @@ use crate::inference::{DType, Element, InferenceError, Output, Outputs, Tensor, 
 ///     fn process_batch(&mut self, lines: Records<&str>) -> Result<(), Error> {
 ///         let lengths: Vec<i32> = lines.iter().map(|line| line.payload.len() as i32).collect();
 ///         let scores = self.model.run(&[Tensor::new("length", [lengths.len()], &lengths)?])?;
-///         lines.each(scores.get("score")?.to_slice::<f32>()?, |line, score, out| out.emit(format!("{score} {}", line.payload)))
+///         let scores = scores.get("score")?.to_slice::<f32>()?;
+///         lines.each(scores, |line, score, out| out.emit(format!("{score} {}", line.payload)))
 ///     }
 /// }
 ///

@@ -61,11 +61,11 @@ pub(super) fn batch(records: &[Record]) -> Batch {
     let timestamps: Vec<i64> = records.iter().filter_map(|record| record.timestamp).collect();
     assert!(
         keys.is_empty() || keys.len() == records.len(),
-        "a batch has keys for all of its records or for none: push those with and those without apart"
+        "a batch has keys for all of its records or for none: put the others into a separate batch"
     );
     assert!(
         timestamps.is_empty() || timestamps.len() == records.len(),
-        "a batch has event times for all of its records or for none: push those with and those without apart"
+        "a batch has event times for all of its records or for none: put the others into a separate batch"
     );
     Batch {
         payloads: Column::of(records.iter().map(|record| &record.payload)),
