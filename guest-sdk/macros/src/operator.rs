@@ -313,8 +313,10 @@ fn replay(position: Option<&ImplItemFn>, seek: Option<&ImplItemFn>) -> Result<Op
         }
     };
     let borrowed = |method: &ImplItemFn| {
-        matches!(method.sig.inputs.first(),
-        Some(FnArg::Receiver(receiver)) if receiver.reference.is_some())
+        matches!(
+            method.sig.inputs.first(),
+            Some(FnArg::Receiver(receiver)) if receiver.reference.is_some()
+        )
     };
     let position_type = match seek.sig.inputs.iter().nth(1) {
         Some(FnArg::Typed(typed)) if borrowed(seek) && seek.sig.inputs.len() == 2 => (*typed.ty).clone(),
