@@ -89,7 +89,7 @@ fn structure(input: &DeriveInput, data: &DataStruct, attributes: &Attributes) ->
     })
 }
 
-/// An enum whose variants have no values is one of their names.
+/// An enum without values in its variants is described as one of the names of its variants.
 fn enumeration(data: &DataEnum, attributes: &Attributes) -> Result<TokenStream> {
     let words = data.variants.iter().all(|variant| matches!(variant.fields, Fields::Unit));
     if !words || attributes.tagged {

@@ -255,7 +255,7 @@ pub fn key_by(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// `close(self)` may be left out. An error of `end` fails the call.
 ///
 /// Some work is better done for many records at once, such as running a model. For this, write `process_batch`
-/// instead of `process`. It receives the whole batch:
+/// instead of `process`. This method receives the whole batch:
 ///
 /// ```
 /// use sage_guest::inference::{Lease, Model, Tensor};
@@ -283,7 +283,7 @@ pub fn key_by(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// record of the batch that `each` has not yet processed, with the error's message. If `each` has processed all
 /// records, such an error fails the call, and the host retries the call.
 ///
-/// A batch has at least one record, and at most some thousand records and about 64 KiB of payload. The
+/// A batch has at least one record, and at most a few thousand records and about 64 KiB of payload. The
 /// boundaries between batches are arbitrary and have no meaning.
 ///
 /// `ports` lists the names of side outputs. A name matches `[a-z0-9-]+`. Another operator reads a side output

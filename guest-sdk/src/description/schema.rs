@@ -29,7 +29,7 @@ pub enum Schema {
     Text,
     /// Text of one character.
     Character,
-    /// One of a fixed list of texts.
+    /// A text from a fixed list.
     OneOf(&'static [&'static str]),
     /// A list of any length whose items have this shape.
     List(&'static Schema),

@@ -39,7 +39,7 @@ impl Values {
     }
 }
 
-/// One page of a scan.
+/// A page of a scan.
 pub(crate) struct Entries {
     pub(crate) subkeys: Column,
     pub(crate) values: Column,

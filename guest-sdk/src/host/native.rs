@@ -34,7 +34,7 @@ pub(crate) struct Recorder {
     pub(crate) models: Vec<Rc<Model>>,
 }
 
-/// One table of keyed state.
+/// A table of keyed state.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pub(crate) keys: BTreeMap<Vec<u8>, Entry>,
@@ -249,7 +249,7 @@ pub(crate) mod inference {
             RECORDER.with_borrow(|host| host.lease).unwrap_or(LeaseState::Released)
         }
 
-        /// One whole device.
+        /// A whole device.
         #[expect(clippy::unused_self, reason = "there is one lease; in a component this is its handle")]
         pub(crate) fn share(&self) -> u32 {
             10_000

@@ -12,7 +12,7 @@ pub trait Element: sealed::Element + Copy + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is what its name says")]
 pub enum DType {
-    /// One byte, 0 or 1.
+    /// A byte, 0 or 1.
     Bool,
     U8,
     I32,

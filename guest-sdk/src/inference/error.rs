@@ -22,9 +22,9 @@ pub enum InferenceError {
     BadInput {
         /// Name of the input.
         input: String,
-        /// What the model takes, as text.
+        /// The tensor that the model takes, as text.
         expected: String,
-        /// What the operator passed, as text.
+        /// The tensor that the operator passed, as text.
         got: String,
     },
     /// The call passes more than the limit allows. A call with fewer rows may succeed.

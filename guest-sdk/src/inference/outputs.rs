@@ -6,7 +6,7 @@ use crate::Error;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Outputs(Vec<Output>);
 
-/// One output of a run: a row-major array. If the model takes several rows, the first dimension is the rows.
+/// An output of a run: a row-major array. If the model takes several rows, the first dimension is the rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
     name: String,

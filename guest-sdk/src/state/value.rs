@@ -10,7 +10,7 @@ use super::tables::Table;
 use crate::types::Column;
 use crate::{Error, host};
 
-/// One `T` for each key; declared with [`Tables::value`](super::Tables::value).
+/// A `T` for each key; declared with [`Tables::value`](super::Tables::value).
 pub struct Value<T> {
     cells: Rc<Cells<T>>,
 }

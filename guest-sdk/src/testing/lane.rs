@@ -26,7 +26,7 @@ pub type Source<O> = Lane<SourceLane<O>>;
 /// A `sink` under test.
 pub type Sink<O> = Lane<SinkLane<O>>;
 
-/// One copy of an operator, with its own in-memory host.
+/// A copy of an operator, with its own in-memory host.
 pub struct Lane<L> {
     lane: L,
     context: Context,
