@@ -4,18 +4,19 @@ use super::draft::Role;
 use super::{CpuRequest, Resources};
 use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_number, format_size, ten_thousandths};
 
-/// One page of WebAssembly memory: less is no memory at all.
+/// Smallest `memory` that a pipeline may ask for: one page of WebAssembly memory, in bytes.
 const SMALLEST_MEMORY: u64 = 64 << 10;
-/// What a batch aims at; below it hardly anything would move.
+/// Smallest `object_store_memory` that a pipeline may ask for, in bytes: the target size of one batch. A
+/// smaller edge would hardly move records.
 const SMALLEST_EDGE: u64 = 64 << 10;
-/// No machine has as much of anything that is counted.
+/// Largest number of any counted resource. No machine has more.
 const MOST: f64 = 1e11;
-/// Whole, in 1/10,000.
+/// The number 1, in units of 1/10,000.
 const ONE: u64 = 10_000;
-/// Names that are resources of their own.
+/// Names that a custom resource must not have, because they name a built-in resource or key.
 const TAKEN: [&str; 7] = ["num_cpus", "memory", "num_gpus", "object_store_memory", "resources", "CPU", "GPU"];
 
-/// What one instance gets, in range.
+/// The resources of one instance, each checked against its range.
 pub(super) fn resources(place: &str, role: Role, written: &config::Resources, errors: &mut Diagnostics) -> Resources {
     Resources {
         num_cpus: written.num_cpus.as_ref().and_then(|cpus| num_cpus(place, cpus, errors)),
@@ -70,7 +71,7 @@ fn custom(place: &str, written: &[(Spanned<String>, Spanned<f64>)], errors: &mut
     custom
 }
 
-/// A number in 1/10,000: whole, or below 1 in steps of 0.0001.
+/// A number in units of 1/10,000: a whole number, or a fraction below 1 in steps of 0.0001.
 fn amount(key: &str, place: &str, written: &Spanned<f64>, errors: &mut Diagnostics) -> Option<u64> {
     let number = written.value;
     let error = Diagnostic::new(format!("{key} of {place} is {}", format_number(number))).on(written);
