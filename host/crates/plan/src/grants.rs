@@ -6,7 +6,7 @@ use super::names::choose;
 use super::{Capabilities, ClockPrecision, FolderGrant};
 use crate::config::{self, Diagnostic, Diagnostics, Spanned, resolve};
 
-/// What a guest may reach, in the form it is granted in.
+/// The capabilities of a guest, in the form in which the host grants them.
 pub(super) fn capabilities(
     place: &str,
     written: &config::Capabilities,
