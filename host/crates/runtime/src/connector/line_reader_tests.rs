@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Gives its pieces one a read; an empty piece is "nothing at present".
+/// An input that returns one piece for each read; an empty piece means "no bytes at present".
 struct Pieces(VecDeque<Vec<u8>>);
 
 impl Read for Pieces {
