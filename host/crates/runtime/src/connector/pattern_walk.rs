@@ -10,23 +10,24 @@ use sage_text::plain_path;
 
 /// A walk through the folders that a pattern names.
 ///
-/// Left out are hidden names where the pattern does not begin with a dot, unfinished outputs (`*.partial`), and links to folders where `**` stands
-/// before: they lead in circles, and to what is found elsewhere. A link to a folder that the pattern names itself is followed.
+/// Hidden names are left out unless the pattern begins with a dot, and so are unfinished outputs (`*.partial`).
+/// After a `**`, links to folders are left out, because they lead in circles and to files that are found
+/// elsewhere. A link to a folder before the first `**` is followed.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     found: Vec<PathBuf>,
-    /// Folders in which files were looked for; sorted.
+    /// Folders in which files were searched; sorted.
     ends: Vec<FileId>,
-    /// The pattern's last part, by which.
+    /// Last part of the pattern, which the files' names must match.
     last: Option<Part>,
     left_out: usize,
 }
 
 impl Walk {
-    /// Walks; blocks for as long as the disk takes.
+    /// Walks through the folders; blocks as long as the disk takes.
     ///
     /// # Errors
-    /// A folder that may not be read or is none.
+    /// A folder may not be read, or is no folder.
     pub(super) fn through(pattern: &Pattern) -> Result<Self, ConnectorError> {
         let mut walk = Self { last: pattern.parts.last().cloned(), ..Self::default() };
         walk.step(Path::new(""), &pattern.parts, Place::Named)?;
@@ -37,17 +38,17 @@ impl Walk {
         Ok(walk)
     }
 
-    /// What was found, sorted.
+    /// The files that were found, sorted.
     pub(super) fn found(&self) -> &[PathBuf] {
         &self.found
     }
 
-    /// How many names matched and were left out.
+    /// Number of matching names that were left out.
     pub(super) fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// Whether a file of this name in this folder is found, once it is there.
+    /// Whether a file with this name in this folder would be found if it existed.
     pub(super) fn would_find(&self, folder: FileId, name: &OsStr) -> bool {
         self.ends.binary_search(&folder).is_ok()
             && !is_partial(name)
@@ -119,7 +120,7 @@ impl Walk {
         Ok(())
     }
 
-    /// A name that matches, if it is a file's and no unfinished output's.
+    /// Takes a matching name, if it names a file that is no unfinished output.
     fn take(&mut self, entry: Entry) -> Result<(), ConnectorError> {
         if is_partial(&entry.name) {
             self.left_out += 1;
@@ -147,7 +148,7 @@ impl Walk {
     }
 }
 
-/// Whether the pattern has led here by names and wildcards alone, or `**` was among them.
+/// Whether the pattern led here by names and wildcards alone, or through a `**`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Named,
@@ -161,7 +162,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// Whether it is a folder, or a link to one. A link to nowhere is a file that whoever opens it misses.
+    /// Whether the entry is a folder, or a link to one. A dangling link counts as a file, and opening it fails.
     fn leads_to_folder(&self) -> Result<bool, ConnectorError> {
         if !self.kind.is_symlink() {
             return Ok(self.kind.is_dir());
@@ -193,7 +194,7 @@ fn entries(at: &Path) -> Result<Vec<Entry>, ConnectorError> {
         Ok(entries)
     };
     match read() {
-        // It has gone since the folder above was read.
+        // The folder has been removed since its parent was read.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         entries => entries.map_err(|error| cannot_look(at, error)),
     }

@@ -1,4 +1,5 @@
-//! What holds of any bytes, with seeds: nothing is lost in silence, and nothing that is read depends on how it arrives.
+//! Properties of arbitrary bytes, with random seeds: no input is lost silently, and the result does not depend
+//! on the sizes of the reads.
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +10,7 @@ use super::reading::{Came, read, read_file, read_pipe};
 
 const SKIP: &str = "on_error = \"skip\"";
 
-/// Fields that are quoted only where they must be, or always.
+/// Fields that are quoted only if necessary, or always.
 fn csv(rows: &[Vec<String>], end: &str, always: bool) -> String {
     let quoted = |field: &String| {
         if always || field.contains([',', '"', '\n', '\r']) {
@@ -45,9 +46,9 @@ proptest! {
         rows in prop::collection::vec((fields(), fields()).prop_map(|(a, b)| vec![a, b]), 0..12),
         end in prop::sample::select(vec!["\n", "\r\n", "\r"]), always in any::<bool>(), way in 0..4,
     ) {
-        // In a text of CR only, an LF inside quotes would be what ends the first line.
+        // In a text with only CRs, an LF inside quotes would end the first line.
         prop_assume!(end != "\r" || rows.iter().flatten().all(|field| !field.contains('\n')));
-        // A row that is nothing is a blank line.
+        // An empty row is a blank line.
         let names = vec!["one".to_owned(), "two".to_owned()];
         let text = format!("one,two{end}{}", csv(&rows, end, always));
         let bytes = match way {
