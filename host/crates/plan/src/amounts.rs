@@ -25,7 +25,8 @@ pub(super) fn resources(place: &str, role: Role, written: &config::Resources, er
         object_store_memory: written.object_store_memory.as_ref().and_then(|bytes| {
             if role == Role::Source {
                 let message = format!("object_store_memory of {place}: a source has no input that it could bound");
-                let hint = "it bounds the batches waiting for an instance: set it where they are received";
+                let hint = "object_store_memory bounds the batches that wait for an instance: \
+                            set it on the stage that receives them";
                 errors.push(Diagnostic::new(message).on(bytes).hint(hint));
                 return None;
             }
@@ -39,7 +40,7 @@ fn num_cpus(place: &str, written: &Spanned<f64>, errors: &mut Diagnostics) -> Op
     let scaled = amount("num_cpus", place, written, errors)?;
     if scaled == 0 {
         let message = format!("num_cpus of {place} is 0");
-        errors.push(Diagnostic::new(message).on(written).hint("leave it out to share the CPUs that nobody leases"));
+        errors.push(Diagnostic::new(message).on(written).hint("leave it out to share the CPUs that are not leased"));
         return None;
     }
     let request = match scaled {

@@ -255,7 +255,8 @@ mod tests {
             ),
             (
                 json!({ "delimiter": "x", "zzz": 1 }),
-                "unknown key \"zzz\" in config of operator \"cut\" | the operator reads delimiter, field, mode, limit, names, by_name",
+                "unknown key \"zzz\" in config of operator \"cut\" \
+                 | the operator reads delimiter, field, mode, limit, names, by_name",
             ),
             (
                 json!({ "delimiter": "x", "field": -1 }),

@@ -41,7 +41,7 @@ pub(super) fn source(
         }
         SourceKind::Stdin(format) => text(place, written, format, &Format::NAMES, errors).map(SourceSpec::Stdin),
         SourceKind::Generate(generated) => {
-            no_stamps(place, "a made-up record", written, errors);
+            no_stamps(place, "a generated record", written, errors);
             generate(place, generated, errors).map(SourceSpec::Generate)
         }
         SourceKind::Provided(name) => Some(SourceSpec::Provided(name.clone())),

@@ -90,7 +90,7 @@ impl<'a> Draft<'a> {
             match &source.kind {
                 Some(SourceKind::Component(component)) => {
                     draft.add_component(component, catalog, base, errors);
-                    text_source::no_stamps(&draft.place(), "what a component makes", source, errors);
+                    text_source::no_stamps(&draft.place(), "a record of a component", source, errors);
                 }
                 Some(builtin) => {
                     let place = draft.place();

@@ -15,6 +15,6 @@ pub enum GraphRows {
 /// The graph was not analysed.
 impl Default for GraphRows {
     fn default() -> Self {
-        Self::NotShown("nobody looked at its graph".to_owned())
+        Self::NotShown("its graph was not analysed".to_owned())
     }
 }

@@ -131,7 +131,7 @@ fn restarts_in_range(place: &str, written: &Spanned<u64>, errors: &mut Diagnosti
 fn flush_in_range(place: &str, role: Role, written: &Spanned<Duration>, errors: &mut Diagnostics) -> Option<Duration> {
     if role != Role::Sink {
         let message = format!("{place} has a flush_interval");
-        errors.push(Diagnostic::new(message).on(written).hint("it is for sinks: nothing else is flushed"));
+        errors.push(Diagnostic::new(message).on(written).hint("flush_interval is for sinks: nothing else is flushed"));
         return None;
     }
     if written.value > LONGEST {

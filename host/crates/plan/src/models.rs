@@ -28,7 +28,7 @@ pub(super) fn declare(
                 listed.push(name.value.as_str());
                 continue;
             }
-            let message = format!("{} lists model \"{}\", which nobody declares", draft.place(), name.value);
+            let message = format!("{} lists model \"{}\", which is not declared", draft.place(), name.value);
             let hint = match closest(&name.value, known.keys().copied()) {
                 Some(close) => format!("did you mean \"{close}\"?"),
                 None => format!("declare it: [model.{}] with path = \"model.onnx\"", name.value),

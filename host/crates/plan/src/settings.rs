@@ -143,7 +143,7 @@ pub enum OnError {
 /// Settings of the file for dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetters {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
     /// Largest size of the file in bytes, its present content included. A record whose letter does not fit
     /// stops the pipeline.

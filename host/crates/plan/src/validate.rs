@@ -16,7 +16,7 @@ pub fn validate(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> Result<P
     let (plan, mut errors) = check(pipeline, catalog, base);
     if plan.is_none() && errors.is_empty() {
         let unread = Diagnostic::new(
-            "a stage lacks its name, its input or what it is, or the file could not be read throughout",
+            "a stage lacks its name, its input or its kind, or part of the file could not be read",
         );
         errors.push(unread);
     }

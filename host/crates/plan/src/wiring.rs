@@ -171,7 +171,7 @@ fn unread(drafts: &[Draft<'_>], read: &[bool], errors: &mut Diagnostics) {
             && sends
             && !read
         {
-            let message = format!("nobody reads what {} sends", draft.place());
+            let message = format!("no stage reads the output of {}", draft.place());
             let hint = format!(
                 "add [[sink]] with name = \"...\", input = \"{}\" and discard = {{}}, or read it elsewhere",
                 name.value

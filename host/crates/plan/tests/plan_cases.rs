@@ -158,7 +158,10 @@ proptest! {
     #[test]
     fn a_torn_pipeline_file_is_a_plan_or_errors(
         seed in prop::sample::select(seeds()),
-        cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<bool>()), 1..4),
+        cuts in prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<bool>()),
+            1..4,
+        ),
     ) {
         let mut text = seed;
         for (from, length, to, keep) in cuts {

@@ -172,8 +172,8 @@ fn cpu(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> DeviceKind {
     let backend = table.string("backend", errors).and_then(|word| match backend(&word, table.place(), errors) {
         Some(BackendChoice::Fake) => {
             let message = format!("backend of {} is \"fake\"", table.place());
-            errors
-                .push(Diagnostic::new(message).on(&word).hint("only a device of kind = \"fake\" runs made-up models"));
+            let hint = "only a device of kind = \"fake\" runs simulated models";
+            errors.push(Diagnostic::new(message).on(&word).hint(hint));
             None
         }
         found => found,
@@ -350,7 +350,8 @@ mod tests {
                 ],
             ),
             (
-                "[[device]]\nname = 'a'\nkind = 'fake'\nhang_after = 1\n[[device]]\nname = 'b'\nkind = 'cpu'\nbackend = 'fake'",
+                "[[device]]\nname = 'a'\nkind = 'fake'\nhang_after = 1\n\
+                 [[device]]\nname = 'b'\nkind = 'cpu'\nbackend = 'fake'",
                 &[
                     (4, "unknown key \"hang_after\" in [[device]] \"a\""),
                     (8, "backend of [[device]] \"b\" is \"fake\""),

@@ -265,7 +265,8 @@ mod tests {
 
     #[test]
     fn everything_in_the_file_is_read() {
-        let text = "lease_folder = 'leases'\ncache_folder = '/var/cache/x'\nmax_cache_bytes = '2MB'\nmax_component_bytes = '1MiB'\n\
+        let text = "lease_folder = 'leases'\ncache_folder = '/var/cache/x'\nmax_cache_bytes = '2MB'\n\
+            max_component_bytes = '1MiB'\n\
             compile_timeout = '5s'\ncompile_memory = '2GiB'\n\
             slice = '/a/b'\ncpus = '0-2,5'\nmemory = '16GiB'\n\
             [reserve]\ncpus = 3\nmemory = '1GiB'\n[resources]\nlicence = 4\nslot = 0.5\n\
@@ -352,7 +353,8 @@ mod tests {
 
     #[test]
     fn all_errors_are_reported_with_their_places() {
-        let text = "max_component_bytes = 0\nlease_foldr = 'x'\n[reserve]\ncpus = -1\nmemory = '1G'\n[resources]\nlicence = 'four'\nslot = 0.00001\n";
+        let text = "max_component_bytes = 0\nlease_foldr = 'x'\n[reserve]\ncpus = -1\nmemory = '1G'\n\
+             [resources]\nlicence = 'four'\nslot = 0.00001\n";
         let errors = parse_host("host.toml", text.as_bytes(), Path::new("/")).unwrap_err();
         let places: Vec<_> = errors
             .iter()

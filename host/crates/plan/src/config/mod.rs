@@ -35,8 +35,9 @@
 //! # Keys beside format, in file and in stdin, each optional:
 //! # compression = "gzip" | "zstd" | "none"            # default: detected from the first bytes
 //! # encoding = "utf-8" | "latin-1" | "windows-1252" | "utf-16" | "utf-16le" | "utf-16be" | another label of the WHATWG
-//! #                                                   # encoding standard; default: UTF-8, or UTF-16 after its byte order mark
-//! # line_end = "auto" | "any"                         # auto: LF and CRLF, and CR in a text without LF; any: LF, CRLF and CR
+//! #                                                   # encoding standard; default: UTF-8, or UTF-16 after its mark
+//! # line_end = "auto" | "any"                         # auto: LF and CRLF, and CR in a text without LF
+//! #                                                   # any: LF, CRLF and CR
 //! #
 //! # and with format = "csv":
 //! # delimiter = ";"                                   # one ASCII character; "," by default
@@ -44,12 +45,12 @@
 //! # header = true | false | ["id", "name"]            # true: names from the first row; false: column_1, column_2, …
 //! #                                                   # a list: these names, and the first row is a record
 //! # columns = ["name", "id"]                          # columns of a record, in this order; all by default
-//! # unnamed = "number" | "leave-out" | "fail"         # a column without a name: becomes column_N (default) | is left out
-//! #                                                   # | is an error
+//! # unnamed = "number" | "leave-out" | "fail"         # a column without a name: becomes column_N (default)
+//! #                                                   # | is left out | is an error
 //! # duplicates = "fail" | "number"                    # a name that occurs twice: an error (default) | becomes name_2
 //! #
 //! # beside file or stdin, each optional; a field is a name, or a JSON pointer ("/user/id"):
-//! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl" }: for a row, line or file that cannot be read;
+//! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl" }: for an unreadable row, line or file;
 //!                                   # default for rows and lines: the on_error that all readers of the source share
 //!                                   # default for files: "fail"
 //! key = "carrier"                   # the field with the record's key; a record without the field counts as unreadable
@@ -67,15 +68,16 @@
 //! partition = "round-robin"         # | "forward" | "key" | "broadcast"; or one for each input: { flights = "key" }
 //! parallelism = 4                   # number of instances; 1 by default
 //! # for each instance; a resource that is not named here is not limited (memory: 256MiB)
-//! resources = { num_cpus = 2, memory = "1GiB", num_gpus = 0.5, object_store_memory = "64MB", resources = { licence = 1 } }
+//! # more resources: object_store_memory = "64MB"
+//! resources = { num_cpus = 2, memory = "1GiB", num_gpus = 0.5, resources = { licence = 1 } }
 //! # more limits: output_bytes_per_call = "64MiB", restarts_in_a_row = 100
 //! limits = { cpu_time_per_call = "1s", call_timeout = "60s", log_bytes_per_second = "64KiB", record_bytes = "4MiB" }
 //! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl", max_bytes = "1GiB" }
 //! retries = 1                       # retries of a failed batch as a whole, before it is halved
 //! models = ["magika"]               # models that the operator may open; needs num_gpus
 //! config = { threshold = 3 }        # the component gets it as JSON
-//! # more capabilities: clock = "coarse"
-//! capabilities = { folders = [{ host = "data", guest = "/data", write = false }], environment = { TZ = "UTC" }, connect = ["127.0.0.1:5432"] }
+//! # more capabilities: connect = ["127.0.0.1:5432"], clock = "coarse"
+//! capabilities = { folders = [{ host = "data", guest = "/data", write = false }], environment = { TZ = "UTC" } }
 //!
 //! [[sink]]
 //! name = "out"
@@ -84,8 +86,8 @@
 //! file = { path = "out.jsonl" }     # compression = "gzip" | "zstd" | "none"; default: from the file name (.gz, .zst)
 //! # stdout = {}
 //! # discard = {}
-//! # component = "sink.wasm"         # takes an operator's keys, and limits = { flush_interval = "1s" }: the longest time
-//! #                                 # until records that the sink took must be durable
+//! # component = "sink.wasm"         # takes an operator's keys, and limits = { flush_interval = "1s" }:
+//! #                                 # the longest time until records that the sink took must be durable
 //!
 //! [model.magika]                    # a model that operators may run through the inference import; docs/INFERENCE.md
 //! path = "magika.onnx"              # an ONNX file, relative to this file
@@ -109,18 +111,18 @@
 //! # `host.toml`
 //!
 //! ```toml
-//! slice = "sage-host"                       # control group above those of tenants: below the process's own, or absolute
-//! cpus = "0-3"                              # CPUs to give away, of those that the process may use; also a list or a count
+//! slice = "sage-host"                       # control group above the tenants' groups: below the process's own, or absolute
+//! cpus = "0-3"                              # CPUs to give away, of those that the process may use; or a list or a count
 //! memory = "16GiB"                          # memory to give away at most
 //! lease_folder = "/run/sage-host"           # folder of leases and claims; the same for every host of the machine
 //! cache_folder = "/var/cache/sage-host"     # folder of compiled components; only this host may write there
-//! max_cache_bytes = "1GiB"                  # size of that folder at most; the least recently used component goes first
+//! max_cache_bytes = "1GiB"                  # largest size of that folder; the least recently used component goes first
 //! max_component_bytes = "64MiB"             # larger components are refused before they are compiled
 //! reserve = { cpus = 1, memory = "256MiB" } # kept for the host itself
 //! resources = { licence = 4 }               # custom resources to give away, to all sage-hosts of the machine together
 //!
-//! # Tenants that may run pipelines, and the ceiling of each. Without any [tenant.*], every --tenant may run. With one or
-//! # more, only the named ones may (`default` too, if pipelines without --tenant are to run). Every key is optional.
+//! # Tenants that may run pipelines, and the ceiling of each. Without any [tenant.*], every --tenant may run. With one
+//! # or more, only the named ones may (`default` too, if pipelines without --tenant are to run). Every key is optional.
 //! [tenant.blue]
 //! cpus = 1.5                                # leased CPUs and shares
 //! memory = "4GiB"                           # default caps included
@@ -130,7 +132,7 @@
 //! path = "/srv/models/magika.onnx"
 //!
 //! discover_devices = true                   # also give away CUDA devices that NVML knows and no [[device]] names
-//! onnxruntime_library = "libonnxruntime.so" # relative to this file; default: ORT_DYLIB_PATH, else the loader's search path
+//! onnxruntime_library = "libonnxruntime.so" # relative to this file; default: ORT_DYLIB_PATH, else the search path
 //! lease_ttl = "10s"                         # a device lease that is not renewed for this time is lost; 1s to 1h
 //!
 //! [[device]]                                # a device that runs models
@@ -138,7 +140,7 @@
 //! kind = "cpu"
 //! slots = 1                                 # runs at the same time, of all pipelines that hold a part of the device
 //! threads = 2                               # threads of each run; tract uses one
-//! cpus = "2-3"                              # CPUs of the runs, without operators; default: all that the process may use
+//! cpus = "2-3"                              # CPUs of the runs, and of no operator; default: all of the process
 //! memory = "1GiB"                           # memory for the models of all leases: the machine's, never an operator's
 //! backend = "auto"                          # | "tract" | "onnxruntime"
 //! counts_as_gpu = true                      # the device serves num_gpus; default: false

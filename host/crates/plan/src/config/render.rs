@@ -118,7 +118,8 @@ fn spans<'a>(diagnostic: &'a Diagnostic, source: &'a SourceText) -> impl Iterato
     })
 }
 
-/// `{"file": .., "errors": [{"message": .., "hint": .., "labels": [{"line": .., "column": .., "text": ..}]}], "total": ..}`
+/// `{"file": .., "errors": [ERROR], "total": ..}`, where ERROR is
+/// `{"message": .., "hint": .., "labels": [{"line": .., "column": .., "start": .., "end": .., "text": ..}]}`.
 impl Serialize for Diagnostics {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let place = |label: &super::Label| {
@@ -168,10 +169,10 @@ mod tests {
         let source = SourceText::new("a\u{1b}[2J.toml", "x = \"\u{1b}[2J\u{9b}ü\" # y\n");
         let mut errors = Diagnostics::new(Some(source));
         let at = Span { start: 13, end: 14 };
-        errors.push(Diagnostic::new("\u{7}doorbell").label(Some(at), "\u{9d}").hint("\u{1b}c"));
+        errors.push(Diagnostic::new("\u{7}bell").label(Some(at), "\u{9d}").hint("\u{1b}c"));
         let drawn = errors.render(false);
         assert!(!drawn.chars().any(|c| c.is_control() && c != '\n'), "{drawn:?}");
         assert!(drawn.contains("x = \"?[2J¿ü\" # y"), "{drawn}");
-        assert!(drawn.contains("error: \\u{7}doorbell") && drawn.contains("hint: \\u{1b}c"), "{drawn}");
+        assert!(drawn.contains("error: \\u{7}bell") && drawn.contains("hint: \\u{1b}c"), "{drawn}");
     }
 }

@@ -15,7 +15,7 @@ pub enum UnitError {
     /// The text has no unit.
     #[error("\"{written}\" has no unit")]
     NoUnit {
-        /// What was written.
+        /// The text as it was written.
         written: String,
     },
     /// The unit is unknown.

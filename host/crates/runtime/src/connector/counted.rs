@@ -27,7 +27,7 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// Reads from `start` on, where the file stands.
+    /// Reads from `start` on; the file must already be at that position.
     pub(super) fn new(file: File, start: u64) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let size = metadata.is_file().then(|| metadata.len().saturating_sub(start));
@@ -60,9 +60,8 @@ impl Counted {
                 "it was cut short while it was read: {} bytes were read, it had {size} and has {now} now",
                 self.read
             );
-            return Err(
-                Refusal::new(what, "did a log rotation truncate it? read a file that nobody cuts, or a copy").into()
-            );
+            let hint = "did a log rotation truncate it? read a file that is not truncated, or a copy";
+            return Err(Refusal::new(what, hint).into());
         }
         Ok(())
     }

@@ -127,7 +127,8 @@ impl Columns {
                     Unnamed::Number => {
                         let made = free(format!("column_{number}"), &mut taken, |name, _| format!("{name}_"));
                         self.notes.push(format!(
-                            "column {number} has no name and is called \"{made}\" (unnamed = \"leave-out\" leaves it out)"
+                            "column {number} has no name and is called \"{made}\" \
+                             (unnamed = \"leave-out\" leaves it out)"
                         ));
                         Some(made)
                     }

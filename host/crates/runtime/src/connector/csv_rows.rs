@@ -142,7 +142,10 @@ impl CsvRows {
         self.row = Some(row);
         if row.bytes > self.longest.saturating_add(2) {
             let what = format!("the row is longer than the {} bytes that a record may have", self.longest);
-            return Err(BadRow::new(row.line, what).spoils(Spoils::FirstLine).hint("is a quote left open? otherwise: a record of a built-in source is bounded by 4MiB and by object_store_memory of each stage that reads it"));
+            return Err(BadRow::new(row.line, what).spoils(Spoils::FirstLine).hint(
+                "is a quote left open? otherwise: a record of a built-in source is bounded by 4MiB \
+                 and by object_store_memory of each stage that reads it",
+            ));
         }
         let parsed = match self.parse(raw) {
             Parsed::Open if !raw.ends_with(b"\n") && !raw.ends_with(b"\r") => self.parse(b"\n"),

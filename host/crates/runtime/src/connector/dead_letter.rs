@@ -27,10 +27,14 @@ use super::rfc3339::rfc3339;
 /// };
 /// let mut line = Vec::new();
 /// letter.write_line(&mut line);
-/// assert_eq!(String::from_utf8(line)?, r#"{"pipeline":"flights","run":"r1","operator":"parse","instance":0,"#.to_owned()
-///     + r#""source":"flights","source_instance":0,"offset":122,"place":"flights.csv:124","#
-///     + r#""payload":"{\"dep_delay\":\"NA\"}","#
-///     + r#""code":"rejected","message":"dep_delay: not a number","attempts":1,"at":"1970-01-01T00:00:00.000000Z"}"# + "\n");
+/// assert_eq!(
+///     String::from_utf8(line)?,
+///     r#"{"pipeline":"flights","run":"r1","operator":"parse","instance":0,"#.to_owned()
+///         + r#""source":"flights","source_instance":0,"offset":122,"place":"flights.csv:124","#
+///         + r#""payload":"{\"dep_delay\":\"NA\"}","code":"rejected","#
+///         + r#""message":"dep_delay: not a number","attempts":1,"at":"1970-01-01T00:00:00.000000Z"}"#
+///         + "\n"
+/// );
 /// # Ok::<(), std::string::FromUtf8Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -234,7 +238,8 @@ mod tests {
     fn everything_known_about_the_record_is_in_the_line() {
         let fields = line(&letter(b"{\"a\":1}", Some(b"AA"), Some(&encode(&[(b"trace".to_vec(), b"x1".to_vec())]))));
         let expected = serde_json::json!({
-            "pipeline": "p", "run": "r", "operator": "o", "instance": 3, "source": "s", "source_instance": 1, "offset": 17, "place": "s.csv:19",
+            "pipeline": "p", "run": "r", "operator": "o", "instance": 3, "source": "s", "source_instance": 1,
+            "offset": 17, "place": "s.csv:19",
             "key": "AA", "timestamp": -5, "headers": [{"name": "trace", "value": "x1"}], "payload": "{\"a\":1}",
             "code": "trap", "message": "line one\nline two", "attempts": 2, "at": "1970-01-01T00:00:00.000000Z",
         });

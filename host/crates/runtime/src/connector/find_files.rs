@@ -69,7 +69,8 @@ impl Search {
         let Some(walk) = self.walk.as_ref().filter(|_| self.files.is_empty()) else { return Ok(self) };
         let error = ConnectorError::new(format!("no file matches \"{}\"", plain_path(&self.path)));
         Err(error.hint(if walk.left_out() > 0 {
-            "a pattern leaves out hidden files, unfinished outputs (*.partial) and, below **, links to folders: name such a file by its path"
+            "a pattern leaves out hidden files, unfinished outputs (*.partial) and, below **, links to folders: \
+             name such a file by its path"
         } else if self.path.ends_with("**") {
             "** stands for folders: write **/* for the files in them"
         } else {

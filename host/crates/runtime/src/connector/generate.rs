@@ -26,7 +26,10 @@ impl Generate {
     pub(super) fn new(spec: &GenerateSpec, number: u16, longest: usize) -> Result<Self, ConnectorError> {
         if spec.payload_bytes as usize > longest {
             let what = format!("payloads of {} bytes are asked for, a record may have {longest}", spec.payload_bytes);
-            return Err(ConnectorError::new(what).hint("lower payload_bytes: a record of a built-in source is bounded by 4MiB and by object_store_memory of each stage that reads it"));
+            return Err(ConnectorError::new(what).hint(
+                "lower payload_bytes: a record of a built-in source is bounded by 4MiB \
+                 and by object_store_memory of each stage that reads it",
+            ));
         }
         if spec.keys == Some(0) || spec.rate == Some(0) {
             return Err(ConnectorError::new("keys = 0 and rate = 0 make no records").hint("leave the setting out"));

@@ -71,7 +71,7 @@ impl<R: BufRead> Read for GzipMembers<R> {
                             }
                         }
                         Some(_) => {
-                            let what = "what is behind its last gzip member is neither another one nor zeros";
+                            let what = "the bytes after its last gzip member are neither another member nor zeros";
                             let hint = "is something appended to it, or is it damaged? gzip -t says more";
                             return Err(Refusal::new(what, hint).into());
                         }
@@ -114,7 +114,10 @@ mod tests {
             ([&a[..], &[0; 1000]].concat(), Ok(b"a\n")),
             ([&a[..], &[0; 10], &b].concat(), Ok(b"a\nb\n")),
             ([&a[..], &gzip(b""), &b].concat(), Ok(b"a\nb\n")),
-            ([&a[..], b"text"].concat(), Err("what is behind its last gzip member is neither another one nor zeros")),
+            (
+                [&a[..], b"text"].concat(),
+                Err("the bytes after its last gzip member are neither another member nor zeros"),
+            ),
             ([&a[..], &[0; 10], b"\x1f\x8c is no header"].concat(), Err("invalid gzip header")),
         ];
         for (packed, expected) in cases {

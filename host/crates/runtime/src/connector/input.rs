@@ -135,11 +135,11 @@ impl Input {
         match (&self.wanted, found) {
             (Wanted::Plain, Some(packing)) => Err(Refusal::new(
                 format!("it is {}, and its compression is said to be \"none\"", packing.name()),
-                "leave compression out: what is packed is known by its first bytes; format = \"whole\" takes a file as it is",
+                "leave compression out: the first bytes show the compression; format = \"whole\" takes a file as it is",
             )),
             (Wanted::Exactly(wanted), found) if found != Some(*wanted) => Err(Refusal::new(
                 format!("it is {}, and its compression is said to be \"{}\"", is(found), wanted.name()),
-                "leave compression out: what is packed is known by its first bytes; is it damaged?",
+                "leave compression out: the first bytes show the compression; is it damaged?",
             )),
             (Wanted::Packed(ending), None) => Err(Refusal::new(
                 format!("it is called .{ending}, and its first bytes are neither those of gzip nor of zstd"),

@@ -287,7 +287,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_bytes_are_they_are_read_or_refused(json in prop::collection::vec(prop::sample::select(b"{}[]\",:01ae\\u \xff".to_vec()), 0..40)) {
+        fn whatever_the_bytes_are_they_are_read_or_refused(
+            json in prop::collection::vec(prop::sample::select(b"{}[]\",:01ae\\u \xff".to_vec()), 0..40)
+        ) {
             let path = FieldPath::parse("/a/0").unwrap();
             let read = JsonFields::new([&path].into_iter()).read(&json).is_ok();
             prop_assert_eq!(read, serde_json::from_slice::<serde_json::Value>(&json).is_ok());

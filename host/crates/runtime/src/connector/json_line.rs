@@ -96,11 +96,13 @@ impl JsonText {
                 "jq -c '.[]' makes lines of it; with format = \"lines\" the array is one record",
             )),
             Self::OpenArray => Some((
-                "a JSON array begins here that does not end on this line, and format = \"jsonl\" has a record on each line",
+                "a JSON array begins here that does not end on this line, \
+                 and format = \"jsonl\" has a record on each line",
                 "jq -c '.[]' makes lines of it",
             )),
             Self::OpenObject => Some((
-                "a JSON object begins here that does not end on this line (it is pretty-printed), and format = \"jsonl\" has a record on each line",
+                "a JSON object begins here that does not end on this line (it is pretty-printed), \
+                 and format = \"jsonl\" has a record on each line",
                 "jq -c . makes a line of each",
             )),
             _ => None,

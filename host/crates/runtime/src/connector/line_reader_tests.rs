@@ -136,7 +136,10 @@ proptest! {
             rest = tail;
         }
         pieces.push_back(rest.to_vec());
-        prop_assert_eq!(all(&mut LineReader::new(Pieces(pieces), 100, LineEnd::Auto, LookFor::All)), lines.iter().map(|l| l.as_bytes().to_vec()).collect::<Vec<_>>());
+        prop_assert_eq!(
+            all(&mut LineReader::new(Pieces(pieces), 100, LineEnd::Auto, LookFor::All)),
+            lines.iter().map(|l| l.as_bytes().to_vec()).collect::<Vec<_>>()
+        );
     }
 
     #[test]

@@ -103,7 +103,10 @@ fn match_of(writer: &End, reader: &End, how: &str) -> Diagnostic {
     Diagnostic::new(format!("{}, which {}{how}", writer.as_writer(), reader.as_other()))
         .at(writer.span)
         .at(reader.span)
-        .hint("the source would read what this or an earlier run has written: write to another folder, or narrow the pattern")
+        .hint(
+            "the source would read what this or an earlier run has written: \
+             write to another folder, or narrow the pattern",
+        )
 }
 
 /// A text about how a pattern leads to a file; `None` if it does not.

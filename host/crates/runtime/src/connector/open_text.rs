@@ -34,7 +34,7 @@ pub(super) struct OpenText {
     pub(super) longest: usize,
     /// CSV: number of consecutive rows whose quote was never closed.
     pub(super) unclosed: u32,
-    /// Nothing more is read.
+    /// Whether reading has stopped for good.
     given_up: bool,
     /// Lines: whether a CR inside a line has been reported.
     has_returns: bool,
@@ -147,7 +147,8 @@ impl OpenText {
         {
             let read = self.consumed();
             self.notes.push(format!(
-                "it had {size} bytes when it was opened, and {read} were read: it grows, and its last line may be half of one"
+                "it had {size} bytes when it was opened, and {read} were read: \
+                 it grows, and its last line may be half of one"
             ));
         }
         Ok(stopped)
@@ -164,7 +165,10 @@ impl OpenText {
                     }
                     if returns && !self.has_returns && memchr(b'\r', line).is_some() {
                         self.has_returns = true;
-                        self.notes.push(format!("line {number} has carriage returns (CR) in it, which stay there: line_end = \"any\" makes them line ends"));
+                        self.notes.push(format!(
+                            "line {number} has carriage returns (CR) in it, which stay there: \
+                             line_end = \"any\" makes them line ends"
+                        ));
                     }
                     if let Some(charset) = charset
                         && let Err(error) = std::str::from_utf8(line)

@@ -89,7 +89,7 @@ impl PartialFile {
             now => {
                 let how = if now.is_some() { "replaced" } else { "removed" };
                 return Err(ConnectorError::new(format!(
-                    "\"{}\" was {how} by somebody while this run wrote it: its records are lost",
+                    "\"{}\" was {how} by another program while this run wrote it: its records are lost",
                     self.shown
                 ))
                 .hint("run it again, with nothing else writing or cleaning up in that folder"));

@@ -205,7 +205,7 @@ pub(super) fn cannot_look(at: &Path, error: io::Error) -> ConnectorError {
     let error = ConnectorError::caused(format!("cannot look at \"{}\"", plain_path(here(at))), error);
     if denied {
         error
-            .hint("nothing below a pattern is passed over: let the host read it, or write a pattern that leaves it out")
+            .hint("no folder below a pattern is skipped: let the host read it, or write a pattern that leaves it out")
     } else {
         error
     }

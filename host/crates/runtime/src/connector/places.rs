@@ -192,9 +192,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_record_is_described_by_its_own_line(gaps in prop::collection::vec(prop::collection::vec(1u64..4, 0..30), 0..5)) {
-            let files: Vec<Vec<u64>> = gaps.iter().map(|file| file.iter().scan(0, |line, gap| { *line += gap; Some(*line) }).collect()).collect();
-            let expected: Vec<_> = files.iter().enumerate().flat_map(|(f, lines)| lines.iter().map(move |l| format!("f{f}:{l}"))).collect();
+        fn every_record_is_described_by_its_own_line(
+            gaps in prop::collection::vec(prop::collection::vec(1u64..4, 0..30), 0..5)
+        ) {
+            let files: Vec<Vec<u64>> = gaps
+                .iter()
+                .map(|file| file.iter().scan(0, |line, gap| { *line += gap; Some(*line) }).collect())
+                .collect();
+            let expected: Vec<_> = files
+                .iter()
+                .enumerate()
+                .flat_map(|(f, lines)| lines.iter().map(move |l| format!("f{f}:{l}")))
+                .collect();
             let files: Vec<&[u64]> = files.iter().map(Vec::as_slice).collect();
             prop_assert_eq!(describe_all(&files).0, expected);
         }

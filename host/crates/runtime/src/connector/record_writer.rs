@@ -105,7 +105,7 @@ impl<W: LineOutput> RecordWriter<W> {
 
     fn cannot_write(&self, cause: io::Error) -> ConnectorError {
         if cause.kind() == io::ErrorKind::BrokenPipe {
-            return ConnectorError::caused(format!("{} was closed by whoever read it", self.name), cause);
+            return ConnectorError::caused(format!("{} was closed by its reader", self.name), cause);
         }
         ConnectorError::caused(format!("cannot write to {}", self.name), cause)
     }
@@ -162,7 +162,7 @@ mod tests {
         let mut writer = RecordWriter::new(output, "standard output".to_owned());
         writer.write(&batch(&[b"a"])).unwrap();
         let error = writer.flush().unwrap_err();
-        assert_eq!(error.what, "standard output was closed by whoever read it");
+        assert_eq!(error.what, "standard output was closed by its reader");
         assert_eq!(error.cause.unwrap().kind(), io::ErrorKind::BrokenPipe);
     }
 

@@ -133,7 +133,7 @@ impl TextSource {
         for note in current.take_notes() {
             match self.notes_told.cmp(&Self::MOST_NOTES) {
                 Ordering::Less => tracing::warn!("{note}"),
-                Ordering::Equal => tracing::warn!("{note}; more of this kind is not said of this source"),
+                Ordering::Equal => tracing::warn!("{note}; further notes of this kind are not logged"),
                 Ordering::Greater => continue,
             }
             self.notes_told += 1;

@@ -74,7 +74,10 @@ impl WholeFiles {
             return Ok(());
         }
         let what = format!("{}: the file has {size} bytes, a record may have {most} beside its key", path.display());
-        Err(ConnectorError::new(what).hint("a record of a built-in source is bounded by 4MiB and by object_store_memory of each stage that reads it; a pattern can leave large files out"))
+        Err(ConnectorError::new(what).hint(
+            "a record of a built-in source is bounded by 4MiB and by object_store_memory of each stage that reads it; \
+             a pattern can leave large files out",
+        ))
     }
 
     /// Reads a file into `content`; the file may have grown in the meantime.

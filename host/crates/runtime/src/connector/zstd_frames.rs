@@ -98,7 +98,7 @@ impl<R: Read> ZstdFrames<R> {
                 self.state = State::Frame { checksum: descriptor & 0b100 != 0 };
             }
             _ => {
-                let what = "what is behind its last zstd frame is not another one";
+                let what = "the bytes after its last zstd frame are not another frame";
                 return Err(
                     Refusal::new(what, "is something appended to it, or is it damaged? zstd -t says more").into()
                 );
@@ -294,7 +294,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_packed_comes_out_again(
-            words in prop::collection::vec(prop::sample::select(vec!["{\"carrier\":\"AA\"}\n", "\0", "é", "aaaaaaaaaaaaaaaa"]), 0..3000),
+            words in prop::collection::vec(
+                prop::sample::select(vec!["{\"carrier\":\"AA\"}\n", "\0", "é", "aaaaaaaaaaaaaaaa"]),
+                0..3000,
+            ),
             noise in prop::collection::vec(any::<u8>(), 0..3000), piece in 1usize..5000,
         ) {
             let text = words.concat();
@@ -303,7 +306,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_unpacked_or_refused(mut packed in prop::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>()) {
+        fn any_bytes_are_unpacked_or_refused(
+            mut packed in prop::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>()
+        ) {
             let _ = unpack(&[b"\x28\xb5\x2f\xfd", &packed[..]].concat(), 64);
             let whole = pack(&[&packed]);
             packed.clone_from(&whole);

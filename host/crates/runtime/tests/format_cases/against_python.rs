@@ -77,7 +77,9 @@ import json, pathlib, sys
 import pandas
 for path in sorted(pathlib.Path(sys.argv[1]).glob("*.csv")):
     try:
-        table = pandas.read_csv(path, dtype=str, keep_default_na=False, index_col=False, on_bad_lines="skip", encoding="utf-8")
+        table = pandas.read_csv(
+            path, dtype=str, keep_default_na=False, index_col=False, on_bad_lines="skip", encoding="utf-8"
+        )
         print(json.dumps(table.values.tolist()))
     except Exception as error:
         print(json.dumps([[str(error)]]))

@@ -55,16 +55,26 @@ proptest! {
             0 => text.into_bytes(),
             1 => gzip(text.as_bytes()),
             2 => ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest),
-            _ => "\u{feff}".chars().chain(text.chars()).collect::<String>().encode_utf16().flat_map(u16::to_be_bytes).collect(),
+            _ => "\u{feff}"
+                .chars()
+                .chain(text.chars())
+                .collect::<String>()
+                .encode_utf16()
+                .flat_map(u16::to_be_bytes)
+                .collect(),
         };
         let came = read_file("in", &bytes, "format = \"csv\"", "");
         let expected: Vec<String> = rows.iter().map(|row| json(&names, row)).collect();
-        prop_assert_eq!(came, Came { records: expected.into_iter().map(|row| (row.into_bytes(), None, None, None)).collect(), ..Came::default() });
+        let records = expected.into_iter().map(|row| (row.into_bytes(), None, None, None)).collect();
+        prop_assert_eq!(came, Came { records, ..Came::default() });
     }
 
     #[test]
     fn bytes_are_read_the_same_however_they_arrive(
-        bytes in prop::collection::vec(prop::sample::select(b"aa,,\"\"\n\n\r{}[]1 \xe9\xef\xbb\xbf\0".to_vec()), 0..120),
+        bytes in prop::collection::vec(
+            prop::sample::select(b"aa,,\"\"\n\n\r{}[]1 \xe9\xef\xbb\xbf\0".to_vec()),
+            0..120,
+        ),
         piece in 1usize..20, format in prop::sample::select(vec!["lines", "jsonl", "csv"]),
     ) {
         let keys = format!("format = \"{format}\"");
@@ -73,7 +83,9 @@ proptest! {
     }
 
     #[test]
-    fn no_line_is_lost_in_silence(bytes in prop::collection::vec(prop::sample::select(b"aaaa{}1\"\n\n\xe9".to_vec()), 0..200)) {
+    fn no_line_is_lost_in_silence(
+        bytes in prop::collection::vec(prop::sample::select(b"aaaa{}1\"\n\n\xe9".to_vec()), 0..200)
+    ) {
         let lines = bytes.split(|&byte| byte == b'\n');
         let blank = |line: &&[u8]| line.iter().all(u8::is_ascii_whitespace);
         let all = lines.clone().count() - usize::from(bytes.is_empty() || bytes.ends_with(b"\n"));

@@ -85,7 +85,8 @@ pub(crate) fn read_pipe(name: &str, bytes: &[u8], piece: usize, keys: &str, sour
 pub(crate) fn read(folder: &Path, pattern: &str, keys: &str, source: &str) -> Came {
     let keys = if keys.is_empty() { String::new() } else { format!(", {keys}") };
     let pipeline = format!(
-        "[[source]]\nname = \"in\"\nfile = {{ path = '{pattern}'{keys} }}\n{source}\n[[sink]]\nname = \"out\"\ninput = \"in\"\ndiscard = {{}}\n"
+        "[[source]]\nname = \"in\"\nfile = {{ path = '{pattern}'{keys} }}\n{source}\n\
+         [[sink]]\nname = \"out\"\ninput = \"in\"\ndiscard = {{}}\n"
     );
     let parsed = parse("pipeline.toml", pipeline.as_bytes());
     let plan = validate_parsed(parsed, &Catalog::new(), folder)
