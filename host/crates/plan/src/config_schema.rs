@@ -31,7 +31,7 @@ pub enum Shape {
     Number(Range),
     /// Text, with the smallest and the largest number of characters.
     Text(Option<u64>, Option<u64>),
-    /// One of these values.
+    /// Any of these values.
     OneOf(Vec<Value>),
     /// A list, with the smallest and the largest number of items.
     List(Box<ConfigSchema>, Option<u64>, Option<u64>),

@@ -10,7 +10,7 @@ use crate::config::{
     format_size, resolve,
 };
 
-/// One stage by itself, with all parts of it that are valid.
+/// A stage by itself, with all parts of it that are valid.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
     /// The table of the stage in the file.

@@ -10,15 +10,15 @@ use super::Description;
 /// The kind of an operator: the world of `sage:operator` that its component targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
-    /// One record in, one record out.
+    /// Turns each record into one record.
     Map,
-    /// One record in, the same record or none out.
+    /// Passes or drops each record.
     Filter,
-    /// One record in, any number of records out.
+    /// Turns each record into any number of records.
     FlatMap,
     /// Assigns a key to each record.
     KeyBy,
-    /// Batches in, any records out, with keyed state.
+    /// Turns batches into any records, with keyed state.
     Process,
     /// Produces records.
     Source,

@@ -92,7 +92,7 @@ fn not_an_input(place: &str, input: &Spanned<String>, inputs: &[Spanned<String>]
         .hint(hint)
 }
 
-/// One wire with everything that its partitioning depends on.
+/// A wire with everything that its partitioning depends on.
 struct Case<'a> {
     from: &'a Draft<'a>,
     to: &'a Draft<'a>,

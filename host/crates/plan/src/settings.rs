@@ -15,13 +15,13 @@ pub struct ComponentSpec {
     pub path: PathBuf,
     /// Configuration that `open` gets as JSON text. Always an object.
     pub config: serde_json::Value,
-    /// Capabilities: what the component may reach outside its memory.
+    /// Folders, variables, addresses and clock that the component may reach.
     pub capabilities: Capabilities,
     /// Whether the component may keep keyed state.
     pub keeps_state: bool,
 }
 
-/// Capabilities of a guest: what it may reach. The default is nothing.
+/// Capabilities of a guest. The default is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     /// Folders of the host.
@@ -128,7 +128,7 @@ impl Default for Limits {
     }
 }
 
-/// Error policy for a record that fails or is rejected. It applies to nothing else.
+/// Error policy for a record that fails or is rejected, and for nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum OnError {
     /// The pipeline stops with that record's error.

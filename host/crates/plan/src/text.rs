@@ -5,7 +5,7 @@ use super::FieldPath;
 /// Format of the records in a file or in standard input.
 #[derive(Debug, Clone, Default)]
 pub struct TextSpec {
-    /// Where a record begins and ends.
+    /// Format, which decides where a record begins and ends.
     pub format: Format,
     /// Compression of the bytes.
     pub compression: Compression,
@@ -25,7 +25,7 @@ pub struct TextSpec {
 /// Format of records in text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
-    /// One record per line, without its line end.
+    /// Each line is a record, without its line end.
     #[default]
     Lines,
     /// As lines, but empty lines are skipped. A line that cannot be JSON by its first and last character is an

@@ -173,7 +173,7 @@ fn csv(place: &str, written: &TextFormat, errors: &mut Diagnostics) -> CsvSpec {
     spec
 }
 
-/// One ASCII character that ends no line; `Some(None)` for an empty text.
+/// Parses a single ASCII character that ends no line; `Some(None)` for an empty text.
 fn one_byte(key: &str, place: &str, word: &Spanned<String>, errors: &mut Diagnostics) -> Option<Option<u8>> {
     match *word.value.as_bytes() {
         [] => Some(None),

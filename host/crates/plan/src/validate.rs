@@ -15,9 +15,8 @@ use crate::config::{Diagnostic, Diagnostics, Parsed, Pipeline};
 pub fn validate(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> Result<Plan, Diagnostics> {
     let (plan, mut errors) = check(pipeline, catalog, base);
     if plan.is_none() && errors.is_empty() {
-        let unread = Diagnostic::new(
-            "a stage lacks its name, its input or its kind, or part of the file could not be read",
-        );
+        let unread =
+            Diagnostic::new("a stage lacks its name, its input or its kind, or part of the file could not be read");
         errors.push(unread);
     }
     plan.ok_or(errors)

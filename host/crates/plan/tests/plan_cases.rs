@@ -227,7 +227,7 @@ fn catalog(pipeline: &Pipeline, base: &Path) -> Catalog {
     component_paths(pipeline, base).into_iter().map(|path| (path.clone(), facts(&path))).collect()
 }
 
-/// One line for each stage with its settings that are not the default, and one line for each of its inputs.
+/// Prints a line for each stage with its settings that are not the default, and a line for each of its inputs.
 fn describe(plan: &Plan) -> String {
     let mut out = format!("pipeline {}\n", plan.name);
     for (id, stage) in plan.stages() {

@@ -51,7 +51,7 @@ pub enum DeviceKind {
     },
 }
 
-/// Where the models of a device run: in a thread or in a process.
+/// Place in which the models of a device run: a thread or a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
     /// In threads of the host's own process. A run that crashes or hangs its process does so to the host.

@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::{SourceText, Span, Spanned};
 
-/// One error in a file, or in a pipeline that was built from Rust.
+/// An error in a file, or in a pipeline that was built from Rust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Description of the error, with the value and the limit; lower case, no full stop.

@@ -14,8 +14,8 @@
 //! - A value from a file has a [`Span`]; a value from an embedder has none.
 //! - Nothing here opens a file.
 //!
-//! Left to others: what names, kinds, numbers and paths mean together (`plan`), and what this machine has
-//! (`resources`).
+//! Left to others: the meaning of names, kinds, numbers and paths together (`plan`), and the resources of this
+//! machine (`resources`).
 //!
 //! # The pipeline file
 //!
@@ -111,12 +111,12 @@
 //! # `host.toml`
 //!
 //! ```toml
-//! slice = "sage-host"                       # control group above the tenants' groups: below the process's own, or absolute
-//! cpus = "0-3"                              # CPUs to give away, of those that the process may use; or a list or a count
+//! slice = "sage-host"                       # control group of all tenants: below the process's own, or absolute
+//! cpus = "0-3"                              # CPUs of the process to give away; also a list or a count
 //! memory = "16GiB"                          # memory to give away at most
 //! lease_folder = "/run/sage-host"           # folder of leases and claims; the same for every host of the machine
 //! cache_folder = "/var/cache/sage-host"     # folder of compiled components; only this host may write there
-//! max_cache_bytes = "1GiB"                  # largest size of that folder; the least recently used component goes first
+//! max_cache_bytes = "1GiB"                  # largest size of that folder; the least recently used goes first
 //! max_component_bytes = "64MiB"             # larger components are refused before they are compiled
 //! reserve = { cpus = 1, memory = "256MiB" } # kept for the host itself
 //! resources = { licence = 4 }               # custom resources to give away, to all sage-hosts of the machine together
@@ -154,7 +154,7 @@
 //!
 //! [[device]]
 //! name = "pretend"
-//! kind = "fake"                             # for tests: its models are simulated; each model's file says what it does
+//! kind = "fake"                             # for tests: its models are simulated; each model's file sets its behaviour
 //! slots = 1
 //! memory = "1GiB"
 //! counts_as_gpu = true

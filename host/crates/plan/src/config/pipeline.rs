@@ -153,7 +153,7 @@ pub enum Partitioning {
     Default,
     /// The same for every input.
     All(Spanned<String>),
-    /// One for each input, by the input's name.
+    /// A separate choice for each input, by the input's name.
     Each(Vec<(Spanned<String>, Spanned<String>)>),
 }
 

@@ -36,7 +36,7 @@ pub struct Limits {
     pub flush_interval: Option<Spanned<Duration>>,
 }
 
-/// Error policy: what happens to a record that fails or is rejected.
+/// Error policy for a record that fails or is rejected.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum OnError {
     /// The pipeline stops.
@@ -57,7 +57,7 @@ pub struct DeadLetters {
     pub max_bytes: Option<Spanned<u64>>,
 }
 
-/// Capabilities of a guest: what it may reach. The default is nothing.
+/// Capabilities of a guest. The default is none.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Capabilities {
     /// Folders of the host.

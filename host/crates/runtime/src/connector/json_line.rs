@@ -19,7 +19,7 @@ pub(super) enum NotJson {
 /// blank decides.
 #[derive(Debug, Default)]
 pub(super) enum JsonText {
-    /// That line has not been read.
+    /// The first line has not been read.
     #[default]
     New,
     /// The line is `[{…}]`, with its number while it waits: an array of all records, unless more lines follow.
@@ -40,8 +40,8 @@ impl JsonText {
         *self = match (text.first(), text.last()) {
             (Some(b'['), Some(b']')) if text.len() > 1 && second == Some(&b'{') => Self::Array(None),
             (Some(b'['), Some(b']')) if text.len() > 1 => Self::Lines,
-            // The text after the bracket may also be a time stamp, so the array must begin with an object or an
-            // array.
+            // The text after the bracket may also be a time stamp. An array is assumed only before an object,
+            // an array or the end of the line.
             (Some(b'['), _) if matches!(second, None | Some(b'{' | b'[')) => Self::OpenArray,
             // A line that was cut off would end in the middle of a value.
             (Some(b'{'), Some(b'{' | b'[' | b',')) => Self::OpenObject,

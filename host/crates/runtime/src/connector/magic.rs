@@ -83,8 +83,8 @@ pub(super) fn packing(head: &[u8], no_more: bool) -> Option<Option<Packing>> {
 
 /// The content of a text that begins with `head`; `None` while more bytes are needed.
 pub(super) fn beginning(head: &[u8], no_more: bool) -> Option<Beginning> {
-    // UTF-16 needs two characters of two bytes each, if a byte of the first is zero. A text of one byte and a
-    // line end needs no more bytes.
+    // If a byte of the first pair is zero, the text may be UTF-16, and two characters of two bytes each are
+    // needed to tell. A line of one byte needs no more bytes, because its line end is not zero.
     let few = match *head {
         [] => true,
         [only] => only != b'\n',

@@ -17,8 +17,8 @@ use sage_text::plain_path;
 /// name. Links are followed. A pattern is compared by the files that it matches, and by the files that it would
 /// match later. A source that does not exist is no error here; opening it reports the error.
 ///
-/// The returned guard keeps the files that the run reads. It is asked again before a file is opened for
-/// writing, because a path may lead elsewhere by then.
+/// The returned guard keeps the files that the run reads. An output asks the guard again before it opens a file
+/// for writing, because the path may lead elsewhere by then.
 pub fn compare_paths(uses: &[PathUse], streams: &StandardStreams, errors: &mut Diagnostics) -> PathGuard {
     let (mut ends, mut unusable, mut own_folders) = (Vec::new(), Vec::new(), Vec::new());
     for (number, path_use) in uses.iter().enumerate() {

@@ -19,10 +19,10 @@ use sage_text::plain_path;
 
 /// An output that is not complete yet: `PATH.partial`, beside the file that it will replace.
 ///
-/// The file is always new. It gets the permissions of the file that it replaces before its first byte, so a
-/// user who may not read the old file can never read the new one. A leftover of an earlier run is removed, not
-/// overwritten. A lock on the file ensures that one run has it. All names are looked up in the folder that was
-/// opened first, even if that folder is moved.
+/// The file is always new, and has the permissions of the file that it replaces before its first byte. A user
+/// without access to the old file can therefore never read the new one. A leftover of an earlier run is
+/// removed, not overwritten. A lock on the file ensures that only one run has it. All names are looked up in
+/// the folder that was opened first, even if that folder is moved.
 #[derive(Debug)]
 pub(super) struct PartialFile {
     folder: File,

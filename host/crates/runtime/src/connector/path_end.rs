@@ -26,7 +26,7 @@ pub(super) struct End {
     pub(super) is_stream: bool,
 }
 
-/// Where a path leads.
+/// The files to which a path leads.
 #[derive(Debug)]
 pub(super) enum Place {
     At(Located),

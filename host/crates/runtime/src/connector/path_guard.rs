@@ -3,8 +3,9 @@ use std::collections::HashMap;
 use super::ConnectorError;
 use super::identity::FileId;
 
-/// The files that a run reads, kept as long as the run lasts. It is asked before a file is opened for writing,
-/// and before a file takes another one's name, because a path may lead elsewhere since the paths were compared.
+/// The files that a run reads, kept as long as the run lasts. Every output asks the guard before it opens a
+/// file for writing, and before its file takes another one's name, because a path may lead elsewhere since the
+/// paths were compared.
 #[derive(Debug, Default)]
 pub struct PathGuard {
     read: HashMap<FileId, usize>,

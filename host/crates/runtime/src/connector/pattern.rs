@@ -12,7 +12,7 @@ pub(super) struct Pattern {
     literal: PathBuf,
 }
 
-/// One part of a pattern, between two slashes.
+/// A part of a pattern, between two slashes.
 #[derive(Debug, Clone)]
 pub(super) enum Part {
     /// A literal name; also `/` and `..`.

@@ -10,9 +10,10 @@ use sage_text::plain_path;
 
 /// A walk through the folders that a pattern names.
 ///
-/// Hidden names are left out unless the pattern begins with a dot, and so are unfinished outputs (`*.partial`).
-/// After a `**`, links to folders are left out, because they lead in circles and to files that are found
-/// elsewhere. A link to a folder before the first `**` is followed.
+/// Hidden names are left out unless the part of the pattern begins with a dot, and so are unfinished outputs
+/// (`*.partial`). After a `**`, a link to a folder is left out unless the pattern has its exact name, because
+/// such links lead in circles and to files that are found elsewhere. Before a `**`, links to folders are
+/// followed.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     found: Vec<PathBuf>,
@@ -204,8 +205,7 @@ pub(super) fn cannot_look(at: &Path, error: io::Error) -> ConnectorError {
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
     let error = ConnectorError::caused(format!("cannot look at \"{}\"", plain_path(here(at))), error);
     if denied {
-        error
-            .hint("no folder below a pattern is skipped: let the host read it, or write a pattern that leaves it out")
+        error.hint("no folder below a pattern is skipped: let the host read it, or write a pattern that leaves it out")
     } else {
         error
     }

@@ -84,8 +84,8 @@ impl Places for FilePlaces {
     }
 }
 
-/// The reader's access to [`FilePlaces`]. It is told of every record, and takes the lock only if record and
-/// line fall out of step.
+/// The reader's access to [`FilePlaces`]. The keeper is told of every record, and takes the lock only if record
+/// and line fall out of step.
 #[derive(Debug)]
 pub(super) struct PlaceKeeper {
     places: Arc<FilePlaces>,

@@ -42,7 +42,7 @@ struct NamedInput {
 impl TextSource {
     /// Timeout for standard input or a pipe, within the time that [`Source::fill`] may block.
     const PATIENCE: Duration = Duration::from_millis(100);
-    /// Largest number of logged notes about files. One of many similar notes is enough.
+    /// Largest number of logged notes about files. A few of many similar notes are enough.
     const MOST_NOTES: usize = 4;
 
     /// Opens the files that `spec` names. Every file is opened, and the header of each CSV file is read, before
