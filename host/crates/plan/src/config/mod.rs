@@ -154,7 +154,7 @@
 //!
 //! [[device]]
 //! name = "pretend"
-//! kind = "fake"                             # for tests: its models are simulated; each model's file sets its behaviour
+//! kind = "fake"                             # for tests: its models are simulated, as their files say
 //! slots = 1
 //! memory = "1GiB"
 //! counts_as_gpu = true

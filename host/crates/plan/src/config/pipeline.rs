@@ -49,7 +49,7 @@ pub struct Source {
 
 /// Kind of a source: where its records come from.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful, and who builds one should not have to box")]
+#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful, and an embedder should not have to box")]
 pub enum SourceKind {
     /// Files.
     File(FileSource),
@@ -119,7 +119,7 @@ pub struct Sink {
 
 /// Kind of a sink: where its records go.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful, and who builds one should not have to box")]
+#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful, and an embedder should not have to box")]
 pub enum SinkKind {
     /// A file.
     File(FileSink),
