@@ -39,7 +39,7 @@ pub(super) enum Identity {
     NotThere { folder: FileId, name: OsString },
 }
 
-/// How long a file keeps its content. Two users of a file endanger each other only if it keeps content.
+/// How a file treats its content, which decides whether two users of the file endanger each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Nature {
     /// Bytes stay: a regular file, a disk, a file that does not exist yet.

@@ -16,7 +16,7 @@ use sage_plan::{Format, TextSpec};
 
 /// A text input that is being read.
 ///
-/// After an error with [`ConnectorError::unreadable`], reading continues behind the unreadable part. If that
+/// After an error with [`ConnectorError::unreadable`], reading continues after the unreadable part. If that
 /// part is a record, the next call continues after it; if it is the rest of the input, the next call is at the
 /// end.
 pub(super) struct OpenText {

@@ -8,8 +8,8 @@ use super::peeking::Peeking;
 use super::refusal::Refusal;
 use sage_plan::TextEncoding;
 
-/// Turns bytes into text. UTF-8, and text without a named encoding, pass unchanged; any other encoding is
-/// decoded to UTF-8.
+/// Turns bytes into text. UTF-8, and text with neither a named encoding nor the byte order mark of UTF-16, pass
+/// unchanged; any other encoding is decoded to UTF-8.
 ///
 /// Bytes that are no text, by their first bytes, are refused. A character that cannot be decoded becomes
 /// [`TextInput::NO_CHARACTER`], a byte that UTF-8 does not have. The line splitter finds it, and only that line

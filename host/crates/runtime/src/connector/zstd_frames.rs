@@ -8,7 +8,8 @@ use super::refusal::Refusal;
 /// Decompresses the consecutive frames of a zstd file as one text; skippable frames are skipped.
 ///
 /// The decoder reads one block at a time and cannot be interrupted, so each block is gathered here first. A
-/// pipe that pauses in the middle of a block is therefore no error. A window of more than 100 MiB (`--ultra
+/// pipe that pauses in the middle of a block is therefore no error. A window of more than 100 MiB, as from
+/// `zstd --long` or `zstd --ultra -22`, is refused, because it takes the host's memory.
 /// -22`, `--long`) is refused, because it takes the host's memory.
 pub(super) struct ZstdFrames<R> {
     input: R,
