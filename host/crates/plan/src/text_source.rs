@@ -185,7 +185,7 @@ fn one_byte(key: &str, place: &str, word: &Spanned<String>, errors: &mut Diagnos
                 "comma" => "write \",\"",
                 "semicolon" => "write \";\"",
                 "none" if key == "quote" => "write \"\" for no quoting",
-                _ => "one ASCII character that ends no line; format = \"lines\" leaves other delimiters to the operator",
+                _ => "one ASCII character that ends no line; format = \"lines\" leaves others to the operator",
             };
             errors.push(Diagnostic::new(message).on(word).hint(hint));
             None

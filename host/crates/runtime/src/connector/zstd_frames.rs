@@ -10,7 +10,6 @@ use super::refusal::Refusal;
 /// The decoder reads one block at a time and cannot be interrupted, so each block is gathered here first. A
 /// pipe that pauses in the middle of a block is therefore no error. A window of more than 100 MiB, as from
 /// `zstd --long` or `zstd --ultra -22`, is refused, because it takes the host's memory.
-/// -22`, `--long`) is refused, because it takes the host's memory.
 pub(super) struct ZstdFrames<R> {
     input: R,
     held: Vec<u8>,
