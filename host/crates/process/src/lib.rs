@@ -1,10 +1,10 @@
 //! The trust boundary: processes without privileges, the rings of shared memory that connect them, and the code
 //! that starts them.
 //!
-//! This crate can be audited alone. It decides how much damage untrusted code can do after it escapes from its
-//! sandbox. A worker gives up its privileges in [`lockdown`] before it runs untrusted code. A worker starts
-//! with exactly the descriptors that it may use and with no inherited environment ([`Spawner`]). The host
-//! checks every byte of a [`Link`] before it trusts it.
+//! This crate can be audited alone. The code here decides how much damage untrusted code can do after it
+//! escapes from its sandbox. A worker gives up its privileges in [`lockdown`] before it runs untrusted code. A
+//! worker starts with exactly the descriptors that it may use and with no inherited environment ([`Spawner`]).
+//! The host checks every byte of a [`Link`] before it trusts it.
 
 mod link;
 mod link_setup;

@@ -11,7 +11,7 @@ use super::mapping::{Mapping, written_here, written_there};
 use super::outgoing::{Outgoing, ring_if};
 use sage_batch::wire::{WireError, WireReader, WireWriter};
 
-/// One end of a two-way byte stream between two processes, through two rings in shared memory.
+/// An end of a two-way byte stream between two processes, through two rings in shared memory.
 ///
 /// Each side has a file that it alone writes: a page of numbers, then its outgoing ring.
 ///

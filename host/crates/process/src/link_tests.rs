@@ -8,7 +8,7 @@ fn ends() -> (Link, Link) {
     (near, Link::far(far, Duration::ZERO).unwrap())
 }
 
-/// Bytes whose values depend on their position.
+/// Bytes with values that depend on their position.
 fn pattern(from: usize, len: usize) -> Vec<u8> {
     (from..from + len).map(|at| (at * 31 % 251) as u8).collect()
 }

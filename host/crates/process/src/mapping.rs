@@ -5,10 +5,10 @@ use std::ptr::NonNull;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
-/// Memory that two processes share. One process writes it, the other process only reads it.
+/// Memory that two processes share: the first writes it, the second only reads it.
 ///
 /// Bytes that the other process may be writing are copied, and never read in place. Only [`Mapping::bytes`]
-/// returns references to plain bytes, under its own condition; [`Mapping::number`] returns atomics.
+/// returns references to plain bytes, under its own condition. Atomic numbers may be referenced too.
 #[derive(Debug)]
 pub struct Mapping {
     base: NonNull<u8>,

@@ -6,8 +6,8 @@ use super::link::{ASLEEP, BYTES, CAPACITY, HEAD, NOW, TAIL, load, out_of_bounds,
 use super::mapping::Mapping;
 use sage_batch::wire::{WireError, WireWriter};
 
-/// The writing half of a [`Link`](super::link::Link), which can be lent to another thread. It never waits: a
-/// write without room is an error.
+/// The writing half of a [`Link`](super::link::Link), which can be lent to another thread. This half never
+/// waits: a write without room is an error.
 #[derive(Debug)]
 pub struct Outgoing {
     own: Arc<Mapping>,

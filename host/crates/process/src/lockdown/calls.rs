@@ -75,7 +75,7 @@ const ALWAYS_HERE: &[c_long] = &[c::SYS_poll, c::SYS_epoll_wait];
 const ALWAYS_HERE: &[c_long] = &[];
 
 /// Calls that WASI needs for files in folders granted for reading. Landlock limits opening to the granted
-/// folders. It does not hide whether another file exists or how large it is.
+/// folders, but it does not hide the existence and the size of other files.
 const FILES: &[c_long] = &[
     c::SYS_openat,
     c::SYS_openat2,

@@ -12,8 +12,7 @@ use super::error::LockdownError;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// One allowed pattern of a call: all of these conditions hold. An empty list matches every call of that
-/// number.
+/// An allowed pattern of a call: all of these conditions hold. An empty list matches every call of that number.
 pub type Way = Vec<(u8, Test)>;
 
 /// A condition on one argument of a call.

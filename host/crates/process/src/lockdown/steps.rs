@@ -16,7 +16,7 @@ use super::rlimits::ProcessLimits;
 use super::{capabilities, descriptors, fence, filter};
 use sage_plan::FolderGrant;
 
-/// The resources that a process keeps. It gives up all others.
+/// The resources that a process keeps; the process gives up all others.
 #[derive(Debug, Clone)]
 pub struct Lockdown {
     /// The purpose of the process.
@@ -43,21 +43,21 @@ pub enum Purpose {
     /// be made, because `RLIMIT_DATA` does not count them.
     Compile,
     /// Runs models on the CPU. The rights are those of `Run`, but until the second step the process may read
-    /// every file that its user may read, and write none. It needs this to open a library, which starts threads
-    /// of its own. After the second step no file can be opened.
+    /// every file that its user may read, and write none. These rights are needed to open a library, which
+    /// starts threads of its own. After the second step no file can be opened.
     Infer,
-    /// Drives a device through a vendor's library and driver, whose files, devices and system calls cannot be
+    /// Drives a device through a vendor's library and driver. Their files, devices and system calls cannot be
     /// listed. Everything is allowed except the following. The process starts no programs and no processes,
     /// inspects no other process, makes no sockets except local ones, and changes nothing of the system
-    /// (mounts, namespaces, modules, keys, `io_uring`). It reads every file that its user may read. If the
-    /// kernel has landlock, it writes only to device files and shared memory (`/dev`). `/proc` is readable,
-    /// including anything that a driver keeps there about other processes of the same user. Not tested with a
-    /// driver yet.
+    /// (mounts, namespaces, modules, keys, `io_uring`). The process reads every file that its user may read. If
+    /// the kernel has landlock, the process writes only to device files and shared memory (`/dev`). `/proc` is
+    /// readable, including anything that a driver keeps there about other processes of the same user. Not
+    /// tested with a driver yet.
     Drive,
 }
 
-/// A process between the two steps. It has no files, network, capabilities or foreign descriptors, but it can
-/// make every system call.
+/// A process between the two steps, without files, network, capabilities and foreign descriptors, but with
+/// every system call.
 #[derive(Debug)]
 #[must_use = "system calls are not filtered yet"]
 pub struct Fenced {
