@@ -52,7 +52,7 @@ pub struct JobOptions {
     pub allow_unenforced: bool,
     /// Accepts only hard limits, and fails if a limit becomes soft.
     pub strict: bool,
-    /// The tenant on whose behalf the job runs. The ceilings of `host.toml` depend on it.
+    /// The tenant that the job runs for. The ceilings of `host.toml` depend on it.
     pub tenant: TenantName,
     /// The lease folder, instead of the one in `host.toml` or the default.
     pub lease_folder: Option<PathBuf>,

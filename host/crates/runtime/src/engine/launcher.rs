@@ -27,7 +27,7 @@ pub trait Launcher: Send + Sync + fmt::Debug {
 pub struct RunContext<'a> {
     /// The pipeline's name.
     pub pipeline: &'a str,
-    /// The tenant on whose behalf the pipeline runs.
+    /// The tenant that the pipeline runs for.
     pub tenant: &'a TenantName,
     /// The settings of `host.toml`.
     pub settings: &'a HostSettings,

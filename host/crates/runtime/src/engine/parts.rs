@@ -13,7 +13,7 @@ use sage_sandbox::Loaded;
 /// All parts of a run: the plan, the loaded components, the granted resources, and the items passed in.
 pub(super) struct Parts {
     pub(super) plan: Plan,
-    /// The tenant on whose behalf the pipeline runs.
+    /// The tenant that the pipeline runs for.
     pub(super) tenant: TenantName,
     /// The component of each stage that has one.
     pub(super) components: BTreeMap<StageId, Arc<Loaded>>,

@@ -40,7 +40,7 @@ pub(super) enum Seat {
     Shared(#[expect(dead_code, reason = "held for its end")] SharedSeat),
 }
 
-/// A CPU share that implements the sandbox's [`Pacer`].
+/// A CPU share that implements the pacer of the sandbox.
 pub struct SharePacer(pub CpuShare);
 
 impl Pacer for SharePacer {

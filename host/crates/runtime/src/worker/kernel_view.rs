@@ -5,7 +5,8 @@ use sage_observe::{KernelNumbers, KernelReading};
 use sage_machine::bytes;
 use sage_machine::cgroup::{Group, GroupEntry, GroupReading, Level, OomCulprit, OomWatch, WhoseLimit};
 
-/// An instance's group, and what the kernel counted in it: still readable once the group is gone.
+/// The cgroup of an instance, and the kernel's counters of it. They remain readable after the cgroup is
+/// removed.
 #[derive(Debug)]
 pub(super) struct KernelView(Mutex<State>);
 
@@ -20,24 +21,24 @@ impl KernelView {
         Self(Mutex::new(State { group: Some(group), last: KernelNumbers::default() }))
     }
 
-    /// The way in, for the next worker.
+    /// The entry through which the next worker joins the cgroup.
     pub(super) fn entry(&self) -> io::Result<Option<GroupEntry>> {
         self.lock().group.as_ref().map(Group::entry).transpose().map_err(io::Error::other)
     }
 
-    /// Begins to watch for the worker that is started next running out of memory.
+    /// Starts to watch for a memory shortage of the worker that is started next.
     pub(super) fn watch_oom(&self) -> Option<OomWatch> {
         let state = self.lock();
         let watch = state.group.as_ref()?.watch_oom();
         watch.inspect_err(|error| tracing::warn!(%error, "an end for lack of memory will not be told as such")).ok()
     }
 
-    /// What to tell where the kernel killed the worker for lack of memory, and the limit's name.
+    /// If the kernel killed the worker because memory ran out: the message, and the name of the limit.
     pub(super) fn out_of_memory(&self, watch: &OomWatch) -> Option<(String, &'static str)> {
         watch.culprit().map(|culprit| (tell(&culprit), limit_of(culprit.whose)))
     }
 
-    /// The last worker has ended: the group goes, its last numbers stay.
+    /// Removes the cgroup after the end of the last worker, and keeps its last counters.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         if let Some(group) = state.group.take() {
