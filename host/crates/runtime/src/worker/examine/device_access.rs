@@ -6,7 +6,8 @@ use sage_machine::Tier;
 const BOOT: &str = "boot Linux 5.13 or newer with landlock among its security modules (lsm=landlock,… on the kernel's command line; \
                     /sys/kernel/security/lsm lists them)";
 
-/// A worker opens devices and files. No control group is used for this: nothing at all can be opened that was not granted.
+/// Tries to open devices and files from a worker. No cgroup is used for this, because a worker can open nothing
+/// that was not granted.
 pub(super) fn examine(heard: Result<&Heard, &str>) -> Examination {
     let examined = |found, mechanism: String, detail, hint: Option<String>| Examination {
         name: "device access",

@@ -3,8 +3,8 @@ use sage_plan::config::HostSettings;
 use sage_models::Devices;
 use sage_machine::Tier;
 
-/// What there is to run models on: `host.toml` is read and NVML asked. No pipeline without `num_gpus` needs any, and leases on devices are an
-/// agreement between sage-hosts.
+/// Lists the devices that can run models, from `host.toml` and NVML. A pipeline without `num_gpus` needs no
+/// device. Leases on devices are an agreement between instances of sage-host.
 pub(super) fn examine(settings: &HostSettings) -> Examination {
     let devices = Devices::detect(settings);
     let serving: Vec<String> = devices

@@ -7,7 +7,7 @@ const HINT: &str = "where a container's own filter is in the way, start it with 
                     seccomp, landlock_create_ruleset, landlock_add_rule, landlock_restrict_self and memfd_create \
                     (seccomp=unconfined allows all); elsewhere, run a kernel with CONFIG_SECCOMP_FILTER on x86-64 or aarch64";
 
-/// A worker makes calls that it must not.
+/// A worker tries forbidden system calls.
 pub(super) fn examine(heard: Result<&Heard, &str>) -> Examination {
     let examined = |found, detail, hint| Examination {
         name: "system calls",
