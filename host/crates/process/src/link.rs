@@ -434,7 +434,7 @@ impl WireReader for Link {
     }
 
     fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
-        into.try_reserve(bytes).map_err(|_| WireError::broken(format!("no memory for {bytes} bytes of it")))?;
+        into.try_reserve(bytes).map_err(|_| WireError::broken(format!("no memory for {bytes} bytes of a message")))?;
         let before = into.len();
         let room = into.spare_capacity_mut().get_mut(..bytes).ok_or_else(out_of_bounds)?;
         self.read_into(room)?;
@@ -458,11 +458,11 @@ fn milliseconds(time: Duration) -> u64 {
 /// The error of a write while the writing half is lent.
 #[cold]
 fn lent() -> WireError {
-    WireError::broken("the ring is written elsewhere")
+    WireError::broken("the writing half of the link is lent")
 }
 
 pub fn out_of_bounds() -> WireError {
-    WireError::broken("a place outside the ring")
+    WireError::broken("an offset outside the ring")
 }
 
 fn number(mapping: &Mapping, at: usize) -> &AtomicU64 {

@@ -77,7 +77,7 @@ pub enum RunError {
         reason: String,
     },
     /// An instance cannot be launched.
-    #[error("cannot make the place of an instance: {reason}")]
+    #[error("cannot launch an instance: {reason}")]
     Launcher {
         /// The reason.
         reason: String,

@@ -332,7 +332,7 @@ pub(super) fn default_cache() -> Option<PathBuf> {
 fn sandbox(options: SandboxOptions) -> Result<Sandbox, LoadError> {
     match Sandbox::new(options.clone()) {
         Err(error @ LoadError::Cache { .. }) => {
-            tracing::warn!(%error, "what is compiled is not cached: components are compiled anew for each run");
+            tracing::warn!(%error, "compiled components are not cached: they are compiled again for each run");
             Sandbox::new(SandboxOptions { cache_folder: None, ..options })
         }
         outcome => outcome,

@@ -135,7 +135,7 @@ impl OnErrorPolicy {
         self.errors.count(failure.code.name());
         self.counters.ends_failed.add(1);
         let (operator, instance) = (&*self.stage, self.instance);
-        tracing::error!(operator, instance, %failure, "`end` failed, and what it would have said is missing from the output");
+        tracing::error!(operator, instance, %failure, "`end` failed; its output is missing");
         if matches!(self.on_error, OnError::Skip) {
             return Ok(());
         }

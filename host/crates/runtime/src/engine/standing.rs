@@ -118,7 +118,7 @@ impl Watched {
             Err(error) => {
                 let why = std::error::Error::source(&error)
                     .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
-                say(said, &format!("what this run holds cannot be written down in the lease folder: {why}"));
+                say(said, &format!("the holdings of this run cannot be recorded in the lease folder: {why}"));
                 now.not_in_ledger = Some(why);
             }
         }

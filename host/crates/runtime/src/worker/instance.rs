@@ -78,7 +78,7 @@ impl Instance {
         let mut state = self.lock();
         let there = state.number > lost && state.worker.is_some();
         if !there || state.links.get(lane).is_none_or(Option::is_none) {
-            self.bury(&mut state, || Death::Ended("a lane of it failed".to_owned()));
+            self.bury(&mut state, || Death::Ended("one of its lanes failed".to_owned()));
             self.launch(&mut state).map_err(|error| {
                 let message = format!("cannot start the worker process: {}", with_causes(&error));
                 match limit_below(&error) {
@@ -104,7 +104,7 @@ impl Instance {
         }
         match &state.death {
             Some((of, death)) if *of == number => (death.clone(), first),
-            _ => (Death::Ended("another lane of the instance had it replaced".to_owned()), false),
+            _ => (Death::Ended("another lane of the instance replaced it".to_owned()), false),
         }
     }
 
@@ -177,7 +177,7 @@ impl Instance {
             let served = ModelsServed { link, access: Arc::clone(access), timeout, bytes };
             let (process, operator) = (Arc::clone(process), self.template.operator.clone());
             served.start(move |error| {
-                tracing::warn!(operator, %error, "a worker is ended for what it made of the link to its models");
+                tracing::warn!(operator, %error, "a worker broke the rules of the link to its models and is ended");
                 // A failed signal means that the process has ended already. Its lanes notice.
                 let _ = pidfd_send_signal(&process, Signal::KILL);
             })?;

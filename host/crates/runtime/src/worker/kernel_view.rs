@@ -30,7 +30,7 @@ impl KernelView {
     pub(super) fn watch_oom(&self) -> Option<OomWatch> {
         let state = self.lock();
         let watch = state.group.as_ref()?.watch_oom();
-        watch.inspect_err(|error| tracing::warn!(%error, "an end for lack of memory will not be told as such")).ok()
+        watch.inspect_err(|error| tracing::warn!(%error, "memory cannot be watched: an out-of-memory kill will be reported as a plain kill")).ok()
     }
 
     /// If the kernel killed the worker because memory ran out: the message, and the name of the limit.
@@ -95,7 +95,7 @@ fn tell(culprit: &OomCulprit) -> String {
             "the kernel killed the worker process at the tenant's limit: {cap} for all of {group}, {peak} at its peak"
         ),
         WhoseLimit::Beyond => {
-            "the kernel killed the worker process because memory ran out above what sage-host was given".to_owned()
+            "the kernel killed the worker process because the machine or a cgroup around sage-host ran out of memory".to_owned()
         }
     }
 }
@@ -116,7 +116,7 @@ mod tests {
             (WhoseLimit::Level(Level::Instance), "the instance's limit: 64MiB"),
             (WhoseLimit::Level(Level::Pipeline), "the pipeline's limit: 64MiB for all of acme/flights/embed-0"),
             (WhoseLimit::Level(Level::Tenant), "the tenant's limit: 64MiB"),
-            (WhoseLimit::Beyond, "above what sage-host was given"),
+            (WhoseLimit::Beyond, "the machine or a cgroup around sage-host"),
         ] {
             let text = tell(&culprit(whose));
             assert!(text.contains(told), "{text}");

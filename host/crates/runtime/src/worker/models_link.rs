@@ -78,7 +78,7 @@ impl ModelsLink {
                 answer
             }
             Err(WireError::Overdue(_) | WireError::Slow(_)) => Err(InferenceError::Deadline),
-            Err(error) => Err(InferenceError::DeviceLost(format!("the host's side of the link: {error}"))),
+            Err(error) => Err(InferenceError::DeviceLost(format!("the link to the host: {error}"))),
         }
     }
 }

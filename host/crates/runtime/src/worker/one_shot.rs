@@ -22,7 +22,7 @@ pub struct OneShotSetup {
 #[derive(Debug, Error)]
 pub enum OneShotError {
     /// The parent is gone.
-    #[error("the process {0} that wanted this looked at is gone")]
+    #[error("the parent process {0} is gone")]
     Orphaned(u32),
     /// A privilege could not be given up. Nothing was examined.
     #[error(transparent)]

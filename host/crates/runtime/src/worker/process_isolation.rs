@@ -46,8 +46,8 @@ impl ProcessIsolation {
         self.cgroups.get_or_init(|| {
             let cgroups = Cgroups::detect(Some(&settings.slice));
             match cgroups.sweep() {
-                Ok(swept) => tracing::debug!(?swept, "looked for what dead runs left"),
-                Err(error) => tracing::warn!(%error, "what dead runs left could not be removed"),
+                Ok(swept) => tracing::debug!(?swept, "swept leftovers of dead runs"),
+                Err(error) => tracing::warn!(%error, "leftovers of dead runs could not be removed"),
             }
             cgroups
         })
@@ -113,6 +113,6 @@ fn allow_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     if let Err(error) = raised {
-        tracing::debug!(%error, "no more descriptors than before");
+        tracing::debug!(%error, "the limit of open descriptors could not be raised");
     }
 }

@@ -23,7 +23,7 @@ use sage_sandbox::{GuestSpec, KeptLines, LoadError, Loaded, LogTo, Sandbox, Sand
 #[derive(Debug, Error)]
 pub enum WorkerError {
     /// The setup message is invalid.
-    #[error("a worker is started by sage-host itself, with its order on standard input: {0}")]
+    #[error("a worker is started by sage-host itself, with its setup on standard input: {0}")]
     WorkerSetup(String),
     /// A privilege could not be given up. No guest code has run.
     #[error(transparent)]
@@ -43,7 +43,7 @@ pub enum WorkerError {
     #[error(transparent)]
     Placed(#[from] ResourceError),
     /// The host is gone, or sent an invalid message.
-    #[error("the host's side: {0}")]
+    #[error("the link to the host: {0}")]
     Wire(#[from] WireError),
     /// There is no backend for a device.
     #[error(transparent)]
@@ -122,7 +122,7 @@ pub fn serve() -> Result<(), WorkerError> {
     ready.wait();
     for missing in fenced.after_setup()?.missing {
         // Reported with the first answer. If there is no room, guests have already logged more than this.
-        let _ = kept.keep((tracing::Level::WARN, format!("of the worker's lockdown: {missing}")));
+        let _ = kept.keep((tracing::Level::WARN, format!("the lockdown of the worker is incomplete: {missing}")));
     }
     ready.wait();
     for thread in threads {

@@ -83,7 +83,7 @@ pub(super) fn facts_text(facts: &ModelFacts) -> Result<Vec<u8>, InferenceError> 
     let text = serde_json::to_vec(facts).map_err(|error| InferenceError::Backend(error.to_string()))?;
     let size = text.len() as u64;
     if size > LONGEST_FACTS {
-        let what = "bytes of what is known of a model's inputs and outputs are".to_owned();
+        let what = "bytes of the facts about a model's inputs and outputs are".to_owned();
         return Err(InferenceError::TooLarge { what, size, limit: LONGEST_FACTS });
     }
     Ok(text)
@@ -187,7 +187,7 @@ pub(super) fn put_json(to: &mut impl WireWriter, what: &impl Serialize) -> Resul
 pub(super) fn get_json<T: DeserializeOwned>(from: &mut impl WireReader, limit: u64) -> Result<T, WireError> {
     let mut text = Vec::new();
     get_bytes(from, limit, &mut text)?;
-    serde_json::from_slice(&text).map_err(|error| WireError::broken(format!("text that says nothing: {error}")))
+    serde_json::from_slice(&text).map_err(|error| WireError::broken(format!("invalid JSON: {error}")))
 }
 
 /// Writes the outcome of a request. If it is successful, its answer follows.

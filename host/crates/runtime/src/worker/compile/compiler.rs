@@ -74,7 +74,7 @@ fn judge(heard: Heard, status: ExitStatus, limits: CompileLimits) -> Result<Comp
         Ending::Ended => {}
     }
     if status.success() {
-        let nonsense = || CompileError::Died("answered nonsense".to_owned());
+        let nonsense = || CompileError::Died("sent an invalid reply".to_owned());
         return reply::read(reply, limits).unwrap_or_else(|| Err(nonsense()));
     }
     let complaint = String::from_utf8_lossy(&complaint);
@@ -83,7 +83,7 @@ fn judge(heard: Heard, status: ExitStatus, limits: CompileLimits) -> Result<Comp
         // Rust's allocator prints this message before it aborts.
         Some(_) if complaint.contains("memory allocation of ") => Err(CompileError::OutOfMemory(limits.memory)),
         Some(signal) if signal == Signal::KILL.as_raw() => {
-            Err(CompileError::Died("was killed, for want of memory perhaps".to_owned()))
+            Err(CompileError::Died("was killed by signal 9 (out of memory?)".to_owned()))
         }
         Some(signal) => Err(CompileError::Died(format!("was ended by signal {signal}"))),
         None => {

@@ -55,7 +55,7 @@ pub(super) fn end_when_over(descriptor: RawFd) -> Result<(), WorkerError> {
     let system = |what| move |cause| WorkerError::System { what, cause };
     // SAFETY: the host opened this descriptor for this process, and nothing else here owns it.
     let file = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    let memory = Mapping::of(&file, PAGE, PAGE, false).map_err(system("cannot map until when leases are kept"))?;
+    let memory = Mapping::of(&file, PAGE, PAGE, false).map_err(system("cannot map the expiry time of the leases"))?;
     let body = move || {
         while let Some(left) = left(&memory) {
             thread::sleep(left.min(LONGEST_LOOK));
@@ -65,7 +65,7 @@ pub(super) fn end_when_over(descriptor: RawFd) -> Result<(), WorkerError> {
         std::process::abort();
     };
     let named = thread::Builder::new().name("sage-kept".to_owned());
-    named.spawn(body).map(drop).map_err(system("cannot watch until when leases are kept"))
+    named.spawn(body).map(drop).map_err(system("cannot watch the expiry time of the leases"))
 }
 
 /// The remaining time of the leases; `None` when they are over.

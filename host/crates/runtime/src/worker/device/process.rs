@@ -142,14 +142,14 @@ impl DeviceProcess {
         let jobs = lock(&self.jobs).get(slot).cloned();
         // The slot's thread takes one job at a time and has none now, so there is room.
         let sent = jobs.and_then(|jobs| jobs.send(job(reply)).ok());
-        sent.ok_or_else(|| lost("it was given back"))?;
+        sent.ok_or_else(|| lost("the device was closed"))?;
         match replied.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(reply) => reply,
             Err(RecvTimeoutError::Timeout) => {
                 self.shared.leave(slot);
                 Err(InferenceError::Deadline)
             }
-            Err(RecvTimeoutError::Disconnected) => Err(lost("it was given back")),
+            Err(RecvTimeoutError::Disconnected) => Err(lost("the device was closed")),
         }
     }
 
@@ -228,7 +228,7 @@ impl Runner for DeviceProcess {
         }
         self.say_goodbye();
         let number = self.shared.lock().number;
-        self.shared.kill(number, "it was given back".to_owned());
+        self.shared.kill(number, "the device was closed".to_owned());
         let closed = |state: &mut super::shared::State| (state.phase == Phase::Closed).then_some(());
         if self.shared.wait(Instant::now() + UNTIL_GONE, closed).is_none() {
             self.shared.lock().is_stuck = true;

@@ -66,7 +66,7 @@ where
     }
     let report = fenced.after_setup()?;
     for missing in report.missing {
-        let _ = writeln!(std::io::stderr(), "of the lockdown: {missing}");
+        let _ = writeln!(std::io::stderr(), "the lockdown is incomplete: {missing}");
     }
     ready.wait();
     if let Ok(Err(error)) = ends.recv() {

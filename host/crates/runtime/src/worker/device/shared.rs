@@ -222,7 +222,7 @@ impl State {
     fn refusal(&self) -> Option<InferenceError> {
         match &self.phase {
             Phase::Down(why) => Some(why.clone()),
-            _ if self.closing => Some(lost("it was given back")),
+            _ if self.closing => Some(lost("the device was closed")),
             _ => None,
         }
     }

@@ -89,7 +89,7 @@ impl DeviceSupervisor {
             state.closing
         });
         if closing {
-            self.shared.kill(begun, "it was given back".to_owned());
+            self.shared.kill(begun, "the device was closed".to_owned());
         }
         match self.reload(links) {
             Ok(links) => self.shared.change(|state| {
@@ -114,7 +114,7 @@ impl DeviceSupervisor {
         // After the start, only the process holds the locks.
         let locks = self.locks.as_ref().map_or(Ok(Vec::new()), |locks| locks.take()).map_err(io::Error::other)?;
         if self.shared.lock().closing {
-            return Err(io::Error::other("it was given back"));
+            return Err(io::Error::other("the device was closed"));
         }
         let pairs = (0..self.spec.slots.max(1)).map(|_| Link::pair()).collect::<io::Result<Vec<_>>>()?;
         let (mut links, ends): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
@@ -169,7 +169,7 @@ impl DeviceSupervisor {
                 |why: &dyn std::fmt::Display| lost(format!("model \"{name}\" could not be loaded again: {why}"));
             match loaded {
                 Ok(Ok(facts)) if same.as_deref() == Some(&facts) => {}
-                Ok(Ok(_)) => return Err(again(&"it takes or gives other tensors than before")),
+                Ok(Ok(_)) => return Err(again(&"its inputs or outputs differ from before")),
                 Ok(Err(error)) => return Err(again(&error)),
                 Err(error) => return Err(again(&error)),
             }
@@ -242,7 +242,7 @@ fn tell(culprit: &OomCulprit) -> String {
             )
         }
         WhoseLimit::Level(_) | WhoseLimit::Beyond => {
-            "the kernel killed its process because memory ran out above what the device was given".to_owned()
+            "the kernel killed its process because the machine or a cgroup around sage-host ran out of memory".to_owned()
         }
     }
 }

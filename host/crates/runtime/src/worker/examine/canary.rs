@@ -55,7 +55,7 @@ pub(super) fn send(program: &Path) -> Result<Heard, String> {
     match (called, ended) {
         (Ok(round_trip), Ok(())) if status.success() => serde_json::from_slice(&said)
             .map(|song| Heard { song, round_trip })
-            .map_err(|error| format!("what it told makes no sense: {error}")),
+            .map_err(|error| format!("its report is invalid: {error}")),
         (Err(WireError::Gone) | Ok(_), Ok(())) => Err(end_of(status, &said)),
         (Err(error), _) => Err(format!("{error}; {}", end_of(status, &said))),
         (Ok(_), Err(error)) => Err(format!("it did not end: {error}")),
@@ -69,7 +69,7 @@ fn called(link: &mut Link) -> Result<Duration, WireError> {
         let mut call = [0; CALL.len()];
         link.get(&mut call)?;
         link.taken();
-        if call == *CALL { Ok(()) } else { Err(WireError::broken("another call than was expected")) }
+        if call == *CALL { Ok(()) } else { Err(WireError::broken("an unexpected call")) }
     };
     hear(link)?;
     let started = Instant::now();

@@ -52,13 +52,13 @@ pub(super) struct CanaryReport {
 #[derive(Debug, Error)]
 pub enum CanaryError {
     /// The setup message is invalid.
-    #[error("a canary is started by `sage-host doctor`, with its order on standard input: {0}")]
+    #[error("a canary is started by `sage-host doctor`, with its setup on standard input: {0}")]
     WorkerSetup(String),
     /// A privilege could not be given up.
     #[error(transparent)]
     Lockdown(#[from] LockdownError),
     /// The parent is gone, or sent an invalid message.
-    #[error("the host's side of the ring: {0}")]
+    #[error("the link to the host: {0}")]
     Wire(#[from] WireError),
     /// Shared memory cannot be mapped, or the report cannot be written.
     #[error("{what}: {cause}")]
@@ -114,7 +114,7 @@ pub fn sing() -> Result<(), CanaryError> {
         missing: report.missing.iter().map(ToString::to_string).collect(),
     };
     let text = serde_json::to_vec(&song).map_err(|error| CanaryError::WorkerSetup(error.to_string()))?;
-    std::io::stderr().write_all(&text).map_err(system("cannot tell what was found"))
+    std::io::stderr().write_all(&text).map_err(system("cannot write the report"))
 }
 
 fn read_order() -> Result<CanarySetup, CanaryError> {

@@ -72,7 +72,7 @@ fn tried(folder: &Path, settings: &HostSettings, program: &Path) -> Result<(Dura
     if !kept.flatten().any(|entry| entry.path().extension().is_some_and(|extension| extension == "cwasm")) {
         return Err(LoadError::Cache {
             folder: folder.to_owned(),
-            reason: "what was compiled was not kept".to_owned(),
+            reason: "the compiled component was not kept".to_owned(),
         });
     }
     Ok((compiled, loaded))

@@ -26,7 +26,7 @@ pub(super) fn examine(heard: Result<&Heard, &str>) -> Examination {
     }
     if !song.files_fenced {
         let detail = format!(
-            "a worker could open none of {}; {}: where folders are granted, only the sandbox keeps to them",
+            "a worker could open none of {}; {}: if folders are granted, only the sandbox limits access to them",
             listed(&song.devices),
             song.missing.join("; ")
         );
@@ -34,7 +34,7 @@ pub(super) fn examine(heard: Result<&Heard, &str>) -> Examination {
     }
     let mechanism = format!("landlock {}, syscall filter", song.landlock);
     if let Some(through) = went_through(&song.fence) {
-        let detail = format!("behind the fence a process could open {through}");
+        let detail = format!("after the first step of its lockdown a process could open {through}");
         return examined(Tier::Cooperative, mechanism, detail, Some(BOOT.to_owned()));
     }
     let mut detail = format!("a worker could open none of {}", listed(&song.devices));

@@ -13,7 +13,7 @@ pub(super) fn examine(settings: &HostSettings) -> Examination {
         .collect();
     let (found, detail, hint) = if serving.is_empty() {
         let hint =
-            "for operators with num_gpus, declare a [[device]] in host.toml; `sage-host devices` lists what there is";
+            "for operators with num_gpus, declare a [[device]] in host.toml; `sage-host devices` lists all devices";
         (
             Tier::None,
             format!("nothing serves num_gpus: {}", devices.why_none_serves().join("; ")),

@@ -22,7 +22,7 @@ pub fn examine(options: &JobOptions, program: impl Into<PathBuf>) -> Result<Repo
     let settings = options.host_settings()?;
     let cgroups = Cgroups::detect(Some(&settings.slice));
     if let Err(error) = cgroups.sweep() {
-        tracing::warn!(%error, "what dead runs left could not be removed");
+        tracing::warn!(%error, "leftovers of dead runs could not be removed");
     }
     let heard = canary::send(&program);
     let heard = heard.as_ref().map_err(String::as_str);

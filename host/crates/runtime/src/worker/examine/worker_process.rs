@@ -83,11 +83,11 @@ fn tried(options: &JobOptions, settings: &HostSettings, program: &Path) -> Resul
         return Err((format!("it failed with {}: {}", error.code, error.message), error.hint.clone()));
     }
     if summary.outcome == "interrupted" {
-        return Err((format!("they had not come back after {} s", PATIENCE.as_secs()), None));
+        return Err((format!("three records had not come back after {} s", PATIENCE.as_secs()), None));
     }
     let collected = collected.lock().unwrap_or_else(PoisonError::into_inner);
     let same = collected.iter().map(|record| &record.payload).eq(&records);
-    if same { Ok((took, peak(&summary))) } else { Err(("not the same records came back".to_owned(), None)) }
+    if same { Ok((took, peak(&summary))) } else { Err(("other records came back".to_owned(), None)) }
 }
 
 /// A tenant whose ceiling leaves enough memory.

@@ -71,7 +71,7 @@ fn judge(heard: &Heard, status: ExitStatus, limits: ExamineLimits) -> Result<Exa
         Ending::Ended => {}
     }
     if status.success() {
-        let found = reply::read(&heard.reply).ok_or_else(|| died("answered nonsense"))?;
+        let found = reply::read(&heard.reply).ok_or_else(|| died("sent an invalid reply"))?;
         return found.map_err(|reason| ModelError::Refused(plain_text(&reason).into_owned()));
     }
     let complaint = String::from_utf8_lossy(&heard.complaint);
@@ -82,7 +82,7 @@ fn judge(heard: &Heard, status: ExitStatus, limits: ExamineLimits) -> Result<Exa
         Some(_) if complaint.contains("has overflowed its stack") => {
             Err(died("ran out of stack: it is nested too deep"))
         }
-        Some(signal) if signal == Signal::KILL.as_raw() => Err(died("was killed, for want of memory perhaps")),
+        Some(signal) if signal == Signal::KILL.as_raw() => Err(died("was killed by signal 9 (out of memory?)")),
         Some(signal) => Err(died(&format!("was ended by signal {signal}"))),
         None => {
             let said = plain_text(complaint.trim());
