@@ -132,7 +132,12 @@ impl ComponentSourceLane {
     fn close(&mut self) {
         if let Err(failure) = self.supervisor.close(&self.policy.counters) {
             self.policy.errors.count(failure.code.name());
-            tracing::warn!(source = &*self.policy.stage, instance = self.policy.instance, %failure, "close failed; the earlier output remains valid");
+            tracing::warn!(
+                source = &*self.policy.stage,
+                instance = self.policy.instance,
+                %failure,
+                "close failed; the earlier output remains valid"
+            );
         }
     }
 }

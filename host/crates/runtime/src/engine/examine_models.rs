@@ -131,7 +131,8 @@ impl Examination<'_> {
                 Ok(())
             }
             Compared::Apart(what) => Err(ModelError::Refused(format!(
-                "tract and ONNX Runtime answer differently to made-up inputs: {what}; backend = \"onnxruntime\" takes ONNX Runtime's answers"
+                "tract and ONNX Runtime answer differently to made-up inputs: {what}; \
+                 backend = \"onnxruntime\" takes ONNX Runtime's answers"
             ))),
         }
     }

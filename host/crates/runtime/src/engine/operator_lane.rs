@@ -363,7 +363,12 @@ impl OperatorLane {
         self.settle(outputs)?;
         if let Err(failure) = self.supervisor.close(&self.policy.counters) {
             self.policy.errors.count(failure.code.name());
-            tracing::warn!(operator = &*self.policy.stage, instance = self.policy.instance, %failure, "close failed; the earlier output remains valid");
+            tracing::warn!(
+                operator = &*self.policy.stage,
+                instance = self.policy.instance,
+                %failure,
+                "close failed; the earlier output remains valid"
+            );
         }
         self.send(outputs)?;
         self.outlets.flush()
@@ -389,7 +394,7 @@ impl OperatorLane {
 /// Runs one batch on a guest, with nothing else in flight.
 #[expect(clippy::result_large_err, reason = "the batch is moved through, and failing is the rare way")]
 fn call(guest: &mut dyn LaneGuest, batch: Batch) -> Result<(Batch, &mut Answer), (Batch, Failure)> {
-    let refused = |batch| (batch, Failure::new(FailureCode::Restarts, "the guest accepts no batch (a fault of the host)"));
+    let refused = |batch| (batch, Failure::new(FailureCode::Restarts, "the guest accepts no batch (a host fault)"));
     guest.hand_over(InFlight { batch, ticket: 0 }).map_err(|held| refused(held.batch))?;
     match guest.answer() {
         Some((held, Ok(answer))) => Ok((held.batch, answer)),

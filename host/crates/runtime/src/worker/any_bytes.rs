@@ -92,7 +92,7 @@ fn batch(bytes: &[u8]) -> bool {
     let _ = view(bytemuck::cast_slice(&aligned));
     let mut batch = Batch::new();
     let read = batch.read(&mut Message(bytes), MOST);
-    assert!(read.is_ok() || batch.is_empty(), "what is no batch is empty");
+    assert!(read.is_ok() || batch.is_empty(), "a refused batch is empty");
     is_sound(&batch);
     read.is_ok()
 }
@@ -152,13 +152,13 @@ fn state_changes(bytes: &[u8]) -> bool {
     let budget = Arc::new(MemoryBudget::new(MOST));
     let mut state = KeyedState::new(Arc::clone(&budget));
     let known = [&b"T\x01\0\0\0t"[..], b"P\x01\0\0\0k\x02\0\0\0v1", b"E\x01\0\0\0k\x01\0\0\0s\x01\0\0\0v"].concat();
-    assert!(state.play(&known).is_ok(), "what a worker writes is played");
+    assert!(state.play(&known).is_ok(), "the changes of a worker are played");
     let before = contents(&state);
     let played = state.play(bytes).is_ok();
     assert!(budget.used() <= budget.cap(), "{} of {}", budget.used(), budget.cap());
     assert!(played || contents(&state) == before, "changes that are refused change nothing");
     drop(state);
-    assert_eq!(budget.used(), 0, "what was taken is given back");
+    assert_eq!(budget.used(), 0, "all memory is given back");
     played
 }
 

@@ -30,7 +30,7 @@ impl KernelView {
     pub(super) fn watch_oom(&self) -> Option<OomWatch> {
         let state = self.lock();
         let watch = state.group.as_ref()?.watch_oom();
-        watch.inspect_err(|error| tracing::warn!(%error, "memory cannot be watched: an out-of-memory kill will be reported as a plain kill")).ok()
+        watch.inspect_err(|error| tracing::warn!(%error, "an out-of-memory kill cannot be detected")).ok()
     }
 
     /// If the kernel killed the worker because memory ran out: the message, and the name of the limit.
@@ -86,7 +86,8 @@ fn tell(culprit: &OomCulprit) -> String {
     let (cap, peak, group) = (amount(cap), amount(peak), group.display());
     match whose {
         WhoseLimit::Level(Level::Instance) => format!(
-            "the kernel killed the worker process at the instance's limit: {cap} of memory for everything it needs, {peak} at its peak"
+            "the kernel killed the worker process at the instance's limit: {cap} of memory for everything it \
+             needs, {peak} at its peak"
         ),
         WhoseLimit::Level(Level::Pipeline) => format!(
             "the kernel killed the worker process at the pipeline's limit: {cap} for all of {group}, {peak} at its peak"
@@ -95,7 +96,9 @@ fn tell(culprit: &OomCulprit) -> String {
             "the kernel killed the worker process at the tenant's limit: {cap} for all of {group}, {peak} at its peak"
         ),
         WhoseLimit::Beyond => {
-            "the kernel killed the worker process because the machine or a cgroup around sage-host ran out of memory".to_owned()
+            "the kernel killed the worker process because the machine or a cgroup around sage-host ran out of \
+             memory"
+                .to_owned()
         }
     }
 }

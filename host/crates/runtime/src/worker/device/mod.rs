@@ -2,11 +2,13 @@
 //! memory costs the runs in flight and a restart.
 //!
 //! ```text
-//!  host                                                      the device's process: no network, no new processes, no files (CPU)
+//!  host                                                      the device's process (no network, no new processes)
 //!  Runner::run ─▶ a free slot ─▶ slot's thread ── link ────▶ slot's thread ─▶ Backend
 //!   waits until its deadline      waits a grace longer        one run at a time
 //!  supervisor: starts it, loads its models again, waits for its end, reports its end
 //! ```
+//!
+//! The process of a CPU device opens no files either.
 //!
 //! Flow: [`DeviceProcess`] is the host's side. Its supervisor owns the single state machine (starting, up,
 //! ending, down, closed), and all other threads wait for it. [`serve_device`] is the child's side, and works

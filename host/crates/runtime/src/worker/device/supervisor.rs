@@ -242,7 +242,9 @@ fn tell(culprit: &OomCulprit) -> String {
             )
         }
         WhoseLimit::Level(_) | WhoseLimit::Beyond => {
-            "the kernel killed its process because the machine or a cgroup around sage-host ran out of memory".to_owned()
+            "the kernel killed its process because the machine or a cgroup around sage-host ran out of \
+             memory"
+                .to_owned()
         }
     }
 }

@@ -33,8 +33,8 @@ pub(super) fn examine(cgroups: &Cgroups) -> Examination {
     match thread::spawn(spin).join() {
         Ok(used) if used <= WHILE.mul_f64(AT_MOST) => {
             let detail = format!(
-                "no group: {why}; without one a thread that span with 0.25 of a CPU used {} of {}: that holds guests, not the worker's \
-                 own threads",
+                "no group: {why}; without one a busy thread with 0.25 of a CPU used {} of {}; this limits \
+                 guests, but not the worker's own threads",
                 shown(used),
                 shown(WHILE)
             );
@@ -43,7 +43,7 @@ pub(super) fn examine(cgroups: &Cgroups) -> Examination {
         Ok(used) => {
             let used = shown(used);
             let detail =
-                format!("no group: {why}; and a thread that span with 0.25 of a CPU used {used} of {}", shown(WHILE));
+                format!("no group: {why}; and a busy thread with 0.25 of a CPU used {used} of {}", shown(WHILE));
             examined(Tier::None, "nothing", detail, hint)
         }
         // The panic hook has already reported the panic.

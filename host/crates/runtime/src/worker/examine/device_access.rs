@@ -3,8 +3,8 @@ use super::canary::Heard;
 use super::examination::Examination;
 use sage_machine::Tier;
 
-const BOOT: &str = "boot Linux 5.13 or newer with landlock among its security modules (lsm=landlock,… on the kernel's command line; \
-                    /sys/kernel/security/lsm lists them)";
+const BOOT: &str = "boot Linux 5.13 or newer with landlock among its security modules (lsm=landlock,… on the \
+                    kernel's command line; /sys/kernel/security/lsm lists them)";
 
 /// Tries to open devices and files from a worker. No cgroup is used for this, because a worker can open nothing
 /// that was not granted.

@@ -8,9 +8,9 @@ const NAME: &str = "doctor";
 
 const FOR_ALL: &str = "for a folder that all users share, once, as root: install -d -m 1777 /run/lock/sage-host";
 /// The hint for the hard tier: other users can neither write to the folder, nor open it and hold its locks.
-const FOR_ROOT: &str = "for leases that no other user can take away, run pipelines as root with a folder of root's own: \
-                        install -d -m 0700 /run/sage-host, and lease_folder = \"/run/sage-host\" in host.toml; all runs of the \
-                        machine must use it";
+const FOR_ROOT: &str = "for leases that no other user can take away, run pipelines as root with a folder of root's \
+                        own: install -d -m 0700 /run/sage-host, and lease_folder = \"/run/sage-host\" in host.toml; \
+                        all runs of the machine must use it";
 
 /// Locks the machine's ledger, writes an empty claim into it, reads the claim back and frees it.
 pub(super) fn examine(options: &JobOptions, settings: &HostSettings) -> Examination {

@@ -30,8 +30,8 @@ pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examina
             Tier::Cooperative,
             "memory limiter, RLIMIT_DATA".to_owned(),
             format!(
-                "no group: {why}; without one a process was refused {wanted} at {limit} of private memory, and what it shares or \
-                 reads of files is not counted"
+                "no group: {why}; without one a process was refused {wanted} at {limit} of private memory; shared \
+                 memory and file pages are not counted"
             ),
             hint,
         ),

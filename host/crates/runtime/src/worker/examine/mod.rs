@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! examine ─┬─ Cgroups::detect, Cgroups::breach   sets a limit, breaks it on purpose, and reads the kernel's answer
-//!          ├─ canary ── sage-host canary         a process that gives up its rights like a worker and tries forbidden actions
+//!          ├─ canary ── sage-host canary         a process that gives up its rights and tries forbidden actions
 //!          ├─ worker_process                     a pipeline of three records in a worker
 //!          └─ lease_folder, component_cache      written, read back, removed
 //!                 │

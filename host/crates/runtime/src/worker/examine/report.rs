@@ -21,7 +21,7 @@ pub struct Report {
 }
 
 /// The columns.
-const HEADER: [&str; 4] = ["examined", "tier", "mechanism", "what was seen"];
+const HEADER: [&str; 4] = ["examined", "tier", "mechanism", "observation"];
 
 /// A table without lines: two spaces separate the columns.
 const STYLE: TableStyle = TableStyle::new();
