@@ -270,7 +270,7 @@ impl PipelineBuilder {
 }
 
 /// The source of an embedded pipeline's records.
-#[expect(clippy::large_enum_variant, reason = "one a pipeline, while it is put together")]
+#[expect(clippy::large_enum_variant, reason = "few exist, and only while a pipeline is built")]
 pub enum SourceOf {
     /// A source that a pipeline file can name too.
     Built(SourceKind),
@@ -306,7 +306,7 @@ impl SourceOf {
 }
 
 /// The sink of an embedded pipeline's records.
-#[expect(clippy::large_enum_variant, reason = "one a pipeline, while it is put together")]
+#[expect(clippy::large_enum_variant, reason = "few exist, and only while a pipeline is built")]
 pub enum SinkOf {
     /// A sink that a pipeline file can name too.
     Built(SinkKind),

@@ -50,7 +50,7 @@ pub struct JobOptions {
     pub overcommit: bool,
     /// Allows resources that this machine cannot enforce.
     pub allow_unenforced: bool,
-    /// Accepts only hard limits, and fails if a limit becomes soft.
+    /// Accepts only hard limits, and fails if a limit is no longer hard.
     pub strict: bool,
     /// The tenant that the job runs for. The ceilings of `host.toml` depend on it.
     pub tenant: TenantName,

@@ -33,7 +33,7 @@ pub trait LaneGuest: Send {
     /// # Errors
     /// The batch is returned if there is no room for it until an answer is taken. A guest with no batch in
     /// flight always has room.
-    #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
+    #[expect(clippy::result_large_err, reason = "the error is the batch itself, which was passed by value")]
     fn hand_over(&mut self, held: InFlight) -> Result<(), InFlight>;
 
     /// The entrance through which other threads hand over batches directly, without this lane. The lane's

@@ -392,7 +392,7 @@ impl OperatorLane {
 }
 
 /// Runs one batch on a guest, with nothing else in flight.
-#[expect(clippy::result_large_err, reason = "the batch is moved through, and failing is the rare way")]
+#[expect(clippy::result_large_err, reason = "the batch is passed by value, and failures are rare")]
 fn call(guest: &mut dyn LaneGuest, batch: Batch) -> Result<(Batch, &mut Answer), (Batch, Failure)> {
     let refused = |batch| (batch, Failure::new(FailureCode::Restarts, "the guest accepts no batch (a host fault)"));
     guest.hand_over(InFlight { batch, ticket: 0 }).map_err(|held| refused(held.batch))?;

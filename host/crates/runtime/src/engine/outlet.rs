@@ -10,11 +10,11 @@ use sage_plan::Partition;
 /// Target size of a batch. Larger batches leave the cache and copy at a fifth of the speed. Smaller batches
 /// cause too many wake-ups.
 pub(super) const BATCH_BYTES: usize = 64 << 10;
-/// Target size of a batch for a worker. A batch for a worker costs more than a call in the lane's own thread: 5
-/// % of the CPU of generate to discard. A window of such batches fits into the ring.
+/// Target size of a batch for a worker. A batch for a worker costs more than a call in the lane's own thread:
+/// 5 % of the CPU of generate to discard. A window of such batches fits into the ring.
 const BATCH_BYTES_FOR_WORKERS: usize = 120 << 10;
-/// Maximum time to the next batch for which a wake-up is put off. A wake-up and its thread switch cost some 10
-/// µs of CPU.
+/// Maximum time to the next batch for which a wake-up is put off. A wake-up and its thread switch cost some
+/// 10 µs of CPU.
 const MOMENT: Duration = Duration::from_micros(200);
 /// Maximum records of a batch.
 pub(super) const BATCH_RECORDS: usize = 4096;

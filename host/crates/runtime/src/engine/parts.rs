@@ -27,7 +27,7 @@ pub(super) struct Parts {
     pub(super) leased: LeasedThreads,
     /// The cgroup that contains the groups of workers, if there are any.
     pub(super) slice: Option<String>,
-    /// Whether the run ends if a hard limit becomes soft.
+    /// Whether the run ends if a hard limit is no longer hard.
     pub(super) strict: bool,
     /// Launches and hosts the instances. Ends with the last of them.
     pub(super) instances: Arc<dyn InstanceLauncher>,

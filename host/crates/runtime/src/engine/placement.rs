@@ -36,8 +36,8 @@ impl Placement {
 
 /// The placement of a thread, which ends when the seat is dropped.
 pub(super) enum Seat {
-    Leased(#[expect(dead_code, reason = "held for its end")] LeasedSeat),
-    Shared(#[expect(dead_code, reason = "held for its end")] SharedSeat),
+    Leased(#[expect(dead_code, reason = "only its drop matters")] LeasedSeat),
+    Shared(#[expect(dead_code, reason = "only its drop matters")] SharedSeat),
 }
 
 /// A CPU share that implements the pacer of the sandbox.

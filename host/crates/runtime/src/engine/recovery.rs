@@ -5,7 +5,7 @@ use sage_batch::{Batch, BatchPool};
 
 /// A step of a lane's guest, with the number of its attempt.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a batch is moved through, not kept, and flushes are few")]
+#[expect(clippy::large_enum_variant, reason = "a batch is passed by value and not stored, and flushes are rare")]
 pub(super) enum Step {
     /// Process a batch.
     Call(Batch, u32),

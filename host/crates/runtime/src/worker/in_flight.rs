@@ -89,7 +89,7 @@ impl InFlightBatches {
     }
 
     /// Writes a batch from the lane's own thread. Returns the batch if there is no room for it now.
-    #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
+    #[expect(clippy::result_large_err, reason = "the error is the batch itself, which was passed by value")]
     pub(super) fn hand_over(&self, held: InFlight) -> Result<(), InFlight> {
         match &mut *lock(&self.out) {
             Some(out) => self.put(out, held, true, None),

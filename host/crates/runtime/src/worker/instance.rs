@@ -68,8 +68,8 @@ struct Worker {
 /// The placement of the process, which ends when the seat is dropped.
 #[derive(Debug)]
 enum WorkerSeat {
-    Leased(#[expect(dead_code, reason = "held for its end")] LeasedSeat),
-    Shared(#[expect(dead_code, reason = "held for its end")] ProcessSeat),
+    Leased(#[expect(dead_code, reason = "only its drop matters")] LeasedSeat),
+    Shared(#[expect(dead_code, reason = "only its drop matters")] ProcessSeat),
 }
 
 impl Instance {

@@ -27,8 +27,8 @@ impl ProcessIsolation {
     }
 }
 
-/// Bytes of a worker in addition to its guests' memory. The kernel's own count is 2 to 3 MiB with batches of 64
-/// KiB, and 4 MiB with records of 1 MB. The rest is room for larger batches and answers, which are held twice.
+/// Bytes of a worker in addition to its guests' memory. The kernel's own count is 2 to 3 MiB with batches of
+/// 64 KiB, and 4 MiB with records of 1 MB. The rest is room for larger batches and answers, which are held twice.
 const OVERHEAD: u64 = 16 << 20;
 /// Additional bytes of each lane after the first: 1 MiB of answers in flight, a batch and an answer of its own,
 /// and its stack.
