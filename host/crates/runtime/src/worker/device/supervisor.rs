@@ -242,7 +242,7 @@ fn tell(culprit: &OomCulprit) -> String {
             )
         }
         WhoseLimit::Level(_) | WhoseLimit::Beyond => {
-            "the kernel killed its process because the machine or a cgroup around sage-host ran out of \
+            "the kernel killed its process because the machine or a cgroup above the device's own ran out of \
              memory"
                 .to_owned()
         }
