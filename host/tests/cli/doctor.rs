@@ -62,8 +62,8 @@ fn filtered(assert: impl FnOnce()) {
         (r"(flock in|folder) /\S+ *", "$1 FOLDER  "),
         (r"cgroup v[12] [a-z_.]+ *", "cgroup FILE  "),
         (r"control groups: .*", "control groups: SOME"),
-        (r"what was seen *", "what was seen"),
-        (r"mechanism +what", "mechanism  what"),
+        (r"observation *", "observation"),
+        (r"mechanism +observation", "mechanism  observation"),
         (
             r"(seccomp, no_new_privs, no capabilities|sealed memfd, eventfd|sage-host worker|syscall filter|wasm32-wasip2) +",
             "$1  ",

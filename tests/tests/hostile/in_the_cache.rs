@@ -93,7 +93,7 @@ fn without_a_place_for_the_cache_a_run_says_so_once_and_goes_on() {
         let ran = sage_host(&scenario, &["run", "pipeline.toml", "--quiet"]).env("XDG_CACHE_HOME", home).output();
         let ran = ran.unwrap();
         assert_eq!(ran.status.code(), Some(0), "{ran:?}");
-        assert_eq!(said(&ran, "what is compiled is not cached"), 1, "{ran:?}");
+        assert_eq!(said(&ran, "compiled components are not cached"), 1, "{ran:?}");
     }
 }
 

@@ -168,7 +168,7 @@ fn a_program_that_is_none_is_said_to_be_none() {
         assert!(reason.contains(part), "{program}: {reason}");
     }
     let error = OneShotInspector::new("/bin/true").examine(&file, Trial::Wanted, LIMITS).unwrap_err();
-    assert_eq!(error, ModelError::Died("answered nonsense".to_owned()));
+    assert_eq!(error, ModelError::Died("sent an invalid reply".to_owned()));
 }
 
 /// Not a test: what examining a large model takes, by which the default limits were chosen.

@@ -336,7 +336,7 @@ fn the_process_of_a_driver_has_files_but_no_network_and_no_programs() {
 fn garbage_is_a_lost_device_and_no_more() {
     for (way, told) in [
         ("long-facts", "a length of 1152921504606846976, at most 1048576 was expected"),
-        ("no-facts", "text that says nothing"),
+        ("no-facts", "invalid JSON"),
         ("odd-error", "an error that no backend has"),
         ("many-tensors", "18446744073709551615 tensors, at most 1024 were expected"),
         ("two-outputs", "2 outputs of a model that has 1"),
@@ -377,7 +377,7 @@ fn nothing_is_left_after_close_and_after_drop() {
         if closed {
             device.runner.close();
             let refused = device.run("echo").unwrap_err();
-            assert_eq!(refused, InferenceError::DeviceLost("it was given back".to_owned()));
+            assert_eq!(refused, InferenceError::DeviceLost("the device was closed".to_owned()));
         } else {
             drop(device);
         }

@@ -11,7 +11,7 @@ use sage_models::NoModels;
 use sage_plan::{ComponentSpec, Limits, Stage, StageId, Work};
 use sage_sandbox::{GuestSpec, LogTo, Stop};
 
-/// The guests of all instances, lane by lane, until the lanes take them.
+/// The guests of all instances, in the order of lanes, until the lanes take them.
 #[derive(Default)]
 pub(super) struct Guests(BTreeMap<(StageId, u32), VecDeque<Box<dyn LaneGuest>>>);
 
@@ -22,10 +22,10 @@ impl Guests {
     }
 }
 
-/// Gives every instance of a component its place.
+/// Launches every instance of a component.
 ///
 /// # Errors
-/// A place that cannot be made.
+/// An instance that cannot be launched.
 pub(super) fn launch_instances(parts: &Parts, stages: &mut [StageParts], stop: &Stop) -> Result<Guests, RunError> {
     let mut guests = Guests::default();
     for ((id, stage), watched) in parts.plan.stages().zip(stages) {

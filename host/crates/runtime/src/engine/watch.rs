@@ -10,7 +10,7 @@ use sage_models::ModelService;
 use sage_observe::{DeviceView, InstanceView, MemoryReading, Registry, StageView};
 use sage_plan::{Plan, Work};
 
-/// What can be watched of a run.
+/// The registry of the values that can be watched during a run.
 pub(super) fn registry(
     plan: &Plan,
     grant: &Grant,

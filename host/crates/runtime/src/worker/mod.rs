@@ -1,13 +1,15 @@
-//! Processes that do for the host what must not be done in it: one instance's guests each, one compilation, or one look at a model.
+//! Separate processes for work that must not run in the host: the guests of one instance, one compilation, or
+//! one examination of a model.
 //!
-//! Flow: the host starts its own program with a hidden subcommand and hands it an order; the process takes what it
-//! needs, gives up everything else ([`lockdown`]), and only then touches what a stranger wrote. Whether all of that works on this machine
-//! is tried by [`examine`].
+//! Flow: the host starts its own program with a hidden subcommand and sends it a setup message. The process
+//! takes the resources that it needs and gives up all others ([`lockdown`](sage_process::lockdown)). Only then
+//! does it touch untrusted bytes. [`examine`] tests whether all of this works on this machine.
 //!
-//! Invariants: no guest code runs in such a process before its lockdown is complete; whatever comes back from it is checked as if a
-//! guest had sent it.
+//! Invariants: no guest code runs in such a process before its lockdown is complete; everything that the
+//! process sends back is checked as if a guest had sent it.
 //!
-//! Left to others: what a guest is and how it is called (sandbox); what becomes of a worker that died (engine).
+//! Left to others: the definition of a guest and its calls (sandbox); the handling of a worker's death
+//! (engine).
 
 #[cfg(any(test, feature = "any-bytes"))]
 pub mod any_bytes;

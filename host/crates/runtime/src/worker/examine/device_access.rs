@@ -3,10 +3,11 @@ use super::canary::Heard;
 use super::examination::Examination;
 use sage_machine::Tier;
 
-const BOOT: &str = "boot Linux 5.13 or newer with landlock among its security modules (lsm=landlock,… on the kernel's command line; \
-                    /sys/kernel/security/lsm lists them)";
+const BOOT: &str = "boot Linux 5.13 or newer with landlock among its security modules (lsm=landlock,… on the \
+                    kernel's command line; /sys/kernel/security/lsm lists them)";
 
-/// A worker opens devices and files. No control group is used for this: nothing at all can be opened that was not granted.
+/// Tries to open devices and files from a worker. No cgroup is used for this, because a worker can open nothing
+/// that was not granted.
 pub(super) fn examine(heard: Result<&Heard, &str>) -> Examination {
     let examined = |found, mechanism: String, detail, hint: Option<String>| Examination {
         name: "device access",
@@ -25,7 +26,7 @@ pub(super) fn examine(heard: Result<&Heard, &str>) -> Examination {
     }
     if !report.files_fenced {
         let detail = format!(
-            "a worker could open none of {}; {}: where folders are granted, only the sandbox keeps to them",
+            "a worker could open none of {}; {}: if folders are granted, only the sandbox limits access to them",
             listed(&report.devices),
             report.missing.join("; ")
         );
@@ -33,7 +34,7 @@ pub(super) fn examine(heard: Result<&Heard, &str>) -> Examination {
     }
     let mechanism = format!("landlock {}, syscall filter", report.landlock);
     if let Some(through) = went_through(&report.fence) {
-        let detail = format!("behind the fence a process could open {through}");
+        let detail = format!("after the first step of its lockdown a process could open {through}");
         return examined(Tier::Cooperative, mechanism, detail, Some(BOOT.to_owned()));
     }
     let mut detail = format!("a worker could open none of {}", listed(&report.devices));

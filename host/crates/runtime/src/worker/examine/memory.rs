@@ -5,7 +5,8 @@ use super::examination::{Examination, in_full, shown};
 use sage_machine::cgroup::{Cgroups, Controller};
 use sage_machine::{Tier, bytes};
 
-/// A process in a group takes more than the group's cap; without groups, more than its own limit.
+/// A process in a cgroup takes more memory than the limit of the cgroup. Without cgroups, a process takes more
+/// than its own limit.
 pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examination {
     let control = &cgroups.controls().memory;
     let examined = |found, mechanism: String, detail, hint: Option<String>| Examination {
@@ -29,8 +30,8 @@ pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examina
             Tier::Cooperative,
             "memory limiter, RLIMIT_DATA".to_owned(),
             format!(
-                "no group: {why}; without one a process was refused {wanted} at {limit} of private memory, and what it shares or \
-                 reads of files is not counted"
+                "no group: {why}; without one a process was refused {wanted} at {limit} of private memory; shared \
+                 memory and file pages are not counted"
             ),
             hint,
         ),

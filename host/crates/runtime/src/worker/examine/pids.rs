@@ -3,7 +3,7 @@ use super::examination::{Examination, in_full, shown};
 use sage_machine::Tier;
 use sage_machine::cgroup::{Cgroups, Controller};
 
-/// A process in a group that is full forks; without groups, a worker does.
+/// A process in a full cgroup forks. Without cgroups, a worker forks.
 pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examination {
     let control = &cgroups.controls().pids;
     let examined = |found, mechanism: &str, detail, hint| Examination {

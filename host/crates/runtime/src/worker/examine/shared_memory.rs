@@ -3,7 +3,8 @@ use super::canary::Heard;
 use super::examination::{Examination, shown};
 use sage_machine::Tier;
 
-/// The far side of a ring writes what it may only read and changes sizes; then both sides wake each other.
+/// The far side of a ring tries to write memory that it may only read, and to change sizes. Then both sides
+/// wake each other.
 pub(super) fn examine(heard: Result<&Heard, &str>) -> Examination {
     let examined = |found, detail, hint| Examination {
         name: "shared memory",

@@ -3,11 +3,12 @@ use super::canary::Heard;
 use super::examination::Examination;
 use sage_machine::Tier;
 
-const HINT: &str = "where a container's own filter is in the way, start it with --security-opt seccomp=PROFILE.json whose profile allows \
-                    seccomp, landlock_create_ruleset, landlock_add_rule, landlock_restrict_self and memfd_create \
-                    (seccomp=unconfined allows all); elsewhere, run a kernel with CONFIG_SECCOMP_FILTER on x86-64 or aarch64";
+const HINT: &str = "if a container's own filter blocks the calls, start the container with --security-opt \
+                    seccomp=PROFILE.json and a profile that allows seccomp, landlock_create_ruleset, \
+                    landlock_add_rule, landlock_restrict_self and memfd_create (seccomp=unconfined allows all); \
+                    elsewhere, run a kernel with CONFIG_SECCOMP_FILTER on x86-64 or aarch64";
 
-/// A worker makes calls that it must not.
+/// A worker tries forbidden system calls.
 pub(super) fn examine(heard: Result<&Heard, &str>) -> Examination {
     let examined = |found, detail, hint| Examination {
         name: "system calls",
