@@ -11,7 +11,7 @@ fn put(state: &mut KeyedState, key: &[u8], value: &[u8]) -> Written {
     state.put("t", [(key, value)].into_iter())
 }
 
-/// Table, key, value and map of everything that is kept.
+/// Table, key, value and map of each stored key.
 type Kept = (String, Vec<u8>, Option<Vec<u8>>, Vec<(Vec<u8>, Vec<u8>)>);
 
 fn dump(state: &KeyedState) -> Vec<Kept> {
@@ -46,7 +46,7 @@ proptest! {
                     let room = state.tables.iter().map(|(_, table)| table.room_bytes()).sum::<u64>();
                     state.roll_back();
                     prop_assert_eq!(dump(&state), committed.clone());
-                    // Only slots (and the table itself) made in between may stay behind, vacant.
+                    // Only slots (and the table) that were created in between may remain, vacant.
                     prop_assert!(state.taken <= charged + room + TABLE_BYTES + on_heap(1));
                 }
             }
