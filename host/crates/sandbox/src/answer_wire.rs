@@ -113,7 +113,7 @@ impl Answer {
             let cost = emission.read(left, from)?;
             left = left
                 .checked_sub(cost)
-                .ok_or_else(|| WireError::broken(format!("the first {} of {emitted} emissions exceed the limit", at + 1)))?;
+                .ok_or_else(|| WireError::broken(format!("{} of {emitted} emissions exceed the limit", at + 1)))?;
             taken = taken.and_then(|()| {
                 let batch = &emission.batch;
                 let columns = batch.into();
