@@ -46,7 +46,7 @@ pub struct Emission {
 pub(super) enum Call {
     /// The output of the guest's kind, over this number of records.
     Over(usize),
-    /// None: `open`, `close` and the like, whose output would be lost. The text is the call's name.
+    /// None: the output of `open`, `close` and the like would be lost. The text is the call's name.
     Mute(&'static str),
 }
 

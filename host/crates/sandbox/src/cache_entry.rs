@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-/// One file of the cache: a magic line, a checksum, a header that names the component's file, and the content.
+/// A file of the cache: a magic line, a checksum, a header that names the component's file, and the content.
 ///
 /// ```text
 /// "sage-host cache 1\n" | SHA-256 of the rest and of the file's name

@@ -33,7 +33,7 @@ pub(super) struct BatchView {
     pub(super) headers: Option<ColumnView>,
 }
 
-/// `types.column` as the host sends it. It is lowered from its place in memory with one copy.
+/// `types.column` as the host sends it. Lowering copies the column once, from its place in memory.
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]
 pub(super) struct ColumnRef<'a> {

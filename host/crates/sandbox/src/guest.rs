@@ -85,8 +85,8 @@ pub enum Progress {
     End,
 }
 
-/// One running copy of a component, used by one thread at a time. After a [`Failure`] the copy is dead, and
-/// only [`Guest::into_carried`] may be called.
+/// A running copy of a component, used by one thread at a time. After a [`Failure`] the copy is dead, and only
+/// [`Guest::into_carried`] may be called.
 pub struct Guest {
     store: Store<GuestStore>,
     instance: Instance,

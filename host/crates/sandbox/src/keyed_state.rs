@@ -136,7 +136,7 @@ impl KeyedState {
         entries.try_for_each(|(key, value)| self.put_in(table, key, value))
     }
 
-    /// Writes a value for a key of a table whose index is from [`KeyedState::table_or_new`].
+    /// Writes a value for a key of a table, with the table's index from [`KeyedState::table_or_new`].
     pub(super) fn put_in(&mut self, table: u32, key: &[u8], value: &[u8]) -> Written {
         let slot = self.slot_or_new(table, key)?;
         self.charge(SmallBytes::cost(value), UNDO_BYTES)?;
@@ -171,7 +171,7 @@ impl KeyedState {
         self.map_put_at(at, subkey, value)
     }
 
-    /// Writes an entry of the map of a key whose slot is from [`KeyedState::slot`].
+    /// Writes an entry of the map of a key, with the key's slot from [`KeyedState::slot`].
     pub(super) fn map_put_at(&mut self, (table, slot): (u32, u32), subkey: &[u8], value: &[u8]) -> Written {
         let first = self.at(table, slot).is_some_and(|found| found.map.is_none());
         let (map, entry) = (if first { MAP_BYTES } else { 0 }, ENTRY_BYTES + on_heap(subkey.len()));
@@ -191,7 +191,7 @@ impl KeyedState {
         self.locate(table, key).map_or(Ok(()), |at| self.map_delete_at(at, subkey))
     }
 
-    /// Removes an entry of the map of a key whose slot is from [`KeyedState::locate`].
+    /// Removes an entry of the map of a key, with the key's slot from [`KeyedState::locate`].
     pub(super) fn map_delete_at(&mut self, (table, slot): (u32, u32), subkey: &[u8]) -> Written {
         self.charge(0, UNDO_BYTES + on_heap(subkey.len()))?;
         let before = self.at(table, slot).and_then(|found| found.map.as_mut()?.remove(subkey));
@@ -370,7 +370,7 @@ impl KeyedState {
         self.refund(self.undo_bytes);
         self.undo_bytes = 0;
         self.budget.release(std::mem::take(&mut self.spare));
-        // One huge call should not keep its log in memory for ever.
+        // The log of a huge call should not stay in memory for ever.
         self.undo.shrink_to(4096);
     }
 

@@ -83,7 +83,7 @@ impl Sandbox {
         Ok(Arc::new(Loaded { path, component, facts, instance_bytes, inspection, exports, pre, alarm }))
     }
 
-    /// Loads the facts that planning needs about the component in a file, whatever it imports.
+    /// Loads the facts that planning needs about the component in a file, regardless of its imports.
     ///
     /// # Errors
     /// As [`Sandbox::load`].

@@ -17,8 +17,8 @@ pub(super) struct Captured(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Whether the buffer holds bytes. It is nearly always empty, and taking the lock twice a call cost a
-    /// twentieth of the call.
+    /// Whether the buffer holds bytes. The buffer is nearly always empty, and taking the lock twice a call cost
+    /// a twentieth of the call.
     written: AtomicBool,
     buffer: Mutex<Buffer>,
 }

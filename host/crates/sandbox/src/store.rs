@@ -24,7 +24,7 @@ pub(super) struct GuestStore {
     pub(super) alarm: Alarm,
     /// Set at the first call after a rest and kept, so that the clock is not woken for each call.
     pub(super) awake: Option<Awake>,
-    /// The answer. It is moved out only while a host function writes to it.
+    /// The answer. A host function moves it out only to write to it.
     pub(super) answer: Option<Box<Answer>>,
     pub(super) log: GuestLog,
     pub(super) metrics: Arc<GuestMetrics>,
