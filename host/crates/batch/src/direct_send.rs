@@ -15,7 +15,7 @@ pub trait DirectSend: Debug + Send + Sync {
     ///
     /// # Errors
     /// The batch was not taken, and comes back.
-    #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
+    #[expect(clippy::result_large_err, reason = "the error is the batch itself, which was passed by value too")]
     fn take(&self, batch: Batch, coalesced: bool, spare: &mut Vec<u8>) -> Result<(), NotTaken>;
 
     /// Ends a group of coalesced batches: the receiver must now notice the batches that were taken.

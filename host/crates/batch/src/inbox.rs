@@ -67,7 +67,7 @@ const LENIENCE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "a batch is moved through, not kept; a box would be an allocation for each"
+    reason = "a batch is passed on and not stored; a box would cost an allocation for each"
 )]
 pub enum Popped {
     /// A batch, and its number in this inbox (0, 1, 2, …).
@@ -168,7 +168,7 @@ impl Inbox {
     ///
     /// # Errors
     /// The inbox was cut. The batch comes back.
-    #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
+    #[expect(clippy::result_large_err, reason = "the error is the batch itself, which was passed by value too")]
     pub fn push(&self, batch: Batch) -> Result<(), Refused> {
         self.put(batch, false, &mut Vec::new())
     }

@@ -249,7 +249,7 @@ fn expect_order(credit: usize) {
             Some(Popped::Batch(batch, _)) => seen.push(number_of(&batch)),
             Some(Popped::Empty) => thread::yield_now(),
             Some(Popped::End) => break,
-            Some(Popped::Cut) => panic!("nobody cuts it"),
+            Some(Popped::Cut) => panic!("the inbox is not cut"),
         }
     }
     producer.join().unwrap();

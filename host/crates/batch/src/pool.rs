@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn what_is_given_back_is_handed_out_again() {
         let pool = BatchPool::new(4);
-        assert!(pool.take().is_empty(), "made where there is none");
+        assert!(pool.take().is_empty(), "an empty pool makes a new batch");
         pool.put(batch(1000, 10));
         let again = pool.take();
         assert!(again.is_empty() && again.capacity() >= 1010, "{}", again.capacity());

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::record_batch::Optional;
 use super::{Batch, Column, Malformed, RawColumns, check_offsets};
 
-/// Takes a message's bytes in order.
+/// Writes a message's bytes in order.
 pub trait WireWriter {
     /// Appends bytes.
     ///
@@ -28,7 +28,7 @@ pub trait WireWriter {
     }
 }
 
-/// Gives a message's bytes in order.
+/// Reads a message's bytes in order.
 pub trait WireReader {
     /// Fills `into`.
     ///
@@ -154,7 +154,7 @@ pub fn get_u64(from: &mut impl WireReader) -> Result<u64, WireError> {
 /// As [`WireReader::get`]; the number does not fit.
 pub fn get_small<T: TryFrom<u64>>(from: &mut impl WireReader) -> Result<T, WireError> {
     let number = get_u64(from)?;
-    T::try_from(number).map_err(|_| WireError::broken(format!("a number of {number}, smaller ones were expected")))
+    T::try_from(number).map_err(|_| WireError::broken(format!("the number {number} is too large")))
 }
 
 /// Reads a length of at most `limit`.
@@ -163,7 +163,7 @@ fn get_length(from: &mut impl WireReader, limit: u64) -> Result<usize, WireError
     if length > limit {
         return Err(WireError::broken(format!("a length of {length}, at most {limit} was expected")));
     }
-    usize::try_from(length).map_err(|_| WireError::broken("a length beyond this machine's"))
+    usize::try_from(length).map_err(|_| WireError::broken("a length that this machine cannot address"))
 }
 
 fn skip_filling(from: &mut impl WireReader, len: usize) -> Result<(), WireError> {

@@ -62,7 +62,7 @@ pub struct InstanceCounters {
     pub handled: Counter,
     /// Number of the handled records that a filter left out.
     pub filtered: Counter,
-    /// Records the operator rejected that went to `rejects` or were skipped.
+    /// Records that the operator rejected and that went to `rejects` or were skipped.
     pub rejected: Counter,
     /// Records written to the dead-letter file.
     pub dead_lettered: Counter,

@@ -9,7 +9,7 @@ pub trait KernelReading: Send + Sync {
 /// The kernel's counts. A count is `None` if the kernel does not provide it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct KernelNumbers {
-    /// Bytes of memory of the whole worker process now: guest, runtime, buffers, stacks.
+    /// Bytes of memory that the whole worker process uses now: guest, runtime, buffers, stacks.
     pub memory: Option<u64>,
     /// Peak of these bytes so far.
     pub memory_peak: Option<u64>,

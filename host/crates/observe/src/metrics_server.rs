@@ -107,7 +107,7 @@ impl Drop for MetricsServer {
         self.stop.send_replace(true);
         // The end of the thread closes the channel.
         if self.ended.recv_timeout(2 * Bounds::PARTING) == Err(RecvTimeoutError::Timeout) {
-            tracing::debug!(address = %self.address, "a reader of metrics is still busy");
+            tracing::debug!(address = %self.address, "a metrics connection is still busy");
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn bytes(n: u64) -> String {
 
 /// A number per second: `0.5`, `950`, `21,954`, `12.3 M`.
 pub(super) fn rate(per_second: f64) -> String {
-    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "rates are not negative; it saturates")]
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "never negative; the cast saturates")]
     let whole = per_second.round() as u64;
     match per_second {
         r if r >= 10e6 => scaled(whole, 1_000_000, "M"),
@@ -41,7 +41,7 @@ pub(super) fn rate(per_second: f64) -> String {
 
 /// A duration: `0 s`, `340 µs`, `1.2 ms`, `4.31 s`, `3 min 04 s`, `2 h 05 min`.
 pub(super) fn time(seconds: f64) -> String {
-    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "times are not negative; it saturates")]
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "never negative; the cast saturates")]
     let whole = seconds.round() as u64;
     match seconds {
         s if s <= 0.0 => "0 s".to_owned(),

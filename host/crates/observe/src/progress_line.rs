@@ -19,7 +19,7 @@ impl Pulse {
     pub(super) fn beat(&mut self, registry: &Registry, now: Instant) -> f64 {
         let records = records_read(registry);
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
+        #[expect(clippy::cast_precision_loss, reason = "people read only three digits")]
         let new = records.saturating_sub(self.records) as f64;
         *self = Self { at: now, records };
         if elapsed > 0.0 { new / elapsed } else { 0.0 }

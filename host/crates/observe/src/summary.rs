@@ -52,7 +52,7 @@ pub struct StageSummary {
     pub handled: u64,
     /// Number of the handled records that a filter left out.
     pub filtered: u64,
-    /// Records rejected that went to `rejects` or were skipped.
+    /// Rejected records that went to `rejects` or were skipped.
     pub rejected: u64,
     /// Records written to the dead-letter file.
     pub dead_lettered: u64,
@@ -265,22 +265,22 @@ impl StageSummary {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
+#[expect(clippy::cast_precision_loss, reason = "people read only three digits")]
 pub(super) fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
+#[expect(clippy::cast_precision_loss, reason = "people read only three digits")]
 fn mean(sum: f64, count: u64) -> Option<f64> {
     (count > 0).then(|| sum / count as f64)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
+#[expect(clippy::cast_precision_loss, reason = "people read only three digits")]
 fn per_second(records: u64, elapsed: f64) -> f64 {
     if elapsed > 0.0 { records as f64 / elapsed } else { 0.0 }
 }

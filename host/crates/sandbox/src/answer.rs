@@ -144,7 +144,7 @@ impl Answer {
     pub(super) fn finish(&self) -> Result<(), HostTrap> {
         let must = matches!(self.kind, Kind::Map | Kind::Filter | Kind::KeyBy);
         if must && !self.answered && self.rows > 0 {
-            let message = format!("a {} must call output.{} once a call, and did not", self.kind, self.function());
+            let message = format!("a {} must call output.{} once per call, but did not", self.kind, self.function());
             return Err(HostTrap { code: FailureCode::Malformed, message });
         }
         Ok(())
@@ -342,13 +342,13 @@ impl Answer {
     /// Checks that the current call may return output.
     fn speaks(&self, function: &str) -> Checked {
         let Some(call) = self.mute else { return Ok(()) };
-        let message = format!("output.{function} was called in {call}, where there is nothing to answer");
+        let message = format!("output.{function} was called in {call}, which returns no output");
         Err(HostTrap::error(FailureCode::Malformed, message))
     }
 
     fn once(&mut self) -> Checked {
         if std::mem::replace(&mut self.answered, true) {
-            let message = format!("a {} may call output.{} once a call, and did again", self.kind, self.function());
+            let message = format!("a {} may call output.{} only once per call", self.kind, self.function());
             return Err(HostTrap::error(FailureCode::Malformed, message));
         }
         Ok(())

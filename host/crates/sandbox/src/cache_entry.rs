@@ -100,7 +100,7 @@ mod tests {
             assert!(decode("x.cwasm", &bytes[..at]).is_err(), "cut at {at}");
         }
         let longer = [bytes.as_slice(), b"\0"].concat();
-        assert_eq!(decode("x.cwasm", &longer), Err(Damaged::Checksum), "with something behind it");
+        assert_eq!(decode("x.cwasm", &longer), Err(Damaged::Checksum), "with extra bytes at the end");
         assert_eq!(decode("x.cwasm", b"\x7fELF"), Err(Damaged::Foreign));
     }
 }

@@ -247,7 +247,7 @@ mod tests {
         // A component that is larger than the limit is not kept either.
         folder.trim(999, &newest).unwrap();
         assert_eq!(kept(&folder), []);
-        assert!(folder.path().join("mine.txt").exists(), "what is not ours is left alone");
+        assert!(folder.path().join("mine.txt").exists(), "other files are left alone");
     }
 
     #[test]

@@ -229,11 +229,11 @@ mod tests {
         let stop = Stop::default();
         let mut deadline = deadline(HOUR, HOUR, None, &stop);
         deadline.begin();
-        assert!(deadline.waits().unwrap() <= LONGEST_LOOK, "it is noticed soon");
+        assert!(deadline.waits().unwrap() <= LONGEST_LOOK, "a stop is noticed soon");
         stop.set();
         let most = (0..LOOK_EVERY).find_map(|_| deadline.worked(0).err());
         assert!(most.unwrap().to_string().contains("stopped"));
-        assert!(deadline.worked(UNIT_BYTES * LOOK_EVERY as usize).is_err(), "a huge entry is many");
+        assert!(deadline.worked(UNIT_BYTES * LOOK_EVERY as usize).is_err(), "a huge entry counts as many units");
         assert!(deadline.look().is_err() && deadline.waits().is_err());
     }
 
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(owing.take_throttled(), Duration::from_millis(10));
         let mut bounded = deadline(HOUR, Duration::from_millis(5), Some(Box::new(Owes(u32::MAX))), &Stop::default());
         bounded.pace();
-        assert!(bounded.take_throttled() <= Duration::from_millis(5), "for a call's time at a time");
+        assert!(bounded.take_throttled() <= Duration::from_millis(5), "at most the time of one call at once");
         let stopped = Stop::default();
         stopped.set();
         let mut stopped = deadline(HOUR, HOUR, Some(Box::new(Owes(5))), &stopped);

@@ -34,7 +34,7 @@ pub struct MemoryDeclared {
     pub maximum_bytes: Option<u64>,
 }
 
-#[expect(clippy::ref_option, reason = "serde's serialize_with hands it over so")]
+#[expect(clippy::ref_option, reason = "serde's serialize_with requires this type")]
 fn kind_name<S: serde::Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S::Ok, S::Error> {
     kind.map(Kind::name).serialize(serializer)
 }

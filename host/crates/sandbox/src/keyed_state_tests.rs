@@ -100,7 +100,7 @@ fn a_map_that_is_emptied_costs_nothing_any_more() {
         state.map_put("t", b"k", b"sub", b"v").unwrap();
         if how == "two calls" {
             state.commit();
-            assert!(state.taken >= before + MAP_BYTES, "its tree has room for eleven");
+            assert!(state.taken >= before + MAP_BYTES, "the map's tree has room for eleven entries");
         }
         state.map_delete("t", b"k", b"sub").unwrap();
         if how == "undone" {
@@ -125,7 +125,7 @@ fn an_answer_is_taken_from_the_memory_until_the_next_one_or_the_end_of_the_call(
     let mut second = 0;
     state.weigh_answer(&mut second, 1).unwrap();
     assert!(state.weigh_answer(&mut { u64::from(u32::MAX) }, 1).is_err(), "offsets have 32 bits");
-    assert!(state.budget.used() < before + 100_000, "the first is taken back");
+    assert!(state.budget.used() < before + 100_000, "the first answer is released");
     state.commit();
     assert_eq!(state.budget.used(), before);
 }

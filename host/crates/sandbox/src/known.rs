@@ -105,7 +105,7 @@ impl Sandbox {
         // the same way as the one in this process. The engine checks that the code's version and configuration
         // are its own.
         let component = unsafe { Component::deserialize(self.engine(), &code) }.map_err(|error| {
-            LoadError::CompilerDied { path: path.to_owned(), how: format!("gave code that does not load: {error:#}") }
+            LoadError::CompilerDied { path: path.to_owned(), how: format!("sent code that does not load: {error:#}") }
         })?;
         // A failure may be temporary. Therefore neither the failure nor the component is cached.
         if let Some(cache) = self.cache().filter(|_| !matches!(ports, Ports::Failed(_))) {

@@ -280,7 +280,7 @@ fn describe(sandbox: &Sandbox, path: &Path, component: &Component, bytes: &[u8])
         if count <= MOST_NAMES {
             return Ok(());
         }
-        let what = format!("it has {count} {what}, at most {MOST_NAMES} are allowed");
+        let what = format!("{count} {what}, at most {MOST_NAMES} are allowed");
         Err(LoadError::WrongShape { path: path.to_owned(), what })
     };
     let imports: Vec<String> = ty.imports(sandbox.engine()).map(|(name, _)| name.to_owned()).collect();
@@ -356,7 +356,7 @@ fn find_exports(sandbox: &Sandbox, path: &Path, component: &Component, kind: Kin
             _ => None,
         })
     else {
-        return Err(wrong(format!("its export for {kind} is not an interface")));
+        return Err(wrong(format!("the export for {kind} is not an interface")));
     };
     let (_, interface_index) =
         component.get_export(None, &interface_name).ok_or_else(|| wrong(format!("{interface_name} is missing")))?;
