@@ -38,7 +38,7 @@ pub(in crate) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtime::Result
         let (table, keys) = (table.to_str(&store)?.into_owned(), keys.read("keys", &store)?);
         let GuestStore { state, deadline, .. } = store.data_mut();
         keys.iter().try_for_each(|key| {
-            // Each deletion looks the table's name up.
+            // Each deletion looks up the table's name.
             deadline.worked(table.len() + key.len())?;
             state.delete(&table, key)
         })
