@@ -8,50 +8,51 @@ use thiserror::Error;
 
 use super::Screen;
 
-/// Which messages are shown, and how.
+/// The choice of messages to show, and their format.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
-    /// The least important level of the host's and the guests' messages. Libraries speak up from `warn` on.
+    /// Least important level that is shown of the host's and the guests' messages. Messages of libraries are
+    /// shown from `warn` on.
     pub level: LevelFilter,
-    /// Directives as in `SAGE_LOG`, such as `info,guest=debug,sage_runtime::engine=trace`; they win over `level`.
+    /// Directives as in `SAGE_LOG`, such as `info,guest=debug,sage_host::engine=trace`. They override `level`.
     pub directives: Option<String>,
-    /// What a message looks like.
+    /// Format of a message.
     pub format: LogFormat,
 }
 
 impl LogSettings {
-    /// The variable that directives are taken from.
+    /// Environment variable with the directives.
     pub const VARIABLE: &'static str = "SAGE_LOG";
 }
 
-/// What a message looks like.
+/// The format of a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// A line for people.
+    /// A line of text for people.
     #[default]
     Text,
-    /// A JSON object a line.
+    /// A JSON object per line.
     Json,
 }
 
-/// Why messages cannot be shown.
+/// The reason why messages cannot be shown.
 #[derive(Debug, Error)]
 pub enum LoggingError {
-    /// The directives make no sense.
+    /// The directives are invalid.
     #[error("\"{directives}\" are not log directives: {reason}")]
     Directives {
-        /// The text.
+        /// The directives.
         directives: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Shows messages on the screen from now on. Guests' messages have the target `guest` and carry `operator` and `instance`.
-/// A second start in one process keeps the first.
+/// Shows messages on the screen from now on. Messages of guests have the target `guest` and the fields
+/// `operator` and `instance`. A second call in the same process has no effect.
 ///
 /// # Errors
-/// When the directives make no sense.
+/// The directives are invalid.
 pub fn start_logging(settings: &LogSettings, screen: &Screen) -> Result<(), LoggingError> {
     let _ = subscriber(settings, screen)?.try_init();
     if let Some(directives) = &settings.directives {

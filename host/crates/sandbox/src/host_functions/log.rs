@@ -5,7 +5,8 @@ use crate::charged::Charged;
 use crate::contract::{LevelView, PACKAGE, WIT_VERSION};
 use crate::store::GuestStore;
 
-/// The longest message whose copy does not count towards the instance's memory: a guest that has used all of it can still say so.
+/// Longest message in bytes whose copy does not count towards the instance's memory. A guest that has used all
+/// of its memory can still log such a message.
 const UNCHARGED: usize = 8 << 10;
 
 /// Links `sage:operator/log`.

@@ -56,8 +56,8 @@ pub(crate) fn link_output(linker: &mut Linker<GuestStore>) -> wasmtime::Result<(
     })
 }
 
-/// Hands the answer out of the store for a moment, so that it can be written while the guest's memory is read. What stands
-/// in its place meanwhile is never seen: no guest code runs.
+/// Moves the answer out of the store for a moment, so that the answer can be written while the guest's memory
+/// is read. No guest code runs in between, so no guest sees the missing answer.
 fn with_answer(
     store: &mut Store<'_>,
     take: impl FnOnce(&mut Answer, &Store<'_>) -> wasmtime::Result<()>,
