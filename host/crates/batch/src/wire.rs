@@ -53,7 +53,6 @@ pub trait WireReader {
     }
 }
 
-<<<<<<< HEAD
 /// A message in memory.
 impl WireWriter for Vec<u8> {
     fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
@@ -79,12 +78,7 @@ impl WireReader for &[u8] {
     }
 }
 
-/// Why a message could not be sent or read.
-||||||| badd210
-/// Why a message could not be sent or read.
-=======
 /// The reason why a message could not be sent or read.
->>>>>>> p1
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WireError {
     /// The other side has ended.

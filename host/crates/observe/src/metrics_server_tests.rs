@@ -115,8 +115,7 @@ fn a_server_that_is_out_of_descriptors_goes_on_when_there_are_some_again() {
     // Runs in a process of its own, because the limit applies to the whole process.
     const SHOWN: &str = "SAGE_TEST_FEW_DESCRIPTORS";
     if std::env::var_os(SHOWN).is_none() {
-        let name =
-            "metrics_server::tests::a_server_that_is_out_of_descriptors_goes_on_when_there_are_some_again";
+        let name = "metrics_server::tests::a_server_that_is_out_of_descriptors_goes_on_when_there_are_some_again";
         let tried = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--test-threads=1"])
             .env(SHOWN, "1")

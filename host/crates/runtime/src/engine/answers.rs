@@ -280,9 +280,8 @@ fn size_of_record(record: Record<'_>) -> u64 {
 }
 
 fn oversized(size: u64, limit: u64) -> Failure {
-    let message = format!(
-        "the output record has {size} bytes with its key and headers, more than record_bytes ({limit})"
-    );
+    let message =
+        format!("the output record has {size} bytes with its key and headers, more than record_bytes ({limit})");
     Failure::new(FailureCode::RecordTooLarge, message)
 }
 
