@@ -1,19 +1,19 @@
-# sage-host: what can be made. `make help` lists it.
+# Targets of sage-host. `make help` lists them.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
-# The host's workspace builds where CARGO_TARGET_DIR says. Components always go to the target folder beside their own
-# workspace, because pipelines and tests name them by path.
+# CARGO_TARGET_DIR names the target folder of the host's workspace. Components always go to the target folder
+# beside their own workspace, because pipelines and tests name them by path.
 HOST_TARGET := $(or $(CARGO_TARGET_DIR),target)
 SAGE_HOST := $(HOST_TARGET)/release/sage-host
 COMPONENTS := $(wildcard operators tests/guests)
 WASM := --release --target wasm32-wasip2
 NATIVE = $(shell rustc -vV | sed -n 's/^host: //p')
 
-# The tests that look at what pipelines do, not at where.
+# Tests of pipeline results, which must be the same in threads and in worker processes.
 BOTH_WAYS := --test cases --test conformance --test hostile --test properties --test flights --test models
 
 say = @printf '\n==> %s\n' "$(1)"
@@ -37,7 +37,8 @@ host: ## build the sage-host program, optimised, without what runs models
 	$(CARGO) build --release --locked --workspace --no-default-features --bin sage-host
 	@echo "==> the program is $(SAGE_HOST)"
 
-# One selection for what runs models and what measures them: another would build everything anew.
+# The model runtimes and the benchmark are built with one set of features, because a second set would rebuild
+# everything.
 .PHONY: host-inference
 host-inference: ## the same with what runs models, and what `make bench` runs (ten CPU minutes more the first time)
 	$(call say,building sage-host with the model runtimes tract and ONNX Runtime)
@@ -64,12 +65,13 @@ demo: host operators ## build everything and run the flights pipeline on real da
 	@echo "    $(SAGE_HOST) run examples/flights/pipeline.toml --explain"
 	@echo "    $(SAGE_HOST) new celsius --kind map"
 
-# Where ONNX Runtime's library lies, if it was got; tests that need it say "skipped" otherwise.
+# The path of ONNX Runtime's library after `make onnxruntime`. Without it, tests that need it report
+# "skipped".
 ONNXRUNTIME_VERSION := 1.32.0
 ONNXRUNTIME_FOLDER := $(HOME)/.cache/sage-host/onnxruntime
 ONNXRUNTIME_LIBRARY := $(ONNXRUNTIME_FOLDER)/libonnxruntime.so.$(ONNXRUNTIME_VERSION)
 WITH_ONNXRUNTIME := --features sage-host/onnxruntime,sage-tests/onnxruntime
-# Looked for when it is used, since it may just have been got.
+# Expanded at each use, because `make onnxruntime` may have just installed the library.
 LIBRARY = $(if $(ORT_DYLIB_PATH),,$(if $(wildcard $(ONNXRUNTIME_LIBRARY)),ORT_DYLIB_PATH=$(ONNXRUNTIME_LIBRARY)))
 
 .PHONY: onnxruntime
@@ -89,7 +91,7 @@ onnxruntime: ## get ONNX Runtime's library from PyPI, for tests and --features o
 	mv "$(ONNXRUNTIME_LIBRARY).partial" "$(ONNXRUNTIME_LIBRARY)"; \
 	echo "==> ONNX Runtime is $(ONNXRUNTIME_LIBRARY)"
 
-# Where pandas lies, if it was got; the test that compares with it says "skipped" otherwise.
+# The folder of pandas after `make pandas`. Without it, the test that compares with pandas reports "skipped".
 PANDAS_VERSION := 2.3.3
 PANDAS_FOLDER := $(HOME)/.cache/sage-host/pandas
 
@@ -108,7 +110,8 @@ pandas: ## get pandas from PyPI, for the test that compares how CSV is read
 	mv "$$got/pandas" "$(PANDAS_FOLDER)"; \
 	echo "==> pandas is in $(PANDAS_FOLDER)"
 
-# ONNX's own tests of single operators, as one file; the test that runs them says "skipped" where it is not there.
+# ONNX's own tests of single operators, in one file. Without the file, the test that runs them reports
+# "skipped".
 ONNX_VERSION := 1.23.2
 ONNX_NODE_TESTS := $(HOME)/.cache/sage-host/onnx-node-tests/$(ONNX_VERSION).jsonl
 

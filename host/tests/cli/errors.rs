@@ -2,7 +2,7 @@ use std::fs;
 
 use crate::program::sage_host;
 
-/// A source whose records go nowhere, but for what a case adds.
+/// A pipeline whose source generates records and whose sink discards them. Cases append to it.
 const PIPELINE: &str = r#"
 [[source]]
 name = "made-up"
@@ -14,7 +14,7 @@ input = "made-up"
 discard = {}
 "#;
 
-/// Reads what is not there.
+/// A pipeline whose input file does not exist.
 const NO_INPUT: &str = r#"
 [[source]]
 name = "lines"
@@ -26,7 +26,7 @@ input = "lines"
 discard = {}
 "#;
 
-/// Runs what is not there.
+/// A pipeline whose component does not exist.
 const NO_COMPONENT: &str = r#"
 [[source]]
 name = "made-up"
@@ -43,7 +43,7 @@ input = "parse"
 discard = {}
 "#;
 
-/// Asks for resources by the names that other systems have for them, and writes numbers as nobody reads them.
+/// A pipeline with resource names of other systems and with malformed numbers.
 const BAD_RESOURCES: &str = r#"
 [[source]]
 name = "made-up"
@@ -68,16 +68,16 @@ input = "more"
 discard = {}
 "#;
 
-/// Reads a path of Windows.
+/// A pipeline with a Windows path.
 const WINDOWS_PATH: &str = "[[source]]\nname = \"in\"\nfile = { path = \"C:\\data\\in.csv\" }\n\n[[sink]]\nname = \"out\"\ninput = \"in\"\ndiscard = {}\n";
 
-/// Gives away and keeps more than any machine has.
+/// A host file that offers and reserves more than any machine has.
 const LARGE_HOST: &str = "memory = \"8000TiB\"\n[reserve]\ncpus = 100000\nmemory = \"9000TiB\"\n";
 
-/// A device of a kind that there is not.
+/// A host file with a device of an unknown kind.
 const TPU_HOST: &str = "[[device]]\nname = \"t0\"\nkind = \"tpu\"\n";
 
-/// Gives away what cannot be.
+/// A host file whose values are malformed.
 const BAD_HOST: &str = r#"
 slice = "a//b"
 cpus = "3-0"
@@ -141,7 +141,7 @@ fn what_cannot_be_done_is_said_with_its_exit_code_and_a_hint() {
     }
 }
 
-/// What a machine has stands in these messages, so they are no snapshot.
+/// These messages contain the machine's own numbers, so they are no snapshot.
 #[test]
 fn a_host_file_that_gives_away_or_keeps_what_is_not_there_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -169,7 +169,7 @@ fn shells_complete_what_the_command_line_has() {
         for word in ["drain-timeout", "inspect", "lease-folder"] {
             assert!(ran.stdout.contains(word), "{shell}: {word}");
         }
-        // Hidden commands are nobody's to type.
+        // Completions leave hidden commands out.
         assert!(!ran.stdout.contains("examine-model"), "{shell}");
     }
 }

@@ -1,5 +1,5 @@
-//! The rooms of sage-host that read what others wrote, and nothing else of it: they are pure and use no room but each
-//! other, so they compile alone, in seconds and with coverage everywhere.
+//! The modules of sage-host that read untrusted bytes, and nothing else of it. They do no I/O and use only
+//! each other, so they compile alone, in seconds and with coverage everywhere.
 
 #![allow(dead_code, reason = "what only the host's other rooms use")]
 
