@@ -6,7 +6,7 @@ use sage_tests::poison::{INPUT, TIGHT, expect_neighbour_complete, good, with_nei
 each_sink_guest!(has_a_test);
 
 const FOLDER: &str = "capabilities = { folders = [{ host = \"written\", guest = \"/out\", write = true }] }";
-/// Longer than any test.
+/// A flush interval longer than any test.
 const NEVER: &str = "limits = { flush_interval = \"24h\" }";
 
 #[test]
@@ -111,7 +111,7 @@ fn with_folder(name: &str, settings: &str) -> Scenario {
     scenario
 }
 
-/// What [`sink_gathers`](each_sink_guest) wrote.
+/// Lines that [`sink_gathers`](each_sink_guest) wrote.
 fn gathered(scenario: &Scenario) -> Vec<String> {
     let text = scenario.read("written/written.txt").unwrap_or_default();
     text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
