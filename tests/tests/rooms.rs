@@ -1,4 +1,5 @@
-//! The house keeps its order: a room uses only rooms to its left, only `sandbox` names the runtime, and a `mod.rs` only declares.
+//! The structure of the host's source: a module uses only modules of lower levels, only `sandbox` names the
+//! runtime, and a `mod.rs` only declares.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms, low to high. Rooms in one group do not use each other.
+/// The modules, from low to high. Modules of one level do not use each other.
 const ROOMS: [&[&str]; 10] = [
     &["observe"],
     &["batch", "config"],
@@ -26,7 +27,7 @@ const ROOMS: [&[&str]; 10] = [
     &["cli"],
 ];
 
-/// Where one group's rooms do use each other: (room, used).
+/// Exceptions within one level: (module, used module).
 const WITHIN: [(&str, &str); 0] = [];
 
 fn level(room: &str) -> Option<usize> {
@@ -53,17 +54,17 @@ fn sources() -> Vec<(String, PathBuf, String)> {
     found
 }
 
-/// A file without its comments, where words may name anything.
+/// A file without its comments, which may name anything.
 fn code(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// Rooms that `text` names after `crate::`, alone or in a group.
+/// Modules that `text` names after `crate::`, alone or in a group.
 fn uses(text: &str) -> BTreeSet<String> {
     let code = code(text);
     let mut found = BTreeSet::new();
     for (at, prefix) in code.match_indices("crate::") {
-        // `$crate::` and `other_crate::` are not ours.
+        // `$crate::` and `other_crate::` do not name modules of this crate.
         if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$') {
             continue;
         }
@@ -142,7 +143,7 @@ fn only_the_sandbox_names_the_runtime() {
 
 #[test]
 fn only_the_room_of_control_groups_makes_or_changes_them() {
-    // What is written or entered there.
+    // Files of control groups that are written, or that processes are moved into.
     let files = ["cgroup.procs", "cgroup.kill", "subtree_control", "cfs_quota_us", "memsw.limit", "memory.swap.max"];
     let wrong: Vec<_> = sources()
         .into_iter()

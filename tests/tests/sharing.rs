@@ -1,4 +1,5 @@
-//! Programs that share a machine: what one holds another is refused, waits for, or gets when the first is gone.
+//! Programs that share a machine: a program is refused resources that another holds, waits for them, or
+//! receives them after the other's end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -10,10 +11,10 @@ use sage_tests::{Running, Scenario, WatGuest};
 
 const HOST: &str = "cpus = 1\nmemory = \"256MiB\"\n[reserve]\ncpus = 0\nmemory = 0\n[resources]\nlicence = 3\n";
 const TENANTS: &str = "\n[tenant.blue]\ncpus = 0.75\nmemory = \"100MiB\"\nresources = { licence = 2 }\n[tenant.green]\nmemory = \"200MiB\"\n";
-/// More than half of everything.
+/// More than half of every resource.
 const MOST: &str = "num_cpus = 0.75, memory = \"160MiB\", resources = { licence = 2 }";
 
-/// A pipeline that asks for `resources`, and goes on until it is stopped unless `count` says how many records there are.
+/// A pipeline that requests `resources`. It has `count` records, or runs until it is stopped.
 fn asking(name: &str, resources: &str, count: Option<u32>) -> Scenario {
     let scenario = Scenario::new();
     scenario.file("host.toml", HOST);
@@ -41,7 +42,7 @@ fn asking(name: &str, resources: &str, count: Option<u32>) -> Scenario {
     scenario
 }
 
-/// Runs it until it holds what it asked for.
+/// Starts the pipeline and waits until it holds its resources.
 fn holding(scenario: &Scenario, arguments: &[&str]) -> Running {
     let mut running = scenario.start_with(["--host", "host.toml"].iter().chain(arguments));
     let leases = scenario.path().join("leases");
@@ -59,7 +60,7 @@ fn ran(scenario: &Scenario, what: &str, arguments: &[&str]) -> Output {
     command(scenario, what, arguments).output().unwrap()
 }
 
-/// What was said, with the holder's number replaced.
+/// The messages, with the holder's process id replaced.
 fn said(output: &Output, holder: u32) -> String {
     let stderr = String::from_utf8(output.stderr.clone()).unwrap();
     format!("exit code: {}\n{stderr}", output.status.code().unwrap()).replace(&holder.to_string(), "PID")

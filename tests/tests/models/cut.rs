@@ -7,7 +7,7 @@ use crate::told::Told;
 
 const CALL: &str = "run model x=f32[1,4]:1";
 
-/// A run whose second call of a model does not come back, nor is waited for in vain before the test gives up.
+/// A pipeline whose second model call never returns and has a timeout longer than the test.
 fn hangs(told: Told) -> Told {
     told.resources("num_gpus = 1, memory = \"64MiB\"")
         .settings("limits = { call_timeout = \"1h\" }")
@@ -29,7 +29,7 @@ fn a_run_that_is_told_to_stop_at_once_waits_for_no_model_and_ends_in_order() {
             let text = http_get(port, "/metrics")?;
             text.lines().any(|line| line.starts_with("sage_inference_rows_total") && line.ends_with(" 2")).then_some(())
         });
-        // Two different ones: the kernel would make one of two that are the same.
+        // Two different signals, because the kernel merges two pending signals of the same kind.
         running.signal(Signal::INT);
         running.signal(Signal::TERM);
         let outcome = running.wait();

@@ -1,4 +1,4 @@
-//! Models whose rows depend on each other, as a pipeline runs them: on each library, with devices in threads and in processes.
+//! Models with dependent rows in a pipeline, on each library, with devices in threads and in processes.
 
 use sage_tests::onnx::{Dim, Onnx, attribute, element, numbers_attribute, tensor};
 
@@ -7,7 +7,7 @@ use sage_models::DType;
 
 const ANY: Dim<'static> = Dim::Free("?");
 
-/// Adds up over time: the answer for a row is the sum of it and those before.
+/// A model that adds up over time: the output row is the sum of the input row and all rows before.
 fn over_time() -> Vec<u8> {
     let (of, shape) = (element(DType::I32), [Dim::Free("time"), Dim::Is(4)]);
     let axis = tensor("axis", element(DType::I64), &[], &0_i64.to_le_bytes());
@@ -15,7 +15,7 @@ fn over_time() -> Vec<u8> {
     graph.node("CumSum", &["x", "axis"], &["y"], &[]).file()
 }
 
-/// Each row of `a` and the sum of all rows of `b`, of which there are as many as there are.
+/// A model that adds the sum of all rows of `b`, whatever their number, to each row of `a`.
 fn with_all_of_another() -> Vec<u8> {
     let (of, shape) = (element(DType::I32), [ANY, Dim::Is(2)]);
     let axes = tensor("axes", element(DType::I64), &[1], &0_i64.to_le_bytes());
@@ -24,14 +24,14 @@ fn with_all_of_another() -> Vec<u8> {
     graph.node("Add", &["a", "sum"], &["y"], &[]).file()
 }
 
-/// Each row doubled.
+/// A model that doubles each row.
 fn row_by_row() -> Vec<u8> {
     let (of, shape) = (element(DType::I32), [ANY, Dim::Is(4)]);
     let graph = Onnx::default().input("x", of, &shape).output("y", of, &shape);
     graph.node("Add", &["x", "x"], &["y"], &[]).file()
 }
 
-/// A pipeline of four instances that share a device, with one model `m` of these settings.
+/// Writes a pipeline of four instances that share a device, with a model `m` that has these settings.
 fn laid_out(placement: &str, backend: &str, model: &[u8], settings: &str, records: &[&str]) -> Told {
     let library = std::env::var("ORT_DYLIB_PATH")
         .map_or_else(|_| String::new(), |path| format!("onnxruntime_library = {path:?}\n"));
@@ -49,7 +49,7 @@ fn laid_out(placement: &str, backend: &str, model: &[u8], settings: &str, record
     told
 }
 
-/// The libraries that there are here.
+/// Libraries that are available on this machine.
 fn backends() -> Vec<&'static str> {
     let mut backends = vec!["tract"];
     if cfg!(feature = "onnxruntime") && std::env::var_os("ORT_DYLIB_PATH").is_some() {
@@ -60,7 +60,7 @@ fn backends() -> Vec<&'static str> {
     backends
 }
 
-/// What came out, sorted.
+/// The output of the pipeline, sorted.
 #[track_caller]
 fn answers(told: &Told) -> Vec<String> {
     told.start(&[]).wait().expect_exit(0).expect_conservation();
