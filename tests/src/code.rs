@@ -31,7 +31,7 @@ codes! {
     MALFORMED = "malformed";
     /// The call sent more than `output_bytes_per_call`.
     OUTPUT_TOO_LARGE = "output-too-large";
-    /// One record is larger than `record_bytes`.
+    /// A record is larger than `record_bytes`.
     RECORD_TOO_LARGE = "record-too-large";
     /// The call logged 16 times its limit.
     LOG_FLOOD = "log-flood";

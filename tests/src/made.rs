@@ -57,8 +57,8 @@ pub(crate) fn profile_folder() -> PathBuf {
         .to_owned()
 }
 
-/// Cargo for a workspace of guests. The target folder and flags are its own, whatever the environment sets
-/// for the host.
+/// Cargo for a workspace of guests. The target folder and flags are its own; settings for
+/// the host in the environment do not apply.
 fn guest_cargo(workspace: &Path) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--release", "--locked"]).current_dir(workspace);

@@ -9,11 +9,11 @@ pub struct Onnx {
     graph: Message,
 }
 
-/// One protobuf message: fields with their numbers.
+/// A protobuf message: fields with their numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Message(Vec<u8>);
 
-/// One dimension of an input or output.
+/// A dimension of an input or output.
 #[derive(Debug, Clone, Copy)]
 pub enum Dim<'a> {
     /// A fixed length.
@@ -149,7 +149,7 @@ pub fn tensor(name: &str, element: u64, dims: &[i64], raw: &[u8]) -> Message {
     tensor
 }
 
-/// A tensor whose bytes are in another file.
+/// A tensor with its bytes in another file.
 #[must_use]
 pub fn tensor_elsewhere(name: &str, element: u64, dims: &[i64], file: &str) -> Message {
     let mut tensor = Message::default();

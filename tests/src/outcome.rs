@@ -49,7 +49,7 @@ impl Outcome {
         serde_json::from_str(last).unwrap_or_else(|e| panic!("the summary is not JSON: {e}\n{self:?}"))
     }
 
-    /// One stage of the summary.
+    /// A stage of the summary.
     #[track_caller]
     pub fn stage(&self, name: &str) -> Stage {
         self.stages()

@@ -27,7 +27,7 @@ pub fn has_control(which: impl FnOnce(&Controls) -> bool) -> bool {
     has
 }
 
-/// Control groups, in any hierarchy, whose names contain the name of the pipeline.
+/// Control groups of any hierarchy with the name of the pipeline in their own names.
 pub fn groups_named(pipeline: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::from("/sys/fs/cgroup")];

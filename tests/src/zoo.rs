@@ -5,7 +5,7 @@ use sage_models::{DType, NamedTensor, Tensor, TensorData};
 
 use crate::onnx::{Dim, Message, Onnx, attribute, graph_attribute, numbers_attribute, tensor, word_attribute};
 
-/// One graph of the zoo.
+/// A graph of the zoo.
 #[derive(Debug)]
 pub struct Animal {
     /// Short description of the graph.
@@ -177,7 +177,7 @@ fn animal(name: &'static str, is_shown: bool, file: Vec<u8>) -> Animal {
     Animal { name, file, is_shown, inputs: X.to_vec() }
 }
 
-/// Graphs of `x f32[n, 4]` whose rows depend on each other.
+/// Graphs of `x f32[n, 4]` with rows that depend on each other.
 fn dependent() -> Vec<Animal> {
     let same: (u64, &[Dim<'_>]) = (FLOAT, &[N, Dim::Is(4)]);
     let of = |name, lines| animal(name, false, with(plain(N, same), lines));
@@ -350,7 +350,7 @@ fn dependent() -> Vec<Animal> {
     ]
 }
 
-/// Recurrent graphs, whose first dimension is time and whose second is rows.
+/// Recurrent graphs: the first dimension is time, the second is rows.
 fn sequences() -> Vec<Animal> {
     let weighted = |operator: &str, onnx: Onnx| {
         let gates: i64 = match operator {
@@ -483,7 +483,7 @@ fn of_several() -> Vec<Animal> {
     ]
 }
 
-/// Graphs of `x f32[n, 4]` whose rows are independent.
+/// Graphs of `x f32[n, 4]` with independent rows.
 fn independent() -> Vec<Animal> {
     let same: (u64, &[Dim<'_>]) = (FLOAT, &[N, Dim::Is(4)]);
     let of = |name, lines| animal(name, true, with(plain(N, same), lines));

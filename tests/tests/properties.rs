@@ -81,7 +81,13 @@ proptest! {
     #[test]
     fn no_record_is_lost_or_made_wherever_the_poison_is(
         (count, poison) in (1..3000_usize).prop_flat_map(|count| (Just(count), places(count))),
-        guest_name in prop::sample::select(vec!["map_panics", "filter_rejects_a_record", "process_rejects_a_record", "flat_map_lets_parents_fall", "map_rejects_out_of_range"]),
+        guest_name in prop::sample::select(vec![
+            "map_panics",
+            "filter_rejects_a_record",
+            "process_rejects_a_record",
+            "flat_map_lets_parents_fall",
+            "map_rejects_out_of_range",
+        ]),
         parallelism in 1..4_u32,
         skip in any::<bool>(),
     ) {
@@ -150,7 +156,8 @@ fn with_whole_cpus_several_lanes_keep_the_order_of_one_instance() {
     scenario.file("in.txt", input.iter().map(|line| format!("{line}\n")).collect::<String>());
     scenario.pipeline(&format!(
         "[pipeline]\nname = \"lanes\"\n[[source]]\nname = \"in\"\nfile = {{ path = \"in.txt\", format = \"lines\" }}\n\
-         [[operator]]\nname = \"guest\"\ncomponent = \"{}\"\ninput = \"in\"\non_error = \"skip\"\nresources = {{ num_cpus = 2 }}\n\
+         [[operator]]\nname = \"guest\"\ncomponent = \"{}\"\ninput = \"in\"\n\
+         on_error = \"skip\"\nresources = {{ num_cpus = 2 }}\n\
          [[sink]]\nname = \"out\"\ninput = \"guest\"\nfile = {{ path = \"out.txt\" }}\n",
         guest("map_panics").display(),
     ));

@@ -10,7 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use sage_tests::{Running, Scenario, WatGuest};
 
 const HOST: &str = "cpus = 1\nmemory = \"256MiB\"\n[reserve]\ncpus = 0\nmemory = 0\n[resources]\nlicence = 3\n";
-const TENANTS: &str = "\n[tenant.blue]\ncpus = 0.75\nmemory = \"100MiB\"\nresources = { licence = 2 }\n[tenant.green]\nmemory = \"200MiB\"\n";
+const TENANTS: &str = "\n[tenant.blue]\ncpus = 0.75\nmemory = \"100MiB\"\nresources = { licence = 2 }\n\
+    [tenant.green]\nmemory = \"200MiB\"\n";
 /// More than half of every resource.
 const MOST: &str = "num_cpus = 0.75, memory = \"160MiB\", resources = { licence = 2 }";
 

@@ -306,7 +306,7 @@ fn what_other_users_put_into_the_lease_folder_leaves_out_a_cpu_and_keeps_nobody_
     }
 }
 
-/// Lease folder of user 65534, who has no rights, if there is no folder for all users.
+/// Lease folder of user 65534, a user without rights, if there is no folder for all users.
 const OWN: &str = "/tmp/sage-host-65534";
 
 #[test]

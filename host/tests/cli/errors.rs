@@ -2,7 +2,7 @@ use std::fs;
 
 use crate::program::sage_host;
 
-/// A pipeline whose source generates records and whose sink discards them. Cases append to it.
+/// A pipeline with a source that generates records and a sink that discards them. Cases append to it.
 const PIPELINE: &str = r#"
 [[source]]
 name = "made-up"
@@ -14,7 +14,7 @@ input = "made-up"
 discard = {}
 "#;
 
-/// A pipeline whose input file does not exist.
+/// A pipeline with an input file that does not exist.
 const NO_INPUT: &str = r#"
 [[source]]
 name = "lines"
@@ -26,7 +26,7 @@ input = "lines"
 discard = {}
 "#;
 
-/// A pipeline whose component does not exist.
+/// A pipeline with a component that does not exist.
 const NO_COMPONENT: &str = r#"
 [[source]]
 name = "made-up"
@@ -69,7 +69,8 @@ discard = {}
 "#;
 
 /// A pipeline with a Windows path.
-const WINDOWS_PATH: &str = "[[source]]\nname = \"in\"\nfile = { path = \"C:\\data\\in.csv\" }\n\n[[sink]]\nname = \"out\"\ninput = \"in\"\ndiscard = {}\n";
+const WINDOWS_PATH: &str = "[[source]]\nname = \"in\"\nfile = { path = \"C:\\data\\in.csv\" }\n\n\
+    [[sink]]\nname = \"out\"\ninput = \"in\"\ndiscard = {}\n";
 
 /// A host file that offers and reserves more than any machine has.
 const LARGE_HOST: &str = "memory = \"8000TiB\"\n[reserve]\ncpus = 100000\nmemory = \"9000TiB\"\n";
@@ -77,7 +78,7 @@ const LARGE_HOST: &str = "memory = \"8000TiB\"\n[reserve]\ncpus = 100000\nmemory
 /// A host file with a device of an unknown kind.
 const TPU_HOST: &str = "[[device]]\nname = \"t0\"\nkind = \"tpu\"\n";
 
-/// A host file whose values are malformed.
+/// A host file with malformed values.
 const BAD_HOST: &str = r#"
 slice = "a//b"
 cpus = "3-0"

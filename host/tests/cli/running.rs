@@ -11,7 +11,8 @@ use crate::program::{command, sage_host};
 
 fn pipeline(folder: &Path, generate: &str, sink: &str) {
     let text = format!(
-        "[[source]]\nname = \"made-up\"\ngenerate = {{ {generate} }}\n\n[[sink]]\nname = \"out\"\ninput = \"made-up\"\n{sink} = {{}}\n"
+        "[[source]]\nname = \"made-up\"\ngenerate = {{ {generate} }}\n\n\
+        [[sink]]\nname = \"out\"\ninput = \"made-up\"\n{sink} = {{}}\n"
     );
     fs::write(folder.join("pipeline.toml"), text).unwrap();
 }

@@ -1,4 +1,4 @@
-//! A guest that calls WASI `exit` fails the call. The host does not end, whatever the status.
+//! A guest that calls WASI `exit` fails the call. The host does not end, for any status.
 use contract::*;
 
 struct Guest;

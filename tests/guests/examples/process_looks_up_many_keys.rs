@@ -1,4 +1,4 @@
-//! One host call looks up many keys while there are many tables. Neither number slows down the lookups.
+//! A host call looks up many keys while there are many tables. Neither number slows down the lookups.
 use contract::*;
 
 struct Guest;

@@ -1,5 +1,5 @@
-//! A source without records that runs until the pipeline is drained. It asks for a pause of an hour, and the
-//! host calls it earlier.
+//! A source without records that runs until the pipeline is drained. The source asks for a pause of an hour,
+//! and the host calls it earlier.
 use contract::*;
 
 struct Guest;

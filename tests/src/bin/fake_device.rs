@@ -1,4 +1,4 @@
-//! A device process whose backend misbehaves. Tests start it in place of `sage-host device`. A model file
+//! A device process with a backend that misbehaves. Tests start it in place of `sage-host device`. A model file
 //! holds a word, which names the misbehaviour, and in some cases a number.
 
 use std::fs::File;

@@ -207,7 +207,7 @@ impl Rogue {
         }
     }
 
-    /// Sends a valid answer whose bytes change while the host reads it.
+    /// Sends a valid answer with bytes that change while the host reads it.
     fn change_while_read(&mut self) {
         self.started();
         let from = self.written as usize;

@@ -56,7 +56,8 @@ fn recurses() {
 
 #[test]
 fn sleeps() {
-    let settings = "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 0\nlimits = { cpu_time_per_call = \"60ms\", call_timeout = \"100ms\" }";
+    let settings = "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 0\n\
+        limits = { cpu_time_per_call = \"60ms\", call_timeout = \"100ms\" }";
     let scenario = beside_a_neighbour(&guest("map_sleeps"), settings);
     let outcome = scenario.run();
     outcome.expect_exit(0).expect_conservation();
@@ -401,7 +402,8 @@ fn times_out_on_a_silent_server(name: &str, record: fn(std::net::SocketAddr) -> 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let settings = format!(
-        "on_error = {{ dead_letter = \"dead.jsonl\" }}\nretries = 0\nlimits = {{ call_timeout = \"200ms\" }}\ncapabilities = {{ connect = [\"{address}\"] }}"
+        "on_error = {{ dead_letter = \"dead.jsonl\" }}\nretries = 0\nlimits = {{ call_timeout = \"200ms\" }}\n\
+        capabilities = {{ connect = [\"{address}\"] }}"
     );
     let scenario = beside_a_neighbour(&guest(name), &settings);
     scenario.file("in.txt", record(address) + "\n");
@@ -477,7 +479,8 @@ fn a_long_rejection_is_no_record_too_large() {
     let pipeline = scenario.read("pipeline.toml").unwrap();
     scenario.file(
         "pipeline.toml",
-        format!("{pipeline}\n[[sink]]\nname = \"rejected\"\ninput = \"guest.rejects\"\nfile = {{ path = \"rejected.txt\" }}\n"),
+        format!("{pipeline}\n[[sink]]\nname = \"rejected\"\ninput = \"guest.rejects\"\n\
+            file = {{ path = \"rejected.txt\" }}\n"),
     );
     let outcome = scenario.run();
     outcome.expect_exit(0).expect_conservation();

@@ -340,7 +340,8 @@ fn hoards_as_told() {
     // The output of each record is 3 MiB, and that of the whole batch exceeds the limit of a call: the batch
     // is halved down to single records.
     const RECORDS: usize = 200;
-    let settings = "on_error = \"skip\"\nretries = 0\nresources = { memory = \"64MiB\", object_store_memory = \"4MiB\" }\n\
+    let settings = "on_error = \"skip\"\nretries = 0\n\
+        resources = { memory = \"64MiB\", object_store_memory = \"4MiB\" }\n\
         limits = { output_bytes_per_call = \"16MiB\", record_bytes = \"4MiB\", cpu_time_per_call = \"20s\" }";
     let scenario = beside_a_neighbour(&guest("process_hoards_as_told"), settings);
     scenario.file("in.txt", "sends 3145728\n".repeat(RECORDS));
@@ -372,7 +373,8 @@ fn looks_up_many_keys() {
 
 #[test]
 fn makes_tables_without_end() {
-    let settings = "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 0\nresources = { memory = \"4MiB\" }\nlimits = { cpu_time_per_call = \"20s\" }";
+    let settings = "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 0\nresources = { memory = \"4MiB\" }\n\
+        limits = { cpu_time_per_call = \"20s\" }";
     let scenario = beside_a_neighbour(&guest("process_makes_tables_without_end"), settings);
     scenario.file("in.txt", "poison\n");
     let outcome = scenario.run();

@@ -85,7 +85,8 @@ fn what_never_ends_is_flushed_as_often_as_flush_interval_says() {
     let scenario = Scenario::new();
     std::fs::create_dir(scenario.path().join("written")).unwrap();
     scenario.pipeline(&format!(
-        "[pipeline]\nname = \"endless\"\n[[source]]\nname = \"in\"\ngenerate = {{ rate = 1000 }}\n[[sink]]\nname = \"to\"\ninput = \"in\"\ncomponent = \"{}\"\n{FOLDER}\nlimits = {{ flush_interval = \"50ms\" }}\n",
+        "[pipeline]\nname = \"endless\"\n[[source]]\nname = \"in\"\ngenerate = {{ rate = 1000 }}\n\
+        [[sink]]\nname = \"to\"\ninput = \"in\"\ncomponent = \"{}\"\n{FOLDER}\nlimits = {{ flush_interval = \"50ms\" }}\n",
         guest("sink_gathers").display()
     ));
     let mut running = scenario.start();
@@ -98,7 +99,8 @@ fn what_never_ends_is_flushed_as_often_as_flush_interval_says() {
 
 fn scenario(name: &str, settings: &str) -> Scenario {
     let scenario = with_neighbour(&format!(
-        "[[source]]\nname = \"in\"\nfile = {{ path = \"in.txt\", format = \"lines\" }}\n[[sink]]\nname = \"to\"\ninput = \"in\"\ncomponent = \"{}\"\n{settings}\n",
+        "[[source]]\nname = \"in\"\nfile = {{ path = \"in.txt\", format = \"lines\" }}\n\
+        [[sink]]\nname = \"to\"\ninput = \"in\"\ncomponent = \"{}\"\n{settings}\n",
         guest(name).display()
     ));
     scenario.file("in.txt", INPUT.map(|record| format!("{record}\n")).concat());

@@ -24,7 +24,8 @@ fn bomb(variables: usize, branches: usize) -> Vec<u8> {
     let add: String =
         (1..=variables).map(|local| format!("(local.set 0 (i32.add (local.get 0) (local.get {local})))\n")).collect();
     let main = format!(
-        "(func $bomb (param i32) (result i32) {locals} (loop $again {grow} {add} (br_if $again (local.get 0))) (local.get 0))"
+        "(func $bomb (param i32) (result i32) {locals} (loop $again {grow} {add} \
+        (br_if $again (local.get 0))) (local.get 0))"
     );
     WatGuest { main, ..WatGuest::default() }.build()
 }

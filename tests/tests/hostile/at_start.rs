@@ -11,7 +11,8 @@ fn does_not_start_in(memory: &str, guest: &WatGuest, settings: &str, code: &str,
     let folder = Scenario::new();
     let component = folder.file("hostile.wasm", guest.build());
     let settings = format!(
-        "{settings}\non_error = \"skip\"\nresources = {{ memory = \"{memory}\" }}\nlimits = {{ cpu_time_per_call = \"60ms\" }}"
+        "{settings}\non_error = \"skip\"\nresources = {{ memory = \"{memory}\" }}\n\
+        limits = {{ cpu_time_per_call = \"60ms\" }}"
     );
     let scenario = beside_a_neighbour(&component, &settings);
     let outcome = scenario.run();

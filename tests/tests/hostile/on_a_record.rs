@@ -77,13 +77,15 @@ fn a_table_bomb_is_defused() {
 
 #[test]
 fn a_table_and_a_memory_count_together() {
-    let grow = "(drop (memory.grow $memory (i32.const 160))) (drop (table.grow $t (ref.null func) (i32.const 1000000))) (unreachable)";
+    let grow = "(drop (memory.grow $memory (i32.const 160))) (drop (table.grow $t (ref.null func) (i32.const 1000000))) \
+        (unreachable)";
     costs(&on_poison("(table $t 1 funcref)", grow), Codes::MEMORY, "16777216");
 }
 
 #[test]
 fn deep_recursion_is_the_guests_overflow() {
-    let deep = "(func $deep (param i64) (result i64) (i64.add (i64.const 1) (call $deep (i64.add (local.get 0) (i64.const 1)))))";
+    let deep = "(func $deep (param i64) (result i64) (i64.add (i64.const 1) \
+        (call $deep (i64.add (local.get 0) (i64.const 1)))))";
     costs(&on_poison(deep, "(drop (call $deep (i64.const 0)))"), Codes::STACK_OVERFLOW, "stack");
 }
 
@@ -148,7 +150,8 @@ fn allocator(bad: &str) -> WatGuest {
     let honest = WatGuest::default().realloc;
     // Six bytes with an alignment of one: the bytes of `poison` alone. The other records have two bytes.
     let realloc = format!(
-        "{} (if (i32.and (i32.eq (local.get $align) (i32.const 1)) (i32.eq (local.get $size) (i32.const 6))) (then {bad}))
+        "{} (if (i32.and (i32.eq (local.get $align) (i32.const 1)) (i32.eq (local.get $size) (i32.const 6))) \
+        (then {bad}))
          {}",
         "(local $at i32)",
         honest.replacen("(local $at i32)", "", 1)

@@ -62,7 +62,8 @@ fn an_unknown_kind() {
 
 #[test]
 fn two_kinds_at_once() {
-    let after = "(instance $filter (export \"open\" (func $open)) (export \"filter\" (func $map)) (export \"close\" (func $close)))
+    let after = "(instance $filter (export \"open\" (func $open)) (export \"filter\" (func $map)) \
+        (export \"close\" (func $close)))
         (export \"sage:operator/predicate@0.1.0\" (instance $filter))";
     let component = WatGuest { after: after.to_owned(), ..WatGuest::default() };
     refused(component.build(), &["mapper", "predicate"]);

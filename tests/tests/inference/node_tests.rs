@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::backends::{OPTIONS, all};
 
-/// One test, in the format that `tests/onnx_node_tests/prepare.py` writes.
+/// A test in the format that `tests/onnx_node_tests/prepare.py` writes.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Case {
     pub(crate) name: String,

@@ -1,4 +1,4 @@
-//! Every answer in a batch equals the answer alone, whatever the graph does with its rows.
+//! Every answer in a batch equals the answer alone, for every graph.
 
 use std::fs;
 use std::sync::Arc;
@@ -190,7 +190,8 @@ fn the_owner_may_declare_rows_independent_or_each_call_whole() {
         assert!(!whole.queue.rows("m").unwrap().is_certain() && !whole.queue.batching("m").unwrap().is_on());
         let call = named("two layers").call(9, &mut Chance(3));
         let error = whole.run(&Lease::held(1, "zoo", 10_000, 0), &call).unwrap_err();
-        let said = "rows of input \"x\" in one run (rows that are not shown or declared to be independent are not cut; max_rows bounds it) are 9, at most 8 may be";
+        let said = "rows of input \"x\" in one run (rows that are not shown or declared to be independent are \
+            not cut; max_rows bounds it) are 9, at most 8 may be";
         assert_eq!(error.to_string(), said);
     }
 }

@@ -7,7 +7,7 @@ use crate::told::Told;
 
 const CALL: &str = "run model x=f32[1,4]:1";
 
-/// A pipeline whose second model call never returns and has a timeout longer than the test.
+/// A pipeline with a second model call that never returns; its timeout is longer than the test.
 fn hangs(told: Told) -> Told {
     told.resources("num_gpus = 1, memory = \"64MiB\"")
         .settings("limits = { call_timeout = \"1h\" }")

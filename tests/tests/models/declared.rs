@@ -80,7 +80,8 @@ fn what_onnx_runtime_is_to_run_is_tried_out_before_data_flows_too() {
         return;
     };
     let told = Told::on(&format!(
-        "onnxruntime_library = {library:?}\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\nbackend = \"onnxruntime\"\ncounts_as_gpu = true\n\
+        "onnxruntime_library = {library:?}\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\nbackend = \"onnxruntime\"\n\
+        counts_as_gpu = true\n\
          memory = \"1GiB\"\n",
     ))
     .resources("num_gpus = 1, memory = \"64MiB\"");
@@ -113,7 +114,8 @@ fn what_two_libraries_answer_differently_is_refused_where_both_are_there() {
         return;
     };
     let both = Told::on(&format!(
-        "onnxruntime_library = {library:?}\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\ncounts_as_gpu = true\nmemory = \"1GiB\"\n",
+        "onnxruntime_library = {library:?}\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\n\
+        counts_as_gpu = true\nmemory = \"1GiB\"\n",
     ))
     .resources("num_gpus = 1, memory = \"64MiB\"");
     let shape = [Dim::Free("rows"), Dim::Is(4)];
@@ -146,7 +148,8 @@ fn what_two_libraries_answer_differently_is_refused_where_both_are_there() {
 #[test]
 fn a_library_that_is_not_there_is_named() {
     let told = Told::on(
-        "onnxruntime_library = \"/nowhere/libonnxruntime.so\"\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\nbackend = \"onnxruntime\"\n\
+        "onnxruntime_library = \"/nowhere/libonnxruntime.so\"\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\n\
+        backend = \"onnxruntime\"\n\
          counts_as_gpu = true\nmemory = \"1GiB\"\n",
     )
     .resources("num_gpus = 1, memory = \"64MiB\"");

@@ -15,7 +15,7 @@ fn over_time() -> Vec<u8> {
     graph.node("CumSum", &["x", "axis"], &["y"], &[]).file()
 }
 
-/// A model that adds the sum of all rows of `b`, whatever their number, to each row of `a`.
+/// A model that adds the sum of all rows of `b`, of any number, to each row of `a`.
 fn with_all_of_another() -> Vec<u8> {
     let (of, shape) = (element(DType::I32), [ANY, Dim::Is(2)]);
     let axes = tensor("axes", element(DType::I64), &[1], &0_i64.to_le_bytes());
@@ -36,7 +36,8 @@ fn laid_out(placement: &str, backend: &str, model: &[u8], settings: &str, record
     let library = std::env::var("ORT_DYLIB_PATH")
         .map_or_else(|_| String::new(), |path| format!("onnxruntime_library = {path:?}\n"));
     let told = Told::on(&format!(
-        "{library}[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\ncounts_as_gpu = true\nmemory = \"4GiB\"\nplacement = \"{placement}\"\n"
+        "{library}[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\ncounts_as_gpu = true\n\
+        memory = \"4GiB\"\nplacement = \"{placement}\"\n"
     ));
     let told = told.resources("num_gpus = 0.25, memory = \"32MiB\"").settings("parallelism = 4\nmodels = [\"m\"]");
     told.scenario.file("m.onnx", model);
@@ -89,7 +90,8 @@ fn no_answer_is_made_of_another_instances_rows() {
 
 #[test]
 fn a_call_that_is_too_long_to_run_whole_is_refused_and_not_cut() {
-    let long = "too-large rows of input \"x\" in one run (rows that are not shown or declared to be independent are not cut; max_rows bounds it) are 40 of 32";
+    let long = "too-large rows of input \"x\" in one run (rows that are not shown or declared to be independent are \
+        not cut; max_rows bounds it) are 40 of 32";
     for settings in ["", "batching = false", "deterministic = true"] {
         let told = laid_out("thread", "auto", &over_time(), settings, &["run m x=i32[40,4]:0"]);
         assert_eq!(answers(&told), [long], "{settings}");
@@ -102,7 +104,8 @@ fn a_call_that_is_too_long_to_run_whole_is_refused_and_not_cut() {
 
 #[test]
 fn what_is_known_of_rows_is_told_before_the_run_and_when_the_model_is_loaded() {
-    let not_shown = "each call runs whole and alone: rows are not shown to be independent: CumSum (y) works along the rows (axis 0)";
+    let not_shown = "each call runs whole and alone: rows are not shown to be independent: \
+        CumSum (y) works along the rows (axis 0)";
     let cases = [
         (over_time(), "", not_shown, not_shown),
         (over_time(), "rows = \"independent\"", "independent: declared", "independent: declared"),

@@ -29,7 +29,8 @@ impl Told {
     /// On one fake device, in threads of the host.
     pub(crate) fn on_a_device() -> Self {
         Self::on(
-            "[[device]]\nname = \"fake0\"\nkind = \"fake\"\nplacement = \"thread\"\ncounts_as_gpu = true\nmemory = \"2GiB\"\n",
+            "[[device]]\nname = \"fake0\"\nkind = \"fake\"\nplacement = \"thread\"\n\
+            counts_as_gpu = true\nmemory = \"2GiB\"\n",
         )
     }
 
@@ -88,7 +89,8 @@ impl Told {
         let component = guest("map_infers_as_told");
         self.scenario.pipeline(&format!(
             "[pipeline]\nname = \"told\"\n{models}\n[[source]]\nname = \"in\"\n{source}\n\
-             [[operator]]\nname = \"infers\"\ncomponent = \"{}\"\ninput = \"in\"\nresources = {{ {resources} }}\n{models_key}\n{settings}\n\
+             [[operator]]\nname = \"infers\"\ncomponent = \"{}\"\ninput = \"in\"\n\
+             resources = {{ {resources} }}\n{models_key}\n{settings}\n\
              [[sink]]\nname = \"out\"\ninput = \"infers\"\nfile = {{ path = \"out.txt\" }}\n",
             component.display()
         ));

@@ -1,4 +1,4 @@
-//! Lanes whose guests are in workers: the lanes that share a thread of the host, and the batches that this
+//! Lanes with guests in workers: the lanes that share a thread of the host, and the batches that this
 //! thread handles.
 
 use std::collections::BTreeSet;

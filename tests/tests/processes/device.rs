@@ -1,4 +1,4 @@
-//! Devices in processes of their own: whatever a device does, the host has an answer in time, and the next
+//! Devices in processes of their own: if a device fails in any way, the host has an answer in time, and the next
 //! call works.
 
 use std::fs::File;
@@ -112,7 +112,7 @@ impl Locks {
         File::options().create(true).append(true).open(self.0.path().join(lease.to_string())).unwrap()
     }
 
-    /// Leases whose files are locked.
+    /// Leases with locked files.
     fn held(&self) -> Vec<u64> {
         [1, 2].into_iter().filter(|lease| self.file(*lease).try_lock().is_err()).collect()
     }
@@ -520,7 +520,8 @@ fn moving_an_image_there_takes_milliseconds() {
     }
     small.sort_unstable();
     eprintln!(
-        "3.5 MB in, 4 bytes out, beside the run itself: {:?} (median of {}); 4 bytes in and out: {:?}; {before:?} KiB at first",
+        "3.5 MB in, 4 bytes out, beside the run itself: {:?} (median of {}); 4 bytes in and out: {:?}; \
+        {before:?} KiB at first",
         measured[measured.len() / 2],
         measured.len(),
         small[small.len() / 2],

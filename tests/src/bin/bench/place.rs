@@ -72,8 +72,8 @@ impl Place {
         &self.results
     }
 
-    /// Path of a file that is removed after the run. It is on the file system of the results, because a file
-    /// in memory would not be a real file.
+    /// Path of a file that is removed after the run. The file is on the file system of the results, because
+    /// a file in memory would not be a real file.
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }

@@ -9,7 +9,7 @@ use crate::keyed_lines::KeyedLines;
 use crate::place::Place;
 use crate::readings::write_readings;
 
-/// generate → map → filter → discard. One filter reads a byte and keeps all records; the other reads every
+/// generate → map → filter → discard. The first filter reads a byte and keeps all records; the second reads every
 /// byte and keeps half, which are then copied.
 pub(crate) fn in_memory(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let count = effort.pick(4_000_000, 500_000);

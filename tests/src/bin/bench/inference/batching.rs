@@ -19,9 +19,9 @@ use crate::place::Place;
 const INSTANCES: [u32; 3] = [4, 8, 16];
 /// Number of instances for a model that gains little from batching.
 const FEW: [u32; 1] = [8];
-/// The settings of a model whose calls run alone.
+/// Model settings with which calls run alone.
 const ALONE: &str = "batching = false\nworkspace = \"64MiB\"";
-/// The settings of a model whose calls run together, without `max_rows`. A delay of 2 ms is long enough for a
+/// Model settings with which calls run together, without `max_rows`. A delay of 2 ms is long enough for a
 /// caller that just got an answer to send the next row, and short compared with a run.
 const TOGETHER: &str = "batching = true\nworkspace = \"64MiB\"\nmax_delay = \"2ms\"";
 

@@ -92,7 +92,7 @@ fn waiting(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     Ok(figures)
 }
 
-/// One component that calls a fake model.
+/// A component that calls a fake model.
 fn made_up<'a>(name: &'a str, on: On, model: &'a Path) -> Order<'a> {
     Order { name, on, backend: "fake", model, settings: "batching = false", instances: 1, in_workers: false }
 }

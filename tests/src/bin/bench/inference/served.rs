@@ -37,9 +37,9 @@ pub(super) struct Order<'a> {
 /// Device and process in which the model runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum On {
-    /// One thread of a CPU, in this process.
+    /// A single CPU thread, in this process.
     CpuHere,
-    /// One thread of a CPU, in a device process.
+    /// A single CPU thread, in a device process.
     CpuElsewhere,
     /// A fake device in this process.
     FakeHere,
