@@ -54,7 +54,7 @@ kernel=${SAGE_HOST_GUEST_KERNEL:-$(kernel)} || skip "no Debian cloud kernel can 
 components=operators/target/wasm32-wasip2/release
 [ -f $components/uppercase.wasm ] || { echo "the sample operators are not built: make operators" >&2; exit 1; }
 
-echo "==> building what runs in the guest"
+echo "==> building the programs of the guest"
 # The same build as `make test`, so that nothing is built twice. An integration test also builds the program.
 built=$("$cargo" test --workspace --locked --lib --test promises --no-run 2>&1) || { echo "$built" >&2; exit 1; }
 tests=$(sed -n 's|.*(\(.*/sage_host-[0-9a-f]*\))$|\1|p' <<< "$built")
@@ -103,6 +103,6 @@ failed=0
 while read -r name; do
     grep -q "^PASS $name " "$root/said" || { echo "not passed: $name" >&2; failed=1; }
 done < <(sed -n 's/^check \([^ ]*\) .*/\1/p' $here/checks.sh)
-grep -q '^END$' "$root/said" || { echo "the guest did not come to its end" >&2; failed=1; }
-[ "$failed" = 0 ] && echo "==> all that checks.sh lists holds on cgroup v2"
+grep -q '^END$' "$root/said" || { echo "the guest did not finish" >&2; failed=1; }
+[ "$failed" = 0 ] && echo "==> every check of checks.sh passed on cgroup v2"
 exit "$failed"

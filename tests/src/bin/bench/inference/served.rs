@@ -206,7 +206,7 @@ pub(super) fn no_cuda() -> Option<String> {
     let mut found = devices.all().iter().filter(|device| matches!(device.kind, DeviceKind::Cuda { .. }));
     match (found.clone().find(|device| device.serves_gpus()), found.next()) {
         (Some(_), _) => None,
-        (None, Some(device)) => Some(device.trouble.clone().unwrap_or_else(|| "it serves nobody".to_owned())),
+        (None, Some(device)) => Some(device.trouble.clone().unwrap_or_else(|| "it serves no leases".to_owned())),
         (None, None) => Some("no device".to_owned()),
     }
 }
