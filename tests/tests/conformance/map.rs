@@ -479,8 +479,10 @@ fn a_long_rejection_is_no_record_too_large() {
     let pipeline = scenario.read("pipeline.toml").unwrap();
     scenario.file(
         "pipeline.toml",
-        format!("{pipeline}\n[[sink]]\nname = \"rejected\"\ninput = \"guest.rejects\"\n\
-            file = {{ path = \"rejected.txt\" }}\n"),
+        format!(
+            "{pipeline}\n[[sink]]\nname = \"rejected\"\ninput = \"guest.rejects\"\n\
+            file = {{ path = \"rejected.txt\" }}\n"
+        ),
     );
     let outcome = scenario.run();
     outcome.expect_exit(0).expect_conservation();

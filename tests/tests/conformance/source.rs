@@ -54,11 +54,14 @@ fn is_idle_for_ever() {
 }
 
 fn scenario(name: &str) -> Scenario {
-    with_neighbour(&format!(
-        "[[source]]\nname = \"from\"\ncomponent = \"{}\"\n{TIGHT}\n\
+    with_neighbour(
+        &format!(
+            "[[source]]\nname = \"from\"\ncomponent = \"{}\"\n{TIGHT}\n\
         [[sink]]\nname = \"out\"\ninput = \"from\"\nfile = {{ path = \"out.txt\" }}",
-        guest(name).display()
-    ).replace("output_bytes_per_call = \"1MiB\"", "output_bytes_per_call = \"1MiB\", restarts_in_a_row = 5"))
+            guest(name).display()
+        )
+        .replace("output_bytes_per_call = \"1MiB\"", "output_bytes_per_call = \"1MiB\", restarts_in_a_row = 5"),
+    )
 }
 
 /// Asserts that all hundred records arrive, once and in order.

@@ -65,7 +65,10 @@ fn main() -> ExitCode {
             name if MEASUREMENTS.iter().any(|(known, _)| is_of(known, name)) => wanted.push(argument),
             other => {
                 let names: Vec<_> = MEASUREMENTS.iter().map(|(name, _)| format!("{name:?}")).collect();
-                eprintln!("bench: unknown argument {other:?}\nhint: --quick, or the name of a measurement: {}", names.join(", "));
+                eprintln!(
+                    "bench: unknown argument {other:?}\nhint: --quick, or the name of a measurement: {}",
+                    names.join(", ")
+                );
                 return ExitCode::from(2);
             }
         }
