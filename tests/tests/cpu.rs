@@ -119,7 +119,7 @@ fn two_runs_never_share_a_leased_cpu_and_a_third_is_refused() {
     assert_eq!(lanes_only(&mut again, 1), taken);
 }
 
-/// The CPUs of the lanes of `guest`, whatever the other lanes do.
+/// The CPUs of the lanes of `guest`, without regard to the other lanes.
 fn lanes_only(running: &mut Running, count: usize) -> BTreeSet<u32> {
     running.until("its lanes were in their places", |process| {
         let own: Vec<BTreeSet<u32>> = thread_cpus(process)

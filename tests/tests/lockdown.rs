@@ -35,7 +35,7 @@ fn landlock() -> u32 {
 fn nothing_that_a_guest_does_not_need_is_allowed() {
     let mut outcomes = outcomes(&json!({ "probe": "calls" }));
     let version: u32 = outcomes.remove("landlock").unwrap().parse().unwrap();
-    assert_eq!(outcomes.remove("missing").unwrap() == "0", version >= 6, "what is missing is told");
+    assert_eq!(outcomes.remove("missing").unwrap() == "0", version >= 6, "missing protections are reported");
     assert_eq!(outcomes.remove("leaked-descriptor").as_deref(), Some("EBADF"));
     assert_eq!(outcomes.remove("clone3").as_deref(), Some("ENOSYS"), "libc then uses clone");
     assert!(outcomes.len() > 40);

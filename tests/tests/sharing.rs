@@ -15,7 +15,7 @@ const TENANTS: &str = "\n[tenant.blue]\ncpus = 0.75\nmemory = \"100MiB\"\nresour
 /// More than half of every resource.
 const MOST: &str = "num_cpus = 0.75, memory = \"160MiB\", resources = { licence = 2 }";
 
-/// A pipeline that requests `resources`. It has `count` records, or runs until it is stopped.
+/// A pipeline that requests `resources`. The pipeline has `count` records, or runs until it is stopped.
 fn asking(name: &str, resources: &str, count: Option<u32>) -> Scenario {
     let scenario = Scenario::new();
     scenario.file("host.toml", HOST);
@@ -85,7 +85,7 @@ fn a_second_pipeline_that_does_not_fit_is_refused_with_wanted_free_and_held_by_w
     }
     let over = ran(&second, "run", &["--overcommit"]);
     assert_eq!(over.status.code(), Some(0), "{over:?}");
-    assert_eq!(files_of_runs(&first).len(), 1, "what ended is in the ledger no more");
+    assert_eq!(files_of_runs(&first).len(), 1, "the ledger has no entry of an ended run");
     running.signal(Signal::INT);
     running.wait().expect_exit(0);
     assert_eq!(files_of_runs(&first), [""; 0]);
@@ -128,7 +128,7 @@ fn a_run_that_waits_says_once_for_whom_and_starts_when_that_one_ends() {
         assert!(rest.contains(&holder), "{holder} is not in\n{rest}");
         assert_eq!(rest.matches("waiting").count(), 0, "said once:\n{rest}");
         running.gone();
-        assert_eq!(files_of_runs(&first), [""; 0], "the dead one's file is swept");
+        assert_eq!(files_of_runs(&first), [""; 0], "the file of the killed run is removed");
     }
 }
 
@@ -177,7 +177,7 @@ fn a_killed_runs_claim_is_free_at_once() {
     let running = holding(&first, &[]);
     running.signal(Signal::KILL);
     running.gone();
-    assert_eq!(files_of_runs(&first).len(), 1, "nobody was there to remove it");
+    assert_eq!(files_of_runs(&first).len(), 1, "a killed run cannot remove its file");
     assert_eq!(ran(&second, "run", &[]).status.code(), Some(0));
     assert_eq!(files_of_runs(&first), [""; 0]);
 }

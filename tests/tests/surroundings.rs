@@ -1,4 +1,4 @@
-//! The surroundings of a run: control groups above it whose limits are small or fall, and lease folders that
+//! The surroundings of a run: control groups above it with small or falling limits, and lease folders that
 //! not all users share, or that are replaced.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use sage_tests::{Running, Scenario, Surroundings, WatGuest, allowed_cpus, free_port, http_get, program, thread_cpus};
 use serde_json::Value;
 
-/// A pipeline that requests `resources`. It ends after `count` records, or never.
+/// A pipeline that requests `resources`. The pipeline ends after `count` records, or never.
 fn asking(resources: &str, count: Option<u32>) -> Scenario {
     let scenario = Scenario::new();
     scenario.file("echo.wasm", WatGuest::default().build());
@@ -263,8 +263,8 @@ fn a_lease_folder_that_is_replaced_under_a_run_has_its_leases_again_within_momen
             1,
             "{outcome:?}"
         );
-        assert_eq!(lost(&outcome), [], "all of it was put right");
-        assert!(!run(&files(scenario.leases())), "what ended is in the ledger no more");
+        assert_eq!(lost(&outcome), [], "every lease was restored");
+        assert!(!run(&files(scenario.leases())), "the ledger has no entry of an ended run");
     }
 }
 

@@ -218,6 +218,6 @@ fn with_json_an_error_is_an_object_on_stdout_too() {
         let error = ran.error();
         assert_eq!(error["exit_code"], code, "{}", ran.transcript());
         assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{}", ran.transcript());
-        assert_ne!(ran.stderr, "", "people get words all the same");
+        assert_ne!(ran.stderr, "", "stderr has a message for people too");
     }
 }

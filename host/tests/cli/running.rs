@@ -98,7 +98,7 @@ fn a_signal_drains_a_source_without_end_and_the_run_is_complete() {
         assert_eq!(child.wait().unwrap().code(), Some(0));
         let summary = summary(&text);
         assert_eq!(summary["outcome"], "drained");
-        assert_eq!(stage(&summary, "made-up")["stopped_early"], true, "what was written is a part");
+        assert_eq!(stage(&summary, "made-up")["stopped_early"], true, "the output is incomplete");
         let written = text.lines().count() as u64 - 1;
         assert_eq!(stage(&summary, "made-up")["records_out"], written, "a record that was read is lost");
         let mut said = String::new();

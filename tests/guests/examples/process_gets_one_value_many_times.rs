@@ -1,4 +1,4 @@
-//! Answers of `state` are copied into the guest. One large value, requested a hundred thousand times, exceeds
+//! Answers of `state` are copied into the guest. A large value, requested a hundred thousand times, exceeds
 //! the guest's memory, and the host does not build the answer first.
 use contract::*;
 

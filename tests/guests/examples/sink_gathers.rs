@@ -1,5 +1,5 @@
 //! A correct sink that keeps its records in memory and appends them to /out/written.txt at each flush, one
-//! record on each line. The sink panics on poison. It also panics once on the record `stumble`, and once in
+//! record on each line. The sink panics on poison. The sink also panics once on the record `stumble`, and once in
 //! the flush of a record `trip`; a file tells the next instance that the panic has happened.
 use contract::*;
 

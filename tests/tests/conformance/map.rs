@@ -321,7 +321,7 @@ fn dials() {
         ]
     );
     listeners[1].set_nonblocking(true).unwrap();
-    assert!(listeners[1].accept().is_err(), "nobody called there");
+    assert!(listeners[1].accept().is_err(), "there was no connection to the other listener");
 }
 
 #[test]

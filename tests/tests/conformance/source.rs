@@ -57,7 +57,7 @@ fn scenario(name: &str) -> Scenario {
     with_neighbour(
         &format!(
             "[[source]]\nname = \"from\"\ncomponent = \"{}\"\n{TIGHT}\n\
-        [[sink]]\nname = \"out\"\ninput = \"from\"\nfile = {{ path = \"out.txt\" }}",
+            [[sink]]\nname = \"out\"\ninput = \"from\"\nfile = {{ path = \"out.txt\" }}",
             guest(name).display()
         )
         .replace("output_bytes_per_call = \"1MiB\"", "output_bytes_per_call = \"1MiB\", restarts_in_a_row = 5"),
@@ -145,7 +145,7 @@ fn instances_number_the_records_of_their_source_in_turn() {
     found.sort();
     let letters = found.len();
     found.dedup_by_key(|(source, offset, _)| (source.clone(), *offset));
-    assert_eq!(found.len(), letters, "source and offset stand for two records");
+    assert_eq!(found.len(), letters, "two records have the same source and offset");
     assert!(found.iter().all(|(source, offset, instance)| source == "s-1" || offset % 2 == *instance), "{found:?}");
     assert!(found.iter().all(|(source, ..)| source == "s" || source == "s-1"), "{found:?}");
 }

@@ -83,7 +83,7 @@ fn a_compiled_component_with_a_lost_page_is_compiled_anew() {
         damaged[start..end].fill(0);
         fs::write(&file, &damaged).unwrap();
         assert_eq!(said(&run(&scenario), "compiling anew"), 1, "bytes {start} to {end}");
-        assert_eq!(said(&run(&scenario), "compiling anew"), 0, "it was put right");
+        assert_eq!(said(&run(&scenario), "compiling anew"), 0, "the cache entry was repaired");
     }
 }
 

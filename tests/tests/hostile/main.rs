@@ -1,5 +1,5 @@
 //! Components that no compiler would write. Valid ones are written in the text format, invalid ones as bytes.
-//! Each either runs beside a healthy neighbour whose output must be complete, or is refused before any output
+//! Each either runs beside a healthy neighbour with an output that must be complete, or is refused before any output
 //! exists.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 

@@ -77,8 +77,8 @@ fn a_table_bomb_is_defused() {
 
 #[test]
 fn a_table_and_a_memory_count_together() {
-    let grow = "(drop (memory.grow $memory (i32.const 160))) (drop (table.grow $t (ref.null func) (i32.const 1000000))) \
-        (unreachable)";
+    let grow = "(drop (memory.grow $memory (i32.const 160))) (drop (table.grow $t (ref.null func) \
+        (i32.const 1000000))) (unreachable)";
     costs(&on_poison("(table $t 1 funcref)", grow), Codes::MEMORY, "16777216");
 }
 
@@ -142,7 +142,7 @@ fn a_level_that_there_is_not_is_malformed() {
     costs(&on_poison("", "(call $write (i32.const 99) (i32.const 8) (i32.const 1))"), Codes::MALFORMED, "");
 }
 
-/// A guest whose allocator is correct until it allocates a batch with the poison, and then runs `bad`.
+/// A guest with an allocator that is correct until it allocates a batch with the poison, and then runs `bad`.
 ///
 /// The host allocates a column's offsets first, then its bytes. The failing batch has exactly one record of
 /// six bytes. Any other batch with the poison fails too, and halving makes it that small.

@@ -185,7 +185,7 @@ fn a_revoked_share_is_free_when_the_devices_process_is_gone() {
     let process = device_processes(running.id())[0];
     let revoked = devices(&told, &["revoke", &tokens[0].to_string(), "--grace", "1s"]);
     assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
-    assert!(!device_processes(running.id()).contains(&process), "what is free is held by nobody");
+    assert!(!device_processes(running.id()).contains(&process), "a released device has no process");
     let next = slow_on(Told::on_a_process(), "1", 1).sharing_leases_of(&told);
     next.start(&[]).wait().expect_exit(0);
 
@@ -277,7 +277,7 @@ fn a_device_that_only_crashes_is_lost_for_its_leases_and_told_as_that() {
         let state = report["leases"][0]["state"].as_str()?.to_owned();
         (state != "held").then_some((state, report["devices"][0]["shares_held_ten_thousandths"].clone()))
     });
-    assert_eq!(state, ("device-lost".to_owned(), Value::from(0)), "nobody holds it any more");
+    assert_eq!(state, ("device-lost".to_owned(), Value::from(0)), "the device is not held any more");
     running.signal(Signal::KILL);
     running.gone();
 }

@@ -44,7 +44,7 @@ impl Told {
         Self { scenario: self.scenario.sharing_leases_of(&other.scenario), ..self }
     }
 
-    /// Declares a fake model, which the operator lists. It is not measured at load, so all its runs come from
+    /// Declares a fake model, which the operator lists. The model is not measured at load, so all its runs come from
     /// calls.
     pub(crate) fn model(mut self, name: &str, told: &str) -> Self {
         self = self.unlisted(name, told, "batching = false");

@@ -118,7 +118,7 @@ fn a_run_that_is_stopped_or_killed_does_not_keep_the_device_from_others() {
             let began = Instant::now();
             let before = second.ran(1);
             second.ran(before + 10 + times);
-            assert!(began.elapsed() < Duration::from_secs(30), "the deadline of what was stopped is further away");
+            assert!(began.elapsed() < Duration::from_secs(30), "the deadline of the stopped call is later than this");
             first.running.signal(Signal::CONT);
             let before = first.ran(1);
             first.ran(before + 2);

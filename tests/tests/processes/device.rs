@@ -176,7 +176,7 @@ fn what_cannot_be_loaded_says_why_and_harms_nobody() {
     assert!(load(&elsewhere).contains("no backend onnxruntime"), "{}", load(&elsewhere));
     assert_eq!(device.run("sum"), Err(InferenceError::UnknownModel("sum".to_owned())));
     device.expect_usable();
-    assert_eq!(device.process(), process, "nothing of that was worth a restart");
+    assert_eq!(device.process(), process, "none of these errors restarts the process");
 }
 
 #[test]

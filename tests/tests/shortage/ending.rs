@@ -54,7 +54,7 @@ fn two_signals_end_a_run_whose_guest_does_not_with_a_summary_that_adds_up() {
             assert_eq!(outcome.summary()["outcome"], "interrupted", "{guest}");
             let stage = outcome.stage("guest");
             assert_eq!((stage.count("handled"), stage.count("unfinished")), (1, 1), "{guest}");
-            assert_eq!(scenario.lines("out.txt.partial"), ["a"], "what is not whole has not its name");
+            assert_eq!(scenario.lines("out.txt.partial"), ["a"], "an incomplete output does not get its final name");
         }
     }
 }
