@@ -5,8 +5,8 @@
 
 groups=/sys/fs/cgroup
 
-# live COMPOSITION [COMMAND...]: COMMAND runs every test of control groups. No test is skipped for lack of a
-# controller.
+# live COMPOSITION [COMMAND...]: runs every test of control groups, through COMMAND if there is one. No test is
+# skipped for lack of a controller.
 live() {
     export SAGE_HOST_EXPECT_CGROUPS="$1"
     shift
@@ -58,8 +58,8 @@ shouts() {
     [ ! -e $groups/sage-host ] || { echo "left behind: $(find $groups/sage-host -type d)"; return 1; }
 }
 
-# examined [COMMAND...]: COMMAND runs `doctor`, which finds that every limit of process isolation can be
-# enforced and leaves nothing behind.
+# examined [COMMAND...]: runs `doctor`, through COMMAND if there is one. Every limit of process isolation can be
+# enforced, and nothing is left behind.
 examined() {
     "$@" sage-host doctor --cache-folder "/tmp/examined-$#" || return
     [ ! -e $groups/sage-host ] || { echo "left behind: $(find $groups/sage-host -type d)"; return 1; }

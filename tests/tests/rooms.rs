@@ -118,7 +118,7 @@ fn a_room_uses_only_rooms_to_its_left() {
             }
         }
     }
-    assert!(wrong.is_empty(), "rooms use rooms to their right:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "modules use modules of the same or a higher level:\n{}", wrong.join("\n"));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn every_folder_is_a_room_of_the_order() {
         .map(|(room, ..)| room)
         .filter(|room| !["lib.rs", "main.rs"].contains(&room.as_str()) && level(room).is_none())
         .collect();
-    assert!(unknown.is_empty(), "not in the order of rooms: {unknown:?}");
+    assert!(unknown.is_empty(), "modules without a level: {unknown:?}");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn mod_files_only_declare() {
             continue;
         }
         if !text.starts_with("//!") {
-            wrong.push(format!("{} does not say what its room is for", path.display()));
+            wrong.push(format!("{} has no module documentation", path.display()));
         }
         for line in code(&text).lines().map(str::trim) {
             let words: Vec<&str> = line.split_whitespace().collect();

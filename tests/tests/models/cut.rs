@@ -25,7 +25,7 @@ fn a_run_that_is_told_to_stop_at_once_waits_for_no_model_and_ends_in_order() {
         let told = hangs(told);
         told.lay_out(&[CALL; 3]);
         let (mut running, port) = start(&told);
-        running.until("its second call was under way", |_| {
+        running.until("its second call was in flight", |_| {
             let text = http_get(port, "/metrics")?;
             text.lines().any(|line| line.starts_with("sage_inference_rows_total") && line.ends_with(" 2")).then_some(())
         });

@@ -86,7 +86,7 @@ fn two_hundred_runs_with_a_worker_killed_at_some_moment_count_every_record_once(
         lost += ["same", "key", "count"].map(|stage| outcome.stage(stage).count("workers_lost")).iter().sum::<u64>();
         assert_eq!(lines(&scenario), expected, "seed {seed}");
     }
-    println!("{hits} of 200 workers were there to be killed, {lost} had calls under way");
+    println!("{hits} of 200 workers were there to be killed, {lost} had calls in flight");
     assert!(hits > 50 && lost > 20, "{hits} hit, {lost} lost");
 }
 
