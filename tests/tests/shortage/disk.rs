@@ -14,7 +14,7 @@ enum Full {
     Output(&'static str),
     DeadLetters,
     Cache,
-    EnforcementReport,
+    Ledger,
 }
 
 /// Whether this process can mount a file system in a mount namespace of its own.
@@ -53,13 +53,13 @@ fn on_a_full_disk(full: Full) -> (Scenario, Outcome) {
     }
     let arguments: &[&str] = match full {
         Full::Cache => &["--cache-folder", "full/cache"],
-        Full::EnforcementReport => &["--lease-folder", "full/leases"],
+        Full::Ledger => &["--lease-folder", "full/leases"],
         _ => &[],
     };
     // For a cache and a ledger the disk is filled completely.
     let (room, filler) = match full {
         Full::Output(_) | Full::DeadLetters => ("512k", ""),
-        Full::Cache | Full::EnforcementReport => ("8k", "dd if=/dev/zero of=full/filler bs=1k count=64 2>/dev/null;"),
+        Full::Cache | Full::Ledger => ("8k", "dd if=/dev/zero of=full/filler bs=1k count=64 2>/dev/null;"),
     };
     let script = format!("mount -t tmpfs -o size={room} none full; {filler} \"$@\"; rc=$?; cp -r full copy; exit $rc");
     let outcome = run_in_shell(&scenario, &["unshare", "--mount", "--propagation", "private"], &script, arguments);
@@ -96,7 +96,7 @@ fn a_full_disk_below_cache_and_ledger_is_said_or_does_no_harm() {
     let (scenario, outcome) = on_a_full_disk(Full::Cache);
     outcome.expect_exit(0).expect_conservation();
     assert_eq!(scenario.lines("out.txt").len(), 40_000, "without a cache a component is compiled each time");
-    let (_, outcome) = on_a_full_disk(Full::EnforcementReport);
+    let (_, outcome) = on_a_full_disk(Full::Ledger);
     outcome.expect_exit(3).expect_stderr("No space left on device");
 }
 
