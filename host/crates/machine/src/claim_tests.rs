@@ -1,4 +1,4 @@
-//! The machine's ledger, in one process and between several.
+//! Tests of the machine's ledger, in one process and between several.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -22,7 +22,7 @@ fn claimed(folder: &LeaseFolder, memory: u64) -> HeldClaim {
     folder.choose().unwrap().claim(claim(memory)).unwrap()
 }
 
-/// Names of claims' files, in order.
+/// The names of the claims' files, sorted.
 fn files(folder: &LeaseFolder) -> Vec<String> {
     let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> = names.filter(|name| name.starts_with("run-")).collect();
@@ -46,7 +46,7 @@ fn a_claim_is_seen_by_all_and_its_file_goes_with_it() {
     drop(first);
     assert_eq!(folder.taken().unwrap().claims, [claim(5)]);
     assert_eq!(files(&folder), [format!("run-{pid}-1.lock")]);
-    // The name that is free again goes to the next, and nobody else's is touched by it.
+    // The freed name is used for the next claim, and the other claims are not touched.
     let third = claimed(&folder, 7);
     drop(second);
     assert_eq!(folder.taken().unwrap().claims, [claim(7)]);

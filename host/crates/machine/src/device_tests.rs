@@ -1,4 +1,4 @@
-//! Shares of devices in the machine's ledger, in one process and between several.
+//! Tests of device shares in the machine's ledger, in one process and between several.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -34,7 +34,7 @@ fn claimed(folder: &LeaseFolder, devices: Vec<DeviceClaim>, ttl: Duration) -> He
     folder.choose().unwrap().claim(claim).unwrap()
 }
 
-/// Tokens and states.
+/// The tokens and states of all shares.
 fn seen(folder: &LeaseFolder) -> Vec<(u64, ShareState)> {
     folder.taken().unwrap().devices.into_iter().map(|share| (share.claim.token, share.claim.state)).collect()
 }
@@ -44,7 +44,7 @@ fn used(folder: &LeaseFolder) -> (u32, u64) {
     (used.share, used.memory)
 }
 
-/// Waits for what another process or time brings about; a test fails when it does not come.
+/// Waits for an effect of another process or of time. The test fails if the effect does not come.
 fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let started = Instant::now();
     while !is_so() {
@@ -143,7 +143,7 @@ fn a_killed_holders_device_is_free_when_its_devices_process_ends() {
     let answer = other.answer();
     let pid: i32 = answer.strip_prefix("holds cpu0 with ").unwrap().parse().unwrap();
     other.kill();
-    // Its own descriptors are closed by its exec, which may be under way still.
+    // The exec of the device's process closes its inherited descriptors. The exec may still be in progress.
     wait_for("its process has nothing else", || seen(&folder) == [(7, ShareState::Busy)]);
     assert_eq!(used(&folder), (10_000, 100));
     let pid = rustix::process::Pid::from_raw(pid).unwrap();

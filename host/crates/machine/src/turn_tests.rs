@@ -1,4 +1,4 @@
-//! The table by which runs that share a device take turns: who has a place there, and what becomes of what is spoilt.
+//! Tests of the turn table of runs that share a device: presence, places and corrupt entries.
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ fn folder() -> (tempfile::TempDir, LeaseFolder) {
     (place, folder)
 }
 
-/// Files of turns, by how they end.
+/// The files of turns with this suffix.
 fn files(folder: &LeaseFolder, end: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.to_str().unwrap().ends_with(end)).collect()
@@ -23,7 +23,7 @@ fn entry(number: u64) -> TurnEntry {
     TurnEntry { running: 1, waiting: 2, used: number, start: 3, seen: TurnTable::now(), until: 4 }
 }
 
-/// Puts these bytes everywhere but where the head says what the file is.
+/// Overwrites the table with these bytes, except for the head's layout number.
 fn spoil(table: &Path, byte: u8) {
     let file = std::fs::File::options().write(true).open(table).unwrap();
     let length = file.metadata().unwrap().len();
@@ -122,7 +122,7 @@ fn what_is_spoilt_is_as_if_it_were_not_there_until_its_owner_writes_it_anew() {
         let again = entry(9);
         second.publish(&again);
         assert_eq!(first.others(), [(1, again)], "filled with {byte:#x}");
-        // A third is given neither's place.
+        // A third run gets neither run's place.
         first.publish(&entry(7));
         assert_eq!(folder.join_turns("cpu0", 3).unwrap().place(), 2);
     }
