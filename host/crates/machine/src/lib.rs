@@ -1,8 +1,8 @@
 //! The machine's resources, the holdings of running pipelines, and the enforcement of each limit.
 //!
 //! ```text
-//! Inventory ─┬► admission decides ─► LedgerLock ─► leases, claim ─► lanes: pinned, or on the SharedCpus
-//! LeaseFolder ─► Holdings ─┘    └──► EnforcementReport
+//! Inventory ───────────────┬► admission decides ─► LedgerLock ─► leases, claim ─► lanes: pinned, or on SharedCpus
+//! LeaseFolder ─► Holdings ─┘          └──────────► EnforcementReport
 //! ```
 //!
 //! - [`Inventory`]: the CPUs that this process may use, and the memory that it can have.

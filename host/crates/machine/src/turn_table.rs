@@ -51,17 +51,17 @@ pub struct TurnTable {
 /// The entry of a run for the other runs on the same device. Times are those of [`TurnTable::now`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TurnEntry {
-    /// Runs that it has under way.
+    /// Model runs in flight.
     pub running: u32,
-    /// Runs that it waits to begin.
+    /// Model runs that wait to begin.
     pub waiting: u32,
-    /// Device time that it had, by share.
+    /// Device time that the run has used, divided by its share.
     pub used: u64,
-    /// What it had used when it began what it began last.
+    /// The value of `used` when the latest model run began.
     pub start: u64,
-    /// When it looked last.
+    /// Time at which the run last looked at the table.
     pub seen: u64,
-    /// When what it has under way should be over.
+    /// Time at which the model runs in flight should be over.
     pub until: u64,
 }
 
@@ -379,6 +379,7 @@ impl TurnTable {
     /// Gives the place back. A run calls this at its end, and does not rely on the drop by the last user of
     /// the device, which may be a thread that the end of the program overtakes. A second call does nothing,
     /// because the name of a mark is never used again.
+    pub fn leave(&self) {
         if let Some(present) = self.present() {
             present.fetch_and(!self.bit(), SeqCst);
         }
