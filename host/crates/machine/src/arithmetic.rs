@@ -11,7 +11,7 @@ use super::amount::{bytes, counted};
 pub struct Arithmetic {
     /// The place of the kernel's limits, in the words of the code that found them.
     pub kernel: String,
-    /// One entry for each operator.
+    /// An entry for each operator.
     pub instances: Vec<InstanceArithmetic>,
     /// Bytes that the pipeline's control group has beside its instances: for the kernel's own memory, and for
     /// a worker that has ended and is replaced before all of its memory is returned. 0 if the kernel does not

@@ -12,7 +12,7 @@ use super::{CpuSet, LockHolder};
 /// An exclusive lease of one CPU. Until the lease is dropped, no other sage-host in the scope of the lease
 /// folder leases this CPU.
 ///
-/// The owner of the value holds the lease; the kernel ends the lease when the process ends, in whatever way.
+/// The owner of the value holds the lease; the kernel ends the lease when the process ends, even by a crash.
 /// A lease moves no thread to the CPU: see [`super::pin_current_thread`].
 #[derive(Debug)]
 #[must_use = "the CPU is free again as soon as the lease is dropped"]

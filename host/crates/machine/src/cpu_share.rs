@@ -108,8 +108,8 @@ impl CpuShare {
         self.share * (1.0 - self.share) * Self::PERIOD.as_secs_f64()
     }
 
-    /// The inflow in CPU seconds per second. It equals the share, or less if one stride is larger than the
-    /// tolerance of a second, and is never lower than the tolerance allows.
+    /// The inflow in CPU seconds per second. The inflow equals the share, or less if one stride is larger
+    /// than the tolerance of a second, and is never lower than the tolerance allows.
     fn rate(&self) -> f64 {
         let saved_up = self.share * Self::SAVED_UP.as_secs_f64();
         let upper = self.share * (1.0 + Self::TOLERANCE) - self.stride - saved_up;

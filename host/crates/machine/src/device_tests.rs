@@ -217,8 +217,8 @@ fn a_thousand_leases_are_written_down_and_what_is_too_much_says_so() {
     let claimed = folder.choose().unwrap().claim(claim).map(drop);
     for refused in [claimed, held.change_devices(leases(20_000), HOUR)] {
         let said = refused.unwrap_err().to_string();
-        assert!(said.starts_with("what is claimed, 20000 leases on devices among it, comes to "), "{said}");
-        assert!(said.ends_with(" bytes, at most 1048576 are written down"), "{said}");
+        assert!(said.starts_with("the claim, with 20000 leases on devices, has "), "{said}");
+        assert!(said.ends_with(" bytes, at most 1048576 are allowed"), "{said}");
     }
     assert_eq!(used(&folder), (1_000, 100_000), "what was refused changes nothing");
 }

@@ -76,7 +76,7 @@ impl Tier {
             Self::Cooperative => {
                 "holds while other programs on this machine, or the host's own threads, leave it alone"
             }
-            Self::None => "nothing holds it",
+            Self::None => "not enforced",
         }
     }
 }
@@ -151,51 +151,55 @@ impl Mechanism {
     pub fn explanation(self) -> &'static str {
         match self {
             Self::CpuLease => {
-                "one lane pinned on each CPU, which no other sage-host of the lease folder uses; other programs may run there"
+                "one lane pinned on each CPU, which no other sage-host of the lease folder uses; \
+                 other programs may run there"
             }
             Self::CpuLeaseCpuset => {
-                "one lane pinned on each CPU, and the kernel lets the whole worker run nowhere else; no other sage-host of the \
-                 lease folder uses them, other programs may"
+                "one lane pinned on each CPU, and the kernel lets the whole worker run nowhere else; \
+                 no other sage-host of the lease folder uses them, other programs may"
             }
             Self::CgroupQuota => {
-                "the kernel stops the whole worker when it has used its share of a period; nothing says that it gets as much"
+                "the kernel stops the whole worker when it has used its share of a period; the share is not guaranteed"
             }
             Self::DutyCycle => {
-                "the lane sleeps when it has used its share of any second, to within 10 %; a bulk memory operation may pass it \
-                 and is slept off"
+                "the lane sleeps when it has used its share of any second, to within 10 %; \
+                 a bulk memory operation may pass it and is slept off"
             }
             Self::SharedCpus => {
-                "runs on the CPUs that nobody leased, beside everything else there; no amount is promised"
+                "runs on the CPUs that are not leased, beside everything else there; no amount is promised"
             }
             Self::CgroupMemory => {
-                "the kernel kills the worker whose memory comes to more, shared pages that it touched first included; before that \
-                 the memory limiter fails a guest whose linear memories, tables and state do; not pages that another process \
-                 touched first"
+                "the kernel kills a worker that uses more memory, including shared pages that it touched first; \
+                 before that, the memory limiter fails a guest with larger linear memories, tables and state; \
+                 pages that another process touched first are not counted"
             }
             Self::MemoryLimiter => {
                 "linear memories, tables and keyed state of all lanes together; not batches in flight nor compiled code"
             }
-            Self::CgroupPids => "the kernel lets the worker have no more processes and threads, whoever controls it",
-            Self::SyscallFilter => "the worker cannot start processes; the number of its threads is its own affair",
-            Self::ByteCredit => "whoever sends waits while this many bytes wait on the instance's inputs",
+            Self::CgroupPids => {
+                "the kernel refuses more processes and threads to the worker, even if hostile code controls it"
+            }
+            Self::SyscallFilter => "the worker cannot start processes; the number of its threads is not limited",
+            Self::ByteCredit => "the sender waits while this many bytes wait on the instance's inputs",
             Self::DeviceLease => {
-                "models run for an instance only while it holds a lease that no other sage-host of the lease folder has; fractions \
-                 together are at most the whole device, and leases take turns on its slots by them, over all runs of a user; what \
-                 has begun is not interrupted, no part of its memory bandwidth is promised, and programs that are no sage-host \
-                 are not bound by any of it"
+                "models run for an instance only while it holds a lease that no other sage-host of the lease folder has; \
+                 fractions together are at most the whole device, and leases take turns on its slots by them, \
+                 over all runs of a user; a running model is not interrupted, no part of the memory bandwidth is \
+                 promised, and other programs are not bound by any of this"
             }
             Self::Count => {
-                "what all instances of all running pipelines ask for is summed up against host.toml before the start; not what \
-                 they do with it"
+                "the requests of all instances of all running pipelines are summed up against host.toml before the \
+                 start; their later use is not checked"
             }
             Self::CpuDeadline => {
-                "the call is stopped by the lane's CPU clock, checked every millisecond; not inside one bulk memory operation"
+                "the call is stopped by the lane's CPU clock, checked every millisecond; \
+                 not inside one bulk memory operation"
             }
             Self::WallDeadline => "the call is stopped by the wall clock; a wait inside a host call ends first",
             Self::LogRate => "log bytes over the rate are dropped and counted, a flood fails the call",
             Self::OutputCount => {
-                "everything that a call sends is counted before it is copied, more fails the call; beside `memory` the host holds at \
-                 most twice this for each lane"
+                "everything that a call sends is counted before it is copied, more fails the call; \
+                 beside `memory` the host holds at most twice this for each lane"
             }
             Self::Nothing => "not enforced",
         }

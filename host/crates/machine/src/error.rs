@@ -81,7 +81,7 @@ pub enum ResourceError {
 
     /// The claim of a run is larger than its file in the lease folder may be.
     #[error(
-        "what is claimed, {leases} leases on devices among it, comes to {length} bytes, at most {limit} are written down"
+        "the claim, with {leases} leases on devices, has {length} bytes, at most {limit} are allowed"
     )]
     LargeClaim {
         /// Bytes of the claim.
@@ -93,7 +93,7 @@ pub enum ResourceError {
     },
 
     /// The claim of a run cannot be written as JSON.
-    #[error("cannot write a claim down: {0}")]
+    #[error("cannot write the run's claim: {0}")]
     Claim(String),
 
     /// Fewer CPUs are free than were requested. No CPU was leased.
@@ -127,7 +127,7 @@ pub enum ResourceError {
 
     /// The turn table of a device cannot be used, so this run and the other runs on the device do not see
     /// each other.
-    #[error("cannot take turns by {path}: {why}")]
+    #[error("cannot use the turn table {path}: {why}")]
     Turns {
         /// The table's file.
         path: PathBuf,
@@ -155,13 +155,13 @@ impl ResourceError {
                 Some("name a folder of your own with lease_folder in host.toml or SAGE_HOST_LEASE_FOLDER")
             }
             Self::FolderReplaced { .. } => {
-                Some("the run writes itself down anew within a second; leave the folder alone")
+                Some("the run writes its leases again within a second; leave the folder alone")
             }
             Self::Pin { .. } | Self::PinMismatch { .. } => {
                 Some("the process's CPUs changed while it ran (taskset, cpuset, a CPU taken offline): start it again")
             }
             Self::UnknownLease { .. } => Some("`sage-host devices` lists them; name the same lease folder as the run"),
-            Self::LargeClaim { .. } => Some("fewer instances that ask for a device, or several pipelines of fewer"),
+            Self::LargeClaim { .. } => Some("use fewer instances that ask for a device, or split the pipeline"),
             Self::Claim(_)
             | Self::ReadAffinity(_)
             | Self::NoCpu

@@ -39,7 +39,7 @@ enum Who {
 /// The entry of a thread or process on leased CPUs. Drop it before the thread ends or the process is reaped:
 /// the number may belong to another one afterwards.
 #[derive(Debug)]
-#[must_use = "nobody looks after it any more as soon as this is dropped"]
+#[must_use = "the thread or process is no longer checked as soon as this is dropped"]
 pub struct LeasedSeat {
     threads: LeasedThreads,
     number: u64,

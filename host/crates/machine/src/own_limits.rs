@@ -38,7 +38,8 @@ pub fn limit_behind(error: Errno) -> Option<OwnLimit> {
                 getrlimit(Resource::Nproc).current.map_or("no limited number of".to_owned(), |most| most.to_string());
             limit(
                 format!(
-                    "this user may have {most} threads (RLIMIT_NPROC), and a control group may have a limit of its own (pids.max)"
+                    "this user may have {most} threads (RLIMIT_NPROC), \
+                     and a control group may have a limit of its own (pids.max)"
                 ),
                 "raise it with `ulimit -u`, or TasksMax= in the unit; or lower parallelism",
             )

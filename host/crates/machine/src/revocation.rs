@@ -13,7 +13,7 @@ use super::{DeviceShare, LeaseFolder, ResourceError};
 pub enum Revoked {
     /// The lease's share is free.
     Free,
-    /// The share is not free yet. It may stay so while the device's process lives.
+    /// The share is not free yet. The device's process may use it as long as the process lives.
     NotFree(DeviceShare),
 }
 

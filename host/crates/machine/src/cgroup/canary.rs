@@ -138,7 +138,8 @@ fn verdict(cages: &[Cage], controller: Controller) -> Control {
 fn handed_down_by(cage: &Cage, controller: Controller) -> String {
     let above = cage.branch.base.parent().unwrap_or(&cage.branch.base).join("cgroup.subtree_control");
     format!(
-        "let the group above hand it down: Delegate=yes in the unit (for a user's own, `systemctl edit user@.service` with \
+        "let the group above hand it down: Delegate=yes in the unit \
+         (for a user's own, `systemctl edit user@.service` with \
          `Delegate=cpu cpuset memory pids` under [Service]), or, as root, echo +{controller} > {}",
         above.display()
     )

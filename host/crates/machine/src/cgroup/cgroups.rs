@@ -102,7 +102,7 @@ impl Tree {
         if self.controls.of(controller).available { carried() } else { None }
     }
 
-    /// The v2 hierarchy. It reports pressure even if it carries no controller.
+    /// The v2 hierarchy. The hierarchy reports pressure even if it carries no controller.
     pub(super) fn unified(&self) -> Option<&Branch> {
         self.branches.iter().find(|branch| branch.version == Version::V2)
     }

@@ -14,8 +14,8 @@ use super::CgroupError;
 /// Longest wait for another process that removes a group. Longer than killing the group's processes may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A claim on a group: a kernel lock on the group's folder, released on drop and when the process ends, in
-/// whatever way. An exclusive lock therefore proves that no living process uses the group.
+/// A claim on a group: a kernel lock on the group's folder, released on drop and when the process ends. An
+/// exclusive lock therefore proves that no living process uses the group.
 ///
 /// A pipeline's group is held exclusively by its supervisor. A tenant's group and the slice are shared by all
 /// their users.

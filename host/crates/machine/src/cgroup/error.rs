@@ -205,9 +205,10 @@ fn cause_hint(cause: &io::Error) -> Option<&'static str> {
              or Delegate=yes beside User= in the unit that starts it",
         ),
         Errno::ROFS => Some(
-            "in a container, let it write to a cgroup tree of its own: docker run --cgroupns=private --security-opt \
-             writable-cgroups=true ..., podman run --cgroupns=private --security-opt unmask=/sys/fs/cgroup ...; outside, \
-             mount -o remount,rw /sys/fs/cgroup",
+            "in a container, let it write to a cgroup tree of its own: \
+             docker run --cgroupns=private --security-opt writable-cgroups=true ..., \
+             podman run --cgroupns=private --security-opt unmask=/sys/fs/cgroup ...; \
+             outside, mount -o remount,rw /sys/fs/cgroup",
         ),
         Errno::BUSY => Some(OWN_SCOPE),
         Errno::AGAIN | Errno::NOSPC => {

@@ -21,7 +21,7 @@ const PATIENCE_SECONDS: u32 = 10;
 /// copy never executes another program, because the machine may have none to execute.
 ///
 /// # Safety
-/// `act` runs between fork and exec, where other threads may have held any lock. It must only make system
+/// `act` runs between fork and exec, where other threads may have held any lock. `act` must only make system
 /// calls, on data that it owns.
 pub(super) unsafe fn run(act: impl Fn() -> Errno + Send + Sync + 'static) -> io::Result<Ended> {
     let mut never = Command::new("/");

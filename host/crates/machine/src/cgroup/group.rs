@@ -32,7 +32,7 @@ pub struct Group {
     pub(super) held: Arc<Held>,
 }
 
-/// The shared state of a group. It lives as long as a handle of the group or of a group in it.
+/// The shared state of a group. This state lives as long as a handle of the group or of a group in it.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) tree: Arc<Tree>,

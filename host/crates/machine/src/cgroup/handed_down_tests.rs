@@ -59,7 +59,7 @@ fn an_order_to_hand_down_that_is_taken_and_not_followed_is_found_out() {
     assert_eq!(
         why,
         format!(
-            "{path} does not hand memory down to the groups in it: the kernel took the order and did not follow it"
+            "{path} does not hand memory down to the groups in it: the kernel accepted the command and did not follow it"
         )
     );
     assert_eq!(found.composition(), Composition::None);

@@ -1,5 +1,5 @@
 //! Tests of the kernel's real behavior. Each test has a slice of its own, which is removed when the test
-//! ends, in whatever way. A test that cannot run here prints "skipped: why".
+//! ends. A test that cannot run here prints "skipped: why".
 
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
