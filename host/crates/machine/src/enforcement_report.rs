@@ -182,8 +182,8 @@ impl Mechanism {
             Self::SyscallFilter => "the worker cannot start processes; the number of its threads is not limited",
             Self::ByteCredit => "the sender waits while this many bytes wait on the instance's inputs",
             Self::DeviceLease => {
-                "models run for an instance only while it holds a lease that no other sage-host of the lease folder has; \
-                 fractions together are at most the whole device, and leases take turns on its slots by them, \
+                "models run for an instance only while it holds a lease that no other sage-host of the lease folder \
+                 has; fractions together are at most the whole device, and leases take turns on its slots by them, \
                  over all runs of a user; a running model is not interrupted, no part of the memory bandwidth is \
                  promised, and other programs are not bound by any of this"
             }

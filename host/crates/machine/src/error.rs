@@ -80,9 +80,7 @@ pub enum ResourceError {
     },
 
     /// The claim of a run is larger than its file in the lease folder may be.
-    #[error(
-        "the claim, with {leases} leases on devices, has {length} bytes, at most {limit} are allowed"
-    )]
+    #[error("the claim, with {leases} leases on devices, has {length} bytes, at most {limit} are allowed")]
     LargeClaim {
         /// Bytes of the claim.
         length: u64,

@@ -73,8 +73,7 @@ fn why_not_hard(folder: &Path, scope: LeaseScope, found: &Stat, me: u32, fallbac
     if mode & (Mode::RWXG | Mode::RWXO).bits() != 0 {
         return Some(format!("other users can open it and hold its locks (mode {:o})", mode & 0o7777));
     }
-    replaceable(folder)
-        .map(|above| format!("a user who may write to {} can replace it", above.display()))
+    replaceable(folder).map(|above| format!("a user who may write to {} can replace the lease folder", above.display()))
 }
 
 /// The nearest folder above it that other users may change, if there is one.
@@ -157,7 +156,10 @@ mod tests {
             assert!(hard.to_string().ends_with("(hard: root's, and nobody else can open it)"), "{hard}");
             fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
             let why = at(0o700, 0, LeaseScope::Folder, 0).why.unwrap();
-            assert!(why.starts_with("a user who may write to ") && why.ends_with(" can replace it"), "{why}");
+            assert!(
+                why.starts_with("a user who may write to ") && why.ends_with(" can replace the lease folder"),
+                "{why}"
+            );
         }
     }
 }

@@ -194,8 +194,9 @@ impl CgroupError {
     }
 }
 
-const OWN_SCOPE: &str = "start sage-host in a scope of its own (`systemd-run --scope -p Delegate=yes -- sage-host ...`), \
-                         or as root with a slice below the root in host.toml (slice = \"/sage-host\")";
+const OWN_SCOPE: &str = "start sage-host in a scope of its own \
+                         (`systemd-run --scope -p Delegate=yes -- sage-host ...`), or as root with a \
+                         slice below the root in host.toml (slice = \"/sage-host\")";
 
 fn cause_hint(cause: &io::Error) -> Option<&'static str> {
     match Errno::from_io_error(cause)? {

@@ -76,7 +76,7 @@ fn give(group: &Path, controller: Controller) -> Result<(), CgroupError> {
     if handed_down(group).contains(&controller) {
         Ok(())
     } else {
-        let why = "the kernel accepted the command and did not follow it".to_owned();
+        let why = "the kernel accepted the command and ignored it".to_owned();
         Err(CgroupError::NotHandedDown { path: group.to_owned(), controller, why })
     }
 }

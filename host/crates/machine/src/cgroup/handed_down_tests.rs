@@ -58,9 +58,7 @@ fn an_order_to_hand_down_that_is_taken_and_not_followed_is_found_out() {
     let path = group.path().display();
     assert_eq!(
         why,
-        format!(
-            "{path} does not hand memory down to the groups in it: the kernel accepted the command and did not follow it"
-        )
+        format!("{path} does not hand memory down to the groups in it: the kernel accepted the command and ignored it")
     );
     assert_eq!(found.composition(), Composition::None);
 }
