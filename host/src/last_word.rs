@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The size that a pipe accepts without blocking when it is writable (`PIPE_BUF`).
 const PIECE: usize = 4096;
 
-/// The last word: the report on a run that has not ended when the program ends. It has the same summary and
-/// the same JSON as the report on a complete run, with the counts known so far.
+/// The last word: the report on a run that has not ended when the program ends. The summary and the JSON have
+/// the same form as in the report on a complete run, with the counts known so far.
 #[derive(Debug)]
 pub(super) struct LastWord {
     stop: StopHandle,
@@ -25,7 +25,7 @@ pub(super) struct LastWord {
     quiet: bool,
     /// True if records go to standard output. The last record may then be incomplete.
     after_records: bool,
-    /// The registry while the run lasts. It must be dropped at the end, because it keeps the run's devices.
+    /// The registry while the run lasts. The end of the run drops it, because it keeps the run's devices.
     registry: Mutex<Option<Arc<Registry>>>,
     summary: OnceLock<Summary>,
 }

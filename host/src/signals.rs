@@ -31,8 +31,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// When the run has ended and its summary has been printed, these transitions no longer happen; a signal then
 /// ends the program.
 ///
-/// One thread waits for signals and timeouts. It never waits for the run, for a lock or for the screen
-/// without a time limit, since the run may hang in a write, and the screen may be the output that hangs.
+/// A single thread waits for signals and timeouts. The thread never waits for the run, for a lock or for the
+/// screen without a time limit, since the run may hang in a write, and the screen may be the output that
+/// hangs.
 #[derive(Debug)]
 pub(super) struct SignalWatch {
     events: Sender<Event>,

@@ -21,7 +21,7 @@ struct Template {
     pipeline: &'static str,
     /// Paths and contents of the files that the pipeline needs besides the component.
     data: &'static [(&'static str, &'static str)],
-    /// One phrase about the operator, for its README.
+    /// A phrase about the operator, for its README.
     about: &'static str,
 }
 

@@ -17,8 +17,8 @@ pub struct Converted {
     celsius: f64,
 }
 
-/// One record in, one record out. An error rejects this record only; `on_error` in the pipeline file decides
-/// how rejected records are handled.
+/// Turns one record into one record. An error rejects this record only; `on_error` in the pipeline file
+/// decides how rejected records are handled.
 #[sage_guest::map]
 pub fn to_celsius(Json(reading): Json<Reading>) -> Result<Json<Converted>, Error> {
     if reading.fahrenheit < -459.67 {
