@@ -31,7 +31,7 @@ pub(super) fn doctor(arguments: &DoctorArguments, printer: Printer) -> Result<()
     // The running program, even if its file was replaced in the meantime.
     let report = examine(&options, "/proc/self/exe").map_err(|error| of_job(&error))?.with(compiler());
     if interrupted.load(Ordering::Relaxed) {
-        return Err(Failure::new(ExitCode::Interrupted, "interrupted: nothing of what was tried is left"));
+        return Err(Failure::new(ExitCode::Interrupted, "interrupted: the tests left nothing behind"));
     }
     printer.result(|| report.to_string(), &report)?;
     if report.is_sufficient() {

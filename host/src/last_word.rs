@@ -138,6 +138,6 @@ mod tests {
         assert!(!write_within(writer.as_fd(), &vec![b'x'; 1 << 20], Duration::from_millis(20)));
         assert!(begun.elapsed() < Duration::from_secs(5));
         drop(reader);
-        assert!(!write_within(writer.as_fd(), b"x", PATIENCE), "nobody will read it");
+        assert!(!write_within(writer.as_fd(), b"x", PATIENCE), "there is no reader");
     }
 }

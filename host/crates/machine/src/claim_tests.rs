@@ -82,7 +82,7 @@ fn a_killed_process_claims_nothing_at_once_and_the_next_claim_sweeps_its_file() 
     other.kill();
     assert_eq!(Holdings { place: None, ..folder.taken().unwrap() }, Holdings::default(), "a dead process holds nothing");
     let name = format!("run-{}-0.lock", other.id());
-    assert_eq!(files(&folder), [name], "whoever only looks removes nothing");
+    assert_eq!(files(&folder), [name], "a reader removes nothing");
 
     let held = claimed(&folder, 1);
     assert_eq!(files(&folder), [format!("run-{}-0.lock", std::process::id())]);
@@ -107,9 +107,9 @@ fn only_a_file_that_is_still_the_held_one_is_removed() {
     let held = claimed(&folder, 10);
     let path = folder.path().join(&files(&folder)[0]);
     fs::remove_file(&path).unwrap();
-    fs::write(&path, "somebody else's").unwrap();
+    fs::write(&path, "another user's").unwrap();
     drop(held);
-    assert_eq!(fs::read_to_string(&path).unwrap(), "somebody else's");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "another user's");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::thread_cpu_time;
 ///
 /// **Precision.** In any second the thread uses at most its share, the saved-up amount (4 % of the share),
 /// and the time used between two calls of `pace` at the end. A thread that is always busy gets its share,
-/// less the part of its oversleeping that the saved-up 20 ms does not cover. With one or two milliseconds
+/// less its oversleeping beyond the 20 ms that the saved-up amount covers. With one or two milliseconds
 /// between calls, the result is within 10 % of the share from 0.05 CPUs up. Below 0.05 CPUs, the rate is
 /// lowered by up to 10 % so that the upper bound holds down to [`CpuShare::SMALLEST_EXACT`].
 ///

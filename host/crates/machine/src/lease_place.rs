@@ -40,7 +40,7 @@ impl LeaseScope {
         match self {
             Self::Machine => "seen by all users of the machine",
             Self::User => "seen by this user only",
-            Self::Folder => "seen by whoever is told to use the same folder",
+            Self::Folder => "seen by all processes that use the same folder",
         }
     }
 }
@@ -95,7 +95,7 @@ impl fmt::Display for LeasePlace {
         write!(f, "leases and claims: {}, {} ({}", folder.display(), scope.meaning(), tier.name())?;
         match why {
             Some(why) => write!(f, ": {why})"),
-            None => f.write_str(": root's, and nobody else can open it)"),
+            None => f.write_str(": it belongs to root, and no other user can open it)"),
         }
     }
 }
@@ -153,7 +153,7 @@ mod tests {
         if rustix::process::geteuid().is_root() {
             let hard = at(0o700, 0, LeaseScope::Folder, 0);
             assert_eq!((hard.tier, &hard.why), (Tier::Hard, &None));
-            assert!(hard.to_string().ends_with("(hard: root's, and nobody else can open it)"), "{hard}");
+            assert!(hard.to_string().ends_with("(hard: it belongs to root, and no other user can open it)"), "{hard}");
             fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
             let why = at(0o700, 0, LeaseScope::Folder, 0).why.unwrap();
             assert!(

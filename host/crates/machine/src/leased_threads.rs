@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(threads.astray().iter().map(|astray| &astray.found).collect::<Vec<_>>(), [&allowed]);
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(threads.astray(), [], "what has ended is nowhere");
+        assert_eq!(threads.astray(), [], "an ended process is not listed");
         drop(seat);
     }
 }

@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn whoever_holds_a_lock_is_named_by_the_kernel() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(LockHolder::of(file.as_file()), None, "nobody holds it");
+        assert_eq!(LockHolder::of(file.as_file()), None, "no process holds it");
         flock(file.as_file(), FlockOperation::LockExclusive).unwrap();
         let me = LockHolder { pid: std::process::id(), user: Some(rustix::process::geteuid().as_raw()) };
         let found = LockHolder::of(std::fs::File::open(file.path()).unwrap());

@@ -95,7 +95,7 @@ fn memory_limit() -> Option<OwnLimit> {
         what:
             "this machine promises no more memory than it has (vm.overcommit_memory = 2), and each lane reserves 4 GiB"
                 .to_owned(),
-        hint: "allow overcommitting with `sysctl vm.overcommit_memory=0`: what is reserved is not used",
+        hint: "allow overcommitting with `sysctl vm.overcommit_memory=0`: reserved memory is not used",
     });
     limits.next().or(strict)
 }

@@ -69,7 +69,7 @@ fn the_place_of_a_process_that_died_is_anothers_and_its_files_are_taken_away() {
     assert!(!here.is_alone(), "it lives, however long ago it looked");
     other.kill();
     here.forget_dead(0);
-    assert!(!here.is_alone(), "nobody was asked about");
+    assert!(!here.is_alone(), "no place was checked");
     here.forget_dead(u64::MAX);
     assert!(here.is_alone());
     assert_eq!(folder.join_turns("cpu0", 2).unwrap().place(), 1);
@@ -137,7 +137,7 @@ fn who_comes_first_makes_the_file_anew_and_who_comes_to_another_is_told() {
     file.write_all_at(b"another!", 0).unwrap();
     let error = folder.join_turns("cpu0", 2).unwrap_err();
     assert!(error.to_string().ends_with("another version of sage-host has written it"), "{error}");
-    assert_eq!(files(&folder, ".turn").len(), 1, "who has no place leaves nothing");
+    assert_eq!(files(&folder, ".turn").len(), 1, "a run without a place leaves nothing");
     drop(table);
     for left_behind in [b"".as_slice(), &[0xff; 100_000]] {
         std::fs::write(&path, left_behind).unwrap();
@@ -151,8 +151,8 @@ fn who_comes_first_makes_the_file_anew_and_who_comes_to_another_is_told() {
 fn a_lock_that_somebody_keeps_is_taken_from_them_and_they_do_not_let_go_of_anothers() {
     let (_place, folder) = folder();
     let tables = [1, 2, 3].map(|token| folder.join_turns("cpu0", token).unwrap());
-    let kept = tables[0].exclusively().expect("nobody has it");
-    let taken = tables[1].exclusively().expect("it is taken from who keeps it");
+    let kept = tables[0].exclusively().expect("the lock is free");
+    let taken = tables[1].exclusively().expect("the lock is taken from its holder");
     drop(kept);
     let again = tables[2].exclusively().expect("and again");
     drop((taken, again));

@@ -221,7 +221,7 @@ mod tests {
                 cpu: Some((3_000, "a/sage-host")),
             },
             Case {
-                what: "what is no number is no limit",
+                what: "a text that is not a number is no limit",
                 groups: "0::/a\n",
                 mounts: V2,
                 limits: &[("a/memory.max", "much\n"), ("a/cpu.max", "1000\n"), ("cpu.max", "1000 0\n")],

@@ -212,7 +212,7 @@ impl Held {
     /// Acts as if the supervisor were killed: the lock is released and the group stays.
     #[cfg(test)]
     pub(super) fn forget(mut self: Arc<Self>) {
-        let held = Arc::get_mut(&mut self).expect("nobody else has it");
+        let held = Arc::get_mut(&mut self).expect("no other handle exists");
         held.removed = true;
     }
 

@@ -41,7 +41,7 @@ pub struct OomCulprit {
     pub whose: WhoseLimit,
     /// The group, below the slice. If the limit is beyond the slice, the tenant's group.
     pub group: PathBuf,
-    /// The cap of that level in bytes; `None` if the limit is not one of sage-host.
+    /// The cap of that level in bytes; `None` if the limit is beyond the slice.
     pub cap: Option<u64>,
     /// The highest memory use of that level, in bytes.
     pub peak: Option<u64>,
