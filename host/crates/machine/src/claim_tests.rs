@@ -80,7 +80,7 @@ fn a_killed_process_claims_nothing_at_once_and_the_next_claim_sweeps_its_file() 
     assert_eq!((claims[0].pid, claims[0].amounts.memory), (other.id(), 2));
 
     other.kill();
-    assert_eq!(Holdings { place: None, ..folder.taken().unwrap() }, Holdings::default(), "a dead process holds nothing");
+    assert_eq!(Holdings { place: None, ..folder.taken().unwrap() }, Holdings::default(), "a dead process has nothing");
     let name = format!("run-{}-0.lock", other.id());
     assert_eq!(files(&folder), [name], "a reader removes nothing");
 

@@ -192,7 +192,7 @@ fn a_request_reaches_its_holder_and_is_told_as_what_came_of_it() {
     let held = claimed(&folder, vec![device(1, 1), device(2, 1)], HOUR);
     let grace = Duration::from_millis(1_500);
     let not_free = folder.revoke(1, grace, Duration::ZERO);
-    assert!(matches!(not_free, Ok(Revoked::NotFree(share)) if share.claim.token == 1), "the holder did not look for it");
+    assert!(matches!(not_free, Ok(Revoked::NotFree(share)) if share.claim.token == 1), "the holder did not look");
     assert_eq!([folder.requested(1), folder.requested(2)], [Some(grace), None]);
     held.change_devices(vec![device(2, 1)], HOUR).unwrap();
     drop(claimed(&folder, Vec::new(), HOUR));
