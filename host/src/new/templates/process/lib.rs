@@ -4,7 +4,7 @@ use sage_guest::state::{Tables, Value};
 use sage_guest::{Context, Emitter, Error, Json};
 use serde::Serialize;
 
-/// What goes out, one for each key.
+/// The output record, one for each key.
 #[derive(Debug, Serialize)]
 pub struct Total {
     /// `null` for records without a key.
@@ -12,7 +12,8 @@ pub struct Total {
     records: u64,
 }
 
-/// The operator. Its own memory is gone when it fails and starts anew; what must last lies in tables, which the host keeps.
+/// The operator. Its own memory is lost when it fails and restarts. Data that must survive is in tables,
+/// which the host keeps.
 #[derive(Debug)]
 pub struct Count {
     seen: Value<u64>,
@@ -26,17 +27,17 @@ impl Count {
         })
     }
 
-    /// State is that of the record's key.
+    /// The state belongs to the record's key.
     fn process(&mut self, _: &[u8], _: &mut Emitter) -> Result<(), Error> {
         let seen = self.seen.get()?.unwrap_or(0);
         self.seen.put(seen + 1)
     }
 
-    /// No more input will come.
+    /// Called when no more input will come.
     fn end(&mut self, out: &mut Emitter) -> Result<(), Error> {
         for entry in self.seen.entries() {
             let (key, records) = entry?;
-            // One odd key must not cost the totals of all the others, nor look like another.
+            // A key that is not UTF-8 must not lose the totals of the others, nor look like another key.
             let key = key.map(|key| match String::from_utf8(key) {
                 Ok(text) => text,
                 Err(odd) => format!("{:02x?}", odd.into_bytes()),
