@@ -1,25 +1,25 @@
-# sage-host: what can be made. `make help` lists it.
+# Targets of sage-host. `make help` lists them.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
-# The host's workspace builds where CARGO_TARGET_DIR says. Components always go to the target folder beside their own
-# workspace, because pipelines and tests name them by path.
+# CARGO_TARGET_DIR names the target folder of the host's workspace. Components always go to the target folder
+# beside their own workspace, because pipelines and tests name them by path.
 HOST_TARGET := $(or $(CARGO_TARGET_DIR),target)
 SAGE_HOST := $(HOST_TARGET)/release/sage-host
 COMPONENTS := $(wildcard operators tests/guests)
 WASM := --release --target wasm32-wasip2
 NATIVE = $(shell rustc -vV | sed -n 's/^host: //p')
 
-# The tests that look at what pipelines do, not at where.
+# Tests of pipeline results, which must be the same in threads and in worker processes.
 BOTH_WAYS := --test cases --test conformance --test hostile --test properties --test flights --test models
 
 say = @printf '\n==> %s\n' "$(1)"
 
 .PHONY: help
-help: ## list what can be made
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
@@ -32,14 +32,15 @@ setup: ## add the Rust target wasm32-wasip2, if it is not there
 	fi
 
 .PHONY: host
-host: ## build the sage-host program, optimised, without what runs models
-	$(call say,building sage-host (the first time takes minutes: it brings a compiler for WebAssembly))
+host: ## build the sage-host program, optimised, without the model runtimes
+	$(call say,building sage-host (the first build takes about 10 minutes on two cores: it contains a compiler for WebAssembly))
 	$(CARGO) build --release --locked --workspace --no-default-features --bin sage-host
 	@echo "==> the program is $(SAGE_HOST)"
 
-# One selection for what runs models and what measures them: another would build everything anew.
+# The model runtimes and the benchmark are built with one set of features, because a second set would rebuild
+# everything.
 .PHONY: host-inference
-host-inference: ## the same with what runs models, and what `make bench` runs (ten CPU minutes more the first time)
+host-inference: ## the same with the model runtimes and the benchmark (ten more CPU minutes the first time)
 	$(call say,building sage-host with the model runtimes tract and ONNX Runtime)
 	$(CARGO) build --release --locked --workspace $(WITH_ONNXRUNTIME) --bin sage-host --bin bench
 	@echo "==> the program is $(SAGE_HOST)"
@@ -50,7 +51,7 @@ operators: setup ## compile the sample operators to components
 	cd operators && $(CARGO) build $(WASM) --locked --target-dir target
 
 .PHONY: guests
-guests: setup ## compile the tests' hostile and odd components
+guests: setup ## compile the components that tests use
 	@if [ -f tests/guests/Cargo.toml ]; then \
 		printf '\n==> %s\n' "compiling the components that tests need"; \
 		cd tests/guests && $(CARGO) build $(WASM) --examples --locked --target-dir target; \
@@ -58,18 +59,19 @@ guests: setup ## compile the tests' hostile and odd components
 
 .PHONY: demo
 demo: host operators ## build everything and run the flights pipeline on real data
-	$(call say,running examples/flights/pipeline.toml: how late the flights of each carrier out of New York arrived in January 2013)
+	$(call say,running examples/flights/pipeline.toml: arrival delay by carrier of flights from New York in January 2013)
 	$(SAGE_HOST) run examples/flights/pipeline.toml
 	@printf '\n==> %s\n' "the same lines are in examples/flights/delay-by-carrier.jsonl; now try:"
 	@echo "    $(SAGE_HOST) run examples/flights/pipeline.toml --explain"
 	@echo "    $(SAGE_HOST) new celsius --kind map"
 
-# Where ONNX Runtime's library lies, if it was got; tests that need it say "skipped" otherwise.
+# The path of ONNX Runtime's library after `make onnxruntime`. Without it, tests that need it report
+# "skipped".
 ONNXRUNTIME_VERSION := 1.32.0
 ONNXRUNTIME_FOLDER := $(HOME)/.cache/sage-host/onnxruntime
 ONNXRUNTIME_LIBRARY := $(ONNXRUNTIME_FOLDER)/libonnxruntime.so.$(ONNXRUNTIME_VERSION)
 WITH_ONNXRUNTIME := --features sage-host/onnxruntime,sage-tests/onnxruntime
-# Looked for when it is used, since it may just have been got.
+# Expanded at each use, because `make onnxruntime` may have just installed the library.
 LIBRARY = $(if $(ORT_DYLIB_PATH),,$(if $(wildcard $(ONNXRUNTIME_LIBRARY)),ORT_DYLIB_PATH=$(ONNXRUNTIME_LIBRARY)))
 
 .PHONY: onnxruntime
@@ -79,7 +81,8 @@ onnxruntime: ## get ONNX Runtime's library from PyPI, for tests and --features o
 		exit 0; \
 	fi; \
 	got=$$(mktemp -d); trap 'rm -rf "$$got"' EXIT; \
-	if ! python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$$got" onnxruntime==$(ONNXRUNTIME_VERSION); then \
+	if ! python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$$got" \
+			onnxruntime==$(ONNXRUNTIME_VERSION); then \
 		echo "==> skipped: pip cannot get onnxruntime $(ONNXRUNTIME_VERSION); tests that need it will be skipped"; \
 		exit 0; \
 	fi; \
@@ -89,12 +92,12 @@ onnxruntime: ## get ONNX Runtime's library from PyPI, for tests and --features o
 	mv "$(ONNXRUNTIME_LIBRARY).partial" "$(ONNXRUNTIME_LIBRARY)"; \
 	echo "==> ONNX Runtime is $(ONNXRUNTIME_LIBRARY)"
 
-# Where pandas lies, if it was got; the test that compares with it says "skipped" otherwise.
+# The folder of pandas after `make pandas`. Without it, the test that compares with pandas reports "skipped".
 PANDAS_VERSION := 2.3.3
 PANDAS_FOLDER := $(HOME)/.cache/sage-host/pandas
 
 .PHONY: pandas
-pandas: ## get pandas from PyPI, for the test that compares how CSV is read
+pandas: ## install pandas from PyPI, for the test that compares CSV readers
 	@if [ -d "$(PANDAS_FOLDER)" ]; then \
 		echo "==> pandas is in $(PANDAS_FOLDER)"; \
 		exit 0; \
@@ -108,12 +111,13 @@ pandas: ## get pandas from PyPI, for the test that compares how CSV is read
 	mv "$$got/pandas" "$(PANDAS_FOLDER)"; \
 	echo "==> pandas is in $(PANDAS_FOLDER)"
 
-# ONNX's own tests of single operators, as one file; the test that runs them says "skipped" where it is not there.
+# ONNX's own tests of single operators, in one file. Without the file, the test that runs them reports
+# "skipped".
 ONNX_VERSION := 1.23.2
 ONNX_NODE_TESTS := $(HOME)/.cache/sage-host/onnx-node-tests/$(ONNX_VERSION).jsonl
 
 .PHONY: onnx-node-tests
-onnx-node-tests: ## get ONNX's node tests from PyPI, for tests of what runs models
+onnx-node-tests: ## get ONNX's node tests from PyPI, for tests of the model runtimes
 	@if [ -e "$(ONNX_NODE_TESTS)" ]; then \
 		echo "==> ONNX's node tests are $(ONNX_NODE_TESTS)"; \
 		exit 0; \
@@ -129,26 +133,26 @@ onnx-node-tests: ## get ONNX's node tests from PyPI, for tests of what runs mode
 FILE_TYPES := examples/file-types
 
 .PHONY: demo-inference
-demo-inference: host-inference operators ## build everything and tell the types of files with a model, on a CPU device
-	$(call say,running $(FILE_TYPES)/pipeline.toml: what kinds of files this repository has)
+demo-inference: host-inference operators ## build everything and find file types with a model on a CPU device
+	$(call say,running $(FILE_TYPES)/pipeline.toml: the types of files in this repository)
 	$(SAGE_HOST) run $(FILE_TYPES)/pipeline.toml --host $(FILE_TYPES)/host.toml
-	$(call say,comparing the types of $(FILE_TYPES)/files with those that the Python package magika tells)
+	$(call say,comparing the types of $(FILE_TYPES)/files with the results of the Python package magika)
 	@types() { grep '"path":"files/' "$$1" | sed 's/,"score":.*//' | sort; }; \
 		diff <(types $(FILE_TYPES)/expected.jsonl) <(types $(FILE_TYPES)/types.jsonl)
-	@echo "==> they are the same; every file's is in $(FILE_TYPES)/types.jsonl"
+	@echo "==> the types are the same; all of them are in $(FILE_TYPES)/types.jsonl"
 
 .PHONY: test
 test: setup onnxruntime onnx-node-tests pandas operators guests ## run every test
 	$(call say,testing the host and the guest SDK (first build: about 15 minutes on two cores))
 	$(LIBRARY) $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME)
-	$(call say,testing that instances in worker processes do the same as in threads)
+	$(call say,testing that worker processes give the same results as threads)
 	$(LIBRARY) SAGE_TEST_ISOLATION=process $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME) $(BOTH_WAYS)
 	$(call say,testing the sample operators natively)
 	cd operators && $(CARGO) test --locked --target $(NATIVE) --target-dir target
 	@echo "==> all tests passed"
 
 .PHONY: test-cgroup2
-test-cgroup2: operators ## run what needs cgroup v2 in an emulated machine that has it (QEMU; says "skipped" where it cannot)
+test-cgroup2: operators ## test cgroup v2 in an emulated machine (QEMU; prints "skipped" if it cannot run)
 	$(call say,running the tests of control groups on cgroup v2)
 	tests/cgroup2/run.sh
 
@@ -158,17 +162,24 @@ fmt: ## format all code
 	@for folder in $(COMPONENTS) $(wildcard tests/fuzz); do (cd $$folder && $(CARGO) fmt --all); done
 
 .PHONY: lint
-lint: setup ## formatting, clippy and documentation, warnings denied
+lint: setup ## check formatting, clippy and documentation with warnings denied
 	$(call say,checking the formatting)
 	$(CARGO) fmt --all --check
-	@for folder in $(COMPONENTS) $(wildcard tests/fuzz); do echo "cd $$folder && cargo fmt --check"; (cd $$folder && $(CARGO) fmt --all --check); done
+	@for folder in $(COMPONENTS) $(wildcard tests/fuzz); do \
+		echo "cd $$folder && cargo fmt --check"; \
+		(cd $$folder && $(CARGO) fmt --all --check); \
+	done
 	$(call say,running clippy on the host and the guest SDK)
 	$(CARGO) clippy --workspace --all-targets --locked $(WITH_ONNXRUNTIME) -- -D warnings
-	$(call say,and without what runs models)
+	$(call say,running clippy without the model runtimes)
 	$(CARGO) clippy --workspace --all-targets --locked --no-default-features -- -D warnings
 	$(call say,running clippy on the components)
-	@for folder in $(COMPONENTS); do echo "cd $$folder && cargo clippy"; (cd $$folder && $(CARGO) clippy $(WASM) --lib --examples --locked --target-dir target -- -D warnings); done
-	@echo "cd operators && cargo clippy --all-targets"; cd operators && $(CARGO) clippy --all-targets --target $(NATIVE) --locked --target-dir target -- -D warnings
+	@for folder in $(COMPONENTS); do \
+		echo "cd $$folder && cargo clippy"; \
+		(cd $$folder && $(CARGO) clippy $(WASM) --lib --examples --locked --target-dir target -- -D warnings); \
+	done
+	@echo "cd operators && cargo clippy --all-targets"; \
+		cd operators && $(CARGO) clippy --all-targets --target $(NATIVE) --locked --target-dir target -- -D warnings
 	$(call say,building the documentation)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked $(WITH_ONNXRUNTIME)
 	@echo "==> no complaints"
@@ -176,7 +187,7 @@ lint: setup ## formatting, clippy and documentation, warnings denied
 BOOK := target/book
 
 .PHONY: docs
-docs: ## check the README and the book in docs/, and build the book where mdbook is installed
+docs: ## check the README and the book in docs/, and build the book if mdbook is installed
 	$(call say,checking the picture of the crates)
 	CARGO="$(CARGO)" python3 docs/design/crates.py --check
 	$(call say,checking the pages)
@@ -185,20 +196,20 @@ docs: ## check the README and the book in docs/, and build the book where mdbook
 		printf '\n==> %s\n' "building the book"; \
 		mdbook build docs && echo "==> the book is $(BOOK)/index.html"; \
 	else \
-		echo "==> skipped the HTML: mdbook is not installed; it takes minutes to build: cargo install --locked mdbook"; \
+		echo "==> skipped the HTML: mdbook is not installed (cargo install --locked mdbook builds for minutes)"; \
 	fi
 
 .PHONY: bench
-bench: host-inference operators guests ## measure the boundary, pipelines, workers and models, some minutes; ARGS=--quick for a look
-	$(call say,measuring; docs/design/benchmarks.md says what each figure is)
+bench: host-inference operators guests ## run the benchmark for some minutes (ARGS=--quick: half a minute)
+	$(call say,measuring; docs/design/benchmarks.md explains each figure)
 	$(HOST_TARGET)/release/bench $(ARGS)
 
 .PHONY: fuzz
-fuzz: ## fuzz what parses untrusted bytes, shortly (nightly toolchain)
+fuzz: ## fuzz the parsers of untrusted bytes for a short time (nightly toolchain)
 	tests/fuzz/run.sh
 
 .PHONY: audit
-audit: ## licences, bans, sources and advisories of dependencies (cargo-deny)
+audit: ## check licences, bans, sources and advisories of dependencies (cargo-deny)
 	@if cargo deny --version >/dev/null 2>&1; then \
 		cargo deny check bans licenses sources; \
 		cargo deny check advisories || { echo "==> advisories: see above (their database must be reachable)"; exit 1; }; \
@@ -209,5 +220,6 @@ audit: ## licences, bans, sources and advisories of dependencies (cargo-deny)
 .PHONY: clean
 clean: ## remove everything built
 	$(CARGO) clean
-	@rm -rf operators/target tests/guests/target tests/fuzz/target examples/flights/delay-by-carrier.jsonl examples/flights/rejected.jsonl examples/file-types/types.jsonl
+	@rm -rf operators/target tests/guests/target tests/fuzz/target examples/flights/delay-by-carrier.jsonl \
+		examples/flights/rejected.jsonl examples/file-types/types.jsonl
 	@rm -f examples/*/out*.*

@@ -1,5 +1,5 @@
-//! Lists the guests, so that one without a test does not compile: `each_map_guest!(check)` expands to `check!(name)` for
-//! every `guests/examples/map_name.rs`, and so for each kind.
+//! Lists the guests, so that a guest without a test does not compile. `each_map_guest!(check)` expands to
+//! `check!(name)` for every `guests/examples/map_name.rs`. The other kinds have such a macro too.
 
 use std::error::Error;
 use std::fmt::Write as _;

@@ -1,5 +1,6 @@
-//! What `wit-bindgen` makes of `wit/`: one module a world. `process` has every import; the other
-//! worlds use its, and all use this crate's own shapes (`types.rs`, `context.rs`) instead of generated ones.
+//! The bindings that `wit-bindgen` generates from `wit/`: one module for each world. `process` has every
+//! import, and the other worlds reuse its imports. All worlds use the types of this crate (`types.rs`,
+//! `context.rs`) instead of generated ones.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -10,7 +11,8 @@
     reason = "generated code"
 )]
 
-/// What a tensor is made of is lent to the call, not copied for it. Only here: elsewhere every parameter is one of this crate's own shapes.
+/// Bindings that borrow the parts of a tensor for the call instead of copying them. Only this interface needs
+/// borrowing: elsewhere every parameter is one of this crate's own types.
 pub mod inference {
     wit_bindgen::generate!({
         path: "wit",

@@ -1,23 +1,26 @@
-//! Copying, comparing and checking the short byte strings that records are made of.
+//! Copying, comparing and checking the short byte strings of which records consist.
 //!
-//! In a component a copy of a length that is not known when compiling is `memory.copy`, which the engine calls out for, and a
-//! comparison is a loop over bytes with a check of the deadline in each turn. Both are most of what a record of some tens of bytes
-//! costs, so these work by words in straight code, and leave long strings to the engine.
+//! In a component, a copy whose length is unknown at compile time becomes `memory.copy`, for which the engine
+//! makes a call. A comparison becomes a loop over bytes that checks the deadline in each turn. Both dominate
+//! the cost of a record of some tens of bytes. The functions here therefore work word by word in straight-line
+//! code, and leave long strings to the engine.
 
 use std::str::Utf8Error;
 
-/// Up to here a copy in straight code is cheaper than `memory.copy`: for 9 bytes half the time, for 128 a map of such records took
-/// 16.2 ns instead of 17.5. Longer ones would need a loop, whose check of the deadline eats the gain up.
+/// The longest copy for which straight-line code is cheaper than `memory.copy`. A copy of 9 bytes takes half
+/// the time; a map of records of 128 bytes took 16.2 ns a record instead of 17.5 ns. Longer copies would need a
+/// loop, and its check of the deadline would cost more than the loop saves.
 const SHORT_COPY: usize = 128;
 
-/// From here on a call is cheaper than a comparison in straight code.
+/// The length from which a call is cheaper than a comparison in straight-line code.
 const LONG: usize = 256;
 
-/// Append `bytes`, as `extend_from_slice` does.
+/// Appends `bytes`, like `extend_from_slice`.
 ///
-/// `out` itself is never lent to a function that is not inlined, only moved there and back: so its pointer, length and capacity can stay
-/// in registers over a loop. In memory, each record waits for what the one before wrote. `always`, because the same component was
-/// 15 % slower where the compiler happened to decide otherwise.
+/// `out` itself is never lent to a function that is not inlined, only moved there and back. Its pointer, length
+/// and capacity can therefore stay in registers over a loop; in memory, each record would wait for the write of
+/// the record before. The function is `inline(always)`, because the same component was 15 % slower when the
+/// compiler decided otherwise.
 #[inline(always)]
 pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     let length = bytes.len();
@@ -25,9 +28,9 @@ pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
         *out = roomier(std::mem::take(out), length);
     }
     let end = out.len();
-    // SAFETY: there is room for `length` bytes behind `end`, and `out` is borrowed mutably, so `bytes` lies elsewhere.
-    // All `length` bytes are written before the length says so. Safe code checks the capacity for every word, which
-    // doubled the time of a copy of 9 bytes.
+    // SAFETY: there is room for `length` bytes behind `end`. `out` is borrowed mutably, so `bytes` cannot
+    // overlap it. All `length` bytes are written before the length of `out` grows. Safe code checks the
+    // capacity for every word, which doubled the time of a copy of 9 bytes.
     unsafe {
         let (from, to) = (bytes.as_ptr(), out.as_mut_ptr().add(end));
         if length <= SHORT_COPY {
@@ -39,7 +42,8 @@ pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// [`append`] to a vector that lies in memory anyway, among others: moving it costs there (counting by key 12 %).
+/// [`append`] for a vector that lives in memory among other vectors. Moving such a vector to registers and back
+/// is a loss: counting by key took 12 % longer.
 #[inline]
 pub(crate) fn append_in_place(out: &mut Vec<u8>, bytes: &[u8]) {
     let length = bytes.len();
@@ -56,7 +60,7 @@ pub(crate) fn append_in_place(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// The same bytes with room for `more`.
+/// Returns the same bytes, with room for `more` bytes.
 #[cold]
 #[inline(never)]
 fn roomier(mut out: Vec<u8>, more: usize) -> Vec<u8> {
@@ -64,16 +68,17 @@ fn roomier(mut out: Vec<u8>, more: usize) -> Vec<u8> {
     out
 }
 
-/// Move bytes, maybe to where some of them lie now; nothing is done if that is where they are.
+/// Moves bytes. The two places may overlap; nothing is done if they are the same.
 ///
 /// # Safety
-/// `length` bytes can be read from `from` and written to `to`, and no reference to what is written there is used afterwards.
+/// `length` bytes can be read from `from` and written to `to`, and no reference to the bytes written is used
+/// afterwards.
 #[inline(always)]
 pub(crate) unsafe fn move_bytes(from: *const u8, to: *mut u8, length: usize) {
     if std::ptr::eq(from, to) {
         return;
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller upholds the contract of this function.
     unsafe {
         if length <= SHORT_COPY {
             move_short(from, to, length);
@@ -83,21 +88,22 @@ pub(crate) unsafe fn move_bytes(from: *const u8, to: *mut u8, length: usize) {
     }
 }
 
-/// Copy by words: whole ones from the front, and the last one so that it ends where the bytes end.
+/// Copies word by word: whole words from the front, and a last word that ends where the bytes end.
 ///
 /// # Safety
-/// `length`, at most 128, bytes can be read from `from` and written to `to`, and the two do not overlap.
+/// `length` is at most 128. `length` bytes can be read from `from` and written to `to`, and the two places do
+/// not overlap.
 #[inline(always)]
 unsafe fn copy_short(from: *const u8, to: *mut u8, length: usize) {
     /// # Safety
     /// The bytes of a `T` at `at` can be read from `from` and written to `to`.
     #[inline(always)]
     unsafe fn word<T>(from: *const u8, to: *mut u8, at: usize) {
-        // SAFETY: the caller's promise; a read and a write that need no alignment.
+        // SAFETY: the caller upholds the contract; the read and the write need no alignment.
         unsafe { to.add(at).cast::<T>().write_unaligned(from.add(at).cast::<T>().read_unaligned()) }
     }
 
-    // SAFETY: every `at` below is at most `length` less the size of the word.
+    // SAFETY: every `at` below is at most `length` minus the size of the word.
     unsafe {
         if length > 64 {
             word::<Wide>(from, to, 0);
@@ -133,18 +139,19 @@ unsafe fn copy_short(from: *const u8, to: *mut u8, length: usize) {
     }
 }
 
-/// [`copy_short`] of bytes that may overlap: all words are read before the first is written. As one function for both, keying by a field took 12 % longer.
+/// [`copy_short`] for bytes that may overlap: all words are read before the first is written. The two functions
+/// are separate, because keying by a field took 12 % longer with one function for both.
 ///
 /// # Safety
-/// `length`, at most 128, bytes can be read from `from` and written to `to`.
+/// `length` is at most 128. `length` bytes can be read from `from` and written to `to`.
 #[inline(always)]
 unsafe fn move_short(from: *const u8, to: *mut u8, length: usize) {
     /// # Safety
-    /// `length` bytes, at least those of a `T`, can be read from `from` and written to `to`.
+    /// `length` is at least the size of `T`. `length` bytes can be read from `from` and written to `to`.
     #[inline(always)]
     unsafe fn ends<T>(from: *const u8, to: *mut u8, length: usize) {
         let last = length - size_of::<T>();
-        // SAFETY: the caller's promise; reads and writes that need no alignment.
+        // SAFETY: the caller upholds the contract; the reads and writes need no alignment.
         unsafe {
             let (a, b) = (from.cast::<T>().read_unaligned(), from.add(last).cast::<T>().read_unaligned());
             to.cast::<T>().write_unaligned(a);
@@ -152,7 +159,8 @@ unsafe fn move_short(from: *const u8, to: *mut u8, length: usize) {
         }
     }
 
-    // SAFETY: `length` is at least that of what is read at one end, and at most that of both.
+    // SAFETY: `length` is at least the number of bytes read at one end, and at most the number read at both
+    // ends.
     unsafe {
         if length > 64 {
             let (first, last) = (from.cast::<Wide>(), from.add(length - 64).cast::<Wide>());
@@ -197,7 +205,7 @@ type Wide = core::arch::wasm32::v128;
 #[cfg(not(target_arch = "wasm32"))]
 type Wide = u128;
 
-/// Whether two byte strings are equal.
+/// Returns whether two byte strings are equal.
 #[inline]
 pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
@@ -212,11 +220,11 @@ pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
         && a_rest.iter().zip(b_rest).all(|(a, b)| a == b)
 }
 
-/// The bytes as text. Most are ASCII, which is seen 32 bytes at a time.
+/// Returns the bytes as text. Most text is ASCII, which is checked 32 bytes at a time.
 #[inline]
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, Utf8Error> {
     if is_ascii(bytes) {
-        // SAFETY: ASCII is UTF-8. Checked again by safe code it would cost what the short way saves.
+        // SAFETY: ASCII is UTF-8. A second check by safe code would cost as much as this shortcut saves.
         Ok(unsafe { std::str::from_utf8_unchecked(bytes) })
     } else {
         std::str::from_utf8(bytes)
@@ -279,7 +287,8 @@ mod tests {
             {
                 let (mut ours, mut theirs) = (bytes.clone(), bytes.clone());
                 let base = ours.as_mut_ptr();
-                // SAFETY: `from` and `to` are at most 350, and 650 bytes are there.
+                // SAFETY: `from` and `to` are at most 350 and the length at most 300, and the vector has 700
+                // bytes.
                 unsafe { move_bytes(base.add(from), base.add(to), length) };
                 theirs.copy_within(from..from + length, to);
                 assert!(ours == theirs, "{length} bytes from {from} to {to}");

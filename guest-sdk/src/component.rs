@@ -1,6 +1,7 @@
-//! Puts a lane behind the exports of a world. The attribute macros call this; natively it does not exist.
+//! Macros that put a lane behind the exports of a world. The attribute macros call them for components; a
+//! native build has no such exports.
 
-/// One `thread_local` lane, and the functions that the world exports.
+/// Defines one `thread_local` lane and the functions that the world exports.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {
@@ -77,7 +78,7 @@ macro_rules! __export {
     };
 }
 
-/// What the operator says of itself, as a section of the component.
+/// Puts the operator's description into a section of the component.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __describe {
@@ -87,28 +88,28 @@ macro_rules! __describe {
                 <$operator as $crate::operator::Described>::DESCRIPTION;
             const LENGTH: usize = $crate::description::render::<0>(&DESCRIPTION).length;
 
-            // As `wit-bindgen` keeps its own: a custom section, and no memory of the component.
+            // Like `wit-bindgen`'s own section: a custom section, which takes no memory of the component.
             #[unsafe(link_section = "sage:description")]
             pub static SECTION: [u8; LENGTH] = $crate::description::render::<LENGTH>(&DESCRIPTION).bytes;
         };
     };
 }
 
-/// The kinds that are handed a column of payloads.
+/// Exports a kind whose call takes a column of payloads.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_payloads {
     ($world:ident, $interface:ident, $function:ident, $lane:ty) => {
         $crate::__export_lane!($world, $interface, $lane, {
             fn $function(mut payloads: $crate::__private::Column) {
-                // A map changes it; the others look at it.
+                // A map changes the column; the other kinds only read it.
                 LANE.with_borrow_mut(|lane| lane.call(&mut payloads));
             }
         });
     };
 }
 
-/// The lane, what every kind has, and the functions that only this one has.
+/// Exports a lane: the functions that every kind has, and the functions that only this kind has.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_lane {
@@ -132,7 +133,9 @@ macro_rules! __export_lane {
                 }
             }
 
-            $crate::__private::bindings::$world::export_world!(Component with_types_in $crate::__private::bindings::$world);
+            $crate::__private::bindings::$world::export_world!(
+                Component with_types_in $crate::__private::bindings::$world
+            );
         };
     };
 }

@@ -2,27 +2,30 @@ use serde::de::DeserializeOwned;
 
 use crate::Error;
 
-/// Who this operator is and how it is configured: what `open` is handed.
+/// The place of an operator's lane in the pipeline, and its configuration. `open` receives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
     /// The operator's name in the pipeline file.
     pub operator: String,
-    /// This instance: 0 up to, not including, `parallelism`.
+    /// Index of this instance, from 0 to `parallelism - 1`.
     pub instance: u32,
-    /// How many instances the operator has.
+    /// Number of instances of the operator.
     pub parallelism: u32,
-    /// This lane of the instance: 0 up to, not including, `lanes`.
+    /// Index of this lane within the instance, from 0 to `lanes - 1`.
     pub lane: u32,
-    /// How many lanes (threads, each with a copy of the component) the instance has.
+    /// Number of lanes of the instance. A lane is a thread with its own copy of the component.
     pub lanes: u32,
-    /// The operator's `config` table from the pipeline file as JSON text.
+    /// The operator's `config` table from the pipeline file, as JSON text.
     pub config: String,
 }
 
 impl Context {
-    /// The operator's `config = { ... }` from the pipeline file, read into your own type.
+    /// Reads the operator's `config = { ... }` from the pipeline file into a type of your own.
     ///
-    /// Whether an unknown key is an error is that type's choice (`#[serde(deny_unknown_fields)]`).
+    /// The type decides whether an unknown key is an error (`#[serde(deny_unknown_fields)]`).
+    ///
+    /// # Errors
+    /// The configuration does not deserialize as `T`. The message names the operator.
     ///
     /// ```
     /// #[derive(serde::Deserialize)]
@@ -43,7 +46,7 @@ impl Context {
 }
 
 impl Default for Context {
-    /// The only lane of the only instance of `operator`, without configuration.
+    /// Returns the only lane of the only instance of `operator`, without configuration.
     fn default() -> Self {
         Self {
             operator: "operator".to_owned(),

@@ -1,9 +1,11 @@
 use std::fmt::{self, Display};
 
-/// Why a record is rejected, or why an operator cannot open: a message for whoever runs the pipeline.
+/// The reason why a record is rejected or an operator cannot open: a message for the user who runs the
+/// pipeline.
 ///
-/// Anything that can be displayed becomes one through `?` or `.into()`: text, `format!`, any
-/// `std::error::Error`. Like `anyhow::Error` it is therefore not itself an error type; its text is [`message`](Self::message).
+/// Any value that implements `Display` becomes an `Error` through `?` or `.into()`: text, `format!`, any
+/// `std::error::Error`. For this reason `Error` is not itself an error type, like `anyhow::Error`; read its
+/// text with [`message`](Self::message).
 ///
 /// ```
 /// use sage_guest::Error;
@@ -22,18 +24,18 @@ use std::fmt::{self, Display};
 pub struct Error(Box<str>);
 
 impl Error {
-    /// An error with this message.
+    /// Creates an error with this message.
     #[cold]
     pub fn new(message: impl Display) -> Self {
         Self(message.to_string().into_boxed_str())
     }
 
-    /// What went wrong.
+    /// The message.
     pub fn message(&self) -> &str {
         &self.0
     }
 
-    /// Say what was being done when it went wrong: the message becomes `doing: message`.
+    /// Adds the action that failed: the message becomes `doing: message`.
     #[must_use]
     pub fn context(self, doing: impl Display) -> Self {
         Self::new(format_args!("{doing}: {}", self.0))

@@ -1,4 +1,4 @@
-//! Write operators for sage-host: plain Rust functions and structs under an attribute that says their kind.
+//! Write operators for sage-host: plain Rust functions and structs with an attribute that names their kind.
 //!
 //! ```
 //! use sage_guest::{Error, Json};
@@ -13,8 +13,8 @@
 //! }
 //! ```
 //!
-//! As a `cdylib` for `wasm32-wasip2` that is a component that the host runs; natively it is still the function `celsius`, for
-//! `cargo test`. A crate is one operator.
+//! Built as a `cdylib` for `wasm32-wasip2`, the crate is a component that the host runs. Built natively, it
+//! still contains the function `celsius`, for `cargo test`. A crate is one operator.
 //!
 //! | kind | function | struct method |
 //! |---|---|---|
@@ -26,19 +26,21 @@
 //! | [`source`] | | `next(&mut self, &mut Emitter) -> Progress`, `position`, `seek` |
 //! | [`sink`] | `fn(Record<In>)` | `write(&mut self, Record<In>)`, `flush` |
 //!
-//! Every return may be a `Result<_, E>` with any error that can be displayed: it rejects that one record, with its
-//! message, and the others go on. Functions may take `&Config` as their last parameter; a struct has `open(&Context)` and
-//! `close(self)`.
+//! Every return value may be a `Result<_, E>` with any error that implements `Display`. An error rejects only
+//! the current record, with the error's message, and the operator continues with the next record. Functions may
+//! take `&Config` as their last parameter. A struct has `open(&Context)` and `close(self)`.
 //!
 //! - Payloads: [`FromPayload`], [`IntoPayload`], [`Json`]. Numbers are text.
-//! - State: [`state`]. Guest memory is a cache, never the truth: after a trap the operator starts again at `open`.
+//! - State: [`state`]. Guest memory is a cache, never the truth: after a trap the operator starts again at
+//!   `open`.
 //! - Models that the host runs, on a device: [`inference`].
-//! - What the host checks before the run, `config` above all: [`description`].
-//! - [`log`], [`metrics`], and [`testing`] for what only shows at the boundary.
+//! - The description of the operator, by which the host checks `config` before the run: [`description`].
+//! - [`log`] and [`metrics`].
+//! - Tests of behaviour that shows only at the boundary to the host: [`testing`].
 //!
-//! What it costs, on top of your function: a record goes through a loop over a column, without an allocation and without a
-//! call to the host; the host is called a few times a batch. A map whose answers are borrowed, or that changes its records in place, needs no
-//! memory beside the batch's.
+//! Cost beside your function: each record passes through a loop over a column, without an allocation and
+//! without a call to the host. Each batch costs a few calls to the host. A map that returns borrowed bytes, or
+//! that changes its records in place, needs no memory beside the batch.
 
 extern crate self as sage_guest;
 
@@ -76,7 +78,7 @@ pub use record::{FromRecord, Record};
 pub use records::Records;
 pub use sage_guest_macros::{Describe, filter, flat_map, key_by, map, process, sink, source};
 
-/// What the macros' expansions name; not part of the API.
+/// Items that the expansions of the macros name; not part of the API.
 #[doc(hidden)]
 pub mod __private {
     #[cfg(target_arch = "wasm32")]
@@ -85,58 +87,59 @@ pub mod __private {
 
     use crate::description::{Describe, Object, Schema};
 
-    /// What an operator that reads no configuration may be given: nothing.
+    /// The configuration of an operator that reads none: an empty table.
     pub const NO_CONFIG: &Schema = &Schema::Object(&Object { docs: "", fields: &[], closed: true });
 
-    /// The shape of a type that may be described: its own constant hides the one of [`Undescribed`].
+    /// The shape of a described type. This inherent constant hides the constant of [`Undescribed`].
     pub struct Probe<T>(std::marker::PhantomData<T>);
 
-    /// The shape of a type that is not.
+    /// The shape of a type that is not described.
     pub trait Undescribed {
-        /// Any.
+        /// Any value.
         const SCHEMA: &'static Schema = &Schema::Any;
     }
 
     impl<T> Undescribed for Probe<T> {}
 
     impl<T: Describe> Probe<T> {
-        /// The type's.
+        /// The shape of the type.
         pub const SCHEMA: &'static Schema = T::SCHEMA;
     }
 
-    /// A source's answer in the contract's shape.
+    /// Converts the progress of a source to the type of the contract.
     #[cfg(target_arch = "wasm32")]
     pub fn progress(progress: crate::Progress) -> bindings::source::exports::sage::operator::reader::Progress {
         use bindings::source::exports::sage::operator::reader::Progress;
         match progress {
             crate::Progress::More => Progress::More,
-            // The host waits a second at most, so what does not fit is a second too.
+            // The host waits at most a second, so a longer wait that does not fit `u32` becomes a second.
             crate::Progress::Idle(wait) => Progress::Idle(wait.as_millis().try_into().unwrap_or(1000)),
             crate::Progress::End => Progress::End,
         }
     }
 
-    /// What a filter may answer with.
+    /// The result of a filter.
     #[diagnostic::on_unimplemented(
         message = "a `filter` must answer with `bool`, not `{Self}`",
         label = "not a `bool`",
         note = "write `-> bool`, or `-> Result<bool, Error>` to be able to reject a record"
     )]
     pub trait Verdict {
-        /// Whether the record stays.
+        /// Returns whether the record stays.
         fn keep(self) -> bool;
     }
 
-    /// What a flat-map may answer with: anything that can be iterated over.
+    /// The result of a flat-map: any iterator.
     #[diagnostic::on_unimplemented(
         message = "a `flat_map` gives any number of records, and `{Self}` is not an iterator",
         label = "not an iterator",
-        note = "write `-> impl Iterator<Item = Out>`, `-> Vec<Out>`, `-> Option<Out>`, or one of these in a `Result<_, Error>`"
+        note = "write `-> impl Iterator<Item = Out>`, `-> Vec<Out>`, `-> Option<Out>`, or one of these in a \
+            `Result<_, Error>`"
     )]
     pub trait Records {
-        /// What comes out.
+        /// The type of an output record.
         type Record;
-        /// The records in order.
+        /// Returns the records in order.
         fn records(self) -> impl Iterator<Item = Self::Record>;
     }
 
@@ -150,14 +153,14 @@ pub mod __private {
         }
     }
 
-    /// What a struct without `open` begins as.
+    /// The initial value of a struct without `open`.
     #[diagnostic::on_unimplemented(
-        message = "nothing says how `{Self}` begins",
+        message = "cannot create `{Self}` when the operator opens",
         label = "neither `open` nor `Default`",
         note = "write `fn open(context: &Context) -> Result<Self, Error>` in this block, or derive `Default`"
     )]
     pub trait Begin {
-        /// The operator as it begins.
+        /// Returns the operator in its initial state.
         fn begin() -> Self;
     }
 

@@ -1,7 +1,8 @@
-//! Messages to whoever runs the pipeline: [`trace!`](crate::log::trace), `debug!`, `info!`, `warn!` and `error!`, written as `format!` is.
+//! Messages to the user who runs the pipeline: [`trace!`](crate::log::trace), `debug!`, `info!`, `warn!` and
+//! `error!`, with the syntax of `format!`.
 //!
-//! The host names operator and instance and bounds the flood (`limits.log_bytes_per_second`): say what is rare, not what every record does. Natively
-//! they go to stderr, and [`testing`](crate::testing) keeps them.
+//! The host adds the names of operator and instance, and limits the volume (`limits.log_bytes_per_second`). Log
+//! rare events, not every record. Natively, messages go to stderr, and [`testing`](crate::testing) keeps them.
 //!
 //! ```
 //! use sage_guest::log;
@@ -11,22 +12,22 @@
 
 use std::fmt;
 
-/// How much a message matters.
+/// Severity of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// Every step.
+    /// Every step of the work.
     Trace,
-    /// What helps to find a fault.
+    /// Details that help to find a fault.
     Debug,
-    /// What someone who watches wants to know.
+    /// Events of interest to a user who watches the run.
     Info,
-    /// Something is not as it should be; the work goes on.
+    /// A problem that does not stop the work.
     Warn,
-    /// Something failed.
+    /// A failure.
     Error,
 }
 
-/// Say something; the macros call this.
+/// Writes a message; the macros call this function.
 pub fn write(level: Level, message: fmt::Arguments<'_>) {
     match message.as_str() {
         Some(text) => crate::host::log(level, text),
@@ -34,35 +35,35 @@ pub fn write(level: Level, message: fmt::Arguments<'_>) {
     }
 }
 
-/// Say something at [`Level::Trace`].
+/// Writes a message at [`Level::Trace`].
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __trace {
     ($($message:tt)+) => { $crate::log::write($crate::log::Level::Trace, ::core::format_args!($($message)+)) };
 }
 
-/// Say something at [`Level::Debug`].
+/// Writes a message at [`Level::Debug`].
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __debug {
     ($($message:tt)+) => { $crate::log::write($crate::log::Level::Debug, ::core::format_args!($($message)+)) };
 }
 
-/// Say something at [`Level::Info`].
+/// Writes a message at [`Level::Info`].
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __info {
     ($($message:tt)+) => { $crate::log::write($crate::log::Level::Info, ::core::format_args!($($message)+)) };
 }
 
-/// Say something at [`Level::Warn`].
+/// Writes a message at [`Level::Warn`].
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __warn {
     ($($message:tt)+) => { $crate::log::write($crate::log::Level::Warn, ::core::format_args!($($message)+)) };
 }
 
-/// Say something at [`Level::Error`].
+/// Writes a message at [`Level::Error`].
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __error {

@@ -1,8 +1,11 @@
-//! Numbers that the host publishes beside its own, labelled with operator and instance.
+//! Metrics that the host publishes beside its own, labelled with operator and instance.
 //!
-//! Names are `[a-zA-Z_][a-zA-Z0-9_]*`, at most 64 bytes, at most 64 of them an instance; the host drops others and counts
-//! the drops. Counters and gauges are gathered during a call and told once when it returns, so counting every record is cheap; a
-//! histogram is told each observation, which costs a call to the host (about 0.1 µs).
+//! A name matches `[a-zA-Z_][a-zA-Z0-9_]*` and has at most 64 bytes. An instance has at most 64 names. The host
+//! drops and counts the others.
+//!
+//! Counters and gauges are collected during a call and sent to the host once, when the call returns, so
+//! counting every record is cheap. A histogram sends each observation, which costs a call to the host (about
+//! 0.1 µs).
 //!
 //! ```
 //! use sage_guest::metrics;
@@ -22,14 +25,15 @@ thread_local! {
     };
 }
 
-/// What was said in this call and not yet told to the host. Names stay, so that their slots are found again.
+/// Values of this call that have not yet gone to the host. The names stay in the lists, so that their slots can
+/// be found again.
 struct Gathered {
     counters: Vec<(&'static str, u64)>,
     gauges: Vec<(&'static str, Option<f64>)>,
     dirty: bool,
 }
 
-/// Add to a counter, which starts at 0.
+/// Adds to a counter. Counters start at 0.
 #[inline]
 pub fn counter(name: &'static str, add: u64) {
     GATHERED.with_borrow_mut(|gathered| {
@@ -41,7 +45,7 @@ pub fn counter(name: &'static str, add: u64) {
     });
 }
 
-/// Set a gauge. Of several values in one call the last stands.
+/// Sets a gauge. If a call sets a gauge several times, the last value counts.
 #[inline]
 pub fn gauge(name: &'static str, value: f64) {
     GATHERED.with_borrow_mut(|gathered| {
@@ -53,13 +57,13 @@ pub fn gauge(name: &'static str, value: f64) {
     });
 }
 
-/// Record one observation.
+/// Records one observation.
 #[inline]
 pub fn histogram(name: &'static str, value: f64) {
     host::histogram(name, value);
 }
 
-/// Tell the host what this call gathered; every call ends with it.
+/// Sends the collected values to the host. Every call ends with this function.
 #[inline]
 pub(crate) fn flush() {
     GATHERED.with_borrow_mut(|gathered| {

@@ -1,7 +1,8 @@
 use crate::types::Batch;
 use crate::{Error, FromPayload};
 
-/// A record with all that came with it. `process` and `sink` may take one; the other kinds see payloads only.
+/// A record with its key, event time and headers. A `process` or `sink` may take a `Record`; the other kinds
+/// see only payloads.
 ///
 /// ```
 /// use sage_guest::{Emitter, Error, Record};
@@ -14,7 +15,7 @@ use crate::{Error, FromPayload};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a, P = &'a [u8]> {
-    /// The record itself.
+    /// The decoded payload.
     pub payload: P,
     key: Option<&'a [u8]>,
     timestamp: Option<i64>,
@@ -22,12 +23,15 @@ pub struct Record<'a, P = &'a [u8]> {
 }
 
 impl<'a, P> Record<'a, P> {
-    /// What the record is partitioned and keeps state by. An empty key is a key.
+    /// The key, by which records are partitioned and keep state. An empty key is a key.
     pub fn key(&self) -> Option<&'a [u8]> {
         self.key
     }
 
-    /// The key as something else than bytes; an error where there is none.
+    /// Decodes the key as a `K`.
+    ///
+    /// # Errors
+    /// The record has no key, or the key does not decode.
     pub fn key_as<K: FromPayload<'a>>(&self) -> Result<K, Error> {
         let key = self.key.ok_or("the record has no key: put a `key_by` before this operator")?;
         K::from_payload(key).map_err(|error| error.context("key"))
@@ -38,7 +42,7 @@ impl<'a, P> Record<'a, P> {
         self.timestamp
     }
 
-    /// Names and values of the headers, in order. A name may come more than once.
+    /// Iterates over names and values of the headers, in order. A name may occur more than once.
     pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a, P> {
         let mut rest = self.headers;
         std::iter::from_fn(move || {
@@ -49,14 +53,14 @@ impl<'a, P> Record<'a, P> {
         })
     }
 
-    /// The value of the first header of this name.
+    /// Returns the value of the first header of this name.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers().find(|(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
     }
 }
 
 impl<'a> Record<'a, &'a [u8]> {
-    /// Record `row` of a batch, whose payload is this.
+    /// Creates record `row` of a batch, with this payload.
     #[inline]
     pub(crate) fn of(batch: &'a Batch, row: usize, payload: &'a [u8]) -> Self {
         Self {
@@ -67,7 +71,7 @@ impl<'a> Record<'a, &'a [u8]> {
         }
     }
 
-    /// The same with its payload read.
+    /// Decodes the payload.
     #[inline]
     pub(crate) fn read<P: FromPayload<'a>>(self) -> Result<Record<'a, P>, Error> {
         Ok(Record {
@@ -79,27 +83,28 @@ impl<'a> Record<'a, &'a [u8]> {
     }
 }
 
-/// Split off a byte string that its length (u32, little endian) stands before.
+/// Splits off a byte string with its length (u32, little endian) in front.
 fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     rest.split_at_checked(u32::from_le_bytes(*length) as usize)
 }
 
-/// Append a byte string behind its length.
+/// Appends a byte string with its length in front.
 pub(crate) fn write_sized(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
     out.extend_from_slice(bytes);
 }
 
-/// What a `process` or `sink` can take: a [`Record`], or its payload alone.
+/// A type that a `process` or `sink` can take: a [`Record`], or only its payload.
 #[diagnostic::on_unimplemented(
     message = "an operator cannot take `{Self}` as a record",
     label = "not a payload type, nor a `Record` of one",
-    note = "take `Record<P>` or only `P`, where `P` is `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or `Json<T>` where `T: serde::Deserialize`",
+    note = "take `Record<P>` or only `P`, where `P` is `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or \
+        `Json<T>` where `T: serde::Deserialize`",
     note = "or implement `sage_guest::FromPayload` for it"
 )]
 pub trait FromRecord<'a>: Sized {
-    /// Read it from a record; an error rejects the record.
+    /// Decodes a record. An error rejects the record.
     fn from_record(record: Record<'a, &'a [u8]>) -> Result<Self, Error>;
 }
 

@@ -1,10 +1,12 @@
 use crate::operator::Call;
 use crate::{Emitter, Error, Record};
 
-/// The records of a whole batch: what the `process_batch` of a `process` is handed. Never empty.
+/// The records of a whole batch, passed to the `process_batch` of a `process`. There is always at least one
+/// record.
 ///
-/// Look at all of them, do for all at once what is better done so, such as running a model, and then go through them with [`each`](Self::each).
-/// A record whose payload is no `P` is rejected before and is not among them.
+/// First do the work that is better done for all records at once, such as running a model. Then process the
+/// records one by one with [`each`](Self::each). A record whose payload is not a `P` has already been rejected
+/// and is not in `Records`.
 ///
 /// ```
 /// use sage_guest::{Emitter, Error, Records};
@@ -24,7 +26,7 @@ use crate::{Emitter, Error, Record};
 /// ```
 #[derive(Debug)]
 pub struct Records<'a, P = &'a [u8]> {
-    /// Each with the number that it has in the batch.
+    /// Each record with its index in the batch.
     records: Vec<(usize, Record<'a, P>)>,
     call: Call<'a>,
 }
@@ -34,28 +36,30 @@ impl<'a, P> Records<'a, P> {
         Self { records, call }
     }
 
-    /// How many there are.
+    /// Number of records.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether there are none, which never is.
+    /// Always `false`: a batch has at least one record.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// All of them, in order.
+    /// Iterates over all records, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Record<'a, P>> {
         self.records.iter().map(|(_, record)| record)
     }
 
-    /// Go through them in order, each with what was found out about it: `answers` has one for each record, in their order.
+    /// Processes the records in order, each with its own entry of `answers`, which has one answer for each
+    /// record in the same order.
     ///
-    /// What `process` does is as in an operator that is handed one record after the other: what it emits comes from that record and inherits its key,
-    /// event time and headers; state is that of its key; an error rejects this one record and undoes what it emitted and wrote.
+    /// `process` works as in an operator that receives the records one by one. Its outputs come from the
+    /// current record and inherit key, event time and headers. State is the state of the record's key. An error
+    /// rejects only this record and undoes its outputs and writes.
     ///
     /// # Errors
-    /// There are more or fewer answers than records: nothing was processed.
+    /// The number of answers differs from the number of records. No record has been processed then.
     pub fn each<A>(
         mut self,
         answers: impl IntoIterator<Item = A, IntoIter: ExactSizeIterator>,

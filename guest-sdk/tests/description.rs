@@ -1,4 +1,4 @@
-//! What operators say of themselves.
+//! The descriptions of operators.
 #![allow(missing_docs, dead_code)]
 
 use std::collections::BTreeMap;
@@ -8,15 +8,15 @@ use sage_guest::{Context, Describe, Emitter, Error, Progress, testing};
 use serde::Deserialize;
 use serde_json::json;
 
-/// How records are cut.
+/// Settings of a cutter.
 ///
 /// Two "paragraphs".
 #[derive(Deserialize, Describe)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Settings {
-    /// What stands between fields.
+    /// Delimiter of the fields.
     field_delimiter: char,
-    /// Which field.
+    /// Index of the field.
     #[serde(default)]
     field: u32,
     limit: Option<f64>,
@@ -64,7 +64,7 @@ fn odd<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
     u8::deserialize(from)
 }
 
-/// Cuts.
+/// Cuts records.
 #[sage_guest::map]
 fn cut<'a>(record: &'a [u8], _: &Settings) -> &'a [u8] {
     record
@@ -96,7 +96,7 @@ struct Counts {
     seen: Value<u64>,
 }
 
-/// Counts.
+/// Counts records.
 #[sage_guest::process(config = Settings, ports = ["late"])]
 impl Counts {
     fn open(_: &Context, tables: &mut Tables) -> Result<Self, Error> {
@@ -134,13 +134,13 @@ impl Nothing {
 #[test]
 fn settings_are_described_as_serde_reads_them() {
     let settings = json!({
-        "description": "How records are cut.\n\nTwo \"paragraphs\".",
+        "description": "Settings of a cutter.\n\nTwo \"paragraphs\".",
         "type": "object",
         "properties": {
             "field-delimiter": {
-                "description": "What stands between fields.", "type": "string", "minLength": 1, "maxLength": 1
+                "description": "Delimiter of the fields.", "type": "string", "minLength": 1, "maxLength": 1
             },
-            "field": { "description": "Which field.", "type": "integer", "minimum": 0, "maximum": u32::MAX },
+            "field": { "description": "Index of the field.", "type": "integer", "minimum": 0, "maximum": u32::MAX },
             "limit": { "anyOf": [{ "type": "number" }, { "type": "null" }] },
             "mode": { "enum": ["fast", "exact!"] },
             "names": { "type": "array", "items": { "type": "string" } },
@@ -161,9 +161,9 @@ fn settings_are_described_as_serde_reads_them() {
         "additionalProperties": false
     });
     let cut = testing::description::<cut>();
-    assert_eq!(cut, json!({ "version": 1, "docs": "Cuts.", "state": "none", "config": settings }));
+    assert_eq!(cut, json!({ "version": 1, "docs": "Cuts records.", "state": "none", "config": settings }));
     let counts = testing::description::<Counts>();
-    assert_eq!(counts, json!({ "version": 1, "docs": "Counts.", "state": "keyed", "config": settings }));
+    assert_eq!(counts, json!({ "version": 1, "docs": "Counts records.", "state": "keyed", "config": settings }));
 }
 
 #[test]

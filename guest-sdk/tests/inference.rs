@@ -1,4 +1,5 @@
-//! Models at the boundary: what a double checks as the host does, and the errors that an operator sees.
+//! Models at the boundary: the checks of a test double, which are those of the host, and the errors that an
+//! operator sees.
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "only tests call it")]
 
@@ -9,7 +10,7 @@ use sage_guest::testing::{self, Answer, Record};
 use sage_guest::{Context, Emitter, Error, Records};
 use serde_json::json;
 
-/// Doubles each number by a model.
+/// Doubles each number with a model.
 struct Doubled {
     lease: Lease,
     model: Model,
@@ -88,7 +89,7 @@ fn a_lease_that_ends_while_the_operator_runs_is_an_error_for_each_batch() {
     assert_eq!(lane.run(["1"]).texts(), ["[2.0]"]);
 }
 
-/// Passes what the record says, and tells the error.
+/// Passes the tensors that the record names, and emits the error.
 #[sage_guest::process]
 fn misfits(case: &str, out: &mut Emitter) -> Result<(), Error> {
     let model = Lease::acquire()?.open("pair")?;

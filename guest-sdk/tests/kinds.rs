@@ -1,4 +1,4 @@
-//! Each kind at the boundary: what it answers, what it rejects, and what a rejected record leaves behind.
+//! Each kind at the boundary: its answers, its rejections, and that a rejected record leaves nothing behind.
 #![allow(missing_docs)]
 
 use std::borrow::Cow;
@@ -275,7 +275,7 @@ fn a_key_by_gives_keys_and_rejects() {
     assert_eq!(outcome.messages(), ["one field only"]);
 }
 
-/// Gives three numbers, then waits, then fails half-way, then ends.
+/// Emits three numbers, then waits, then fails half-way, then ends.
 #[derive(Default)]
 struct Moody {
     calls: u64,

@@ -1,4 +1,4 @@
-//! Keyed state, emission and rejection of a `process`, at the boundary.
+//! Keyed state, outputs and rejection of a `process`, at the boundary.
 #![allow(missing_docs)]
 
 use sage_guest::state::{List, Map, Tables, Value};
@@ -6,7 +6,7 @@ use sage_guest::testing::{self, Record};
 use sage_guest::{Context, Emitter, Error};
 use serde_json::json;
 
-/// Adds numbers up; rejects what is no number, after it has emitted and written.
+/// Adds numbers. Rejects a record that is not a number, after outputs and writes.
 struct Sum {
     sum: Value<i64>,
 }
@@ -56,10 +56,12 @@ fn each_key_has_a_state_of_its_own() {
 }
 
 #[test]
-fn records_without_a_key_share_the_empty_one() {
+fn records_without_a_key_share_a_state_that_is_not_the_empty_keys() {
     let mut lane = testing::Process::<Sum>::open(json!({})).unwrap();
     assert_eq!(lane.run(["1", "2"]).texts(), ["1", "3"]);
-    assert_eq!(lane.value::<i64>("sum", ""), Some(3));
+    assert_eq!(lane.value_without_key::<i64>("sum"), Some(3));
+    assert_eq!(lane.run(keyed(&[("", "7")])).texts(), ["7"]);
+    assert_eq!(lane.value::<i64>("sum", ""), Some(7));
     assert_eq!(lane.run(["1"]).outputs[0].key, None);
 }
 
@@ -92,7 +94,7 @@ fn state_survives_a_restart_and_a_cache_that_is_dropped() {
     lane.run(keyed(&[("a", "1"), ("b", "2")]));
     lane.restart().unwrap();
     assert_eq!(lane.run(keyed(&[("b", "2"), ("a", "1")])).texts(), ["4", "2"]);
-    // More keys than are cached: what was known of the first ones is forgotten here and read again.
+    // The test writes more keys than the cache holds: the first keys are dropped from the cache and read again.
     for batch in 0..70_u32 {
         lane.run((0..1000).map(|number| Record::new("1").key(format!("{batch}-{number}"))));
     }
@@ -111,7 +113,7 @@ fn end_walks_every_key_in_order_even_after_a_restart() {
     assert!(outcome.outputs.iter().all(|output| output.parent.is_none()));
 }
 
-/// Keeps what it saw: a list of all, and how often each; and tells both.
+/// Keeps a list of all words and the count of each word, and emits both.
 struct Seen {
     all: List<String>,
     times: Map<String, u32>,
@@ -188,7 +190,7 @@ fn end_walks_more_keys_and_entries_than_a_page_has() {
     assert!(outcome.texts().contains(&all));
 }
 
-/// Looks at its tables in the call that writes them.
+/// Reads its tables in the same call that writes them.
 struct Peeks {
     times: Map<String, u32>,
 }
@@ -246,7 +248,7 @@ fn a_list_can_grow_past_a_page() {
     assert_eq!(all, 3001);
 }
 
-/// Emits as the record says.
+/// Emits the outputs that the record describes.
 #[sage_guest::process(ports = ["side"])]
 fn emits(record: sage_guest::Record<&str>, out: &mut Emitter) -> Result<(), Error> {
     for word in record.payload.split(' ') {

@@ -1,4 +1,5 @@
-//! A `process` that sees the whole batch: what it emits and rejects, and what becomes of the records when it fails.
+//! A `process` that sees the whole batch: its outputs, its rejections, and the rejection of the records when it
+//! fails.
 #![allow(missing_docs)]
 
 use sage_guest::state::{Tables, Value};
@@ -6,8 +7,8 @@ use sage_guest::testing::{self, Record};
 use sage_guest::{Context, Error, Records};
 use serde_json::json;
 
-/// Tells each number's part of the batch's sum, and adds up how much each key had. Negative numbers are rejected; so is a batch
-/// whose sum is 0.
+/// Emits the share of each number in the sum of the batch, and adds the numbers of each key. Negative numbers
+/// are rejected. A batch whose sum is 0 is rejected as a whole.
 struct Part {
     had: Value<i64>,
 }
@@ -81,7 +82,7 @@ fn a_batch_of_which_nothing_can_be_read_is_not_handed_over() {
     assert_eq!(lane.run(Vec::<Record>::new()), testing::Outcome::default());
 }
 
-/// Gives as many answers as its configuration says, and may fail after all of them.
+/// Gives the number of answers that its configuration asks for, and may fail after all of them.
 struct Answers {
     answers: usize,
     late_error: bool,

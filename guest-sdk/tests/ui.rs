@@ -1,4 +1,5 @@
-//! A wrong operator does not compile, and the message says what to write. `TRYBUILD=overwrite cargo test -p sage-guest --test ui` accepts new messages.
+//! A wrong operator does not compile, and the message shows the code to write. `TRYBUILD=overwrite cargo test
+//! -p sage-guest --test ui` accepts new messages.
 #![allow(missing_docs)]
 
 #[test]

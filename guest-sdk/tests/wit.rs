@@ -1,4 +1,4 @@
-//! The contract in this folder is the contract of the repository.
+//! The copy of the contract in `guest-sdk/wit` equals the contract in `wit`.
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, reason = "only tests call it")]
 
@@ -18,7 +18,7 @@ fn contract(folder: &Path) -> BTreeMap<String, String> {
 
 #[test]
 fn the_copy_of_the_contract_is_the_contract() {
-    // Cargo runs tests in the package's folder. A path from when this was built may be another clone's.
+    // Cargo runs tests in the folder of the package. A path from build time may belong to another clone.
     let copy = contract(Path::new("wit"));
     let original = contract(Path::new("../wit"));
     assert!(original.contains_key("worlds.wit"));

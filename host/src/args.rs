@@ -9,15 +9,15 @@ use tracing::level_filters::LevelFilter;
 use super::ExitCode;
 use super::printer::OutputFormat;
 use super::values::{duration, metrics_address};
-use sage_plan::config::TenantName;
 use sage_plan::Kind;
+use sage_plan::config::TenantName;
 
 const EXAMPLES: &str = "\
 Examples:
   sage-host new celsius --kind map        a crate with an operator, its test and a pipeline
   sage-host build celsius                 compile it to a component
   sage-host run celsius/pipeline.toml     run it
-  sage-host run pipeline.toml --explain   what each instance gets and how it is enforced";
+  sage-host run pipeline.toml --explain   show each instance's limits and their enforcement";
 
 /// Runs streaming pipelines of WebAssembly operators, each instance with exactly the resources it was given.
 #[derive(Debug, Parser)]
@@ -34,7 +34,8 @@ pub(super) enum Command {
     Run(RunArguments),
     /// Check a pipeline file, its components and whether this machine can run it; run nothing.
     Validate(ValidateArguments),
-    /// Say what a component is (kind, contract version, imports, exports, size, memory), or a model (inputs, outputs, types, shapes).
+    /// Describe a component (kind, contract version, imports, exports, size, memory) or a model (inputs,
+    /// outputs, types, shapes).
     Inspect(InspectArguments),
     /// Compile an operator crate to a component.
     Build(BuildArguments),
@@ -42,38 +43,43 @@ pub(super) enum Command {
     New(NewArguments),
     /// Run an operator crate's tests natively, without WebAssembly.
     Test(TestArguments),
-    /// Print a script that completes this program's words in a shell: bash, zsh, fish, elvish or powershell.
+    /// Print a completion script for a shell: bash, zsh, fish, elvish or powershell.
     Completions(CompletionsArguments),
-    /// Try on this machine everything that `run --isolation process` promises, and say what to do about what is missing.
+    /// Test every promise of `run --isolation process` on this machine, with advice for each failure.
     Doctor(DoctorArguments),
-    /// List what models run on, and who holds what of it; take a lease away.
+    /// List the devices that models run on and the leases on them; revoke a lease.
     Devices(DevicesArguments),
-    /// List the compiled components that are kept, say what they come to, or remove them.
+    /// List the cached compiled components, show their total size, or remove them.
     Cache(CacheArguments),
-    /// Be the process of one instance. Started by `run --isolation process`, with an order on standard input.
+    /// Run as the process of one instance. Started by `run --isolation process`, with its setup on standard
+    /// input.
     #[command(hide = true)]
     Worker,
-    /// Be the process of one device. Started by whatever runs models on it, with an order on standard input.
+    /// Run as the process of one device. Started by a process that runs models on it, with its setup on
+    /// standard input.
     #[command(hide = true)]
     Device,
-    /// Try what a worker must not be able to do. Started by `doctor`, with an order on standard input.
+    /// Try actions that a worker must not be able to do. Started by `doctor`, with its setup on standard
+    /// input.
     #[command(hide = true)]
     Canary,
-    /// Be the process in which one component is compiled. Started by whatever loads components, with one on standard input.
+    /// Run as the one-shot process that compiles one component. Started by a process that loads components,
+    /// with the component on standard input.
     #[command(hide = true)]
     Compile(CompileArguments),
-    /// Be the process in which one model is looked at. Started by whatever loads models, with one on standard input.
+    /// Run as the one-shot process that inspects one model. Started by a process that loads models, with the
+    /// model on standard input.
     #[command(hide = true)]
     ExamineModel(ExamineModelArguments),
 }
 
 impl Command {
-    /// Whether it is a process that another one of this program starts, and holds to limits of its own.
+    /// True if another process of this program starts the command and sets limits for it.
     pub(super) fn is_internal(&self) -> bool {
         matches!(self, Self::Worker | Self::Device | Self::Canary | Self::Compile(_) | Self::ExamineModel(_))
     }
 
-    /// How the command's result is to be written.
+    /// The format of the command's result.
     pub(super) fn output(&self) -> OutputFormat {
         match self {
             Self::Run(arguments) => arguments.output,
@@ -97,34 +103,34 @@ impl Command {
 
 #[derive(Debug, Args)]
 pub(super) struct CompileArguments {
-    /// Bytes of memory that it may take
+    /// Bytes of memory that the process may use
     pub(super) memory: u64,
-    /// Seconds of CPU time that it may take
+    /// Seconds of CPU time that the process may use
     pub(super) cpu_seconds: u64,
-    /// The process that started it
+    /// Number of the parent process
     pub(super) parent: u32,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ExamineModelArguments {
-    /// Bytes of memory that it may take
+    /// Bytes of memory that the process may use
     pub(super) memory: u64,
-    /// Seconds of CPU time that it may take
+    /// Seconds of CPU time that the process may use
     pub(super) cpu_seconds: u64,
-    /// The process that started it
+    /// Number of the parent process
     pub(super) parent: u32,
-    /// Load it with tract and run it once
+    /// Load the model with tract and run it once
     #[arg(long)]
     pub(super) try_out: bool,
 }
 
-/// Where an instance lives.
+/// The place in which instances run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Isolation {
-    /// In this process, each in a sandbox and threads of its own.
+    /// In this process, each in a sandbox and with threads of its own.
     Thread,
-    /// Each in a process of its own, in a control group that holds it to its resources: the kernel kills what goes over, and
-    /// nothing but that instance. `sage-host doctor` says what can be held here.
+    /// Each in a process of its own, in a control group that limits it to its resources: the kernel kills an
+    /// instance that exceeds them, and no other. `sage-host doctor` shows which limits can be enforced here.
     Process,
 }
 
@@ -136,72 +142,76 @@ Examples:
   sage-host run pipeline.toml --metrics 127.0.0.1:9464
   sage-host run pipeline.toml --output json --quiet | tail -n 1 | jq .
 
-Signals: the first SIGINT, SIGTERM or SIGHUP drains: sources stop and what they had read is
-finished. For sources without an end of their own that is a complete run (exit 0), for others it is
-cut short (exit 130): their output keeps the name PATH.partial. A second one, or the end of
---drain-timeout, stops at once (exit 130). The summary says which sources were stopped early.
+Signals: the first SIGINT, SIGTERM or SIGHUP drains the run: sources stop, and records that were
+already read are finished. For sources without an end of their own this is a complete run (exit 0).
+For other sources the run is cut short (exit 130), and its output keeps the name PATH.partial.
+A second signal, or the end of --drain-timeout, stops the run at once (exit 130). The summary shows
+which sources were stopped early.
 
 {}", ExitCode::help()))]
 pub(super) struct RunArguments {
     /// The pipeline file
     #[arg(value_name = "PIPELINE.toml")]
     pub(super) pipeline: PathBuf,
-    /// Print what each instance asked for, what it gets and by which mechanism; run nothing
+    /// Print each instance's requests, effective limits and mechanisms; run nothing
     #[arg(long)]
     pub(super) explain: bool,
-    /// Where instances live
+    /// Place in which instances run
     #[arg(long, value_enum, default_value_t = Isolation::Thread, value_name = "WHERE")]
     pub(super) isolation: Isolation,
-    /// If the pipeline would fit but for others that run now, wait up to DURATION for them: 30s, 5m
+    /// If the pipeline fits except for other running pipelines, wait up to DURATION for them: 30s, 5m
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "explain")]
     pub(super) wait: Option<Duration>,
-    /// Serve Prometheus metrics at http://HOST:PORT/metrics while the pipeline runs; port 0 is any free one
+    /// Serve Prometheus metrics at http://HOST:PORT/metrics while the pipeline runs; port 0 picks a free port
     #[arg(long, value_name = "HOST:PORT", value_parser = metrics_address)]
     pub(super) metrics: Option<SocketAddr>,
-    /// How long a drain may take before everything stops at once: 30s, 5m; an output that takes nothing for a third of it ends it sooner
+    /// Time limit of a drain, after which everything stops at once: 30s, 5m; the stop comes sooner if an
+    /// output accepts nothing for a third of this time
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
     pub(super) drain_timeout: Duration,
-    /// How the summary is written: text on stderr, or one JSON object as the last line of stdout
+    /// Format of the summary: text on stderr, or one JSON object as the last line of stdout
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: OutputFormat,
-    /// No progress and no text summary
+    /// Show no progress and no text summary
     #[arg(long, short)]
     pub(super) quiet: bool,
-    /// The least important messages shown on stderr: error, warn, info, debug, trace, off
+    /// Lowest level of messages shown on stderr: error, warn, info, debug, trace, off
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(super) log_level: LevelFilter,
     #[command(flatten)]
     pub(super) machine: MachineArguments,
 }
 
-/// What this machine is taken to have.
+/// Options about the machine's resources.
 #[derive(Debug, Args)]
 pub(super) struct MachineArguments {
-    /// Run even if a limit cannot be enforced here; the ledger says "none" for it
+    /// Run even if a limit cannot be enforced here; the enforcement report shows "none" for it
     #[arg(long)]
     pub(super) allow_unenforced: bool,
-    /// Run even if more is asked for than there is: CPUs are then shared, not leased
+    /// Run even if the pipeline asks for more than the machine has: CPUs are then shared, not leased
     #[arg(long)]
     pub(super) overcommit: bool,
-    /// Take hard limits only: refuse (exit code 3) where one is not, and fail (exit code 4) when one ceases to be
+    /// Accept hard limits only: refuse (exit code 3) if a limit is not hard, and fail (exit code 4) if one
+    /// stops being hard
     #[arg(long, conflicts_with_all = ["allow_unenforced", "overcommit"])]
     pub(super) strict: bool,
-    /// On whose behalf: counts towards [tenant.NAME] of host.toml, which must be there if any tenant is
+    /// Tenant of the run: counts towards [tenant.NAME] of host.toml, which must exist if any tenant does
     #[arg(long, value_name = "NAME", default_value_t)]
     pub(super) tenant: TenantName,
-    /// What this host gives away and to whom: CPUs, memory, custom resources, tenants (host.toml)
+    /// Resources that this host gives away: CPUs, memory, custom resources, and the tenants that may use them
+    /// (host.toml)
     #[arg(long, value_name = "FILE")]
     pub(super) host: Option<PathBuf>,
-    /// Where CPU leases and claims are kept; hosts that share a machine share it
+    /// Folder of CPU leases and claims; hosts that share a machine share it
     #[arg(long, value_name = "DIR")]
     pub(super) lease_folder: Option<PathBuf>,
-    /// Where compiled components are kept; only you may be able to write there
+    /// Folder of compiled components; only you may have write access
     #[arg(long, value_name = "DIR")]
     pub(super) cache_folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Every error is reported in one go, with file, line and a hint.
+#[command(after_help = "All errors are reported at once, with file, line and a hint.
 
 Example:
   sage-host validate pipeline.toml --output json")]
@@ -209,7 +219,7 @@ pub(super) struct ValidateArguments {
     /// The pipeline file
     #[arg(value_name = "PIPELINE.toml")]
     pub(super) pipeline: PathBuf,
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: OutputFormat,
     #[command(flatten)]
@@ -217,32 +227,28 @@ pub(super) struct ValidateArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "A model is read, loaded and run once in a locked-down process of its own, which is thrown away.
+#[command(after_help = "A model is read, loaded and run once in a locked-down, one-shot process.
 
 Examples:
   sage-host inspect target/wasm32-wasip2/release/celsius.wasm --output json | jq .kind
-  sage-host inspect examples/file-types/magika.onnx"
-)]
+  sage-host inspect examples/file-types/magika.onnx")]
 pub(super) struct InspectArguments {
     /// The component or ONNX model
     #[arg(value_name = "COMPONENT.wasm|MODEL.onnx")]
     pub(super) file: PathBuf,
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: OutputFormat,
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Runs cargo build for wasm32-wasip2 with SIMD on, then checks that what came out is an operator.
-What follows `--` goes to cargo.
+#[command(after_help = "Runs cargo build for wasm32-wasip2 with SIMD on, then checks that the result is an operator.
+Arguments after `--` go to cargo.
 
 Examples:
   sage-host build
   sage-host build operators/celsius -- --features fast
-  sage-host build operators -- --target-dir /tmp/components"
-)]
+  sage-host build operators -- --target-dir /tmp/components")]
 pub(super) struct BuildArguments {
     /// The crate or workspace
     #[arg(value_name = "PATH", default_value = ".")]
@@ -250,7 +256,7 @@ pub(super) struct BuildArguments {
     /// Build unoptimised, with debug info: quick to build, slow to run
     #[arg(long)]
     pub(super) debug: bool,
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: OutputFormat,
     /// Arguments for cargo
@@ -260,15 +266,15 @@ pub(super) struct BuildArguments {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Each limit is set, broken on purpose, and the kernel's answer read; a locked-down process tries what
-it must not; records go through a worker. That takes well under a second, takes nothing from running
-pipelines and leaves nothing behind.
+    after_help = "Each limit is set and then exceeded on purpose, and the kernel's reaction is checked; a locked-down
+process tries forbidden actions; records go through a worker. All of this takes well under a second,
+takes nothing from running pipelines and leaves nothing behind.
 
-  hard         holds whatever an operator does
-  cooperative  holds as long as everybody concerned behaves
-  none         nothing holds it
+  hard         holds regardless of the operator's behavior
+  cooperative  holds as long as all participants behave
+  none         not enforced
 
-Exits with 0 where all that process isolation promises is enforced, with 3 where something is not.
+Exits with 0 if every promise of process isolation is enforced, with 3 if one is not.
 
 Examples:
   sage-host doctor
@@ -277,34 +283,34 @@ Examples:
   systemd-run --user --scope -p Delegate=yes -- sage-host doctor"
 )]
 pub(super) struct DoctorArguments {
-    /// Whose control groups and folders are tried (host.toml)
+    /// Settings with the control groups and folders to test (host.toml)
     #[arg(long, value_name = "FILE")]
     pub(super) host: Option<PathBuf>,
-    /// Where CPU leases and claims are kept
+    /// Folder of CPU leases and claims
     #[arg(long, value_name = "DIR")]
     pub(super) lease_folder: Option<PathBuf>,
-    /// Where compiled components are kept
+    /// Folder of compiled components
     #[arg(long, value_name = "DIR")]
     pub(super) cache_folder: Option<PathBuf>,
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: OutputFormat,
 }
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Devices are those that host.toml declares ([[device]]) and, unless it says discover_devices = false,
-the CUDA devices that the driver knows. An operator gets a part of one with resources = { num_gpus = 0.25 },
-and only while its lease is held do its models run.
+    after_help = "Devices are declared in host.toml ([[device]]). Unless it contains discover_devices = false, the
+CUDA devices of the driver are added. An operator gets a part of a device with
+resources = { num_gpus = 0.25 }, and its models run only while its lease is held.
 
-  exclusive  one lease at a time has all of it
+  exclusive  one lease at a time has the whole device
   mig        a part of a GPU with processors, caches and memory of its own
-  shared     leases take turns by share; nothing divides memory bandwidth between them
+  shared     leases take turns by share; memory bandwidth is not divided between them
 
   held      work may start
-  draining  taken away: nothing new starts, what runs has not ended yet
-  busy      the lease is over, and the device's process has not let go of the device
-  expired   its holder was stopped or hangs: others may have the share
+  draining  being revoked: no new work starts, and running work has not ended yet
+  busy      the lease is over, and the device's process still uses the device
+  expired   the holder was stopped or hangs: others may have the share
 
 Examples:
   sage-host devices
@@ -315,48 +321,48 @@ Examples:
 pub(super) struct DevicesArguments {
     #[command(subcommand)]
     pub(super) action: Option<DevicesAction>,
-    /// What this host declares (host.toml)
+    /// Settings of this host (host.toml)
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) host: Option<PathBuf>,
-    /// Where leases and claims are kept; hosts that share a machine share it
+    /// Folder of leases and claims; hosts that share a machine share it
     #[arg(long, value_name = "DIR", global = true)]
     pub(super) lease_folder: Option<PathBuf>,
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", global = true)]
     pub(super) output: OutputFormat,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DevicesAction {
-    /// Take a lease away from the run that holds it, and wait until its share is free.
+    /// Revoke a lease, and wait until its share is free.
     Revoke(RevokeArguments),
 }
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Its guests get the error lease-lost from then on; the pipeline itself goes on. Whoever may write to the
-lease folder may do this.
+    after_help = "After a revocation, the lease's guests get the error lease-lost, and the pipeline itself continues.
+Only root and the user of the run can revoke its leases.
 
-Exits with 0 when the share is free, with 2 where there is no such lease, with 3 where the share is not
-free soon after the grace: it is as soon as what runs there ends.
+Exits with 0 if the share is free, with 2 if there is no such lease, and with 3 if the share is not
+free soon after the grace period: it is free as soon as the running work ends.
 
 Example:
   sage-host devices revoke 7 --grace 10s"
 )]
 pub(super) struct RevokeArguments {
-    /// The lease, as `sage-host devices` lists it
+    /// Number of the lease, as listed by `sage-host devices`
     #[arg(value_name = "LEASE")]
     pub(super) token: u64,
-    /// How long what runs may take to finish
+    /// Grace period in which running work may finish
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub(super) grace: Duration,
 }
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A component is compiled once for each build of it; what was compiled is kept in this user's cache, with a
-checksum, and loaded by later runs. What was not used for longest goes first when more than
-max_cache_bytes (host.toml, 1GiB by default) are kept, and of one component file four builds stay.
+    after_help = "Each build of a component is compiled once. The result is kept in this user's cache with a checksum,
+and later runs load it. If the cache exceeds max_cache_bytes (host.toml, 1GiB by default), the
+entries that were unused for longest are removed. At most four builds of a component file are kept.
 
 Examples:
   sage-host cache list
@@ -364,29 +370,29 @@ Examples:
   sage-host cache clear --cache-folder /var/cache/sage-host"
 )]
 pub(super) struct CacheArguments {
-    /// What to do
+    /// The action
     #[arg(value_enum, default_value_t, value_name = "ACTION")]
     pub(super) action: CacheAction,
-    /// Whose folder and bound (host.toml)
+    /// Settings with the cache's folder and size limit (host.toml)
     #[arg(long, value_name = "FILE")]
     pub(super) host: Option<PathBuf>,
-    /// Where compiled components are kept
+    /// Folder of compiled components
     #[arg(long, value_name = "DIR")]
     pub(super) cache_folder: Option<PathBuf>,
-    /// How the result is written
+    /// Format of the result
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: OutputFormat,
 }
 
-/// What to do with the compiled components that are kept.
+/// An action on the cache of compiled components.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum CacheAction {
-    /// Each of them: from which file, how large, when it was used last.
+    /// List each component with its file, its size and its last use.
     #[default]
     List,
-    /// What they come to.
+    /// Show the total size.
     Size,
-    /// Remove all of them; runs that need one compile it anew.
+    /// Remove all components; a run that needs one compiles it again.
     Clear,
 }
 
@@ -403,10 +409,10 @@ pub(super) struct NewArguments {
     /// The crate's name: letters, digits, - and _
     #[arg(value_name = "NAME")]
     pub(super) name: String,
-    /// What the operator does with records
+    /// Kind of the operator
     #[arg(long, value_name = "KIND", value_parser = kind_parser())]
     pub(super) kind: Kind,
-    /// Where the crate's folder goes [default: NAME in the current folder]
+    /// Folder of the new crate [default: NAME in the current folder]
     #[arg(long, value_name = "DIR")]
     pub(super) path: Option<PathBuf>,
     /// Use the guest SDK in this folder instead of writing a copy into the crate
@@ -426,7 +432,7 @@ pub(super) struct CompletionsArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Runs cargo test in the crate; what follows `--` goes to cargo.
+#[command(after_help = "Runs cargo test in the crate; arguments after `--` go to cargo.
 
 Example:
   sage-host test celsius -- --quiet")]

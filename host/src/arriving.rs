@@ -8,17 +8,18 @@ use signal_hook::iterator::{Handle, Signals};
 
 use super::failure::Failure;
 
-/// The signals that ask a run to end, as they arrive. A thread passes them on; `drop` closes its iterator, which ends it, and joins it.
+/// Receives the signals that ask a run to end. A thread passes them on; the drop closes the thread's
+/// iterator, which ends the thread, and joins it.
 pub(super) struct Arriving {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Arriving {
-    /// Has every signal handed to `pass_on`, until that answers `false`, by a thread of this name.
+    /// Starts a thread of this name that passes every signal to `pass_on`, until `pass_on` returns `false`.
     pub(super) fn start(name: &str, pass_on: impl Fn(i32) -> bool + Send + 'static) -> Result<Self, Failure> {
         let unwatched = |error| Failure::fault(format!("cannot watch for signals: {error}"));
-        // Whoever starts the program with nohup wants it to outlive the terminal.
+        // A program that was started with nohup should outlive the terminal.
         let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
         let mut arriving = Signals::new([SIGINT, SIGTERM, SIGXCPU].into_iter().chain(hangup)).map_err(unwatched)?;
         let handle = arriving.handle();
@@ -33,7 +34,7 @@ impl Arriving {
         Ok(Self { handle, thread: Some(thread) })
     }
 
-    /// The same into a channel.
+    /// Like [`Arriving::start`], with a channel as the receiver.
     pub(super) fn channel(name: &str) -> Result<(Self, Receiver<i32>), Failure> {
         let (sender, signals) = mpsc::channel();
         Ok((Self::start(name, move |signal| sender.send(signal).is_ok())?, signals))
@@ -44,13 +45,13 @@ impl Drop for Arriving {
     fn drop(&mut self) {
         self.handle.close();
         if let Some(thread) = self.thread.take() {
-            // A panic in it was said by the hook already.
+            // The panic hook has already reported a panic of the thread.
             let _ = thread.join();
         }
     }
 }
 
-/// The name of one of the signals.
+/// The name of a signal.
 pub(super) fn name(signal: i32) -> &'static str {
     match signal {
         SIGINT => "SIGINT",
@@ -60,15 +61,16 @@ pub(super) fn name(signal: i32) -> &'static str {
     }
 }
 
-/// Has a write beyond the limit on file sizes (`ulimit -f`) fail with an error, as a full disk does, in place of ending the program. A handler that does
-/// nothing is enough for that; a program that this one starts begins with the system's default again, and so a worker is still held to its own limit.
+/// Makes a write beyond the limit on file sizes (`ulimit -f`) fail with an error, like a full disk, instead
+/// of ending the program. A handler that does nothing is enough. A child program starts with the system's
+/// default again, so a worker is still held to its own limit.
 pub(super) fn survive_the_file_size_limit() {
     if let Err(error) = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))) {
         tracing::debug!(%error, "SIGXFSZ ends the program");
     }
 }
 
-/// Whether the program was started with the signal ignored.
+/// True if the program was started with the signal ignored.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -16,7 +16,7 @@ struct Built {
     bytes: u64,
 }
 
-/// `build`: cargo, then a look at what came out.
+/// The command `build`: runs cargo and inspects the result.
 pub(super) fn build(arguments: &BuildArguments, printer: Printer) -> Result<(), Failure> {
     let cargo = Cargo::at(&arguments.path)?;
     cargo.require_wasm_target()?;

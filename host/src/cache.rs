@@ -8,11 +8,12 @@ use super::args::{CacheAction, CacheArguments};
 use super::failure::Failure;
 use super::printer::Printer;
 use super::refusal::of_job;
-use sage_runtime::engine::{JobError, JobOptions};
 use sage_machine::bytes;
+use sage_runtime::engine::{JobError, JobOptions};
 use sage_sandbox::{CacheFolder, CachedComponent};
 
-/// `cache list`, `cache size`, `cache clear`: the compiled components that are kept, what they come to, and away with them.
+/// The commands `cache list`, `cache size` and `cache clear`: list, measure or remove the compiled
+/// components.
 pub(super) fn cache(arguments: &CacheArguments, printer: Printer) -> Result<(), Failure> {
     let options = JobOptions {
         host_file: arguments.host.clone(),
@@ -82,7 +83,7 @@ fn as_json(component: &CachedComponent) -> Value {
     })
 }
 
-/// The component's file when it was compiled. It may be another by now.
+/// The component's file at the time of its compilation. The file may have changed since.
 fn from(component: &CachedComponent) -> String {
     component.from.as_ref().map_or_else(|| "of another version".to_owned(), |from| from.display().to_string())
 }
@@ -91,7 +92,7 @@ fn age(component: &CachedComponent) -> Duration {
     SystemTime::now().duration_since(component.last_used).unwrap_or_default()
 }
 
-/// A time in its largest unit, as people read it.
+/// A time in its largest unit, as text for people.
 fn shown(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {

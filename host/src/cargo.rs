@@ -8,17 +8,17 @@ use serde::Deserialize;
 use super::failure::Failure;
 use super::wasm_target::{self, WASM_TARGET};
 
-/// Without it, loops over bytes in a component ran five times slower.
+/// Without SIMD, loops over bytes in a component ran five times slower.
 const SIMD: &str = "-Ctarget-feature=+simd128";
 
-/// Cargo, in the folder of a crate or workspace.
+/// Cargo, started in the folder of a crate or workspace.
 #[derive(Debug)]
 pub(super) struct Cargo {
     folder: PathBuf,
 }
 
 impl Cargo {
-    /// For the crate or workspace at `path`: its folder, or its Cargo.toml.
+    /// For the crate or workspace at `path`, which is its folder or its Cargo.toml.
     pub(super) fn at(path: &Path) -> Result<Self, Failure> {
         let folder = if path.file_name() == Some(OsStr::new("Cargo.toml")) {
             path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -32,7 +32,7 @@ impl Cargo {
         Ok(Self { folder: folder.to_path_buf() })
     }
 
-    /// Refuses early, and with the remedy, what would otherwise be a long error of the compiler's.
+    /// Reports a missing target early and with the remedy, instead of a long compiler error.
     pub(super) fn require_wasm_target(&self) -> Result<(), Failure> {
         let found = wasm_target::libraries(Some(&self.folder), Stdio::inherit());
         match found.map_err(|error| not_started(&wasm_target::rustc(), &error))? {
@@ -43,7 +43,7 @@ impl Cargo {
         }
     }
 
-    /// Compiles to WebAssembly; the components that came out, in cargo's order.
+    /// Compiles to WebAssembly. Returns the components, in cargo's order.
     pub(super) fn build(&self, debug: bool, more: &[String]) -> Result<Vec<PathBuf>, Failure> {
         let (cargo, mut command) = self.command("build");
         command.args(["--target", WASM_TARGET, "--message-format", "json-render-diagnostics"]);
@@ -66,7 +66,7 @@ impl Cargo {
         succeeded("test", status)
     }
 
-    /// In the crate's folder, because that is where cargo looks for `.cargo/config.toml`.
+    /// Cargo runs in the crate's folder, because it looks for `.cargo/config.toml` there.
     fn command(&self, verb: &str) -> (OsString, Command) {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut command = Command::new(&cargo);
@@ -74,8 +74,9 @@ impl Cargo {
         (cargo, command)
     }
 
-    /// Adds the flag where cargo will see it: flags in the environment hide those of configuration files. A crate whose own
-    /// configuration has it is left alone, so that a plain `cargo build` and ours share what they compile.
+    /// Adds the SIMD flag in a place that cargo reads: flags in the environment hide those of configuration
+    /// files. If the crate's own configuration has the flag, nothing is added, so that a plain `cargo build`
+    /// and this command share their build results.
     fn turn_simd_on(&self, command: &mut Command) {
         if let Some(encoded) = std::env::var_os("CARGO_ENCODED_RUSTFLAGS") {
             command.env("CARGO_ENCODED_RUSTFLAGS", joined(encoded, "\u{1f}"));
@@ -115,7 +116,7 @@ fn succeeded(verb: &str, status: ExitStatus) -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(Failure::invalid(format!("cargo {verb} failed ({status})"))) }
 }
 
-/// What we read of cargo's messages. Cargo adds kinds and fields as it pleases, so here unknown ones are let pass.
+/// The used fields of cargo's messages. Cargo may add kinds and fields, so unknown ones are accepted.
 #[derive(Deserialize)]
 struct Message {
     reason: String,
@@ -130,7 +131,7 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// The .wasm files of libraries among cargo's messages, one JSON object a line.
+/// Finds the .wasm files of libraries in cargo's messages, one JSON object for each line.
 fn components(messages: impl io::BufRead) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for line in messages.lines() {

@@ -9,17 +9,17 @@ use super::args::{DevicesAction, DevicesArguments, RevokeArguments};
 use super::failure::Failure;
 use super::printer::Printer;
 use super::refusal::{of_job, of_resources};
+use sage_machine::{DeviceShare, DeviceUse, LeaseFolder, ResourceError, Revoked, ShareState, bytes, ten_thousandths};
+use sage_models::{Device, Devices};
 use sage_plan::config::DeviceKind;
 use sage_runtime::engine::{JobError, JobOptions};
-use sage_models::{Device, Devices};
-use sage_machine::{
-    DeviceShare, DeviceUse, LeaseFolder, ResourceError, Revoked, ShareState, bytes, ten_thousandths,
-};
 
-/// How long after the grace a holder may take: it looks for requests four times a second, and writes down what came of one.
+/// Time that a holder may take after the grace period: it looks for requests four times a second, and then
+/// writes the result.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// `devices`: what there is to run models on, and who holds what of it. `devices revoke`: takes a lease away.
+/// The commands `devices`, which lists the devices and the leases on them, and `devices revoke`, which
+/// revokes a lease.
 pub(super) fn devices(arguments: &DevicesArguments, printer: Printer) -> Result<(), Failure> {
     let options = JobOptions {
         host_file: arguments.host.clone(),
@@ -51,14 +51,19 @@ fn revoke(order: &RevokeArguments, folder: &LeaseFolder, printer: Printer) -> Re
             let message = format!("lease {token} was asked for, but {part} of {device} is not free yet ({state})");
             let hint = match share.claim.state {
                 ShareState::Busy => {
-                    "the process that drives the device has not let go of it: it is free when that ends".to_owned()
+                    "the process that drives the device still uses it: the share is free when that process ends"
+                        .to_owned()
                 }
                 ShareState::Held => format!(
-                    "process {} has not looked at the request: it heeds its own user's and root's, and none while it is stopped",
+                    "process {} has not seen the request: it obeys requests of its own user and of root, \
+                     and none while it is stopped",
                     share.pid
                 ),
                 _ => {
-                    format!("what runs there has not ended: it is free when process {} ends, at the latest", share.pid)
+                    format!(
+                        "running work has not ended: the share is free when process {} ends, at the latest",
+                        share.pid
+                    )
                 }
             };
             Err(Failure::new(ExitCode::Refused, message).cause(format!("held by {}", holder(&share))).hint(hint))
@@ -120,7 +125,7 @@ fn text(devices: &Devices, shares: &[DeviceShare], declared: bool) -> String {
     text
 }
 
-/// What NVML said, and what is to be known of single devices.
+/// Notes on single devices, and the reason why no device serves `num_gpus`.
 fn notes(devices: &Devices) -> Vec<String> {
     let models = devices.all().iter().filter_map(|device| Some(format!("{}: {}", device.id, device.model.as_ref()?)));
     models.chain(devices.why_none_serves()).collect()
@@ -132,7 +137,7 @@ fn holder(share: &DeviceShare) -> String {
     format!("process {pid} (pipeline {pipeline:?}, tenant {tenant:?}, operator {operator:?}, instance {instance})")
 }
 
-/// Columns two spaces apart, without lines.
+/// A table without lines, with columns two spaces apart.
 fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_header(header);

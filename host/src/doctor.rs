@@ -10,13 +10,13 @@ use super::failure::Failure;
 use super::printer::Printer;
 use super::refusal::of_job;
 use super::wasm_target;
-use sage_runtime::engine::JobOptions;
 use sage_machine::Tier;
+use sage_runtime::engine::JobOptions;
 use sage_runtime::worker::examine::{Examination, examine};
 
-/// `doctor`: what this machine can hold, found out by trying.
+/// The command `doctor`: tests which limits this machine can enforce.
 pub(super) fn doctor(arguments: &DoctorArguments, printer: Printer) -> Result<(), Failure> {
-    // What is tried ends by itself within moments; a signal must not keep it from being cleared away.
+    // The tests end by themselves within moments. A signal must not interrupt their cleanup.
     let interrupted = Arc::<AtomicBool>::default();
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))
@@ -28,10 +28,10 @@ pub(super) fn doctor(arguments: &DoctorArguments, printer: Printer) -> Result<()
         cache_folder: arguments.cache_folder.clone(),
         ..JobOptions::default()
     };
-    // The program that runs, also where its file was replaced meanwhile.
+    // The running program, even if its file was replaced in the meantime.
     let report = examine(&options, "/proc/self/exe").map_err(|error| of_job(&error))?.with(compiler());
     if interrupted.load(Ordering::Relaxed) {
-        return Err(Failure::new(ExitCode::Interrupted, "interrupted: nothing of what was tried is left"));
+        return Err(Failure::new(ExitCode::Interrupted, "interrupted: the tests left nothing behind"));
     }
     printer.result(|| report.to_string(), &report)?;
     if report.is_sufficient() {
@@ -41,7 +41,7 @@ pub(super) fn doctor(arguments: &DoctorArguments, printer: Printer) -> Result<()
     Err(Failure::new(ExitCode::Refused, message).in_result())
 }
 
-/// What operators are compiled with: no pipeline needs it to run.
+/// The examination of the compiler for operators. No pipeline needs it to run.
 fn compiler() -> Examination {
     let (found, detail, hint) = match wasm_target::libraries(None, Stdio::null()) {
         Ok(Some(libraries)) => (Tier::Hard, format!("libraries in {}", libraries.display()), None),

@@ -1,35 +1,36 @@
 use std::fmt::Write as _;
 
-/// What the program's exit says. Stable: scripts may rely on the numbers.
+/// The program's exit codes. The numbers are stable: scripts may rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// Done: every record ended where it should.
+    /// Success: every record ended where it should.
     Done = 0,
-    /// The host itself is at fault: a bug, or a machine that fails under it. Worth a report.
+    /// The host itself is at fault: a bug, or a failing machine. Please report it.
     InternalFault = 1,
     /// The command line, the pipeline file, a component or a crate is not valid. Nothing was run.
     InvalidUsage = 2,
-    /// The pipeline is valid, but this machine cannot give or enforce what it asks for. Nothing was run.
+    /// The pipeline is valid, but this machine cannot provide or enforce its resources. Nothing was run.
     Refused = 3,
-    /// The pipeline failed, while it ran or while its operators started.
+    /// The pipeline failed, during the run or during the start of its operators.
     PipelineFailed = 4,
-    /// Signals stopped the pipeline before all its input was taken care of (128 + SIGINT, as shells count).
+    /// Signals stopped the pipeline before all its input was processed (128 + SIGINT, by the convention of
+    /// shells).
     Interrupted = 130,
 }
 
 impl ExitCode {
-    /// All of them, rising.
+    /// All exit codes, in rising order.
     pub const ALL: [Self; 6] =
         [Self::Done, Self::InternalFault, Self::InvalidUsage, Self::Refused, Self::PipelineFailed, Self::Interrupted];
 
-    /// The number.
+    /// The exit code's number.
     #[must_use]
     pub fn number(self) -> u8 {
         self as u8
     }
 
-    /// What it means, in a few words.
+    /// The meaning in a few words.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
@@ -42,7 +43,7 @@ impl ExitCode {
         }
     }
 
-    /// The list that `--help` ends with.
+    /// The list of exit codes at the end of `--help`.
     pub(super) fn help() -> String {
         let mut text = String::from("Exit codes:");
         for code in Self::ALL {

@@ -3,46 +3,48 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::ExitCode;
-use sage_text::plain_text;
 use sage_machine::limit_named_in;
+use sage_text::plain_text;
 
-/// Why a command did not do what it was asked: words for a person, the same as fields for a program, and the exit code.
+/// The failure of a command: text for a person, the same as fields for a program, and the exit code.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Failure {
     #[serde(serialize_with = "as_number")]
     exit_code: ExitCode,
     message: String,
-    /// What lies below the message, outermost first.
+    /// The causes of the message, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     causes: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hints: Vec<String>,
-    /// Whether the command's result on stdout says it already.
+    /// True if the command's result on stdout already contains the failure.
     #[serde(skip)]
     in_result: bool,
-    /// Whether a guest had a say in the words.
+    /// True if a part of the text comes from a guest.
     #[serde(skip)]
     of_guest: bool,
-    /// Instead of the words: everything wrong with a file. Boxed, because few failures have it and all are handed around.
+    /// The errors of a file, in place of the text. Boxed, because few failures have it and all failures are
+    /// passed around.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     page: Option<Box<Page>>,
 }
 
-/// Everything wrong with a file.
+/// All errors of a file.
 #[derive(Debug, Clone, Serialize)]
 struct Page {
-    /// For a person, with a snippet of the file and a caret for each error.
+    /// The text for a person, with a snippet of the file and a caret for each error.
     #[serde(skip)]
     drawing: String,
-    /// For a program, each error with its place.
+    /// The report for a program, with the position of each error.
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<serde_json::Value>,
 }
 
 impl Failure {
-    /// A failure with a message: lower case, no full stop, the value, the limit, the place.
+    /// A failure with a message. A message is in lower case, has no full stop, and names the value, the limit
+    /// and the place.
     pub(super) fn new(exit_code: ExitCode, message: impl Into<String>) -> Self {
-        // Parts of it are strangers' words: names of files, what a guest or a library said.
+        // Parts of the text are untrusted: names of files, and texts from a guest or a library.
         let message = plain_text(&message.into()).into_owned();
         Self {
             exit_code,
@@ -55,17 +57,17 @@ impl Failure {
         }
     }
 
-    /// Usage or a file that is not valid.
+    /// A failure because of invalid usage or an invalid file.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new(ExitCode::InvalidUsage, message)
     }
 
-    /// Our own fault.
+    /// A failure by the host's own fault.
     pub(super) fn fault(message: impl Into<String>) -> Self {
         Self::new(ExitCode::InternalFault, message)
     }
 
-    /// From an error: its message, and its sources as causes.
+    /// A failure from an error: its message, and its sources as causes.
     pub(super) fn of(exit_code: ExitCode, error: &dyn std::error::Error) -> Self {
         let mut failure = Self::new(exit_code, error.to_string());
         let mut cause = error.source();
@@ -76,7 +78,7 @@ impl Failure {
         failure
     }
 
-    /// What lies below. What the text above says already is not said again.
+    /// Adds a cause. A cause that the text above already contains is not repeated.
     #[must_use]
     pub(super) fn cause(mut self, cause: impl Into<String>) -> Self {
         let cause = plain_text(&cause.into()).into_owned();
@@ -87,40 +89,43 @@ impl Failure {
         self
     }
 
-    /// What to do about it.
+    /// Adds advice for the user.
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(plain_text(&hint.into()).into_owned());
         self
     }
 
-    /// Everything wrong with a file: drawn for a person, hints included, in place of the words; as a report for a program.
+    /// Adds the errors of a file: a drawing for a person, which replaces the text and includes the hints, and
+    /// a report for a program.
     #[must_use]
     pub(super) fn drawn(mut self, drawing: String, report: Option<serde_json::Value>) -> Self {
         self.page = Some(Box::new(Page { drawing, report }));
         self
     }
 
-    /// The command's result on stdout says it already, so that with JSON no second object follows.
+    /// Marks the failure as already contained in the result on stdout, so that with JSON no second object
+    /// follows.
     #[must_use]
     pub(super) fn in_result(mut self) -> Self {
         self.in_result = true;
         self
     }
 
-    /// A guest had a say in the words, so that they prove nothing about this process.
+    /// Marks the text as influenced by a guest. Such a text proves nothing about this process.
     #[must_use]
     pub(super) fn of_guest(mut self) -> Self {
         self.of_guest = true;
         self
     }
 
-    /// Whether [`Failure::in_result`] was said.
+    /// True if [`Failure::in_result`] was called.
     pub(super) fn is_in_result(&self) -> bool {
         self.in_result
     }
 
-    /// The same, where a limit on this very process is behind it: that is said, and no other hint. Before anything has run it is the machine that refuses.
+    /// If a limit on this process caused the failure, replaces the hints by one about that limit, and the
+    /// exit code by [`ExitCode::Refused`]: the machine refused the run.
     #[must_use]
     pub(super) fn naming_the_limit(mut self) -> Self {
         let page = self.page.as_ref().map(|page| page.drawing.as_str());
@@ -131,7 +136,7 @@ impl Failure {
         self.cause(limit.what)
     }
 
-    /// What the program exits with.
+    /// The exit code of the program.
     pub(super) fn exit_code(&self) -> ExitCode {
         self.exit_code
     }
@@ -140,7 +145,7 @@ impl Failure {
     pub(super) fn text(&self) -> String {
         let mut text = match &self.page {
             Some(page) => format!("{}\n", page.drawing.trim_end()),
-            // Part of it may be a guest's: its lines must not pass for ours.
+            // A part of the text may come from a guest. Its lines must not look like lines of the host.
             None => format!("error: {}\n", self.message.replace('\n', "\n  | ")),
         };
         for cause in &self.causes {
@@ -152,7 +157,7 @@ impl Failure {
         text
     }
 
-    /// The object for stdout.
+    /// The JSON object for stdout.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::json!({ "error": self })
     }
@@ -173,7 +178,8 @@ mod tests {
             .hint("lower num_cpus");
         assert_eq!(
             failure.text(),
-            "error: operator \"embed\" wants 12 CPUs, 2 are free\n  because: 2 CPUs in the affinity set\nhint: lower num_cpus\n"
+            "error: operator \"embed\" wants 12 CPUs, 2 are free\n  \
+             because: 2 CPUs in the affinity set\nhint: lower num_cpus\n"
         );
         assert_eq!(
             failure.json(),

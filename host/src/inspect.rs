@@ -9,11 +9,11 @@ use super::inspect_model::inspect_model;
 use super::printer::Printer;
 use super::refusal::of_component;
 use super::validate::compiler;
-use sage_text::plain_line;
 use sage_plan::{Description, Shape};
 use sage_sandbox::{Inspection, Sandbox, SandboxOptions};
+use sage_text::plain_line;
 
-/// `inspect`: what a component or a model is.
+/// The command `inspect`: describes a component or a model.
 pub(super) fn inspect(arguments: &InspectArguments, printer: Printer) -> Result<(), Failure> {
     if is_model(&arguments.file) {
         return inspect_model(&arguments.file, printer);
@@ -22,8 +22,9 @@ pub(super) fn inspect(arguments: &InspectArguments, printer: Printer) -> Result<
     printer.result(|| text(&arguments.file, &inspection), &inspection)
 }
 
-/// By its name, or else by how it begins: with the version of ONNX's format, its first field, as every tool writes it. Whatever is neither is
-/// taken for a component, whose errors say what one begins with.
+/// Decides by the file's name, or else by its first byte: an ONNX file begins with the version of the format,
+/// as every tool writes it. Any other file is treated as a component; the errors then describe the start of a
+/// component.
 fn is_model(file: &Path) -> bool {
     const IR_VERSION: u8 = 1 << 3;
     let first = || {
@@ -37,14 +38,14 @@ fn is_model(file: &Path) -> bool {
     }
 }
 
-/// Looks at the component in a file.
+/// Inspects the component in a file.
 pub(super) fn look(component: &Path) -> Result<Inspection, Failure> {
     Sandbox::new(SandboxOptions { compiler: Some(compiler()), ..SandboxOptions::default() })
         .and_then(|sandbox| sandbox.inspect(component))
         .map_err(|error| of_component(&error))
 }
 
-/// Bytes for people: `58.2 KiB`.
+/// A number of bytes as text for people: `58.2 KiB`.
 pub(super) fn size(bytes: u64) -> String {
     bytesize::ByteSize::b(bytes).display().iec().to_string()
 }
@@ -79,7 +80,7 @@ fn text(component: &Path, inspection: &Inspection) -> String {
     text
 }
 
-/// What the component says of itself.
+/// The rows of the component's description of itself.
 fn description_rows(row: &mut impl FnMut(&str, &str), description: &Description) {
     for (i, line) in description.docs.lines().enumerate() {
         row(if i == 0 { "docs" } else { "" }, line);

@@ -13,22 +13,22 @@ use sage_models::{
     Trial, Tried,
 };
 use sage_plan::{GraphRows, RowsChoice};
-use sage_text::plain_text;
 use sage_runtime::worker::inspect_model::OneShotInspector;
+use sage_text::plain_text;
 
-/// `inspect`: what a model is, and whether tract can run it.
+/// The command `inspect` for models: describes a model, and whether tract can run it.
 pub(super) fn inspect_model(path: &Path, printer: Printer) -> Result<(), Failure> {
     let file = ModelFile::read(path, ModelFile::MOST_BYTES).map_err(|error| refusal(path, &error))?;
     let examined = examine(&file).map_err(|error| refusal(path, &error))?;
     printer.result(|| text(path, &file, &examined), &as_json(&file, &examined))
 }
 
-/// Models are looked at by processes of the program that runs, also where its file was replaced meanwhile.
+/// The running program inspects models in child processes, even if its file was replaced in the meantime.
 fn examine(file: &ModelFile) -> Result<Examined, ModelError> {
     let examiner = OneShotInspector::new("/proc/self/exe");
     let limits = ExamineLimits::of_file(file.bytes().len() as u64);
     match examiner.examine(file.bytes(), Trial::Wanted, limits) {
-        // What the file says can be told even where trying it out broke the process.
+        // The contents of the file can be reported even if the trial run broke the process.
         Err(broke @ (ModelError::TimedOut(_) | ModelError::OutOfMemory(_) | ModelError::Died(_))) => {
             let examined = examiner.examine(file.bytes(), Trial::NotWanted, limits).map_err(|_| broke.clone())?;
             Ok(Examined { tried: Some(Tried::Refused(broke.to_string())), ..examined })
@@ -75,7 +75,7 @@ fn text(path: &Path, file: &ModelFile, examined: &Examined) -> String {
     text
 }
 
-/// Whether rows of calls may be put together, where nobody declares it.
+/// Whether rows of several calls may be joined, if the pipeline file does not declare it.
 fn rows(examined: &Examined) -> String {
     let graph = &examined.inspection.facts.rows;
     match (graph, &examined.tried) {
@@ -93,7 +93,7 @@ fn tried(tried: Option<&Tried>) -> String {
         Some(Tried::Loaded { load, run, takes_rows, memory }) => {
             let ran = match run {
                 Some(run) => format!("runs, one row in {}", milliseconds(*run)),
-                None => "loads; not run, since nobody knows what its free dimensions should be".to_owned(),
+                None => "loads; not run, because the sizes of its free dimensions are unknown".to_owned(),
             };
             let rows = if *takes_rows { ", takes several rows at once" } else { "" };
             let memory = memory.map_or_else(String::new, |bytes| format!(", at most {} with the program", size(bytes)));
@@ -134,7 +134,7 @@ fn as_json(file: &ModelFile, examined: &Examined) -> Value {
     })
 }
 
-/// A dimension is a number, or the name of a free one: "" where it has none.
+/// A dimension is a number, or the name of a free dimension: "" if it has no name.
 fn spec_as_json(spec: &TensorSpec) -> Value {
     let dimension = |dimension: &Dimension| match dimension {
         Dimension::Fixed(size) => json!(size),
@@ -148,7 +148,7 @@ fn milliseconds(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)
 }
 
-/// What a stranger wrote, in one line.
+/// Untrusted text in one line.
 fn line(said: &str) -> String {
     plain_text(said).replace('\n', "\\n")
 }

@@ -8,23 +8,24 @@ use super::ExitCode;
 use super::failure::Failure;
 use super::printer::OutputFormat;
 use super::run::verdict;
-use sage_runtime::engine::StopHandle;
 use sage_observe::{Registry, Summary};
+use sage_runtime::engine::StopHandle;
 
-/// How long the last words may take to be read.
+/// Time limit of each write of the last word.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// What a pipe takes at once when it says that it takes something (`PIPE_BUF`), so that the write does not block.
+/// The size that a pipe accepts without blocking when it is writable (`PIPE_BUF`).
 const PIECE: usize = 4096;
 
-/// What is said of a run that the program ends without: the same summary and the same JSON that it would have ended with, of what is known now.
+/// The last word: the report on a run that has not ended when the program ends. The summary and the JSON have
+/// the same form as in the report on a complete run, with the counts known so far.
 #[derive(Debug)]
 pub(super) struct LastWord {
     stop: StopHandle,
     format: OutputFormat,
     quiet: bool,
-    /// Records go to standard output, and the last of them may not be whole.
+    /// True if records go to standard output. The last record may then be incomplete.
     after_records: bool,
-    /// While the run lasts: what it counts keeps its devices.
+    /// The registry while the run lasts. The end of the run drops it, because it keeps the run's devices.
     registry: Mutex<Option<Arc<Registry>>>,
     summary: OnceLock<Summary>,
 }
@@ -35,25 +36,26 @@ impl LastWord {
         Self { stop, format, quiet, after_records, registry, summary }
     }
 
-    /// The run has begun.
+    /// Called when the run has begun.
     pub(super) fn begun(&self, registry: Arc<Registry>) {
         self.set_registry(Some(registry));
     }
 
-    /// The run is over, and this is not told yet.
+    /// Called when the run is over and its summary has not been printed yet.
     pub(super) fn over(&self, summary: Summary) {
-        // There is one run.
+        // There is only one run, so this is the only call.
         let _ = self.summary.set(summary);
         self.set_registry(None);
     }
 
     fn set_registry(&self, registry: Option<Arc<Registry>>) {
         let before = std::mem::replace(&mut *self.registry.lock().unwrap_or_else(PoisonError::into_inner), registry);
-        // Not while it is locked: what a registry lets go of may take a while.
+        // Dropped after the lock is released, because dropping a registry may take a while.
         drop(before);
     }
 
-    /// Ends the program. Nothing here waits without a time limit: threads of the run may hold any lock, and nobody may read what is written.
+    /// Ends the program. No step waits without a time limit: threads of the run may hold any lock, and the
+    /// output may have no reader.
     pub(super) fn leave(&self) -> ! {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let known = || registry.map(|registry| Summary::of(&registry, self.stop.outcome_so_far()));
@@ -77,7 +79,8 @@ impl LastWord {
         std::process::exit(code.number().into());
     }
 
-    /// With `--output json`, the object on standard output. Where that is not read, what is to be said on standard error instead.
+    /// With `--output json`, writes the object to standard output. If that fails, returns text for standard
+    /// error instead.
     fn tell_program(&self, summary: Option<&Summary>, failure: Option<&Failure>) -> String {
         if self.format != OutputFormat::Json {
             return String::new();
@@ -91,11 +94,11 @@ impl LastWord {
             return String::new();
         }
         let summary = summary.map(ToString::to_string).unwrap_or_default();
-        format!("standard output takes nothing, so the summary stands here:\n\n{summary}\n")
+        format!("standard output accepts nothing, so the summary is printed here:\n\n{summary}\n")
     }
 }
 
-/// Writes all of it, unless that takes longer. Whether it did.
+/// Writes all bytes within a time limit. Returns `false` if the time limit passed or a write failed.
 fn write_within(output: BorrowedFd<'_>, mut bytes: &[u8], most: Duration) -> bool {
     let until = Instant::now() + most;
     while !bytes.is_empty() {
@@ -135,6 +138,6 @@ mod tests {
         assert!(!write_within(writer.as_fd(), &vec![b'x'; 1 << 20], Duration::from_millis(20)));
         assert!(begun.elapsed() < Duration::from_secs(5));
         drop(reader);
-        assert!(!write_within(writer.as_fd(), b"x", PATIENCE), "nobody will read it");
+        assert!(!write_within(writer.as_fd(), b"x", PATIENCE), "there is no reader");
     }
 }

@@ -1,13 +1,15 @@
-//! The `sage-host` program: arguments to calls, errors to words and exit codes.
+//! The `sage-host` program: turns arguments into calls, and errors into text and exit codes.
 //!
-//! Flow: [`main`] parses the command line, hands it to the command's file (`run`, `validate`, `inspect`, `build`, `new`,
-//! `test`, `doctor`, `devices`, `cache`), and turns what comes back into lines on stderr, a result on stdout, and an [`ExitCode`].
+//! Flow: [`main`] parses the command line and calls the command's file (`run`, `validate`, `inspect`,
+//! `build`, `new`, `test`, `doctor`, `devices`, `cache`). The result becomes lines on stderr, a result on
+//! stdout, and an [`ExitCode`].
 //!
-//! Invariants: stdout carries results and records only, everything else goes to stderr; every failure leaves through one
-//! `Failure` and so has a message, its hints and its exit code, and with `--output json` an object on stdout too; a panic anywhere ends in
-//! exit code 1, never in a code that means something else.
+//! Invariants: stdout carries results and records only, and everything else goes to stderr. Every failure is
+//! reported as one `Failure`, with a message, hints and an exit code, and with `--output json` also as an
+//! object on stdout. A panic always ends in exit code 1, never in a code with another meaning.
 //!
-//! Left to others: everything that a program using the library would want as well. What is here is only for terminals.
+//! Not in this crate: everything that a program using the library would want as well. The code here is only
+//! for terminals.
 
 mod args;
 mod arriving;

@@ -1,8 +1,10 @@
-//! The `sage-host` program. Everything is in the library, so that an embedding program can do the same.
+//! The `sage-host` program. All code is in the library, so that an embedding program can do the same.
 
-/// Called by the loader before the standard library opens `/dev/null` in place of closed standard streams, after which nobody could tell.
+/// Notes which standard streams are closed. The loader calls this before the standard library opens
+/// `/dev/null` in their place; afterwards, the difference cannot be seen.
 #[used]
-// SAFETY: the section holds functions of this type, which the loader calls once, on the only thread; this one needs nothing that is set up later.
+// SAFETY: the section holds functions of this type, which the loader calls once, on the only thread. This
+// function needs nothing that is set up later.
 #[unsafe(link_section = ".init_array")]
 static NOTE_CLOSED_STREAMS: extern "C" fn() = sage_runtime::connector::note_closed_streams;
 

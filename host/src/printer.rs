@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use sage_runtime::connector::require_output;
 
-/// How a command's result is written.
+/// The format of a command's result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum OutputFormat {
     /// For people.
@@ -23,17 +23,17 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// A printer of one format.
+    /// A printer for one format.
     pub(super) fn new(format: OutputFormat) -> Self {
         Self { format }
     }
 
-    /// The format asked for.
+    /// The requested format.
     pub(super) fn format(self) -> OutputFormat {
         self.format
     }
 
-    /// The result of a command: as text, or as one line of JSON.
+    /// Prints the result of a command: as text, or as one line of JSON.
     pub(super) fn result(self, text: impl FnOnce() -> String, value: &impl Serialize) -> Result<(), Failure> {
         let mut out = match self.format {
             OutputFormat::Text => text(),
@@ -43,14 +43,14 @@ impl Printer {
         if !out.ends_with('\n') {
             out.push('\n');
         }
-        // Where nobody gets it, the standard library says that all is well.
+        // The standard library reports success even if standard output is closed.
         require_output().map_err(|error| Failure::invalid(format!("cannot write the result: {}", error.in_full())))?;
         written(io::stdout().lock().write_all(out.as_bytes()))
     }
 
-    /// A failure: words on stderr, and with JSON the object on stdout.
+    /// Prints a failure: text on stderr, and with JSON the object on stdout.
     pub(super) fn failure(self, failure: &Failure) {
-        // Nobody is left to tell when these writes fail; the exit code still says it.
+        // If these writes fail, no reader is left to inform. The exit code still reports the failure.
         let _ = io::stderr().lock().write_all(failure.text().as_bytes());
         if self.format == OutputFormat::Json && !failure.is_in_result() {
             let _ = writeln!(io::stdout().lock(), "{}", failure.json());
@@ -58,7 +58,7 @@ impl Printer {
     }
 }
 
-/// A reader that has gone away (`| head`) is content with what it got.
+/// A reader that closed the pipe (`| head`) has read enough, so this is not an error.
 fn written(outcome: io::Result<()>) -> Result<(), Failure> {
     match outcome {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

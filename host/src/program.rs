@@ -15,11 +15,11 @@ use sage_runtime::worker::compile::compile_one;
 use sage_runtime::worker::inspect_model::examine_one;
 use sage_runtime::worker::{self, OneShotSetup};
 
-/// The program: arguments in, exit code out.
+/// Runs the program: takes the arguments of the process and returns the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     panic::set_hook(Box::new(say_fault));
-    // The hook has said it; a panic's own exit code (101) would mean nothing to whoever reads ours.
+    // The hook has reported the panic. A panic's own exit code (101) is not one of the documented codes.
     panic::catch_unwind(|| perform(std::env::args_os().collect())).unwrap_or(ExitCode::InternalFault)
 }
 
@@ -62,10 +62,10 @@ fn perform(words: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// `completions`: a script for a shell.
+/// The command `completions`: prints a script for a shell.
 fn completions(arguments: &CompletionsArguments) -> Result<(), Failure> {
     let all = Arguments::command();
-    // Commands that only this program itself types are completed for nobody.
+    // Hidden commands, which only this program itself starts, are not completed.
     let typed = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     let mut typed = clap::Command::new("sage-host").version(env!("CARGO_PKG_VERSION")).subcommands(typed);
     let mut script = Vec::new();
@@ -73,14 +73,14 @@ fn completions(arguments: &CompletionsArguments) -> Result<(), Failure> {
     std::io::stdout().write_all(&script).map_err(|error| Failure::fault(format!("cannot write to stdout: {error}")))
 }
 
-/// `compile`: one component, for another process of this program.
+/// The command `compile`: compiles one component for another process of this program.
 fn compile(arguments: &CompileArguments) -> Result<(), Failure> {
     let CompileArguments { memory, cpu_seconds, parent } = *arguments;
     compile_one(OneShotSetup { memory, cpu_seconds, parent })
         .map_err(|error| Failure::of(ExitCode::InternalFault, &error))
 }
 
-/// `examine-model`: one model, for another process of this program.
+/// The command `examine-model`: inspects one model for another process of this program.
 fn inspect_model(arguments: &ExamineModelArguments) -> Result<(), Failure> {
     let ExamineModelArguments { memory, cpu_seconds, parent, try_out } = *arguments;
     let trial = if try_out { Trial::Wanted } else { Trial::NotWanted };
@@ -88,9 +88,9 @@ fn inspect_model(arguments: &ExamineModelArguments) -> Result<(), Failure> {
         .map_err(|error| Failure::of(ExitCode::InternalFault, &error))
 }
 
-/// `--help`, `--version`, or arguments that are none of ours. clap words these, with its own hints.
+/// Handles `--help`, `--version` and invalid arguments. clap writes the text, with its own hints.
 fn usage(error: &clap::Error, wants_json: bool) -> ExitCode {
-    // Where help cannot be shown nobody is there to read it.
+    // If help cannot be printed, no reader is left.
     let _ = error.print();
     if !error.use_stderr() {
         return ExitCode::Done;
@@ -104,13 +104,14 @@ fn usage(error: &clap::Error, wants_json: bool) -> ExitCode {
     ExitCode::InvalidUsage
 }
 
-/// Whether `--output json` was asked for on a command line that cannot be parsed.
+/// True if `--output json` is on a command line that cannot be parsed.
 fn wants_json(words: &[OsString]) -> bool {
     words.windows(2).any(|pair| matches!(pair, [option, value] if option == "--output" && value == "json"))
         || words.iter().any(|word| word == "--output=json")
 }
 
-/// Says that the fault is ours, and where. Where a model's library is at fault, whoever called it is told.
+/// Reports a panic as a bug of the host, with its place. A panic of a model's library is reported to the
+/// library's caller instead.
 fn say_fault(info: &PanicHookInfo<'_>) {
     if panic_is_an_answer() {
         return;

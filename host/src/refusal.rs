@@ -5,14 +5,14 @@ use serde_json::json;
 use super::ExitCode;
 use super::failure::Failure;
 use sage_admission::Refusal;
-use sage_plan::config::Diagnostics;
-use sage_runtime::engine::{JobError, PipelineError, RunError};
+use sage_machine::ResourceError;
 use sage_models::{ModelError, OTHER_BACKEND, ServiceError};
 use sage_observe::{RunFailure, Summary, colours_wanted};
-use sage_machine::ResourceError;
+use sage_plan::config::Diagnostics;
+use sage_runtime::engine::{JobError, PipelineError, RunError};
 use sage_sandbox::{FailureCode, LoadError};
 
-/// Why a job is not run, in words, with its exit code.
+/// The failure for a job that is not run, with its exit code.
 pub(super) fn of_job(error: &JobError) -> Failure {
     match error {
         JobError::Read { .. } => Failure::of(ExitCode::InvalidUsage, error),
@@ -35,12 +35,12 @@ pub(super) fn of_job(error: &JobError) -> Failure {
     }
 }
 
-/// Whether the system refused the host what it wants for its guests; no guest is at fault then.
+/// True if the system refused the host something that the guests need. No guest is at fault then.
 fn are_faults(failures: &[PipelineError]) -> bool {
     failures.iter().all(|failure| failure.code == FailureCode::Fault)
 }
 
-/// Why a run failed.
+/// The failure for a failed run.
 pub(super) fn of_run(error: &RunFailure, summary: &Summary) -> Failure {
     let kind = summary.stage(&error.stage).map(|stage| stage.kind);
     let what = kind.filter(|kind| matches!(*kind, "source" | "sink")).unwrap_or("operator");
@@ -53,7 +53,7 @@ pub(super) fn of_run(error: &RunFailure, summary: &Summary) -> Failure {
     hinted(failure, hint.as_deref())
 }
 
-/// A component that cannot be loaded.
+/// The failure for a component that cannot be loaded.
 pub(super) fn of_component(error: &LoadError) -> Failure {
     hinted(Failure::of(of_load(error), error), error.hint())
 }
@@ -64,7 +64,7 @@ fn of_file(diagnostics: &Diagnostics) -> Failure {
         .drawn(diagnostics.render(std::io::stderr().is_terminal() && colours_wanted()), report)
 }
 
-/// Every reason, each with what is behind it and its own hint.
+/// The failure for a refusal: every reason, with its notes and its own hint.
 fn of_admission(refusal: &Refusal) -> Failure {
     let mut drawing = String::new();
     let mut reasons = Vec::new();
@@ -91,7 +91,8 @@ fn of_load(error: &LoadError) -> ExitCode {
     }
 }
 
-/// What the machine does not let us do is either nothing we can run without, or a folder that the user chose.
+/// The exit code for an error of the machine: an internal fault if the host cannot run without the operation,
+/// or a refusal, for example because of a folder that the user chose.
 pub(super) fn of_resources(error: &ResourceError) -> ExitCode {
     match error {
         ResourceError::ReadAffinity(_)

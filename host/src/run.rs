@@ -11,18 +11,19 @@ use super::refusal::{of_job, of_run};
 use super::signals::SignalWatch;
 use super::validate::options;
 use super::wait::admitted;
-use sage_runtime::connector::require_output;
-use sage_runtime::engine::{Job, Session};
 use sage_observe::{LogFormat, LogSettings, MetricsServer, Progress, ProgressMode, Screen, Summary, start_logging};
 use sage_plan::{Plan, SinkSpec, Work};
+use sage_runtime::connector::require_output;
+use sage_runtime::engine::{Job, Session};
 use sage_runtime::worker::ProcessIsolation;
 
-/// `run`: to the pipeline's end, or to the end that signals make; or only what it would get.
+/// The command `run`: runs a pipeline to its end or until signals end it, or prints the enforcement report
+/// only.
 pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Failure> {
     let screen = Screen::stderr();
     start_logging(&log_settings(arguments), &screen).map_err(|error| Failure::of(ExitCode::InvalidUsage, &error))?;
     let mut options = options(&arguments.machine);
-    // The program that runs, also where its file was replaced meanwhile.
+    // The running program, even if its file was replaced in the meantime.
     let processes = Arc::new(ProcessIsolation::new("/proc/self/exe"));
     options.device_opener = Some(processes.clone());
     if arguments.isolation == Isolation::Process {
@@ -36,7 +37,7 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
     }
     arguments.metrics.map_or(Ok(()), require_free)?;
     if printer.format() == OutputFormat::Json {
-        // Known before anything runs: the summary is all that a program would learn of the run.
+        // Checked before the run: the summary is the only report of the run that a program gets.
         require_output().map_err(|error| Failure::invalid(format!("cannot write the summary: {}", error.in_full())))?;
     }
     let mode = progress_mode(arguments, &screen, job.plan());
@@ -56,12 +57,12 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
     drop(watching?);
     let told = tell(&summary, arguments, printer, &screen);
     drop(signals);
-    // What became of the run matters more than who could not be told; people were.
+    // The run's outcome has priority over a failed write of the summary, because people have been informed.
     verdict(&summary).map_err(Failure::in_result)?;
     told
 }
 
-/// What watches a run, for as long as it lasts.
+/// The observers of a run, kept as long as it lasts.
 type Watching = (Progress, Option<MetricsServer>);
 
 fn watch(
@@ -83,7 +84,8 @@ fn watch(
     Ok((progress, metrics))
 }
 
-/// Metrics are served once there is a run to tell of, but an address that cannot be had is refused before anything runs.
+/// Checks that the metrics address is free. Metrics are served only when the run has begun, but an unusable
+/// address is refused before the run.
 fn require_free(address: SocketAddr) -> Result<(), Failure> {
     TcpListener::bind(address).map(drop).map_err(|error| {
         Failure::invalid(format!("cannot serve metrics at {address}: {error}"))
@@ -106,7 +108,7 @@ fn progress_mode(arguments: &RunArguments, screen: &Screen, plan: &Plan) -> Prog
     ProgressMode::for_screen(screen, writes_stdout(plan) && std::io::stdout().is_terminal())
 }
 
-/// How many columns standard output has, if it is a terminal.
+/// The number of columns of standard output, if it is a terminal.
 fn stdout_width() -> Option<usize> {
     let (_, columns) = console::Term::stdout().size_checked()?;
     Some(columns.into())
@@ -116,8 +118,8 @@ fn writes_stdout(plan: &Plan) -> bool {
     plan.stages().any(|(_, stage)| matches!(stage.work, Work::Sink(SinkSpec::Stdout)))
 }
 
-/// The summary: on stderr for people, because stdout may carry records; for programs as the last line of stdout. Where that cannot be written, people
-/// are told.
+/// Prints the summary: on stderr for people, because stdout may carry records; for programs as the last line
+/// of stdout. If that line cannot be written, the summary is printed for people.
 fn tell(summary: &Summary, arguments: &RunArguments, printer: Printer, screen: &Screen) -> Result<(), Failure> {
     match printer.format() {
         OutputFormat::Json => printer.result(String::new, summary).inspect_err(|_| show(summary, screen)),
@@ -142,7 +144,7 @@ pub(super) fn verdict(summary: &Summary) -> Result<(), Failure> {
     match &summary.error {
         Some(error) => Err(of_run(error, summary)),
         None if summary.outcome == "interrupted" => {
-            Err(Failure::new(ExitCode::Interrupted, "interrupted: part of the input was not taken care of"))
+            Err(Failure::new(ExitCode::Interrupted, "interrupted: part of the input was not processed"))
         }
         None => Ok(()),
     }

@@ -6,20 +6,21 @@ use super::ExitCode;
 use super::arriving::{Arriving, name};
 use super::failure::Failure;
 use super::last_word::LastWord;
+use sage_observe::Screen;
 use sage_plan::config::format_duration;
 use sage_runtime::engine::StopHandle;
-use sage_observe::Screen;
 
-/// How long a run may take to stop at once before the program ends without it: a write to a pipe that nobody reads, say,
-/// cannot be interrupted. Closing outputs takes milliseconds.
+/// Time limit for a run to stop at once, after which the program ends without it. A write to a pipe without a
+/// reader, for example, cannot be interrupted. Closing outputs takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// An output that takes nothing for this part of the drain timeout will not take the rest either: who reads it is stopped, or waits for the program's end.
+/// An output that accepts nothing for this part of the drain timeout will not accept the rest either: its
+/// reader is stopped, or waits for the program's end.
 const STANDSTILL_PARTS: u32 = 3;
-/// How often outputs are looked at during a drain.
+/// Interval at which outputs are checked during a drain.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Sees to it that a run ends when it should, from its start to the end of the program.
+/// Makes a run end when it should, from its start to the end of the program.
 ///
 /// ```text
 ///             signal                    signal, or drain timeout          2 s, or signal
@@ -27,10 +28,12 @@ const LOOK: Duration = Duration::from_millis(250);
 ///     └──────── failed ────▶ failing ─── signal, or drain timeout ──▶ ┘                    with the last word
 /// ```
 ///
-/// Where the run comes to its end and its summary is told, none of this happens any more; a signal then ends the program.
+/// When the run has ended and its summary has been printed, these transitions no longer happen; a signal then
+/// ends the program.
 ///
-/// One thread waits for signals and the ends of times. It never waits for the run, for a lock or for the screen without a time limit, since the run may
-/// hang in a write, and the screen may be what hangs.
+/// A single thread waits for signals and timeouts. The thread never waits for the run, for a lock or for the
+/// screen without a time limit, since the run may hang in a write, and the screen may be the output that
+/// hangs.
 #[derive(Debug)]
 pub(super) struct SignalWatch {
     events: Sender<Event>,
@@ -41,7 +44,7 @@ enum Event {
     Signal(i32),
     /// The run fails or is stopped: its lanes should end soon.
     Cut,
-    /// The run is over, and its summary told.
+    /// The run is over, and its summary has been printed.
     Over,
 }
 
@@ -58,7 +61,7 @@ impl SignalWatch {
         let signals = events.clone();
         let arriving = Arriving::start("signals", move |signal| signals.send(Event::Signal(signal)).is_ok())?;
         let cuts = events.clone();
-        // A run that ended before needs nobody.
+        // If the run has already ended, no watch receives the event, which is fine.
         stop.when_cut(move || {
             let _ = cuts.send(Event::Cut);
         });
@@ -74,7 +77,7 @@ impl SignalWatch {
 
 impl Drop for SignalWatch {
     fn drop(&mut self) {
-        // The watch lasts as long as the program.
+        // The watch thread lasts as long as the program.
         let _ = self.events.send(Event::Over);
     }
 }
@@ -93,7 +96,7 @@ struct Over;
 impl Watch {
     fn run(&self) {
         if self.until_it_should_end().is_err() {
-            // What is left to say may find nobody who reads it.
+            // The last output may have no reader.
             while let Ok(event) = self.happening.recv() {
                 if let Event::Signal(_) = event {
                     std::process::exit(ExitCode::Interrupted.number().into());
@@ -108,7 +111,10 @@ impl Watch {
     fn until_it_should_end(&self) -> Result<(), Over> {
         let why = match self.wait(None)? {
             Some(Event::Signal(first)) => {
-                self.say(format!("{}: draining, what was read is finished; once more stops at once", name(first)));
+                self.say(format!(
+                    "{}: draining, records already read are finished; a second signal stops at once",
+                    name(first)
+                ));
                 self.stop.drain();
                 "the drain"
             }
@@ -120,7 +126,7 @@ impl Watch {
         self.wait(Some(PATIENCE)).map(drop)
     }
 
-    /// Waits for the drain, as long as it may take. Why it has to stop at once, in words.
+    /// Waits for the drain within its time limits. Returns the reason for stopping at once, as text.
     fn drained(&self, why: &str) -> Result<String, Over> {
         let allowed = format_duration(self.drain_timeout);
         let too_long = || format!("{why} has taken {allowed} (--drain-timeout): stopping at once");
@@ -143,7 +149,7 @@ impl Watch {
         }
     }
 
-    /// The next thing that happens; `None` after that time. A cut counts where nothing else was waited for before.
+    /// Waits for the next event; `None` after `most`. [`Event::Cut`] is ignored if the wait has a time limit.
     fn wait(&self, most: Option<Duration>) -> Result<Option<Event>, Over> {
         let Some(most) = most else { return self.happening.recv().map_or(Err(Over), not_over) };
         let until = Instant::now().checked_add(most);
@@ -158,7 +164,7 @@ impl Watch {
         }
     }
 
-    /// Says something, and waits for that a moment at the most: the screen may be a pipe that nobody reads.
+    /// Prints a message and waits only a moment for it, because the screen may be a pipe without a reader.
     fn say(&self, words: String) {
         let screen = self.screen.clone();
         let (said, heard) = mpsc::channel::<()>();

@@ -6,15 +6,15 @@ use super::args::{MachineArguments, ValidateArguments};
 use super::failure::Failure;
 use super::printer::Printer;
 use super::refusal::of_job;
-use sage_runtime::engine::{Job, JobOptions};
-use sage_text::plain_path;
 use sage_plan::{Plan, Work};
-use sage_sandbox::CompileElsewhere;
+use sage_runtime::engine::{Job, JobOptions};
 use sage_runtime::worker::ProcessIsolation;
 use sage_runtime::worker::compile::OneShotCompiler;
 use sage_runtime::worker::inspect_model::OneShotInspector;
+use sage_sandbox::CompileElsewhere;
+use sage_text::plain_path;
 
-/// `validate`: everything up to the point where something would be taken.
+/// The command `validate`: all checks up to the point where resources would be taken.
 pub(super) fn validate(arguments: &ValidateArguments, printer: Printer) -> Result<(), Failure> {
     let job = Job::from_file(&arguments.pipeline, options(&arguments.machine)).map_err(|error| of_job(&error))?;
     job.explain().map_err(|error| of_job(&error))?;
@@ -25,7 +25,7 @@ pub(super) fn validate(arguments: &ValidateArguments, printer: Printer) -> Resul
     )
 }
 
-/// The library's options, as the command line has them.
+/// The library's options from the command line.
 pub(super) fn options(machine: &MachineArguments) -> JobOptions {
     JobOptions {
         host_file: machine.host.clone(),
@@ -43,7 +43,7 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
     }
 }
 
-/// Components are compiled by processes of the program that runs, also where its file was replaced meanwhile.
+/// The running program compiles components in child processes, even if its file was replaced in the meantime.
 pub(super) fn compiler() -> Arc<dyn CompileElsewhere> {
     Arc::new(OneShotCompiler::new("/proc/self/exe"))
 }

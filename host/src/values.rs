@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use sage_plan::config::{UnitError, parse_duration};
 
-/// A duration on the command line.
+/// Parses a duration on the command line.
 pub(super) fn duration(written: &str) -> Result<Duration, String> {
     parse_duration(written).map_err(|error| match error {
         UnitError::NoUnit { .. } => format!("{error}: write {written}s for seconds, {written}m for minutes"),
@@ -12,28 +12,31 @@ pub(super) fn duration(written: &str) -> Result<Duration, String> {
     })
 }
 
-/// Where metrics are served: an address, or a name of this machine such as `localhost`, and a port.
+/// Parses the address for metrics: an address, or a name of this machine such as `localhost`, and a port.
 pub(super) fn metrics_address(written: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = written.parse() {
         return Ok(address);
     }
     if written.parse::<u16>().is_ok() {
         return Err(format!(
-            "{written} is a port: write 127.0.0.1:{written} for this machine only, or 0.0.0.0:{written} for every network"
+            "{written} is a port: write 127.0.0.1:{written} for this machine only, \
+             or 0.0.0.0:{written} for every network"
         ));
     }
     let Some((host, port)) = written.rsplit_once(':') else {
-        return Err(format!("it has no port: write {written}:9464"));
+        return Err(format!("the address has no port: write {written}:9464"));
     };
     if port.parse::<u16>().is_err() {
         return Err(format!("\"{port}\" is no port: 0 to 65535"));
     }
     if host.is_empty() {
-        return Err(format!("it has no host: write 127.0.0.1{written}, or 0.0.0.0{written} for every network"));
+        return Err(format!(
+            "the address has no host: write 127.0.0.1{written}, or 0.0.0.0{written} for every network"
+        ));
     }
     let found = written.to_socket_addrs().map_err(|error| format!("\"{host}\" has no address: {error}"))?;
     let mut addresses: Vec<SocketAddr> = found.collect();
-    // `localhost` is often both; Prometheus asks the older one first.
+    // `localhost` often has an IPv4 and an IPv6 address; Prometheus asks the IPv4 address first.
     addresses.sort_by_key(SocketAddr::is_ipv6);
     addresses.into_iter().next().ok_or_else(|| format!("\"{host}\" has no address"))
 }
@@ -49,7 +52,7 @@ mod tests {
         {
             assert_eq!(metrics_address(written), Ok(address.parse().unwrap()), "{written}");
         }
-        // Resolved without a network: /etc/hosts has it everywhere.
+        // Resolved without a network: /etc/hosts contains this name everywhere.
         assert!(metrics_address("localhost:9464").is_ok_and(|address| address.ip().is_loopback()));
         for (written, says) in [
             ("9464", "write 127.0.0.1:9464 for this machine only"),
@@ -57,7 +60,7 @@ mod tests {
             (":9464", "write 127.0.0.1:9464"),
             ("127.0.0.1:many", "\"many\" is no port"),
             ("127.0.0.1:99999", "\"99999\" is no port"),
-            ("", "it has no port"),
+            ("", "the address has no port"),
         ] {
             let said = metrics_address(written).unwrap_err();
             assert!(said.contains(says), "{written}: {said}");

@@ -7,19 +7,19 @@ use super::failure::Failure;
 use super::refusal::of_job;
 use super::signals::SignalWatch;
 use sage_admission::Refusal;
+use sage_observe::Screen;
 use sage_plan::config::format_duration;
 use sage_runtime::engine::{Admitted, Job, JobError};
-use sage_observe::Screen;
 
-/// How often a waiting run tries again. Trying takes less than a millisecond, and nobody tells it when something becomes free:
-/// whoever held it may have been killed.
+/// Interval at which a waiting run tries again. A try takes less than a millisecond. There is no notification
+/// when resources become free, because their holder may have been killed.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Has the job admitted, at the latest when `most` is over. Waits only for what other pipelines hold: what would not fit on
-/// an idle machine is refused at once. Those that wait are not served in any order.
+/// Waits until the job is admitted, for at most `most`. Only resources of other pipelines are waited for: a
+/// job that would not fit on an idle machine is refused at once. Waiting runs are not served in any order.
 ///
-/// A signal while it waits ends it at once, since nothing runs that could be drained. Signals go to `watch` before this
-/// stops listening, so none is lost in between.
+/// A signal during the wait ends it at once, since nothing runs that could be drained. Signals go to `watch`
+/// before this function stops listening, so none is lost in between.
 pub(super) fn admitted(
     job: &Job,
     most: Duration,
@@ -51,7 +51,7 @@ pub(super) fn admitted(
     }
 }
 
-/// What is waited for, and who holds it.
+/// The message about the wait: the missing resources and their holders.
 fn waiting(most: Duration, refusal: &Refusal) -> String {
     let mut text = format!("waiting up to {} for what others hold:\n", format_duration(most));
     for reason in &refusal.reasons {
@@ -63,7 +63,7 @@ fn waiting(most: Duration, refusal: &Refusal) -> String {
     text
 }
 
-/// Waits for that long, or ends with the first signal.
+/// Waits for `time`, or ends with the first signal.
 fn wait(signals: &Receiver<i32>, time: Duration) -> Result<(), Failure> {
     match signals.recv_timeout(time) {
         Err(RecvTimeoutError::Timeout) => Ok(()),

@@ -6,19 +6,19 @@ use std::process::{Command, Stdio};
 /// The target that components are compiled for.
 pub(super) const WASM_TARGET: &str = "wasm32-wasip2";
 
-/// What to do where it is not installed.
+/// The remedy if the target is not installed.
 pub(super) const HINT: &str = "rustup target add wasm32-wasip2";
 
-/// The compiler.
+/// The Rust compiler's command.
 pub(super) fn rustc() -> OsString {
     std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"))
 }
 
-/// Where the target's libraries are, for the toolchain that `folder` has (the one in use, where none is given); `None` where it is not
-/// installed. What the compiler says goes to `stderr`.
+/// The folder of the target's libraries, for the toolchain of `folder` (of the current folder if `None`);
+/// `None` if the target is not installed. The compiler's messages go to `stderr`.
 ///
 /// # Errors
-/// The compiler cannot be started.
+/// If the compiler cannot be started.
 pub(super) fn libraries(folder: Option<&Path>, stderr: Stdio) -> io::Result<Option<PathBuf>> {
     let mut command = Command::new(rustc());
     command.args(["--print", "target-libdir", "--target", WASM_TARGET]).stderr(stderr);

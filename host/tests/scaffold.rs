@@ -1,4 +1,4 @@
-//! What `sage-host new` makes passes its own test, builds, is the operator it was asked to be, and runs.
+//! A crate from `sage-host new` passes its own test, builds to an operator of the chosen kind, and runs.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// A kind, and what its pipeline writes to stdout (sorted where the order is nobody's promise).
+/// A kind of operator and the output of its pipeline on stdout, sorted if the order is not defined.
 struct Kind {
     name: &'static str,
     output: &'static [&'static str],
@@ -50,7 +50,7 @@ const KINDS: [Kind; 7] = [
             r#"{"station":"KEWR","fahrenheit":62.6}"#,
         ],
     },
-    // Which keys are made up is the generator's affair: what adds up is looked at below.
+    // The generator chooses the keys. The test below checks the sums.
     Kind { name: "process", output: &[] },
     Kind {
         name: "source",
@@ -64,7 +64,7 @@ fn sage_host(folder: &Path, words: &[&str], target: &Path) -> Output {
         .args(words)
         .current_dir(folder)
         .stdin(Stdio::null())
-        // Native tests of all crates share what they compile.
+        // Native tests of all crates share one target folder.
         .env("CARGO_TARGET_DIR", target)
         .output()
         .unwrap()
@@ -86,14 +86,14 @@ fn require_wasm_target() {
     assert!(libraries.is_dir(), "the Rust target wasm32-wasip2 is missing: run `make setup`");
 }
 
-/// Makes, tests and builds a crate, and puts the component where its pipeline looks for it.
+/// Generates, tests and builds a crate, and copies the component to the path in its pipeline file.
 fn made(folder: &Path, kind: &str, sdk: Option<&str>, target: &Path) -> PathBuf {
     let name = format!("my-{kind}");
     let place = folder.join(&name);
     let mut words = vec!["new", &name, "--kind", kind];
     words.extend(sdk.iter().flat_map(|sdk| ["--sdk", sdk]));
     succeeded("new", &sage_host(folder, &words, target));
-    // The versions that everything else here is tested with.
+    // Uses the dependency versions of this repository.
     fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock"), place.join("Cargo.lock")).unwrap();
 
     let formatted = Command::new("cargo").args(["fmt", "--check"]).current_dir(&place).output().unwrap();
@@ -126,7 +126,7 @@ fn every_kind_passes_its_test_builds_and_runs() {
     let target = folder.path().join("target");
     let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk").canonicalize().unwrap();
     for Kind { name, output } in KINDS {
-        // One with a copy of the SDK in it, as users get it; for the others the SDK is compiled once.
+        // One crate has a copy of the SDK, as users get it. The others share one SDK, which is compiled once.
         let sdk = (name != "map").then(|| sdk.to_str().unwrap());
         let place = made(folder.path(), name, sdk, &target);
         assert_eq!(place.join("vendor/sage-guest/src/lib.rs").is_file(), sdk.is_none());

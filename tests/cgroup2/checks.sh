@@ -1,18 +1,21 @@
-# What must hold on a machine with cgroup v2. Sourced by the guest's init (busybox's sh, as root); run.sh wants a PASS for every
-# line that begins with `check`. To add one: `check NAME COMMAND...`. /bin has busybox, `sage-host` and `cgroup-tests` (the unit
-# tests of the host library); what run.sh copies from the project lies under /suite.
+# The conditions that must hold on a machine with cgroup v2. The guest's init sources this file (busybox's sh,
+# as root), and run.sh expects a PASS for every line that begins with `check`. To add one:
+# `check NAME COMMAND...`. /bin has busybox, `sage-host` and `cgroup-tests` (the unit tests of the host
+# library). /suite has the files that run.sh copies from the project.
 
 groups=/sys/fs/cgroup
 
-# live COMPOSITION [COMMAND...]: every test of control groups, none skipped for want of a controller, run by the command.
+# live COMPOSITION [COMMAND...]: runs every test of control groups, through COMMAND if there is one. No test is
+# skipped for lack of a controller.
 live() {
     export SAGE_HOST_EXPECT_CGROUPS="$1"
     shift
     "$@" cgroup-tests resources::cgroup
 }
 
-# in_group GROUP COMMAND...: from inside a group that everything was handed down to, as a service of systemd is. Nothing of ours may be left in
-# there, and the group must be able to hold processes again.
+# in_group GROUP COMMAND...: runs COMMAND inside a group with all controllers delegated, like a systemd
+# service. Afterwards no group of the host may be left inside, and the group must be able to hold processes
+# again.
 in_group() {
     group=$groups/$1
     shift
@@ -24,15 +27,15 @@ in_group() {
     sh -c 'echo 0 > "$0/cgroup.procs"' "$group"
 }
 
-# as_user COMMAND...: without any privilege, in a group that is the user's.
+# as_user COMMAND...: runs COMMAND without any privilege, in a group that the user owns.
 as_user() {
     mkdir -p $groups/users
     chown -R user $groups/users
     in_group users su -s /bin/sh user -c '"$0" "$@"' -- "$@"
 }
 
-# shouts [FILE=VALUE...]: a real run with worker processes. While it runs each worker is in its group, whose files hold these values; its
-# output is right; afterwards no group is left.
+# shouts [FILE=VALUE...]: a real run with worker processes. During the run each worker is in its group, whose
+# files hold these values. The output is right, and no group is left afterwards.
 shouts() {
     mkfifo /tmp/words
     sage-host run /suite/cgroup2/shout.toml --isolation process < /tmp/words > /tmp/shouted &
@@ -55,13 +58,15 @@ shouts() {
     [ ! -e $groups/sage-host ] || { echo "left behind: $(find $groups/sage-host -type d)"; return 1; }
 }
 
-# examined [COMMAND...]: all that process isolation promises can be enforced, run by the command, and nothing of what was tried is left.
+# examined [COMMAND...]: runs `doctor`, through COMMAND if there is one. Every limit of process isolation can be
+# enforced, and nothing is left behind.
 examined() {
     "$@" sage-host doctor --cache-folder "/tmp/examined-$#" || return
     [ ! -e $groups/sage-host ] || { echo "left behind: $(find $groups/sage-host -type d)"; return 1; }
 }
 
-# examined_without_rights: a user whose group is somebody else's is told what is left of each limit, and what to type.
+# examined_without_rights: for a user in a group of another user, `doctor` reports how hard each limit still
+# is, and the command that helps.
 examined_without_rights() {
     su -s /bin/sh user -c 'sage-host doctor --cache-folder /tmp/examined-user' > /tmp/examined
     [ $? = 3 ] || { cat /tmp/examined; return 1; }

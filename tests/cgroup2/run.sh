@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Boots a Debian cloud kernel with cgroup v2 in an emulated machine (QEMU without KVM: works anywhere, takes about ten seconds) and runs
-# what checks.sh lists in it. `make test-cgroup2` calls this.
+# Boots a Debian cloud kernel with cgroup v2 in an emulated machine and runs the checks in checks.sh there.
+# QEMU runs without KVM, so this works on any machine and takes about ten seconds. `make test-cgroup2` calls
+# this script.
 #
-# Where something is missing it installs (as root) or downloads it with apt; where it cannot, it says "skipped: why" and succeeds.
-# SAGE_HOST_GUEST_KERNEL names a kernel image to use instead of Debian's.
+# The script installs (as root) or downloads missing packages with apt. If it cannot, it prints "skipped: why"
+# and succeeds. SAGE_HOST_GUEST_KERNEL names a kernel image to use instead of Debian's.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=tests/cgroup2
@@ -14,7 +15,7 @@ patience=${SAGE_HOST_GUEST_PATIENCE:-480}
 
 skip() { echo "skipped: $*"; exit 0; }
 
-# Nothing is installed on a machine that is not ours to change.
+# Packages are installed only as root; otherwise the machine is left unchanged.
 apt() {
     [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || return 1
     [ -n "${apt_is_fresh:-}" ] || { apt-get update > /dev/null 2>&1 || true; apt_is_fresh=yes; }
@@ -25,7 +26,7 @@ need() { # COMMAND PACKAGE
     command -v "$1" > /dev/null || apt "$2" || skip "$1 is not installed (Debian package $2)"
 }
 
-# The newest cloud kernel that apt knows, unpacked and not installed.
+# The newest cloud kernel that apt knows. The package is unpacked and not installed.
 kernel() {
     local found package
     found=$(find "$kept" /boot -maxdepth 1 -name 'vmlinuz-*cloud-amd64' -readable 2> /dev/null | sort -V | tail -n 1)
@@ -53,8 +54,8 @@ kernel=${SAGE_HOST_GUEST_KERNEL:-$(kernel)} || skip "no Debian cloud kernel can 
 components=operators/target/wasm32-wasip2/release
 [ -f $components/uppercase.wasm ] || { echo "the sample operators are not built: make operators" >&2; exit 1; }
 
-echo "==> building what runs in the guest"
-# As `make test` builds them, so that nothing is built twice: an integration test brings the program along.
+echo "==> building the programs of the guest"
+# The same build as `make test`, so that nothing is built twice. An integration test also builds the program.
 built=$("$cargo" test --workspace --locked --lib --test promises --no-run 2>&1) || { echo "$built" >&2; exit 1; }
 tests=$(sed -n 's|.*(\(.*/sage_host-[0-9a-f]*\))$|\1|p' <<< "$built")
 [ -x "$tests" ] || { echo "cargo did not say where the host's unit tests are" >&2; exit 1; }
@@ -69,7 +70,7 @@ ln -s busybox "$root/bin/sh"
 install -m 755 $here/init "$root/init"
 cp $here/checks.sh "$root/checks.sh"
 printf 'root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n' > "$root/etc/passwd"
-# Programs without what only a debugger reads, and the libraries that they are linked to, where they expect them.
+# Copies a program without debug data, and its shared libraries to the paths at which it expects them.
 place() { # FILE NAME
     strip -o "$root/bin/$2" "$1" 2> /dev/null || cp "$1" "$root/bin/$2"
     ldd "$1" | sed -n 's|.*[[:space:]]\(/[^ ]*\) (0x.*|\1|p' | while read -r library; do
@@ -92,7 +93,7 @@ timeout "$patience" qemu-system-x86_64 -accel tcg,thread=multi -M microvm,acpi=o
     -kernel "$kernel" -initrd "$root/initrd" -append "console=ttyS0 quiet panic=-1 reboot=t psi=1" \
     < /dev/null > "$log" 2>&1 &
 qemu=$!
-# Its exit code says nothing: what it printed does.
+# The result is in the printed lines, not in the exit code.
 wait "$qemu" || true
 qemu=
 tr -d '\r' < "$log" > "$root/said"
@@ -102,6 +103,6 @@ failed=0
 while read -r name; do
     grep -q "^PASS $name " "$root/said" || { echo "not passed: $name" >&2; failed=1; }
 done < <(sed -n 's/^check \([^ ]*\) .*/\1/p' $here/checks.sh)
-grep -q '^END$' "$root/said" || { echo "the guest did not come to its end" >&2; failed=1; }
-[ "$failed" = 0 ] && echo "==> all that checks.sh lists holds on cgroup v2"
+grep -q '^END$' "$root/said" || { echo "the guest did not finish" >&2; failed=1; }
+[ "$failed" = 0 ] && echo "==> every check of checks.sh passed on cgroup v2"
 exit "$failed"

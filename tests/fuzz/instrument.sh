@@ -1,5 +1,6 @@
 #!/bin/sh
-# A RUSTC_WRAPPER: has the packages of this repository compiled with $SAGE_COVERAGE, and what they depend on without.
+# A RUSTC_WRAPPER that compiles the packages of this repository with $SAGE_COVERAGE, and their dependencies
+# without it.
 compiler=$1
 shift
 case " $* " in

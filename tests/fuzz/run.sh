@@ -15,16 +15,16 @@ fi
 
 host=$(rustc +nightly -vV | sed -n 's/^host: //p')
 target_dir=${FUZZ_TARGET_DIR:-$PWD/target}
-# What cargo-fuzz passes. Naming a target keeps build scripts and macros free of it.
+# The flags that cargo-fuzz passes. The --target option keeps them away from build scripts and macros.
 coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing"
-# Rust without `unsafe`, as these rooms are, has little use for it; SANITIZER=address turns it on.
+# These modules have no `unsafe`, so a sanitizer finds little in them; SANITIZER=address turns it on.
 if [ -n "${SANITIZER:-}" ]; then
     coverage="$coverage -Zsanitizer=$SANITIZER"
 fi
 
-# Those that need the whole host are built with coverage for the host alone.
+# The targets that need the whole host are built with coverage for the host alone.
 light= heavy=
 for target in $targets; do
     case $target in
@@ -52,7 +52,7 @@ for target in $targets; do
     options="-max_total_time=$seconds -rss_limit_mb=1024 -timeout=10 -verbosity=0 -print_final_stats=1"
     if [ "$target" = pipeline_file ]; then
         options="$options -dict=pipeline_file.dict"
-        for file in ../../host/tests/plan_cases/*/pipeline.toml; do
+        for file in ../../host/crates/plan/tests/plan_cases/*/pipeline.toml; do
             cp "$file" "$corpus/case-$(basename "$(dirname "$file")")"
         done
     fi

@@ -1,8 +1,9 @@
 """Writes ONNX's own node tests as one file of JSON lines: `prepare.py FILE`. Needs the packages onnx and numpy.
 
-Each line is a test: its name, the models, the inputs and the expected outputs as [name, type, shape, bytes in hexadecimal], and the tolerances.
-`models` maps a variant to a file in hexadecimal: "fixed" has the shapes of the test, "free" has no sizes, "named" has a name for each size.
-Tests with tensors that this program does not pass to models (strings, sequences, 4-bit and 8-bit floats, unsigned and short integers) are left out.
+Each line is a test: its name, the models, the inputs and the expected outputs as [name, type, shape, bytes in
+hexadecimal], and the tolerances. `models` maps a variant to a file in hexadecimal: "fixed" has the shapes of the test,
+"free" has no sizes, "named" has a name for each size. Tests are left out if sage-host does not pass their tensors to
+models (strings, sequences, 4-bit and 8-bit floats, unsigned and short integers).
 """
 
 import contextlib
@@ -30,7 +31,7 @@ TYPES = {
 
 
 def tensors(specs, values):
-    """The tensors of one side, or None where one of them does not cross."""
+    """The input or output tensors of a test, or None if sage-host does not support the type of one."""
     written = []
     if len(specs) != len(values):
         return None
@@ -46,7 +47,7 @@ def tensors(specs, values):
 
 
 def with_sizes(model, name_of):
-    """A copy of a model whose dimensions are free; `name_of` gives each a name or None."""
+    """A copy of a model with free dimensions; `name_of` gives each a name or None."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for side, specs in (("i", copy.graph.input), ("o", copy.graph.output)):

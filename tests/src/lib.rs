@@ -1,10 +1,12 @@
-//! What the end-to-end tests share: a scenario is a temporary folder with a pipeline file, run by the real `sage-host` program.
+//! Shared code of the end-to-end tests. A scenario is a temporary folder with a pipeline file, run by the
+//! real `sage-host` program.
 //!
-//! Flow: [`guest`] and [`program`] build what is needed once a test process, [`Scenario`] lays out a folder and runs it,
-//! [`Outcome`] is what came of it: exit code, summary, files, dead letters.
+//! Flow: [`guest`] and [`program`] build the components and the program once in a test process, [`Scenario`]
+//! fills a folder and runs it, and [`Outcome`] holds the results: exit code, summary, files, dead letters.
 //!
-//! Invariants: a scenario has a lease folder of its own, so tests never contend for CPUs (the compile cache is shared, as it
-//! would be in life); a run that does not end is killed, and the test says so; nothing is asserted by sleeping.
+//! Invariants: a scenario has a lease folder of its own, so tests never compete for CPUs. The compile cache
+//! is shared, as in real use. A run that does not end is killed, and the test reports it. No assertion
+//! depends on sleeping.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,7 +29,7 @@ mod worker_files;
 pub mod zoo;
 
 pub use code::{ALL as ALL_CODES, Code, Codes};
-pub use made::{guest, guest_names, operator, program};
+pub use made::{guest, guest_names, operator, program, repository};
 pub use network::{free_port, http_get};
 pub use outcome::{DeadLetter, Outcome, Stage};
 pub use proc_files::{ThreadTimes, allowed_cpus, resident_bytes, thread_cpus, thread_times};

@@ -2,13 +2,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The `sage-host` program: this package has a target for its `main.rs`, so that Cargo keeps it fresh.
+/// The `sage-host` program. This package has a target for its `main.rs`, so that Cargo keeps it up to date.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| existing(profile_folder().join("sage-host-under-test")))
 }
 
-/// A guest of `tests/guests/examples`, by its file's stem.
+/// Path of a guest of `tests/guests/examples`, by the stem of its file name. The first call builds all
+/// guests.
 pub fn guest(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     let workspace = repository().join("tests/guests");
@@ -19,7 +20,7 @@ pub fn guest(name: &str) -> PathBuf {
     existing(workspace.join(format!("target/wasm32-wasip2/release/examples/{name}.wasm")))
 }
 
-/// A sample operator of `operators/`, by its crate's name.
+/// Path of a sample operator of `operators/`, by the name of its crate. The first call builds all operators.
 pub fn operator(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     let workspace = repository().join("operators");
@@ -27,7 +28,7 @@ pub fn operator(name: &str) -> PathBuf {
     existing(workspace.join(format!("target/wasm32-wasip2/release/{name}.wasm")))
 }
 
-/// The names of all guests there are.
+/// Names of all guests.
 pub fn guest_names() -> Vec<String> {
     let folder = repository().join("tests/guests/examples");
     let mut names: Vec<String> = std::fs::read_dir(&folder)
@@ -38,12 +39,13 @@ pub fn guest_names() -> Vec<String> {
     names
 }
 
-/// The repository's root.
-fn repository() -> &'static Path {
+/// Root of the repository.
+pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Where this build's programs lie: `target/debug` or `target/release`, wherever the target folder is: where this test executable lives, less `deps`.
+/// Folder of this build's programs: `target/debug` or `target/release`, wherever the target folder is. It is
+/// the folder of this test executable, without `deps`.
 pub(crate) fn profile_folder() -> PathBuf {
     let executable = std::env::current_exe().expect("a test knows its own path");
     executable
@@ -55,7 +57,8 @@ pub(crate) fn profile_folder() -> PathBuf {
         .to_owned()
 }
 
-/// Cargo for a workspace of guests: with its own target folder and flags, whatever the environment says for the host's.
+/// Cargo for a workspace of guests. The target folder and flags are its own; settings for
+/// the host in the environment do not apply.
 fn guest_cargo(workspace: &Path) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--release", "--locked"]).current_dir(workspace);

@@ -1,49 +1,51 @@
-//! ONNX files made by tests, byte by byte: also such as no tool would write.
+//! ONNX files that tests write byte by byte, including files that no tool would write.
 
 use sage_models::DType;
 
-/// A file being made. Everything in it is one protobuf message, <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
+/// Builder of an ONNX file. All parts are protobuf messages, see
+/// <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
 #[derive(Debug, Clone, Default)]
 pub struct Onnx {
     graph: Message,
 }
 
-/// One protobuf message: fields by their numbers.
+/// A protobuf message: fields with their numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Message(Vec<u8>);
 
-/// One dimension of an input or output.
+/// A dimension of an input or output.
 #[derive(Debug, Clone, Copy)]
 pub enum Dim<'a> {
-    /// Always this.
+    /// A fixed length.
     Is(i64),
-    /// Free, with a name.
+    /// A free length with a name.
     Free(&'a str),
 }
 
 impl Onnx {
-    /// An input of a type, by ONNX's number for it, and a shape.
+    /// Adds an input with a type, by ONNX's number for it, and a shape.
     #[must_use]
     pub fn input(mut self, name: &str, element: u64, shape: &[Dim<'_>]) -> Self {
         self.graph.message(11, &value_info(name, element, shape));
         self
     }
 
-    /// An output.
+    /// Adds an output.
     #[must_use]
     pub fn output(mut self, name: &str, element: u64, shape: &[Dim<'_>]) -> Self {
         self.graph.message(12, &value_info(name, element, shape));
         self
     }
 
-    /// A step: an operator of the default domain, its inputs and outputs, and attributes made by [`attribute`] and others.
+    /// Adds a node: an operator of the default domain, its inputs and outputs, and attributes from
+    /// [`attribute`] and similar functions.
     #[must_use]
     pub fn node(mut self, operator: &str, inputs: &[&str], outputs: &[&str], attributes: &[Message]) -> Self {
         self.graph.message(1, &node(operator, inputs, outputs, attributes));
         self
     }
 
-    /// A step of another domain's.
+    /// Adds a node with an operator of another domain.
     #[must_use]
     pub fn node_of(mut self, domain: &str, operator: &str, inputs: &[&str], outputs: &[&str]) -> Self {
         let mut node = node(operator, inputs, outputs, &[]);
@@ -52,27 +54,27 @@ impl Onnx {
         self
     }
 
-    /// A weight.
+    /// Adds a weight.
     #[must_use]
     pub fn weight(mut self, weight: &Message) -> Self {
         self.graph.message(5, weight);
         self
     }
 
-    /// The graph alone, to be nested.
+    /// The graph alone, to be nested in an attribute.
     #[must_use]
     pub fn graph(mut self) -> Message {
         self.graph.text(2, "graph");
         self.graph
     }
 
-    /// The file: IR version 8, operator set 17.
+    /// The file with IR version 8 and operator set 17.
     #[must_use]
     pub fn file(self) -> Vec<u8> {
         self.file_of_set(17)
     }
 
-    /// The same of another version of the operator set.
+    /// The file with another version of the operator set.
     #[must_use]
     pub fn file_of_set(self, set: u64) -> Vec<u8> {
         let mut operators = Message::default();
@@ -87,23 +89,23 @@ impl Onnx {
 }
 
 impl Message {
-    /// A varint.
+    /// Adds a varint.
     pub fn number(&mut self, field: u64, value: u64) {
         self.varint(field << 3);
         self.varint(value);
     }
 
-    /// A string.
+    /// Adds a string.
     pub fn text(&mut self, field: u64, text: &str) {
         self.bytes(field, text.as_bytes());
     }
 
-    /// A message in the message.
+    /// Adds a nested message.
     pub fn message(&mut self, field: u64, inner: &Self) {
         self.bytes(field, &inner.0);
     }
 
-    /// Bytes.
+    /// Adds bytes.
     pub fn bytes(&mut self, field: u64, bytes: &[u8]) {
         self.varint(field << 3 | 2);
         self.varint(bytes.len() as u64);
@@ -119,7 +121,7 @@ impl Message {
     }
 }
 
-/// ONNX's number for a type of ours.
+/// ONNX's number for a [`DType`].
 #[must_use]
 pub fn element(dtype: DType) -> u64 {
     match dtype {
@@ -134,7 +136,7 @@ pub fn element(dtype: DType) -> u64 {
     }
 }
 
-/// A tensor: what it claims to be, and the bytes that it has.
+/// A tensor with the declared type and dimensions, and with the given bytes, which may not fit them.
 #[must_use]
 pub fn tensor(name: &str, element: u64, dims: &[i64], raw: &[u8]) -> Message {
     let mut tensor = Message::default();
@@ -147,7 +149,7 @@ pub fn tensor(name: &str, element: u64, dims: &[i64], raw: &[u8]) -> Message {
     tensor
 }
 
-/// A tensor whose bytes lie in another file.
+/// A tensor with its bytes in another file.
 #[must_use]
 pub fn tensor_elsewhere(name: &str, element: u64, dims: &[i64], file: &str) -> Message {
     let mut tensor = Message::default();
@@ -164,7 +166,7 @@ pub fn tensor_elsewhere(name: &str, element: u64, dims: &[i64], file: &str) -> M
     tensor
 }
 
-/// A whole number as an attribute.
+/// An attribute with a whole number.
 #[must_use]
 pub fn attribute(name: &str, value: i64) -> Message {
     let mut attribute = Message::default();
@@ -174,7 +176,7 @@ pub fn attribute(name: &str, value: i64) -> Message {
     attribute
 }
 
-/// A word as an attribute.
+/// An attribute with a string.
 #[must_use]
 pub fn word_attribute(name: &str, value: &str) -> Message {
     let mut attribute = Message::default();
@@ -184,7 +186,7 @@ pub fn word_attribute(name: &str, value: &str) -> Message {
     attribute
 }
 
-/// Whole numbers as an attribute.
+/// An attribute with whole numbers.
 #[must_use]
 pub fn numbers_attribute(name: &str, values: &[i64]) -> Message {
     let mut attribute = Message::default();
@@ -194,7 +196,7 @@ pub fn numbers_attribute(name: &str, values: &[i64]) -> Message {
     attribute
 }
 
-/// A tensor as an attribute.
+/// An attribute with a tensor.
 #[must_use]
 pub fn tensor_attribute(name: &str, tensor: &Message) -> Message {
     let mut attribute = Message::default();
@@ -204,7 +206,7 @@ pub fn tensor_attribute(name: &str, tensor: &Message) -> Message {
     attribute
 }
 
-/// A graph as an attribute.
+/// An attribute with a graph.
 #[must_use]
 pub fn graph_attribute(name: &str, graph: &Message) -> Message {
     let mut attribute = Message::default();

@@ -5,12 +5,12 @@ use std::process::ExitStatus;
 
 use serde_json::Value;
 
-/// What came of a run.
+/// Results of a run.
 pub struct Outcome {
     status: ExitStatus,
-    /// Standard output, where the summary is.
+    /// Standard output, which holds the summary.
     pub stdout: String,
-    /// Standard error, where messages are.
+    /// Standard error, which holds the messages.
     pub stderr: String,
     folder: PathBuf,
 }
@@ -20,7 +20,7 @@ impl Outcome {
         Self { status, stdout, stderr, folder }
     }
 
-    /// The exit code; a run that a signal ended fails the test, for nothing a guest does may do that.
+    /// The exit code. A run that a signal ended fails the test, because no guest may cause that.
     pub fn exit(&self) -> i32 {
         match (self.status.code(), self.status.signal()) {
             (Some(code), _) => code,
@@ -28,21 +28,21 @@ impl Outcome {
         }
     }
 
-    /// Fails the test unless the run ended with this exit code.
+    /// Fails the test unless the run ended with `code`.
     #[track_caller]
     pub fn expect_exit(&self, code: i32) -> &Self {
         assert_eq!(self.exit(), code, "exit code\n{self:?}");
         self
     }
 
-    /// Fails the test unless a message holds this.
+    /// Fails the test unless a message contains `part`.
     #[track_caller]
     pub fn expect_stderr(&self, part: &str) -> &Self {
         assert!(self.stderr.contains(part), "nothing says {part:?}\n{self:?}");
         self
     }
 
-    /// The summary.
+    /// The JSON summary.
     #[track_caller]
     pub fn summary(&self) -> Value {
         let last = self.stdout.lines().last().unwrap_or("");
@@ -69,7 +69,7 @@ impl Outcome {
             .collect()
     }
 
-    /// The failure that stopped the pipeline.
+    /// The error that stopped the pipeline.
     #[track_caller]
     pub fn error(&self) -> Value {
         let error = self.summary()["error"].clone();
@@ -77,7 +77,8 @@ impl Outcome {
         error
     }
 
-    /// Nothing is lost silently: what came into each stage is accounted for.
+    /// Asserts that every record that came into a stage is counted as handled, rejected, dead-lettered,
+    /// failed or unfinished.
     #[track_caller]
     pub fn expect_conservation(&self) -> &Self {
         for stage in self.stages() {
@@ -88,7 +89,7 @@ impl Outcome {
         self
     }
 
-    /// The dead letters of a file, in the order of their offsets.
+    /// The dead letters in a file, ordered by offset.
     #[track_caller]
     pub fn dead_letters(&self, name: &str) -> Vec<DeadLetter> {
         let text =
@@ -110,40 +111,40 @@ impl fmt::Debug for Outcome {
     }
 }
 
-/// A stage as the summary has it.
+/// A stage in the summary.
 #[derive(Debug)]
 pub struct Stage {
-    /// Its name in the pipeline.
+    /// Name of the stage in the pipeline.
     pub name: String,
-    /// All that the summary says of it.
+    /// JSON object of the stage.
     pub value: Value,
 }
 
 impl Stage {
-    /// A count.
+    /// A count of the stage.
     #[track_caller]
     pub fn count(&self, field: &str) -> u64 {
         self.value[field].as_u64().unwrap_or_else(|| panic!("{:?} has no count {field:?}: {}", self.name, self.value))
     }
 
-    /// How often a failure code was counted.
+    /// Count of a failure code.
     pub fn errors(&self, code: &str) -> u64 {
         self.value["errors"][code].as_u64().unwrap_or(0)
     }
 }
 
-/// A dead letter.
+/// A dead letter, as JSON.
 #[derive(Debug, Clone)]
 pub struct DeadLetter(pub Value);
 
 impl DeadLetter {
-    /// A field that is text.
+    /// A text field.
     #[track_caller]
     pub fn text(&self, field: &str) -> &str {
         self.0[field].as_str().unwrap_or_else(|| panic!("no text {field:?} in {}", self.0))
     }
 
-    /// A field that is a number.
+    /// A number field.
     #[track_caller]
     pub fn number(&self, field: &str) -> u64 {
         self.0[field].as_u64().unwrap_or_else(|| panic!("no number {field:?} in {}", self.0))

@@ -1,24 +1,25 @@
-//! The scenario most guests run in: ten good records and a poisonous one, beside a neighbour.
+//! The scenario of most guests: ten good records and a poisonous one, beside a healthy neighbour.
 
 use std::path::Path;
 
 use crate::{Codes, Outcome, Scenario, guest};
 
-/// What the guest is given: `poison` is record 4.
+/// The guest's input: `poison` is record 4.
 pub const INPUT: [&str; 11] = ["r0", "r1", "r2", "r3", "poison", "r4", "r5", "r6", "r7", "r8", "r9"];
 
-/// Limits that make the hostile fail fast.
+/// Limits at which hostile guests fail fast.
 pub const TIGHT: &str = r#"
 resources = { memory = "16MiB" }
 limits = { cpu_time_per_call = "60ms", call_timeout = "5s", log_bytes_per_second = "2KiB", record_bytes = "60KiB", output_bytes_per_call = "1MiB" }
 "#;
 
-/// What is given without the poison.
+/// The input without the poison.
 pub fn good() -> Vec<String> {
     INPUT.iter().filter(|record| **record != "poison").map(|record| (*record).to_owned()).collect()
 }
 
-/// A scenario with this component as operator `guest` between `in.txt` and `out.txt`, with these settings, beside a neighbour.
+/// A scenario with `component` as operator `guest` between `in.txt` and `out.txt`, with these settings,
+/// beside a neighbour.
 pub fn beside_a_neighbour(component: &Path, settings: &str) -> Scenario {
     let scenario = with_neighbour(&format!(
         r#"
@@ -43,7 +44,7 @@ file = {{ path = "out.txt" }}
     scenario
 }
 
-/// A scenario with these stages and a neighbour.
+/// A scenario with the given stages and a neighbour.
 pub fn with_neighbour(stages: &str) -> Scenario {
     let scenario = Scenario::new();
     let calm: String = (0..NEIGHBOURS).map(|i| format!("calm {i}\n")).collect();
@@ -83,7 +84,8 @@ pub fn expect_neighbour_complete(scenario: &Scenario, outcome: &Outcome) {
     assert_eq!(outcome.stage("neighbour").count("restarts"), 0);
 }
 
-/// The poison goes to the dead letters with this code and message, with everything known about it; nothing else suffers.
+/// Asserts that the poison goes to the dead letters with this code and message and with its full origin, and
+/// that nothing else is affected.
 #[track_caller]
 pub fn costs_that_record_alone(component: &Path, code: &str, message: &str) {
     let settings = format!("on_error = {{ dead_letter = \"dead.jsonl\" }}\n{TIGHT}");
@@ -117,7 +119,7 @@ pub fn costs_that_record_alone(component: &Path, code: &str, message: &str) {
     }
 }
 
-/// The run fails with this code and message before any output is there.
+/// Asserts that the run fails with this code and message before any output exists.
 #[track_caller]
 pub fn stops_the_pipeline(component: &Path, settings: &str, code: &str, message: &str) -> Outcome {
     let scenario = beside_a_neighbour(component, &format!("{settings}\n{TIGHT}"));
@@ -132,7 +134,7 @@ pub fn stops_the_pipeline(component: &Path, settings: &str, code: &str, message:
     outcome
 }
 
-/// The run ends before any data flows, because the guest does not start, and says so with this code.
+/// Asserts that the guest does not start, and that the run ends with this code before any data flows.
 #[track_caller]
 pub fn does_not_start(component: &Path, code: &str, message: &str) {
     let scenario = beside_a_neighbour(component, &format!("on_error = \"skip\"\n{TIGHT}"));
@@ -141,7 +143,7 @@ pub fn does_not_start(component: &Path, code: &str, message: &str) {
     assert_eq!((scenario.read("out.txt"), scenario.read("calm-out.txt")), (None, None), "no data flowed");
 }
 
-/// The run is refused before any data flows, and says this.
+/// Asserts that the run is refused before any data flows, with these messages.
 #[track_caller]
 pub fn is_refused(component: &Path, parts: &[&str]) {
     let scenario = beside_a_neighbour(component, TIGHT);

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The CPUs that each thread of a process may run on, by thread name and id, from /proc.
+/// CPUs on which each thread of a process may run, by thread name and id, from /proc.
 pub fn thread_cpus(process: u32) -> BTreeMap<(String, u32), BTreeSet<u32>> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{process}/task")) else { return BTreeMap::new() };
     tasks
@@ -16,29 +16,29 @@ pub fn thread_cpus(process: u32) -> BTreeMap<(String, u32), BTreeSet<u32>> {
         .collect()
 }
 
-/// The CPUs that this process may use.
+/// CPUs that this process may use.
 pub fn allowed_cpus() -> BTreeSet<u32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     cpu_list(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap())
 }
 
-/// What a thread has had of the CPUs so far.
+/// CPU times of a thread.
 #[derive(Debug, Clone, Copy)]
 pub struct ThreadTimes {
-    /// On a CPU.
+    /// Time on a CPU.
     pub used: Duration,
-    /// Ready, with no CPU free.
+    /// Time in which the thread was ready but no CPU was free.
     pub waited: Duration,
 }
 
-/// What a thread of a process has had of the CPUs, to the nanosecond, from its schedstat; `None` once it is gone.
+/// CPU times of a thread in nanoseconds, from its schedstat; `None` after its end.
 pub fn thread_times(process: u32, thread: u32) -> Option<ThreadTimes> {
     let text = std::fs::read_to_string(format!("/proc/{process}/task/{thread}/schedstat")).ok()?;
     let mut numbers = text.split_whitespace().map_while(|number| number.parse().ok()).map(Duration::from_nanos);
     Some(ThreadTimes { used: numbers.next()?, waited: numbers.next()? })
 }
 
-/// Bytes of memory that a process holds, or `None` once it is gone (or a zombie).
+/// Resident memory of a process in bytes; `None` after its end (also for a zombie).
 pub fn resident_bytes(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use crate::made::profile_folder;
 use crate::{Outcome, Surroundings, program};
 
-/// After this long a run is killed and the test fails: ten times what the slowest takes on two busy CPUs.
+/// Timeout after which a run is killed and the test fails: ten times the slowest run on two busy CPUs.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A folder with a pipeline and all it needs; gone when dropped.
+/// A folder with a pipeline and all its files; removed when dropped.
 #[derive(Debug)]
 pub struct Scenario {
     folder: tempfile::TempDir,
     leases: PathBuf,
 }
 
-/// The environment variable that says where instances live in every run of these tests: `thread` or `process`.
+/// Environment variable with the isolation of every run of these tests: `thread` or `process`.
 const ISOLATION: &str = "SAGE_TEST_ISOLATION";
 
 impl Scenario {
-    /// An empty folder.
+    /// A scenario with an empty folder.
     #[allow(clippy::new_without_default, reason = "it touches the disk")]
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("sage-scenario-").tempdir().expect("a temporary folder");
@@ -30,22 +30,22 @@ impl Scenario {
         Self { folder, leases }
     }
 
-    /// Shares another's lease folder, as programs on one machine do.
+    /// Uses the lease folder of another scenario, as programs on one machine do.
     pub fn sharing_leases_of(self, other: &Self) -> Self {
         Self { leases: other.leases.clone(), ..self }
     }
 
-    /// Where its runs take their leases.
+    /// Lease folder of its runs.
     pub fn leases(&self) -> &Path {
         &self.leases
     }
 
-    /// Where it is.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Puts a file there, with the folders above it.
+    /// Writes a file, and makes the folders above it.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -53,7 +53,7 @@ impl Scenario {
         path
     }
 
-    /// Puts `pipeline.toml` there.
+    /// Writes `pipeline.toml`.
     pub fn pipeline(&self, toml: &str) -> &Self {
         if in_processes() {
             self.file("pipeline.toml", with_room_for_workers(toml));
@@ -63,12 +63,12 @@ impl Scenario {
         self
     }
 
-    /// The text of a file there, or `None` if there is none.
+    /// The text of a file; `None` if it does not exist.
     pub fn read(&self, name: &str) -> Option<String> {
         std::fs::read(self.path().join(name)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The lines of a file that must be there.
+    /// The lines of a file that must exist.
     pub fn lines(&self, name: &str) -> Vec<String> {
         let text = self.read(name).unwrap_or_else(|| panic!("{name} was not written"));
         text.lines().map(str::to_owned).collect()
@@ -79,7 +79,7 @@ impl Scenario {
         self.run_with([] as [&str; 0])
     }
 
-    /// Runs the pipeline to its end, with more arguments.
+    /// Runs the pipeline to its end, with further arguments.
     pub fn run_with<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Outcome {
         self.start_with(arguments).wait()
     }
@@ -89,17 +89,17 @@ impl Scenario {
         self.start_with([] as [&str; 0])
     }
 
-    /// Starts the pipeline with more arguments.
+    /// Starts the pipeline with further arguments.
     pub fn start_with<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Running {
         self.spawn(self.command("run").args(["--quiet", "--output", "json"]).args(arguments), None)
     }
 
-    /// Runs the pipeline to its end with this on standard input.
+    /// Runs the pipeline to its end with `input` on standard input.
     pub fn run_fed(&self, input: &[u8]) -> Outcome {
         self.spawn(self.command("run").args(["--quiet", "--output", "json"]), Some(input.to_vec())).wait()
     }
 
-    /// `sage-host run|validate pipeline.toml`, here, with the folders of a test.
+    /// The command `sage-host run pipeline.toml` (or `validate`) in this folder, with the folders of a test.
     pub fn command(&self, what: &str) -> Command {
         let mut command = Command::new(program());
         command.current_dir(self.path()).args([what, "pipeline.toml"]);
@@ -111,7 +111,7 @@ impl Scenario {
         command
     }
 
-    /// Starts the pipeline in a control group, with more arguments.
+    /// Starts the pipeline in a control group, with further arguments.
     pub fn start_in<A: AsRef<OsStr>>(
         &self,
         surroundings: &Surroundings,
@@ -122,7 +122,7 @@ impl Scenario {
         self.spawn(&mut surroundings.around(&command), None)
     }
 
-    /// Runs another command to its end, as if it were a run.
+    /// Runs another command to its end and returns its results like those of a run.
     pub fn run_command(&self, command: &mut Command) -> Outcome {
         self.spawn(command, None).wait()
     }
@@ -136,7 +136,7 @@ impl Scenario {
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start sage-host: {e}"));
         if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
-            // Ends by itself: the pipe breaks when the child ends.
+            // This thread ends by itself: the pipe breaks when the child ends.
             std::thread::spawn(move || std::io::Write::write_all(&mut stdin, &input));
         }
         Running {
@@ -149,12 +149,13 @@ impl Scenario {
     }
 }
 
-/// Whether instances live in processes of their own in every run of these tests.
+/// Whether every run of these tests uses worker processes.
 pub fn in_processes() -> bool {
     std::env::var_os(ISOLATION).is_some_and(|isolation| isolation == "process")
 }
 
-/// In a process of its own an instance's memory is its whole worker's: as much more as that needs, so that its guests have what they have in threads.
+/// Adds 16 MiB to each `memory` in `toml`. With process isolation the limit covers the whole worker process,
+/// so the guests then have as much as in threads.
 fn with_room_for_workers(toml: &str) -> String {
     const KEY: &str = "memory = \"";
     let mut pieces = toml.split(KEY);
@@ -169,12 +170,12 @@ fn with_room_for_workers(toml: &str) -> String {
     out
 }
 
-/// Compiled components, shared by all tests of a build, as they would be by all runs of a machine.
+/// Cache of compiled components. All tests of a build share it, as all runs of a machine do.
 fn cache_folder() -> PathBuf {
     profile_folder().join("test-compile-cache")
 }
 
-/// A run that has not ended yet; killed when dropped.
+/// A running program; killed when dropped.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -185,18 +186,18 @@ pub struct Running {
 }
 
 impl Running {
-    /// Its process id.
+    /// Process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends it a signal by its name, as `kill` knows it.
+    /// Sends a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// Waits until `what` gives something, as long as the run is alive; the test fails if the run ends first.
+    /// Waits until `look` returns a value. The test fails if the run ends first.
     pub fn until<T>(&mut self, what: &str, look: impl FnMut(u32) -> Option<T>) -> T {
         self.while_it_runs(look).unwrap_or_else(|| {
             let outcome = self.collect();
@@ -204,7 +205,8 @@ impl Running {
         })
     }
 
-    /// Waits until `look` gives something. `None`: the run ended before, which a short one may do between two looks.
+    /// Waits until `look` returns a value; `None` if the run ended before, which a short run may do between
+    /// two calls of `look`.
     pub fn while_it_runs<T>(&mut self, mut look: impl FnMut(u32) -> Option<T>) -> Option<T> {
         loop {
             if let Some(found) = look(self.child.id()) {
@@ -217,7 +219,7 @@ impl Running {
         }
     }
 
-    /// Waits for the end; a run that does not end is killed and the test fails.
+    /// Waits for the end. A run that does not end is killed, and the test fails.
     pub fn wait(mut self) -> Outcome {
         while self.child.try_wait().unwrap().is_none() {
             if self.started.elapsed() > PATIENCE {
@@ -230,7 +232,7 @@ impl Running {
         self.collect()
     }
 
-    /// Waits for the end of a run that a signal ends.
+    /// Waits for the end of a run that is ended by a signal.
     pub fn gone(mut self) {
         self.child.wait().unwrap();
     }

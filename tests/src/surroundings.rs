@@ -3,8 +3,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A control group around a run, as a container or an administrator has one: the program is started in it, and knows nothing of it. Removed when
-/// dropped, once what ran in it has ended.
+/// A control group around a run, such as a container or an administrator makes. The program is started in the
+/// group and is not told about it. The group is removed when this value is dropped, after its processes have
+/// ended.
 #[derive(Debug)]
 pub struct Surroundings {
     group: PathBuf,
@@ -12,7 +13,8 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// A group of the hierarchy that has this controller (`cpu`, `cpuset`, `memory`); `None`, and says why, where none can be made.
+    /// Makes a group in the hierarchy of `controller` (`cpu`, `cpuset` or `memory`). The result is `None`,
+    /// with a message, if no group can be made.
     pub fn new(controller: &str, name: &str) -> Option<Self> {
         let v1 = Path::new("/sys/fs/cgroup").join(controller);
         let is_v1 = v1.join("cgroup.procs").exists();
@@ -33,7 +35,7 @@ impl Surroundings {
         }
         let surroundings = Self { group, is_v1 };
         if is_v1 && controller == "cpuset" {
-            // Nothing can be in a group of v1's without both.
+            // In cgroup v1, no process can join a group unless both files are set.
             for file in ["cpuset.mems", "cpuset.cpus"] {
                 surroundings.set(file, &fs::read_to_string(above.join(file)).unwrap());
             }
@@ -41,7 +43,7 @@ impl Surroundings {
         Some(surroundings)
     }
 
-    /// Holds what is in it to so much CPU time, in hundredths of a CPU.
+    /// Limits the CPU time of the group, in hundredths of a CPU.
     pub fn set_quota(&self, hundredths: u32) {
         let quota = hundredths * 1000;
         if self.is_v1 {
@@ -52,22 +54,22 @@ impl Surroundings {
         }
     }
 
-    /// Holds what is in it to these CPUs.
+    /// Limits the group to these CPUs.
     pub fn set_cpus(&self, cpus: &str) {
         self.set("cpuset.cpus", cpus);
     }
 
-    /// Holds what is in it to so many bytes of memory.
+    /// Limits the memory of the group, in bytes.
     pub fn set_memory(&self, bytes: u64) {
         self.set(if self.is_v1 { "memory.limit_in_bytes" } else { "memory.max" }, &bytes.to_string());
     }
 
-    /// Where it is.
+    /// Path of the group.
     pub fn group(&self) -> &Path {
         &self.group
     }
 
-    /// The same command, started in here.
+    /// The same command, started in this group.
     pub fn around(&self, command: &Command) -> Command {
         let mut inside = Command::new("sh");
         inside.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(self.group.join("cgroup.procs"));
@@ -92,7 +94,7 @@ impl Surroundings {
 
 impl Drop for Surroundings {
     fn drop(&mut self) {
-        // The kernel lets go of a group a moment after the last process in it is gone.
+        // The kernel releases a group a moment after its last process has ended.
         let started = Instant::now();
         while fs::remove_dir(&self.group).is_err() && started.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(5));

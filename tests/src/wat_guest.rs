@@ -1,28 +1,29 @@
-/// A map written by hand in the component text format, for what a compiler would not write. Honest by default: echoes
-/// its records; the parts can be replaced one by one.
+/// A map written by hand in the component text format, for components that no compiler would write. The
+/// default is correct and echoes its records; each part can be replaced.
 ///
-/// Two core modules: `libc` has the memory and the allocator, `main` the functions; so `output.payloads` can be
-/// lowered over libc's memory before main exists.
+/// There are two core modules: `libc` has the memory and the allocator, `main` the functions. So
+/// `output.payloads` can be lowered over libc's memory before main exists.
 #[derive(Debug, Clone)]
 pub struct WatGuest {
-    /// What it exports.
+    /// Name of the exported interface.
     pub interface: String,
-    /// More imports of the component, and anything else at its start.
+    /// Further imports of the component, and other text at its start.
     pub before: String,
-    /// The memory of `libc`.
+    /// Memory of `libc`.
     pub memory: String,
-    /// The body of the allocator: `(param $old i32) (param $old-size i32) (param $align i32) (param $size i32) (result i32)`.
+    /// Body of the allocator: `(param $old i32) (param $old-size i32) (param $align i32) (param $size i32)
+    /// (result i32)`.
     pub realloc: String,
-    /// More fields of `main`: globals, tables, functions, a start.
+    /// Further fields of `main`: globals, tables, functions, a start function.
     pub main: String,
-    /// The body of `open`: `(result i32)`; 0 points at zeros, which mean success.
+    /// Body of `open`: `(result i32)`. The result 0 points at zeros, which mean success.
     pub open: String,
-    /// The body of what happens when a record begins with `p`: `(param $offsets i32) (param $n i32) (param $bytes i32)
-    /// (param $length i32)`. Others are echoed.
+    /// Body of the code for a record that begins with `p`: `(param $offsets i32) (param $n i32) (param $bytes
+    /// i32) (param $length i32)`. Other records are echoed.
     pub poisoned: String,
-    /// The body of `close`.
+    /// Body of `close`.
     pub close: String,
-    /// More at the component's end.
+    /// Further text at the component's end.
     pub after: String,
 }
 
@@ -42,7 +43,7 @@ impl Default for WatGuest {
     }
 }
 
-/// Takes the next bytes, aligned to 8, and grows the memory where they end beyond it.
+/// Allocates the next bytes, aligned to 8, and grows the memory if they end beyond it.
 const HONEST_REALLOC: &str = "
     (local $at i32)
     (local.set $at (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
@@ -57,16 +58,14 @@ const HONEST_REALLOC: &str = "
 impl WatGuest {
     /// The component's bytes.
     ///
-    /// # Panics
-    /// When the text is wrong, with the place.
+    /// # Panics If the text is wrong, with the position.
     pub fn build(&self) -> Vec<u8> {
         self.build_with(|text| text)
     }
 
-    /// The component's bytes, of its text after a change.
+    /// The component's bytes, after a change of its text.
     ///
-    /// # Panics
-    /// When the text is wrong, with the place.
+    /// # Panics If the text is wrong, with the position.
     pub fn build_with(&self, change: impl FnOnce(String) -> String) -> Vec<u8> {
         wat(&change(self.text()))
     }
@@ -148,8 +147,7 @@ impl WatGuest {
 
 /// The bytes of a component or module in the text format.
 ///
-/// # Panics
-/// When the text is wrong, with the place.
+/// # Panics If the text is wrong, with the position.
 pub fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|e| panic!("{e}"))
 }

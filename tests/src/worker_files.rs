@@ -17,7 +17,7 @@ pub fn workers_of(host: u32) -> Vec<u32> {
     workers
 }
 
-/// Whether the kernel has a control that a test needs; says that the test is skipped, and why, where it has not.
+/// Whether the kernel has a control that a test needs; if not, reports that the test is skipped, and why.
 pub fn has_control(which: impl FnOnce(&Controls) -> bool) -> bool {
     let cgroups = Cgroups::detect(None);
     let has = which(cgroups.controls());
@@ -27,7 +27,7 @@ pub fn has_control(which: impl FnOnce(&Controls) -> bool) -> bool {
     has
 }
 
-/// Control groups of any hierarchy in which a pipeline of this name has a part.
+/// Control groups of any hierarchy with the name of the pipeline in their own names.
 pub fn groups_named(pipeline: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::from("/sys/fs/cgroup")];

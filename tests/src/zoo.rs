@@ -1,52 +1,53 @@
-//! A zoo of small graphs: some go row by row, some do not, and their first dimensions have one name, several or none.
+//! A zoo of small model graphs. In some, rows are independent, in others not. Their first dimensions have one
+//! name, several or none.
 
 use sage_models::{DType, NamedTensor, Tensor, TensorData};
 
 use crate::onnx::{Dim, Message, Onnx, attribute, graph_attribute, numbers_attribute, tensor, word_attribute};
 
-/// One of them.
+/// A graph of the zoo.
 #[derive(Debug)]
 pub struct Animal {
-    /// What it does.
+    /// Short description of the graph.
     pub name: &'static str,
-    /// The file.
+    /// Bytes of the ONNX file.
     pub file: Vec<u8>,
-    /// Whether its graph shows that rows are independent.
+    /// Whether the graph shows that rows are independent.
     pub is_shown: bool,
-    /// What a call of it passes.
+    /// Inputs of a call.
     pub inputs: Vec<Passed>,
 }
 
 /// An input of a call.
 #[derive(Debug, Clone, Copy)]
 pub struct Passed {
-    /// Its name.
+    /// Name of the input.
     pub name: &'static str,
-    /// The type of its elements.
+    /// Type of its elements.
     pub dtype: DType,
     /// Its dimensions.
     pub shape: &'static [Length],
 }
 
-/// How long a dimension of a call is.
+/// Length of a dimension in a call.
 #[derive(Debug, Clone, Copy)]
 pub enum Length {
-    /// As many as the call has rows.
+    /// The number of rows of the call.
     Rows,
-    /// Another number each time, which the rows do not say.
+    /// A number that changes from call to call and does not depend on the rows.
     Other,
-    /// Always this.
+    /// A fixed length.
     Is(usize),
 }
 
 use Length::{Is, Other, Rows};
 
-/// Numbers that look random (xorshift, Marsaglia 2003).
+/// A random number generator (xorshift, Marsaglia 2003).
 #[derive(Debug)]
 pub struct Chance(pub u64);
 
 impl Chance {
-    /// A number below another.
+    /// A random number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -56,7 +57,7 @@ impl Chance {
 }
 
 impl Animal {
-    /// A call of so many rows.
+    /// The inputs of a call with `rows` rows.
     pub fn call(&self, rows: usize, chance: &mut Chance) -> Vec<NamedTensor> {
         let passed = self
             .inputs
@@ -89,7 +90,7 @@ const NONE: Dim<'static> = Dim::Free("?");
 const FLOAT: u64 = 1;
 const INT: u64 = 7;
 
-/// A graph from `x f32[n, 4]` to `y`, with weights that the others look up by their names.
+/// A graph from `x f32[n, 4]` to `y`, with weights that the nodes refer to by name.
 fn plain(first: Dim<'static>, output: (u64, &[Dim<'_>])) -> Onnx {
     constants(Onnx::default().input("x", FLOAT, &[first, Dim::Is(4)]).output("y", output.0, output.1))
 }
@@ -161,7 +162,7 @@ fn none() -> Vec<Message> {
     Vec::new()
 }
 
-/// All of them.
+/// All graphs.
 #[must_use]
 pub fn zoo() -> Vec<Animal> {
     let mut all = dependent();
@@ -176,7 +177,7 @@ fn animal(name: &'static str, is_shown: bool, file: Vec<u8>) -> Animal {
     Animal { name, file, is_shown, inputs: X.to_vec() }
 }
 
-/// From `x f32[n, 4]`, rows that depend on each other.
+/// Graphs of `x f32[n, 4]` with rows that depend on each other.
 fn dependent() -> Vec<Animal> {
     let same: (u64, &[Dim<'_>]) = (FLOAT, &[N, Dim::Is(4)]);
     let of = |name, lines| animal(name, false, with(plain(N, same), lines));
@@ -349,7 +350,7 @@ fn dependent() -> Vec<Animal> {
     ]
 }
 
-/// Recurrent ones, first of time and then of rows.
+/// Recurrent graphs: the first dimension is time, the second is rows.
 fn sequences() -> Vec<Animal> {
     let weighted = |operator: &str, onnx: Onnx| {
         let gates: i64 = match operator {
@@ -400,7 +401,7 @@ fn sequences() -> Vec<Animal> {
     all
 }
 
-/// Several inputs or outputs, as long as each other or not.
+/// Graphs with several inputs or outputs, of equal or different length.
 fn of_several() -> Vec<Animal> {
     let pair = |first, second, a: Dim<'_>, b: Dim<'_>, out: (u64, &[Dim<'_>])| {
         let onnx = Onnx::default().input(first, FLOAT, &[a, Dim::Is(2)]).input(second, FLOAT, &[b, Dim::Is(2)]);
@@ -482,7 +483,7 @@ fn of_several() -> Vec<Animal> {
     ]
 }
 
-/// From `x f32[n, 4]`, rows that do not.
+/// Graphs of `x f32[n, 4]` with independent rows.
 fn independent() -> Vec<Animal> {
     let same: (u64, &[Dim<'_>]) = (FLOAT, &[N, Dim::Is(4)]);
     let of = |name, lines| animal(name, true, with(plain(N, same), lines));
@@ -541,7 +542,7 @@ fn independent() -> Vec<Animal> {
     ]
 }
 
-/// Shapes that are computed, images and tables.
+/// Graphs with computed shapes, images and tables.
 fn shaped() -> Vec<Animal> {
     let same: (u64, &[Dim<'_>]) = (FLOAT, &[N, Dim::Is(4)]);
     let of = |name, lines| animal(name, true, with(plain(N, same), lines));

@@ -1,4 +1,4 @@
-//! The host allocates nothing for each record on the hot path: counted, not believed.
+//! The host allocates no memory for a record on the hot path; this test counts the allocations.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::PathBuf;
@@ -11,23 +11,23 @@ struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: hands everything on to the system's allocator; counting does not touch the memory. A global allocator cannot be
-// written without unsafe.
+// SAFETY: passes every call on to the system's allocator; counting does not touch the memory. A global
+// allocator cannot be written without unsafe.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are the system allocator's.
+        // SAFETY: the caller keeps the contract of the system allocator.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are the system allocator's.
+        // SAFETY: the caller keeps the contract of the system allocator.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are the system allocator's.
+        // SAFETY: the caller keeps the contract of the system allocator.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -41,7 +41,7 @@ fn component(name: &str) -> PathBuf {
     path
 }
 
-/// How often anything was allocated while this many records went through map, filter, key-by and a keyed count.
+/// Number of allocations while `records` records pass through map, filter, key-by and a keyed count.
 fn allocations_for(records: u64) -> u64 {
     let leases = tempfile::tempdir().unwrap();
     let generate = Generate { count: Some(records.into()), payload_bytes: Some(128.into()), ..Generate::default() };

@@ -1,12 +1,15 @@
-//! End-to-end cases as folders, one run each: `cases/NAME/` holds `pipeline.toml` and its inputs, `expected/` the files it must write, and
-//! `expect.toml` what else must be so (every key may be left out):
+//! End-to-end cases as folders, one run for each. `cases/NAME/` holds `pipeline.toml` and its inputs, and
+//! `expected/` holds the files that the run must write. `expect.toml` has further expectations; every key is
+//! optional:
 //!
-//! - `exit`: the exit code (0); `arguments`: more arguments; `stderr`: parts of messages; `absent`: files that must not be there
-//! - `unordered`: files whose lines may come in any order
+//! - `exit`: the exit code (0); `arguments`: further arguments; `stderr`: parts of messages; `absent`: files
+//!   that must not exist
+//! - `unordered`: files whose lines may have any order
 //! - `counts`: numbers of the summary, `counts.STAGE.FIELD = n`
 //!
-//! A `component = "NAME.wasm"` is the guest or sample operator of that name. `stdin.txt` is fed to standard input; `expected/stdout.txt` is what
-//! comes before the summary. Expected `.jsonl` files name the fields that matter, line by line; `.gz` ones are compared unpacked.
+//! A `component = "NAME.wasm"` is the guest or sample operator of that name. `stdin.txt` is the content of
+//! standard input. `expected/stdout.txt` is the output before the summary. Expected `.jsonl` files name only
+//! the fields that matter, line by line; `.gz` files are compared unpacked.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
@@ -74,7 +77,7 @@ fn check(case: &Path) {
     for name in &expect.absent {
         assert_eq!(scenario.read(name), None, "{name} must not be there\n{outcome:?}");
     }
-    // A run that did not begin has no records to account for.
+    // A run that was refused at its start has no records to account for.
     if expect.exit == 0 || (expect.exit == 4 && outcome.summary()["stages"].is_array()) {
         outcome.expect_conservation();
     }
@@ -115,7 +118,7 @@ fn compare(scenario: &Scenario, outcome: &Outcome, name: &str, expected: &str, u
     }
 }
 
-/// A file's text, unpacked if it (or it with `.gz`) is packed.
+/// The text of a file; a file packed with gzip, with or without the ending `.gz`, is unpacked.
 fn written(scenario: &Scenario, name: &str) -> Option<String> {
     let packed = std::fs::read(scenario.path().join(format!("{name}.gz"))).ok();
     match packed {
@@ -128,7 +131,7 @@ fn written(scenario: &Scenario, name: &str) -> Option<String> {
     }
 }
 
-/// Puts every component that the pipeline names beside it.
+/// Links every component that the pipeline names into the scenario's folder.
 fn link_components(scenario: &Scenario) {
     let text = scenario.read("pipeline.toml").unwrap();
     let named = text.split('"').filter_map(|part| part.strip_suffix(".wasm"));
@@ -144,10 +147,10 @@ fn link_components(scenario: &Scenario) {
     }
 }
 
-/// What a case calls a component that there is not.
+/// Name of a component that does not exist.
 const MISSING: &str = "nowhere";
 
-/// The files below a folder, sorted; none if there is no such folder.
+/// The files below a folder, sorted; empty if the folder does not exist.
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut files: Vec<PathBuf> = entries

@@ -1,4 +1,5 @@
-//! CPU promises, watched from outside through /proc: who runs where, how much, and for how long.
+//! The promises about CPUs, observed from outside through /proc: the CPUs of each thread, its CPU time and
+//! its waiting time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -6,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use sage_tests::{Codes, Running, Scenario, allowed_cpus, guest, thread_cpus, thread_times};
 
-/// Endless work for `guest`, beside an operator without a CPU of its own.
+/// A pipeline without end: operator `guest` with these resources, beside an operator without a CPU of its
+/// own.
 fn endless(resources: &str) -> Scenario {
     let scenario = Scenario::new();
     scenario.file("host.toml", "[reserve]\ncpus = 0\n");
@@ -37,11 +39,12 @@ fn endless(resources: &str) -> Scenario {
     scenario
 }
 
-/// The CPUs of each lane of `guest`, and those that the other lanes may use, once every lane is there and in its place.
+/// The CPUs of each lane of `guest`, and the CPUs that the other lanes may use, after every lane has started
+/// and moved.
 fn placed(running: &mut Running, count: usize) -> (Vec<BTreeSet<u32>>, BTreeSet<u32>) {
     running.until("its lanes were in their places", |process| {
         let (own, others) = lanes(process);
-        // A new thread may run wherever its maker may, until it moves.
+        // A new thread may run on the CPUs of the thread that made it, until it moves.
         let pinned = own.len() == count && own.iter().all(|cpus| cpus.len() == 1);
         let elsewhere =
             others.len() == 3 && own.iter().flatten().all(|cpu| others.iter().all(|cpus| !cpus.contains(cpu)));
@@ -49,7 +52,8 @@ fn placed(running: &mut Running, count: usize) -> (Vec<BTreeSet<u32>>, BTreeSet<
     })
 }
 
-/// The CPUs of each lane of `guest`, and of each other lane. The program's own threads (main, ticker, signals) are no lanes.
+/// The CPUs of each lane of `guest`, and of each other lane. The program's own threads (main, ticker,
+/// signals) are not lanes.
 fn lanes(process: u32) -> (Vec<BTreeSet<u32>>, Vec<BTreeSet<u32>>) {
     let threads = thread_cpus(process);
     let of = |stages: &[&str]| {
@@ -101,21 +105,21 @@ fn two_runs_never_share_a_leased_cpu_and_a_third_is_refused() {
     assert!(taken.is_disjoint(&rest), "{taken:?} and {rest:?}");
     let refused = start(&third).wait();
     refused.expect_exit(3).expect_stderr("guest").expect_stderr("0").expect_stderr("free").expect_stderr("hint");
-    // With --overcommit it runs, unpinned.
+    // With --overcommit the pipeline runs unpinned.
     let mut over = third.start_with(["--host", "host.toml", "--overcommit"]);
     over.until("it ran unpinned", |process| {
         let threads = thread_cpus(process);
         threads.iter().any(|((name, _), cpus)| name.starts_with("guest-") && cpus.len() > 1).then_some(())
     });
     drop(over);
-    // Killed, not stopped: the kernel gives its CPUs back.
+    // The run is killed, not stopped: the kernel releases its CPU leases.
     one.signal(rustix::process::Signal::KILL);
     one.gone();
     let mut again = start(&third);
     assert_eq!(lanes_only(&mut again, 1), taken);
 }
 
-/// The CPUs of `guest`'s lanes, whatever the others do.
+/// The CPUs of the lanes of `guest`, without regard to the other lanes.
 fn lanes_only(running: &mut Running, count: usize) -> BTreeSet<u32> {
     running.until("its lanes were in their places", |process| {
         let own: Vec<BTreeSet<u32>> = thread_cpus(process)
@@ -234,7 +238,7 @@ fn a_second_signal_stops_at_once_whatever_a_guest_does() {
     running.until("the source had ended", slept);
     let started = Instant::now();
     running.signal(rustix::process::Signal::INT);
-    // Another one, since the kernel would make one of two alike that nobody has taken yet.
+    // A different signal, because the kernel merges two pending signals of the same kind.
     running.signal(rustix::process::Signal::TERM);
     assert_eq!(running.wait().exit(), 130);
     assert!(started.elapsed() < Duration::from_secs(10), "an hour of sleep is not waited for");

@@ -1,5 +1,6 @@
-//! Nothing that the host allocates for a guest goes uncharged: while hostile guests run in threads of this process, its heap grows by no more than what
-//! their pipeline declares and a constant. Linear memories are not on the heap; everything else is.
+//! Every allocation that the host makes for a guest is charged. While hostile guests run in threads of this
+//! process, its heap grows by no more than the declared limits of their pipeline and a constant. Linear
+//! memories are not on the heap; everything else is.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
@@ -20,31 +21,31 @@ fn more(bytes: usize) {
     PEAK.fetch_max(live, Ordering::Relaxed);
 }
 
-// SAFETY: hands everything on to the system's allocator; counting does not touch the memory. A global allocator cannot be
-// written without unsafe.
+// SAFETY: passes every call on to the system's allocator; counting does not touch the memory. A global
+// allocator cannot be written without unsafe.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         more(layout.size());
-        // SAFETY: the caller's promises are the system allocator's.
+        // SAFETY: the caller keeps the contract of the system allocator.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         more(layout.size());
-        // SAFETY: the caller's promises are the system allocator's.
+        // SAFETY: the caller keeps the contract of the system allocator.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are the system allocator's.
+        // SAFETY: the caller keeps the contract of the system allocator.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         more(size);
         LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are the system allocator's.
+        // SAFETY: the caller keeps the contract of the system allocator.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -53,18 +54,19 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 const MIB: usize = 1 << 20;
-/// What the instance may have.
+/// Memory limit of the instance.
 const MEMORY: usize = 16 * MIB;
-/// What one call may send.
+/// Output limit of one call.
 const OUTPUT: usize = 4 * MIB;
-/// What may wait for the sink, and for the instance.
+/// Bytes that may wait for the sink, and for the instance.
 const EDGES: usize = 2 * 2 * MIB;
-/// What a run of one operator needs besides: threads, counters, pooled buffers, a batch under way, the undo log's room.
+/// Other needs of a run with one operator: threads, counters, pooled buffers, a batch in flight, space for
+/// the undo log.
 const CONSTANT: usize = 8 * MIB;
-/// An answer exists twice at most: as the guest gave it, and as what is sent of it.
+/// An answer exists at most twice: as the guest's answer, and as the batch made from it.
 const BOUND: usize = MEMORY + 2 * OUTPUT + EDGES + CONSTANT;
 
-/// The most that the heap grew by while these records went through the component.
+/// Largest growth of the heap while these records pass through the component.
 fn growth(component: &Path, records: Vec<String>) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let size = |bytes: usize| Some((bytes as u64).into());
@@ -97,7 +99,7 @@ fn growth(component: &Path, records: Vec<String>) -> usize {
     PEAK.load(Ordering::Relaxed).saturating_sub(before)
 }
 
-/// What a guest may have the host allocate, each way far beyond what it may have.
+/// Ways in which a guest can make the host allocate, each with a number far beyond the limits.
 const WAYS: [(&str, u32); 19] = [
     ("sends", 3 << 20),
     ("sends-keys", 3 << 20),
@@ -120,7 +122,7 @@ const WAYS: [(&str, u32); 19] = [
     ("rejects", 900_000),
 ];
 
-/// A component whose `instances` further core instances have so many of these fields each.
+/// A component with `instances` additional core instances, each with `fields` copies of `field`.
 fn many(field: &str, fields: usize, instances: usize) -> Vec<u8> {
     let module = format!("(core module $Many {})", field.repeat(fields));
     let copies: String = (0..instances).map(|n| format!("(core instance $many{n} (instantiate $Many))")).collect();
@@ -137,10 +139,11 @@ fn whatever_guests_have_the_host_allocate_is_within_what_they_may_have() {
         }
     };
     let hoarder = guest("process_hoards_as_told");
-    // The first run makes what is made once: the engine's code in this process, thread-locals, tables of the standard library.
+    // The first run makes objects that are made only once: the engine's code in this process, thread-locals,
+    // tables of the standard library.
     growth(&hoarder, vec!["nothing".to_owned()]);
     for (way, number) in WAYS {
-        // What is sent adds up over records, the rest not: each call that fails is undone.
+        // Sent output adds up over records. All other allocations do not, because each failed call is undone.
         let records = if way.starts_with("sends") { 12 } else { 2 };
         look(way, growth(&hoarder, vec![format!("{way} {number}"); records]));
     }

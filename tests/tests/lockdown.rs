@@ -1,4 +1,5 @@
-//! What a process can still do after its lockdown, tried by one that locked itself down (`src/bin/locked_down`).
+//! Rights that a process still has after its lockdown, tried by a process that locked itself down
+//! (`src/bin/locked_down`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ fn locked_down(order: &Value) -> Output {
     Command::new(env!("CARGO_BIN_EXE_locked-down")).arg(order.to_string()).output().unwrap()
 }
 
-/// Its lines, if it ended well.
+/// Output lines of the process, which must succeed.
 fn lines(order: &Value) -> Vec<String> {
     let output = locked_down(order);
     let said = String::from_utf8(output.stdout).unwrap();
@@ -20,12 +21,12 @@ fn lines(order: &Value) -> Vec<String> {
     said.lines().map(str::to_owned).collect()
 }
 
-/// Its lines as what was tried and what came of it.
+/// Output of the process as operation and result.
 fn outcomes(order: &Value) -> BTreeMap<String, String> {
     lines(order).iter().map(|line| line.split_once(' ').unwrap()).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
 }
 
-/// What this kernel's landlock is, so that a test can say that it cannot show what it should.
+/// This kernel's landlock version, so that a test can report that it cannot run here.
 fn landlock() -> u32 {
     outcomes(&json!({ "probe": "calls" }))["landlock"].parse().unwrap()
 }
@@ -34,7 +35,7 @@ fn landlock() -> u32 {
 fn nothing_that_a_guest_does_not_need_is_allowed() {
     let mut outcomes = outcomes(&json!({ "probe": "calls" }));
     let version: u32 = outcomes.remove("landlock").unwrap().parse().unwrap();
-    assert_eq!(outcomes.remove("missing").unwrap() == "0", version >= 6, "what is missing is told");
+    assert_eq!(outcomes.remove("missing").unwrap() == "0", version >= 6, "missing protections are reported");
     assert_eq!(outcomes.remove("leaked-descriptor").as_deref(), Some("EBADF"));
     assert_eq!(outcomes.remove("clone3").as_deref(), Some("ENOSYS"), "libc then uses clone");
     assert!(outcomes.len() > 40);
@@ -51,14 +52,14 @@ fn who_compiles_may_make_code_but_nothing_else() {
     for other in ["landlock", "missing", "leaked-descriptor", "clone3", "seccomp"] {
         outcomes.remove(other);
     }
-    // The call after which this is as for who runs.
+    // All other calls are refused, as in a process that runs guests.
     outcomes.retain(|_, outcome| outcome != "EPERM");
     assert!(outcomes.is_empty(), "not refused: {outcomes:?}");
 }
 
 #[test]
 fn threads_made_before_and_after_are_covered() {
-    // The filter answers before landlock is asked.
+    // The system call filter acts before landlock does.
     let refused = "open EPERM socket EPERM executable EPERM";
     assert_eq!(lines(&json!({ "probe": "threads" })), [format!("between {refused}"), format!("after {refused}")]);
 }

@@ -1,4 +1,4 @@
-//! docs/design/enforcement.md names a test for each promise: each of them is there.
+//! docs/design/enforcement.md names a test for each promise, and each of these tests exists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Everything between backticks.
+/// Every code span between backticks.
 fn code_spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }

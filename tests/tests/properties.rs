@@ -1,4 +1,5 @@
-//! What must hold for any input: conservation of records, order, and the same multiset at any parallelism.
+//! Properties that hold for any input: conservation of records, order, and the same multiset of records at
+//! any parallelism.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,19 +8,20 @@ use proptest::prelude::*;
 use proptest::test_runner::Config;
 use sage_tests::{Outcome, Scenario, guest};
 
-/// Each case is a run of the program, so a few; what they try differs from run to run, and a failure prints its input.
+/// Settings for a few cases, because each case is a run of the program. The inputs differ from run to run,
+/// and a failure prints its input.
 fn few() -> Config {
     Config { cases: 12, max_shrink_iters: 40, failure_persistence: None, ..Config::default() }
 }
 
-/// Lines `kN i`, with the poison (which costs a whole batch its first tries) at these places.
+/// Lines `kN i`, with the poison at these places. The poison costs a whole batch its first tries.
 fn lines(count: usize, keys: usize, poison: &BTreeSet<usize>) -> Vec<String> {
     (0..count)
         .map(|i| if poison.contains(&i) { "poison".to_owned() } else { format!("k{} {i}", i * 7 % keys) })
         .collect()
 }
 
-/// Some places among `count`, never more than half the restarts in a row that are allowed.
+/// Some places among `count`, never more than half of the allowed restarts in a row.
 fn places(count: usize) -> impl Strategy<Value = BTreeSet<usize>> {
     prop::collection::btree_set(0..count, 0..8)
 }
@@ -79,7 +81,13 @@ proptest! {
     #[test]
     fn no_record_is_lost_or_made_wherever_the_poison_is(
         (count, poison) in (1..3000_usize).prop_flat_map(|count| (Just(count), places(count))),
-        guest_name in prop::sample::select(vec!["map_panics", "filter_rejects_a_record", "process_rejects_a_record", "flat_map_lets_parents_fall", "map_rejects_out_of_range"]),
+        guest_name in prop::sample::select(vec![
+            "map_panics",
+            "filter_rejects_a_record",
+            "process_rejects_a_record",
+            "flat_map_lets_parents_fall",
+            "map_rejects_out_of_range",
+        ]),
         parallelism in 1..4_u32,
         skip in any::<bool>(),
     ) {
@@ -148,7 +156,8 @@ fn with_whole_cpus_several_lanes_keep_the_order_of_one_instance() {
     scenario.file("in.txt", input.iter().map(|line| format!("{line}\n")).collect::<String>());
     scenario.pipeline(&format!(
         "[pipeline]\nname = \"lanes\"\n[[source]]\nname = \"in\"\nfile = {{ path = \"in.txt\", format = \"lines\" }}\n\
-         [[operator]]\nname = \"guest\"\ncomponent = \"{}\"\ninput = \"in\"\non_error = \"skip\"\nresources = {{ num_cpus = 2 }}\n\
+         [[operator]]\nname = \"guest\"\ncomponent = \"{}\"\ninput = \"in\"\n\
+         on_error = \"skip\"\nresources = {{ num_cpus = 2 }}\n\
          [[sink]]\nname = \"out\"\ninput = \"guest\"\nfile = {{ path = \"out.txt\" }}\n",
         guest("map_panics").display(),
     ));
@@ -166,7 +175,7 @@ fn per_key_order_holds_at_any_parallelism_with_retries_among_them() {
         let (scenario, outcome) = keyed(&input, "map_panics", parallelism, "\"skip\"");
         outcome.expect_exit(0).expect_conservation();
         let found = scenario.lines("out.txt");
-        // Equal maps: the same multiset of records, and for each key in the order of the input.
+        // Equal maps mean the same multiset of records, and for each key the order of the input.
         assert!(by_key(&found) == by_key(&expected), "parallelism {parallelism}\n{outcome:?}");
     }
 }

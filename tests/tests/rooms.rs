@@ -1,51 +1,51 @@
-//! The house keeps its order: a room uses only rooms to its left, only `sandbox` names the runtime, and a `mod.rs` only declares.
+//! The crates and their modules keep their order: Cargo keeps the direction between crates, and these tests keep what Cargo
+//! cannot see.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "the functions that tests share, where a panic is how a test fails"
-)]
-
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms, low to high. Rooms in one group do not use each other.
-const ROOMS: [&[&str]; 10] = [
-    &["observe"],
-    &["batch", "config"],
-    &["resources"],
-    &["plan"],
-    &["inference"],
-    &["sandbox", "connector"],
-    &["admission"],
-    &["engine"],
-    &["worker"],
-    &["cli"],
+use sage_tests::repository;
+
+/// The crates that may depend on what is heavy or dangerous.
+const ONLY: [(&str, &[&str]); 8] = [
+    ("wasmtime", &["sage-sandbox"]),
+    ("wasmtime-wasi", &["sage-sandbox"]),
+    ("tract-onnx", &["sage-models"]),
+    ("ort", &["sage-models"]),
+    ("nvml-wrapper", &["sage-models"]),
+    ("seccompiler", &["sage-process"]),
+    ("landlock", &["sage-process"]),
+    ("clap", &["sage-host"]),
 ];
 
-/// Where one group's rooms do use each other: (room, used).
-const WITHIN: [(&str, &str); 0] = [];
+/// Modules of sage-runtime, low to high: a module uses only modules before it.
+const RUNTIME: [&str; 3] = ["connector", "engine", "worker"];
 
-fn level(room: &str) -> Option<usize> {
-    ROOMS.iter().position(|group| group.contains(&room))
+/// The folders of the host's crates, by package.
+fn crates() -> BTreeMap<String, PathBuf> {
+    let host = repository().join("host");
+    let inner = fs::read_dir(host.join("crates")).unwrap().map(|entry| entry.unwrap().path());
+    let folders = inner.chain([host.clone()]);
+    folders.map(|folder| (manifest(&folder)["package"]["name"].as_str().unwrap().to_owned(), folder)).collect()
 }
 
-fn sources() -> Vec<(String, PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+fn manifest(folder: &Path) -> toml::Table {
+    fs::read_to_string(folder.join("Cargo.toml")).unwrap().parse().unwrap()
+}
+
+/// Every source file below a folder, with its path below it.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let root = folder.join("src");
     let mut found = Vec::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
+        for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() && path.file_name().unwrap() != "templates" {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let inside = path.strip_prefix(&root).unwrap().to_path_buf();
-                let room = inside.components().next().unwrap().as_os_str().to_str().unwrap().to_owned();
-                found.push((room, inside, fs::read_to_string(&path).unwrap()));
+                found.push((path.strip_prefix(&root).unwrap().to_owned(), fs::read_to_string(&path).unwrap()));
             }
         }
     }
@@ -53,121 +53,20 @@ fn sources() -> Vec<(String, PathBuf, String)> {
     found
 }
 
-/// A file without its comments, where words may name anything.
+/// A file without its comments, in which words may name anything.
 fn code(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// Rooms that `text` names after `crate::`, alone or in a group.
-fn uses(text: &str) -> BTreeSet<String> {
-    let code = code(text);
-    let mut found = BTreeSet::new();
-    for (at, prefix) in code.match_indices("crate::") {
-        // `$crate::` and `other_crate::` are not ours.
-        if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$') {
-            continue;
-        }
-        let rest = &code[at + prefix.len()..];
-        if let Some(group) = rest.strip_prefix('{') {
-            found.extend(group_members(group));
-        } else {
-            found.insert(first_word(rest));
-        }
-    }
-    found.retain(|word| level(word).is_some());
-    found
-}
-
-fn first_word(text: &str) -> String {
-    text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
-}
-
-/// The first word of each member of `{a::x, b::{c, d}}`, given what follows the brace.
-fn group_members(text: &str) -> Vec<String> {
-    let (mut depth, mut members, mut start) = (0, Vec::new(), 0);
-    for (at, c) in text.char_indices() {
-        match c {
-            '{' => depth += 1,
-            ',' if depth == 0 => {
-                members.push(first_word(&text[start..at]));
-                start = at + 1;
-            }
-            '}' if depth == 0 => {
-                members.push(first_word(&text[start..at]));
-                break;
-            }
-            '}' => depth -= 1,
-            _ => {}
-        }
-    }
-    members
-}
-
 #[test]
-fn a_room_uses_only_rooms_to_its_left() {
+fn what_is_heavy_or_dangerous_is_a_dependency_of_one_crate() {
     let mut wrong = Vec::new();
-    for (room, path, text) in sources() {
-        let Some(own) = level(&room) else { continue };
-        for used in uses(&text) {
-            let allowed = used == room
-                || level(&used).is_some_and(|used| used < own)
-                || WITHIN.contains(&(room.as_str(), used.as_str()));
-            if !allowed {
-                wrong.push(format!("{} ({room}) uses {used}", path.display()));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "rooms use rooms to their right:\n{}", wrong.join("\n"));
-}
-
-#[test]
-fn every_folder_is_a_room_of_the_order() {
-    let unknown: BTreeSet<String> = sources()
-        .into_iter()
-        .map(|(room, ..)| room)
-        .filter(|room| !["lib.rs", "main.rs"].contains(&room.as_str()) && level(room).is_none())
-        .collect();
-    assert!(unknown.is_empty(), "not in the order of rooms: {unknown:?}");
-}
-
-#[test]
-fn only_the_sandbox_names_the_runtime() {
-    let wrong: Vec<_> = sources()
-        .into_iter()
-        .filter(|(room, _, text)| room != "sandbox" && code(text).contains("wasmtime"))
-        .map(|(_, path, _)| path)
-        .collect();
-    assert!(wrong.is_empty(), "these name wasmtime: {wrong:?}");
-}
-
-#[test]
-fn only_the_room_of_control_groups_makes_or_changes_them() {
-    // What is written or entered there.
-    let files = ["cgroup.procs", "cgroup.kill", "subtree_control", "cfs_quota_us", "memsw.limit", "memory.swap.max"];
-    let wrong: Vec<_> = sources()
-        .into_iter()
-        .filter(|(_, path, text)| {
-            !path.starts_with("resources/cgroup") && files.iter().any(|file| code(text).contains(file))
-        })
-        .map(|(_, path, _)| path)
-        .collect();
-    assert!(wrong.is_empty(), "these name files of control groups: {wrong:?}");
-}
-
-#[test]
-fn mod_files_only_declare() {
-    let mut wrong = Vec::new();
-    for (_, path, text) in sources() {
-        if path.file_name().unwrap() != "mod.rs" {
-            continue;
-        }
-        if !text.starts_with("//!") {
-            wrong.push(format!("{} does not say what its room is for", path.display()));
-        }
-        for line in code(&text).lines().map(str::trim) {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            if words.iter().any(|word| ["fn", "struct", "enum", "impl", "trait", "static"].contains(word)) {
-                wrong.push(format!("{} defines: {line}", path.display()));
+    for (package, folder) in crates() {
+        let manifest = manifest(&folder);
+        let dependencies = manifest.get("dependencies").and_then(toml::Value::as_table).unwrap();
+        for (name, allowed) in ONLY {
+            if dependencies.contains_key(name) && !allowed.contains(&package.as_str()) {
+                wrong.push(format!("{package} depends on {name}"));
             }
         }
     }
@@ -175,13 +74,65 @@ fn mod_files_only_declare() {
 }
 
 #[test]
-fn the_scan_sees_what_it_should() {
-    let text = "
-        use crate::plan::Plan;
-        use crate::{batch::{Batch, Column}, engine, serde_thing};
-        fn f() { crate::observe::x(); $crate::cli::y(); my_crate::sandbox::z(); }
-        // use crate::connector
-    ";
-    let found: Vec<String> = uses(text).into_iter().collect();
-    assert_eq!(found, ["batch", "engine", "observe", "plan"]);
+fn modules_of_the_runtime_use_only_modules_before_them() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources(&crates()["sage-runtime"]) {
+        let own = path.components().next().unwrap().as_os_str().to_str().unwrap().to_owned();
+        let Some(level) = RUNTIME.iter().position(|module| **module == *own) else { continue };
+        for later in &RUNTIME[level + 1..] {
+            if code(&text).contains(&format!("crate::{later}")) {
+                wrong.push(format!("{} uses {later}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn plans_are_made_without_reading_files() {
+    let names = ["std::fs", "File::", "std::net", "std::process::Command"];
+    let wrong: Vec<_> = sources(&crates()["sage-plan"])
+        .into_iter()
+        .filter(|(_, text)| names.iter().any(|name| code(text.split("#[cfg(test)]").next().unwrap()).contains(name)))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(wrong.is_empty(), "these read files: {wrong:?}");
+}
+
+#[test]
+fn one_module_makes_and_changes_control_groups() {
+    let files = ["cgroup.procs", "cgroup.kill", "subtree_control", "cfs_quota_us", "memsw.limit", "memory.swap.max"];
+    let mut wrong = Vec::new();
+    for (package, folder) in crates() {
+        for (path, text) in sources(&folder) {
+            let is_its_place = package == "sage-machine" && path.starts_with("cgroup");
+            if !is_its_place && files.iter().any(|file| code(&text).contains(file)) {
+                wrong.push(format!("{package}: {}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these name files of control groups: {wrong:?}");
+}
+
+#[test]
+fn root_files_of_crates_and_modules_only_declare() {
+    let mut wrong = Vec::new();
+    for (package, folder) in crates() {
+        for (path, text) in sources(&folder) {
+            if !["mod.rs", "lib.rs"].contains(&path.file_name().unwrap().to_str().unwrap()) {
+                continue;
+            }
+            let shown = format!("{package}: {}", path.display());
+            if !text.starts_with("//!") {
+                wrong.push(format!("{shown} does not say what it is for"));
+            }
+            for line in code(&text).lines().map(str::trim) {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                if words.iter().any(|word| ["fn", "struct", "enum", "impl", "trait", "static"].contains(word)) {
+                    wrong.push(format!("{shown} defines: {line}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -1,4 +1,5 @@
-//! Programs that share a machine: what one holds another is refused, waits for, or gets when the first is gone.
+//! Programs that share a machine: a program is refused resources that another holds, waits for them, or
+//! receives them after the other's end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -9,11 +10,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use sage_tests::{Running, Scenario, WatGuest};
 
 const HOST: &str = "cpus = 1\nmemory = \"256MiB\"\n[reserve]\ncpus = 0\nmemory = 0\n[resources]\nlicence = 3\n";
-const TENANTS: &str = "\n[tenant.blue]\ncpus = 0.75\nmemory = \"100MiB\"\nresources = { licence = 2 }\n[tenant.green]\nmemory = \"200MiB\"\n";
-/// More than half of everything.
+const TENANTS: &str = "\n[tenant.blue]\ncpus = 0.75\nmemory = \"100MiB\"\nresources = { licence = 2 }\n\
+    [tenant.green]\nmemory = \"200MiB\"\n";
+/// More than half of every resource.
 const MOST: &str = "num_cpus = 0.75, memory = \"160MiB\", resources = { licence = 2 }";
 
-/// A pipeline that asks for `resources`, and goes on until it is stopped unless `count` says how many records there are.
+/// A pipeline that requests `resources`. The pipeline has `count` records, or runs until it is stopped.
 fn asking(name: &str, resources: &str, count: Option<u32>) -> Scenario {
     let scenario = Scenario::new();
     scenario.file("host.toml", HOST);
@@ -41,7 +43,7 @@ fn asking(name: &str, resources: &str, count: Option<u32>) -> Scenario {
     scenario
 }
 
-/// Runs it until it holds what it asked for.
+/// Starts the pipeline and waits until it holds its resources.
 fn holding(scenario: &Scenario, arguments: &[&str]) -> Running {
     let mut running = scenario.start_with(["--host", "host.toml"].iter().chain(arguments));
     let leases = scenario.path().join("leases");
@@ -59,7 +61,7 @@ fn ran(scenario: &Scenario, what: &str, arguments: &[&str]) -> Output {
     command(scenario, what, arguments).output().unwrap()
 }
 
-/// What was said, with the holder's number replaced.
+/// The messages, with the holder's process id replaced.
 fn said(output: &Output, holder: u32) -> String {
     let stderr = String::from_utf8(output.stderr.clone()).unwrap();
     format!("exit code: {}\n{stderr}", output.status.code().unwrap()).replace(&holder.to_string(), "PID")
@@ -83,7 +85,7 @@ fn a_second_pipeline_that_does_not_fit_is_refused_with_wanted_free_and_held_by_w
     }
     let over = ran(&second, "run", &["--overcommit"]);
     assert_eq!(over.status.code(), Some(0), "{over:?}");
-    assert_eq!(files_of_runs(&first).len(), 1, "what ended is in the ledger no more");
+    assert_eq!(files_of_runs(&first).len(), 1, "the ledger has no entry of an ended run");
     running.signal(Signal::INT);
     running.wait().expect_exit(0);
     assert_eq!(files_of_runs(&first), [""; 0]);
@@ -126,7 +128,7 @@ fn a_run_that_waits_says_once_for_whom_and_starts_when_that_one_ends() {
         assert!(rest.contains(&holder), "{holder} is not in\n{rest}");
         assert_eq!(rest.matches("waiting").count(), 0, "said once:\n{rest}");
         running.gone();
-        assert_eq!(files_of_runs(&first), [""; 0], "the dead one's file is swept");
+        assert_eq!(files_of_runs(&first), [""; 0], "the file of the killed run is removed");
     }
 }
 
@@ -175,7 +177,7 @@ fn a_killed_runs_claim_is_free_at_once() {
     let running = holding(&first, &[]);
     running.signal(Signal::KILL);
     running.gone();
-    assert_eq!(files_of_runs(&first).len(), 1, "nobody was there to remove it");
+    assert_eq!(files_of_runs(&first).len(), 1, "a killed run cannot remove its file");
     assert_eq!(ran(&second, "run", &[]).status.code(), Some(0));
     assert_eq!(files_of_runs(&first), [""; 0]);
 }

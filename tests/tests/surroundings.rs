@@ -1,4 +1,5 @@
-//! What surrounds a run: control groups above it whose limits are small or fall, a folder of leases that is not all users', or that is replaced.
+//! The surroundings of a run: control groups above it with small or falling limits, and lease folders that
+//! not all users share, or that are replaced.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +9,7 @@ use rustix::process::Signal;
 use sage_tests::{Running, Scenario, Surroundings, WatGuest, allowed_cpus, free_port, http_get, program, thread_cpus};
 use serde_json::Value;
 
-/// A pipeline that asks for `resources`, and ends when `count` records have come, or never.
+/// A pipeline that requests `resources`. The pipeline ends after `count` records, or never.
 fn asking(resources: &str, count: Option<u32>) -> Scenario {
     let scenario = Scenario::new();
     scenario.file("echo.wasm", WatGuest::default().build());
@@ -34,7 +35,7 @@ fn asking(resources: &str, count: Option<u32>) -> Scenario {
     scenario
 }
 
-/// The row of a resource in what `--explain` says.
+/// The row of a resource in the enforcement report of `--explain`.
 fn row<'l>(ledger: &'l Value, resource: &str) -> &'l Value {
     let rows = ledger["rows"].as_array().unwrap();
     rows.iter().find(|row| row["operator"] == "echo" && row["resource"] == resource).unwrap()
@@ -64,7 +65,7 @@ fn a_whole_cpu_under_a_quota_that_gives_less_is_refused_and_under_one_that_can_b
     }
     assert_eq!(ledger["totals"]["cpu_quota"]["amount"], 10_000);
 
-    // Eleven tenths of one CPU.
+    // The requests add up to 1.1 CPUs.
     let shares = asking("num_cpus = 0.1", Some(1));
     let text = std::fs::read_to_string(shares.path().join("pipeline.toml")).unwrap();
     shares.file("pipeline.toml", text.replace("input = \"in\"", "input = \"in\"\nparallelism = 11"));
@@ -74,7 +75,7 @@ fn a_whole_cpu_under_a_quota_that_gives_less_is_refused_and_under_one_that_can_b
     assert_eq!(refused.status.code(), Some(3), "{refused:?}");
 }
 
-/// Runs it until its one lane is alone on a CPU; which one.
+/// Waits until the only lane is alone on a CPU, and returns that CPU.
 fn leased(running: &mut Running) -> u32 {
     running.until("its lane was on a CPU of its own", |process| {
         let mut lanes = thread_cpus(process).into_iter().filter(|((name, _), _)| name.starts_with("echo-"));
@@ -82,19 +83,19 @@ fn leased(running: &mut Running) -> u32 {
     })
 }
 
-/// What Prometheus would read of one series: the first with this name and these labels.
+/// Value of the first series with this name and these labels.
 fn metric(port: u16, name: &str, labels: &str) -> Option<f64> {
     let text = http_get(port, "/metrics")?;
     let line = text.lines().find(|line| line.starts_with(name) && line.contains(labels))?;
     line.rsplit_once(' ')?.1.parse().ok()
 }
 
-/// How often a run said something.
+/// Number of times that the run printed `words`.
 fn said(outcome: &sage_tests::Outcome, words: &str) -> usize {
     outcome.stderr.matches(words).count()
 }
 
-/// The limits that were lost: resource, tier before, tier after.
+/// The lost limits: resource, tier before, tier after.
 fn lost(outcome: &sage_tests::Outcome) -> Vec<(String, String, String)> {
     let summary = outcome.summary();
     let lost = summary["limits_lost"].as_array().cloned().unwrap_or_default();
@@ -102,7 +103,7 @@ fn lost(outcome: &sage_tests::Outcome) -> Vec<(String, String, String)> {
     lost.iter().map(|lost| (word(lost, "resource"), word(lost, "was"), word(lost, "tier"))).collect()
 }
 
-/// In what way a surrounding limit falls, what is asked of it, and what comes of it.
+/// A surrounding limit that falls, the request that it affects, and the expected report.
 struct Fall {
     controller: &'static str,
     resources: &'static str,
@@ -143,10 +144,11 @@ const FALLS: [Fall; 3] = [
     },
 ];
 
-/// Starts a run in surroundings, with its metrics; `None`, and says why, where this cannot be.
+/// Starts a run in a control group, with metrics; `None`, with a message, if that is not possible here.
 fn surrounded(fall: &Fall, name: &str, more: &[&str]) -> Option<(Surroundings, Scenario, Running, u16)> {
     if allowed_cpus().len() < 2 || sage_tests::in_processes() {
-        // On v1 the kernel refuses to take a CPU away that a worker's group has, and a worker is not this process's thread.
+        // On cgroup v1 the kernel refuses to remove a CPU that a worker's group uses, and a worker is not a
+        // thread of this process.
         eprintln!("skipped: this process may use one CPU only, or instances are workers");
         return None;
     }
@@ -174,7 +176,8 @@ fn a_surrounding_limit_that_falls_is_told_once_in_warning_metrics_and_summary() 
         (fall.fall)(&group, cpu);
         let fell = Instant::now();
         running.until("the fall was noticed", |_| tier().filter(|tier| *tier == fall.tier.1));
-        // It looks five times a second; the rest is for a machine that is busy with other tests.
+        // The host checks five times a second; the rest of the time is for a machine that is busy with other
+        // tests.
         assert!(fell.elapsed() < Duration::from_secs(10), "{:?}", fell.elapsed());
         assert_eq!(running.until("it was counted", |_| metric(port, "sage_limits_lost_total", "")), 1.0);
         running.signal(Signal::INT);
@@ -199,7 +202,8 @@ fn a_strict_run_fails_when_a_limit_falls_and_does_not_start_where_one_is_not_har
             return;
         };
         let cpu = leased(&mut running);
-        // Not before it runs: a lane that loses its CPU in the call that puts it there is refused.
+        // Waits until the run has started, because a lane that loses its CPU while it is being pinned is
+        // refused.
         running.until("its metrics were served", |_| metric(port, "sage_limits_lost_total", ""));
         (fall.fall)(&group, cpu);
         let outcome = running.wait();
@@ -234,7 +238,7 @@ fn a_lease_folder_that_is_replaced_under_a_run_has_its_leases_again_within_momen
             names.sort();
             names
         };
-        // The claim comes after the leases.
+        // The claim is written after the leases.
         let run = |names: &[String]| names.iter().any(|name| name.starts_with("run-"));
         running.until("it was admitted", |_| Some(files(scenario.leases())).filter(|names| run(names)));
         let away = scenario.path().join("away");
@@ -243,7 +247,7 @@ fn a_lease_folder_that_is_replaced_under_a_run_has_its_leases_again_within_momen
             std::fs::create_dir(scenario.leases()).unwrap();
         }
         running.until("its leases were there again", |_| Some(files(scenario.leases())).filter(|names| run(names)));
-        // Whoever comes now is refused what this run holds.
+        // A second run is refused the resources that this run holds.
         let all = allowed_cpus().len();
         let second = asking(&format!("num_cpus = {all}"), Some(1)).sharing_leases_of(&scenario);
         second.file("host.toml", "[reserve]\ncpus = 0\n");
@@ -259,8 +263,8 @@ fn a_lease_folder_that_is_replaced_under_a_run_has_its_leases_again_within_momen
             1,
             "{outcome:?}"
         );
-        assert_eq!(lost(&outcome), [], "all of it was put right");
-        assert!(!run(&files(scenario.leases())), "what ended is in the ledger no more");
+        assert_eq!(lost(&outcome), [], "every lease was restored");
+        assert!(!run(&files(scenario.leases())), "the ledger has no entry of an ended run");
     }
 }
 
@@ -302,7 +306,7 @@ fn what_other_users_put_into_the_lease_folder_leaves_out_a_cpu_and_keeps_nobody_
     }
 }
 
-/// Where the runs of user 65534, who has nothing, keep their leases if there is no folder for all.
+/// Lease folder of user 65534, a user without rights, if there is no folder for all users.
 const OWN: &str = "/tmp/sage-host-65534";
 
 #[test]
@@ -320,7 +324,7 @@ fn two_users_are_not_leased_one_cpu_whoever_comes_first_and_what_each_sees_is_to
     let copied =
         std::process::Command::new("cp").arg(program()).arg(scenario.path().join("sage-host")).status().unwrap();
     assert!(copied.success());
-    // Each in a name space with a /run/lock of its own, as after a boot.
+    // Each case has a mount namespace with a /run/lock of its own, as after a boot.
     let script = r#"
         mount -t tmpfs -o mode=1777 tmpfs /run/lock || exit 9
         rm -rf "$OWN"

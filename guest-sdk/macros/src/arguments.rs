@@ -10,14 +10,15 @@ use crate::ports::Ports;
 pub(crate) struct Arguments {
     /// The side outputs.
     pub(crate) ports: Ports,
-    /// The type that `open` reads the configuration into.
+    /// The type of the configuration that `open` reads.
     pub(crate) config: Option<Type>,
-    /// Says that the operator keeps no state, so that equal keys need not meet.
+    /// The word `stateless`, if present: the operator keeps no state, so records with equal keys may go to
+    /// different instances.
     pub(crate) stateless: Option<Ident>,
 }
 
 impl Arguments {
-    /// Read the attribute's arguments.
+    /// Reads the attribute's arguments.
     pub(crate) fn read(kind: Kind, arguments: TokenStream) -> Result<Self> {
         if arguments.is_empty() {
             return Ok(Self::default());
@@ -43,7 +44,7 @@ impl Arguments {
     }
 }
 
-/// Arguments, and which of them were written.
+/// The arguments, and their names as written.
 struct Read {
     arguments: Arguments,
     words: Vec<Ident>,
@@ -51,7 +52,8 @@ struct Read {
 
 impl Parse for Read {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        const WRITE: &str = "write `ports = [\"name\", ..]` for side outputs, `config = Settings` for the type that `open` reads, or `stateless`";
+        const WRITE: &str = "write `ports = [\"name\", ..]` for side outputs, `config = Settings` for the type that \
+            `open` reads, or `stateless`";
         let mut read = Self { arguments: Arguments::default(), words: Vec::new() };
         while !input.is_empty() {
             let word: Ident = input.parse().map_err(|error| Error::new(error.span(), WRITE))?;

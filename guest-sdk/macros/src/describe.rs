@@ -6,7 +6,7 @@ use syn::{Data, DataEnum, DataStruct, DeriveInput, Error, Fields, Result};
 use crate::docs::docs;
 use crate::serde_attributes::{Attributes, RenameRule};
 
-/// `#[derive(Describe)]`: the shape that serde reads, as a constant.
+/// `#[derive(Describe)]`: a constant with the shape that serde reads.
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let attributes = Attributes::read(&input.attrs)?;
     let schema = if let Some(from) = &attributes.from {
@@ -36,7 +36,7 @@ fn of_type(ty: &impl ToTokens) -> TokenStream {
     quote_spanned!(ty.span()=> <#ty as ::sage_guest::Describe>::SCHEMA)
 }
 
-/// What serde reads in a way of its own.
+/// The shape of a value that serde reads in a way that is not described.
 fn anything() -> TokenStream {
     quote!(&::sage_guest::description::Schema::Any)
 }
@@ -44,7 +44,7 @@ fn anything() -> TokenStream {
 fn structure(input: &DeriveInput, data: &DataStruct, attributes: &Attributes) -> Result<TokenStream> {
     let named = match &data.fields {
         Fields::Named(named) => named,
-        // A newtype is read as what it holds.
+        // A newtype is read like its field.
         Fields::Unnamed(unnamed) if unnamed.unnamed.len() == 1 => {
             return Ok(unnamed.unnamed.first().map_or_else(anything, |field| of_type(&field.ty)));
         }
@@ -68,7 +68,8 @@ fn structure(input: &DeriveInput, data: &DataStruct, attributes: &Attributes) ->
         let name = own.rename.clone().unwrap_or_else(|| attributes.rename_all.field(&unraw(ident)));
         let docs = docs(&field.attrs);
         let schema = if own.with { anything() } else { of_type(&field.ty) };
-        // Something with another name is as good, and JSON Schema has no short word for that.
+        // Another name may take the place of each name, and JSON Schema has no short form for this, so none of
+        // them is required.
         let optional =
             own.default || attributes.default || !own.aliases.is_empty() || (!own.with && is_option(&field.ty));
         let names = std::iter::once(&name).chain(&own.aliases);
@@ -88,7 +89,7 @@ fn structure(input: &DeriveInput, data: &DataStruct, attributes: &Attributes) ->
     })
 }
 
-/// An enum of words is one of those words.
+/// An enum without values in its variants is described as one of the names of its variants.
 fn enumeration(data: &DataEnum, attributes: &Attributes) -> Result<TokenStream> {
     let words = data.variants.iter().all(|variant| matches!(variant.fields, Fields::Unit));
     if !words || attributes.tagged {
@@ -116,12 +117,12 @@ fn unraw(ident: &syn::Ident) -> String {
 }
 
 impl RenameRule {
-    /// A field, which is written in snake case.
+    /// Renames a field, which is in snake case.
     fn field(self, name: &str) -> String {
         self.apply(&name.split('_').map(str::to_lowercase).collect::<Vec<_>>(), name)
     }
 
-    /// A variant, which is written in Pascal case.
+    /// Renames a variant, which is in Pascal case.
     fn variant(self, name: &str) -> String {
         let mut words: Vec<String> = Vec::new();
         for letter in name.chars() {

@@ -1,6 +1,6 @@
 use syn::{Attribute, Expr, ExprLit, Lit, Meta};
 
-/// A documentation comment as text, its lines joined as they were written.
+/// Returns a documentation comment as text, with its line breaks.
 pub(crate) fn docs(attributes: &[Attribute]) -> String {
     let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {

@@ -5,7 +5,7 @@ use syn::spanned::Spanned;
 use crate::kind::Kind;
 use crate::operator::{Config, Operator, tried};
 
-/// The user's code, the trait of its kind implemented with it, and the exports of its world.
+/// Generates the user's code, the implementation of the kind's trait, and the exports of the kind's world.
 pub(crate) fn expand(operator: &Operator) -> TokenStream {
     let definition = &operator.definition;
     let implementation = match operator.kind {
@@ -35,7 +35,7 @@ pub(crate) fn expand(operator: &Operator) -> TokenStream {
     }
 }
 
-/// What the operator says of itself, as a constant.
+/// Generates the operator's description, as a constant.
 fn description(operator: &Operator) -> TokenStream {
     let ty = &operator.ty;
     let docs = &operator.described.docs;
@@ -61,7 +61,8 @@ fn description(operator: &Operator) -> TokenStream {
     }
 }
 
-/// Lends what it gives where it can, and lends the record itself where that is what was changed.
+/// Generates a `map`. The implementation returns borrowed bytes where possible, and returns the record itself
+/// if the user's code changes it in place.
 fn map(operator: &Operator) -> TokenStream {
     let ty = &operator.ty;
     let open = open(operator, &quote!());
@@ -102,7 +103,7 @@ fn map(operator: &Operator) -> TokenStream {
     }
 }
 
-/// A kind that sees payloads one by one.
+/// Generates a kind that sees payloads one by one.
 fn record_kind(
     operator: &Operator,
     kind: &TokenStream,
@@ -183,7 +184,10 @@ fn process(operator: &Operator) -> TokenStream {
             #open
 
             #[inline]
-            fn process(&mut self, call: ::sage_guest::operator::Call<'_>) -> ::core::result::Result<(), ::sage_guest::Error> {
+            fn process(
+                &mut self,
+                call: ::sage_guest::operator::Call<'_>,
+            ) -> ::core::result::Result<(), ::sage_guest::Error> {
                 #process
             }
 
@@ -222,7 +226,10 @@ fn source(operator: &Operator) -> TokenStream {
 
             #open
 
-            fn next(&mut self, out: &mut ::sage_guest::Emitter) -> ::core::result::Result<::sage_guest::Progress, ::sage_guest::Error> {
+            fn next(
+                &mut self,
+                out: &mut ::sage_guest::Emitter,
+            ) -> ::core::result::Result<::sage_guest::Progress, ::sage_guest::Error> {
                 ::core::result::Result::Ok(#call)
             }
 
@@ -251,7 +258,10 @@ fn sink(operator: &Operator) -> TokenStream {
             #open
 
             #[inline]
-            fn write(&mut self, record: ::sage_guest::Record<'_, &[u8]>) -> ::core::result::Result<(), ::sage_guest::Error> {
+            fn write(
+                &mut self,
+                record: ::sage_guest::Record<'_, &[u8]>,
+            ) -> ::core::result::Result<(), ::sage_guest::Error> {
                 #read
                 let () = #call;
                 ::core::result::Result::Ok(())
@@ -283,7 +293,7 @@ fn close(operator: &Operator) -> Option<TokenStream> {
     })
 }
 
-/// `let record = ..`, with errors about its type shown where the user wrote the type.
+/// Generates `let record = ..`. Errors about the type point to the type in the user's code.
 fn read(operator: &Operator, of: &TokenStream, function: &TokenStream, from: &TokenStream) -> Option<TokenStream> {
     let ty = operator.checked.record.as_ref()?;
     Some(quote_spanned! {ty.span()=>
@@ -291,7 +301,7 @@ fn read(operator: &Operator, of: &TokenStream, function: &TokenStream, from: &To
     })
 }
 
-/// `let records = ..`, all of a batch; likewise.
+/// Generates `let records = ..` for a whole batch, in the same way.
 fn read_all(operator: &Operator) -> Option<TokenStream> {
     let ty = operator.checked.record.as_ref()?;
     Some(quote_spanned! {ty.span()=>

@@ -1,4 +1,4 @@
-/// The kinds of operator, and what each wants to see written.
+/// The kinds of operator, with the signature that each of them requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Map,
@@ -11,7 +11,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The attribute.
+    /// Name of the attribute.
     pub(crate) fn attribute(self) -> &'static str {
         match self {
             Self::Map => "map",
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// The method with `{}` for its name and first parameters: what to write when it is wrong.
+    /// Parameters and return type of the method or function, for messages about a wrong signature.
     fn shape(self) -> (&'static str, &'static str) {
         match self {
             Self::Map => ("record: In", " -> Out"),
@@ -50,32 +50,34 @@ impl Kind {
         }
     }
 
-    /// What to write as a method.
+    /// The method to write, for messages.
     pub(crate) fn write_method(self) -> String {
         let (parameters, answer) = self.shape();
         format!("write `fn {}(&mut self, {parameters}){answer}`", self.method())
     }
 
-    /// What to write as a function.
+    /// The function to write, for messages.
     pub(crate) fn write_function(self) -> String {
         let (parameters, answer) = self.shape();
         match self {
-            Self::Source => "write `#[sage_guest::source] impl Name { fn open(context: &Context) -> Result<Self, Error> .. fn next(&mut self, out: &mut Emitter) -> Result<Progress, Error> .. }`".to_owned(),
+            Self::Source => "write `#[sage_guest::source] impl Name { fn open(context: &Context) -> Result<Self, \
+                Error> .. fn next(&mut self, out: &mut Emitter) -> Result<Progress, Error> .. }`"
+                .to_owned(),
             _ => format!("write `fn name({parameters}){answer}`, or `fn name({parameters}, config: &Config){answer}`"),
         }
     }
 
-    /// Whether records leave through an emitter handed to the method.
+    /// Whether the method emits records through an emitter.
     pub(crate) fn emits(self) -> bool {
         matches!(self, Self::Process | Self::Source)
     }
 
-    /// Whether the method is handed a record.
+    /// Whether the method takes a record.
     pub(crate) fn takes_record(self) -> bool {
         self != Self::Source
     }
 
-    /// Whether the method has to give something back.
+    /// Whether the method must return a value.
     pub(crate) fn answers(self) -> bool {
         matches!(self, Self::Map | Self::Filter | Self::FlatMap | Self::KeyBy | Self::Source)
     }

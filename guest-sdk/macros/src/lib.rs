@@ -1,9 +1,10 @@
-//! The attribute macros of `sage-guest`; use them through that crate, which documents them.
+//! The attribute macros of `sage-guest`. Use them through that crate, which documents them.
 //!
-//! Flow: an attribute's arguments and its item become an operator (function or `impl` block, checked by
-//! `signature`), which `expand` turns into the user's own code, unchanged, an implementation of the kind's trait
-//! from `sage_guest::operator`, and, in a component only, the exports of the kind's world.
-//! What syntax can tell is refused here, in words that say what to write; types are checked by the traits' own diagnostics.
+//! Flow: the arguments of an attribute and its item become an operator (a function or an `impl` block, checked
+//! by `signature`). `expand` turns the operator into three parts: the user's own code, unchanged; an
+//! implementation of the kind's trait from `sage_guest::operator`; and, only in a component, the exports of the
+//! kind's world. Mistakes that the syntax shows are reported here, with the code to write instead. The
+//! diagnostics of the traits check the types.
 
 mod arguments;
 mod describe;
@@ -25,7 +26,7 @@ fn attribute(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStre
         .map(|operator| expand::expand(&operator));
     match expanded {
         Ok(tokens) => tokens.into(),
-        // The user's own code stays, so that the only error shown is ours.
+        // The user's own code stays in the output, so that our error is the only one shown.
         Err(error) => {
             let error = error.into_compile_error();
             quote::quote!(#original #error).into()
@@ -35,8 +36,9 @@ fn attribute(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStre
 
 /// One record in, one record out.
 ///
-/// The function takes a payload and gives a payload (`FromPayload`, `IntoPayload`). Keys, event time and headers stay with the record. A `Result` return rejects
-/// that one record with the error's message; the others go on.
+/// The function takes a payload and returns a payload (`FromPayload`, `IntoPayload`). Key, event time and
+/// headers stay with the record. A function that returns a `Result` may reject a record: the error's message is
+/// the reason, and the operator continues with the next record.
 ///
 /// ```
 /// use sage_guest::{Error, Json};
@@ -56,7 +58,8 @@ fn attribute(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStre
 /// }
 /// ```
 ///
-/// A second parameter is the configuration: `config = { ... }` of the pipeline file, read once when the operator opens.
+/// A second parameter is the configuration: `config = { ... }` of the pipeline file, read once when the
+/// operator opens.
 ///
 /// ```
 /// #[derive(serde::Deserialize)]
@@ -69,8 +72,8 @@ fn attribute(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStre
 /// }
 /// ```
 ///
-/// What it gives may be borrowed, from the record or from the configuration; such bytes are moved within the batch's own memory, or stay where they are, until one
-/// is longer than there is room for.
+/// The result may be borrowed from the record or from the configuration. Borrowed bytes are moved within the
+/// batch's own memory, or stay in place, until a result is longer than the free space.
 ///
 /// ```
 /// #[sage_guest::map]
@@ -79,7 +82,8 @@ fn attribute(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStre
 /// }
 /// ```
 ///
-/// With `&mut [u8]` the record is changed where it lies, and keeps its length. There is nothing to give but, in a `Result<(), Error>`, an error.
+/// A function that takes `&mut [u8]` changes the record in place. The record keeps its length. The function
+/// returns nothing, or a `Result<(), Error>` to be able to reject the record.
 ///
 /// ```
 /// #[sage_guest::map]
@@ -94,7 +98,8 @@ fn attribute(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStre
 /// assert_eq!(&record, b"DE## ####");
 /// ```
 ///
-/// What has to remember something is a struct. `open` may be left out where the struct is `Default`, `close` always.
+/// An operator that must remember something is a struct. `open` may be left out if the struct implements
+/// `Default`. `close` may always be left out.
 ///
 /// ```
 /// use sage_guest::{Context, Error};
@@ -118,13 +123,14 @@ fn attribute(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStre
 /// }
 /// ```
 ///
-/// Guest memory is a cache, never the truth: after a trap the struct starts again at `open`. What must survive is the state of a `process`.
+/// Guest memory is a cache, never the truth: after a trap the struct starts again at `open`. Data that must
+/// survive belongs in the state of a `process`.
 #[proc_macro_attribute]
 pub fn map(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Map, arguments, item)
 }
 
-/// One record in, the same record or none out.
+/// One record in, the same record or no record out.
 ///
 /// ```
 /// #[derive(serde::Deserialize)]
@@ -136,8 +142,9 @@ pub fn map(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// `-> Result<bool, Error>` may reject a record, which is not the same as dropping it: a rejected one is counted, and goes to
-/// the `rejects` port. A second parameter `&Settings` is the configuration; a struct has `fn filter(&mut self, record: In) -> bool`. Both are as for `map`.
+/// A filter that returns `Result<bool, Error>` may reject a record. Rejecting differs from dropping: a rejected
+/// record is counted and goes to the `rejects` port. A second parameter `&Settings` is the configuration. A
+/// struct has `fn filter(&mut self, record: In) -> bool`. Both are as for `map`.
 ///
 /// ```
 /// struct EveryOther { odd: bool }
@@ -159,7 +166,7 @@ pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Filter, arguments, item)
 }
 
-/// One record in, any number out.
+/// One record in, any number of records out.
 ///
 /// ```
 /// #[sage_guest::flat_map]
@@ -168,9 +175,10 @@ pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// What it returns is anything that can be iterated over and gives payloads: `impl Iterator<Item = Out>`, `Vec<Out>`, `Option<Out>`; in a `Result`, it may reject the
-/// record, and what it had given is taken back. An output inherits key, event time and headers. A second parameter `&Settings` is the configuration; a struct has
-/// `fn flat_map(&mut self, record: In) -> Vec<Out>`. Both are as for `map`.
+/// The function returns any iterator over payloads: `impl Iterator<Item = Out>`, `Vec<Out>` or `Option<Out>`. A
+/// function that returns one of them in a `Result` may reject the record; the outputs of a rejected record are
+/// taken back. An output inherits key, event time and headers. A second parameter `&Settings` is the
+/// configuration. A struct has `fn flat_map(&mut self, record: In) -> Vec<Out>`. Both are as for `map`.
 ///
 /// ```
 /// use sage_guest::{Error, Json};
@@ -188,7 +196,7 @@ pub fn flat_map(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::FlatMap, arguments, item)
 }
 
-/// Gives each record a key: what it is partitioned and keeps state by.
+/// Gives each record a key, by which records are partitioned and keep state.
 ///
 /// ```
 /// #[derive(serde::Deserialize)]
@@ -200,14 +208,15 @@ pub fn flat_map(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// A key is bytes, so anything that can be a payload can be one; numbers are their decimal text. A `Result` return may reject the record. A second parameter `&Settings` is
-/// the configuration; a struct has `fn key_by(&mut self, record: In) -> Key`. Both are as for `map`.
+/// A key is bytes, so every payload type can be a key; a number is its decimal text. A function that returns a
+/// `Result` may reject the record. A second parameter `&Settings` is the configuration. A struct has `fn
+/// key_by(&mut self, record: In) -> Key`. Both are as for `map`.
 #[proc_macro_attribute]
 pub fn key_by(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::KeyBy, arguments, item)
 }
 
-/// Records in, anything out, with keyed state, side outputs and a last word.
+/// Records in, any records out, with keyed state, side outputs and a final call at the end of input.
 ///
 /// ```
 /// use sage_guest::state::{Tables, Value};
@@ -238,10 +247,15 @@ pub fn key_by(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// `process` takes a payload or a `Record` of one, which also has key, event time and headers. An error rejects the record, and undoes what it emitted and wrote. State belongs to the key of
-/// the record being processed (`sage_guest::state`). `open` may leave `tables` out, or be left out where the struct is `Default`; `end` and `close(self)` may be left out. An error of `end` fails the call.
+/// `process` takes a payload, or a `Record` of a payload, which also has key, event time and headers. An error
+/// rejects the record and undoes its outputs and writes. State belongs to the key of the record being processed
+/// (`sage_guest::state`).
 ///
-/// What is better done for many records at once, such as running a model, is done in `process_batch`, which stands in place of `process` and is handed the whole batch:
+/// `open` may omit the parameter `tables`. A struct that implements `Default` needs no `open`. `end` and
+/// `close(self)` may be left out. An error of `end` fails the call.
+///
+/// Some work is better done for many records at once, such as running a model. For this, write `process_batch`
+/// instead of `process`. This method receives the whole batch:
 ///
 /// ```
 /// use sage_guest::inference::{Lease, Model, Tensor};
@@ -264,13 +278,19 @@ pub fn key_by(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// `each` goes through the records with one answer for each, and is to them what `process` is: emitting, state, and an error that rejects this one record. An error of
-/// `process_batch` itself rejects, with its message, every record of the batch that `each` has not been through; where it has been through all, it fails the call, which the host retries. A
-/// batch is what happened to come together: at most some thousand records and 64 KiB of payload or so, at least one record; nothing can be read off where it begins and ends.
+/// `each` processes the records, with one answer for each record, and its closure works like `process`:
+/// outputs, state, and an error that rejects only this record. An error of `process_batch` itself rejects every
+/// record of the batch that `each` has not yet processed, with the error's message. If `each` has processed all
+/// records, such an error fails the call, and the host retries the call.
 ///
-/// `ports` names side outputs, `[a-z0-9-]+` each; another operator reads one as `input = "name.negative"`.
+/// A batch has at least one record, and at most a few thousand records and about 64 KiB of payload. The
+/// boundaries between batches are arbitrary and have no meaning.
 ///
-/// Without state a function will do: `fn name(record: Record<In>, out: &mut Emitter) -> Result<(), Error>`, with `config: &Settings` as a third parameter or without.
+/// `ports` lists the names of side outputs. A name matches `[a-z0-9-]+`. Another operator reads a side output
+/// as `input = "name.negative"`.
+///
+/// An operator without state can be a function: `fn name(record: Record<In>, out: &mut Emitter) -> Result<(),
+/// Error>`, with or without a third parameter `config: &Settings`.
 #[proc_macro_attribute]
 pub fn process(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Process, arguments, item)
@@ -312,9 +332,11 @@ pub fn process(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// `next` emits a record or some; while it answers `More` it is called again until the host has as many as it asked for. An error fails the call, and what that one `next` had emitted
-/// is taken back. `position` and `seek`, both or neither, make the source replayable: a position is anything that can be a payload, and stands after the last record
-/// emitted. Ports are as for `process`.
+/// `next` emits one or more records. While `next` returns `More`, the SDK calls it again until the host has as
+/// many records as it asked for. An error fails the call, and the outputs of that one `next` are taken back.
+///
+/// `position` and `seek`, always together, make the source replayable. A position can be any payload type, and
+/// points behind the last record emitted. Ports are as for `process`.
 #[proc_macro_attribute]
 pub fn source(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Source, arguments, item)
@@ -345,15 +367,20 @@ pub fn source(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// `write` takes a payload or a `Record` of one; an error rejects that record. `flush`, which may be left out, makes everything written so far durable. The host calls it every second or 4 MiB and at the end of
-/// input; what was written since is written again if the operator fails, so a record may come twice and is never lost. A function will do where nothing is remembered: `fn name(record: Record<In>) -> Result<(), Error>`.
+/// `write` takes a payload, or a `Record` of a payload. An error rejects the record.
+///
+/// `flush` makes all records written so far durable, and may be left out. The host calls `flush` every second,
+/// after every 4 MiB, and at the end of input. If the operator fails, the records since the last flush are
+/// written again: a record may come twice, but it is never lost.
+///
+/// An operator that remembers nothing can be a function: `fn name(record: Record<In>) -> Result<(), Error>`.
 #[proc_macro_attribute]
 pub fn sink(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Sink, arguments, item)
 }
 
-/// The shape of a type as serde reads it, for the host to check `config` by before the run: the trait `sage_guest::Describe`,
-/// which says what is understood.
+/// Describes the shape that serde reads, so that the host can check `config` before the run. The trait
+/// `sage_guest::Describe` documents the supported attributes.
 #[proc_macro_derive(Describe, attributes(serde))]
 pub fn describe(item: TokenStream) -> TokenStream {
     let derived = syn::parse(item).and_then(|input| describe::derive(&input));

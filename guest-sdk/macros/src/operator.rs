@@ -9,47 +9,48 @@ use crate::kind::Kind;
 use crate::ports::Ports;
 use crate::signature::{Checked, WRITE_WHOLE, check, check_whole, fallible};
 
-/// An operator as the traits want it, whichever way it was written.
+/// An operator in the form that the traits need, from a function or from an `impl` block.
 pub(crate) struct Operator {
     pub(crate) kind: Kind,
-    /// The type that the trait is implemented for.
+    /// The type for which the trait is implemented.
     pub(crate) ty: Type,
-    /// What stands before the trait implementation: the user's own code, and the type of a function.
+    /// Code in front of the trait implementation: the user's own code, and the type of a function.
     pub(crate) definition: TokenStream,
-    /// Makes a `Self` of `context` (and `tables`, of a `process`), inside a function that returns `Result<Self, Error>`.
+    /// Code that makes a `Self` from `context` (and from `tables` in a `process`), inside a function that
+    /// returns `Result<Self, Error>`.
     pub(crate) open: TokenStream,
-    /// Calls the user's code with `record` and `out`, as its kind has them, or with `records`.
+    /// Call of the user's code with `record` and `out`, as the kind requires, or with `records`.
     pub(crate) call: TokenStream,
-    /// Whether that is the whole batch.
+    /// Whether the call takes the whole batch (`records`).
     pub(crate) whole: bool,
     pub(crate) checked: Checked,
-    /// What the user wrote of `close(self)`, `end`, `flush`, `position` and `seek`, as calls.
+    /// Calls of the user's `close(self)`, `end`, `flush`, `position` and `seek`, if they exist.
     pub(crate) hooks: Hooks,
     pub(crate) ports: Ports,
     pub(crate) described: Described,
 }
 
-/// What the operator says of itself.
+/// The description of the operator.
 pub(crate) struct Described {
     pub(crate) docs: String,
-    /// Whether it keeps keyed state.
+    /// Whether the operator keeps keyed state.
     pub(crate) stateful: bool,
     pub(crate) config: Config,
 }
 
-/// What is known of the configuration that the operator reads.
+/// The known facts about the operator's configuration.
 pub(crate) enum Config {
-    /// It reads none.
+    /// The operator reads no configuration.
     None,
-    /// A type that may be described.
+    /// A type that may implement `Describe`.
     Maybe(Type),
-    /// A type that must be described.
+    /// A type that must implement `Describe`.
     Described(Type),
-    /// `open` may read anything.
+    /// `open` may read any configuration.
     Unknown,
 }
 
-/// Calls of the methods that a kind may have beside its own.
+/// Calls of the optional methods of a kind.
 #[derive(Default)]
 pub(crate) struct Hooks {
     pub(crate) close: Option<TokenStream>,
@@ -59,14 +60,14 @@ pub(crate) struct Hooks {
     pub(crate) replay: Option<Replay>,
 }
 
-/// How a source says where it stands, and goes back there.
+/// Calls by which a source returns its position and goes back to it.
 pub(crate) struct Replay {
     pub(crate) position: TokenStream,
     pub(crate) seek: TokenStream,
     pub(crate) position_type: Type,
 }
 
-/// Read the item that the attribute stands on.
+/// Reads the item under the attribute.
 pub(crate) fn read(kind: Kind, arguments: Arguments, item: Item) -> Result<Operator> {
     match item {
         Item::Fn(function) => of_function(kind, arguments, &function),
@@ -91,13 +92,13 @@ fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Op
     if let Some(config) = config {
         return Err(Error::new(
             config.span(),
-            "a function says what its configuration is by its last parameter, `config: &Config`",
+            "a function takes its configuration as its last parameter, `config: &Config`",
         ));
     }
     if kind == Kind::Source {
         return Err(Error::new(
             function.sig.span(),
-            format!("a source remembers where it stands, so it is a struct: {}", kind.write_function()),
+            format!("a source remembers its position, so it is a struct: {}", kind.write_function()),
         ));
     }
     let checked = check(kind, &function.sig, false)?;
@@ -114,7 +115,7 @@ fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Op
         None => (quote!(open: ()), quote!(Self { open: () }), None),
     };
     let arguments = at_hand(kind).into_iter().chain(config);
-    let what = format!("The operator that [`{name}`](fn@{name}) is, as a type: for `sage_guest::testing`.");
+    let what = format!("The type of the operator [`{name}`](fn@{name}), for `sage_guest::testing`.");
     Ok(Operator {
         kind,
         ty: syn::parse_quote_spanned!(span=> #name),
@@ -130,7 +131,7 @@ fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Op
         whole: false,
         described: Described {
             docs: docs(&function.attrs),
-            // It has no tables to keep anything in.
+            // A function has no tables in which to keep state.
             stateful: false,
             config: checked.config.clone().map_or(Config::None, Config::Maybe),
         },
@@ -140,7 +141,7 @@ fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Op
     })
 }
 
-/// The arguments that the generated method has at hand.
+/// The arguments that the generated method can pass on.
 fn at_hand(kind: Kind) -> Vec<TokenStream> {
     let mut arguments = Vec::new();
     if kind.takes_record() {
@@ -219,9 +220,8 @@ fn of_impl(kind: Kind, arguments: Arguments, block: &ItemImpl) -> Result<Operato
     let open = find("open");
     let Arguments { ports, config, stateless } = arguments;
     if let (Some(word), Some(tables)) = (&stateless, open.and_then(|open| open.sig.inputs.iter().nth(1))) {
-        let mut error =
-            Error::new(word.span(), "this operator says that it keeps no state, and its `open` takes tables");
-        error.combine(Error::new(tables.span(), "leave this out, or take `stateless` away"));
+        let mut error = Error::new(word.span(), "a `stateless` operator has no tables, but its `open` takes them");
+        error.combine(Error::new(tables.span(), "remove this parameter, or remove `stateless`"));
         return Err(error);
     }
     let described = Described {
@@ -257,7 +257,8 @@ fn open_call(kind: Kind, ty: &Type, open: Option<&ImplItemFn>) -> Result<TokenSt
     if receives || parameters == 0 || parameters > most {
         let write = match kind {
             Kind::Process => {
-                "`fn open(context: &Context) -> Result<Self, Error>`, or `fn open(context: &Context, tables: &mut Tables) -> Result<Self, Error>` to keep state"
+                "`fn open(context: &Context) -> Result<Self, Error>`, or `fn open(context: &Context, tables: &mut \
+                    Tables) -> Result<Self, Error>` to keep state"
             }
             _ => "`fn open(context: &Context) -> Result<Self, Error>`",
         };
@@ -271,10 +272,7 @@ fn open_call(kind: Kind, ty: &Type, open: Option<&ImplItemFn>) -> Result<TokenSt
 fn close_call(close: &ImplItemFn) -> Result<TokenStream> {
     let owned = matches!(close.sig.inputs.first(), Some(FnArg::Receiver(receiver)) if receiver.reference.is_none());
     if !owned || close.sig.inputs.len() != 1 || fallible(&close.sig) {
-        return Err(Error::new(
-            close.sig.span(),
-            "`close` ends the operator and its answer cannot be taken back: write `fn close(self)`",
-        ));
+        return Err(Error::new(close.sig.span(), "`close` ends the operator and cannot fail: write `fn close(self)`"));
     }
     Ok(quote!(Self::close(self)))
 }
@@ -284,7 +282,7 @@ fn end_call(end: &ImplItemFn) -> Result<TokenStream> {
     if !borrowed || end.sig.inputs.len() != 2 {
         return Err(Error::new(
             end.sig.span(),
-            "`end` says the last word: write `fn end(&mut self, out: &mut Emitter) -> Result<(), Error>`",
+            "`end` emits the last records: write `fn end(&mut self, out: &mut Emitter) -> Result<(), Error>`",
         ));
     }
     Ok(tried(quote!(Self::end(self, out)), fallible(&end.sig)))
@@ -302,7 +300,8 @@ fn flush_call(flush: &ImplItemFn) -> Result<TokenStream> {
 }
 
 fn replay(position: Option<&ImplItemFn>, seek: Option<&ImplItemFn>) -> Result<Option<Replay>> {
-    let write = "write `fn position(&self) -> Position` and `fn seek(&mut self, position: Position) -> Result<(), Error>`, where `Position` can be read and written as a payload can (`u64`, `String`, `Json<T>`)";
+    let write = "write `fn position(&self) -> Position` and `fn seek(&mut self, position: Position) -> Result<(), \
+        Error>`, where `Position` is a payload type (`u64`, `String`, `Json<T>`)";
     let (position, seek) = match (position, seek) {
         (None, None) => return Ok(None),
         (Some(position), Some(seek)) => (position, seek),
@@ -313,7 +312,12 @@ fn replay(position: Option<&ImplItemFn>, seek: Option<&ImplItemFn>) -> Result<Op
             ));
         }
     };
-    let borrowed = |method: &ImplItemFn| matches!(method.sig.inputs.first(), Some(FnArg::Receiver(receiver)) if receiver.reference.is_some());
+    let borrowed = |method: &ImplItemFn| {
+        matches!(
+            method.sig.inputs.first(),
+            Some(FnArg::Receiver(receiver)) if receiver.reference.is_some()
+        )
+    };
     let position_type = match seek.sig.inputs.iter().nth(1) {
         Some(FnArg::Typed(typed)) if borrowed(seek) && seek.sig.inputs.len() == 2 => (*typed.ty).clone(),
         _ => return Err(Error::new(seek.sig.span(), write)),
@@ -329,7 +333,7 @@ fn replay(position: Option<&ImplItemFn>, seek: Option<&ImplItemFn>) -> Result<Op
     }))
 }
 
-/// `call`, or what is in it where it returns a `Result`; an error is returned.
+/// `call`, or the value in it if it returns a `Result`. The generated code returns an error early.
 pub(crate) fn tried(call: TokenStream, fallible: bool) -> TokenStream {
     if fallible {
         quote! {

@@ -28,7 +28,7 @@ impl Parse for Ports {
             if text == "rejects" {
                 return Err(Error::new(
                     name.span(),
-                    "every operator has the port `rejects` from the host: records it rejects go there; choose another name",
+                    "every operator has a port `rejects`, for the records that it rejects; choose another name",
                 ));
             }
             if seen.iter().any(|known: &LitStr| known.value() == text) {

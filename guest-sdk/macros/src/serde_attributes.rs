@@ -16,7 +16,7 @@ pub(crate) enum RenameRule {
     ScreamingKebab,
 }
 
-/// What `#[serde(...)]` says about how a type, a field or a variant is read.
+/// The `#[serde(...)]` attributes that change how a type, a field or a variant is read.
 #[derive(Default)]
 pub(crate) struct Attributes {
     pub(crate) rename: Option<String>,
@@ -25,18 +25,18 @@ pub(crate) struct Attributes {
     pub(crate) default: bool,
     pub(crate) skip: bool,
     pub(crate) flatten: bool,
-    /// It is read by a function.
+    /// Whether a function reads the value.
     pub(crate) with: bool,
     pub(crate) deny_unknown_fields: bool,
     pub(crate) transparent: bool,
-    /// An enum that is not written as its variant's name.
+    /// Whether the enum is not written as the name of its variant.
     pub(crate) tagged: bool,
-    /// The type that is read in its place.
+    /// The type that is read instead.
     pub(crate) from: Option<Type>,
 }
 
 impl Attributes {
-    /// What serde itself refuses is left to serde.
+    /// Reads the attributes. Errors that serde itself reports are left to serde.
     pub(crate) fn read(attributes: &[Attribute]) -> Result<Self> {
         let mut read = Self::default();
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("serde")) {
@@ -79,7 +79,7 @@ impl Attributes {
     }
 }
 
-/// `= "name"`, or `(deserialize = "name")`.
+/// Reads `= "name"`, or `(deserialize = "name")`.
 fn name(meta: &ParseNestedMeta<'_>, side: &str) -> Result<Option<String>> {
     if meta.input.peek(syn::Token![=]) {
         return Ok(Some(meta.value()?.parse::<LitStr>()?.value()));
@@ -95,7 +95,7 @@ fn name(meta: &ParseNestedMeta<'_>, side: &str) -> Result<Option<String>> {
     Ok(found)
 }
 
-/// Passes over a value, or what stands in parentheses.
+/// Skips a value, or a group in parentheses.
 fn ignore(meta: &ParseNestedMeta<'_>) -> Result<()> {
     if meta.input.peek(syn::Token![=]) {
         meta.value()?.parse::<syn::Expr>()?;

@@ -5,21 +5,22 @@ use syn::{Error, FnArg, GenericArgument, PathArguments, Result, ReturnType, Sign
 
 use crate::kind::Kind;
 
-/// What the generated code has to know of the user's function or method.
+/// The facts about the user's function or method that the generated code needs.
 pub(crate) struct Checked {
-    /// The type of the record parameter, without names of lifetimes.
+    /// Type of the record parameter, without names of lifetimes.
     pub(crate) record: Option<Type>,
-    /// The type behind the reference of the configuration parameter.
+    /// Type of the configuration parameter, without the reference.
     pub(crate) config: Option<Type>,
-    /// Whether the record is changed where it lies: `&mut [u8]`. There is nothing to read then, and nothing that it gives.
+    /// Whether the record is changed in place (`&mut [u8]`). There is then no payload to decode and no result
+    /// to write.
     pub(crate) in_place: bool,
-    /// Whether it returns a `Result`.
+    /// Whether the function returns a `Result`.
     pub(crate) fallible: bool,
-    /// Where what it gives is written: the type in the `Result`, or the whole return.
+    /// Span of the result type: the type in the `Result`, or the whole return type.
     pub(crate) answer: Span,
 }
 
-/// Check the function or method of a kind, as far as syntax can.
+/// Checks the function or method of a kind, as far as syntax allows.
 pub(crate) fn check(kind: Kind, signature: &Signature, method: bool) -> Result<Checked> {
     let write = if method { kind.write_method() } else { kind.write_function() };
     plain(kind, signature, &write)?;
@@ -69,10 +70,10 @@ pub(crate) fn check(kind: Kind, signature: &Signature, method: bool) -> Result<C
     Ok(Checked { record, in_place, config, fallible, answer })
 }
 
-/// What to write to see the whole batch.
+/// The signature to write for a whole batch, for messages.
 pub(crate) const WRITE_WHOLE: &str = "`fn process_batch(&mut self, records: Records<In>) -> Result<(), Error>`";
 
-/// Check `process_batch`, as far as syntax can. The record is what `Records` is of.
+/// Checks `process_batch`, as far as syntax allows. The record type is the parameter of `Records`.
 pub(crate) fn check_whole(signature: &Signature) -> Result<Checked> {
     let write = format!("write {WRITE_WHOLE}");
     plain(Kind::Process, signature, &write)?;
@@ -92,7 +93,7 @@ pub(crate) fn check_whole(signature: &Signature) -> Result<Checked> {
         return Err(Error::new(
             more.span(),
             format!(
-                "too many parameters: {write}; `records.each(answers, |record, answer, out| ..)` has where records go"
+                "too many parameters: {write}; `records.each(answers, |record, answer, out| ..)` gives the emitter"
             ),
         ));
     }
@@ -108,7 +109,7 @@ pub(crate) fn check_whole(signature: &Signature) -> Result<Checked> {
     })
 }
 
-/// What `Records<..>` is of; bytes where that is left out.
+/// Returns the parameter of `Records<..>`, or `&[u8]` if there is none.
 fn records_of(ty: &Type) -> Option<Type> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last().filter(|last| last.ident == "Records")?;
@@ -122,20 +123,20 @@ fn records_of(ty: &Type) -> Option<Type> {
     Some(named.unwrap_or_else(|| syn::parse_quote_spanned!(last.span()=> &[u8])))
 }
 
-/// Nothing that only a caller in Rust could supply.
+/// Rejects properties that only a caller in Rust could satisfy.
 fn plain(kind: Kind, signature: &Signature, write: &str) -> Result<()> {
     let refused = if let Some(token) = &signature.asyncness {
         Some((token.span(), "be `async`: a call answers before it returns"))
     } else if let Some(token) = &signature.unsafety {
         Some((token.span(), "be `unsafe`: the host calls it with any record"))
     } else if let Some(parameter) = signature.generics.type_params().next() {
-        Some((parameter.span(), "be generic: the host has only bytes to choose the type by"))
+        Some((parameter.span(), "be generic: the host cannot choose a type"))
     } else {
         signature
             .generics
             .const_params()
             .next()
-            .map(|parameter| (parameter.span(), "be generic: the host has only bytes to choose the value by"))
+            .map(|parameter| (parameter.span(), "be generic: the host cannot choose a value"))
     };
     match refused {
         Some((span, why)) => Err(Error::new(span, format!("a `{}` operator cannot {why}; {write}", kind.attribute()))),
@@ -157,7 +158,8 @@ fn record_type(kind: Kind, ty: &Type) -> Result<Type> {
     match ty {
         Type::ImplTrait(_) => Err(Error::new(
             ty.span(),
-            "name the record's type: `impl Trait` leaves open how its bytes are read; write `&[u8]`, `&str`, `String`, a number or `Json<T>`",
+            "name the record's type: `impl Trait` leaves open how its bytes are read; write `&[u8]`, `&str`, \
+                `String`, a number or `Json<T>`",
         )),
         Type::Path(path) if path.path.is_ident("str") => Err(Error::new(ty.span(), "write `&str`")),
         Type::Slice(_) => Err(Error::new(ty.span(), "write a reference: `&[u8]`")),
@@ -167,7 +169,8 @@ fn record_type(kind: Kind, ty: &Type) -> Result<Type> {
             Err(Error::new(
                 ty.span(),
                 format!(
-                    "a `{}` operator sees payloads only: key, timestamp and headers stay in the host; write the payload's type, or use `process` to see them",
+                    "a `{}` operator sees payloads only: key, timestamp and headers stay in the host; write the \
+                        payload's type, or use `process` to see them",
                     kind.attribute()
                 ),
             ))
@@ -176,7 +179,7 @@ fn record_type(kind: Kind, ty: &Type) -> Result<Type> {
     }
 }
 
-/// Whether this parameter is the record's own bytes, to be changed.
+/// Returns whether the parameter is the record's own bytes, to be changed in place.
 fn changed(kind: Kind, ty: &Type) -> Result<bool> {
     let Type::Reference(reference) = ty else { return Ok(false) };
     if reference.mutability.is_none() {
@@ -186,7 +189,8 @@ fn changed(kind: Kind, ty: &Type) -> Result<bool> {
         return Err(Error::new(
             ty.span(),
             format!(
-                "a `{}` only looks at its record: write `&[u8]`, or another payload; a `map` may change one in place, with `&mut [u8]`",
+                "a `{}` only reads its record: write `&[u8]`, or another payload; a `map` may change one in place, \
+                    with `&mut [u8]`",
                 kind.attribute()
             ),
         ));
@@ -195,16 +199,18 @@ fn changed(kind: Kind, ty: &Type) -> Result<bool> {
         Type::Slice(slice) if matches!(&*slice.elem, Type::Path(path) if path.path.is_ident("u8")) => Ok(true),
         _ => Err(Error::new(
             ty.span(),
-            "a record that is changed in place is bytes: write `&mut [u8]`; or take and give a payload, as in `fn name(record: In) -> Out`",
+            "a record that is changed in place is bytes: write `&mut [u8]`; or take and give a payload, as in `fn \
+                name(record: In) -> Out`",
         )),
     }
 }
 
-/// Check that a `map` that changes its record in place gives nothing but maybe an error; whether it does.
+/// Checks that a `map` that changes its record in place returns nothing except an error. Returns whether it may
+/// return an error.
 fn nothing(signature: &Signature, method: bool) -> Result<bool> {
     let ReturnType::Type(_, ty) = &signature.output else { return Ok(false) };
     match ok_type(ty) {
-        // An alias that does not say what of: the compiler will.
+        // An alias whose argument is not visible: the compiler checks it.
         Some(ok) if std::ptr::eq(ok, &**ty) => Ok(true),
         Some(Type::Tuple(tuple)) if tuple.elems.is_empty() => Ok(true),
         given => {
@@ -212,7 +218,8 @@ fn nothing(signature: &Signature, method: bool) -> Result<bool> {
             Err(Error::new(
                 given.unwrap_or(ty).span(),
                 format!(
-                    "with `&mut [u8]` a `map` changes its record in place and gives nothing: write `{write}` or `{write} -> Result<(), Error>`; to give something, take the record as `&[u8]`"
+                    "with `&mut [u8]` a `map` changes its record in place and gives nothing: write `{write}` or \
+                        `{write} -> Result<(), Error>`; to give something, take the record as `&[u8]`"
                 ),
             ))
         }
@@ -227,7 +234,7 @@ fn emitter(kind: Kind, signature: &Signature, ty: Option<&Type>, write: &str) ->
     let Some(ty) = ty else {
         return Err(Error::new(
             signature.span(),
-            format!("a `{}` operator is handed where its records go: {write}", kind.attribute()),
+            format!("a `{}` operator takes an emitter for its records: {write}", kind.attribute()),
         ));
     };
     match ty {
@@ -238,10 +245,7 @@ fn emitter(kind: Kind, signature: &Signature, ty: Option<&Type>, write: &str) ->
         {
             Ok(())
         }
-        _ => Err(Error::new(
-            ty.span(),
-            format!("this parameter is where records go: write `out: &mut Emitter`; in all, {write}"),
-        )),
+        _ => Err(Error::new(ty.span(), format!("this parameter must be the emitter, `out: &mut Emitter`: {write}"))),
     }
 }
 
@@ -250,7 +254,8 @@ fn config_type(ty: &Type) -> Result<Type> {
         Type::Reference(reference) if reference.mutability.is_none() => Ok(anonymous(&reference.elem)),
         _ => Err(Error::new(
             ty.span(),
-            "the last parameter is the configuration, read once when the operator opens: take it by reference, as in `config: &Settings` where `Settings: serde::Deserialize`",
+            "the last parameter is the configuration, read once when the operator opens: take it by reference, as \
+                in `config: &Settings` where `Settings: serde::Deserialize`",
         )),
     }
 }
@@ -262,7 +267,8 @@ fn answer(kind: Kind, signature: &Signature, write: &str) -> Result<bool> {
                 signature.span(),
                 match kind {
                     Kind::Map => format!(
-                        "a `map` operator must give something back: {write}; to change the record in place, take it as `&mut [u8]`"
+                        "a `map` operator must give something back: {write}; to change the record in place, take it \
+                            as `&mut [u8]`"
                     ),
                     _ => format!("a `{}` operator must give something back: {write}", kind.attribute()),
                 },
@@ -280,7 +286,8 @@ fn answer(kind: Kind, signature: &Signature, write: &str) -> Result<bool> {
             (Kind::Map, Some("Option")) => {
                 return Err(Error::new(
                     given.span(),
-                    "a `map` gives exactly one record for each: give `Result<Out, Error>` to reject some, put a `filter` beside it, or make it a `flat_map`, which may give an `Option`",
+                    "a `map` gives exactly one record for each: give `Result<Out, Error>` to reject some, put a \
+                        `filter` beside it, or make it a `flat_map`, which may give an `Option`",
                 ));
             }
             (
@@ -304,11 +311,12 @@ fn answer(kind: Kind, signature: &Signature, write: &str) -> Result<bool> {
 fn not_many(given: &Type) -> Error {
     Error::new(
         given.span(),
-        "a `flat_map` gives any number of records: write `-> impl Iterator<Item = Out>`, `-> Vec<Out>`, or either in a `Result<_, Error>`",
+        "a `flat_map` gives any number of records: write `-> impl Iterator<Item = Out>`, `-> Vec<Out>`, or either \
+            in a `Result<_, Error>`",
     )
 }
 
-/// The first type argument of a `Result`; the type itself where it is a `Result` without arguments.
+/// Returns the first type argument of a `Result`, or the type itself if it is a `Result` without arguments.
 fn ok_type(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last()?;
@@ -324,7 +332,7 @@ fn ok_type(ty: &Type) -> Option<&Type> {
     })
 }
 
-/// Whether a method returns a `Result`.
+/// Returns whether a method returns a `Result`.
 pub(crate) fn fallible(signature: &Signature) -> bool {
     match &signature.output {
         ReturnType::Type(_, ty) => ok_type(ty).is_some(),
@@ -332,14 +340,14 @@ pub(crate) fn fallible(signature: &Signature) -> bool {
     }
 }
 
-/// The type with every named lifetime but `'static` replaced by `'_`, so that it can be named outside the function.
+/// Replaces every named lifetime except `'static` by `'_`, so that the type can be named outside the function.
 fn anonymous(ty: &Type) -> Type {
     let tokens = without_names(quote!(#ty));
-    // Lifetimes are all that changed, and `'_` stands wherever a name may.
+    // Only lifetimes have changed, and `'_` is valid wherever a named lifetime is.
     syn::parse2(tokens).unwrap_or_else(|_| ty.clone())
 }
 
-/// A lifetime is a joint `'` and an identifier.
+/// Replaces the names of lifetimes. A lifetime is a joint `'` and an identifier.
 fn without_names(tokens: TokenStream) -> TokenStream {
     let mut of_lifetime = false;
     tokens

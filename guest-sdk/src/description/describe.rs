@@ -6,18 +6,18 @@ use super::Schema;
 
 /// A type whose shape is known at compile time, so that the host can check `config` before the run.
 ///
-/// Derive it beside `serde::Deserialize`. It obeys serde's attributes `rename`, `rename_all`, `alias`, `default`, `skip`,
-/// `deny_unknown_fields`, `transparent`, `from` and `try_from`; what serde reads in another way (`flatten`, `with`, enums with
-/// values) is not checked.
+/// Derive `Describe` beside `serde::Deserialize`. The derive obeys serde's attributes `rename`, `rename_all`,
+/// `alias`, `default`, `skip`, `deny_unknown_fields`, `transparent`, `from` and `try_from`. The host does not
+/// check parts that serde reads in another way (`flatten`, `with`, enums with values).
 ///
 /// ```
 /// use sage_guest::Describe;
 ///
-/// /// Which records stay.
+/// /// Settings of the sampler.
 /// #[derive(serde::Deserialize, Describe)]
 /// #[serde(deny_unknown_fields)]
 /// struct Settings {
-///     /// One record in this many.
+///     /// Number of records of which one stays.
 ///     one_in: u32,
 /// }
 ///
@@ -29,12 +29,12 @@ use super::Schema;
 ///
 /// A struct with `open` names the type in its attribute: `#[sage_guest::process(config = Settings)]`.
 #[diagnostic::on_unimplemented(
-    message = "nothing says what `{Self}` looks like as configuration",
+    message = "the shape of `{Self}` as configuration is not known",
     label = "not described",
     note = "write `#[derive(sage_guest::Describe)]` on it"
 )]
 pub trait Describe {
-    /// The shape.
+    /// The shape of the type.
     const SCHEMA: &'static Schema;
 }
 

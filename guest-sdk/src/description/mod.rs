@@ -1,8 +1,8 @@
-//! What an operator says of itself, for the host to read before anything runs: a section of the component named
-//! `sage:description` that holds JSON.
+//! The description of an operator, which the host reads before anything runs. The description is JSON in a
+//! section of the component named `sage:description`.
 //!
 //! ```json
-//! {"version": 1, "docs": "Keeps what is hot.", "state": "none", "config": {"type": "object", "properties": {}}}
+//! {"version": 1, "docs": "Keeps the hot readings.", "state": "none", "config": {"type": "object", "properties": {}}}
 //! ```
 //!
 //! | key | value |
@@ -10,9 +10,10 @@
 //! | `version` | 1; a reader ignores keys that it does not know, and refuses a version that it does not know |
 //! | `docs` | the operator's documentation comment |
 //! | `state` | `"keyed"`, or `"none"` for an operator that keeps no keyed state |
-//! | `config` | JSON Schema of the `config` table; absent where it is not described |
+//! | `config` | JSON Schema of the `config` table; absent if the operator does not describe it |
 //!
-//! The attribute macros write it. Everything is computed at compile time: a component has the text, and no code for it.
+//! The attribute macros write the description at compile time. The component contains only the text, and no
+//! code for it.
 
 mod describe;
 mod render;

@@ -1,15 +1,15 @@
 use super::{Description, Field, Object, Schema};
 
-/// Text that is written at compile time. It counts what does not fit: with `N = 0` it only measures.
+/// Text written at compile time. `length` also counts bytes beyond `N`: with `N = 0` the text is only measured.
 #[derive(Debug)]
 pub struct Text<const N: usize> {
-    /// The text, up to `length`.
+    /// The text, in the first `length` bytes.
     pub bytes: [u8; N],
-    /// How long it is, or would be.
+    /// Length of the whole text in bytes; more than `N` if the text does not fit.
     pub length: usize,
 }
 
-/// A description as JSON. Called twice: with `N = 0` for the length, and with that length.
+/// Renders a description as JSON. The macros call it twice: with `N = 0` for the length, then with that length.
 #[must_use]
 pub const fn render<const N: usize>(description: &Description) -> Text<N> {
     let mut out = Text { bytes: [0; N], length: 0 };
@@ -24,10 +24,10 @@ pub const fn render<const N: usize>(description: &Description) -> Text<N> {
     out
 }
 
-/// A description as JSON, at run time.
+/// Renders a description as JSON, at run time.
 #[must_use]
 pub fn text(description: &Description) -> String {
-    // Long enough for what a test looks at; the section itself has exactly its length.
+    // Long enough for every text that a test reads. The section itself has the exact length of its text.
     const LONGEST: usize = 16 << 10;
     let text = render::<LONGEST>(description);
     String::from_utf8_lossy(text.bytes.get(..text.length).unwrap_or(&text.bytes)).into_owned()

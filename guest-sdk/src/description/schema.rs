@@ -1,15 +1,15 @@
-/// What an operator says of itself.
+/// The description of an operator.
 #[derive(Debug, Clone, Copy)]
 pub struct Description {
-    /// The documentation comment.
+    /// The operator's documentation comment.
     pub docs: &'static str,
     /// Whether the operator keeps keyed state.
     pub stateful: bool,
-    /// What `config` must look like; [`Schema::Any`] is not written down.
+    /// Shape of the `config` table; [`Schema::Any`] is left out of the JSON.
     pub config: &'static Schema,
 }
 
-/// The shape of a value, as far as JSON Schema is needed to say it.
+/// The shape of a value: the part of JSON Schema that descriptions use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schema {
     /// Any value.
@@ -18,9 +18,9 @@ pub enum Schema {
     Boolean,
     /// A whole number from `minimum` to `maximum`, both included.
     Integer {
-        /// The least.
+        /// The smallest allowed number.
         minimum: i128,
-        /// The greatest.
+        /// The largest allowed number.
         maximum: i128,
     },
     /// A number.
@@ -29,38 +29,38 @@ pub enum Schema {
     Text,
     /// Text of one character.
     Character,
-    /// One of these texts.
+    /// A text from a fixed list.
     OneOf(&'static [&'static str]),
-    /// Any number of values.
+    /// A list of any length whose items have this shape.
     List(&'static Schema),
-    /// Values by names that are the user's own.
+    /// A table with keys of any name, whose values have this shape.
     Map(&'static Schema),
-    /// The value, or `null`.
+    /// A value of this shape, or `null`.
     Nullable(&'static Schema),
-    /// Fields.
+    /// A table with fixed fields.
     Object(&'static Object),
 }
 
-/// A struct.
+/// The shape of a struct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Object {
-    /// The documentation comment.
+    /// The struct's documentation comment.
     pub docs: &'static str,
-    /// The fields, in their order.
+    /// The fields, in the order of their declaration.
     pub fields: &'static [Field],
-    /// Whether other fields are an error.
+    /// Whether an unknown field is an error.
     pub closed: bool,
 }
 
 /// A field of a struct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
-    /// What it is called in the configuration.
+    /// Name of the field in the configuration.
     pub name: &'static str,
-    /// The documentation comment.
+    /// The field's documentation comment.
     pub docs: &'static str,
-    /// Whether it must be there.
+    /// Whether the configuration must contain the field.
     pub required: bool,
-    /// What it holds.
+    /// Shape of the field's value.
     pub schema: &'static Schema,
 }

@@ -1,10 +1,11 @@
-//! Where a `process` or `source` puts its records.
+//! The [`Emitter`], by which a `process` or `source` gives its records.
 //!
-//! Flow: [`Emitter::emit`] appends to the last *segment* of a port; a segment is a batch whose records all have a key or all have
-//! none, and likewise event time, because the boundary knows no column with holes. Between records, at about 64 KiB, and before
-//! the call returns, segments are told to the host in order.
+//! Flow: [`Emitter::emit`] appends to the last *segment* of a port. A segment is a batch in which either all
+//! records have a key or none has, and the same for event time, because a column in the contract has no gaps.
+//! The segments go to the host in order: between records at about 64 KiB, and before the call returns.
 //!
-//! Invariant: what a rejected record emitted is taken back, so nothing is told while a record is being processed.
+//! Invariant: the outputs of a rejected record are taken back. Nothing goes to the host while a record is being
+//! processed.
 
 mod port;
 
@@ -17,11 +18,11 @@ use crate::record::write_sized;
 use crate::types::Batch;
 use crate::{Error, IntoPayload, host};
 
-/// Where a `process` or `source` puts its records.
+/// The output of a `process` or `source`.
 ///
-/// [`emit`](Self::emit) writes to the main output. In a `process` the new record inherits key, event time and headers of the
-/// record being processed; [`to`](Self::to), [`key`](Self::key), [`timestamp`](Self::timestamp) and
-/// [`header`](Self::header) give it a port, key, time or headers of its own, in any combination:
+/// [`emit`](Self::emit) writes to the main output. In a `process`, the new record inherits key, event time and
+/// headers of the record being processed. [`to`](Self::to), [`key`](Self::key), [`timestamp`](Self::timestamp)
+/// and [`header`](Self::header) set port, key, event time and headers instead, in any combination:
 ///
 /// ```
 /// # use sage_guest::{Emitter, Error};
@@ -38,10 +39,10 @@ use crate::{Error, IntoPayload, host};
 pub struct Emitter {
     names: &'static [&'static str],
     ports: Vec<Port>,
-    /// The batch being processed and the record in it; none in `end` and in a source.
+    /// The batch being processed; `None` in `end` and in a source. `row` is the current record of the batch.
     input: Option<Rc<Batch>>,
     row: usize,
-    /// Whether nothing will be taken back, so that a long call can tell as it goes.
+    /// Whether outputs are never taken back, so that a long call can send them to the host early.
     streaming: bool,
     rows: usize,
     bytes: usize,
@@ -51,7 +52,7 @@ pub struct Emitter {
 }
 
 impl Emitter {
-    /// An emitter with these side outputs.
+    /// Creates an emitter with these side outputs.
     pub(crate) fn new(names: &'static [&'static str]) -> Self {
         Self {
             names,
@@ -67,13 +68,16 @@ impl Emitter {
         }
     }
 
-    /// One more record on the main output.
+    /// Emits a record on the main output.
+    ///
+    /// # Errors
+    /// The payload cannot be written.
     #[inline]
     pub fn emit(&mut self, payload: impl IntoPayload) -> Result<(), Error> {
         self.append(0, Own::default(), payload)
     }
 
-    /// Begin a record on a side output, by the name it was declared with.
+    /// Begins a record on a side output, named as in `ports = [..]`.
     pub fn to(&mut self, port: &str) -> Emission<'_> {
         let found = self.names.iter().position(|name| *name == port);
         let mut emission = Emission::new(self);
@@ -84,12 +88,12 @@ impl Emitter {
         emission
     }
 
-    /// Begin a record with a key of its own.
+    /// Begins a record with its own key.
     pub fn key(&mut self, key: impl IntoPayload) -> Emission<'_> {
         Emission::new(self).key(key)
     }
 
-    /// Begin a record with a key of its own, or with none: what a walk over keyed state tells.
+    /// Begins a record with this key, or without a key if `key` is `None`, as a scan of keyed state returns it.
     pub fn key_or_none(&mut self, key: Option<&[u8]>) -> Emission<'_> {
         match key {
             Some(key) => self.key(key),
@@ -97,34 +101,35 @@ impl Emitter {
         }
     }
 
-    /// Begin a record with an event time of its own, in microseconds since the Unix epoch.
+    /// Begins a record with its own event time, in microseconds since the Unix epoch.
     pub fn timestamp(&mut self, microseconds: i64) -> Emission<'_> {
         Emission::new(self).timestamp(microseconds)
     }
 
-    /// Begin a record with headers of its own.
+    /// Begins a record with its own headers.
     pub fn header(&mut self, name: &str, value: &[u8]) -> Emission<'_> {
         Emission::new(self).header(name, value)
     }
 
-    /// Whether the host has what it asked for in this call. A source may stop there, and need not: `next` is called
-    /// again until it is so.
+    /// Returns whether this call has emitted as many records or bytes as the host asked for. A source may stop
+    /// then, or go on. The SDK calls `next` again until the emitter is full.
     pub fn is_full(&self) -> bool {
         self.rows >= self.limits.0 || self.bytes >= self.limits.1
     }
 
-    /// How many records were emitted in this call, of all ports.
+    /// Number of records emitted in this call, on all ports together.
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// A batch comes in.
+    /// Starts a call with a batch.
     pub(crate) fn begin(&mut self, input: &Rc<Batch>) {
         self.input = Some(Rc::clone(input));
         self.restart(false, (usize::MAX, usize::MAX));
     }
 
-    /// A call without a batch: `end`, where nothing is taken back, or a source's `next`, with what it was asked for.
+    /// Starts a call without a batch. The call is either `end`, in which nothing is taken back, or a source's
+    /// `next` with the limits that the host asked for.
     pub(crate) fn begin_without_input(&mut self, streaming: bool, limits: (usize, usize)) {
         self.input = None;
         self.restart(streaming, limits);
@@ -138,7 +143,7 @@ impl Emitter {
         self.limits = limits;
     }
 
-    /// What is emitted from here on comes from this record, until the next.
+    /// Sets the input record from which the following outputs come.
     #[inline]
     pub(crate) fn at(&mut self, row: usize) {
         self.row = row;
@@ -147,7 +152,7 @@ impl Emitter {
         }
     }
 
-    /// Take back what was emitted since [`at`](Self::at).
+    /// Takes back the outputs since [`at`](Self::at).
     #[cold]
     pub(crate) fn take_back(&mut self) {
         for port in &mut self.ports {
@@ -155,7 +160,7 @@ impl Emitter {
         }
     }
 
-    /// Tell the host, if much has gathered.
+    /// Sends the outputs to the host if a port holds at least [`FLUSH_BYTES`].
     #[inline]
     pub(crate) fn tell_if_much(&mut self) {
         if self.ports.iter().any(|port| port.bytes() >= FLUSH_BYTES) {
@@ -163,7 +168,7 @@ impl Emitter {
         }
     }
 
-    /// Tell the host all there is.
+    /// Sends all outputs to the host.
     pub(crate) fn tell(&mut self) {
         let has_parents = self.input.is_some();
         for (index, port) in self.ports.iter_mut().enumerate() {
@@ -173,7 +178,7 @@ impl Emitter {
         }
     }
 
-    /// The call is over.
+    /// Ends the call.
     pub(crate) fn finish(&mut self) {
         self.tell();
         self.input = None;
@@ -212,7 +217,7 @@ impl Emitter {
     }
 }
 
-/// What a record has of its own; key and headers lie in the emitter.
+/// The parts that a record does not inherit. The bytes of its key and headers are in the emitter.
 #[derive(Debug, Default, Clone, Copy)]
 struct Own {
     key: bool,
@@ -220,7 +225,7 @@ struct Own {
     headers: bool,
 }
 
-/// A record being described; [`emit`](Self::emit) ends it.
+/// A record under construction; [`emit`](Self::emit) finishes it.
 #[derive(Debug)]
 #[must_use = "nothing is emitted before `.emit(payload)`"]
 pub struct Emission<'e> {
@@ -235,7 +240,7 @@ impl<'e> Emission<'e> {
         Self { out, port: 0, own: Own::default(), error: None }
     }
 
-    /// Give it a key.
+    /// Sets the key.
     pub fn key(mut self, key: impl IntoPayload) -> Self {
         self.out.key.clear();
         match key.write(&mut self.out.key) {
@@ -245,13 +250,13 @@ impl<'e> Emission<'e> {
         self
     }
 
-    /// Give it an event time, in microseconds since the Unix epoch.
+    /// Sets the event time, in microseconds since the Unix epoch.
     pub fn timestamp(mut self, microseconds: i64) -> Self {
         self.own.timestamp = Some(microseconds);
         self
     }
 
-    /// Give it one more header. The first one stands in place of those it would inherit.
+    /// Adds a header. The first call drops the headers that the record would inherit.
     pub fn header(mut self, name: &str, value: &[u8]) -> Self {
         if !self.own.headers {
             self.out.headers.clear();
@@ -262,7 +267,10 @@ impl<'e> Emission<'e> {
         self
     }
 
-    /// Emit it. An unknown port, or a key or payload that cannot be written, is an error.
+    /// Emits the record.
+    ///
+    /// # Errors
+    /// The port is unknown, or the key or the payload cannot be written.
     pub fn emit(self, payload: impl IntoPayload) -> Result<(), Error> {
         match self.error {
             Some(error) => Err(error),

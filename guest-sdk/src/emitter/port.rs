@@ -1,17 +1,17 @@
 use crate::types::{Batch, Column};
 use crate::{Error, IntoPayload};
 
-/// What gathers for one output.
+/// Outputs of one port that have not yet gone to the host.
 #[derive(Debug, Default)]
 pub(super) struct Port {
     segments: Vec<Segment>,
-    /// Emptied segments: their buffers are used again.
+    /// Empty segments, kept for the reuse of their buffers.
     spare: Vec<Segment>,
-    /// How many segments there were, and rows in the last of them, when the current record began.
+    /// Number of segments, and of rows in the last segment, when the current record began.
     mark: (usize, usize),
 }
 
-/// Records of which all have a key or none has, and likewise event time.
+/// Records of which either all have a key or none has, and the same for event time.
 #[derive(Debug, Default)]
 struct Segment {
     batch: Batch,
@@ -19,7 +19,7 @@ struct Segment {
 }
 
 impl Port {
-    /// Append a record; answers how many bytes it took.
+    /// Appends a record and returns its size in bytes.
     #[inline]
     pub(super) fn append(
         &mut self,
@@ -46,7 +46,7 @@ impl Port {
         }
         if batch.headers.is_some() || !headers.is_empty() {
             let rows = parents.len();
-            // The rows before this one have none: an empty entry each.
+            // The rows before this one have no headers: each gets an empty entry.
             let column = batch.headers.get_or_insert_with(|| Column { offsets: vec![0; rows + 1], bytes: Vec::new() });
             column.push(headers);
             size += headers.len();
@@ -55,7 +55,7 @@ impl Port {
         Ok(size)
     }
 
-    /// The last segment, or a new one where that has other columns.
+    /// Returns the last segment, or a new one if the last segment has other columns.
     #[inline]
     fn segment(&mut self, key: bool, timestamp: bool) -> &mut Segment {
         let fits = self
@@ -83,7 +83,7 @@ impl Port {
         self.mark = (self.segments.len(), rows);
     }
 
-    /// Drop what came since the mark; answers how many rows that were.
+    /// Drops the rows since the mark and returns their number.
     pub(super) fn take_back(&mut self) -> usize {
         let (segments, rows) = self.mark;
         let mut dropped = 0;
@@ -105,7 +105,7 @@ impl Port {
         self.segments.iter().map(|segment| segment.batch.payloads.bytes.len()).sum()
     }
 
-    /// Hand over every segment in order, with the parents of its rows, and keep the buffers.
+    /// Passes every segment, with the parents of its rows, to `tell` in order. The buffers are kept.
     pub(super) fn drain(&mut self, mut tell: impl FnMut(&Batch, &[u32])) {
         for mut segment in self.segments.drain(..) {
             if !segment.parents.is_empty() {

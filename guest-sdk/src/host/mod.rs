@@ -1,8 +1,9 @@
 //! The host's side of the boundary, as functions.
 //!
-//! In a component they are the imports of `wit/imports.wit` and `wit/inference.wit`. Natively they are a recorder in memory, one a thread, so
-//! that the same code runs, and can be looked at, under `cargo test`; [`testing`](crate::testing) is built on it.
-//! Nothing else in this crate knows which of the two it runs on.
+//! In a component, the functions are the imports of `wit/imports.wit` and `wit/inference.wit`. Natively, they
+//! belong to a recorder in memory, one for each thread, so that `cargo test` can run the same code and inspect
+//! the result. [`testing`](crate::testing) is built on the recorder. No other part of this crate knows on which
+//! of the two it runs.
 
 #[cfg(target_arch = "wasm32")]
 mod component;
@@ -20,15 +21,15 @@ pub(crate) use native::{
 
 use crate::types::Column;
 
-/// Answers for many keys at once: which of them have a value, and the values.
+/// Values of many keys at once.
 pub(crate) struct Values {
-    /// Bit `i % 8` of byte `i / 8`: key `i` has a value.
+    /// A bitmap: bit `i % 8` of byte `i / 8` is set if key `i` has a value.
     pub(crate) present: Vec<u8>,
     pub(crate) values: Column,
 }
 
 impl Values {
-    /// The value of key `index`.
+    /// Returns the value of key `index`.
     pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
         let byte = self.present.get(index / 8).copied().unwrap_or_default();
         if byte & (1 << (index % 8)) == 0 {

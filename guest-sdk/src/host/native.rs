@@ -12,7 +12,7 @@ thread_local! {
     static RECORDER: RefCell<Recorder> = RefCell::new(Recorder::default());
 }
 
-/// What a host would have been told, and the state it would hold.
+/// The calls that a host would have received, and the state that it would hold.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     pub(crate) payloads: Vec<Column>,
@@ -26,28 +26,28 @@ pub(crate) struct Recorder {
     pub(crate) gauges: BTreeMap<String, f64>,
     pub(crate) histograms: BTreeMap<String, Vec<f64>>,
     pub(crate) tables: BTreeMap<String, Table>,
-    /// Calls of `state`, of any function.
+    /// Number of calls of `state`, of any function.
     pub(crate) state_calls: usize,
-    /// How the instance's lease stands, if it has one.
+    /// State of the instance's lease; `None` if the instance has no lease.
     pub(crate) lease: Option<LeaseState>,
-    /// What it may open.
+    /// The models that the operator may open.
     pub(crate) models: Vec<Rc<Model>>,
 }
 
-/// One table of keyed state.
+/// A table of keyed state.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pub(crate) keys: BTreeMap<Vec<u8>, Entry>,
 }
 
-/// What a table holds for one key; never empty.
+/// The value and the map of one key. At least one of them is present.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     pub(crate) value: Option<Vec<u8>>,
     pub(crate) map: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-/// Run `call` with `recorder` as this thread's host.
+/// Runs `call` with `recorder` as the host of this thread.
 pub(crate) fn enter<R>(recorder: &mut Recorder, call: impl FnOnce() -> R) -> R {
     RECORDER.with_borrow_mut(|current| std::mem::swap(current, recorder));
     let result = call();
@@ -110,7 +110,7 @@ pub(crate) mod state {
     use super::{BTreeMap, Bound, Column, Entry, RECORDER, Table};
     use crate::host::{Entries, Values};
 
-    /// The contract's bound on one page of a scan.
+    /// The contract's limit on the entries of one page of a scan.
     const PAGE: u32 = 4096;
 
     fn with<R>(table: &str, call: impl FnOnce(&mut Table) -> R) -> R {
@@ -227,7 +227,7 @@ pub(crate) mod inference {
     pub(crate) struct Lease;
     pub(crate) struct Model(Rc<crate::testing::Model>);
 
-    /// Answers at once: nobody is there to change how the lease stands.
+    /// Returns at once, because nothing can change the state of the lease meanwhile.
     pub(crate) fn acquire(_patience_ms: u32) -> Result<Lease, InferenceError> {
         held().map(|()| Lease)
     }
@@ -249,7 +249,7 @@ pub(crate) mod inference {
             RECORDER.with_borrow(|host| host.lease).unwrap_or(LeaseState::Released)
         }
 
-        /// One whole device.
+        /// A whole device.
         #[expect(clippy::unused_self, reason = "there is one lease; in a component this is its handle")]
         pub(crate) fn share(&self) -> u32 {
             10_000

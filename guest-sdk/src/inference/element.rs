@@ -2,17 +2,17 @@ use std::fmt;
 
 use bytemuck::{Pod, Zeroable};
 
-/// What a tensor's elements can be: `bool`, `u8`, `i32`, `i64`, [`F16`], [`Bf16`], `f32` and `f64`.
+/// A type that tensor elements can have: `bool`, `u8`, `i32`, `i64`, [`F16`], [`Bf16`], `f32` or `f64`.
 pub trait Element: sealed::Element + Copy + 'static {
-    /// How the contract calls it.
+    /// The element type's name in the contract.
     const DTYPE: DType;
 }
 
-/// What a tensor's elements are, as a value.
+/// Element type of a tensor, as a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is what its name says")]
 pub enum DType {
-    /// One byte, 0 or 1.
+    /// A byte, 0 or 1.
     Bool,
     U8,
     I32,
@@ -30,51 +30,52 @@ pub enum DType {
 #[repr(transparent)]
 pub struct F16(u16);
 
-/// The upper half of an `f32`: its range, 8 bits of precision.
+/// The upper half of an `f32`: the same range, and 8 bits of precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(transparent)]
 pub struct Bf16(u16);
 
 impl F16 {
-    /// The number with these bits.
+    /// Creates the number with these bits.
     pub const fn from_bits(bits: u16) -> Self {
         Self(bits)
     }
 
-    /// Its bits.
+    /// Returns the bits of the number.
     pub const fn to_bits(self) -> u16 {
         self.0
     }
 
-    /// The nearest half, ties to even; infinite past the largest.
+    /// Converts to the nearest half, ties to even. Numbers beyond the largest half become infinite.
     pub fn from_f32(number: f32) -> Self {
         let bits = number.to_bits();
         let sign = (bits >> 16) as u16 & 0x8000;
         let magnitude = bits & 0x7fff_ffff;
         if magnitude > 0x7f80_0000 {
-            // Some bit of the mantissa stays, or it would be infinite.
+            // One bit of the mantissa stays set; without it the result would be infinite.
             return Self(sign | 0x7e00 | (magnitude >> 13) as u16 & 0x03ff);
         }
         if magnitude >= 0x4780_0000 {
             return Self(sign | 0x7c00);
         }
         if magnitude < 0x3880_0000 {
-            // Below the smallest normal half: a whole number of 2^-24, which the addition rounds to.
+            // Below the smallest normal half: the result is a multiple of 2^-24, to which the addition rounds.
             let rounded = f32::from_bits(magnitude) + 0.5;
             return Self(sign | (rounded.to_bits() - 0.5_f32.to_bits()) as u16);
         }
-        // The exponent is biased by 15 instead of 127. What rounds up past 65,504 carries into the exponent, and is infinite.
+        // The exponent is biased by 15 instead of 127. A number that rounds up past 65,504 carries into the
+        // exponent and becomes infinite.
         let odd = magnitude >> 13 & 1;
         let rounded = magnitude - ((127 - 15) << 23) + 0x0fff + odd;
         Self(sign | (rounded >> 13) as u16)
     }
 
-    /// The same number.
+    /// Converts to `f32`, exactly.
     pub fn to_f32(self) -> f32 {
         let sign = u32::from(self.0 & 0x8000) << 16;
         let magnitude = u32::from(self.0 & 0x7fff);
         let bits = match magnitude >> 10 {
-            // A whole number of 2^-24.
+            // A multiple of 2^-24.
             0 => (magnitude as f32 / 16_777_216.0).to_bits(),
             0x1f => 0x7f80_0000 | (magnitude & 0x03ff) << 13,
             _ => (magnitude << 13) + ((127 - 15) << 23),
@@ -84,36 +85,36 @@ impl F16 {
 }
 
 impl Bf16 {
-    /// The number with these bits.
+    /// Creates the number with these bits.
     pub const fn from_bits(bits: u16) -> Self {
         Self(bits)
     }
 
-    /// Its bits.
+    /// Returns the bits of the number.
     pub const fn to_bits(self) -> u16 {
         self.0
     }
 
-    /// The nearest one, ties to even.
+    /// Converts to the nearest `Bf16`, ties to even.
     pub fn from_f32(number: f32) -> Self {
         let bits = number.to_bits();
         if number.is_nan() {
-            // Some bit of the mantissa stays, or it would be infinite.
+            // One bit of the mantissa stays set; without it the result would be infinite.
             return Self((bits >> 16) as u16 | 0x0040);
         }
         let odd = bits >> 16 & 1;
-        // An infinity has no mantissa to carry from, so nothing overflows.
+        // The addition cannot overflow, because an infinity has an empty mantissa.
         Self(((bits + 0x7fff + odd) >> 16) as u16)
     }
 
-    /// The same number.
+    /// Converts to `f32`, exactly.
     pub fn to_f32(self) -> f32 {
         f32::from_bits(u32::from(self.0) << 16)
     }
 }
 
 impl DType {
-    /// Bytes of one element.
+    /// Size of one element in bytes.
     pub const fn size(self) -> usize {
         match self {
             Self::Bool | Self::U8 => 1,
@@ -139,9 +140,10 @@ impl fmt::Display for DType {
     }
 }
 
-// SAFETY: all zero bits are the number 0. `bytemuck`'s derive would bring a procedural macro for these four lines.
+// SAFETY: all zero bits are the number 0. `bytemuck`'s derive would add a procedural macro for these four
+// lines.
 unsafe impl Zeroable for F16 {}
-// SAFETY: the layout of `u16`, of which every bit pattern is a value.
+// SAFETY: the type has the layout of `u16`, for which every bit pattern is a value.
 unsafe impl Pod for F16 {}
 // SAFETY: as for `F16`.
 unsafe impl Zeroable for Bf16 {}
@@ -160,7 +162,7 @@ macro_rules! elements {
             }
 
             fn view(bytes: &[u8]) -> Option<&[Self]> {
-                // An empty vector points nowhere in particular, so that its alignment says nothing.
+                // An empty vector has no allocation, so its pointer may have any alignment.
                 if bytes.is_empty() { Some(&[]) } else { $view(bytes).ok() }
             }
         }
@@ -179,11 +181,12 @@ elements! {
 }
 
 pub(super) mod sealed {
-    /// How elements lie in bytes.
+    /// Conversions between elements and their bytes.
     pub trait Element: Sized {
-        /// The elements where they lie.
+        /// Returns the bytes of the elements, without a copy.
         fn bytes(elements: &[Self]) -> &[u8];
-        /// The bytes as elements where they lie; none if they are none, or lie askew.
+        /// Returns the bytes as elements, without a copy. `None` if the bytes are not valid elements or are not
+        /// aligned.
         fn view(bytes: &[u8]) -> Option<&[Self]>;
     }
 }

@@ -1,59 +1,61 @@
 use std::fmt;
 
-/// Why an inference call has no answer. Closed: the variants of `inference.error` in the contract.
+/// The reason why an inference call has no answer. The enum is closed: it has the variants of `inference.error`
+/// in the contract.
 ///
-/// Like anything that can be displayed it becomes a [`sage_guest::Error`](crate::Error) through `?`. After any of them the lease and its models can be
-/// used on; which of them may go away by themselves is said at each.
+/// Like every type with `Display`, the error becomes a [`sage_guest::Error`](crate::Error) through `?`. The
+/// lease and its models stay usable after every error. Each variant says whether a retry can succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InferenceError {
-    /// The operator has no `num_gpus`. For good.
+    /// The operator has no `num_gpus`. Permanent.
     NoLease,
-    /// The lease ended. For good in this run.
+    /// The lease has ended. Permanent in this run.
     LeaseLost(LeaseEnd),
-    /// The device, or what drives it, is gone, and why. May be back for a later call.
+    /// The device or its driver process is gone; the text is the reason. A later call may succeed.
     DeviceLost(String),
-    /// No model of this name is declared. For good.
+    /// The pipeline declares no model of this name. Permanent.
     UnknownModel(String),
-    /// The operator's `models` does not list it. For good.
+    /// The operator's `models` does not list this model. Permanent.
     DeniedModel(String),
-    /// A tensor that is missing, unknown, or of another type or shape than the model takes. The same tensors fail again.
+    /// A tensor is missing or unknown, or has another type or shape than the model takes. The same tensors fail
+    /// again.
     BadInput {
-        /// Which input.
+        /// Name of the input.
         input: String,
-        /// What the model takes.
+        /// The tensor that the model takes, as text.
         expected: String,
-        /// What was passed.
+        /// The tensor that the operator passed, as text.
         got: String,
     },
-    /// More than may be passed at once. Fewer rows may be taken.
+    /// The call passes more than the limit allows. A call with fewer rows may succeed.
     TooLarge {
-        /// Of what, with its verb: `rows are`, `bytes of input are`.
+        /// The quantity, with its verb: `rows are`, `bytes of input are`.
         what: String,
-        /// How much was passed.
+        /// The amount that the operator passed.
         size: u64,
-        /// How much may be.
+        /// The largest allowed amount.
         limit: u64,
     },
-    /// The device has no memory for this call. Fewer rows may fit.
+    /// The device has no memory for this call. A call with fewer rows may succeed.
     OutOfMemory(String),
-    /// Too many calls of this instance are waiting. May be tried again later.
+    /// Too many calls of this instance are waiting. A later call may succeed.
     Busy,
-    /// No answer in time. May be tried again.
+    /// No answer arrived in time. A later call may succeed.
     Deadline,
-    /// The backend cannot do this. For good.
+    /// The backend does not support the operation. Permanent.
     Unsupported(String),
     /// The backend failed.
     Backend(String),
 }
 
-/// How a lease ended, or is ending.
+/// How a lease has ended, or is about to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseEnd {
-    /// It is being taken away: what runs may finish, nothing new starts.
+    /// The lease is being revoked: runs in flight may finish, and no new run starts.
     Draining,
-    /// It was taken away.
+    /// The lease was revoked.
     Revoked,
-    /// The host did not keep it alive in time.
+    /// The host did not renew the lease in time.
     Expired,
 }
 

@@ -4,44 +4,49 @@ use std::time::Duration;
 use super::{InferenceError, Model};
 use crate::host;
 
-/// The instance's right to a share of a device. Dropping it gives nothing back: the lease is the instance's and ends with it.
+/// The right of an instance to a share of a device.
+///
+/// The instance owns the lease until the instance ends. Dropping this handle does not release the lease.
 pub struct Lease(host::inference::Lease);
 
-/// How a lease stands.
+/// State of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseState {
-    /// Asked for, not given yet.
+    /// Requested, but not granted yet.
     Pending,
-    /// Models can run.
+    /// Granted: models can run.
     Held,
-    /// Being taken away: what runs may finish, nothing new starts.
+    /// Being revoked: runs in flight may finish, and no new run starts.
     Draining,
-    /// Given back.
+    /// Released.
     Released,
-    /// Taken away.
+    /// Revoked.
     Revoked,
-    /// Not kept alive in time.
+    /// Not renewed in time.
     Expired,
     /// The device is gone.
     DeviceLost,
 }
 
 impl Lease {
-    /// Half of the default `call_timeout`: the operator hears of it and can say so, before the host ends the call.
+    /// Half of the default `call_timeout`: the operator learns of the timeout and can report it before the host
+    /// ends the call.
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// The instance's lease; waits until it is held, half a minute at most and never past the call's time limit.
+    /// Returns the instance's lease. Waits until the instance holds the lease, for at most 30 s and never past
+    /// the time limit of the call.
     ///
-    /// Leases are given when the pipeline is admitted, so `open` is a good place to call this.
+    /// The host grants leases when it admits the pipeline, so `open` is a good place for this call.
     ///
     /// # Errors
-    /// [`InferenceError::NoLease`] where the operator has no `num_gpus`, [`InferenceError::LeaseLost`] where it ended,
-    /// [`InferenceError::Deadline`] where it did not come.
+    /// - [`InferenceError::NoLease`]: the operator has no `num_gpus`.
+    /// - [`InferenceError::LeaseLost`]: the lease has ended.
+    /// - [`InferenceError::Deadline`]: the lease was not granted in time.
     pub fn acquire() -> Result<Self, InferenceError> {
         Self::acquire_within(Self::PATIENCE)
     }
 
-    /// The same with another patience, in whole milliseconds.
+    /// Like [`acquire`](Self::acquire), with another timeout, in whole milliseconds.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).
@@ -49,26 +54,29 @@ impl Lease {
         host::inference::acquire(milliseconds(patience)).map(Self)
     }
 
-    /// How it stands now.
+    /// Returns the current state.
     pub fn state(&self) -> LeaseState {
         self.0.state()
     }
 
-    /// What it is of a device, in 1/10,000; a whole device is 10,000.
+    /// Returns the leased share of a device, in units of 1/10,000; a whole device is 10,000.
     pub fn share(&self) -> u32 {
         self.0.share()
     }
 
-    /// Opens a model by the name under which the pipeline declares it, `[model.name]`. It is loaded already: this is quick.
+    /// Opens a model by the name that the pipeline gives it, `[model.name]`. The model is loaded already, so
+    /// the call is quick.
     ///
     /// # Errors
-    /// [`InferenceError::UnknownModel`], [`InferenceError::DeniedModel`], or that the lease ended.
+    /// - [`InferenceError::UnknownModel`]: the pipeline declares no such model.
+    /// - [`InferenceError::DeniedModel`]: the operator's `models` does not list the model.
+    /// - [`InferenceError::LeaseLost`]: the lease has ended.
     pub fn open(&self, name: &str) -> Result<Model, InferenceError> {
         self.0.open(name).map(|model| Model::new(name, model))
     }
 }
 
-/// Whole milliseconds; what is longer than can be said is as long as can be said.
+/// Converts to whole milliseconds. A duration that is too long for `u32` becomes `u32::MAX`.
 pub(super) fn milliseconds(time: Duration) -> u32 {
     time.as_millis().try_into().unwrap_or(u32::MAX)
 }

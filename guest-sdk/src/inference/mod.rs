@@ -1,8 +1,9 @@
-//! Models that the host runs, on a device that the operator's instance holds a lease on.
+//! Models that the host runs, on a device on which the operator's instance holds a lease.
 //!
-//! An operator with `num_gpus` in its `resources` has a [`Lease`]; `models` beside it lists what it may open. The host runs
-//! a [`Model`] over all rows that it is handed at once, so an operator that has a batch of records does well to make one call of it:
-//! a `process` that takes [`Records`](crate::Records) sees the whole batch.
+//! An operator with `num_gpus` in its `resources` has a [`Lease`]. The list `models` beside `num_gpus` names
+//! the models that the operator may open. The host runs a [`Model`] over all rows of a call at once, so an
+//! operator should make one call for a whole batch of records. A `process` that takes
+//! [`Records`](crate::Records) sees the whole batch.
 //!
 //! ```
 //! use sage_guest::inference::{Lease, Model, Tensor};
@@ -25,11 +26,12 @@
 //! }
 //! ```
 //!
-//! Everything answers instead of trapping: [`InferenceError`] says why there is no answer, and after any error the lease and its models can
-//! be used on. In a native test [`testing::Model`](crate::testing::Model) stands in for the host's model.
+//! Every function returns an error instead of trapping. [`InferenceError`] is the reason, and the lease and its
+//! models stay usable after every error. In a native test, [`testing::Model`](crate::testing::Model) replaces
+//! the host's model.
 //!
-//! What it costs: a tensor's elements are borrowed, and the host reads them where they lie; an answer is written into this operator's memory once
-//! and looked at there.
+//! Cost: the elements of an input tensor are borrowed, and the host reads them directly from guest memory. The
+//! host writes an answer into guest memory once, and the operator reads it there.
 
 mod element;
 mod error;

@@ -5,7 +5,7 @@ use super::lease::milliseconds;
 use super::{InferenceError, Outputs, Tensor, TensorSpec};
 use crate::host;
 
-/// A model that can run. Opened by [`Lease::open`](super::Lease::open).
+/// A model that can run. [`Lease::open`](super::Lease::open) returns it.
 pub struct Model {
     name: String,
     inputs: Vec<TensorSpec>,
@@ -18,33 +18,34 @@ impl Model {
         Self { name: name.to_owned(), inputs: model.inputs(), outputs: model.outputs(), model }
     }
 
-    /// The name that it was opened by.
+    /// The name by which the model was opened.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it takes.
+    /// The inputs that the model takes.
     pub fn inputs(&self) -> &[TensorSpec] {
         &self.inputs
     }
 
-    /// What it gives.
+    /// The outputs that the model gives.
     pub fn outputs(&self) -> &[TensorSpec] {
         &self.outputs
     }
 
-    /// Runs it over all rows of the inputs and waits for the answer, at most until the call's time limit.
+    /// Runs the model over all rows of the inputs and waits for the answer, at most until the time limit of the
+    /// call into the operator.
     ///
-    /// One tensor for each input, in any order. The host may cut the rows into several runs, or put rows of other instances
-    /// beside them; the answer is the same.
+    /// `inputs` has one tensor for each input of the model, in any order. The host may split the rows into
+    /// several runs, and may combine them with rows of other instances; the answer is the same.
     ///
     /// # Errors
-    /// [`InferenceError`] says which may be tried again.
+    /// Any [`InferenceError`]; its variants say whether a retry can succeed.
     pub fn run(&self, inputs: &[Tensor<'_>]) -> Result<Outputs, InferenceError> {
         self.model.run(inputs, None)
     }
 
-    /// The same, waiting at most this long, in whole milliseconds. An answer that comes later is dropped.
+    /// Like [`run`](Self::run), but waits at most `deadline`, in whole milliseconds. A later answer is dropped.
     ///
     /// # Errors
     /// As [`run`](Self::run), and [`InferenceError::Deadline`].

@@ -2,11 +2,11 @@ use super::tensor::other_type;
 use super::{DType, Element};
 use crate::Error;
 
-/// What a model answered: one tensor for each of its outputs, by name.
+/// The answer of a model: one tensor for each of its outputs, by name.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Outputs(Vec<Output>);
 
-/// One output of a run: numbers in a row-major box, the first dimension the rows where the model takes several.
+/// An output of a run: a row-major array. If the model takes several rows, the first dimension is the rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
     name: String,
@@ -15,13 +15,13 @@ pub struct Output {
     bytes: Aligned,
 }
 
-/// Bytes that elements of any type can be looked at in.
+/// Bytes with an alignment that suits elements of every type.
 #[derive(Debug, Clone)]
 enum Aligned {
-    /// As the host wrote them. An allocation of any size is aligned to 8 bytes by the allocators that we know, though nobody asked
-    /// them to.
+    /// The host's bytes themselves. The allocators that we know align every allocation to 8 bytes, though
+    /// nothing requires this.
     AsTheyCame(Vec<u8>),
-    /// Copied, because they were not.
+    /// A copy of the host's bytes, because they were not aligned; the second field is the length in bytes.
     Copied(Vec<u64>, usize),
 }
 
@@ -30,10 +30,10 @@ impl Outputs {
         Self(outputs)
     }
 
-    /// The output of this name.
+    /// Returns the output of this name.
     ///
     /// # Errors
-    /// The model has none.
+    /// The model has no output of this name.
     pub fn get(&self, name: &str) -> Result<&Output, Error> {
         self.0.iter().find(|output| output.name == name).ok_or_else(|| {
             let known: Vec<&str> = self.0.iter().map(Output::name).collect();
@@ -41,7 +41,7 @@ impl Outputs {
         })
     }
 
-    /// All of them, in the model's order.
+    /// Iterates over all outputs, in the model's order.
     pub fn iter(&self) -> std::slice::Iter<'_, Output> {
         self.0.iter()
     }
@@ -61,34 +61,35 @@ impl Output {
         Self { name, dtype, shape, bytes: Aligned::of(bytes) }
     }
 
-    /// Its name.
+    /// Name of the output.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What its elements are.
+    /// Element type.
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// Its dimensions.
+    /// Size of each dimension.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// All elements, where the host put them.
+    /// Returns all elements, without a copy.
     ///
     /// # Errors
-    /// They are of another type.
+    /// The elements have another type.
     pub fn to_slice<T: Element>(&self) -> Result<&[T], Error> {
         let elements = if T::DTYPE == self.dtype { T::view(self.bytes.all()) } else { None };
         elements.ok_or_else(|| other_type(&self.name, self.dtype, T::DTYPE))
     }
 
-    /// The elements of each row, in order: as many slices as the first dimension says. Without dimensions: one, of one element.
+    /// Returns the elements of each row, in order: one slice for each index of the first dimension. An output
+    /// without dimensions has one row of one element.
     ///
     /// # Errors
-    /// They are of another type.
+    /// The elements have another type.
     pub fn rows<T: Element>(&self) -> Result<impl ExactSizeIterator<Item = &[T]>, Error> {
         let all = self.to_slice::<T>()?;
         let rows = self.shape.first().copied().unwrap_or(1);

@@ -2,18 +2,19 @@ use std::fmt;
 
 use super::DType;
 
-/// An input or output of a model.
+/// Declaration of an input or output of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorSpec {
-    /// Its name.
+    /// Name of the input or output.
     pub name: String,
-    /// What its elements are.
+    /// Element type.
     pub dtype: DType,
-    /// Its dimensions; `None` is one that takes any size. The first is the rows, where the model takes several.
+    /// Size of each dimension; `None` is a dimension of any size. If the model takes several rows, the first
+    /// dimension is the rows.
     pub shape: Vec<Option<usize>>,
 }
 
-/// `f32[?, 3, 48, 192]`, without its name.
+/// Formats element type and shape, without the name: `f32[?, 3, 48, 192]`.
 impl fmt::Display for TensorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[", self.dtype)?;

@@ -1,9 +1,10 @@
 use super::{DType, Element};
 use crate::Error;
 
-/// Numbers in a row-major box under the name of a model's input, borrowed from where they lie: nothing is copied.
+/// A row-major array for one of a model's inputs. The tensor borrows its elements: nothing is copied.
 ///
-/// The last dimension varies fastest; the first is the rows, where the model takes several. No dimensions: one element.
+/// The last dimension varies fastest. If the model takes several rows, the first dimension is the rows. A
+/// tensor without dimensions has one element.
 ///
 /// ```
 /// use sage_guest::inference::Tensor;
@@ -25,7 +26,7 @@ pub struct Tensor<'a> {
 }
 
 impl<'a> Tensor<'a> {
-    /// These elements in this shape.
+    /// Creates a tensor of these elements in this shape, for the input `name`.
     ///
     /// # Errors
     /// The shape has another number of elements, or a dimension of 2³² or more.
@@ -51,36 +52,36 @@ impl<'a> Tensor<'a> {
         Ok(Self { name, dtype: T::DTYPE, shape, bytes: T::bytes(elements) })
     }
 
-    /// The input that it is for.
+    /// Name of the input for which the tensor is meant.
     pub fn name(&self) -> &'a str {
         self.name
     }
 
-    /// What its elements are.
+    /// Element type.
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// Its dimensions.
+    /// Size of each dimension.
     pub fn shape(&self) -> &[u32] {
         &self.shape
     }
 
-    /// The first dimension; 1 without dimensions.
+    /// The first dimension; 1 for a tensor without dimensions.
     pub fn rows(&self) -> usize {
         self.shape.first().map_or(1, |rows| *rows as usize)
     }
 
-    /// Its elements.
+    /// Returns the elements.
     ///
     /// # Errors
-    /// They are of another type.
+    /// The elements have another type.
     pub fn to_slice<T: Element>(&self) -> Result<&'a [T], Error> {
         let elements = if T::DTYPE == self.dtype { T::view(self.bytes) } else { None };
         elements.ok_or_else(|| other_type(self.name, self.dtype, T::DTYPE))
     }
 
-    /// Its elements as little-endian bytes.
+    /// Returns the elements as little-endian bytes.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }

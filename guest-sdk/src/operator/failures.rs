@@ -1,7 +1,7 @@
 use crate::types::Column;
 use crate::{Error, host};
 
-/// The records of a call that the operator rejected, told to the host in one go.
+/// The records of a call that the operator rejected, sent to the host in one call.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
     rows: Vec<u32>,
@@ -15,7 +15,7 @@ impl Failures {
         self.messages.push(error.message().as_bytes());
     }
 
-    /// Whether this record is rejected.
+    /// Returns whether this record is rejected.
     pub(crate) fn has(&self, row: usize) -> bool {
         self.rows.contains(&(row as u32))
     }
@@ -30,7 +30,8 @@ impl Failures {
         }
     }
 
-    /// The contract wants them rising. A batch that was looked at as a whole rejects unreadable records first.
+    /// Sorts the rows, because the contract requires increasing rows. A batch processed as a whole rejects its
+    /// unreadable records first.
     fn sort(&mut self) {
         if self.rows.is_sorted() {
             return;

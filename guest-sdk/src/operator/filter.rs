@@ -3,17 +3,17 @@ use super::not_open;
 use crate::types::Column;
 use crate::{Context, Error, host, metrics};
 
-/// One record in, the same record or none out. `#[sage_guest::filter]` implements it.
+/// One record in, the same record or no record out. `#[sage_guest::filter]` implements this trait.
 pub trait Filter: Sized {
-    /// Start a lane.
+    /// Starts a lane.
     fn open(context: &Context) -> Result<Self, Error>;
-    /// Whether the record stays.
+    /// Returns whether the record stays.
     fn keep(&mut self, payload: &[u8]) -> Result<bool, Error>;
-    /// The lane is done.
+    /// Ends the lane.
     fn close(self) {}
 }
 
-/// A [`Filter`] at the boundary.
+/// The lane of a [`Filter`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct FilterLane<O> {
     operator: Option<O>,
@@ -22,7 +22,7 @@ pub struct FilterLane<O> {
 }
 
 impl<O: Filter> FilterLane<O> {
-    /// A lane that is not open yet.
+    /// Creates a lane that is not open yet.
     pub fn new() -> Self {
         Self { operator: None, bitmap: Vec::new(), failures: Failures::default() }
     }
@@ -40,10 +40,12 @@ impl<O: Filter> FilterLane<O> {
         let Some(operator) = &mut self.operator else { not_open() };
         let rows = payloads.len();
         self.bitmap.resize(rows.div_ceil(8), 0);
-        // SAFETY: what is called here comes from the host, which has checked it, or from this crate's own testing, which made it.
+        // SAFETY: the column comes from the host, which has checked it, or from this crate's own `testing`,
+        // which built it.
         let mut payloads = unsafe { payloads.iter_unchecked() };
         for byte in &mut self.bitmap {
-            // Bits are gathered for eight records only: beyond that the compiler does not unroll, and each record waits for the one before.
+            // The loop collects the bits of only eight records: the compiler does not unroll longer loops, and
+            // without unrolling each record waits for the one before.
             let mut bits = 0_u8;
             for bit in 0..8 {
                 let Some(payload) = payloads.next() else { break };

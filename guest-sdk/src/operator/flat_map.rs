@@ -3,21 +3,21 @@ use super::not_open;
 use crate::types::Column;
 use crate::{Context, Error, IntoPayload, host, metrics};
 
-/// Rows are told to the host when this much has gathered: between 32 and 64 KiB a copy still stays in the
-/// cache (48 GB/s against 6.5 GB/s at 64 MiB).
+/// Number of payload bytes at which rows go to the host. Up to 32 to 64 KiB a copy stays in the cache (48 GB/s
+/// against 6.5 GB/s at 64 MiB).
 pub(crate) const FLUSH_BYTES: usize = 64 << 10;
 
-/// One record in, any number out. `#[sage_guest::flat_map]` implements it.
+/// One record in, any number of records out. `#[sage_guest::flat_map]` implements this trait.
 pub trait FlatMap: Sized {
-    /// Start a lane.
+    /// Starts a lane.
     fn open(context: &Context) -> Result<Self, Error>;
-    /// Push what comes out of `payload`.
+    /// Pushes the output records of `payload`.
     fn flat_map(&mut self, payload: &[u8], out: &mut Rows) -> Result<(), Error>;
-    /// The lane is done.
+    /// Ends the lane.
     fn close(self) {}
 }
 
-/// Where the output records of a flat-map gather.
+/// The output records of a flat-map that have not yet gone to the host.
 #[derive(Debug, Default)]
 pub struct Rows {
     payloads: Column,
@@ -26,7 +26,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// One more output record of the record being processed.
+    /// Appends an output record of the record being processed.
     #[inline]
     pub fn push(&mut self, record: impl IntoPayload) -> Result<(), Error> {
         record.write(&mut self.payloads.bytes)?;
@@ -35,7 +35,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Take back what the record being processed gave, when it is rejected.
+    /// Takes back the outputs of the record being processed, because it is rejected.
     #[cold]
     fn take_back(&mut self, rows: usize) {
         self.payloads.truncate(rows);
@@ -51,7 +51,7 @@ impl Rows {
     }
 }
 
-/// A [`FlatMap`] at the boundary.
+/// The lane of a [`FlatMap`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct FlatMapLane<O> {
     operator: Option<O>,
@@ -60,7 +60,7 @@ pub struct FlatMapLane<O> {
 }
 
 impl<O: FlatMap> FlatMapLane<O> {
-    /// A lane that is not open yet.
+    /// Creates a lane that is not open yet.
     pub fn new() -> Self {
         Self { operator: None, rows: Rows::default(), failures: Failures::default() }
     }
@@ -84,7 +84,8 @@ impl<O: FlatMap> FlatMapLane<O> {
                 rows.take_back(before);
                 self.failures.reject(row, &error);
             }
-            // Only between records: a record that is rejected half-way must leave nothing.
+            // Rows go to the host only between records: a record that is rejected half-way must leave nothing
+            // behind.
             if rows.payloads.bytes.len() >= FLUSH_BYTES {
                 rows.tell();
             }

@@ -3,17 +3,17 @@ use super::not_open;
 use crate::types::Column;
 use crate::{Context, Error, host, metrics};
 
-/// Gives each record a key. `#[sage_guest::key_by]` implements it.
+/// Gives each record a key. `#[sage_guest::key_by]` implements this trait.
 pub trait KeyBy: Sized {
-    /// Start a lane.
+    /// Starts a lane.
     fn open(context: &Context) -> Result<Self, Error>;
-    /// Append to `out` the key of `payload`.
+    /// Appends the key of `payload` to `out`.
     fn key(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Error>;
-    /// The lane is done.
+    /// Ends the lane.
     fn close(self) {}
 }
 
-/// A [`KeyBy`] at the boundary.
+/// The lane of a [`KeyBy`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct KeyByLane<O> {
     operator: Option<O>,
@@ -22,7 +22,7 @@ pub struct KeyByLane<O> {
 }
 
 impl<O: KeyBy> KeyByLane<O> {
-    /// A lane that is not open yet.
+    /// Creates a lane that is not open yet.
     pub fn new() -> Self {
         Self { operator: None, keys: Column::new(), failures: Failures::default() }
     }

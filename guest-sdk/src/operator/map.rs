@@ -4,18 +4,20 @@ use super::rewrite::Rewrite;
 use crate::types::Column;
 use crate::{Context, Error, host, metrics};
 
-/// One record in, one record out. `#[sage_guest::map]` implements it.
+/// One record in, one record out. `#[sage_guest::map]` implements this trait.
 pub trait Map: Sized {
-    /// Start a lane.
+    /// Starts a lane.
     fn open(context: &Context) -> Result<Self, Error>;
-    /// What becomes of `payload`: bytes that lie in it, in the operator or for ever somewhere; or nothing here, and it is appended to `out`. An error rejects the
-    /// record, whatever was done to either.
+    /// Computes the new payload. `Some` is the new payload itself: bytes in `payload`, in the operator, or in
+    /// static memory. With `None`, the new payload is appended to `out`.
+    ///
+    /// An error rejects the record and undoes appended bytes.
     fn map<'p>(&'p mut self, payload: &'p mut [u8], out: &mut Vec<u8>) -> Result<Option<&'p [u8]>, Error>;
-    /// The lane is done.
+    /// Ends the lane.
     fn close(self) {}
 }
 
-/// A [`Map`] at the boundary.
+/// The lane of a [`Map`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct MapLane<O> {
     operator: Option<O>,
@@ -24,7 +26,7 @@ pub struct MapLane<O> {
 }
 
 impl<O: Map> MapLane<O> {
-    /// A lane that is not open yet.
+    /// Creates a lane that is not open yet.
     pub fn new() -> Self {
         Self { operator: None, rewrite: Rewrite::new(), failures: Failures::default() }
     }
@@ -37,7 +39,7 @@ impl<O: Map> MapLane<O> {
         Ok(())
     }
 
-    /// `map` of the contract. The batch is used up.
+    /// `map` of the contract. The call overwrites the batch.
     pub fn call(&mut self, payloads: &mut Column) {
         let Some(operator) = &mut self.operator else { not_open() };
         self.rewrite.each(operator, payloads, &mut self.failures);

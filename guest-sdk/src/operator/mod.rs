@@ -1,12 +1,14 @@
-//! What the attribute macros implement, one trait a kind, and the lanes that carry whole batches through it.
+//! The traits that the attribute macros implement, one for each kind, and the lanes that run whole batches
+//! through them.
 //!
-//! You do not write these traits: `#[sage_guest::map]` and its siblings do, from your own function or `impl` block. A *lane* is one copy of
-//! an operator at the boundary: it holds the operator between `open` and `close`, walks the records of a call, gathers what
-//! comes out in buffers that it keeps from call to call, and answers the host once. It is the same code in a component and under
-//! [`testing`](crate::testing).
+//! You do not implement these traits yourself: `#[sage_guest::map]` and the other attributes do so, from your
+//! function or `impl` block. A *lane* is one copy of an operator behind the functions of the contract. The lane
+//! holds the operator between `open` and `close`, iterates over the records of a call, and collects the outputs
+//! in buffers that it reuses in later calls. At the end of a call the lane sends its answer to the host. A
+//! component and [`testing`](crate::testing) run the same code.
 //!
-//! Invariants: a record that is rejected leaves nothing behind, neither output nor state; whatever
-//! a call gathered is told before the call returns.
+//! Invariants: a rejected record leaves neither output nor state behind. Everything that a call has collected
+//! goes to the host before the call returns.
 
 mod failures;
 mod filter;
@@ -30,20 +32,22 @@ pub use source::{Progress, Source, SourceLane};
 use crate::Error;
 use crate::description::Description;
 
-/// What an operator says of itself. The attribute macros implement it.
+/// The description of an operator. The attribute macros implement this trait.
 pub trait Described {
-    /// For the host, before anything runs.
+    /// The description, which the host reads before anything runs.
     const DESCRIPTION: Description;
 }
 
-/// An operator was called that is not open. The host never does that, and there is nothing to go on with.
+/// Panics because the operator was called while it is not open. The host never makes such a call, and the
+/// operator cannot continue.
 #[cold]
 #[expect(clippy::panic, reason = "a breach of the contract by the host; the trap is the answer")]
 pub(crate) fn not_open() -> ! {
     panic!("the operator was called before `open` succeeded or after `close`")
 }
 
-/// A call failed that has no record to reject and no error to return: the host is to see it fail.
+/// Panics because a call failed that has neither a record to reject nor an error to return. The host then sees
+/// a failed call.
 #[cold]
 #[expect(clippy::panic, reason = "the contract gives this call no other way to fail than a trap")]
 pub(crate) fn broken(call: &str, error: &Error) -> ! {

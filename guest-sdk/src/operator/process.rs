@@ -6,36 +6,37 @@ use crate::state::Tables;
 use crate::types::Batch;
 use crate::{Context, Emitter, Error, FromPayload, Record, Records, metrics};
 
-/// Records in, anything out, with keyed state and a last word. `#[sage_guest::process]` implements it.
+/// Records in, any records out, with keyed state and a final call at the end of input. `#[sage_guest::process]`
+/// implements this trait.
 pub trait Process: Sized {
     /// Names of the side outputs.
     const PORTS: &'static [&'static str];
-    /// Start a lane.
+    /// Starts a lane.
     fn open(context: &Context, tables: &mut Tables) -> Result<Self, Error>;
-    /// Take what came. An error rejects every record that was not processed before it.
+    /// Processes a batch. An error rejects every record that was not yet processed.
     fn process(&mut self, call: Call<'_>) -> Result<(), Error>;
-    /// No more input will come.
+    /// The input has ended.
     fn end(&mut self, out: &mut Emitter) -> Result<(), Error> {
         let _ = out;
         Ok(())
     }
-    /// The lane is done.
+    /// Ends the lane.
     fn close(self) {}
 }
 
-/// A batch that came, to be walked record by record or looked at as a whole.
+/// The batch of one call, to be processed record by record or as a whole.
 #[derive(Debug)]
 pub struct Call<'a> {
     batch: &'a Batch,
     out: &'a mut Emitter,
     tables: &'a Tables,
     failures: &'a mut Failures,
-    /// Records before this one are processed.
+    /// Number of records already processed, from the start of the batch.
     done: &'a mut usize,
 }
 
 impl<'a> Call<'a> {
-    /// Process one record after the other; an error rejects that record, and undoes what it emitted and wrote.
+    /// Processes the records one by one. An error rejects the current record and undoes its outputs and writes.
     #[inline(always)]
     pub fn each(mut self, mut process: impl FnMut(Record<'a, &'a [u8]>, &mut Emitter) -> Result<(), Error>) {
         for (row, payload) in self.batch.payloads.iter().enumerate() {
@@ -44,7 +45,8 @@ impl<'a> Call<'a> {
         *self.done = self.batch.payloads.len();
     }
 
-    /// All records, their payloads read; those whose payload is no `P` are rejected. None where none is left.
+    /// Decodes the payloads of all records. Records whose payload is not a `P` are rejected. Returns `None` if
+    /// no record is left.
     pub fn read<P: FromPayload<'a>>(self) -> Option<Records<'a, P>> {
         let mut records = Vec::with_capacity(self.batch.payloads.len());
         for (row, payload) in self.batch.payloads.iter().enumerate() {
@@ -56,7 +58,7 @@ impl<'a> Call<'a> {
         (!records.is_empty()).then(|| Records::new(records, self))
     }
 
-    /// Process record `row`.
+    /// Processes record `row`.
     #[inline(always)]
     pub(crate) fn at(&mut self, row: usize, process: impl FnOnce(&mut Emitter) -> Result<(), Error>) {
         self.out.at(row);
@@ -69,13 +71,13 @@ impl<'a> Call<'a> {
         self.out.tell_if_much();
     }
 
-    /// Records before `row` are processed.
+    /// Notes that the records before `row` are processed.
     pub(crate) fn done(&mut self, row: usize) {
         *self.done = row;
     }
 }
 
-/// A [`Process`] at the boundary.
+/// The lane of a [`Process`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct ProcessLane<O> {
     operator: Option<O>,
@@ -85,7 +87,7 @@ pub struct ProcessLane<O> {
 }
 
 impl<O: Process> ProcessLane<O> {
-    /// A lane that is not open yet.
+    /// Creates a lane that is not open yet.
     pub fn new() -> Self {
         Self { operator: None, out: Emitter::new(O::PORTS), tables: Tables::default(), failures: Failures::default() }
     }
@@ -134,7 +136,7 @@ impl<O: Process> ProcessLane<O> {
         metrics::flush();
     }
 
-    /// `end` of the contract. There is no record to reject, so an error fails the call.
+    /// `end` of the contract. An error fails the call, because there is no record to reject.
     pub fn end(&mut self) {
         let Some(operator) = &mut self.operator else { not_open() };
         self.out.begin_without_input(true, (usize::MAX, usize::MAX));

@@ -3,21 +3,22 @@ use super::not_open;
 use crate::types::Batch;
 use crate::{Context, Error, Record, metrics};
 
-/// Takes records out of the pipeline. `#[sage_guest::sink]` implements it.
+/// Takes records out of the pipeline. `#[sage_guest::sink]` implements this trait.
 pub trait Sink: Sized {
-    /// Start a lane.
+    /// Starts a lane.
     fn open(context: &Context) -> Result<Self, Error>;
-    /// Take one record; an error rejects it.
+    /// Writes one record. An error rejects the record.
     fn write(&mut self, record: Record<'_, &[u8]>) -> Result<(), Error>;
-    /// Make everything written so far durable: what was written since the last time is written again if the lane fails.
+    /// Makes all records written so far durable. If the lane fails, the records since the last flush are
+    /// written again.
     fn flush(&mut self) -> Result<(), Error> {
         Ok(())
     }
-    /// The lane is done.
+    /// Ends the lane.
     fn close(self) {}
 }
 
-/// A [`Sink`] at the boundary.
+/// The lane of a [`Sink`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct SinkLane<O> {
     operator: Option<O>,
@@ -25,7 +26,7 @@ pub struct SinkLane<O> {
 }
 
 impl<O: Sink> SinkLane<O> {
-    /// A lane that is not open yet.
+    /// Creates a lane that is not open yet.
     pub fn new() -> Self {
         Self { operator: None, failures: Failures::default() }
     }

@@ -3,40 +3,41 @@ use std::time::Duration;
 use super::{broken, not_open};
 use crate::{Context, Emitter, Error, metrics};
 
-/// What a source found.
+/// The result of `next` of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// There may be more: ask again.
+    /// There may be more records: the host calls again.
     More,
-    /// Nothing now: ask again after this long. The host waits a second at most.
+    /// There are no records now: the host calls again after this time, at most a second.
     Idle(Duration),
-    /// There will never be more.
+    /// There will be no more records.
     End,
 }
 
-/// Makes records. `#[sage_guest::source]` implements it.
+/// Makes records. `#[sage_guest::source]` implements this trait.
 pub trait Source: Sized {
     /// Names of the side outputs.
     const PORTS: &'static [&'static str];
-    /// Start a lane.
+    /// Starts a lane.
     fn open(context: &Context) -> Result<Self, Error>;
-    /// Emit a record, or some.
+    /// Emits one or more records.
     fn next(&mut self, out: &mut Emitter) -> Result<Progress, Error>;
-    /// Append to `out` what `seek` takes to go on after the last record emitted.
+    /// Appends the current position to `out`. `seek` takes this position and continues after the last record
+    /// emitted.
     fn position(&self, out: &mut Vec<u8>) -> Result<(), Error> {
         let _ = out;
         Ok(())
     }
-    /// Go on from a position.
+    /// Continues from a position.
     fn seek(&mut self, position: &[u8]) -> Result<(), Error> {
         let _ = position;
         Err("this source cannot go on from a position: it has no `position` and `seek`".into())
     }
-    /// The lane is done.
+    /// Ends the lane.
     fn close(self) {}
 }
 
-/// A [`Source`] at the boundary.
+/// The lane of a [`Source`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct SourceLane<O> {
     operator: Option<O>,
@@ -44,7 +45,7 @@ pub struct SourceLane<O> {
 }
 
 impl<O: Source> SourceLane<O> {
-    /// A lane that is not open yet.
+    /// Creates a lane that is not open yet.
     pub fn new() -> Self {
         Self { operator: None, out: Emitter::new(O::PORTS) }
     }
@@ -62,7 +63,8 @@ impl<O: Source> SourceLane<O> {
         Ok(())
     }
 
-    /// `next` of the contract: asks the operator until the host has what it wants, there is nothing, or it emits nothing.
+    /// `next` of the contract: calls the operator until the emitter is full, the operator returns another value
+    /// than `More`, or a call emits nothing.
     pub fn call(&mut self, max_records: u32, max_bytes: u32) -> Result<Progress, String> {
         let Some(operator) = &mut self.operator else { not_open() };
         self.out.begin_without_input(false, (max_records as usize, max_bytes as usize));
@@ -83,7 +85,7 @@ impl<O: Source> SourceLane<O> {
         found
     }
 
-    /// `position` of the contract. It cannot answer with an error, so one fails the call.
+    /// `position` of the contract. An error fails the call, because `position` cannot return an error.
     pub fn position(&mut self) -> Vec<u8> {
         let Some(operator) = &mut self.operator else { not_open() };
         let mut position = Vec::new();

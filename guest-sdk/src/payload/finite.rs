@@ -1,12 +1,15 @@
-//! Serializing with numbers checked: JSON has no NaN and no infinity, and serde_json writes `null` for them without a word.
+//! A serializer that checks numbers: JSON has no NaN and no infinity, and serde_json silently writes `null` for
+//! them.
 //!
-//! [`Finite`] wraps a serializer, or a value, and passes everything on as it is. A float that is not finite is an error.
+//! [`Finite`] wraps a serializer or a value and passes everything on unchanged. A float that is not finite is
+//! an error.
 
 use std::fmt::Display;
 
 use serde::ser::{self, Serialize, Serializer};
 
-/// A serializer that refuses floats that are not finite, or a value that is serialized through one.
+/// A serializer that rejects floats that are not finite, or a value that is serialized through such a
+/// serializer.
 pub(super) struct Finite<T>(pub(super) T);
 
 impl<T: Serialize + ?Sized> Serialize for Finite<&T> {
@@ -31,7 +34,7 @@ macro_rules! pass_on {
     )*};
 }
 
-/// Methods that begin something with parts.
+/// Methods that begin a compound value.
 macro_rules! begin {
     ($($method:ident($($name:ident: $type:ty),*) -> $part:ident),* $(,)?) => {$(
         #[inline]
@@ -63,10 +66,12 @@ impl<S: Serializer> Serializer for Finite<S> {
         serialize_seq(len: Option<usize>) -> SerializeSeq,
         serialize_tuple(len: usize) -> SerializeTuple,
         serialize_tuple_struct(name: &'static str, len: usize) -> SerializeTupleStruct,
-        serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, len: usize) -> SerializeTupleVariant,
+        serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, len: usize)
+            -> SerializeTupleVariant,
         serialize_map(len: Option<usize>) -> SerializeMap,
         serialize_struct(name: &'static str, len: usize) -> SerializeStruct,
-        serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, len: usize) -> SerializeStructVariant,
+        serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, len: usize)
+            -> SerializeStructVariant,
     }
 
     #[inline]
@@ -125,7 +130,7 @@ impl<S: Serializer> Serializer for Finite<S> {
     }
 }
 
-/// The parts of a sequence or tuple.
+/// The elements of a sequence or tuple.
 macro_rules! elements {
     ($($part:ident: $method:ident),* $(,)?) => {$(
         impl<S: ser::$part> ser::$part for Finite<S> {
@@ -183,7 +188,7 @@ impl<S: ser::SerializeMap> ser::SerializeMap for Finite<S> {
     type Ok = S::Ok;
     type Error = S::Error;
 
-    // serde_json writes float keys as text and refuses those that are not finite.
+    // serde_json writes float keys as text and rejects floats that are not finite.
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), S::Error> {
         self.0.serialize_key(key)

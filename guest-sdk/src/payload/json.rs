@@ -8,11 +8,11 @@ use crate::Error;
 
 /// A payload that is JSON text of a `T`.
 ///
-/// It is read when the operator is called and written straight into the output column. `T` may borrow from
-/// the payload (`struct Reading<'a> { sensor: &'a str }`): that saves the copy, but a string with an escape in it cannot be borrowed
-/// (use `#[serde(borrow)] Cow<'a, str>` where that may happen).
+/// The payload is deserialized when the operator is called, and serialized directly into the output column. `T`
+/// may borrow from the payload (`struct Reading<'a> { sensor: &'a str }`), which saves a copy. A string with an
+/// escape cannot be borrowed; use `#[serde(borrow)] Cow<'a, str>` if escapes may occur.
 ///
-/// JSON has no NaN and no infinity: a record whose `T` holds one is rejected, never written as `null`.
+/// JSON has no NaN and no infinity. A record whose `T` holds one of them is rejected, never written as `null`.
 ///
 /// ```
 /// use sage_guest::Json;
@@ -46,7 +46,7 @@ impl<T> DerefMut for Json<T> {
 impl<'a, T: Deserialize<'a>> FromPayload<'a> for Json<T> {
     #[inline]
     fn from_payload(payload: &'a [u8]) -> Result<Self, Error> {
-        // Checked once as a whole, strings need not be checked one by one.
+        // One UTF-8 check of the whole payload replaces a check of each string.
         match serde_json::from_str(<&str>::from_payload(payload)?) {
             Ok(value) => Ok(Self(value)),
             Err(error) => Err(unreadable(payload, &error)),
@@ -68,7 +68,7 @@ impl<T: Serialize> IntoPayload for &Json<T> {
     }
 }
 
-/// Appends a value as JSON; a float that is not finite is an error.
+/// Appends a value as JSON. A float that is not finite is an error.
 #[inline]
 pub(crate) fn write_json<T: Serialize>(value: &T, out: &mut Vec<u8>) -> serde_json::Result<()> {
     value.serialize(Finite(&mut serde_json::Serializer::new(out)))

@@ -1,8 +1,8 @@
-//! How bytes become what an operator takes, and what it gives becomes bytes.
+//! Conversions between payload bytes and the types of operators.
 //!
-//! Text is the rule, because records mostly come from and go to lines: numbers and `bool` are decimal text (`42`, `-1.5`,
-//! `true`), never raw binary. An operator that wants raw numbers takes `&[u8]`.
-//! A payload that does not decode is a rejected record with a message that quotes it, never a panic.
+//! Payloads are text by default, because most records come from lines and go to lines. Numbers and `bool` are
+//! decimal text (`42`, `-1.5`, `true`), never raw binary. An operator that wants raw numbers takes `&[u8]`. A
+//! payload that does not decode rejects its record, with a message that quotes the payload; it never panics.
 
 mod finite;
 mod json;
@@ -14,10 +14,11 @@ pub(crate) use json::write_json;
 
 use crate::Error;
 
-/// What an operator can take as a record's payload.
+/// A type that an operator can take as the payload of a record.
 ///
-/// `&[u8]`, `Vec<u8>`, `&str`, `String`, integers, floats and `bool` (as text, surrounding white space ignored), and
-/// [`Json<T>`](crate::Json) for any `T: serde::Deserialize`, which may borrow from the payload.
+/// These types are `&[u8]`, `Vec<u8>`, `&str`, `String`, integers, floats and `bool` (as text; surrounding
+/// white space is ignored), and [`Json<T>`](crate::Json) for any `T: serde::Deserialize`, which may borrow from
+/// the payload.
 #[diagnostic::on_unimplemented(
     message = "an operator cannot take `{Self}` as a record",
     label = "not a payload type",
@@ -25,28 +26,32 @@ use crate::Error;
     note = "or implement `sage_guest::FromPayload` for it"
 )]
 pub trait FromPayload<'a>: Sized {
-    /// Read it from a record's bytes; an error rejects the record.
+    /// Decodes the bytes of a record. An error rejects the record.
     fn from_payload(payload: &'a [u8]) -> Result<Self, Error>;
 }
 
-/// What an operator can give as a payload or a key.
+/// A type that an operator can give as a payload or a key.
 ///
-/// `&[u8]`, `Vec<u8>`, `&str`, `String`, integers, floats and `bool` (as text), `Cow` of these, and [`Json<T>`](crate::Json)
-/// for any `T: serde::Serialize`.
+/// These types are `&[u8]`, `Vec<u8>`, `&str`, `String`, integers, floats and `bool` (as text), `Cow` of these,
+/// and [`Json<T>`](crate::Json) for any `T: serde::Serialize`.
 #[diagnostic::on_unimplemented(
     message = "an operator cannot give `{Self}` as a record",
     label = "not a payload type",
-    note = "give `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or `Json<T>` where `T: serde::Serialize`; wrap it in `Result<_, Error>` to be able to reject a record",
+    note = "give `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or `Json<T>` where `T: \
+        serde::Serialize`; wrap it in `Result<_, Error>` to be able to reject a record",
     note = "or implement `sage_guest::IntoPayload` for it"
 )]
 pub trait IntoPayload {
-    /// Append it to the output column; an error rejects the record, and what was appended is taken back.
+    /// Appends the bytes of the value to the output column. An error rejects the record and undoes the appended
+    /// bytes.
     fn write(self, out: &mut Vec<u8>) -> Result<(), Error>;
 
-    /// Its bytes, where they lie somewhere already; otherwise they are appended, as [`write`](Self::write) does, and there is nothing to give.
+    /// Returns the bytes of the value if they already exist in memory. Otherwise appends them to `out`, like
+    /// [`write`](Self::write), and returns `None`.
     ///
-    /// A `map` asks for this: bytes that are a piece of the record are then moved within the batch, not copied out of it. What borrows its bytes as they
-    /// are to be written should say so; everything else need not have it.
+    /// A `map` calls this method: bytes that are a piece of the record are then moved within the batch instead
+    /// of copied out of it. Implement this method for a type that borrows exactly the bytes to be written;
+    /// other types do not need it.
     ///
     /// ```
     /// use sage_guest::{Error, IntoPayload};
@@ -81,7 +86,7 @@ pub trait IntoPayload {
     }
 }
 
-/// The beginning of a payload, fit to be quoted in a message.
+/// Returns the beginning of a payload, quoted for a message.
 pub(crate) fn excerpt(payload: &[u8]) -> String {
     const SHOWN: usize = 48;
     let shown = payload.get(..SHOWN).unwrap_or(payload);

@@ -28,11 +28,21 @@ macro_rules! from_text {
 }
 
 from_text!(
-    u8: "a whole number from 0 to 255 (u8)", u16: "a whole number from 0 to 65535 (u16)", u32: "a whole number of 32 bits, not negative (u32)",
-    u64: "a whole number of 64 bits, not negative (u64)", u128: "a whole number of 128 bits, not negative (u128)", usize: "a whole number, not negative (usize)",
-    i8: "a whole number from -128 to 127 (i8)", i16: "a whole number from -32768 to 32767 (i16)", i32: "a whole number of 32 bits (i32)",
-    i64: "a whole number of 64 bits (i64)", i128: "a whole number of 128 bits (i128)", isize: "a whole number (isize)",
-    f32: "a number (f32)", f64: "a number (f64)", bool: "`true` or `false`"
+    u8: "a whole number from 0 to 255 (u8)",
+    u16: "a whole number from 0 to 65535 (u16)",
+    u32: "a whole number of 32 bits, not negative (u32)",
+    u64: "a whole number of 64 bits, not negative (u64)",
+    u128: "a whole number of 128 bits, not negative (u128)",
+    usize: "a whole number, not negative (usize)",
+    i8: "a whole number from -128 to 127 (i8)",
+    i16: "a whole number from -32768 to 32767 (i16)",
+    i32: "a whole number of 32 bits (i32)",
+    i64: "a whole number of 64 bits (i64)",
+    i128: "a whole number of 128 bits (i128)",
+    isize: "a whole number (isize)",
+    f32: "a number (f32)",
+    f64: "a number (f64)",
+    bool: "`true` or `false`"
 );
 
 macro_rules! integer_text {

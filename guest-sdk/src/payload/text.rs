@@ -45,7 +45,7 @@ impl<const N: usize> IntoPayload for [u8; N] {
     }
 }
 
-/// Text and bytes of their own, written as they are.
+/// Owned text and bytes, written unchanged.
 macro_rules! owned {
     ($($type:ty: $as_bytes:ident),*) => {$(
         impl IntoPayload for $type {
@@ -60,7 +60,7 @@ macro_rules! owned {
 
 owned!(Vec<u8>: as_slice, Box<[u8]>: as_ref, String: as_bytes, Box<str>: as_bytes);
 
-/// Text and bytes that lie somewhere else.
+/// Borrowed text and bytes.
 macro_rules! borrowed {
     ($($type:ty: $as_bytes:ident),*) => {$(
         impl IntoPayload for &$type {
@@ -98,7 +98,7 @@ impl<const N: usize> IntoPayload for &[u8; N] {
     }
 }
 
-/// Those that may do either.
+/// Text and bytes that are either borrowed or owned.
 macro_rules! either {
     ($($type:ty),*) => {$(
         impl IntoPayload for Cow<'_, $type> {

@@ -6,17 +6,18 @@ use serde::de::DeserializeOwned;
 use crate::payload::write_json;
 use crate::{Error, Json};
 
-/// What keyed state can hold: numbers and `bool` (raw, little endian), `String`, `Vec<u8>`, and [`Json<T>`](crate::Json) for anything else
-/// that serde can write and read back.
+/// A type that keyed state can hold: numbers and `bool` (raw, little endian), `String`, `Vec<u8>`, and
+/// [`Json<T>`](crate::Json) for every other type that serde can write and read.
 #[diagnostic::on_unimplemented(
     message = "keyed state cannot hold `{Self}`",
     label = "not a state type",
-    note = "hold a number, a `bool`, `String`, `Vec<u8>`, or `Json<T>` where `T: serde::Serialize + serde::de::DeserializeOwned + Clone`"
+    note = "hold a number, a `bool`, `String`, `Vec<u8>`, or `Json<T>` where `T: serde::Serialize + \
+        serde::de::DeserializeOwned + Clone`"
 )]
 pub trait State: Clone + 'static {
-    /// Read it back.
+    /// Decodes a value.
     fn decode(bytes: &[u8]) -> Result<Self, Error>;
-    /// Append it to `out`.
+    /// Appends the encoded value to `out`.
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), Error>;
 }
 
@@ -87,21 +88,21 @@ impl<T: Serialize + DeserializeOwned + Clone + 'static> State for Json<T> {
     }
 }
 
-/// What a [`Map`](super::Map) can be keyed by: integers, `String` and `Vec<u8>`. The bytes they are stored as sort as they do, so
-/// that a map is walked in order.
+/// A key type of a [`Map`](super::Map): integers, `String` and `Vec<u8>`. The stored bytes have the same order
+/// as the keys, so that iteration over a map is in key order.
 #[diagnostic::on_unimplemented(
     message = "a map in keyed state cannot be keyed by `{Self}`",
     label = "not a key type",
     note = "use an integer, `String` or `Vec<u8>`"
 )]
 pub trait StateKey: Sized + 'static {
-    /// Read it back.
+    /// Decodes a key.
     fn decode_key(bytes: &[u8]) -> Result<Self, Error>;
-    /// The bytes it is stored as.
+    /// Returns the bytes under which the host stores the key.
     fn encode_key(&self) -> Vec<u8>;
 }
 
-/// Big endian, so that byte order is their order; of signed ones the sign bit is turned over.
+/// Big endian, so that byte order is numeric order. The sign bit of signed integers is flipped.
 macro_rules! ordered {
     ($($type:ty, $flip:expr;)*) => {$(
         impl StateKey for $type {

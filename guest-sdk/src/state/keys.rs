@@ -10,20 +10,20 @@ use crate::Error;
 use crate::bytes::equal;
 use crate::types::{Batch, Column};
 
-/// The keys that are known here, and which of them the records of the current batch have. All tables of an operator
-/// share it, so a record's key is hashed once.
+/// The keys that this lane knows, and the key of each record of the current batch. All tables of an operator
+/// share `Keys`, so a record's key is hashed once.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     index: RefCell<Index>,
-    /// The slot of each record of the batch. Without keys, one slot for all of them.
+    /// The slot of each record of the batch. Without keys, all records have the same slot.
     rows: RefCell<Vec<u32>>,
     /// The slot of the record being processed.
     current: Cell<Option<u32>>,
-    /// Counts records, so that a table knows whether its journal is of this one.
+    /// Counts records, so that a table knows whether its journal belongs to the current record.
     record: Cell<u64>,
 }
 
-/// Keys as the host stores them, in the order they came, found by hash.
+/// Keys as the host stores them, in order of arrival, with a hash index.
 #[derive(Debug, Default)]
 struct Index {
     table: HashTable<u32>,
@@ -32,7 +32,7 @@ struct Index {
 }
 
 impl Keys {
-    /// Give every record of a batch the slot of its key.
+    /// Looks up or creates the slot of each record's key.
     pub(super) fn begin(&self, batch: &Batch) {
         let mut index = self.index.borrow_mut();
         let mut rows = self.rows.borrow_mut();
@@ -46,20 +46,20 @@ impl Keys {
         }
     }
 
-    /// This record is being processed.
+    /// Starts processing a record.
     #[inline]
     pub(super) fn at(&self, row: usize) {
         self.current.set(self.rows.borrow().get(row).copied());
         self.record.set(self.record.get() + 1);
     }
 
-    /// No record is.
+    /// Ends the call: no record is being processed.
     pub(super) fn finish(&self) {
         self.current.set(None);
         self.rows.borrow_mut().clear();
     }
 
-    /// Drop all keys; every table must drop its slots with them.
+    /// Drops all keys. Every table must drop its slots at the same time.
     pub(super) fn forget(&self) {
         let mut index = self.index.borrow_mut();
         index.table.clear();
@@ -74,7 +74,7 @@ impl Keys {
         self.index.borrow().keys.bytes.len()
     }
 
-    /// The slot of the record being processed, and its number.
+    /// Returns the slot and the number of the record being processed.
     #[inline]
     pub(super) fn current(&self) -> Result<(u32, u64), Error> {
         match self.current.get() {
@@ -83,19 +83,20 @@ impl Keys {
         }
     }
 
-    /// The number of the record being processed.
+    /// Returns the number of the record being processed.
     pub(super) fn record(&self) -> u64 {
         self.record.get()
     }
 
-    /// Call with each slot of the batch; a key of several records comes as often.
+    /// Calls `call` with the slot of each record of the batch. A slot is repeated if several records have the
+    /// same key.
     pub(super) fn each_of_batch(&self, mut call: impl FnMut(u32)) {
         for slot in self.rows.borrow().iter() {
             call(*slot);
         }
     }
 
-    /// Call with the key of a slot, as the host stores it.
+    /// Calls `call` with the key of a slot, as the host stores it.
     pub(super) fn with_key<R>(&self, slot: u32, call: impl FnOnce(&[u8]) -> R) -> R {
         call(self.index.borrow().keys.get(slot as usize).unwrap_or_default())
     }
@@ -119,15 +120,18 @@ impl Index {
 /// The stored key of records without a key.
 const KEYLESS: [u8; 1] = [0xff];
 
-/// The bytes that the host stores a record's key as. They are the key itself; a key that begins as [`KEYLESS`] does is written
-/// behind it, so that no key is stored as that of another and all sort as they did.
+/// Returns the bytes under which the host stores a record's key. They are the key itself, unless the key begins
+/// with [`KEYLESS`]: then `KEYLESS` is added in front. Two keys are therefore never stored under the same
+/// bytes, and their order stays the same.
 #[inline]
 fn stored(key: &[u8]) -> Cow<'_, [u8]> {
     if key.starts_with(&KEYLESS) { Cow::Owned([&KEYLESS[..], key].concat()) } else { Cow::Borrowed(key) }
 }
 
-/// The key of a record, which is `None` for records without a key. An empty key is another one.
-impl StateKey for Option<Vec<u8>> {
+/// The key of a record; `None` for records without a key. An empty key is a different key.
+pub type Key = Option<Vec<u8>>;
+
+impl StateKey for Key {
     fn decode_key(bytes: &[u8]) -> Result<Self, Error> {
         Ok(match bytes.strip_prefix(&KEYLESS) {
             None => Some(bytes.to_vec()),
@@ -150,17 +154,17 @@ fn no_record() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::StateKey;
+    use super::{Key, StateKey};
 
     #[test]
     fn every_key_and_no_key_are_stored_apart_and_in_order() {
         let keys = [&b""[..], b"\0", b"a", b"\xfe\xff"].map(|key| Some(key.to_vec()));
         let behind = [&b"\xff"[..], b"\xff\0", b"\xff\xff", b"\xff\xff\xff"].map(|key| Some(key.to_vec()));
-        let all: Vec<Option<Vec<u8>>> = keys.into_iter().chain([None]).chain(behind).collect();
+        let all: Vec<Key> = keys.into_iter().chain([None]).chain(behind).collect();
         let stored: Vec<Vec<u8>> = all.iter().map(StateKey::encode_key).collect();
         assert!(stored.is_sorted_by(|a, b| a < b), "{stored:?}");
         for (key, stored) in all.iter().zip(&stored) {
-            assert_eq!(&Option::<Vec<u8>>::decode_key(stored).unwrap(), key);
+            assert_eq!(&Key::decode_key(stored).unwrap(), key);
         }
     }
 }

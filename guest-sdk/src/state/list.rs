@@ -1,21 +1,23 @@
 use std::rc::Rc;
 
-use super::keys::Keys;
+use super::keys::{Key, Keys};
 use super::map::Map;
 use super::tables::Table;
 use super::value::Value;
 use super::{Scan, State};
 use crate::{Error, Json};
 
-/// A list of `T` for each key, open at both ends; declared with [`Tables::list`](super::Tables::list).
+/// A list of `T` for each key; declared with [`Tables::list`](super::Tables::list). Elements are appended at
+/// the end and taken from the front.
 ///
-/// Elements are stored one by one, so pushing costs the same however long the list is, and a list may be larger
-/// than the operator's memory.
+/// Each element is stored on its own. Pushing costs the same for every length of the list, and a list may be
+/// larger than the operator's memory.
 #[derive(Debug)]
 pub struct List<T> {
-    /// Positions of the first element and of the next one to come. The table's value; absent for an empty list.
+    /// Positions of the first element and of the next element to be pushed: the table's value. Absent for an
+    /// empty list.
     ends: Value<Json<(u64, u64)>>,
-    /// Elements by position. The table's map.
+    /// Elements by position: the table's map.
     elements: Map<u64, T>,
 }
 
@@ -24,7 +26,8 @@ impl<T: State> List<T> {
         Self { ends: Value::new(name, keys), elements: Map::new(name, keys) }
     }
 
-    /// Ends before elements: forgetting a key's value forgets its map too, and only an empty list forgets it.
+    /// Returns the table of the ends before the table of the elements: deleting a key's value also deletes its
+    /// map, and only an empty list deletes its ends.
     pub(super) fn tables(&self) -> [Rc<dyn Table>; 2] {
         [self.ends.table(), self.elements.table()]
     }
@@ -33,25 +36,25 @@ impl<T: State> List<T> {
         Ok(self.ends.get()?.map_or((0, 0), |ends| ends.0))
     }
 
-    /// How many elements the current record's list has.
+    /// Returns the number of elements in the list of the current record's key.
     pub fn len(&self) -> Result<u64, Error> {
         let (first, next) = self.ends()?;
         Ok(next - first)
     }
 
-    /// Whether it has none.
+    /// Returns whether the list is empty.
     pub fn is_empty(&self) -> Result<bool, Error> {
         Ok(self.len()? == 0)
     }
 
-    /// Append an element to the current record's list.
+    /// Appends an element to the list.
     pub fn push(&mut self, element: T) -> Result<(), Error> {
         let (first, next) = self.ends()?;
         self.elements.put(&next, element)?;
         self.ends.put(Json((first, next + 1)))
     }
 
-    /// Element `index` of the current record's list, counted from 0.
+    /// Returns element `index` of the list, counted from 0.
     pub fn get(&self, index: u64) -> Result<Option<T>, Error> {
         let (first, next) = self.ends()?;
         match first.checked_add(index) {
@@ -60,7 +63,10 @@ impl<T: State> List<T> {
         }
     }
 
-    /// Write element `index` of the current record's list; an error if there is none.
+    /// Writes element `index` of the list.
+    ///
+    /// # Errors
+    /// The list has no such element, or no record is being processed.
     pub fn put(&mut self, index: u64, element: T) -> Result<(), Error> {
         let (first, next) = self.ends()?;
         match first.checked_add(index) {
@@ -69,7 +75,8 @@ impl<T: State> List<T> {
         }
     }
 
-    /// Take the first element of the current record's list: with [`push`](Self::push), a queue or a sliding window.
+    /// Removes and returns the first element of the list. With [`push`](Self::push), the list is a queue or a
+    /// sliding window.
     pub fn pop_front(&mut self) -> Result<Option<T>, Error> {
         let (first, next) = self.ends()?;
         if first == next {
@@ -85,7 +92,7 @@ impl<T: State> List<T> {
         Ok(element)
     }
 
-    /// Forget the current record's list.
+    /// Deletes the list.
     pub fn delete(&mut self) -> Result<(), Error> {
         let (first, next) = self.ends()?;
         for position in first..next {
@@ -94,14 +101,15 @@ impl<T: State> List<T> {
         self.ends.delete()
     }
 
-    /// The elements of the current record's list, in order. What was pushed so far is seen.
+    /// Iterates over the elements of the list, in order. Writes of this call are included.
     pub fn iter(&self) -> Result<impl Iterator<Item = Result<T, Error>> + use<T>, Error> {
         let elements: Scan<u64, T> = self.elements.iter()?;
         Ok(elements.map(|entry| entry.map(|(_, element)| element)))
     }
 
-    /// Every key of this lane whose list has elements, in byte order, and those elements in their order. For `end`, which has
-    /// no record of its own. The key `None` is of records without a key. What was written so far is seen.
+    /// Iterates over every key of this lane whose list has elements, in byte order, with its elements in order.
+    /// Use `entries` in `end`, which has no current record. The key is `None` for records without a key. Writes
+    /// of this call are included.
     ///
     /// ```
     /// # use sage_guest::{Emitter, Error, state::List};
@@ -116,7 +124,7 @@ impl<T: State> List<T> {
     /// ```
     pub fn entries(
         &self,
-    ) -> impl Iterator<Item = Result<(Option<Vec<u8>>, impl Iterator<Item = Result<T, Error>> + use<T>), Error>> + use<T> {
+    ) -> impl Iterator<Item = Result<(Key, impl Iterator<Item = Result<T, Error>> + use<T>), Error>> + use<T> {
         let lists = self.elements.entries();
         lists.map(|list| list.map(|(key, elements)| (key, elements.map(|entry| entry.map(|(_, element)| element)))))
     }

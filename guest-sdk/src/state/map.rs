@@ -6,19 +6,19 @@ use std::rc::Rc;
 
 use foldhash::fast::FixedState;
 
-use super::keys::Keys;
+use super::keys::{Key, Keys};
 use super::scan::{PAGE, Scan};
 use super::tables::Table;
 use super::{State, StateKey};
 use crate::types::Column;
 use crate::{Error, host};
 
-/// What an entry takes in the cache beside its subkey and value: what a tree node and two allocations come to, about.
+/// Size of a cached entry beside its subkey and value: roughly a tree node and two allocations.
 const ENTRY_BYTES: usize = 64;
 
 /// A map from `K` to `V` for each key; declared with [`Tables::map`](super::Tables::map).
 ///
-/// Entries are fetched and written one by one as they are needed, so a map may be larger than the operator's memory.
+/// Entries are fetched and written one by one as needed, so a map may be larger than the operator's memory.
 /// Reading an entry that is not cached costs a call to the host.
 pub struct Map<K, V> {
     maps: Rc<Maps<V>>,
@@ -31,15 +31,16 @@ struct Maps<V> {
     cached: RefCell<Cached<V>>,
 }
 
-/// What is known of the maps here.
+/// The cached part of the maps.
 struct Cached<V> {
-    /// By slot, then subkey.
+    /// Entries by slot, then by subkey.
     maps: HashMap<u32, BTreeMap<Vec<u8>, Entry<V>>, FixedState>,
-    /// What the cached entries take, about.
+    /// Approximate size of the cached entries in bytes.
     bytes: usize,
-    /// Entries written since the last call of the host.
+    /// Entries written since the last call to the host.
     written: Vec<(u32, Vec<u8>)>,
-    /// What the record of this number overwrote, in order; `None` where nothing was cached.
+    /// The previous values that record number `journal_of` overwrote, in order; `None` if the entry was not
+    /// cached.
     journal: Vec<(u32, Vec<u8>, Option<Option<V>>)>,
     journal_of: u64,
 }
@@ -61,9 +62,10 @@ impl<K: StateKey, V: State> Map<K, V> {
         Rc::clone(&self.maps) as Rc<dyn Table>
     }
 
-    /// The entry of the current record's map.
+    /// Returns an entry of the map of the current record's key.
     ///
-    /// An error if it is something else than a `V`, or no record is being processed.
+    /// # Errors
+    /// The entry is not a `V`, or no record is being processed.
     pub fn get(&self, key: &K) -> Result<Option<V>, Error> {
         let (slot, _) = self.maps.keys.current()?;
         let subkey = key.encode_key();
@@ -77,25 +79,26 @@ impl<K: StateKey, V: State> Map<K, V> {
         Ok(value)
     }
 
-    /// Write an entry of the current record's map.
+    /// Writes an entry of the map.
     pub fn put(&mut self, key: &K, value: V) -> Result<(), Error> {
         self.maps.write(key.encode_key(), Some(value))
     }
 
-    /// Forget an entry of the current record's map; that there is none is fine.
+    /// Deletes an entry of the map. An absent entry is no error.
     pub fn delete(&mut self, key: &K) -> Result<(), Error> {
         self.maps.write(key.encode_key(), None)
     }
 
-    /// The entries of the current record's map, in the order of their keys. What was written so far is seen.
+    /// Iterates over the entries of the map, in key order. Writes of this call are included.
     pub fn iter(&self) -> Result<Scan<K, V>, Error> {
         let (slot, _) = self.maps.keys.current()?;
         let unwritten = self.maps.unwritten(slot);
         Ok(self.maps.scan(self.maps.keys.with_key(slot, <[u8]>::to_vec), unwritten))
     }
 
-    /// Every key of this lane whose map has entries, in byte order, and those entries. For `end`, which has no record of its
-    /// own. The key `None` is of records without a key. What was written so far is seen.
+    /// Iterates over every key of this lane whose map has entries, in byte order, with these entries. Use
+    /// `entries` in `end`, which has no current record. The key is `None` for records without a key. Writes of
+    /// this call are included.
     ///
     /// ```
     /// # use sage_guest::{Emitter, Error, state::Map};
@@ -110,7 +113,7 @@ impl<K: StateKey, V: State> Map<K, V> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn entries(&self) -> impl Iterator<Item = Result<(Option<Vec<u8>>, Scan<K, V>), Error>> + use<K, V> {
+    pub fn entries(&self) -> impl Iterator<Item = Result<(Key, Scan<K, V>), Error>> + use<K, V> {
         let maps = Rc::clone(&self.maps);
         let mut unwritten = maps.all_unwritten();
         let known = unwritten.keys().map(|key| (key.clone(), Some(Anything))).collect();
@@ -119,7 +122,8 @@ impl<K: StateKey, V: State> Map<K, V> {
         keys.filter_map(move |key| match key {
             Ok((key, _)) => {
                 let mut entries = maps.scan(key.clone(), unwritten.remove(&key).unwrap_or_default());
-                // A key whose last entry was deleted is one that the host has yet to forget.
+                // A key whose last entry was deleted in this call is skipped: the host does not know of the
+                // deletion yet.
                 (!entries.is_empty()).then(|| Ok((StateKey::decode_key(&key)?, entries)))
             }
             Err(error) => Some(Err(error)),
@@ -127,7 +131,7 @@ impl<K: StateKey, V: State> Map<K, V> {
     }
 }
 
-/// A value that a walk over keys does not look at.
+/// A value that a scan of keys ignores.
 #[derive(Clone)]
 struct Anything;
 
@@ -141,24 +145,24 @@ impl State for Anything {
     }
 }
 
-/// Entries that were written here and that the host does not know yet, by subkey; `None` is a deleted entry.
+/// Writes that the host does not know yet, by subkey; `None` is a deleted entry.
 type Unwritten<V> = BTreeMap<Vec<u8>, Option<V>>;
 
 impl<V: State> Maps<V> {
-    /// What was written of the map in `slot`.
+    /// Returns the unsent writes of the map in `slot`.
     fn unwritten(&self, slot: u32) -> Unwritten<V> {
         let cached = self.cached.borrow();
         let written = cached.maps.get(&slot).into_iter().flatten().filter(|(_, entry)| entry.written);
         written.map(|(subkey, entry)| (subkey.clone(), entry.value.clone())).collect()
     }
 
-    /// What was written of every map, by key.
+    /// Returns the unsent writes of every map, by key.
     fn all_unwritten(&self) -> BTreeMap<Vec<u8>, Unwritten<V>> {
         let slots: BTreeSet<u32> = self.cached.borrow().written.iter().map(|(slot, _)| *slot).collect();
         slots.into_iter().map(|slot| (self.keys.with_key(slot, <[u8]>::to_vec), self.unwritten(slot))).collect()
     }
 
-    /// A walk over the map of a key.
+    /// Returns a scan of the map of a key.
     fn scan<K: StateKey>(&self, key: Vec<u8>, unwritten: Unwritten<V>) -> Scan<K, V> {
         let name = self.name.clone();
         Scan::new(unwritten, move |after| host::state::map_scan(&name, &key, after, PAGE))
@@ -205,7 +209,7 @@ impl<V: State> Table for Maps<V> {
         while let Some((slot, subkey, before)) = cached.journal.pop() {
             let map = cached.maps.entry(slot).or_default();
             match before {
-                // It stays marked as written: writing the same again is harmless.
+                // The entry stays marked as written: writing the same value again is harmless.
                 Some(value) => {
                     map.insert(subkey, Entry { value, written: true });
                 }
@@ -230,7 +234,7 @@ impl<V: State> Table for Maps<V> {
             let Some(map) = cached.maps.get_mut(slot) else { continue };
             let (mut subkeys, mut values, mut deleted) = (Column::new(), Column::new(), Column::new());
             for (_, subkey) in group {
-                // Taken back and not cached before: the host knows better.
+                // The write was undone and the entry was not cached before: the host has the right value.
                 let Some(entry) = map.get_mut(subkey) else { continue };
                 entry.written = false;
                 match &entry.value {

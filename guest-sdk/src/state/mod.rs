@@ -1,15 +1,20 @@
 //! Typed keyed state of a `process`: [`Value`], [`List`] and [`Map`], each a table that the host owns.
 //!
-//! A table holds something for each *key*; what a handle reads and writes is what belongs to the key of the record being processed. Records
-//! without a key share a state of their own, which is not that of the empty key. The host makes writes durable when the call returns, so state survives traps and
-//! restarts; what is here is a cache of it.
+//! A table has an entry for each *key*. A handle reads and writes the entry of the key of the record being
+//! processed. Records without a key share an entry of their own, which is not the entry of the empty key. The
+//! host makes writes durable when the call returns, so state survives traps and restarts. The data in guest
+//! memory is only a cache.
 //!
-//! Flow, for each batch: the keys of its records become *slots* once; the first read of a table fetches what the
-//! batch's keys lack in one host call; writes stay here; before the call returns each table tells its writes in one call. An entry that
-//! is in the cache costs no call at all, so a batch costs a few calls whatever its size.
+//! Flow of each batch: the keys of its records become *slots* once. The first read of a table fetches all
+//! missing values of the batch's keys in one host call. Writes stay in the cache. Before the call returns, each
+//! table sends its writes to the host in one call. Access to a cached entry costs no call, so a batch costs a
+//! few calls, whatever its size.
 //!
-//! Invariants: what a rejected record wrote is undone; nothing unwritten is left when a call returns, so that the cache may be dropped at
-//! any time; it is dropped between batches when it outgrows 65,536 keys or 16 MiB.
+//! Invariants:
+//!
+//! - The writes of a rejected record are undone.
+//! - When a call returns, no unsent write is left, so the cache may be dropped between calls at any time.
+//! - The cache is dropped between batches when it exceeds 65,536 keys or 16 MiB.
 //!
 //! ```
 //! use sage_guest::state::{Tables, Value};
@@ -42,16 +47,17 @@ mod tables;
 mod value;
 
 pub use encoding::{State, StateKey};
+pub use keys::Key;
 pub use list::List;
 pub use map::Map;
 pub use scan::Scan;
 pub use tables::Tables;
 pub use value::Value;
 
-/// How many keys are cached before the cache is dropped. A key of 16 bytes with a number costs about 60
-/// bytes here: 4 MiB.
+/// Number of cached keys above which the cache is dropped. A key of 16 bytes with a number takes about 60
+/// bytes, so the limit is about 4 MiB.
 const CACHED_KEYS: usize = 64 << 10;
 
-/// How many bytes of keys and values are cached before the cache is dropped: what makes large values a matter of memory
-/// long before there are many of them. It does not bound what one batch reads and writes.
+/// Bytes of cached keys and values above which the cache is dropped. Large values reach this limit long before
+/// the limit on the number of keys. The limit does not bound the reads and writes of one batch.
 const CACHED_BYTES: usize = 16 << 20;

@@ -8,21 +8,22 @@ use super::{State, StateKey};
 use crate::Error;
 use crate::host::Entries;
 
-/// How many entries are asked for in one call.
+/// Number of entries to request in one call.
 pub(super) const PAGE: u32 = 1024;
 
 /// Asks the host for the entries after a key.
 type Fetch = Box<dyn FnMut(Option<&[u8]>) -> Entries>;
 
-/// A walk over the entries of a table or of a map, in the byte order of their keys, fetched page by page.
+/// An iterator over the entries of a table or of a map, in the byte order of their keys. The entries are
+/// fetched page by page.
 ///
-/// It shows the table as it was when the walk began, with what this call had written by then.
+/// The scan shows the table at the start of the scan, including earlier writes of the same call.
 pub struct Scan<K, V> {
     fetch: Fetch,
     page: Entries,
     next: usize,
     ended: bool,
-    /// What was written here and the host does not know yet; `None` is a deleted entry.
+    /// Writes that the host does not know yet; `None` is a deleted entry.
     unwritten: Peekable<IntoIter<Vec<u8>, Option<V>>>,
     keys: PhantomData<fn() -> K>,
 }
@@ -44,9 +45,9 @@ impl<K: StateKey, V: State> Scan<K, V> {
         scan
     }
 
-    /// Whether nothing is left to show.
+    /// Returns whether no entry is left.
     pub(super) fn is_empty(&mut self) -> bool {
-        // An entry that was deleted here shows nothing, and hides the host's of that key.
+        // A locally deleted entry is skipped, together with the host's entry of the same key.
         while let Some(None) = self.unwritten.peek().map(|(_, value)| value.as_ref()) {
             let ours = self.unwritten.peek().map(|(key, _)| key.clone());
             let theirs = self.peek();
@@ -60,7 +61,7 @@ impl<K: StateKey, V: State> Scan<K, V> {
         self.unwritten.peek().is_none() && self.peek().is_none()
     }
 
-    /// The host's next key, if it has one.
+    /// Returns the host's next key, if there is one.
     fn peek(&mut self) -> Option<&[u8]> {
         if self.next >= self.page.subkeys.len() && !self.ended {
             match self.page.subkeys.len().checked_sub(1).and_then(|last| self.page.subkeys.get(last)) {
@@ -76,7 +77,7 @@ impl<K: StateKey, V: State> Scan<K, V> {
         self.page.subkeys.get(self.next)
     }
 
-    /// The host's next entry.
+    /// Returns the host's next entry.
     fn take(&mut self) -> Option<Result<(K, V), Error>> {
         let key = self.page.subkeys.get(self.next)?;
         let value = self.page.values.get(self.next)?;
@@ -98,7 +99,7 @@ impl<K: StateKey, V: State> Iterator for Scan<K, V> {
                 (Some(ours), Some(theirs)) if theirs < ours.as_slice() => return self.take(),
                 (Some(ours), theirs) => {
                     if theirs == Some(ours.as_slice()) {
-                        // Ours is newer.
+                        // The local entry is newer.
                         self.next += 1;
                     }
                     if let Some((key, Some(value))) = self.unwritten.next() {

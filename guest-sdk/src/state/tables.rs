@@ -17,22 +17,23 @@ pub struct Tables {
     tables: Vec<Rc<dyn Table>>,
 }
 
-/// What a batch does to each table, whatever it holds.
+/// The operations that a batch performs on every table, whatever its type.
 pub(super) trait Table {
-    /// Undo what the record being processed wrote.
+    /// Undoes the writes of the record being processed.
     fn take_back(&self);
-    /// Tell the host what was written.
+    /// Sends the writes to the host.
     fn tell(&self);
-    /// Drop what is cached; all of it is told.
+    /// Drops the cache. All writes have been sent before.
     fn forget(&self);
-    /// What is cached takes this much, about.
+    /// Returns the approximate size of the cache in bytes.
     fn bytes(&self) -> usize;
 }
 
 impl Tables {
-    /// A table with one `T` for each key.
+    /// Declares a table with one `T` for each key.
     ///
-    /// A name that is taken is an error: two handles of a table would not see each other's writes.
+    /// # Errors
+    /// The name is already in use: two handles of one table would not see each other's writes.
     pub fn value<T: State>(&mut self, name: &str) -> Result<Value<T>, Error> {
         self.name(name)?;
         let value = Value::new(name, &self.keys);
@@ -40,7 +41,10 @@ impl Tables {
         Ok(value)
     }
 
-    /// A table with a map from `K` to `V` for each key.
+    /// Declares a table with a map from `K` to `V` for each key.
+    ///
+    /// # Errors
+    /// The name is already in use.
     pub fn map<K: StateKey, V: State>(&mut self, name: &str) -> Result<Map<K, V>, Error> {
         self.name(name)?;
         let map = Map::new(name, &self.keys);
@@ -48,7 +52,10 @@ impl Tables {
         Ok(map)
     }
 
-    /// A table with a list of `T` for each key.
+    /// Declares a table with a list of `T` for each key.
+    ///
+    /// # Errors
+    /// The name is already in use.
     pub fn list<T: State>(&mut self, name: &str) -> Result<List<T>, Error> {
         self.name(name)?;
         let list = List::new(name, &self.keys);
@@ -64,7 +71,7 @@ impl Tables {
         Ok(())
     }
 
-    /// A batch comes in.
+    /// Starts a batch.
     pub(crate) fn begin(&mut self, batch: &Batch) {
         if self.tables.is_empty() {
             return;
@@ -80,13 +87,13 @@ impl Tables {
         self.keys.begin(batch);
     }
 
-    /// This record is being processed.
+    /// Starts processing a record.
     #[inline]
     pub(crate) fn at(&self, row: usize) {
         self.keys.at(row);
     }
 
-    /// Undo what the record being processed wrote.
+    /// Undoes the writes of the record being processed.
     #[cold]
     pub(crate) fn take_back(&self) {
         for table in &self.tables {
@@ -94,7 +101,7 @@ impl Tables {
         }
     }
 
-    /// The call is over: tell the host what was written.
+    /// Ends the call and sends the writes to the host.
     pub(crate) fn finish(&mut self) {
         for table in &self.tables {
             table.tell();

@@ -4,13 +4,13 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::State;
-use super::keys::Keys;
+use super::keys::{Key, Keys};
 use super::scan::Scan;
 use super::tables::Table;
 use crate::types::Column;
 use crate::{Error, host};
 
-/// One `T` for each key; declared with [`Tables::value`](super::Tables::value).
+/// A `T` for each key; declared with [`Tables::value`](super::Tables::value).
 pub struct Value<T> {
     cells: Rc<Cells<T>>,
 }
@@ -21,34 +21,34 @@ struct Cells<T> {
     cached: RefCell<Cached<T>>,
 }
 
-/// What is known of a table here.
+/// The cached part of the table.
 struct Cached<T> {
-    /// By slot; slots past its end are unknown.
+    /// Values by slot. Slots beyond the end are not cached.
     cells: Vec<Cell<T>>,
-    /// Slots written since the last call of the host, each once.
+    /// Slots written since the last call to the host, each of them once.
     written: Vec<u32>,
-    /// What the record of this number overwrote, in order.
+    /// The previous values that record number `journal_of` overwrote, in order.
     journal: Vec<(u32, Known<T>)>,
     journal_of: u64,
-    /// What the cached values took as the host holds them.
+    /// Size of the cached values in the host's encoding, in bytes.
     bytes: usize,
 }
 
 struct Cell<T> {
     known: Known<T>,
     written: bool,
-    /// Bytes of the value, when the host last gave or got it.
+    /// Size of the value in bytes, as last read from or sent to the host.
     size: u32,
 }
 
 enum Known<T> {
     /// Not read yet.
     Unread,
-    /// About to be read, by the call being put together.
+    /// Part of the read request that is being built.
     Asked,
     Absent,
     Present(T),
-    /// The host's bytes are not a `T`, and why.
+    /// The host's bytes do not decode as a `T`; the text is the reason.
     Unreadable(Box<str>),
 }
 
@@ -68,9 +68,11 @@ impl<T: State> Value<T> {
         Rc::clone(&self.cells) as Rc<dyn Table>
     }
 
-    /// The value of the current record's key. The first read of a batch fetches what its keys lack, in one call.
+    /// Returns the value of the current record's key. The first read of a batch fetches all missing values of
+    /// the batch's keys in one call.
     ///
-    /// An error if the table holds something else than a `T`, or no record is being processed.
+    /// # Errors
+    /// The stored value is not a `T`, or no record is being processed.
     #[inline]
     pub fn get(&self) -> Result<Option<T>, Error> {
         let (slot, _) = self.cells.keys.current()?;
@@ -82,7 +84,7 @@ impl<T: State> Value<T> {
         }
     }
 
-    /// Write the value of the current record's key.
+    /// Writes the value of the current record's key.
     #[inline]
     pub fn put(&mut self, value: T) -> Result<(), Error> {
         let (slot, record) = self.cells.keys.current()?;
@@ -90,7 +92,7 @@ impl<T: State> Value<T> {
         Ok(())
     }
 
-    /// Change the value of the current record's key, which begins as `T::default()`.
+    /// Changes the value of the current record's key. An absent value starts as `T::default()`.
     ///
     /// ```
     /// # use sage_guest::{Emitter, Error, Json, state::Value};
@@ -110,16 +112,17 @@ impl<T: State> Value<T> {
         Ok(answer)
     }
 
-    /// Forget the value of the current record's key; that there is none is fine.
+    /// Deletes the value of the current record's key. An absent value is no error.
     pub fn delete(&mut self) -> Result<(), Error> {
         let (slot, record) = self.cells.keys.current()?;
         self.cells.cached.borrow_mut().write(slot, record, Known::Absent);
         Ok(())
     }
 
-    /// Every key of this lane that has a value, and the value, in the byte order of the keys. For `end`, which has no record of
-    /// its own. The key `None` is of records without a key. What was written so far is seen.
-    pub fn entries(&self) -> Scan<Option<Vec<u8>>, T> {
+    /// Iterates over every key of this lane that has a value, with the value, in the byte order of the keys.
+    /// Use `entries` in `end`, which has no current record. The key is `None` for records without a key. Writes
+    /// of this call are included.
+    pub fn entries(&self) -> Scan<Key, T> {
         let cached = self.cells.cached.borrow();
         let mut unwritten = BTreeMap::new();
         for slot in &cached.written {
@@ -138,7 +141,7 @@ impl<T: State> Value<T> {
 }
 
 impl<T: State> Cells<T> {
-    /// What the table holds for a slot, read together with what else the batch lacks.
+    /// Returns the value of a slot, fetched together with the other missing values of the batch.
     #[inline]
     fn read<'c>(&self, cached: &'c mut Cached<T>, slot: u32) -> &'c Known<T> {
         if matches!(cached.cell(slot).known, Known::Unread) {
@@ -147,7 +150,7 @@ impl<T: State> Cells<T> {
         &cached.cell(slot).known
     }
 
-    /// Read what is not known of the batch's keys.
+    /// Reads the missing values of the batch's keys.
     #[cold]
     fn fetch(&self, cached: &mut Cached<T>, slot: u32) {
         let mut asked = Vec::new();
@@ -217,7 +220,8 @@ impl<T: State> Table for Cells<T> {
             return;
         }
         while let Some((slot, before)) = cached.journal.pop() {
-            // It stays marked as written: writing the same again is harmless, and `Unread` is not written.
+            // The entry stays marked as written: writing the same value again is harmless, and `Unread` is not
+            // sent.
             cached.cell(slot).known = before;
         }
     }

@@ -26,19 +26,19 @@ pub type Source<O> = Lane<SourceLane<O>>;
 /// A `sink` under test.
 pub type Sink<O> = Lane<SinkLane<O>>;
 
-/// One copy of an operator, with a host of its own in memory.
+/// A copy of an operator, with its own in-memory host.
 pub struct Lane<L> {
     lane: L,
     context: Context,
     host: host::Recorder,
 }
 
-/// Any kind of lane.
+/// A lane of any kind.
 pub trait Open: Default {
-    /// Start it.
+    /// Starts the lane.
     #[doc(hidden)]
     fn open_lane(&mut self, context: &Context) -> Result<(), String>;
-    /// End it.
+    /// Ends the lane.
     #[doc(hidden)]
     fn close_lane(&mut self);
 }
@@ -58,22 +58,26 @@ macro_rules! open {
 }
 
 open!(
-    MapLane: Map, FilterLane: Filter, FlatMapLane: FlatMap, KeyByLane: KeyBy, ProcessLane: Process, SourceLane: Source, SinkLane: Sink
+    MapLane: Map, FilterLane: Filter, FlatMapLane: FlatMap, KeyByLane: KeyBy, ProcessLane: Process,
+    SourceLane: Source, SinkLane: Sink
 );
 
 impl<L: Open> Lane<L> {
-    /// Open the operator with this `config`, as the only lane of the only instance. An error is what `open` answered.
+    /// Opens the operator with this `config`, as the only lane of the only instance.
+    ///
+    /// # Errors
+    /// The error that the operator's `open` returned.
     pub fn open(config: serde_json::Value) -> Result<Self, String> {
         Self::open_as(Context { config: config.to_string(), ..Context::default() })
     }
 
-    /// Open the operator as this lane of this instance.
+    /// Opens the operator with this context, which names the instance and the lane.
     pub fn open_as(context: Context) -> Result<Self, String> {
         Self::open_on(context, host::Recorder::default())
     }
 
-    /// Open the operator with a lease on a whole device, and these models to run there. Otherwise as [`open`](Self::open), where
-    /// it has no lease.
+    /// Opens the operator with a lease on a whole device and with these models. Otherwise like
+    /// [`open`](Self::open), which gives no lease.
     pub fn open_with_models(
         config: serde_json::Value,
         models: impl IntoIterator<Item = Model>,
@@ -89,12 +93,14 @@ impl<L: Open> Lane<L> {
         Ok(lane)
     }
 
-    /// From now on the lease stands like this: [`LeaseState::Revoked`], say. For a lane with models.
+    /// Sets the state of the lease from now on, for example [`LeaseState::Revoked`]. Use this for a lane with
+    /// models.
     pub fn set_lease(&mut self, state: LeaseState) {
         self.host.lease = Some(state);
     }
 
-    /// Throw the copy away and open a fresh one, as a host does after a trap. State stays: the host has it.
+    /// Drops this copy and opens a fresh one, as a host does after a trap. State survives, because the host
+    /// holds it.
     pub fn restart(&mut self) -> Result<(), String> {
         let mut lane = L::default();
         host::enter(&mut self.host, || lane.open_lane(&self.context))?;
@@ -102,27 +108,27 @@ impl<L: Open> Lane<L> {
         Ok(())
     }
 
-    /// Close the operator.
+    /// Closes the operator.
     pub fn close(mut self) {
         host::enter(&mut self.host, || self.lane.close_lane());
     }
 
-    /// What was logged so far.
+    /// The messages logged so far.
     pub fn logs(&self) -> &[(Level, String)] {
         &self.host.logs
     }
 
-    /// Where a counter stands.
+    /// Returns the value of a counter.
     pub fn counter(&self, name: &str) -> u64 {
         self.host.counters.get(name).copied().unwrap_or_default()
     }
 
-    /// Where a gauge stands.
+    /// Returns the value of a gauge, if it was set.
     pub fn gauge(&self, name: &str) -> Option<f64> {
         self.host.gauges.get(name).copied()
     }
 
-    /// What a histogram observed.
+    /// Returns the observations of a histogram.
     pub fn histogram(&self, name: &str) -> &[f64] {
         self.host.histograms.get(name).map_or(&[], Vec::as_slice)
     }
@@ -137,14 +143,14 @@ impl<L: Open> Lane<L> {
     }
 }
 
-/// The payloads of records; what a kind that sees nothing else is handed.
+/// Returns the payloads of records, for the kinds that see nothing else.
 fn payloads<R: Into<Record>>(records: impl IntoIterator<Item = R>) -> Column {
     let records: Vec<Record> = records.into_iter().map(Into::into).collect();
     batch(&records).payloads
 }
 
 impl<O: operator::Map> Map<O> {
-    /// Hand it a batch. Rejected records are not among the outputs.
+    /// Processes a batch. The outputs do not contain rejected records.
     pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
         let mut input = payloads(records);
         self.call(|lane| lane.call(&mut input));
@@ -162,7 +168,7 @@ impl<O: operator::Map> Map<O> {
 }
 
 impl<O: operator::KeyBy> KeyBy<O> {
-    /// Hand it a batch. The outputs are the records with their keys, but for the rejected ones.
+    /// Processes a batch. The outputs are the records with their keys, without the rejected records.
     pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
         let input = payloads(records);
         self.call(|lane| lane.call(&input));
@@ -185,7 +191,7 @@ impl<O: operator::KeyBy> KeyBy<O> {
 }
 
 impl<O: operator::Filter> Filter<O> {
-    /// Hand it a batch. The outputs are the records that stay.
+    /// Processes a batch. The outputs are the records that stay.
     pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
         let input = payloads(records);
         self.call(|lane| lane.call(&input));
@@ -203,7 +209,7 @@ impl<O: operator::Filter> Filter<O> {
 }
 
 impl<O: operator::FlatMap> FlatMap<O> {
-    /// Hand it a batch.
+    /// Processes a batch.
     pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
         let input = payloads(records);
         self.call(|lane| lane.call(&input));
@@ -218,34 +224,34 @@ impl<O: operator::FlatMap> FlatMap<O> {
 }
 
 impl<O: operator::Process> Process<O> {
-    /// Hand it a batch.
+    /// Processes a batch.
     ///
     /// # Panics
-    /// If some records have a key, or an event time, and some have none.
+    /// Some records have a key and others have none, or some have an event time and others have none.
     pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
         let records: Vec<Record> = records.into_iter().map(Into::into).collect();
         self.call(|lane| lane.call(batch(&records)));
         self.emitted()
     }
 
-    /// Tell it that no more input comes.
+    /// Ends the input.
     pub fn end(&mut self) -> Outcome {
         self.call(ProcessLane::end);
         self.emitted()
     }
 
-    /// What a table's value is for a key, as the host holds it.
+    /// Returns the value of a key in a table, as the host holds it.
     ///
     /// # Panics
-    /// If it is not a `T`.
+    /// The value is not a `T`.
     pub fn value<T: State>(&self, table: &str, key: impl AsRef<[u8]>) -> Option<T> {
         self.value_of(table, &Some(key.as_ref().to_vec()))
     }
 
-    /// What a table's value is for records without a key.
+    /// Returns the value of records without a key in a table.
     ///
     /// # Panics
-    /// If it is not a `T`.
+    /// The value is not a `T`.
     pub fn value_without_key<T: State>(&self, table: &str) -> Option<T> {
         self.value_of(table, &None)
     }
@@ -259,12 +265,12 @@ impl<O: operator::Process> Process<O> {
         }
     }
 
-    /// How many keys a table holds something for.
+    /// Returns the number of keys in a table.
     pub fn keys(&self, table: &str) -> usize {
         self.host.tables.get(table).map_or(0, |table| table.keys.len())
     }
 
-    /// How many calls of `state` the host has had.
+    /// Returns the number of calls of `state` that the host has received.
     pub fn state_calls(&self) -> usize {
         self.host.state_calls
     }
@@ -277,7 +283,10 @@ impl<O: operator::Process> Process<O> {
 }
 
 impl<O: operator::Source> Source<O> {
-    /// Ask for up to about this many records.
+    /// Asks for up to about this many records.
+    ///
+    /// # Errors
+    /// The error that the operator's `next` returned.
     pub fn next(&mut self, max_records: u32) -> Result<(Outcome, Progress), String> {
         let progress = self.call(|lane| lane.call(max_records, 1 << 20));
         let mut outcome = Outcome::default();
@@ -285,29 +294,35 @@ impl<O: operator::Source> Source<O> {
         Ok((outcome, progress?))
     }
 
-    /// Where it stands.
+    /// Returns the current position of the source.
     pub fn position(&mut self) -> Vec<u8> {
         self.call(SourceLane::position)
     }
 
-    /// Go on from a position.
+    /// Continues from a position.
+    ///
+    /// # Errors
+    /// The error that the operator's `seek` returned.
     pub fn seek(&mut self, position: &[u8]) -> Result<(), String> {
         self.call(|lane| lane.seek(position))
     }
 }
 
 impl<O: operator::Sink> Sink<O> {
-    /// Hand it a batch; a sink has no outputs, only failures.
+    /// Processes a batch. A sink has no outputs, only failures.
     ///
     /// # Panics
-    /// If some records have a key, or an event time, and some have none.
+    /// Some records have a key and others have none, or some have an event time and others have none.
     pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
         let records: Vec<Record> = records.into_iter().map(Into::into).collect();
         self.call(|lane| lane.call(&batch(&records)));
         Outcome { outputs: Vec::new(), failures: self.failures() }
     }
 
-    /// Make it flush.
+    /// Flushes the sink.
+    ///
+    /// # Errors
+    /// The error that the operator's `flush` returned.
     pub fn flush(&mut self) -> Result<(), String> {
         self.call(SinkLane::flush)
     }

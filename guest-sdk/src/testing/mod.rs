@@ -1,8 +1,9 @@
-//! Drive an operator natively, batch by batch, as a host would: the same lane, a host in memory.
+//! Run an operator natively, batch by batch, as a host does: with the same lane and an in-memory host.
 //!
-//! A function under an attribute stays a function, and most tests just call it. What only shows at the boundary, such as rejected
-//! records, configuration, keyed state, side outputs, `end`, a restart, shows here. There is one type a kind; it is opened with the
-//! operator, named by its struct or by its function:
+//! A function with an attribute stays a function, and most tests simply call it. This module tests behaviour
+//! that shows only at the boundary to the host: rejected records, configuration, keyed state, side outputs,
+//! `end` and restarts. There is one type for each kind. Its parameter is the operator: the name of the struct,
+//! or of the function.
 //!
 //! ```
 //! use sage_guest::testing;
@@ -21,7 +22,7 @@
 //! # Ok::<(), String>(())
 //! ```
 //!
-//! An operator that runs models is opened with doubles of them, see [`Model`].
+//! To open an operator that runs models, give it test doubles of the models: see [`Model`].
 
 mod lane;
 mod model;
@@ -33,7 +34,7 @@ pub use model::{Answer, Model};
 pub use outcome::{Failure, Outcome, Output};
 pub use record::Record;
 
-/// What an operator says of itself, as the host reads it: see [`description`](crate::description).
+/// Returns the operator's description, as the host reads it: see [`description`](crate::description).
 #[must_use]
 pub fn description<O: crate::operator::Described>() -> serde_json::Value {
     serde_json::from_str(&crate::description::text(&O::DESCRIPTION)).unwrap_or_default()

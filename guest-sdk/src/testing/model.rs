@@ -2,10 +2,11 @@ use std::fmt;
 
 use crate::inference::{DType, Element, InferenceError, Output, Outputs, Tensor, TensorSpec};
 
-/// A double of a model that the host would run: what it takes and gives, and a function in its place.
+/// A test double of a model that the host would run: declarations of inputs and outputs, and a function that
+/// computes the answer.
 ///
-/// What the operator passes is checked as the host does, so that a wrong input is [`InferenceError::BadInput`] here too; the function
-/// gets one tensor for each input, in the order in which they are declared here.
+/// The operator's tensors are checked as the host checks them, so a wrong input is [`InferenceError::BadInput`]
+/// here too. The function receives one tensor for each input, in the order of the declarations.
 ///
 /// ```
 /// use sage_guest::inference::{DType, Lease, Model, Tensor};
@@ -23,7 +24,8 @@ use crate::inference::{DType, Element, InferenceError, Output, Outputs, Tensor, 
 ///     fn process_batch(&mut self, lines: Records<&str>) -> Result<(), Error> {
 ///         let lengths: Vec<i32> = lines.iter().map(|line| line.payload.len() as i32).collect();
 ///         let scores = self.model.run(&[Tensor::new("length", [lengths.len()], &lengths)?])?;
-///         lines.each(scores.get("score")?.to_slice::<f32>()?, |line, score, out| out.emit(format!("{score} {}", line.payload)))
+///         let scores = scores.get("score")?.to_slice::<f32>()?;
+///         lines.each(scores, |line, score, out| out.emit(format!("{score} {}", line.payload)))
 ///     }
 /// }
 ///
@@ -48,20 +50,20 @@ pub struct Model {
 
 type Run = dyn Fn(&[Tensor<'_>]) -> Result<Answer, InferenceError>;
 
-/// What a double answers.
+/// The answer of a test double.
 #[derive(Debug, Default)]
 pub struct Answer(Vec<Output>);
 
 impl Answer {
-    /// Nothing yet.
+    /// Creates an answer without outputs.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One more output.
+    /// Adds an output.
     ///
     /// # Panics
-    /// If the shape has another number of elements.
+    /// The shape has another number of elements.
     #[must_use]
     pub fn with<T: Element>(mut self, name: &str, shape: impl IntoIterator<Item = usize>, elements: &[T]) -> Self {
         let shape: Vec<usize> = shape.into_iter().collect();
@@ -76,19 +78,19 @@ impl Answer {
 }
 
 impl Model {
-    /// A double of the model that the pipeline would declare by this name.
+    /// Creates a double of the model that the pipeline declares by this name.
     pub fn new(name: &str, run: impl Fn(&[Tensor<'_>]) -> Result<Answer, InferenceError> + 'static) -> Self {
         Self { name: name.to_owned(), inputs: Vec::new(), outputs: Vec::new(), run: Box::new(run) }
     }
 
-    /// One more input; `None` is a dimension that takes any size.
+    /// Declares an input; `None` is a dimension of any size.
     #[must_use]
     pub fn input(mut self, name: &str, dtype: DType, shape: impl IntoIterator<Item = Option<usize>>) -> Self {
         self.inputs.push(TensorSpec { name: name.to_owned(), dtype, shape: shape.into_iter().collect() });
         self
     }
 
-    /// One more output.
+    /// Declares an output; `None` is a dimension of any size.
     #[must_use]
     pub fn output(mut self, name: &str, dtype: DType, shape: impl IntoIterator<Item = Option<usize>>) -> Self {
         self.outputs.push(TensorSpec { name: name.to_owned(), dtype, shape: shape.into_iter().collect() });
@@ -108,7 +110,8 @@ impl Model {
     }
 
     /// # Panics
-    /// If the double answers something else than it declares: the test is wrong then, not the operator.
+    /// The answer of the double differs from its declarations. The error is then in the test, not in the
+    /// operator.
     pub(crate) fn run(&self, passed: &[Tensor<'_>]) -> Result<Outputs, InferenceError> {
         let Answer(outputs) = (self.run)(&self.arrange(passed)?)?;
         for spec in &self.outputs {
@@ -124,7 +127,7 @@ impl Model {
         Ok(Outputs::of(outputs))
     }
 
-    /// What was passed, in the order of the inputs.
+    /// Returns the tensors in the order of the declared inputs.
     fn arrange<'a>(&self, passed: &[Tensor<'a>]) -> Result<Vec<Tensor<'a>>, InferenceError> {
         for tensor in passed {
             if self.inputs.iter().all(|spec| spec.name != tensor.name()) {

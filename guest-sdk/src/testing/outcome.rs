@@ -2,62 +2,62 @@ use serde::de::DeserializeOwned;
 
 use crate::types::Batch;
 
-/// What came of one call.
+/// The result of one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The records that came out, in order.
+    /// The output records, in order.
     pub outputs: Vec<Output>,
-    /// The records that were rejected.
+    /// The rejected records.
     pub failures: Vec<Failure>,
 }
 
-/// A record that came out.
+/// An output record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Output {
-    /// The side output it came out of; empty for the main one.
+    /// Name of the side output; empty for the main output.
     pub port: String,
-    /// The record itself.
+    /// The payload.
     pub payload: Vec<u8>,
-    /// Its key, if it has one.
+    /// The key, if the record has one.
     pub key: Option<Vec<u8>>,
-    /// Its event time, if it has one.
+    /// The event time, if the record has one.
     pub timestamp: Option<i64>,
-    /// Which record of the batch it comes from, counted from 0.
+    /// Index of the input record from which this record comes, counted from 0.
     pub parent: Option<usize>,
 }
 
-/// A record that was rejected.
+/// A rejected record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Which record of the batch, counted from 0.
+    /// Index of the record in the batch, counted from 0.
     pub record: usize,
-    /// Why.
+    /// The reason.
     pub message: String,
 }
 
 impl Outcome {
-    /// The payloads of the main output, as text.
+    /// Returns the payloads of the main output, as text.
     pub fn texts(&self) -> Vec<String> {
         self.on("")
     }
 
-    /// The payloads of a side output, as text.
+    /// Returns the payloads of a side output, as text.
     pub fn on(&self, port: &str) -> Vec<String> {
         self.outputs.iter().filter(|output| output.port == port).map(Output::text).collect()
     }
 
-    /// The keys of the main output, as text; those of records without are left out.
+    /// Returns the keys of the main output, as text. Records without a key are left out.
     pub fn keys(&self) -> Vec<String> {
         let main = self.outputs.iter().filter(|output| output.port.is_empty());
         main.filter_map(|output| output.key.as_deref()).map(lossy).collect()
     }
 
-    /// The messages of the rejected records.
+    /// Returns the messages of the rejected records.
     pub fn messages(&self) -> Vec<&str> {
         self.failures.iter().map(|failure| failure.message.as_str()).collect()
     }
 
-    /// Add what was told by `output.emit`.
+    /// Adds the records of `output.emit`.
     pub(super) fn emitted(&mut self, ports: &[&str], told: Vec<(u32, Batch, Option<Vec<u32>>)>) {
         for (port, batch, parents) in told {
             let name = (port as usize).checked_sub(1).and_then(|side| ports.get(side)).copied().unwrap_or_default();
@@ -75,12 +75,12 @@ impl Outcome {
 }
 
 impl Output {
-    /// The payload as text.
+    /// Returns the payload as text.
     pub fn text(&self) -> String {
         lossy(&self.payload)
     }
 
-    /// The payload read as JSON.
+    /// Deserializes the payload as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.payload)
     }

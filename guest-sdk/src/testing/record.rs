@@ -1,7 +1,7 @@
 use crate::record::write_sized;
 use crate::types::{Batch, Column};
 
-/// A record to hand to an operator. Text and bytes are one without key, event time and headers.
+/// A record to pass to an operator. Text and bytes convert to a record without key, event time and headers.
 ///
 /// ```
 /// use sage_guest::testing::Record;
@@ -17,26 +17,26 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record with this payload.
+    /// Creates a record with this payload.
     pub fn new(payload: impl AsRef<[u8]>) -> Self {
         Self { payload: payload.as_ref().to_vec(), ..Self::default() }
     }
 
-    /// Give it a key.
+    /// Sets the key.
     #[must_use]
     pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {
         self.key = Some(key.as_ref().to_vec());
         self
     }
 
-    /// Give it an event time, in microseconds since the Unix epoch.
+    /// Sets the event time, in microseconds since the Unix epoch.
     #[must_use]
     pub fn timestamp(mut self, microseconds: i64) -> Self {
         self.timestamp = Some(microseconds);
         self
     }
 
-    /// Give it one more header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         write_sized(name.as_bytes(), &mut self.headers);
@@ -51,20 +51,21 @@ impl<T: AsRef<[u8]>> From<T> for Record {
     }
 }
 
-/// The columns of these records.
+/// Returns the columns of these records.
 ///
 /// # Panics
-/// If some have a key, or an event time, and some have none: no host would put these in one batch.
+/// Some records have a key and others have none, or some have an event time and others have none. No host puts
+/// such records in one batch.
 pub(super) fn batch(records: &[Record]) -> Batch {
     let keys: Vec<&[u8]> = records.iter().filter_map(|record| record.key.as_deref()).collect();
     let timestamps: Vec<i64> = records.iter().filter_map(|record| record.timestamp).collect();
     assert!(
         keys.is_empty() || keys.len() == records.len(),
-        "a batch has keys for all of its records or for none: push those with and those without apart"
+        "a batch has keys for all of its records or for none: put the others into a separate batch"
     );
     assert!(
         timestamps.is_empty() || timestamps.len() == records.len(),
-        "a batch has event times for all of its records or for none: push those with and those without apart"
+        "a batch has event times for all of its records or for none: put the others into a separate batch"
     );
     Batch {
         payloads: Column::of(records.iter().map(|record| &record.payload)),

@@ -1,9 +1,10 @@
 use crate::failure::Failure;
 
-/// The longest name; the folder and the component are named after it.
+/// The longest name. The folder and the component are named after it.
 const LONGEST: usize = 64;
 
-/// What a package cannot be called: words of the language, crates it would hide, folders that cargo makes.
+/// Names that a package cannot have: words of the language, crates that it would hide, folders that cargo
+/// makes.
 const TAKEN: [&str; 62] = [
     "abstract",
     "alloc",
@@ -69,7 +70,7 @@ const TAKEN: [&str; 62] = [
     "where",
 ];
 
-/// The name of a crate that cargo will take.
+/// A name of a crate that cargo accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CrateName(String);
 
@@ -96,12 +97,12 @@ impl CrateName {
         Ok(Self(name.to_owned()))
     }
 
-    /// As written.
+    /// The name as written.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// As Rust and the compiled file spell it.
+    /// The name as a Rust identifier, which is also the name of the compiled file.
     pub(super) fn ident(&self) -> String {
         self.0.replace('-', "_")
     }

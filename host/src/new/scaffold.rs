@@ -9,11 +9,11 @@ use crate::args::NewArguments;
 use crate::failure::Failure;
 use crate::printer::Printer;
 
-/// Where the SDK's copy lies in a crate.
+/// Folder of the SDK's copy in a crate.
 const VENDOR: &str = "vendor/sage-guest";
 
-/// `new`: writes the crate.
-pub(in crate::cli) fn new(arguments: &NewArguments, printer: Printer) -> Result<(), Failure> {
+/// The command `new`: writes the crate.
+pub(crate) fn new(arguments: &NewArguments, printer: Printer) -> Result<(), Failure> {
     let name = CrateName::parse(&arguments.name)?;
     let folder = arguments.path.clone().unwrap_or_else(|| PathBuf::from(name.as_str()));
     if folder.symlink_metadata().is_ok() {
@@ -35,7 +35,7 @@ pub(in crate::cli) fn new(arguments: &NewArguments, printer: Printer) -> Result<
     printer.result(|| next_steps(&folder, arguments), &serde_json::json!({ "crate": folder }))
 }
 
-/// The SDK's folder as an absolute path, which stays right wherever the crate is.
+/// The SDK's folder as an absolute path, so that the crate can be moved.
 fn sdk_at(path: &Path) -> Result<String, Failure> {
     let refused = |why: String| Failure::invalid(format!("no guest SDK at {}: {why}", path.display()));
     let manifest =
@@ -52,7 +52,7 @@ fn sdk_at(path: &Path) -> Result<String, Failure> {
     absolute.to_str().map(str::to_owned).ok_or_else(|| refused("its path is not UTF-8".to_owned()))
 }
 
-/// Writes beside the folder, then renames: nobody sees half a crate.
+/// Writes beside the folder and then renames, so that an incomplete crate is never visible.
 fn write(folder: &Path, files: &[(PathBuf, Vec<u8>)]) -> io::Result<()> {
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
@@ -72,7 +72,8 @@ fn next_steps(folder: &Path, arguments: &NewArguments) -> String {
     let kind = arguments.kind;
     let folder = folder.display();
     format!(
-        "made {folder}: a {kind} operator\n\nnext:\n  cd {folder}\n  cargo test                     # its native test\n  \
+        "made {folder}: a {kind} operator\n\nnext:\n  cd {folder}\n  \
+         cargo test                     # its native test\n  \
          sage-host build                # to a component\n  sage-host run pipeline.toml    # run it\n"
     )
 }
@@ -85,7 +86,7 @@ mod tests {
     fn a_failed_write_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("made");
-        // A file where a folder is needed.
+        // A file in a place where a folder is needed.
         let files = [(PathBuf::from("a"), vec![1]), (PathBuf::from("a/b"), vec![2])];
         assert!(write(&target, &files).is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -3,31 +3,31 @@ use toml::{Table, Value};
 
 use crate::failure::Failure;
 
-/// The SDK as it is in our workspace.
+/// The SDK as it is in this workspace.
 static SDK: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../guest-sdk");
 
-/// Our workspace, which the SDK's manifests inherit from.
+/// The manifest of this workspace, from which the SDK's manifests inherit.
 const WORKSPACE: &str = include_str!("../../../Cargo.toml");
 
-/// What only we need of the SDK's folders.
+/// Folders of the SDK that only this workspace needs.
 const LEFT_OUT: [&str; 4] = ["tests", "examples", "benches", "target"];
 
-/// One file of the SDK's copy.
+/// A file of the SDK's copy.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SdkFile {
-    /// Relative to the SDK's folder.
+    /// Path relative to the SDK's folder.
     pub(super) path: String,
-    /// What is in it.
+    /// Contents of the file.
     pub(super) bytes: Vec<u8>,
 }
 
-/// The SDK's files for a crate outside our workspace.
+/// The SDK's files for a crate outside of this workspace.
 pub(super) fn vendored() -> Result<Vec<SdkFile>, Failure> {
     let workspace = WORKSPACE
         .parse::<Table>()
         .ok()
         .and_then(|mut root| root.remove("workspace"))
-        .ok_or_else(|| Failure::fault("the workspace manifest in this program is not one"))?;
+        .ok_or_else(|| Failure::fault("the workspace manifest in this program is not valid"))?;
     let mut files = Vec::new();
     collect(&SDK, &workspace, &mut files)?;
     Ok(files)
@@ -57,7 +57,8 @@ fn collect(folder: &Dir<'_>, workspace: &Value, files: &mut Vec<SdkFile>) -> Res
     Ok(())
 }
 
-/// A member's manifest with what it inherits filled in, and without what only our own tests and lints need.
+/// A member's manifest with the inherited values filled in, and without the parts that only this workspace's
+/// tests and lints need.
 fn standalone(manifest: &str, workspace: &Value) -> Option<String> {
     let mut manifest = manifest.parse::<Table>().ok()?;
     manifest.remove("dev-dependencies");
@@ -100,7 +101,7 @@ fn fill_dependencies(holder: &mut Table, workspace: &Value) -> Option<()> {
                 }
             }
         }
-        // Paths in the root manifest start at the root; the SDK's folder is where its own files start.
+        // Paths in the root manifest start at the root; the SDK's own files start at the SDK's folder.
         let inside =
             filled.get("path").and_then(Value::as_str).map(|path| path.trim_start_matches("guest-sdk/").to_owned());
         if let Some(inside) = inside {
@@ -143,7 +144,8 @@ mod tests {
         let workspace: Table =
             "[workspace.dependencies]\nserde = { version = \"1\", features = [\"derive\"] }\n".parse().unwrap();
         let text = standalone(
-            "[package]\nname = \"x\"\n[target.'cfg(unix)'.dependencies]\nserde = { workspace = true, optional = true, features = [\"rc\"] }\n",
+            "[package]\nname = \"x\"\n[target.'cfg(unix)'.dependencies]\n\
+             serde = { workspace = true, optional = true, features = [\"rc\"] }\n",
             &workspace["workspace"],
         )
         .unwrap();

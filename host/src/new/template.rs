@@ -6,7 +6,7 @@ const README: &str = include_str!("templates/readme.md");
 const CARGO_CONFIG: &str = include_str!("templates/cargo-config.toml");
 const GITIGNORE: &str = "/target\n/out/*\n!/out/.gitkeep\n*.partial\n";
 
-/// Where the crate finds the SDK.
+/// The place of the SDK for a crate.
 #[derive(Debug)]
 pub(super) enum Dependency {
     /// In the crate itself.
@@ -15,13 +15,13 @@ pub(super) enum Dependency {
     Elsewhere(String),
 }
 
-/// What differs from kind to kind.
+/// The parts that differ between the kinds.
 struct Template {
     code: &'static str,
     pipeline: &'static str,
-    /// Paths and contents of what the pipeline needs beside the component.
+    /// Paths and contents of the files that the pipeline needs besides the component.
     data: &'static [(&'static str, &'static str)],
-    /// What the operator does, for its README.
+    /// A phrase about the operator, for its README.
     about: &'static str,
 }
 
@@ -68,14 +68,14 @@ fn template(kind: Kind) -> Template {
         Kind::Sink => Template {
             code: include_str!("templates/sink/lib.rs"),
             pipeline: include_str!("templates/sink/pipeline.toml"),
-            // A granted folder must be there.
+            // A granted folder must exist.
             data: &[READINGS, ("out/.gitkeep", "")],
             about: "appends records to a file in a folder that the pipeline grants it",
         },
     }
 }
 
-/// The crate's files, without the SDK's.
+/// The crate's files, without those of the SDK.
 pub(super) fn files(name: &CrateName, kind: Kind, dependency: &Dependency) -> Vec<(&'static str, String)> {
     let Template { code, pipeline, data, about } = template(kind);
     let (sdk, exclude) = match dependency {
@@ -88,7 +88,7 @@ pub(super) fn files(name: &CrateName, kind: Kind, dependency: &Dependency) -> Ve
             .replace("{{kind}}", kind.name())
             .replace("{{about}}", about)
             .replace("{{exclude}}", exclude)
-            // As a TOML string, because a path may hold quotes and backslashes.
+            // Written as a TOML string, because a path may contain quotes and backslashes.
             .replace("{{sdk}}", &toml::Value::String(sdk.clone()).to_string())
     };
     let mut files = vec![

@@ -1,4 +1,5 @@
-//! What `devices` lists, and what taking a lease away says. No GPU is needed: NVML is a file that is no library.
+//! The output of `devices` and of `devices revoke`. No GPU is needed: the NVML library here is a file that is
+//! no library.
 
 use std::fs;
 use std::path::Path;
@@ -6,9 +7,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sage_machine::{Amounts, Claim, CpuSet, DeviceClaim, LeaseFolder, ShareState};
 use sage_models::{HeldDevices, InstanceLease, LeaseState};
 use sage_plan::StageId;
-use sage_machine::{Amounts, Claim, CpuSet, DeviceClaim, LeaseFolder, ShareState};
 
 use crate::program::{Ran, command};
 
@@ -45,7 +46,7 @@ fn devices(folder: &Path, words: &[&str]) -> Ran {
     Ran::of(command.env("SAGE_HOST_NVML", "./broken.so").output().unwrap())
 }
 
-/// What a run with so many instances holds, each a quarter of a device.
+/// Claims a quarter of a device for each of `instances` instances, as a run does.
 fn held(folder: &Path, instances: u32) -> HeldDevices {
     let folder = LeaseFolder::at(&folder.join("leases")).unwrap();
     let choosing = folder.choose().unwrap();

@@ -1,4 +1,5 @@
-//! What `doctor` finds on the machine that runs the tests, as whoever runs them and as a user without any right.
+//! The findings of `doctor` on the machine that runs the tests, as the current user and as a user without
+//! rights.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::program::{Ran, command, sage_host};
 
-/// What it examines, in order.
+/// Names of the examinations, in order.
 const NAMES: [&str; 12] = [
     "memory",
     "CPU quota",
@@ -26,7 +27,7 @@ const NAMES: [&str; 12] = [
     "wasm target",
 ];
 
-/// A user that has nothing.
+/// Id of a user without any rights.
 const NOBODY: &str = "65534";
 
 fn report(ran: &Ran) -> Value {
@@ -34,7 +35,7 @@ fn report(ran: &Ran) -> Value {
     serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {}", ran.transcript()))
 }
 
-/// Name, tier and hint of each.
+/// Name, tier and hint of each examination.
 fn found(report: &Value) -> Vec<(&str, &str, Option<&str>)> {
     report["examinations"]
         .as_array()
@@ -48,7 +49,7 @@ fn all_there(controls: &Controls) -> bool {
     controls.memory.available && controls.cpu.available && controls.pids.available && controls.cpuset.available
 }
 
-/// Numbers, times and places of the machine that runs this.
+/// Replaces numbers, times and places of this machine in snapshots.
 fn filtered(assert: impl FnOnce()) {
     let filters = [
         (r"\([0-9.]+ (ms|µs)\)", "(TIME)"),
@@ -62,8 +63,8 @@ fn filtered(assert: impl FnOnce()) {
         (r"(flock in|folder) /\S+ *", "$1 FOLDER  "),
         (r"cgroup v[12] [a-z_.]+ *", "cgroup FILE  "),
         (r"control groups: .*", "control groups: SOME"),
-        (r"what was seen *", "what was seen"),
-        (r"mechanism +what", "mechanism  what"),
+        (r"observation *", "observation"),
+        (r"mechanism +observation", "mechanism  observation"),
         (
             r"(seccomp, no_new_privs, no capabilities|sealed memfd, eventfd|sage-host worker|syscall filter|wasm32-wasip2) +",
             "$1  ",
@@ -87,7 +88,7 @@ fn where_everything_works_each_limit_is_hard_and_is_seen_to_be() {
     let folder = tempfile::tempdir().unwrap();
     let ran = sage_host(folder.path(), &["doctor"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.transcript());
-    // Whether operators can be compiled here is not the host's affair, and which devices there are is the machine's.
+    // The WebAssembly target and the devices depend on the machine, so the snapshot leaves them out.
     let of_machine = ["wasm target", "hint: wasm target", "devices", "hint: devices"];
     let text: String = ran
         .stdout
@@ -175,8 +176,8 @@ fn a_lease_folder_in_which_others_replace_files_is_cooperative() {
     assert!(ran.stdout.contains("replace its files"), "{}", ran.transcript());
 }
 
-/// A folder that anybody may use, with the program in it, since where it was built others may not look; `None`, and says why,
-/// where this test cannot become another user.
+/// A copy of the program in a folder that every user may use, because other users may not read the build
+/// folder. The result is `None`, with a message, if this test cannot become another user.
 fn for_nobody() -> Option<(tempfile::TempDir, PathBuf)> {
     let becomes =
         Command::new("setpriv").args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "true"]).output();
@@ -206,7 +207,7 @@ fn as_nobody(folder: &Path, program: &Path, words: &[&str]) -> Ran {
     Ran::of(setpriv.output().unwrap())
 }
 
-/// No process that was started, no group that was made, no file but those of folders that stay.
+/// Asserts that `doctor` left no process, no control group and no file, except files of folders that stay.
 fn expect_nothing_left(folder: &Path) {
     let mut folders = vec![PathBuf::from("/sys/fs/cgroup")];
     while let Some(group) = folders.pop() {

@@ -2,7 +2,7 @@ use std::fs;
 
 use crate::program::sage_host;
 
-/// A source whose records go nowhere, but for what a case adds.
+/// A pipeline with a source that generates records and a sink that discards them. Cases append to it.
 const PIPELINE: &str = r#"
 [[source]]
 name = "made-up"
@@ -14,7 +14,7 @@ input = "made-up"
 discard = {}
 "#;
 
-/// Reads what is not there.
+/// A pipeline with an input file that does not exist.
 const NO_INPUT: &str = r#"
 [[source]]
 name = "lines"
@@ -26,7 +26,7 @@ input = "lines"
 discard = {}
 "#;
 
-/// Runs what is not there.
+/// A pipeline with a component that does not exist.
 const NO_COMPONENT: &str = r#"
 [[source]]
 name = "made-up"
@@ -43,7 +43,7 @@ input = "parse"
 discard = {}
 "#;
 
-/// Asks for resources by the names that other systems have for them, and writes numbers as nobody reads them.
+/// A pipeline with resource names of other systems and with malformed numbers.
 const BAD_RESOURCES: &str = r#"
 [[source]]
 name = "made-up"
@@ -68,16 +68,17 @@ input = "more"
 discard = {}
 "#;
 
-/// Reads a path of Windows.
-const WINDOWS_PATH: &str = "[[source]]\nname = \"in\"\nfile = { path = \"C:\\data\\in.csv\" }\n\n[[sink]]\nname = \"out\"\ninput = \"in\"\ndiscard = {}\n";
+/// A pipeline with a Windows path.
+const WINDOWS_PATH: &str = "[[source]]\nname = \"in\"\nfile = { path = \"C:\\data\\in.csv\" }\n\n\
+    [[sink]]\nname = \"out\"\ninput = \"in\"\ndiscard = {}\n";
 
-/// Gives away and keeps more than any machine has.
+/// A host file that offers and reserves more than any machine has.
 const LARGE_HOST: &str = "memory = \"8000TiB\"\n[reserve]\ncpus = 100000\nmemory = \"9000TiB\"\n";
 
-/// A device of a kind that there is not.
+/// A host file with a device of an unknown kind.
 const TPU_HOST: &str = "[[device]]\nname = \"t0\"\nkind = \"tpu\"\n";
 
-/// Gives away what cannot be.
+/// A host file with malformed values.
 const BAD_HOST: &str = r#"
 slice = "a//b"
 cpus = "3-0"
@@ -141,7 +142,7 @@ fn what_cannot_be_done_is_said_with_its_exit_code_and_a_hint() {
     }
 }
 
-/// What a machine has stands in these messages, so they are no snapshot.
+/// These messages contain the machine's own numbers, so they are no snapshot.
 #[test]
 fn a_host_file_that_gives_away_or_keeps_what_is_not_there_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -169,7 +170,7 @@ fn shells_complete_what_the_command_line_has() {
         for word in ["drain-timeout", "inspect", "lease-folder"] {
             assert!(ran.stdout.contains(word), "{shell}: {word}");
         }
-        // Hidden commands are nobody's to type.
+        // Completions leave hidden commands out.
         assert!(!ran.stdout.contains("examine-model"), "{shell}");
     }
 }
@@ -217,6 +218,6 @@ fn with_json_an_error_is_an_object_on_stdout_too() {
         let error = ran.error();
         assert_eq!(error["exit_code"], code, "{}", ran.transcript());
         assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{}", ran.transcript());
-        assert_ne!(ran.stderr, "", "people get words all the same");
+        assert_ne!(ran.stderr, "", "stderr has a message for people too");
     }
 }

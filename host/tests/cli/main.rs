@@ -1,4 +1,4 @@
-//! The program as its users meet it: words in, words and exit codes out.
+//! The program from the outside: arguments in, text and exit codes out.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! No run destroys or feeds on its own files, however the command line and the pipeline file lead to them.
+//! A run never overwrites its own input and never reads its own output, however the paths are spelled.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -9,13 +9,13 @@ use tempfile::TempDir;
 
 use crate::program::{Ran, command, sage_host};
 
-/// A source and a sink.
+/// Writes a pipeline file with one source and one sink.
 fn pipeline(folder: &Path, name: &str, source: &str, sink: &str) {
     let text = format!("[[source]]\nname = \"in\"\n{source}\n\n[[sink]]\nname = \"out\"\ninput = \"in\"\n{sink}\n");
     fs::write(folder.join(name), text).unwrap();
 }
 
-/// Files to be read, with links and hard links to them.
+/// A folder with input files, and with links and hard links to them.
 fn tree() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
@@ -26,7 +26,7 @@ fn tree() -> TempDir {
     folder
 }
 
-/// What a shell makes of a line in which `$SAGE` is the program.
+/// Runs `line` in a shell in which `$SAGE` is the program.
 fn shell(folder: &Path, line: &str) -> Ran {
     let like = command(folder, &[]);
     let mut shell = Command::new("sh");
@@ -154,7 +154,8 @@ fn a_closed_stream_is_an_error_and_not_records_lost() {
     let folder = tree();
     pipeline(folder.path(), "pipeline.toml", "file = { path = \"in.txt\" }", "file = { path = \"out.txt\" }");
     assert_eq!(shell(folder.path(), "\"$SAGE\" validate pipeline.toml >&-").code, Some(2));
-    // No file of the run gets the number of a stream, so that nothing which is said there lands in it.
+    // The run's files must not get the descriptor numbers of closed streams, or messages would be written
+    // into them.
     let ran = shell(folder.path(), "\"$SAGE\" run pipeline.toml <&- >&- 2>&-");
     assert_eq!(ran.code, Some(0), "{}", ran.transcript());
     assert_eq!(fs::read(folder.path().join("out.txt")).unwrap(), b"a\nb\n");

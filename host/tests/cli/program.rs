@@ -1,19 +1,20 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// What a run of the program left behind.
+/// The result of one run of the program.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-/// Runs the program in `folder`, with nobody at the terminal.
+/// Runs the program in `folder`, without a terminal.
 pub(crate) fn sage_host(folder: &Path, words: &[&str]) -> Ran {
     Ran::of(command(folder, words).output().unwrap())
 }
 
-/// The program in `folder`: as wide as a terminal of 100 columns, without colour, and with caches and leases of its own.
+/// The program in `folder`, with a width of 100 columns, without colour, and with caches and leases of its
+/// own.
 pub(crate) fn command(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sage-host"));
     command
@@ -37,7 +38,7 @@ impl Ran {
         }
     }
 
-    /// Everything, for a snapshot.
+    /// Exit code and both streams, for a snapshot.
     pub(crate) fn transcript(&self) -> String {
         format!(
             "exit code: {}\n--- stdout\n{}--- stderr\n{}",

@@ -11,12 +11,13 @@ use crate::program::{command, sage_host};
 
 fn pipeline(folder: &Path, generate: &str, sink: &str) {
     let text = format!(
-        "[[source]]\nname = \"made-up\"\ngenerate = {{ {generate} }}\n\n[[sink]]\nname = \"out\"\ninput = \"made-up\"\n{sink} = {{}}\n"
+        "[[source]]\nname = \"made-up\"\ngenerate = {{ {generate} }}\n\n\
+        [[sink]]\nname = \"out\"\ninput = \"made-up\"\n{sink} = {{}}\n"
     );
     fs::write(folder.join("pipeline.toml"), text).unwrap();
 }
 
-/// Starts a run whose stdout and stderr we hold.
+/// Starts a run with stdout and stderr connected to this test.
 fn started(folder: &Path, words: &[&str]) -> Child {
     command(folder, words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
@@ -97,7 +98,7 @@ fn a_signal_drains_a_source_without_end_and_the_run_is_complete() {
         assert_eq!(child.wait().unwrap().code(), Some(0));
         let summary = summary(&text);
         assert_eq!(summary["outcome"], "drained");
-        assert_eq!(stage(&summary, "made-up")["stopped_early"], true, "what was written is a part");
+        assert_eq!(stage(&summary, "made-up")["stopped_early"], true, "the output is incomplete");
         let written = text.lines().count() as u64 - 1;
         assert_eq!(stage(&summary, "made-up")["records_out"], written, "a record that was read is lost");
         let mut said = String::new();
@@ -125,7 +126,7 @@ fn a_second_signal_stops_at_once_even_if_nobody_reads_the_output() {
     let folder = tempfile::tempdir().unwrap();
     pipeline(folder.path(), "payload_bytes = 1024", "stdout");
     let mut child = started(folder.path(), &["run", "pipeline.toml", "--quiet"]);
-    // It runs; from here on nobody reads, and the sink waits for room in the pipe.
+    // The run has started. From here on the pipe has no reader, and the sink waits for room in it.
     let mut one = [0];
     child.stdout.as_mut().unwrap().read_exact(&mut one).unwrap();
     let mut words = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -138,7 +139,7 @@ fn a_second_signal_stops_at_once_even_if_nobody_reads_the_output() {
     assert!(rest.iter().any(|line| line.contains("without waiting any longer for: sink \"out\"")), "{rest:?}");
 }
 
-/// SIGHUP, where this test was not started with it ignored: the program would keep to that.
+/// SIGHUP, or another signal if this test was started with SIGHUP ignored: the program would inherit that.
 fn hangup() -> Signal {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
@@ -146,7 +147,7 @@ fn hangup() -> Signal {
     if ignored { Signal::TERM } else { Signal::HUP }
 }
 
-/// With records on standard output that nobody reads, the JSON cannot be there either.
+/// Records block standard output, so the JSON summary cannot be written there either.
 #[test]
 fn one_signal_ends_a_run_whose_output_nobody_reads() {
     for (first, output) in [(Signal::TERM, "text"), (hangup(), "json")] {
@@ -167,7 +168,7 @@ fn one_signal_ends_a_run_whose_output_nobody_reads() {
     }
 }
 
-/// A screen that nobody reads keeps no signal from being heard.
+/// A terminal that is not read does not keep the program from handling a signal.
 #[test]
 fn a_run_ends_where_neither_output_is_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -198,7 +199,7 @@ fn metrics_are_served_while_it_runs() {
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
     signal(&child, Signal::TERM);
-    // Whoever still writes must find somebody reading.
+    // The program must find a reader as long as it writes.
     words.for_each(drop);
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -219,7 +220,8 @@ fn metrics_on_an_address_that_is_taken_are_refused_before_anything_runs() {
     assert!(ran.stderr.contains(&address), "{}", ran.stderr);
 }
 
-/// What the program shows on a terminal of so many columns; `None` where there is no `script` to make one.
+/// Output of the program on a terminal of `columns` columns; `None` if `script`, which makes the terminal, is
+/// missing.
 fn on_a_terminal(folder: &Path, columns: u32, no_color: &str, words: &str) -> Option<String> {
     let program = env!("CARGO_BIN_EXE_sage-host");
     let line = format!("stty rows 24 cols {columns}; exec {program} {words}");

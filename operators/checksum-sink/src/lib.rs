@@ -1,9 +1,10 @@
-//! `checksum-sink`: writes nothing, and says how many records and bytes came and a checksum that does not depend on their
-//! order: two runs that agree had the same records. A sink with `flush`.
+//! `checksum-sink`: writes nothing. At each flush it logs the number of records and bytes, and a checksum that
+//! does not depend on the order of the records: two runs with the same checksum had the same records. Shows a
+//! sink with `flush`.
 
 use sage_guest::{Context, Error, log, metrics};
 
-/// What came so far.
+/// Totals of the records so far.
 #[derive(Debug)]
 pub struct Checksum {
     operator: String,
@@ -12,7 +13,7 @@ pub struct Checksum {
     sum: u64,
 }
 
-/// Counts and sums up the records that come.
+/// Counts the incoming records and adds up their checksums.
 #[sage_guest::sink]
 impl Checksum {
     fn open(context: &Context) -> Self {

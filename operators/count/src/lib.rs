@@ -1,16 +1,16 @@
-//! `count`: gives, for each record, how many records of its key there were so far. Keyed state at its smallest: one
-//! number a key, read and written for a whole batch at once.
+//! `count`: emits, for each record, the number of records of its key so far. Shows the smallest keyed state:
+//! one number for each key, read and written for a whole batch at once.
 
 use sage_guest::state::{Tables, Value};
 use sage_guest::{Context, Emitter, Error};
 
-/// A running count of each key.
+/// A running count for each key.
 #[derive(Debug)]
 pub struct Count {
     seen: Value<u64>,
 }
 
-/// Gives, for each record, how many records of its key there were so far.
+/// Emits, for each record, the number of records of its key so far.
 #[sage_guest::process]
 impl Count {
     fn open(_: &Context, tables: &mut Tables) -> Result<Self, Error> {

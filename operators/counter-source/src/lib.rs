@@ -1,20 +1,20 @@
-//! `counter-source`: counts from 0 to `count`, every instance its share. A source that can be replayed: it says where it stands, and goes
-//! back there after a restart.
+//! `counter-source`: counts from 0 to `count`; each instance emits its share of the numbers. Shows a source
+//! that can be replayed: it returns its position, and continues from there after a restart.
 //!
 //! `config = { count = 1000000 }`
 
 use sage_guest::{Context, Describe, Emitter, Error, Progress};
 use serde::Deserialize;
 
-/// What the pipeline file says.
+/// Settings from the pipeline file.
 #[derive(Debug, Deserialize, Describe)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// How many numbers, of all instances together.
+    /// Number of records to emit, of all instances together.
     count: u64,
 }
 
-/// Counts.
+/// A counter.
 #[derive(Debug)]
 pub struct Counter {
     next: u64,
@@ -22,7 +22,7 @@ pub struct Counter {
     count: u64,
 }
 
-/// Counts from 0 to `count`, every instance its share.
+/// Counts from 0 to `count`; each instance emits its share of the numbers.
 #[sage_guest::source(config = Settings)]
 impl Counter {
     fn open(context: &Context) -> Result<Self, Error> {

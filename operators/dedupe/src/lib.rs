@@ -1,10 +1,10 @@
-//! `dedupe`: lets the first record of each key pass and drops the others, across restarts. Keyed state that only remembers that
-//! something was there, and a metric for what nobody sees.
+//! `dedupe`: passes the first record of each key and drops the others, across restarts. Shows keyed state that
+//! only remembers that a key occurred, and a metric that counts the dropped records.
 
 use sage_guest::state::{Tables, Value};
 use sage_guest::{Context, Emitter, Error, Record, metrics};
 
-/// Which keys were seen.
+/// The keys that have occurred.
 #[derive(Debug)]
 pub struct Dedupe {
     seen: Value<bool>,

@@ -1,8 +1,8 @@
-//! Records cut at a delimiter: the part that `field` and `key-field` share. No operator, a library.
+//! Splits records at a delimiter. A library for the operators `field` and `key-field`, not an operator.
 
 use sage_guest::Describe;
 
-/// The text between the fields of a record, one byte or more; a space where nothing else is said.
+/// The text between the fields of a record, one byte or more. The default is a space.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, Describe)]
 #[serde(try_from = "String")]
 pub struct Delimiter(String);
@@ -22,14 +22,14 @@ impl TryFrom<String> for Delimiter {
 }
 
 impl Delimiter {
-    /// Field `index` of a record, counted from 0. An error says how many there are.
+    /// Returns field `index` of a record, counted from 0.
     ///
     /// # Errors
     /// The record has fewer fields.
     #[inline]
     pub fn field<'a>(&self, record: &'a [u8], index: usize) -> Result<&'a [u8], String> {
         let found = match self.0.as_bytes() {
-            // A loop over bytes: a delimiter is nearly always one.
+            // A loop over bytes, because nearly every delimiter is one byte.
             [byte] => record.split(|other| other == byte).nth(index),
             delimiter => nth(record, delimiter, index),
         };

@@ -1,22 +1,23 @@
-//! `field`: gives one field of each record, as `cut` would, and another text where it is empty:
-//! `config = { delimiter = ",", field = 2, empty = "unknown" }`. A map that gives borrowed bytes: a piece of the record, or of the configuration.
+//! `field`: returns one field of each record, like `cut`, and another text if the field is empty: `config = {
+//! delimiter = ",", field = 2, empty = "unknown" }`. Shows a map that returns borrowed bytes: a piece of the
+//! record or of the configuration.
 
 use delimited::Delimiter;
 use sage_guest::{Describe, Error};
 
-/// Which field.
+/// The field to return.
 #[derive(Debug, Default, serde::Deserialize, Describe)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The text between fields; a space where nothing else is said.
+    /// The text between fields. The default is a space.
     pub delimiter: Delimiter,
-    /// Which field, counted from 0.
+    /// Index of the field, counted from 0.
     pub field: usize,
-    /// What an empty field becomes; nothing where nothing else is said.
+    /// The text that replaces an empty field. The default is the empty text.
     pub empty: String,
 }
 
-/// Gives one field of each record; a record with too few is rejected.
+/// Returns one field of each record. A record with too few fields is rejected.
 #[sage_guest::map]
 pub fn field<'a>(record: &'a [u8], settings: &'a Settings) -> Result<&'a [u8], Error> {
     let field = settings.delimiter.field(record, settings.field)?;

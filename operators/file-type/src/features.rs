@@ -2,18 +2,18 @@ use sage_guest::Error;
 
 use crate::types::{EMPTY, TEXT, Type, UNKNOWN};
 
-/// Numbers of one file that the model looks at: 1024 from its beginning, 1024 up to its end.
+/// Number of features of one file: 1024 from its beginning and 1024 from its end.
 pub(crate) const WIDTH: usize = 2 * HALF;
 const HALF: usize = 1024;
-/// Stands where the file has no byte.
+/// The feature for a byte that the file does not have.
 const PADDING: i32 = 256;
-/// How much of either end is looked at for the white space that is left out.
+/// Number of bytes at each end of the file in which white space is left out.
 const BLOCK: usize = 4096;
-/// With fewer bytes than this the model is not asked.
+/// Files with fewer bytes than this are decided by rule, without the model.
 const FEWEST: usize = 8;
 
-/// Appends what the model is to see of a file, byte for byte as the crate `magika` 1.1.0 does; or tells the type of a file that is too small to ask about, and
-/// appends nothing.
+/// Appends the features of a file, byte for byte like the crate `magika` 1.1.0. For a file that is too small
+/// for the model, returns its type as an error and appends nothing.
 pub(crate) fn extract(file: &[u8], features: &mut Vec<i32>) -> Result<(), &'static Type> {
     if file.is_empty() {
         return Err(&EMPTY);
@@ -34,10 +34,10 @@ pub(crate) fn extract(file: &[u8], features: &mut Vec<i32>) -> Result<(), &'stat
     Ok(())
 }
 
-/// Without the white space on one side.
+/// Removes the white space on one side.
 fn strip(mut bytes: &[u8], split: impl Fn(&[u8]) -> Option<(&u8, &[u8])>) -> &[u8] {
     while let Some((byte, rest)) = split(bytes) {
-        // Vertical tabs are white space to Python, and so to the model.
+        // Python counts vertical tabs as white space, and so does the model.
         if !byte.is_ascii_whitespace() && *byte != 0x0b {
             break;
         }
@@ -46,14 +46,14 @@ fn strip(mut bytes: &[u8], split: impl Fn(&[u8]) -> Option<(&u8, &[u8])>) -> &[u
     bytes
 }
 
-/// What the model says by one row of scores, and how sure it is.
+/// Returns the type that a row of scores stands for, and its score.
 pub(crate) fn decide(scores: &[f32], types: &'static [Type]) -> Result<(&'static Type, f32), Error> {
-    // Of equals the last, as the crate has it.
+    // Of equal scores the last wins, as in the crate.
     let best = scores.iter().zip(types).max_by(|(a, _), (b, _)| a.total_cmp(b));
     let (score, guess) = best.ok_or("the model gave no scores")?;
     let sure = *score >= guess.threshold;
     let found = match guess.label {
-        // The two classes that mean: of no type.
+        // The two classes that mean "no known type".
         "randomtxt" => &TEXT,
         "randombytes" => &UNKNOWN,
         _ if sure => guess,

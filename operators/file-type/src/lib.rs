@@ -1,9 +1,9 @@
-//! `file-type`: tells what kind of file each record is, by its bytes and a model that the host runs. A process that sees its whole batch: one run of
-//! the model for all files that came together.
+//! `file-type`: tells the type of each file from its bytes, with a model that the host runs. Shows a process
+//! that sees its whole batch: one run of the model for all files of the batch.
 //!
-//! A record is a whole file and its key the path (`format = "whole"` of a file source); out comes a JSON object with `path`, `label`, `group`, `mime`
-//! and `score`, keyed by its label. `config = { model = "magika" }` is the name under which the pipeline declares the model, `magika.onnx`
-//! (`standard_v3_3`).
+//! A record is a whole file, and its key is the path (`format = "whole"` of a file source). The output is a
+//! JSON object with `path`, `label`, `group`, `mime` and `score`, keyed by the label. `config = { model =
+//! "magika" }` is the name under which the pipeline declares the model, `magika.onnx` (`standard_v3_3`).
 
 mod features;
 mod types;
@@ -14,14 +14,15 @@ use sage_guest::{Context, Describe, Error, Json, Records};
 use serde::{Deserialize, Serialize};
 use types::{TYPES, Type};
 
-/// At most so many files in one call: 2 MiB of numbers, whatever the batch. The host cuts calls into runs itself, so that nothing is gained by more.
+/// Largest number of files in one call, whatever the size of the batch: 2 MiB of numbers. The host splits calls
+/// into runs itself, so larger calls gain nothing.
 const MOST_ROWS: usize = 256;
 
-/// What the pipeline file may say.
+/// Settings from the pipeline file.
 #[derive(Debug, Deserialize, Describe)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// Under which name the pipeline declares the model.
+    /// Name under which the pipeline declares the model.
     #[serde(default = "magika")]
     model: String,
 }
@@ -30,24 +31,24 @@ fn magika() -> String {
     "magika".to_owned()
 }
 
-/// What is told of a file.
+/// The output for one file.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     path: &'a str,
     label: &'a str,
     group: &'a str,
     mime: &'a str,
-    /// To a thousandth: more digits would tell the backends apart.
+    /// Rounded to a thousandth: further digits differ between backends.
     score: f64,
 }
 
-/// Tells files apart.
+/// The operator, with its model.
 #[derive(Debug)]
 pub struct FileType {
     model: Model,
 }
 
-/// Tells what kind of file each record is, with the model magika.
+/// Tells the type of each file, with the model magika.
 #[sage_guest::process(config = Settings, stateless)]
 impl FileType {
     fn open(context: &Context) -> Result<Self, Error> {
@@ -58,7 +59,7 @@ impl FileType {
     }
 
     fn process_batch(&mut self, files: Records<&[u8]>) -> Result<(), Error> {
-        // What the model is to see of all files that are worth asking about; the others go by rule.
+        // `features` holds the files that the model decides; the other files are decided by rule.
         let mut features = Vec::new();
         let ruled: Vec<Result<(), &Type>> = files.iter().map(|file| extract(file.payload, &mut features)).collect();
 
@@ -89,7 +90,7 @@ impl FileType {
     }
 }
 
-/// Another model of that name would give numbers that mean something else.
+/// Checks the shapes of the model: the numbers of another model of that name would have another meaning.
 fn check(model: &Model) -> Result<(), Error> {
     let spec = |name: &str, dtype, width| TensorSpec { name: name.to_owned(), dtype, shape: vec![None, Some(width)] };
     let input = spec("bytes", DType::I32, WIDTH);
@@ -116,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    /// A double that goes by the first byte, and counts its runs.
+    /// A test double that decides by the first byte, and counts its runs.
     fn by_first_byte(runs: &Rc<Cell<usize>>) -> testing::Model {
         let runs = Rc::clone(runs);
         testing::Model::new("magika", move |inputs| {

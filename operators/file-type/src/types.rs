@@ -1,8 +1,9 @@
-//! What the classes of the model are, in the order of its output: label, group, MIME type, whether it is text, and the score from which on
-//! the model is believed.
+//! The classes of the model, in the order of its output: label, group, MIME type, whether the type is text, and
+//! the lowest score at which the class is accepted.
 //!
-//! Generated from `src/content.rs` and `src/model.rs` of the crate `magika` 1.1.0 (model `standard_v3_3`), copyright 2024 Google LLC, Apache
-//! License 2.0, <https://github.com/google/magika>. Only what is used here was taken over.
+//! Generated from `src/content.rs` and `src/model.rs` of the crate `magika` 1.1.0 (model `standard_v3_3`),
+//! copyright 2024 Google LLC, Apache License 2.0, <https://github.com/google/magika>. Only the parts used here
+//! are included.
 
 /// A type of file.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,14 +19,14 @@ const fn of(label: &'static str, group: &'static str, mime: &'static str, is_tex
     Type { label, group, mime, is_text, threshold }
 }
 
-/// Nothing is in it.
+/// The type of an empty file.
 pub(crate) static EMPTY: Type = of("empty", "inode", "inode/x-empty", false, 0.5);
-/// Text of no type that the model knows, or is sure of.
+/// The type of text whose class is unknown or has too low a score.
 pub(crate) static TEXT: Type = of("txt", "text", "text/plain", true, 0.5);
-/// Likewise, and not text.
+/// The type of other bytes whose class is unknown or has too low a score.
 pub(crate) static UNKNOWN: Type = of("unknown", "unknown", "application/octet-stream", false, 0.5);
 
-/// The classes.
+/// The classes of the model.
 #[rustfmt::skip]
 pub(crate) static TYPES: [Type; 214] = [
     of("3gp", "video", "video/3gpp", false, 0.5),

@@ -1,19 +1,20 @@
-//! `flights-carrier`: keys flights by their carrier. A key-by on a field of JSON; the key is borrowed from the record.
+//! `flights-carrier`: keys flights by their carrier. Shows a key-by on a field of JSON; the key is borrowed
+//! from the record.
 
 use std::borrow::Cow;
 
 use sage_guest::Json;
 use serde::Deserialize;
 
-/// What this operator has to know of a flight.
+/// The part of a flight that this operator needs.
 #[derive(Debug, Deserialize)]
 pub struct Flight<'a> {
-    /// Two letters; borrowed, unless there is an escape among them.
+    /// Code of the carrier: two characters. Borrowed, unless the text has an escape.
     #[serde(borrow)]
     pub carrier: Cow<'a, str>,
 }
 
-/// The carrier.
+/// Keys each flight by its carrier.
 #[sage_guest::key_by]
 pub fn carrier<'a>(Json(flight): Json<Flight<'a>>) -> Cow<'a, str> {
     flight.carrier

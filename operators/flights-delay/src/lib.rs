@@ -1,25 +1,26 @@
-//! `flights-delay`: counts flights and averages their arrival delay, for each key; tells the totals when the input ends. A process whose totals are state, so
-//! that they outlive a trap and a restart: at the end it walks the table, not its memory.
+//! `flights-delay`: counts flights and averages their arrival delay, for each key, and emits the totals when
+//! the input ends. Shows a process whose totals are in state, so that they survive a trap and a restart: `end`
+//! iterates over the table, not over guest memory.
 
 use sage_guest::state::{Tables, Value};
 use sage_guest::{Context, Emitter, Error, Json, Record};
 use serde::{Deserialize, Serialize};
 
-/// What this operator has to know of a flight.
+/// The part of a flight that this operator needs.
 #[derive(Debug, Deserialize)]
 pub struct Flight {
-    /// Minutes, negative when early.
+    /// Arrival delay in minutes; negative if early.
     pub arr_delay: f64,
 }
 
-/// What is kept for a carrier.
+/// The state of one carrier.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Total {
     flights: u64,
     minutes: f64,
 }
 
-/// What is told of a carrier.
+/// The output for one carrier.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     carrier: &'a str,
@@ -33,7 +34,7 @@ pub struct Delay {
     totals: Value<Json<Total>>,
 }
 
-/// Tells the number of flights and the mean arrival delay of each key at the end of input.
+/// Emits the number of flights and the mean arrival delay of each key at the end of input.
 #[sage_guest::process]
 impl Delay {
     fn open(_: &Context, tables: &mut Tables) -> Result<Self, Error> {
@@ -52,7 +53,7 @@ impl Delay {
         for entry in self.totals.entries() {
             let (carrier, Json(Total { flights, minutes })) = entry?;
             let carrier = std::str::from_utf8(carrier.as_deref().unwrap_or_default())?;
-            // To a hundredth of a minute: more digits would only show in which order they were added.
+            // Rounded to a hundredth of a minute: further digits depend on the order of the additions.
             let mean_arr_delay = (minutes / flights as f64 * 100.0).round() / 100.0;
             out.key(carrier).emit(Json(Line { carrier, flights, mean_arr_delay }))?;
         }

@@ -1,16 +1,17 @@
-//! `flights-flown`: keeps the flights that arrived, drops those that were cancelled or diverted. A filter that reads one field of its JSON and skips the rest.
+//! `flights-flown`: keeps the flights that arrived, and drops flights that were cancelled or diverted. Shows a
+//! filter that reads one field of its JSON and skips the rest.
 
 use sage_guest::Json;
 use serde::Deserialize;
 
-/// What this operator has to know of a flight.
+/// The part of a flight that this operator needs.
 #[derive(Debug, Deserialize)]
 pub struct Flight {
-    /// Minutes; none if it never arrived where it was to.
+    /// Arrival delay in minutes; `None` if the flight did not arrive at its destination.
     pub arr_delay: Option<f64>,
 }
 
-/// Whether it arrived.
+/// Keeps the flights that arrived.
 #[sage_guest::filter]
 pub fn flown(flight: Json<Flight>) -> bool {
     flight.arr_delay.is_some()

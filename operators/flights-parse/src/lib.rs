@@ -1,5 +1,6 @@
-//! `flights-parse`: a row of the flights table, as the CSV source gives it (a JSON object of texts), becomes a flight with types: numbers are
-//! numbers, and the `NA` of a cancelled flight is `null`. A map from JSON to JSON that borrows from its input.
+//! `flights-parse`: turns a row of the flights table, which the CSV source emits as a JSON object of texts,
+//! into a typed flight. Numbers become numbers, and the `NA` of a cancelled flight becomes `null`. Shows a map
+//! from JSON to JSON that borrows from its input.
 
 use std::borrow::Cow;
 
@@ -9,31 +10,31 @@ use serde::{Deserialize, Serialize};
 /// The columns that are used; the table has more.
 #[derive(Debug, Deserialize)]
 pub struct Row<'a> {
-    /// The hour it was to leave in, as RFC 3339 text.
+    /// Scheduled hour of departure, as RFC 3339 text.
     #[serde(borrow)]
     pub time_hour: Cow<'a, str>,
-    /// Two letters.
+    /// Code of the carrier: two characters.
     #[serde(borrow)]
     pub carrier: Cow<'a, str>,
-    /// The flight's number.
+    /// Flight number.
     #[serde(borrow)]
     pub flight: Cow<'a, str>,
-    /// The aeroplane's number, or `NA`.
+    /// Tail number of the aeroplane, or `NA`.
     #[serde(borrow)]
     pub tailnum: Cow<'a, str>,
-    /// Three letters.
+    /// Code of the origin airport: three letters.
     #[serde(borrow)]
     pub origin: Cow<'a, str>,
-    /// Three letters.
+    /// Code of the destination airport: three letters.
     #[serde(borrow)]
     pub dest: Cow<'a, str>,
-    /// Minutes, negative when early, or `NA`.
+    /// Departure delay in minutes, negative if early; or `NA`.
     #[serde(borrow)]
     pub dep_delay: Cow<'a, str>,
-    /// Minutes, negative when early, or `NA`.
+    /// Arrival delay in minutes, negative if early; or `NA`.
     #[serde(borrow)]
     pub arr_delay: Cow<'a, str>,
-    /// Miles.
+    /// Distance in miles.
     #[serde(borrow)]
     pub distance: Cow<'a, str>,
 }
@@ -41,27 +42,27 @@ pub struct Row<'a> {
 /// A flight.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Flight<'a> {
-    /// The hour it was to leave in, as RFC 3339 text.
+    /// Scheduled hour of departure, as RFC 3339 text.
     pub time_hour: Cow<'a, str>,
-    /// Two letters.
+    /// Code of the carrier: two characters.
     pub carrier: Cow<'a, str>,
-    /// The flight's number.
+    /// Flight number.
     pub flight: u32,
-    /// The aeroplane's number, where it is known.
+    /// Tail number of the aeroplane, if known.
     pub tailnum: Option<Cow<'a, str>>,
-    /// Three letters.
+    /// Code of the origin airport: three letters.
     pub origin: Cow<'a, str>,
-    /// Three letters.
+    /// Code of the destination airport: three letters.
     pub dest: Cow<'a, str>,
-    /// Minutes, negative when early; none if it never left.
+    /// Departure delay in minutes, negative if early; `None` if the flight never departed.
     pub dep_delay: Option<f64>,
-    /// Minutes, negative when early; none if it never arrived where it was to.
+    /// Arrival delay in minutes, negative if early; `None` if the flight did not arrive at its destination.
     pub arr_delay: Option<f64>,
-    /// Miles.
+    /// Distance in miles.
     pub distance: f64,
 }
 
-/// Give the row its types.
+/// Converts a row of texts into a typed flight.
 #[sage_guest::map]
 pub fn parse(Json(row): Json<Row>) -> Result<Json<Flight>, Error> {
     Ok(Json(Flight {
@@ -77,12 +78,12 @@ pub fn parse(Json(row): Json<Row>) -> Result<Json<Flight>, Error> {
     }))
 }
 
-/// The text, unless it stands for nothing.
+/// Returns the text, unless it stands for a missing value.
 fn known(text: &str) -> Option<&str> {
     (text != "NA" && !text.is_empty()).then_some(text)
 }
 
-/// The number in a column, if there is one.
+/// Returns the number in a column, if there is one.
 fn number<T: std::str::FromStr>(column: &str, text: &str) -> Result<Option<T>, Error> {
     match known(text).map(str::parse) {
         None => Ok(None),
@@ -100,9 +101,10 @@ mod tests {
 
     fn row(changes: Value) -> String {
         let mut row = json!({
-            "year": "2013", "month": "1", "day": "1", "dep_time": "517", "sched_dep_time": "515", "dep_delay": "2", "arr_time": "830",
-            "sched_arr_time": "819", "arr_delay": "11", "carrier": "UA", "flight": "1545", "tailnum": "N14228", "origin": "EWR",
-            "dest": "IAH", "air_time": "227", "distance": "1400", "hour": "5", "minute": "15", "time_hour": "2013-01-01T10:00:00Z",
+            "year": "2013", "month": "1", "day": "1", "dep_time": "517", "sched_dep_time": "515", "dep_delay": "2",
+            "arr_time": "830", "sched_arr_time": "819", "arr_delay": "11", "carrier": "UA", "flight": "1545",
+            "tailnum": "N14228", "origin": "EWR", "dest": "IAH", "air_time": "227", "distance": "1400", "hour": "5",
+            "minute": "15", "time_hour": "2013-01-01T10:00:00Z",
         });
         for (column, value) in changes.as_object().unwrap() {
             row[column] = value.clone();
@@ -119,8 +121,8 @@ mod tests {
         assert_eq!(
             flown,
             json!({
-                "time_hour": "2013-01-01T10:00:00Z", "carrier": "UA", "flight": 1545, "tailnum": "N14228", "origin": "EWR",
-                "dest": "IAH", "dep_delay": 2.0, "arr_delay": 11.0, "distance": 1400.0,
+                "time_hour": "2013-01-01T10:00:00Z", "carrier": "UA", "flight": 1545, "tailnum": "N14228",
+                "origin": "EWR", "dest": "IAH", "dep_delay": 2.0, "arr_delay": 11.0, "distance": 1400.0,
             })
         );
         let cancelled: Value = outcome.outputs[1].json().unwrap();

@@ -1,6 +1,7 @@
-//! `identity`: gives every record back as it is. The least an operator can do, so what it costs is the boundary.
+//! `identity`: returns every record unchanged. Its cost is the cost of the boundary, because the operator does
+//! nothing else.
 
-/// The same bytes.
+/// Returns every record unchanged.
 #[sage_guest::map]
 pub fn identity(record: &[u8]) -> &[u8] {
     record

@@ -1,5 +1,5 @@
-//! `json-celsius`: a reading in Fahrenheit becomes one in Celsius, corrected by what the pipeline file says of the sensors. A map with
-//! typed configuration: a wrong one stops the pipeline before it starts.
+//! `json-celsius`: converts a reading from Fahrenheit to Celsius, and adds a correction from the pipeline file.
+//! Shows a map with typed configuration: a wrong configuration stops the pipeline before it starts.
 //!
 //! `config = { offset = -0.5 }`
 
@@ -8,34 +8,34 @@ use std::borrow::Cow;
 use sage_guest::{Describe, Error, Json};
 use serde::{Deserialize, Serialize};
 
-/// What the pipeline file may say.
+/// Settings from the pipeline file.
 #[derive(Debug, Default, Deserialize, Describe)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Degrees Celsius to add.
+    /// Correction in degrees Celsius, added to each reading.
     pub offset: f64,
 }
 
-/// A reading as it comes.
+/// An input reading.
 #[derive(Debug, Deserialize)]
 pub struct Reading<'a> {
-    /// Who measured; borrowed, unless it has an escape in it.
+    /// Name of the sensor. Borrowed, unless the text has an escape.
     #[serde(borrow)]
     pub sensor: Cow<'a, str>,
-    /// What.
+    /// Temperature in degrees Fahrenheit.
     pub fahrenheit: f64,
 }
 
-/// A reading as it goes.
+/// An output reading.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Celsius<'a> {
-    /// Who measured.
+    /// Name of the sensor.
     pub sensor: Cow<'a, str>,
-    /// What, to a hundredth.
+    /// Temperature in degrees Celsius, rounded to a hundredth.
     pub celsius: f64,
 }
 
-/// Convert a reading; one below absolute zero is rejected.
+/// Converts a reading. A reading below absolute zero is rejected.
 #[sage_guest::map]
 pub fn celsius<'a>(Json(reading): Json<Reading<'a>>, settings: &Settings) -> Result<Json<Celsius<'a>>, Error> {
     let celsius = (reading.fahrenheit - 32.0) / 1.8 + settings.offset;

@@ -1,6 +1,6 @@
-//! `keep-nonempty`: drops records without a byte other than white space. A filter over plain bytes.
+//! `keep-nonempty`: drops records that are empty or contain only white space. Shows a filter over plain bytes.
 
-/// Whether there is anything in it.
+/// Keeps records with at least one byte that is not white space.
 #[sage_guest::filter]
 pub fn keep_nonempty(record: &[u8]) -> bool {
     !record.iter().all(u8::is_ascii_whitespace)

@@ -1,20 +1,20 @@
-//! `key-field`: keys each record by one field of it, as `cut` would: `config = { delimiter = ",", field = 2 }`. A key-by over
-//! plain bytes; the key is borrowed from the record.
+//! `key-field`: keys each record by one of its fields, like `cut`: `config = { delimiter = ",", field = 2 }`.
+//! Shows a key-by over plain bytes; the key is borrowed from the record.
 
 use delimited::Delimiter;
 use sage_guest::{Describe, Error};
 
-/// Where the key stands.
+/// The field that is the key.
 #[derive(Debug, Default, serde::Deserialize, Describe)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The text between fields; a space where nothing else is said.
+    /// The text between fields. The default is a space.
     pub delimiter: Delimiter,
-    /// Which field, counted from 0.
+    /// Index of the field, counted from 0.
     pub field: usize,
 }
 
-/// Keys each record by one of its fields; a record with too few is rejected.
+/// Keys each record by one of its fields. A record with too few fields is rejected.
 #[sage_guest::key_by]
 pub fn key_field<'a>(record: &'a [u8], settings: &Settings) -> Result<&'a [u8], Error> {
     Ok(settings.delimiter.field(record, settings.field)?)

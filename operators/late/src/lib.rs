@@ -1,16 +1,16 @@
-//! `late`: sends flights that arrived late to a side output and the others on. A process with a named port: another operator
-//! reads it as `input = "late.delayed"`.
+//! `late`: sends flights that arrived late to a side output, and all other flights to the main output. Shows a
+//! process with a named port: another operator reads it as `input = "late.delayed"`.
 //!
 //! `config = { minutes = 60 }`
 
 use sage_guest::{Context, Describe, Emitter, Error, Json, Record};
 use serde::Deserialize;
 
-/// What the pipeline file may say.
+/// Settings from the pipeline file.
 #[derive(Debug, Deserialize, Describe)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// From how many minutes on a flight is late.
+    /// Arrival delay in minutes from which a flight is late. The default is 15.
     #[serde(default = "quarter_of_an_hour")]
     pub minutes: f64,
 }
@@ -19,20 +19,20 @@ fn quarter_of_an_hour() -> f64 {
     15.0
 }
 
-/// What this operator has to know of a flight.
+/// The part of a flight that this operator needs.
 #[derive(Debug, Deserialize)]
 pub struct Flight {
-    /// Minutes; none if it never arrived.
+    /// Arrival delay in minutes; `None` if the flight never arrived.
     pub arr_delay: Option<f64>,
 }
 
-/// Tells late flights from the others.
+/// The operator, with its settings.
 #[derive(Debug)]
 pub struct Late {
     settings: Settings,
 }
 
-/// Sends flights that arrived late to the port `delayed`, and the others on.
+/// Sends flights that arrived late to the port `delayed`, and all other flights to the main output.
 #[sage_guest::process(ports = ["delayed"], config = Settings, stateless)]
 impl Late {
     fn open(context: &Context) -> Result<Self, Error> {

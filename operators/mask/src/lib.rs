@@ -1,10 +1,10 @@
-//! `mask`: puts `#` in place of every digit. A map that changes its record where it lies, and gives nothing.
+//! `mask`: replaces every digit by `#`. Shows a map that changes its record in place and returns nothing.
 
-/// Hides account numbers, dates and the like, and leaves how long they are.
+/// Hides account numbers, dates and the like, but not their length.
 #[sage_guest::map]
 pub fn mask(record: &mut [u8]) {
     for byte in record {
-        // Written either way, which lets the compiler take sixteen at a time.
+        // The byte is written in both cases, which lets the compiler process sixteen bytes at a time.
         *byte = if byte.is_ascii_digit() { b'#' } else { *byte };
     }
 }

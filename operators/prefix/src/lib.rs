@@ -1,17 +1,18 @@
-//! `prefix`: puts a text before each record, `config = { text = "eu-west " }`. A map that gives a payload type of its own, which is written piece by piece
-//! to where the answers go; a `String` would be made first and copied then.
+//! `prefix`: puts a text in front of each record: `config = { text = "eu-west " }`. Shows a map with its own
+//! payload type, which writes its pieces directly into the output column. A `String` would be built first and
+//! then copied.
 
 use sage_guest::{Describe, Error, IntoPayload};
 
-/// What goes before.
+/// Settings from the pipeline file.
 #[derive(Debug, serde::Deserialize, Describe)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The text.
+    /// The text to put in front.
     pub text: String,
 }
 
-/// Two pieces, one behind the other.
+/// Two pieces, one after the other.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Joined<'a>(&'a [u8], &'a [u8]);
 
@@ -23,7 +24,7 @@ impl IntoPayload for Joined<'_> {
     }
 }
 
-/// The text and the record.
+/// Puts the text in front of each record.
 #[sage_guest::map]
 pub fn prefix<'a>(record: &'a [u8], settings: &'a Settings) -> Joined<'a> {
     Joined(settings.text.as_bytes(), record)

@@ -1,13 +1,13 @@
-//! `sample`: keeps one record in `one_in`, chosen by its content, so that the same record is always kept or always
-//! dropped, on every lane and after every restart. A filter with configuration.
+//! `sample`: keeps one record in `one_in`, chosen by its content. The same record is therefore always kept or
+//! always dropped, on every lane and after every restart. Shows a filter with configuration.
 //!
 //! `config = { one_in = 10 }`
 
-/// How much to keep.
+/// The share of records to keep.
 #[derive(Debug, serde::Deserialize, sage_guest::Describe)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Keep one record in this many; 2 where it is not said.
+    /// Number of records of which one is kept. The default is 2.
     #[serde(default = "half")]
     pub one_in: std::num::NonZeroU32,
 }
@@ -16,16 +16,16 @@ fn half() -> std::num::NonZeroU32 {
     std::num::NonZeroU32::MIN.saturating_add(1)
 }
 
-/// Whether this record is one of the chosen.
+/// Keeps the chosen records.
 #[sage_guest::filter]
 pub fn sample(record: &[u8], settings: &Settings) -> bool {
-    // The low half of the product would only depend on the low bits of the digest: take the high half.
+    // The low half of the product would depend only on the low bits of the digest, so the high half decides.
     let chosen = (digest(record) * u64::from(settings.one_in.get())) >> 32;
     chosen == 0
 }
 
-/// 32 bits, in a `u64`, that spread evenly over records. Four words at a time, each in a chain of its own: in a single chain
-/// every multiplication waits for the one before.
+/// Returns 32 bits, in a `u64`, that are spread evenly over records. The loop reads four words at a time, each
+/// in its own chain: in a single chain every multiplication waits for the one before.
 fn digest(record: &[u8]) -> u64 {
     let (blocks, rest) = record.as_chunks::<32>();
     let mut chains = [record.len() as u64; 4];

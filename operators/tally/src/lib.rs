@@ -1,11 +1,12 @@
-//! `tally`: counts the records of each key and tells the totals, as JSON, when the input ends. A process that says nothing before its last word.
+//! `tally`: counts the records of each key and emits the totals, as JSON, when the input ends. Shows a process
+//! that emits nothing before `end`.
 
 use sage_guest::state::{Tables, Value};
 use sage_guest::{Context, Emitter, Error, Json};
 use serde::Serialize;
 
-/// What is told of a key: the key as text, or its bytes in hexadecimal digits where they are no text. A record
-/// without a key has the key `null`. Two keys are never told as one.
+/// The output for one key: the key as text, or its bytes in hexadecimal digits if they are not text. A record
+/// without a key has the key `null`. Two different keys never have the same output.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,13 +29,13 @@ impl<'a> Line<'a> {
     }
 }
 
-/// How many records each key had.
+/// The number of records of each key.
 #[derive(Debug)]
 pub struct Tally {
     records: Value<u64>,
 }
 
-/// Counts the records of each key and tells the totals, as JSON, at the end of input.
+/// Counts the records of each key and emits the totals, as JSON, at the end of input.
 #[sage_guest::process]
 impl Tally {
     fn open(_: &Context, tables: &mut Tables) -> Result<Self, Error> {

@@ -1,6 +1,7 @@
-//! `uppercase`: text in capitals. A map over text: what is not UTF-8 is rejected before the function is called.
+//! `uppercase`: converts text to capitals. Shows a map over text: a record that is not UTF-8 is rejected before
+//! the function is called.
 
-/// The line in capitals, as Unicode has them.
+/// Converts the line to capitals, by the rules of Unicode.
 #[sage_guest::map]
 pub fn uppercase(line: &str) -> String {
     line.to_uppercase()

@@ -1,6 +1,7 @@
-//! `words`: gives each word of a line as a record. A flat-map over text, without a copy: words are borrowed from the line.
+//! `words`: emits each word of a line as a record. Shows a flat-map over text without a copy: the words are
+//! borrowed from the line.
 
-/// The words.
+/// Emits the words of a line.
 #[sage_guest::flat_map]
 pub fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split_whitespace()

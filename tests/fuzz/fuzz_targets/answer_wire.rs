@@ -1,4 +1,5 @@
-//! Any bytes in the place of what a guest's process answers to a call: read or refused, and sound if they are read.
+//! Any bytes in place of a guest process's answer to a call are either refused or read; an answer that was
+//! read is sound.
 
 #![no_main]
 

@@ -1,11 +1,12 @@
-//! Any columns, bitmaps and row numbers from a guest: refused exactly if they break the contract, and safe to read
-//! otherwise. The rules are written down a second time here, one by one and slowly.
+//! Any columns, bitmaps and row numbers from a guest are refused exactly if they break the contract;
+//! otherwise they are safe to read. This file states the rules a second time, one by one and without regard
+//! to speed.
 
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use sage_fuzz::batch::{Batch, Bitmap, Column, RawColumns, check_bitmap, check_parents, check_rising};
+use sage_batch::{Batch, Bitmap, Column, RawColumns, check_bitmap, check_parents, check_rising};
 
 #[derive(Debug, Arbitrary)]
 struct Input {
@@ -20,7 +21,7 @@ struct Input {
     before: Option<u32>,
 }
 
-/// A column, mostly one that is nearly right: random offsets never are.
+/// A column, in most cases one that is nearly right, because random offsets never are.
 #[derive(Debug, Arbitrary)]
 enum Guess {
     Random(Vec<u32>, Vec<u8>),

@@ -1,4 +1,5 @@
-//! Any bytes in the place of records as a worker's ring has them: read or refused, and sound if they are read.
+//! Any bytes in place of the records in a worker's ring are either refused or read; records that were read
+//! are sound.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Any bytes in the place of what comes before each answer: how it went, numbers, log lines: read or refused, and sound if they are read.
+//! Any bytes in place of the message before each answer (status, numbers, log lines) are either refused or
+//! read; a message that was read is sound.
 
 #![no_main]
 

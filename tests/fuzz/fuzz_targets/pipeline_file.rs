@@ -1,12 +1,13 @@
-//! Any bytes as a pipeline file, and as `host.toml`: a plan that keeps its promises, or errors that can be shown.
+//! Any bytes as a pipeline file or `host.toml` give either a plan that keeps its promises, or errors that can
+//! be shown.
 
 #![no_main]
 
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use sage_fuzz::config::{Diagnostics, component_paths, parse, parse_host};
-use sage_fuzz::plan::{Catalog, ComponentFacts, Kind, Plan, validate_parsed};
+use sage_plan::config::{Diagnostics, component_paths, parse, parse_host};
+use sage_plan::{Catalog, ComponentFacts, Kind, Plan, validate_parsed};
 
 fuzz_target!(|bytes: &[u8]| {
     let base = Path::new("/pipelines");
@@ -25,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// A component's kind by its file's name, so that every kind can come up.
+/// The facts of a component whose kind is the beginning of its file name, so that every kind can occur.
 fn facts(path: &Path) -> Result<ComponentFacts, String> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let kind = Kind::ALL.into_iter().find(|kind| stem.starts_with(kind.name())).ok_or("no such file")?;

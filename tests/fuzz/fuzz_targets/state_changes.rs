@@ -1,4 +1,5 @@
-//! Any bytes in the place of what a call wrote to keyed state: read or refused, and sound if they are read.
+//! Any bytes in place of a call's writes to keyed state are either refused or read; writes that were read are
+//! sound.
 
 #![no_main]
 

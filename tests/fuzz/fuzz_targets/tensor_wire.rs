@@ -1,4 +1,5 @@
-//! Any bytes in the place of tensors and errors on the links of models: read or refused, and sound if they are read.
+//! Any bytes in place of tensors and errors on the links of models are either refused or read; values that
+//! were read are sound.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A filter calls `output.keep` exactly once a call: twice is malformed.
+//! A filter calls `output.keep` exactly once in a call: a second time is malformed.
 use contract::*;
 
 struct Guest;

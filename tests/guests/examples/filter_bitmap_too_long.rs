@@ -1,4 +1,4 @@
-//! The bitmap has `ceil(n / 8)` bytes: more are malformed.
+//! The bitmap has `ceil(n / 8)` bytes: a longer one is malformed.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! The bitmap has `ceil(n / 8)` bytes: fewer are malformed.
+//! The bitmap has `ceil(n / 8)` bytes: a shorter one is malformed.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! An honest filter: bit `i % 8` of byte `i / 8` is record `i`. Keeps the even numbers.
+//! A correct filter: bit `i % 8` of byte `i / 8` is record `i`. The filter keeps the even numbers.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! A filter calls `output.keep` exactly once a call: not at all is malformed.
+//! A filter calls `output.keep` exactly once in a call: no answer at all is malformed.
 use contract::*;
 
 struct Guest;

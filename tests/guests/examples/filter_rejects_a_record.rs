@@ -1,4 +1,4 @@
-//! A filter may reject a record by `output.failures`; what its bit says is ignored.
+//! A filter may reject a record with `output.failures`; the bit of that record is ignored.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! Parents never fall.
+//! Parents never decrease.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! Parents never fall from one `rows` to the next. It takes two records to show; one at a time all is well.
+//! Parents never decrease from one `rows` to the next. A batch of one record cannot break the rule.
 use contract::*;
 
 struct Guest;

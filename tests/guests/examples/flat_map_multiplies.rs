@@ -1,5 +1,5 @@
-//! What outputs inherit counts towards what a call sends: thirty thousand records of a parent with a long key are
-//! too many.
+//! The fields that outputs inherit count towards the output of a call: thirty thousand records of a parent
+//! with a long key are too many.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! A parent is a record of the call.
+//! A parent is a record of the call: an index beyond them is malformed.
 use contract::*;
 
 struct Guest;

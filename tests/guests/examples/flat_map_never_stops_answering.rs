@@ -1,4 +1,4 @@
-//! Everything that one call sends is bounded by `limits.output_bytes_per_call`.
+//! `limits.output_bytes_per_call` bounds everything that one call sends.
 use contract::*;
 
 struct Guest;

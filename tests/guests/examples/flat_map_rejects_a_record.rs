@@ -1,4 +1,4 @@
-//! A flat-map may reject a record; what was said for it is ignored or not, the rest goes on.
+//! A flat-map may reject a record. The outputs of that record may be ignored; the rest of the call goes on.
 use contract::*;
 
 struct Guest;

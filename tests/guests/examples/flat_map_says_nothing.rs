@@ -1,4 +1,4 @@
-//! A flat-map that does not answer says that nothing comes out.
+//! A flat-map that does not answer has no output.
 use contract::*;
 
 struct Guest;

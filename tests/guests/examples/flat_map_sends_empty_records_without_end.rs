@@ -1,4 +1,4 @@
-//! Records without bytes count too: they cannot be sent without end.
+//! Empty records count towards the output of a call too: a guest cannot send them without end.
 use contract::*;
 
 struct Guest;

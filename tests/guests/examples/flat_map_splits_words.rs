@@ -1,4 +1,4 @@
-//! An honest flat-map, answering many times a call.
+//! A correct flat-map that answers many times in a call.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! A key-by calls `output.keys` exactly once a call: twice is malformed.
+//! A key-by calls `output.keys` exactly once in a call: a second time is malformed.
 use contract::*;
 
 struct Guest;

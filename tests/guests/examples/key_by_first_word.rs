@@ -1,4 +1,4 @@
-//! An honest key-by: the first word of a record, which may be empty.
+//! A correct key-by: the key is the first word of a record, which may be empty.
 use contract::*;
 
 struct Guest;

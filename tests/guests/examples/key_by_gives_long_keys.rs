@@ -1,4 +1,4 @@
-//! An honest key-by with keys of 64 KiB.
+//! A correct key-by with keys of 64 KiB.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! There is a key for every record.
+//! Every record has a key: too few keys are malformed.
 use contract::*;
 
 struct Guest;

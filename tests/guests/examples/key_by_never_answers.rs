@@ -1,4 +1,4 @@
-//! A key-by calls `output.keys` exactly once a call: not at all is malformed.
+//! A key-by calls `output.keys` exactly once in a call: no answer at all is malformed.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! Answers belong to calls with records: `output.payloads` in `open` is malformed.
+//! Only calls with records have answers: `output.payloads` in `open` is malformed.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! A map calls `output.payloads` exactly once a call: twice is malformed.
+//! A map calls `output.payloads` exactly once in a call: a second time is malformed.
 use contract::*;
 
 struct Guest;

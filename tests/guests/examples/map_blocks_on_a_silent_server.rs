@@ -1,4 +1,4 @@
-//! Waiting for a peer is bounded by `call_timeout`, also inside `blocking-read` itself. Each record is a port of
+//! `call_timeout` bounds the wait for a peer, also inside `blocking-read` itself. Each record is a port of
 //! this machine.
 use contract::*;
 

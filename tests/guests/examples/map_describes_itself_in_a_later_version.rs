@@ -1,4 +1,4 @@
-//! A description of a later version is refused: nobody here knows what it promises.
+//! A description of a later version is refused, because this host does not know its meaning.
 use contract::*;
 
 #[cfg(target_arch = "wasm32")]

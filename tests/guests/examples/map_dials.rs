@@ -1,5 +1,5 @@
-//! What a guest with the socket interfaces can reach, said record by record: `connect ADDRESS`, `listen ADDRESS`,
-//! `udp ADDRESS`, `resolve NAME`.
+//! Tries the socket interfaces. Each record is an action: `connect ADDRESS`, `listen ADDRESS`, `udp ADDRESS`
+//! or `resolve NAME`. The answer is the result.
 use contract::*;
 
 fn try_it(request: &str) -> bool {

@@ -1,4 +1,4 @@
-//! The last offset is the length of the bytes: beyond it is malformed, however far.
+//! The last offset is the length of the bytes: a larger one is malformed, however large.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! The last offset is the length of the bytes: below it is malformed.
+//! The last offset is the length of the bytes: a smaller one is malformed.
 use contract::*;
 
 struct Guest;

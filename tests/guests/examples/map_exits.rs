@@ -1,4 +1,4 @@
-//! A guest that leaves through WASI `exit` fails the call; it does not end the host, whatever status it asks for.
+//! A guest that calls WASI `exit` fails the call. The host does not end, for any status.
 use contract::*;
 
 struct Guest;

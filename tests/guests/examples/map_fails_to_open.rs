@@ -1,4 +1,4 @@
-//! `open` may fail with a message: the pipeline then does not start.
+//! `open` may fail with a message; then the pipeline does not start.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! The message of a failed `open` is cut: nobody reads ten megabytes.
+//! The host truncates the message of a failed `open`, here of ten megabytes.
 use contract::*;
 
 struct Guest;

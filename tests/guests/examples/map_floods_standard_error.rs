@@ -1,4 +1,4 @@
-//! What a guest prints is bounded like its log.
+//! The host bounds a guest's output on stderr in the same way as its log.
 use contract::*;
 
 struct Guest;

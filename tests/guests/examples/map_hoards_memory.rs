@@ -1,4 +1,4 @@
-//! Memory over the cap fails the call with the bytes asked and the cap.
+//! An allocation over the memory limit fails the call; the error has the requested bytes and the limit.
 use contract::*;
 
 struct Guest;

@@ -1,6 +1,6 @@
-//! Runs a model on one tensor again and again: what a call of `run` costs, and little else. A record is `MODEL INPUT DTYPE SIZE,SIZE,...`; element i
-//! of the tensor is i % 64, and it is made once, when a record says other words than the one before. The answer is the sum of all bytes that came
-//! out.
+//! Runs a model on one tensor again and again, to measure the cost of `run` and little else. A record is
+//! `MODEL INPUT DTYPE SIZE,SIZE,...`. Element i of the tensor is i % 64. The tensor is made once, whenever a
+//! record differs from the one before. The answer is the sum of all output bytes.
 use std::cell::RefCell;
 
 use contract::inference::{Dtype, Error, Lease, Model, Tensor};
@@ -8,7 +8,7 @@ use contract::*;
 
 struct Guest;
 
-/// What the last record said, and what was made of it.
+/// The last record and the objects that were made from it.
 struct Prepared {
     told: Vec<u8>,
     model: Model,

@@ -1,12 +1,13 @@
-//! Does with `inference` what each record says, and answers with what came of it:
+//! Executes the `inference` command in each record, and answers with the result:
 //!
-//! - `acquire MS` the lease, `state`, `share`;
-//! - `open MODEL`: its inputs and outputs;
-//! - `run MODEL [deadline=MS] NAME=DTYPE[SHAPE]:BYTE ...`: every byte of a tensor's data is BYTE, or the bytes are `..N`: 0, 1, 2, up to N of
-//!   them; the answer has each output's shape and the sum of its bytes;
-//! - `alias MODEL COUNT BYTES`: COUNT tensors that all have one name of so many bytes;
-//! - `longname BYTES`: opens a model with a name of so many bytes;
-//! - `drop`: lets go of all handles.
+//! - `acquire MS`: acquires the lease; `state` and `share` read it;
+//! - `open MODEL`: opens a model and lists its inputs and outputs;
+//! - `run MODEL [deadline=MS] NAME=DTYPE[SHAPE]:BYTE ...`: runs a model. Every byte of a tensor's data is
+//!   BYTE, or the bytes are `..N`: 0, 1, 2, up to N of them. The answer has each output's shape and the sum
+//!   of its bytes;
+//! - `alias MODEL COUNT BYTES`: passes COUNT tensors that share one name of BYTES bytes;
+//! - `longname BYTES`: opens a model with a name of BYTES bytes;
+//! - `drop`: drops all handles.
 use std::cell::RefCell;
 use std::fmt::Write as _;
 
@@ -89,7 +90,7 @@ fn run(model: &Model, words: &[&str]) -> Result<String, Error> {
     Ok(text)
 }
 
-/// The name lies in memory once for each here; the host must not care.
+/// Each tensor has a copy of the name in memory; the host must not care.
 fn alias(model: &Model, count: &str, bytes: &str) -> Result<String, Error> {
     let named =
         || Tensor { name: "n".repeat(bytes.parse().unwrap()), dtype: Dtype::U8, shape: vec![0], data: Vec::new() };
@@ -97,7 +98,7 @@ fn alias(model: &Model, count: &str, bytes: &str) -> Result<String, Error> {
     model.run(&inputs, None).map(|_| "ran".to_owned())
 }
 
-/// `x=f32[2,3]:1`
+/// Parses an input such as `x=f32[2,3]:1`.
 fn tensor(word: &str) -> Tensor {
     let (input, rest) = word.split_once('=').unwrap();
     let (dtype, rest) = rest.split_once('[').unwrap();

@@ -1,4 +1,4 @@
-//! Every record grows by the same factor: what one call sends, in all, is over `limits.output_bytes_per_call`.
+//! Every record grows by the same factor, so the output of one call exceeds `limits.output_bytes_per_call`.
 use contract::*;
 
 struct Guest;

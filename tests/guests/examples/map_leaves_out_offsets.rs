@@ -1,4 +1,4 @@
-//! An empty column is `offsets = [0]`: no offsets at all are malformed.
+//! An empty column has `offsets = [0]`: a column without offsets is malformed.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! Offsets never fall.
+//! Offsets never decrease.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! What is logged reaches whoever runs the pipeline, with its level.
+//! A guest's log messages reach the user's log, with their level.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! An empty message is a line in the host's log: without end they are a flood.
+//! An empty message is a line in the host's log too: a stream of them counts as a flood.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,5 @@
-//! What a guest can reach, said record by record: `env NAME`, `read PATH`, `write PATH`, `clock`.
+//! Tries to reach its surroundings. Each record is an action: `env NAME`, `read PATH`, `write PATH` or
+//! `clock`.
 use contract::*;
 
 fn try_it(request: &str) -> String {
@@ -16,7 +17,7 @@ fn try_it(request: &str) -> String {
             std::fs::hard_link(from, to).map_or("no".to_owned(), |()| "yes".to_owned())
         }
         "clock" => {
-            // Whether any of many readings is not a whole millisecond.
+            // True if any of many readings is not a whole millisecond.
             let fine = (0..2000).any(|_| {
                 !std::time::SystemTime::now()
                     .duration_since(std::time::UNIX_EPOCH)
@@ -27,7 +28,8 @@ fn try_it(request: &str) -> String {
             if fine { "fine".to_owned() } else { "coarse".to_owned() }
         }
         "tick" => {
-            // The smallest step the monotonic clock takes, in nanoseconds, is at least a millisecond where it is coarse.
+            // The smallest step of the monotonic clock, in nanoseconds. A coarse clock has steps of at least
+            // a millisecond.
             let start = std::time::Instant::now();
             let step = loop {
                 let elapsed = start.elapsed();

@@ -1,4 +1,4 @@
-//! A loop without end is stopped by the CPU time of a call.
+//! The CPU time limit of a call stops a loop without end.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! The CPU time of a call bounds `open` too.
+//! The CPU time limit of a call bounds `open` too.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! Waiting in the host costs no CPU time: a nap longer than `cpu_time_per_call` is fine.
+//! A wait in the host uses no CPU time, so a wait longer than `cpu_time_per_call` is allowed.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! A map calls `output.payloads` exactly once a call: not at all is malformed.
+//! A map calls `output.payloads` exactly once in a call: no answer at all is malformed.
 use contract::*;
 
 struct Guest;

@@ -1,5 +1,5 @@
-//! After a trap a fresh copy starts at `open`: guest memory is a cache. Each record becomes the number of records
-//! that this copy has seen.
+//! After a trap, a fresh instance starts with `open`, because guest memory is only a cache. The answer to
+//! each record is the number of records that this instance has seen.
 use contract::*;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,4 +1,4 @@
-//! A panic costs the record and one rebuild; its message is quoted.
+//! A panic costs the record and one restart; the error quotes its message.
 use contract::*;
 
 struct Guest;

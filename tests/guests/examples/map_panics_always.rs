@@ -1,4 +1,4 @@
-//! A component that always fails: restarts back off and end in failure.
+//! A component that fails on every record: restarts back off and end in failure.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! A trap in `close` takes nothing back: all output is there.
+//! A trap in `close` takes no output back.
 use contract::*;
 
 struct Guest;

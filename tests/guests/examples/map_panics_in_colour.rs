@@ -1,4 +1,4 @@
-//! What a guest says cannot steer the terminal of whoever reads it, nor forge a line of the host's.
+//! A guest's panic message cannot control the reader's terminal and cannot imitate a line of the host.
 use contract::*;
 
 struct Guest;

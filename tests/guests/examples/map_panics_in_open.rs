@@ -1,4 +1,4 @@
-//! A trap in `open` is like a failed `open`: nothing starts.
+//! A trap in `open` is like a failed `open`: the pipeline does not start.
 use contract::*;
 
 struct Guest;

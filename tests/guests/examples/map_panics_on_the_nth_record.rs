@@ -1,5 +1,5 @@
-//! Memory lost with a trap is lost: a copy that panics on the tenth record it sees gets all of them done, ten or
-//! fewer at a time.
+//! A trap loses the guest's memory. An instance that panics on the tenth record it sees still completes all
+//! records, ten or fewer at a time.
 use contract::*;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -1,5 +1,4 @@
-//! Numbers that a guest publishes; those with names that are not allowed are dropped, and so are those past the
-//! sixty-fourth name.
+//! Publishes metrics. The host drops metrics with invalid names, and metrics beyond the sixty-fourth name.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! Recursion without end is a stack overflow of the guest alone.
+//! Recursion without end overflows the stack of the guest alone.
 use contract::*;
 
 struct Guest;

@@ -1,5 +1,5 @@
-//! A record named in `output.failures` is rejected with its message; the entry of a rejected record is ignored,
-//! the rest of the call goes on.
+//! A record named in `output.failures` is rejected with its message. The entry of a rejected record is
+//! ignored, and the rest of the call goes on.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! The rows of `output.failures` rise over the whole call, from one `failures` to the next.
+//! The rows of `output.failures` increase over the whole call, also from one `failures` to the next.
 use contract::*;
 
 struct Guest;

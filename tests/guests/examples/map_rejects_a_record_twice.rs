@@ -1,4 +1,4 @@
-//! The rows of `output.failures` rise: naming one twice is malformed.
+//! The rows of `output.failures` increase: a repeated row is malformed.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! The message of a rejected record is cut where it stops the pipeline.
+//! The host truncates the message of a rejected record that stops the pipeline.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! `output.failures` has one message a row.
+//! `output.failures` has one message for each row.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! One record over `limits.record_bytes` fails the call.
+//! A record over `limits.record_bytes` fails the call.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! An honest map, the neighbour of the others: every record in upper case.
+//! A correct map, which runs beside the hostile guests: every record in upper case.
 use contract::*;
 
 struct Guest;

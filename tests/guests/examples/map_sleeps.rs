@@ -1,4 +1,4 @@
-//! Waiting in the host costs no CPU time, but `call_timeout` bounds it.
+//! A wait in the host uses no CPU time, but `call_timeout` bounds it.
 use contract::*;
 
 struct Guest;

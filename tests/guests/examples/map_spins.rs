@@ -1,4 +1,4 @@
-//! CPU for measuring: each record costs so many turns of a loop as the record says, without ever yielding.
+//! Uses CPU time for measurements: each record is the number of turns of a loop that never yields.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! `open` gets the context: name, instance, parallelism, lane, lanes, and the configuration as JSON text.
+//! `open` receives the context: name, instance, parallelism, lane, lanes, and the configuration as JSON text.
 use contract::*;
 
 use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-//! A trap costs the record and one rebuild.
+//! A trap costs the record and one restart.
 use contract::*;
 
 struct Guest;

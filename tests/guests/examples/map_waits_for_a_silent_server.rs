@@ -1,4 +1,4 @@
-//! Waiting for a peer is bounded by `call_timeout`, also inside a read. Each record is an address.
+//! `call_timeout` bounds the wait for a peer, also inside a read. Each record is an address.
 use contract::*;
 
 use std::io::Read;

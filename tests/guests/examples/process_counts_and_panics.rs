@@ -1,5 +1,5 @@
-//! What a failed call wrote is undone: the count of every key is right although the calls with poison failed
-//! after writing.
+//! The host undoes the writes of a failed call: the count of every key is right although calls with poison
+//! failed after they had written.
 use contract::*;
 
 fn number_of(values: &Column) -> u64 {

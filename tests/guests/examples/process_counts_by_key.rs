@@ -1,4 +1,4 @@
-//! Keyed state: what a call writes is seen at once, and outlives the copy that wrote it. Counts each key.
+//! Counts each key in keyed state. A write is visible at once and survives the instance that made it.
 use contract::*;
 
 fn number_of(values: &Column) -> u64 {

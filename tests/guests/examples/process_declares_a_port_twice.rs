@@ -1,4 +1,4 @@
-//! Names of side outputs are told apart.
+//! Names of side outputs are unique.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! `rejects` is not among the names of the side outputs: every operator has it from the host.
+//! A component must not declare a side output `rejects`: the host gives it to every operator.
 use contract::*;
 
 struct Guest;

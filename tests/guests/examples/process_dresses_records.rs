@@ -1,4 +1,4 @@
-//! Gives records a key, a time and a header of its own.
+//! Gives records a key, a timestamp and a header of its own.
 use contract::*;
 
 struct Guest;

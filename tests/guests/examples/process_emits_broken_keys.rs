@@ -1,4 +1,4 @@
-//! Every column of a batch keeps the rules of a column.
+//! The rules for columns hold for every column of a batch, here for keys.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! Every column of a batch has as many entries as its payloads: headers.
+//! Every column of a batch has as many entries as the payloads, here the headers.
 use contract::*;
 
 struct Guest;

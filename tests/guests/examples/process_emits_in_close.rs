@@ -1,4 +1,4 @@
-//! Nothing can come out after the end: `output.emit` in `close` is malformed, and said, not lost in silence.
+//! No output can follow the end: `output.emit` in `close` is malformed and reported, not silently lost.
 use contract::*;
 
 struct Guest;

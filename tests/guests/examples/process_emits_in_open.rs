@@ -1,4 +1,4 @@
-//! Nothing can come out before anything went in: `output.emit` in `open` is malformed, not lost.
+//! No output can precede the input: `output.emit` in `open` is malformed and reported, not silently lost.
 use contract::*;
 
 struct Guest;

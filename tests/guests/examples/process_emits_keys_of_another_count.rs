@@ -1,4 +1,4 @@
-//! Every column of a batch has as many entries as its payloads: keys.
+//! Every column of a batch has as many entries as the payloads, here the keys.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! Emitting costs the host something even where nothing is in it: it cannot go on without end.
+//! An empty `emit` costs the host something too: a guest cannot repeat it without end.
 use contract::*;
 
 struct Guest;

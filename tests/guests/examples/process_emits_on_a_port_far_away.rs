@@ -1,4 +1,4 @@
-//! A port is 0 or one that `ports` named, however large the number.
+//! A port is 0 or a port that `ports` named; any other number is refused, however large.
 use contract::*;
 
 struct Guest;

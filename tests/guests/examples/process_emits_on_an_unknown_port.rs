@@ -1,4 +1,4 @@
-//! A port is 0 or one that `ports` named.
+//! A port is 0 or a port that `ports` named; any other number is refused.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! Every column of a batch has as many entries as its payloads: timestamps.
+//! Every column of a batch has as many entries as the payloads, here the timestamps.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! The columns given to `state` keep the rules of a column.
+//! The rules for columns hold for the arguments of `state` too.
 use contract::*;
 
 struct Guest;

@@ -1,5 +1,5 @@
-//! What `state` answers is copied into the guest: one large value asked for a hundred thousand times is over its
-//! memory, and the host does not make it first.
+//! Answers of `state` are copied into the guest. A large value, requested a hundred thousand times, exceeds
+//! the guest's memory, and the host does not build the answer first.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! There is a parent for every output.
+//! Every output has a parent: too few parents are malformed.
 use contract::*;
 
 struct Guest;

@@ -1,9 +1,10 @@
-//! Has the host allocate, in the way that the record names, as often as its number says: `way number`. Other records are passed on.
+//! Makes the host allocate memory. A record `way number` names the way and the number of times; other records
+//! are passed on.
 use contract::*;
 
 struct Guest;
 
-/// Columns of entries without bytes: cheap for the guest, and each a line of the host's.
+/// Columns of empty entries: cheap for the guest, and each a line in the host's memory.
 fn empties(count: u32) -> Column {
     Column { offsets: vec![0; count as usize + 1], bytes: Vec::new() }
 }
@@ -12,7 +13,8 @@ fn hoard(way: &str, number: u32) {
     let key = |i: u32| i.to_le_bytes();
     let nothing = || column([""]);
     match way {
-        // One large answer a record; a batch of them together is more than one call may send, and is halved.
+        // One large answer for each record. The answers of a whole batch exceed the output limit of a call,
+        // so the batch is halved.
         "sends" => output::emit(0, &batch_of(column([vec![b'x'; number as usize]])), None),
         "sends-keys" => {
             let batch = Batch { keys: Some(column([vec![b'k'; number as usize]])), ..batch_of(nothing()) };

@@ -1,4 +1,4 @@
-//! State counts towards the memory of the instance: a write over it fails the call.
+//! State counts towards the memory of the instance: a write beyond the limit fails the call.
 use contract::*;
 
 struct Guest;

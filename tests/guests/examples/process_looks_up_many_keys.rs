@@ -1,4 +1,4 @@
-//! One call of the host looks up many keys where there are many tables: neither number makes the other's look-ups slower.
+//! A host call looks up many keys while there are many tables. Neither number slows down the lookups.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! `ports` is asked before anything starts: a loop there is stopped and refuses the component.
+//! The host calls `ports` before the pipeline starts: a loop there is stopped and the component is refused.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! Tables cost memory too: they cannot be made without end.
+//! Tables cost memory too: a guest cannot make them without end.
 use contract::*;
 
 struct Guest;

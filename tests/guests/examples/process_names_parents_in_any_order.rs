@@ -1,4 +1,4 @@
-//! Parents of `emit` come in any order, and an output may have none.
+//! Parents of `emit` may have any order, and an output may have none.
 use contract::*;
 
 struct Guest;

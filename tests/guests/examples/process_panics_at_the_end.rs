@@ -1,4 +1,4 @@
-//! A trap in `end` meets `on_error`: what it would have said is missing.
+//! The error policy (`on_error`) applies to a trap in `end`; the output of that `end` is missing.
 use contract::*;
 
 struct Guest;

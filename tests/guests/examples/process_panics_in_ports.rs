@@ -1,4 +1,4 @@
-//! `ports` is asked before anything starts: a trap there refuses the component.
+//! The host calls `ports` before the pipeline starts: a trap there refuses the component.
 use contract::*;
 
 struct Guest;

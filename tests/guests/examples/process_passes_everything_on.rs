@@ -1,4 +1,4 @@
-//! Keys, timestamps and headers that a process emits go on as they are.
+//! Keys, timestamps and headers that a process emits reach the next operator unchanged.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! A process that does not answer says that nothing comes out.
+//! A process that does not answer has no output.
 use contract::*;
 
 struct Guest;

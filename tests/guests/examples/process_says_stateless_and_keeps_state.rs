@@ -1,4 +1,4 @@
-//! A description is a promise: a component that says that it keeps no state may not write any.
+//! A description is a promise: a component that declares itself stateless must not write state.
 use contract::*;
 
 #[cfg(target_arch = "wasm32")]

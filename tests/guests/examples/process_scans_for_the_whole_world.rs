@@ -1,4 +1,4 @@
-//! A scan gives at most 4096 entries, whatever it is asked for.
+//! A scan returns at most 4096 entries, however many are requested.
 use contract::*;
 
 struct Guest;

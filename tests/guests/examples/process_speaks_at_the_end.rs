@@ -1,4 +1,4 @@
-//! `end` comes once, after all input, and may emit.
+//! `end` is called once, after all input, and may emit.
 use contract::*;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

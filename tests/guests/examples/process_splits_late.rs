@@ -1,4 +1,4 @@
-//! Side outputs: records that begin with `late` leave on port 1, others on the main one.
+//! Side outputs: records that begin with `late` go to port 1, others to the main output.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! What a process is given: payload, key, timestamp, headers, as text.
+//! Answers with the columns of each record as text: payload, key, timestamp, headers.
 use contract::*;
 
 fn text(column: &Option<Column>, i: usize) -> String {

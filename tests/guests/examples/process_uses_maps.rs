@@ -1,5 +1,5 @@
-//! The map of a key: entries in the byte order of their subkeys, scanned from after a subkey, up to a limit;
-//! `delete` forgets the key's map.
+//! The map of a key: a scan returns entries in the byte order of their subkeys, from after a given subkey, up
+//! to a limit. `delete` removes the map of the key.
 use contract::*;
 
 fn scanned(after: Option<&[u8]>, limit: u32) -> String {

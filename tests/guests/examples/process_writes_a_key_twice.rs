@@ -1,4 +1,4 @@
-//! Of two equal keys in one `put` the later wins; an empty value is a value; a deleted key is absent.
+//! The later of two equal keys in one `put` wins; an empty value is a value; a deleted key is absent.
 use contract::*;
 
 struct Guest;

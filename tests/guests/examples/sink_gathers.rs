@@ -1,5 +1,6 @@
-//! An honest sink that keeps what it is given in memory and appends it to /out/written.txt, each record on a line of its own, when it is flushed. It panics on
-//! poison; and once, which the next guest knows by a file, on the record `stumble`, and in the flush of a record `trip`.
+//! A correct sink that keeps its records in memory and appends them to /out/written.txt at each flush, one
+//! record on each line. The sink panics on poison. The sink also panics once on the record `stumble`, and once in
+//! the flush of a record `trip`; a file tells the next instance that the panic has happened.
 use contract::*;
 
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! A sink names the records it would not take.
+//! A sink lists the records that it rejects.
 use contract::*;
 
 struct Guest;

@@ -1,4 +1,4 @@
-//! An honest sink: appends to /out/written.txt in a folder it was granted.
+//! A correct sink: appends to /out/written.txt in a granted folder.
 use contract::*;
 
 use std::io::Write;

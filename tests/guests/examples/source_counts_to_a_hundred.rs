@@ -1,4 +1,4 @@
-//! An honest source: r0 to r99, ten at a time, with moments when there is nothing.
+//! A correct source: r0 to r99, ten at a time. Some calls have no records.
 use contract::*;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

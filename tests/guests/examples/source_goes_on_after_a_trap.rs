@@ -1,5 +1,5 @@
-//! After a restart `seek` gets the position last asked for: a source that panics half-way loses and repeats
-//! nothing.
+//! After a restart, `seek` receives the position that the host asked for last. A source that panics half-way
+//! loses and repeats nothing.
 use contract::*;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

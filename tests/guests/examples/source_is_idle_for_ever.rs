@@ -1,4 +1,5 @@
-//! A source that has nothing, until the pipeline is drained; it asks to be left alone for an hour, and is not.
+//! A source without records that runs until the pipeline is drained. The source asks for a pause of an hour,
+//! and the host calls it earlier.
 use contract::*;
 
 struct Guest;

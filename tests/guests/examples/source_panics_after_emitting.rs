@@ -1,4 +1,4 @@
-//! What a failed `next` emitted is undone: nothing of it comes out twice.
+//! The host undoes the output of a failed `next`: no record comes out twice.
 use contract::*;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

@@ -1,4 +1,4 @@
-//! A source that always traps is given up after `restarts_in_a_row`.
+//! The host gives up a source that always traps after `restarts_in_a_row`.
 use contract::*;
 
 struct Guest;

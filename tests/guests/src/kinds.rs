@@ -1,14 +1,14 @@
-//! A trait for each kind, with honest answers for everything but the function that matters, and `export!`.
+//! A trait for each kind, with correct defaults for every function but the one under test, and `export!`.
 
 use std::marker::PhantomData;
 
 use crate::bindings::source::exports::sage::operator::reader::Progress;
 use crate::{Batch, Column, Context};
 
-/// Turns a type that implements one of the traits here into what the bindings want exported.
+/// Adapts a type that implements a trait of this module to the exports that the bindings require.
 pub struct Exported<T>(PhantomData<T>);
 
-/// Makes a type the component: `contract::export!(map, Guest)`, with the world's name in snake case.
+/// Exports a type as the component: `contract::export!(map, Guest)`, with the world's name in snake case.
 #[macro_export]
 macro_rules! export {
     ($world:ident, $guest:ty) => {
@@ -19,13 +19,13 @@ macro_rules! export {
 
 /// World `map`.
 pub trait Mapper {
-    /// Honest: all is well.
+    /// Succeeds by default.
     fn open(_context: Context) -> Result<(), String> {
         Ok(())
     }
-    /// What this guest is about.
+    /// Handles one call: the function under test.
     fn map(payloads: Column);
-    /// Honest: nothing to do.
+    /// Does nothing by default.
     fn close() {}
 }
 
@@ -43,13 +43,13 @@ impl<T: Mapper> crate::bindings::map::exports::sage::operator::mapper::Guest for
 
 /// World `filter`.
 pub trait Predicate {
-    /// Honest: all is well.
+    /// Succeeds by default.
     fn open(_context: Context) -> Result<(), String> {
         Ok(())
     }
-    /// What this guest is about.
+    /// Handles one call: the function under test.
     fn filter(payloads: Column);
-    /// Honest: nothing to do.
+    /// Does nothing by default.
     fn close() {}
 }
 
@@ -67,13 +67,13 @@ impl<T: Predicate> crate::bindings::filter::exports::sage::operator::predicate::
 
 /// World `flat-map`.
 pub trait FlatMapper {
-    /// Honest: all is well.
+    /// Succeeds by default.
     fn open(_context: Context) -> Result<(), String> {
         Ok(())
     }
-    /// What this guest is about.
+    /// Handles one call: the function under test.
     fn flat_map(payloads: Column);
-    /// Honest: nothing to do.
+    /// Does nothing by default.
     fn close() {}
 }
 
@@ -91,13 +91,13 @@ impl<T: FlatMapper> crate::bindings::flat_map::exports::sage::operator::flat_map
 
 /// World `key-by`.
 pub trait KeySelector {
-    /// Honest: all is well.
+    /// Succeeds by default.
     fn open(_context: Context) -> Result<(), String> {
         Ok(())
     }
-    /// What this guest is about.
+    /// Handles one call: the function under test.
     fn key_by(payloads: Column);
-    /// Honest: nothing to do.
+    /// Does nothing by default.
     fn close() {}
 }
 
@@ -115,19 +115,19 @@ impl<T: KeySelector> crate::bindings::key_by::exports::sage::operator::key_selec
 
 /// World `process`.
 pub trait Processor {
-    /// Honest: all is well.
+    /// Succeeds by default.
     fn open(_context: Context) -> Result<(), String> {
         Ok(())
     }
-    /// What this guest is about.
+    /// Handles one call: the function under test.
     fn process(batch: Batch);
-    /// Honest: nothing to say.
+    /// Emits nothing by default.
     fn end() {}
-    /// Honest: none.
+    /// No side outputs by default.
     fn ports() -> Vec<String> {
         Vec::new()
     }
-    /// Honest: nothing to do.
+    /// Does nothing by default.
     fn close() {}
 }
 
@@ -151,25 +151,25 @@ impl<T: Processor> crate::bindings::process::exports::sage::operator::processor:
 
 /// World `source`.
 pub trait Reader {
-    /// Honest: all is well.
+    /// Succeeds by default.
     fn open(_context: Context) -> Result<(), String> {
         Ok(())
     }
-    /// What this guest is about.
+    /// Handles one call: the function under test.
     fn next(max_records: u32, max_bytes: u32) -> Result<Progress, String>;
-    /// Honest: nowhere in particular.
+    /// An empty position by default.
     fn position() -> Vec<u8> {
         Vec::new()
     }
-    /// Honest: all is well.
+    /// Succeeds by default.
     fn seek(_position: Vec<u8>) -> Result<(), String> {
         Ok(())
     }
-    /// Honest: none.
+    /// No side outputs by default.
     fn ports() -> Vec<String> {
         Vec::new()
     }
-    /// Honest: nothing to do.
+    /// Does nothing by default.
     fn close() {}
 }
 
@@ -196,17 +196,17 @@ impl<T: Reader> crate::bindings::source::exports::sage::operator::reader::Guest 
 
 /// World `sink`.
 pub trait Writer {
-    /// Honest: all is well.
+    /// Succeeds by default.
     fn open(_context: Context) -> Result<(), String> {
         Ok(())
     }
-    /// What this guest is about.
+    /// Handles one call: the function under test.
     fn write(batch: Batch);
-    /// Honest: all is well.
+    /// Succeeds by default.
     fn flush() -> Result<(), String> {
         Ok(())
     }
-    /// Honest: nothing to do.
+    /// Does nothing by default.
     fn close() {}
 }
 

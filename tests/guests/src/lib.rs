@@ -1,5 +1,5 @@
-//! What the guests of the tests share: bindings of the contract without any help on top, and a few
-//! words for honest answers. A guest breaks one rule, in one place, and is honest otherwise, so that what the host says of it
+//! Shared code of the test guests: bindings of the contract without any helper layer, and a few functions for
+//! correct answers. A guest breaks one rule, in one place, and is correct otherwise, so that the host's error
 //! can only be about that rule.
 
 mod kinds;
@@ -14,7 +14,7 @@ pub use words::{
     POISON, batch_of, broken, column, echo, entries, keep_all, number, poison_row, poisoned, reject_poison, rows,
 };
 
-/// The bindings of each world. The types and imports of `host` serve them all.
+/// The bindings of each world. All of them share the types and imports of `host`.
 #[allow(missing_docs)]
 pub mod bindings {
     macro_rules! world {

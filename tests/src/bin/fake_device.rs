@@ -1,5 +1,5 @@
-//! The process of a device whose backend does what it should not. Tests start it in the place of `sage-host device`; what a model does
-//! stands in its file: a word, and perhaps a number.
+//! A device process with a backend that misbehaves. Tests start it in place of `sage-host device`. A model file
+//! holds a word, which names the misbehaviour, and in some cases a number.
 
 use std::fs::File;
 use std::io::Read;
@@ -18,7 +18,7 @@ use sage_runtime::worker::serve_device;
 use serde_json::Value;
 
 fn main() -> ExitCode {
-    // A rogue speaks for itself: it has no lockdown and no protocol but its own.
+    // A rogue device has no lockdown and its own protocol.
     if let Some(way) = rogue_way() {
         rogue(&way);
     }
@@ -100,7 +100,7 @@ impl LoadedModel for OddModel {
                 let sum = values.iter().sum();
                 return Ok(vec![Tensor::new(vec![1], TensorData::F32(vec![sum])).unwrap()]);
             }
-            // Whatever stays: `echo`.
+            // Every other word behaves like `echo`.
             _ => {}
         }
         Ok(inputs)
@@ -118,19 +118,21 @@ const HEAD: usize = 0;
 const RING: usize = 4096;
 const CAPACITY: usize = 1 << 20;
 
-/// The device's name says so: `rogue-…`.
+/// The rogue behaviour, from the device's name `rogue-…`; `None` for other names.
 fn rogue_way() -> Option<String> {
     order()["spec"]["name"].as_str()?.strip_prefix("rogue-").map(str::to_owned)
 }
 
-/// Read by path, so that standard input can be read again from its beginning.
+/// Reads the setup. The file is opened by its path, so that standard input can be read again from its
+/// beginning.
 fn order() -> Value {
     let mut text = String::new();
     File::open("/proc/self/fd/0").unwrap().read_to_string(&mut text).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
-/// Answers whatever is asked with the words of its way, once for the load, where that is sound, and again for the run.
+/// Answers every request with the bytes of its rogue behaviour: once for the load, where they are valid, and
+/// again for the run.
 fn rogue(way: &str) -> ! {
     let order = order();
     let descriptor = |name: &str| i32::try_from(order["links"][0][name].as_i64().unwrap()).unwrap();
@@ -143,7 +145,7 @@ fn rogue(way: &str) -> ! {
     };
     let own = map("own", ProtFlags::READ | ProtFlags::WRITE);
     let peer = map("peer", ProtFlags::READ);
-    // SAFETY: inherited for this process, and named once.
+    // SAFETY: the descriptor was inherited for this process and has no other owner.
     let doorbell = unsafe { OwnedFd::from_raw_fd(descriptor("peer_doorbell")) };
     // SAFETY: inside the mapping, aligned; the host changes it as an atomic.
     let asked = unsafe { AtomicU64::from_ptr(peer.cast()) };

@@ -1,7 +1,9 @@
-//! A worker that does not do what it should: what a guest could make of one if it broke out of its sandbox. Tests start it in the place of
-//! `sage-host worker`; which way it is rogue stands in its operator's configuration (`{ "rogue": "…" }`).
+//! A worker that misbehaves, as a guest could make it after breaking out of its sandbox. Tests start it in
+//! place of `sage-host worker`. The configuration of its operator selects the misbehaviour
+//! (`{ "rogue": "…" }`).
 //!
-//! It knows the rings as room `worker` lays them out: HEAD, TAIL and ASLEEP at 0, 64 and 128, the ring from 4096 on.
+//! The layout of the rings is that of crate `sage-process`: HEAD, TAIL and ASLEEP at offsets 0, 64 and 128,
+//! the ring from offset 4096 on.
 
 use std::io::Read;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
@@ -40,7 +42,7 @@ fn main() {
     let mut rogue = Rogue {
         own: map("own", ProtFlags::READ | ProtFlags::WRITE),
         peer: map("peer", ProtFlags::READ),
-        // SAFETY: inherited for this process, and named once.
+        // SAFETY: the descriptor was inherited for this process and has no other owner.
         doorbell: unsafe { OwnedFd::from_raw_fd(descriptor("peer_doorbell")) },
         written: 0,
     };
@@ -116,7 +118,7 @@ impl Rogue {
         self.write(&number.to_le_bytes());
     }
 
-    /// To a multiple of 8, where everything begins.
+    /// Pads to a multiple of 8, at which every value begins.
     fn fill_up(&mut self) {
         while !self.written.is_multiple_of(8) {
             self.write(&[0]);
@@ -127,7 +129,7 @@ impl Rogue {
         self.claim(HEAD, self.written);
     }
 
-    /// A report with nothing measured: memory, times, what was dropped, lines, numbers.
+    /// Writes a report of zeros: memory, times, dropped bytes, lines, numbers.
     fn report(&mut self) {
         self.write(&[0; 8 * 8]);
     }
@@ -147,13 +149,13 @@ impl Rogue {
         }
     }
 
-    /// Says that the guest has started, and waits for the batch.
+    /// Reports that the guest has started, and waits for the batch.
     fn started(&mut self) {
         self.report_ok();
         self.wait_for_more();
     }
 
-    /// Sends, and waits until more was asked for than a start.
+    /// Sends, and waits until the host has sent more than the request to start.
     fn wait_for_more(&mut self) {
         self.send();
         // SAFETY: inside the mapping, aligned; the host changes it as an atomic.
@@ -163,7 +165,7 @@ impl Rogue {
         }
     }
 
-    /// A map's answer.
+    /// Writes the answer of a map.
     fn column(&mut self, offsets: &[u32], bytes: &[u8]) {
         self.word(1);
         self.word(offsets.len() as u64);
@@ -176,7 +178,7 @@ impl Rogue {
         self.fill_up();
     }
 
-    /// A sound answer whose every number is the largest there is.
+    /// Sends a valid answer in which every number is the largest possible one.
     fn boast(&mut self) {
         let report = |rogue: &mut Self| {
             rogue.write(&[0xFF; 6 * 8]);
@@ -190,7 +192,7 @@ impl Rogue {
         self.send();
     }
 
-    /// Random bytes, as many as there is room for, again and again.
+    /// Sends random bytes again and again, as many as fit.
     fn noise(&mut self) {
         let mut random = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(std::process::id());
         loop {
@@ -205,7 +207,7 @@ impl Rogue {
         }
     }
 
-    /// A sound answer whose every number changes while it is read.
+    /// Sends a valid answer with bytes that change while the host reads it.
     fn change_while_read(&mut self) {
         self.started();
         let from = self.written as usize;
@@ -237,10 +239,10 @@ fn hoard() {
     }
 }
 
-/// As many processes as the kernel lets it have, each of which does the same.
+/// Starts as many processes as the kernel allows.
 fn forks() {
     let mut made = 0;
-    // Far more than any limit here, and few enough that a machine without one survives it.
+    // Far more than any limit here, and few enough for a machine without a limit.
     for _ in 0..2000 {
         match std::process::Command::new("/bin/sleep").arg("3600").spawn() {
             Ok(_) => made += 1,

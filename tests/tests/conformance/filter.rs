@@ -28,7 +28,8 @@ fn keeps_even() {
     }
 }
 
-/// What `--explain` says of an edge holds for whoever sends, not only for a map, whose answer is the record.
+/// The record limit of an edge in `--explain` holds for every sender, not only for a map, whose answer is the
+/// record.
 #[test]
 fn what_a_filter_or_key_by_sends_on_is_weighed() {
     let large = format!("b {}", "x".repeat(200_000));

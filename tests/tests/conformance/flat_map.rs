@@ -39,7 +39,7 @@ fn lets_parents_fall_between_calls() {
     let outcome = scenario.run();
     outcome.expect_exit(0).expect_conservation();
     expect_neighbour_complete(&scenario, &outcome);
-    assert_eq!(scenario.lines("out.txt").len(), 11, "one at a time nothing is wrong");
+    assert_eq!(scenario.lines("out.txt").len(), 11, "single records cannot break the rule");
     assert!(outcome.stage("guest").count("restarts") >= 1, "{outcome:?}");
 }
 

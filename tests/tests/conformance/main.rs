@@ -1,5 +1,6 @@
-//! The contract, clause by clause: each guest of `tests/guests/examples` breaks one rule or shows one, and has a test of
-//! its name here; a guest without one does not compile. Every run has a healthy neighbour whose output must be complete.
+//! The contract, clause by clause. Each guest of `tests/guests/examples` breaks or shows one rule and has a
+//! test of its name here. A guest without a test does not compile. Every run has a healthy neighbour whose
+//! output must be complete.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod filter;
@@ -12,7 +13,7 @@ mod source;
 
 include!(concat!(env!("OUT_DIR"), "/each_guest.rs"));
 
-/// Fails to compile where a guest has no test.
+/// Fails to compile if a guest has no test.
 macro_rules! has_a_test {
     ($name:ident) => {
         #[allow(unused_imports, reason = "only that it is there matters")]
@@ -21,7 +22,7 @@ macro_rules! has_a_test {
 }
 pub(crate) use has_a_test;
 
-/// Tests of guests that go wrong on the poison alone: name, code, and a part of the message.
+/// Tests of guests that misbehave on the poison alone: name, code, and a part of the message.
 macro_rules! poisonous {
     ($kind:ident { $($name:ident: $code:ident, $part:literal;)* }) => {
         $(#[test]

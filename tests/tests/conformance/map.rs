@@ -42,7 +42,7 @@ poisonous!(map {
 
 #[test]
 fn recurses() {
-    // The stack that runs out first may be the one the compiler keeps in linear memory: that is a trap.
+    // The first stack to overflow may be the one that the compiler keeps in linear memory: that is a trap.
     let settings = format!("on_error = {{ dead_letter = \"dead.jsonl\" }}\n{TIGHT}");
     let scenario = beside_a_neighbour(&guest("map_recurses"), &settings);
     let outcome = scenario.run();
@@ -56,7 +56,8 @@ fn recurses() {
 
 #[test]
 fn sleeps() {
-    let settings = "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 0\nlimits = { cpu_time_per_call = \"60ms\", call_timeout = \"100ms\" }";
+    let settings = "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 0\n\
+        limits = { cpu_time_per_call = \"60ms\", call_timeout = \"100ms\" }";
     let scenario = beside_a_neighbour(&guest("map_sleeps"), settings);
     let outcome = scenario.run();
     outcome.expect_exit(0).expect_conservation();
@@ -79,7 +80,8 @@ fn naps() {
 
 #[test]
 fn is_wordy() {
-    // 11 × 50,000 bytes are over this limit, one is not: halving saves all but nobody.
+    // The output of 11 × 50,000 bytes is over this limit, the output of one record is not: halving the batch
+    // saves every record.
     let limits = "limits = { record_bytes = \"60KB\", output_bytes_per_call = \"120KB\" }";
     let scenario = beside_a_neighbour(&guest("map_is_wordy"), &format!("{limits}\non_error = \"skip\""));
     let outcome = scenario.run();
@@ -136,7 +138,7 @@ fn publishes_metrics() {
     ));
     let mut running = scenario.start_with(["--metrics", &format!("127.0.0.1:{port}")]);
     let text = running.until("the guest's numbers were published", |_| {
-        // The last name that is kept: a look in the middle of the call sees those before it.
+        // The last name that is kept: a read in the middle of the call sees the names before it.
         sage_tests::http_get(port, "/metrics").filter(|text| text.contains("size") && text.contains("many_060"))
     });
     running.signal(rustix::process::Signal::INT);
@@ -278,7 +280,7 @@ fn what_is_no_file_in_a_granted_folder_blocks_nobody() {
     let limits = "limits = { call_timeout = \"60s\" }";
     let scenario = beside_a_neighbour(&guest("map_looks_around"), &format!("{folder}\n{limits}"));
     scenario.file("data/note.txt", "a note");
-    // Whoever opens it waits for a writer, who never comes.
+    // Opening the pipe would block for ever, because it has no writer.
     let pipe = std::process::Command::new("mkfifo").arg(scenario.path().join("data/pipe")).status().unwrap();
     assert!(pipe.success());
     std::os::unix::fs::symlink("pipe", scenario.path().join("data/way")).unwrap();
@@ -297,9 +299,9 @@ fn what_is_no_file_in_a_granted_folder_blocks_nobody() {
 
 #[test]
 fn dials() {
-    // Without a grant a component that could dial is refused.
+    // Without a grant, a component that can open connections is refused.
     is_refused(&guest("map_dials"), &["wasi:sockets/tcp", "capabilities"]);
-    // With one it reaches that address and nothing else.
+    // With a grant, it reaches that address and no other.
     let listeners = [0; 2].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let [granted, other] = [0, 1].map(|i| listeners[i].local_addr().unwrap());
     let scenario = beside_a_neighbour(&guest("map_dials"), &format!("capabilities = {{ connect = [\"{granted}\"] }}"));
@@ -319,7 +321,7 @@ fn dials() {
         ]
     );
     listeners[1].set_nonblocking(true).unwrap();
-    assert!(listeners[1].accept().is_err(), "nobody called there");
+    assert!(listeners[1].accept().is_err(), "there was no connection to the other listener");
 }
 
 #[test]
@@ -338,7 +340,7 @@ fn shouts() {
 
 #[test]
 fn spins() {
-    // Its own test is about CPU shares (tests/cpu.rs); here only that it does no harm.
+    // CPU shares have their own test (tests/cpu.rs). Here the guest must only do no harm.
     costs_nothing("map_spins");
 }
 
@@ -400,7 +402,8 @@ fn times_out_on_a_silent_server(name: &str, record: fn(std::net::SocketAddr) -> 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let settings = format!(
-        "on_error = {{ dead_letter = \"dead.jsonl\" }}\nretries = 0\nlimits = {{ call_timeout = \"200ms\" }}\ncapabilities = {{ connect = [\"{address}\"] }}"
+        "on_error = {{ dead_letter = \"dead.jsonl\" }}\nretries = 0\nlimits = {{ call_timeout = \"200ms\" }}\n\
+        capabilities = {{ connect = [\"{address}\"] }}"
     );
     let scenario = beside_a_neighbour(&guest(name), &settings);
     scenario.file("in.txt", record(address) + "\n");
@@ -425,7 +428,8 @@ fn a_panic_in_colour_stops_the_pipeline_in_plain_words() {
     steers_no_terminal(&outcome);
 }
 
-/// No control character but line ends, and no line that looks like the host's own but is the guest's.
+/// Asserts that the guest wrote no control character except line ends, and no line that looks like one of the
+/// host.
 fn steers_no_terminal(outcome: &sage_tests::Outcome) {
     assert!(!outcome.stderr.chars().any(|c| c.is_control() && c != '\n'), "{:?}", outcome.stderr);
     let forged = |line: &str| line.starts_with("ERROR forged") || line.starts_with("error: forged");
@@ -464,7 +468,7 @@ fn infers_as_told() {
     scenario.file("in.txt", "acquire 1000\nstate\nrun any x=f32[1]:0\n");
     let outcome = scenario.run();
     outcome.expect_exit(0).expect_conservation();
-    // What it is told with a lease, tests/tests/models tells.
+    // The answers with a lease are tested in tests/tests/models.
     assert_eq!(scenario.lines("out.txt"), ["no-lease"; 3]);
 }
 
@@ -475,7 +479,10 @@ fn a_long_rejection_is_no_record_too_large() {
     let pipeline = scenario.read("pipeline.toml").unwrap();
     scenario.file(
         "pipeline.toml",
-        format!("{pipeline}\n[[sink]]\nname = \"rejected\"\ninput = \"guest.rejects\"\nfile = {{ path = \"rejected.txt\" }}\n"),
+        format!(
+            "{pipeline}\n[[sink]]\nname = \"rejected\"\ninput = \"guest.rejects\"\n\
+            file = {{ path = \"rejected.txt\" }}\n"
+        ),
     );
     let outcome = scenario.run();
     outcome.expect_exit(0).expect_conservation();

@@ -111,7 +111,7 @@ fn speaks_at_the_end() {
 fn panics_at_the_end() {
     let component = guest("process_panics_at_the_end");
     stops_the_pipeline(&component, "", Codes::PANIC, "no last words");
-    // Its records are through; what is missing is its last word, and that is said.
+    // The records of the input are handled. Only the output of `end` is missing, and the run reports that.
     for settings in ["on_error = \"skip\"", "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 1"] {
         let scenario = beside_a_neighbour(&component, settings);
         let outcome = scenario.run();
@@ -211,7 +211,7 @@ fn scans_for_the_whole_world() {
 
 #[test]
 fn a_record_that_fails_downstream_is_traced_to_its_source() {
-    // The process names parents, so the dead letter of the map behind it still knows the line.
+    // The process names parents, so the dead letter of the map behind it still has the line number.
     let scenario = with_neighbour(&format!(
         r#"
         [[source]]
@@ -244,7 +244,7 @@ fn a_record_that_fails_downstream_is_traced_to_its_source() {
     assert_eq!(lines, good());
 }
 
-/// Lines through a chain of operators.
+/// Runs lines through a chain of operators.
 fn chain(guests: &[&str], input: &str) -> Vec<String> {
     let mut stages = "[[source]]\nname = \"s0\"\nfile = { path = \"in.txt\", format = \"lines\" }\n".to_owned();
     for (i, name) in guests.iter().enumerate() {
@@ -264,7 +264,7 @@ fn chain(guests: &[&str], input: &str) -> Vec<String> {
     scenario.lines("out.txt")
 }
 
-/// Lines keyed by their first word, counted by `name`.
+/// Runs lines through a key-by on their first word and the counting guest `name`.
 fn counting(name: &str, input: &str, parallelism: u32) -> (Scenario, sage_tests::Outcome) {
     let scenario = with_neighbour(&format!(
         r#"
@@ -321,7 +321,7 @@ fn emits_in_close() {
 
 #[test]
 fn what_is_emitted_without_end_does_not_fill_the_host() {
-    // With the limits that a pipeline has by itself, not tight ones.
+    // Uses the default limits of a pipeline, not tight ones.
     let scenario = beside_a_neighbour(&guest("process_emits_nothing_without_end"), "on_error = \"skip\"\nretries = 0");
     let mut running = scenario.start();
     let mut peak = 0;
@@ -337,9 +337,11 @@ fn what_is_emitted_without_end_does_not_fill_the_host() {
 
 #[test]
 fn hoards_as_told() {
-    // Each record makes 3 MiB, all of them together more than a call may send: the batch is halved to single records.
+    // The output of each record is 3 MiB, and that of the whole batch exceeds the limit of a call: the batch
+    // is halved down to single records.
     const RECORDS: usize = 200;
-    let settings = "on_error = \"skip\"\nretries = 0\nresources = { memory = \"64MiB\", object_store_memory = \"4MiB\" }\n\
+    let settings = "on_error = \"skip\"\nretries = 0\n\
+        resources = { memory = \"64MiB\", object_store_memory = \"4MiB\" }\n\
         limits = { output_bytes_per_call = \"16MiB\", record_bytes = \"4MiB\", cpu_time_per_call = \"20s\" }";
     let scenario = beside_a_neighbour(&guest("process_hoards_as_told"), settings);
     scenario.file("in.txt", "sends 3145728\n".repeat(RECORDS));
@@ -359,7 +361,7 @@ fn hoards_as_told() {
 
 #[test]
 fn looks_up_many_keys() {
-    // 900,000 look-ups among 4,000 tables: were each table looked at for each, that would take a minute.
+    // 900,000 lookups among 4,000 tables would take a minute if every lookup read every table.
     let settings = "retries = 0\nresources = { memory = \"64MiB\" }\nlimits = { cpu_time_per_call = \"10s\" }";
     let scenario = beside_a_neighbour(&guest("process_looks_up_many_keys"), settings);
     let outcome = scenario.run();
@@ -371,7 +373,8 @@ fn looks_up_many_keys() {
 
 #[test]
 fn makes_tables_without_end() {
-    let settings = "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 0\nresources = { memory = \"4MiB\" }\nlimits = { cpu_time_per_call = \"20s\" }";
+    let settings = "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 0\nresources = { memory = \"4MiB\" }\n\
+        limits = { cpu_time_per_call = \"20s\" }";
     let scenario = beside_a_neighbour(&guest("process_makes_tables_without_end"), settings);
     scenario.file("in.txt", "poison\n");
     let outcome = scenario.run();

@@ -6,7 +6,7 @@ use sage_tests::poison::{INPUT, TIGHT, expect_neighbour_complete, good, with_nei
 each_sink_guest!(has_a_test);
 
 const FOLDER: &str = "capabilities = { folders = [{ host = \"written\", guest = \"/out\", write = true }] }";
-/// Longer than any test.
+/// A flush interval longer than any test.
 const NEVER: &str = "limits = { flush_interval = \"24h\" }";
 
 #[test]
@@ -43,7 +43,7 @@ fn fails_to_flush() {
     assert!(outcome.error()["message"].as_str().unwrap().contains("the disk said no"), "{outcome:?}");
     assert_eq!(outcome.error()["operator"].as_str(), Some("to"), "{outcome:?}");
     let to = outcome.stage("to");
-    assert_eq!((to.count("handled"), to.count("unfinished")), (0, 11), "what is not durable is not handled");
+    assert_eq!((to.count("handled"), to.count("unfinished")), (0, 11), "only durable records count as handled");
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn gathers() {
     let outcome = scenario.run();
     outcome.expect_exit(0).expect_conservation();
     expect_neighbour_complete(&scenario, &outcome);
-    assert_eq!(gathered(&scenario), good(), "what it had taken when it failed is there, and nothing twice");
+    assert_eq!(gathered(&scenario), good(), "records received before the failure are written exactly once");
     assert_eq!(outcome.dead_letters("dead.jsonl").len(), 1);
     assert_eq!((outcome.stage("to").count("handled"), outcome.stage("to").count("dead_lettered")), (10, 1));
 }
@@ -85,7 +85,9 @@ fn what_never_ends_is_flushed_as_often_as_flush_interval_says() {
     let scenario = Scenario::new();
     std::fs::create_dir(scenario.path().join("written")).unwrap();
     scenario.pipeline(&format!(
-        "[pipeline]\nname = \"endless\"\n[[source]]\nname = \"in\"\ngenerate = {{ rate = 1000 }}\n[[sink]]\nname = \"to\"\ninput = \"in\"\ncomponent = \"{}\"\n{FOLDER}\nlimits = {{ flush_interval = \"50ms\" }}\n",
+        "[pipeline]\nname = \"endless\"\n[[source]]\nname = \"in\"\ngenerate = {{ rate = 1000 }}\n\
+        [[sink]]\nname = \"to\"\ninput = \"in\"\ncomponent = \"{}\"\n{FOLDER}\n\
+        limits = {{ flush_interval = \"50ms\" }}\n",
         guest("sink_gathers").display()
     ));
     let mut running = scenario.start();
@@ -98,7 +100,8 @@ fn what_never_ends_is_flushed_as_often_as_flush_interval_says() {
 
 fn scenario(name: &str, settings: &str) -> Scenario {
     let scenario = with_neighbour(&format!(
-        "[[source]]\nname = \"in\"\nfile = {{ path = \"in.txt\", format = \"lines\" }}\n[[sink]]\nname = \"to\"\ninput = \"in\"\ncomponent = \"{}\"\n{settings}\n",
+        "[[source]]\nname = \"in\"\nfile = {{ path = \"in.txt\", format = \"lines\" }}\n\
+        [[sink]]\nname = \"to\"\ninput = \"in\"\ncomponent = \"{}\"\n{settings}\n",
         guest(name).display()
     ));
     scenario.file("in.txt", INPUT.map(|record| format!("{record}\n")).concat());
@@ -111,7 +114,7 @@ fn with_folder(name: &str, settings: &str) -> Scenario {
     scenario
 }
 
-/// What [`sink_gathers`](each_sink_guest) wrote.
+/// Lines that [`sink_gathers`](each_sink_guest) wrote.
 fn gathered(scenario: &Scenario) -> Vec<String> {
     let text = scenario.read("written/written.txt").unwrap_or_default();
     text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()

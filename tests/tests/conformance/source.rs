@@ -28,7 +28,7 @@ fn fails() {
 
 #[test]
 fn panics_always() {
-    // There is no record to give up, so a source has its retries and then fails.
+    // There is no record to give up, so the source uses up its retries and then fails.
     let outcome = fails_with("source_panics_always", "never a record");
     assert_eq!(outcome.error()["code"].as_str(), Some(Codes::PANIC), "{outcome:?}");
 }
@@ -54,13 +54,17 @@ fn is_idle_for_ever() {
 }
 
 fn scenario(name: &str) -> Scenario {
-    with_neighbour(&format!(
-        "[[source]]\nname = \"from\"\ncomponent = \"{}\"\n{TIGHT}\n[[sink]]\nname = \"out\"\ninput = \"from\"\nfile = {{ path = \"out.txt\" }}",
-        guest(name).display()
-    ).replace("output_bytes_per_call = \"1MiB\"", "output_bytes_per_call = \"1MiB\", restarts_in_a_row = 5"))
+    with_neighbour(
+        &format!(
+            "[[source]]\nname = \"from\"\ncomponent = \"{}\"\n{TIGHT}\n\
+            [[sink]]\nname = \"out\"\ninput = \"from\"\nfile = {{ path = \"out.txt\" }}",
+            guest(name).display()
+        )
+        .replace("output_bytes_per_call = \"1MiB\"", "output_bytes_per_call = \"1MiB\", restarts_in_a_row = 5"),
+    )
 }
 
-/// All hundred records arrive, once, in order.
+/// Asserts that all hundred records arrive, once and in order.
 fn complete(name: &str) -> Outcome {
     let scenario = scenario(name);
     let outcome = scenario.run();
@@ -70,7 +74,7 @@ fn complete(name: &str) -> Outcome {
     outcome
 }
 
-/// The run fails and says why.
+/// Asserts that the run fails with `message`.
 fn fails_with(name: &str, message: &str) -> Outcome {
     let scenario = scenario(name);
     let outcome = scenario.run();
@@ -80,11 +84,12 @@ fn fails_with(name: &str, message: &str) -> Outcome {
     outcome
 }
 
-/// A run without end is drained by a signal: what was read is finished and the sink is complete.
+/// Asserts that a signal drains a run without end: all records that were read are handled, and the sink is
+/// complete.
 fn drains(name: &str) {
     let scenario = scenario(name);
     let mut running = scenario.start();
-    // The neighbour's source has an end, and to be stopped before it would be an interruption.
+    // The neighbour's source has an end. A stop before that end would count as an interruption.
     running.until("the neighbour's source had ended", |process| {
         let threads = sage_tests::thread_cpus(process);
         let is_there = |lane: &str| threads.keys().any(|(name, _)| name == lane);
@@ -140,7 +145,7 @@ fn instances_number_the_records_of_their_source_in_turn() {
     found.sort();
     let letters = found.len();
     found.dedup_by_key(|(source, offset, _)| (source.clone(), *offset));
-    assert_eq!(found.len(), letters, "source and offset stand for two records");
+    assert_eq!(found.len(), letters, "two records have the same source and offset");
     assert!(found.iter().all(|(source, offset, instance)| source == "s-1" || offset % 2 == *instance), "{found:?}");
     assert!(found.iter().all(|(source, ..)| source == "s" || source == "s-1"), "{found:?}");
 }

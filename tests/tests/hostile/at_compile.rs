@@ -1,4 +1,4 @@
-//! Components that harm whoever compiles them. They are compiled in a process that is thrown away.
+//! Components that attack the compiler. They are compiled in a one-shot process.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sage_plan::Capabilities;
-use sage_sandbox::{CompileElsewhere, CompileError, CompileLimits, Compiled, LoadError, Sandbox, SandboxOptions};
 use sage_runtime::worker::compile::OneShotCompiler;
+use sage_sandbox::{CompileElsewhere, CompileError, CompileLimits, Compiled, LoadError, Sandbox, SandboxOptions};
 use sage_tests::poison::{TIGHT, beside_a_neighbour};
 use sage_tests::{Scenario, WatGuest, guest, program};
 
-/// A function in which so many variables are alive across so many branches: what the compiler keeps of it grows with their product,
-/// though its text is small.
+/// A function with `variables` variables that are alive across `branches` branches. The compiler's memory
+/// grows with the product of the two, although the text is small.
 fn bomb(variables: usize, branches: usize) -> Vec<u8> {
     let locals = "(local i32)".repeat(variables);
     let grow: String = (0..branches)
@@ -24,7 +24,8 @@ fn bomb(variables: usize, branches: usize) -> Vec<u8> {
     let add: String =
         (1..=variables).map(|local| format!("(local.set 0 (i32.add (local.get 0) (local.get {local})))\n")).collect();
     let main = format!(
-        "(func $bomb (param i32) (result i32) {locals} (loop $again {grow} {add} (br_if $again (local.get 0))) (local.get 0))"
+        "(func $bomb (param i32) (result i32) {locals} (loop $again {grow} {add} \
+        (br_if $again (local.get 0))) (local.get 0))"
     );
     WatGuest { main, ..WatGuest::default() }.build()
 }
@@ -57,7 +58,7 @@ fn one_that_wants_all_memory_is_refused_it() {
     );
 }
 
-/// Counts how often something is compiled.
+/// A compiler that counts its compilations.
 #[derive(Debug)]
 struct Counting {
     compiler: OneShotCompiler,
@@ -96,7 +97,8 @@ fn what_is_cached_needs_no_process_and_is_not_asked_again_for_its_side_outputs()
     assert_eq!(seen[0].ports, ["late", "unused"]);
     assert!(seen.iter().all(|facts| *facts == seen[0]));
 
-    // Without its side outputs it would have to be asked here: compiled anew, there.
+    // Without its list of side outputs, the component would have to run in this process, so it is compiled
+    // again in the one-shot process.
     for entry in std::fs::read_dir(&cache).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().unwrap() == "ports" {
@@ -155,7 +157,8 @@ fn a_compiling_process_ends_with_the_host_that_was_killed() {
     let deadline = Instant::now() + Duration::from_secs(60);
     let compiling = loop {
         assert!(Instant::now() < deadline, "nothing compiles");
-        // Locked down, since giving up rights is what could make the kernel forget that it is to end with its host.
+        // Waits until the process is locked down, because giving up rights could clear the kernel's setting
+        // that ends it with its parent.
         if let Some(found) = child_of(host.id()).filter(|child| is_filtered(*child)) {
             break found;
         }
@@ -163,14 +166,14 @@ fn a_compiling_process_ends_with_the_host_that_was_killed() {
     };
     host.kill().unwrap();
     host.wait().unwrap();
-    // The kernel ends it: it is gone, or dead and not yet taken note of.
+    // The kernel ends the process: it is gone or a zombie.
     while std::fs::read_to_string(format!("/proc/{compiling}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
         assert!(Instant::now() < deadline, "process {compiling} outlives its host");
         std::thread::yield_now();
     }
 }
 
-/// A process that was started by this one and compiles.
+/// Id of a compiling process that `parent` started.
 fn child_of(parent: u32) -> Option<u32> {
     let marked = "\0compile\0";
     std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {

@@ -1,4 +1,4 @@
-//! Guests that are valid and do not start.
+//! Valid guests that do not start.
 
 use sage_tests::poison::beside_a_neighbour;
 use sage_tests::{Codes, Scenario, WatGuest};
@@ -11,7 +11,8 @@ fn does_not_start_in(memory: &str, guest: &WatGuest, settings: &str, code: &str,
     let folder = Scenario::new();
     let component = folder.file("hostile.wasm", guest.build());
     let settings = format!(
-        "{settings}\non_error = \"skip\"\nresources = {{ memory = \"{memory}\" }}\nlimits = {{ cpu_time_per_call = \"60ms\" }}"
+        "{settings}\non_error = \"skip\"\nresources = {{ memory = \"{memory}\" }}\n\
+        limits = {{ cpu_time_per_call = \"60ms\" }}"
     );
     let scenario = beside_a_neighbour(&component, &settings);
     let outcome = scenario.run();
@@ -54,7 +55,8 @@ fn memories_that_begin_under_the_cap_one_by_one_are_refused_together() {
         main: "(memory $second 160)".to_owned(),
         ..WatGuest::default()
     };
-    // A worker has as much again for itself: there only the instance's own limit refuses them.
+    // A worker has additional memory of the same size for itself, so there only the instance's own limit
+    // refuses the guest.
     let limit = if sage_tests::in_processes() { "16777216" } else { ", and its component starts with 20MiB" };
     does_not_start(&guest, "", Codes::MEMORY, limit);
 }
@@ -85,7 +87,8 @@ fn an_open_that_answers_with_a_bad_pointer_is_refused() {
 
 #[test]
 fn an_open_that_claims_an_endless_message_is_refused() {
-    // Err, with a message of nearly the whole memory: over what the host copies, or of no use.
+    // An error with a message of nearly 2 GiB, which is more than the host copies and more than the guest's
+    // memory.
     let open = "(i32.store8 (i32.const 16) (i32.const 1)) (i32.store (i32.const 20) (i32.const 0))
         (i32.store (i32.const 24) (i32.const 0x7fffffff)) (i32.const 16)";
     let guest = WatGuest { open: open.to_owned(), ..WatGuest::default() };
@@ -95,7 +98,8 @@ fn an_open_that_claims_an_endless_message_is_refused() {
 #[test]
 fn a_huge_configuration_is_refused_where_it_does_not_fit() {
     let settings = format!("config = {{ story = \"{}\" }}", "x".repeat(14 << 20));
-    // A worker holds it more than once before its guest is asked for room: there the kernel's limit comes first.
+    // A worker holds the configuration more than once before its guest allocates memory, so there the
+    // kernel's limit is reached first.
     let limit = if sage_tests::in_processes() { "24MiB" } else { "8388608" };
     does_not_start_in("8MiB", &WatGuest::default(), &settings, Codes::MEMORY, limit);
 }
@@ -109,7 +113,7 @@ fn hundreds_of_instances_are_refused() {
 
 #[test]
 fn globals_of_many_instances_count() {
-    // 8 bytes of the binary each, and 16 of every one of 20 instances: 64 MiB.
+    // Each global takes 8 bytes in the binary and 16 bytes in each of 20 instances: 64 MiB.
     let globals = "(global i64 (i64.const 0))".repeat(200_000);
     let after: String = (0..20).map(|i| format!("(core instance $extra{i} (instantiate $Globals))")).collect();
     let guest = WatGuest { after: format!("(core module $Globals {globals}) {after}"), ..WatGuest::default() };
@@ -138,7 +142,7 @@ fn hundreds_of_memories_are_refused() {
 
 #[test]
 fn the_lanes_of_an_instance_share_its_memory() {
-    // 10 MiB each: one lane fits into 16 MiB, two do not. A worker with two lanes needs 2 MiB of it.
+    // 10 MiB for each lane: one lane fits into 16 MiB, two do not. A worker with two lanes needs 2 MiB of it.
     let cap = if sage_tests::in_processes() { "14680064" } else { "16777216" };
     let guest = WatGuest { memory: "(memory (export \"memory\") 160)".to_owned(), ..WatGuest::default() };
     let folder = Scenario::new();

@@ -1,4 +1,5 @@
-//! The cache of compiled components: native code that a run loads into its own process. Damaged, too large, or not to be had.
+//! The cache of compiled components holds native code that a run loads into its own process. Here the cache
+//! is damaged, too large, or unusable.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -71,7 +72,8 @@ fn a_compiled_component_with_a_lost_page_is_compiled_anew() {
     let [file] = kept(&scenario).try_into().unwrap();
     let whole = fs::read(&file).unwrap();
     assert!(whole.len() > 3 * PAGE, "{} bytes are too few to lose a page of", whole.len());
-    // Every one of them once: the first of them held the header, others code, tables and what the engine knows of it.
+    // Clears each page in turn: the first ones hold the header, others hold code, tables and the engine's
+    // metadata.
     for start in (0..whole.len()).step_by(PAGE) {
         let end = whole.len().min(start + PAGE);
         if whole[start..end].iter().all(|byte| *byte == 0) {
@@ -81,7 +83,7 @@ fn a_compiled_component_with_a_lost_page_is_compiled_anew() {
         damaged[start..end].fill(0);
         fs::write(&file, &damaged).unwrap();
         assert_eq!(said(&run(&scenario), "compiling anew"), 1, "bytes {start} to {end}");
-        assert_eq!(said(&run(&scenario), "compiling anew"), 0, "it was put right");
+        assert_eq!(said(&run(&scenario), "compiling anew"), 0, "the cache entry was repaired");
     }
 }
 
@@ -93,7 +95,7 @@ fn without_a_place_for_the_cache_a_run_says_so_once_and_goes_on() {
         let ran = sage_host(&scenario, &["run", "pipeline.toml", "--quiet"]).env("XDG_CACHE_HOME", home).output();
         let ran = ran.unwrap();
         assert_eq!(ran.status.code(), Some(0), "{ran:?}");
-        assert_eq!(said(&ran, "what is compiled is not cached"), 1, "{ran:?}");
+        assert_eq!(said(&ran, "compiled components are not cached"), 1, "{ran:?}");
     }
 }
 
@@ -119,7 +121,7 @@ fn the_cache_keeps_to_its_bound_is_listed_and_can_be_cleared() {
     assert!(components.iter().all(|one| one["component"] == file.to_str().unwrap()), "{listed}");
     assert_eq!(json(&["cache", "size"])["bytes"], listed["bytes"]);
 
-    // Room for one and a half.
+    // Space for one and a half components.
     let one = listed["bytes"].as_u64().unwrap() / 4;
     scenario.file("host.toml", format!("max_cache_bytes = {}\n", one + one / 2));
     scenario.file("echo.wasm", WatGuest { main: "(global i32 (i32.const 77))".into(), ..WatGuest::default() }.build());

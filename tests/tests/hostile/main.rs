@@ -1,5 +1,6 @@
-//! Components that no compiler would write, made by hand: in the text format where they are valid, from bytes where not. Each
-//! beside a healthy neighbour whose output must be complete, or refused before anything is there.
+//! Components that no compiler would write. Valid ones are written in the text format, invalid ones as bytes.
+//! Each either runs beside a healthy neighbour with an output that must be complete, or is refused before any output
+//! exists.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod at_compile;

@@ -1,9 +1,9 @@
-//! Guests that behave until the poison comes.
+//! Guests that are correct until the poison comes.
 
 use sage_tests::poison::{beside_a_neighbour, costs_that_record_alone, expect_neighbour_complete, good};
 use sage_tests::{Codes, Scenario, WatGuest};
 
-/// A guest whose `poisoned` has this body, with these further fields in its main module.
+/// A guest that runs `body` on the poison, with `main` as further fields of its main module.
 fn on_poison(main: &str, body: &str) -> WatGuest {
     WatGuest { main: main.to_owned(), poisoned: body.to_owned(), ..WatGuest::default() }
 }
@@ -30,7 +30,7 @@ fn a_loop_of_bulk_memory_operations_is_stopped() {
 
 #[test]
 fn a_loop_of_calls_into_the_host_is_stopped() {
-    // Empty messages, of which none is shown, where there is room for them.
+    // Empty messages are not shown, even with a log limit that has space for them.
     let settings = "on_error = { dead_letter = \"dead.jsonl\" }\nretries = 0\n\
         limits = { cpu_time_per_call = \"60ms\", call_timeout = \"5s\", log_bytes_per_second = \"16MiB\" }";
     let folder = Scenario::new();
@@ -63,7 +63,7 @@ fn one_growth_to_four_gibibytes_is_refused() {
 
 #[test]
 fn two_memories_count_together() {
-    // 10 MiB each: neither is over 16 MiB.
+    // 10 MiB for each of two memories: neither alone exceeds 16 MiB.
     let grow =
         "(drop (memory.grow $memory (i32.const 160))) (drop (memory.grow $second (i32.const 160))) (unreachable)";
     costs(&on_poison("(memory $second 1)", grow), Codes::MEMORY, "16777216");
@@ -77,13 +77,15 @@ fn a_table_bomb_is_defused() {
 
 #[test]
 fn a_table_and_a_memory_count_together() {
-    let grow = "(drop (memory.grow $memory (i32.const 160))) (drop (table.grow $t (ref.null func) (i32.const 1000000))) (unreachable)";
+    let grow = "(drop (memory.grow $memory (i32.const 160))) (drop (table.grow $t (ref.null func) \
+        (i32.const 1000000))) (unreachable)";
     costs(&on_poison("(table $t 1 funcref)", grow), Codes::MEMORY, "16777216");
 }
 
 #[test]
 fn deep_recursion_is_the_guests_overflow() {
-    let deep = "(func $deep (param i64) (result i64) (i64.add (i64.const 1) (call $deep (i64.add (local.get 0) (i64.const 1)))))";
+    let deep = "(func $deep (param i64) (result i64) (i64.add (i64.const 1) \
+        (call $deep (i64.add (local.get 0) (i64.const 1)))))";
     costs(&on_poison(deep, "(drop (call $deep (i64.const 0)))"), Codes::STACK_OVERFLOW, "stack");
 }
 
@@ -117,7 +119,7 @@ fn traps_are_told_apart() {
 #[test]
 fn pointers_that_point_nowhere_are_malformed() {
     for body in [
-        // The offsets lie beyond the memory, end beyond it, are not aligned; the bytes end beyond it.
+        // The offsets begin beyond the memory, end beyond it, or are not aligned; the bytes end beyond it.
         "(call $payloads (i32.const -16) (i32.const 2) (i32.const 0) (i32.const 0))",
         "(call $payloads (i32.const 0) (i32.const 1073741824) (i32.const 0) (i32.const 0))",
         "(call $payloads (i32.const 0) (i32.const -1) (i32.const 0) (i32.const 0))",
@@ -140,20 +142,21 @@ fn a_level_that_there_is_not_is_malformed() {
     costs(&on_poison("", "(call $write (i32.const 99) (i32.const 8) (i32.const 1))"), Codes::MALFORMED, "");
 }
 
-/// An allocator that behaves until it has given out a batch that begins with the poison; then it does this.
+/// A guest with an allocator that is correct until it allocates a batch with the poison, and then runs `bad`.
 ///
-/// The host asks for a column's offsets, then for its bytes; the batch that fails is the one with exactly one record of six
-/// bytes, or any other batch with the poison in it, which halving makes so small.
+/// The host allocates a column's offsets first, then its bytes. The failing batch has exactly one record of
+/// six bytes. Any other batch with the poison fails too, and halving makes it that small.
 fn allocator(bad: &str) -> WatGuest {
     let honest = WatGuest::default().realloc;
-    // Six bytes, aligned to one: the bytes of `poison` alone. The other records are two bytes.
+    // Six bytes with an alignment of one: the bytes of `poison` alone. The other records have two bytes.
     let realloc = format!(
-        "{} (if (i32.and (i32.eq (local.get $align) (i32.const 1)) (i32.eq (local.get $size) (i32.const 6))) (then {bad}))
+        "{} (if (i32.and (i32.eq (local.get $align) (i32.const 1)) (i32.eq (local.get $size) (i32.const 6))) \
+        (then {bad}))
          {}",
         "(local $at i32)",
         honest.replacen("(local $at i32)", "", 1)
     );
-    // In company the poison traps, so that it ends up alone.
+    // In a larger batch the poison traps, so the batch is halved until the poison is alone.
     WatGuest { realloc, poisoned: "(unreachable)".to_owned(), ..WatGuest::default() }
 }
 
@@ -180,13 +183,14 @@ fn an_allocator_that_grows_without_end_is_stopped() {
 
 #[test]
 fn an_allocator_that_overlaps_what_it_gave_harms_only_itself() {
-    // Everything at the same place: offsets are overwritten by bytes, and what the guest then answers is nonsense.
+    // Every allocation returns the same place: the bytes overwrite the offsets, and the guest's answer is
+    // nonsense.
     costs(&allocator("(return (i32.const 65536))"), Codes::MALFORMED, "offset");
 }
 
 #[test]
 fn an_allocator_may_not_call_back_into_the_host_for_answers() {
-    // While the host writes a batch the guest may not leave; wasmtime traps.
+    // While the host writes a batch, the guest cannot return to the host; wasmtime traps.
     let mut guest = allocator("(unreachable)");
     guest.main = "(func $unused)".to_owned();
     costs(&guest, Codes::TRAP, "");

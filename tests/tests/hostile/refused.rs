@@ -1,4 +1,5 @@
-//! Files that are no operators: refused before anything runs, with what was expected and what was found.
+//! Files that are not operators are refused before anything runs; the message has the expected and the found
+//! content.
 
 use sage_tests::poison::{TIGHT, beside_a_neighbour, is_refused};
 use sage_tests::{Scenario, WatGuest, guest};
@@ -61,7 +62,8 @@ fn an_unknown_kind() {
 
 #[test]
 fn two_kinds_at_once() {
-    let after = "(instance $filter (export \"open\" (func $open)) (export \"filter\" (func $map)) (export \"close\" (func $close)))
+    let after = "(instance $filter (export \"open\" (func $open)) (export \"filter\" (func $map)) \
+        (export \"close\" (func $close)))
         (export \"sage:operator/predicate@0.1.0\" (instance $filter))";
     let component = WatGuest { after: after.to_owned(), ..WatGuest::default() };
     refused(component.build(), &["mapper", "predicate"]);
@@ -155,7 +157,7 @@ fn memories_and_instructions_that_are_switched_off() {
 fn a_file_too_large() {
     let folder = Scenario::new();
     let component = folder.file("hostile.wasm", WatGuest::default().build());
-    // Sparse: only its length is large.
+    // A sparse file: only its length is large.
     std::fs::OpenOptions::new().write(true).open(&component).unwrap().set_len(1 << 30).unwrap();
     is_refused(&component, &["1073741824", "hostile.wasm"]);
 }
@@ -184,7 +186,8 @@ fn a_flipped_bit_is_refused_or_harmless_to_others() {
                 assert_eq!(scenario.read("calm-out.txt"), None);
                 refusals += 1;
             }
-            // Names and constants can change without making it invalid: then it runs, well or badly.
+            // A changed name or constant can leave the component valid. Then the pipeline runs, with or
+            // without success.
             0 | 4 => drop(outcome.expect_conservation()),
             other => panic!("byte {place}: exit {other}\n{outcome:?}"),
         }

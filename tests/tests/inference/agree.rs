@@ -6,19 +6,19 @@ use crate::backends::{all, load, model_file, onnxruntime, run};
 const MAGIKA: &str = "examples/file-types/magika.onnx";
 const CLASSIFIER: &str = "tests/models/ocr-classifier.onnx";
 
-/// Beginnings and ends of files, as magika takes them: 2048 bytes each, here of a few patterns.
+/// Beginnings and ends of files as magika takes them: 2048 bytes for each row, here with a few patterns.
 fn bytes_of_files(rows: usize) -> Tensor {
     let data = (0..rows * 2048).map(|i| ((i * 31 + i / 2048 * 7) % 257) as i32).collect();
     Tensor::new(vec![rows, 2048], TensorData::I32(data)).unwrap()
 }
 
-/// Pictures of lines of text, 48 by 192, between -1 and 1.
+/// Pictures of lines of text, 48 by 192, with values between -1 and 1.
 fn lines_of_text(rows: usize) -> Tensor {
     let data = (0..rows * 3 * 48 * 192).map(|i| ((i * 37 + i / 27648 * 11) % 511) as f32 / 255.0 - 1.0).collect();
     Tensor::new(vec![rows, 3, 48, 192], TensorData::F32(data)).unwrap()
 }
 
-/// The answer of a model with one input and one output.
+/// The output of a model with one input and one output.
 fn answer(model: &dyn LoadedModel, input: &Tensor) -> Tensor {
     let name = model.facts().inputs[0].name.clone();
     run(model, &[(&name, input)]).remove(0)
@@ -77,7 +77,7 @@ fn rows_of_a_real_model_do_not_depend_on_their_company_beyond_rounding() {
     }
 }
 
-/// Not a test: `cargo test ... -- --ignored --nocapture figures` prints what a call takes.
+/// Not a test: `cargo test ... -- --ignored --nocapture figures` prints the time of a call.
 #[test]
 #[ignore = "prints figures"]
 fn figures() {

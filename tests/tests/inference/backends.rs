@@ -4,7 +4,7 @@ use sage_models::{Backend, LoadOptions, LoadedModel, NamedTensor, Tensor};
 
 pub(crate) const OPTIONS: LoadOptions = LoadOptions { threads: 1, memory: None };
 
-/// All real backends that can be had here; says which cannot.
+/// All real backends that are available on this machine; prints the missing ones.
 pub(crate) fn all() -> Vec<Box<dyn Backend>> {
     let mut backends: Vec<Box<dyn Backend>> = Vec::new();
     #[cfg(feature = "tract")]
@@ -16,7 +16,7 @@ pub(crate) fn all() -> Vec<Box<dyn Backend>> {
     backends
 }
 
-/// Built with the feature, and `ORT_DYLIB_PATH` says where its library is: `make onnxruntime` gets one.
+/// ONNX Runtime, if it is built in and `ORT_DYLIB_PATH` names its library (`make onnxruntime` installs one).
 #[cfg(feature = "onnxruntime")]
 pub(crate) fn onnxruntime() -> Result<Box<dyn Backend>, String> {
     if std::env::var_os("ORT_DYLIB_PATH").is_none() {
@@ -30,12 +30,12 @@ pub(crate) fn onnxruntime() -> Result<Box<dyn Backend>, String> {
     Err("built without it".to_owned())
 }
 
-/// Loads it, or fails with the backend's name.
+/// Loads a model, or panics with the backend's name.
 pub(crate) fn load(backend: &dyn Backend, model: &[u8]) -> Box<dyn LoadedModel> {
     backend.load(model, &OPTIONS).unwrap_or_else(|error| panic!("{}: {error}", backend.name()))
 }
 
-/// Runs it as a queue would, inputs checked first.
+/// Checks the inputs and runs the model, as a queue does.
 pub(crate) fn run(model: &dyn LoadedModel, inputs: &[(&str, &Tensor)]) -> Vec<Tensor> {
     let passed =
         inputs.iter().map(|(name, tensor)| NamedTensor { name: (*name).to_owned(), tensor: (*tensor).clone() });
@@ -43,7 +43,7 @@ pub(crate) fn run(model: &dyn LoadedModel, inputs: &[(&str, &Tensor)]) -> Vec<Te
     model.run(arranged).unwrap()
 }
 
-/// A real model of this repository.
+/// Bytes of a real model in this repository.
 pub(crate) fn model_file(path: &str) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap();
     std::fs::read(root.join(path)).unwrap()

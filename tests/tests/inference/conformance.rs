@@ -4,13 +4,13 @@ use sage_tests::onnx::{Dim, Onnx, attribute, element, tensor, tensor_elsewhere};
 
 use crate::backends::{OPTIONS, all, load, run};
 
-/// Rows of three, given back as they came.
+/// A model that returns its rows of three elements unchanged.
 fn identity(dtype: DType) -> Vec<u8> {
     let (of, shape) = (element(dtype), [Dim::Free("rows"), Dim::Is(3)]);
     Onnx::default().input("x", of, &shape).output("y", of, &shape).node("Identity", &["x"], &["y"], &[]).file()
 }
 
-/// Small numbers, which every type has.
+/// Rows of small numbers, which every type can represent.
 fn rows(dtype: DType, rows: usize) -> Tensor {
     let count = rows * 3;
     let number = |i: usize| (i % 2) as f32;
@@ -68,7 +68,7 @@ fn every_type_can_be_the_answer() {
     }
 }
 
-/// `y = x + w`, `z = the sum of each row of y`.
+/// A model with two outputs: `y = x + w`, and `z`, the sum of each row of `y`.
 fn two_outputs() -> Vec<u8> {
     let weights: Vec<u8> = [0.5_f32, 1.0, 2.0].iter().flat_map(|w| w.to_le_bytes()).collect();
     let axes = 1_i64.to_le_bytes();
@@ -142,7 +142,7 @@ fn dimensions_that_are_free_take_any_size() {
     }
 }
 
-/// What `load` says of a file.
+/// The reason with which `load` refuses a file.
 fn refusal(backend: &dyn Backend, file: &[u8]) -> String {
     match backend.load(file, &OPTIONS) {
         Err(InferenceError::Unsupported(reason)) => reason,
@@ -178,7 +178,7 @@ fn a_file_that_cannot_be_loaded_is_refused_with_the_reason() {
 
 #[test]
 fn a_run_that_fails_is_an_error_and_the_model_runs_on() {
-    // Two inputs whose rows must be alike, which their names do not say.
+    // Two inputs that need equal numbers of rows, although their dimensions have different names.
     let file =
         Onnx::default().input("a", 1, &[Dim::Free("n"), Dim::Is(2)]).input("b", 1, &[Dim::Free("m"), Dim::Is(2)]);
     let file = file.output("y", 1, &[Dim::Free("k"), Dim::Is(2)]).node("Add", &["a", "b"], &["y"], &[]).file();

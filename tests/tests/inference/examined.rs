@@ -18,7 +18,7 @@ fn examine(file: &[u8]) -> Result<Examined, ModelError> {
 
 const ROWS: [Dim<'_>; 2] = [Dim::Free("rows"), Dim::Is(2)];
 
-/// `y = x + what`, with whatever makes that.
+/// A model `y = x + what`, in which the given graph computes `what`.
 fn plus(what: Onnx) -> Vec<u8> {
     what.input("x", 1, &ROWS).output("y", 1, &ROWS).node("Add", &["x", "what"], &["y"], &[]).file()
 }
@@ -70,7 +70,7 @@ fn what_is_no_model_is_refused() {
     }
 }
 
-/// Why it was refused, by whichever of the two.
+/// The reason of a refusal, by the examination or by the process that runs it.
 fn refusal(what: &str, file: &[u8]) -> String {
     match examine(file).and_then(Examined::accepted) {
         Err(error @ (ModelError::Refused(_) | ModelError::OutOfMemory(_) | ModelError::Died(_))) => error.to_string(),
@@ -87,7 +87,7 @@ fn what_a_file_claims_costs_only_the_process_that_looks_at_it() {
         let value = tensor_attribute("value", &tensor("", 1, &[1], &1_f32.to_le_bytes()));
         plus(Onnx::default().weight(&shape).node("ConstantOfShape", &["shape"], &["what"], &[value]))
     };
-    // All whole numbers up to there, added up, so that they have to be made.
+    // Adds up all whole numbers up to `to`, so that they must be computed.
     let counted = |to: i64| {
         let number = |name: &str, value: i64| tensor(name, 7, &[], &value.to_le_bytes());
         let weights = [number("from", 0), number("to", to), number("step", 1)];
@@ -139,7 +139,8 @@ fn a_graph_nested_too_deep_is_refused() {
 
 #[test]
 fn a_model_that_takes_too_long_is_given_up() {
-    // Multiplies 2048 by 2048 numbers hundreds of times, which is all done while constants are folded or when it runs.
+    // Multiplies matrices of 2048 by 2048 numbers hundreds of times, either while constants are folded or at
+    // run time.
     let side = 2048_i64;
     let shape: Vec<u8> = [side, side].iter().flat_map(|size| size.to_le_bytes()).collect();
     let mut graph = Onnx::default().weight(&tensor("shape", 7, &[2], &shape)).input("x", 1, &ROWS);
@@ -168,10 +169,10 @@ fn a_program_that_is_none_is_said_to_be_none() {
         assert!(reason.contains(part), "{program}: {reason}");
     }
     let error = OneShotInspector::new("/bin/true").examine(&file, Trial::Wanted, LIMITS).unwrap_err();
-    assert_eq!(error, ModelError::Died("answered nonsense".to_owned()));
+    assert_eq!(error, ModelError::Died("sent an invalid reply".to_owned()));
 }
 
-/// Not a test: what examining a large model takes, by which the default limits were chosen.
+/// Not a test: prints the cost of examining a large model, from which the default limits were chosen.
 #[test]
 #[ignore = "prints figures"]
 fn figures_of_a_large_model() {

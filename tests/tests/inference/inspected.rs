@@ -37,7 +37,8 @@ fn a_model_whose_rows_depend_on_each_other_is_told() {
     let model = Onnx::default().input("x", 1, &shape).output("y", 1, &shape);
     std::fs::write(&file, model.node("Softmax", &["x"], &["y"], &[attribute("axis", 0)]).file()).unwrap();
     let said = String::from_utf8(inspect(&[file.to_str().unwrap()]).stdout).unwrap();
-    let why = "each call runs whole and alone: rows are not shown to be independent: Softmax (y) works along the rows (axis 0)";
+    let why = "each call runs whole and alone: rows are not shown to be independent: \
+        Softmax (y) works along the rows (axis 0)";
     assert!(said.contains(&format!("rows:       {why}\n")) && !said.contains("several rows at once"), "{said}");
     let output = inspect(&[file.to_str().unwrap(), "--output", "json"]);
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -4,10 +4,11 @@ use std::process::Command;
 
 use sage_models::{InferenceError, Onnxruntime};
 
-/// The library of a process is loaded once, so that each case has a process of its own: this test again, with the library's path.
+/// A process loads the library only once. So each case runs in a process of its own: this test again, with
+/// the library's path in this variable.
 const CASE: &str = "SAGE_TEST_ONNXRUNTIME_LIBRARY";
 
-/// What a process says that tries to load this library.
+/// Output of a process that tries to load this library.
 fn tried(library: &Path) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "library::one_case", "--nocapture"])

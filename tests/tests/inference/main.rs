@@ -1,4 +1,5 @@
-//! Backends: each of them does the same with the same models, and what a model cannot do is an error that says so.
+//! Backends: all of them give the same results for the same models, and an unsupported model is an error with
+//! a reason.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod agree;

@@ -1,4 +1,5 @@
-//! ONNX's own node tests, run by each backend: whatever examination accepts answers as ONNX says.
+//! ONNX's own node tests, run by each backend: every model that the examination accepts gives the results
+//! that ONNX defines.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -11,7 +12,7 @@ use serde::Deserialize;
 
 use crate::backends::{OPTIONS, all};
 
-/// One test, as `tests/onnx_node_tests/prepare.py` writes it.
+/// A test in the format that `tests/onnx_node_tests/prepare.py` writes.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Case {
     pub(crate) name: String,
@@ -23,10 +24,10 @@ pub(crate) struct Case {
     atol: f64,
 }
 
-/// Name, type, shape and bytes.
+/// Name, type, shape and bytes of a tensor.
 type Written = (String, String, Vec<usize>, String);
 
-/// What became of one model.
+/// Result of one model.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Right,
@@ -34,7 +35,7 @@ enum Outcome {
     Wrong(String),
 }
 
-/// Where `make onnx-node-tests` puts them, of this version of ONNX.
+/// File of `make onnx-node-tests` for this version of ONNX, or of the environment variable, if it exists.
 fn prepared() -> Option<PathBuf> {
     let cache = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/sage-host/onnx-node-tests/1.23.2.jsonl"));
     let named = std::env::var_os("SAGE_ONNX_NODE_TESTS").map(PathBuf::from);
@@ -49,7 +50,8 @@ fn each_backend_answers_onnx_node_tests_right_or_refuses_the_model() {
     none_is_wrong(&path);
 }
 
-/// What libraries answered wrong at the edges of attributes, types and numbers; `tests/onnx_node_tests/README.md` says how it was made.
+/// Cases that libraries answered wrong at the edges of attributes, types and numbers.
+/// `tests/onnx_node_tests/README.md` explains how they were made.
 #[test]
 fn each_backend_answers_extreme_cases_right_or_refuses_the_model() {
     none_is_wrong(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/extremes.jsonl"));
@@ -62,7 +64,7 @@ fn none_is_wrong(path: &Path) {
     assert!(wrong.is_empty(), "wrong:\n{}", wrong.join("\n"));
 }
 
-/// Runs every variant of every case: a line for each that is wrong.
+/// Runs every variant of every case, and returns a line for each wrong result.
 pub(crate) fn judge(backend: &dyn Backend, cases: &[Case]) -> Vec<String> {
     let work: Mutex<Vec<(&Case, &str, &str)>> = Mutex::new(
         cases
@@ -114,7 +116,7 @@ fn try_one(backend: &dyn Backend, case: &Case, model: &[u8]) -> Outcome {
             let apart = case.outputs.iter().zip(&outputs).find_map(|(expected, got)| differs(case, expected, got));
             apart.map_or(Outcome::Right, Outcome::Wrong)
         }
-        // What the contract does not let through never reaches the backend.
+        // The inputs violate the contract, so they never reach the backend.
         Err(error @ InferenceError::BadInput { .. }) => Outcome::Refused(error.to_string()),
         Err(error) => match examine(model, Trial::Wanted, || None).map(|examined| examined.accepted()) {
             Ok(Err(refused)) if backend.name() == "tract" => Outcome::Refused(refused.to_string()),
@@ -134,8 +136,9 @@ fn differs(case: &Case, expected: &Written, got: &Tensor) -> Option<String> {
         return (!same).then(|| format!("output \"{}\": {} was expected, got {}", expected.0, few(&wanted), few(got)));
     }
     let (left, right) = (floats(&wanted), floats(got));
-    // ONNX's own, 1e-3 of each number and 1e-7, is less than a rounding of f16, and nothing where a sum cancels out: 2e-3 of f16, and 2e-6
-    // of the largest number beside it, or of 1.
+    // ONNX's own tolerance (1e-3 of each number, and 1e-7) is less than a rounding of f16, and useless if a
+    // sum cancels out. The tolerance here is 2e-3 for f16, plus 2e-6 of the largest number in the tensor or
+    // of 1.
     let rtol = if wanted.dtype() == DType::F16 { case.rtol.max(2e-3) } else { case.rtol };
     let largest = left.iter().filter(|w| w.is_finite()).fold(1.0, |most: f64, w| most.max(w.abs()));
     let atol = case.atol + 2e-6 * largest;

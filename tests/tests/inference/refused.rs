@@ -1,4 +1,5 @@
-//! Models that a library does not answer as ONNX says are refused by name, wherever in the file the operator is.
+//! Models that a library answers differently from ONNX are refused by name, wherever in the file the operator
+//! is.
 
 use sage_models::{Backend as _, Tract, Trial, examine};
 use sage_tests::onnx::{Dim, Message, Onnx, attribute, graph_attribute, tensor, word_attribute};
@@ -7,7 +8,7 @@ use crate::backends::{OPTIONS, load, onnxruntime};
 
 const ROW: [Dim<'_>; 2] = [Dim::Is(2), Dim::Is(3)];
 
-/// A graph that takes `x` and makes `y` of such elements.
+/// A graph with input `x` and output `y` of this element type.
 fn graph(element: u64) -> Onnx {
     Onnx::default().input("x", element, &ROW).output("y", element, &ROW)
 }
@@ -16,7 +17,7 @@ fn one(element: u64, operator: &str, attributes: &[Message]) -> Vec<u8> {
     graph(element).node(operator, &["x"], &["y"], attributes).file()
 }
 
-/// `y` is what a branch makes of `x` by an operator.
+/// A model that applies the operator to `x` inside a branch.
 fn in_a_branch(operator: &str) -> Vec<u8> {
     let branch = Onnx::default().output("z", 1, &ROW).node(operator, &["x"], &["z"], &[]).graph();
     let branches = [graph_attribute("then_branch", &branch), graph_attribute("else_branch", &branch)];

@@ -1,29 +1,29 @@
-//! Every answer in company is the answer alone, whatever the graph does with its rows.
+//! Every answer in a batch equals the answer alone, for every graph.
 
 use std::fs;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sage_plan::config::BackendChoice;
+use sage_machine::CpuSet;
 use sage_models::{
     Backend, DeviceCpus, DeviceQueue, InferenceError, Lease, LoadedModel, NamedTensor, Tensor, TensorData,
     ThreadRunner, ThreadSettings,
 };
 use sage_observe::InferenceCounters;
+use sage_plan::config::BackendChoice;
 use sage_plan::{ModelSpec, RowsChoice};
-use sage_machine::CpuSet;
 use sage_tests::zoo::{Animal, Chance, zoo};
 
 use crate::backends::{OPTIONS, all};
 
-/// Rows of one run.
+/// Rows in one run.
 const MAX_ROWS: u32 = 8;
 /// Leases that call at the same time, and calls of each.
 const LEASES: u64 = 4;
 const CALLS: usize = 4;
 
-/// A device of one animal, and the animal as its backend runs it alone.
+/// A device queue with one model of the zoo, and the same model for single runs.
 struct Kept {
     queue: DeviceQueue,
     alone: Box<dyn LoadedModel>,
@@ -31,7 +31,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// `None` where the backend does not know its operators.
+    /// `None` if the backend does not know the model's operators.
     fn new(animal: &Animal, backend: &str, spec: impl FnOnce(ModelSpec) -> ModelSpec) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.onnx");
@@ -49,7 +49,7 @@ impl Kept {
             rows: RowsChoice::Shown,
             graph_rows: None,
             max_rows: MAX_ROWS,
-            // Long enough for those that were just answered to call again.
+            // Long enough for callers that just received an answer to call again.
             max_delay: Duration::from_millis(2),
             batching: Some(true),
             deterministic: false,
@@ -64,14 +64,14 @@ impl Kept {
         self.queue.run(lease, "m", inputs, Instant::now() + Duration::from_secs(60), &self.counters)
     }
 
-    /// What the backend itself answers.
+    /// The answer of the backend without a queue.
     fn run_alone(&self, call: &[NamedTensor]) -> Result<Vec<Tensor>, InferenceError> {
         let (inputs, _) = self.alone.facts().arrange(call.to_vec())?;
         self.alone.run(inputs)
     }
 }
 
-/// What may differ is how sums are rounded.
+/// Equal except for the rounding of sums.
 fn is_the_same(one: &Result<Vec<Tensor>, InferenceError>, other: &Result<Vec<Tensor>, InferenceError>) -> bool {
     let (Ok(one), Ok(other)) = (one, other) else { return one.is_err() && other.is_err() };
     one.len() == other.len()
@@ -84,7 +84,7 @@ fn is_the_same(one: &Result<Vec<Tensor>, InferenceError>, other: &Result<Vec<Ten
         })
 }
 
-/// Calls a model from several leases at once; each answer must be what the backend answers alone.
+/// Calls a model from several leases at once; each answer must equal that of the backend alone.
 fn answers_in_company_are_answers_alone(animal: &Animal, kept: &Kept, backend: &str) {
     thread::scope(|scope| {
         for token in 0..LEASES {
@@ -134,7 +134,7 @@ fn every_answer_in_company_is_the_answer_alone() {
     assert!(together > 5, "calls ran together in {together} of the cases");
 }
 
-/// Calls that ran, and runs.
+/// Number of calls that ran, and number of runs.
 fn counted(kept: &Kept) -> (u64, u64) {
     use sage_observe::DeviceReading as _;
     let numbers = kept.queue.read();
@@ -176,7 +176,7 @@ fn the_owner_may_declare_rows_independent_or_each_call_whole() {
     let zoo = zoo();
     let named = |name: &str| zoo.iter().find(|animal| animal.name == name).unwrap();
     for backend in &backends {
-        // This owner is wrong, and is taken at their word.
+        // The owner's declaration is wrong, and the host trusts it.
         let declared =
             Kept::new(named("CumSum over time"), backend, |spec| ModelSpec { rows: RowsChoice::Independent, ..spec });
         let declared = declared.unwrap();
@@ -190,7 +190,8 @@ fn the_owner_may_declare_rows_independent_or_each_call_whole() {
         assert!(!whole.queue.rows("m").unwrap().is_certain() && !whole.queue.batching("m").unwrap().is_on());
         let call = named("two layers").call(9, &mut Chance(3));
         let error = whole.run(&Lease::held(1, "zoo", 10_000, 0), &call).unwrap_err();
-        let said = "rows of input \"x\" in one run (rows that are not shown or declared to be independent are not cut; max_rows bounds it) are 9, at most 8 may be";
+        let said = "rows of input \"x\" in one run (rows that are not shown or declared to be independent are \
+            not cut; max_rows bounds it) are 9, at most 8 may be";
         assert_eq!(error.to_string(), said);
     }
 }

@@ -1,13 +1,13 @@
 use rustix::process::Signal;
-use sage_runtime::engine::{Job, JobError, JobOptions, RunError};
 use sage_models::ServiceError;
+use sage_runtime::engine::{Job, JobError, JobOptions, RunError};
 use sage_tests::{Running, free_port, guest, http_get};
 
 use crate::told::Told;
 
 const CALL: &str = "run model x=f32[1,4]:1";
 
-/// A run whose second call of a model does not come back, nor is waited for in vain before the test gives up.
+/// A pipeline with a second model call that never returns; its timeout is longer than the test.
 fn hangs(told: Told) -> Told {
     told.resources("num_gpus = 1, memory = \"64MiB\"")
         .settings("limits = { call_timeout = \"1h\" }")
@@ -25,11 +25,11 @@ fn a_run_that_is_told_to_stop_at_once_waits_for_no_model_and_ends_in_order() {
         let told = hangs(told);
         told.lay_out(&[CALL; 3]);
         let (mut running, port) = start(&told);
-        running.until("its second call was under way", |_| {
+        running.until("its second call was in flight", |_| {
             let text = http_get(port, "/metrics")?;
             text.lines().any(|line| line.starts_with("sage_inference_rows_total") && line.ends_with(" 2")).then_some(())
         });
-        // Two different ones: the kernel would make one of two that are the same.
+        // Two different signals, because the kernel merges two pending signals of the same kind.
         running.signal(Signal::INT);
         running.signal(Signal::TERM);
         let outcome = running.wait();

@@ -11,7 +11,7 @@ fn on_a_cpu() -> Told {
         .resources("num_gpus = 1, memory = \"64MiB\"")
 }
 
-/// The pipeline with this model in its file, which its operator lists.
+/// Writes the pipeline with this model in its file; the operator lists the model.
 fn declared(told: &Told, model: &str) {
     told.lay_out(&["open model"]);
     let text = told.scenario.read("pipeline.toml").unwrap();
@@ -42,7 +42,7 @@ fn a_model_that_cannot_be_used_is_told_before_data_flows() {
     }
 }
 
-/// Zero of a resource is none of it.
+/// Zero of a resource is the same as no request for it.
 #[test]
 fn models_without_a_device_are_refused_also_where_zero_is_asked_for() {
     for resources in ["memory = \"64MiB\"", "num_gpus = 0, memory = \"64MiB\"", "num_gpus = 0.0, memory = \"64MiB\""] {
@@ -71,7 +71,7 @@ fn a_real_model_says_what_it_takes_and_answers() {
     assert!(answers[1].contains("f32[2, 2]"), "{answers:?}");
 }
 
-/// Only where ONNX Runtime's library is known.
+/// Runs only if the path of ONNX Runtime's library is known.
 #[cfg(feature = "onnxruntime")]
 #[test]
 fn what_onnx_runtime_is_to_run_is_tried_out_before_data_flows_too() {
@@ -80,7 +80,8 @@ fn what_onnx_runtime_is_to_run_is_tried_out_before_data_flows_too() {
         return;
     };
     let told = Told::on(&format!(
-        "onnxruntime_library = {library:?}\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\nbackend = \"onnxruntime\"\ncounts_as_gpu = true\n\
+        "onnxruntime_library = {library:?}\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\nbackend = \"onnxruntime\"\n\
+        counts_as_gpu = true\n\
          memory = \"1GiB\"\n",
     ))
     .resources("num_gpus = 1, memory = \"64MiB\"");
@@ -90,7 +91,7 @@ fn what_onnx_runtime_is_to_run_is_tried_out_before_data_flows_too() {
     told.start(&[]).wait().expect_exit(0);
     assert!(told.scenario.lines("out.txt")[0].contains("f32[2, 2]"));
 
-    // What the file says of itself is well-formed; that there is no such operator only a library can say.
+    // The file is well-formed. Only a library knows that there is no such operator.
     let shape = [Dim::Free("rows"), Dim::Is(4)];
     let unknown =
         Onnx::default().input("x", 1, &shape).output("y", 1, &shape).node("NoSuchOperator", &["x"], &["y"], &[]);
@@ -102,7 +103,7 @@ fn what_onnx_runtime_is_to_run_is_tried_out_before_data_flows_too() {
     assert!(stderr.contains("NoSuchOperator"), "{stderr}");
 }
 
-/// Numbers that no u8 holds: what becomes of them ONNX does not say, and each library has its own.
+/// Numbers that no u8 can hold: ONNX does not define the result, and each library has its own.
 #[cfg(all(feature = "onnxruntime", feature = "tract"))]
 #[test]
 fn what_two_libraries_answer_differently_is_refused_where_both_are_there() {
@@ -113,7 +114,8 @@ fn what_two_libraries_answer_differently_is_refused_where_both_are_there() {
         return;
     };
     let both = Told::on(&format!(
-        "onnxruntime_library = {library:?}\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\ncounts_as_gpu = true\nmemory = \"1GiB\"\n",
+        "onnxruntime_library = {library:?}\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\n\
+        counts_as_gpu = true\nmemory = \"1GiB\"\n",
     ))
     .resources("num_gpus = 1, memory = \"64MiB\"");
     let shape = [Dim::Free("rows"), Dim::Is(4)];
@@ -146,7 +148,8 @@ fn what_two_libraries_answer_differently_is_refused_where_both_are_there() {
 #[test]
 fn a_library_that_is_not_there_is_named() {
     let told = Told::on(
-        "onnxruntime_library = \"/nowhere/libonnxruntime.so\"\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\nbackend = \"onnxruntime\"\n\
+        "onnxruntime_library = \"/nowhere/libonnxruntime.so\"\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\n\
+        backend = \"onnxruntime\"\n\
          counts_as_gpu = true\nmemory = \"1GiB\"\n",
     )
     .resources("num_gpus = 1, memory = \"64MiB\"");

@@ -3,7 +3,7 @@ use crate::told::Told;
 const CALL: &str = "run model x=f32[1,4]:1";
 const RIGHT: &str = "y f32[1, 4] 16;";
 
-/// What each of these calls comes to on a device in a process of its own, whose model goes wrong like this.
+/// Answers to calls on a device in a process of its own, with a model that fails in this way.
 fn answers(goes_wrong: &str, calls: &[&str]) -> Vec<String> {
     Told::on_a_process()
         .resources("num_gpus = 1, memory = \"64MiB\"")

@@ -16,7 +16,8 @@ fn types(lines: &str) -> BTreeMap<String, [Value; 3]> {
     lines.lines().map(read).collect()
 }
 
-/// The example's operator, model and files, whose types the Python package magika told (`SOURCE.md` there).
+/// The example's operator, model and files. The Python package magika determined the expected types (see
+/// `SOURCE.md` there).
 #[test]
 fn a_real_model_tells_the_types_of_real_files_as_its_makers_program_does() {
     let example = root().join("examples/file-types");
@@ -42,7 +43,8 @@ fn a_real_model_tells_the_types_of_real_files_as_its_makers_program_does() {
     assert_eq!(expected.len(), 36);
     let host = scenario.read("host.toml").unwrap();
     for placement in ["thread", "process"] {
-        // In a process it has what its leases have, which must be enough to load it.
+        // In a process of its own, the device has the memory of its leases, which must suffice to load the
+        // model.
         scenario.file("host.toml", format!("{host}\nplacement = \"{placement}\"\n"));
         let outcome = scenario.run_with(["--host", "host.toml"]);
         outcome.expect_exit(0).expect_conservation();

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::told::Told;
 
-/// On a device whose model takes its time, with so many calls that a run lasts until it is ended.
+/// A pipeline on a device with a slow model, and with so many calls that the run lasts until it is stopped.
 fn slow(share: &str, calls: usize) -> Told {
     slow_on(Told::on_a_device(), share, calls)
 }
@@ -22,14 +22,14 @@ fn slow_on(told: Told, share: &str, calls: usize) -> Told {
 
 const FOR_EVER: usize = 100_000;
 
-/// `sage-host devices`, with what this scenario's runs hold.
+/// Runs `sage-host devices` on the lease folder of this scenario.
 fn devices(told: &Told, arguments: &[&str]) -> std::process::Output {
     let mut command = Command::new(program());
     command.current_dir(told.scenario.path()).arg("devices").args(["--lease-folder"]).arg(told.scenario.leases());
     command.args(arguments).env("NO_COLOR", "1").output().unwrap()
 }
 
-/// The tokens of leases that count.
+/// Tokens of the valid leases.
 fn held(told: &Told) -> Vec<u64> {
     let output = devices(told, &["--host", "host.toml", "--output", "json"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -84,7 +84,7 @@ fn a_lease_that_is_revoked_ends_in_the_guest_and_its_share_is_free() {
     let told = slow("1", 400);
     let mut running = told.start(&[]);
     let tokens = until_it_holds(&mut running, &told, 1);
-    // Somewhere in the middle of its calls.
+    // At any point among its calls.
     let revoked = devices(&told, &["revoke", &tokens[0].to_string(), "--grace", "1s"]);
     assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
     assert_eq!(held(&told), [] as [u64; 0], "its share is free");
@@ -120,14 +120,14 @@ fn a_killed_holder_frees_its_device_within_a_second() {
     slow("1", 1).sharing_leases_of(&told).start(&["--wait", "1s"]).wait().expect_exit(0);
 }
 
-/// With leases that last this long unrenewed.
+/// Sets the time after which a lease expires without a heartbeat.
 fn with_ttl(told: Told, ttl: &str) -> Told {
     let host = told.scenario.read("host.toml").unwrap();
     told.scenario.file("host.toml", format!("lease_ttl = \"{ttl}\"\n{host}"));
     told
 }
 
-/// Those calls that were answered, and what became of the others.
+/// Splits the answers into those of served calls and the rest.
 fn served(answers: &[String]) -> (&[String], &[String]) {
     answers.split_at(answers.iter().take_while(|answer| answer.starts_with("y f32")).count())
 }
@@ -139,9 +139,9 @@ fn a_holder_that_stood_still_too_long_has_lost_its_lease_and_knows_it() {
         let mut running = told.start(&[]);
         until_it_runs(&mut running, &told);
         running.signal(Signal::STOP);
-        // It was renewed since, or its time has not come: what follows is for having stood still.
+        // The lease is still valid just after the stop, so a later loss has the stop as its cause.
         assert_eq!(held(&told).len(), 1, "it was held when it was stopped");
-        // Somebody else gets the device, whatever stands still or drives it.
+        // Another run receives the device, although the first run, or its device process, is stopped.
         slow("1", 1).sharing_leases_of(&told).start(&["--wait", "30s"]).wait().expect_exit(0);
         assert_eq!(held(&told), [] as [u64; 0], "and it is free again");
         running.signal(Signal::CONT);
@@ -149,13 +149,13 @@ fn a_holder_that_stood_still_too_long_has_lost_its_lease_and_knows_it() {
         let answers = told.scenario.lines("out.txt");
         let (served, lost) = served(&answers);
         assert!(answers.len() == 400 && !lost.is_empty(), "{} of {}", served.len(), answers.len());
-        // The call that was under way may see the device's process gone first.
+        // The call in flight may see the end of the device process first.
         let rest = if lost[0].starts_with("device-lost") { &lost[1..] } else { lost };
         assert!(rest.iter().all(|answer| answer == "lease-lost expired"), "{lost:?}");
     }
 }
 
-/// Its models are loaded by the time its stages have threads.
+/// Waits until the operator's threads exist; by then its models are loaded.
 fn until_it_runs(running: &mut Running, told: &Told) {
     until_it_holds(running, told, 1);
     running.until("its operator ran", |host| {
@@ -163,7 +163,7 @@ fn until_it_runs(running: &mut Running, told: &Told) {
     });
 }
 
-/// Processes of devices that this one has started.
+/// Device processes that `host` has started.
 fn device_processes(host: u32) -> Vec<u32> {
     let is_one = |process: &u32| {
         let read = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}")).unwrap_or_default();
@@ -185,7 +185,7 @@ fn a_revoked_share_is_free_when_the_devices_process_is_gone() {
     let process = device_processes(running.id())[0];
     let revoked = devices(&told, &["revoke", &tokens[0].to_string(), "--grace", "1s"]);
     assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
-    assert!(!device_processes(running.id()).contains(&process), "what is free is held by nobody");
+    assert!(!device_processes(running.id()).contains(&process), "a released device has no process");
     let next = slow_on(Told::on_a_process(), "1", 1).sharing_leases_of(&told);
     next.start(&[]).wait().expect_exit(0);
 
@@ -196,7 +196,7 @@ fn a_revoked_share_is_free_when_the_devices_process_is_gone() {
     assert!(lost.iter().all(|answer| answer.starts_with("lease-lost ")), "{lost:?}");
 }
 
-/// What the kernel holds a process to, by its group or by its own limit.
+/// Memory limit of a process in bytes, by its control group or by its own resource limit.
 fn memory_limit(process: u32) -> u64 {
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}")).unwrap();
     let limits = read("limits");
@@ -218,7 +218,7 @@ fn a_devices_process_may_take_what_its_leases_have_and_not_what_its_device_has()
     let told = slow_on(Told::on_a_process(), "1", FOR_EVER);
     let mut running = told.start(&[]);
     until_it_runs(&mut running, &told);
-    // Its model's megabyte, and what the process needs itself; the device has 512.
+    // The megabyte of the model, and the needs of the process itself; the device has 512 MiB.
     let limit = memory_limit(device_processes(running.id())[0]);
     assert!((97 << 20..100 << 20).contains(&limit), "{limit}");
     running.signal(Signal::KILL);
@@ -277,7 +277,7 @@ fn a_device_that_only_crashes_is_lost_for_its_leases_and_told_as_that() {
         let state = report["leases"][0]["state"].as_str()?.to_owned();
         (state != "held").then_some((state, report["devices"][0]["shares_held_ten_thousandths"].clone()))
     });
-    assert_eq!(state, ("device-lost".to_owned(), Value::from(0)), "nobody holds it any more");
+    assert_eq!(state, ("device-lost".to_owned(), Value::from(0)), "the device is not held any more");
     running.signal(Signal::KILL);
     running.gone();
 }

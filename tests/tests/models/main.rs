@@ -1,5 +1,6 @@
-//! Models as a pipeline has them: what a guest is told, what becomes of leases, and what a device that goes wrong costs. Runs once
-//! with instances in threads and once with each in a process of its own.
+//! Models in pipelines: the answers that a guest receives, the life of leases, and the cost of a failing
+//! device. These tests run once with instances in threads and once with each instance in a process of its
+//! own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod cut;

@@ -1,4 +1,4 @@
-//! Models whose rows depend on each other, as a pipeline runs them: on each library, with devices in threads and in processes.
+//! Models with dependent rows in a pipeline, on each library, with devices in threads and in processes.
 
 use sage_tests::onnx::{Dim, Onnx, attribute, element, numbers_attribute, tensor};
 
@@ -7,7 +7,7 @@ use sage_models::DType;
 
 const ANY: Dim<'static> = Dim::Free("?");
 
-/// Adds up over time: the answer for a row is the sum of it and those before.
+/// A model that adds up over time: the output row is the sum of the input row and all rows before.
 fn over_time() -> Vec<u8> {
     let (of, shape) = (element(DType::I32), [Dim::Free("time"), Dim::Is(4)]);
     let axis = tensor("axis", element(DType::I64), &[], &0_i64.to_le_bytes());
@@ -15,7 +15,7 @@ fn over_time() -> Vec<u8> {
     graph.node("CumSum", &["x", "axis"], &["y"], &[]).file()
 }
 
-/// Each row of `a` and the sum of all rows of `b`, of which there are as many as there are.
+/// A model that adds the sum of all rows of `b`, of any number, to each row of `a`.
 fn with_all_of_another() -> Vec<u8> {
     let (of, shape) = (element(DType::I32), [ANY, Dim::Is(2)]);
     let axes = tensor("axes", element(DType::I64), &[1], &0_i64.to_le_bytes());
@@ -24,19 +24,20 @@ fn with_all_of_another() -> Vec<u8> {
     graph.node("Add", &["a", "sum"], &["y"], &[]).file()
 }
 
-/// Each row doubled.
+/// A model that doubles each row.
 fn row_by_row() -> Vec<u8> {
     let (of, shape) = (element(DType::I32), [ANY, Dim::Is(4)]);
     let graph = Onnx::default().input("x", of, &shape).output("y", of, &shape);
     graph.node("Add", &["x", "x"], &["y"], &[]).file()
 }
 
-/// A pipeline of four instances that share a device, with one model `m` of these settings.
+/// Writes a pipeline of four instances that share a device, with a model `m` that has these settings.
 fn laid_out(placement: &str, backend: &str, model: &[u8], settings: &str, records: &[&str]) -> Told {
     let library = std::env::var("ORT_DYLIB_PATH")
         .map_or_else(|_| String::new(), |path| format!("onnxruntime_library = {path:?}\n"));
     let told = Told::on(&format!(
-        "{library}[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\ncounts_as_gpu = true\nmemory = \"4GiB\"\nplacement = \"{placement}\"\n"
+        "{library}[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\ncounts_as_gpu = true\n\
+        memory = \"4GiB\"\nplacement = \"{placement}\"\n"
     ));
     let told = told.resources("num_gpus = 0.25, memory = \"32MiB\"").settings("parallelism = 4\nmodels = [\"m\"]");
     told.scenario.file("m.onnx", model);
@@ -49,7 +50,7 @@ fn laid_out(placement: &str, backend: &str, model: &[u8], settings: &str, record
     told
 }
 
-/// The libraries that there are here.
+/// Libraries that are available on this machine.
 fn backends() -> Vec<&'static str> {
     let mut backends = vec!["tract"];
     if cfg!(feature = "onnxruntime") && std::env::var_os("ORT_DYLIB_PATH").is_some() {
@@ -60,7 +61,7 @@ fn backends() -> Vec<&'static str> {
     backends
 }
 
-/// What came out, sorted.
+/// The output of the pipeline, sorted.
 #[track_caller]
 fn answers(told: &Told) -> Vec<String> {
     told.start(&[]).wait().expect_exit(0).expect_conservation();
@@ -89,7 +90,8 @@ fn no_answer_is_made_of_another_instances_rows() {
 
 #[test]
 fn a_call_that_is_too_long_to_run_whole_is_refused_and_not_cut() {
-    let long = "too-large rows of input \"x\" in one run (rows that are not shown or declared to be independent are not cut; max_rows bounds it) are 40 of 32";
+    let long = "too-large rows of input \"x\" in one run (rows that are not shown or declared to be independent are \
+        not cut; max_rows bounds it) are 40 of 32";
     for settings in ["", "batching = false", "deterministic = true"] {
         let told = laid_out("thread", "auto", &over_time(), settings, &["run m x=i32[40,4]:0"]);
         assert_eq!(answers(&told), [long], "{settings}");
@@ -102,7 +104,8 @@ fn a_call_that_is_too_long_to_run_whole_is_refused_and_not_cut() {
 
 #[test]
 fn what_is_known_of_rows_is_told_before_the_run_and_when_the_model_is_loaded() {
-    let not_shown = "each call runs whole and alone: rows are not shown to be independent: CumSum (y) works along the rows (axis 0)";
+    let not_shown = "each call runs whole and alone: rows are not shown to be independent: \
+        CumSum (y) works along the rows (axis 0)";
     let cases = [
         (over_time(), "", not_shown, not_shown),
         (over_time(), "rows = \"independent\"", "independent: declared", "independent: declared"),

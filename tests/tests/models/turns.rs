@@ -1,4 +1,4 @@
-//! Runs of the program that hold shares of one device, side by side.
+//! Runs of the program that hold shares of one device at the same time.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const FOR_EVER: usize = 100_000;
 type Device = fn() -> Told;
 const DEVICES: [Device; 2] = [Told::on_a_device, Told::on_a_process];
 
-/// A run of the program, and where it serves its numbers.
+/// A run of the program, and the port of its metrics.
 struct Beside {
     told: Told,
     running: Running,
@@ -21,7 +21,8 @@ struct Beside {
 }
 
 impl Beside {
-    /// InstanceLauncher that each hold a share of a device whose runs take a fixed time, one at a time, and call without end.
+    /// Starts instances that each hold a share of a device and call it without end. The device runs one call
+    /// at a time, each for a fixed time.
     fn start(device: Device, first: Option<&Self>, instances: usize, share: &str) -> Self {
         let told = match first {
             Some(first) => device().sharing_leases_of(&first.told),
@@ -39,13 +40,13 @@ impl Beside {
         Self { told, running, port }
     }
 
-    /// A number that it serves.
+    /// Value of a metric.
     fn number(&self, family: &str) -> Option<f64> {
         let page = http_get(self.port, "/metrics")?;
         page.lines().find(|line| line.starts_with(family))?.rsplit_once(' ')?.1.parse().ok()
     }
 
-    /// How often its model ran, as soon as that is so many times.
+    /// Number of runs of its model, as soon as there are at least `at_least`.
     fn ran(&mut self, at_least: u32) -> u32 {
         let port = self.port;
         self.running.until(&format!("its model had run {at_least} times"), |_| {
@@ -55,7 +56,8 @@ impl Beside {
         })
     }
 
-    /// What both have run, and how long that took, from when both do until the second one has run so many times more.
+    /// Number of model runs of both programs and the time they took. The measurement begins when both have
+    /// run, and ends after `times` more runs of the second program.
     fn both(&mut self, other: &mut Self, times: u32) -> (u32, u32, Duration) {
         other.ran(3);
         let from = Instant::now();
@@ -70,7 +72,8 @@ impl Beside {
     }
 }
 
-/// What ran one at a time took at least so long. A process that got no CPU for a tenth of a second is not waited for, so not to the last run.
+/// Asserts that the time suffices for `runs` runs one after another. The device does not wait for a process
+/// that got no CPU for a tenth of a second, so the bound has some slack.
 fn ran_one_at_a_time(runs: u32, took: Duration) {
     let most = took.as_secs_f64() / RUN.as_secs_f64();
     assert!(f64::from(runs) <= most * 1.15 + 2.0, "{runs} runs in {took:?}");
@@ -96,7 +99,7 @@ fn a_run_waits_for_one_turn_of_another_that_floods_the_device_and_not_for_its_qu
     let mut flood = Beside::start(Told::on_a_device, None, 8, "0.03");
     let mut light = Beside::start(Told::on_a_device, Some(&flood), 1, "0.75");
     let (of_flood, of_light, took) = flood.both(&mut light, 50);
-    // One of the flood's between two of the light run's: never the eight that wait.
+    // One run of the flood falls between two of the light run, never all eight that wait.
     assert!(of_flood <= of_light + of_light / 2 + 5, "{of_flood} beside {of_light}");
     ran_one_at_a_time(of_flood + of_light, took);
     flood.kill();
@@ -109,13 +112,13 @@ fn a_run_that_is_stopped_or_killed_does_not_keep_the_device_from_others() {
         let mut first = Beside::start(device, None, 2, "0.25");
         let mut second = Beside::start(device, Some(&first), 1, "0.5");
         first.both(&mut second, 3);
-        // Stopped somewhere: while it runs something, or while it waits.
+        // The process is stopped at any point: while it has a run in flight, or while it waits.
         for times in 1..=4 {
             first.running.signal(Signal::STOP);
             let began = Instant::now();
             let before = second.ran(1);
             second.ran(before + 10 + times);
-            assert!(began.elapsed() < Duration::from_secs(30), "the deadline of what was stopped is further away");
+            assert!(began.elapsed() < Duration::from_secs(30), "the deadline of the stopped call is later than this");
             first.running.signal(Signal::CONT);
             let before = first.ran(1);
             first.ran(before + 2);
@@ -125,12 +128,13 @@ fn a_run_that_is_stopped_or_killed_does_not_keep_the_device_from_others() {
         let before = second.ran(1);
         second.ran(before + 20);
         assert!(began.elapsed() < Duration::from_secs(30));
-        // At once, and not when all that was read is done.
+        // The run ends at once, not after all records that were read.
         second.running.signal(Signal::INT);
         second.running.signal(Signal::TERM);
         let outcome = second.running.wait();
         outcome.expect_exit(130).expect_conservation();
-        // The killed one took nothing away, and one that stops at once may not come to it: whoever claims next does.
+        // The killed run removed no files, and a run that stops at once may not either. The next run that
+        // claims the device does.
         let next = device().sharing_leases_of(&first.told).resources("num_gpus = 0.25, memory = \"32MiB\"");
         let next = next.model("slow", "input = \"f32[rows, 4]\"");
         next.lay_out(&[CALL]);
@@ -145,7 +149,7 @@ fn a_run_that_is_stopped_or_killed_does_not_keep_the_device_from_others() {
 fn a_run_that_cannot_take_turns_says_so_and_goes_on_without() {
     let told =
         Told::on_a_device().resources("num_gpus = 0.5, memory = \"32MiB\"").model("slow", "input = \"f32[rows, 4]\"");
-    // What no file can replace.
+    // A folder in place of the file, which the host cannot replace.
     let user = rustix::process::geteuid().as_raw();
     std::fs::create_dir_all(told.scenario.leases().join(format!("device-fake0-{user}.turns"))).unwrap();
     told.lay_out(&[CALL; 3]);
@@ -153,7 +157,7 @@ fn a_run_that_cannot_take_turns_says_so_and_goes_on_without() {
     outcome.expect_exit(0).expect_conservation();
     let says = "this run takes no turns with others that hold shares of the device";
     assert_eq!(outcome.stderr.matches(says).count(), 1, "{outcome:?}");
-    // Who has all of the device needs none.
+    // A run that holds the whole device needs no turns.
     let whole = told.resources("num_gpus = 1, memory = \"32MiB\"");
     whole.lay_out(&[CALL; 3]);
     let outcome = whole.start(&[]).wait();

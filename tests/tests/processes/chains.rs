@@ -1,4 +1,5 @@
-//! Lanes whose guests are in workers: which of them share a thread of the host, and what that thread sees.
+//! Lanes with guests in workers: the lanes that share a thread of the host, and the batches that this
+//! thread handles.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use sage_tests::{Running, Scenario, guest, operator, thread_cpus, thread_times, workers_of};
 
-/// A pipeline of stages that are written `name < inputs`, with what else there is to say of each behind it. A name without input is a source.
+/// A pipeline of stages `name < inputs`, each with further settings. A stage without input is a source.
 fn pipeline(stages: &[(&str, &str)]) -> Scenario {
     let scenario = Scenario::new();
     let identity = operator("identity");
@@ -24,14 +25,14 @@ fn pipeline(stages: &[(&str, &str)]) -> Scenario {
     scenario
 }
 
-/// The names of the threads that have lanes.
+/// Names of the threads that have lanes.
 fn lanes(running: &Running) -> BTreeSet<String> {
     let names = thread_cpus(running.id()).into_keys().map(|(name, _)| name);
     names.filter(|name| name.ends_with(".0")).collect()
 }
 
 const CALM: &str = "generate = { rate = 200, payload_bytes = 16 }";
-/// Stages, and the threads that have their lanes.
+/// Stages, and the names of the threads that have their lanes.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
 
 #[test]
@@ -106,7 +107,8 @@ fn a_worker_that_is_killed_while_nothing_is_under_way_is_replaced_before_the_nex
 #[test]
 fn a_thread_sleeps_while_what_is_there_for_one_of_its_lanes_has_to_wait_for_the_next() {
     let scenario = Scenario::new();
-    // Many more batches than are under way with both: the first call of the second never ends.
+    // Far more batches than the two operators can have in flight; the first call of the second operator never
+    // ends.
     scenario.file("in.txt", "1000000000000\n".repeat(200_000));
     scenario.pipeline(&format!(
         r#"

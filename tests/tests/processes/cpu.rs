@@ -1,4 +1,4 @@
-//! CPU of an instance in a process of its own.
+//! CPU time of an instance in a process of its own.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -52,10 +52,12 @@ fn a_quarter_of_a_cpu_is_a_quarter_by_the_kernels_quota_for_a_guest_that_never_y
     scenario.file("in.txt", "1000000000000");
     let mut running = scenario.start_with(["--isolation", "process"]);
     let worker = worker(&mut running);
-    // From when it has begun to be held back: what it takes to start is not the guest's.
+    // The measurement begins when the worker is busy, so that its start does not count as CPU time of the
+    // guest.
     running.until("it was busy", |_| (used(worker) > Duration::from_millis(100)).then_some(()));
     let mut shares = Vec::new();
-    // Never more; and not less, in some stretch in which nobody else on the machine wants all of it.
+    // The share is never larger, and it is not smaller in a period in which no other process needs the whole
+    // machine.
     while shares.len() < 10 && !shares.iter().any(|share| *share >= 0.22) {
         let (from, before) = (Instant::now(), used(worker));
         std::thread::sleep(Duration::from_secs(2));

@@ -1,4 +1,4 @@
-//! Without control groups, as a user without any right: what runs all the same, what is said of its limits, and what is refused.
+//! Runs without control groups, as a user without rights: they work, report weaker limits, or are refused.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -6,18 +6,19 @@ use std::process::{Command, Output};
 
 use sage_tests::{Scenario, groups_named, guest, program};
 
-/// A user that has nothing.
+/// Id of a user without any rights.
 const NOBODY: &str = "65534";
 const BECOME: [&str; 6] = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"];
 
-/// A pipeline in a folder that anybody may use, with the program and the component in it: where they were built others may not look.
+/// A pipeline in a folder that every user may use, with copies of the program and the component, because
+/// other users may not read the build folder.
 struct Degraded {
     scenario: Scenario,
     program: PathBuf,
 }
 
 impl Degraded {
-    /// `None`, and says why, where this test cannot become another user.
+    /// `None`, with a message, if this test cannot become another user.
     fn new(name: &str, resources: &str) -> Option<Self> {
         let becomes = Command::new("setpriv").args(BECOME).arg("true").output();
         if !becomes.is_ok_and(|output| output.status.success()) {
@@ -46,7 +47,8 @@ impl Degraded {
             file = {{ path = "out.txt" }}
             "#
         ));
-        // Copied by another process: a file that this one has open for writing, and so may a child that another test starts just then, cannot be run.
+        // Another process makes the copy. A file that this process has open for writing cannot be executed,
+        // and a child that another test starts at that moment may have inherited the descriptor.
         let copy = scenario.path().join("sage-host");
         assert!(Command::new("cp").arg(program()).arg(&copy).status().unwrap().success());
         let anybody = |path: &std::path::Path, mode| {

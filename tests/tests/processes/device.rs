@@ -1,4 +1,5 @@
-//! Devices in processes of their own: whatever one does, the host has an answer in time, and the next call works.
+//! Devices in processes of their own: if a device fails in any way, the host has an answer in time, and the next
+//! call works.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -7,15 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use sage_plan::config::BackendChoice;
-use sage_models::{InferenceError, LeaseLocks, RunAnswer, Runner, Tensor, TensorData};
-use sage_plan::{ModelSpec, RowsChoice};
 use sage_machine::cgroup::Cgroups;
 use sage_machine::since_boot;
+use sage_models::{InferenceError, LeaseLocks, RunAnswer, Runner, Tensor, TensorData};
+use sage_plan::config::BackendChoice;
+use sage_plan::{ModelSpec, RowsChoice};
 use sage_runtime::worker::device::{DeviceHome, DeviceProcess, DeviceSpec, Hardware};
 use sage_tests::{groups_named, has_control};
 
-/// Far more than anything here takes: a test that needs it has failed.
+/// Far longer than any step here takes: a test that reaches this timeout has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Device {
@@ -52,7 +53,7 @@ impl Device {
         Self { runner, folder: tempfile::tempdir().unwrap() }
     }
 
-    /// A model that does what `does` says, called by its first word.
+    /// A model with the behaviour `does`, named after its first word.
     fn model(&self, does: &str) -> ModelSpec {
         let name = does.split(' ').next().unwrap().to_owned();
         let path = self.folder.path().join(format!("{name}.onnx"));
@@ -111,7 +112,7 @@ impl Locks {
         File::options().create(true).append(true).open(self.0.path().join(lease.to_string())).unwrap()
     }
 
-    /// Leases whose files are locked by somebody.
+    /// Leases with locked files.
     fn held(&self) -> Vec<u64> {
         [1, 2].into_iter().filter(|lease| self.file(*lease).try_lock().is_err()).collect()
     }
@@ -175,7 +176,7 @@ fn what_cannot_be_loaded_says_why_and_harms_nobody() {
     assert!(load(&elsewhere).contains("no backend onnxruntime"), "{}", load(&elsewhere));
     assert_eq!(device.run("sum"), Err(InferenceError::UnknownModel("sum".to_owned())));
     device.expect_usable();
-    assert_eq!(device.process(), process, "nothing of that was worth a restart");
+    assert_eq!(device.process(), process, "none of these errors restarts the process");
 }
 
 #[test]
@@ -196,7 +197,7 @@ fn a_hang_ends_at_its_deadline_and_costs_the_process() {
     assert_eq!(device.run_within("hang", Duration::from_millis(100)), Err(InferenceError::Deadline));
     assert!(began.elapsed() < Duration::from_millis(900), "the answer does not wait for the process's end");
     std::thread::scope(|scope| {
-        // The other slot's run is under way when the process is ended.
+        // The run in the other slot is in flight when the process is ended.
         let other = scope.spawn(|| device.run("hang"));
         let lost = other.join().unwrap().unwrap_err();
         assert!(
@@ -228,7 +229,7 @@ fn a_crash_is_a_lost_device_and_the_next_run_works() {
         assert!(matches!(&lost, InferenceError::DeviceLost(why) if why.contains(told)), "{model}: {lost}");
         device.expect_usable();
     }
-    // By itself, while nothing runs.
+    // A crash between two runs.
     let process = device.process();
     kill_process(Pid::from_raw(process as i32).unwrap(), Signal::KILL).unwrap();
     let began = Instant::now();
@@ -297,7 +298,7 @@ fn a_program_that_does_not_start_is_said_to_whoever_waits() {
 #[test]
 fn a_model_file_that_changed_is_not_loaded_again() {
     let device = Device::new(spec("device-changed")).with(&["echo", "abort"]);
-    // Another file under the path is not looked at.
+    // The model is not read from its path again.
     std::fs::remove_file(device.folder.path().join("echo.onnx")).unwrap();
     device.run("abort").unwrap_err();
     device.expect_usable();
@@ -336,7 +337,7 @@ fn the_process_of_a_driver_has_files_but_no_network_and_no_programs() {
 fn garbage_is_a_lost_device_and_no_more() {
     for (way, told) in [
         ("long-facts", "a length of 1152921504606846976, at most 1048576 was expected"),
-        ("no-facts", "text that says nothing"),
+        ("no-facts", "invalid JSON"),
         ("odd-error", "an error that no backend has"),
         ("many-tensors", "18446744073709551615 tensors, at most 1024 were expected"),
         ("two-outputs", "2 outputs of a model that has 1"),
@@ -377,7 +378,7 @@ fn nothing_is_left_after_close_and_after_drop() {
         if closed {
             device.runner.close();
             let refused = device.run("echo").unwrap_err();
-            assert_eq!(refused, InferenceError::DeviceLost("it was given back".to_owned()));
+            assert_eq!(refused, InferenceError::DeviceLost("the device was closed".to_owned()));
         } else {
             drop(device);
         }
@@ -387,8 +388,8 @@ fn nothing_is_left_after_close_and_after_drop() {
     }
 }
 
-/// Waits for what another process or time brings about (locks too: a process that another test is just starting has all descriptors for a moment); a
-/// test fails when it does not come.
+/// Waits for an event that depends on another process or on time, and fails the test after the timeout. Locks
+/// need this too, because a process that another test is just starting has all descriptors for a moment.
 fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
@@ -442,7 +443,7 @@ fn what_is_abandoned_ends_at_once_and_does_not_count_against_the_device() {
         std::thread::scope(|scope| {
             let hangs = scope.spawn(|| device.run("hang"));
             while !hangs.is_finished() {
-                // Until it is under way: then it ends by this.
+                // Repeats until the run is in flight and is ended by this call.
                 device.runner.abandon("a lease is over");
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -459,7 +460,8 @@ fn what_is_abandoned_ends_at_once_and_does_not_count_against_the_device() {
 fn the_process_ends_with_a_host_that_is_killed() {
     let told = tempfile::NamedTempFile::new().unwrap();
     if let Ok(path) = std::env::var("SAGE_TEST_DEVICE_HOST") {
-        // This is the host that is killed: it says which process it has, and waits for that.
+        // This process is the host that is killed: it writes the id of its device process, and waits to be
+        // killed.
         let device = Device::new(spec("device-orphan")).with(&["echo"]);
         std::fs::write(format!("{path}.new"), device.process().to_string()).unwrap();
         std::fs::rename(format!("{path}.new"), path).unwrap();
@@ -493,7 +495,7 @@ fn is_zombie(process: u32) -> bool {
     status.rsplit(')').next().is_none_or(|rest| rest.trim().starts_with('Z') || rest.trim().is_empty())
 }
 
-/// Not a promise, and so asserted loosely: printed, to see what dominates.
+/// Not a promise, so the bounds are loose. The figures are printed to show the largest part of the cost.
 #[test]
 fn moving_an_image_there_takes_milliseconds() {
     let cgroups = Cgroups::detect(None);
@@ -518,7 +520,8 @@ fn moving_an_image_there_takes_milliseconds() {
     }
     small.sort_unstable();
     eprintln!(
-        "3.5 MB in, 4 bytes out, beside the run itself: {:?} (median of {}); 4 bytes in and out: {:?}; {before:?} KiB at first",
+        "3.5 MB in, 4 bytes out, beside the run itself: {:?} (median of {}); 4 bytes in and out: {:?}; \
+        {before:?} KiB at first",
         measured[measured.len() / 2],
         measured.len(),
         small[small.len() / 2],

@@ -1,4 +1,4 @@
-//! Workers that are killed from outside, at any moment: nothing is lost and nothing is there twice.
+//! Workers that are killed from outside at any moment: no record is lost and none is there twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,8 @@ use sage_tests::{Running, Scenario, guest, operator, workers_of};
 
 const RECORDS: usize = 20_000;
 
-/// Counts of 50 keys, in two instances behind one of a map and one of a key-by: state, partitions, and stages that hand on.
+/// Counts of 50 keys in two instances, behind one instance of a map and one of a key-by. The pipeline has
+/// state, partitions, and stages that pass records on.
 fn counting(input: &Path) -> Scenario {
     let scenario = Scenario::new();
     scenario.pipeline(&format!(
@@ -46,7 +47,7 @@ fn counting(input: &Path) -> Scenario {
     scenario
 }
 
-/// How often each line is there.
+/// Number of occurrences of each output line.
 fn lines(scenario: &Scenario) -> BTreeMap<String, u32> {
     let mut lines = BTreeMap::new();
     for line in scenario.lines("out.jsonl") {
@@ -85,7 +86,7 @@ fn two_hundred_runs_with_a_worker_killed_at_some_moment_count_every_record_once(
         lost += ["same", "key", "count"].map(|stage| outcome.stage(stage).count("workers_lost")).iter().sum::<u64>();
         assert_eq!(lines(&scenario), expected, "seed {seed}");
     }
-    println!("{hits} of 200 workers were there to be killed, {lost} had calls under way");
+    println!("{hits} of 200 workers were there to be killed, {lost} had calls in flight");
     assert!(hits > 50 && lost > 20, "{hits} hit, {lost} lost");
 }
 

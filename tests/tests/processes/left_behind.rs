@@ -1,11 +1,11 @@
-//! However a run ends, nothing of it stays: no worker, no group, no lease.
+//! However a run ends, no worker, no control group and no lease of it is left.
 
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use sage_tests::{Running, Scenario, groups_named, guest, workers_of};
 
-/// A pipeline of this name, so that its groups can be found; without an end of its own unless `count` is given.
+/// A pipeline with this name, so that its groups can be found. Without a `count` it has no end of its own.
 fn pipeline(name: &str, component: &str, source: &str) -> Scenario {
     pipeline_with(name, component, &format!("generate = {{ {source}, payload_bytes = 16, seed = 1 }}"), "")
 }
@@ -45,12 +45,12 @@ fn started(scenario: &Scenario) -> (Running, Vec<u32>) {
 }
 
 fn gone(worker: u32) -> bool {
-    // A zombie is gone as well: whoever inherits it reaps it.
+    // A zombie counts as gone, because the process that inherits it reaps it.
     let status = std::fs::read_to_string(format!("/proc/{worker}/stat")).unwrap_or_default();
     status.rsplit(')').next().is_none_or(|rest| rest.trim().starts_with('Z') || rest.trim().is_empty())
 }
 
-/// Workers die with whoever started them: the kernel sees to it, within moments.
+/// Asserts that the workers end within moments after the process that started them; the kernel ends them.
 fn expect_gone(workers: &[u32]) {
     let started = Instant::now();
     while !workers.iter().all(|&worker| gone(worker)) {
@@ -90,7 +90,7 @@ fn after_two_signals_whatever_a_guest_does() {
     let scenario = pipeline_with(name, "map_spins", "file = { path = \"in.txt\", format = \"lines\" }", limits);
     scenario.file("in.txt", "1000000000000\n1000000000000");
     let (running, workers) = started(&scenario);
-    // Two different ones: the kernel would make one of two that are the same.
+    // Two different signals, because the kernel merges two pending signals of the same kind.
     running.signal(Signal::INT);
     running.signal(Signal::TERM);
     running.wait().expect_exit(130);

@@ -1,7 +1,8 @@
-//! InstanceLauncher in processes of their own: what the kernel holds them to, what happens when they die, and what is left of them.
+//! Instances in processes of their own: the limits that the kernel enforces, the death of workers, and the
+//! files and processes left behind.
 //!
-//! That results, failures and summaries are the same as with threads is not tested here: every other test of this package runs with
-//! `SAGE_TEST_ISOLATION=process` too (`make test`).
+//! These tests do not compare results, failures and summaries with those in threads: all other tests of this
+//! package also run with `SAGE_TEST_ISOLATION=process` (`make test`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod chains;

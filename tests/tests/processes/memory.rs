@@ -1,8 +1,9 @@
-//! `memory` of an instance in a process of its own: the guest's cap inside, the kernel's limit around it.
+//! The `memory` limit of an instance in a process of its own: the guest's limit inside, and the kernel's
+//! limit around the process.
 
 use sage_tests::{Codes, Outcome, Scenario, groups_named, guest, has_control};
 
-/// The same 2,000 records, one of them poison, for `guest` and for a healthy neighbour.
+/// Runs 2,000 records, one of them poison, through `guest` and through a healthy neighbour.
 fn beside_a_neighbour(component: &str, settings: &str) -> (Scenario, Outcome) {
     let scenario = Scenario::new();
     scenario.pipeline(&format!(
@@ -59,7 +60,8 @@ fn what_the_guests_cap_does_not_count_ends_at_the_kernels_limit_and_neighbours_l
     if !has_control(|controls| controls.memory.available) {
         return;
     }
-    // It answers up to 64 MiB with each call: the host's side of the worker holds that, not the guest's memory.
+    // The guest sends up to 64 MiB in each call. The host's part of the worker holds them, not the guest's
+    // memory.
     let settings = "resources = { memory = \"40MiB\" }";
     let (scenario, outcome) = beside_a_neighbour("flat_map_never_stops_answering", settings);
     outcome.expect_exit(0).expect_conservation();
@@ -141,7 +143,7 @@ fn the_sum_for_a_pipeline_that_explain_shows_is_the_number_in_the_kernels_file()
             ["memory.limit_in_bytes", "memory.max"].map(|file| std::path::Path::new(&group).join(file))
         });
         let numbers = files.filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse::<u64>().ok());
-        // The group is there before it has its limit.
+        // The group exists before its limit is set.
         numbers.min().filter(|limit| *limit < 1 << 62)
     });
     assert_eq!(arithmetic["pipeline"], limit, "{arithmetic:#}");

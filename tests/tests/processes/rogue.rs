@@ -1,16 +1,16 @@
-//! Workers that are not what they should be, as a guest that broke out of its sandbox could make them.
+//! Rogue workers, as a guest could make them after breaking out of its sandbox.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sage_observe::Summary;
 use sage_runtime::connector::{CollectSink, IterSource};
 use sage_runtime::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
-use sage_observe::Summary;
 use sage_runtime::worker::ProcessIsolation;
 use sage_tests::{Codes, guest, has_control};
 
-/// What becomes of one record that a rogue worker is given.
+/// Result of a run that gives one record to a rogue worker.
 fn with_rogue(way: &str) -> Result<Summary, String> {
     let folder = tempfile::tempdir().unwrap();
     let options = JobOptions {
@@ -75,7 +75,7 @@ fn numbers_as_large_as_can_be_are_not_believed_and_nothing_overflows() {
     let stage = summary.stage("rogue").unwrap();
     assert_eq!((stage.handled, stage.failed), (1, 0), "{summary}");
     assert!(summary.balanced && stage.cpu_seconds < summary.elapsed_seconds * 2.0, "{summary}");
-    // It says nothing of the end of its input.
+    // The error comes from the end of the input, which this worker does not answer.
     assert_eq!(summary.error.as_ref().unwrap().code, Codes::WORKER, "{summary}");
 }
 

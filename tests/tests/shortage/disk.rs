@@ -8,16 +8,16 @@ use serde_json::Value;
 
 use super::shell::{noise, pipeline, run_in_shell};
 
-/// What is on the disk that is full.
+/// The data on the full disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Full {
     Output(&'static str),
     DeadLetters,
     Cache,
-    EnforcementReport,
+    Ledger,
 }
 
-/// Whether a file system can be mounted that only one process sees.
+/// Whether this process can mount a file system in a mount namespace of its own.
 fn can_mount() -> bool {
     let script = "mount -t tmpfs -o size=4k none /mnt";
     let tried = Command::new("unshare").args(["--mount", "--propagation", "private", "sh", "-c", script]).output();
@@ -28,7 +28,7 @@ pub(crate) fn lines(path: &Path) -> u64 {
     let bytes = fs::read(path).unwrap();
     let mut text = Vec::new();
     if path.to_str().unwrap().contains(".gz") {
-        // What was cut off has no end, and all before it is there.
+        // A truncated file has no end mark, but all data before the cut is readable.
         let _ = flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut text);
     } else {
         text = bytes;
@@ -53,13 +53,13 @@ fn on_a_full_disk(full: Full) -> (Scenario, Outcome) {
     }
     let arguments: &[&str] = match full {
         Full::Cache => &["--cache-folder", "full/cache"],
-        Full::EnforcementReport => &["--lease-folder", "full/leases"],
+        Full::Ledger => &["--lease-folder", "full/leases"],
         _ => &[],
     };
-    // For a cache and a ledger there is no room at all.
+    // For a cache and a ledger the disk is filled completely.
     let (room, filler) = match full {
         Full::Output(_) | Full::DeadLetters => ("512k", ""),
-        Full::Cache | Full::EnforcementReport => ("8k", "dd if=/dev/zero of=full/filler bs=1k count=64 2>/dev/null;"),
+        Full::Cache | Full::Ledger => ("8k", "dd if=/dev/zero of=full/filler bs=1k count=64 2>/dev/null;"),
     };
     let script = format!("mount -t tmpfs -o size={room} none full; {filler} \"$@\"; rc=$?; cp -r full copy; exit $rc");
     let outcome = run_in_shell(&scenario, &["unshare", "--mount", "--propagation", "private"], &script, arguments);
@@ -96,7 +96,7 @@ fn a_full_disk_below_cache_and_ledger_is_said_or_does_no_harm() {
     let (scenario, outcome) = on_a_full_disk(Full::Cache);
     outcome.expect_exit(0).expect_conservation();
     assert_eq!(scenario.lines("out.txt").len(), 40_000, "without a cache a component is compiled each time");
-    let (_, outcome) = on_a_full_disk(Full::EnforcementReport);
+    let (_, outcome) = on_a_full_disk(Full::Ledger);
     outcome.expect_exit(3).expect_stderr("No space left on device");
 }
 
@@ -122,7 +122,7 @@ fn a_device_that_takes_nothing_leaves_nothing_handled() {
 
 #[test]
 fn standard_output_that_takes_nothing_or_is_closed_leaves_nothing_handled_and_the_summary_on_standard_error() {
-    // Between the program and `true` there is a pipe, which may take some lines before it breaks.
+    // The pipe between the program and `true` may hold some lines before it breaks.
     for (script, handled) in [("exec \"$@\" >/dev/full", Some(0)), ("\"$@\" | true; exit ${PIPESTATUS[0]}", None)] {
         let scenario = Scenario::new();
         scenario.file("in.txt", noise(40_000));

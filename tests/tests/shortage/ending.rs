@@ -8,8 +8,8 @@ use sage_tests::{Running, Scenario};
 
 use super::shell::pipeline;
 
-/// Starts a run between a pipe and `out.txt`, and waits until one record has come through and the next, which the guest does not come back from, is
-/// read. The pipe stays open as long as what comes beside the run.
+/// Starts a run between a pipe and `out.txt`. Waits until one record has passed and the next one, whose call
+/// never returns, has been read. The pipe stays open as long as the returned file.
 fn in_flight(scenario: &Scenario, guest: &str, arguments: &[&str]) -> (Running, File) {
     let pipe = scenario.path().join("in.pipe");
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
@@ -22,7 +22,7 @@ fn in_flight(scenario: &Scenario, guest: &str, arguments: &[&str]) -> (Running, 
     let text = scenario.read("pipeline.toml").unwrap();
     scenario.file("pipeline.toml", text.replace("in.txt", "in.pipe"));
     let mut run = scenario.start_with(arguments);
-    // Opening waits for the reader.
+    // Opening the pipe waits for its reader.
     let mut input = File::options().write(true).open(&pipe).unwrap();
     input.write_all(b"a\n").unwrap();
     run.until("a record came through", |_| (scenario.read("out.txt.partial")? == "a\n").then_some(()));
@@ -31,7 +31,7 @@ fn in_flight(scenario: &Scenario, guest: &str, arguments: &[&str]) -> (Running, 
     (run, input)
 }
 
-/// SIGHUP, where this test was not started with it ignored: the program would keep to that.
+/// SIGHUP, or another signal if this test was started with SIGHUP ignored: the program would inherit that.
 fn hangup() -> Signal {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
@@ -42,7 +42,7 @@ fn hangup() -> Signal {
 #[test]
 fn two_signals_end_a_run_whose_guest_does_not_with_a_summary_that_adds_up() {
     for guest in ["map_sleeps", "map_loops_for_ever"] {
-        // Two of one kind may arrive as one.
+        // The kernel may merge two signals of the same kind.
         for signals in [[Signal::INT, Signal::TERM], [Signal::TERM, hangup()]] {
             let scenario = Scenario::new();
             let (run, _input) = in_flight(&scenario, guest, &[]);
@@ -54,7 +54,7 @@ fn two_signals_end_a_run_whose_guest_does_not_with_a_summary_that_adds_up() {
             assert_eq!(outcome.summary()["outcome"], "interrupted", "{guest}");
             let stage = outcome.stage("guest");
             assert_eq!((stage.count("handled"), stage.count("unfinished")), (1, 1), "{guest}");
-            assert_eq!(scenario.lines("out.txt.partial"), ["a"], "what is not whole has not its name");
+            assert_eq!(scenario.lines("out.txt.partial"), ["a"], "an incomplete output does not get its final name");
         }
     }
 }

@@ -13,7 +13,8 @@ fn scenario(parallelism: u32) -> Scenario {
     scenario
 }
 
-/// A run under a limit either does all its work, or is refused by the limit's name before it has done any; and nobody else is blamed.
+/// Asserts that a run under a limit either does all its work, or is refused before any work with the name of
+/// the limit. No message may name a wrong cause.
 fn works_or_names(outcome: &Outcome, scenario: &Scenario, limit: &str, what: &str) {
     for wrong in ["malformed", "seccomp", "internal fault", "report"] {
         assert!(!outcome.stderr.contains(wrong), "{what}: {wrong}\n{outcome:?}");
@@ -58,7 +59,7 @@ fn threads_that_are_short_are_told_as_the_hosts_limit() {
     }
     for most in [1, 3, 6, 10, 40] {
         let scenario = scenario(8);
-        // The user of the run has everything here.
+        // Gives the user of the run all rights here.
         for path in [scenario.path().to_owned(), scenario.path().join("in.txt"), scenario.path().join("pipeline.toml")]
         {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
@@ -106,7 +107,7 @@ fn dead_letters_that_may_not_grow_fail_the_run_and_those_written_are_counted() {
     assert_eq!(outcome.stage("guest").count("dead_lettered"), whole);
 }
 
-/// What compiled code does not fit into is no cache, and the ledger and the log need no more than some bytes.
+/// A cache that cannot hold the compiled code is not used; the ledger and the log need only some bytes.
 #[test]
 fn a_cache_a_ledger_and_a_log_that_may_not_grow_are_named_or_do_no_harm() {
     let one_kibibyte = 2;

@@ -2,7 +2,8 @@ use std::process::Command;
 
 use sage_tests::{Outcome, Scenario};
 
-/// Runs a scenario's pipeline from a shell script, where `"$@"` is the program with its arguments; under another program, where `wrapper` names one.
+/// Runs a scenario's pipeline from a shell script, in which `"$@"` is the program with its arguments. If
+/// `wrapper` is not empty, that program starts the shell.
 pub(crate) fn run_in_shell(scenario: &Scenario, wrapper: &[&str], script: &str, arguments: &[&str]) -> Outcome {
     let run = scenario.command("run");
     let mut command = match wrapper {
@@ -17,13 +18,13 @@ pub(crate) fn run_in_shell(scenario: &Scenario, wrapper: &[&str], script: &str, 
     if wrapper.is_empty() {
         command.arg(run.get_program());
     } else {
-        // Another user may not reach the folder that the program was built in. Copied by another process: a program that this one has open to
-        // write cannot be started.
+        // Another user may not reach the build folder, so the program is copied. Another process makes the
+        // copy, because a file that this process has open for writing cannot be executed.
         let copy = scenario.path().join("sage-host");
         assert!(Command::new("cp").arg(run.get_program()).arg(&copy).status().unwrap().success());
         command.arg(copy);
     }
-    // What a test says itself is not said twice.
+    // An option in `arguments` replaces the option of the same name.
     let mut before = run.get_args();
     while let Some(word) = before.next() {
         if arguments.iter().any(|argument| word == *argument) {
@@ -42,7 +43,7 @@ pub(crate) fn run_in_shell(scenario: &Scenario, wrapper: &[&str], script: &str, 
     scenario.run_command(&mut command)
 }
 
-/// A lane or two of a guest between a file of these lines and a sink; `more` are settings of the operator.
+/// Writes a pipeline with one operator between a file and a sink; `more` are settings of the operator.
 pub(crate) fn pipeline(scenario: &Scenario, guest: &str, more: &str, sink: &str) {
     scenario.file("guest.wasm", std::fs::read(sage_tests::guest(guest)).unwrap());
     scenario.pipeline(&format!(

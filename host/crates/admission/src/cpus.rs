@@ -2,12 +2,12 @@ use super::decide::{row, unenforced};
 use super::holders::holders;
 use super::quota::Quota;
 use super::{Asker, Cpus, Isolation, Options, Reason};
-use sage_plan::{CpuRequest, Kind, Partition, Plan, Stage};
 use sage_machine::cgroup::LimitAbove;
 use sage_machine::{
-    Claim, CpuSet, CpuShare, HeldCpu, Inventory, LedgerRow, Mechanism, Supply, Holdings, Tier, Totals, counted,
+    Claim, CpuSet, CpuShare, HeldCpu, Holdings, Inventory, LedgerRow, Mechanism, Supply, Tier, Totals, counted,
     ten_thousandths,
 };
+use sage_plan::{CpuRequest, Kind, Partition, Plan, Stage};
 
 /// The CPUs that can be given away.
 pub(super) struct Pool<'t> {

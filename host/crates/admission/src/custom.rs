@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use super::decide::{row, unenforced};
 use super::holders::holders;
 use super::{Asker, Options, Reason};
+use sage_machine::{Claim, Holdings, LedgerRow, Mechanism, Supply, Tier, ten_thousandths};
 use sage_plan::{Plan, Stage};
-use sage_machine::{Claim, LedgerRow, Mechanism, Supply, Holdings, Tier, ten_thousandths};
 
 /// What one instance of a stage gets of custom resources.
 #[derive(Default)]

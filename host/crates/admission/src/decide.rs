@@ -5,12 +5,12 @@ use super::{
     Grant, Isolation, Needs, Reason, Refusal, StageGrant, custom, devices, lease_place, limits, memory, pids, strict,
     tenant, worker_memory,
 };
-use sage_plan::config::{Reserve, TenantName};
-use sage_models::{Device, Devices};
-use sage_plan::{Plan, Stage};
 use sage_machine::{
-    Amounts, DeviceShare, Inventory, EnforcementReport, LedgerRow, Mechanism, Supply, Holdings, Tier, bytes, counted,
+    Amounts, DeviceShare, EnforcementReport, Holdings, Inventory, LedgerRow, Mechanism, Supply, Tier, bytes, counted,
 };
+use sage_models::{Device, Devices};
+use sage_plan::config::{Reserve, TenantName};
+use sage_plan::{Plan, Stage};
 
 /// On whose behalf and how a pipeline runs, and what the user lets through that would be refused otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -123,6 +123,12 @@ pub fn decide(
         tenant,
         amounts,
     })
+}
+
+/// Whether a pipeline that is refused would be granted if nobody else held anything, so that it is worth waiting.
+#[must_use]
+pub fn fits_alone(plan: &Plan, inventory: &Inventory, supply: &Supply, options: &Options, devices: &Devices) -> bool {
+    decide(plan, inventory, supply, options, devices, &Holdings::default()).is_ok()
 }
 
 /// The CPUs that the devices of these grants have to themselves must be nobody else's; another run that has a lease on the same device shares them.

@@ -4,12 +4,10 @@ use std::path::Path;
 
 use super::tests::{OVERCOMMIT, STRICT, UNENFORCED, machine, memory, operator, pipeline};
 use super::*;
+use sage_machine::{CpuSet, DeviceClaim, DeviceShare, Holdings, LedgerRow, ShareState, Supply, Tier};
+use sage_models::{Devices, Gpu, GpuPart, NvmlReport};
 use sage_plan::config::{BackendChoice, parse_host};
-use sage_models::{Devices, Gpu, GpuPart, LeaseState, NvmlReport};
-use sage_plan::{Kind, ModelSpec, Plan, Resources, RowsChoice, StageId};
-use sage_machine::{
-    CpuSet, DeviceClaim, DeviceShare, LeaseFolder, LedgerRow, Revoked, ShareState, Supply, Holdings, Tier,
-};
+use sage_plan::{Kind, ModelSpec, Plan, Resources, RowsChoice};
 
 const MIB: u64 = 1 << 20;
 
@@ -91,7 +89,8 @@ fn four_quarters_fit_on_a_device_and_a_fifth_does_not() {
     );
     let fits = |instances| fits_alone(&embed(instances, 2_500), &machine(4), &Supply::default(), &STRICT, &cpu0);
     assert_eq!([fits(4), fits(5)], [true, false], "whether it is worth waiting");
-    let overcommit = decide(&embed(5, 2_500), &machine(4), &Supply::default(), &OVERCOMMIT, &cpu0, &Holdings::default());
+    let overcommit =
+        decide(&embed(5, 2_500), &machine(4), &Supply::default(), &OVERCOMMIT, &cpu0, &Holdings::default());
     assert!(overcommit.is_err(), "devices are not shared out more thinly");
 }
 
@@ -255,52 +254,6 @@ fn memory_of_cpu_devices_is_not_given_to_operators() {
         "the pipeline wants 7GiB of memory, 6GiB is there\n  \"a\": 1 instance × memory = 7GiB\n  \
          0B kept for the host\n  2GiB for models on CPU devices\n  hint: lower memory or parallelism, or pass --overcommit"
     );
-}
-
-#[test]
-fn admitted_leases_are_in_the_machines_book_with_tokens_that_only_rise_until_they_are_dropped() {
-    let place = tempfile::tempdir().unwrap();
-    let folder = LeaseFolder::at(place.path()).unwrap();
-    let cpu0 = devices(&["cpu0"]);
-    let admitted = |plan: &Plan| admit(plan, &machine(4), &Supply::default(), &STRICT, &cpu0, &folder);
-    let (_, first) = admitted(&embed(3, 2_500)).unwrap();
-    let tokens = |held: &HeldLeases| held.held_devices().all().map(|lease| lease.token()).collect::<Vec<_>>();
-    assert_eq!(tokens(&first), [1, 2, 3]);
-    let lease = &first.devices(StageId(1), 2)[0];
-    assert_eq!((lease.token(), lease.device(), lease.share(), lease.state()), (3, "cpu0", 2_500, LeaseState::Held));
-    assert!(first.devices(StageId(1), 3).is_empty() && first.devices(StageId(0), 0).is_empty());
-
-    let text = admitted(&embed(2, 2_500)).unwrap_err().to_string();
-    assert!(text.starts_with("operator \"embed\" wants 0.5 of devices (2 instances × 0.25), 0.25 are free"), "{text}");
-    assert!(text.contains("0.25 of cpu0 is held by lease 3 of process"), "{text}");
-    let (_, second) = admitted(&embed(1, 2_500)).unwrap();
-    assert_eq!(tokens(&second), [4]);
-
-    let run = lease.enter().unwrap();
-    drop(run);
-    let lease = std::sync::Arc::clone(lease);
-    drop(first);
-    assert_eq!(lease.state(), LeaseState::Released);
-    assert_eq!(folder.taken().unwrap().devices.len(), 1);
-    let (_, third) = admitted(&embed(1, 5_000)).unwrap();
-    assert_eq!(tokens(&third), [5], "a token is given out once");
-    let none = admitted(&pipeline([operator("plain", Kind::Map, 1, memory(MIB))])).unwrap().1;
-    assert_eq!(tokens(&none), [0; 0]);
-}
-
-#[test]
-fn a_revoked_lease_is_free_for_the_next_and_its_instance_is_told() {
-    let place = tempfile::tempdir().unwrap();
-    let folder = LeaseFolder::at(place.path()).unwrap();
-    let cpu0 = devices(&["cpu0"]);
-    let admitted = || admit(&embed(1, 10_000), &machine(4), &Supply::default(), &STRICT, &cpu0, &folder);
-    let (_, first) = admitted().unwrap();
-    admitted().unwrap_err();
-    let timeout = std::time::Duration::from_secs(30);
-    assert_eq!(folder.revoke(1, std::time::Duration::ZERO, timeout).unwrap(), Revoked::Free);
-    assert_eq!(first.devices(StageId(1), 0)[0].state(), LeaseState::Revoked);
-    let (_, second) = admitted().unwrap();
-    assert_eq!(second.devices(StageId(1), 0)[0].token(), 2);
 }
 
 /// Somebody's share of a device that has these CPUs to itself, as the ledger shows it.

@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 
 use super::decide::{row, unenforced};
 use super::{DeviceGrant, Options, Reason};
+use sage_machine::{
+    DeviceShare, DeviceUse, Holdings, LedgerRow, Mechanism, Supply, Tier, bytes, counted, ten_thousandths,
+};
 use sage_models::{Device, DeviceTier, Devices, RowIndependence};
 use sage_plan::{GraphRows, ModelSpec, Plan, RowsChoice, Stage};
-use sage_machine::{
-    DeviceShare, DeviceUse, LedgerRow, Mechanism, Supply, Holdings, Tier, bytes, counted, ten_thousandths,
-};
 
 /// What one stage gets of devices.
 #[derive(Default)]

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use super::Needs;
-use sage_plan::config::TenantName;
-use sage_plan::StageId;
 use sage_machine::{Amounts, CpuSet, EnforcementReport};
+use sage_plan::StageId;
+use sage_plan::config::TenantName;
 
 /// What every stage of a plan gets. Says yes; holds nothing yet (see [`super::admit`]).
 #[derive(Debug, Clone, PartialEq)]

@@ -20,8 +20,8 @@ pub(super) fn stands_in_the_ledger(mechanism: Mechanism) -> bool {
 mod tests {
     use super::super::tests::{STRICT, decide, licences, machine, operator, pipeline, whole};
     use super::*;
+    use sage_machine::{Holdings, LeaseScope, Supply};
     use sage_plan::{Kind, Resources};
-    use sage_machine::{LeaseScope, Supply, Holdings};
 
     #[test]
     fn what_stands_in_a_ledger_that_others_can_change_is_cooperative_and_says_where() {

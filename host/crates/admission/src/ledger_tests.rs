@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::tests::{
-    OVERCOMMIT, STRICT, admit, decide, fraction, held, licences, machine, memory, operator, pipeline, whole,
-};
+use super::tests::{OVERCOMMIT, STRICT, decide, fraction, held, licences, machine, memory, operator, pipeline, whole};
 use super::*;
-use sage_plan::config::{GivenCpus, TenantCeiling, TenantName};
+use sage_machine::{Amounts, Claim, Holdings, Supply};
 use sage_models::Devices;
+use sage_plan::config::{GivenCpus, TenantCeiling, TenantName};
 use sage_plan::{Kind, Plan, Resources};
-use sage_machine::{Amounts, Claim, Inventory, LeaseFolder, Supply, Holdings};
 
 fn claim(pid: u32, tenant: &str, amounts: Amounts) -> Claim {
     Claim { pid, pipeline: "other".to_owned(), tenant: tenant.to_owned(), amounts, ..Claim::default() }
@@ -220,29 +218,4 @@ fn where_tenants_are_named_no_other_may_run() {
         );
     }
     decide(&one(Resources::default()), &machine(4), &Supply::default(), &of("red"), &Holdings::default()).unwrap();
-}
-
-#[test]
-fn a_pipeline_that_runs_is_in_the_ledger_until_it_ends() {
-    let place = tempfile::tempdir().unwrap();
-    let folder = LeaseFolder::at(place.path()).unwrap();
-    let supply = Supply { custom: licence(30_000), ..Supply::default() };
-    let inventory = Inventory { allowed: (0..4).collect(), memory: 8 << 30, quota: None };
-    let resources = Resources { memory: Some(3 << 30), custom: licence(10_000), ..whole(1) };
-    let admitted = || admit(&one(resources.clone()), &inventory, &supply, &of("blue"), &folder);
-    let (grant, leases) = admitted().unwrap();
-    let claims = folder.taken().unwrap().claims;
-    assert_eq!(claims, [leases.claim().claim().clone()]);
-    assert_eq!((claims[0].pid, claims[0].tenant.as_str()), (std::process::id(), "blue"));
-    assert_eq!((&claims[0].amounts, &claims[0].cpus), (&grant.amounts, &leases.cpus()));
-
-    let text = admitted().unwrap_err().to_string();
-    for line in
-        ["wants 2 CPUs (2 instances × 1), 1 is free", "6GiB of memory, 2GiB is free", "declares 3 and 1 is free"]
-    {
-        assert!(text.contains(line), "{line} is not in\n{text}");
-    }
-    drop(leases);
-    assert_eq!(Holdings { place: None, ..folder.taken().unwrap() }, Holdings::default());
-    drop(admitted().unwrap());
 }

@@ -48,7 +48,7 @@ mod tests;
 #[cfg(test)]
 mod worker_tests;
 
-pub use decide::{Options, decide};
+pub use decide::{Options, decide, fits_alone};
 pub use grant::{Cpus, DeviceGrant, Grant, StageGrant};
 pub use holders::Holding;
 pub use isolation::{Isolation, KernelLimits, WorkerBounds};

@@ -1,7 +1,7 @@
 use super::decide::row;
+use sage_machine::{LedgerRow, Mechanism, Tier, bytes};
 use sage_plan::config::format_duration;
 use sage_plan::{Limits, Stage};
-use sage_machine::{LedgerRow, Mechanism, Tier, bytes};
 
 /// What each call of a component may take. A limit counts as asked for where it is not the default.
 pub(super) fn rows(stage: &Stage) -> Vec<LedgerRow> {

@@ -1,8 +1,8 @@
 use super::decide::{row, unenforced};
 use super::holders::holders;
 use super::{Asker, Options, Reason};
+use sage_machine::{Claim, Holdings, Inventory, LedgerRow, Mechanism, Supply, Tier, Totals, bytes};
 use sage_plan::{Limits, Plan, Stage};
-use sage_machine::{Claim, Inventory, LedgerRow, Mechanism, Supply, Holdings, Tier, Totals, bytes};
 
 /// What was decided about memory and the bytes on input edges.
 pub(super) struct MemoryDecision {

@@ -1,7 +1,7 @@
 use super::decide::row;
 use super::{Options, Reason};
-use sage_plan::{Stage, Work};
 use sage_machine::{LedgerRow, Mechanism, Tier, counted};
+use sage_plan::{Stage, Work};
 use sage_sandbox::MOST_THREADS_OF_A_LANE;
 
 /// How many processes and threads a worker may have, which nobody asks for and process isolation promises.

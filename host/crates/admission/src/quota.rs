@@ -1,9 +1,9 @@
 use super::cpus::Pool;
 use super::holders::holders;
 use super::{Asker, Reason};
-use sage_plan::{CpuRequest, Plan, Stage};
 use sage_machine::cgroup::LimitAbove;
 use sage_machine::{Claim, Tier, ten_thousandths};
+use sage_plan::{CpuRequest, Plan, Stage};
 
 /// A quota of CPU time above this process, and what is asked of it. Everything in 1/10,000 of a CPU.
 ///

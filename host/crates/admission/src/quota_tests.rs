@@ -1,9 +1,9 @@
 //! A quota of CPU time above this process: what it gives counts, whoever set it.
 
 use super::tests::{OVERCOMMIT, STRICT, decide, fraction, held, machine, operator, pipeline, whole};
-use sage_plan::{Kind, Resources};
 use sage_machine::cgroup::LimitAbove;
-use sage_machine::{Inventory, Supply, Holdings, Tier};
+use sage_machine::{Holdings, Inventory, Supply, Tier};
+use sage_plan::{Kind, Resources};
 
 /// Four CPUs with so much time, in 1/10,000.
 fn under(quota: u64) -> Inventory {

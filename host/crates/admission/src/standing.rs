@@ -147,9 +147,9 @@ fn loss(row: &LedgerRow, tier: Tier, message: String) -> Loss {
 mod tests {
     use super::super::tests::{OVERCOMMIT, STRICT, decide, fraction, licences, machine, operator, pipeline, whole};
     use super::*;
-    use sage_plan::{Kind, Plan, Resources};
     use sage_machine::cgroup::LimitAbove;
-    use sage_machine::{HeldBy, Supply, Holdings};
+    use sage_machine::{HeldBy, Holdings, Supply};
+    use sage_plan::{Kind, Plan, Resources};
 
     fn plan() -> Plan {
         let leases = Resources { memory: Some(1 << 30), ..whole(1) };

@@ -18,8 +18,8 @@ pub(super) fn reasons(rows: &[LedgerRow]) -> impl Iterator<Item = Reason> + '_ {
 mod tests {
     use super::super::Options;
     use super::super::tests::{STRICT, decide, machine, operator, pipeline, whole};
+    use sage_machine::{Holdings, LeasePlace, LeaseScope, Supply, Tier};
     use sage_plan::{Kind, Resources};
-    use sage_machine::{LeasePlace, LeaseScope, Supply, Holdings, Tier};
 
     #[test]
     fn a_strict_run_is_refused_for_each_limit_that_is_not_hard_and_for_none_that_nobody_asked_for() {

@@ -1,6 +1,6 @@
 use super::holders::holders;
 use super::{Options, Reason};
-use sage_machine::{Amounts, Claim, Supply, Holdings, bytes, ten_thousandths};
+use sage_machine::{Amounts, Claim, Holdings, Supply, bytes, ten_thousandths};
 
 /// Counts what the tenant's pipelines come to against what the tenant may have. `--overcommit` is for what a machine can share out
 /// more thinly; a ceiling is a promise to the other tenants, so it is never let through.

@@ -4,13 +4,13 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::*;
+use sage_machine::{HeldBy, HeldCpu, Holder, Holdings, Inventory, Supply};
 use sage_models::Devices;
-use sage_text::width_of;
 use sage_plan::{
     Capabilities, ComponentSpec, CpuRequest, Edge, EdgeId, GenerateSpec, Kind, Limits, OnError, Partition, Plan, Port,
     Resources, SinkSpec, SourceSpec, Stage, StageId, Work,
 };
-use sage_machine::{CpuSet, HeldBy, HeldCpu, Holder, Inventory, LeaseFolder, Supply, Holdings};
+use sage_text::width_of;
 
 /// A stage that asks for nothing.
 fn stage(name: &str, work: Work) -> Stage {
@@ -100,16 +100,6 @@ pub(super) fn decide(
     taken: &Holdings,
 ) -> Result<Grant, Refusal> {
     super::decide(plan, inventory, supply, options, &Devices::default(), taken)
-}
-
-pub(super) fn admit(
-    plan: &Plan,
-    inventory: &Inventory,
-    supply: &Supply,
-    options: &Options,
-    folder: &LeaseFolder,
-) -> Result<(Grant, HeldLeases), Refusal> {
-    super::admit(plan, inventory, supply, options, &Devices::default(), folder)
 }
 
 pub(super) static STRICT: LazyLock<Options> = LazyLock::new(Options::default);
@@ -377,36 +367,4 @@ fn the_ledger_shows_what_was_asked_for_what_holds_and_how_hard() {
         })
     );
     assert_eq!(json["totals"]["cpus_allowed"], serde_json::json!([0, 1, 2, 3]));
-}
-
-#[test]
-fn granted_leases_are_held_by_lane_and_free_again_afterwards() {
-    let place = tempfile::tempdir().unwrap();
-    let folder = LeaseFolder::at(place.path()).unwrap();
-    let plan = pipeline([operator("a", Kind::Map, 2, whole(2)), operator("b", Kind::Map, 1, Resources::default())]);
-    let (grant, leases) = admit(&plan, &machine(6), &Supply::default(), &STRICT, &folder).unwrap();
-    let cpu = |stage, instance, lane| leases.lane(StageId(stage), instance, lane).map(|lease| lease.cpu());
-    assert_eq!([cpu(1, 0, 0), cpu(1, 0, 1), cpu(1, 1, 0), cpu(1, 1, 1)], [Some(5), Some(4), Some(3), Some(2)]);
-    assert_eq!([cpu(1, 1, 2), cpu(1, 2, 0), cpu(2, 0, 0)], [None; 3]);
-    assert_eq!(leases.cpus(), (2..6).collect::<CpuSet>());
-    assert_eq!(grant.stage(StageId(1)).lanes, 2);
-    let holders = folder.held_by_anyone().unwrap().into_iter().map(|held| held.holder.unwrap());
-    assert!(holders.map(|holder| (holder.pipeline, holder.operator)).all(|who| who == ("test".into(), "a".into())));
-    drop(leases);
-    assert_eq!(folder.held_by_anyone().unwrap(), []);
-}
-
-#[test]
-fn whoever_comes_second_is_refused_and_told_who_was_first() {
-    let place = tempfile::tempdir().unwrap();
-    let folder = LeaseFolder::at(place.path()).unwrap();
-    let plan = pipeline([operator("a", Kind::Map, 1, whole(3))]);
-    let admitted = |options: &Options| admit(&plan, &machine(4), &Supply::default(), options, &folder);
-    let _first = admitted(&STRICT).unwrap();
-
-    let text = admitted(&STRICT).unwrap_err().to_string();
-    assert!(text.starts_with("operator \"a\" wants 3 CPUs (1 instance × 3), 0 are free\n"), "{text}");
-    assert!(text.contains("\n  CPU 1 is leased by process"), "{text}");
-    let (grant, leases) = admitted(&OVERCOMMIT).unwrap();
-    assert_eq!((operators(&grant), leases.cpus().count()), (vec![(3, Cpus::Unpinned)], 0));
 }

@@ -1,7 +1,7 @@
 use super::memory::{MemorySums, of_instance};
 use super::{Options, StageGrant, tenant};
+use sage_machine::{Arithmetic, Holdings, InstanceArithmetic, Supply};
 use sage_plan::Plan;
-use sage_machine::{Arithmetic, InstanceArithmetic, Supply, Holdings};
 
 /// The limit of the pipeline's control group; `None` where the kernel holds no memory, or no instance is a worker.
 pub(super) fn of_pipeline(sums: &MemorySums) -> Option<u64> {

@@ -2,9 +2,9 @@
 
 use super::tests::{decide, fraction, machine, memory, operator, pipeline, whole};
 use super::*;
+use sage_machine::{Amounts, Claim, Holdings, Supply};
 use sage_plan::config::TenantCeiling;
 use sage_plan::{Kind, Plan, Resources};
-use sage_machine::{Amounts, Claim, Supply, Holdings};
 
 const MIB: u64 = 1 << 20;
 
@@ -103,7 +103,8 @@ fn memory_that_a_worker_needs_for_itself_is_refused_with_the_numbers() {
         decide(&plan(too_small), &machine(4), &Supply::default(), &workers(everything()), &Holdings::default())
             .expect_err("a refusal");
     }
-    let refusal = decide(&plan(16 * MIB), &machine(4), &Supply::default(), &workers(everything()), &Holdings::default());
+    let refusal =
+        decide(&plan(16 * MIB), &machine(4), &Supply::default(), &workers(everything()), &Holdings::default());
     assert_eq!(
         refusal.unwrap_err().to_string(),
         "operator \"a\" has memory = 16MiB, of which its worker process takes 24MiB for itself\n  \

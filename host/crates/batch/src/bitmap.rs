@@ -3,27 +3,29 @@
 pub struct Bitmap<'a>(&'a [u8]);
 
 impl<'a> Bitmap<'a> {
-    /// Wraps the bytes of a bitmap that [`check_bitmap`](super::check_bitmap) passed.
+    /// Wraps the bytes of a bitmap that [`check_bitmap`](super::check_bitmap) has accepted.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// Whether record `row` is set; a row past the end is not.
+    /// Whether the bit of record `row` is set; `false` for a row past the end.
     #[must_use]
     pub fn get(self, row: usize) -> bool {
         self.0.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1)
     }
 
-    /// How many records are set.
+    /// Number of records with a set bit.
     #[must_use]
     pub fn count(self) -> usize {
         self.0.iter().map(|byte| byte.count_ones() as usize).sum()
     }
 
-    /// Calls `run(start, end)` for each maximal run of set records, in order: neighbours are copied together.
+    /// Calls `run(start, end)` for each maximal run of set records, in order. Neighbours can then be copied
+    /// together.
     ///
-    /// By words and counts of bits: what a filter keeps has no pattern, and a branch on each bit was mispredicted half the time.
+    /// Works on words and counts of bits: the records that a filter keeps have no pattern, and a branch for
+    /// each bit was mispredicted half the time.
     #[inline]
     pub fn runs(self, records: usize, mut run: impl FnMut(usize, usize)) {
         let (words, rest) = self.0.as_chunks::<8>();
@@ -38,7 +40,7 @@ impl<'a> Bitmap<'a> {
                 let skipped = bits.trailing_zeros();
                 let length = (bits >> skipped).trailing_ones();
                 let from = base + skipped as usize;
-                // A run may go on from the word before.
+                // A run may continue from the word before.
                 if from != end {
                     if start < end {
                         run(start, end);
@@ -81,7 +83,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_are_maximal_and_what_get_says(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(0), Just(0xff)], 0..40)) {
+        fn runs_are_maximal_and_what_get_says(
+            bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(0), Just(0xff)], 0..40),
+        ) {
             let bitmap = Bitmap::new(&bytes);
             let mut found = vec![false; bytes.len() * 8];
             let mut before = None;

@@ -1,112 +1,113 @@
 use thiserror::Error;
 
-/// How an answer breaks the contract. Displayed to whoever wrote the operator.
+/// The way in which a guest's answer breaks the contract. The message is for the author of the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Malformed {
-    /// A column without the closing offset.
+    /// A column has no offsets, not even the closing one.
     #[error("{column}: no offsets, a column of n entries has n + 1")]
     NoOffsets {
-        /// Which column.
+        /// Name of the column.
         column: &'static str,
     },
-    /// A column whose first offset is not 0.
+    /// The first offset of a column is not 0.
     #[error("{column}: offsets start at {found}, not at 0")]
     FirstOffset {
-        /// Which column.
+        /// Name of the column.
         column: &'static str,
         /// The first offset.
         found: u32,
     },
-    /// An offset below the one before it.
+    /// An offset is below the one before it.
     #[error("{column}: offset {index} is {found}, below {before} before it")]
     FallingOffset {
-        /// Which column.
+        /// Name of the column.
         column: &'static str,
-        /// Where in `offsets`.
+        /// Index in `offsets`.
         index: usize,
         /// The offset before.
         before: u32,
-        /// The offset there.
+        /// The offset at that index.
         found: u32,
     },
-    /// A last offset that is not the number of bytes.
+    /// The last offset is not the number of bytes.
     #[error("{column}: the last offset is {found}, but there are {bytes} bytes")]
     LastOffset {
-        /// Which column.
+        /// Name of the column.
         column: &'static str,
         /// The last offset.
         found: u32,
-        /// How many bytes came with it.
+        /// Number of bytes in the column.
         bytes: usize,
     },
-    /// A column with another number of entries than the records it is for.
+    /// The number of entries in a column is not the number of its records.
     #[error("{column}: {found} entries for {expected} records")]
     Count {
-        /// Which column.
+        /// Name of the column.
         column: &'static str,
-        /// How many entries it has.
+        /// Number of entries in the column.
         found: usize,
-        /// How many it should have.
+        /// Number of entries that the column should have.
         expected: usize,
     },
-    /// A bitmap of the wrong length.
+    /// A bitmap has the wrong length.
     #[error("{column}: a bitmap of {found} bytes, {expected} are needed for {records} records")]
     BitmapLength {
-        /// Which bitmap.
+        /// Name of the bitmap.
         column: &'static str,
-        /// Its bytes.
+        /// Number of bytes in the bitmap.
         found: usize,
-        /// The bytes it should have.
+        /// Number of bytes that the bitmap should have.
         expected: usize,
-        /// How many records.
+        /// Number of records.
         records: usize,
     },
-    /// A bit set past the last record.
+    /// A bit is set past the last record.
     #[error("{column}: a bit is set past record {records}")]
     BitmapTail {
-        /// Which bitmap.
+        /// Name of the bitmap.
         column: &'static str,
-        /// How many records.
+        /// Number of records.
         records: usize,
     },
-    /// An index of a record that is not there.
+    /// An entry is the index of a record that does not exist.
     #[error("{column}: entry {index} names record {found}, there are {records}")]
     OutOfRange {
-        /// Which list.
+        /// Name of the list.
         column: &'static str,
-        /// Where in it.
+        /// Index in the list.
         index: usize,
-        /// The record it names.
+        /// The record that the entry names.
         found: u32,
-        /// How many records there are.
+        /// Number of records.
         records: usize,
     },
-    /// An index that should be greater than the one before it (or at least as great).
+    /// An entry is too small: it should be greater than the entry before it (or, for parents, at least as
+    /// great).
     #[error("{column}: entry {index} names record {found} after record {before}")]
     NotRising {
-        /// Which list.
+        /// Name of the list.
         column: &'static str,
-        /// Where in it.
+        /// Index in the list.
         index: usize,
-        /// The one before.
+        /// The entry before.
         before: u32,
-        /// The one there.
+        /// The entry at that index.
         found: u32,
     },
-    /// Text that is not UTF-8.
+    /// A text is not UTF-8.
     #[error("{column}: entry {index} is not UTF-8")]
     NotUtf8 {
-        /// Which column.
+        /// Name of the column.
         column: &'static str,
-        /// Where in it.
+        /// Index of the entry.
         index: usize,
     },
 }
 
-/// Checks the offsets of a column: n + 1 of them, from 0, never falling, ending at `bytes`. Returns n.
+/// Checks the offsets of a column: n + 1 offsets that start at 0, never fall, and end at `bytes`. Returns n.
 ///
 /// # Errors
-/// The first rule it breaks.
+/// The first rule that the offsets break.
 pub fn check_offsets(column: &'static str, offsets: &[u32], bytes: usize) -> Result<usize, Malformed> {
     let (Some(&first), Some(&last)) = (offsets.first(), offsets.last()) else {
         return Err(Malformed::NoOffsets { column });
@@ -126,7 +127,8 @@ pub fn check_offsets(column: &'static str, offsets: &[u32], bytes: usize) -> Res
     Ok(offsets.len() - 1)
 }
 
-/// Checks parents: each below `records`, never falling, the first not below `floor` (the last one of the call before).
+/// Checks parents: each is below `records`, they never fall, and the first is not below `floor` (the last
+/// parent of the previous output of the same call).
 ///
 /// # Errors
 /// The first entry that breaks a rule.
@@ -152,7 +154,8 @@ pub fn check_parents(column: &'static str, parents: &[u32], records: usize, floo
     }
 }
 
-/// Checks row numbers: each below `records`, each greater than the one before, the first greater than `after`.
+/// Checks row numbers: each is below `records` and greater than the one before, and the first is greater than
+/// `after`.
 ///
 /// # Errors
 /// The first entry that breaks a rule.
@@ -172,10 +175,10 @@ pub fn check_rising(column: &'static str, rows: &[u32], records: usize, after: O
     Ok(())
 }
 
-/// Checks a bitmap for `records` records: its length, and that nothing is set past the last one.
+/// Checks a bitmap for `records` records: its length, and that no bit is set past the last record.
 ///
 /// # Errors
-/// The rule it breaks.
+/// The first rule that the bitmap breaks.
 pub fn check_bitmap(column: &'static str, bitmap: &[u8], records: usize) -> Result<(), Malformed> {
     let expected = records.div_ceil(8);
     if bitmap.len() != expected {
@@ -188,8 +191,9 @@ pub fn check_bitmap(column: &'static str, bitmap: &[u8], records: usize) -> Resu
     }
 }
 
-/// `Err((index, before, found))` at the first fall. A whole pass without branches first, which vectorises: an
-/// early exit in the loop costs four times as much on the batches that are fine, which is nearly all.
+/// Returns `Err((index, before, found))` at the first fall. The first pass has no branches, which lets the
+/// compiler vectorise it: an early exit in the loop costs four times as much on valid batches, which are nearly
+/// all.
 fn check_never_falls(numbers: &[u32]) -> Result<(), (usize, u32, u32)> {
     let falls = numbers.windows(2).fold(false, |falls, pair| match pair {
         [before, found] => falls | (found < before),

@@ -1,7 +1,8 @@
 use super::{Bitmap, Malformed, check_offsets};
 
-/// `n` byte strings behind one another, with n + 1 rising offsets: Arrow's Binary layout, so that a guest, Arrow and
-/// Python can share it without copying. Always valid, but for the time in which its bytes are elsewhere (`detach`).
+/// `n` byte strings in one buffer, with n + 1 rising offsets. This is Arrow's Binary layout, so a guest, Arrow
+/// and Python can share a column without a copy. A column is always valid, except while its bytes are detached
+/// (`detach`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     offsets: Vec<u32>,
@@ -21,7 +22,7 @@ impl Column {
         Self::default()
     }
 
-    /// How many entries.
+    /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.offsets.len() - 1
@@ -33,30 +34,30 @@ impl Column {
         self.len() == 0
     }
 
-    /// All entries' bytes together.
+    /// Total bytes of all entries.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// What the byte buffer holds without growing.
+    /// Bytes that the byte buffer holds without growing.
     #[must_use]
     pub fn byte_capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// The bytes of memory that its buffers have, used or not.
-    pub(crate) fn capacity(&self) -> usize {
+    /// Bytes of memory that the buffers occupy, used or not.
+    pub fn capacity(&self) -> usize {
         self.bytes.capacity() + self.offsets.capacity() * size_of::<u32>()
     }
 
-    /// The n + 1 offsets, the first 0.
+    /// The n + 1 offsets; the first is 0.
     #[must_use]
     pub fn offsets(&self) -> &[u32] {
         &self.offsets
     }
 
-    /// The entries' bytes, behind one another.
+    /// The bytes of all entries, one after another.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -81,8 +82,8 @@ impl Column {
     /// Adds an entry.
     ///
     /// # Panics
-    /// Over 4 GiB of bytes. Records are bounded far below by `limits.record_bytes`, batches by the size at which they
-    /// are flushed.
+    /// The column would hold more than 4 GiB of bytes. `limits.record_bytes` bounds records, and the flush size
+    /// bounds batches, far below that.
     #[inline]
     pub fn push(&mut self, entry: &[u8]) {
         self.bytes.extend_from_slice(entry);
@@ -100,7 +101,7 @@ impl Column {
         result
     }
 
-    /// Adds entries `start..end` of `other`; what is past its end is left out.
+    /// Adds entries `start..end` of `other`. Rows past the end of `other` are left out.
     #[inline]
     pub fn append_range(&mut self, other: &Self, start: usize, end: usize) {
         let end = end.min(other.len());
@@ -110,23 +111,26 @@ impl Column {
         self.bytes.extend_from_slice(bytes);
         assert!(u32::try_from(self.bytes.len()).is_ok(), "a column holds at most 4 GiB");
         if let Some(offsets) = other.offsets.get(start + 1..=end) {
-            // `offset - first` cannot wrap (offsets never fall), the sum cannot either (asserted above).
+            // `offset - first` cannot wrap, because offsets never fall. The sum cannot wrap either (asserted
+            // above).
             self.offsets.extend(offsets.iter().map(|&offset| base + (offset - first)));
         }
     }
 
-    /// Adds the entries of `other` that `kept`, a bitmap over them, names.
-    pub(crate) fn append_kept(&mut self, other: &Self, kept: Bitmap<'_>) {
-        // Room for all of them at once: half of them is what is expected, and a buffer is used again.
+    /// Adds the entries of `other` that have a set bit in the bitmap `kept`.
+    pub fn append_kept(&mut self, other: &Self, kept: Bitmap<'_>) {
+        // Reserves room for all entries at once: about half of them are expected to stay, and the buffer is
+        // reused.
         self.bytes.reserve(other.bytes.len());
         self.offsets.reserve(other.len());
         kept.runs(other.len(), |start, end| self.append_range(other, start, end));
     }
 
-    /// Becomes the column that `offsets` and `bytes` describe, once they are checked; on error it is left empty.
+    /// Checks `offsets` and `bytes` and becomes the column that they describe. Returns the number of entries.
+    /// On error the column is left empty.
     ///
     /// # Errors
-    /// The rule that the offsets break; `name` says in it which column this is.
+    /// The first rule that the offsets break. The error contains `name` as the column's name.
     pub fn assign(&mut self, name: &'static str, offsets: &[u32], bytes: &[u8]) -> Result<usize, Malformed> {
         self.clear();
         let rows = check_offsets(name, offsets, bytes.len())?;
@@ -136,11 +140,11 @@ impl Column {
         Ok(rows)
     }
 
-    /// Becomes the column that `fill` writes into the emptied buffers, once it is checked; on error it is left empty. Answers the number
-    /// of entries.
+    /// Becomes the column that `fill` writes into the emptied buffers, after a check. Returns the number of
+    /// entries. On error the column is left empty.
     ///
     /// # Errors
-    /// What `fill` says, or the rule that the offsets break.
+    /// The error of `fill`, or the first rule that the offsets break.
     pub(super) fn refill<E: From<Malformed>>(
         &mut self,
         name: &'static str,
@@ -157,22 +161,23 @@ impl Column {
         filled
     }
 
-    /// Adds the entries of a column whose offsets were just checked against `bytes`.
-    pub(crate) fn append_checked(&mut self, offsets: &[u32], bytes: &[u8]) {
+    /// Adds the entries of a column whose offsets have just been checked against `bytes`.
+    pub fn append_checked(&mut self, offsets: &[u32], bytes: &[u8]) {
         let base = self.end_offset();
         self.bytes.extend_from_slice(bytes);
         assert!(u32::try_from(self.bytes.len()).is_ok(), "a column holds at most 4 GiB");
         self.offsets.extend(offsets.iter().skip(1).map(|&offset| base + offset));
     }
 
-    /// Leaves its bytes to `buffer`, and goes on with the buffer that was there. It still says how many entries it has; what they are somebody else knows, who
-    /// is to [put them back](Column::reattach) before anybody looks.
-    pub(crate) fn detach(&mut self, buffer: &mut Vec<u8>) {
+    /// Moves the bytes into `buffer` and keeps `buffer`'s allocation. The column keeps its offsets and its
+    /// number of entries. The caller must [put the bytes back](Column::reattach) before the entries are read.
+    pub fn detach(&mut self, buffer: &mut Vec<u8>) {
         buffer.clear();
         std::mem::swap(&mut self.bytes, buffer);
     }
 
-    /// Has the bytes again that it [let go](Column::detach): `fill` appends them to the empty buffer, and there are as many as there were.
+    /// Gets back the bytes that it [detached](Column::detach). `fill` appends them to the empty buffer; their
+    /// number is the same as before.
     pub(crate) fn reattach<E>(&mut self, fill: impl FnOnce(&mut Vec<u8>, usize) -> Result<(), E>) -> Result<(), E> {
         let len = self.end_offset() as usize;
         self.bytes.clear();
@@ -181,7 +186,7 @@ impl Column {
         filled
     }
 
-    /// Forgets the entries, keeps the buffers.
+    /// Removes the entries and keeps the buffers.
     pub fn clear(&mut self) {
         self.offsets.truncate(1);
         self.bytes.clear();
@@ -229,7 +234,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_pushed_comes_out_in_order(entries in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..20)) {
+        fn what_is_pushed_comes_out_in_order(
+            entries in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..20),
+        ) {
             let column: Column = entries.iter().map(Vec::as_slice).collect();
             prop_assert_eq!(column.iter().map(<[u8]>::to_vec).collect::<Vec<_>>(), entries.clone());
             prop_assert_eq!(check_offsets("c", column.offsets(), column.byte_len()), Ok(entries.len()));
@@ -249,7 +256,10 @@ mod tests {
         }
 
         #[test]
-        fn any_offsets_are_either_refused_or_safe_to_read(offsets in prop::collection::vec(0u32..12, 0..8), bytes in prop::collection::vec(any::<u8>(), 0..12)) {
+        fn any_offsets_are_either_refused_or_safe_to_read(
+            offsets in prop::collection::vec(0u32..12, 0..8),
+            bytes in prop::collection::vec(any::<u8>(), 0..12),
+        ) {
             let mut column = Column::new();
             if let Ok(rows) = column.assign("c", &offsets, &bytes) {
                 prop_assert_eq!(column.iter().map(<[u8]>::len).sum::<usize>(), bytes.len());

@@ -2,39 +2,41 @@ use std::fmt::Debug;
 
 use super::Batch;
 
-/// A way past an [`Inbox`](super::Inbox) for batches that can be worked on elsewhere at once: whoever sends puts them there itself, while it has
-/// them in its CPU's cache, and nobody need be woken to carry them on.
+/// A way past an [`Inbox`](super::Inbox) for batches that can be processed elsewhere at once. The sender itself
+/// delivers the batch while the batch is still in its CPU's cache, and no other thread is woken to pass it on.
 ///
-/// An inbox opens it while nothing waits in it, so that no batch overtakes another.
+/// An inbox opens its direct send only while no batch waits in the inbox, so that no batch overtakes another.
 pub trait DirectSend: Debug + Send + Sync {
-    /// Takes a batch. `coalesced`: another one follows within moments, or [`DirectSend::announce`].
+    /// Takes a batch. `coalesced`: within moments, another batch or a call of [`DirectSend::announce`] follows.
     ///
-    /// `spare` is the sender's: a batch whose payloads are not needed here any more leaves it its buffer, so that the next one can be written where the
-    /// sender has just written.
+    /// `spare` belongs to the sender. If the payloads of the batch are no longer needed here, the batch's
+    /// buffer is moved into `spare`. The sender then writes the next batch into memory that it has just
+    /// written.
     ///
     /// # Errors
-    /// The batch comes back.
-    #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
+    /// The batch was not taken, and comes back.
+    #[expect(clippy::result_large_err, reason = "the error is the batch itself, which was passed by value too")]
     fn take(&self, batch: Batch, coalesced: bool, spare: &mut Vec<u8>) -> Result<(), NotTaken>;
 
-    /// No more comes for now: what was taken coalesced is to be seen.
+    /// Ends a group of coalesced batches: the receiver must now notice the batches that were taken.
     fn announce(&self);
 
-    /// There is something for the consumer in the inbox. Nothing happens where it will look anyway, since it has an answer to come.
+    /// Tells the consumer that a batch waits in the inbox. Does nothing if the consumer is about to check
+    /// anyway, because it waits for an answer.
     fn wake(&self);
 
-    /// Whether so few are under way that those who found it full should come again.
+    /// Whether so few batches are in flight that senders that found the direct send full should try again.
     fn is_low(&self) -> bool;
 
-    /// How many bytes of batches were taken and not worked on yet.
+    /// Bytes of batches that were taken and not yet processed.
     fn bytes(&self) -> usize;
 }
 
-/// Why an direct_send did not take a batch.
+/// The reason why a direct send did not take a batch.
 #[derive(Debug)]
 pub enum NotTaken {
-    /// There is no room until others were worked on.
+    /// There is no room until other batches have been processed.
     Full(Batch),
-    /// It cannot.
+    /// The direct send takes no batches.
     Closed(Batch),
 }

@@ -5,25 +5,29 @@ use std::time::{Duration, Instant};
 
 use super::{Batch, DirectSend, NotTaken};
 
-/// Where batches wait for a consumer: bounded in bytes and in batches, filled by any number of producers.
+/// A queue of batches for a consumer, bounded in bytes and in batches, and filled by any number of producers.
 ///
-/// **Who waits for whom.** A producer waits while the inbox is full and is woken when it has drained to half (waking for each
-/// batch costs 20 µs a time and dominated in measurements). A consumer waits while it is empty and is woken by the next
-/// batch, the last producer's leaving, or [`Inbox::cut`]. Pipelines are acyclic and every consumer takes from one inbox
-/// whatever comes first, so the last consumer can always go on, and with it everybody before it.
+/// **Waiting and waking.** A producer waits while the inbox is full and is woken when the inbox has drained to
+/// half (a wake-up for each batch costs 20 µs and dominated in measurements). A consumer waits while the inbox
+/// is empty. The next batch, the leaving of the last producer, or [`Inbox::cut`] wakes it. Pipelines are
+/// acyclic, and every consumer takes batches from one inbox in their order. So the last consumer can always go
+/// on, and with it every stage before it.
 ///
-/// **Quietly.** A batch that is [put in so](Inbox::put) wakes the consumer with others only: when four of them are there, when a producer
-/// [says so](Inbox::announce) or has to wait for room. A consumer lets that happen to it for the first millisecond of a wait.
+/// **Coalesced wake-ups.** A batch that is [put in coalesced](Inbox::put) wakes the consumer together with
+/// others: when four batches wait, when a producer [announces them](Inbox::announce), or when a producer has to
+/// wait for room. A consumer accepts this delay only for the first millisecond of a wait.
 ///
-/// **Past it.** A consumer that has an [`DirectSend`] has producers use it while nothing waits here. One that finds it full waits there for a while rather than
-/// leave its batch here, where it grows cold; after that batches wait here until the consumer has taken them all and [opens](Inbox::pop_or_open) again.
+/// **Direct send.** If the consumer has a [`DirectSend`], producers use it while no batch waits in the inbox. A
+/// producer that finds it full waits for a while before it puts its batch here, because a waiting batch leaves
+/// the CPU's cache. From then on batches wait here until the consumer has taken them all and
+/// [opens](Inbox::pop_or_open) the direct send again.
 #[derive(Debug)]
 pub struct Inbox {
     state: Mutex<State>,
     direct_send: OnceLock<Arc<dyn DirectSend>>,
-    /// Batches wait here, or no more come: for a consumer that only wants to know whether to look.
+    /// Set while batches wait, or when no more will come. A consumer can check it without the lock.
     news: AtomicBool,
-    /// How many producers wait at the direct_send.
+    /// Number of producers that wait at the direct send.
     at_entrance: AtomicUsize,
     filled: Condvar,
     drained: Condvar,
@@ -38,51 +42,52 @@ struct State {
     producers: usize,
     waiting_producers: usize,
     waiting_consumers: usize,
-    /// Of those, how many let some batches come coalesced.
+    /// Number of waiting consumers that accept coalesced batches.
     lenient_consumers: usize,
-    /// Of those, how many were woken and have not come yet.
+    /// Number of waiting consumers that were woken and have not run yet.
     woken_consumers: usize,
     tickets: u64,
-    /// The direct_send may be used.
+    /// Whether producers may use the direct send.
     open: bool,
-    /// Whoever would wait here would wait for itself.
+    /// The producer and the consumer share a thread, which must not wait for itself.
     one_thread: bool,
     cut: bool,
 }
 
-/// How many batches are reason enough to wake a consumer.
+/// Number of waiting batches at which a consumer is woken.
 const BURST: usize = 4;
-/// How long a producer waits at an direct_send that is full. Long against the time in which one that works on batches of 64 KiB has room again, other threads
-/// on its CPU included; short for somebody whose bursts an inbox is to take up.
+/// Longest time that a producer waits at a full direct send. Long compared with the time that a consumer of 64
+/// KiB batches needs to make room, even with other threads on its CPU. Short for a producer that sends bursts,
+/// which the inbox should absorb.
 const AT_ENTRANCE: Duration = Duration::from_millis(10);
-/// How long batches that were put in coalesced may go unseen.
+/// Longest time for which coalesced batches may go unnoticed.
 const LENIENCE: Duration = Duration::from_millis(1);
 
-/// What a consumer got.
+/// The result of taking a batch from an inbox.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "a batch is moved through, not kept; a box would be an allocation for each"
+    reason = "a batch is passed on and not stored; a box would cost an allocation for each"
 )]
 pub enum Popped {
     /// A batch, and its number in this inbox (0, 1, 2, …).
     Batch(Batch, u64),
-    /// Nothing came in the time given.
+    /// No batch came within the timeout.
     Empty,
-    /// No producer is left and nothing waits: there will never be more.
+    /// No producer is left and no batch waits: there will never be more.
     End,
     /// The pipeline stopped.
     Cut,
 }
 
-/// The pipeline stopped: the batch was not taken, and comes back.
+/// A batch that was not taken because the pipeline stopped.
 #[derive(Debug)]
 pub struct Refused(pub Batch);
 
 impl Inbox {
-    /// An inbox that holds up to `byte_credit` bytes ([`Batch::weight`]) in up to `batch_credit` batches. A batch
-    /// that is heavier than the whole credit is let into an empty inbox: whoever promises a hard bound keeps
-    /// batches below it.
+    /// An inbox that holds up to `byte_credit` bytes ([`Batch::weight`]) in up to `batch_credit` batches. A
+    /// batch that is heavier than the whole credit is accepted if the inbox is empty. A caller that promises a
+    /// hard bound must keep its batches below the credit.
     #[must_use]
     pub fn new(byte_credit: usize, batch_credit: usize) -> Self {
         Self {
@@ -97,12 +102,13 @@ impl Inbox {
         }
     }
 
-    /// Announces a producer. All are announced before the first consumer looks, or it would see the end.
+    /// Registers a producer. All producers must be registered before the first consumer takes a batch.
+    /// Otherwise the consumer would see the end.
     pub fn join(&self) {
         self.lock().producers += 1;
     }
 
-    /// A producer leaves; the last one's leaving is the end of input.
+    /// Removes a producer. When the last producer leaves, the input ends.
     pub fn leave(&self) {
         let mut state = self.lock();
         state.producers = state.producers.saturating_sub(1);
@@ -113,61 +119,63 @@ impl Inbox {
         }
     }
 
-    /// How many producers there are.
+    /// Number of producers.
     #[must_use]
     pub fn producers(&self) -> usize {
         self.lock().producers
     }
 
-    /// The one producer and the consumer have one thread from now on: nobody waits here, and bounds are theirs to keep.
+    /// From now on the only producer and the consumer share one thread. No call waits any more, and the caller
+    /// must keep the bounds.
     pub fn never_wait(&self) {
         self.lock().one_thread = true;
     }
 
-    /// Gives the consumer an direct_send, once; it is closed.
+    /// Sets the consumer's direct send, once. The direct send starts closed.
     pub fn set_entrance(&self, direct_send: Arc<dyn DirectSend>) {
-        // A second one is not made: each inbox has one consumer that does so, once.
+        // A second direct send cannot occur: each inbox has one consumer, which calls this once.
         let _ = self.direct_send.set(direct_send);
     }
 
-    /// Whether the consumer has an direct_send.
+    /// Whether the consumer has a direct send.
     #[must_use]
     pub fn has_entrance(&self) -> bool {
         self.direct_send.get().is_some()
     }
 
-    /// Nobody uses the direct_send from now on, until it is opened again.
+    /// Closes the direct send until it is opened again.
     pub fn close_entrance(&self) {
         self.lock().open = false;
         self.drained.notify_all();
     }
 
-    /// The consumer has worked on some of what came through the direct_send.
+    /// Tells waiting producers that the consumer has processed batches from the direct send.
     pub fn entrance_drained(&self) {
         if self.at_entrance.load(Ordering::SeqCst) > 0 {
-            // Whoever looked before waits by the time that the lock is free.
+            // After the lock is free, every producer that checked before is already waiting.
             drop(self.lock());
             self.drained.notify_all();
         }
     }
 
-    /// Whether a look is worth its while: a batch waits here, or no more come.
+    /// Whether a check is worthwhile: a batch waits here, or no more will come.
     #[must_use]
     pub fn has_news(&self) -> bool {
         self.news.load(Ordering::SeqCst)
     }
 
-    /// Puts a batch in; blocks while there is no room.
+    /// Puts a batch in. Blocks while there is no room.
     ///
     /// # Errors
-    /// The batch comes back when the inbox was cut.
-    #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
+    /// The inbox was cut. The batch comes back.
+    #[expect(clippy::result_large_err, reason = "the error is the batch itself, which was passed by value too")]
     pub fn push(&self, batch: Batch) -> Result<(), Refused> {
         self.put(batch, false, &mut Vec::new())
     }
 
-    /// The same. `coalesced`: the producer will put in another one within moments, or [say](Inbox::announce) that it will not. `spare` is a buffer for an
-    /// [`DirectSend`] to exchange for the batch's.
+    /// As [`Inbox::push`]. `coalesced`: within moments, the producer will put in another batch or
+    /// [announce](Inbox::announce) that it will not. `spare` is a buffer that a [`DirectSend`] may exchange for
+    /// the batch's buffer.
     ///
     /// # Errors
     /// As [`Inbox::push`].
@@ -195,7 +203,8 @@ impl Inbox {
         }
     }
 
-    /// Has the direct_send take a batch, once there is room; it comes back where it is to be left here.
+    /// Sends a batch through the direct send, as soon as there is room. The batch comes back if it must wait in
+    /// the inbox.
     #[expect(clippy::result_large_err, reason = "as for `push`")]
     fn wait_at_entrance<'a>(
         &'a self,
@@ -207,7 +216,9 @@ impl Inbox {
         let timeout = if state.one_thread { Duration::ZERO } else { AT_ENTRANCE };
         let mut waits: Option<Instant> = None;
         let taken = loop {
-            let Some(direct_send) = self.direct_send.get().filter(|_| state.open && !state.cut) else { break Err(batch) };
+            let Some(direct_send) = self.direct_send.get().filter(|_| state.open && !state.cut) else {
+                break Err(batch);
+            };
             batch = match direct_send.take(batch, coalesced, spare) {
                 Ok(()) => break Ok(()),
                 Err(NotTaken::Closed(batch)) => break Err(batch),
@@ -215,7 +226,8 @@ impl Inbox {
             };
             let Some(since) = waits else {
                 direct_send.announce();
-                // Said before it is tried once more: either there is room now, or who makes some sees it.
+                // The count is raised before the next try: either there is room now, or the consumer that makes
+                // room sees the count.
                 self.at_entrance.fetch_add(1, Ordering::SeqCst);
                 waits = Some(Instant::now());
                 continue;
@@ -235,7 +247,12 @@ impl Inbox {
     }
 
     #[expect(clippy::result_large_err, reason = "as for `push`")]
-    fn leave_here<'a>(&'a self, mut state: MutexGuard<'a, State>, batch: Batch, coalesced: bool) -> Result<(), Refused> {
+    fn leave_here<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        batch: Batch,
+        coalesced: bool,
+    ) -> Result<(), Refused> {
         let weight = batch.weight();
         while !state.cut && !state.one_thread && !self.has_room(&state, weight) {
             if state.waiting_consumers > state.woken_consumers {
@@ -250,7 +267,7 @@ impl Inbox {
         if state.cut {
             return Err(Refused(batch));
         }
-        // The consumer may have opened it while this producer waited for room.
+        // The consumer may have opened the direct send while this producer waited for room.
         state.open = false;
         state.bytes += weight;
         state.queue.push_back(batch);
@@ -262,7 +279,7 @@ impl Inbox {
         Ok(())
     }
 
-    /// The consumer looks here, if it would not anyway.
+    /// Makes the consumer check this inbox.
     fn wake_at_entrance(&self) {
         if let Some(direct_send) = self.direct_send.get() {
             direct_send.announce();
@@ -273,18 +290,19 @@ impl Inbox {
     fn wake_one(&self, mut state: MutexGuard<'_, State>) {
         if state.waiting_consumers > state.woken_consumers {
             state.woken_consumers += 1;
-            // Whoever is woken wants the lock.
+            // The woken consumer needs the lock.
             drop(state);
             self.filled.notify_one();
         }
     }
 
-    /// Takes the oldest batch; waits for one for as long as `timeout` (for ever if `None`).
+    /// Takes the oldest batch. Waits for a batch for at most `timeout` (for ever if `None`).
     pub fn pop(&self, timeout: Option<Duration>) -> Popped {
         self.pop_leniently(timeout, LENIENCE)
     }
 
-    /// The oldest batch, if one waits. Where none does, producers use the direct_send from now on; all that was taken from here must be on its way.
+    /// Takes the oldest batch, if one waits. If none waits, opens the direct send for producers. The caller
+    /// must have passed on all batches that it took from here before.
     pub fn pop_or_open(&self) -> Popped {
         let mut state = self.lock();
         state.open = state.queue.is_empty();
@@ -315,12 +333,14 @@ impl Inbox {
             };
             state.waiting_consumers -= 1;
             state.lenient_consumers -= usize::from(lenience.is_some());
-            // Who else was woken is not known: one wake-up too many, rather than one too few.
+            // The other woken consumers are unknown. With a count of 0, one wake-up may be superfluous, but
+            // none is missing.
             state.woken_consumers = 0;
         }
     }
 
-    /// What there is to be had now, and whether producers are to be told that there is room; `None` if there may be more later.
+    /// The next result, and whether waiting producers must be told that there is room; `None` if more batches
+    /// may come later.
     fn next(&self, state: &mut State) -> Option<(Popped, bool)> {
         if state.cut {
             return Some((Popped::Cut, false));
@@ -337,7 +357,7 @@ impl Inbox {
     }
 
     fn hand_out(&self, state: MutexGuard<'_, State>, (popped, wake): (Popped, bool)) -> Popped {
-        // Whoever is woken wants the lock.
+        // The woken producers need the lock.
         drop(state);
         if wake {
             self.drained.notify_all();
@@ -345,7 +365,8 @@ impl Inbox {
         popped
     }
 
-    /// Stops the inbox at once: producers and consumers return. What waited is handed back, so that it can be counted.
+    /// Stops the inbox at once: waiting producers and consumers return. The batches that waited are returned,
+    /// so that the caller can count them.
     pub fn cut(&self) -> Vec<Batch> {
         let mut state = self.lock();
         state.cut = true;
@@ -358,7 +379,7 @@ impl Inbox {
         left
     }
 
-    /// Bytes waiting now, here and behind the direct_send.
+    /// Bytes that wait now, here and behind the direct send.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.lock().bytes + self.direct_send.get().map_or(0, |direct_send| direct_send.bytes())

@@ -64,7 +64,7 @@ fn batches_that_were_put_in_quietly_are_seen_though_nobody_says_so() {
     for number in 0..200 {
         inbox.put(batch(b"x"), true, &mut Vec::new()).unwrap();
         if number % 7 == 0 {
-            // The consumer has taken all by now, and sleeps lightly or deeply.
+            // The consumer has taken all batches by now. It sleeps with or without a timeout.
             thread::sleep(Duration::from_micros(400 * (number % 5)));
         }
     }
@@ -73,7 +73,7 @@ fn batches_that_were_put_in_quietly_are_seen_though_nobody_says_so() {
 
 #[test]
 fn what_fills_the_inbox_or_is_announced_wakes_who_sleeps() {
-    // A lenience that never ends would leave these hanging, if the waking were missing.
+    // The lenience never ends, so the test would hang if a wake-up were missing.
     for credit in [1, 2, BURST, 2 * BURST] {
         let inbox = Arc::new(Inbox::new(1 << 20, credit));
         inbox.join();
@@ -105,7 +105,7 @@ fn cutting_hands_back_what_waited_and_refuses_what_comes() {
     assert!(matches!(inbox.pop(None), Popped::Cut));
 }
 
-/// An direct_send to a queue that holds so many batches.
+/// A direct send to a queue that holds `room` batches.
 #[derive(Debug, Default)]
 struct Door {
     room: usize,
@@ -160,13 +160,14 @@ fn an_entrance_is_used_while_it_is_open_and_nothing_waits_in_the_inbox() {
     inbox.push(batch(b"closed")).unwrap();
     assert!(inbox.has_news() && door.inside.lock().unwrap().is_empty());
     assert!(matches!(inbox.pop_or_open(), Popped::Batch(..)));
-    // The batch that was just taken is not on its way yet: another one must not overtake it.
+    // The batch that was just taken has not been passed on yet. No other batch may overtake it.
     inbox.push(batch(b"behind it")).unwrap();
     assert!(matches!(inbox.pop_or_open(), Popped::Batch(..)));
     assert!(matches!(inbox.pop_or_open(), Popped::Empty));
     inbox.push(batch(b"open")).unwrap();
     assert_eq!((inbox.has_news(), inbox.bytes()), (false, 4));
-    // Full, and nobody makes room: it waits in the inbox after a while, and so does what comes behind.
+    // The direct send is full and nothing makes room: after a while the batch waits in the inbox, and so do
+    // later ones.
     inbox.push(batch(b"full")).unwrap();
     door.next().unwrap();
     inbox.push(batch(b"later")).unwrap();
@@ -214,7 +215,7 @@ fn who_waits_at_a_full_entrance_goes_on_when_it_is_drained_closed_or_cut() {
 
 #[test]
 fn order_holds_whichever_way_batches_take() {
-    // With little credit a producer often waits in front of the inbox while its consumer opens the direct_send.
+    // With little credit, a producer often waits for room while its consumer opens the direct send.
     for credit in [1, 2, 8] {
         expect_order(credit);
     }
@@ -237,7 +238,8 @@ fn expect_order(credit: usize) {
     let mut seen = Vec::new();
     for turn in 1_u32.. {
         let popped = if turn % 50 == 0 { None } else { Some(inbox.pop_or_open()) };
-        // What came past the inbox is older than what waits in it, and nothing comes past while that is in hand.
+        // A batch from the direct send is older than the batches in the inbox, and none arrives there while an
+        // older one is being handled.
         while let Some(batch) = door.next() {
             seen.push(number_of(&batch));
         }
@@ -247,7 +249,7 @@ fn expect_order(credit: usize) {
             Some(Popped::Batch(batch, _)) => seen.push(number_of(&batch)),
             Some(Popped::Empty) => thread::yield_now(),
             Some(Popped::End) => break,
-            Some(Popped::Cut) => panic!("nobody cuts it"),
+            Some(Popped::Cut) => panic!("the inbox is not cut"),
         }
     }
     producer.join().unwrap();

@@ -1,10 +1,14 @@
-//! Records in columns, and the bounded places where batches wait.
+//! Records in columns, and the bounded inboxes in which batches wait.
 //!
-//! A batch is what moves: 1 to some thousand records as Arrow-style columns ([`Column`], [`Batch`]).
-//! Everything that a guest hands over is checked here ([`check_offsets`] and friends) before anybody indexes with it.
+//! Records move through a pipeline as batches of 1 to some thousand records in Arrow-style columns ([`Column`],
+//! [`Batch`]). Data from a guest is checked here ([`check_offsets`] and the other checks) before it is used as
+//! an index.
 //!
-//! Invariants: a [`Column`] is always valid (its fields are private); every column of a [`Batch`] has
-//! as many entries as its payloads; no queue here is unbounded.
+//! Invariants:
+//!
+//! - A [`Column`] is always valid (its fields are private).
+//! - Every column of a [`Batch`] has as many entries as its payloads.
+//! - No queue here is unbounded.
 
 mod bitmap;
 mod check;

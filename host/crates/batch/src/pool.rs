@@ -2,31 +2,33 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Batch, Column};
 
-/// Empty batches, and buffers for their payloads. A large buffer made anew per batch costs three times as much as the copy
-/// into it (glibc maps and unmaps it).
+/// A pool of empty batches and of buffers for their payloads. Allocating a large buffer for each batch costs
+/// three times as much as the copy into it (glibc maps and unmaps the memory).
 ///
-/// What was given back last is handed out first, since that is what caches hold. Bounded in number and in bytes
-/// ([`BatchPool::MOST_BYTES`]): what does not fit is freed. A buffer, or a batch, that grew past [`BatchPool::KEEP_BYTES`] is freed as well, so that one
-/// huge record does not stay resident for ever.
+/// The batch that was returned last is handed out first, because it is still in the CPU's caches. The pool is
+/// bounded in number and in bytes ([`BatchPool::MOST_BYTES`]): buffers above the bound are freed. A buffer or a
+/// batch that has grown past [`BatchPool::KEEP_BYTES`] is freed as well, so that one huge record does not stay
+/// in memory for ever.
 #[derive(Debug)]
 pub struct BatchPool {
     free: Mutex<Free>,
     capacity: usize,
 }
 
-/// Batches without buffers for payloads, and these: some batches on their way have none.
+/// Batches without payload buffers, and the buffers. They are kept apart because some batches have no buffer
+/// while they are in flight.
 #[derive(Debug, Default)]
 struct Free {
     batches: Vec<Batch>,
     buffers: Vec<Vec<u8>>,
-    /// What these have of memory together.
+    /// Total bytes of memory of both.
     bytes: usize,
 }
 
 impl BatchPool {
-    /// The largest payload buffer that is kept: 16 times the 64 KiB a batch aims at.
+    /// Largest payload buffer that is kept: 16 times the 64 KiB that a batch aims at.
     pub const KEEP_BYTES: usize = 1 << 20;
-    /// The most memory that lies here unused: what a thousand batches of the usual size need.
+    /// Most unused memory in the pool: as much as a thousand batches of the usual size need.
     pub const MOST_BYTES: usize = 64 << 20;
 
     /// A pool that keeps at most `capacity` batches.
@@ -36,13 +38,14 @@ impl BatchPool {
         Self { free: Mutex::new(free), capacity }
     }
 
-    /// An empty batch, with buffers where they are at hand.
+    /// Takes an empty batch, with buffers if the pool has some.
     #[must_use]
     pub fn take(&self) -> Batch {
         self.take_with(Vec::new())
     }
 
-    /// An empty batch for payloads in this buffer, or another one if it has no room at all.
+    /// Takes an empty batch with `buffer` for its payloads, or with a buffer from the pool if `buffer` has no
+    /// capacity.
     #[must_use]
     pub fn take_with(&self, buffer: Vec<u8>) -> Batch {
         let mut free = self.lock();
@@ -56,7 +59,7 @@ impl BatchPool {
         batch
     }
 
-    /// Gives a column without a buffer one, where one is at hand.
+    /// Gives a buffer from the pool, if there is one, to a column that has none.
     pub fn lend_buffer(&self, column: &mut Column) {
         if column.byte_capacity() > 0 {
             return;
@@ -69,7 +72,7 @@ impl BatchPool {
         }
     }
 
-    /// Gives a batch's buffers back.
+    /// Returns a batch's buffers to the pool.
     pub fn put(&self, mut batch: Batch) {
         batch.clear();
         let mut buffer = Vec::new();
@@ -114,7 +117,7 @@ mod tests {
     #[test]
     fn what_is_given_back_is_handed_out_again() {
         let pool = BatchPool::new(4);
-        assert!(pool.take().is_empty(), "made where there is none");
+        assert!(pool.take().is_empty(), "an empty pool makes a new batch");
         pool.put(batch(1000, 10));
         let again = pool.take();
         assert!(again.is_empty() && again.capacity() >= 1010, "{}", again.capacity());

@@ -1,8 +1,9 @@
 use super::{Bitmap, Column, Malformed, Origin};
 
-/// Records in columns: what moves through a pipeline.
+/// Records in columns: the unit that moves through a pipeline.
 ///
-/// Payloads and origins are always there; keys, timestamps and headers for all records of the batch or for none.
+/// Payloads and origins are always present. Keys, timestamps and headers are present for all records of the
+/// batch or for none.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     pub(crate) payloads: Column,
@@ -16,27 +17,27 @@ pub struct Batch {
 /// One record of a batch, borrowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// The record itself.
+    /// Bytes of the record itself.
     pub payload: &'a [u8],
-    /// What it is partitioned by. An empty key is a key.
+    /// Key by which the record is partitioned. An empty key is a key.
     pub key: Option<&'a [u8]>,
     /// Event time in microseconds since the Unix epoch.
     pub timestamp: Option<i64>,
     /// Headers in the encoding of the WIT contract (`types.batch`).
     pub headers: Option<&'a [u8]>,
-    /// Where it came from.
+    /// Place where the record came from.
     pub origin: Origin,
 }
 
 impl<'a> Record<'a> {
-    /// A record that is nothing but its payload.
+    /// A record with a payload and nothing else.
     #[must_use]
     pub fn of(payload: &'a [u8], origin: Origin) -> Self {
         Self { payload, key: None, timestamp: None, headers: None, origin }
     }
 }
 
-/// Columns as somebody outside sent them: offsets and bytes, not yet checked.
+/// Columns from an untrusted sender: offsets and bytes, not yet checked.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RawColumns<'a> {
     /// The payloads.
@@ -63,7 +64,7 @@ impl<'a> From<&'a Batch> for RawColumns<'a> {
     }
 }
 
-/// Which optional columns a batch has. Records of different shapes never share a batch.
+/// The optional columns that a batch has. Records of different shapes never share a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Shape {
     keys: bool,
@@ -91,7 +92,7 @@ impl Batch {
         Self::default()
     }
 
-    /// How many records.
+    /// Number of records.
     #[must_use]
     pub fn len(&self) -> usize {
         self.payloads.len()
@@ -121,31 +122,31 @@ impl Batch {
         self.timestamps.get().map(Vec::as_slice)
     }
 
-    /// The records' headers, encoded as the WIT contract says, if any of these records has some.
+    /// The records' headers in the encoding of the WIT contract, if any of these records has headers.
     #[must_use]
     pub fn headers(&self) -> Option<&Column> {
         self.headers.get()
     }
 
-    /// Where each record came from.
+    /// The origin of each record.
     #[must_use]
     pub fn origins(&self) -> &[Origin] {
         &self.origins
     }
 
-    /// When the oldest of these records entered the pipeline, in nanoseconds since the run began.
+    /// Time at which the oldest of these records entered the pipeline, in nanoseconds since the run began.
     #[must_use]
     pub fn ingested(&self) -> u64 {
         self.ingested
     }
 
-    /// Says when these records entered the pipeline.
+    /// Sets the time at which these records entered the pipeline.
     pub fn set_ingested(&mut self, nanoseconds: u64) {
         self.ingested = nanoseconds;
     }
 
-    /// What the batch weighs on an edge: its payloads, keys and headers, and what each record needs besides (offsets,
-    /// origin, time).
+    /// Bytes that the batch counts for on an edge: its payloads, keys and headers, plus the other bytes of each
+    /// record (offsets, origin, time).
     #[must_use]
     pub fn weight(&self) -> usize {
         let optional = |column: Option<&Column>| column.map_or(0, |c| c.byte_len() + 4 * c.len());
@@ -168,8 +169,9 @@ impl Batch {
         })
     }
 
-    /// Adds a record, unless its shape (which of key, timestamp, headers it has) differs from the records already here:
-    /// then nothing is added and the answer is `false`; send this batch on and start another.
+    /// Adds a record, unless its shape (the set of key, timestamp and headers that it has) differs from that of
+    /// the records in the batch. If it differs, nothing is added and the result is `false`; the caller must
+    /// send this batch and start another.
     #[must_use]
     pub fn push(&mut self, record: Record<'_>) -> bool {
         let shape = Shape {
@@ -194,8 +196,8 @@ impl Batch {
         true
     }
 
-    /// Adds a record whose payload `write` appends. For sources that format in place; the batch must hold records of
-    /// this bare shape only.
+    /// Adds a record and appends its payload with `write`. For sources that format in place. The batch must
+    /// hold only records without key, timestamp and headers.
     pub fn push_payload_with<R>(&mut self, origin: Origin, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         debug_assert!(self.take_shape(Shape::default()), "a bare record among records with keys or times");
         self.origins.push(origin);
@@ -212,14 +214,16 @@ impl Batch {
         true
     }
 
-    /// Adds the records of `other` that `kept`, a bitmap over them, names, unless their shape differs (as [`Batch::push`]).
+    /// Adds the records of `other` that have a set bit in the bitmap `kept`, unless their shape differs (as
+    /// [`Batch::push`]).
     #[must_use]
-    pub(crate) fn append_kept(&mut self, other: &Self, kept: Bitmap<'_>) -> bool {
+    pub fn append_kept(&mut self, other: &Self, kept: Bitmap<'_>) -> bool {
         if !self.take_shape(other.shape()) {
             return false;
         }
         self.ingested = if self.is_empty() { other.ingested } else { self.ingested.min(other.ingested) };
-        // Column by column: with one run of records at a time through all of them, what surrounds a copy cost more than it.
+        // Copies column by column: with one run of records at a time through all columns, the overhead cost
+        // more than the copies.
         self.payloads.append_kept(&other.payloads, kept);
         if let Some(keys) = other.keys() {
             self.keys.value.append_kept(keys, kept);
@@ -234,9 +238,10 @@ impl Batch {
         true
     }
 
-    /// Adds what records `start..end` of `other` have besides payloads. The caller adds as many payloads.
+    /// Adds the columns of records `start..end` of `other`, except the payloads. The caller adds as many
+    /// payloads.
     #[must_use]
-    pub(crate) fn append_around_payloads(&mut self, other: &Self, start: usize, end: usize) -> bool {
+    pub fn append_around_payloads(&mut self, other: &Self, start: usize, end: usize) -> bool {
         let end = end.min(other.len());
         if start >= end {
             return true;
@@ -260,37 +265,35 @@ impl Batch {
         true
     }
 
-    /// Adds payloads `start..end` of a column: the other half of [`Batch::append_around_payloads`].
-    pub(crate) fn append_payloads(&mut self, payloads: &Column, start: usize, end: usize) {
+    /// Adds payloads `start..end` of a column: the counterpart of [`Batch::append_around_payloads`].
+    pub fn append_payloads(&mut self, payloads: &Column, start: usize, end: usize) {
         self.payloads.append_range(payloads, start, end);
     }
 
-    /// Takes the payloads over from `column`, leaving the old ones there. As many as there are records.
-    pub(crate) fn swap_payloads(&mut self, column: &mut Column) {
+    /// Swaps the payloads with those in `column`, which must have one entry for each record.
+    pub fn swap_payloads(&mut self, column: &mut Column) {
         std::mem::swap(&mut self.payloads, column);
     }
 
-    /// The payloads' bytes lie somewhere else from now on, and `buffer` has theirs: nobody looks at a payload before they [come back](Self::payloads_come_back) or
-    /// others [take their place](Self::swap_payloads).
-    pub(crate) fn let_go_of_payloads(&mut self, buffer: &mut Vec<u8>) {
+    /// Moves the payload bytes into `buffer` and keeps `buffer`'s allocation. No payload may be read before the
+    /// bytes [come back](Self::payloads_come_back) or other payloads [take their place](Self::swap_payloads).
+    pub fn let_go_of_payloads(&mut self, buffer: &mut Vec<u8>) {
         self.payloads.detach(buffer);
     }
 
-    /// `fill` appends the payloads' bytes that were let go, as many as it is told.
-    pub(crate) fn payloads_come_back<E>(
-        &mut self,
-        fill: impl FnOnce(&mut Vec<u8>, usize) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Gets back the detached payload bytes. `fill` appends as many bytes as its second argument says.
+    pub fn payloads_come_back<E>(&mut self, fill: impl FnOnce(&mut Vec<u8>, usize) -> Result<(), E>) -> Result<(), E> {
         self.payloads.reattach(fill)
     }
 
-    /// Takes new keys over from `column`, leaving the old ones there. As many as there are records.
-    pub(crate) fn swap_keys(&mut self, column: &mut Column) {
+    /// Swaps the keys with those in `column`, which must have one entry for each record.
+    pub fn swap_keys(&mut self, column: &mut Column) {
         std::mem::swap(&mut self.keys.value, column);
         self.keys.present = true;
     }
 
-    /// Becomes the records that these columns describe, once they are checked, without origins yet; on error it is left empty. Answers the number of records.
+    /// Checks these columns and becomes the records that they describe, without origins. Returns the number of
+    /// records. On error the batch is left empty.
     ///
     /// # Errors
     /// The first rule of the contract that a column breaks.
@@ -324,14 +327,14 @@ impl Batch {
         Ok(expected)
     }
 
-    /// Says where each record came from; `origins` must be as many as there are records.
-    pub(crate) fn set_origins(&mut self, origins: impl Iterator<Item = Origin>) {
+    /// Sets the origin of each record. `origins` must have one entry for each record.
+    pub fn set_origins(&mut self, origins: impl Iterator<Item = Origin>) {
         self.origins.clear();
         self.origins.extend(origins);
         debug_assert_eq!(self.origins.len(), self.len(), "an origin for each record");
     }
 
-    /// Forgets the records, keeps the buffers.
+    /// Removes the records and keeps the buffers.
     pub fn clear(&mut self) {
         self.payloads.clear();
         self.keys.present = false;
@@ -344,8 +347,8 @@ impl Batch {
         self.ingested = 0;
     }
 
-    /// The bytes of memory that its buffers have, used or not.
-    pub(crate) fn capacity(&self) -> usize {
+    /// Bytes of memory that the buffers occupy, used or not.
+    pub fn capacity(&self) -> usize {
         self.payloads.capacity()
             + self.keys.value.capacity()
             + self.headers.value.capacity()

@@ -1,18 +1,19 @@
-//! Batches as bytes in order, for rings between processes: numbers as 8 bytes, little-endian; a column as its number of offsets, its offsets, its
-//! number of bytes and its bytes. Whatever is shorter than a multiple of 8 is filled up, so that everything begins at one and can be looked at
-//! where it lies.
+//! Batches as bytes in order, for rings between processes. Numbers have 8 bytes, little-endian. A column is its
+//! number of offsets, its offsets, its number of bytes and its bytes. Every part is padded to a multiple of 8
+//! bytes. Each part therefore begins at a multiple of 8 and can be read in place.
 //!
-//! Whoever reads trusts nothing: a length is compared with a limit before room is made for it, and a column is checked
-//! after it was copied to memory that the writer cannot reach. Only [`view`] looks in place: for memory that its writer leaves alone.
+//! A reader trusts nothing: it compares a length with a limit before it allocates room, and it checks a column
+//! after it has copied the column to memory that the writer cannot reach. Only [`view`] reads in place, for
+//! memory that its writer no longer changes.
 
 use thiserror::Error;
 
 use super::record_batch::Optional;
 use super::{Batch, Column, Malformed, RawColumns, check_offsets};
 
-/// Takes a message's bytes in order.
+/// Writes a message's bytes in order.
 pub trait WireWriter {
-    /// Appends.
+    /// Appends bytes.
     ///
     /// # Errors
     /// The other side is gone, or takes too long to make room.
@@ -27,7 +28,7 @@ pub trait WireWriter {
     }
 }
 
-/// Gives a message's bytes in order.
+/// Reads a message's bytes in order.
 pub trait WireReader {
     /// Fills `into`.
     ///
@@ -35,13 +36,13 @@ pub trait WireReader {
     /// The other side is gone, takes too long, or broke the rules of the ring.
     fn get(&mut self, into: &mut [u8]) -> Result<(), WireError>;
 
-    /// Appends the next `bytes` to `into`.
+    /// Appends the next `bytes` bytes to `into`.
     ///
     /// # Errors
     /// As [`WireReader::get`].
     fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError>;
 
-    /// The next number.
+    /// Reads the next number.
     ///
     /// # Errors
     /// As [`WireReader::get`].
@@ -52,7 +53,32 @@ pub trait WireReader {
     }
 }
 
-/// Why a message could not be sent or read.
+/// A message in memory.
+impl WireWriter for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A message in memory, of which the slice is the rest.
+impl WireReader for &[u8] {
+    fn get(&mut self, into: &mut [u8]) -> Result<(), WireError> {
+        let (now, rest) = self.split_at_checked(into.len()).ok_or(WireError::Gone)?;
+        into.copy_from_slice(now);
+        *self = rest;
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
+        let (now, rest) = self.split_at_checked(bytes).ok_or(WireError::Gone)?;
+        into.extend_from_slice(now);
+        *self = rest;
+        Ok(())
+    }
+}
+
+/// The reason why a message could not be sent or read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WireError {
     /// The other side has ended.
@@ -61,16 +87,16 @@ pub enum WireError {
     /// The other side did not answer in time.
     #[error("nothing came for {0} ms")]
     Overdue(u64),
-    /// The other side did send something now and then, and took too long for all of it.
+    /// The other side sent something now and then, but took too long for the whole message.
     #[error("a message took longer than {0} ms")]
     Slow(u64),
-    /// The other side sent what it must not.
+    /// The other side sent an invalid message.
     #[error("{0}")]
     Broken(String),
 }
 
 impl WireError {
-    /// What is wrong with a message.
+    /// The error of an invalid message, with a description of the problem.
     #[must_use]
     pub fn broken(what: impl Into<String>) -> Self {
         Self::Broken(what.into())
@@ -91,7 +117,7 @@ pub fn put_u64(to: &mut impl WireWriter, number: u64) -> Result<(), WireError> {
     to.put_number(number)
 }
 
-/// Appends bytes with their number before them.
+/// Appends the number of bytes, then the bytes.
 ///
 /// # Errors
 /// As [`WireWriter::put`].
@@ -101,7 +127,7 @@ pub fn put_bytes(to: &mut impl WireWriter, bytes: &[u8]) -> Result<(), WireError
     fill_up(to, bytes.len())
 }
 
-/// Appends numbers with how many there are before them.
+/// Appends the count of numbers, then the numbers.
 ///
 /// # Errors
 /// As [`WireWriter::put`].
@@ -119,7 +145,7 @@ fn fill_up(to: &mut impl WireWriter, len: usize) -> Result<(), WireError> {
     }
 }
 
-/// What is missing to a multiple of 8.
+/// Number of padding bytes up to a multiple of 8.
 fn filling(len: usize) -> usize {
     len.wrapping_neg() & 7
 }
@@ -133,7 +159,7 @@ pub fn put_column(to: &mut impl WireWriter, column: &Column) -> Result<(), WireE
     put_bytes(to, column.bytes())
 }
 
-/// How many bytes a column takes.
+/// Number of bytes that a column takes on the wire.
 fn column_len(column: &Column) -> usize {
     let padded = |len: usize| 8 + len + filling(len);
     padded(4 * column.offsets().len()) + padded(column.byte_len())
@@ -147,13 +173,13 @@ pub fn get_u64(from: &mut impl WireReader) -> Result<u64, WireError> {
     from.get_number()
 }
 
-/// Reads a number that is no larger than a smaller type's.
+/// Reads a number that must fit into a smaller type.
 ///
 /// # Errors
-/// As [`WireReader::get`], and a larger one.
+/// As [`WireReader::get`]; the number does not fit.
 pub fn get_small<T: TryFrom<u64>>(from: &mut impl WireReader) -> Result<T, WireError> {
     let number = get_u64(from)?;
-    T::try_from(number).map_err(|_| WireError::broken(format!("a number of {number}, smaller ones were expected")))
+    T::try_from(number).map_err(|_| WireError::broken(format!("the number {number} is too large")))
 }
 
 /// Reads a length of at most `limit`.
@@ -162,17 +188,17 @@ fn get_length(from: &mut impl WireReader, limit: u64) -> Result<usize, WireError
     if length > limit {
         return Err(WireError::broken(format!("a length of {length}, at most {limit} was expected")));
     }
-    usize::try_from(length).map_err(|_| WireError::broken("a length beyond this machine's"))
+    usize::try_from(length).map_err(|_| WireError::broken("a length that this machine cannot address"))
 }
 
 fn skip_filling(from: &mut impl WireReader, len: usize) -> Result<(), WireError> {
     from.get([0; 8].get_mut(..filling(len)).unwrap_or_default())
 }
 
-/// Reads at most `limit` bytes into `into`, instead of what it holds.
+/// Reads at most `limit` bytes into `into` and replaces its old content.
 ///
 /// # Errors
-/// As [`WireReader::get`], and a larger number.
+/// As [`WireReader::get`]; there are more than `limit` bytes.
 pub fn get_bytes(from: &mut impl WireReader, limit: u64, into: &mut Vec<u8>) -> Result<(), WireError> {
     let length = get_length(from, limit)?;
     into.clear();
@@ -180,10 +206,10 @@ pub fn get_bytes(from: &mut impl WireReader, limit: u64, into: &mut Vec<u8>) -> 
     skip_filling(from, length)
 }
 
-/// Reads numbers that take at most `limit` bytes into `into`, instead of what it holds.
+/// Reads numbers of at most `limit` bytes in total into `into` and replaces its old content.
 ///
 /// # Errors
-/// As [`WireReader::get`], and a larger number.
+/// As [`WireReader::get`]; there are more than `limit` bytes.
 pub fn get_u32s(from: &mut impl WireReader, limit: u64, into: &mut Vec<u32>) -> Result<(), WireError> {
     let length = get_length(from, limit / 4)?;
     into.clear();
@@ -195,17 +221,18 @@ pub fn get_u32s(from: &mut impl WireReader, limit: u64, into: &mut Vec<u32>) -> 
 /// Reads text of at most `limit` bytes.
 ///
 /// # Errors
-/// As [`WireReader::get`], more bytes, or bytes that are not UTF-8.
+/// As [`WireReader::get`]; there are more than `limit` bytes, or the bytes are not UTF-8.
 pub fn get_text(from: &mut impl WireReader, limit: u64) -> Result<String, WireError> {
     let mut bytes = Vec::new();
     get_bytes(from, limit, &mut bytes)?;
     String::from_utf8(bytes).map_err(|_| WireError::broken("text that is not UTF-8"))
 }
 
-/// Reads a column of at most `limit` bytes, offsets counted, into `into`, which is left empty on error. Answers its number of entries.
+/// Reads a column of at most `limit` bytes of offsets and `limit` bytes of content into `into`. Returns the
+/// number of entries. On error `into` is left empty.
 ///
 /// # Errors
-/// As [`WireReader::get`], and what is wrong with the column.
+/// As [`WireReader::get`]; the rule that the column breaks.
 pub fn get_column(
     from: &mut impl WireReader,
     name: &'static str,
@@ -222,7 +249,7 @@ const KEYS: u64 = 1;
 const TIMESTAMPS: u64 = 2;
 const HEADERS: u64 = 4;
 
-/// The first offsets and bytes that lie in `wire`, which are written by nobody meanwhile.
+/// The first column in `wire`, read in place. Nothing may write to that memory meanwhile.
 fn view_column<'a>(wire: &mut &'a [u8], name: &'static str) -> Result<(&'a [u32], &'a [u8]), WireError> {
     let offsets = view_u32s(wire)?;
     let bytes = take(wire, None)?;
@@ -235,7 +262,7 @@ fn view_u32s<'a>(wire: &mut &'a [u8]) -> Result<&'a [u32], WireError> {
     bytemuck::try_cast_slice(numbers).map_err(|_| WireError::broken("numbers that are not aligned"))
 }
 
-/// As many entries of `size` bytes as the number before them says (bytes, if `None`), and what fills them up.
+/// Takes a number, then as many entries of `size` bytes (or single bytes, if `None`), and their padding.
 fn take<'a>(wire: &mut &'a [u8], size: Option<usize>) -> Result<&'a [u8], WireError> {
     let entries = usize::try_from(take_u64(wire)?).map_err(|_| WireError::Gone)?;
     let len = entries.checked_mul(size.unwrap_or(1)).ok_or(WireError::Gone)?;
@@ -250,10 +277,10 @@ fn take_u64(wire: &mut &[u8]) -> Result<u64, WireError> {
     Ok(u64::from_le_bytes(*number))
 }
 
-/// The records that [`Batch::write`] wrote, where they lie; checked. `wire` begins at a multiple of 8.
+/// The records that [`Batch::write`] wrote, read in place and checked. `wire` must begin at a multiple of 8.
 ///
 /// # Errors
-/// What is wrong with a column, or with their lengths.
+/// A column breaks a rule, or the lengths do not fit.
 pub fn view(mut wire: &[u8]) -> Result<RawColumns<'_>, WireError> {
     let wire = &mut wire;
     let shape = take_u64(wire)?;
@@ -284,7 +311,8 @@ pub fn view(mut wire: &[u8]) -> Result<RawColumns<'_>, WireError> {
 }
 
 impl Batch {
-    /// Appends the records, without their origins: `whole`, or only their payloads.
+    /// Appends the records, without their origins: the whole records if `whole` is true, otherwise only their
+    /// payloads.
     ///
     /// # Errors
     /// As [`WireWriter::put`].
@@ -307,7 +335,7 @@ impl Batch {
         Ok(())
     }
 
-    /// How many bytes [`Batch::write`] appends.
+    /// Number of bytes that [`Batch::write`] appends.
     #[must_use]
     pub fn wire_len(&self, whole: bool) -> usize {
         let column = |column: Option<&Column>| column.filter(|_| whole).map_or(0, column_len);
@@ -315,10 +343,11 @@ impl Batch {
         8 + column_len(self.payloads()) + column(self.keys()) + times + column(self.headers())
     }
 
-    /// Becomes the records that were written, without origins; empty on error. Each of its columns has at most `limit` bytes.
+    /// Becomes the records that were written, without origins; empty on error. Each of its columns has at most
+    /// `limit` bytes.
     ///
     /// # Errors
-    /// As [`WireReader::get`], and what is wrong with a column.
+    /// As [`WireReader::get`]; the rule that a column breaks.
     pub fn read(&mut self, from: &mut impl WireReader, limit: u64) -> Result<(), WireError> {
         self.clear();
         let result = self.read_columns(from, limit);
@@ -363,29 +392,6 @@ mod tests {
     use super::*;
     use crate::{Origin, Record};
 
-    impl WireWriter for Vec<u8> {
-        fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
-            self.extend_from_slice(bytes);
-            Ok(())
-        }
-    }
-
-    impl WireReader for &[u8] {
-        fn get(&mut self, into: &mut [u8]) -> Result<(), WireError> {
-            let (now, rest) = self.split_at_checked(into.len()).ok_or(WireError::Gone)?;
-            into.copy_from_slice(now);
-            *self = rest;
-            Ok(())
-        }
-
-        fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
-            let (now, rest) = self.split_at_checked(bytes).ok_or(WireError::Gone)?;
-            into.extend_from_slice(now);
-            *self = rest;
-            Ok(())
-        }
-    }
-
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(any::<u8>(), 0..9)
     }
@@ -410,8 +416,9 @@ mod tests {
             let mut wire = Vec::new();
             batch.write(&mut wire, whole).unwrap();
             prop_assert_eq!(wire.len(), batch.wire_len(whole));
-            // Words, so that it begins at a multiple of 8.
-            let words: Vec<u64> = wire.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
+            // The bytes are copied into words so that they begin at a multiple of 8.
+            let words: Vec<u64> =
+                wire.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
             let columns = view(bytemuck::cast_slice(&words)).unwrap();
             prop_assert_eq!(columns.payloads, (batch.payloads().offsets(), batch.payloads().bytes()));
             prop_assert_eq!(columns.timestamps, batch.timestamps().filter(|_| whole));
@@ -421,14 +428,19 @@ mod tests {
             prop_assert!(rest.is_empty());
             prop_assert_eq!(read.payloads(), batch.payloads());
             if whole {
-                prop_assert_eq!((read.keys(), read.timestamps(), read.headers()), (batch.keys(), batch.timestamps(), batch.headers()));
+                prop_assert_eq!(
+                    (read.keys(), read.timestamps(), read.headers()),
+                    (batch.keys(), batch.timestamps(), batch.headers())
+                );
             } else {
                 prop_assert_eq!((read.keys(), read.timestamps(), read.headers()), (None, None, None));
             }
         }
 
         #[test]
-        fn any_bytes_are_an_error_or_a_sound_batch(wire in prop::collection::vec(prop_oneof![4 => Just(0u8), 1 => any::<u8>()], 0..120)) {
+        fn any_bytes_are_an_error_or_a_sound_batch(
+            wire in prop::collection::vec(prop_oneof![4 => Just(0u8), 1 => any::<u8>()], 0..120),
+        ) {
             let mut batch = Batch::new();
             let words: Vec<u64> = wire.iter().map(|&byte| u64::from(byte)).collect();
             let _ = view(bytemuck::cast_slice(&words));

@@ -1,6 +1,7 @@
-//! Amounts as people read them.
+//! Amounts as text for people.
 
-/// Bytes as a size that a pipeline file understands: exact where a unit fits (`8GiB`, `8GB`), else to a tenth (`23.5GiB`).
+/// Bytes as a size in the syntax of a pipeline file: exact if a unit fits (`8GiB`, `8GB`), else to a tenth
+/// (`23.5GiB`).
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
     const BINARY: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
@@ -11,7 +12,7 @@ pub fn bytes(bytes: u64) -> String {
         (Some((name, unit)), _) if bytes.is_multiple_of(unit) => format!("{}{name}", bytes / unit),
         (_, Some((name, unit))) if bytes.is_multiple_of(unit) => format!("{}{name}", bytes / unit),
         (Some((name, unit)), _) => {
-            // Whole tenths, rounded down: what is there is never overstated.
+            // Whole tenths, rounded down, so that the available amount is never overstated.
             let tenths = u128::from(bytes) * 10 / u128::from(unit);
             format!("{}.{}{name}", tenths / 10, tenths % 10)
         }
@@ -19,7 +20,7 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
-/// 1/10,000 as a decimal number: `0.25`, `3`.
+/// An amount in 1/10,000 as a decimal number: `0.25`, `3`.
 #[must_use]
 pub fn ten_thousandths(amount: u64) -> String {
     let (whole, rest) = (amount / 10_000, amount % 10_000);
@@ -29,7 +30,7 @@ pub fn ten_thousandths(amount: u64) -> String {
     }
 }
 
-/// A number of things, in the number's grammar: `1 lane`, `2 lanes`.
+/// A count with its noun in singular or plural: `1 lane`, `2 lanes`.
 #[must_use]
 pub fn counted(count: u32, thing: &str) -> String {
     let s = if count == 1 { "" } else { "s" };

@@ -4,53 +4,56 @@ use serde::Serialize;
 
 use super::amount::{bytes, counted};
 
-/// How memory adds up where every instance has a process of its own: lanes and worker in the instance, instances in the
-/// pipeline, pipelines in the tenant, tenants in the host. Each line is a bound below the next, unless `--overcommit` was given.
+/// The sum of memory when every instance has a process of its own. Lanes and worker add up to the instance,
+/// instances to the pipeline, pipelines to the tenant, and tenants to the host. Each line is a bound below
+/// the next, unless the run was started with `--overcommit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Arithmetic {
-    /// Where the kernel's limits are, in the words of whoever found them.
+    /// The place of the kernel's limits, in the words of the code that found them.
     pub kernel: String,
-    /// By operator.
+    /// An entry for each operator.
     pub instances: Vec<InstanceArithmetic>,
-    /// Bytes of the pipeline's control group beside its instances: for the kernel's own, and for a worker that has ended and is replaced before all
-    /// of its memory is back. None where the kernel holds no memory.
+    /// Bytes that the pipeline's control group has beside its instances: for the kernel's own memory, and for
+    /// a worker that has ended and is replaced before all of its memory is returned. 0 if the kernel does not
+    /// limit memory.
     pub room: u64,
-    /// Bytes of all instances and that room: where the kernel holds memory, the limit of the pipeline's control group.
+    /// Bytes of all instances and of `room`. If the kernel limits memory, this is the limit of the pipeline's
+    /// control group.
     pub pipeline: u64,
-    /// Bytes of `object_store_memory` of all instances, which lie in the host.
+    /// Bytes of `object_store_memory` of all instances. This memory is in the host process.
     pub edges: u64,
-    /// Bytes that the host's copies of workers' keyed state can come to.
+    /// Upper bound, in bytes, of the host's copies of the workers' keyed state.
     pub copies: u64,
-    /// Bytes of the pipeline, edges and copies: what it claims of the machine.
+    /// Bytes that the pipeline claims of the machine: pipeline, edges and copies.
     pub claimed: u64,
-    /// The tenant.
+    /// Name of the tenant.
     pub tenant: String,
-    /// Bytes that the tenant's other pipelines come to.
+    /// Bytes that the tenant's other pipelines claim.
     pub tenant_held: u64,
-    /// Bytes that the tenant may have; `None` sets no bound of its own.
+    /// Bytes that the tenant may have; `None` if the tenant has no ceiling.
     pub tenant_ceiling: Option<u64>,
-    /// Bytes that other pipelines hold, of whatever tenant.
+    /// Bytes that other pipelines of all tenants hold.
     pub host_held: u64,
-    /// Bytes that the host gives away.
+    /// Bytes that the host gives to pipelines.
     pub host: u64,
 }
 
-/// One operator's instances, each for itself.
+/// The memory of one operator's instances. All amounts are for one instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InstanceArithmetic {
-    /// The operator.
+    /// Name of the operator.
     pub operator: String,
-    /// How many.
+    /// Number of instances.
     pub instances: u32,
-    /// Lanes of one.
+    /// Lanes of one instance.
     pub lanes: u32,
-    /// Bytes that its lanes may use together.
+    /// Bytes that the lanes of one instance may use together.
     pub lane_caps: u64,
-    /// Bytes of the worker around them.
+    /// Bytes of the worker process around the lanes.
     pub overhead: u64,
-    /// Bytes of the instance.
+    /// Bytes of one instance.
     pub memory: u64,
-    /// Whether the kernel holds the whole worker to it.
+    /// True if the kernel limits the whole worker to `memory`.
     pub by_kernel: bool,
 }
 

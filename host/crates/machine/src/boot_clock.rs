@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Time since this machine started, sleep included: the same for all of its processes, and nobody can set it. What heartbeats go by.
+/// Time since this machine started, including sleep. All processes of the machine see the same clock, and no
+/// process can set it. Heartbeats use this clock.
 #[must_use]
 pub fn since_boot() -> Duration {
     let now = clock_gettime(ClockId::Boottime);

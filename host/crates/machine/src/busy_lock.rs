@@ -5,30 +5,36 @@ use rustix::io::{Errno, pread, pwrite};
 
 use super::cpu_lease::{Hold, Locked};
 use super::device_claim::{DeviceClaim, DeviceShare, ShareState};
-use super::{LedgerLock, Claim, CpuSet, LeaseFolder, ResourceError};
+use super::{Claim, CpuSet, LeaseFolder, LedgerLock, ResourceError};
 
-/// A sign that a device is in use for a lease, which outlives the process that holds the lease: a file `device-<id>-<token>.busy` of the lease
-/// folder, locked by whoever really uses the device. As long as it is locked, the lease's share is not free, whatever became of the
-/// lease and its holder.
+/// A file lock that marks a device as in use for a lease, and that can outlive the process that holds the
+/// lease.
 ///
-/// The holder takes it for the device's process to inherit, and keeps nothing of it ([`BusyLock::leave`]): the kernel lets go of it when that
-/// process is gone, whatever became of the holder. While there is no such process, between an end and a restart, say, the share is held by the lease
-/// alone; so whoever starts one takes the lock anew, and makes sure that the lease is still held before it lets go of the ledger.
+/// The lock is on the file `device-<id>-<token>.busy` of the lease folder. The process that really uses the
+/// device holds it. While the file is locked, the lease's share is not free, even if the lease and its holder
+/// are gone.
+///
+/// The lease holder takes the lock for the device's process to inherit and keeps no descriptor of it
+/// ([`BusyLock::leave`]). The kernel releases the lock when the device's process ends, even if the lease
+/// holder has ended before. If there is no device process, as between its end and a restart, only the lease
+/// holds the share. Therefore the code that starts a device process takes the lock anew, and checks that the
+/// lease is still held before it releases the ledger lock.
 #[derive(Debug)]
 #[must_use = "the device counts as free as soon as this is dropped"]
 pub struct BusyLock {
     file: OwnedFd,
 }
 
-/// Files that say so.
+/// Prefix and suffix of the names of lock files.
 const PREFIX: &str = "device-";
 const SUFFIX: &str = ".busy";
-/// Whole, for a device whose user cannot be read.
+/// The whole device, in 1/10,000: assumed if the user of the device cannot be read.
 const WHOLE: u32 = 10_000;
 
 impl BusyLock {
-    /// Leaves it to whoever has this descriptor, or inherits it: the share is free when the last of them has closed it. Closed on exec, like all
-    /// descriptors here: clear that in the child.
+    /// Gives the lock to the owner of the returned descriptor and to every process that inherits it. The
+    /// share is free when the last of them has closed it. The descriptor is close-on-exec, like all
+    /// descriptors of this crate; clear that flag in the child.
     #[must_use = "the device counts as free as soon as this is dropped"]
     pub fn leave(self) -> OwnedFd {
         self.file
@@ -36,17 +42,17 @@ impl BusyLock {
 }
 
 impl LedgerLock<'_> {
-    /// Takes the busy lock of a lease that this process holds. Once for each process of the device.
+    /// Takes the busy lock of a lease that this process holds. Call this once for each process of the device.
     ///
     /// # Errors
-    /// The folder's errors; [`ResourceError::Folder`] too where the lock is held already.
+    /// The folder's errors. [`ResourceError::Folder`] is also returned if the lock is held already.
     pub fn busy(&self, claim: &Claim, of: &DeviceClaim) -> Result<BusyLock, ResourceError> {
         self.folder().lock_busy(claim, of)
     }
 }
 
 impl LeaseFolder {
-    /// As [`LedgerLock::busy`]; needs the folder locked alone.
+    /// Does the work of [`LedgerLock::busy`]. The caller holds the exclusive lock of the folder.
     fn lock_busy(&self, claim: &Claim, of: &DeviceClaim) -> Result<BusyLock, ResourceError> {
         let name = name_of(&of.device, of.token);
         let file = self.file(&name, true)?.ok_or_else(|| self.failed(&name, Errno::NOENT))?;
@@ -66,7 +72,8 @@ impl LeaseFolder {
         }
     }
 
-    /// Devices that are in use, whoever holds the lease. Needs the folder locked; files that nobody holds are removed where it is held alone.
+    /// Shares whose device is in use, regardless of the lease's holder. The caller holds the folder's lock.
+    /// With `sweep`, the caller's lock is exclusive, and files without a holder are removed.
     pub(super) fn busy_shares(&self, sweep: bool) -> Result<Vec<DeviceShare>, ResourceError> {
         let mut busy = Vec::new();
         for name in self.names()? {
@@ -83,7 +90,8 @@ impl LeaseFolder {
     }
 }
 
-/// A device's id may have what a file's name cannot: drivers before 470 name a part of a GPU `MIG-GPU-…/1/0`. Such characters are written as `%2F`.
+/// Escapes a device's id for a file name. Ids may contain characters that a file name cannot: drivers before
+/// 470 name a part of a GPU `MIG-GPU-…/1/0`. Such a character is written as `%2F`, for example.
 pub(super) fn written(device: &str) -> String {
     let written = |c: char| match c {
         '/' | '%' | '\0' => format!("%{:02X}", u32::from(c)),
@@ -109,7 +117,8 @@ fn parts_of(name: &str) -> Option<(String, u64)> {
     Some((device, token.parse().ok()?))
 }
 
-/// What was written there; of what cannot be read, the name says which device, and all of it counts as used.
+/// Reads the share that the file describes. For an unreadable file, the file name gives the device, and the
+/// whole device counts as used.
 fn read_share(file: &OwnedFd, device: &str, token: u64) -> DeviceShare {
     let unknown = || DeviceShare {
         pid: 0,

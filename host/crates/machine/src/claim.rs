@@ -6,52 +6,57 @@ use serde::{Deserialize, Serialize};
 
 use super::{CpuSet, DeviceClaim, DeviceShare, HeldCpu, LeasePlace};
 
-/// What one run of a pipeline holds of the machine, as it wrote itself down. Others count by it, so unlike a [`super::Holder`] it
-/// is more than a name; it is an agreement between sage-hosts all the same, and whoever may write to the folder can claim what
-/// it likes.
+/// The resources that one run of a pipeline holds on the machine, written by the run itself. Admission of
+/// other runs counts with it, so a claim is more than a name for messages, unlike a [`super::Holder`]. A
+/// claim is still only an agreement between sage-hosts: a user who may write to the folder can claim any
+/// amount.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// The process, in its own PID namespace.
+    /// Number of the process, in its own PID namespace.
     pub pid: u32,
     /// The pipeline's name.
     pub pipeline: String,
-    /// On whose behalf.
+    /// The tenant that the run belongs to.
     pub tenant: String,
-    /// What is counted.
+    /// The amounts that admission counts.
     pub amounts: Amounts,
-    /// The CPUs it leased. Which CPUs are taken is decided by the leases themselves; these say whose tenant they count to.
+    /// The CPUs that the run leased. The leases themselves decide which CPUs are taken; this field assigns
+    /// the CPUs to a tenant.
     pub cpus: CpuSet,
-    /// Its leases on devices.
+    /// The run's leases on devices.
     pub devices: Vec<DeviceClaim>,
-    /// These leases have expired when the claim was not renewed ([`super::HeldClaim::beat`]) for so long.
+    /// Lifetime of the device leases: they expire if the claim is not renewed ([`super::HeldClaim::beat`])
+    /// for this long.
     pub lease_ttl: Duration,
 }
 
-/// What can be counted of a run.
+/// The amounts of a run that can be counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amounts {
-    /// Bytes of memory: what the pipeline asks for.
+    /// Bytes of memory that the pipeline asks for.
     pub memory: u64,
-    /// Bytes of memory with the caps of instances that ask for none: the most that its instances can come to.
+    /// Bytes of memory including the caps of instances that ask for no memory: the most that the instances
+    /// can use together.
     pub memory_at_most: u64,
     /// Fractions of CPUs, in 1/10,000.
     pub shares: u64,
-    /// Whole CPUs that were asked for and could not be leased (`--overcommit`).
+    /// Whole CPUs that were requested and could not be leased (`--overcommit`).
     pub unleased: u32,
     /// Custom resources by name, in 1/10,000.
     pub custom: BTreeMap<String, u64>,
 }
 
-/// What is held of a machine at one moment.
+/// The resources that are held on a machine at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holdings {
     /// Leased CPUs, by number.
     pub cpus: Vec<HeldCpu>,
-    /// What running pipelines claim, by process. One that cannot be read is not among them.
+    /// Claims of running pipelines, by process. Unreadable claims are left out.
     pub claims: Vec<Claim>,
-    /// Shares of devices, by device and lease: those of running pipelines, and those that a dead one's device has not let go of.
+    /// Shares of devices, by device and lease: shares of running pipelines, and shares of ended pipelines
+    /// whose device process still uses the device.
     pub devices: Vec<DeviceShare>,
-    /// Where all of this stands; `None` where it was not looked up.
+    /// The place of these records; `None` if it was not looked up.
     pub place: Option<LeasePlace>,
 }
 
@@ -63,13 +68,14 @@ impl Claim {
         Self { pid: std::process::id(), pipeline, tenant, amounts, cpus, ..Self::default() }
     }
 
-    /// The same with leases on devices, to be renewed within `ttl`.
+    /// The same claim with leases on devices, which must be renewed within `ttl`.
     #[must_use]
     pub fn with_devices(self, devices: Vec<DeviceClaim>, ttl: Duration) -> Self {
         Self { devices, lease_ttl: ttl, ..self }
     }
 
-    /// Everything of CPUs that counts towards its tenant, in 1/10,000: leased, asked for in vain, shares.
+    /// All CPUs that count towards the tenant, in 1/10,000: leased CPUs, CPUs that were requested but not
+    /// leased, and shares.
     #[must_use]
     pub fn cpus_of_tenant(&self) -> u64 {
         let whole = u64::from(self.cpus.count()) + u64::from(self.amounts.unleased);
@@ -77,7 +83,7 @@ impl Claim {
     }
 }
 
-/// Whose it is: `process 7 (pipeline "other", tenant "blue")`.
+/// Names the holder of the claim: `process 7 (pipeline "other", tenant "blue")`.
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {} (pipeline {:?}, tenant {:?})", self.pid, self.pipeline, self.tenant)
@@ -85,7 +91,7 @@ impl fmt::Display for Claim {
 }
 
 impl Holdings {
-    /// The sum of something over all claims.
+    /// The sum of one amount over all claims.
     pub fn sum(&self, of: impl Fn(&Claim) -> u64) -> u64 {
         self.claims.iter().map(of).fold(0, u64::saturating_add)
     }

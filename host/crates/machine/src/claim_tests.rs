@@ -1,4 +1,4 @@
-//! The machine's ledger, in one process and between several.
+//! Tests of the machine's ledger, in one process and between several.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -22,7 +22,7 @@ fn claimed(folder: &LeaseFolder, memory: u64) -> HeldClaim {
     folder.choose().unwrap().claim(claim(memory)).unwrap()
 }
 
-/// Names of claims' files, in order.
+/// The names of the claims' files, sorted.
 fn files(folder: &LeaseFolder) -> Vec<String> {
     let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> = names.filter(|name| name.starts_with("run-")).collect();
@@ -46,7 +46,7 @@ fn a_claim_is_seen_by_all_and_its_file_goes_with_it() {
     drop(first);
     assert_eq!(folder.taken().unwrap().claims, [claim(5)]);
     assert_eq!(files(&folder), [format!("run-{pid}-1.lock")]);
-    // The name that is free again goes to the next, and nobody else's is touched by it.
+    // The freed name is used for the next claim, and the other claims are not touched.
     let third = claimed(&folder, 7);
     drop(second);
     assert_eq!(folder.taken().unwrap().claims, [claim(7)]);
@@ -80,9 +80,9 @@ fn a_killed_process_claims_nothing_at_once_and_the_next_claim_sweeps_its_file() 
     assert_eq!((claims[0].pid, claims[0].amounts.memory), (other.id(), 2));
 
     other.kill();
-    assert_eq!(Holdings { place: None, ..folder.taken().unwrap() }, Holdings::default(), "a dead process holds nothing");
+    assert_eq!(Holdings { place: None, ..folder.taken().unwrap() }, Holdings::default(), "a dead process has nothing");
     let name = format!("run-{}-0.lock", other.id());
-    assert_eq!(files(&folder), [name], "whoever only looks removes nothing");
+    assert_eq!(files(&folder), [name], "a reader removes nothing");
 
     let held = claimed(&folder, 1);
     assert_eq!(files(&folder), [format!("run-{}-0.lock", std::process::id())]);
@@ -107,9 +107,9 @@ fn only_a_file_that_is_still_the_held_one_is_removed() {
     let held = claimed(&folder, 10);
     let path = folder.path().join(&files(&folder)[0]);
     fs::remove_file(&path).unwrap();
-    fs::write(&path, "somebody else's").unwrap();
+    fs::write(&path, "another user's").unwrap();
     drop(held);
-    assert_eq!(fs::read_to_string(&path).unwrap(), "somebody else's");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "another user's");
 }
 
 #[test]

@@ -2,33 +2,35 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The CPU time that the calling thread has used. About 250 ns: once a batch, not once a record.
+/// The CPU time that the calling thread has used. A call takes about 250 ns: call this once for each batch,
+/// not for each record.
 #[must_use]
 pub fn thread_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     duration(time.tv_sec, time.tv_nsec)
 }
 
-/// The CPU clock of one thread of this process, for other threads to read.
+/// The CPU clock of one thread of this process. Other threads can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThreadClock(libc::clockid_t);
 
 impl ThreadClock {
-    /// The calling thread's.
+    /// The calling thread's CPU clock.
     #[must_use]
     pub fn own() -> Self {
         let thread = rustix::thread::gettid().as_raw_nonzero().get();
-        // How Linux numbers the CPU clocks of threads: pthread_getcpuclockid(3) makes the same of what the C library knows the thread's number to be.
-        // The three low bits say: of a thread, by the scheduler's count.
+        // Linux computes the id of a thread's CPU clock like this; pthread_getcpuclockid(3) gives the same
+        // result. The three low bits mean "clock of a thread, as the scheduler counts".
         Self((!thread << 3) | 6)
     }
 
-    /// What the thread has used; nothing where it has ended. Another thread may have its number by then: ask only while it runs.
+    /// The CPU time that the thread has used; zero if the thread has ended. Call this only while the thread
+    /// runs: after its end, another thread may have its number.
     #[must_use]
     pub fn read(&self) -> Duration {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` is a timespec of ours that the call writes; a clock that there is not is an error, and leaves it. rustix has no name for
-        // clocks of other threads.
+        // SAFETY: `time` is a local timespec that the call writes. An unknown clock is an error and leaves
+        // `time` unchanged. rustix has no name for the clocks of other threads.
         let read = unsafe { libc::clock_gettime(self.0, &raw mut time) };
         if read == 0 { duration(time.tv_sec, time.tv_nsec) } else { Duration::ZERO }
     }

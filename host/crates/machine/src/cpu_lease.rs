@@ -9,47 +9,48 @@ use thiserror::Error;
 
 use super::{CpuSet, LockHolder};
 
-/// A CPU that no other sage-host of the lease folder's scope gives to anybody, until this is dropped.
+/// An exclusive lease of one CPU. Until the lease is dropped, no other sage-host in the scope of the lease
+/// folder leases this CPU.
 ///
-/// Owned by whoever holds the value; the kernel takes it back when the process ends, however it ends. It says whose the CPU
-/// is and moves no thread there: see [`super::pin_current_thread`].
+/// The owner of the value holds the lease; the kernel ends the lease when the process ends, even by a crash.
+/// A lease moves no thread to the CPU: see [`super::pin_current_thread`].
 #[derive(Debug)]
 #[must_use = "the CPU is free again as soon as the lease is dropped"]
 pub struct CpuLease {
     pub(super) cpu: u32,
-    /// Replaced where its file is made anew ([`super::Mending`]).
+    /// The lock of the CPU's file. [`super::Mending`] replaces the lock when it makes the file anew.
     pub(super) lock: Mutex<Locked>,
 }
 
 impl CpuLease {
-    /// The CPU.
+    /// The leased CPU.
     #[must_use]
     pub fn cpu(&self) -> u32 {
         self.cpu
     }
 
-    /// The CPU as the set that a thread is pinned to.
+    /// The leased CPU as a set, to pin a thread to.
     #[must_use]
     pub fn cpus(&self) -> CpuSet {
         [self.cpu].into_iter().collect()
     }
 }
 
-/// Who holds a CPU, as it wrote itself down. For messages: nothing is decided by it.
+/// The holder of a CPU, as written by the holder itself. Only for messages: no decision depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// The process, in its own PID namespace.
+    /// Number of the process, in its own PID namespace.
     pub pid: u32,
     /// The pipeline's name.
     pub pipeline: String,
     /// The operator's name.
     pub operator: String,
-    /// Which of the operator's instances.
+    /// Number of the operator's instance.
     pub instance: u32,
 }
 
 impl Holder {
-    /// An instance of a pipeline that this process runs.
+    /// A holder for an instance of a pipeline that this process runs.
     #[must_use]
     pub fn here(pipeline: &str, operator: &str, instance: u32) -> Self {
         Self { pid: std::process::id(), pipeline: pipeline.to_owned(), operator: operator.to_owned(), instance }
@@ -63,34 +64,35 @@ impl fmt::Display for Holder {
     }
 }
 
-/// A CPU that cannot be leased, and why.
+/// A CPU that cannot be leased, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HeldCpu {
     /// The CPU.
     pub cpu: u32,
-    /// Its holder, as it wrote itself down; `None` where what it wrote cannot be read.
+    /// The holder, as written by the holder itself; `None` if the text cannot be read.
     pub holder: Option<Holder>,
-    /// What keeps it from others.
+    /// The reason why the CPU cannot be leased.
     pub by: HeldBy,
 }
 
-/// What keeps a CPU from being leased.
+/// The reason why a CPU cannot be leased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeldBy {
-    /// A lock, and who holds it where the kernel was asked and says so.
+    /// A lock. The holder is known if the kernel was asked and gave an answer.
     Lock(Option<LockHolder>),
-    /// Something of another user's under the name of the CPU's file, which nobody can hold and nobody may follow.
+    /// An entry of another user under the name of the CPU's file. Such an entry cannot be locked and is never
+    /// followed.
     Entry {
-        /// What it is.
+        /// The kind of the entry.
         what: &'static str,
-        /// Whose.
+        /// The owner of the entry (user id).
         user: u32,
     },
 }
 
 impl HeldCpu {
-    /// Whether somebody has it to itself.
+    /// True if a process holds the CPU exclusively.
     #[must_use]
     pub fn is_leased(&self) -> bool {
         matches!(self.by, HeldBy::Lock(_))
@@ -104,7 +106,8 @@ impl fmt::Display for HeldCpu {
             (HeldBy::Entry { what, user }, _) => {
                 write!(f, "CPU {cpu} is left out: {what} of user {user} is in the place of its lock file")
             }
-            // A file says what its last holder wrote, or anybody who may write to it: the kernel knows better.
+            // The file's text comes from its last holder, or from any user who may write to the file. The
+            // kernel's answer is reliable.
             (HeldBy::Lock(Some(by)), Some(holder)) if by.pid != holder.pid => {
                 write!(f, "CPU {cpu} is locked by {by}, and leased by {holder} as its file says")
             }
@@ -118,33 +121,35 @@ impl fmt::Display for HeldCpu {
 /// CPUs that one instance asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseRequest {
-    /// How many.
+    /// Number of CPUs.
     pub count: u32,
-    /// In whose name.
+    /// The holder in whose name the CPUs are leased.
     pub holder: Holder,
 }
 
-/// There are not as many free CPUs as were asked for. Nothing was taken.
+/// Fewer CPUs are free than were requested. No CPU was leased.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{wanted} CPUs are wanted, {free} {} free", if *.free == 1 { "is" } else { "are" })]
 pub struct LeaseRefused {
-    /// CPUs asked for.
+    /// CPUs that were requested.
     pub wanted: u32,
-    /// CPUs that could have been had: allowed, not held, beyond the reserved ones.
+    /// CPUs that could be leased: allowed, not held, and not reserved.
     pub free: u32,
-    /// CPUs that others hold.
+    /// CPUs that cannot be leased, with the reasons.
     pub held: Vec<HeldCpu>,
-    /// CPUs that stay unleased for what runs without a lease.
+    /// CPUs that stay unleased, for threads without a lease.
     pub reserved: u32,
 }
 
-/// A file lock of the kernel (flock), let go on drop. Letting go by name and not just by closing matters: a child process
-/// that was forked and has not reached its exec yet shares the descriptor and would keep the lock.
+/// A file lock of the kernel (flock), released on drop. The drop releases the lock explicitly and does not
+/// rely on closing the file: a forked child process that has not reached its exec yet shares the descriptor
+/// and would keep the lock.
 #[derive(Debug)]
 pub(super) struct Locked(OwnedFd);
 
 impl Locked {
-    /// Takes the lock at once, or hands the file back because somebody else has it.
+    /// Tries to take the lock without waiting. Gives the file back if another process or thread holds the
+    /// lock.
     pub(super) fn now(file: OwnedFd, how: Hold) -> Result<Result<Self, OwnedFd>, Errno> {
         let operation = match how {
             Hold::Alone => FlockOperation::NonBlockingLockExclusive,
@@ -164,16 +169,16 @@ impl Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // Should this fail, closing the descriptor lets go all the same.
+        // If the unlock fails, closing the descriptor releases the lock.
         let _ = flock(&self.0, FlockOperation::Unlock);
     }
 }
 
-/// How a lock is held.
+/// The mode of a lock.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Hold {
-    /// By one.
+    /// Exclusive: one holder.
     Alone,
-    /// By any number, and by nobody alone.
+    /// Shared: any number of holders, and no exclusive holder.
     Together,
 }

@@ -7,58 +7,60 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ResourceError;
 
-/// CPU numbers, as the kernel counts them, in rising order. Shown as `0-3,5`.
+/// A set of CPU numbers in rising order, numbered as by the kernel. Displayed as `0-3,5`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct CpuSet(BTreeSet<u32>);
 
 impl CpuSet {
-    /// The CPUs on which this process may run: the affinity of its main thread, which may be less than the machine has
-    /// (taskset, a container's cpuset). Does not bound CPU time: a cgroup quota may still give less.
+    /// The CPUs on which this process may run: the affinity of its main thread, which may be smaller than the
+    /// machine (taskset, a container's cpuset). This set does not bound CPU time: a cgroup quota may give
+    /// less.
     ///
     /// # Errors
-    /// When the kernel does not say ([`ResourceError::ReadAffinity`]; on machines with more than 1024 CPUs, say).
+    /// [`ResourceError::ReadAffinity`] if the kernel gives no answer, for example on machines with more than
+    /// 1024 CPUs.
     pub fn allowed() -> Result<Self, ResourceError> {
         let set = sched_getaffinity(Some(getpid())).map_err(ResourceError::ReadAffinity)?;
         Ok(Self::from_kernel(&set))
     }
 
-    /// How many CPUs.
+    /// The number of CPUs in the set.
     #[must_use]
     pub fn count(&self) -> u32 {
-        // At most 1024: what the kernel's own set holds.
+        // At most 1024, the size of the kernel's own set.
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
 
-    /// Whether there is none.
+    /// True if the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this CPU is among them.
+    /// True if the set contains this CPU.
     #[must_use]
     pub fn contains(&self, cpu: u32) -> bool {
         self.0.contains(&cpu)
     }
 
-    /// The numbers, rising.
+    /// The CPU numbers in rising order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
         self.0.iter().copied()
     }
 
-    /// Those that are not in `other`.
+    /// The CPUs of this set that are not in `other`.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         Self(self.0.difference(&other.0).copied().collect())
     }
 
-    /// Those that are in both.
+    /// The CPUs that are in both sets.
     #[must_use]
     pub fn both(&self, other: &Self) -> Self {
         Self(self.0.intersection(&other.0).copied().collect())
     }
 
-    /// Adds one.
+    /// Adds one CPU.
     pub fn insert(&mut self, cpu: u32) {
         self.0.insert(cpu);
     }
@@ -68,8 +70,9 @@ impl CpuSet {
         known.filter_map(|cpu| u32::try_from(cpu).ok()).collect()
     }
 
-    /// The kernel's form. Numbers that the kernel's set has no place for are left out, which reading back shows.
-    pub(crate) fn to_kernel(&self) -> rustix::thread::CpuSet {
+    /// The set in the kernel's form. Numbers beyond the kernel's set are left out; code that pins a thread
+    /// notices this when it reads the affinity back.
+    pub fn to_kernel(&self) -> rustix::thread::CpuSet {
         let mut set = rustix::thread::CpuSet::new();
         for cpu in self.iter().filter_map(|cpu| usize::try_from(cpu).ok()) {
             if cpu < rustix::thread::CpuSet::MAX_CPU {

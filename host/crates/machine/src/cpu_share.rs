@@ -2,35 +2,39 @@ use std::time::{Duration, Instant};
 
 use super::thread_cpu_time;
 
-/// A share of one CPU for one lane, kept by sleeping: the lane asks [`CpuShare::pace`] every millisecond or two and sleeps as
-/// long as it is told.
+/// A share of one CPU for one lane, enforced by sleeping. The lane calls [`CpuShare::pace`] every millisecond
+/// or two and sleeps for the duration that the call returns.
 ///
-/// A token bucket over the CPU clock of the lane's thread. What the thread is owed comes in at the share's rate; what it has
-/// used goes out. Below zero the thread sleeps until the bucket holds enough to run on for its part of a
-/// period (20 ms), so work and sleep alternate about fifty times a second. Idle time saves up at most
-/// 40 ms' worth, and a stretch in which nobody asked (a bulk memory operation) is a debt that is slept off in full.
+/// The method is a token bucket over the CPU clock of the lane's thread. The bucket is filled at the share's
+/// rate and emptied by the CPU time that the thread uses. When the level falls below zero, the thread sleeps
+/// until the bucket holds enough for its part of a period (20 ms), so work and sleep alternate about fifty
+/// times a second. Idle time saves up at most 40 ms of filling. A long stretch without a call (a bulk memory
+/// operation) becomes a debt that the thread sleeps off in full.
 ///
-/// **How exactly.** Over any second the thread uses at most its share, what was saved up (4 % of the share), and what it
-/// used between two calls of `pace` at the end; a thread that is always busy gets its share less what it oversleeps
-/// beyond the 20 ms that saving up covers. With a millisecond or two between calls that is within 10 % of the share from 0.05
-/// CPUs up; below, the rate is lowered by up to 10 % so that the upper bound holds down to [`CpuShare::SMALLEST_EXACT`].
+/// **Precision.** In any second the thread uses at most its share, the saved-up amount (4 % of the share),
+/// and the time used between two calls of `pace` at the end. A thread that is always busy gets its share,
+/// less its oversleeping beyond the 20 ms that the saved-up amount covers. With one or two milliseconds
+/// between calls, the result is within 10 % of the share from 0.05 CPUs up. Below 0.05 CPUs, the rate is
+/// lowered by up to 10 % so that the upper bound holds down to [`CpuShare::SMALLEST_EXACT`].
 ///
-/// **What it does not bound.** Not a single stretch between two calls: whoever cannot be interrupted uses what it uses and
-/// pays later. Not where the thread runs, and not that there is a CPU for it: that is admission's sum.
+/// **Not bounded.** A single stretch between two calls is not bounded: code that cannot be interrupted uses
+/// its time first and pays later. `CpuShare` does not decide on which CPU the thread runs and does not make
+/// sure that a CPU is free for it; admission adds up the shares.
 ///
-/// Lives on the lane's thread: it must be asked from the same thread always, since the clock is the calling thread's.
+/// The value belongs to the lane's thread. Call it from the same thread always, because it reads the calling
+/// thread's clock.
 #[derive(Debug)]
 pub struct CpuShare {
-    /// What was asked for, CPU seconds a second.
+    /// The requested share, in CPU seconds per second.
     share: f64,
-    /// What the bucket holds, CPU seconds; below zero is debt.
+    /// The level of the bucket, in CPU seconds; below zero is debt.
     level: f64,
-    /// The most that was used between two calls lately, CPU seconds.
+    /// The longest recent use between two calls, in CPU seconds.
     stride: f64,
     last: Option<Reading>,
 }
 
-/// Both clocks at one moment.
+/// The values of both clocks at one moment.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     wall: Instant,
@@ -38,31 +42,36 @@ struct Reading {
 }
 
 impl CpuShare {
-    /// The smallest share, in 1/10,000, that is kept to within 10 %; what a thread uses between two ticks of the clock that
-    /// asks (2 ms at worst) is more than the tolerance of a smaller one.
+    /// The smallest share, in 1/10,000, that is enforced to within 10 %. For a smaller share, the use between
+    /// two ticks of the calling clock (2 ms at worst) is more than the tolerance.
     pub const SMALLEST_EXACT: u32 = 200;
-    /// One round of work and sleep. Long enough that waking (60 µs here) costs little, short enough that nobody sees a lane stall.
+    /// One round of work and sleep. Long enough that waking costs little (60 µs on the development machine),
+    /// short enough that a lane never seems to stall.
     const PERIOD: Duration = Duration::from_millis(20);
-    /// How much wall time's worth of the share can be saved up: what oversleeping by a whole period loses, and 4 % of a second.
+    /// The wall time over which the share can be saved up: the loss of oversleeping by a whole period, and 4
+    /// % of a second.
     const SAVED_UP: Duration = Duration::from_millis(40);
-    /// How far from the share a second may be.
+    /// The allowed relative deviation from the share in a second.
     const TOLERANCE: f64 = 0.1;
-    /// How much of the longest stride is remembered from one call to the next: half after about 70 calls.
+    /// The factor by which the longest stride decays from one call to the next: one half after about 70
+    /// calls.
     const MEMORY_OF_STRIDES: f64 = 0.99;
 
-    /// A share in 1/10,000 of a CPU. 10,000 and more never sleeps.
+    /// Creates a share in 1/10,000 of a CPU. A share of 10,000 or more never sleeps.
     #[must_use]
     pub fn new(ten_thousandths: u32) -> Self {
         let share = f64::from(ten_thousandths.max(1)) / 10_000.0;
         Self { share, level: 0.0, stride: 0.0, last: None }
     }
 
-    /// How long the calling thread must sleep now; `None` lets it go on. Reads two clocks, about 300 ns.
+    /// The time that the calling thread must sleep now; `None` if the thread may continue. A call reads two
+    /// clocks and takes about 300 ns.
     pub fn pace(&mut self) -> Option<Duration> {
         self.pace_with(Duration::ZERO)
     }
 
-    /// The same where other threads have used CPU time for it: so much, of all of them since the beginning.
+    /// Like [`CpuShare::pace`], for work that also uses CPU time on other threads. `elsewhere` is the CPU
+    /// time of all those threads since the beginning.
     pub fn pace_with(&mut self, elsewhere: Duration) -> Option<Duration> {
         self.pace_at(Reading { wall: Instant::now(), cpu: thread_cpu_time() + elsewhere })
     }
@@ -78,8 +87,8 @@ impl CpuShare {
         let passed = now.wall.saturating_duration_since(last.wall).as_secs_f64();
         let used = now.cpu.saturating_sub(last.cpu).as_secs_f64();
         self.stride = used.max(self.stride * Self::MEMORY_OF_STRIDES);
-        // What comes in while idle is capped, and first: idle time must not pay for more than was saved up. What comes in
-        // while running is less than what goes out.
+        // The inflow of idle time is capped, and is added first: idle time must not pay for more than the
+        // saved-up amount. The inflow of running time is less than the outflow.
         let rate = self.rate();
         let idle = (passed - used).max(0.0);
         self.level = (self.level + idle * rate).min(self.share * Self::SAVED_UP.as_secs_f64()) - used * (1.0 - rate);
@@ -90,16 +99,17 @@ impl CpuShare {
         Some(Duration::from_secs_f64((missing / rate).min(Self::LONGEST_SLEEP.as_secs_f64())))
     }
 
-    /// A debt is slept off in pieces, so that a drain is noticed; the next call says how long to go on.
+    /// The longest single sleep. A debt is slept off in pieces so that the lane notices a drain; the next
+    /// call returns the rest.
     const LONGEST_SLEEP: Duration = Duration::from_millis(250);
 
-    /// What makes going on worth while: the work part of a period.
+    /// The level at which the thread continues: the work part of a period.
     fn enough(&self) -> f64 {
         self.share * (1.0 - self.share) * Self::PERIOD.as_secs_f64()
     }
 
-    /// CPU seconds a second that come in: the share, or less where a stride alone is more than the tolerance of a second, and
-    /// never less than the tolerance allows.
+    /// The inflow in CPU seconds per second. The inflow equals the share, or less if one stride is larger
+    /// than the tolerance of a second, and is never lower than the tolerance allows.
     fn rate(&self) -> f64 {
         let saved_up = self.share * Self::SAVED_UP.as_secs_f64();
         let upper = self.share * (1.0 + Self::TOLERANCE) - self.stride - saved_up;
@@ -113,10 +123,11 @@ mod tests {
 
     use super::*;
 
-    /// What a thread had used by when.
+    /// Points of (wall time, CPU time used until then).
     type Track = Vec<(Duration, Duration)>;
 
-    /// A thread that works in strides of `stride`, oversleeps by `late`, and is idle at `idle`, on clocks of its own.
+    /// Simulates a thread on artificial clocks: it works in strides of `stride`, oversleeps by `late`, and is
+    /// idle in the range `idle`.
     fn simulated(ten_thousandths: u32, stride: Duration, late: Duration, idle: std::ops::Range<f64>) -> Track {
         let start = Instant::now();
         let mut share = CpuShare::new(ten_thousandths);
@@ -136,8 +147,9 @@ mod tests {
         track
     }
 
-    /// The most and the least CPU seconds in any second of a track, the least outside `except`. What is used is piecewise linear in
-    /// time, so the extremes are where a second begins or ends at a point of the track.
+    /// The most and the least CPU seconds in any second of a track; the least is taken outside `except`. The
+    /// use is piecewise linear in time, so the extremes are at seconds that begin or end at a point of the
+    /// track.
     fn any_second(track: &Track, except: &std::ops::Range<f64>) -> (f64, f64) {
         let points: Vec<_> = track.iter().map(|(wall, cpu)| (wall.as_secs_f64(), cpu.as_secs_f64())).collect();
         let used_by = |time: f64| {
@@ -189,8 +201,8 @@ mod tests {
         let start = Instant::now();
         let mut share = CpuShare::new(2_500);
         assert_eq!(share.pace_at(Reading { wall: start, cpu: Duration::ZERO }), None);
-        // 300 ms without asking, as in one huge memory copy: 225 ms over, which take 900 ms to come in, and up to a tenth
-        // more because a stride this long lowers the rate.
+        // 300 ms without a call, as in one huge memory copy. That is 225 ms too much, which needs 900 ms of
+        // inflow, and up to a tenth more because a stride this long lowers the rate.
         let cpu = Duration::from_millis(300);
         let mut wall = cpu;
         let mut slept = Duration::ZERO;
@@ -213,8 +225,8 @@ mod tests {
         }
     }
 
-    /// On the real clocks, with a thread that never yields. The upper bound is strict whatever else the machine does; of the
-    /// lower one, what the thread waited for a CPU to be free is forgiven.
+    /// Uses the real clocks and a thread that never yields. The upper bound is strict under any load of the
+    /// machine; the lower bound forgives the time that the thread waited for a free CPU.
     #[test]
     fn a_spinning_thread_is_held_to_its_share() {
         let length = Duration::from_millis(2_200);
@@ -238,7 +250,8 @@ mod tests {
         }
     }
 
-    /// Uses CPU for as long as its share lets it; and how long it waited for a CPU.
+    /// Uses CPU time as far as the share allows. Returns the track, and the time that the thread waited for a
+    /// CPU.
     fn spin(ten_thousandths: u32, length: Duration) -> (Track, Option<Duration>) {
         let mut share = CpuShare::new(ten_thousandths);
         let (started, cpu_before, waited_before) = (Instant::now(), thread_cpu_time(), waited_for_a_cpu());
@@ -257,7 +270,7 @@ mod tests {
         (track, waited_for_a_cpu().zip(waited_before).map(|(after, before)| after - before))
     }
 
-    /// The second number of schedstat: nanoseconds that this thread was ready and had no CPU.
+    /// The second number of schedstat: nanoseconds in which this thread was ready but had no CPU.
     fn waited_for_a_cpu() -> Option<Duration> {
         let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
         text.split(' ').nth(1)?.parse().ok().map(Duration::from_nanos)

@@ -4,68 +4,69 @@ use serde::{Deserialize, Serialize};
 
 use super::{CpuSet, HeldBy, HeldCpu, Holder};
 
-/// What one lease has of one device, as its run wrote it down: [`super::Claim`] has a list of them.
+/// The part of one device that one lease holds, as written by the run. A [`super::Claim`] has a list of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceClaim {
-    /// The device.
+    /// Id of the device.
     pub device: String,
-    /// Tells the lease apart from every other one of the machine; a later one's is higher.
+    /// Fencing token of the lease, unique on the machine. A later lease has a higher token.
     pub token: u64,
-    /// Whose: the operator.
+    /// Name of the operator that holds the lease.
     pub operator: String,
-    /// Which of the operator's instances.
+    /// Number of the operator's instance.
     pub instance: u32,
-    /// How much of the device, in 1/10,000.
+    /// Share of the device, in 1/10,000.
     pub share: u32,
-    /// Bytes of its memory.
+    /// Bytes of the device's memory.
     pub memory: u64,
-    /// The CPUs that the device's threads are bound to, which are nobody else's; none where they go wherever nobody leased a CPU.
+    /// The CPUs that the device's threads are bound to, exclusively. Empty if these threads run on the CPUs
+    /// that are not leased.
     #[serde(default, skip_serializing_if = "CpuSet::is_empty")]
     pub cpus: CpuSet,
-    /// How it stands, as its holder sees it.
+    /// State of the lease, as its holder sees it.
     pub state: ShareState,
 }
 
-/// Why a share of a device is not free.
+/// The state of a share of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ShareState {
-    /// It is held.
+    /// The lease is held.
     Held,
-    /// It is being taken away: what runs has its grace, or has not ended yet.
+    /// The lease is being revoked: running work is in its grace period, or has not ended yet.
     Draining,
-    /// Its lease is over, and the device's process has not let go of the device.
+    /// The lease is over, and the device's process still uses the device.
     Busy,
-    /// Its holder did not keep it alive: it counts no more.
+    /// The holder did not renew the lease in time. The share no longer counts.
     Expired,
-    /// Its device does nothing for it any more, for good: it counts no more.
+    /// The device permanently stopped working for the lease. The share no longer counts.
     DeviceLost,
 }
 
-/// A share of a device as whoever looks sees it: whose it is, and whether it counts.
+/// A share of a device as a reader of the ledger sees it: its holder, and whether it counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceShare {
-    /// The process, in its own PID namespace.
+    /// Number of the process, in its own PID namespace.
     pub pid: u32,
-    /// The pipeline.
+    /// Name of the pipeline.
     pub pipeline: String,
-    /// On whose behalf.
+    /// The tenant that the run belongs to.
     pub tenant: String,
-    /// What it is, with the state as it is now.
+    /// The share, with its present state.
     pub claim: DeviceClaim,
 }
 
-/// What is held of one device.
+/// The sum of the shares that are held of one device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DeviceUse {
-    /// In 1/10,000.
+    /// Share of the device, in 1/10,000.
     pub share: u32,
-    /// Bytes.
+    /// Bytes of the device's memory.
     pub memory: u64,
 }
 
 impl DeviceShare {
-    /// The CPUs that its device keeps from everybody else while it counts.
+    /// The CPUs that the device holds exclusively while the share counts.
     pub(super) fn held_cpus(&self) -> impl Iterator<Item = HeldCpu> + '_ {
         let Self { pid, pipeline, claim, .. } = self;
         let holder = Holder {
@@ -80,7 +81,7 @@ impl DeviceShare {
 }
 
 impl ShareState {
-    /// The word for it.
+    /// The state's name in output.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -94,14 +95,14 @@ impl ShareState {
 }
 
 impl DeviceShare {
-    /// Whether nobody else can have it.
+    /// True if the share is not available to others.
     #[must_use]
     pub fn counts(&self) -> bool {
         !matches!(self.claim.state, ShareState::Expired | ShareState::DeviceLost)
     }
 }
 
-/// Whose it is: `lease 7 of process 9 (pipeline "other", operator "embed", instance 0)`.
+/// Names the holder: `lease 7 of process 9 (pipeline "other", operator "embed", instance 0)`.
 impl fmt::Display for DeviceShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pid, pipeline, claim: DeviceClaim { token, operator, instance, .. }, .. } = self;
@@ -110,14 +111,14 @@ impl fmt::Display for DeviceShare {
 }
 
 impl DeviceUse {
-    /// All that counts of `device` among `shares`.
+    /// The sum of the shares of `device` among `shares` that count.
     #[must_use]
     pub fn of(device: &str, shares: &[DeviceShare]) -> Self {
         let counted = shares.iter().filter(|share| share.claim.device == device && share.counts());
         counted.fold(Self::default(), |sum, share| sum.and(share.claim.share, share.claim.memory))
     }
 
-    /// With so much more.
+    /// The sum with one more share added.
     #[must_use]
     pub fn and(self, share: u32, memory: u64) -> Self {
         Self { share: self.share.saturating_add(share), memory: self.memory.saturating_add(memory) }

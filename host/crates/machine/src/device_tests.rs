@@ -1,4 +1,4 @@
-//! Shares of devices in the machine's ledger, in one process and between several.
+//! Tests of device shares in the machine's ledger, in one process and between several.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -34,7 +34,7 @@ fn claimed(folder: &LeaseFolder, devices: Vec<DeviceClaim>, ttl: Duration) -> He
     folder.choose().unwrap().claim(claim).unwrap()
 }
 
-/// Tokens and states.
+/// The tokens and states of all shares.
 fn seen(folder: &LeaseFolder) -> Vec<(u64, ShareState)> {
     folder.taken().unwrap().devices.into_iter().map(|share| (share.claim.token, share.claim.state)).collect()
 }
@@ -44,7 +44,7 @@ fn used(folder: &LeaseFolder) -> (u32, u64) {
     (used.share, used.memory)
 }
 
-/// Waits for what another process or time brings about; a test fails when it does not come.
+/// Waits for an effect of another process or of time. The test fails if the effect does not come.
 fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let started = Instant::now();
     while !is_so() {
@@ -67,7 +67,7 @@ fn shares_are_seen_by_all_and_change_with_what_their_holder_writes() {
     );
     held.change_devices(vec![DeviceClaim { state: ShareState::Draining, ..device(2, 5_000) }], HOUR).unwrap();
     assert_eq!(seen(&folder), [(2, ShareState::Draining)]);
-    assert_eq!(used(&folder), (5_000, 100), "what is being taken away is not free yet");
+    assert_eq!(used(&folder), (5_000, 100), "a share that is being revoked is not free yet");
     held.change_devices(Vec::new(), HOUR).unwrap();
     assert_eq!(used(&folder), (0, 0));
     drop(held);
@@ -95,7 +95,7 @@ fn a_lease_that_is_not_renewed_counts_no_more_and_one_that_is_does() {
     wait_for("its time is over", || seen(&folder) == [(1, ShareState::Held), (2, ShareState::Expired)]);
     assert_eq!(used(&folder), (5_000, 100));
     kept.beat(since_boot()).unwrap();
-    assert_eq!(folder.taken().unwrap().claims.len(), 2, "what is no device's is held on");
+    assert_eq!(folder.taken().unwrap().claims.len(), 2, "the rest of the claim is still held");
     drop((kept, late));
 }
 
@@ -132,7 +132,7 @@ fn a_device_that_was_not_let_go_of_is_not_free_whatever_became_of_the_lease() {
     let left = fs::read_dir(folder.path())
         .unwrap()
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".busy"));
-    assert_eq!(left.count(), 0, "the next claim sweeps what nobody holds");
+    assert_eq!(left.count(), 0, "the next claim removes files without a holder");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_killed_holders_device_is_free_when_its_devices_process_ends() {
     let answer = other.answer();
     let pid: i32 = answer.strip_prefix("holds cpu0 with ").unwrap().parse().unwrap();
     other.kill();
-    // Its own descriptors are closed by its exec, which may be under way still.
+    // The exec of the device's process closes its inherited descriptors. The exec may still be in progress.
     wait_for("its process has nothing else", || seen(&folder) == [(7, ShareState::Busy)]);
     assert_eq!(used(&folder), (10_000, 100));
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
@@ -171,7 +171,7 @@ fn a_busy_file_that_cannot_be_read_counts_as_the_whole_device() {
     let path = folder.path().join("device-cpu0-9.busy");
     fs::write(&path, [0xFF; 100]).unwrap();
     let file = fs::File::open(&path).unwrap();
-    assert_eq!(used(&folder), (0, 0), "nobody holds it");
+    assert_eq!(used(&folder), (0, 0), "no process holds it");
     rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
     assert_eq!((used(&folder), seen(&folder)), ((10_000, 0), vec![(9, ShareState::Busy)]));
 }
@@ -192,11 +192,11 @@ fn a_request_reaches_its_holder_and_is_told_as_what_came_of_it() {
     let held = claimed(&folder, vec![device(1, 1), device(2, 1)], HOUR);
     let grace = Duration::from_millis(1_500);
     let not_free = folder.revoke(1, grace, Duration::ZERO);
-    assert!(matches!(not_free, Ok(Revoked::NotFree(share)) if share.claim.token == 1), "nobody looked for it");
+    assert!(matches!(not_free, Ok(Revoked::NotFree(share)) if share.claim.token == 1), "the holder did not look");
     assert_eq!([folder.requested(1), folder.requested(2)], [Some(grace), None]);
     held.change_devices(vec![device(2, 1)], HOUR).unwrap();
     drop(claimed(&folder, Vec::new(), HOUR));
-    assert_eq!(folder.requested(1), None, "the next claim sweeps requests for what is gone");
+    assert_eq!(folder.requested(1), None, "the next claim removes requests for leases that no longer exist");
 }
 
 #[test]
@@ -217,10 +217,10 @@ fn a_thousand_leases_are_written_down_and_what_is_too_much_says_so() {
     let claimed = folder.choose().unwrap().claim(claim).map(drop);
     for refused in [claimed, held.change_devices(leases(20_000), HOUR)] {
         let said = refused.unwrap_err().to_string();
-        assert!(said.starts_with("what is claimed, 20000 leases on devices among it, comes to "), "{said}");
-        assert!(said.ends_with(" bytes, at most 1048576 are written down"), "{said}");
+        assert!(said.starts_with("the claim, with 20000 leases on devices, has "), "{said}");
+        assert!(said.ends_with(" bytes, at most 1048576 are allowed"), "{said}");
     }
-    assert_eq!(used(&folder), (1_000, 100_000), "what was refused changes nothing");
+    assert_eq!(used(&folder), (1_000, 100_000), "a refused request changes nothing");
 }
 
 #[test]

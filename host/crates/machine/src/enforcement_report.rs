@@ -3,21 +3,21 @@ use serde::Serialize;
 use super::cgroup::LimitAbove;
 use super::{Arithmetic, CpuSet, LeasePlace};
 
-/// What every instance asked for, what it gets, by which mechanism, and how hard that holds: the answer to
-/// `run --explain`. Its `Display` is a table with the meaning of its words below, its `Serialize` the same rows
-/// as data.
+/// The answer to `run --explain`: for every instance, each request, the effective amount, the mechanism that
+/// enforces it, and how strong the enforcement is. `Display` gives a table with an explanation of its words
+/// below, `Serialize` gives the same rows as data.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EnforcementReport {
     /// The pipeline's name.
     pub pipeline: String,
-    /// Stage by stage, in the plan's order.
+    /// Rows by stage, in the plan's order.
     pub rows: Vec<LedgerRow>,
-    /// What it comes to on this machine.
+    /// The pipeline's sums on this machine.
     pub totals: Totals,
-    /// Where leases and claims stand; `None` where that was not looked up.
+    /// The place of leases and claims; `None` if it was not looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leases: Option<LeasePlace>,
-    /// How memory adds up, where instances have processes of their own.
+    /// The sum of memory, if instances have processes of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arithmetic: Option<Arithmetic>,
 }
@@ -27,37 +27,38 @@ pub struct EnforcementReport {
 pub struct LedgerRow {
     /// The operator's name.
     pub operator: String,
-    /// How many instances the row speaks of, each for itself: an operator's instances are equal until they run.
+    /// Number of instances that the row describes, each for itself: an operator's instances are equal until
+    /// they run.
     pub instances: u32,
-    /// The resource or limit, as the pipeline file calls it.
+    /// The resource or limit, by its name in the pipeline file.
     pub resource: String,
-    /// What the pipeline file asks for, for each instance; `None` where it says nothing.
+    /// The request in the pipeline file, for each instance; `None` if the file has none.
     pub requested: Option<String>,
-    /// What each instance gets.
+    /// The effective amount or limit of each instance.
     pub effective: String,
-    /// What makes it hold.
+    /// The mechanism that enforces the row.
     pub mechanism: Mechanism,
-    /// How hard.
+    /// Strength of the enforcement.
     pub tier: Tier,
-    /// What is particular about this row.
+    /// A remark on this row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// How hard something holds.
+/// Strength of an enforcement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
-    /// Whatever the operator does.
+    /// Holds regardless of the operator's behavior.
     Hard,
-    /// As long as everybody concerned behaves.
+    /// Holds as long as all participants behave.
     Cooperative,
-    /// Not at all: nothing was asked for, or `--allow-unenforced` or `--overcommit` let it through.
+    /// Not enforced: no request was made, or `--allow-unenforced` or `--overcommit` permitted it.
     None,
 }
 
 impl Tier {
-    /// The word for it.
+    /// The tier's name in output.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -67,7 +68,7 @@ impl Tier {
         }
     }
 
-    /// What the word means.
+    /// The meaning of the tier, for output.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
@@ -75,12 +76,12 @@ impl Tier {
             Self::Cooperative => {
                 "holds while other programs on this machine, or the host's own threads, leave it alone"
             }
-            Self::None => "nothing holds it",
+            Self::None => "not enforced",
         }
     }
 }
 
-/// What makes a promise hold.
+/// The mechanism that enforces a promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mechanism {
@@ -92,7 +93,7 @@ pub enum Mechanism {
     CgroupQuota,
     /// A CPU-time duty cycle.
     DutyCycle,
-    /// The pool of CPUs that nobody leased.
+    /// The pool of CPUs that are not leased.
     SharedCpus,
     /// The kernel's limit around the worker, and below it the limiter over memories, tables and state.
     CgroupMemory,
@@ -102,21 +103,21 @@ pub enum Mechanism {
     CgroupPids,
     /// The worker's filter of system calls.
     SyscallFilter,
-    /// Back-pressure by bytes.
+    /// Back-pressure that counts bytes.
     ByteCredit,
-    /// A lease on a device, without which no model runs.
+    /// A lease on a device; models run only under a lease.
     DeviceLease,
-    /// The sum at admission.
+    /// A sum that is checked at admission.
     Count,
-    /// The deadline by the lane's CPU clock.
+    /// A deadline on the lane's CPU clock.
     CpuDeadline,
-    /// The deadline by the wall clock.
+    /// A deadline on the wall clock.
     WallDeadline,
-    /// The rate at which log lines are taken.
+    /// A limit on the rate of log lines.
     LogRate,
-    /// What a call sends is counted.
+    /// A count of the records that a call sends.
     OutputCount,
-    /// Nothing.
+    /// No mechanism.
     Nothing,
 }
 
@@ -145,90 +146,95 @@ impl Mechanism {
         }
     }
 
-    /// What it does, and what it does not bound.
+    /// The effect of the mechanism, and the cases that it does not bound.
     #[must_use]
     pub fn explanation(self) -> &'static str {
         match self {
             Self::CpuLease => {
-                "one lane pinned on each CPU, which no other sage-host of the lease folder uses; other programs may run there"
+                "one lane pinned on each CPU, which no other sage-host of the lease folder uses; \
+                 other programs may run there"
             }
             Self::CpuLeaseCpuset => {
-                "one lane pinned on each CPU, and the kernel lets the whole worker run nowhere else; no other sage-host of the \
-                 lease folder uses them, other programs may"
+                "one lane pinned on each CPU, and the kernel lets the whole worker run nowhere else; \
+                 no other sage-host of the lease folder uses them, other programs may"
             }
             Self::CgroupQuota => {
-                "the kernel stops the whole worker when it has used its share of a period; nothing says that it gets as much"
+                "the kernel stops the whole worker when it has used its share of a period; the share is not guaranteed"
             }
             Self::DutyCycle => {
-                "the lane sleeps when it has used its share of any second, to within 10 %; a bulk memory operation may pass it \
-                 and is slept off"
+                "the lane sleeps when it has used its share of any second, to within 10 %; \
+                 a bulk memory operation may pass it and is slept off"
             }
             Self::SharedCpus => {
-                "runs on the CPUs that nobody leased, beside everything else there; no amount is promised"
+                "runs on the CPUs that are not leased, beside everything else there; no amount is promised"
             }
             Self::CgroupMemory => {
-                "the kernel kills the worker whose memory comes to more, shared pages that it touched first included; before that \
-                 the memory limiter fails a guest whose linear memories, tables and state do; not pages that another process \
-                 touched first"
+                "the kernel kills a worker that uses more memory, including shared pages that it touched first; \
+                 before that, the memory limiter fails a guest with larger linear memories, tables and state; \
+                 pages that another process touched first are not counted"
             }
             Self::MemoryLimiter => {
                 "linear memories, tables and keyed state of all lanes together; not batches in flight nor compiled code"
             }
-            Self::CgroupPids => "the kernel lets the worker have no more processes and threads, whoever controls it",
-            Self::SyscallFilter => "the worker cannot start processes; the number of its threads is its own affair",
-            Self::ByteCredit => "whoever sends waits while this many bytes wait on the instance's inputs",
+            Self::CgroupPids => {
+                "the kernel refuses more processes and threads to the worker, even if hostile code controls it"
+            }
+            Self::SyscallFilter => "the worker cannot start processes; the number of its threads is not limited",
+            Self::ByteCredit => "the sender waits while this many bytes wait on the instance's inputs",
             Self::DeviceLease => {
-                "models run for an instance only while it holds a lease that no other sage-host of the lease folder has; fractions \
-                 together are at most the whole device, and leases take turns on its slots by them, over all runs of a user; what \
-                 has begun is not interrupted, no part of its memory bandwidth is promised, and programs that are no sage-host \
-                 are not bound by any of it"
+                "models run for an instance only while it holds a lease that no other sage-host of the lease folder \
+                 has; fractions together are at most the whole device, and leases take turns on its slots by them, \
+                 over all runs of a user; a running model is not interrupted, no part of the memory bandwidth is \
+                 promised, and other programs are not bound by any of this"
             }
             Self::Count => {
-                "what all instances of all running pipelines ask for is summed up against host.toml before the start; not what \
-                 they do with it"
+                "the requests of all instances of all running pipelines are summed up against host.toml before the \
+                 start; their later use is not checked"
             }
             Self::CpuDeadline => {
-                "the call is stopped by the lane's CPU clock, checked every millisecond; not inside one bulk memory operation"
+                "the call is stopped by the lane's CPU clock, checked every millisecond; \
+                 not inside one bulk memory operation"
             }
             Self::WallDeadline => "the call is stopped by the wall clock; a wait inside a host call ends first",
             Self::LogRate => "log bytes over the rate are dropped and counted, a flood fails the call",
             Self::OutputCount => {
-                "everything that a call sends is counted before it is copied, more fails the call; beside `memory` the host holds at \
-                 most twice this for each lane"
+                "everything that a call sends is counted before it is copied, more fails the call; \
+                 beside `memory` the host holds at most twice this for each lane"
             }
             Self::Nothing => "not enforced",
         }
     }
 }
 
-/// What a pipeline comes to on this machine.
+/// The sums of a pipeline on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// CPUs this process may use.
     pub cpus_allowed: CpuSet,
     /// CPUs this pipeline leases.
     pub cpus_leased: u32,
-    /// Of the allowed CPUs, those that are leased already.
+    /// Allowed CPUs that were already leased.
     pub cpus_leased_elsewhere: u32,
     /// CPUs that are never leased.
     pub cpus_reserved: u32,
-    /// CPU time, in 1/10,000 of a CPU, that the control groups above this process give, and which of them; `None` where none bounds it.
+    /// CPU time, in 1/10,000 of a CPU, that the control groups above this process allow, with the group that
+    /// sets the bound; `None` if no group bounds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_quota: Option<LimitAbove>,
-    /// CPUs left for everything without a lease.
+    /// CPUs that remain for threads without a lease.
     pub cpus_shared: u32,
     /// The sum of fractional `num_cpus`, in 1/10,000.
     pub shares_ten_thousandths: u64,
     /// The sum of fractions that other running pipelines claim, in 1/10,000.
     pub shares_elsewhere_ten_thousandths: u64,
-    /// Bytes that `memory` and `object_store_memory` of all instances come to.
+    /// The sum of `memory` and `object_store_memory` of all instances, in bytes.
     pub memory_declared: u64,
-    /// Bytes that instances without `memory` may use on top before their caps stop them.
+    /// Bytes that instances without `memory` may use in addition before their caps stop them.
     pub memory_default_caps: u64,
     /// Bytes that other running pipelines claim.
     pub memory_elsewhere: u64,
-    /// Bytes that operators can have together, those of other pipelines too.
+    /// Bytes that all operators can have together, including those of other pipelines.
     pub memory_available: u64,
-    /// Bytes kept from them.
+    /// Bytes that operators do not get.
     pub memory_reserved: u64,
 }

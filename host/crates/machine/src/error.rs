@@ -7,33 +7,34 @@ use thiserror::Error;
 
 use super::{CpuSet, LeaseRefused, LockHolder};
 
-/// What the machine did not let this room do.
+/// An operation that the machine refused to this crate.
 #[derive(Debug, Error)]
 pub enum ResourceError {
-    /// The kernel did not say on which CPUs a thread may run.
+    /// The kernel did not report on which CPUs a thread may run.
     #[error("cannot read on which CPUs this process may run")]
     ReadAffinity(#[source] Errno),
 
-    /// A thread cannot be bound to no CPU at all.
+    /// The set of CPUs to bind a thread to is empty.
     #[error("cannot bind a thread to an empty set of CPUs")]
     NoCpu,
 
-    /// The kernel refused to bind a thread; it runs where it ran before.
+    /// The kernel refused to bind a thread. The thread runs where it ran before.
     #[error("cannot bind a thread to CPUs {wanted}")]
     Pin {
-        /// Where the thread was to run.
+        /// The CPUs that the thread was to run on.
         wanted: CpuSet,
-        /// Why not.
+        /// The kernel's error.
         #[source]
         cause: Errno,
     },
 
-    /// The kernel said yes and did something else (a cpuset took CPUs away meanwhile, say).
+    /// The kernel accepted a binding, but the thread runs on other CPUs (for example because a cpuset lost
+    /// CPUs at the same time).
     #[error("bound a thread to CPUs {wanted}, but it runs on {found}")]
     PinMismatch {
-        /// Where the thread was to run.
+        /// The CPUs that the thread was to run on.
         wanted: CpuSet,
-        /// Where it runs.
+        /// The CPUs that the thread runs on.
         found: CpuSet,
     },
 
@@ -42,66 +43,65 @@ pub enum ResourceError {
     Folder {
         /// The folder or the file.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
 
-    /// The lease folder, or a file in it, is such that somebody else could take leases away from us.
+    /// Other users could take leases away, because of the state of the lease folder or of a file in it.
     #[error("{path} is not safe for CPU leases: {why}")]
     UnsafeFolder {
         /// The folder or the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         why: &'static str,
     },
 
-    /// Somebody has been choosing CPUs in the lease folder for longer than choosing ever takes.
+    /// Another process holds the lock of the lease folder for longer than choosing CPUs ever takes.
     #[error(
         "{path} has been locked by {} for {timeout:?}",
         .holder.map_or_else(|| "another process".to_owned(), |holder| holder.to_string())
     )]
     FolderBusy {
-        /// The folder, whose lock serialises choosing.
+        /// The folder. Its lock serialises the choice of CPUs.
         path: PathBuf,
-        /// How long we waited.
+        /// The timeout that passed.
         timeout: Duration,
-        /// Who holds it, where the kernel says.
+        /// The holder of the lock, if the kernel reports it.
         holder: Option<LockHolder>,
     },
 
-    /// The lease folder's name leads to another folder than the one that this run has its leases in, or to nothing.
+    /// The name of the lease folder leads to another folder than the one with this run's leases, or to
+    /// nothing.
     #[error("{path} was deleted or replaced while it is in use for leases")]
     FolderReplaced {
         /// The folder.
         path: PathBuf,
     },
 
-    /// What a run claims is more than its file in the lease folder may hold.
-    #[error(
-        "what is claimed, {leases} leases on devices among it, comes to {length} bytes, at most {limit} are written down"
-    )]
+    /// The claim of a run is larger than its file in the lease folder may be.
+    #[error("the claim, with {leases} leases on devices, has {length} bytes, at most {limit} are allowed")]
     LargeClaim {
-        /// Bytes.
+        /// Bytes of the claim.
         length: u64,
-        /// The most.
+        /// Limit in bytes.
         limit: u64,
-        /// How many leases on devices are in it.
+        /// Number of device leases in the claim.
         leases: usize,
     },
 
-    /// What a run claims cannot be written down.
-    #[error("cannot write a claim down: {0}")]
+    /// The claim of a run cannot be written as JSON.
+    #[error("cannot write the run's claim: {0}")]
     Claim(String),
 
-    /// There are not as many CPUs as were asked for; nothing was taken.
+    /// Fewer CPUs are free than were requested. No CPU was leased.
     #[error(transparent)]
     Refused(#[from] LeaseRefused),
 
-    /// The thread that watches for leases of other processes cannot be started.
+    /// The thread that watches the leases of other processes could not be started.
     #[error("cannot start the thread that watches the CPU leases")]
     Keeper {
-        /// Why not.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
@@ -109,42 +109,43 @@ pub enum ResourceError {
     /// No lease on a device has this token.
     #[error("there is no lease {token} on any device, {}", those(.held))]
     UnknownLease {
-        /// What was asked for.
+        /// The requested token.
         token: u64,
-        /// Those that there are.
+        /// The tokens of the existing leases.
         held: Vec<u64>,
     },
 
-    /// The thread that renews leases on devices cannot be started.
+    /// The thread that renews leases on devices could not be started.
     #[error("cannot start the thread that renews the leases on devices")]
     DeviceKeeper {
-        /// Why not.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
 
-    /// A run does not see those that it shares a device with, nor they it.
-    #[error("cannot take turns by {path}: {why}")]
+    /// The turn table of a device cannot be used, so this run and the other runs on the device do not see
+    /// each other.
+    #[error("cannot use the turn table {path}: {why}")]
     Turns {
-        /// The file.
+        /// The table's file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         why: &'static str,
     },
 
-    /// A file that says how much memory there is cannot be read.
+    /// A file with the size of the machine's memory cannot be read.
     #[error("cannot read how much memory this machine has from {path}")]
     ReadMemory {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
 }
 
 impl ResourceError {
-    /// What to do about it.
+    /// Advice for the user, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -152,13 +153,13 @@ impl ResourceError {
                 Some("name a folder of your own with lease_folder in host.toml or SAGE_HOST_LEASE_FOLDER")
             }
             Self::FolderReplaced { .. } => {
-                Some("the run writes itself down anew within a second; leave the folder alone")
+                Some("the run writes its leases again within a second; leave the folder alone")
             }
             Self::Pin { .. } | Self::PinMismatch { .. } => {
                 Some("the process's CPUs changed while it ran (taskset, cpuset, a CPU taken offline): start it again")
             }
             Self::UnknownLease { .. } => Some("`sage-host devices` lists them; name the same lease folder as the run"),
-            Self::LargeClaim { .. } => Some("fewer instances that ask for a device, or several pipelines of fewer"),
+            Self::LargeClaim { .. } => Some("use fewer instances that ask for a device, or split the pipeline"),
             Self::Claim(_)
             | Self::ReadAffinity(_)
             | Self::NoCpu

@@ -6,23 +6,26 @@ use super::meminfo::memory_of_the_machine;
 use super::{CpuSet, ResourceError};
 use sage_plan::config::{GivenCpus, TenantCeiling, TenantName};
 
-/// What this process can have of the machine.
+/// The part of the machine that this process can use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// CPUs it may run on.
+    /// CPUs on which the process may run.
     pub allowed: CpuSet,
-    /// Bytes of memory: the machine's, or the tightest cgroup limit above this process. Not what is free now.
+    /// Bytes of memory: of the machine, or the tightest cgroup limit above this process. Not the memory that
+    /// is free now.
     pub memory: u64,
-    /// CPU time, in 1/10,000 of a CPU, that the tightest quota of a cgroup above this process gives; `None` where there is none.
+    /// CPU time, in 1/10,000 of a CPU, by the tightest quota of a cgroup above this process; `None` if there
+    /// is no quota.
     pub quota: Option<LimitAbove>,
 }
 
 impl Inventory {
-    /// Asks the machine. CPUs are read off the main thread, which is never pinned. `slice` is where the groups of workers lie, where
-    /// instances are to be workers: what the groups above it give counts too.
+    /// Reads the machine's resources. The CPUs are read from the main thread, which is never pinned. `slice`
+    /// names the parent of the workers' control groups if instances are to be workers; the limits of the
+    /// groups above it count too.
     ///
     /// # Errors
-    /// When the kernel does not say.
+    /// If the kernel does not report the CPUs or the memory.
     pub fn detect(slice: Option<&str>) -> Result<Self, ResourceError> {
         let root = Path::new("/");
         let Above { memory: limit, cpu: quota } = Above::read(root, slice);
@@ -32,38 +35,39 @@ impl Inventory {
     }
 }
 
-/// What the host's settings (host.toml) say of the machine: what to give away and to whom, what to keep, and what there is that
-/// nobody can detect.
+/// The machine's supply by the host's settings (host.toml): the resources to give away and their users, the
+/// reserved resources, and resources that cannot be detected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Supply {
-    /// CPUs that are never leased, so that sources, sinks, the host and lanes without a lease have somewhere to run. `None`
-    /// keeps one where the process may use more than one.
+    /// Number of CPUs that are never leased, so that sources, sinks, the host and lanes without a lease have
+    /// a place to run. `None` reserves one CPU if the process may use more than one.
     pub cpus_reserved: Option<u32>,
-    /// Bytes of memory that operators do not get: for the host itself and its neighbours.
+    /// Bytes of memory that operators do not get. They are for the host itself and other programs.
     pub memory_reserved: u64,
     /// Custom resources that instances can ask for, by name, in 1/10,000.
     pub custom: BTreeMap<String, u64>,
-    /// The CPUs to give away, of those that this process may use.
+    /// The CPUs to give away, among those that this process may use.
     pub cpus: GivenCpus,
-    /// Bytes of memory to give away at most.
+    /// Upper bound of the memory to give away, in bytes.
     pub memory: Option<u64>,
-    /// Who may run pipelines, and what each may have; anybody without a bound where there is none.
+    /// The tenants that may run pipelines, with a ceiling for each. If the map is empty, any tenant may run
+    /// without a bound.
     pub tenants: BTreeMap<TenantName, TenantCeiling>,
-    /// Bytes of the files of models, by the models' names: what their weights take of a device's memory.
+    /// Bytes of the model files, by model name. The weights take this much of a device's memory.
     pub model_bytes: BTreeMap<String, u64>,
 }
 
-/// Settings that give away CPUs which this process may not use.
+/// An error: the settings give away CPUs that this process may not use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotHere {
-    /// What the settings give away, as people read it.
+    /// The CPUs that the settings give away, as text for people.
     pub given: String,
-    /// What the process may use.
+    /// The CPUs that the process may use.
     pub usable: CpuSet,
 }
 
 impl Supply {
-    /// How many of the machine's CPUs are never leased.
+    /// The number of CPUs that are never leased.
     #[must_use]
     pub fn cpus_kept(&self, inventory: &Inventory) -> u32 {
         self.cpus_reserved.unwrap_or_else(|| u32::from(inventory.allowed.count() > 1))
@@ -76,10 +80,11 @@ impl Supply {
         self.memory.map_or(not_kept, |most| not_kept.min(most))
     }
 
-    /// Of the inventory what is given away: the named CPUs, or of a count the highest numbers, which are leased first too.
+    /// The part of the inventory to give away: the named CPUs, or for a count the CPUs with the highest
+    /// numbers, which are also leased first.
     ///
     /// # Errors
-    /// When not all of these CPUs are there.
+    /// [`NotHere`] if this process may not use all of these CPUs.
     pub fn given(&self, inventory: &Inventory) -> Result<Inventory, NotHere> {
         let usable = &inventory.allowed;
         let not_here = |given: String| NotHere { given, usable: usable.clone() };

@@ -14,38 +14,44 @@ use super::lease_place::{LeasePlace, LeaseScope};
 use super::lock_holder::LockHolder;
 use super::{CpuLease, CpuSet, Holder, LeaseRequest, ResourceError};
 
-/// Where the sage-hosts of a machine agree on who has which CPU to itself: a file for each CPU (`cpu-3.lock`), locked with
-/// flock by its holder, who also writes into it who it is. The kernel frees the lock of a process that dies.
+/// The folder in which the sage-hosts of a machine agree on exclusive use of CPUs. Each CPU has a file
+/// (`cpu-3.lock`). The holder of a CPU locks its file with flock and writes its own name into it. The kernel
+/// frees the lock when the process ends.
 ///
-/// **What is shared.** Everybody who uses the same folder. By default that is `/run/lock/sage-host`, for all users of the
-/// machine: root creates it (mode 1777), others use it where it is. Where it is not, or cannot be used, it is
-/// `/tmp/sage-host-<uid>`: then only hosts of the same user see each other's leases. [`LeaseFolder::place`] says which, and how hard a lease
-/// there is; whoever uses the machine's folder looks into those that it can read of the others too. A container that does not mount the
-/// machine's folder is a machine of its own in this. The folder must be local: flock over a network is not the kernel's.
+/// **Scope.** Leases are visible to all processes that use the same folder. The default is
+/// `/run/lock/sage-host`, for all users of the machine: root creates it (mode 1777), and other users use it
+/// if it exists. If it is missing or unusable, the folder is `/tmp/sage-host-<uid>`; then only hosts of the
+/// same user see each other's leases. [`LeaseFolder::place`] reports the folder and how strong a lease in it
+/// is. A run in the machine's folder also looks into the users' folders that it can read. A container that
+/// does not mount the machine's folder counts as a machine of its own. The folder must be on a local file
+/// system: over a network, flock is not the kernel's.
 ///
-/// **What it does not bound.** Leases are an agreement between sage-hosts: other programs run where they like, and whoever
-/// may write to the folder can hold leases for nothing. A CPU's file is never removed, since removing a locked file would
-/// let a second holder lock its successor; files of claims are, and [`super::LedgerLock`] says why they may be.
+/// **Not bounded.** Leases are an agreement between sage-hosts. Other programs run on any CPU, and a user who
+/// may write to the folder can hold leases without need. A CPU's file is never removed: if a locked file were
+/// removed, a second holder could lock its successor. Files of claims are removed, and [`super::LedgerLock`]
+/// explains why that is safe.
 ///
-/// **What others put there** is never followed, written to or waited for: a link, a folder, a pipe, a file with two names or one that cannot be
-/// opened. A CPU whose file is such a thing is leased to nobody.
+/// **Entries of other users** are never followed, written to or waited for: a link, a folder, a pipe, a file
+/// with two names, or a file that cannot be opened. A CPU whose file is such an entry is not leased.
 ///
-/// **Who waits for whom.** Whoever chooses CPUs holds the folder itself locked, alone; whoever only looks holds it together with others;
-/// both let go within microseconds and wait for nothing meanwhile. Waiting for it ends with an error after
-/// some seconds, with who holds it, so a stopped process blocks nobody for ever. Giving a lease back needs no lock.
+/// **Waiting.** A process that chooses CPUs holds an exclusive lock on the folder itself; a process that only
+/// looks holds a shared lock. Both release the lock within microseconds and wait for nothing while they hold
+/// it. Waiting for the lock ends with an error after some seconds; the error names the holder, so a stopped
+/// process never blocks others for ever. Giving a lease back needs no lock.
 ///
-/// **A folder that is replaced.** All clones share one open folder. Once its name leads elsewhere, nothing is taken in it any more
-/// ([`ResourceError::FolderReplaced`]), until [`super::Mending`] has opened what is there now.
+/// **A replaced folder.** All clones share one open folder. If the folder's name leads elsewhere, no new
+/// lease is made in the open folder ([`ResourceError::FolderReplaced`]) until [`super::Mending`] has opened
+/// the folder that has the name now.
 #[derive(Debug, Clone)]
 pub struct LeaseFolder {
     path: PathBuf,
     directory: Arc<RwLock<Arc<OwnedFd>>>,
     scope: LeaseScope,
-    /// Why it is not the machine's, where that was wanted.
+    /// The reason why the machine's folder is not used, if it was wanted.
     fallback: Option<Arc<str>>,
 }
 
-/// What somebody put under a name where we wanted a file of ours.
+/// An entry of another user under a name where a file of ours should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ForeignEntry {
     pub(super) what: &'static str,
@@ -57,16 +63,19 @@ impl LeaseFolder {
     pub const VARIABLE: &str = "SAGE_HOST_LEASE_FOLDER";
     /// The folder for all users of the machine.
     pub const FOR_ALL: &str = "/run/lock/sage-host";
-    /// Where users have folders of their own, `sage-host-<uid>`, if that cannot be used.
+    /// The folder with the users' own folders, `sage-host-<uid>`, which are used if the machine's folder
+    /// cannot be used.
     const FALLBACKS: &str = "/tmp";
     const FALLBACK: &str = "sage-host-";
-    /// LedgerLock takes some microseconds a CPU; this is a thousand times more than on the largest machine.
+    /// Longest wait for the folder's lock. Choosing takes some microseconds for each CPU; this is a thousand
+    /// times more than on the largest machine.
     const PATIENCE: Duration = Duration::from_secs(5);
 
-    /// The folder that `SAGE_HOST_LEASE_FOLDER` names, or else the machine's, or else the user's.
+    /// Opens the folder that `SAGE_HOST_LEASE_FOLDER` names, or else the machine's folder, or else the
+    /// user's.
     ///
     /// # Errors
-    /// As [`LeaseFolder::at`].
+    /// The errors of [`LeaseFolder::at`].
     pub fn open() -> Result<Self, ResourceError> {
         if let Some(path) = std::env::var_os(Self::VARIABLE).filter(|path| !path.is_empty()) {
             return Self::at(Path::new(&path));
@@ -82,12 +91,12 @@ impl LeaseFolder {
         }
     }
 
-    /// The folder at this path, which is created (mode 0700) if it is not there; the folder above it must be. The machine's folder is the
-    /// machine's also where it is named.
+    /// Opens the folder at this path. A missing folder is created with mode 0700; its parent must exist. If
+    /// the path is that of the machine's folder, the scope is the machine.
     ///
     /// # Errors
-    /// [`ResourceError::Folder`] when it cannot be created or written; [`ResourceError::UnsafeFolder`] when it is a symbolic
-    /// link or not a folder, when neither root nor we own it, or when others may replace its files.
+    /// [`ResourceError::Folder`] if the folder cannot be created or written. [`ResourceError::UnsafeFolder`]
+    /// if it is a symbolic link, is not a folder, or belongs neither to root nor to this user.
     pub fn at(path: &Path) -> Result<Self, ResourceError> {
         if path == Path::new(Self::FOR_ALL) {
             return Self::for_all();
@@ -104,26 +113,28 @@ impl LeaseFolder {
         }
     }
 
-    /// Where it is.
+    /// The folder's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Who sees its leases, and how hard one is.
+    /// The visibility of the folder's leases, and how strong a lease is.
     ///
     /// # Errors
-    /// When the folder cannot be looked at.
+    /// [`ResourceError::Folder`] if the folder's metadata cannot be read.
     pub fn place(&self) -> Result<LeasePlace, ResourceError> {
         let found = fstat(self.directory()).map_err(|cause| failed(&self.path, cause))?;
         Ok(LeasePlace::of(&self.path, self.scope, &found, geteuid().as_raw(), self.fallback.as_deref()))
     }
 
-    /// Leases `count` of the `allowed` CPUs, the highest numbers first, so that CPU 0, where kernels like to do their own
-    /// work, goes last. At least `keep_free` of the allowed CPUs stay unleased.
+    /// Leases `count` of the `allowed` CPUs, all or none. The highest numbers are leased first, so that CPU
+    /// 0, which kernels often use for their own work, is leased last. At least `keep_free` of the allowed
+    /// CPUs stay unleased.
     ///
     /// # Errors
-    /// [`ResourceError::Refused`] when there are not as many, with who holds the others; the folder's errors. All or nothing.
+    /// [`ResourceError::Refused`] if fewer CPUs are free; the error lists the holders of the others. Also the
+    /// folder's errors.
     pub fn lease(
         &self,
         count: u32,
@@ -135,11 +146,11 @@ impl LeaseFolder {
         Ok(leases.pop().unwrap_or_default())
     }
 
-    /// As [`LeaseFolder::lease`], for several instances at once: all of them get what they ask for, or none anything. Two
-    /// processes that ask at once are served one after the other.
+    /// Like [`LeaseFolder::lease`], for several instances at once: all instances get their CPUs, or none gets
+    /// any. The requests of two processes are served one after the other.
     ///
     /// # Errors
-    /// As [`LeaseFolder::lease`].
+    /// The errors of [`LeaseFolder::lease`].
     pub fn lease_all(
         &self,
         requests: &[LeaseRequest],
@@ -153,7 +164,8 @@ impl LeaseFolder {
         match mkdir(path, Mode::from_raw_mode(mode)) {
             Ok(()) => {
                 let folder = Self::checked_folder(path, scope)?;
-                // The process's umask may have taken bits away. Before the first file, whose mode follows the folder's.
+                // The process's umask may have removed bits. The mode is set before the first file is made,
+                // because a file's mode follows the folder's.
                 fchmod(folder.directory(), Mode::from_raw_mode(mode)).map_err(|cause| failed(path, cause))?;
                 folder.found_writable()
             }
@@ -180,7 +192,7 @@ impl LeaseFolder {
         Ok(Self { path: path.to_owned(), directory, scope, fallback: None })
     }
 
-    /// Whoever cannot make files here could not lease either: better known now.
+    /// Fails early if this process cannot make files in the folder, since it could not lease either.
     fn found_writable(self) -> Result<Self, ResourceError> {
         let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
         accessat(self.directory(), ".", access, AtFlags::EACCESS).map_err(|cause| failed(&self.path, cause))?;
@@ -191,11 +203,13 @@ impl LeaseFolder {
         self.choosing_within(how, Self::PATIENCE)
     }
 
-    /// Locks the folder itself: no other user can put anything in the place of that lock, as they could of a file in it.
+    /// Locks the folder itself. Another user cannot replace this lock, as they could replace a file in the
+    /// folder.
     pub(super) fn choosing_within(&self, how: Hold, timeout: Duration) -> Result<Locked, ResourceError> {
         let started = Instant::now();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        // Opened anew: a lock belongs to an open file, which all threads of this process would share.
+        // The folder is opened again because a lock belongs to an open file, and all threads of this process
+        // would share it.
         let own = openat(self.directory(), ".", flags, Mode::empty()).map_err(|cause| failed(&self.path, cause))?;
         let mut own = own;
         loop {
@@ -212,13 +226,13 @@ impl LeaseFolder {
         }
     }
 
-    /// Whether the folder's name still leads to the folder that is open.
+    /// True if the folder's name still leads to the open folder.
     pub(super) fn is_there(&self) -> bool {
         let (Ok(open), Ok(named)) = (fstat(self.directory()), lstat(&self.path)) else { return false };
         (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino)
     }
 
-    /// Opens what the folder's name leads to now, which is made if nothing is there, for all clones.
+    /// Opens the folder that has the name now, for all clones. A missing folder is created.
     pub(super) fn reopen(&self) -> Result<(), ResourceError> {
         let now = match self.scope {
             LeaseScope::Machine => Self::for_all()?,
@@ -228,8 +242,8 @@ impl LeaseFolder {
         Ok(())
     }
 
-    /// Folders of single users in which there may be leases that this one does not know of: a user's who came before the machine's
-    /// folder was there, say. Those that this process can read.
+    /// The users' own folders, in which there may be leases that are not in this folder, for example of a
+    /// user who started before the machine's folder existed. Only folders that this process can read.
     pub(super) fn fallbacks(&self) -> Vec<Self> {
         if self.scope != LeaseScope::Machine {
             return Vec::new();
@@ -256,20 +270,20 @@ impl LeaseFolder {
             .collect()
     }
 
-    /// The names in the folder.
+    /// The names of the folder's entries.
     pub(super) fn names(&self) -> Result<Vec<String>, ResourceError> {
         let entries = Dir::read_from(self.directory()).map_err(|cause| failed(&self.path, cause))?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
         Ok(names.collect())
     }
 
-    /// Opens a file of the folder; `None` when it is not there and is not to be created.
+    /// Opens a file of the folder; `None` if it does not exist and is not to be created.
     ///
-    /// Opened first and created only then: where anybody may create files, Linux refuses to "create" a file that
-    /// another user already made (fs.protected_regular).
+    /// The function tries to open before it creates: in a folder where every user may create files, Linux
+    /// refuses to "create" a file that another user has already made (fs.protected_regular).
     pub(super) fn file(&self, name: &str, create: bool) -> Result<Option<OwnedFd>, ResourceError> {
         let directory = self.directory();
-        // Not blocking: somebody could have put a pipe here.
+        // Non-blocking, because another user could have put a pipe here.
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         for _ in 0..3 {
             match openat(&directory, name, flags, Mode::empty()) {
@@ -279,8 +293,8 @@ impl LeaseFolder {
                 Err(Errno::LOOP) => return Err(unsafe_folder(&self.path.join(name), "it is a symbolic link")),
                 Err(cause) => return Err(self.failed(name, cause)),
             }
-            // In a folder for all, everybody must be able to write down that it holds the CPU. The machine's folder is one
-            // even while whoever makes it has not opened it to all yet.
+            // In a folder for all users, every user must be able to write its name into the CPU's file. The
+            // machine's folder counts as one even before its creator has set its mode.
             let mode = Mode::from_raw_mode(if self.is_for_all()? { 0o666 } else { 0o600 });
             match openat(&directory, name, flags | OFlags::CREATE | OFlags::EXCL, mode) {
                 Ok(file) => {
@@ -294,7 +308,7 @@ impl LeaseFolder {
         Err(self.failed(name, Errno::EXIST))
     }
 
-    /// What there is under a name for which no file of ours could be opened; `None` where there is nothing.
+    /// The entry under a name for which no file of ours could be opened; `None` if there is no entry.
     pub(super) fn entry(&self, name: &str) -> Option<ForeignEntry> {
         let found = statat(self.directory(), name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let what = match FileType::from_raw_mode(found.st_mode) {
@@ -309,7 +323,7 @@ impl LeaseFolder {
         Some(ForeignEntry { what, user: found.st_uid })
     }
 
-    /// Whether other users take leases here too.
+    /// True if other users take leases here too.
     pub(super) fn is_for_all(&self) -> Result<bool, ResourceError> {
         let stat = fstat(self.directory()).map_err(|cause| failed(&self.path, cause))?;
         Ok(self.scope == LeaseScope::Machine || others_may_write(&stat))
@@ -319,7 +333,7 @@ impl LeaseFolder {
         Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A lock file is written to: it must not be a second name of some other file.
+    /// Checks that a lock file is not a second name of another file, because lock files are written to.
     fn checked(&self, name: &str, file: OwnedFd) -> Result<OwnedFd, ResourceError> {
         let stat = fstat(&file).map_err(|cause| self.failed(name, cause))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink != 1 {

@@ -8,9 +8,10 @@ use super::cpu_lease::{HeldBy, Hold, Locked};
 use super::lock_holder::LockHolder;
 use super::{CpuLease, CpuSet, HeldCpu, Holder, LeaseFolder, LeaseRefused, LeaseRequest, ResourceError};
 
-/// The CPUs' files.
+/// Locks on the CPUs' files.
 impl LeaseFolder {
-    /// As [`LeaseFolder::lease_all`], of CPUs that are not `elsewhere`; needs the folder locked alone.
+    /// Does the work of [`LeaseFolder::lease_all`], without the CPUs in `elsewhere`. The caller holds the
+    /// exclusive lock of the folder.
     pub(super) fn lease_now(
         &self,
         requests: &[LeaseRequest],
@@ -49,12 +50,12 @@ impl LeaseFolder {
         Ok(leases)
     }
 
-    /// The lock of a CPU, or who has it. Needs the folder locked alone.
+    /// Takes the lock of a CPU, or returns its holder. The caller holds the exclusive lock of the folder.
     pub(super) fn lock_of(&self, cpu: u32) -> Result<Result<Locked, HeldCpu>, ResourceError> {
         let name = file_name(cpu);
         let file = match self.file(&name, true) {
             Ok(file) => file,
-            // Somebody else's: left out. Anything that is not theirs is the folder's fault.
+            // An entry of another user: the CPU is left out. Any other failure is an error of the folder.
             Err(error) => return self.foreign_cpu(cpu, &name).map(Err).ok_or(error),
         };
         let file = file.ok_or_else(|| self.failed(&name, Errno::NOENT))?;
@@ -67,7 +68,8 @@ impl LeaseFolder {
         Some(HeldCpu { cpu, holder: None, by: HeldBy::Entry { what: entry.what, user: entry.user } })
     }
 
-    /// The CPUs that anybody (we too) holds at this moment, by number: leased, a device's own, and those whose file is not one that can be held.
+    /// The CPUs that are held at this moment by any process, including this one, by number: leased CPUs, CPUs
+    /// of devices, and CPUs whose file cannot be locked.
     ///
     /// # Errors
     /// The folder's errors.
@@ -80,7 +82,7 @@ impl LeaseFolder {
         Ok(held)
     }
 
-    /// As [`LeaseFolder::held_by_anyone`]; needs the folder locked.
+    /// Like [`LeaseFolder::held_by_anyone`], without the CPUs of devices. The caller holds the folder's lock.
     pub(super) fn held_cpus(&self) -> Result<Vec<HeldCpu>, ResourceError> {
         let mut held = Vec::new();
         for cpu in self.names()?.iter().filter_map(|name| cpu_of(name)) {
@@ -93,7 +95,7 @@ impl LeaseFolder {
                     continue;
                 }
             };
-            // Locked together, so that two who look do not take each other for a holder.
+            // A shared lock, so that two readers do not take each other for a holder.
             match Locked::now(file, Hold::Together).map_err(|cause| self.failed(&name, cause))? {
                 Ok(_free) => {}
                 Err(file) => held.push(HeldCpu { cpu, holder: read_holder(&file), by: HeldBy::Lock(None) }),
@@ -103,7 +105,8 @@ impl LeaseFolder {
         Ok(held)
     }
 
-    /// As [`LeaseFolder::held_cpus`], each with the process that the kernel says holds the lock, for people.
+    /// Like [`LeaseFolder::held_cpus`], with the process that holds each lock by the kernel's report. For
+    /// messages to people.
     pub(super) fn held_cpus_by_whom(&self) -> Result<Vec<HeldCpu>, ResourceError> {
         let mut held = self.held_cpus()?;
         for cpu in &mut held {
@@ -132,7 +135,7 @@ pub(super) fn write_holder(file: &OwnedFd, holder: &Holder) -> Result<(), Errno>
     }
 }
 
-/// What a holder wrote; whatever cannot be read is nobody's name, since any user may have written it.
+/// Reads the holder's text. Unreadable text gives no name, since any user may have written it.
 pub(super) fn read_holder(file: &OwnedFd) -> Option<Holder> {
     let mut text = [0; 4096];
     let length = pread(file, &mut text, 0).ok()?;

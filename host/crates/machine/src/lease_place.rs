@@ -6,21 +6,22 @@ use serde::Serialize;
 
 use super::Tier;
 
-/// Where a run's leases and claims stand, who sees them, and whether anybody else can take them away: what `--explain` says of it.
+/// The place of a run's leases and claims, its visibility, and whether other users can take them away. Shown
+/// by `--explain`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeasePlace {
-    /// The folder.
+    /// The lease folder.
     pub folder: PathBuf,
-    /// Who sees them.
+    /// The users that see the leases.
     pub scope: LeaseScope,
-    /// How hard it holds that nobody else is given what stands there.
+    /// Strength of the promise that no other run gets the same resources.
     pub tier: Tier,
-    /// Why it is not hard.
+    /// The reason why the tier is not hard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
 
-/// Who sees the leases of a folder.
+/// The users that see the leases of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeaseScope {
@@ -28,25 +29,26 @@ pub enum LeaseScope {
     Machine,
     /// Only processes of this user.
     User,
-    /// Whoever was told to use the same folder.
+    /// All processes that were told to use the same folder.
     Folder,
 }
 
 impl LeaseScope {
-    /// Who that is.
+    /// The meaning of the scope, for output.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Machine => "seen by all users of the machine",
             Self::User => "seen by this user only",
-            Self::Folder => "seen by whoever is told to use the same folder",
+            Self::Folder => "seen by all processes that use the same folder",
         }
     }
 }
 
 impl LeasePlace {
-    /// Of a folder as it is: hard only where it belongs to root, and nobody else can write to it, or open it and hold its locks, or put
-    /// another one in its place. `me` is the user of this process; `fallback` says why it is not the machine's folder.
+    /// Describes a folder by its metadata. The tier is hard only if the folder belongs to root and no other
+    /// user can write to it, open it and hold its locks, or replace it. `me` is the user of this process;
+    /// `fallback` is the reason why the folder is not the machine's.
     pub(super) fn of(folder: &Path, scope: LeaseScope, found: &Stat, me: u32, fallback: Option<&str>) -> Self {
         let why = why_not_hard(folder, scope, found, me, fallback);
         let tier = if why.is_none() { Tier::Hard } else { Tier::Cooperative };
@@ -61,7 +63,7 @@ fn why_not_hard(folder: &Path, scope: LeaseScope, found: &Stat, me: u32, fallbac
         return Some(format!("runs of other users do not see it and may be given the same{because}"));
     }
     if mode & (Mode::WGRP | Mode::WOTH).bits() != 0 {
-        // Without the sticky bit a file can also be replaced, and with it the lease that it stands for.
+        // Without the sticky bit, another user can also replace a file, and with it the lease.
         let replace = if mode & Mode::SVTX.bits() == 0 { ", replace its files" } else { "" };
         return Some(format!("other users can write to it{replace} and hold its locks"));
     }
@@ -71,11 +73,10 @@ fn why_not_hard(folder: &Path, scope: LeaseScope, found: &Stat, me: u32, fallbac
     if mode & (Mode::RWXG | Mode::RWXO).bits() != 0 {
         return Some(format!("other users can open it and hold its locks (mode {:o})", mode & 0o7777));
     }
-    replaceable(folder)
-        .map(|above| format!("whoever may write to {} can put another one in its place", above.display()))
+    replaceable(folder).map(|above| format!("a user who may write to {} can replace the lease folder", above.display()))
 }
 
-/// The folder above it that others may change, if there is one.
+/// The nearest folder above it that other users may change, if there is one.
 fn replaceable(folder: &Path) -> Option<PathBuf> {
     let folder = std::fs::canonicalize(folder).ok()?;
     let others = (Mode::WGRP | Mode::WOTH).bits();
@@ -94,7 +95,7 @@ impl fmt::Display for LeasePlace {
         write!(f, "leases and claims: {}, {} ({}", folder.display(), scope.meaning(), tier.name())?;
         match why {
             Some(why) => write!(f, ": {why})"),
-            None => f.write_str(": root's, and nobody else can open it)"),
+            None => f.write_str(": it belongs to root, and no other user can open it)"),
         }
     }
 }
@@ -152,10 +153,13 @@ mod tests {
         if rustix::process::geteuid().is_root() {
             let hard = at(0o700, 0, LeaseScope::Folder, 0);
             assert_eq!((hard.tier, &hard.why), (Tier::Hard, &None));
-            assert!(hard.to_string().ends_with("(hard: root's, and nobody else can open it)"), "{hard}");
+            assert!(hard.to_string().ends_with("(hard: it belongs to root, and no other user can open it)"), "{hard}");
             fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
             let why = at(0o700, 0, LeaseScope::Folder, 0).why.unwrap();
-            assert!(why.starts_with("whoever may write to ") && why.ends_with(" in its place"), "{why}");
+            assert!(
+                why.starts_with("a user who may write to ") && why.ends_with(" can replace the lease folder"),
+                "{why}"
+            );
         }
     }
 }

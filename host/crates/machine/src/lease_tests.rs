@@ -1,4 +1,4 @@
-//! Leases, in one process and between several.
+//! Tests of CPU leases, in one process and between several.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

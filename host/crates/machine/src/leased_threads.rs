@@ -8,8 +8,9 @@ use rustix::thread::gettid;
 use super::CpuSet;
 use super::pin::runs_on;
 
-/// The threads and worker processes of a run that were put on CPUs of their own, so that somebody can look whether they are still there:
-/// a surrounding cpuset that shrinks, `taskset` and a CPU that goes offline move them, and nobody tells them.
+/// The threads and worker processes of a run that were bound to leased CPUs, kept for a later check that they
+/// still run there. A surrounding cpuset that shrinks, `taskset`, or a CPU that goes offline moves threads
+/// without a notice.
 #[derive(Debug, Clone, Default)]
 pub struct LeasedThreads(Arc<Mutex<State>>);
 
@@ -31,43 +32,45 @@ struct Seat {
 enum Who {
     /// One thread of this process, alone on its CPUs.
     Thread(i32),
-    /// All threads of another process, each somewhere on them.
+    /// All threads of another process; each runs on some of the CPUs.
     Process(i32),
 }
 
-/// A place on leased CPUs. Drop it before the thread ends or the process is waited for: its number may be another's afterwards.
+/// The entry of a thread or process on leased CPUs. Drop it before the thread ends or the process is reaped:
+/// the number may belong to another one afterwards.
 #[derive(Debug)]
-#[must_use = "nobody looks after it any more as soon as this is dropped"]
+#[must_use = "the thread or process is no longer checked as soon as this is dropped"]
 pub struct LeasedSeat {
     threads: LeasedThreads,
     number: u64,
 }
 
-/// Something that does not run where it was put.
+/// A thread or process that does not run on its leased CPUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Astray {
-    /// The operator.
+    /// Name of the operator.
     pub operator: String,
-    /// Which of its instances.
+    /// Number of the operator's instance.
     pub instance: u32,
     /// The CPUs that were leased for it.
     pub wanted: CpuSet,
-    /// Where it may run now.
+    /// The CPUs on which it may run now.
     pub found: CpuSet,
 }
 
 impl LeasedThreads {
-    /// Notes that the calling thread was bound to these CPUs.
+    /// Records that the calling thread was bound to these CPUs.
     pub fn thread(&self, operator: &str, instance: u32, cpus: &CpuSet) -> LeasedSeat {
         self.seat(operator, instance, Who::Thread(gettid().as_raw_nonzero().get()), cpus)
     }
 
-    /// Notes that a process that this one started was bound to these CPUs with all its threads.
+    /// Records that a child process was bound to these CPUs with all its threads.
     pub fn process(&self, process: u32, operator: &str, instance: u32, cpus: &CpuSet) -> LeasedSeat {
         self.seat(operator, instance, Who::Process(i32::try_from(process).unwrap_or(0)), cpus)
     }
 
-    /// Who does not run where it was put. One system call a thread; nobody of them ends meanwhile, since giving up a seat waits for this.
+    /// The threads and processes that do not run on their leased CPUs. Takes one system call for each thread.
+    /// None of them ends during the call, since giving up a seat waits for it.
     #[must_use]
     pub fn astray(&self) -> Vec<Astray> {
         let state = self.lock();
@@ -103,7 +106,7 @@ impl Seat {
     }
 }
 
-/// `None` for a thread that has ended.
+/// The CPUs of a thread; `None` if the thread has ended.
 fn cpus_of(thread: i32) -> Option<CpuSet> {
     runs_on(Some(Pid::from_raw(thread)?)).ok()
 }
@@ -152,7 +155,7 @@ mod tests {
         assert_eq!(threads.astray().iter().map(|astray| &astray.found).collect::<Vec<_>>(), [&allowed]);
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(threads.astray(), [], "what has ended is nowhere");
+        assert_eq!(threads.astray(), [], "an ended process is not listed");
         drop(seat);
     }
 }

@@ -8,50 +8,52 @@ use rustix::io::{Errno, pread, pwrite};
 use super::boot_clock::since_boot;
 use super::cpu_lease::{Hold, Locked};
 use super::{
-    Claim, CpuLease, CpuSet, DeviceClaim, DeviceShare, HeldCpu, LeaseFolder, LeaseRequest, ResourceError, ShareState,
-    Holdings,
+    Claim, CpuLease, CpuSet, DeviceClaim, DeviceShare, HeldCpu, Holdings, LeaseFolder, LeaseRequest, ResourceError,
+    ShareState,
 };
 
-/// The machine's ledger, held by one process alone while it looks, decides and takes: what it sees stays true until this is
-/// dropped. Two processes that ask at once are served one after the other.
+/// The machine's ledger, locked exclusively by one process while it reads, decides and takes. The contents
+/// stay valid until the lock is dropped. The requests of two processes are served one after the other.
 ///
-/// Each running pipeline has a file `run-<pid>-<n>.lock` beside the CPUs' files, locked by its process and holding a [`Claim`].
-/// The kernel frees the lock of a process that dies, and with the lock its claim counts no more; the file itself
-/// is removed by whoever claims next.
+/// Each running pipeline has a file `run-<pid>-<n>.lock` beside the CPUs' files. Its process locks the file,
+/// and the file contains a [`Claim`]. When the process ends, the kernel frees the lock and the claim no
+/// longer counts; the next process that claims removes the file.
 ///
-/// The file begins with a heartbeat, the time since the machine's start at which the claim was last renewed: leases on devices
-/// end when that is too long ago, so that a process that is stopped or hangs holds no device for ever. Everything else ends with the process
-/// only.
+/// The file begins with a heartbeat: the time since the machine's start at which the claim was last renewed.
+/// Leases on devices end when the heartbeat is too old, so that a process that is stopped or hangs does not
+/// hold a device for ever. All other holdings end only with the process.
 ///
-/// **Why these files may be removed.** A locked file that loses its name could get a successor with a second holder. Here
-/// nobody makes, locks or removes one without holding the folder locked alone, and whoever removes one holds its lock and has
-/// seen that the name still leads to that very file.
+/// **Removal of files.** If a locked file lost its name, a second holder could lock its successor. For claims
+/// this cannot happen: a process makes, locks or removes a claim's file only under the exclusive lock of the
+/// folder, and before a removal it holds the file's lock and has checked that the name still leads to the
+/// same file.
 ///
-/// **Who waits for whom.** For the folder's lock, as [`LeaseFolder`] says; the locks of claims are only tried. Do not drop a
-/// [`HeldClaim`] while holding this: that waits for it in vain and leaves the file to the next.
+/// **Waiting.** Callers wait for the folder's lock, as [`LeaseFolder`] describes; locks of claims are only
+/// tried. Do not drop a [`HeldClaim`] while holding this lock: its drop would wait in vain and leave the file
+/// for the next claim to remove.
 #[derive(Debug)]
 pub struct LedgerLock<'f> {
     folder: &'f LeaseFolder,
     _alone: Locked,
 }
 
-/// What a pipeline that runs here claims; given back on drop, or with the process.
+/// The claim of a pipeline that runs in this process. The claim ends on drop, or with the process.
 #[derive(Debug)]
-#[must_use = "what is claimed is free again as soon as this is dropped"]
+#[must_use = "the claim ends as soon as this is dropped"]
 pub struct HeldClaim {
     folder: LeaseFolder,
     file: Mutex<ClaimFile>,
     claim: Claim,
 }
 
-/// Where a claim stands.
+/// The file of a claim.
 #[derive(Debug)]
 struct ClaimFile {
     name: String,
     lock: Locked,
 }
 
-/// A claim's file that nobody holds any more, locked so that nobody does while it is swept.
+/// A claim's file without a holder. The lock keeps it without a holder while it is removed.
 struct Dead {
     name: String,
     lock: Locked,
@@ -59,23 +61,24 @@ struct Dead {
 
 const PREFIX: &str = "run-";
 const SUFFIX: &str = ".lock";
-/// The number of the lease on a device that was given out last.
+/// The file with the token of the latest lease on a device.
 const TOKENS: &str = "leases.count";
-/// What a file may hold: some 5,000 leases on devices, of 100 to 200 bytes each. What is longer was not written by us.
+/// Upper bound of a claim's file: some 5,000 device leases of 100 to 200 bytes each. A longer file was not
+/// written by sage-host.
 const LONGEST: u64 = 1 << 20;
-/// How long the folders of single users are waited for, which anybody of them may hold.
+/// Longest wait for the lock of a single user's folder, which a process of that user may hold.
 const OTHERS_PATIENCE: Duration = Duration::from_millis(100);
 
 impl LeaseFolder {
-    /// Holds the ledger alone.
+    /// Takes the exclusive lock of the ledger.
     ///
     /// # Errors
-    /// The folder's errors; [`ResourceError::FolderBusy`] when somebody else does not let go of it.
+    /// The folder's errors; [`ResourceError::FolderBusy`] if another process keeps the lock too long.
     pub fn choose(&self) -> Result<LedgerLock<'_>, ResourceError> {
         Ok(LedgerLock { folder: self, _alone: self.choosing(Hold::Alone)? })
     }
 
-    /// What is held at this moment.
+    /// The present holdings of the machine.
     ///
     /// # Errors
     /// The folder's errors.
@@ -84,11 +87,12 @@ impl LeaseFolder {
         self.taken_now()
     }
 
-    /// As [`LeaseFolder::taken`]; needs the folder locked.
+    /// Like [`LeaseFolder::taken`]. The caller holds the folder's lock.
     fn taken_now(&self) -> Result<Holdings, ResourceError> {
         let mut taken = self.taken_here()?;
         for other in self.fallbacks() {
-            // Whoever holds it for longer keeps nobody: what is there is not seen then, as it would not be if it came a moment later.
+            // A folder that stays locked for longer is skipped: its entries are not seen, as if they had been
+            // made a moment later.
             if let Ok(_looking) = other.choosing_within(Hold::Together, OTHERS_PATIENCE)
                 && let Ok(more) = other.taken_here()
             {
@@ -105,7 +109,7 @@ impl LeaseFolder {
         let living = self.claims(None)?;
         let devices = device_shares(&living, self.busy_shares(false)?);
         let claims = living.into_iter().map(|living| living.claim).collect();
-        // A CPU that a device has to itself is as good as leased.
+        // A CPU that a device holds exclusively counts as leased.
         let mut cpus = self.held_cpus_by_whom()?;
         cpus.extend(devices.iter().flat_map(DeviceShare::held_cpus));
         cpus.sort_by_key(|held| held.cpu);
@@ -113,13 +117,13 @@ impl LeaseFolder {
         Ok(Holdings { cpus, claims, devices, place: None })
     }
 
-    /// The CPUs that devices have to themselves, by the leases on them; needs `choosing.lock`.
+    /// The CPUs that devices hold exclusively, by their leases. The caller holds the folder's lock.
     pub(super) fn device_cpus(&self) -> Result<Vec<HeldCpu>, ResourceError> {
         let devices = device_shares(&self.claims(None)?, self.busy_shares(false)?);
         Ok(devices.iter().flat_map(DeviceShare::held_cpus).collect())
     }
 
-    /// Claims of running pipelines; those of dead ones go to `dead`, locked, if it is given.
+    /// The claims of running pipelines. If `dead` is given, it receives the files of ended pipelines, locked.
     fn claims(&self, mut dead: Option<&mut Vec<Dead>>) -> Result<Vec<Living>, ResourceError> {
         let mut claims = Vec::new();
         for name in self.names()? {
@@ -138,23 +142,25 @@ impl LeaseFolder {
         Ok(claims)
     }
 
-    /// A file that others wrote, to be read. Whatever is no file of ours says nothing: another user may have put it here.
+    /// Opens another process's file for reading. An entry that is not a regular file with one name is
+    /// ignored, since another user may have put it there.
     pub(super) fn foreign(&self, name: &str) -> Option<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = openat(self.directory(), name, flags, Mode::empty()).ok()?;
         self.is_named(name, &file).then_some(file)
     }
 
-    /// Removes the file of somebody who is gone, which we hold locked. Needs the folder locked alone.
+    /// Removes the file of an ended process. The caller holds the file's lock and the exclusive lock of the
+    /// folder.
     pub(super) fn sweep(&self, name: &str, lock: &Locked) {
-        // Where the folder is for all users, only its owner and root may remove a file.
+        // In a folder for all users, only the file's owner and root may remove a file.
         match self.remove(name, lock) {
             Ok(()) | Err(Errno::PERM | Errno::ACCESS) => {}
             Err(cause) => tracing::warn!(file = name, %cause, "cannot remove the file of a process that is gone"),
         }
     }
 
-    /// Whether the name leads to this regular file, and nothing else does.
+    /// True if the name leads to this regular file and the file has no other name.
     pub(super) fn is_named(&self, name: &str, file: &OwnedFd) -> bool {
         let (Ok(open), Ok(named)) = (fstat(file), statat(self.directory(), name, AtFlags::SYMLINK_NOFOLLOW)) else {
             return false;
@@ -164,7 +170,8 @@ impl LeaseFolder {
             && (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino)
     }
 
-    /// Takes the name from a file that we hold locked. Needs the folder locked alone.
+    /// Removes the name of a file that the caller holds locked. The caller holds the exclusive lock of the
+    /// folder.
     fn remove(&self, name: &str, lock: &Locked) -> Result<(), Errno> {
         if self.is_named(name, lock.file()) {
             return unlinkat(self.directory(), name, AtFlags::empty());
@@ -178,7 +185,7 @@ impl LedgerLock<'_> {
         self.folder
     }
 
-    /// What is held, until this is dropped.
+    /// The holdings of the machine. They stay valid until the lock is dropped.
     ///
     /// # Errors
     /// The folder's errors.
@@ -186,19 +193,21 @@ impl LedgerLock<'_> {
         self.folder.taken_now()
     }
 
-    /// Numbers for so many leases on devices: the first of them, each higher than any that the machine gave out before.
+    /// Reserves `count` fencing tokens for leases on devices and returns the first. Each token is higher than
+    /// all tokens that the machine gave out before.
     ///
     /// # Errors
     /// The folder's errors.
     pub fn tokens(&self, count: u64) -> Result<u64, ResourceError> {
         let folder = self.folder;
         let failed = |cause| folder.failed(TOKENS, cause);
-        // Should somebody have spoilt the file: higher than those that are in use, at least.
+        // If the file is corrupt, the tokens are at least higher than those in use.
         let used = self.taken()?.devices.iter().map(|share| share.claim.token).max().unwrap_or(0);
         let overflow = || failed(Errno::OVERFLOW);
         let file = match folder.file(TOKENS, true) {
             Ok(file) => file.ok_or_else(|| failed(Errno::NOENT))?,
-            // Something of another user's: the clock rises too, in microseconds since 1970 far above what the file counts.
+            // The file belongs to another user. The clock, in microseconds since 1970, rises too and is far
+            // above the file's count.
             Err(_) if folder.entry(TOKENS).is_some() => {
                 let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
                 let last = u64::try_from(clock).unwrap_or(0).max(used);
@@ -218,10 +227,10 @@ impl LedgerLock<'_> {
         }
     }
 
-    /// Leases CPUs, as [`LeaseFolder::lease_all`].
+    /// Leases CPUs, as [`LeaseFolder::lease_all`] does.
     ///
     /// # Errors
-    /// As there.
+    /// The errors of [`LeaseFolder::lease_all`].
     pub fn lease_all(
         &self,
         requests: &[LeaseRequest],
@@ -238,10 +247,10 @@ impl LedgerLock<'_> {
         self.folder.lease_now(requests, allowed, keep_free, &elsewhere)
     }
 
-    /// Writes a claim down, and sweeps the files of processes that died.
+    /// Writes a claim to the folder, and removes the files of ended processes.
     ///
     /// # Errors
-    /// The folder's errors; nothing is claimed then.
+    /// The folder's errors. Nothing is claimed then.
     pub fn claim(&self, claim: Claim) -> Result<HeldClaim, ResourceError> {
         let folder = self.folder;
         let text = text_of(&claim)?;
@@ -249,7 +258,7 @@ impl LedgerLock<'_> {
         folder.claims(Some(&mut dead))?;
         let (name, lock) = self.new_file(claim.pid)?;
         if let Err(cause) = write_beat(lock.file(), since_boot()).and_then(|()| write_claim(lock.file(), &text)) {
-            // It holds no claim, and the next sweeps it if this fails too.
+            // The file holds no claim. If the removal fails too, the next claim removes the file.
             let _ = folder.remove(&name, &lock);
             return Err(folder.failed(&name, cause));
         }
@@ -262,8 +271,8 @@ impl LedgerLock<'_> {
         Ok(HeldClaim { folder: folder.clone(), file: Mutex::new(ClaimFile { name, lock }), claim })
     }
 
-    /// A file that is new and locked. A process has several where it runs several pipelines, and a number of a process may be
-    /// there twice where containers share the folder.
+    /// Makes a new, locked file. A process has several files if it runs several pipelines, and two processes
+    /// may have the same number if containers share the folder.
     fn new_file(&self, pid: u32) -> Result<(String, Locked), ResourceError> {
         let folder = self.folder;
         let mode = Mode::from_raw_mode(if folder.is_for_all()? { 0o644 } else { 0o600 });
@@ -275,7 +284,7 @@ impl LedgerLock<'_> {
                 opened => opened.map_err(|cause| folder.failed(&name, cause))?,
             };
             fchmod(&file, mode).map_err(|cause| folder.failed(&name, cause))?;
-            // It is new, and nobody looks without the folder locked.
+            // The file is new, and no process opens it without the folder's lock.
             let locked = Locked::now(file, Hold::Alone).and_then(|lock| lock.map_err(|_| Errno::WOULDBLOCK));
             return locked.map(|lock| (name.clone(), lock)).map_err(|cause| folder.failed(&name, cause));
         }
@@ -284,34 +293,35 @@ impl LedgerLock<'_> {
 }
 
 impl HeldClaim {
-    /// What is claimed, with the leases on devices as they were at first.
+    /// The claim, with the device leases as they were at first.
     #[must_use]
     pub fn claim(&self) -> &Claim {
         &self.claim
     }
 
-    /// Where.
+    /// The folder of the claim.
     #[must_use]
     pub fn folder(&self) -> &LeaseFolder {
         &self.folder
     }
 
-    /// Renews the leases on devices, as of this time since the machine's start. One write of some bytes, and no wait for the ledger.
+    /// Renews the leases on devices as of `now`, a time since the machine's start. Takes one write of some
+    /// bytes, and no wait for the ledger.
     ///
-    /// The time is the caller's, who has seen that the leases had not expired by then: should it be stopped in between, the renewal is as old as
-    /// that look.
+    /// The caller passes the time at which it saw that the leases had not expired. If the process is stopped
+    /// in between, the renewal is only as recent as that check.
     ///
     /// # Errors
-    /// The folder's errors: they are not renewed.
+    /// The folder's errors. The leases are not renewed then.
     pub fn beat(&self, now: Duration) -> Result<(), ResourceError> {
         let file = self.file();
         write_beat(file.lock.file(), now).map_err(|cause| self.folder.failed(&file.name, cause))
     }
 
-    /// Writes down what the leases on devices have become. Waits for the ledger for as long as `timeout`, at most.
+    /// Writes the present leases on devices to the claim. Waits for the ledger for `timeout` at most.
     ///
     /// # Errors
-    /// The folder's errors; what is written may be nonsense then, which counts as nothing.
+    /// The folder's errors. The file may be corrupt then; a corrupt claim counts as none.
     pub fn change_devices(&self, devices: Vec<DeviceClaim>, timeout: Duration) -> Result<(), ResourceError> {
         let text = text_of(&Claim { devices, ..self.claim.clone() })?;
         let _choosing = self.folder.choosing_within(Hold::Alone, timeout)?;
@@ -319,13 +329,13 @@ impl HeldClaim {
         write_claim(file.lock.file(), &text).map_err(|cause| self.folder.failed(&file.name, cause))
     }
 
-    /// Whether the claim's name still leads to it.
+    /// True if the claim's name still leads to its file.
     pub(super) fn stands(&self) -> bool {
         let file = self.file();
         self.folder.is_named(&file.name, file.lock.file())
     }
 
-    /// Writes the claim down once more, as it stands in the file that lost its name.
+    /// Writes the claim to a new file, with the contents of the file that lost its name.
     pub(super) fn write_anew(&self, choosing: &LedgerLock<'_>) -> Result<(), ResourceError> {
         let mut file = self.file();
         let failed = |cause| self.folder.failed(&file.name, cause);
@@ -349,7 +359,8 @@ impl HeldClaim {
 
 impl Drop for HeldClaim {
     fn drop(&mut self) {
-        // Without it the file stays until the next claim; that it is free is what counts, and that comes with the lock.
+        // If the lock fails, the file stays until the next claim. The resources are free all the same,
+        // because the claim's lock ends.
         if let Ok(_choosing) = self.folder.choosing(Hold::Alone) {
             let file = self.file();
             let _ = self.folder.remove(&file.name, &file.lock);
@@ -357,13 +368,13 @@ impl Drop for HeldClaim {
     }
 }
 
-/// A claim that counts, and when it was last renewed.
+/// A claim that counts, and the time of its last renewal.
 struct Living {
     claim: Claim,
     beat: Duration,
 }
 
-/// What is held of devices: by those that live, and by devices that were not let go of.
+/// The shares of devices: those of living claims, and those of devices that are still in use.
 fn device_shares(living: &[Living], mut busy: Vec<DeviceShare>) -> Vec<DeviceShare> {
     let now = since_boot();
     let mut shares = Vec::new();
@@ -390,7 +401,8 @@ fn device_shares(living: &[Living], mut busy: Vec<DeviceShare>) -> Vec<DeviceSha
     shares
 }
 
-/// Where the heartbeat stands: `00000012345678901234\n`, nanoseconds. The claim follows.
+/// Length of the heartbeat at the start of the file: `00000012345678901234\n`, in nanoseconds. The claim
+/// follows.
 const BEAT: usize = 20;
 const HEADER: u64 = BEAT as u64 + 1;
 
@@ -402,7 +414,7 @@ fn write_beat(file: &OwnedFd, at: Duration) -> Result<(), Errno> {
     }
 }
 
-/// What stands in a claim's file, which has a bound.
+/// The JSON text of a claim. Its length is bounded.
 fn text_of(claim: &Claim) -> Result<Vec<u8>, ResourceError> {
     let text = serde_json::to_vec(claim).map_err(|error| ResourceError::Claim(error.to_string()))?;
     match u64::try_from(text.len()).unwrap_or(u64::MAX).saturating_add(HEADER) {
@@ -413,7 +425,7 @@ fn text_of(claim: &Claim) -> Result<Vec<u8>, ResourceError> {
     }
 }
 
-/// Fills a file that is new, or holds an older state of the claim.
+/// Writes the claim to a file that is new or holds an older state of the claim.
 fn write_claim(file: &OwnedFd, text: &[u8]) -> Result<(), Errno> {
     let length = HEADER.saturating_add(text.len() as u64);
     match pwrite(file, text, HEADER)? {
@@ -428,7 +440,8 @@ fn read_claim(file: &OwnedFd) -> Option<Living> {
     let read = pread(file, &mut text, 0).ok()?;
     let (beat, claim) = text.get(..read)?.split_at_checked(BEAT)?;
     let claim: Claim = serde_json::from_slice(claim).ok()?;
-    // It is renewed without a lock. The later of two looks is never a mixture of a later and an earlier time that seems too old.
+    // The heartbeat is renewed without a lock. The later of two reads is never a mixture of two times that
+    // seems too old.
     let mut again = [0; BEAT];
     pread(file, &mut again, 0).ok()?;
     let beat = [beat, again.as_slice()].into_iter().filter_map(nanoseconds).max()?;

@@ -7,14 +7,14 @@ use super::amount::{bytes, counted, ten_thousandths};
 use super::{EnforcementReport, Totals};
 use sage_text::{width_of, wrapped};
 
-/// The columns, in the order of [`super::LedgerRow`].
+/// Headings of the columns, in the order of the fields of [`super::LedgerRow`].
 const HEADER: [&str; 7] = ["operator", "instance", "resource", "requested", "effective", "mechanism", "tier"];
 
-/// No lines: two spaces part the columns.
+/// No lines: two spaces separate the columns.
 const STYLE: TableStyle = TableStyle::new();
 
-/// The table, its notes, what each mechanism and tier in it means, and the sums. Lines are as wide as they must be; for a terminal there is
-/// [`EnforcementReport::fitted`].
+/// The table, its notes, the meaning of each mechanism and tier in it, and the sums. The lines may have any
+/// width; [`EnforcementReport::fitted`] is for terminals.
 impl fmt::Display for EnforcementReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (rows, notes) = self.cells();
@@ -23,7 +23,8 @@ impl fmt::Display for EnforcementReport {
 }
 
 impl EnforcementReport {
-    /// The same with no line wider than that: where the table does not fit, each instance's resources are lines.
+    /// The report with lines of at most `width` columns. If the table does not fit, it becomes a list with
+    /// one line for each resource.
     #[must_use]
     pub fn fitted(&self, width: usize) -> String {
         let (rows, notes) = self.cells();
@@ -32,7 +33,7 @@ impl EnforcementReport {
         format!("{rows}\n{}", wrapped(&self.words(&notes), width))
     }
 
-    /// The rows by [`HEADER`], and the notes that they refer to.
+    /// The cells of the rows by [`HEADER`], and the notes that they refer to.
     fn cells(&self) -> (Vec<[String; HEADER.len()]>, Vec<&str>) {
         let mut notes: Vec<&str> = Vec::new();
         let mut above = None;
@@ -63,7 +64,7 @@ impl EnforcementReport {
         (rows.collect(), notes)
     }
 
-    /// What stands below the rows.
+    /// The text below the rows.
     fn words(&self, notes: &[&str]) -> String {
         let mut text = String::new();
         for (number, note) in notes.iter().enumerate() {
@@ -95,7 +96,7 @@ fn plain(rows: Vec<[String; HEADER.len()]>) -> String {
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// The rows one below the other: an operator's name, then a line for each of its resources.
+/// The rows as a list: an operator's name, then a line for each of its resources.
 fn narrow(rows: Vec<[String; HEADER.len()]>, width: usize) -> String {
     let mut text = String::new();
     for [operator, instance, resource, requested, effective, mechanism, tier] in rows {

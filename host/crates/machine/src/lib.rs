@@ -1,26 +1,28 @@
-//! What this machine has, what is held of it, and how each promise is kept.
+//! The machine's resources, the holdings of running pipelines, and the enforcement of each limit.
 //!
 //! ```text
-//! Inventory (what there is) ─┬► admission decides ─► LedgerLock (takes) ─► leases, claim ─► lanes: pinned, or among the SharedCpus
-//! LeaseFolder ─► Holdings ──────┘           └──────────► EnforcementReport (what is enforced how, in the user's words)
+//! Inventory ───────────────┬► admission decides ─► LedgerLock ─► leases, claim ─► lanes: pinned, or on SharedCpus
+//! LeaseFolder ─► Holdings ─┘          └──────────► EnforcementReport
 //! ```
 //!
-//! - [`Inventory`]: the CPUs this process may use and the memory it can have.
-//! - [`LeaseFolder`], [`CpuLease`]: CPUs that one lane has to itself, agreed on by all sage-hosts of the machine.
-//! - [`LeasePlace`]: who sees a folder's leases, and whether anybody else can take them away. [`Mending`]: what a run does whose folder is deleted or
-//!   replaced under it.
-//! - [`LedgerLock`], [`HeldClaim`]: the machine's one ledger of what running pipelines hold besides CPUs: memory, shares, custom
-//!   resources. [`Holdings`]: what stands in it.
-//! - [`DeviceClaim`], [`DeviceShare`]: what leases have of devices, with a heartbeat, tokens that only rise, and [`BusyLock`]s that outlive
-//!   their holders. [`Revoked`]: taking one away. [`TurnTable`]: where runs that share a device see each other, to take turns.
-//! - [`pin_current_thread`], [`SharedCpus`]: who runs where. [`LeasedThreads`]: whether those on leased CPUs are still there. [`CpuShare`]: less than one CPU.
-//! - [`MemoryBudget`]: one instance's memory. [`thread_cpu_time`]: the clock that deadlines and shares go by.
-//! - [`cgroup`]: where the kernel itself holds workers to what they were given.
-//! - [`EnforcementReport`]: the table that says what holds, by what, and how hard.
+//! - [`Inventory`]: the CPUs that this process may use, and the memory that it can have.
+//! - [`LeaseFolder`], [`CpuLease`]: exclusive CPUs for a lane, agreed on by all sage-hosts of the machine.
+//! - [`LeasePlace`]: the users that see a folder's leases, and whether other users can take them away.
+//!   [`Mending`]: the repair of a run's leases when its folder is deleted or replaced.
+//! - [`LedgerLock`], [`HeldClaim`]: the machine's one ledger of claims of running pipelines: memory, shares,
+//!   custom resources. [`Holdings`]: the contents of the ledger.
+//! - [`DeviceClaim`], [`DeviceShare`]: leases on devices, with a heartbeat, fencing tokens that only rise,
+//!   and [`BusyLock`]s that can outlive their holders. [`Revoked`]: the outcome of revoking a lease.
+//!   [`TurnTable`]: a table in which runs that share a device see each other, to take turns.
+//! - [`pin_current_thread`], [`SharedCpus`]: the CPUs that threads run on. [`LeasedThreads`]: a check that
+//!   threads still run on their leased CPUs. [`CpuShare`]: less than one CPU.
+//! - [`MemoryBudget`]: one instance's memory. [`thread_cpu_time`]: the clock of deadlines and shares.
+//! - [`cgroup`]: enforcement of limits on workers by the kernel.
+//! - [`EnforcementReport`]: the table of limits, their mechanisms and their strength.
 //!
-//! Invariants: a thread is pinned only with the result read back; a lease is exclusive among those who use the same folder and
-//! ends with its process; what is refused takes nothing. Leaves to others: who gets what (admission), and calling these from
-//! lanes (sandbox, engine).
+//! Invariants: a thread is pinned only with the result read back; a lease is exclusive among the users of the
+//! same folder and ends with its process; a refused request takes nothing. Not in this crate: the decision
+//! about resources (admission), and the calls from lanes (sandbox, engine).
 
 mod amount;
 mod arithmetic;
@@ -33,16 +35,16 @@ mod cpu_lease;
 mod cpu_set;
 mod cpu_share;
 mod device_claim;
+mod enforcement_report;
 mod error;
 mod inventory;
 mod lease_folder;
 mod lease_locks;
 mod lease_place;
 mod leased_threads;
-mod enforcement_report;
+mod ledger_lock;
 mod ledger_table;
 mod lock_holder;
-mod ledger_lock;
 mod meminfo;
 mod memory_budget;
 mod mending;
@@ -75,14 +77,14 @@ pub use cpu_lease::{CpuLease, HeldBy, HeldCpu, Holder, LeaseRefused, LeaseReques
 pub use cpu_set::CpuSet;
 pub use cpu_share::CpuShare;
 pub use device_claim::{DeviceClaim, DeviceShare, DeviceUse, ShareState};
+pub use enforcement_report::{EnforcementReport, LedgerRow, Mechanism, Tier, Totals};
 pub use error::ResourceError;
 pub use inventory::{Inventory, NotHere, Supply};
 pub use lease_folder::LeaseFolder;
 pub use lease_place::{LeasePlace, LeaseScope};
 pub use leased_threads::{Astray, LeasedSeat, LeasedThreads};
-pub use enforcement_report::{EnforcementReport, LedgerRow, Mechanism, Tier, Totals};
+pub use ledger_lock::{HeldClaim, LedgerLock};
 pub use lock_holder::LockHolder;
-pub use ledger_lock::{LedgerLock, HeldClaim};
 pub use memory_budget::{MemoryBudget, OverBudget};
 pub use mending::{Damage, Mending};
 pub use own_limits::{OwnLimit, limit_behind, limit_below, limit_named_in};

@@ -5,18 +5,19 @@ use std::os::unix::fs::MetadataExt;
 use rustix::fs::{Stat, fstat, major, minor};
 use serde::Serialize;
 
-/// Who holds a lock, as the kernel says: whoever may write to a lock file can write any name into it.
+/// The holder of a lock, as the kernel reports it. A lock file's text is less reliable: any user who may
+/// write to the file can write any name into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LockHolder {
-    /// The process, in our PID namespace.
+    /// Number of the process, in this process's PID namespace.
     pub pid: u32,
-    /// Its user; `None` where it is gone meanwhile.
+    /// The process's user id; `None` if the process has ended in the meantime.
     pub user: Option<u32>,
 }
 
 impl LockHolder {
-    /// The process that has flocked this file, itself or by a descriptor that it handed on; `None` where the kernel does not say, as for a
-    /// process outside of our PID namespace.
+    /// The process that holds the flock of this file, by itself or by a descriptor that it passed on. `None`
+    /// if the kernel does not report the process, for example one outside of this PID namespace.
     pub(super) fn of(file: impl AsFd) -> Option<Self> {
         let pid = holder_in(&fs::read_to_string("/proc/locks").ok()?, &fstat(file).ok()?)?;
         let user = fs::metadata(format!("/proc/{pid}")).ok().map(|process| process.uid());
@@ -31,11 +32,12 @@ impl std::fmt::Display for LockHolder {
     }
 }
 
-/// `1: FLOCK  ADVISORY  WRITE 708 00:1c:1037 0 EOF`; those that wait have `->` for the number's second word.
+/// Finds the holder in the text of /proc/locks, with lines like `1: FLOCK  ADVISORY  WRITE 708 00:1c:1037 0
+/// EOF`. A line of a waiting process has `->` as its second word.
 fn holder_in(locks: &str, file: &Stat) -> Option<u32> {
     let (major, minor) = (major(file.st_dev), minor(file.st_dev));
     let place = format!("{major:02x}:{minor:02x}:{}", file.st_ino);
-    // Some file systems tell another device number here than in `stat`: then the inode alone has to do.
+    // Some file systems report another device number here than in `stat`. Then only the inode is compared.
     let inode = format!(":{}", file.st_ino);
     let flocks = || {
         locks.lines().filter_map(|line| {
@@ -59,7 +61,7 @@ mod tests {
     #[test]
     fn whoever_holds_a_lock_is_named_by_the_kernel() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(LockHolder::of(file.as_file()), None, "nobody holds it");
+        assert_eq!(LockHolder::of(file.as_file()), None, "no process holds it");
         flock(file.as_file(), FlockOperation::LockExclusive).unwrap();
         let me = LockHolder { pid: std::process::id(), user: Some(rustix::process::geteuid().as_raw()) };
         let found = LockHolder::of(std::fs::File::open(file.path()).unwrap());

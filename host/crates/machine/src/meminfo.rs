@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::ResourceError;
 
-/// Bytes of memory of the machine, or of what it shows as one. `root` is `/` but in tests.
+/// Bytes of the machine's memory, or of the part that a container shows. `root` is `/` except in tests.
 pub(super) fn memory_of_the_machine(root: &Path) -> Result<u64, ResourceError> {
     let path = root.join("proc/meminfo");
     fs::read_to_string(&path)
@@ -12,7 +12,7 @@ pub(super) fn memory_of_the_machine(root: &Path) -> Result<u64, ResourceError> {
         .map_err(|cause| ResourceError::ReadMemory { path, cause })
 }
 
-/// `MemTotal:       24684096 kB`
+/// Parses the line `MemTotal:       24684096 kB`.
 fn total_in(meminfo: &str) -> Option<u64> {
     let value = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)

@@ -2,10 +2,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 
-/// The memory of one instance: what its linear memories, its tables and the keyed state it makes the host keep may come to
-/// together, over all its lanes.
+/// The memory budget of one instance: its linear memories, its tables, and the keyed state that the host
+/// keeps for it, summed over all its lanes.
 ///
-/// Bounds nothing else: the host's own structures (batches in flight, compiled code) are bounded elsewhere.
+/// The host's own structures (batches in flight, compiled code) are not part of the budget; other limits
+/// bound them.
 #[derive(Debug)]
 pub struct MemoryBudget {
     cap: u64,
@@ -14,15 +15,15 @@ pub struct MemoryBudget {
     breaches: AtomicU64,
 }
 
-/// More than the budget has.
+/// An error: a reservation would exceed the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("asked for {asked} more bytes, {used} of {cap} are in use")]
 pub struct OverBudget {
-    /// The bytes asked for on top.
+    /// Bytes of the reservation.
     pub asked: u64,
-    /// The bytes in use then.
+    /// Bytes in use at that time.
     pub used: u64,
-    /// The budget.
+    /// Size of the budget in bytes.
     pub cap: u64,
 }
 
@@ -33,10 +34,10 @@ impl MemoryBudget {
         Self { cap, used: AtomicU64::new(0), peak: AtomicU64::new(0), breaches: AtomicU64::new(0) }
     }
 
-    /// Takes `bytes` out of the budget.
+    /// Reserves `bytes` of the budget.
     ///
     /// # Errors
-    /// When they are not there; nothing is taken then.
+    /// [`OverBudget`] if fewer bytes are free. Nothing is reserved then.
     pub fn reserve(&self, bytes: u64) -> Result<(), OverBudget> {
         let taken = self.used.try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
             used.checked_add(bytes).filter(|&sum| sum <= self.cap)
@@ -53,43 +54,44 @@ impl MemoryBudget {
         }
     }
 
-    /// Whether `bytes` would fit now. Asking is no breach.
+    /// True if `bytes` would fit now. The call does not count as a breach.
     #[must_use]
     pub fn has_room(&self, bytes: u64) -> bool {
         self.used().saturating_add(bytes) <= self.cap
     }
 
-    /// Gives `bytes` back.
+    /// Returns `bytes` to the budget.
     pub fn release(&self, bytes: u64) {
-        // Never below zero: a release without its reservation is a fault of the host that must not hand out the world.
+        // Never below zero: a release without its reservation is a bug of the host, and must not make the
+        // budget unlimited.
         let _ = self.used.try_update(Ordering::Relaxed, Ordering::Relaxed, |used| Some(used.saturating_sub(bytes)));
     }
 
-    /// What is in use, and was at the most, in the process that really keeps this budget: here it is only shown.
+    /// Sets the values of a budget that another process enforces. This process only displays them.
     pub fn show(&self, used: u64, peak: u64) {
         self.used.store(used, Ordering::Relaxed);
         self.peak.fetch_max(peak, Ordering::Relaxed);
     }
 
-    /// The budget.
+    /// The size of the budget in bytes.
     #[must_use]
     pub fn cap(&self) -> u64 {
         self.cap
     }
 
-    /// What is in use now.
+    /// Bytes in use now.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The most that was in use at a time.
+    /// The highest number of bytes in use so far.
     #[must_use]
     pub fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }
 
-    /// How often more was asked for than there was.
+    /// The number of refused reservations.
     #[must_use]
     pub fn breaches(&self) -> u64 {
         self.breaches.load(Ordering::Relaxed)

@@ -4,27 +4,30 @@ use std::sync::PoisonError;
 use super::lease_locks::{file_name, read_holder, write_holder};
 use super::{CpuLease, HeldClaim, HeldCpu, ResourceError};
 
-/// What a run found wrong with its place in the ledger, and what came of putting it right.
+/// A problem with a run's entries in the ledger, and the result of its repair.
 ///
-/// A folder may be deleted or replaced under a run (a cleaner of temporary files, an administrator), and so may files in it. The run's locks hold
-/// on, and nobody sees them any more: whoever comes then would be given the same again. So a run looks several times a second whether the names
-/// still lead to what it holds, and where they do not it writes itself down anew. What somebody else has taken meanwhile is lost.
+/// A lease folder, or files in it, may be deleted or replaced during a run (by a cleaner of temporary files,
+/// or by an administrator). The run's locks still exist, but no other process sees them, so the same
+/// resources would be given out again. Therefore a run checks several times a second that the names still
+/// lead to its files, and writes its entries again if they do not. A CPU that another run has taken in the
+/// meantime is lost.
 ///
-/// Not put right: busy locks and turns of devices, which other processes hold too; they are made anew with the device's next process.
+/// Busy locks and turns of devices are not repaired, because other processes hold them too. They are made
+/// anew with the device's next process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mending {
-    /// What was wrong.
+    /// The damage.
     pub what: Damage,
-    /// CPUs that others have been given meanwhile.
+    /// CPUs that other runs have taken in the meantime.
     pub lost: Vec<HeldCpu>,
 }
 
-/// What became of a run's place in the ledger.
+/// The damage to a run's entries in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
-    /// The folder was deleted, or another one is there.
+    /// The folder was deleted, or another folder has its name.
     Folder,
-    /// Files of the run in it were deleted or replaced.
+    /// Files of the run in the folder were deleted or replaced.
     Files,
 }
 
@@ -38,11 +41,11 @@ impl fmt::Display for Damage {
 }
 
 impl Mending {
-    /// Looks whether what a run holds still stands in the ledger, and writes it down anew where it does not; `None` where it does. Costs a few
-    /// system calls, and waits for the ledger only where something is wrong.
+    /// Checks that a run's entries are still in the ledger, and writes them again if they are not; `None` if
+    /// they are. Takes a few system calls, and waits for the ledger only if there is damage.
     ///
     /// # Errors
-    /// The folder's errors: it could not be written down, and is tried again by the next call.
+    /// The folder's errors. The entries could not be written; the next call tries again.
     pub fn of(claim: &HeldClaim, leases: &[&CpuLease]) -> Result<Option<Self>, ResourceError> {
         let folder = claim.folder();
         let stands = |lease: &CpuLease| {
@@ -78,20 +81,20 @@ impl Mending {
         Ok(Some(Self { what, lost }))
     }
 
-    /// Whether all of it stands in the ledger again.
+    /// True if all entries are in the ledger again.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.lost.is_empty()
     }
 }
 
-/// What is told of it: one line.
+/// The message about the repair, one line.
 impl fmt::Display for Mending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_whole() {
-            return write!(f, "{} while this run holds leases there: they are written down anew", self.what);
+            return write!(f, "{} while this run holds leases there: they are written again", self.what);
         }
-        write!(f, "{} while this run holds leases there, and others were given the same meanwhile: ", self.what)?;
+        write!(f, "{} while this run holds leases there, and other runs took some in the meantime: ", self.what)?;
         for (number, taken) in self.lost.iter().enumerate() {
             let separator = if number == 0 { "" } else { ", " };
             write!(f, "{separator}{taken}")?;
@@ -107,7 +110,7 @@ mod tests {
     use super::*;
     use crate::{Amounts, Claim, CpuSet, Holder, LeaseFolder};
 
-    /// What one run holds of the CPUs 0 and 1.
+    /// The holdings of one run, of the CPUs 0 and 1.
     fn held(folder: &LeaseFolder) -> (HeldClaim, Vec<CpuLease>) {
         let leases = folder.lease(1, &(0..2).collect(), 0, Holder::here("p", "o", 0)).unwrap();
         let amounts = Amounts { memory: 7, ..Amounts::default() };
@@ -116,7 +119,7 @@ mod tests {
         (claim, leases)
     }
 
-    /// What another program sees that opens the folder now.
+    /// The holdings that another program sees when it opens the folder now.
     fn seen(folder: &LeaseFolder) -> (Vec<u32>, u64) {
         let taken = LeaseFolder::at(folder.path()).unwrap().taken().unwrap();
         (taken.cpus.iter().map(|held| held.cpu).collect(), taken.sum(|claim| claim.amounts.memory))
@@ -151,7 +154,7 @@ mod tests {
             let mended = mend(&run).unwrap();
             assert_eq!(mended, Mending { what: damage, lost: Vec::new() }, "{what}");
             assert_eq!((seen(&folder), mend(&run)), (before, None), "{what}");
-            // All clones look at the folder that is there now, and what is given back is gone from it.
+            // All clones use the folder that has the name now, and a released entry disappears from it.
             assert_eq!(folder.held_by_anyone().unwrap().len(), 1, "{what}");
             run.0.beat(std::time::Duration::from_secs(5)).unwrap();
             drop(run);
@@ -172,8 +175,8 @@ mod tests {
         let theirs = other.lease(2, &allowed, 0, Holder::here("theirs", "o", 0)).unwrap();
         let mended = mend(&run).unwrap();
         assert_eq!(mended.lost.iter().map(|lost| lost.cpu).collect::<Vec<_>>(), [1]);
-        assert!(mended.to_string().contains("others were given the same meanwhile: CPU 1 is leased by"), "{mended}");
-        // Said each time that it is looked at, until it is free.
+        assert!(mended.to_string().contains("other runs took some in the meantime: CPU 1 is leased by"), "{mended}");
+        // The loss is reported at each check until the CPU is free.
         assert!(!mend(&run).unwrap().is_whole());
         drop(theirs);
         assert!(mend(&run).unwrap().is_whole());

@@ -1,4 +1,4 @@
-//! This test program again as another process, for tests of what processes do to each other.
+//! Runs this test program again as another process, for tests of interactions between processes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -6,7 +6,7 @@ use std::{env, io};
 
 use super::*;
 
-/// This program again, as another process that leases when it is told to.
+/// This program as another process, which leases and claims on command.
 pub(super) struct OtherProcess {
     child: Child,
     answers: BufReader<ChildStdout>,
@@ -15,7 +15,7 @@ pub(super) struct OtherProcess {
 impl OtherProcess {
     pub(super) fn start(folder: &LeaseFolder) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "resources::other_process::the_other_process", "--ignored", "--nocapture"])
+            .args(["--exact", "other_process::the_other_process", "--ignored", "--nocapture"])
             .env(LeaseFolder::VARIABLE, folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -29,7 +29,7 @@ impl OtherProcess {
         self.child.id()
     }
 
-    /// SIGKILL, and waits for the end.
+    /// Sends SIGKILL and waits for the end.
     pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -39,7 +39,7 @@ impl OtherProcess {
         writeln!(self.child.stdin.as_mut().unwrap(), "{command}").unwrap();
     }
 
-    /// The next answer; the test harness's own lines are none.
+    /// The next answer. Lines of the test harness are skipped.
     pub(super) fn answer(&mut self) -> String {
         loop {
             let mut line = String::new();
@@ -91,7 +91,7 @@ fn the_other_process() {
                 }
                 Err(error) => println!("answer: {error}"),
             },
-            // As admission does: looks, decides and takes in one go.
+            // Acts like admission: reads, decides and claims under one lock.
             "claim 2 of 3" => {
                 let choosing = folder.choose().unwrap();
                 let held = choosing.taken().unwrap().sum(|claim| claim.amounts.memory);
@@ -108,7 +108,7 @@ fn the_other_process() {
                 claims.push(whole_device(&folder));
                 println!("answer: holds cpu0");
             }
-            // As a host whose device has a process of its own, which inherits the lock.
+            // Acts like a host whose device has a process of its own, which inherits the lock.
             "device with a process" => {
                 claims.push(whole_device(&folder));
                 let held = claims.last().unwrap().claim();

@@ -6,16 +6,17 @@ use rustix::process::{Resource, getrlimit};
 
 use super::amount::bytes;
 
-/// A limit of the system's on this very process, as the reason of an error that it met: neither a guest nor the pipeline is at fault then.
+/// A system limit on this process as the cause of an error. Neither a guest nor the pipeline is at fault
+/// then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnLimit {
-    /// Which limit, and how much it allows.
+    /// Name of the limit, and the amount that it allows.
     pub what: String,
-    /// How it is raised.
+    /// Advice on how to raise the limit.
     pub hint: &'static str,
 }
 
-/// The limit behind an error of the system's; none where the error says all that there is to say.
+/// The limit that caused a system error; `None` if no limit explains the error.
 #[must_use]
 pub fn limit_behind(error: Errno) -> Option<OwnLimit> {
     let limit = |what: String, hint| Some(OwnLimit { what, hint });
@@ -37,7 +38,8 @@ pub fn limit_behind(error: Errno) -> Option<OwnLimit> {
                 getrlimit(Resource::Nproc).current.map_or("no limited number of".to_owned(), |most| most.to_string());
             limit(
                 format!(
-                    "this user may have {most} threads (RLIMIT_NPROC), and a control group may have a limit of its own (pids.max)"
+                    "this user may have {most} threads (RLIMIT_NPROC), \
+                     and a control group may have a limit of its own (pids.max)"
                 ),
                 "raise it with `ulimit -u`, or TasksMax= in the unit; or lower parallelism",
             )
@@ -53,7 +55,7 @@ pub fn limit_behind(error: Errno) -> Option<OwnLimit> {
     }
 }
 
-/// The limit behind an error, or behind what lies below it.
+/// The limit that caused an error or one of its sources.
 #[must_use]
 pub fn limit_below(error: &(dyn Error + 'static)) -> Option<OwnLimit> {
     let system = error.downcast_ref::<io::Error>().and_then(Errno::from_io_error);
@@ -61,10 +63,11 @@ pub fn limit_below(error: &(dyn Error + 'static)) -> Option<OwnLimit> {
     here.or_else(|| limit_below(error.source()?))
 }
 
-/// The limit behind an error that is known by its words only, which end as the standard library has them: `(os error 24)`.
+/// The limit that caused an error of which only the text is known. The text ends as in the standard library:
+/// `(os error 24)`.
 #[must_use]
 pub fn limit_named_in(text: &str) -> Option<OwnLimit> {
-    // Where text is drawn in a frame, a line may end anywhere.
+    // In framed text, a line may break anywhere.
     let plain: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == ')').collect();
     let about_threads = || ["thread", "process", "lane", "engine"].iter().any(|word| text.contains(word));
     [Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::FBIG, Errno::AGAIN]
@@ -92,7 +95,7 @@ fn memory_limit() -> Option<OwnLimit> {
         what:
             "this machine promises no more memory than it has (vm.overcommit_memory = 2), and each lane reserves 4 GiB"
                 .to_owned(),
-        hint: "allow overcommitting with `sysctl vm.overcommit_memory=0`: what is reserved is not used",
+        hint: "allow overcommitting with `sysctl vm.overcommit_memory=0`: reserved memory is not used",
     });
     limits.next().or(strict)
 }

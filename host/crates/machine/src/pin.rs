@@ -4,19 +4,21 @@ use rustix::thread::{sched_getaffinity, sched_setaffinity};
 
 use super::{CpuSet, ResourceError};
 
-/// Binds the calling thread to these CPUs and reads back where it runs now.
+/// Binds the calling thread to these CPUs, reads its affinity back and returns it.
 ///
-/// Bounds where the thread runs, not who else runs there: for that the CPUs are leased ([`super::LeaseFolder`]) and threads
-/// without a lease kept off them ([`super::SharedCpus`]). Programs that know nothing of leases run where they like.
+/// This bounds the CPUs of the thread, not the other threads on these CPUs. For exclusive use, the CPUs are
+/// leased ([`super::LeaseFolder`]) and threads without a lease are kept off them ([`super::SharedCpus`]).
+/// Programs that do not know of leases run on any CPU.
 ///
 /// # Errors
-/// [`ResourceError::NoCpu`] for an empty set; [`ResourceError::Pin`] when the kernel refuses (none of these CPUs is online or
-/// allowed), the thread then stays where it was; [`ResourceError::PinMismatch`] when it runs elsewhere than was asked.
+/// [`ResourceError::NoCpu`] for an empty set. [`ResourceError::Pin`] if the kernel refuses (none of these
+/// CPUs is online or allowed); the thread then stays where it was. [`ResourceError::PinMismatch`] if the
+/// thread runs on other CPUs than requested.
 pub fn pin_current_thread(cpus: &CpuSet) -> Result<CpuSet, ResourceError> {
     pin(None, cpus)
 }
 
-/// Binds a thread of this process (`None` is the calling one).
+/// Binds a thread of this process (`None` is the calling thread).
 pub(super) fn pin(thread: Option<Pid>, cpus: &CpuSet) -> Result<CpuSet, ResourceError> {
     if cpus.is_empty() {
         return Err(ResourceError::NoCpu);
@@ -30,7 +32,7 @@ pub(super) fn pin(thread: Option<Pid>, cpus: &CpuSet) -> Result<CpuSet, Resource
     Ok(found)
 }
 
-/// Where a thread of this process may run (`None` is the calling one).
+/// The CPUs on which a thread of this process may run (`None` is the calling thread).
 pub(super) fn runs_on(thread: Option<Pid>) -> Result<CpuSet, Errno> {
     sched_getaffinity(thread).map(|set| CpuSet::from_kernel(&set))
 }
@@ -64,7 +66,8 @@ mod tests {
             let error = pin_current_thread(&beyond).unwrap_err();
             assert_eq!(error.to_string(), "cannot bind a thread to CPUs 1023");
 
-            // The kernel takes the part that exists; reading back shows that it is not what was asked for.
+            // The kernel uses the existing part of the set. Reading back shows that the result differs from
+            // the request.
             let mut partly: CpuSet = CpuSet::allowed().unwrap();
             let there = partly.clone();
             partly.insert(1023);

@@ -6,34 +6,35 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use thiserror::Error;
 
-/// Why a file is not taken.
+/// The reason why a file cannot be read.
 #[derive(Debug, Error)]
 pub enum PlainFileError {
-    /// The system does not give it.
+    /// The system cannot open or read the file.
     #[error(transparent)]
     Unreadable(#[from] io::Error),
-    /// It is something else than a regular file, whose bytes may never end or never come.
+    /// The path is not a regular file. The bytes of such an entry may never end or never come.
     #[error("it is {0}, not a regular file")]
     NotAFile(&'static str),
-    /// It is larger than what it should be can be.
+    /// The file is larger than allowed.
     #[error("it has {size} bytes, at most {limit} are allowed")]
     TooLarge {
-        /// What it weighs; for a file that grew while it was read, what was read of it.
+        /// Bytes of the file. For a file that grew during the read, the number of bytes that were read.
         size: u64,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
 }
 
-/// Reads a regular file of at most `most` bytes, whole. Whatever else lies under the path is refused by its type, and a larger file by its size,
-/// before a byte is read. A file that says it has no bytes is empty and is not read either: those of the kernel's that say so may wait for what they tell.
+/// Reads a whole regular file of at most `most` bytes. Other kinds of entries are refused by their type, and
+/// a larger file by its size, before a byte is read. A file with a size of zero is treated as empty and is
+/// not read: some files of the kernel have size zero, and reading them may block.
 ///
 /// # Errors
-/// [`PlainFileError`]; a retry helps only where the file changes.
+/// [`PlainFileError`]. A retry helps only if the file changes.
 pub fn read_plain_file(path: &Path, most: u64) -> Result<Vec<u8>, PlainFileError> {
-    // Asked before it is opened: opening a device may do anything.
+    // The check comes before the open, because opening a device can have any effect.
     require_regular(&std::fs::metadata(path)?)?;
-    // The path may lead to something else by now.
+    // The path may lead to another entry by now.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
     let metadata = file.metadata()?;
@@ -46,7 +47,7 @@ pub fn read_plain_file(path: &Path, most: u64) -> Result<Vec<u8>, PlainFileError
     if size == 0 {
         return Ok(bytes);
     }
-    // One more than may be, for a file that grows meanwhile.
+    // One byte more than allowed, to notice a file that grows at the same time.
     file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         return Err(PlainFileError::TooLarge { size: bytes.len() as u64, limit: most });
@@ -58,7 +59,7 @@ fn require_regular(metadata: &Metadata) -> Result<(), PlainFileError> {
     if metadata.is_file() { Ok(()) } else { Err(PlainFileError::NotAFile(kind_of_file(metadata.file_type()))) }
 }
 
-/// What something under a path is, in a word with its article.
+/// The kind of an entry, as a word with its article.
 #[must_use]
 pub fn kind_of_file(kind: FileType) -> &'static str {
     match kind {
@@ -117,7 +118,7 @@ mod tests {
     fn a_file_of_many_gigabytes_is_refused_by_its_size() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sparse");
-        // All hole: it takes no room on the disk.
+        // The file is sparse: it takes no room on the disk.
         File::create(&path).unwrap().set_len(10 << 30).unwrap();
         let error = read_plain_file(&path, 16 << 20).unwrap_err();
         assert!(matches!(error, PlainFileError::TooLarge { size, .. } if size == 10 << 30), "{error}");

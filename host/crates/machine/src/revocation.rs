@@ -8,29 +8,30 @@ use rustix::process::geteuid;
 
 use super::{DeviceShare, LeaseFolder, ResourceError};
 
-/// What came of taking a lease away.
+/// The outcome of revoking a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Revoked {
-    /// Its share is free.
+    /// The lease's share is free.
     Free,
-    /// It is not free yet, and may never be while the device's process lives.
+    /// The share is not free yet. The device's process may use it as long as the process lives.
     NotFree(DeviceShare),
 }
 
-/// A request for a lease to be given up: `revoke-7.request`, with the grace in it. Its holder looks for one by its leases' tokens, which are never
-/// given out again, so that a request that nobody took away harms nobody.
+/// Prefix and suffix of the file of a revocation request: `revoke-7.request`, with the grace period in it.
+/// The holder looks for requests by the tokens of its leases. Tokens are never used again, so a request that
+/// is left behind does no harm.
 const PREFIX: &str = "revoke-";
 const SUFFIX: &str = ".request";
-/// How often whoever asked looks whether it is so.
+/// Interval at which the requester checks whether the share is free.
 const AGAIN: Duration = Duration::from_millis(20);
 
 impl LeaseFolder {
-    /// Asks the holder of a lease to give it up, and waits until its share is free: at most for `grace`, which what runs may take, and
-    /// `timeout` on top. Only the holder's user and root may do so: a holder does not see anybody else's request, which is told as a share that is not
-    /// free.
+    /// Asks the holder of a lease to give the lease up, and waits until its share is free: at most for
+    /// `grace`, which running work may use, plus `timeout`. Only the holder's user and root can revoke a
+    /// lease. A holder does not see requests of other users; for them, the result is [`Revoked::NotFree`].
     ///
     /// # Errors
-    /// [`ResourceError::UnknownLease`]; the folder's errors.
+    /// [`ResourceError::UnknownLease`] if no such lease exists; the folder's errors.
     pub fn revoke(&self, token: u64, grace: Duration, timeout: Duration) -> Result<Revoked, ResourceError> {
         let started = Instant::now();
         if self.share(token)?.is_none() {
@@ -51,7 +52,8 @@ impl LeaseFolder {
         Ok(outcome)
     }
 
-    /// The grace with which somebody asked for this lease to be given up; `None` where nobody did, or another user than this process's own and root.
+    /// The grace period of a request to give this lease up; `None` if there is no request of this process's
+    /// user or of root.
     #[must_use]
     pub fn requested(&self, token: u64) -> Option<Duration> {
         let file = self.foreign(&name_of(token))?;
@@ -62,16 +64,17 @@ impl LeaseFolder {
         let mut text = [0; 32];
         let length = pread(&file, &mut text, 0).ok()?;
         let digits = std::str::from_utf8(text.get(..length)?).ok()?;
-        // Written in one go; what is not ours is no request.
+        // A request is written in one write. A text of another form is not a request.
         Some(Duration::from_millis(digits.strip_suffix("ms")?.parse().ok()?))
     }
 
-    /// Takes a request away. Where it is another user's in a folder for all, it stays until they do.
+    /// Removes a request. In a folder for all users, a request of another user stays until that user removes
+    /// it.
     pub fn forget_request(&self, token: u64) {
         let _ = unlinkat(self.directory(), name_of(token), AtFlags::empty());
     }
 
-    /// Takes away requests for leases that are gone.
+    /// Removes requests for leases that no longer exist.
     pub(super) fn sweep_requests(&self, living: &[DeviceShare]) {
         for name in self.names().unwrap_or_default() {
             if let Some(token) = token_of(&name)
@@ -82,7 +85,7 @@ impl LeaseFolder {
         }
     }
 
-    /// A lease that counts.
+    /// The lease with this token, if it counts.
     fn share(&self, token: u64) -> Result<Option<DeviceShare>, ResourceError> {
         Ok(self.taken()?.devices.into_iter().find(|share| share.claim.token == token && share.counts()))
     }
@@ -94,9 +97,9 @@ impl LeaseFolder {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file: OwnedFd = match openat(self.directory(), name.as_str(), flags, mode) {
             Err(Errno::EXIST) => match statat(self.directory(), name.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
-                // One like ours, or one that we may not replace.
+                // The existing request is equivalent, or this process may not replace it.
                 Ok(found) if found.st_uid == 0 || found.st_uid == geteuid().as_raw() => return Ok(()),
-                // Another user's, which no holder heeds but theirs: root may take it away.
+                // A request of another user, which only a holder of that user would obey. Root may remove it.
                 _ => {
                     unlinkat(self.directory(), name.as_str(), AtFlags::empty()).map_err(failed)?;
                     openat(self.directory(), name.as_str(), flags, mode).map_err(failed)?

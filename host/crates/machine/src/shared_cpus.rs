@@ -11,35 +11,39 @@ use rustix::thread::gettid;
 use super::pin::{pin, runs_on};
 use super::{CpuSet, HeldCpu, LeaseFolder, ResourceError};
 
-/// The CPUs for everything that has no lease of its own: lanes in the shared pool, sources, sinks, the host's threads. They
-/// are the allowed CPUs minus those that any sage-host leased.
+/// The CPUs for all threads without a lease: lanes in the shared pool, sources, sinks, and the host's
+/// threads. They are the allowed CPUs minus those that any sage-host has leased.
 ///
-/// A thread that [joins](SharedCpus::join) (once) is bound to them, and bound anew when leases come and go: at once for a lease that
-/// this process reports ([`SharedCpus::refresh`]), within about [`SharedCpus::RESCAN`] for another process's. When nothing is
-/// left it runs on all allowed CPUs, leased ones too: work without a lease gets slow then, not stuck.
+/// A thread that [joins](SharedCpus::join) (once) is bound to these CPUs, and bound again when leases change:
+/// at once for a lease that this process reports ([`SharedCpus::refresh`]), within about
+/// [`SharedCpus::RESCAN`] for another process's. If no CPU is left, the thread runs on all allowed CPUs,
+/// including leased ones: work without a lease gets slow then, but not stuck.
 ///
-/// Bounds where joined threads run. It does not bound threads that did not join, and for the length of a rescan a thread
-/// may still run on a CPU that another process has just leased.
+/// This bounds the CPUs of threads that joined. Other threads are not bound, and for the length of a rescan a
+/// thread may still run on a CPU that another process has just leased.
 ///
-/// **Who waits for whom.** One keeper thread rescans while there are members and ends with the last of them; it sleeps on a
-/// condition variable that whoever joins or leaves last signals. Joining, leaving and refreshing wait for a look that is under
-/// way: microseconds, and at worst the seconds after which the lease folder counts as stuck. A look waits for no member.
+/// **Waiting.** One keeper thread rescans while there are members and ends with the last of them. The keeper
+/// sleeps on a condition variable, which a thread that joins, and the last that leaves, signal. Joining,
+/// leaving and refreshing wait for a scan in progress: microseconds, and at worst the seconds of the lease
+/// folder's timeout. A scan never waits for a member.
 #[derive(Debug, Clone)]
 pub struct SharedCpus {
     shared: Arc<Shared>,
 }
 
-/// A thread's place among the shared CPUs. Dropping it, on the thread that joined, puts the thread back where it ran before.
+/// The membership of a thread in the shared CPUs. Drop it on the thread that joined; the drop binds the
+/// thread to its former CPUs.
 #[derive(Debug)]
 pub struct SharedSeat {
     shared: Arc<Shared>,
     thread: Pid,
     before: CpuSet,
-    // Must stay on its thread: a thread's number is reused once it has ended, and the keeper would bind a stranger.
+    // Not `Send`: a thread's number is reused after its end, and the keeper would bind an unrelated thread.
     _stays_on_its_thread: PhantomData<*const ()>,
 }
 
-/// Another process's place among the shared CPUs, with all its threads. Dropping it leaves the process where it is: it has ended, or is about to.
+/// The membership of another process, with all its threads, in the shared CPUs. The drop does not move the
+/// process, which has ended or is about to end.
 #[derive(Debug)]
 pub struct ProcessSeat {
     shared: Arc<Shared>,
@@ -56,21 +60,23 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Joined threads and where each was last bound.
+    /// Joined threads, and the CPUs that each was last bound to.
     members: BTreeMap<i32, CpuSet>,
-    /// Processes of ours that belong there with all their threads, likewise.
+    /// Child processes that belong to the shared CPUs with all their threads, and the CPUs that each was last
+    /// bound to.
     processes: BTreeMap<i32, CpuSet>,
-    /// Where they belong; empty until the first look.
+    /// The shared CPUs; empty until the first scan.
     cpus: CpuSet,
     nothing_left: bool,
     keeper_runs: bool,
 }
 
 impl SharedCpus {
-    /// How often the keeper looks for leases of other processes. A look costs about 2 µs a CPU.
+    /// Interval at which the keeper looks for leases of other processes. A scan takes about 2 µs for each
+    /// CPU.
     pub const RESCAN: Duration = Duration::from_millis(200);
 
-    /// The shared part of these allowed CPUs. Looks at the folder only when somebody joins or asks.
+    /// The shared part of the allowed CPUs. The folder is read only when a thread joins or a caller asks.
     #[must_use]
     pub fn new(folder: LeaseFolder, allowed: CpuSet) -> Self {
         let shared = Shared { folder, allowed, state: Mutex::default(), wake: Condvar::new() };
@@ -80,14 +86,15 @@ impl SharedCpus {
     /// Binds the calling thread to the shared CPUs until the seat is dropped.
     ///
     /// # Errors
-    /// When the folder cannot be read, the thread cannot be bound, or no keeper can be started; the thread has not joined then.
+    /// If the folder cannot be read, the thread cannot be bound, or no keeper can be started. The thread has
+    /// not joined then.
     pub fn join(&self) -> Result<SharedSeat, ResourceError> {
         let before = runs_on(None).map_err(ResourceError::ReadAffinity)?;
         let thread = gettid();
         let mut state = self.shared.lock();
         self.shared.look(&mut state)?;
         if !state.keeper_runs {
-            // It finds its first member: until that is entered, the lock is ours.
+            // The keeper finds its first member: the lock is held until the member is entered.
             Shared::start_keeper(&self.shared)?;
             state.keeper_runs = true;
         }
@@ -99,11 +106,11 @@ impl SharedCpus {
         Ok(SharedSeat { shared: Arc::clone(&self.shared), thread, before, _stays_on_its_thread: PhantomData })
     }
 
-    /// Keeps all threads of a process that this one started on the shared CPUs, until the seat is dropped. The process is to begin there: it is
-    /// bound again when leases come and go.
+    /// Keeps all threads of a child process on the shared CPUs until the seat is dropped. The child must have
+    /// started there; this call binds it again when leases change.
     ///
     /// # Errors
-    /// When no keeper can be started, or the number is no process's.
+    /// If no keeper can be started, or the number is not that of a process.
     pub fn adopt(&self, process: u32) -> Result<ProcessSeat, ResourceError> {
         let process = i32::try_from(process).map_err(|_| ResourceError::NoCpu)?;
         let mut state = self.shared.lock();
@@ -118,10 +125,11 @@ impl SharedCpus {
         Ok(ProcessSeat { shared: Arc::clone(&self.shared), process })
     }
 
-    /// Looks at the leases now and binds members anew. Call it after leasing and after giving back.
+    /// Scans the leases now and binds the members again. Call this after leasing and after giving leases
+    /// back.
     ///
     /// # Errors
-    /// When the folder cannot be read; members stay where they are.
+    /// If the folder cannot be read. The members stay where they are.
     pub fn refresh(&self) -> Result<CpuSet, ResourceError> {
         let mut state = self.shared.lock();
         self.shared.look(&mut state)?;
@@ -129,7 +137,7 @@ impl SharedCpus {
         Ok(state.cpus.clone())
     }
 
-    /// Whether every allowed CPU was leased at the last look, so that members run on leased ones.
+    /// True if every allowed CPU was leased at the last scan, so that members run on leased CPUs.
     #[must_use]
     pub fn nothing_left(&self) -> bool {
         self.shared.lock().nothing_left
@@ -141,15 +149,17 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where members belong by the leases of this moment.
+    /// Computes the shared CPUs from the present leases.
     fn look(&self, state: &mut State) -> Result<(), ResourceError> {
         let held = match self.folder.held_by_anyone() {
-            // Replaced: the run notices too, and opens the one that is there now. Busy: somebody holds it who is stopped, or means to. Until then
-            // what was seen last is good enough.
+            // Replaced: the run notices it too, and opens the folder that has the name now. Busy: a stopped
+            // process holds the lock, or one that holds it on purpose. Until then the last scan is good
+            // enough.
             Err(ResourceError::FolderReplaced { .. } | ResourceError::FolderBusy { .. }) if !state.cpus.is_empty() => {
                 return Ok(());
             }
-            // Nothing was seen yet: they run wherever they may until the run has mended its place in the ledger, which takes moments.
+            // There was no scan yet. The threads run on all allowed CPUs until the run has repaired its
+            // entries in the ledger, which takes moments.
             Err(ResourceError::FolderReplaced { .. }) => Vec::new(),
             held => held?,
         };
@@ -160,11 +170,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Moves the members that are elsewhere. A member cannot end meanwhile: its seat's drop needs the same lock.
+    /// Binds the members that are on other CPUs. A member cannot end during this, because its seat's drop
+    /// needs the same lock.
     fn rebind(state: &mut State) {
         let State { members, processes, cpus, .. } = state;
         for (process, bound) in processes.iter_mut().filter(|(_, bound)| **bound != *cpus) {
-            // A thread that ended meanwhile is no fault, and one made meanwhile begins where the one that made it was.
+            // A thread that ended in the meantime is not an error. A new thread begins on the CPUs of its
+            // parent thread.
             for thread in threads_of(*process) {
                 let _ = pin(Pid::from_raw(thread), cpus);
             }
@@ -172,7 +184,8 @@ impl Shared {
         }
         for (thread, bound) in members.iter_mut().filter(|(_, bound)| **bound != *cpus) {
             match pin(Pid::from_raw(*thread), cpus) {
-                // Counted as bound, so that one that the kernel holds elsewhere is not reported five times a second.
+                // Recorded as bound, so that a thread that the kernel keeps elsewhere is not reported five
+                // times a second.
                 Ok(_) => bound.clone_from(cpus),
                 Err(error) => {
                     tracing::warn!(thread, %error, "a thread without a lease may run on a leased CPU");
@@ -188,7 +201,7 @@ impl Shared {
         keeper.map(drop).map_err(|cause| ResourceError::Keeper { cause })
     }
 
-    /// Rescans until nobody has a seat. The next one to join starts another keeper.
+    /// Rescans until there are no seats. The next thread that joins starts another keeper.
     fn keep(&self) {
         let mut own_cpus = CpuSet::default();
         let mut warned = false;
@@ -203,7 +216,8 @@ impl Shared {
                 }
             }
             Self::rebind(&mut state);
-            // The keeper has no lease either. Where it cannot be bound it runs for microseconds, five times a second.
+            // The keeper has no lease either. If it cannot be bound, it runs for microseconds, five times a
+            // second.
             if own_cpus != state.cpus && pin(None, &state.cpus).is_ok() {
                 own_cpus.clone_from(&state.cpus);
             }
@@ -226,7 +240,7 @@ impl Drop for ProcessSeat {
 }
 
 impl SharedSeat {
-    /// Where the thread is bound now.
+    /// The CPUs that the thread is bound to now.
     #[must_use]
     pub fn cpus(&self) -> CpuSet {
         self.shared.lock().cpus.clone()
@@ -243,7 +257,8 @@ impl Drop for SharedSeat {
             self.shared.wake.notify_all();
         }
         match pin(None, &self.before) {
-            // What it ran on before may be gone (a cpuset that shrank): then it stays, which is no fault.
+            // The former CPUs may no longer be allowed (a cpuset that shrank). Then the thread stays, and
+            // this is not an error.
             Ok(_) | Err(ResourceError::PinMismatch { .. } | ResourceError::Pin { cause: Errno::INVAL, .. }) => {}
             Err(error) => tracing::warn!(%error, "cannot put a thread back where it ran before"),
         }
@@ -258,7 +273,8 @@ mod tests {
     use super::*;
     use crate::Holder;
 
-    /// A folder and what this process may use of the machine. Tests that need two CPUs say so where there is one.
+    /// A folder, and the CPUs that this process may use. A test that needs two CPUs is skipped with a message
+    /// if there is one.
     fn two_cpus() -> Option<(tempfile::TempDir, LeaseFolder, CpuSet)> {
         let place = tempfile::tempdir().unwrap();
         let folder = LeaseFolder::at(place.path()).unwrap();
@@ -274,7 +290,7 @@ mod tests {
         runs_on(Pid::from_raw(thread)).unwrap()
     }
 
-    /// A thread that has joined, its number, and what ends it.
+    /// A thread that has joined, its number, and a sender that ends it.
     fn member(shared: &SharedCpus) -> (thread::JoinHandle<CpuSet>, i32, mpsc::Sender<()>) {
         let (joined, has_joined) = mpsc::channel();
         let (end, ended) = mpsc::channel::<()>();

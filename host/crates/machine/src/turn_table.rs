@@ -15,88 +15,95 @@ use super::cpu_lease::{Hold, Locked};
 use super::shared_words::SharedWords;
 use super::{LeaseFolder, ResourceError};
 
-/// Where the runs that share a device see each other: a file of the lease folder, `device-<id>-<uid>.turns`, that each of them has mapped, with a place for
-/// each. Nobody but its owner writes a place. What follows from what stands there is not decided here.
+/// A table in which the runs that share a device see each other: a file `device-<id>-<uid>.turns` of the
+/// lease folder, which every run maps, with one place for each run. Only its owner writes to a place. The
+/// decisions that follow from the entries are made elsewhere.
 ///
-/// **Who is there.** A run holds the lock of a file of its own, `device-<id>-<uid>-<token>.turn`, as long as it has a place; the token is of one of its leases and
-/// so never there again. The kernel lets go of it when its process dies, and its place is another's then. A process that is stopped keeps it; that it does not
-/// look any more is for others to see ([`TurnEntry::seen`]).
+/// **Presence.** As long as a run has a place, it holds the lock of a file of its own,
+/// `device-<id>-<uid>-<token>.turn`. The token is that of one of the run's leases, so the name is never used
+/// again. When the process ends, the kernel releases the lock and another run may take the place. A stopped
+/// process keeps its place; other runs notice by [`TurnEntry::seen`] that it no longer looks.
 ///
-/// **One user's.** A file that is mapped ends those who have mapped it when somebody makes it shorter. So nobody else may open it, and runs of
-/// different users do not see each other here, unlike in the ledger.
+/// **One user only.** A process that has mapped a file is killed when another process shortens the file.
+/// Therefore no other user may open the file, and runs of different users do not see each other here, unlike
+/// in the ledger.
 ///
-/// **Nothing that stands there is believed** without its checksum. What is spoilt is as if it were not there, and written anew with the next word of its
-/// owner. Whoever comes when nobody is there makes the file anew; what the last one left is taken away by whoever claims next.
+/// **Checksums.** An entry counts only with a correct checksum. A corrupt entry counts as empty, and is
+/// repaired when its owner next writes. The first run that joins makes the file anew; if the last run leaves
+/// a file behind, the next claim removes it.
 ///
-/// **Who waits for whom.** Coming and going hold the folder locked, as [`LeaseFolder`] says. [`TurnTable::exclusively`] waits for nobody longer than
-/// 20 ms: a lock that was held for 5 ms is taken from its holder, who may be stopped, and one that cannot be had is done without. Waiting
-/// for the doorbell ends by the clock.
+/// **Waiting.** Joining and leaving hold the folder's lock, as [`LeaseFolder`] describes.
+/// [`TurnTable::exclusively`] waits at most 20 ms: a lock that was held for 5 ms is taken from its holder,
+/// which may be stopped, and after the wait the caller continues without the lock. Waiting for the doorbell
+/// ends by the clock.
 #[derive(Debug)]
-#[must_use = "its place is another's as soon as this is dropped"]
+#[must_use = "the place is free as soon as this is dropped"]
 pub struct TurnTable {
     folder: LeaseFolder,
     stem: String,
-    /// Whose lock says that the place is taken.
+    /// The lock that marks the place as taken.
     _mark: Locked,
     token: u64,
     place: usize,
     words: SharedWords,
 }
 
-/// What a run says of itself to those that it shares a device with. Times are of [`TurnTable::now`].
+/// The entry of a run for the other runs on the same device. Times are those of [`TurnTable::now`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TurnEntry {
-    /// Runs that it has under way.
+    /// Model runs in flight.
     pub running: u32,
-    /// Runs that it waits to begin.
+    /// Model runs that wait to begin.
     pub waiting: u32,
-    /// Device time that it had, by share.
+    /// Device time that the run has used, divided by its share.
     pub used: u64,
-    /// What it had used when it began what it began last.
+    /// The value of `used` when the latest model run began.
     pub start: u64,
-    /// When it looked last.
+    /// Time at which the run last looked at the table.
     pub seen: u64,
-    /// When what it has under way should be over.
+    /// Time at which the model runs in flight should be over.
     pub until: u64,
 }
 
-/// Nobody else decides anything meanwhile, unless this is held for too long.
+/// The lock of the table. Other runs make no decision while it is held, unless it is held for too long.
 pub struct TableLock<'a> {
     word: &'a AtomicU64,
     held: u64,
 }
 
-/// How the names of the two kinds of files end.
+/// Suffixes of the two kinds of files.
 const TABLE: &str = ".turns";
 const MARK: &str = ".turn";
-/// Runs that may share a device. Each holds at least one lease of at least some per cent of it, in practice.
+/// The number of runs that may share a device. In practice each run holds at least one lease of at least some
+/// per cent of the device.
 const PLACES: usize = 64;
-/// Numbers of a place: a line of the processor's cache, so that runs do not slow each other down by writing.
+/// Numbers of a place: one cache line of the processor, so that writing runs do not slow each other down.
 const PLACE: usize = 8;
 const HEAD: usize = 8;
 const WORDS: usize = HEAD + PLACES * PLACE;
 const BYTES: usize = WORDS * 8;
-/// What the head holds, beside the doorbell.
+/// Indexes in the head, besides the doorbell.
 const MAGIC_AT: usize = 0;
 const PRESENT_AT: usize = 2;
 const LOCK_AT: usize = 3;
-/// "sagturn" and the layout's number.
+/// "sagturn" and the number of the layout.
 const MAGIC: u64 = u64::from_be_bytes(*b"sagturn\x01");
 
-/// A decision takes less than a microsecond. Who has not decided after so long was stopped, or lost its CPU, which is worth a turn out of order.
+/// A decision takes less than a microsecond. A run that has not decided after this time was stopped or lost
+/// its CPU; a turn out of order is then acceptable.
 const HELD_AT_MOST: Duration = Duration::from_millis(5);
-/// After so long somebody decides without the lock.
+/// After this time a run decides without the lock.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// How often a place is read that its owner is just writing, which takes some nanoseconds.
+/// Number of reads of a place that its owner is just writing, which takes some nanoseconds.
 const READS: usize = 100;
-/// How long the end waits for the ledger to remove the file; it stays where that is not enough.
+/// Longest wait for the ledger on leaving, to remove the file. If the wait ends, the file stays.
 const LEAVING: Duration = Duration::from_millis(200);
 
 impl LeaseFolder {
-    /// Takes a place among those who share a device, for a run that holds a lease with this token on it.
+    /// Takes a place in the turn table of a device, for a run that holds a lease with this token on it.
     ///
     /// # Errors
-    /// The folder's errors; [`ResourceError::Turns`]: there is no place left, or the file is not such as one is.
+    /// The folder's errors. [`ResourceError::Turns`] if no place is left, or the file is not a turn table.
     pub fn join_turns(&self, device: &str, token: u64) -> Result<TurnTable, ResourceError> {
         let stem = format!("device-{}-{}", written(device), geteuid().as_raw());
         let choosing = self.choosing(Hold::Alone)?;
@@ -111,9 +118,9 @@ impl LeaseFolder {
         };
         let words = self.table(&stem, is_first).map_err(gone)?;
         let mut table = TurnTable { folder: self.clone(), stem, _mark: mark, token, place: PLACES, words };
-        // From here on its end takes the mark away.
+        // From here on, the drop of `table` removes the mark.
         let Some(place) = (0..PLACES).find(|&place| table.is_free(place)) else {
-            // Which would wait for it.
+            // The drop of `table` waits for this lock.
             drop(choosing);
             return Err(self.no_turns(&table_name(&table.stem), "all of its 64 places are taken"));
         };
@@ -123,7 +130,7 @@ impl LeaseFolder {
         Ok(table)
     }
 
-    /// Maps the table of a device; a new one where nobody has one.
+    /// Maps the table of a device. If no run has a place, a new table is made.
     fn table(&self, stem: &str, is_first: bool) -> Result<SharedWords, ResourceError> {
         let name = table_name(stem);
         let failed = |cause| self.failed(&name, cause);
@@ -137,7 +144,8 @@ impl LeaseFolder {
             if let Some(magic) = bytes.first_chunk_mut() {
                 *magic = MAGIC.to_ne_bytes();
             }
-            // Written, not only made as long: where there is no room for it this fails, and not whoever looks.
+            // The bytes are written, not only reserved: if the disk is full, the write fails here, and not an
+            // access to the mapping.
             match pwrite(&file, &bytes, 0).map_err(failed)? {
                 BYTES => {}
                 _ => return Err(failed(Errno::NOSPC)),
@@ -147,7 +155,7 @@ impl LeaseFolder {
         }
         let file = self.own_file(&name, OFlags::empty())?;
         if fstat(&file).map_err(failed)?.st_size != i64::try_from(BYTES).unwrap_or(i64::MAX) {
-            return Err(self.no_turns(&name, "it is not as long as one is"));
+            return Err(self.no_turns(&name, "its length is not that of a turn table"));
         }
         let words = SharedWords::of(&file, WORDS)
             .map_err(|cause| ResourceError::Folder { path: self.path().join(&name), cause })?;
@@ -157,19 +165,20 @@ impl LeaseFolder {
         Ok(words)
     }
 
-    /// Takes away what dead runs have left of their turns, where nobody else takes turns on the same device. Needs the folder locked alone.
+    /// Removes turn tables and marks of ended runs, for devices on which no other run takes turns. The caller
+    /// holds the exclusive lock of the folder.
     pub(super) fn sweep_turns(&self) {
         for name in self.names().unwrap_or_default() {
             if let Some(stem) = name.strip_suffix(TABLE)
                 && self.living_marks(stem).is_ok_and(|marks| marks.is_empty())
             {
-                // Another user's stays, in a folder for all.
+                // In a folder for all users, a file of another user stays.
                 let _ = unlinkat(self.directory(), name.as_str(), AtFlags::empty());
             }
         }
     }
 
-    /// A file that is this user's alone.
+    /// Opens a file that belongs to this user alone.
     fn own_file(&self, name: &str, create: OFlags) -> Result<OwnedFd, ResourceError> {
         let failed = |cause| self.failed(name, cause);
         let mode = Mode::RUSR | Mode::WUSR;
@@ -184,7 +193,8 @@ impl LeaseFolder {
         Ok(file)
     }
 
-    /// Tokens of those who have a place at a device's table; takes away what the dead left. Needs the folder locked alone.
+    /// The tokens of the runs that have a place in a device's table. Marks of ended runs are removed. The
+    /// caller holds the exclusive lock of the folder.
     fn living_marks(&self, stem: &str) -> Result<Vec<u64>, ResourceError> {
         let mut living = Vec::new();
         for name in self.names()? {
@@ -192,14 +202,14 @@ impl LeaseFolder {
             if self.is_marked(&name) {
                 living.push(token);
             } else {
-                // Its name is never there again, so nobody can have locked it since.
+                // The name is never used again, so no process can have locked the file since.
                 let _ = unlinkat(self.directory(), name.as_str(), AtFlags::empty());
             }
         }
         Ok(living)
     }
 
-    /// Whether somebody holds a mark. What cannot be found out is held.
+    /// True if a process holds the mark, or if this cannot be determined.
     fn is_marked(&self, name: &str) -> bool {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         match openat(self.directory(), name, flags, Mode::empty()) {
@@ -214,7 +224,8 @@ impl LeaseFolder {
 }
 
 impl TurnTable {
-    /// The time that entries go by, in nanoseconds: the same for all processes of this machine, and nobody sets it.
+    /// The clock of entries, in nanoseconds: the same for all processes of this machine, and no process can
+    /// set it.
     #[must_use]
     pub fn now() -> u64 {
         let now = clock_gettime(ClockId::Monotonic);
@@ -222,19 +233,20 @@ impl TurnTable {
         seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
     }
 
-    /// Its place, below which and above which others have theirs.
+    /// Number of this run's place in the table.
     #[must_use]
     pub fn place(&self) -> usize {
         self.place
     }
 
-    /// Whether nobody else has a place.
+    /// True if no other run has a place.
     #[must_use]
     pub fn is_alone(&self) -> bool {
         self.present().is_none_or(|present| present.load(SeqCst) == self.bit())
     }
 
-    /// Writes down what others are to see. What was written is seen by whoever looks after it, and what is looked at after it is not older.
+    /// Writes this run's entry. Other runs see the entry when they read after this call, and reads of this
+    /// run after this call are not older than the entry.
     pub fn publish(&self, entry: &TurnEntry) {
         let TurnEntry { running, waiting, used, start, seen, until } = *entry;
         let words = [self.token, u64::from(running) << 32 | u64::from(waiting), used, start, seen, until];
@@ -249,14 +261,15 @@ impl TurnTable {
         fence(SeqCst);
     }
 
-    /// What others say, by their places.
+    /// The entries of the other runs, with their places.
     #[must_use]
     pub fn others(&self) -> Vec<(usize, TurnEntry)> {
         let places = self.places().filter(|&place| place != self.place);
         places.filter_map(|place| Some((place, self.read(place)?.1))).collect()
     }
 
-    /// Keeps others from deciding meanwhile. `None` where they do not let it be had: to be done without.
+    /// Takes the lock that keeps other runs from deciding at the same time. `None` if the lock cannot be had;
+    /// the caller then continues without it.
     #[must_use]
     pub fn exclusively(&self) -> Option<TableLock<'_>> {
         let word = self.words.all().get(LOCK_AT)?;
@@ -264,7 +277,8 @@ impl TurnTable {
         let mut now = began;
         loop {
             let held = word.load(Relaxed);
-            // Two of one place never ask at once, so that with it in place of the last bits no two hold the same.
+            // Two threads of one place never ask at the same time. With the place in the last bits, no two
+            // holders have the same value.
             let mine = (now & !0x3f) | self.place as u64 | 0x40;
             let is_free = held == 0 || now.abs_diff(held) > nanoseconds(HELD_AT_MOST);
             if is_free && word.compare_exchange(held, mine, Acquire, Relaxed).is_ok() {
@@ -278,33 +292,35 @@ impl TurnTable {
         }
     }
 
-    /// What the doorbell says now, for [`TurnTable::wait`].
+    /// The present value of the doorbell, for [`TurnTable::wait`].
     #[must_use]
     pub fn doorbell(&self) -> u32 {
         self.words.doorbell().load(SeqCst)
     }
 
-    /// Wakes all who wait.
+    /// Rings the doorbell: wakes all waiting runs.
     pub fn ring(&self) {
         self.words.doorbell().fetch_add(1, SeqCst);
-        // Who cannot be woken wakes by the clock.
+        // A run that cannot be woken wakes by the clock.
         let _ = futex::wake(self.words.doorbell(), futex::Flags::empty(), u32::MAX >> 1);
     }
 
-    /// Waits until the doorbell was rung since it said this, but never longer than that.
+    /// Waits until the doorbell no longer has the value `said`, at most for `at_most`.
     pub fn wait(&self, said: u32, at_most: Duration) {
         let doorbell: &AtomicU32 = self.words.doorbell();
         let time = Timespec { tv_sec: 0, tv_nsec: i64::from(at_most.subsec_nanos()) };
-        // Rung, rung before, over, or interrupted: whoever waits looks again.
+        // The caller looks again in any case: after a ring, a ring before the wait, a timeout or an
+        // interrupt.
         let _ = futex::wait(doorbell, futex::Flags::empty(), said, Some(&time));
     }
 
-    /// Takes away the places of those that are dead, among those that have not looked since that time. Asks the kernel about each.
+    /// Frees the places of ended runs, among those that have not looked since `since`. The kernel is asked
+    /// about each.
     pub fn forget_dead(&self, since: u64) {
         for place in self.places().filter(|&place| place != self.place) {
             let Some((token, entry)) = self.read(place) else { continue };
             if entry.seen < since && !self.folder.is_marked(&mark_name(&self.stem, token)) {
-                // Should somebody have taken it since, they say so with their next word.
+                // If another run has taken the place since, its next entry marks the place again.
                 self.clear(place);
             }
         }
@@ -316,13 +332,13 @@ impl TurnTable {
         }
     }
 
-    /// Places that are marked as taken.
+    /// The places that are marked as taken.
     fn places(&self) -> impl Iterator<Item = usize> + use<> {
         let present = self.present().map_or(0, |present| present.load(SeqCst));
         (0..PLACES).filter(move |place| present & (1 << place) != 0)
     }
 
-    /// Whose a place is and what is said there; `None` where that cannot be.
+    /// The token of the place's owner, and its entry; `None` if the entry is corrupt.
     fn read(&self, place: usize) -> Option<(u64, TurnEntry)> {
         let words = self.at(place);
         for _ in 0..READS {
@@ -339,7 +355,8 @@ impl TurnTable {
         None
     }
 
-    /// Whether nobody has a place: also where the head was spoilt. Needs the folder locked alone.
+    /// True if no run has the place, even if the head is corrupt. The caller holds the exclusive lock of the
+    /// folder.
     fn is_free(&self, place: usize) -> bool {
         self.read(place).is_none_or(|(token, _)| !self.folder.is_marked(&mark_name(&self.stem, token)))
     }
@@ -359,8 +376,9 @@ impl TurnTable {
 }
 
 impl TurnTable {
-    /// Gives the place back. A run does this when it ends and not only when the last user of its device does, which may be a
-    /// thread that the end of the program overtakes. Again, it does nothing: the name of a mark never comes back.
+    /// Gives the place back. A run calls this at its end, and does not rely on the drop by the last user of
+    /// the device, which may be a thread that the end of the program overtakes. A second call does nothing,
+    /// because the name of a mark is never used again.
     pub fn leave(&self) {
         if let Some(present) = self.present() {
             present.fetch_and(!self.bit(), SeqCst);
@@ -382,7 +400,7 @@ impl Drop for TurnTable {
 
 impl Drop for TableLock<'_> {
     fn drop(&mut self) {
-        // Somebody else's by now where it was held for too long.
+        // If the lock was held for too long, another run has it by now.
         let _ = self.word.compare_exchange(self.held, 0, Release, Relaxed);
     }
 }
@@ -399,7 +417,8 @@ fn token_of(name: &str, stem: &str) -> Option<u64> {
     name.strip_prefix(stem)?.strip_prefix('-')?.strip_suffix(MARK)?.parse().ok()
 }
 
-/// Tells what was written from what was spoilt; keeps nobody from writing what they like. No entry has 0, so that what is empty says nothing.
+/// Detects corrupt entries; it is no protection against a malicious writer. The checksum is never 0, so that
+/// an empty entry is not valid.
 fn checksum(words: &[u64; 6]) -> u64 {
     let mix = |sum: u64, word: &u64| (sum ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
     words.iter().fold(MAGIC, mix) | 1

@@ -1,4 +1,4 @@
-//! The table by which runs that share a device take turns: who has a place there, and what becomes of what is spoilt.
+//! Tests of the turn table of runs that share a device: presence, places and corrupt entries.
 
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ fn folder() -> (tempfile::TempDir, LeaseFolder) {
     (place, folder)
 }
 
-/// Files of turns, by how they end.
+/// The files of turns with this suffix.
 fn files(folder: &LeaseFolder, end: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.to_str().unwrap().ends_with(end)).collect()
@@ -23,7 +23,7 @@ fn entry(number: u64) -> TurnEntry {
     TurnEntry { running: 1, waiting: 2, used: number, start: 3, seen: TurnTable::now(), until: 4 }
 }
 
-/// Puts these bytes everywhere but where the head says what the file is.
+/// Overwrites the table with these bytes, except for the head's layout number.
 fn spoil(table: &Path, byte: u8) {
     let file = std::fs::File::options().write(true).open(table).unwrap();
     let length = file.metadata().unwrap().len();
@@ -69,7 +69,7 @@ fn the_place_of_a_process_that_died_is_anothers_and_its_files_are_taken_away() {
     assert!(!here.is_alone(), "it lives, however long ago it looked");
     other.kill();
     here.forget_dead(0);
-    assert!(!here.is_alone(), "nobody was asked about");
+    assert!(!here.is_alone(), "no place was checked");
     here.forget_dead(u64::MAX);
     assert!(here.is_alone());
     assert_eq!(folder.join_turns("cpu0", 2).unwrap().place(), 1);
@@ -122,7 +122,7 @@ fn what_is_spoilt_is_as_if_it_were_not_there_until_its_owner_writes_it_anew() {
         let again = entry(9);
         second.publish(&again);
         assert_eq!(first.others(), [(1, again)], "filled with {byte:#x}");
-        // A third is given neither's place.
+        // A third run gets neither run's place.
         first.publish(&entry(7));
         assert_eq!(folder.join_turns("cpu0", 3).unwrap().place(), 2);
     }
@@ -137,7 +137,7 @@ fn who_comes_first_makes_the_file_anew_and_who_comes_to_another_is_told() {
     file.write_all_at(b"another!", 0).unwrap();
     let error = folder.join_turns("cpu0", 2).unwrap_err();
     assert!(error.to_string().ends_with("another version of sage-host has written it"), "{error}");
-    assert_eq!(files(&folder, ".turn").len(), 1, "who has no place leaves nothing");
+    assert_eq!(files(&folder, ".turn").len(), 1, "a run without a place leaves nothing");
     drop(table);
     for left_behind in [b"".as_slice(), &[0xff; 100_000]] {
         std::fs::write(&path, left_behind).unwrap();
@@ -151,8 +151,8 @@ fn who_comes_first_makes_the_file_anew_and_who_comes_to_another_is_told() {
 fn a_lock_that_somebody_keeps_is_taken_from_them_and_they_do_not_let_go_of_anothers() {
     let (_place, folder) = folder();
     let tables = [1, 2, 3].map(|token| folder.join_turns("cpu0", token).unwrap());
-    let kept = tables[0].exclusively().expect("nobody has it");
-    let taken = tables[1].exclusively().expect("it is taken from who keeps it");
+    let kept = tables[0].exclusively().expect("the lock is free");
+    let taken = tables[1].exclusively().expect("the lock is taken from its holder");
     drop(kept);
     let again = tables[2].exclusively().expect("and again");
     drop((taken, again));

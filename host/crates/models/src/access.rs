@@ -28,12 +28,8 @@ pub trait ModelAccess: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// Any [`InferenceError`].
-    fn run(
-        &self,
-        model: &str,
-        inputs: Vec<NamedTensor>,
-        timeout: Duration,
-    ) -> Result<Vec<NamedTensor>, InferenceError>;
+    fn run(&self, model: &str, inputs: Vec<NamedTensor>, timeout: Duration)
+    -> Result<Vec<NamedTensor>, InferenceError>;
 }
 
 /// What a guest may know of its instance's lease. Nothing of the device.

@@ -1,7 +1,7 @@
 use serde::Serialize;
 
-use sage_plan::config::{self, BackendChoice, DeviceKind, Placement};
 use sage_machine::{CpuSet, DeviceShare};
+use sage_plan::config::{self, BackendChoice, DeviceKind, Placement};
 
 /// What models run on, as it is on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

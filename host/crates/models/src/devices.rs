@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Device;
 use super::nvml::{Gpu, GpuPart, NvmlReport};
-use sage_plan::config::{self, DeviceKind, HostSettings, Placement};
 use sage_machine::CpuSet;
+use sage_plan::config::{self, DeviceKind, HostSettings, Placement};
 
 /// What there is to run models on: what `host.toml` declares, and the CUDA devices that were found.
 #[derive(Debug, Clone, PartialEq, Eq)]

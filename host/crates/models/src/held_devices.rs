@@ -6,8 +6,8 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{Device, InferenceError, Lease, LeaseLocks, LeaseState, Runner, Turns};
-use sage_plan::StageId;
 use sage_machine::{DeviceClaim, HeldClaim, ResourceError, ShareState, since_boot};
+use sage_plan::StageId;
 
 /// A run's leases on devices, by stage and instance, and the thread that keeps them: it renews them in the machine's book, sees to it that one
 /// that somebody asks for is given up, and takes a share out of the book when the device is free of it. On drop they are released.

@@ -13,10 +13,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{
     HeldDevices, InferenceError, InstanceLease, Lease, LeaseEnd, LeaseState, ModelFacts, RunAnswer, Runner, Tensor,
 };
-use sage_plan::{ModelSpec, StageId};
 use sage_machine::{
     Amounts, Claim, CpuSet, DeviceClaim, DeviceUse, LeaseFolder, ResourceError, Revoked, ShareState, since_boot,
 };
+use sage_plan::{ModelSpec, StageId};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -292,7 +292,7 @@ fn a_run_that_does_not_end_keeps_its_share_beyond_the_end_of_the_leases_holder()
 fn a_process_that_was_stopped_finds_its_leases_expired_before_it_starts_anything() {
     let (_place, folder) = folder();
     let mut child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "inference::held_devices_tests::the_other_process", "--ignored", "--nocapture"])
+        .args(["--exact", "held_devices_tests::the_other_process", "--ignored", "--nocapture"])
         .env(LeaseFolder::VARIABLE, folder.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -7,13 +7,13 @@ use thiserror::Error;
 
 use super::instance_models::ListedModel;
 use super::{
-    Backend, Device, DeviceCpus, DeviceRequest, DeviceQueue, Devices, Fake, HeldDevices, InferenceError, InstanceModels,
-    Lease, ModelAccess, ModelFacts, OpenDevice, Runner, ThreadRunner, ThreadSettings, cpu_backends,
+    Backend, Device, DeviceCpus, DeviceQueue, DeviceRequest, Devices, Fake, HeldDevices, InferenceError,
+    InstanceModels, Lease, ModelAccess, ModelFacts, OpenDevice, Runner, ThreadRunner, ThreadSettings, cpu_backends,
 };
-use sage_plan::config::{DeviceKind, HostSettings, Placement};
-use sage_observe::{DeviceReading, InferenceCounters};
-use sage_plan::{ModelSpec, Plan, StageId};
 use sage_machine::SharedCpus;
+use sage_observe::{DeviceReading, InferenceCounters};
+use sage_plan::config::{DeviceKind, HostSettings, Placement};
+use sage_plan::{ModelSpec, Plan, StageId};
 
 /// All that one run of a pipeline has to do with models: a queue for each device that it holds leases on, its models loaded, and each instance's
 /// access. Ends with the run; give its leases back after it.

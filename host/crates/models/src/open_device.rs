@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Device, InferenceError, Runner};
-use sage_plan::config::HostSettings;
 use sage_machine::CpuSet;
+use sage_plan::config::HostSettings;
 
 /// Makes the place where a device's models run, where that is a process of its own.
 pub trait OpenDevice: Send + Sync + fmt::Debug {

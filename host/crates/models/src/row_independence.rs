@@ -125,8 +125,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use sage_plan::config::BackendChoice;
     use crate::{DType, Dimension, TensorData, TensorSpec};
+    use sage_plan::config::BackendChoice;
 
     fn spec(rows: RowsChoice) -> ModelSpec {
         ModelSpec {

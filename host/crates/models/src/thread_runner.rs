@@ -3,9 +3,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::{Backend, InferenceError, LoadOptions, LoadedModel, ModelFacts, ModelFile, RunAnswer, Runner, Tensor};
-use sage_plan::config::BackendChoice;
-use sage_plan::ModelSpec;
 use sage_machine::thread_cpu_time;
+use sage_plan::ModelSpec;
+use sage_plan::config::BackendChoice;
 
 /// Runs models in this process, on the threads that call it: those of a [`super::DeviceQueue`], which are bound to the device's CPUs, never a lane's.
 /// For CPU devices.

@@ -3,25 +3,25 @@ use std::sync::Arc;
 
 use super::ModelCounters;
 
-/// Reads what a device does.
+/// Reads the numbers of a device.
 pub trait DeviceReading: Send + Sync {
-    /// The numbers of this moment.
+    /// The current numbers.
     fn read(&self) -> DeviceNumbers;
 }
 
-/// What a device does.
+/// The numbers of a device.
 #[derive(Debug, Clone, Default)]
 pub struct DeviceNumbers {
-    /// Bytes of its memory in use, where that can be told.
+    /// Bytes of device memory in use, if they are known.
     pub memory_used: Option<u64>,
-    /// Calls that wait for it.
+    /// Number of calls that wait for the device.
     pub waiting: u64,
-    /// Nanoseconds that its threads waited for other runs' turns on it; `None` where it takes none.
+    /// Nanoseconds that the device's threads waited for other runs' turns; `None` if the device has no turns.
     pub turn_wait_nanoseconds: Option<u64>,
-    /// Leases of this process on it that have not ended, by state.
+    /// Number of this process's leases on the device that have not ended, by state.
     pub leases: BTreeMap<&'static str, u64>,
-    /// Leases of this process on it that have ended, by how.
+    /// Number of this process's leases on the device that have ended, by last state.
     pub ended: BTreeMap<&'static str, u64>,
-    /// Its models, by name.
+    /// Counters of the device's models, by name.
     pub models: Vec<(String, Arc<ModelCounters>)>,
 }

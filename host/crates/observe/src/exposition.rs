@@ -14,7 +14,7 @@ use super::{
     InstanceCounters, InstanceView, Latency, LimitStanding, LimitStandings, Observations, Registry, Series, StageView,
 };
 
-/// A run's numbers as OpenMetrics text, which Prometheus reads. Everything is read anew each time.
+/// A run's metrics as OpenMetrics text, which Prometheus reads. All values are read again for each request.
 #[derive(Debug)]
 pub(super) struct Exposition {
     families: Families,
@@ -29,7 +29,7 @@ impl Exposition {
         Self { families }
     }
 
-    /// The text.
+    /// Writes the text.
     pub(super) fn write(&self) -> Result<String, fmt::Error> {
         let mut out = String::new();
         text::encode(&mut out, &self.families)?;
@@ -42,22 +42,22 @@ struct RunCollector(Arc<Registry>);
 
 type Read<T> = fn(&InstanceCounters) -> T;
 
-/// Name (`_total` is added), help, value.
+/// Name (without `_total`, which is added), help text, value.
 const COUNTERS: [(&str, &str, Read<u64>); 16] = [
     ("sage_records_in", "Records taken in", |c| c.records_in.get()),
     ("sage_records_out", "Records sent out", |c| c.records_out.get()),
     ("sage_bytes_in", "Payload bytes taken in", |c| c.bytes_in.get()),
     ("sage_bytes_out", "Payload bytes sent out", |c| c.bytes_out.get()),
-    ("sage_handled", "Records taken care of", |c| c.handled.get()),
+    ("sage_handled", "Records handled", |c| c.handled.get()),
     ("sage_filtered", "Records that a filter left out", |c| c.filtered.get()),
     ("sage_rejected", "Records rejected", |c| c.rejected.get()),
     ("sage_dead_lettered", "Records written to the dead-letter file", |c| c.dead_lettered.get()),
     ("sage_failed", "Records that failed", |c| c.failed.get()),
-    ("sage_unfinished", "Records that the stopping pipeline left undone", |c| c.unfinished.get()),
-    ("sage_unread", "Records on side outputs that nobody reads", |c| c.unread.get()),
+    ("sage_unfinished", "Records left unprocessed when the pipeline stopped", |c| c.unfinished.get()),
+    ("sage_unread", "Records on side outputs without a reader", |c| c.unread.get()),
     ("sage_bad_files", "Files that a source could not read to their end", |c| c.bad_files.get()),
     ("sage_retried", "Calls that were tried again", |c| c.retried.get()),
-    ("sage_restarts", "Guests that were built anew", |c| c.restarts.get()),
+    ("sage_restarts", "Guests that were rebuilt", |c| c.restarts.get()),
     ("sage_workers_lost", "Worker processes that died", |c| c.workers_lost.get()),
     ("sage_log_bytes_dropped", "Log bytes dropped", |c| c.log_bytes_dropped.get()),
 ];
@@ -67,7 +67,7 @@ const SECONDS: [(&str, &str, Read<u64>); 2] = [
     ("sage_throttled_seconds", "Time that a CPU share held the lanes back", |c| c.throttled_nanoseconds.get()),
 ];
 
-/// The limits of a call, each with a series from the start, so that an alert has something to compare with.
+/// The limits of a call. Each has a series from the start, so that an alert has a value to compare with.
 const LIMITS: [&str; 11] = [
     "memory",
     "worker_memory",
@@ -144,15 +144,15 @@ fn encode_errors(encoder: &mut DescriptorEncoder<'_>, instances: &[(Labels<'_>, 
     Ok(())
 }
 
-/// How hard each limit holds, and how many ceased to hold as hard as the ledger said.
+/// The tier of each limit, and the number of limits that fell below their tier in the enforcement report.
 fn encode_limits(encoder: &mut DescriptorEncoder<'_>, limits: &LimitStandings) -> fmt::Result {
-    let help = "How hard a limit holds: 2 hard, 1 cooperative, 0 none";
+    let help = "Tier of a limit: 2 hard, 1 cooperative, 0 none";
     let mut family = encoder.encode_descriptor("sage_limit_tier", help, None, MetricType::Gauge)?;
     for LimitStanding { operator, resource, tier: (_, number) } in limits.standings() {
         let labels = vec![("operator", operator.as_str()), ("resource", resource.as_str())];
         family.encode_family(&labels)?.encode_gauge(&u64::from(number))?;
     }
-    let help = "Limits that ceased to hold as hard as the ledger said";
+    let help = "Limits that fell below their tier in the enforcement report";
     let mut family = encoder.encode_descriptor("sage_limits_lost", help, None, MetricType::Counter)?;
     let lost = u64::try_from(limits.lost().len()).unwrap_or(u64::MAX);
     family.encode_counter::<NoLabelSet, u64, u64>(&lost, None)
@@ -162,7 +162,7 @@ fn encode_memory(encoder: &mut DescriptorEncoder<'_>, instances: &[(Labels<'_>, 
     type MemoryRead = fn(&dyn super::MemoryReading) -> u64;
     let families: [(&str, &str, MemoryRead); 3] = [
         ("sage_memory_bytes", "Guest memory in use", |memory| memory.used()),
-        ("sage_memory_peak_bytes", "The most guest memory in use so far", |memory| memory.peak()),
+        ("sage_memory_peak_bytes", "Peak of guest memory in use", |memory| memory.peak()),
         ("sage_memory_limit_bytes", "The cap of guest memory", |memory| memory.cap()),
     ];
     for (name, help, read) in families {
@@ -189,7 +189,7 @@ fn encode_latency<'a>(
     encoder: &mut DescriptorEncoder<'_>,
     sinks: impl Iterator<Item = (&'a str, &'a Latency)>,
 ) -> fmt::Result {
-    let help = "Time from source to sink that this share of the records stayed within";
+    let help = "Time from source to sink within which this share of the records arrived";
     let mut family = encoder.encode_descriptor("sage_latency_seconds", help, None, MetricType::Gauge)?;
     for (name, latency) in sinks {
         for (quantile, share) in [("0.5", 0.5), ("0.99", 0.99), ("1.0", 1.0)] {
@@ -202,7 +202,7 @@ fn encode_latency<'a>(
     Ok(())
 }
 
-/// The same as a histogram, which can be added up over runs and over time.
+/// The same latencies as a histogram, which can be added up over runs and over time.
 fn encode_latencies<'a>(
     encoder: &mut DescriptorEncoder<'_>,
     sinks: impl Iterator<Item = (&'a str, &'a Latency)>,
@@ -220,7 +220,7 @@ fn encode_latencies<'a>(
     Ok(())
 }
 
-/// In nanoseconds: from what a batch takes within one process to what a slow model takes.
+/// Bucket bounds in nanoseconds: from the time of a batch within one process to that of a slow model.
 const LATENCY_BOUNDS: [u64; 18] = [
     100_000,
     250_000,
@@ -242,14 +242,15 @@ const LATENCY_BOUNDS: [u64; 18] = [
     60_000_000_000,
 ];
 
-/// A family of guests' numbers: what kind, and each instance's.
+/// A family of metrics that guests publish: its type, and each instance's series.
 struct GuestFamily<'a> {
     kind: MetricType,
     series: Vec<(&'a Labels<'a>, Series)>,
 }
 
-/// What guests publish, as `sage_guest_NAME`. A name that two operators use for different kinds of numbers, or that clashes with the
-/// samples of another (`x` the counter is sampled as `x_total`), goes to who comes first; the others count as dropped.
+/// Encodes the metrics that guests publish, as `sage_guest_NAME`. Two operators may use a name for different
+/// types of metrics, or a name may clash with the samples of another (the counter `x` is sampled as `x_total`).
+/// The first operator then keeps the name, and the others' series count as dropped.
 fn encode_guests(encoder: &mut DescriptorEncoder<'_>, instances: &[(Labels<'_>, &InstanceView)]) -> fmt::Result {
     let mut families: BTreeMap<String, GuestFamily<'_>> = BTreeMap::new();
     let mut samples = HashSet::new();
@@ -292,7 +293,7 @@ fn encode_guests(encoder: &mut DescriptorEncoder<'_>, instances: &[(Labels<'_>, 
             }
         }
     }
-    let help = "Updates of guests' own metrics that were dropped: too many names, bad names, or names taken";
+    let help = "Updates of guests' own metrics that were dropped: too many names, invalid names, or names in use";
     let mut family = encoder.encode_descriptor("sage_guest_metrics_dropped", help, None, MetricType::Counter)?;
     for ((labels, view), clashes) in instances.iter().zip(clashes) {
         encode_counter(&mut family, labels, view.metrics.dropped().saturating_add(clashes))?;
@@ -316,7 +317,7 @@ fn kind_name(kind: MetricType) -> &'static str {
     }
 }
 
-/// Every name that a family's family and sample lines use.
+/// All names that a family uses, for itself and for its samples.
 fn sample_names(name: &str, kind: MetricType) -> Vec<String> {
     let suffixes: &[&str] = match kind {
         MetricType::Counter => &["", "_total"],
@@ -384,9 +385,12 @@ mod tests {
                 "sage_records_in_total{pipeline=\"p\",tenant=\"t\",operator=\"flights\",operator_instance=\"0\"} 0",
                 "sage_records_in_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"1\"} 10",
                 "sage_cpu_seconds_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"1\"} 1.5",
-                "sage_errors_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"1\",code=\"trap\"} 1",
-                "sage_breaches_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"1\",limit=\"memory\"} 1",
-                "sage_breaches_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"0\",limit=\"cpu_time_per_call\"} 0",
+                "sage_errors_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",\
+                 operator_instance=\"1\",code=\"trap\"} 1",
+                "sage_breaches_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",\
+                 operator_instance=\"1\",limit=\"memory\"} 1",
+                "sage_breaches_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",\
+                 operator_instance=\"0\",limit=\"cpu_time_per_call\"} 0",
                 "sage_memory_bytes{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"0\"} 100",
                 "sage_memory_peak_bytes{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"0\"} 200",
                 "sage_memory_limit_bytes{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"0\"} 400",
@@ -448,9 +452,12 @@ mod tests {
                 "sage_guest_seen_total{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"1\"} 4",
                 "sage_guest_depth{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"1\"} 2.5",
                 "sage_guest_size_count{pipeline=\"p\",tenant=\"t\",operator=\"parse\",operator_instance=\"0\"} 2",
-                "sage_guest_size_bucket{pipeline=\"p\",tenant=\"t\",le=\"2.0\",operator=\"parse\",operator_instance=\"0\"} 0",
-                "sage_guest_size_bucket{pipeline=\"p\",tenant=\"t\",le=\"4.0\",operator=\"parse\",operator_instance=\"0\"} 1",
-                "sage_guest_size_bucket{pipeline=\"p\",tenant=\"t\",le=\"+Inf\",operator=\"parse\",operator_instance=\"0\"} 2",
+                "sage_guest_size_bucket{pipeline=\"p\",tenant=\"t\",le=\"2.0\",\
+                 operator=\"parse\",operator_instance=\"0\"} 0",
+                "sage_guest_size_bucket{pipeline=\"p\",tenant=\"t\",le=\"4.0\",\
+                 operator=\"parse\",operator_instance=\"0\"} 1",
+                "sage_guest_size_bucket{pipeline=\"p\",tenant=\"t\",le=\"+Inf\",\
+                 operator=\"parse\",operator_instance=\"0\"} 2",
             ],
         );
     }
@@ -470,8 +477,10 @@ mod tests {
             &[
                 "sage_guest_x_total{pipeline=\"p\",tenant=\"t\",operator=\"a\",operator_instance=\"0\"} 1",
                 "sage_guest_fine{pipeline=\"p\",tenant=\"t\",operator=\"b\",operator_instance=\"0\"} 5.0",
-                "sage_guest_metrics_dropped_total{pipeline=\"p\",tenant=\"t\",operator=\"a\",operator_instance=\"0\"} 1",
-                "sage_guest_metrics_dropped_total{pipeline=\"p\",tenant=\"t\",operator=\"b\",operator_instance=\"0\"} 2",
+                "sage_guest_metrics_dropped_total{pipeline=\"p\",tenant=\"t\",\
+                 operator=\"a\",operator_instance=\"0\"} 1",
+                "sage_guest_metrics_dropped_total{pipeline=\"p\",tenant=\"t\",\
+                 operator=\"b\",operator_instance=\"0\"} 2",
             ],
         );
         let mut names = HashSet::new();

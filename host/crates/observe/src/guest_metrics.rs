@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// The numbers that one instance's guests publish. Bounded: what a guest names past [`GuestMetrics::MOST`] names, or names
-/// badly, is dropped and counted.
+/// The metrics that one instance's guests publish. They are bounded: an update with a new name above
+/// [`GuestMetrics::MOST`] names, or with an invalid name, is dropped and counted.
 #[derive(Debug, Default)]
 pub struct GuestMetrics(Mutex<State>);
 
@@ -13,7 +13,7 @@ struct State {
     changed: bool,
 }
 
-/// One number of a guest's.
+/// A metric of a guest.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Series {
     /// A sum.
@@ -24,14 +24,15 @@ pub enum Series {
     Histogram(Box<Observations>),
 }
 
-/// Observations, counted by the powers of two that they stay within.
+/// Observations, counted in buckets with powers of two as upper bounds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observations {
-    /// How many were at most `2^e`, for each exponent of [`Observations::EXPONENTS`] (not cumulative).
+    /// Number of observations that are at most `2^e` and above the bound before, for each exponent of
+    /// [`Observations::EXPONENTS`] (not cumulative).
     pub buckets: [u64; 32],
-    /// How many there were, beyond the last bucket too.
+    /// Number of all observations, including those above the last bucket.
     pub count: u64,
-    /// Their sum.
+    /// Sum of all observations.
     pub sum: f64,
 }
 
@@ -51,7 +52,8 @@ impl Observations {
 }
 
 impl Observations {
-    /// Adds what another process counted; `false` if it cannot have counted that. Buckets never hold more than there were.
+    /// Adds the observations of another process; `false` if they are impossible. The buckets together never
+    /// hold more than the count.
     fn merge(&mut self, more: &Self) -> bool {
         let within = more.buckets.iter().try_fold(0_u64, |sum, bucket| sum.checked_add(*bucket));
         let Some(count) = self.count.checked_add(more.count) else { return false };
@@ -68,9 +70,9 @@ impl Observations {
 }
 
 impl GuestMetrics {
-    /// The most names of an instance.
+    /// Most names of an instance.
     pub const MOST: usize = 64;
-    /// The longest name.
+    /// Longest name in bytes.
     pub const LONGEST: usize = 64;
 
     /// Adds to a counter, which starts at 0.
@@ -109,7 +111,7 @@ impl GuestMetrics {
             name,
             || Series::Histogram(Box::default()),
             |series| match series {
-                // One infinity or NaN would spoil the sum for good.
+                // An infinity or NaN would make the sum useless for ever.
                 Series::Histogram(observations) if value.is_finite() => {
                     observations.add(value);
                     true
@@ -119,13 +121,14 @@ impl GuestMetrics {
         );
     }
 
-    /// Everything published so far.
+    /// All metrics that were published so far.
     #[must_use]
     pub fn get(&self) -> BTreeMap<String, Series> {
         self.lock().series.clone()
     }
 
-    /// What was published since this was last asked, and forgotten here: for a copy elsewhere to [add](GuestMetrics::add).
+    /// Takes the metrics that were published since the last call of this method and removes them here. A copy
+    /// in another process can [add](GuestMetrics::add) them.
     #[must_use]
     pub fn take(&self) -> Vec<(String, Series)> {
         let mut state = self.lock();
@@ -135,7 +138,7 @@ impl GuestMetrics {
         std::mem::take(&mut state.series).into_iter().collect()
     }
 
-    /// Adds what another process's guests have published since the last time.
+    /// Adds metrics that the guests of another process have published since the last time.
     pub fn add(&self, name: &str, published: Series) {
         match published {
             Series::Counter(sum) => self.counter(name, sum),
@@ -151,20 +154,20 @@ impl GuestMetrics {
         }
     }
 
-    /// How many updates were dropped.
+    /// Number of updates that were dropped.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.lock().dropped
     }
 
-    /// How many updates were dropped since this was last asked, and forgotten here: for a copy elsewhere to
-    /// [add](GuestMetrics::add_dropped).
+    /// Takes the number of updates that were dropped since the last call of this method. A copy in another
+    /// process can [add](GuestMetrics::add_dropped) it.
     #[must_use]
     pub fn take_dropped(&self) -> u64 {
         std::mem::take(&mut self.lock().dropped)
     }
 
-    /// Counts updates that another process's guests have lost since the last time.
+    /// Counts updates that were dropped in another process since the last time.
     pub fn add_dropped(&self, updates: u64) {
         let mut state = self.lock();
         state.dropped = state.dropped.saturating_add(updates);

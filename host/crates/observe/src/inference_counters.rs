@@ -1,38 +1,39 @@
 use super::{Counter, ErrorCounts, Latency};
 
-/// What one instance has had devices do.
+/// The use of devices by one instance.
 #[derive(Debug)]
 pub struct InferenceCounters {
-    /// The devices that serve it, by name.
+    /// Names of the devices that serve the instance.
     pub devices: Vec<String>,
-    /// Calls, those that failed too.
+    /// Calls, including failed ones.
     pub calls: Counter,
-    /// Rows of these; 1 a call where a model does not take rows.
+    /// Rows of these calls; 1 for each call if a model does not take rows.
     pub rows: Counter,
     /// Bytes of tensors that went in.
     pub bytes_in: Counter,
     /// Bytes of tensors that came back.
     pub bytes_out: Counter,
-    /// Nanoseconds that calls waited for a device: each until its first rows ran.
+    /// Nanoseconds that calls waited for a device, each until its first rows ran.
     pub wait_nanoseconds: Counter,
-    /// Nanoseconds of device time; of a run with others, by rows.
+    /// Nanoseconds of device time. The time of a run that is shared with other callers is divided by rows.
     pub device_nanoseconds: Counter,
-    /// CPU nanoseconds that this took on the devices' threads, likewise; not in the instance's own CPU time.
+    /// CPU nanoseconds of these calls on the devices' threads, divided in the same way. They are not part of
+    /// the instance's own CPU time.
     pub cpu_nanoseconds: Counter,
-    /// Nanoseconds that it waited for its lease: since its pipeline first asked to be admitted.
+    /// Nanoseconds that the instance waited for its lease, since its pipeline first asked to be admitted.
     pub lease_wait_nanoseconds: Counter,
     /// Calls that failed, by code.
     pub errors: ErrorCounts,
 }
 
-/// What a device has done with one model.
+/// The work of a device with one model.
 #[derive(Debug, Default)]
 pub struct ModelCounters {
-    /// Calls that were answered, or failed, in runs; a call that was cut counts as several.
+    /// Calls that succeeded or failed in runs. A call that was split counts as several.
     pub calls: Counter,
-    /// Their rows.
+    /// Rows of these calls.
     pub rows: Counter,
-    /// Runs: calls that ran together are one.
+    /// Runs. Calls that ran together count as one run.
     pub runs: Counter,
     /// Runs that failed, by code.
     pub errors: ErrorCounts,
@@ -40,20 +41,20 @@ pub struct ModelCounters {
     pub bytes_in: Counter,
     /// Bytes of tensors that came out.
     pub bytes_out: Counter,
-    /// Nanoseconds that calls waited: each until its first rows ran.
+    /// Nanoseconds that calls waited, each until its first rows ran.
     pub wait_nanoseconds: Counter,
     /// Nanoseconds of runs.
     pub run_nanoseconds: Counter,
     /// CPU nanoseconds of runs.
     pub cpu_nanoseconds: Counter,
-    /// How long calls waited, each counted once.
+    /// Waiting times of calls, each call counted once.
     pub wait: Latency,
-    /// How long runs took.
+    /// Durations of runs.
     pub run: Latency,
 }
 
 impl InferenceCounters {
-    /// Of an instance that these devices serve.
+    /// Counters of an instance that these devices serve.
     #[must_use]
     pub fn new(devices: Vec<String>) -> Self {
         Self {

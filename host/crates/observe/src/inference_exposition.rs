@@ -6,7 +6,7 @@ use prometheus_client::metrics::MetricType;
 use super::exposition::{Labels, seconds, with};
 use super::{DeviceNumbers, DeviceView, InferenceCounters, InstanceView, Latency, ModelCounters};
 
-/// Name (`_total` is added), help, value.
+/// Name (without `_total`, which is added), help text, value.
 type Families<T, const N: usize> = [(&'static str, &'static str, fn(&T) -> Value); N];
 
 enum Value {
@@ -18,11 +18,11 @@ const INSTANCES: Families<InferenceCounters, 8> = [
     ("sage_inference_calls", "Calls of models", |c| Value::Number(c.calls.get())),
     ("sage_inference_rows", "Rows of calls of models", |c| Value::Number(c.rows.get())),
     ("sage_inference_bytes_in", "Bytes of tensors passed to models", |c| Value::Number(c.bytes_in.get())),
-    ("sage_inference_bytes_out", "Bytes of tensors that models answered", |c| Value::Number(c.bytes_out.get())),
+    ("sage_inference_bytes_out", "Bytes of tensors that models returned", |c| Value::Number(c.bytes_out.get())),
     ("sage_inference_wait_seconds", "Time that calls waited for a device, each until its first rows ran", |c| {
         Value::Nanoseconds(c.wait_nanoseconds.get())
     }),
-    ("sage_inference_device_seconds", "Device time; of runs with others, by rows", |c| {
+    ("sage_inference_device_seconds", "Device time; a shared run is divided by rows", |c| {
         Value::Nanoseconds(c.device_nanoseconds.get())
     }),
     ("sage_inference_cpu_seconds", "CPU time on the devices' own threads", |c| {
@@ -36,9 +36,9 @@ const INSTANCES: Families<InferenceCounters, 8> = [
 ];
 
 const MODELS: Families<ModelCounters, 8> = [
-    ("sage_model_calls", "Calls that ran; one that was cut counts as several", |c| Value::Number(c.calls.get())),
+    ("sage_model_calls", "Calls that ran; a call that was split counts as several", |c| Value::Number(c.calls.get())),
     ("sage_model_rows", "Rows that ran", |c| Value::Number(c.rows.get())),
-    ("sage_model_runs", "Runs: calls that ran together are one", |c| Value::Number(c.runs.get())),
+    ("sage_model_runs", "Runs; calls that ran together count as one", |c| Value::Number(c.runs.get())),
     ("sage_model_bytes_in", "Bytes of tensors that went in", |c| Value::Number(c.bytes_in.get())),
     ("sage_model_bytes_out", "Bytes of tensors that came out", |c| Value::Number(c.bytes_out.get())),
     ("sage_model_wait_seconds", "Time that calls waited, each until its first rows ran", |c| {
@@ -48,7 +48,7 @@ const MODELS: Families<ModelCounters, 8> = [
     ("sage_model_cpu_seconds", "CPU time of runs", |c| Value::Nanoseconds(c.cpu_nanoseconds.get())),
 ];
 
-/// What instances have had devices do, and what the devices have done; nothing where there are none.
+/// Encodes the use of devices by instances, and the work of the devices. Writes nothing for an empty set.
 pub(super) fn encode_inference(
     encoder: &mut DescriptorEncoder<'_>,
     instances: &[(Labels<'_>, &InstanceView)],
@@ -91,7 +91,7 @@ fn encode_devices(encoder: &mut DescriptorEncoder<'_>, devices: &[DeviceView]) -
     for (labels, waited) in numbers.iter().filter_map(|(labels, n)| Some((labels, n.turn_wait_nanoseconds?))) {
         encode(&mut family, labels, &Value::Nanoseconds(waited))?;
     }
-    let help = "Leases of this process that ended, by how";
+    let help = "Leases of this process that ended, by last state";
     let mut family = encoder.encode_descriptor("sage_device_leases_ended", help, None, MetricType::Counter)?;
     for (labels, device) in &numbers {
         for (state, n) in &device.ended {
@@ -205,7 +205,8 @@ mod tests {
         for line in [
             "sage_inference_calls_total{pipeline=\"p\",tenant=\"t\",operator=\"b\",operator_instance=\"0\"} 7",
             "sage_inference_cpu_seconds_total{pipeline=\"p\",tenant=\"t\",operator=\"b\",operator_instance=\"0\"} 2.5",
-            "sage_inference_errors_total{pipeline=\"p\",tenant=\"t\",operator=\"b\",operator_instance=\"0\",code=\"busy\"} 1",
+            "sage_inference_errors_total{pipeline=\"p\",tenant=\"t\",operator=\"b\",\
+             operator_instance=\"0\",code=\"busy\"} 1",
             "sage_device_memory_bytes{pipeline=\"p\",tenant=\"t\",device=\"cpu0\"} 1000",
             "sage_device_waiting_calls{pipeline=\"p\",tenant=\"t\",device=\"cpu0\"} 3",
             "sage_device_turn_wait_seconds_total{pipeline=\"p\",tenant=\"t\",device=\"cpu0\"} 0.25",
@@ -213,8 +214,10 @@ mod tests {
             "sage_device_leases_ended_total{pipeline=\"p\",tenant=\"t\",device=\"cpu0\",state=\"revoked\"} 1",
             "sage_model_rows_total{pipeline=\"p\",tenant=\"t\",device=\"cpu0\",model=\"magika\"} 40",
             "sage_model_run_seconds_total{pipeline=\"p\",tenant=\"t\",device=\"cpu0\",model=\"magika\"} 1.5",
-            "sage_model_errors_total{pipeline=\"p\",tenant=\"t\",device=\"cpu0\",model=\"magika\",code=\"out-of-memory\"} 1",
-            "sage_model_run_quantile_seconds{pipeline=\"p\",tenant=\"t\",device=\"cpu0\",model=\"magika\",quantile=\"0.99\"} 0.001048576",
+            "sage_model_errors_total{pipeline=\"p\",tenant=\"t\",device=\"cpu0\",\
+             model=\"magika\",code=\"out-of-memory\"} 1",
+            "sage_model_run_quantile_seconds{pipeline=\"p\",tenant=\"t\",device=\"cpu0\",\
+             model=\"magika\",quantile=\"0.99\"} 0.001048576",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

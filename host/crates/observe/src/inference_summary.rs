@@ -5,33 +5,34 @@ use serde::Serialize;
 use super::summary::seconds;
 use super::{InferenceCounters, StageView};
 
-/// What a stage has had devices do, all instances together.
+/// The use of devices by a stage, all instances together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InferenceSummary {
-    /// The devices that served it.
+    /// Names of the devices that served the stage.
     pub devices: BTreeSet<String>,
-    /// Calls of models, those that failed too.
+    /// Calls of models, including failed ones.
     pub calls: u64,
-    /// Their rows.
+    /// Rows of these calls.
     pub rows: u64,
     /// Bytes of tensors that went in.
     pub bytes_in: u64,
     /// Bytes of tensors that came back.
     pub bytes_out: u64,
-    /// Seconds that calls waited for a device: each until its first rows ran.
+    /// Seconds that calls waited for a device, each until its first rows ran.
     pub wait_seconds: f64,
-    /// Seconds of device time; of runs with others, by rows.
+    /// Seconds of device time. The time of a run that is shared with other callers is divided by rows.
     pub device_seconds: f64,
-    /// CPU seconds of this on the devices' own threads: beside the stage's, not in it.
+    /// CPU seconds of these calls on the devices' own threads. They are not part of the stage's CPU seconds.
     pub cpu_seconds: f64,
-    /// Seconds that instances waited for their leases, all together: each since the pipeline first asked to be admitted.
+    /// Total seconds that instances waited for their leases, each since the pipeline first asked to be
+    /// admitted.
     pub lease_wait_seconds: f64,
     /// Calls that failed, by code.
     pub errors: BTreeMap<&'static str, u64>,
 }
 
 impl InferenceSummary {
-    /// `None` for a stage that no device serves.
+    /// The use of devices by a stage; `None` if no device serves it.
     pub(super) fn of(stage: &StageView) -> Option<Self> {
         let served: Vec<&InferenceCounters> =
             stage.instances.iter().filter_map(|instance| instance.inference.as_deref()).collect();

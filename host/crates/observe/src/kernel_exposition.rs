@@ -8,11 +8,11 @@ use super::{InstanceView, KernelNumbers};
 
 type Read = fn(&KernelNumbers) -> Option<f64>;
 
-/// Name, help, whether it only grows (`_total` is added then), value.
+/// Name, help text, whether the value only grows (`_total` is then added), value.
 const FAMILIES: [(&str, &str, bool, Read); 8] = [
     ("sage_worker_memory_bytes", "Memory of the worker process, everything counted", false, |n| bytes(n.memory)),
-    ("sage_worker_memory_peak_bytes", "The most of it so far", false, |n| bytes(n.memory_peak)),
-    ("sage_worker_memory_max_bytes", "The most that the kernel lets it have", false, |n| bytes(n.memory_max)),
+    ("sage_worker_memory_peak_bytes", "Peak memory of the worker process", false, |n| bytes(n.memory_peak)),
+    ("sage_worker_memory_max_bytes", "Most memory that the kernel allows the worker", false, |n| bytes(n.memory_max)),
     ("sage_worker_oom_kills", "Workers that the kernel killed for lack of memory", true, |n| bytes(n.oom_kills)),
     ("sage_worker_throttled_periods", "Periods in which a CPU quota was used up", true, |n| bytes(n.throttled_periods)),
     ("sage_worker_throttled_seconds", "Time that a CPU quota held the worker back", true, |n| {
@@ -26,7 +26,7 @@ const FAMILIES: [(&str, &str, bool, Read); 8] = [
     }),
 ];
 
-/// What the kernel counts of worker processes; nothing where there are none.
+/// Encodes the kernel's counts of worker processes. Writes nothing if there are none.
 pub(super) fn encode_kernel(
     encoder: &mut DescriptorEncoder<'_>,
     instances: &[(Labels<'_>, &InstanceView)],

@@ -2,13 +2,13 @@ use serde::Serialize;
 
 use super::StageView;
 
-/// What the kernel counted of a stage's worker processes, all instances together.
+/// The kernel's counts of a stage's worker processes, all instances together.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct KernelSummary {
-    /// The most memory that one of them had, everything counted, in bytes.
+    /// Most bytes of memory that one of the processes used, everything counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_peak_bytes: Option<u64>,
-    /// The most that the kernel lets one of them have, in bytes.
+    /// Most bytes of memory that the kernel allows one of the processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_max_bytes: Option<u64>,
     /// Processes killed because memory ran out.
@@ -17,19 +17,19 @@ pub struct KernelSummary {
     /// Periods in which a CPU quota was used up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throttled_periods: Option<u64>,
-    /// Seconds for which CPU quotas held them back.
+    /// Seconds for which CPU quotas throttled the processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throttled_seconds: Option<f64>,
-    /// The most that any of them waited for memory at the end: percent of ten seconds (PSI).
+    /// Highest percentage of the last ten seconds in which a process waited for memory, read at the end (PSI).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_pressure_percent: Option<f64>,
-    /// The same for CPU.
+    /// Highest percentage of the last ten seconds in which a process waited for a CPU, read at the end (PSI).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_pressure_percent: Option<f64>,
 }
 
 impl KernelSummary {
-    /// `None` for a stage without worker processes.
+    /// The kernel's counts of a stage; `None` if the stage has no worker processes.
     pub(super) fn of(stage: &StageView) -> Option<Self> {
         let readings: Vec<_> =
             stage.instances.iter().filter_map(|instance| Some(instance.kernel.as_ref()?.read())).collect();
@@ -50,7 +50,7 @@ impl KernelSummary {
     }
 }
 
-/// The sum of what is known; `None` where nothing is.
+/// The sum of the known numbers; `None` if no number is known.
 fn sum(numbers: impl Iterator<Item = Option<u64>>) -> Option<u64> {
     numbers.flatten().reduce(u64::saturating_add)
 }

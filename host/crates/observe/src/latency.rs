@@ -1,22 +1,23 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How long records took from source to sink: a histogram in log-linear buckets (8 a power of two, so a percentile is
-/// right to 12.5 %), written without locks.
+/// The time that records took from source to sink: a histogram in log-linear buckets (8 for each power of two,
+/// so a percentile is exact to 12.5 %), written without locks.
 #[derive(Debug)]
 pub struct Latency {
     buckets: Box<[AtomicU64]>,
     longest: AtomicU64,
-    /// In microseconds, so that it lasts.
+    /// Sum in microseconds, so that it does not overflow soon.
     sum: AtomicU64,
 }
 
 /// A histogram with other bounds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Within {
-    /// How many records up to each bound and above the one before it; last, those above all of them.
+    /// Number of records up to each bound and above the bound before; the last entry counts those above all
+    /// bounds.
     pub(super) buckets: Vec<u64>,
     pub(super) count: u64,
-    /// In nanoseconds, of all of them.
+    /// Sum over all records, in nanoseconds.
     pub(super) sum: u64,
 }
 
@@ -30,7 +31,7 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// `rows` records took `nanoseconds`.
+    /// Counts `rows` records that each took `nanoseconds`.
     pub fn record(&self, nanoseconds: u64, rows: u64) {
         if let Some(bucket) = self.buckets.get(bucket_of(nanoseconds)) {
             bucket.fetch_add(rows, Ordering::Relaxed);
@@ -39,8 +40,8 @@ impl Latency {
         self.sum.fetch_add((nanoseconds / 1000).saturating_mul(rows), Ordering::Relaxed);
     }
 
-    /// The records by these bounds, rising, in nanoseconds. A record counts below a bound where its whole bucket lies below, so up to an eighth
-    /// too high.
+    /// Counts the records by other bounds, which are in nanoseconds and rising. A record counts as below a
+    /// bound only if its whole bucket lies below it, so a time may count up to an eighth too high.
     pub(super) fn within(&self, bounds: &[u64]) -> Within {
         let mut buckets = vec![0; bounds.len() + 1];
         for (bucket, records) in self.buckets.iter().enumerate() {
@@ -53,7 +54,7 @@ impl Latency {
         Within { buckets, count, sum: self.sum.load(Ordering::Relaxed).saturating_mul(1000) }
     }
 
-    /// The nanoseconds that `share` (0 to 1) of the records stayed within; `None` without records.
+    /// The time in nanoseconds within which `share` (0 to 1) of the records arrived; `None` without records.
     #[must_use]
     pub fn percentile(&self, share: f64) -> Option<u64> {
         let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
@@ -78,13 +79,12 @@ impl Latency {
         Some(self.longest())
     }
 
-    /// How many were recorded.
-    #[cfg(test)]
-    pub(crate) fn count(&self) -> u64 {
+    /// Number of records.
+    pub fn count(&self) -> u64 {
         self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
     }
 
-    /// The longest that any record took, in nanoseconds.
+    /// The longest time of a record, in nanoseconds.
     #[must_use]
     pub fn longest(&self) -> u64 {
         self.longest.load(Ordering::Relaxed)

@@ -1,14 +1,18 @@
-//! What whoever runs a pipeline sees of it: counters, the run summary, progress, metrics, logs.
+//! The output of a run for its user: counters, the run summary, progress, metrics, logs.
 //!
-//! Counters are written by lanes (relaxed atomics, a few additions a batch) and read by anybody at any time; nothing here
-//! ever makes a lane wait.
+//! Lanes write the counters (relaxed atomics, a few additions per batch), and any thread may read them at any
+//! time. No code here ever makes a lane wait.
 //!
-//! The engine makes a [`Registry`] of everything that can be watched. Three read it: [`Progress`] (the screen, while the run
-//! goes), [`MetricsServer`] (Prometheus, likewise) and [`Summary`] (once, at the end). Messages and progress share one
-//! [`Screen`], which is stderr: stdout belongs to the records.
+//! The engine creates a [`Registry`] of everything that can be observed. The registry has three readers:
+//! [`Progress`] (the screen, during the run), [`MetricsServer`] (Prometheus, during the run) and [`Summary`]
+//! (once, at the end). Messages and progress share one [`Screen`], which is stderr: stdout belongs to the
+//! records.
 //!
-//! Invariants: what guests publish is bounded in names and number; a guest's message can neither pass for another's nor
-//! control the terminal; a summary whose records do not add up says so.
+//! Invariants:
+//!
+//! - The metrics that guests publish are bounded in number and in the length of their names.
+//! - A guest's message can neither pass for another message nor control the terminal.
+//! - If the records of a summary do not add up, the summary reports it.
 
 mod counters;
 mod device_reading;

@@ -3,7 +3,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-/// How hard each limit of a run's ledger holds at this moment. It begins as the ledger said, and only goes down.
+/// The current enforcement tier of each limit of a run. A tier begins as in the enforcement report and only
+/// goes down.
 #[derive(Debug)]
 pub struct LimitStandings {
     began: Instant,
@@ -16,31 +17,31 @@ struct State {
     lost: Vec<LostLimit>,
 }
 
-/// One limit of one operator.
+/// A limit of an operator, with its current tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitStanding {
-    /// The operator.
+    /// Name of the operator.
     pub operator: String,
-    /// The resource or limit, as the pipeline file calls it.
+    /// Name of the resource or limit in the pipeline file.
     pub resource: String,
-    /// The tier's word, and its number: 2 hard, 1 cooperative, 0 none.
+    /// Name of the tier, and its number: 2 hard, 1 cooperative, 0 none.
     pub tier: (&'static str, u8),
 }
 
-/// A limit that ceased to hold as hard as the ledger said, while the run went on.
+/// A limit that fell below its tier in the enforcement report during the run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LostLimit {
-    /// The operator.
+    /// Name of the operator.
     pub operator: String,
-    /// The resource or limit.
+    /// Name of the resource or limit.
     pub resource: String,
-    /// The tier before.
+    /// Name of the tier before.
     pub was: &'static str,
-    /// The tier from then on.
+    /// Name of the tier from then on.
     pub tier: &'static str,
-    /// How long after the run began that was noticed.
+    /// Seconds from the start of the run until the loss was noticed.
     pub after_seconds: f64,
-    /// What happened.
+    /// Description of the cause.
     pub message: String,
 }
 
@@ -51,13 +52,14 @@ impl Default for LimitStandings {
 }
 
 impl LimitStandings {
-    /// As the ledger says.
+    /// The tiers of the enforcement report.
     #[must_use]
     pub fn new(standings: Vec<LimitStanding>) -> Self {
         Self { began: Instant::now(), state: Mutex::new(State { standings, lost: Vec::new() }) }
     }
 
-    /// Lowers the tier of a limit; what is noted of it, or `None` where it held no harder before.
+    /// Lowers the tier of a limit. Returns the recorded loss, or `None` if the tier was not higher before or
+    /// the limit is unknown.
     pub fn lower(&self, operator: &str, resource: &str, tier: (&'static str, u8), message: &str) -> Option<LostLimit> {
         let mut state = self.lock();
         let mut standings = state.standings.iter_mut();
@@ -78,13 +80,13 @@ impl LimitStandings {
         Some(lost)
     }
 
-    /// All of them as they are now.
+    /// The current tier of every limit.
     #[must_use]
     pub fn standings(&self) -> Vec<LimitStanding> {
         self.lock().standings.clone()
     }
 
-    /// Those that were lowered, in the order in which that was noticed.
+    /// The limits that were lowered, in the order in which the losses were noticed.
     #[must_use]
     pub fn lost(&self) -> Vec<LostLimit> {
         self.lock().lost.clone()

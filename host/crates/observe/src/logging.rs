@@ -8,53 +8,83 @@ use thiserror::Error;
 
 use super::Screen;
 
-/// Which messages are shown, and how.
+/// The choice of messages to show, and their format.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
-    /// The least important level of the host's and the guests' messages. Libraries speak up from `warn` on.
+    /// Least important level that is shown of the host's and the guests' messages. Messages of libraries are
+    /// shown from `warn` on.
     pub level: LevelFilter,
-    /// Directives as in `SAGE_LOG`, such as `info,guest=debug,sage_host::engine=trace`; they win over `level`.
+    /// Directives as in `SAGE_LOG`, such as `info,guest=debug,sage_host::engine=trace`. They override `level`.
     pub directives: Option<String>,
-    /// What a message looks like.
+    /// Format of a message.
     pub format: LogFormat,
 }
 
 impl LogSettings {
-    /// The variable that directives are taken from.
+    /// Environment variable with the directives.
     pub const VARIABLE: &'static str = "SAGE_LOG";
 }
 
-/// What a message looks like.
+/// The format of a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// A line for people.
+    /// A line of text for people.
     #[default]
     Text,
-    /// A JSON object a line.
+    /// A JSON object per line.
     Json,
 }
 
-/// Why messages cannot be shown.
+/// The reason why messages cannot be shown.
 #[derive(Debug, Error)]
 pub enum LoggingError {
-    /// The directives make no sense.
+    /// The directives are invalid.
     #[error("\"{directives}\" are not log directives: {reason}")]
     Directives {
-        /// The text.
+        /// The directives.
         directives: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Shows messages on the screen from now on. Guests' messages have the target `guest` and carry `operator` and `instance`.
-/// A second start in one process keeps the first.
+/// Shows messages on the screen from now on. Messages of guests have the target `guest` and the fields
+/// `operator` and `instance`. A second call in the same process has no effect.
 ///
 /// # Errors
-/// When the directives make no sense.
+/// The directives are invalid.
 pub fn start_logging(settings: &LogSettings, screen: &Screen) -> Result<(), LoggingError> {
     let _ = subscriber(settings, screen)?.try_init();
+    if let Some(directives) = &settings.directives {
+        let (renamed, is_old) = with_todays_targets(directives);
+        if is_old {
+            tracing::warn!("{} is \"{directives}\" with old targets: write \"{renamed}\"", LogSettings::VARIABLE);
+        }
+    }
     Ok(())
+}
+
+/// Targets of log messages by the crate that has had their code since the host became several crates, longest first.
+const RENAMED: [(&str, &str); 12] = [
+    ("sage_host::admission", "sage_admission"),
+    ("sage_host::batch", "sage_batch"),
+    ("sage_host::config", "sage_plan::config"),
+    ("sage_host::connector", "sage_runtime::connector"),
+    ("sage_host::engine", "sage_runtime::engine"),
+    ("sage_host::inference", "sage_models"),
+    ("sage_host::observe", "sage_observe"),
+    ("sage_host::plan", "sage_plan"),
+    ("sage_host::resources", "sage_machine"),
+    ("sage_host::sandbox", "sage_sandbox"),
+    ("sage_host::worker", "sage_runtime::worker"),
+    ("sage_host=", "sage_="),
+];
+
+/// Directives with the targets of today, and whether that changed any.
+fn with_todays_targets(directives: &str) -> (String, bool) {
+    let renamed = RENAMED.iter().fold(directives.to_owned(), |text, (old, new)| text.replace(old, new));
+    let changed = renamed != directives;
+    (renamed, changed)
 }
 
 fn subscriber(
@@ -71,10 +101,10 @@ fn subscriber(
 
 fn filter(settings: &LogSettings) -> Result<EnvFilter, LoggingError> {
     let directives = match settings.directives.as_deref().map(str::trim) {
-        Some(directives) if !directives.is_empty() => directives.to_owned(),
+        Some(directives) if !directives.is_empty() => with_todays_targets(directives).0,
         _ => {
             let LogSettings { level, .. } = settings;
-            format!("{},sage_host={level},guest={level}", level.min(&LevelFilter::WARN))
+            format!("{},sage_={level},guest={level}", level.min(&LevelFilter::WARN))
         }
     };
     EnvFilter::try_new(&directives).map_err(|error| LoggingError::Directives { directives, reason: error.to_string() })
@@ -90,7 +120,7 @@ mod tests {
         let subscriber = subscriber(settings, &recorder.screen(false)).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: "guest", operator = "parse", instance = 2, "hello\n2026 ERROR fake: \x1b[31mred");
-            tracing::info!(target: "sage_host::engine", "of the host");
+            tracing::info!(target: "sage_runtime::engine", "of the host");
             tracing::info!(target: "a_library", "of a library");
             tracing::warn!(target: "a_library", "careful");
         });
@@ -131,6 +161,14 @@ mod tests {
             (&"guest".into(), &"parse".into(), &2.into())
         );
         assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn directives_with_old_targets_go_on_working() {
+        let old = "info,sage_host::engine=trace,sage_host::inference::queue=debug,sage_host=warn,guest=error";
+        let new = "info,sage_runtime::engine=trace,sage_models::queue=debug,sage_=warn,guest=error";
+        assert_eq!(with_todays_targets(old), (new.to_owned(), true));
+        assert_eq!(with_todays_targets(new), (new.to_owned(), false));
     }
 
     #[test]

@@ -14,29 +14,32 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-/// What those who read metrics may take together.
+/// The bounds of all metrics connections together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// How many connections there are at a time. The oldest is closed for one more, so that nobody who holds them keeps others out.
+    /// Most connections at a time. The oldest is closed for a new one, so idle connections cannot keep other
+    /// readers out.
     pub(super) connections: usize,
-    /// How long the head of a request may take, also of the next one on a connection that is kept.
+    /// Longest time to receive the head of a request. The limit applies to each request on a connection that is
+    /// kept open.
     pub(super) head_time: Duration,
-    /// How long a connection lasts, whatever is done with it: also an answer that is not read.
+    /// Longest life of a connection, even if an answer has not been read.
     pub(super) life: Duration,
-    /// How long nothing is accepted after the system had no descriptor or memory for a connection.
+    /// Pause of accepting after the system had no descriptor or memory for a connection.
     pub(super) rest: Duration,
 }
 
 impl Bounds {
-    /// How many headers a request may have, and how many bytes its head.
+    /// Most headers of a request, and most bytes of its head.
     const HEADERS: usize = 64;
     const HEAD_BYTES: usize = 16 << 10;
-    /// How long a reader in the middle of an answer is waited for at the end.
+    /// Longest wait at the end for a reader in the middle of an answer.
     pub(super) const PARTING: Duration = Duration::from_secs(1);
 }
 
 impl Default for Bounds {
-    /// Prometheus asks every 15 to 60 seconds on one connection, and opens another where it was closed.
+    /// Prometheus sends a request every 15 to 60 seconds on one connection, and opens another if the connection
+    /// was closed.
     fn default() -> Self {
         Self {
             connections: 32,
@@ -47,7 +50,8 @@ impl Default for Bounds {
     }
 }
 
-/// Answers whoever connects, until `stopped` says so. What is being answered then has [`Bounds::PARTING`] to be read.
+/// Answers connections until `stopped` is true. Answers that are then in flight have [`Bounds::PARTING`] to be
+/// read.
 pub(super) async fn serve(
     listener: std::net::TcpListener,
     routes: Router,
@@ -68,9 +72,10 @@ pub(super) async fn serve(
             }
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
-                // No descriptors are left, say: one is free soon, if need be one of these.
+                // For example, no descriptors are left. One will be free soon, if necessary by closing one of
+                // these connections.
                 if !std::mem::replace(&mut warned, true) {
-                    tracing::warn!(%error, "cannot accept a reader of metrics; tried again until one can be");
+                    tracing::warn!(%error, "cannot accept a metrics connection; retrying until it succeeds");
                 }
                 connections.close_oldest();
                 sleep(bounds.rest).await;
@@ -81,7 +86,7 @@ pub(super) async fn serve(
     let _ = timeout(Bounds::PARTING, async { while connections.tasks.join_next().await.is_some() {} }).await;
 }
 
-/// The connections that there are, the oldest first.
+/// The open connections, the oldest first.
 struct Connections {
     tasks: JoinSet<()>,
     order: VecDeque<AbortHandle>,
@@ -105,7 +110,7 @@ impl Connections {
     }
 }
 
-/// Answers one connection's requests.
+/// Answers the requests of one connection.
 async fn answer(stream: TcpStream, routes: Router, bounds: Bounds, mut stopped: watch::Receiver<bool>) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -118,14 +123,14 @@ async fn answer(stream: TcpStream, routes: Router, bounds: Bounds, mut stopped: 
     let enough = async {
         let _ = timeout(bounds.life, stopped.wait_for(|stopped| *stopped)).await;
     };
-    // What a reader did wrong, or its going away, is its own affair.
+    // An invalid request or a lost connection concerns only the reader.
     if unless(connection.as_mut(), enough).await.is_none() {
         connection.as_mut().graceful_shutdown();
         let _ = timeout(Bounds::PARTING, connection).await;
     }
 }
 
-/// What `work` gives, unless `end` is there first.
+/// The result of `work`, or `None` if `end` completes first.
 async fn unless<T>(work: impl Future<Output = T>, end: impl Future) -> Option<T> {
     let (mut work, mut end) = (pin!(work), pin!(end));
     poll_fn(|context| {

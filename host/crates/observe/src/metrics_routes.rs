@@ -10,13 +10,13 @@ use axum::routing::get;
 use super::Registry;
 use super::exposition::Exposition;
 
-/// What is served of a run.
+/// The routes of a run's metrics server.
 pub(super) fn routes(registry: Arc<Registry>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
-        .fallback(async || (StatusCode::NOT_FOUND, "metrics are at /metrics, whether the run goes on at /healthz\n"))
-        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "metrics are only read: GET\n"))
+        .fallback(async || (StatusCode::NOT_FOUND, "metrics are at /metrics, liveness is at /healthz\n"))
+        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed\n"))
         .with_state(Arc::new(Exposition::new(registry)))
 }
 

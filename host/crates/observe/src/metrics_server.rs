@@ -12,41 +12,41 @@ use super::Registry;
 use super::metrics_connections::{Bounds, serve};
 use super::metrics_routes::routes;
 
-/// Serves a run's numbers to Prometheus, at `/metrics`, and says at `/healthz` that the run goes on, until it is dropped.
+/// Serves a run's metrics to Prometheus at `/metrics`, and a liveness check at `/healthz`, until it is dropped.
 ///
-/// One thread of its own reads and answers; a slow or silent reader never makes a lane wait, nor other readers. What connections may take is
-/// bounded: see `Bounds`.
+/// The server has one thread. A slow or silent reader never makes a lane or another reader wait. Connections
+/// are bounded: see `Bounds`.
 pub struct MetricsServer {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     ended: Receiver<()>,
 }
 
-/// Why metrics cannot be served.
+/// The reason why metrics cannot be served.
 #[derive(Debug, Error)]
 pub enum MetricsError {
-    /// The address cannot be had.
+    /// The address is not available.
     #[error("cannot serve metrics at {address}: {cause}")]
     Bind {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// Why not.
+        /// The error of the operating system.
         #[source]
         cause: io::Error,
     },
-    /// No thread for it.
-    #[error("cannot serve metrics at {address}: no thread for it")]
+    /// The server's thread cannot be started.
+    #[error("cannot serve metrics at {address}: cannot start a thread")]
     Thread {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// Why not.
+        /// The error of the operating system.
         #[source]
         cause: io::Error,
     },
 }
 
 impl MetricsError {
-    /// What to do about it.
+    /// Advice for the user.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         matches!(self, Self::Bind { .. })
@@ -55,10 +55,10 @@ impl MetricsError {
 }
 
 impl MetricsServer {
-    /// Begins to serve.
+    /// Starts the server.
     ///
     /// # Errors
-    /// When the address is taken, or not one of this machine's.
+    /// The address is in use, or does not belong to this machine; the server's thread cannot be started.
     pub fn bind(address: SocketAddr, registry: Arc<Registry>) -> Result<Self, MetricsError> {
         Self::bind_within(address, registry, Bounds::default())
     }
@@ -71,7 +71,7 @@ impl MetricsServer {
         if !bound.ip().is_loopback() {
             tracing::warn!(
                 address = %bound,
-                "metrics are served beyond this machine, to whoever can reach it: without encryption, without a password"
+                "metrics are served beyond this machine, without encryption and without a password"
             );
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
@@ -89,7 +89,7 @@ impl MetricsServer {
         Ok(Self { address: bound, stop, ended })
     }
 
-    /// Where it serves: the address asked for, with the port that was given for port 0.
+    /// The address of the server: the requested one, with the actual port in place of port 0.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -105,9 +105,9 @@ impl fmt::Debug for MetricsServer {
 impl Drop for MetricsServer {
     fn drop(&mut self) {
         self.stop.send_replace(true);
-        // The thread's end closes the channel.
+        // The end of the thread closes the channel.
         if self.ended.recv_timeout(2 * Bounds::PARTING) == Err(RecvTimeoutError::Timeout) {
-            tracing::debug!(address = %self.address, "a reader of metrics is still busy");
+            tracing::debug!(address = %self.address, "a metrics connection is still busy");
         }
     }
 }

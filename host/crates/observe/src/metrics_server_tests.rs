@@ -9,7 +9,7 @@ fn any_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-/// A reader that has sent this, and is given up after half a minute.
+/// A reader that has sent `sent` and gives up after half a minute.
 fn reader(address: SocketAddr, sent: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -19,7 +19,7 @@ fn reader(address: SocketAddr, sent: &str) -> TcpStream {
 
 fn read(mut stream: &TcpStream) -> String {
     let mut answer = Vec::new();
-    // One that was cut off has given what came before.
+    // The bytes before a cut are returned.
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8(answer).unwrap()
 }
@@ -75,7 +75,7 @@ fn a_head_without_end_is_refused_before_it_is_long() {
     let many: String = (0..100).map(|n| format!("x{n}: 1\r\n")).collect();
     for head in [many, format!("x: {}\r\n", "y".repeat(64 << 10))] {
         let mut stream = reader(server.address(), "GET /metrics HTTP/1.1\r\n");
-        // The server may have closed the connection before all of it was sent.
+        // The server may have closed the connection before all bytes were sent.
         let _ = stream.write_all(format!("{head}\r\n").as_bytes());
         let answer = read(&stream);
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
@@ -88,7 +88,7 @@ fn silent_and_slow_connections_keep_nobody_out() {
     let server = MetricsServer::bind(any_port(), watched(&[])).unwrap();
     let silent: Vec<TcpStream> = (0..200).map(|_| reader(server.address(), "GET /metrics HTTP/1.1\r\nx: ")).collect();
     assert!(ask(server.address(), "GET /healthz").ends_with("ok\n"));
-    // Who came first went first.
+    // The first connection was the first to be closed.
     assert_eq!(read(&silent[0]), "");
 }
 
@@ -112,11 +112,10 @@ fn a_connection_has_its_time_whatever_is_done_with_it() {
 
 #[test]
 fn a_server_that_is_out_of_descriptors_goes_on_when_there_are_some_again() {
-    // In a process of its own: the limit is the process's.
+    // Runs in a process of its own, because the limit applies to the whole process.
     const SHOWN: &str = "SAGE_TEST_FEW_DESCRIPTORS";
     if std::env::var_os(SHOWN).is_none() {
-        let name =
-            "observe::metrics_server::tests::a_server_that_is_out_of_descriptors_goes_on_when_there_are_some_again";
+        let name = "metrics_server::tests::a_server_that_is_out_of_descriptors_goes_on_when_there_are_some_again";
         let tried = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--test-threads=1"])
             .env(SHOWN, "1")
@@ -131,7 +130,7 @@ fn a_server_that_is_out_of_descriptors_goes_on_when_there_are_some_again() {
     let server = MetricsServer::bind(any_port(), watched(&[])).unwrap();
     let client = TcpStream::connect(server.address()).unwrap();
     let held: Vec<std::fs::File> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
-    // Nothing is left for the server's end of what comes now, until some is given back.
+    // The server has no descriptor for the next connection until one is freed.
     drop(client);
     let mut held = held;
     held.pop();

@@ -1,6 +1,7 @@
-//! Numbers as people read them.
+//! Numbers in a form that people read easily.
 
-/// With thousands separators: `27,004`; from a thousand million on `1.2 G`, so that it stays within 11 characters.
+/// A count with thousands separators: `27,004`; from a thousand million on `1.2 G`, so that it stays within 11
+/// characters.
 pub(super) fn count(n: u64) -> String {
     if n >= 1_000_000_000 {
         return scaled(n, 1_000_000_000, "G");
@@ -27,9 +28,9 @@ pub(super) fn bytes(n: u64) -> String {
     format!("{n} B")
 }
 
-/// How many a second, three or four digits of it: `0.5`, `950`, `21,954`, `12.3 M`.
+/// A number per second: `0.5`, `950`, `21,954`, `12.3 M`.
 pub(super) fn rate(per_second: f64) -> String {
-    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "rates are not negative; it saturates")]
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "never negative; the cast saturates")]
     let whole = per_second.round() as u64;
     match per_second {
         r if r >= 10e6 => scaled(whole, 1_000_000, "M"),
@@ -38,9 +39,9 @@ pub(super) fn rate(per_second: f64) -> String {
     }
 }
 
-/// A time: `0 s`, `340 µs`, `1.2 ms`, `4.31 s`, `3 min 04 s`, `2 h 05 min`.
+/// A duration: `0 s`, `340 µs`, `1.2 ms`, `4.31 s`, `3 min 04 s`, `2 h 05 min`.
 pub(super) fn time(seconds: f64) -> String {
-    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "times are not negative; it saturates")]
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "never negative; the cast saturates")]
     let whole = seconds.round() as u64;
     match seconds {
         s if s <= 0.0 => "0 s".to_owned(),
@@ -52,7 +53,7 @@ pub(super) fn time(seconds: f64) -> String {
     }
 }
 
-/// A name of at most `width` characters, cut with `…` where it is longer.
+/// A name of at most `width` characters. A longer name is cut and ends with `…`.
 pub(super) fn shortened(name: &str, width: usize) -> String {
     if name.chars().count() <= width {
         return name.to_owned();
@@ -60,7 +61,7 @@ pub(super) fn shortened(name: &str, width: usize) -> String {
     name.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// `n / size` with the unit: one digit after the point below 100, unless it is 0.
+/// `n / size` with the unit, with one digit after the point below 100, unless the digit is 0.
 fn scaled(n: u64, size: u64, unit: &str) -> String {
     let tenths = u128::from(n) * 10 / u128::from(size);
     match (tenths / 10, tenths % 10) {

@@ -1,40 +1,40 @@
 use serde::Serialize;
 
-/// How a run went.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// All input was read and taken care of.
+    /// All input was read and processed.
     Completed,
-    /// A source without end was stopped, and everything it had sent was taken care of.
+    /// A source without an end was stopped, and all records that it had sent were processed.
     Drained,
-    /// Something that would have ended was cut short.
+    /// A stop cut short work that would have ended by itself.
     Interrupted,
     /// The pipeline failed.
     Failed(RunFailure),
 }
 
-/// What a pipeline failed of.
+/// The reason why a pipeline failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunFailure {
     /// The error's stable code.
     pub code: &'static str,
-    /// The stage.
+    /// Name of the stage.
     #[serde(rename = "operator")]
     pub stage: String,
-    /// Its instance.
+    /// Index of the stage's instance.
     pub instance: u32,
-    /// What happened.
+    /// Description of the failure.
     pub message: String,
-    /// The record that it happened to, in words.
+    /// Description of the affected record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
-    /// What to do about it.
+    /// Advice for the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
 impl Outcome {
-    /// The outcome in a word.
+    /// Name of the outcome.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Outcome {
         }
     }
 
-    /// The failure, if it is one.
+    /// The failure, if the run failed.
     #[must_use]
     pub fn failure(&self) -> Option<&RunFailure> {
         match self {

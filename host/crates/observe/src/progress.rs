@@ -8,38 +8,39 @@ use super::progress_bars::ProgressBars;
 use super::progress_line::{Pulse, status};
 use super::{Registry, Screen, SourceReading};
 
-/// Shows how far a run is, on a thread of its own, until it is dropped. Writes to the screen (stderr), never to stdout.
+/// Shows the progress of a run, from its own thread, until it is dropped. Writes to the screen (stderr), never
+/// to stdout.
 #[derive(Debug)]
 pub struct Progress {
-    // Dropped first: that wakes the thread and ends it.
+    // Dropped before the thread is joined: this wakes the thread and ends it.
     running: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What is shown.
+/// The form of the progress display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgressMode {
-    /// Bars for sources whose end is known, and a status line; redrawn in place.
+    /// Bars for sources with a known end, and a status line, redrawn in place.
     Bars,
-    /// A line now and then.
+    /// A line from time to time.
     Lines,
     /// Nothing.
     Quiet,
 }
 
 impl ProgressMode {
-    /// Bars on a terminal, lines elsewhere. `stdout_in_use`: records are written to a standard output that is the same
-    /// terminal, where bars and records would be drawn over each other.
+    /// Bars on a terminal, lines otherwise. `stdout_in_use`: records are written to standard output, and
+    /// standard output is the same terminal, so bars and records would overwrite each other.
     #[must_use]
     pub fn for_screen(screen: &Screen, stdout_in_use: bool) -> Self {
         if screen.is_terminal() && !stdout_in_use { Self::Bars } else { Self::Lines }
     }
 }
 
-/// Reads how far the sources are.
+/// Reads the progress of the sources.
 pub type ReadSources = Box<dyn Fn() -> Vec<SourceReading> + Send>;
 
-/// When lines are written and bars redrawn.
+/// The times at which lines are written and bars are redrawn.
 #[derive(Debug, Clone, Copy)]
 struct Cadence {
     first_line: Duration,
@@ -48,16 +49,17 @@ struct Cadence {
 }
 
 impl Cadence {
-    /// A run of under two seconds says nothing but its summary; five lines a second are as many as an eye follows.
+    /// A run of less than two seconds shows only its summary. Five redraws a second are as many as an eye can
+    /// follow.
     const USUAL: Self =
         Self { first_line: Duration::from_secs(2), line: Duration::from_secs(5), redraw: Duration::from_millis(200) };
 }
 
 impl Progress {
-    /// Begins to show.
+    /// Starts the display.
     ///
     /// # Errors
-    /// When there is no thread for it.
+    /// The thread cannot be started.
     pub fn start(
         registry: Arc<Registry>,
         sources: ReadSources,
@@ -92,7 +94,8 @@ impl Drop for Progress {
     fn drop(&mut self) {
         drop(self.running.take());
         if let Some(thread) = self.thread.take() {
-            // It waits for nothing but its channel and the sources' readings, which take a tenth of a second at most.
+            // The thread waits only for its channel and for the sources' readings, which take at most a tenth
+            // of a second.
             let _ = thread.join();
         }
     }
@@ -120,7 +123,7 @@ fn draw_bars(registry: &Registry, sources: &ReadSources, screen: &Screen, cadenc
     bars.clear();
 }
 
-/// Whether the time passed without the end.
+/// Waits for `time`. Returns `false` if the display ends before that.
 fn waited(stop: &Receiver<()>, time: Duration) -> bool {
     stop.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
 }
@@ -149,7 +152,7 @@ mod tests {
         })
     }
 
-    /// Shows until the text has what is awaited.
+    /// Runs the display until the recorded text contains `awaited`.
     fn shown(mode: ProgressMode, cadence: Cadence, awaited: &str) -> String {
         let recorder = Recorder::default();
         let registry = watched(&[("flights", "source", 1), ("parse", "map", 1)]);

@@ -4,7 +4,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressStyle};
 
 use super::{Screen, SourceReading};
 
-/// A bar for each source whose end is known, and a status line below.
+/// A bar for each source with a known end, and a status line below.
 #[derive(Debug)]
 pub(super) struct ProgressBars {
     bars: MultiProgress,
@@ -17,7 +17,7 @@ impl ProgressBars {
         Self { bars: screen.bars().clone(), sources: BTreeMap::new(), status: None }
     }
 
-    /// Shows what there is now.
+    /// Shows the current state.
     pub(super) fn draw(&mut self, readings: &[SourceReading], status: String) {
         for reading in readings {
             let Some(total) = reading.total else { continue };
@@ -29,7 +29,7 @@ impl ProgressBars {
             });
             bar.set_position(reading.done.min(total));
         }
-        // Added after the first bars, and so below them.
+        // The line is added after the first bars and is therefore below them.
         let line = self.status.get_or_insert_with(|| {
             let line = self.bars.add(ProgressBar::new_spinner().with_finish(ProgressFinish::AndClear));
             line.set_style(template("{spinner} {wide_msg}"));
@@ -39,7 +39,7 @@ impl ProgressBars {
         line.tick();
     }
 
-    /// Takes everything away.
+    /// Removes all bars.
     pub(super) fn clear(&mut self) {
         for bar in self.sources.values().chain(&self.status) {
             bar.finish_and_clear();
@@ -53,7 +53,7 @@ fn style(in_bytes: bool) -> ProgressStyle {
     template(&format!("{{prefix}} {{bar:24}} {{percent:>3}} % {amount}, {{eta}} left"))
 }
 
-/// The template is one of those above; what it cannot make sense of it draws as a plain bar.
+/// Parses one of the templates above. An invalid template falls back to the default bar.
 fn template(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

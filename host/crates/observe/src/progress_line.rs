@@ -3,7 +3,7 @@ use std::time::Instant;
 use super::numbers::{bytes, count, rate, time};
 use super::{InstanceCounters, Registry, SourceReading};
 
-/// Measures how fast records are read, over the time since the last beat.
+/// Measures how fast records are read since the last measurement.
 #[derive(Debug)]
 pub(super) struct Pulse {
     at: Instant,
@@ -15,18 +15,18 @@ impl Pulse {
         Self { at: now, records: 0 }
     }
 
-    /// Records a second since the last beat.
+    /// Records per second since the last call of this method.
     pub(super) fn beat(&mut self, registry: &Registry, now: Instant) -> f64 {
         let records = records_read(registry);
         let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
+        #[expect(clippy::cast_precision_loss, reason = "people read only three digits")]
         let new = records.saturating_sub(self.records) as f64;
         *self = Self { at: now, records };
         if elapsed > 0.0 { new / elapsed } else { 0.0 }
     }
 }
 
-/// How far the run is, in a line: what is zero and need not be said is left out.
+/// The state of the run in one line. Numbers that are zero and of no interest are left out.
 pub(super) fn status(registry: &Registry, per_second: f64, sources: &[SourceReading]) -> String {
     let mut parts = vec![
         format!("{} records read", count(records_read(registry))),

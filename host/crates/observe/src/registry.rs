@@ -7,62 +7,62 @@ use super::{
     LimitStandings,
 };
 
-/// Everything there is to see of a run, by stage and instance. Made before the run goes and never changed; what it refers
-/// to changes, and can be read at any time.
+/// All data about a run that can be observed, by stage and instance. The registry is created before the run
+/// starts and never changes. The values to which it refers change, and can be read at any time.
 #[derive(Debug)]
 pub struct Registry {
     /// The pipeline's name.
     pub pipeline: String,
-    /// On whose behalf it runs.
+    /// Tenant on whose behalf the pipeline runs.
     pub tenant: String,
-    /// Which run of it.
+    /// Identifier of this run.
     pub run: String,
-    /// When it began.
+    /// Time at which the run began.
     pub began: Instant,
-    /// Sources, operators, sinks, upstream before downstream.
+    /// Sources, operators and sinks, upstream before downstream.
     pub stages: Vec<StageView>,
-    /// How hard each limit of its ledger holds.
+    /// Current enforcement tier of each limit.
     pub limits: Arc<LimitStandings>,
-    /// The devices that serve some of them.
+    /// Devices that serve some of the stages.
     pub devices: Vec<DeviceView>,
 }
 
-/// A device as it can be watched.
+/// The observable data of a device.
 pub struct DeviceView {
-    /// Its name.
+    /// Name of the device.
     pub name: String,
-    /// What it does.
+    /// Reader of the device's numbers.
     pub reading: Arc<dyn DeviceReading>,
 }
 
-/// A stage as it can be watched.
+/// The observable data of a stage.
 #[derive(Debug)]
 pub struct StageView {
-    /// Its name.
+    /// Name of the stage.
     pub name: String,
-    /// What it is: `source`, `map`, …, `sink`.
+    /// Kind of the stage: `source`, `map`, …, `sink`.
     pub kind: &'static str,
-    /// Its instances in order.
+    /// Instances of the stage, in order.
     pub instances: Vec<InstanceView>,
-    /// How long records took to get here; for sinks.
+    /// Time that records took to get here; only for sinks.
     pub latency: Option<Arc<Latency>>,
 }
 
-/// An instance as it can be watched.
+/// The observable data of an instance.
 pub struct InstanceView {
-    /// What it has done.
+    /// Counters of the instance's work.
     pub counters: Arc<InstanceCounters>,
-    /// What went wrong, by code.
+    /// Errors by code.
     pub errors: Arc<ErrorCounts>,
-    /// What its guests publish.
+    /// Metrics that the instance's guests publish.
     pub metrics: Arc<GuestMetrics>,
-    /// Its memory; `None` for a built-in source or sink.
+    /// Reader of the instance's memory; `None` for a built-in source or sink.
     pub memory: Option<Arc<dyn MemoryReading>>,
-    /// What the kernel counts of it; `None` where it has no group of the kernel's to itself.
+    /// Reader of the kernel's counts; `None` if the instance has no control group of its own.
     pub kernel: Option<Arc<dyn KernelReading>>,
-    /// What it has had devices do; `None` where it has no lease on one.
+    /// Counters of the instance's use of devices; `None` if it has no lease on a device.
     pub inference: Option<Arc<InferenceCounters>>,
-    /// Bytes of batches waiting for it.
+    /// Bytes of batches that wait for the instance.
     pub queue_bytes: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
@@ -70,9 +70,9 @@ pub struct InstanceView {
 pub trait MemoryReading: Send + Sync {
     /// Bytes in use now.
     fn used(&self) -> u64;
-    /// The most in use so far.
+    /// Peak of bytes in use so far.
     fn peak(&self) -> u64;
-    /// The cap.
+    /// Cap in bytes.
     fn cap(&self) -> u64;
 }
 
@@ -88,7 +88,7 @@ impl fmt::Debug for DeviceView {
     }
 }
 
-/// A registry whose instances stand still, to try out what reads it: memory 100 of 400 (peak 200), 7 bytes waiting.
+/// A registry with constant values, to test its readers: memory 100 of 400 (peak 200), 7 bytes waiting.
 #[cfg(test)]
 pub(super) fn watched(stages: &[(&str, &'static str, usize)]) -> Arc<Registry> {
     struct Still;

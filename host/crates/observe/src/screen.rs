@@ -6,8 +6,8 @@ use console::Term;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Standard error, shared by progress bars and messages so that neither tears the other: bars are taken away while a message is
-/// written, and drawn again below it.
+/// Standard error, shared by progress bars and messages. The bars are removed while a message is written and
+/// are redrawn below it, so that neither disturbs the other.
 #[derive(Clone)]
 pub struct Screen {
     bars: MultiProgress,
@@ -16,7 +16,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// How often bars are drawn at most.
+    /// Most redraws of the bars per second.
     const REDRAWS_PER_SECOND: u8 = 10;
 
     /// Standard error.
@@ -26,36 +26,36 @@ impl Screen {
         Self::of(target, Box::new(io::stderr()), io::stderr().is_terminal())
     }
 
-    /// Anything else: bars go to `target`, messages to `lines`.
+    /// A screen with other outputs: bars go to `target`, messages go to `lines`.
     pub(super) fn of(target: ProgressDrawTarget, lines: Box<dyn Write + Send>, terminal: bool) -> Self {
         Self { bars: MultiProgress::with_draw_target(target), lines: Arc::new(Mutex::new(lines)), terminal }
     }
 
-    /// Whether a person is looking.
+    /// Whether the screen is a terminal.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.terminal
     }
 
-    /// How many columns there are, where a person is looking.
+    /// Number of columns, if the screen is a terminal.
     #[must_use]
     pub fn width(&self) -> Option<usize> {
         let (_, columns) = self.terminal.then(|| Term::stderr().size_checked()).flatten()?;
         Some(columns.into())
     }
 
-    /// Whether colours are seen, and wanted.
+    /// Whether the screen is a terminal and colours are wanted.
     #[must_use]
     pub fn is_coloured(&self) -> bool {
         self.terminal && colours_wanted()
     }
 
-    /// Where bars are added.
+    /// The set of bars, to which a display adds its own.
     pub(super) fn bars(&self) -> &MultiProgress {
         &self.bars
     }
 
-    /// Writes a message of whole lines. What cannot be written is lost: there is nobody to tell.
+    /// Writes a message of whole lines. A failure to write is ignored: there is no other place to report it.
     pub fn print(&self, message: &str) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         self.bars.suspend(|| {
@@ -65,7 +65,8 @@ impl Screen {
     }
 }
 
-/// Whether nobody asked for a text without colours: the convention of <https://no-color.org>.
+/// Whether colours are wanted: by the convention of <https://no-color.org>, unless `NO_COLOR` is set and not
+/// empty.
 #[must_use]
 pub fn colours_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
@@ -77,7 +78,7 @@ impl fmt::Debug for Screen {
     }
 }
 
-/// One log message on its way to the screen.
+/// A log message on its way to the screen.
 #[derive(Debug)]
 pub struct MessageWriter {
     screen: Screen,
@@ -113,7 +114,7 @@ impl Drop for MessageWriter {
     }
 }
 
-/// Later lines of a message are set in, so that a guest whose message has line ends cannot pass the rest off as another's.
+/// Indents all lines after the first, so that a guest cannot fake another message with a line end in its own.
 fn one_message(text: &str) -> String {
     let mut message = text.trim_end_matches('\n').replace('\n', "\n  | ");
     message.push('\n');
@@ -124,7 +125,7 @@ fn one_message(text: &str) -> String {
 pub(super) mod tests {
     use super::*;
 
-    /// A terminal that remembers what was written, for bars and lines alike.
+    /// A terminal that records everything that is written to it, bars and lines alike.
     #[derive(Debug, Clone, Default)]
     pub(in super::super) struct Recorder(Arc<Mutex<String>>);
 
@@ -133,7 +134,7 @@ pub(super) mod tests {
             self.0.lock().unwrap().clone()
         }
 
-        /// A screen of it, with bars or without.
+        /// A screen that writes to this recorder, with bars or without.
         pub(in super::super) fn screen(&self, bars: bool) -> Screen {
             let target =
                 if bars { ProgressDrawTarget::term_like(Box::new(self.clone())) } else { ProgressDrawTarget::hidden() };

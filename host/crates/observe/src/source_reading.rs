@@ -1,14 +1,14 @@
-/// How far a source is, for the progress display.
+/// The progress of a source, for the progress display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceReading {
     /// The source's name.
     pub name: String,
-    /// What it has read, in its own unit.
+    /// Amount that the source has read, in its own unit.
     pub done: u64,
-    /// How much there is, if it ends and that is known.
+    /// Total amount, if the source has an end and its amount is known.
     pub total: Option<u64>,
-    /// Whether the unit is bytes (records otherwise).
+    /// Whether the unit is bytes (otherwise records).
     pub bytes: bool,
-    /// Whether it ends by itself.
+    /// Whether the source ends by itself.
     pub bounded: bool,
 }

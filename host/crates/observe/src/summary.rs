@@ -4,40 +4,41 @@ use serde::Serialize;
 
 use super::{InferenceSummary, KernelSummary, LostLimit, Outcome, Registry, RunFailure, StageView};
 
-/// What a run came to, as `--output json` prints it.
+/// The result of a run, as `--output json` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// The pipeline's name.
     pub pipeline: String,
-    /// Which run of it.
+    /// Identifier of the run.
     pub run: String,
     /// `completed`, `drained`, `interrupted` or `failed`.
     pub outcome: &'static str,
-    /// Why it failed, if it did.
+    /// The failure, if the run failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<RunFailure>,
-    /// Lanes and outputs that the end did not wait for any longer; what they did since is not counted.
+    /// Lanes and outputs for which the end stopped waiting. Their later work is not counted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unended: Vec<String>,
-    /// From the start of the run to its end.
+    /// Seconds from the start of the run to its end.
     pub elapsed_seconds: f64,
     /// Whether every stage's records add up.
     pub balanced: bool,
-    /// Limits that ceased to hold as hard as the ledger said, in the order in which that was noticed.
+    /// Limits that fell below their tier in the enforcement report, in the order in which the losses were
+    /// noticed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub limits_lost: Vec<LostLimit>,
-    /// Sources, operators, sinks, upstream before downstream.
+    /// Sources, operators and sinks, upstream before downstream.
     pub stages: Vec<StageSummary>,
 }
 
-/// What one stage came to, all instances together.
+/// The result of one stage, all instances together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StageSummary {
-    /// Its name.
+    /// Name of the stage.
     pub name: String,
     /// `source`, `map`, …, `sink`.
     pub kind: &'static str,
-    /// How many instances.
+    /// Number of instances.
     pub instances: usize,
     /// Records taken in; for a source, those that it could not read.
     pub records_in: u64,
@@ -47,73 +48,74 @@ pub struct StageSummary {
     pub bytes_in: u64,
     /// Payload bytes sent out.
     pub bytes_out: u64,
-    /// Records that the operator took care of.
+    /// Records that the operator handled.
     pub handled: u64,
-    /// Of those, records that a filter left out.
+    /// Number of the handled records that a filter left out.
     pub filtered: u64,
-    /// Records rejected that went to `rejects` or were skipped.
+    /// Rejected records that went to `rejects` or were skipped.
     pub rejected: u64,
     /// Records written to the dead-letter file.
     pub dead_lettered: u64,
     /// Records that failed and were skipped, or stopped the pipeline.
     pub failed: u64,
-    /// Records that the stopping pipeline left undone.
+    /// Records that were left unprocessed when the pipeline stopped.
     pub unfinished: u64,
-    /// Whether the five before add up to `records_in`. Anything else is a fault of the host.
+    /// Whether handled, rejected, dead-lettered, failed and unfinished records add up to `records_in`. If they
+    /// do not, the host has a fault.
     pub balanced: bool,
-    /// The same as a line; for a source only where there was something that it could not read.
+    /// The same sum as a line; for a source only if it could not read some records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub equation: Option<String>,
-    /// For a source: whether it was stopped before it had no more, so that what was written is a part of what it would have given.
+    /// For a source: whether it was stopped before it had no more records, so that the output is incomplete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_early: Option<bool>,
-    /// For a process: lanes whose last word, `end`, failed and is missing from the output.
+    /// For a process: number of lanes in which `end` failed, so that its last output is missing.
     #[serde(skip_serializing_if = "is_zero")]
     pub ends_failed: u64,
-    /// Records emitted on a side output that nobody reads.
+    /// Records emitted on a side output without a reader.
     pub unread: u64,
-    /// Files that a source could not read, or not to their end.
+    /// Files that a source could not read, or could not read to their end.
     pub bad_files: u64,
     /// Calls that were tried again.
     pub retried: u64,
-    /// Guests that were built anew.
+    /// Guests that were rebuilt.
     pub restarts: u64,
     /// Worker processes that died and were replaced.
     pub workers_lost: u64,
-    /// Seconds that starting a worker process took, from asking for it to a guest that had opened; the mean.
+    /// Mean number of seconds to start a worker process, from the request until a guest has opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_start_seconds: Option<f64>,
     /// Errors by code.
     pub errors: BTreeMap<&'static str, u64>,
-    /// Calls that broke a limit, by limit; a retry may have mended it.
+    /// Calls that broke a limit, by limit. A retry of such a call may have succeeded.
     pub breaches: BTreeMap<&'static str, u64>,
-    /// Records a second, taken in (sent out, for a source).
+    /// Records per second that were taken in (sent out, for a source).
     pub records_per_second: f64,
     /// CPU seconds of all lanes.
     pub cpu_seconds: f64,
-    /// Seconds that CPU shares held lanes back.
+    /// Seconds for which CPU shares held lanes back.
     pub throttled_seconds: f64,
-    /// The most memory an instance used, in bytes.
+    /// Most bytes of memory that one instance used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_peak_bytes: Option<u64>,
-    /// The memory cap of an instance, in bytes.
+    /// Memory cap of an instance, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit_bytes: Option<u64>,
-    /// What the kernel counted, where instances are processes of their own.
+    /// The kernel's counts, if instances are processes of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelSummary>,
-    /// What it has had devices do, where it has leases on some.
+    /// The use of devices, if the stage has leases on devices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inference: Option<InferenceSummary>,
     /// Log bytes dropped.
     pub log_bytes_dropped: u64,
-    /// Seconds from source to here that half the records stayed within; for sinks.
+    /// Seconds from source to this sink within which half of the records arrived; only for sinks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_p50_seconds: Option<f64>,
-    /// The same for 99 in 100.
+    /// Seconds from source to this sink within which 99 % of the records arrived; only for sinks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_p99_seconds: Option<f64>,
-    /// The longest that any record took.
+    /// Longest time of a record from source to this sink, in seconds; only for sinks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_longest_seconds: Option<f64>,
 }
@@ -143,7 +145,7 @@ impl Summary {
         self.balanced
     }
 
-    /// The stage of a name.
+    /// The stage with this name.
     #[must_use]
     pub fn stage(&self, name: &str) -> Option<&StageSummary> {
         self.stages.iter().find(|stage| stage.name == name)
@@ -164,7 +166,8 @@ impl StageSummary {
             *breaches.entry(limit).or_default() += count;
         }
         let memory = || stage.instances.iter().filter_map(|instance| instance.memory.as_deref());
-        // Lanes that were not waited for may still count. A record is taken in before it has its end, so the ends are read first.
+        // Lanes for which the end did not wait may still count. A record is counted as taken in before it is
+        // counted as handled, rejected and so on. Therefore the latter counts are read first.
         let [handled, filtered, rejected, dead_lettered, failed, left] = [
             sum(|c| c.handled.get()),
             sum(|c| c.filtered.get()),
@@ -224,7 +227,8 @@ impl StageSummary {
         summary
     }
 
-    /// `27004 in = 26483 handled + 521 rejected + 0 dead-lettered + 0 failed`, and what was left undone if anything was.
+    /// Sets the sum: `27004 in = 26483 handled + 521 rejected + 0 dead-lettered + 0 failed`, plus the
+    /// unfinished records if there are any.
     pub(super) fn set_equation(&mut self) {
         if self.is_source() {
             let Self { records_in, records_out, dead_lettered, failed, .. } = self;
@@ -236,7 +240,8 @@ impl StageSummary {
         }
         let Self { records_in, handled, rejected, dead_lettered, failed, unfinished, .. } = self;
         let mut line = format!(
-            "{records_in} in = {handled} handled + {rejected} rejected + {dead_lettered} dead-lettered + {failed} failed"
+            "{records_in} in = {handled} handled + {rejected} rejected + {dead_lettered} dead-lettered \
+             + {failed} failed"
         );
         if *unfinished > 0 {
             line.push_str(&format!(" + {unfinished} unfinished"));
@@ -244,38 +249,38 @@ impl StageSummary {
         self.equation = Some(line);
     }
 
-    /// Whether it only makes records.
+    /// Whether the stage only produces records.
     pub(super) fn is_source(&self) -> bool {
         self.kind == "source"
     }
 
-    /// Whether it only takes records.
+    /// Whether the stage only consumes records.
     pub(super) fn is_sink(&self) -> bool {
         self.kind == "sink"
     }
 
-    /// Whether it does both.
+    /// Whether the stage consumes and produces records.
     pub(super) fn is_operator(&self) -> bool {
         !self.is_source() && !self.is_sink()
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
+#[expect(clippy::cast_precision_loss, reason = "people read only three digits")]
 pub(super) fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
+#[expect(clippy::cast_precision_loss, reason = "people read only three digits")]
 fn mean(sum: f64, count: u64) -> Option<f64> {
     (count > 0).then(|| sum / count as f64)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people, who read three digits")]
+#[expect(clippy::cast_precision_loss, reason = "people read only three digits")]
 fn per_second(records: u64, elapsed: f64) -> f64 {
     if elapsed > 0.0 { records as f64 / elapsed } else { 0.0 }
 }

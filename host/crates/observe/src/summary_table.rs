@@ -2,11 +2,11 @@ use std::fmt::{self, Write as _};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-use sage_text::{card, width_of, wrapped};
 use super::numbers::{bytes, count, rate, shortened, time};
 use super::{InferenceSummary, KernelSummary, StageSummary, Summary};
+use sage_text::{card, width_of, wrapped};
 
-/// For people: a table of the stages within 100 columns, then where every operator's records went.
+/// The summary for people: a table of the stages within 100 columns, then the record counts of every operator.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n\n{}{}", self.headline(self.outcome), plain(&table(&self.stages)), self.below())
@@ -14,7 +14,8 @@ impl fmt::Display for Summary {
 }
 
 impl Summary {
-    /// The same for a terminal: no line is wider than `width`, where every stage gets lines of its own if the table does not fit; and the outcome in colour.
+    /// The summary for a terminal: no line is wider than `width`. If the table does not fit, every stage gets
+    /// lines of its own. With `colour`, the outcome is coloured.
     #[must_use]
     pub fn fitted(&self, width: Option<usize>, colour: bool) -> String {
         let width = width.unwrap_or(usize::MAX);
@@ -29,12 +30,12 @@ impl Summary {
         if !colour {
             return text;
         }
-        // The first that looks like it is the headline's, since the pipeline's name comes before and has no space.
+        // The first match is in the headline: only the pipeline's name comes before, and a name has no space.
         let said = format!(": {} after", self.outcome);
         text.replacen(&said, &format!(": \u{1b}[{}m{}\u{1b}[0m after", self.colour(), self.outcome), 1)
     }
 
-    /// Green where all is done, yellow where part of it is, red where it failed.
+    /// Green if all work is done, yellow if a part of it is, red if the run failed.
     fn colour(&self) -> &'static str {
         match self.outcome {
             "completed" if self.balanced => "32",
@@ -50,7 +51,7 @@ impl Summary {
         format!("{pipeline}: {outcome} after {elapsed}, {} records read", count(read))
     }
 
-    /// What stands below the table: the sums, and the notes.
+    /// The text below the table: the sums, and the notes.
     fn below(&self) -> String {
         let mut text = String::new();
         let operators: Vec<_> =
@@ -65,7 +66,7 @@ impl Summary {
         }
         for stage in &self.stages {
             if stage.stopped_early == Some(true) && self.error.is_none() {
-                let note = "stopped before its end: what was written is a part of what it would have given";
+                let note = "stopped before its end: the output is incomplete";
                 let _ = writeln!(text, "{}: {note}", stage.name);
             }
             for note in notes(stage) {
@@ -81,19 +82,16 @@ impl Summary {
     }
 }
 
-/// A table's lines, each with its end.
+/// The lines of a table, each with its line end.
 fn plain(table: &Table) -> String {
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// What is worth a line of its own.
+/// The notes about a stage, one line each.
 fn notes(stage: &StageSummary) -> Vec<String> {
     let mut notes = Vec::new();
     if stage.ends_failed > 0 {
-        notes.push(format!(
-            "`end` failed in {} of its lanes, and what it would have said is missing",
-            stage.ends_failed
-        ));
+        notes.push(format!("`end` failed in {} of its lanes, so its last output is missing", stage.ends_failed));
     }
     if stage.filtered > 0 {
         notes.push(format!("{} of the records handled were filtered out", count(stage.filtered)));
@@ -110,7 +108,7 @@ fn notes(stage: &StageSummary) -> Vec<String> {
         notes.push(format!("calls that broke a limit: {}", breaches.join(", ")));
     }
     if stage.unread > 0 {
-        notes.push(format!("{} records went to side outputs that nobody reads", count(stage.unread)));
+        notes.push(format!("{} records went to side outputs without a reader", count(stage.unread)));
     }
     if stage.throttled_seconds > 0.0 {
         notes.push(format!("held back for {} by its CPU share", time(stage.throttled_seconds)));
@@ -128,12 +126,13 @@ fn notes(stage: &StageSummary) -> Vec<String> {
         notes.push(format!("{} of log over limits.log_bytes_per_second were dropped", bytes(stage.log_bytes_dropped)));
     }
     if let (Some(half), Some(most)) = (stage.latency_p50_seconds, stage.latency_p99_seconds) {
-        notes.push(format!("half of the records were here within {}, 99 % within {}", time(half), time(most)));
+        notes.push(format!("half of the records arrived within {}, 99 % within {}", time(half), time(most)));
     }
     notes
 }
 
-/// What the kernel counted of its workers: always the memory, the rest where it happened.
+/// Notes with the kernel's counts of the worker processes: always the memory, and the other counts if they are
+/// not zero.
 fn kernel_notes(kernel: &KernelSummary) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(peak) = kernel.memory_peak_bytes {
@@ -153,7 +152,7 @@ fn kernel_notes(kernel: &KernelSummary) -> Vec<String> {
     notes
 }
 
-/// What devices did for it, and which.
+/// Notes about the devices that served the stage, and their work.
 fn inference_notes(inference: &InferenceSummary) -> Vec<String> {
     let devices: Vec<_> = inference.devices.iter().map(String::as_str).collect();
     let mut notes = vec![format!(
@@ -188,7 +187,7 @@ fn table(stages: &[StageSummary]) -> Table {
 
 const COLUMNS: [&str; 8] = ["stage", "in", "out", "rejected", "retried\nrestarts", "records/s", "CPU", "memory"];
 
-/// A stage where the table is too wide.
+/// The lines of a stage if the table is too wide.
 fn own_lines(stage: &StageSummary, width: usize) -> String {
     let [name, cells @ ..] = row(stage);
     let names = COLUMNS.into_iter().skip(1);
@@ -224,7 +223,7 @@ fn row(stage: &StageSummary) -> [String; COLUMNS.len()] {
     ]
 }
 
-/// In seconds throughout, so that stages compare at a glance.
+/// CPU time, always in seconds, so that stages can be compared at a glance.
 fn cpu(seconds: f64) -> String {
     if seconds < 100.0 { format!("{seconds:.2} s") } else { format!("{seconds:.0} s") }
 }

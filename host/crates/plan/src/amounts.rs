@@ -4,18 +4,19 @@ use super::draft::Role;
 use super::{CpuRequest, Resources};
 use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_number, format_size, ten_thousandths};
 
-/// One page of WebAssembly memory: less is no memory at all.
+/// Smallest `memory` that a pipeline may ask for: one page of WebAssembly memory, in bytes.
 const SMALLEST_MEMORY: u64 = 64 << 10;
-/// What a batch aims at; below it hardly anything would move.
+/// Smallest `object_store_memory` that a pipeline may ask for, in bytes: the target size of one batch. A
+/// smaller edge would hardly move records.
 const SMALLEST_EDGE: u64 = 64 << 10;
-/// No machine has as much of anything that is counted.
+/// Largest number of any counted resource. No machine has more.
 const MOST: f64 = 1e11;
-/// Whole, in 1/10,000.
+/// The number 1, in units of 1/10,000.
 const ONE: u64 = 10_000;
-/// Names that are resources of their own.
+/// Names that a custom resource must not have, because they name a built-in resource or key.
 const TAKEN: [&str; 7] = ["num_cpus", "memory", "num_gpus", "object_store_memory", "resources", "CPU", "GPU"];
 
-/// What one instance gets, in range.
+/// The resources of one instance, each checked against its range.
 pub(super) fn resources(place: &str, role: Role, written: &config::Resources, errors: &mut Diagnostics) -> Resources {
     Resources {
         num_cpus: written.num_cpus.as_ref().and_then(|cpus| num_cpus(place, cpus, errors)),
@@ -24,7 +25,8 @@ pub(super) fn resources(place: &str, role: Role, written: &config::Resources, er
         object_store_memory: written.object_store_memory.as_ref().and_then(|bytes| {
             if role == Role::Source {
                 let message = format!("object_store_memory of {place}: a source has no input that it could bound");
-                let hint = "it bounds the batches waiting for an instance: set it where they are received";
+                let hint = "object_store_memory bounds the batches that wait for an instance: \
+                            set it on the stage that receives them";
                 errors.push(Diagnostic::new(message).on(bytes).hint(hint));
                 return None;
             }
@@ -38,7 +40,7 @@ fn num_cpus(place: &str, written: &Spanned<f64>, errors: &mut Diagnostics) -> Op
     let scaled = amount("num_cpus", place, written, errors)?;
     if scaled == 0 {
         let message = format!("num_cpus of {place} is 0");
-        errors.push(Diagnostic::new(message).on(written).hint("leave it out to share the CPUs that nobody leases"));
+        errors.push(Diagnostic::new(message).on(written).hint("leave it out to share the CPUs that are not leased"));
         return None;
     }
     let request = match scaled {
@@ -70,7 +72,7 @@ fn custom(place: &str, written: &[(Spanned<String>, Spanned<f64>)], errors: &mut
     custom
 }
 
-/// A number in 1/10,000: whole, or below 1 in steps of 0.0001.
+/// A number in units of 1/10,000: a whole number, or a fraction below 1 in steps of 0.0001.
 fn amount(key: &str, place: &str, written: &Spanned<f64>, errors: &mut Diagnostics) -> Option<u64> {
     let number = written.value;
     let error = Diagnostic::new(format!("{key} of {place} is {}", format_number(number))).on(written);

@@ -3,7 +3,7 @@ use serde_json::{Map, Value};
 use super::config_schema::{ConfigSchema, Fields, Range, Shape};
 use crate::config::{ComponentUse, ConfigPlaces, Diagnostic, Diagnostics, closest};
 
-/// Checks an operator's `config` against what its component says of it. `place` names the operator.
+/// Checks an operator's `config` against the schema of its component. `place` names the operator in messages.
 pub(super) fn check_config(place: &str, component: &ComponentUse, schema: &ConfigSchema, errors: &mut Diagnostics) {
     let (config, places) = (&component.config, &component.config_places);
     let mut found = Vec::new();
@@ -14,7 +14,7 @@ pub(super) fn check_config(place: &str, component: &ComponentUse, schema: &Confi
     }
     for Problem { pointer, on_key, message, hint } in found {
         let span = if on_key { places.key(&pointer) } else { places.value(&pointer) };
-        // Where no `config` is written, the component is what asks for one.
+        // Without a `config`, the error points to the component, which requires one.
         let error = Diagnostic::new(message).at(span.or(component.path.span));
         errors.push(hint.into_iter().fold(error, Diagnostic::hint));
     }
@@ -22,9 +22,9 @@ pub(super) fn check_config(place: &str, component: &ComponentUse, schema: &Confi
 
 /// A value of the configuration.
 struct At {
-    /// Where it is, as a JSON pointer.
+    /// JSON pointer of the value.
     pointer: String,
-    /// How messages call it.
+    /// Name of the value in messages.
     name: String,
 }
 
@@ -45,7 +45,7 @@ impl At {
 
 struct Problem {
     pointer: String,
-    /// Whether the key is wrong, not what it holds.
+    /// Whether the error is about the key, not about its value.
     on_key: bool,
     message: String,
     hint: Option<String>,
@@ -109,7 +109,7 @@ fn check_fields(at: &At, table: &Map<String, Value>, fields: &Fields, found: &mu
     }
 }
 
-/// The problems of the choice that comes nearest: the one of the value's own type, or else the first that is not null.
+/// Reports the problems of the nearest choice: the first with the fewest problems, apart from null.
 fn check_any(at: &At, value: &Value, schemas: &[ConfigSchema], found: &mut Vec<Problem>) {
     let mut nearest: Option<Vec<Problem>> = None;
     for schema in schemas {
@@ -255,7 +255,8 @@ mod tests {
             ),
             (
                 json!({ "delimiter": "x", "zzz": 1 }),
-                "unknown key \"zzz\" in config of operator \"cut\" | the operator reads delimiter, field, mode, limit, names, by_name",
+                "unknown key \"zzz\" in config of operator \"cut\" \
+                 | the operator reads delimiter, field, mode, limit, names, by_name",
             ),
             (
                 json!({ "delimiter": "x", "field": -1 }),

@@ -2,23 +2,24 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// The part of JSON Schema by which `config` is checked: `type`, `properties`, `required`, `additionalProperties`, `items`,
-/// `enum`, `const`, `anyOf`, `oneOf`, `minimum`, `maximum`, `minLength`, `maxLength`, `minItems`, `maxItems` and `$ref` to a
-/// place in the same document. Other words are passed over: they never make a right configuration wrong.
+/// The supported part of JSON Schema, against which `config` is checked: `type`, `properties`, `required`,
+/// `additionalProperties`, `items`, `enum`, `const`, `anyOf`, `oneOf`, `minimum`, `maximum`, `minLength`,
+/// `maxLength`, `minItems`, `maxItems`, and `$ref` to a place in the same document. Other keywords are ignored:
+/// an ignored keyword never makes a valid configuration an error.
 ///
-/// It is data of a stranger's, so it is bounded in depth and size, and nothing in it is run.
+/// A schema is untrusted data. Its depth and size are therefore limited, and no part of it is executed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigSchema {
-    /// For people.
+    /// Description of the value, for people.
     pub docs: Option<String>,
-    /// What is asked of a value.
+    /// Constraint on the value.
     pub shape: Shape,
 }
 
-/// What is asked of a value.
+/// Constraint on a value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shape {
-    /// Nothing.
+    /// Any value.
     Any,
     /// `true` or `false`.
     Boolean,
@@ -28,63 +29,63 @@ pub enum Shape {
     Integer(Range),
     /// A number.
     Number(Range),
-    /// Text, with its least and most characters.
+    /// Text, with the smallest and the largest number of characters.
     Text(Option<u64>, Option<u64>),
-    /// One of these values.
+    /// Any of these values.
     OneOf(Vec<Value>),
-    /// A list, with its least and most items.
+    /// A list, with the smallest and the largest number of items.
     List(Box<ConfigSchema>, Option<u64>, Option<u64>),
     /// A table.
     Table(Fields),
-    /// One of these shapes, or several.
+    /// At least one of these shapes.
     AnyOf(Vec<ConfigSchema>),
 }
 
-/// Both ends included.
+/// A range of numbers, both ends included.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Range {
-    /// The least.
+    /// Smallest number. `None` means no lower bound.
     pub minimum: Option<f64>,
-    /// The greatest.
+    /// Largest number. `None` means no upper bound.
     pub maximum: Option<f64>,
 }
 
 /// The keys of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fields {
-    /// Those that are described, in their order.
+    /// Keys that the schema describes, in its order.
     pub known: Vec<(String, ConfigSchema)>,
-    /// Those that must be there.
+    /// Keys that must be present.
     pub required: Vec<String>,
-    /// What other keys hold; `None` where there may be none.
+    /// Constraint on the values of all other keys. `None` forbids other keys.
     pub others: Option<Box<ConfigSchema>>,
 }
 
-/// Why something is no schema.
+/// The error for a document that is no schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
-    /// A word has a value that JSON Schema does not give it.
+    /// A keyword has a value of a type that JSON Schema does not allow.
     #[error("`{word}` at {place} is not {wanted}")]
     Word {
-        /// The word.
+        /// The keyword.
         word: &'static str,
-        /// Where, as a JSON pointer.
+        /// JSON pointer of the keyword's place.
         place: String,
-        /// What it must be.
+        /// The type that the keyword needs.
         wanted: &'static str,
     },
-    /// It is too deep or too large.
+    /// The schema is too deep or too large.
     #[error("it has more than {limit} {what}")]
     TooMuch {
-        /// Of what.
+        /// The counted thing: levels or shapes.
         what: &'static str,
-        /// The most.
+        /// The largest allowed number.
         limit: usize,
     },
 }
 
 impl fmt::Display for Shape {
-    /// For people, on one line.
+    /// The shape for people, on one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("anything"),
@@ -119,21 +120,21 @@ impl fmt::Display for Range {
     }
 }
 
-/// Levels; a schema that refers to itself ends there.
+/// Largest depth, in levels. A schema that refers to itself exceeds it.
 const DEEPEST: usize = 24;
-/// Shapes, counted where they are used.
+/// Largest number of shapes. A shape counts once for each use.
 const MOST_SHAPES: usize = 4096;
 
 impl ConfigSchema {
     /// Reads a JSON Schema document.
     ///
     /// # Errors
-    /// A word that JSON Schema gives another kind of value; too many levels or shapes.
+    /// A keyword whose value has a wrong type; more than 24 levels or 4096 shapes.
     pub fn read(document: &Value) -> Result<Self, SchemaError> {
         Reader { document, shapes: 0 }.schema(document, "#", 0)
     }
 
-    /// The same with another shape.
+    /// A schema of this shape, without a description.
     fn of(shape: Shape) -> Self {
         Self { docs: None, shape }
     }
@@ -155,7 +156,7 @@ impl<'a> Reader<'a> {
         }
         let words = match value {
             Value::Bool(true) => return Ok(ConfigSchema::of(Shape::Any)),
-            // It takes no value at all.
+            // The schema `false` accepts no value.
             Value::Bool(false) => return Ok(ConfigSchema::of(Shape::OneOf(Vec::new()))),
             Value::Object(words) => words,
             _ => return Err(wrong("schema", place, "an object")),

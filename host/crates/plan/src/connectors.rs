@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use glob::Pattern;
 
-use super::text_source::{compression, no_stamps, not_csv, text};
+use super::text_source::{compression, no_stamps, not_csv, passes_files, text};
 use super::{
     Compression, FileSinkSpec, FileSourceSpec, Format, GenerateSpec, Limits, SinkSpec, SourceSpec, WholeFilesSpec,
 };
@@ -13,10 +13,10 @@ use crate::config::{
     resolve,
 };
 
-/// The payload of a made-up record where the file does not say: that of the measurements this host is tuned by.
+/// Default payload of a generated record, in bytes: the size in the measurements that this host is tuned with.
 const DEFAULT_PAYLOAD: u64 = 128;
 
-/// The format of files that are a record each. Not one of [`Format`]: it is nothing that text can have.
+/// The name of the format in which each file is one record. Not a [`Format`], because text cannot have it.
 const WHOLE: &str = "whole";
 
 /// A built-in source; `None` for a component.
@@ -33,7 +33,7 @@ pub(super) fn source(
             whole_files(place, written, file, base, errors).map(SourceSpec::WholeFiles)
         }
         SourceKind::File(file) => {
-            // Whole files were seen to before; the name is here to be suggested.
+            // Whole files were handled above; the name is listed here only for suggestions.
             let [lines, jsonl, csv] = Format::NAMES.map(|(name, format)| (name, Some(format)));
             let text = text(place, written, &file.text, &[lines, jsonl, csv, (WHOLE, None)], errors);
             let path = source_path(place, &file.path, base, errors);
@@ -41,7 +41,7 @@ pub(super) fn source(
         }
         SourceKind::Stdin(format) => text(place, written, format, &Format::NAMES, errors).map(SourceSpec::Stdin),
         SourceKind::Generate(generated) => {
-            no_stamps(place, "a made-up record", written, errors);
+            no_stamps(place, "a generated record", written, errors);
             generate(place, generated, errors).map(SourceSpec::Generate)
         }
         SourceKind::Provided(name) => Some(SourceSpec::Provided(name.clone())),
@@ -97,7 +97,7 @@ fn whole_files(
     sound.then(|| WholeFilesSpec { path, base: base.to_owned(), tolerant })
 }
 
-/// The ending of a name that promises a packing which no sink here writes.
+/// The extension of a file name that promises a format which no sink writes.
 fn promised(path: &str) -> Option<&'static str> {
     const ENDINGS: [&str; 14] =
         ["tar.gz", "tar.zst", "tgz", "tzst", "tar", "bz2", "xz", "lz4", "lzma", "lz", "z", "br", "zip", "7z"];
@@ -105,7 +105,8 @@ fn promised(path: &str) -> Option<&'static str> {
     ENDINGS.into_iter().find(|ending| path.strip_suffix(ending).is_some_and(|name| name.ends_with('.')))
 }
 
-/// A path or pattern. Only what was written is a pattern: a folder above that happens to be called `a[1]` is not.
+/// A path or pattern. Only the written text is a pattern; a folder above it may be called `a[1]` and is taken
+/// literally.
 fn source_path(place: &str, written: &Spanned<String>, base: &Path, errors: &mut Diagnostics) -> Option<PathBuf> {
     if written.value.is_empty() {
         errors.push(Diagnostic::new(format!("path of {place} is empty")).on(written));
@@ -121,14 +122,14 @@ fn source_path(place: &str, written: &Spanned<String>, base: &Path, errors: &mut
     Some(pattern_path(base, &written.value))
 }
 
-/// A source's path or pattern as the host reads it: a relative one against `base`, the folder of the pipeline file, whose characters stand for
-/// themselves.
+/// A source's path or pattern as the host reads it. A relative one is resolved against `base`, the folder of
+/// the pipeline file, whose characters are taken literally.
 #[must_use]
 pub fn pattern_path(base: &Path, written: &str) -> PathBuf {
     resolve(&escape_pattern(base), written)
 }
 
-/// A path as a pattern that matches it alone, whatever its bytes.
+/// Escapes a path: the result is a pattern that matches only this path. Any bytes are allowed.
 #[must_use]
 pub fn escape_pattern(path: &Path) -> PathBuf {
     let mut escaped = Vec::new();
@@ -169,7 +170,8 @@ fn generate(place: &str, written: &Generate, errors: &mut Diagnostics) -> Option
     })
 }
 
-/// What a record may weigh where nothing else is said: built-in stages have no limits of their own.
+/// Largest payload of a generated record, in bytes: the default limit of a record, because built-in stages have
+/// no limits of their own.
 fn most_payload() -> u64 {
     Limits::default().record_bytes
 }

@@ -3,39 +3,41 @@ use serde_json::Value;
 
 use super::config_schema::{ConfigSchema, SchemaError};
 
-/// What a component says of itself, in its section [`Description::SECTION`]: read before anything of it runs.
+/// Description that a component gives of itself in its section [`Description::SECTION`]. The host reads it
+/// before it runs any part of the component.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
-    /// For people: what the operator does.
+    /// Purpose of the operator, for people.
     pub docs: String,
-    /// Whether the operator keeps keyed state; a `process` that does not may have several instances on input without keys.
+    /// Whether the operator keeps keyed state. A `process` without keyed state may have several instances on
+    /// input without keys.
     pub keeps_state: bool,
-    /// JSON Schema of the `config` table; `None` where the component does not say.
+    /// JSON Schema of the `config` table. `None` if the component gives none.
     pub config: Option<Value>,
 }
 
-/// Why a description cannot be read.
+/// The error for a description that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DescriptionError {
-    /// It is no JSON of this shape.
+    /// The section is not JSON of the expected shape.
     #[error("its section \"sage:description\" is no description: {0}")]
     Shape(String),
-    /// The component has it more than once.
+    /// The component has more than one such section.
     #[error("it has more than one section \"{}\"", Description::SECTION)]
     Twice,
-    /// It was written for a later host.
+    /// The description was written for another version of the host.
     #[error("its description has version {found}, this host reads version {}", Description::VERSION)]
     Version {
-        /// What it says.
+        /// Version in the description.
         found: u64,
     },
-    /// Its `config` is no schema.
+    /// The description's `config` is no schema.
     #[error("`config` of its description is no JSON Schema that this host reads: {0}")]
     Schema(#[from] SchemaError),
 }
 
-/// The section as it is written. Keys that a later version adds are passed over.
+/// The section as it is written. Keys of a later version are ignored.
 #[derive(Deserialize)]
 struct Written {
     version: u64,
@@ -56,17 +58,17 @@ enum State {
 }
 
 impl Description {
-    /// The name of the component's section.
+    /// Name of the component's section.
     pub const SECTION: &'static str = "sage:description";
-    /// The version that this host reads.
+    /// Version that this host reads.
     pub const VERSION: u64 = 1;
-    /// The longest section in bytes; the samples' have a few hundred.
+    /// Longest section, in bytes. The sections of the sample operators have a few hundred.
     pub const LONGEST: usize = 64 << 10;
 
-    /// Reads the bytes of a section. Pure, and bounded by [`Description::LONGEST`].
+    /// Parses the bytes of a section. Pure, and bounded by [`Description::LONGEST`].
     ///
     /// # Errors
-    /// Whatever makes them no description of this version.
+    /// [`DescriptionError`] for bytes that are no description of this version.
     pub fn read(section: &[u8]) -> Result<Self, DescriptionError> {
         if section.len() > Self::LONGEST {
             let shape = format!("it has {} bytes, at most {} are read", section.len(), Self::LONGEST);
@@ -88,15 +90,15 @@ impl Description {
         Ok(Self { docs: written.docs, keeps_state: written.state == State::Keyed, config: written.config })
     }
 
-    /// The schema of `config`, where there is one.
+    /// The schema of `config`, if there is one.
     #[must_use]
     pub fn config_schema(&self) -> Option<ConfigSchema> {
-        // It was read once already.
+        // The schema was parsed once before, so an error is not expected.
         self.config.as_ref().and_then(|config| ConfigSchema::read(config).ok())
     }
 }
 
-/// Whether no text of it could change how a terminal shows what follows.
+/// Whether every text in the value is free of control characters, which could change the state of a terminal.
 fn is_plain(value: &Value) -> bool {
     let plain = |text: &str| text.chars().all(|letter| !letter.is_control() || matches!(letter, '\n' | '\t'));
     match value {

@@ -10,39 +10,39 @@ use crate::config::{
     format_size, resolve,
 };
 
-/// A stage by itself, as far as it is sound.
+/// A stage by itself, with all parts of it that are valid.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
-    /// The table it stands in.
+    /// The table of the stage in the file.
     pub(super) role: Role,
-    /// Which one of that table, from 1.
+    /// Position in that table, from 1.
     number: usize,
-    /// Its header.
+    /// Place of its header.
     pub(super) span: Option<Span>,
-    /// `None`: reported.
+    /// Name of the stage. `None` if it has an error, which was reported.
     pub(super) name: Option<&'a Spanned<String>>,
-    /// `None`: reported.
+    /// The stage's work. `None` if it has an error, which was reported.
     pub(super) work: Option<Work>,
-    /// The side outputs; `None` where the component is not known.
+    /// Side outputs. `None` if the component is not known.
     pub(super) ports: Option<&'a [String]>,
-    /// The component, if it is one.
+    /// The component, if the stage is one.
     pub(super) component: Option<&'a ComponentUse>,
-    /// Who feeds it; `None`: reported. Empty for a source.
+    /// Outputs that the stage reads. `None` if they have an error, which was reported. Empty for a source.
     pub(super) inputs: Option<&'a [Input]>,
-    /// As written.
+    /// Partitioning as written.
     pub(super) partition: &'a Partitioning,
     pub(super) parallelism: u32,
     pub(super) resources: Resources,
     pub(super) limits: Limits,
     pub(super) on_error: OnError,
-    /// A source that goes on behind a file that it cannot read.
+    /// Whether the stage is a source that continues after an unreadable file.
     pub(super) passes_files: bool,
-    /// A source that leaves it to its readers what becomes of a row that it cannot read.
+    /// Whether the stage is a source whose readers set the error policy for an unreadable row.
     pub(super) inherits_on_error: bool,
     pub(super) retries: u32,
 }
 
-/// The table of the pipeline file that a stage stands in.
+/// The table of the pipeline file to which a stage belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Source,
@@ -50,9 +50,11 @@ pub(super) enum Role {
     Sink,
 }
 
-/// InstanceLauncher that one stage may have. Far more than the cores of a machine; each takes memory from the start.
+/// Largest number of instances of one stage. Far more than a machine has cores; each instance takes memory from
+/// the start.
 const MAX_PARALLELISM: u64 = 1024;
-/// Retries of a batch as a whole. More only delays what halving finds in a few steps.
+/// Largest number of retries of a batch as a whole. More would only delay halving, which finds the failing
+/// record in a few steps.
 const MAX_RETRIES: u64 = 100;
 
 impl Role {
@@ -88,14 +90,14 @@ impl<'a> Draft<'a> {
             match &source.kind {
                 Some(SourceKind::Component(component)) => {
                     draft.add_component(component, catalog, base, errors);
-                    text_source::no_stamps(&draft.place(), "what a component makes", source, errors);
+                    text_source::no_stamps(&draft.place(), "a record of a component", source, errors);
                 }
                 Some(builtin) => {
                     let place = draft.place();
                     draft.ports = Some(&[]);
                     draft.passes_files = text_source::passes_files(source);
-                    draft.inherits_on_error = source.on_error.is_none()
-                        && matches!(builtin, SourceKind::File(_) | SourceKind::Stdin(_));
+                    draft.inherits_on_error =
+                        source.on_error.is_none() && matches!(builtin, SourceKind::File(_) | SourceKind::Stdin(_));
                     let written = source.on_error.as_ref().unwrap_or(&config::OnError::Fail);
                     draft.on_error = on_error(&place, written, base, errors);
                     draft.work = connectors::source(&place, source, builtin, base, errors).map(Work::Source);
@@ -153,7 +155,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// How messages call it: `operator "parse"`.
+    /// Name of the stage in messages: `operator "parse"`.
     pub(super) fn place(&self) -> String {
         match self.name {
             Some(name) => format!("{} \"{}\"", self.role.name(), name.value),
@@ -161,22 +163,22 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Where it is named, or begins.
+    /// Place of the stage's name, or of its header if it has no name.
     pub(super) fn name_span(&self) -> Option<Span> {
         self.name.and_then(|name| name.span).or(self.span)
     }
 
-    /// Whether a plan can be made of it.
+    /// Whether a plan can be made from the stage.
     pub(super) fn is_whole(&self) -> bool {
         self.name.is_some() && self.work.is_some() && self.inputs.is_some()
     }
 
-    /// Whether it is a sound component that may keep keyed state.
+    /// Whether the stage is a valid component that may keep keyed state.
     pub(super) fn keeps_state(&self) -> bool {
         matches!(&self.work, Some(Work::Component(spec, _)) if spec.keeps_state)
     }
 
-    /// The component's kind, if it is a sound component.
+    /// The component's kind, if the stage is a valid component.
     pub(super) fn kind(&self) -> Option<Kind> {
         match &self.work {
             Some(Work::Component(_, kind)) => Some(*kind),

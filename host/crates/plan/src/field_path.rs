@@ -2,10 +2,11 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// Where a value stands in a record: the name of a field (`carrier`), or a JSON pointer (`/user/id`, RFC 6901).
+/// The place of a value in a record: the name of a field (`carrier`), or a JSON pointer (`/user/id`, RFC 6901).
 ///
-/// A text that begins with `/` is a pointer: its parts are separated by `/`, with `~1` for `/` and `~0` for `~` in a name; a part that is a
-/// number also counts into a list, from 0. Everything else is a name, dots and all.
+/// A text that begins with `/` is a pointer. Its parts are separated by `/`; in a part, `~1` means `/` and `~0`
+/// means `~`. A part that is a number is also an index into a list, from 0. Any other text is a name, dots
+/// included.
 ///
 /// ```
 /// use sage_host::plan::FieldPath;
@@ -21,28 +22,28 @@ pub struct FieldPath {
     parts: Vec<String>,
 }
 
-/// Why a text is no field path.
+/// The error for a text that is no field path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FieldPathError {
-    /// There is nothing in it.
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
-    /// A `~` that is neither `~0` nor `~1`.
+    /// A `~` is followed by neither `0` nor `1`.
     #[error("~ stands for nothing by itself")]
     Tilde,
-    /// More parts than [`FieldPath::MOST_PARTS`].
+    /// The path has more parts than [`FieldPath::MOST_PARTS`].
     #[error("it has more than {} parts", FieldPath::MOST_PARTS)]
     TooDeep,
 }
 
 impl FieldPath {
-    /// JSON nested deeper is refused by its parser.
+    /// Largest number of parts. The JSON parser refuses deeper nesting.
     pub const MOST_PARTS: usize = 100;
 
-    /// Reads a name or a pointer.
+    /// Parses a name or a pointer.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// [`FieldPathError`] with the reason.
     pub fn parse(text: &str) -> Result<Self, FieldPathError> {
         let parts = match text.strip_prefix('/') {
             None if text.is_empty() => return Err(FieldPathError::Empty),
@@ -55,13 +56,13 @@ impl FieldPath {
         Ok(Self { written: text.to_owned(), parts })
     }
 
-    /// The names on the way, outermost first; at least one.
+    /// The names from the outermost to the innermost; at least one.
     #[must_use]
     pub fn parts(&self) -> &[String] {
         &self.parts
     }
 
-    /// The name, where it is one alone: a column of a table.
+    /// The only name, if there is exactly one: the column of a table.
     #[must_use]
     pub fn only_part(&self) -> Option<&str> {
         match self.parts.as_slice() {
@@ -71,7 +72,7 @@ impl FieldPath {
     }
 }
 
-/// As it was written.
+/// The path as it was written.
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)

@@ -6,7 +6,7 @@ use super::names::choose;
 use super::{Capabilities, ClockPrecision, FolderGrant};
 use crate::config::{self, Diagnostic, Diagnostics, Spanned, resolve};
 
-/// What a guest may reach, in the form it is granted in.
+/// The capabilities of a guest, in the form in which the host grants them.
 pub(super) fn capabilities(
     place: &str,
     written: &config::Capabilities,
@@ -68,7 +68,8 @@ fn connect(place: &str, written: &Spanned<String>, errors: &mut Diagnostics) -> 
         Ok(address) => Some(address),
         Err(_) => {
             let message = format!("connect of {place}: \"{}\" is not an address with a port", written.value);
-            let hint = "write IP:port, for example \"127.0.0.1:5432\"; names are not looked up, since what they mean can change";
+            let hint = "write IP:port, for example \"127.0.0.1:5432\"; \
+                        names are not looked up, since what they mean can change";
             errors.push(Diagnostic::new(message).on(written).hint(hint));
             None
         }

@@ -3,13 +3,13 @@ use super::{ComponentSpec, Kind, Limits, ModelSpec, OnError, Resources, SinkSpec
 /// A validated pipeline.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The pipeline's name: from the file, or the file's stem.
+    /// Name of the pipeline: from the file, or the file's stem.
     pub name: String,
     /// Sources, operators and sinks, upstream before downstream.
     pub stages: Vec<Stage>,
-    /// Who feeds whom.
+    /// Connections between the stages.
     pub edges: Vec<Edge>,
-    /// The models that may be opened, each once.
+    /// Models that may be opened, each once.
     pub models: Vec<ModelSpec>,
 }
 
@@ -24,51 +24,51 @@ pub struct EdgeId(pub usize);
 /// A source, an operator or a sink of the pipeline.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// Unique in the pipeline.
+    /// Name of the stage, unique in the pipeline.
     pub name: String,
-    /// What it does.
+    /// The stage's work: a built-in source or sink, or a component.
     pub work: Work,
-    /// How many instances; 1 for a built-in source or sink.
+    /// Number of instances; 1 for a built-in source or sink.
     pub parallelism: u32,
-    /// What each instance gets.
+    /// Resources of each instance.
     pub resources: Resources,
-    /// Which models its instances may open, by name.
+    /// Names of the models that its instances may open.
     pub models: Vec<String>,
-    /// What each call may take.
+    /// Limits of each call.
     pub limits: Limits,
-    /// What becomes of a record that fails or is rejected, or that a source cannot read.
+    /// Error policy for a record that fails or is rejected, or that a source cannot read.
     pub on_error: OnError,
-    /// A source that goes on behind a file that it cannot read, as `on_error` says.
+    /// Whether a source continues after an unreadable file, as `on_error` says.
     pub passes_files: bool,
-    /// How often a failed batch is tried again as a whole before it is halved.
+    /// Number of retries of a failed batch as a whole before it is halved.
     pub retries: u32,
-    /// Edges that come in.
+    /// Incoming edges.
     pub inputs: Vec<EdgeId>,
-    /// Edges that go out.
+    /// Outgoing edges.
     pub outputs: Vec<EdgeId>,
 }
 
-/// What a stage does.
+/// The work of a stage.
 #[derive(Debug, Clone)]
 pub enum Work {
     /// A built-in source.
     Source(SourceSpec),
-    /// A component: an operator, or a source or sink of the user's.
+    /// A component: an operator, or a user's source or sink.
     Component(ComponentSpec, Kind),
     /// A built-in sink.
     Sink(SinkSpec),
 }
 
-/// From one stage's port to another stage.
+/// A connection from a port of one stage to another stage.
 #[derive(Debug, Clone)]
 pub struct Edge {
-    /// Who sends.
+    /// The stage that sends.
     pub from: StageId,
-    /// On which output.
+    /// The output on which it sends.
     pub port: Port,
-    /// Who receives.
+    /// The stage that receives.
     pub to: StageId,
-    /// Which instance receives what.
+    /// How records are distributed over the receiver's instances.
     pub partition: Partition,
 }
 
@@ -77,27 +77,27 @@ pub struct Edge {
 pub enum Port {
     /// The main output: `input = "parse"`.
     Main,
-    /// Records the stage rejected, as they came in: `input = "parse.rejects"`.
+    /// The records that the stage rejected, unchanged: `input = "parse.rejects"`.
     Rejects,
-    /// A side output the component declares, by its number (from 1) and name: `input = "sessions.late"`.
+    /// A side output that the component declares, by its number (from 1) and name: `input = "sessions.late"`.
     Side(u32, String),
 }
 
-/// Which instance of the receiver gets a record.
+/// How records are distributed over the instances of the receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Partition {
-    /// Instance i sends to instance i; as many on both sides.
+    /// Instance i sends to instance i; both sides have the same number of instances.
     Forward,
-    /// Batch by batch to each in turn.
+    /// Each batch goes to the next instance in turn.
     RoundRobin,
-    /// By a stable hash of the key; equal keys meet in one instance.
+    /// By a stable hash of the key: records with equal keys go to the same instance.
     Key,
     /// Every instance gets every record.
     Broadcast,
 }
 
 impl Partition {
-    /// All, with their names in a pipeline file.
+    /// All values, with their names in a pipeline file.
     pub const NAMES: [(&'static str, Self); 4] = [
         ("forward", Self::Forward),
         ("round-robin", Self::RoundRobin),
@@ -107,28 +107,28 @@ impl Partition {
 }
 
 impl Plan {
-    /// The stage of an id of this plan.
+    /// The stage with this id, which must come from this plan.
     #[must_use]
     #[expect(clippy::indexing_slicing, reason = "ids are made with the plan and never leave it")]
     pub fn stage(&self, id: StageId) -> &Stage {
         &self.stages[id.0]
     }
 
-    /// The edge of an id of this plan.
+    /// The edge with this id, which must come from this plan.
     #[must_use]
     #[expect(clippy::indexing_slicing, reason = "ids are made with the plan and never leave it")]
     pub fn edge(&self, id: EdgeId) -> &Edge {
         &self.edges[id.0]
     }
 
-    /// Ids and stages, upstream before downstream.
+    /// All stages with their ids, upstream before downstream.
     pub fn stages(&self) -> impl Iterator<Item = (StageId, &Stage)> {
         self.stages.iter().enumerate().map(|(i, stage)| (StageId(i), stage))
     }
 }
 
 impl Stage {
-    /// The component's kind, if the stage is one.
+    /// The component's kind, if the stage is a component.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
         match self.work {
@@ -137,7 +137,7 @@ impl Stage {
         }
     }
 
-    /// Whether it is a component that may keep keyed state.
+    /// Whether the stage is a component that may keep keyed state.
     #[must_use]
     pub fn keeps_state(&self) -> bool {
         matches!(&self.work, Work::Component(spec, _) if spec.keeps_state)

@@ -1,20 +1,20 @@
 use serde::{Deserialize, Serialize};
 
-/// What a model's file shows of its rows.
+/// The dependence between a model's rows, as far as the model's file shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GraphRows {
-    /// Every operator of its graph goes row by row: what it gives for a row depends on no other.
+    /// Every operator of the graph treats each row alone, so a row's result depends on no other row.
     ByOperators,
-    /// It is made up, and gives rows back as they went.
+    /// The model is simulated and returns each row unchanged.
     MadeUp,
-    /// They may depend on each other: the operator or dimension for which that is so.
+    /// Rows may depend on each other. The text names the operator or dimension that shows it.
     NotShown(String),
 }
 
-/// Nobody has looked.
+/// The graph was not analysed.
 impl Default for GraphRows {
     fn default() -> Self {
-        Self::NotShown("nobody looked at its graph".to_owned())
+        Self::NotShown("its graph was not analysed".to_owned())
     }
 }

@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use super::Description;
 
-/// What an operator is: which world of `sage:operator` its component targets.
+/// The kind of an operator: the world of `sage:operator` that its component targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
-    /// One record in, one out.
+    /// Turns each record into one record.
     Map,
-    /// One record in, the same or none out.
+    /// Passes or drops each record.
     Filter,
-    /// One record in, any number out.
+    /// Turns each record into any number of records.
     FlatMap,
-    /// Gives each record a key.
+    /// Assigns a key to each record.
     KeyBy,
-    /// Batches in, anything out, with keyed state.
+    /// Turns batches into any records, with keyed state.
     Process,
-    /// Makes records.
+    /// Produces records.
     Source,
-    /// Takes records out.
+    /// Consumes records.
     Sink,
 }
 
@@ -31,7 +31,7 @@ impl Kind {
     pub const ALL: [Self; 7] =
         [Self::Map, Self::Filter, Self::FlatMap, Self::KeyBy, Self::Process, Self::Source, Self::Sink];
 
-    /// The kind's name, which is its world's.
+    /// The name of the kind, which is also the name of its world.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -66,42 +66,42 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What planning must know of a component.
+/// The facts about a component that planning needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentFacts {
-    /// What it is.
+    /// Kind of the component.
     pub kind: Kind,
-    /// Its side outputs, in the order of their numbers (from 1).
+    /// Names of its side outputs, in the order of their numbers (from 1).
     pub ports: Vec<String>,
-    /// What it says of itself, where it does.
+    /// Description that the component gives of itself. `None` if it gives none.
     pub description: Option<Arc<Description>>,
-    /// Bytes of linear memory that one copy of it begins with.
+    /// Bytes of linear memory with which one instance begins.
     pub initial_bytes: u64,
 }
 
 impl ComponentFacts {
-    /// A component that says nothing of itself, and of which no more is known.
+    /// A component without a description and without initial memory.
     #[must_use]
     pub fn new(kind: Kind, ports: Vec<String>) -> Self {
         Self { kind, ports, description: None, initial_bytes: 0 }
     }
 
-    /// Whether it may keep keyed state: a `process` that does not say otherwise.
+    /// Whether the component may keep keyed state: true for a `process` whose description does not deny it.
     #[must_use]
     pub fn keeps_state(&self) -> bool {
         self.kind == Kind::Process && self.description.as_ref().is_none_or(|description| description.keeps_state)
     }
 }
 
-/// The components that a pipeline names, by path, each with its facts or with why it cannot be used.
+/// The components that a pipeline names, by path, each with its facts or with the reason why it cannot be used.
 pub type Catalog = BTreeMap<PathBuf, Result<ComponentFacts, Unusable>>;
 
-/// Why a component cannot be used, in the words of whoever looked at it.
+/// The reason why a component cannot be used, as reported by its loader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unusable {
-    /// What is wrong with it.
+    /// The reason.
     pub why: String,
-    /// What to do about it.
+    /// Advice on how to correct it.
     pub hint: Option<String>,
 }
 

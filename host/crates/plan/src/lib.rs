@@ -1,15 +1,22 @@
-//! From configuration to a validated graph. Pure: no file is opened, no clock read; what it must know of components comes
-//! in as a [`Catalog`]. All errors are reported at once.
+//! From configuration to a validated graph. Pure: no file is opened and no clock is read. Facts about
+//! components come in as a [`Catalog`]. All errors are reported at once.
 //!
-//! Invariants: a [`Plan`] is acyclic, every input exists, names are unique, every stage that makes records has somebody who
-//! takes them, and numbers are in range. Whoever holds a `Plan` does not check these again.
+//! Invariants: a [`Plan`] is acyclic, every input exists, names are unique, every stage that produces records
+//! has a reader, and numbers are in range. Code that holds a `Plan` does not check these again.
 //!
-//! Flow of [`validate`]: every stage by itself becomes a draft (settings in range, component of the right kind); names; then who
-//! feeds whom; an order without cycles; what is partitioned how; and who reads standard input. Each step reports
-//! what it finds and goes on with what is sound, so that one slip is one error.
+//! Flow of [`validate`]:
 //!
-//! Left to others: whether the machine has what is asked for (`admission`), whether files can be opened and whether two paths lead to one
-//! (`connector`).
+//! 1. Each stage by itself becomes a draft: settings in range, component of the right kind.
+//! 2. Names are checked.
+//! 3. Stages are connected to their inputs.
+//! 4. The stages are ordered; a cycle is an error.
+//! 5. Each connection gets its partitioning.
+//! 6. The readers of standard input are checked.
+//!
+//! Each step reports its errors and continues with the valid parts, so that one mistake gives one error.
+//!
+//! Left to others: whether the machine has the requested resources (`admission`), and whether files can be
+//! opened and whether two paths lead to the same file (`connector`).
 
 pub mod config;
 
@@ -27,12 +34,12 @@ mod kind;
 mod limits;
 mod models;
 mod names;
-mod topology;
 mod partitions;
 mod settings;
 mod standard_input;
 mod text;
 mod text_source;
+mod topology;
 mod validate;
 mod wiring;
 

@@ -4,18 +4,19 @@ use super::Limits;
 use super::draft::Role;
 use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_duration, format_size};
 
-/// The longest time limit: a call that takes a day is a call that hangs.
+/// Longest time limit. A call that takes a day hangs.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// Below this the name of the operator alone fills the allowance.
+/// Smallest log allowance, in bytes per second. The operator's name alone would fill a smaller one.
 const LEAST_LOG: u64 = 1 << 10;
-/// Offsets in a batch are 32 bits; a quarter of what they reach leaves room for the rest of a batch.
+/// Largest `record_bytes`. Offsets in a batch have 32 bits; a quarter of their range leaves room for the rest
+/// of a batch.
 const MOST_RECORD: u64 = 1 << 30;
-/// As for [`MOST_RECORD`]: half of what offsets reach.
+/// Largest `output_bytes_per_call`: half of the range of the offsets, see [`MOST_RECORD`].
 const MOST_OUTPUT: u64 = 2 << 30;
-/// Restarts back off to a second each: this is a week and a half of them.
+/// Largest `restarts_in_a_row`. Restarts back off to one second each, so this number takes a week and a half.
 const MOST_RESTARTS: u64 = 1_000_000;
 
-/// What a call may take: each limit in range, and none that another makes pointless.
+/// The limits of a call: each in its range, and none made pointless by another.
 pub(super) fn limits(place: &str, role: Role, written: &config::Limits, errors: &mut Diagnostics) -> Limits {
     let default = Limits::default();
     let mut time = |key, written: &Option<Spanned<Duration>>| {
@@ -130,7 +131,7 @@ fn restarts_in_range(place: &str, written: &Spanned<u64>, errors: &mut Diagnosti
 fn flush_in_range(place: &str, role: Role, written: &Spanned<Duration>, errors: &mut Diagnostics) -> Option<Duration> {
     if role != Role::Sink {
         let message = format!("{place} has a flush_interval");
-        errors.push(Diagnostic::new(message).on(written).hint("it is for sinks: nothing else is flushed"));
+        errors.push(Diagnostic::new(message).on(written).hint("flush_interval is for sinks: nothing else is flushed"));
         return None;
     }
     if written.value > LONGEST {

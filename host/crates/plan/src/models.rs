@@ -5,8 +5,8 @@ use super::draft::Draft;
 use super::{ModelSpec, Work};
 use crate::config::{Diagnostic, Diagnostics, Model, Pipeline, closest, resolve};
 
-/// The models that operators list, and all that the pipeline declares itself, in the order of their names' first mention: the
-/// pipeline's own, then the host's.
+/// The models of the pipeline: all that the pipeline itself declares, then those of the host that an operator
+/// lists; each group in the order of its declarations.
 pub(super) fn declare(
     pipeline: &Pipeline,
     drafts: &[Draft<'_>],
@@ -28,14 +28,14 @@ pub(super) fn declare(
                 listed.push(name.value.as_str());
                 continue;
             }
-            let message = format!("{} lists model \"{}\", which nobody declares", draft.place(), name.value);
+            let message = format!("{} lists model \"{}\", which is not declared", draft.place(), name.value);
             let hint = match closest(&name.value, known.keys().copied()) {
                 Some(close) => format!("did you mean \"{close}\"?"),
                 None => format!("declare it: [model.{}] with path = \"model.onnx\"", name.value),
             };
             errors.push(Diagnostic::new(message).on(name).hint(hint));
         }
-        // A number that is wrong was an error already.
+        // A wrong number was reported before.
         let asked = component.resources.num_gpus.as_ref().map(|written| written.value);
         if let (Some(name), None, None | Some(0.0)) = (component.models.first(), draft.resources.num_gpus, asked) {
             let of_none = asked.map_or("", |_| " (num_gpus = 0 asks for none)");
@@ -45,12 +45,12 @@ pub(super) fn declare(
         }
     }
     let own = pipeline.models.iter().map(|model| (model, base));
-    // Those of the host are found from its own folder already.
+    // The host's models are already resolved against the host file's folder.
     let of_host = pipeline.host_models.iter().filter(|model| listed.contains(&model.name.value.as_str()));
     own.chain(of_host.map(|model| (model, Path::new("")))).map(|(model, base)| spec(model, base)).collect()
 }
 
-/// What a stage may open.
+/// Names of the models that a stage may open.
 pub(super) fn allowed(draft: &Draft<'_>) -> Vec<String> {
     let listed = draft.component.map(|component| component.models.as_slice()).unwrap_or_default();
     match draft.work {

@@ -3,10 +3,10 @@ use std::collections::HashMap;
 use super::draft::{Draft, Role};
 use crate::config::{Diagnostic, Diagnostics, Pipeline, Spanned, closest};
 
-/// The longest name: it becomes part of file names and metric labels.
+/// Longest name, in bytes. The name becomes part of file names and metric labels.
 const LONGEST: usize = 128;
 
-/// Names are made of the right characters, and each is there once.
+/// Reports names with wrong characters, and names that occur twice.
 pub(super) fn check(pipeline: &Pipeline, drafts: &[Draft<'_>], errors: &mut Diagnostics) {
     if let Some(name) = &pipeline.name {
         check_syntax("the pipeline", name, errors);
@@ -30,7 +30,7 @@ pub(super) fn check(pipeline: &Pipeline, drafts: &[Draft<'_>], errors: &mut Diag
     }
 }
 
-/// Records come from somewhere and go somewhere.
+/// Reports a pipeline without a source or without a sink.
 pub(super) fn check_ends(pipeline: &Pipeline, errors: &mut Diagnostics) {
     let ends = [
         (Role::Source, pipeline.sources.is_empty(), "add one: [[source]] with name = \"in\" and stdin = {}"),
@@ -47,7 +47,7 @@ pub(super) fn check_ends(pipeline: &Pipeline, errors: &mut Diagnostics) {
     }
 }
 
-/// The choice that a word stands for.
+/// The choice that a word names.
 pub(super) fn choose<T: Copy>(
     key: &str,
     place: &str,

@@ -4,7 +4,7 @@ use super::wiring::Wire;
 use super::{FileSourceSpec, Kind, Partition, Port, SourceSpec, Work};
 use crate::config::{Diagnostic, Diagnostics, Partitioning, Spanned, closest};
 
-/// Whether records have keys, as far as that can be known without running.
+/// Whether records have keys, as far as the plan shows it without running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keyed {
     Always,
@@ -12,7 +12,7 @@ enum Keyed {
     Maybe,
 }
 
-/// How each wire is partitioned, in the order of the wires. Where that is wrong it is reported.
+/// The partitioning of each wire, in the order of the wires. Wrong partitioning is reported.
 pub(super) fn assign(
     drafts: &[Draft<'_>],
     wires: &[Wire],
@@ -31,7 +31,7 @@ pub(super) fn assign(
             _ if keeps_state && keyed == Keyed::Always => Partition::Key,
             _ => Partition::RoundRobin,
         };
-        // A word that is no choice has been reported.
+        // A wrong word was reported before.
         if !matches!(written, Written::Unknown) {
             check(&Case { from, to, wire, partition, written, keyed, keeps_state }, errors);
         }
@@ -40,7 +40,7 @@ pub(super) fn assign(
     chosen
 }
 
-/// What the file says about one input.
+/// The partitioning that the file sets for one input.
 #[derive(Debug, Clone, Copy)]
 enum Written<'a> {
     Nothing,
@@ -48,7 +48,7 @@ enum Written<'a> {
     Unknown,
 }
 
-/// What the file says about each input of a stage.
+/// The partitioning that the file sets for each input of a stage.
 fn read<'a>(draft: &Draft<'a>, errors: &mut Diagnostics) -> Vec<Written<'a>> {
     let inputs = draft.inputs.unwrap_or_default();
     let place = draft.place();
@@ -92,7 +92,7 @@ fn not_an_input(place: &str, input: &Spanned<String>, inputs: &[Spanned<String>]
         .hint(hint)
 }
 
-/// One wire with all that its partition depends on.
+/// A wire with everything that its partitioning depends on.
 struct Case<'a> {
     from: &'a Draft<'a>,
     to: &'a Draft<'a>,
@@ -173,7 +173,7 @@ fn keyed(drafts: &[Draft<'_>], wires: &[Wire], sorted: &[usize]) -> Vec<Keyed> {
         for &wire in outgoing.get(at).into_iter().flatten() {
             let rejects = wires.get(wire).is_some_and(|wire| wire.port == Port::Rejects);
             if let Some(slot) = on_wire.get_mut(wire) {
-                // Rejects leave as they came.
+                // Rejects leave unchanged.
                 *slot = if rejects { arriving } else { leaving(draft, arriving) };
             }
         }
@@ -181,7 +181,7 @@ fn keyed(drafts: &[Draft<'_>], wires: &[Wire], sorted: &[usize]) -> Vec<Keyed> {
     on_wire
 }
 
-/// What is known of records that come from several sides.
+/// The common knowledge about records from several inputs.
 fn meet(mut sides: impl Iterator<Item = Keyed>) -> Keyed {
     let Some(first) = sides.next() else { return Keyed::Maybe };
     if sides.all(|other| other == first) { first } else { Keyed::Maybe }

@@ -11,61 +11,62 @@ use crate::config::{BackendChoice, RowsChoice};
 /// A component as the pipeline uses it.
 #[derive(Debug, Clone)]
 pub struct ComponentSpec {
-    /// The .wasm file; relative paths are resolved against the pipeline file's folder.
+    /// Path of the .wasm file; a relative path is resolved against the pipeline file's folder.
     pub path: PathBuf,
-    /// What `open` gets as JSON text. Always an object.
+    /// Configuration that `open` gets as JSON text. Always an object.
     pub config: serde_json::Value,
-    /// What it may reach outside its memory.
+    /// Folders, variables, addresses and clock that the component may reach.
     pub capabilities: Capabilities,
-    /// Whether it may keep keyed state.
+    /// Whether the component may keep keyed state.
     pub keeps_state: bool,
 }
 
-/// What a guest may reach. The default is nothing.
+/// Capabilities of a guest. The default is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     /// Folders of the host.
     pub folders: Vec<FolderGrant>,
-    /// Environment variables with their values, which come from the pipeline file: nothing is inherited from the host.
+    /// Environment variables with their values, which come from the pipeline file. Nothing is inherited from
+    /// the host.
     pub environment: BTreeMap<String, String>,
-    /// Addresses it may connect to over TCP.
+    /// Addresses to which it may connect over TCP.
     pub connect: Vec<SocketAddr>,
-    /// How finely it may tell time.
+    /// Precision of its clocks.
     pub clock: ClockPrecision,
 }
 
 /// A folder that a guest may use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderGrant {
-    /// Where it is on the host.
+    /// Path on the host.
     pub host: PathBuf,
-    /// What the guest calls it.
+    /// Path under which the guest sees the folder.
     pub guest: String,
-    /// Whether the guest may change it.
+    /// Whether the guest may change the folder.
     pub write: bool,
 }
 
-/// How finely a guest may tell time. Coarse clocks make timing attacks on neighbours slow.
+/// Precision of a guest's clocks. Coarse clocks slow down timing attacks on neighbours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClockPrecision {
     /// Whole milliseconds.
     #[default]
     Coarse,
-    /// What the machine has.
+    /// The precision of the machine's clock.
     Precise,
 }
 
 impl ClockPrecision {
-    /// All, with their names in a pipeline file.
+    /// All values, with their names in a pipeline file.
     pub const NAMES: [(&'static str, Self); 2] = [("coarse", Self::Coarse), ("precise", Self::Precise)];
 }
 
-/// What one instance gets, in Ray's words.
+/// Resources of one instance, in Ray's terms.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resources {
-    /// CPUs; `None` shares what is not leased.
+    /// CPUs. `None` means a share of the CPUs that are not leased.
     pub num_cpus: Option<CpuRequest>,
-    /// Bytes of linear memories, tables and keyed state of the whole instance; `None` is the default cap.
+    /// Bytes of linear memories, tables and keyed state of the whole instance. `None` means the default cap.
     pub memory: Option<u64>,
     /// Devices, in 1/10,000.
     pub num_gpus: Option<u32>,
@@ -75,40 +76,41 @@ pub struct Resources {
     pub custom: BTreeMap<String, u64>,
 }
 
-/// How much CPU.
+/// A request for CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CpuRequest {
-    /// This many CPUs to itself, one lane on each.
+    /// This number of CPUs for the instance alone, with one lane on each.
     Whole(u32),
     /// A share of one CPU, in 1/10,000 (1 to 9,999).
     Fraction(u32),
 }
 
-/// What a call may take.
+/// Limits of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// CPU time of one call; waiting in the host or for a CPU does not count.
+    /// CPU time of one call. Waiting in the host or for a CPU does not count.
     pub cpu_time_per_call: Duration,
     /// Wall time of one call, waiting included.
     pub call_timeout: Duration,
-    /// Log bytes a second; what goes over is dropped and counted, a flood fails the call.
+    /// Log bytes per second. Bytes over the limit are dropped and counted; a flood fails the call.
     pub log_bytes_per_second: u64,
-    /// The largest single record that the stage may send.
+    /// Size of the largest record that the stage may send, in bytes.
     pub record_bytes: u64,
-    /// Everything that one call may send.
+    /// Bytes that one call may send in all.
     pub output_bytes_per_call: u64,
-    /// Restarts in a row, without a successful call between them, after which the pipeline fails.
+    /// Restarts without a successful call in between, after which the pipeline fails.
     pub restarts_in_a_row: u32,
-    /// sink: how long what it took may wait to be made durable; zero is after each batch.
+    /// Sink only: the longest time until records that the sink took must be durable. Zero means after each
+    /// batch.
     pub flush_interval: Duration,
 }
 
 impl Limits {
-    /// The memory cap of an instance that asks for none.
+    /// Memory cap of an instance that asks for none, in bytes.
     pub const DEFAULT_MEMORY: u64 = 256 << 20;
-    /// The bytes that may wait on an instance's inputs where `object_store_memory` is not given.
+    /// Default of `object_store_memory`: bytes that may wait on an instance's inputs.
     pub const DEFAULT_EDGE_BYTES: u64 = 4 << 20;
-    /// The shortest time limit: the clock that stops guests ticks every millisecond.
+    /// Shortest time limit. The clock that interrupts guests ticks every millisecond.
     pub const SHORTEST: Duration = Duration::from_millis(5);
 }
 
@@ -126,31 +128,32 @@ impl Default for Limits {
     }
 }
 
-/// What becomes of a record that fails or is rejected (and of nothing else).
+/// Error policy for a record that fails or is rejected, and for nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum OnError {
     /// The pipeline stops with that record's error.
     #[default]
     Fail,
-    /// The record is counted and forgotten.
+    /// The record is counted and dropped.
     Skip,
-    /// The record is appended to a file with everything known about it.
+    /// The record is appended to a file, with all known facts about it.
     DeadLetter(DeadLetters),
 }
 
-/// Where dead letters go.
+/// Settings of the file for dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetters {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// How long it may get, with what is in it already. The record whose letter does not fit stops the pipeline.
+    /// Largest size of the file in bytes, its present content included. A record whose letter does not fit
+    /// stops the pipeline.
     pub max_bytes: u64,
 }
 
 impl DeadLetters {
-    /// The bound where the pipeline file sets none.
+    /// Default of the largest size, in bytes.
     pub const DEFAULT_MAX_BYTES: u64 = 1 << 30;
-    /// The least bound: a letter with its message fits.
+    /// Smallest allowed `max_bytes`: one letter with its message fits.
     pub const LEAST_MAX_BYTES: u64 = 64 << 10;
 }
 
@@ -159,26 +162,26 @@ impl DeadLetters {
 pub enum SourceSpec {
     /// Files of text.
     File(FileSourceSpec),
-    /// Files, each a record as it is.
+    /// Files; each is one record, unchanged.
     WholeFiles(WholeFilesSpec),
     /// Standard input.
     Stdin(TextSpec),
-    /// Made-up records.
+    /// Generated records.
     Generate(GenerateSpec),
-    /// A source handed over from Rust under this name (embedding).
+    /// A source that an embedder provides from Rust under this name.
     Provided(String),
 }
 
 /// A built-in sink.
 #[derive(Debug, Clone)]
 pub enum SinkSpec {
-    /// A file, complete only when the run is.
+    /// A file, which is complete only when the run is complete.
     File(FileSinkSpec),
-    /// Standard output, a line a record.
+    /// Standard output, one line per record.
     Stdout,
-    /// Nowhere; records are counted.
+    /// Records are counted and discarded.
     Discard,
-    /// A sink handed over from Rust under this name (embedding).
+    /// A sink that an embedder provides from Rust under this name.
     Provided(String),
 }
 
@@ -187,88 +190,92 @@ pub enum SinkSpec {
 pub struct FileSourceSpec {
     /// A path or a glob pattern, resolved against the pipeline file's folder.
     pub path: PathBuf,
-    /// How records lie in them.
+    /// Format of the records in the files.
     pub text: TextSpec,
 }
 
-/// Files to take as they are, one record each: its payload is what is in the file, its key the path.
+/// Files that are read unchanged, one record each: the payload is the file's content, the key is its path.
 #[derive(Debug, Clone)]
 pub struct WholeFilesSpec {
     /// A path or a glob pattern, resolved against the pipeline file's folder.
     pub path: PathBuf,
-    /// The pipeline file's folder: paths below it are told without it, as the pipeline file would write them.
+    /// The pipeline file's folder. The key of a file below it is the relative path, as the pipeline file would
+    /// spell it.
     pub base: PathBuf,
-    /// A file that cannot be read is passed over: it is the run's to report, not a reason not to begin.
+    /// Whether an unreadable file is skipped at the start. The run reports it later; it does not prevent the
+    /// start.
     pub tolerant: bool,
 }
 
 /// A file to write.
 #[derive(Debug, Clone)]
 pub struct FileSinkSpec {
-    /// Where the finished file goes.
+    /// Path of the finished file.
     pub path: PathBuf,
-    /// How it is packed.
+    /// Compression of the file.
     pub compression: Compression,
 }
 
-/// Made-up records, the same for the same seed.
+/// Generated records; the same seed gives the same records.
 #[derive(Debug, Clone)]
 pub struct GenerateSpec {
-    /// How many; `None` goes on until the pipeline is stopped.
+    /// Number of records. `None` continues until the pipeline is stopped.
     pub count: Option<u64>,
-    /// Records a second; `None` is as fast as the pipeline takes them.
+    /// Records per second. `None` is as fast as the pipeline takes them.
     pub rate: Option<u64>,
     /// Bytes of each payload.
     pub payload_bytes: u32,
-    /// How many different keys; `None` makes records without keys.
+    /// Number of different keys. `None` makes records without keys.
     pub keys: Option<u64>,
-    /// Where the sequence starts.
+    /// Seed of the sequence.
     pub seed: u64,
 }
 
-/// A model that operators may run, as it is declared.
+/// A model that operators may run, as declared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelSpec {
-    /// What guests call it.
+    /// Name by which guests open the model.
     pub name: String,
     /// The ONNX file.
     pub path: PathBuf,
-    /// What the file must hash to; `None` takes it as it is.
+    /// SHA-256 digest that the file must have. `None` accepts any file.
     pub sha256: Option<[u8; 32]>,
-    /// Which library runs it.
+    /// Library that runs the model.
     pub backend: BackendChoice,
-    /// Whether rows of calls may be put together and taken apart.
+    /// Whether the rows of calls may be combined and split.
     pub rows: RowsChoice,
-    /// What its file shows of its rows, where somebody has looked before it is loaded.
+    /// The dependence between rows that the model's file shows, if it was analysed before loading.
     pub graph_rows: Option<GraphRows>,
-    /// Rows that one run gets at most. Larger calls are cut where that may be, and refused elsewhere.
+    /// Rows of one run at most. A larger call is split if its rows are independent, and refused otherwise.
     pub max_rows: u32,
-    /// How long a call may wait for others to be put together with.
+    /// Longest time that a call waits for other calls to be batched with.
     pub max_delay: Duration,
-    /// Whether calls are put together by rows; `None` measures when it is loaded what is faster.
+    /// Whether calls are batched by rows. `None` measures, when the model is loaded, whether batching is
+    /// faster.
     pub batching: Option<bool>,
-    /// Each call runs alone, so that a row's answer never depends on its company.
+    /// Whether each call runs alone, so that a row's answer never depends on other rows in the run.
     pub deterministic: bool,
-    /// Bytes of device memory beside its weights while it runs.
+    /// Bytes of device memory that a run takes beside the weights.
     pub workspace: u64,
 }
 
 impl ModelSpec {
-    /// Whether both are one file for one library, with the same memory: a device loads it once. Only known once the file's digest is.
+    /// Whether both are the same file for the same library with the same memory, so that a device loads it
+    /// once. False until the file's digest is known.
     #[must_use]
     pub fn is_same_file(&self, other: &Self) -> bool {
         self.sha256.is_some()
             && (self.sha256, self.backend, self.workspace) == (other.sha256, other.backend, other.workspace)
     }
 
-    /// Whether both are one model under two names: their calls run together, and cost the same.
+    /// Whether both are the same model under two names: their calls run together, and cost the same.
     #[must_use]
     pub fn is_same_model(&self, other: &Self) -> bool {
         self.is_same_file(other)
             && Self { name: other.name.clone(), path: other.path.clone(), ..self.clone() } == *other
     }
 
-    /// The first of some models that is alike, or this one.
+    /// The first of `models` that is alike, or this model.
     #[must_use]
     pub fn first_alike<'a>(&'a self, models: &'a [Self], alike: fn(&Self, &Self) -> bool) -> &'a Self {
         models.iter().find(|other| alike(self, other)).unwrap_or(self)

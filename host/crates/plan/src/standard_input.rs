@@ -2,7 +2,8 @@ use super::draft::Draft;
 use super::{SourceSpec, Work};
 use crate::config::{Diagnostic, Diagnostics};
 
-/// Standard input is read by one source. Whether two paths lead to one file is not known here: `connector` looks.
+/// Reports a second reader of standard input. Whether two paths lead to one file is not known here; `connector`
+/// checks it.
 pub(super) fn check(drafts: &[Draft<'_>], errors: &mut Diagnostics) {
     let mut readers = drafts.iter().filter(|draft| matches!(draft.work, Some(Work::Source(SourceSpec::Stdin(_)))));
     if let (Some(first), Some(second)) = (readers.next(), readers.next()) {

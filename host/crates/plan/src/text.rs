@@ -2,33 +2,34 @@ use encoding_rs::Encoding;
 
 use super::FieldPath;
 
-/// How records lie in the bytes of a file or of standard input.
+/// Format of the records in a file or in standard input.
 #[derive(Debug, Clone, Default)]
 pub struct TextSpec {
-    /// Where a record begins and ends.
+    /// Format, which decides where a record begins and ends.
     pub format: Format,
-    /// How the bytes are packed.
+    /// Compression of the bytes.
     pub compression: Compression,
-    /// What the characters are.
+    /// Encoding of the characters.
     pub encoding: TextEncoding,
-    /// What ends a line.
+    /// Line ends.
     pub line_end: LineEnd,
-    /// How rows are cut; for [`Format::Csv`].
+    /// How rows are split; for [`Format::Csv`].
     pub csv: CsvSpec,
-    /// What of a record is its key, its time and its headers; not for [`Format::Lines`].
+    /// Fields that give a record its key, time and headers; not for [`Format::Lines`].
     pub stamps: StampSpec,
-    /// What cannot be read is passed over: a file that cannot be opened is the run's to report, not a reason not to begin.
+    /// Whether unreadable input is skipped. A file that cannot be opened is then reported by the run; it does
+    /// not prevent the start.
     pub tolerant: bool,
 }
 
-/// How records lie in text.
+/// Format of records in text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
-    /// A record a line, without its line end.
+    /// Each line is a record, without its line end.
     #[default]
     Lines,
-    /// As lines; empty lines are skipped, and a line that cannot be JSON by its first and last character is an error of
-    /// the source (what lies between is for the operator to parse and reject).
+    /// As lines, but empty lines are skipped. A line that cannot be JSON by its first and last character is an
+    /// error of the source; the operator parses, and may reject, the text between them.
     JsonLines,
     /// A header and rows; each row becomes a JSON object of strings.
     Csv,
@@ -40,10 +41,11 @@ impl Format {
         [("lines", Self::Lines), ("jsonl", Self::JsonLines), ("csv", Self::Csv)];
 }
 
-/// How a file is packed.
+/// Compression of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Compression {
-    /// A source: by the first bytes. A sink: by its name, `.gz` is gzip, `.zst` zstd, everything else plain.
+    /// A source detects it from the first bytes. A sink chooses by the file name: `.gz` is gzip, `.zst` is
+    /// zstd, any other name is plain.
     #[default]
     Found,
     /// Plain.
@@ -55,53 +57,54 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// What a pipeline file can say; as it is found is what it means when it says nothing.
+    /// The values that a pipeline file can set. [`Compression::Found`] is the default.
     pub const NAMES: [(&'static str, Self); 3] = [("none", Self::None), ("gzip", Self::Gzip), ("zstd", Self::Zstd)];
 }
 
-/// What the characters of a text are.
+/// Encoding of a text's characters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TextEncoding {
-    /// UTF-16 where the text begins with its byte order mark, otherwise the bytes as they are; `jsonl` and `csv` want UTF-8.
+    /// UTF-16 if the text begins with its byte order mark, otherwise the bytes unchanged; `jsonl` and `csv`
+    /// need UTF-8.
     #[default]
     Found,
     /// ISO 8859-1, all 256 bytes: byte n is character n.
     Latin1,
-    /// UTF-16 as its byte order mark says; little endian without one.
+    /// UTF-16 with the byte order of its mark; little endian without a mark.
     Utf16,
     /// An encoding of the WHATWG standard.
     Named(&'static Encoding),
 }
 
-/// What ends a line.
+/// The sequences that end a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LineEnd {
-    /// LF and CRLF; CR where a text has no LF.
+    /// LF and CRLF; CR in a text without LF.
     #[default]
     Auto,
-    /// LF, CRLF and CR, each.
+    /// LF, CRLF and CR.
     Any,
 }
 
 impl LineEnd {
-    /// All, with their names in a pipeline file.
+    /// All values, with their names in a pipeline file.
     pub const NAMES: [(&'static str, Self); 2] = [("auto", Self::Auto), ("any", Self::Any)];
 }
 
-/// How the rows of a CSV file are cut, and what their columns are called.
+/// How the rows of a CSV file are split, and the names of its columns.
 #[derive(Debug, Clone)]
 pub struct CsvSpec {
-    /// Between fields.
+    /// Character between fields.
     pub delimiter: u8,
-    /// Around fields; `None`: nothing is quoted.
+    /// Character around fields. `None` means no quoting.
     pub quote: Option<u8>,
-    /// Where the names of the columns come from.
+    /// Source of the column names.
     pub header: HeaderSpec,
-    /// Which columns a record has, in this order; `None` is all.
+    /// Columns of a record, in this order. `None` means all.
     pub columns: Option<Vec<String>>,
-    /// What becomes of columns without a name.
+    /// Treatment of columns without a name.
     pub unnamed: Unnamed,
-    /// What becomes of a name that an earlier column has.
+    /// Treatment of a name that an earlier column has.
     pub duplicates: Duplicates,
 }
 
@@ -118,25 +121,25 @@ impl Default for CsvSpec {
     }
 }
 
-/// Where the names of a CSV file's columns come from.
+/// Source of a CSV file's column names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum HeaderSpec {
     /// The first row.
     #[default]
     FirstRow,
-    /// Nowhere: they are numbered, `column_1`, `column_2`, …
+    /// None: the columns are numbered, `column_1`, `column_2`, …
     Numbered,
-    /// These; the first row is a record.
+    /// This list; the first row is a record.
     Names(Vec<String>),
 }
 
-/// What becomes of columns without a name.
+/// Treatment of columns without a name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Unnamed {
-    /// They are called `column_N`.
+    /// The column is called `column_N`.
     #[default]
     Number,
-    /// They are left out.
+    /// The column is left out.
     LeaveOut,
     /// The file cannot be read.
     Fail,
@@ -148,13 +151,13 @@ impl Unnamed {
         [("number", Self::Number), ("leave-out", Self::LeaveOut), ("fail", Self::Fail)];
 }
 
-/// What becomes of a column's name that an earlier one has.
+/// Treatment of a column name that an earlier column has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Duplicates {
     /// The file cannot be read.
     #[default]
     Fail,
-    /// The second `name` is called `name_2`.
+    /// The second `name` becomes `name_2`.
     Number,
 }
 
@@ -163,38 +166,38 @@ impl Duplicates {
     pub const NAMES: [(&'static str, Self); 2] = [("fail", Self::Fail), ("number", Self::Number)];
 }
 
-/// What of a record is its key, its time and its headers.
+/// Fields that give a record its key, time and headers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StampSpec {
-    /// The field that is the key.
+    /// Field of the key.
     pub key: Option<FieldPath>,
-    /// The field that is the event time, and how it is written.
+    /// Field of the event time, and the format of the time.
     pub event_time: Option<(FieldPath, TimeFormat)>,
-    /// Headers, and the field of each.
+    /// Headers by name, with the field of each.
     pub headers: Vec<(String, FieldPath)>,
 }
 
 impl StampSpec {
-    /// The fields of the key, of the time and of the headers, in this order, as far as they are there.
+    /// The fields of the key, of the time and of the headers, in this order, without those that are not set.
     pub fn paths(&self) -> impl Iterator<Item = &FieldPath> {
         let time = self.event_time.iter().map(|(path, _)| path);
         self.key.iter().chain(time).chain(self.headers.iter().map(|(_, path)| path))
     }
 
-    /// Whether a record is nothing but its payload.
+    /// Whether a record has only its payload: no key, no time and no headers are set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.key.is_none() && self.event_time.is_none() && self.headers.is_empty()
     }
 }
 
-/// How a moment is written.
+/// Format of a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TimeFormat {
     /// RFC 3339: `2026-11-30T10:00:00.5Z`, `2026-11-30 10:00:00+01:00`.
     #[default]
     Rfc3339,
-    /// A number since 1970-01-01T00:00:00Z, in a unit of which a second has so many. It may have a fraction.
+    /// A number since 1970-01-01T00:00:00Z, with or without a fraction, in units of `1 / a_second` seconds.
     Unix {
         /// Units in a second: a power of ten, 1 to 10^9.
         a_second: u32,

@@ -9,11 +9,11 @@ use super::{
 };
 use crate::config::{self, Diagnostic, Diagnostics, Header, Spanned, TextFormat, closest};
 
-/// The names of encodings that people write most; for hints.
+/// The most common encoding names, for hints.
 const ENCODINGS: [&str; 9] =
     ["utf-8", "latin-1", "windows-1252", "utf-16", "utf-16le", "utf-16be", "iso-8859-15", "windows-1251", "shift_jis"];
 
-/// How the records of a source lie in its text. `names` are the formats it may have.
+/// The text format of a source's records. `names` are the formats that the source may have.
 pub(super) fn text<F: Copy + Into<Option<Format>>>(
     place: &str,
     written: &config::Source,
@@ -54,12 +54,13 @@ pub(super) fn text<F: Copy + Into<Option<Format>>>(
     })
 }
 
-/// Whether the source goes on behind a file that it cannot read. It does where it says so itself.
+/// Whether the source continues after an unreadable file: true only if the source's own `on_error` is set to
+/// anything but `fail`.
 pub(super) fn passes_files(written: &config::Source) -> bool {
     written.on_error.as_ref().is_some_and(|on_error| *on_error != config::OnError::Fail)
 }
 
-/// A source whose records have no fields names none.
+/// Reports a key, a time or headers that a source sets although its records have no fields.
 pub(super) fn no_stamps(place: &str, what: &str, written: &config::Source, errors: &mut Diagnostics) {
     let event_time = written.event_time.as_ref().map(|time| ("event_time", &time.field));
     let headers = written.headers.first().map(|(_, field)| ("headers", field));
@@ -86,7 +87,7 @@ fn encoding(place: &str, written: Option<&Spanned<String>>, errors: &mut Diagnos
     let Some(word) = written else { return Some(TextEncoding::Found) };
     let label = word.value.to_ascii_lowercase();
     match label.as_str() {
-        // The standard reads these as windows-1252, which Latin-1 is not from byte 0x80 to 0x9f.
+        // The standard maps these labels to windows-1252, which differs from Latin-1 from byte 0x80 to 0x9f.
         "latin-1" | "latin1" | "iso-8859-1" => return Some(TextEncoding::Latin1),
         "utf-16" => return Some(TextEncoding::Utf16),
         _ => {}
@@ -105,7 +106,7 @@ fn encoding(place: &str, written: Option<&Spanned<String>>, errors: &mut Diagnos
     }
 }
 
-/// Settings of CSV where there is none.
+/// Reports CSV settings of a format that is not CSV.
 pub(super) fn not_csv(place: &str, format: &str, written: &TextFormat, errors: &mut Diagnostics) {
     let header = written.header.as_ref().and_then(|header| match header {
         Header::FirstRow(value) => value.span,
@@ -172,7 +173,7 @@ fn csv(place: &str, written: &TextFormat, errors: &mut Diagnostics) -> CsvSpec {
     spec
 }
 
-/// One ASCII character that ends no line; `Some(None)` for an empty text.
+/// Parses a single ASCII character that ends no line; `Some(None)` for an empty text.
 fn one_byte(key: &str, place: &str, word: &Spanned<String>, errors: &mut Diagnostics) -> Option<Option<u8>> {
     match *word.value.as_bytes() {
         [] => Some(None),
@@ -184,7 +185,7 @@ fn one_byte(key: &str, place: &str, word: &Spanned<String>, errors: &mut Diagnos
                 "comma" => "write \",\"",
                 "semicolon" => "write \";\"",
                 "none" if key == "quote" => "write \"\" for no quoting",
-                _ => "one ASCII character that ends no line; what is cut at another text is format = \"lines\"",
+                _ => "one ASCII character that ends no line; format = \"lines\" leaves others to the operator",
             };
             errors.push(Diagnostic::new(message).on(word).hint(hint));
             None
@@ -203,7 +204,7 @@ fn distinct(key: &str, place: &str, names: &[Spanned<String>], errors: &mut Diag
     }
 }
 
-/// A column of a table whose columns the pipeline file names.
+/// Checks a column name against the header, if the pipeline file gives the header.
 fn known_column(
     key: &str,
     place: &str,

@@ -5,14 +5,14 @@ use super::draft::Draft;
 use super::wiring::Wire;
 use crate::config::{Diagnostic, Diagnostics};
 
-/// The drafts, each after all that feed it and otherwise in the order of the file. Cycles are reported; what is in one
-/// or after one is left out.
+/// The indices of the drafts in an order in which each comes after all stages that it reads, and otherwise in
+/// the order of the file. Cycles are reported; a stage in a cycle or downstream of one is left out.
 pub(super) fn sort(drafts: &[Draft<'_>], wires: &[Wire], errors: &mut Diagnostics) -> Vec<usize> {
     let mut left: BTreeSet<usize> = (0..drafts.len()).collect();
     let sorted = take_ready(&mut left, wires);
     while let Some(cycle) = find_cycle(&left, wires) {
         errors.push(describe(drafts, &cycle));
-        // Without the cycle what follows it may be in order, or in another cycle.
+        // Without the cycle, the rest may be in order, or contain another cycle.
         for wire in &cycle {
             left.remove(&wire.to);
         }
@@ -21,7 +21,8 @@ pub(super) fn sort(drafts: &[Draft<'_>], wires: &[Wire], errors: &mut Diagnostic
     sorted
 }
 
-/// Takes out of `left`, one after the other, whatever is fed by nothing that is left.
+/// Removes from `left`, one after the other, each stage that reads no stage in `left`, and returns them in that
+/// order.
 fn take_ready(left: &mut BTreeSet<usize>, wires: &[Wire]) -> Vec<usize> {
     let size = left.last().map_or(0, |last| last + 1);
     let mut waiting_for = vec![0_usize; size];
@@ -50,8 +51,8 @@ fn take_ready(left: &mut BTreeSet<usize>, wires: &[Wire]) -> Vec<usize> {
     taken
 }
 
-/// A cycle among `left`, where everything is fed by something that is left too: going upstream from anywhere must come
-/// round.
+/// Finds a cycle among `left`. Each stage in `left` reads another one in `left`, so going upstream must reach a
+/// stage twice.
 fn find_cycle<'w>(left: &BTreeSet<usize>, wires: &'w [Wire]) -> Option<Vec<&'w Wire>> {
     let mut at = *left.first()?;
     let mut upstream: Vec<&Wire> = Vec::new();
@@ -62,7 +63,7 @@ fn find_cycle<'w>(left: &BTreeSet<usize>, wires: &'w [Wire]) -> Option<Vec<&'w W
         if let Some(start) = upstream.iter().position(|wire| wire.to == at) {
             let mut cycle = upstream.split_off(start);
             cycle.reverse();
-            // Begin with the stage that stands first in the file.
+            // Begin with the first stage of the cycle in the file.
             let first = cycle.iter().enumerate().min_by_key(|(_, wire)| wire.from).map_or(0, |(i, _)| i);
             cycle.rotate_left(first);
             return Some(cycle);

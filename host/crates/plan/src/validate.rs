@@ -3,30 +3,30 @@ use std::path::Path;
 
 use super::draft::Draft;
 use super::{
-    Catalog, Edge, EdgeId, ModelSpec, OnError, Plan, Stage, StageId, models, names, topology, partitions, standard_input, wiring,
+    Catalog, Edge, EdgeId, ModelSpec, OnError, Plan, Stage, StageId, models, names, partitions, standard_input,
+    topology, wiring,
 };
 use crate::config::{Diagnostic, Diagnostics, Parsed, Pipeline};
 
-/// Turns what was written into a plan. `base` is the folder of the pipeline file; `catalog` knows the components that
-/// [`component_paths`](crate::config::component_paths) names.
+/// Turns a pipeline as written into a plan. `base` is the folder of the pipeline file; `catalog` holds the
+/// components that [`component_paths`](crate::config::component_paths) lists.
 ///
 /// # Errors
-/// Everything that is wrong, in the order of the file.
+/// All errors, in the order of the file.
 pub fn validate(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> Result<Plan, Diagnostics> {
     let (plan, mut errors) = check(pipeline, catalog, base);
     if plan.is_none() && errors.is_empty() {
-        let unread = Diagnostic::new(
-            "a stage lacks its name, its input or what it is, or the file could not be read throughout",
-        );
+        let unread =
+            Diagnostic::new("a stage lacks its name, its input or its kind, or part of the file could not be read");
         errors.push(unread);
     }
     plan.ok_or(errors)
 }
 
-/// [`validate`] for what [`parse`](crate::config::parse) read, errors and all.
+/// [`validate`] for the result of [`parse`](crate::config::parse), with its errors.
 ///
 /// # Errors
-/// What `parse` found and what is wrong besides, in the order of the file.
+/// The errors of `parse` and all further errors, in the order of the file.
 pub fn validate_parsed(parsed: Parsed, catalog: &Catalog, base: &Path) -> Result<Plan, Diagnostics> {
     let Parsed { pipeline, mut diagnostics } = parsed;
     if diagnostics.is_empty() {
@@ -37,7 +37,8 @@ pub fn validate_parsed(parsed: Parsed, catalog: &Catalog, base: &Path) -> Result
     Err(diagnostics)
 }
 
-/// A plan, if nothing is wrong; `None` without errors where parts are missing that the parser reported.
+/// The plan, if there is no error. `None` without errors means that parts are missing, which the parser
+/// reported.
 fn check(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> (Option<Plan>, Diagnostics) {
     let mut errors = Diagnostics::new(pipeline.source.clone());
     let drafts = Draft::all(pipeline, catalog, base, &mut errors);
@@ -58,7 +59,7 @@ fn check(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> (Option<Plan>, 
     (plan.flatten(), errors)
 }
 
-/// Puts the parts together. `None` if they do not fit, which an error has said before.
+/// Builds the plan from its parts. `None` if they do not fit together; an earlier error has said so.
 fn build(
     pipeline: &Pipeline,
     drafts: Vec<Draft<'_>>,
@@ -82,21 +83,24 @@ fn build(
         let to = (*place.get(wire.to)?)?;
         edges.push(Edge { from, port: wire.port.clone(), to, partition });
     }
-    // By receiver, so that ids follow the order of the stages; stable, so that inputs stay in the order they were written.
+    // The edges are sorted by receiver, so that ids follow the order of the stages. The sort is stable, so that
+    // inputs keep the order of the file.
     edges.sort_by_key(|edge| edge.to);
     for (id, edge) in edges.iter().enumerate() {
         stages.get_mut(edge.from.0)?.outputs.push(EdgeId(id));
         stages.get_mut(edge.to.0)?.inputs.push(EdgeId(id));
     }
     for (id, &draft) in sorted.iter().enumerate() {
-        if inheriting.contains(&draft) && let Some(on_error) = readers_on_error(&stages, &edges, StageId(id)) {
+        if inheriting.contains(&draft)
+            && let Some(on_error) = readers_on_error(&stages, &edges, StageId(id))
+        {
             stages.get_mut(id)?.on_error = on_error;
         }
     }
     (stages.len() == drafts.len()).then(|| Plan { name: plan_name(pipeline), stages, edges, models })
 }
 
-/// What all readers of a stage do with a record that they cannot take, where they agree.
+/// The error policy that all readers of a stage share. `None` if they differ.
 fn readers_on_error(stages: &[Stage], edges: &[Edge], source: StageId) -> Option<OnError> {
     let mut readers = edges.iter().filter(|edge| edge.from == source).map(|edge| stages.get(edge.to.0));
     let first = &readers.next()??.on_error;

@@ -4,19 +4,20 @@ use super::draft::{Draft, Role};
 use super::{Kind, Port};
 use crate::config::{Diagnostic, Diagnostics, Spanned, closest};
 
-/// From one draft's output to another draft's input.
+/// A connection from an output of one draft to an input of another.
 #[derive(Debug)]
 pub(super) struct Wire {
-    /// Index of who sends.
+    /// Index of the sender.
     pub(super) from: usize,
     pub(super) port: Port,
-    /// Index of who receives.
+    /// Index of the receiver.
     pub(super) to: usize,
-    /// Which of the receiver's inputs.
+    /// Position in the receiver's list of inputs.
     pub(super) input: usize,
 }
 
-/// Who feeds whom, in the order of the receivers. `torn`: stages may be missing, so that an unknown name is no news.
+/// Connects stages to their inputs; the wires are in the order of the receivers. With `torn`, stages may be
+/// missing, so an unknown name is not reported.
 pub(super) fn connect(drafts: &[Draft<'_>], torn: bool, errors: &mut Diagnostics) -> Vec<Wire> {
     let mut by_name: HashMap<&str, usize> = HashMap::new();
     for (i, draft) in drafts.iter().enumerate() {
@@ -25,11 +26,12 @@ pub(super) fn connect(drafts: &[Draft<'_>], torn: bool, errors: &mut Diagnostics
         }
     }
     let mut wires: Vec<Wire> = Vec::new();
-    // Who is read by somebody, or was meant to be.
+    // Whether each stage is read by another stage, or is the likely meaning of an unknown name.
     let mut read = vec![false; drafts.len()];
     let mut blind = torn || !drafts.iter().any(|draft| draft.role == Role::Sink);
     for (i, draft) in drafts.iter().enumerate() {
-        // Of two stages with one name the second cannot be read; that they share it is what is wrong.
+        // The second of two stages with one name cannot be read. The shared name is the error, not the missing
+        // reader.
         if draft.name.is_some_and(|name| by_name.get(name.value.as_str()) != Some(&i)) {
             mark(&mut read, i);
         }
@@ -42,12 +44,13 @@ pub(super) fn connect(drafts: &[Draft<'_>], torn: bool, errors: &mut Diagnostics
                 None => (written.value.as_str(), None),
             };
             let Some(&from) = by_name.get(stage) else {
-                // The whole of it may be a name that no stage should have, which has been reported.
+                // The whole text may be a name that no stage should have, which has been reported.
                 if let Some(&from) = by_name.get(written.value.as_str()) {
                     mark(&mut read, from);
                     continue;
                 }
-                // Distances to all names for all errors would take minutes in a file of thousands.
+                // A search for similar names for each error would take minutes in a file with thousands of
+                // stages.
                 let candidates = feeders(drafts).filter(|name| by_name.get(name) != Some(&to));
                 let meant = if errors.is_full() { None } else { closest(stage, candidates) };
                 if let Some(&meant) = meant.and_then(|name| by_name.get(name)) {
@@ -92,7 +95,7 @@ fn feeders<'a>(drafts: &'a [Draft<'_>]) -> impl Iterator<Item = &'a str> {
     senders.filter_map(|draft| draft.name.map(|name| name.value.as_str())).filter(|name| !name.is_empty())
 }
 
-/// Whether `wire` is of an input of the same receiver that is written the same.
+/// Whether `wire` belongs to an input of the same receiver with the same text.
 fn earlier(drafts: &[Draft<'_>], wire: &Wire, written: &Spanned<String>) -> bool {
     let inputs = drafts.get(wire.to).and_then(|draft| draft.inputs);
     inputs.and_then(|inputs| inputs.get(wire.input)).is_some_and(|other| other.value == written.value)
@@ -139,7 +142,7 @@ fn find_port(
         }
         return Some(Port::Rejects);
     }
-    // Without facts about the component its ports are not known, and that has been reported.
+    // Without facts about the component its ports are unknown; that has been reported.
     let ports = sender.ports?;
     if let Some(at) = ports.iter().position(|name| name == port) {
         return Some(Port::Side(u32::try_from(at + 1).ok()?, port.to_owned()));
@@ -160,7 +163,7 @@ fn find_port(
     None
 }
 
-/// Records that nobody takes would be lost.
+/// Reports stages whose records no stage reads. Such records would be lost.
 fn unread(drafts: &[Draft<'_>], read: &[bool], errors: &mut Diagnostics) {
     for (draft, read) in drafts.iter().zip(read) {
         let sends = draft.role != Role::Sink && !matches!(draft.kind(), Some(Kind::Sink));
@@ -168,7 +171,7 @@ fn unread(drafts: &[Draft<'_>], read: &[bool], errors: &mut Diagnostics) {
             && sends
             && !read
         {
-            let message = format!("nobody reads what {} sends", draft.place());
+            let message = format!("no stage reads the output of {}", draft.place());
             let hint = format!(
                 "add [[sink]] with name = \"...\", input = \"{}\" and discard = {{}}, or read it elsewhere",
                 name.value

@@ -1,9 +1,11 @@
-//! Pipeline files and what becomes of them: each folder of `plan_cases/` holds a `pipeline.toml` and, in `expected.txt`, the
-//! plan in short or everything that is reported. `UPDATE_CASES=1 cargo test --test plan_cases` writes the latter anew.
+//! Pipeline files and their results. Each folder of `plan_cases/` holds a `pipeline.toml` and an
+//! `expected.txt`: a summary of the plan, or all errors. `UPDATE_CASES=1 cargo test --test plan_cases` rewrites
+//! the expected files.
 //!
-//! Components are known by the name of their file: `map.wasm`, `key-by-carrier.wasm`, `process.wasm` (with a side output
-//! `late`), `source.wasm` (with `errors`), and so on; others are missing. One whose name ends in `-described` says what its
-//! configuration is, in `-stateless` that it keeps no state, and one in `-large` starts with 1 MiB.
+//! A component gets its facts from its file name: `map.wasm`, `key-by-carrier.wasm`, `process.wasm` (with a
+//! side output `late`), `source.wasm` (with a side output `errors`), and so on. Other components are missing. A
+//! name that ends in `-described` has a description of its configuration, `-stateless` keeps no state, and
+//! `-large` starts with 1 MiB.
 
 #![allow(
     clippy::unwrap_used,
@@ -125,7 +127,7 @@ fn errors_beyond_the_first_hundred_are_counted() {
     assert!(shown.ends_with("250 errors in pipeline.toml, the first 100 are shown\n"), "{shown}");
     assert_eq!(shown.matches("error:").count(), 100);
 
-    // Each of these names is compared with every other only while errors are shown: otherwise this takes minutes.
+    // A similar name is searched only while errors are shown. Otherwise this test takes minutes.
     let stage = |i| format!("[[operator]]\nname = \"n{i}\"\ncomponent = \"map.wasm\"\ninput = \"other{i}\"\n");
     let text: String = (0..3000).map(stage).collect();
     let shown = outcome(text.as_bytes());
@@ -152,11 +154,14 @@ proptest! {
         outcome(&bytes);
     }
 
-    /// A piece of a real file, cut out or put elsewhere: what an editor in the wrong moment leaves.
+    /// A piece of a real file is cut out or moved, as by a broken edit.
     #[test]
     fn a_torn_pipeline_file_is_a_plan_or_errors(
         seed in prop::sample::select(seeds()),
-        cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<bool>()), 1..4),
+        cuts in prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<bool>()),
+            1..4,
+        ),
     ) {
         let mut text = seed;
         for (from, length, to, keep) in cuts {
@@ -182,7 +187,7 @@ fn outcome(text: &[u8]) -> String {
     }
 }
 
-/// What a component says of itself, by the end of its name.
+/// The description of a component, by the end of its name.
 fn description(stem: &str) -> Option<Arc<Description>> {
     let text = if stem.ends_with("-stateless") {
         r#"{"version":1,"state":"none"}"#
@@ -222,7 +227,7 @@ fn catalog(pipeline: &Pipeline, base: &Path) -> Catalog {
     component_paths(pipeline, base).into_iter().map(|path| (path.clone(), facts(&path))).collect()
 }
 
-/// A line a stage, what is not as by default, and a line for each of its inputs.
+/// Prints a line for each stage with its settings that are not the default, and a line for each of its inputs.
 fn describe(plan: &Plan) -> String {
     let mut out = format!("pipeline {}\n", plan.name);
     for (id, stage) in plan.stages() {

@@ -1,8 +1,10 @@
-//! The trust boundary: processes without rights, the rings of shared memory to them, and how they are started.
+//! The trust boundary: processes without privileges, the rings of shared memory that connect them, and the code
+//! that starts them.
 //!
-//! Whoever audits what code of strangers can do once it has left its sandbox reads this crate. A worker gives up its rights
-//! in [`lockdown`] before it runs anything that a stranger wrote. It is started with descriptors for all it may ever use, and
-//! with nothing in its environment ([`Spawn`]). Its host believes no byte of a [`Link`] before it has checked it.
+//! This crate can be audited alone. The code here decides how much damage untrusted code can do after it
+//! escapes from its sandbox. A worker gives up its privileges in [`lockdown`] before it runs untrusted code. A
+//! worker starts with exactly the descriptors that it may use and with no inherited environment ([`Spawner`]).
+//! The host checks every byte of a [`Link`] before it trusts it.
 
 mod link;
 mod link_setup;
@@ -13,6 +15,6 @@ mod spawn;
 
 pub use link::{CAPACITY, FarEnd, Link};
 pub use link_setup::LinkSetup;
-pub use mapping::{Mapping, sealed};
+pub use mapping::{Mapping, sealed, written_here};
 pub use outgoing::{Outgoing, ring};
 pub use spawn::{Enter, Launch, Spawner, Started, end};

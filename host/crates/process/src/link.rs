@@ -11,102 +11,110 @@ use super::mapping::{Mapping, written_here, written_there};
 use super::outgoing::{Outgoing, ring_if};
 use sage_batch::wire::{WireError, WireReader, WireWriter};
 
-/// One end of a two-way stream of bytes between two processes, through two rings in shared memory.
+/// An end of a two-way byte stream between two processes, through two rings in shared memory.
 ///
-/// Each side has a file that it alone writes: a page with numbers, then its outgoing ring.
+/// Each side has a file that it alone writes: a page of numbers, then its outgoing ring.
 ///
 /// ```text
-/// number    written by its owner
-/// HEAD      how many bytes it has put into its own ring, ever
-/// TAIL      how many bytes it has taken out of the other's ring, ever
-/// ASLEEP    AWAKE; BYTES: waits for bytes, also for some that come coalesced a moment later; NOW: waits for any byte;
+/// number    written by the owner of the file
+/// HEAD      total bytes that the owner has put into its own ring
+/// TAIL      total bytes that the owner has taken out of the peer's ring
+/// ASLEEP    AWAKE; BYTES: waits for bytes, tolerates a delay of coalesced ones; NOW: waits for any byte;
 ///           ROOM: waits for room in its ring
 /// ```
 ///
-/// **Trust.** The other side may write anything there at any time. Its numbers are compared with one's own before they are used, and
-/// bytes are copied out before anybody looks at them. Only the worker looks at requests in place: nobody but the host can write there.
+/// **Trust.** The peer may write anything into its file at any time. This side compares the peer's numbers with
+/// its own numbers before it uses them, and it copies bytes out before it reads them. Only the worker reads
+/// requests in place, because only the host can write there.
 ///
-/// **Who waits for whom.** A reader waits for bytes, a writer for room. Before it sleeps it says so in ASLEEP and looks once more;
-/// whoever moves HEAD or TAIL looks at ASLEEP afterwards and rings the sleeper's doorbell (an eventfd). All of this is sequentially
-/// consistent, so one of the two sees the other. Bytes that are sent coalesced do not wake who sleeps in BYTES, which is
-/// for 1 ms only. A peer that dies ends a wait too, where its process is known, and so does timeout.
+/// **Waiting.** A reader waits for bytes, a writer waits for room. Before a side sleeps, it sets ASLEEP and
+/// looks once more. The side that moves HEAD or TAIL reads ASLEEP afterwards and rings the sleeper's doorbell
+/// (an eventfd). All of these accesses are sequentially consistent, so at least one side sees the change of the
+/// other. Bytes that are sent coalesced do not wake a sleeper in BYTES; that sleep lasts 1 ms at most. The
+/// death of the peer ends a wait too, if the peer's process is known, and so does the timeout.
 #[derive(Debug)]
 pub struct Link {
     own: Arc<Mapping>,
     peer: Arc<Mapping>,
-    /// Rung by the peer, and by whoever else wants this side to look up.
+    /// Rung by the peer, and by any other code that wants this side to look again.
     doorbell: Arc<OwnedFd>,
     peer_doorbell: Arc<OwnedFd>,
-    /// Readable when the peer has ended.
+    /// Becomes readable when the peer has ended.
     peer_process: Option<Arc<OwnedFd>>,
-    /// The writing half, unless it is lent.
+    /// The writing half; `None` while it is lent.
     out: Option<Outgoing>,
-    /// Bytes that were taken.
+    /// Bytes taken so far.
     tail: u64,
-    /// How many bytes were there when that was last looked at, less those taken since.
+    /// Bytes available at the last look at the peer's HEAD, minus the bytes taken since.
     known_bytes: u64,
     timeout: Option<Duration>,
-    /// When nothing is waited for any more, however patient.
+    /// Deadline of every wait, regardless of the timeout.
     until: Option<Instant>,
-    /// When the message under way began.
+    /// Start of the message in flight.
     began: Instant,
-    /// How long to look before going to sleep: only where the CPU is nobody else's.
+    /// Duration of busy polling before a sleep. Only useful if no other thread shares the CPU.
     spin: Duration,
-    /// Something was sent coalesced, and nothing since that wakes the peer.
+    /// Bytes were sent coalesced, and no later call has woken the peer.
     quiet: Arc<AtomicBool>,
 }
 
-/// What the worker's end of a link is made of.
+/// The descriptors of the worker's end of a link.
 #[derive(Debug)]
 pub struct FarEnd {
-    /// The worker writes this one.
+    /// The file that the worker writes.
     pub own: OwnedFd,
+    /// The host writes this one.
     pub peer: OwnedFd,
+    /// The host rings it when the worker waits.
     pub doorbell: OwnedFd,
+    /// The worker rings it when the host waits.
     pub peer_doorbell: OwnedFd,
 }
 
-pub const HEAD: usize = 0;
-pub const TAIL: usize = 64;
-pub const ASLEEP: usize = 128;
-/// Where the ring begins.
+pub(crate) const HEAD: usize = 0;
+pub(crate) const TAIL: usize = 64;
+pub(crate) const ASLEEP: usize = 128;
+/// Offset of the ring in its file.
 const RING: usize = 4096;
-/// A power of two, so that places in the ring are a mask away. Holds some batches of 64 KiB on their way; larger messages go through in
-/// pieces.
+/// Bytes of a ring. A power of two, so that a mask turns a position into an offset. The ring holds several
+/// batches of 64 KiB in flight; larger messages pass through it in pieces.
 pub const CAPACITY: u64 = 1 << 20;
 
-/// The longest run that is looked at in place: half of the ring, so that its writer finds room for the next one.
+/// Maximum bytes that are read in place: half of the ring, so that its writer has room for the next message.
 const LONGEST_VIEW: usize = CAPACITY as usize / 2;
 
-/// How many times one's timeout a whole message may take: one that trickles would be waited for as long as its sender likes.
+/// Maximum duration of a whole message, as a multiple of the timeout. Without this limit, a message that
+/// trickles could hold its reader for ever.
 const WHOLE: u32 = 10;
 
 const AWAKE: u64 = 0;
-pub const BYTES: u64 = 1;
+pub(crate) const BYTES: u64 = 1;
 const ROOM: u64 = 2;
-pub const NOW: u64 = 3;
+pub(crate) const NOW: u64 = 3;
 
-/// How long bytes that were sent coalesced may go unseen.
+/// Maximum delay of bytes that were sent coalesced.
 const LENIENCE: Duration = Duration::from_millis(1);
 
 impl Link {
-    /// Makes both ends. The far one is for a process that is trusted with nothing.
+    /// Makes both ends. The far end is for an untrusted process.
     ///
     /// # Errors
-    /// When the kernel gives no more memory or descriptors.
+    /// The kernel has no more memory or descriptors.
     pub fn pair() -> io::Result<(Self, FarEnd)> {
         let (request, own) = written_here("sage-requests", RING, CAPACITY as usize)?;
         let (response, peer) = written_there("sage-answers", RING, CAPACITY as usize)?;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let (near, far) = (eventfd(0, flags)?, eventfd(0, flags)?);
-        let far_end = FarEnd { own: response, peer: request, doorbell: far.try_clone()?, peer_doorbell: near.try_clone()? };
+        let far_end =
+            FarEnd { own: response, peer: request, doorbell: far.try_clone()?, peer_doorbell: near.try_clone()? };
         Ok((Self::new(own, peer, near, far), far_end))
     }
 
-    /// The worker's end. `spin` is how long to look for bytes before sleeping: only where the CPU is nobody else's.
+    /// Opens the worker's end. `spin` is the duration of busy polling before a sleep. A `spin` above zero is
+    /// only useful if no other thread shares the CPU.
     ///
     /// # Errors
-    /// When the files cannot be mapped.
+    /// A file cannot be mapped.
     pub fn far(end: FarEnd, spin: Duration) -> io::Result<Self> {
         let ring = CAPACITY as usize;
         let (own, peer) = (Mapping::of(&end.own, RING, ring, true)?, Mapping::of(&end.peer, RING, ring, false)?);
@@ -114,7 +122,8 @@ impl Link {
     }
 
     fn new(own: Mapping, peer: Mapping, doorbell: OwnedFd, peer_doorbell: OwnedFd) -> Self {
-        let (own, peer, peer_doorbell, quiet) = (Arc::new(own), Arc::new(peer), Arc::new(peer_doorbell), Arc::default());
+        let (own, peer, peer_doorbell, quiet) =
+            (Arc::new(own), Arc::new(peer), Arc::new(peer_doorbell), Arc::default());
         let out = Outgoing::new(Arc::clone(&own), Arc::clone(&peer), Arc::clone(&peer_doorbell), Arc::clone(&quiet));
         Self {
             own,
@@ -133,66 +142,68 @@ impl Link {
         }
     }
 
-    /// The writing half, for another thread to write with, if it is here. Until it is [given back](Link::give_back) nothing can be written here.
+    /// Lends the writing half to another thread. Returns `None` if it is lent already. This side cannot write
+    /// until the half is [given back](Link::give_back).
     pub fn lend(&mut self) -> Option<Outgoing> {
         self.out.take()
     }
 
+    /// Takes the writing half back.
     pub fn give_back(&mut self, out: Outgoing) {
         self.out = Some(out);
     }
 
-    /// What wakes this side where it waits.
+    /// The doorbell that wakes this side.
     pub fn doorbell(&self) -> Arc<OwnedFd> {
         Arc::clone(&self.doorbell)
     }
 
-    /// Says which process is at the other end, so that its death is noticed.
+    /// Sets the process at the other end, so that its death ends a wait.
     pub fn watch(&mut self, process: Arc<OwnedFd>) {
         self.peer_process = Some(process);
     }
 
-    /// A message begins, in or out: from now on counts how long the whole of it takes.
+    /// Starts the clock of a message, incoming or outgoing.
     pub fn begin(&mut self) {
         self.began = Instant::now();
     }
 
-    /// How long to wait for the other side at a time from now on, and ten times that for a message; `None` is for ever.
+    /// Sets the timeout of each wait. A whole message may take ten times the timeout. `None` means no timeout.
     pub fn set_patience(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
     }
 
-    /// Until when to wait for the other side from now on; `None` sets no such end.
+    /// Sets a deadline for all later waits. `None` means no deadline.
     pub fn set_deadline(&mut self, until: Option<Instant>) {
         self.until = until;
     }
 
-    /// Makes what was written visible to the other side.
+    /// Makes all written bytes visible to the peer and wakes it.
     pub fn send(&self) {
         if let Some(out) = &self.out {
             out.send();
         }
     }
 
-    /// Gives the ring's bytes that were read back to the other side.
+    /// Returns the ring space of all bytes read so far to the peer.
     pub fn taken(&self) {
         store(&self.own, TAIL, self.tail);
         self.wake(&[ROOM]);
     }
 
-    /// Whether bytes wait, or reading would say what is wrong.
+    /// Returns `true` if bytes are available, or if the next read fails.
     pub fn has_bytes(&self) -> bool {
         self.bytes().map_or(true, |bytes| bytes > 0)
     }
 
-    /// The next `len` bytes where they lie, once they are there; they stay until [`Link::taken`]. `None`: they are more than may lie
-    /// there at a time.
+    /// Waits for the next `len` bytes and returns them in place. They stay valid until [`Link::taken`]. `None`
+    /// means that `len` is more than can be read in place.
     ///
     /// # Errors
-    /// As for reading.
+    /// The same errors as a read.
     ///
     /// # Safety
-    /// The other side must be one that leaves alone what it has sent, until it was taken.
+    /// The peer must not change sent bytes until they are taken.
     pub unsafe fn view(&mut self, len: usize) -> Result<Option<&[u8]>, WireError> {
         if len > LONGEST_VIEW {
             return Ok(None);
@@ -200,11 +211,13 @@ impl Link {
         self.wait(BYTES, |link| Ok(link.bytes()?.checked_sub(len as u64).map_or(0, |more| more + 1)))?;
         let (at, _) = run_of(self.tail, len as u64, len);
         self.move_tail(len as u64);
-        // SAFETY: the bytes were sent and are not taken: the caller promises that they are left alone.
+        // SAFETY: the bytes were sent and are not taken. The caller promises that the peer does not change
+        // them.
         unsafe { self.peer.bytes(at, len) }.ok_or_else(out_of_bounds).map(Some)
     }
 
-    /// Makes what was written visible to the other side, and lets it sleep until more is sent, or until this side waits for anything.
+    /// Makes all written bytes visible to the peer without waking it from a light sleep. The peer may sleep
+    /// until more is sent, or until this side waits.
     pub fn send_quietly(&self) {
         if let Some(out) = &self.out {
             out.send_quietly();
@@ -223,20 +236,21 @@ impl Link {
         Ok(bytes)
     }
 
-    /// Wakes the other side where it waits for one of these.
+    /// Wakes the peer if it sleeps in one of the states `waits_for`.
     fn wake(&self, waits_for: &[u64]) {
         ring_if(&self.peer, &self.peer_doorbell, waits_for);
     }
 
-    /// Waits until bytes are there, this side's doorbell is rung for another reason, or `most` is over. Nothing is due, so timeout has no part in it.
+    /// Waits until bytes are available, the doorbell is rung for another reason, or `most` has passed. No
+    /// answer is due, so the timeout does not apply.
     ///
     /// # Errors
-    /// The other side died, or claims what cannot be.
+    /// The peer died, or its numbers are impossible.
     pub fn doze(&self, most: Duration) -> Result<(), WireError> {
         for (lightly, most) in [(true, most.min(LENIENCE)), (false, most.saturating_sub(LENIENCE))] {
             let woken = if self.arm(lightly) { Ok(true) } else { self.nap(Some(most)) };
             store(&self.own, ASLEEP, AWAKE);
-            // What it sent before it died counts.
+            // Bytes that the peer sent before its death still count.
             if self.bytes()? > 0 || woken? {
                 break;
             }
@@ -244,38 +258,39 @@ impl Link {
         Ok(())
     }
 
-    /// Says that this side sleeps from now on, at its doorbell: `lightly`, so that what comes coalesced does not wake it. `true`: bytes are there already.
+    /// Declares that this side sleeps at its doorbell from now on. If `lightly` is set, coalesced bytes do not
+    /// wake it. Returns `true` if bytes are available already.
     pub fn arm(&self, lightly: bool) -> bool {
         self.wake_for_quiet();
         store(&self.own, ASLEEP, if lightly { BYTES } else { NOW });
         self.has_bytes()
     }
 
-    /// Says that this side sleeps no longer. Whether its doorbell was rung.
+    /// Declares that this side is awake. Returns `true` if its doorbell was rung.
     pub fn disarm(&self) -> bool {
         store(&self.own, ASLEEP, AWAKE);
         rustix::io::read(&*self.doorbell, &mut [0; 8]).is_ok()
     }
 
-    /// This side's doorbell, and the other side's process, where it is known.
+    /// The doorbell of this side, and the process of the peer if it is known.
     pub fn wakers(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
         (self.doorbell.as_fd(), self.peer_process.as_ref().map(|process| process.as_fd()))
     }
 
-    /// Whether nothing was heard for longer than this side has timeout, beginning at `since`.
+    /// Returns an error if the timeout has passed since `since`.
     pub fn is_overdue(&self, since: Instant) -> Option<WireError> {
         let timeout = self.timeout.filter(|timeout| since.elapsed() >= *timeout)?;
         Some(WireError::Overdue(milliseconds(timeout)))
     }
 
-    /// What was sent coalesced is all there will be for now.
+    /// Wakes the peer for the bytes that were sent coalesced, because this side sends no more for now.
     fn wake_for_quiet(&self) {
         if self.quiet.swap(false, Ordering::Relaxed) {
             self.wake(&[BYTES, NOW]);
         }
     }
 
-    /// Waits until `how_many` is above 0, and answers it.
+    /// Waits until `how_many` is above 0, and returns its value.
     fn wait(&self, waits_for: u64, how_many: impl Fn(&Self) -> Result<u64, WireError>) -> Result<u64, WireError> {
         let started = Instant::now();
         let mut lenience = waits_for == BYTES;
@@ -299,14 +314,15 @@ impl Link {
             };
             store(&self.own, ASLEEP, AWAKE);
             if let Err(error) = woken {
-                // What it sent before it died counts.
+                // Bytes that the peer sent before its death still count.
                 let found = how_many(self)?;
                 return if found > 0 { Ok(found) } else { Err(error) };
             }
         }
     }
 
-    /// Sleeps until the doorbell rings, the other side dies, or `most`, timeout or time is over. Whether it rang.
+    /// Sleeps until the doorbell rings, the peer dies, or one of `most`, the timeout and the deadline has
+    /// passed. Returns `true` if the doorbell rang.
     fn sleep(&self, started: Instant, most: Option<Duration>) -> Result<bool, WireError> {
         let left = match self.timeout {
             None => None,
@@ -328,7 +344,8 @@ impl Link {
         self.nap([left, before, most].into_iter().flatten().min())
     }
 
-    /// Sleeps until the doorbell rings, the other side dies, or `most` is over. Whether it rang.
+    /// Sleeps until the doorbell rings, the peer dies, or `most` has passed. Returns `true` if the doorbell
+    /// rang.
     fn nap(&self, most: Option<Duration>) -> Result<bool, WireError> {
         let timeout = most.map(|left| rustix::event::Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
@@ -345,7 +362,7 @@ impl Link {
                 })
             }
         };
-        // Not rung: it was the process's end, a signal, or time.
+        // A failed read means that the process ended, a signal came, or the time is over.
         let rang = rustix::io::read(&self.doorbell, &mut [0; 8]).is_ok();
         match died {
             Ok(true) => Err(WireError::Gone),
@@ -417,23 +434,25 @@ impl WireReader for Link {
 
     fn get(&mut self, into: &mut [u8]) -> Result<(), WireError> {
         let len = into.len();
-        // SAFETY: initialised bytes seen as bytes that may be uninitialised; `read_into` only ever writes initialised ones.
+        // SAFETY: initialised bytes are viewed as possibly uninitialised bytes. `read_into` only writes
+        // initialised bytes.
         self.read_into(unsafe { std::slice::from_raw_parts_mut(into.as_mut_ptr().cast(), len) })
     }
 
     fn append(&mut self, bytes: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
-        into.try_reserve(bytes).map_err(|_| WireError::broken(format!("no memory for {bytes} bytes of it")))?;
+        into.try_reserve(bytes).map_err(|_| WireError::broken(format!("no memory for {bytes} bytes of a message")))?;
         let before = into.len();
         let room = into.spare_capacity_mut().get_mut(..bytes).ok_or_else(out_of_bounds)?;
         self.read_into(room)?;
-        // SAFETY: `read_into` has initialised these bytes, or it would not have answered Ok; they were reserved above.
+        // SAFETY: `read_into` returned Ok, so it initialised these bytes. They were reserved above.
         unsafe { into.set_len(before + bytes) };
         Ok(())
     }
 }
 
-/// Where a position in the stream lies in a mapping, and how much of what is there is wanted. A run over the ring's end goes on behind it.
-pub fn run_of(position: u64, there: u64, wanted: usize) -> (usize, usize) {
+/// The offset of a stream position in a mapping, and how many of the `wanted` bytes are available there. A run
+/// over the ring's end continues in the second mapping of the ring behind it.
+pub(crate) fn run_of(position: u64, there: u64, wanted: usize) -> (usize, usize) {
     let at = usize::try_from(position & (CAPACITY - 1)).unwrap_or(0);
     (RING + at, usize::try_from(there).unwrap_or(usize::MAX).min(wanted))
 }
@@ -442,27 +461,27 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The writing half is another thread's for now.
+/// The error of a write while the writing half is lent.
 #[cold]
 fn lent() -> WireError {
-    WireError::broken("the ring is written elsewhere")
+    WireError::broken("the writing half of the link is lent")
 }
 
-pub fn out_of_bounds() -> WireError {
-    WireError::broken("a place outside the ring")
+pub(crate) fn out_of_bounds() -> WireError {
+    WireError::broken("an offset outside the ring")
 }
 
 fn number(mapping: &Mapping, at: usize) -> &AtomicU64 {
     static NOTHING: AtomicU64 = AtomicU64::new(0);
-    // Every mapping here has its page of numbers.
+    // Every mapping of a link has a page of numbers.
     mapping.number(at).unwrap_or(&NOTHING)
 }
 
-pub fn load(mapping: &Mapping, at: usize) -> u64 {
+pub(crate) fn load(mapping: &Mapping, at: usize) -> u64 {
     number(mapping, at).load(Ordering::SeqCst)
 }
 
-pub fn store(mapping: &Mapping, at: usize, value: u64) {
+pub(crate) fn store(mapping: &Mapping, at: usize, value: u64) {
     number(mapping, at).store(value, Ordering::SeqCst);
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::link::{FarEnd, Link};
 
-/// The far end of a link in the order of the process that gets it: descriptors, by number.
+/// The far end of a link, as descriptor numbers in the setup message of the process that inherits them.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct LinkSetup {
     own: RawFd,
@@ -16,6 +16,7 @@ pub struct LinkSetup {
 }
 
 impl LinkSetup {
+    /// The numbers of an end's descriptors.
     pub fn of(end: &FarEnd) -> Self {
         Self {
             own: end.own.as_raw_fd(),
@@ -25,14 +26,15 @@ impl LinkSetup {
         }
     }
 
+    /// All descriptors, for a process to inherit.
     pub fn descriptors(&self) -> [RawFd; 4] {
         [self.own, self.peer, self.doorbell, self.peer_doorbell]
     }
 
-    /// The link, in the process that inherited the descriptors.
+    /// Opens the link in the process that inherited the descriptors.
     ///
     /// # Errors
-    /// The numbers are of standard streams, or the files cannot be mapped.
+    /// A descriptor number belongs to a standard stream, or a file cannot be mapped.
     ///
     /// # Safety
     /// The descriptors were opened for this link of this process, and nothing else owns them.
@@ -40,7 +42,7 @@ impl LinkSetup {
         if self.descriptors().iter().any(|&descriptor| descriptor < 3) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a link without descriptors"));
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller upholds the contract of this function.
         let [own, peer, doorbell, peer_doorbell] =
             self.descriptors().map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) });
         Link::far(FarEnd { own, peer, doorbell, peer_doorbell }, spin)

@@ -8,7 +8,7 @@ fn ends() -> (Link, Link) {
     (near, Link::far(far, Duration::ZERO).unwrap())
 }
 
-/// Bytes that show where they belong.
+/// Bytes with values that depend on their position.
 fn pattern(from: usize, len: usize) -> Vec<u8> {
     (from..from + len).map(|at| (at * 31 % 251) as u8).collect()
 }
@@ -93,7 +93,7 @@ fn a_message_that_trickles_is_waited_for_no_longer_than_a_message_may_take() {
         let done = Arc::clone(&done);
         move || {
             while !done.load(Ordering::SeqCst) {
-                // A byte for each look, so that no single wait is long.
+                // Send one byte for each look, so that no single wait is long.
                 if [BYTES, NOW].contains(&load(&far.peer, ASLEEP)) {
                     far.put(&[1]).unwrap();
                     far.send();
@@ -149,7 +149,7 @@ fn numbers_that_cannot_be_are_an_error_whoever_writes_them() {
 #[test]
 fn neither_side_can_write_what_the_other_does_nor_change_a_size() {
     let (_, far) = Link::pair().unwrap();
-    // The host's own file: nobody can map it for writing any more, and neither can change its size.
+    // The host's own file: no process can map it for writing again, and neither process can change its size.
     assert!(Mapping::of(&far.peer, RING, CAPACITY as usize, true).is_err());
     assert!(Mapping::of(&far.peer, RING, CAPACITY as usize, false).is_ok());
     for file in [&far.own, &far.peer] {
@@ -174,6 +174,6 @@ fn what_is_sent_quietly_is_seen_within_moments_though_nobody_wakes_its_reader() 
         far.put(&[*byte]).unwrap();
         far.send_quietly();
     }
-    // No doorbell was rung for either that the reader did not ask for.
+    // The doorbell did not ring for the coalesced bytes unless the reader waited for any byte.
     assert_eq!(reader.join().unwrap(), *b"ab");
 }

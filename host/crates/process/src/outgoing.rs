@@ -6,32 +6,35 @@ use super::link::{ASLEEP, BYTES, CAPACITY, HEAD, NOW, TAIL, load, out_of_bounds,
 use super::mapping::Mapping;
 use sage_batch::wire::{WireError, WireWriter};
 
-/// The writing half of a [`Link`](super::link::Link), which another thread may have for a while. It never waits: what there is no room for is an error.
+/// The writing half of a [`Link`](super::link::Link), which can be lent to another thread. This half never
+/// waits: a write without room is an error.
 #[derive(Debug)]
 pub struct Outgoing {
     own: Arc<Mapping>,
     peer: Arc<Mapping>,
     peer_doorbell: Arc<OwnedFd>,
-    /// Bytes that were written, published or not.
+    /// Bytes written so far, published or not.
     head: u64,
-    /// How many bytes there was room for when that was last looked at, less those written since: a look at the other side's number, which it changes,
-    /// costs a transfer between CPUs.
+    /// Free bytes at the last look at the peer's TAIL, minus the bytes written since. The peer changes TAIL, so
+    /// each look costs a transfer between CPUs.
     known_room: u64,
-    /// Something was sent coalesced, and nothing since that wakes the peer. The reading half wakes it before it sleeps.
+    /// Bytes were sent coalesced, and no later call has woken the peer. The reading half wakes the peer before
+    /// it sleeps.
     quiet: Arc<AtomicBool>,
 }
 
 impl Outgoing {
+    /// The writing half of a link between these two mappings.
     pub fn new(own: Arc<Mapping>, peer: Arc<Mapping>, peer_doorbell: Arc<OwnedFd>, quiet: Arc<AtomicBool>) -> Self {
         Self { own, peer, peer_doorbell, head: 0, known_room: 0, quiet }
     }
 
-    /// How many bytes were written, ever.
+    /// Total bytes written since the link was made.
     pub fn head(&self) -> u64 {
         self.head
     }
 
-    /// How many bytes can be written without waiting.
+    /// Bytes that can be written without waiting.
     pub fn room(&self) -> Result<u64, WireError> {
         let used = self.head.wrapping_sub(load(&self.peer, TAIL));
         CAPACITY
@@ -39,28 +42,29 @@ impl Outgoing {
             .ok_or_else(|| WireError::broken("the ring's reader claims bytes that were never sent"))
     }
 
-    /// Makes what was written visible to the other side.
+    /// Makes all written bytes visible to the peer and wakes it.
     pub fn send(&self) {
         store(&self.own, HEAD, self.head);
         self.quiet.store(false, Ordering::Relaxed);
         ring_if(&self.peer, &self.peer_doorbell, &[BYTES, NOW]);
     }
 
-    /// Makes what was written visible to the other side, and lets it sleep until more is sent, or until this side waits for anything.
+    /// Makes all written bytes visible to the peer without waking it from a light sleep. The peer may sleep
+    /// until more is sent, or until this side waits.
     pub fn send_quietly(&self) {
         store(&self.own, HEAD, self.head);
         ring_if(&self.peer, &self.peer_doorbell, &[NOW]);
         self.quiet.store(true, Ordering::Relaxed);
     }
 
-    /// Wakes the other side for what was sent coalesced.
+    /// Wakes the peer for the bytes that were sent coalesced.
     pub fn announce(&self) {
         if self.quiet.swap(false, Ordering::Relaxed) {
             ring_if(&self.peer, &self.peer_doorbell, &[BYTES, NOW]);
         }
     }
 
-    /// Writes as many of `bytes` as there is room for, and answers how many that are.
+    /// Writes as many of `bytes` as there is room for, and returns their count.
     pub fn put_some(&mut self, bytes: &[u8]) -> Result<usize, WireError> {
         if self.known_room < bytes.len() as u64 {
             self.known_room = self.room()?;
@@ -73,7 +77,7 @@ impl Outgoing {
         Ok(run)
     }
 
-    /// Writes eight bytes, if there is room for them as far as is known.
+    /// Writes eight bytes if the known room is large enough. Returns `false` otherwise.
     #[inline]
     pub fn put_number_now(&mut self, number: u64) -> bool {
         let (at, _) = run_of(self.head, self.known_room, 8);
@@ -84,10 +88,11 @@ impl Outgoing {
         written
     }
 
-    /// Appends what was written at this position, which was not written over since.
+    /// Appends `len` bytes that were written at `position`. The caller must not have overwritten them since.
     pub fn read_back(&self, position: u64, len: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
         let (at, len) = run_of(position, CAPACITY, len);
-        // SAFETY: this is the ring's only writer, and borrowed for as long as these bytes are.
+        // SAFETY: this value is the only writer of the ring, and it is borrowed for as long as these bytes are
+        // borrowed.
         let written = unsafe { self.own.bytes(at, len) }.ok_or_else(out_of_bounds)?;
         into.extend_from_slice(written);
         Ok(())
@@ -113,14 +118,15 @@ impl WireWriter for Outgoing {
     }
 }
 
-/// Rings a doorbell if the other side sleeps waiting for one of these.
-pub fn ring_if(peer: &Mapping, doorbell: &OwnedFd, waits_for: &[u64]) {
+/// Rings the doorbell if the peer sleeps in one of the states `waits_for`.
+pub(crate) fn ring_if(peer: &Mapping, doorbell: &OwnedFd, waits_for: &[u64]) {
     if waits_for.contains(&load(peer, ASLEEP)) {
         ring(doorbell);
     }
 }
 
+/// Rings a doorbell. A doorbell that was rung already stays rung.
 pub fn ring(doorbell: &OwnedFd) {
-    // Full already: then it was rung before.
+    // A full counter means that the doorbell was rung before.
     let _ = rustix::io::write(doorbell, &1_u64.to_ne_bytes());
 }

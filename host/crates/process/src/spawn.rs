@@ -14,34 +14,35 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, set_parent_process_de
 use super::mapping::{bounded, sealed};
 use sage_machine::CpuSet;
 
-/// Starts worker processes, on one thread that lives as long as this: the kernel ends a worker when the *thread* that started it
-/// ends, which is how workers die with the host, also when it is killed.
+/// Starts worker processes on one dedicated thread that lives as long as this value. The kernel kills a worker
+/// when the *thread* that started it ends. Workers therefore die with the host, even if the host is killed.
 #[derive(Debug)]
 pub struct Spawner {
     requests: Option<Sender<Request>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a worker process is started with.
+/// The program, setup, environment and descriptors of a new worker process.
 #[derive(Debug)]
 pub struct Launch {
-    /// The program: this one.
+    /// The program file: the executable of this host.
     pub program: PathBuf,
-    /// Its hidden subcommand.
+    /// The hidden subcommand of the program.
     pub subcommand: &'static str,
-    /// What it reads on its standard input.
+    /// The bytes that the worker reads on its standard input.
     pub order: Vec<u8>,
-    /// All that its environment has.
+    /// The complete environment of the worker.
     pub environment: Vec<(&'static str, OsString)>,
-    /// Descriptors that it inherits under the same numbers.
+    /// Descriptors that the worker inherits under the same numbers.
     pub inherited: Vec<RawFd>,
-    /// Where all of its threads may run at first.
+    /// The initial CPU affinity of all its threads.
     pub cpus: Option<CpuSet>,
-    /// Runs in the child between fork and exec: puts it into its groups.
+    /// Runs in the child between fork and exec, and moves the child into its cgroups.
     pub enter: Option<Enter>,
 }
 
-/// Must be safe to run in a process that was forked from one with threads: no allocation, no locks.
+/// The closure must be safe to run in the child of a multi-threaded process: it must not allocate memory and
+/// must not take a lock.
 pub struct Enter(pub Box<dyn Fn() -> io::Result<()> + Send + Sync>);
 
 impl std::fmt::Debug for Enter {
@@ -53,10 +54,11 @@ impl std::fmt::Debug for Enter {
 /// A process that was started.
 #[derive(Debug)]
 pub struct Started {
+    /// The process.
     pub child: Child,
-    /// Readable once it has ended.
+    /// Becomes readable when the process has ended.
     pub process: OwnedFd,
-    /// What it wrote to its standard error.
+    /// The standard error of the process.
     pub last_words: OwnedFd,
 }
 
@@ -68,17 +70,21 @@ struct Request {
     reply: SyncSender<Reply>,
 }
 
-/// The most of a worker's standard error that is kept.
+/// Maximum bytes of a worker's standard error that are kept.
 const LAST_WORDS: usize = 16 << 10;
 
 impl Spawner {
+    /// Starts the thread that starts processes.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
     pub fn start() -> io::Result<Self> {
         let (requests, received) = mpsc::channel();
         let thread = thread::Builder::new().name("sage-spawner".to_owned()).spawn(move || serve(&received))?;
         Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
 
-    /// Starts a process. Its descriptors must stay open until this returns.
+    /// Starts a process. The inherited descriptors must stay open until this function returns.
     pub fn launch(&self, launch: Launch) -> Reply {
         let gone = || io::Error::other("the thread that starts workers has ended");
         let (reply, replied) = mpsc::sync_channel(1);
@@ -92,7 +98,7 @@ impl Drop for Spawner {
     fn drop(&mut self) {
         self.requests = None;
         if let Some(thread) = self.thread.take() {
-            // It ends with its last request.
+            // The thread ends after its last request.
             let _ = thread.join();
         }
     }
@@ -120,7 +126,8 @@ fn start(launch: Launch) -> Reply {
         .stdin(Stdio::from(sealed("sage-order", &order)?))
         .stdout(Stdio::null())
         .stderr(Stdio::from(last_words.try_clone()?));
-    // SAFETY: the closure only makes system calls on memory that was made before the fork: no allocation, no lock, no panic.
+    // SAFETY: the closure only makes system calls on memory that was allocated before the fork. It does not
+    // allocate, lock or panic.
     unsafe {
         command.pre_exec(move || prepare(parent, &inherited, cpus.as_ref(), enter.as_ref()));
     }
@@ -135,11 +142,11 @@ fn start(launch: Launch) -> Reply {
     }
 }
 
-/// In the child, before it becomes the worker.
+/// Runs in the child before the exec of the worker.
 fn prepare(parent: Pid, inherited: &[RawFd], cpus: Option<&CpuSet>, enter: Option<&Enter>) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if rustix::process::getppid() != Some(parent) {
-        // The host died before it could be said that we die with it.
+        // The host died before the parent-death signal was set.
         return Err(io::ErrorKind::BrokenPipe.into());
     }
     if let Some(Enter(enter)) = enter {
@@ -149,14 +156,14 @@ fn prepare(parent: Pid, inherited: &[RawFd], cpus: Option<&CpuSet>, enter: Optio
         rustix::thread::sched_setaffinity(None, &cpus.to_kernel())?;
     }
     for &descriptor in inherited {
-        // SAFETY: whoever launched this keeps the descriptor open until the launch is over.
+        // SAFETY: the caller of `launch` keeps the descriptor open until the launch has ended.
         let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
         rustix::io::fcntl_setfd(descriptor, FdFlags::empty())?;
     }
     Ok(())
 }
 
-/// Ends a process and takes note of its end.
+/// Kills a process and reaps it.
 pub fn end(child: &mut Child) {
     let _ = child.kill();
     let _ = child.wait();

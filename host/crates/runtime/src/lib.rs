@@ -1,11 +1,11 @@
-//! Runs pipelines of WebAssembly operators, each instance with exactly the resources it was given: what a program that
-//! embeds sage-host uses.
+//! Runs pipelines of WebAssembly operators and gives each instance exactly its granted resources. Programs that
+//! embed sage-host use this crate.
 //!
-//! | module | one idea |
+//! | module | contents |
 //! |---|---|
 //! | [`connector`] | built-in sources and sinks |
 //! | [`engine`] | lanes, partitioning, retries, drain |
-//! | [`worker`] | processes of their own for instances, devices and single questions |
+//! | [`worker`] | separate processes for instances, devices and one-shot tasks |
 
 pub mod connector;
 pub mod engine;

@@ -5,17 +5,17 @@ use sage_batch::{
 };
 use sage_plan::{Kind, Limits};
 
-/// What a guest said during one call, checked. Its buffers are used again for the next call.
+/// The checked output of a guest during one call. Its buffers are used again for the next call.
 #[derive(Debug)]
 pub struct Answer {
     pub(super) kind: Kind,
     rows: usize,
-    /// The call that has nothing to answer, while it is one.
+    /// Name of the current call, if it is one that returns no output.
     mute: Option<&'static str>,
     record_limit: u64,
     pub(super) output_limit: u64,
     output_bytes: u64,
-    /// flat-map: what each input record hands on to its outputs, in bytes; empty where that is nothing.
+    /// flat-map: bytes that the outputs of each input record inherit; empty if they inherit nothing.
     inherited: Vec<u64>,
     pub(super) answered: bool,
     pub(super) column: Column,
@@ -26,7 +26,7 @@ pub struct Answer {
     ports: u32,
     pub(super) rejected: Vec<u32>,
     pub(super) messages: Column,
-    /// Where an answer from another process is put together.
+    /// Buffers in which an answer from another process is put together.
     pub(super) received: Option<Box<Received>>,
 }
 
@@ -37,21 +37,21 @@ pub struct Emission {
     pub port: u32,
     /// The records, without origins.
     pub batch: Batch,
-    /// Which input record each comes from, if the guest said so.
+    /// Index of the input record behind each record, if the guest gave it.
     pub parents: Option<Vec<u32>>,
 }
 
-/// What a call may answer.
+/// The output that a call may return.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Call {
-    /// As its kind does, over so many records.
+    /// The output of the guest's kind, over this number of records.
     Over(usize),
-    /// Nothing: `open`, `close` and the like. What they answered would be lost.
+    /// None: the output of `open`, `close` and the like would be lost. The text is the call's name.
     Mute(&'static str),
 }
 
 impl Answer {
-    /// No answer yet, of a guest of this kind held to these limits.
+    /// An empty answer of a guest of this kind, with these limits.
     #[must_use]
     pub fn new(kind: Kind, limits: &Limits) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Answer {
         }
     }
 
-    /// A call begins.
+    /// Begins a call.
     pub(super) fn begin(&mut self, call: Call) {
         (self.rows, self.mute) = match call {
             Call::Over(rows) => (rows, None),
@@ -96,7 +96,8 @@ impl Answer {
         }
     }
 
-    /// What was emitted is over. Few places are kept for the next call, and none keeps the room of a huge one.
+    /// Clears the emissions. At most [`KEEP_EMISSIONS`] stay allocated for the next call, and none keeps more
+    /// than [`KEEP_BYTES`].
     fn forget_emissions(&mut self) {
         self.emissions.truncate(KEEP_EMISSIONS);
         self.emissions.shrink_to(KEEP_EMISSIONS);
@@ -115,15 +116,15 @@ impl Answer {
         self.column.capacity() + self.messages.capacity() + self.bitmap.capacity() + numbers * size_of::<u32>()
     }
 
-    /// One huge answer should not keep its buffers resident for ever.
+    /// Frees the buffers: one huge answer should not keep its memory for ever.
     fn give_up_buffers(&mut self) {
         (self.column, self.messages) = (Column::new(), Column::new());
         (self.bitmap, self.parents, self.rejected) = (Vec::new(), Vec::new(), Vec::new());
         self.received = None;
     }
 
-    /// flat-map: the batch that the next call is over. Its outputs inherit keys and headers, which count towards what the call
-    /// sends: a long key times a hundred thousand outputs is the host's memory.
+    /// flat-map: sets the batch of the next call. Its outputs inherit keys and headers, which count towards the
+    /// bytes that the call sends: a long key times a hundred thousand outputs could exhaust the host's memory.
     pub(super) fn inherit_from(&mut self, batch: &Batch) {
         self.inherited.clear();
         let columns = [batch.keys(), batch.headers()];
@@ -134,33 +135,34 @@ impl Answer {
         }
     }
 
-    /// How many side outputs the component has.
+    /// Sets the number of side outputs that the component has.
     pub fn set_ports(&mut self, ports: u32) {
         self.ports = ports;
     }
 
-    /// The call returned: whether it answered as its kind must.
+    /// Checks at the end of a call that the guest gave the output that its kind requires.
     pub(super) fn finish(&self) -> Result<(), HostTrap> {
         let must = matches!(self.kind, Kind::Map | Kind::Filter | Kind::KeyBy);
         if must && !self.answered && self.rows > 0 {
-            let message = format!("a {} must call output.{} once a call, and did not", self.kind, self.function());
+            let message = format!("a {} must call output.{} once per call, but did not", self.kind, self.function());
             return Err(HostTrap { code: FailureCode::Malformed, message });
         }
         Ok(())
     }
 
-    /// map: the new payloads; key-by: the keys. One for each record. The engine swaps the column against an empty one.
+    /// map: the new payloads; key-by: the keys. The column has one entry for each record. The engine swaps it
+    /// for an empty one.
     pub fn column(&mut self) -> &mut Column {
         &mut self.column
     }
 
-    /// filter: which records stay.
+    /// filter: the records that stay.
     #[must_use]
     pub fn kept(&self) -> Bitmap<'_> {
         Bitmap::new(&self.bitmap)
     }
 
-    /// flat-map: the record each of the new payloads (in [`Answer::column`]) comes from.
+    /// flat-map: the index of the input record behind each of the new payloads (in [`Answer::column`]).
     #[must_use]
     pub fn parents(&self) -> &[u32] {
         &self.parents
@@ -171,12 +173,12 @@ impl Answer {
         (&mut self.column, &self.parents)
     }
 
-    /// process and source: what was emitted, in order. The engine takes the batches out.
+    /// process and source: the emissions, in order. The engine moves the batches out.
     pub fn emissions(&mut self) -> impl Iterator<Item = &mut Emission> {
         self.emissions.iter_mut().take(self.emitted)
     }
 
-    /// The records rejected, rising, and why.
+    /// The rejected records in rising order, each with the reason.
     pub fn rejected(&self) -> impl ExactSizeIterator<Item = (usize, &str)> {
         self.rejected
             .iter()
@@ -196,7 +198,8 @@ impl Answer {
         Ok(())
     }
 
-    /// As [`Answer::take_column`], for a column that is checked by itself and is taken over instead of copied.
+    /// As [`Answer::take_column`], for a column that has already been checked alone and is moved instead of
+    /// copied.
     pub(super) fn take_whole_column(&mut self, kind: Kind, name: &'static str, column: &mut Column) -> Checked {
         self.expect(kind)?;
         self.once()?;
@@ -245,7 +248,7 @@ impl Answer {
             return Err(HostTrap::error(FailureCode::Malformed, message));
         }
         let (offsets, bytes) = columns.payloads;
-        // Each costs the host a batch, however little is in it.
+        // Each emission costs the host a batch, even if the batch is small.
         self.count(size_of::<Emission>() as u64 + ROW_BYTES * offsets.len() as u64)?;
         self.weigh("payloads", offsets, bytes)?;
         for (name, column) in [("keys", columns.keys), ("headers", columns.headers)] {
@@ -295,8 +298,8 @@ impl Answer {
         Ok(())
     }
 
-    /// Counts what is sent against the limits; offsets are not trusted yet, so a record's size is looked at only where the
-    /// whole could hold one too large.
+    /// Counts an output against the limits. The offsets are not trusted yet. The size of each entry is checked
+    /// only if the total is larger than a record may be.
     fn weigh(&mut self, name: &str, offsets: &[u32], bytes: &[u8]) -> Checked {
         let total = bytes.len() as u64;
         self.count(total + 4 * offsets.len() as u64)?;
@@ -316,7 +319,7 @@ impl Answer {
         Ok(())
     }
 
-    /// Counts bytes against what the call may send.
+    /// Counts bytes towards the output limit of the call.
     fn count(&mut self, bytes: u64) -> Checked {
         self.output_bytes = self.output_bytes.saturating_add(bytes);
         if self.output_bytes <= self.output_limit {
@@ -336,16 +339,16 @@ impl Answer {
         self.speaks(Self::function_of(kind))
     }
 
-    /// Whether the call under way has an answer at all.
+    /// Checks that the current call may return output.
     fn speaks(&self, function: &str) -> Checked {
         let Some(call) = self.mute else { return Ok(()) };
-        let message = format!("output.{function} was called in {call}, where there is nothing to answer");
+        let message = format!("output.{function} was called in {call}, which returns no output");
         Err(HostTrap::error(FailureCode::Malformed, message))
     }
 
     fn once(&mut self) -> Checked {
         if std::mem::replace(&mut self.answered, true) {
-            let message = format!("a {} may call output.{} once a call, and did again", self.kind, self.function());
+            let message = format!("a {} may call output.{} only once per call", self.kind, self.function());
             return Err(HostTrap::error(FailureCode::Malformed, message));
         }
         Ok(())
@@ -375,7 +378,7 @@ impl Answer {
 
 type Checked = wasmtime::Result<()>;
 
-/// Whether each record with its key and headers is within the limit.
+/// Checks that each record, with its key and headers, is within the limit.
 fn check_records(batch: &Batch, limit: u64) -> Checked {
     let columns = [Some(batch.payloads()), batch.keys(), batch.headers()];
     let columns = || columns.iter().flatten();
@@ -387,19 +390,21 @@ fn check_records(batch: &Batch, limit: u64) -> Checked {
         None => Ok(()),
         Some((row, size)) => {
             let message = format!(
-                "emitted record {row} has {size} bytes, its key and headers among them, more than record_bytes ({limit})"
+                "emitted record {row} has {size} bytes with its key and headers, more than record_bytes ({limit})"
             );
             Err(HostTrap::error(FailureCode::RecordTooLarge, message))
         }
     }
 }
 
-/// The most memory that the buffers of an answer keep from one call to the next, and of one emission: 16 times what a batch aims at.
+/// Most bytes that the buffers of an answer, or of one emission, keep from one call to the next: 16 times the
+/// target size of a batch.
 const KEEP_BYTES: usize = 1 << 20;
-/// The most emissions whose buffers are kept.
+/// Most emissions whose buffers are kept.
 const KEEP_EMISSIONS: usize = 64;
 
-/// What a record costs the host beside its own bytes (its origin, parent and timestamp): records without bytes count too.
+/// Bytes that a record costs the host besides its content (its origin, parent and timestamp). Empty records
+/// count too.
 const ROW_BYTES: u64 = 20;
 
 fn check_emission_parents(parents: &[u32], found: usize, rows: usize) -> Result<(), Malformed> {

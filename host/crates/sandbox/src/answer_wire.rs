@@ -7,10 +7,10 @@ use sage_batch::wire::{
 use sage_batch::{Batch, Column};
 use sage_plan::Kind;
 
-/// Parts of an answer as they came from another process: read, not checked against the call yet.
+/// Parts of an answer from another process. They have been read, but not yet checked against the call.
 ///
-/// There is one emission, which each one that comes goes through: a place for each would keep the room of the largest that was ever
-/// in that place.
+/// All emissions pass through a single one: with one for each, every emission would keep the memory of the
+/// largest that was ever at its index.
 #[derive(Debug, Default)]
 pub(super) struct Received {
     answered: bool,
@@ -30,7 +30,7 @@ struct ReceivedEmission {
 }
 
 impl Answer {
-    /// Appends what the guest said, for another process to [`Answer::read`].
+    /// Appends the guest's output, for another process to [`Answer::read`].
     ///
     /// # Errors
     /// As [`WireWriter::put`].
@@ -70,11 +70,12 @@ impl Answer {
         Ok(())
     }
 
-    /// Becomes the answer to a call over `batch` that another process wrote, checked as a guest's is: that process is trusted no more than
-    /// its guest.
+    /// Reads the answer that another process wrote to a call over `batch`. The answer is checked like a
+    /// guest's: that process is trusted no more than its guest.
     ///
     /// # Errors
-    /// Outside, a message that cannot be read to its end; inside, an answer that breaks the contract or a limit.
+    /// Outer error: the message cannot be read to its end. Inner error: the answer breaks the contract or a
+    /// limit.
     pub fn read(&mut self, batch: &Batch, from: &mut impl WireReader) -> Result<Result<(), Failure>, WireError> {
         if self.kind == Kind::FlatMap {
             self.inherit_from(batch);
@@ -99,7 +100,7 @@ impl Answer {
         Ok(emitted.and_then(|()| self.take(received)).and_then(|()| Ok(self.finish()?)))
     }
 
-    /// Reads emissions to the last, and takes them up to the first that is refused.
+    /// Reads all emissions and stores them up to the first that is refused.
     fn read_emissions(
         &mut self,
         emission: &mut ReceivedEmission,
@@ -112,7 +113,7 @@ impl Answer {
             let cost = emission.read(left, from)?;
             left = left
                 .checked_sub(cost)
-                .ok_or_else(|| WireError::broken(format!("{} of {emitted} emissions are too much already", at + 1)))?;
+                .ok_or_else(|| WireError::broken(format!("{} of {emitted} emissions exceed the limit", at + 1)))?;
             taken = taken.and_then(|()| {
                 let batch = &emission.batch;
                 let columns = batch.into();
@@ -140,7 +141,7 @@ impl Answer {
 }
 
 impl Received {
-    /// Everything but emissions. `limit` is what a call may send: no part is longer.
+    /// Reads everything but emissions. `limit` is the output limit of a call in bytes: no part is longer.
     fn read(&mut self, kind: Kind, limit: u64, from: &mut impl WireReader) -> Result<(), WireError> {
         match kind {
             Kind::Map | Kind::KeyBy => {
@@ -168,7 +169,8 @@ impl Received {
 }
 
 impl ReceivedEmission {
-    /// Answers what it costs whoever takes it, as the guest's side counts it. No part of it is longer than `limit`.
+    /// Reads an emission. Returns the bytes that it costs its receiver, counted as for a guest. No part of it
+    /// is longer than `limit`.
     fn read(&mut self, limit: u64, from: &mut impl WireReader) -> Result<u64, WireError> {
         self.port = get_small(from)?;
         self.batch.read(from, limit)?;

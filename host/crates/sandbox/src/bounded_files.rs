@@ -13,17 +13,19 @@ use wasmtime_wasi::p2::{FsError, FsResult};
 use super::deadline::Deadline;
 use super::lane_io::LaneIo;
 
-/// `wasi:filesystem/types`, whose functions wait for as long as the call has time left and no longer: a file system that does not answer would otherwise
-/// hold the lane. What they do is done on a thread of the lane's, whose CPU time is the guest's: see [`LaneIo`].
+/// `wasi:filesystem/types`, whose functions wait only while the call has time left. Otherwise a file system
+/// that does not answer would block the lane. The file operations run on a thread of the lane, whose CPU time
+/// counts as the guest's: see [`LaneIo`].
 ///
-/// Opens plain files and folders only. A named pipe blocks whoever opens it until somebody else does, and a device whenever it likes.
+/// Only plain files and folders can be opened. Opening a named pipe blocks until another process opens its
+/// other end, and opening a device can block at any time.
 pub(super) struct BoundedFiles;
 
 impl HasData for BoundedFiles {
     type Data<'a> = BoundedFilesView<'a>;
 }
 
-/// The files of one guest, and how long its call may still take.
+/// The files of one guest, and the time that its call has left.
 pub(super) struct BoundedFilesView<'a> {
     pub(super) deadline: &'a mut Deadline,
     pub(super) io: &'a LaneIo,
@@ -40,12 +42,12 @@ impl BoundedFilesView<'_> {
         io.wait(deadline, wait(&mut view)).unwrap_or_else(|over| Err(FsError::trap(over)))
     }
 
-    /// What needs no waiting.
+    /// The view for operations that do not wait.
     fn view(&mut self) -> WasiFilesystemCtxView<'_> {
         WasiFilesystemCtxView { ctx: self.files, table: self.table }
     }
 
-    /// Whether something there is can be opened without blocking.
+    /// Whether opening the path cannot block. Errors that `open_at` reports itself count as plain.
     fn is_plain(&mut self, fd: &Fd, flags: PathFlags, path: &str) -> FsResult<bool> {
         let (fd, path) = (Resource::new_borrow(fd.rep()), path.to_owned());
         let found = self.wait(async |view| Files::stat_at(view, fd, flags.into(), path).await);
@@ -54,7 +56,7 @@ impl BoundedFilesView<'_> {
                 found.type_,
                 DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink
             )),
-            // Opening it says why not, or makes it.
+            // The path does not exist or cannot be examined: opening it creates it or returns the error.
             Err(error) if error.downcast_ref().is_some() => Ok(true),
             Err(over) => Err(over),
         }

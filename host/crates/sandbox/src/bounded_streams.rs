@@ -6,15 +6,15 @@ use wasmtime_wasi_io::bindings::wasi::io::streams::{HostInputStream as Input, Ho
 use super::deadline::Deadline;
 use super::lane_io::LaneIo;
 
-/// `wasi:io/streams` whose blocking functions wait for as long as the call has time left and no longer: a peer that never
-/// sends (or never reads) would otherwise hold the lane for ever.
+/// `wasi:io/streams`, whose blocking functions wait only while the call has time left. Otherwise a peer that
+/// never sends (or never reads) would block the lane for ever.
 pub(super) struct BoundedStreams;
 
 impl HasData for BoundedStreams {
     type Data<'a> = BoundedStreamsView<'a>;
 }
 
-/// The streams of one guest, and how long its call may still take.
+/// The streams of one guest, and the time that its call has left.
 pub(super) struct BoundedStreamsView<'a> {
     pub(super) deadline: &'a mut Deadline,
     pub(super) io: &'a LaneIo,
@@ -27,7 +27,7 @@ impl BoundedStreamsView<'_> {
         io.wait(deadline, wait(table)).unwrap_or_else(|over| Err(StreamError::Trap(over)))
     }
 
-    /// What does not wait.
+    /// Runs an operation that does not wait.
     fn beside<T>(&mut self, act: impl FnOnce(&mut ResourceTable) -> StreamResult<T>) -> StreamResult<T> {
         let Self { io, table, .. } = self;
         io.beside(|| act(table)).unwrap_or_else(|none| Err(StreamError::Trap(none)))

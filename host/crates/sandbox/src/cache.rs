@@ -15,18 +15,20 @@ use super::known::Digest;
 use super::load_error::LoadError;
 use sage_plan::Description;
 
-/// Compiled components on disk, by the digest of the component and of the engine that compiled it: less than a millisecond instead of
-/// 61 ms. Beside each lies what it answered when it was asked for its side outputs, so that none of its code runs to plan with it.
+/// Compiled components on disk, by the digest of the component and of the engine that compiled it. A load takes
+/// less than a millisecond instead of 61 ms. The cache also holds the component's answer when it was asked for
+/// its side outputs, so that planning runs none of its code.
 ///
-/// Nothing is used whose checksum is wrong: a file that lost a page to a power cut or a bad disk counts as not there. What is checked is
-/// what is loaded: the file is read once, and not mapped. Not being able to keep something is said once, and harms nothing.
+/// A file with a wrong checksum is not used: a file that lost a page in a power cut or on a bad disk counts as
+/// missing. The checked bytes are the loaded bytes: the file is read once and is not mapped. If a component
+/// cannot be cached, a warning is logged once, and the run goes on.
 #[derive(Debug)]
 pub(super) struct Cache {
     folder: CacheFolder,
     engine: u64,
-    /// Bytes to keep at most.
+    /// Most bytes to keep.
     most: u64,
-    /// Whether it was said that nothing can be kept.
+    /// Whether the warning that nothing can be cached was logged.
     said: AtomicBool,
 }
 
@@ -37,18 +39,19 @@ impl Cache {
         Ok(Self { folder: CacheFolder::open(folder)?, engine: hasher.finish(), most, said: AtomicBool::new(false) })
     }
 
-    /// The component, if it is here.
+    /// The component, if the cache holds it.
     pub(super) fn component(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
         let [code, ..] = EXTENSIONS;
         self.load(digest, code, |bytes| {
-            // SAFETY: these bytes were written by `keep_component` into a folder that only this user can write to (checked when it was
-            // opened), whole, as their checksum says, by an engine with the same configuration and version (its hash is in the name).
-            // There is no safe way to load compiled code; compiling again costs a hundred times as much.
+            // SAFETY: `keep_component` wrote these bytes into a folder that only this user can write to
+            // (checked when the folder was opened). The checksum proves that they are complete. An engine with
+            // the same configuration and version made them (its hash is in the file's name). There is no safe
+            // way to load compiled code; a new compilation costs a hundred times as much.
             unsafe { Component::deserialize(engine, bytes) }.map_err(|error| format!("{error:#}"))
         })
     }
 
-    /// What the component answered when it was asked for its side outputs, if that was kept.
+    /// The component's answer when it was asked for its side outputs, if the cache holds it.
     pub(super) fn ports(&self, digest: &Digest) -> Option<Ports> {
         let [_, ports, _] = EXTENSIONS;
         let ports: Option<Vec<String>> =
@@ -56,13 +59,13 @@ impl Cache {
         Some(ports.map_or(Ports::NotAsked, Ports::Told))
     }
 
-    /// What the component says of itself, if that was kept: `Some(None)` where it says nothing.
+    /// The component's description, if the cache knows it: `Some(None)` if the component has none.
     pub(super) fn description(&self, digest: &Digest) -> Option<Option<Description>> {
         let [_, _, description] = EXTENSIONS;
         self.load(digest, description, |bytes| serde_json::from_slice(bytes).map_err(|error| error.to_string()))
     }
 
-    /// Keeps what the component in the file `from` says of itself.
+    /// Caches the description of the component in the file `from`.
     pub(super) fn keep_description(&self, digest: &Digest, from: &Path, description: Option<&Description>) {
         let [_, _, extension] = EXTENSIONS;
         if let Ok(text) = serde_json::to_vec(&description) {
@@ -70,13 +73,13 @@ impl Cache {
         }
     }
 
-    /// Keeps compiled code of the component in the file `from`.
+    /// Caches compiled code of the component in the file `from`.
     pub(super) fn keep_component(&self, digest: &Digest, from: &Path, code: &[u8]) {
         let [extension, ..] = EXTENSIONS;
         self.keep(digest, extension, from, code);
     }
 
-    /// Keeps what was answered; a failure is not kept.
+    /// Caches the component's answer about its side outputs. A failure is not cached.
     pub(super) fn keep_ports(&self, digest: &Digest, from: &Path, ports: &Ports) {
         let told = match ports {
             Ports::NotAsked => None,
@@ -130,7 +133,7 @@ impl Cache {
         if let Err(error) = kept
             && !self.said.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!(folder = %self.folder.path().display(), %error, "what is compiled is not cached");
+            tracing::warn!(folder = %self.folder.path().display(), %error, "compiled components are not cached");
         }
     }
 }

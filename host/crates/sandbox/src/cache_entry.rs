@@ -2,46 +2,48 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-/// One file of the cache: what it is, a checksum, where the component came from, and the content.
+/// A file of the cache: a magic line, a checksum, a header that names the component's file, and the content.
 ///
 /// ```text
-/// "sage-host cache 1\n" | SHA-256 of the rest and of the file's name | length of the header, u32 LE | header, JSON | body
+/// "sage-host cache 1\n" | SHA-256 of the rest and of the file's name
+///     | length of the header, u32 LE | header, JSON | body
 /// ```
 ///
-/// The checksum covers the name too, so that a file under the name of another component counts as damaged.
+/// The checksum covers the file's name too, so that a file under the name of another component counts as
+/// damaged.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry<'b> {
     pub(super) header: EntryHeader,
     pub(super) body: &'b [u8],
 }
 
-/// What stands before the content.
+/// The header before the content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct EntryHeader {
-    /// The component's file when it was compiled, absolute.
+    /// Absolute path of the component's file when it was compiled.
     pub(super) from: String,
 }
 
-/// Why a file of the cache is not used.
+/// The reason why a file of the cache is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(super) enum Damaged {
-    #[error("it was not written by this version of sage-host")]
+    #[error("the file was not written by this version of sage-host")]
     Foreign,
-    #[error("it is shorter than its header says")]
+    #[error("the file is shorter than its header says")]
     Cut,
-    #[error("its checksum is another one: the disk lost or changed a part of it")]
+    #[error("the checksum is wrong: the disk lost or changed a part of the file")]
     Checksum,
-    #[error("its header makes no sense")]
+    #[error("the file's header cannot be read")]
     Header,
 }
 
 const MAGIC: &[u8] = b"sage-host cache 1\n";
 const CHECKSUM: usize = 32;
 const LENGTH: usize = size_of::<u32>();
-/// A path has at most 4096 bytes, each of which JSON writes in at most six.
+/// A path has at most 4096 bytes, and JSON writes each of them in at most six.
 pub(super) const LONGEST_HEADER: usize = 32 << 10;
 
-/// The bytes of a file of this name.
+/// The bytes of a cache file with this name.
 pub(super) fn encode(name: &str, header: &EntryHeader, body: &[u8]) -> Result<Vec<u8>, Damaged> {
     let header = serde_json::to_vec(header).map_err(|_| Damaged::Header)?;
     let length = u32::try_from(header.len()).ok().filter(|_| header.len() <= LONGEST_HEADER).ok_or(Damaged::Header)?;
@@ -52,7 +54,7 @@ pub(super) fn encode(name: &str, header: &EntryHeader, body: &[u8]) -> Result<Ve
     Ok([MAGIC, &checksum(name, &rest), &rest].concat())
 }
 
-/// What a file of this name holds, checked as a whole.
+/// The content of a cache file with this name. The whole file is checked.
 pub(super) fn decode<'b>(name: &str, bytes: &'b [u8]) -> Result<Entry<'b>, Damaged> {
     let rest = bytes.strip_prefix(MAGIC).ok_or(Damaged::Foreign)?;
     let (written, rest) = rest.split_at_checked(CHECKSUM).ok_or(Damaged::Cut)?;
@@ -63,7 +65,7 @@ pub(super) fn decode<'b>(name: &str, bytes: &'b [u8]) -> Result<Entry<'b>, Damag
     Ok(Entry { header, body })
 }
 
-/// The header alone, of the first bytes of a file and unchecked: for lists.
+/// The header alone, from the first bytes of a file and without a check of the checksum. Used for listings.
 pub(super) fn peek(bytes: &[u8]) -> Result<EntryHeader, Damaged> {
     let rest = bytes.strip_prefix(MAGIC).ok_or(Damaged::Foreign)?;
     header_of(rest.get(CHECKSUM..).ok_or(Damaged::Cut)?).map(|(header, _)| header)
@@ -98,7 +100,7 @@ mod tests {
             assert!(decode("x.cwasm", &bytes[..at]).is_err(), "cut at {at}");
         }
         let longer = [bytes.as_slice(), b"\0"].concat();
-        assert_eq!(decode("x.cwasm", &longer), Err(Damaged::Checksum), "with something behind it");
+        assert_eq!(decode("x.cwasm", &longer), Err(Damaged::Checksum), "with extra bytes at the end");
         assert_eq!(decode("x.cwasm", b"\x7fELF"), Err(Damaged::Foreign));
     }
 }

@@ -8,40 +8,43 @@ use std::time::{Duration, SystemTime};
 use super::cache_entry::{LONGEST_HEADER, peek};
 use super::load_error::LoadError;
 
-/// A folder of compiled components. Each has two files: its code (`.cwasm`) and what it answered when it was asked for its side
-/// outputs (`.ports`); a file's time of modification says when it was used last. Other files are not touched.
+/// A folder of compiled components. Each component has three files: its code (`.cwasm`), its answer when it was
+/// asked for its side outputs (`.ports`), and its description (`.description`). A file's time of modification
+/// is the time of its last use. Other files are not touched.
 ///
-/// What lies there is native code that will run: the folder is used only where its owner is this user or root, and nobody else may write.
+/// The folder holds native code that will run. Therefore the folder is used only if its owner is this user or
+/// root, and no other user may write to it.
 #[derive(Debug, Clone)]
 pub struct CacheFolder {
     folder: PathBuf,
 }
 
-/// A compiled component that is kept.
+/// A compiled component in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedComponent {
-    /// The digest of the component and the engine's, as the files' names have it.
+    /// The digest of the component and that of the engine, as in the names of the files.
     pub key: String,
-    /// The component's file when it was compiled; `None` where the file does not say.
+    /// The component's file when it was compiled; `None` if the cached file does not say.
     pub from: Option<PathBuf>,
-    /// Bytes of its files together.
+    /// Total bytes of the component's files in the cache.
     pub bytes: u64,
-    /// When it was compiled or loaded last.
+    /// Time of the last compilation or load.
     pub last_used: SystemTime,
 }
 
-/// How many builds of one component file are kept: enough to go back and forth between branches.
+/// Number of builds that are kept of one component file: enough to go back and forth between branches.
 const BUILDS: usize = 4;
-/// A file that a writer began and left for this long has no writer any more.
+/// Age at which an unfinished file counts as abandoned by its writer.
 const ABANDONED: Duration = Duration::from_secs(60 * 60);
-/// How the name of a file begins that is being written.
+/// Prefix of the name of a file that is being written.
 const WRITING: &str = ".writing-";
 
 impl CacheFolder {
-    /// The folder, which is made (mode 0700) where it is not there.
+    /// Opens the folder. A missing folder is created with mode 0700.
     ///
     /// # Errors
-    /// [`LoadError::Cache`]: it cannot be made or looked at, is no folder, belongs to another user, or others may write to it.
+    /// [`LoadError::Cache`]: the path cannot be created or examined, is not a folder, or belongs to another
+    /// user, or other users may write to it.
     pub fn open(folder: &Path) -> Result<Self, LoadError> {
         if !folder.exists() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| unusable(folder, &e))?;
@@ -49,7 +52,7 @@ impl CacheFolder {
         Self::checked(folder)
     }
 
-    /// The folder if it is there.
+    /// Opens the folder if it exists.
     ///
     /// # Errors
     /// As [`CacheFolder::open`].
@@ -75,21 +78,21 @@ impl CacheFolder {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Where it is.
+    /// The path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.folder
     }
 
-    /// What is kept, the one that was used last first.
+    /// The components in the cache, the most recently used one first.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// The folder cannot be read.
     pub fn components(&self) -> io::Result<Vec<CachedComponent>> {
         let mut found: BTreeMap<String, CachedComponent> = BTreeMap::new();
         for entry in fs::read_dir(&self.folder)?.flatten() {
             let Some((key, is_code)) = entry.file_name().to_str().and_then(key_of) else { continue };
-            // Another process may have removed it meanwhile.
+            // Another process may have removed the file in the meantime.
             let Ok(metadata) = entry.metadata() else { continue };
             let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             let component = found.entry(key.clone()).or_insert_with(|| CachedComponent {
@@ -109,10 +112,11 @@ impl CacheFolder {
         Ok(components)
     }
 
-    /// Removes everything that is kept, and returns it. A run that loads something meanwhile compiles it anew.
+    /// Removes every component and returns the removed components. A run that loads a component at the same
+    /// time compiles it again.
     ///
     /// # Errors
-    /// When the folder cannot be read, or a file cannot be removed.
+    /// The folder cannot be read, or a file cannot be removed.
     pub fn clear(&self) -> io::Result<Vec<CachedComponent>> {
         let components = self.components()?;
         components.iter().try_for_each(|component| self.remove(component))?;
@@ -120,7 +124,8 @@ impl CacheFolder {
         Ok(components)
     }
 
-    /// Writes a file whole or not at all: its content is on the disk before it has its name, and the name before this returns.
+    /// Writes a file completely or not at all. The content is on the disk before the file has its name, and the
+    /// name is on the disk before this function returns.
     pub(super) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(WRITING).tempfile_in(&self.folder)?;
         file.write_all(content)?;
@@ -129,8 +134,8 @@ impl CacheFolder {
         File::open(&self.folder)?.sync_all()
     }
 
-    /// Removes what was not used for longest until at most `most` bytes and few builds of each component file are kept. What `newest` names
-    /// was used just now.
+    /// Removes the least recently used components until at most `most` bytes, and at most [`BUILDS`] builds of
+    /// each component file, are left. The component with the key `newest` counts as used just now.
     pub(super) fn trim(&self, most: u64, newest: &str) -> io::Result<()> {
         let mut components = self.components()?;
         if let Some(at) = components.iter().position(|component| component.key == newest) {
@@ -155,7 +160,7 @@ impl CacheFolder {
         Ok(())
     }
 
-    /// Notes that a file was used. Where that cannot be noted it only looks older than it is.
+    /// Notes that a file was used. If the time cannot be set, the file only looks older than it is.
     pub(super) fn used(file: &File) {
         let _ = file.set_modified(SystemTime::now());
     }
@@ -170,23 +175,23 @@ impl CacheFolder {
         Ok(())
     }
 
-    /// Removes what writers left that died.
+    /// Removes the unfinished files of writers that died: those that are at least `age` old.
     fn sweep(&self, age: Duration) {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let is_ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(WRITING));
             let since = |entry: &fs::DirEntry| entry.metadata().ok()?.modified().ok()?.elapsed().ok();
             if is_ours && since(&entry).is_some_and(|since| since >= age) {
-                // The next who trims tries again.
+                // If this fails, the next trim tries again.
                 let _ = fs::remove_file(entry.path());
             }
         }
     }
 }
 
-/// Compiled code, and side outputs.
+/// The file extensions of compiled code, of side outputs and of descriptions.
 pub(super) const EXTENSIONS: [&str; 3] = ["cwasm", "ports", "description"];
 
-/// `<digest>-<engine>` of a file's name, and whether it is code.
+/// The `<digest>-<engine>` part of a file name, and whether the file is code.
 fn key_of(name: &str) -> Option<(String, bool)> {
     let (key, extension) = name.rsplit_once('.')?;
     let (digest, engine) = key.split_once('-')?;
@@ -212,7 +217,7 @@ mod tests {
     use super::super::cache_entry::{EntryHeader, encode};
     use super::*;
 
-    /// Keeps a made-up component of so many bytes, used at that second.
+    /// Caches an invented component of `bytes` bytes, last used at `second` seconds after the epoch.
     fn keep(folder: &CacheFolder, number: u8, from: &str, bytes: usize, second: u64) -> String {
         let key = format!("{number:064x}-{:016x}", 7);
         let name = format!("{key}.cwasm");
@@ -239,10 +244,10 @@ mod tests {
         fs::write(folder.path().join("mine.txt"), vec![0; 5000]).unwrap();
         folder.trim(3000, &newest).unwrap();
         assert_eq!(kept(&folder), [("/a".into(), 1000), ("/c".into(), 1000), ("/d".into(), 1000)]);
-        // One that is larger than all the room there is is not kept either.
+        // A component that is larger than the limit is not kept either.
         folder.trim(999, &newest).unwrap();
         assert_eq!(kept(&folder), []);
-        assert!(folder.path().join("mine.txt").exists(), "what is not ours is left alone");
+        assert!(folder.path().join("mine.txt").exists(), "other files are left alone");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use super::failure::HostTrap;
 use sage_machine::MemoryBudget;
 
-/// A copy of what a guest passes to the host, taken from the instance's memory for as long as it is there.
+/// A copy of data that a guest passes to the host. Its bytes are taken from the instance's memory while the
+/// copy exists.
 #[derive(Debug)]
 pub(super) struct Charged<T> {
     copy: T,
@@ -13,17 +14,17 @@ pub(super) struct Charged<T> {
 }
 
 impl<T> Charged<T> {
-    /// What `copy` makes of so many bytes.
+    /// Takes `bytes` from the memory, then makes the copy with `copy`.
     ///
     /// # Errors
-    /// When the memory has no room for them, before anything is made; those of `copy`.
+    /// The memory has no room for the bytes, in which case `copy` is not called; the errors of `copy`.
     pub(super) fn of(
         budget: &Arc<MemoryBudget>,
         bytes: usize,
         copy: impl FnOnce() -> wasmtime::Result<T>,
     ) -> wasmtime::Result<Self> {
         let bytes = bytes as u64;
-        budget.reserve(bytes).map_err(|over| HostTrap::memory("the host's copy of what a call passes", over))?;
+        budget.reserve(bytes).map_err(|over| HostTrap::memory("the host's copy of the call's arguments", over))?;
         match copy() {
             Ok(copy) => Ok(Self { copy, budget: Arc::clone(budget), bytes }),
             Err(error) => {

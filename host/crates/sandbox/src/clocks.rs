@@ -3,8 +3,8 @@ use std::time::Duration;
 use wasmtime_wasi::clocks::{MonotonicClock, WallClock};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
-/// Clocks in whole milliseconds, for guests that were not granted better: the time a neighbour takes to do
-/// something is then hard to measure.
+/// Clocks in whole milliseconds, for guests without a grant of precise time. With them it is hard to measure
+/// how long a neighbour's work takes.
 pub(super) struct Coarse<C>(C);
 
 const MILLISECOND: Duration = Duration::from_millis(1);

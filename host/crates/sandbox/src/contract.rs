@@ -5,16 +5,17 @@ use sage_batch::Column;
 /// The version of the WIT package `sage:operator` that this host speaks.
 pub const WIT_VERSION: &str = "0.1.1";
 
-/// The package's interfaces begin with this.
+/// Prefix of the names of the package's interfaces.
 pub(super) const PACKAGE: &str = "sage:operator/";
 
-/// Whether a guest built for `version` of the package runs here: the same 0.x line.
+/// Whether a guest that was built for `version` of the package runs here: only versions of the same 0.x line
+/// do.
 pub(super) fn speaks(version: &str) -> bool {
     let line = |version: &str| version.rsplit_once('.').map(|(line, _)| line.to_owned());
     line(version) == line(WIT_VERSION)
 }
 
-/// `types.column` as a guest sends it: where it lies in the guest's memory, to be read there while the import runs.
+/// `types.column` as a guest sends it: a view of the guest's memory, read in place while the import runs.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(super) struct ColumnView {
@@ -32,7 +33,7 @@ pub(super) struct BatchView {
     pub(super) headers: Option<ColumnView>,
 }
 
-/// `types.column` as the host sends it: lowered from where it lies, with one copy.
+/// `types.column` as the host sends it. Lowering copies the column once, from its place in memory.
 #[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]
 pub(super) struct ColumnRef<'a> {
@@ -78,7 +79,7 @@ pub(super) enum ProgressView {
 #[derive(ComponentType, Lift, Clone, Copy)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(dead_code, reason = "lifting makes them out of the guest's number")]
+#[expect(dead_code, reason = "lifting creates the variants from the guest's number")]
 pub(super) enum LevelView {
     #[component(name = "trace")]
     Trace,
@@ -92,7 +93,7 @@ pub(super) enum LevelView {
     Error,
 }
 
-/// `state.values` and `state.entries`, as the host answers them.
+/// A column within `state.values` and `state.entries`, as the host returns them.
 #[derive(ComponentType, Lower)]
 #[component(record)]
 pub(super) struct ColumnOwned {

@@ -9,27 +9,34 @@ use super::helper_clock::HelperClock;
 use super::stop::Stop;
 use sage_machine::thread_cpu_time;
 
-/// Holds a lane to its share of a CPU: asked every couple of milliseconds of a running call.
+/// Holds a lane to its share of a CPU. The pacer is asked every couple of milliseconds during a call.
 pub trait Pacer: Send + Sync {
-    /// How long to sleep now, having used what the thread's CPU clock says and, on other threads, `elsewhere`.
+    /// Returns how long to sleep now. The lane has used the time on the thread's CPU clock and, on other
+    /// threads, `elsewhere`.
     fn pace(&mut self, elsewhere: Duration) -> Option<Duration>;
 }
 
 /// The CPU-time and wall-time limits of the calls of one guest.
 ///
-/// wasmtime's epochs count wall time (one tick a millisecond), which is only when to look. What is compared with the limit is the
-/// thread's CPU clock and the clocks of the threads that read and write files for it, so that waiting, in a host call or for a CPU, does not count. Reading
-/// that clock takes 250 ns, too much for each call: the first look comes at a quarter of the limit and starts the count, so a call is
-/// stopped after 1 to 1.25 times its limit (and a tick). Instantiation is counted from its beginning.
+/// wasmtime's epochs count wall time (one tick a millisecond) and only decide when to check. The check compares
+/// the limit with the thread's CPU clock plus the clocks of the lane's helper threads, which read and write
+/// files. So time spent waiting, in a host call or for a CPU, does not count. Reading the CPU clock takes 250
+/// ns, too much for each call. Therefore the first check comes at a quarter of the limit and starts the count,
+/// and a call is stopped after 1 to 1.25 times its limit (plus one tick). An instantiation is counted from its
+/// beginning.
 ///
-/// **Host calls** look too: whatever goes through many keys or entries says how much it did ([`Deadline::worked`]), and looks every
-/// [`LOOK_EVERY`] of them; whatever waits does so in pieces of [`LONGEST_LOOK`] ([`Deadline::waits`]).
+/// **Host calls** check too. A host function that goes through many keys or entries reports its work
+/// ([`Deadline::worked`]), and the check comes every [`LOOK_EVERY`] units. A host function that waits does so
+/// in pieces of at most [`LONGEST_LOOK`] ([`Deadline::waits`]).
 ///
-/// **A stop** of the run at once ends a call at its next look.
+/// **An immediate stop** of the run ends a call at its next check.
 ///
-/// Does not bound: one bulk memory instruction (epochs are checked at its start only; it works on at most the
-/// instance's memory), one pass of the host over what a guest passes (at most the instance's memory too), and what wasmtime does between two
-/// start functions of an instantiation, which is counted when it is over.
+/// Not bounded:
+///
+/// - one bulk memory instruction (epochs are checked only at its start; it works on at most the instance's
+///   memory);
+/// - one pass of the host over the data that a guest passes (at most the instance's memory too);
+/// - the work of wasmtime between two start functions of an instantiation, which is counted when it is over.
 pub(super) struct Deadline {
     cpu_limit: Duration,
     call_timeout: Duration,
@@ -39,18 +46,18 @@ pub(super) struct Deadline {
     throttled: Duration,
     stop: Stop,
     helpers: Arc<HelperClock>,
-    /// Units of work since the last look.
+    /// Units of work since the last check.
     worked: u32,
 }
 
-/// How far apart looks are at the most, so that an aborted run is noticed.
+/// Longest time between two checks, so that a stopped run is noticed.
 const LONGEST_LOOK: Duration = Duration::from_millis(50);
-/// How far apart looks are where a pacer must be asked.
+/// Longest time between two checks if a pacer must be asked.
 const PACED_LOOK: Duration = Duration::from_millis(2);
-/// Units of work of the host between two looks. A unit is a key or an entry, at some 10 to 200 ns, or [`UNIT_BYTES`]: a look comes about every
-/// millisecond, and its 300 ns are nothing beside that.
+/// Units of host work between two checks. A unit is a key or an entry, at about 10 to 200 ns, or
+/// [`UNIT_BYTES`]. A check then comes about every millisecond, and its 300 ns are negligible.
 const LOOK_EVERY: u32 = 8192;
-/// Bytes that are hashed, compared or copied in about the time of an entry.
+/// Bytes that are hashed, compared or copied in about the time of one entry.
 const UNIT_BYTES: usize = 256;
 
 impl Deadline {
@@ -73,7 +80,7 @@ impl Deadline {
         }
     }
 
-    /// A call begins; answers the ticks to the first look.
+    /// Begins a call. Returns the ticks to the first check.
     pub(super) fn begin(&mut self) -> u64 {
         self.started = Instant::now();
         self.counting_from = None;
@@ -81,7 +88,8 @@ impl Deadline {
         self.ticks(first)
     }
 
-    /// An instantiation begins, after what the lane owes to its share; answers the ticks to the first look.
+    /// Begins an instantiation, after the lane has slept off its debt of CPU time. Returns the ticks to the
+    /// first check.
     pub(super) fn begin_instance(&mut self) -> u64 {
         self.pace();
         let ticks = self.begin();
@@ -89,12 +97,12 @@ impl Deadline {
         ticks
     }
 
-    /// How long the call may still take.
+    /// Time that the call has left.
     pub(super) fn timeout(&self) -> Duration {
         self.call_timeout.saturating_sub(self.started.elapsed())
     }
 
-    /// The call waited in the host until its timeout was over.
+    /// The error of a call that waited in the host until its timeout was over.
     pub(super) fn timed_out(&self) -> wasmtime::Error {
         HostTrap::error(
             FailureCode::Timeout,
@@ -102,7 +110,7 @@ impl Deadline {
         )
     }
 
-    /// The host did so much in a call of the guest's: an entry with so many bytes.
+    /// Reports one unit of host work in a call: an entry with this number of bytes.
     #[inline]
     pub(super) fn worked(&mut self, bytes: usize) -> wasmtime::Result<()> {
         let units = u32::try_from(bytes / UNIT_BYTES).unwrap_or(u32::MAX);
@@ -110,7 +118,7 @@ impl Deadline {
         if self.worked < LOOK_EVERY { Ok(()) } else { self.look().map(drop) }
     }
 
-    /// How long something may be waited for before the next look.
+    /// Longest time that the host may wait before the next check.
     ///
     /// # Errors
     /// The call's timeout is over, or the run was stopped.
@@ -118,7 +126,7 @@ impl Deadline {
         self.goes_on().map(|timeout| timeout.min(LONGEST_LOOK))
     }
 
-    /// The guest runs, or the host works for it, and a look is due.
+    /// Checks the limits. The guest runs, or the host works for it, and a check is due.
     pub(super) fn look(&mut self) -> wasmtime::Result<UpdateDeadline> {
         self.worked = 0;
         self.goes_on()?;
@@ -136,22 +144,23 @@ impl Deadline {
         Ok(UpdateDeadline::Continue(self.ticks((self.cpu_limit - used).min(timeout))))
     }
 
-    /// Sleeps until the lane is not ahead of its share; not longer than a call may take, since others may wait. What it owes then is paid next time.
+    /// Sleeps until the lane is within its share, but not longer than a call may take, since other lanes may
+    /// wait. The rest of the debt is paid next time.
     pub(super) fn pace(&mut self) {
         self.pace_until(Instant::now().checked_add(self.call_timeout));
     }
 
-    /// How long the pacer held the lane back since the last time this was asked.
+    /// Returns how long the pacer held the lane back since the last call of this method.
     pub(super) fn take_throttled(&mut self) -> Duration {
         std::mem::take(&mut self.throttled)
     }
 
-    /// The pacer moves on to the guest that takes this one's place: the share is the lane's.
+    /// Takes the pacer out for the guest that replaces this one: the share belongs to the lane.
     pub(super) fn take_pacer(&mut self) -> Option<Box<dyn Pacer>> {
         self.pacer.take()
     }
 
-    /// The timeout that is left of a call that goes on.
+    /// The remaining timeout of a call that may go on.
     fn goes_on(&self) -> wasmtime::Result<Duration> {
         if self.stop.is_set() {
             return Err(HostTrap::error(FailureCode::Timeout, "the run was stopped during the call"));
@@ -160,7 +169,7 @@ impl Deadline {
         if timeout.is_zero() { Err(self.timed_out()) } else { Ok(timeout) }
     }
 
-    /// Pays off what the lane owes to its share, in naps between which a stop is noticed.
+    /// Sleeps off the lane's debt of CPU time, in short naps between which a stop is noticed.
     fn pace_until(&mut self, until: Option<Instant>) {
         let Some(pacer) = self.pacer.as_mut() else { return };
         while let Some(nap) = pacer.pace(self.helpers.cpu_time()) {
@@ -173,7 +182,7 @@ impl Deadline {
         }
     }
 
-    /// What was used for the lane, on its own thread and others.
+    /// CPU time used for the lane, on its own thread and on others.
     fn cpu_time(&self) -> Duration {
         thread_cpu_time() + self.helpers.cpu_time()
     }
@@ -220,11 +229,11 @@ mod tests {
         let stop = Stop::default();
         let mut deadline = deadline(HOUR, HOUR, None, &stop);
         deadline.begin();
-        assert!(deadline.waits().unwrap() <= LONGEST_LOOK, "it is noticed soon");
+        assert!(deadline.waits().unwrap() <= LONGEST_LOOK, "a stop is noticed soon");
         stop.set();
         let most = (0..LOOK_EVERY).find_map(|_| deadline.worked(0).err());
         assert!(most.unwrap().to_string().contains("stopped"));
-        assert!(deadline.worked(UNIT_BYTES * LOOK_EVERY as usize).is_err(), "a huge entry is many");
+        assert!(deadline.worked(UNIT_BYTES * LOOK_EVERY as usize).is_err(), "a huge entry counts as many units");
         assert!(deadline.look().is_err() && deadline.waits().is_err());
     }
 
@@ -239,7 +248,7 @@ mod tests {
         assert_eq!(code(&deadline.look().map(drop).unwrap_err()), FailureCode::CpuTime);
     }
 
-    /// Wants so many naps.
+    /// A pacer that asks for this number of naps.
     struct Owes(u32);
 
     impl Pacer for Owes {
@@ -257,7 +266,7 @@ mod tests {
         assert_eq!(owing.take_throttled(), Duration::from_millis(10));
         let mut bounded = deadline(HOUR, Duration::from_millis(5), Some(Box::new(Owes(u32::MAX))), &Stop::default());
         bounded.pace();
-        assert!(bounded.take_throttled() <= Duration::from_millis(5), "for a call's time at a time");
+        assert!(bounded.take_throttled() <= Duration::from_millis(5), "at most the time of one call at once");
         let stopped = Stop::default();
         stopped.set();
         let mut stopped = deadline(HOUR, HOUR, Some(Box::new(Owes(5))), &stopped);

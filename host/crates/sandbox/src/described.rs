@@ -2,7 +2,8 @@ use wasmparser::{Parser, Payload};
 
 use sage_plan::{Description, DescriptionError};
 
-/// What a component says of itself: the one section of that name, in the component or in a module of it.
+/// The component's description of itself: the only section of that name, in the component or in one of its
+/// modules.
 pub(super) fn description_in(component: &[u8]) -> Result<Option<Description>, DescriptionError> {
     let mut found = None;
     for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {

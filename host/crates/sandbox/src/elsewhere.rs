@@ -12,24 +12,26 @@ use super::load_error::LoadError;
 use super::runtime::Sandbox;
 use sage_plan::Description;
 
-/// Compiles components in another process than this one, so that one that takes for ever, or all memory, or the compiler down,
-/// takes nothing else with it; and asks it there for its side outputs, which runs its code.
+/// Compiles components in another process. A compilation that never ends, uses all memory or crashes the
+/// compiler then harms nothing else. The other process also asks the component for its side outputs, which runs
+/// the component's code.
 ///
-/// What comes back is machine code that this process will run: whoever implements this is trusted as the compiler is.
+/// The result is machine code that this process will run. Therefore an implementation is trusted as much as the
+/// compiler.
 pub trait CompileElsewhere: fmt::Debug + Send + Sync {
-    /// Compiles a component. Blocks for as long as that takes, and no longer than `limits.timeout` by more than a moment.
+    /// Compiles a component. Blocks until the compilation ends, and only a moment longer than `limits.timeout`.
     ///
     /// # Errors
-    /// What is wrong with the component, or what it broke.
+    /// The component is invalid, or exceeded a limit, or the process failed.
     fn compile(&self, bytes: &[u8], limits: CompileLimits) -> Result<Compiled, CompileError>;
 }
 
-/// What one compilation may take.
+/// The limits of one compilation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompileLimits {
-    /// From its start to its end.
+    /// Longest time from the start to the end.
     pub timeout: Duration,
-    /// Bytes of memory; and of compiled code, which is made in it.
+    /// Most bytes of memory. The same limit applies to the compiled code, which is built in that memory.
     pub memory: u64,
 }
 
@@ -43,41 +45,41 @@ impl Default for CompileLimits {
 /// A component that was compiled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compiled {
-    /// The code, as the engine reads it.
+    /// The code in the engine's format.
     pub code: Vec<u8>,
-    /// Its side outputs.
+    /// The component's side outputs.
     pub ports: Ports,
-    /// What it says of itself.
+    /// The component's description of itself.
     pub description: Option<Description>,
 }
 
-/// What became of asking a component for its side outputs.
+/// The result of asking a component for its side outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ports {
-    /// It is of no kind that has any, or cannot be linked whatever it is granted.
+    /// The component was not asked: its kind has no side outputs, or it cannot be linked with any grants.
     NotAsked,
-    /// What it answered, unchecked.
+    /// The component's answer, not yet checked.
     Told(Vec<String>),
-    /// It failed.
+    /// The component failed.
     Failed(Failure),
 }
 
-/// Why a component was not compiled.
+/// The reason why a component was not compiled.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CompileError {
-    /// The compiler refuses it.
+    /// The compiler refuses the component.
     #[error("{0}")]
     Invalid(String),
-    /// It took too long.
-    #[error("it took more than {0:?}")]
+    /// The compilation took too long.
+    #[error("the compilation took more than {0:?}")]
     TimedOut(Duration),
-    /// It took too much memory.
-    #[error("it took more than {0} bytes of memory")]
+    /// The compilation took too much memory.
+    #[error("the compilation took more than {0} bytes of memory")]
     OutOfMemory(u64),
-    /// The process ended before it was done, or answered nonsense.
+    /// The process ended before it was done, or its answer was invalid.
     #[error("{0}")]
     Died(String),
-    /// There is no process to compile in.
+    /// The process could not be started.
     #[error("{0}")]
     Unavailable(String),
 }
@@ -96,11 +98,12 @@ impl CompileError {
 }
 
 impl Sandbox {
-    /// What the process of a [`CompileElsewhere`] does: compiles here, then asks the component for its side outputs.
-    /// `before_guest` comes in between: after it no code has to be made any more, and the component's own runs.
+    /// The work inside the process of a [`CompileElsewhere`]: compiles the component, then asks it for its side
+    /// outputs. `before_guest` is called in between. After it, no more code is generated, and the component's
+    /// own code runs.
     ///
     /// # Errors
-    /// The compiler refuses it, or memory ended; what `before_guest` says.
+    /// The compiler refuses the component, or the memory is exhausted; the error of `before_guest`.
     pub fn compile_for_another(
         &self,
         bytes: &[u8],

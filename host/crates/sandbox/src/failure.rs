@@ -5,10 +5,10 @@ use thiserror::Error;
 use wasmtime::Trap;
 
 use sage_batch::Malformed;
-use sage_text::plain_text;
 use sage_machine::{OverBudget, OwnLimit, limit_behind};
+use sage_text::plain_text;
 
-/// Why a call failed. The names are stable: they stand in dead letters, metrics and summaries.
+/// The reason why a call failed. The names are stable: dead letters, metrics and summaries contain them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureCode {
     /// The guest trapped: unreachable code, memory out of bounds, division by zero, …
@@ -21,35 +21,35 @@ pub enum FailureCode {
     CpuTime,
     /// The call took longer than `limits.call_timeout`.
     Timeout,
-    /// The answer breaks the contract.
+    /// The guest's output breaks the contract.
     Malformed,
     /// The call sent more than `limits.output_bytes_per_call`.
     OutputTooLarge,
-    /// A record is larger than `limits.record_bytes`, or than the credit of an edge it should travel.
+    /// A record is larger than `limits.record_bytes`, or than the credit of an edge on its way.
     RecordTooLarge,
     /// The call logged more than 16 times `limits.log_bytes_per_second`.
     LogFlood,
     /// The guest's stack overflowed.
     StackOverflow,
-    /// `open` answered with an error.
+    /// `open` returned an error.
     Open,
     /// The guest called `exit`.
     Exit,
     /// The operator rejected the record.
     Rejected,
-    /// The instance was rebuilt too often in a row.
+    /// The instance was rebuilt too many times in a row.
     Restarts,
     /// The worker process of the instance died, or broke the protocol.
     Worker,
-    /// A built-in source could not read a record, and went on behind it.
+    /// A built-in source could not read a record, and continued after the record.
     BadRecord,
-    /// A built-in source could not read a file, or not to its end, and went on with the next one.
+    /// A built-in source could not read a file, or not to its end, and continued with the next file.
     BadFile,
-    /// A source or sink cannot go on, or a component of that kind answered with an error.
+    /// A source or sink cannot go on, or a component of that kind returned an error.
     Connector,
-    /// A limit of a strict run holds no longer as hard as it did.
+    /// A limit of a strict run is no longer enforced as strictly as it was.
     LimitLost,
-    /// A fault of the host, not of the guest.
+    /// A fault of the host and not of the guest.
     Fault,
 }
 
@@ -78,7 +78,7 @@ impl FailureCode {
         Self::Fault,
     ];
 
-    /// The code as it stands in files.
+    /// The code's name, as files contain it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -105,13 +105,13 @@ impl FailureCode {
         }
     }
 
-    /// The code of this name.
+    /// The code with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.name() == name)
     }
 
-    /// The limit that was breached, if it was one.
+    /// The limit that was exceeded, if the code stands for exactly one.
     #[must_use]
     pub fn limit(self) -> Option<&'static str> {
         match self {
@@ -137,19 +137,20 @@ impl fmt::Display for FailureCode {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{code}: {message}")]
 pub struct Failure {
-    /// What kind of failure.
+    /// The kind of failure.
     pub code: FailureCode,
-    /// What happened, with the numbers.
+    /// Description of the failure, with its numbers.
     pub message: String,
-    /// Where the guest was, innermost first, if it was running.
+    /// Call stack of the guest, innermost frame first, if the guest was running.
     pub backtrace: Option<String>,
-    /// Whether the guest's worker process ended with it, for whatever reason: then another call of the same records may well succeed.
+    /// Whether the guest's worker process ended too, for any reason. Another call with the same records may
+    /// then well succeed.
     pub worker_died: bool,
-    /// The limit that was breached, where the code does not say which.
+    /// The limit that was exceeded, if the code does not say which.
     pub breached: Option<&'static str>,
 }
 
-/// A failure that the host raises while the guest is on the stack, so that it comes out of the call.
+/// A failure that the host raises while the guest is on the stack. The call returns it as its error.
 #[derive(Debug, Error)]
 #[error("{message}")]
 pub(super) struct HostTrap {
@@ -176,25 +177,26 @@ impl HostTrap {
 }
 
 impl Failure {
-    /// A failure with a message of the host's own.
+    /// A failure with a message from the host.
     #[must_use]
     pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), backtrace: None, worker_died: false, breached: None }
     }
 
-    /// The limit that was breached, if it was one.
+    /// The limit that was exceeded, if there is one.
     #[must_use]
     pub fn limit(&self) -> Option<&'static str> {
         self.breached.or(self.code.limit())
     }
 
-    /// What whoever runs the pipeline can do about it.
+    /// Advice for the user who runs the pipeline.
     #[must_use]
     pub fn hint(&self, operator: &str) -> Option<String> {
         Some(match self.limit()? {
             "memory" => format!("raise memory of \"{operator}\", or have it keep less"),
             "worker_memory" => format!(
-                "raise memory of \"{operator}\": its worker process as a whole has to stay below it, with what its guests do not count"
+                "raise memory of \"{operator}\": the limit covers its whole worker process, \
+                 also memory that its guests do not count"
             ),
             "pipeline_memory" => "lower memory or parallelism of the pipeline's operators".to_owned(),
             "tenant_memory" => "raise the tenant's memory in host.toml, or run less for it at a time".to_owned(),
@@ -205,12 +207,13 @@ impl Failure {
         })
     }
 
-    /// A failure in the guest's own words.
+    /// A failure with the guest's own message, made harmless for a terminal.
     pub(super) fn said(code: FailureCode, message: &str) -> Self {
         Self::new(code, plain_text(message))
     }
 
-    /// What an error that came out of a call means; `stderr` is what the guest wrote there during the call.
+    /// Converts the error of a call. `stderr` is the text that the guest wrote to standard error during the
+    /// call.
     pub(super) fn of(error: &wasmtime::Error, stderr: &str) -> Self {
         let (code, message) = Self::classify(error, stderr);
         let backtrace = error.downcast_ref::<wasmtime::WasmBacktrace>().map(ToString::to_string);
@@ -235,14 +238,15 @@ impl Failure {
             Some(trap) => (FailureCode::Trap, trap.to_string()),
             None => match os_error(error) {
                 Some(refused) => (FailureCode::Fault, host_was_refused(refused)),
-                // What the canonical ABI refuses: pointers out of bounds, text that is not UTF-8, …
+                // The canonical ABI refuses the values: pointers out of bounds, text that is not UTF-8, …
                 None => (FailureCode::Malformed, error.root_cause().to_string()),
             },
         }
     }
 }
 
-/// What the system refused the host while it made or called a guest.
+/// The operating system's error, if the system refused a request of the host while it created or called a
+/// guest.
 pub(super) fn os_error(error: &wasmtime::Error) -> Option<Errno> {
     error.chain().find_map(|cause| {
         let system = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
@@ -253,12 +257,15 @@ pub(super) fn os_error(error: &wasmtime::Error) -> Option<Errno> {
 fn host_was_refused(refused: Errno) -> String {
     let words = std::io::Error::from(refused);
     match limit_behind(refused) {
-        Some(OwnLimit { what, .. }) => format!("the host has nothing left to run the guest with: {words}: {what}"),
-        None => format!("the system refused the host what it runs the guest with: {words}"),
+        Some(OwnLimit { what, .. }) => {
+            format!("the host has run out of a resource that it needs to run the guest: {words}: {what}")
+        }
+        None => format!("the system refused the host a resource that it needs to run the guest: {words}"),
     }
 }
 
-/// The panic message in what a Rust guest wrote to stderr: `thread '…' panicked at src/lib.rs:3:5:` and the lines after it.
+/// The panic message in a Rust guest's standard error: `thread '…' panicked at src/lib.rs:3:5:` and the lines
+/// after it.
 fn panic_text(stderr: &str) -> Option<String> {
     let text = stderr.trim();
     if text.is_empty() {
@@ -277,7 +284,8 @@ mod tests {
     #[test]
     fn a_panic_is_told_by_its_text_on_stderr() {
         let error = wasmtime::Error::from(Trap::UnreachableCodeReached);
-        let stderr = "\nthread '<unnamed>' panicked at src/lib.rs:3:5:\nno such thing\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
+        let stderr = "\nthread '<unnamed>' panicked at src/lib.rs:3:5:\nno such thing\n\
+                      note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
         let failure = Failure::of(&error, stderr);
         assert_eq!(failure.code, FailureCode::Panic);
         assert_eq!(failure.message, "panicked at src/lib.rs:3:5:\nno such thing");

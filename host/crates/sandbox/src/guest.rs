@@ -20,43 +20,43 @@ use super::stop::Stop;
 use super::store::GuestStore;
 use super::wasi::wasi_context;
 use sage_batch::{Batch, RawColumns};
+use sage_machine::MemoryBudget;
 use sage_models::{ModelAccess, NoModels};
 use sage_observe::GuestMetrics;
 use sage_plan::{Capabilities, Kind, Limits};
-use sage_machine::MemoryBudget;
 
-/// Who a guest is and what it may take.
+/// The identity of a guest, its limits and its grants.
 #[derive(Clone)]
 pub struct GuestSpec {
     /// The operator's name in the pipeline.
     pub operator: Arc<str>,
-    /// Which instance of it.
+    /// Index of the operator's instance.
     pub instance: u32,
-    /// Of how many.
+    /// Number of instances of the operator.
     pub parallelism: u32,
-    /// Which lane of the instance.
+    /// Index of the lane in the instance.
     pub lane: u32,
-    /// Of how many.
+    /// Number of lanes of the instance.
     pub lanes: u32,
-    /// What `open` gets: JSON text.
+    /// Configuration for `open`: JSON text.
     pub config: Arc<str>,
-    /// What each call may take.
+    /// Limits of each call.
     pub limits: Limits,
-    /// What it may reach.
+    /// Resources that the guest may reach.
     pub capabilities: Capabilities,
     /// The instance's memory.
     pub budget: Arc<MemoryBudget>,
-    /// What it may do with models.
+    /// Models that the guest may use.
     pub models: Arc<dyn ModelAccess>,
-    /// Where its numbers go.
+    /// Destination of the guest's metrics.
     pub metrics: Arc<GuestMetrics>,
-    /// Where its log lines go.
+    /// Destination of the guest's log lines.
     pub log: LogTo,
-    /// Set when the run is to end at once.
+    /// Flag that is set when the run is to end at once.
     pub stop: Stop,
 }
 
-/// What outlives a guest: the next one goes on with it.
+/// The data that outlives a guest. The next guest of the lane continues with it.
 pub struct Carried {
     /// The keyed state.
     pub state: KeyedState,
@@ -67,26 +67,26 @@ pub struct Carried {
 }
 
 impl Carried {
-    /// For the first guest of a lane.
+    /// The data for the first guest of a lane.
     #[must_use]
     pub fn new(state: KeyedState, pacer: Option<Box<dyn Pacer>>) -> Self {
         Self { state, pacer, log: LogRate::default(), io: None }
     }
 }
 
-/// What a source component said when asked for more.
+/// The answer of a source component to a request for more records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// There may be more.
+    /// There may be more records.
     More,
-    /// Nothing now.
+    /// There are no records now. The source may be asked again after this time, at most 1 s.
     Idle(Duration),
-    /// There will never be more.
+    /// There will never be more records.
     End,
 }
 
-/// One running copy of a component. Used by one thread; after a [`Failure`] it is dead, and only
-/// [`Guest::into_carried`] makes sense.
+/// A running copy of a component, used by one thread at a time. After a [`Failure`] the copy is dead, and only
+/// [`Guest::into_carried`] may be called.
 pub struct Guest {
     store: Store<GuestStore>,
     instance: Instance,
@@ -95,14 +95,14 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Instantiates the component and opens it. Takes tens of microseconds, and what `open` takes.
+    /// Instantiates the component and opens it. Takes tens of microseconds, plus the time of `open`.
     ///
     /// # Errors
-    /// Not enough memory, a trap in the component's start function or in `open`, or what `open` answered; what was to be
-    /// carried on comes back.
+    /// The memory is too small, the component's start function or `open` traps, or `open` returns an error. The
+    /// carried data comes back with the error.
     #[expect(
         clippy::result_large_err,
-        reason = "the error carries on what the guest was given; failing is the rare way"
+        reason = "the error gives back the data that the guest was given; failures are rare"
     )]
     pub fn start(loaded: &Arc<Loaded>, spec: &GuestSpec, carried: Carried) -> Result<Self, (Failure, Carried)> {
         let mut guest = Self::instantiate(loaded, spec, carried)?;
@@ -119,7 +119,7 @@ impl Guest {
         let wasi = match wasi_context(&spec.capabilities, stdout.clone(), stderr.clone()) {
             Ok(wasi) => wasi,
             Err(error) => {
-                return Err((Failure::new(FailureCode::Open, format!("a granted folder: {error:#}")), carried));
+                return Err((Failure::new(FailureCode::Open, format!("opening a granted folder: {error:#}")), carried));
             }
         };
         let alarm = loaded.alarm().clone();
@@ -177,7 +177,7 @@ impl Guest {
             let work = find(&mut store, &instance, &loaded.exports().work)?;
             Ok((instance, work))
         });
-        // What was made beside start functions counts as well.
+        // Objects that were created outside start functions count as well.
         let in_time = store.data_mut().deadline.look();
         match in_time.and(found) {
             Ok((instance, work)) => Ok(Self { store, instance, loaded: Arc::clone(loaded), work }),
@@ -202,16 +202,16 @@ impl Guest {
         opened.0.map_err(|message| Failure::said(FailureCode::Open, &message))
     }
 
-    /// What the component is.
+    /// The component's kind.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.loaded.kind()
     }
 
-    /// Hands the guest a batch: what any kind but source does.
+    /// Passes a batch to the guest, for every kind but source.
     ///
     /// # Errors
-    /// The guest is dead then; the state is as before the call.
+    /// The call failed. The guest is dead, and its keyed state is as before the call.
     pub fn call(&mut self, batch: &Batch) -> Result<&mut Answer, Failure> {
         if self.kind() == Kind::FlatMap {
             self.answer()?.inherit_from(batch);
@@ -219,7 +219,8 @@ impl Guest {
         self.call_over(&batch.into())
     }
 
-    /// The same with columns that lie somewhere else, and are sound. What a flat-map's outputs inherit is not counted.
+    /// As [`Guest::call`], with valid columns that lie elsewhere. The inherited bytes of a flat-map's outputs
+    /// are not counted.
     ///
     /// # Errors
     /// As [`Guest::call`].
@@ -241,10 +242,10 @@ impl Guest {
         self.answer()
     }
 
-    /// source: asks for more. What it emitted is in the answer.
+    /// source: asks for more records. The emitted ones are in the answer.
     ///
     /// # Errors
-    /// As [`Guest::call`], and what the source answered.
+    /// As [`Guest::call`], and an error that the source returned.
     pub fn next(&mut self, max_records: u32, max_bytes: u32) -> Result<(Progress, &mut Answer), Failure> {
         let work = self.work;
         let (progress,): (Result<ProgressView, String>,) =
@@ -257,10 +258,11 @@ impl Guest {
         Ok((progress, self.answer()?))
     }
 
-    /// process: tells it that no more comes; what it emitted is in the answer. sink: has it make everything durable.
+    /// process: announces the end of the input; the emitted records are in the answer. sink: makes all records
+    /// durable.
     ///
     /// # Errors
-    /// As [`Guest::call`], and what the sink answered.
+    /// As [`Guest::call`], and an error that the sink returned.
     pub fn end(&mut self) -> Result<&mut Answer, Failure> {
         match (self.loaded.exports().end, self.kind()) {
             (Some(flush), Kind::Sink) => {
@@ -273,7 +275,7 @@ impl Guest {
         self.answer()
     }
 
-    /// source: where it stands.
+    /// source: returns the current position.
     ///
     /// # Errors
     /// As [`Guest::call`].
@@ -282,32 +284,32 @@ impl Guest {
         self.call_export::<_, (Vec<u8>,)>(&position, Call::Mute("position"), ()).map(|(position,)| position)
     }
 
-    /// source: goes on from where an earlier copy stood.
+    /// source: continues from the position of an earlier copy.
     ///
     /// # Errors
-    /// As [`Guest::call`], and what the source answered.
+    /// As [`Guest::call`], and an error that the source returned.
     pub fn seek(&mut self, position: &[u8]) -> Result<(), Failure> {
         let Some(seek) = self.loaded.exports().seek else { return Ok(()) };
         let (sought,): (Result<(), String>,) = self.call_export(&seek, Call::Mute("seek"), (position,))?;
         sought.map_err(|message| Failure::said(FailureCode::Open, &message))
     }
 
-    /// Says goodbye.
+    /// Closes the guest.
     ///
     /// # Errors
-    /// As [`Guest::call`]; the guest's answers of before stand.
+    /// As [`Guest::call`]. The guest's earlier answers stay valid.
     pub fn close(mut self) -> Result<(), Failure> {
         let close = self.loaded.exports().close;
         self.call_export::<_, ()>(&close, Call::Mute("close"), ())
     }
 
-    /// What outlives this guest.
+    /// The data that outlives this guest.
     #[must_use]
     pub fn into_carried(self) -> Carried {
         carried_of(self.store)
     }
 
-    /// What the last call answered.
+    /// The answer to the last call.
     ///
     /// # Errors
     /// A fault of the host.
@@ -315,39 +317,40 @@ impl Guest {
         self.answer()
     }
 
-    /// Nothing is called for a while: the clock that stops guests need not tick for this one.
+    /// Marks the guest as idle for a while: the clock that stops guests need not tick for it.
     pub fn rest(&mut self) {
         self.store.data_mut().awake = None;
     }
 
-    /// Memory, tables and state of the instance now, all lanes together.
+    /// Bytes of memory, tables and state that the instance uses now, all lanes together.
     #[must_use]
     pub fn memory_used(&self) -> u64 {
         self.store.data().limiter.budget().used()
     }
 
-    /// Holds the lane to its share between calls, too.
+    /// Holds the lane to its CPU share between calls, too.
     pub fn pace(&mut self) {
         self.store.data_mut().deadline.pace();
     }
 
-    /// How long the lane was held back since this was last asked.
+    /// Returns how long the lane was held back since the last call of this method.
     pub fn take_throttled(&mut self) -> Duration {
         self.store.data_mut().deadline.take_throttled()
     }
 
-    /// What calls wrote to keyed state since this was last asked, where its changes are kept.
+    /// Takes the writes to keyed state since the last call of this method, if changes are kept.
     pub fn take_changes(&mut self, into: &mut Vec<u8>) {
         self.store.data_mut().state.take_changes(into);
     }
 
-    /// The CPU time that threads have used for the lane's guests, beside the lane's own: of all of them, ever.
+    /// CPU time that helper threads have used for all guests of the lane since its start. The lane's own thread
+    /// is not included.
     #[must_use]
     pub fn helpers_cpu_time(&self) -> Duration {
         self.store.data().io.clock().cpu_time()
     }
 
-    /// Log bytes dropped since this was last asked.
+    /// Returns the log bytes dropped since the last call of this method.
     pub fn take_log_bytes_dropped(&mut self) -> u64 {
         self.store.data_mut().log.take_dropped()
     }
@@ -366,8 +369,9 @@ impl Guest {
         self.invoke(func, call, params)
     }
 
-    /// One call: limits set, answer emptied, state committed or rolled back. `func` must be one of the functions that
-    /// `load` checked against the contract, `P` and `R` its parameters and results there.
+    /// Makes one call: sets the limits, empties the answer, and commits or rolls back the keyed state. `func`
+    /// must be a function that `load` checked against the contract, with the parameters `P` and the results
+    /// `R`.
     fn invoke<P, R>(&mut self, func: Func, call: Call, params: P) -> Result<R, Failure>
     where
         P: ComponentNamedList + Lower,
@@ -384,9 +388,9 @@ impl Guest {
         data.log.begin_call();
         let ticks = data.deadline.begin();
         self.store.set_epoch_deadline(ticks);
-        // SAFETY: `load` compared the function's type with `P` and `R` (their lifetimes aside, which types of the
-        // component model do not have). The safe `Func::typed` compares anew at every call, since a `TypedFunc` that borrows
-        // its parameters cannot be kept.
+        // SAFETY: `load` compared the function's type with `P` and `R` (except for their lifetimes, which types
+        // of the component model do not have). The safe `Func::typed` compares the types again at every call,
+        // since a `TypedFunc` that borrows its parameters cannot be stored.
         let typed = unsafe { TypedFunc::<P, R>::new_unchecked(func) };
         let called = match self.store.data().io.with_sockets() {
             None => typed.call(&mut self.store, params),
@@ -413,7 +417,7 @@ impl Guest {
 }
 
 impl GuestStore {
-    /// What the guest wrote to its standard output and error becomes log lines.
+    /// Turns the guest's writes to standard output and standard error into log lines.
     fn say_what_was_written(&mut self) {
         for (level, captured) in [(tracing::Level::INFO, &self.stdout), (tracing::Level::WARN, &self.stderr)] {
             let (text, written) = captured.take();
@@ -426,7 +430,7 @@ impl GuestStore {
     }
 }
 
-/// Asks a component of a kind that has side outputs for their names.
+/// Asks a component for the names of its side outputs, if its kind has any.
 pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failure> {
     let Some(ports) = loaded.exports().ports else { return Ok(Vec::new()) };
     let spec = GuestSpec {
@@ -449,10 +453,12 @@ pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failu
     guest.call_export::<_, (Vec<String>,)>(&ports, Call::Mute("ports"), ()).map(|(ports,)| ports)
 }
 
-/// The most handles of a guest at a time, to resources of the host's and of its own: each is a place in a table of the runtime's.
+/// Most handles that a guest has at a time, to the host's resources and to its own. Each is an entry in a table
+/// of the runtime.
 const MOST_HANDLES: usize = 1024;
 
-/// What lists that the host copies out of the guest may come to in one call (wasmtime's measure, 128 MiB by default).
+/// Bound of the lists that the host copies out of the guest in one call (in wasmtime's measure, 128 MiB by
+/// default).
 fn hostcall_fuel(limits: &Limits) -> usize {
     usize::try_from(limits.output_bytes_per_call).unwrap_or(usize::MAX).max(16 << 20)
 }

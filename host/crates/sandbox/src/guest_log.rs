@@ -5,10 +5,11 @@ use super::contract::LevelView;
 use super::failure::{FailureCode, HostTrap};
 use sage_text::plain_text;
 
-/// What a guest says, on its way to the host's log, held to `limits.log_bytes_per_second`.
+/// Passes a guest's messages to the host's log, at a rate of at most `limits.log_bytes_per_second`.
 ///
-/// A message counts with what it costs when it is printed: what stands before and after it in its line, the marks of further lines, and escapes.
-/// Over the limit messages are dropped and counted; a single call that goes over it 16 times is a flood, and fails.
+/// A message counts with the bytes that it takes in print: the text before and after it in its line, the marks
+/// of further lines, and escapes. Messages over the limit are dropped and counted. A call that logs more than
+/// 16 times the limit is a flood, and fails.
 #[derive(Debug)]
 pub struct GuestLog {
     to: LogTo,
@@ -19,7 +20,8 @@ pub struct GuestLog {
     rate: LogRate,
 }
 
-/// What a lane's guests have logged lately. Goes on from a guest to the one that takes its place, so that failing is no way to log more.
+/// The recent log volume of a lane's guests. The value passes from a guest to the one that replaces it, so a
+/// guest cannot log more by failing.
 #[derive(Debug)]
 pub(super) struct LogRate {
     window: Instant,
@@ -33,20 +35,21 @@ impl Default for LogRate {
     }
 }
 
-/// Where a guest's log lines go.
+/// The destination of a guest's log lines.
 #[derive(Debug, Clone, Default)]
 pub enum LogTo {
     /// Into this process's log.
     #[default]
     Here,
-    /// Kept until somebody takes them: the log is another process's.
+    /// A buffer that another thread empties, for the log of another process.
     Kept(Arc<KeptLines>),
 }
 
 /// A line with its level.
 pub type LogLine = (tracing::Level, String);
 
-/// Log lines that wait to be taken: as many as the guests' rates let through, and [`KeptLines::MOST`] with [`KeptLines::MOST_BYTES`].
+/// Log lines that wait to be taken. The guests' log rates bound them, and so do [`KeptLines::MOST`] and
+/// [`KeptLines::MOST_BYTES`].
 #[derive(Debug, Default)]
 pub struct KeptLines(Mutex<Lines>);
 
@@ -57,18 +60,18 @@ struct Lines {
 }
 
 impl KeptLines {
-    /// The most lines that wait; the oldest stay.
+    /// Most lines that wait. If the buffer is full, new lines are refused and the oldest stay.
     pub const MOST: usize = 1024;
-    /// The most text that they have together: a minute of the usual rate.
+    /// Most bytes of text in the waiting lines: a minute at the usual rate.
     pub const MOST_BYTES: usize = 4 << 20;
 
-    /// What was logged since this was last asked.
+    /// Takes the lines that were logged since the last call of this method.
     #[must_use]
     pub fn take(&self) -> Vec<LogLine> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).lines
     }
 
-    /// Keeps a line; `false` if there is no room.
+    /// Stores a line; `false` if there is no room.
     pub fn keep(&self, line: LogLine) -> bool {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = kept.bytes + line.1.len();
@@ -81,13 +84,13 @@ impl KeptLines {
     }
 }
 
-/// How many seconds' worth of log one call may try to write.
+/// Number of seconds of the allowed rate that one call may try to write.
 const FLOOD: u64 = 16;
-/// The longest message; the rest is cut off (and counted as dropped).
+/// Longest message in bytes. The rest is cut off and counted as dropped.
 const LONGEST: usize = 8 << 10;
-/// What a line has beside the message and the operator's name: 68 bytes of text, or 110 of JSON.
+/// Bytes of a line besides the message and the operator's name: 68 of text, or 110 of JSON.
 const LINE: usize = 110;
-/// What stands before each further line of a message, beside its line end.
+/// Bytes before each further line of a message, besides its line end.
 const FURTHER_LINE: usize = 4;
 
 impl GuestLog {
@@ -97,13 +100,13 @@ impl GuestLog {
         Self { to, operator, instance, per_second, in_call: 0, rate: LogRate::default() }
     }
 
-    /// Goes on from another guest of the lane.
+    /// Continues the rate of another guest of the lane.
     pub(super) fn after(mut self, rate: LogRate) -> Self {
         self.rate = rate;
         self
     }
 
-    /// For the next guest of the lane.
+    /// The rate, for the next guest of the lane.
     pub(super) fn into_rate(self) -> LogRate {
         self.rate
     }
@@ -112,15 +115,15 @@ impl GuestLog {
         self.in_call = 0;
     }
 
-    /// Bytes dropped since this was last asked.
+    /// Returns the bytes dropped since the last call of this method.
     #[must_use]
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.rate.dropped)
     }
 
-    /// Counts a message that the guest tries to write, wherever it goes.
+    /// Counts a message that the guest tries to write, whether or not it is printed.
     pub(super) fn count(&mut self, message: &str) -> wasmtime::Result<()> {
-        // Of what is too long no more than this is looked at.
+        // Only this part of a long message is examined.
         let looked_at = message.get(..message.floor_char_boundary(LONGEST)).unwrap_or_default();
         let cost = self.cost(looked_at) + (message.len() - looked_at.len()) as u64;
         self.in_call = self.in_call.saturating_add(cost);
@@ -134,15 +137,15 @@ impl GuestLog {
         Ok(())
     }
 
-    /// What printing a message takes.
+    /// Bytes that a message takes in print.
     fn cost(&self, message: &str) -> u64 {
         let escapes: usize = message
             .chars()
             .map(|c| match c {
                 '\n' => FURTHER_LINE,
-                // In JSON.
+                // Escaped in JSON.
                 '"' | '\\' | '\t' => 1,
-                // As many as U+10FFFF takes, and the backslash once more in JSON.
+                // The longest escape, that of U+10FFFF, with its backslash doubled in JSON.
                 c if c.is_control() => "\\u{10ffff}".len(),
                 _ => 0,
             })
@@ -150,7 +153,7 @@ impl GuestLog {
         (LINE + self.operator.len() + message.len() + escapes) as u64
     }
 
-    /// Passes a message on if it fits.
+    /// Prints or stores a message if the rate allows it.
     pub fn write(&mut self, level: tracing::Level, message: &str) {
         if self.rate.window.elapsed() >= Duration::from_secs(1) {
             self.rate.window = Instant::now();
@@ -161,7 +164,7 @@ impl GuestLog {
         self.rate.dropped += cut.len() as u64;
         let cost = self.cost(message);
         if self.rate.in_window + cost > self.per_second {
-            // An empty message is one that is dropped too.
+            // A dropped empty message counts too.
             self.rate.dropped += message.len().max(1) as u64;
             return;
         }

@@ -4,26 +4,26 @@ use std::time::Duration;
 
 use sage_machine::{ThreadClock, thread_cpu_time};
 
-/// The CPU time of the threads that work for one lane beside its own: those that read and write its guest's files. Whatever they use is the guest's,
-/// also when the lane does not wait for them any more.
+/// The CPU time of the helper threads of one lane, which read and write its guest's files. The time counts as
+/// the guest's, even if the lane no longer waits for a thread.
 #[derive(Debug, Default)]
 pub(super) struct HelperClock {
     running: Mutex<Vec<ThreadClock>>,
-    /// How many these are, to spare most guests the lock.
+    /// Number of running helper threads. Spares most guests the lock.
     count: AtomicUsize,
-    /// Nanoseconds of threads that have ended.
+    /// Nanoseconds used by threads that have ended.
     ended: AtomicU64,
 }
 
 impl HelperClock {
-    /// The calling thread works for the lane from now on.
+    /// Registers the calling thread as a helper of the lane.
     pub(super) fn join(&self) {
         let mut running = self.running();
         running.push(ThreadClock::own());
         self.count.store(running.len(), Ordering::Relaxed);
     }
 
-    /// The calling thread ends.
+    /// Removes the calling thread, which is about to end.
     pub(super) fn leave(&self) {
         let mut running = self.running();
         let own = ThreadClock::own();
@@ -32,17 +32,17 @@ impl HelperClock {
         self.ended.fetch_add(nanoseconds(thread_cpu_time()), Ordering::Relaxed);
     }
 
-    /// How many threads there are.
+    /// Number of running helper threads.
     pub(super) fn threads(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// What all of them have used.
+    /// CPU time that all helper threads have used, including those that have ended.
     pub(super) fn cpu_time(&self) -> Duration {
         if self.threads() == 0 && self.ended.load(Ordering::Relaxed) == 0 {
             return Duration::ZERO;
         }
-        // Whoever leaves waits for the lock, so each of these threads is there.
+        // A thread must take this lock before it ends, so each of these threads still exists.
         let running = self.running();
         let ended = Duration::from_nanos(self.ended.load(Ordering::Relaxed));
         running.iter().map(ThreadClock::read).fold(ended, |all, one| all + one)

@@ -3,23 +3,23 @@ use wasmparser::{Parser, Payload};
 
 use sage_plan::{Description, Kind};
 
-/// What a component is, as `sage-host inspect` shows it.
+/// The facts about a component that `sage-host inspect` shows.
 #[derive(Debug, Clone, Serialize)]
 pub struct Inspection {
-    /// Its size as a file.
+    /// Size of the component's file in bytes.
     pub bytes: u64,
-    /// What it is in a pipeline; `None` if it targets none of this contract's worlds.
+    /// The component's kind in a pipeline; `None` if it targets none of this contract's worlds.
     #[serde(serialize_with = "kind_name")]
     pub kind: Option<Kind>,
-    /// The version of `sage:operator` it was built for.
+    /// The version of `sage:operator` for which the component was built.
     pub wit_version: Option<String>,
-    /// Its side outputs, beside `rejects` which every operator has.
+    /// Names of the side outputs, without `rejects`, which every operator has.
     pub ports: Vec<String>,
-    /// What it says of itself; `None` if nothing.
+    /// The component's description of itself; `None` if it has none.
     pub description: Option<Description>,
-    /// The interfaces it imports.
+    /// Names of the imported interfaces.
     pub imports: Vec<String>,
-    /// What it exports.
+    /// Names of the exports.
     pub exports: Vec<String>,
     /// The linear memories of its modules.
     pub memories: Vec<MemoryDeclared>,
@@ -28,13 +28,13 @@ pub struct Inspection {
 /// A linear memory that a module declares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct MemoryDeclared {
-    /// Bytes at the start.
+    /// Initial size in bytes.
     pub initial_bytes: u64,
-    /// Bytes it may grow to by its own word.
+    /// Maximum size in bytes that the module declares.
     pub maximum_bytes: Option<u64>,
 }
 
-#[expect(clippy::ref_option, reason = "serde's serialize_with hands it over so")]
+#[expect(clippy::ref_option, reason = "serde's serialize_with requires this type")]
 fn kind_name<S: serde::Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S::Ok, S::Error> {
     kind.map(Kind::name).serialize(serializer)
 }

@@ -5,14 +5,18 @@ use wasmparser::{
 
 use super::limiter::MOST_INSTANCES;
 
-/// What the runtime allocates for one copy of a component and asks no limiter for: the contexts of its core instances, with their globals,
-/// imports and function references, the descriptors of memories and tables, evaluated element segments, and the component's own context.
+/// Bytes that the runtime allocates for one copy of a component without asking a limiter: the contexts of its
+/// core instances, with their globals, imports and function references; the descriptors of memories and tables;
+/// evaluated element segments; and the component's own context.
 ///
-/// Computed from the binary before anything is instantiated, by the sizes that wasmtime 48 gives these things (`vmoffsets.rs` there, and the structures
-/// around them), rounded up. No name is resolved: a module that comes from elsewhere than its component (an alias, an import) counts as the largest one
-/// of the binary, and such a component as all the instances that a limiter lets exist. So the sum may be too large and is never too small.
+/// The sum is computed from the binary before the component is instantiated, with the sizes of these structures
+/// in wasmtime 48 (its `vmoffsets.rs`, and the structures around them), rounded up. No name is resolved: a
+/// module that comes from outside its component (an alias, an import) counts as the largest module of the
+/// binary, and such a component counts as all the instances that a limiter allows. So the sum may be too large
+/// and is never too small.
 ///
-/// Does not count: linear memories and tables, which the limiter is asked for; compiled code, which all copies share.
+/// Not counted: linear memories and tables, for which the limiter is asked; compiled code, which all copies
+/// share.
 #[must_use]
 pub(super) fn instance_bytes(component: &[u8]) -> u64 {
     let mut first = Weighing::default();
@@ -24,41 +28,43 @@ pub(super) fn instance_bytes(component: &[u8]) -> u64 {
     second.read(component)
 }
 
-/// A core instance besides its context: the structure, its place in the store, its exports as the component keeps them.
+/// A core instance besides its context: the structure, its entry in the store, and its exports as the component
+/// keeps them.
 const INSTANCE_BYTES: u64 = 1024;
-/// A component besides what is in it.
+/// A component without its contents.
 const COMPONENT_BYTES: u64 = 1024;
 /// A component instance within a component.
 const INNER_INSTANCE_BYTES: u64 = 128;
-/// A function between component and core: its trampoline, its lowering, what it names of memories and functions, a part of an adapter.
+/// A function between component and core: its trampoline, its lowering, its options for memories and functions,
+/// a part of an adapter.
 const CANONICAL_BYTES: u64 = 256;
 /// An imported function, memory, table, global or tag.
 const IMPORT_BYTES: u64 = 32;
-/// A global: 16 bytes, of any type.
+/// A global of any type: 16 bytes.
 const GLOBAL_BYTES: u64 = 16;
-/// A memory or table: its definition and what the runtime keeps of it.
+/// A memory or table: its definition and the runtime's data about it.
 const DESCRIPTOR_BYTES: u64 = 512;
-/// A function that is an element, an export or a constant.
+/// A function that is used as an element, an export or a constant.
 const FUNCTION_REFERENCE_BYTES: u64 = 32;
-/// An element of a segment that is not copied into its table at the start.
+/// An element of a segment that is not copied into its table at instantiation.
 const ELEMENT_BYTES: u64 = 16;
 /// A segment of elements or data.
 const SEGMENT_BYTES: u64 = 32;
-/// A name for a part of an instance: memories, tables and functions that the component's context points at.
+/// A name for a part of an instance: a memory, table or function to which the component's context points.
 const ALIAS_BYTES: u64 = 64;
-/// An export, by which instances find each other's parts.
+/// An export, through which instances find each other's parts.
 const EXPORT_BYTES: u64 = 48;
 
-/// Modules and components that are being read, the outermost first.
+/// The modules and components whose bytes are being read, the outermost first.
 #[derive(Default)]
 struct Weighing {
     open: Vec<Open>,
-    /// The largest module that was read.
+    /// Bytes of the largest module that was read.
     largest: u64,
     unresolved: Unresolved,
 }
 
-/// What one instance takes of a module and of a component that come from elsewhere.
+/// Bytes of one instance of a module, and of a component, that come from outside.
 #[derive(Default, Clone, Copy)]
 struct Unresolved {
     module: u64,
@@ -69,21 +75,22 @@ struct Unresolved {
 struct Open {
     is_component: bool,
     bytes: u64,
-    /// Functions that may be referred to: never more than there are.
+    /// Number of functions. References to functions are never counted higher than this.
     functions: u64,
     references: u64,
-    /// A component: what one instance takes of each of its modules and components, as they are numbered; `None` for those from elsewhere.
+    /// In a component: bytes of one instance of each of its modules and components, by index; `None` for those
+    /// from outside.
     modules: Vec<Option<u64>>,
     components: Vec<Option<u64>>,
 }
 
 impl Weighing {
-    /// What one instance of this takes.
+    /// Bytes of one instance of this binary.
     fn read(&mut self, component: &[u8]) -> u64 {
         for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
             self.take(&payload);
         }
-        // A binary that breaks off is none that was compiled.
+        // A truncated binary was not compiled. The loop only closes its open parts.
         while self.open.len() > 1 {
             self.close();
         }
@@ -107,7 +114,7 @@ impl Weighing {
         }
     }
 
-    /// A module or component within a component has been read.
+    /// Ends a module or component within a component.
     fn close(&mut self) {
         let Some(closed) = self.open.pop() else { return };
         let references = closed.references.min(closed.functions);
@@ -123,7 +130,7 @@ impl Weighing {
 }
 
 impl Open {
-    /// A module or component from elsewhere has a number here.
+    /// Gives an index to a module or component from outside.
     fn number(&mut self, kind: ComponentExternalKind) {
         match kind {
             ComponentExternalKind::Module => self.modules.push(None),
@@ -188,7 +195,7 @@ impl Open {
             Payload::ComponentExportSection(exports) => {
                 for export in exports.clone().into_iter().map_while(Result::ok) {
                     self.add(1, EXPORT_BYTES);
-                    // What is exported has a second number.
+                    // An exported item gets a second index.
                     self.number(export.kind);
                 }
             }
@@ -233,7 +240,7 @@ fn weight_of(weights: &[Option<u64>], index: u32) -> Option<u64> {
     weights.get(usize::try_from(index).ok()?).copied().flatten()
 }
 
-/// How many functions a constant expression refers to.
+/// Number of functions to which a constant expression refers.
 fn referred_to(expression: &ConstExpr<'_>) -> u64 {
     let operators = expression.get_operators_reader().into_iter().map_while(Result::ok);
     operators.filter(|operator| matches!(operator, Operator::RefFunc { .. })).count() as u64
@@ -278,12 +285,14 @@ mod tests {
             globals()
         );
         let outer = format!(
-            "{} (component $C (alias outer 1 $M (core module $m)) (core instance (instantiate $m))) (instance (instantiate $C))",
+            "{} (component $C (alias outer 1 $M (core module $m)) (core instance (instantiate $m))) \
+             (instance (instantiate $C))",
             globals()
         );
         let component = format!(
             "(component $D (import \"c\" (component $c)) (instance (instantiate $c)))
-             (component $C {} (core instance (instantiate $M))) (instance (instantiate $D (with \"c\" (component $C))))",
+             (component $C {} (core instance (instantiate $M))) \
+             (instance (instantiate $D (with \"c\" (component $C))))",
             globals()
         );
         for elsewhere in [later, outer, component] {

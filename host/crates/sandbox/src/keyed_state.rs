@@ -12,32 +12,34 @@ use super::small_bytes::{SmallBytes, on_heap};
 use sage_batch::Column;
 use sage_machine::MemoryBudget;
 
-/// The keyed state of one lane: the truth that outlives its guest.
+/// The keyed state of one lane. The state outlives the guest that writes it.
 ///
-/// Writes take effect at once and are noted in an undo log; `commit` forgets the log, `roll_back`
-/// plays it back, so a call that fails leaves no trace. Every byte held, the log's included, is taken from the instance's
-/// memory budget first: with what the allocator adds, and with the room that tables and maps have for more.
+/// A write takes effect at once and is noted in an undo log. `commit` clears the log, and `roll_back` undoes
+/// its writes, so a call that fails leaves no trace. Every byte is taken from the instance's memory budget
+/// before it is allocated. This includes the undo log, the allocator's overhead, and the spare capacity of
+/// tables and maps.
 ///
 /// Overwriting a value of up to 22 bytes allocates nothing.
 #[derive(Debug)]
 pub struct KeyedState {
     pub(super) tables: Vec<(Box<str>, Table)>,
-    /// The tables by their names.
+    /// Indices of the tables, by name.
     directory: HashTable<u32>,
     pub(super) undo: Vec<Undo>,
-    /// Where committed writes are noted for a copy elsewhere, if there is one.
+    /// Log of committed writes for a copy in another process, if there is one.
     pub(super) changes: Option<Vec<u8>>,
     budget: Arc<MemoryBudget>,
     taken: u64,
-    /// What the undo log holds of `taken`; given back when the call ends.
+    /// Bytes of `taken` that belong to the undo log. They are released when the call ends.
     undo_bytes: u64,
-    /// Taken from the budget for an answer that is on its way into the guest.
+    /// Bytes taken from the budget for an answer that is being copied into the guest.
     lent: Cell<u64>,
-    /// Taken from the budget ahead, during a call: the budget is an atomic that lanes share, too dear for each write.
+    /// Bytes taken from the budget in advance during a call. The budget is an atomic that lanes share, too
+    /// expensive for each write.
     spare: u64,
 }
 
-/// How much is taken ahead.
+/// Bytes to take in advance.
 const AHEAD: u64 = 32 << 10;
 
 #[derive(Debug, Default)]
@@ -46,7 +48,8 @@ pub(super) struct Table {
     pub(super) slots: Vec<Slot>,
 }
 
-/// A key and what is kept for it. One cache line: with 10,000 keys, following a pointer to each key cost a third of a put.
+/// A key with its value and its map. A slot is one cache line: with 10,000 keys, following a pointer to each
+/// key cost a third of a put.
 #[derive(Debug)]
 pub(super) struct Slot {
     hash: u64,
@@ -64,38 +67,40 @@ pub(super) enum Undo {
     Map { table: u32, slot: u32, before: Option<Box<Map>> },
 }
 
-/// What became of an entry of a map.
+/// The change of a map's entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EntryChange {
-    /// It was written, into a map that was there.
+    /// The entry was written into an existing map.
     Written,
-    /// It was written, as the first of its map.
+    /// The entry was written as the first of its map.
     First,
-    /// It was removed.
+    /// The entry was removed.
     Removed,
 }
 
-/// What a table costs besides its name and the room for its keys: its place in the directory, which has room for as many more.
+/// Bytes of a table without its name and its slots: its place in the directory, which has spare capacity for as
+/// many tables again.
 const TABLE_BYTES: u64 = 256;
-/// How much room for more keys a table makes when it is full: this part of what it has.
+/// A full table makes room for more keys: for its number of keys divided by this.
 const MORE_SLOTS: usize = 4;
-/// The least room for keys that a table makes.
+/// Least number of keys for which a table makes room.
 const LEAST_SLOTS: usize = 4;
-/// What a map costs besides its entries: itself and the first node of its tree, which has room for 11 entries.
+/// Bytes of a map without its entries: the map itself and the first node of its tree, which has room for 11
+/// entries.
 const MAP_BYTES: u64 = 560;
-/// What an entry of a map costs besides its subkey and long value: its part of a node (456 bytes for 11 entries, 96 more for an inner one) that is
-/// 5 elevenths full.
+/// Bytes of a map's entry without its subkey and long value: its part of a node (456 bytes for 11 entries, 96
+/// more for an inner node) of which 5 elevenths are used.
 const ENTRY_BYTES: u64 = 112;
-/// What an entry of an answer costs besides its bytes: an offset, and a bit that says whether it is there.
+/// Bytes of an answer's entry without its content: an offset, and a bit that says whether the entry is present.
 const ANSWER_ENTRY_BYTES: u64 = 5;
-/// What a line of the undo log costs: as much again for the room of lines to come.
+/// Bytes of a line of the undo log, doubled for the log's spare capacity.
 const UNDO_BYTES: u64 = 2 * size_of::<Undo>() as u64;
 
 type Written = wasmtime::Result<()>;
 type Scanned = wasmtime::Result<(Column, Column)>;
 
 impl KeyedState {
-    /// Nothing yet, within `budget`.
+    /// An empty state within `budget`.
     #[must_use]
     pub fn new(budget: Arc<MemoryBudget>) -> Self {
         let (tables, directory) = (Vec::new(), HashTable::new());
@@ -103,13 +108,13 @@ impl KeyedState {
         Self { tables, directory, undo: Vec::new(), changes: None, budget, taken: 0, undo_bytes: 0, lent, spare: 0 }
     }
 
-    /// How many keys have a value or a map, over all tables.
+    /// Number of keys with a value or a map, over all tables.
     #[must_use]
     pub fn keys(&self) -> usize {
         self.tables.iter().map(|(_, table)| table.slots.iter().filter(|slot| !slot.is_vacant()).count()).sum()
     }
 
-    /// What is kept for keys of one table.
+    /// A lookup of the values of one table, by key.
     pub(super) fn values<'a>(&'a self, table: &str) -> impl Fn(&[u8]) -> Option<&'a [u8]> + use<'a> {
         let table = self.table(table).map(|(_, table)| table);
         move |key| {
@@ -119,7 +124,7 @@ impl KeyedState {
         }
     }
 
-    /// What is kept for subkeys of one key.
+    /// A lookup of the entries in one key's map, by subkey.
     pub(super) fn entries<'a>(&'a self, table: &str, key: &[u8]) -> impl Fn(&[u8]) -> Option<&'a [u8]> + use<'a> {
         let map = self.find(table, key).and_then(|slot| slot.map.as_ref());
         move |subkey| map?.get(subkey).map(SmallBytes::bytes)
@@ -131,7 +136,7 @@ impl KeyedState {
         entries.try_for_each(|(key, value)| self.put_in(table, key, value))
     }
 
-    /// Writes a value for a key of a table that [`KeyedState::table_or_new`] found.
+    /// Writes a value for a key of a table, with the table's index from [`KeyedState::table_or_new`].
     pub(super) fn put_in(&mut self, table: u32, key: &[u8], value: &[u8]) -> Written {
         let slot = self.slot_or_new(table, key)?;
         self.charge(SmallBytes::cost(value), UNDO_BYTES)?;
@@ -166,7 +171,7 @@ impl KeyedState {
         self.map_put_at(at, subkey, value)
     }
 
-    /// Writes an entry of the map of a key that [`KeyedState::slot`] found.
+    /// Writes an entry of the map of a key, with the key's slot from [`KeyedState::slot`].
     pub(super) fn map_put_at(&mut self, (table, slot): (u32, u32), subkey: &[u8], value: &[u8]) -> Written {
         let first = self.at(table, slot).is_some_and(|found| found.map.is_none());
         let (map, entry) = (if first { MAP_BYTES } else { 0 }, ENTRY_BYTES + on_heap(subkey.len()));
@@ -186,7 +191,7 @@ impl KeyedState {
         self.locate(table, key).map_or(Ok(()), |at| self.map_delete_at(at, subkey))
     }
 
-    /// Removes an entry of the map of a key that [`KeyedState::locate`] found.
+    /// Removes an entry of the map of a key, with the key's slot from [`KeyedState::locate`].
     pub(super) fn map_delete_at(&mut self, (table, slot): (u32, u32), subkey: &[u8]) -> Written {
         self.charge(0, UNDO_BYTES + on_heap(subkey.len()))?;
         let before = self.at(table, slot).and_then(|found| found.map.as_mut()?.remove(subkey));
@@ -196,7 +201,8 @@ impl KeyedState {
         Ok(())
     }
 
-    /// Up to `limit` entries after `after`: subkeys and values. `worked` is told how many bytes each has.
+    /// Returns the subkeys and values of up to `limit` entries after `after`. `worked` is called with the bytes
+    /// of each entry.
     pub(super) fn map_scan(
         &self,
         table: &str,
@@ -221,11 +227,12 @@ impl KeyedState {
         Ok((subkeys, values))
     }
 
-    /// Adds an entry to the size of an answer, which the host makes and copies into the guest. It is taken from the instance's memory, with the room that a
-    /// growing answer has for more, until the next answer is made or the call ends.
+    /// Adds an entry to the size of an answer that the host builds and copies into the guest. The answer's
+    /// bytes, with the spare capacity of a growing buffer, are taken from the instance's memory until the next
+    /// answer begins or the call ends.
     ///
     /// # Errors
-    /// An answer that the memory has no room for, before it is made.
+    /// The memory has no room for the answer. The error comes before the entry is added.
     pub(super) fn weigh_answer(&self, answer: &mut u64, entry: usize) -> Written {
         let is_first = *answer == 0;
         if is_first {
@@ -243,7 +250,7 @@ impl KeyedState {
             return Ok(());
         }
         let more = wanted - lent;
-        // The budget is an atomic that lanes share, too dear for each entry.
+        // The budget is an atomic that lanes share, too expensive for each entry.
         let ahead = more.saturating_add(AHEAD);
         let more = if self.budget.has_room(ahead) { ahead } else { more };
         self.budget.reserve(more).map_err(|over| HostTrap::memory("an answer of keyed state", over))?;
@@ -251,7 +258,7 @@ impl KeyedState {
         Ok(())
     }
 
-    /// The last answer is in the guest.
+    /// Releases the bytes of the last answer, which has been copied into the guest.
     fn take_back(&self) {
         let lent = self.lent.take();
         if lent > 0 {
@@ -259,9 +266,11 @@ impl KeyedState {
         }
     }
 
-    /// Up to `limit` keys of a table after `after`, in byte order, each with its value (empty where it has only a map).
+    /// Returns up to `limit` keys of a table after `after`, in byte order, each with its value (empty if the
+    /// key has only a map).
     ///
-    /// Tables are kept by hash, so each page looks at all keys: fine for the last word of a lane, not for each batch. `worked` is told of each.
+    /// Tables are ordered by hash, so each page reads all keys. This is fast enough for the end of a lane's
+    /// input, but not for each batch. `worked` is called for each key.
     pub(super) fn keys_scan(
         &self,
         table: &str,
@@ -270,7 +279,7 @@ impl KeyedState {
     ) -> Scanned {
         let (mut keys, mut values) = (Column::new(), Column::new());
         let Some((_, table)) = self.table(table) else { return Ok((keys, values)) };
-        // The least that were found so far, at most `limit`, the greatest of them on top.
+        // The smallest keys so far, at most `limit` of them, with the greatest on top.
         let mut found: BinaryHeap<ByKey<'_>> = BinaryHeap::new();
         for slot in &table.slots {
             let key = slot.key.bytes();
@@ -295,7 +304,7 @@ impl KeyedState {
         Ok((keys, values))
     }
 
-    /// The call succeeded: what it wrote stays.
+    /// Ends a successful call: its writes stay.
     pub(super) fn commit(&mut self) {
         self.take_back();
         if self.undo.is_empty() && self.spare == 0 {
@@ -322,7 +331,7 @@ impl KeyedState {
         self.end_undo();
     }
 
-    /// The call failed: what it wrote is undone.
+    /// Ends a failed call: its writes are undone.
     pub(super) fn roll_back(&mut self) {
         self.take_back();
         while let Some(line) = self.undo.pop() {
@@ -351,7 +360,7 @@ impl KeyedState {
         self.end_undo();
     }
 
-    /// A map without entries is none. Answers what it cost.
+    /// Drops a map without entries. Returns the bytes that are freed.
     fn drop_emptied_map(&mut self, table: u32, slot: u32) -> u64 {
         let emptied = self.at(table, slot).and_then(|slot| slot.map.take_if(|map| map.is_empty()));
         emptied.map_or(0, |_| MAP_BYTES)
@@ -361,7 +370,7 @@ impl KeyedState {
         self.refund(self.undo_bytes);
         self.undo_bytes = 0;
         self.budget.release(std::mem::take(&mut self.spare));
-        // One huge call should not keep its log resident for ever.
+        // The log of a huge call should not stay in memory for ever.
         self.undo.shrink_to(4096);
     }
 
@@ -411,7 +420,7 @@ impl KeyedState {
         self.tables.get(table as usize).is_some_and(|(found, _)| **found == *name)
     }
 
-    /// Where a key is, if it is there.
+    /// The table and slot of a key, if the key exists.
     pub(super) fn locate(&self, table: &str, key: &[u8]) -> Option<(u32, u32)> {
         let (number, table) = self.table(table)?;
         let slot = table.find(Self::hash(key), key)?;
@@ -427,13 +436,13 @@ impl KeyedState {
         self.tables.get_mut(table as usize)?.1.slots.get_mut(slot as usize)
     }
 
-    /// The slot of a key, made if need be.
+    /// The table and slot of a key. Both are created if they do not exist.
     pub(super) fn slot(&mut self, table: &str, key: &[u8]) -> wasmtime::Result<(u32, u32)> {
         let table = self.table_or_new(table)?;
         Ok((table, self.slot_or_new(table, key)?))
     }
 
-    /// The number of a table, made if need be.
+    /// The index of a table. The table is created if it does not exist.
     pub(super) fn table_or_new(&mut self, name: &str) -> wasmtime::Result<u32> {
         let number = match self.table(name) {
             Some((number, _)) => number,
@@ -449,7 +458,8 @@ impl KeyedState {
         Ok(u32::try_from(number).unwrap_or(u32::MAX))
     }
 
-    /// Slots stay when their value goes: a key that comes back finds its own.
+    /// Finds or creates a slot. A slot stays when its value is deleted, so a key that returns gets its old
+    /// slot.
     fn slot_or_new(&mut self, table: u32, key: &[u8]) -> wasmtime::Result<u32> {
         let hash = Self::hash(key);
         let found = self.tables.get(table as usize).and_then(|(_, table)| table.find(hash, key));
@@ -461,7 +471,7 @@ impl KeyedState {
         if let Some((_, table)) = self.tables.get_mut(table as usize) {
             table.make(&room);
         }
-        // The index moved.
+        // The index moved and its old memory is free.
         self.refund(room.old_index_bytes);
         Ok(self.tables.get_mut(table as usize).map_or(0, |(_, table)| table.insert(hash, key)))
     }
@@ -481,18 +491,19 @@ fn map_cost(map: Option<&Map>) -> u64 {
     map.map_or(0, |map| MAP_BYTES + map.iter().map(|(subkey, value)| entry_cost(subkey, value)).sum::<u64>())
 }
 
-/// The room that a table must make before its next key.
+/// The room that a table must allocate before its next key.
 #[derive(Debug, Default)]
 struct Room {
     slots: usize,
     index: usize,
     slots_bytes: u64,
     index_bytes: u64,
-    /// What the index has given up when it has moved.
+    /// Bytes that the index frees when it has moved.
     old_index_bytes: u64,
 }
 
-/// What an index for so many keys takes: a power of two of buckets, of which an eighth stays free, with 4 bytes and one of control each.
+/// Bytes of an index for this number of keys: a power of two of buckets, of which an eighth stays free, with 4
+/// bytes and one control byte each.
 fn index_bytes(keys: usize) -> u64 {
     if keys == 0 {
         return 0;
@@ -506,7 +517,7 @@ fn index_bytes(keys: usize) -> u64 {
     on_heap(buckets.saturating_mul(5).saturating_add(32))
 }
 
-/// A slot in the order of its key.
+/// A slot, ordered by its key.
 struct ByKey<'a>(&'a Slot);
 
 impl Ord for ByKey<'_> {
@@ -530,7 +541,7 @@ impl PartialEq for ByKey<'_> {
 impl Eq for ByKey<'_> {}
 
 impl Table {
-    /// Nothing, unless the table is full.
+    /// The room to allocate before the next key; empty unless the table is full.
     #[inline]
     fn room_for_more(&self) -> Room {
         let mut room = Room::default();
@@ -556,7 +567,7 @@ impl Table {
         }
     }
 
-    /// What it costs besides its name, long keys and what is kept for them.
+    /// Bytes of the table without its name, its long keys, and their values and maps.
     #[cfg(test)]
     fn room_bytes(&self) -> u64 {
         (self.slots.capacity() * size_of::<Slot>()) as u64 + index_bytes(self.index.capacity())

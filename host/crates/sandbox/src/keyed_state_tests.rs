@@ -11,7 +11,7 @@ fn put(state: &mut KeyedState, key: &[u8], value: &[u8]) -> Written {
     state.put("t", [(key, value)].into_iter())
 }
 
-/// Table, key, value and map of everything that is kept.
+/// Table, key, value and map of each stored key.
 type Kept = (String, Vec<u8>, Option<Vec<u8>>, Vec<(Vec<u8>, Vec<u8>)>);
 
 fn dump(state: &KeyedState) -> Vec<Kept> {
@@ -46,7 +46,7 @@ proptest! {
                     let room = state.tables.iter().map(|(_, table)| table.room_bytes()).sum::<u64>();
                     state.roll_back();
                     prop_assert_eq!(dump(&state), committed.clone());
-                    // Only slots (and the table itself) made in between may stay behind, vacant.
+                    // Only slots (and the table) that were created in between may remain, vacant.
                     prop_assert!(state.taken <= charged + room + TABLE_BYTES + on_heap(1));
                 }
             }
@@ -100,7 +100,7 @@ fn a_map_that_is_emptied_costs_nothing_any_more() {
         state.map_put("t", b"k", b"sub", b"v").unwrap();
         if how == "two calls" {
             state.commit();
-            assert!(state.taken >= before + MAP_BYTES, "its tree has room for eleven");
+            assert!(state.taken >= before + MAP_BYTES, "the map's tree has room for eleven entries");
         }
         state.map_delete("t", b"k", b"sub").unwrap();
         if how == "undone" {
@@ -125,7 +125,7 @@ fn an_answer_is_taken_from_the_memory_until_the_next_one_or_the_end_of_the_call(
     let mut second = 0;
     state.weigh_answer(&mut second, 1).unwrap();
     assert!(state.weigh_answer(&mut { u64::from(u32::MAX) }, 1).is_err(), "offsets have 32 bits");
-    assert!(state.budget.used() < before + 100_000, "the first is taken back");
+    assert!(state.budget.used() < before + 100_000, "the first answer is released");
     state.commit();
     assert_eq!(state.budget.used(), before);
 }

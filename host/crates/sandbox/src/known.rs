@@ -12,22 +12,22 @@ use super::load_error::LoadError;
 use super::runtime::Sandbox;
 use sage_plan::Description;
 
-/// What tells components apart.
+/// SHA-256 of a component's bytes, by which components are told apart.
 pub(super) type Digest = [u8; 32];
 
-/// A component that was compiled, and what it answered when asked for its side outputs.
+/// A compiled component, and its answer when it was asked for its side outputs.
 #[derive(Clone)]
 pub(super) struct Known {
     pub(super) digest: Digest,
     pub(super) component: Component,
-    /// `None` if nobody asked yet.
+    /// `None` if the component has not been asked yet.
     pub(super) ports: Option<Ports>,
-    /// What it says of itself.
+    /// The component's description of itself.
     pub(super) description: Option<Arc<Description>>,
 }
 
 impl Sandbox {
-    /// The component of these bytes: seen before by this process, or kept by an earlier one, or compiled now.
+    /// The component with these bytes: known to this process, or from the cache, or compiled now.
     pub(super) fn known(&self, path: &Path, bytes: &[u8]) -> Result<Known, LoadError> {
         let digest = Sha256::digest(bytes).into();
         if let Some(known) = self.remembered(&digest) {
@@ -44,7 +44,8 @@ impl Sandbox {
         Ok(known)
     }
 
-    /// What the component answered, asking it now (here, where its code then runs) only if nothing compiles elsewhere.
+    /// The component's answer about its side outputs. The component is asked now, in this process, only if no
+    /// other process compiles.
     pub(super) fn ports_of(&self, known: &Known, loaded: &Arc<Loaded>) -> Result<Vec<String>, LoadError> {
         let path = || loaded.path().to_owned();
         match &known.ports {
@@ -60,13 +61,14 @@ impl Sandbox {
                 Ok(ports)
             }
             Some(Ports::NotAsked) | None => {
-                let how = "did not ask for side outputs, which its kind has".to_owned();
+                let how = "did not ask the component for its side outputs, which its kind has".to_owned();
                 Err(LoadError::CompilerDied { path: path(), how })
             }
         }
     }
 
-    /// From the cache. Where components are compiled elsewhere one is of use only with its side outputs: nothing here asks for them.
+    /// The component from the cache. If components are compiled in another process, a cached component is used
+    /// only together with its side outputs, because this process does not run it to ask for them.
     fn kept(&self, digest: &Digest) -> Option<Known> {
         let cache = self.cache()?;
         let ports = cache.ports(digest);
@@ -99,12 +101,13 @@ impl Sandbox {
     ) -> Result<Known, LoadError> {
         let Compiled { code, ports, description } =
             compiler.compile(bytes, self.compile_limits()).map_err(|error| error.of(path))?;
-        // SAFETY: the code comes from the compiler that this host was set up with, which is trusted with making code as the one
-        // in this process is. The engine checks that its version and configuration are its own.
+        // SAFETY: the code comes from the compiler with which this host was set up. That compiler is trusted in
+        // the same way as the one in this process. The engine checks that the code's version and configuration
+        // are its own.
         let component = unsafe { Component::deserialize(self.engine(), &code) }.map_err(|error| {
-            LoadError::CompilerDied { path: path.to_owned(), how: format!("gave code that does not load: {error:#}") }
+            LoadError::CompilerDied { path: path.to_owned(), how: format!("sent code that does not load: {error:#}") }
         })?;
-        // A failure may be of the moment, so it is not kept, and with it nothing.
+        // A failure may be temporary. Therefore neither the failure nor the component is cached.
         if let Some(cache) = self.cache().filter(|_| !matches!(ports, Ports::Failed(_))) {
             cache.keep_ports(&digest, path, &ports);
             cache.keep_description(&digest, path, description.as_ref());

@@ -10,33 +10,36 @@ use super::deadline::Deadline;
 use super::helper_clock::HelperClock;
 use sage_plan::Capabilities;
 
-/// Threads of a lane beside its own, where its guests were granted folders or addresses.
+/// Most threads that a lane has beside its own, if its guests were granted folders or addresses.
 pub const MOST_THREADS_OF_A_LANE: u32 = 4;
 
-/// Where the asynchronous imports of one lane's guests run: files on a thread of the lane's own, so that what it uses is the guest's, and so that a
-/// file that does not answer holds that thread and not the lane.
+/// Runs the asynchronous imports of one lane's guests. File operations run on a thread of the lane. Their CPU
+/// time therefore counts as the guest's, and a file that does not answer blocks that thread and not the lane.
 ///
-/// **Who waits for whom.** The lane waits for the thread in pieces, between which it looks at its deadline. When that is over it leaves the thread behind: the next
-/// guest of the lane gets another. The thread ends when the file answers, or with the process.
+/// **Waiting.** The lane waits for the thread in short pieces and checks its deadline between them. When the
+/// deadline is over, the lane leaves the thread behind, and the next guest of the lane gets another thread. The
+/// old thread ends when the file answers, or with the process.
 ///
-/// **Bounds.** A lane has at most [`MOST_THREADS_OF_A_LANE`] threads, left behind or not; a guest that would need one more does not start.
+/// **Bounds.** A lane has at most [`MOST_THREADS_OF_A_LANE`] threads, including the ones that were left behind.
+/// A guest that would need one more does not start.
 ///
-/// Guests without folders and addresses wait for clocks and their own output at most, for which there is no other thread. Nothing is made before it is needed.
+/// A guest without folders and addresses waits only for clocks and its own output. Such waits need no other
+/// thread. The runtime and its threads are created on first use.
 #[derive(Debug)]
 pub(super) struct LaneIo {
     runtime: OnceLock<Runtime>,
     clock: Arc<HelperClock>,
     needs: Needs,
-    /// Something was left behind.
+    /// A thread was left behind.
     is_stuck: AtomicBool,
 }
 
-/// What the guests were granted.
+/// The resources that the guests were granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Clocks,
     Files,
-    /// These are driven between calls too.
+    /// Sockets. The runtime drives them between calls too.
     Sockets,
 }
 
@@ -53,10 +56,11 @@ impl Needs {
 impl LaneIo {
     const MOST_THREADS: usize = MOST_THREADS_OF_A_LANE as usize;
 
-    /// For a lane's first guest, or for the one after; what was left behind stays so.
+    /// Returns the runtime of a lane's first guest, or of the guest that follows one. Threads that were left
+    /// behind keep counting.
     ///
     /// # Errors
-    /// Too much was left behind.
+    /// Too many threads were left behind.
     pub(super) fn after(before: Option<Arc<Self>>, granted: &Capabilities) -> Result<Arc<Self>, String> {
         let clock: Arc<HelperClock> = match before {
             Some(before) if !before.is_stuck.load(Ordering::Relaxed) => return Ok(before),
@@ -78,20 +82,20 @@ impl LaneIo {
         Ok(Arc::new(Self { runtime: OnceLock::new(), clock, needs, is_stuck: AtomicBool::new(false) }))
     }
 
-    /// The CPU time of its threads.
+    /// The CPU time of the lane's other threads.
     pub(super) fn clock(&self) -> &Arc<HelperClock> {
         &self.clock
     }
 
-    /// Itself, where there is something to [enter](LaneIo::enter): a clone of it costs a tenth of a call.
+    /// A clone of this runtime if a call must [enter](LaneIo::enter) it. A clone costs a tenth of a call.
     pub(super) fn with_sockets(self: &Arc<Self>) -> Option<Arc<Self>> {
         (self.needs == Needs::Sockets).then(|| Arc::clone(self))
     }
 
-    /// For the whole of a call: sockets are made where they will be driven.
+    /// Enters the runtime for the whole of a call: a socket must be created inside the runtime that drives it.
     ///
     /// # Errors
-    /// No thread can be had.
+    /// No thread can be started.
     pub(super) fn enter(&self) -> wasmtime::Result<Option<EnterGuard<'_>>> {
         if self.needs == Needs::Sockets { self.runtime().map(|runtime| Some(runtime.enter())) } else { Ok(None) }
     }
@@ -118,19 +122,19 @@ impl LaneIo {
         Ok(self.runtime.get_or_init(|| runtime))
     }
 
-    /// Does something that may hand work to the lane's thread, and does not wait.
+    /// Runs `act`, which may pass work to the lane's thread and does not wait.
     ///
     /// # Errors
-    /// No thread can be had.
+    /// No thread can be started.
     pub(super) fn beside<R>(&self, act: impl FnOnce() -> R) -> wasmtime::Result<R> {
         let _here = self.runtime()?.enter();
         Ok(act())
     }
 
-    /// Waits for something as long as the call has time left and the run goes on.
+    /// Waits for a future while the call has time left and the run goes on.
     ///
     /// # Errors
-    /// Why it is not waited for any longer. What it was stays behind.
+    /// The reason why the wait ended. The operation is left behind.
     pub(super) fn wait<T>(&self, deadline: &mut Deadline, what: impl Future<Output = T>) -> wasmtime::Result<T> {
         let waits = async {
             let mut what = pin!(what);
@@ -148,7 +152,7 @@ impl LaneIo {
 impl Drop for LaneIo {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Waiting for a file that does not answer is what it is here to avoid.
+            // A normal shutdown would wait for a file that does not answer.
             runtime.shutdown_background();
         }
     }
@@ -162,10 +166,10 @@ mod tests {
     use wasmtime_wasi::runtime::spawn_blocking;
 
     use super::*;
-    use sage_plan::FolderGrant;
-    use sage_machine::thread_cpu_time;
     use crate::failure::{FailureCode, HostTrap};
     use crate::stop::Stop;
+    use sage_machine::thread_cpu_time;
+    use sage_plan::FolderGrant;
 
     fn granted() -> Capabilities {
         let folder = FolderGrant { host: "/".into(), guest: "/".to_owned(), write: false };
@@ -196,7 +200,7 @@ mod tests {
             })
             .await;
         };
-        // Beside the wait for it, or while it is waited for.
+        // The limit is noticed during the wait, or by the check after it.
         let read = io.wait(&mut deadline, reads).and_then(|()| deadline.look().map(drop));
         assert_eq!(code(&read.unwrap_err()), FailureCode::CpuTime);
     }
@@ -229,7 +233,7 @@ mod tests {
             }
         }
         drop(held);
-        // They end when their files answer.
+        // The threads end when their files answer.
         while LaneIo::after(Some(Arc::clone(&io)), &granted()).is_err() {
             std::thread::yield_now();
         }

@@ -1,9 +1,10 @@
-//! Where guests run: the only room that names wasmtime.
+//! Runs guests. No other crate of this workspace names wasmtime.
 //!
-//! A [`Sandbox`] compiles (or takes from its cache) a component, checks that it is an operator of this contract that imports
-//! only what it was granted, and makes [`Guest`]s of it. A `Guest` is one copy of the component: one store, one
-//! thread at a time, called with whole batches. What it says comes back in its [`Answer`], every offset, index and length
-//! checked; what goes wrong comes back as a [`Failure`] with a stable [`FailureCode`].
+//! A [`Sandbox`] compiles a component or takes the compiled code from its cache. The sandbox then checks that
+//! the component is an operator of this contract and that the component imports only granted interfaces. Each
+//! [`Guest`] is one copy of the component: it has one store, is used by one thread at a time, and is called
+//! with whole batches. The guest's output comes back as an [`Answer`] in which every offset, index and length
+//! has been checked. An error comes back as a [`Failure`] with a stable [`FailureCode`].
 //!
 //! ```text
 //!            load                 start                     call, call, …            close
@@ -11,11 +12,16 @@
 //!   │ LoadError           │ Failure          │ Failure: the guest is dead, start another
 //! ```
 //!
-//! Invariants: nothing a guest sends is indexed with before it is checked; a guest that failed is never entered again; every
-//! call has a CPU-time limit and a wall-time limit; every byte of linear memory, tables and keyed state is taken from the
-//! instance's [`MemoryBudget`](sage_machine::MemoryBudget) before it exists.
+//! Invariants:
 //!
-//! Left to others: retries, halving, restarts and what becomes of a failed record (engine); which limits (plan, admission).
+//! - No value that a guest sends is used as an index before it has been checked.
+//! - A guest that failed is never entered again.
+//! - Every call has a CPU-time limit and a wall-time limit.
+//! - Every byte of linear memory, tables and keyed state is taken from the instance's
+//!   [`MemoryBudget`](sage_machine::MemoryBudget) before it is allocated.
+//!
+//! Not part of this crate: retries, halving of batches, restarts and the handling of failed records (engine);
+//! the choice of the limits (plan, admission).
 
 mod answer;
 mod answer_wire;

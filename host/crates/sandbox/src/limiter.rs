@@ -5,10 +5,11 @@ use wasmtime::ResourceLimiter;
 use super::failure::HostTrap;
 use sage_machine::MemoryBudget;
 
-/// Takes every byte of linear memory and tables of one guest out of its instance's budget before wasmtime makes it, and what the runtime makes without
-/// asking ([`instance_bytes`](super::instance_bytes::instance_bytes)) before the guest is instantiated.
+/// Takes every byte of one guest's linear memories and tables out of its instance's budget before wasmtime
+/// allocates it. The allocations for which the runtime asks no limiter
+/// ([`instance_bytes`](super::instance_bytes::instance_bytes)) are taken before the guest is instantiated.
 ///
-/// wasmtime's own limiter looks at each memory alone, so two memories would double the cap.
+/// wasmtime's own limiter checks each memory alone, so two memories would double the cap.
 #[derive(Debug)]
 pub(super) struct Limiter {
     budget: Arc<MemoryBudget>,
@@ -16,9 +17,11 @@ pub(super) struct Limiter {
     last: u64,
 }
 
-/// What a table entry takes in wasmtime: a pointer, and as much again for the room of entries to come, which a growing table doubles.
+/// Bytes of a table entry in wasmtime: a pointer, and as much again for spare capacity, because a growing table
+/// doubles.
 const TABLE_ENTRY_BYTES: u64 = 16;
-/// The most core instances of one guest. A Rust component has about 10, 1 memory, 2 tables; wasmtime's defaults are 10,000 of each.
+/// Most core instances of one guest. A Rust component has about 10, with 1 memory and 2 tables; wasmtime's
+/// defaults are 10,000 of each.
 pub(super) const MOST_INSTANCES: usize = 256;
 
 impl Limiter {
@@ -34,7 +37,7 @@ impl Limiter {
         &self.budget
     }
 
-    /// Takes what the runtime needs for the guest besides what it asks for.
+    /// Takes the bytes that the runtime allocates for the guest without asking this limiter.
     pub(super) fn instantiate(&mut self, bytes: u64) -> wasmtime::Result<()> {
         self.grow("instances with their globals and tables", bytes).map(|_| ())
     }
@@ -46,7 +49,7 @@ impl Limiter {
         Ok(true)
     }
 
-    /// wasmtime could not do what was allowed: the bytes do not exist after all.
+    /// Gives the last bytes back: wasmtime failed to allocate memory that was granted.
     fn undo(&mut self) {
         self.budget.release(self.last);
         self.taken = self.taken.saturating_sub(self.last);
@@ -58,7 +61,7 @@ impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
             self.last = 0;
-            return Ok(false); // the guest's own bound: it gets its -1
+            return Ok(false); // above the guest's own maximum: `memory.grow` returns -1
         }
         self.grow("linear memory", desired.saturating_sub(current) as u64)
     }

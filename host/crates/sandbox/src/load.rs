@@ -14,10 +14,10 @@ use super::load_error::LoadError;
 use super::runtime::Sandbox;
 use super::store::GuestStore;
 use super::ticker::Alarm;
-use sage_plan::{Capabilities, ComponentFacts, Kind};
 use sage_machine::{PlainFileError, read_plain_file};
+use sage_plan::{Capabilities, ComponentFacts, Kind};
 
-/// A component that is an operator: compiled, checked against the contract, ready to be started.
+/// A component that is an operator: compiled, checked against the contract, and ready to start.
 pub struct Loaded {
     path: PathBuf,
     component: Component,
@@ -29,7 +29,7 @@ pub struct Loaded {
     alarm: Alarm,
 }
 
-/// Where the functions of a kind's interface are in a component.
+/// The functions of a kind's interface in a component.
 #[derive(Clone)]
 pub(super) struct Exports {
     pub(super) open: ComponentExportIndex,
@@ -41,39 +41,40 @@ pub(super) struct Exports {
     pub(super) seek: Option<ComponentExportIndex>,
 }
 
-/// More imports or exports than this are no operator's. A Rust component imports about 20 interfaces.
+/// Most imports or exports of a component. A Rust component imports about 20 interfaces.
 const MOST_NAMES: usize = 256;
-/// Sockets, which are linked only where an address is granted.
+/// Prefix of the socket interfaces, which are linked only if an address is granted.
 const SOCKETS: &str = "wasi:sockets/";
 
 impl Sandbox {
-    /// Compiles (or takes from the cache) the component in a file and checks that it is an operator which imports only what
-    /// `granted` allows. Takes milliseconds to seconds when it compiles.
+    /// Compiles the component in a file, or takes it from the cache, and checks that it is an operator that
+    /// imports only interfaces that `granted` allows. A compilation takes milliseconds to seconds.
     ///
     /// # Errors
-    /// Everything a [`LoadError`] tells; nothing of the component has run then, but for its start function and `ports`, and
-    /// those elsewhere where components are compiled elsewhere.
+    /// Any [`LoadError`]. Of the component's code, at most its start function and `ports` have run, and these
+    /// in the compiler's process if components are compiled there.
     pub fn load(&self, path: &Path, granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
         let bytes = self.read(path)?;
         self.load_bytes(path, &bytes, granted)
     }
 
-    /// The component that another process of this host compiled and looked at: `compiled` is what [`Loaded::compiled`] gave there, and
-    /// `instance_bytes` what [`Loaded::instance_bytes`] said.
-    /// Nothing is compiled and nothing of the component runs.
+    /// Loads a component that another process of this host compiled and examined. `compiled` is the file with
+    /// the result of [`Loaded::compiled`] there, and `instance_bytes` is the result of
+    /// [`Loaded::instance_bytes`] there. Nothing is compiled, and no code of the component runs.
     ///
     /// # Errors
-    /// Bytes of another version or configuration of the engine.
+    /// The bytes are from another version or configuration of the engine.
     ///
     /// # Safety
-    /// The file must hold what this host wrote, and nobody may be able to change it: it is run as it is.
+    /// The file must hold bytes that this host wrote, and no other user may be able to change the file: its
+    /// code is run without a check.
     pub unsafe fn load_compiled(
         &self,
         compiled: &Path,
         (facts, instance_bytes): (ComponentFacts, u64),
         granted: &Capabilities,
     ) -> Result<Arc<Loaded>, LoadError> {
-        // SAFETY: passed on to the caller.
+        // SAFETY: the caller ensures it.
         let component = unsafe { Component::deserialize_file(self.engine(), compiled) }.map_err(LoadError::engine)?;
         let inspection = describe(self, compiled, &component, &[])?;
         let exports = find_exports(self, compiled, &component, facts.kind)?;
@@ -82,7 +83,7 @@ impl Sandbox {
         Ok(Arc::new(Loaded { path, component, facts, instance_bytes, inspection, exports, pre, alarm }))
     }
 
-    /// What planning must know of the component in a file, whatever it imports.
+    /// Loads the facts that planning needs about the component in a file, regardless of its imports.
     ///
     /// # Errors
     /// As [`Sandbox::load`].
@@ -91,10 +92,10 @@ impl Sandbox {
         self.load_bytes(path, &bytes, &everything()).map(|loaded| loaded.facts.clone())
     }
 
-    /// Describes the component in a file, also one that is not an operator of this contract.
+    /// Describes the component in a file, even if it is not an operator of this contract.
     ///
     /// # Errors
-    /// As [`Sandbox::load`], but for what concerns the contract.
+    /// As [`Sandbox::load`], except for violations of the contract.
     pub fn inspect(&self, path: &Path) -> Result<Inspection, LoadError> {
         let bytes = self.read(path)?;
         check_encoding(path, &bytes)?;
@@ -133,7 +134,7 @@ impl Sandbox {
         Ok(loaded)
     }
 
-    /// Checks that a component is an operator, as far as that shows without running anything of it.
+    /// Checks that a component is an operator, as far as this is possible without running its code.
     fn operator(
         &self,
         path: &Path,
@@ -188,7 +189,7 @@ impl Sandbox {
 }
 
 impl Loaded {
-    /// What planning must know of it.
+    /// The facts that planning needs about the component.
     #[must_use]
     pub fn facts(&self) -> &ComponentFacts {
         &self.facts
@@ -202,19 +203,20 @@ impl Loaded {
         self.component.serialize().map_err(LoadError::engine)
     }
 
-    /// The file it came from.
+    /// Path of the component's file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it is, for people.
+    /// The facts about the component that are shown to users.
     #[must_use]
     pub fn inspection(&self) -> &Inspection {
         &self.inspection
     }
 
-    /// What the runtime allocates for each copy of it besides linear memories and tables, which the instance's budget must have room for.
+    /// Bytes that the runtime allocates for each copy of the component, without linear memories and tables. The
+    /// instance's budget must have room for them.
     #[must_use]
     pub fn instance_bytes(&self) -> u64 {
         self.instance_bytes
@@ -241,16 +243,16 @@ impl Loaded {
     }
 }
 
-/// Grants whose only use is to link what some pipeline could grant.
+/// Grants that link every interface that some pipeline could grant. They are used only for linking.
 fn everything() -> Capabilities {
     Capabilities { connect: vec![([0, 0, 0, 0], 0).into()], ..Capabilities::default() }
 }
 
-/// Asks a component for its side outputs, if it is an operator that has any. Runs it.
+/// Asks a component for its side outputs, if it is an operator of a kind that has them. Runs the component.
 pub(super) fn asked_for_ports(sandbox: &Sandbox, component: Component, bytes: &[u8]) -> Ports {
     match sandbox.operator(Path::new("component"), component, bytes, &everything()) {
         Ok(loaded) if has_ports(loaded.kind()) => component_ports(&loaded).map_or_else(Ports::Failed, Ports::Told),
-        // What is wrong with it shows again, and is told, where it is loaded.
+        // An error shows again, and is reported, when the component is loaded.
         Ok(_) | Err(_) => Ports::NotAsked,
     }
 }
@@ -262,7 +264,7 @@ fn has_ports(kind: Kind) -> bool {
 fn check_encoding(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
     let not = |found: String| Err(LoadError::NotAComponent { path: path.to_owned(), found });
     if !bytes.starts_with(b"\0asm") {
-        return not(if bytes.is_empty() { "an empty file" } else { "it does not begin as WebAssembly does" }.to_owned());
+        return not(if bytes.is_empty() { "an empty file" } else { "a file that is not WebAssembly" }.to_owned());
     }
     match Parser::new(0).parse_all(bytes).next() {
         Some(Ok(Payload::Version { encoding: Encoding::Component, .. })) => Ok(()),
@@ -278,7 +280,7 @@ fn describe(sandbox: &Sandbox, path: &Path, component: &Component, bytes: &[u8])
         if count <= MOST_NAMES {
             return Ok(());
         }
-        let what = format!("it has {count} {what}, at most {MOST_NAMES} are allowed");
+        let what = format!("{count} {what}, at most {MOST_NAMES} are allowed");
         Err(LoadError::WrongShape { path: path.to_owned(), what })
     };
     let imports: Vec<String> = ty.imports(sandbox.engine()).map(|(name, _)| name.to_owned()).collect();
@@ -303,7 +305,8 @@ fn describe(sandbox: &Sandbox, path: &Path, component: &Component, bytes: &[u8])
     })
 }
 
-/// `sage:operator/mapper@0.1.0` → the kind (if it is one of ours) and the version.
+/// Splits `sage:operator/mapper@0.1.0` into the kind (if the interface is one of this contract) and the
+/// version.
 fn operator_export(name: &str) -> Option<(Option<Kind>, &str)> {
     let (interface, version) = name.strip_prefix(PACKAGE)?.split_once('@')?;
     Some((Kind::ALL.into_iter().find(|kind| kind.interface() == interface), version))
@@ -353,7 +356,7 @@ fn find_exports(sandbox: &Sandbox, path: &Path, component: &Component, kind: Kin
             _ => None,
         })
     else {
-        return Err(wrong(format!("its export for {kind} is not an interface")));
+        return Err(wrong(format!("the export for {kind} is not an interface")));
     };
     let (_, interface_index) =
         component.get_export(None, &interface_name).ok_or_else(|| wrong(format!("{interface_name} is missing")))?;

@@ -8,121 +8,121 @@ use super::failure::{Failure, FailureCode};
 use sage_plan::config::format_size;
 use sage_text::plain_line;
 
-/// Why a component cannot be used.
+/// The reason why a component cannot be used.
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// The file cannot be read.
     #[error("cannot read component {path}: {source}")]
     Read {
-        /// Which file.
+        /// The component's file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// What lies under the path is no regular file.
+    /// The path does not name a regular file.
     #[error("component {path} is {kind}, not a regular file")]
     NotAFile {
-        /// Where.
+        /// The component's path.
         path: PathBuf,
-        /// What it is.
+        /// The type of the file, such as a directory.
         kind: &'static str,
     },
     /// The file is larger than this host compiles.
     #[error("component {path} has {bytes} bytes, at most {limit} are allowed")]
     TooLarge {
-        /// Which file.
+        /// The component's file.
         path: PathBuf,
-        /// Its size.
+        /// Size of the file in bytes.
         bytes: u64,
-        /// The limit.
+        /// Most bytes that are allowed.
         limit: u64,
     },
     /// The file is not a component.
     #[error("{path} is not a component: {found}")]
     NotAComponent {
-        /// Which file.
+        /// The component's file.
         path: PathBuf,
-        /// What it is instead.
+        /// The actual content of the file.
         found: String,
     },
-    /// The component is broken, or uses what this host does not run.
+    /// The component is broken, or uses a feature that this host does not support.
     #[error("component {path} cannot be compiled: {reason}")]
     Invalid {
-        /// Which file.
+        /// The component's file.
         path: PathBuf,
-        /// What the compiler says.
+        /// The compiler's message.
         reason: String,
     },
     /// The component is not an operator of this contract.
     #[error("component {path} is no operator: expected one export of {PACKAGE}…@{WIT_VERSION}, found {found}")]
     NoOperator {
-        /// Which file.
+        /// The component's file.
         path: PathBuf,
-        /// What it exports.
+        /// The component's exports.
         found: String,
     },
-    /// The component exports a function of another shape than the contract's.
+    /// The component exports a function whose type differs from the contract's.
     #[error("component {path}: {what}")]
     WrongShape {
-        /// Which file.
+        /// The component's file.
         path: PathBuf,
-        /// Which function, and how it differs.
+        /// The function, and how it differs.
         what: String,
     },
-    /// The component imports what it is not granted.
+    /// The component imports interfaces that it is not granted.
     #[error("component {path} imports {}, which it is not granted", in_a_line(imports))]
     NotGranted {
-        /// Which file.
+        /// The component's file.
         path: PathBuf,
-        /// The interfaces.
+        /// Names of the interfaces.
         imports: Vec<String>,
     },
     /// The component fails as soon as it is started.
     #[error("component {path} fails in start: {failure}")]
     Start {
-        /// Which file.
+        /// The component's file.
         path: PathBuf,
-        /// How it fails.
+        /// The component's failure.
         failure: Failure,
     },
-    /// Compiling took too long.
+    /// The compilation took too long.
     #[error("component {path} is not compiled after {limit:?}")]
     CompileTimeout {
-        /// Which file.
+        /// The component's file.
         path: PathBuf,
-        /// What it may take.
+        /// Longest time that a compilation may take.
         limit: Duration,
     },
-    /// Compiling took too much memory.
+    /// The compilation took too much memory.
     #[error("component {path} is not compiled with {} of memory", format_size(*limit))]
     CompileMemory {
-        /// Which file.
+        /// The component's file.
         path: PathBuf,
-        /// What it may take.
+        /// Most bytes of memory that a compilation may take.
         limit: u64,
     },
-    /// The process that compiled it ended without an answer that makes sense.
+    /// The compiler's process ended without a valid answer.
     #[error("component {path} cannot be compiled: the compiler's process {how}")]
     CompilerDied {
-        /// Which file.
+        /// The component's file.
         path: PathBuf,
-        /// How it ended, or what it answered.
+        /// The end of the process, or its invalid answer.
         how: String,
     },
-    /// No process to compile in could be started, or it could not give up its privileges.
+    /// The compiler's process could not be started, or could not drop its privileges.
     #[error("component {path} cannot be compiled in a process of its own: {reason}")]
     NoCompiler {
-        /// Which file.
+        /// The component's file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// The folder for compiled components cannot be trusted or used.
+    /// The folder of compiled components cannot be trusted or used.
     #[error("cannot use the component cache {folder}: {reason}")]
     Cache {
-        /// Which folder.
+        /// The folder.
         folder: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// The engine does not start on this machine.
@@ -130,7 +130,7 @@ pub enum LoadError {
     Engine(String),
 }
 
-/// Names that a stranger gave, after one another.
+/// Untrusted names, made harmless for a terminal and joined with commas.
 fn in_a_line(names: &[String]) -> String {
     names.iter().map(|name| plain_line(name)).collect::<Vec<_>>().join(", ")
 }
@@ -140,7 +140,7 @@ impl LoadError {
         Self::Engine(error.to_string())
     }
 
-    /// Whether it tells of what the system refused this host, in words that no component has a say in.
+    /// Whether the error reports a refusal of the operating system, in words that no component can influence.
     #[must_use]
     pub fn is_the_hosts(&self) -> bool {
         match self {
@@ -150,7 +150,7 @@ impl LoadError {
         }
     }
 
-    /// What to do about it.
+    /// Advice for the user.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -169,9 +169,9 @@ impl LoadError {
                 Some("raise compile_timeout in host.toml, if this component may take so long")
             }
             Self::CompileMemory { .. } => Some("raise compile_memory in host.toml, if this component may take so much"),
-            Self::CompilerDied { .. } => Some("a component that brings the compiler down is broken, or meant to"),
+            Self::CompilerDied { .. } => Some("a component that crashes the compiler is broken or malicious"),
             Self::NoCompiler { .. } => {
-                Some("starting a process, seccomp and close_range (Linux 5.9) are needed: containers may withhold them")
+                Some("the compiler's process needs seccomp and close_range (Linux 5.9); a container may forbid them")
             }
             Self::Cache { .. } => Some("give another folder with --cache-folder"),
             _ => None,

@@ -14,30 +14,33 @@ use super::store::GuestStore;
 use super::ticker::Ticker;
 use super::wasi::link_wasi;
 
-/// The engine that all guests of this process share: compiler, cache, and the clock that interrupts them.
+/// The WebAssembly engine that all guests of this process share: the compiler, the cache, and the clock that
+/// interrupts guests.
 pub struct Sandbox {
     engine: Engine,
     cache: Option<Cache>,
-    /// What this process has compiled, by digest: planning looks at a component before the run links it.
+    /// The components that this process has compiled, by digest. Planning loads a component before the run
+    /// links it.
     known: Mutex<HashMap<Digest, Known>>,
     options: SandboxOptions,
     ticker: Ticker,
 }
 
-/// How a [`Sandbox`] is set up.
+/// The settings of a [`Sandbox`].
 #[derive(Debug, Clone)]
 pub struct SandboxOptions {
-    /// Where compiled components are kept; `None` compiles each time. Only this user may be able to write there: what lies
-    /// there is run.
+    /// Folder of compiled components; `None` compiles each time. Only this user may be able to write to the
+    /// folder, because its files are run as native code.
     pub cache_folder: Option<PathBuf>,
-    /// Bytes that are kept there at most: what was not used for longest goes first.
+    /// Most bytes of files in the cache folder. The files with the oldest use are removed first.
     pub max_cache_bytes: u64,
-    /// Larger components are refused: compiling takes memory and time in proportion.
+    /// Size limit of a component file in bytes. Larger files are refused: the time and memory of a compilation
+    /// grow with the size.
     pub max_component_bytes: u64,
-    /// Where components are compiled that are not cached; `None`: in this process, where nothing bounds it and where a component is
-    /// asked for its side outputs.
+    /// Compiler for components that are not in the cache. With `None`, components are compiled in this process,
+    /// where no limit applies, and are also asked for their side outputs here.
     pub compiler: Option<Arc<dyn CompileElsewhere>>,
-    /// What that may take.
+    /// Limits of one such compilation.
     pub compile_limits: CompileLimits,
 }
 
@@ -54,10 +57,11 @@ impl Default for SandboxOptions {
 }
 
 impl Sandbox {
-    /// Starts the engine and its clock.
+    /// Starts the engine and its clock thread.
     ///
     /// # Errors
-    /// A cache folder that cannot be used, or one that somebody else could write to.
+    /// The cache folder cannot be used, or another user can write to it; the engine or the clock thread does
+    /// not start.
     pub fn new(options: SandboxOptions) -> Result<Self, LoadError> {
         let engine = Engine::new(&config()).map_err(LoadError::engine)?;
         let open = |folder| Cache::open(folder, &engine, options.max_cache_bytes);
@@ -102,7 +106,8 @@ impl Sandbox {
         self.options.max_component_bytes
     }
 
-    /// Everything that a guest may import; `state` and `sockets` only for those who may.
+    /// A linker with every function that a guest may import. The functions of `state` and of sockets are linked
+    /// only on request.
     pub(super) fn linker(&self, state: bool, sockets: bool) -> wasmtime::Result<Linker<GuestStore>> {
         let mut linker = Linker::new(&self.engine);
         link_output(&mut linker)?;
@@ -121,7 +126,7 @@ fn config() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
-        // Costs 275 ns a call, and nothing here awaits.
+        // Concurrency support costs 275 ns a call, and no guest call awaits.
         .concurrency_support(false)
         .wasm_memory64(false)
         .max_wasm_stack(512 << 10)

@@ -1,4 +1,5 @@
-/// Some bytes, short ones in place: 24 bytes in all, like a `Box<[u8]>` with its length and a tag.
+/// A byte string that stores short ones in place: 24 bytes in all, like a `Box<[u8]>` with its length and a
+/// tag.
 #[derive(Debug, Clone)]
 pub(super) enum SmallBytes {
     Short(u8, [u8; SmallBytes::SHORT]),
@@ -6,7 +7,7 @@ pub(super) enum SmallBytes {
 }
 
 impl SmallBytes {
-    /// The most that lies in place.
+    /// Most bytes that are stored in place.
     pub(super) const SHORT: usize = 22;
 
     #[inline]
@@ -29,13 +30,14 @@ impl SmallBytes {
         }
     }
 
-    /// What bytes of this length take outside.
+    /// Bytes of heap memory for a string of this length.
     pub(super) fn cost(bytes: &[u8]) -> u64 {
         if bytes.len() <= Self::SHORT { 0 } else { on_heap(bytes.len()) }
     }
 }
 
-/// What an allocation of this many bytes takes, with what the allocator adds: it hands out multiples of 16, at least 32, of which 8 are its own.
+/// Bytes of heap memory for an allocation of this size, with the allocator's overhead: the allocator returns
+/// multiples of 16, at least 32, of which 8 are its own.
 pub(super) fn on_heap(bytes: usize) -> u64 {
     if bytes == 0 { 0 } else { (bytes as u64).saturating_add(8).next_multiple_of(16).max(32) }
 }

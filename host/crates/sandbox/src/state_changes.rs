@@ -1,7 +1,8 @@
-//! What calls wrote to keyed state, as bytes, so that another process keeps a copy of it: a worker's state must outlive the worker.
+//! The writes of calls to keyed state, as bytes. With them, another process keeps a copy of the state: a
+//! worker's state must outlive the worker.
 //!
-//! A line is a tag, then its texts, each with its length before it. Lines hold what stands there after the call, so playing them twice
-//! does no harm.
+//! A line is a tag and its texts, each with its length before it. A line holds the state after the call, so
+//! replaying it twice does no harm.
 
 use std::collections::HashSet;
 
@@ -11,7 +12,7 @@ use super::keyed_state::{KeyedState, Slot, Undo};
 use super::small_bytes::SmallBytes;
 use sage_batch::wire::WireError;
 
-/// The table that the lines after this one are about.
+/// The table of the lines after this one.
 const TABLE: u8 = b'T';
 const PUT: u8 = b'P';
 const DELETE_VALUE: u8 = b'V';
@@ -19,16 +20,16 @@ const DELETE_MAP: u8 = b'M';
 const PUT_ENTRY: u8 = b'E';
 const DELETE_ENTRY: u8 = b'D';
 
-/// How much of a copy is handed out at a time.
+/// Size in bytes from which on a chunk of a copy is sent.
 const CHUNK: usize = 256 << 10;
 
 impl KeyedState {
-    /// Has every commit note what it wrote, for [`KeyedState::take_changes`].
+    /// Makes every commit note its writes, for [`KeyedState::take_changes`].
     pub fn keep_changes(&mut self) {
         self.changes.get_or_insert_default();
     }
 
-    /// What calls have written since this was last asked.
+    /// Takes the writes of calls since the last call of this method.
     pub fn take_changes(&mut self, into: &mut Vec<u8>) {
         into.clear();
         if let Some(changes) = &mut self.changes {
@@ -36,13 +37,14 @@ impl KeyedState {
         }
     }
 
-    /// The call succeeded: its writes are noted while the undo log still says which they are.
+    /// Notes the writes of a successful call, while the undo log still names them.
     ///
-    /// Once each, however often the call wrote there: so a copy within the same budget never needs more of it than the original.
+    /// Each entry is noted once, even if the call wrote it many times. Therefore a copy with the same budget
+    /// never needs more of it than the original.
     pub(super) fn note_changes(&mut self) {
         let Some(changes) = self.changes.take() else { return };
         let mut lines = Lines { written: changes, table: None };
-        // Maps that were dropped come first: what the call wrote to them since stands there, and follows.
+        // The dropped maps come first. Later writes of the call to the same maps then follow.
         let mut dropped = HashSet::with_hasher(FixedState::default());
         for line in &self.undo {
             if let Undo::Map { table, slot, .. } = line
@@ -78,7 +80,7 @@ impl KeyedState {
         self.changes = Some(lines.written);
     }
 
-    /// The slot that the next line is about, whose table the lines then are about too.
+    /// The slot of the next line. Switches the lines to the slot's table if necessary.
     fn about(&self, lines: &mut Lines, table: u32, slot: u32) -> Option<&Slot> {
         let (name, found) = self.tables.get(table as usize)?;
         let found = found.slots.get(slot as usize)?;
@@ -88,10 +90,10 @@ impl KeyedState {
         Some(found)
     }
 
-    /// Plays changes that another process sent.
+    /// Applies changes that another process sent.
     ///
     /// # Errors
-    /// Bytes that are no changes, and more than the budget has room for. Nothing is changed then.
+    /// The bytes are not valid changes, or the budget is too small for them. The state is then unchanged.
     pub fn play(&mut self, changes: &[u8]) -> Result<(), WireError> {
         let played = self.play_lines(changes);
         match played {
@@ -134,10 +136,10 @@ impl KeyedState {
         Ok(())
     }
 
-    /// Everything that is kept, as changes, chunk by chunk: what a new process begins with.
+    /// Passes the whole state to `send` as changes, chunk by chunk. A new process begins with them.
     ///
     /// # Errors
-    /// Those of `send`.
+    /// The errors of `send`.
     pub fn copy_out<E>(&self, mut send: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut chunk = Vec::new();
         for (name, table) in &self.tables {
@@ -161,7 +163,7 @@ impl KeyedState {
 /// Lines that are being written.
 struct Lines {
     written: Vec<u8>,
-    /// Which table the last of them is about.
+    /// Table of the last line.
     table: Option<u32>,
 }
 
@@ -198,8 +200,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use sage_machine::MemoryBudget;
     use crate::state_steps::{Step, steps};
+    use sage_machine::MemoryBudget;
 
     fn empty(cap: u64) -> KeyedState {
         KeyedState::new(Arc::new(MemoryBudget::new(cap)))
@@ -212,7 +214,7 @@ mod tests {
         state.keep_changes();
         let mut changes = Vec::new();
         let long_key = [7; 1000];
-        // A value that grows with each record: the undo log has every step of it, half of the budget.
+        // A value that grows with each record. The undo log holds every step, half of the budget.
         for length in 0..1000 {
             state.put("t", [(&long_key[..], &vec![1; length][..])].into_iter()).unwrap();
             state.map_put("t", b"k", b"s", &length.to_le_bytes()).unwrap();
@@ -280,7 +282,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_changes_or_an_error(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(0u8), Just(b'P'), Just(b'T')], 0..60)) {
+        fn any_bytes_are_changes_or_an_error(
+            bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(0u8), Just(b'P'), Just(b'T')], 0..60),
+        ) {
             let _ = empty(1 << 10).play(&bytes);
         }
     }

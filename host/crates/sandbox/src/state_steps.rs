@@ -1,4 +1,4 @@
-//! What tests do with keyed state, at random.
+//! Random operations on keyed state, for tests.
 
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ pub(super) enum Step {
     RollBack,
 }
 
-/// By a byte of key, and of subkey.
+/// A change whose key and subkey are one byte each.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
     Put(u8, Vec<u8>),
@@ -21,7 +21,7 @@ pub(super) enum Change {
 }
 
 impl Change {
-    /// Makes it in table "t".
+    /// Applies the change to table "t".
     pub(super) fn make(self, state: &mut KeyedState) {
         match self {
             Self::Put(k, v) => state.put("t", [(&[k][..], v.as_slice())].into_iter()),
@@ -33,7 +33,7 @@ impl Change {
     }
 }
 
-/// Few keys, so that steps meet.
+/// Random steps over few keys, so that several steps touch the same key.
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let bytes = || prop::collection::vec(any::<u8>(), 0..40);
     prop::collection::vec(

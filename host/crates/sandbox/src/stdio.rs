@@ -10,14 +10,15 @@ use wasmtime_wasi_io::bytes::Bytes;
 
 use super::failure::{FailureCode, HostTrap};
 
-/// What a guest writes to its standard output or error during a call: kept, up to a bound, since a panic's message goes
-/// nowhere else. After the call it becomes log lines.
+/// Captures a guest's writes to standard output or standard error during a call, up to a bound. A panic message
+/// is written nowhere else. After the call the text becomes log lines.
 #[derive(Debug, Clone)]
 pub(super) struct Captured(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Whether the buffer holds anything: nearly always not, and asking the lock that twice a call was a twentieth of it.
+    /// Whether the buffer holds bytes. The buffer is nearly always empty, and taking the lock twice a call cost
+    /// a twentieth of the call.
     written: AtomicBool,
     buffer: Mutex<Buffer>,
 }
@@ -29,17 +30,18 @@ struct Buffer {
     flood: u64,
 }
 
-/// A panic message with its location is some hundred bytes.
+/// Bytes that are kept of a call. A panic message with its location has a few hundred bytes.
 const KEEP: usize = 8 << 10;
 
 impl Captured {
-    /// `flood` is how many bytes of a call are too many.
+    /// `flood` is the number of bytes per call above which the call fails.
     pub(super) fn new(flood: u64) -> Self {
         let buffer = Mutex::new(Buffer { flood, ..Buffer::default() });
         Self(Arc::new(Shared { buffer, ..Shared::default() }))
     }
 
-    /// What was written since this was last asked, as text, and how many bytes it really was.
+    /// Takes the captured text. Returns the text and the number of bytes that were written since the last call
+    /// of this method.
     pub(super) fn take(&self) -> (String, u64) {
         if !self.0.written.load(Ordering::Relaxed) {
             return (String::new(), 0);
@@ -101,7 +103,7 @@ impl Pollable for Captured {
     async fn ready(&mut self) {}
 }
 
-/// WASI 0.3 writes this way; nothing here links it.
+/// WASI 0.3 writes through this trait. The sandbox does not link WASI 0.3.
 impl AsyncWrite for Captured {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         Poll::Ready(self.append(bytes).map(|()| bytes.len()).map_err(std::io::Error::other))

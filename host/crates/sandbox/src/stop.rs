@@ -1,18 +1,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether a run has been stopped at once: set by whoever stops it, and looked at by its guests' calls, inside the guest and inside the host. Cheap to
-/// clone; all clones are one.
+/// A flag that stops a run at once. The calls of the run's guests check it, inside the guest and inside the
+/// host. A clone is cheap and shares the flag.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// From now on calls end within a few milliseconds, as having failed.
+    /// Sets the flag. From now on, calls end within a few milliseconds with a failure.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was set.
+    /// Whether the flag is set.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)

@@ -15,24 +15,24 @@ use super::ticker::{Alarm, Awake};
 use sage_models::ModelAccess;
 use sage_observe::GuestMetrics;
 
-/// Everything the host keeps for one guest, reachable from the functions it calls.
+/// The host's data about one guest. The host functions that the guest calls reach it.
 pub(super) struct GuestStore {
     pub(super) limiter: Limiter,
     pub(super) deadline: Deadline,
-    /// Where its asynchronous imports run.
+    /// Runtime of the guest's asynchronous imports.
     pub(super) io: Arc<LaneIo>,
     pub(super) alarm: Alarm,
-    /// Kept from the first call after a rest, so that the clock is not woken for each.
+    /// Set at the first call after a rest and kept, so that the clock is not woken for each call.
     pub(super) awake: Option<Awake>,
-    /// Taken out only while a host function writes it.
+    /// The answer. A host function moves it out only to write to it.
     pub(super) answer: Option<Box<Answer>>,
     pub(super) log: GuestLog,
     pub(super) metrics: Arc<GuestMetrics>,
     pub(super) state: KeyedState,
-    /// Whether the component's description lets it keep any.
+    /// Whether the component's description allows it to keep state.
     pub(super) keeps_state: bool,
     pub(super) models: Arc<dyn ModelAccess>,
-    /// Bytes of tensors that one inference call may pass.
+    /// Most bytes of tensors that one inference call may pass.
     pub(super) tensor_bytes: usize,
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,
@@ -41,16 +41,18 @@ pub(super) struct GuestStore {
 }
 
 impl GuestStore {
-    /// Refuses a write of a component that says that it keeps no state: its input may be spread without regard to keys.
+    /// Refuses a write of a component whose description says that it keeps no state: the input of such a
+    /// component may be distributed without regard to keys.
     pub(super) fn may_keep_state(&self) -> wasmtime::Result<()> {
         if self.keeps_state {
             return Ok(());
         }
-        let broken = "state was written, and the component's description says that it keeps none";
+        let broken = "the component wrote state, but its description says that it keeps none";
         Err(HostTrap::error(FailureCode::Malformed, broken))
     }
 
-    /// Waits for others, in a call of the guest's: meanwhile the clock that stops guests need not tick for this one.
+    /// Waits for another party during a call of the guest. The clock that stops guests need not tick for this
+    /// guest meanwhile.
     pub(super) fn waiting<R>(&mut self, wait: impl FnOnce(&mut Self) -> R) -> R {
         self.awake = None;
         let waited = wait(self);

@@ -28,7 +28,7 @@ pub(super) enum DTypeView {
     F64,
 }
 
-/// `inference.tensor` as a guest sends it: where it lies in the guest's memory.
+/// `inference.tensor` as a guest sends it: a view of the guest's memory.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(super) struct TensorView {
@@ -38,7 +38,7 @@ pub(super) struct TensorView {
     pub(super) data: WasmList<u8>,
 }
 
-/// `inference.tensor` as the host answers it: its elements are copied once, into the guest's memory.
+/// `inference.tensor` as the host returns it. The elements are copied once, into the guest's memory.
 #[derive(ComponentType, Lower)]
 #[component(record)]
 pub(super) struct TensorAnswer {
@@ -48,7 +48,7 @@ pub(super) struct TensorAnswer {
     data: Elements,
 }
 
-/// `list<u8>`, out of elements of any type.
+/// Tensor elements of any type, lowered as `list<u8>`.
 pub(super) struct Elements(TensorData);
 
 /// `inference.tensor-spec`.
@@ -189,7 +189,7 @@ impl From<&TensorSpec> for SpecAnswer {
     }
 }
 
-/// A dimension of a tensor that fits into a guest's memory fits too.
+/// Converts a dimension. A tensor that fits into a guest's memory has dimensions below 2^32.
 fn narrow(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
 }
@@ -231,8 +231,9 @@ impl From<InferenceError> for ErrorAnswer {
     }
 }
 
-// SAFETY: all of it is `[u8]`'s own, whose bytes the elements are handed over as. Safe code would have to copy them into a `Vec<u8>` first: typed
-// elements cannot become one, since it would be freed with another alignment.
+// SAFETY: every item is that of `[u8]`, and the elements are passed on as their bytes. Safe code would first
+// have to copy the elements into a `Vec<u8>`: a vector of typed elements cannot become one, since it would be
+// freed with another alignment.
 unsafe impl ComponentType for Elements {
     type Lower = <[u8] as ComponentType>::Lower;
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// The clock by which running guests are stopped: raises the engine's epoch once a millisecond while some guest is [`Awake`], and sleeps
-/// otherwise (ticking costs about 0.5 % of a CPU, too much for an idle worker process).
+/// The clock that stops running guests. Its thread raises the engine's epoch once a millisecond while at least
+/// one guest is [`Awake`], and sleeps otherwise: ticking costs about 0.5 % of a CPU, too much for an idle
+/// worker process.
 ///
-/// **Who waits for whom.** The thread parks when nobody has been awake for [`GRACE`] ticks; whoever is the first to wake unparks it. A
-/// wake-up between its last look and its parking is not lost: unparking a thread that is not parked yet lets its next park return.
+/// **Waiting and waking.** The thread parks after [`GRACE`] ticks without an awake guest. The first guest that
+/// wakes up unparks it. A wake-up between the thread's last check and its parking is not lost: if a thread is
+/// unparked before it parks, its next park returns at once.
 pub(super) struct Ticker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -22,20 +24,21 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// Makes guests of the engine [`Awake`].
+/// Makes guests of the engine [`Awake`]. Does not keep the clock alive.
 #[derive(Debug, Clone)]
 pub(super) struct Alarm {
     shared: Weak<Shared>,
     thread: Option<Thread>,
 }
 
-/// A guest that runs, or will within a moment. The clock ticks for as long as this is kept.
+/// The mark of a guest that runs, or will run within a moment. The clock ticks while this value exists.
 #[derive(Debug)]
 pub(super) struct Awake(Arc<Shared>);
 
-/// How often running guests can be looked at. With 1 ms an endless loop stopped 2 ms after its time (median).
+/// Time between two checks of a running guest. With 1 ms, an endless loop was stopped 2 ms after its limit
+/// (median).
 const TICK: Duration = Duration::from_millis(1);
-/// How many ticks without anybody awake before the thread parks, so that short waits for input cost no wake-up.
+/// Number of ticks without an awake guest before the thread parks. Short waits for input then cost no wake-up.
 const GRACE: u32 = 20;
 
 impl Ticker {
@@ -66,7 +69,8 @@ impl Shared {
                 quiet += 1;
             } else {
                 self.parked.store(true, Ordering::SeqCst);
-                // Looked at again after saying so: whoever wakes up from here on sees that it must unpark.
+                // The count is read again after `parked` is set: a guest that wakes up from here on sees that
+                // it must unpark the thread.
                 if self.awake.load(Ordering::SeqCst) == 0 && !self.stop.load(Ordering::SeqCst) {
                     thread::park();
                 }
@@ -80,7 +84,7 @@ impl Shared {
 }
 
 impl Alarm {
-    /// Has the clock tick; `None` once the engine is gone.
+    /// Keeps the clock ticking while the result exists; `None` if the engine is gone.
     pub(super) fn wake(&self) -> Option<Awake> {
         let shared = self.shared.upgrade()?;
         shared.awake.fetch_add(1, Ordering::SeqCst);
@@ -104,7 +108,7 @@ impl Drop for Ticker {
         self.shared.stop.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // The thread cannot panic and looks at the flag every millisecond, or when it is unparked.
+            // The thread cannot panic. It checks the flag every millisecond, or when it is unparked.
             let _ = thread.join();
         }
     }

@@ -19,8 +19,8 @@ use super::stdio::Captured;
 use super::store::GuestStore;
 use sage_plan::{Capabilities, ClockPrecision};
 
-/// Links what a Rust component imports of WASI 0.2, with nothing behind it that was not granted: files without folders, an empty
-/// environment, a closed input. Sockets are linked only where some address is granted.
+/// Links the WASI 0.2 imports of a Rust component. An import without a grant is empty: no folders, an empty
+/// environment, a closed standard input. Sockets are linked only if an address is granted.
 pub(super) fn link_wasi(linker: &mut Linker<GuestStore>, sockets: bool) -> wasmtime::Result<()> {
     use bindings::{cli, clocks, filesystem, random};
     use wasmtime_wasi::cli::{WasiCli, WasiCliView};
@@ -73,17 +73,17 @@ pub(super) fn link_wasi(linker: &mut Linker<GuestStore>, sockets: bool) -> wasmt
     Ok(())
 }
 
-/// What a guest may reach, made of what the pipeline grants.
+/// Builds the guest's WASI context from the pipeline's grants.
 ///
 /// # Errors
-/// A granted folder that cannot be opened.
+/// A granted folder cannot be opened.
 pub(super) fn wasi_context(granted: &Capabilities, stdout: Captured, stderr: Captured) -> wasmtime::Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(stdout).stderr(stderr).max_random_size(64 << 10);
     wasi.allow_udp(false).allow_tcp(!granted.connect.is_empty()).allow_ip_name_lookup(false);
     let allowed = granted.connect.clone();
     wasi.socket_addr_check(move |address, how| {
-        // Binding to the unspecified address is how a client socket begins; everything else must be granted.
+        // A client socket first binds to the unspecified address. Every other use must be granted.
         let ok = match how {
             SocketAddrUse::TcpConnect => allowed.contains(&address),
             SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
@@ -111,7 +111,7 @@ impl HasData for Io {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// `wasi:io/poll`, where a guest waits (sleeping, say): for as long as its call has time left and no longer.
+/// `wasi:io/poll`, with which a guest waits (sleeps, for example): only while its call has time left.
 struct BoundedPoll;
 
 impl HasData for BoundedPoll {
@@ -124,7 +124,7 @@ struct BoundedPollView<'a> {
     table: &'a mut ResourceTable,
 }
 
-/// What one `poll` may wait for: as many as a guest can have.
+/// Most pollables of one `poll`: as many as a guest can have.
 const MOST_POLLABLES: usize = 1024;
 
 impl BoundedPollView<'_> {
@@ -137,7 +137,7 @@ impl BoundedPollView<'_> {
 impl poll::Host for BoundedPollView<'_> {
     fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
         if pollables.len() > MOST_POLLABLES {
-            let message = format!("{} pollables in one poll, at most {MOST_POLLABLES} may be", pollables.len());
+            let message = format!("{} pollables in one poll, at most {MOST_POLLABLES} are allowed", pollables.len());
             return Err(HostTrap::error(FailureCode::Malformed, message));
         }
         self.wait(async |table| async_poll::Host::poll(table, pollables).await)

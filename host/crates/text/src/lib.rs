@@ -1,7 +1,7 @@
-//! Text for people: text of strangers made harmless, and lines within the width of a terminal.
+//! Text for people: untrusted text made harmless, and lines that fit the width of a terminal.
 //!
-//! Names of files, messages of guests and error texts of libraries reach a terminal, a log or a JSON document only through
-//! [`plain_text`], [`plain_line`] and [`plain_path`], which escape control characters.
+//! Names of files, messages of guests and error texts of libraries reach a terminal, a log or a JSON document
+//! only through [`plain_text`], [`plain_line`] and [`plain_path`], which escape control characters.
 
 mod narrow;
 mod plain_text;

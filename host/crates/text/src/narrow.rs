@@ -2,13 +2,13 @@ use std::fmt::Write as _;
 
 use textwrap::{Options, WordSplitter};
 
-/// The widest line of a text, in columns.
+/// Width of the widest line of a text, in columns.
 #[must_use]
 pub fn width_of(text: &str) -> usize {
     text.lines().map(|line| textwrap::core::display_width(line.trim_end())).max().unwrap_or(0)
 }
 
-/// A text whose lines are broken between words where they are wider than that; what goes on is set in.
+/// Breaks lines that are wider than `width` between words. Continued lines are indented.
 #[must_use]
 pub fn wrapped(text: &str, width: usize) -> String {
     let options = |line: &str| {
@@ -24,7 +24,8 @@ pub fn wrapped(text: &str, width: usize) -> String {
     out
 }
 
-/// One row of a table that is too wide to be one: its title, and below it a line for each column that says something.
+/// Shows one row of a table that is too wide: its title, and below it one line for each column that is not
+/// empty.
 #[must_use]
 pub fn card<'a>(title: &str, cells: impl IntoIterator<Item = (&'a str, String)>, width: usize) -> String {
     let mut text = format!("{title}\n");

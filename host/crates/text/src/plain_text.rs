@@ -3,11 +3,12 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-/// A stranger's text, fit to be shown to people: control characters other than line ends and tabs are written as escapes, since
-/// they could steer the terminal of whoever reads it, and so are those that change the direction of text; what is longer than a few KiB
-/// is cut, and that is said.
+/// Makes an untrusted text safe to show to people. Control characters other than line ends and tabs are written
+/// as escapes, since they could control the reader's terminal. Characters that change the direction of text are
+/// written as escapes too. A text longer than 8 KiB is cut, and the number of missing bytes is appended.
 ///
-/// Does not keep a guest from writing a line that looks like the host's own: whoever prints it marks continued lines.
+/// A guest can still write a line that looks like one of the host. Therefore the code that prints the text must
+/// mark continued lines.
 pub fn plain_text(said: &str) -> Cow<'_, str> {
     let end = said.floor_char_boundary(LONGEST);
     let (kept, cut) = said.split_at_checked(end).unwrap_or((said, ""));
@@ -29,7 +30,7 @@ pub fn plain_text(said: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// A stranger's name, fit to be shown to people in one line: as [`plain_text`], line ends and tabs escaped too.
+/// Makes an untrusted name safe to show in one line: as [`plain_text`], with line ends and tabs escaped too.
 pub fn plain_line(said: &str) -> Cow<'_, str> {
     match plain_text(said) {
         plain if !plain.contains(['\n', '\t']) => plain,
@@ -37,7 +38,8 @@ pub fn plain_line(said: &str) -> Cow<'_, str> {
     }
 }
 
-/// A path, fit to be shown to people in one line: as [`plain_text`], line ends and tabs escaped too. Bytes that are not UTF-8 are shown as `\xE9`.
+/// Makes a path safe to show in one line: as [`plain_text`], with line ends and tabs escaped too. Bytes that
+/// are not UTF-8 are shown as `\xE9`.
 #[must_use]
 pub fn plain_path(path: &Path) -> String {
     let mut plain = String::new();
@@ -56,12 +58,14 @@ pub fn plain_path(path: &Path) -> String {
     plain
 }
 
-/// Whether a character changes the direction of the text around it: a name with one can look like another name.
+/// Whether a character changes the direction of the text around it. A name that contains one can look like
+/// another name.
 fn turns(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A panic message with its location is some hundred bytes; nobody reads more than this.
+/// Longest text in bytes. A panic message with its location has a few hundred bytes, and longer texts are not
+/// read to their end.
 const LONGEST: usize = 8 << 10;
 
 #[cfg(test)]

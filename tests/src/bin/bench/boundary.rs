@@ -2,9 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sage_batch::{Batch, Origin, Record};
+use sage_machine::MemoryBudget;
 use sage_observe::GuestMetrics;
 use sage_plan::{Capabilities, Limits};
-use sage_machine::MemoryBudget;
 use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
 
 use crate::clock::thread_cpu_time;
@@ -14,17 +14,18 @@ use crate::place::Place;
 
 const PAYLOADS: [usize; 4] = [16, 128, 1024, 16 << 10];
 const BATCHES: [usize; 4] = [1, 16, 256, 4096];
-/// The payload and the batch that the targets are about.
+/// Payload bytes and records of the batch for which there are targets.
 const JUDGED: (usize, usize) = (128, 256);
-/// What else a map may do with its record, beside giving it back as `identity` does: of the judged shape.
+/// Other maps than `identity`, measured with the shape in [`JUDGED`].
 const FORMS: [Form; 2] = [
     Form { what: "map that gives new bytes", operator: "prefix", config: r#"{"text": "> "}"#, before: "> " },
     Form { what: "map in place", operator: "mask", config: "{}", before: "" },
 ];
-/// How long a turn lasts: long against the clock's 250 ns and short against a moment in which the machine is slow.
+/// Duration of one turn: long compared with the clock's 250 ns and short compared with a slow phase of the
+/// machine.
 const TURN: Duration = Duration::from_millis(8);
 
-/// What one call of a map and of a filter costs for each record, and what the least thinkable one does.
+/// Cost for each record of one call of a map and of a filter, beside the cost of the smallest possible guest.
 pub(crate) fn boundary(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let sandbox = Sandbox::new(SandboxOptions::default())?;
     let load = |name| -> Result<_, Problem> { Ok(sandbox.load(&place.operator(name)?, &Capabilities::default())?) };
@@ -46,16 +47,17 @@ pub(crate) fn boundary(place: &Place, effort: Effort) -> Result<Vec<Figure>, Pro
     Ok(figures)
 }
 
-/// A map beside `identity`.
+/// A map other than `identity`.
 struct Form {
     what: &'static str,
     operator: &'static str,
     config: &'static str,
-    /// What its answers have before the record, which has nothing in it that they would not have.
+    /// Bytes that its answers have before the record. The record itself has no bytes that the operator would
+    /// change.
     before: &'static str,
 }
 
-/// A batch of so many records of so many bytes.
+/// A batch of `records` records of `payload` bytes.
 #[derive(Clone, Copy)]
 struct Shape {
     payload: usize,
@@ -67,7 +69,7 @@ impl Shape {
         let batch = self.batch();
         let (mut map, mut filter) = (start(map, "{}")?, start(filter, "{}")?);
         let mut floor = Floor::new(batch.payloads())?;
-        // What is measured is what works, and memory is grown before.
+        // Checks the results before measuring, and lets the memory grow to its final size.
         for _ in 0..3 {
             floor.call(batch.payloads())?;
             if !floor.holds(batch.payloads())
@@ -122,13 +124,13 @@ impl Shape {
         let mut batch = Batch::new();
         for row in 0..self.records {
             let payload: Vec<u8> = (0..self.payload).map(|at| b'a' + ((row * 7 + at) % 26) as u8).collect();
-            // All have one shape.
+            // Cannot fail: all records have the same shape.
             let _ = batch.push(Record::of(&payload, Origin::new(0, row as u64)));
         }
         batch
     }
 
-    /// How many calls make a turn.
+    /// Number of calls in one turn.
     fn calls(self, mut call: impl FnMut() -> Result<(), Problem>) -> Result<usize, Problem> {
         let mut calls = 1;
         loop {
@@ -140,7 +142,7 @@ impl Shape {
         }
     }
 
-    /// Nanoseconds of this thread's CPU time for each record.
+    /// CPU time of this thread for each record, in nanoseconds.
     fn turn(self, calls: usize, mut call: impl FnMut() -> Result<(), Problem>) -> Result<f64, Problem> {
         let before = thread_cpu_time();
         for _ in 0..calls {
@@ -168,7 +170,7 @@ fn start(loaded: &Arc<Loaded>, config: &str) -> Result<Guest, Problem> {
     Guest::start(loaded, &spec, carried).map_err(|(failure, _)| failure.into())
 }
 
-/// A guest with every limit on; memory and output are enough for the largest batch here, which is 64 MiB.
+/// A guest with every limit on. Memory and output suffice for the largest batch here, 64 MiB.
 pub(crate) fn spec() -> GuestSpec {
     GuestSpec {
         operator: "bench".into(),

@@ -2,29 +2,30 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The CPU time that the calling thread has used.
+/// CPU time of the calling thread.
 pub(crate) fn thread_cpu_time() -> Duration {
     read(ClockId::ThreadCPUTime)
 }
 
-/// The CPU time that all threads of this process have used.
+/// CPU time of all threads of this process.
 pub(crate) fn process_cpu_time() -> Duration {
     read(ClockId::ProcessCPUTime)
 }
 
-/// The CPU time of this process and of all its children that have ended.
+/// CPU time of this process and of all its children that have ended.
 pub(crate) fn family_cpu_time() -> Duration {
     let children = std::fs::read_to_string("/proc/self/stat").ok().and_then(|stat| {
         let fields: Vec<i64> =
             stat.rsplit(')').next()?.split_whitespace().filter_map(|field| field.parse().ok()).collect();
-        // After the name: state (no number), then the parent's id; cutime and cstime are numbers 13 and 14 of those that are left.
+        // After the name come the state (no number) and the parent's id. cutime and cstime are numbers 13 and
+        // 14 of the rest.
         u64::try_from(fields.get(12)? + fields.get(13)?).ok()
     });
     let ticks = rustix::param::clock_ticks_per_second();
     process_cpu_time() + Duration::from_secs_f64(children.unwrap_or(0) as f64 / ticks as f64)
 }
 
-/// The CPU time that this process has used, its children, theirs and so on: all that are there.
+/// CPU time of this process and of all its living descendants.
 pub(crate) fn tree_cpu_time() -> Duration {
     let mut processes = vec![std::process::id().cast_signed()];
     let mut at = 0;
@@ -38,7 +39,7 @@ pub(crate) fn tree_cpu_time() -> Duration {
     processes.into_iter().map(cpu_time_of).sum()
 }
 
-/// The CPU time that the threads of a process have used, to the nanosecond.
+/// CPU time of the threads of a process, in nanoseconds.
 pub(crate) fn cpu_time_of(process: i32) -> Duration {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let used = |task: std::fs::DirEntry| {

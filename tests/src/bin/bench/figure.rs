@@ -1,17 +1,17 @@
-/// Why something could not be measured.
+/// Reason why something could not be measured.
 pub(crate) type Problem = Box<dyn std::error::Error>;
 
-/// How long to measure.
+/// Length of the measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// Below three minutes; what figures are quoted from.
+    /// Less than three minutes; published figures come from this mode.
     Full,
-    /// Below half a minute; for a look.
+    /// Less than half a minute; a quick look.
     Quick,
 }
 
 impl Effort {
-    /// One number for a full run and another for a quick one.
+    /// Chooses the value for this mode.
     pub(crate) fn pick<T>(self, full: T, quick: T) -> T {
         match self {
             Self::Full => full,
@@ -29,14 +29,14 @@ pub(crate) struct Figure {
     pub(crate) found: Result<Spread, String>,
 }
 
-/// What a figure should be.
+/// Target of a figure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target {
     AtMost(f64),
     AtLeast(f64),
 }
 
-/// The median of some rounds, the least and the most.
+/// Median, minimum and maximum of some rounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -45,7 +45,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Sums rounds up; `None` if there were none.
+    /// The spread of `rounds`; `None` if there are none.
     pub(crate) fn of(rounds: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut rounds: Vec<f64> = rounds.into_iter().collect();
         rounds.sort_by(f64::total_cmp);
@@ -54,24 +54,24 @@ impl Spread {
 }
 
 impl Figure {
-    /// What rounds found.
+    /// A figure from the results of `rounds`.
     pub(crate) fn of(name: impl Into<String>, unit: &'static str, rounds: impl IntoIterator<Item = f64>) -> Self {
         let found = Spread::of(rounds).ok_or_else(|| "nothing was measured".to_owned());
         Self { name: name.into(), unit, target: None, found }
     }
 
-    /// What could not be measured.
+    /// A figure that could not be measured, with the reason.
     pub(crate) fn skipped(name: &str, problem: &Problem) -> Self {
         Self { name: name.to_owned(), unit: "", target: None, found: Err(problem.to_string()) }
     }
 
-    /// Says what it should be.
+    /// Sets the target.
     pub(crate) fn target(mut self, target: Target) -> Self {
         self.target = Some(target);
         self
     }
 
-    /// Whether it is what it should be; `None` if nobody said or it is not known.
+    /// Whether the figure meets its target; `None` without a target or a result.
     pub(crate) fn is_met(&self) -> Option<bool> {
         let (target, found) = (self.target?, self.found.as_ref().ok()?);
         Some(match target {

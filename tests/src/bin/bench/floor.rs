@@ -3,14 +3,15 @@ use wasmtime::{Config, Engine, Instance, Memory, Module, Store, StoreLimits, Sto
 
 use crate::figure::Problem;
 
-/// The least that a guest behind a wall of memory can cost: offsets and bytes are copied into a core module's memory, the module copies
-/// them from there to elsewhere in it with one instruction, and they are copied out. Epochs and a memory limit are on, as
-/// they are for operators; there is no component model, no check and no record.
+/// The lowest possible cost of a guest with a memory of its own. The host copies offsets and bytes into the
+/// memory of a core module, the module copies them to another place there with one instruction, and the host
+/// copies them out. Epochs and a memory limit are on, as for operators. There is no component model, no check
+/// and no record.
 pub(crate) struct Floor {
     store: Store<StoreLimits>,
     memory: Memory,
     copy: TypedFunc<(u32, u32, u32), ()>,
-    /// Where the copies begin that the module makes.
+    /// Offset in the memory at which the module's copies begin.
     middle: usize,
     offsets: Vec<u8>,
     bytes: Vec<u8>,
@@ -25,7 +26,7 @@ const MODULE: &str = r#"
 const PAGE: usize = 64 << 10;
 
 impl Floor {
-    /// A floor for columns up to the size of this one.
+    /// A floor for columns up to the size of `column`.
     pub(crate) fn new(column: &Column) -> Result<Self, Problem> {
         let mut config = Config::new();
         config.epoch_interruption(true).concurrency_support(false);
@@ -43,7 +44,7 @@ impl Floor {
         Ok(Self { store, memory, copy, middle: pages * PAGE, offsets: Vec::new(), bytes: Vec::new() })
     }
 
-    /// In, across, and out.
+    /// Copies in, across and out.
     pub(crate) fn call(&mut self, column: &Column) -> Result<(), Problem> {
         self.store.set_epoch_deadline(1000);
         let offsets = as_bytes(column.offsets());
@@ -60,14 +61,14 @@ impl Floor {
         Ok(())
     }
 
-    /// Whether what came out last is what went in.
+    /// Whether the last output equals the input.
     pub(crate) fn holds(&self, column: &Column) -> bool {
         self.bytes == column.bytes() && self.offsets == as_bytes(column.offsets())
     }
 }
 
 fn as_bytes(numbers: &[u32]) -> &[u8] {
-    // SAFETY: any four bytes of a `u32` are bytes, the length is that of the same memory, and bytes need no alignment. Safe code
-    // would copy number by number, and the floor would not be one.
+    // SAFETY: the four bytes of a `u32` are valid bytes, the length is that of the same memory, and bytes
+    // need no alignment. Safe code would copy number by number, and the result would not be the floor.
     unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast(), size_of_val(numbers)) }
 }

@@ -3,7 +3,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sage_batch::{Batch, BatchPool, Inbox, Origin, Popped, Record};
-use sage_runtime::worker::Link;
+use sage_process::Link;
 
 use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::Place;
@@ -11,9 +11,10 @@ use crate::place::Place;
 /// Records of 128 bytes in a batch of 64 KiB.
 const RECORDS: usize = 512;
 
-/// What a hop moves between two threads that do nothing else: through an edge of one process, where the producer copies a batch into the next
-/// pooled one; and through a worker's ring, where the producer copies it in and the consumer out. The two ends of the ring are mapped as in two
-/// processes; that they are threads of one changes neither the copies nor the wake-ups.
+/// Throughput between two threads that do nothing else: through an edge within one process, where the
+/// producer copies a batch into the next pooled batch; and through a worker's ring, where the producer copies
+/// it in and the consumer copies it out. Both ends of the ring are mapped as in two processes. Here they are
+/// threads of one process, which changes neither the copies nor the wake-ups.
 pub(crate) fn hop(_: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let batches = effort.pick(40_000, 8_000);
     let mut batch = Batch::new();
@@ -91,7 +92,7 @@ fn through_a_ring(batch: &Batch, batches: usize) -> Result<Duration, Problem> {
     complete(seen, batches, taken)
 }
 
-/// Touches a batch at both ends.
+/// Reads the first and the last record of a batch.
 fn looked_at(batch: &Batch) -> usize {
     let ends = [batch.payloads().get(0), batch.payloads().get(RECORDS - 1)];
     usize::from(ends.iter().all(|end| end.is_some_and(|record| record.first() == Some(&7))))

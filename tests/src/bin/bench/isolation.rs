@@ -7,8 +7,9 @@ use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::Place;
 use crate::throughput::{generate, require_complete};
 
-/// generate → map → filter → discard in threads and in worker processes, in turns: the CPU of everything that takes part, the workers' starts
-/// included. With a filter that looks at a byte and keeps all, and with one that reads every byte and keeps half.
+/// generate → map → filter → discard in threads and in worker processes, in turns: CPU time of all processes
+/// together, including the starts of the workers. The first filter reads a byte and keeps all records; the
+/// second reads every byte and keeps half.
 pub(crate) fn isolation(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let mut figures = Vec::new();
     for (kept, filter) in [("all", "keep_nonempty"), ("half", "sample")] {

@@ -1,8 +1,8 @@
 use sage_batch::{Batch, Origin};
 use sage_runtime::connector::{ConnectorError, Filled, Source, SourceProgress};
 
-/// Records that begin with their key, for a key-by to find: `k` and five digits, a space, and filling. (`generate` can give records
-/// keys, but then there is nothing left for a key-by to do.)
+/// A source of records that begin with their key, for a key-by: `k` and five digits, a space, and filling.
+/// (Records of `generate` can have keys already, but then a key-by has no work.)
 pub(crate) struct KeyedLines {
     count: u64,
     keys: u64,
@@ -10,11 +10,11 @@ pub(crate) struct KeyedLines {
     filling: Vec<u8>,
 }
 
-/// `k`, five digits and a space.
+/// Length of `k`, five digits and a space.
 const PREFIX: usize = 7;
 
 impl KeyedLines {
-    /// `count` records of `bytes` bytes with `keys` different keys (at most 100,000).
+    /// A source of `count` records of `bytes` bytes with `keys` different keys (at most 100,000).
     pub(crate) fn new(count: u64, keys: u64, bytes: usize) -> Self {
         Self { count, keys, next: 0, filling: vec![b'.'; bytes.saturating_sub(PREFIX)] }
     }
@@ -25,7 +25,7 @@ impl Source for KeyedLines {
         let fit = max_records.min(max_bytes / (PREFIX + self.filling.len())) as u64;
         let end = self.count.min(self.next + fit);
         for number in self.next..end {
-            // Fibonacci hashing: each key comes about as often as another, in no order.
+            // Fibonacci hashing: all keys are about equally frequent, in no particular order.
             let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
             let prefix = prefix((mixed * self.keys) >> 32);
             batch.push_payload_with(Origin::new(0, number), |out| {

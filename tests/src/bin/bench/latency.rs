@@ -7,7 +7,7 @@ use crate::throughput::{generate, require_complete};
 
 const RATE: u64 = 100_000;
 
-/// How long records take from source to sink when they come at a rate that leaves the machine idle most of the time.
+/// Time of a record from source to sink, at a rate that leaves the machine idle most of the time.
 pub(crate) fn latency(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let (map, filter) = (place.operator("identity")?, place.operator("sample")?);
     let mut found = [const { Vec::new() }; 2];

@@ -1,10 +1,13 @@
-//! `make bench`: what the boundary, whole pipelines and starting cost on this machine, beside what they may cost.
+//! `make bench`: the cost of the boundary, of whole pipelines and of starting on this machine, beside the
+//! targets.
 //!
-//! Every figure is the median of several rounds. CPU time is counted, not the clock on the wall, where the figure is about work: other
-//! programs then disturb it less. What is compared (map and its floor) is measured in turns within the same rounds, so that a
-//! slow moment hits both. docs/design/benchmarks.md says what each figure is.
+//! Every figure is the median of several rounds. Figures about work count CPU time instead of wall time,
+//! because other programs then disturb them less. Two compared things (such as map and its floor) are
+//! measured in turns within the same rounds, so that a slow moment affects both. docs/design/benchmarks.md explains
+//! each figure.
 //!
-//! A figure over its target does not fail the program, nor does one that cannot be measured here: both are printed.
+//! The program prints a figure that misses its target, and a figure that cannot be measured on this machine;
+//! neither makes it fail.
 
 mod boundary;
 mod clock;
@@ -30,7 +33,7 @@ use std::process::ExitCode;
 use figure::{Effort, Figure, Problem};
 use place::Place;
 
-/// One thing that is measured: its name, for the row that says why it could not be, and how.
+/// A measurement: its name, used in the row that says why it could not be made, and its function.
 type Measurement = (&'static str, fn(&Place, Effort) -> Result<Vec<Figure>, Problem>);
 
 const MEASUREMENTS: [Measurement; 17] = [
@@ -62,7 +65,10 @@ fn main() -> ExitCode {
             name if MEASUREMENTS.iter().any(|(known, _)| is_of(known, name)) => wanted.push(argument),
             other => {
                 let names: Vec<_> = MEASUREMENTS.iter().map(|(name, _)| format!("{name:?}")).collect();
-                eprintln!("bench: unknown argument {other:?}\nhint: --quick, or what to measure: {}", names.join(", "));
+                eprintln!(
+                    "bench: unknown argument {other:?}\nhint: --quick, or the name of a measurement: {}",
+                    names.join(", ")
+                );
                 return ExitCode::from(2);
             }
         }
@@ -76,7 +82,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether a measurement is the one that was asked for, or one of its group: what comes before a colon.
+/// Whether `wanted` is the name of a measurement or of its group, which is the part before a colon.
 fn is_of(name: &str, wanted: &str) -> bool {
     name == wanted || name.split_once(": ").is_some_and(|(group, _)| group == wanted)
 }
@@ -93,6 +99,6 @@ fn measure(effort: Effort, wanted: &[String]) -> Result<(), Problem> {
         figures.extend(measured.unwrap_or_else(|problem| vec![Figure::skipped(name, &problem)]));
     }
     report::print(&figures);
-    // A part is for looking at; what is kept is whole.
+    // A partial run is only printed; a full run is also saved.
     if wanted.is_empty() { report::save(&figures, effort, place.results()) } else { Ok(()) }
 }

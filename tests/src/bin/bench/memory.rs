@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::{Place, require_success};
 
-/// How much larger the process is when 101 instances of a small operator work than when one does.
+/// Growth of the process from one instance of a small operator to 101 instances that work.
 pub(crate) fn memory(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let mut rounds = Vec::new();
     for _ in 0..effort.pick(3, 1) {
@@ -17,7 +17,7 @@ pub(crate) fn memory(place: &Place, effort: Effort) -> Result<Vec<Figure>, Probl
     Ok(vec![Figure::of("resident memory that 100 instances add", "MB", rounds).target(Target::AtMost(60.0))])
 }
 
-/// Resident bytes of the program once every instance has had records.
+/// Resident bytes of the program after every instance has had records.
 fn resident(place: &Place, instances: u32) -> Result<u64, Problem> {
     let map = place.operator("identity")?;
     let file = place.scratch("memory.toml");
@@ -43,13 +43,13 @@ fn resident(place: &Place, instances: u32) -> Result<u64, Problem> {
     let settled = settled(child.id());
     let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or("a process without an id")?;
     let stopped = kill_process(process, Signal::TERM);
-    // In this order: if the program died, its own words say most.
+    // The program's own error comes first: if it died, its message explains most.
     require_success(child)?;
     stopped?;
     settled
 }
 
-/// What the process holds once it has stopped growing.
+/// Resident bytes of the process after it has stopped growing.
 fn settled(process: u32) -> Result<u64, Problem> {
     let mut before = 0;
     for _ in 0..20 {

@@ -5,8 +5,9 @@ use std::time::Instant;
 use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::{Place, require_success};
 
-/// What a pipeline on one CPU achieves while one on another CPU has its workers killed for lack of memory again and again, of what it achieves
-/// alone. Each whole program is kept to its CPU; what they share is the machine: caches, memory, the kernel.
+/// Throughput of a pipeline on one CPU while the workers of a pipeline on another CPU are killed for lack of
+/// memory again and again, divided by its throughput alone. Each program is bound to its CPU. The two share
+/// the rest of the machine: caches, memory, the kernel.
 pub(crate) fn neighbour(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let [first, second] = two_cpus()?;
     let count = effort.pick(3_000_000_u64, 1_000_000);
@@ -19,7 +20,7 @@ pub(crate) fn neighbour(place: &Place, effort: Effort) -> Result<Vec<Figure>, Pr
     let settings = "on_error = \"skip\"\nresources = { memory = \"40MiB\" }\nlimits = { restarts_in_a_row = 1000000 }";
     let source = format!("file = {{ path = {poison:?}, format = \"lines\" }}");
     std::fs::write(&hogging, pipeline(&source, &hog, settings))?;
-    // Compiles both, which is no part of this.
+    // Compiles both components before the measurement.
     run(place, &calm, first, "thread")?;
     let mut ratios = Vec::new();
     for _ in 0..effort.pick(5, 2) {
@@ -67,7 +68,7 @@ fn run(place: &Place, pipeline: &Path, cpu: usize, isolation: &str) -> Result<()
     require_success(start(place, pipeline, cpu, isolation)?)
 }
 
-/// The program on one CPU.
+/// Starts the program on one CPU.
 fn start(place: &Place, pipeline: &Path, cpu: usize, isolation: &str) -> Result<Child, Problem> {
     let mut command = Command::new("taskset");
     command

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::figure::Problem;
 
-/// Where things are: components beside their sources, the program beside this one, results in the target folder.
+/// Paths: components beside their sources, the program beside this one, results in the target folder.
 pub(crate) struct Place {
     repository: PathBuf,
     programs: PathBuf,
@@ -17,7 +17,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Looks where this program lies, and makes the folder for results.
+    /// Finds the paths from the path of this program, and makes the folder for results.
     pub(crate) fn find() -> Result<Self, Problem> {
         let program = std::env::current_exe()?;
         let programs = program.parent().ok_or("this program lies nowhere")?.to_owned();
@@ -28,22 +28,22 @@ impl Place {
         Ok(Self { repository: repository.to_owned(), programs, results, scratch })
     }
 
-    /// A sample operator.
+    /// Path of a sample operator.
     pub(crate) fn operator(&self, name: &str) -> Result<PathBuf, Problem> {
         self.built(&format!("operators/target/wasm32-wasip2/release/{name}.wasm"), "make operators")
     }
 
-    /// One of the tests' components.
+    /// Path of a test guest.
     pub(crate) fn guest(&self, name: &str) -> Result<PathBuf, Problem> {
         self.built(&format!("tests/guests/target/wasm32-wasip2/release/examples/{name}.wasm"), "make guests")
     }
 
-    /// Where models and examples lie.
+    /// Root of the repository, with models and examples.
     pub(crate) fn repository(&self) -> &Path {
         &self.repository
     }
 
-    /// The `sage-host` program, built as this one was.
+    /// Path of the `sage-host` program, which is built with the same profile as this one.
     pub(crate) fn program(&self) -> Result<PathBuf, Problem> {
         let program = self.programs.join("sage-host");
         if program.exists() {
@@ -53,7 +53,7 @@ impl Place {
         }
     }
 
-    /// Starts the program on a pipeline file, without progress, with folders of its own.
+    /// Starts the program on a pipeline file, without progress output, with folders of its own.
     pub(crate) fn run_program(&self, pipeline: &Path, output: Stdio) -> Result<Child, Problem> {
         let child = Command::new(self.program()?)
             .arg("run")
@@ -67,17 +67,18 @@ impl Place {
         Ok(child)
     }
 
-    /// Where results are kept.
+    /// Folder of the results.
     pub(crate) fn results(&self) -> &Path {
         &self.results
     }
 
-    /// A file that is gone after the run. On the same file system as the results: what is in memory alone is no file.
+    /// Path of a file that is removed after the run. The file is on the file system of the results, because
+    /// a file in memory would not be a real file.
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }
 
-    /// How runs are set up: as the program does, but with folders of their own.
+    /// Options of runs: those of the program, but with folders of their own.
     pub(crate) fn job_options(&self) -> JobOptions {
         JobOptions {
             cache_folder: Some(self.scratch("cache")),
@@ -86,7 +87,7 @@ impl Place {
         }
     }
 
-    /// The same with each instance in a process of its own.
+    /// The same options with each instance in a worker process.
     pub(crate) fn process_options(&self) -> Result<JobOptions, Problem> {
         let launcher = ProcessIsolation::new(self.program()?);
         Ok(JobOptions { launcher: Some(Arc::new(launcher)), ..self.job_options() })
@@ -98,7 +99,7 @@ impl Place {
     }
 }
 
-/// Waits for the program's end, and makes another than a good one a problem, in the program's words.
+/// Waits for the end of the program. A failure becomes a problem with the program's own message.
 pub(crate) fn require_success(child: Child) -> Result<(), Problem> {
     let output = child.wait_with_output()?;
     if output.status.success() {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::figure::Problem;
 
-/// Writes a file of sensor readings as JSON lines, 136 bytes each with the line's end, always the same ones.
+/// Writes a file of sensor readings as JSON lines of 136 bytes, including the line end. The content is always
+/// the same.
 pub(crate) fn write_readings(path: &Path, count: u64) -> Result<(), Problem> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     for number in 0..count {

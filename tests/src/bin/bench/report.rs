@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::figure::{Effort, Figure, Problem, Target};
 
-/// The table, for people.
+/// Prints the table for people.
 pub(crate) fn print(figures: &[Figure]) {
     let wide = figures.iter().map(|figure| figure.name.chars().count()).max().unwrap_or(0);
     println!();
@@ -32,7 +32,7 @@ pub(crate) fn print(figures: &[Figure]) {
     println!("\n{missed} of {judged} figures with a target miss it, {skipped} were skipped");
 }
 
-/// The same for programs: one file a day, and `latest.json`.
+/// Saves the table for programs: one file for each day, and `latest.json`.
 pub(crate) fn save(figures: &[Figure], effort: Effort, folder: &Path) -> Result<(), Problem> {
     let date = today();
     let report = json!({
@@ -88,7 +88,7 @@ fn written(target: Target) -> String {
     }
 }
 
-/// Three digits that count.
+/// Formats a number with three significant digits.
 fn number(value: f64) -> String {
     let decimals = match value.abs() {
         size if size >= 100.0 => 0,
@@ -98,13 +98,14 @@ fn number(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// The date in UTC.
+/// Today's date in UTC.
 fn today() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     date(seconds / 86_400)
 }
 
-/// Year, month and day of a day since 1970 (Howard Hinnant, "chrono-compatible low-level date algorithms").
+/// Formats a day since 1970 as year, month and day (Howard Hinnant, "chrono-compatible low-level date
+/// algorithms").
 fn date(days: u64) -> String {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

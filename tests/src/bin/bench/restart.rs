@@ -9,7 +9,8 @@ use crate::boundary::spec;
 use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::Place;
 
-/// From handing a guest the record that it panics on, to the next record that a fresh one has answered.
+/// Time from a call with a record on which the guest panics, to the answer of a fresh guest to the next
+/// record.
 pub(crate) fn restart(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let sandbox = Sandbox::new(SandboxOptions::default())?;
     let loaded = sandbox.load(&place.guest("map_panics")?, &Capabilities::default())?;
@@ -34,7 +35,7 @@ pub(crate) fn restart(place: &Place, effort: Effort) -> Result<Vec<Figure>, Prob
 
 fn batch(payload: &[u8]) -> Batch {
     let mut batch = Batch::new();
-    // An empty batch takes any record.
+    // Cannot fail: an empty batch accepts any record.
     let _ = batch.push(Record::of(payload, Origin::new(0, 0)));
     batch
 }

@@ -5,7 +5,8 @@ use std::time::Instant;
 use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::{Place, require_success};
 
-/// From starting the program to the first record on its standard output; components are compiled already.
+/// Time from starting the program to the first record on its standard output, with compiled components in the
+/// cache.
 pub(crate) fn start(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let (map, filter) = (place.operator("identity")?, place.operator("sample")?);
     let file = place.scratch("start.toml");
@@ -30,7 +31,7 @@ pub(crate) fn start(place: &Place, effort: Effort) -> Result<Vec<Figure>, Proble
     );
     std::fs::write(&file, pipeline)?;
     let mut rounds = Vec::new();
-    // The first one compiles.
+    // The first round compiles the components.
     for round in 0..=effort.pick(21, 7) {
         let begun = Instant::now();
         let mut child = place.run_program(&file, Stdio::piped())?;

@@ -1,6 +1,6 @@
+use sage_observe::Summary;
 use sage_plan::config::Generate;
 use sage_runtime::engine::{Job, JobError, PipelineBuilder, SinkOf, SourceOf};
-use sage_observe::Summary;
 use serde_json::json;
 
 use crate::clock::process_cpu_time;
@@ -9,8 +9,8 @@ use crate::keyed_lines::KeyedLines;
 use crate::place::Place;
 use crate::readings::write_readings;
 
-/// generate → map → filter → discard, with a filter that looks at a byte and keeps all, and with one that reads every byte and keeps
-/// half, which are then copied.
+/// generate → map → filter → discard. The first filter reads a byte and keeps all records; the second reads every
+/// byte and keeps half, which are then copied.
 pub(crate) fn in_memory(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let count = effort.pick(4_000_000, 500_000);
     let map = place.operator("identity")?;
@@ -54,7 +54,7 @@ pub(crate) fn keyed_count(place: &Place, effort: Effort) -> Result<Vec<Figure>, 
     keyed(place, effort, "keyed count: 32 B, 10,000 keys", 1).map(|figures| judged(figures, 4.0))
 }
 
-/// The same with the counting shared out over four instances, so that every record is sent where its key belongs.
+/// The same with four counting instances, so that every record is sent to the instance of its key.
 pub(crate) fn keyed_count_spread(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     keyed(place, effort, "keyed count over 4 instances: 32 B, 10,000 keys", 4)
 }
@@ -75,13 +75,14 @@ fn keyed(place: &Place, effort: Effort, name: &str, instances: u32) -> Result<Ve
     })
 }
 
-/// `count` records of `bytes` bytes, made up.
+/// A source of `count` generated records of `bytes` bytes.
 pub(crate) fn generate(count: u64, bytes: u64) -> Generate {
     Generate { count: Some(count.into()), payload_bytes: Some(bytes.into()), ..Generate::default() }
 }
 
-/// Runs a pipeline that `build` makes some times. The first figure is millions of records for each second of CPU time that this
-/// process used, whatever for; the others are what each stage's threads used for each record that the source made.
+/// Runs the pipeline that `build` makes, several times. The first figure is millions of records for each
+/// second of CPU time of the whole process. The others are the CPU time of each stage's threads for each
+/// record of the source.
 fn throughput(
     name: &str,
     count: u64,
@@ -110,7 +111,7 @@ fn throughput(
     Ok(std::iter::once(rate).chain(parts).collect())
 }
 
-/// A run that lost something is fast for no good reason.
+/// Fails for a run that lost records, because its speed means nothing.
 pub(crate) fn require_complete(summary: &Summary, count: u64) -> Result<(), Problem> {
     let made = summary.stages.first().map_or(0, |source| source.records_out);
     let arrived = summary.stages.last().map_or(0, |sink| sink.handled);

@@ -1,15 +1,16 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use sage_observe::Registry;
 use sage_plan::config::Generate;
 use sage_runtime::engine::{PipelineBuilder, SinkOf, SourceOf};
-use sage_observe::Registry;
 
 use crate::clock::cpu_time_of;
 use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::Place;
 
-/// Worker processes: how soon they are ready, how soon another one works after a kill, and what an idle one costs.
+/// Worker processes: the time until they are ready, the time until a new one works after a kill, and the cost
+/// of an idle one.
 pub(crate) fn workers(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let generate = Generate { rate: Some(20_000.into()), payload_bytes: Some(128.into()), ..Generate::default() };
     let map = place.operator("identity")?;
@@ -53,7 +54,7 @@ fn pipeline(map: &std::path::Path, generate: Generate) -> PipelineBuilder {
         .sink("sink", SinkOf::discard())
 }
 
-/// What a worker uses that gets a record a second, in percent of a CPU.
+/// CPU use of a worker that gets one record in a second, in percent of a CPU.
 fn idle(place: &Place, map: &std::path::Path, effort: Effort) -> Result<Vec<f64>, Problem> {
     let generate = Generate { rate: Some(1.into()), payload_bytes: Some(128.into()), ..Generate::default() };
     let job = pipeline(map, generate).build(place.process_options()?)?;
@@ -92,7 +93,7 @@ fn until(mut done: impl FnMut() -> bool) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The worker of this process's only run.
+/// Process id of the only worker of this process.
 fn the_worker() -> Option<i32> {
     let tasks = std::fs::read_dir("/proc/self/task").ok()?;
     let children = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());

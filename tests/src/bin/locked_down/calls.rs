@@ -5,10 +5,10 @@ use std::ptr::null_mut;
 
 use libc as c;
 
-/// Calls that a locked down process must not get through with, and what they need.
+/// System calls that must fail in a locked-down process, and their arguments.
 pub(crate) struct Attempts {
     parent: c_long,
-    /// Inherited from whoever forgot to mark it.
+    /// A descriptor that the parent forgot to close on exec.
     leaked: c_long,
     page: c_long,
 }
@@ -16,7 +16,7 @@ pub(crate) struct Attempts {
 impl Attempts {
     pub(crate) fn prepare() -> Self {
         let leaked = std::fs::File::open("/").unwrap().as_raw_fd();
-        // SAFETY: duplicates a descriptor, and maps a page of its own.
+        // SAFETY: duplicates a descriptor, and maps a new page.
         let (leaked, page) = unsafe {
             let flags = c::MAP_PRIVATE | c::MAP_ANONYMOUS;
             (c::dup2(leaked, 40), c::mmap(null_mut(), 4096, c::PROT_READ | c::PROT_WRITE, flags, -1, 0))
@@ -80,25 +80,26 @@ impl Attempts {
             ("ioctl", c::SYS_ioctl, [1, c::TIOCSTI as c_long, page, 0, 0, 0]),
         ];
         for (name, number, [a, b, x, d, e, f]) in attempts {
-            // SAFETY: if the filter is wrong, the worst of these end this process or fill the page it mapped.
+            // SAFETY: if the filter is wrong, the worst of these calls end this process or fill the page that
+            // it mapped.
             let result = unsafe { c::syscall(*number, *a, *b, *x, *d, *e, *f) };
             println!("{name} {}", if result == -1 { name_of(&io::Error::last_os_error()) } else { "ok".to_owned() });
         }
     }
 }
 
-/// Opening a file, making a socket and making memory executable.
+/// Tries to open a file, to make a socket and to make memory executable.
 pub(crate) fn in_a_thread() -> String {
-    // SAFETY: maps a page of its own.
+    // SAFETY: maps a new page.
     let page = unsafe { c::mmap(null_mut(), 4096, c::PROT_EXEC, c::MAP_PRIVATE | c::MAP_ANONYMOUS, -1, 0) };
     let executable = if page == c::MAP_FAILED { name_of(&io::Error::last_os_error()) } else { "ok".to_owned() };
     let socket = outcome(std::os::unix::net::UnixDatagram::unbound());
     format!("open {} socket {socket} executable {executable}", outcome(std::fs::File::open("/etc/passwd")))
 }
 
-/// Writes so much into a file in memory.
+/// Writes `bytes` bytes into a file in memory.
 pub(crate) fn write_memory_file(bytes: usize) {
-    // SAFETY: makes a file and writes into it what is there to read.
+    // SAFETY: makes a file, and writes from a buffer that is longer than the written part.
     unsafe {
         let file = c::memfd_create(c"large".as_ptr(), 0);
         let content = vec![0_u8; bytes];

@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use sage_batch::{Batch, Origin, Record};
+use sage_machine::MemoryBudget;
 use sage_observe::GuestMetrics;
 use sage_plan::{Capabilities, Limits};
-use sage_machine::MemoryBudget;
-use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, LogTo, Sandbox, SandboxOptions};
 use sage_process::lockdown::Lockdown;
+use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, LogTo, Sandbox, SandboxOptions};
 
 use crate::setup::LockdownSetup;
 
-/// A real guest: loaded between the steps, then started, called batch by batch, and started anew after each failure.
+/// Runs a real guest: loads it between the two steps of the lockdown, starts it, calls it batch by batch, and
+/// restarts it after each failure.
 pub(crate) fn tell(lockdown: &Lockdown, order: &LockdownSetup) {
-    // A fence has no holes for files that are read later: what is to be loaded is taken along in a descriptor.
+    // No file can be opened after the fence, so the component is passed in a descriptor.
     let component = in_memory(&order.paths[0]);
     let mut lockdown = lockdown.clone();
     lockdown.keep.push(component.as_raw_fd());

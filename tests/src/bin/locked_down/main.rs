@@ -1,5 +1,6 @@
-//! A process that locks itself down as a worker does and then tries things: each line of its output is what it tried and what
-//! came of it (`ok`, or the error's name). `tests/tests/lockdown.rs` starts it and knows what the lines must be.
+//! A process that locks itself down as a worker does and then tries operations. Each line of its output is an
+//! operation and its result (`ok`, or the error's name). `tests/tests/lockdown.rs` starts the process and
+//! checks the lines.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
 mod calls;
@@ -28,7 +29,7 @@ fn main() {
     }
 }
 
-/// What whoever is locked down must not do, tried by the thread that locked itself down.
+/// Tries forbidden calls in the thread that locked itself down.
 fn tell_calls(lockdown: &Lockdown) {
     let attempts = calls::Attempts::prepare();
     let report = lockdown.apply().unwrap();
@@ -37,7 +38,8 @@ fn tell_calls(lockdown: &Lockdown) {
     attempts.tell();
 }
 
-/// The same for a thread made between the steps, and for one made after them.
+/// Tries forbidden calls in a thread made between the two steps of the lockdown, and in a thread made after
+/// them.
 fn tell_threads(lockdown: &Lockdown) {
     let fenced = lockdown.before_threads().unwrap();
     let (go, gone) = channel::<()>();

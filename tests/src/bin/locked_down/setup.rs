@@ -5,12 +5,12 @@ use sage_plan::FolderGrant;
 use sage_process::lockdown::{Lockdown, ProcessLimits, Purpose};
 use serde::Deserialize;
 
-/// What to try, as JSON in the first argument.
+/// The operations to try, as JSON in the first argument.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LockdownSetup {
     pub(crate) probe: Probe,
-    /// Granted: on the host, to the guest, for writing.
+    /// Granted folders: path on the host, path for the guest, and whether the guest may write.
     #[serde(default)]
     pub(crate) folders: Vec<(PathBuf, String, bool)>,
     #[serde(default)]
@@ -18,7 +18,7 @@ pub(crate) struct LockdownSetup {
     /// The files to try, or the component to run.
     #[serde(default)]
     pub(crate) paths: Vec<PathBuf>,
-    /// What the guest is called with, batch by batch.
+    /// Batches with which the guest is called.
     #[serde(default)]
     pub(crate) batches: Vec<Vec<String>>,
     #[serde(default)]

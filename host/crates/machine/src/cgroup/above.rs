@@ -8,30 +8,31 @@ use super::mounts::{self, Hierarchy, Version};
 use super::reading::UNLIMITED;
 use super::{Controller, knob};
 
-/// What the control groups above this process, and those above its slice, let it have: the tightest limit of each kind, in v1 and v2.
+/// The limits of the control groups above this process and above its slice: the tightest limit of each kind,
+/// in v1 and v2.
 ///
-/// Read, never tried. Limits that cannot be read (cgroups not mounted, as in some containers) do not count. What other processes of the
-/// same groups use of a limit is not known here.
+/// The limits are read, never tried. Unreadable limits (cgroups not mounted, as in some containers) do not
+/// count. The use of a limit by other processes of the same groups is not known here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Above {
-    /// Bytes of memory.
+    /// Limit of memory, in bytes.
     pub memory: Option<LimitAbove>,
-    /// CPU time, in 1/10,000 of a CPU.
+    /// Limit of CPU time, in 1/10,000 of a CPU.
     pub cpu: Option<LimitAbove>,
 }
 
-/// A limit, and whose it is.
+/// A limit, and the group that sets it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LimitAbove {
-    /// How much.
+    /// The limit's amount.
     pub amount: u64,
-    /// The control group's folder.
+    /// Folder of the control group.
     pub group: PathBuf,
 }
 
 impl Above {
-    /// Reads the limits of this moment. `root` is `/` but in tests; `slice` is where the groups of workers lie
-    /// ([`super::Cgroups::detect`]), where there are to be any.
+    /// Reads the present limits. `root` is `/` except in tests. `slice` is the parent of the workers' groups
+    /// ([`super::Cgroups::detect`]), if there are to be any.
     #[must_use]
     pub fn read(root: &Path, slice: Option<&str>) -> Self {
         let mut above = Self::default();
@@ -50,7 +51,8 @@ impl Above {
     }
 }
 
-/// The groups between this process and the root of a hierarchy as far as it is seen, and those between the slice and the root.
+/// The groups between this process and the visible root of a hierarchy, and those between the slice and the
+/// root.
 fn groups(hierarchy: &Hierarchy, slice: Option<&str>) -> BTreeSet<PathBuf> {
     let up = |group: &Path| -> Vec<PathBuf> {
         group.ancestors().take_while(|group| group.starts_with(&hierarchy.mount)).map(Path::to_owned).collect()
@@ -65,7 +67,8 @@ fn tighten(tightest: &mut Option<LimitAbove>, found: Option<u64>, group: &Path) 
     }
 }
 
-/// Bytes; `max`, and a file that is not there, is none. v1 says "none" as a number beyond any machine.
+/// The limit in bytes. `max` and a missing file mean no limit; v1 writes a number beyond any machine for no
+/// limit.
 fn memory_limit(version: Version, group: &Path) -> Option<u64> {
     let file = match version {
         Version::V1 => "memory.limit_in_bytes",
@@ -74,14 +77,14 @@ fn memory_limit(version: Version, group: &Path) -> Option<u64> {
     knob::number(&group.join(file)).filter(|bytes| *bytes < UNLIMITED)
 }
 
-/// In 1/10,000 of a CPU, rounded down.
+/// The quota in 1/10,000 of a CPU, rounded down.
 fn cpu_quota(version: Version, group: &Path) -> Option<u64> {
     let (quota, period) = match version {
-        // -1 is none.
+        // -1 means no quota.
         Version::V1 => {
             (knob::number(&group.join("cpu.cfs_quota_us"))?, knob::number(&group.join("cpu.cfs_period_us"))?)
         }
-        // `max 100000` is none.
+        // `max 100000` means no quota.
         Version::V2 => {
             let text = knob::read(&group.join("cpu.max")).ok()?;
             let (quota, period) = text.split_once(' ')?;
@@ -110,7 +113,7 @@ mod tests {
         groups: &'static str,
         mounts: &'static str,
         slice: Option<&'static str>,
-        /// Below /sys/fs/cgroup.
+        /// Paths below /sys/fs/cgroup.
         limits: &'static [(&'static str, &'static str)],
         /// Amount and group.
         memory: Option<(u64, &'static str)>,
@@ -218,7 +221,7 @@ mod tests {
                 cpu: Some((3_000, "a/sage-host")),
             },
             Case {
-                what: "what is no number is no limit",
+                what: "a text that is not a number is no limit",
                 groups: "0::/a\n",
                 mounts: V2,
                 limits: &[("a/memory.max", "much\n"), ("a/cpu.max", "1000\n"), ("cpu.max", "1000 0\n")],

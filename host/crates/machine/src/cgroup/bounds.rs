@@ -7,7 +7,7 @@ use super::limits::Quota;
 use super::mounts::Version;
 use super::{CgroupError, Controller, cpu_list, knob};
 
-/// The file that a limit is written to, as its mechanism is called.
+/// The file of a limit; its name is also the mechanism's name.
 pub(super) fn file_of(version: Version, controller: Controller) -> &'static str {
     match (version, controller) {
         (Version::V1, Controller::Memory) => "memory.limit_in_bytes",
@@ -19,14 +19,14 @@ pub(super) fn file_of(version: Version, controller: Controller) -> &'static str 
     }
 }
 
-/// What the kernel keeps of an amount of memory: whole pages.
+/// The amount that the kernel stores: whole pages.
 pub(super) fn whole_pages(bytes: u64) -> u64 {
     let page = u64::try_from(page_size()).unwrap_or(4096);
     bytes - bytes % page
 }
 
-/// Bounds the memory of a group, with nothing of it in swap. `together` ends all of the group's processes when it runs out (v2): a
-/// worker is worth nothing in part.
+/// Bounds the memory of a group, without swap. With `together`, the kernel kills all of the group's processes
+/// when memory runs out (v2): a part of a worker is useless.
 pub(super) fn memory(version: Version, group: &Path, bytes: u64, together: bool) -> Result<(), CgroupError> {
     let value = whole_pages(bytes).to_string();
     match version {
@@ -34,7 +34,8 @@ pub(super) fn memory(version: Version, group: &Path, bytes: u64, together: bool)
         Version::V2 => {
             knob::set_exactly(&group.join("memory.max"), &value)?;
             let swap = group.join("memory.swap.max");
-            // Not there where the kernel does not count swap; then it is booted without, or `swapaccount=0`.
+            // The file is missing if the kernel does not count swap, because of its build or of
+            // `swapaccount=0`.
             if swap.exists() {
                 knob::set_exactly(&swap, "0")?;
             }
@@ -51,11 +52,13 @@ fn memory_v1(group: &Path, value: &str) -> Result<(), CgroupError> {
     let memory = group.join("memory.limit_in_bytes");
     let with_swap = group.join("memory.memsw.limit_in_bytes");
     if !with_swap.exists() {
-        // Without a limit of both together the kernel is at least told to leave this group's memory where it is.
+        // Without a limit of memory and swap together, the kernel is at least told not to swap this group's
+        // memory.
         knob::set_exactly(&group.join("memory.swappiness"), "0")?;
         return knob::set_exactly(&memory, value);
     }
-    // Memory alone must never be above both together: a limit that falls begins with the first, one that rises with the second.
+    // The limit of memory must never be above that of memory and swap. A falling limit is therefore written
+    // to the first file first, a rising one to the second.
     if knob::write(&memory, value).is_err() {
         knob::set_exactly(&with_swap, value)?;
     }
@@ -69,7 +72,7 @@ pub(super) fn cpu(version: Version, group: &Path, quota: Quota) -> Result<(), Cg
     match version {
         Version::V1 => {
             let quota_file = group.join("cpu.cfs_quota_us");
-            // The period alone, under a quota that was there, could ask for more than the group above has.
+            // A new period under the old quota could ask for more than the group above has.
             knob::set_exactly(&quota_file, "-1")?;
             knob::set_exactly(&group.join("cpu.cfs_period_us"), &period.to_string())?;
             knob::set_exactly(&quota_file, &quota.to_string())
@@ -78,23 +81,24 @@ pub(super) fn cpu(version: Version, group: &Path, quota: Quota) -> Result<(), Cg
     }
 }
 
-/// Lifts a quota of CPU time that reads so; `false` where there is none, or it cannot be lifted.
+/// Lifts a quota of CPU time with the text `quota`. Returns `false` if there is no quota or it cannot be
+/// lifted.
 pub(super) fn lift(file: &Path, quota: &str) -> bool {
     let none = if file.ends_with("cpu.max") { "max" } else { "-1" };
     !quota.starts_with(none) && knob::write(file, none).is_ok()
 }
 
-/// Bounds where a group runs.
+/// Bounds the CPUs of a group.
 pub(super) fn cpuset(group: &Path, cpus: &CpuSet) -> Result<(), CgroupError> {
     knob::set(&group.join("cpuset.cpus"), &cpus.to_string(), |found| cpu_list::parse(found).as_ref() == Some(cpus))
 }
 
-/// Bounds how many processes and threads a group has.
+/// Bounds the number of processes and threads of a group.
 pub(super) fn pids(group: &Path, most: u64) -> Result<(), CgroupError> {
     knob::set_exactly(&group.join("pids.max"), &most.to_string())
 }
 
-/// The CPUs that a group has from those above it.
+/// The CPUs that a group has from the groups above.
 pub(super) fn cpus_of(version: Version, group: &Path) -> Option<CpuSet> {
     let file = match version {
         Version::V1 => "cpuset.cpus",
@@ -103,7 +107,7 @@ pub(super) fn cpus_of(version: Version, group: &Path) -> Option<CpuSet> {
     cpu_list::parse(&knob::read(&group.join(file)).ok()?).filter(|cpus| !cpus.is_empty())
 }
 
-/// What a new v1 group needs before a process can be in it, and before groups in it are counted with it.
+/// Prepares a new v1 group, so that processes can enter it and the groups in it are counted with it.
 pub(super) fn furnish_v1(group: &Path) -> Result<(), CgroupError> {
     let hierarchy = group.join("memory.use_hierarchy");
     if knob::read(&hierarchy).is_ok_and(|counted| counted != "1") {

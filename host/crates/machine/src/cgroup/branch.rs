@@ -6,49 +6,51 @@ use super::hand_down::{SUPERVISORS, hand_down, has, move_back};
 use super::mounts::{Hierarchy, Version};
 use super::{CgroupError, Controller, bounds, empty};
 
-/// Where the slice begins: below this process's own group.
+/// The default name of the slice, below this process's own group.
 const DEFAULT_SLICE: &str = "sage-host";
 
-/// Our slice in one hierarchy.
+/// The slice of this process in one hierarchy.
 #[derive(Debug)]
 pub(super) struct Branch {
     pub(super) version: Version,
-    /// What of ours the hierarchy carries; on v2 also what was not handed down to the slice.
+    /// The supported controllers that the hierarchy carries. On v2, this includes controllers that were not
+    /// handed down to the slice.
     pub(super) controllers: Vec<Controller>,
-    /// How its line in /proc/PID/cgroup begins.
+    /// Start of the hierarchy's line in /proc/PID/cgroup.
     pub(super) line: String,
-    /// The group above the slice's first level: our own, or the root.
+    /// The group above the slice's first level: this process's own group, or the root.
     pub(super) base: PathBuf,
-    /// The slice.
+    /// Folder of the slice.
     pub(super) slice: PathBuf,
-    /// Keeps the slice there.
+    /// Keeps the slice from being removed.
     claim: Option<Claim>,
-    /// Keeps everybody out of the base who would move back into it.
+    /// Keeps other supervisors from moving back into the base.
     base_claim: Option<Claim>,
 }
 
-/// The group that the slice begins in, and the slice: below this process's own group, or, when its name begins with `/`, below the root of
-/// the hierarchy.
+/// The base group and the slice. The slice is below this process's own group, or below the root of the
+/// hierarchy if its name begins with `/`.
 pub(super) fn slice_of(hierarchy: &Hierarchy, slice: Option<&str>) -> (PathBuf, PathBuf) {
     let Hierarchy { mount, own, .. } = hierarchy;
     let slice = Path::new(slice.unwrap_or(DEFAULT_SLICE));
     let base = match slice.is_absolute() {
         true => mount.clone(),
-        // Where an earlier detection, or the supervisor that started this one, moved aside.
+        // This process is in the group into which an earlier detection, or the supervisor that started it,
+        // moved.
         false if own.file_name().is_some_and(|name| name == SUPERVISORS) => {
             own.parent().map_or_else(|| own.clone(), Path::to_owned)
         }
         false => own.clone(),
     };
-    // What could lead out of the base is left out.
+    // Parts of the path that could lead out of the base are dropped.
     let below: PathBuf = slice.components().filter(|part| matches!(part, Component::Normal(_))).collect();
-    // The root itself, or our own group, is no slice: we do not remove it.
+    // The root and this process's own group are never the slice, because the slice is removed at the end.
     let slice = base.join(if below.as_os_str().is_empty() { Path::new(DEFAULT_SLICE) } else { &below });
     (base, slice)
 }
 
 impl Branch {
-    /// With the slice where [`slice_of`] says.
+    /// A branch with the slice that [`slice_of`] computes.
     pub(super) fn new(hierarchy: Hierarchy, slice: Option<&str>) -> Self {
         let (base, slice) = slice_of(&hierarchy, slice);
         let Hierarchy { version, controllers, line, .. } = hierarchy;
@@ -56,18 +58,19 @@ impl Branch {
         Self { version, controllers, line, base, slice, claim: None, base_claim: None }
     }
 
-    /// The mechanism of one controller, for people.
+    /// The mechanism of one controller, as text for people.
     pub(super) fn mechanism(&self, controller: Controller) -> String {
         let version = if self.version == Version::V1 { "v1" } else { "v2" };
         format!("cgroup {version} {}", bounds::file_of(self.version, controller))
     }
 
-    /// Whether the base is the root of v2, which alone may hold processes and hand controllers down.
+    /// True if the base is the root of v2. Only the root may hold processes and hand controllers down.
     pub(super) fn is_at_the_root(&self) -> bool {
         self.version == Version::V2 && !self.base.join("cgroup.events").exists()
     }
 
-    /// Makes the slice. Returns the controllers that could not be handed down to it (v2), each with its reason.
+    /// Makes the slice. Returns the controllers that could not be handed down to it (v2), each with the
+    /// reason.
     pub(super) fn prepare(&mut self) -> Result<Vec<(Controller, CgroupError)>, CgroupError> {
         if self.version == Version::V2 {
             self.base_claim = Some(Claim::join(&self.base)?);
@@ -82,7 +85,8 @@ impl Branch {
                 refused.extend(self.open(&level));
             }
         }
-        // Held before anything is written: somebody who leaves might remove it otherwise.
+        // The claim comes before the first write: another process that leaves might remove the slice
+        // otherwise.
         self.claim = Claim::make(&self.slice, Hold::Together)?;
         if self.claim.is_none() {
             return Err(CgroupError::InUse { path: self.slice.clone() });
@@ -92,14 +96,14 @@ impl Branch {
         Ok(refused)
     }
 
-    /// Makes a group, unless it is there, and gives it what it needs to hold processes; `true` when it was not there.
+    /// Makes a group, unless it exists, and prepares it for processes. Returns `true` if it did not exist.
     pub(super) fn make(&self, group: &Path) -> Result<bool, CgroupError> {
         let new = make_folder(group)?;
         self.furnish(group)?;
         Ok(new)
     }
 
-    /// Gives a group that was just made what it needs to hold processes.
+    /// Prepares a new group for processes.
     pub(super) fn furnish(&self, group: &Path) -> Result<(), CgroupError> {
         match self.version {
             Version::V1 => bounds::furnish_v1(group),
@@ -107,7 +111,8 @@ impl Branch {
         }
     }
 
-    /// Lets a group have groups in it whose limits hold.
+    /// Prepares a group so that limits of groups in it hold. Returns the controllers that could not be handed
+    /// down.
     pub(super) fn open(&self, group: &Path) -> Vec<(Controller, CgroupError)> {
         match self.version {
             Version::V1 => Vec::new(),
@@ -119,7 +124,8 @@ impl Branch {
 impl Drop for Branch {
     fn drop(&mut self) {
         let last = self.claim.as_ref().is_some_and(|claim| claim.alone(&self.slice));
-        // Held alone while it goes, so that nobody makes a group in it meanwhile; where others still use it, it stays.
+        // The slice is held exclusively during the removal, so that no process makes a group in it at the
+        // same time. If other processes still use it, it stays.
         if last && empty::groups_in(&self.slice).is_empty() && empty::remove(&self.slice).is_err() {
             tracing::debug!(slice = %self.slice.display(), "the cgroup of all sage-hosts stays behind");
         }

@@ -11,31 +11,34 @@ use super::super::{CpuSet, bytes};
 use super::forked::{self, Ended};
 use super::{CgroupError, Cgroups, Controller, Group, GroupEntry, GroupLimits, Level, WhoseLimit, bounds};
 
-/// A limit that was broken on purpose, and held.
+/// The result of a limit that was exceeded on purpose and that held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Breach {
-    /// What was limited.
+    /// The limited controller.
     pub controller: Controller,
-    /// What the kernel did about it: `a process that took 64MiB was killed at 16MiB`.
+    /// The kernel's reaction: `a process that took 64MiB was killed at 16MiB`.
     pub seen: String,
-    /// How long it took to find out.
+    /// Duration of the test.
     pub took: Duration,
 }
 
-/// The tenant of such groups: no name that a user chose begins so.
+/// The tenant of the test groups. No folder made from a user's name begins with `~`.
 const TENANT: &str = "~breach";
 const CAP: u64 = 16 << 20;
 const WANTED: usize = 64 << 20;
-/// A tenth of a CPU, for as long as three of its periods of 20 ms: one at least begins and ends with nothing left.
+/// A tenth of a CPU, for three of its periods of 20 ms: at least one period begins and ends without remaining
+/// quota.
 const SHARE: u64 = 1_000;
 const SPIN: Duration = Duration::from_millis(60);
 
 impl Cgroups {
-    /// Breaks a limit on purpose and says what was seen: the proof that it is no placebo. A copy of this process does it, in a
-    /// group that is gone afterwards. Takes about 60 ms for CPU time, a few for the others.
+    /// Exceeds a limit on purpose and reports the kernel's reaction, as proof that the limit works. A copy of
+    /// this process does it, in a group that is removed afterwards. Takes about 60 ms for CPU time, and a few
+    /// ms for the others.
     ///
     /// # Errors
-    /// When there is no such limit ([`CgroupError::NoControl`]), it held nothing ([`CgroupError::NotKept`]), or nothing could be tried.
+    /// [`CgroupError::NoControl`] if the limit is not available; [`CgroupError::NotKept`] if the limit did
+    /// not hold; other errors if the test could not be run.
     pub fn breach(&self, controller: Controller) -> Result<Breach, CgroupError> {
         let started = Instant::now();
         let none = GroupLimits::default();
@@ -55,29 +58,30 @@ impl Cgroups {
         Ok(Breach { controller, seen: seen?, took: started.elapsed() })
     }
 
-    /// The CPUs that the slice has.
+    /// The CPUs of the slice.
     fn cpus(&self) -> CpuSet {
         let branch = self.tree.branch_of(Controller::Cpuset);
         branch.and_then(|branch| bounds::cpus_of(branch.version, &branch.slice)).unwrap_or_default()
     }
 }
 
-/// What a process says that could do what its limit forbids.
+/// The result of a process that could exceed its limit.
 const NOT_HELD: Errno = Errno::NOTRECOVERABLE;
-/// What one says that was refused it.
+/// The result of a process that was refused.
 const HELD: Errno = Errno::CANCELED;
 
 fn not_kept(controller: Controller, seen: String) -> CgroupError {
     CgroupError::NotKept { controller, seen }
 }
 
-/// How a process ended that entered a group and then did this; what could not be tried is an error.
+/// Starts a copy of this process that enters a group and then runs `act`, and returns how it ended. A test
+/// that could not be run is an error.
 ///
 /// # Safety
-/// As for [`forked::run`].
+/// The same as for [`forked::run`].
 unsafe fn run(group: &Group, controller: Controller, act: fn() -> Errno) -> Result<Ended, CgroupError> {
     let entry = group.entry()?;
-    // SAFETY: entering makes write(2) only; the caller answers for `act`.
+    // SAFETY: entering a group only calls write(2); the caller answers for `act`.
     let ended = unsafe { forked::run(move || enter(&entry).err().unwrap_or_else(act)) };
     match ended {
         Ok(Ended::Said(errno)) if errno != HELD && errno != NOT_HELD => {
@@ -94,7 +98,7 @@ fn enter(entry: &GroupEntry) -> Result<(), Errno> {
 
 fn memory(group: &Group) -> Result<String, CgroupError> {
     let watch = group.watch_oom()?;
-    // SAFETY: `hoard` makes mmap(2) only, and writes to what it was given.
+    // SAFETY: `hoard` only calls mmap(2), and writes to the memory that it got.
     let ended = unsafe { run(group, Controller::Memory, hoard) }?;
     let (wanted, cap) = (bytes(u64::try_from(WANTED).unwrap_or(u64::MAX)), bytes(CAP));
     match (ended, watch.culprit()) {
@@ -110,7 +114,7 @@ fn memory(group: &Group) -> Result<String, CgroupError> {
 
 /// Takes memory and writes to each page of it.
 fn hoard() -> Errno {
-    // SAFETY: a new mapping, at no address of ours.
+    // SAFETY: a new mapping, at an address that the kernel chooses.
     let mapped =
         unsafe { mmap_anonymous(std::ptr::null_mut(), WANTED, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) };
     let start = match mapped {
@@ -118,14 +122,14 @@ fn hoard() -> Errno {
         Err(errno) => return errno,
     };
     for offset in (0..WANTED).step_by(4096) {
-        // SAFETY: within the mapping, which nobody else has; volatile, since nobody reads it.
+        // SAFETY: within the mapping, which no other code uses; volatile, because the value is never read.
         unsafe { start.add(offset).write_volatile(1) };
     }
     NOT_HELD
 }
 
 fn cpu(group: &Group) -> Result<String, CgroupError> {
-    // SAFETY: `spin` reads a clock only.
+    // SAFETY: `spin` only reads a clock.
     unsafe { run(group, Controller::Cpu, spin) }?;
     let reading = group.reading();
     match (reading.throttled_periods, reading.periods) {
@@ -147,7 +151,7 @@ fn spin() -> Errno {
 }
 
 fn pids(group: &Group) -> Result<String, CgroupError> {
-    // SAFETY: `fork` makes fork(2), _exit(2) and waitpid(2) only.
+    // SAFETY: `fork` only calls fork(2), _exit(2) and waitpid(2).
     match unsafe { run(group, Controller::Pids, fork) }? {
         Ended::Said(HELD) => Ok("a process that was alone in its limit could not fork".to_owned()),
         _ => Err(not_kept(Controller::Pids, "a process that was to be alone could fork".to_owned())),
@@ -155,14 +159,15 @@ fn pids(group: &Group) -> Result<String, CgroupError> {
 }
 
 fn fork() -> Errno {
-    // SAFETY: the new process does nothing but end. rustix offers no fork; the library's Command cannot be used between fork and exec.
+    // SAFETY: the new process only ends. rustix has no fork, and the library's Command cannot be used between
+    // fork and exec.
     match unsafe { libc::fork() } {
-        // SAFETY: ends the new process at once, without anything that runs at exit.
+        // SAFETY: ends the new process at once, without exit handlers.
         0 => unsafe { libc::_exit(0) },
         -1 if io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN) => HELD,
         -1 => Errno::IO,
         child => {
-            // SAFETY: waits for a child of this process, and wants no status.
+            // SAFETY: waits for a child of this process and passes no status pointer.
             unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
             NOT_HELD
         }
@@ -180,7 +185,7 @@ fn cpuset(group: &Group, others: &CpuSet) -> Result<String, CgroupError> {
         Err(errno) => errno,
         Ok(()) => NOT_HELD,
     };
-    // SAFETY: `flee` makes write(2) and sched_setaffinity(2) only.
+    // SAFETY: `flee` only calls write(2) and sched_setaffinity(2).
     match unsafe { forked::run(flee) } {
         Ok(Ended::Said(HELD)) => Ok("a process could not leave the CPU that it was given".to_owned()),
         Ok(Ended::Said(NOT_HELD) | Ended::Killed(_)) => {

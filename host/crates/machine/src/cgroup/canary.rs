@@ -18,15 +18,16 @@ use super::limits::Quota;
 use super::mounts::Version;
 use super::{CgroupError, Controller, bounds, empty};
 
-/// How a canary's group begins; no name that a user chose does.
+/// Prefix of a canary's group. No folder made from a user's name begins with `~`.
 pub(super) const CANARY: &str = "~canary-";
 
-/// What the canary is held to. Enough that it lives: it is a copy of this process that writes two short answers.
+/// The canary's limits: enough for a copy of this process that writes two short answers.
 const MEMORY: u64 = 64 << 20;
 const PIDS: u64 = 16;
 const SHARE: u64 = 5_000;
 
-/// Tries every hierarchy and returns those in which a process could be started in a group, with what can be limited.
+/// Tries every hierarchy. Returns the hierarchies in which a process could be started in a group, and the
+/// controllers that can be limited.
 pub(super) fn send(branches: Vec<Branch>) -> (Vec<Branch>, Controls) {
     let now = clock_gettime(ClockId::Boottime);
     let name = format!("{CANARY}{}-{}-{:09}", gettid().as_raw_nonzero(), now.tv_sec, now.tv_nsec);
@@ -44,11 +45,11 @@ pub(super) fn send(branches: Vec<Branch>) -> (Vec<Branch>, Controls) {
 struct Cage {
     branch: Branch,
     group: PathBuf,
-    /// Keeps others from sweeping it.
+    /// Keeps other processes from removing the group.
     claim: Option<Claim>,
-    /// Why this hierarchy cannot be used at all.
+    /// The reason why this hierarchy cannot be used at all.
     fault: Option<CgroupError>,
-    /// Controllers whose limits do not hold, though the hierarchy has them.
+    /// Controllers of the hierarchy whose limits do not hold.
     silent: Vec<(Controller, CgroupError)>,
 }
 
@@ -65,7 +66,8 @@ impl Cage {
 
     fn furnish(&mut self) -> Result<Vec<(Controller, CgroupError)>, CgroupError> {
         let mut silent = self.branch.prepare()?;
-        // Nobody else uses a group of this name, but a sweep may look at it before it is held: that is waited for.
+        // No other process uses a group of this name, but a sweep may hold it for a moment before this claim.
+        // The claim waits for that.
         self.claim = Claim::make(&self.group, Hold::Together)?;
         if self.claim.is_none() {
             return Err(CgroupError::InUse { path: self.group.clone() });
@@ -106,10 +108,10 @@ fn limit(branch: &Branch, group: &Path, controller: Controller) -> Result<(), Cg
     }
 }
 
-/// What is said of one controller.
+/// The canary's result for one controller.
 fn verdict(cages: &[Cage], controller: Controller) -> Control {
     let Some(cage) = cages.iter().find(|cage| cage.branch.controllers.contains(&controller)) else {
-        // Where there is a v2 hierarchy, it is the group above us that keeps the controller.
+        // If there is a v2 hierarchy, the group above this process keeps the controller.
         let above = cages.iter().find(|cage| cage.branch.version == Version::V2);
         return match above {
             Some(cage) if !cage.branch.is_at_the_root() => Control::fails(
@@ -132,17 +134,19 @@ fn verdict(cages: &[Cage], controller: Controller) -> Control {
     }
 }
 
-/// What to do where the group above keeps a controller on v2.
+/// Advice if the group above keeps a controller on v2.
 fn handed_down_by(cage: &Cage, controller: Controller) -> String {
     let above = cage.branch.base.parent().unwrap_or(&cage.branch.base).join("cgroup.subtree_control");
     format!(
-        "let the group above hand it down: Delegate=yes in the unit (for a user's own, `systemctl edit user@.service` with \
+        "let the group above hand it down: Delegate=yes in the unit \
+         (for a user's own, `systemctl edit user@.service` with \
          `Delegate=cpu cpuset memory pids` under [Service]), or, as root, echo +{controller} > {}",
         above.display()
     )
 }
 
-/// What to do: v1 has no scopes to be handed, only folders; all of those that are not ours are named at once.
+/// Advice for an error. v1 has no scopes to delegate, only folders; all folders without access are named at
+/// once.
 fn hint(cages: &[Cage], error: &CgroupError) -> Option<String> {
     let refused: Vec<String> = cages
         .iter()
@@ -165,7 +169,7 @@ fn is_denied(error: &CgroupError) -> bool {
     }
 }
 
-/// Starts a process in all the groups at once, and has it say whether it is there.
+/// Starts a process in all groups at once, and lets it report its groups.
 fn fly(cages: &mut [Cage], name: &str) {
     let mut doors = Vec::new();
     for cage in cages.iter_mut().filter(|cage| cage.fault.is_none()) {
@@ -200,7 +204,7 @@ fn fly(cages: &mut [Cage], name: &str) {
     }
 }
 
-/// `cgroup.procs` of a group, opened for a child to enter by.
+/// Opens `cgroup.procs` of a group, for a child to enter by.
 pub(super) fn open_door(group: &Path) -> Result<OwnedFd, CgroupError> {
     let path = group.join("cgroup.procs");
     match OpenOptions::new().write(true).open(&path) {
@@ -209,11 +213,11 @@ pub(super) fn open_door(group: &Path) -> Result<OwnedFd, CgroupError> {
     }
 }
 
-/// What the canary sang.
+/// The canary's report.
 struct Answer {
-    /// For each door, what the kernel said.
+    /// For each descriptor, the kernel's error on entering, if any.
     entered: Vec<Option<Errno>>,
-    /// Its /proc/self/cgroup.
+    /// The canary's /proc/self/cgroup.
     memberships: String,
 }
 
@@ -225,21 +229,21 @@ impl Answer {
     }
 }
 
-/// A copy of this process that enters by every door and tells how it went and where it finds itself.
+/// Starts a copy of this process that enters by every descriptor and reports the results and its own groups.
 fn start(doors: Vec<OwnedFd>) -> io::Result<Answer> {
     let count = doors.len();
     let (reader, writer) = io::pipe()?;
     let sing = move || tell(&doors, &writer).err().unwrap_or(Errno::CANCELED);
-    // SAFETY: `tell` makes only the system calls write, openat and read, on descriptors and a stack buffer that it owns; it takes no lock
-    // and allocates nothing.
+    // SAFETY: `tell` only makes the system calls write, openat and read, on descriptors and a stack buffer
+    // that it owns. It takes no lock and allocates nothing.
     match unsafe { forked::run(sing) }? {
-        // Where it was killed, what it wrote until then tells how far it came.
+        // If the canary was killed, its report so far shows how far it came.
         Ended::Said(Errno::CANCELED) | Ended::Killed(_) => hear(reader, count),
         Ended::Said(errno) => Err(io::Error::from(errno)),
     }
 }
 
-/// What the canary does.
+/// The canary's work, in the child.
 fn tell(doors: &[OwnedFd], writer: &PipeWriter) -> Result<(), Errno> {
     for door in doors {
         let errno = rustix::io::write(door, b"0").err().map_or(0, Errno::raw_os_error);
@@ -256,12 +260,12 @@ fn tell(doors: &[OwnedFd], writer: &PipeWriter) -> Result<(), Errno> {
     }
 }
 
-/// The child is gone and what it wrote lies in the pipe, which holds more than that.
+/// Reads the report. The child has ended, and its report is in the pipe, which is large enough for it.
 fn hear(mut reader: PipeReader, count: usize) -> io::Result<Answer> {
     rustix::io::ioctl_fionbio(reader.as_fd(), true)?;
     let mut text = Vec::new();
     match reader.read_to_end(&mut text) {
-        // Another thread's child may still hold the other end.
+        // A child of another thread may still hold the pipe's write end.
         Ok(_) => {}
         Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
         Err(cause) => return Err(cause),

@@ -10,13 +10,14 @@ use super::{CgroupError, Controller, GroupLimits, canary};
 
 /// The control groups that this process can use, found by trying.
 ///
-/// Cheap to clone; when the last clone and the last [`Group`] are gone, so is the slice, unless another sage-host uses it.
+/// Cloning is cheap. When the last clone and the last [`Group`] are dropped, the slice is removed, unless
+/// another sage-host uses it.
 #[derive(Debug, Clone)]
 pub struct Cgroups {
     pub(super) tree: Arc<Tree>,
 }
 
-/// The slice, in all hierarchies that can be used, and what each is good for.
+/// The slice in all usable hierarchies, and the available controllers.
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) branches: Vec<Branch>,
@@ -25,13 +26,15 @@ pub(super) struct Tree {
 }
 
 impl Cgroups {
-    /// Finds out what there is by sending a canary: a group is made, each limit written and read back, a process started in it and
-    /// found there, and all of it removed. Takes a few milliseconds, waits for nothing. Never fails: what cannot be had is said in
-    /// [`Cgroups::controls`].
+    /// Detects the usable control groups with a canary: the function makes a group, writes each limit and
+    /// reads it back, starts a process in the group, checks that it is there, and removes everything. Takes a
+    /// few milliseconds and waits for nothing. Detection never fails: [`Cgroups::controls`] gives the reason
+    /// for each control that is not available.
     ///
-    /// `slice` is where everything of ours lies, `sage-host` when `None`: below this process's own group in each hierarchy, or, with
-    /// a leading `/`, below each hierarchy's root. On v2 this process may have to move itself into a group beside the slice, so that its own can hand
-    /// controllers down; it moves back at the end.
+    /// `slice` names the parent of all groups, `sage-host` if `None`: below this process's own group in each
+    /// hierarchy, or, with a leading `/`, below each hierarchy's root. On v2 this process may have to move
+    /// itself into a group beside the slice, so that its own group can hand controllers down; it moves back
+    /// at the end.
     #[must_use]
     pub fn detect(slice: Option<&str>) -> Self {
         let branches = match mounts::of_this_process(Path::new("/")) {
@@ -41,7 +44,7 @@ impl Cgroups {
         Self::try_out(branches)
     }
 
-    /// No control groups at all, for the reason given: every limit is refused, and every group is an empty one.
+    /// No control groups, for the reason `why`: every limit is refused, and every group is an empty one.
     #[must_use]
     pub fn none(why: &str) -> Self {
         let controls =
@@ -55,49 +58,51 @@ impl Cgroups {
         Self { tree: Arc::new(Tree { branches, controls, composition }) }
     }
 
-    /// What can be limited here, by what, and what to do about the rest.
+    /// The available controls with their mechanisms, and advice for the others.
     #[must_use]
     pub fn controls(&self) -> &Controls {
         &self.tree.controls
     }
 
-    /// Which of the kernel's ways this machine uses.
+    /// The cgroup versions that this machine uses.
     #[must_use]
     pub fn composition(&self) -> Composition {
         self.tree.composition
     }
 
-    /// The slice's folders, one for each hierarchy in use; for messages.
+    /// The slice's folders, one for each hierarchy in use. For messages.
     #[must_use]
     pub fn slices(&self) -> Vec<PathBuf> {
         self.tree.branches.iter().map(|branch| branch.slice.clone()).collect()
     }
 
-    /// A tenant's group, with its ceilings. All sage-hosts of the slice share it: a limit replaces what another one set.
+    /// A tenant's group, with its ceilings. All sage-hosts of the slice share it: a limit replaces the limit
+    /// that another one set.
     ///
     /// # Errors
-    /// When the group cannot be made, or a limit is not there or does not hold.
+    /// If the group cannot be made, or a limit is not available or does not hold.
     pub fn tenant(&self, tenant: &str, limits: &GroupLimits) -> Result<Group, CgroupError> {
         Group::make(&self.tree, None, Level::Tenant, &super::name::folder_name(tenant), limits)
     }
 
-    /// Kills and removes what dead supervisors left in the slice; what a living one holds stays.
+    /// Kills and removes the groups and processes that ended supervisors left in the slice. The groups of
+    /// living supervisors stay.
     ///
     /// # Errors
-    /// When something cannot be killed or removed; the rest has been tried.
+    /// If something cannot be killed or removed. The rest has been tried.
     pub fn sweep(&self) -> Result<Swept, CgroupError> {
         sweep::slice(&self.tree)
     }
 }
 
 impl Tree {
-    /// Where a controller's limits are written, when they hold.
+    /// The branch to which a controller's limits are written, if they hold.
     pub(super) fn branch_of(&self, controller: Controller) -> Option<&Branch> {
         let carried = || self.branches.iter().find(|branch| branch.controllers.contains(&controller));
         if self.controls.of(controller).available { carried() } else { None }
     }
 
-    /// The v2 hierarchy, which tells of pressure also where it carries no controller.
+    /// The v2 hierarchy. The hierarchy reports pressure even if it carries no controller.
     pub(super) fn unified(&self) -> Option<&Branch> {
         self.branches.iter().find(|branch| branch.version == Version::V2)
     }

@@ -11,29 +11,30 @@ use rustix::fs::{FlockOperation, flock, fstat, stat};
 use super::super::cpu_lease::{Hold, Locked};
 use super::CgroupError;
 
-/// How long somebody may take to remove a group: longer than killing what is in it may take.
+/// Longest wait for another process that removes a group. Longer than killing the group's processes may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A group that this process holds: a lock of the kernel on its folder, let go when it is dropped and when the process ends, however it
-/// ends. So whoever can lock a group alone knows that nobody living uses it.
+/// A claim on a group: a kernel lock on the group's folder, released on drop and when the process ends. An
+/// exclusive lock therefore proves that no living process uses the group.
 ///
-/// A pipeline's group is held alone, by its supervisor; a tenant's and the slice by everybody who uses them, together.
+/// A pipeline's group is held exclusively by its supervisor. A tenant's group and the slice are shared by all
+/// their users.
 #[derive(Debug)]
 pub(super) struct Claim(Locked);
 
-/// What came of trying.
+/// The result of an attempt to claim a group.
 #[derive(Debug)]
 pub(super) enum Claimed {
-    /// Held, and still the group of that name.
+    /// The group is claimed, and the name still leads to it.
     Ours(Claim),
-    /// Somebody else holds it.
+    /// Another process holds the group.
     Theirs,
-    /// It was removed meanwhile, or never there.
+    /// The group was removed in the meantime, or never existed.
     Gone,
 }
 
 impl Claim {
-    /// Tries to hold a group that is there.
+    /// Tries to claim an existing group.
     pub(super) fn take(folder: &Path, hold: Hold) -> Result<Claimed, CgroupError> {
         let file = match File::open(folder) {
             Ok(file) => file,
@@ -44,14 +45,15 @@ impl Claim {
         let Ok(lock) = lock.map_err(|cause| CgroupError::Lock { path: folder.to_owned(), cause })? else {
             return Ok(Claimed::Theirs);
         };
-        // Whoever removes a group holds it alone: from here on it stays, if it is the one of that name.
+        // A process removes a group only while it holds it exclusively. From here on the group stays, if the
+        // name still leads to it.
         let claim = Self(lock);
         Ok(if claim.is_of(folder) { Claimed::Ours(claim) } else { Claimed::Gone })
     }
 
-    /// Makes a group, unless it is there, and holds it; `None` where somebody else does.
+    /// Makes a group, unless it exists, and claims it; `None` if another process holds it.
     ///
-    /// What is held together, somebody else holds alone only while removing it: that is waited for.
+    /// A shared claim waits: another process holds the group exclusively only while removing it.
     pub(super) fn make(folder: &Path, hold: Hold) -> Result<Option<Self>, CgroupError> {
         let started = Instant::now();
         loop {
@@ -60,13 +62,14 @@ impl Claim {
                 Claimed::Ours(claim) => return Ok(Some(claim)),
                 Claimed::Theirs if matches!(hold, Hold::Alone) || started.elapsed() > PATIENCE => return Ok(None),
                 Claimed::Theirs => thread::yield_now(),
-                // Removed by somebody between the two steps, who made progress by it.
+                // Another process removed the group between the two steps, so that process made progress.
                 Claimed::Gone => {}
             }
         }
     }
 
-    /// Holds a group that is not ours to make, together with whoever does. Somebody holds it alone only for a moment, which is waited for.
+    /// Claims a group that belongs to others, shared with its other users. Waits while another process holds
+    /// it exclusively, which takes only a moment.
     pub(super) fn join(folder: &Path) -> Result<Self, CgroupError> {
         let started = Instant::now();
         loop {
@@ -78,13 +81,13 @@ impl Claim {
         }
     }
 
-    /// Whether nobody else holds it, and from now on nobody else can. To be asked when giving it up: where it says no, the claim
-    /// may be lost.
+    /// True if no other process holds the group, and none can hold it from now on. Call this when giving the
+    /// claim up: after `false`, the claim may be lost.
     pub(super) fn alone(&self, folder: &Path) -> bool {
         flock(self.0.file(), FlockOperation::NonBlockingLockExclusive).is_ok() && self.is_of(folder)
     }
 
-    /// Whether the group of this name is still the one that is held.
+    /// True if the name still leads to the group that is held.
     fn is_of(&self, folder: &Path) -> bool {
         let held = fstat(self.0.file()).map(|held| (held.st_dev, held.st_ino));
         let now = stat(folder).map(|now| (now.st_dev, now.st_ino));
@@ -92,7 +95,7 @@ impl Claim {
     }
 }
 
-/// Makes a group; `true` when it was not there.
+/// Makes a group. Returns `true` if it did not exist.
 pub(super) fn make_folder(folder: &Path) -> Result<bool, CgroupError> {
     match DirBuilder::new().mode(0o755).create(folder) {
         Ok(()) => Ok(true),

@@ -2,25 +2,25 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// What a group can be held to.
+/// A resource of a group that the kernel can limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Controller {
-    /// Bytes of memory, the kernel's own for the group included.
+    /// Bytes of memory, including the kernel's own memory for the group.
     Memory,
-    /// CPU time.
+    /// CPU time, by quota.
     Cpu,
-    /// Which CPUs.
+    /// The set of CPUs.
     Cpuset,
-    /// Processes and threads.
+    /// Number of processes and threads.
     Pids,
 }
 
 impl Controller {
-    /// All of them.
+    /// All controllers.
     pub const ALL: [Self; 4] = [Self::Memory, Self::Cpu, Self::Cpuset, Self::Pids];
 
-    /// The kernel's name for it.
+    /// The kernel's name of the controller.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -38,16 +38,16 @@ impl fmt::Display for Controller {
     }
 }
 
-/// One thing that can, or cannot, be limited here, as the canary found it.
+/// The canary's result for one controller: whether it can be limited on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Control {
-    /// A limit was written, read back, and a process was started under it.
+    /// True if a limit was written and read back, and a process was started under it.
     pub available: bool,
-    /// By what: `cgroup v1 memory.limit_in_bytes`.
+    /// The mechanism: `cgroup v1 memory.limit_in_bytes`.
     pub mechanism: String,
-    /// What went wrong, when it is not available.
+    /// The reason, if the control is not available.
     pub why_not: Option<String>,
-    /// What to do about it.
+    /// Advice for the user.
     pub hint: Option<String>,
 }
 
@@ -61,21 +61,21 @@ impl Control {
     }
 }
 
-/// Everything that can, or cannot, be limited here.
+/// The canary's results for all controllers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Controls {
-    /// Bytes of memory, swap included.
+    /// Bytes of memory, including swap.
     pub memory: Control,
     /// CPU time, by quota.
     pub cpu: Control,
-    /// Which CPUs.
+    /// The set of CPUs.
     pub cpuset: Control,
-    /// Processes and threads.
+    /// Number of processes and threads.
     pub pids: Control,
 }
 
 impl Controls {
-    /// That of one controller.
+    /// The result for one controller.
     #[must_use]
     pub fn of(&self, controller: Controller) -> &Control {
         match controller {
@@ -86,7 +86,7 @@ impl Controls {
         }
     }
 
-    /// Made by asking for each.
+    /// Calls `control` for each controller.
     pub(super) fn each(mut control: impl FnMut(Controller) -> Control) -> Self {
         Self {
             memory: control(Controller::Memory),
@@ -97,19 +97,19 @@ impl Controls {
     }
 }
 
-/// Which of the kernel's ways to group processes this machine uses.
+/// The cgroup versions that this machine uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Composition {
-    /// v1: a hierarchy for each controller.
+    /// v1: one hierarchy for each controller.
     V1,
-    /// v1 for limits, and v2 beside it, without them, for killing and pressure.
+    /// v1 for limits. v2 exists beside it, without limits, for killing and pressure.
     Hybrid,
     /// v2, from its root.
     Unified,
-    /// v2, from a group that was handed to us: a systemd scope, a container, a user's part.
+    /// v2, from a group that was delegated to this process: a systemd scope, a container, a user's part.
     Delegated,
-    /// Nothing that can be used.
+    /// No usable control groups.
     None,
 }
 

@@ -1,8 +1,8 @@
 use super::super::CpuSet;
 
-/// CPUs as the kernel writes them: `0-3,5`, nothing for none. `None` for anything else.
+/// Parses a set of CPUs in the kernel's form: `0-3,5`, empty for no CPUs. `None` for any other text.
 pub(super) fn parse(list: &str) -> Option<CpuSet> {
-    /// More than any kernel has: a list that goes beyond is not a list of CPUs.
+    /// More CPUs than any kernel supports. A list beyond this is not a list of CPUs.
     const MOST: u32 = 1 << 16;
     let mut cpus = CpuSet::default();
     for range in list.trim().split(',').filter(|range| !range.is_empty()) {

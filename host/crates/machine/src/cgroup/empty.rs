@@ -12,10 +12,12 @@ use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_si
 
 use super::{CgroupError, knob};
 
-/// How long killed processes may take to go. One that waits for a disk can take this long; anything else takes a millisecond.
+/// Longest wait for killed processes to end. A process that waits for a disk can take this long; any other
+/// takes a millisecond.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The processes in a group itself; none where it is gone. 0 is one that this PID namespace cannot see.
+/// The processes in the group itself; empty if the group does not exist. 0 stands for a process that this PID
+/// namespace cannot see.
 pub(super) fn pids(group: &Path) -> Vec<i32> {
     let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).collect()
@@ -30,18 +32,19 @@ pub(super) fn groups_in(group: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A group and everything in it, deepest first.
+/// A group and all groups below it, deepest first.
 pub(super) fn tree(group: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = groups_in(group).iter().flat_map(|inner| tree(inner)).collect();
     found.push(group.to_owned());
     found
 }
 
-/// Kills every process in these groups (one group in several hierarchies) and waits until none is left. Returns how many were
-/// killed.
+/// Kills every process in these groups (one group in several hierarchies) and waits until all have ended.
+/// Returns the number of killed processes.
 ///
-/// v2 kills a group as a whole; elsewhere each process is taken by a descriptor, looked for once more, and only then signalled, so
-/// that a number that was reused meanwhile is never hit. A process that forks faster than this is bounded by the group's `pids.max`.
+/// v2 kills a group as a whole. Elsewhere each process is opened as a pidfd, looked up once more, and only
+/// then signalled, so that a reused number is never hit. The group's `pids.max` bounds a process that forks
+/// faster than this loop.
 pub(super) fn kill(groups: &[PathBuf]) -> Result<usize, CgroupError> {
     let started = Instant::now();
     let own = getpid();
@@ -49,7 +52,7 @@ pub(super) fn kill(groups: &[PathBuf]) -> Result<usize, CgroupError> {
     loop {
         let listed: BTreeSet<i32> = groups.iter().flat_map(|group| pids(group)).collect();
         let Some(first) = groups.iter().find(|group| !pids(group).is_empty()) else { return Ok(killed.len()) };
-        // Never ourselves: then the group cannot be emptied, which is said below.
+        // This process never kills itself. The group then cannot be emptied, which is reported below.
         let mut waiting = Vec::new();
         for pid in listed.iter().filter_map(|pid| Pid::from_raw(*pid)).filter(|pid| *pid != own) {
             let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
@@ -70,15 +73,16 @@ pub(super) fn kill(groups: &[PathBuf]) -> Result<usize, CgroupError> {
         }
         let at_once = groups.iter().map(|group| group.join("cgroup.kill"));
         if !listed.contains(&own.as_raw_nonzero().get()) {
-            // Takes also what was forked since; where there is no such file, or it fails, the signals above stand.
+            // `cgroup.kill` also kills processes that were forked since. If the file is missing or the write
+            // fails, the signals above have been sent.
             at_once.filter(|file| file.exists()).for_each(|file| drop(knob::write(&file, "1")));
         }
-        // One that we cannot see has no descriptor to wait for, hence only a moment.
+        // An invisible process has no pidfd to wait for, so the wait is short.
         wait_for_one(&waiting, Duration::from_millis(1));
     }
 }
 
-/// Waits until one of the processes in a group ends, at most this long.
+/// Waits until one of the processes in a group ends, at most for `at_most`.
 pub(super) fn await_end(group: &Path, at_most: Duration) {
     let opened = |pid: i32| pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok();
     let processes: Vec<OwnedFd> = pids(group).into_iter().filter_map(opened).collect();
@@ -93,9 +97,10 @@ fn wait_for_one(processes: &[OwnedFd], at_most: Duration) {
     let _ = poll(&mut fds, Some(&moment));
 }
 
-/// Removes a group without processes and without groups in it; one that is gone already is no fault.
+/// Removes a group without processes and without groups in it. A missing group is not an error.
 ///
-/// The kernel may say that it is busy for some microseconds after its last process was reaped, hence the retries.
+/// The kernel may report the group as busy for some microseconds after its last process was reaped, hence the
+/// retries.
 pub(super) fn remove(group: &Path) -> Result<(), CgroupError> {
     let started = Instant::now();
     let mut pause = Duration::from_micros(20);
@@ -114,13 +119,13 @@ pub(super) fn remove(group: &Path) -> Result<(), CgroupError> {
     }
 }
 
-/// Kills everything in a tree of groups (one tree in several hierarchies) and removes it, deepest first. Returns how many
-/// groups, counted once for all hierarchies, and processes there were.
+/// Kills all processes in a tree of groups (one tree in several hierarchies) and removes the tree, deepest
+/// first. Returns the number of groups, counted once for all hierarchies, and of killed processes.
 pub(super) fn remove_trees(roots: &[PathBuf]) -> Result<(usize, usize), CgroupError> {
     let trees: Vec<Vec<PathBuf>> = roots.iter().map(|root| tree(root)).collect();
     let all: Vec<PathBuf> = trees.iter().flatten().cloned().collect();
     let killed = kill(&all)?;
-    // The first hierarchy's last: where it has no group, no other has.
+    // The first hierarchy comes last: if it has no group, no other hierarchy has one.
     for tree in trees.iter().rev() {
         tree.iter().try_for_each(|group| remove(group))?;
     }

@@ -1,9 +1,9 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-/// The way into a group, opened beforehand: one descriptor of `cgroup.procs` in each hierarchy, closed on exec.
+/// The open entry of a group: one descriptor of `cgroup.procs` in each hierarchy, closed on exec.
 ///
-/// Made by [`super::Group::entry`] in the parent, used by the child between fork and exec:
+/// [`super::Group::entry`] makes it in the parent; the child uses it between fork and exec:
 ///
 /// ```no_run
 /// # use std::process::Command; use std::os::unix::process::CommandExt;
@@ -20,12 +20,13 @@ pub struct GroupEntry {
 }
 
 impl GroupEntry {
-    /// Moves the calling process, with all its threads, into the group. Async-signal-safe: a write(2) for each hierarchy, no
-    /// allocation, no lock.
+    /// Moves the calling process, with all its threads, into the group. Async-signal-safe: one write(2) for
+    /// each hierarchy, no allocation, no lock.
     ///
     /// # Errors
-    /// When the kernel refuses: the group is gone, its cpuset is empty, or it is not ours to move into. The process may then be in the group
-    /// in some hierarchies and not in others: it must not go on.
+    /// If the kernel refuses: the group does not exist, its cpuset is empty, or this process may not move
+    /// into it. The process may then be in the group in some hierarchies and not in others, and must not
+    /// continue.
     pub fn enter(&self) -> io::Result<()> {
         for door in &self.doors {
             rustix::io::write(door, b"0")?;

@@ -6,53 +6,53 @@ use thiserror::Error;
 
 use super::Controller;
 
-/// What the kernel's control groups did not let us do.
+/// An error of the kernel's control groups.
 #[derive(Debug, Error)]
 pub enum CgroupError {
-    /// A limit was asked for that nothing here can keep.
+    /// A requested limit is not available on this machine.
     #[error("{group} cannot be given a limit of {controller}: {why}")]
     NoControl {
-        /// The group, below the slice.
+        /// Path of the group, below the slice.
         group: String,
-        /// What was to be limited.
+        /// The controller of the limit.
         controller: Controller,
-        /// Why that cannot be done, as [`super::Control::why_not`] says it.
+        /// The reason, as in [`super::Control::why_not`].
         why: String,
     },
 
-    /// A quota of CPU time below what the kernel can count.
+    /// The requested quota of CPU time is smaller than the kernel can count.
     #[error("a quota of {wanted}/10000 of a CPU is below the kernel's least of {least}/10000")]
     QuotaTooSmall {
-        /// What was asked for, in 1/10,000 of a CPU.
+        /// The requested quota, in 1/10,000 of a CPU.
         wanted: u64,
-        /// The least there is.
+        /// The smallest quota, in 1/10,000 of a CPU.
         least: u64,
     },
 
-    /// A group was asked for where its level has no place.
+    /// A group was requested at a level where it cannot be.
     #[error("no {wanted} has its group in {group:?}")]
     WrongLevel {
-        /// The group in which it was to be, below the slice.
+        /// The group that was to contain it, below the slice.
         group: PathBuf,
-        /// What it was to be of.
+        /// The kind of group that was requested.
         wanted: &'static str,
     },
 
-    /// A limit was broken on purpose, and nothing happened.
+    /// A limit was exceeded on purpose, and the kernel did not react.
     #[error("a limit of {controller} reads as it was written and holds nothing: {seen}")]
     NotKept {
-        /// What was limited.
+        /// The controller of the limit.
         controller: Controller,
-        /// What a process could do all the same.
+        /// The action that a process could still do.
         seen: String,
     },
 
-    /// The process that was to break a limit did not come so far.
+    /// The process that was to exceed a limit could not be started.
     #[error("cannot start a process that breaks a limit of {controller}")]
     Breach {
-        /// What was limited.
+        /// The controller of the limit.
         controller: Controller,
-        /// Why not.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
@@ -60,9 +60,9 @@ pub enum CgroupError {
     /// A group cannot be made.
     #[error("cannot make the cgroup {path}")]
     Make {
-        /// Its folder.
+        /// Folder of the group.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
@@ -72,107 +72,107 @@ pub enum CgroupError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
 
-    /// A group's file does not take a value.
+    /// A group's file does not accept a value.
     #[error("cannot write {value:?} to {path}")]
     Write {
         /// The file.
         path: PathBuf,
-        /// What was to stand in it.
+        /// The value.
         value: String,
-        /// Why not.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
 
-    /// The kernel took a value and says another.
+    /// The kernel accepted a value but reports another one.
     #[error("wrote {wanted:?} to {path}, but it reads {found:?}")]
     ReadBack {
         /// The file.
         path: PathBuf,
-        /// What was written.
+        /// The value that was written.
         wanted: String,
-        /// What stands there.
+        /// The value that was read back.
         found: String,
     },
 
-    /// A file does not read as the kernel documents it.
+    /// A file does not have the form that the kernel documents.
     #[error("{path} reads {found:?}, which is not {wanted}")]
     Strange {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// The expected contents.
         wanted: &'static str,
-        /// What it holds.
+        /// The contents that were found.
         found: String,
     },
 
-    /// On v2, a group did not give a controller to the groups in it: their limits would silently not be there.
+    /// On v2, a group did not hand a controller down to the groups in it. Their limits would have no effect.
     #[error("{path} does not hand {controller} down to the groups in it: {why}")]
     NotHandedDown {
         /// The group above.
         path: PathBuf,
-        /// What it keeps to itself.
+        /// The controller that was not handed down.
         controller: Controller,
-        /// Why.
+        /// The reason.
         why: String,
     },
 
     /// A living process holds this group.
     #[error("the cgroup {path} is in use")]
     InUse {
-        /// The group's folder.
+        /// Folder of the group.
         path: PathBuf,
     },
 
-    /// A group cannot be locked, so nobody could know whether its supervisor lives.
+    /// A group cannot be locked, so other processes could not tell whether its supervisor lives.
     #[error("cannot lock the cgroup {path}")]
     Lock {
-        /// The group's folder.
+        /// Folder of the group.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         #[source]
         cause: Errno,
     },
 
-    /// Processes in a group outlived being killed for as long as we wait.
+    /// Killed processes of a group did not end within the timeout.
     #[error("the cgroup {path} still holds processes {pids:?} after {milliseconds} ms of killing them")]
     NotEmpty {
-        /// The group's folder.
+        /// Folder of the group.
         path: PathBuf,
-        /// The processes; 0 is one that this PID namespace cannot see.
+        /// The processes; 0 stands for a process that this PID namespace cannot see.
         pids: Vec<i32>,
-        /// How long we waited.
+        /// Duration of the wait, in milliseconds.
         milliseconds: u64,
     },
 
     /// A group cannot be removed.
     #[error("cannot remove the cgroup {path}")]
     Remove {
-        /// Its folder.
+        /// Folder of the group.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
 
-    /// The kernel does not say when the memory of a group runs out.
+    /// The kernel does not report when the memory of a group runs out.
     #[error("cannot watch {path} for running out of memory")]
     Watch {
-        /// The group's folder.
+        /// Folder of the group.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         #[source]
         cause: Errno,
     },
 }
 
 impl CgroupError {
-    /// What to do about it, where that is known.
+    /// Advice for the user, if there is any.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -185,7 +185,7 @@ impl CgroupError {
         }
     }
 
-    /// The error and what caused it, in one line.
+    /// The error and its cause, in one line.
     pub(super) fn in_full(&self) -> String {
         match std::error::Error::source(self) {
             Some(cause) => format!("{self}: {}", cause.to_string().to_lowercase()),
@@ -194,19 +194,22 @@ impl CgroupError {
     }
 }
 
-const OWN_SCOPE: &str = "start sage-host in a scope of its own (`systemd-run --scope -p Delegate=yes -- sage-host ...`), or as root with a \
+const OWN_SCOPE: &str = "start sage-host in a scope of its own \
+                         (`systemd-run --scope -p Delegate=yes -- sage-host ...`), or as root with a \
                          slice below the root in host.toml (slice = \"/sage-host\")";
 
 fn cause_hint(cause: &io::Error) -> Option<&'static str> {
     match Errno::from_io_error(cause)? {
         Errno::ACCESS | Errno::PERM => Some(
-            "run as root, or have a part of the cgroup tree handed to you: `systemd-run --user --scope -p Delegate=yes -- sage-host ...`, \
+            "run as root, or have a part of the cgroup tree handed to you: \
+             `systemd-run --user --scope -p Delegate=yes -- sage-host ...`, \
              or Delegate=yes beside User= in the unit that starts it",
         ),
         Errno::ROFS => Some(
-            "in a container, let it write to a cgroup tree of its own: docker run --cgroupns=private --security-opt \
-             writable-cgroups=true ..., podman run --cgroupns=private --security-opt unmask=/sys/fs/cgroup ...; outside, \
-             mount -o remount,rw /sys/fs/cgroup",
+            "in a container, let it write to a cgroup tree of its own: \
+             docker run --cgroupns=private --security-opt writable-cgroups=true ..., \
+             podman run --cgroupns=private --security-opt unmask=/sys/fs/cgroup ...; \
+             outside, mount -o remount,rw /sys/fs/cgroup",
         ),
         Errno::BUSY => Some(OWN_SCOPE),
         Errno::AGAIN | Errno::NOSPC => {

@@ -8,22 +8,23 @@ use super::claim::Claim;
 use super::limits::Quota;
 use super::{CgroupError, Controller, GroupEntry, GroupLimits, GroupReading, OomWatch, bounds, empty, knob, name};
 
-/// Which level of `<slice>/<tenant>/<pipeline>/<operator>-<n>` a group is.
+/// The level of a group in `<slice>/<tenant>/<pipeline>/<operator>-<n>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Shared by everything that a tenant runs, by whichever sage-host.
+    /// A tenant. Shared by all runs of the tenant, on any sage-host.
     Tenant,
-    /// One run of a pipeline: held by its supervisor alone.
+    /// One run of a pipeline. Held exclusively by its supervisor.
     Pipeline,
     /// One worker.
     Instance,
 }
 
-/// One level of the groups, held.
+/// A group at one level, held by this process.
 ///
-/// Dropping an instance's group kills what is in it and removes it; a pipeline's goes with everything in it once its instances'
-/// handles are gone; a tenant's when it is empty and no other sage-host holds it. Where there are no cgroups it is an empty one, which
-/// nothing can be limited by: entering and killing do nothing there.
+/// Dropping an instance's group kills its processes and removes it. A pipeline's group is removed with all
+/// its contents after the handles of its instances are dropped; a tenant's group, when it is empty and no
+/// other sage-host holds it. Without cgroups on the machine the group is an empty one that cannot limit
+/// anything: entering and killing do nothing.
 ///
 /// Kills and removals wait for the kernel, most often some hundred microseconds, at most seconds.
 #[derive(Debug)]
@@ -31,24 +32,26 @@ pub struct Group {
     pub(super) held: Arc<Held>,
 }
 
-/// The group itself, for as long as anybody has it or a group in it.
+/// The shared state of a group. This state lives as long as a handle of the group or of a group in it.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) tree: Arc<Tree>,
     pub(super) above: Option<Arc<Held>>,
     pub(super) level: Level,
-    /// Below the slice.
+    /// Path below the slice.
     pub(super) below: PathBuf,
     claim: Option<Claim>,
     removed: bool,
 }
 
 impl Group {
-    /// The group of one run of a pipeline, in a tenant's. What a dead supervisor left under this name is swept first; where a living one has
-    /// it, this one is called `<pipeline>~2`, and so on.
+    /// The group of one run of a pipeline, in a tenant's group. Leftovers of an ended supervisor under this
+    /// name are removed first. If a living supervisor holds the name, this group is called `<pipeline>~2`,
+    /// and so on.
     ///
     /// # Errors
-    /// When it cannot be made, what was left cannot be swept, or a limit is not there or does not hold. Nothing is left then.
+    /// If the group cannot be made, leftovers cannot be removed, or a limit is not available or does not
+    /// hold. No group is left then.
     pub fn pipeline(&self, pipeline: &str, limits: &GroupLimits) -> Result<Self, CgroupError> {
         const MOST: u32 = 1000;
         self.must_be(Level::Tenant, "pipeline")?;
@@ -63,11 +66,11 @@ impl Group {
         outcome
     }
 
-    /// The group of one instance, in a pipeline's.
+    /// The group of one instance, in a pipeline's group.
     ///
     /// # Errors
-    /// When it cannot be made (it is there already: [`CgroupError::InUse`]), or a limit is not there or does not hold. Nothing is left
-    /// then.
+    /// [`CgroupError::InUse`] if the group exists. Other errors if the group cannot be made, or a limit is
+    /// not available or does not hold. No group is left then.
     pub fn instance(&self, operator: &str, instance: u32, limits: &GroupLimits) -> Result<Self, CgroupError> {
         self.must_be(Level::Pipeline, "instance")?;
         let name = name::instance_name(operator, instance);
@@ -89,7 +92,7 @@ impl Group {
         limits: &GroupLimits,
     ) -> Result<Self, CgroupError> {
         let below = above.map_or_else(PathBuf::new, |above| above.below.clone()).join(name);
-        // From here on dropping it undoes what was done.
+        // From here on, dropping `held` undoes the steps so far.
         let mut held = Held { tree: Arc::clone(tree), above: above.cloned(), level, below, claim: None, removed: true };
         held.create()?;
         let group = Self { held: Arc::new(held) };
@@ -97,10 +100,11 @@ impl Group {
         Ok(group)
     }
 
-    /// Replaces limits; those that are `None` stay as they are.
+    /// Replaces limits. Limits that are `None` stay unchanged.
     ///
     /// # Errors
-    /// When a limit is not there or does not hold. Those before it (memory, CPU time, CPUs, processes) have been set.
+    /// If a limit is not available or does not hold. The limits before it (in the order memory, CPU time,
+    /// CPUs, processes) have been set.
     pub fn hold_to(&self, limits: &GroupLimits) -> Result<(), CgroupError> {
         for controller in limits.controllers() {
             self.held.hold_to(controller, limits)?;
@@ -108,37 +112,38 @@ impl Group {
         Ok(())
     }
 
-    /// `tenant/pipeline/operator-n`, as far down as this group goes.
+    /// Path of the group: `tenant/pipeline/operator-n`, down to this group's level.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.held.below
     }
 
-    /// Which level it is.
+    /// The group's level.
     #[must_use]
     pub fn level(&self) -> Level {
         self.held.level
     }
 
-    /// The way in for a child.
+    /// Opens the group's entry for a child.
     ///
     /// # Errors
-    /// When a hierarchy does not let this process move others in.
+    /// If a hierarchy does not let this process move other processes into the group.
     pub fn entry(&self) -> Result<GroupEntry, CgroupError> {
         let doors = self.held.folders().iter().map(|folder| open_door(folder)).collect::<Result<_, _>>()?;
         Ok(GroupEntry { doors })
     }
 
-    /// What the kernel has counted.
+    /// The kernel's counts for the group.
     #[must_use]
     pub fn reading(&self) -> GroupReading {
         GroupReading::of(&self.held)
     }
 
-    /// Begins to watch for this group, or one above it, running out of memory. Call it before the worker starts.
+    /// Starts to watch this group and those above it for running out of memory. Call this before the worker
+    /// starts.
     ///
     /// # Errors
-    /// When the kernel does not say.
+    /// If the kernel does not report it.
     pub fn watch_oom(&self) -> Result<OomWatch, CgroupError> {
         OomWatch::begin(&self.held)
     }
@@ -152,21 +157,21 @@ impl Group {
         found
     }
 
-    /// Kills every process in the group and below it, and waits until they are gone. The group stays, with its limits. Whoever
-    /// started them still has to reap them.
+    /// Kills every process in the group and below it, and waits until they have ended. The group stays, with
+    /// its limits. The parent of the processes must still reap them.
     ///
     /// # Errors
-    /// When one of them does not die in seconds.
+    /// If a process does not end within seconds.
     pub fn kill(&self) -> Result<(), CgroupError> {
         let all: Vec<PathBuf> = self.held.folders().iter().flat_map(|folder| empty::tree(folder)).collect();
         self.held.unthrottled(|| empty::kill(&all).map(drop))
     }
 
-    /// Does what dropping does, and says how it went.
+    /// Does the same as a drop, and returns the result.
     ///
     /// # Errors
-    /// When something does not die or cannot be removed; [`CgroupError::InUse`] where a group in it is still held. For a tenant
-    /// that others use too it is no error to leave it.
+    /// If a process does not end or a group cannot be removed; [`CgroupError::InUse`] if a group in it is
+    /// still held. Leaving a tenant's group that others still use is not an error.
     pub fn remove(self) -> Result<(), CgroupError> {
         match Arc::try_unwrap(self.held) {
             Ok(mut held) => held.remove(),
@@ -176,12 +181,13 @@ impl Group {
 }
 
 impl Held {
-    /// Its folders, the first hierarchy's first.
+    /// The group's folders, one for each hierarchy, in the order of the hierarchies.
     pub(super) fn folders(&self) -> Vec<PathBuf> {
         self.tree.folders(&self.below)
     }
 
-    /// Kills while the group has all the CPU time there is: one that used up its share could not even die before its next period.
+    /// Runs `kill` with the CPU quota lifted. A process without remaining quota could not even end before its
+    /// next period.
     fn unthrottled(&self, kill: impl FnOnce() -> Result<(), CgroupError>) -> Result<(), CgroupError> {
         let quota = self.cpu_quota().and_then(|file| Some((knob::read(&file).ok()?, file)));
         let lifted = quota.filter(|(value, file)| bounds::lift(file, value));
@@ -192,21 +198,21 @@ impl Held {
         }
     }
 
-    /// The file of its quota.
+    /// The file of the group's CPU quota.
     pub(super) fn cpu_quota(&self) -> Option<PathBuf> {
         let branch = self.tree.branch_of(Controller::Cpu)?;
         Some(branch.slice.join(&self.below).join(bounds::file_of(branch.version, Controller::Cpu)))
     }
 
-    /// This group and those above it.
+    /// This group and the groups above it.
     pub(super) fn levels(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |held| held.above.as_deref())
     }
 
-    /// What becomes of it when its supervisor is killed: the lock is let go, the group stays.
+    /// Acts as if the supervisor were killed: the lock is released and the group stays.
     #[cfg(test)]
     pub(super) fn forget(mut self: Arc<Self>) {
-        let held = Arc::get_mut(&mut self).expect("nobody else has it");
+        let held = Arc::get_mut(&mut self).expect("no other handle exists");
         held.removed = true;
     }
 
@@ -216,7 +222,7 @@ impl Held {
         match self.level {
             Level::Tenant => self.claim = Claim::make(first, Hold::Together)?,
             Level::Pipeline => self.claim = Claim::make(first, Hold::Alone)?,
-            // Its pipeline is held alone, so nobody else makes or removes it.
+            // The pipeline's group is held exclusively, so no other process makes or removes this one.
             Level::Instance => {}
         }
         let new = self.level == Level::Instance && super::claim::make_folder(first)?;
@@ -233,7 +239,8 @@ impl Held {
         for (branch, folder) in tree.branches.iter().zip(&folders) {
             branch.make(folder)?;
             if self.level != Level::Instance {
-                // What cannot be handed down was found out by the canary: it is not available, and nobody is given it.
+                // The canary has found the controllers that cannot be handed down. They are not available, so
+                // no limit uses them.
                 drop(branch.open(folder));
             }
         }

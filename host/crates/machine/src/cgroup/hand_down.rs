@@ -8,13 +8,13 @@ use rustix::process::getpid;
 use super::claim::make_folder;
 use super::{CgroupError, Controller, knob};
 
-/// How long a supervisor may take to end after it has moved back.
+/// Longest wait for a supervisor to end after it has moved back.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Where the processes of a group go that must hold none so that it can hand controllers down.
+/// The group for processes that must leave their own group so that it can hand controllers down.
 pub(super) const SUPERVISORS: &str = "sage-host-supervisor";
 
-/// The controllers that a v2 group has, which is what it could hand down.
+/// The controllers of a v2 group, which the group could hand down.
 pub(super) fn has(group: &Path) -> Vec<Controller> {
     listed(&group.join("cgroup.controllers"))
 }
@@ -28,11 +28,12 @@ fn listed(file: &Path) -> Vec<Controller> {
     Controller::ALL.into_iter().filter(|controller| text.split(' ').any(|word| word == controller.name())).collect()
 }
 
-/// Makes a v2 group give everything that it has to the groups in it, and reads that back. Without this a group below has no file to write a
-/// limit to.
+/// Makes a v2 group hand all of its controllers down to the groups in it, and reads the result back. Without
+/// this, a group below has no file to write a limit to.
 ///
-/// Only a group without processes may do so (the root is excepted). Where this process is what stands in the way, it moves
-/// aside, into a group beside the slice. What could not be handed down is returned, each with its reason.
+/// Only a group without processes may hand controllers down (except the root). If only this process is in the
+/// way, it moves aside, into a group beside the slice. Returns the controllers that could not be handed down,
+/// each with the reason.
 pub(super) fn hand_down(group: &Path) -> Vec<(Controller, CgroupError)> {
     let mut refused = Vec::new();
     let mut in_the_way = None;
@@ -40,8 +41,8 @@ pub(super) fn hand_down(group: &Path) -> Vec<(Controller, CgroupError)> {
         if handed_down(group).contains(&controller) {
             continue;
         }
-        // Once somebody stands in the way nothing more is tried: a part of the controllers may be handed down from a group with processes,
-        // but then no process can enter the groups in it.
+        // After the first process in the way, no other controller is tried. Some controllers can be handed
+        // down from a group with processes, but then no process can enter the groups in it.
         let outcome = if in_the_way.is_none() { give(group, controller) } else { Ok(()) };
         if outcome.as_ref().is_err_and(is_busy) {
             in_the_way = Some(who_is_in(group));
@@ -67,14 +68,15 @@ fn give(group: &Path, controller: Controller) -> Result<(), CgroupError> {
             return Err(error);
         }
         if !move_aside(group)? {
-            // Another thread of this process has just moved it, or a supervisor that is at its end has just moved back.
+            // Another thread of this process has just moved it, or a supervisor that is about to end has just
+            // moved back.
             super::empty::await_end(group, PATIENCE);
         }
     }
     if handed_down(group).contains(&controller) {
         Ok(())
     } else {
-        let why = "the kernel took the order and did not follow it".to_owned();
+        let why = "the kernel accepted the command and ignored it".to_owned();
         Err(CgroupError::NotHandedDown { path: group.to_owned(), controller, why })
     }
 }
@@ -91,7 +93,8 @@ fn who_is_in(group: &Path) -> String {
     }
 }
 
-/// Moves this process out of a group, into one within. `false` when it was not in there.
+/// Moves this process out of a group, into a group inside it. Returns `false` if the process was not in the
+/// group.
 fn move_aside(group: &Path) -> Result<bool, CgroupError> {
     let own = getpid().as_raw_nonzero().get();
     if !super::empty::pids(group).contains(&own) {
@@ -102,28 +105,30 @@ fn move_aside(group: &Path) -> Result<bool, CgroupError> {
         make_folder(&aside)?;
         match knob::write(&aside.join("cgroup.procs"), "0") {
             Ok(()) => return Ok(true),
-            // Another supervisor, the last one in there, has just left and removed it.
+            // Another supervisor, the last in that group, has just left and removed it.
             Err(CgroupError::Write { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Undoes [`hand_down`] and the moving aside, once nothing of ours is left in the group but the supervisors. Does nothing where others
-/// have groups in there too: taking a controller away from them would take their limits away.
+/// Undoes [`hand_down`] and the move, if only supervisors are left in the group. Does nothing if others have
+/// groups in it too: removing a controller would remove their limits.
 pub(super) fn move_back(group: &Path) {
     let aside = group.join(SUPERVISORS);
     let own = getpid().as_raw_nonzero().get();
     let supervisors = super::empty::pids(&aside);
     if supervisors != [own] {
-        // Nobody is in there, or somebody else who will do this. The kernel lets go of it only if it is empty.
+        // The group is empty, or another supervisor will do this later. The kernel removes the folder only if
+        // it is empty.
         let _ = std::fs::remove_dir(&aside);
         return;
     }
     if super::empty::groups_in(group) != [aside.clone()] {
         return;
     }
-    // Each may fail without harm: then this process stays where it is, and the next supervisor finds the group.
+    // Each step may fail without harm. Then this process stays where it is, and the next supervisor finds the
+    // group.
     for controller in handed_down(group) {
         let _ = knob::write(&group.join("cgroup.subtree_control"), &format!("-{controller}"));
     }

@@ -1,4 +1,5 @@
-//! What a v2 group was not given, or cannot hand on, is found out: there every write goes well and nothing holds.
+//! Tests that missing controllers of a v2 group are detected: in such a group every write succeeds and no
+//! limit holds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use super::live_tests::{FOR_EVER, cgroups, end, memory, number, start};
 use super::mounts::{Hierarchy, Version};
 use super::*;
 
-/// A slice on v2, under which a test can set a trap.
+/// A slice on v2 in which a test can prepare a broken group.
 fn on_v2(test: &str) -> Option<(Cgroups, PathBuf)> {
     let cgroups = cgroups(test, &[Controller::Memory, Controller::Cpu])?;
     match cgroups.composition() {
@@ -23,7 +24,7 @@ fn on_v2(test: &str) -> Option<(Cgroups, PathBuf)> {
     }
 }
 
-/// What is detected by a process that is in this group.
+/// The result of a detection by a process in this group.
 fn detected_in(group: &Path) -> Cgroups {
     let hierarchy = Hierarchy {
         version: Version::V2,
@@ -35,7 +36,8 @@ fn detected_in(group: &Path) -> Cgroups {
     Cgroups::try_out(vec![Branch::new(hierarchy, Some("inner"))])
 }
 
-/// A folder that looks like a v2 group with the controllers memory and pids; what is handed down stands in a file of its own.
+/// A folder that looks like a v2 group with the controllers cpu, memory and pids. The controllers that are
+/// handed down are in a file of their own.
 fn make_believe(handed_down: Option<&str>) -> tempfile::TempDir {
     let group = tempfile::tempdir().unwrap();
     fs::write(group.path().join("cgroup.controllers"), "cpu io memory pids\n").unwrap();
@@ -56,9 +58,7 @@ fn an_order_to_hand_down_that_is_taken_and_not_followed_is_found_out() {
     let path = group.path().display();
     assert_eq!(
         why,
-        format!(
-            "{path} does not hand memory down to the groups in it: the kernel took the order and did not follow it"
-        )
+        format!("{path} does not hand memory down to the groups in it: the kernel accepted the command and ignored it")
     );
     assert_eq!(found.composition(), Composition::None);
 }

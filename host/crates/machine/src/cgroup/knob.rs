@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::CgroupError;
 
-/// What a group's file says, without the line end.
+/// The contents of a group's file, without the line end.
 pub(super) fn read(file: &Path) -> Result<String, CgroupError> {
     match fs::read_to_string(file) {
         Ok(text) => Ok(text.trim_end().to_owned()),
@@ -15,7 +15,8 @@ pub(super) fn read(file: &Path) -> Result<String, CgroupError> {
 /// Writes a value and reads it back.
 ///
 /// # Errors
-/// When the file is not there (it is never created), the kernel refuses, or what stands there afterwards is not `accepts`ed.
+/// If the file does not exist (it is never created), the kernel refuses the value, or `accepts` rejects the
+/// value that was read back.
 pub(super) fn set(file: &Path, value: &str, accepts: impl Fn(&str) -> bool) -> Result<(), CgroupError> {
     write(file, value)?;
     let found = read(file)?;
@@ -26,29 +27,29 @@ pub(super) fn set(file: &Path, value: &str, accepts: impl Fn(&str) -> bool) -> R
     }
 }
 
-/// Writes a value that the kernel stores as it is, and reads it back.
+/// Writes a value that the kernel stores unchanged, and reads it back.
 pub(super) fn set_exactly(file: &Path, value: &str) -> Result<(), CgroupError> {
     set(file, value, |found| found == value)
 }
 
-/// Writes a command: something that is done, and not stored.
+/// Writes a command, which the kernel executes and does not store.
 pub(super) fn write(file: &Path, value: &str) -> Result<(), CgroupError> {
-    // One write(2): the kernel takes each as a value of its own.
+    // One write(2), because the kernel takes each write as a separate value.
     let written = OpenOptions::new().write(true).open(file).and_then(|mut file| file.write_all(value.as_bytes()));
     written.map_err(|cause| CgroupError::Write { path: file.to_owned(), value: value.to_owned(), cause })
 }
 
-/// The number that a file holds; `None` where there is no such file or no number.
+/// The number in a file; `None` if the file does not exist or contains no number.
 pub(super) fn number(file: &Path) -> Option<u64> {
     read(file).ok()?.parse().ok()
 }
 
-/// The number behind a word in a file of `word number` lines.
+/// The number after a word in a file of `word number` lines.
 pub(super) fn entry(file: &Path, word: &str) -> Option<u64> {
     value_of(&fs::read_to_string(file).ok()?, word)
 }
 
-/// The number behind a word in a text of `word number` lines.
+/// The number after a word in a text of `word number` lines.
 pub(super) fn value_of(text: &str, word: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' '));
     line?.trim().parse().ok()

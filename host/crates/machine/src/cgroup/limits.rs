@@ -1,28 +1,28 @@
 use super::super::CpuSet;
 use super::{CgroupError, Controller};
 
-/// What a group and everything in it is held to. `None` sets nothing: a new group then has no limit of its own (those above
-/// it hold), one that was there keeps what it has.
+/// Limits of a group and all its contents. `None` sets nothing: a new group then has no limit of its own
+/// (limits above it apply), and an existing group keeps its limit.
 ///
-/// Does not bound time to completion, disk or network; memory counts what the kernel charges to the group, which for a file
-/// that several groups read is whoever read it first.
+/// Time to completion, disk and network are not bounded. Memory counts the pages that the kernel charges to
+/// the group; a file that several groups read is charged to the first reader.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GroupLimits {
-    /// Bytes, rounded down to whole pages; nothing of it goes to swap.
+    /// Bytes of memory, rounded down to whole pages. No part of it goes to swap.
     pub memory_max: Option<u64>,
     /// CPU time in 1/10,000 of a CPU; at least [`GroupLimits::LEAST_CPU_QUOTA`].
     pub cpu_quota: Option<u64>,
-    /// On which CPUs; some of the ones that the group above has.
+    /// The CPUs to run on: a part of those that the group above has.
     pub cpus: Option<CpuSet>,
-    /// Processes and threads together.
+    /// Number of processes and threads together.
     pub pids_max: Option<u64>,
 }
 
 impl GroupLimits {
-    /// The least quota the kernel counts: 1 ms in a period of a second.
+    /// The smallest quota that the kernel counts: 1 ms in a period of a second.
     pub const LEAST_CPU_QUOTA: u64 = 10;
 
-    /// Which controllers these need.
+    /// The controllers that these limits need.
     pub(super) fn controllers(&self) -> impl Iterator<Item = Controller> {
         let asked = [
             (Controller::Memory, self.memory_max.is_some()),
@@ -34,7 +34,7 @@ impl GroupLimits {
     }
 }
 
-/// CPU time in the kernel's words.
+/// CPU time in the kernel's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Quota {
     /// Microseconds in each period.
@@ -44,8 +44,8 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    /// A short period keeps the stretch short in which a group that used up its share stands still: 20 ms where the share is at least
-    /// the kernel's least of 1 ms in it (0.05 CPUs), longer below.
+    /// Possible periods, in microseconds. A short period keeps the pauses of a throttled group short: 20 ms
+    /// if the share in it is at least the kernel's minimum of 1 ms (0.05 CPUs), longer below.
     const PERIODS: [u64; 3] = [20_000, 100_000, 1_000_000];
     const LEAST: u64 = 1_000;
 

@@ -1,5 +1,5 @@
-//! What the kernel really does. Each test has a slice of its own, which is gone when the test ends, however it ends; where
-//! something cannot be tried it says "skipped: why".
+//! Tests of the kernel's real behavior. Each test has a slice of its own, which is removed when the test
+//! ends. A test that cannot run here prints "skipped: why".
 
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -11,13 +11,14 @@ use super::super::CpuSet;
 use super::*;
 
 pub(super) const FOR_EVER: &str = "while :; do :; done";
-/// Doubles a string until there is no memory left.
+/// Doubles a string until memory runs out.
 const HOARD: &str = "x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done";
 
-/// What the machine that runs these tests must have, when whoever set it up says so; then no controller may be missing.
+/// The variable with the cgroup version that the machine must have. If it is set, no controller may be
+/// missing.
 const EXPECTED: &str = "SAGE_HOST_EXPECT_CGROUPS";
 
-/// Control groups with a slice of the test's own, when they can limit all of these.
+/// Control groups with a slice for the test alone, if all needed controllers can be limited.
 pub(super) fn cgroups(test: &str, needed: &[Controller]) -> Option<Cgroups> {
     let cgroups = Cgroups::detect(Some(&slice(test)));
     if let Ok(expected) = std::env::var(EXPECTED) {
@@ -69,7 +70,7 @@ pub(super) fn number(child: &Child) -> i32 {
     i32::try_from(child.id()).unwrap()
 }
 
-/// Folders with this slice's name in any hierarchy.
+/// The folders with this slice's name in all hierarchies.
 pub(super) fn left(test: &str) -> Vec<PathBuf> {
     let hierarchies = mounts::of_this_process(std::path::Path::new("/")).unwrap();
     let branches = hierarchies.into_iter().map(|hierarchy| branch::Branch::new(hierarchy, Some(&slice(test))));
@@ -182,7 +183,7 @@ fn nobody_forks_beyond_pids_max() {
     let pipeline = tenant.pipeline("p", &GroupLimits::default()).unwrap();
     let limits = GroupLimits { pids_max: Some(4), ..GroupLimits::default() };
     let group = pipeline.instance("fork", 0, &limits).unwrap();
-    // A fork bomb of the shell; its own end is that it cannot fork.
+    // A fork bomb in the shell. The processes end because they cannot fork.
     let child = start(&group, "bomb() { bomb | bomb & }; bomb; while :; do (:) ; done");
     let started = Instant::now();
     while group.reading().pids_limit_hits.unwrap_or(0) == 0 {
@@ -226,7 +227,7 @@ fn dropping_kills_what_is_there_and_leaves_nothing() {
     let groups: Vec<Group> = (0..3).map(|n| pipeline.instance("w", n, &GroupLimits::default()).unwrap()).collect();
     let children: Vec<Child> = groups.iter().map(|group| start(group, "sleep 1000 & sleep 1000 & wait")).collect();
     assert!(matches!(pipeline.instance("w", 0, &GroupLimits::default()), Err(CgroupError::InUse { .. })));
-    // Handles in any order: what is above stays until what is in it is gone.
+    // The handles may be dropped in any order: a group stays until the groups in it are removed.
     drop((tenant, pipeline, cgroups));
     for (group, child) in groups.into_iter().zip(&children) {
         assert!(group.pids().contains(&number(child)));
@@ -265,7 +266,8 @@ fn a_second_run_of_a_pipeline_gets_a_group_of_its_own_and_a_dead_ones_is_swept()
     end(neighbour);
 }
 
-/// Leaves a pipeline's group with a process in it as a supervisor does that is killed: the lock is gone, the rest stays.
+/// Leaves a pipeline's group with a process in it, as a killed supervisor does: the lock is released, the
+/// rest stays.
 fn abandon(pipeline: Group, limits: &GroupLimits) -> Child {
     let instance = pipeline.instance("w", 0, limits).unwrap();
     let child = start(&instance, FOR_EVER);
@@ -316,7 +318,8 @@ fn one_who_has_almost_no_cpu_time_dies_at_once_and_the_quota_stands_afterwards()
     let Some(cgroups) = cgroups("quota", &[Controller::Cpu]) else { return };
     let tenant = cgroups.tenant("t", &GroupLimits::default()).unwrap();
     let pipeline = tenant.pipeline("p", &GroupLimits::default()).unwrap();
-    // A thousandth: one that is killed just after it used that up would stand still for most of a second.
+    // A thousandth of a CPU: a process that is killed just after using it up would pause for most of a
+    // second.
     let limits = GroupLimits { cpu_quota: Some(GroupLimits::LEAST_CPU_QUOTA), ..GroupLimits::default() };
     let group = pipeline.instance("slow", 0, &limits).unwrap();
     let quota = || knob::read(&group.held.cpu_quota().unwrap()).unwrap();

@@ -1,26 +1,28 @@
-//! Control groups: where the kernel itself holds a tenant, a pipeline and each worker to what they were given.
+//! Control groups: enforcement by the kernel of the limits of a tenant, a pipeline and each worker.
 //!
 //! ```text
-//! Cgroups::detect ── canary ──► Controls: what there is, by which mechanism, and why not   (doctor, admission)
+//! Cgroups::detect ── canary ──► Controls: available controls, their mechanisms, reasons   (doctor, admission)
 //!      │
 //!      └ <slice>/<tenant>/<pipeline>/<operator>-<n>
-//!          tenant()  pipeline()  instance() ─► Group ─ entry() ─► a child puts itself in between fork and exec
-//!                                                    ├ reading(), watch_oom(): what the kernel counted, and whose limit it was
-//!                                                    └ drop: everything in it is killed, the group removed
+//!          tenant()  pipeline()  instance() ─► Group ─ entry() ─► a child enters between fork and exec
+//!                                                    ├ reading(), watch_oom(): counts, and the exceeded limit
+//!                                                    └ drop: kills all processes in it, removes the group
 //! ```
 //!
-//! - [`Above`]: the limits of the groups above this process, whoever set them.
-//! - [`Cgroups`]: the slice of this process, in every hierarchy that there is (v1: one for each controller; v2: one).
-//! - [`Controls`], [`Control`]: what was found by trying, as data. [`Composition`]: which of the kernel's ways it is.
-//! - [`Breach`]: a limit broken on purpose, and what was seen of it (doctor).
-//! - [`Group`]: one level, held. [`GroupEntry`]: the way in. [`GroupLimits`]: what it is held to.
-//! - [`GroupReading`]: the kernel's counts. [`OomWatch`]: which level's limit ended a process.
-//! - [`Swept`]: what a dead supervisor had left.
+//! - [`Above`]: the limits of the groups above this process, set by others.
+//! - [`Cgroups`]: the slice of this process, in every hierarchy (v1: one for each controller; v2: one).
+//! - [`Controls`], [`Control`]: the canary report, as data. [`Composition`]: the cgroup versions in use.
+//! - [`Breach`]: the result of a limit that was exceeded on purpose (doctor).
+//! - [`Group`]: one level, held. [`GroupEntry`]: the entry for a child. [`GroupLimits`]: the limits of a
+//!   group.
+//! - [`GroupReading`]: the kernel's counts. [`OomWatch`]: the level whose limit ended a process.
+//! - [`Swept`]: the leftovers of ended supervisors.
 //!
-//! Invariants: nothing outside this room makes or changes a cgroup; every value written is read back, and one that reads otherwise is an error; a
-//! limit that is asked for and cannot be had is an error, never left out; a group that a living supervisor holds is never swept
-//! (it holds a lock on it, which the kernel lets go when it dies). Leaves to others: what anybody gets (admission), starting processes
-//! (worker).
+//! Invariants: no code outside this module makes or changes a cgroup; every value is read back after it is
+//! written, and a different value is an error; a requested limit that is not available is an error, never
+//! left out; a group that a living supervisor holds is never swept (the supervisor holds a lock on it, which
+//! the kernel releases when the supervisor ends). Not in this module: the decision about limits (admission),
+//! and starting processes (worker).
 
 mod above;
 mod bounds;

@@ -6,10 +6,10 @@ use std::path::{Component, Path, PathBuf};
 
 use super::Controller;
 
-/// The kernel's two ways.
+/// The kernel's two versions of cgroups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
-    /// A hierarchy for each controller.
+    /// One hierarchy for each controller.
     V1,
     /// One hierarchy, whose groups hand controllers down.
     V2,
@@ -19,35 +19,38 @@ pub(super) enum Version {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hierarchy {
     pub(super) version: Version,
-    /// What the kernel mounted here: of v1's, those that we use. On v2 the groups say it.
+    /// On v1, the supported controllers that are mounted here. On v2 empty, because each group's files list
+    /// them.
     pub(super) controllers: Vec<Controller>,
-    /// How its line in /proc/PID/cgroup begins: `4:memory:`.
+    /// Start of the hierarchy's line in /proc/PID/cgroup: `4:memory:`.
     pub(super) line: String,
-    /// Its root, as far as we see.
+    /// Folder of the hierarchy's visible root.
     pub(super) mount: PathBuf,
-    /// The folder of this process's group.
+    /// Folder of this process's group.
     pub(super) own: PathBuf,
 }
 
-/// The hierarchies that this process is in and can see, in the kernel's order. `root` is `/` but in tests.
+/// The hierarchies of this process that it can see, in the kernel's order. `root` is `/` except in tests.
 pub(super) fn of_this_process(root: &Path) -> io::Result<Vec<Hierarchy>> {
     let text = |file: &str| fs::read_to_string(root.join("proc/self").join(file));
     Ok(parse(&text("mountinfo")?, &text("cgroup")?))
 }
 
-/// Where a path of this machine is seen from outside of `root`.
+/// The path under `root` of a path of the machine.
 pub(super) fn inside(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// From the texts of /proc/self/mountinfo and /proc/self/cgroup. v1 hierarchies that carry nothing we limit are left out.
+/// Parses the texts of /proc/self/mountinfo and /proc/self/cgroup. v1 hierarchies without a supported
+/// controller are left out.
 pub(super) fn parse(mountinfo: &str, memberships: &str) -> Vec<Hierarchy> {
     let mounts: Vec<Mount> = mountinfo.lines().filter_map(Mount::parse).collect();
     memberships.lines().filter_map(|line| Hierarchy::find(line, &mounts)).collect()
 }
 
 impl Hierarchy {
-    /// Whether it may have files of this controller's limits. On v2 each group's files say which it has.
+    /// True if the hierarchy may have files for this controller's limits. On v2 each group's files list its
+    /// controllers.
     pub(super) fn carries(&self, controller: Controller) -> bool {
         self.version == Version::V2 || self.controllers.contains(&controller)
     }
@@ -68,7 +71,8 @@ impl Hierarchy {
             Version::V2 => mount.kind == "cgroup2",
             Version::V1 => mount.kind == "cgroup" && names.split(',').all(|name| mount.has_option(name)),
         };
-        // A mount that shows our group; failing that (a container that sees another part of the tree), any: the canary tells.
+        // A mount that shows this process's group. Without one (a container that sees another part of the
+        // tree), any mount: the canary tests it.
         let seen = mounts.iter().filter(of_it).find_map(|mount| Some((mount, mount.place_of(path)?)));
         let (mount, own) = seen.or_else(|| mounts.iter().find(of_it).map(|mount| (mount, mount.point.clone())))?;
         Some(Self { version, controllers, line: format!("{number}:{names}:"), mount: mount.point.clone(), own })
@@ -77,7 +81,7 @@ impl Hierarchy {
 
 /// A line of mountinfo.
 struct Mount {
-    /// Which part of the hierarchy is mounted.
+    /// The part of the hierarchy that is mounted.
     root: PathBuf,
     point: PathBuf,
     kind: String,
@@ -98,7 +102,7 @@ impl Mount {
         self.options.split(',').any(|option| option == name)
     }
 
-    /// Where a group is, when this mount shows it.
+    /// Folder of a group, if this mount shows it.
     fn place_of(&self, group: &str) -> Option<PathBuf> {
         let below = Path::new(group).strip_prefix(&self.root).ok()?;
         // `/../x` is outside of this process's cgroup namespace.
@@ -111,7 +115,7 @@ impl Mount {
     }
 }
 
-/// mountinfo writes spaces and the like as `\040`.
+/// Decodes a field of mountinfo, which writes spaces and similar characters as `\040`.
 fn unescaped(field: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;

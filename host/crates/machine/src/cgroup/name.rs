@@ -1,26 +1,26 @@
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The longest name of a group, in bytes: of what a user wrote, this much is kept.
+/// Longest part of a user's name that is kept in a group's name, in bytes.
 const LONGEST: usize = 48;
 
-/// Files of v1 that a folder could not be called, besides those with a dot in their name.
+/// Files of v1 that a folder's name must not equal, besides those with a dot in their name.
 const TAKEN: [&str; 3] = ["tasks", "notify_on_release", "release_agent"];
 
-/// A user's name as a folder's: letters, digits, `_` and `-` stay, everything else is `_`. A name that was changed for it ends in a
-/// hash of what it was, so that two names never share a group. No name of the kernel's own files can come out, nor one with `~`,
-/// which stands in the names we give.
+/// A user's name as a folder's name: letters, digits, `_` and `-` stay, every other character becomes `_`. A
+/// changed name ends in a hash of the original, so that two names never share a group. The result is never
+/// the name of a kernel file, and never contains `~`, which is used only in names that sage-host gives.
 pub(super) fn folder_name(name: &str) -> String {
     let kept = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
     let safe: String = name.chars().map(kept).take(LONGEST).collect();
     if safe == name && !safe.is_empty() && !TAKEN.contains(&name) {
         safe
     } else {
-        // Half of the hash is plenty for the names of one machine.
+        // Half of the hash is enough for the names of one machine.
         format!("{safe}-{:08x}", xxh3_64(name.as_bytes()) >> 32)
     }
 }
 
-/// The group of one of an operator's instances.
+/// The name of the group of an operator's instance.
 pub(super) fn instance_name(operator: &str, instance: u32) -> String {
     format!("{}-{instance}", folder_name(operator))
 }

@@ -10,46 +10,47 @@ use super::group::{Held, Level};
 use super::mounts::Version;
 use super::{CgroupError, Controller, GroupReading, knob};
 
-/// Tells whose limit it was when the kernel kills a process for want of memory: its own group's, or one further up that other
-/// workers filled too.
+/// A watch that finds the exceeded limit when the kernel kills a process for lack of memory: the limit of the
+/// process's own group, or one further up, whose memory other workers use too.
 ///
-/// v2 counts in `memory.events.local` of a level how often that level's cap could not be kept (`oom`); v1 signals a level and everything below
-/// it, so a level's own are those that the level above was not signalled of. Counts begin when the watch does.
+/// v2 counts in `memory.events.local` of a level how often that level's cap was exceeded (`oom`). v1 signals
+/// a level and everything below it, so a level's own events are those that were not signalled to the level
+/// above. Counts begin when the watch begins.
 #[derive(Debug)]
 pub struct OomWatch {
     held: Arc<Held>,
     /// The instance's kills when the watch began.
     kills: u64,
-    /// The instance's first, the tenant's last.
+    /// The instance's level first, the tenant's last.
     levels: Vec<Watched>,
 }
 
-/// A level, and how it tells.
+/// A level, and the source of its events.
 #[derive(Debug)]
 enum Watched {
     /// v1: a counter that the kernel raises.
     Signalled(OwnedFd),
-    /// v2: what `oom` was when the watch began.
+    /// v2: the value of `oom` when the watch began.
     Counted { events: PathBuf, before: u64 },
 }
 
-/// Whose limit it was.
+/// The exceeded limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OomCulprit {
-    /// Of which level.
+    /// Level of the limit.
     pub whose: WhoseLimit,
-    /// The group, below the slice; that of the tenant where it was beyond.
+    /// The group, below the slice. If the limit is beyond the slice, the tenant's group.
     pub group: PathBuf,
-    /// The cap of that level, bytes; `None` where it is not ours.
+    /// The cap of that level in bytes; `None` if the limit is beyond the slice.
     pub cap: Option<u64>,
-    /// The most that level ever held, bytes.
+    /// The highest memory use of that level, in bytes.
     pub peak: Option<u64>,
 }
 
-/// A level that ran out of memory.
+/// The level that ran out of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhoseLimit {
-    /// One of ours.
+    /// A level of sage-host.
     Level(Level),
     /// The slice, a group above it, or the machine.
     Beyond,
@@ -67,8 +68,8 @@ impl OomWatch {
         Ok(Self { held: Arc::clone(held), kills, levels })
     }
 
-    /// Whose limit it was, when the kernel has killed a process of the group since the watch began; `None` when it has not, or does
-    /// not say.
+    /// The exceeded limit, if the kernel has killed a process of the group since the watch began; `None` if
+    /// it has not, or does not report it.
     #[must_use]
     pub fn culprit(&self) -> Option<OomCulprit> {
         if GroupReading::of(&self.held).oom_kills? <= self.kills {
@@ -116,7 +117,7 @@ impl Watched {
             Self::Signalled(counter) => {
                 let mut count = [0; 8];
                 match rustix::io::read(counter, &mut count) {
-                    // Put back, so that asking again says the same.
+                    // The count is written back, so that the next call gives the same answer.
                     Ok(_) => match rustix::io::write(counter, &count) {
                         Ok(_) | Err(_) => u64::from_ne_bytes(count),
                     },

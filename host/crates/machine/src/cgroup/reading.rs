@@ -8,31 +8,33 @@ use super::group::Held;
 use super::mounts::Version;
 use super::{Controller, knob};
 
-/// What the kernel has counted for a group since it was made. `None` where it does not say.
+/// The kernel's counts for a group since it was made. `None` if the kernel does not report a count.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct GroupReading {
-    /// The cap in force at this level, bytes; `None` also where there is none.
+    /// The cap at this level in bytes; also `None` if there is no cap.
     pub memory_max: Option<u64>,
-    /// Bytes charged now, those of the groups in it included.
+    /// Bytes charged now, including those of the groups in it.
     pub memory_current: Option<u64>,
-    /// The most bytes there ever were.
+    /// The highest number of bytes charged so far.
     pub memory_peak: Option<u64>,
-    /// Processes of this group itself that the kernel killed for want of memory, whichever level's it was. More
-    /// than none is what counts: where all of a group go together (v2), the kernel counts the first of them twice.
+    /// Processes of this group itself that the kernel killed for lack of memory, by the limit of any level.
+    /// Only test for more than zero: if all processes of a group are killed together (v2), the kernel counts
+    /// the first twice.
     pub oom_kills: Option<u64>,
-    /// How often the group was about to exceed its own cap; most often the kernel then finds memory to take back.
+    /// Number of times that the group was about to exceed its own cap. Most often the kernel then finds
+    /// memory to reclaim.
     pub memory_limit_hits: Option<u64>,
     /// CPU time used.
     pub cpu_time: Option<Duration>,
-    /// Periods of the quota in which anything ran.
+    /// Periods of the quota in which a process of the group ran.
     pub periods: Option<u64>,
-    /// Those in which it had to stand still.
+    /// Periods in which the group was throttled.
     pub throttled_periods: Option<u64>,
-    /// How long it stood still.
+    /// Time for which the group was throttled.
     pub throttled_time: Option<Duration>,
     /// Processes and threads now.
     pub pids_current: Option<u64>,
-    /// How often one could not be started for `pids_max`.
+    /// Number of forks that failed because of `pids_max`.
     pub pids_limit_hits: Option<u64>,
     /// Waiting for CPU.
     pub cpu_pressure: Option<Pressure>,
@@ -42,12 +44,12 @@ pub struct GroupReading {
     pub io_pressure: Option<Pressure>,
 }
 
-/// How much some of the group's tasks waited for something (the kernel's PSI, its line `some`).
+/// The time for which some tasks of the group waited for a resource (the line `some` of the kernel's PSI).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Pressure {
     /// Percent of the last ten seconds.
     pub avg10: f64,
-    /// In all.
+    /// Total time.
     pub total: Duration,
 }
 
@@ -69,7 +71,7 @@ impl GroupReading {
             reading.cpu_pressure = pressure("cpu.pressure");
             reading.memory_pressure = pressure("memory.pressure");
             reading.io_pressure = pressure("io.pressure");
-            // Where v2 carries no controller it still counts time.
+            // v2 counts CPU time even if it carries no controller.
             let usage = || knob::entry(&branch.slice.join(&held.below).join("cpu.stat"), "usage_usec");
             reading.cpu_time = reading.cpu_time.or_else(|| usage().map(Duration::from_micros));
         }
@@ -84,13 +86,14 @@ fn memory(reading: &mut GroupReading, version: Version, group: &Path) {
             reading.memory_current = knob::number(&group.join("memory.usage_in_bytes"));
             reading.memory_peak = knob::number(&group.join("memory.max_usage_in_bytes"));
             reading.oom_kills = knob::entry(&group.join("memory.oom_control"), "oom_kill");
-            // With both caps the same, the one of memory and swap together is the one that is hit.
+            // If both caps are equal, the cap of memory and swap together is the one that is hit.
             let hits = |name| knob::number(&group.join(name));
             reading.memory_limit_hits = match (hits("memory.failcnt"), hits("memory.memsw.failcnt")) {
                 (None, None) => None,
                 (alone, with_swap) => Some(alone.unwrap_or(0).saturating_add(with_swap.unwrap_or(0))),
             };
-            // Newer kernels (6.18, say) have the files and leave them at 0: a group that was full has been there at least once.
+            // Newer kernels (for example 6.18) have the files and leave them at 0. A group that was full has
+            // hit its limit at least once.
             let full = reading.memory_max.zip(reading.memory_peak).is_some_and(|(max, peak)| peak >= max);
             reading.memory_limit_hits = reading.memory_limit_hits.filter(|hits| *hits > 0 || !full);
         }
@@ -98,7 +101,7 @@ fn memory(reading: &mut GroupReading, version: Version, group: &Path) {
             reading.memory_max = knob::number(&group.join("memory.max"));
             reading.memory_current = knob::number(&group.join("memory.current"));
             reading.memory_peak = knob::number(&group.join("memory.peak"));
-            // `.local`: of this group itself, not of those in it.
+            // `.local` counts events of this group itself, without the groups in it.
             let events = group.join("memory.events.local");
             reading.oom_kills = knob::entry(&events, "oom_kill");
             reading.memory_limit_hits = knob::entry(&events, "max");
@@ -106,7 +109,7 @@ fn memory(reading: &mut GroupReading, version: Version, group: &Path) {
     }
 }
 
-/// v1 has no word for no limit but a number of pages that no machine has.
+/// v1 writes no limit as a number of pages that no machine has.
 pub(super) const UNLIMITED: u64 = 1 << 62;
 
 fn cpu(reading: &mut GroupReading, version: Version, group: &Path) {
@@ -127,7 +130,7 @@ fn pids(reading: &mut GroupReading, _: Version, group: &Path) {
     reading.pids_limit_hits = knob::entry(&group.join("pids.events"), "max");
 }
 
-/// The line `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, microseconds.
+/// Parses the line `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`, with microseconds.
 fn some(text: &str) -> Option<Pressure> {
     let line = text.lines().find_map(|line| line.strip_prefix("some "))?;
     let value = |name: &str| line.split(' ').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));

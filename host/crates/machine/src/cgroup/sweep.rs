@@ -9,16 +9,16 @@ use super::cgroups::Tree;
 use super::claim::{Claim, Claimed};
 use super::{CgroupError, empty};
 
-/// What was left by supervisors that died, and is gone now.
+/// The leftovers of ended supervisors that were removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Swept {
     /// Groups removed.
     pub groups: usize,
-    /// Processes killed: workers outlive their supervisor only if they were stopped or waited in the kernel.
+    /// Processes killed. Workers outlive their supervisor only if they were stopped or waited in the kernel.
     pub processes: usize,
 }
 
-/// Everything in the slice that nobody living holds.
+/// Removes everything in the slice that no living process holds.
 pub(super) fn slice(tree: &Tree) -> Result<Swept, CgroupError> {
     let mut swept = Swept::default();
     let mut outcome = Ok(());
@@ -51,11 +51,12 @@ fn pipelines_of(tree: &Tree, tenant: &Path, swept: &mut Swept) -> Result<(), Cgr
     outcome.and_then(|()| if empty { group(tree, tenant, swept) } else { Ok(()) })
 }
 
-/// A group and everything in it, unless somebody holds it.
+/// Removes a group and everything in it, unless a process holds it.
 fn group(tree: &Tree, below: &Path, swept: &mut Swept) -> Result<(), CgroupError> {
     let folders: Vec<PathBuf> = tree.folders(below);
     let Some(first) = folders.first() else { return Ok(()) };
-    // Held until it is gone, so that nobody begins to use it meanwhile.
+    // The claim is held until the group is removed, so that no process begins to use the group in the
+    // meantime.
     let Claimed::Ours(_claim) = Claim::take(first, Hold::Alone)? else { return Ok(()) };
     let (groups, processes) = empty::remove_trees(&folders)?;
     swept.groups += groups;

@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::contained::contained;
 use super::{Backend, LoadOptions, LoadedModel};
-use sage_plan::config::{UnitError, parse_duration, parse_size};
 use crate::{DType, Dimension, InferenceError, ModelFacts, Tensor, TensorSpec};
 use sage_plan::GraphRows;
+use sage_plan::config::{UnitError, parse_duration, parse_size};
 
 /// Runs no models: gives rows back as they came, and goes wrong as it is told to. For tests, and for whoever wants to see how a
 /// pipeline takes it when a device does.

@@ -164,8 +164,8 @@ fn zero(spec: &TensorSpec, rows: usize, free: usize) -> Option<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sage_plan::config::BackendChoice;
     use crate::DType;
+    use sage_plan::config::BackendChoice;
     use sage_plan::{GraphRows, RowsChoice};
 
     fn spec(batching: Option<bool>) -> ModelSpec {

@@ -6,14 +6,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Batching, DeviceCpus, DeviceQueue};
-use sage_plan::config::BackendChoice;
 use crate::{
     DType, Dimension, InferenceError, Lease, LeaseEnd, ModelFacts, RowIndependence, RunAnswer, Runner, Tensor,
     TensorData, TensorSpec,
 };
-use sage_observe::{DeviceReading, InferenceCounters};
-use sage_plan::{GraphRows, ModelSpec, RowsChoice};
 use sage_machine::CpuSet;
+use sage_observe::{DeviceReading, InferenceCounters};
+use sage_plan::config::BackendChoice;
+use sage_plan::{GraphRows, ModelSpec, RowsChoice};
 
 /// Doubles numbers. A row of 13 fails its run, one of 66 panics, one of 99 loses the device.
 #[derive(Debug, Default)]

@@ -10,9 +10,9 @@ use super::shared::{Job, Load, Model, Shared};
 use super::turns::{Asking, Turn};
 use super::{batching, rows};
 use crate::{InferenceError, ModelFacts, RowIndependence, RunAnswer, Tensor};
+use sage_machine::thread_cpu_time;
 use sage_observe::ModelCounters;
 use sage_plan::ModelSpec;
-use sage_machine::thread_cpu_time;
 
 /// One thread of a device: it takes what is next, runs it, and hands each caller its rows.
 pub(super) struct Dispatcher<'a> {

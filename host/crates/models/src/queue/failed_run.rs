@@ -76,7 +76,10 @@ impl<T> FailedRun<T> {
     /// The worst outcome of any.
     pub(super) fn worst(&self) -> MemberOutcome {
         let has = |outcome| self.members.iter().any(|member| member.outcome == outcome);
-        [MemberOutcome::Culprit, MemberOutcome::Failed, MemberOutcome::Gone].into_iter().find(|outcome| has(*outcome)).unwrap_or(MemberOutcome::Cleared)
+        [MemberOutcome::Culprit, MemberOutcome::Failed, MemberOutcome::Gone]
+            .into_iter()
+            .find(|outcome| has(*outcome))
+            .unwrap_or(MemberOutcome::Cleared)
     }
 
     /// All rows that ran in it.

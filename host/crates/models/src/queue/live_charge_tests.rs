@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::device_queue_tests::{later, lease, spec};
 use super::{DeviceCpus, DeviceQueue};
-use sage_plan::config::BackendChoice;
 use crate::{Fake, ModelFile, Runner, Tensor, TensorData, ThreadRunner, ThreadSettings};
+use sage_machine::CpuSet;
 use sage_observe::{DeviceReading, InferenceCounters};
 use sage_plan::ModelSpec;
-use sage_machine::CpuSet;
+use sage_plan::config::BackendChoice;
 
 fn device(memory: Option<u64>) -> (Arc<ThreadRunner>, DeviceQueue) {
     let settings = ThreadSettings { slots: 1, threads: 1, memory };

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::failed_run::{Apart, FailedRun, MemberOutcome, Member, part};
+use super::failed_run::{Apart, FailedRun, Member, MemberOutcome, part};
 use crate::{DType, Tensor};
 
 /// Who runs next on a device, and together with whom. Knows no threads and no clock but what it is told.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use super::device_queue_tests::{Doubling, later, lease, spec, tensor};
 use super::{Batching, DeviceCpus, DeviceQueue, Turns};
 use crate::InferenceError;
+use sage_machine::{CpuSet, LeaseFolder, TurnEntry, TurnTable};
 use sage_observe::{DeviceReading, InferenceCounters};
 use sage_plan::ModelSpec;
-use sage_machine::{CpuSet, LeaseFolder, TurnEntry, TurnTable};
 
 struct Shared {
     _place: tempfile::TempDir,

@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::Lease;
-use sage_observe::Counter;
 use sage_machine::{LeaseFolder, ResourceError, TurnEntry, TurnTable};
+use sage_observe::Counter;
 
 /// A run's turns on a device that other runs hold shares of too: before its queue begins something it takes a turn, and gives it back when that is
 /// over.

@@ -19,7 +19,7 @@ const MOST_NODES: usize = 1 << 20;
 const MOST_ATTRIBUTES: usize = 64;
 
 /// Whether the operators of a model's graph show that its rows are independent.
-pub(in crate) fn analyse(model: &ModelProto, facts: &ModelFacts) -> GraphRows {
+pub(crate) fn analyse(model: &ModelProto, facts: &ModelFacts) -> GraphRows {
     let shown = rows_are_named(facts).and_then(|()| by_operators(model, facts));
     shown.map_or_else(GraphRows::NotShown, |()| GraphRows::ByOperators)
 }

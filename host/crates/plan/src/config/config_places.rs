@@ -5,14 +5,14 @@ use toml::de::{DeTable, DeValue};
 use super::Span;
 use super::table::Node;
 
-/// Where the keys and values of an operator's `config` are written, by JSON pointer. Empty for a pipeline that was built from
-/// Rust.
+/// The places of the keys and values of an operator's `config`, by JSON pointer. Empty for a pipeline that was
+/// built from Rust.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfigPlaces(BTreeMap<String, Place>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
-    /// The key; `None` for an item of a list, and for the whole.
+    /// The place of the key. `None` for an item of a list, and for `config` as a whole.
     key: Option<Span>,
     value: Span,
 }
@@ -24,13 +24,14 @@ impl ConfigPlaces {
         Self(places)
     }
 
-    /// Where the key is written that leads to the value at `pointer`; the value itself where there is no key.
+    /// The place of the key that leads to the value at `pointer`; the place of the value itself if it has no
+    /// key.
     #[must_use]
     pub fn key(&self, pointer: &str) -> Option<Span> {
         self.0.get(pointer).map(|place| place.key.unwrap_or(place.value))
     }
 
-    /// Where the value at `pointer` is written.
+    /// The place of the value at `pointer`.
     #[must_use]
     pub fn value(&self, pointer: &str) -> Option<Span> {
         self.0.get(pointer).map(|place| place.value)

@@ -5,61 +5,65 @@ use super::model::backend;
 use super::table::Table;
 use super::{BackendChoice, Diagnostic, Diagnostics, Spanned, closest, format_size};
 
-/// A `[[device]]` of `host.toml`, in range. Whether the machine has it is found out later.
+/// A `[[device]]` of `host.toml`, with every value in its range. A later step checks that the machine has the
+/// device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Unique in the file.
+    /// Name of the device, unique in the file.
     pub name: String,
-    /// What it is.
+    /// Kind of the device.
     pub kind: DeviceKind,
-    /// Bytes of memory that models may take on it; `None` leaves it to the kind: all that a CUDA device has,
-    /// [`Device::DEFAULT_MEMORY`] otherwise.
+    /// Bytes of memory that models may take on the device. `None` means the default of the kind: all memory of
+    /// a CUDA device, [`Device::DEFAULT_MEMORY`] of any other.
     pub memory: Option<u64>,
-    /// Whether it serves `num_gpus`. Always so for a CUDA device; for others only where the file says so.
+    /// Whether the device serves `num_gpus`. Always true for a CUDA device; true for another device only if the
+    /// file says so.
     pub counts_as_gpu: bool,
-    /// Where its models run.
+    /// Thread or process in which the device's models run.
     pub placement: Placement,
 }
 
-/// What a device is.
+/// The kind of a device, with the settings of that kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceKind {
-    /// Threads of this machine's CPUs.
+    /// Threads on the CPUs of this machine.
     Cpu {
-        /// Runs at a time.
+        /// Number of runs at the same time.
         slots: u32,
-        /// Threads of each run.
+        /// Number of threads of each run.
         threads: u32,
-        /// Where they run, and nothing else that sage-host starts; `None`: wherever the process may.
+        /// CPUs on which the runs execute; sage-host starts nothing else there. `None` means every CPU that the
+        /// process may use.
         cpus: Option<BTreeSet<u32>>,
-        /// Which library runs models on it.
+        /// Library that runs models on the device.
         backend: BackendChoice,
     },
     /// A GPU, or a MIG instance of one.
     Cuda {
-        /// As `nvidia-smi -L` prints it: `GPU-...`, `MIG-...`.
+        /// UUID as `nvidia-smi -L` prints it: `GPU-...`, `MIG-...`.
         uuid: String,
     },
-    /// No device at all: its models (`backend = "fake"`) are made up. For tests of what devices do to a pipeline.
+    /// A device without hardware: its models (`backend = "fake"`) are simulated. For tests of the effects of a
+    /// device on a pipeline.
     Fake {
-        /// Runs at a time.
+        /// Number of runs at the same time.
         slots: u32,
     },
 }
 
-/// Where the models of a device run.
+/// Place in which the models of a device run: a thread or a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// In threads of the host's own process: what a run does to its process, it does to the host.
+    /// In threads of the host's own process. A run that crashes or hangs its process does so to the host.
     Thread,
-    /// In a process of the device's own, which can be ended.
+    /// In a process of the device's own, which can be killed.
     Process,
 }
 
 impl Placement {
     const NAMES: [(&str, Self); 2] = [("thread", Self::Thread), ("process", Self::Process)];
 
-    /// As the file has it.
+    /// The placement as the file spells it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -70,18 +74,19 @@ impl Placement {
 }
 
 impl Device {
-    /// Memory of a device without any of its own where nothing is said: some models of the size of MiniLM with their workspace.
+    /// Default memory, in bytes, of a device without memory of its own: enough for a few models of the size of
+    /// MiniLM with their workspace.
     pub const DEFAULT_MEMORY: u64 = 1 << 30;
-    /// Below it not even a small model's workspace fits.
+    /// Smallest `memory` of a device, in bytes. Less does not hold the workspace of even a small model.
     const LEAST_MEMORY: u64 = 1 << 20;
-    /// Runs at a time, and threads of each. No machine gains from more.
+    /// Largest number of `slots`, and of `threads`. No machine gains from more.
     const MOST: u64 = 1024;
-    /// The longest name: it becomes part of a file's name and a metric's label.
+    /// Longest name, in bytes. The name becomes part of a file name and of a metric label.
     const LONGEST_NAME: usize = 64;
     const KINDS: [&str; 3] = ["cpu", "cuda", "fake"];
 }
 
-/// The `[[device]]` tables.
+/// Reads the `[[device]]` tables.
 pub(super) fn read_devices(root: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Vec<Device> {
     let Some(items) = root.array("device", errors) else { return Vec::new() };
     let (mut read, mut named, mut uuids) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
@@ -131,7 +136,8 @@ fn device(mut table: Table<'_, '_>, named: &mut Seen, uuids: &mut Seen, errors: 
     let counts = match word {
         Some(word) if !Device::KINDS.contains(&word.value.as_str()) => {
             let hint = match closest(&word.value, Device::KINDS) {
-                // Of words of three letters a "tpu" is as near to "cpu" as a slip.
+                // Among words of three letters, "tpu" is as close to "cpu" as a typing error, so no suggestion
+                // is made.
                 Some(kind) if word.value.len() > 3 => format!("did you mean \"{kind}\"?"),
                 _ => format!("there are {}", Device::KINDS.join(", ")),
             };
@@ -166,8 +172,8 @@ fn cpu(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> DeviceKind {
     let backend = table.string("backend", errors).and_then(|word| match backend(&word, table.place(), errors) {
         Some(BackendChoice::Fake) => {
             let message = format!("backend of {} is \"fake\"", table.place());
-            errors
-                .push(Diagnostic::new(message).on(&word).hint("only a device of kind = \"fake\" runs made-up models"));
+            let hint = "only a device of kind = \"fake\" runs simulated models";
+            errors.push(Diagnostic::new(message).on(&word).hint(hint));
             None
         }
         found => found,
@@ -200,12 +206,13 @@ fn fake(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> DeviceKind {
     DeviceKind::Fake { slots: few("slots", table, errors).unwrap_or(1) }
 }
 
-/// Where a device's models run: a driver, or a run that hangs, is nothing to have in the host's own process.
+/// The placement of a device's models. A CUDA device always gets a process, because its driver may crash or
+/// hang.
 fn place(kind: &DeviceKind, asked: Option<Placement>, table: &Table<'_, '_>, errors: &mut Diagnostics) -> Placement {
     match kind {
         DeviceKind::Cuda { .. } => {}
         DeviceKind::Cpu { .. } => return asked.unwrap_or(Placement::Thread),
-        // Its models may hang, or end their process.
+        // Fake models may hang, or end their process.
         DeviceKind::Fake { .. } => return asked.unwrap_or(Placement::Process),
     }
     if asked == Some(Placement::Thread) {
@@ -343,7 +350,8 @@ mod tests {
                 ],
             ),
             (
-                "[[device]]\nname = 'a'\nkind = 'fake'\nhang_after = 1\n[[device]]\nname = 'b'\nkind = 'cpu'\nbackend = 'fake'",
+                "[[device]]\nname = 'a'\nkind = 'fake'\nhang_after = 1\n\
+                 [[device]]\nname = 'b'\nkind = 'cpu'\nbackend = 'fake'",
                 &[
                     (4, "unknown key \"hang_after\" in [[device]] \"a\""),
                     (8, "backend of [[device]] \"b\" is \"fake\""),

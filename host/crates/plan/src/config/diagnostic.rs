@@ -2,33 +2,33 @@ use std::fmt;
 
 use super::{SourceText, Span, Spanned};
 
-/// One thing that is wrong in a file, or in a pipeline built from Rust.
+/// An error in a file, or in a pipeline that was built from Rust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// What, with the value and the limit; lower case, no full stop.
+    /// Description of the error, with the value and the limit; lower case, no full stop.
     pub message: String,
-    /// Where, the main place first.
+    /// Places of the error, the main place first.
     pub labels: Vec<Label>,
-    /// What to do about it.
+    /// Advice on how to correct the error.
     pub hint: Option<String>,
 }
 
-/// A place in the file and what is there.
+/// A place in the file, with a text about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
-    /// The place.
+    /// Range of the place.
     pub span: Span,
-    /// What to say there; may be empty.
+    /// Text that is shown at the place; may be empty.
     pub text: String,
 }
 
 impl Diagnostic {
-    /// Something wrong, nowhere in particular.
+    /// Makes a diagnostic without a place.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), labels: Vec::new(), hint: None }
     }
 
-    /// Adds the place, if it has one.
+    /// Adds the place, if there is one.
     #[must_use]
     pub fn at(self, span: Option<Span>) -> Self {
         self.label(span, "")
@@ -40,7 +40,7 @@ impl Diagnostic {
         self.label(value.span, "")
     }
 
-    /// Adds a place, if it has one, and what is there.
+    /// Adds a place, if there is one, with a text about it.
     #[must_use]
     pub fn label(mut self, span: Option<Span>, text: impl Into<String>) -> Self {
         if let Some(span) = span {
@@ -49,7 +49,7 @@ impl Diagnostic {
         self
     }
 
-    /// Says what to do about it.
+    /// Sets the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -65,10 +65,10 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
-/// Everything that is wrong, in the order of the file.
+/// All errors, in the order of the file.
 ///
-/// Shown by [`Diagnostics::render`] (for people, with carets), by `Display` (the same, without colours) or as JSON by its
-/// `Serialize`.
+/// [`Diagnostics::render`] prints them for people, with carets. `Display` prints the same without colours, and
+/// `Serialize` writes them as JSON.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics {
     source: Option<SourceText>,
@@ -78,16 +78,17 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// How many are kept; a file with more is not a pipeline file, and the rest are only counted.
+    /// Number of diagnostics that are kept. The rest are only counted: a file with more errors is not a
+    /// pipeline file.
     pub const KEPT: usize = 100;
 
-    /// Nothing wrong yet.
+    /// Makes an empty list.
     #[must_use]
     pub fn new(source: Option<SourceText>) -> Self {
         Self { source, kept: Vec::new(), total: 0, torn: false }
     }
 
-    /// Adds one.
+    /// Adds a diagnostic.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.total += 1;
         if self.kept.len() < Self::KEPT {
@@ -95,19 +96,20 @@ impl Diagnostics {
         }
     }
 
-    /// From now on, what is not there is no news: the file could not be read throughout.
+    /// Marks the file as partly unreadable. From now on, [`Diagnostics::push_absence`] adds nothing.
     pub(super) fn tear(&mut self) {
         self.torn = true;
     }
 
-    /// Adds that something is not there, unless it may have been lost with what could not be read.
+    /// Adds a diagnostic about something that is missing, unless it may stand in an unreadable part of the
+    /// file.
     pub(super) fn push_absence(&mut self, diagnostic: Diagnostic) {
         if !self.torn {
             self.push(diagnostic);
         }
     }
 
-    /// Adds all of `other`, which are about the same file, and puts them in the order of the file.
+    /// Adds all diagnostics of `other`, which are about the same file, and sorts them in the order of the file.
     pub fn append(&mut self, other: Self) {
         self.total += other.total;
         self.kept.extend(other.kept);
@@ -118,41 +120,41 @@ impl Diagnostics {
         }
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there is no error.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.total == 0
     }
 
-    /// Whether more would only be counted: no use in working out what they should say.
+    /// Whether the list is full. A further diagnostic would only be counted, so its text need not be made.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.kept.len() >= Self::KEPT
     }
 
-    /// How many things are wrong.
+    /// Number of errors, with those that were only counted.
     #[must_use]
     pub fn len(&self) -> usize {
         self.total
     }
 
-    /// The file they are about; `None` for a pipeline built from Rust.
+    /// The file that the diagnostics are about; `None` for a pipeline built from Rust.
     #[must_use]
     pub fn source(&self) -> Option<&SourceText> {
         self.source.as_ref()
     }
 
-    /// The first [`Diagnostics::KEPT`] of them.
+    /// The first [`Diagnostics::KEPT`] diagnostics.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Diagnostic> {
         self.kept.iter()
     }
 
-    /// Puts them in the order of the file; those without a place come last.
-    pub(crate) fn sort(&mut self) {
+    /// Sorts the diagnostics in the order of the file; those without a place come last.
+    pub fn sort(&mut self) {
         self.kept.sort_by_key(|d| d.labels.first().map_or((true, 0), |label| (false, label.span.start)));
     }
 
-    /// Forgets those that `keep` answers `false` for.
+    /// Removes the diagnostics for which `keep` returns `false`.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&Diagnostic) -> bool) {
         let before = self.kept.len();
         self.kept.retain(|d| keep(d));

@@ -5,23 +5,23 @@ use toml::de::DeValue;
 use super::table::{Node, Table};
 use super::{Diagnostic, Diagnostics};
 
-/// Which of its CPUs a host gives away.
+/// The CPUs that a host gives away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum GivenCpus {
-    /// All that the process may use.
+    /// All CPUs that the process may use.
     #[default]
     All,
-    /// This many; which ones is the host's choice.
+    /// This number of CPUs; the host chooses which.
     Count(u32),
-    /// These, by the kernel's numbers.
+    /// These CPUs, by the kernel's numbers.
     These(BTreeSet<u32>),
 }
 
-/// One more than the largest number that the kernel's set of CPUs has a place for.
+/// Size of the kernel's CPU set: the largest CPU number plus one.
 const NUMBERS: u64 = 1024;
 const HINT: &str = "cpus = \"0-3,8\", cpus = [0, 1, 2, 3, 8] or a count: cpus = 4";
 
-/// `cpus` of the host file: a count, a list of numbers, or ranges as the kernel writes them.
+/// Reads `cpus` of the host file: a count, a list of numbers, or ranges in the kernel's notation.
 pub(super) fn given_cpus(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<GivenCpus> {
     let node = table.node("cpus")?;
     let place = table.place().to_owned();
@@ -56,7 +56,7 @@ pub(super) fn given_cpus(table: &mut Table<'_, '_>, errors: &mut Diagnostics) ->
     }
 }
 
-/// `cpus` of a device: which ones, not how many.
+/// Reads `cpus` of a device: a set of CPU numbers. A count is an error.
 pub(super) fn cpu_numbers(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<BTreeSet<u32>> {
     match given_cpus(table, errors)? {
         GivenCpus::These(cpus) => Some(cpus),
@@ -75,7 +75,7 @@ fn wrong<T>(message: String, node: &Node<'_>, errors: &mut Diagnostics) -> Optio
     None
 }
 
-/// `0-3,8`; the part that is wrong otherwise.
+/// Parses ranges such as `0-3,8`. The error is the part that is wrong.
 fn ranges(text: &str) -> Result<BTreeSet<u32>, &str> {
     let mut cpus = BTreeSet::new();
     for part in text.split(',').map(str::trim) {

@@ -12,44 +12,47 @@ use super::{
     Device, Diagnostic, Diagnostics, Model, Spanned, TenantCeiling, TenantName, format_duration, format_size, resolve,
 };
 
-/// What `host.toml` says about this host. Every key is optional.
+/// The settings of `host.toml`. Every key is optional.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostSettings {
-    /// The control group that holds those of tenants: below this process's own where it is relative.
+    /// Control group above the control groups of tenants. A relative path is below the control group of this
+    /// process.
     pub slice: String,
-    /// The CPUs to give away.
+    /// CPUs to give away.
     pub cpus: GivenCpus,
-    /// Bytes of memory to give away at most; `None` is everything but what is kept.
+    /// Bytes of memory to give away at most. `None` means all memory except the reserve.
     pub memory: Option<u64>,
-    /// What the host keeps for itself.
+    /// CPUs and memory that the host keeps for itself.
     pub reserve: Reserve,
     /// Custom resources to give away, by name, in 1/10,000.
     pub resources: BTreeMap<String, u64>,
-    /// Who may run pipelines here, and what each may have. Where there is none, any name may, without a bound of its own.
+    /// Tenants that may run pipelines here, with the ceiling of each. If the map is empty, every tenant name
+    /// may run pipelines, without a ceiling of its own.
     pub tenants: BTreeMap<TenantName, TenantCeiling>,
-    /// Models that every pipeline's operators may list.
+    /// Models that the operators of every pipeline may list.
     pub models: Vec<Model>,
-    /// What runs models.
+    /// Devices that run models.
     pub devices: Vec<Device>,
-    /// Whether CUDA devices that none of [`HostSettings::devices`] names are given away too.
+    /// Whether CUDA devices that are not listed in [`HostSettings::devices`] are given away too.
     pub discover_devices: bool,
-    /// Where ONNX Runtime's library is; `None` leaves it to the environment.
+    /// Path of ONNX Runtime's library. `None` leaves the path to the environment.
     pub onnxruntime_library: Option<PathBuf>,
-    /// Whoever does not renew its device leases for this long has lost them.
+    /// Lifetime of a device lease that is not renewed. The lease is lost after this time.
     pub lease_ttl: Duration,
-    /// Where CPU leases and claims lie; `None` leaves the place to whoever takes them. Hosts with different folders know nothing of
-    /// each other's leases.
+    /// Folder of CPU leases and claims. `None` leaves the choice to the process that takes a lease. Hosts with
+    /// different folders do not see each other's leases.
     pub lease_folder: Option<PathBuf>,
-    /// Where compiled components are kept; `None` leaves the place to whoever compiles.
+    /// Folder of compiled components. `None` leaves the choice to the process that compiles.
     pub cache_folder: Option<PathBuf>,
-    /// Bytes of compiled components that are kept there at most; what was not used for longest goes first.
+    /// Bytes of compiled components that are kept in the cache folder at most. The least recently used goes
+    /// first.
     pub max_cache_bytes: u64,
-    /// Components over this many bytes are refused before they are compiled, since compiling takes time and memory in
-    /// proportion.
+    /// Largest component, in bytes. A larger one is refused before it is compiled, because compiling takes time
+    /// and memory in proportion to the size.
     pub max_component_bytes: u64,
-    /// How long one component may be compiled.
+    /// Time that compiling one component may take.
     pub compile_timeout: Duration,
-    /// Bytes of memory in which one component may be compiled.
+    /// Bytes of memory that compiling one component may take.
     pub compile_memory: u64,
 }
 
@@ -57,31 +60,33 @@ const SHORTEST_TTL: Duration = Duration::from_secs(1);
 const LONGEST_TTL: Duration = Duration::from_secs(60 * 60);
 const SHORTEST_COMPILE: Duration = Duration::from_millis(100);
 const LONGEST_COMPILE: Duration = Duration::from_secs(24 * 60 * 60);
-/// A process that compiles next to nothing takes a quarter of this.
+/// Smallest `compile_memory`, in bytes. A process that compiles a minimal component needs a quarter of this.
 const LEAST_COMPILE_MEMORY: u64 = 64 << 20;
 
-/// What the host keeps for its own threads and buffers.
+/// CPUs and memory that the host keeps for its own threads and buffers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reserve {
-    /// CPUs never leased; `None`: 1 where there is more than one, else 0. See [`Reserve::cpus_of`].
+    /// CPUs that are never leased. `None` means 1 if there is more than one CPU, else 0. See
+    /// [`Reserve::cpus_of`].
     pub cpus: Option<u32>,
-    /// Bytes of memory never given to instances.
+    /// Bytes of memory that are never given to instances.
     pub memory: u64,
 }
 
 impl HostSettings {
-    /// The control group where `host.toml` says nothing.
+    /// Default control group.
     pub const DEFAULT_SLICE: &str = "sage-host";
-    /// The largest component that is loaded where `host.toml` says nothing.
+    /// Default of the largest component, in bytes.
     pub const DEFAULT_MAX_COMPONENT_BYTES: u64 = 64 << 20;
-    /// What the cache of compiled components may come to where `host.toml` says nothing: some thousand small operators.
+    /// Default size of the cache of compiled components, in bytes: about a thousand small operators.
     pub const DEFAULT_MAX_CACHE_BYTES: u64 = 1 << 30;
-    /// How long a component may be compiled where `host.toml` says nothing. 9 MiB of code took 25 s on two CPUs with six others at work.
+    /// Default time to compile a component. 9 MiB of code took 25 s on two CPUs with six other compilations at
+    /// work.
     pub const DEFAULT_COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
-    /// The memory in which a component may be compiled where `host.toml` says nothing. The same 9 MiB took 144 MiB.
+    /// Default memory to compile a component, in bytes. The same 9 MiB of code took 144 MiB.
     pub const DEFAULT_COMPILE_MEMORY: u64 = 1 << 30;
-    /// How long device leases last unrenewed where `host.toml` says nothing. They are renewed four times in it: a process that finds no CPU for
-    /// seconds on a crowded machine keeps them, one that is stopped does not.
+    /// Default lifetime of a device lease that is not renewed. A lease is renewed four times in this period. A
+    /// process that gets no CPU for seconds on a crowded machine keeps its leases; a stopped process does not.
     pub const DEFAULT_LEASE_TTL: Duration = Duration::from_secs(10);
 }
 
@@ -110,10 +115,10 @@ impl Default for HostSettings {
 }
 
 impl Reserve {
-    /// The memory kept where `host.toml` says nothing: code, compiled components and batches on their way.
+    /// Default memory of the reserve, in bytes: for code, compiled components and batches in transit.
     pub const DEFAULT_MEMORY: u64 = 256 << 20;
 
-    /// How many of `available` CPUs are kept.
+    /// Number of CPUs that are kept, out of `available`.
     #[must_use]
     pub fn cpus_of(&self, available: u32) -> u32 {
         self.cpus.unwrap_or(u32::from(available > 1)).min(available)
@@ -126,10 +131,10 @@ impl Default for Reserve {
     }
 }
 
-/// Reads `host.toml`. Relative folders are taken against `base`, the file's own folder.
+/// Parses `host.toml`. A relative folder is resolved against `base`, the folder of the file.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// All errors in the file.
 pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings, Diagnostics> {
     let (source, mut errors) = source_text(name, bytes);
     let (root, _) = parse_toml(&source, &mut errors);
@@ -216,7 +221,8 @@ fn whole_cpus(cpus: &Spanned<u64>, errors: &mut Diagnostics) -> Option<u32> {
     count
 }
 
-/// A path of plain names, absolute or not: nothing leads out of the group that it is below.
+/// Checks a path of plain names, absolute or relative, without `.` or `..`: the path stays below its parent
+/// group.
 fn whole_path(slice: Spanned<String>, errors: &mut Diagnostics) -> Option<String> {
     let inner = slice.value.strip_prefix('/').unwrap_or(&slice.value);
     let plain = |name: &str| !name.is_empty() && name != "." && name != ".." && !name.contains(char::is_control);
@@ -236,7 +242,7 @@ fn some_memory(memory: &Spanned<u64>, errors: &mut Diagnostics) -> Option<u64> {
     Some(memory.value)
 }
 
-/// A number to give away, in 1/10,000; `what` names it in messages.
+/// Reads an amount to give away, in 1/10,000; `what` names it in messages.
 pub(super) fn whole_or_steps(what: &str, amount: &Spanned<f64>, errors: &mut Diagnostics) -> Option<u64> {
     let scaled = super::units::ten_thousandths(amount.value);
     if scaled.is_none() {
@@ -259,7 +265,8 @@ mod tests {
 
     #[test]
     fn everything_in_the_file_is_read() {
-        let text = "lease_folder = 'leases'\ncache_folder = '/var/cache/x'\nmax_cache_bytes = '2MB'\nmax_component_bytes = '1MiB'\n\
+        let text = "lease_folder = 'leases'\ncache_folder = '/var/cache/x'\nmax_cache_bytes = '2MB'\n\
+            max_component_bytes = '1MiB'\n\
             compile_timeout = '5s'\ncompile_memory = '2GiB'\n\
             slice = '/a/b'\ncpus = '0-2,5'\nmemory = '16GiB'\n\
             [reserve]\ncpus = 3\nmemory = '1GiB'\n[resources]\nlicence = 4\nslot = 0.5\n\
@@ -337,7 +344,7 @@ mod tests {
         assert_eq!(wrong("compile_timeout = '25h'"), [(1, "compile_timeout is 25h".to_owned())]);
     }
 
-    /// Line and message of everything wrong.
+    /// Line and message of every error.
     fn wrong(text: &str) -> Vec<(usize, String)> {
         let errors = parse_host("host.toml", text.as_bytes(), Path::new("/")).unwrap_err();
         let place = |e: &Diagnostic| errors.source().unwrap().line_and_column(e.labels[0].span.start).0;
@@ -346,7 +353,8 @@ mod tests {
 
     #[test]
     fn all_errors_are_reported_with_their_places() {
-        let text = "max_component_bytes = 0\nlease_foldr = 'x'\n[reserve]\ncpus = -1\nmemory = '1G'\n[resources]\nlicence = 'four'\nslot = 0.00001\n";
+        let text = "max_component_bytes = 0\nlease_foldr = 'x'\n[reserve]\ncpus = -1\nmemory = '1G'\n\
+             [resources]\nlicence = 'four'\nslot = 0.00001\n";
         let errors = parse_host("host.toml", text.as_bytes(), Path::new("/")).unwrap_err();
         let places: Vec<_> = errors
             .iter()

@@ -1,48 +1,61 @@
-//! Raw shapes of the pipeline file and of `host.toml`: what was written, with the place of every value, before anybody asks
-//! whether it makes sense together.
+//! The pipeline file and `host.toml` as they were written, with the place of every value. Whether the values
+//! make sense together is checked later.
 //!
-//! Flow: bytes → [`parse`] → [`Parsed`]: a [`Pipeline`] as far as it could be read, and [`Diagnostics`] with everything that
-//! could not. `plan::validate` takes the pipeline, usable or not, and finds what is wrong between its parts; both
-//! lists together are shown in one go. [`parse_host`] does the same for `host.toml`, which needs no second look.
+//! Flow: bytes → [`parse`] → [`Parsed`], which holds a [`Pipeline`] with all readable parts, and
+//! [`Diagnostics`] with every error. `plan::validate` takes the pipeline, complete or not, and finds errors
+//! between its parts. The user sees both lists together. [`parse_host`] does the same for `host.toml`, which
+//! needs no second check.
 //!
-//! Invariants: unknown keys are errors; a value of the wrong type, a bad size or duration, a missing key is one error each,
-//! and none hides another; what comes from a file has a [`Span`], what an embedder built has none; nothing here opens a file.
+//! Invariants:
 //!
-//! Left to others: what names, kinds, numbers and paths mean together (`plan`), what this machine has (`resources`).
+//! - An unknown key is an error.
+//! - A value of the wrong type, a bad size or duration, and a missing key are one error each. No error hides
+//!   another.
+//! - A value from a file has a [`Span`]; a value from an embedder has none.
+//! - Nothing here opens a file.
+//!
+//! Left to others: the meaning of names, kinds, numbers and paths together (`plan`), and the resources of this
+//! machine (`resources`).
 //!
 //! # The pipeline file
 //!
 //! ```toml
 //! [pipeline]                        # optional
-//! name = "flights"                  # otherwise the file's name without its ending
+//! name = "flights"                  # default: the file's name without its extension
 //!
 //! [[source]]
 //! name = "flights"                  # letters, digits, _ and -; unique in the file
 //! # exactly one of file, stdin, generate, component:
-//! file = { path = "flights-*.csv", format = "csv" }   # path or glob (** is any folders; hidden files and *.partial are left out); format = "lines" (default) | "jsonl" | "csv"
-//! # file = { path = "scans/**/*.png", format = "whole" }   # each file a record as it is, its path the key
+//! file = { path = "flights-*.csv", format = "csv" }
+//! # path: a path or glob; ** matches any number of folders; hidden files and *.partial are left out
+//! # format: "lines" (default) | "jsonl" | "csv" | "whole"
+//! # file = { path = "scans/**/*.png", format = "whole" }   # each file is one record, unchanged; its path is the key
 //! # stdin = { format = "lines" }                      # or "jsonl" or "csv"
 //! #
-//! # Beside format, in file and in stdin, each optional:
-//! # compression = "gzip" | "zstd" | "none"            # otherwise what the first bytes say
+//! # Keys beside format, in file and in stdin, each optional:
+//! # compression = "gzip" | "zstd" | "none"            # default: detected from the first bytes
 //! # encoding = "utf-8" | "latin-1" | "windows-1252" | "utf-16" | "utf-16le" | "utf-16be" | another label of the WHATWG
-//! #                                                   # encoding standard; otherwise UTF-8, or UTF-16 after its byte order mark
-//! # line_end = "auto" | "any"                         # auto: LF and CRLF, and CR in a text without any LF; any: LF, CRLF and CR
+//! #                                                   # encoding standard; default: UTF-8, or UTF-16 after its mark
+//! # line_end = "auto" | "any"                         # auto: LF and CRLF, and CR in a text without LF
+//! #                                                   # any: LF, CRLF and CR
 //! #
 //! # and with format = "csv":
 //! # delimiter = ";"                                   # one ASCII character; "," by default
 //! # quote = "'"                                       # one ASCII character; "" for no quoting; '"' by default
-//! # header = true | false | ["id", "name"]            # the first row | column_1, column_2, … | these, and the first row is a record
-//! # columns = ["name", "id"]                          # which columns a record has, in this order; all by default
-//! # unnamed = "number" | "leave-out" | "fail"         # a column without a name becomes column_N (default) | is left out | is an error
-//! # duplicates = "fail" | "number"                    # a name that is there twice is an error (default) | becomes name_2
+//! # header = true | false | ["id", "name"]            # true: names from the first row; false: column_1, column_2, …
+//! #                                                   # a list: these names, and the first row is a record
+//! # columns = ["name", "id"]                          # columns of a record, in this order; all by default
+//! # unnamed = "number" | "leave-out" | "fail"         # a column without a name: becomes column_N (default)
+//! #                                                   # | is left out | is an error
+//! # duplicates = "fail" | "number"                    # a name that occurs twice: an error (default) | becomes name_2
 //! #
 //! # beside file or stdin, each optional; a field is a name, or a JSON pointer ("/user/id"):
-//! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl" }: a row, line or file that cannot be read;
-//!                                   # by default what all readers of the source say of a record, for rows and lines, and "fail" for files
-//! key = "carrier"                   # the field that is the record's key; a record without it cannot be read
+//! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl" }: for an unreadable row, line or file;
+//!                                   # default for rows and lines: the on_error that all readers of the source share
+//!                                   # default for files: "fail"
+//! key = "carrier"                   # the field with the record's key; a record without the field counts as unreadable
 //! event_time = { field = "/time_hour", format = "rfc3339" }   # | "unix" | "unix_ms" | "unix_us" | "unix_ns"
-//! headers = { trace = "/trace/id" } # headers of the record, from fields; one that is not there is left out
+//! headers = { trace = "/trace/id" } # headers of the record, from fields; a missing field gives no header
 //! #
 //! # or, instead of file:
 //! # generate = { count = 1000, rate = 100, payload_bytes = 128, keys = 10000, seed = 1 }   # all optional
@@ -51,59 +64,65 @@
 //! [[operator]]
 //! name = "parse"
 //! component = "parse.wasm"          # relative to this file
-//! input = "flights"                 # or a list; "parse.rejects" and "sessions.late" are other outputs than the main one
-//! partition = "round-robin"         # | "forward" | "key" | "broadcast"; or one for each: { flights = "key" }
-//! parallelism = 4                   # instances; 1 by default
-//! # for each instance; what is not named here is not limited (memory: 256MiB)
-//! resources = { num_cpus = 2, memory = "1GiB", num_gpus = 0.5, object_store_memory = "64MB", resources = { licence = 1 } }
-//! limits = { cpu_time_per_call = "1s", call_timeout = "60s", log_bytes_per_second = "64KiB", record_bytes = "4MiB", output_bytes_per_call = "64MiB", restarts_in_a_row = 100 }
+//! input = "flights"                 # or a list; "parse.rejects" and "sessions.late" are outputs beside the main one
+//! partition = "round-robin"         # | "forward" | "key" | "broadcast"; or one for each input: { flights = "key" }
+//! parallelism = 4                   # number of instances; 1 by default
+//! # for each instance; a resource that is not named here is not limited (memory: 256MiB)
+//! # more resources: object_store_memory = "64MB"
+//! resources = { num_cpus = 2, memory = "1GiB", num_gpus = 0.5, resources = { licence = 1 } }
+//! # more limits: output_bytes_per_call = "64MiB", restarts_in_a_row = 100
+//! limits = { cpu_time_per_call = "1s", call_timeout = "60s", log_bytes_per_second = "64KiB", record_bytes = "4MiB" }
 //! on_error = "fail"                 # | "skip" | { dead_letter = "dead.jsonl", max_bytes = "1GiB" }
-//! retries = 1                       # of a failed batch as a whole, before it is halved
-//! models = ["magika"]               # what it may open; needs num_gpus
+//! retries = 1                       # retries of a failed batch as a whole, before it is halved
+//! models = ["magika"]               # models that the operator may open; needs num_gpus
 //! config = { threshold = 3 }        # the component gets it as JSON
-//! capabilities = { folders = [{ host = "data", guest = "/data", write = false }], environment = { TZ = "UTC" }, connect = ["127.0.0.1:5432"], clock = "coarse" }
+//! # more capabilities: connect = ["127.0.0.1:5432"], clock = "coarse"
+//! capabilities = { folders = [{ host = "data", guest = "/data", write = false }], environment = { TZ = "UTC" } }
 //!
 //! [[sink]]
 //! name = "out"
 //! input = "parse"
 //! # exactly one of file, stdout, discard, component:
-//! file = { path = "out.jsonl" }     # compression = "gzip" | "zstd" | "none", otherwise by its name (.gz, .zst)
+//! file = { path = "out.jsonl" }     # compression = "gzip" | "zstd" | "none"; default: from the file name (.gz, .zst)
 //! # stdout = {}
 //! # discard = {}
-//! # component = "sink.wasm"         # takes an operator's keys, and limits = { flush_interval = "1s" }: how long what it took may wait to be made durable
+//! # component = "sink.wasm"         # takes an operator's keys, and limits = { flush_interval = "1s" }:
+//! #                                 # the longest time until records that the sink took must be durable
 //!
-//! [model.magika]                    # what operators may run through the inference import; docs/guide/models.md
+//! [model.magika]                    # a model that operators may run through the inference import; docs/guide/models.md
 //! path = "magika.onnx"              # an ONNX file, relative to this file
 //! sha256 = "..."                    # optional: any other file is refused
-//! backend = "auto"                  # | "tract" | "onnxruntime"; "fake" on a device of that kind, whose models are made up
-//! rows = "independent"              # no row's answer depends on another | "whole": each call as it is; "shown" otherwise: where it can be shown
-//! max_rows = 32                     # of one run; larger calls are cut where rows are independent, and refused elsewhere
-//! max_delay = "0ms"                 # how long a call may wait for company
-//! batching = true                   # put calls together; measured when it is loaded otherwise
+//! backend = "auto"                  # | "tract" | "onnxruntime"; "fake" on a fake device, whose models are simulated
+//! rows = "independent"              # no row's answer depends on another row | "whole": each call runs as it is
+//!                                   # | "shown" (default): independent if the host can show it
+//! max_rows = 32                     # rows of one run; a larger call is cut if rows are independent, else refused
+//! max_delay = "0ms"                 # longest time that a call waits for others to be batched with
+//! batching = true                   # batch calls together; default: measured when the model is loaded
 //! deterministic = false             # true: every call runs alone
 //! workspace = "256MiB"              # device memory beside the weights
 //! ```
 //!
-//! Sizes are `"8GB"` (10^9), `"8GiB"` (2^30), `"512MB"` or a plain number of bytes; durations `"500ms"`, `"10s"`, `"2m"`.
-//! `num_cpus` is whole, or a fraction below 1 in steps of 0.0001; so are `num_gpus` and custom resources, as Ray has them.
-//! Where only one of `cpu_time_per_call` and `call_timeout` is given, the other's default gives way, so that the
-//! second is never below the first; so for `record_bytes` and `output_bytes_per_call`.
+//! Sizes are `"8GB"` (10^9), `"8GiB"` (2^30), `"512MB"` or a plain number of bytes; durations are `"500ms"`,
+//! `"10s"`, `"2m"`. `num_cpus` is whole, or a fraction below 1 in steps of 0.0001; so are `num_gpus` and custom
+//! resources, as in Ray. If only one of `cpu_time_per_call` and `call_timeout` is given, the default of the
+//! other gives way, so that `call_timeout` is never below `cpu_time_per_call`. The same holds for
+//! `record_bytes` and `output_bytes_per_call`.
 //!
 //! # `host.toml`
 //!
 //! ```toml
-//! slice = "sage-host"                       # control group above those of tenants: below the process's own, or absolute
-//! cpus = "0-3"                              # what may be given away, of what the process may use; a list or a count too
-//! memory = "16GiB"                          # what may be given away at most
-//! lease_folder = "/run/sage-host"           # where leases and claims lie; every host of the machine must use the same
-//! cache_folder = "/var/cache/sage-host"     # where compiled components are kept; only this host may write there
-//! max_cache_bytes = "1GiB"                  # what is kept there at most; what was not used for longest goes first
+//! slice = "sage-host"                       # control group of all tenants: below the process's own, or absolute
+//! cpus = "0-3"                              # CPUs of the process to give away; also a list or a count
+//! memory = "16GiB"                          # memory to give away at most
+//! lease_folder = "/run/sage-host"           # folder of leases and claims; the same for every host of the machine
+//! cache_folder = "/var/cache/sage-host"     # folder of compiled components; only this host may write there
+//! max_cache_bytes = "1GiB"                  # largest size of that folder; the least recently used goes first
 //! max_component_bytes = "64MiB"             # larger components are refused before they are compiled
 //! reserve = { cpus = 1, memory = "256MiB" } # kept for the host itself
 //! resources = { licence = 4 }               # custom resources to give away, to all sage-hosts of the machine together
 //!
-//! # Who may run pipelines, and what each may have together. With no [tenant.*] any --tenant may run; with one or more, only
-//! # those that are named (`default` too, if pipelines without --tenant are to run). No key is a must.
+//! # Tenants that may run pipelines, and the ceiling of each. Without any [tenant.*], every --tenant may run. With one
+//! # or more, only the named ones may (`default` too, if pipelines without --tenant are to run). Every key is optional.
 //! [tenant.blue]
 //! cpus = 1.5                                # leased CPUs and shares
 //! memory = "4GiB"                           # default caps included
@@ -112,34 +131,34 @@
 //! [model.magika]                            # as in a pipeline file, for all pipelines; relative to this file
 //! path = "/srv/models/magika.onnx"
 //!
-//! discover_devices = true                   # CUDA devices that NVML knows and no [[device]] names are given away too
-//! onnxruntime_library = "libonnxruntime.so" # relative to this file; otherwise what ORT_DYLIB_PATH says, else where the loader finds it
-//! lease_ttl = "10s"                         # who does not renew its device leases for so long has lost them; 1s to 1h
+//! discover_devices = true                   # also give away CUDA devices that NVML knows and no [[device]] names
+//! onnxruntime_library = "libonnxruntime.so" # relative to this file; default: ORT_DYLIB_PATH, else the search path
+//! lease_ttl = "10s"                         # a device lease that is not renewed for this time is lost; 1s to 1h
 //!
-//! [[device]]                                # what runs models
+//! [[device]]                                # a device that runs models
 //! name = "cpu0"                             # unique; letters, digits, _, - and dots
 //! kind = "cpu"
-//! slots = 1                                 # runs at a time, of all pipelines that hold a part of it
-//! threads = 2                               # of each run; tract uses one
-//! cpus = "2-3"                              # where these run, and no operator; otherwise wherever the process may
-//! memory = "1GiB"                           # what the models of all leases may take: of the machine's, and no operator's
+//! slots = 1                                 # runs at the same time, of all pipelines that hold a part of the device
+//! threads = 2                               # threads of each run; tract uses one
+//! cpus = "2-3"                              # CPUs of the runs, and of no operator; default: all of the process
+//! memory = "1GiB"                           # memory for the models of all leases: the machine's, never an operator's
 //! backend = "auto"                          # | "tract" | "onnxruntime"
-//! counts_as_gpu = true                      # it serves num_gpus; never so unless this is said
-//! placement = "thread"                      # | "process": a process of its own, which a crash or a hang cannot leave
+//! counts_as_gpu = true                      # the device serves num_gpus; default: false
+//! placement = "thread"                      # | "process": a process of its own, which contains a crash or a hang
 //!
 //! [[device]]
 //! name = "gpu0"
 //! kind = "cuda"                             # always a process of its own
 //! uuid = "GPU-5fd4e0a2-..."                 # of a GPU or a MIG instance, as `nvidia-smi -L` prints it
-//! memory = "40GiB"                          # otherwise all that it has
+//! memory = "40GiB"                          # default: all memory of the device
 //!
 //! [[device]]
 //! name = "pretend"
-//! kind = "fake"                             # for tests: its models are made up, and each one's file says what it does
+//! kind = "fake"                             # for tests: its models are simulated, as their files say
 //! slots = 1
 //! memory = "1GiB"
 //! counts_as_gpu = true
-//! placement = "process"                     # | "thread", where no model may end its process
+//! placement = "process"                     # | "thread": then no model may end its process
 //! ```
 
 mod config_places;

@@ -6,73 +6,75 @@ use serde::{Deserialize, Serialize};
 use super::table::Table;
 use super::{Diagnostic, Diagnostics, Spanned, closest, format_duration, resolve};
 
-/// A `[model.NAME]` of the pipeline file or of `host.toml`, in range.
+/// A `[model.NAME]` of the pipeline file or of `host.toml`, with every value in its range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
-    /// What guests call it.
+    /// Name by which guests open the model.
     pub name: Spanned<String>,
-    /// The ONNX file; in `host.toml` relative to that file's folder, and resolved.
+    /// Path of the ONNX file. A path of `host.toml` is resolved against the folder of that file.
     pub path: Spanned<String>,
-    /// What the file must hash to.
+    /// SHA-256 digest that the file must have.
     pub sha256: Option<[u8; 32]>,
-    /// Which library runs it.
+    /// Library that runs the model.
     pub backend: BackendChoice,
-    /// Whether rows of calls may be put together and taken apart.
+    /// Whether the rows of calls may be combined and split.
     pub rows: RowsChoice,
-    /// Rows that one run gets at most. Larger calls are cut where that may be, and refused elsewhere.
+    /// Rows of one run at most. A larger call is split if its rows are independent, and refused otherwise.
     pub max_rows: u32,
-    /// How long a call may wait for others to be put together with.
+    /// Longest time that a call waits for other calls to be batched with.
     pub max_delay: Duration,
-    /// Whether calls are put together by rows; `None` measures what is faster when it is loaded.
+    /// Whether calls are batched by rows. `None` measures, when the model is loaded, whether batching is
+    /// faster.
     pub batching: Option<bool>,
-    /// Each call runs alone, so that a row's answer never depends on its company.
+    /// Whether each call runs alone, so that a row's answer never depends on other rows in the run.
     pub deterministic: bool,
-    /// Bytes of device memory beside its weights while it runs.
+    /// Bytes of device memory that a run takes beside the weights.
     pub workspace: u64,
 }
 
-/// Which library runs a model.
+/// Library that runs a model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BackendChoice {
-    /// What the device has: ONNX Runtime on a CUDA device, tract on a CPU device that says nothing else.
+    /// The default of the device: ONNX Runtime on a CUDA device, tract on a CPU device that names no library.
     #[default]
     Auto,
     /// tract.
     Tract,
     /// ONNX Runtime.
     Onnxruntime,
-    /// None: the model is made up. Only on a device of kind `fake`, which runs no others.
+    /// No library: the model is simulated. Only on a device of kind `fake`, which runs no other models.
     Fake,
 }
 
-/// Whether the rows of a model's calls may be put together with those of others, and taken apart.
+/// Whether the rows of a model's calls may be combined with rows of other calls, and split.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RowsChoice {
-    /// Where they are shown to be independent: by the operators of its graph, and by random rows in random company when it is loaded.
+    /// Allowed if the host shows that the rows are independent: from the operators of the model's graph, and by
+    /// a test with random rows among random other rows when the model is loaded.
     #[default]
     Shown,
-    /// They may: its owner says that no row's answer depends on another row.
+    /// Allowed: the model's owner states that no row's answer depends on another row.
     Independent,
-    /// They may not: each call runs whole and alone.
+    /// Not allowed: each call runs whole and alone.
     Whole,
 }
 
 impl RowsChoice {
-    /// All, with their names in a file.
+    /// All values, with their names in a file.
     pub const NAMES: [(&'static str, Self); 3] =
         [("shown", Self::Shown), ("independent", Self::Independent), ("whole", Self::Whole)];
 }
 
 impl BackendChoice {
-    /// All, with their names in a file.
+    /// All values, with their names in a file.
     pub const NAMES: [(&'static str, Self); 4] =
         [("auto", Self::Auto), ("tract", Self::Tract), ("onnxruntime", Self::Onnxruntime), ("fake", Self::Fake)];
 }
 
 impl BackendChoice {
-    /// As a file has it.
+    /// The name in a file.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, choice)| *choice == self).map_or("auto", |(name, _)| name)
@@ -80,19 +82,19 @@ impl BackendChoice {
 }
 
 impl Model {
-    /// Rows of one run where nothing is said.
+    /// Default of the rows of one run.
     pub const DEFAULT_MAX_ROWS: u32 = 32;
-    /// Device memory beside the weights where nothing is said.
+    /// Default of the device memory beside the weights, in bytes.
     pub const DEFAULT_WORKSPACE: u64 = 256 << 20;
-    /// Rows of one run at most: as many as a call may have, since one that runs whole may be as long.
+    /// Rows of one run at most: as many as one call may have, because a call that runs whole may be that long.
     const MOST_ROWS: u32 = 1 << 18;
-    /// A call that waits longer for company has lost more than company gives.
+    /// Longest `max_delay`. A longer wait costs more than batching gains.
     const LONGEST_DELAY: Duration = Duration::from_secs(1);
-    /// The longest name: it becomes a metric's label.
+    /// Longest name, in bytes. The name becomes a metric label.
     const LONGEST_NAME: usize = 64;
 }
 
-/// The tables below `[model]`.
+/// Reads the tables below `[model]`.
 pub(super) fn read_models(root: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Vec<Model> {
     let Some(models) = root.table("model", errors) else { return Vec::new() };
     let mut read = Vec::new();
@@ -105,7 +107,8 @@ pub(super) fn read_models(root: &mut Table<'_, '_>, errors: &mut Diagnostics) ->
     read
 }
 
-/// As they stand in `host.toml`: found from its folder, and without places in a file that is not the one messages are about.
+/// The models of `host.toml`: each path is resolved against the folder of that file, and the places are
+/// removed, because messages are about the pipeline file.
 pub(super) fn of_the_host(models: Vec<Model>, base: &Path) -> Vec<Model> {
     let nowhere = |text: String| Spanned { value: text, span: None };
     models
@@ -202,7 +205,7 @@ fn rows(word: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Option
     choice("rows", &RowsChoice::NAMES, word, place, errors)
 }
 
-/// The one of these that a word names.
+/// The value that a word names.
 fn choice<T: Copy>(
     key: &str,
     names: &[(&'static str, T)],

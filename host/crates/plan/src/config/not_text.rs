@@ -1,6 +1,6 @@
-/// What a file is that was given in place of one of text: its first bytes say it.
+/// Recognises, by its first bytes, a file that was given in place of a text file.
 ///
-/// Answers what it is and what to do about it; nothing for bytes that begin like no kind of file known here.
+/// Returns a description of the file and a hint for the user; `None` if the bytes match no known kind of file.
 pub(super) fn not_text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     const KINDS: [(&[u8], &str, &str); 9] = [
         (
@@ -21,7 +21,7 @@ pub(super) fn not_text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     if let Some((_, what, hint)) = begins {
         return Some((what, hint));
     }
-    // UTF-16 without a mark: every other byte of what is mostly ASCII is 0.
+    // UTF-16 without a byte order mark: in mostly ASCII text, every other byte is 0.
     let (pairs, _) = bytes.get(..bytes.len().min(64)).unwrap_or_default().as_chunks::<2>();
     let zeros = |at: usize| pairs.iter().filter(|pair| pair.get(at) == Some(&0)).count();
     let wide = pairs.len() >= 4 && [0, 1].into_iter().any(|at| zeros(at) * 2 > pairs.len() && zeros(1 - at) == 0);

@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 
 use super::Pipeline;
 
-/// The components to load before the pipeline can be validated: each path once, in the order of the file, as
-/// `plan::Catalog` wants them.
+/// The components to load before the pipeline can be validated: each path once, in the order of the file.
+/// `plan::Catalog` takes this list.
 #[must_use]
 pub fn component_paths(pipeline: &Pipeline, base: &Path) -> Vec<PathBuf> {
     let mut paths = Vec::new();
@@ -16,7 +16,8 @@ pub fn component_paths(pipeline: &Pipeline, base: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// A path of the pipeline file as the host opens it: relative ones against `base`, the folder of the pipeline file.
+/// A path of the pipeline file as the host opens it. A relative path is resolved against `base`, the folder of
+/// the pipeline file.
 #[must_use]
 pub fn resolve(base: &Path, written: &str) -> PathBuf {
     let written = Path::new(written);

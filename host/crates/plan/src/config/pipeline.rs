@@ -4,60 +4,62 @@ use super::{
 
 /// A pipeline as it was written. An embedder builds one too; then nothing has a span and `source` is `None`.
 ///
-/// Fields that are `Option` although every pipeline needs them are `None` only where the file lacked them or held something
-/// else there, which has then been reported.
+/// Some fields are `Option` although every pipeline needs them. Such a field is `None` only if the file lacked
+/// it or held a wrong value; that error has been reported.
 #[derive(Debug, Clone, Default)]
 pub struct Pipeline {
     /// The file, for messages.
     pub source: Option<SourceText>,
-    /// What it is called.
+    /// Name of the pipeline.
     pub name: Option<Spanned<String>>,
-    /// Where records come from.
+    /// Sources, which read records.
     pub sources: Vec<Source>,
-    /// What is done to them.
+    /// Operators, which process records.
     pub operators: Vec<Operator>,
-    /// Where they go.
+    /// Sinks, which write records.
     pub sinks: Vec<Sink>,
-    /// The models that operators may run.
+    /// Models that operators may run.
     pub models: Vec<Model>,
-    /// Those that the host declares for every pipeline; never from the pipeline's file.
+    /// Models that the host declares for every pipeline; never from the pipeline's file.
     pub host_models: Vec<Model>,
-    /// The file could not be read as TOML throughout: stages may be missing, so that what is not there says nothing.
+    /// Whether a part of the file could not be read as TOML. Stages may then be missing, so a missing name is
+    /// no error.
     pub torn: bool,
 }
 
 /// A `[[source]]`.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
-    /// Its header in the file.
+    /// Place of its header in the file.
     pub span: Option<Span>,
     /// Its name.
     pub name: Option<Spanned<String>>,
-    /// What it is.
+    /// Kind of the source.
     pub kind: Option<SourceKind>,
-    /// What becomes of what it cannot read; a component has its own. `None`: the file does not say.
+    /// Error policy for input that the source cannot read. A component has an error policy of its own. `None`
+    /// means that the file does not set it.
     pub on_error: Option<OnError>,
-    /// The field that is a record's key: a name or a JSON pointer.
+    /// Field that holds a record's key: a name or a JSON pointer.
     pub key: Option<Spanned<String>>,
-    /// The field that says of which moment a record is.
+    /// Field that holds a record's event time.
     pub event_time: Option<EventTime>,
-    /// Headers of a record by name, and the field that each is taken from.
+    /// Headers of a record by name, with the field that each is taken from.
     pub headers: Vec<(Spanned<String>, Spanned<String>)>,
 }
 
-/// Where a source has its records from.
+/// Kind of a source: where its records come from.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful, and who builds one should not have to box")]
+#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful, and an embedder should not have to box")]
 pub enum SourceKind {
     /// Files.
     File(FileSource),
     /// Standard input, in this format.
     Stdin(TextFormat),
-    /// Made up.
+    /// Generated records.
     Generate(Generate),
     /// A source component.
     Component(ComponentUse),
-    /// Handed over from Rust under this name; never from a file.
+    /// A source that an embedder provides from Rust under this name; never from a file.
     Provided(String),
 }
 
@@ -66,77 +68,77 @@ pub enum SourceKind {
 pub struct FileSource {
     /// A path or glob, relative to the pipeline file.
     pub path: Spanned<String>,
-    /// How records lie in them.
+    /// Format of the records in the files.
     pub text: TextFormat,
 }
 
-/// Records to make up.
+/// Settings of generated records.
 #[derive(Debug, Clone, Default)]
 pub struct Generate {
-    /// How many; without end otherwise.
+    /// Number of records. `None` means no end.
     pub count: Option<Spanned<u64>>,
-    /// How many a second; as fast as possible otherwise.
+    /// Records per second. `None` means as fast as possible.
     pub rate: Option<Spanned<u64>>,
-    /// Bytes of each; 128 otherwise.
+    /// Bytes of each record's payload. `None` means 128.
     pub payload_bytes: Option<Spanned<u64>>,
-    /// How many different keys; no keys otherwise.
+    /// Number of different keys. `None` means records without keys.
     pub keys: Option<Spanned<u64>>,
-    /// Where the sequence starts; 0 otherwise.
+    /// Seed of the sequence. `None` means 0.
     pub seed: Option<Spanned<u64>>,
 }
 
 /// An `[[operator]]`.
 #[derive(Debug, Clone, Default)]
 pub struct Operator {
-    /// Its header in the file.
+    /// Place of its header in the file.
     pub span: Option<Span>,
     /// Its name.
     pub name: Option<Spanned<String>>,
-    /// Who feeds it.
+    /// Outputs that the operator reads.
     pub inputs: Option<Vec<Input>>,
-    /// Who gets what of it.
+    /// How its instances share the input.
     pub partition: Partitioning,
-    /// What it runs.
+    /// The component that it runs.
     pub component: Option<ComponentUse>,
 }
 
 /// A `[[sink]]`.
 #[derive(Debug, Clone, Default)]
 pub struct Sink {
-    /// Its header in the file.
+    /// Place of its header in the file.
     pub span: Option<Span>,
     /// Its name.
     pub name: Option<Spanned<String>>,
-    /// Who feeds it.
+    /// Outputs that the sink reads.
     pub inputs: Option<Vec<Input>>,
-    /// Who gets what of it.
+    /// How its instances share the input.
     pub partition: Partitioning,
-    /// What it is.
+    /// Kind of the sink.
     pub kind: Option<SinkKind>,
 }
 
-/// Where a sink puts its records.
+/// Kind of a sink: where its records go.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful, and who builds one should not have to box")]
+#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful, and an embedder should not have to box")]
 pub enum SinkKind {
     /// A file.
     File(FileSink),
     /// Standard output.
     Stdout,
-    /// Nowhere.
+    /// Records are discarded.
     Discard,
     /// A sink component.
     Component(ComponentUse),
-    /// Handed over from Rust under this name; never from a file.
+    /// A sink that an embedder provides from Rust under this name; never from a file.
     Provided(String),
 }
 
 /// A file to write.
 #[derive(Debug, Clone, Default)]
 pub struct FileSink {
-    /// Relative to the pipeline file.
+    /// Path, relative to the pipeline file.
     pub path: Spanned<String>,
-    /// `gzip`, `zstd` or `none`; by the file's name otherwise.
+    /// `gzip`, `zstd` or `none`. `None` chooses by the file's name.
     pub compression: Option<Spanned<String>>,
 }
 
@@ -146,12 +148,12 @@ pub type Input = Spanned<String>;
 /// How the instances of a stage share their input.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Partitioning {
-    /// As fits the stage.
+    /// The default of the stage.
     #[default]
     Default,
     /// The same for every input.
     All(Spanned<String>),
-    /// One each, by the input's name.
+    /// A separate choice for each input, by the input's name.
     Each(Vec<(Spanned<String>, Spanned<String>)>),
 }
 
@@ -160,23 +162,23 @@ pub enum Partitioning {
 pub struct ComponentUse {
     /// The .wasm file, relative to the pipeline file.
     pub path: Spanned<String>,
-    /// How many instances; 1 otherwise.
+    /// Number of instances. `None` means 1.
     pub parallelism: Option<Spanned<u64>>,
-    /// What each gets.
+    /// Resources of each instance.
     pub resources: Resources,
-    /// What each call may take.
+    /// Limits of each call.
     pub limits: Limits,
-    /// What becomes of records that fail.
+    /// Error policy for records that fail.
     pub on_error: OnError,
-    /// How often a failed batch is tried again as a whole; once otherwise.
+    /// Number of retries of a failed batch as a whole. `None` means 1.
     pub retries: Option<Spanned<u64>>,
-    /// What the component gets as JSON; an object.
+    /// Configuration that the component gets as JSON; an object.
     pub config: serde_json::Map<String, serde_json::Value>,
-    /// Where that is written.
+    /// Places of the configuration's keys and values.
     pub config_places: ConfigPlaces,
-    /// What it may reach.
+    /// Folders, variables, addresses and clock that the component may reach.
     pub capabilities: Capabilities,
-    /// Which models it may open.
+    /// Models that the component may open.
     pub models: Vec<Spanned<String>>,
 }
 

@@ -6,11 +6,11 @@ use super::{
     Spanned, suggest,
 };
 
-/// The keys that only a component has.
+/// Keys that only a component has.
 pub(super) const COMPONENT_KEYS: [&str; 8] =
     ["parallelism", "resources", "limits", "on_error", "retries", "config", "capabilities", "models"];
 
-/// The five words for what an instance gets.
+/// The five resource keys of an instance.
 const RESOURCES: [&str; 5] = ["num_cpus", "memory", "num_gpus", "object_store_memory", "resources"];
 
 /// Reads how the stage in `table` uses the component at `path`.
@@ -73,7 +73,7 @@ fn resources(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Resources {
     read
 }
 
-/// What other systems call a resource of ours.
+/// The resource key for a name that other systems use.
 fn meant(written: &str) -> Option<&'static str> {
     Some(match written.to_ascii_lowercase().as_str() {
         "cpu" | "cpus" | "cores" | "num_cores" | "vcpus" | "threads" | "cpu_count" => "num_cpus",
@@ -99,7 +99,7 @@ fn limits(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Limits {
     read
 }
 
-/// What becomes of what fails.
+/// Reads the error policy `on_error`.
 pub(super) fn on_error(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> OnError {
     const HINT: &str = "write \"fail\", \"skip\" or { dead_letter = \"file.jsonl\" }";
     let Some(node) = table.node("on_error") else { return OnError::Fail };

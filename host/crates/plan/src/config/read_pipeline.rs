@@ -10,16 +10,17 @@ use super::{
     SourceText, Span,
 };
 
-/// A pipeline file as far as it could be read, and what could not.
+/// The readable part of a pipeline file, and the errors in it.
 #[derive(Debug, Clone)]
 pub struct Parsed {
-    /// What was read.
+    /// The readable part.
     pub pipeline: Pipeline,
-    /// What was wrong.
+    /// The errors.
     pub diagnostics: Diagnostics,
 }
 
-/// Reads a pipeline file. `name` is the file's name for messages; its stem is the pipeline's name where the file gives none.
+/// Parses a pipeline file. `name` is the file's name for messages; its stem is the pipeline's name if the file
+/// gives none.
 #[must_use]
 pub fn parse(name: &str, bytes: &[u8]) -> Parsed {
     let (source, mut errors) = source_text(name, bytes);
@@ -30,7 +31,7 @@ pub fn parse(name: &str, bytes: &[u8]) -> Parsed {
         read_errors.tear();
     }
     read_root(&root, &mut pipeline, &mut read_errors);
-    // What the parser made of a torn line is its guess.
+    // On a torn line the parser only guesses, so other errors on that line are dropped.
     let line = |span: Span| source.line_and_column(span.start).0;
     let torn_lines: Vec<usize> = torn_at.into_iter().map(line).collect();
     if !torn_lines.is_empty() {
@@ -41,10 +42,10 @@ pub fn parse(name: &str, bytes: &[u8]) -> Parsed {
     Parsed { pipeline, diagnostics: errors }
 }
 
-/// The bytes as text; where they are not UTF-8, that is reported and what is wrong replaced.
+/// The bytes as text. Bytes that are not UTF-8 are reported and replaced.
 pub(super) fn source_text(name: &str, bytes: &[u8]) -> (SourceText, Diagnostics) {
     if let Some((what, hint)) = not_text(bytes) {
-        // Nothing of it is shown: there are no lines to point into.
+        // No part of the file is shown, because it has no lines to point into.
         let source = SourceText::new(name, "");
         let mut errors = Diagnostics::new(Some(source.clone()));
         errors.push(Diagnostic::new(format!("{name} is {what}, not a file of TOML")).hint(hint));
@@ -66,7 +67,7 @@ pub(super) fn source_text(name: &str, bytes: &[u8]) -> (SourceText, Diagnostics)
     }
 }
 
-/// The file as TOML tables, and where it is not TOML, which is reported.
+/// The file as TOML tables, and the places that are not TOML; those are reported.
 pub(super) fn parse_toml<'i>(
     source: &'i SourceText,
     errors: &mut Diagnostics,
@@ -85,7 +86,7 @@ pub(super) fn parse_toml<'i>(
     (root, torn)
 }
 
-/// What to write where a backslash that begins no escape is in the way, as in a path of Windows.
+/// The hint for a backslash that begins no escape, as in a Windows path.
 fn path_hint(text: &str, span: Option<Span>) -> Option<String> {
     let span = span?;
     let begin = text.get(..span.start)?.rfind('\n').map_or(0, |at| at + 1);
@@ -116,7 +117,7 @@ fn read_root(root: &toml::Spanned<DeTable<'_>>, pipeline: &mut Pipeline, errors:
         pipeline.sinks.push(sink(table, errors));
     }
     pipeline.models = read_models(&mut root, errors);
-    // Below a torn header everything seems to stand in the file itself.
+    // Below a torn header, every key seems to belong to the file itself.
     if !pipeline.torn {
         let before = errors.len();
         root.finish(errors);
@@ -209,12 +210,13 @@ pub(super) fn name(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Optio
     name
 }
 
-/// The component and its settings, or `None` where the stage is not one; settings that then have no place are reported.
+/// Reads the component and its settings. `None` if the stage has no component; component settings are then
+/// reported as errors.
 pub(super) fn component(table: &mut Table<'_, '_>, what: &str, errors: &mut Diagnostics) -> Option<ComponentUse> {
     component_or(table, what, &[], errors)
 }
 
-/// The same for a built-in stage that has the settings in `own` itself.
+/// Like [`component`], for a built-in stage that accepts the keys in `own`.
 pub(super) fn component_or(
     table: &mut Table<'_, '_>,
     what: &str,
@@ -237,7 +239,7 @@ pub(super) fn component_or(
     None
 }
 
-/// Exactly one of these keys must be there.
+/// Reports an error unless exactly one of these keys is present.
 pub(super) fn one_of(table: &Table<'_, '_>, kinds: &[&str], example: &str, errors: &mut Diagnostics) {
     let found: Vec<(&str, Span)> = kinds.iter().filter_map(|key| Some((*key, table.key_span(key)?))).collect();
     match found.as_slice() {

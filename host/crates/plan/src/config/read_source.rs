@@ -2,7 +2,7 @@ use super::read_component::on_error;
 use super::read_pipeline::{component_or, name, one_of};
 use super::table::Table;
 use super::text_format::record_headers;
-use super::{Diagnostics, EventTime, FileSource, Generate, OnError, Source, SourceKind, TextFormat};
+use super::{Diagnostics, EventTime, FileSource, Generate, Source, SourceKind, TextFormat};
 
 /// Reads a `[[source]]`.
 pub(super) fn source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Source {
@@ -15,7 +15,7 @@ pub(super) fn source(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Sour
         SourceKind::Stdin(format)
     });
     let generate = table.table("generate", errors).map(|inner| generate(inner, errors));
-    // What is read may be unreadable; what is made up is not.
+    // Input that is read may be unreadable; generated input is always readable.
     let reads = table.key_span("file").is_some() || table.key_span("stdin").is_some();
     let own: &[&str] = if reads { &["on_error"] } else { &[] };
     let component = component_or(&mut table, "source", own, errors).map(SourceKind::Component);

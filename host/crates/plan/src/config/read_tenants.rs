@@ -4,7 +4,8 @@ use super::host_file::whole_or_steps;
 use super::table::Table;
 use super::{Diagnostic, Diagnostics, TenantCeiling, TenantName};
 
-/// The tables below `[tenant]`. A bound on what the host does not have (`known` says what it has) would never be met: an error.
+/// Reads the tables below `[tenant]`. A bound on a resource that the host does not have is an error, because it
+/// would never apply. `known` tells which resources the host has.
 pub(super) fn read_tenants(
     tenants: &Table<'_, '_>,
     known: impl Fn(&str) -> bool,

@@ -7,7 +7,8 @@ use super::{Diagnostic, Diagnostics, SourceText};
 use sage_text::plain_text;
 
 impl Diagnostics {
-    /// All of them for people: each with file, line, column, the line itself, carets, and a hint; last, how many they are.
+    /// Formats all diagnostics for people: each with file, line, column, the text of the line, carets and a
+    /// hint. The last line is their number.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         let handler = GraphicalReportHandler::new_themed(theme(color)).with_links(false).with_width(120);
@@ -16,7 +17,8 @@ impl Diagnostics {
         let mut out = String::new();
         for diagnostic in self.iter() {
             let view = View { diagnostic, source: self.source(), named: named.as_ref() };
-            // Writing to a string fails only where miette cannot read the source; the message is then all there is.
+            // Writing to a string fails only if miette cannot read the source; then only the message is
+            // printed.
             if handler.render_report(&mut out, &view).is_err() {
                 let _ = writeln!(out, "error: {}", plain_text(&diagnostic.message));
             }
@@ -50,8 +52,8 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// The file's text with another character, of as many bytes, in place of each control character: carets stay where they belong, and nothing in the file
-/// steers the terminal.
+/// The file's text with every control character replaced by a printable character of the same number of bytes.
+/// Carets stay in their place, and no byte of the file controls the terminal.
 fn plain_source(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -67,13 +69,13 @@ fn plain_source(text: &str) -> String {
     plain
 }
 
-/// With ASCII characters also in colour: a caret is a caret.
+/// The theme uses ASCII characters, also in colour.
 fn theme(color: bool) -> GraphicalTheme {
     let styles = if color { ThemeStyles::ansi() } else { ThemeStyles::none() };
     GraphicalTheme { characters: ThemeCharacters { error: "error:".to_owned(), ..ThemeCharacters::ascii() }, styles }
 }
 
-/// A diagnostic as miette sees it: without the hint, which miette would call "help".
+/// A diagnostic as miette prints it. The hint is left out, because miette would call it "help".
 #[derive(Debug)]
 struct View<'a> {
     diagnostic: &'a Diagnostic,
@@ -116,7 +118,8 @@ fn spans<'a>(diagnostic: &'a Diagnostic, source: &'a SourceText) -> impl Iterato
     })
 }
 
-/// `{"file": .., "errors": [{"message": .., "hint": .., "labels": [{"line": .., "column": .., "text": ..}]}], "total": ..}`
+/// `{"file": .., "errors": [ERROR], "total": ..}`, where ERROR is
+/// `{"message": .., "hint": .., "labels": [{"line": .., "column": .., "start": .., "end": .., "text": ..}]}`.
 impl Serialize for Diagnostics {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let place = |label: &super::Label| {
@@ -166,10 +169,10 @@ mod tests {
         let source = SourceText::new("a\u{1b}[2J.toml", "x = \"\u{1b}[2J\u{9b}ü\" # y\n");
         let mut errors = Diagnostics::new(Some(source));
         let at = Span { start: 13, end: 14 };
-        errors.push(Diagnostic::new("\u{7}doorbell").label(Some(at), "\u{9d}").hint("\u{1b}c"));
+        errors.push(Diagnostic::new("\u{7}bell").label(Some(at), "\u{9d}").hint("\u{1b}c"));
         let drawn = errors.render(false);
         assert!(!drawn.chars().any(|c| c.is_control() && c != '\n'), "{drawn:?}");
         assert!(drawn.contains("x = \"?[2J¿ü\" # y"), "{drawn}");
-        assert!(drawn.contains("error: \\u{7}doorbell") && drawn.contains("hint: \\u{1b}c"), "{drawn}");
+        assert!(drawn.contains("error: \\u{7}bell") && drawn.contains("hint: \\u{1b}c"), "{drawn}");
     }
 }

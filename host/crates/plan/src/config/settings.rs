@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use super::Spanned;
 
-/// What one instance asks for, in Ray's words. Nothing by default.
+/// Resources that one instance asks for, in Ray's terms. The default asks for nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resources {
     /// CPUs: whole, or a fraction below 1.
     pub num_cpus: Option<Spanned<f64>>,
-    /// Bytes.
+    /// Bytes of memory.
     pub memory: Option<Spanned<u64>>,
     /// Devices: whole, or a fraction below 1.
     pub num_gpus: Option<Spanned<f64>>,
@@ -17,47 +17,47 @@ pub struct Resources {
     pub custom: Vec<(Spanned<String>, Spanned<f64>)>,
 }
 
-/// What a call may take. Each has its default.
+/// Limits of a call. A limit that is `None` has a default.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Limits {
     /// CPU time of one call.
     pub cpu_time_per_call: Option<Spanned<Duration>>,
     /// Wall time of one call.
     pub call_timeout: Option<Spanned<Duration>>,
-    /// Log bytes a second.
+    /// Log bytes per second.
     pub log_bytes_per_second: Option<Spanned<u64>>,
-    /// The largest record that may be sent.
+    /// Size of the largest record that may be sent, in bytes.
     pub record_bytes: Option<Spanned<u64>>,
-    /// Everything that one call may send.
+    /// Bytes that one call may send in all.
     pub output_bytes_per_call: Option<Spanned<u64>>,
-    /// Restarts without a successful call between them.
+    /// Restarts without a successful call in between.
     pub restarts_in_a_row: Option<Spanned<u64>>,
-    /// sink: how long what it took may wait to be made durable.
+    /// Sink only: the longest time until records that the sink took must be durable.
     pub flush_interval: Option<Spanned<Duration>>,
 }
 
-/// What becomes of a record that fails or is rejected.
+/// Error policy for a record that fails or is rejected.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum OnError {
     /// The pipeline stops.
     #[default]
     Fail,
-    /// It is counted and forgotten.
+    /// The record is counted and dropped.
     Skip,
-    /// It is appended to a file.
+    /// The record is appended to a file.
     DeadLetter(DeadLetters),
 }
 
-/// Where dead letters go.
+/// Settings of the file for dead letters.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeadLetters {
-    /// The file.
+    /// Path of the file.
     pub path: Spanned<String>,
-    /// How long it may get, with what is in it already.
+    /// Largest size of the file in bytes, its present content included.
     pub max_bytes: Option<Spanned<u64>>,
 }
 
-/// What a guest may reach. Nothing by default.
+/// Capabilities of a guest. The default is none.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Capabilities {
     /// Folders of the host.
@@ -73,10 +73,10 @@ pub struct Capabilities {
 /// A folder that a guest may use.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Folder {
-    /// Where it is, relative to the pipeline file.
+    /// Path on the host, relative to the pipeline file.
     pub host: Spanned<String>,
-    /// What the guest calls it.
+    /// Path under which the guest sees the folder.
     pub guest: Spanned<String>,
-    /// Whether the guest may change it.
+    /// Whether the guest may change the folder.
     pub write: bool,
 }

@@ -7,12 +7,12 @@ use super::Span;
 pub struct SourceText {
     name: String,
     text: Arc<str>,
-    /// Where each line begins; the first is 0.
+    /// Byte at which each line begins; the first is 0.
     lines: Arc<[usize]>,
 }
 
 impl SourceText {
-    /// A file's name, as messages give it, and what it holds.
+    /// Makes a source text from a file's name, as messages show it, and its content.
     pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
         let ends = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
@@ -26,13 +26,13 @@ impl SourceText {
         &self.name
     }
 
-    /// What it holds.
+    /// The file's content.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Line and column (in characters) of a byte, both from 1. A byte past the end is the end.
+    /// Line and column (in characters) of a byte, both from 1. A byte past the end counts as the end.
     #[must_use]
     pub fn line_and_column(&self, byte: usize) -> (usize, usize) {
         let byte = self.floor(byte);
@@ -42,7 +42,7 @@ impl SourceText {
         (line, column)
     }
 
-    /// The nearest span that lies within the text, on whole characters.
+    /// The nearest span within the text that begins and ends at whole characters.
     pub(super) fn fit(&self, span: Span) -> Span {
         let start = self.floor(span.start);
         Span { start, end: self.floor(span.end).max(start) }

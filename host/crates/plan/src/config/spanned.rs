@@ -13,12 +13,13 @@ impl From<std::ops::Range<usize>> for Span {
     }
 }
 
-/// A value and where it was written. `None`: it was built from Rust, and messages about it have no caret.
+/// A value and its place in the file. `None` means that the value was built from Rust; messages about it have
+/// no caret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Spanned<T> {
     /// The value.
     pub value: T,
-    /// Where it was written.
+    /// Place of the value in the file.
     pub span: Option<Span>,
 }
 

@@ -1,7 +1,7 @@
-/// The one of `known` that `written` was probably meant to be, if one is close enough.
+/// The name in `known` that `written` most likely means, if one is close enough.
 #[must_use]
 pub fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Longer words are not names, and the distance takes the product of both lengths.
+    // A longer word is no name, and the cost of the distance grows with the product of both lengths.
     if written.len() > 128 {
         return None;
     }
@@ -17,14 +17,14 @@ pub fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
                 return None;
             }
             let distance = strsim::damerau_levenshtein(&lower, &name.to_lowercase());
-            // Of words of one letter, any two would be alike.
+            // Without this check, any two words of one letter would be close.
             (distance <= most && distance < longer).then_some((distance, name))
         })
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, name)| name)
 }
 
-/// `did you mean "x"?`, or all there are.
+/// The hint `did you mean "x"?`, or the list of all known names.
 pub(crate) fn hint<'a>(written: &str, known: impl IntoIterator<Item = &'a str> + Clone, what: &str) -> String {
     if let Some(name) = closest(written, known.clone()) {
         return format!("did you mean \"{name}\"?");

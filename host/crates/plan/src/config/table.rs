@@ -9,8 +9,8 @@ use super::{Diagnostic, Diagnostics, Span, Spanned, parse_duration, parse_size, 
 /// A value of the parsed file.
 pub(super) type Node<'i> = toml::Spanned<DeValue<'i>>;
 
-/// Takes a table apart key by key. Each getter answers `None` for a key that is absent, and for one that holds something
-/// else, which it reports. [`Table::finish`] reports the keys nobody asked for.
+/// Reads a table key by key. Each getter returns `None` for an absent key, and for a key with a value of
+/// another type, which it reports. [`Table::finish`] reports the keys that were never read.
 pub(super) struct Table<'t, 'i> {
     entries: &'t DeTable<'i>,
     span: Span,
@@ -25,7 +25,7 @@ impl<'t, 'i> Table<'t, 'i> {
         Self { entries, span, place: place.into(), is_root: false, asked: Vec::new() }
     }
 
-    /// The whole file; its tables are called by their headers.
+    /// The table of the whole file. Messages name its tables by their headers.
     pub(super) fn root(root: &'t toml::Spanned<DeTable<'i>>, place: &str) -> Self {
         Self { is_root: true, ..Self::new(root.get_ref(), root.span().into(), place) }
     }
@@ -43,13 +43,13 @@ impl<'t, 'i> Table<'t, 'i> {
         &self.place
     }
 
-    /// Whatever `key` holds.
+    /// The value of `key`, of any type.
     pub(super) fn node(&mut self, key: &'static str) -> Option<&'t Node<'i>> {
         self.asked.push(key);
         self.entries.get(key)
     }
 
-    /// Where `key` itself is written.
+    /// The place of `key` itself.
     pub(super) fn key_span(&self, key: &str) -> Option<Span> {
         self.entries.get_key_value(key).map(|(key, _)| key.span().into())
     }
@@ -86,7 +86,7 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
-    /// A number, whole or not.
+    /// A number, whole or with a fraction.
     pub(super) fn amount(&mut self, key: &'static str, errors: &mut Diagnostics) -> Option<Spanned<f64>> {
         let node = self.node(key)?;
         self.amount_of(key, node, errors)
@@ -151,7 +151,7 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
-    /// A table of its own; `key of place` in messages.
+    /// An inner table; messages name it `key of place`.
     pub(super) fn table(&mut self, key: &'static str, errors: &mut Diagnostics) -> Option<Table<'t, 'i>> {
         let node = self.node(key)?;
         self.table_of(key, node, errors)
@@ -175,7 +175,7 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
-    /// All entries, in the order of the file, for tables whose keys are the user's own.
+    /// All entries, in the order of the file, for tables whose keys the user chooses.
     pub(super) fn entries(&self) -> Vec<(Spanned<String>, &'t Node<'i>)> {
         let mut entries: Vec<_> = self
             .entries
@@ -186,13 +186,13 @@ impl<'t, 'i> Table<'t, 'i> {
         entries
     }
 
-    /// Reports a key that should be there.
+    /// Reports a required key that is missing.
     pub(super) fn missing(&self, key: &str, hint: &str, errors: &mut Diagnostics) {
         let message = format!("{} has no {key}", self.place);
         errors.push_absence(Diagnostic::new(message).at(Some(self.span)).hint(hint));
     }
 
-    /// Reports every key that was not asked for.
+    /// Reports every key that was not read.
     pub(super) fn finish(self, errors: &mut Diagnostics) {
         for (key, _) in self.entries() {
             if !self.asked.iter().any(|asked| *asked == key.value) {
@@ -234,7 +234,7 @@ impl<'t, 'i> Table<'t, 'i> {
     }
 }
 
-/// A value as JSON; dates and times as they are written. Numbers that JSON does not have are reported.
+/// A value as JSON; dates and times become strings. A number that JSON cannot hold is reported.
 pub(super) fn to_json(node: &Node<'_>, place: &str, errors: &mut Diagnostics) -> Value {
     let not_json = |written: &str, errors: &mut Diagnostics| {
         let message = format!("{written} in {place} cannot be written as JSON");
@@ -271,7 +271,7 @@ fn unsigned(number: &DeInteger<'_>) -> Option<u64> {
     u64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-/// What to write in place of a number with a point or an exponent.
+/// The hint for a number of bytes with a decimal point or an exponent.
 fn bytes_hint(written: &str) -> String {
     match written.replace('_', "").parse::<f64>() {
         Ok(bytes) if bytes.fract() == 0.0 && (0.0..1e15).contains(&bytes) => {

@@ -4,37 +4,37 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// On whose behalf a pipeline runs: letters, digits, `_` and `-`, because it becomes the name of a control group and stands
-/// in messages.
+/// Name of the tenant that a pipeline runs for: letters, digits, `_` and `-`, because it becomes the name of a
+/// control group and appears in messages.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantName(String);
 
-/// What the pipelines of one tenant may have together, on the whole machine. `None` sets no bound of the tenant's own.
+/// Ceiling for all pipelines of one tenant together, on the whole machine. `None` sets no bound for the tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TenantCeiling {
-    /// CPUs, leased ones and shares together, in 1/10,000.
+    /// CPUs in 1/10,000: leased CPUs and shares together.
     pub cpus: Option<u64>,
-    /// Bytes of memory, caps of instances that ask for none included.
+    /// Bytes of memory, with the default caps of instances that ask for none.
     pub memory: Option<u64>,
     /// Custom resources by name, in 1/10,000.
     pub resources: BTreeMap<String, u64>,
 }
 
-/// Why a word is no tenant's name.
+/// The error for a word that is no tenant name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "\"{written}\" is no name for a tenant: 1 to {} letters, digits, _ and -, the first a letter or digit",
     TenantName::LONGEST
 )]
 pub struct TenantNameError {
-    /// What was written.
+    /// The word as it was written.
     pub written: String,
 }
 
 impl TenantName {
-    /// The tenant of pipelines that name none.
+    /// The tenant of pipelines that name no tenant.
     pub const DEFAULT: &str = "default";
-    /// The longest name, in bytes.
+    /// Longest name, in bytes.
     pub const LONGEST: usize = 64;
 
     /// The name.

@@ -3,58 +3,58 @@ use toml::de::DeValue;
 use super::table::Table;
 use super::{Diagnostic, Diagnostics, Spanned};
 
-/// How records lie in the bytes of a file or of standard input, as it was written.
+/// Format of the records in a file or in standard input, as it was written.
 #[derive(Debug, Clone, Default)]
 pub struct TextFormat {
-    /// `lines`, `jsonl`, `csv`, or (of a file) `whole`; `lines` otherwise.
+    /// `lines`, `jsonl`, `csv`, or (for a file) `whole`. `None` means `lines`.
     pub format: Option<Spanned<String>>,
-    /// `gzip`, `zstd` or `none`; what the first bytes say otherwise.
+    /// `gzip`, `zstd` or `none`. `None` detects the compression from the first bytes.
     pub compression: Option<Spanned<String>>,
-    /// `utf-8`, `latin-1`, `windows-1252`, `utf-16`, or another label of the WHATWG encoding standard; otherwise UTF-8, or
-    /// UTF-16 where the text begins with its byte order mark.
+    /// `utf-8`, `latin-1`, `windows-1252`, `utf-16`, or another label of the WHATWG encoding standard. `None`
+    /// means UTF-8, or UTF-16 if the text begins with its byte order mark.
     pub encoding: Option<Spanned<String>>,
-    /// `auto` or `any`; `auto` otherwise.
+    /// `auto` or `any`. `None` means `auto`.
     pub line_end: Option<Spanned<String>>,
-    /// csv: the character between fields; a comma otherwise.
+    /// csv: the character between fields. `None` means a comma.
     pub delimiter: Option<Spanned<String>>,
-    /// csv: the character around fields, or nothing for no quoting at all; `"` otherwise.
+    /// csv: the character around fields; an empty string means no quoting. `None` means `"`.
     pub quote: Option<Spanned<String>>,
-    /// csv: where the names of the columns come from; the first row otherwise.
+    /// csv: source of the column names. `None` means the first row.
     pub header: Option<Header>,
-    /// csv: which columns a record has, in this order; all otherwise.
+    /// csv: the columns of a record, in this order. `None` means all.
     pub columns: Option<Vec<Spanned<String>>>,
-    /// csv: `number`, `leave-out` or `fail`: what becomes of columns without a name; `number` otherwise.
+    /// csv: treatment of columns without a name: `number`, `leave-out` or `fail`. `None` means `number`.
     pub unnamed: Option<Spanned<String>>,
-    /// csv: `number` or `fail`: what becomes of a name that an earlier column has; `fail` otherwise.
+    /// csv: treatment of a name that an earlier column has: `number` or `fail`. `None` means `fail`.
     pub duplicates: Option<Spanned<String>>,
 }
 
-/// Where the names of a CSV file's columns come from.
+/// Source of a CSV file's column names.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Header {
-    /// `true`: the first row is the names; `false`: they are called `column_1`, `column_2`, …
+    /// `true`: the first row holds the names; `false`: the names are `column_1`, `column_2`, …
     FirstRow(Spanned<bool>),
-    /// These are the names, and the first row is a record.
+    /// A list of names; the first row is a record.
     Names(Vec<Spanned<String>>),
 }
 
-/// Which moment a record is of.
+/// The event time of a record: the moment that the record is about.
 #[derive(Debug, Clone, Default)]
 pub struct EventTime {
-    /// Where it stands: a name or a JSON pointer.
+    /// Field of the event time: a name or a JSON pointer.
     pub field: Spanned<String>,
-    /// `rfc3339`, `unix`, `unix_ms`, `unix_us` or `unix_ns`; `rfc3339` otherwise.
+    /// `rfc3339`, `unix`, `unix_ms`, `unix_us` or `unix_ns`. `None` means `rfc3339`.
     pub format: Option<Spanned<String>>,
 }
 
 impl TextFormat {
-    /// This format, with every setting at its default.
+    /// A text format of this name, with every other setting at its default.
     #[must_use]
     pub fn named(format: &str) -> Self {
         Self { format: Some(format.into()), ..Self::default() }
     }
 
-    /// Reads the keys out of the table of a file or of standard input.
+    /// Reads the keys from the table of a file or of standard input.
     pub(super) fn read(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Self {
         Self {
             format: table.string("format", errors),
@@ -85,7 +85,7 @@ impl EventTime {
     }
 }
 
-/// `headers = { name = "field" }`, in the order of the file.
+/// Reads `headers = { name = "field" }`, in the order of the file.
 pub(super) fn record_headers(
     table: &mut Table<'_, '_>,
     errors: &mut Diagnostics,

@@ -3,46 +3,46 @@ use std::time::Duration;
 use bytesize::Unit;
 use thiserror::Error;
 
-/// Why a size or a duration cannot be read.
+/// The error for a size or a duration that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UnitError {
-    /// It does not begin with a number, or the number is odd.
+    /// The text does not begin with a number, or the number is malformed.
     #[error("\"{written}\" does not begin with a plain number")]
     Number {
-        /// What was written.
+        /// The text as it was written.
         written: String,
     },
-    /// There is no unit.
+    /// The text has no unit.
     #[error("\"{written}\" has no unit")]
     NoUnit {
-        /// What was written.
+        /// The text as it was written.
         written: String,
     },
-    /// The unit is not one of ours.
+    /// The unit is unknown.
     #[error("unknown unit \"{unit}\" in \"{written}\"")]
     Unit {
-        /// What was written.
+        /// The text as it was written.
         written: String,
-        /// The unit.
+        /// The unknown unit.
         unit: String,
     },
-    /// It is not a whole number of the smallest unit.
+    /// The value is not a whole number of the smallest unit.
     #[error("\"{written}\" is not a whole number of {smallest}")]
     NotWhole {
-        /// What was written.
+        /// The text as it was written.
         written: String,
-        /// The smallest unit.
+        /// Name of the smallest unit.
         smallest: &'static str,
     },
-    /// It is greater than can be counted.
+    /// The value is larger than the counter can hold.
     #[error("\"{written}\" is too large")]
     TooLarge {
-        /// What was written.
+        /// The text as it was written.
         written: String,
     },
 }
 
-/// The units of a size, small to large.
+/// Units of a size, from small to large.
 const SIZES: [(&str, Unit); 12] = [
     ("B", Unit::Byte),
     ("kB", Unit::KiloByte),
@@ -58,14 +58,14 @@ const SIZES: [(&str, Unit); 12] = [
     ("PiB", Unit::PebiByte),
 ];
 
-/// The units of a duration, in microseconds.
+/// Units of a duration, with their length in microseconds.
 const DURATIONS: [(&str, u64); 5] =
     [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000)];
 
-/// Bytes of a size such as `8GB` (10^9), `8GiB` (2^30), `1.5GiB` or `4096`.
+/// Parses a size in bytes, such as `8GB` (10^9), `8GiB` (2^30), `1.5GiB` or `4096`.
 ///
 /// # Errors
-/// Why it is not one.
+/// [`UnitError`] for a text that is not a size.
 pub fn parse_size(written: &str) -> Result<u64, UnitError> {
     let (number, unit) = split(written)?;
     let factor = match SIZES.iter().find(|(name, _)| *name == unit) {
@@ -76,10 +76,10 @@ pub fn parse_size(written: &str) -> Result<u64, UnitError> {
     scale(written, number, factor, "bytes")
 }
 
-/// A duration such as `500ms`, `10s`, `1.5s`, `2m` or `1h`.
+/// Parses a duration, such as `500ms`, `10s`, `1.5s`, `2m` or `1h`.
 ///
 /// # Errors
-/// Why it is not one.
+/// [`UnitError`] for a text that is not a duration.
 pub fn parse_duration(written: &str) -> Result<Duration, UnitError> {
     let (number, unit) = split(written)?;
     let factor = match DURATIONS.iter().find(|(name, _)| *name == unit) {
@@ -90,7 +90,7 @@ pub fn parse_duration(written: &str) -> Result<Duration, UnitError> {
     scale(written, number, factor, "microseconds").map(Duration::from_micros)
 }
 
-/// Bytes in the largest binary unit that they are a whole number of: `64KiB`, `1000 bytes`.
+/// Formats a number of bytes in the largest binary unit that divides it: `64KiB`, `1000 bytes`.
 #[must_use]
 pub fn format_size(bytes: u64) -> String {
     let binary = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1_u64 << 10)];
@@ -101,11 +101,12 @@ pub fn format_size(bytes: u64) -> String {
     }
 }
 
-/// A duration in the largest unit that it is a whole number of, as files have it: `90s`, `1500us`, `0s`.
+/// Formats a duration in the largest unit that divides it, in the notation of the pipeline file: `90s`,
+/// `1500us`, `0s`.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
     let micros = duration.as_micros();
-    // Minutes are left out: "90s" is read as easily as "1.5m", and what is written as seconds stays so.
+    // Minutes are left out: "90s" is as easy to read as "1.5m", and a value in seconds stays in seconds.
     let units = DURATIONS.iter().rev().filter(|(name, _)| *name != "m");
     match units
         .into_iter()
@@ -116,24 +117,25 @@ pub fn format_duration(duration: Duration) -> String {
     }
 }
 
-/// A number as people write it: one that is very large or very small with an exponent.
+/// Formats a number for people: a very large or very small one with an exponent.
 #[must_use]
 pub fn format_number(number: f64) -> String {
     let plain = number == 0.0 || !number.is_finite() || (1e-6..1e15).contains(&number.abs());
     if plain { number.to_string() } else { format!("{number:e}") }
 }
 
-/// A number as a count of 1/10,000, if it is one: 0 or above, in steps of 0.0001, and small enough to be exact.
+/// The number in units of 1/10,000. `None` unless it is 0 or above, in steps of 0.0001, and small enough to be
+/// exact.
 #[must_use]
 pub fn ten_thousandths(number: f64) -> Option<u64> {
     let scaled = (number * 10_000.0).round();
-    // Decimal fractions are not exact in binary: a step is whatever prints as one.
+    // Decimal fractions are not exact in binary, so a relative difference of 1e-12 from a step is accepted.
     let exact = (0.0..=1e15).contains(&scaled) && (scaled / 10_000.0 - number).abs() <= number.abs() * 1e-12;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: whole, from 0 to 10^15")]
     exact.then_some(scaled as u64)
 }
 
-/// What to write instead.
+/// The hint for a size that cannot be read.
 pub(super) fn size_hint(error: &UnitError) -> String {
     if let UnitError::Unit { written, .. } | UnitError::Number { written } = error
         && parse_size(written.trim()).is_ok()
@@ -149,7 +151,7 @@ pub(super) fn size_hint(error: &UnitError) -> String {
     "sizes are \"8GB\" (10^9), \"8GiB\" (2^30), \"512MB\" or a plain number of bytes".to_owned()
 }
 
-/// What to write instead.
+/// The hint for a duration that cannot be read.
 pub(super) fn duration_hint(error: &UnitError) -> String {
     let unspaced = |written: &str| parse_duration(written.trim()).is_ok().then(|| written.trim().to_owned());
     match error {
@@ -164,7 +166,7 @@ pub(super) fn duration_hint(error: &UnitError) -> String {
     }
 }
 
-/// What to write instead.
+/// The general hint about durations.
 pub(super) const DURATION_HINT: &str = "durations are \"500ms\", \"10s\", \"2m\" or \"1h\"";
 
 fn split(written: &str) -> Result<(&str, &str), UnitError> {
@@ -176,7 +178,7 @@ fn split(written: &str) -> Result<(&str, &str), UnitError> {
     Ok((number, unit.trim_start_matches(' ')))
 }
 
-/// `number` times `factor`, exactly.
+/// `number` times `factor`, without rounding.
 fn scale(written: &str, number: &str, factor: u64, smallest: &'static str) -> Result<u64, UnitError> {
     let bad_number = || UnitError::Number { written: written.to_owned() };
     let too_large = || UnitError::TooLarge { written: written.to_owned() };

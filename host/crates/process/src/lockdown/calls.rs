@@ -1,12 +1,12 @@
-//! The system calls of a running guest: each is here because something named beside it needs it.
+//! The system calls of a running guest. A comment at each group says why guests need it.
 
 use libc::{self as c, c_long};
 
 use super::filter::{Test, Way};
 
-/// Which process, and what its guests are granted.
+/// The process, and the rights that are granted to its guests.
 #[derive(Debug, Clone, Copy)]
-pub struct Calls {
+pub(super) struct Calls {
     pub process: u32,
     pub files: bool,
     pub writes: bool,
@@ -15,9 +15,9 @@ pub struct Calls {
     pub drives: bool,
 }
 
-/// Whatever their arguments: they reach nothing that the process does not already hold.
+/// Allowed with any arguments: these calls reach nothing that the process does not already hold.
 const ALWAYS: &[c_long] = &[
-    // Descriptors it has: rings, eventfds, standard streams, memory images.
+    // Descriptors that it already has: rings, eventfds, standard streams, memory images.
     c::SYS_read,
     c::SYS_readv,
     c::SYS_write,
@@ -26,7 +26,7 @@ const ALWAYS: &[c_long] = &[
     c::SYS_lseek,
     c::SYS_fstat,
     c::SYS_ftruncate,
-    // Waiting, and being woken: locks, condition variables, eventfds, the runtime beneath WASI's polls.
+    // Waiting and waking: locks, condition variables, eventfds, and the async runtime below WASI's polls.
     c::SYS_futex,
     c::SYS_ppoll,
     c::SYS_epoll_create1,
@@ -37,19 +37,20 @@ const ALWAYS: &[c_long] = &[
     c::SYS_clock_nanosleep,
     c::SYS_restart_syscall,
     c::SYS_sched_yield,
-    // Clocks, where the vDSO has none; the lanes' CPU time.
+    // Clocks, for machines whose vDSO has none; the CPU time of lanes.
     c::SYS_clock_gettime,
     c::SYS_clock_getres,
     c::SYS_gettimeofday,
     c::SYS_getrusage,
-    // Memory: the allocator, linear memories, their copy-on-write images. Mapping is further below.
+    // Memory: the allocator, linear memories and their copy-on-write images. The rules for mapping are further
+    // below.
     c::SYS_brk,
     c::SYS_munmap,
     c::SYS_mremap,
     c::SYS_madvise,
     c::SYS_memfd_create,
     c::SYS_membarrier,
-    // Threads, their ends, and who they are. Making them is further below.
+    // Threads: exit and identity. The rule for creating threads is further below.
     c::SYS_set_robust_list,
     c::SYS_rseq,
     c::SYS_gettid,
@@ -64,7 +65,7 @@ const ALWAYS: &[c_long] = &[
     c::SYS_rt_sigreturn,
     c::SYS_sigaltstack,
     c::SYS_getrandom,
-    // Reading back what was given up.
+    // Reading back the dropped capabilities.
     c::SYS_capget,
 ];
 
@@ -73,8 +74,8 @@ const ALWAYS_HERE: &[c_long] = &[c::SYS_poll, c::SYS_epoll_wait];
 #[cfg(not(target_arch = "x86_64"))]
 const ALWAYS_HERE: &[c_long] = &[];
 
-/// What WASI's files need, in folders granted for reading. Landlock keeps opening to the granted folders; whether a file exists and how large
-/// it is, it does not hide.
+/// Calls that WASI needs for files in folders granted for reading. Landlock limits opening to the granted
+/// folders, but it does not hide the existence and the size of other files.
 const FILES: &[c_long] = &[
     c::SYS_openat,
     c::SYS_openat2,
@@ -88,11 +89,11 @@ const FILES: &[c_long] = &[
     c::SYS_fadvise64,
 ];
 
-/// And for writing.
+/// Further calls for folders granted for writing.
 const WRITES: &[c_long] = &[
     c::SYS_pwrite64,
     c::SYS_pwritev,
-    // Appending.
+    // Appending to a file.
     c::SYS_pwritev2,
     c::SYS_fsync,
     c::SYS_fdatasync,
@@ -110,7 +111,7 @@ const WRITES_HERE: &[c_long] = &[c::SYS_renameat];
 #[cfg(not(target_arch = "x86_64"))]
 const WRITES_HERE: &[c_long] = &[];
 
-/// What WASI's TCP clients need on a socket they have. Making one is further below.
+/// Calls that WASI's TCP clients need on an existing socket. The rule for creating a socket is further below.
 const TCP: &[c_long] = &[
     c::SYS_connect,
     c::SYS_bind,
@@ -123,7 +124,8 @@ const TCP: &[c_long] = &[
     c::SYS_shutdown,
 ];
 
-/// What no driver needs, refused to who drives a device: programs and other processes, and the system as a whole.
+/// Calls that no driver needs and that are refused to a process that drives a device: calls that start
+/// programs, inspect other processes or change the system as a whole.
 const NOT_TO_DRIVE: &[c_long] = &[
     c::SYS_execve,
     c::SYS_execveat,
@@ -177,8 +179,8 @@ const NOT_TO_DRIVE_HERE: &[c_long] = &[c::SYS_fork, c::SYS_vfork];
 #[cfg(not(target_arch = "x86_64"))]
 const NOT_TO_DRIVE_HERE: &[c_long] = &[];
 
-/// Every call that is refused to who drives a device, with the ways in which it is.
-pub fn refused_to_drive(process: u32) -> Vec<(c_long, Vec<Way>)> {
+/// Every call that is refused to a process that drives a device, with the argument patterns that are refused.
+pub(super) fn refused_to_drive(process: u32) -> Vec<(c_long, Vec<Way>)> {
     let mut refused: Vec<(c_long, Vec<Way>)> =
         NOT_TO_DRIVE.iter().chain(NOT_TO_DRIVE_HERE).map(|&number| (number, vec![])).collect();
     let thread = bits(c::CLONE_THREAD);
@@ -187,18 +189,19 @@ pub fn refused_to_drive(process: u32) -> Vec<(c_long, Vec<Way>)> {
         c::SYS_clone,
         vec![vec![(0, Test::Bits { of: thread, are: 0 })], vec![(0, Test::Bits { of: vm, are: vm })]],
     ));
-    // Local ones only.
+    // Only local sockets are allowed.
     let families = [c::AF_INET, c::AF_INET6, c::AF_NETLINK, c::AF_PACKET, c::AF_VSOCK, c::AF_ALG];
     refused.push((c::SYS_socket, families.map(|family| vec![(0, Test::Is(bits(family)))]).into()));
     refused.push((c::SYS_tgkill, vec![vec![(0, Test::IsNot(u64::from(process)))]]));
     refused
 }
 
-/// How libc makes a thread of this process, and nothing else: glibc's flags (2.3 and later) and musl's.
+/// The only allowed `clone` flags: those with which glibc (2.3 and later) and musl create a thread of this
+/// process.
 const THREADS: [u64; 2] = [0x3d_0f00, 0x7d_0f00];
 
-/// Every call that is allowed, with the ways in which it is.
-pub fn allowed(calls: &Calls) -> Vec<(c_long, Vec<Way>)> {
+/// Every call that is allowed, with the argument patterns that are allowed.
+pub(super) fn allowed(calls: &Calls) -> Vec<(c_long, Vec<Way>)> {
     let groups = [
         (true, ALWAYS),
         (true, ALWAYS_HERE),
@@ -217,18 +220,19 @@ pub fn allowed(calls: &Calls) -> Vec<(c_long, Vec<Way>)> {
     allowed
 }
 
-/// Memory may be mapped and protected anew, but not made executable; who compiles may do that, with memory of its own only.
+/// Memory may be mapped and its protection changed, but it must not become executable. A process that compiles
+/// may make executable memory, but only private memory.
 fn mapping(compiles: bool) -> [(c_long, Vec<Way>); 3] {
     let not_executable = || vec![vec![(2, Test::Bits { of: bits(c::PROT_EXEC), are: 0 })]];
     if !compiles {
         return [(c::SYS_mmap, not_executable()), (c::SYS_mprotect, not_executable()), (c::SYS_mremap, vec![])];
     }
     let private = vec![vec![(3, Test::Bits { of: bits(c::MAP_TYPE), are: bits(c::MAP_PRIVATE) })]];
-    // The filter that `forbid_new_code` adds.
+    // For the filter that `forbid_new_code` adds.
     [(c::SYS_mmap, private), (c::SYS_mprotect, vec![]), (c::SYS_seccomp, vec![])]
 }
 
-/// Calls that do many things, of which few are needed.
+/// Calls with many functions, of which only a few are allowed.
 fn bounded(process: u32) -> Vec<(c_long, Vec<Way>)> {
     let first = |numbers: &[u64]| numbers.iter().map(|&number| vec![(0, Test::Is(number))]).collect();
     let second = |numbers: &[c::c_int]| numbers.iter().map(|&number| vec![(1, Test::Is(bits(number)))]).collect();
@@ -244,10 +248,10 @@ fn bounded(process: u32) -> Vec<(c_long, Vec<Way>)> {
     ];
     vec![
         (c::SYS_clone, THREADS.map(|flags| vec![(0, Test::IsWhole(flags))]).into()),
-        // A thread's `abort`.
+        // The `abort` of a thread.
         (c::SYS_tgkill, first(&[u64::from(process)])),
         (c::SYS_prctl, first(&prctl.map(bits))),
-        // No owner and no signal: with those a descriptor sends signals to anyone.
+        // `F_SETOWN` and `F_SETSIG` are not allowed: with them a descriptor could send signals to any process.
         (
             c::SYS_fcntl,
             second(&[
@@ -260,12 +264,12 @@ fn bounded(process: u32) -> Vec<(c_long, Vec<Way>)> {
                 c::F_GET_SEALS,
             ]),
         ),
-        // Its own limits, to read: libc asks for the size of its stack.
+        // Reading its own limits: libc asks for its stack size.
         (c::SYS_prlimit64, vec![vec![(0, Test::Is(0)), (2, Test::IsWhole(0))]]),
     ]
 }
 
-/// TCP over IP, and sockets that do not block.
+/// TCP over IP, and non-blocking sockets.
 fn sockets() -> [(c_long, Vec<Way>); 2] {
     let kinds = bits(c::SOCK_NONBLOCK | c::SOCK_CLOEXEC);
     let stream = |family| {

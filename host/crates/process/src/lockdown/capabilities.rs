@@ -13,34 +13,34 @@ const NONE: CapabilitySets = CapabilitySets {
     inheritable: CapabilitySet::empty(),
 };
 
-/// Root is a user like any other, for this thread and those it makes: no capability now, none by running a program, none by
-/// changing the user.
-pub fn drop_all() -> Result<(), LockdownError> {
+/// Makes root an ordinary user, for this thread and its later threads. The process has no capability now, and
+/// it gets none by running a program or by changing its user.
+pub(super) fn drop_all() -> Result<(), LockdownError> {
     set_no_new_privs(true).map_err(LockdownError::step("refuse new privileges"))?;
     let held = capabilities(None).map_err(LockdownError::step("read its capabilities"))?;
-    // Without this one the next two are refused, and not needed: a process without capabilities and with
-    // `no_new_privs` cannot come by any.
+    // Without this capability the kernel refuses the next two calls. They are then not needed: a process
+    // without capabilities and with `no_new_privs` cannot gain any.
     if held.effective.contains(CapabilitySet::SETPCAP) {
         bound_to_none()?;
         set_capabilities_secure_bits(locked()).map_err(LockdownError::step("stop being special as root"))?;
     }
     match clear_ambient_capability_set() {
-        // Kernels before 4.3 have no such set.
+        // Kernels before 4.3 have no ambient set.
         Ok(()) | Err(Errno::INVAL) => {}
         Err(error) => return Err(LockdownError::step("clear its ambient capabilities")(error)),
     }
     set_capabilities(None, NONE).map_err(LockdownError::step("drop its capabilities"))?;
-    // Other processes of this user may then not look into its memory.
+    // A non-dumpable process hides its memory from other processes of this user.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(LockdownError::step("hide its memory"))
 }
 
-/// Whether this thread has no capability left.
-pub fn all_dropped() -> Result<bool, LockdownError> {
+/// Returns `true` if this thread has no capability left.
+pub(super) fn all_dropped() -> Result<bool, LockdownError> {
     capabilities(None).map(|held| held == NONE).map_err(LockdownError::step("read its capabilities"))
 }
 
 fn bound_to_none() -> Result<(), LockdownError> {
-    // The numbers go on until the kernel knows none: newer kernels have more than our headers.
+    // Newer kernels know more capabilities than our headers, so this loop ends at the first unknown number.
     for number in 0..64 {
         match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
             Ok(()) => {}

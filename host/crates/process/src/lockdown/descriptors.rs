@@ -3,8 +3,8 @@ use std::os::fd::RawFd;
 
 use super::error::LockdownError;
 
-/// Closes every descriptor but these: whatever the parent forgot to mark as its own.
-pub fn close_all_but(keep: &[RawFd]) -> Result<(), LockdownError> {
+/// Closes every descriptor except those in `keep`, including any that the parent forgot to mark close-on-exec.
+pub(super) fn close_all_but(keep: &[RawFd]) -> Result<(), LockdownError> {
     let mut keep: Vec<u32> = keep.iter().filter_map(|&fd| u32::try_from(fd).ok()).collect();
     keep.sort_unstable();
     keep.dedup();
@@ -19,8 +19,9 @@ pub fn close_all_but(keep: &[RawFd]) -> Result<(), LockdownError> {
 }
 
 fn close_range(first: u32, last: u32) -> Result<(), LockdownError> {
-    // SAFETY: the caller of `Lockdown::before_threads` promises that nothing of this process uses a descriptor it did
-    // not name. No safe code can close what nobody in the process opened, which is what this is for.
+    // SAFETY: the caller of `Lockdown::before_threads` promises that this process uses no descriptor that was
+    // not named. Safe code cannot close a descriptor that this process did not open, and this function exists
+    // for such descriptors.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result == 0 {
         return Ok(());

@@ -9,21 +9,23 @@ use super::error::LockdownError;
 use super::steps::Missing;
 use sage_plan::FolderGrant;
 
-/// The newest version of landlock that this was tested against; older kernels do less, and the report says what.
+/// The newest landlock version that this code was tested with. Older kernels enforce less, and the report names
+/// the difference.
 const NEWEST: ABI = ABI::V6;
 
-/// Which files a device's process may open beside those it is granted.
+/// The files that a device process may open in addition to its granted folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Device {
-    /// All to read: the filter of system calls then ends that.
+pub(super) enum Device {
+    /// Every file, for reading. The system call filter of the second step ends this.
     Cpu,
-    /// All to read, those below `/dev` to write.
+    /// Every file for reading, and the files below `/dev` for writing.
     Driven,
 }
 
-/// Of the file system only these folders, TCP only to these ports, signals and abstract sockets only to oneself; for this
-/// thread and those it makes; and what a device needs. Returns the kernel's version of landlock (0: none) and what it cannot do.
-pub fn raise(
+/// Restricts this thread and its later threads. Files: only these folders and the files that a device needs.
+/// TCP: only these ports. Signals and abstract sockets: only the own process. Returns the kernel's landlock
+/// version (0 means none) and the restrictions that the kernel cannot enforce.
+pub(super) fn raise(
     folders: &[FolderGrant],
     connect: &[SocketAddr],
     device: Option<Device>,
@@ -45,7 +47,7 @@ pub fn raise(
         let shared_memory = AccessFs::MakeReg | AccessFs::RemoveFile;
         let all = [("/", read), ("/dev", write), ("/dev/shm", write | shared_memory)];
         for (folder, access) in all.into_iter().take(if device == Device::Cpu { 1 } else { 3 }) {
-            // Without one of them there is nothing to allow.
+            // A missing folder needs no rule.
             if let Ok(opened) = PathFd::new(folder) {
                 ruleset = ruleset.add_rule(PathBeneath::new(opened, access))?;
             }
@@ -55,7 +57,7 @@ pub fn raise(
         ruleset = ruleset.add_rule(NetPort::new(address.port(), AccessNet::ConnectTcp))?;
     }
     if !connect.is_empty() {
-        // How a client's socket begins: any free port.
+        // A client socket first binds to any free port.
         ruleset = ruleset.add_rule(NetPort::new(0, AccessNet::BindTcp))?;
     }
     let version = match ruleset.restrict_self()?.landlock {
@@ -82,7 +84,8 @@ fn beneath(write: bool) -> BitFlags<AccessFs> {
         | AccessFs::Refer
 }
 
-/// What landlock learned when: <https://docs.kernel.org/userspace-api/landlock.html#previous-limitations>.
+/// The landlock version in which each restriction was added:
+/// <https://docs.kernel.org/userspace-api/landlock.html#previous-limitations>.
 fn missing_in(version: u32) -> Vec<Missing> {
     [(1, Missing::FileFence), (3, Missing::TruncateFence), (4, Missing::TcpFence), (6, Missing::SignalFence)]
         .into_iter()

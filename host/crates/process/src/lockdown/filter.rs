@@ -12,35 +12,37 @@ use super::error::LockdownError;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// One way in which a call is meant: all of these conditions hold. None at all: any call of that number.
-pub type Way = Vec<(u8, Test)>;
+/// An allowed pattern of a call: all of these conditions hold. An empty list matches every call of that number.
+pub(super) type Way = Vec<(u8, Test)>;
 
-/// What is asked of an argument of a call.
+/// A condition on one argument of a call.
 #[derive(Debug, Clone, Copy)]
-pub enum Test {
-    /// It is this, in its lower 32 bits (numbers and flags that the kernel takes as `int`).
+pub(super) enum Test {
+    /// The lower 32 bits equal this value (for numbers and flags that the kernel reads as `int`).
     Is(u64),
-    /// It is not this, in its lower 32 bits.
+    /// The lower 32 bits differ from this value.
     IsNot(u64),
-    /// It is this, in all 64 bits.
+    /// All 64 bits equal this value.
     IsWhole(u64),
-    /// Of these bits, exactly those are set.
+    /// Exactly the bits `are` are set among the bits `of`.
     Bits {
-        /// Which bits.
+        /// The bits that are compared.
         of: u64,
-        /// Which of them are set.
+        /// The bits that must be set.
         are: u64,
     },
 }
 
-/// From now on every thread of the process makes only these calls. Others fail with `EPERM`, so that code that tries something
-/// and goes on without it does go on.
-pub fn install(calls: &Calls) -> Result<(), LockdownError> {
-    // The kernel reads the flags of `clone3` from memory, where a filter cannot look: told that it is not there, libc uses
-    // `clone`. A filter has one answer for what it refuses, so this is one of its own.
+/// Limits every thread of the process to these calls from now on. Other calls fail with `EPERM`, so that code
+/// with a fallback can use it.
+pub(super) fn install(calls: &Calls) -> Result<(), LockdownError> {
+    // The kernel reads the flags of `clone3` from memory, which a filter cannot read. If `clone3` seems
+    // missing, libc uses `clone`. One filter has a single result for its refused calls, so `clone3` has a
+    // filter of its own.
     let mut hidden = rules([(libc::SYS_clone3, vec![])])?;
     if calls.compiles {
-        // `RLIMIT_DATA` does not count it. Told that it is not there, wasmtime copies a guest's initial data instead.
+        // `RLIMIT_DATA` does not count memory files. If `memfd_create` seems missing, wasmtime copies the
+        // initial data of a guest.
         hidden.insert(libc::SYS_memfd_create, vec![]);
     }
     apply(hidden, SeccompAction::Allow, SeccompAction::Errno(ENOSYS.unsigned_abs()))?;
@@ -52,8 +54,8 @@ pub fn install(calls: &Calls) -> Result<(), LockdownError> {
     apply(known, SeccompAction::Errno(EPERM.unsigned_abs()), SeccompAction::Allow)
 }
 
-/// From now on no thread of the process makes memory executable: what a [`Purpose::Compile`](super::Purpose) does between
-/// compiling a component and asking it for its side outputs.
+/// Stops every thread of the process from making executable memory. A [`Purpose::Compile`](super::Purpose)
+/// process calls it after it compiled a component and before it asks the component for its side outputs.
 ///
 /// # Errors
 /// The kernel refuses the filter.

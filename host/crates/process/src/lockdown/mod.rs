@@ -1,4 +1,4 @@
-//! Least privilege for the calling process, taken in two steps and never given back.
+//! Least privilege for the calling process, taken in two steps that cannot be undone.
 //!
 //! ```text
 //!   process begins           set up: engine, rings, threads               guests
@@ -7,14 +7,15 @@
 //!                  capabilities, limits              thread at once
 //! ```
 //!
-//! The first step is what Linux keeps for each thread and hands on to the threads made later, so it comes before there are any. The
-//! second is what setting up still needs: from then on no executable memory can be made, so components are loaded before it.
+//! The first step covers the privileges that Linux keeps for each thread and copies to new threads, so it must
+//! come before other threads exist. The second step removes the privileges that setup still needs. Executable
+//! memory cannot be made after it, so components are loaded before it.
 //!
-//! Invariants: nothing here can be undone by the process itself; what is said to hold was read back or tried; what the kernel cannot do
-//! stands in [`LockdownReport::missing`] and is never passed over.
+//! Invariants: the process itself can undo nothing here; every restriction that is reported was read back or
+//! tested; a restriction that the kernel cannot enforce is always listed in [`LockdownReport::missing`].
 //!
-//! Left to others: the cgroup, the environment and the parent-death signal (whoever starts the process); memory (the cgroup, and
-//! the sandbox's own budget).
+//! Left to others: the cgroup, the environment and the parent-death signal (left to the code that starts the
+//! process); memory (left to the cgroup and the sandbox's own budget).
 
 mod calls;
 mod capabilities;

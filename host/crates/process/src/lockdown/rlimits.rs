@@ -2,27 +2,34 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::error::LockdownError;
 
-/// What the kernel counts for a process. Memory as a whole is not among it: every linear memory reserves 4 GiB of address space, so
-/// `RLIMIT_AS` would refuse what costs nothing; the cgroup counts what is used.
+/// The resources that the kernel limits for each process. Total memory is not among them: every linear memory
+/// reserves 4 GiB of address space, so `RLIMIT_AS` would refuse address space that costs nothing. The cgroup
+/// counts the memory in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessLimits {
-    /// Descriptors, those already open included (`RLIMIT_NOFILE`).
+    /// Maximum number of open descriptors, including those already open (`RLIMIT_NOFILE`).
     pub open_files: u64,
-    /// Bytes of a file that it writes, memory files included (`RLIMIT_FSIZE`); more kills it. wasmtime puts the data of a
-    /// component that was not loaded from a file into one, which is never larger than the compiled component. `None` where
-    /// folders are granted for writing.
+    /// Maximum bytes of a file that the process writes, including memory files (`RLIMIT_FSIZE`). A larger write
+    /// kills the process. For a component that was not loaded from a file, wasmtime writes the data into a
+    /// memory file, which is never larger than the compiled component. `None` if folders are granted for
+    /// writing.
     pub file_bytes: Option<u64>,
-    /// Bytes of private writable memory (`RLIMIT_DATA`): heap, thread stacks, linear memories as far as they have grown. Shared memory does
-    /// not count. More is refused, not killed.
+    /// Maximum bytes of private writable memory (`RLIMIT_DATA`): heap, thread stacks, and linear memories at
+    /// their current size. Shared memory does not count. A larger allocation is refused; the process is not
+    /// killed.
     pub data_bytes: Option<u64>,
-    /// Seconds of CPU time of all threads together (`RLIMIT_CPU`); more kills it.
+    /// Maximum CPU seconds of all threads together (`RLIMIT_CPU`). The kernel kills the process above it.
     pub cpu_seconds: Option<u64>,
 }
 
-/// The main thread's stack; other threads have what they were made with.
+/// Stack bytes of the main thread. Other threads have the stack size that they were created with.
 const STACK: u64 = 8 << 20;
 
 impl ProcessLimits {
+    /// Lowers the limits of this process, hard and soft.
+    ///
+    /// # Errors
+    /// The kernel refuses one.
     pub fn impose(&self) -> Result<(), LockdownError> {
         for (resource, limit) in self.all() {
             let found = getrlimit(resource);

@@ -16,41 +16,48 @@ use super::rlimits::ProcessLimits;
 use super::{capabilities, descriptors, fence, filter};
 use sage_plan::FolderGrant;
 
-/// What a process keeps; it gives up the rest.
+/// The resources that a process keeps; the process gives up all others.
 #[derive(Debug, Clone)]
 pub struct Lockdown {
-    /// What it is for.
+    /// The purpose of the process.
     pub purpose: Purpose,
-    /// The descriptors it keeps, standard streams among them.
+    /// The descriptors that the process keeps, including the standard streams.
     pub keep: Vec<RawFd>,
-    /// Folders its guests are granted.
+    /// Folders that are granted to its guests.
     pub folders: Vec<FolderGrant>,
-    /// Addresses its guests may connect to. The kernel holds it to their ports, the sandbox to the addresses.
+    /// Addresses to which its guests may connect. The kernel enforces the ports, the sandbox enforces the
+    /// addresses.
     pub connect: Vec<SocketAddr>,
-    /// What it may take.
+    /// The resource limits of the process.
     pub limits: ProcessLimits,
 }
 
-/// What a process is for.
+/// The purpose of a process, which decides its rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Running guests whose components are loaded by the time of [`Fenced::after_setup`]: no executable memory can be made.
+    /// Runs guests whose components are loaded before [`Fenced::after_setup`]. Executable memory cannot be made
+    /// after it.
     Run,
-    /// Compiling one component: as to run, but executable memory can be made until [`forbid_new_code`](super::forbid_new_code), and no
-    /// shared memory and no files in memory, which `RLIMIT_DATA` does not count.
+    /// Compiles one component. The rights are those of `Run` with two differences: executable memory can be
+    /// made until [`forbid_new_code`](super::forbid_new_code), and neither shared memory nor memory files can
+    /// be made, because `RLIMIT_DATA` does not count them.
     Compile,
-    /// Running models on the CPU: as to run, but until the second step all files that its user can may be read (and none written), so that a
-    /// library can be opened, which starts threads of its own. From then on none can be opened.
+    /// Runs models on the CPU. The rights are those of `Run`, but until the second step the process may read
+    /// every file that its user may read, and write none. These rights are needed to open a library, which
+    /// starts threads of its own. After the second step no file can be opened.
     Infer,
-    /// Driving a device through a library and a driver of its maker's, whose files, devices and system calls nobody can list. Everything is allowed
-    /// but what is named here: it starts no programs and no processes, looks into no others, makes no sockets but local ones, and changes
-    /// nothing of the system (mounts, namespaces, modules, keys, `io_uring`). It reads all files that its user can; it writes to device files and
-    /// shared memory (`/dev`), and nowhere else, where the kernel has landlock. `/proc` is readable, and so is what a driver keeps
-    /// there of other processes of the same user. Not tried with a driver yet.
+    /// Drives a device through a vendor's library and driver. Their files, devices and system calls cannot be
+    /// listed. Everything is allowed except the following. The process starts no programs and no processes,
+    /// inspects no other process, makes no sockets except local ones, and changes nothing of the system
+    /// (mounts, namespaces, modules, keys, `io_uring`). The process reads every file that its user may read. If
+    /// the kernel has landlock, the process writes only to device files and shared memory (`/dev`). `/proc` is
+    /// readable, including anything that a driver keeps there about other processes of the same user. Not
+    /// tested with a driver yet.
     Drive,
 }
 
-/// A process between the two steps: without files, network, capabilities and foreign descriptors, but with all system calls.
+/// A process between the two steps, without files, network, capabilities and foreign descriptors, but with
+/// every system call.
 #[derive(Debug)]
 #[must_use = "system calls are not filtered yet"]
 pub struct Fenced {
@@ -60,21 +67,23 @@ pub struct Fenced {
 }
 
 impl Lockdown {
-    /// The first step, for a process that has one thread: from here on it, and every thread it makes, reaches no file, no TCP
-    /// port, no other process and no descriptor but those named. Loading code still works.
+    /// The first step, for a process with a single thread. From here on the process and all its later threads
+    /// reach only the named files, TCP ports, processes and descriptors. The process can still load code.
     ///
-    /// Every descriptor that is not named is closed: nothing in the process may own one, or it would find another file behind it.
+    /// Every descriptor that is not named is closed. The process must therefore not own such a descriptor,
+    /// because its number may later refer to another file.
     ///
     /// # Errors
-    /// There are other threads already; a granted folder cannot be opened; the kernel refuses a step. The process must
-    /// end then: some steps are taken.
+    /// Other threads exist already; a granted folder cannot be opened; the kernel refuses a step. The process
+    /// must then end, because some steps are taken already.
     pub fn before_threads(&self) -> Result<Fenced, LockdownError> {
         let count = threads().map_err(LockdownError::step("count its threads"))?;
         if count != 1 {
             return Err(LockdownError::ThreadsRunning { count });
         }
         descriptors::close_all_but(&self.keep)?;
-        // Before the capabilities go: a granted folder may lie where only they lead.
+        // This step comes before the capabilities are dropped, because a granted folder may only be reachable
+        // with them.
         let drives = self.purpose == Purpose::Drive;
         let device = match self.purpose {
             Purpose::Run | Purpose::Compile => None,
@@ -95,21 +104,21 @@ impl Lockdown {
         Ok(Fenced { calls, landlock, missing })
     }
 
-    /// Both steps at once, for a process that has nothing to set up in between.
+    /// Both steps at once, for a process that needs no setup between them.
     ///
     /// # Errors
-    /// As the two.
+    /// The errors of both steps.
     pub fn apply(&self) -> Result<LockdownReport, LockdownError> {
         self.before_threads()?.after_setup()
     }
 }
 
 impl Fenced {
-    /// The second step: from here on every thread makes only the system calls that guests need. What should hold now is
-    /// read back or tried.
+    /// The second step: from here on every thread can make only the system calls that guests need. Each
+    /// promised restriction is read back or tested.
     ///
     /// # Errors
-    /// The kernel refuses the filter, or something that should hold does not. The process must end then.
+    /// The kernel refuses the filter, or a promised restriction does not hold. The process must then end.
     pub fn after_setup(self) -> Result<LockdownReport, LockdownError> {
         filter::install(&self.calls)?;
         let holding = |holds: bool, what: &str| {
@@ -119,7 +128,7 @@ impl Fenced {
         holding(capabilities::all_dropped()?, "has capabilities")?;
         let mode = secure_computing_mode().map_err(LockdownError::step("read its filter mode"))?;
         holding(mode == SecureComputingMode::Filter, "makes any system call")?;
-        // Local sockets are a driver's own way to other parts of itself.
+        // A driver uses local sockets between its own parts.
         let socket =
             if self.calls.drives { TcpListener::bind(("127.0.0.1", 0)).err() } else { UnixDatagram::unbound().err() };
         let refused = socket.and_then(|error| error.raw_os_error()) == Some(Errno::PERM.raw_os_error());
@@ -129,19 +138,19 @@ impl Fenced {
         Ok(LockdownReport { landlock: self.landlock, missing: self.missing })
     }
 
-    /// Whether opening a file must fail, unless it was granted.
+    /// Returns `true` if opening a file that was not granted must fail.
     fn fences_files(&self) -> bool {
         !self.calls.drives && (!self.calls.files || self.landlock > 0)
     }
 }
 
-/// What holds for a process after its lockdown, beside what always does: no new privileges, no capabilities, only the system
-/// calls that guests need, none of the descriptors it was not given, its resource limits.
+/// The result of a lockdown. Some restrictions hold on every kernel: no new privileges, no capabilities, only
+/// the system calls that guests need, only the given descriptors, and the resource limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LockdownReport {
-    /// The kernel's version of landlock; 0 if it has none.
+    /// The kernel's landlock version; 0 if the kernel has no landlock.
     pub landlock: u32,
-    /// What this kernel cannot do.
+    /// The restrictions that this kernel cannot enforce.
     pub missing: Vec<Missing>,
 }
 
@@ -149,14 +158,15 @@ pub struct LockdownReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missing {
-    /// Files beyond the granted folders are kept away by the sandbox and the user's rights only, where folders are granted at all (Linux
-    /// 5.13 and landlock enabled).
+    /// Only the sandbox and the user's rights protect files outside the granted folders. This matters only if
+    /// folders are granted (needs Linux 5.13 with landlock enabled).
     FileFence,
-    /// A file in a folder granted for reading could be emptied by a path (Linux 6.2).
+    /// A file in a folder granted for reading can be truncated by its path (needs Linux 6.2).
     TruncateFence,
-    /// TCP beyond the granted ports is kept away by the sandbox only, where addresses are granted at all (Linux 6.7).
+    /// Only the sandbox blocks TCP to ports that are not granted. This matters only if addresses are granted
+    /// (needs Linux 6.7).
     TcpFence,
-    /// Signals to other processes are kept away by the filter of system calls only (Linux 6.12).
+    /// Only the system call filter blocks signals to other processes (needs Linux 6.12).
     SignalFence,
 }
 

@@ -8,59 +8,60 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::refusal::Refusal;
 
-/// A file that knows how much of it was read, and notices when some of it goes away.
+/// A file that counts the bytes read, and notices when the file becomes shorter.
 ///
-/// A regular file is simply read. Everything else is asked first whether there is something, for at most the timeout that
-/// was set; if not, [`Read::read`] answers [`io::ErrorKind::WouldBlock`], so that whoever reads can go and see to a drain.
+/// A regular file is read directly. For any other file, a read first waits for input, for at most the timeout
+/// that was set. Without input, [`Read::read`] returns [`io::ErrorKind::WouldBlock`], so that the caller can
+/// check for a drain.
 ///
-/// A regular file that becomes shorter while it is read is an error. One that is written over, or cut and written again between two reads
-/// of 256 KiB, looks like any other.
+/// A regular file that becomes shorter during the reading is an error. A file that is overwritten, or truncated
+/// and rewritten between two reads of 256 KiB, cannot be told from an unchanged file.
 pub(super) struct Counted {
     file: File,
-    /// Where the reading begins.
+    /// Position at which the reading begins.
     start: u64,
     read: u64,
-    /// How many bytes there were at the start, of a regular file.
+    /// Bytes from `start` to the end when the file was opened. `None` unless it is a regular file.
     size: Option<u64>,
     timeout: Duration,
 }
 
 impl Counted {
-    /// Reads from `start` on, where the file stands.
+    /// Reads from `start` on; the file must already be at that position.
     pub(super) fn new(file: File, start: u64) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let size = metadata.is_file().then(|| metadata.len().saturating_sub(start));
         Ok(Self { file, start, read: 0, size, timeout: Duration::ZERO })
     }
 
-    /// How many bytes there were when it was opened, of a regular file.
+    /// Bytes in the file when it was opened. `None` unless it is a regular file.
     pub(super) fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// How many bytes were read.
+    /// Bytes read so far.
     pub(super) fn count(&self) -> u64 {
         self.read
     }
 
-    /// How long the next read may wait for something to come; a regular file never waits.
+    /// Sets the timeout of the next read. A regular file never waits.
     pub(super) fn set_patience(&mut self, timeout: Duration) {
         self.timeout = timeout;
     }
 
-    /// What was there is still there. A fact of the file system's, asked each time: the end of a read says nothing of what was cut.
+    /// Returns an error if the file has become shorter. The file system is asked each time, because the end of
+    /// a read does not show whether bytes were cut off.
     fn check_length(&self, size: u64, at_end: bool) -> io::Result<()> {
         let metadata = self.file.metadata()?;
         let now = metadata.len().saturating_sub(self.start);
-        // Kernel files (/proc, /sys) say any size and have no blocks.
+        // Kernel files (/proc, /sys) report an arbitrary size and have no blocks.
         if now < size || (at_end && self.read < size && metadata.blocks() > 0) {
             let what = format!(
                 "it was cut short while it was read: {} bytes were read, it had {size} and has {now} now",
                 self.read
             );
-            return Err(
-                Refusal::new(what, "did a log rotation truncate it? read a file that nobody cuts, or a copy").into()
-            );
+            let hint = "did a log rotation truncate it? read a file that is not truncated, or a copy";
+            return Err(Refusal::new(what, hint).into());
         }
         Ok(())
     }
@@ -70,7 +71,7 @@ impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.size {
             None => {
-                // Once: what has come must not be late because more might.
+                // The timeout applies to one read only: bytes that have arrived must not wait for more.
                 wait_for_input(&self.file, std::mem::take(&mut self.timeout))?;
             }
             Some(size) => self.check_length(size, false)?,
@@ -93,7 +94,7 @@ fn wait_for_input(file: &File, timeout: Duration) -> io::Result<()> {
         tv_nsec: i64::from(timeout.subsec_nanos()),
     };
     let fd = file.as_fd();
-    // A hang-up counts as input: the read that follows sees the end.
+    // A hang-up counts as input; the next read then sees the end.
     match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)) {
         Ok(0) | Err(rustix::io::Errno::INTR) => Err(io::ErrorKind::WouldBlock.into()),
         Ok(_) => Ok(()),

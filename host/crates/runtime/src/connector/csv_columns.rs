@@ -4,21 +4,21 @@ use super::csv_rows::{BadRow, OTHER_ENCODING, Spoils, write_json_string};
 use sage_plan::config::closest;
 use sage_plan::{CsvSpec, Duplicates, FieldPath, HeaderSpec, StampSpec, Unnamed};
 
-/// The columns of a CSV file: how many there are, what they are called, and which of them a record has.
+/// The columns of a CSV file: their number, their names, and the subset that a record has.
 pub(super) struct Columns {
     spec: CsvSpec,
     stamps: StampSpec,
-    /// Fields that a row must have; `None` until that is known.
+    /// Number of fields that a row must have. `None` until the first row has been read.
     width: Option<usize>,
-    /// For each column of a record its number in the row, and `{"name":` or `,"name":`.
+    /// For each column of a record: its index in the row, and the text `{"name":` or `,"name":`.
     kept: Vec<(usize, Vec<u8>)>,
-    /// The numbers of the columns that are key, time and headers, in this order.
+    /// Indices of the columns for key, time and headers, in this order.
     stamped: Vec<usize>,
     other_delimiter: Option<char>,
     notes: Vec<String>,
 }
 
-/// What the first row is.
+/// The role of the first row.
 pub(super) enum Found {
     Header,
     Row,
@@ -37,47 +37,47 @@ impl Columns {
         }
     }
 
-    /// Whether the first row has been seen.
+    /// Whether the first row has been read.
     pub(super) fn are_known(&self) -> bool {
         self.width.is_some()
     }
 
-    /// Whether the next row is to be the names.
+    /// Whether the next row holds the names.
     pub(super) fn header_is_due(&self) -> bool {
         self.width.is_none() && self.spec.header == HeaderSpec::FirstRow
     }
 
-    /// Fields that a row must have.
+    /// Number of fields that a row must have; 0 until it is known.
     pub(super) fn width(&self) -> usize {
         self.width.unwrap_or(0)
     }
 
-    /// Whether a record has columns at all.
+    /// Whether a record has any column.
     pub(super) fn has_any(&self) -> bool {
         !self.kept.is_empty()
     }
 
-    /// The number of each column of a record, and what stands before its value.
+    /// For each column of a record: its index in the row, and the text before its value.
     pub(super) fn kept(&self) -> impl Iterator<Item = (usize, &[u8])> {
         self.kept.iter().map(|(number, key)| (*number, key.as_slice()))
     }
 
-    /// The number of the column that is field `slot` of key, time and headers.
+    /// Index of the column for field `slot` in the list of key, time and headers.
     pub(super) fn stamped(&self, slot: usize) -> Option<usize> {
         self.stamped.get(slot).copied()
     }
 
-    /// The delimiter that the file seems to have: its header is one column that holds it.
+    /// The likely delimiter of the file: set if its header is one column that contains another delimiter.
     pub(super) fn other_delimiter(&self) -> Option<char> {
         self.other_delimiter
     }
 
-    /// What somebody should know of the header.
+    /// Takes the notes for the user about the header.
     pub(super) fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
 
-    /// Takes the first row.
+    /// Reads the first row.
     pub(super) fn find<'f>(&mut self, line: u64, row: impl Iterator<Item = &'f [u8]>) -> Result<Found, BadRow> {
         let row: Vec<&[u8]> = row.collect();
         let found = match self.spec.header.clone() {
@@ -127,7 +127,8 @@ impl Columns {
                     Unnamed::Number => {
                         let made = free(format!("column_{number}"), &mut taken, |name, _| format!("{name}_"));
                         self.notes.push(format!(
-                            "column {number} has no name and is called \"{made}\" (unnamed = \"leave-out\" leaves it out)"
+                            "column {number} has no name and is called \"{made}\" \
+                             (unnamed = \"leave-out\" leaves it out)"
                         ));
                         Some(made)
                     }
@@ -144,7 +145,7 @@ impl Columns {
         Ok(names)
     }
 
-    /// These are the columns; those that a record has and that are key, time and headers are among them.
+    /// Sets the columns. The chosen columns, and those of key, time and headers, must be among them.
     fn set(&mut self, names: Vec<Option<String>>) -> Result<(), Wrong> {
         let number_of = |name: &str| {
             names.iter().position(|other| other.as_deref() == Some(name)).ok_or_else(|| no_column(name, &names))
@@ -162,7 +163,7 @@ impl Columns {
             .enumerate()
             .map(|(at, (number, name))| {
                 let mut key = vec![if at == 0 { b'{' } else { b',' }];
-                // A name is text: it is a `str`.
+                // A name is a `str`, so it is valid text.
                 let _ = write_json_string(name.as_bytes(), &mut key);
                 key.push(b':');
                 (number, key)
@@ -185,7 +186,7 @@ impl Columns {
     }
 }
 
-/// What is wrong, and what to do about it.
+/// The error text, and an optional hint.
 type Wrong = (String, Option<String>);
 
 fn header_error(line: u64, (what, hint): Wrong) -> BadRow {
@@ -201,7 +202,7 @@ fn no_column(name: &str, names: &[Option<String>]) -> Wrong {
     (format!("there is no column \"{name}\" in the header"), Some(hint))
 }
 
-/// The first of `name` and what `next` makes of it that nobody has.
+/// The first unused name: `name`, or else a name that `next` makes.
 fn free(mut name: String, taken: &mut HashSet<String>, next: impl Fn(&str, usize) -> String) -> String {
     for count in 1.. {
         if taken.insert(name.clone()) {

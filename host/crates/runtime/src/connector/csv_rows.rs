@@ -6,9 +6,9 @@ use sage_plan::{CsvSpec, StampSpec};
 
 /// Turns the lines of a CSV file into JSON objects of strings, with the header's names in the header's order.
 ///
-/// Fields are separated by commas and may be quoted (`"a ""b"" c"`), then also over several lines (RFC 4180). Blank lines between
-/// rows are skipped. Fed one line at a time, so that rows are known by their line and an open quote cannot swallow
-/// more than the longest row allowed.
+/// Fields are separated by the delimiter and may be quoted (`"a ""b"" c"`); a quoted field may span several
+/// lines (RFC 4180). Blank lines between rows are skipped. The caller feeds one line at a time, so that the
+/// line of each row is known, and an open quote cannot consume more than the longest allowed row.
 pub(super) struct CsvRows {
     parser: Reader,
     columns: Columns,
@@ -26,18 +26,18 @@ struct OpenRow {
     bytes: usize,
 }
 
-/// What a line did.
+/// The effect of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fed {
-    /// Nothing is complete: a blank line or the header.
+    /// The line completes nothing: a blank line or the header.
     Nothing,
-    /// A row over several lines goes on behind it.
+    /// The line belongs to a row that continues on the next line.
     Open,
-    /// It completed the row that began on this line.
+    /// The line completes the row that began on this line number.
     Row(u64),
 }
 
-/// What is wrong with a row, and the line it begins on.
+/// An error in a row, with the line on which the row begins.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadRow {
     pub(super) line: u64,
@@ -46,14 +46,14 @@ pub(super) struct BadRow {
     pub(super) spoils: Spoils,
 }
 
-/// How much of a file a bad row takes with it.
+/// The part of a file that a bad row makes unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spoils {
     /// The row.
     Row,
-    /// The first line of the row: the others may be rows of their own.
+    /// The first line of the row. The other lines may be rows of their own.
     FirstLine,
-    /// All that follows.
+    /// The rest of the file.
     File,
 }
 
@@ -71,21 +71,21 @@ impl BadRow {
     }
 }
 
-/// What became of a piece of a row.
+/// The result of parsing a piece of a row.
 enum Parsed {
-    /// The row goes on.
+    /// The row continues.
     Open,
-    /// The row ends, and so many bytes are behind it.
+    /// The row ends; this number of bytes follows it.
     Row(usize),
-    /// It has more fields than the header.
+    /// The row has more fields than the header.
     TooWide,
 }
 
 impl CsvRows {
-    /// Rows of up to `longest` bytes.
+    /// Parses rows of up to `longest` bytes.
     pub(super) fn new(spec: &CsvSpec, stamps: &StampSpec, longest: usize) -> Self {
         let mut parser = ReaderBuilder::new();
-        // Inside quotes line ends belong to the field, as they are.
+        // Inside quotes, line ends belong to the field, unchanged.
         parser.terminator(Terminator::CRLF).delimiter(spec.delimiter);
         match spec.quote {
             Some(quote) => parser.quote(quote),
@@ -103,27 +103,27 @@ impl CsvRows {
         }
     }
 
-    /// What the columns are called, and what is to be said of it.
+    /// The columns, and the notes about them.
     pub(super) fn columns(&mut self) -> &mut Columns {
         &mut self.columns
     }
 
-    /// Field `slot` of those that are key, time and headers, of the row just completed.
+    /// Field `slot` in the list of key, time and headers, of the row just completed.
     pub(super) fn stamped_field(&self, slot: usize) -> &[u8] {
         self.columns.stamped(slot).map(|number| self.field(number)).unwrap_or_default()
     }
 
-    /// Takes line number `line`, as it lies in the file.
+    /// Takes line number `line`, with its line end.
     pub(super) fn feed(&mut self, line: u64, raw: &[u8]) -> Result<Fed, BadRow> {
         let due = self.columns.header_is_due();
         self.take(line, raw).map_err(|bad| {
             self.give_up();
-            // Without its header nothing in a file can be read.
+            // Without its header, no row of a file can be read.
             if due { bad.spoils(Spoils::File) } else { bad }
         })
     }
 
-    /// The row that is open is none any more; answers the line it began on.
+    /// Discards the open row, and returns the line on which it began.
     pub(super) fn give_up(&mut self) -> Option<u64> {
         self.parser.reset();
         Some(self.row.take()?.line)
@@ -142,7 +142,10 @@ impl CsvRows {
         self.row = Some(row);
         if row.bytes > self.longest.saturating_add(2) {
             let what = format!("the row is longer than the {} bytes that a record may have", self.longest);
-            return Err(BadRow::new(row.line, what).spoils(Spoils::FirstLine).hint("is a quote left open? otherwise: a record of a built-in source is bounded by 4MiB and by object_store_memory of each stage that reads it"));
+            return Err(BadRow::new(row.line, what).spoils(Spoils::FirstLine).hint(
+                "is a quote left open? otherwise: a record of a built-in source is bounded by 4MiB \
+                 and by object_store_memory of each stage that reads it",
+            ));
         }
         let parsed = match self.parse(raw) {
             Parsed::Open if !raw.ends_with(b"\n") && !raw.ends_with(b"\r") => self.parse(b"\n"),
@@ -161,7 +164,7 @@ impl CsvRows {
                 let (found, expected) = (self.field_count - 1, self.columns.width());
                 let bad = self
                     .wrong_width(row.line, format!("more than {found} fields in the row, {expected} in the header"));
-                // Over several lines it is a quote that was left open, more likely than not.
+                // If the row spans several lines, an open quote is the most likely cause.
                 return Err(if row.line == line { bad } else { bad.spoils(Spoils::FirstLine) });
             }
         }
@@ -176,7 +179,7 @@ impl CsvRows {
         }
     }
 
-    /// The file ends here.
+    /// Ends the file. An open row is an error.
     pub(super) fn end(&mut self) -> Result<(), BadRow> {
         let Some(line) = self.give_up() else { return Ok(()) };
         let spoils = if self.columns.header_is_due() { Spoils::File } else { Spoils::FirstLine };
@@ -184,7 +187,8 @@ impl CsvRows {
         Err(bad.spoils(spoils).hint("with quote = \"\" a quote is a character like others"))
     }
 
-    /// Appends the row just completed, which began on `line`, as a JSON object. `charset` is what its text should be.
+    /// Appends the row just completed, which began on `line`, as a JSON object. `charset` names the encoding
+    /// that its text should have.
     pub(super) fn write_row(&self, line: u64, charset: &str, out: &mut Vec<u8>) -> Result<(), BadRow> {
         if self.field_count != self.columns.width() {
             let (found, expected) = (self.field_count, self.columns.width());
@@ -245,7 +249,7 @@ impl CsvRows {
     }
 }
 
-/// What to try where bytes are not UTF-8.
+/// The hint for bytes that are not UTF-8.
 pub(super) const OTHER_ENCODING: &str =
     "is it in another encoding? encoding = \"windows-1252\" or \"latin-1\", for example";
 
@@ -267,7 +271,7 @@ pub(super) fn write_json_string(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
 mod tests {
     use super::*;
 
-    /// The rows of a file, each after its line, and how reading ended.
+    /// The rows of a file, each with its line, and the result of the reading.
     fn read(text: &[u8]) -> (Vec<(u64, String)>, Result<(), BadRow>) {
         read_as(text, &CsvSpec::default())
     }

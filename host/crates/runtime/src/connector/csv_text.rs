@@ -4,10 +4,10 @@ use super::line_reader::{Line, LineError};
 use super::open_text::{BOUND, OpenText, bad_record};
 use super::room::{Room, Stopped};
 
-/// CSV: lines to rows, and what becomes of rows that are none.
+/// CSV: lines to rows, and the treatment of bad rows.
 impl OpenText {
-    /// So many rows in a row whose quote is never closed, and the quotes of a file mean something else: each costs looking through as much as a
-    /// row may have.
+    /// Largest number of consecutive rows with an unclosed quote. After more, the quotes of the file must mean
+    /// something else. Each such row costs a search through as many bytes as a row may have.
     const MOST_UNCLOSED: u32 = 16;
 
     /// Moves rows into the batch.
@@ -49,7 +49,7 @@ impl OpenText {
         Ok(Stopped::Full)
     }
 
-    /// The row just completed, which began on `line`.
+    /// Pushes the row just completed, which began on `line`.
     fn push_row(&mut self, room: &mut Room<'_>, line: u64) -> Result<(), BadRow> {
         self.row.clear();
         let charset = self.lines.input().must_be().unwrap_or("UTF-8");
@@ -73,7 +73,7 @@ impl OpenText {
         Ok(())
     }
 
-    /// A row that is none, and how much is left behind with it.
+    /// The error for a bad row, with the part of the file that is skipped.
     pub(super) fn bad_row(&mut self, bad: BadRow) -> ConnectorError {
         let BadRow { line, what, hint, mut spoils } = bad;
         if spoils == Spoils::FirstLine {
@@ -86,7 +86,7 @@ impl OpenText {
         let error = match spoils {
             Spoils::File => self.bad_file(Some(line), what, None),
             Spoils::Row => {
-                // The row is what was kept, or, on one line, that line.
+                // The row is the text that was kept, or, if it has one line, that line.
                 self.lines.keep();
                 let error = bad_record(what_at, &self.name, line, self.lines.kept());
                 self.lines.forget();

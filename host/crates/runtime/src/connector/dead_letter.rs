@@ -8,11 +8,13 @@ use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 use super::escaped::{cut_escaped, escaped_len};
 use super::rfc3339::rfc3339;
 
-/// A record that an operator could not take care of, and everything known about it.
+/// A record that an operator could not process, with all known facts about it.
 ///
-/// [`DeadLetter::write_line`] makes one line of JSON of it. Bytes that are UTF-8 are written as text (`payload`, `key`), others in
-/// base64 under another name (`payload_base64`, `key_base64`), so the bytes can always be had back exactly. Text that JSON would more than double, of control
-/// characters say, is in base64 too, and the message is cut at 8 KiB as it is written: a line is at most three times what the record has, and 16 KiB.
+/// [`DeadLetter::write_line`] formats it as one line of JSON. Bytes that are valid UTF-8 are written as text
+/// (`payload`, `key`). Other bytes are written in base64 under another name (`payload_base64`, `key_base64`),
+/// so that the exact bytes can always be restored. Text that JSON escapes would more than double, such as
+/// control characters, is in base64 too. The escaped message is cut at 8 KiB. A line is therefore at most three
+/// times as long as the record, plus 16 KiB.
 ///
 /// ```
 /// use sage_host::connector::DeadLetter;
@@ -25,58 +27,64 @@ use super::rfc3339::rfc3339;
 /// };
 /// let mut line = Vec::new();
 /// letter.write_line(&mut line);
-/// assert_eq!(String::from_utf8(line)?, r#"{"pipeline":"flights","run":"r1","operator":"parse","instance":0,"#.to_owned()
-///     + r#""source":"flights","source_instance":0,"offset":122,"place":"flights.csv:124","#
-///     + r#""payload":"{\"dep_delay\":\"NA\"}","#
-///     + r#""code":"rejected","message":"dep_delay: not a number","attempts":1,"at":"1970-01-01T00:00:00.000000Z"}"# + "\n");
+/// assert_eq!(
+///     String::from_utf8(line)?,
+///     r#"{"pipeline":"flights","run":"r1","operator":"parse","instance":0,"#.to_owned()
+///         + r#""source":"flights","source_instance":0,"offset":122,"place":"flights.csv:124","#
+///         + r#""payload":"{\"dep_delay\":\"NA\"}","code":"rejected","#
+///         + r#""message":"dep_delay: not a number","attempts":1,"at":"1970-01-01T00:00:00.000000Z"}"#
+///         + "\n"
+/// );
 /// # Ok::<(), std::string::FromUtf8Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct DeadLetter<'a> {
-    /// The pipeline's name.
+    /// Name of the pipeline.
     pub pipeline: &'a str,
-    /// Which run of it.
+    /// Id of the run.
     pub run: &'a str,
-    /// The operator that the record failed in.
+    /// Name of the operator in which the record failed.
     pub operator: &'a str,
-    /// Its instance.
+    /// Number of the operator's instance.
     pub instance: u32,
-    /// The source the record came from; `None` for a record that stands for no single input record.
+    /// Name of the source of the record. `None` for a record that does not come from exactly one input record.
     pub source: Option<&'a str>,
-    /// Which instance of the source; 0 for a built-in one. Source, instance and offset name one record.
+    /// Number of the source's instance; 0 for a built-in source. Source, instance and offset identify one
+    /// record.
     pub source_instance: Option<u32>,
-    /// The record's number in its source, from 0. The instances of a component source number its records in turn: instance 1 of 3 has 1, 4, 7, ….
+    /// Number of the record in its source, from 0. The instances of a component source number the records in
+    /// turn: instance 1 of 3 has 1, 4, 7, ….
     pub offset: Option<u64>,
-    /// What the source calls that place.
+    /// Name of the record's place, given by the source.
     pub place: Option<&'a str>,
-    /// The record's key, if it had one.
+    /// Key of the record, if it had one.
     pub key: Option<&'a [u8]>,
-    /// The record's event time in microseconds since the Unix epoch, if it had one.
+    /// Event time of the record in microseconds since the Unix epoch, if it had one.
     pub timestamp: Option<i64>,
-    /// The record's headers as the WIT contract encodes them (`types.batch`).
+    /// Headers of the record in the encoding of the WIT contract (`types.batch`).
     pub headers: Option<&'a [u8]>,
-    /// The record as it came to the operator.
+    /// Payload of the record as the operator received it.
     pub payload: &'a [u8],
-    /// The error's stable code.
+    /// Stable code of the error.
     pub code: &'a str,
-    /// The error in words.
+    /// Text of the error.
     pub message: &'a str,
-    /// How often the record was tried.
+    /// Number of attempts to process the record.
     pub attempts: u32,
-    /// When it was given up.
+    /// Time at which the record was given up.
     pub at: SystemTime,
 }
 
 impl DeadLetter<'_> {
-    /// Appends the letter as one line of JSON, line end included. Fields without a value are left out.
+    /// Appends the letter as one line of JSON with its line end. Fields without a value are left out.
     pub fn write_line(&self, out: &mut Vec<u8>) {
-        // Neither a field nor a vector refuses anything.
+        // Neither the fields nor the vector can fail.
         let _ = serde_json::to_writer(&mut *out, self);
         out.push(b'\n');
     }
 }
 
-/// The longest message, as it is written: nobody reads more.
+/// Longest message in bytes, escapes included. More would not be read.
 const LONGEST_MESSAGE: usize = 8 << 10;
 
 impl Serialize for DeadLetter<'_> {
@@ -114,7 +122,7 @@ fn put_bytes<M: SerializeMap>(fields: &mut M, name: &str, bytes: Option<&[u8]>) 
     }
 }
 
-/// What escapes may add to a text however short it is.
+/// Bytes that escapes may add to any text, however short it is.
 const SHORT: usize = 64;
 
 struct InBase64<'a>(&'a [u8]);
@@ -125,7 +133,8 @@ impl Serialize for InBase64<'_> {
     }
 }
 
-/// Headers as a list of objects with `name` and `value`, in order; headers that are not encoded as they should be, as they are.
+/// Writes headers as a list of objects with `name` and `value`, in order. Headers with a wrong encoding are
+/// written unchanged, in base64.
 fn put_headers<M: SerializeMap>(fields: &mut M, headers: Option<&[u8]>) -> Result<(), M::Error> {
     let Some(encoded) = headers.filter(|headers| !headers.is_empty()) else { return Ok(()) };
     let mut rest = encoded;
@@ -137,7 +146,7 @@ fn put_headers<M: SerializeMap>(fields: &mut M, headers: Option<&[u8]>) -> Resul
     fields.serialize_entry("headers", &Headers(encoded))
 }
 
-/// Headers that are encoded as they should be.
+/// Headers with a correct encoding.
 struct Headers<'a>(&'a [u8]);
 
 impl Serialize for Headers<'_> {
@@ -165,7 +174,7 @@ impl Serialize for Header<'_> {
     }
 }
 
-/// Takes a length (u32, little endian) and as many bytes off the front.
+/// Takes a length (u32, little endian) and that number of bytes from the front.
 fn take_text<'a>(encoded: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, rest) = encoded.split_first_chunk::<4>()?;
     let (text, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
@@ -229,7 +238,8 @@ mod tests {
     fn everything_known_about_the_record_is_in_the_line() {
         let fields = line(&letter(b"{\"a\":1}", Some(b"AA"), Some(&encode(&[(b"trace".to_vec(), b"x1".to_vec())]))));
         let expected = serde_json::json!({
-            "pipeline": "p", "run": "r", "operator": "o", "instance": 3, "source": "s", "source_instance": 1, "offset": 17, "place": "s.csv:19",
+            "pipeline": "p", "run": "r", "operator": "o", "instance": 3, "source": "s", "source_instance": 1,
+            "offset": 17, "place": "s.csv:19",
             "key": "AA", "timestamp": -5, "headers": [{"name": "trace", "value": "x1"}], "payload": "{\"a\":1}",
             "code": "trap", "message": "line one\nline two", "attempts": 2, "at": "1970-01-01T00:00:00.000000Z",
         });
@@ -251,7 +261,7 @@ mod tests {
         let record = written(letter(escapes.as_bytes(), Some(escapes.as_bytes()), None));
         assert!(record < 3 * 2 * escapes.len(), "{record}");
         assert_eq!(bytes(&line(&letter(escapes.as_bytes(), None, None)), "payload").unwrap(), escapes.as_bytes());
-        // Text as people write it stays text.
+        // Ordinary text stays text.
         assert_eq!(line(&letter(b"{\"a\":\"\\n\"}\t", None, None))["payload"], "{\"a\":\"\\n\"}\t");
     }
 

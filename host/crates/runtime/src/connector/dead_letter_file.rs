@@ -5,17 +5,19 @@ use std::sync::{Mutex, PoisonError};
 
 use super::identity::FileId;
 use super::{ConnectorError, DeadLetter, PathGuard};
-use sage_text::plain_path;
 use sage_machine::bytes;
+use sage_text::plain_path;
 
-/// The file that a stage's dead letters are appended to, one line of JSON each. Shared by all lanes of all instances.
+/// The file to which a stage's dead letters are appended, one line of JSON each. All lanes of all instances
+/// share it.
 ///
-/// Letters of earlier runs stay (`run` tells them apart). Each call writes its letters with one system call, so a crash
-/// of this host loses none that were handed over; [`DeadLetterFile::finish`] makes them survive a power cut.
-/// A writer waits while another writes.
+/// Letters of earlier runs stay; the field `run` tells them apart. Each call writes its letters with one system
+/// call, so a crash of this host loses no letter that was handed over. [`DeadLetterFile::finish`] makes them
+/// survive a power cut. A writer waits while another one writes.
 ///
-/// A letter that would make the file longer than its stage's bound is not written, and its record stops the pipeline: it is neither lost nor
-/// counted as kept. What earlier runs, and others, wrote to the file counts; of a pipe or a device, what this run wrote.
+/// A letter that would make the file longer than its stage's bound is not written, and its record stops the
+/// pipeline. The record is neither lost nor counted as kept. Bytes that earlier runs and other programs wrote
+/// count too; for a pipe or a device, only the bytes of this run count.
 #[derive(Debug)]
 pub struct DeadLetterFile {
     path: PathBuf,
@@ -27,17 +29,17 @@ pub struct DeadLetterFile {
 struct Output {
     file: File,
     lines: Vec<u8>,
-    /// What this run has written.
+    /// Bytes that this run has written.
     written: u64,
-    /// A write failed in the middle of a line.
+    /// Whether a write failed in the middle of a line.
     torn: bool,
 }
 
 impl DeadLetterFile {
-    /// Opens the file for a run whose files `guard` keeps, making it if it is not there.
+    /// Opens the file for a run whose files `guard` keeps, and creates it if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be written, or its folder does not exist, or it is a file that the run reads.
+    /// The file cannot be written, its folder does not exist, or the run reads the same file.
     pub fn open(path: &Path, guard: &PathGuard) -> Result<Self, ConnectorError> {
         let cannot = |cause: io::Error| {
             let error = ConnectorError::caused(format!("cannot write dead letters to \"{}\"", path.display()), cause);
@@ -54,16 +56,17 @@ impl DeadLetterFile {
         Ok(Self { path: path.to_owned(), id, output: Mutex::new(output) })
     }
 
-    /// Whether both are one file, under two names perhaps.
+    /// Whether both are the same file, perhaps under two names.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.id == other.id
     }
 
-    /// Appends letters, unless the file would have more than `max_bytes` then.
+    /// Appends letters, unless the file would then have more than `max_bytes`.
     ///
     /// # Errors
-    /// When they cannot be written, or do not fit. The pipeline must stop then: a dead letter that is lost is a record that is lost.
+    /// The letters cannot be written, or do not fit. The pipeline must stop then: a lost dead letter is a lost
+    /// record.
     pub fn write<'a>(
         &self,
         letters: impl IntoIterator<Item = DeadLetter<'a>>,
@@ -87,7 +90,7 @@ impl DeadLetterFile {
         *torn = wrote.is_err();
         wrote.map_err(|cause| self.cannot_write(cause))?;
         *written = written.saturating_add(lines.len() as u64);
-        // One huge letter should not keep its buffer resident for ever.
+        // One huge letter must not keep its buffer in memory for the rest of the run.
         lines.shrink_to(KEEP_BYTES);
         Ok(())
     }
@@ -95,11 +98,11 @@ impl DeadLetterFile {
     /// Makes all letters durable. More may be written afterwards.
     ///
     /// # Errors
-    /// When the file system cannot do it.
+    /// The file system cannot make them durable.
     pub fn finish(&self) -> Result<(), ConnectorError> {
         let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         match output.file.sync_all() {
-            // A device or a pipe has nothing to be made durable.
+            // A device or a pipe has nothing to make durable.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             synced => synced.map_err(|cause| self.cannot_write(cause)),
         }
@@ -116,16 +119,16 @@ impl DeadLetterFile {
     }
 }
 
-/// The most memory that is kept for letters to come.
+/// Largest buffer, in bytes, that is kept for later letters.
 const KEEP_BYTES: usize = 1 << 20;
 
-/// How long a file is; `None` of a pipe or a device.
+/// Length of a file in bytes; `None` for a pipe or a device.
 fn length(file: &File) -> io::Result<Option<u64>> {
     let found = file.metadata()?;
     Ok(found.is_file().then_some(found.len()))
 }
 
-/// Ends a line that a crash or a full disk cut short, so that it spoils itself alone.
+/// Ends a line that a crash or a full disk cut short, so that the next line stays readable.
 fn end_last_line(file: &mut File) -> io::Result<()> {
     if !file.metadata()?.is_file() || file.seek(SeekFrom::End(0))? == 0 {
         return Ok(());

@@ -1,7 +1,7 @@
 use super::{ConnectorError, Sink, SinkOutcome};
 use sage_batch::Batch;
 
-/// Nowhere. The engine counts what arrives, as for every stage.
+/// A sink that discards records. The engine counts arrivals, as for every stage.
 pub(super) struct DiscardSink;
 
 impl Sink for DiscardSink {

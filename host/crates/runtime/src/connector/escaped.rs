@@ -1,11 +1,12 @@
 use std::borrow::Cow;
 
-/// How many bytes a text has between the quotation marks of a JSON string.
+/// Number of bytes of a text between the quotation marks of a JSON string.
 pub(super) fn escaped_len(text: &str) -> usize {
     text.bytes().map(escaped_byte).sum()
 }
 
-/// The beginning of a text that takes at most `most` bytes in a JSON string, and how much more there was.
+/// The beginning of a text that takes at most `most` bytes in a JSON string, with the number of bytes that were
+/// cut off.
 pub(super) fn cut_escaped(text: &str, most: usize) -> Cow<'_, str> {
     let mut taken = 0;
     let fits = text.bytes().take_while(|&byte| {

@@ -2,11 +2,11 @@ use jiff::Timestamp;
 
 use sage_plan::TimeFormat;
 
-/// Why a text is no time.
+/// The reason why a text is no time.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoTime(pub(super) &'static str);
 
-/// The moment that a text says, in microseconds since 1970-01-01T00:00:00Z. What is finer is cut off, towards the past.
+/// Parses a moment, in microseconds since 1970-01-01T00:00:00Z. Finer digits are cut off, towards the past.
 pub(super) fn microseconds(text: &str, format: TimeFormat) -> Result<i64, NoTime> {
     match format {
         TimeFormat::Rfc3339 => text
@@ -20,7 +20,7 @@ pub(super) fn microseconds(text: &str, format: TimeFormat) -> Result<i64, NoTime
 
 fn from_number(text: &str, a_second: u32) -> Result<i64, NoTime> {
     const NO_NUMBER: NoTime = NoTime("it is no number");
-    /// Digits behind the point that are looked at.
+    /// Digits after the decimal point that are used.
     const DIGITS: usize = 9;
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),

@@ -11,29 +11,29 @@ use super::partial_file::PartialFile;
 use super::record_writer::RecordWriter;
 use super::{ConnectorError, PathGuard, Sink, SinkOutcome};
 use sage_batch::Batch;
-use sage_text::plain_path;
 use sage_plan::FileSinkSpec;
+use sage_text::plain_path;
 
-/// A file that is there only when it is whole.
+/// A file sink whose file appears only when it is complete.
 ///
-/// Records go to `PATH.partial`. When the run is complete that is made durable and renamed to PATH, in place of what was there;
-/// otherwise it stays under its own name, for whoever wants to look, until the next run writes over it. A path that is
-/// a device or a pipe is written to directly.
+/// Records go to `PATH.partial`. When the run is complete, that file is made durable and renamed to PATH, in
+/// place of an older file. Otherwise it stays as `PATH.partial`, for inspection, until the next run overwrites
+/// it. A path that is a device or a pipe is written to directly.
 pub(super) struct FileSink {
-    /// `None` once finished.
+    /// `None` after the sink is finished.
     writer: Option<RecordWriter<Output>>,
-    /// How many records had been written when it was finished.
+    /// Number of records that had been written when the sink was finished.
     written: u64,
     path: PathBuf,
     /// `None` for a device or a pipe.
     partial: Option<PartialFile>,
 }
 
-/// The file, and what packs the bytes on their way to it.
+/// The file, with the encoder that compresses the bytes before they reach it.
 struct Output {
     packed: Packed,
     file: File,
-    /// Where the last flush ended: up to here a packed file can be read.
+    /// Position of the file after the last flush. A compressed file is readable up to here.
     readable: u64,
 }
 
@@ -90,7 +90,7 @@ impl Sink for FileSink {
         let file = writer.into_output().finish().map_err(cannot)?;
         let (Some(partial), SinkOutcome::Complete) = (&self.partial, outcome) else { return Ok(()) };
         file.sync_all().map_err(|cause| {
-            // Which of the bytes that it had taken the file system could not keep, it does not say.
+            // The file system does not say which of the accepted bytes it could not keep.
             self.written = 0;
             cannot(cause)
         })?;
@@ -99,15 +99,16 @@ impl Sink for FileSink {
 }
 
 impl Output {
-    /// Everything is in the file, and the file is well formed.
+    /// Writes the rest of the bytes, so that the file is well formed, and returns the file.
     fn finish(self) -> io::Result<File> {
         self.packed.finish()
     }
 
-    /// A write has failed: what cannot be read in a packed file is taken off its end. What it then holds are the records that count as written.
+    /// After a failed write, cuts the unreadable end off a compressed file. The rest holds exactly the records
+    /// that count as written.
     fn cut_back(self) {
         let (file, readable, keeps_back) = (&self.file, self.readable, self.keeps_back());
-        // An encoder that is dropped writes once more.
+        // An encoder writes once more when it is dropped.
         drop(self.packed);
         if keeps_back && let Err(error) = file.set_len(readable) {
             tracing::debug!(%error, "a packed output that failed keeps its torn end");
@@ -123,7 +124,7 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         self.packed.flush()?;
         if self.keeps_back() {
-            // A device or a pipe has no position, and nothing is ever taken off its end.
+            // A device or a pipe has no position, and its end is never cut off.
             self.readable = self.file.stream_position().unwrap_or(0);
         }
         Ok(())
@@ -248,7 +249,8 @@ mod tests {
             let _ = fs::remove_file(&path);
             fs::write(&path, "old").unwrap();
             fs::set_permissions(&path, Permissions::from_mode(kept)).unwrap();
-            // What an earlier run has left is open to all: whoever has it open must not see what comes.
+            // The leftover of an earlier run may be open in another program, which must not see the new
+            // records.
             fs::write(&partial, "left").unwrap();
             fs::set_permissions(&partial, Permissions::from_mode(0o666)).unwrap();
             let mut watcher = File::open(&partial).unwrap();
@@ -295,7 +297,8 @@ mod tests {
             }
             let error = sink.finish(SinkOutcome::Complete).unwrap_err();
             let how = if replaced { "replaced" } else { "removed" };
-            assert!(error.what.contains(&format!("{how} by somebody while this run wrote it")), "{}", error.what);
+            let said = format!("{how} by another program while this run wrote it");
+            assert!(error.what.contains(&said), "{}", error.what);
             assert_eq!(fs::read(&path).unwrap(), b"old");
         }
     }
@@ -306,13 +309,13 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         let (path, partial) = (at("out"), at("out.partial"));
         fs::write(at("precious"), "precious").unwrap();
-        // A second name is taken away; the file stays.
+        // The second name is removed; the file stays.
         fs::hard_link(at("precious"), &partial).unwrap();
         let mut linked = sink(&path).unwrap();
         write(&mut linked, b"x");
         linked.finish(SinkOutcome::Complete).unwrap();
         assert_eq!(fs::read(at("precious")).unwrap(), b"precious");
-        // A link or a folder is nobody's leftover.
+        // A link or a folder is not the leftover of a run.
         symlink("precious", &partial).unwrap();
         let what = sink(&path).map(drop).unwrap_err().what;
         assert!(what.ends_with("out.partial\" is not a regular file: it is no leftover of a run"), "{what}");
@@ -329,7 +332,7 @@ mod tests {
         let spec = FileSinkSpec { path: at("out"), compression: Compression::None };
         let mut sink = FileSink::create(&spec, &Arc::new(guard)).unwrap();
         write(&mut sink, b"x");
-        // Since the paths were compared.
+        // The file is moved after the paths were compared.
         fs::rename(at("in"), at("out")).unwrap();
         let error = sink.finish(SinkOutcome::Complete).unwrap_err();
         assert!(

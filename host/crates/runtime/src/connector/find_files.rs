@@ -9,7 +9,8 @@ use super::pattern::Pattern;
 use super::pattern_walk::{Walk, cannot_look};
 use sage_text::plain_path;
 
-/// The files that a path or a pattern names, sorted, each file once; at least one. A file of exactly that name wins over the pattern.
+/// The files that a path or a pattern names, sorted, each file once; at least one. A file with exactly that
+/// name takes precedence over the pattern.
 pub(super) fn find_files(path: &Path) -> Result<Vec<PathBuf>, ConnectorError> {
     let found = Search::of(path)?.require_any()?;
     for (name, same) in &found.other_names {
@@ -22,24 +23,24 @@ pub(super) fn find_files(path: &Path) -> Result<Vec<PathBuf>, ConnectorError> {
     Ok(found.files.into_iter().map(|(path, _)| path).collect())
 }
 
-/// What a path or a pattern leads to at present, and what it would lead to if it were there.
+/// The files that a path or a pattern names at present, and the folders in which a later file would match.
 #[derive(Debug)]
 pub(super) struct Search {
     path: PathBuf,
     /// Sorted by path.
     pub(super) files: Vec<(PathBuf, FileId)>,
-    /// Names of files that are in `files` under another, and that other name.
+    /// Other names of files that are in `files`, each with the name used there.
     other_names: Vec<(PathBuf, PathBuf)>,
-    /// `None` for a path that is no pattern, or that is there as it is written.
+    /// The folders of a pattern. `None` for a path that is no pattern, or that exists exactly as written.
     pub(super) walk: Option<Walk>,
 }
 
 impl Search {
-    /// Looks.
+    /// Looks for the files.
     ///
     /// # Errors
-    /// A path that is not there or leads nowhere, a pattern that is none, a folder that cannot be looked through: nothing below a pattern
-    /// is passed over because it may not be read.
+    /// The path does not exist or is a dangling link, the pattern is invalid, or a folder cannot be read. No
+    /// folder below a pattern is skipped because it is unreadable.
     pub(super) fn of(path: &Path) -> Result<Self, ConnectorError> {
         let pattern = Pattern::of(path).map_err(|error| {
             ConnectorError::new(format!("\"{}\" is not a pattern: {}", plain_path(path), error.msg))
@@ -58,7 +59,7 @@ impl Search {
         Ok(Self { path: path.to_owned(), files, other_names, walk: Some(walk) })
     }
 
-    /// The path that is meant if its characters stand for themselves; `None` for a pattern.
+    /// The path with its characters taken literally; `None` for a pattern.
     pub(super) fn literal(path: &Path) -> Option<PathBuf> {
         let pattern = Pattern::of(path).ok()?;
         pattern.is_literal().then(|| pattern.literal_path())
@@ -68,7 +69,8 @@ impl Search {
         let Some(walk) = self.walk.as_ref().filter(|_| self.files.is_empty()) else { return Ok(self) };
         let error = ConnectorError::new(format!("no file matches \"{}\"", plain_path(&self.path)));
         Err(error.hint(if walk.left_out() > 0 {
-            "a pattern leaves out hidden files, unfinished outputs (*.partial) and, below **, links to folders: name such a file by its path"
+            "a pattern leaves out hidden files, unfinished outputs (*.partial) and, below **, links to folders: \
+             name such a file by its path"
         } else if self.path.ends_with("**") {
             "** stands for folders: write **/* for the files in them"
         } else {
@@ -92,16 +94,17 @@ fn not_there(path: &Path, error: io::Error) -> ConnectorError {
 }
 
 type Named = (PathBuf, FileId);
-/// A name that leads to a file which another name stands for.
+/// A further name of a file, and the name under which the file is kept.
 type OtherName = (PathBuf, PathBuf);
 
-/// Each file under one of its names: the first that is no link, in the order of paths.
+/// Keeps each file under one of its names: the first in the order of paths that is no link, else the first
+/// link.
 fn once_each(found: &[PathBuf]) -> Result<(Vec<Named>, Vec<OtherName>), ConnectorError> {
     let mut names = Vec::with_capacity(found.len());
     for path in found {
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
-            // It has gone since its folder was read, which is no fault; a link to nowhere is one.
+            // A file that was removed since its folder was read is no error; a dangling link is one.
             Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => continue,
             Err(error) => return Err(cannot_look(path, error)),
         };
@@ -124,7 +127,7 @@ fn once_each(found: &[PathBuf]) -> Result<(Vec<Named>, Vec<OtherName>), Connecto
     Ok((files, other_names))
 }
 
-/// What places call each file: its name, or its whole path where two have the same name.
+/// The short name of each file for places: its file name, or its whole path if two files share a file name.
 pub(super) fn short_names(paths: &[PathBuf]) -> Vec<String> {
     let name = |path: &PathBuf| path.file_name().map(|name| plain_path(Path::new(name)));
     let mut seen = HashMap::new();
@@ -145,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// A tree: files by path, links as `name -> target`.
+    /// Makes a tree: files by path, links as `name -> target`.
     fn tree(entries: &[&str]) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         for entry in entries {
@@ -255,7 +258,7 @@ mod tests {
         {
             assert_eq!(found(pattern), files, "{}", String::from_utf8_lossy(pattern));
         }
-        // A pattern below a folder of such a name, as a pipeline file that lies in it writes it.
+        // A pattern below a folder with such a name, as in a pipeline file inside that folder.
         let below = Pattern::escape(&at(b"\xff[1]")).join("*.txt");
         assert_eq!(find_files(&below).unwrap(), [at(b"\xff[1]/\xb1.txt")]);
         assert_eq!(short_names(&[at(b"\x1b[2J\xe9.txt")]), ["\\u{1b}[2J\\xE9.txt"]);

@@ -4,11 +4,11 @@ use super::{ConnectorError, Filled, Source, SourceProgress};
 use sage_batch::{Batch, Column, Origin};
 use sage_plan::GenerateSpec;
 
-/// Made-up records, for measuring and trying things out.
+/// Generated records, for measurements and experiments.
 ///
-/// Record `n` depends on the seed and `n` alone, not on how batches are cut: its number in 16 hexadecimal digits, a space, then printable
-/// ASCII. A payload shorter than that has the number's last digits, so payloads of `b` bytes repeat after 16^b records. Keys
-/// are the decimal numbers below `keys`, each as likely as another.
+/// Record `n` depends only on the seed and `n`, not on the size of batches: its number in 16 hexadecimal
+/// digits, a space, then printable ASCII. A shorter payload has the number's last digits, so payloads of `b`
+/// bytes repeat after 16^b records. Keys are the decimal numbers below `keys`, all equally likely.
 pub(super) struct Generate {
     spec: GenerateSpec,
     number: u16,
@@ -19,14 +19,17 @@ pub(super) struct Generate {
 }
 
 impl Generate {
-    /// Text that payloads are cut from: small enough to stay in the second-level cache.
+    /// Bytes of the text from which payloads are cut: small enough to stay in the second-level cache.
     const TEXT_BYTES: usize = 64 << 10;
     const DIGITS: usize = 16;
 
     pub(super) fn new(spec: &GenerateSpec, number: u16, longest: usize) -> Result<Self, ConnectorError> {
         if spec.payload_bytes as usize > longest {
             let what = format!("payloads of {} bytes are asked for, a record may have {longest}", spec.payload_bytes);
-            return Err(ConnectorError::new(what).hint("lower payload_bytes: a record of a built-in source is bounded by 4MiB and by object_store_memory of each stage that reads it"));
+            return Err(ConnectorError::new(what).hint(
+                "lower payload_bytes: a record of a built-in source is bounded by 4MiB \
+                 and by object_store_memory of each stage that reads it",
+            ));
         }
         if spec.keys == Some(0) || spec.rate == Some(0) {
             return Err(ConnectorError::new("keys = 0 and rate = 0 make no records").hint("leave the setting out"));
@@ -99,7 +102,8 @@ impl Source for Generate {
     }
 }
 
-/// So many records a second, counted from the first call: what was late is caught up, so the rate does not drift.
+/// Paces records at a number per second, counted from the first call. Late records are caught up, so the rate
+/// does not drift.
 #[derive(Debug)]
 struct Pace {
     rate: u64,
@@ -107,17 +111,17 @@ struct Pace {
 }
 
 impl Pace {
-    /// Records go out about this often, some at a time: sleeping for each would cost more than the record.
+    /// Interval between rounds of records. A sleep for each record would cost more than the record.
     const CADENCE: Duration = Duration::from_millis(1);
 
-    /// How many records should have been made by `now`.
+    /// Number of records that are due by `now`.
     fn due(&mut self, now: Instant) -> u64 {
         let begun = *self.begun.get_or_insert(now);
         let due = now.saturating_duration_since(begun).as_nanos() * u128::from(self.rate) / 1_000_000_000;
         u64::try_from(due).unwrap_or(u64::MAX)
     }
 
-    /// How long until `records` are due, and at least until the next round.
+    /// Time until `records` are due; at least the interval between rounds.
     fn until(&mut self, records: u64, now: Instant) -> Duration {
         let begun = *self.begun.get_or_insert(now);
         let nanoseconds = (u128::from(records) * 1_000_000_000).div_ceil(u128::from(self.rate));
@@ -126,12 +130,13 @@ impl Pace {
     }
 }
 
-// So that text, payloads and keys of one seed have nothing to do with each other.
+// Separate constants make the text, payloads and keys of one seed independent.
 const TEXT: u64 = 0x7465_7874;
 const PAYLOAD: u64 = 0x7061_796c_6f61_6400;
 const KEY: u64 = 0x6b65_7900_0000_0000;
 
-/// The `n`-th number of the sequence that starts at `seed`: SplitMix64 (Steele, Lea, Flood 2014), which reaches any `n` at once.
+/// The `n`-th number of the sequence that starts at `seed`: SplitMix64 (Steele, Lea, Flood 2014), which
+/// computes any `n` directly.
 #[inline]
 fn mix(seed: u64, n: u64) -> u64 {
     let mut z = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -140,13 +145,13 @@ fn mix(seed: u64, n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A random number made into one below `end` (Lemire 2019, without the rejection: the bias is below end / 2^64).
+/// Maps a random number to one below `end` (Lemire 2019, without the rejection: the bias is below end / 2^64).
 #[inline]
 fn pick(random: u64, end: u64) -> u64 {
     ((u128::from(random) * u128::from(end)) >> 64) as u64
 }
 
-/// 16 lower-case hexadecimal digits, all at once: a nibble a byte, then `0` or `a` added to each.
+/// 16 lower-case hexadecimal digits at once: one nibble for each byte, then `0` or `a` is added to each.
 #[inline]
 fn hex(n: u64) -> [u8; 16] {
     let spread = |half: u32| {

@@ -4,10 +4,10 @@ use flate2::bufread::GzDecoder;
 
 use super::refusal::Refusal;
 
-/// Unpacks the members of a gzip file one behind the other, as one text.
+/// Decompresses the consecutive members of a gzip file as one text.
 ///
-/// Zeros behind a member, which tapes and some file systems leave, are passed over as gzip does. Anything else that is no member is refused:
-/// it would be lost.
+/// Zeros after a member, which tapes and some file systems leave, are skipped, as by gzip. Any other bytes that
+/// are no member are refused, because they would be lost.
 pub(super) struct GzipMembers<R> {
     state: State<R>,
 }
@@ -15,7 +15,7 @@ pub(super) struct GzipMembers<R> {
 enum State<R> {
     Member(Box<GzDecoder<R>>),
     Between(R),
-    /// Only while one state becomes another.
+    /// Only during the change from one state to another.
     Nothing,
 }
 
@@ -71,7 +71,7 @@ impl<R: BufRead> Read for GzipMembers<R> {
                             }
                         }
                         Some(_) => {
-                            let what = "what is behind its last gzip member is neither another one nor zeros";
+                            let what = "the bytes after its last gzip member are neither another member nor zeros";
                             let hint = "is something appended to it, or is it damaged? gzip -t says more";
                             return Err(Refusal::new(what, hint).into());
                         }
@@ -100,7 +100,7 @@ mod tests {
 
     fn read(packed: &[u8]) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
-        // A byte at a time, so that every state is left and entered again.
+        // One byte at a time, so that every state is entered and left many times.
         GzipMembers::new(io::BufReader::with_capacity(1, packed)).read_to_end(&mut text)?;
         Ok(text)
     }
@@ -114,7 +114,10 @@ mod tests {
             ([&a[..], &[0; 1000]].concat(), Ok(b"a\n")),
             ([&a[..], &[0; 10], &b].concat(), Ok(b"a\nb\n")),
             ([&a[..], &gzip(b""), &b].concat(), Ok(b"a\nb\n")),
-            ([&a[..], b"text"].concat(), Err("what is behind its last gzip member is neither another one nor zeros")),
+            (
+                [&a[..], b"text"].concat(),
+                Err("the bytes after its last gzip member are neither another member nor zeros"),
+            ),
             ([&a[..], &[0; 10], b"\x1f\x8c is no header"].concat(), Err("invalid gzip header")),
         ];
         for (packed, expected) in cases {

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf, absolute};
 
-/// A file as the kernel tells it from others: its device and its inode. Hard links, links and bind mounts of one file have the same.
+/// Identity of a file in the kernel: its device and its inode. Hard links, symbolic links and bind mounts of
+/// one file share it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct FileId {
     device: u64,
@@ -18,7 +19,7 @@ impl FileId {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
 
-    /// Of what is open.
+    /// The identity of an open file.
     pub(super) fn of_open(file: impl AsFd) -> io::Result<Self> {
         let stat = rustix::fs::fstat(file)?;
         Ok(Self::of_stat(&stat))
@@ -29,46 +30,47 @@ impl FileId {
     }
 }
 
-/// What tells a file from all others, whether it is there or not.
+/// Identity of a file, whether it exists or not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Identity {
-    /// It is there.
+    /// The file exists.
     There(FileId),
-    /// It is not, and would be made under this name in this folder.
+    /// The file does not exist, and would be created under this name in this folder.
     NotThere { folder: FileId, name: OsString },
 }
 
-/// How much of a file's content outlives the moment: what makes two users of it a danger to each other.
+/// How a file treats its content, which decides whether two users of the file endanger each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Nature {
-    /// Bytes stay: a regular file, a disk, a file that is not there yet.
+    /// Bytes stay: a regular file, a disk, a file that does not exist yet.
     Kept,
-    /// A pipe hands bytes on: whoever writes to one that it reads feeds itself.
+    /// A pipe passes bytes on: a process that writes to a pipe that it also reads feeds itself.
     Pipe,
-    /// A terminal, `/dev/null`, a socket: two ways that have nothing to do with each other, or none.
+    /// A terminal, `/dev/null` or a socket: reading and writing are independent.
     Passing,
     /// A folder.
     Folder,
 }
 
-/// Where a path leads.
+/// The file to which a path leads.
 #[derive(Debug, Clone)]
 pub(super) struct Located {
     pub(super) identity: Identity,
     pub(super) nature: Nature,
-    /// Absolute and without links, as far as the file system tells.
+    /// Absolute path without links, as far as the file system tells.
     pub(super) path: PathBuf,
-    /// Where the path leads if no part of it were a link.
+    /// Absolute path without `.` and `..`, as if no part of it were a link.
     pub(super) spelled: PathBuf,
 }
 
-/// As many links in a row as the kernel follows.
+/// Longest chain of links, the same as in the kernel.
 const MOST_LINKS: usize = 40;
 
-/// Finds out where a path leads: every link resolved, one that leads nowhere yet to where its file would be made.
+/// Finds out where a path leads, with every link resolved. A dangling link leads to the place where its file
+/// would be created.
 ///
 /// # Errors
-/// The file's folder is not there or may not be entered; links that lead in a circle.
+/// The file's folder does not exist or may not be entered, or links form a cycle.
 pub(super) fn locate(path: &Path) -> io::Result<Located> {
     let spelled = plainly(&absolute(path)?);
     let mut at = absolute(path)?;
@@ -76,7 +78,8 @@ pub(super) fn locate(path: &Path) -> io::Result<Located> {
         match fs::metadata(&at) {
             Ok(metadata) => {
                 let identity = Identity::There(FileId::of(&metadata));
-                // What has no path, as a pipe that `/dev/stdout` leads to, keeps the one it was found under.
+                // A file without a path, such as a pipe behind `/dev/stdout`, keeps the path under which it was
+                // found.
                 let path = fs::canonicalize(&at).unwrap_or(at);
                 return Ok(Located { identity, nature: nature_of(&metadata), path, spelled });
             }
@@ -94,7 +97,7 @@ pub(super) fn locate(path: &Path) -> io::Result<Located> {
                 }
                 at = folder.join(target);
             }
-            // It has come this moment: look again.
+            // The file was created just now: look again.
             Ok(_) => at = file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let identity =
@@ -107,7 +110,7 @@ pub(super) fn locate(path: &Path) -> io::Result<Located> {
     Err(io::Error::from_raw_os_error(libc::ELOOP))
 }
 
-/// What its metadata say a file is.
+/// The nature of a file according to its metadata.
 pub(super) fn nature_of(metadata: &Metadata) -> Nature {
     let kind = metadata.file_type();
     if kind.is_dir() {
@@ -121,7 +124,7 @@ pub(super) fn nature_of(metadata: &Metadata) -> Nature {
     }
 }
 
-/// An absolute path with `.` and `..` taken out by their letters alone.
+/// An absolute path without `.` and `..`, resolved by text alone, without regard to links.
 pub(super) fn plainly(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {

@@ -3,9 +3,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{ConnectorError, Filled, Sink, SinkOutcome, Source, SourceProgress};
 use sage_batch::{Batch, Origin};
 
-/// A source of records that a program has or makes itself.
+/// A source of records from a Rust iterator.
 ///
-/// The iterator is pulled on the source's thread. While it makes its next item it may take its time, but a drain is not noticed meanwhile.
+/// The iterator is pulled on the source's thread. The iterator may block, but a drain is not noticed until it
+/// returns.
 #[derive(Debug)]
 pub struct IterSource<I> {
     records: I,
@@ -16,12 +17,12 @@ pub struct IterSource<I> {
 }
 
 impl<I: Iterator<Item = Vec<u8>> + Send> IterSource<I> {
-    /// A source, number `number` in its pipeline, of these payloads.
+    /// Makes a source of these payloads, with position `number` among the pipeline's sources.
     pub fn new(records: impl IntoIterator<IntoIter = I>, number: u16) -> Self {
         let records = records.into_iter();
         let (least, most) = records.size_hint();
         let total = most.filter(|&most| most == least).map(|most| most as u64);
-        // What says that it has more than memory could hold, as `std::iter::repeat` does, never ends.
+        // An iterator that reports more items than memory could hold, such as `std::iter::repeat`, never ends.
         let bounded = least != usize::MAX;
         Self { records, number, done: 0, total, bounded }
     }
@@ -45,13 +46,14 @@ impl<I: Iterator<Item = Vec<u8>> + Send> Source for IterSource<I> {
 /// A record as [`CollectSink`] keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Collected {
-    /// The record's key, if it has one.
+    /// Key of the record, if it has one.
     pub key: Option<Vec<u8>>,
-    /// The record itself.
+    /// Payload of the record.
     pub payload: Vec<u8>,
 }
 
-/// A sink that hands the records to the program: they are in the shared list as soon as they arrive.
+/// A sink that hands the records to the embedding program. A record is in the shared list as soon as it
+/// arrives.
 ///
 /// The list is not bounded: for tests and small results.
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ pub struct CollectSink {
 }
 
 impl CollectSink {
-    /// A sink and the list that its records go to.
+    /// Makes a sink, and the list that its records go to.
     #[must_use]
     pub fn new() -> (Self, Arc<Mutex<Vec<Collected>>>) {
         let sink = Self::default();

@@ -15,10 +15,10 @@ use super::refusal::Refusal;
 use super::zstd_frames::ZstdFrames;
 use sage_plan::Compression;
 
-/// Bytes to read, unpacked: a file, a pipe or standard input.
+/// Decompressed bytes of a file, a pipe or standard input.
 ///
-/// How they are packed is told by the first of them, before the first read is answered, and is refused where it is not what the
-/// pipeline file or the file's name says.
+/// The compression is detected from the first bytes, before the first read returns. A compression that
+/// contradicts the pipeline file or the file's name is refused.
 pub(super) struct Input {
     state: State,
     wanted: Wanted,
@@ -30,28 +30,29 @@ enum State {
     Plain(Peeking<Counted>),
     Gzip(Box<GzipMembers<BufReader<Peeking<Counted>>>>),
     Zstd(Box<ZstdFrames<Peeking<Counted>>>),
-    /// Only while one state becomes another.
+    /// Only during the change from one state to another.
     Nothing,
 }
 
-/// What somebody said of the packing.
+/// The expected compression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Wanted {
     Anything,
-    /// The file's name has this ending.
+    /// The file's name has this extension.
     Packed(&'static str),
     Plain,
     Exactly(Packing),
 }
 
 impl Input {
-    /// Packed bytes are read in pieces of this size: below it system calls show, above it nothing gets faster.
+    /// Size of the reads of compressed bytes. Smaller reads make system calls visible in the profile; larger
+    /// ones are not faster.
     const PACKED_CHUNK: usize = 128 << 10;
 
     /// Opens a file.
     pub(super) fn open(path: &Path, compression: Compression) -> Result<Self, ConnectorError> {
         let cannot = |cause| ConnectorError::caused(format!("cannot open \"{}\"", path.display()), cause);
-        // Not blocking: opening a pipe would wait for its writer. A regular file does not care.
+        // Non-blocking, because opening a pipe would wait for its writer. A regular file ignores the flag.
         let flags = OFlags::NONBLOCK.bits() as i32;
         let file = File::options().read(true).custom_flags(flags).open(path).map_err(cannot)?;
         let metadata = file.metadata().map_err(cannot)?;
@@ -66,7 +67,7 @@ impl Input {
         Ok(Self::of(Counted::new(file, 0).map_err(cannot)?, wanted))
     }
 
-    /// Standard input, from where it stands.
+    /// Standard input, from its current position.
     pub(super) fn stdin(compression: Compression) -> Result<Self, ConnectorError> {
         let cannot = |cause: io::Error| ConnectorError::caused("cannot read standard input", cause);
         let file = File::from(rustix::io::fcntl_dupfd_cloexec(io::stdin(), 0).map_err(|e| cannot(e.into()))?);
@@ -79,12 +80,12 @@ impl Input {
         Self { state: State::Unseen(Peeking::new(counted)), wanted, size }
     }
 
-    /// How many bytes there are, packed, if that is known.
+    /// Number of bytes before decompression, if known.
     pub(super) fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// How many bytes were read, packed.
+    /// Number of bytes read so far, before decompression.
     pub(super) fn consumed(&self) -> u64 {
         let counted = match &self.state {
             State::Unseen(input) | State::Plain(input) => Some(input.input()),
@@ -95,7 +96,7 @@ impl Input {
         counted.map_or(0, Counted::count)
     }
 
-    /// How long the next read may wait for something to come; those after it do not wait.
+    /// Sets the timeout of the next read; later reads do not wait.
     pub(super) fn set_patience(&mut self, timeout: Duration) {
         let counted = match &mut self.state {
             State::Unseen(input) | State::Plain(input) => Some(input.input_mut()),
@@ -108,7 +109,7 @@ impl Input {
         }
     }
 
-    /// Looks at the first bytes, and puts what unpacks them in front.
+    /// Looks at the first bytes and installs the decoder that they need.
     #[cold]
     fn begin(&mut self) -> io::Result<()> {
         let State::Unseen(input) = &mut self.state else { return Ok(()) };
@@ -128,17 +129,17 @@ impl Input {
         Ok(())
     }
 
-    /// Refuses what is packed otherwise than somebody said. An empty file is nothing, however it is called.
+    /// Refuses a compression that differs from the expected one. An empty file is accepted under any name.
     fn check(&self, found: Option<Packing>) -> Result<(), Refusal> {
         let is = |packing: Option<Packing>| packing.map_or("neither gzip nor zstd", Packing::name);
         match (&self.wanted, found) {
             (Wanted::Plain, Some(packing)) => Err(Refusal::new(
                 format!("it is {}, and its compression is said to be \"none\"", packing.name()),
-                "leave compression out: what is packed is known by its first bytes; format = \"whole\" takes a file as it is",
+                "leave compression out: the first bytes show the compression; format = \"whole\" takes a file as it is",
             )),
             (Wanted::Exactly(wanted), found) if found != Some(*wanted) => Err(Refusal::new(
                 format!("it is {}, and its compression is said to be \"{}\"", is(found), wanted.name()),
-                "leave compression out: what is packed is known by its first bytes; is it damaged?",
+                "leave compression out: the first bytes show the compression; is it damaged?",
             )),
             (Wanted::Packed(ending), None) => Err(Refusal::new(
                 format!("it is called .{ending}, and its first bytes are neither those of gzip nor of zstd"),
@@ -167,7 +168,7 @@ fn wanted(compression: Compression) -> Wanted {
     }
 }
 
-/// The ending of a name that says that the file is packed.
+/// The extension of a name that promises a compressed file.
 fn named(path: &Path) -> Option<&'static str> {
     let extension = path.extension()?;
     ["gz", "tgz", "zst", "tzst"].into_iter().find(|ending| extension.eq_ignore_ascii_case(ending))

@@ -6,28 +6,28 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use sage_plan::FieldPath;
 
-/// Finds some fields of JSON values: each value is parsed once, whole, and what nobody asked for is passed over.
+/// Finds fields in JSON values. Each value is parsed once, as a whole; fields that are not needed are skipped.
 ///
-/// Of a name that an object has twice the last one counts, as in most parsers.
+/// If an object has a name twice, the last value counts, as in most parsers.
 pub(super) struct JsonFields {
     wanted: Node,
     slots: Vec<Slot>,
 }
 
-/// What stands at a path.
+/// The value at a path.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value<'a> {
-    /// Nothing.
+    /// No value is there.
     Missing,
     Null,
-    /// A string, or a number or truth value as it is written.
+    /// A string, or a number or boolean as it is written.
     Text(Cow<'a, str>),
-    /// Something that is no text, in words.
+    /// A value that is no text, with a description.
     Other(&'static str),
 }
 
 impl<'a> Value<'a> {
-    /// The text, or why there is none.
+    /// The text, or the reason why there is none.
     pub(super) fn text(self) -> Result<Cow<'a, str>, &'static str> {
         match self {
             Self::Text(text) => Ok(text),
@@ -38,7 +38,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The value of one path, in a buffer that is used again.
+/// The value of one path, in a buffer that is reused.
 #[derive(Debug, Default)]
 struct Slot {
     found: Found,
@@ -54,16 +54,16 @@ enum Found {
     Other(&'static str),
 }
 
-/// A part of the paths that are wanted.
+/// A node in the tree of the needed paths.
 #[derive(Debug, Default)]
 struct Node {
-    /// The values that end here.
+    /// Slots of the paths that end here.
     slots: Vec<usize>,
     below: Vec<(String, Node)>,
 }
 
 impl JsonFields {
-    /// Finds what stands at these paths.
+    /// Prepares to find the values at these paths.
     pub(super) fn new<'p>(paths: impl Iterator<Item = &'p FieldPath>) -> Self {
         let mut wanted = Node::default();
         let mut count = 0;
@@ -78,7 +78,7 @@ impl JsonFields {
         Self { wanted, slots: std::iter::repeat_with(Slot::default).take(count).collect() }
     }
 
-    /// Reads a value; everything in it must be JSON.
+    /// Reads a value; all of it must be valid JSON.
     pub(super) fn read(&mut self, json: &[u8]) -> Result<(), serde_json::Error> {
         self.slots.iter_mut().for_each(|slot| slot.found = Found::Missing);
         let mut parser = serde_json::Deserializer::from_slice(json);
@@ -86,7 +86,7 @@ impl JsonFields {
         parser.end()
     }
 
-    /// What was found at path number `slot`, from 0.
+    /// The value at path number `slot`, from 0.
     pub(super) fn value(&self, slot: usize) -> Value<'_> {
         match self.slots.get(slot) {
             Some(Slot { found: Found::Text, text }) => Value::Text(Cow::Borrowed(text)),
@@ -111,7 +111,7 @@ impl Node {
         self.below.iter().find(|(other, _)| other == name).map(|(_, node)| node)
     }
 
-    /// Nothing was found at or below it.
+    /// Marks every path at or below this node as missing.
     fn forget(&self, slots: &mut [Slot]) {
         self.set(slots, Found::Missing);
         self.below.iter().for_each(|(_, node)| node.forget(slots));
@@ -138,7 +138,7 @@ impl Walk<'_, '_> {
             if let Some(slot) = self.slots.get_mut(number) {
                 slot.found = Found::Text;
                 slot.text.clear();
-                // A string takes everything.
+                // Writing to a string cannot fail.
                 let _ = write!(slot.text, "{text}");
             }
         }
@@ -181,7 +181,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        /// Beyond it two whole numbers may be one.
+        /// From this value on, two whole numbers may have the same float.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         if value.abs() < EXACT {
             self.text(&value);
@@ -215,7 +215,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         self.node.set(self.slots, Found::Other("is a list"));
         for number in 0usize.. {
-            // A number only where somebody asks for one: lists are long.
+            // The index becomes text only if a path needs one, because lists are long.
             let child = if self.node.below.is_empty() { None } else { self.node.get(&number.to_string()) };
             let more = match child {
                 Some(node) => list.next_element_seed(Walk { node, slots: self.slots })?.is_some(),
@@ -229,7 +229,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 }
 
-/// Reads an object's name: the node below that it leads to.
+/// Reads a name of an object, and returns the child node that it leads to.
 struct Name<'n>(&'n Node);
 
 impl<'de, 'n> DeserializeSeed<'de> for Name<'n> {
@@ -287,7 +287,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_bytes_are_they_are_read_or_refused(json in prop::collection::vec(prop::sample::select(b"{}[]\",:01ae\\u \xff".to_vec()), 0..40)) {
+        fn whatever_the_bytes_are_they_are_read_or_refused(
+            json in prop::collection::vec(prop::sample::select(b"{}[]\",:01ae\\u \xff".to_vec()), 0..40)
+        ) {
             let path = FieldPath::parse("/a/0").unwrap();
             let read = JsonFields::new([&path].into_iter()).read(&json).is_ok();
             prop_assert_eq!(read, serde_json::from_slice::<serde_json::Value>(&json).is_ok());

@@ -1,53 +1,55 @@
-/// What shows at a glance that a line is not JSON.
+/// The reason why a line is obviously not JSON.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotJson {
-    /// It is not UTF-8.
+    /// The line is not UTF-8.
     Utf8 {
-        /// From which byte of the line on, counted from 1.
+        /// First wrong byte of the line, from 1.
         column: usize,
     },
-    /// No value begins or ends like this.
+    /// No JSON value begins or ends like this.
     Shape {
-        /// The byte of the line, from 1.
+        /// Byte of the line, from 1.
         column: usize,
-        /// Why not.
+        /// Description of the error.
         why: String,
     },
 }
 
-/// Whether a file has a value on each line, or is one value over several: told by the first line that is not blank.
+/// The shape of a file: one value on each line, or one value over several lines. The first line that is not
+/// blank decides.
 #[derive(Debug, Default)]
 pub(super) enum JsonText {
-    /// That line was not seen.
+    /// The first line has not been read.
     #[default]
     New,
-    /// It is `[{…}]`, and the number that it has: an array of all records, unless more lines follow.
+    /// The line is `[{…}]`, with its number while it waits: an array of all records, unless more lines follow.
     Array(Option<u64>),
-    /// An array begins on it and ends on another one.
+    /// An array begins on the line and ends on a later one.
     OpenArray,
-    /// So does an object.
+    /// An object begins on the line and ends on a later one.
     OpenObject,
-    /// The lines are values.
+    /// Each line is a value.
     Lines,
 }
 
 impl JsonText {
-    /// Takes the first line.
+    /// Examines the first line.
     pub(super) fn first(&mut self, line: &[u8]) {
         let text = line.trim_ascii();
         let second = text.get(1..).unwrap_or_default().trim_ascii_start().first();
         *self = match (text.first(), text.last()) {
             (Some(b'['), Some(b']')) if text.len() > 1 && second == Some(&b'{') => Self::Array(None),
             (Some(b'['), Some(b']')) if text.len() > 1 => Self::Lines,
-            // What is behind the bracket may be a time stamp as well: an array's values begin like this.
+            // The text after the bracket may also be a time stamp. An array is assumed only before an object,
+            // an array or the end of the line.
             (Some(b'['), _) if matches!(second, None | Some(b'{' | b'[')) => Self::OpenArray,
-            // A line that was torn off ends in the middle of something.
+            // A line that was cut off would end in the middle of a value.
             (Some(b'{'), Some(b'{' | b'[' | b',')) => Self::OpenObject,
             _ => Self::Lines,
         };
     }
 
-    /// Takes the beginning of a first line that is too long to be seen whole: how it ends is not known.
+    /// Examines the beginning of a first line that is too long to be read as a whole. Its end is not known.
     pub(super) fn beginning(&mut self, head: &[u8]) {
         let text = head.trim_ascii_start();
         let second = text.get(1..).unwrap_or_default().trim_ascii_start().first();
@@ -55,24 +57,24 @@ impl JsonText {
         *self = if array { Self::OpenArray } else { Self::Lines };
     }
 
-    /// Whether that line was not seen.
+    /// Whether the first line has not been read.
     pub(super) fn is_new(&self) -> bool {
         matches!(self, Self::New)
     }
 
-    /// Whether it matters that nothing follows.
+    /// Whether the shape depends on more lines after the first.
     pub(super) fn must_be_alone(&self) -> bool {
         matches!(self, Self::Array(_))
     }
 
-    /// That line is number `line`, and waits until it is known whether anything follows.
+    /// Makes the first line, number `line`, wait until it is known whether more lines follow.
     pub(super) fn wait(&mut self, line: u64) {
         if let Self::Array(waiting) = self {
             *waiting = Some(line);
         }
     }
 
-    /// The number of the line that waits.
+    /// The number of the waiting line.
     pub(super) fn waiting(&self) -> Option<u64> {
         match self {
             Self::Array(waiting) => *waiting,
@@ -80,12 +82,13 @@ impl JsonText {
         }
     }
 
-    /// It waits no longer.
+    /// Ends the waiting: each line is a value.
     pub(super) fn go_on(&mut self) {
         *self = Self::Lines;
     }
 
-    /// What the file is instead of lines, and what to do about it; `alone`: nothing but that line is there.
+    /// The error and the hint for a file that does not consist of lines. `alone` means that the file has only
+    /// that line.
     pub(super) fn no_lines(&self, alone: bool) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Array(_) if alone => Some((
@@ -93,11 +96,13 @@ impl JsonText {
                 "jq -c '.[]' makes lines of it; with format = \"lines\" the array is one record",
             )),
             Self::OpenArray => Some((
-                "a JSON array begins here that does not end on this line, and format = \"jsonl\" has a record on each line",
+                "a JSON array begins here that does not end on this line, \
+                 and format = \"jsonl\" has a record on each line",
                 "jq -c '.[]' makes lines of it",
             )),
             Self::OpenObject => Some((
-                "a JSON object begins here that does not end on this line (it is pretty-printed), and format = \"jsonl\" has a record on each line",
+                "a JSON object begins here that does not end on this line (it is pretty-printed), \
+                 and format = \"jsonl\" has a record on each line",
                 "jq -c . makes a line of each",
             )),
             _ => None,
@@ -105,18 +110,19 @@ impl JsonText {
     }
 }
 
-/// Whether there is nothing but white space.
+/// Whether the line has only white space.
 #[inline]
 pub(super) fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
 }
 
-/// Refuses a line that cannot be JSON: not UTF-8, or its first and last characters do not belong together (as in a line cut short, or
-/// in a log message among the records).
+/// Refuses a line that cannot be JSON: the line is not UTF-8, or its first and last characters do not match, as
+/// in a line that was cut short or in a log message among the records.
 ///
-/// What lies between is not parsed here. Parsing it takes 254 ns for a 136-byte record (serde_json, its fastest way), against
-/// 12 ns for this and about 1000 ns that the whole way from file to file may take; the operator parses
-/// the record anyway, and rejects it under the pipeline's `on_error` where a source can only stop the pipeline.
+/// The text between them is not parsed here. Parsing takes 254 ns for a 136-byte record (serde_json, its
+/// fastest way); this check takes 12 ns, and the whole way from file to file may take about 1000 ns. The
+/// operator parses the record anyway, and rejects it under the pipeline's `on_error`, while a source can only
+/// stop the pipeline.
 #[inline]
 pub(super) fn check_json_line(line: &[u8]) -> Result<(), NotJson> {
     if let Err(error) = std::str::from_utf8(line) {
@@ -151,7 +157,7 @@ fn unlike_json(line: &[u8]) -> NotJson {
     }
 }
 
-/// A character that does nothing to a terminal.
+/// A character in a form that cannot control a terminal.
 fn visible(character: char) -> String {
     if character.is_control() { character.escape_default().to_string() } else { character.to_string() }
 }

@@ -8,11 +8,11 @@ use super::open_text::{BOUND, OpenText, bad_record};
 use super::room::{Room, Stopped};
 use super::stamps::Stamps;
 
-/// JSON lines: what the first line says of all of them, then each.
+/// JSON lines: the first line decides the shape of the file, then each line is a record.
 impl OpenText {
-    /// The first line of JSON was seen: is all the file one value, or is one written over several lines?
+    /// Called after the first line of JSON: refuses a file that is one value, or one value over several lines.
     pub(super) fn check_whole_json(&mut self, number: u64) -> Result<(), ConnectorError> {
-        // What is behind it that cannot be read comes up behind it.
+        // A read error after this line is reported after the line.
         let alone = self.json.must_be_alone() && matches!(self.lines.only_blanks_left(), Ok(Some(true)));
         match self.json.no_lines(alone) {
             Some((what, hint)) => Err(self.bad_file(Some(number), what, Some(hint.to_owned()))),
@@ -25,11 +25,11 @@ impl OpenText {
         let charset = self.lines.input().must_be();
         while !room.is_full() {
             if let Some(number) = self.json.waiting() {
-                // The first line, which might be all there is.
+                // The first line may be the only line.
                 match self.lines.only_blanks_left() {
                     Ok(None) => return Ok(Stopped::Pending),
                     Err(error) => {
-                        // It was read before what is behind it could not be.
+                        // The waiting line was read before the error, so it is sent first.
                         self.json.go_on();
                         self.push_json(room, number)?;
                         return Err(self.bad_line(error));
@@ -89,7 +89,7 @@ impl OpenText {
         Ok(Stopped::Full)
     }
 
-    /// The first line, which waited in `row`.
+    /// Pushes the first line, which waited in `row`.
     fn push_json(&mut self, room: &mut Room<'_>, number: u64) -> Result<(), ConnectorError> {
         let line = self.row.as_slice();
         let inside = memchr(b'\r', line);
@@ -105,7 +105,7 @@ impl OpenText {
     }
 }
 
-/// Why a line is no record: the byte, what is wrong with it, and what to do.
+/// The reason why a line is no record: the byte, the error and the hint.
 type BadJson = (usize, String, &'static str);
 
 fn json_line(line: &[u8], carriage_return: Option<usize>, charset: Option<&str>) -> Result<(), BadJson> {

@@ -1,8 +1,8 @@
 use std::io::{self, Write};
 
-/// Where lines are written, and when a line that was written is there for a reader.
+/// An output for lines, with the knowledge of when a written line is visible to a reader.
 pub(super) trait LineOutput: Write {
-    /// Whether bytes that `write` took may stay here until `flush`, as a compressor's do.
+    /// Whether `write` may hold bytes back until `flush`, as a compressor does.
     fn keeps_back(&self) -> bool {
         false
     }

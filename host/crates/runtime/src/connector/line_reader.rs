@@ -4,15 +4,17 @@ use memchr::{memchr, memchr2};
 
 use sage_plan::LineEnd;
 
-/// Cuts bytes into lines, in a buffer that a line longer than the limit cannot grow.
+/// Splits bytes into lines, in a buffer that a line longer than the limit cannot enlarge.
 ///
-/// Reads 256 KiB at a time and looks for line ends with vector instructions: 136-byte lines cost about 20 ns each from memory,
-/// the copy into the batch included.
+/// The reader reads 256 KiB at a time and finds line ends with vector instructions. A 136-byte line costs about
+/// 20 ns from memory, the copy into the batch included.
 ///
-/// LF and CRLF end a line. Text that has no LF for as long as a line may be, or none at all, and a CR has lines that CR ends: from there on
-/// CR, LF and CRLF each end one. So they do from the start with [`LineEnd::Any`].
+/// LF and CRLF end a line. If the text has no LF within the longest allowed line, or none at all, but has a CR,
+/// its lines end with CR: from there on CR, LF and CRLF each end a line. With [`LineEnd::Any`] they do so from
+/// the start.
 ///
-/// An error that a line is too long leaves that line behind: the next call answers the line after it, without having kept its bytes.
+/// After the error that a line is too long, the next call returns the line after it. The bytes of the long line
+/// are not kept.
 pub(super) struct LineReader<R> {
     input: R,
     buffer: Vec<u8>,
@@ -24,41 +26,41 @@ pub(super) struct LineReader<R> {
     longest: usize,
     ends: Ends,
     overlong: Overlong,
-    /// Where the line found last begins.
+    /// Position in the buffer of the line that was found last.
     last: usize,
     kept: Option<Kept>,
     has_returns: bool,
     looks_for_returns: LookFor,
 }
 
-/// Where a CR inside a line is looked for, and [told](LineReader::next_and_returns).
+/// The part of the text in which CRs inside lines are looked for and [reported](LineReader::next_and_returns).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LookFor {
-    /// In every line.
+    /// Every line.
     All,
-    /// In the first 256 KiB.
+    /// The first 256 KiB.
     First,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ends {
-    /// No line was found yet.
+    /// No line has been found yet.
     Unknown,
     Lf,
     Any,
 }
 
-/// A line longer than the limit that is still to be left behind.
+/// A line longer than the limit that has not been skipped yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Overlong {
     No,
-    /// It ends here.
+    /// The line ends at this position.
     Until(usize),
-    /// Its end was not read yet.
+    /// The end of the line has not been read yet.
     On,
 }
 
-/// What comes next, and where it lies in the buffer.
+/// The next item, with its position in the buffer.
 enum Step {
     Found(usize, usize),
     Pending,
@@ -73,18 +75,18 @@ struct Kept {
     line: u64,
 }
 
-/// What [`LineReader::next`] found.
+/// The result of [`LineReader::next`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
-    /// A line's number, from 1, and the line as it lies in the file, with its line end if it has one.
+    /// Number of the line, from 1, and the line with its line end, if it has one.
     Found(u64, &'a [u8]),
-    /// The input has nothing at present.
+    /// The input has no bytes at present.
     Pending,
     /// There are no more lines.
     End,
 }
 
-/// Why there is no next line.
+/// The reason why there is no next line.
 #[derive(Debug)]
 pub(super) enum LineError {
     /// The input could not be read.
@@ -94,10 +96,11 @@ pub(super) enum LineError {
 }
 
 impl<R: Read> LineReader<R> {
-    /// Below it system calls show in the profile, above it the buffer falls out of the cache.
+    /// Bytes of one read. Smaller reads make system calls visible in the profile; with larger ones the buffer
+    /// does not fit the cache.
     const CHUNK: usize = 256 << 10;
 
-    /// Lines of `input` of up to `longest` bytes, line ends not counted.
+    /// Reads lines of up to `longest` bytes from `input`, line ends not counted.
     pub(super) fn new(input: R, longest: usize, line_end: LineEnd, looks_for_returns: LookFor) -> Self {
         let ends = if line_end == LineEnd::Any { Ends::Any } else { Ends::Unknown };
         Self {
@@ -123,7 +126,7 @@ impl<R: Read> LineReader<R> {
         &self.input
     }
 
-    /// The input, to be told how to wait.
+    /// The input, for setting its timeout.
     pub(super) fn input_mut(&mut self) -> &mut R {
         &mut self.input
     }
@@ -133,7 +136,7 @@ impl<R: Read> LineReader<R> {
         self.line
     }
 
-    /// What was read of the line that was too long, from its beginning, until the next call of `next`.
+    /// The part of the too long line that was read, from its beginning. Valid until the next call of `next`.
     pub(super) fn too_long(&self) -> &[u8] {
         let end = match self.overlong {
             Overlong::Until(end) => end,
@@ -142,24 +145,24 @@ impl<R: Read> LineReader<R> {
         self.buffer.get(self.start..end).unwrap_or_default()
     }
 
-    /// Keeps the line found last and those after it, to go back to.
+    /// Keeps the line found last and all later lines, so that the reader can go back.
     pub(super) fn keep(&mut self) {
         if self.kept.is_none() {
             self.kept = Some(Kept { begin: self.last, first_ends: self.start, line: self.line });
         }
     }
 
-    /// The lines kept, up to the one found last; none if none are kept.
+    /// The kept lines, up to the one found last; empty if none are kept.
     pub(super) fn kept(&self) -> &[u8] {
         self.kept.and_then(|kept| self.buffer.get(kept.begin..self.start)).unwrap_or_default()
     }
 
-    /// Keeps them no longer.
+    /// Stops keeping lines.
     pub(super) fn forget(&mut self) {
         self.kept = None;
     }
 
-    /// Goes back behind the first line kept, and answers it; `None` if none are kept.
+    /// Goes back to the position after the first kept line, and returns that line; `None` if none are kept.
     pub(super) fn back_behind_first(&mut self) -> Option<&[u8]> {
         let Kept { begin, first_ends, line } = self.kept.take()?;
         self.overlong = Overlong::No;
@@ -167,7 +170,7 @@ impl<R: Read> LineReader<R> {
         self.buffer.get(begin..first_ends)
     }
 
-    /// Whether nothing but white space is left; `None` while that cannot be told. Takes nothing.
+    /// Whether only white space is left; `None` while that is not known. Consumes nothing.
     pub(super) fn only_blanks_left(&mut self) -> Result<Option<bool>, LineError> {
         loop {
             let rest = self.buffer.get(self.start..self.end).unwrap_or_default();
@@ -193,7 +196,7 @@ impl<R: Read> LineReader<R> {
         })
     }
 
-    /// The next line, and whether it may have a CR in it that ends none.
+    /// The next line, and whether the line may contain a CR that ends no line.
     #[inline]
     pub(super) fn next_and_returns(&mut self) -> Result<(Line<'_>, bool), LineError> {
         let step = self.advance()?;
@@ -208,7 +211,7 @@ impl<R: Read> LineReader<R> {
 
     #[inline]
     fn advance(&mut self) -> Result<Step, LineError> {
-        // Nearly always: LF ends lines here, and one is in the buffer.
+        // The usual case: LF ends lines in this file, and one is in the buffer.
         if self.ends == Ends::Lf && self.overlong == Overlong::No {
             let (start, scanned) = (self.start, self.scanned);
             let unseen = self.buffer.get(scanned..self.end).unwrap_or_default();
@@ -228,7 +231,7 @@ impl<R: Read> LineReader<R> {
         self.advance_anyhow()
     }
 
-    /// The next line, whatever stands before and behind it.
+    /// The next line in every case, the unusual ones included.
     fn advance_anyhow(&mut self) -> Result<Step, LineError> {
         if self.overlong != Overlong::No && !self.leave_behind()? {
             return Ok(Step::Pending);
@@ -260,7 +263,7 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    /// Where the line that begins at `start` ends; what was looked through for that is `scanned`.
+    /// The end of the line that begins at `start`. `scanned` is the position up to which it was searched.
     fn find_end(&mut self) -> Option<usize> {
         if self.ends == Ends::Any {
             return self.find_any_end();
@@ -288,7 +291,7 @@ impl<R: Read> LineReader<R> {
         match unseen.get(at + 1) {
             Some(b'\n') => Some(behind + 1),
             None if !self.at_end => {
-                // Whether it is a CRLF is not known yet.
+                // The next byte, which is not read yet, decides whether this is a CRLF.
                 self.scanned = behind - 1;
                 None
             }
@@ -296,11 +299,11 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    /// Whether there was no LF so far, and there is a CR: from now on that ends lines.
+    /// Whether the text has had no LF so far, and has a CR. From then on, CR ends lines.
     #[cold]
     fn returns_end_lines(&mut self) -> bool {
         let text = self.buffer.get(self.start..self.end).unwrap_or_default();
-        // One at the very end is the half of a CRLF, or ends the only line.
+        // A CR at the very end is half of a CRLF, or ends the only line.
         let inside = text.get(..text.len().saturating_sub(1)).unwrap_or_default();
         let returns = self.ends == Ends::Unknown && memchr(b'\r', inside).is_some();
         if returns {
@@ -330,7 +333,7 @@ impl<R: Read> LineReader<R> {
         Ok(Step::Found(start, end))
     }
 
-    /// Leaves the line behind that was too long; `false` if its end is not there yet.
+    /// Skips the line that was too long; `false` if its end has not arrived yet.
     #[cold]
     fn leave_behind(&mut self) -> Result<bool, LineError> {
         loop {
@@ -351,7 +354,7 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    /// The end of a line too long to keep; of the first one it also says what ends lines here.
+    /// The end of a line that is too long to keep. If it is the first line, the kind of line end is set too.
     fn find_end_of_first(&mut self) -> Option<usize> {
         if self.ends != Ends::Unknown {
             return self.find_end();
@@ -362,7 +365,7 @@ impl<R: Read> LineReader<R> {
         Some(end)
     }
 
-    /// Reads a piece, making room before; `false` if there is nothing at present.
+    /// Makes room and reads a piece; `false` if the input has no bytes at present.
     fn read_more(&mut self) -> Result<bool, LineError> {
         let from = self.kept.map_or(self.start, |kept| kept.begin);
         if from > 0 {
@@ -376,10 +379,10 @@ impl<R: Read> LineReader<R> {
             }
         }
         if self.end == self.buffer.len() {
-            // Who keeps lines keeps no more than one may have, and reads the next.
+            // A caller that keeps lines keeps at most the longest allowed line, and reads one more.
             let lines = if self.kept.is_some() { self.longest.saturating_mul(2) } else { self.longest };
             let most = lines.saturating_add(Self::CHUNK).max(self.buffer.len());
-            // Never a read into no room: it would look like the end.
+            // A read into no room would look like the end of the input.
             let size = self.buffer.len().saturating_mul(2).min(most).max(self.buffer.len() + 1);
             self.buffer.reserve_exact(size - self.buffer.len());
             self.buffer.resize(size, 0);
@@ -403,7 +406,7 @@ impl<R: Read> LineReader<R> {
     }
 }
 
-/// The first LF, and on the way to it whether there is a CR that is not its.
+/// The first LF. Also sets `has_returns` if a CR before it does not belong to a line end.
 #[inline]
 fn find_lf(text: &[u8], has_returns: &mut bool) -> Option<usize> {
     let mut from = 0;
@@ -424,17 +427,18 @@ pub(super) fn content(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// The byte order mark of UTF-8, which some programs put before text.
+/// The byte order mark of UTF-8, which some programs write before the text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// A line without the byte order mark before it: the first of a file, and of each file that was put behind another.
+/// A line without a byte order mark before it. The mark is on the first line of a file, and on the first line
+/// of each part of a concatenated file.
 #[inline]
 pub(super) fn without_mark(line: &[u8]) -> &[u8] {
-    // One byte tells of nearly every line that it has none.
+    // One byte is enough to exclude a mark on nearly every line.
     if line.first() == Some(&0xEF) { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line }
 }
 
-/// Whether a line is a mark, and not even ended: there is nothing behind it.
+/// Whether a line is only a mark without a line end, so that the file has no text after it.
 pub(super) fn is_mark(line: &[u8]) -> bool {
     line == BYTE_ORDER_MARK
 }

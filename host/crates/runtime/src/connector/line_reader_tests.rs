@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Gives its pieces one a read; an empty piece is "nothing at present".
+/// An input that returns one piece for each read; an empty piece means "no bytes at present".
 struct Pieces(VecDeque<Vec<u8>>);
 
 impl Read for Pieces {
@@ -136,7 +136,10 @@ proptest! {
             rest = tail;
         }
         pieces.push_back(rest.to_vec());
-        prop_assert_eq!(all(&mut LineReader::new(Pieces(pieces), 100, LineEnd::Auto, LookFor::All)), lines.iter().map(|l| l.as_bytes().to_vec()).collect::<Vec<_>>());
+        prop_assert_eq!(
+            all(&mut LineReader::new(Pieces(pieces), 100, LineEnd::Auto, LookFor::All)),
+            lines.iter().map(|l| l.as_bytes().to_vec()).collect::<Vec<_>>()
+        );
     }
 
     #[test]

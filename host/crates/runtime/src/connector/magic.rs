@@ -1,30 +1,30 @@
-/// How bytes are packed, as they say themselves.
+/// The compression of a byte stream, detected from its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
     Gzip,
     Zstd,
 }
 
-/// What a text begins with.
+/// The content at the beginning of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beginning {
-    /// Characters, or a UTF-8 byte order mark before them.
+    /// Characters, perhaps after a UTF-8 byte order mark.
     Text,
     /// The byte order mark of UTF-16.
     Utf16 {
-        /// The high byte first.
+        /// Whether the high byte comes first.
         big: bool,
     },
-    /// What only UTF-16 looks like, without its mark.
+    /// Bytes that look like UTF-16 without a byte order mark.
     Utf16Unmarked {
-        /// The high byte first.
+        /// Whether the high byte comes first.
         big: bool,
     },
-    /// No text at all, but this, and what to do with it.
+    /// Not a text. Holds a description of the format and a hint.
     Foreign(&'static str, &'static str),
 }
 
-/// Bytes by which a format is known: `start`, then any byte as often as `any`, then `rest`.
+/// Bytes that identify a format: `start`, then `any` arbitrary bytes, then `rest`.
 struct Magic {
     start: &'static [u8],
     any: usize,
@@ -40,7 +40,8 @@ const UNPACK: &str = "unpack it before, or through standard input; gzip and zstd
 const WHOLE: &str = "format = \"whole\" hands a file to an operator as it is";
 const UTF32: &str = "convert it: iconv -f UTF-32 -t UTF-8";
 
-/// None of them is how a text begins: each has a byte that text has not, or is ten characters that nobody writes.
+/// Beginnings of other formats. A text does not begin with any of them: each has a byte that text does not
+/// have, or ten characters that do not occur in practice.
 const MAGICS: [Magic; 20] = [
     foreign(b"\xff\xfe\0\0", "UTF-32 text", UTF32),
     foreign(b"\0\0\xfe\xff", "UTF-32 text", UTF32),
@@ -64,14 +65,15 @@ const MAGICS: [Magic; 20] = [
     foreign(b"SQLite format 3\0", "an SQLite database", WHOLE),
 ];
 
-/// How the bytes that begin so are packed; `None` while that cannot be told. Where there are no more than these, it can.
+/// The compression of bytes that begin with `head`; `None` while more bytes are needed. With `no_more`, there
+/// are no further bytes, and the answer is final.
 pub(super) fn packing(head: &[u8], no_more: bool) -> Option<Option<Packing>> {
     match *head {
         [0x1f, 0x8b, ..] => Some(Some(Packing::Gzip)),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Some(Packing::Zstd)),
-        // A frame that is skipped; parallel zstd writes them before each of the others.
+        // A skippable frame; parallel zstd writes one before each of the other frames.
         [first, 0x2a, 0x4d, 0x18, ..] if first & 0xf0 == 0x50 => Some(Some(Packing::Zstd)),
-        // Cut short, it is still not text.
+        // A zstd magic number that is cut short is still not text.
         [0x28, 0xb5] | [0x28, 0xb5, 0x2f] if no_more => Some(Some(Packing::Zstd)),
         [] | [0x1f | 0x28 | 0x50..=0x5f] if !no_more => None,
         [0x28, 0xb5] | [0x28, 0xb5, 0x2f] | [0x50..=0x5f, 0x2a] | [0x50..=0x5f, 0x2a, 0x4d] if !no_more => None,
@@ -79,9 +81,10 @@ pub(super) fn packing(head: &[u8], no_more: bool) -> Option<Option<Packing>> {
     }
 }
 
-/// What the text is that begins so; `None` while that cannot be told.
+/// The content of a text that begins with `head`; `None` while more bytes are needed.
 pub(super) fn beginning(head: &[u8], no_more: bool) -> Option<Beginning> {
-    // Two characters of two bytes each, where a byte of the first is zero; the line end of a line of one byte is no zero.
+    // If a byte of the first pair is zero, the text may be UTF-16, and two characters of two bytes each are
+    // needed to tell. A line of one byte needs no more bytes, because its line end is not zero.
     let few = match *head {
         [] => true,
         [only] => only != b'\n',
@@ -94,7 +97,7 @@ pub(super) fn beginning(head: &[u8], no_more: bool) -> Option<Beginning> {
     for magic in &MAGICS {
         match magic.fits(head) {
             Fits::Yes => return Some(magic.beginning),
-            // No line end is among them, so that no line waits here for the next.
+            // A head with a line end is not held back, so that a line never waits for the next one.
             Fits::SoFar if !no_more && !head.contains(&b'\n') => return None,
             Fits::SoFar | Fits::No => {}
         }
@@ -128,7 +131,8 @@ impl Magic {
     }
 }
 
-/// Every second byte of the first characters is zero and no other one is: ASCII in two bytes each.
+/// Detects ASCII characters in two bytes each: one byte of every pair is zero, always at the same place, and
+/// the other is not.
 fn utf16_unmarked(head: &[u8]) -> Beginning {
     let (pairs, _) = head.get(..head.len().min(64)).unwrap_or_default().as_chunks::<2>();
     let all = |is: fn(&[u8; 2]) -> bool| pairs.len() >= 2 && pairs.iter().all(is);

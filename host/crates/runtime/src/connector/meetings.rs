@@ -10,13 +10,15 @@ use super::path_use::{PathRole, PathUse, StandardStreams};
 use sage_plan::config::{Diagnostic, Diagnostics};
 use sage_text::plain_path;
 
-/// Finds out where every path of a run leads, and refuses each two that lead to one file if one of them is written to; what keeps an output from being
-/// written is said too. Looks at the file system and changes nothing.
+/// Finds out where every path of a run leads. Reports each pair of paths that lead to one file if one of them
+/// is written to, and each output that cannot be written. Reads the file system and changes nothing.
 ///
-/// A file is told from others by its device and inode, and one that is not there by its folder's and its name; links are followed, and patterns are
-/// compared by what they match and by what they would match once it is there. A source that is not there is left to whoever opens it.
+/// An existing file is identified by its device and inode, a file that does not exist yet by its folder and its
+/// name. Links are followed. A pattern is compared by the files that it matches, and by the files that it would
+/// match later. A source that does not exist is no error here; opening it reports the error.
 ///
-/// The answer keeps which files the run reads, for whoever opens one to write: a path may lead elsewhere by then.
+/// The returned guard keeps the files that the run reads. An output asks the guard again before it opens a file
+/// for writing, because the path may lead elsewhere by then.
 pub fn compare_paths(uses: &[PathUse], streams: &StandardStreams, errors: &mut Diagnostics) -> PathGuard {
     let (mut ends, mut unusable, mut own_folders) = (Vec::new(), Vec::new(), Vec::new());
     for (number, path_use) in uses.iter().enumerate() {
@@ -29,7 +31,7 @@ pub fn compare_paths(uses: &[PathUse], streams: &StandardStreams, errors: &mut D
     }
     ends.extend(stream_ends(uses.len(), streams));
     let met = refuse_meetings(&ends, errors);
-    // What is wrong with an output that meets another file matters no more.
+    // If an output meets another file, its other errors no longer matter.
     unusable.into_iter().filter(|(number, _)| !met.contains(number)).for_each(|(_, error)| errors.push(error));
     refuse_own_folders(&ends, &own_folders, errors);
     let mut guard = PathGuard::default();
@@ -39,7 +41,7 @@ pub fn compare_paths(uses: &[PathUse], streams: &StandardStreams, errors: &mut D
     guard
 }
 
-/// Refuses each pair of uses that meet, once; answers which uses these are.
+/// Reports each pair of uses that meet, once; returns the numbers of these uses.
 fn refuse_meetings(ends: &[End], errors: &mut Diagnostics) -> BTreeSet<usize> {
     let mut by_file: HashMap<&Identity, Vec<&End>> = HashMap::new();
     let mut patterns: Vec<(&End, &Search)> = Vec::new();
@@ -101,10 +103,13 @@ fn match_of(writer: &End, reader: &End, how: &str) -> Diagnostic {
     Diagnostic::new(format!("{}, which {}{how}", writer.as_writer(), reader.as_other()))
         .at(writer.span)
         .at(reader.span)
-        .hint("the source would read what this or an earlier run has written: write to another folder, or narrow the pattern")
+        .hint(
+            "the source would read what this or an earlier run has written: \
+             write to another folder, or narrow the pattern",
+        )
 }
 
-/// How a pattern leads to a file, if it does.
+/// A text about how a pattern leads to a file; `None` if it does not.
 fn matched(search: &Search, located: &Located) -> Option<String> {
     if let Identity::There(id) = located.identity
         && let Some((path, _)) = search.files.iter().find(|(_, file)| *file == id)
@@ -117,7 +122,7 @@ fn matched(search: &Search, located: &Located) -> Option<String> {
     would.then(|| " once it is there".to_owned())
 }
 
-/// Refuses outputs in the folders where the host keeps its own state.
+/// Reports outputs in the folders of the host's own state.
 fn refuse_own_folders(ends: &[End], own: &[(FileId, &'static str)], errors: &mut Diagnostics) {
     let mut told = BTreeSet::new();
     for end in ends.iter().filter(|end| end.writes() && !end.is_stream) {
@@ -129,7 +134,7 @@ fn refuse_own_folders(ends: &[End], own: &[(FileId, &'static str)], errors: &mut
     }
 }
 
-/// Which of the folders a file lies in, or would.
+/// The first of these folders that contains the file, or would contain it.
 fn holds(path: &Path, own: &[(FileId, &'static str)]) -> Option<&'static str> {
     path.ancestors().skip(1).filter(|_| !own.is_empty()).find_map(|folder| {
         let id = FileId::of(&fs::metadata(folder).ok()?);

@@ -1,4 +1,4 @@
-//! Which two paths of a run may not lead to one file, and by what ways they do.
+//! Tests the pairs of paths that must not lead to one file, and the ways in which they do.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -37,7 +37,7 @@ const TREE: [&str; 24] = [
     "pipe |",
 ];
 
-/// One use, another, and what is said of them; nothing if they may be.
+/// One use, another use, and the expected message; an empty message means that both are allowed.
 const CASES: [(&str, &str, &str); 81] = [
     // A source and a sink.
     ("source in.txt", "sink in.txt", "sink \"s\" writes $/in.txt, which source \"s\" reads"),
@@ -83,7 +83,7 @@ const CASES: [(&str, &str, &str); 81] = [
     ("source *.bin", "sink out.bin", "once it is there"),
     ("source *.partial", "sink out.bin", ""),
     ("source *", "sink d/new.out", ""),
-    // What a sink writes until it is whole.
+    // The temporary file of a sink.
     (
         "source out.bin.partial",
         "sink out.bin",
@@ -121,7 +121,7 @@ const CASES: [(&str, &str, &str); 81] = [
     ("sink d/a.bin", "dead l/a.bin", "(the same file through a link)"),
     ("dead a.jsonl", "dead d/../a.jsonl", ""),
     ("source *.jsonl", "dead d/rejected.jsonl", ""),
-    // What the host itself reads.
+    // Files that the host itself reads.
     ("component op.wasm", "sink op.wasm", "which is the component of operator \"o\""),
     ("component op.wasm", "sink op-link.wasm", "(the same file through a link)"),
     ("component op-link.wasm", "dead op.wasm", "(the same file through a link)"),
@@ -142,7 +142,7 @@ const CASES: [(&str, &str, &str); 81] = [
     ("cache cache", "sink cache/out.txt", "sink \"s\" writes $/cache/out.txt, which lies in the cache"),
     ("cache cache", "dead c/dead.jsonl", "which lies in the cache"),
     ("component op.wasm", "source op-hard.wasm", ""),
-    // What is no file.
+    // Paths that are not regular files.
     ("source pipe", "sink pipe", "which source \"s\" reads"),
     ("sink pipe", "sink pipe", "which sink \"s\" writes"),
     ("dead pipe", "dead pipe", ""),
@@ -186,7 +186,7 @@ fn path_use(root: &Path, written: &str) -> PathUse {
     PathUse { role, path: root.join(path), span: Some(Span { start: 0, end: 0 }) }
 }
 
-/// What is said of some uses, `$` for the folder.
+/// The messages for some uses, with `$` for the folder.
 fn said(root: &Path, uses: &[&str]) -> Vec<String> {
     let uses: Vec<_> = uses.iter().map(|written| path_use(root, written)).collect();
     let mut errors = Diagnostics::new(None);
@@ -202,7 +202,7 @@ fn two_paths_that_lead_to_one_file_are_refused_however_they_are_written() {
     for (one, other, expected) in CASES {
         for (first, second) in [(one, other), (other, one)] {
             let said = said(&root, &[first, second]);
-            // Of two that write, either may be named first.
+            // If both uses write, either may be named first.
             let names_both = |said: &String| {
                 said.contains(expected) || (one.starts_with("sink") && said.contains('(') == expected.contains('('))
             };
@@ -241,7 +241,7 @@ fn an_output_that_cannot_be_written_is_known_before_it_is_opened() {
     ] {
         assert_eq!(said(&root, &[written]), [expected], "{written}");
     }
-    // A name that is not too long, but is with `.partial` behind it.
+    // A name that is short enough alone, and too long with `.partial` after it.
     let long = said(&root, &[&format!("sink {}", "x".repeat(250))]);
     assert!(long.len() == 1 && long.iter().all(|said| said.ends_with("File name too long (os error 36)")), "{long:?}");
 }

@@ -1,23 +1,30 @@
 //! Built-in sources and sinks, and the two traits behind them, which embedders may implement too.
 //!
-//! A source is pulled by the engine on a thread of its own and fills a batch at a time; a sink is handed batches in order.
-//! Neither knows of edges, lanes or retries.
+//! The engine pulls a source on a thread of its own; the source fills one batch at a time. The engine hands
+//! batches to a sink in order. Neither knows of edges, lanes or retries.
 //!
-//! Text flows `Counted` (bytes, waited for, all of them) → `Input` (unpacked, by their first bytes) → `TextInput` (decoded to UTF-8) →
-//! `LineReader` (lines within the limit) → format (lines, JSON lines, `CsvRows`) → batch, with key, time and headers where `Stamps` are
-//! asked for; and every record's line is noted in `FilePlaces`. Out again through `RecordWriter` and `Packed`.
+//! Text flows through `Counted` (counts the bytes, and waits for them) → `Input` (decompresses, by the first
+//! bytes) → `TextInput` (decodes to UTF-8) → `LineReader` (lines within the limit) → format (lines, JSON lines,
+//! `CsvRows`) → batch. `Stamps` adds key, time and headers if they are configured, and `FilePlaces` notes the
+//! line of every record. Records leave through `RecordWriter` and `Packed`.
 //!
-//! What cannot be read is an error that says how much it takes with it: a record, or the rest of a file. Whether the source goes on is not decided
-//! here.
+//! Input that cannot be read is an error. The error says how much is lost: a record, or the rest of a file. The
+//! caller decides whether the source continues.
 //!
-//! `WholeFiles` takes files as they are instead, a record each.
+//! `WholeFiles` reads files unchanged instead, one record each.
 //!
-//! Before anything is opened, `compare_paths` finds out which file every path of the run leads to (`identity`), patterns included (`find_files`), and refuses
-//! two that meet. An output is looked at then too (`output_place`); it is written as a new file beside its place (`partial_file`) and takes its name at the end.
+//! Before any file is opened, `compare_paths` finds the file to which every path of the run leads (`identity`),
+//! patterns included (`find_files`), and refuses two paths that meet. Outputs are checked at that time too
+//! (`output_place`). An output is written as a new file beside its place (`partial_file`) and takes its name at
+//! the end.
 //!
-//! Invariants: no line, row, file or record can make the memory here grow past `limits.record_bytes` and a constant; opening
-//! errors come before any record; no run writes to a file that it reads; an output file has its name only when it is whole; no record is written that would be read
-//! back as two.
+//! Invariants:
+//!
+//! - No line, row, file or record can make the memory here grow past `limits.record_bytes` and a constant.
+//! - Errors of opening come before any record.
+//! - No run writes to a file that it reads.
+//! - An output file has its name only when it is complete.
+//! - A record that would be read back as two records is not written.
 
 mod counted;
 mod csv_columns;

@@ -10,13 +10,15 @@ use super::whole_files::WholeFiles;
 use super::{ConnectorError, PathGuard, Sink, Source};
 use sage_plan::{SinkSpec, SourceSpec};
 
-/// Opens a built-in source, the pipeline's number `source_number`; no record will be longer than `max_record_bytes`.
+/// Opens a built-in source at position `source_number` in the pipeline. No record is longer than
+/// `max_record_bytes`.
 ///
-/// What can be found out without reading everything is found out now: files that are missing or unreadable, CSV headers,
-/// settings that make no sense.
+/// Opening checks everything that can be checked without reading all input: files that are missing or
+/// unreadable, CSV headers, settings that make no sense.
 ///
 /// # Errors
-/// Those. Also for [`SourceSpec::Provided`]: whoever provides a source hands it to the engine, nothing here can open it.
+/// One of these checks fails. [`SourceSpec::Provided`] is always an error, because an embedder hands such a
+/// source to the engine.
 pub fn open_source(
     spec: &SourceSpec,
     source_number: u16,
@@ -38,7 +40,8 @@ pub fn open_source(
 /// Opens a built-in sink of a run whose files `guard` keeps.
 ///
 /// # Errors
-/// When it cannot be written to, as far as that can be known now. Also for [`SinkSpec::Provided`], as [`open_source`].
+/// The sink cannot be written to, as far as that is known before the first write. [`SinkSpec::Provided`] is
+/// always an error, as for [`open_source`].
 pub fn open_sink(spec: &SinkSpec, guard: &Arc<PathGuard>) -> Result<Box<dyn Sink>, ConnectorError> {
     Ok(match spec {
         SinkSpec::File(file) => Box::new(FileSink::create(file, guard)?),
@@ -58,8 +61,8 @@ fn not_provided(what: &str, name: &str) -> ConnectorError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sage_batch::Batch;
     use crate::connector::{Filled, SinkOutcome};
+    use sage_batch::Batch;
     use sage_plan::{Compression, FileSinkSpec, FileSourceSpec, GenerateSpec, TextSpec};
 
     #[test]

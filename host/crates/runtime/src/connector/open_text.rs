@@ -14,42 +14,44 @@ use super::text_input::TextInput;
 use super::{ConnectorError, Unreadable};
 use sage_plan::{Format, TextSpec};
 
-/// One text input being read.
+/// A text input that is being read.
 ///
-/// An error with [`ConnectorError::unreadable`] leaves what it names behind: a record, and the next call goes on after it, or all that is left of the input, and the
-/// next call is at its end.
+/// After an error with [`ConnectorError::unreadable`], reading continues after the unreadable part. If that
+/// part is a record, the next call continues after it; if it is the rest of the input, the next call is at the
+/// end.
 pub(super) struct OpenText {
     pub(super) lines: LineReader<TextInput>,
     format: Format,
     pub(super) csv: CsvRows,
     pub(super) stamps: Stamps,
     pub(super) json: JsonText,
-    /// The row being written: only whole rows enter the batch.
+    /// The row that is being written. Only whole rows enter the batch.
     pub(super) row: Vec<u8>,
-    /// What errors call it.
+    /// Name of the input in errors.
     pub(super) path: String,
-    /// What places call it.
+    /// Name of the input in places.
     pub(super) name: String,
     pub(super) longest: usize,
-    /// CSV: rows in a row whose quote was never closed.
+    /// CSV: number of consecutive rows whose quote was never closed.
     pub(super) unclosed: u32,
-    /// Nothing more is read.
+    /// Whether reading has stopped for good.
     given_up: bool,
-    /// Lines: a CR inside one was told of.
+    /// Lines: whether a CR inside a line has been reported.
     has_returns: bool,
     notes: Vec<String>,
 }
 
-/// What a record of a built-in source may weigh, in words.
+/// The hint about the largest record of a built-in source.
 pub(super) const BOUND: &str =
     "a record of a built-in source is bounded by 4MiB and by object_store_memory of each stage that reads it";
-/// The beginning of a line that is too long to be kept, as far as it is told on.
+/// Bytes of a too long line that are passed on, from its beginning.
 const TOLD: usize = 64 << 10;
 
 impl OpenText {
-    /// `path` is what errors call it, `name` what places do; no record is longer than `longest` bytes.
+    /// `path` is the name in errors, `name` the name in places; no record is longer than `longest` bytes.
     pub(super) fn new(input: Input, path: String, name: String, spec: &TextSpec, longest: usize) -> Self {
-        // Where it is an error, every one is looked for; where it is worth a word, the beginning will do.
+        // In JSON lines a CR is an error, so every line is searched. In other formats it is only a note, so the
+        // first 256 KiB are enough.
         let returns = if spec.format == Format::JsonLines { LookFor::All } else { LookFor::First };
         Self {
             lines: LineReader::new(TextInput::new(input, spec.encoding), longest, spec.line_end, returns),
@@ -68,36 +70,36 @@ impl OpenText {
         }
     }
 
-    /// How many bytes there are, packed, if that is known.
+    /// Number of bytes before decompression, if known.
     pub(super) fn size(&self) -> Option<u64> {
         self.lines.input().input().size()
     }
 
-    /// How many bytes were read, packed.
+    /// Number of bytes read so far, before decompression.
     pub(super) fn consumed(&self) -> u64 {
         self.lines.input().input().consumed()
     }
 
-    /// How long a read may wait, where it waits at all.
+    /// Sets the timeout of a read that has to wait.
     pub(super) fn set_patience(&mut self, timeout: Duration) {
         self.lines.input_mut().input_mut().set_patience(timeout);
     }
 
-    /// What somebody should know of it, with its name.
+    /// The notes for the user about this input, each with its name.
     pub(super) fn take_notes(&mut self) -> Vec<String> {
         let header = self.csv.columns().take_notes();
         let notes = header.into_iter().chain(std::mem::take(&mut self.notes));
         notes.map(|note| format!("{}: {note}", self.path)).collect()
     }
 
-    /// Reads the header of a CSV file and the first line of any other, and so finds out early what cannot be read.
+    /// Reads the header of a CSV file, or the first line of another format, to find errors early.
     pub(super) fn check(&mut self) -> Result<(), ConnectorError> {
         self.lines.input_mut().begin().map_err(|error| self.bad_line(LineError::Read(error)))?;
         loop {
             match self.lines.next() {
                 Ok(Line::Found(number, raw)) if self.format == Format::Csv => {
                     if let Err(bad) = self.csv.feed(number, raw) {
-                        // A row is seen to when its turn comes.
+                        // A bad row is reported when it is read.
                         return if bad.spoils == Spoils::File { Err(self.bad_row(bad)) } else { Ok(()) };
                     }
                 }
@@ -114,7 +116,7 @@ impl OpenText {
                     self.json.beginning(without_mark(self.lines.too_long()));
                     return self.check_whole_json(self.lines.line());
                 }
-                // Nor is a line that is too long a reason not to begin, unless it is the header.
+                // A line that is too long does not prevent the start either, unless it is the header.
                 Err(LineError::TooLong) if self.format != Format::Csv => return Ok(()),
                 Err(error) => return Err(self.bad_line(error)),
             }
@@ -124,7 +126,7 @@ impl OpenText {
         }
     }
 
-    /// Moves records into the batch until one of the two stops.
+    /// Moves records into the batch until the batch is full or the input stops.
     pub(super) fn fill(&mut self, room: &mut Room<'_>) -> Result<Stopped, ConnectorError> {
         if self.given_up {
             return Ok(Stopped::End);
@@ -145,7 +147,8 @@ impl OpenText {
         {
             let read = self.consumed();
             self.notes.push(format!(
-                "it had {size} bytes when it was opened, and {read} were read: it grows, and its last line may be half of one"
+                "it had {size} bytes when it was opened, and {read} were read: \
+                 it grows, and its last line may be half of one"
             ));
         }
         Ok(stopped)
@@ -162,7 +165,10 @@ impl OpenText {
                     }
                     if returns && !self.has_returns && memchr(b'\r', line).is_some() {
                         self.has_returns = true;
-                        self.notes.push(format!("line {number} has carriage returns (CR) in it, which stay there: line_end = \"any\" makes them line ends"));
+                        self.notes.push(format!(
+                            "line {number} has carriage returns (CR) in it, which stay there: \
+                             line_end = \"any\" makes them line ends"
+                        ));
                     }
                     if let Some(charset) = charset
                         && let Err(error) = std::str::from_utf8(line)
@@ -215,7 +221,7 @@ impl OpenText {
         }
     }
 
-    /// Nothing more of it can be read, from line number `line` on where that is known.
+    /// Gives up the rest of the input, from line number `line` on if it is known, and returns the error.
     pub(super) fn bad_file(
         &mut self,
         line: Option<u64>,
@@ -232,7 +238,7 @@ impl OpenText {
     }
 }
 
-/// A record that is left behind, and its bytes.
+/// The error for a record that is skipped, with its bytes.
 pub(super) fn bad_record(what: String, name: &str, line: u64, bytes: &[u8]) -> ConnectorError {
     ConnectorError::new(what).leaving_behind(Unreadable::record(format!("{name}:{line}"), content(bytes)))
 }

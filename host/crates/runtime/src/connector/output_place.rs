@@ -11,33 +11,35 @@ use super::identity::{Located, Nature, locate};
 use super::partial_file::partial_path;
 use sage_text::plain_path;
 
-/// Where a file sink writes, looked at before anything is opened: what would keep the finished file from its name is known by then.
+/// The place where a file sink writes. The place is examined before any file is opened, so that obstacles to
+/// the finished file's name are known early.
 #[derive(Debug)]
 pub(super) enum OutputPlace {
-    /// A device, a pipe or a socket: written as it is.
+    /// A device, a pipe or a socket: written to directly.
     InPlace(PathBuf),
-    /// A file that takes its name when it is whole.
+    /// A file that takes its name when it is complete.
     Replaced(Replaced),
 }
 
-/// A file that a finished output replaces, or that is not there yet.
+/// A file that a finished output replaces, or that does not exist yet.
 #[derive(Debug)]
 pub(super) struct Replaced {
-    /// Without links.
+    /// Path without links.
     pub(super) path: PathBuf,
     pub(super) folder: PathBuf,
-    /// What is there now.
+    /// Metadata of the present file, if there is one.
     pub(super) old: Option<Metadata>,
 }
 
-/// The sticky bit: in such a folder a file is replaced by its owner or the folder's alone.
+/// The sticky bit. In a folder with it, only the owner of the file or of the folder may replace a file.
 const STICKY: u32 = 0o1000;
 
 impl OutputPlace {
-    /// Looks at a sink's path.
+    /// Examines a sink's path.
     ///
     /// # Errors
-    /// Everything that would keep the output from being written or from taking its name. A retry helps only where the file system has changed.
+    /// Every obstacle to writing the output or to giving it its name. A retry helps only if the file system has
+    /// changed.
     pub(super) fn examine(path: &Path) -> Result<Self, ConnectorError> {
         let shown = plain_path(path);
         let located = locate(path).map_err(|error| no_place(path, error))?;
@@ -86,14 +88,14 @@ impl Replaced {
         match fs::symlink_metadata(partial_path(&path)) {
             Ok(leftover) => require_leftover(leftover.is_file(), &partial_path(&path))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // The longer name may be too long where the output's is not.
+            // The longer name may be too long even if the output's name is not.
             Err(error) => return Err(cannot(error)),
         }
         Ok(Self { path, folder, old })
     }
 }
 
-/// Whether a file may be replaced by another of its name, as far as that can be known without trying.
+/// Checks that a file may be replaced by another one under its name, as far as this is known without trying.
 fn require_replaceable(shown: &str, path: &Path, old: &Metadata, folder: &Metadata) -> Result<(), ConnectorError> {
     let attributes = attributes(path);
     if attributes.contains(StatxAttributes::MOUNT_ROOT) {
@@ -124,7 +126,7 @@ fn require_replaceable(shown: &str, path: &Path, old: &Metadata, folder: &Metada
     Ok(())
 }
 
-/// What lies where an output is gathered must be what a run has left there.
+/// Checks that a file at the place of the temporary output is the leftover of a run.
 pub(super) fn require_leftover(is_file: bool, partial: &Path) -> Result<(), ConnectorError> {
     if is_file {
         return Ok(());
@@ -133,7 +135,7 @@ pub(super) fn require_leftover(is_file: bool, partial: &Path) -> Result<(), Conn
         .hint("the sink writes its unfinished output there: move it away, or give the sink another path"))
 }
 
-/// What the file system says of a path beside its mode; nothing where it does not say.
+/// Attributes of a path besides its mode; empty if the file system does not report them.
 fn attributes(path: &Path) -> StatxAttributes {
     statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)
         .map_or(StatxAttributes::empty(), |found| found.stx_attributes & found.stx_attributes_mask)
@@ -143,7 +145,7 @@ fn may_act_for_owners() -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::FOWNER))
 }
 
-/// Why a path leads nowhere a file could be made.
+/// The error for a path that does not lead to a place where a file could be created.
 fn no_place(path: &Path, error: io::Error) -> ConnectorError {
     let shown = plain_path(path);
     if error.kind() != io::ErrorKind::NotFound {

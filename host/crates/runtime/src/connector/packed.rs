@@ -8,10 +8,10 @@ use flate2::write::GzEncoder;
 use super::zstd_frames::ZstdWriter;
 use sage_plan::Compression;
 
-/// A file that is written as it is, or packed.
+/// A file that is written unchanged, or compressed.
 ///
-/// What was [flushed](Write::flush) can be unpacked, also while the file is written and after a run that was killed: an unpacker gives it, and then says
-/// that the end is missing.
+/// All bytes that were [flushed](Write::flush) can be decompressed, also while the file is being written and
+/// after a run that was killed. The decompressor returns them, and then reports that the end is missing.
 pub(super) enum Packed {
     Plain(File),
     Gzip(GzEncoder<File>),
@@ -34,7 +34,7 @@ impl Packed {
         }
     }
 
-    /// Writes what makes the packing whole.
+    /// Writes the end of the compressed data.
     pub(super) fn finish(self) -> io::Result<File> {
         match self {
             Self::Plain(file) => Ok(file),
@@ -86,7 +86,7 @@ mod tests {
         }
     }
 
-    /// As far as it goes.
+    /// The bytes that can be decompressed.
     fn unpacked(path: &Path) -> Vec<u8> {
         let bytes = fs::read(path).unwrap();
         let mut text = Vec::new();

@@ -17,41 +17,43 @@ use super::output_place::{Replaced, require_leftover};
 use super::path_guard::PathGuard;
 use sage_text::plain_path;
 
-/// An output that is not whole yet: `PATH.partial`, beside the file that it will replace.
+/// An output that is not complete yet: `PATH.partial`, beside the file that it will replace.
 ///
-/// It is always a new file, made with the rights of the one it replaces before a byte is in it: nobody who may not read the old one can read the new one at
-/// any time, and what an earlier run left under the name is removed, not written over. One run has it, by a lock on the file; all names are looked up in
-/// the folder that was opened first, wherever that folder is by then.
+/// The file is always new, and has the permissions of the file that it replaces before its first byte. A user
+/// without access to the old file can therefore never read the new one. A leftover of an earlier run is
+/// removed, not overwritten. A lock on the file ensures that only one run has it. All names are looked up in
+/// the folder that was opened first, even if that folder is moved.
 #[derive(Debug)]
 pub(super) struct PartialFile {
     folder: File,
-    /// Whether the folder was opened for reading, so that it can be made durable by itself.
+    /// Whether the folder was opened for reading, so that the folder itself can be made durable.
     folder_syncs: bool,
     partial: OsString,
     name: OsString,
     id: FileId,
-    /// What errors call them.
+    /// Path in errors.
     shown: String,
     guard: Arc<PathGuard>,
 }
 
-/// Where an output is until it is whole.
+/// The path of an output until it is complete.
 pub(super) fn partial_path(path: &Path) -> PathBuf {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     partial.into()
 }
 
-/// Under which a file's access control list lies, beyond its mode.
+/// Name of the extended attribute with a file's access control list, which extends its mode.
 const ACCESS_LIST: &str = "system.posix_acl_access";
-/// How often the name is tried when others make and remove it at the same time.
+/// Number of attempts at the name, if other processes create and remove it at the same time.
 const ATTEMPTS: usize = 100;
 
 impl PartialFile {
-    /// Makes it, for this run alone.
+    /// Creates the file, for this run alone.
     ///
     /// # Errors
-    /// Another run has it; it cannot be made; what is under its name is no leftover of a run.
+    /// Another run has the file, the file cannot be created, or the name belongs to something that is no
+    /// leftover of a run.
     pub(super) fn create(place: &Replaced, guard: Arc<PathGuard>) -> Result<(Self, File), ConnectorError> {
         let name = place.path.file_name().unwrap_or_default().to_owned();
         let partial = partial_path(Path::new(&name)).into_os_string();
@@ -65,7 +67,7 @@ impl PartialFile {
             };
             require_lock(&file, &shown)?;
             let id = FileId::of_open(&file).map_err(cannot)?;
-            // Another run may have taken it for a leftover in the moment before it was locked.
+            // Another run may have taken the file for a leftover just before it was locked.
             if id_under(&folder, &partial).map_err(cannot)? != Some(id) {
                 continue;
             }
@@ -74,10 +76,12 @@ impl PartialFile {
         Err(ConnectorError::new(format!("\"{shown}\" is made and removed by others all the time")))
     }
 
-    /// Gives the file, whose bytes are durable, its name: after a power cut the name is that of the old file or of the whole new one.
+    /// Gives the file its name; its bytes must be durable. After a power cut, the name belongs to the old file
+    /// or to the complete new one.
     ///
     /// # Errors
-    /// The file under `PATH.partial` is no longer this one; the name belongs to something that the run reads by now; the file system refuses.
+    /// `PATH.partial` is no longer this file, the name now belongs to a file that the run reads, or the file
+    /// system refuses.
     pub(super) fn take_name(&self, file: &File) -> Result<(), ConnectorError> {
         let cannot = |cause: io::Error| ConnectorError::caused(format!("cannot finish \"{}\"", self.shown), cause);
         match id_under(&self.folder, &self.partial).map_err(cannot)? {
@@ -85,7 +89,7 @@ impl PartialFile {
             now => {
                 let how = if now.is_some() { "replaced" } else { "removed" };
                 return Err(ConnectorError::new(format!(
-                    "\"{}\" was {how} by somebody while this run wrote it: its records are lost",
+                    "\"{}\" was {how} by another program while this run wrote it: its records are lost",
                     self.shown
                 ))
                 .hint("run it again, with nothing else writing or cleaning up in that folder"));
@@ -103,7 +107,8 @@ impl PartialFile {
     }
 }
 
-/// A folder, for reading if that is allowed: one that only takes files cannot be made durable by itself.
+/// Opens a folder, for reading if that is allowed. A folder without read permission cannot itself be made
+/// durable.
 fn open_folder(path: &Path) -> io::Result<(File, bool)> {
     let open = |flags: OFlags| {
         let flags = (OFlags::DIRECTORY | flags).bits() as i32;
@@ -116,10 +121,11 @@ fn open_folder(path: &Path) -> io::Result<(File, bool)> {
     }
 }
 
-/// A file that was not there before, with the rights it keeps; `None` if something has its name.
+/// Creates a new file with its final permissions; `None` if the name is in use.
 fn new_file(folder: &File, partial: &OsString, place: &Replaced) -> io::Result<Option<File>> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    // One that replaces nothing gets what the process gives every new file; others are nobody's until they have the old one's rights.
+    // A file that replaces nothing gets the default mode of new files. Another file is private until it has the
+    // permissions of the old one.
     let mode = if place.old.is_some() { Mode::RUSR | Mode::WUSR } else { Mode::from_raw_mode(0o666) };
     let file = match openat(folder, partial, flags, mode) {
         Ok(file) => File::from(file),
@@ -132,8 +138,8 @@ fn new_file(folder: &File, partial: &OsString, place: &Replaced) -> io::Result<O
     Ok(Some(file))
 }
 
-/// Gives a new file the owner, group, mode and access list of the one it will replace, as far as the process may; where it may not, the new file
-/// is open to fewer, never to more.
+/// Gives a new file the owner, group, mode and access list of the file that it will replace, as far as the
+/// process may. Otherwise fewer users may access the new file, never more.
 fn keep_rights(file: &File, old: &Metadata, path: &Path) -> io::Result<()> {
     let new = file.metadata()?;
     let owner = new.uid() == old.uid() || fchown(file, Some(Uid::from_raw(old.uid())), None).is_ok();
@@ -148,7 +154,7 @@ fn keep_rights(file: &File, old: &Metadata, path: &Path) -> io::Result<()> {
             old.gid()
         );
     }
-    // What the folder hands down to new files would count too as soon as the mode lets it.
+    // An access list inherited from the folder would take effect as soon as the mode allows it.
     match fremovexattr(file, ACCESS_LIST) {
         Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
         Err(error) => return Err(error.into()),
@@ -165,11 +171,13 @@ fn keep_rights(file: &File, old: &Metadata, path: &Path) -> io::Result<()> {
     if group && fsetxattr(file, ACCESS_LIST, &list, XattrFlags::empty()).is_ok() {
         return Ok(());
     }
-    // With a list the mode's group bits say what the most of its entries may, not what the group may.
+    // With an access list, the group bits of the mode are the upper limit of the list's entries, not the
+    // permissions of the group.
     Ok(fchmod(file, Mode::from_raw_mode(mode & !0o070))?)
 }
 
-/// A mode whose group, another one than before, may do what all others may and no more than the group could.
+/// A mode for a different group: the group may do only what all other users may do and what the old group could
+/// do.
 fn narrowed(mode: u32) -> u32 {
     (mode & !0o070) | (mode & 0o070 & ((mode & 0o007) << 3))
 }
@@ -187,7 +195,7 @@ fn access_list(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Removes what an earlier run has left under the name, unless a run has it still.
+/// Removes the leftover of an earlier run under the name, unless a run still has it.
 fn remove_leftover(folder: &File, partial: &OsString, shown: &str) -> Result<(), ConnectorError> {
     let cannot = |cause: Errno| ConnectorError::caused(format!("cannot remove the leftover \"{shown}\""), cause.into());
     let found = match statat(folder, partial, AtFlags::SYMLINK_NOFOLLOW) {
@@ -200,7 +208,7 @@ fn remove_leftover(folder: &File, partial: &OsString, shown: &str) -> Result<(),
     let open = |access: OFlags| {
         openat(folder, partial, access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
     };
-    // A lock needs no more than an open file.
+    // A lock needs only an open file.
     let held = match open(OFlags::WRONLY).or_else(|_| open(OFlags::RDONLY)) {
         Ok(held) => File::from(held),
         Err(Errno::NOENT) => return Ok(()),
@@ -210,7 +218,7 @@ fn remove_leftover(folder: &File, partial: &OsString, shown: &str) -> Result<(),
     let id =
         FileId::of_open(&held).map_err(|error| ConnectorError::caused(format!("cannot look at \"{shown}\""), error))?;
     match id_under(folder, partial) {
-        // Locked and still there: nobody else takes it for theirs.
+        // The file is locked and still has the name, so no other run takes it.
         Ok(Some(now)) if now == id => unlinkat(folder, partial, AtFlags::empty()).or_else(gone).map_err(cannot),
         Ok(_) => Ok(()),
         Err(error) => Err(ConnectorError::caused(format!("cannot look at \"{shown}\""), error)),
@@ -221,10 +229,10 @@ fn gone(error: Errno) -> Result<(), Errno> {
     if error == Errno::NOENT { Ok(()) } else { Err(error) }
 }
 
-/// Two runs that write the same file would mix their records.
+/// Locks the file. Two runs that write the same file would mix their records.
 fn require_lock(file: &File, shown: &str) -> Result<(), ConnectorError> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        // Some file systems have no locks; there the check is not to be had.
+        // Some file systems have no locks; the check is skipped there.
         Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK) => Ok(()),
         Err(Errno::WOULDBLOCK) => Err(ConnectorError::new(format!("another run is writing \"{shown}\""))
             .hint("wait for it, or give this sink another path")),
@@ -232,7 +240,7 @@ fn require_lock(file: &File, shown: &str) -> Result<(), ConnectorError> {
     }
 }
 
-/// What lies under a name in a folder, links not followed.
+/// The identity of the file under a name in a folder, without following links.
 fn id_under(folder: &File, name: &OsString) -> io::Result<Option<FileId>> {
     match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(found) => Ok(Some(FileId::of_stat(&found))),
@@ -253,7 +261,8 @@ mod tests {
         }
     }
 
-    /// An access list as the kernel keeps it: the owner may read and write, user 12345 may read, the group and others nothing.
+    /// An access list in the kernel's format: the owner may read and write, user 12345 may read, the group and
+    /// others nothing.
     fn list() -> Vec<u8> {
         let entries: [(u16, u16, u32); 5] =
             [(1, 6, u32::MAX), (2, 4, 12345), (4, 0, u32::MAX), (0x10, 4, u32::MAX), (0x20, 0, u32::MAX)];

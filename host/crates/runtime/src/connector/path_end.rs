@@ -12,46 +12,46 @@ use super::path_use::{PathRole, PathUse, StandardStreams};
 use sage_plan::config::{Diagnostic, Span};
 use sage_text::plain_path;
 
-/// A file, or all that a pattern leads to, and what one part of a run does with it.
+/// A file, or all files that a pattern matches, with the purpose for which one part of a run uses it.
 #[derive(Debug)]
 pub(super) struct End {
-    /// The use that it belongs to: what one use does with its own files is its own affair.
+    /// Number of the use that it belongs to. Two files of one use are not compared.
     pub(super) number: usize,
-    /// As messages write it.
+    /// Path in messages.
     pub(super) shown: String,
     pub(super) span: Option<Span>,
     pub(super) does: Does,
     pub(super) place: Place,
-    /// Whether the process was handed it, so that the pipeline file does not name it.
+    /// Whether the process inherited it as a standard stream, so that the pipeline file does not name it.
     pub(super) is_stream: bool,
 }
 
-/// Where a path leads.
+/// The files to which a path leads.
 #[derive(Debug)]
 pub(super) enum Place {
     At(Located),
     Matching(Search),
 }
 
-/// What is done, with the words for it: `out.txt` stands behind `subject`, `clause` behind "which".
+/// The purpose, with the words for messages: the path follows `subject`, and `clause` follows "which".
 #[derive(Debug, Clone)]
 pub(super) enum Does {
     Read { clause: String },
     Write { subject: String, clause: String, carries: Carries },
 }
 
-/// What a writer writes.
+/// Kind of the bytes that a writer writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Carries {
     Records,
-    /// Lines that are appended, of several stages perhaps.
+    /// Lines that are appended, perhaps by several stages.
     DeadLetters,
-    /// What the host says.
+    /// Messages of the host.
     Words,
 }
 
 impl Place {
-    /// `None` for a pattern.
+    /// The single place; `None` for a pattern.
     pub(super) fn located(&self) -> Option<&Located> {
         match self {
             Self::At(located) => Some(located),
@@ -59,7 +59,7 @@ impl Place {
         }
     }
 
-    /// The files that are there.
+    /// The files that exist.
     pub(super) fn files(&self) -> Vec<FileId> {
         match self {
             Self::At(Located { identity: Identity::There(id), .. }) => vec![*id],
@@ -97,10 +97,10 @@ impl End {
         }
     }
 
-    /// Whether it would hurt if this one, which writes, and `other` had one file.
+    /// Whether damage results if this end, which writes, and `other` are the same file.
     pub(super) fn hurts(&self, other: &Self) -> bool {
         let Does::Write { carries, .. } = &self.does else { return false };
-        // Whoever sends records and messages to one place wants them so.
+        // A user who sends records and messages to one place wants this.
         let both_streams = self.is_stream && other.is_stream && other.writes();
         if self.number == other.number || both_streams {
             return false;
@@ -110,7 +110,7 @@ impl End {
         };
         match self.nature() {
             Nature::Kept => carries != others || *carries == Carries::Records,
-            // Two that write records tear each other's lines; what the host says may stand between them.
+            // Two writers of records tear each other's lines; messages of the host may stand between them.
             Nature::Pipe => {
                 (*carries == Carries::Records && *others != Carries::Words)
                     || (*others == Carries::Records && *carries != Carries::Words)
@@ -120,7 +120,7 @@ impl End {
     }
 }
 
-/// What a use of a path comes to: its ends, and what keeps it from being of use at all.
+/// The ends of one use of a path, and the reason why the path cannot be used, if there is one.
 pub(super) fn ends_of(number: usize, path_use: &PathUse) -> (Vec<End>, Option<Diagnostic>) {
     let PathUse { role, path, span } = path_use;
     let end = |does, place| End { number, shown: plain_path(path), span: *span, does, place, is_stream: false };
@@ -172,7 +172,8 @@ fn located_letters(path: &Path) -> Result<Located, ConnectorError> {
     Ok(located)
 }
 
-/// What a source reads, or would if it were there; `None` where it cannot be looked at, which is said when it is opened.
+/// The place that a source reads, or would read later. `None` if it cannot be examined; opening it reports the
+/// error.
 fn source_end(name: &str, path: &Path) -> Option<(Does, Place)> {
     let reads = Does::Read { clause: format!("source \"{name}\" reads") };
     match Search::of(path) {
@@ -185,12 +186,12 @@ fn source_end(name: &str, path: &Path) -> Option<(Does, Place)> {
             let located = locate(&file).ok().filter(|located| located.nature != Nature::Folder)?;
             Some((reads, Place::At(located)))
         }
-        // Perhaps it is not there yet, and the run would make it.
+        // The file may not exist yet, and the run would create it.
         Err(_) => Some((reads, Place::At(locate(&Search::literal(path)?).ok()?))),
     }
 }
 
-/// A sink's file, and the one that it is until it is whole.
+/// A sink's file, and its temporary file.
 fn sink_ends(number: usize, name: &str, path_use: &PathUse) -> (Vec<End>, Option<Diagnostic>) {
     let PathUse { path, span, .. } = path_use;
     let place = OutputPlace::examine(path);
@@ -212,7 +213,7 @@ fn sink_ends(number: usize, name: &str, path_use: &PathUse) -> (Vec<End>, Option
     (ends, place.err().map(|error| unusable(&format!("sink \"{name}\""), error, *span)))
 }
 
-/// The standard streams, as they were handed to the process.
+/// The standard streams, as the process inherited them.
 pub(super) fn stream_ends(first: usize, streams: &StandardStreams) -> Vec<End> {
     let mut ends = Vec::new();
     let mut add = |descriptor: BorrowedFd<'_>, number: usize, does: Does| {
@@ -251,7 +252,7 @@ pub(super) fn stream_ends(first: usize, streams: &StandardStreams) -> Vec<End> {
     ends
 }
 
-/// Where a stream leads and how messages write that; `None` where it is closed.
+/// The place to which a stream leads, with its text for messages; `None` if the stream is closed.
 fn located_stream(descriptor: BorrowedFd<'_>) -> Option<(String, Located)> {
     let file = File::from(descriptor.as_fd().try_clone_to_owned().ok()?);
     let metadata = file.metadata().ok()?;

@@ -3,12 +3,13 @@ use std::collections::HashMap;
 use super::ConnectorError;
 use super::identity::FileId;
 
-/// Which files a run reads, kept for as long as it runs: whoever opens a file to write to it, or lets one take another's name, asks first, because what a
-/// path leads to may have changed since the paths were compared.
+/// The files that a run reads, kept as long as the run lasts. Every output asks the guard before it opens a
+/// file for writing, and before its file takes another one's name, because a path may lead elsewhere since the
+/// paths were compared.
 #[derive(Debug, Default)]
 pub struct PathGuard {
     read: HashMap<FileId, usize>,
-    /// `source "in" reads it`.
+    /// Clauses such as `source "in" reads it`.
     readers: Vec<String>,
 }
 

@@ -2,49 +2,49 @@ use std::path::PathBuf;
 
 use sage_plan::config::Span;
 
-/// A path that a run reads or writes, and for whom.
+/// A path that a run reads or writes, with its purpose.
 #[derive(Debug, Clone)]
 pub struct PathUse {
-    /// What is done with it.
+    /// Purpose of the path.
     pub role: PathRole,
-    /// As the host opens it; of a source also a pattern.
+    /// Path as the host opens it; for a source also a pattern.
     pub path: PathBuf,
-    /// Where the pipeline file names it, if it does.
+    /// Place in the pipeline file, if the file names the path.
     pub span: Option<Span>,
 }
 
-/// What a run does with a path.
+/// The purpose of a path in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathRole {
-    /// The source of this name reads it, or what matches it.
+    /// The source of this name reads the path, or the files that match it.
     Source(String),
     /// The pipeline file itself.
     PipelineFile,
     /// `host.toml`.
     HostFile,
-    /// The component of a stage, by how messages call the stage: `operator "parse"`.
+    /// The component of a stage; the text is the stage's name in messages: `operator "parse"`.
     Component(String),
     /// The file of the model of this name.
     Model(String),
     /// A library that the host loads.
     Library,
-    /// The sink of this name writes it.
+    /// The sink of this name writes the path.
     Sink(String),
-    /// The dead letters of a stage go there, by how messages call the stage.
+    /// The path receives the dead letters of a stage; the text is the stage's name in messages.
     DeadLetters(String),
-    /// A folder that is the host's own, in its users' words: `the lease folder`.
+    /// A folder of the host's own state; the text names it for users: `the lease folder`.
     OwnFolder(&'static str),
 }
 
-/// Which of the process's standard streams belong to the run.
+/// The standard streams of the process that belong to the run.
 #[derive(Debug, Clone, Default)]
 pub struct StandardStreams {
-    /// The source that reads standard input.
+    /// Name of the source that reads standard input.
     pub input: Option<String>,
-    /// Whether anything is written to standard output.
+    /// Whether the run writes to standard output.
     pub output: bool,
-    /// The sink that writes its records to standard output.
+    /// Name of the sink that writes its records to standard output.
     pub records: Option<String>,
-    /// Whether anything is said on standard error.
+    /// Whether the run writes to standard error.
     pub error: bool,
 }

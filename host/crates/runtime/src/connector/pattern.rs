@@ -8,14 +8,14 @@ use glob::{MatchOptions, PatternError};
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
     pub(super) parts: Vec<Part>,
-    /// The same without what [`Pattern::escape`] has put in.
+    /// The same path without the escapes of [`Pattern::escape`].
     literal: PathBuf,
 }
 
-/// One part of a pattern, between two slashes.
+/// A part of a pattern, between two slashes.
 #[derive(Debug, Clone)]
 pub(super) enum Part {
-    /// A name as it is; `/` and `..` too.
+    /// A literal name; also `/` and `..`.
     Literal(OsString),
     /// Names that match.
     Wild(Wild),
@@ -27,12 +27,12 @@ pub(super) enum Part {
 #[derive(Debug, Clone)]
 pub(super) struct Wild {
     names: glob::Pattern,
-    /// Whether it begins with a dot itself.
+    /// Whether the pattern itself begins with a dot.
     hidden: bool,
 }
 
 impl Pattern {
-    /// What a path says as a pattern.
+    /// Parses a path as a pattern.
     pub(super) fn of(path: &Path) -> Result<Self, PatternError> {
         let (mut parts, mut literal) = (Vec::new(), PathBuf::new());
         for component in path.components() {
@@ -43,7 +43,7 @@ impl Pattern {
                 (Component::Normal(_), None) => Part::wild(name)?,
                 (_, plain) => Part::Literal(plain.unwrap_or_else(|| name.to_owned())),
             };
-            // `**/**` finds what `**` finds.
+            // `**/**` finds the same files as `**`.
             if !matches!((&part, parts.last()), (Part::Folders, Some(Part::Folders))) {
                 parts.push(part);
             }
@@ -51,12 +51,12 @@ impl Pattern {
         Ok(Self { parts, literal })
     }
 
-    /// Whether there is nothing to match in it.
+    /// Whether the pattern has no wildcards.
     pub(super) fn is_literal(&self) -> bool {
         self.parts.iter().all(|part| matches!(part, Part::Literal(_)))
     }
 
-    /// The path that it is if its characters stand for themselves.
+    /// The path with its characters taken literally.
     pub(super) fn literal_path(&self) -> PathBuf {
         self.literal.clone()
     }
@@ -79,7 +79,8 @@ impl Part {
 }
 
 impl Wild {
-    /// Whether a name matches. Bytes that are not UTF-8 count as one character each run of them, which only `*`, `?` and `[!…]` match.
+    /// Whether a name matches. Each run of bytes that are not UTF-8 counts as one character, which only `*`,
+    /// `?` and `[!…]` match.
     pub(super) fn matches(&self, name: &OsStr) -> bool {
         let options =
             MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
@@ -87,17 +88,18 @@ impl Wild {
     }
 }
 
-/// Whether a name is one that patterns leave out unless they begin with a dot too.
+/// Whether a name is hidden. Patterns leave hidden names out unless they begin with a dot too.
 pub(super) fn is_hidden(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b".")
 }
 
-/// Whether a name is an unfinished output's, which no pattern matches.
+/// Whether a name is that of an unfinished output, which no pattern matches.
 pub(super) fn is_partial(name: &OsStr) -> bool {
     name.as_bytes().ends_with(b".partial")
 }
 
-/// A name without wildcards, `[*]`, `[?]`, `[[]` and `[]]` read as what they stand for; `None` if there are others.
+/// A name without wildcards, with `[*]`, `[?]`, `[[]` and `[]]` replaced by the character that they stand for;
+/// `None` if the name has other wildcards.
 fn unescaped(name: &OsStr) -> Option<OsString> {
     let mut plain = Vec::new();
     let mut rest = name.as_bytes();

@@ -10,23 +10,25 @@ use sage_text::plain_path;
 
 /// A walk through the folders that a pattern names.
 ///
-/// Left out are hidden names where the pattern does not begin with a dot, unfinished outputs (`*.partial`), and links to folders where `**` stands
-/// before: they lead in circles, and to what is found elsewhere. A link to a folder that the pattern names itself is followed.
+/// Hidden names are left out unless the part of the pattern begins with a dot, and so are unfinished outputs
+/// (`*.partial`). After a `**`, a link to a folder is left out unless the pattern has its exact name, because
+/// such links lead in circles and to files that are found elsewhere. Before a `**`, links to folders are
+/// followed.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     found: Vec<PathBuf>,
-    /// Folders in which files were looked for; sorted.
+    /// Folders in which files were searched; sorted.
     ends: Vec<FileId>,
-    /// The pattern's last part, by which.
+    /// Last part of the pattern, which the files' names must match.
     last: Option<Part>,
     left_out: usize,
 }
 
 impl Walk {
-    /// Walks; blocks for as long as the disk takes.
+    /// Walks through the folders; blocks as long as the disk takes.
     ///
     /// # Errors
-    /// A folder that may not be read or is none.
+    /// A folder may not be read, or is no folder.
     pub(super) fn through(pattern: &Pattern) -> Result<Self, ConnectorError> {
         let mut walk = Self { last: pattern.parts.last().cloned(), ..Self::default() };
         walk.step(Path::new(""), &pattern.parts, Place::Named)?;
@@ -37,17 +39,17 @@ impl Walk {
         Ok(walk)
     }
 
-    /// What was found, sorted.
+    /// The files that were found, sorted.
     pub(super) fn found(&self) -> &[PathBuf] {
         &self.found
     }
 
-    /// How many names matched and were left out.
+    /// Number of matching names that were left out.
     pub(super) fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// Whether a file of this name in this folder is found, once it is there.
+    /// Whether a file with this name in this folder would be found if it existed.
     pub(super) fn would_find(&self, folder: FileId, name: &OsStr) -> bool {
         self.ends.binary_search(&folder).is_ok()
             && !is_partial(name)
@@ -119,7 +121,7 @@ impl Walk {
         Ok(())
     }
 
-    /// A name that matches, if it is a file's and no unfinished output's.
+    /// Takes a matching name, if it names a file that is no unfinished output.
     fn take(&mut self, entry: Entry) -> Result<(), ConnectorError> {
         if is_partial(&entry.name) {
             self.left_out += 1;
@@ -147,7 +149,7 @@ impl Walk {
     }
 }
 
-/// Whether the pattern has led here by names and wildcards alone, or `**` was among them.
+/// Whether the pattern led here by names and wildcards alone, or through a `**`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Named,
@@ -161,7 +163,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// Whether it is a folder, or a link to one. A link to nowhere is a file that whoever opens it misses.
+    /// Whether the entry is a folder, or a link to one. A dangling link counts as a file, and opening it fails.
     fn leads_to_folder(&self) -> Result<bool, ConnectorError> {
         if !self.kind.is_symlink() {
             return Ok(self.kind.is_dir());
@@ -193,7 +195,7 @@ fn entries(at: &Path) -> Result<Vec<Entry>, ConnectorError> {
         Ok(entries)
     };
     match read() {
-        // It has gone since the folder above was read.
+        // The folder has been removed since its parent was read.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         entries => entries.map_err(|error| cannot_look(at, error)),
     }
@@ -203,8 +205,7 @@ pub(super) fn cannot_look(at: &Path, error: io::Error) -> ConnectorError {
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
     let error = ConnectorError::caused(format!("cannot look at \"{}\"", plain_path(here(at))), error);
     if denied {
-        error
-            .hint("nothing below a pattern is passed over: let the host read it, or write a pattern that leaves it out")
+        error.hint("no folder below a pattern is skipped: let the host read it, or write a pattern that leaves it out")
     } else {
         error
     }

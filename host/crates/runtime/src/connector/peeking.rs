@@ -1,6 +1,6 @@
 use std::io::{self, Read};
 
-/// A reader whose first bytes can be looked at before they are read.
+/// A reader whose first bytes can be examined before they are read.
 pub(super) struct Peeking<R> {
     input: R,
     head: Vec<u8>,
@@ -8,7 +8,7 @@ pub(super) struct Peeking<R> {
 }
 
 impl<R: Read> Peeking<R> {
-    /// Bytes that one look asks for at first. Nothing here is told by bytes further in than 512.
+    /// Bytes that one examination asks for at first. No check here needs bytes past the first 512.
     const CHUNK: usize = 4096;
 
     pub(super) fn new(input: R) -> Self {
@@ -23,10 +23,11 @@ impl<R: Read> Peeking<R> {
         &mut self.input
     }
 
-    /// Shows `judge` the first bytes, and more of them for as long as it has no answer; the second argument is whether there will be no more.
+    /// Shows `judge` the first bytes, and more of them as long as it returns `None`. The second argument of
+    /// `judge` is whether there will be no more bytes.
     ///
     /// # Errors
-    /// What the input says, `WouldBlock` among it: then the look can be taken again.
+    /// Errors of the input. After `WouldBlock`, the call can be repeated.
     pub(super) fn look<T>(&mut self, judge: impl Fn(&[u8], bool) -> Option<T>) -> io::Result<T> {
         let mut ended = false;
         loop {

@@ -2,11 +2,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Places;
 
-/// Which line of which file each record came from, told by record number: exact, and small.
+/// The file and line of each record, found by the record's number. The index is exact and small.
 ///
-/// Record and line mostly rise in step, so only where they fall out of step is something kept: a *run* of records whose
-/// lines rise by the same number (1; or 2 where a blank line follows each record). Once they have fallen out of step
-/// [`FilePlaces::MOST_RUNS`] times (1.5 MiB of runs), records of that file are named by number instead of by line.
+/// Record and line numbers mostly rise in step, so only the exceptions are kept: a *run* is a series of records
+/// whose lines rise by the same number (1; or 2 if a blank line follows each record). After
+/// [`FilePlaces::MOST_RUNS`] runs (1.5 MiB), the further records of that file are described by number instead
+/// of by line.
 #[derive(Debug, Default)]
 pub(super) struct FilePlaces {
     index: Mutex<Index>,
@@ -22,7 +23,7 @@ struct Index {
 struct FileStart {
     name: String,
     first_record: u64,
-    /// From this record on the runs were too many.
+    /// First record without a line, because there were too many runs.
     lost_at: Option<u64>,
 }
 
@@ -35,7 +36,7 @@ struct Run {
 }
 
 impl Run {
-    /// How a file begins that has neither header nor blank lines.
+    /// The run at the beginning of a file without header and blank lines.
     fn at_top(record: u64) -> Self {
         Self { record, line: 1, stride: 1 }
     }
@@ -46,7 +47,7 @@ impl Run {
 }
 
 impl FilePlaces {
-    /// Runs kept at most, over all files.
+    /// Largest number of runs, over all files.
     const MOST_RUNS: usize = 1 << 16;
 
     fn keep(&self, run: Run, instead_of_last: bool) {
@@ -83,7 +84,8 @@ impl Places for FilePlaces {
     }
 }
 
-/// The reader's hand on [`FilePlaces`]: told of every record, it takes the lock only when record and line fall out of step.
+/// The reader's access to [`FilePlaces`]. The keeper is told of every record, and takes the lock only if record
+/// and line fall out of step.
 #[derive(Debug)]
 pub(super) struct PlaceKeeper {
     places: Arc<FilePlaces>,
@@ -96,19 +98,19 @@ impl PlaceKeeper {
         Self { places: Arc::default(), run: Run::at_top(0), kept: false }
     }
 
-    /// What it writes to.
+    /// The shared index.
     pub(super) fn places(&self) -> &Arc<FilePlaces> {
         &self.places
     }
 
-    /// The next record, number `record`, will be the first of a file.
+    /// Begins a file; its first record is number `record`.
     pub(super) fn begin_file(&mut self, name: String, record: u64) {
         self.places.lock().files.push(FileStart { name, first_record: record, lost_at: None });
         self.run = Run::at_top(record);
         self.kept = false;
     }
 
-    /// Record `record`, the one after the record noted last, begins on `line`.
+    /// Notes that record `record`, which follows the record noted last, begins on `line`.
     #[inline]
     pub(super) fn note(&mut self, record: u64, line: u64) {
         if self.run.line_of(record) != line {
@@ -119,7 +121,7 @@ impl PlaceKeeper {
     #[cold]
     fn fall_out_of_step(&mut self, record: u64, line: u64) {
         if record == self.run.record + 1 && line > self.run.line {
-            // The run has one record so far: now its stride is known.
+            // The run has one record so far; this record sets its stride.
             self.run.stride = line - self.run.line;
             self.places.keep(self.run, self.kept);
         } else {
@@ -190,9 +192,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_record_is_described_by_its_own_line(gaps in prop::collection::vec(prop::collection::vec(1u64..4, 0..30), 0..5)) {
-            let files: Vec<Vec<u64>> = gaps.iter().map(|file| file.iter().scan(0, |line, gap| { *line += gap; Some(*line) }).collect()).collect();
-            let expected: Vec<_> = files.iter().enumerate().flat_map(|(f, lines)| lines.iter().map(move |l| format!("f{f}:{l}"))).collect();
+        fn every_record_is_described_by_its_own_line(
+            gaps in prop::collection::vec(prop::collection::vec(1u64..4, 0..30), 0..5)
+        ) {
+            let files: Vec<Vec<u64>> = gaps
+                .iter()
+                .map(|file| file.iter().scan(0, |line, gap| { *line += gap; Some(*line) }).collect())
+                .collect();
+            let expected: Vec<_> = files
+                .iter()
+                .enumerate()
+                .flat_map(|(f, lines)| lines.iter().map(move |l| format!("f{f}:{l}")))
+                .collect();
             let files: Vec<&[u64]> = files.iter().map(Vec::as_slice).collect();
             prop_assert_eq!(describe_all(&files).0, expected);
         }

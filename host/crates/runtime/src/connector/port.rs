@@ -7,149 +7,152 @@ use thiserror::Error;
 
 use sage_batch::{Batch, Origin};
 
-/// Where records come from.
+/// A source of records.
 pub trait Source: Send {
-    /// Fills the (empty) batch with up to `max_records` records and about `max_bytes` bytes of payload. Blocks at most
-    /// about 100 ms: with nothing at hand it answers [`Filled::Idle`], so that a drain is noticed.
+    /// Fills the empty batch with up to `max_records` records and about `max_bytes` bytes of payload. Blocks at
+    /// most about 100 ms; without records it returns [`Filled::Idle`], so that a drain is noticed.
     ///
     /// # Errors
-    /// What cannot be read; records filled in before the error are still sent. The pipeline fails, unless the error says what is
-    /// [left behind](ConnectorError::unreadable) and the source's `on_error` lets that pass: then it is asked for more.
+    /// Input that cannot be read. Records that were filled in before the error are still sent. The pipeline
+    /// fails, unless the error names an [unreadable part](ConnectorError::unreadable) and the source's
+    /// `on_error` tolerates it; then `fill` is called again.
     fn fill(&mut self, batch: &mut Batch, max_records: usize, max_bytes: usize) -> Result<Filled, ConnectorError>;
 
-    /// Whether [`Source::fill`] may wait for anything: a disk, a pipe, a network. One that does not, and only computes, may share its thread with what comes
-    /// behind it.
+    /// Whether [`Source::fill`] may wait for a disk, a pipe or a network. A source that only computes may share
+    /// its thread with the stages after it.
     fn waits(&self) -> bool {
         true
     }
 
-    /// How far it is, for the progress display.
+    /// Progress of the source, for the progress display.
     fn progress(&self) -> SourceProgress;
 
-    /// What the source calls the place of record number `offset` (a line of a file, say), for messages and dead letters.
+    /// Describes the place of record number `offset`, such as a line of a file, for messages and dead letters.
     fn describe(&self, offset: u64) -> String {
         self.places().map_or_else(|| format!("record {offset}"), |places| places.describe(offset))
     }
 
-    /// What [`Source::describe`] knows, for whoever is not on the source's thread: a dead letter is written by the lane
-    /// where the record failed, while the source goes on reading. `None` where there is nothing but the record's number.
+    /// The places for other threads. A dead letter is written by the lane in which the record failed, while the
+    /// source continues to read. `None` if the record's number is all that is known.
     fn places(&self) -> Option<Arc<dyn Places>> {
         None
     }
 }
 
-/// Where the records of a source lie, as its users call it. Grows while the source reads.
+/// The places of a source's records, in terms of its users. Grows while the source reads.
 pub trait Places: Send + Sync + fmt::Debug {
-    /// The place of record number `offset` (from 0), which the source has already handed out.
+    /// Describes the place of record number `offset` (from 0), which the source must already have returned.
     fn describe(&self, offset: u64) -> String;
 }
 
-/// What [`Source::fill`] did.
+/// The result of [`Source::fill`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
-    /// There may be more: ask again.
+    /// There may be more records: call again.
     More,
-    /// Nothing now (the batch may still hold records): ask again after this time.
+    /// No records at present (the batch may still hold some): call again after this time.
     Idle(Duration),
-    /// There will never be more (the batch may hold the last records).
+    /// There are no more records after those in the batch.
     End,
 }
 
-/// How far a source is.
+/// The progress of a source.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SourceProgress {
-    /// What it has read, in its own unit.
+    /// Amount that was read, in the source's own unit.
     pub done: u64,
-    /// How much there is, if it ends and that is known.
+    /// Total amount, if the source ends and the amount is known.
     pub total: Option<u64>,
-    /// Whether the unit is bytes (records otherwise).
+    /// Whether the unit is bytes; otherwise it is records.
     pub bytes: bool,
-    /// Whether it ends by itself; one that does not is ended by a drain, and the run is complete all the same.
+    /// Whether the source ends by itself. Another source is ended by a drain, and the run still counts as
+    /// complete.
     pub bounded: bool,
 }
 
-/// Where records go.
+/// A sink of records.
 pub trait Sink: Send {
     /// Takes a batch.
     ///
     /// # Errors
-    /// What cannot be written; the pipeline fails.
+    /// The batch cannot be written; the pipeline fails.
     fn write(&mut self, batch: &Batch) -> Result<(), ConnectorError>;
 
-    /// Nothing waits at present: what is buffered should become visible.
+    /// Makes buffered records visible. Called when no batch is waiting.
     ///
     /// # Errors
     /// As [`Sink::write`].
     fn flush(&mut self) -> Result<(), ConnectorError>;
 
-    /// How many of the records that it took are written by now, also after an error: the run's summary counts these as handled. `None` for a
-    /// sink that has written what it took as soon as [`Sink::write`] returns `Ok`. After [`Sink::finish`] the number may be smaller
-    /// than before: the file system may refuse late what it had taken.
+    /// Number of accepted records that are written by now, also after an error. The run's summary counts these
+    /// as handled. `None` for a sink that has written a batch as soon as [`Sink::write`] returns `Ok`. After
+    /// [`Sink::finish`] the number may be smaller than before, because the file system may report late that it
+    /// could not keep bytes.
     fn written(&self) -> Option<u64> {
         None
     }
 
-    /// The run is over. Called exactly once, last.
+    /// Ends the run. Called exactly once, last.
     ///
     /// # Errors
     /// As [`Sink::write`].
     fn finish(&mut self, outcome: SinkOutcome) -> Result<(), ConnectorError>;
 }
 
-/// How the run went, as far as a sink must know.
+/// The outcome of the run, as far as a sink needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SinkOutcome {
     /// All input has arrived: make the output complete.
     Complete,
-    /// The pipeline failed or was interrupted: what is there is not the whole.
+    /// The pipeline failed or was interrupted: the output is not complete.
     Partial,
 }
 
-/// What a connector could not do.
+/// The error of a connector.
 #[derive(Debug, Error)]
 #[error("{what}")]
 pub struct ConnectorError {
-    /// What, with the place and the value, in one line.
+    /// Description of the error, with the place and the value, in one line.
     pub what: String,
-    /// What to do about it.
+    /// Advice on how to correct it.
     pub hint: Option<String>,
-    /// The cause below.
+    /// The underlying cause.
     #[source]
     pub cause: Option<io::Error>,
-    /// The record that a sink will not write, where it is one record's fault.
+    /// The record that a sink refuses, if the error is about one record.
     pub record: Option<Origin>,
-    /// What a source leaves behind where it can go on.
+    /// The part of the input that a source skips, if it can continue.
     pub unreadable: Option<Box<Unreadable>>,
 }
 
-/// What a source could not read, and leaves behind: its next records come after it.
+/// A part of the input that a source could not read and skips. Its next records come after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// How much it is.
+    /// Size of the part.
     pub extent: Extent,
-    /// Where it is, as [`Places::describe`] would call it.
+    /// Place of the part, as [`Places::describe`] would describe it.
     pub place: String,
-    /// Its bytes, or the first of them where it is long.
+    /// Bytes of the part, or the first of them if it is long.
     pub bytes: Vec<u8>,
 }
 
-/// How much a source leaves behind.
+/// The size of an unreadable part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// What would have been one record.
+    /// The text of one record.
     Record,
-    /// A file, or all that is left of it: nobody knows how many records.
+    /// A file, or the rest of it, with an unknown number of records.
     File,
 }
 
 impl Unreadable {
-    /// What would have been one record.
+    /// An unreadable part that would have been one record.
     #[must_use]
     pub fn record(place: impl Into<String>, bytes: &[u8]) -> Self {
         Self { extent: Extent::Record, place: place.into(), bytes: bytes.to_vec() }
     }
 
-    /// All that is left of a file.
+    /// The unreadable rest of a file.
     #[must_use]
     pub fn rest_of(place: impl Into<String>) -> Self {
         Self { extent: Extent::File, place: place.into(), bytes: Vec::new() }
@@ -157,38 +160,38 @@ impl Unreadable {
 }
 
 impl ConnectorError {
-    /// An error without hint or cause.
+    /// Makes an error without a hint and a cause.
     #[must_use]
     pub fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), hint: None, cause: None, record: None, unreadable: None }
     }
 
-    /// An error that the operating system (or an unpacker) gave the reason for.
+    /// Makes an error with a cause from the operating system or a decompressor.
     #[must_use]
     pub fn caused(what: impl Into<String>, cause: io::Error) -> Self {
         Self { what: what.into(), hint: None, cause: Some(cause), record: None, unreadable: None }
     }
 
-    /// What and why in one line, for places that keep no chain of causes.
+    /// The description and the cause in one line, for outputs without a chain of causes.
     #[must_use]
     pub fn in_full(&self) -> String {
         self.cause.as_ref().map_or_else(|| self.what.clone(), |cause| format!("{}: {cause}", self.what))
     }
 
-    /// The same, and the source goes on behind this.
+    /// Adds the unreadable part after which the source continues.
     #[must_use]
     pub fn leaving_behind(self, unreadable: Unreadable) -> Self {
         Self { unreadable: Some(Box::new(unreadable)), ..self }
     }
 
-    /// The same with a hint.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same, and it is this record's fault.
+    /// Adds the record that the error is about.
     #[must_use]
     pub fn at(mut self, record: Origin) -> Self {
         self.record = Some(record);

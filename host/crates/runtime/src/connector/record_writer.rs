@@ -6,32 +6,34 @@ use super::ConnectorError;
 use super::line_output::LineOutput;
 use sage_batch::{Batch, Origin};
 
-/// Writes records as lines, many at a time, and counts those whose whole line the output has taken.
+/// Writes records as lines, many at a time, and counts the records whose whole line the output has accepted.
 #[derive(Debug)]
 pub(super) struct RecordWriter<W> {
     output: W,
     buffer: Vec<u8>,
-    /// Records in the buffer.
+    /// Number of records in the buffer.
     gathered: u64,
     written: u64,
     failed: bool,
-    /// What errors call the output.
+    /// Name of the output in errors.
     name: String,
 }
 
 impl<W: LineOutput> RecordWriter<W> {
-    /// Bytes that are gathered before they are written: below it system calls show, above it the buffer falls out of the cache.
+    /// Bytes that are gathered before they are written. Smaller writes make system calls visible in the
+    /// profile; a larger buffer does not fit the cache.
     const CHUNK: usize = 256 << 10;
 
     pub(super) fn new(output: W, name: String) -> Self {
         Self { output, buffer: Vec::with_capacity(Self::CHUNK), gathered: 0, written: 0, failed: false, name }
     }
 
-    /// Writes each payload and a line end.
+    /// Writes each payload with a line end.
     ///
-    /// A payload with a line end in it is refused, for it would be read back as two records. Records before it are written.
+    /// A payload that contains a line end is refused, because it would be read back as two records. Records
+    /// before it are written.
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), ConnectorError> {
-        // One search over the whole column: it costs a fiftieth of one a record.
+        // One search over the whole column takes a fiftieth of the time of one search for each record.
         let breaks = memchr(b'\n', batch.payloads().bytes()).is_some();
         for (row, payload) in batch.payloads().iter().enumerate() {
             if breaks && memchr(b'\n', payload).is_some() {
@@ -53,24 +55,25 @@ impl<W: LineOutput> RecordWriter<W> {
         self.output.flush().map_err(|cause| self.cannot_write(cause))
     }
 
-    /// How many records are where a reader finds them. After an error: those whose whole line was taken before it.
+    /// Number of records that a reader can see. After an error, only records whose whole line was accepted
+    /// before it count.
     pub(super) fn written(&self) -> u64 {
         self.written
     }
 
-    /// Whether a write has failed, so that the output does not hold all that it was given.
+    /// Whether a write has failed, so that the output lacks some of the records.
     pub(super) fn has_failed(&self) -> bool {
         self.failed
     }
 
-    /// The output. Whoever wants everything in it calls [`RecordWriter::flush`] first.
+    /// The output. For a complete output, call [`RecordWriter::flush`] first.
     pub(super) fn into_output(self) -> W {
         self.output
     }
 
     fn empty_buffer(&mut self) -> Result<(), ConnectorError> {
         let (mut taken, written) = self.pass_on();
-        // Also on error: nothing is ever written twice.
+        // The buffer is cleared on an error too, so that no bytes are written twice.
         if written.is_ok() {
             self.written += self.gathered;
         } else {
@@ -85,7 +88,7 @@ impl<W: LineOutput> RecordWriter<W> {
         written.map_err(|cause| self.cannot_write(cause))
     }
 
-    /// Hands the buffer to the output. How many bytes that took, and how it ended.
+    /// Hands the buffer to the output. Returns the number of bytes that it accepted, and the result.
     fn pass_on(&mut self) -> (usize, io::Result<()>) {
         let mut taken = 0;
         while let Some(rest) = self.buffer.get(taken..).filter(|rest| !rest.is_empty()) {
@@ -102,7 +105,7 @@ impl<W: LineOutput> RecordWriter<W> {
 
     fn cannot_write(&self, cause: io::Error) -> ConnectorError {
         if cause.kind() == io::ErrorKind::BrokenPipe {
-            return ConnectorError::caused(format!("{} was closed by whoever read it", self.name), cause);
+            return ConnectorError::caused(format!("{} was closed by its reader", self.name), cause);
         }
         ConnectorError::caused(format!("cannot write to {}", self.name), cause)
     }
@@ -159,11 +162,12 @@ mod tests {
         let mut writer = RecordWriter::new(output, "standard output".to_owned());
         writer.write(&batch(&[b"a"])).unwrap();
         let error = writer.flush().unwrap_err();
-        assert_eq!(error.what, "standard output was closed by whoever read it");
+        assert_eq!(error.what, "standard output was closed by its reader");
         assert_eq!(error.cause.unwrap().kind(), io::ErrorKind::BrokenPipe);
     }
 
-    /// An output that takes so many bytes and then fails; a compressor's keeps all of them until it is flushed.
+    /// An output that accepts a number of bytes and then fails. As a compressor, it keeps all bytes back until
+    /// a flush.
     struct Full {
         room: usize,
         keeps_back: bool,

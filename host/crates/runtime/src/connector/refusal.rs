@@ -2,7 +2,8 @@ use std::io;
 
 use thiserror::Error;
 
-/// Why bytes are not read, in words; travels inside an [`io::Error`] from whoever looks at them to whoever knows the file's name.
+/// The reason why bytes are refused. Travels inside an [`io::Error`] from the code that examines the bytes to
+/// the code that knows the file's name.
 #[derive(Debug, Error)]
 #[error("{what}")]
 pub(super) struct Refusal {
@@ -15,7 +16,7 @@ impl Refusal {
         Self { what: what.into(), hint: Some(hint.into()) }
     }
 
-    /// The refusal inside an error, if it is one.
+    /// The refusal inside an error, if there is one.
     pub(super) fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }

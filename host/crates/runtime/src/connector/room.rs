@@ -2,7 +2,7 @@ use super::places::PlaceKeeper;
 use super::stamps::Stamp;
 use sage_batch::{Batch, Origin, Record};
 
-/// Where records go, and how many fit.
+/// The destination of records, with the room that is left.
 pub(super) struct Room<'a> {
     pub(super) batch: &'a mut Batch,
     pub(super) source: u16,
@@ -12,14 +12,14 @@ pub(super) struct Room<'a> {
     pub(super) max_bytes: usize,
 }
 
-/// Why an input stopped giving records.
+/// The reason why an input returns no more records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stopped {
-    /// The batch has what was asked for.
+    /// The batch has the requested size.
     Full,
-    /// There is nothing to read at present.
+    /// There are no bytes to read at present.
     Pending,
-    /// It is done.
+    /// The input has ended.
     End,
 }
 
@@ -37,18 +37,18 @@ impl Room<'_> {
         Origin::new(self.source, record)
     }
 
-    /// Adds the record that begins on `line`, which `write` appends.
+    /// Adds the record that begins on `line`; `write` appends its payload.
     #[inline]
     pub(super) fn push<R>(&mut self, line: u64, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         let origin = self.origin(line);
         self.batch.push_payload_with(origin, write)
     }
 
-    /// Adds the record that begins on `line`, with what else it has.
+    /// Adds the record that begins on `line`, with its key, time and headers.
     pub(super) fn push_stamped(&mut self, line: u64, payload: &[u8], stamp: &Stamp) {
         let origin = self.origin(line);
         let Stamp { timestamp, .. } = *stamp;
-        // The records of one source have one shape.
+        // The push cannot fail, because all records of one source have the same shape.
         let _ = self.batch.push(Record { payload, key: stamp.key(), timestamp, headers: stamp.headers(), origin });
     }
 }

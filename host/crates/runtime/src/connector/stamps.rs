@@ -5,17 +5,17 @@ use super::event_time::{NoTime, microseconds};
 use super::json_fields::{JsonFields, Value};
 use sage_plan::{FieldPath, StampSpec};
 
-/// Takes key, event time and headers of a record from its fields.
+/// Takes a record's key, event time and headers from its fields.
 ///
-/// A record without the field of its key or of its time cannot be read: it would silently be another record's neighbour. A header that is not there is left
-/// out.
+/// A record without the field of its key or of its time is an error, because it would silently be grouped with
+/// the wrong records. A missing header is left out.
 pub(super) struct Stamps {
     spec: StampSpec,
     fields: JsonFields,
     stamp: Stamp,
 }
 
-/// What a record has beside its payload.
+/// The parts of a record besides its payload.
 #[derive(Debug, Default)]
 pub(super) struct Stamp {
     key: Option<Vec<u8>>,
@@ -28,12 +28,12 @@ impl Stamp {
         self.key.as_deref()
     }
 
-    /// In the encoding of the WIT contract.
+    /// The headers in the encoding of the WIT contract.
     pub(super) fn headers(&self) -> Option<&[u8]> {
         self.headers.as_deref()
     }
 
-    /// The bytes that it adds to the record.
+    /// Number of bytes that the stamp adds to the record.
     pub(super) fn len(&self) -> usize {
         self.key().map_or(0, <[u8]>::len) + self.headers().map_or(0, <[u8]>::len)
     }
@@ -50,12 +50,12 @@ impl Stamps {
         Self { spec: spec.clone(), fields, stamp }
     }
 
-    /// Whether a record is nothing but its payload.
+    /// Whether a record has only its payload.
     pub(super) fn are_none(&self) -> bool {
         self.spec.is_empty()
     }
 
-    /// Of a line of JSON.
+    /// The stamp of a line of JSON.
     pub(super) fn of_json(&mut self, line: &[u8]) -> Result<&Stamp, String> {
         self.fields.read(line).map_err(|error| format!("not JSON: {error}"))?;
         let fields = &self.fields;
@@ -63,14 +63,14 @@ impl Stamps {
         Ok(&self.stamp)
     }
 
-    /// Of the row just completed, whose fields are text.
+    /// The stamp of the row just completed, whose fields are text.
     pub(super) fn of_row(&mut self, rows: &CsvRows) -> Result<&Stamp, String> {
         fill(&self.spec, &mut self.stamp, |slot| Value::Text(String::from_utf8_lossy(rows.stamped_field(slot))))?;
         Ok(&self.stamp)
     }
 }
 
-/// Fills the stamp from the values: that of the key first, then the time's, then those of headers.
+/// Fills the stamp from the values in order: the key, the time, then the headers.
 fn fill<'v>(spec: &StampSpec, stamp: &mut Stamp, value: impl Fn(usize) -> Value<'v>) -> Result<(), String> {
     let mut slot = 0..;
     let mut next = || slot.next().map_or(Value::Missing, &value);

@@ -7,11 +7,13 @@ use super::ConnectorError;
 /// Bit n: descriptor n was closed when the process began.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 
-/// Looks which of standard input, output and error are closed. To be called before `main`: the standard library opens `/dev/null` in place of each that is,
-/// so that no file of the run gets its number, and from then on what is written there is lost without a word.
+/// Notes which of standard input, output and error are closed. Must be called before `main`, because the
+/// standard library then opens `/dev/null` in place of each closed stream. No file of the run can then get such
+/// a descriptor number, but bytes written there are lost silently.
 pub extern "C" fn note_closed_streams() {
     for descriptor in 0..3u8 {
-        // SAFETY: asks for the flags of a descriptor and touches no memory; one that is not open is an error. rustix asks only about those that are.
+        // SAFETY: the call asks for the flags of a descriptor and touches no memory; a descriptor that is not
+        // open gives an error. The functions of rustix accept only open descriptors.
         let flags = unsafe { libc::fcntl(i32::from(descriptor), libc::F_GETFD) };
         if flags == -1 {
             CLOSED.fetch_or(1 << descriptor, Ordering::Relaxed);
@@ -23,10 +25,10 @@ fn was_closed(descriptor: u8) -> bool {
     CLOSED.load(Ordering::Relaxed) & (1 << descriptor) != 0
 }
 
-/// Whether something can be written to standard output.
+/// Checks that standard output can be written to.
 ///
 /// # Errors
-/// It is closed, or open for reading only: what is written there would be lost.
+/// Standard output is closed, or open for reading only. Records would be lost.
 pub fn require_output() -> Result<(), ConnectorError> {
     if was_closed(1) {
         return Err(ConnectorError::new("standard output is closed")
@@ -41,10 +43,10 @@ pub fn require_output() -> Result<(), ConnectorError> {
     }
 }
 
-/// Whether something can be read from standard input.
+/// Checks that standard input can be read.
 ///
 /// # Errors
-/// It is closed, or open for writing only.
+/// Standard input is closed, or open for writing only.
 pub(super) fn require_input() -> Result<(), ConnectorError> {
     if was_closed(0) {
         return Err(

@@ -7,13 +7,14 @@ use super::record_writer::RecordWriter;
 use super::{ConnectorError, Sink, SinkOutcome};
 use sage_batch::Batch;
 
-/// Standard output, a record a line. Many lines are written at once, each time under the lock, so that lines of two sinks
-/// of one program never mix.
+/// Standard output, one record per line. Many lines are written at once, each time under the lock, so that
+/// lines of two sinks in one program never mix.
 pub(super) struct StdoutSink {
     writer: RecordWriter<Unbuffered>,
 }
 
-/// Standard output without the buffer that the standard library puts in front of it: what `write` says was taken is with the system.
+/// Standard output without the buffer of the standard library: bytes that `write` accepts have reached the
+/// system.
 #[derive(Debug)]
 struct Unbuffered;
 
@@ -42,7 +43,8 @@ impl Sink for StdoutSink {
 }
 
 impl Write for Unbuffered {
-    /// All of it, in one go under the lock; less only where an error came in between, which the next call meets again.
+    /// Writes all bytes under the lock. A smaller result means that an error came in between; the next call
+    /// meets it again.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let _lock = io::stdout().lock();
         let output = rustix::stdio::stdout();
@@ -52,7 +54,7 @@ impl Write for Unbuffered {
                 Ok(0) => break,
                 Ok(more) => taken += more,
                 Err(rustix::io::Errno::INTR) => {}
-                // Another program that shares it has made it non-blocking.
+                // Another program that shares the stream has made it non-blocking.
                 Err(rustix::io::Errno::AGAIN) => {
                     let _ = poll(&mut [PollFd::new(&output, PollFlags::OUT)], None);
                 }

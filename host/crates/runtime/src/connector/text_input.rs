@@ -8,12 +8,14 @@ use super::peeking::Peeking;
 use super::refusal::Refusal;
 use sage_plan::TextEncoding;
 
-/// Text out of bytes: UTF-8 and what nobody named as they are, everything else decoded to UTF-8.
+/// Turns bytes into text. UTF-8, and text with neither a named encoding nor the byte order mark of UTF-16, pass
+/// unchanged; any other encoding is decoded to UTF-8.
 ///
-/// What is no text at all, by its first bytes, is refused. Where a character cannot be decoded stands [`TextInput::NO_CHARACTER`], a byte that UTF-8
-/// does not have: whoever cuts the lines finds it in its line, and only that line is bad.
+/// Bytes that are no text, by their first bytes, are refused. A character that cannot be decoded becomes
+/// [`TextInput::NO_CHARACTER`], a byte that UTF-8 does not have. The line splitter finds it, and only that line
+/// is bad.
 ///
-/// Text that needs no decoding is not touched and not copied.
+/// Text that needs no decoding is not copied.
 pub(super) struct TextInput<R = Input> {
     input: Peeking<R>,
     wanted: TextEncoding,
@@ -40,7 +42,7 @@ enum Coder {
 }
 
 impl<R: Read> TextInput<R> {
-    /// Stands where bytes are no character of the encoding.
+    /// The byte in place of bytes that are no character of the encoding.
     pub(super) const NO_CHARACTER: u8 = 0xff;
     const CHUNK: usize = 64 << 10;
 
@@ -56,7 +58,8 @@ impl<R: Read> TextInput<R> {
         self.input.input_mut()
     }
 
-    /// The encoding that what is read must have been in, where it was named or is decoded; known once it has [begun](Self::begin).
+    /// Name of the encoding that the input must have, if it was named or is decoded. Known after
+    /// [`begin`](Self::begin).
     pub(super) fn must_be(&self) -> Option<&'static str> {
         match (&self.state, self.wanted) {
             (State::Decoding(decoding), _) => Some(match &decoding.coder {
@@ -68,7 +71,7 @@ impl<R: Read> TextInput<R> {
         }
     }
 
-    /// Looks at the first bytes, before anything is read; a second time it does nothing.
+    /// Examines the first bytes, before the first read. A second call does nothing.
     pub(super) fn begin(&mut self) -> io::Result<()> {
         if !matches!(self.state, State::Unseen) {
             return Ok(());
@@ -120,7 +123,8 @@ impl<R: Read> TextInput<R> {
     }
 }
 
-/// Byte order marks, where there are any, are characters like others: whoever cuts the lines takes them away, wherever a line begins.
+/// Makes a decoder that keeps byte order marks as characters. The line splitter removes them at the beginning
+/// of any line.
 fn decoder(encoding: &'static Encoding) -> Decoder {
     encoding.new_decoder_without_bom_handling()
 }

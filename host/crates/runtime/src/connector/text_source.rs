@@ -13,7 +13,7 @@ use super::{ConnectorError, Filled, Places, Source, SourceProgress, Unreadable};
 use sage_batch::Batch;
 use sage_plan::{FileSourceSpec, TextSpec};
 
-/// Records out of text: files one after the other, or standard input.
+/// Records from text: from files, one after the other, or from standard input.
 pub(super) struct TextSource {
     number: u16,
     spec: TextSpec,
@@ -22,37 +22,38 @@ pub(super) struct TextSource {
     current: Option<OpenText>,
     next_record: u64,
     places: PlaceKeeper,
-    /// Packed bytes of files that are done.
+    /// Bytes of finished files, before decompression.
     done: u64,
     total: Option<u64>,
     bounded: bool,
-    /// How much was said about files.
+    /// Number of notes about files that were logged.
     notes_told: usize,
 }
 
 /// A file that waits for its turn, or standard input.
 struct NamedInput {
     path: Option<PathBuf>,
-    /// What places call it.
+    /// Name of the input in places.
     name: String,
-    /// How many bytes it had when the run began, where that is known.
+    /// Number of bytes when the run began, if known.
     size: Option<u64>,
 }
 
 impl TextSource {
-    /// How long to wait for standard input or a pipe: within what [`Source::fill`] may block.
+    /// Timeout for standard input or a pipe, within the time that [`Source::fill`] may block.
     const PATIENCE: Duration = Duration::from_millis(100);
-    /// What is said about files before it is enough: of many alike one says it.
+    /// Largest number of logged notes about files. A few of many similar notes are enough.
     const MOST_NOTES: usize = 4;
 
-    /// The files that `spec` names. Every one is opened, and the header of each CSV file read, before this returns. What cannot be read
-    /// is an error, or, where the source passes over such files, comes up when its turn does.
+    /// Opens the files that `spec` names. Every file is opened, and the header of each CSV file is read, before
+    /// this returns. An unreadable file is an error, or, if the source tolerates such files, is reported when
+    /// its turn comes.
     pub(super) fn files(spec: &FileSourceSpec, number: u16, longest: usize) -> Result<Self, ConnectorError> {
         let paths = find_files(&spec.path)?;
         let mut source = Self::new(&spec.text, number, longest);
         let mut total = Some(0);
         for (name, path) in short_names(&paths).into_iter().zip(paths) {
-            // Opening a pipe twice would cut off who writes into it.
+            // Opening a pipe twice would cut off its writer.
             let is_pipe = path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
             let mut input = NamedInput { path: Some(path), name, size: None };
             if !is_pipe {
@@ -97,7 +98,7 @@ impl TextSource {
         }
     }
 
-    /// What can be known of a file without reading all of it. Returns its size.
+    /// Checks a file as far as possible without reading all of it. Returns its size.
     fn check(&self, named: &NamedInput) -> Result<Option<u64>, ConnectorError> {
         let mut open = self.open(named)?;
         open.check()?;
@@ -112,7 +113,7 @@ impl TextSource {
         Ok(OpenText::new(input, path, named.name.clone(), &self.spec, self.longest))
     }
 
-    /// Opens the file whose turn it is; it must still have what it had.
+    /// Opens the file whose turn it is. The file must not have become shorter.
     fn reopen(&self, named: &NamedInput) -> Result<OpenText, ConnectorError> {
         let left = || Unreadable::rest_of(&named.name);
         let open = self.open(named).map_err(|error| error.leaving_behind(left()))?;
@@ -126,13 +127,13 @@ impl TextSource {
         }
     }
 
-    /// Says what somebody should know of the file at hand.
+    /// Logs the notes for the user about the current file.
     fn tell_notes(&mut self) {
         let Some(current) = &mut self.current else { return };
         for note in current.take_notes() {
             match self.notes_told.cmp(&Self::MOST_NOTES) {
                 Ordering::Less => tracing::warn!("{note}"),
-                Ordering::Equal => tracing::warn!("{note}; more of this kind is not said of this source"),
+                Ordering::Equal => tracing::warn!("{note}; further notes of this kind are not logged"),
                 Ordering::Greater => continue,
             }
             self.notes_told += 1;
@@ -150,7 +151,7 @@ impl Source for TextSource {
                 self.current = Some(open);
             }
             let Some(current) = &mut self.current else { return Ok(Filled::End) };
-            // With records at hand a pipe is not waited for: they would be late.
+            // If the batch has records, the source does not wait for a pipe, because the records would be late.
             current.set_patience(if batch.is_empty() { Self::PATIENCE } else { Duration::ZERO });
             let mut room = Room {
                 batch,
@@ -174,7 +175,7 @@ impl Source for TextSource {
 
     fn progress(&self) -> SourceProgress {
         let done = self.done + self.current.as_ref().map_or(0, OpenText::consumed);
-        // What was not read before the run began counted as nothing.
+        // A file that could not be read before the run began counted as 0 bytes.
         let total = self.total.map(|total| total.max(done));
         SourceProgress { done, total, bytes: true, bounded: self.bounded }
     }

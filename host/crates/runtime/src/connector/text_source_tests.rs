@@ -29,7 +29,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// How many lines can be had of what is left of a gzip file.
+/// Number of lines that can be read from the rest of a gzip file.
 fn whole_lines(packed: &[u8]) -> usize {
     let mut text = Vec::new();
     std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(packed), &mut text).unwrap_err();

@@ -11,17 +11,19 @@ use super::{ConnectorError, Filled, Places, Source, SourceProgress, Unreadable};
 use sage_batch::{Batch, Origin, Record};
 use sage_plan::WholeFilesSpec;
 
-/// Files as they are, one after the other: each is a record whose payload is all that is in it and whose key is its path.
+/// Whole files, one after the other: each is one record, whose payload is the file's content and whose key is
+/// its path.
 ///
-/// A path below the pipeline file's folder is told without that folder, so that it is the same wherever the program is called from.
-/// Only regular files: of anything else it is not known how much will come.
+/// The key of a file below the pipeline file's folder is the path without that folder, so that it does not
+/// depend on the working directory. Only regular files are accepted, because the size of any other file is
+/// unknown.
 #[derive(Debug)]
 pub(super) struct WholeFiles {
     number: u16,
     longest: usize,
     files: Arc<Paths>,
     next: usize,
-    /// The file being read: only whole files enter the batch.
+    /// The file that is being read. Only whole files enter the batch.
     content: Vec<u8>,
     done: u64,
     total: u64,
@@ -34,7 +36,8 @@ struct Paths {
 }
 
 impl WholeFiles {
-    /// The files that `spec` names, each of them looked at but not read; no record is longer than `longest` bytes, its key included.
+    /// Opens the files that `spec` names; each file is examined but not read. No record is longer than
+    /// `longest` bytes, its key included.
     pub(super) fn open(spec: &WholeFilesSpec, number: u16, longest: usize) -> Result<Self, ConnectorError> {
         let files = Paths { paths: find_files(&spec.path)?, base: spec.base.clone() };
         let mut source =
@@ -50,7 +53,7 @@ impl WholeFiles {
         Ok(source)
     }
 
-    /// What can be known of a file without reading it. Returns its size.
+    /// Checks a file as far as possible without reading it. Returns its size.
     fn check(&self, path: &Path, key: usize) -> Result<u64, ConnectorError> {
         let metadata = path.metadata().map_err(|cause| cannot("open", path, cause))?;
         if metadata.is_dir() {
@@ -71,10 +74,13 @@ impl WholeFiles {
             return Ok(());
         }
         let what = format!("{}: the file has {size} bytes, a record may have {most} beside its key", path.display());
-        Err(ConnectorError::new(what).hint("a record of a built-in source is bounded by 4MiB and by object_store_memory of each stage that reads it; a pattern can leave large files out"))
+        Err(ConnectorError::new(what).hint(
+            "a record of a built-in source is bounded by 4MiB and by object_store_memory of each stage that reads it; \
+             a pattern can leave large files out",
+        ))
     }
 
-    /// Reads a file into `content`, however long it has become by now.
+    /// Reads a file into `content`; the file may have grown in the meantime.
     fn read(&mut self, path: &Path, key: usize) -> Result<(), ConnectorError> {
         self.content.clear();
         self.check(path, key)?;
@@ -113,7 +119,7 @@ impl Source for WholeFiles {
                 origin: Origin::new(self.number, self.next as u64),
             };
             if !batch.push(record) {
-                // Records of another shape are there already; these are for the next batch.
+                // The batch has records of another shape; this record goes into the next batch.
                 return Ok(Filled::More);
             }
             self.next += 1;
@@ -132,7 +138,7 @@ impl Source for WholeFiles {
 }
 
 impl Paths {
-    /// A path as the pipeline file would write it.
+    /// A path as the pipeline file would spell it.
     fn name<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.base).unwrap_or(path)
     }

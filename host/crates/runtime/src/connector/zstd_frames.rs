@@ -5,10 +5,11 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use super::refusal::Refusal;
 
-/// Unpacks the frames of a zstd file one behind the other, as one text; frames that are to be skipped are.
+/// Decompresses the consecutive frames of a zstd file as one text; skippable frames are skipped.
 ///
-/// The decoder reads a block at a time and cannot be interrupted, so that a block is gathered here before: a pipe that pauses in the middle of one is no
-/// error. A window of over 100 MiB (`--ultra -22`, `--long`) is refused: it is the host's memory.
+/// The decoder reads one block at a time and cannot be interrupted, so each block is gathered here first. A
+/// pipe that pauses in the middle of a block is therefore no error. A window of more than 100 MiB, as from
+/// `zstd --long` or `zstd --ultra -22`, is refused, because it takes the host's memory.
 pub(super) struct ZstdFrames<R> {
     input: R,
     held: Vec<u8>,
@@ -22,14 +23,15 @@ pub(super) struct ZstdFrames<R> {
 enum State {
     /// Before a frame, or at the end.
     Between,
-    /// This many bytes of a frame are to be skipped.
+    /// This number of bytes of a skippable frame is left.
     Skipping(usize),
-    /// In a frame, which has a checksum at its end or not.
+    /// Inside a frame; `checksum` tells whether a checksum follows it.
     Frame { checksum: bool },
 }
 
 impl<R: Read> ZstdFrames<R> {
-    /// Below it system calls show, above it nothing gets faster. Also what a block may have at the most, which must fit.
+    /// Bytes of one read. Smaller reads make system calls visible in the profile; larger ones are not faster.
+    /// Also the largest size of a block, which must fit.
     const CHUNK: usize = 128 << 10;
 
     pub(super) fn new(input: R) -> Self {
@@ -49,7 +51,7 @@ impl<R: Read> ZstdFrames<R> {
         self.held.get(self.at..).unwrap_or_default()
     }
 
-    /// Gathers `count` bytes; `false` if there are not so many.
+    /// Gathers `count` bytes; `false` if the input has fewer.
     fn gather(&mut self, count: usize) -> io::Result<bool> {
         while self.held().len() < count && !self.ended {
             self.held.drain(..self.at);
@@ -74,7 +76,7 @@ impl<R: Read> ZstdFrames<R> {
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, "its last zstd frame is cut short"))
     }
 
-    /// Reads the beginning of a frame; `false` if there is none any more.
+    /// Reads the beginning of a frame; `false` at the end of the input.
     fn begin_frame(&mut self) -> io::Result<bool> {
         if !self.gather(1)? {
             return Ok(false);
@@ -96,7 +98,7 @@ impl<R: Read> ZstdFrames<R> {
                 self.state = State::Frame { checksum: descriptor & 0b100 != 0 };
             }
             _ => {
-                let what = "what is behind its last zstd frame is not another one";
+                let what = "the bytes after its last zstd frame are not another frame";
                 return Err(
                     Refusal::new(what, "is something appended to it, or is it damaged? zstd -t says more").into()
                 );
@@ -105,7 +107,7 @@ impl<R: Read> ZstdFrames<R> {
         Ok(true)
     }
 
-    /// Unpacks a block.
+    /// Decompresses a block.
     fn decode_block(&mut self, checksum: bool) -> io::Result<()> {
         self.must_gather(3)?;
         let (kind, size, last) = match *self.held() {
@@ -115,7 +117,7 @@ impl<R: Read> ZstdFrames<R> {
             }
             _ => (0, 0, false),
         };
-        // A block that is one byte many times has that byte once.
+        // A block of one repeated byte stores that byte once.
         let stored = if kind == 1 { 1 } else { size };
         let whole = 3 + stored + if last && checksum { 4 } else { 0 };
         self.must_gather(whole)?;
@@ -171,7 +173,7 @@ impl<R: Read> Read for ZstdFrames<R> {
     }
 }
 
-/// How long a frame's header is, its magic number included (RFC 8878, 3.1.1.1).
+/// Length of a frame's header in bytes, its magic number included (RFC 8878, 3.1.1.1).
 fn header_size(descriptor: u8) -> usize {
     let single_segment = descriptor & 0b10_0000 != 0;
     let dictionary = match descriptor & 0b11 {
@@ -189,7 +191,8 @@ fn damaged(error: &impl ToString) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }
 
-/// Packs what it is given, each write a frame of its own: what was written can be unpacked, whatever becomes of the rest.
+/// Compresses each write as a frame of its own. Written bytes can be decompressed even if the rest of the file
+/// is lost.
 pub(super) struct ZstdWriter<W> {
     output: W,
     is_empty: bool,
@@ -200,7 +203,7 @@ impl<W: Write> ZstdWriter<W> {
         Self { output, is_empty: true }
     }
 
-    /// The output; a file of nothing is a frame of nothing.
+    /// Finishes the output. An empty file becomes an empty frame.
     pub(super) fn finish(mut self) -> io::Result<W> {
         if self.is_empty {
             self.write_frame(b"")?;
@@ -239,7 +242,7 @@ mod tests {
         writer.finish().unwrap()
     }
 
-    /// Gives so many bytes a read, and has nothing at present before each.
+    /// An input that returns a fixed number of bytes for each read, and has no bytes at present before each.
     struct Trickle<'a>(&'a [u8], usize, bool);
 
     impl Read for Trickle<'_> {
@@ -291,7 +294,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_packed_comes_out_again(
-            words in prop::collection::vec(prop::sample::select(vec!["{\"carrier\":\"AA\"}\n", "\0", "é", "aaaaaaaaaaaaaaaa"]), 0..3000),
+            words in prop::collection::vec(
+                prop::sample::select(vec!["{\"carrier\":\"AA\"}\n", "\0", "é", "aaaaaaaaaaaaaaaa"]),
+                0..3000,
+            ),
             noise in prop::collection::vec(any::<u8>(), 0..3000), piece in 1usize..5000,
         ) {
             let text = words.concat();
@@ -300,7 +306,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_unpacked_or_refused(mut packed in prop::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>()) {
+        fn any_bytes_are_unpacked_or_refused(
+            mut packed in prop::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>()
+        ) {
             let _ = unpack(&[b"\x28\xb5\x2f\xfd", &packed[..]].concat(), 64);
             let whole = pack(&[&packed]);
             packed.clone_from(&whole);

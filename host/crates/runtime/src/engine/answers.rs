@@ -6,38 +6,41 @@ use sage_batch::{Batch, BatchPool, Bitmap, Column, Origin, Record};
 use sage_plan::Kind;
 use sage_sandbox::{Answer, Failure, FailureCode};
 
-/// What a batch (or the pieces of one that failed) has made, not yet sent: sent together, when it is the lane's turn.
+/// The outputs of a batch, or of the pieces of a failed batch, that are not sent yet. They are sent together
+/// when it is the lane's turn.
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
     pub(super) main: Vec<Batch>,
     pub(super) rejects: Vec<Batch>,
-    /// The side output's index (its port less one).
+    /// The index of the side output (its port minus one), and the batch.
     pub(super) sides: Vec<(usize, Batch)>,
-    /// sink: what it took, until that is durable.
+    /// sink: the input that is not durable yet.
     pub(super) unflushed: Unflushed,
 }
 
-/// Everything an answer is taken with, beside the batch that it answers.
+/// The context for collecting an answer, apart from the batch that it answers.
 pub(super) struct AnswerCollector<'a> {
     pub(super) kind: Kind,
-    /// Which try this was.
+    /// The number of this attempt.
     pub(super) attempt: u32,
     pub(super) outlets: &'a Outlets,
     pub(super) policy: &'a OnErrorPolicy,
-    /// The most bytes of a record that goes on, its key and headers with it.
+    /// Maximum bytes of an output record, including its key and headers.
     pub(super) record_limit: u64,
     pub(super) pool: &'a BatchPool,
 }
 
 impl AnswerCollector<'_> {
-    /// Turns a guest's answer into what goes on, and counts it. Every record of the batch is handled or rejected after this, or waits for a sink's flush.
+    /// Turns a guest's answer into outputs and counts it. Afterwards every record of the batch is handled or
+    /// rejected, or waits for a sink's flush.
     ///
     /// # Errors
-    /// A rejected record, or one too large to go on, stops the pipeline, or came when it was stopped.
+    /// A rejected record or an oversized record stops the pipeline, or was collected after the pipeline was
+    /// stopped.
     pub(super) fn take(&self, batch: Batch, answer: &mut Answer, outputs: &mut Outputs) -> Result<(), Stopped> {
         let rejected: Vec<usize> = answer.rejected().map(|(row, _)| row).collect();
         if !rejected.is_empty() {
-            // As with what fails then: it may be for the cut.
+            // As with failures after a stop: the stop itself may have caused the rejection.
             if self.policy.control.is_stopped() {
                 return Err(Stopped);
             }
@@ -59,7 +62,8 @@ impl AnswerCollector<'_> {
         Ok(())
     }
 
-    /// Fails the records that have become too large to go on. The rows that stay behind, together with those rejected.
+    /// Fails the output records that are too large. Returns the rows that are not sent on: these and the
+    /// rejected ones.
     fn without_what_is_too_large(
         &self,
         batch: &Batch,
@@ -98,7 +102,7 @@ impl AnswerCollector<'_> {
             headers.extend_from_slice(record.headers.unwrap_or_default());
             let room = usize::try_from(self.record_limit - size).unwrap_or(usize::MAX) - ERROR_HEADER;
             add_header(&mut headers, "error", beginning(message, room));
-            // All records here have headers now, and otherwise their batch's shape.
+            // All records have headers now, and otherwise the shape of their batch.
             let _ = rejects.push(Record { headers: Some(&headers), ..record });
             self.policy.counters.rejected.add(1);
             self.policy.errors.count(FailureCode::Rejected.name());
@@ -107,7 +111,7 @@ impl AnswerCollector<'_> {
         Ok(())
     }
 
-    /// map and key-by: the batch goes on with a column changed.
+    /// map and key-by: sends the batch on with one column replaced.
     fn replaced(&self, mut batch: Batch, answer: &mut Answer, rejected: &[usize], outputs: &mut Outputs) {
         let swap = |batch: &mut Batch, answer: &mut Answer| match self.kind {
             Kind::KeyBy => batch.swap_keys(answer.column()),
@@ -117,7 +121,7 @@ impl AnswerCollector<'_> {
         self.main(self.without(batch, rejected), outputs);
     }
 
-    /// sink: the batch is kept until it is durable.
+    /// sink: keeps the batch until it is durable.
     fn written(&self, batch: Batch, rejected: &[usize], outputs: &mut Outputs) {
         let batch = self.without(batch, rejected);
         if batch.is_empty() {
@@ -133,7 +137,7 @@ impl AnswerCollector<'_> {
         }
         let mut rest = self.pool.take();
         for (start, end) in runs_without(rejected, batch.len()) {
-            // An empty batch takes any shape, and all of these have one.
+            // An empty batch takes any shape, and all of these rows have the same shape.
             let _ = rest.append_range(&batch, start, end);
         }
         self.pool.put(batch);
@@ -230,14 +234,15 @@ impl AnswerCollector<'_> {
     }
 }
 
-/// The records that go on with more than `limit` bytes, rising, and how many bytes that is. Only what an answer leaves to the host is weighed here: a process
-/// and a source send whole records, which were weighed when they came.
+/// The output records of more than `limit` bytes, in rising order of rows, with their sizes. Only kinds whose
+/// output the host assembles are checked here. A process and a source send whole records, which were checked on
+/// arrival.
 fn too_large(kind: Kind, batch: &Batch, answer: &mut Answer, limit: u64) -> Vec<(usize, u64)> {
     let length = |column: Option<&Column>, row| column.and_then(|column| column.get(row)).map_or(0, <[u8]>::len) as u64;
     let all = |column: Option<&Column>| column.map_or(0, Column::byte_len) as u64;
     let (payloads, keys, headers) = (Some(batch.payloads()), batch.keys(), batch.headers());
     if kind == Kind::Filter {
-        // Hardly a batch holds one record that is too large: then its sum says so.
+        // An oversized record is rare, so the sum of the whole batch is checked first.
         if all(payloads) + all(keys) + all(headers) <= limit {
             return Vec::new();
         }
@@ -255,7 +260,8 @@ fn too_large(kind: Kind, batch: &Batch, answer: &mut Answer, limit: u64) -> Vec<
         _ => return Vec::new(),
     };
     let (column, parents) = answer.rows_parts();
-    // An output inherits what a record has, so of a flat-map the sum may hold one column many times.
+    // An output inherits the key and the headers of its record. In a flat-map several outputs may inherit the
+    // same bytes, so the sum of the outputs may hold one column many times.
     if all(Some(column)) + all(first) + all(second) <= limit {
         return Vec::new();
     }
@@ -274,16 +280,15 @@ fn size_of_record(record: Record<'_>) -> u64 {
 }
 
 fn oversized(size: u64, limit: u64) -> Failure {
-    let message = format!(
-        "the record goes on with {size} bytes, its key and headers among them, more than record_bytes ({limit})"
-    );
+    let message =
+        format!("the output record has {size} bytes with its key and headers, more than record_bytes ({limit})");
     Failure::new(FailureCode::RecordTooLarge, message)
 }
 
-/// What the header `error` costs beside its text.
+/// Bytes of the header `error` without its text.
 const ERROR_HEADER: usize = 4 + "error".len() + 4;
 
-/// As much of a text as fits: a rejection never makes a record too large.
+/// The longest prefix of a text that fits. A rejection never makes a record too large.
 fn beginning(text: &str, room: usize) -> &str {
     text.get(..text.floor_char_boundary(room)).unwrap_or(text)
 }
@@ -295,14 +300,14 @@ fn runs_without(rejected: &[usize], rows: usize) -> impl Iterator<Item = (usize,
     starts.zip(ends).filter(|(start, end)| start < end)
 }
 
-/// The maximal runs of parents that rise by one: their columns are copied together.
+/// The maximal runs of parents that rise by one. The columns of a run are copied together.
 fn rising_runs(parents: &[u32]) -> impl Iterator<Item = (usize, usize)> {
     parents
         .chunk_by(|before, after| before + 1 == *after)
         .map(|run| (run.first().map_or(0, |&p| p as usize), run.len()))
 }
 
-/// Appends a header in the contract's encoding.
+/// Appends a header in the encoding of the contract.
 fn add_header(headers: &mut Vec<u8>, name: &str, value: &str) {
     for text in [name, value] {
         headers.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());

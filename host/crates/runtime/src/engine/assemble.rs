@@ -6,26 +6,26 @@ use super::component_source_lane::ComponentSourceLane;
 use super::control::{Control, Ways};
 use super::counted_sink::CountedSink;
 use super::error::RunError;
-use super::on_error_policy::OnErrorPolicy;
-use super::launch::launch_instances;
-use super::inlet::{Inlet, Tally};
 use super::guest_supervisor::GuestSupervisor;
+use super::inlet::{Inlet, Tally};
+use super::launch::launch_instances;
+use super::on_error_policy::OnErrorPolicy;
 use super::operator_lane::{OperatorLane, Outlets};
 use super::outlet::{Destination, Outlet, Route};
 use super::parts::{Parts, Provided};
 use super::placement::Placement;
 use super::provenance::Provenance;
 use super::recovery::Recovery;
+use super::sequencer::Sequencer;
 use super::sink_lane::SinkLane;
 use super::source_lane::{SharedSource, SourceLane};
-use super::sequencer::Sequencer;
-use sage_batch::{BatchPool, Inbox};
 use crate::connector::{DeadLetterFile, Sink, open_sink, open_source};
+use sage_batch::{BatchPool, Inbox};
+use sage_machine::MemoryBudget;
 use sage_observe::{ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency};
 use sage_plan::{Kind, Limits, OnError, Port, SinkSpec, SourceSpec, Stage, StageId, Work};
-use sage_machine::MemoryBudget;
 
-/// A run put together and not yet started.
+/// An assembled run that is not started yet.
 pub(super) struct Assembly {
     pub(super) lanes: Vec<Lane>,
     pub(super) stages: Vec<StageParts>,
@@ -33,7 +33,7 @@ pub(super) struct Assembly {
     pub(super) dead_letters: Vec<Arc<DeadLetterFile>>,
 }
 
-/// A lane, and where its thread runs.
+/// A lane, and the CPUs of its thread.
 pub(super) struct Lane {
     pub(super) name: String,
     pub(super) stage: StageId,
@@ -46,11 +46,11 @@ pub(super) enum Task {
     ComponentSource(Box<ComponentSourceLane>),
     Operator(Box<OperatorLane>),
     Sink(SinkLane),
-    /// Several of these.
+    /// Several of the lanes above.
     Chain(Box<Chain>),
 }
 
-/// What a stage's instances share with whoever watches them.
+/// The parts of a stage's instances that are shared with observers.
 pub(super) struct StageParts {
     pub(super) instances: Vec<InstanceParts>,
     pub(super) latency: Option<Arc<Latency>>,
@@ -63,18 +63,18 @@ pub(super) struct InstanceParts {
     pub(super) budget: Option<Arc<MemoryBudget>>,
     pub(super) kernel: Option<Arc<dyn KernelReading>>,
     pub(super) inference: Option<Arc<InferenceCounters>>,
-    /// One, or one a lane where lanes take by key.
+    /// A single inbox, or one for each lane if lanes take by key.
     pub(super) inboxes: Vec<Arc<Inbox>>,
     sequencer: Option<Arc<Sequencer>>,
 }
 
-/// How many batches wait at the most, beside the bound in bytes. Batches of some records each are merged before they are
-/// sent, so this is reached only at low rates.
+/// Maximum number of waiting batches, in addition to the limit in bytes. Batches of a few records are merged
+/// before they are sent, so this limit is reached only at low rates.
 const BATCH_CREDIT: usize = 64;
-/// What a batch weighs beside a record's own bytes.
+/// Bytes that a batch needs for a record in addition to the record's own bytes.
 const RECORD_OVERHEAD: u64 = 64;
 
-/// Opens what must be opened, and wires every lane to those it sends to. Nothing runs yet.
+/// Opens all sources, sinks and dead-letter files, and connects every lane to its receivers. Nothing runs yet.
 ///
 /// # Errors
 /// A source, sink or dead-letter file that cannot be opened.
@@ -110,7 +110,8 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                 let outlet = |port: &Port| outlet(parts, &stages, stage, port, instance, &pool);
                 let inbox = own.inboxes.get(lane as usize).or(own.inboxes.first()).cloned();
                 let placement = placement(parts, id, instance, lane);
-                let supervisor = guests.next(id, instance).map(|guest| GuestSupervisor::new(guest, limits.restarts_in_a_row));
+                let supervisor =
+                    guests.next(id, instance).map(|guest| GuestSupervisor::new(guest, limits.restarts_in_a_row));
                 let pool = Arc::clone(&pool);
                 let task = match (&stage.work, inbox) {
                     (Work::Source(_), _) => sources
@@ -213,7 +214,7 @@ fn credit_of(edge_bytes: u64, inboxes: u32) -> usize {
     usize::try_from(edge_bytes / u64::from(inboxes.max(1))).unwrap_or(usize::MAX)
 }
 
-/// The stage's limits, its records kept small enough for every edge they travel.
+/// The limits of a stage, with a record size that fits every outgoing edge.
 pub(super) fn effective_limits(parts: &Parts, stage: &Stage) -> Limits {
     let mut limits = stage.limits.clone();
     for edge in &stage.outputs {
@@ -314,7 +315,7 @@ fn open_sinks(parts: &mut Parts) -> Result<BTreeMap<StageId, Box<dyn Sink>>, Run
     Ok(sinks)
 }
 
-/// Stages whose dead letters go to one file, under whatever name, share it.
+/// Opens the dead-letter files. Stages that use one file, even under different paths, share it.
 fn open_dead_letters(parts: &Parts) -> Result<BTreeMap<StageId, Arc<DeadLetterFile>>, RunError> {
     let mut by_stage: BTreeMap<StageId, Arc<DeadLetterFile>> = BTreeMap::new();
     for (id, stage) in parts.plan.stages() {

@@ -3,20 +3,21 @@ use std::path::{Path, PathBuf};
 use super::job::{Job, JobOptions, host_settings};
 use super::job_error::JobError;
 use super::parts::Provided;
+use crate::connector;
+use sage_plan::config;
 use sage_plan::config::{
     Capabilities, ComponentUse, FileSink, FileSource, Generate, Limits, OnError, Operator, Parsed, Partitioning,
     Pipeline, Resources, SinkKind, Source, SourceKind, Spanned, TextFormat,
 };
-use crate::{config, connector};
 
-/// A pipeline put together in Rust: the same as a pipeline file, with the same checks and messages.
+/// A pipeline built in Rust. It is the same as a pipeline file, with the same checks and messages.
 ///
-/// Each call adds a stage that reads the one before it; [`PipelineBuilder::reading`] chooses another. What follows a stage
-/// (`parallelism`, `resources`, …) says more about that stage.
+/// Each call adds a stage that reads the stage before it; [`PipelineBuilder::reading`] chooses other inputs.
+/// The calls after a stage (`parallelism`, `resources`, …) configure that stage.
 ///
 /// ```no_run
-/// use sage_host::config::Resources;
-/// use sage_host::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
+/// use sage_plan::config::Resources;
+/// use sage_runtime::engine::{JobOptions, PipelineBuilder, SinkOf, SourceOf};
 ///
 /// let summary = PipelineBuilder::new("celsius")
 ///     .from_source("readings", SourceOf::file("readings.jsonl", "jsonl"))
@@ -35,13 +36,13 @@ pub struct PipelineBuilder {
     pipeline: Pipeline,
     provided: Provided,
     base: PathBuf,
-    /// The stage that the next one reads.
+    /// The stage that the next stage reads.
     last: Option<String>,
-    /// What the calls that say more are about.
+    /// The kind of stage that the next configuration call changes.
     about: About,
 }
 
-/// What the last call added.
+/// The kind of the stage added last.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum About {
     #[default]
@@ -52,14 +53,14 @@ enum About {
 }
 
 impl PipelineBuilder {
-    /// A pipeline without stages.
+    /// Makes a pipeline without stages.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         let pipeline = Pipeline { name: Some(name.into().into()), ..Pipeline::default() };
         Self { pipeline, ..Self::default() }
     }
 
-    /// Resolves relative paths against this folder; the process's own by default.
+    /// Sets the folder for relative paths; the default is the working folder of the process.
     #[must_use]
     pub fn relative_to(mut self, folder: impl Into<PathBuf>) -> Self {
         self.base = folder.into();
@@ -80,7 +81,7 @@ impl PipelineBuilder {
         self.follow(name, About::Source)
     }
 
-    /// Adds an operator: a component of any kind but source and sink.
+    /// Adds an operator: a component of any kind except source and sink.
     #[must_use]
     pub fn operator(mut self, name: &str, component: impl AsRef<Path>) -> Self {
         let component = ComponentUse::new(component.as_ref().display().to_string());
@@ -95,7 +96,7 @@ impl PipelineBuilder {
         self.follow(name, About::Operator)
     }
 
-    /// Adds a map. The same as [`PipelineBuilder::operator`]: what a component is, it says itself.
+    /// Adds a map. Same as [`PipelineBuilder::operator`]: the component itself declares its kind.
     #[must_use]
     pub fn map(self, name: &str, component: impl AsRef<Path>) -> Self {
         self.operator(name, component)
@@ -125,7 +126,7 @@ impl PipelineBuilder {
         self.operator(name, component)
     }
 
-    /// Adds a sink. What comes after it reads what the sink read.
+    /// Adds a sink. The next stage reads the same input as the sink.
     #[must_use]
     pub fn sink(mut self, name: &str, sink: SinkOf) -> Self {
         let kind = match sink {
@@ -148,7 +149,8 @@ impl PipelineBuilder {
         self
     }
 
-    /// The stage added last, or what follows if none was, reads these outputs (`"parse"`, `"parse.rejects"`) instead.
+    /// Sets the inputs (`"parse"`, `"parse.rejects"`) of the stage added last. After a source or at the start,
+    /// it sets the input of the next stage.
     #[must_use]
     pub fn reading<'a>(mut self, inputs: impl IntoIterator<Item = &'a str>) -> Self {
         let inputs: Vec<Spanned<String>> = inputs.into_iter().map(Into::into).collect();
@@ -168,7 +170,8 @@ impl PipelineBuilder {
         self
     }
 
-    /// How the instances of the last stage share their input: `forward`, `round-robin`, `key` or `broadcast`.
+    /// Sets how the instances of the last stage share their input: `forward`, `round-robin`, `key` or
+    /// `broadcast`.
     #[must_use]
     pub fn partition(mut self, partition: &str) -> Self {
         let all = Partitioning::All(partition.into());
@@ -180,25 +183,26 @@ impl PipelineBuilder {
         self
     }
 
-    /// How many instances of the last stage there are.
+    /// Sets the number of instances of the last stage.
     #[must_use]
     pub fn parallelism(self, instances: u32) -> Self {
         self.component(|component| component.parallelism = Some(u64::from(instances).into()))
     }
 
-    /// What each instance of the last stage gets.
+    /// Sets the resources of each instance of the last stage.
     #[must_use]
     pub fn resources(self, resources: Resources) -> Self {
         self.component(|component| component.resources = resources)
     }
 
-    /// What each call of the last stage may take.
+    /// Sets the limits of each call of the last stage.
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
         self.component(|component| component.limits = limits)
     }
 
-    /// What becomes of the last stage's records that fail or are rejected, or that it cannot read if it is a source.
+    /// Sets the error policy for records of the last stage that fail, are rejected, or cannot be read (if the
+    /// stage is a source).
     #[must_use]
     pub fn on_error(mut self, on_error: OnError) -> Self {
         if self.about == About::Source
@@ -209,19 +213,19 @@ impl PipelineBuilder {
         self.component(|component| component.on_error = on_error)
     }
 
-    /// How often a failed batch of the last stage is tried again as a whole.
+    /// Sets how often a failed batch of the last stage is tried again as a whole.
     #[must_use]
     pub fn retries(self, retries: u32) -> Self {
         self.component(|component| component.retries = Some(u64::from(retries).into()))
     }
 
-    /// What the last stage's component gets in `open`.
+    /// Sets the configuration that the last stage's component gets in `open`.
     #[must_use]
     pub fn config(self, config: serde_json::Map<String, serde_json::Value>) -> Self {
         self.component(|component| component.config = config)
     }
 
-    /// What the last stage's component may reach.
+    /// Sets the capabilities of the last stage's component.
     #[must_use]
     pub fn capabilities(self, capabilities: Capabilities) -> Self {
         self.component(|component| component.capabilities = capabilities)
@@ -230,7 +234,7 @@ impl PipelineBuilder {
     /// Loads the components and checks everything that can be checked without running.
     ///
     /// # Errors
-    /// Everything that is wrong, at once.
+    /// All errors at once.
     pub fn build(self, options: JobOptions) -> Result<Job, JobError> {
         let settings = host_settings(&options)?;
         let diagnostics = config::Diagnostics::new(None);
@@ -266,12 +270,12 @@ impl PipelineBuilder {
     }
 }
 
-/// Where an embedded pipeline's records come from.
-#[expect(clippy::large_enum_variant, reason = "one a pipeline, while it is put together")]
+/// The source of an embedded pipeline's records.
+#[expect(clippy::large_enum_variant, reason = "few exist, and only while a pipeline is built")]
 pub enum SourceOf {
-    /// What a pipeline file can name too.
+    /// A source that a pipeline file can name too.
     Built(SourceKind),
-    /// The embedder's own.
+    /// A source that the embedder provides.
     Provided(Box<dyn connector::Source>),
 }
 
@@ -283,7 +287,7 @@ impl SourceOf {
         Self::Built(SourceKind::File(file))
     }
 
-    /// Made-up records.
+    /// Generated records.
     #[must_use]
     pub fn generate(generate: Generate) -> Self {
         Self::Built(SourceKind::Generate(generate))
@@ -295,24 +299,24 @@ impl SourceOf {
         Self::Built(SourceKind::Component(ComponentUse::new(path.as_ref().display().to_string())))
     }
 
-    /// A source written in Rust. To hand over an iterator, see [`connector::IterSource`].
+    /// A source written in Rust. For an iterator, see [`connector::IterSource`].
     #[must_use]
     pub fn provided(source: impl connector::Source + 'static) -> Self {
         Self::Provided(Box::new(source))
     }
 }
 
-/// Where an embedded pipeline's records go.
-#[expect(clippy::large_enum_variant, reason = "one a pipeline, while it is put together")]
+/// The sink of an embedded pipeline's records.
+#[expect(clippy::large_enum_variant, reason = "few exist, and only while a pipeline is built")]
 pub enum SinkOf {
-    /// What a pipeline file can name too.
+    /// A sink that a pipeline file can name too.
     Built(SinkKind),
-    /// The embedder's own.
+    /// A sink that the embedder provides.
     Provided(Box<dyn connector::Sink>),
 }
 
 impl SinkOf {
-    /// A file, complete only when the run is.
+    /// A file, which is complete only when the run is complete.
     #[must_use]
     pub fn file(path: &str) -> Self {
         Self::Built(SinkKind::File(FileSink { path: path.into(), compression: None }))
@@ -324,7 +328,7 @@ impl SinkOf {
         Self::Built(SinkKind::Stdout)
     }
 
-    /// Nowhere; records are counted.
+    /// Discards the records and counts them.
     #[must_use]
     pub fn discard() -> Self {
         Self::Built(SinkKind::Discard)

@@ -10,8 +10,8 @@ use super::chain_clock::ChainClock;
 use super::control::{Control, Stopped};
 use super::counted_sink::CountedSink;
 use super::error::PipelineError;
-use super::on_error_policy::OnErrorPolicy;
 use super::lane_guest::Wakers;
+use super::on_error_policy::OnErrorPolicy;
 use super::operator_lane::{OperatorLane, Turn};
 use super::outlet::Outlet;
 use super::sink_lane::SinkLane;
@@ -19,13 +19,16 @@ use super::source_lane::{Made, SourceEnd, SourceLane};
 use sage_batch::Inbox;
 use sage_plan::StageId;
 
-/// Consecutive lanes that one thread takes care of, in turns: those of operators whose guests are elsewhere, which only carry batches and answers, and
-/// before and behind them a source that never waits and a built-in sink.
+/// Consecutive lanes that share one thread and take turns on it. The members are lanes of operators whose
+/// guests run in other processes; such lanes only carry batches and answers. A source that never waits may come
+/// before them, and a built-in sink behind them.
 ///
-/// A thread for each would do next to nothing before it has to wake the next one, and find what it works on in another CPU's cache.
+/// A thread for each of these lanes would do very little before it has to wake the next thread, and would find
+/// its data in the cache of another CPU.
 ///
-/// **Who waits for whom.** The thread sleeps when no lane can go on, and then for all their guests at once. A lane takes no answer while what it sent before
-/// lies in front of the next one; so edges within the chain hold at most what comes out of one answer, and nobody waits there.
+/// **Waiting.** The thread sleeps when no lane can continue, and then it waits for all guests at once. A lane
+/// takes no answer while its earlier outputs still lie in front of the next lane. Edges inside the chain
+/// therefore hold at most the outputs of one answer, and no lane waits there.
 pub(super) struct Chain {
     control: Arc<Control>,
     source: Option<Head>,
@@ -36,34 +39,35 @@ pub(super) struct Chain {
 struct Head {
     stage: StageId,
     lane: SourceLane,
-    /// When it has something again.
+    /// The time at which the source may have data again.
     idle_until: Option<Instant>,
     end: Option<SourceEnd>,
 }
 
 struct Member {
-    /// `None` when it has ended.
+    /// `None` when the lane has ended.
     lane: Option<Box<OperatorLane>>,
     outputs: Outputs,
 }
 
-/// What a chain leaves behind.
+/// The source end and the sink that a chain returns.
 #[derive(Default)]
 pub(super) struct ChainEnd {
     pub(super) source: Option<(StageId, SourceEnd)>,
     pub(super) sink: Option<(StageId, CountedSink)>,
 }
 
-/// How many operators share a thread at the most: it takes about 6 µs for each batch of 64 KiB and each of them.
+/// Maximum operators on one thread. The thread spends about 6 µs on each batch of 64 KiB for each operator.
 const MOST_OPERATORS: usize = 4;
-/// How long what was sent coalesced may go unseen when the chain goes to sleep, and how long it then sleeps at the most.
+/// `LIGHTLY` is the longest delay of coalesced answers after the chain goes to sleep. `LOOK_UP` is the longest
+/// sleep after that.
 const LIGHTLY: Duration = Duration::from_millis(1);
 const LOOK_UP: Duration = Duration::from_secs(1);
-/// How soon a source sees that it is to stop.
+/// Maximum delay until a source notices a stop.
 const SOURCE_LOOKS: Duration = Duration::from_millis(50);
 
 impl Chain {
-    /// The lanes, those that can be in chains in chains.
+    /// Joins lanes into chains if possible, and returns all lanes.
     pub(super) fn join(lanes: Vec<Lane>, control: &Arc<Control>) -> Vec<Lane> {
         let behind = behind(&lanes);
         let led: HashSet<usize> = behind.iter().flatten().copied().collect();
@@ -76,7 +80,7 @@ impl Chain {
                 next = behind.get(at).copied().flatten();
                 members.extend(rest.get_mut(at).and_then(Option::take));
                 let operators = members.iter().filter(|lane| matches!(lane.task, Task::Operator(_))).count();
-                // A sink behind the last operator comes along.
+                // A sink behind the last operator joins the chain.
                 if operators == MOST_OPERATORS && next.is_none_or(|next| !is_sink(rest.get(next))) {
                     joined.extend(Self::of(std::mem::take(&mut members), control));
                 }
@@ -86,7 +90,7 @@ impl Chain {
         joined
     }
 
-    /// A chain of these; one alone is itself.
+    /// Makes a chain of these lanes. A single lane is returned as it is.
     fn of(mut members: Vec<Lane>, control: &Arc<Control>) -> Option<Lane> {
         if members.len() < 2 {
             return members.pop();
@@ -100,7 +104,7 @@ impl Chain {
                 Task::Source(lane) => chain.source = Some(Head { stage, lane, idle_until: None, end: None }),
                 Task::Operator(lane) => chain.lanes.push(Member { lane: Some(lane), outputs: Outputs::default() }),
                 Task::Sink(lane) => chain.sink = Some((stage, lane)),
-                // They lead to nothing.
+                // These lanes lead to no other lane of a chain.
                 Task::ComponentSource(_) | Task::Chain(_) => {}
             }
         }
@@ -111,7 +115,7 @@ impl Chain {
         &self.control
     }
 
-    /// The operators' lanes, to have their guests started.
+    /// The operator lanes, so that their guests can be started.
     pub(super) fn operators(&mut self) -> impl Iterator<Item = &mut OperatorLane> {
         self.lanes.iter_mut().filter_map(|member| member.lane.as_deref_mut())
     }
@@ -119,19 +123,19 @@ impl Chain {
     /// Works until the last lane has ended or the run stops. The guests must have been started.
     pub(super) fn run(mut self) -> ChainEnd {
         let mut clock = ChainClock::new(self.fates().map(|policy| Arc::clone(&policy.counters)));
-        // Stopped: the cause is with the control already.
+        // On a stop, the control already has the cause.
         let _ = self.work(&mut clock);
         self.into_end()
     }
 
-    /// Of all its lanes, in order.
+    /// The error policies of all its lanes, in order.
     pub(super) fn fates(&self) -> impl Iterator<Item = &OnErrorPolicy> {
         let source = self.source.iter().map(|head| &head.lane.policy);
         let lanes = self.lanes.iter().filter_map(|member| member.lane.as_ref()).map(|lane| &lane.policy);
         source.chain(lanes).chain(self.sink.iter().map(|(_, lane)| &lane.policy))
     }
 
-    /// What it leaves behind, whether it ran or not.
+    /// The source end and the sink, whether the chain ran or not.
     pub(super) fn into_end(self) -> ChainEnd {
         ChainEnd {
             source: self.source.map(|head| (head.stage, head.end.unwrap_or(SourceEnd::StoppedEarly))),
@@ -147,7 +151,7 @@ impl Chain {
             let mut moved = self.take_turns(clock)?;
             if !moved {
                 self.idle(clock)?;
-                // What was gathered has gone on.
+                // The gathered outputs were sent on.
                 moved = self.take_turns(clock)?;
             }
             if self.has_ended() {
@@ -159,7 +163,8 @@ impl Chain {
         }
     }
 
-    /// A turn for each that can go on, from the last to the first, so that there is room. Whether one could.
+    /// Gives a turn to each lane that can continue, from the last to the first, so that each finds room.
+    /// Returns `true` if a lane moved.
     fn take_turns(&mut self, clock: &mut ChainClock) -> Result<bool, Stopped> {
         let mut moved = false;
         for at in (0..self.lanes.len()).rev() {
@@ -176,7 +181,7 @@ impl Chain {
         Ok(moved)
     }
 
-    /// Takes the answers that are there for one lane, while the next one can take what becomes of them.
+    /// Takes the available answers of one lane, as long as the next lane can take the outputs.
     fn take_turn(&mut self, at: usize, clock: &mut ChainClock) -> Result<bool, Stopped> {
         let mut moved = false;
         loop {
@@ -186,7 +191,7 @@ impl Chain {
             if matches!(turn, Turn::Ended)
                 && let Some(member) = self.lanes.get_mut(at)
             {
-                // Its leaving is the end of the next one's input.
+                // Dropping the lane ends the input of the next lane.
                 member.lane = None;
             }
             clock.spent(at + usize::from(self.source.is_some()));
@@ -201,7 +206,7 @@ impl Chain {
         }
     }
 
-    /// The sink writes what there is.
+    /// Writes the available batches to the sink.
     fn write(&mut self, clock: &mut ChainClock) -> Result<(), Stopped> {
         let Some((_, sink)) = &mut self.sink else { return Ok(()) };
         let mut wrote = false;
@@ -214,12 +219,12 @@ impl Chain {
         Ok(())
     }
 
-    /// Whether what is sent to this lane finds room. The sink takes everything at once.
+    /// Returns `true` if this lane has room for a batch. The sink takes every batch at once.
     fn can_take(&mut self, at: usize) -> bool {
         self.lanes.get_mut(at).and_then(|member| member.lane.as_mut()).is_none_or(|lane| lane.can_take())
     }
 
-    /// Nobody can go on: what was gathered is sent, and the sink writes through.
+    /// Sends the gathered outputs and flushes the sink, because no lane can continue.
     fn idle(&mut self, clock: &mut ChainClock) -> Result<(), Stopped> {
         if let Some(head) = &mut self.source
             && head.end.is_none()
@@ -241,7 +246,7 @@ impl Chain {
         self.lanes.iter().all(|member| member.lane.is_none())
     }
 
-    /// Sleeps until a guest has answered or died, somebody sends something, or the source has something again.
+    /// Sleeps until a guest has answered or died, a sender rings a doorbell, or the source may have data again.
     fn sleep(&mut self) -> Result<(), Stopped> {
         let source = self.source.as_ref().filter(|head| head.end.is_none()).map(|head| {
             let left = head.idle_until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -268,13 +273,14 @@ impl Chain {
         Ok(())
     }
 
-    /// The lanes whose guests are waited for. What those say that wait for the next lane cannot be taken yet, so it is no reason to wake up.
+    /// The lanes whose guests the thread waits for. An answer for which the next lane has no room cannot be
+    /// taken yet, so that lane is left out.
     fn sleepers(&mut self, can_go_on: &[bool]) -> impl Iterator<Item = &mut OperatorLane> {
         let lanes = self.lanes.iter_mut().zip(can_go_on).filter(|(_, can_go_on)| **can_go_on);
         lanes.filter_map(|(member, _)| member.lane.as_deref_mut())
     }
 
-    /// Sleeps at their guests' doorbells. Whose worker has died.
+    /// Sleeps at the doorbells of the guests. Returns for each lane whether its worker has died.
     fn nap(&mut self, can_go_on: &[bool], most: Duration) -> Result<Vec<bool>, Stopped> {
         let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         let wakers: Vec<Wakers<'_>> = self.sleepers(can_go_on).filter_map(|lane| lane.wakers()).collect();
@@ -308,7 +314,7 @@ impl Head {
             Made::Idle(time) => self.idle_until = Some(Instant::now() + time),
             Made::End(end) => {
                 self.end = Some(end);
-                // The end of the next one's input.
+                // The input of the next lane ends here.
                 self.lane.outlet.leave();
             }
         }
@@ -316,7 +322,7 @@ impl Head {
     }
 }
 
-/// Which lane stands behind each in a chain.
+/// The index of the lane that follows each lane in a chain.
 fn behind(lanes: &[Lane]) -> Vec<Option<usize>> {
     let readers: HashMap<*const Inbox, usize> = lanes
         .iter()
@@ -336,7 +342,7 @@ fn behind(lanes: &[Lane]) -> Vec<Option<usize>> {
     lanes.iter().map(next).collect()
 }
 
-/// What leads on from a lane that may share its thread.
+/// The outlet of a lane that may share its thread.
 fn outlet_of(task: &Task) -> Option<&Outlet> {
     match task {
         Task::Source(lane) if !lane.waits() => Some(&lane.outlet),

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sage_observe::InstanceCounters;
 use sage_machine::thread_cpu_time;
+use sage_observe::InstanceCounters;
 
-/// Shares a thread's CPU time out among the lanes that it takes care of, by how long it was with each. The clock of the thread takes
-/// 250 ns to read, so it is read every [`ChainClock::EVERY`] turns, when nobody can go on, and at the end.
+/// Divides a thread's CPU time among its lanes, in proportion to the time spent on each. A read of the thread's
+/// clock takes 250 ns. The clock is therefore read every [`ChainClock::EVERY`] turns, when no lane can
+/// continue, and at the end.
 pub(super) struct ChainClock {
     lanes: Vec<(Arc<InstanceCounters>, Duration)>,
     turns: u32,
@@ -16,13 +17,13 @@ pub(super) struct ChainClock {
 impl ChainClock {
     const EVERY: u32 = 128;
 
-    /// Must be made, used and dropped on the chain's thread.
+    /// The clock must be made, used and dropped on the chain's thread.
     pub(super) fn new(lanes: impl Iterator<Item = Arc<InstanceCounters>>) -> Self {
         let lanes = lanes.map(|counters| (counters, Duration::ZERO)).collect();
         Self { lanes, turns: 0, since: Instant::now(), counted: thread_cpu_time() }
     }
 
-    /// The time since the last turn was this lane's.
+    /// Adds the time since the last turn to this lane.
     pub(super) fn spent(&mut self, lane: usize) {
         let now = Instant::now();
         if let Some((_, spent)) = self.lanes.get_mut(lane) {

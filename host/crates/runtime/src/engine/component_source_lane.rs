@@ -1,36 +1,37 @@
 use std::sync::Arc;
 
 use super::control::Stopped;
-use super::on_error_policy::OnErrorPolicy;
 use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
 use super::lane_clock::LaneClock;
+use super::on_error_policy::OnErrorPolicy;
 use super::operator_lane::Outlets;
 use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
 use super::source_lane::SourceEnd;
 use sage_batch::{Batch, BatchPool, Origin};
 use sage_sandbox::{Failure, Progress};
 
-/// The one lane of an instance of a source component: asks its guest for more and sends it.
+/// The single lane of a source component's instance: asks its guest for records and sends them.
 ///
-/// After each answer it notes the guest's position; a guest that fails is replaced by one that goes on from there, so nothing
-/// is sent twice. A source that fails `retries + 1` times at one position fails the pipeline: there is no record to give up. One
-/// whose worker process died gets [`LOST_WORKERS`] more at least: it may have died of something else.
+/// The lane stores the guest's position after each answer. A failed guest is replaced by a fresh guest that
+/// continues from that position, so no record is sent twice. A source that fails `retries + 1` times at one
+/// position fails the pipeline, because there is no record to give up. If the worker process died, the source
+/// gets at least [`LOST_WORKERS`] more attempts, because there may be another cause.
 pub(super) struct ComponentSourceLane {
     pub(super) supervisor: GuestSupervisor,
     pub(super) retries: u32,
     pub(super) outlets: Outlets,
     pub(super) policy: OnErrorPolicy,
     pub(super) pool: Arc<BatchPool>,
-    /// The number under which the run's provenance knows this instance.
+    /// The number of this instance in the run's provenance.
     pub(super) number: u16,
-    /// How many instances the source has.
+    /// The number of instances of the source.
     pub(super) instances: u32,
 }
 
 impl ComponentSourceLane {
     pub(super) fn run(mut self) -> SourceEnd {
         let mut clock = LaneClock::new(Arc::clone(&self.policy.counters));
-        // Stopped: the cause is with the control already.
+        // On a stop, the control already has the cause.
         self.work(&mut clock).unwrap_or(SourceEnd::StoppedEarly)
     }
 
@@ -94,11 +95,13 @@ impl ComponentSourceLane {
             let mut batch = std::mem::replace(&mut emission.batch, self.pool.take());
             let (first, rows) = (*sent, batch.len() as u64);
             *sent += rows;
-            // The instances number the source's records in turn, so that also source and offset alone name one record.
+            // The instances number the source's records in turn, so that source and offset alone identify a
+            // record too.
             let (instance, instances) = (u64::from(self.policy.instance), u64::from(self.instances.max(1)));
             batch.set_origins((first..first + rows).map(|n| Origin::new(self.number, n * instances + instance)));
             batch.set_ingested(self.policy.control.now());
-            delivered = delivered.and_then(|()| send(emission.port, batch, &mut self.outlets, &self.policy, &self.pool));
+            delivered =
+                delivered.and_then(|()| send(emission.port, batch, &mut self.outlets, &self.policy, &self.pool));
         }
         self.supervisor.succeeded();
         Ok(delivered.map(|()| progress))
@@ -114,7 +117,7 @@ impl ComponentSourceLane {
             };
             match sought {
                 Ok(()) => return Ok(()),
-                // Its worker died while it sought: the next one has sent nothing either.
+                // The worker died during the seek, so the next guest has sent nothing either.
                 Err(failure) if failure.worker_died && position.is_ok() => last = failure,
                 Err(failure) => return Err(self.policy.stage_failed(&failure)),
             }
@@ -130,12 +133,23 @@ impl ComponentSourceLane {
     fn close(&mut self) {
         if let Err(failure) = self.supervisor.close(&self.policy.counters) {
             self.policy.errors.count(failure.code.name());
-            tracing::warn!(source = &*self.policy.stage, instance = self.policy.instance, %failure, "close failed; its output stands");
+            tracing::warn!(
+                source = &*self.policy.stage,
+                instance = self.policy.instance,
+                %failure,
+                "close failed; the earlier output remains valid"
+            );
         }
     }
 }
 
-fn send(port: u32, batch: Batch, outlets: &mut Outlets, policy: &OnErrorPolicy, pool: &BatchPool) -> Result<(), Stopped> {
+fn send(
+    port: u32,
+    batch: Batch,
+    outlets: &mut Outlets,
+    policy: &OnErrorPolicy,
+    pool: &BatchPool,
+) -> Result<(), Stopped> {
     let outlet = match (port as usize).checked_sub(1) {
         None => Some(&mut outlets.main),
         Some(side) => outlets.sides.get_mut(side).filter(|outlet| outlet.is_read()),

@@ -11,7 +11,8 @@ use sage_models::DeviceQueue;
 use sage_observe::{InstanceCounters, Outcome};
 use sage_sandbox::Stop;
 
-/// The one place that says whether a run goes on: shared by its lanes, its supervisor and whoever holds a [`StopHandle`].
+/// The single place that decides whether a run continues. Its lanes, its supervisor and the holders of a
+/// [`StopHandle`] share it.
 ///
 /// ```text
 ///            go            drain                     last lane ends
@@ -25,11 +26,12 @@ pub(super) struct Control {
     state: Mutex<State>,
     changed: Condvar,
     ways: OnceLock<Ways>,
-    /// Called with every cut.
+    /// Called on every cut.
     when_cut: OnceLock<Box<dyn Fn() + Send + Sync>>,
-    /// What the run's end waits for.
+    /// The items that the end of the run waits for.
     unended: Mutex<Vec<String>>,
-    /// Each output, and when it began the write that it is in, in nanoseconds of the run; 0 while it is in none.
+    /// Each output, with the start time of its current write in nanoseconds of the run; 0 while no write is in
+    /// progress.
     outputs: Mutex<Vec<(String, Arc<AtomicU64>)>>,
 }
 
@@ -40,19 +42,19 @@ struct State {
     cause: Option<PipelineError>,
 }
 
-/// Where lanes of the run may wait for each other, or for their guests.
+/// The places where lanes of the run may wait for each other or for their guests.
 #[derive(Default)]
 pub(super) struct Ways {
-    /// Inboxes, each with the counters of who takes from it.
+    /// Inboxes, each with the counters of its consumer.
     pub(super) inboxes: Vec<(Arc<Inbox>, Arc<InstanceCounters>)>,
     pub(super) sequencers: Vec<Arc<Sequencer>>,
-    /// Where guests live.
+    /// The launcher that hosts the guests.
     pub(super) instances: Option<Weak<dyn InstanceLauncher>>,
-    /// Where guests wait for answers of models.
+    /// The queues in which guests wait for answers of models.
     pub(super) devices: Vec<Weak<DeviceQueue>>,
 }
 
-/// The run is over for this lane: it was cut.
+/// The run was cut, so this lane must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stopped;
 
@@ -85,23 +87,23 @@ impl Control {
         u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Told once, before the run goes.
+    /// Sets the waiting places. Called once, before data flows.
     pub(super) fn set_ways(&self, ways: Ways) {
-        // A second set would be a fault of `run`, and harmless: the first stays.
+        // A second call would be a bug in `run`, but harmless: the first value stays.
         let _ = self.ways.set(ways);
-        // Whoever cut it before did not know the ways.
+        // An earlier cut could not reach these places.
         if self.is_stopped() {
             self.cut();
         }
     }
 
-    /// Every lane has started: sources may begin.
+    /// Allows the sources to begin. Called when every lane has started.
     pub(super) fn go(&self) {
         self.lock().going = true;
         self.changed.notify_all();
     }
 
-    /// What sources wait for.
+    /// Waits until the sources may begin.
     pub(super) fn wait_for_go(&self) -> Result<(), Stopped> {
         let mut state = self.lock();
         while !state.going && !self.is_stopped() {
@@ -110,7 +112,7 @@ impl Control {
         if self.is_stopped() { Err(Stopped) } else { Ok(()) }
     }
 
-    /// Sources stop; what was admitted is finished.
+    /// Stops the sources; admitted records are finished.
     pub(super) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
         let _state = self.lock();
@@ -125,19 +127,19 @@ impl Control {
         self.stopped.is_set()
     }
 
-    /// What calls of guests look at.
+    /// The stop flag that guest calls check.
     pub(super) fn stop(&self) -> &Stop {
         &self.stopped
     }
 
-    /// The pipeline failed; the first cause counts.
+    /// Records the failure of the pipeline and cuts the run. The first cause counts.
     pub(super) fn fail(&self, cause: PipelineError) -> Stopped {
         self.lock().cause.get_or_insert(cause);
         self.cut();
         Stopped
     }
 
-    /// Everything stops at once.
+    /// Stops everything at once.
     pub(super) fn abort(&self) {
         self.lock().aborted = true;
         self.cut();
@@ -155,13 +157,13 @@ impl Control {
         self.lock().cause.clone()
     }
 
-    /// The run does not end before this has: a lane, or the completion of an output.
+    /// Adds an item that the end of the run waits for: a lane, or the completion of an output.
     pub(super) fn begin(self: &Arc<Self>, what: String) -> Unended {
         self.unended().push(what.clone());
         Unended { control: Arc::clone(self), what }
     }
 
-    /// Adds an output, which sets when it began a write.
+    /// Adds an output. The returned number holds the start time of its current write.
     pub(super) fn output(&self, name: &str) -> Arc<AtomicU64> {
         let since = Arc::default();
         let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -173,7 +175,7 @@ impl Control {
         self.unended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sleeps, but no longer than the run goes on undisturbed.
+    /// Sleeps for this time, or until the run is stopped or drained.
     pub(super) fn rest(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.lock();
@@ -186,7 +188,7 @@ impl Control {
         }
     }
 
-    /// Sleeps, but no longer than the run goes on; a drain does not end it.
+    /// Sleeps for this time, or until the run is stopped. A drain does not end the sleep.
     pub(super) fn pause(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.lock();
@@ -199,7 +201,8 @@ impl Control {
         }
     }
 
-    /// What waits in inboxes is counted as taken in and left undone. Guests that wait for a model have no answer.
+    /// Cuts the run. Batches that wait in inboxes are counted as taken in and unfinished. Guests that wait for
+    /// a model get no answer.
     fn cut(&self) {
         self.stopped.set();
         if let Some(tell) = self.when_cut.get() {
@@ -224,7 +227,7 @@ impl Control {
     }
 }
 
-/// Something that the run's end waits for, until it is dropped.
+/// An item that the end of the run waits for, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Unended {
     control: Arc<Control>,
@@ -240,22 +243,23 @@ impl Drop for Unended {
     }
 }
 
-/// Stops a run from outside: from a signal handler's thread, say. Cheap to clone.
+/// Stops a run from outside, for example from the thread of a signal handler. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StopHandle(pub(super) Arc<Control>);
 
 impl StopHandle {
-    /// Sources stop, what they had sent is finished, then the run ends.
+    /// Stops the sources. Their records are finished, then the run ends.
     pub fn drain(&self) {
         self.0.drain();
     }
 
-    /// Everything stops at once; what was under way is counted as unfinished.
+    /// Stops everything at once. Records in flight are counted as unfinished.
     pub fn abort(&self) {
         self.0.abort();
     }
 
-    /// Has this called when the run fails or is stopped at once: from then on it should end soon. Only the first such call of a handle counts.
+    /// Sets a function that is called when the run fails or is aborted. The run should end soon after that
+    /// call. Only the first function that is set through a handle counts.
     pub fn when_cut(&self, tell: impl Fn() + Send + Sync + 'static) {
         let _ = self.0.when_cut.set(Box::new(tell));
         if self.0.is_stopped()
@@ -265,13 +269,14 @@ impl StopHandle {
         }
     }
 
-    /// What the run's end still waits for: lanes that have not ended, outputs that are being completed.
+    /// The items that the end of the run still waits for: lanes that have not ended, and outputs that are being
+    /// completed.
     #[must_use]
     pub fn unended(&self) -> Vec<String> {
         self.0.unended().clone()
     }
 
-    /// The output that has been in one write for so long, if there is one.
+    /// An output whose current write has lasted at least this long, if there is one.
     #[must_use]
     pub fn stands_still(&self, at_least: Duration) -> Option<String> {
         let (now, at_least) = (self.0.now(), u64::try_from(at_least.as_nanos()).unwrap_or(u64::MAX));
@@ -283,7 +288,7 @@ impl StopHandle {
         outputs.iter().find(|(_, since)| writes(since)).map(|(name, _)| format!("sink \"{name}\""))
     }
 
-    /// How the run went if the program ends now.
+    /// The outcome of the run if the program ended now.
     #[must_use]
     pub fn outcome_so_far(&self) -> Outcome {
         self.0.cause().map_or(Outcome::Interrupted, |cause| Outcome::Failed(cause.into_run_failure()))

@@ -2,18 +2,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::control::Control;
-use sage_batch::Batch;
 use crate::connector::{ConnectorError, Sink, SinkOutcome};
+use sage_batch::Batch;
 use sage_observe::InstanceCounters;
 
-/// A sink whose records count as handled when they are written, and not before: a full disk shows long after a batch was taken.
+/// A sink whose records count as handled only when they are written. A full disk may show long after a batch
+/// was taken.
 pub(super) struct CountedSink {
     sink: Box<dyn Sink>,
     counters: Arc<InstanceCounters>,
     control: Arc<Control>,
-    /// When the write that it is in began: see [`Control::output`].
+    /// Start time of the current write: see [`Control::output`].
     since: Arc<AtomicU64>,
-    /// Records of batches that it took without an error.
+    /// Records of batches that the sink took without an error.
     taken: u64,
     /// Records that count as handled.
     counted: u64,
@@ -56,7 +57,7 @@ impl CountedSink {
         finished
     }
 
-    /// Notes how long the sink takes for this, while it does.
+    /// Stores the start time of an action of the sink until the action ends.
     fn timed<T>(&mut self, act: impl FnOnce(&mut dyn Sink) -> T) -> T {
         self.since.store(self.control.now().max(1), Ordering::Relaxed);
         let outcome = act(&mut *self.sink);
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
     use sage_batch::{Origin, Record};
 
-    /// Writes what it took when it is flushed, as far as there is room, and may lose all of it at the end.
+    /// Writes its records on a flush, as far as there is room. It can also lose all of them at the end.
     struct Buffered {
         waiting: u64,
         written: u64,

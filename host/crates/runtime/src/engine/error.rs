@@ -7,20 +7,20 @@ use sage_models::ServiceError;
 use sage_observe::RunFailure;
 use sage_sandbox::FailureCode;
 
-/// Why a pipeline failed.
+/// The reason why a pipeline failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub struct PipelineError {
     /// The stage.
     pub stage: String,
-    /// Which instance of it.
+    /// The instance of the stage.
     pub instance: u32,
-    /// What kind of failure.
+    /// The kind of failure.
     pub code: FailureCode,
-    /// What happened.
+    /// A description of the failure.
     pub message: String,
-    /// The record that it happened to: its source and its place there.
+    /// The record at which the failure happened: its source and its place there.
     pub record: Option<String>,
-    /// What to do about it.
+    /// A hint for the user.
     pub hint: Option<String>,
 }
 
@@ -54,38 +54,38 @@ impl fmt::Display for PipelineError {
     }
 }
 
-/// Why a run did not take place. Once it has begun, failing is an outcome told by its summary.
+/// The reason why a run did not start. A later failure is an outcome in the summary.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// A source, sink or dead-letter file cannot be opened.
     #[error("\"{stage}\": {}", error.in_full())]
     Connector {
-        /// Whose.
+        /// The stage.
         stage: String,
-        /// Why not.
+        /// The reason.
         error: ConnectorError,
     },
-    /// Operators that fail before any data flows.
+    /// Operators failed before any data flowed.
     #[error("{}", start_failures(.0))]
     Start(Vec<PipelineError>),
-    /// A thread could not be made or put in its place.
+    /// A thread could not be created or placed.
     #[error("lane \"{lane}\" cannot run: {reason}")]
     Lane {
-        /// Which.
+        /// The name of the lane.
         lane: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// The place where instances are to live cannot be made.
-    #[error("cannot make the place of an instance: {reason}")]
+    /// An instance cannot be launched.
+    #[error("cannot launch an instance: {reason}")]
     Launcher {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// Models or their devices cannot be used.
     #[error(transparent)]
     Models(Box<ServiceError>),
-    /// A fault of the host.
+    /// A bug in the host.
     #[error("internal fault: {0}")]
     Internal(String),
 }
@@ -95,7 +95,7 @@ impl RunError {
         Self::Connector { stage: stage.to_owned(), error }
     }
 
-    /// What to do about it.
+    /// A hint for the user.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         match self {
@@ -106,7 +106,7 @@ impl RunError {
     }
 }
 
-/// An error and what lies below it, in one line, for places that keep no chain of causes.
+/// An error and its causes in one line, for places that keep no chain of causes.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |mut words, cause| {

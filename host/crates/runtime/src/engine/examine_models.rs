@@ -2,31 +2,34 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::job_error::JobError;
-use sage_plan::config::{BackendChoice, DeviceKind, HostSettings};
+use sage_machine::since_boot;
 use sage_models::{
     Compared, Device, DeviceRequest, Devices, ExamineElsewhere, ExamineLimits, InferenceError, ModelError, ModelFacts,
     ModelFile, OpenDevice, RowIndependence, Runner, Trial, compare,
 };
+use sage_plan::config::{BackendChoice, DeviceKind, HostSettings};
 use sage_plan::{ModelSpec, Plan};
-use sage_machine::since_boot;
 
-/// Where models are looked at, none of it this process: a stranger's file may take whoever parses it down.
+/// The services that examine models outside this process. An untrusted model file can crash the process that
+/// parses it.
 pub(super) struct Examination<'a> {
-    /// Reads files, and tries out what tract is to run.
+    /// Reads model files, and tries out the models that tract will run.
     pub(super) examiner: &'a dyn ExamineElsewhere,
-    /// Tries out what ONNX Runtime is to run on a CPU device; `None`: the device finds out when it loads it.
+    /// Tries out the models that ONNX Runtime will run on a CPU device. With `None`, the device only finds
+    /// errors when it loads a model.
     pub(super) opener: Option<&'a dyn OpenDevice>,
     pub(super) devices: &'a Devices,
     pub(super) settings: &'a HostSettings,
 }
 
 impl Examination<'_> {
-    /// Has every model of the plan looked at: whether its file is the declared one, and a model that what will run it knows. From here on the file that
-    /// was looked at is the declared one: whoever loads it later loads nothing else. What a made-up model says is its device's to judge, and so is what a
-    /// CUDA device runs, which nobody may load there without a lease.
+    /// Examines every model of the plan. Each file must be the declared one, and its backend must support it.
+    /// From here on the examined file is the declared one, and every later load must load exactly that file.
+    /// Fake models are left to their device. Models for a CUDA device are left to it too, because a load there
+    /// needs a lease.
     ///
     /// # Errors
-    /// The first that cannot be used.
+    /// The first model that cannot be used.
     pub(super) fn of(&self, plan: &mut Plan) -> Result<(), JobError> {
         let mut compared = BTreeSet::new();
         for model in &mut plan.models {
@@ -65,7 +68,7 @@ impl Examination<'_> {
         }
     }
 
-    /// tract tries out what it may have to run.
+    /// Whether tract tries out the model: only if tract may have to run it.
     fn trial(&self, model: &ModelSpec) -> Trial {
         let runs_it = |device: &Device| device.backend() == BackendChoice::Tract;
         match model.backend {
@@ -89,8 +92,9 @@ impl Examination<'_> {
         })
     }
 
-    /// Where ONNX Runtime is there too, has it run what tract is to run, in a process that is thrown away: what the two answer must be alike. That
-    /// ONNX Runtime is not there, or does not take the model, is no reason against it.
+    /// Compares tract with ONNX Runtime, if ONNX Runtime is available, in a one-shot process: their answers
+    /// must be alike. A missing ONNX Runtime, or one that does not accept the model, is no reason to refuse the
+    /// model.
     fn compare(
         &self,
         model: &ModelSpec,
@@ -127,12 +131,13 @@ impl Examination<'_> {
                 Ok(())
             }
             Compared::Apart(what) => Err(ModelError::Refused(format!(
-                "tract and ONNX Runtime answer differently to made-up inputs: {what}; backend = \"onnxruntime\" takes ONNX Runtime's answers"
+                "tract and ONNX Runtime answer differently to made-up inputs: {what}; \
+                 backend = \"onnxruntime\" takes ONNX Runtime's answers"
             ))),
         }
     }
 
-    /// Loads it in a process that is thrown away.
+    /// Loads the model in a one-shot process.
     fn try_out(
         &self,
         opener: &dyn OpenDevice,
@@ -147,7 +152,7 @@ impl Examination<'_> {
         loaded.map(drop).map_err(refused)
     }
 
-    /// A process of a device's that is thrown away.
+    /// The request for a one-shot device process.
     fn order<'d>(
         &'d self,
         device: &'d Device,
@@ -161,17 +166,17 @@ impl Examination<'_> {
             cpus: device.cpus(),
             memory: size.saturating_add(model.workspace).min(device.memory),
             largest_model: size,
-            // It runs nothing for anybody.
+            // This process runs no models for instances.
             locks: None,
             kept_until: since_boot().saturating_add(limits.timeout * 2),
         }
     }
 }
 
-/// What comparing one model may take: two loads and a dozen runs of MiniLM take two seconds.
+/// Time limit for the comparison of one model. Two loads and a dozen runs of MiniLM take two seconds.
 const COMPARING: Duration = Duration::from_secs(20);
 
-/// Loads the model under two names, each for another library, and compares.
+/// Loads the model under two names, one for each library, and compares the answers.
 fn compare_on(runner: &dyn Runner, model: &ModelSpec, facts: &ModelFacts, until: Instant) -> Compared {
     for (name, backend) in [("tract", BackendChoice::Tract), ("ONNX Runtime", BackendChoice::Onnxruntime)] {
         let spec = ModelSpec { name: name.to_owned(), backend, ..model.clone() };
@@ -182,7 +187,7 @@ fn compare_on(runner: &dyn Runner, model: &ModelSpec, facts: &ModelFacts, until:
     compare(runner, ("tract", "ONNX Runtime"), facts, until)
 }
 
-/// Two names of one made-up model are one model too. A file that cannot be read is found out by its device.
+/// Two names of one fake model also count as one model. An unreadable file is left to its device.
 fn know_fake(model: &mut ModelSpec) {
     if let (None, Ok(file)) = (model.sha256, ModelFile::read(&model.path, ModelFile::MOST_BYTES)) {
         model.sha256 = Some(file.sha256());

@@ -4,7 +4,7 @@ use std::path::Path;
 use sage_plan::config::{Diagnostic, Diagnostics, Pipeline, resolve};
 use sage_text::plain_path;
 
-/// Reports every folder that the pipeline grants to a component and that is not there, or is no folder.
+/// Reports every folder that the pipeline grants to a component and that does not exist or is not a folder.
 pub(super) fn check_granted_folders(pipeline: &Pipeline, base: &Path, errors: &mut Diagnostics) {
     let granted = pipeline.components().flat_map(|component| &component.capabilities.folders);
     for host in granted.map(|folder| &folder.host).filter(|host| !host.value.is_empty()) {

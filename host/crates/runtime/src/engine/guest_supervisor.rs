@@ -1,24 +1,25 @@
 use std::time::Duration;
 
 use super::control::Stopped;
-use super::on_error_policy::OnErrorPolicy;
 use super::lane_guest::{LaneGuest, Measured};
+use super::on_error_policy::OnErrorPolicy;
 use sage_observe::InstanceCounters;
 use sage_sandbox::{Failure, FailureCode};
 
-/// Keeps one lane's guest alive: starts a fresh one after a failure, more slowly the more often in a row, and gives up
-/// after `limits.restarts_in_a_row`.
+/// Keeps the guest of a lane alive. The supervisor starts a fresh guest after a failure, with longer pauses
+/// after many failures in a row, and gives up after `limits.restarts_in_a_row`.
 pub(super) struct GuestSupervisor {
     guest: Box<dyn LaneGuest>,
     restarts_in_a_row: u32,
     in_a_row: u32,
 }
 
-/// How often the same is tried again as it was after a worker process died: one that its batch or its start kills dies as often.
+/// Number of retries with unchanged input after a worker process died. If a batch or a start kills its worker,
+/// it kills each retry too.
 pub(super) const LOST_WORKERS: u32 = 2;
-/// Restarts in a row that cost nothing but their time: the halving of one batch takes up to 13.
+/// Restarts in a row without a pause: the halving of one batch takes up to 13.
 const AT_ONCE: u32 = 32;
-/// The first and the longest rest before a restart.
+/// The first and the longest pause before a restart.
 const FIRST_REST: Duration = Duration::from_millis(1);
 const LONGEST_REST: Duration = Duration::from_millis(100);
 
@@ -27,10 +28,11 @@ impl GuestSupervisor {
         Self { guest, restarts_in_a_row, in_a_row: 0 }
     }
 
-    /// Starts the first guest. Where its worker process died meanwhile, that is tried again: it may have died of something else.
+    /// Starts the first guest. If its worker process died during the start, the start is tried again, because
+    /// there may be another cause.
     ///
     /// # Errors
-    /// How the start failed.
+    /// The failure of the start.
     pub(super) fn start_first(&mut self) -> Result<(), Failure> {
         for _ in 0..LOST_WORKERS {
             match self.guest.start() {
@@ -47,16 +49,16 @@ impl GuestSupervisor {
         &mut *self.guest
     }
 
-    /// A call succeeded.
+    /// Resets the count of failures in a row after a successful call.
     #[inline]
     pub(super) fn succeeded(&mut self) {
         self.in_a_row = 0;
     }
 
-    /// Puts a fresh guest in the place of one that failed.
+    /// Replaces a failed guest with a fresh one.
     ///
     /// # Errors
-    /// The run stopped meanwhile, or this failed too often in a row, which stops it.
+    /// The run stopped meanwhile, or the guest failed too often in a row, which stops the run.
     pub(super) fn rebuild(&mut self, failure: &Failure, policy: &OnErrorPolicy) -> Result<(), Stopped> {
         let mut last = failure.clone();
         loop {
@@ -82,7 +84,7 @@ impl GuestSupervisor {
         }
     }
 
-    /// Counts what the guest used since the last time.
+    /// Counts the resources that the guest used since the last call.
     pub(super) fn measure(&mut self, counters: &InstanceCounters) {
         let Measured { cpu, throttled, log_bytes_dropped, workers_lost, workers_started, worker_starts } =
             self.guest.measure();
@@ -94,7 +96,7 @@ impl GuestSupervisor {
         counters.worker_start_nanoseconds.add(nanoseconds(worker_starts));
     }
 
-    /// Says goodbye to the guest, and counts the last of what it used.
+    /// Closes the guest and counts its last use of resources.
     pub(super) fn close(&mut self, counters: &InstanceCounters) -> Result<(), Failure> {
         self.measure(counters);
         let closed = self.guest.close();

@@ -1,39 +1,39 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Cpus, Grant, Options, Reason, Refusal, decide};
+use sage_admission::{Cpus, Grant, Options, Reason, Refusal, decide};
+use sage_machine::{
+    Claim, CpuLease, CpuSet, DeviceClaim, HeldClaim, Holder, Inventory, LeaseFolder, LeaseRequest, LedgerLock, Mending,
+    ResourceError, ShareState, Supply,
+};
 use sage_models::{Device, Devices, HeldDevices, InstanceLease, Lease};
 use sage_plan::{ModelSpec, Plan, StageId};
-use sage_machine::{
-    LedgerLock, Claim, CpuLease, CpuSet, DeviceClaim, HeldClaim, Holder, Inventory, LeaseFolder, LeaseRequest, Mending,
-    ResourceError, ShareState, Supply, Holdings,
-};
 
-/// What a pipeline holds of the machine: CPUs by stage, instance and lane, leases on devices, and its claim to everything else. It is free again when
-/// this is dropped: keep it until the last lane has ended.
+/// The part of the machine that a pipeline holds: CPUs by stage, instance and lane, leases on devices, and its
+/// claim to all other resources. A drop frees all of them, so keep this value until the last lane has ended.
 #[derive(Debug)]
 pub struct HeldLeases {
     instances: BTreeMap<(StageId, u32), Vec<CpuLease>>,
-    // Before the claim: their keeper holds on to it too.
+    // Declared before the claim, because the lease supervisor also holds the claim.
     devices: HeldDevices,
     claim: Arc<HeldClaim>,
 }
 
 impl HeldLeases {
-    /// The CPU of a lane; `None` for a lane that leases none.
+    /// The CPU of a lane; `None` for a lane without a leased CPU.
     #[must_use]
     pub fn lane(&self, stage: StageId, instance: u32, lane: u32) -> Option<&CpuLease> {
         self.instances.get(&(stage, instance))?.get(usize::try_from(lane).ok()?)
     }
 
-    /// Whose a leased CPU is.
+    /// The stage and instance that own a leased CPU.
     #[must_use]
     pub fn owner(&self, cpu: u32) -> Option<(StageId, u32)> {
         let mut instances = self.instances.iter();
         instances.find(|(_, leases)| leases.iter().any(|lease| lease.cpu() == cpu)).map(|(owner, _)| *owner)
     }
 
-    /// Looks whether all of this still stands in the ledger, and writes it down anew where it does not.
+    /// Checks that all leases and claims are still in the ledger, and writes missing ones again.
     ///
     /// # Errors
     /// As [`Mending::of`].
@@ -42,31 +42,31 @@ impl HeldLeases {
         Mending::of(&self.claim, &leases)
     }
 
-    /// All CPUs leased.
+    /// All leased CPUs.
     #[must_use]
     pub fn cpus(&self) -> CpuSet {
         self.instances.values().flatten().map(CpuLease::cpu).collect()
     }
 
-    /// The leases of an instance on devices, one for each; none where it asked for none.
+    /// The device leases of an instance; empty if the instance asked for no device.
     #[must_use]
     pub fn devices(&self, stage: StageId, instance: u32) -> &[Arc<Lease>] {
         self.devices.of(stage, instance)
     }
 
-    /// All leases on devices, with what keeps them.
+    /// All device leases, with the thread that keeps them alive.
     pub fn held_devices(&self) -> &HeldDevices {
         &self.devices
     }
 
-    /// What is claimed besides, and where control groups are written down.
+    /// The claim to all other resources, which also records control groups.
     pub fn claim(&self) -> &HeldClaim {
         &self.claim
     }
 }
 
-/// Decides by what is held at this moment and takes what was granted, while nobody else decides: of two that ask at once and do
-/// not fit together, one is granted and the other is told so.
+/// Decides on the basis of the current holdings, and takes the granted resources while it holds the ledger
+/// lock. If two runs ask at the same time and do not fit together, one is granted and the other is refused.
 ///
 /// # Errors
 /// As [`decide`]; [`Reason::Leases`] when the folder cannot be used. Nothing is taken then.
@@ -87,17 +87,11 @@ pub fn admit(
     let claims = leases.iter().map(|lease| lease.claim.clone()).collect();
     let claim = Claim::here(&plan.name, grant.tenant.as_str(), grant.amounts.clone(), cpus);
     let claim = choosing.claim(claim.with_devices(claims, devices.lease_ttl)).map_err(refusal)?;
-    // Whatever is given back from here on waits for the ledger.
+    // Later releases need the ledger lock.
     drop(choosing);
     let claim = Arc::new(claim);
     let devices = HeldDevices::keep(Arc::clone(&claim), leases).map_err(refusal)?;
     Ok((grant, HeldLeases { instances, devices, claim }))
-}
-
-/// Whether a pipeline that is refused would be granted if nobody else held anything, so that it is worth waiting.
-#[must_use]
-pub fn fits_alone(plan: &Plan, inventory: &Inventory, supply: &Supply, options: &Options, devices: &Devices) -> bool {
-    decide(plan, inventory, supply, options, devices, &Holdings::default()).is_ok()
 }
 
 /// Leases the CPUs of a grant, all or nothing.
@@ -124,7 +118,7 @@ fn lease(
     Ok(instances.into_iter().zip(leases).collect())
 }
 
-/// The leases of a grant on devices, each with a token of its own.
+/// The device leases of a grant, each with its own token.
 fn device_leases(
     grant: &Grant,
     plan: &Plan,
@@ -159,7 +153,7 @@ fn device_leases(
     Ok(leases)
 }
 
-/// The names under which devices load the files of some models.
+/// The names under which devices load the files of these models.
 fn loaded_as(plan: &Plan, models: &[String]) -> Vec<String> {
     let known = models.iter().filter_map(|name| plan.models.iter().find(|model| model.name == *name));
     known.map(|model| model.first_alike(&plan.models, ModelSpec::is_same_file).name.clone()).collect()
@@ -168,3 +162,7 @@ fn loaded_as(plan: &Plan, models: &[String]) -> Vec<String> {
 fn refusal(error: ResourceError) -> Refusal {
     Refusal { reasons: vec![Reason::Leases(error)] }
 }
+
+#[cfg(test)]
+#[path = "hold_tests.rs"]
+mod tests;

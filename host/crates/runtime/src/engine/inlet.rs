@@ -3,38 +3,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::{Control, Stopped};
-use super::lane_guest::{LaneGuest, InFlight};
+use super::lane_guest::{InFlight, LaneGuest};
 use sage_batch::{Batch, DirectSend, Inbox, NotTaken, Popped};
 use sage_observe::{InstanceCounters, Latency};
 use sage_sandbox::Failure;
 
-/// Where a lane's batches come from: its inbox, and, before what waits there, those that came back from a guest that failed.
+/// The input of a lane: its inbox, and before the batches that wait there, the batches that a failed guest
+/// returned.
 ///
-/// Where its guest has an [`DirectSend`], batches go past the lane while nothing waits here. It is open only then: after a failure what came back goes first.
+/// If the guest has a [`DirectSend`], batches bypass the lane while nothing waits here. The bypass is only open
+/// then: after a failure the returned batches go first.
 pub(super) struct Inlet {
     inbox: Arc<Inbox>,
     direct_send: Option<Arc<dyn DirectSend>>,
-    /// The direct_send is open, unless the inbox has batches.
+    /// Whether the direct send is open, as long as the inbox has no batches.
     open: bool,
-    /// To be handed over before anything else, oldest first.
+    /// Batches to hand over before all others, oldest first.
     waiting: VecDeque<InFlight>,
     ended: bool,
     tally: Tally,
 }
 
-/// Counts what a lane takes in.
+/// Counts the records that a lane takes in.
 pub(super) struct Tally {
     pub(super) counters: Arc<InstanceCounters>,
     pub(super) control: Arc<Control>,
-    /// A sink component: how long its records took to get here.
+    /// A sink component: the latency of its records up to this point.
     pub(super) latency: Option<Arc<Latency>>,
 }
 
-/// How long a lane sleeps at the most before it looks whether its guest owes it an answer: it is not told of batches that went past it.
+/// Maximum sleep of a lane before it checks whether its guest owes it an answer. The lane is not notified of
+/// batches that bypass it.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
 impl Inlet {
-    /// `guest` is the one that the batches are for.
+    /// Makes an inlet. `guest` is the guest that receives the batches.
     pub(super) fn new(inbox: Arc<Inbox>, tally: Tally, guest: &dyn LaneGuest) -> Self {
         let direct_send = guest.direct_send();
         if let Some(direct_send) = &direct_send {
@@ -44,7 +47,7 @@ impl Inlet {
         Self { inbox, direct_send, open: false, waiting: VecDeque::new(), ended: false, tally }
     }
 
-    /// Hands over what is here already, as much as the guest has room for.
+    /// Hands over the available batches, as far as the guest has room.
     pub(super) fn fill(&mut self, guest: &mut dyn LaneGuest) -> Result<(), Stopped> {
         while guest.has_room() {
             let next = match self.waiting.pop_front() {
@@ -62,7 +65,7 @@ impl Inlet {
         Ok(())
     }
 
-    /// Waits until there may be something to do, for `timeout` at the longest. Inside, the guest is lost.
+    /// Waits until there may be work, for at most `timeout`. The inner error is the failure of a lost guest.
     pub(super) fn wait(
         &mut self,
         guest: &mut dyn LaneGuest,
@@ -80,7 +83,7 @@ impl Inlet {
         Ok(Ok(()))
     }
 
-    /// Batches that were handed over come back: they are the next ones.
+    /// Takes batches back from a guest. They are handed over next.
     pub(super) fn returned(&mut self, mut batches: VecDeque<InFlight>) {
         if self.direct_send.is_some() {
             self.open = false;
@@ -90,14 +93,14 @@ impl Inlet {
         self.waiting = batches;
     }
 
-    /// An answer was taken: whoever waits at the direct_send may go on, if there is room for some.
+    /// Releases the senders that wait at the direct send, if there is room. Called after an answer was taken.
     pub(super) fn went_on(&self) {
         if self.direct_send.as_ref().is_some_and(|direct_send| direct_send.is_low()) {
             self.inbox.entrance_drained();
         }
     }
 
-    /// Nothing waits to be handed over.
+    /// Returns `true` if no batch waits to be handed over.
     pub(super) fn is_clear(&self) -> bool {
         self.waiting.is_empty() && (self.ended || !self.inbox.has_news())
     }
@@ -110,7 +113,7 @@ impl Inlet {
         &self.inbox
     }
 
-    /// Nothing is left, and nothing comes any more.
+    /// Returns `true` if no batch is left and none will come.
     pub(super) fn has_ended(&self) -> bool {
         self.ended && self.waiting.is_empty()
     }
@@ -160,7 +163,7 @@ impl Tally {
     }
 }
 
-/// An direct_send whose batches are counted as taken in.
+/// A direct send whose batches are counted as taken in.
 #[derive(Debug)]
 struct Counted {
     direct_send: Arc<dyn DirectSend>,

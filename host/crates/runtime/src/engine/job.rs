@@ -7,24 +7,26 @@ use super::control::{Control, StopHandle};
 use super::error::RunError;
 use super::examine_models::Examination;
 use super::granted_folders::check_granted_folders;
-use super::launcher::{Launcher, InstanceLauncher, RunContext};
+use super::hold::HeldLeases;
 use super::job_error::JobError;
+use super::launcher::{InstanceLauncher, Launcher, RunContext};
 use super::parts::{Parts, Provided};
 use super::path_uses::{path_uses, standard_streams};
 use super::run::Running;
 use super::session::Session;
 use super::threads::Threads;
-use sage_admission::{self, Grant, HeldLeases, Isolation, Options};
-use sage_plan::config::{self, Diagnostics, HostSettings, Parsed, SourceText, TenantName};
 use crate::connector::{PathGuard, PathUse, StandardStreams, compare_paths};
-use sage_models::{Devices, ExamineElsewhere, ModelService, OpenDevice};
-use sage_plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
+use sage_admission::{Grant, Isolation, Options};
 use sage_machine::{
-    Inventory, LeaseFolder, LeasedThreads, EnforcementReport, SharedCpus, Supply, limit_named_in, read_plain_file,
+    EnforcementReport, Inventory, LeaseFolder, LeasedThreads, SharedCpus, Supply, limit_named_in, read_plain_file,
 };
+use sage_models::{Devices, ExamineElsewhere, ModelService, OpenDevice};
+use sage_plan::config::{self, Diagnostics, HostSettings, Parsed, SourceText, TenantName};
+use sage_plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
 use sage_sandbox::{CompileElsewhere, CompileLimits, LoadError, Loaded, Sandbox, SandboxOptions};
 
-/// A pipeline that was read, whose components were compiled and checked, and that fits together: ready to be explained or run.
+/// A pipeline that is read and validated, with its components compiled and checked. A job is ready to be
+/// explained or run.
 pub struct Job {
     plan: Plan,
     components: BTreeMap<StageId, Arc<Loaded>>,
@@ -34,43 +36,43 @@ pub struct Job {
     provided: Provided,
     control: Arc<Control>,
     paths: Paths,
-    /// When it first asked to be admitted.
+    /// The time of the first request for admission.
     asked: OnceLock<Instant>,
-    // The engine's clock stops with it, and with the clock every limit on time.
+    // The sandbox is kept because the engine's clock stops with it. All time limits depend on that clock.
     _sandbox: Arc<Sandbox>,
 }
 
-/// How a job is set up.
+/// The options of a job.
 #[derive(Debug, Clone, Default)]
 pub struct JobOptions {
     /// The `host.toml` to use; `None` takes the defaults.
     pub host_file: Option<PathBuf>,
-    /// Runs with more than there is of what can be counted.
+    /// Allows a run to exceed the available amount of countable resources.
     pub overcommit: bool,
-    /// Runs with resources that nothing here can enforce.
+    /// Allows resources that this machine cannot enforce.
     pub allow_unenforced: bool,
-    /// Takes hard limits only, and fails when one ceases to be.
+    /// Accepts only hard limits, and fails if a limit is no longer hard.
     pub strict: bool,
-    /// On whose behalf it runs: what counts towards which ceilings of `host.toml`.
+    /// The tenant that the job runs for. The ceilings of `host.toml` depend on it.
     pub tenant: TenantName,
-    /// Where CPU leases lie, instead of `host.toml`'s or the default.
+    /// The lease folder, instead of the one in `host.toml` or the default.
     pub lease_folder: Option<PathBuf>,
-    /// Where compiled components are kept, instead of `host.toml`'s or the default.
+    /// The cache folder for compiled components, instead of the one in `host.toml` or the default.
     pub cache_folder: Option<PathBuf>,
-    /// Where instances live; `None`: in threads of this process.
+    /// The launcher of instances; `None` runs them in threads of this process.
     pub launcher: Option<Arc<dyn Launcher>>,
-    /// What starts devices that are processes of their own; `None`: none can be used.
+    /// Starts devices in separate processes; `None` means that such devices cannot be used.
     pub device_opener: Option<Arc<dyn OpenDevice>>,
-    /// Where models are looked at before anybody loads them; `None`: nowhere, whoever loads them finds out.
+    /// Examines models before they are loaded; `None` means that errors appear only at loading.
     pub examiner: Option<Arc<dyn ExamineElsewhere>>,
-    /// Where components are compiled; `None`: in this process, unbounded.
+    /// Compiles components; `None` compiles in this process, without limits.
     pub compiler: Option<Arc<dyn CompileElsewhere>>,
-    /// Whether this process writes to standard output and standard error beside the run's sinks, as the command line does: no path of the run may
-    /// lead to a file that these were redirected to.
+    /// Whether this process writes to standard output and standard error besides the run's sinks, as the
+    /// command line does. If so, no path of the run may lead to a file to which these streams are redirected.
     pub speaks: bool,
 }
 
-/// The paths of a pipeline, to be compared when it is read and again when it starts.
+/// The paths of a pipeline. They are compared when the pipeline is read and again when it starts.
 #[derive(Debug)]
 struct Paths {
     uses: Vec<PathUse>,
@@ -87,13 +89,13 @@ impl Paths {
     }
 }
 
-/// What was taken for a job that has not started yet; free again when this is dropped.
+/// The resources taken for a job that has not started yet. A drop frees them.
 #[derive(Debug)]
 pub struct Admitted {
     grant: Grant,
     leases: HeldLeases,
     folder: LeaseFolder,
-    /// Since the job first asked.
+    /// Time since the job first asked for admission.
     waited: Duration,
 }
 
@@ -101,7 +103,7 @@ impl Job {
     /// Reads a pipeline file, loads its components and checks everything that can be checked without running.
     ///
     /// # Errors
-    /// Everything that is wrong with the files, at once; a component that cannot be used.
+    /// All errors of the files at once; a component that cannot be used.
     pub fn from_file(path: &Path, options: JobOptions) -> Result<Self, JobError> {
         let settings = host_settings(&options)?;
         let bytes = read_written(path)?;
@@ -145,7 +147,7 @@ impl Job {
         };
         let components = load(&sandbox, &plan)?;
         let control = Arc::new(Control::new());
-        // Asking the driver takes a while: only for who wants a device.
+        // The query of the driver is slow, so it is only made if a stage needs a device.
         let wants_device = plan.stages.iter().any(|stage| stage.resources.num_gpus.is_some());
         let devices = if wants_device { Devices::detect(&settings) } else { Devices::declared(&settings) };
         if let Some(examiner) = options.examiner.as_deref() {
@@ -162,61 +164,64 @@ impl Job {
         &self.plan
     }
 
-    /// Stops the job's run, from any thread, also before it began.
+    /// A handle that stops the job's run from any thread, even before the run began.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
         StopHandle(Arc::clone(&self.control))
     }
 
-    /// What every instance would get on this machine now, and how each limit is enforced. Takes nothing.
+    /// The resources that every instance would get on this machine now, and the enforcement of each limit.
+    /// Takes no resources.
     ///
     /// # Errors
-    /// Everything that speaks against running it.
+    /// Every reason not to run the pipeline.
     pub fn explain(&self) -> Result<EnforcementReport, JobError> {
         let inventory = self.inventory()?;
         let taken = self.lease_folder()?.taken()?;
         let (supply, options) = (self.supply(), self.admission());
-        Ok(admission::decide(&self.plan, &inventory, &supply, &options, &self.devices, &taken)?.ledger)
+        Ok(sage_admission::decide(&self.plan, &inventory, &supply, &options, &self.devices, &taken)?.ledger)
     }
 
-    /// Takes what the pipeline needs and starts it. Data flows when this returns.
+    /// Takes the resources of the pipeline and starts it. Data flows when this function returns.
     ///
     /// # Errors
-    /// What speaks against it, what cannot be opened, operators that fail in start. No data has flowed then.
+    /// A refusal by admission, an item that cannot be opened, or operators that fail in start. No data has
+    /// flowed after an error.
     pub fn start(self) -> Result<Session, JobError> {
         let admitted = self.admit()?;
         self.start_admitted(admitted)
     }
 
-    /// Takes what the pipeline needs, and starts nothing yet.
+    /// Takes the resources of the pipeline without starting it.
     ///
     /// # Errors
-    /// What speaks against it; nothing is taken then, and it can be tried again.
+    /// A refusal by admission. Nothing is taken after an error, and the call can be repeated.
     pub fn admit(&self) -> Result<Admitted, JobError> {
         let asked = *self.asked.get_or_init(Instant::now);
         let inventory = self.inventory()?;
         let folder = self.lease_folder()?;
         let (supply, options) = (self.supply(), self.admission());
-        let (grant, leases) = admission::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
+        let (grant, leases) = super::hold::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
         Ok(Admitted { grant, leases, folder, waited: asked.elapsed() })
     }
 
-    /// Whether the machine could take the job if no other pipeline ran, so that after a refusal it is worth waiting.
+    /// Returns `true` if the machine could run the job on its own, so that a wait after a refusal may help.
     ///
     /// # Errors
-    /// When the machine does not say what it has.
+    /// The resources of the machine cannot be determined.
     pub fn fits_alone(&self) -> Result<bool, JobError> {
         let inventory = self.inventory()?;
-        Ok(admission::fits_alone(&self.plan, &inventory, &self.supply(), &self.admission(), &self.devices))
+        Ok(sage_admission::fits_alone(&self.plan, &inventory, &self.supply(), &self.admission(), &self.devices))
     }
 
-    /// Starts it with what was taken for it. Data flows when this returns.
+    /// Starts the job with its admitted resources. Data flows when this function returns.
     ///
     /// # Errors
-    /// What cannot be opened, operators that fail in start; that it was stopped before its models were loaded. No data has flowed then.
+    /// An item that cannot be opened, operators that fail in start, or a stop before the models were loaded. No
+    /// data has flowed after an error.
     pub fn start_admitted(self, admitted: Admitted) -> Result<Session, JobError> {
         let Admitted { grant, leases, folder, waited } = admitted;
-        // It may have waited long for its turn, and paths lead where they lead now.
+        // The job may have waited long, so the paths are resolved again now.
         let guard = self.paths.compare()?;
         let shared = SharedCpus::new(folder, grant.allowed.clone());
         let instances: Arc<dyn InstanceLauncher> = match &self.options.launcher {
@@ -274,7 +279,7 @@ impl Job {
         }
     }
 
-    /// What the models' files weigh; one that is not there is found out by whoever opens it.
+    /// The sizes of the model files. A missing file is reported later, when it is opened.
     fn model_bytes(&self) -> BTreeMap<String, u64> {
         let size = |path| std::fs::metadata(path).map_or(0, |file| file.len());
         self.plan.models.iter().map(|model| (model.name.clone(), size(&model.path))).collect()
@@ -299,15 +304,15 @@ impl Job {
     }
 }
 
-/// The largest pipeline or host file that is taken: one of 100,000 stages has 10 MB.
+/// Maximum bytes of a pipeline or host file. A pipeline of 100,000 stages has 10 MB.
 const MOST_WRITTEN: u64 = 16 << 20;
 
-/// A pipeline or host file.
+/// Reads a pipeline or host file.
 fn read_written(path: &Path) -> Result<Vec<u8>, JobError> {
     read_plain_file(path, MOST_WRITTEN).map_err(|cause| JobError::Read { path: path.to_owned(), cause })
 }
 
-/// What `host.toml` says, or the defaults.
+/// The settings of `host.toml`, or the defaults.
 pub(super) fn host_settings(options: &JobOptions) -> Result<HostSettings, JobError> {
     let Some(path) = &options.host_file else { return Ok(HostSettings::default()) };
     let bytes = read_written(path)?;
@@ -315,18 +320,20 @@ pub(super) fn host_settings(options: &JobOptions) -> Result<HostSettings, JobErr
     Ok(config::parse_host(&path.display().to_string(), &bytes, base)?)
 }
 
-/// Where compiled components are kept if nobody says: the user's cache folder. Without a home they are not kept.
+/// The default folder for compiled components: the user's cache folder. Without a home folder they are not
+/// cached.
 pub(super) fn default_cache() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
     Some(cache.join("sage-host/components"))
 }
 
-/// The sandbox, without a cache where its folder cannot be used: it only saves time.
+/// Makes the sandbox. If the cache folder cannot be used, the sandbox works without it, because a cache only
+/// saves time.
 fn sandbox(options: SandboxOptions) -> Result<Sandbox, LoadError> {
     match Sandbox::new(options.clone()) {
         Err(error @ LoadError::Cache { .. }) => {
-            tracing::warn!(%error, "what is compiled is not cached: components are compiled anew for each run");
+            tracing::warn!(%error, "compiled components are not cached: they are compiled again for each run");
             Sandbox::new(SandboxOptions { cache_folder: None, ..options })
         }
         outcome => outcome,
@@ -341,7 +348,8 @@ fn catalog(sandbox: &Sandbox, paths: &[PathBuf]) -> Catalog {
     catalog
 }
 
-/// Why a component cannot be used; where a limit on this process is behind it, no component is at fault, and no hint about one helps.
+/// The reason why a component cannot be used. If a limit of this process is the cause, the component is not at
+/// fault, and a hint about it would not help.
 fn unusable(error: &LoadError) -> Unusable {
     let why = error.to_string();
     match limit_named_in(&why).filter(|_| error.is_the_hosts()) {
@@ -369,7 +377,7 @@ fn load(sandbox: &Sandbox, plan: &Plan) -> Result<BTreeMap<StageId, Arc<Loaded>>
     Ok(components)
 }
 
-/// Tells runs apart: when it began, in microseconds, and the process.
+/// An identifier of the run: its start time in microseconds and the process number.
 fn run_id() -> String {
     let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{:x}-{:x}", began.as_micros(), std::process::id())

@@ -4,53 +4,53 @@ use thiserror::Error;
 
 use super::error::RunError;
 use sage_admission::Refusal;
-use sage_plan::config::Diagnostics;
-use sage_models::ModelError;
 use sage_machine::{PlainFileError, ResourceError};
+use sage_models::ModelError;
+use sage_plan::config::Diagnostics;
 use sage_sandbox::LoadError;
 
-/// Why a pipeline does not start.
+/// The reason why a pipeline does not start.
 #[derive(Debug, Error)]
 pub enum JobError {
-    /// A file cannot be read, or is nothing to read.
+    /// A file cannot be read, or is not a regular file.
     #[error("cannot read {path}: {cause}")]
     Read {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         cause: PlainFileError,
     },
-    /// Files that are wrong, every error of them.
+    /// Invalid files, with all their errors.
     #[error("{0}")]
     Invalid(#[from] Diagnostics),
     /// A component cannot be used for its stage.
     #[error("\"{stage}\": {error}")]
     Component {
-        /// Which stage.
+        /// The name of the stage.
         stage: String,
-        /// Why not.
+        /// The reason.
         error: LoadError,
     },
     /// A model cannot be used.
     #[error("model \"{model}\" ({path}): {error}", path = .path.display())]
     Model {
-        /// Which.
+        /// The name of the model.
         model: String,
-        /// Its file.
+        /// The file of the model.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         error: Box<ModelError>,
     },
     /// The engine or its cache cannot be used.
     #[error(transparent)]
     Sandbox(#[from] LoadError),
-    /// The machine does not have what the pipeline wants, or nothing here can enforce it.
+    /// The machine lacks a resource that the pipeline asks for, or cannot enforce a limit.
     #[error("{0}")]
     Refused(#[from] Refusal),
-    /// What the machine has cannot be found out.
+    /// The resources of the machine cannot be determined.
     #[error(transparent)]
     Resources(#[from] ResourceError),
-    /// It was granted, and fails in start.
+    /// The pipeline was admitted, and its start failed.
     #[error(transparent)]
     Run(#[from] RunError),
 }

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sage_observe::InstanceCounters;
 use sage_machine::thread_cpu_time;
+use sage_observe::InstanceCounters;
 
-/// Adds the calling thread's CPU time to its instance's counters. Reading that clock takes 250 ns, so it is read every
-/// [`LaneClock::EVERY`] batches, when the lane has nothing to do, and when it ends.
+/// Adds the calling thread's CPU time to the counters of its instance. A read of that clock takes 250 ns. The
+/// clock is therefore read every [`LaneClock::EVERY`] batches, when the lane is idle, and when the lane ends.
 pub(super) struct LaneClock {
     counters: Arc<InstanceCounters>,
     counted: Duration,
@@ -15,7 +15,7 @@ pub(super) struct LaneClock {
 impl LaneClock {
     const EVERY: u32 = 32;
 
-    /// Must be made, used and dropped on the lane's thread.
+    /// The clock must be made, used and dropped on the lane's thread.
     pub(super) fn new(counters: Arc<InstanceCounters>) -> Self {
         Self { counters, counted: Duration::ZERO, batches: 0 }
     }

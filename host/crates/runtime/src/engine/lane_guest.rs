@@ -6,135 +6,147 @@ use std::time::Duration;
 use sage_batch::{Batch, DirectSend};
 use sage_sandbox::{Answer, Failure, Progress};
 
-/// The guest of one lane, wherever it runs: in the lane's own thread, or in a worker process.
+/// The guest of a lane. It runs in the lane's own thread or in a worker process.
 ///
-/// Batches are [handed over](LaneGuest::hand_over) and their answers [taken](LaneGuest::answer) in the same order, as many as it has room for under way
-/// at a time, so that a guest elsewhere need not wait for the lane between two calls. It keeps them until they are answered. All other
-/// calls are made while none is under way.
+/// Batches are [handed over](LaneGuest::hand_over), and their answers are [taken](LaneGuest::answer) in the
+/// same order. As many batches may be in flight as the guest has room for, so that a guest in another process
+/// need not wait for the lane between two calls. The guest keeps the batches until they are answered. All other
+/// calls are made while no batch is in flight.
 ///
-/// After a [`Failure`] the guest is dead, and everything that was under way with it [comes back](LaneGuest::take_back); besides that only
-/// [`LaneGuest::start`] makes sense. Its keyed state is as after the last answer that was taken.
+/// After a [`Failure`] the guest is dead, and all batches in flight are [returned](LaneGuest::take_back). Only
+/// [`LaneGuest::start`] may be called besides that. The keyed state is that of the last answer that was taken.
 pub trait LaneGuest: Send {
-    /// Starts a guest: the first, or a fresh one in place of one that failed.
+    /// Starts a guest: the first, or a fresh one that replaces a failed guest.
     ///
     /// # Errors
-    /// How the start failed. It may be tried again.
+    /// The failure of the start. The start may be tried again.
     fn start(&mut self) -> Result<(), Failure>;
 
-    /// Whether another batch may be handed over.
+    /// Returns `true` if another batch may be handed over.
     fn has_room(&self) -> bool;
 
-    /// How many batches are under way.
+    /// The number of batches in flight.
     fn in_flight(&self) -> usize;
 
     /// Hands a batch over.
     ///
     /// # Errors
-    /// It comes back: there is no room for it until an answer was taken. Never so while nothing is under way.
-    #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
+    /// The batch is returned if there is no room for it until an answer is taken. A guest with no batch in
+    /// flight always has room.
+    #[expect(clippy::result_large_err, reason = "the error is the batch itself, which was passed by value")]
     fn hand_over(&mut self, held: InFlight) -> Result<(), InFlight>;
 
-    /// Where others may hand batches over, past the lane: its thread then only takes answers, and [waits](LaneGuest::wait) for them here.
+    /// The entrance through which other threads hand over batches directly, without this lane. The lane's
+    /// thread then only takes answers, and [waits](LaneGuest::wait) for them here.
     fn direct_send(&self) -> Option<Arc<dyn DirectSend>> {
         None
     }
 
-    /// With an direct_send: waits, `most` at the longest, until an answer may be there or somebody used [`DirectSend::wake`].
+    /// With a direct send: waits for at most `most`, until an answer may be available or another thread called
+    /// [`DirectSend::wake`].
     ///
     /// # Errors
-    /// The guest is lost though nothing is under way with it.
+    /// The guest is lost although no batch is in flight.
     fn wait(&mut self, _most: Duration) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// With an direct_send: whether [`LaneGuest::answer`] has something to say without waiting for it to begin.
+    /// With a direct send: returns `true` if [`LaneGuest::answer`] has a result whose beginning need not be
+    /// waited for.
     fn is_answered(&mut self) -> bool {
         true
     }
 
-    /// With an direct_send, for a thread that waits for several guests: it is about to sleep at their [wakers](LaneGuest::wakers). `true`: it should not, there
-    /// is something. `lightly`: what comes coalesced need not wake it.
+    /// With a direct send, for a thread that waits for several guests: declares that the thread is about to
+    /// sleep at the guests' [wakers](LaneGuest::wakers). `true` means that it must not sleep, because an answer
+    /// is available. If `lightly` is set, coalesced answers need not wake the thread.
     fn arm(&mut self, _lightly: bool) -> bool {
         true
     }
 
-    /// With an direct_send: the thread has slept, or not, and seen whether the guest's process has died. Whether its doorbell was rung.
+    /// With a direct send: declares that the thread is awake. `died` says whether the guest's process has died.
+    /// Returns `true` if the doorbell was rung.
     fn disarm(&mut self, _died: bool) -> bool {
         true
     }
 
-    /// With an direct_send: what wakes a thread that has said it sleeps.
+    /// With a direct send: the descriptors that wake an armed thread.
     fn wakers(&self) -> Option<Wakers<'_>> {
         None
     }
 
-    /// Waits for the answer to the oldest batch that is under way, which it comes with; `None` if none is.
+    /// Waits for the answer to the oldest batch in flight, and returns both. `None` means that no batch is in
+    /// flight.
     fn answer(&mut self) -> Option<(InFlight, Result<&mut Answer, Failure>)>;
 
-    /// After a failure: the batches that were under way behind the one that it came with, the oldest first.
+    /// After a failure: returns the batches that were in flight behind the failed batch, oldest first.
     fn take_back(&mut self) -> VecDeque<InFlight>;
 
-    /// source: asks for more. What it emitted is in the answer.
+    /// source: asks for more records. The answer holds the emitted records.
     ///
     /// # Errors
     /// The guest failed, or answered with an error.
     fn next(&mut self, max_records: u32, max_bytes: u32) -> Result<(Progress, &mut Answer), Failure>;
 
-    /// source: where it stands.
+    /// source: the current position.
     ///
     /// # Errors
     /// The guest failed.
     fn position(&mut self) -> Result<Vec<u8>, Failure>;
 
-    /// source: goes on from where an earlier copy stood.
+    /// source: continues from the position of an earlier copy.
     ///
     /// # Errors
     /// The guest failed, or answered with an error.
     fn seek(&mut self, position: &[u8]) -> Result<(), Failure>;
 
-    /// process: no more comes; what it emitted is in the answer. sink: everything is made durable.
+    /// process: announces the end of the input; the answer holds the emitted records. sink: makes all written
+    /// records durable.
     ///
     /// # Errors
     /// The guest failed, or answered with an error.
     fn end(&mut self) -> Result<&mut Answer, Failure>;
 
-    /// Says goodbye. Nothing is called afterwards.
+    /// Closes the guest. No call follows.
     ///
     /// # Errors
-    /// The guest failed; its answers stand.
+    /// The guest failed; its answers remain valid.
     fn close(&mut self) -> Result<(), Failure>;
 
-    /// Between two calls: holds the lane to its CPU share, and answers what was measured since this was last asked.
+    /// Called between two calls: holds the lane to its CPU share, and returns the measurements since the last
+    /// call of this function.
     fn measure(&mut self) -> Measured;
 
-    /// The lane is about to wait for input: nothing of the guest needs to be watched meanwhile.
+    /// Declares that the lane is about to wait for input, so the guest needs no watching meanwhile.
     fn rest(&mut self);
 }
 
-/// What a thread that waits for a guest elsewhere sleeps at: both become readable.
+/// The descriptors at which a thread sleeps while it waits for a guest in another process. Each becomes
+/// readable.
 #[derive(Debug, Clone, Copy)]
 pub struct Wakers<'a> {
-    /// When there may be an answer, or somebody used [`DirectSend::wake`].
+    /// Readable when there may be an answer, or when another thread called [`DirectSend::wake`].
     pub doorbell: BorrowedFd<'a>,
-    /// When the guest's process has died.
+    /// Readable when the guest's process has died.
     pub process: BorrowedFd<'a>,
 }
 
-/// A batch that a lane answers for, and its number in the inbox.
+/// A batch in flight of a lane, with its number in the inbox.
 #[derive(Debug)]
 pub struct InFlight {
     /// The records.
     pub batch: Batch,
-    /// What [`Inbox::pop`](sage_batch::Inbox::pop) said; of no meaning for those that came through an direct_send.
+    /// The ticket from [`Inbox::pop`](sage_batch::Inbox::pop). Meaningless for batches that came through a
+    /// direct send.
     pub ticket: u64,
 }
 
-/// What a lane's guest used, beside what the lane's own thread did.
+/// The resources that a lane's guest used, apart from the lane's own thread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Measured {
-    /// CPU time that was used for the guest in other threads than the lane's.
+    /// CPU time of threads other than the lane's that worked for the guest.
     pub cpu: Duration,
-    /// How long a CPU share held it back.
+    /// Time for which a CPU share held the guest back.
     pub throttled: Duration,
     /// Log bytes that were dropped.
     pub log_bytes_dropped: u64,
@@ -142,6 +154,6 @@ pub struct Measured {
     pub workers_lost: u64,
     /// Worker processes that were started.
     pub workers_started: u64,
-    /// How long that took in all, from asking for them to guests that had opened.
+    /// Total duration of these starts, each from the request to the opened guests.
     pub worker_starts: Duration,
 }

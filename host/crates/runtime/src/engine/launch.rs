@@ -3,15 +3,15 @@ use std::sync::Arc;
 
 use super::assemble::{InstanceParts, StageParts, effective_limits};
 use super::error::RunError;
-use super::launcher::InstanceSetup;
 use super::lane_guest::LaneGuest;
+use super::launcher::InstanceSetup;
 use super::parts::Parts;
+use sage_machine::MemoryBudget;
 use sage_models::NoModels;
 use sage_plan::{ComponentSpec, Limits, Stage, StageId, Work};
-use sage_machine::MemoryBudget;
 use sage_sandbox::{GuestSpec, LogTo, Stop};
 
-/// The guests of all instances, lane by lane, until the lanes take them.
+/// The guests of all instances, in the order of lanes, until the lanes take them.
 #[derive(Default)]
 pub(super) struct Guests(BTreeMap<(StageId, u32), VecDeque<Box<dyn LaneGuest>>>);
 
@@ -22,10 +22,10 @@ impl Guests {
     }
 }
 
-/// Gives every instance of a component its place.
+/// Launches every instance of a component.
 ///
 /// # Errors
-/// A place that cannot be made.
+/// An instance that cannot be launched.
 pub(super) fn launch_instances(parts: &Parts, stages: &mut [StageParts], stop: &Stop) -> Result<Guests, RunError> {
     let mut guests = Guests::default();
     for ((id, stage), watched) in parts.plan.stages().zip(stages) {

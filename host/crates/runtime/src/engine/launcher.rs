@@ -4,76 +4,78 @@ use std::sync::Arc;
 use super::error::RunError;
 use super::lane_guest::LaneGuest;
 use sage_admission::{Grant, Isolation, StageGrant};
-use sage_plan::config::{HostSettings, TenantName};
+use sage_machine::{CpuSet, LeasedThreads, SharedCpus};
 use sage_models::ModelAccess;
 use sage_observe::KernelReading;
 use sage_plan::Plan;
-use sage_machine::{CpuSet, LeasedThreads, SharedCpus};
+use sage_plan::config::{HostSettings, TenantName};
 use sage_sandbox::{GuestSpec, Loaded};
 
-/// Gives runs the place where their instances live, if that is not threads of this process.
+/// Launches the instances of runs outside the threads of this process.
 pub trait Launcher: Send + Sync + fmt::Debug {
-    /// What instances can be held by there, for admission to count on. Found out once, by trying.
+    /// The limits that this launcher can enforce, for admission. They are detected once, by trying.
     fn bounds(&self, settings: &HostSettings) -> Isolation;
 
-    /// Makes the place of a run that was admitted.
+    /// Prepares the launch of an admitted run's instances.
     ///
     /// # Errors
-    /// What could not be made; nothing is left of it.
+    /// The item that could not be made. Nothing remains after an error.
     fn begin(&self, run: RunContext<'_>) -> Result<Arc<dyn InstanceLauncher>, RunError>;
 }
 
-/// What is to be known of a run to give it its place.
+/// The parts of a run that a launcher needs.
 pub struct RunContext<'a> {
     /// The pipeline's name.
     pub pipeline: &'a str,
-    /// On whose behalf it runs.
+    /// The tenant that the pipeline runs for.
     pub tenant: &'a TenantName,
-    /// What `host.toml` says.
+    /// The settings of `host.toml`.
     pub settings: &'a HostSettings,
     /// The plan.
     pub plan: &'a Plan,
-    /// What admission gave it.
+    /// The resources that admission granted.
     pub grant: &'a Grant,
 }
 
-/// Where the instances of one run live. The engine's own is threads of this process; room `worker` has processes.
+/// Launches the instances of one run. The engine's own launcher uses threads of this process; module `worker`
+/// uses processes.
 pub trait InstanceLauncher: Send + Sync {
-    /// Makes the place of an instance. Nothing of its guests runs before they are started.
+    /// Launches an instance. Its guests run nothing before they are started.
     ///
     /// # Errors
-    /// What could not be made; nothing is left of it.
+    /// The item that could not be made. Nothing remains after an error.
     fn instance(&self, order: InstanceSetup<'_>) -> Result<LaunchedInstance, RunError>;
 
-    /// The run stops at once: whatever a lane waits for outside its own thread ends now. More is never asked for.
+    /// Aborts the run: ends every wait of a lane outside its own thread. The engine asks for no further
+    /// instances.
     fn abort(&self) {}
 
-    /// Whether guests run in the threads of their lanes, so that a lane belongs on its guest's CPU.
+    /// Returns `true` if guests run in the threads of their lanes, so that a lane belongs on its guest's CPU.
     fn in_lane_threads(&self) -> bool;
 }
 
-/// What is to be known of an instance to give it its place.
+/// The setup of an instance for its launch.
 pub struct InstanceSetup<'a> {
-    /// Its component.
+    /// The component of the instance.
     pub loaded: &'a Arc<Loaded>,
-    /// Its guests, as the first lane's.
+    /// The specification of its guests, filled in for the first lane.
     pub spec: GuestSpec,
-    /// What it may do with models, if it holds a lease on a device; its guests have the same.
+    /// The models that the instance may use, if it holds a device lease. Its guests have the same access.
     pub models: Option<Arc<dyn ModelAccess>>,
-    /// The CPU that each lane has to itself, if it has one.
+    /// The leased CPU of each lane, if it has one.
     pub lanes: Vec<Option<CpuSet>>,
-    /// What admission gave it.
+    /// The resources that admission granted.
     pub grant: &'a StageGrant,
-    /// Where whoever has no CPU runs.
+    /// The CPUs for threads without a leased CPU.
     pub shared: &'a SharedCpus,
-    /// Where those are noted that have a CPU.
+    /// The record of threads on leased CPUs.
     pub leased: &'a LeasedThreads,
 }
 
-/// The place of an instance.
+/// A launched instance.
 pub struct LaunchedInstance {
     /// A guest for each lane, not yet started.
     pub guests: Vec<Box<dyn LaneGuest>>,
-    /// What the kernel counts of it, if it is alone in a group of the kernel's.
+    /// The kernel's counters of the instance, if the instance is alone in its cgroup.
     pub kernel: Option<Arc<dyn KernelReading>>,
 }

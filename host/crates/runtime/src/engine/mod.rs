@@ -1,9 +1,11 @@
 //! Runs a plan: lanes, partitioning, retries, order, drain.
 //!
-//! A [`Job`] is a pipeline that was read, loaded and validated; [`Job::start`] has it admitted and makes a [`Session`] of it,
-//! whose [`wait`](Session::wait) ends in a summary. Embedders begin with a [`PipelineBuilder`] instead of a file.
+//! A [`Job`] is a pipeline that is read, loaded and validated. [`Job::start`] requests admission and returns a
+//! [`Session`], whose [`wait`](Session::wait) returns a summary. Embedders start with a [`PipelineBuilder`]
+//! instead of a file.
 //!
-//! Each lane is an OS thread; where guests are in worker processes, lanes in a row share one (`Chain`). Batches go from a lane's `Outlet` into the `Inbox` of the lane (or the lanes) that come next:
+//! Each lane is an OS thread. If guests run in worker processes, consecutive lanes share a thread (`Chain`).
+//! Batches go from the `Outlet` of a lane into the `Inbox` of the next lane or lanes:
 //!
 //! ```text
 //!  SourceLane ──▶ Outlet ──▶ Inbox ──▶ OperatorLane ──▶ Outlet(s) ──▶ Inbox ──▶ SinkLane
@@ -12,12 +14,13 @@
 //!                  goes)                  ▼ (Recovery); a record that fails alone meets its OnErrorPolicy
 //! ```
 //!
-//! Invariants: every record that an instance takes in is counted as handled, rejected, dead-lettered, failed or unfinished; what a sink component has taken
-//! is kept (`Unflushed`) and counted when it is durable;
-//! lanes that share an inbox send in the order in which they took (`Sequencer`); no data flows before every guest has started;
-//! what stops a run goes through one place (`Control`), and the first cause counts.
+//! Invariants: every record that an instance takes in is counted as handled, rejected, dead-lettered, failed or
+//! unfinished; the input of a sink component is kept (`Unflushed`) and is counted when it is durable; lanes
+//! that share an inbox send in the order in which they took (`Sequencer`); no data flows before every guest has
+//! started; every stop of a run goes through one place (`Control`), and the first cause counts.
 //!
-//! Left to others: whether there is enough for a run (admission); what a guest may do in a call (sandbox).
+//! Left to others: the decision whether the machine has enough resources for a run (admission); the rights of a
+//! guest during a call (sandbox).
 
 mod answers;
 mod assemble;
@@ -29,18 +32,18 @@ mod control;
 mod counted_sink;
 mod error;
 mod examine_models;
-mod on_error_policy;
 mod granted_folders;
+mod guest_supervisor;
 mod hold;
-mod launch;
 mod inlet;
-mod launcher;
 mod job;
 mod job_error;
 mod job_options;
-mod guest_supervisor;
 mod lane_clock;
 mod lane_guest;
+mod launch;
+mod launcher;
+mod on_error_policy;
 mod operator_lane;
 mod outlet;
 mod partition;
@@ -50,24 +53,24 @@ mod placement;
 mod provenance;
 mod recovery;
 mod run;
+mod sequencer;
 mod session;
 mod sink_lane;
 mod source_lane;
 mod standing;
 mod thread_guest;
 mod threads;
-mod sequencer;
 mod unflushed;
 mod watch;
 
-pub use hold::{HeldLeases, admit, fits_alone};
 pub use builder::{PipelineBuilder, SinkOf, SourceOf};
 pub use control::StopHandle;
 pub(crate) use error::with_causes;
 pub use error::{PipelineError, RunError};
-pub use launcher::{Launcher, LaunchedInstance, InstanceSetup, InstanceLauncher, RunContext};
+pub use hold::{HeldLeases, admit};
 pub use job::{Admitted, Job, JobOptions};
 pub use job_error::JobError;
-pub use lane_guest::{LaneGuest, Measured, InFlight, Wakers};
+pub use lane_guest::{InFlight, LaneGuest, Measured, Wakers};
+pub use launcher::{InstanceLauncher, InstanceSetup, LaunchedInstance, Launcher, RunContext};
 pub use placement::SharePacer;
 pub use session::Session;

@@ -4,15 +4,15 @@ use std::time::SystemTime;
 use super::control::{Control, Stopped};
 use super::error::PipelineError;
 use super::provenance::Provenance;
-use sage_batch::{Origin, Record};
 use crate::connector::{ConnectorError, DeadLetter, DeadLetterFile, Extent, Unreadable};
+use sage_batch::{Origin, Record};
+use sage_machine::limit_below;
 use sage_observe::{ErrorCounts, InstanceCounters};
 use sage_plan::OnError;
-use sage_machine::limit_below;
 use sage_sandbox::{Failure, FailureCode};
 use sage_text::plain_text;
 
-/// Decides what becomes of the records of one instance that fail or are rejected, and does it.
+/// Decides about failed and rejected records of one instance, and carries out the decision.
 #[derive(Clone)]
 pub(super) struct OnErrorPolicy {
     pub(super) pipeline: Arc<str>,
@@ -29,7 +29,7 @@ pub(super) struct OnErrorPolicy {
 }
 
 impl OnErrorPolicy {
-    /// A record that fails alone, after `attempts` calls that had it among theirs.
+    /// Handles a record that fails alone, after `attempts` calls that included it.
     pub(super) fn failed(&self, record: Record<'_>, failure: &Failure, attempts: u32) -> Result<(), Stopped> {
         self.errors.count(failure.code.name());
         match &self.on_error {
@@ -45,7 +45,7 @@ impl OnErrorPolicy {
         }
     }
 
-    /// A record that the operator rejected and that no `rejects` output takes.
+    /// Handles a record that the operator rejected, if no stage reads the `rejects` output.
     pub(super) fn rejected(&self, record: Record<'_>, message: &str, attempts: u32) -> Result<(), Stopped> {
         self.errors.count(FailureCode::Rejected.name());
         match &self.on_error {
@@ -65,7 +65,7 @@ impl OnErrorPolicy {
         }
     }
 
-    /// Whether a source goes on behind what it cannot read.
+    /// Returns `true` if a source continues after an unreadable record or file.
     pub(super) fn passes_over(&self, unreadable: &Unreadable) -> bool {
         match unreadable.extent {
             Extent::Record => self.on_error != OnError::Fail,
@@ -73,7 +73,8 @@ impl OnErrorPolicy {
         }
     }
 
-    /// What a source could not read and left behind. A record of it is counted as one that came in; of a file nobody knows how many it had.
+    /// Handles an unreadable record or file that a source skipped. A skipped record is counted as taken in. The
+    /// number of records in a skipped file is unknown.
     pub(super) fn passed_over(&self, error: &ConnectorError, unreadable: &Unreadable) -> Result<(), Stopped> {
         let code = match unreadable.extent {
             Extent::Record => FailureCode::BadRecord,
@@ -125,7 +126,8 @@ impl OnErrorPolicy {
         Ok(())
     }
 
-    /// The last word of a process, which is no record's. Where it is given up, the run goes on without it; what it had in mind is lost, so that is said.
+    /// Handles a failed `end` call, which belongs to no record. If the policy is to skip it, the run continues.
+    /// Output is then lost, so an error is logged.
     pub(super) fn end_failed(&self, failure: &Failure, attempts: u32) -> Result<(), Stopped> {
         if matches!(self.on_error, OnError::Fail) || self.control.is_stopped() {
             return Err(self.stage_failed(failure));
@@ -133,7 +135,7 @@ impl OnErrorPolicy {
         self.errors.count(failure.code.name());
         self.counters.ends_failed.add(1);
         let (operator, instance) = (&*self.stage, self.instance);
-        tracing::error!(operator, instance, %failure, "`end` failed, and what it would have said is missing from the output");
+        tracing::error!(operator, instance, %failure, "`end` failed; its output is missing");
         if matches!(self.on_error, OnError::Skip) {
             return Ok(());
         }
@@ -142,7 +144,8 @@ impl OnErrorPolicy {
         self.write_letter(nothing, failure.code, &message, attempts).map_err(|error| self.connector_failed(&error))
     }
 
-    /// A failure that is no record's. After the cut of a run it is no cause: it may be for the cut.
+    /// Handles a failure that belongs to no record. After a cut it does not count as a cause, because the cut
+    /// itself may have caused it.
     pub(super) fn stage_failed(&self, failure: &Failure) -> Stopped {
         self.errors.count(failure.code.name());
         if self.control.is_stopped() {
@@ -151,7 +154,8 @@ impl OnErrorPolicy {
         self.stop(failure.code, &failure.message, None, failure.hint(&self.stage))
     }
 
-    /// A built-in source or sink, or a dead-letter file, that cannot go on. The record that a sink will not write has failed.
+    /// Handles an unrecoverable error of a built-in source or sink, or of a dead-letter file. A record that a
+    /// sink cannot write has failed.
     pub(super) fn connector_failed(&self, error: &ConnectorError) -> Stopped {
         self.errors.count(FailureCode::Connector.name());
         self.counters.failed.add(u64::from(error.record.is_some()));
@@ -176,7 +180,7 @@ impl OnErrorPolicy {
         })
     }
 
-    /// Writes a letter down, where this stage's are kept.
+    /// Writes a dead letter to the file of this stage.
     fn keep(&self, letter: DeadLetter<'_>) -> Result<(), ConnectorError> {
         match (&self.dead_letters, &self.on_error) {
             (Some(file), OnError::DeadLetter(letters)) => file.write([letter], letters.max_bytes),

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answers::{Outputs, AnswerCollector};
+use super::answers::{AnswerCollector, Outputs};
 use super::control::Stopped;
-use super::on_error_policy::OnErrorPolicy;
-use super::inlet::Inlet;
 use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
+use super::inlet::Inlet;
 use super::lane_clock::LaneClock;
-use super::lane_guest::{LaneGuest, InFlight, Wakers};
+use super::lane_guest::{InFlight, LaneGuest, Wakers};
+use super::on_error_policy::OnErrorPolicy;
 use super::outlet::Outlet;
 use super::recovery::{Recovery, Step};
 use super::sequencer::Sequencer;
@@ -15,44 +15,45 @@ use sage_batch::{Batch, BatchPool, Inbox};
 use sage_plan::Kind;
 use sage_sandbox::{Answer, Failure, FailureCode};
 
-/// One lane of an operator or of a sink component: takes batches, calls its guest, sends what it answers.
+/// A lane of an operator or of a sink component: takes batches, calls its guest, and sends the answers on.
 ///
-/// A batch that fails is tried again `retries` times on a fresh guest, then halved until each record that fails stands
-/// alone; the others go on, in order: the outputs of each piece are sent before the guest is called with the next one, so that the host never
-/// holds more than what one call may send. What becomes of the record that stands alone is its [`OnErrorPolicy`]. What a sink component takes is handled when it has flushed
-/// it; until then it is kept, to be written again by the guest that takes the place of one that failed.
+/// A failed batch is tried again `retries` times on a fresh guest. Then it is halved until each failing record
+/// stands alone. The other records are sent on in order. The outputs of each piece are sent before the guest is
+/// called with the next piece, so that the host never holds more than one call may send. The [`OnErrorPolicy`]
+/// decides about a record that stands alone. The input of a sink component is handled when the sink has flushed
+/// it. Until then the input is kept, so that the guest that replaces a failed one can write it again.
 pub(super) struct OperatorLane {
     pub(super) supervisor: GuestSupervisor,
     pub(super) kind: Kind,
     pub(super) retries: u32,
-    /// sink: how long what it took may wait to be made durable.
+    /// sink: how long its input may wait for a flush.
     pub(super) flush_interval: Duration,
-    /// The most bytes of a record that goes on.
+    /// Maximum bytes of an output record.
     pub(super) record_limit: u64,
     pub(super) inlet: Inlet,
-    /// Where other lanes take from the same inbox.
+    /// Orders the outputs, if other lanes take from the same inbox.
     pub(super) sequencer: Option<Arc<Sequencer>>,
     pub(super) outlets: Outlets,
-    /// What is left to do since a batch failed.
+    /// The steps that are left since a batch failed.
     pub(super) recovery: Recovery,
     pub(super) policy: OnErrorPolicy,
     pub(super) pool: Arc<BatchPool>,
-    /// The codes of failed calls that were warned of already.
+    /// The codes of failed calls that were already logged as warnings.
     pub(super) warned: Vec<FailureCode>,
 }
 
-/// What became of a lane's turn in a chain.
+/// The result of a lane's turn in a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// It took an answer.
+    /// The lane took an answer.
     Moved,
-    /// It waits for its guest, for batches, or for room.
+    /// The lane waits for its guest, for batches, or for room.
     Waits,
-    /// It has sent the last it had.
+    /// The lane has sent its last output.
     Ended,
 }
 
-/// Where a lane's records leave: its ports.
+/// The outputs of a lane: its ports.
 pub(super) struct Outlets {
     pub(super) main: Outlet,
     pub(super) rejects: Outlet,
@@ -72,7 +73,7 @@ impl OperatorLane {
     /// Works until the input ends or the run stops. The guest must have been started.
     pub(super) fn run(mut self) {
         let mut clock = LaneClock::new(Arc::clone(&self.policy.counters));
-        // Stopped: the cause is with the control already.
+        // On a stop, the control already has the cause.
         let _ = self.work(&mut clock);
     }
 
@@ -97,8 +98,8 @@ impl OperatorLane {
         }
     }
 
-    /// Waits for the oldest answer and sends on what becomes of it. `false`: nothing is under way. After a failure there is something to
-    /// [recover](Self::recover) before the next answer is taken.
+    /// Waits for the oldest answer and sends its outputs. `false` means that nothing is in flight. After a
+    /// failure, [recover](Self::recover) must be called before the next answer is taken.
     fn take_answer(&mut self, outputs: &mut Outputs) -> Result<bool, Stopped> {
         let Some((InFlight { batch, ticket }, answered)) = self.supervisor.guest().answer() else { return Ok(false) };
         let done = match answered {
@@ -130,10 +131,11 @@ impl OperatorLane {
         Ok(true)
     }
 
-    /// In a chain: takes an answer, if one is there and `can_go_on`, and hands over what is here.
+    /// In a chain: takes an answer, if one is available and `can_go_on` is set, and hands over the available
+    /// batches.
     pub(super) fn turn(&mut self, outputs: &mut Outputs, can_go_on: bool) -> Result<Turn, Stopped> {
         if !self.recovery.is_empty() {
-            // The outputs of one piece go on before the next piece makes more.
+            // The outputs of a piece are sent before the next piece makes more.
             if !can_go_on {
                 return Ok(Turn::Waits);
             }
@@ -158,12 +160,12 @@ impl OperatorLane {
         Ok(Turn::Ended)
     }
 
-    /// In a chain: whether what is sent here finds room.
+    /// In a chain: returns `true` if this lane has room for a batch.
     pub(super) fn can_take(&mut self) -> bool {
         self.recovery.is_empty() && self.inlet.is_clear() && self.supervisor.guest().has_room()
     }
 
-    /// In a chain: sends what was gathered.
+    /// In a chain: sends the gathered outputs.
     pub(super) fn flush(&mut self) -> Result<(), Stopped> {
         self.supervisor.guest().rest();
         self.outlets.flush()
@@ -174,7 +176,8 @@ impl OperatorLane {
         self.supervisor.guest().arm(lightly)
     }
 
-    /// In a chain: see [`LaneGuest::disarm`]. A guest whose process has died is replaced at once if nothing is under way; otherwise the next answer says so.
+    /// In a chain: see [`LaneGuest::disarm`]. A guest whose process has died is replaced at once if nothing is
+    /// in flight. Otherwise the next answer reports the death.
     pub(super) fn disarm(&mut self, died: bool) -> Result<bool, Stopped> {
         let guest = self.supervisor.guest();
         let rung = guest.disarm(died);
@@ -189,7 +192,7 @@ impl OperatorLane {
         self.supervisor.guest().wakers()
     }
 
-    /// Whether batches go past this lane to its guest.
+    /// Returns `true` if batches bypass this lane on the way to its guest.
     pub(super) fn goes_past(&self) -> bool {
         self.inlet.has_entrance()
     }
@@ -198,7 +201,7 @@ impl OperatorLane {
         self.inlet.inbox()
     }
 
-    /// Waits for something to do. A guest that is lost meanwhile is replaced at once.
+    /// Waits for work. A guest that is lost during the wait is replaced at once.
     fn wait(&mut self, outputs: &Outputs) -> Result<(), Stopped> {
         let timeout = outputs.unflushed.timeout(self.flush_interval);
         let Err(failure) = self.inlet.wait(self.supervisor.guest(), timeout)? else { return Ok(()) };
@@ -210,7 +213,8 @@ impl OperatorLane {
         self.supervisor.rebuild(&failure, &self.policy)
     }
 
-    /// Takes the next step that is left since one failed, and sends its outputs: see [`Recovery`]. `false`: nothing was left.
+    /// Takes the next step that is left after a failure, and sends its outputs: see [`Recovery`]. `false` means
+    /// that no step was left.
     fn recover(&mut self, outputs: &mut Outputs) -> Result<bool, Stopped> {
         let Some(step) = self.recovery.next() else { return Ok(false) };
         let done = match self.take_step(step, outputs) {
@@ -223,7 +227,7 @@ impl OperatorLane {
         Ok(true)
     }
 
-    /// Has the guest take one step, with nothing else under way. A step that failed comes back.
+    /// Runs one step on the guest, with nothing else in flight. A failed step is returned.
     fn take_step(&mut self, step: Step, outputs: &mut Outputs) -> Result<Result<(), (Step, Failure)>, Stopped> {
         let guest = self.supervisor.guest();
         let (batch, attempt, is_end, answer) = match step {
@@ -252,18 +256,19 @@ impl OperatorLane {
         taken.map(Ok)
     }
 
-    /// A step failed: decides what is to be done about it, and puts a fresh guest in the place of the one that failed.
+    /// Handles a failed step: decides how to go on, and replaces the failed guest.
     fn failed(&mut self, step: Step, failure: &Failure, outputs: &mut Outputs) -> Result<(), Stopped> {
         if self.policy.control.is_stopped() {
             return Err(Stopped);
         }
-        // A worker that died may have died of something else than these records: they get another chance together.
+        // Other causes than these records may have killed the worker, so the records get another attempt
+        // together.
         let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
         match step {
             Step::Call(batch, attempt) => {
                 self.note(failure, batch.len());
                 match batch.record(0) {
-                    // The record's policy first: if it stops the run, there is no use in another guest.
+                    // The record's error policy comes first: if it stops the run, no other guest is needed.
                     Some(record) if batch.len() == 1 && attempt > retries => {
                         self.policy.failed(record, failure, attempt)?;
                         self.pool.put(batch);
@@ -294,10 +299,10 @@ impl OperatorLane {
         Ok(())
     }
 
-    /// sink: has everything made durable that it took, before it may fail and lose it. The others: tells them that no more comes, and takes what they have
-    /// to say to that.
+    /// sink: flushes its input, so that a later failure cannot lose it. Other kinds: tells the guest that its
+    /// input has ended, and takes its last outputs.
     fn settle(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
-        // What it says is of no batch, so it waits for no turn.
+        // These outputs belong to no batch, so they wait for no turn.
         self.recovery.set_ticket(None);
         if let Err((step, failure)) = self.take_step(Step::End(1), outputs)? {
             self.failed(step, &failure, outputs)?;
@@ -306,7 +311,7 @@ impl OperatorLane {
         Ok(())
     }
 
-    /// sink: everything that it took is durable now.
+    /// sink: marks all its input as durable.
     fn is_durable(&self, outputs: &mut Outputs) {
         for batch in outputs.unflushed.take() {
             self.policy.counters.handled.add(batch.len() as u64);
@@ -314,7 +319,8 @@ impl OperatorLane {
         }
     }
 
-    /// Sends what there is when it is the turn of the batch that it comes of, which then ends, unless more of that batch is to be recovered.
+    /// Sends the outputs when it is the turn of their batch. The turn then ends, unless more of that batch must
+    /// be recovered.
     fn send_in_turn(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
         let (Some(sequencer), Some(ticket)) = (self.sequencer.clone(), self.recovery.ticket()) else {
             return self.send(outputs);
@@ -345,26 +351,31 @@ impl OperatorLane {
         Ok(())
     }
 
-    /// Nothing waits: what was gathered goes out, and the clocks are read.
+    /// Sends the gathered outputs and reads the clock, because nothing waits.
     fn idle(&mut self, clock: &mut LaneClock) -> Result<(), Stopped> {
         self.supervisor.guest().rest();
         clock.read();
         self.outlets.flush()
     }
 
-    /// The last batch is done: the guest has its last word.
+    /// Closes the guest after the last batch.
     fn end(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
         self.settle(outputs)?;
         if let Err(failure) = self.supervisor.close(&self.policy.counters) {
             self.policy.errors.count(failure.code.name());
-            tracing::warn!(operator = &*self.policy.stage, instance = self.policy.instance, %failure, "close failed; its output stands");
+            tracing::warn!(
+                operator = &*self.policy.stage,
+                instance = self.policy.instance,
+                %failure,
+                "close failed; the earlier output remains valid"
+            );
         }
         self.send(outputs)?;
         self.outlets.flush()
     }
 
-    /// Counts a broken limit. The first failure of each kind is a warning, though a retry may mend it: many of them make a run slow. The rest is
-    /// for whoever looks closely.
+    /// Counts a broken limit. The first failure of each kind is a warning although a retry may succeed, because
+    /// many failures make a run slow. The other failures are logged at debug level.
     fn note(&mut self, failure: &Failure, rows: usize) {
         self.supervisor.measure(&self.policy.counters);
         if let Some(limit) = failure.limit() {
@@ -375,15 +386,15 @@ impl OperatorLane {
             tracing::debug!(operator, instance, rows, %failure, backtrace, "a call failed");
         } else {
             self.warned.push(failure.code);
-            tracing::warn!(operator, instance, rows, %failure, "a call failed (said once for each kind of failure)");
+            tracing::warn!(operator, instance, rows, %failure, "a call failed (logged once for each kind of failure)");
         }
     }
 }
 
-/// Has a guest take care of one batch that nothing else is under way beside.
-#[expect(clippy::result_large_err, reason = "the batch is moved through, and failing is the rare way")]
+/// Runs one batch on a guest, with nothing else in flight.
+#[expect(clippy::result_large_err, reason = "the batch is passed by value, and failures are rare")]
 fn call(guest: &mut dyn LaneGuest, batch: Batch) -> Result<(Batch, &mut Answer), (Batch, Failure)> {
-    let refused = |batch| (batch, Failure::new(FailureCode::Restarts, "the guest takes nothing (a fault of the host)"));
+    let refused = |batch| (batch, Failure::new(FailureCode::Restarts, "the guest accepts no batch (a host fault)"));
     guest.hand_over(InFlight { batch, ticket: 0 }).map_err(|held| refused(held.batch))?;
     match guest.answer() {
         Some((held, Ok(answer))) => Ok((held.batch, answer)),

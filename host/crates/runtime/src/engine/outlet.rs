@@ -7,49 +7,52 @@ use sage_batch::{Batch, BatchPool, Column, Inbox, Refused};
 use sage_observe::InstanceCounters;
 use sage_plan::Partition;
 
-/// What a batch aims at: larger ones leave the cache and copy at a fifth of the speed, smaller ones pay for a wake-up too often.
+/// Target size of a batch. Larger batches leave the cache and copy at a fifth of the speed. Smaller batches
+/// cause too many wake-ups.
 pub(super) const BATCH_BYTES: usize = 64 << 10;
-/// The same where a worker receives them, which costs more for each batch than a call in the lane's own thread: 5 % of the CPU of generate to discard. A
-/// window of these fits into the ring.
+/// Target size of a batch for a worker. A batch for a worker costs more than a call in the lane's own thread:
+/// 5 % of the CPU of generate to discard. A window of such batches fits into the ring.
 const BATCH_BYTES_FOR_WORKERS: usize = 120 << 10;
-/// How soon the next batch comes where it is near: a waking, and the change of threads it brings, cost some 10 µs of CPU.
+/// Maximum time to the next batch for which a wake-up is put off. A wake-up and its thread switch cost some
+/// 10 µs of CPU.
 const MOMENT: Duration = Duration::from_micros(200);
-/// The most records of a batch.
+/// Maximum records of a batch.
 pub(super) const BATCH_RECORDS: usize = 4096;
 
-/// One output of a lane: sends batches along every edge that leaves it.
+/// An output of a lane: sends batches along every edge that leaves it.
 pub(super) struct Outlet {
     routes: Vec<Route>,
     pool: Arc<BatchPool>,
 }
 
-/// One edge, as one sending lane sees it.
+/// An edge from the view of one sending lane.
 pub(super) struct Route {
     partition: Partition,
-    /// The receiver's inboxes: instance by instance, in each lane by lane (one where the lanes share).
+    /// The receiver's inboxes, ordered by instance and then by lane (one inbox for each instance if its lanes
+    /// share it).
     targets: Vec<Target>,
     instances: u32,
     lanes: u32,
-    /// The sender's instance (forward) or a turn that moves on (round-robin).
+    /// The sender's instance (forward), or the next receiver (round-robin).
     turn: usize,
 }
 
 struct Target {
     inbox: Arc<Inbox>,
     consumer: Arc<InstanceCounters>,
-    /// Records that wait until they are worth sending.
+    /// Records that wait until a batch is large enough to send.
     gathered: Batch,
-    /// The heaviest batch that the inbox's credit admits.
+    /// Maximum weight of a batch that the inbox's credit admits.
     heaviest: usize,
-    /// When the last batch was put in.
+    /// Time of the last push.
     pushed: Option<Instant>,
-    /// Batches were put in and the receiver not woken.
+    /// Batches were pushed without waking the receiver.
     quiet: bool,
-    /// The buffer of a batch that the receiver has no use for any more, still in this CPU's cache.
+    /// The buffer of a batch that the receiver no longer needs, still in this CPU's cache.
     spare: Vec<u8>,
 }
 
-/// What a [`Route`] leads to.
+/// A receiver of a [`Route`].
 #[derive(Clone)]
 pub(super) struct Destination {
     pub(super) inbox: Arc<Inbox>,
@@ -58,7 +61,8 @@ pub(super) struct Destination {
 }
 
 impl Route {
-    /// `destinations[instance][lane]`; the sender is `instance` and joins every inbox it may send to: where it sends forward, those of one instance.
+    /// Makes a route. The receivers are `destinations[instance][lane]`. The sender is `instance` and joins
+    /// every inbox to which it may send. With forward partitioning these are the inboxes of one instance.
     pub(super) fn new(partition: Partition, destinations: &[Vec<Destination>], instance: u32) -> Self {
         let turn = instance as usize;
         let (destinations, turn) = match destinations.get(turn) {
@@ -133,7 +137,7 @@ impl Route {
         }
     }
 
-    /// Record by record to where its key belongs: the lane of `instance`, or of the instance that the key chooses.
+    /// Sends each record to the lane of its key: in `instance`, or in the instance that the key chooses.
     fn scatter(&mut self, batch: &Batch, pool: &BatchPool, instance: Option<u32>) -> Result<(), Stopped> {
         for row in 0..batch.len() {
             let key = batch.keys().and_then(|keys| keys.get(row)).unwrap_or_default();
@@ -158,7 +162,7 @@ impl Route {
 
     fn leave(&mut self) {
         for target in &mut self.targets {
-            // What is still gathered now was cut off from its way.
+            // The run was cut before the gathered records could be sent.
             let gathered = std::mem::take(&mut target.gathered);
             target.lose(gathered);
             target.inbox.leave();
@@ -167,7 +171,7 @@ impl Route {
 }
 
 impl Target {
-    /// Sends a batch, or lets it wait for company if it is small.
+    /// Sends a batch, or gathers it if it is small.
     fn gather(&mut self, batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
         let worth_sending = batch.weight() * 2 >= BATCH_BYTES || batch.len() * 2 >= BATCH_RECORDS;
         if self.gathered.is_empty() && worth_sending {
@@ -196,7 +200,7 @@ impl Target {
         self.push(batch, pool)
     }
 
-    /// Into the inbox, in pieces where the whole is heavier than the inbox's credit.
+    /// Pushes a batch into the inbox, in pieces if the whole is heavier than the inbox's credit.
     fn push(&mut self, batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
         if batch.weight() > self.heaviest && batch.len() > 1 {
             let middle = batch.len() / 2;
@@ -208,7 +212,7 @@ impl Target {
             pool.put(batch);
             return Ok(());
         }
-        // Batches that come one upon the other are worth one waking together.
+        // Batches in quick succession share one wake-up.
         let now = Instant::now();
         self.quiet = self.pushed.is_some_and(|before| now - before < MOMENT);
         self.pushed = Some(now);
@@ -218,7 +222,7 @@ impl Target {
         })
     }
 
-    /// The pipeline stopped before the receiver got these.
+    /// Counts records that the receiver did not get because the pipeline stopped.
     fn lose(&self, batch: Batch) {
         self.consumer.records_in.add(batch.len() as u64);
         self.consumer.unfinished.add(batch.len() as u64);
@@ -230,12 +234,12 @@ impl Outlet {
         Self { routes, pool }
     }
 
-    /// Whether anybody reads this output.
+    /// Returns `true` if a stage reads this output.
     pub(super) fn is_read(&self) -> bool {
         !self.routes.is_empty()
     }
 
-    /// Where everything that is sent goes, if that is one place.
+    /// The inbox that receives everything that is sent, if there is only one.
     pub(super) fn only_inbox(&self) -> Option<&Inbox> {
         match self.routes.as_slice() {
             [Route { targets, .. }] => match targets.as_slice() {
@@ -246,7 +250,7 @@ impl Outlet {
         }
     }
 
-    /// Nothing is sent any more.
+    /// Ends this output.
     pub(super) fn leave(&mut self) {
         self.routes.drain(..).for_each(|mut route| route.leave());
     }
@@ -267,20 +271,20 @@ impl Outlet {
         last.send(batch, &self.pool)
     }
 
-    /// An empty batch to fill and [send](Self::send), where possible in memory that was written just now.
+    /// An empty batch to fill and [send](Self::send), if possible in memory that was written recently.
     pub(super) fn next_batch(&mut self) -> Batch {
         let spare = self.spare().map(std::mem::take).unwrap_or_default();
         self.pool.take_with(spare)
     }
 
-    /// What a batch that is sent here should aim at.
+    /// The target size in bytes of a batch for this output.
     pub(super) fn batch_bytes(&self) -> usize {
         let only = match self.routes.as_slice() {
             [Route { targets, .. }] => targets.as_slice(),
             _ => &[],
         };
         match only {
-            // Where it would be cut in two in front of the inbox it is not worth its while.
+            // The larger size does not pay if the batch would be cut in two in front of the inbox.
             [only] if only.inbox.has_entrance() && only.heaviest >= 2 * BATCH_BYTES_FOR_WORKERS => {
                 BATCH_BYTES_FOR_WORKERS
             }
@@ -288,7 +292,7 @@ impl Outlet {
         }
     }
 
-    /// Gives a column that is without one the buffer for what is [sent](Self::send) next.
+    /// Gives a column without a buffer the buffer for the next [send](Self::send).
     pub(super) fn lend_buffer(&mut self, column: &mut Column) {
         match self.spare() {
             Some(spare) if spare.capacity() > column.byte_capacity() => column.detach(spare),
@@ -303,7 +307,7 @@ impl Outlet {
         }
     }
 
-    /// Sends what waited for company: the lane has nothing better to do, or its order demands it.
+    /// Sends the gathered records, because the lane is idle or its order demands it.
     pub(super) fn flush(&mut self) -> Result<(), Stopped> {
         self.routes.iter_mut().try_for_each(|route| route.flush(&self.pool))
     }

@@ -1,12 +1,13 @@
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The instance and the lane that records with this key go to. Part of the contract: the same on every machine and in every
-/// version, since state lies where its key goes. XXH3 (64 bit) of the key; its low half chooses the instance, its high
-/// half the lane. A record without a key goes where the empty key does.
+/// The instance and the lane of the records with this key. This mapping is part of the contract: it is the same
+/// on every machine and in every version, because keyed state is stored where its key goes. The hash is XXH3
+/// (64 bit) of the key. The low half of the hash chooses the instance, the high half chooses the lane. A record
+/// without a key goes to the place of the empty key.
 #[inline]
 pub(super) fn place_of(key: &[u8], instances: u32, lanes: u32) -> (u32, u32) {
     let hash = xxh3_64(key);
-    // Lemire's multiply-and-shift: even, and without a division.
+    // Lemire's multiply-and-shift: an even distribution without a division.
     let scale = |half: u64, count: u32| (((half & 0xffff_ffff) * u64::from(count)) >> 32) as u32;
     (scale(hash, instances), scale(hash >> 32, lanes))
 }

@@ -1,11 +1,12 @@
 use std::path::Path;
 
 use super::JobOptions;
-use sage_plan::config::{self, ComponentUse, HostSettings, Pipeline, SinkKind, SourceKind, Spanned, resolve};
 use crate::connector::{PathRole, PathUse, StandardStreams};
+use sage_plan::config::{self, ComponentUse, HostSettings, Pipeline, SinkKind, SourceKind, Spanned, resolve};
 use sage_plan::pattern_path;
 
-/// Every path that a run of the pipeline reads or writes itself. What a component reads or writes in folders that it was granted is not among them.
+/// Every path that a run of the pipeline itself reads or writes. Paths that a component uses in its granted
+/// folders are not included.
 pub(super) fn path_uses(
     pipeline: &Pipeline,
     (file, base): (Option<&Path>, &Path),
@@ -44,7 +45,7 @@ pub(super) fn path_uses(
     for model in &pipeline.models {
         add(PathRole::Model(model.name.value.clone()), &resolve(base, &model.path.value), model.path.span);
     }
-    // Their places are in another file.
+    // Their spans belong to another file.
     for model in &pipeline.host_models {
         add(PathRole::Model(model.name.value.clone()), Path::new(&model.path.value), None);
     }
@@ -60,12 +61,12 @@ pub(super) fn path_uses(
     if let Some(leases) = options.lease_folder.as_deref().or(settings.lease_folder.as_deref()) {
         add(PathRole::OwnFolder("the lease folder"), leases, None);
     }
-    // An empty path has been reported, and leads to the pipeline's folder.
+    // An empty path was already reported, and resolves to the pipeline's folder.
     uses.retain(|path_use| !path_use.path.as_os_str().is_empty() && path_use.path != base);
     uses
 }
 
-/// Which standard streams the run uses.
+/// The standard streams that the run uses.
 pub(super) fn standard_streams(pipeline: &Pipeline, options: &JobOptions) -> StandardStreams {
     let input = pipeline.sources.iter().find(|source| matches!(source.kind, Some(SourceKind::Stdin(_))));
     let records = pipeline.sinks.iter().find(|sink| matches!(sink.kind, Some(SinkKind::Stdout)));
@@ -91,7 +92,7 @@ fn add_component(
     add(PathRole::Component(stage), &resolve(base, &component.path.value), component.path.span);
 }
 
-/// A stage without a name has been reported.
+/// A missing stage name was already reported.
 fn name(name: Option<&Spanned<String>>) -> String {
     name.map(|name| name.value.clone()).unwrap_or_default()
 }

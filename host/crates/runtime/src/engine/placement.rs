@@ -5,24 +5,24 @@ use sage_machine::{
 };
 use sage_sandbox::Pacer;
 
-/// Where a lane's thread runs.
+/// The CPUs on which a lane's thread runs.
 #[derive(Clone)]
 pub(super) enum Placement {
-    /// On a CPU of its own.
+    /// A leased CPU of its own.
     Leased {
-        /// Which.
+        /// The leased CPU.
         cpu: CpuSet,
-        /// Where that is noted, and for whom.
+        /// The record of threads on leased CPUs.
         threads: LeasedThreads,
         operator: String,
         instance: u32,
     },
-    /// Among the CPUs that nobody leased.
+    /// The CPUs that are not leased.
     Shared(SharedCpus),
 }
 
 impl Placement {
-    /// Puts the calling thread there, until the seat is dropped.
+    /// Moves the calling thread to these CPUs until the seat is dropped.
     pub(super) fn take(&self) -> Result<Seat, ResourceError> {
         match self {
             Self::Leased { cpu, threads, operator, instance } => {
@@ -34,13 +34,13 @@ impl Placement {
     }
 }
 
-/// A thread's place, until it is dropped.
+/// The placement of a thread, which ends when the seat is dropped.
 pub(super) enum Seat {
-    Leased(#[expect(dead_code, reason = "held for its end")] LeasedSeat),
-    Shared(#[expect(dead_code, reason = "held for its end")] SharedSeat),
+    Leased(#[expect(dead_code, reason = "only its drop matters")] LeasedSeat),
+    Shared(#[expect(dead_code, reason = "only its drop matters")] SharedSeat),
 }
 
-/// A CPU share as the sandbox asks for it.
+/// A CPU share that implements the pacer of the sandbox.
 pub struct SharePacer(pub CpuShare);
 
 impl Pacer for SharePacer {

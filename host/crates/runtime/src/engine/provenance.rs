@@ -1,13 +1,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sage_batch::Origin;
 use crate::connector::Places;
+use sage_batch::Origin;
 
-/// The sources of a run by number, so that any record's origin can be told in its user's words.
+/// The sources of a run by number, so that the origin of every record can be reported in the user's terms.
 ///
-/// A built-in source has one number, a component source one for each instance. The number stays inside the run: people are told the source's
-/// name as the pipeline file has it, the instance, and the record's offset, which together name one record.
+/// A built-in source has one number; a component source has one number for each instance. The numbers are
+/// internal to the run. Reports show the source's name from the pipeline file, the instance, and the record's
+/// offset, which together identify one record.
 #[derive(Debug, Default)]
 pub(super) struct Provenance {
     sources: Vec<NumberedSource>,
@@ -21,7 +22,7 @@ struct NumberedSource {
     places: Option<Arc<dyn Places>>,
 }
 
-/// Where a record came from, in words.
+/// The origin of a record in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Provenience {
     pub(super) source: String,
@@ -32,12 +33,12 @@ pub(super) struct Provenience {
 }
 
 impl Provenance {
-    /// Adds a built-in source and answers its number.
+    /// Adds a built-in source and returns its number.
     pub(super) fn add(&mut self, name: &str, places: Option<Arc<dyn Places>>) -> u16 {
         self.push(NumberedSource { name: name.to_owned(), instance: 0, instances: 1, places })
     }
 
-    /// Adds one of the instances of a component source and answers its number.
+    /// Adds an instance of a component source and returns its number.
     pub(super) fn add_instance(&mut self, name: &str, instance: u32, instances: u32) -> u16 {
         self.push(NumberedSource { name: name.to_owned(), instance, instances, places: None })
     }
@@ -47,12 +48,13 @@ impl Provenance {
         u16::try_from(self.sources.len() - 1).unwrap_or(u16::MAX)
     }
 
-    /// The number that the next source gets.
+    /// The number of the next source.
     pub(super) fn next(&self) -> u16 {
         u16::try_from(self.sources.len()).unwrap_or(u16::MAX)
     }
 
-    /// The source, the instance, the offset and the place of a record; nothing for one that stands for no single input record.
+    /// The source, instance, offset and place of a record. `None` for a record that does not stand for a single
+    /// input record.
     pub(super) fn of(&self, origin: Origin) -> Option<Provenience> {
         let (number, offset) = origin.parts()?;
         let NumberedSource { name, instance, instances, places } = self.sources.get(usize::from(number))?;

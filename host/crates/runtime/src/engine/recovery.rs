@@ -3,28 +3,30 @@ use std::collections::VecDeque;
 use super::unflushed::Unflushed;
 use sage_batch::{Batch, BatchPool};
 
-/// One thing that a lane has its guest do, and which try at it this is.
+/// A step of a lane's guest, with the number of its attempt.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a batch is moved through, not kept, and flushes are few")]
+#[expect(clippy::large_enum_variant, reason = "a batch is passed by value and not stored, and flushes are rare")]
 pub(super) enum Step {
-    /// Take care of a batch.
+    /// Process a batch.
     Call(Batch, u32),
-    /// sink: make everything written so far durable. The others: no more comes.
+    /// sink: make everything written so far durable. Other kinds: the input has ended.
     End(u32),
 }
 
-/// What is left to do since a step failed, first things first.
+/// The steps that are left after a failed step, in order.
 ///
-/// A batch that fails is tried again `retries` times, then halved until each record that fails stands alone. A sink's fresh guest first writes again what the
-/// last one had taken and not made durable, and flushes it, so that no later failure can lose it or have it written once more. That it comes
-/// to an end: a batch that has failed was tried once more or is smaller afterwards, and one that is written again either fails too
-/// or is durable at the flush behind it, which is tried as often.
+/// A failed batch is tried again `retries` times, then halved until each failing record stands alone. A sink's
+/// fresh guest first writes again the batches that the failed guest had taken and not made durable. A flush
+/// follows, so that no later failure can lose these batches or cause another rewrite. Recovery terminates: a
+/// failed batch has had one more attempt, or is smaller afterwards. A batch that is written again either fails
+/// too, or is durable at the next flush, which has the same number of attempts.
 ///
-/// The outputs of a step are sent before the next step is taken: they are final, since the records behind them are handled and the guest's state has them.
+/// The outputs of a step are sent before the next step is taken. They are final, because their records are
+/// handled and the guest's state includes them.
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
     steps: VecDeque<Step>,
-    /// The number of the batch that this is about.
+    /// The ticket of the batch that the steps belong to.
     ticket: Option<u64>,
 }
 
@@ -37,7 +39,8 @@ impl Recovery {
         self.steps.is_empty()
     }
 
-    /// The number of the batch that steps are about, where lanes share an inbox and send in the order in which they took.
+    /// The ticket of the batch that the steps belong to. Only needed if lanes share an inbox and send in the
+    /// order in which they took.
     pub(super) fn ticket(&self) -> Option<u64> {
         self.ticket
     }
@@ -46,7 +49,7 @@ impl Recovery {
         self.ticket = ticket;
     }
 
-    /// The step that failed comes next, as it was.
+    /// Puts the failed step first, unchanged except for its attempt number.
     pub(super) fn again(&mut self, step: Step) {
         self.steps.push_front(match step {
             Step::Call(batch, attempt) => Step::Call(batch, attempt + 1),
@@ -54,7 +57,7 @@ impl Recovery {
         });
     }
 
-    /// The halves of a batch come next.
+    /// Puts the halves of a batch first.
     pub(super) fn halve(&mut self, batch: Batch, attempt: u32, pool: &BatchPool) {
         let middle = batch.len() / 2;
         for (start, end) in [(middle, batch.len()), (0, middle)] {
@@ -66,7 +69,8 @@ impl Recovery {
         pool.put(batch);
     }
 
-    /// Before all else what was lost with the guest is written again, and made durable: by the flush that comes next anyway, or by one more.
+    /// Puts first the rewrite of the batches that were lost with the guest, followed by a flush. The flush is
+    /// the one that comes next anyway, or an extra one.
     pub(super) fn restore(&mut self, unflushed: &mut Unflushed) {
         if unflushed.is_empty() {
             return;

@@ -18,20 +18,20 @@ use sage_observe::{Outcome, Registry, SourceReading, Summary};
 use sage_plan::{Plan, StageId};
 use sage_sandbox::Failure;
 
-/// A run that is under way.
+/// A run in progress.
 pub(super) struct Running {
     plan: Arc<Plan>,
     control: Arc<Control>,
     registry: Arc<Registry>,
     assembly: Assembly,
     threads: Vec<(StageId, JoinHandle<LaneEnd>)>,
-    /// Ends before what it looks after.
+    /// Ends before the parts that it checks.
     standing: Option<StandingWatch>,
-    // Given back when the last lane has ended.
+    // Freed when the last lane has ended.
     _parts: Parts,
 }
 
-/// What a lane leaves behind.
+/// The result of a lane.
 enum LaneEnd {
     Operator,
     Source(SourceEnd),
@@ -39,14 +39,15 @@ enum LaneEnd {
     Chain(ChainEnd),
 }
 
-/// A guest's stack (512 KiB at most) and the host's own frames around it.
+/// A guest's stack (at most 512 KiB) and the host's own frames around it.
 const STACK: usize = 4 << 20;
 
 impl Running {
-    /// Puts the lanes in their places and starts their guests; when all have started, data flows.
+    /// Places the lanes and starts their guests. Data flows when all have started.
     ///
     /// # Errors
-    /// What cannot be opened, and every operator that fails in start or in `open`. Nothing has flowed then.
+    /// An item that cannot be opened, and every operator that fails in start or in `open`. No data has flowed
+    /// after an error.
     pub(super) fn start(mut parts: Parts, control: Arc<Control>, run: &str) -> Result<Self, RunError> {
         let mut assembly = assemble(&mut parts, &control, run)?;
         let lanes = std::mem::take(&mut assembly.lanes);
@@ -102,7 +103,7 @@ impl Running {
         &self.registry
     }
 
-    /// How far each built-in source is, for the progress display.
+    /// A function that reads the progress of each built-in source, for the progress display.
     pub(super) fn source_readings(&self) -> impl Fn() -> Vec<SourceReading> + Send + 'static {
         let sources: Vec<(String, SharedSource)> = self
             .assembly
@@ -119,7 +120,7 @@ impl Running {
         }
     }
 
-    /// Waits for the last lane, completes the sinks, and says how it went.
+    /// Waits for the last lane, completes the sinks, and returns the summary.
     pub(super) fn finish(mut self) -> Summary {
         let ends = self.join();
         drop(self.standing.take());
@@ -176,7 +177,7 @@ impl Running {
         Outcome::Failed(failure.into_run_failure())
     }
 
-    /// Whether the stage is a source that would have ended by itself.
+    /// Returns `true` if the stage is a source that ends by itself.
     fn is_bounded(&self, stage: StageId) -> bool {
         self.assembly.sources.iter().filter(|(id, _)| *id == stage).any(|(_, source)| lock(source).progress().bounded)
     }
@@ -231,7 +232,7 @@ impl Running {
         for (stage, thread) in self.threads.drain(..) {
             match thread.join() {
                 Ok(end) => ends.push((stage, end)),
-                // A panic in a lane is a fault of the host: the others must not wait for it.
+                // A panic in a lane is a bug in the host. The other lanes must not wait for this lane.
                 Err(_) => {
                     let name = &self.plan.stage(stage).name;
                     self.control.fail(PipelineError::fault(name, "a lane of the host panicked"));
@@ -246,14 +247,15 @@ fn lock(source: &SharedSource) -> MutexGuard<'_, Box<dyn Source>> {
     source.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Why a lane does not run.
+/// The reason why a lane does not run.
 enum NotStarted {
     Guest(PipelineError),
     Placed { lane: String, reason: String },
 }
 
 impl Task {
-    /// Starts the guest, reports, and works until the end. A panic cuts the run first, so that no lane waits for this one.
+    /// Starts the guest, reports, and works until the end. A panic cuts the run first, so that no lane waits
+    /// for this one.
     fn run(self, reports: Sender<Result<(), NotStarted>>) -> LaneEnd {
         match self {
             Self::Source(lane) => {
@@ -300,7 +302,7 @@ impl Task {
         }
     }
 
-    /// What it is called when it does not end.
+    /// The name of the task in a list of tasks that have not ended.
     fn what(&self, stage: &str) -> String {
         match self {
             Self::Chain(chain) => {
@@ -331,12 +333,13 @@ fn start_guest(supervisor: &mut GuestSupervisor, stage: &str, instance: u32) -> 
     })
 }
 
-/// Starts the guests of a chain side by side: each waits for its worker.
+/// Starts the guests of a chain in parallel, because each start waits for its worker.
 fn start_guests(chain: &mut Chain) -> Vec<Result<(), NotStarted>> {
     thread::scope(|scope| {
-        let start = |lane: &mut OperatorLane| start_guest(&mut lane.supervisor, &lane.policy.stage, lane.policy.instance);
+        let start =
+            |lane: &mut OperatorLane| start_guest(&mut lane.supervisor, &lane.policy.stage, lane.policy.instance);
         let starting: Vec<_> = chain.operators().map(|lane| scope.spawn(move || start(lane))).collect();
-        // A panic goes on here.
+        // A panic is propagated here.
         starting
             .into_iter()
             .map(|started| started.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -344,7 +347,7 @@ fn start_guests(chain: &mut Chain) -> Vec<Result<(), NotStarted>> {
     })
 }
 
-/// A lane that panics must not leave the others waiting for it.
+/// Aborts the run if the lane panics, so that no other lane waits for it.
 struct CutOnPanic(Arc<Control>);
 
 impl Drop for CutOnPanic {

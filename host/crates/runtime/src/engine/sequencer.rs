@@ -1,10 +1,10 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Has the lanes that share an inbox send in the order in which they took batches, so that an instance with several lanes
-/// keeps its input's order.
+/// Makes the lanes that share an inbox send in the order in which they took batches, so that an instance with
+/// several lanes keeps the order of its input.
 ///
-/// **Who waits for whom.** A lane waits for the lanes that took earlier batches. The earliest never waits here, only for
-/// room downstream, so somebody can always go on.
+/// **Waiting.** A lane waits for the lanes that took earlier batches. The lane with the earliest batch never
+/// waits here, only for room downstream, so at least one lane can always continue.
 #[derive(Debug, Default)]
 pub(super) struct Sequencer {
     state: Mutex<State>,
@@ -31,14 +31,14 @@ impl Sequencer {
         if state.cut { Err(Cut) } else { Ok(()) }
     }
 
-    /// The batch whose turn it was is sent.
+    /// Passes the turn on, after the batch of the current turn was sent.
     pub(super) fn advance(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.next += 1;
         self.moved.notify_all();
     }
 
-    /// Lets everybody go: the pipeline stops.
+    /// Releases all waiting lanes, because the pipeline stops.
     pub(super) fn cut(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).cut = true;
         self.moved.notify_all();

@@ -4,7 +4,8 @@ use super::run::Running;
 use sage_observe::{Registry, SourceReading, Summary};
 use sage_sandbox::Sandbox;
 
-/// A pipeline that runs. Dropping it without [`Session::wait`] lets it run on unwatched to its end, or the process's.
+/// A running pipeline. If it is dropped without [`Session::wait`], the pipeline continues unwatched until it
+/// ends or the process ends.
 pub struct Session {
     running: Running,
     _sandbox: Arc<Sandbox>,
@@ -15,18 +16,19 @@ impl Session {
         Self { running, _sandbox: sandbox }
     }
 
-    /// What can be watched while it runs.
+    /// The values that can be watched during the run.
     #[must_use]
     pub fn registry(&self) -> Arc<Registry> {
         Arc::clone(self.running.registry())
     }
 
-    /// Reads how far each built-in source is.
+    /// Returns a function that reads the progress of each built-in source.
     pub fn source_readings(&self) -> impl Fn() -> Vec<SourceReading> + Send + 'static {
         self.running.source_readings()
     }
 
-    /// Blocks until the last record is taken care of, or the pipeline has failed or was stopped; completes the sinks.
+    /// Blocks until the last record is processed, or until the pipeline has failed or was stopped. Completes
+    /// the sinks.
     #[must_use]
     pub fn wait(self) -> Summary {
         self.running.finish()

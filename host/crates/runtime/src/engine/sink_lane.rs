@@ -3,13 +3,13 @@ use std::time::Duration;
 
 use super::control::Stopped;
 use super::counted_sink::CountedSink;
-use super::on_error_policy::OnErrorPolicy;
 use super::lane_clock::LaneClock;
+use super::on_error_policy::OnErrorPolicy;
 use sage_batch::{Batch, BatchPool, Inbox, Popped};
 use sage_observe::Latency;
 
-/// The one lane of a built-in sink (or an embedder's): writes what comes. The sink comes back at the end, to be told how
-/// the run went.
+/// The single lane of a built-in or embedder's sink: writes the batches that arrive. The lane returns the sink
+/// at the end, so that the sink can be told the result of the run.
 pub(super) struct SinkLane {
     pub(super) sink: CountedSink,
     pub(super) inbox: Arc<Inbox>,
@@ -21,7 +21,7 @@ pub(super) struct SinkLane {
 impl SinkLane {
     pub(super) fn run(mut self) -> CountedSink {
         let mut clock = LaneClock::new(Arc::clone(&self.policy.counters));
-        // Stopped: the cause is with the control already.
+        // On a stop, the control already has the cause.
         let _ = self.work(&mut clock);
         self.sink
     }
@@ -48,7 +48,7 @@ impl SinkLane {
         }
     }
 
-    /// In a chain: writes a batch, if one is there.
+    /// In a chain: writes a batch, if one is available.
     pub(super) fn turn(&mut self) -> Result<bool, Stopped> {
         match self.inbox.pop(Some(Duration::ZERO)) {
             Popped::Batch(batch, _) => self.write(batch).map(|()| true),
@@ -66,7 +66,7 @@ impl SinkLane {
         Ok(())
     }
 
-    /// Writes through: nothing comes for now.
+    /// Flushes the sink, because no batch is available for now.
     pub(super) fn flush(&mut self) -> Result<(), Stopped> {
         self.sink.flush().map_err(|error| self.policy.connector_failed(&error))
     }

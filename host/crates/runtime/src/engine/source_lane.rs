@@ -2,45 +2,45 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::control::Stopped;
-use super::on_error_policy::OnErrorPolicy;
 use super::lane_clock::LaneClock;
+use super::on_error_policy::OnErrorPolicy;
 use super::outlet::{BATCH_RECORDS, Outlet};
 use crate::connector::{ConnectorError, Filled, Source};
 
-/// A built-in source (or an embedder's), shared with whoever shows its progress.
+/// A built-in or embedder's source, shared with the progress display.
 pub(super) type SharedSource = Arc<Mutex<Box<dyn Source>>>;
 
-/// The one lane of a built-in source: fills batches and sends them.
+/// The single lane of a built-in source: fills batches and sends them.
 pub(super) struct SourceLane {
     pub(super) source: SharedSource,
     pub(super) outlet: Outlet,
     pub(super) policy: OnErrorPolicy,
 }
 
-/// How a source came to its end.
+/// The reason why a source ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SourceEnd {
-    /// It had no more.
+    /// The source had no more records.
     Exhausted,
-    /// A drain stopped it, or the run was cut.
+    /// A drain stopped the source, or the run was cut.
     StoppedEarly,
 }
 
-/// What came of asking a source for more.
+/// The result of a request for more records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Made {
-    /// There may be more at once.
+    /// More records may be available at once.
     More,
-    /// There is none for a while.
+    /// No records are available for this time.
     Idle(Duration),
-    /// There will never be more.
+    /// The source has ended.
     End(SourceEnd),
 }
 
 impl SourceLane {
     pub(super) fn run(mut self) -> SourceEnd {
         let mut clock = LaneClock::new(Arc::clone(&self.policy.counters));
-        // Stopped: the cause is with the control already.
+        // On a stop, the control already has the cause.
         self.work(&mut clock).unwrap_or(SourceEnd::StoppedEarly)
     }
 
@@ -62,7 +62,7 @@ impl SourceLane {
         }
     }
 
-    /// Makes one batch and sends it.
+    /// Makes a batch and sends it.
     pub(super) fn turn(&mut self) -> Result<Made, Stopped> {
         let control = &self.policy.control;
         if control.is_draining() {
@@ -104,13 +104,13 @@ impl SourceLane {
         }
     }
 
-    /// Whether it may keep its thread waiting.
+    /// Returns `true` if the source may block its thread.
     pub(super) fn waits(&self) -> bool {
         self.source.lock().unwrap_or_else(PoisonError::into_inner).waits()
     }
 }
 
-/// The same with what lets the source go on behind it.
+/// The same error, with a hint that tells how the source can continue after it.
 fn with_way_on(error: ConnectorError) -> ConnectorError {
     const WAY_ON: &str = "on_error = \"skip\" or { dead_letter = \"…\" } of the source lets it go on";
     let hint = error.hint.as_deref().map_or_else(|| WAY_ON.to_owned(), |hint| format!("{hint}; {WAY_ON}"));

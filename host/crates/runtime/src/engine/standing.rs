@@ -4,32 +4,34 @@ use std::time::Duration;
 
 use super::control::Control;
 use super::error::{PipelineError, RunError};
-use sage_admission::{Grant, HeldLeases, Loss, Observed, losses};
+use super::hold::HeldLeases;
+use sage_admission::{Grant, Loss, Observed, losses};
+use sage_machine::{Inventory, LeasedThreads, Mending, SharedCpus, Tier};
 use sage_observe::{LimitStanding, LimitStandings};
 use sage_plan::Plan;
-use sage_machine::{Inventory, LeasedThreads, Mending, SharedCpus, Tier};
 use sage_sandbox::FailureCode;
 
-/// Looks, as long as a run lasts, whether what its ledger says still holds: a cpuset or a quota above that shrinks, a CPU that goes offline, a lease
-/// folder that is deleted. What does not is told once, as a warning, in the summary and in the metrics; a strict run fails of it.
+/// Checks during a run whether the limits of its enforcement report still hold. Limits can be lost when a
+/// cpuset or quota above the run shrinks, when a CPU goes offline, or when the lease folder is deleted. Each
+/// loss is reported once, as a warning, in the summary and in the metrics. A loss fails a strict run.
 ///
-/// **Who waits for whom.** One thread, which sleeps on a condition variable that the run's end signals. A look waits for nobody but, where the lease
-/// folder was changed, for the ledger, which has a bound.
+/// **Waiting.** A single thread sleeps on a condition variable that the end of the run signals. A check waits
+/// for nothing, except for the ledger if the lease folder was changed, and that wait has a time limit.
 pub(super) struct StandingWatch {
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What is looked after.
+/// The parts of a run that are checked.
 pub(super) struct Watched {
     pub(super) plan: Arc<Plan>,
     pub(super) grant: Grant,
     pub(super) leases: Arc<HeldLeases>,
-    /// Who was put on leased CPUs.
+    /// The threads that are pinned to leased CPUs.
     pub(super) leased: LeasedThreads,
-    /// Where the looking itself runs.
+    /// The CPUs on which the checks run.
     pub(super) shared: SharedCpus,
-    /// Where the groups of workers lie, where there are any.
+    /// The cgroup that contains the groups of workers, if there are any.
     pub(super) slice: Option<String>,
     pub(super) limits: Arc<LimitStandings>,
     /// Whether a loss ends the run.
@@ -37,14 +39,15 @@ pub(super) struct Watched {
     pub(super) control: Arc<Control>,
 }
 
-/// How often it looks. A look takes some 200 µs of one CPU: what changes is told within a second even where the thread waits for a CPU.
+/// Interval between checks. A check takes some 200 µs of one CPU. A loss is reported within a second even if
+/// the thread has to wait for a CPU.
 const EVERY: Duration = Duration::from_millis(200);
 
 impl StandingWatch {
-    /// Begins to look.
+    /// Starts the checks.
     ///
     /// # Errors
-    /// When no thread can be made.
+    /// The thread cannot be created.
     pub(super) fn start(watched: Watched) -> Result<Self, RunError> {
         let stop = Arc::<(Mutex<bool>, Condvar)>::default();
         let stopped = Arc::clone(&stop);
@@ -61,13 +64,13 @@ impl Drop for StandingWatch {
         *stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
         changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // A panic in it was said by the hook already.
+            // The panic hook has already reported a panic of the thread.
             let _ = thread.join();
         }
     }
 }
 
-/// The limits of a ledger, to be watched.
+/// The limits of an enforcement report, in the form that the watch uses.
 pub(super) fn standings(grant: &Grant) -> LimitStandings {
     let rows = grant.ledger.rows.iter().map(|row| LimitStanding {
         operator: row.operator.clone(),
@@ -88,7 +91,7 @@ fn numbered(tier: Tier) -> (&'static str, u8) {
 
 impl Watched {
     fn look_until(&self, (stopped, changed): &(Mutex<bool>, Condvar)) {
-        // Where it cannot be bound it runs for some microseconds wherever it is.
+        // If the thread cannot be moved, it runs for some microseconds on any CPU.
         let _seat = self.shared.join().ok();
         let mut said = None;
         let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +101,7 @@ impl Watched {
         }
     }
 
-    /// `said` is what was said of the lease folder last.
+    /// `said` is the last message about the lease folder.
     fn look(&self, said: &mut Option<String>) {
         let mut now = Observed {
             inventory: Inventory::detect(self.slice.as_deref()).ok(),
@@ -116,7 +119,7 @@ impl Watched {
             Err(error) => {
                 let why = std::error::Error::source(&error)
                     .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
-                say(said, &format!("what this run holds cannot be written down in the lease folder: {why}"));
+                say(said, &format!("the holdings of this run cannot be recorded in the lease folder: {why}"));
                 now.not_in_ledger = Some(why);
             }
         }
@@ -153,7 +156,7 @@ impl Watched {
     }
 }
 
-/// Once, until it is something else.
+/// Logs a message, unless it equals the last one.
 fn say(said: &mut Option<String>, words: &str) {
     if said.as_deref() != Some(words) {
         tracing::warn!("{words}");

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lane_guest::{LaneGuest, Measured, InFlight};
+use super::lane_guest::{InFlight, LaneGuest, Measured};
 use sage_sandbox::{Answer, Carried, Failure, FailureCode, Guest, GuestSpec, KeyedState, Loaded, Pacer, Progress};
 
 /// A guest in the lane's own thread.
@@ -11,9 +11,9 @@ pub(super) struct ThreadGuest {
     spec: GuestSpec,
     guest: Option<Guest>,
     carried: Option<Carried>,
-    /// What threads that work for it had used when it was measured last.
+    /// CPU time of the helper threads at the last measurement.
     helpers: Duration,
-    /// The batch under way, and how the call over it went.
+    /// The batch in flight, and the result of its call.
     called: Option<(InFlight, Result<(), Failure>)>,
 }
 
@@ -23,7 +23,7 @@ impl ThreadGuest {
         Self { loaded, spec, guest: None, carried: Some(carried), helpers: Duration::ZERO, called: None }
     }
 
-    /// The guest, which is there between [`LaneGuest::start`] and [`LaneGuest::close`].
+    /// The guest, which exists between [`LaneGuest::start`] and [`LaneGuest::close`].
     fn guest(&mut self) -> Result<&mut Guest, Failure> {
         self.guest.as_mut().ok_or_else(|| Failure::new(FailureCode::Restarts, "the guest is not running"))
     }

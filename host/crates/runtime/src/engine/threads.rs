@@ -1,15 +1,16 @@
 use std::sync::Arc;
 
 use super::error::RunError;
-use super::launcher::{LaunchedInstance, InstanceSetup, InstanceLauncher};
 use super::lane_guest::LaneGuest;
+use super::launcher::{InstanceLauncher, InstanceSetup, LaunchedInstance};
 use super::placement::SharePacer;
 use super::thread_guest::ThreadGuest;
 use sage_admission::Cpus;
 use sage_machine::CpuShare;
 use sage_sandbox::{GuestSpec, Pacer};
 
-/// InstanceLauncher in threads of this process: each lane's guest in the lane's own thread.
+/// An instance launcher that uses threads of this process: the guest of each lane runs in the lane's own
+/// thread.
 pub(super) struct Threads;
 
 impl InstanceLauncher for Threads {

@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use sage_batch::Batch;
 
-/// What a sink component has taken since it last made everything durable, oldest first. It is kept here until then, because a guest that fails
-/// takes with it what it had gathered.
+/// The batches that a sink component has taken since its last flush, oldest first. The host keeps them until
+/// the next flush, because a failing guest loses everything that it had gathered.
 #[derive(Debug, Default)]
 pub(super) struct Unflushed {
     batches: Vec<Batch>,
@@ -11,7 +11,7 @@ pub(super) struct Unflushed {
     since: Option<Instant>,
 }
 
-/// More is not kept: it is the host's memory, and would be written again after a failure.
+/// Maximum bytes that are kept. The batches use host memory, and they are written again after a failure.
 const MOST: usize = 4 << 20;
 
 impl Unflushed {
@@ -25,7 +25,8 @@ impl Unflushed {
         self.batches.is_empty()
     }
 
-    /// How long it may still wait, where the oldest may wait for `interval`. `None`: there is nothing.
+    /// The time until the next flush is due, if the oldest batch may wait for `interval`. `None` means that
+    /// nothing is kept.
     pub(super) fn timeout(&self, interval: Duration) -> Option<Duration> {
         let since = self.since?;
         if self.bytes >= MOST {
@@ -34,12 +35,12 @@ impl Unflushed {
         Some(interval.saturating_sub(since.elapsed()))
     }
 
-    /// Whether it must be made durable before more is written.
+    /// Returns `true` if a flush is due before more is written.
     pub(super) fn is_due(&self, interval: Duration) -> bool {
         self.timeout(interval).is_some_and(|timeout| timeout.is_zero())
     }
 
-    /// All of it: because it is durable, or to be written again.
+    /// Takes all batches, because they are durable or because they will be written again.
     pub(super) fn take(&mut self) -> Vec<Batch> {
         std::mem::take(self).batches
     }

@@ -5,12 +5,12 @@ use super::assemble::{Assembly, InstanceParts};
 use super::standing::standings;
 use sage_admission::Grant;
 use sage_batch::Inbox;
+use sage_machine::MemoryBudget;
 use sage_models::ModelService;
 use sage_observe::{DeviceView, InstanceView, MemoryReading, Registry, StageView};
 use sage_plan::{Plan, Work};
-use sage_machine::MemoryBudget;
 
-/// What can be watched of a run.
+/// The registry of the values that can be watched during a run.
 pub(super) fn registry(
     plan: &Plan,
     grant: &Grant,

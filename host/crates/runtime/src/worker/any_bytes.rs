@@ -1,5 +1,6 @@
-//! The readers of what a worker or a device's process sends, given any bytes: for the fuzz targets in `tests/fuzz`, and for the test below, which
-//! plays their corpus and mutations of it through the same functions. Compiled for these two only.
+//! The readers of messages from a worker or a device process, for arbitrary bytes. The fuzz targets in
+//! `tests/fuzz` use them. So does the test below, which feeds their corpus and mutations of it to the same
+//! functions. Compiled for these two uses only.
 
 use std::sync::Arc;
 
@@ -7,11 +8,11 @@ use super::message::{Report, get_progress};
 use super::tensor_wire::{get_named, get_outcome, get_tensors};
 use sage_batch::wire::{WireError, WireReader, view};
 use sage_batch::{Batch, Column, Origin, Record};
-use sage_plan::{Kind, Limits};
 use sage_machine::MemoryBudget;
+use sage_plan::{Kind, Limits};
 use sage_sandbox::{Answer, KeyedState};
 
-/// One of the readers.
+/// A reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnyBytes {
     /// `batch::wire`.
@@ -22,18 +23,18 @@ pub enum AnyBytes {
     Report,
     /// `sandbox::state_changes`.
     StateChanges,
-    /// `worker::tensor_wire`: the first byte chooses which of its readers.
+    /// `worker::tensor_wire`: the first byte chooses the reader of this module.
     Tensors,
 }
 
-/// What a column, a batch or an answer may have here.
+/// Maximum bytes of a column, a batch or an answer in these tests.
 const MOST: u64 = 64 << 10;
 
 impl AnyBytes {
-    /// All of them.
+    /// All readers.
     pub const ALL: [Self; 5] = [Self::Batch, Self::Answer, Self::Report, Self::StateChanges, Self::Tensors];
 
-    /// The name of the target, and of the folder of its corpus.
+    /// The name of the fuzz target, and of the folder of its corpus.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -45,10 +46,11 @@ impl AnyBytes {
         }
     }
 
-    /// Reads `bytes`. Whether they are a message; what is taken for one keeps the rules of the contract, and what is not has changed nothing.
+    /// Reads `bytes` and returns `true` if they are a message. An accepted message follows the rules of the
+    /// contract. A rejected message changes nothing.
     ///
     /// # Panics
-    /// When that is not so.
+    /// The reader broke this promise.
     pub fn read(self, bytes: &[u8]) -> bool {
         match self {
             Self::Batch => batch(bytes),
@@ -63,7 +65,7 @@ impl AnyBytes {
     }
 }
 
-/// A message that lies here.
+/// A message in a slice.
 struct Message<'a>(&'a [u8]);
 
 impl WireReader for Message<'_> {
@@ -83,14 +85,14 @@ impl WireReader for Message<'_> {
 }
 
 fn batch(bytes: &[u8]) -> bool {
-    // Where a request lies it begins at a multiple of 8.
+    // In the ring, a request begins at a multiple of 8.
     let mut aligned = vec![0_u64; bytes.len().div_ceil(8)];
     let words: &mut [u8] = bytemuck::cast_slice_mut(&mut aligned);
     words.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     let _ = view(bytemuck::cast_slice(&aligned));
     let mut batch = Batch::new();
     let read = batch.read(&mut Message(bytes), MOST);
-    assert!(read.is_ok() || batch.is_empty(), "what is no batch is empty");
+    assert!(read.is_ok() || batch.is_empty(), "a refused batch is empty");
     is_sound(&batch);
     read.is_ok()
 }
@@ -104,7 +106,7 @@ fn is_sound(batch: &Batch) {
     assert!(batch.timestamps().is_none_or(|times| times.len() == batch.len()), "as many times as records");
 }
 
-/// What the answers are to: three records, with keys that a flat-map's outputs inherit.
+/// The input of the answers: three records, with keys that the outputs of a flat-map inherit.
 fn asked() -> Batch {
     let mut batch = Batch::new();
     for payload in [&b"one"[..], b"", b"three"] {
@@ -150,13 +152,13 @@ fn state_changes(bytes: &[u8]) -> bool {
     let budget = Arc::new(MemoryBudget::new(MOST));
     let mut state = KeyedState::new(Arc::clone(&budget));
     let known = [&b"T\x01\0\0\0t"[..], b"P\x01\0\0\0k\x02\0\0\0v1", b"E\x01\0\0\0k\x01\0\0\0s\x01\0\0\0v"].concat();
-    assert!(state.play(&known).is_ok(), "what a worker writes is played");
+    assert!(state.play(&known).is_ok(), "the changes of a worker are played");
     let before = contents(&state);
     let played = state.play(bytes).is_ok();
     assert!(budget.used() <= budget.cap(), "{} of {}", budget.used(), budget.cap());
     assert!(played || contents(&state) == before, "changes that are refused change nothing");
     drop(state);
-    assert_eq!(budget.used(), 0, "what was taken is given back");
+    assert_eq!(budget.used(), 0, "all memory is given back");
     played
 }
 

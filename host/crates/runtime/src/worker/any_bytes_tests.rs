@@ -10,11 +10,11 @@ use sage_models::{InferenceError, NamedTensor, Tensor, TensorData};
 use sage_observe::{Observations, Series};
 use sage_sandbox::{Failure, FailureCode, Progress};
 
-/// Set to anything, it has the corpus written instead of compared.
+/// If this variable is set, the test writes the corpus instead of comparing it.
 const WRITE: &str = "SAGE_WRITE_CORPUS";
 
 fn corpus(reader: AnyBytes) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(reader.name())
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../tests/fuzz/corpus").join(reader.name())
 }
 
 fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>) -> Vec<u8> {
@@ -23,7 +23,7 @@ fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>) -> Vec<u8>
     bytes
 }
 
-/// Messages of the kind that workers send, from which mutations begin.
+/// Messages as workers send them. Mutations start from these.
 fn samples(reader: AnyBytes) -> Vec<(&'static str, Vec<u8>)> {
     match reader {
         AnyBytes::Batch => vec![
@@ -192,7 +192,7 @@ fn what_became_of_the_corpus_by_chance_is_read_or_refused() {
     }
 }
 
-/// The same numbers each time.
+/// A random generator that produces the same numbers each time.
 struct Dice(u64);
 
 impl Dice {
@@ -217,7 +217,7 @@ fn mutate(message: &mut Vec<u8>, others: &[Vec<u8>], dice: &mut Dice) {
         2 => *byte = byte.wrapping_add(1),
         3 => message.truncate(at),
         4 => {
-            // A number, as nearly all messages are made of.
+            // Nearly all messages consist of such numbers.
             let number = [0, 1, u64::MAX, dice.next(), 1 << dice.below(64)][dice.below(5)];
             let at = at / 8 * 8;
             message.truncate(at.max(1));

@@ -5,21 +5,21 @@ use std::process::ExitStatus;
 use sage_sandbox::{Failure, FailureCode};
 use sage_text::plain_text;
 
-/// Why a worker is not there any more.
+/// The reason why a worker is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Death {
-    /// The kernel killed it because memory ran out; how much and where in words, and the limit.
+    /// The kernel killed it because memory ran out: a description, and the name of the limit.
     OutOfMemory(String, &'static str),
-    /// A signal ended it.
+    /// A signal killed it.
     Signal(i32),
-    /// It ended by itself, with this exit code and these last words.
+    /// The process ended by itself, with this exit code and this text on its standard error.
     Exit(i32, String),
-    /// The host ended it, for this reason.
+    /// The host ended it for this reason.
     Ended(String),
 }
 
 impl Death {
-    /// What the process's end says, where memory was not the reason.
+    /// The death according to the exit status of the process, if memory was not the reason.
     pub(super) fn of(status: ExitStatus, last_words: &OwnedFd) -> Self {
         match (status.signal(), status.code()) {
             (Some(signal), _) => Self::Signal(signal),
@@ -27,7 +27,7 @@ impl Death {
         }
     }
 
-    /// As a failure of whatever call was under way.
+    /// The death as a failure of the call in flight.
     pub(super) fn failure(&self) -> Failure {
         let message = self.tell("the worker process");
         match self {
@@ -38,7 +38,7 @@ impl Death {
         }
     }
 
-    /// What happened to `process`, in words.
+    /// The death of `process`, in words.
     pub(super) fn tell(&self, process: &str) -> String {
         match self {
             Self::OutOfMemory(what, _) => what.clone(),
@@ -50,7 +50,7 @@ impl Death {
     }
 }
 
-/// What a process wrote to its standard error first, as plain text.
+/// The beginning of a process's standard error, as plain text.
 pub(super) fn read_last_words(file: &OwnedFd) -> String {
     let mut bytes = vec![0; 4096];
     let read = rustix::io::pread(file, &mut bytes, 0).unwrap_or(0);
@@ -63,7 +63,7 @@ pub(super) fn read_last_words(file: &OwnedFd) -> String {
 fn name_of(signal: i32) -> String {
     let known = rustix::process::Signal::from_named_raw(signal).map(|known| format!("{known:?}"));
     match known.as_deref().and_then(|name| name.rsplit(':').next()) {
-        // These two are called otherwise everywhere else.
+        // These two signals have other names everywhere else.
         Some(name) if name.contains("ABORT") => "SIGABRT".to_owned(),
         Some(name) if name.contains("ALARM") => "SIGALRM".to_owned(),
         Some(name) => format!("SIG{}", name.trim_matches('"')),

@@ -4,33 +4,36 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::message::ask;
-use sage_process::{Outgoing, ring};
+use crate::engine::InFlight;
 use sage_batch::wire::{WireError, WireWriter, put_u64};
 use sage_batch::{Batch, DirectSend, NotTaken};
-use crate::engine::InFlight;
 use sage_plan::Kind;
+use sage_process::{Outgoing, ring};
 
-/// The batches on their way through a worker's lane, and the writing half of the link there: what the lane's own thread and those that send to it share.
+/// The batches in flight on a worker's lane, with the writing half of its link. The lane's own thread and the
+/// threads that send to the lane share this value.
 ///
-/// Whoever has a batch writes it into the ring of requests in its own thread; the lane's thread reads the answers. **Who waits for whom**: nobody waits here.
-/// A sender that finds the writing half in use leaves its batch in the inbox.
+/// A sender writes its batch into the ring of requests on its own thread. The lane's thread reads the answers.
+/// **Waiting**: no thread waits here. If the writing half is in use, a sender leaves its batch in the inbox.
 ///
-/// A batch whose payloads its answer replaces is written to the ring and [lets them go](sage_batch::Column::detach) there and then. They stay in the ring, which nobody but
-/// the host can write, until the answer was taken, and are read back if it never comes.
+/// If the answer replaces the payloads of a batch, the batch is written to the ring and its payload buffer is
+/// [detached](sage_batch::Column::detach) at once. The payloads stay in the ring, which only the host can
+/// write, until the answer is taken. If no answer comes, they are read back from the ring.
 #[derive(Debug)]
 pub(super) struct InFlightBatches {
     kind: Kind,
     window: usize,
     out: Mutex<Option<Outgoing>>,
     sent: Mutex<VecDeque<Sent>>,
-    /// How many are in `sent`, and the bytes of their payloads.
+    /// The length of `sent`, and the total bytes of its payloads.
     in_flight: AtomicUsize,
     bytes: AtomicUsize,
-    /// Calls that were sent without waking the worker: it is woken for several, or when there is nothing more to send for now.
+    /// Calls that were sent without waking the worker. The worker is woken once for several calls, or when
+    /// there is nothing more to send for now.
     quiet: AtomicU32,
-    /// From here on the ring must not be written over: what was written there is not answered.
+    /// The first ring position that must not be overwritten, because its batch is not answered yet.
     kept_from: AtomicU64,
-    /// Rung to have the lane's thread look up.
+    /// The doorbell that wakes the lane's thread.
     doorbell: Mutex<Option<Arc<OwnedFd>>>,
 }
 
@@ -39,15 +42,15 @@ pub(super) struct InFlightBatches {
 struct Sent {
     held: InFlight,
     bytes: usize,
-    /// Where its payloads' bytes lie in the ring, if they were let go.
+    /// The ring position of its payloads, if the buffer was detached.
     payloads: Option<u64>,
-    /// Where the message ends.
+    /// The ring position of the end of its message.
     end: u64,
 }
 
-/// What comes before a batch: that it is one, and its length.
+/// Bytes before a batch: the kind of the request and the length of the batch.
 const CALL_HEAD: usize = 16;
-/// How many calls in a row may be sent without waking the worker.
+/// Maximum calls in a row that are sent without waking the worker.
 const MOST_QUIET: u32 = 3;
 
 impl InFlightBatches {
@@ -65,14 +68,14 @@ impl InFlightBatches {
         }
     }
 
-    /// From now on batches are written with this.
+    /// Starts writing batches with `out`.
     pub(super) fn begin(&self, out: Outgoing, doorbell: Arc<OwnedFd>) {
         *lock(&self.doorbell) = Some(doorbell);
         self.kept_from.store(out.head(), Ordering::Relaxed);
         *lock(&self.out) = Some(out);
     }
 
-    /// Gives the writing half back.
+    /// Returns the writing half and stops writing.
     pub(super) fn stop(&self) -> Option<Outgoing> {
         lock(&self.out).take()
     }
@@ -85,8 +88,8 @@ impl InFlightBatches {
         self.count() < self.window
     }
 
-    /// Writes a batch from the lane's own thread. It comes back if there is no room for it now.
-    #[expect(clippy::result_large_err, reason = "the error is the batch, which was moved in just so")]
+    /// Writes a batch from the lane's own thread. Returns the batch if there is no room for it now.
+    #[expect(clippy::result_large_err, reason = "the error is the batch itself, which was passed by value")]
     pub(super) fn hand_over(&self, held: InFlight) -> Result<(), InFlight> {
         match &mut *lock(&self.out) {
             Some(out) => self.put(out, held, true, None),
@@ -94,19 +97,20 @@ impl InFlightBatches {
         }
     }
 
-    /// Notes a batch that is written otherwise, or not at all since there is no guest.
+    /// Adds a batch that is written in another way, or not at all because there is no guest.
     pub(super) fn note(&self, held: InFlight) {
         let bytes = held.batch.payloads().byte_len();
         self.push(Sent { held, bytes, payloads: None, end: self.kept_from.load(Ordering::Relaxed) });
     }
 
-    /// The oldest, whose answer is about to be read; it counts until it [was answered](InFlightBatches::answered).
+    /// Takes the oldest batch, whose answer is about to be read. The batch counts as in flight until it [was
+    /// answered](InFlightBatches::answered).
     pub(super) fn oldest(&self) -> Option<Answering> {
         let sent = lock(&self.sent).pop_front()?;
         Some(Answering(sent))
     }
 
-    /// An answer was taken. `whole`: the batch is needed as it was.
+    /// Ends a batch whose answer was taken. If `whole` is set, its payloads are restored.
     pub(super) fn answered(&self, answering: Answering, whole: bool) -> InFlight {
         let Answering(mut sent) = answering;
         if whole && let Some(out) = &*lock(&self.out) {
@@ -117,7 +121,8 @@ impl InFlightBatches {
         sent.held
     }
 
-    /// The guest failed, or its worker. `out` has written what is under way: all of it comes back as it was, the oldest first.
+    /// Takes all batches back, oldest first and with their payloads, after a failure of the guest or of its
+    /// worker. `out` is the writing half that wrote them.
     pub(super) fn take_back(&self, answering: Option<Answering>, out: Option<&Outgoing>) -> VecDeque<InFlight> {
         let waiting = std::mem::take(&mut *lock(&self.sent));
         let all = answering.map(|Answering(sent)| sent).into_iter().chain(waiting);
@@ -145,7 +150,8 @@ impl InFlightBatches {
             return Err(held);
         }
         let bytes = held.batch.payloads().byte_len();
-        // What fits is written, unless the worker takes its own numbers back: then it gets what it gets, and is ended if it does not answer.
+        // A batch that fits is written completely, unless the worker moves its own numbers back. In that case
+        // the worker gets a broken message, and is ended if it does not answer.
         let written = write_call(out, &held.batch, len, whole).is_ok();
         let end = out.head();
         let mut payloads = None;
@@ -153,7 +159,7 @@ impl InFlightBatches {
             && matches!(self.kind, Kind::Map | Kind::FlatMap)
             && let Some(spare) = spare
         {
-            // They come last, and are filled up to a multiple of 8.
+            // The payloads come last in the message and are padded to a multiple of 8.
             payloads = Some(end.wrapping_sub(bytes.next_multiple_of(8) as u64));
             held.batch.let_go_of_payloads(spare);
         }
@@ -169,7 +175,7 @@ impl InFlightBatches {
         Ok(())
     }
 
-    /// Whether so much can be written now, over nothing that is needed.
+    /// Returns `true` if `len` bytes can be written now without overwriting bytes that are still needed.
     fn fits(&self, out: &Outgoing, len: usize) -> bool {
         let kept = out.head().wrapping_sub(self.kept_from.load(Ordering::Relaxed));
         let room = out.room().unwrap_or(0).min(sage_process::CAPACITY.saturating_sub(kept));
@@ -197,7 +203,7 @@ impl Answering {
     }
 }
 
-/// Writes a call over a batch of `len` bytes.
+/// Writes a call for a batch of `len` bytes.
 pub(super) fn write_call(to: &mut impl WireWriter, batch: &Batch, len: usize, whole: bool) -> Result<(), WireError> {
     put_u64(to, ask::CALL)?;
     put_u64(to, len as u64)?;

@@ -7,7 +7,7 @@ use sage_process::Link;
 
 const WINDOW: usize = 8;
 
-/// The near end of a link whose writing half hands over, and the far end.
+/// The batches in flight with the writing half of a link, the near end of that link, and the far end.
 fn in_flight(kind: Kind) -> (InFlightBatches, Link, Link) {
     let (mut near, far) = Link::pair().unwrap();
     let in_flight = InFlightBatches::new(kind, WINDOW);
@@ -15,7 +15,7 @@ fn in_flight(kind: Kind) -> (InFlightBatches, Link, Link) {
     (in_flight, near, Link::far(far, Duration::ZERO).unwrap())
 }
 
-/// Records of many lengths that show where they belong.
+/// Records of many lengths, with values that depend on their position.
 fn batch(number: usize) -> Batch {
     let mut batch = Batch::new();
     for row in 0..number * 37 % 300 + 1 {
@@ -59,7 +59,8 @@ fn what_is_under_way_comes_back_whole_though_the_ring_has_gone_round_often() {
         let mut spare = Vec::new();
         for number in 0..300 {
             in_flight.take(batch(number), number % 2 == 0, &mut spare).unwrap();
-            // The worker has taken the last ones and answered only older ones: their places must not be written over.
+            // The worker has taken the last batches and answered only older ones, so their places must not be
+            // overwritten.
             assert_eq!(next(&mut far).payloads(), batch(number).payloads(), "{kind:?} {number}");
             if number >= 5 {
                 let oldest = in_flight.oldest().unwrap();
@@ -101,7 +102,7 @@ fn there_is_room_for_a_window_and_for_as_much_as_the_ring_holds_unanswered() {
         in_flight.take(large(byte), true, &mut spare).unwrap();
         assert_eq!(next(&mut far).payloads(), large(byte).payloads());
     }
-    // The worker has taken both, so its ring is empty; but what is not answered lies there.
+    // The worker has taken both batches, so its ring is empty. The unanswered batch still occupies its place.
     assert!(matches!(in_flight.take(large(3), true, &mut spare), Err(NotTaken::Full(_))));
     let oldest = in_flight.oldest().unwrap();
     assert_eq!(in_flight.answered(oldest, true).batch.payloads(), large(1).payloads());

@@ -9,20 +9,21 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use super::death::Death;
 use super::kernel_view::KernelView;
-use sage_process::Link;
 use super::models_served::ModelsServed;
 use super::worker_setup::WorkerSetup;
-use sage_process::{Enter, Launch, Spawner, Started, end};
 use crate::engine::with_causes;
-use sage_models::ModelAccess;
 use sage_machine::cgroup::OomWatch;
 use sage_machine::{CpuSet, LeasedSeat, LeasedThreads, ProcessSeat, SharedCpus, limit_below};
+use sage_models::ModelAccess;
+use sage_process::Link;
+use sage_process::{Enter, Launch, Spawner, Started, end};
 use sage_sandbox::{Failure, FailureCode};
 
-/// One instance: the worker process that it lives in now, and how the next one is made when that one dies.
+/// An instance: its current worker process, and the means to start the next one when that process dies.
 ///
-/// Its lanes share the process. Each has a link to it; when the process dies each lane notices by itself, and the first of them that
-/// needs it again starts the next one. Processes are numbered, so that a lane tells the one it lost from the one that another lane has
+/// The lanes of an instance share the process, and each lane has its own link to it. When the process dies,
+/// each lane notices that by itself, and the first lane that needs a process again starts the next one.
+/// Processes are numbered, so that a lane can tell its lost process from a process that another lane has
 /// started meanwhile.
 #[derive(Debug)]
 pub(super) struct Instance {
@@ -32,27 +33,27 @@ pub(super) struct Instance {
     pub(super) spawner: Arc<Spawner>,
     pub(super) place: Place,
     pub(super) kernel: Arc<KernelView>,
-    /// What its guests' calls of models come to, where its operator has any.
+    /// Answers the model calls of its guests, if its operator has models.
     pub(super) models: Option<Arc<dyn ModelAccess>>,
     pub(super) state: Mutex<State>,
 }
 
-/// Where the process runs.
+/// The CPUs of the process.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// On CPUs of its own, which is noted.
+    /// CPUs of its own, with the record of threads on leased CPUs.
     Leased(CpuSet, LeasedThreads),
-    /// Among the CPUs that nobody leased.
+    /// The CPUs that are not leased.
     Shared(SharedCpus),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// How many processes there have been.
+    /// The number of processes so far.
     number: u64,
     worker: Option<Worker>,
     links: Vec<Option<Link>>,
-    /// How the last one that is gone ended.
+    /// The number and the death of the last process that is gone.
     death: Option<(u64, Death)>,
 }
 
@@ -64,24 +65,24 @@ struct Worker {
     seat: Option<WorkerSeat>,
 }
 
-/// The process's place, until it is dropped.
+/// The placement of the process, which ends when the seat is dropped.
 #[derive(Debug)]
 enum WorkerSeat {
-    Leased(#[expect(dead_code, reason = "held for its end")] LeasedSeat),
-    Shared(#[expect(dead_code, reason = "held for its end")] ProcessSeat),
+    Leased(#[expect(dead_code, reason = "only its drop matters")] LeasedSeat),
+    Shared(#[expect(dead_code, reason = "only its drop matters")] ProcessSeat),
 }
 
 impl Instance {
-    /// The lane's link to a process that is not number `lost`, which is started if there is none.
+    /// The link of a lane to a process other than number `lost`. Starts a process if there is none.
     pub(super) fn attach(&self, lane: usize, lost: u64) -> Result<(Link, u64), Failure> {
         let mut state = self.lock();
         let there = state.number > lost && state.worker.is_some();
         if !there || state.links.get(lane).is_none_or(Option::is_none) {
-            self.bury(&mut state, || Death::Ended("a lane of it failed".to_owned()));
+            self.bury(&mut state, || Death::Ended("one of its lanes failed".to_owned()));
             self.launch(&mut state).map_err(|error| {
                 let message = format!("cannot start the worker process: {}", with_causes(&error));
                 match limit_below(&error) {
-                    // The host itself has reached a limit: another try finds it the same.
+                    // The host itself has reached a limit, so another attempt would fail in the same way.
                     Some(limit) => Failure::new(FailureCode::Fault, format!("{message}: {}", limit.what)),
                     None => Failure { worker_died: true, ..Failure::new(FailureCode::Worker, message) },
                 }
@@ -93,7 +94,8 @@ impl Instance {
         Ok((link.ok_or_else(missing)?, number))
     }
 
-    /// How process `number` ended; it is ended for this reason if it has not. Whether this is the first time that is asked.
+    /// The death of process `number`. A running process is ended for `reason` first. The second value is `true`
+    /// if this is the first query for that process.
     pub(super) fn explain(&self, number: u64, reason: impl FnOnce() -> String) -> (Death, bool) {
         let mut state = self.lock();
         let first = state.number == number && state.worker.is_some();
@@ -102,19 +104,19 @@ impl Instance {
         }
         match &state.death {
             Some((of, death)) if *of == number => (death.clone(), first),
-            _ => (Death::Ended("another lane of the instance had it replaced".to_owned()), false),
+            _ => (Death::Ended("another lane of the instance replaced it".to_owned()), false),
         }
     }
 
-    /// Ends the process that there is now, whatever it does. Whoever waits for it notices.
+    /// Kills the current process at once. Lanes that wait for it notice.
     pub(super) fn kill(&self) {
         if let Some(worker) = &mut self.lock().worker {
-            // It has ended already, or does now.
+            // A failed kill means that the process has ended already.
             let _ = worker.child.kill();
         }
     }
 
-    /// The process that there is now, for tests and tools that look from outside.
+    /// Locks the state, which includes the current process.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -165,7 +167,7 @@ impl Instance {
         Ok(())
     }
 
-    /// Each lane's calls of models, until the process ends.
+    /// Serves the model calls of each lane until the process ends.
     fn serve_models(&self, links: Vec<Link>, process: &Arc<OwnedFd>) -> io::Result<()> {
         let Some(access) = &self.models else { return Ok(()) };
         for mut link in links {
@@ -175,19 +177,20 @@ impl Instance {
             let served = ModelsServed { link, access: Arc::clone(access), timeout, bytes };
             let (process, operator) = (Arc::clone(process), self.template.operator.clone());
             served.start(move |error| {
-                tracing::warn!(operator, %error, "a worker is ended for what it made of the link to its models");
-                // It has ended already, or does now; its lanes notice.
+                tracing::warn!(operator, %error, "a worker broke the rules of the link to its models and is ended");
+                // A failed signal means that the process has ended already. Its lanes notice.
                 let _ = pidfd_send_signal(&process, Signal::KILL);
             })?;
         }
         Ok(())
     }
 
-    /// Notes how the process ended; ends it first if it still runs.
+    /// Records the death of the process, and ends the process first if it still runs.
     fn bury(&self, state: &mut State, otherwise: impl FnOnce() -> Death) {
         let Some(mut worker) = state.worker.take() else { return };
         state.links.clear();
-        // Before its end is taken note of, and its number may be another process's.
+        // The seat goes before the process is reaped, because afterwards its number may belong to another
+        // process.
         drop(worker.seat.take());
         let death = match ended(&mut worker.child) {
             None => {
@@ -215,11 +218,11 @@ impl Drop for Instance {
     }
 }
 
-/// The status of a process that has ended.
+/// The exit status of a process that has ended.
 fn ended(child: &mut Child) -> Option<std::process::ExitStatus> {
     child.try_wait().ok().flatten()
 }
 
-/// How long a worker may be silent beyond what a call may take, before it is taken for stuck: starting one takes tens of milliseconds,
-/// and a machine that swaps seconds.
+/// Maximum silence of a worker in addition to the duration of a call. A worker that is silent for longer counts
+/// as stuck. A start takes tens of milliseconds, and seconds on a machine that swaps.
 pub(super) const GRACE: Duration = Duration::from_secs(5);

@@ -1,11 +1,12 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sage_observe::{KernelNumbers, KernelReading};
 use sage_machine::bytes;
 use sage_machine::cgroup::{Group, GroupEntry, GroupReading, Level, OomCulprit, OomWatch, WhoseLimit};
+use sage_observe::{KernelNumbers, KernelReading};
 
-/// An instance's group, and what the kernel counted in it: still readable once the group is gone.
+/// The cgroup of an instance, and the kernel's counters of it. They remain readable after the cgroup is
+/// removed.
 #[derive(Debug)]
 pub(super) struct KernelView(Mutex<State>);
 
@@ -20,24 +21,24 @@ impl KernelView {
         Self(Mutex::new(State { group: Some(group), last: KernelNumbers::default() }))
     }
 
-    /// The way in, for the next worker.
+    /// The entry through which the next worker joins the cgroup.
     pub(super) fn entry(&self) -> io::Result<Option<GroupEntry>> {
         self.lock().group.as_ref().map(Group::entry).transpose().map_err(io::Error::other)
     }
 
-    /// Begins to watch for the worker that is started next running out of memory.
+    /// Starts to watch for a memory shortage of the worker that is started next.
     pub(super) fn watch_oom(&self) -> Option<OomWatch> {
         let state = self.lock();
         let watch = state.group.as_ref()?.watch_oom();
-        watch.inspect_err(|error| tracing::warn!(%error, "an end for lack of memory will not be told as such")).ok()
+        watch.inspect_err(|error| tracing::warn!(%error, "an out-of-memory kill cannot be detected")).ok()
     }
 
-    /// What to tell where the kernel killed the worker for lack of memory, and the limit's name.
+    /// If the kernel killed the worker because memory ran out: the message, and the name of the limit.
     pub(super) fn out_of_memory(&self, watch: &OomWatch) -> Option<(String, &'static str)> {
         watch.culprit().map(|culprit| (tell(&culprit), limit_of(culprit.whose)))
     }
 
-    /// The last worker has ended: the group goes, its last numbers stay.
+    /// Removes the cgroup after the end of the last worker, and keeps its last counters.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         if let Some(group) = state.group.take() {
@@ -85,7 +86,8 @@ fn tell(culprit: &OomCulprit) -> String {
     let (cap, peak, group) = (amount(cap), amount(peak), group.display());
     match whose {
         WhoseLimit::Level(Level::Instance) => format!(
-            "the kernel killed the worker process at the instance's limit: {cap} of memory for everything it needs, {peak} at its peak"
+            "the kernel killed the worker process at the instance's limit: {cap} of memory for everything it \
+             needs, {peak} at its peak"
         ),
         WhoseLimit::Level(Level::Pipeline) => format!(
             "the kernel killed the worker process at the pipeline's limit: {cap} for all of {group}, {peak} at its peak"
@@ -94,7 +96,9 @@ fn tell(culprit: &OomCulprit) -> String {
             "the kernel killed the worker process at the tenant's limit: {cap} for all of {group}, {peak} at its peak"
         ),
         WhoseLimit::Beyond => {
-            "the kernel killed the worker process because memory ran out above what sage-host was given".to_owned()
+            "the kernel killed the worker process because the machine or a cgroup around sage-host ran out of \
+             memory"
+                .to_owned()
         }
     }
 }
@@ -115,7 +119,7 @@ mod tests {
             (WhoseLimit::Level(Level::Instance), "the instance's limit: 64MiB"),
             (WhoseLimit::Level(Level::Pipeline), "the pipeline's limit: 64MiB for all of acme/flights/embed-0"),
             (WhoseLimit::Level(Level::Tenant), "the tenant's limit: 64MiB"),
-            (WhoseLimit::Beyond, "above what sage-host was given"),
+            (WhoseLimit::Beyond, "the machine or a cgroup around sage-host"),
         ] {
             let text = tell(&culprit(whose));
             assert!(text.contains(told), "{text}");

@@ -7,33 +7,34 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// What a process wrote until it ended.
+/// The output of a process until its end.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     pub(super) reply: Vec<u8>,
-    /// The beginning of what it wrote to its standard error.
+    /// The beginning of its standard error.
     pub(super) complaint: Vec<u8>,
     pub(super) ending: Ending,
 }
 
-/// Why nothing more is heard.
+/// The reason why reading ended.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// It has ended.
+    /// The process has ended.
     #[default]
     Ended,
-    /// It still ran when its time was up.
+    /// The process still ran at its deadline.
     TimeUp,
-    /// It wrote more than it may.
+    /// The process wrote more than allowed.
     TooMuch,
 }
 
-/// A piece as large as a pipe.
+/// Bytes of one read: the size of a pipe.
 const PIECE: usize = 64 << 10;
-/// More of what it complains of helps nobody.
+/// Maximum bytes of the standard error that are kept. More would not help the reader.
 const LONGEST_COMPLAINT: usize = 16 << 10;
 
-/// Reads what `child` writes until it ends, its time is up, or it wrote more than `most`. Woken by the kernel for each of these.
+/// Reads the output of `child` until it ends, until its deadline, or until it wrote more than `most` bytes. The
+/// kernel wakes the reader for each of these events.
 pub(super) fn listen(child: &mut Child, until: Instant, most: usize) -> io::Result<Heard> {
     let missing = || io::Error::other("its output is not a pipe");
     let mut stdout = child.stdout.take().ok_or_else(missing)?;
@@ -48,7 +49,8 @@ pub(super) fn listen(child: &mut Child, until: Instant, most: usize) -> io::Resu
             return Ok(heard);
         }
         let left = Timespec::try_from(left).map_err(io::Error::other)?;
-        // A pipe at its end is always ready: no longer asked for, so that this sleeps until the process has ended.
+        // A pipe at its end is always ready. It is no longer polled, so that this loop sleeps until the process
+        // has ended.
         let mut wanted = vec![PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
         if replies {
             wanted.push(PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::IN));
@@ -75,14 +77,15 @@ pub(super) fn listen(child: &mut Child, until: Instant, most: usize) -> io::Resu
             heard.ending = Ending::TooMuch;
             return Ok(heard);
         }
-        // It makes no processes, so nobody else holds its pipes: what is in them is all.
+        // The process starts no other processes, so its pipes have no other writer, and their content is
+        // complete.
         if ended && !replied && !complained {
             return Ok(heard);
         }
     }
 }
 
-/// Takes a piece; whether there may be more.
+/// Reads a piece. Returns `true` if there may be more.
 fn take(from: &mut impl Read, into: &mut Vec<u8>) -> io::Result<bool> {
     let before = into.len();
     into.resize(before + PIECE, 0);

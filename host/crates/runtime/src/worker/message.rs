@@ -1,5 +1,5 @@
-//! What a lane and its guest in another process say to each other. A request is a number for what is asked and what goes with it; an
-//! answer begins with a [`Report`], which says how it went and what was measured.
+//! The messages between a lane and its guest in another process. A request is a number for its kind, followed
+//! by its content. An answer begins with a [`Report`] of the result and the measurements.
 
 use std::time::Duration;
 
@@ -7,41 +7,42 @@ use sage_batch::wire::{WireError, WireReader, WireWriter, get_text, get_u64, put
 use sage_observe::{GuestMetrics, Observations, Series};
 use sage_sandbox::{Failure, FailureCode, KeptLines, LogLine, Progress};
 
-/// What is asked. Answered in order.
+/// The kinds of requests. They are answered in order.
 pub(super) mod ask {
-    /// Start a guest, in place of any that was there. A source's answer has its position.
+    /// Start a guest and replace any earlier one. The answer of a source has its position.
     pub(in crate::worker) const START: u64 = 1;
-    /// Take care of a batch, which follows. Not answered where the guest has failed: the failure was.
+    /// Process the batch that follows. After a failure of the guest there is no answer, because the failure was
+    /// the answer.
     pub(in crate::worker) const CALL: u64 = 2;
-    /// A source: make more; how many records and bytes follows.
+    /// A source: make more records. The limits on records and bytes follow.
     pub(in crate::worker) const NEXT: u64 = 3;
-    /// No more comes.
+    /// The input has ended.
     pub(in crate::worker) const END: u64 = 4;
-    /// A source: go on from the position that follows.
+    /// A source: continue from the position that follows.
     pub(in crate::worker) const SEEK: u64 = 5;
-    /// Say goodbye.
+    /// Close the guest.
     pub(in crate::worker) const CLOSE: u64 = 6;
-    /// Keyed state of an earlier worker, a part of which follows. Before START.
+    /// A part of the keyed state of an earlier worker follows. Sent before START.
     pub(in crate::worker) const STATE: u64 = 7;
 }
 
-/// The longest message, panic text or log line that is taken over. The worker cuts them at 8 KiB itself.
+/// Maximum bytes of a message, panic text or log line that is accepted. The worker itself cuts them at 8 KiB.
 const LONGEST_TEXT: u64 = 64 << 10;
-/// The longest position of a source.
+/// Maximum bytes of the position of a source.
 pub(super) const LONGEST_POSITION: u64 = 16 << 20;
 
-/// How a request went, and what was measured since the last one.
+/// The result of a request, and the measurements since the last one.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Report {
     pub(super) failure: Option<Failure>,
-    /// Bytes of the instance's memory now and at most.
+    /// Current and peak bytes of the instance's memory.
     pub(super) memory: (u64, u64),
     pub(super) cpu: Duration,
     pub(super) throttled: Duration,
     pub(super) log_bytes_dropped: u64,
     pub(super) lines: Vec<LogLine>,
     pub(super) numbers: Vec<(String, Series)>,
-    /// Updates of such numbers that were dropped.
+    /// Updates of these metrics that were dropped.
     pub(super) numbers_dropped: u64,
 }
 
@@ -114,7 +115,7 @@ pub(super) fn get_progress(from: &mut impl WireReader) -> Result<Progress, WireE
     let (what, rest) = (get_u64(from)?, get_u64(from)?);
     match what {
         0 => Ok(Progress::More),
-        // A source may ask for a second of rest at the most, which its sandbox has seen to.
+        // The sandbox limits the rest that a source may ask for to one second.
         1 => Ok(Progress::Idle(Duration::from_millis(rest.min(1000)))),
         2 => Ok(Progress::End),
         other => Err(WireError::broken(format!("a progress of {other}"))),

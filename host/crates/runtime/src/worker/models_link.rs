@@ -4,32 +4,33 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::instance::GRACE;
-use sage_process::Link;
 use super::tensor_wire::{
     LARGEST_CALL, LONGEST_FACTS, get_json, get_named, get_outcome, measure_name, measure_named, put_named,
 };
 use sage_batch::wire::{WireError, put_bytes, put_u64};
 use sage_models::{InferenceError, LeaseState, LeaseView, ModelAccess, ModelFacts, NamedTensor};
+use sage_process::Link;
 
-/// A lane's models, seen from its worker: each call is a message to the host, whose answer says all there is to say.
+/// The models of a lane, as its worker sees them. Each call is a message to the host, and the answer of the
+/// host is complete.
 ///
-/// **Waiting.** The host answers within the timeout of the call. Where it does not, the link is out of step and every later call is
-/// refused: a host that is that slow ends the worker anyhow.
+/// **Waiting.** The host answers within the timeout of the call. If it does not, the link is out of step, and
+/// every later call is refused. A host that is so slow ends the worker in any case.
 #[derive(Debug)]
 pub(super) struct ModelsLink {
-    /// `None` once the host did not answer.
+    /// `None` after the host failed to answer.
     link: Mutex<Option<Link>>,
 }
 
-/// What is asked of the host. Answered in order, beginning with how it went.
+/// The kinds of requests to the host. They are answered in order, and each answer begins with its outcome.
 pub(super) mod ask {
-    /// Wait for the lease: the timeout. Answered with a [`super::LeaseWords`].
+    /// Wait for the lease. Content: the timeout. Answer: a [`super::LeaseWords`].
     pub(in crate::worker) const ACQUIRE: u64 = 1;
-    /// Open a model: its name. Answered with its facts.
+    /// Open a model. Content: its name. Answer: its facts.
     pub(in crate::worker) const OPEN: u64 = 2;
-    /// Run a model: its name, the timeout, its inputs. Answered with its outputs.
+    /// Run a model. Content: its name, the timeout and its inputs. Answer: its outputs.
     pub(in crate::worker) const RUN: u64 = 3;
-    /// How the lease stands now. Answered with a [`super::LeaseWords`].
+    /// Read the current state of the lease. Answer: a [`super::LeaseWords`].
     pub(in crate::worker) const VIEW: u64 = 4;
 }
 
@@ -40,7 +41,7 @@ pub(super) struct LeaseWords {
     pub(super) share: u32,
 }
 
-/// The longest [`LeaseWords`] in JSON.
+/// Maximum bytes of a [`LeaseWords`] in JSON.
 const LONGEST_LEASE: u64 = 256;
 
 impl ModelsLink {
@@ -59,7 +60,7 @@ impl ModelsLink {
             return Err(InferenceError::DeviceLost("the host did not answer an earlier call".to_owned()));
         };
         link.begin();
-        // The host needs a moment of its own, and where it has no answer in time it says that.
+        // The host needs some extra time. If it has no answer in time, it reports that.
         link.set_deadline(Instant::now().checked_add(timeout.saturating_add(GRACE)));
         let exchanged = request(&mut link).and_then(|()| {
             link.send();
@@ -77,7 +78,7 @@ impl ModelsLink {
                 answer
             }
             Err(WireError::Overdue(_) | WireError::Slow(_)) => Err(InferenceError::Deadline),
-            Err(error) => Err(InferenceError::DeviceLost(format!("the host's side of the link: {error}"))),
+            Err(error) => Err(InferenceError::DeviceLost(format!("the link to the host: {error}"))),
         }
     }
 }
@@ -92,7 +93,7 @@ impl ModelAccess for ModelsLink {
         Ok(LeaseView { state, share })
     }
 
-    /// Of a host that does not answer nothing is held.
+    /// If the host does not answer, nothing is held.
     fn view(&self) -> LeaseView {
         let asked = self.ask(Duration::ZERO, |link| put_u64(link, ask::VIEW), |link| get_json(link, LONGEST_LEASE));
         match asked {

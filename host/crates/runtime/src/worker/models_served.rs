@@ -4,35 +4,40 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::instance::GRACE;
-use sage_process::Link;
 use super::models_link::{LeaseWords, ask};
 use super::tensor_wire::{
     LARGEST_CALL, LONGEST_NAME, facts_text, get_named, measure_named, put_json, put_named, put_outcome,
 };
 use sage_batch::wire::{WireError, get_text, get_u64, put_bytes};
 use sage_models::{InferenceError, LeaseView, ModelAccess};
+use sage_process::Link;
 
-/// The host's end of a lane's models: does what the worker asks, with the rights of the instance that it is.
+/// The host's end of a lane's models: carries out the worker's requests with the rights of the worker's
+/// instance.
 ///
-/// **Trust.** A worker may be anything: what it asks for is bounded and checked as if its guest had, and what breaks the rules ends it.
+/// **Trust.** A worker may send anything. Its requests are limited and checked as if its guest had made them. A
+/// broken rule ends the worker.
 #[derive(Debug)]
 pub(super) struct ModelsServed {
-    /// Watches the worker's process: its end ends this.
+    /// The link watches the worker's process, whose end stops the service.
     pub(super) link: Link,
     pub(super) access: Arc<dyn ModelAccess>,
-    /// The longest that one call may wait, whatever the worker says.
+    /// Maximum wait of one call, even if the worker asks for more.
     pub(super) timeout: Duration,
-    /// Bytes of the inputs of one call, and of its outputs: `output_bytes_per_call`, as for a guest in the host.
+    /// Maximum bytes of the inputs of one call, and of its outputs: `output_bytes_per_call`, as for a guest in
+    /// the host.
     pub(super) bytes: u64,
 }
 
 impl ModelsServed {
-    /// Serves on a thread of its own until the worker is gone. One that breaks the rules of the link is told to `broken`, which ends it.
+    /// Serves on a separate thread until the worker is gone. If the worker breaks the rules of the link,
+    /// `broken` is called and must end it.
     ///
-    /// The thread keeps the access for as long as a call is under way that began before: at most its timeout.
+    /// A call in flight keeps the access alive after the end of the worker, for at most the timeout of the
+    /// call.
     ///
     /// # Errors
-    /// No more threads can be made.
+    /// No further thread can be made.
     pub(super) fn start(self, broken: impl FnOnce(WireError) + Send + 'static) -> io::Result<()> {
         let named = thread::Builder::new().name("sage-models".to_owned());
         named.spawn(move || match self.serve() {
@@ -42,7 +47,7 @@ impl ModelsServed {
         Ok(())
     }
 
-    /// Why it is over.
+    /// Serves until an error, and returns it.
     fn serve(mut self) -> WireError {
         loop {
             if let Err(error) = self.one() {
@@ -55,7 +60,7 @@ impl ModelsServed {
         let link = &mut self.link;
         link.set_deadline(None);
         let asked = get_u64(link)?;
-        // What began must go on.
+        // A message that has begun must continue.
         link.begin();
         link.set_deadline(Instant::now().checked_add(GRACE));
         match asked {
@@ -118,7 +123,8 @@ impl ModelsServed {
         Ok(Duration::from_nanos(get_u64(&mut self.link)?).min(self.timeout))
     }
 
-    /// The call is over, however long it took: from now on the worker has a moment to take the answer.
+    /// Starts the answer. The duration of the call no longer counts: from now on the worker has a short time to
+    /// take the answer.
     fn answer(&mut self) {
         self.link.begin();
         self.link.set_deadline(Instant::now().checked_add(GRACE));
@@ -135,7 +141,7 @@ mod tests {
     use sage_models::{DType, Dimension, LeaseState, ModelFacts, NamedTensor, Tensor, TensorData, TensorSpec};
     use sage_plan::GraphRows;
 
-    /// Answers with what it is asked, and with the timeout it was given.
+    /// Answers with the request itself, and with the given timeout.
     #[derive(Debug)]
     struct Echo;
 
@@ -177,7 +183,7 @@ mod tests {
         }
     }
 
-    /// Bytes that a call may take and give.
+    /// Maximum bytes of the inputs and of the outputs of a call.
     const BYTES: u64 = 4 << 20;
 
     fn far() -> (Link, Receiver<WireError>) {

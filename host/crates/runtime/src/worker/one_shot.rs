@@ -7,41 +7,42 @@ use thiserror::Error;
 use sage_process::lockdown::{Lockdown, LockdownError, ProcessLimits, Purpose};
 use sage_sandbox::LoadError;
 
-/// What a process is told that looks at one thing a stranger wrote, says what it found, and is thrown away.
+/// The setup of a one-shot process, which examines one untrusted item, reports the result, and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OneShotSetup {
-    /// Bytes of memory that it may take.
+    /// Maximum bytes of memory.
     pub memory: u64,
-    /// Seconds of CPU time that it may take.
+    /// Maximum seconds of CPU time.
     pub cpu_seconds: u64,
-    /// The process that started it, and with which it ends.
+    /// The parent process. The one-shot process ends with it.
     pub parent: u32,
 }
 
-/// Why such a process ends without a reply.
+/// The reason why a one-shot process ends without a reply.
 #[derive(Debug, Error)]
 pub enum OneShotError {
-    /// Whoever started it is gone.
-    #[error("the process {0} that wanted this looked at is gone")]
+    /// The parent is gone.
+    #[error("the parent process {0} is gone")]
     Orphaned(u32),
-    /// A right could not be given up: nothing was looked at.
+    /// A privilege could not be given up. Nothing was examined.
     #[error(transparent)]
     Lockdown(#[from] LockdownError),
-    /// The engine that compiles does not start.
+    /// The engine for compilation does not start.
     #[error(transparent)]
     Engine(#[from] LoadError),
-    /// What is to be looked at cannot be read, or the reply not written.
+    /// The item cannot be read, or the reply cannot be written.
     #[error("cannot {what}: {source}")]
     Pipe {
-        /// What was tried.
+        /// The action that failed.
         what: &'static str,
-        /// Why it did not work.
+        /// The reason.
         source: io::Error,
     },
 }
 
 impl OneShotSetup {
-    /// Ends with its parent from here on, and gives up every right but to `open_files` descriptors, its standard streams and `keep` among them.
+    /// Ties the process to the life of its parent, and gives up every right except `open_files` descriptors.
+    /// The standard streams and `keep` count among them.
     pub(super) fn begin(self, open_files: u64, keep: &[RawFd]) -> Result<(), OneShotError> {
         set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(|errno| broken("ask to end with its parent")(errno.into()))?;
@@ -65,7 +66,7 @@ impl OneShotSetup {
     }
 }
 
-/// All of the standard input; `what` is reading it, in errors.
+/// Reads all of the standard input. `what` names this action in errors.
 pub(super) fn read_all(what: &'static str) -> Result<Vec<u8>, OneShotError> {
     let mut all = Vec::new();
     io::stdin().lock().read_to_end(&mut all).map_err(broken(what))?;

@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use super::ProcessIsolation;
 use super::device::{DeviceHome, DeviceProcess, DeviceSpec, Hardware};
-use sage_plan::config::DeviceKind;
 use sage_models::{DeviceRequest, InferenceError, OpenDevice, Runner};
+use sage_plan::config::DeviceKind;
 
-/// What a CUDA device's process may take of the machine's own memory: its context, pinned buffers and libraries come to one or two GiB.
+/// Maximum bytes of the machine's own memory for a CUDA device's process. Its context, pinned buffers and
+/// libraries take one or two GiB.
 const CUDA_HOST_MEMORY: u64 = 8 << 30;
 
 impl OpenDevice for ProcessIsolation {
@@ -25,7 +26,7 @@ impl OpenDevice for ProcessIsolation {
             memory: Some(order.memory),
             largest_model: order.largest_model,
             host_memory,
-            // Its process has no environment of ours.
+            // The device process does not inherit our environment.
             library: order
                 .library
                 .map(ToOwned::to_owned)

@@ -4,39 +4,42 @@ use std::time::{Duration, Instant};
 
 use super::in_flight::{Answering, InFlightBatches, write_call};
 use super::instance::{GRACE, Instance};
-use sage_process::Link;
 use super::message::{LONGEST_POSITION, Report, ask, get_progress};
+use crate::engine::{InFlight, LaneGuest, Measured, Wakers};
 use sage_batch::wire::{WireError, get_bytes, put_bytes, put_u64};
 use sage_batch::{Batch, DirectSend};
-use crate::engine::{LaneGuest, Measured, InFlight, Wakers};
+use sage_machine::MemoryBudget;
 use sage_observe::GuestMetrics;
 use sage_plan::Kind;
-use sage_machine::MemoryBudget;
+use sage_process::Link;
 use sage_sandbox::{Answer, Failure, FailureCode, GuestLog, GuestSpec, KeyedState, LogTo, Progress};
 
-/// A lane's guest in a worker process.
+/// The guest of a lane in a worker process.
 ///
-/// **What is where.** The guest, and the keyed state that it works with, are in the worker. Here are the batches that were handed over
-/// ([`InFlightBatches`]) and a copy of the keyed state, which follows with each answer: answer and state change come in one message, so a worker that
-/// dies has either done both or neither, and the next one goes on from the copy.
+/// **Location.** The guest and its working copy of the keyed state are in the worker. This side has the batches
+/// that were handed over ([`InFlightBatches`]) and a second copy of the keyed state, which each answer updates.
+/// The answer and the state change come in one message. A worker that dies has therefore done both or neither,
+/// and the next worker continues from the copy.
 ///
-/// **Trust.** What comes from the worker is checked as if its guest had sent it. A worker that breaks the protocol is ended.
+/// **Trust.** Everything that the worker sends is checked as if its guest had sent it. A worker that breaks the
+/// protocol is ended.
 pub(super) struct ProcessGuest {
     instance: Arc<Instance>,
     lane: usize,
     kind: Kind,
     link: Option<Link>,
-    /// Which of the instance's processes the link leads to.
+    /// The number of the instance's process at the other end of the link.
     process: u64,
     answer: Answer,
-    /// What is under way, and, while the guest takes batches, the link's writing half.
+    /// The batches in flight, with the writing half of the link while the guest takes batches.
     in_flight: Arc<InFlightBatches>,
-    /// Batches that were under way when the guest failed.
+    /// Batches that were in flight when the guest failed.
     back: VecDeque<InFlight>,
-    /// Since when an answer is due that has not begun, and whether the process was seen to have died: for a thread that waits for several guests.
+    /// `silent_since` is the time since which an answer is due that has not begun. `gone` says whether the
+    /// process was seen to have died. Both are for a thread that waits for several guests.
     silent_since: Option<Instant>,
     gone: bool,
-    /// What went wrong before anybody asked for an answer.
+    /// A failure that happened before an answer was requested.
     failed: Option<Failure>,
     state: Option<KeyedState>,
     changes: Vec<u8>,
@@ -45,23 +48,24 @@ pub(super) struct ProcessGuest {
     metrics: Arc<GuestMetrics>,
     log: GuestLog,
     measured: Measured,
-    /// Since when the process is this lane's, and what it has claimed to have used in that time.
+    /// `since` is the time since which this lane uses the process. `claimed` is the time that the process has
+    /// claimed since then.
     since: Instant,
     claimed: (Duration, Duration),
 }
 
-/// How many batches are handed over before the first answer is waited for, so that the worker has the next ones at hand while this side sends on the
-/// last ones: answers then come several at a waking.
+/// Maximum batches in flight. The worker then has its next batches at hand while this side sends the last
+/// answers on, and one wake-up delivers several answers.
 const WINDOW: usize = 8;
-/// Of several lanes, each takes fewer, so that a short queue is shared by all.
+/// The same for an instance with several lanes. A lower limit lets all lanes share a short queue.
 const WINDOW_OF_MANY: usize = 2;
-/// How much room for changes is kept from one call to the next.
+/// Bytes of the buffer for changes that are kept from one call to the next.
 const KEEP_CHANGES: usize = 1 << 20;
-/// The longest that all changes of one call may be: the state's memory bounds them.
+/// Maximum bytes of all changes of one call. The memory limit of the state bounds them further.
 const LONGEST_CHANGES: u64 = 4 << 30;
 
 impl ProcessGuest {
-    /// `copies` is what the copies of keyed state of all lanes may take together.
+    /// Makes a guest. `copies` limits the copies of keyed state of all lanes together.
     pub(super) fn new(
         instance: Arc<Instance>,
         lane: usize,
@@ -97,7 +101,7 @@ impl ProcessGuest {
         }
     }
 
-    /// Has the next guest started in a process that has the keyed state.
+    /// Connects to a process that has the keyed state, so that the next guest can start in it.
     fn connect(&mut self) -> Result<Link, Failure> {
         if let Some(link) = self.link.take() {
             return Ok(link);
@@ -105,7 +109,7 @@ impl ProcessGuest {
         (self.since, self.claimed) = (Instant::now(), Default::default());
         let (mut link, process) = self.instance.attach(self.lane, self.process)?;
         self.process = process;
-        // Behind one answer there may be two calls of the guest: its start and `open`, `next` and `position`.
+        // An answer may need two calls of the guest: its start and `open`, or `next` and `position`.
         link.set_patience(Some(self.instance.template.limits.call_timeout.saturating_mul(2).saturating_add(GRACE)));
         let Some(state) = &self.state else { return Ok(link) };
         let seeded = state.copy_out(|chunk| {
@@ -126,7 +130,8 @@ impl ProcessGuest {
         }
     }
 
-    /// Asks for one thing and waits for its answer, of which `rest` reads what comes after the report. Nothing is under way.
+    /// Sends a request and waits for its answer. `rest` reads the part of the answer after the report. No batch
+    /// may be in flight.
     fn ask<T>(
         &mut self,
         request: impl FnOnce(&mut Link) -> Result<(), WireError>,
@@ -162,7 +167,7 @@ impl ProcessGuest {
         }
     }
 
-    /// The link with both its halves: no batch is handed over meanwhile.
+    /// Takes the link with both its halves. No batch can be handed over meanwhile.
     fn whole_link(&mut self) -> Option<Link> {
         let mut link = self.link.take()?;
         if let Some(out) = self.in_flight.stop() {
@@ -171,7 +176,7 @@ impl ProcessGuest {
         Some(link)
     }
 
-    /// From now on batches may be handed over.
+    /// Allows batches to be handed over.
     fn open(&mut self) {
         if let Some(link) = &mut self.link
             && let Some(out) = link.lend()
@@ -180,8 +185,8 @@ impl ProcessGuest {
         }
     }
 
-    /// The guest failed, in the call over `answering` if there is one: nothing is handed over any more, and everything comes back. The failed one's
-    /// batch is the answer.
+    /// Takes all batches back after a failure of the guest, in the call for `answering` if there is one.
+    /// Returns the batch of the failed call. No more batches are handed over.
     fn take_all_back(&mut self, answering: Option<Answering>) -> Option<InFlight> {
         let out = self.in_flight.stop();
         let failed = answering.is_some();
@@ -192,7 +197,7 @@ impl ProcessGuest {
         if failed { self.back.pop_front() } else { None }
     }
 
-    /// Hands a batch over that does not fit into the ring, piece by piece.
+    /// Hands over a batch that does not fit into the ring, piece by piece.
     fn hand_over_slowly(&mut self, held: InFlight) {
         let Some(mut link) = self.whole_link() else {
             self.failed.get_or_insert_with(no_guest);
@@ -214,7 +219,7 @@ impl ProcessGuest {
         }
     }
 
-    /// Takes over what was measured and said; what is left is the failure, if it was one.
+    /// Takes over the measurements and log lines of a report. Returns its failure, if there is one.
     fn note(&mut self, report: Report) -> Option<Failure> {
         let (used, peak) = report.memory;
         self.budget.show(used.min(self.budget.cap()), peak.min(self.budget.cap()));
@@ -232,7 +237,7 @@ impl ProcessGuest {
         report.failure
     }
 
-    /// The link is no good any more: its process is ended if it has not ended already, and that is the failure.
+    /// Drops a broken link. Ends its process if it still runs, and returns its death as the failure.
     fn lost(&mut self, error: &WireError) -> Failure {
         self.link = None;
         let (death, first) = self.instance.explain(self.process, || error.to_string());
@@ -240,13 +245,13 @@ impl ProcessGuest {
         death.failure()
     }
 
-    /// Waits for the answer to a batch. It may be one that is refused here: then that is in `failed`.
+    /// Waits for the answer to a batch. If this side refuses the answer, the refusal is in `failed`.
     fn hear_of(&mut self, batch: &Batch) -> Result<(), Failure> {
         if let Some(failure) = self.failed.take() {
             return Err(failure);
         }
         let Some(link) = self.link.take() else { return Err(no_guest()) };
-        // It was waited for elsewhere.
+        // Another thread waited for the answer.
         if let Some(overdue) = self.silent_since.take().and_then(|since| link.is_overdue(since)) {
             return Err(self.lost(&overdue));
         }
@@ -258,7 +263,8 @@ impl ProcessGuest {
             get_bytes(link, LONGEST_CHANGES.min(self.budget.cap().saturating_mul(2)), &mut self.changes)?;
         }
         match self.answer.read(batch, link)? {
-            // Its own sandbox would have said so: this worker does not do what it should.
+            // The worker's own sandbox should have reported this failure, so the worker does not work
+            // correctly.
             Err(failure) if self.kind != Kind::FlatMap => Err(WireError::broken(failure.to_string())),
             Err(failure) => {
                 self.failed = Some(failure);
@@ -267,7 +273,7 @@ impl ProcessGuest {
             Ok(()) => {
                 let played = self.state.as_mut().map_or(Ok(()), |state| state.play(&self.changes));
                 self.changes.clear();
-                // One huge change should not keep its buffer resident for ever.
+                // A single huge change must not keep its buffer in memory for ever.
                 self.changes.shrink_to(KEEP_CHANGES);
                 played
             }
@@ -275,7 +281,8 @@ impl ProcessGuest {
     }
 }
 
-/// Of a time that a worker claims, no more than has passed: sums of it must not overflow.
+/// The believable part of the time that a worker claims: at most the time that has passed. Sums of such times
+/// cannot overflow.
 fn believe(claims: Duration, claimed: &mut Duration, passed: Duration) -> Duration {
     let believed = claims.min(passed.saturating_sub(*claimed));
     *claimed += believed;
@@ -327,7 +334,8 @@ impl LaneGuest for ProcessGuest {
     }
 
     fn direct_send(&self) -> Option<Arc<dyn DirectSend>> {
-        // Lanes that share an inbox answer in the order in which they took; a sink is asked to flush between two batches.
+        // Lanes that share an inbox must answer in the order in which they took. A sink must be able to flush
+        // between two batches.
         let alone = self.instance.template.lanes.len() == 1 && !matches!(self.kind, Kind::Sink | Kind::Source);
         alone.then(|| Arc::clone(&self.in_flight) as Arc<dyn DirectSend>)
     }
@@ -340,7 +348,7 @@ impl LaneGuest for ProcessGuest {
                 self.take_all_back(None);
                 Err(failure)
             }
-            // Where something is under way, its answer says so.
+            // If a batch is in flight, its answer reports the error.
             Ok(()) | Err(_) => Ok(()),
         }
     }
@@ -382,7 +390,8 @@ impl LaneGuest for ProcessGuest {
         let failure = failure.or_else(|| self.failed.take()).unwrap_or_else(no_guest);
         let held = self.take_all_back(Some(answering))?;
         if refused && !self.back.is_empty() {
-            // What was handed over behind the one that failed here, and not there, would be answered first.
+            // The host has refused this answer, but the worker has not failed. It would answer the batches
+            // behind it first, so the worker is ended.
             self.lost(&WireError::broken("its answer was refused"));
         }
         Some((held, Err(failure)))

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::processes::Processes;
-use sage_process::Spawner;
+use crate::engine::{InstanceLauncher, Launcher, RunContext, RunError, with_causes};
 use sage_admission::{Isolation, KernelLimits, WorkerBounds};
-use sage_plan::config::HostSettings;
-use crate::engine::{Launcher, InstanceLauncher, RunError, RunContext, with_causes};
 use sage_machine::cgroup::{Cgroups, GroupLimits};
+use sage_plan::config::HostSettings;
+use sage_process::Spawner;
 
-/// Gives each instance a worker process of its own, in a group of its own where the kernel has groups.
+/// Gives each instance its own worker process, in its own cgroup if the kernel has cgroups.
 #[derive(Debug)]
 pub struct ProcessIsolation {
     program: PathBuf,
@@ -19,19 +19,22 @@ pub struct ProcessIsolation {
 }
 
 impl ProcessIsolation {
-    /// Workers are started as `program worker`, which must come to [`super::serve`]. For `sage-host` itself that is `/proc/self/exe`.
+    /// Makes the launcher. Workers are started as `program worker`, which must call [`super::serve`]. For
+    /// `sage-host` itself, `program` is `/proc/self/exe`.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self { program: program.into(), cgroups: OnceLock::new() }
     }
 }
 
-/// What a worker needs beside its guests' memory. Measured, by the kernel's own count: 2 to 3 MiB with batches of 64 KiB, 4 MiB with records of 1 MB; the
-/// rest is room for larger batches and answers, which are held twice.
+/// Bytes of a worker in addition to its guests' memory. The kernel's own count is 2 to 3 MiB with batches of
+/// 64 KiB, and 4 MiB with records of 1 MB. The rest is room for larger batches and answers, which are held twice.
 const OVERHEAD: u64 = 16 << 20;
-/// What each lane beyond the first needs on top: 1 MiB of answers on their way, a batch and an answer of its own, its stack.
+/// Additional bytes of each lane after the first: 1 MiB of answers in flight, a batch and an answer of its own,
+/// and its stack.
 const LANE_OVERHEAD: u64 = 2 << 20;
-/// Threads of a worker beside its lanes and those that read files for them: the main one, the clock, and some to spare.
+/// Threads of a worker in addition to its lanes and the threads that read files for them: the main thread, the
+/// clock thread, and a reserve.
 const OTHER_THREADS: u32 = 14;
 
 impl ProcessIsolation {
@@ -43,8 +46,8 @@ impl ProcessIsolation {
         self.cgroups.get_or_init(|| {
             let cgroups = Cgroups::detect(Some(&settings.slice));
             match cgroups.sweep() {
-                Ok(swept) => tracing::debug!(?swept, "looked for what dead runs left"),
-                Err(error) => tracing::warn!(%error, "what dead runs left could not be removed"),
+                Ok(swept) => tracing::debug!(?swept, "swept leftovers of dead runs"),
+                Err(error) => tracing::warn!(%error, "leftovers of dead runs could not be removed"),
             }
             cgroups
         })
@@ -104,12 +107,12 @@ impl Launcher for ProcessIsolation {
     }
 }
 
-/// A worker takes about ten descriptors of the host: as many as the system lets this process have. Where that is not enough, starting a worker says
-/// so.
+/// Raises the limit of open descriptors to the maximum, because a worker takes about ten descriptors of the
+/// host. If the maximum is too low, the start of a worker fails with an error.
 fn allow_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     if let Err(error) = raised {
-        tracing::debug!(%error, "no more descriptors than before");
+        tracing::debug!(%error, "the limit of open descriptors could not be raised");
     }
 }

@@ -5,31 +5,31 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::instance::{Instance, Place, State};
 use super::kernel_view::KernelView;
-use sage_process::sealed;
-use super::worker_setup::WorkerSetup;
 use super::process_guest::ProcessGuest;
-use sage_process::Spawner;
+use super::worker_setup::WorkerSetup;
+use crate::engine::{InstanceLauncher, InstanceSetup, LaneGuest, LaunchedInstance, RunError};
 use sage_admission::Cpus;
-use crate::engine::{LaunchedInstance, InstanceSetup, InstanceLauncher, LaneGuest, RunError};
 use sage_machine::cgroup::{Group, GroupLimits};
 use sage_machine::{CpuSet, MemoryBudget};
+use sage_process::Spawner;
+use sage_process::sealed;
 use sage_sandbox::Loaded;
 
-/// The instances of one run, each in a worker process of its own.
+/// The instances of one run, each in its own worker process.
 pub(super) struct Processes {
     pub(super) program: PathBuf,
     pub(super) spawner: Arc<Spawner>,
-    /// The run's group.
+    /// The cgroup of the run.
     pub(super) group: Group,
-    /// Whether groups can be held to CPUs.
+    /// Whether cgroups can pin processes to CPUs.
     pub(super) cpuset: bool,
-    /// Bytes of a worker beside its guests' memory.
+    /// Bytes of a worker in addition to its guests' memory.
     pub(super) overhead: u64,
-    /// Bytes of each lane beyond the first.
+    /// Additional bytes of each lane after the first.
     pub(super) lane_overhead: u64,
-    /// What each component was compiled to, in memory that nobody can change any more.
+    /// The compiled code of each component, in sealed memory that cannot be changed.
     pub(super) components: Mutex<HashMap<PathBuf, Arc<OwnedFd>>>,
-    /// All instances, for as long as their lanes have them.
+    /// All instances, for as long as their lanes hold them.
     pub(super) instances: Mutex<Vec<Weak<Instance>>>,
 }
 
@@ -68,7 +68,8 @@ impl InstanceLauncher for Processes {
             Cpus::Share(share) if order.grant.cpu_quota.is_none() => Some(share),
             _ => None,
         };
-        // Without a group the process itself is asked to refuse more; what it shares with others is not counted then.
+        // Without a cgroup, the process itself must refuse memory above its limit. Memory that it shares with
+        // others is then not counted.
         let data_bytes = match order.grant.memory_max {
             Some(_) => None,
             None => {
@@ -90,7 +91,7 @@ impl InstanceLauncher for Processes {
             state: Mutex::new(State::default()),
         });
         self.instances.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&instance));
-        // Of all lanes together: as much as the state itself may be.
+        // The limit for the copies of all lanes together: the size limit of the state itself.
         let copies = Arc::new(MemoryBudget::new(order.spec.budget.cap()));
         let guest = |lane| {
             let guest = ProcessGuest::new(Arc::clone(&instance), lane, &order.spec, (kind, ports), &copies);

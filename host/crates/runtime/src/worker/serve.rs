@@ -7,25 +7,25 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use sage_process::{FarEnd, Link};
-use sage_process::lockdown::{Lockdown, LockdownError, ProcessLimits, Purpose};
 use super::models_link::ModelsLink;
-use super::worker_setup::{LaneSetup, WorkerSetup};
 use super::served_lane::ServedLane;
+use super::worker_setup::{LaneSetup, WorkerSetup};
 use sage_batch::wire::WireError;
+use sage_machine::{MemoryBudget, ResourceError, pin_current_thread};
 use sage_models::{InferenceError, NoModels};
 use sage_observe::GuestMetrics;
 use sage_plan::{ComponentFacts, Description};
-use sage_machine::{MemoryBudget, ResourceError, pin_current_thread};
+use sage_process::lockdown::{Lockdown, LockdownError, ProcessLimits, Purpose};
+use sage_process::{FarEnd, Link};
 use sage_sandbox::{GuestSpec, KeptLines, LoadError, Loaded, LogTo, Sandbox, SandboxOptions, Stop};
 
-/// Why a worker process ends other than by being told to.
+/// The reason why a worker process ends without a request to do so.
 #[derive(Debug, Error)]
 pub enum WorkerError {
-    /// What it was told is nothing that it understands.
-    #[error("a worker is started by sage-host itself, with its order on standard input: {0}")]
+    /// The setup message is invalid.
+    #[error("a worker is started by sage-host itself, with its setup on standard input: {0}")]
     WorkerSetup(String),
-    /// A right could not be given up: nothing of the guest has run.
+    /// A privilege could not be given up. No guest code has run.
     #[error(transparent)]
     Lockdown(#[from] LockdownError),
     /// The compiled component cannot be used.
@@ -34,36 +34,38 @@ pub enum WorkerError {
     /// The shared memory cannot be mapped, or a thread cannot be made.
     #[error("{what}: {cause}")]
     System {
-        /// What was tried.
+        /// The action that failed.
         what: &'static str,
-        /// Why it did not work.
+        /// The reason.
         cause: std::io::Error,
     },
-    /// A lane cannot be put on its CPU.
+    /// A lane cannot be pinned to its CPU.
     #[error(transparent)]
     Placed(#[from] ResourceError),
-    /// The host's side is gone or makes no sense.
-    #[error("the host's side: {0}")]
+    /// The host is gone, or sent an invalid message.
+    #[error("the link to the host: {0}")]
     Wire(#[from] WireError),
-    /// A device has no backend here.
+    /// There is no backend for a device.
     #[error(transparent)]
     Backend(#[from] InferenceError),
 }
 
-/// How long a lane with a CPU of its own looks for the next request before it sleeps: about what being woken takes.
+/// Duration of busy polling for the next request, for a lane with a CPU of its own: about the time that a
+/// wake-up takes.
 const SPIN: Duration = Duration::from_micros(30);
-/// Descriptors that guests may open, where they are granted folders or addresses.
+/// Descriptors that guests may open if folders or addresses are granted to them.
 const OPEN_FILES: u64 = 256;
-/// The most that a file in memory for a component's initial data may have: more than any compiled component.
+/// Maximum bytes of a memory file for a component's initial data. The limit is larger than any compiled
+/// component.
 const LARGEST_IMAGE: u64 = 1 << 30;
-/// A guest's stack (512 KiB at most) and the host's own frames around it.
+/// A guest's stack (at most 512 KiB) and the host's own frames around it.
 const STACK: usize = 2 << 20;
 
-/// What `sage-host worker` does: reads its order, loads what the host compiled, gives up every right it does not need, and serves the
-/// lanes of its instance until the host's side says goodbye.
+/// Runs `sage-host worker`: reads the setup message, loads the component that the host compiled, gives up every
+/// right that is not needed, and serves the lanes of the instance until the host closes them.
 ///
 /// # Errors
-/// Whatever keeps it from serving; the host sees that it ended.
+/// Any reason why the worker cannot serve. The host sees that the process ended.
 pub fn serve() -> Result<(), WorkerError> {
     let order: WorkerSetup = read_order()?;
     let fenced = lockdown(&order).before_threads()?;
@@ -88,26 +90,28 @@ pub fn serve() -> Result<(), WorkerError> {
                 models: models(of)?,
                 metrics: Arc::clone(&metrics),
                 log: LogTo::Kept(Arc::clone(&kept)),
-                // Whoever stops a run at once ends its workers.
+                // A stop of the run ends the workers, so no flag is needed here.
                 stop: Stop::default(),
             };
             let link = link(of)?;
             Ok(ServedLane::new(link, Arc::clone(&loaded), spec, Arc::clone(&kept), order.share))
         })
         .collect::<Result<_, WorkerError>>()?;
-    // No guest runs before every right is given up: the lanes wait for each other and for this thread.
+    // No guest runs before every privilege is given up: the lanes wait for each other and for this thread.
     let ready = Arc::new(Barrier::new(lanes.len() + 1));
     let mut threads = Vec::new();
     for (lane, of) in lanes.into_iter().zip(&order.lanes) {
         let (ready, cpu) = (Arc::clone(&ready), of.cpu);
         let body = move || {
             let placed = cpu.map_or(Ok(()), |cpu| pin_current_thread(&[cpu].into_iter().collect()).map(drop));
-            // In its place; then, the filter of system calls is on.
+            // At the first barrier the lane is placed. After the second barrier the system call filter is
+            // active.
             ready.wait();
             ready.wait();
             let _whole = EndOnPanic;
             if let Err(error) = placed.map_err(WorkerError::from).and_then(|()| Ok(lane.run()?)) {
-                // The other lanes' sides see that the process has ended; a lane without its side has nobody to tell.
+                // The host's ends of the other lanes see that the process has ended. A lane without its host
+                // has no other way to report the error.
                 let _ = writeln!(std::io::stderr(), "{error}");
                 std::process::exit(1);
             }
@@ -117,18 +121,19 @@ pub fn serve() -> Result<(), WorkerError> {
     }
     ready.wait();
     for missing in fenced.after_setup()?.missing {
-        // Told with the first answer; where there is no room, guests have said more than this.
-        let _ = kept.keep((tracing::Level::WARN, format!("of the worker's lockdown: {missing}")));
+        // Reported with the first answer. If there is no room, guests have already logged more than this.
+        let _ = kept.keep((tracing::Level::WARN, format!("the lockdown of the worker is incomplete: {missing}")));
     }
     ready.wait();
     for thread in threads {
-        // One that panicked has ended the process.
+        // A lane that panicked has ended the process.
         let _ = thread.join();
     }
     Ok(())
 }
 
-/// Ends the process when a lane panics, which the panic hook has said: the host must not wait for a lane that is not there.
+/// Ends the process when a lane panics, so that the host does not wait for that lane. The panic hook has
+/// already printed the panic.
 pub(super) struct EndOnPanic;
 
 impl Drop for EndOnPanic {
@@ -139,7 +144,8 @@ impl Drop for EndOnPanic {
     }
 }
 
-/// What the process keeps: its order's descriptors, and what the pipeline grants its guests.
+/// The resources that the process keeps: the descriptors of its setup, and the capabilities that the pipeline
+/// grants to its guests.
 fn lockdown(order: &WorkerSetup) -> Lockdown {
     let writes = order.capabilities.folders.iter().any(|folder| folder.write);
     let keep: Vec<_> = (0..3).chain(order.descriptors()).collect();
@@ -166,26 +172,26 @@ pub(super) fn read_order<T: DeserializeOwned>() -> Result<T, WorkerError> {
 
 fn load(sandbox: &Sandbox, order: &WorkerSetup) -> Result<Arc<Loaded>, WorkerError> {
     let path = format!("/proc/self/fd/{}", order.component);
-    // Of what it says of itself, only this matters once it runs.
+    // At run time, only this field of the description matters.
     let description = Description { keeps_state: order.keeps_state, ..Description::default() };
     let (kind, ports) = (order.kind, order.ports.clone());
     let facts = ComponentFacts { kind, ports, description: Some(Arc::new(description)), initial_bytes: 0 };
-    // SAFETY: the descriptor is of a file in memory that the host wrote its own compiler's result to and sealed against every change
-    // before it started this process.
+    // SAFETY: the descriptor refers to a memory file. The host wrote its own compiler's output to that file and
+    // sealed it against every change before it started this process.
     Ok(unsafe { sandbox.load_compiled(path.as_ref(), (facts, order.instance_bytes), &order.capabilities) }?)
 }
 
-/// What the lane's guest may do with models.
+/// The access of the lane's guest to models.
 fn models(lane: &LaneSetup) -> Result<Arc<dyn sage_models::ModelAccess>, WorkerError> {
     let Some(link) = &lane.models else { return Ok(Arc::new(NoModels)) };
-    // SAFETY: as for the lane's own link.
+    // SAFETY: the same as for the lane's own link.
     let link = unsafe { link.open(Duration::ZERO) };
     let link = link.map_err(|cause| WorkerError::System { what: "cannot map a ring", cause })?;
     Ok(Arc::new(ModelsLink::new(link)))
 }
 
 fn link(lane: &LaneSetup) -> Result<Link, WorkerError> {
-    // SAFETY: the host opened these descriptors for this lane of this process and names each of them once.
+    // SAFETY: the host opened these descriptors for this lane of this process, and names each of them once.
     let owned = |descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) };
     if [lane.own, lane.peer, lane.doorbell, lane.peer_doorbell].iter().any(|&descriptor| descriptor < 3) {
         return Err(WorkerError::WorkerSetup("a lane without descriptors".to_owned()));

@@ -1,18 +1,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sage_process::Link;
 use super::message::{LONGEST_POSITION, Report, ask, put_progress};
+use crate::engine::SharePacer;
 use sage_batch::Batch;
 use sage_batch::wire::{WireError, WireWriter, get_bytes, get_small, get_u64, put_bytes, view};
-use crate::engine::SharePacer;
-use sage_plan::Kind;
 use sage_machine::{CpuShare, thread_cpu_time};
+use sage_plan::Kind;
+use sage_process::Link;
 use sage_sandbox::{Carried, Failure, FailureCode, Guest, GuestSpec, KeptLines, KeyedState, Loaded, Pacer};
 
-/// One lane of the instance that this process is: does what its lane in the host's process asks, in order, until that one is gone.
+/// A lane of the instance that this process runs: carries out the requests of its lane in the host, in order,
+/// until the host is gone.
 ///
-/// After a failure calls are dropped until a fresh guest is asked for: they were handed over before the other side knew.
+/// After a failure, calls are dropped until a fresh guest is requested, because the host handed them over
+/// before it knew of the failure.
 pub(super) struct ServedLane {
     link: Link,
     loaded: Arc<Loaded>,
@@ -23,24 +25,24 @@ pub(super) struct ServedLane {
     batch: Batch,
     changes: Vec<u8>,
     cpu: Duration,
-    /// What threads that work for its guests have used.
+    /// CPU time of the threads that work for its guests.
     helpers: Duration,
     answered: u32,
-    /// Answers that were sent without waking the other side.
+    /// Answers that were sent without waking the host.
     quiet: u32,
-    /// What guests that are gone left uncounted.
+    /// Measurements of earlier guests that were not reported yet.
     throttled: Duration,
     log_bytes_dropped: u64,
 }
 
-/// The longest column that a request may have: what offsets of 32 bits reach.
+/// Maximum bytes of a column in a request: the reach of 32-bit offsets.
 const LONGEST_COLUMN: u64 = u32::MAX as u64;
-/// How many answers may be there before the other side is woken, and how long a call may take for the next one to be taken as near: a waking and
-/// the change of threads it brings cost about 10 µs of CPU. With 5 of a window of 8, a pipeline of two workers took 4 to 7 % less CPU than with a waking for
-/// each.
+/// `MOST_QUIET` is the maximum of answers before the host is woken. `MOMENT` is the maximum duration of a call
+/// for which the next answer counts as near. A wake-up and its thread switch cost about 10 µs of CPU. With 5 of
+/// a window of 8, a pipeline of two workers took 4 to 7 % less CPU than with a wake-up for each answer.
 const MOST_QUIET: u32 = 5;
 const MOMENT: Duration = Duration::from_micros(200);
-/// The thread's CPU clock takes 250 ns to read.
+/// Answers between two reads of the thread's CPU clock. A read takes 250 ns.
 const READ_CLOCK_EVERY: u32 = 16;
 
 impl ServedLane {
@@ -74,7 +76,7 @@ impl ServedLane {
         }
     }
 
-    /// Works until the other side is gone (an error says so) or says goodbye.
+    /// Works until the host is gone, which is an error, or until it closes the lane.
     pub(super) fn run(mut self) -> Result<(), WireError> {
         loop {
             if !self.link.has_bytes() {
@@ -117,7 +119,8 @@ impl ServedLane {
         let len = get_u64(&mut self.link)?;
         let len = usize::try_from(len).map_err(|_| WireError::broken(format!("a batch of {len} bytes")))?;
         let began = Instant::now();
-        // SAFETY: the other side is the host, whose memory it is: nobody else can write there, and it leaves alone what was not taken.
+        // SAFETY: the other side is the host, which owns this memory. Only the host can write there, and it
+        // does not change bytes before they are taken.
         let called = match unsafe { self.link.view(len) }? {
             Some(wire) => {
                 let columns = view(wire)?;
@@ -130,12 +133,12 @@ impl ServedLane {
         };
         self.link.taken();
         match called {
-            // The failure was told: calls that were handed over before are not answered.
+            // The failure was reported. Calls that were handed over earlier get no answer.
             None => Ok(()),
             Some(Err(failure)) => self.fail(failure),
             Some(Ok(())) => {
                 self.answer()?;
-                // The next answer will be there within moments: one waking for both is enough.
+                // The next answer will follow soon, so one wake-up for both is enough.
                 if self.quiet < MOST_QUIET && self.link.has_bytes() && began.elapsed() < MOMENT {
                     self.quiet += 1;
                     self.link.send_quietly();
@@ -182,13 +185,13 @@ impl ServedLane {
         }
     }
 
-    /// Keyed state that an earlier worker of this lane had.
+    /// Plays keyed state of an earlier worker of this lane.
     fn state(&mut self) -> Result<(), WireError> {
         get_bytes(&mut self.link, LONGEST_COLUMN, &mut self.changes)?;
         self.link.taken();
         let Some(carried) = &mut self.carried else { return Err(WireError::broken("state for a guest that runs")) };
         carried.state.play(&self.changes)?;
-        // What was played is known to the other side.
+        // The host already knows these changes.
         carried.state.take_changes(&mut self.changes);
         self.report(None)?;
         self.send()
@@ -208,7 +211,7 @@ impl ServedLane {
         self.send()
     }
 
-    /// The answer to a call that succeeded, not yet sent.
+    /// Writes the answer to a successful call, without sending it.
     fn answer(&mut self) -> Result<(), WireError> {
         self.report(None)?;
         let Some(guest) = &mut self.guest else { return self.no_guest() };
@@ -223,10 +226,11 @@ impl ServedLane {
         Ok(())
     }
 
-    /// The answer of a source: what it made, and where it stands now.
+    /// Writes and sends the answer of a source: its records and its position.
     fn answer_with_position(&mut self, progress: Option<sage_sandbox::Progress>) -> Result<(), WireError> {
         let Some(guest) = &mut self.guest else { return self.no_guest() };
-        // Asked for before anything is said, since asking may fail; and after that the answer is gone, so it is written first to memory.
+        // The query for the position may fail, so it comes before anything is sent. The query also discards the
+        // answer, so the answer is first written to memory.
         let mut answer = Written::default();
         if let (Some(progress), Ok(made)) = (progress, guest.answered()) {
             put_progress(&mut answer, progress)?;
@@ -294,7 +298,7 @@ impl ServedLane {
         Ok(())
     }
 
-    /// Nothing is asked for the moment.
+    /// Lets the guest rest, because there is no request for now.
     fn rest(&mut self) {
         if let Some(guest) = &mut self.guest {
             guest.rest();
@@ -302,7 +306,7 @@ impl ServedLane {
     }
 }
 
-/// A message put together in memory first.
+/// A message that is first written to memory.
 #[derive(Default)]
 struct Written(Vec<u8>);
 

@@ -1,7 +1,8 @@
-//! Tensors, what is known of a model, and inference errors as bytes in order, for links between processes.
+//! The byte format of tensors, model facts and inference errors, for links between processes.
 //!
-//! A tensor is its element type, its dimensions and its bytes, each with a number before it. Whoever reads trusts nothing: counts are
-//! compared with a limit and lengths with the shape before room is made, and that room takes no memory before bytes come to fill it.
+//! A tensor is its element type, its dimensions and its bytes, each preceded by a number. The reader trusts
+//! nothing. It compares counts with a limit and lengths with the shape before it reserves memory, and the
+//! reserved memory is only used when bytes arrive.
 
 use bytemuck::{Pod, Zeroable};
 use serde::Serialize;
@@ -13,21 +14,24 @@ use sage_batch::wire::{
 use sage_models::{DType, InferenceError, ModelFacts, NamedTensor, Tensor, TensorData};
 use sage_text::plain_text;
 
-/// Bytes of all tensors of one direction of a call together. A call with more is refused, since both processes hold it at once: calls are
-/// cut by rows before that, and a guest holds no more than 4 GiB in all.
+/// Maximum bytes of all tensors of one direction of a call. A larger call is refused, because both processes
+/// hold it at the same time. Calls are cut by rows before that, and a guest holds at most 4 GiB in all.
 pub(super) const LARGEST_CALL: u64 = 256 << 20;
-/// Tensors of one direction of a call. Language models that hand their cache in and out have two for each of some dozen layers.
+/// Maximum tensors of one direction of a call. A language model whose cache is passed in and out has two for
+/// each of some dozen layers.
 const MOST_TENSORS: u64 = 1024;
-/// Dimensions of a tensor: as many as NumPy knows.
+/// Maximum dimensions of a tensor: the limit of NumPy.
 const MOST_DIMENSIONS: u64 = 64;
-/// The longest name of a model or tensor. Exporters make them of paths through the layers, of some hundred bytes.
+/// Maximum bytes of the name of a model or tensor. Exporters build names from paths through the layers, of some
+/// hundred bytes.
 pub(super) const LONGEST_NAME: u64 = 4 << 10;
-/// An error in JSON: at most four texts of 8 KiB, each byte of which may take six.
+/// Maximum bytes of an error in JSON: at most four texts of 8 KiB, each byte of which may take six.
 const LONGEST_ERROR: u64 = 256 << 10;
-/// What a model takes and gives, in JSON: [`MOST_TENSORS`] each with a usual name and shape.
+/// Maximum bytes of the inputs and outputs of a model in JSON: [`MOST_TENSORS`] of each with a usual name and
+/// shape.
 pub(super) const LONGEST_FACTS: u64 = 1 << 20;
 
-/// Bytes of all of them; the error that says so where they are too many for one message.
+/// Checks the size of all tensors. The error gives the numbers if they are too large for one message.
 pub(super) fn measure<'a>(
     tensors: impl ExactSizeIterator<Item = &'a Tensor>,
     direction: &str,
@@ -58,7 +62,7 @@ fn measure_within<'a>(
     Ok(())
 }
 
-/// The same for tensors with names, which are bounded as well, and for `limit` bytes.
+/// The same check for named tensors, whose names are limited as well, with a limit of `limit` bytes.
 pub(super) fn measure_named(tensors: &[NamedTensor], direction: &str, limit: u64) -> Result<(), InferenceError> {
     for NamedTensor { name, .. } in tensors {
         measure_name(name, &format!("bytes of a name of {direction} are"))?;
@@ -74,12 +78,12 @@ pub(super) fn measure_name(name: &str, what: &str) -> Result<(), InferenceError>
     Ok(())
 }
 
-/// What is said of a model's inputs and outputs, where that is not too much for a message.
+/// The facts about a model's inputs and outputs as text, if the text fits into a message.
 pub(super) fn facts_text(facts: &ModelFacts) -> Result<Vec<u8>, InferenceError> {
     let text = serde_json::to_vec(facts).map_err(|error| InferenceError::Backend(error.to_string()))?;
     let size = text.len() as u64;
     if size > LONGEST_FACTS {
-        let what = "bytes of what is known of a model's inputs and outputs are".to_owned();
+        let what = "bytes of the facts about a model's inputs and outputs are".to_owned();
         return Err(InferenceError::TooLarge { what, size, limit: LONGEST_FACTS });
     }
     Ok(text)
@@ -102,7 +106,7 @@ pub(super) fn get_tensors(from: &mut impl WireReader) -> Result<Vec<Tensor>, Wir
     get_each(from, LARGEST_CALL, |from, left| get_tensor(from, left, LARGEST_CALL))
 }
 
-/// Tensors of at most `limit` bytes together.
+/// Reads named tensors of at most `limit` bytes together.
 pub(super) fn get_named(from: &mut impl WireReader, limit: u64) -> Result<Vec<NamedTensor>, WireError> {
     get_each(from, limit, |from, left| {
         Ok(NamedTensor { name: get_text(from, LONGEST_NAME)?, tensor: get_tensor(from, left, limit)? })
@@ -130,7 +134,8 @@ fn put_tensor(to: &mut impl WireWriter, tensor: &Tensor) -> Result<(), WireError
     put_bytes(to, tensor.bytes())
 }
 
-/// The next tensor, of at most the bytes that are `left` of `limit`, which become less by as many.
+/// Reads the next tensor, of at most `left` bytes, and subtracts its bytes from `left`. `limit` is the limit of
+/// the whole call.
 fn get_tensor(from: &mut impl WireReader, left: &mut u64, limit: u64) -> Result<Tensor, WireError> {
     let number = get_u64(from)?;
     let dtype = usize::try_from(number).ok().and_then(|number| DType::ALL.get(number).copied());
@@ -165,7 +170,8 @@ fn get_tensor(from: &mut impl WireReader, left: &mut u64, limit: u64) -> Result<
     Tensor::new(shape, data).map_err(|error| WireError::broken(error.to_string()))
 }
 
-/// One copy, out of the ring to where they stay. The kernel gives the zeroed pages only as they are written to.
+/// Copies the elements once, from the ring to their final place. The kernel provides the zeroed pages only on
+/// first write.
 fn get_elements<T: Pod + Zeroable>(from: &mut impl WireReader, count: usize) -> Result<Vec<T>, WireError> {
     let room = bytemuck::allocation::try_zeroed_slice_box::<T>(count);
     let mut elements = room.map_err(|()| WireError::broken(format!("no memory for {count} elements of a tensor")))?;
@@ -181,10 +187,10 @@ pub(super) fn put_json(to: &mut impl WireWriter, what: &impl Serialize) -> Resul
 pub(super) fn get_json<T: DeserializeOwned>(from: &mut impl WireReader, limit: u64) -> Result<T, WireError> {
     let mut text = Vec::new();
     get_bytes(from, limit, &mut text)?;
-    serde_json::from_slice(&text).map_err(|error| WireError::broken(format!("text that says nothing: {error}")))
+    serde_json::from_slice(&text).map_err(|error| WireError::broken(format!("invalid JSON: {error}")))
 }
 
-/// How a request went: its answer follows where it went well.
+/// Writes the outcome of a request. If it is successful, its answer follows.
 pub(super) fn put_outcome<T>(to: &mut impl WireWriter, outcome: &Result<T, InferenceError>) -> Result<(), WireError> {
     match outcome {
         Ok(_) => put_u64(to, 0),
@@ -195,7 +201,7 @@ pub(super) fn put_outcome<T>(to: &mut impl WireWriter, outcome: &Result<T, Infer
     }
 }
 
-/// How a request went. The inner error is the other side's answer, in plain text.
+/// Reads the outcome of a request. The inner error is the other side's answer, in plain text.
 pub(super) fn get_outcome(from: &mut impl WireReader) -> Result<Result<(), InferenceError>, WireError> {
     match get_u64(from)? {
         0 => Ok(Ok(())),
@@ -204,7 +210,7 @@ pub(super) fn get_outcome(from: &mut impl WireReader) -> Result<Result<(), Infer
     }
 }
 
-/// With texts that are bounded and steer no terminal.
+/// The same error with texts that are limited in length and contain no control characters for terminals.
 fn plain(error: InferenceError) -> InferenceError {
     let plain = |text: String| plain_text(&text).into_owned();
     match error {
@@ -233,7 +239,7 @@ mod tests {
     use sage_models::{Dimension, LeaseEnd, TensorSpec};
     use sage_plan::GraphRows;
 
-    /// A message in memory, as long as it is.
+    /// A message in memory, with its current read position.
     #[derive(Default)]
     struct Message(Vec<u8>, usize);
 

@@ -9,49 +9,51 @@ use sage_plan::{Capabilities, Kind, Limits};
 use sage_process::FarEnd;
 use sage_process::LinkSetup;
 
-/// What a worker process is told on its standard input, as JSON: everything it will ever know of the pipeline, but for the records.
+/// The setup message of a worker process, as JSON on its standard input. It contains everything that the worker
+/// ever learns about the pipeline, apart from the records.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct WorkerSetup {
     pub(super) operator: String,
     pub(super) instance: u32,
     pub(super) parallelism: u32,
-    /// What `open` gets: JSON text.
+    /// The configuration for `open`, as JSON text.
     pub(super) config: String,
     pub(super) limits: Limits,
     pub(super) capabilities: Capabilities,
-    /// Bytes of linear memories, tables and keyed state, all lanes together.
+    /// Maximum bytes of linear memories, tables and keyed state, for all lanes together.
     pub(super) memory_cap: u64,
-    /// Bytes of private memory that the process may have, where no group of the kernel's holds it to that.
+    /// Maximum bytes of private memory of the process, if no cgroup enforces a limit.
     pub(super) data_bytes: Option<u64>,
-    /// The share of a CPU to which the lane holds itself, in 1/10,000, where no kernel quota does.
+    /// The CPU share that the lane itself keeps, in 1/10,000, if no kernel quota enforces it.
     pub(super) share: Option<u32>,
     pub(super) kind: Kind,
-    /// What the runtime needs for each copy of the component, of that.
+    /// The part of `memory_cap` that the runtime needs for each copy of the component, in bytes.
     pub(super) instance_bytes: u64,
     /// The component's side outputs.
     pub(super) ports: Vec<String>,
-    /// Whether it may keep keyed state.
+    /// Whether the component may keep keyed state.
     pub(super) keeps_state: bool,
     /// Descriptors, by number.
     pub(super) component: RawFd,
     pub(super) lanes: Vec<LaneSetup>,
 }
 
-/// One lane of the instance.
+/// The setup of a lane.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct LaneSetup {
-    /// The CPU that it has to itself.
+    /// The leased CPU of the lane.
     pub(super) cpu: Option<u32>,
     pub(super) own: RawFd,
     pub(super) peer: RawFd,
     pub(super) doorbell: RawFd,
     pub(super) peer_doorbell: RawFd,
-    /// Where its guest's calls of models go, if it may make any.
+    /// The link for its guest's model calls, if the guest may make any.
     pub(super) models: Option<LinkSetup>,
 }
 
 impl WorkerSetup {
-    /// What stays the same from one worker of an instance to the next; the descriptors are filled in for each.
+    /// The part of the setup that is the same for all workers of an instance. The descriptors are filled in for
+    /// each worker.
     pub(super) fn template(order: &InstanceSetup<'_>, share: Option<u32>, data_bytes: Option<u64>) -> Self {
         let (spec, facts) = (&order.spec, order.loaded.facts());
         let lane = |cpu: &Option<sage_machine::CpuSet>| LaneSetup {
@@ -81,8 +83,8 @@ impl WorkerSetup {
         }
     }
 
-    /// With the descriptors of one worker, which keep their numbers in it.
-    /// `models` is empty or has one for each lane.
+    /// The setup with the descriptors of one worker, which have the same numbers there. `models` is empty or
+    /// has one entry for each lane.
     pub(super) fn with(&self, component: &Arc<OwnedFd>, ends: &[FarEnd], models: &[FarEnd]) -> Self {
         let mut order = self.clone();
         order.component = component.as_raw_fd();
@@ -106,7 +108,7 @@ impl WorkerSetup {
     }
 }
 
-/// Grants that mean the same in a process whose folder is another.
+/// Makes the paths of granted folders absolute, because the worker has another working folder.
 fn anywhere(mut granted: Capabilities) -> Capabilities {
     for folder in &mut granted.folders {
         if let Ok(path) = std::path::absolute(&folder.host) {

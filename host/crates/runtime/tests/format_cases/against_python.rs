@@ -1,4 +1,5 @@
-//! The same CSV files, read here and by Python: its own `csv`, and pandas where `make pandas` got it.
+//! Compares the reading of random CSV files with two readers of Python: the module `csv`, and pandas if `make
+//! pandas` has installed it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,10 +7,10 @@ use std::process::Command;
 
 use super::reading::{Came, read};
 
-/// Files made at random that are compared.
+/// Number of random files that are compared.
 const FILES: usize = 400;
 
-/// The `n`-th number of a sequence that is the same each time (SplitMix64).
+/// The `n`-th number of a fixed sequence (SplitMix64).
 fn random(n: u64) -> u64 {
     let mut z = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -17,7 +18,7 @@ fn random(n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Two columns, and behind the header anything.
+/// Two columns, and arbitrary text after the header.
 fn text(file: usize) -> String {
     const PIECES: [&str; 14] =
         ["a", "b,", "1,2\n", ",", "\"", "\"x\"", "\"\"", "\n", "\r\n", " ", "é", ";", "\"y\ny\",z\n", "3,4\n"];
@@ -40,7 +41,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     (0..FILES).map(write).collect()
 }
 
-/// Each file's rows as JSON, a line a file; a row is a list of its fields. `None` where Python or the module is not there, said why.
+/// Each file's rows as JSON, one line for each file; a row is a list of its fields. An error says why Python or
+/// the module does not run.
 fn rows_by(script: &str, modules: Option<&Path>, folder: &Path) -> Result<Vec<Vec<Vec<String>>>, String> {
     let mut python = Command::new("python3");
     if let Some(modules) = modules {
@@ -75,7 +77,9 @@ import json, pathlib, sys
 import pandas
 for path in sorted(pathlib.Path(sys.argv[1]).glob("*.csv")):
     try:
-        table = pandas.read_csv(path, dtype=str, keep_default_na=False, index_col=False, on_bad_lines="skip", encoding="utf-8")
+        table = pandas.read_csv(
+            path, dtype=str, keep_default_na=False, index_col=False, on_bad_lines="skip", encoding="utf-8"
+        )
         print(json.dumps(table.values.tolist()))
     except Exception as error:
         print(json.dumps([[str(error)]]))
@@ -93,7 +97,7 @@ fn rows_are_those_that_pythons_csv_reads() {
     for (path, theirs) in files.iter().zip(python) {
         let came =
             read(folder.path(), path.file_name().unwrap().to_str().unwrap(), "format = \"csv\"", "on_error = \"skip\"");
-        // Python takes what is behind a quote that is never closed for a field.
+        // Python reads the text after an unclosed quote as a field.
         if came.passed_over.iter().any(|message| message.contains("never closed")) {
             continue;
         }

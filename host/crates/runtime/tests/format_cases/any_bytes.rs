@@ -1,4 +1,5 @@
-//! What holds of any bytes, with seeds: nothing is lost in silence, and nothing that is read depends on how it arrives.
+//! Properties of arbitrary bytes, with random seeds: no input is lost silently, and the result does not depend
+//! on the sizes of the reads.
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +10,7 @@ use super::reading::{Came, read, read_file, read_pipe};
 
 const SKIP: &str = "on_error = \"skip\"";
 
-/// Fields that are quoted only where they must be, or always.
+/// Fields that are quoted only if necessary, or always.
 fn csv(rows: &[Vec<String>], end: &str, always: bool) -> String {
     let quoted = |field: &String| {
         if always || field.contains([',', '"', '\n', '\r']) {
@@ -45,25 +46,35 @@ proptest! {
         rows in prop::collection::vec((fields(), fields()).prop_map(|(a, b)| vec![a, b]), 0..12),
         end in prop::sample::select(vec!["\n", "\r\n", "\r"]), always in any::<bool>(), way in 0..4,
     ) {
-        // In a text of CR only, an LF inside quotes would be what ends the first line.
+        // In a text with only CRs, an LF inside quotes would end the first line.
         prop_assume!(end != "\r" || rows.iter().flatten().all(|field| !field.contains('\n')));
-        // A row that is nothing is a blank line.
+        // An empty row is a blank line.
         let names = vec!["one".to_owned(), "two".to_owned()];
         let text = format!("one,two{end}{}", csv(&rows, end, always));
         let bytes = match way {
             0 => text.into_bytes(),
             1 => gzip(text.as_bytes()),
             2 => ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest),
-            _ => "\u{feff}".chars().chain(text.chars()).collect::<String>().encode_utf16().flat_map(u16::to_be_bytes).collect(),
+            _ => "\u{feff}"
+                .chars()
+                .chain(text.chars())
+                .collect::<String>()
+                .encode_utf16()
+                .flat_map(u16::to_be_bytes)
+                .collect(),
         };
         let came = read_file("in", &bytes, "format = \"csv\"", "");
         let expected: Vec<String> = rows.iter().map(|row| json(&names, row)).collect();
-        prop_assert_eq!(came, Came { records: expected.into_iter().map(|row| (row.into_bytes(), None, None, None)).collect(), ..Came::default() });
+        let records = expected.into_iter().map(|row| (row.into_bytes(), None, None, None)).collect();
+        prop_assert_eq!(came, Came { records, ..Came::default() });
     }
 
     #[test]
     fn bytes_are_read_the_same_however_they_arrive(
-        bytes in prop::collection::vec(prop::sample::select(b"aa,,\"\"\n\n\r{}[]1 \xe9\xef\xbb\xbf\0".to_vec()), 0..120),
+        bytes in prop::collection::vec(
+            prop::sample::select(b"aa,,\"\"\n\n\r{}[]1 \xe9\xef\xbb\xbf\0".to_vec()),
+            0..120,
+        ),
         piece in 1usize..20, format in prop::sample::select(vec!["lines", "jsonl", "csv"]),
     ) {
         let keys = format!("format = \"{format}\"");
@@ -72,7 +83,9 @@ proptest! {
     }
 
     #[test]
-    fn no_line_is_lost_in_silence(bytes in prop::collection::vec(prop::sample::select(b"aaaa{}1\"\n\n\xe9".to_vec()), 0..200)) {
+    fn no_line_is_lost_in_silence(
+        bytes in prop::collection::vec(prop::sample::select(b"aaaa{}1\"\n\n\xe9".to_vec()), 0..200)
+    ) {
         let lines = bytes.split(|&byte| byte == b'\n');
         let blank = |line: &&[u8]| line.iter().all(u8::is_ascii_whitespace);
         let all = lines.clone().count() - usize::from(bytes.is_empty() || bytes.ends_with(b"\n"));

@@ -1,14 +1,15 @@
-//! Bytes, and what a source makes of them: each `[[case]]` of the `.toml` files beside this is a file in parts, the keys that a pipeline file has
-//! for it, and what must come out.
+//! Bytes, and the records that a source reads from them. Each `[[case]]` of the `.toml` files in this folder is
+//! a file in parts, with the keys of a pipeline file for it and the expected result.
 //!
-//! - `bytes`: text; or `parts`, each with `text` or `hex` or `zeros`, and perhaps `repeat`, `charset` and `pack`
+//! - `bytes`: text; or `parts`, each with `text` or `hex` or `zeros`, and perhaps `repeat`, `charset` and
+//!   `pack`
 //! - `keys`: of `file = { path = …, KEYS }`; `source`: of `[[source]]` itself
-//! - `gives`: payloads, in order; `stamps`: `key|time|headers` of each, as far as there are any
-//! - `bad`: the messages of what is passed over; without this key the source has `on_error = "fail"`
-//! - `refuses`: part of the message that ends it
+//! - `gives`: payloads, in order; `stamps`: `key|time|headers` of each, if there are any
+//! - `bad`: the messages about skipped parts; without this key the source has `on_error = "fail"`
+//! - `refuses`: part of the message that ends the reading
 //!
-//! Each case is read three times: as a file, from a pipe that gives all at once, and from one that gives some bytes at a time. All three must
-//! give the same.
+//! Each case is read three times: as a file, from a pipe that delivers all bytes at once, and from a pipe that
+//! delivers a few bytes at a time. All three must give the same result.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod against_python;
@@ -98,7 +99,7 @@ impl Case {
         self.bytes.bytes().chain(parts).collect()
     }
 
-    /// Whether that is what should have come.
+    /// Whether the result is the expected one.
     fn check(&self, how: &str, came: &Came) -> Result<(), String> {
         let wrong = |what: &str| Err(format!("{} ({how}): {what}\n{self:#?}\n{came:#?}", self.name));
         if came.payloads() != self.gives {

@@ -5,23 +5,23 @@ use std::thread;
 
 use sage_batch::Batch;
 use sage_plan::config::parse;
-use sage_runtime::connector::{Filled, Source, open_source};
 use sage_plan::{Catalog, Work, validate_parsed};
+use sage_runtime::connector::{Filled, Source, open_source};
 
-/// A record may have so many bytes.
+/// Largest record, in bytes.
 pub(crate) const LONGEST: u64 = 2000;
 
 /// Payload, key, time and headers.
 type Read = (Vec<u8>, Option<Vec<u8>>, Option<i64>, Option<Vec<u8>>);
 
-/// What came of reading.
+/// The result of reading.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Came {
-    /// In their order.
+    /// Records in their order.
     pub(crate) records: Vec<Read>,
-    /// The messages of what was passed over.
+    /// The messages about skipped parts.
     pub(crate) passed_over: Vec<String>,
-    /// Why it ended before its end.
+    /// The error that ended the reading before the end.
     pub(crate) refused: Option<String>,
 }
 
@@ -30,7 +30,7 @@ impl Came {
         self.records.iter().map(|(payload, ..)| String::from_utf8_lossy(payload).into_owned()).collect()
     }
 
-    /// `key|time|headers`, what is not there left empty.
+    /// `key|time|headers`; a missing part is empty.
     pub(crate) fn stamps(&self) -> Vec<String> {
         let text =
             |bytes: &Option<Vec<u8>>| bytes.as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
@@ -61,14 +61,14 @@ pub(crate) fn read_file(name: &str, bytes: &[u8], keys: &str, source: &str) -> C
     read(folder.path(), name, keys, source)
 }
 
-/// Reads `bytes` from a pipe of this name that gives at most `piece` of them at a time.
+/// Reads `bytes` from a pipe of this name that delivers at most `piece` of them at a time.
 pub(crate) fn read_pipe(name: &str, bytes: &[u8], piece: usize, keys: &str, source: &str) -> Came {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
-            // Waits for a reader, who may leave before the end.
+            // The open waits for a reader; the reader may leave before the end.
             let mut pipe = fs::OpenOptions::new().write(true).open(&path).unwrap();
             for piece in bytes.chunks(piece.min(bytes.len().max(1))) {
                 if pipe.write_all(piece).is_err() {
@@ -85,7 +85,8 @@ pub(crate) fn read_pipe(name: &str, bytes: &[u8], piece: usize, keys: &str, sour
 pub(crate) fn read(folder: &Path, pattern: &str, keys: &str, source: &str) -> Came {
     let keys = if keys.is_empty() { String::new() } else { format!(", {keys}") };
     let pipeline = format!(
-        "[[source]]\nname = \"in\"\nfile = {{ path = '{pattern}'{keys} }}\n{source}\n[[sink]]\nname = \"out\"\ninput = \"in\"\ndiscard = {{}}\n"
+        "[[source]]\nname = \"in\"\nfile = {{ path = '{pattern}'{keys} }}\n{source}\n\
+         [[sink]]\nname = \"out\"\ninput = \"in\"\ndiscard = {{}}\n"
     );
     let parsed = parse("pipeline.toml", pipeline.as_bytes());
     let plan = validate_parsed(parsed, &Catalog::new(), folder)
@@ -97,7 +98,7 @@ pub(crate) fn read(folder: &Path, pattern: &str, keys: &str, source: &str) -> Ca
     }
 }
 
-/// As the engine does: goes on behind what can be passed over where the source is one that does.
+/// Reads as the engine does: a tolerant source continues after an unreadable part.
 fn read_all(source: &mut dyn Source, folder: &Path, tolerant: bool) -> Came {
     let mut came = Came::default();
     let mut batch = Batch::new();

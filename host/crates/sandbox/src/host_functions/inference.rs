@@ -4,10 +4,10 @@ use std::time::Duration;
 use wasmtime::component::{Linker, Resource, ResourceType, WasmList, WasmStr};
 use wasmtime::{AsContext, StoreContextMut};
 
-use sage_models::{InferenceError, ModelFacts, NamedTensor, Tensor};
 use crate::contract::{PACKAGE, WIT_VERSION};
 use crate::store::GuestStore;
 use crate::tensor_views::{ErrorAnswer, LeaseStateAnswer, SpecAnswer, TensorAnswer, TensorView};
+use sage_models::{InferenceError, ModelFacts, NamedTensor, Tensor};
 
 type Store<'a> = StoreContextMut<'a, GuestStore>;
 
@@ -20,15 +20,16 @@ struct ModelHandle {
     facts: Arc<ModelFacts>,
 }
 
-/// Tensors of one call. More inputs than any model has, and few enough to be looked at before anything is counted.
+/// Most tensors of one call: more than the inputs of any model, and few enough to be examined before they are
+/// counted.
 const MOST_TENSORS: usize = 256;
-/// Bytes of the name of a model or tensor: far more than any has.
+/// Most bytes in the name of a model or tensor, far above the length of real names.
 const LONGEST_NAME: usize = 4 << 10;
-/// Dimensions of one tensor; ONNX models have at most 6 or so.
+/// Most dimensions of one tensor; ONNX models have at most about 6.
 const MOST_DIMENSIONS: usize = 32;
 
 /// Links `sage:operator/inference`.
-pub(in crate) fn link_inference(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
+pub(crate) fn link_inference(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     let mut inference = linker.instance(&format!("{PACKAGE}inference@{WIT_VERSION}"))?;
     inference.resource("lease", ResourceType::host::<LeaseHandle>(), |mut store, handle| {
         store.data_mut().resources.delete(Resource::<LeaseHandle>::new_own(handle))?;
@@ -96,12 +97,13 @@ pub(in crate) fn link_inference(linker: &mut Linker<GuestStore>) -> wasmtime::Re
     )
 }
 
-/// Gives the guest a handle. Their number is bounded, with those that WASI gives.
+/// Gives the guest a handle. WASI handles count towards the same bound.
 fn keep<T: Send + 'static>(data: &mut GuestStore, what: T) -> Result<Resource<T>, InferenceError> {
     data.resources.push(what).map_err(|_| InferenceError::Busy)
 }
 
-/// Copies what the guest passes out of its memory, once. A trap only for what breaks the component model's own rules.
+/// Copies the tensors that the guest passes out of its memory, once. Traps only if the guest breaks a rule of
+/// the component model itself.
 fn read_tensors(
     store: &mut Store<'_>,
     passed: &WasmList<TensorView>,
@@ -110,7 +112,8 @@ fn read_tensors(
     if passed.len() > MOST_TENSORS {
         return too_large("tensors are", passed.len(), MOST_TENSORS);
     }
-    // Views of lists are no copies, and what is copied is bounded below: the measure for lists would make a trap of what is an answer.
+    // Views of lists are no copies, and the bytes to copy are bounded below. With wasmtime's fuel for lists, a
+    // large input would be a trap and not an error that the guest can handle.
     let fuel = store.hostcall_fuel();
     store.set_hostcall_fuel(usize::MAX);
     let views: wasmtime::Result<Vec<TensorView>> = passed.iter(&mut *store).and_then(Iterator::collect);
@@ -123,7 +126,7 @@ fn read_tensors(
     }
     let mut read = Vec::with_capacity(views.len());
     for view in views {
-        // The same bytes may be the names of all of them: each is counted.
+        // All names may be views of the same bytes. Each copy is counted.
         let name = match named(store, &view.name, "bytes of an input's name are")? {
             Ok(name) => name,
             Err(error) => return Ok(Err(error)),
@@ -141,7 +144,7 @@ fn read_tensors(
     Ok(Ok(read))
 }
 
-/// Copies a name out of the guest's memory, if it is not too long for one.
+/// Copies a name out of the guest's memory, unless the name is too long.
 fn named(store: &Store<'_>, name: &WasmStr, what: &str) -> wasmtime::Result<Result<String, InferenceError>> {
     let name = name.to_str(store)?;
     if name.len() > LONGEST_NAME {

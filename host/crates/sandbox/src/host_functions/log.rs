@@ -5,11 +5,12 @@ use crate::charged::Charged;
 use crate::contract::{LevelView, PACKAGE, WIT_VERSION};
 use crate::store::GuestStore;
 
-/// The longest message whose copy does not count towards the instance's memory: a guest that has used all of it can still say so.
+/// Longest message in bytes whose copy does not count towards the instance's memory. A guest that has used all
+/// of its memory can still log such a message.
 const UNCHARGED: usize = 8 << 10;
 
 /// Links `sage:operator/log`.
-pub(in crate) fn link_log(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
+pub(crate) fn link_log(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     let mut log = linker.instance(&format!("{PACKAGE}log@{WIT_VERSION}"))?;
     log.func_wrap(
         "write",

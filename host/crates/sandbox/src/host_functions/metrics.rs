@@ -7,7 +7,7 @@ use crate::store::GuestStore;
 type Store<'a> = StoreContextMut<'a, GuestStore>;
 
 /// Links `sage:operator/metrics`.
-pub(in crate) fn link_metrics(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
+pub(crate) fn link_metrics(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     let mut metrics = linker.instance(&format!("{PACKAGE}metrics@{WIT_VERSION}"))?;
     metrics.func_wrap("counter", |store: Store<'_>, (name, add): (WasmStr, u64)| {
         store.data().metrics.counter(&name.to_str(&store)?, add);

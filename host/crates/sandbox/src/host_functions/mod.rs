@@ -1,5 +1,5 @@
-//! The functions of `sage:operator` that guests import. Each reads its arguments where they lie in the guest's memory,
-//! which is safe for as long as the import runs, and copies once.
+//! The functions of `sage:operator` that guests import. Each function reads its arguments in place in the
+//! guest's memory and copies them once. Reading in place is safe while the import runs.
 
 mod inference;
 mod log;

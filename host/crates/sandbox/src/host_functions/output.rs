@@ -1,16 +1,16 @@
 use wasmtime::component::{Linker, WasmList};
 use wasmtime::{AsContext, StoreContextMut};
 
-use sage_batch::RawColumns;
-use sage_plan::Kind;
 use crate::answer::Answer;
 use crate::contract::{BatchView, ColumnView, PACKAGE, WIT_VERSION};
 use crate::store::GuestStore;
+use sage_batch::RawColumns;
+use sage_plan::Kind;
 
 type Store<'a> = StoreContextMut<'a, GuestStore>;
 
 /// Links `sage:operator/output`.
-pub(in crate) fn link_output(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
+pub(crate) fn link_output(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     let mut output = linker.instance(&format!("{PACKAGE}output@{WIT_VERSION}"))?;
     output.func_wrap("payloads", |mut store: Store<'_>, (payloads,): (ColumnView,)| {
         with_answer(&mut store, |answer, store| {
@@ -56,8 +56,8 @@ pub(in crate) fn link_output(linker: &mut Linker<GuestStore>) -> wasmtime::Resul
     })
 }
 
-/// Hands the answer out of the store for a moment, so that it can be written while the guest's memory is read. What stands
-/// in its place meanwhile is never seen: no guest code runs.
+/// Moves the answer out of the store for a moment, so that the answer can be written while the guest's memory
+/// is read. No guest code runs in between, so no guest sees the missing answer.
 fn with_answer(
     store: &mut Store<'_>,
     take: impl FnOnce(&mut Answer, &Store<'_>) -> wasmtime::Result<()>,

@@ -1,22 +1,22 @@
 use wasmtime::component::{Linker, WasmList, WasmStr};
 use wasmtime::{AsContext, StoreContextMut};
 
-use sage_batch::{Column, Malformed};
 use crate::charged::Charged;
 use crate::contract::{ColumnView, EntriesOwned, PACKAGE, ValuesOwned, WIT_VERSION};
 use crate::deadline::Deadline;
 use crate::failure::HostTrap;
 use crate::keyed_state::KeyedState;
 use crate::store::GuestStore;
+use sage_batch::{Column, Malformed};
 
 type Store<'a> = StoreContextMut<'a, GuestStore>;
 type Bytes = WasmList<u8>;
 
-/// The most entries that one scan answers.
+/// Most entries that one scan returns.
 const SCAN_LIMIT: u32 = 4096;
 
 /// Links `sage:operator/state`.
-pub(in crate) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
+pub(crate) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     let mut state = linker.instance(&format!("{PACKAGE}state@{WIT_VERSION}"))?;
     state.func_wrap("get", |mut store: Store<'_>, (table, keys): (WasmStr, ColumnView)| {
         let (table, keys) = (table.to_str(&store)?.into_owned(), keys.read("keys", &store)?);
@@ -38,7 +38,7 @@ pub(in crate) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtime::Result
         let (table, keys) = (table.to_str(&store)?.into_owned(), keys.read("keys", &store)?);
         let GuestStore { state, deadline, .. } = store.data_mut();
         keys.iter().try_for_each(|key| {
-            // The table's name is looked up for each.
+            // Each deletion looks up the table's name.
             deadline.worked(table.len() + key.len())?;
             state.delete(&table, key)
         })
@@ -98,7 +98,7 @@ pub(in crate) fn link_state(linker: &mut Linker<GuestStore>) -> wasmtime::Result
 }
 
 impl ColumnView {
-    /// A copy of it, which counts towards the instance's memory for as long as it is there.
+    /// A copy of the column. The copy counts towards the instance's memory while it exists.
     fn read(&self, name: &'static str, store: &Store<'_>) -> wasmtime::Result<Charged<Column>> {
         let (offsets, bytes) =
             (self.offsets.as_le_slice(store.as_context()), self.bytes.as_le_slice(store.as_context()));

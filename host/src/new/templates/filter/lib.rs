@@ -3,7 +3,7 @@
 use sage_guest::Json;
 use serde::Deserialize;
 
-/// What comes in. Fields that are not named here are left alone: the record goes on as it came.
+/// The input record. Fields that are not named here are ignored: the record is passed on unchanged.
 #[derive(Debug, Deserialize)]
 pub struct Reading {
     fahrenheit: f64,
@@ -16,7 +16,7 @@ pub struct Settings {
     at_least: f64,
 }
 
-/// Whether the record stays. One that is not a reading is rejected.
+/// Returns whether the record is kept. A record that is not a reading is rejected.
 #[sage_guest::filter]
 pub fn warm(Json(reading): Json<Reading>, settings: &Settings) -> bool {
     reading.fahrenheit >= settings.at_least

@@ -1,6 +1,7 @@
 //! Splits lines into words.
 
-/// One record in, any number out: none for an empty line. Words are borrowed from the line, nothing is copied.
+/// Turns one record into any number of records: none for an empty line. Words are borrowed from the line and
+/// not copied.
 #[sage_guest::flat_map]
 pub fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split_whitespace()

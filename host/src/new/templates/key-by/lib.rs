@@ -3,13 +3,14 @@
 use sage_guest::Json;
 use serde::Deserialize;
 
-/// What comes in. Fields that are not named here are left alone.
+/// The input record. Fields that are not named here are ignored.
 #[derive(Debug, Deserialize)]
 pub struct Reading {
     station: String,
 }
 
-/// The record's key. The record itself goes on as it came; `partition = "key"` further down brings equal keys together.
+/// Returns the record's key. The record itself is passed on unchanged. An operator with `partition = "key"`
+/// further down gets equal keys in one instance.
 #[sage_guest::key_by]
 pub fn station(Json(reading): Json<Reading>) -> String {
     reading.station

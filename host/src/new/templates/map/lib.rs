@@ -3,22 +3,22 @@
 use sage_guest::{Error, Json};
 use serde::{Deserialize, Serialize};
 
-/// What comes in.
+/// The input record.
 #[derive(Debug, Deserialize)]
 pub struct Reading {
     station: String,
     fahrenheit: f64,
 }
 
-/// What goes out.
+/// The output record.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Converted {
     station: String,
     celsius: f64,
 }
 
-/// One record in, one record out. An error rejects that one record; `on_error` in the pipeline file says what
-/// becomes of it.
+/// Turns one record into one record. An error rejects this record only; `on_error` in the pipeline file
+/// decides how rejected records are handled.
 #[sage_guest::map]
 pub fn to_celsius(Json(reading): Json<Reading>) -> Result<Json<Converted>, Error> {
     if reading.fahrenheit < -459.67 {

@@ -4,14 +4,16 @@ use sage_guest::state::{Tables, Value};
 use sage_guest::{Context, Emitter, Error, Json};
 use serde::Serialize;
 
-/// What goes out, one for each key.
+/// The output record, one for each key.
 #[derive(Debug, Serialize)]
 pub struct Total {
-    key: String,
+    /// `null` for records without a key.
+    key: Option<String>,
     records: u64,
 }
 
-/// The operator. Its own memory is gone when it fails and starts anew; what must last lies in tables, which the host keeps.
+/// The operator. Its own memory is lost when it fails and restarts. Data that must survive is in tables,
+/// which the host keeps.
 #[derive(Debug)]
 pub struct Count {
     seen: Value<u64>,
@@ -25,19 +27,21 @@ impl Count {
         })
     }
 
-    /// State is that of the record's key.
+    /// The state belongs to the record's key.
     fn process(&mut self, _: &[u8], _: &mut Emitter) -> Result<(), Error> {
         let seen = self.seen.get()?.unwrap_or(0);
         self.seen.put(seen + 1)
     }
 
-    /// No more input will come.
+    /// Called when no more input will come.
     fn end(&mut self, out: &mut Emitter) -> Result<(), Error> {
         for entry in self.seen.entries() {
             let (key, records) = entry?;
-            // One odd key must not cost the totals of all the others, nor look like another.
-            let key =
-                String::from_utf8(key).unwrap_or_else(|odd| format!("{:02x?}", odd.into_bytes()));
+            // A key that is not UTF-8 must not lose the totals of the others, nor look like another key.
+            let key = key.map(|key| match String::from_utf8(key) {
+                Ok(text) => text,
+                Err(odd) => format!("{:02x?}", odd.into_bytes()),
+            });
             out.emit(Json(Total { key, records }))?;
         }
         Ok(())

@@ -37,7 +37,7 @@ impl Append {
         Ok(self.file.write_all(b"\n")?)
     }
 
-    /// Make what was written so far durable.
+    /// Makes the data written so far durable.
     fn flush(&mut self) -> Result<(), Error> {
         self.file.flush()?;
         Ok(self.file.get_ref().sync_all()?)

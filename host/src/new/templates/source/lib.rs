@@ -10,7 +10,7 @@ struct Settings {
     up_to: u64,
 }
 
-/// The source, which remembers where it stands.
+/// The source, which keeps its position.
 #[derive(Debug)]
 pub struct Fibonacci {
     up_to: u64,
@@ -27,7 +27,7 @@ impl Fibonacci {
         })
     }
 
-    /// Called again and again until it says that this was the end.
+    /// Called repeatedly until it returns `Progress::End`.
     fn next(&mut self, out: &mut Emitter) -> Result<Progress, Error> {
         let (number, following) = self.next;
         if number > self.up_to {
@@ -38,7 +38,7 @@ impl Fibonacci {
         Ok(Progress::More)
     }
 
-    /// Where it stands, for the host to keep; after a restart it goes on from there.
+    /// The position, for the host to keep. After a restart the source continues from there.
     fn position(&self) -> Json<(u64, u64)> {
         Json(self.next)
     }

@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sage_plan::config::BackendChoice;
-use sage_models::{Batching, DeviceCpus, DeviceQueue, ThreadRunner, ThreadSettings, cpu_backends};
-use sage_plan::{ModelSpec, RowsChoice};
 use sage_machine::CpuSet;
+use sage_models::{Batching, DeviceCpus, DeviceQueue, ThreadRunner, ThreadSettings, cpu_backends};
+use sage_plan::config::BackendChoice;
+use sage_plan::{ModelSpec, RowsChoice};
 
 use super::direct::no_onnxruntime;
 use super::models::{Measured, classifier, magika, of_minilms_size};
@@ -14,16 +14,19 @@ use crate::clock::process_cpu_time;
 use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::Place;
 
-/// Each instance sends one row at a time, so that no more than these ever wait.
+/// Numbers of instances. Each instance sends one row at a time, so this is the largest number of waiting
+/// rows.
 const INSTANCES: [u32; 3] = [4, 8, 16];
-/// How many there are where the model gains nothing to speak of.
+/// Number of instances for a model that gains little from batching.
 const FEW: [u32; 1] = [8];
-/// The settings of a model whose calls run alone.
+/// Model settings with which calls run alone.
 const ALONE: &str = "batching = false\nworkspace = \"64MiB\"";
-/// And of one whose calls run together, but for `max_rows`. 2 ms are long for callers that were just answered to ask again, and short beside runs.
+/// Model settings with which calls run together, without `max_rows`. A delay of 2 ms is long enough for a
+/// caller that just got an answer to send the next row, and short compared with a run.
 const TOGETHER: &str = "batching = true\nworkspace = \"64MiB\"\nmax_delay = \"2ms\"";
 
-/// InstanceLauncher that share a device: what a second of CPU time brings where their calls run together, over what it brings where they do not. And what measuring at load finds.
+/// Instances that share a device: rows for each second of CPU time if their calls run together, divided by
+/// the same if they run alone. Also, the decision that a queue makes from its measurement at load.
 pub(crate) fn batching(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let transformer = of_minilms_size(place)?;
     let (magika, classifier) = (magika(place), classifier(place));
@@ -103,8 +106,8 @@ fn together(
     ])
 }
 
-/// Rows of all callers at once, for each second and for each second of CPU time of the process. The device has one thread: where it has a CPU to
-/// itself, they are the same.
+/// Rows of all callers for each second of wall time, and for each second of CPU time of the process. The
+/// device has one thread, so the two are equal if that thread has a CPU to itself.
 fn rates(callers: &mut [Caller], model: &Measured, turn: Duration) -> Result<[f64; 2], Problem> {
     let record = told(&model.told(1));
     let (begun, before) = (Instant::now(), process_cpu_time());
@@ -129,7 +132,7 @@ fn rates(callers: &mut [Caller], model: &Measured, turn: Duration) -> Result<[f6
     Ok(times.map(|time| calls / time.as_secs_f64()))
 }
 
-/// What a queue finds when it loads the model and nothing is declared.
+/// The measurement of a queue that loads the model without a declaration.
 fn measured_at_load(model: &Measured, backend: &str) -> Result<f64, Problem> {
     let backend = if backend == "tract" { BackendChoice::Tract } else { BackendChoice::Onnxruntime };
     let settings = ThreadSettings { slots: 1, threads: 1, memory: None };

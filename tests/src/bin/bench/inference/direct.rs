@@ -1,13 +1,13 @@
 use std::path::Path;
 
-use sage_plan::config::BackendChoice;
 use sage_models::{DType, LoadOptions, LoadedModel, Tensor, cpu_backends, cuda_backends};
+use sage_plan::config::BackendChoice;
 
 use super::models::Measured;
 use super::served::On;
 use crate::figure::Problem;
 
-/// A model called without a host around it, on the same tensor that the guest `map_infers_again` makes.
+/// A model that is called without a host, on the same tensor that the guest `map_infers_again` makes.
 pub(super) struct Direct {
     model: Box<dyn LoadedModel>,
     inputs: Vec<Tensor>,
@@ -23,12 +23,12 @@ impl Direct {
         Ok(Self { model: loaded, inputs })
     }
 
-    /// The tensors of one run. A run takes them over: making them is left out of what is timed.
+    /// The tensors of one run. A run consumes them, so they are made outside the timed part.
     pub(super) fn inputs(&self) -> Vec<Tensor> {
         self.inputs.clone()
     }
 
-    /// Runs it; answers the sum of all bytes that came out, as the guest does.
+    /// Runs the model. The result is the sum of all output bytes, as in the guest.
     pub(super) fn run(&self, inputs: Vec<Tensor>) -> Result<u64, Problem> {
         let outputs = self.model.run(inputs)?;
         Ok(outputs.iter().flat_map(Tensor::bytes).map(|&byte| u64::from(byte)).sum())
@@ -48,7 +48,7 @@ pub(super) fn tensor(model: &Measured, rows: usize) -> Result<Tensor, Problem> {
     Ok(Tensor::read(model.dtype, shape, &bytes)?)
 }
 
-/// Why ONNX Runtime cannot be measured, if it cannot.
+/// The reason why ONNX Runtime cannot be measured, or `None`.
 pub(super) fn no_onnxruntime() -> Option<String> {
     if std::env::var_os("ORT_DYLIB_PATH").is_none_or(|path| !Path::new(&path).exists()) {
         return Some("ORT_DYLIB_PATH names no library (make onnxruntime)".to_owned());

@@ -6,7 +6,8 @@ use super::served::{On, Order, Prepared, no_cuda, told};
 use crate::figure::{Effort, Figure, Problem};
 use crate::place::Place;
 
-/// From asking for a lease to a guest's first answer: admission, opening the device, loading the model, starting the guest, and one row.
+/// Time from the request for a lease to a guest's first answer: admission, opening the device, loading the
+/// model, starting the guest, and one row.
 pub(crate) fn first_result(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let model = magika(place);
     let record = told(&model.told(1));

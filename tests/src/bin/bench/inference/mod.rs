@@ -1,7 +1,7 @@
-//! What models cost through the import, beside what they cost when their backend is called directly.
+//! Cost of model calls through the import, beside the cost of direct calls of their backend.
 //!
-//! Nothing is made up for it: a run is admitted and its service opened as the engine does ([`served`]), guests are real components, and only the
-//! pipeline around them is left out.
+//! The setup is real: a run is admitted and its service opened as the engine does ([`served`]), and guests
+//! are real components. Only the pipeline around them is missing.
 
 mod batching;
 mod direct;

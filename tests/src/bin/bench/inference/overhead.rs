@@ -9,13 +9,15 @@ use crate::clock::process_cpu_time;
 use crate::figure::{Effort, Figure, Problem, Target};
 use crate::place::Place;
 
-/// Rows of a call.
+/// Rows in a call.
 const ROWS: usize = 32;
 const LEAST_ROUNDS: usize = 7;
-/// How long a turn lasts, if a call is shorter: caches then hold what the call left there, not what the other way did.
+/// Minimum duration of a turn of short calls. Caches then hold the data of these calls, not the data of the
+/// other way.
 const TURN: Duration = Duration::from_millis(150);
 
-/// A way from a guest to a model: how figures call it, where the device is, and whether the guest is in a worker.
+/// A way from a guest to a model: its name in figures, the place of the device, and whether the guest is in a
+/// worker.
 type Way = (&'static str, On, bool);
 
 const ON_A_CPU: [Way; 4] = [
@@ -26,7 +28,8 @@ const ON_A_CPU: [Way; 4] = [
 ];
 const ON_CUDA: [Way; 2] = [("through the import", On::Cuda, false), ("the same, guest in a worker", On::Cuda, true)];
 
-/// What a run of 32 rows costs a guest beyond what it costs whoever calls the backend itself, on the same tensors.
+/// Extra cost of a run of 32 rows for a guest, compared with a direct call of the backend on the same
+/// tensors.
 pub(crate) fn overhead(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let mut figures = Vec::new();
     for model in [magika(place), classifier(place)] {
@@ -47,24 +50,24 @@ pub(crate) fn overhead(place: &Place, effort: Effort) -> Result<Vec<Figure>, Pro
     Ok(figures)
 }
 
-/// A model called directly, and in another way.
+/// A model that is called directly, and in another way.
 struct Compared {
     direct: Direct,
     caller: Caller,
     batch: Batch,
-    // After its caller.
+    // Dropped after its caller.
     _served: Served,
 }
 
-/// What a call took.
+/// Time of a call.
 #[derive(Clone, Copy)]
 struct Took {
     wall: Duration,
-    /// Of all threads of this process.
+    /// CPU time of all threads of this process.
     cpu: Duration,
 }
 
-/// All ways, each beside the direct one.
+/// Measures each way beside the direct one.
 fn compare(
     place: &Place,
     effort: Effort,
@@ -76,7 +79,7 @@ fn compare(
     let named = |what: &str| format!("{name}: {what}");
     let mut figures = Vec::new();
     for (at, (way, on, in_workers)) in ways.iter().enumerate() {
-        // What is judged is measured for longer.
+        // The first way, which has a target, is measured for longer.
         let enough = Duration::from_secs(effort.pick(if at == 0 { 14 } else { 4 }, 2));
         let order = Order {
             name: "overhead",
@@ -115,10 +118,10 @@ impl Compared {
         let batch = told(&model.told(ROWS));
         let served = Served::open(place, order)?;
         let mut caller = served.caller(0)?;
-        // What is measured is what works, and memory is grown before.
+        // Checks the results before measuring, and lets the memory grow to its final size.
         for _ in 0..2 {
             let answered = caller.call(&batch)?;
-            // A GPU's kernels may be chosen anew by each process.
+            // Each process may choose the kernels of a GPU anew, so CUDA results may differ.
             if answered != expected && order.on != On::Cuda {
                 return Err(format!("{answered} came out, called directly {expected}").into());
             }
@@ -126,7 +129,7 @@ impl Compared {
         Ok(Self { direct, caller, batch, _served: served })
     }
 
-    /// Turns of each, neither always first.
+    /// Turns of both ways, in alternating order.
     fn rounds(mut self, enough: Duration) -> Result<Vec<(Took, Took)>, Problem> {
         let begun = Instant::now();
         let calls = u32::try_from(TURN.as_nanos() / self.direct(1)?.wall.as_nanos().max(1))?.max(1);

@@ -8,12 +8,12 @@ use crate::clock::tree_cpu_time;
 use crate::figure::{Effort, Figure, Problem};
 use crate::place::Place;
 
-/// Gives a row back.
+/// A model that returns its input row.
 const MODEL: &str = "input = \"f32[rows, 16]\"\n";
-/// Of one round.
+/// Calls in one round.
 const CALLS: usize = 500;
 
-/// What a call takes of which the model takes nothing: one caller, one row, a made-up device.
+/// Cost of a call without the model's own time: one caller, one row, a fake device.
 pub(crate) fn queue(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let model = place.scratch("echo.fake");
     std::fs::write(&model, MODEL)?;
@@ -44,7 +44,8 @@ pub(crate) fn queue(place: &Place, effort: Effort) -> Result<Vec<Figure>, Proble
     Ok(figures)
 }
 
-/// What a call of the OCR classifier's size takes beside the model, in milliseconds: 32 pictures are copied once, as out of a guest's memory.
+/// Cost of a call of the OCR classifier's size without the model's own time, in milliseconds: 32 pictures are
+/// copied once, as from a guest's memory.
 fn pictures(place: &Place, effort: Effort) -> Result<Figure, Problem> {
     let model = place.scratch("pictures.fake");
     std::fs::write(&model, "input = \"f32[rows, 3, 48, 192]\"\n")?;
@@ -63,7 +64,7 @@ fn pictures(place: &Place, effort: Effort) -> Result<Figure, Problem> {
     Ok(Figure::of("a call of 32 pictures (3.4 MiB) through the queue, device in threads", "ms", rounds))
 }
 
-/// What waiting itself costs, of all processes together: a call that takes half a second, in which nobody does anything.
+/// CPU cost of waiting, over all processes together: a call takes half a second in which no process has work.
 fn waiting(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     let model = place.scratch("slow.fake");
     std::fs::write(&model, format!("{MODEL}latency_per_run = \"500ms\"\n"))?;
@@ -91,12 +92,12 @@ fn waiting(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
     Ok(figures)
 }
 
-/// One component that calls a made-up model.
+/// A component that calls a fake model.
 fn made_up<'a>(name: &'a str, on: On, model: &'a Path) -> Order<'a> {
     Order { name, on, backend: "fake", model, settings: "batching = false", instances: 1, in_workers: false }
 }
 
-/// Microseconds a call.
+/// Microseconds for each call.
 fn timed(mut call: impl FnMut() -> Result<(), Problem>) -> Result<f64, Problem> {
     call()?;
     let begun = Instant::now();

@@ -3,53 +3,55 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sage_admission::{self, Grant, HeldLeases, Isolation};
+use sage_admission::{Grant, Isolation};
 use sage_batch::{Batch, Origin, Record};
-use sage_plan::config::{DeviceKind, HostSettings, TenantName};
-use sage_runtime::engine::{Launcher as _, InstanceSetup, InstanceLauncher, Job, JobOptions, LaneGuest, RunContext, InFlight};
+use sage_machine::{Inventory, LeasedThreads, SharedCpus, Supply};
 use sage_models::{Devices, ModelAccess, ModelService};
 use sage_observe::GuestMetrics;
+use sage_plan::config::{DeviceKind, HostSettings, TenantName};
 use sage_plan::{Capabilities, Plan, StageId};
-use sage_machine::{Inventory, LeasedThreads, SharedCpus, Supply};
-use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
+use sage_runtime::engine::{
+    HeldLeases, InFlight, InstanceLauncher, InstanceSetup, Job, JobOptions, LaneGuest, Launcher as _, RunContext,
+};
 use sage_runtime::worker::ProcessIsolation;
+use sage_sandbox::{Carried, Guest, GuestSpec, KeyedState, Loaded, Sandbox, SandboxOptions};
 
 use crate::boundary::spec;
 use crate::figure::Problem;
 use crate::place::Place;
 
-/// What serves a model, and whom.
+/// Setup of a served model: the device, the model and the instances that call it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Order<'a> {
-    /// Unlike all others that are open at the same time.
+    /// Name that differs from all others that are open at the same time.
     pub(super) name: &'a str,
     pub(super) on: On,
     pub(super) backend: &'a str,
     pub(super) model: &'a Path,
-    /// More settings of the model.
+    /// Further settings of the model.
     pub(super) settings: &'a str,
-    /// Each has its part of the device.
+    /// Number of instances, each with its share of the device.
     pub(super) instances: u32,
-    /// Whether these live in processes of their own.
+    /// Whether the instances run in worker processes.
     pub(super) in_workers: bool,
 }
 
-/// The device.
+/// Device and process in which the model runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum On {
-    /// One thread of a CPU, in this process.
+    /// A single CPU thread, in this process.
     CpuHere,
-    /// The same in a process of its own.
+    /// A single CPU thread, in a device process.
     CpuElsewhere,
-    /// None at all, in this process.
+    /// A fake device in this process.
     FakeHere,
-    /// The same in a process of its own.
+    /// A fake device in a device process.
     FakeElsewhere,
-    /// The first that is found; it always has a process of its own.
+    /// The first CUDA device found, which always has a process of its own.
     Cuda,
 }
 
-/// A pipeline that was read and checked, and the folder of its leases: everything before admission.
+/// A pipeline that was read and checked, and the folder of its leases: the state just before admission.
 pub(super) struct Prepared {
     plan: Plan,
     stage: StageId,
@@ -62,9 +64,9 @@ pub(super) struct Prepared {
     _sandbox: Sandbox,
 }
 
-/// A run that was admitted, with its devices open and its models loaded, but no pipeline around its instances.
+/// An admitted run with open devices and loaded models, but without a pipeline around its instances.
 pub(super) struct Served {
-    // Before the leases: what runs ends before they are given back.
+    // Dropped before the leases, so that runs end before their leases are released.
     service: ModelService,
     instances: Option<Arc<dyn InstanceLauncher>>,
     grant: Grant,
@@ -102,18 +104,20 @@ impl Prepared {
         Ok(Self { plan, stage, loaded, settings, devices, options, program, in_workers, _sandbox: sandbox })
     }
 
-    /// Takes what it needs and opens it, as a run does.
+    /// Claims resources and opens devices and models, as a run does.
     pub(super) fn admit(self) -> Result<Served, Problem> {
         let folder = self.options.lease_folder(&self.settings)?;
         let isolation = if self.in_workers { self.program.bounds(&self.settings) } else { Isolation::Thread };
-        // Not every machine can hold a worker to its memory, and this is not about that.
-        let options = admission::Options { isolation, allow_unenforced: true, ..admission::Options::default() };
+        // Some machines cannot enforce a worker's memory limit, which does not matter for these figures.
+        let options =
+            sage_admission::Options { isolation, allow_unenforced: true, ..sage_admission::Options::default() };
         let weights = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
         let model_bytes: BTreeMap<_, _> =
             self.plan.models.iter().map(|model| (model.name.clone(), weights(&model.path))).collect();
         let supply = Supply { model_bytes, ..Supply::default() };
         let inventory = Inventory::detect(None)?;
-        let (grant, leases) = admission::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
+        let (grant, leases) =
+            sage_runtime::engine::admit(&self.plan, &inventory, &supply, &options, &self.devices, &folder)?;
         let shared = SharedCpus::new(folder, grant.allowed.clone());
         let run = RunContext {
             pipeline: &self.plan.name,
@@ -139,12 +143,12 @@ impl Served {
         Prepared::new(place, order)?.admit()
     }
 
-    /// What an instance may do with the model, `m`.
+    /// Access of an instance to the model `m`.
     pub(super) fn access(&self, instance: u32) -> Result<Arc<dyn ModelAccess>, Problem> {
         self.service.access(self.prepared.stage, instance).ok_or_else(|| "an instance holds no lease".into())
     }
 
-    /// Rows that the model has run, and the runs that this took.
+    /// Number of rows that the model has run, and the number of its runs.
     pub(super) fn rows_and_runs(&self) -> (u64, u64) {
         let read = self.service.devices().map(|(_, device)| device.read());
         let models = read.flat_map(|numbers| numbers.models);
@@ -176,7 +180,8 @@ impl Served {
 }
 
 impl Caller {
-    /// One call over one record, which is one run of the model; answers the sum of all bytes that came out of it.
+    /// Calls the guest with one record, which is one run of the model. The result is the sum of all output
+    /// bytes.
     pub(super) fn call(&mut self, batch: &Batch) -> Result<u64, Problem> {
         let answer = match self {
             Self::Here(guest) => guest.call(batch)?,
@@ -194,18 +199,18 @@ impl Caller {
 /// A batch of one record.
 pub(super) fn told(words: &str) -> Batch {
     let mut batch = Batch::new();
-    // An empty batch takes any record.
+    // Cannot fail: an empty batch accepts any record.
     let _ = batch.push(Record::of(words.as_bytes(), Origin::new(0, 0)));
     batch
 }
 
-/// Why there is no CUDA device to measure on, if there is none.
+/// The reason why no CUDA device can be measured, or `None`.
 pub(super) fn no_cuda() -> Option<String> {
     let devices = Devices::detect(&HostSettings::default());
     let mut found = devices.all().iter().filter(|device| matches!(device.kind, DeviceKind::Cuda { .. }));
     match (found.clone().find(|device| device.serves_gpus()), found.next()) {
         (Some(_), _) => None,
-        (None, Some(device)) => Some(device.trouble.clone().unwrap_or_else(|| "it serves nobody".to_owned())),
+        (None, Some(device)) => Some(device.trouble.clone().unwrap_or_else(|| "it serves no leases".to_owned())),
         (None, None) => Some("no device".to_owned()),
     }
 }

@@ -1,9 +1,9 @@
 use sage_models::DType;
 use sage_tests::onnx::{Dim, Message, Onnx, attribute, element, numbers_attribute, tensor};
 
-/// Tokens of a row.
+/// Tokens in a row.
 pub(super) const LENGTH: usize = 32;
-/// MiniLM-L6's own numbers.
+/// The dimensions of MiniLM-L6.
 const LAYERS: usize = 6;
 const HIDDEN: usize = 384;
 const HEADS: usize = 12;
@@ -11,8 +11,8 @@ const INNER: usize = 1536;
 const VOCABULARY: usize = 30_522;
 const HEAD: usize = HIDDEN / HEADS;
 
-/// The graph and the size of all-MiniLM-L6-v2, a sentence's tokens in and its mean out, with weights that mean nothing: what it costs does not depend on
-/// them. The same bytes each time.
+/// A model with the graph and the size of all-MiniLM-L6-v2: a sentence's tokens in, their mean out. The
+/// weights are made up, because the cost does not depend on them. Each call returns the same bytes.
 pub(super) fn transformer() -> Vec<u8> {
     let float = element(DType::F32);
     let mut graph =
@@ -44,16 +44,16 @@ pub(super) fn transformer() -> Vec<u8> {
 
 struct Graph {
     onnx: Onnx,
-    /// The state of what makes the weights up.
+    /// State of the random number generator for the weights.
     chance: u64,
 }
 
 impl Graph {
-    /// One layer; answers what it gives.
+    /// Adds one layer, and returns the name of its output.
     fn layer(&mut self, input: &str, layer: usize) -> String {
         let named = |what: &str| format!("{what}{layer}");
         let mut heads = Vec::new();
-        // Keys are transposed once more: queries are multiplied with them.
+        // The keys are transposed once more, because the queries are multiplied with them.
         for (what, order) in [("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])] {
             let projected = self.linear(input, &named(what), HIDDEN, HIDDEN);
             let (cut, turned) = (named(&format!("{what}cut")), named(&format!("{what}heads")));
@@ -87,7 +87,7 @@ impl Graph {
         self.normal(&out, &named("end"))
     }
 
-    /// `input` times a matrix and a bias added.
+    /// Adds `input` times a matrix, plus a bias.
     fn linear(&mut self, input: &str, name: &str, from: usize, to: usize) -> String {
         let [weight, bias, product, sum] = ["weight", "bias", "product", "sum"].map(|part| format!("{name}.{part}"));
         self.random(&weight, &[from, to]);
@@ -107,7 +107,7 @@ impl Graph {
         self.onnx = std::mem::take(&mut self.onnx).node(operator, inputs, &[output], attributes);
     }
 
-    /// Weights around zero, small enough for numbers to stay what they are from layer to layer.
+    /// Adds weights around zero, scaled so that the size of the numbers stays the same from layer to layer.
     fn random(&mut self, name: &str, shape: &[usize]) {
         let width = (3.0 / shape.first().copied().unwrap_or(1).min(INNER) as f32).sqrt();
         let count = shape.iter().product();
@@ -115,7 +115,7 @@ impl Graph {
         self.weight(name, DType::F32, &shape.iter().map(|&size| size as i64).collect::<Vec<_>>(), &raw);
     }
 
-    /// Between -1 and 1 (xorshift, Marsaglia 2003).
+    /// The next random number between -1 and 1 (xorshift, Marsaglia 2003).
     fn next(&mut self) -> f32 {
         self.chance ^= self.chance << 13;
         self.chance ^= self.chance >> 7;

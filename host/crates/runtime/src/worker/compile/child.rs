@@ -1,18 +1,18 @@
 use std::io;
 
 use super::reply;
-use sage_sandbox::{CompileError, Sandbox, SandboxOptions};
-use sage_process::lockdown::forbid_new_code;
 use crate::worker::one_shot::{OneShotError, OneShotSetup, broken, read_all};
+use sage_process::lockdown::forbid_new_code;
+use sage_sandbox::{CompileError, Sandbox, SandboxOptions};
 
-/// Descriptors: the standard streams, and what the engine's own waiting takes.
+/// Descriptors: the standard streams, and those that the engine uses for waiting.
 const OPEN_FILES: u64 = 32;
 
-/// What `sage-host compile` does: gives up every right it does not need, compiles the component on standard input, asks it for its
-/// side outputs, and writes all that to standard output.
+/// Runs `sage-host compile`: gives up every right that is not needed, compiles the component on standard input,
+/// asks it for its side outputs, and writes the result to standard output.
 ///
 /// # Errors
-/// Whatever keeps it from replying; whoever waits for the reply sees that it ended.
+/// Any reason why there is no reply. The caller sees that the process ended.
 pub fn compile_one(order: OneShotSetup) -> Result<(), OneShotError> {
     order.begin(OPEN_FILES, &[])?;
     let component = read_all("read the component")?;

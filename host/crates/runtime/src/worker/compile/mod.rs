@@ -1,5 +1,5 @@
-//! Compiling in a process that is thrown away: a component that takes for ever, or all memory, or the compiler down, costs whoever
-//! brought it, and nobody else.
+//! Compilation in a one-shot process. A component that compiles for ever, takes all memory or crashes the
+//! compiler only affects its own pipeline.
 //!
 //! ```text
 //!   host: OneShotCompiler                     process: compile_one
@@ -11,10 +11,10 @@
 //!     killed at the timeout
 //! ```
 //!
-//! Invariants: the process reaches no file, no network and no other process, and dies with the thread that waits for it; what it
-//! may take is bounded from before it reads the first byte.
+//! Invariants: the process reaches no file, no network and no other process, and dies with the thread that
+//! waits for it; its resources are limited before it reads the first byte.
 //!
-//! Left to others: what is compiled, and how (sandbox); the cache (sandbox).
+//! Left to others: the input and the method of compilation (sandbox); the cache (sandbox).
 
 mod child;
 mod compiler;

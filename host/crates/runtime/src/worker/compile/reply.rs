@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use sage_plan::Description;
 use sage_sandbox::{CompileError, CompileLimits, Compiled, Failure, FailureCode, Ports};
 
-/// What the process says: the length of a head (4 bytes, little endian), the head as JSON, and after a success the code.
+/// The reply of the process: the length of a head (4 bytes, little endian), the head as JSON, and after a
+/// success the code.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case", deny_unknown_fields)]
 enum Head {
@@ -22,15 +23,16 @@ enum Told {
     Failed { code: String, message: String, backtrace: Option<String> },
 }
 
-/// The longest head: as long as all that a guest may say in one call, and as much again.
+/// Maximum bytes of the head: twice the bytes that a guest may return from one call.
 const LONGEST_HEAD: usize = 32 << 20;
 
-/// The most that a reply may have under these limits: the code was made in that memory.
+/// Maximum bytes of a reply under these limits. The code was made in that memory.
 pub(super) fn longest(limits: CompileLimits) -> usize {
     usize::try_from(limits.memory).unwrap_or(usize::MAX).saturating_add(LONGEST_HEAD)
 }
 
-/// Writes what became of a compilation. What else went wrong than the component is not told here but ends the process.
+/// Writes the result of a compilation. Only faults of the component are written; any other error ends the
+/// process.
 pub(super) fn write(to: &mut impl Write, outcome: Result<Compiled, CompileError>) -> io::Result<()> {
     let (head, code) = match outcome {
         Ok(Compiled { code, ports, description }) => (Head::Compiled { ports: Told::of(ports), description }, code),
@@ -46,7 +48,7 @@ pub(super) fn write(to: &mut impl Write, outcome: Result<Compiled, CompileError>
     to.flush()
 }
 
-/// Reads it; `None` if it is nothing that [`write`] writes.
+/// Reads a reply; `None` if it does not have the format of [`write`].
 pub(super) fn read(mut reply: Vec<u8>, limits: CompileLimits) -> Option<Result<Compiled, CompileError>> {
     let (length, rest) = reply.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok().filter(|length| *length <= LONGEST_HEAD)?;

@@ -1,11 +1,12 @@
 use super::{DeviceSpec, Hardware};
 use sage_models::{Backend, Fake, InferenceError, cpu_backends, cuda_backends};
 
-/// The backends that this program has for a device, the preferred one first. Called in the device's process before it gives up its last rights, so that
-/// libraries can be opened; no model has been seen then.
+/// The backends of this program for a device, in order of preference. This function is called in the device's
+/// process before it gives up its last rights, so that libraries can be opened. The process has not read a
+/// model at that time.
 ///
 /// # Errors
-/// A library that is missing or broken; no backend was built in for such a device.
+/// A library is missing or broken; this program has no backend for such a device.
 pub fn backends(spec: &DeviceSpec) -> Result<Vec<Box<dyn Backend>>, InferenceError> {
     let library = spec.library.as_deref();
     match spec.hardware {

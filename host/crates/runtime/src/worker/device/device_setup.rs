@@ -2,20 +2,21 @@ use std::os::fd::RawFd;
 
 use serde::{Deserialize, Serialize};
 
-use sage_process::LinkSetup;
 use super::DeviceSpec;
+use sage_process::LinkSetup;
 
-/// What a device's process is told on its standard input, as JSON.
+/// The setup message of a device's process, as JSON on its standard input.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct DeviceSetup {
     pub(super) spec: DeviceSpec,
-    /// One for each slot.
+    /// A link for each slot.
     pub(super) links: Vec<LinkSetup>,
-    /// Locks that stay taken for as long as the process has them open: others see by them that the device is in use.
+    /// Locks that stay taken as long as the process has them open. They show other hosts that the device is in
+    /// use.
     pub(super) locks: Vec<LeaseLock>,
-    /// Memory that says until when leases are kept.
+    /// Shared memory with the time until which the leases are kept.
     pub(super) kept: RawFd,
-    /// Bytes of private memory that the process may have, where no group of the kernel's holds it to that.
+    /// Maximum bytes of private memory of the process, if no cgroup enforces a limit.
     pub(super) data_bytes: Option<u64>,
 }
 

@@ -5,12 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use sage_process::{Mapping, written_here};
 use super::super::serve::WorkerError;
 use sage_machine::since_boot;
+use sage_process::{Mapping, written_here};
 
-/// Until when the leases are kept that a device's process runs for, as a time since the machine's start, in memory that the process reads. A host that
-/// is stopped writes nothing any more, and then its device's process ends itself: whoever waits for the device gets it.
+/// The time until which the leases of a device's process are kept, since the machine's start, in memory that
+/// the process reads. A stopped host no longer renews this time, so its device process ends itself and the
+/// device becomes free for others.
 #[derive(Debug)]
 pub(super) struct Kept {
     file: OwnedFd,
@@ -18,7 +19,7 @@ pub(super) struct Kept {
 }
 
 const PAGE: usize = 4096;
-/// How often the process looks at most: what a stopped host holds beyond the end of its leases.
+/// Maximum time between two checks. A stopped host holds the device for this time beyond the end of its leases.
 const LONGEST_LOOK: Duration = Duration::from_millis(500);
 
 impl Kept {
@@ -35,7 +36,7 @@ impl Kept {
         }
     }
 
-    /// Whether nothing may be started for these leases any more.
+    /// Returns `true` if no process may be started for these leases any more.
     pub(super) fn is_over(&self) -> bool {
         left(&self.memory()).is_none()
     }
@@ -49,28 +50,29 @@ impl Kept {
     }
 }
 
-/// In the device's process: ends it when its leases are over, from now on.
+/// In the device's process: starts a thread that ends the process when its leases are over.
 pub(super) fn end_when_over(descriptor: RawFd) -> Result<(), WorkerError> {
     let system = |what| move |cause| WorkerError::System { what, cause };
-    // SAFETY: the host opened it for this process, and nothing else here owns it.
+    // SAFETY: the host opened this descriptor for this process, and nothing else here owns it.
     let file = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    let memory = Mapping::of(&file, PAGE, PAGE, false).map_err(system("cannot map until when leases are kept"))?;
+    let memory = Mapping::of(&file, PAGE, PAGE, false).map_err(system("cannot map the expiry time of the leases"))?;
     let body = move || {
         while let Some(left) = left(&memory) {
             thread::sleep(left.min(LONGEST_LOOK));
         }
         let _ = writeln!(io::stderr(), "its host did not renew the leases on the device");
-        // Nothing that runs can be waited for, nor what a driver would do at an orderly exit.
+        // The process cannot wait for runs, or for the code of a driver that an orderly exit would call.
         std::process::abort();
     };
     let named = thread::Builder::new().name("sage-kept".to_owned());
-    named.spawn(body).map(drop).map_err(system("cannot watch until when leases are kept"))
+    named.spawn(body).map(drop).map_err(system("cannot watch the expiry time of the leases"))
 }
 
-/// What is left of the leases; `None` once they are over.
+/// The remaining time of the leases; `None` when they are over.
 fn left(memory: &Mapping) -> Option<Duration> {
     let until = memory.number(0).map_or(0, |number| number.load(Ordering::SeqCst));
-    // The last nanosecond counts, as it does for the lease: a sleep of none would only look again.
+    // The last nanosecond still counts, as it does for the lease. A sleep of zero would only cause another
+    // check.
     Duration::from_nanos(until).checked_sub(since_boot()).map(|left| left.max(Duration::from_millis(1)))
 }
 

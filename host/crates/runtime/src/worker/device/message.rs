@@ -1,5 +1,5 @@
-//! What the host and a device's process say to each other. A request is a number for what is asked and what goes with it; an answer begins with
-//! how it went.
+//! The messages between the host and a device's process. A request is a number for its kind, followed by its
+//! content. An answer begins with its outcome.
 
 use std::time::Duration;
 
@@ -7,42 +7,44 @@ use serde::{Deserialize, Serialize};
 
 use super::super::tensor_wire::{get_outcome, get_tensors, put_outcome, put_tensors};
 use sage_batch::wire::{WireError, WireReader, WireWriter, get_u64, put_u64};
-use sage_plan::config::BackendChoice;
 use sage_models::{InferenceError, ModelFacts, RunAnswer, Tensor};
+use sage_plan::config::BackendChoice;
 
-/// What is asked. Answered in order.
+/// The kinds of requests. They are answered in order.
 pub(super) mod ask {
-    /// Load a model: a [`super::LoadOrder`], the bytes of its file in pieces, an empty piece, and whether to go on.
+    /// Load a model. Content: a [`super::LoadOrder`], the bytes of its file in pieces, an empty piece, and
+    /// whether to continue.
     pub(in crate::worker) const LOAD: u64 = 1;
-    /// Run a model: its name and its inputs.
+    /// Run a model. Content: its name and its inputs.
     pub(in crate::worker) const RUN: u64 = 2;
-    /// Give back what only an ended lease had: a [`super::ForgetOrder`].
+    /// Free the resources that only an ended lease used. Content: a [`super::ForgetOrder`].
     pub(in crate::worker) const FORGET: u64 = 4;
-    /// Let go of everything and end. Not answered.
+    /// Free everything and end. There is no answer.
     pub(in crate::worker) const CLOSE: u64 = 3;
 }
 
-/// The longest [`LoadOrder`] in JSON: its name is bounded.
+/// Maximum bytes of a [`LoadOrder`] in JSON. The length of its name is limited.
 pub(super) const LONGEST_LOAD_ORDER: u64 = 64 << 10;
-/// The longest [`ForgetOrder`]: the names of some thousand models.
+/// Maximum bytes of a [`ForgetOrder`]: the names of some thousand models.
 pub(super) const LONGEST_FORGET_ORDER: u64 = 1 << 20;
-/// A piece of a model's file: a ring.
+/// Maximum bytes of a piece of a model's file: the size of a ring.
 pub(super) const PIECE: usize = 1 << 20;
-/// The largest file of a model: what one message of protocol buffers may have, which an ONNX file is.
+/// Maximum bytes of a model file. An ONNX file is one protocol buffer message, and this is the limit of such a
+/// message.
 pub(super) const LARGEST_MODEL: u64 = 2 << 30;
 
-/// What a model is to be loaded as.
+/// The description of a model to load.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct LoadOrder {
     pub(super) name: String,
     pub(super) backend: BackendChoice,
-    /// Bytes of its file.
+    /// Bytes of the model file.
     pub(super) length: u64,
-    /// Bytes of the device's memory that it may take: its weights and workspace.
+    /// Maximum bytes of the device's memory for its weights and workspace.
     pub(super) memory: u64,
 }
 
-/// A lease that is over, and models that no other lease needs.
+/// An ended lease, and the models that no other lease needs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ForgetOrder {
     pub(super) lease: u64,
@@ -60,7 +62,7 @@ pub(super) fn put_answer(
     put_tensors(to, outputs)
 }
 
-/// The answer to a run of a model with these facts.
+/// Reads the answer to a run of a model with these facts.
 pub(super) fn get_answer(
     from: &mut impl WireReader,
     facts: &ModelFacts,
@@ -74,7 +76,7 @@ pub(super) fn get_answer(
     Ok(Ok(RunAnswer { outputs, wall, cpu }))
 }
 
-/// As many as the model has, of its types. Dimensions are what the model made of its inputs.
+/// Checks the number and the types of the outputs. Their dimensions depend on the inputs.
 fn check_outputs(outputs: &[Tensor], facts: &ModelFacts) -> Result<(), WireError> {
     if outputs.len() != facts.outputs.len() {
         let (found, expected) = (outputs.len(), facts.outputs.len());
@@ -89,7 +91,7 @@ fn check_outputs(outputs: &[Tensor], facts: &ModelFacts) -> Result<(), WireError
     }
 }
 
-/// An error that a backend can give: of leases and deadlines it knows nothing.
+/// Accepts the errors that a backend can return. A backend does not know leases and deadlines.
 pub(super) fn possible(error: InferenceError) -> Result<InferenceError, WireError> {
     match error {
         InferenceError::DeviceLost(_)

@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use sage_process::Link;
 use super::super::tensor_wire::{LONGEST_FACTS, get_json, get_outcome, put_json};
 use super::message::{LARGEST_MODEL, LoadOrder, PIECE, ask, possible};
 use sage_batch::wire::{WireError, put_bytes, put_u64};
-use sage_plan::config::BackendChoice;
 use sage_models::{InferenceError, ModelFacts};
 use sage_plan::ModelSpec;
+use sage_plan::config::BackendChoice;
+use sage_process::Link;
 
-/// A model's file, held open so that a restart loads the same one: what lies under its path by then does not matter, and a change of the file
-/// itself is seen at its digest.
+/// A model's file, held open so that a restart loads the same file. A new file under the same path has no
+/// effect, and a change of the file itself changes its digest.
 #[derive(Debug)]
 pub(super) struct ModelFile {
     name: String,
@@ -22,16 +22,18 @@ pub(super) struct ModelFile {
     file: File,
     length: u64,
     workspace: u64,
-    /// What it must hash to.
+    /// The required digest of the file.
     sha256: Option<[u8; 32]>,
 }
 
 impl ModelFile {
+    /// Opens the file of a model.
+    ///
     /// # Errors
-    /// The file cannot be read, is none, or larger than a model can be.
+    /// The file cannot be read, is not a regular file, or is larger than a model can be.
     pub(super) fn open(spec: &ModelSpec) -> Result<Self, InferenceError> {
         let unreadable = |error: &dyn std::fmt::Display| unreadable(&spec.path, error);
-        // Before it is opened: of a pipe that would wait for a writer.
+        // This check comes before the open, because the open of a pipe would wait for a writer.
         if !fs::metadata(&spec.path).map_err(|error| unreadable(&error))?.is_file() {
             return Err(unreadable(&"it is no file"));
         }
@@ -45,12 +47,13 @@ impl ModelFile {
         Ok(Self { name, backend: spec.backend, path, file, length, workspace: spec.workspace, sha256: spec.sha256 })
     }
 
-    /// Has it loaded at the other end of `link`. From then on its bytes are known, and must be the same for the next one.
+    /// Loads the model at the other end of `link`. A successful load fixes the digest, which every later load
+    /// must match.
     ///
-    /// The outer error is the link's.
+    /// The outer error is that of the link.
     pub(super) fn load(&mut self, link: &mut Link) -> Result<Result<ModelFacts, InferenceError>, WireError> {
         put_u64(link, ask::LOAD)?;
-        // The file is its weights, and little else.
+        // The file consists of the weights and little else.
         let memory = self.length.saturating_add(self.workspace);
         let order = LoadOrder { name: self.name.clone(), backend: self.backend, length: self.length, memory };
         put_json(link, &order)?;
@@ -85,7 +88,7 @@ impl ModelFile {
         put_u64(link, u64::from(sound.is_ok()))?;
         link.send();
         if let Err(error) = sound {
-            // It lets go of the bytes, and says nothing.
+            // The other end drops the bytes and sends no answer.
             return Ok(Err(error));
         }
         let outcome = get_outcome(link)?;

@@ -9,40 +9,45 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::kernel_view::KernelView;
-use sage_process::Spawner;
 use super::super::tensor_wire::{measure, measure_name};
 use super::DeviceSpec;
-use super::supervisor::DeviceSupervisor;
 use super::kept::Kept;
 use super::message::{ForgetOrder, ask};
 use super::model_file::ModelFile;
 use super::shared::{Phase, Shared, UNTIL_GONE, lost};
 use super::slot::{Job, Run, serve};
+use super::supervisor::DeviceSupervisor;
 use sage_batch::wire::put_u64;
+use sage_machine::CpuSet;
+use sage_machine::cgroup::{Cgroups, Group};
 use sage_models::{InferenceError, LeaseLocks, ModelFacts, RunAnswer, Runner, Tensor};
 use sage_observe::KernelReading;
 use sage_plan::ModelSpec;
-use sage_machine::CpuSet;
-use sage_machine::cgroup::{Cgroups, Group};
+use sage_process::Spawner;
 
-/// A device whose models run in a process of its own, which is restarted when it ends.
+/// A device whose models run in a separate process, which is restarted when it ends.
 ///
-/// **Deadlines.** A call answers by its deadline. A run that is not over a second later is ended with the process: runs of other slots
-/// then end in [`InferenceError::DeviceLost`]. The next call waits for the restart, at most until its own deadline.
+/// **Deadlines.** A call returns by its deadline. If its run is not over a second later, the process is ended,
+/// and the runs of other slots return [`InferenceError::DeviceLost`]. The next call waits for the restart,
+/// until its own deadline at most.
 ///
-/// **Ends.** A process that the kernel kills at its memory limit is [`InferenceError::OutOfMemory`] to the runs under way, any other end
-/// [`InferenceError::DeviceLost`] with its signal, exit code or last words. It is started again after a pause that grows from 0.1 s, its models are loaded again, from
-/// the same files with the same bytes. After six ends without an answer in between it stays down, and every call says why. An end while a
-/// model is loaded that was not there before does not count: that model is then not loaded again.
+/// **Ends.** If the kernel kills the process at its memory limit, the runs in flight return
+/// [`InferenceError::OutOfMemory`]. After any other end they return [`InferenceError::DeviceLost`] with the
+/// signal, the exit code or the error output. The process is started again after a pause that grows from 0.1 s,
+/// and its models are loaded again from the same files with the same bytes. After six ends without an answer in
+/// between, the device stays down, and every call returns the reason. An end while a new model is being loaded
+/// does not count; that model is not loaded again.
 ///
-/// **Leases.** Every process is started with the locks of the leases that are held then, and has them alone: they are let go of when it is gone. It ends
-/// itself when the time is over that it was told last ([`Runner::keep_until`]), whatever its host does, and none is started after that.
+/// **Leases.** Every process starts with the locks of the leases that are held at that time, and only the
+/// process holds them. They are released when it is gone. The process ends itself at the last time that it was
+/// told ([`Runner::keep_until`]), even if its host does nothing. No process is started after that time.
 ///
-/// **What holds it.** Linux's groups where there are any (memory, and processes for a CPU device); else `RLIMIT_DATA`. It has no network and cannot start processes; of
-/// a CPU device it opens no files and makes no code. A CUDA driver needs files and system calls that nobody can list: see
-/// [`Purpose::Drive`](sage_process::lockdown::Purpose::Drive).
+/// **Limits.** Linux cgroups limit the process if there are any (memory, and the number of processes for a CPU
+/// device); otherwise `RLIMIT_DATA` does. The process has no network and cannot start processes. For a CPU
+/// device it opens no files and makes no executable memory. A CUDA driver needs files and system calls that
+/// cannot be listed: see [`Purpose::Drive`](sage_process::lockdown::Purpose::Drive).
 ///
-/// Dropping it closes it.
+/// A drop closes the device.
 pub struct DeviceProcess {
     shared: Arc<Shared>,
     spec: DeviceSpec,
@@ -53,34 +58,38 @@ pub struct DeviceProcess {
     supervisor: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Where a device's process lives.
+/// The resources of a device's process.
 #[derive(Debug)]
 pub struct DeviceHome {
-    /// Its group: see [`DeviceSpec::group`].
+    /// The cgroup of the process: see [`DeviceSpec::group`].
     pub group: Option<Group>,
     /// The CPUs of all of its threads.
     pub cpus: Option<CpuSet>,
-    /// By which others see that leases on the device are in use: taken for each process before it is started, and open in that alone.
+    /// The locks that show other hosts that leases on the device are in use. They are taken for each process
+    /// before it is started, and only that process holds them open.
     pub locks: Option<Arc<dyn LeaseLocks>>,
-    /// The process ends itself at this time since the machine's start unless it is told a later one ([`Runner::keep_until`]).
+    /// The time since the machine's start at which the process ends itself, unless it is told a later one
+    /// ([`Runner::keep_until`]).
     pub kept_until: Duration,
 }
 
-/// Anywhere, for ever.
+/// Any CPU, and no end.
 impl Default for DeviceHome {
     fn default() -> Self {
         Self { group: None, cpus: None, locks: None, kept_until: Duration::MAX }
     }
 }
 
-/// How long a process that has nothing to do may take to end when it is asked to: to give a device's memory back takes tens of milliseconds.
+/// Time limit for an idle process to end after a request. Freeing a device's memory takes tens of milliseconds.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 impl DeviceProcess {
-    /// Starts it, as `program device`, which must come to [`super::serve_device`]; for `sage-host` itself that is `/proc/self/exe`. Does not wait for it.
+    /// Starts the device as `program device`, which must call [`super::serve_device`]. For `sage-host` itself,
+    /// `program` is `/proc/self/exe`. The call does not wait for the process.
     ///
     /// # Errors
-    /// No more threads can be made. That the process cannot be started is said by the calls that wait for it.
+    /// No further threads can be made. If the process cannot be started, the later calls that wait for it
+    /// return that error.
     pub fn new(program: impl Into<PathBuf>, spec: DeviceSpec, home: DeviceHome) -> io::Result<Self> {
         let DeviceHome { group, cpus, locks, kept_until } = home;
         let group = match group {
@@ -110,19 +119,20 @@ impl DeviceProcess {
             lock(&device.slots).push(thread);
         }
         let spawner = Spawner::start()?;
-        let supervisor = DeviceSupervisor { shared, spec, program: program.into(), kernel, held, locks, kept, cpus, spawner };
+        let supervisor =
+            DeviceSupervisor { shared, spec, program: program.into(), kernel, held, locks, kept, cpus, spawner };
         let named = thread::Builder::new().name("sage-device".to_owned());
         *lock(&device.supervisor) = Some(named.spawn(move || supervisor.run())?);
         Ok(device)
     }
 
-    /// The process that there is now; for tests and tools that look from outside.
+    /// The current process; for tests and tools that look from outside.
     #[must_use]
     pub fn process(&self) -> Option<u32> {
         self.shared.lock().process.as_ref().map(|process| process.id)
     }
 
-    /// Has a free slot do a job, and waits for its reply.
+    /// Gives a job to a free slot and waits for its reply.
     fn ask<T>(
         &self,
         until: Instant,
@@ -131,20 +141,20 @@ impl DeviceProcess {
         let slot = self.shared.take_slot(until)?;
         let (reply, replied) = mpsc::sync_channel(1);
         let jobs = lock(&self.jobs).get(slot).cloned();
-        // The slot's thread takes one job at a time and has none: there is room.
+        // The slot's thread takes one job at a time and has none now, so there is room.
         let sent = jobs.and_then(|jobs| jobs.send(job(reply)).ok());
-        sent.ok_or_else(|| lost("it was given back"))?;
+        sent.ok_or_else(|| lost("the device was closed"))?;
         match replied.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(reply) => reply,
             Err(RecvTimeoutError::Timeout) => {
                 self.shared.leave(slot);
                 Err(InferenceError::Deadline)
             }
-            Err(RecvTimeoutError::Disconnected) => Err(lost("it was given back")),
+            Err(RecvTimeoutError::Disconnected) => Err(lost("the device was closed")),
         }
     }
 
-    /// Asks the process to end, where it does nothing, and waits a moment for that.
+    /// Asks an idle process to end, and waits a short time for its end.
     fn say_goodbye(&self) {
         let idle = {
             let mut state = self.shared.lock();
@@ -157,7 +167,7 @@ impl DeviceProcess {
         if put_u64(&mut link, ask::CLOSE).is_ok() {
             link.send();
             let mut ended = [PollFd::new(&process.descriptor, PollFlags::IN)];
-            // Ended or not, or a signal came: it is killed next.
+            // The process is killed next, whether it ended, a signal came, or neither.
             let _ = poll(&mut ended, Timespec::try_from(GOODBYE).ok().as_ref());
         }
     }
@@ -194,7 +204,8 @@ impl Runner for DeviceProcess {
         Some(self.shared.lock().gone)
     }
 
-    /// What the kernel counts for the process of a CPU device. Of a CUDA device's memory its process does not tell.
+    /// The kernel's memory counter for the process of a CPU device. A CUDA device's process does not show the
+    /// memory of the device.
     fn memory_used(&self) -> Option<u64> {
         if self.spec.hardware.has_driver() {
             return None;
@@ -202,8 +213,8 @@ impl Runner for DeviceProcess {
         self.kernel.read().memory.or_else(|| resident(self.process()?))
     }
 
-    /// Blocks for as long as the process takes to end: a second where it has nothing to do and does not end by itself. One that the kernel cannot
-    /// end is waited for ten seconds.
+    /// Blocks until the process has ended: for a second at most if the process is idle and does not end by
+    /// itself. If the kernel cannot end the process, this call gives up after ten seconds.
     fn close(&self) {
         let has_keeper = lock(&self.supervisor).is_some();
         let is_stuck = self.shared.change(|state| {
@@ -218,7 +229,7 @@ impl Runner for DeviceProcess {
         }
         self.say_goodbye();
         let number = self.shared.lock().number;
-        self.shared.kill(number, "it was given back".to_owned());
+        self.shared.kill(number, "the device was closed".to_owned());
         let closed = |state: &mut super::shared::State| (state.phase == Phase::Closed).then_some(());
         if self.shared.wait(Instant::now() + UNTIL_GONE, closed).is_none() {
             self.shared.lock().is_stuck = true;
@@ -228,7 +239,7 @@ impl Runner for DeviceProcess {
         lock(&self.jobs).clear();
         let threads = lock(&self.slots).drain(..).chain(lock(&self.supervisor).take()).collect::<Vec<_>>();
         for thread in threads {
-            // Each is at its end: the process is gone, and no job comes.
+            // Each thread is about to end, because the process is gone and no job comes.
             let _ = thread.join();
         }
     }
@@ -246,7 +257,8 @@ impl Runner for DeviceProcess {
     }
 
     fn forget(&self, lease: u64, models: &[String], until: Instant) -> Result<(), InferenceError> {
-        // First: a process that is started from now on has none of it, nor the lock.
+        // This step comes first, so that a process that starts from now on has neither these models nor the
+        // lock.
         self.shared.change(|state| state.models.retain(|name, _| !models.contains(name)));
         let what = ForgetOrder { lease, models: models.to_vec() };
         self.ask(until, |reply| Job::Forget { what, until, reply })
@@ -279,7 +291,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Bytes of memory that a process holds.
+/// Bytes of resident memory of a process.
 fn resident(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

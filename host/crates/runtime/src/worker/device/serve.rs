@@ -6,36 +6,40 @@ use std::sync::{Arc, Barrier, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
-use sage_process::LinkSetup;
-use sage_process::lockdown::{Lockdown, ProcessLimits, Purpose};
 use super::super::serve::{EndOnPanic, WorkerError, read_order};
 use super::DeviceSpec;
+use super::device_setup::{DeviceSetup, LeaseLock};
 use super::kept::end_when_over;
-use super::device_setup::{LeaseLock, DeviceSetup};
 use super::served_slot::{Served, serve};
 use sage_models::{Backend, InferenceError};
+use sage_process::LinkSetup;
+use sage_process::lockdown::{Lockdown, ProcessLimits, Purpose};
 
-/// Descriptors beside its own: what a CPU backend opens (nothing), and what a driver does: some for each device and library.
+/// Descriptors in addition to its own. A CPU backend opens none; a driver opens some for each device and
+/// library.
 const OPEN_FILES: u64 = 1024;
-/// The most that it writes to a file: only its last words are one.
+/// Maximum bytes that the process writes to a file. Only its standard error is a file.
 const LARGEST_FILE: u64 = 64 << 10;
-/// A stack for what follows a stranger's graph down: as large as a main thread's.
+/// Stack bytes of a slot's thread: as large as that of a main thread, because an untrusted graph may nest
+/// deeply.
 const STACK: usize = 8 << 20;
 
-/// What `sage-host device` does: reads its order, gives up every right but to read files, opens its backends, gives up the rest, and only then
-/// takes models, and runs them until the host's side says goodbye.
+/// Runs `sage-host device`: reads the setup message, gives up every right except reading files, opens the
+/// backends, and gives up the other rights. Only then does it accept models, and it runs them until the host
+/// closes it.
 ///
-/// `backends` is called between the two: it may open libraries and start threads; see [`super::backends`].
+/// `backends` is called between the two steps. It may open libraries and start threads; see
+/// [`super::backends`].
 ///
 /// # Errors
-/// Whatever keeps it from serving; the host sees that it ended.
+/// Any reason why the process cannot serve. The host sees that the process ended.
 pub fn serve_device<F>(backends: F) -> Result<(), WorkerError>
 where
     F: FnOnce(&DeviceSpec) -> Result<Vec<Box<dyn Backend>>, InferenceError>,
 {
     let order: DeviceSetup = read_order()?;
     let fenced = lockdown(&order).before_threads()?;
-    // Before a driver is touched.
+    // This watch starts before a driver is used.
     end_when_over(order.kept)?;
     let backends = backends(&order.spec)?;
     let served = Arc::new(Served {
@@ -51,10 +55,10 @@ where
         let link = open(link)?;
         let (served, ready, ended) = (Arc::clone(&served), Arc::clone(&ready), ended.clone());
         let body = move || {
-            // No model is seen before the filter of system calls is on.
+            // No model is read before the system call filter is active.
             ready.wait();
             let _whole = EndOnPanic;
-            // The main thread waits for the first one.
+            // The main thread waits for the first slot that ends.
             let _ = ended.send(serve(&served, link));
         };
         let named = thread::Builder::new().name("sage-slot".to_owned()).stack_size(STACK);
@@ -62,19 +66,19 @@ where
     }
     let report = fenced.after_setup()?;
     for missing in report.missing {
-        let _ = writeln!(std::io::stderr(), "of the lockdown: {missing}");
+        let _ = writeln!(std::io::stderr(), "the lockdown is incomplete: {missing}");
     }
     ready.wait();
     if let Ok(Err(error)) = ends.recv() {
         return Err(error.into());
     }
-    // Given back in order; another slot's run keeps what it uses.
+    // Frees the models in order. A run of another slot keeps the models that it uses.
     served.models.write().unwrap_or_else(PoisonError::into_inner).clear();
     Ok(())
 }
 
 fn open(link: &LinkSetup) -> Result<sage_process::Link, WorkerError> {
-    // SAFETY: the host opened these descriptors for this slot of this process and names each of them once.
+    // SAFETY: the host opened these descriptors for this slot of this process, and names each of them once.
     unsafe { link.open(Duration::ZERO) }.map_err(|cause| WorkerError::System { what: "cannot map a ring", cause })
 }
 

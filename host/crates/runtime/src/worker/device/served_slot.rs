@@ -7,29 +7,30 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use sage_process::Link;
 use super::super::tensor_wire::{LONGEST_NAME, facts_text, get_json, get_tensors, measure, put_outcome};
 use super::message::{
     ForgetOrder, LARGEST_MODEL, LONGEST_FORGET_ORDER, LONGEST_LOAD_ORDER, LoadOrder, PIECE, ask, put_answer,
 };
 use sage_batch::wire::{WireError, get_bytes, get_text, get_u64, put_bytes};
-use sage_plan::config::BackendChoice;
-use sage_models::{Backend, InferenceError, LoadOptions, LoadedModel, RunAnswer, Tensor};
 use sage_machine::thread_cpu_time;
+use sage_models::{Backend, InferenceError, LoadOptions, LoadedModel, RunAnswer, Tensor};
+use sage_plan::config::BackendChoice;
+use sage_process::Link;
 
-/// What all slots of a device's process share: its backends, and what is loaded.
+/// The state that all slots of a device's process share: its backends and the loaded models.
 #[derive(Debug)]
 pub(super) struct Served {
     pub(super) backends: Vec<Box<dyn Backend>>,
     pub(super) threads: usize,
-    /// Whether nothing else runs beside a run, so that the process's CPU time is the run's.
+    /// Whether a run is the only activity of the process, so that the CPU time of the process is that of the
+    /// run.
     pub(super) alone: bool,
     pub(super) models: RwLock<HashMap<String, Arc<dyn LoadedModel>>>,
-    /// By lease: taken for as long as they are open here.
+    /// The locks, by lease. Each is held as long as its descriptor is open here.
     pub(super) locks: Mutex<Vec<(u64, OwnedFd)>>,
 }
 
-/// Does what the host asks of one slot, until that is to end.
+/// Carries out the host's requests to one slot, until the host ends it.
 pub(super) fn serve(served: &Served, mut link: Link) -> Result<(), WireError> {
     loop {
         match get_u64(&mut link)? {
@@ -81,7 +82,7 @@ fn make(served: &Served, order: &LoadOrder, file: &[u8]) -> Result<Box<dyn Loade
     found.load(file, &LoadOptions { threads: served.threads, memory: Some(order.memory) })
 }
 
-/// First the memory, then the lock: the share is free when its device's memory is.
+/// Frees the memory before the lock, because the share is free only when the device's memory is free.
 fn forget(served: &Served, link: &mut Link) -> Result<(), WireError> {
     let order: ForgetOrder = get_json(link, LONGEST_FORGET_ORDER)?;
     link.taken();
@@ -115,7 +116,7 @@ fn timed(served: &Served, model: &dyn LoadedModel, inputs: Vec<Tensor>) -> Resul
     Ok(RunAnswer { outputs, wall, cpu })
 }
 
-/// A panic is an answer too.
+/// Turns a panic of a backend into an answer.
 fn guarded<T>(backend: impl FnOnce() -> Result<T, InferenceError>) -> Result<T, InferenceError> {
     catch_unwind(AssertUnwindSafe(backend))
         .unwrap_or_else(|panic| Err(InferenceError::Backend(format!("it panicked: {}", text_of(panic.as_ref())))))

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, pidfd_send_signal};
 
-use sage_process::Link;
 use super::model_file::ModelFile;
 use sage_models::{InferenceError, ModelFacts};
+use sage_process::Link;
 
-/// What the host's threads know together of one device's process.
+/// The state of one device's process that the host's threads share.
 ///
 /// ```text
 ///  Starting ──▶ Up ──▶ Ending ──▶ Starting   (after a pause that grows)
@@ -17,8 +17,8 @@ use sage_models::{InferenceError, ModelFacts};
 ///      └──────────────────┴─────▶ Closed     (asked for)
 /// ```
 ///
-/// Only the supervisor moves it, but from Up to Ending, which is whoever ends the process first. Everybody else waits on `changed`, until a
-/// deadline of their own.
+/// Only the supervisor changes the phase, with one exception: the first thread that ends the process moves it
+/// from Up to Ending. All other threads wait on `changed`, each until its own deadline.
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -28,45 +28,46 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) phase: Phase,
-    /// Nothing new begins, and no process is started any more.
+    /// No new job begins and no process is started.
     pub(super) closing: bool,
-    /// How many processes there have been: tells the one that a link leads to from those after it.
+    /// The number of processes so far. It distinguishes the process of a link from later ones.
     pub(super) number: u64,
-    /// The process that there is.
+    /// The current process.
     pub(super) process: Option<Running>,
-    /// To each slot of the process that is up, unless its thread has it.
+    /// The link to each slot of the running process, unless the slot's thread has it.
     pub(super) links: Vec<Option<Link>>,
-    /// Slots whose threads have nothing to do.
+    /// Slots with an idle thread.
     pub(super) free: Vec<usize>,
-    /// Slots whose callers have gone at their deadlines, and whose runs are not over.
+    /// Slots whose callers left at their deadlines while the runs continue.
     pub(super) overdue: Vec<usize>,
-    /// Processes that are gone.
+    /// Number of processes that are gone.
     pub(super) gone: u64,
-    /// What every process must have loaded.
+    /// The models that every process must load.
     pub(super) models: BTreeMap<String, Model>,
-    /// Ends since the last run that gave an answer.
+    /// Number of ends since the last run that returned an answer.
     pub(super) ends: u32,
-    /// The process that loads a model that none had before, or that is ended for a lease's sake: how it ends says nothing of the device.
+    /// The process that loads a model for the first time, or that is ended because of a lease. The end of such
+    /// a process is no sign of a device failure.
     pub(super) excused: Option<u64>,
-    /// Why the process with this number had to be ended.
+    /// The reason why the process with this number was ended.
     pub(super) reason: Option<(u64, String)>,
-    /// How the last one that is gone ended.
+    /// The number and the end of the last process that is gone.
     pub(super) ended: Option<(u64, InferenceError)>,
-    /// It was closed, and waited for in vain.
+    /// The device was closed, and its process did not end in time.
     pub(super) is_stuck: bool,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Running {
     pub(super) id: u32,
-    /// Readable once it has ended.
+    /// Becomes readable when the process has ended.
     pub(super) descriptor: Arc<OwnedFd>,
 }
 
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) facts: Arc<ModelFacts>,
-    /// The supervisor locks it while it starts a process.
+    /// The supervisor takes the file while it loads the model into a new process.
     pub(super) file: Option<ModelFile>,
 }
 
@@ -79,7 +80,8 @@ pub(super) enum Phase {
     Closed,
 }
 
-/// How long a process that was killed may take to end before it is told so: it waits for its driver in the kernel then.
+/// Time limit for the end of a killed process. After it, the process is reported as stuck: its driver holds it
+/// in the kernel.
 pub(super) const UNTIL_GONE: Duration = Duration::from_secs(10);
 
 impl Shared {
@@ -107,14 +109,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes something that others may wait for.
+    /// Changes the state and wakes all waiting threads.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let changed = change(&mut self.lock());
         self.changed.notify_all();
         changed
     }
 
-    /// Waits until `found` finds something; `None` when it is `until`.
+    /// Waits until `found` returns a value; `None` at the time `until`.
     pub(super) fn wait<T>(&self, until: Instant, mut found: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
         let mut state = self.lock();
         loop {
@@ -126,7 +128,7 @@ impl Shared {
         }
     }
 
-    /// A slot whose thread has nothing to do.
+    /// Waits for a slot with an idle thread, and takes it.
     pub(super) fn take_slot(&self, until: Instant) -> Result<usize, InferenceError> {
         let found = |state: &mut State| match state.refusal() {
             Some(refusal) => Some(Err(refusal)),
@@ -135,7 +137,7 @@ impl Shared {
         self.wait(until, found).unwrap_or(Err(InferenceError::Deadline))
     }
 
-    /// The caller of a slot has gone, though what it asked for may be under way.
+    /// Marks a slot as overdue: its caller has left, although its job may still run.
     pub(super) fn leave(&self, slot: usize) {
         let mut state = self.lock();
         if !state.free.contains(&slot) && !state.overdue.contains(&slot) {
@@ -143,7 +145,7 @@ impl Shared {
         }
     }
 
-    /// A slot's thread has nothing to do any more.
+    /// Marks a slot as free.
     pub(super) fn release(&self, slot: usize) {
         self.change(|state| {
             state.overdue.retain(|overdue| *overdue != slot);
@@ -151,7 +153,7 @@ impl Shared {
         });
     }
 
-    /// Waits until nothing runs past its caller and the process is up, or never will be.
+    /// Waits until no overdue run is left and the process is up, or until the device refuses all jobs.
     pub(super) fn recover(&self, until: Instant) {
         let is_ready = |state: &mut State| {
             let is_up = state.phase == Phase::Up && state.overdue.is_empty();
@@ -160,7 +162,7 @@ impl Shared {
         let _ready_or_late: Option<()> = self.wait(until, is_ready);
     }
 
-    /// The slot's link to the process that is up, and the process's number. Waits for a start that is under way.
+    /// The slot's link to the running process, and the number of the process. Waits for a start in progress.
     pub(super) fn attach(&self, slot: usize, until: Instant) -> Result<(Link, u64), InferenceError> {
         let found = |state: &mut State| match state.refusal() {
             Some(refusal) => Some(Err(refusal)),
@@ -173,7 +175,7 @@ impl Shared {
         self.wait(until, found).unwrap_or(Err(InferenceError::Deadline))
     }
 
-    /// The slot's link is good for the next one.
+    /// Returns the slot's link for the next job.
     pub(super) fn give_back(&self, slot: usize, link: Link, number: u64) {
         let mut state = self.lock();
         if state.number == number
@@ -183,7 +185,8 @@ impl Shared {
         }
     }
 
-    /// Ends process `number` if there still is one, and says how it ended: by itself if it did so before.
+    /// Ends process `number` if it still runs, and returns its end. The end may have another reason if it came
+    /// first.
     pub(super) fn end(&self, number: u64, reason: impl Into<String>) -> InferenceError {
         self.kill(number, reason.into());
         let ended = |state: &mut State| match &state.ended {
@@ -194,14 +197,14 @@ impl Shared {
         self.wait(Instant::now() + UNTIL_GONE, ended).unwrap_or_else(stuck)
     }
 
-    /// Has process `number` killed.
+    /// Kills process `number`.
     pub(super) fn kill(&self, number: u64, reason: String) {
         let mut state = self.lock();
         if state.number != number {
             return;
         }
         if let Some(process) = &state.process {
-            // It has ended already, or does now.
+            // A failed signal means that the process has ended already.
             let _ = pidfd_send_signal(&process.descriptor, Signal::KILL);
             state.reason.get_or_insert((number, reason));
         }
@@ -215,11 +218,11 @@ impl Shared {
 }
 
 impl State {
-    /// Why nothing new begins.
+    /// The reason why no new job begins.
     fn refusal(&self) -> Option<InferenceError> {
         match &self.phase {
             Phase::Down(why) => Some(why.clone()),
-            _ if self.closing => Some(lost("it was given back")),
+            _ if self.closing => Some(lost("the device was closed")),
             _ => None,
         }
     }

@@ -2,15 +2,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
-use sage_process::Link;
 use super::super::tensor_wire::{get_outcome, put_json, put_tensors};
 use super::message::{ForgetOrder, ask, get_answer, possible};
 use super::model_file::ModelFile;
 use super::shared::{Model, Shared};
 use sage_batch::wire::{WireError, put_bytes, put_u64};
 use sage_models::{InferenceError, ModelFacts, RunAnswer, Tensor};
+use sage_process::Link;
 
-/// What a slot's thread is to do. Its caller waits for the reply until the deadline, and then no longer.
+/// A job of a slot's thread. Its caller waits for the reply until the deadline at most.
 #[derive(Debug)]
 pub(super) enum Job {
     Load { file: ModelFile, name: String, until: Instant, reply: SyncSender<Result<Arc<ModelFacts>, InferenceError>> },
@@ -25,14 +25,14 @@ pub(super) struct Run {
     pub(super) inputs: Vec<Tensor>,
 }
 
-/// How long after its deadline a run may still end by itself: a restart costs that much too where models are large, and a kernel on a device
-/// cannot be stopped otherwise.
+/// Time after its deadline in which a run may still end by itself. A restart with large models costs as much,
+/// and there is no other way to stop a kernel on a device.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A slot's thread: one job at a time, each to its end or to the end of the process.
+/// The thread of a slot: one job at a time, each until its end or the end of the process.
 pub(super) fn serve(shared: &Shared, slot: usize, threads: usize, jobs: &Receiver<Job>) {
     for job in jobs {
-        // Whoever waited until the deadline has gone; what it gets late is dropped.
+        // A caller that waited until the deadline is gone, and a late reply is dropped.
         match job {
             Job::Run { run, until, reply } => drop(reply.send(perform(shared, slot, threads, &run, until))),
             Job::Forget { what, until, reply } => drop(reply.send(forget(shared, slot, &what, until))),
@@ -60,7 +60,7 @@ fn perform(
         Ok(answer)
     })?;
     shared.lock().ends = 0;
-    // Sums of what it claims must not overflow.
+    // The claimed times are limited, so that their sums cannot overflow.
     let passed = began.elapsed();
     answer.wall = answer.wall.min(passed);
     answer.cpu = answer.cpu.min(passed.saturating_mul(u32::try_from(threads).unwrap_or(u32::MAX)));
@@ -97,7 +97,7 @@ fn forget(shared: &Shared, slot: usize, what: &ForgetOrder, until: Instant) -> R
     })
 }
 
-/// One request and its answer. Whatever goes wrong with the link ends the process.
+/// Exchanges one request and its answer. Any error of the link ends the process.
 fn exchange<T>(
     shared: &Shared,
     slot: usize,
@@ -112,7 +112,7 @@ fn exchange<T>(
     link.set_deadline(until.checked_add(GRACE));
     match ask(&mut link, number) {
         Ok(Err(InferenceError::DeviceLost(why))) => {
-            // The driver has lost it; a new process may find it again.
+            // The driver has lost the device. A new process may find it again.
             shared.kill(number, why.clone());
             Err(InferenceError::DeviceLost(why))
         }

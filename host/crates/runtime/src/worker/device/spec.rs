@@ -3,64 +3,66 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use sage_plan::config::BackendChoice;
 use sage_machine::cgroup::{CgroupError, Cgroups, Group, GroupLimits};
+use sage_plan::config::BackendChoice;
 
-/// A device that a process of its own drives, and what that process may have.
+/// A device that a separate process drives, and the limits of that process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceSpec {
-    /// What it is called in messages, and its group.
+    /// The device's name in messages, and the name of its cgroup.
     pub name: String,
-    /// What it is.
+    /// The hardware.
     pub hardware: Hardware,
-    /// What its models run with where they do not say.
+    /// The backend of models that do not name one.
     pub backend: BackendChoice,
-    /// How many runs may be under way at a time; at least 1.
+    /// Maximum runs at a time; at least 1.
     pub slots: usize,
-    /// Threads that one run may use; at least 1.
+    /// Maximum threads of one run; at least 1.
     pub threads: usize,
-    /// Bytes of its memory that all models may take together: what the leases have that they run for; `None` sets no bound. On a CPU device the kernel
-    /// holds the process to it.
+    /// Maximum bytes of the device's memory for all models together: the sum over the leases that the process
+    /// runs for. `None` means no limit. On a CPU device the kernel enforces this limit.
     pub memory: Option<u64>,
-    /// Bytes of the largest file among its models. While one is loaded its bytes are there several times.
+    /// Bytes of the largest model file. During its load, its bytes are in memory several times.
     pub largest_model: u64,
-    /// Bytes of the machine's own memory that the process of a CUDA device may take; of no meaning for a CPU device.
+    /// Maximum bytes of the machine's own memory for the process of a CUDA device. Ignored for a CPU device.
     pub host_memory: Option<u64>,
-    /// ONNX Runtime's library, where a backend needs it.
+    /// The ONNX Runtime library, if a backend needs it.
     pub library: Option<PathBuf>,
 }
 
-/// What a device is.
+/// The hardware of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hardware {
     /// The machine's processors.
     Cpu,
-    /// None: its models are made up. Held like a CPU device.
+    /// No hardware: fake models. The limits are those of a CPU device.
     Fake,
-    /// An NVIDIA device: NVML's UUID of it, or of a MIG instance. It is the only one that the process sees, as number 0.
+    /// An NVIDIA device: the NVML UUID of the device or of a MIG instance. The process sees only this device,
+    /// as number 0.
     Cuda(String),
 }
 
-/// What the process needs beside its models and tensors: its program and stacks, the rings of its slots, a library's own pages. Measured: 1 MiB before its first run with a
-/// backend that does nothing, by the kernel's count; 66 MiB resident with ONNX Runtime 1.32 and a model of 3 MiB, its library's pages among
-/// them.
+/// Bytes that the process needs in addition to its models and tensors: program and stacks, rings of its slots,
+/// pages of a library. Measured: 1 MiB before the first run with a backend that does nothing, by the kernel's
+/// count; 66 MiB resident with ONNX Runtime 1.32 and a model of 3 MiB, including the pages of the library.
 const OVERHEAD: u64 = 96 << 20;
-/// Threads beside those of runs: the main one, the one that watches the leases, and what a backend starts for itself.
+/// Threads in addition to those of runs: the main thread, the thread that watches the leases, and threads that
+/// a backend starts for itself.
 const OTHER_THREADS: u64 = 15;
-/// How often the bytes of a model's file are there beside its weights while it is loaded: tract held 256 MiB of weights 4.1 times at its highest (the file,
-/// parsed, as constants, packed for its kernels).
+/// Number of copies of a model file in memory, in addition to its weights, during its load. At its peak, tract
+/// held 256 MiB of weights 4.1 times (the file, parsed, as constants, packed for its kernels).
 const WHILE_LOADED: u64 = 4;
 
 impl Hardware {
-    /// Whether a vendor's driver does the work, whose threads, files and system calls nobody can list.
+    /// Returns `true` if a vendor's driver does the work. Its threads, files and system calls cannot be listed.
     pub(super) fn has_driver(&self) -> bool {
         matches!(self, Self::Cuda(_))
     }
 }
 
 impl DeviceSpec {
-    /// Bytes of the machine's memory that the process may take.
+    /// Maximum bytes of the machine's memory for the process.
     #[must_use]
     pub fn process_memory(&self) -> Option<u64> {
         match self.hardware {
@@ -72,11 +74,12 @@ impl DeviceSpec {
         }
     }
 
-    /// Makes a group for it, below those of tenants, with the limits that this machine can hold it to: memory, and processes on a CPU device (a
-    /// driver starts as many threads as it likes). Where there are no control groups it is an empty one.
+    /// Makes a cgroup for the process next to those of tenants, with the limits that this machine can enforce.
+    /// The limits are memory, and the number of processes on a CPU device (a driver starts any number of
+    /// threads). Without control groups, the result is an empty group.
     ///
     /// # Errors
-    /// When it cannot be made, or a limit does not hold.
+    /// The cgroup cannot be made, or a limit does not hold.
     pub fn group(&self, cgroups: &Cgroups) -> Result<Group, CgroupError> {
         let controls = cgroups.controls();
         let runs = (self.slots as u64).saturating_mul((self.threads as u64).saturating_add(1));
@@ -90,10 +93,10 @@ impl DeviceSpec {
         cgroups.tenant("sage-devices", &none)?.pipeline(&self.name, &none)?.instance("device", 0, &limits)
     }
 
-    /// What its process finds in its environment.
+    /// The environment of the process.
     pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
         let Hardware::Cuda(uuid) = &self.hardware else { return Vec::new() };
-        // Where CUDA's own libraries lie; read by the loader when the process starts, and never again.
+        // The path of CUDA's own libraries. The loader reads it once, when the process starts.
         let libraries = std::env::var_os("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path));
         [("CUDA_VISIBLE_DEVICES", OsString::from(uuid)), ("CUDA_CACHE_DISABLE", "1".into())]
             .into_iter()

@@ -9,34 +9,34 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::super::death::{Death, read_last_words};
 use super::super::kernel_view::KernelView;
+use super::DeviceSpec;
+use super::device_setup::{DeviceSetup, LeaseLock};
+use super::kept::Kept;
+use super::shared::{Phase, Running, Shared, State, lost};
+use sage_machine::cgroup::{Level, OomCulprit, OomWatch, WhoseLimit};
+use sage_machine::{CpuSet, bytes};
+use sage_models::{InferenceError, LeaseLocks};
 use sage_process::Link;
 use sage_process::LinkSetup;
 use sage_process::{Enter, Launch, Spawner, Started};
-use super::DeviceSpec;
-use super::kept::Kept;
-use super::device_setup::{LeaseLock, DeviceSetup};
-use super::shared::{Phase, Running, Shared, State, lost};
-use sage_models::{InferenceError, LeaseLocks};
-use sage_machine::cgroup::{Level, OomCulprit, OomWatch, WhoseLimit};
-use sage_machine::{CpuSet, bytes};
 
-/// The thread that starts a device's process, again and again, and takes note of how each ended.
+/// The thread that starts a device's process again and again, and records each end.
 #[derive(Debug)]
 pub(super) struct DeviceSupervisor {
     pub(super) shared: Arc<Shared>,
     pub(super) spec: DeviceSpec,
     pub(super) program: PathBuf,
     pub(super) kernel: Arc<KernelView>,
-    /// Whether the kernel holds the group to the process's memory.
+    /// Whether the kernel enforces the memory limit of the process's cgroup.
     pub(super) held: bool,
     pub(super) locks: Option<Arc<dyn LeaseLocks>>,
     pub(super) kept: Arc<Kept>,
     pub(super) cpus: Option<CpuSet>,
-    /// The process dies with its thread.
+    /// The process dies with the spawner's thread.
     pub(super) spawner: Spawner,
 }
 
-/// One process.
+/// The life of one process.
 struct Life {
     started: Started,
     process: Arc<OwnedFd>,
@@ -44,22 +44,24 @@ struct Life {
     links: Vec<Link>,
 }
 
-/// The pause before the first restart, and what it grows to by doubling: some starts' time, so that a process that dies at once costs little;
-/// and soon enough for whoever waits with a call's timeout.
+/// `FIRST_PAUSE` is the pause before the first restart; it doubles up to `LONGEST_PAUSE`. The pause is as long
+/// as several starts, so that a process that dies at once costs little. The pause is also short enough for a
+/// caller that waits with a call's timeout.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// After so many ends without a single answer in between a restart helps nobody: 3.1 s of pauses, more than a driver's reset takes.
+/// Maximum ends in a row without an answer in between. After that, further restarts do not help: the pauses sum
+/// up to 3.1 s, more than a driver's reset takes.
 const MOST_ENDS: u32 = 6;
-/// How long all models together may take to be loaded again: what a call to load one of them has, by far.
+/// Time limit for loading all models again. The limit is much longer than the timeout of a single load.
 const RELOAD: Duration = Duration::from_secs(300);
 
 impl DeviceSupervisor {
-    /// Returns when the device was asked to close, and the process is gone.
+    /// Returns when the device was asked to close and the process is gone.
     pub(super) fn run(self) {
         while !self.shared.lock().closing {
             let (number, how) = self.live();
             let pause = self.shared.change(|state| note(state, number, how));
-            // Woken by a close.
+            // A close ends the pause.
             let _: Option<()> = self.shared.wait(Instant::now() + pause, |state| state.closing.then_some(()));
             if matches!(self.shared.lock().phase, Phase::Down(_)) {
                 while self.shared.wait(Instant::now() + RELOAD, |state| state.closing.then_some(())).is_none() {}
@@ -69,7 +71,7 @@ impl DeviceSupervisor {
         self.shared.change(|state| state.phase = Phase::Closed);
     }
 
-    /// One process from its start to its end.
+    /// Runs one process from its start to its end.
     fn live(&self) -> (u64, InferenceError) {
         let begun = self.shared.change(|state| {
             state.phase = Phase::Starting;
@@ -87,11 +89,11 @@ impl DeviceSupervisor {
             state.closing
         });
         if closing {
-            self.shared.kill(begun, "it was given back".to_owned());
+            self.shared.kill(begun, "the device was closed".to_owned());
         }
         match self.reload(links) {
             Ok(links) => self.shared.change(|state| {
-                // Ended meanwhile: then whoever waits is told so.
+                // If the process ended meanwhile, the waiting callers get that reason.
                 if state.reason.is_none() {
                     state.links = links.into_iter().map(Some).collect();
                     state.phase = Phase::Up;
@@ -104,15 +106,15 @@ impl DeviceSupervisor {
     }
 
     fn launch(&self) -> io::Result<Life> {
-        // A host that was stopped must not touch the device again for leases that others may have the shares of. It is seen once more by the
-        // process itself.
+        // A host that was stopped must not touch the device for expired leases, because others may hold the
+        // shares now. The process itself checks this again.
         if self.kept.is_over() {
             return Err(io::Error::other("the leases on the device have expired"));
         }
-        // Only the process has them once it is started.
+        // After the start, only the process holds the locks.
         let locks = self.locks.as_ref().map_or(Ok(Vec::new()), |locks| locks.take()).map_err(io::Error::other)?;
         if self.shared.lock().closing {
-            return Err(io::Error::other("it was given back"));
+            return Err(io::Error::other("the device was closed"));
         }
         let pairs = (0..self.spec.slots.max(1)).map(|_| Link::pair()).collect::<io::Result<Vec<_>>>()?;
         let (mut links, ends): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
@@ -147,7 +149,7 @@ impl DeviceSupervisor {
         Ok(Life { started, process, oom, links })
     }
 
-    /// Loads what the process before had.
+    /// Loads the models that the previous process had.
     fn reload(&self, mut links: Vec<Link>) -> Result<Vec<Link>, InferenceError> {
         let until = Instant::now() + RELOAD;
         let names: Vec<String> = self.shared.lock().models.keys().cloned().collect();
@@ -167,7 +169,7 @@ impl DeviceSupervisor {
                 |why: &dyn std::fmt::Display| lost(format!("model \"{name}\" could not be loaded again: {why}"));
             match loaded {
                 Ok(Ok(facts)) if same.as_deref() == Some(&facts) => {}
-                Ok(Ok(_)) => return Err(again(&"it takes or gives other tensors than before")),
+                Ok(Ok(_)) => return Err(again(&"its inputs or outputs differ from before")),
                 Ok(Err(error)) => return Err(again(&error)),
                 Err(error) => return Err(again(&error)),
             }
@@ -175,7 +177,7 @@ impl DeviceSupervisor {
         Ok(links)
     }
 
-    /// Takes note of the end of a process that has ended.
+    /// Reaps a process that has ended, and returns the reason.
     fn bury(&self, life: &mut Life, number: u64) -> InferenceError {
         let (status, words) = match life.started.child.wait() {
             Ok(status) => (status, read_last_words(&life.started.last_words)),
@@ -184,7 +186,7 @@ impl DeviceSupervisor {
         if let Some(culprit) = life.oom.as_ref().and_then(OomWatch::culprit) {
             return InferenceError::OutOfMemory(tell(&culprit));
         }
-        // What Rust's allocator says before it aborts.
+        // Rust's allocator prints this message before it aborts.
         if status.signal().is_some() && words.contains("memory allocation of ") {
             let limit = self.spec.process_memory().map_or_else(|| "the machine's".to_owned(), bytes);
             return InferenceError::OutOfMemory(format!("limit {limit} for the device's process: {words}"));
@@ -201,7 +203,7 @@ impl DeviceSupervisor {
     }
 }
 
-/// What follows from an end; answers how long to wait before the next start.
+/// Records an end and chooses the next phase. Returns the pause before the next start.
 fn note(state: &mut State, number: u64, how: InferenceError) -> Duration {
     state.process = None;
     state.links.clear();
@@ -226,7 +228,7 @@ fn note(state: &mut State, number: u64, how: InferenceError) -> Duration {
 
 /// Waits until a process has ended.
 fn wait(process: &OwnedFd) {
-    // A signal to this thread is no end.
+    // An interrupting signal does not mean an end.
     while let Err(rustix::io::Errno::INTR) = poll(&mut [PollFd::new(process, PollFlags::IN)], None) {}
 }
 
@@ -240,7 +242,9 @@ fn tell(culprit: &OomCulprit) -> String {
             )
         }
         WhoseLimit::Level(_) | WhoseLimit::Beyond => {
-            "the kernel killed its process because memory ran out above what the device was given".to_owned()
+            "the kernel killed its process because the machine or a cgroup above the device's own ran out of \
+             memory"
+                .to_owned()
         }
     }
 }

@@ -1,12 +1,12 @@
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-/// Something that must not work.
+/// An action that must not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Attempt {
-    /// What was tried.
+    /// The action.
     pub(super) what: String,
-    /// The kernel's answer, a number of its errors; `None` where it worked.
+    /// The error number of the kernel; `None` if the action succeeded.
     pub(super) refused: Option<i32>,
 }
 
@@ -15,20 +15,20 @@ impl Attempt {
         Self { what: what.to_owned(), refused: outcome.err().map(Errno::raw_os_error) }
     }
 
-    /// Whether the kernel refused it because it may not be, and not for want of something.
+    /// Returns `true` if the kernel forbade the action. A missing resource does not count.
     pub(super) fn is_forbidden(&self) -> bool {
         self.refused.is_some_and(|code| [Errno::PERM, Errno::ACCESS].contains(&Errno::from_raw_os_error(code)))
     }
 }
 
-/// What of these was not refused, as people read it; `None` when all was.
+/// The actions that were not forbidden, as text for people; `None` if all were forbidden.
 pub(super) fn went_through(attempts: &[Attempt]) -> Option<String> {
     let through: Vec<&str> =
         attempts.iter().filter(|attempt| !attempt.is_forbidden()).map(|attempt| attempt.what.as_str()).collect();
     (!through.is_empty()).then(|| through.join(", "))
 }
 
-/// What was tried, as people read it.
+/// The actions, as text for people.
 pub(super) fn listed(attempts: &[Attempt]) -> String {
     attempts.iter().map(|attempt| attempt.what.as_str()).collect::<Vec<_>>().join(", ")
 }

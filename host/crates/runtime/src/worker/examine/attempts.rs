@@ -1,4 +1,4 @@
-//! What the canary tries: each is harmless where it works.
+//! The actions that the canary tries. Each is harmless if it succeeds.
 
 use std::net::TcpListener;
 use std::os::fd::AsFd;
@@ -9,16 +9,16 @@ use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use rustix::process::{Pid, test_kill_process};
 use rustix::thread::{sched_getaffinity, sched_setaffinity};
 
+use super::attempt::Attempt;
 use sage_process::FarEnd;
 use sage_process::Mapping;
-use super::attempt::Attempt;
 
-/// What every machine has, and what one with virtual machines or accelerators has.
+/// Device files of every machine, and those of machines with virtual machines or accelerators.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/tty", "/dev/kvm", "/dev/nvidia0"];
-/// Of private memory, what the canary tries to get.
+/// Bytes of private memory that the canary tries to get.
 pub(super) const HOARD: usize = 256 << 20;
 
-/// On memory that the host writes: writing. On both: another size.
+/// On memory that the host writes: a write and a change of size. On its own memory: a change of size.
 pub(super) fn on_shared_memory(end: &FarEnd) -> Vec<Attempt> {
     let mapped = Mapping::of(&end.peer, 4096, 4096, true).map(drop).map_err(|cause| errno(&cause));
     vec![
@@ -30,7 +30,7 @@ pub(super) fn on_shared_memory(end: &FarEnd) -> Vec<Attempt> {
     ]
 }
 
-/// Files, while system calls are not filtered yet.
+/// Opens files while system calls are not filtered yet.
 pub(super) fn at_the_fence() -> Vec<Attempt> {
     ["/", "/etc/passwd", "/proc/self/mem", "/dev/zero"].map(|path| Attempt::of(path, opened(path))).into()
 }
@@ -43,7 +43,7 @@ fn opened(path: &str) -> Result<(), Errno> {
     open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).map(drop)
 }
 
-/// Calls of all sorts.
+/// System calls of several kinds.
 pub(super) fn at_the_filter(host: i32) -> Vec<Attempt> {
     let host = Pid::from_raw(host).ok_or(Errno::INVAL);
     vec![
@@ -67,7 +67,7 @@ pub(super) fn to_fork() -> Attempt {
 pub(super) fn to_hoard() -> Attempt {
     let mut hoard: Vec<u8> = Vec::new();
     let taken = hoard.try_reserve_exact(HOARD).map_err(|_| Errno::NOMEM);
-    // Seen from outside, so that it is not left out.
+    // Keeps the compiler from removing the allocation.
     std::hint::black_box(&hoard);
     Attempt::of("more memory", taken)
 }
@@ -81,14 +81,14 @@ fn last_errno() -> Errno {
 }
 
 fn fork() -> Result<(), Errno> {
-    // SAFETY: the new process does nothing but end. rustix offers no fork, and the library's Command may use calls that are refused for
-    // other reasons.
+    // SAFETY: the new process does nothing except end. rustix offers no fork, and the library's Command may use
+    // calls that are refused for other reasons.
     match unsafe { libc::fork() } {
-        // SAFETY: ends the new process at once, without anything that runs at exit.
+        // SAFETY: ends the new process at once, without any code that runs at exit.
         0 => unsafe { libc::_exit(0) },
         -1 => Err(last_errno()),
         child => {
-            // SAFETY: waits for a child of this process, and wants no status.
+            // SAFETY: waits for a child of this process, and requests no status.
             unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
             Ok(())
         }
@@ -97,15 +97,16 @@ fn fork() -> Result<(), Errno> {
 
 fn execute() -> Result<(), Errno> {
     let nothing = [std::ptr::null()];
-    // SAFETY: a path and two empty lists, each ended as it must be. No program has this path, so that this process goes on also where the
-    // call is allowed.
+    // SAFETY: a path and two empty lists, each correctly terminated. No program has this path, so this process
+    // continues even if the call is allowed.
     unsafe { libc::execve(c"/nonexistent".as_ptr(), nothing.as_ptr(), nothing.as_ptr()) };
     Err(last_errno())
 }
 
 fn trace() -> Result<(), Errno> {
     let nobody = std::ptr::null_mut::<libc::c_void>();
-    // SAFETY: asks about a process that cannot be: no memory is named and nothing is changed also where the call is allowed.
+    // SAFETY: the call names a process that cannot exist. It names no memory and changes nothing, even if it is
+    // allowed.
     match unsafe { libc::ptrace(libc::PTRACE_PEEKUSER, libc::pid_t::MAX, nobody, nobody) } {
         -1 => Err(last_errno()),
         _ => Ok(()),
@@ -115,8 +116,8 @@ fn trace() -> Result<(), Errno> {
 fn executable_memory() -> Result<(), Errno> {
     const SIZE: usize = 4096;
     let protection = ProtFlags::READ | ProtFlags::EXEC;
-    // SAFETY: a new mapping, at no address of ours.
+    // SAFETY: a new mapping at an address that the kernel chooses.
     let made = unsafe { mmap_anonymous(std::ptr::null_mut(), SIZE, protection, MapFlags::PRIVATE) }?;
-    // SAFETY: the mapping just made, which nobody else has.
+    // SAFETY: the mapping that was just made, which has no other user.
     unsafe { munmap(made, SIZE) }
 }

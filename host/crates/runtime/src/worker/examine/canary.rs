@@ -7,32 +7,33 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::canary_report::{ANSWER, CALL, CanaryReport, CanarySetup};
+use sage_batch::wire::{WireError, WireReader, WireWriter};
 use sage_process::Link;
 use sage_process::{Launch, Spawner, Started, end};
-use super::canary_report::{ANSWER, CALL, CanarySetup, CanaryReport};
-use sage_batch::wire::{WireError, WireReader, WireWriter};
 use sage_text::plain_text;
 
-/// What came back from a canary.
+/// The results of a canary.
 #[derive(Debug)]
 pub(super) struct Heard {
-    pub(super) song: CanaryReport,
-    /// From a byte in the ring to an answer in it, both sides woken by their doorbells.
+    pub(super) report: CanaryReport,
+    /// Time from a byte in the ring to the answer in it. Doorbells wake both sides.
     pub(super) round_trip: Duration,
 }
 
-/// A canary starts in milliseconds; this is for a machine that is very busy.
+/// Time limit for a canary. It starts in milliseconds; the limit is for a very busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Starts a process that locks itself down as a worker does and tries what it must not; `Err` is why nothing came back. It is gone when
-/// this returns.
+/// Starts a process that locks itself down like a worker and tries forbidden actions. `Err` is the reason why
+/// there are no results. The process is gone when this function returns.
 pub(super) fn send(program: &Path) -> Result<Heard, String> {
     let spawner = Spawner::start().map_err(|error| format!("cannot start a thread that starts processes: {error}"))?;
     let (mut link, far) = Link::pair().map_err(|error| format!("cannot make shared memory: {error}"))?;
     let descriptors = [&far.own, &far.peer, &far.doorbell, &far.peer_doorbell].map(AsRawFd::as_raw_fd);
     let [own, peer, doorbell, peer_doorbell] = descriptors;
     let host = rustix::process::getpid().as_raw_nonzero().get();
-    let order = serde_json::to_vec(&CanarySetup { host, own, peer, doorbell, peer_doorbell }).map_err(|e| e.to_string())?;
+    let order =
+        serde_json::to_vec(&CanarySetup { host, own, peer, doorbell, peer_doorbell }).map_err(|e| e.to_string())?;
     let launch = Launch {
         program: program.to_owned(),
         subcommand: "canary",
@@ -54,21 +55,22 @@ pub(super) fn send(program: &Path) -> Result<Heard, String> {
     let said = words(&last_words);
     match (called, ended) {
         (Ok(round_trip), Ok(())) if status.success() => serde_json::from_slice(&said)
-            .map(|song| Heard { song, round_trip })
-            .map_err(|error| format!("what it told makes no sense: {error}")),
+            .map(|report| Heard { report, round_trip })
+            .map_err(|error| format!("its report is invalid: {error}")),
         (Err(WireError::Gone) | Ok(_), Ok(())) => Err(end_of(status, &said)),
         (Err(error), _) => Err(format!("{error}; {}", end_of(status, &said))),
         (Ok(_), Err(error)) => Err(format!("it did not end: {error}")),
     }
 }
 
-/// Waits for its call, answers, and waits for the next, which is the round trip.
+/// Waits for the canary's call, answers it, and waits for its next call. The time between them is the round
+/// trip.
 fn called(link: &mut Link) -> Result<Duration, WireError> {
     let hear = |link: &mut Link| {
         let mut call = [0; CALL.len()];
         link.get(&mut call)?;
         link.taken();
-        if call == *CALL { Ok(()) } else { Err(WireError::broken("another call than was expected")) }
+        if call == *CALL { Ok(()) } else { Err(WireError::broken("an unexpected call")) }
     };
     hear(link)?;
     let started = Instant::now();

@@ -5,83 +5,83 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use sage_process::{FarEnd, Link};
-use sage_process::lockdown::{Lockdown, LockdownError, Missing, ProcessLimits, Purpose};
 use super::attempt::Attempt;
 use super::attempts;
 use sage_batch::wire::{WireError, WireReader, WireWriter};
+use sage_process::lockdown::{Lockdown, LockdownError, Missing, ProcessLimits, Purpose};
+use sage_process::{FarEnd, Link};
 
-/// What the canary is told on its standard input.
+/// The setup message of the canary, on its standard input.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct CanarySetup {
-    /// The process that started it.
+    /// The parent process.
     pub(super) host: i32,
-    /// Descriptors, as those of a worker's lane.
+    /// Descriptors, like those of a worker's lane.
     pub(super) own: RawFd,
     pub(super) peer: RawFd,
     pub(super) doorbell: RawFd,
     pub(super) peer_doorbell: RawFd,
 }
 
-/// What the canary tells on its standard error.
+/// The report of the canary, on its standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CanaryReport {
-    /// With all its rights: what the seals of shared memory refuse.
+    /// Before the lockdown: attempts against the seals of shared memory.
     pub(super) seals: Vec<Attempt>,
-    /// Behind the fence, with all system calls.
+    /// After the first step of the lockdown, while every system call is still allowed.
     pub(super) fence: Vec<Attempt>,
-    /// And from here on after its lockdown: calls of all sorts.
+    /// After the lockdown, like all later fields: system calls of several kinds.
     pub(super) calls: Vec<Attempt>,
-    /// A device each.
+    /// Attempts to open devices, one for each.
     pub(super) devices: Vec<Attempt>,
-    /// Another CPU.
+    /// Moving to another CPU.
     pub(super) moving: Attempt,
-    /// Another process.
+    /// Starting another process.
     pub(super) forking: Attempt,
-    /// More memory than [`DATA`].
+    /// Allocating more memory than [`DATA`].
     pub(super) hoarding: Attempt,
-    /// The kernel's version of landlock; 0 if it has none.
+    /// The kernel's landlock version; 0 if the kernel has no landlock.
     pub(super) landlock: u32,
-    /// Whether the kernel fences off files.
+    /// Whether the kernel restricts access to files.
     pub(super) files_fenced: bool,
-    /// All that this kernel cannot do.
+    /// The restrictions that this kernel cannot enforce.
     pub(super) missing: Vec<String>,
 }
 
-/// Why a canary has not sung.
+/// The reason why there is no canary report.
 #[derive(Debug, Error)]
 pub enum CanaryError {
-    /// What it was told is nothing that it understands.
-    #[error("a canary is started by `sage-host doctor`, with its order on standard input: {0}")]
+    /// The setup message is invalid.
+    #[error("a canary is started by `sage-host doctor`, with its setup on standard input: {0}")]
     WorkerSetup(String),
-    /// A right could not be given up.
+    /// A privilege could not be given up.
     #[error(transparent)]
     Lockdown(#[from] LockdownError),
-    /// Whoever started it is gone or makes no sense.
-    #[error("the host's side of the ring: {0}")]
+    /// The parent is gone, or sent an invalid message.
+    #[error("the link to the host: {0}")]
     Wire(#[from] WireError),
-    /// Shared memory cannot be mapped, or what was found cannot be told.
+    /// Shared memory cannot be mapped, or the report cannot be written.
     #[error("{what}: {cause}")]
     System {
-        /// What was tried.
+        /// The action that failed.
         what: &'static str,
-        /// Why it did not work.
+        /// The reason.
         cause: std::io::Error,
     },
 }
 
-/// What the two sides of the ring say to each other.
+/// The messages of the two sides in the ring.
 pub(super) const CALL: &[u8; 4] = b"ping";
 pub(super) const ANSWER: &[u8; 4] = b"pong";
-/// Of private memory, what the canary may have.
+/// Maximum bytes of private memory of the canary.
 pub(super) const DATA: u64 = 64 << 20;
 const OPEN_FILES: u64 = 256;
 
-/// What `sage-host canary` does: gives up every right as a worker does, tries what a worker must not be able to do, and tells what the
-/// kernel answered. It ends by itself, or with whoever started it.
+/// Runs `sage-host canary`: gives up every right like a worker, tries actions that a worker must not be able to
+/// do, and reports the kernel's answers. The canary ends by itself, or with its parent.
 ///
 /// # Errors
-/// A right that it could not give up; nothing is tried without it then.
+/// A privilege that could not be given up. In that case nothing is tried.
 pub fn sing() -> Result<(), CanaryError> {
     let order = read_order()?;
     let end = far_end(&order)?;
@@ -101,7 +101,7 @@ pub fn sing() -> Result<(), CanaryError> {
     link.taken();
     link.put(CALL)?;
     link.send();
-    let song = CanaryReport {
+    let report = CanaryReport {
         seals,
         fence,
         calls: attempts::at_the_filter(order.host),
@@ -113,8 +113,8 @@ pub fn sing() -> Result<(), CanaryError> {
         files_fenced: !report.missing.contains(&Missing::FileFence),
         missing: report.missing.iter().map(ToString::to_string).collect(),
     };
-    let text = serde_json::to_vec(&song).map_err(|error| CanaryError::WorkerSetup(error.to_string()))?;
-    std::io::stderr().write_all(&text).map_err(system("cannot tell what was found"))
+    let text = serde_json::to_vec(&report).map_err(|error| CanaryError::WorkerSetup(error.to_string()))?;
+    std::io::stderr().write_all(&text).map_err(system("cannot write the report"))
 }
 
 fn read_order() -> Result<CanarySetup, CanaryError> {
@@ -130,13 +130,13 @@ fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> CanaryError {
 fn far_end(order: &CanarySetup) -> Result<FarEnd, CanaryError> {
     let all = [order.own, order.peer, order.doorbell, order.peer_doorbell];
     let is_open = |descriptor: RawFd| {
-        // SAFETY: asked only whether it is open, for as long as this call takes.
+        // SAFETY: only checks whether the descriptor is open, for the duration of this call.
         descriptor > 2 && rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(descriptor) }).is_ok()
     };
     if !all.into_iter().all(is_open) {
         return Err(CanaryError::WorkerSetup("it names no descriptors".to_owned()));
     }
-    // SAFETY: the host opened these for this process and names each of them once.
+    // SAFETY: the host opened these descriptors for this process, and names each of them once.
     let owned = |descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) };
     let [own, peer, doorbell, peer_doorbell] = all.map(owned);
     Ok(FarEnd { own, peer, doorbell, peer_doorbell })

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use super::super::compile::OneShotCompiler;
 use super::examination::{Examination, in_full, shown};
 use super::worker_process::ECHO;
-use sage_plan::config::HostSettings;
 use crate::engine::JobOptions;
-use sage_plan::Capabilities;
 use sage_machine::Tier;
+use sage_plan::Capabilities;
+use sage_plan::config::HostSettings;
 use sage_sandbox::{CompileLimits, LoadError, Sandbox, SandboxOptions};
 
-/// A component is compiled into the cache, by a process that is thrown away, and loaded from it by an engine that never saw it. It is not there afterwards.
+/// Compiles a component into the cache in a one-shot process, and loads it from the cache with a new engine.
+/// The component is removed afterwards.
 pub(super) fn examine(options: &JobOptions, settings: &HostSettings, program: &Path) -> Examination {
     let examined = |found, mechanism: String, detail, hint: Option<&str>| Examination {
         name: "component cache",
@@ -42,10 +43,11 @@ pub(super) fn examine(options: &JobOptions, settings: &HostSettings, program: &P
     }
 }
 
-/// How long compiling and loading took.
+/// Tests the cache. Returns the durations of the compilation and of the load.
 fn tried(folder: &Path, settings: &HostSettings, program: &Path) -> Result<(Duration, Duration), LoadError> {
     let unusable = |error: std::io::Error| LoadError::Cache { folder: folder.to_owned(), reason: error.to_string() };
-    // The folder itself is looked at as a run does it, made if need be; what is tried has one in it that goes away.
+    // The cache folder itself is checked as a run checks it, and made if needed. The test uses a folder inside
+    // it that is removed afterwards.
     let open = |folder: &Path| {
         Sandbox::new(SandboxOptions {
             cache_folder: Some(folder.to_owned()),
@@ -70,7 +72,7 @@ fn tried(folder: &Path, settings: &HostSettings, program: &Path) -> Result<(Dura
     if !kept.flatten().any(|entry| entry.path().extension().is_some_and(|extension| extension == "cwasm")) {
         return Err(LoadError::Cache {
             folder: folder.to_owned(),
-            reason: "what was compiled was not kept".to_owned(),
+            reason: "the compiled component was not kept".to_owned(),
         });
     }
     Ok((compiled, loaded))

@@ -5,7 +5,8 @@ use super::examination::{Examination, in_full, shown};
 use sage_machine::cgroup::{Cgroups, Controller};
 use sage_machine::{CpuSet, ResourceError, Tier, counted, pin_current_thread};
 
-/// A thread is put on each CPU in turn and read back; a worker tries to leave; a process in a group tries to leave its CPUs.
+/// Pins a thread to each CPU in turn and reads the result back. A worker tries to move to another CPU, and so
+/// does a process in a cgroup.
 pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examination {
     let examined = |found, mechanism: String, detail, hint| Examination {
         name: "CPU pinning",
@@ -23,7 +24,7 @@ pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examina
         }
         Err(_) => return examined(Tier::None, affinity(), "the thread to be pinned panicked".to_owned(), None),
     };
-    let stays = heard.is_ok_and(|heard| heard.song.moving.is_forbidden());
+    let stays = heard.is_ok_and(|heard| heard.report.moving.is_forbidden());
     let control = &cgroups.controls().cpuset;
     match cgroups.breach(Controller::Cpuset) {
         Ok(breach) => {

@@ -5,13 +5,14 @@ use super::examination::{Examination, in_full, shown};
 use sage_machine::cgroup::{Cgroups, Controller};
 use sage_machine::{CpuShare, Tier, thread_cpu_time};
 
-/// The fallback's share, in 1/10,000, and for how long it is looked at: some of its periods of 20 ms.
+/// The CPU share of the fallback, in 1/10,000, and the duration of its test: several of its periods of 20 ms.
 const SHARE: u32 = 2_500;
 const WHILE: Duration = Duration::from_millis(160);
-/// A fifth of it may have been saved up, and waking is late on a busy machine: half of the time is far from all of it.
+/// The largest part of a CPU that the test accepts. A fifth may have been saved up, and wake-ups are late on a
+/// busy machine. Half of the time is still far from all of it.
 const AT_MOST: f64 = 0.5;
 
-/// A process in a group never yields; without groups, a thread is held to its share by sleeping.
+/// Runs a process that never yields in a cgroup. Without cgroups, a thread sleeps to stay within its share.
 pub(super) fn examine(cgroups: &Cgroups) -> Examination {
     let control = &cgroups.controls().cpu;
     let examined = |found, mechanism: &str, detail, hint| Examination {
@@ -32,8 +33,8 @@ pub(super) fn examine(cgroups: &Cgroups) -> Examination {
     match thread::spawn(spin).join() {
         Ok(used) if used <= WHILE.mul_f64(AT_MOST) => {
             let detail = format!(
-                "no group: {why}; without one a thread that span with 0.25 of a CPU used {} of {}: that holds guests, not the worker's \
-                 own threads",
+                "no group: {why}; without one a busy thread with 0.25 of a CPU used {} of {}; this limits \
+                 guests, but not the worker's own threads",
                 shown(used),
                 shown(WHILE)
             );
@@ -42,15 +43,16 @@ pub(super) fn examine(cgroups: &Cgroups) -> Examination {
         Ok(used) => {
             let used = shown(used);
             let detail =
-                format!("no group: {why}; and a thread that span with 0.25 of a CPU used {used} of {}", shown(WHILE));
+                format!("no group: {why}; and a busy thread with 0.25 of a CPU used {used} of {}", shown(WHILE));
             examined(Tier::None, "nothing", detail, hint)
         }
-        // The panic hook has said it.
+        // The panic hook has already reported the panic.
         Err(_) => examined(Tier::None, "nothing", format!("no group: {why}"), hint),
     }
 }
 
-/// What a lane does that never yields: works, asks, sleeps as long as it is told. The CPU time that it got.
+/// Behaves like a lane that never yields: works, asks its share, and sleeps as long as told. Returns its CPU
+/// time.
 fn spin() -> Duration {
     let mut share = CpuShare::new(SHARE);
     let (started, before) = (Instant::now(), thread_cpu_time());

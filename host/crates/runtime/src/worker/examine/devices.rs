@@ -1,10 +1,10 @@
 use super::examination::Examination;
-use sage_plan::config::HostSettings;
-use sage_models::Devices;
 use sage_machine::Tier;
+use sage_models::Devices;
+use sage_plan::config::HostSettings;
 
-/// What there is to run models on: `host.toml` is read and NVML asked. No pipeline without `num_gpus` needs any, and leases on devices are an
-/// agreement between sage-hosts.
+/// Lists the devices that can run models, from `host.toml` and NVML. A pipeline without `num_gpus` needs no
+/// device. Leases on devices are an agreement between instances of sage-host.
 pub(super) fn examine(settings: &HostSettings) -> Examination {
     let devices = Devices::detect(settings);
     let serving: Vec<String> = devices
@@ -13,7 +13,7 @@ pub(super) fn examine(settings: &HostSettings) -> Examination {
         .collect();
     let (found, detail, hint) = if serving.is_empty() {
         let hint =
-            "for operators with num_gpus, declare a [[device]] in host.toml; `sage-host devices` lists what there is";
+            "for operators with num_gpus, declare a [[device]] in host.toml; `sage-host devices` lists all devices";
         (
             Tier::None,
             format!("nothing serves num_gpus: {}", devices.why_none_serves().join("; ")),

@@ -1,4 +1,4 @@
-;; A map that answers with what it is given.
+;; A map that returns its input.
 (component
   (import "sage:operator/types@0.1.0" (instance $types
     (type $a-column (record (field "offsets" (list u32)) (field "bytes" (list u8))))
@@ -12,7 +12,7 @@
     (alias outer 1 $column (type $a-column))
     (export "column" (type $payloads-column (eq $a-column)))
     (export "payloads" (func (param "payloads" $payloads-column)))))
-  ;; What a call is given lies behind the first page and is written over by the next call.
+  ;; The input of a call lies behind the first page, and the next call overwrites it.
   (core module $Libc
     (memory (export "memory") 2)
     (global $next (export "next") (mut i32) (i32.const 65536))

@@ -5,32 +5,33 @@ use serde::Serialize;
 
 use sage_machine::Tier;
 
-/// One thing that process isolation needs, as it was found by trying it.
+/// The test of a feature that process isolation needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Examination {
-    /// What was tried: `memory`, `CPU quota`.
+    /// The name of the feature: `memory`, `CPU quota`.
     pub name: &'static str,
-    /// How hard it holds here.
+    /// The enforcement tier that was found.
     pub found: Tier,
-    /// The weakest with which `--isolation process` keeps what it promises; [`Tier::None`] where it does without.
+    /// The weakest tier with which `--isolation process` keeps its promise; [`Tier::None`] if the feature is
+    /// not needed.
     pub needed: Tier,
-    /// By what it holds.
+    /// The mechanism that enforces it.
     pub mechanism: String,
-    /// What was seen.
+    /// The observation.
     pub detail: String,
-    /// What to do about what is missing.
+    /// A hint for the user about a missing feature.
     pub hint: Option<String>,
 }
 
 impl Examination {
-    /// Whether `--isolation process` keeps its promise with this.
+    /// Returns `true` if `--isolation process` keeps its promise with this result.
     #[must_use]
     pub fn suffices(&self) -> bool {
         self.found <= self.needed
     }
 }
 
-/// An error and what caused it, in one line.
+/// An error and its causes, in one line.
 pub(super) fn in_full(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -44,7 +45,7 @@ pub(super) fn in_full(error: &dyn Error) -> String {
     text
 }
 
-/// A time that was measured, as people read it.
+/// A measured time, as text for people.
 pub(super) fn shown(time: Duration) -> String {
     if time < Duration::from_millis(1) {
         return format!("{} µs", time.as_micros());

@@ -1,18 +1,18 @@
 use super::examination::{Examination, in_full};
-use sage_plan::config::HostSettings;
 use crate::engine::JobOptions;
 use sage_machine::{Amounts, Claim, CpuSet, LeaseFolder, LeaseScope, ResourceError, Tier, counted};
+use sage_plan::config::HostSettings;
 
-/// What the examination claims by: nothing of anything.
+/// The name in the claim of this test, which claims no resources.
 const NAME: &str = "doctor";
 
 const FOR_ALL: &str = "for a folder that all users share, once, as root: install -d -m 1777 /run/lock/sage-host";
-/// The hard form: nobody else can write to it, or open it and hold its locks.
-const FOR_ROOT: &str = "for leases that no other user can take away, run pipelines as root with a folder of root's own: \
-                        install -d -m 0700 /run/sage-host, and lease_folder = \"/run/sage-host\" in host.toml; all runs of the \
-                        machine must use it";
+/// The hint for the hard tier: other users can neither write to the folder, nor open it and hold its locks.
+const FOR_ROOT: &str = "for leases that no other user can take away, run pipelines as root with a folder of root's \
+                        own: install -d -m 0700 /run/sage-host, and lease_folder = \"/run/sage-host\" in host.toml; \
+                        all runs of the machine must use it";
 
-/// The machine's ledger is taken, an empty claim written into it, read back and given back.
+/// Locks the machine's ledger, writes an empty claim into it, reads the claim back and frees it.
 pub(super) fn examine(options: &JobOptions, settings: &HostSettings) -> Examination {
     let examined = |found, mechanism: String, detail, hint: Option<&str>| Examination {
         name: "lease folder",
@@ -48,12 +48,12 @@ pub(super) fn examine(options: &JobOptions, settings: &HostSettings) -> Examinat
     examined(place.tier, mechanism, format!("{}; {others}{why}", place.scope.meaning()), hint)
 }
 
-/// How many other runs have a claim there.
+/// The number of other runs with a claim in the ledger.
 fn claim(folder: &LeaseFolder) -> Result<u32, ResourceError> {
     let choosing = folder.choose()?;
     let claim = choosing.claim(Claim::here(NAME, NAME, Amounts::default(), CpuSet::default()))?;
     let taken = choosing.taken()?;
-    // Giving back waits for the ledger.
+    // The release of the claim needs the ledger lock.
     drop(choosing);
     drop(claim);
     let others = taken.claims.iter().filter(|claim| claim.pid != std::process::id()).count();

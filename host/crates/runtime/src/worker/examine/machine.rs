@@ -7,19 +7,22 @@ use super::{
 use crate::engine::{JobError, JobOptions};
 use sage_machine::cgroup::Cgroups;
 
-/// Tries everything that `--isolation process` needs on this machine, with the folders and the slice that a run with these options would
-/// use. `program` is started with `canary`, `worker` and `compile`; for `sage-host` itself it is `/proc/self/exe`.
+/// Tests everything that `--isolation process` needs on this machine, with the folders and the slice of a run
+/// with these options. `program` is started with `canary`, `worker` and `compile`; for `sage-host` itself it is
+/// `/proc/self/exe`.
 ///
-/// Takes some hundred milliseconds; what is started has a time of its own after which it is ended. What dead runs left is removed first.
+/// Takes some hundred milliseconds. Every started process has a time limit. Leftovers of dead runs are removed
+/// first.
 ///
 /// # Errors
-/// A `host.toml` that cannot be read or is wrong. Whatever does not work on the machine is no error but stands in the report.
+/// The `host.toml` cannot be read or is invalid. A feature that does not work on the machine is no error; the
+/// report shows it.
 pub fn examine(options: &JobOptions, program: impl Into<PathBuf>) -> Result<Report, JobError> {
     let program = program.into();
     let settings = options.host_settings()?;
     let cgroups = Cgroups::detect(Some(&settings.slice));
     if let Err(error) = cgroups.sweep() {
-        tracing::warn!(%error, "what dead runs left could not be removed");
+        tracing::warn!(%error, "leftovers of dead runs could not be removed");
     }
     let heard = canary::send(&program);
     let heard = heard.as_ref().map_err(String::as_str);

@@ -1,11 +1,12 @@
 use super::attempts::HOARD;
 use super::canary::Heard;
-use super::examination::{Examination, in_full, shown};
 use super::canary_report::DATA;
+use super::examination::{Examination, in_full, shown};
 use sage_machine::cgroup::{Cgroups, Controller};
 use sage_machine::{Tier, bytes};
 
-/// A process in a group takes more than the group's cap; without groups, more than its own limit.
+/// A process in a cgroup takes more memory than the limit of the cgroup. Without cgroups, a process takes more
+/// than its own limit.
 pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examination {
     let control = &cgroups.controls().memory;
     let examined = |found, mechanism: String, detail, hint: Option<String>| Examination {
@@ -24,13 +25,13 @@ pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examina
         Err(error) => (control.why_not.clone().unwrap_or_else(|| in_full(&error)), control.hint.clone()),
     };
     let (wanted, limit) = (bytes(u64::try_from(HOARD).unwrap_or(u64::MAX)), bytes(DATA));
-    match heard.map(|heard| heard.song.hoarding.refused.is_some()) {
+    match heard.map(|heard| heard.report.hoarding.refused.is_some()) {
         Ok(true) => examined(
             Tier::Cooperative,
             "memory limiter, RLIMIT_DATA".to_owned(),
             format!(
-                "no group: {why}; without one a process was refused {wanted} at {limit} of private memory, and what it shares or \
-                 reads of files is not counted"
+                "no group: {why}; without one a process was refused {wanted} at {limit} of private memory; shared \
+                 memory and file pages are not counted"
             ),
             hint,
         ),

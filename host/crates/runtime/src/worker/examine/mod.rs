@@ -1,23 +1,26 @@
-//! What this machine lets process isolation hold, found out by trying: `sage-host doctor`.
+//! Tests which promises of process isolation this machine can keep: `sage-host doctor`.
 //!
 //! ```text
-//! examine ─┬─ Cgroups::detect, Cgroups::breach   a limit is set, broken on purpose, and the kernel's answer read
-//!          ├─ canary ── sage-host canary         a process that gives up its rights as a worker does and tries what it must not
+//! examine ─┬─ Cgroups::detect, Cgroups::breach   sets a limit, breaks it on purpose, and reads the kernel's answer
+//!          ├─ canary ── sage-host canary         a process that gives up its rights and tries forbidden actions
 //!          ├─ worker_process                     a pipeline of three records in a worker
 //!          └─ lease_folder, component_cache      written, read back, removed
 //!                 │
 //!                 ▼
-//!              Report: an Examination each, with its tier, what was seen, and what to do
+//!              Report: an Examination each, with its tier, the observation, and a hint
 //! ```
 //!
-//! Invariants: nothing is said to hold that was not seen to hold just now; every process that is started has its time, and neither it nor a
-//! group nor a file of it is there afterwards, whatever came of it; nothing that others hold is taken.
+//! Invariants: a limit is only reported as enforced if this run observed it; every started process has a time
+//! limit; after any outcome, neither the process nor its cgroup nor its files remain; nothing that others hold
+//! is taken.
 //!
-//! Left to others: what a pipeline may have on such a machine (admission); the compiler for operators (cli).
+//! Left to others: the resources that a pipeline may have on such a machine (admission); the compiler for
+//! operators (cli).
 
 mod attempt;
 mod attempts;
 mod canary;
+mod canary_report;
 mod component_cache;
 mod cpu_pinning;
 mod cpu_quota;
@@ -30,11 +33,10 @@ mod memory;
 mod pids;
 mod report;
 mod shared_memory;
-mod canary_report;
 mod system_calls;
 mod worker_process;
 
+pub use canary_report::{CanaryError, sing};
 pub use examination::Examination;
 pub use machine::examine;
 pub use report::Report;
-pub use song::{CanaryError, sing};

@@ -3,7 +3,7 @@ use super::examination::{Examination, in_full, shown};
 use sage_machine::Tier;
 use sage_machine::cgroup::{Cgroups, Controller};
 
-/// A process in a group that is full forks; without groups, a worker does.
+/// A process in a full cgroup forks. Without cgroups, a worker forks.
 pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examination {
     let control = &cgroups.controls().pids;
     let examined = |found, mechanism: &str, detail, hint| Examination {
@@ -21,7 +21,7 @@ pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examina
         }
         Err(error) => (control.why_not.clone().unwrap_or_else(|| in_full(&error)), control.hint.clone()),
     };
-    match heard.map(|heard| heard.song.forking.is_forbidden()) {
+    match heard.map(|heard| heard.report.forking.is_forbidden()) {
         Ok(true) => {
             let detail = format!("no group: {why}; without one a worker cannot fork, and its threads are not counted");
             examined(Tier::Cooperative, "syscall filter", detail, hint)

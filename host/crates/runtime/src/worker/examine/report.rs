@@ -7,23 +7,23 @@ use super::Examination;
 use sage_machine::Tier;
 use sage_machine::cgroup::Composition;
 
-/// Everything that was examined, and what follows for `run --isolation process`. Its `Display` is a table, what to do below it, and a
-/// verdict; its `Serialize` the same as data.
+/// All examinations, and the verdict for `run --isolation process`. `Display` prints a table, the hints and the
+/// verdict. `Serialize` writes the same as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether all that `--isolation process` promises can be enforced.
+    /// Whether every promise of `--isolation process` can be enforced.
     sufficient: bool,
-    /// Which control groups there are.
+    /// The kinds of cgroups on this machine.
     cgroups: Composition,
-    /// Where ours would lie, in the first hierarchy.
+    /// The path of our slice in the first hierarchy.
     slice: Option<String>,
     examinations: Vec<Examination>,
 }
 
 /// The columns.
-const HEADER: [&str; 4] = ["examined", "tier", "mechanism", "what was seen"];
+const HEADER: [&str; 4] = ["examined", "tier", "mechanism", "observation"];
 
-/// No lines: two spaces part the columns.
+/// A table without lines: two spaces separate the columns.
 const STYLE: TableStyle = TableStyle::new();
 
 impl Report {
@@ -32,7 +32,7 @@ impl Report {
         Self { sufficient, cgroups, slice, examinations }
     }
 
-    /// Adds what was examined elsewhere.
+    /// Adds an examination from elsewhere.
     #[must_use]
     pub fn with(mut self, examination: Examination) -> Self {
         self.sufficient &= examination.suffices();
@@ -40,19 +40,20 @@ impl Report {
         self
     }
 
-    /// Whether all that `--isolation process` promises can be enforced.
+    /// Returns `true` if every promise of `--isolation process` can be enforced.
     #[must_use]
     pub fn is_sufficient(&self) -> bool {
         self.sufficient
     }
 
-    /// What was examined, in order.
+    /// The examinations, in order.
     #[must_use]
     pub fn examinations(&self) -> &[Examination] {
         &self.examinations
     }
 
-    /// What does not hold as hard as `--isolation process` promises, as people read it; empty where it all does.
+    /// The features with a weaker tier than `--isolation process` promises, as text for people; empty if there
+    /// are none.
     #[must_use]
     pub fn shortfall(&self) -> String {
         let short = |tier| {
@@ -71,7 +72,7 @@ impl Report {
         [Tier::Cooperative, Tier::None].into_iter().filter_map(short).collect::<Vec<_>>().join("; ")
     }
 
-    /// Hints, each with the names of those that have it.
+    /// The hints, each with the names of its examinations.
     fn hints(&self) -> Vec<(Vec<&str>, &str)> {
         let mut hints: Vec<(Vec<&str>, &str)> = Vec::new();
         for examination in &self.examinations {
@@ -97,7 +98,7 @@ impl Report {
     }
 }
 
-/// Lines are as wide as they must be; whoever prints to a narrow terminal wraps them.
+/// Lines have their full width. A caller that prints to a narrow terminal wraps them.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();

@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 use super::super::ProcessIsolation;
 use super::super::compile::OneShotCompiler;
 use super::examination::{Examination, in_full, shown};
-use sage_plan::config::{HostSettings, Resources, TenantCeiling, TenantName};
 use crate::connector::{CollectSink, IterSource};
 use crate::engine::{JobOptions, PipelineBuilder, Session, SinkOf, SourceOf};
-use sage_observe::Summary;
 use sage_machine::{Tier, bytes};
+use sage_observe::Summary;
+use sage_plan::config::{HostSettings, Resources, TenantCeiling, TenantName};
 
-/// A component that answers with what it is given: `echo.wat`.
+/// A component that returns its input: `echo.wat`.
 pub(super) const ECHO: &[u8] = include_bytes!("echo.wasm");
-/// The least with which a worker starts is half of it.
+/// Memory of the test operator: twice the least amount with which a worker starts.
 const MEMORY: u64 = 32 << 20;
-/// It takes some tens of milliseconds; this is for a machine that is very busy.
+/// Time limit of the test. It takes some tens of milliseconds; the limit is for a very busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Three records go through a worker.
+/// Sends three records through a worker.
 pub(super) fn examine(options: &JobOptions, settings: &HostSettings, program: &Path) -> Examination {
     let examined = |found, detail, hint| Examination {
         name: "worker process",
@@ -42,8 +42,8 @@ pub(super) fn examine(options: &JobOptions, settings: &HostSettings, program: &P
 
 type Trouble = (String, Option<String>);
 
-/// How long the run took, and the most memory that the worker's group held. Leases and compiled components of the run are its own, so that
-/// it takes nothing from others.
+/// Runs the test. Returns the duration of the run and the peak memory of the worker's cgroup. The run has its
+/// own lease and cache folders, so that it takes nothing from others.
 fn tried(options: &JobOptions, settings: &HostSettings, program: &Path) -> Result<(Duration, Option<u64>), Trouble> {
     let folder = tempfile::Builder::new().prefix("sage-host-doctor-").tempdir().map_err(|error| told(&error))?;
     let component = folder.path().join("echo.wasm");
@@ -76,21 +76,21 @@ fn tried(options: &JobOptions, settings: &HostSettings, program: &Path) -> Resul
     let ran = job.start().map(Session::wait);
     let took = started.elapsed();
     drop(done);
-    // A panic in it was said by the hook already.
+    // The panic hook has already reported a panic of the thread.
     drop(watch.join());
     let summary = ran.map_err(|error| told(&error))?;
     if let Some(error) = &summary.error {
         return Err((format!("it failed with {}: {}", error.code, error.message), error.hint.clone()));
     }
     if summary.outcome == "interrupted" {
-        return Err((format!("they had not come back after {} s", PATIENCE.as_secs()), None));
+        return Err((format!("three records had not come back after {} s", PATIENCE.as_secs()), None));
     }
     let collected = collected.lock().unwrap_or_else(PoisonError::into_inner);
     let same = collected.iter().map(|record| &record.payload).eq(&records);
-    if same { Ok((took, peak(&summary))) } else { Err(("not the same records came back".to_owned(), None)) }
+    if same { Ok((took, peak(&summary))) } else { Err(("other records came back".to_owned(), None)) }
 }
 
-/// One whose ceiling leaves room.
+/// A tenant whose ceiling leaves enough memory.
 fn tenant(settings: &HostSettings) -> TenantName {
     let roomy = |ceiling: &TenantCeiling| ceiling.memory.is_none_or(|memory| memory >= MEMORY * 2);
     let tenants = &settings.tenants;

@@ -3,18 +3,18 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd as _;
 
 use super::reply;
+use crate::worker::one_shot::{OneShotError, OneShotSetup, broken, read_all};
 use sage_models::{Trial, examine};
 use sage_process::lockdown::forbid_new_code;
-use crate::worker::one_shot::{OneShotError, OneShotSetup, broken, read_all};
 
 /// Descriptors: the standard streams, and its own status.
 const OPEN_FILES: u64 = 8;
 
-/// What `sage-host examine-model` does: gives up every right it does not need, looks at the model on standard input, tries it out if that is wanted, and writes
-/// what it found to standard output.
+/// Runs `sage-host examine-model`: gives up every right that is not needed, examines the model on standard
+/// input, tries it out if requested, and writes the result to standard output.
 ///
 /// # Errors
-/// Whatever keeps it from replying; whoever waits for the reply sees that it ended.
+/// Any reason why there is no reply. The caller sees that the process ended.
 pub fn examine_one(order: OneShotSetup, trial: Trial) -> Result<(), OneShotError> {
     let status = File::open("/proc/self/status").map_err(broken("open its own status"))?;
     order.begin(OPEN_FILES, &[status.as_raw_fd()])?;
@@ -24,7 +24,7 @@ pub fn examine_one(order: OneShotSetup, trial: Trial) -> Result<(), OneShotError
     reply::write(&mut io::stdout().lock(), outcome).map_err(broken("reply"))
 }
 
-/// The most memory that this process has had: `VmHWM` of its status.
+/// The peak memory of this process: `VmHWM` of its status.
 fn most_memory(mut status: &File) -> Option<u64> {
     let mut text = [0; 4096];
     let read = status.read(&mut text).ok()?;

@@ -7,28 +7,30 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use super::reply;
-use sage_models::{ExamineElsewhere, ExamineLimits, Examined, ModelError, Trial};
-use sage_text::plain_text;
 use crate::worker::listen::{Ending, Heard, listen};
+use sage_models::{ExamineElsewhere, ExamineLimits, Examined, ModelError, Trial};
 use sage_process::sealed;
+use sage_text::plain_text;
 
-/// Looks at each model in a process of its own, which is ended when its time is up.
+/// Examines each model in a one-shot process, which is killed at its timeout.
 #[derive(Debug, Clone)]
 pub struct OneShotInspector {
     program: PathBuf,
 }
 
 impl OneShotInspector {
-    /// Processes are started as `program examine-model MEMORY CPU_SECONDS PARENT [--try-out]`, which must come to
-    /// [`examine_one`](super::examine_one). For `sage-host` itself that is `/proc/self/exe`.
+    /// Makes the inspector. Processes are started as `program examine-model MEMORY CPU_SECONDS PARENT
+    /// [--try-out]`, which must call [`examine_one`](super::examine_one). For `sage-host` itself, `program` is
+    /// `/proc/self/exe`.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self { program: program.into() }
     }
 
-    /// The thread that starts it must be the one that waits for it: the process dies with that thread.
+    /// Starts a process. The same thread must wait for it, because the process dies with the thread that
+    /// started it.
     fn start(&self, model: &[u8], trial: Trial, limits: ExamineLimits) -> io::Result<Child> {
-        // The clock on the wall is the limit, and this the guard behind it: the process has one thread.
+        // The CPU limit is a guard behind the timeout on wall time. The process has one thread.
         let cpu_seconds = limits.timeout.as_secs() + 2;
         Command::new(&self.program)
             .arg("examine-model")
@@ -36,7 +38,7 @@ impl OneShotInspector {
             .args((trial == Trial::Wanted).then_some("--try-out"))
             .env_clear()
             .current_dir("/")
-            // A terminal's signals are for the host, which decides what becomes of this.
+            // Terminal signals are for the host, which decides about this process.
             .process_group(0)
             .stdin(Stdio::from(sealed("sage-model", model)?))
             .stdout(Stdio::piped())
@@ -51,7 +53,7 @@ impl ExamineElsewhere for OneShotInspector {
         let until = Instant::now() + limits.timeout;
         let mut child = self.start(model, trial, limits).map_err(unavailable)?;
         let heard = listen(&mut child, until, reply::LONGEST);
-        // Where it has ended this does nothing; where it has not, it is time.
+        // A process that has ended is not affected; a process that still runs has used up its time.
         let _ = child.kill();
         let status = child.wait().map_err(unavailable)?;
         judge(&heard.map_err(unavailable)?, status, limits)
@@ -69,18 +71,18 @@ fn judge(heard: &Heard, status: ExitStatus, limits: ExamineLimits) -> Result<Exa
         Ending::Ended => {}
     }
     if status.success() {
-        let found = reply::read(&heard.reply).ok_or_else(|| died("answered nonsense"))?;
+        let found = reply::read(&heard.reply).ok_or_else(|| died("sent an invalid reply"))?;
         return found.map_err(|reason| ModelError::Refused(plain_text(&reason).into_owned()));
     }
     let complaint = String::from_utf8_lossy(&heard.complaint);
     match status.signal() {
         Some(signal) if signal == Signal::XCPU.as_raw() => Err(ModelError::TimedOut(limits.timeout)),
-        // What Rust's allocator says before it aborts.
+        // Rust's allocator prints this message before it aborts.
         Some(_) if complaint.contains("memory allocation of ") => Err(ModelError::OutOfMemory(limits.memory)),
         Some(_) if complaint.contains("has overflowed its stack") => {
             Err(died("ran out of stack: it is nested too deep"))
         }
-        Some(signal) if signal == Signal::KILL.as_raw() => Err(died("was killed, for want of memory perhaps")),
+        Some(signal) if signal == Signal::KILL.as_raw() => Err(died("was killed by signal 9 (out of memory?)")),
         Some(signal) => Err(died(&format!("was ended by signal {signal}"))),
         None => {
             let said = plain_text(complaint.trim());

@@ -1,19 +1,19 @@
-//! Looking at a model in a process that is thrown away: a file that takes for ever, or all memory, or the parser down, costs whoever
-//! brought it, and nobody else.
+//! Examination of a model in a one-shot process. A file that takes endless time or all memory, or that crashes
+//! the parser, only affects its own pipeline.
 //!
 //! ```text
 //!   host: OneShotInspector                     process: examine_one
 //!     file (sealed memory, stdin) ─────────────▶ lockdown, no new code from here on
 //!                                                parse
 //!                                                load and run once with tract, if wanted
-//!     reply (stdout), checked  ◀──────────────── what it says, what it took
+//!     reply (stdout), checked  ◀──────────────── findings, resources used
 //!     killed at the timeout
 //! ```
 //!
-//! Invariants: the process reaches no file, no network and no other process, and dies with the thread that waits for it; what it
-//! may take is bounded from before it reads the first byte.
+//! Invariants: the process reaches no file, no network and no other process, and dies with the thread that
+//! waits for it; its resources are limited before it reads the first byte.
 //!
-//! Left to others: what is read and tried (inference).
+//! Left to others: the parsing and the trial (inference).
 
 mod child;
 mod examiner;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use sage_models::{Examined, InferenceError};
 
-/// What the process says, as JSON.
+/// The reply of the process, as JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case", deny_unknown_fields)]
 enum Reply {
@@ -12,10 +12,10 @@ enum Reply {
     Refused { reason: String },
 }
 
-/// The longest reply: names and metadata of real models are some KiB.
+/// Maximum bytes of a reply. Names and metadata of real models take some KiB.
 pub(super) const LONGEST: usize = 1 << 20;
 
-/// Writes what became of an examination.
+/// Writes the result of an examination.
 pub(super) fn write(to: &mut impl Write, outcome: Result<Examined, InferenceError>) -> io::Result<()> {
     let reply = match outcome {
         Ok(examined) => Reply::Examined { examined: Box::new(examined) },
@@ -26,7 +26,7 @@ pub(super) fn write(to: &mut impl Write, outcome: Result<Examined, InferenceErro
     to.flush()
 }
 
-/// Reads it: what was found, or why nothing; `None` if it is nothing that [`write`] writes.
+/// Reads a reply: the findings, or the reason of a refusal. `None` if it does not have the format of [`write`].
 pub(super) fn read(reply: &[u8]) -> Option<Result<Examined, String>> {
     match serde_json::from_slice(reply).ok()? {
         Reply::Examined { examined } => Some(Ok(*examined)),
