@@ -26,6 +26,8 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from bisect import bisect_right
+from itertools import accumulate
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -74,12 +76,18 @@ class Page:
                 found.add(slug if count == 0 else f"{slug}-{count}")
         return found
 
+    def text(self):
+        """The text outside of code blocks and code spans, with the line that each character of it is on."""
+        lines = [(number, line) for number, line in self.lines if not line.startswith("    ")]
+        text = "\n".join(line for _, line in lines)
+        ends = list(accumulate(len(line) + 1 for _, line in lines))
+        blank = re.sub(r"`[^`]*`", lambda span: re.sub(r"[^\n]", " ", span.group()), text)
+        return blank, lambda at: lines[bisect_right(ends, at)][0]
+
     def links(self):
-        for number, line in self.lines:
-            if line.startswith("    "):
-                continue
-            for match in LINK.finditer(re.sub(r"`[^`]*`", "", line)):
-                yield number, match.group(1)
+        text, line = self.text()
+        for match in LINK.finditer(text):
+            yield line(match.start()), match.group(1)
 
     def code_spans(self):
         for number, line in self.lines:
