@@ -184,6 +184,11 @@ lint: setup ## check formatting, clippy and documentation with warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked $(WITH_ONNXRUNTIME)
 	@echo "==> no complaints"
 
+.PHONY: pictures
+pictures: host operators ## draw the pictures of the documentation anew: a run in a terminal, and the crates
+	docs/picture/record.py --program "$(SAGE_HOST)"
+	CARGO="$(CARGO)" docs/design/crates.py
+
 BOOK := target/book
 
 .PHONY: docs
