@@ -1,4 +1,4 @@
-//! Who gets which device, and what whoever gets none is told.
+//! Placement of operators on devices, and the messages for operators without a device.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ fn embed(instances: u32, value: u32) -> Plan {
     pipeline([operator("embed", Kind::Map, instances, gpus(value))])
 }
 
-/// CPU devices that count as GPUs, of 1 GiB each.
+/// CPU devices that count as GPUs, each with 1 GiB.
 fn devices(names: &[&str]) -> Devices {
     let table = |name: &&str| format!("[[device]]\nname = '{name}'\nkind = 'cpu'\ncounts_as_gpu = true\n");
     of_file(&names.iter().map(table).collect::<String>(), NvmlReport::NotAsked)
@@ -59,7 +59,7 @@ fn refused(plan: &Plan, devices: &Devices, taken: &Holdings) -> String {
     decided(plan, devices, taken).expect_err("a refusal").to_string()
 }
 
-/// Devices and shares, by instance, of a stage.
+/// Devices and shares of each instance of a stage.
 fn placed(grant: &Grant, stage: usize) -> Vec<Vec<(&str, u32)>> {
     let of = |part: &'_ DeviceGrant| part.share;
     let instances = grant.stages[stage].devices.iter();
@@ -157,7 +157,7 @@ fn without_a_device_it_is_refused_with_what_nvml_said_and_what_would_help() {
     assert!(short.is_err(), "what others hold is waited for, not done without");
 }
 
-/// Two models, of which `b` may open both.
+/// Two models. Operator `b` may open both.
 fn with_models() -> (Plan, Supply) {
     let model = |name: &str, workspace| ModelSpec {
         name: name.to_owned(),
@@ -303,7 +303,7 @@ fn a_revoked_lease_is_free_for_the_next_and_its_instance_is_told() {
     assert_eq!(second.devices(StageId(1), 0)[0].token(), 2);
 }
 
-/// Somebody's share of a device that has these CPUs to itself, as the ledger shows it.
+/// A share that another run holds of a device with CPUs of its own, as the ledger shows it.
 fn bound(device: &str, cpus: &[u32]) -> Holdings {
     let mut taken = held(&[(device, 2_500, 0)]);
     taken.devices[0].claim.cpus = cpus.iter().copied().collect();

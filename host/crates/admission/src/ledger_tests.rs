@@ -1,4 +1,4 @@
-//! What running pipelines hold counts for those that come after them, in whatever process.
+//! The holdings of running pipelines count for every later pipeline, in any process.
 
 use std::collections::BTreeMap;
 
@@ -109,7 +109,7 @@ fn what_still_fits_beside_others_is_granted_and_the_totals_name_theirs() {
     let claimed =
         Amounts { memory: 4 << 30, memory_at_most: 4 << 30, shares: 10_000, unleased: 0, custom: licence(20_000) };
     assert_eq!(grant.amounts, claimed);
-    // Who asks for nothing takes nothing, however much others hold.
+    // A pipeline that requests nothing is admitted, however much others hold.
     let nothing = decide(
         &one(Resources::default()),
         &machine(4),
@@ -202,7 +202,7 @@ fn a_tenants_ceiling_counts_everything_of_the_tenant_and_is_never_overcommitted(
         "{text}"
     );
     decide(&one(fraction(1_250)), &machine(4), &supply, &of("blue"), &Holdings::default()).unwrap();
-    // Caps of instances that ask for nothing count too: nothing else would keep them below the ceiling.
+    // Caps of instances that request nothing count too, because nothing else keeps them below the ceiling.
     let many = pipeline([operator("a", Kind::Map, 9, Resources::default())]);
     let text = refused(&many, &supply, &of("blue"), &Holdings::default());
     assert!(text.starts_with("the pipeline wants 2.2GiB of tenant \"blue\"'s memory, 2GiB of 2GiB is free"), "{text}");

@@ -2,7 +2,7 @@ use super::Reason;
 use sage_machine::{DeviceShare, HeldCpu, ShareState, bytes, counted, ten_thousandths};
 
 impl Reason {
-    /// The numbers behind it, a line each.
+    /// The numbers behind the reason, one per line.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         match self {
@@ -78,7 +78,7 @@ impl Reason {
         }
     }
 
-    /// What to do about it.
+    /// Advice for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -153,11 +153,11 @@ impl Reason {
     }
 }
 
-/// The first of those who hold something, and how many more there are: nobody reads a page of them.
+/// The first holders and the number of the others. A full page of holders would not be read.
 fn few(holders: impl IntoIterator<Item = String>) -> Vec<String> {
     const SHOWN: usize = 5;
     let mut holders: Vec<String> = holders.into_iter().collect();
-    // One more costs no more lines than saying so.
+    // The name of one more holder needs no more lines than the count of the others.
     if holders.len() > SHOWN + 1 {
         let more = holders.len() - SHOWN;
         holders.truncate(SHOWN);

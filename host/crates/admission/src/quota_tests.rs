@@ -1,17 +1,17 @@
-//! A quota of CPU time above this process: what it gives counts, whoever set it.
+//! A CPU quota above this process counts, whatever set it.
 
 use super::tests::{OVERCOMMIT, STRICT, decide, fraction, held, machine, operator, pipeline, whole};
 use sage_plan::{Kind, Resources};
 use sage_machine::cgroup::LimitAbove;
 use sage_machine::{Inventory, Supply, Holdings, Tier};
 
-/// Four CPUs with so much time, in 1/10,000.
+/// Four CPUs under this quota, in 1/10,000 of a CPU.
 fn under(quota: u64) -> Inventory {
     let group = "/sys/fs/cgroup/cpu/docker/ab".into();
     Inventory { quota: Some(LimitAbove { amount: quota, group }), ..machine(4) }
 }
 
-/// What one operator of so many instances gets; the refusal where there is one.
+/// The tier of an operator with so many instances, or the text of the refusal.
 fn outcome(inventory: &Inventory, instances: u32, resources: Resources, taken: &Holdings) -> Result<Tier, String> {
     let plan = pipeline([operator("a", Kind::Map, instances, resources)]);
     let grant = decide(&plan, inventory, &Supply::default(), &STRICT, taken).map_err(|refusal| refusal.to_string())?;
@@ -30,10 +30,10 @@ fn what_a_quota_above_does_not_give_is_refused_and_what_others_can_use_up_is_not
         (40_000, 3, whole(1), &nobody, Some(Tier::Hard)),
         (10_000, 11, fraction(1_000), &nobody, None),
         (10_000, 10, fraction(1_000), &nobody, Some(Tier::Hard)),
-        // What others hold counts: a leased CPU of this process's.
+        // Holdings of other pipelines count: another run leased a CPU of this process.
         (20_000, 1, whole(1), &held(&[3]), Some(Tier::Cooperative)),
         (19_999, 1, whole(1), &held(&[3]), None),
-        // Who asks for nothing is promised nothing.
+        // An operator that requests nothing is promised nothing.
         (1, 5, Resources::default(), &held(&[3]), Some(Tier::None)),
     ] {
         let found = outcome(&under(quota), instances, resources.clone(), taken);
