@@ -1,7 +1,8 @@
 use super::Reason;
 use sage_machine::{LedgerRow, Mechanism, Tier};
 
-/// Everything that holds less than hard. Who asked for no CPU of its own is promised none, and misses nothing.
+/// A reason for every limit whose tier is below hard. An operator that requests no CPU of its own is promised
+/// none, so its shared CPUs are no reason.
 pub(super) fn reasons(rows: &[LedgerRow]) -> impl Iterator<Item = Reason> + '_ {
     let is_promised = |row: &&LedgerRow| row.requested.is_some() || row.mechanism != Mechanism::SharedCpus;
     rows.iter().filter(is_promised).filter(|row| row.tier != Tier::Hard).map(|row| Reason::NotHard {

@@ -12,7 +12,7 @@ use sage_plan::{
 };
 use sage_machine::{CpuSet, HeldBy, HeldCpu, Holder, Inventory, LeaseFolder, Supply, Holdings};
 
-/// A stage that asks for nothing.
+/// A stage that requests nothing.
 fn stage(name: &str, work: Work) -> Stage {
     Stage {
         name: name.to_owned(),
@@ -48,7 +48,7 @@ fn discard() -> Stage {
     stage("away", Work::Sink(SinkSpec::Discard))
 }
 
-/// The stages one after the other, between a source and a sink.
+/// A chain of these stages between a source and a sink.
 pub(super) fn pipeline(operators: impl IntoIterator<Item = Stage>) -> Plan {
     chain(std::iter::once(generate()).chain(operators).chain([discard()]), Partition::RoundRobin)
 }
@@ -91,7 +91,7 @@ pub(super) fn held(cpus: &[u32]) -> Holdings {
     Holdings { cpus, ..Holdings::default() }
 }
 
-/// As on a machine without any device.
+/// Decides as on a machine without any device.
 pub(super) fn decide(
     plan: &Plan,
     inventory: &Inventory,
@@ -249,7 +249,7 @@ fn with_nothing_kept_free_every_cpu_can_be_leased_and_the_ledger_says_what_that_
         rows.iter().map(|row| (row.operator.as_str(), row.tier.name(), row.note.is_some())).collect::<Vec<_>>(),
         [("numbers", "none", true), ("a", "cooperative", true), ("away", "none", true)]
     );
-    // A machine of one CPU keeps none by itself.
+    // A machine with one CPU reserves none by itself.
     decide(
         &pipeline([operator("a", Kind::Map, 1, whole(1))]),
         &machine(1),
