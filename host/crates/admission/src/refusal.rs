@@ -305,7 +305,6 @@ pub enum Reason {
     },
 
     /// A built-in source or sink, which runs in the host itself, requests a resource.
-    /// The source or sink.
     #[error("\"{stage}\" is built in and runs in the host, where nothing holds it to {resource} = {value}")]
     BuiltIn {
         /// The source or sink.
