@@ -18,7 +18,7 @@ pub(super) fn transpose(node: &Node<'_>) -> Found<Value> {
     Value::of(order.iter().filter_map(|axis| shape.get(*axis).copied()).collect())
 }
 
-/// `Concat`: one after the other along an axis that is not the rows; or lists of numbers.
+/// `Concat`: concatenates along an axis that is not the rows, or concatenates lists of numbers.
 pub(super) fn concatenate(node: &Node<'_>) -> Found<Value> {
     let inputs: Vec<&Value> = node.inputs().collect();
     let lists = inputs.iter().map(|input| match (input.shape.as_deref(), &input.content) {
@@ -86,10 +86,10 @@ pub(super) fn split(node: &Node<'_>) -> Found<Vec<Value>> {
     (0..count).map(part).collect()
 }
 
-/// The least end of a slice that is past the end of all rows: a call has fewer.
+/// The smallest end of a slice that is past the end of all rows. A call has fewer rows.
 const PAST_ALL_ROWS: i64 = 1 << 20;
 
-/// `Slice`, which takes all rows; or part of a list of numbers.
+/// `Slice` that keeps all rows, or takes a part of a list of numbers.
 pub(super) fn slice(node: &Node<'_>) -> Found<Value> {
     let input = node.input(0)?;
     if !input.counts_rows() {
@@ -161,7 +161,7 @@ fn part(content: &[Size], start: i64, end: i64) -> Option<Vec<Size>> {
     Some(content.get(start..end.max(start))?.to_vec())
 }
 
-/// `Pad`, which adds no rows.
+/// `Pad` that adds no rows.
 pub(super) fn pad(node: &Node<'_>) -> Found<Value> {
     let input = node.input(0)?;
     let pads = match node.version >= 11 {
@@ -197,7 +197,7 @@ pub(super) fn pad(node: &Node<'_>) -> Found<Value> {
     Value::of(to)
 }
 
-/// `Trilu`: a part of each matrix.
+/// `Trilu`: keeps a triangle of each matrix.
 pub(super) fn triangle(node: &Node<'_>) -> Found<Value> {
     node.others_are_same(1)?;
     let input = node.input(0)?;

@@ -1,7 +1,7 @@
 use super::attributes::Node;
 use super::value::{Found, Size, Value, along_the_rows, place};
 
-/// `Gather`: rows look up what is the same for all, or something is looked up in each row.
+/// `Gather`: rows of indices look up shared data, or constant indices look up data within each row.
 pub(super) fn gather(node: &Node<'_>) -> Found<Value> {
     let (data, indices) = (node.input(0)?, node.input(1)?);
     if indices.counts_rows() {
@@ -27,7 +27,7 @@ pub(super) fn gather(node: &Node<'_>) -> Found<Value> {
     Value::of([before, by, behind].concat())
 }
 
-/// `Range`: a list of numbers, as long as they say.
+/// `Range`: a list of numbers. Its length follows from the inputs.
 pub(super) fn range(node: &Node<'_>) -> Found<Value> {
     match node.inputs().all(Value::is_same) {
         true => Value::of(vec![Size::Unknown]),

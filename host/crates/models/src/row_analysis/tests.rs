@@ -1,4 +1,5 @@
-//! Graphs as a line for each node, and what is said of their rows. What each does in company is tried by the zoo of the end-to-end tests.
+//! Graphs as text, with a line for each node, and the result for their rows. The model zoo of the end-to-end
+//! tests runs each operator in batches.
 
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -8,7 +9,7 @@ use super::analyse;
 use crate::{DType, Dimension, ModelFacts, TensorSpec};
 use sage_plan::GraphRows;
 
-/// `f32[n, 4]` in words, of a value called `x`.
+/// Parses `x[n, 4]`: an f32 value called `x` with this shape.
 fn spec(words: &str) -> TensorSpec {
     let (name, shape) = words.split_once('[').unwrap();
     let dimension = |size: &str| size.parse().map_or_else(|_| Dimension::free(size), Dimension::Fixed);
@@ -20,7 +21,7 @@ fn specs(words: &str) -> Vec<TensorSpec> {
     words.split(' ').map(spec).collect()
 }
 
-/// A weight of zeros of a shape, or whole numbers: `w[3,4]`, `axes=0,1`, `k=:3` (one number).
+/// A weight of zeros with a shape, or integers: `w[3,4]`, `axes=0,1`, `k=:3` (a single number).
 fn weight(words: &str) -> TensorProto {
     if let Some((name, numbers)) = words.split_once('=') {
         let int64_data: Vec<i64> = numbers.trim_start_matches(':').split(',').map(|n| n.parse().unwrap()).collect();
@@ -43,7 +44,7 @@ fn weight(words: &str) -> TensorProto {
     }
 }
 
-/// `y z = Operator a b axis:1 perm:0,2,1 mode:@text`.
+/// Parses `y z = Operator a b axis:1 perm:0,2,1 mode:@text`.
 fn node(line: &str) -> NodeProto {
     let (outputs, rest) = line.split_once(" = ").unwrap();
     let mut words = rest.split(' ');
@@ -73,7 +74,7 @@ fn node(line: &str) -> NodeProto {
     }
 }
 
-/// What is said of a graph whose output is `y`.
+/// The result for a graph whose output is `y`.
 fn said_of(version: i64, (inputs, output): (&str, &str), weights: &str, nodes: &str) -> GraphRows {
     let graph = GraphProto {
         node: nodes.split("; ").map(node).collect(),
@@ -127,9 +128,9 @@ fn operators_that_go_row_by_row_are_followed() {
         ("w[4] b[4]", "y = LayerNormalization x w b"),
         ("p=0,1,0,1", "a = Pad x p; f = Flatten a; g = Relu f; t = Slice g q r one; y = Identity t"),
         ("w[4,4]", "y = Einsum x w equation:@bi,ij->bj"),
-        // What no output is made of does not matter.
+        // A node that no output depends on has no effect.
         ("zero=:0", "c = CumSum x zero; y = Relu x"),
-        // Constants may be made by anything.
+        // Any operator may compute a constant.
         ("w[4]", "n = NonZero w; s = Size w; c = Cast s to:1; y = Mul x c"),
     ];
     for (weights, nodes) in cases {
@@ -165,7 +166,8 @@ fn images_sequences_and_tables_are_followed() {
     shown(17, ("x[n,t,8]", "y[n,t,8]"), "", attention);
     let two = "s = Mul a b; y = ReduceSum s axes";
     shown(17, ("a[n,4] b[n,4]", "y[n,1]"), "axes=1", two);
-    // As exporters write a transformer: places cut to the length, a mask given to each head, shapes computed and made sure of.
+    // A transformer in the form that exporters write: positions are cut to the length, a mask is given to
+    // each head, shapes are computed and checked.
     let bert = "s = Shape ids; l = Gather s one; u = Unsqueeze l zero_axis; p = Slice places first u one_axis; pe = Gather table p; \
                 we = Gather words ids; e = Add we pe; m = Unsqueeze mask mid; c = Cast m to:1; \
                 n = Gather s zero; nu = Unsqueeze n zero_axis; es = Concat nu one_axis one_axis u axis:0; \
@@ -175,7 +177,8 @@ fn images_sequences_and_tables_are_followed() {
                 bs = Concat nu u width axis:0; y = Reshape vt bs";
     let weights = "one=:1 zero=:0 zero_axis=0 one_axis=1 first=0 mid=1,2 less=:-1 ones=1,1,1,1 heads=2,4 width=8 places[1,64] table[64,8] words[100,8]";
     shown(17, ("ids[n,l] mask[n,l]", "y[n,l,8]"), weights, bert);
-    // Without a name they are rows where a call's inputs are as long as each other, which the queue sees to.
+    // First dimensions without names are rows if all inputs of a call have the same length, which the queue
+    // checks.
     shown(17, ("a[?,4] b[?,4]", "y[?,4]"), "", "y = Add a b");
     shown(17, ("x[n,t,4]", "y[n,t,4]"), "s=-1,4 t=0,-1,4", "a = Reshape x t; y = Relu a");
 }
