@@ -265,7 +265,8 @@ impl Rest<'_> {
                 let is_worker_free = !has_quota && self.isolation.worker().is_some();
                 if is_worker_free {
                     notes.push(
-                        "no quota of the kernel here: the guest's calls are held to the share, the worker's own threads are not"
+                        "no quota of the kernel here: the guest's calls are held to the share, \
+                         the worker's own threads are not"
                             .to_owned(),
                     );
                 }
@@ -315,7 +316,8 @@ impl Rest<'_> {
             ""
         };
         format!(
-            "this {kind} cannot be split over lanes{why}: it keeps one lane and one CPU, the {left} asked for stay free{also}"
+            "this {kind} cannot be split over lanes{why}: it keeps one lane and one CPU, \
+             the {left} asked for stay free{also}"
         )
     }
 }

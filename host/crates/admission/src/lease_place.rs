@@ -5,7 +5,7 @@ use sage_machine::{LeasePlace, LedgerRow, Mechanism, Tier};
 pub(super) fn lower(rows: &mut [LedgerRow], place: Option<&LeasePlace>) {
     let Some(place) = place.filter(|place| place.tier != Tier::Hard) else { return };
     let why = place.why.as_deref().unwrap_or_default();
-    let note = format!("it stands in {}, {}: {why}", place.folder.display(), place.scope.meaning());
+    let note = format!("the ledger is in {}, {}: {why}", place.folder.display(), place.scope.meaning());
     for row in rows.iter_mut().filter(|row| stands_in_the_ledger(row.mechanism) && row.tier < place.tier) {
         row.tier = place.tier;
         row.note = Some(row.note.take().map_or_else(|| note.clone(), |other| format!("{other}; {note}")));

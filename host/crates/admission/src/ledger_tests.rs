@@ -46,7 +46,9 @@ fn what_others_hold_is_refused_with_wanted_free_and_by_whom() {
             "memory",
             memory(2 << 30),
             vec![claim(7, "blue", gib(3)), claim(9, "green", gib(2)), claim(10, "green", shares(1))],
-            "the pipeline wants 4GiB of memory, 3GiB is free\n  \"a\": 2 instances × memory = 2GiB\n  0B kept for the host\n  \
+            "the pipeline wants 4GiB of memory, 3GiB is free\n  \
+             \"a\": 2 instances × memory = 2GiB\n  \
+             0B kept for the host\n  \
              process 7 (pipeline \"other\", tenant \"blue\") holds 3GiB\n  \
              process 9 (pipeline \"other\", tenant \"green\") holds 2GiB\n  \
              hint: lower memory or parallelism, or pass --overcommit",
@@ -55,7 +57,8 @@ fn what_others_hold_is_refused_with_wanted_free_and_by_whom() {
             "shares",
             fraction(5_000),
             vec![claim(7, "blue", shares(30_001))],
-            "shares come to 1 CPUs beside 3.0001 of other pipelines, 4 are left unleased\n  \"a\": 2 instances × 0.5\n  \
+            "shares come to 1 CPUs beside 3.0001 of other pipelines, 4 are left unleased\n  \
+             \"a\": 2 instances × 0.5\n  \
              process 7 (pipeline \"other\", tenant \"blue\") holds 3.0001 CPUs in shares\n  \
              hint: lower num_cpus or parallelism, or pass --overcommit",
         ),
@@ -214,8 +217,8 @@ fn where_tenants_are_named_no_other_may_run() {
         assert_eq!(
             refused(&one(Resources::default()), &tenants(), &of(name), &Holdings::default()),
             format!(
-                "host.toml names no tenant \"{name}\"\n  it names blue, green\n  \
-                 hint: say who it is for with --tenant, or add [tenant.{name}] to host.toml"
+                "host.toml names no tenant \"{name}\"\n  host.toml names blue, green\n  \
+                 hint: name the tenant with --tenant, or add [tenant.{name}] to host.toml"
             )
         );
     }

@@ -212,8 +212,8 @@ fn cap(
                 (effective, (Mechanism::CgroupMemory, Tier::Hard), Some(whole))
             } else {
                 notes.push(
-                    "no memory limit of the kernel here: the limiter holds the guest whatever it does, but nothing holds the \
-                     worker around it"
+                    "no memory limit of the kernel here: the limiter holds the guest, \
+                     but nothing holds the worker around it"
                         .to_owned(),
                 );
                 (effective, (Mechanism::MemoryLimiter, Tier::Cooperative), None)

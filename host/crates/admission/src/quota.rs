@@ -33,15 +33,15 @@ impl Quota<'_> {
         if self.is_short() {
             let all = ten_thousandths(self.wanted.saturating_add(self.elsewhere));
             let note = format!(
-                "leases and shares come to {all} CPUs, and the quota of the control group {group} gives {given}: lanes stand still for \
-                 the rest of each period (--overcommit)"
+                "leases and shares come to {all} CPUs, and the quota of the control group {group} gives {given}: \
+                 lanes stand still for the rest of each period (--overcommit)"
             );
             return Some((Tier::None, note));
         }
         (self.limit.amount < u64::from(self.usable) * 10_000).then(|| {
             let note = format!(
-                "the quota of the control group {group} gives {given} CPUs of time on {}: sources, sinks and the host's threads take from \
-                 it too, and when it is used up leased CPUs stand still",
+                "the quota of the control group {group} gives {given} CPUs of time on {}: sources, sinks and \
+                 the host's threads take from it too, and when it is used up leased CPUs stand still",
                 self.usable
             );
             (Tier::Cooperative, note)
@@ -54,8 +54,8 @@ impl Quota<'_> {
             let all = ten_thousandths(self.wanted.saturating_add(self.elsewhere));
             let (group, given) = (self.limit.group.display(), ten_thousandths(self.limit.amount));
             format!(
-                "leases and shares come to {all} CPUs, and the quota of the control group {group} gives {given}: an instance may get less \
-                 than its share"
+                "leases and shares come to {all} CPUs, and the quota of the control group {group} gives {given}: \
+                 an instance may get less than its share"
             )
         })
     }

@@ -49,10 +49,12 @@ fn what_a_quota_above_does_not_give_is_refused_and_what_others_can_use_up_is_not
 fn the_refusal_says_wanted_given_by_whom_and_who_holds_the_rest() {
     assert_eq!(
         outcome(&under(15_000), 1, whole(1), &held(&[3])).unwrap_err(),
-        "the pipeline wants 1 CPUs of time, the control group /sys/fs/cgroup/cpu/docker/ab gives 1.5, 0.5 of it free\n  \
+        "the pipeline wants 1 CPUs of time, \
+         the control group /sys/fs/cgroup/cpu/docker/ab gives 1.5, 0.5 of it free\n  \
          \"a\": 1 instance × 1\n  \
          CPU 3 is leased by process 7 (pipeline \"other\", operator \"hog\", instance 0)\n  \
-         hint: raise the quota (docker's --cpus, Kubernetes' limits.cpu, systemd's CPUQuota), lower num_cpus or parallelism, or pass --overcommit"
+         hint: raise the quota (docker's --cpus, Kubernetes' limits.cpu, systemd's CPUQuota), \
+         lower num_cpus or parallelism, or pass --overcommit"
     );
 }
 

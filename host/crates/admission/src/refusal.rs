@@ -67,7 +67,11 @@ pub enum Reason {
     #[error(
         "shares come to {} CPUs{}, {shared} {} left unleased",
         ten_thousandths(*.wanted),
-        if *.elsewhere == 0 { String::new() } else { format!(" beside {} of other pipelines", ten_thousandths(*.elsewhere)) },
+        if *.elsewhere == 0 {
+            String::new()
+        } else {
+            format!(" beside {} of other pipelines", ten_thousandths(*.elsewhere))
+        },
         if *.shared == 1 { "is" } else { "are" }
     )]
     Shares {
@@ -145,7 +149,10 @@ pub enum Reason {
     },
 
     /// No mechanism on this host can bound the processes and threads of a worker.
-    #[error("a worker of operator \"{operator}\" is to have at most {}, and nothing here can hold it to that", counted(*.most, "thread"))]
+    #[error(
+        "a worker of operator \"{operator}\" must have at most {}, and this host cannot enforce that",
+        counted(*.most, "thread")
+    )]
     Pids {
         /// The operator.
         operator: String,
@@ -156,7 +163,10 @@ pub enum Reason {
     },
 
     /// host.toml gives away CPUs that this process may not use.
-    #[error("host.toml gives away {}, this process may use {} ({})", .0.given, counted(.0.usable.count(), "CPU"), .0.usable)]
+    #[error(
+        "host.toml gives away {}, this process may use {} ({})",
+        .0.given, counted(.0.usable.count(), "CPU"), .0.usable
+    )]
     CpusNotHere(NotHere),
 
     /// host.toml gives away more memory than this process may use.
@@ -206,7 +216,10 @@ pub enum Reason {
     },
 
     /// No device may serve `num_gpus`.
-    #[error("operator \"{operator}\" wants num_gpus = {}, and this host has no device for it", ten_thousandths(u64::from(*.value)))]
+    #[error(
+        "operator \"{operator}\" wants num_gpus = {}, and this host has no device for it",
+        ten_thousandths(u64::from(*.value))
+    )]
     NoDevice {
         /// The operator.
         operator: String,
@@ -246,7 +259,8 @@ pub enum Reason {
 
     /// The models of an operator do not fit into the memory of the devices.
     #[error(
-        "operator \"{operator}\" wants {} of device memory for each lease ({}), and no device has as much free for all of them",
+        "operator \"{operator}\" wants {} of device memory for each lease ({}), \
+         and no device has as much free for all of them",
         bytes(*.each), counted(*.instances, "instance")
     )]
     DeviceMemory {
@@ -275,7 +289,8 @@ pub enum Reason {
 
     /// Others lease every CPU, so threads without a lease would run on leased CPUs.
     #[error(
-        "no CPU of {allowed} is left that nobody leased: sources, sinks and operators without num_cpus would run on leased ones"
+        "no CPU of {allowed} is left without a lease: \
+         sources, sinks and operators without num_cpus would run on leased CPUs"
     )]
     NoSharedCpu {
         /// The CPUs that operators may use.
@@ -285,7 +300,7 @@ pub enum Reason {
     },
 
     /// Another run holds a CPU that `host.toml` gives to a device.
-    #[error("host.toml gives CPUs {cpus} to device \"{device}\", and others hold of them")]
+    #[error("host.toml gives CPUs {cpus} to device \"{device}\", and other runs hold some of them")]
     DeviceCpus {
         /// The device.
         device: String,
@@ -296,7 +311,10 @@ pub enum Reason {
     },
 
     /// An operator without input edges requests bytes for input edges.
-    #[error("\"{operator}\" wants object_store_memory = {}, and has no input on which batches could wait", bytes(*.value))]
+    #[error(
+        "\"{operator}\" wants object_store_memory = {}, and has no input on which batches could wait",
+        bytes(*.value)
+    )]
     NoEdge {
         /// The operator.
         operator: String,
@@ -316,7 +334,10 @@ pub enum Reason {
     },
 
     /// The host does not declare a requested custom resource.
-    #[error("operator \"{operator}\" wants {resource} = {}, and this host declares no {resource}", ten_thousandths(*.value))]
+    #[error(
+        "operator \"{operator}\" wants {resource} = {}, and this host declares no {resource}",
+        ten_thousandths(*.value)
+    )]
     Undeclared {
         /// The operator.
         operator: String,

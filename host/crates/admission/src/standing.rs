@@ -60,7 +60,8 @@ pub fn losses(grant: &Grant, now: &Observed) -> Vec<Loss> {
             resource: "num_cpus".to_owned(),
             tier: Tier::None,
             message: format!(
-                "its lane on leased CPU {} may run on CPU {} now: a cpuset above was changed, somebody moved it, or the CPU is offline",
+                "its lane on leased CPU {} may run on CPU {} now: a cpuset above was changed, \
+                 another program moved the thread, or the CPU is offline",
                 astray.wanted, astray.found
             ),
         });
@@ -71,12 +72,12 @@ pub fn losses(grant: &Grant, now: &Observed) -> Vec<Loss> {
             instance: *instance,
             resource: "num_cpus".to_owned(),
             tier: Tier::None,
-            message: format!("its lease was deleted, and given to somebody else: {taken}"),
+            message: format!("its lease was deleted, and the CPU was given to another run: {taken}"),
         });
     }
     if let Some(why) = &now.not_in_ledger {
         let rows = grant.ledger.rows.iter().filter(|row| lease_place::stands_in_the_ledger(row.mechanism));
-        losses.extend(rows.map(|row| loss(row, Tier::Cooperative, format!("it does not stand in the ledger: {why}"))));
+        losses.extend(rows.map(|row| loss(row, Tier::Cooperative, format!("it is missing in the ledger: {why}"))));
     }
     if let Some(inventory) = &now.inventory {
         of_shared_cpus(grant, inventory, &now.leased, &mut losses);
@@ -93,7 +94,8 @@ fn of_shared_cpus(grant: &Grant, now: &Inventory, leased: &CpuSet, losses: &mut 
     }
     for row in grant.ledger.rows.iter().filter(|row| is_lease(row)) {
         let message = format!(
-            "the process may use CPU {} only now, and no other is left: sources, sinks and the host's threads run on leased CPUs too",
+            "the process may use CPU {} only now, and no other is left: \
+             sources, sinks and the host's threads run on leased CPUs too",
             now.allowed
         );
         losses.push(loss(row, Tier::Cooperative, message));
@@ -121,11 +123,13 @@ fn of_quota(grant: &Grant, now: &Inventory, losses: &mut Vec<Loss>) {
         let needed = ten_thousandths(needed);
         let message = if is_short {
             format!(
-                "the quota of the control group {group} gives {given} CPUs of time now, leases and shares come to {needed}"
+                "the quota of the control group {group} gives {given} CPUs of time now, \
+                 leases and shares come to {needed}"
             )
         } else {
             format!(
-                "the quota of the control group {group} gives {given} CPUs of time now on {}: threads without a lease take from it too",
+                "the quota of the control group {group} gives {given} CPUs of time now on {}: \
+                 threads without a lease take from it too",
                 grant.needs.usable
             )
         };
@@ -138,7 +142,8 @@ fn of_memory(grant: &Grant, now: &Inventory, losses: &mut Vec<Loss>) {
     for row in grant.ledger.rows.iter().filter(|row| row.resource == "memory") {
         let (given, needed) = (bytes(now.memory), bytes(needed));
         let message = format!(
-            "the control groups above give {given} of memory now, what is promised and kept comes to {needed}: memory may run out below the caps"
+            "the control groups above give {given} of memory now, promises and reserves come to {needed}: \
+             memory may run out below the caps"
         );
         losses.push(loss(row, Tier::Cooperative, message));
     }

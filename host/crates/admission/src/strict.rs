@@ -40,9 +40,11 @@ mod tests {
         let refusal = decide(&leases, &machine(4), &Supply::default(), &strict, &taken).unwrap_err().to_string();
         assert_eq!(
             refusal,
-            "num_cpus of operator \"a\" (1 CPU, 1 lane) is cooperative, by CPU lease, and a strict run takes hard limits only\n  \
-             it stands in /tmp/sage-host-7, seen by this user only: runs of other users do not see it\n  \
-             hint: `sage-host doctor` says what can be hard here and how; without --strict it runs as --explain says"
+            "num_cpus of operator \"a\" (1 CPU, 1 lane) is cooperative, by CPU lease, \
+             and a strict run takes hard limits only\n  \
+             the ledger is in /tmp/sage-host-7, seen by this user only: runs of other users do not see it\n  \
+             hint: `sage-host doctor` lists the limits that can be hard here; \
+             without --strict the pipeline runs as --explain shows"
         );
     }
 }

@@ -182,8 +182,8 @@ fn what_cannot_be_split_keeps_one_cpu_and_the_ledger_says_so() {
     assert_eq!(
         row.note.as_deref(),
         Some(
-            "this process cannot be split over lanes, because its input is not partitioned by key: it keeps one lane and \
-             one CPU, the 2 further CPUs asked for stay free"
+            "this process cannot be split over lanes, because its input is not partitioned by key: \
+             it keeps one lane and one CPU, the 2 further CPUs asked for stay free"
         )
     );
 }
@@ -307,7 +307,7 @@ fn what_nothing_here_enforces_is_refused_all_at_once_and_let_through_only_as_non
          \"numbers\" wants object_store_memory = 1MiB, and has no input on which batches could wait\n  \
          hint: remove object_store_memory, or give it to the stages that take this one's output\n\
          operator \"embed\" wants seat = 1.5, and this host declares no seat\n  \
-         it declares licence\n  \
+         this host declares licence\n  \
          hint: add resources = { seat = 1.5 } to host.toml if this host has it\n\
          the pipeline wants 2 of licence, this host declares 1\n  \
          \"embed\": 2 instances × 1\n  \
@@ -372,8 +372,8 @@ fn the_ledger_shows_what_was_asked_for_what_holds_and_how_hard() {
     assert_eq!(
         json["rows"][1],
         serde_json::json!({
-            "operator": "embed", "instances": 1, "resource": "num_cpus", "requested": "2", "effective": "2 CPUs, 2 lanes",
-            "mechanism": "cpu-lease", "tier": "hard"
+            "operator": "embed", "instances": 1, "resource": "num_cpus", "requested": "2",
+            "effective": "2 CPUs, 2 lanes", "mechanism": "cpu-lease", "tier": "hard"
         })
     );
     assert_eq!(json["totals"]["cpus_allowed"], serde_json::json!([0, 1, 2, 3]));

@@ -88,7 +88,7 @@ fn what_nothing_holds_is_refused_unless_it_is_allowed() {
     let text = decide(&plan, &machine(4), &Supply::default(), &workers(nothing()), &Holdings::default()).unwrap_err();
     assert_eq!(
         text.to_string(),
-        "a worker of operator \"a\" is to have at most 6 threads, and nothing here can hold it to that\n  \
+        "a worker of operator \"a\" must have at most 6 threads, and this host cannot enforce that\n  \
          found: no control groups\n  hint: give this process a control group with the pids controller, or pass \
          --allow-unenforced to run without"
     );
@@ -107,7 +107,7 @@ fn memory_that_a_worker_needs_for_itself_is_refused_with_the_numbers() {
     assert_eq!(
         refusal.unwrap_err().to_string(),
         "operator \"a\" has memory = 16MiB, of which its worker process takes 24MiB for itself\n  \
-         hint: raise memory above 24.0MiB, by what the guest needs, or run with --isolation thread"
+         hint: raise memory above 24.0MiB, with room for the guest, or run with --isolation thread"
     );
     assert_eq!(granted(&plan(24 * MIB + (64 << 10)), &workers(everything())).stages[1].memory_cap, Some(64 << 10));
 }

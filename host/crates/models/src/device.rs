@@ -166,13 +166,13 @@ impl DeviceTier {
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Exclusive => "one lease at a time has all of it; programs that are no sage-host may use it too",
+            Self::Exclusive => "one lease at a time has the whole device; programs other than sage-host may use it too",
             Self::Mig => {
                 "a part of a GPU with processors, caches and memory of its own: its neighbours do not slow it down"
             }
             Self::Shared => {
-                "leases take turns by their shares; nothing divides memory bandwidth and caches between them, or holds a model's \
-                 memory to its lease's but the backend"
+                "leases take turns by their shares; nothing divides memory bandwidth and caches between them, \
+                 and only the backend limits a model's memory"
             }
         }
     }

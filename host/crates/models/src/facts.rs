@@ -265,7 +265,8 @@ mod tests {
             (vec![1_000_000, 0], "input \"a\": at least one element was expected, got no elements in any input"),
             (
                 vec![4_294_967_295, 0],
-                "input \"a\": a shape whose sizes beside 0 come to at most 1048576 was expected, got f32[4294967295, 0]",
+                "input \"a\": a shape whose sizes beside 0 come to at most 1048576 was expected, \
+                 got f32[4294967295, 0]",
             ),
         ];
         for (shape, message) in cases {

@@ -199,7 +199,7 @@ impl HeldDevices {
         let joined = Turns::join(folder, &device.id, device.slots(), leases);
         joined
             .inspect_err(|error| {
-                tracing::warn!(device = device.id, %error, "this run takes no turns with others that hold shares of the device");
+                tracing::warn!(device = device.id, %error, "this run takes no turns with other runs on the device");
             })
             .ok()
     }
@@ -291,7 +291,7 @@ impl Book {
             let shares = shares.chain(inside.lost.iter().cloned()).collect();
             match self.claim.change_devices(shares, WRITING.min(self.ttl / BEATS)) {
                 Ok(()) => inside.is_unsaid = false,
-                Err(error) => tracing::warn!(%error, "cannot write down what leases on devices have become"),
+                Err(error) => tracing::warn!(%error, "cannot write the state of device leases to the ledger"),
             }
         }
     }
@@ -315,7 +315,7 @@ impl Book {
                     lease = entry.claim.token,
                     device = entry.claim.device,
                     ?grace,
-                    "the lease is taken away"
+                    "the lease is being revoked"
                 );
                 entry.lease.revoke(grace);
                 entry.claim.state = ShareState::Draining;
@@ -395,7 +395,7 @@ impl Inside {
                     driven.is_closing = beside("device-ends", move || runner.close());
                 }
                 (true, Some((_, token, _))) => {
-                    runner.abandon(&format!("lease {token} is over, and what ran for it was not"));
+                    runner.abandon(&format!("a call still ran after its lease {token} ended"));
                     self.entries.iter_mut().for_each(|entry| entry.over_since = None);
                 }
                 _ => {}
@@ -416,9 +416,9 @@ impl Inside {
         let models: Vec<String> = over.models.iter().filter(|model| !needed(model)).cloned().collect();
         beside("device-forgets", move || {
             if let Err(error) = runner.forget(token, &models, Instant::now() + FORGETTING) {
-                tracing::warn!(device, lease = token, %error, "the device's process does not give back what the lease had");
+                tracing::warn!(device, lease = token, %error, "the device's process did not free an ended lease");
                 // The next process starts without those models.
-                runner.abandon("it did not give back what an ended lease had");
+                runner.abandon("it did not free an ended lease");
             }
         });
     }
@@ -427,7 +427,7 @@ impl Inside {
 /// Runs a slow action on a thread of its own. Returns whether the thread started.
 fn beside(name: &str, act: impl FnOnce() + Send + 'static) -> bool {
     let thread = Builder::new().name(name.to_owned()).spawn(act);
-    thread.inspect_err(|error| tracing::warn!(%error, "no thread to end what leases on devices had")).is_ok()
+    thread.inspect_err(|error| tracing::warn!(%error, "cannot start a thread that frees a device")).is_ok()
 }
 
 impl fmt::Debug for Book {

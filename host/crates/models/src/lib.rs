@@ -4,7 +4,7 @@
 //!  guest ─ import ─▶ ModelAccess ─▶ Lease::enter ─▶ queue of the model ─▶ Runner ─▶ Backend
 //!                      │                             │                     └ threads here, or the device's process
 //!                      │                             ├ fair by share, batched by rows
-//!                      │                             └ deadline, revocation: the result is dropped, the guest gets an error
+//!                      │                             └ deadline, revocation: the guest gets an error
 //!                      ├ open: does the operator list the model?
 //!                      └ errors: a closed enum, never a trap
 //! ```

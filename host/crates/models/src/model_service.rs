@@ -58,7 +58,8 @@ impl ServiceError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Device { error: InferenceError::Unsupported(_) | InferenceError::DeviceLost(_), .. } => Some(
-                "where ONNX Runtime is wanted: onnxruntime_library in host.toml or ORT_DYLIB_PATH says where its library is",
+                "where ONNX Runtime is wanted: \
+                 onnxruntime_library in host.toml or ORT_DYLIB_PATH says where its library is",
             ),
             Self::Model { error, .. } => match **error {
                 InferenceError::Unsupported(_) | InferenceError::Backend(_) => Some(OTHER_BACKEND),
@@ -76,8 +77,8 @@ pub const OTHER_BACKEND: &str =
 
 /// Advice if a library does not accept a model.
 #[cfg(feature = "tract")]
-pub const OTHER_BACKEND: &str = "another library may take it: backend = \"onnxruntime\" or \"tract\" in its [model.NAME]; a CPU device has both where \
-    onnxruntime_library in host.toml or ORT_DYLIB_PATH names ONNX Runtime's";
+pub const OTHER_BACKEND: &str = "another library may take it: \
+    backend = \"onnxruntime\" or \"tract\" in its [model.NAME]; a CPU device has both where onnxruntime_library in host.toml or ORT_DYLIB_PATH names ONNX Runtime's";
 
 /// Timeout for loading a model. MiniLM takes a second or two. A model of a gigabyte takes about ten seconds
 /// from a slow disk.
@@ -227,7 +228,7 @@ impl Drop for ModelService {
         let until = Instant::now() + ENDING;
         for (device, queue) in &self.queues {
             if !queue.close(until) {
-                tracing::warn!(device, "something still runs on the device, and ends by itself");
+                tracing::warn!(device, "a call still runs on the device and will end by itself");
             }
         }
     }

@@ -101,7 +101,7 @@ fn spec(side: &str, value: &ValueInfoProto) -> Result<TensorSpec, InferenceError
     let dtype = dtype(tensor.elem_type).ok_or_else(|| {
         let what = DataType::try_from(tensor.elem_type)
             .map_or_else(|_| format!("type {}", tensor.elem_type), |known| format!("{known:?}").to_lowercase());
-        unsupported(format!("{side} \"{name}\" is {what}, which is not passed to models"))
+        unsupported(format!("{side} \"{name}\" is {what}, which cannot be passed to models"))
     })?;
     let shape =
         tensor.shape.as_ref().ok_or_else(|| unsupported(format!("{side} \"{name}\" has no shape in the file")))?;

@@ -108,9 +108,9 @@ impl fmt::Display for RowIndependence {
         match self {
             Self::Declared => f.write_str("independent: declared"),
             Self::Shown { rows } => {
-                write!(f, "independent: shown by the graph's operators, and by {rows} random rows alone and in company")
+                write!(f, "independent: shown by the graph's operators, and by {rows} random rows alone and in batches")
             }
-            Self::MadeUp => f.write_str("independent: the model is made up"),
+            Self::MadeUp => f.write_str("independent: the model is a fake"),
             Self::ByGraph => f.write_str(
                 "independent by the graph's operators, to be confirmed by runs before rows are put together or cut",
             ),
@@ -191,16 +191,17 @@ mod tests {
             (
                 RowsChoice::Shown,
                 GraphRows::ByOperators,
-                "independent: shown by the graph's operators, and by 8 random rows alone and in company",
+                "independent: shown by the graph's operators, and by 8 random rows alone and in batches",
                 true,
             ),
             (
                 RowsChoice::Shown,
                 not(),
-                "each call runs whole and alone: rows are not shown to be independent: CumSum (c) works along the rows (axis 0)",
+                "each call runs whole and alone: rows are not shown to be independent: \
+                 CumSum (c) works along the rows (axis 0)",
                 false,
             ),
-            (RowsChoice::Shown, GraphRows::MadeUp, "independent: the model is made up", true),
+            (RowsChoice::Shown, GraphRows::MadeUp, "independent: the model is a fake", true),
         ];
         for (declared, graph, said, is_certain) in cases {
             let rows = of(declared, graph);
@@ -216,7 +217,7 @@ mod tests {
             let rows =
                 RowIndependence::of(&spec(RowsChoice::Shown), &free(GraphRows::ByOperators), with(more)).unwrap().0;
             let RowIndependence::NotShown(why) = &rows else { panic!("{rows}") };
-            assert!(why.starts_with("output y of a row differs in company: "), "{why}");
+            assert!(why.starts_with("output y of a row differs in a batch: "), "{why}");
         }
         let fails = |_| Err(InferenceError::Backend("no".to_owned()));
         let rows = RowIndependence::of(&spec(RowsChoice::Shown), &free(GraphRows::ByOperators), fails).unwrap().0;

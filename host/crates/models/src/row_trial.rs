@@ -113,7 +113,7 @@ fn in_company(
                 if let Some((one, other)) = differs(alone.data(), part.data()) {
                     let name = short(&spec.name);
                     return Err(format!(
-                        "output {name} of a row differs in company: {one} alone, {other} beside others"
+                        "output {name} of a row differs in a batch: {one} alone, {other} in the batch"
                     ));
                 }
             }

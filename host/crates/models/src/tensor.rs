@@ -42,7 +42,10 @@ pub struct NamedTensor {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TensorError {
     /// The number of bytes does not match the shape.
-    #[error("{dtype} of shape {shape:?} has {} bytes, {got} came", .expected.map_or_else(|| "more than a machine's".to_owned(), |bytes| bytes.to_string()))]
+    #[error(
+        "{dtype} of shape {shape:?} has {} bytes, {got} came",
+        .expected.map_or_else(|| "more than a machine's".to_owned(), |bytes| bytes.to_string())
+    )]
     Length {
         /// The element type.
         dtype: DType,

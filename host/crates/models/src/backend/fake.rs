@@ -17,7 +17,7 @@ use sage_plan::GraphRows;
 ///
 /// ```toml
 /// input = "f32[rows, 4]"          # of "x"; "y" is the same
-/// memory = "64MiB"                # claimed as weights, never allocated; above the model's limit, loading is out of memory
+/// memory = "64MiB"                # claimed, never allocated; above the model's limit, loading is out of memory
 /// latency_per_run = "1ms"         # time that a run sleeps
 /// latency_per_row = "10us"
 /// out_of_memory_over_rows = 32    # a run of more rows is out of memory

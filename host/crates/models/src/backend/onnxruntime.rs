@@ -239,7 +239,7 @@ impl Parsed {
 
 fn specs(side: &str, outlets: &[ort::value::Outlet]) -> Result<Vec<TensorSpec>, InferenceError> {
     let unsupported = |name: &str, what: String| {
-        InferenceError::Unsupported(format!("{side} \"{name}\" is {what}, which is not passed to models"))
+        InferenceError::Unsupported(format!("{side} \"{name}\" is {what}, which cannot be passed to models"))
     };
     let spec = |outlet: &ort::value::Outlet| {
         let name = outlet.name();

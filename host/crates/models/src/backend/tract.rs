@@ -203,7 +203,7 @@ fn parse(file: &OnnxFile) -> Result<InferenceModel, InferenceError> {
     let parsed = onnx.parse(file.proto(), None).map_err(|error| refused(&error))?;
     if !parsed.unresolved_inputs.is_empty() {
         let missing = parsed.unresolved_inputs.join(", ");
-        return Err(InferenceError::Unsupported(format!("the graph uses what nothing in it makes: {missing}")));
+        return Err(InferenceError::Unsupported(format!("the graph uses values that no node produces: {missing}")));
     }
     Ok(parsed.model)
 }

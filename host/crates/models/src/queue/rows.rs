@@ -26,7 +26,7 @@ pub(super) fn split(outputs: Vec<Tensor>, counts: &[usize]) -> Result<Vec<Vec<Te
     let all: usize = counts.iter().sum();
     if let Some(wrong) = outputs.iter().find(|output| output.shape().is_empty() || output.rows() != all) {
         return Err(InferenceError::Backend(format!(
-            "an output of shape {:?} for {all} rows of input, so that whose rows they are cannot be told",
+            "an output of shape {:?} for {all} rows of input, so its rows cannot be assigned to calls",
             wrong.shape()
         )));
     }

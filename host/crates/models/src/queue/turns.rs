@@ -9,9 +9,9 @@ use sage_machine::{LeaseFolder, ResourceError, TurnEntry, TurnTable};
 /// device, the run takes a turn, and it returns the turn after the call.
 ///
 /// ```text
-///  ask ─▶ Asking ── take: a slot is free, and no waiting run is first? ─▶ Turn ── over: charge by share ─▶ others check
-///           ▲ no: wait for the doorbell or 10 ms ◀──┘                      │ └ dropped: no charge
-///           └────────────────────── more calls wait ──────────────────────┘
+///  ask ─▶ Asking ── take: slot free, no waiting run first? ─▶ Turn ── over: charge by share ─▶ others check
+///           ▲    no: wait for the doorbell or 10 ms ◀─┘        │  └ dropped: no charge
+///           └──────────────── more calls wait ─────────────────┘
 /// ```
 ///
 /// **Fair by share.** Runs follow the same rule as the leases of one run (`Scheduler`): the run with the

@@ -13,7 +13,7 @@ pub(super) fn transpose(node: &Node<'_>) -> Found<Value> {
     let mut sorted = order.clone();
     sorted.sort_unstable();
     if !sorted.into_iter().eq(0..shape.len()) {
-        return Err("has an order that is none".to_owned());
+        return Err("has an invalid order of dimensions".to_owned());
     }
     Value::of(order.iter().filter_map(|axis| shape.get(*axis).copied()).collect())
 }
@@ -45,7 +45,7 @@ pub(super) fn concatenate(node: &Node<'_>) -> Found<Value> {
         .iter()
         .any(|shape| shape.iter().position(|size| *size == Size::Rows) != rows || shape.len() != first.len())
     {
-        return Err("puts what is no row's beside rows".to_owned());
+        return Err("concatenates rows with values that are not rows".to_owned());
     }
     let sizes: Option<i64> = shapes.iter().map(|shape| shape.get(axis).and_then(|size| size.number())).sum();
     let mut shape = first.to_vec();
@@ -62,7 +62,7 @@ pub(super) fn split(node: &Node<'_>) -> Found<Vec<Value>> {
     let count = node.all_outputs();
     let Some(rows) = input.row_axis() else {
         return match input.counts_rows() {
-            true => Err("takes the number of rows for a number".to_owned()),
+            true => Err("uses the number of rows as a number".to_owned()),
             false => Ok(vec![Value::same(); count]),
         };
     };
@@ -117,7 +117,7 @@ pub(super) fn slice(node: &Node<'_>) -> Found<Value> {
         return match part {
             Some(part) => Ok(Value::numbers(part, false)),
             None if input.is_same() => Ok(Value::same()),
-            None => Err("takes the number of rows for a number".to_owned()),
+            None => Err("uses the number of rows as a number".to_owned()),
         };
     }
     let rows = input.row_axis();

@@ -90,7 +90,7 @@ impl<'a> Node<'a> {
     pub(super) fn numbers_of(&self, name: &str, input: usize, since: i64) -> Found<Option<Vec<i64>>> {
         let by_input = self.version >= since;
         if if by_input { self.has(name) } else { self.optional(input).is_some() } {
-            return Err(format!("says its {name} as another version does"));
+            return Err(format!("gives its {name} in the form of another version"));
         }
         if !by_input {
             return Ok(self.numbers(name).map(<[i64]>::to_vec));

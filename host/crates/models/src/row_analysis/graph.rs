@@ -88,9 +88,9 @@ fn by_operators(model: &ModelProto, facts: &ModelFacts) -> Result<(), String> {
 
 fn version(model: &ModelProto) -> Result<i64, String> {
     let mut sets = model.opset_import.iter().filter(|set| is_onnx(&set.domain));
-    let set = sets.next().ok_or("it says no version of its operators")?;
+    let set = sets.next().ok_or("the file gives no version of its operators")?;
     if sets.next().is_some() {
-        return Err("it says two versions of its operators".to_owned());
+        return Err("the file gives two versions of its operators".to_owned());
     }
     match VERSIONS.contains(&set.version) {
         true => Ok(set.version),
@@ -138,7 +138,7 @@ fn make(node: &NodeProto, version: i64, values: &HashMap<&str, Known>) -> Result
         inputs.push(match name.as_str() {
             "" => None,
             name => {
-                let value = values.get(name).ok_or_else(|| said(node, "takes what was not made before it"))?;
+                let value = values.get(name).ok_or_else(|| said(node, "takes a value that was not made before it"))?;
                 Some(value.as_ref().map_err(Clone::clone)?)
             }
         });
@@ -150,7 +150,7 @@ fn make(node: &NodeProto, version: i64, values: &HashMap<&str, Known>) -> Result
         node.attribute.iter().skip(at.saturating_add(1)).any(|other| other.name == attribute.name)
     };
     if node.attribute.len() > MOST_ATTRIBUTES || node.attribute.iter().enumerate().any(said_twice) {
-        return Err(said(node, "says an attribute twice, or has very many"));
+        return Err(said(node, "has an attribute twice, or very many attributes"));
     }
     let holds = |attribute: &tract_onnx::pb::AttributeProto| attribute.g.is_some() || !attribute.graphs.is_empty();
     if node.attribute.iter().any(|attribute| !attribute.ref_attr_name.is_empty()) {

@@ -5,7 +5,7 @@ use super::value::{Found, Size, Value, along_the_rows, place};
 pub(super) fn gather(node: &Node<'_>) -> Found<Value> {
     let (data, indices) = (node.input(0)?, node.input(1)?);
     if indices.counts_rows() {
-        return Err("takes the number of rows for a number".to_owned());
+        return Err("uses the number of rows as a number".to_owned());
     }
     if let (Some(content), Some([_])) = (&data.content, data.shape.as_deref())
         && let Some(places) = indices.known_numbers()
@@ -31,7 +31,7 @@ pub(super) fn gather(node: &Node<'_>) -> Found<Value> {
 pub(super) fn range(node: &Node<'_>) -> Found<Value> {
     match node.inputs().all(Value::is_same) {
         true => Value::of(vec![Size::Unknown]),
-        false => Err("takes the number of rows for a number".to_owned()),
+        false => Err("uses the number of rows as a number".to_owned()),
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn gemm(node: &Node<'_>) -> Found<Value> {
         match (value.dimensions()?, node.number(attribute, 0)) {
             ([height, width], 0) => Ok((*height, *width)),
             ([height, width], _) => Ok((*width, *height)),
-            _ => Err("multiplies what are no matrices".to_owned()),
+            _ => Err("multiplies values that are not matrices".to_owned()),
         }
     };
     if node.inputs().all(Value::is_same) {
@@ -96,7 +96,7 @@ pub(super) fn einsum(node: &Node<'_>) -> Found<Value> {
 pub(super) fn recurrent(node: &Node<'_>) -> Found<Vec<Value>> {
     let input = node.input(0)?;
     let (sequence, batch) = if node.number("layout", 0) == 0 { (0, 1) } else { (1, 0) };
-    let [_, _, _] = input.dimensions()? else { return Err("takes what has not three dimensions".to_owned()) };
+    let [_, _, _] = input.dimensions()? else { return Err("takes an input without three dimensions".to_owned()) };
     if node.inputs().all(Value::is_same) {
         return Ok(vec![Value::same(); 3]);
     }
@@ -112,7 +112,7 @@ pub(super) fn recurrent(node: &Node<'_>) -> Found<Vec<Value>> {
     let per_row = [(4, 0), (5, batch), (6, batch)];
     for (at, axis) in per_row {
         if node.optional(at).is_some_and(|value| value.row_axis() != Some(axis)) {
-            return Err("begins with what is not of each row".to_owned());
+            return Err("has an initial state that is not one for each row".to_owned());
         }
     }
     let directions = match node.text("direction") {

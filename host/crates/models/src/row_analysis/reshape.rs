@@ -42,7 +42,7 @@ pub(super) fn shape(node: &Node<'_>) -> Found<Value> {
 pub(super) fn size(node: &Node<'_>) -> Found<Value> {
     match node.input(0)?.is_same() {
         true => Value::of(Vec::new()),
-        false => Err("takes the number of rows for a number".to_owned()),
+        false => Err("uses the number of rows as a number".to_owned()),
     }
 }
 
@@ -56,12 +56,12 @@ pub(super) fn reshape(node: &Node<'_>) -> Found<Value> {
         return match (wanted.known_numbers().as_deref(), &input.content) {
             (Some([-1]), Some(content)) => Ok(Value::numbers(content.clone(), false)),
             (Some([]), Some(content)) => Ok(Value::numbers(content.clone(), true)),
-            _ => Err("takes the number of rows for a number".to_owned()),
+            _ => Err("uses the number of rows as a number".to_owned()),
         };
     }
     let Some(rows) = input.row_axis() else {
         if wanted.counts_rows() {
-            return Err("deals out what is no row's by the number of rows".to_owned());
+            return Err("shapes values without rows by the number of rows".to_owned());
         }
         let sizes = wanted.content.as_ref().map(|content| {
             let size = |size: &Size| if matches!(size, Size::Known(1..)) { *size } else { Size::Unknown };
@@ -162,7 +162,7 @@ pub(super) fn unsqueeze(node: &Node<'_>) -> Found<Value> {
         return Ok(Value::numbers(content.clone(), false));
     }
     if input.counts_rows() {
-        return Err("takes the number of rows for a number".to_owned());
+        return Err("uses the number of rows as a number".to_owned());
     }
     let Some(shape) = &input.shape else { return Ok(Value::same()) };
     let rank = shape.len().saturating_add(axes.len());

@@ -81,7 +81,7 @@ impl Value {
     /// shapes may use as a number.
     pub(super) fn dimensions(&self) -> Found<&[Size]> {
         if self.counts_rows() {
-            return Err("takes the number of rows for a number".to_owned());
+            return Err("uses the number of rows as a number".to_owned());
         }
         self.shape.as_deref().ok_or_else(|| "takes a value of unknown shape".to_owned())
     }

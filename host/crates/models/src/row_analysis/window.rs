@@ -28,7 +28,7 @@ pub(super) fn pool(node: &Node<'_>) -> Found<Value> {
         return Ok(Value::same());
     }
     if node.outputs() > 1 {
-        return Err("tells places among all rows".to_owned());
+        return Err("returns indices among all rows".to_owned());
     }
     let channels = input.dimensions()?.get(1).copied().unwrap_or(Size::Unknown);
     let kernel = if node.number("ceil_mode", 0) == 0 { node.numbers("kernel_shape") } else { None };
@@ -39,7 +39,7 @@ pub(super) fn pool(node: &Node<'_>) -> Found<Value> {
 /// followed.
 fn windows(node: &Node<'_>, channels: Size, kernel: Option<&[i64]>) -> Found<Value> {
     let [Size::Rows, _, inner @ ..] = node.input(0)?.dimensions()? else {
-        return Err("takes rows for something else than images".to_owned());
+        return Err("uses rows as something other than images".to_owned());
     };
     let size = |(at, size): (usize, &Size)| windowed(node, *size, at, kernel?.get(at).copied()?, inner.len());
     let inner = inner.iter().enumerate().map(|dimension| size(dimension).map_or(Size::Unknown, Size::Known));
@@ -80,7 +80,7 @@ pub(super) fn global_pool(node: &Node<'_>) -> Found<Value> {
             let ones = inner.iter().map(|_| Size::Known(1));
             Value::of([Size::Rows, *channels].into_iter().chain(ones).collect())
         }
-        _ => Err("takes rows for something else than images".to_owned()),
+        _ => Err("uses rows as something other than images".to_owned()),
     }
 }
 
@@ -92,7 +92,7 @@ pub(super) fn depth(node: &Node<'_>) -> Found<Value> {
     }
     match input.dimensions()? {
         [Size::Rows, _, _, _] => Value::of(vec![Size::Rows, Size::Unknown, Size::Unknown, Size::Unknown]),
-        _ => Err("takes rows for something else than images".to_owned()),
+        _ => Err("uses rows as something other than images".to_owned()),
     }
 }
 

@@ -43,7 +43,8 @@ fn set(model: &ModelProto, library: Library) -> Result<i64, String> {
     if library.leaves_out() && !(LEAST_SET..=MOST_SET).contains(&set) {
         let (name, instead) = (library.name(), library.instead());
         return Err(format!(
-            "operator set ai.onnx {set}: {name} was tried with {LEAST_SET} to {MOST_SET}, and leaves out what a later one adds{instead}"
+            "operator set ai.onnx {set}: {name} was tested with {LEAST_SET} to {MOST_SET}, \
+             and ignores the additions of other sets{instead}"
         ));
     }
     Ok(set)
@@ -150,18 +151,18 @@ impl Judge<'_> {
 
     fn fits(&self, rule: &Rule, node: &NodeProto, scope: &Scope<'_>) -> Result<(), String> {
         if !(rule.sets.0..=rule.sets.1).contains(&self.set) {
-            return Err(format!("of operator set {} (answered: from {} on)", self.set, rule.sets.0));
+            return Err(format!("of operator set {} (supported: from {} on)", self.set, rule.sets.0));
         }
         for attribute in &node.attribute {
             fits_attribute(rule, attribute)?;
         }
         let inputs = node.input.iter().rposition(|input| !input.is_empty()).map_or(0, |last| last + 1);
         if !(rule.inputs.0..=rule.inputs.1).contains(&inputs) {
-            return Err(format!("with {inputs} inputs (answered: {} to {})", rule.inputs.0, rule.inputs.1));
+            return Err(format!("with {inputs} inputs (supported: {} to {})", rule.inputs.0, rule.inputs.1));
         }
         let outputs = node.output.iter().filter(|output| !output.is_empty()).count();
         if outputs > rule.outputs {
-            return Err(format!("with {outputs} outputs (answered: {})", rule.outputs));
+            return Err(format!("with {outputs} outputs (supported: {})", rule.outputs));
         }
         if rule.types.is_empty() {
             return Ok(());
@@ -170,9 +171,9 @@ impl Judge<'_> {
         let types = || rule.types.replace(' ', ", ");
         match element.map(Element::name) {
             Some(name) if rule.types.split(' ').any(|known| known == name) => Ok(()),
-            Some(name) => Err(format!("on {name} (answered: {})", types())),
+            Some(name) => Err(format!("on {name} (supported: {})", types())),
             None if self.library.leaves_out() => {
-                Err(format!("on elements whose type the file does not tell (answered: {})", types()))
+                Err(format!("on elements whose type the file does not tell (supported: {})", types()))
             }
             None => Ok(()),
         }
@@ -208,7 +209,7 @@ impl Judge<'_> {
         let named = if node.name.is_empty() { String::new() } else { format!(" (node \"{}\")", node.name) };
         let what = if what.is_empty() { String::new() } else { format!(" {what}") };
         let (name, instead) = (self.library.name(), self.library.instead());
-        format!("operator {operator}{named}{what}: {name} does not answer that as ONNX says{instead}")
+        format!("operator {operator}{named}{what}: {name} does not compute that as ONNX defines{instead}")
     }
 }
 
@@ -222,7 +223,7 @@ fn fits_attribute(rule: &Rule, attribute: &AttributeProto) -> Result<(), String>
     let value = value(attribute);
     match allowed.split('|').any(|allowed| allowed == value) {
         true => Ok(()),
-        false => Err(format!("with {name} = {value} (answered: {})", allowed.replace('|', ", "))),
+        false => Err(format!("with {name} = {value} (supported: {})", allowed.replace('|', ", "))),
     }
 }
 

@@ -35,7 +35,7 @@ impl Library {
     /// Advice after a refusal.
     pub(super) fn instead(self) -> &'static str {
         match self {
-            Self::Tract => "; ONNX Runtime does where it has it: backend = \"onnxruntime\"",
+            Self::Tract => "; ONNX Runtime may: backend = \"onnxruntime\"",
             Self::Onnxruntime => "",
         }
     }

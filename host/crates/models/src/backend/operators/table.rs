@@ -9,7 +9,8 @@ const ALL: &str = "f16 f32 f64 i32 i64 u8 bool";
 const INTEGERS: &str = "i32 i64 u8";
 
 const CONV: &str = "kernel_shape strides pads dilations group auto_pad";
-const RESIZE: &str = "mode nearest_mode cubic_coeff_a exclude_outside extrapolation_value axes antialias keep_aspect_ratio_policy \
+const RESIZE: &str = "mode nearest_mode cubic_coeff_a exclude_outside extrapolation_value axes antialias \
+                      keep_aspect_ratio_policy \
                       coordinate_transformation_mode=half_pixel|asymmetric|pytorch_half_pixel|tf_crop_and_resize";
 const REDUCE: &str = "axes keepdims noop_with_empty_axes";
 
@@ -81,7 +82,10 @@ pub(super) const TRACT: &[Rule] = &[
     op("Flatten").with("axis").on(ALL),
     op("Floor").on(FLOATS),
     op("GRU")
-        .with("hidden_size direction=forward|bidirectional layout linear_before_reset activations=Sigmoid,Tanh|Sigmoid,Tanh,Sigmoid,Tanh")
+        .with(
+            "hidden_size direction=forward|bidirectional layout linear_before_reset \
+             activations=Sigmoid,Tanh|Sigmoid,Tanh,Sigmoid,Tanh",
+        )
         .on("f32"),
     op("Gather").with("axis").on(ALL),
     op("GatherElements").with("axis").on(ALL),
@@ -231,7 +235,10 @@ pub(super) const ONNXRUNTIME: &[Rule] = &[
          coordinate_transformation_mode=half_pixel_symmetric|tf_half_pixel_for_nn",
     ),
     op("Resize")
-        .with("mode nearest_mode cubic_coeff_a exclude_outside axes antialias keep_aspect_ratio_policy coordinate_transformation_mode")
+        .with(
+            "mode nearest_mode cubic_coeff_a exclude_outside axes antialias keep_aspect_ratio_policy \
+             coordinate_transformation_mode",
+        )
         .inputs(4, 4),
 ];
 
