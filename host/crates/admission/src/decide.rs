@@ -21,7 +21,7 @@ pub struct Options {
     pub overcommit: bool,
     /// Admits requests that this host cannot enforce. The enforcement report shows the tier "none" for them.
     pub allow_unenforced: bool,
-    /// Refuses every limit whose tier is below hard, at the start and later.
+    /// Refuses every limit with a tier below hard, at the start and later.
     pub strict: bool,
     /// Whether instances are threads or processes.
     pub isolation: Isolation,

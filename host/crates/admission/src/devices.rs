@@ -21,8 +21,8 @@ pub(super) struct StageDevices {
 /// A whole number N takes N devices that are completely free. A fraction takes a device that has room for its
 /// share and for the memory of its models. Among such devices it takes the most used one, so that whole
 /// devices stay free; among equals it takes the first. Whole numbers are placed before fractions, and larger
-/// fractions before smaller ones, whatever the order of the plan. An operator that does not get its devices
-/// uses none.
+/// fractions before smaller ones, independent of the order of the plan. An operator that does not get its
+/// devices uses none.
 ///
 /// Devices are never overcommitted. Two models that together exceed a device's memory do not run more slowly;
 /// they fail.
@@ -249,7 +249,7 @@ fn rows_of(model: &ModelSpec) -> Option<String> {
     Some(format!("model \"{}\": {rows}", model.name))
 }
 
-/// A description of a device, for readers of the report who need to know which hardware runs the models.
+/// A description of a device, which tells the readers of the report which hardware runs the models.
 fn note(device: &Device, share: u32) -> String {
     let model = device.model.as_ref().map_or_else(String::new, |model| format!(" ({model})"));
     let serves = if device.kind_name() == "cuda" { "" } else { ", which host.toml lets count as a GPU" };

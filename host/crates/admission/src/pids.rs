@@ -28,7 +28,7 @@ pub(super) fn decide(
     (max, Some(row(stage, "pids", None, effective, how)))
 }
 
-/// Threads that read and write files and sockets for lanes whose guests have such capabilities.
+/// Threads that read and write files and sockets for lanes with guests that have such capabilities.
 fn file_threads(stage: &Stage, lanes: u32) -> u32 {
     let Work::Component(component, _) = &stage.work else { return 0 };
     let granted = &component.capabilities;

@@ -1,4 +1,4 @@
-//! A CPU quota above this process counts, whatever set it.
+//! A CPU quota above this process counts, from any source.
 
 use super::tests::{OVERCOMMIT, STRICT, decide, fraction, held, machine, operator, pipeline, whole};
 use sage_plan::{Kind, Resources};

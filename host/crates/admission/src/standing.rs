@@ -48,8 +48,7 @@ pub struct Loss {
 
 /// The limits of a grant that hold less firmly in the present environment than its enforcement report states.
 ///
-/// The function is pure, like [`super::decide`]. It reports a loss again on every call as long as the loss
-/// lasts.
+/// The function is pure, like [`super::decide`]. Every call reports a loss again as long as the loss lasts.
 #[must_use]
 pub fn losses(grant: &Grant, now: &Observed) -> Vec<Loss> {
     let mut losses = Vec::new();

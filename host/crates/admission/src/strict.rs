@@ -1,7 +1,7 @@
 use super::Reason;
 use sage_machine::{LedgerRow, Mechanism, Tier};
 
-/// A reason for every limit whose tier is below hard. An operator that requests no CPU of its own is promised
+/// A reason for every limit with a tier below hard. An operator that requests no CPU of its own is promised
 /// none, so its shared CPUs are no reason.
 pub(super) fn reasons(rows: &[LedgerRow]) -> impl Iterator<Item = Reason> + '_ {
     let is_promised = |row: &&LedgerRow| row.requested.is_some() || row.mechanism != Mechanism::SharedCpus;

@@ -29,7 +29,7 @@ pub struct Device {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceTier {
-    /// One lease has the whole device. Programs other than sage-host may still use it.
+    /// A single lease has the whole device. Programs other than sage-host may still use it.
     Exclusive,
     /// A part of a GPU with its own memory, caches and processors. Its neighbours cannot slow it down.
     Mig,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DType {
-    /// One byte, 0 or 1.
+    /// A byte, 0 or 1.
     Bool,
     /// 8 bits, unsigned.
     U8,

@@ -76,7 +76,7 @@ pub enum LeaseEnd {
 }
 
 impl InferenceError {
-    /// The error for a tensor whose parts do not fit together, with the name of its input.
+    /// The error for an invalid tensor that was passed as this input.
     #[must_use]
     pub fn of_tensor(input: &str, error: TensorError) -> Self {
         let (expected, got) = match error {

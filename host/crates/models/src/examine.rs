@@ -24,7 +24,7 @@ pub trait ExamineElsewhere: fmt::Debug + Send + Sync {
 pub enum Trial {
     /// Test with tract, for a model that tract will run.
     Wanted,
-    /// Only read the file, for a model that another backend will run. That backend's own process tests the
+    /// Only read the file, for a model that another backend will run. The process of that backend tests the
     /// model.
     NotWanted,
 }

@@ -11,8 +11,8 @@ use sage_machine::{DeviceClaim, HeldClaim, ResourceError, ShareState, since_boot
 
 /// A run's leases on devices, by stage and instance, and the thread that keeps them.
 ///
-/// The thread renews the leases in the machine's ledger. It ends a lease that another run requests. It
-/// removes a share from the ledger when the device no longer uses it. On drop the leases are released.
+/// The thread renews the leases in the machine's ledger, ends a lease that another run requests, and removes
+/// a share from the ledger when the device no longer uses it. On drop the leases are released.
 ///
 /// ```text
 ///  every 250 ms: was this process stopped?   ─▶ all leases expire and leave the ledger
@@ -70,7 +70,7 @@ struct Inside {
     entries: Vec<Entry>,
     /// Devices in processes of their own, with their runners.
     driven: BTreeMap<String, Driven>,
-    /// Leases whose devices are lost. The ledger shows them as lost until the run ends.
+    /// Leases on lost devices. The ledger shows them as lost until the run ends.
     lost: Vec<DeviceClaim>,
     is_stopping: bool,
     /// Time of the last renewal of the leases.
@@ -81,7 +81,7 @@ struct Inside {
     is_unsaid: bool,
 }
 
-/// A lease that is in the ledger, or whose device is not free yet.
+/// A lease that is in the ledger, or that still uses its device.
 struct Entry {
     lease: Arc<Lease>,
     claim: DeviceClaim,
@@ -355,7 +355,7 @@ impl Inside {
         self.entries.iter().any(|entry| entry.claim.device == device && entry.lease.state().goes_on())
     }
 
-    /// Ends the leases on devices whose runner has failed for good.
+    /// Ends the leases on a device after its runner has failed for good.
     fn lose_devices(&self) {
         let failed: Vec<_> = self
             .runners()

@@ -122,7 +122,7 @@ fn what_runs_when_a_lease_is_taken_away_has_its_grace() {
     assert_eq!(asking.join().unwrap(), Revoked::Free);
 }
 
-/// A stand-in for a device's process. It keeps the locks that it receives and records its calls.
+/// A stand-in for a device's process, which keeps the locks that it receives and records its calls.
 #[derive(Debug, Default)]
 struct Driver {
     locks: Mutex<Vec<(u64, OwnedFd)>>,

@@ -12,7 +12,7 @@ use sage_observe::InferenceCounters;
 /// them. With several devices, calls alternate between the leases that are still held.
 #[derive(Debug)]
 pub struct InstanceModels {
-    /// One lease and queue for each device.
+    /// A lease and a queue for each device.
     pub(super) leases: Vec<(Arc<Lease>, Arc<DeviceQueue>)>,
     /// The models that the operator lists.
     pub(super) listed: BTreeMap<String, ListedModel>,

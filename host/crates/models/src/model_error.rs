@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// The reason why a model's file is refused. The user who declares the model gets it before any data flows.
+/// The reason why a model's file is refused, reported before any data flows.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ModelError {
     /// The file cannot be read.

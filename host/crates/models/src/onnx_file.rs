@@ -129,7 +129,7 @@ fn dtype(elem_type: i32) -> Option<DType> {
     })
 }
 
-/// Bytes of the elements that are really present, whatever the dimensions claim.
+/// Bytes of the elements that are really present. The dimensions are not trusted.
 fn bytes_of(tensor: &TensorProto) -> u64 {
     let size = |count: usize, bytes: usize| (count as u64).saturating_mul(bytes as u64);
     size(tensor.raw_data.len(), 1)

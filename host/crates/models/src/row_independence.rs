@@ -67,7 +67,7 @@ impl RowIndependence {
         }
     }
 
-    /// Decides for a model that was just loaded. `run` runs the model and returns the time. It is called only
+    /// Decides for a model that was just loaded. `run` runs the model and returns the time; it is called only
     /// if calls may run together, so other models load without delay.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl RowIndependence {
         })
     }
 
-    /// Decides by runs, for a model whose graph works row by row.
+    /// Decides by runs, for a model with a graph that works row by row.
     pub(super) fn by_runs(
         spec: &ModelSpec,
         facts: &ModelFacts,

@@ -31,8 +31,8 @@ pub trait Runner: Send + Sync + fmt::Debug {
     /// [`Runner::run`] returns.
     fn recover(&self, _until: Instant) {}
 
-    /// Number of events that lost all running calls at once, whatever error each call got. `None` if that
-    /// cannot happen.
+    /// Number of events that lost all running calls at once. The error of each call does not matter. `None`
+    /// if that cannot happen.
     fn losses(&self) -> Option<u64> {
         None
     }

@@ -140,7 +140,7 @@ mod tests {
     use crate::{DType, Dimension, TensorData, TensorSpec};
     use sage_plan::{GraphRows, RowsChoice};
 
-    /// A backend whose models have as many bytes of weights as their file, and return a number that
+    /// A backend of tiny models. A model has as many bytes of weights as its file, and returns a number that
     /// identifies the backend.
     #[derive(Debug)]
     struct Tiny(&'static str);

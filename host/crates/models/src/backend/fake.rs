@@ -10,8 +10,8 @@ use sage_plan::config::{UnitError, parse_duration, parse_size};
 use crate::{DType, Dimension, InferenceError, ModelFacts, Tensor, TensorSpec};
 use sage_plan::GraphRows;
 
-/// A backend that runs no models. It returns rows unchanged, and fails as its model file says. It serves
-/// tests, and users who want to see the reaction of a pipeline to a failing device.
+/// A backend that runs no models. The backend returns rows unchanged, and fails as its model file says. The
+/// uses are tests, and trials of a pipeline with a failing device.
 ///
 /// The model's file is TOML. All keys except the input are optional:
 ///
@@ -32,7 +32,7 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// A backend in the host's own process. It refuses a model that would end the process.
+    /// A backend in the host's own process, which refuses a model that would end the process.
     #[must_use]
     pub fn here() -> Self {
         Self { may_crash: false }

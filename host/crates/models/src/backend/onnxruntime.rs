@@ -201,7 +201,7 @@ impl LoadedModel for Loaded {
     }
 }
 
-/// Facts from the file that the session does not know, for a model whose operators the library computes
+/// Facts from the file that the session does not know, for a model with operators that the library computes
 /// correctly. A build that cannot parse the file counts all its bytes as weights, which is nearly right.
 struct Parsed {
     #[cfg(feature = "tract")]

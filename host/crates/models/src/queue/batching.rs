@@ -16,7 +16,7 @@ pub enum Batching {
     Whole,
     /// `max_rows` allows only one row per run.
     OneRow,
-    /// One row alone was measured against several rows together. Batching is on if it gives at least a tenth
+    /// A single row was measured against several rows together. Batching is on if it gives at least a tenth
     /// more rows per second.
     Measured {
         /// Rows per second, one at a time.

@@ -42,7 +42,7 @@ const LONG: Caller = Caller { row: 200 * MS, width: 2, ..GOOD };
 const FAILS: Caller = Caller { does: Does::Fail, row: 100 * MS, ..GOOD };
 const HANGS: Caller = Caller { does: Does::Hang, timeout: 2_000 * MS, ..GOOD };
 const CRASHES: Caller = Caller { does: Does::Crash, ..GOOD };
-/// A caller whose timeout is shorter than a run.
+/// A caller with a timeout that is shorter than a run.
 const HASTY: Caller = Caller { timeout: 5 * MS, ..GOOD };
 
 /// Waiting and running calls of a lease. The number exceeds the slots, so the lease could always use more of

@@ -42,8 +42,8 @@ use sage_plan::ModelSpec;
 /// process ends, the runs of other slots end with it; these runs are repeated with nothing beside them. A
 /// runner that panics has failed, but its thread continues.
 ///
-/// **Charges.** A lease is charged for the device time of its runs, whatever their outcome: see `Scheduler`.
-/// A batch may take half of the time until the earliest deadline in it. A single call may take until its own
+/// **Charges.** A lease is charged for the device time of all its runs, with any outcome: see `Scheduler`. A
+/// batch may take half of the time until the earliest deadline in it. A single call may take until its own
 /// deadline.
 #[derive(Debug)]
 pub struct DeviceQueue {

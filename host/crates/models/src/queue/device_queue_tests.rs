@@ -1,4 +1,4 @@
-//! The threads of a device, with runners whose runs the test blocks and releases.
+//! The threads of a device, with runners that the test blocks and releases.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};

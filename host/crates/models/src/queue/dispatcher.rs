@@ -14,7 +14,7 @@ use sage_observe::ModelCounters;
 use sage_plan::ModelSpec;
 use sage_machine::thread_cpu_time;
 
-/// One thread of a device. It takes the next job, runs it, and delivers the rows to each caller.
+/// A thread of a device, which takes the next job, runs it, and delivers the rows to each caller.
 pub(super) struct Dispatcher<'a> {
     shared: &'a Shared,
 }
@@ -111,7 +111,7 @@ impl<'a> Dispatcher<'a> {
                     starting.push(work);
                     first.push(is_first);
                 }
-                // Calls that have ended, and calls whose leases have ended, do not run.
+                // A call that has ended, or that has lost its lease, does not run.
                 Err(()) => self.shared.schedule(|scheduler| scheduler.leave_out(number, &work)),
             }
         }
@@ -232,7 +232,7 @@ fn inputs(works: &[Work<Arc<Call>>], model: &Model, keeps: bool) -> Result<Vec<T
     rows::join(&parts).ok_or_else(|| InferenceError::Backend("calls of different shapes were put together".to_owned()))
 }
 
-/// The outputs of each call. A single whole call gets all outputs, whatever their shape.
+/// The outputs of each call. A single whole call gets all outputs, of any shape.
 fn outputs(works: &[Work<Arc<Call>>], outputs: Vec<Tensor>) -> Result<Vec<Vec<Tensor>>, InferenceError> {
     if let [work] = works
         && work.rows == (0..work.call.rows())

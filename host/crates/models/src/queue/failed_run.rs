@@ -8,7 +8,7 @@
 ///   passed, or their lease had ended.
 /// - If all calls get their results in isolation, each pays its own part.
 ///
-/// So a call that gets its result pays for one run, whatever failed beside it.
+/// So a call that gets its result pays for one run, even if other calls failed beside it.
 #[derive(Debug)]
 pub(super) struct FailedRun<T> {
     pub(super) number: u64,

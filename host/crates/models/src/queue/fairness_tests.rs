@@ -26,7 +26,7 @@ struct Asks {
 const FLOOD: Asks = Asks { share: 5_000, model: 0, rows: 1, after: 0, lanes: 64, from: 0 };
 const LIGHT: Asks = Asks { share: 5_000, model: 0, rows: 1, after: 7 * MS, lanes: 1, from: 0 };
 
-/// A device whose runs take a fixed time and a time for each row.
+/// A device. Each run takes a fixed time and a time for each row.
 struct Device {
     scheduler: Scheduler<usize>,
     slots: usize,
@@ -139,7 +139,7 @@ impl Device {
         self.scheduler.submit(work).unwrap();
     }
 
-    /// Ends a run. Returns the leases whose calls have their results now.
+    /// Ends a run. Returns the leases of the calls that now have their results.
     fn over(&mut self, now: u64, batch: Batch<usize>) -> Vec<usize> {
         let (fixed, row) = self.takes[batch.model];
         let took = Duration::from_micros(fixed + row * batch.rows() as u64);

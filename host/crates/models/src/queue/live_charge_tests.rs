@@ -34,8 +34,8 @@ fn input() -> Vec<Tensor> {
     vec![Tensor::new(vec![1, 4], TensorData::U8(vec![1; 4])).unwrap()]
 }
 
-/// Nanoseconds of counted device time for two leases with the same share, whose callers always have calls
-/// waiting.
+/// Nanoseconds of counted device time for two leases with the same share. The callers of both leases always
+/// have calls waiting.
 fn device_time(good: &str, bad: &str) -> [u64; 2] {
     const ENOUGH: u64 = 1_000_000_000;
     let folder = tempfile::tempdir().unwrap();

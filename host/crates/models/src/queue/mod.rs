@@ -9,7 +9,7 @@
 //! Invariants:
 //!
 //! - The scheduler is pure, and gets the time from its caller.
-//! - A call whose caller has left is not started.
+//! - A call is not started after its caller has left.
 //! - Every call is answered once, with its own rows in their order, whichever calls it ran with.
 //! - Every queue has a bound.
 

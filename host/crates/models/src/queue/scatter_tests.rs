@@ -17,7 +17,7 @@ struct Asked {
     width: usize,
 }
 
-/// Two inputs whose numbers identify the call and the element.
+/// Two inputs. Their numbers identify the call and the element.
 fn inputs(call: usize, asked: &Asked) -> Vec<Tensor> {
     let count = asked.rows * asked.width;
     let wide = (0..count).map(|i| i64::try_from(call * 1_000_000 + i).unwrap()).collect();

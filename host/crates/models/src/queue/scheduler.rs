@@ -25,10 +25,10 @@ use crate::{DType, Tensor};
 /// call waits for more than one run of `max_rows`.
 ///
 /// **Failures.** A call that failed in a batch is retried once in isolation, so each call is started at most
-/// three times. [`FailedRun`] describes the charges. A lease whose calls fail in isolation too runs that
-/// model without other leases from then on. A model whose calls fail only in batches uses half as many rows
-/// per batch from then on. If the device itself was lost, all calls that ran are retried, with nothing beside
-/// them.
+/// three times. [`FailedRun`] describes the charges. If a call fails in isolation too, its lease runs that
+/// model without other leases from then on. If the calls of a model fail only in batches, the model uses half
+/// as many rows per batch from then on. If the device itself was lost, all calls that ran are retried, with
+/// nothing beside them.
 ///
 /// The time of a run is not bounded: a run that has begun is not interrupted, and later calls wait for it.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) struct Scheduler<T> {
     running: Vec<Running<T>>,
     /// Number of runs that were picked so far.
     runs: u64,
-    /// Failed runs whose calls are being retried in isolation.
+    /// Failed runs with calls that are being retried in isolation.
     failed: Vec<FailedRun<T>>,
     /// The failed run for a lost device, and the number of the first run that began after the loss.
     lost: Option<(u64, u64)>,
@@ -169,7 +169,7 @@ struct ModelEntry {
     most_together: usize,
     /// End of the model's last run. No call could run before, so the wait for other calls starts here.
     free_since: Option<Instant>,
-    /// Leases whose calls run in isolation. The most recently added is last.
+    /// Leases that run this model in isolation. The most recently added is last.
     loners: VecDeque<u64>,
 }
 
@@ -243,7 +243,7 @@ impl<T: Clone> Scheduler<T> {
         Ok(())
     }
 
-    /// Removes and returns calls whose deadline has passed.
+    /// Removes and returns calls after their deadline.
     pub(super) fn take_late(&mut self, now: Instant) -> Vec<T> {
         self.take_out(|work| work.until <= now)
     }
@@ -682,7 +682,7 @@ impl Kind {
         Self(Some(inputs.iter().map(|tensor| (tensor.dtype(), inner(tensor))).collect()))
     }
 
-    /// The kind of a call whose rows never share a run with rows of other calls.
+    /// The kind of a call that never shares a run with other calls.
     pub(super) fn whole() -> Self {
         Self(None)
     }

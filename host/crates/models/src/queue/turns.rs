@@ -20,8 +20,8 @@ use sage_machine::{LeaseFolder, ResourceError, TurnEntry, TurnTable};
 /// starts at the position of the others. Time that a run's idle leases do not use goes to its other leases
 /// first.
 ///
-/// **Slots.** All runs together have at most as many turns in flight as the device has slots, whatever the
-/// number of runs.
+/// **Slots.** All runs together have at most as many turns in flight as the device has slots, for any number
+/// of runs.
 ///
 /// **Heartbeats.** Each run publishes a heartbeat; its callers refresh it while one of its calls is in
 /// flight. A run whose heartbeat is older than 0.1 s is ignored, both as waiting and as running: its process

@@ -76,7 +76,7 @@ impl<'a> Node<'a> {
         self.attribute(name).and_then(|attribute| std::str::from_utf8(&attribute.s).ok())
     }
 
-    /// The attribute with this name, whatever its type.
+    /// The attribute with this name, of any type.
     pub(super) fn raw(&self, name: &str) -> Option<&'a AttributeProto> {
         self.attribute(name)
     }

@@ -10,8 +10,7 @@ use crate::short_name::short;
 use crate::{Dimension, ModelFacts, TensorSpec};
 use sage_plan::GraphRows;
 
-/// Versions of ONNX's operator set whose meaning is known here. Before version 7, shapes are broadcast in
-/// another way.
+/// Known versions of ONNX's operator set. Before version 7, shapes are broadcast in another way.
 const VERSIONS: std::ops::RangeInclusive<i64> = 7..=24;
 /// Largest number of nodes to analyse. Graphs of real models have some thousands.
 const MOST_NODES: usize = 1 << 20;

@@ -102,7 +102,7 @@ pub(super) fn layer_normalization(node: &Node<'_>) -> Found<Vec<Value>> {
     Ok(vec![normal, statistics.clone(), statistics])
 }
 
-/// `CumSum`, whose axis is an input.
+/// `CumSum`, with its axis as an input.
 pub(super) fn cumulative(node: &Node<'_>) -> Found<Value> {
     let input = node.input(0)?;
     if let Some(rows) = input.row_axis() {

@@ -74,7 +74,7 @@ fn node(line: &str) -> NodeProto {
     }
 }
 
-/// The result for a graph whose output is `y`.
+/// The result for a graph with output `y`.
 fn said_of(version: i64, (inputs, output): (&str, &str), weights: &str, nodes: &str) -> GraphRows {
     let graph = GraphProto {
         node: nodes.split("; ").map(node).collect(),

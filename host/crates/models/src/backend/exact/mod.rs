@@ -1,4 +1,4 @@
-//! Replacements for operators of tract whose results differ from ONNX at the edges of number ranges.
+//! Replacements for operators of tract that differ from ONNX at the edges of number ranges.
 //!
 //! [`register`] gives tract other readers for the nodes of some operators. [`replace`] walks a graph after it
 //! was read, with the bodies of its loops and branches, and replaces tract's operators by exact ones. The
