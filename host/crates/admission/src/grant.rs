@@ -5,7 +5,8 @@ use sage_plan::config::TenantName;
 use sage_plan::StageId;
 use sage_machine::{Amounts, CpuSet, EnforcementReport};
 
-/// The grant for every stage of a plan. A grant is a decision and holds nothing yet (see [`super::admit`]).
+/// The grant for every stage of a plan. A grant is a decision and holds nothing yet: `admit` of the runtime
+/// crate takes the leases.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grant {
     /// Grants by stage, in the plan's order.
@@ -79,7 +80,7 @@ pub struct DeviceGrant {
 /// The CPUs on which the lanes of an instance run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cpus {
-    /// Each lane runs on a CPU that it leased. [`super::HeldLeases`] names the CPU.
+    /// Each lane runs on a CPU that it leased. `HeldLeases` of the runtime crate names the CPU.
     Leased,
     /// The only lane runs on the shared CPUs and is limited to this share of one CPU, in 1/10,000.
     Share(u32),

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! [`decide`] is pure: it opens no file and takes nothing, so `--explain` prints the grant that a run would
-//! get. [`admit`] takes leases and claims, all or nothing: it reads the ledger, decides and takes while no
-//! other sage-host of the machine can do so.
+//! get. `admit` of the runtime crate takes leases and claims, all or nothing: it reads the ledger, decides
+//! and takes while no other sage-host of the machine can do so.
 //!
 //! Invariants:
 //!
@@ -20,8 +20,8 @@
 //!   gets a report row with the tier "none".
 //! - A [`Refusal`] names every reason, not only the first.
 //!
-//! Other parts pin threads, cap memory and count bytes by the numbers of the grant (sandbox, engine). Other
-//! parts also find out which limits of the kernel work for a worker (the code that fills [`WorkerBounds`]).
+//! Other crates pin threads, cap memory and count bytes by the numbers of the grant (sandbox, runtime). The
+//! caller finds out which limits of the kernel work for a worker, and fills [`WorkerBounds`].
 
 mod cpus;
 mod custom;

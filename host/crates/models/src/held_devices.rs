@@ -11,13 +11,13 @@ use sage_machine::{DeviceClaim, HeldClaim, ResourceError, ShareState, since_boot
 
 /// A run's leases on devices, by stage and instance, and the thread that keeps them.
 ///
-/// The thread renews the leases in the machine's ledger, ends a lease that another run requests, and removes
-/// a share from the ledger when the device no longer uses it. On drop the leases are released.
+/// The thread renews the leases in the machine's ledger, ends a lease that a user revokes, and removes a
+/// share from the ledger when the device no longer uses it. On drop the leases are released.
 ///
 /// ```text
 ///  every 250 ms: was this process stopped?   ─▶ all leases expire and leave the ledger
 ///                a quarter of the TTL over?  ─▶ heartbeat, also to the device's process
-///                a request for a lease?      ─▶ Lease::revoke(grace)
+///                a revocation request?       ─▶ Lease::revoke(grace)
 ///                its device lost for good?   ─▶ the lease is lost too
 ///                ended and idle?             ─▶ out of the ledger
 /// ```
@@ -104,8 +104,8 @@ struct DeviceLocks {
     book: Weak<Book>,
 }
 
-/// Interval of the checks for requests. A request for a lease waits at most this long until the thread acts
-/// on it.
+/// Interval of the checks for revocation requests. A request waits at most this long until the thread acts on
+/// it.
 const LOOK: Duration = Duration::from_millis(250);
 /// Number of renewals within the lifetime of a lease.
 const BEATS: u32 = 4;

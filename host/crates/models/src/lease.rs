@@ -10,7 +10,7 @@ use sage_machine::since_boot;
 /// The right of one instance to use a share of one device, as long as the lease is held.
 ///
 /// ```text
-///  Pending ──▶ Held ──▶ Draining ──▶ Revoked    (another run requests it: running calls have a grace)
+///  Pending ──▶ Held ──▶ Draining ──▶ Revoked    (a user revokes it: running calls have a grace)
 ///    │          ├──────────────────▶ Expired    (it was not renewed: others may already have the share)
 ///    │          ├──────────────────▶ DeviceLost (the device is gone)
 ///    └──────────┴──────────────────▶ Released   (its instance has finished)
@@ -18,8 +18,8 @@ use sage_machine::since_boot;
 ///
 /// Every end is final. A call for the lease first [enters](Lease::enter) it, and checks
 /// [`LeaseUse::still_good`] before its result leaves: a result that comes after the end is dropped. The share
-/// itself becomes free only when the device is free. The keeper of the machine's ledger ensures that, after
-/// [`Lease::wait_idle`].
+/// itself becomes free only when the device is free. `HeldDevices` ensures that: it removes the share from
+/// the machine's ledger after [`Lease::wait_idle`].
 ///
 /// **Fencing.** `token` is a fencing token: it increases with every lease of the machine, for any device, so
 /// a message for an older lease can be told from one for the present lease. A lease that is renewed by a

@@ -29,8 +29,8 @@
 //! - No guest sees a device, a driver or a model's bytes.
 //! - Any input of a guest leads to a result or an error, never to a panic here.
 //!
-//! Other crates place instances on devices (admission), keep the machine-wide ledger (machine), run processes
-//! (worker), and define the import (sandbox).
+//! Other crates place instances on devices (admission), keep the machine-wide ledger (machine), run worker
+//! processes (runtime), and define the import (sandbox).
 
 mod access;
 mod backend;

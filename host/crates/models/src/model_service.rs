@@ -78,7 +78,8 @@ pub const OTHER_BACKEND: &str =
 /// Advice if a library does not accept a model.
 #[cfg(feature = "tract")]
 pub const OTHER_BACKEND: &str = "another library may take it: \
-    backend = \"onnxruntime\" or \"tract\" in its [model.NAME]; a CPU device has both where onnxruntime_library in host.toml or ORT_DYLIB_PATH names ONNX Runtime's";
+    backend = \"onnxruntime\" or \"tract\" in its [model.NAME]; \
+    a CPU device has both where onnxruntime_library in host.toml or ORT_DYLIB_PATH names ONNX Runtime's";
 
 /// Timeout for loading a model. MiniLM takes a second or two. A model of a gigabyte takes about ten seconds
 /// from a slow disk.

@@ -10,7 +10,7 @@
 //!
 //! - The scheduler is pure, and gets the time from its caller.
 //! - A call is not started after its caller has left.
-//! - Every call is answered once, with its own rows in their order, whichever calls it ran with.
+//! - Every call is answered once, with its own rows in their order, also if it ran in a batch.
 //! - Every queue has a bound.
 
 mod batching;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::failed_run::{Apart, FailedRun, MemberOutcome, Member, part};
 use crate::{DType, Tensor};
 
-/// Chooses the next run of a device, and the calls that run together. The scheduler has no threads, and no
-/// clock except the times that it is given.
+/// Chooses the next run of a model on a device, and the calls that run together. The scheduler has no
+/// threads, and no clock except the times that it is given.
 ///
 /// **Fair by share.** Each lease has a `used` time: its charged device time, divided by its share. The lease
 /// with the least `used` time is next. This is deficit round-robin without a quantum (start-time fair

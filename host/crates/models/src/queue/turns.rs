@@ -5,8 +5,8 @@ use crate::Lease;
 use sage_observe::Counter;
 use sage_machine::{LeaseFolder, ResourceError, TurnEntry, TurnTable};
 
-/// A run's turns on a device of which other runs hold shares too. Before its queue starts a call on the
-/// device, the run takes a turn, and it returns the turn after the call.
+/// The turns of a run of a pipeline on a device of which other runs hold shares too. Before its queue starts
+/// a call on the device, the run takes a turn, and it returns the turn after the call.
 ///
 /// ```text
 ///  ask ─▶ Asking ── take: slot free, no waiting run first? ─▶ Turn ── over: charge by share ─▶ others check
