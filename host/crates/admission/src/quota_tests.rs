@@ -11,7 +11,7 @@ fn under(quota: u64) -> Inventory {
     Inventory { quota: Some(LimitAbove { amount: quota, group }), ..machine(4) }
 }
 
-/// The tier of an operator with so many instances, or the text of the refusal.
+/// The tier of an operator with this number of instances, or the text of the refusal.
 fn outcome(inventory: &Inventory, instances: u32, resources: Resources, taken: &Holdings) -> Result<Tier, String> {
     let plan = pipeline([operator("a", Kind::Map, instances, resources)]);
     let grant = decide(&plan, inventory, &Supply::default(), &STRICT, taken).map_err(|refusal| refusal.to_string())?;

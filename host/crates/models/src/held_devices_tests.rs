@@ -26,7 +26,7 @@ fn folder() -> (tempfile::TempDir, LeaseFolder) {
     (place, folder)
 }
 
-/// Leases of half a device, one for each of so many instances of stage 1.
+/// Leases of half a device, one for each of `instances` instances of stage 1.
 fn keep(folder: &LeaseFolder, instances: u32, ttl: Duration) -> HeldDevices {
     let choosing = folder.choose().unwrap();
     let first = choosing.tokens(instances.into()).unwrap();
