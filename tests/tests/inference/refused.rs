@@ -97,7 +97,10 @@ fn what_onnx_runtime_answers_wrong_is_refused_too() {
         .file();
     let ends_the_process = graph(1).node("Split", &["x"], &["", "y"], &[]).file();
     for (file, said) in [
-        (training, "operator Dropout with 3 inputs (supported: 1 to 2): ONNX Runtime does not compute that as ONNX defines"),
+        (
+            training,
+            "operator Dropout with 3 inputs (supported: 1 to 2): ONNX Runtime does not compute that as ONNX defines",
+        ),
         (ends_the_process, "operator Split with an output that is left out before another"),
     ] {
         let error = backend.load(&file, &OPTIONS).unwrap_err().to_string();

@@ -42,9 +42,7 @@ pub(super) const TRACT: &[Rule] = &[
     op("Asinh").on(FLOATS),
     op("Atan").on(FLOATS),
     op("Atanh").on(FLOATS),
-    op("AveragePool")
-        .with("kernel_shape strides pads dilations ceil_mode auto_pad count_include_pad")
-        .on(WIDE),
+    op("AveragePool").with("kernel_shape strides pads dilations ceil_mode auto_pad count_include_pad").on(WIDE),
     op("BatchNormalization").with("epsilon momentum spatial=1 training_mode=0").on(WIDE).outputs(1),
     op("BitwiseAnd").on(INTEGERS),
     op("BitwiseNot").on(INTEGERS),
@@ -57,9 +55,7 @@ pub(super) const TRACT: &[Rule] = &[
     op("Clip").with("min max").on(SIGNED),
     op("Compress").with("axis").on(ALL),
     op("Concat").with("axis").on(ALL),
-    op("Constant")
-        .with("value value_int value_ints value_float value_floats")
-        .makes(&[Makes::Constant]),
+    op("Constant").with("value value_int value_ints value_float value_floats").makes(&[Makes::Constant]),
     op("ConstantOfShape").with("value").makes(&[Makes::Constant]),
     op("Conv").with(CONV).on(WIDE),
     op("ConvInteger").with(CONV).on("u8").makes(&[Makes::I32]),
@@ -124,10 +120,10 @@ pub(super) const TRACT: &[Rule] = &[
     op("MatMul").on("f32 f64 i32 i64"),
     op("MatMulInteger").on("u8").makes(&[Makes::I32]),
     op("Max").on(NUMBERS),
-    op("MaxPool").with("kernel_shape strides pads dilations ceil_mode auto_pad storage_order").on(WIDE).makes(&[
-        Makes::Like(0),
-        Makes::I64,
-    ]),
+    op("MaxPool")
+        .with("kernel_shape strides pads dilations ceil_mode auto_pad storage_order")
+        .on(WIDE)
+        .makes(&[Makes::Like(0), Makes::I64]),
     op("Mean").on(WIDE),
     op("MeanVarianceNormalization").with("axes").on(WIDE),
     op("MelWeightMatrix").with("output_datatype=1").makes(&[Makes::F32]),
