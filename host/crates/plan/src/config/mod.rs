@@ -161,6 +161,8 @@
 //! placement = "process"                     # | "thread": then no model may end its process
 //! ```
 
+#[cfg(test)]
+mod asked_keys;
 mod config_places;
 mod device;
 mod diagnostic;
@@ -175,6 +177,8 @@ mod read_pipeline;
 mod read_source;
 mod read_tenants;
 mod render;
+#[cfg(test)]
+mod schema_tests;
 mod settings;
 mod source_text;
 mod spanned;
