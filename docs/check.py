@@ -12,6 +12,8 @@ Without a program, the checks that need one are skipped, and the script says so.
 - A path of this repository in `code` on a page leads to a file or folder (not in decisions, which keep the past).
 - A `toml` block with `[[source]]` is a whole pipeline, and `sage-host validate` accepts it. `toml,no-validate` exempts
   a block. The block may name sample components, and inputs that do not exist.
+- The tables of reference/pipeline-toml.md and reference/host-toml.md list the keys of the JSON Schemas in
+  host/crates/plan/schema/, and no others. A test of sage-plan compares those schemas with the readers of the files.
 - A `console,run` block is run from the root of the repository: each line `$ sage-host …` is a command, the lines below
   it are its output, standard output and error together. A line `…` stands for any lines; `…` within a line stands for
   any text. `$ sage-host … # exit 3` names an exit code other than 0.
@@ -20,6 +22,7 @@ Python's standard library is all that this needs. The exit code is 1 if anything
 """
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -38,6 +41,34 @@ README_LINES = 150
 OTHERS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md", "operators/README.md"]
 # Components of documentation that are samples under another name.
 ALIASES = {"celsius.wasm": "json_celsius.wasm"}
+SCHEMAS = ROOT / "host/crates/plan/schema"
+# The heading of each table of keys, and the definition of the schema that it lists.
+PIPELINE_TABLES = {
+    "`[pipeline]`": "pipeline",
+    "`[[source]]`": "source",
+    "source.file": "file_source",
+    "source.stdin": "stdin",
+    "source.generate": "generate",
+    "source.event_time": "event_time",
+    "`[[operator]]`": "operator",
+    "resources": "resources",
+    "limits": "limits",
+    "on_error": "dead_letters",
+    "capabilities": "capabilities",
+    "capabilities.folders": "folder",
+    "`[[sink]]`": "sink",
+    "sink.file": "file_sink",
+    "`[model.NAME]`": "model",
+}
+HOST_TABLES = {
+    "The host itself": None,
+    "`[reserve]`": "reserve",
+    "`[tenant.NAME]`": "tenant",
+    "`[[device]]`": "device",
+    "`[model.NAME]`": "model",
+}
+# Keys of a component, which the page lists once, for operators.
+OF_COMPONENTS = {"parallelism", "resources", "limits", "on_error", "retries", "config", "capabilities", "models"}
 FENCE = re.compile(r"^(\s*)(```+|~~~+)\s*([^`]*)$")
 LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
 PATH = re.compile(r"^(?:docs|examples|guest-sdk|host|operators|tests|wit|distribution|\.github)/[\w./-]+$")
@@ -160,6 +191,33 @@ class Checks:
                     if not (ROOT / span).exists() and "/target/" not in span:
                         self.error(page, number, f"`{span}` is no file or folder of this repository")
 
+    def keys(self, name, schema, tables):
+        """Compares the tables of keys of a reference page with a schema, both ways."""
+        if not (SCHEMAS / schema).exists():
+            self.skipped.append(f"the keys of {name}: there is no {schema}")
+            return
+        schema = json.loads((SCHEMAS / schema).read_text(encoding="utf-8"))
+        heading, listed, first = None, {}, {}
+        for number, line in Page(BOOK / name).lines:
+            if line.startswith("#"):
+                heading = line.lstrip("#").strip()
+                listed[heading], first[heading] = set(), number
+            key = re.match(r"\| `([a-z0-9_]+)` \|", line)
+            if key and heading:
+                listed[heading].add(key.group(1))
+        page = f"docs/{name}"
+        for heading, definition in tables.items():
+            wanted = schema if definition is None else schema["definitions"][definition]
+            keys = set(wanted["properties"])
+            if definition in ("source", "sink"):
+                keys -= OF_COMPONENTS - listed.get(heading, set())
+            found = listed.get(heading, set())
+            self.count("keys", len(found))
+            for key in sorted(keys - found):
+                self.error(page, first.get(heading, 1), f"the table of {heading} has no row for {key}")
+            for key in sorted(found - keys):
+                self.error(page, first.get(heading, 1), f"the table of {heading} has a row for {key}, which is no key")
+
     def pipelines(self, pages):
         found = [
             (page, number, info, lines)
@@ -268,6 +326,8 @@ def main():
     checks.summary(pages)
     checks.readme()
     checks.paths(pages)
+    checks.keys("reference/pipeline-toml.md", "pipeline.schema.json", PIPELINE_TABLES)
+    checks.keys("reference/host-toml.md", "host.schema.json", HOST_TABLES)
     checks.pipelines(pages)
     checks.commands(pages)
 
