@@ -35,6 +35,7 @@ mod limits;
 mod models;
 mod names;
 mod partitions;
+mod pattern_path;
 mod schema;
 mod settings;
 mod standard_input;
@@ -46,12 +47,12 @@ mod wiring;
 
 pub use crate::config::{BackendChoice, RowsChoice};
 pub use config_schema::{ConfigSchema, Fields, Range, SchemaError, Shape};
-pub use connectors::{escape_pattern, pattern_path};
 pub use description::{Description, DescriptionError};
 pub use field_path::{FieldPath, FieldPathError};
 pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
 pub use graph_rows::GraphRows;
 pub use kind::{Catalog, ComponentFacts, Kind, Unusable};
+pub use pattern_path::{escape_pattern, pattern_path};
 pub use schema::{HOST_SCHEMA, PIPELINE_SCHEMA};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, CpuRequest, DeadLetters, FileSinkSpec, FileSourceSpec, FolderGrant,
