@@ -1,32 +1,14 @@
 use std::collections::BTreeSet;
 
-use super::cpus::{self, Pool};
+use super::cpu_pool::CpuPool;
 use super::{
-    Grant, Isolation, Needs, Reason, Refusal, StageGrant, custom, devices, lease_place, limits, memory, pids, strict,
-    tenant, worker_memory,
+    Grant, Needs, Options, Reason, Refusal, StageGrant, cpus, custom, devices, lease_place, limits, memory, pids,
+    strict, tenant, worker_memory,
 };
-use sage_machine::{
-    Amounts, DeviceShare, EnforcementReport, Holdings, Inventory, LedgerRow, Mechanism, Supply, Tier, bytes, counted,
-};
+use sage_machine::{Amounts, DeviceShare, EnforcementReport, Holdings, Inventory, Supply, bytes, counted};
 use sage_models::{Device, Devices};
-use sage_plan::config::{Reserve, TenantName};
-use sage_plan::{Plan, Stage};
-
-/// On whose behalf and how a pipeline runs, and what the user lets through that would be refused otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// More than there is of what can be counted: CPUs, memory, custom resources; not devices, whose memory does not stretch. The ledger says what
-    /// that costs. A tenant's ceiling is a promise to the other tenants and holds all the same.
-    pub overcommit: bool,
-    /// What nothing here can enforce. The ledger says "none" to it.
-    pub allow_unenforced: bool,
-    /// Nothing that holds less than hard: not at the start, and not later.
-    pub strict: bool,
-    /// Where instances live.
-    pub isolation: Isolation,
-    /// On whose behalf.
-    pub tenant: TenantName,
-}
+use sage_plan::Plan;
+use sage_plan::config::Reserve;
 
 /// Decides what each stage of the plan gets on this machine, given what running pipelines hold of it at present.
 ///
@@ -58,7 +40,7 @@ pub fn decide(
     } else {
         given.allowed = left;
     }
-    let pool = Pool::new(&given, inventory.allowed.count(), supply, taken);
+    let pool = CpuPool::new(&given, inventory.allowed.count(), supply, taken);
     let cpus = cpus::decide(plan, &pool, options, &mut reasons);
     let of_devices = devices.host_memory();
     let memory = memory::decide(plan, supply, (&given, of_devices), options, taken, &mut reasons);
@@ -147,31 +129,6 @@ fn device_cpus(devices: &Devices, granted: &[devices::StageDevices], taken: &Hol
             reasons.push(Reason::DeviceCpus { device: id.to_owned(), cpus, held });
         }
     }
-}
-
-/// A row of this stage's instances.
-pub(super) fn row(
-    stage: &Stage,
-    resource: &str,
-    requested: Option<String>,
-    effective: String,
-    (mechanism, tier): (Mechanism, Tier),
-) -> LedgerRow {
-    LedgerRow {
-        operator: stage.name.clone(),
-        instances: stage.parallelism,
-        resource: resource.to_owned(),
-        requested,
-        effective,
-        mechanism,
-        tier,
-        note: None,
-    }
-}
-
-/// A row for what was asked for and is let through without anything behind it.
-pub(super) fn unenforced(stage: &Stage, resource: &str, requested: String) -> LedgerRow {
-    row(stage, resource, Some(requested), "nothing".to_owned(), (Mechanism::Nothing, Tier::None))
 }
 
 /// What host.toml says of memory and of what is kept that this machine does not bear out.

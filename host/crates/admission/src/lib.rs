@@ -18,6 +18,7 @@
 //! Leaves to others: pinning threads, capping memory and counting bytes by the grant's numbers (sandbox, engine), finding out
 //! what the kernel can hold a worker by (whoever fills [`WorkerBounds`]).
 
+mod cpu_pool;
 mod cpus;
 mod custom;
 mod decide;
@@ -26,9 +27,11 @@ mod grant;
 mod holders;
 mod isolation;
 mod lease_place;
+mod ledger_row;
 mod limits;
 mod memory;
 mod notes;
+mod options;
 mod pids;
 mod quota;
 mod refusal;
@@ -48,9 +51,10 @@ mod tests;
 #[cfg(test)]
 mod worker_tests;
 
-pub use decide::{Options, decide, fits_alone};
+pub use decide::{decide, fits_alone};
 pub use grant::{Cpus, DeviceGrant, Grant, StageGrant};
 pub use holders::Holding;
 pub use isolation::{Isolation, KernelLimits, WorkerBounds};
+pub use options::Options;
 pub use refusal::{Asker, Reason, Refusal};
 pub use standing::{Loss, Needs, Observed, losses};

@@ -35,6 +35,7 @@ mod limits;
 mod models;
 mod names;
 mod partitions;
+mod role;
 mod settings;
 mod standard_input;
 mod text;

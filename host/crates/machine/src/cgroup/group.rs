@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use super::super::cpu_lease::Hold;
 use super::canary::open_door;
-use super::cgroups::Tree;
 use super::claim::Claim;
 use super::limits::Quota;
+use super::tree::Tree;
 use super::{CgroupError, Controller, GroupEntry, GroupLimits, GroupReading, OomWatch, bounds, empty, knob, name};
 
 /// The level of a group in `<slice>/<tenant>/<pipeline>/<operator>-<n>`.

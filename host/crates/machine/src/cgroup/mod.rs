@@ -46,6 +46,7 @@ mod name;
 mod oom;
 mod reading;
 mod sweep;
+mod tree;
 
 #[cfg(test)]
 mod handed_down_tests;

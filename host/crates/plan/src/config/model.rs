@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use super::{Diagnostic, Diagnostics, Spanned, closest, format_duration, resolve};
+use super::{Diagnostic, Diagnostics, Spanned, choose, format_duration, resolve};
 
 /// A `[model.NAME]` of the pipeline file or of `host.toml`, with every value in its range.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +132,10 @@ fn model(name: Spanned<String>, mut table: Table<'_, '_>, errors: &mut Diagnosti
     }
     let sha256 = table.string("sha256", errors).and_then(|hex| digest(&hex, table.place(), errors));
     let backend = table.string("backend", errors).and_then(|word| backend(&word, table.place(), errors));
-    let rows = table.string("rows", errors).and_then(|word| rows(&word, table.place(), errors)).unwrap_or_default();
+    let rows = table
+        .string("rows", errors)
+        .and_then(|word| choose("rows", table.place(), &word, &RowsChoice::NAMES, errors))
+        .unwrap_or_default();
     let max_rows = table.count("max_rows", errors).and_then(|rows| max_rows(&rows, table.place(), errors));
     let max_delay = table.duration("max_delay", errors).and_then(|delay| {
         if delay.value > Model::LONGEST_DELAY {
@@ -198,31 +201,7 @@ fn digest(hex: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Optio
 }
 
 pub(super) fn backend(word: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Option<BackendChoice> {
-    choice("backend", &BackendChoice::NAMES, word, place, errors)
-}
-
-fn rows(word: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Option<RowsChoice> {
-    choice("rows", &RowsChoice::NAMES, word, place, errors)
-}
-
-/// The value that a word names.
-fn choice<T: Copy>(
-    key: &str,
-    names: &[(&'static str, T)],
-    word: &Spanned<String>,
-    place: &str,
-    errors: &mut Diagnostics,
-) -> Option<T> {
-    let found = names.iter().find(|(name, _)| *name == word.value).map(|(_, choice)| *choice);
-    if found.is_none() {
-        let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-        let hint = match closest(&word.value, known.iter().copied()) {
-            Some(name) => format!("did you mean \"{name}\"?"),
-            None => format!("there are {}", known.join(", ")),
-        };
-        errors.push(Diagnostic::new(format!("{key} of {place} is \"{}\"", word.value)).on(word).hint(hint));
-    }
-    found
+    choose("backend", place, word, &BackendChoice::NAMES, errors)
 }
 
 fn max_rows(rows: &Spanned<u64>, place: &str, errors: &mut Diagnostics) -> Option<u32> {
