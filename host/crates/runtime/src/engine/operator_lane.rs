@@ -8,7 +8,7 @@ use super::inlet::Inlet;
 use super::lane_clock::LaneClock;
 use super::lane_guest::{InFlight, LaneGuest, Wakers};
 use super::on_error_policy::OnErrorPolicy;
-use super::outlet::Outlet;
+use super::outlets::Outlets;
 use super::recovery::{Recovery, Step};
 use super::sequencer::Sequencer;
 use sage_batch::{Batch, BatchPool, Inbox};
@@ -51,22 +51,6 @@ pub(super) enum Turn {
     Waits,
     /// The lane has sent its last output.
     Ended,
-}
-
-/// The outputs of a lane: its ports.
-pub(super) struct Outlets {
-    pub(super) main: Outlet,
-    pub(super) rejects: Outlet,
-    /// By port number, from 1.
-    pub(super) sides: Vec<Outlet>,
-}
-
-impl Outlets {
-    fn flush(&mut self) -> Result<(), Stopped> {
-        self.main.flush()?;
-        self.rejects.flush()?;
-        self.sides.iter_mut().try_for_each(Outlet::flush)
-    }
 }
 
 impl OperatorLane {

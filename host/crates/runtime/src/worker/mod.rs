@@ -17,6 +17,7 @@ pub mod compile;
 mod death;
 pub mod device;
 pub mod examine;
+mod grace;
 mod in_flight;
 pub mod inspect_model;
 mod instance;

@@ -2,8 +2,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::grace::GRACE;
 use super::in_flight::{Answering, InFlightBatches, write_call};
-use super::instance::{GRACE, Instance};
+use super::instance::Instance;
 use super::message::{LONGEST_POSITION, Report, ask, get_progress};
 use crate::engine::{InFlight, LaneGuest, Measured, Wakers};
 use sage_batch::wire::{WireError, get_bytes, put_bytes, put_u64};
