@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use super::branch::Branch;
 use super::control::{Composition, Control, Controls};
-use super::group::{Group, Level};
+use super::group::Group;
+use super::level::Level;
 use super::mounts::{self, Version};
 use super::sweep::{self, Swept};
 use super::tree::Tree;
