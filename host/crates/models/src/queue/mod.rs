@@ -14,11 +14,13 @@ mod device_cpus;
 mod device_queue;
 mod dispatcher;
 mod failed_run;
+mod lease_table;
 mod rows;
 mod scheduler;
 mod shared;
 mod turns;
 mod watched_leases;
+mod work;
 
 #[cfg(test)]
 mod charge_tests;

@@ -1,9 +1,9 @@
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::failed_run::{Apart, FailedRun, Member, MemberOutcome, part};
-use crate::{DType, Tensor};
+use super::lease_table::{LeaseTable, TooMuchWaits};
+use super::work::{Batch, Ended, Rules, Work, by_share, nanoseconds};
 
 /// Who runs next on a device, and together with whom. Knows no threads and no clock but what it is told.
 ///
@@ -27,9 +27,7 @@ use crate::{DType, Tensor};
 #[derive(Debug)]
 pub(super) struct Scheduler<T> {
     models: Vec<ModelEntry>,
-    leases: Vec<LeaseEntry<T>>,
-    /// What the lease that ran last had used: where newcomers start.
-    clock: u128,
+    leases: LeaseTable<T>,
     /// Runs that were picked and are not over.
     running: Vec<Running<T>>,
     /// Runs that were picked so far.
@@ -42,47 +40,6 @@ pub(super) struct Scheduler<T> {
     owed: Vec<(T, Duration)>,
 }
 
-/// How calls of a model may be run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rules {
-    /// Rows of one run at most.
-    pub(super) max_rows: usize,
-    /// How long a call may wait for company.
-    pub(super) max_delay: Duration,
-    /// Whether its first dimension is rows, by which a call can be cut.
-    pub(super) cut: bool,
-    /// Whether calls run together.
-    pub(super) together: bool,
-}
-
-/// A call that waits, or the part of one that runs.
-#[derive(Debug, Clone)]
-pub(super) struct Work<T> {
-    /// Whose it is.
-    pub(super) call: T,
-    /// The lease it runs for, and its share in 1/10,000.
-    pub(super) lease: u64,
-    pub(super) share: u32,
-    /// The model's number.
-    pub(super) model: usize,
-    /// Calls of one kind can run together.
-    pub(super) kind: Kind,
-    /// Which of the call's rows.
-    pub(super) rows: Range<usize>,
-    /// Bytes of its inputs.
-    pub(super) bytes: usize,
-    /// Since when it waits.
-    pub(super) since: Instant,
-    /// When its answer is of no use any more.
-    pub(super) until: Instant,
-    /// It failed in company, and runs without.
-    pub(super) apart: Option<Apart>,
-}
-
-/// The types and all dimensions but the rows of a call's inputs; `None` of a call that runs whole and alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Kind(Option<Vec<(DType, Vec<usize>)>>);
-
 /// What is to be done now.
 #[derive(Debug)]
 pub(super) enum Pick<T> {
@@ -93,34 +50,6 @@ pub(super) enum Pick<T> {
     /// Nothing waits.
     Nothing,
 }
-
-/// What runs together.
-#[derive(Debug)]
-pub(super) struct Batch<T> {
-    /// How many were picked before it.
-    pub(super) number: u64,
-    /// The model's number.
-    pub(super) model: usize,
-    /// At least one; their rows follow each other.
-    pub(super) works: Vec<Work<T>>,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// Each call has its answer.
-    Answered,
-    /// With an error, which may be due to one of its calls.
-    Failed,
-    /// Not in time.
-    Late,
-    /// With the device, and with whatever else ran on it.
-    Lost,
-}
-
-/// Too much of a lease waits already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooMuchWaits;
 
 /// A run under way.
 #[derive(Debug)]
@@ -163,23 +92,7 @@ struct ModelEntry {
     loners: VecDeque<u64>,
 }
 
-#[derive(Debug)]
-struct LeaseEntry<T> {
-    lease: u64,
-    /// Nanoseconds of runs that are over, as if all of the device were its own.
-    used: u128,
-    /// Likewise, of runs under way; as it was at the last look.
-    in_flight: u128,
-    waiting: VecDeque<Work<T>>,
-}
-
 impl<T: Clone> Scheduler<T> {
-    /// Calls of one lease that may wait. A lane waits for its answer before it asks again, so that an instance has as many as it has lanes; this
-    /// is above what machines have CPUs for, and keeps a look at all that waits below some 10 µs.
-    pub(super) const WAITING_CALLS: usize = 256;
-    /// Bytes of inputs of one lease that may wait, beside a call that is larger by itself: 64 MiB is three batches of 32 images
-    /// of 224 × 224 × 3 floats.
-    pub(super) const WAITING_BYTES: usize = 64 << 20;
     /// What a row is expected to take before one was measured, in nanoseconds. Only its order of magnitude matters, and only for the first run.
     const UNMEASURED_ROW: u64 = 1_000_000;
     /// Leases that are remembered for having failed in company. More than run on a device at a time, in practice; one that is forgotten costs a
@@ -189,8 +102,7 @@ impl<T: Clone> Scheduler<T> {
     pub(super) fn new() -> Self {
         Self {
             models: Vec::new(),
-            leases: Vec::new(),
-            clock: 0,
+            leases: LeaseTable::new(),
             running: Vec::new(),
             runs: 0,
             failed: Vec::new(),
@@ -212,23 +124,7 @@ impl<T: Clone> Scheduler<T> {
     /// # Errors
     /// Too much of its lease waits already.
     pub(super) fn submit(&mut self, work: Work<T>) -> Result<(), TooMuchWaits> {
-        if self.running.is_empty() && self.leases.iter().all(|entry| entry.waiting.is_empty()) {
-            // The device was idle: what anybody used before took nothing from who comes now.
-            self.leases.clear();
-        }
-        let clock = self.clock;
-        let at = self.entry(work.lease);
-        let Some(entry) = self.leases.get_mut(at) else { return Err(TooMuchWaits) };
-        let bytes: usize = entry.waiting.iter().map(|waiting| waiting.bytes).sum();
-        let empty = entry.waiting.is_empty();
-        if entry.waiting.len() >= Self::WAITING_CALLS || (!empty && bytes + work.bytes > Self::WAITING_BYTES) {
-            return Err(TooMuchWaits);
-        }
-        if empty {
-            entry.used = entry.used.max(clock);
-        }
-        entry.waiting.push_back(work);
-        Ok(())
+        self.leases.submit(work, self.running.is_empty())
     }
 
     /// Takes out what is too late to run.
@@ -248,7 +144,7 @@ impl<T: Clone> Scheduler<T> {
 
     /// How many calls wait.
     pub(super) fn waiting(&self) -> usize {
-        self.leases.iter().map(|entry| entry.waiting.len()).sum()
+        self.leases.waiting()
     }
 
     /// What calls owe for runs that gave them nothing, since this was last asked.
@@ -262,14 +158,11 @@ impl<T: Clone> Scheduler<T> {
             return Pick::Nothing;
         }
         self.weigh_what_runs(now);
-        let clock = self.clock;
-        self.leases.retain(|entry| !entry.waiting.is_empty() || entry.in_flight > 0 || entry.used > clock);
-        let mut order: Vec<usize> = (0..self.leases.len()).collect();
-        order.sort_by_key(|&at| self.leases.get(at).map(LeaseEntry::turn));
-        let rows = self.waiting_rows();
+        let order = self.leases.by_turn();
+        let rows = self.leases.waiting_rows(self.models.len());
         let mut earliest: Option<Instant> = None;
         for at in order {
-            let Some(entry) = self.leases.get(at) else { continue };
+            let Some(entry) = self.leases.entries.get(at) else { continue };
             let used = entry.used;
             for place in 0..entry.waiting.len() {
                 let Some(work) = entry.waiting.get(place) else { continue };
@@ -279,7 +172,7 @@ impl<T: Clone> Scheduler<T> {
                         // Whoever ends the last of what runs looks again.
                         return Pick::Nothing;
                     }
-                    self.clock = self.clock.max(used);
+                    self.leases.runs(used);
                     return self.batch(at, place, now).map_or(Pick::Nothing, Pick::Run);
                 }
                 earliest = Some(earliest.map_or(ripe, |other| other.min(ripe)));
@@ -319,12 +212,12 @@ impl<T: Clone> Scheduler<T> {
             (_, []) => {}
             (Ended::Answered, works) => {
                 for work in works {
-                    self.charge(work.lease, work.share, part(took, work.rows.len(), rows));
+                    self.leases.charge(work.lease, work.share, part(took, work.rows.len(), rows));
                     self.settle(work, MemberOutcome::Cleared);
                 }
             }
             (_, [work]) if !self.may_be_innocent(batch.number, work, ended, is_beside) => {
-                self.charge(work.lease, work.share, took);
+                self.leases.charge(work.lease, work.share, took);
                 self.owed.push((work.call.clone(), Duration::from_nanos(took)));
                 if work.apart.is_some() {
                     self.keep_alone(work.model, work.lease);
@@ -349,7 +242,7 @@ impl<T: Clone> Scheduler<T> {
                         failed.push(work.call.clone());
                     } else {
                         let apart = Apart { failed: number, member, exclusive: recovers };
-                        self.again(Work { apart: Some(apart), ..work.clone() });
+                        self.leases.again(Work { apart: Some(apart), ..work.clone() });
                     }
                 }
                 self.pay_if_settled(number);
@@ -377,7 +270,7 @@ impl<T: Clone> Scheduler<T> {
         let rows = run.parts.iter().map(|part| part.rows).sum();
         for Part { call, lease, share, rows: own } in run.parts {
             let took = part(took, own, rows);
-            self.charge(lease, share, took);
+            self.leases.charge(lease, share, took);
             self.owed.push((call, Duration::from_nanos(took)));
         }
     }
@@ -419,17 +312,6 @@ impl<T: Clone> Scheduler<T> {
         batch.number
     }
 
-    /// To be run once more, apart, before whatever else its lease has waiting.
-    fn again(&mut self, work: Work<T>) {
-        let clock = self.clock;
-        let at = self.entry(work.lease);
-        let Some(entry) = self.leases.get_mut(at) else { return };
-        if entry.waiting.is_empty() {
-            entry.used = entry.used.max(clock);
-        }
-        entry.waiting.push_front(work);
-    }
-
     /// From now on calls of this lease run this model without company.
     fn keep_alone(&mut self, model: usize, lease: u64) {
         let Some(model) = self.models.get_mut(model) else { return };
@@ -460,7 +342,7 @@ impl<T: Clone> Scheduler<T> {
         let Some(at) = self.failed.iter().position(|run| run.number == number && run.is_settled()) else { return };
         let run = self.failed.swap_remove(at);
         for (member, took) in run.payers() {
-            self.charge(member.lease, member.share, took);
+            self.leases.charge(member.lease, member.share, took);
             self.owed.push((member.call.clone(), Duration::from_nanos(took)));
             if run.worst() == MemberOutcome::Gone {
                 self.keep_alone(run.model, member.lease);
@@ -470,13 +352,6 @@ impl<T: Clone> Scheduler<T> {
             && let Some(model) = self.models.get_mut(run.model)
         {
             model.most_together = model.most_together.min(run.rows() / 2).max(1);
-        }
-    }
-
-    fn charge(&mut self, lease: u64, share: u32, took: u64) {
-        let at = self.entry(lease);
-        if let Some(entry) = self.leases.get_mut(at) {
-            entry.used = entry.used.saturating_add(by_share(took, share));
         }
     }
 
@@ -504,7 +379,7 @@ impl<T: Clone> Scheduler<T> {
                     && self.sociable(work)
                     && is_in_time(work)
             };
-            let next = self.leases.iter().enumerate().filter_map(|(at, entry)| {
+            let next = self.leases.entries.iter().enumerate().filter_map(|(at, entry)| {
                 let place = entry.waiting.iter().position(fits)?;
                 Some((entry.turn(), at, place))
             });
@@ -530,7 +405,7 @@ impl<T: Clone> Scheduler<T> {
 
     /// Takes what waits at a place, or as much of it as one run may have. Until the run is over its lease counts as having used what is expected.
     fn take(&mut self, at: usize, place: usize) -> Option<Work<T>> {
-        let entry = self.leases.get_mut(at)?;
+        let entry = self.leases.entries.get_mut(at)?;
         let work = entry.waiting.get_mut(place)?;
         let model = self.models.get(work.model)?;
         let taken = if model.rules.cut && work.rows.len() > model.rules.max_rows {
@@ -542,7 +417,7 @@ impl<T: Clone> Scheduler<T> {
             entry.waiting.remove(place)?
         };
         let expected = by_share(self.expected(&taken), taken.share);
-        let entry = self.leases.get_mut(at)?;
+        let entry = self.leases.entries.get_mut(at)?;
         entry.in_flight = entry.in_flight.saturating_add(expected);
         Some(taken)
     }
@@ -557,22 +432,17 @@ impl<T: Clone> Scheduler<T> {
     /// What each lease has under way, or may have to pay for: until that is known, what a failed run took counts for all that were in it. Else whoever
     /// makes runs fail would be next again before it is found out.
     fn weigh_what_runs(&mut self, now: Instant) {
-        self.leases.iter_mut().for_each(|entry| entry.in_flight = 0);
+        self.leases.entries.iter_mut().for_each(|entry| entry.in_flight = 0);
         for run in &self.failed {
             for (member, took) in run.suspects() {
-                if let Some(entry) = self.leases.iter_mut().find(|entry| entry.lease == member.lease) {
-                    entry.in_flight = entry.in_flight.saturating_add(by_share(took, member.share).max(1));
-                }
+                self.leases.weigh(member.lease, by_share(took, member.share));
             }
         }
         for run in self.running.iter().filter(|run| run.state == RunState::InFlight) {
             let passed = nanoseconds(now.saturating_duration_since(run.began)).max(run.expected).max(1);
             let rows = run.parts.iter().map(|part| part.rows).sum();
             for Part { lease, share, rows: own, .. } in &run.parts {
-                if let Some(entry) = self.leases.iter_mut().find(|entry| entry.lease == *lease) {
-                    let used = by_share(part(passed, *own, rows), *share).max(1);
-                    entry.in_flight = entry.in_flight.saturating_add(used);
-                }
+                self.leases.weigh(*lease, by_share(part(passed, *own, rows), *share));
             }
         }
     }
@@ -593,43 +463,14 @@ impl<T: Clone> Scheduler<T> {
         from.checked_add(max_delay).filter(|end| *end < work.until).unwrap_or(work.since)
     }
 
-    /// Rows that wait, by model.
-    fn waiting_rows(&self) -> Vec<usize> {
-        let mut rows = vec![0; self.models.len()];
-        for work in self.leases.iter().flat_map(|entry| &entry.waiting) {
-            if let Some(rows) = rows.get_mut(work.model) {
-                *rows += work.rows.len();
-            }
-        }
-        rows
-    }
-
     fn sociable(&self, work: &Work<T>) -> bool {
         work.apart.is_none()
             && work.kind.0.is_some()
             && self.models.get(work.model).is_some_and(|model| !model.loners.contains(&work.lease))
     }
 
-    /// Where a lease is among the leases, which it now is.
-    fn entry(&mut self, lease: u64) -> usize {
-        self.leases.iter().position(|entry| entry.lease == lease).unwrap_or_else(|| {
-            let used = self.clock;
-            self.leases.push(LeaseEntry { lease, used, in_flight: 0, waiting: VecDeque::new() });
-            self.leases.len() - 1
-        })
-    }
-
     fn take_out(&mut self, out: impl Fn(&Work<T>) -> bool) -> Vec<T> {
-        let mut taken = Vec::new();
-        for entry in &mut self.leases {
-            entry.waiting.retain(|work| {
-                let out = out(work);
-                if out {
-                    taken.push(work.clone());
-                }
-                !out
-            });
-        }
+        let taken = self.leases.take_out(out);
         taken.iter().for_each(|work| self.settle(work, MemberOutcome::Gone));
         taken.into_iter().map(|work| work.call).collect()
     }
@@ -644,39 +485,4 @@ impl<T: Clone> Part<T> {
         let Self { call, lease, share, rows } = self;
         Member { call, lease, share, rows, took, outcome }
     }
-}
-
-impl<T> LeaseEntry<T> {
-    /// Whose turn it is: the least goes first.
-    fn turn(&self) -> u128 {
-        self.used.saturating_add(self.in_flight)
-    }
-}
-
-impl Kind {
-    pub(super) fn of(inputs: &[Tensor]) -> Self {
-        let inner = |tensor: &Tensor| tensor.shape().get(1..).unwrap_or_default().to_vec();
-        Self(Some(inputs.iter().map(|tensor| (tensor.dtype(), inner(tensor))).collect()))
-    }
-
-    /// Of a call whose rows are nobody else's company.
-    pub(super) fn whole() -> Self {
-        Self(None)
-    }
-}
-
-impl<T> Batch<T> {
-    /// All of them together.
-    pub(super) fn rows(&self) -> usize {
-        self.works.iter().map(|work| work.rows.len()).sum()
-    }
-}
-
-/// What so much device time comes to for a share in 1/10,000.
-fn by_share(took: u64, share: u32) -> u128 {
-    u128::from(took) * 10_000 / u128::from(share.max(1))
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
