@@ -77,7 +77,7 @@ pub use hold::{HeldLeases, admit};
 pub use job::{Admitted, Job};
 pub use job_error::JobError;
 pub use job_options::JobOptions;
-pub use lane_guest::{InFlight, LaneGuest, Measured, Wakers};
+pub use lane_guest::{DirectGuest, InFlight, LaneGuest, Measured, Wakers};
 pub use launcher::{InstanceLauncher, InstanceSetup, LaunchedInstance, Launcher, RunContext};
 pub use placement::SharePacer;
 pub use session::Session;
