@@ -58,6 +58,7 @@ mod small_bytes;
 mod state_changes;
 #[cfg(test)]
 mod state_steps;
+mod state_table;
 mod stdio;
 mod stop;
 mod store;

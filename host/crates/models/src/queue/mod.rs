@@ -27,6 +27,8 @@ mod charge_tests;
 #[cfg(test)]
 mod device_queue_tests;
 #[cfg(test)]
+mod doubling_runner;
+#[cfg(test)]
 mod fairness_tests;
 #[cfg(test)]
 mod live_charge_tests;
