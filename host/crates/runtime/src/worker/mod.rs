@@ -27,6 +27,7 @@ mod message;
 mod models_link;
 mod models_served;
 mod one_shot;
+mod one_shot_run;
 mod open_device;
 mod process_guest;
 mod process_isolation;
