@@ -9,8 +9,8 @@ use sage_machine::cgroup::Cgroups;
 use sage_machine::since_boot;
 use sage_models::{InferenceError, Runner, TensorData};
 use sage_plan::ModelSpec;
-use sage_plan::config::BackendChoice;
-use sage_runtime::worker::device::{DeviceHome, DeviceProcess, DeviceSpec, Hardware};
+use sage_plan::config::{BackendChoice, DeviceKind};
+use sage_runtime::worker::device::{DeviceHome, DeviceProcess, DeviceSpec};
 use sage_tests::{groups_named, has_control};
 
 #[test]
@@ -202,8 +202,8 @@ fn a_process_has_no_files_no_network_and_no_programs() {
 
 #[test]
 fn the_process_of_a_driver_has_files_but_no_network_and_no_programs() {
-    let hardware = Hardware::Cuda("GPU-that-is-not-there".to_owned());
-    let device = Device::new(DeviceSpec { hardware, ..spec("device-driver") }).with(&["spawn", "echo"]);
+    let kind = DeviceKind::Cuda { uuid: "GPU-that-is-not-there".to_owned() };
+    let device = Device::new(DeviceSpec { kind, ..spec("device-driver") }).with(&["spawn", "echo"]);
     assert_eq!(device.run("spawn"), Err(InferenceError::Backend("refused [true, false, true]".to_owned())));
     device.expect_usable();
     assert_eq!(device.runner.memory_used(), None, "only the driver knows");

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sage_models::{InferenceError, LeaseLocks, RunAnswer, Runner, Tensor, TensorData};
-use sage_plan::config::BackendChoice;
+use sage_plan::config::{BackendChoice, DeviceKind};
 use sage_plan::{ModelSpec, RowsChoice};
-use sage_runtime::worker::device::{DeviceHome, DeviceProcess, DeviceSpec, Hardware};
+use sage_runtime::worker::device::{DeviceHome, DeviceProcess, DeviceSpec};
 
 /// Far longer than any step here takes: a test that reaches this timeout has failed.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,8 +22,8 @@ pub(super) struct Device {
 pub(super) fn spec(name: &str) -> DeviceSpec {
     DeviceSpec {
         name: name.to_owned(),
-        hardware: Hardware::Cpu,
-        backend: sage_plan::config::BackendChoice::Auto,
+        kind: DeviceKind::Cpu { slots: 2, threads: 1, cpus: None, backend: BackendChoice::Auto },
+        backend: BackendChoice::Auto,
         slots: 2,
         threads: 1,
         memory: Some(32 << 20),

@@ -44,7 +44,7 @@ mod topology;
 mod validate;
 mod wiring;
 
-pub use crate::config::{BackendChoice, RowsChoice};
+pub use crate::config::{BackendChoice, ModelSpec, RowsChoice};
 pub use config_schema::{ConfigSchema, Fields, Range, SchemaError, Shape};
 pub use connectors::{escape_pattern, pattern_path};
 pub use description::{Description, DescriptionError};
@@ -54,7 +54,7 @@ pub use graph_rows::GraphRows;
 pub use kind::{Catalog, ComponentFacts, Kind, Unusable};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, CpuRequest, DeadLetters, FileSinkSpec, FileSourceSpec, FolderGrant,
-    GenerateSpec, Limits, ModelSpec, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,
+    GenerateSpec, Limits, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,
 };
 pub use text::{
     Compression, CsvSpec, Duplicates, Format, HeaderSpec, LineEnd, StampSpec, TextEncoding, TextSpec, TimeFormat,

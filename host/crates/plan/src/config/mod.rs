@@ -170,6 +170,7 @@ mod given_amount;
 mod given_cpus;
 mod host_file;
 mod model;
+mod model_spec;
 mod not_text;
 mod paths;
 mod pipeline;
@@ -195,7 +196,8 @@ pub use device::{Device, DeviceKind, Placement};
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use given_cpus::GivenCpus;
 pub use host_file::{HostSettings, Reserve, parse_host};
-pub use model::{BackendChoice, Model, RowsChoice};
+pub use model::Model;
+pub use model_spec::{BackendChoice, ModelSpec, RowsChoice};
 pub use paths::resolve;
 pub use pipeline::{
     ComponentUse, FileSink, FileSource, Generate, Input, Operator, Partitioning, Pipeline, Sink, SinkKind, Source,
