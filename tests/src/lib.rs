@@ -17,6 +17,7 @@
 
 mod code;
 mod made;
+mod module_circles;
 mod network;
 pub mod onnx;
 mod outcome;
@@ -30,6 +31,7 @@ pub mod zoo;
 
 pub use code::{ALL as ALL_CODES, Code, Codes};
 pub use made::{guest, guest_names, operator, program, repository};
+pub use module_circles::module_circles;
 pub use network::{free_port, http_get};
 pub use outcome::{DeadLetter, Outcome, Stage};
 pub use proc_files::{ThreadTimes, allowed_cpus, resident_bytes, thread_cpus, thread_times};

@@ -37,6 +37,7 @@ mod names;
 mod partitions;
 mod pattern_path;
 mod schema;
+mod role;
 mod settings;
 mod standard_input;
 mod text;
@@ -45,7 +46,7 @@ mod topology;
 mod validate;
 mod wiring;
 
-pub use crate::config::{BackendChoice, RowsChoice};
+pub use crate::config::{BackendChoice, ModelSpec, RowsChoice};
 pub use config_schema::{ConfigSchema, Fields, Range, SchemaError, Shape};
 pub use description::{Description, DescriptionError};
 pub use field_path::{FieldPath, FieldPathError};
@@ -56,7 +57,7 @@ pub use pattern_path::{escape_pattern, pattern_path};
 pub use schema::{HOST_SCHEMA, PIPELINE_SCHEMA};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, CpuRequest, DeadLetters, FileSinkSpec, FileSourceSpec, FolderGrant,
-    GenerateSpec, Limits, ModelSpec, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,
+    GenerateSpec, Limits, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,
 };
 pub use text::{
     Compression, CsvSpec, Duplicates, Format, HeaderSpec, LineEnd, StampSpec, TextEncoding, TextSpec, TimeFormat,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::device_queue_tests::{later, lease, spec};
+use super::doubling_runner::{later, lease, spec};
 use super::{DeviceCpus, DeviceQueue};
 use crate::{Fake, ModelFile, Runner, Tensor, TensorData, ThreadRunner, ThreadSettings};
 use sage_machine::CpuSet;

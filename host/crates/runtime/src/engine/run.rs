@@ -2,12 +2,13 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use super::assemble::{Assembly, Lane, Task, assemble};
+use super::assemble::{Assembly, assemble};
 use super::chain::{Chain, ChainEnd};
 use super::control::Control;
 use super::counted_sink::CountedSink;
 use super::error::{PipelineError, RunError, with_causes};
 use super::guest_supervisor::GuestSupervisor;
+use super::lane::{Lane, Task};
 use super::operator_lane::OperatorLane;
 use super::parts::Parts;
 use super::source_lane::{SharedSource, SourceEnd};
