@@ -58,7 +58,7 @@ fn trial(case: Case, only_listed: bool) -> Trial {
     Trial::test(name.clone(), move || {
         let started = Instant::now();
         named(&name, run);
-        append(TIMES, &format!("{:.3}\t{program}: {name}\n", started.elapsed().as_secs_f64()));
+        append(TIMES, &format!("{:.3}\tcase {program}: {name}\n", started.elapsed().as_secs_f64()));
         Ok(())
     })
 }
@@ -73,8 +73,7 @@ fn program_name() -> String {
 /// The folders in a folder, sorted by name.
 pub fn folders_in(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut folders: Vec<PathBuf> =
-        entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
 }
