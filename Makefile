@@ -34,7 +34,7 @@ setup: ## add the Rust target wasm32-wasip2, if it is not there
 
 .PHONY: host
 host: ## build the sage-host program, optimised, without the model runtimes
-	$(call say,building sage-host (the first build takes minutes because it contains a compiler for WebAssembly))
+	$(call say,building sage-host (the first build takes about 10 minutes on two cores: it contains a compiler for WebAssembly))
 	$(CARGO) build --release --locked --workspace --no-default-features --bin sage-host
 	@echo "==> the program is $(SAGE_HOST)"
 
@@ -196,9 +196,29 @@ lint: setup ## check formatting, clippy and documentation with warnings denied
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked $(WITH_ONNXRUNTIME)
 	@echo "==> no complaints"
 
+.PHONY: pictures
+pictures: host operators ## draw the pictures of the documentation anew: a run in a terminal, and the crates
+	docs/picture/record.py --program "$(SAGE_HOST)"
+	CARGO="$(CARGO)" docs/design/crates.py
+
+BOOK := target/book
+
+.PHONY: docs
+docs: ## check the README and the book in docs/, and build the book if mdbook is installed
+	$(call say,checking the picture of the crates)
+	CARGO="$(CARGO)" python3 docs/design/crates.py --check
+	$(call say,checking the pages)
+	python3 docs/check.py --program "$(SAGE_HOST)" --components operators/target/wasm32-wasip2/release
+	@if command -v mdbook >/dev/null; then \
+		printf '\n==> %s\n' "building the book"; \
+		mdbook build docs && echo "==> the book is $(BOOK)/index.html"; \
+	else \
+		echo "==> skipped the HTML: mdbook is not installed (cargo install --locked mdbook builds for minutes)"; \
+	fi
+
 .PHONY: bench
 bench: host-inference operators guests ## run the benchmark for some minutes (ARGS=--quick: half a minute)
-	$(call say,measuring; docs/BENCHMARKS.md explains each figure)
+	$(call say,measuring; docs/design/benchmarks.md explains each figure)
 	$(HOST_TARGET)/release/bench $(ARGS)
 
 .PHONY: fuzz
@@ -219,3 +239,4 @@ clean: ## remove everything built
 	$(CARGO) clean
 	@rm -rf operators/target tests/guests/target tests/fuzz/target examples/flights/delay-by-carrier.jsonl \
 		examples/flights/rejected.jsonl examples/file-types/types.jsonl
+	@rm -f examples/*/out*.*

@@ -45,6 +45,8 @@ pub(super) enum Command {
     Test(TestArguments),
     /// Print a completion script for a shell: bash, zsh, fish, elvish or powershell.
     Completions(CompletionsArguments),
+    /// Print the JSON Schema of a pipeline file or of host.toml, for editors.
+    Schema(SchemaArguments),
     /// Test every promise of `run --isolation process` on this machine, with advice for each failure.
     Doctor(DoctorArguments),
     /// List the devices that models run on and the leases on them; revoke a lease.
@@ -92,6 +94,7 @@ impl Command {
             Self::New(_)
             | Self::Test(_)
             | Self::Completions(_)
+            | Self::Schema(_)
             | Self::Worker
             | Self::Device
             | Self::Canary
@@ -429,6 +432,26 @@ pub(super) struct CompletionsArguments {
     /// The shell
     #[arg(value_enum, value_name = "SHELL")]
     pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Editors with Taplo read the schema that the first line of a file names:
+  sage-host schema pipeline > pipeline.schema.json
+  #:schema pipeline.schema.json        as the first line of pipeline.toml")]
+pub(super) struct SchemaArguments {
+    /// The file that the schema describes
+    #[arg(value_enum, value_name = "FILE")]
+    pub(super) file: SchemaFile,
+}
+
+/// A file with a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaFile {
+    /// A pipeline file
+    Pipeline,
+    /// host.toml
+    Host,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,9 @@ use std::panic::{self, PanicHookInfo};
 
 use clap::{CommandFactory as _, Parser as _};
 
-use super::args::{Arguments, Command, CompileArguments, CompletionsArguments, ExamineModelArguments};
+use super::args::{
+    Arguments, Command, CompileArguments, CompletionsArguments, ExamineModelArguments, SchemaArguments, SchemaFile,
+};
 use super::arriving::survive_the_file_size_limit;
 use super::cargo::Cargo;
 use super::failure::Failure;
@@ -43,6 +45,7 @@ fn perform(words: Vec<OsString>) -> ExitCode {
         Command::Devices(arguments) => devices::devices(arguments, printer),
         Command::Cache(arguments) => cache::cache(arguments, printer),
         Command::Completions(arguments) => completions(arguments),
+        Command::Schema(arguments) => schema(arguments),
         Command::Canary => worker::examine::sing().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
         Command::Worker => worker::serve().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
         Command::Device => {
@@ -70,7 +73,20 @@ fn completions(arguments: &CompletionsArguments) -> Result<(), Failure> {
     let mut typed = clap::Command::new("sage-host").version(env!("CARGO_PKG_VERSION")).subcommands(typed);
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut typed, "sage-host", &mut script);
-    std::io::stdout().write_all(&script).map_err(|error| Failure::fault(format!("cannot write to stdout: {error}")))
+    write_to_stdout(&script)
+}
+
+/// The command `schema`: prints the schema of a file.
+fn schema(arguments: &SchemaArguments) -> Result<(), Failure> {
+    let text = match arguments.file {
+        SchemaFile::Pipeline => sage_plan::PIPELINE_SCHEMA,
+        SchemaFile::Host => sage_plan::HOST_SCHEMA,
+    };
+    write_to_stdout(text.as_bytes())
+}
+
+fn write_to_stdout(bytes: &[u8]) -> Result<(), Failure> {
+    std::io::stdout().write_all(bytes).map_err(|error| Failure::fault(format!("cannot write to stdout: {error}")))
 }
 
 /// The command `compile`: compiles one component for another process of this program.

@@ -134,7 +134,7 @@ const FALLS: [Fall; 3] = [
         fall: |group, _| group.set_memory(300 << 20),
         resource: "memory",
         tier: ("cooperative", 1.0),
-        says: "give 300MiB of memory now, what is promised and kept comes to",
+        says: "give 300MiB of memory now, promises and reserves come to",
     },
 ];
 

@@ -75,6 +75,10 @@ fn template(kind: Kind) -> Template {
     }
 }
 
+/// The schema of the pipeline file, beside it, and the line that has editors read it.
+const SCHEMA: &str = "pipeline.schema.json";
+const SCHEMA_LINE: &str = "#:schema pipeline.schema.json";
+
 /// The crate's files, without those of the SDK.
 pub(super) fn files(name: &CrateName, kind: Kind, dependency: &Dependency) -> Vec<(&'static str, String)> {
     let Template { code, pipeline, data, about } = template(kind);
@@ -97,7 +101,8 @@ pub(super) fn files(name: &CrateName, kind: Kind, dependency: &Dependency) -> Ve
         (".gitignore", GITIGNORE.to_owned()),
         (".cargo/config.toml", CARGO_CONFIG.to_owned()),
         ("src/lib.rs", fill(code)),
-        ("pipeline.toml", fill(pipeline)),
+        ("pipeline.toml", format!("{SCHEMA_LINE}\n{}", fill(pipeline))),
+        (SCHEMA, sage_plan::PIPELINE_SCHEMA.to_owned()),
     ];
     files.extend(data.iter().map(|(path, text)| (*path, (*text).to_owned())));
     files
@@ -118,6 +123,7 @@ mod tests {
             let text = |wanted: &str| &files.iter().find(|(path, _)| *path == wanted).unwrap().1;
             assert!(text("Cargo.toml").parse::<toml::Table>().is_ok(), "{kind}: {}", text("Cargo.toml"));
             assert!(text("pipeline.toml").parse::<toml::Table>().is_ok(), "{kind}: {}", text("pipeline.toml"));
+            assert!(text("pipeline.toml").starts_with("#:schema pipeline.schema.json\n"), "{kind}");
             assert!(text("pipeline.toml").contains("my_op.wasm"), "{kind}: the pipeline does not run the operator");
         }
     }

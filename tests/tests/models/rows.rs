@@ -120,7 +120,7 @@ fn what_is_known_of_rows_is_told_before_the_run_and_when_the_model_is_loaded() {
             row_by_row(),
             "",
             "independent by the graph's operators, to be confirmed by runs before rows are put together or cut",
-            "independent: shown by the graph's operators, and by 8 random rows alone and in company",
+            "independent: shown by the graph's operators, and by 8 random rows alone and in batches",
         ),
     ];
     for (model, settings, before, loaded) in cases {

@@ -9,25 +9,31 @@ use super::{Device, InferenceError, Lease, LeaseLocks, LeaseState, Runner, Turns
 use sage_machine::{DeviceClaim, HeldClaim, ResourceError, ShareState, since_boot};
 use sage_plan::StageId;
 
-/// A run's leases on devices, by stage and instance, and the thread that keeps them: it renews them in the machine's book, sees to it that one
-/// that somebody asks for is given up, and takes a share out of the book when the device is free of it. On drop they are released.
+/// A run's leases on devices, by stage and instance, and the thread that keeps them.
+///
+/// The thread renews the leases in the machine's ledger, ends a lease that a user revokes, and removes a
+/// share from the ledger when the device no longer uses it. On drop the leases are released.
 ///
 /// ```text
-///  every 250 ms: was I stopped?  ─▶ all leases have expired, out of the book with them
-///                a quarter of their time over?  ─▶ heartbeat, and the device's process is told
-///                a request for one?  ─▶ Lease::revoke(grace)
-///                its device is lost for good?  ─▶ so is the lease
-///                ended, and nothing runs for it?  ─▶ out of the book
+///  every 250 ms: was this process stopped?   ─▶ all leases expire and leave the ledger
+///                a quarter of the TTL over?  ─▶ heartbeat, also to the device's process
+///                a revocation request?       ─▶ Lease::revoke(grace)
+///                its device lost for good?   ─▶ the lease is lost too
+///                ended and idle?             ─▶ out of the ledger
 /// ```
 ///
-/// **A device in a process of its own** ([`HeldDevices::drive`]) holds what it holds until it lets go, so the end of a lease reaches it too. With the
-/// last lease of this run on the device the process is ended. While others are held it goes on for them: a run that is not over when
-/// its lease's grace is costs the process and a restart; then it gives back the models that only the ended lease's operator lists, and that
-/// lease's lock. Until the lock is let go, by that or by the process's end, the book says `busy`, and the share is not free.
+/// **A device in a process of its own** ([`HeldDevices::drive`]) keeps its memory until it frees it, so the
+/// end of a lease must reach that process. When the last lease of this run on the device ends, the process is
+/// ended. If other leases are still held, the process continues for them. A call that outlives its lease's
+/// grace costs a restart of the process. Otherwise the process frees the models that only the ended lease's
+/// operator lists, and then that lease's lock. Until the lock is free, the ledger shows `busy`, and the share
+/// is not free.
 ///
-/// **Who waits for whom.** The thread waits a moment for the ledger's lock where something is to be written down, and for nothing else: a heartbeat
-/// needs no lock, and what a device's process must end or give back, threads of their own wait for. Dropping this waits for the thread where nothing runs for any
-/// lease; otherwise the thread goes on by itself until that is so, and the claim stays as long: what is not free is not called free.
+/// **Waiting.** The thread waits briefly for the ledger lock when it has to write, and for nothing else. A
+/// heartbeat needs no lock, and separate threads wait for a device's process to end or to free memory.
+/// Dropping this value waits for the thread only if no call runs for any lease. Otherwise the thread
+/// continues by itself until all calls have ended, and keeps the claim until then: a used device is never
+/// shown as free.
 #[derive(Debug)]
 #[must_use = "the devices are free again as soon as this is dropped"]
 pub struct HeldDevices {
@@ -35,12 +41,12 @@ pub struct HeldDevices {
     kept: Option<Kept>,
 }
 
-/// A lease for an instance, as the claim that it stands in says it.
+/// A lease of an instance, with its entry in the claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceLease {
     /// The stage.
     pub stage: StageId,
-    /// What is in the claim: of which device, for which instance.
+    /// The entry in the claim, with the device and the instance.
     pub claim: DeviceClaim,
     /// The models that the operator lists.
     pub models: Vec<String>,
@@ -52,7 +58,7 @@ struct Kept {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread and its owner share.
+/// The state that the thread and its owner share.
 struct Book {
     claim: Arc<HeldClaim>,
     ttl: Duration,
@@ -62,25 +68,25 @@ struct Book {
 
 struct Inside {
     entries: Vec<Entry>,
-    /// Devices in processes of their own, and what runs their models.
+    /// Devices in processes of their own, with their runners.
     driven: BTreeMap<String, Driven>,
-    /// Leases whose devices are lost: told as that as long as the run lasts.
+    /// Leases on lost devices. The ledger shows them as lost until the run ends.
     lost: Vec<DeviceClaim>,
     is_stopping: bool,
-    /// When the leases were last renewed.
+    /// Time of the last renewal of the leases.
     beat: Duration,
-    /// They were not renewed in time: nothing is left to keep.
+    /// Whether the leases expired because they were not renewed in time. Then there is nothing left to renew.
     has_expired: bool,
-    /// The book does not say yet what has become of them.
+    /// Whether the ledger does not show the present state of the leases yet.
     is_unsaid: bool,
 }
 
-/// A lease that is in the book, or whose device is not free yet.
+/// A lease that is in the ledger, or that still uses its device.
 struct Entry {
     lease: Arc<Lease>,
     claim: DeviceClaim,
     models: Vec<String>,
-    /// When it was first seen to be over while something ran for it.
+    /// Time when the lease was first seen to be over with a call still running.
     over_since: Option<Instant>,
 }
 
@@ -94,32 +100,35 @@ struct Driven {
 #[derive(Debug)]
 struct DeviceLocks {
     device: String,
-    /// Not the owner: what drives the device may be stuck for ever, the run's claim must not be.
+    /// A weak reference: the runner of the device may hang for ever, and must not keep the run's claim alive.
     book: Weak<Book>,
 }
 
-/// How often requests are looked for: whoever asks for a lease waits this long at most before anything is done about it.
+/// Interval of the checks for revocation requests. A request waits at most this long until the thread acts on
+/// it.
 const LOOK: Duration = Duration::from_millis(250);
-/// Leases are renewed this many times before they would expire.
+/// Number of renewals within the lifetime of a lease.
 const BEATS: u32 = 4;
-/// How long a run may go on after its lease is over before it is ended with its process: its caller, who looks every 20 ms, is told how the lease
-/// ended, and not that the device was lost.
+/// Grace after the end of a lease, before a call that still runs is ended together with its process. The
+/// caller checks every 20 ms, so within this time it learns how the lease ended, instead of a lost device.
 const OVERDUE: Duration = Duration::from_millis(100);
-/// How long an ended lease's models may take to be given back: a slot comes free when a run is over, or its deadline.
+/// Timeout for freeing the models of an ended lease. A slot becomes free when a call ends or reaches its
+/// deadline.
 const FORGETTING: Duration = Duration::from_secs(60);
-/// What writing down may wait for the ledger, which is held for microseconds. Tried again at the next look, after the heartbeat.
+/// Timeout for the ledger lock, which is held for microseconds. A failed write is tried again at the next
+/// check, after the heartbeat.
 const WRITING: Duration = Duration::from_millis(50);
 
 impl HeldDevices {
-    /// Leases for a run that wants none.
+    /// No leases, for a run that requests no device.
     pub fn none() -> Self {
         Self { instances: BTreeMap::new(), kept: None }
     }
 
-    /// Keeps the leases of a claim from now on.
+    /// Starts to keep the leases of a claim.
     ///
     /// # Errors
-    /// The claim cannot be renewed, or there is no thread to do it.
+    /// The claim cannot be renewed, or the thread cannot be started.
     pub fn keep(claim: Arc<HeldClaim>, leases: Vec<InstanceLease>) -> Result<Self, ResourceError> {
         if leases.is_empty() {
             return Ok(Self::none());
@@ -151,34 +160,35 @@ impl HeldDevices {
         Ok(Self { instances, kept: Some(Kept { book, thread: Some(thread) }) })
     }
 
-    /// The leases of an instance, one for each device; none where it asked for none.
+    /// The leases of an instance, one for each device. Empty if the instance requested no device.
     #[must_use]
     pub fn of(&self, stage: StageId, instance: u32) -> &[Arc<Lease>] {
         self.instances.get(&(stage, instance)).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// All of them.
+    /// All leases.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Lease>> {
         self.instances.values().flatten()
     }
 
-    /// The locks of the leases on a device, for the process that drives it to inherit: as long as that has one, the share is not free, even if
-    /// this process is killed.
+    /// The locks of the leases on a device, which the device's process inherits. While that process holds a
+    /// lock, the share is not free, even if this process is killed.
     #[must_use]
     pub fn locks(&self, device: &str) -> Arc<dyn LeaseLocks> {
         let book = self.kept.as_ref().map_or_else(Weak::new, |kept| Arc::downgrade(&kept.book));
         Arc::new(DeviceLocks { device: device.to_owned(), book })
     }
 
-    /// When the leases are over unless they are renewed, as a time since the machine's start.
+    /// Time at which the leases expire without a renewal, since the machine's start.
     #[must_use]
     pub fn kept_until(&self) -> Duration {
         let kept = self.kept.as_ref();
         kept.map_or(Duration::MAX, |kept| kept.book.inside().beat.saturating_add(kept.book.ttl))
     }
 
-    /// The turns that this run takes with others that hold shares of a device; none where it has all of it. Where they cannot be kept that is
-    /// said, and the run goes on without them: beside others' runs then.
+    /// The turns of this run with other runs that hold shares of a device. `None` if this run has the whole
+    /// device. If the turns cannot be set up, a warning is logged and the run continues without turns, at the
+    /// same time as other runs.
     #[must_use]
     pub fn turns(&self, device: &Device) -> Option<Turns> {
         let folder = self.kept.as_ref()?.book.claim.folder();
@@ -189,13 +199,13 @@ impl HeldDevices {
         let joined = Turns::join(folder, &device.id, device.slots(), leases);
         joined
             .inspect_err(|error| {
-                tracing::warn!(device = device.id, %error, "this run takes no turns with others that hold shares of the device");
+                tracing::warn!(device = device.id, %error, "this run takes no turns with other runs on the device");
             })
             .ok()
     }
 
-    /// From now on `runner`, a process of its own, runs the models of a device: it is told when the leases are renewed, and what their ends mean
-    /// for it.
+    /// Registers `runner`, a process of its own, as the runner of a device's models. From now on, renewals
+    /// and ends of leases are passed on to it.
     pub fn drive(&self, device: &str, runner: &Arc<dyn Runner>) {
         let Some(kept) = &self.kept else { return };
         let mut inside = kept.book.inside();
@@ -215,7 +225,8 @@ impl LeaseLocks for DeviceLocks {
             here.map(|entry| (Arc::clone(&entry.lease), entry.claim.clone())).collect()
         };
         let failed = |error: ResourceError| lost(format!("it cannot be marked as in use: {error}"));
-        // Whoever finds a lease expired looks while nobody else holds the ledger alone: what is held now stays marked.
+        // Another run that finds a lease expired checks its lock while holding the ledger lock. Holding the
+        // ledger lock here ensures that the leases are marked as busy before such a check.
         let choosing = book.claim.folder().choose().map_err(failed)?;
         let mut locks = Vec::new();
         for (lease, claim) in entries.iter().filter(|(lease, _)| lease.state().goes_on()) {
@@ -235,7 +246,7 @@ impl Drop for HeldDevices {
         kept.book.stopping.notify_all();
         let is_idle = leases.iter().all(|lease| lease.wait_idle(Instant::now()));
         if let Some(thread) = kept.thread.take().filter(|_| is_idle) {
-            // A panic in it was said by the hook already.
+            // The panic hook has already reported a panic of the thread.
             let _ = thread.join();
         }
     }
@@ -258,7 +269,8 @@ impl Book {
     fn step(&self, inside: &mut Inside) {
         let now = since_boot();
         if !inside.has_expired && now > inside.beat.saturating_add(self.ttl) {
-            // Others may have the shares by now. They must not count again, so there is no heartbeat any more.
+            // Other runs may have these shares now. The expired leases must not count again, so heartbeats
+            // stop.
             tracing::warn!(
                 late = ?now.saturating_sub(inside.beat),
                 "the leases on devices were not renewed within {:?} and have expired: was this process stopped?",
@@ -279,7 +291,7 @@ impl Book {
             let shares = shares.chain(inside.lost.iter().cloned()).collect();
             match self.claim.change_devices(shares, WRITING.min(self.ttl / BEATS)) {
                 Ok(()) => inside.is_unsaid = false,
-                Err(error) => tracing::warn!(%error, "cannot write down what leases on devices have become"),
+                Err(error) => tracing::warn!(%error, "cannot write the state of device leases to the ledger"),
             }
         }
     }
@@ -303,7 +315,7 @@ impl Book {
                     lease = entry.claim.token,
                     device = entry.claim.device,
                     ?grace,
-                    "the lease is taken away"
+                    "the lease is being revoked"
                 );
                 entry.lease.revoke(grace);
                 entry.claim.state = ShareState::Draining;
@@ -312,7 +324,7 @@ impl Book {
         }
     }
 
-    /// Forgets leases that are over and for which nothing runs.
+    /// Removes leases that are over and for which no call runs.
     fn let_go(&self, inside: &mut Inside) {
         inside.end_what_is_over();
         let is_over = |entry: &Entry| !entry.lease.state().goes_on() && entry.lease.wait_idle(Instant::now());
@@ -343,7 +355,7 @@ impl Inside {
         self.entries.iter().any(|entry| entry.claim.device == device && entry.lease.state().goes_on())
     }
 
-    /// A device that never runs anything again is none to hold.
+    /// Ends the leases on a device after its runner has failed for good.
     fn lose_devices(&self) {
         let failed: Vec<_> = self
             .runners()
@@ -357,7 +369,8 @@ impl Inside {
         }
     }
 
-    /// Ends what drives a device for which no lease goes on, and what runs for leases that are over where others go on.
+    /// Ends the runner of a device without any live lease. Also ends calls for ended leases on devices where
+    /// other leases are live.
     fn end_what_is_over(&mut self) {
         let now = Instant::now();
         let mut overdue = Vec::new();
@@ -377,12 +390,12 @@ impl Inside {
             let Some(driven) = self.driven.get_mut(&device).filter(|driven| !driven.is_closing) else { continue };
             let Some(runner) = driven.runner.upgrade() else { continue };
             match (goes_on, late) {
-                // It may take seconds: a driver gives memory back when it likes.
+                // Closing may take seconds, because a driver frees memory at its own pace.
                 (false, _) if late.is_some() || !is_busy => {
                     driven.is_closing = beside("device-ends", move || runner.close());
                 }
                 (true, Some((_, token, _))) => {
-                    runner.abandon(&format!("lease {token} is over, and what ran for it was not"));
+                    runner.abandon(&format!("a call still ran after its lease {token} ended"));
                     self.entries.iter_mut().for_each(|entry| entry.over_since = None);
                 }
                 _ => {}
@@ -390,7 +403,7 @@ impl Inside {
         }
     }
 
-    /// Has a device that goes on for others give back what it has for a lease that is over.
+    /// Tells a device that still serves other leases to free the models of an ended lease.
     fn have_forgotten(&self, over: &Entry) {
         let (device, token) = (over.claim.device.clone(), over.claim.token);
         if !self.goes_on(&device) {
@@ -403,18 +416,18 @@ impl Inside {
         let models: Vec<String> = over.models.iter().filter(|model| !needed(model)).cloned().collect();
         beside("device-forgets", move || {
             if let Err(error) = runner.forget(token, &models, Instant::now() + FORGETTING) {
-                tracing::warn!(device, lease = token, %error, "the device's process does not give back what the lease had");
-                // The next one has none of it.
-                runner.abandon("it did not give back what an ended lease had");
+                tracing::warn!(device, lease = token, %error, "the device's process did not free an ended lease");
+                // The next process starts without those models.
+                runner.abandon("it did not free an ended lease");
             }
         });
     }
 }
 
-/// Does something that may take long on a thread of its own; whether there is one.
+/// Runs a slow action on a thread of its own. Returns whether the thread started.
 fn beside(name: &str, act: impl FnOnce() + Send + 'static) -> bool {
     let thread = Builder::new().name(name.to_owned()).spawn(act);
-    thread.inspect_err(|error| tracing::warn!(%error, "no thread to end what leases on devices had")).is_ok()
+    thread.inspect_err(|error| tracing::warn!(%error, "cannot start a thread that frees a device")).is_ok()
 }
 
 impl fmt::Debug for Book {

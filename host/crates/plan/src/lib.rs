@@ -35,6 +35,7 @@ mod limits;
 mod models;
 mod names;
 mod partitions;
+mod schema;
 mod settings;
 mod standard_input;
 mod text;
@@ -51,6 +52,7 @@ pub use field_path::{FieldPath, FieldPathError};
 pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
 pub use graph_rows::GraphRows;
 pub use kind::{Catalog, ComponentFacts, Kind, Unusable};
+pub use schema::{HOST_SCHEMA, PIPELINE_SCHEMA};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, CpuRequest, DeadLetters, FileSinkSpec, FileSourceSpec, FolderGrant,
     GenerateSpec, Limits, ModelSpec, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,

@@ -1,4 +1,5 @@
-//! Made-up models on a real queue and its threads: device time is what the queue counted, whatever the machine does beside.
+//! Fake models on a real queue with its threads. The tests use the device time that the queue counted, so
+//! other load on the machine does not matter.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +34,8 @@ fn input() -> Vec<Tensor> {
     vec![Tensor::new(vec![1, 4], TensorData::U8(vec![1; 4])).unwrap()]
 }
 
-/// Nanoseconds that the device was said to work for each of two leases with the same share, whose callers always have calls waiting.
+/// Nanoseconds of counted device time for two leases with the same share. The callers of both leases always
+/// have calls waiting.
 fn device_time(good: &str, bad: &str) -> [u64; 2] {
     const ENOUGH: u64 = 1_000_000_000;
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Each caller gets its own rows back, in their order, whatever they ran with.
+//! Each caller gets its own rows back, in their order, whichever calls it ran with.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::rows;
 use super::scheduler::{Ended, Kind, Pick, Rules, Scheduler, Work};
 use crate::{InferenceError, Tensor, TensorData};
 
-/// A call: whose, how many rows, and how wide they are.
+/// A call: its lease, the number of its rows, and their width.
 #[derive(Debug, Clone)]
 struct Asked {
     lease: u64,
@@ -17,7 +17,7 @@ struct Asked {
     width: usize,
 }
 
-/// Two inputs, whose numbers say which call and which element they are.
+/// Two inputs. Their numbers identify the call and the element.
 fn inputs(call: usize, asked: &Asked) -> Vec<Tensor> {
     let count = asked.rows * asked.width;
     let wide = (0..count).map(|i| i64::try_from(call * 1_000_000 + i).unwrap()).collect();
@@ -28,7 +28,7 @@ fn inputs(call: usize, asked: &Asked) -> Vec<Tensor> {
     ]
 }
 
-/// What the device answers: the inputs, the other way round.
+/// The outputs of the device: the inputs in reverse order.
 fn device(mut inputs: Vec<Tensor>) -> Vec<Tensor> {
     inputs.reverse();
     inputs

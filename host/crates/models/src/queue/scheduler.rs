@@ -5,136 +5,144 @@ use std::time::{Duration, Instant};
 use super::failed_run::{Apart, FailedRun, Member, MemberOutcome, part};
 use crate::{DType, Tensor};
 
-/// Who runs next on a device, and together with whom. Knows no threads and no clock but what it is told.
+/// Chooses the next run of a model on a device, and the calls that run together. The scheduler has no
+/// threads, and no clock except the times that it is given.
 ///
-/// **Fair by share.** Each lease has a `used` time: the device time that it was charged, divided by its share. The lease with the least of it is
-/// next. That is deficit round-robin without a quantum (start-time fair queueing: Goyal, Vin and Cheng, 1996): nothing to tune, and a lease that
-/// was idle is next at once instead of after a round. One that comes back starts where the others are, so that idling saves nothing up.
+/// **Fair by share.** Each lease has a `used` time: its charged device time, divided by its share. The lease
+/// with the least `used` time is next. This is deficit round-robin without a quantum (start-time fair
+/// queueing: Goyal, Vin and Cheng, 1996). There is nothing to tune, and a lease that was idle is next at once
+/// instead of after a round. A lease that returns starts at the position of the others, so idle time is not
+/// saved.
 ///
-/// **Charges.** A lease is charged when a run is over, by what that run took on the device: whether it was answered, failed or hung, whatever its model
-/// is, and however long its inputs are. What several share is divided by rows. While something runs, its lease counts as having used what the
-/// model's rows took lately, or what has passed since the run began if that is more.
+/// **Charges.** A lease is charged at the end of a run by the device time of that run, whether it gave a
+/// result, failed or hung, for any model and any length of inputs. The time of a batch is divided by rows.
+/// During a run, its lease counts as having used the recent time of the model's rows, or the time since the
+/// start of the run if that is more.
 ///
-/// **Batches.** A run is one call, chosen by fairness, and then whatever compatible calls of its model fit below `max_rows`, chosen by fairness too. None
-/// joins whose deadline, or the others', leaves less than twice what the run is expected to take. A call of more than `max_rows` is cut, so that nobody
-/// waits for more than one run of `max_rows`.
+/// **Batches.** A run is one call, chosen by fairness, and then as many compatible calls of its model as fit
+/// below `max_rows`, also chosen by fairness. A call does not join if its deadline, or a deadline in the
+/// batch, leaves less than twice the expected time of the run. A call of more than `max_rows` is split, so no
+/// call waits for more than one run of `max_rows`.
 ///
-/// **Failures.** What failed in company is tried once more apart, so that each call is begun at most three times; see [`FailedRun`] for who pays. A
-/// lease whose calls fail apart too runs that model without company from then on. A model whose calls only fail in company runs with half as
-/// many rows together from then on. Where the device itself was lost, everything that ran is tried again with nothing beside it.
+/// **Failures.** A call that failed in a batch is retried once in isolation, so each call is started at most
+/// three times. [`FailedRun`] describes the charges. If a call fails in isolation too, its lease runs that
+/// model without other leases from then on. If the calls of a model fail only in batches, the model uses half
+/// as many rows per batch from then on. If the device itself was lost, all calls that ran are retried, with
+/// nothing beside them.
 ///
-/// Does not bound how long a run takes: what has begun is not interrupted, and who comes then waits for it.
+/// The time of a run is not bounded: a run that has begun is not interrupted, and later calls wait for it.
 #[derive(Debug)]
 pub(super) struct Scheduler<T> {
     models: Vec<ModelEntry>,
     leases: Vec<LeaseEntry<T>>,
-    /// What the lease that ran last had used: where newcomers start.
+    /// The `used` time of the lease that ran last. New leases start here.
     clock: u128,
-    /// Runs that were picked and are not over.
+    /// Runs that were picked and have not ended.
     running: Vec<Running<T>>,
-    /// Runs that were picked so far.
+    /// Number of runs that were picked so far.
     runs: u64,
-    /// Runs that failed and whose calls are tried apart.
+    /// Failed runs with calls that are being retried in isolation.
     failed: Vec<FailedRun<T>>,
-    /// The failed run that stands for a lost device, and the first run that began after that.
+    /// The failed run for a lost device, and the number of the first run that began after the loss.
     lost: Option<(u64, u64)>,
-    /// What calls owe for runs that gave them nothing, since this was last asked.
+    /// Device time that calls owe for runs without a result, since the last [`Scheduler::take_owed`].
     owed: Vec<(T, Duration)>,
 }
 
-/// How calls of a model may be run.
+/// The rules for running calls of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rules {
-    /// Rows of one run at most.
+    /// Largest number of rows of one run.
     pub(super) max_rows: usize,
-    /// How long a call may wait for company.
+    /// Longest time that a call may wait for other calls.
     pub(super) max_delay: Duration,
-    /// Whether its first dimension is rows, by which a call can be cut.
+    /// Whether the first dimension is rows, so that a call can be split.
     pub(super) cut: bool,
     /// Whether calls run together.
     pub(super) together: bool,
 }
 
-/// A call that waits, or the part of one that runs.
+/// A waiting call, or the running part of a call.
 #[derive(Debug, Clone)]
 pub(super) struct Work<T> {
-    /// Whose it is.
+    /// The call.
     pub(super) call: T,
-    /// The lease it runs for, and its share in 1/10,000.
+    /// The fencing token of its lease, and the lease's share in 1/10,000.
     pub(super) lease: u64,
     pub(super) share: u32,
     /// The model's number.
     pub(super) model: usize,
-    /// Calls of one kind can run together.
+    /// The kind of its inputs. Calls of the same kind can run together.
     pub(super) kind: Kind,
-    /// Which of the call's rows.
+    /// The rows of the call.
     pub(super) rows: Range<usize>,
-    /// Bytes of its inputs.
+    /// Bytes of the inputs.
     pub(super) bytes: usize,
-    /// Since when it waits.
+    /// Time at which the call began to wait.
     pub(super) since: Instant,
-    /// When its answer is of no use any more.
+    /// The deadline.
     pub(super) until: Instant,
-    /// It failed in company, and runs without.
+    /// Set if the call failed in a batch and is retried in isolation.
     pub(super) apart: Option<Apart>,
 }
 
-/// The types and all dimensions but the rows of a call's inputs; `None` of a call that runs whole and alone.
+/// The types and all dimensions except the rows of a call's inputs. `None` for a call that runs whole and
+/// alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Kind(Option<Vec<(DType, Vec<usize>)>>);
 
-/// What is to be done now.
+/// The next action.
 #[derive(Debug)]
 pub(super) enum Pick<T> {
-    /// Run this; say [`Scheduler::over`] afterwards.
+    /// Run this batch, then call [`Scheduler::over`].
     Run(Batch<T>),
-    /// Nothing before this moment, unless something comes.
+    /// Wait until this moment, or until a new call comes.
     Wait(Instant),
-    /// Nothing waits.
+    /// No call can start now.
     Nothing,
 }
 
-/// What runs together.
+/// Calls that run together.
 #[derive(Debug)]
 pub(super) struct Batch<T> {
-    /// How many were picked before it.
+    /// Number of runs that were picked before this one.
     pub(super) number: u64,
     /// The model's number.
     pub(super) model: usize,
-    /// At least one; their rows follow each other.
+    /// At least one call. Their rows follow each other.
     pub(super) works: Vec<Work<T>>,
 }
 
-/// How a run ended.
+/// The way in which a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// Each call has its answer.
+    /// Each call has its result.
     Answered,
-    /// With an error, which may be due to one of its calls.
+    /// With an error, which one of its calls may have caused.
     Failed,
-    /// Not in time.
+    /// Not before its deadline.
     Late,
-    /// With the device, and with whatever else ran on it.
+    /// With a lost device, and with all other runs on it.
     Lost,
 }
 
-/// Too much of a lease waits already.
+/// The lease already has too many waiting calls or bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooMuchWaits;
 
-/// A run under way.
+/// A run in flight.
 #[derive(Debug)]
 struct Running<T> {
     number: u64,
     began: Instant,
-    /// Nanoseconds that it is expected to take.
+    /// Expected time of the run in nanoseconds.
     expected: u64,
     parts: Vec<Part<T>>,
     exclusive: bool,
     state: RunState,
 }
 
-/// What a call has in a run.
+/// A call's part of a run.
 #[derive(Debug, Clone)]
 struct Part<T> {
     call: T,
@@ -146,44 +154,48 @@ struct Part<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RunState {
     InFlight,
-    /// It has ended, and the device is not ready for another in its place. Its own call was at fault, or the failed run with this number will tell.
+    /// The run has ended, but the device is not ready for another run in its slot. With `None` the run's own
+    /// call was at fault. Otherwise the failed run with this number determines the culprit.
     Recovering(Option<u64>),
 }
 
 #[derive(Debug)]
 struct ModelEntry {
     rules: Rules,
-    /// Nanoseconds of device time, smoothed.
+    /// Nanoseconds of device time for a row, smoothed.
     row_cost: u64,
-    /// Rows that run together at most: more have failed, though none of them did alone.
+    /// Largest number of rows of a batch. Larger batches have failed although their calls succeeded in
+    /// isolation.
     most_together: usize,
-    /// When a run of it was over last: until then nobody could have run, so nobody waited for company.
+    /// End of the model's last run. No call could run before, so the wait for other calls starts here.
     free_since: Option<Instant>,
-    /// Leases whose calls run without company, the last to be found out last.
+    /// Leases that run this model in isolation. The most recently added is last.
     loners: VecDeque<u64>,
 }
 
 #[derive(Debug)]
 struct LeaseEntry<T> {
     lease: u64,
-    /// Nanoseconds of runs that are over, as if all of the device were its own.
+    /// Nanoseconds of ended runs, scaled to a whole device.
     used: u128,
-    /// Likewise, of runs under way; as it was at the last look.
+    /// Nanoseconds of runs in flight, scaled in the same way, as of the last pick.
     in_flight: u128,
     waiting: VecDeque<Work<T>>,
 }
 
 impl<T: Clone> Scheduler<T> {
-    /// Calls of one lease that may wait. A lane waits for its answer before it asks again, so that an instance has as many as it has lanes; this
-    /// is above what machines have CPUs for, and keeps a look at all that waits below some 10 µs.
+    /// Number of calls of one lease that may wait. A lane waits for its result before its next call, so an
+    /// instance has at most as many calls as lanes. The number exceeds the CPUs of real machines, and keeps a
+    /// scan of all waiting calls below about 10 µs.
     pub(super) const WAITING_CALLS: usize = 256;
-    /// Bytes of inputs of one lease that may wait, beside a call that is larger by itself: 64 MiB is three batches of 32 images
-    /// of 224 × 224 × 3 floats.
+    /// Bytes of inputs of one lease that may wait. A single larger call is accepted if no other call of the
+    /// lease waits. 64 MiB are three batches of 32 images of 224 × 224 × 3 floats.
     pub(super) const WAITING_BYTES: usize = 64 << 20;
-    /// What a row is expected to take before one was measured, in nanoseconds. Only its order of magnitude matters, and only for the first run.
+    /// Expected time of a row before the first measurement, in nanoseconds. Only the order of magnitude
+    /// matters, and only for the first run.
     const UNMEASURED_ROW: u64 = 1_000_000;
-    /// Leases that are remembered for having failed in company. More than run on a device at a time, in practice; one that is forgotten costs a
-    /// batch that fails.
+    /// Number of leases that are remembered for failing in batches. In practice fewer leases run on a device
+    /// at a time. A forgotten lease costs one failed batch.
     const LONERS: usize = 64;
 
     pub(super) fn new() -> Self {
@@ -199,7 +211,7 @@ impl<T: Clone> Scheduler<T> {
         }
     }
 
-    /// One more model; answers its number. `row_time` is what a row takes, where that is known.
+    /// Adds a model and returns its number. `row_time` is the time of a row, if it is known.
     pub(super) fn add_model(&mut self, rules: Rules, row_time: Option<Duration>) -> usize {
         let row_cost = row_time.map_or(Self::UNMEASURED_ROW, nanoseconds).max(1);
         let (most_together, loners) = (usize::MAX, VecDeque::new());
@@ -207,13 +219,13 @@ impl<T: Clone> Scheduler<T> {
         self.models.len() - 1
     }
 
-    /// Something to run.
+    /// Adds a waiting call.
     ///
     /// # Errors
-    /// Too much of its lease waits already.
+    /// The lease already has too many waiting calls or bytes.
     pub(super) fn submit(&mut self, work: Work<T>) -> Result<(), TooMuchWaits> {
         if self.running.is_empty() && self.leases.iter().all(|entry| entry.waiting.is_empty()) {
-            // The device was idle: what anybody used before took nothing from who comes now.
+            // The device was idle, so earlier use took nothing from present callers.
             self.leases.clear();
         }
         let clock = self.clock;
@@ -231,32 +243,32 @@ impl<T: Clone> Scheduler<T> {
         Ok(())
     }
 
-    /// Takes out what is too late to run.
+    /// Removes and returns calls after their deadline.
     pub(super) fn take_late(&mut self, now: Instant) -> Vec<T> {
         self.take_out(|work| work.until <= now)
     }
 
-    /// Takes out what waits of a call.
+    /// Removes the waiting parts of a call.
     pub(super) fn give_up(&mut self, lease: u64, same: impl Fn(&T) -> bool) {
         self.take_out(|work| work.lease == lease && same(&work.call));
     }
 
-    /// Takes out all that waits.
+    /// Removes and returns all waiting calls.
     pub(super) fn take_all(&mut self) -> Vec<T> {
         self.take_out(|_| true)
     }
 
-    /// How many calls wait.
+    /// Number of waiting calls.
     pub(super) fn waiting(&self) -> usize {
         self.leases.iter().map(|entry| entry.waiting.len()).sum()
     }
 
-    /// What calls owe for runs that gave them nothing, since this was last asked.
+    /// Device time that calls owe for runs without a result, since the last call of this function.
     pub(super) fn take_owed(&mut self) -> Vec<(T, Duration)> {
         std::mem::take(&mut self.owed)
     }
 
-    /// What to run now.
+    /// Picks the next batch.
     pub(super) fn pick(&mut self, now: Instant) -> Pick<T> {
         if self.running.iter().any(|run| run.exclusive) {
             return Pick::Nothing;
@@ -276,7 +288,7 @@ impl<T: Clone> Scheduler<T> {
                 let ripe = self.ripe(work, rows.get(work.model).copied().unwrap_or(0));
                 if ripe <= now {
                     if work.apart.is_some_and(|apart| apart.exclusive) && !self.running.is_empty() {
-                        // Whoever ends the last of what runs looks again.
+                        // The thread that ends the last running batch calls `pick` again.
                         return Pick::Nothing;
                     }
                     self.clock = self.clock.max(used);
@@ -288,7 +300,8 @@ impl<T: Clone> Scheduler<T> {
         earliest.map_or(Pick::Nothing, Pick::Wait)
     }
 
-    /// A call of a run is not begun after all: its caller is gone, or its lease does not stand any more.
+    /// Removes a call from a picked run that did not start it, because its caller has left or its lease has
+    /// ended.
     pub(super) fn leave_out(&mut self, batch: u64, work: &Work<T>) {
         if let Some(run) = self.running.iter_mut().find(|run| run.number == batch)
             && let Some(at) = run.parts.iter().position(|part| (part.lease, part.rows) == (work.lease, work.rows.len()))
@@ -298,8 +311,9 @@ impl<T: Clone> Scheduler<T> {
         self.settle(work, MemberOutcome::Gone);
     }
 
-    /// A run is over, having taken so long. Answers the calls of it that have failed for good; the others have their answers, or wait to be tried
-    /// apart. After [`Ended::Late`] and [`Ended::Lost`] the device counts as in use until [`Scheduler::recovered`].
+    /// Ends a run with its time. Returns the calls that have failed for good. The other calls have their
+    /// results, or wait for a retry in isolation. After [`Ended::Late`] and [`Ended::Lost`] the device counts
+    /// as in use until [`Scheduler::recovered`].
     pub(super) fn over(&mut self, batch: &Batch<T>, ended: Ended, took: Duration, now: Instant) -> Vec<T> {
         let took = nanoseconds(took);
         let rows = batch.rows();
@@ -307,7 +321,8 @@ impl<T: Clone> Scheduler<T> {
             model.free_since = Some(now);
             if ended == Ended::Answered && rows > 0 {
                 let sample = took / u64::try_from(rows).unwrap_or(u64::MAX).max(1);
-                // An eighth, as TCP smooths its round trips: a run that the machine held up does not count for much.
+                // A weight of 1/8, as TCP uses for its smoothed round-trip time. A single delayed run has
+                // little effect.
                 model.row_cost = (model.row_cost - model.row_cost / 8 + sample / 8).max(1);
             }
         }
@@ -329,7 +344,8 @@ impl<T: Clone> Scheduler<T> {
                 if work.apart.is_some() {
                     self.keep_alone(work.model, work.lease);
                 }
-                // A mere error is not what took the device, or its time, before.
+                // In an exclusive retry, a mere error proves that this call did not cause the earlier loss of
+                // the device or of its time.
                 let is_cleared = work.apart.is_some_and(|apart| apart.exclusive) && ended == Ended::Failed;
                 self.settle(work, if is_cleared { MemberOutcome::Cleared } else { MemberOutcome::Failed });
                 failed.push(work.call.clone());
@@ -338,7 +354,8 @@ impl<T: Clone> Scheduler<T> {
                 let number = self.failed_run(batch, ended);
                 standing_for = Some(number);
                 for work in works {
-                    // A run beside others that the device was lost with: what it stood for before stays open no longer.
+                    // If the call was a retry for an earlier failed run, that failed run stops waiting for
+                    // it.
                     self.settle(work, MemberOutcome::Gone);
                     let is_late = ended == Ended::Late && work.until <= now;
                     let outcome = if is_late { MemberOutcome::Gone } else { MemberOutcome::Open };
@@ -362,7 +379,8 @@ impl<T: Clone> Scheduler<T> {
         failed
     }
 
-    /// The device is ready again after a run that was [`Ended::Late`] or [`Ended::Lost`], which took so long.
+    /// The device is ready again after a run that was [`Ended::Late`] or [`Ended::Lost`]. `took` is the time
+    /// of the recovery.
     pub(super) fn recovered(&mut self, batch: u64, took: Duration) {
         let Some(at) = self.running.iter().position(|run| run.number == batch) else { return };
         let run = self.running.swap_remove(at);
@@ -382,13 +400,14 @@ impl<T: Clone> Scheduler<T> {
         }
     }
 
-    /// Whether a call that failed without company may have failed because of something else that ran on the device.
+    /// Whether a call that failed alone may have failed because of another run on the device.
     fn may_be_innocent(&self, batch: u64, work: &Work<T>, ended: Ended, is_beside: bool) -> bool {
         let is_exclusive = work.apart.is_some_and(|apart| apart.exclusive);
         ended == Ended::Lost && !is_exclusive && (is_beside || self.lost.is_some_and(|(_, before)| batch < before))
     }
 
-    /// The failed run that a batch belongs to: its own, or that of the device that was lost while it ran.
+    /// The failed run to which a batch belongs: its own, or the failed run of the device that was lost while
+    /// the batch ran.
     fn failed_run(&mut self, batch: &Batch<T>, ended: Ended) -> u64 {
         if let Some((number, _)) = self.lost.filter(|(_, before)| batch.number < *before && ended != Ended::Failed)
             && self.failed.iter().any(|run| run.number == number)
@@ -397,7 +416,7 @@ impl<T: Clone> Scheduler<T> {
         }
         let mut failed = FailedRun::new(batch.number, batch.model);
         if ended == Ended::Lost {
-            // One that is past its deadline has cost the device.
+            // A run past its deadline has caused the loss of the device.
             let past = |run: &&mut Running<T>| run.number != batch.number && run.state != RunState::InFlight;
             match self.running.iter_mut().find(past) {
                 Some(Running { state: RunState::Recovering(Some(number)), .. }) => {
@@ -406,7 +425,7 @@ impl<T: Clone> Scheduler<T> {
                 }
                 Some(run) => {
                     for part in &run.parts {
-                        // It has paid for its run itself.
+                        // Its own run is already charged.
                         failed.add(part.clone().with(MemberOutcome::Culprit, 0));
                     }
                     run.state = RunState::Recovering(Some(batch.number));
@@ -419,7 +438,7 @@ impl<T: Clone> Scheduler<T> {
         batch.number
     }
 
-    /// To be run once more, apart, before whatever else its lease has waiting.
+    /// Queues a call for a retry in isolation, before all other waiting calls of its lease.
     fn again(&mut self, work: Work<T>) {
         let clock = self.clock;
         let at = self.entry(work.lease);
@@ -430,7 +449,7 @@ impl<T: Clone> Scheduler<T> {
         entry.waiting.push_front(work);
     }
 
-    /// From now on calls of this lease run this model without company.
+    /// Makes all later calls of this lease run this model in isolation.
     fn keep_alone(&mut self, model: usize, lease: u64) {
         let Some(model) = self.models.get_mut(model) else { return };
         if model.loners.contains(&lease) {
@@ -442,7 +461,7 @@ impl<T: Clone> Scheduler<T> {
         model.loners.push_back(lease);
     }
 
-    /// What became of a call that was tried apart.
+    /// Records the outcome of a call that was retried in isolation.
     fn settle(&mut self, work: &Work<T>, outcome: MemberOutcome) {
         let Some(apart) = work.apart else { return };
         if let Some(run) = self.failed.iter_mut().find(|run| run.number == apart.failed) {
@@ -451,7 +470,7 @@ impl<T: Clone> Scheduler<T> {
         }
     }
 
-    /// Has a failed run paid for once the outcome of all its calls is known, and the device is ready again.
+    /// Charges a failed run after the outcome of all its calls is known and the device is ready again.
     fn pay_if_settled(&mut self, number: u64) {
         let is_open = |run: &Running<T>| run.state == RunState::Recovering(Some(number));
         if self.running.iter().any(is_open) {
@@ -480,7 +499,7 @@ impl<T: Clone> Scheduler<T> {
         }
     }
 
-    /// The work of a lease, and then what may run with it.
+    /// Builds a batch: the given work of a lease, and then the calls that may run with it.
     fn batch(&mut self, at: usize, place: usize, now: Instant) -> Option<Batch<T>> {
         let first = self.take(at, place)?;
         let model = first.model;
@@ -528,7 +547,8 @@ impl<T: Clone> Scheduler<T> {
         Some(Batch { number, model, works })
     }
 
-    /// Takes what waits at a place, or as much of it as one run may have. Until the run is over its lease counts as having used what is expected.
+    /// Takes waiting work, or as many of its rows as one run may have. Until the run ends, the expected time
+    /// counts as used by the lease.
     fn take(&mut self, at: usize, place: usize) -> Option<Work<T>> {
         let entry = self.leases.get_mut(at)?;
         let work = entry.waiting.get_mut(place)?;
@@ -547,15 +567,16 @@ impl<T: Clone> Scheduler<T> {
         Some(taken)
     }
 
-    /// Nanoseconds of device time, by what rows of the model took lately.
+    /// Expected device time in nanoseconds, by the model's recent time for a row.
     fn expected(&self, work: &Work<T>) -> u64 {
         let Some(model) = self.models.get(work.model) else { return 0 };
         let rows = if model.rules.cut { work.rows.len() as u64 } else { 1 };
         model.row_cost.saturating_mul(rows)
     }
 
-    /// What each lease has under way, or may have to pay for: until that is known, what a failed run took counts for all that were in it. Else whoever
-    /// makes runs fail would be next again before it is found out.
+    /// Computes `in_flight` of each lease: its running calls, and the runs for which it may have to pay.
+    /// Until the culprit is known, the time of a failed run counts for all leases in it. Otherwise a lease
+    /// that makes runs fail would be next again before it is found out.
     fn weigh_what_runs(&mut self, now: Instant) {
         self.leases.iter_mut().for_each(|entry| entry.in_flight = 0);
         for run in &self.failed {
@@ -577,10 +598,12 @@ impl<T: Clone> Scheduler<T> {
         }
     }
 
-    /// When a call stops waiting for company, where `rows` of its model wait: enough of them are a batch, or near one where their shapes differ.
+    /// The moment at which a call stops waiting for other calls, if `rows` rows of its model are waiting.
+    /// Enough rows are a full batch, or nearly full if their shapes differ.
     ///
-    /// It waits for company from when it could have run: those that a run just answered ask again within moments, and else the one that came
-    /// during it would always run alone, and they without it.
+    /// The wait starts when the call could have run. The callers of an ended run make their next calls within
+    /// moments. Without this rule, a call that came during the run would always run alone, and the others
+    /// without it.
     fn ripe(&self, work: &Work<T>, rows: usize) -> Instant {
         let Some(model) = self.models.get(work.model) else { return work.since };
         let Rules { max_rows, max_delay, together, .. } = model.rules;
@@ -588,12 +611,12 @@ impl<T: Clone> Scheduler<T> {
         if !together || max_delay.is_zero() || rows >= enough || !self.sociable(work) {
             return work.since;
         }
-        // Who would be late by waiting does not wait.
+        // A call that would miss its deadline by waiting does not wait.
         let from = model.free_since.map_or(work.since, |free| free.max(work.since));
         from.checked_add(max_delay).filter(|end| *end < work.until).unwrap_or(work.since)
     }
 
-    /// Rows that wait, by model.
+    /// Number of waiting rows, by model.
     fn waiting_rows(&self) -> Vec<usize> {
         let mut rows = vec![0; self.models.len()];
         for work in self.leases.iter().flat_map(|entry| &entry.waiting) {
@@ -610,7 +633,7 @@ impl<T: Clone> Scheduler<T> {
             && self.models.get(work.model).is_some_and(|model| !model.loners.contains(&work.lease))
     }
 
-    /// Where a lease is among the leases, which it now is.
+    /// The index of a lease, which is added if it is missing.
     fn entry(&mut self, lease: u64) -> usize {
         self.leases.iter().position(|entry| entry.lease == lease).unwrap_or_else(|| {
             let used = self.clock;
@@ -647,7 +670,7 @@ impl<T: Clone> Part<T> {
 }
 
 impl<T> LeaseEntry<T> {
-    /// Whose turn it is: the least goes first.
+    /// The order key of the lease. The smallest key is next.
     fn turn(&self) -> u128 {
         self.used.saturating_add(self.in_flight)
     }
@@ -659,20 +682,20 @@ impl Kind {
         Self(Some(inputs.iter().map(|tensor| (tensor.dtype(), inner(tensor))).collect()))
     }
 
-    /// Of a call whose rows are nobody else's company.
+    /// The kind of a call that never shares a run with other calls.
     pub(super) fn whole() -> Self {
         Self(None)
     }
 }
 
 impl<T> Batch<T> {
-    /// All of them together.
+    /// Number of rows of all its calls.
     pub(super) fn rows(&self) -> usize {
         self.works.iter().map(|work| work.rows.len()).sum()
     }
 }
 
-/// What so much device time comes to for a share in 1/10,000.
+/// Device time divided by a share in 1/10,000.
 fn by_share(took: u64, share: u32) -> u128 {
     u128::from(took) * 10_000 / u128::from(share.max(1))
 }
