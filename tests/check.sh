@@ -49,7 +49,10 @@ for package in $packages; do
     program=$(sed -n "s|.*(\(.*/${name//-/_}-[0-9a-f]*\))\$|\1|p" <<< "$built" | head -n 1)
     case $package in
         .) continue ;;
-        operators* | tests/guests* | tests/fuzz*) say "$package has changed: \`make lint\` and \`make test\` check it"; continue ;;
+        operators* | tests/guests* | tests/fuzz*)
+            say "$package has changed: \`make lint\` and \`make test\` check it"
+            continue
+            ;;
     esac
     [ -n "$program" ] || continue
     say "running the unit tests of $name"

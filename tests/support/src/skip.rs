@@ -71,6 +71,8 @@ needs! {
     Sysfs = "sysfs",
     /// Instances in threads of the host, without `SAGE_TEST_ISOLATION=process`.
     Threads = "threads",
+    /// Exactly two CPUs.
+    TwoCpus = "two-cpus",
     /// A user without the rights of root.
     Unprivileged = "unprivileged",
 }
