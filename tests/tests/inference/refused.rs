@@ -2,6 +2,7 @@
 //! is.
 
 use sage_models::{Backend as _, Tract, Trial, examine};
+use sage_test_support::{Need, skip};
 use sage_tests::onnx::{Dim, Message, Onnx, attribute, graph_attribute, tensor, word_attribute};
 
 use crate::backends::{OPTIONS, load, onnxruntime};
@@ -88,7 +89,7 @@ fn what_tract_answers_right_is_let_through() {
 fn what_onnx_runtime_answers_wrong_is_refused_too() {
     let backend = match onnxruntime() {
         Ok(backend) => backend,
-        Err(why) => return println!("skipped: {why}"),
+        Err(why) => return skip(Need::Onnxruntime, why),
     };
     let training = graph(1)
         .weight(&tensor("ratio", 1, &[], &0.5_f32.to_le_bytes()))

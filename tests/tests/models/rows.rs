@@ -4,6 +4,7 @@ use sage_tests::onnx::{Dim, Onnx, attribute, element, numbers_attribute, tensor}
 
 use crate::told::Told;
 use sage_models::DType;
+use sage_test_support::{Need, skip};
 
 const ANY: Dim<'static> = Dim::Free("?");
 
@@ -56,7 +57,7 @@ fn backends() -> Vec<&'static str> {
     if cfg!(feature = "onnxruntime") && std::env::var_os("ORT_DYLIB_PATH").is_some() {
         backends.push("onnxruntime");
     } else {
-        println!("skipped: onnxruntime: not built in, or ORT_DYLIB_PATH names no library");
+        skip(Need::Onnxruntime, "not built in, or ORT_DYLIB_PATH names no library (make onnxruntime)");
     }
     backends
 }

@@ -8,6 +8,7 @@ use sage_machine::{CpuSet, DeviceClaim, DeviceShare, Holdings, LedgerRow, ShareS
 use sage_models::{Devices, Gpu, GpuPart, NvmlReport};
 use sage_plan::config::{BackendChoice, parse_host};
 use sage_plan::{Kind, ModelSpec, Plan, Resources, RowsChoice};
+use sage_test_support::{Need, skip};
 
 const MIB: u64 = 1 << 20;
 
@@ -217,8 +218,7 @@ fn the_ledger_says_which_device_serves_and_how_hard_that_holds() {
     let shared = of(&embed(2, 2_500), &devices(&["cpu0"]), &Holdings::default());
     assert_eq!(shared, ("0.25 of cpu0".to_owned(), Tier::Cooperative, cpu.to_owned()));
     if !both.get("GPU-1").unwrap().serves_gpus() {
-        eprintln!("skipped: this build has no ONNX Runtime, so no CUDA device serves");
-        return;
+        return skip(Need::Onnxruntime, "this build has no ONNX Runtime, so no CUDA device serves");
     }
     let gpu = |tier: &str| format!("GPU-1 is a cuda device (NVIDIA T4): {tier}, onnxruntime, models run in a process");
     let whole = of(&embed(1, 10_000), &both, &held(&[("cpu0", 1, 0)]));

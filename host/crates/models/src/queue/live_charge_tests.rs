@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use super::doubling_runner::{later, lease, spec};
 use super::{DeviceCpus, DeviceQueue};
@@ -14,6 +13,7 @@ use sage_machine::CpuSet;
 use sage_observe::{DeviceReading, InferenceCounters};
 use sage_plan::ModelSpec;
 use sage_plan::config::BackendChoice;
+use sage_test_support::wait_until;
 
 fn device(memory: Option<u64>) -> (Arc<ThreadRunner>, DeviceQueue) {
     let settings = ThreadSettings { slots: 1, threads: 1, memory };
@@ -60,9 +60,7 @@ fn device_time(good: &str, bad: &str) -> [u64; 2] {
                 });
             }
         }
-        while used().iter().sum::<u64>() < ENOUGH {
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_until("enough device time is used", || (used().iter().sum::<u64>() >= ENOUGH).then_some(()));
         let used = used();
         over.store(true, Ordering::Relaxed);
         used

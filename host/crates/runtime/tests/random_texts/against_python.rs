@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sage_test_support::{Need, skip};
+
 use super::reading::{Came, read};
 
 /// Number of random files that are compared.
@@ -91,7 +93,7 @@ fn rows_are_those_that_pythons_csv_reads() {
     let files = files(folder.path());
     let python = match rows_by(CSV, None, folder.path()) {
         Ok(rows) => rows,
-        Err(why) => return println!("skipped: python3 does not read CSV here: {why}"),
+        Err(why) => return skip(Need::Python, why),
     };
     let (mut compared, mut rows) = (0, 0);
     for (path, theirs) in files.iter().zip(python) {
@@ -121,12 +123,12 @@ fn rows_are_those_that_pandas_reads() {
         let cache = std::env::var_os("HOME").map(PathBuf::from)?.join(".cache/sage-host/pandas");
         cache.is_dir().then_some(cache)
     });
-    let Some(modules) = modules else { return println!("skipped: pandas is not there; make pandas gets it") };
+    let Some(modules) = modules else { return skip(Need::Pandas, "make pandas has not installed it") };
     let folder = tempfile::tempdir().unwrap();
     let files = files(folder.path());
     let pandas = match rows_by(PANDAS, Some(&modules), folder.path()) {
         Ok(rows) => rows,
-        Err(why) => return println!("skipped: pandas does not run here: {why}"),
+        Err(why) => return skip(Need::Pandas, why),
     };
     let mut compared = 0;
     for (path, theirs) in files.iter().zip(pandas) {
