@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::device_process::{Device, Locks, PATIENCE, is_there, numbers, spec, wait_for};
+use super::device_process::{Device, Locks, TIMEOUT, is_there, numbers, spec, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use sage_machine::cgroup::Cgroups;
 use sage_machine::since_boot;
