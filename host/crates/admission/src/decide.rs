@@ -5,10 +5,11 @@ use super::{
     Grant, Needs, Options, Reason, Refusal, StageGrant, cpus, custom, devices, lease_place, limits, memory, pids,
     strict, tenant, worker_memory,
 };
-use sage_machine::{Amounts, DeviceShare, EnforcementReport, Holdings, Inventory, Supply, bytes, counted};
+use sage_machine::{Amounts, DeviceShare, EnforcementReport, Holdings, Inventory, Supply, counted};
 use sage_models::{Device, Devices};
 use sage_plan::Plan;
 use sage_plan::config::Reserve;
+use sage_text::short_size;
 
 /// Decides what each stage of the plan gets on this machine, given what running pipelines hold of it at present.
 ///
@@ -144,7 +145,7 @@ fn not_here(supply: &Supply, inventory: &Inventory) -> Vec<Reason> {
     }
     // What nobody asked to keep gives way on a small machine.
     if supply.memory_reserved > inventory.memory && supply.memory_reserved != Reserve::DEFAULT_MEMORY {
-        let (kept, there) = (bytes(supply.memory_reserved), bytes(inventory.memory));
+        let (kept, there) = (short_size(supply.memory_reserved), short_size(inventory.memory));
         reasons.push(Reason::ReserveNotHere { key: "memory", kept, there });
     }
     reasons

@@ -4,9 +4,8 @@ use thiserror::Error;
 
 use super::Holding;
 use sage_machine::cgroup::LimitAbove;
-use sage_machine::{
-    CpuSet, DeviceShare, HeldCpu, Mechanism, NotHere, ResourceError, Tier, bytes, counted, ten_thousandths,
-};
+use sage_machine::{CpuSet, DeviceShare, HeldCpu, Mechanism, NotHere, ResourceError, Tier, counted, ten_thousandths};
+use sage_text::{exact_size, short_size};
 
 /// Why a pipeline does not start: everything that speaks against it. Nothing was taken.
 #[derive(Debug, Error)]
@@ -105,7 +104,7 @@ pub enum Reason {
     /// Memory comes to more than there is.
     #[error(
         "the pipeline wants {} of memory, {} is {}",
-        bytes(*.wanted), bytes(*.free), if .held.is_empty() { "there" } else { "free" }
+        short_size(*.wanted), short_size(*.free), if .held.is_empty() { "there" } else { "free" }
     )]
     Memory {
         /// Bytes of `memory` and `object_store_memory` of all instances.
@@ -131,7 +130,7 @@ pub enum Reason {
     /// An instance's memory has no room for the worker process around it.
     #[error(
         "operator \"{operator}\" has memory = {}, of which its worker process takes {} for itself",
-        bytes(*.memory), bytes(*.overhead)
+        short_size(*.memory), short_size(*.overhead)
     )]
     TooSmall {
         /// The operator.
@@ -160,7 +159,7 @@ pub enum Reason {
     CpusNotHere(NotHere),
 
     /// host.toml gives away more memory than there is.
-    #[error("host.toml gives away {} of memory, this process may use {}", bytes(*.given), bytes(*.there))]
+    #[error("host.toml gives away {} of memory, this process may use {}", short_size(*.given), short_size(*.there))]
     MemoryNotHere {
         /// Bytes that it gives away.
         given: u64,
@@ -246,7 +245,7 @@ pub enum Reason {
     /// The models of an operator do not fit into the memory of devices.
     #[error(
         "operator \"{operator}\" wants {} of device memory for each lease ({}), and no device has as much free for all of them",
-        bytes(*.each), counted(*.instances, "instance")
+        short_size(*.each), counted(*.instances, "instance")
     )]
     DeviceMemory {
         /// The operator.
@@ -295,7 +294,7 @@ pub enum Reason {
     },
 
     /// Bytes of input edges where there is no input edge.
-    #[error("\"{operator}\" wants object_store_memory = {}, and has no input on which batches could wait", bytes(*.value))]
+    #[error("\"{operator}\" wants object_store_memory = {}, and has no input on which batches could wait", exact_size(*.value))]
     NoEdge {
         /// The operator.
         operator: String,

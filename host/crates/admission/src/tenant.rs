@@ -1,6 +1,7 @@
 use super::holders::holders;
 use super::{Options, Reason};
-use sage_machine::{Amounts, Claim, Holdings, Supply, bytes, ten_thousandths};
+use sage_machine::{Amounts, Claim, Holdings, Supply, ten_thousandths};
+use sage_text::short_size;
 
 /// Counts what the tenant's pipelines come to against what the tenant may have. `--overcommit` is for what a machine can share out
 /// more thinly; a ceiling is a promise to the other tenants, so it is never let through.
@@ -38,7 +39,7 @@ pub(super) fn decide(
             }
         };
     count("CPUs", cpus, ceiling.cpus, &Claim::cpus_of_tenant, ten_thousandths);
-    count("memory", amounts.memory_at_most, ceiling.memory, &|claim| claim.amounts.memory_at_most, bytes);
+    count("memory", amounts.memory_at_most, ceiling.memory, &|claim| claim.amounts.memory_at_most, short_size);
     for (name, most) in &ceiling.resources {
         let wanted = amounts.custom.get(name).copied().unwrap_or(0);
         let of = |claim: &Claim| claim.amounts.custom.get(name).copied().unwrap_or(0);
