@@ -2,13 +2,22 @@
 //! space between the number and the unit.
 
 const BINARY: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-const DECIMAL: [(&str, u64); 3] = [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000)];
+/// Binary and decimal units, the largest first.
+const UNITS: [(&str, u64); 7] = [
+    ("TiB", 1 << 40),
+    ("TB", 1_000_000_000_000),
+    ("GiB", 1 << 30),
+    ("GB", 1_000_000_000),
+    ("MiB", 1 << 20),
+    ("MB", 1_000_000),
+    ("KiB", 1 << 10),
+];
 
-/// The exact form, for values of a configuration and their bounds: in the largest binary or decimal unit that
+/// The exact form, for values of a configuration and their bounds: in the largest unit, binary or decimal, that
 /// divides the size (`64KiB`, `8GB`), else in bytes (`1000 bytes`).
 #[must_use]
 pub fn exact_size(bytes: u64) -> String {
-    match BINARY.iter().chain(&DECIMAL).find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
+    match UNITS.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
         Some((name, unit)) => format!("{}{name}", bytes / unit),
         None if bytes == 1 => "1 byte".to_owned(),
         None => format!("{bytes} bytes"),
