@@ -7,8 +7,8 @@ use super::args::BuildArguments;
 use super::cargo::Cargo;
 use super::failure::Failure;
 use super::inspect::look;
-use super::inspect_rows::size;
 use super::printer::Printer;
+use sage_text::short_size;
 
 #[derive(Serialize)]
 struct Built {
@@ -46,7 +46,7 @@ fn verified(component: PathBuf) -> Result<Built, Failure> {
 fn text(built: &[Built]) -> String {
     let mut text = String::new();
     for Built { component, kind, bytes } in built {
-        let _ = writeln!(text, "{}  {kind}, {}", component.display(), size(*bytes));
+        let _ = writeln!(text, "{}  {kind}, {}", component.display(), short_size(*bytes));
     }
     if let [one] = built {
         let _ = writeln!(

@@ -8,9 +8,9 @@ use super::args::{CacheAction, CacheArguments};
 use super::failure::Failure;
 use super::printer::Printer;
 use super::refusal::of_job;
-use sage_machine::bytes;
 use sage_runtime::engine::{JobError, JobOptions};
 use sage_sandbox::{CacheFolder, CachedComponent};
+use sage_text::short_size;
 
 /// The commands `cache list`, `cache size` and `cache clear`: list, measure or remove the compiled
 /// components.
@@ -38,18 +38,18 @@ pub(super) fn cache(arguments: &CacheArguments, printer: Printer) -> Result<(), 
     let count = components.len();
     let place = place.display();
     let of_all =
-        format!("{} in {count} {} in {place}", bytes(sum), if count == 1 { "component" } else { "components" });
+        format!("{} in {count} {} in {place}", short_size(sum), if count == 1 { "component" } else { "components" });
     let most = settings.max_cache_bytes;
     match arguments.action {
         CacheAction::List => printer.result(
-            || format!("{}{of_all}, at most {} are kept\n", table(&components), bytes(most)),
+            || format!("{}{of_all}, at most {} are kept\n", table(&components), short_size(most)),
             &json!({
                 "folder": place.to_string(), "bytes": sum, "max_bytes": most,
                 "components": components.iter().map(as_json).collect::<Vec<_>>(),
             }),
         ),
         CacheAction::Size => printer.result(
-            || format!("{of_all}, at most {} are kept\n", bytes(most)),
+            || format!("{of_all}, at most {} are kept\n", short_size(most)),
             &json!({ "folder": place.to_string(), "bytes": sum, "max_bytes": most, "components": count }),
         ),
         CacheAction::Clear => printer.result(
@@ -66,7 +66,7 @@ fn table(components: &[CachedComponent]) -> String {
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_header(["component", "size", "last used"]);
     for component in components {
-        table.add_row([from(component), bytes(component.bytes), format!("{} ago", shown(age(component)))]);
+        table.add_row([from(component), short_size(component.bytes), format!("{} ago", shown(age(component)))]);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

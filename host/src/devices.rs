@@ -9,10 +9,11 @@ use super::args::{DevicesAction, DevicesArguments, RevokeArguments};
 use super::failure::Failure;
 use super::printer::Printer;
 use super::refusal::{of_job, of_resources};
-use sage_machine::{DeviceShare, DeviceUse, LeaseFolder, ResourceError, Revoked, ShareState, bytes, ten_thousandths};
+use sage_machine::{DeviceShare, DeviceUse, LeaseFolder, ResourceError, Revoked, ShareState, ten_thousandths};
 use sage_models::{Device, Devices};
 use sage_plan::config::DeviceKind;
 use sage_runtime::engine::{JobError, JobOptions};
+use sage_text::short_size;
 
 /// Time that a holder may take after the grace period: it looks for requests four times a second, and then
 /// writes the result.
@@ -84,7 +85,7 @@ fn text(devices: &Devices, shares: &[DeviceShare], declared: bool) -> String {
             device.id.clone(),
             device.kind_name().to_owned(),
             device.backend().name().to_owned(),
-            format!("{} of {}", bytes(used.memory), bytes(device.memory)),
+            format!("{} of {}", short_size(used.memory), short_size(device.memory)),
             format!("{} of 1", ten_thousandths(u64::from(used.share))),
             if device.trouble.is_some() { "-" } else { device.tier(shares).name() }.to_owned(),
             if device.serves_gpus() { "yes" } else { "no" }.to_owned(),
@@ -104,7 +105,7 @@ fn text(devices: &Devices, shares: &[DeviceShare], declared: bool) -> String {
                 share.claim.token.to_string(),
                 share.claim.device.clone(),
                 ten_thousandths(u64::from(share.claim.share)),
-                bytes(share.claim.memory),
+                short_size(share.claim.memory),
                 share.claim.state.name().to_owned(),
                 holder(share),
             ]

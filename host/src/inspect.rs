@@ -6,13 +6,13 @@ use std::path::Path;
 use super::args::InspectArguments;
 use super::failure::Failure;
 use super::inspect_model::inspect_model;
-use super::inspect_rows::{list, size};
+use super::inspect_rows::list;
 use super::printer::Printer;
 use super::refusal::of_component;
 use super::validate::compiler;
 use sage_plan::{Description, Shape};
 use sage_sandbox::{Inspection, Sandbox, SandboxOptions};
-use sage_text::plain_line;
+use sage_text::{plain_line, short_size};
 
 /// The command `inspect`: describes a component or a model.
 pub(super) fn inspect(arguments: &InspectArguments, printer: Printer) -> Result<(), Failure> {
@@ -58,7 +58,7 @@ fn text(component: &Path, inspection: &Inspection) -> String {
         description_rows(&mut row, description);
     }
     row("contract", inspection.wit_version.as_deref().unwrap_or("none"));
-    row("size", &size(inspection.bytes));
+    row("size", &short_size(inspection.bytes));
     list(&mut row, "ports", &inspection.ports);
     list(&mut row, "exports", &inspection.exports);
     list(&mut row, "imports", &inspection.imports);
@@ -68,8 +68,8 @@ fn text(component: &Path, inspection: &Inspection) -> String {
         .map(|memory| {
             let most = memory
                 .maximum_bytes
-                .map_or("no maximum of its own".to_owned(), |bytes| format!("at most {}", size(bytes)));
-            format!("{} at start, {most}", size(memory.initial_bytes))
+                .map_or("no maximum of its own".to_owned(), |bytes| format!("at most {}", short_size(bytes)));
+            format!("{} at start, {most}", short_size(memory.initial_bytes))
         })
         .collect();
     list(&mut row, "memory", &memories);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::ExitCode;
 use super::failure::Failure;
-use super::inspect_rows::{list, size};
+use super::inspect_rows::list;
 use super::printer::Printer;
 use sage_models::{
     Dimension, ExamineElsewhere as _, ExamineLimits, Examined, ModelError, ModelFile, RowIndependence, TensorSpec,
@@ -14,7 +14,7 @@ use sage_models::{
 };
 use sage_plan::{GraphRows, RowsChoice};
 use sage_runtime::worker::inspect_model::OneShotInspector;
-use sage_text::plain_text;
+use sage_text::{plain_text, short_size};
 
 /// The command `inspect` for models: describes a model, and whether tract can run it.
 pub(super) fn inspect_model(path: &Path, printer: Printer) -> Result<(), Failure> {
@@ -59,8 +59,8 @@ fn text(path: &Path, file: &ModelFile, examined: &Examined) -> String {
     row("model", &path.display().to_string());
     list(&mut row, "inputs", &specs(&inspection.facts.inputs));
     list(&mut row, "outputs", &specs(&inspection.facts.outputs));
-    row("weights", &size(inspection.facts.weight_bytes));
-    row("size", &size(file.bytes().len() as u64));
+    row("weights", &short_size(inspection.facts.weight_bytes));
+    row("size", &short_size(file.bytes().len() as u64));
     row("sha256", &file.sha256_hex());
     let sets: Vec<String> =
         inspection.operator_sets.iter().map(|(domain, version)| format!("{domain} {version}")).collect();
@@ -96,7 +96,8 @@ fn tried(tried: Option<&Tried>) -> String {
                 None => "loads; not run, because the sizes of its free dimensions are unknown".to_owned(),
             };
             let rows = if *takes_rows { ", takes several rows at once" } else { "" };
-            let memory = memory.map_or_else(String::new, |bytes| format!(", at most {} with the program", size(bytes)));
+            let memory =
+                memory.map_or_else(String::new, |bytes| format!(", at most {} with the program", short_size(bytes)));
             format!("{ran}{rows} (loaded in {}{memory})", milliseconds(*load))
         }
     }

@@ -5,10 +5,11 @@ use super::{
     Grant, Needs, Options, Reason, Refusal, StageGrant, cpus, custom, devices, lease_place, limits, memory, pids,
     strict, tenant, worker_memory,
 };
-use sage_machine::{Amounts, DeviceShare, EnforcementReport, Holdings, Inventory, Supply, bytes, counted};
+use sage_machine::{Amounts, DeviceShare, EnforcementReport, Holdings, Inventory, Supply, counted};
 use sage_models::{Device, Devices};
 use sage_plan::Plan;
 use sage_plan::config::Reserve;
+use sage_text::short_size;
 
 /// Decides the grant of each stage of the plan on this machine, given the current holdings of running
 /// pipelines.
@@ -149,7 +150,7 @@ fn not_here(supply: &Supply, inventory: &Inventory) -> Vec<Reason> {
     }
     // The default reserve is not a request, so it may exceed a small machine.
     if supply.memory_reserved > inventory.memory && supply.memory_reserved != Reserve::DEFAULT_MEMORY {
-        let (kept, there) = (bytes(supply.memory_reserved), bytes(inventory.memory));
+        let (kept, there) = (short_size(supply.memory_reserved), short_size(inventory.memory));
         reasons.push(Reason::ReserveNotHere { key: "memory", kept, there });
     }
     reasons

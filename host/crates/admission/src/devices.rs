@@ -2,11 +2,10 @@ use std::collections::BTreeMap;
 
 use super::ledger_row::{row, unenforced};
 use super::{DeviceGrant, Options, Reason};
-use sage_machine::{
-    DeviceShare, DeviceUse, Holdings, LedgerRow, Mechanism, Supply, Tier, bytes, counted, ten_thousandths,
-};
+use sage_machine::{DeviceShare, DeviceUse, Holdings, LedgerRow, Mechanism, Supply, Tier, counted, ten_thousandths};
 use sage_models::{Device, DeviceTier, Devices, RowIndependence};
 use sage_plan::{GraphRows, ModelSpec, Plan, RowsChoice, Stage};
+use sage_text::{exact_size, short_size};
 
 /// The devices of one stage.
 #[derive(Default)]
@@ -89,8 +88,8 @@ impl Request {
             models.push(format!(
                 "model \"{}\": {} of weights, workspace = {}",
                 model.name,
-                bytes(weights),
-                bytes(model.workspace)
+                short_size(weights),
+                exact_size(model.workspace)
             ));
         }
         Self { value, memory, models }
@@ -161,8 +160,8 @@ impl<'d> Room<'d> {
                     .places
                     .iter()
                     .map(|(device, used)| {
-                        let free = bytes(device.memory.saturating_sub(used.memory));
-                        format!("{}: {free} of {} is free", device.id, bytes(device.memory))
+                        let free = short_size(device.memory.saturating_sub(used.memory));
+                        format!("{}: {free} of {} is free", device.id, short_size(device.memory))
                     })
                     .collect(),
                 held,
@@ -229,7 +228,7 @@ fn ledger_row(
     }
     let notes: Vec<String> = used.iter().map(|(device, share)| note(device, *share)).collect();
     let memory = instances.iter().flatten().map(|grant| grant.memory).max().unwrap_or(0);
-    let of_memory = (memory > 0).then(|| format!("{} of its memory for each lease", bytes(memory)));
+    let of_memory = (memory > 0).then(|| format!("{} of its memory for each lease", short_size(memory)));
     let models = plan.models.iter().filter(|model| stage.models.contains(&model.name)).filter_map(rows_of);
     let note = notes.into_iter().chain(of_memory).chain(models).collect::<Vec<_>>().join("; ");
     let is_whole = used.iter().all(|(_, share)| *share == Device::WHOLE);

@@ -1,7 +1,8 @@
 use super::ledger_row::row;
-use sage_machine::{LedgerRow, Mechanism, Tier, bytes};
+use sage_machine::{LedgerRow, Mechanism, Tier};
 use sage_plan::config::format_duration;
 use sage_plan::{Limits, Stage};
+use sage_text::exact_size;
 
 /// The limits of each call of a component. A limit counts as requested if it differs from the default.
 pub(super) fn rows(stage: &Stage) -> Vec<LedgerRow> {
@@ -27,13 +28,13 @@ pub(super) fn rows(stage: &Stage) -> Vec<LedgerRow> {
         ),
         limit(
             "log_bytes_per_second",
-            bytes(limits.log_bytes_per_second),
+            exact_size(limits.log_bytes_per_second),
             limits.log_bytes_per_second == default.log_bytes_per_second,
             Mechanism::LogRate,
         ),
         limit(
             "output_bytes_per_call",
-            bytes(limits.output_bytes_per_call),
+            exact_size(limits.output_bytes_per_call),
             limits.output_bytes_per_call == default.output_bytes_per_call,
             Mechanism::OutputCount,
         ),

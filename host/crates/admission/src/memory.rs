@@ -1,8 +1,9 @@
 use super::holders::holders;
 use super::ledger_row::{row, unenforced};
 use super::{Asker, Options, Reason};
-use sage_machine::{Claim, Holdings, Inventory, LedgerRow, Mechanism, Supply, Tier, Totals, bytes};
+use sage_machine::{Claim, Holdings, Inventory, LedgerRow, Mechanism, Supply, Tier, Totals};
 use sage_plan::{Limits, Plan, Stage};
+use sage_text::{exact_size, short_size};
 
 /// The decision about memory and about the bytes on input edges.
 pub(super) struct MemoryDecision {
@@ -124,7 +125,7 @@ pub(super) fn decide(
         let mut ask = |resource: &str, each: u64, why: &str| {
             let all = each.saturating_mul(instances);
             sums.declared = sums.declared.saturating_add(all);
-            let each = format!("{resource} = {}{why}", bytes(each));
+            let each = format!("{resource} = {}{why}", exact_size(each));
             askers.push(Asker { operator: stage.name.clone(), instances: stage.parallelism, each });
             all
         };
@@ -154,7 +155,7 @@ pub(super) fn decide(
     let free = sums.free();
     if sums.declared > free && !options.overcommit {
         let MemorySums { declared: wanted, available, reserved, room, .. } = sums;
-        let held = holders(&taken.claims, of_others, bytes);
+        let held = holders(&taken.claims, of_others, short_size);
         let most = supply.memory;
         reasons.push(Reason::Memory { wanted, free, available, most, reserved, of_devices, room, askers, held });
     }
@@ -178,10 +179,10 @@ fn cap(
     if stage.kind().is_none() {
         if let Some(asked) = asked {
             if !options.allow_unenforced {
-                let value = bytes(asked);
+                let value = exact_size(asked);
                 reasons.push(Reason::BuiltIn { stage: stage.name.clone(), resource: "memory", value });
             }
-            rows.push(unenforced(stage, "memory", bytes(asked)));
+            rows.push(unenforced(stage, "memory", exact_size(asked)));
         }
         return (None, None);
     }
@@ -194,20 +195,20 @@ fn cap(
     }
     let mut notes = Vec::new();
     if cap > LINEAR_MEMORY {
-        notes.push(format!("a single linear memory ends at {}, whatever the cap", bytes(LINEAR_MEMORY)));
+        notes.push(format!("a single linear memory ends at {}, whatever the cap", short_size(LINEAR_MEMORY)));
     }
     let is_claimed = asked.is_some() || options.isolation.worker().is_some();
     if is_claimed && sums.declared > sums.free() {
-        let (declared, free) = (bytes(sums.declared), bytes(sums.free()));
+        let (declared, free) = (short_size(sums.declared), short_size(sums.free()));
         let there = if sums.elsewhere == 0 { "there" } else { "free" };
         notes.push(format!(
             "{declared} are asked for and {free} are {there}: memory may run out below the caps (--overcommit)"
         ));
     }
     let (effective, how, max) = match options.isolation.worker() {
-        None => (bytes(cap), (Mechanism::MemoryLimiter, Tier::Hard), None),
+        None => (exact_size(cap), (Mechanism::MemoryLimiter, Tier::Hard), None),
         Some(worker) => {
-            let effective = format!("{}, {} for the guest", bytes(whole), bytes(cap));
+            let effective = format!("{}, {} for the guest", exact_size(whole), short_size(cap));
             if worker.kernel.memory {
                 (effective, (Mechanism::CgroupMemory, Tier::Hard), Some(whole))
             } else {
@@ -221,7 +222,7 @@ fn cap(
         }
     };
     let note = (!notes.is_empty()).then(|| notes.join("; "));
-    rows.push(LedgerRow { note, ..row(stage, "memory", asked.map(bytes), effective, how) });
+    rows.push(LedgerRow { note, ..row(stage, "memory", asked.map(exact_size), effective, how) });
     (Some(cap), max)
 }
 
@@ -239,17 +240,17 @@ fn edge_bytes(
             if !options.allow_unenforced {
                 reasons.push(Reason::NoEdge { operator: stage.name.clone(), value });
             }
-            rows.push(unenforced(stage, "object_store_memory", bytes(value)));
+            rows.push(unenforced(stage, "object_store_memory", exact_size(value)));
         }
         return credit;
     }
     let senders = stage.inputs.iter().filter_map(|&id| plan.stages.get(plan.edges.get(id.0)?.from.0));
     let largest = senders.map(|sender| sender.limits.record_bytes).max().unwrap_or(0);
     let note = (largest > credit).then(|| {
-        let sent = bytes(largest);
+        let sent = short_size(largest);
         format!("its senders may send records of up to {sent}: one that does not fit here fails with record-too-large")
     });
     let how = (Mechanism::ByteCredit, Tier::Hard);
-    rows.push(LedgerRow { note, ..row(stage, "object_store_memory", asked.map(bytes), bytes(credit), how) });
+    rows.push(LedgerRow { note, ..row(stage, "object_store_memory", asked.map(exact_size), exact_size(credit), how) });
     credit
 }

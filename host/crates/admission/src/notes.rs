@@ -1,5 +1,6 @@
 use super::Reason;
-use sage_machine::{DeviceShare, HeldCpu, ShareState, bytes, counted, ten_thousandths};
+use sage_machine::{DeviceShare, HeldCpu, ShareState, counted, ten_thousandths};
+use sage_text::short_size;
 
 impl Reason {
     /// The numbers behind the reason, one per line.
@@ -25,14 +26,14 @@ impl Reason {
             Self::Memory { available, most, reserved, of_devices, room, askers, held, .. } => {
                 let mut notes = shown(askers);
                 if *room > 0 {
-                    notes.push(format!("{} for the pipeline's control group beside its instances", bytes(*room)));
+                    notes.push(format!("{} for the pipeline's control group beside its instances", short_size(*room)));
                 }
                 match most.filter(|most| most == available) {
-                    Some(most) => notes.push(format!("host.toml gives away at most {}", bytes(most))),
-                    None => notes.push(format!("{} kept for the host", bytes(*reserved))),
+                    Some(most) => notes.push(format!("host.toml gives away at most {}", short_size(most))),
+                    None => notes.push(format!("{} kept for the host", short_size(*reserved))),
                 }
                 if *of_devices > 0 {
-                    notes.push(format!("{} for models on CPU devices", bytes(*of_devices)));
+                    notes.push(format!("{} for models on CPU devices", short_size(*of_devices)));
                 }
                 notes.extend(few(shown(held)));
                 notes
@@ -129,7 +130,7 @@ impl Reason {
                 format!("lower {resource} or parallelism, raise it in host.toml if there is more, or pass --overcommit")
             }
             Self::TooSmall { least, .. } => {
-                format!("raise memory above {}, with room for the guest, or run with --isolation thread", bytes(*least))
+                format!("raise memory above {}, with room for the guest, or run with --isolation thread", short_size(*least))
             }
             Self::Pids { .. } => {
                 "give this process a control group with the pids controller, or pass --allow-unenforced to run without"
@@ -181,7 +182,7 @@ fn held_share(share: &DeviceShare) -> String {
 }
 
 fn held_memory(share: &DeviceShare) -> String {
-    format!("{} of {} is held by {share}", bytes(share.claim.memory), share.claim.device)
+    format!("{} of {} is held by {share}", short_size(share.claim.memory), share.claim.device)
 }
 
 fn shown(items: &[impl ToString]) -> Vec<String> {

@@ -4,9 +4,8 @@ use thiserror::Error;
 
 use super::Holding;
 use sage_machine::cgroup::LimitAbove;
-use sage_machine::{
-    CpuSet, DeviceShare, HeldCpu, Mechanism, NotHere, ResourceError, Tier, bytes, counted, ten_thousandths,
-};
+use sage_machine::{CpuSet, DeviceShare, HeldCpu, Mechanism, NotHere, ResourceError, Tier, counted, ten_thousandths};
+use sage_text::{exact_size, short_size};
 
 /// The refusal of a pipeline, with every reason against it. Nothing was taken.
 #[derive(Debug, Error)]
@@ -109,7 +108,7 @@ pub enum Reason {
     /// The requested memory exceeds the available memory.
     #[error(
         "the pipeline wants {} of memory, {} is {}",
-        bytes(*.wanted), bytes(*.free), if .held.is_empty() { "there" } else { "free" }
+        short_size(*.wanted), short_size(*.free), if .held.is_empty() { "there" } else { "free" }
     )]
     Memory {
         /// Bytes of `memory` and `object_store_memory` of all instances.
@@ -135,7 +134,7 @@ pub enum Reason {
     /// An instance's memory has no room for the worker process around it.
     #[error(
         "operator \"{operator}\" has memory = {}, of which its worker process takes {} for itself",
-        bytes(*.memory), bytes(*.overhead)
+        short_size(*.memory), short_size(*.overhead)
     )]
     TooSmall {
         /// The operator.
@@ -170,7 +169,7 @@ pub enum Reason {
     CpusNotHere(NotHere),
 
     /// host.toml gives away more memory than this process may use.
-    #[error("host.toml gives away {} of memory, this process may use {}", bytes(*.given), bytes(*.there))]
+    #[error("host.toml gives away {} of memory, this process may use {}", short_size(*.given), short_size(*.there))]
     MemoryNotHere {
         /// Bytes that host.toml gives away.
         given: u64,
@@ -261,7 +260,7 @@ pub enum Reason {
     #[error(
         "operator \"{operator}\" wants {} of device memory for each lease ({}), \
          and no device has as much free for all of them",
-        bytes(*.each), counted(*.instances, "instance")
+        short_size(*.each), counted(*.instances, "instance")
     )]
     DeviceMemory {
         /// The operator.
@@ -313,7 +312,7 @@ pub enum Reason {
     /// An operator without input edges requests bytes for input edges.
     #[error(
         "\"{operator}\" wants object_store_memory = {}, and has no input on which batches could wait",
-        bytes(*.value)
+        short_size(*.value)
     )]
     NoEdge {
         /// The operator.

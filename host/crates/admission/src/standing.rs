@@ -1,5 +1,6 @@
 use super::{Grant, lease_place};
-use sage_machine::{Astray, CpuSet, HeldCpu, Inventory, LedgerRow, Mechanism, Tier, bytes, ten_thousandths};
+use sage_machine::{Astray, CpuSet, HeldCpu, Inventory, LedgerRow, Mechanism, Tier, ten_thousandths};
+use sage_text::short_size;
 
 /// What surrounds a run now.
 #[derive(Debug, Clone)]
@@ -125,7 +126,7 @@ fn of_quota(grant: &Grant, now: &Inventory, losses: &mut Vec<Loss>) {
 fn of_memory(grant: &Grant, now: &Inventory, losses: &mut Vec<Loss>) {
     let Some(needed) = grant.needs.memory.filter(|needed| now.memory < *needed) else { return };
     for row in grant.ledger.rows.iter().filter(|row| row.resource == "memory") {
-        let (given, needed) = (bytes(now.memory), bytes(needed));
+        let (given, needed) = (short_size(now.memory), short_size(needed));
         let message = format!(
             "the control groups above give {given} of memory now, promises and reserves come to {needed}: \
              memory may run out below the caps"

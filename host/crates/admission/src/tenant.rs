@@ -1,6 +1,7 @@
 use super::holders::holders;
 use super::{Options, Reason};
-use sage_machine::{Amounts, Claim, Holdings, Supply, bytes, ten_thousandths};
+use sage_machine::{Amounts, Claim, Holdings, Supply, ten_thousandths};
+use sage_text::short_size;
 
 /// Compares the sums over the tenant's pipelines with the tenant's ceilings. `--overcommit` applies to
 /// resources that a machine can share more thinly. A ceiling is a promise to the other tenants, so it is
@@ -39,7 +40,7 @@ pub(super) fn decide(
             }
         };
     count("CPUs", cpus, ceiling.cpus, &Claim::cpus_of_tenant, ten_thousandths);
-    count("memory", amounts.memory_at_most, ceiling.memory, &|claim| claim.amounts.memory_at_most, bytes);
+    count("memory", amounts.memory_at_most, ceiling.memory, &|claim| claim.amounts.memory_at_most, short_size);
     for (name, most) in &ceiling.resources {
         let wanted = amounts.custom.get(name).copied().unwrap_or(0);
         let of = |claim: &Claim| claim.amounts.custom.get(name).copied().unwrap_or(0);

@@ -2,7 +2,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::amount::{bytes, counted};
+use super::amount::counted;
+use sage_text::short_size;
 
 /// The sum of memory when every instance has a process of its own. Lanes and worker add up to the instance,
 /// instances to the pipeline, pipelines to the tenant, and tenants to the host. Each line is a bound below
@@ -63,29 +64,29 @@ impl fmt::Display for Arithmetic {
         for instance in &self.instances {
             writeln!(f, "  {instance}")?;
         }
-        let (pipeline, edges, claimed) = (bytes(self.pipeline), bytes(self.edges), bytes(self.claimed));
-        let instances = bytes(self.pipeline.saturating_sub(self.room));
+        let (pipeline, edges, claimed) = (short_size(self.pipeline), short_size(self.edges), short_size(self.claimed));
+        let instances = short_size(self.pipeline.saturating_sub(self.room));
         let room = match self.room {
             0 => String::new(),
-            room => format!(" + the pipeline's own {}", bytes(room)),
+            room => format!(" + the pipeline's own {}", short_size(room)),
         };
         writeln!(f, "  instances {instances}{room} = pipeline {pipeline}")?;
         let copies = match self.copies {
             0 => String::new(),
-            copies => format!(" + the host's copies of keyed state {}", bytes(copies)),
+            copies => format!(" + the host's copies of keyed state {}", short_size(copies)),
         };
         writeln!(f, "  pipeline {pipeline} + edges {edges}{copies} = {claimed} claimed")?;
-        let (tenant, others) = (&self.tenant, bytes(self.tenant_held));
+        let (tenant, others) = (&self.tenant, short_size(self.tenant_held));
         match self.tenant_ceiling {
             Some(ceiling) => {
                 let sign = sign(self.claimed.saturating_add(self.tenant_held), ceiling);
-                let ceiling = bytes(ceiling);
+                let ceiling = short_size(ceiling);
                 writeln!(f, "  {claimed} claimed + its tenant's others {others} {sign} tenant {tenant:?} {ceiling}")?;
             }
             None => writeln!(f, "  tenant {tenant:?} has no ceiling, its others hold {others}")?,
         }
         let sign = sign(self.claimed.saturating_add(self.host_held), self.host);
-        let (others, host) = (bytes(self.host_held), bytes(self.host));
+        let (others, host) = (short_size(self.host_held), short_size(self.host));
         writeln!(f, "  {claimed} claimed + all others {others} {sign} host {host}")
     }
 }
@@ -94,14 +95,14 @@ impl fmt::Display for InstanceArithmetic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { operator, instances, lanes, lane_caps, overhead, memory, by_kernel } = self;
         let sign = sign(lane_caps.saturating_add(*overhead), *memory);
-        let (lanes, lane_caps, overhead) = (counted(*lanes, "lane"), bytes(*lane_caps), bytes(*overhead));
-        write!(f, "{operator}: {lanes} {lane_caps} + worker {overhead} {sign} instance {}", bytes(*memory))?;
+        let (lanes, lane_caps, overhead) = (counted(*lanes, "lane"), short_size(*lane_caps), short_size(*overhead));
+        write!(f, "{operator}: {lanes} {lane_caps} + worker {overhead} {sign} instance {}", short_size(*memory))?;
         if !by_kernel {
             f.write_str(" (not held by the kernel)")?;
         }
         if *instances > 1 {
             let together = memory.saturating_mul(u64::from(*instances));
-            write!(f, ", {} {}", counted(*instances, "instance"), bytes(together))?;
+            write!(f, ", {} {}", counted(*instances, "instance"), short_size(together))?;
         }
         Ok(())
     }

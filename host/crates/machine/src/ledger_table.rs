@@ -3,9 +3,9 @@ use std::fmt::{self, Write as _};
 
 use comfy_table::{Table, TableStyle};
 
-use super::amount::{bytes, counted, ten_thousandths};
+use super::amount::{counted, ten_thousandths};
 use super::{EnforcementReport, Totals};
-use sage_text::{width_of, wrapped};
+use sage_text::{short_size, width_of, wrapped};
 
 /// Headings of the columns, in the order of the fields of [`super::LedgerRow`].
 const HEADER: [&str; 7] = ["operator", "instance", "resource", "requested", "effective", "mechanism", "tier"];
@@ -129,15 +129,15 @@ impl fmt::Display for Totals {
             let (amount, group) = (ten_thousandths(quota.amount), quota.group.display());
             writeln!(f, "CPU time: {amount} CPUs at most, by the quota of the control group {group}")?;
         }
-        write!(f, "memory: {} of {} asked for", bytes(self.memory_declared), bytes(self.memory_available))?;
+        write!(f, "memory: {} of {} asked for", short_size(self.memory_declared), short_size(self.memory_available))?;
         if self.memory_elsewhere > 0 {
-            write!(f, ", {} held by others", bytes(self.memory_elsewhere))?;
+            write!(f, ", {} held by others", short_size(self.memory_elsewhere))?;
         }
         writeln!(
             f,
             ", {} more under default caps, {} kept for the host",
-            bytes(self.memory_default_caps),
-            bytes(self.memory_reserved)
+            short_size(self.memory_default_caps),
+            short_size(self.memory_reserved)
         )
     }
 }

@@ -69,7 +69,7 @@ mod other_process;
 #[cfg(test)]
 mod turn_tests;
 
-pub use amount::{bytes, counted, ten_thousandths};
+pub use amount::{counted, ten_thousandths};
 pub use arithmetic::{Arithmetic, InstanceArithmetic};
 pub use boot_clock::since_boot;
 pub use busy_lock::BusyLock;

@@ -3,8 +3,7 @@ use std::io;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
-
-use super::amount::bytes;
+use sage_text::short_size;
 
 /// A system limit on this process as the cause of an error. Neither a guest nor the pipeline is at fault
 /// then.
@@ -47,7 +46,7 @@ pub fn limit_behind(error: Errno) -> Option<OwnLimit> {
         Errno::FBIG => {
             let most = getrlimit(Resource::Fsize).current?;
             limit(
-                format!("this process may write files of {} (RLIMIT_FSIZE)", bytes(most)),
+                format!("this process may write files of {} (RLIMIT_FSIZE)", short_size(most)),
                 "raise it with `ulimit -f`, or LimitFSIZE= in the unit",
             )
         }
@@ -88,7 +87,7 @@ fn memory_limit() -> Option<OwnLimit> {
     ];
     let mut limits = limits.into_iter().filter_map(|(resource, of, hint)| {
         let most = getrlimit(resource).current?;
-        Some(OwnLimit { what: format!("this process may have {} {of}", bytes(most)), hint })
+        Some(OwnLimit { what: format!("this process may have {} {of}", short_size(most)), hint })
     });
     let strict = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.trim() == "2");
     let strict = strict.then(|| OwnLimit {

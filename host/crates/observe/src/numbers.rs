@@ -17,17 +17,6 @@ pub(super) fn count(n: u64) -> String {
     out
 }
 
-/// Bytes in binary units: `512 B`, `1.5 KiB`, `64 MiB`.
-pub(super) fn bytes(n: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    for (size, unit) in UNITS {
-        if n >= size {
-            return scaled(n, size, unit);
-        }
-    }
-    format!("{n} B")
-}
-
 /// A number per second: `0.5`, `950`, `21,954`, `12.3 M`.
 pub(super) fn rate(per_second: f64) -> String {
     #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "never negative; the cast saturates")]
@@ -88,17 +77,6 @@ mod tests {
         ];
         for (n, text) in counts {
             assert_eq!(count(n), text);
-        }
-        let sizes = [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1536, "1.5 KiB"),
-            (64 << 20, "64 MiB"),
-            (150_000_000, "143 MiB"),
-            (u64::MAX, "16,777,215 TiB"),
-        ];
-        for (n, text) in sizes {
-            assert_eq!(bytes(n), text);
         }
         let rates = [(0.0, "0"), (0.52, "0.5"), (949.6, "950"), (21_954.2, "21,954"), (12_345_678.0, "12.3 M")];
         for (r, text) in rates {

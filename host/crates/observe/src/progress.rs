@@ -174,7 +174,7 @@ mod tests {
         let text = shown(ProgressMode::Lines, FAST, "25 %");
         let line = text.lines().next().unwrap();
         assert!(line.starts_with("p: 12,345 records read, "), "{line}");
-        assert!(line.ends_with(", 14 B waiting, 2 restarts, flights 25 %"), "{line}");
+        assert!(line.ends_with(", 14B waiting, 2 restarts, flights 25 %"), "{line}");
     }
 
     #[test]

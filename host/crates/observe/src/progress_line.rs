@@ -1,7 +1,8 @@
 use std::time::Instant;
 
-use super::numbers::{bytes, count, rate, time};
+use super::numbers::{count, rate, time};
 use super::{InstanceCounters, Registry, SourceReading};
+use sage_text::short_size;
 
 /// Measures how fast records are read since the last measurement.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub(super) fn status(registry: &Registry, per_second: f64, sources: &[SourceRead
     let waiting =
         registry.stages.iter().flat_map(|stage| &stage.instances).map(|instance| (instance.queue_bytes)()).sum();
     if waiting > 0 {
-        parts.push(format!("{} waiting", bytes(waiting)));
+        parts.push(format!("{} waiting", short_size(waiting)));
     }
     type Read = fn(&InstanceCounters) -> u64;
     let failures: [(&str, Read); 4] = [

@@ -2,9 +2,9 @@ use std::fmt::{self, Write as _};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-use super::numbers::{bytes, count, rate, shortened, time};
+use super::numbers::{count, rate, shortened, time};
 use super::{InferenceSummary, KernelSummary, StageSummary, Summary};
-use sage_text::{card, width_of, wrapped};
+use sage_text::{card, short_size, width_of, wrapped};
 
 /// The summary for people: a table of the stages within 100 columns, then the record counts of every operator.
 impl fmt::Display for Summary {
@@ -123,7 +123,10 @@ fn notes(stage: &StageSummary) -> Vec<String> {
         notes.extend(inference_notes(inference));
     }
     if stage.log_bytes_dropped > 0 {
-        notes.push(format!("{} of log over limits.log_bytes_per_second were dropped", bytes(stage.log_bytes_dropped)));
+        notes.push(format!(
+            "{} of log over limits.log_bytes_per_second were dropped",
+            short_size(stage.log_bytes_dropped)
+        ));
     }
     if let (Some(half), Some(most)) = (stage.latency_p50_seconds, stage.latency_p99_seconds) {
         notes.push(format!("half of the records arrived within {}, 99 % within {}", time(half), time(most)));
@@ -136,8 +139,8 @@ fn notes(stage: &StageSummary) -> Vec<String> {
 fn kernel_notes(kernel: &KernelSummary) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(peak) = kernel.memory_peak_bytes {
-        let of = kernel.memory_max_bytes.map(|max| format!(" of {}", bytes(max))).unwrap_or_default();
-        notes.push(format!("a worker had {}{of} at its peak, everything counted by the kernel", bytes(peak)));
+        let of = kernel.memory_max_bytes.map(|max| format!(" of {}", short_size(max))).unwrap_or_default();
+        notes.push(format!("a worker had {}{of} at its peak, everything counted by the kernel", short_size(peak)));
     }
     if let Some(kills) = kernel.oom_kills.filter(|&kills| kills > 0) {
         notes.push(format!("the kernel killed {} of its workers for lack of memory", count(kills)));
@@ -198,7 +201,7 @@ fn row(stage: &StageSummary) -> [String; COLUMNS.len()] {
     let kind =
         if stage.instances > 1 { format!("{} × {}", stage.kind, stage.instances) } else { stage.kind.to_owned() };
     let moved = |here: bool, records: u64, size: u64| {
-        if here { format!("{}\n{}", count(records), bytes(size)) } else { String::new() }
+        if here { format!("{}\n{}", count(records), short_size(size)) } else { String::new() }
     };
     let mut lost = vec![count(stage.rejected)];
     for (n, what) in [(stage.dead_lettered, "dead"), (stage.failed, "failed"), (stage.unfinished, "undone")] {
@@ -208,7 +211,7 @@ fn row(stage: &StageSummary) -> [String; COLUMNS.len()] {
     }
     let operator = stage.is_operator();
     let memory = match (stage.memory_peak_bytes, stage.memory_limit_bytes) {
-        (Some(peak), Some(cap)) => format!("{}\nof {}", bytes(peak), bytes(cap)),
+        (Some(peak), Some(cap)) => format!("{}\nof {}", short_size(peak), short_size(cap)),
         _ => String::new(),
     };
     [

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use super::role::Role;
 use super::{CpuRequest, Resources};
-use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_number, format_size, ten_thousandths};
+use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_number, ten_thousandths};
+use sage_text::exact_size;
 
 /// Smallest `memory` that a pipeline may ask for: one page of WebAssembly memory, in bytes.
 const SMALLEST_MEMORY: u64 = 64 << 10;
@@ -96,8 +97,8 @@ fn amount(key: &str, place: &str, written: &Spanned<f64>, errors: &mut Diagnosti
 
 fn at_least(key: &str, least: u64, place: &str, written: &Spanned<u64>, errors: &mut Diagnostics) -> Option<u64> {
     if written.value < least {
-        let message = format!("{key} of {place} is {}", format_size(written.value));
-        errors.push(Diagnostic::new(message).on(written).hint(format!("at least {}", format_size(least))));
+        let message = format!("{key} of {place} is {}", exact_size(written.value));
+        errors.push(Diagnostic::new(message).on(written).hint(format!("at least {}", exact_size(least))));
         return None;
     }
     Some(written.value)

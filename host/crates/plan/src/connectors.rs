@@ -8,9 +8,9 @@ use super::{
     Compression, FileSinkSpec, FileSourceSpec, Format, GenerateSpec, Limits, SinkSpec, SourceSpec, WholeFilesSpec,
 };
 use crate::config::{
-    self, Diagnostic, Diagnostics, FileSink, FileSource, Generate, SourceKind, Spanned, TextFormat, format_size,
-    resolve,
+    self, Diagnostic, Diagnostics, FileSink, FileSource, Generate, SourceKind, Spanned, TextFormat, resolve,
 };
+use sage_text::exact_size;
 
 /// Default payload of a generated record, in bytes: the size in the measurements that this host is tuned with.
 const DEFAULT_PAYLOAD: u64 = 128;
@@ -135,8 +135,8 @@ fn generate(place: &str, written: &Generate, errors: &mut Diagnostics) -> Option
     let most = most_payload();
     let payload = written.payload_bytes.clone().unwrap_or_else(|| DEFAULT_PAYLOAD.into());
     if payload.value > most {
-        let message = format!("payload_bytes of {place} is {}", format_size(payload.value));
-        errors.push(Diagnostic::new(message).on(&payload).hint(format!("at most {}", format_size(most))));
+        let message = format!("payload_bytes of {place} is {}", exact_size(payload.value));
+        errors.push(Diagnostic::new(message).on(&payload).hint(format!("at most {}", exact_size(most))));
         sound = false;
     }
     let value = |written: &Option<config::Spanned<u64>>| written.as_ref().map(|written| written.value);

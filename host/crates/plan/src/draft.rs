@@ -8,8 +8,9 @@ use super::{
 };
 use crate::config::{
     self, ComponentUse, Diagnostic, Diagnostics, Input, Partitioning, Pipeline, SinkKind, SourceKind, Span, Spanned,
-    format_size, resolve,
+    resolve,
 };
+use sage_text::exact_size;
 
 /// A stage by itself, with all parts of it that are valid.
 #[derive(Debug)]
@@ -213,7 +214,7 @@ impl<'a> Draft<'a> {
         if let (Some(memory), Some(asked)) = (&component.resources.memory, self.resources.memory)
             && asked < facts.initial_bytes
         {
-            let (asked, least) = (format_size(asked), format_size(facts.initial_bytes));
+            let (asked, least) = (exact_size(asked), exact_size(facts.initial_bytes));
             let message = format!("memory of {place} is {asked}, and its component starts with {least}");
             errors.push(Diagnostic::new(message).on(memory).hint(format!("ask for more than {least}")));
         }
@@ -264,7 +265,7 @@ fn dead_letters(place: &str, written: &config::DeadLetters, base: &Path, errors:
     }
     let max_bytes = written.max_bytes.as_ref().map_or(DeadLetters::DEFAULT_MAX_BYTES, |max_bytes| {
         if max_bytes.value < DeadLetters::LEAST_MAX_BYTES {
-            let (found, least) = (format_size(max_bytes.value), format_size(DeadLetters::LEAST_MAX_BYTES));
+            let (found, least) = (exact_size(max_bytes.value), exact_size(DeadLetters::LEAST_MAX_BYTES));
             let message = format!("max_bytes of the dead letters of {place} is {found}");
             let hint = format!("at least {least}: a letter has its record and a message of up to 8KiB");
             errors.push(Diagnostic::new(message).on(max_bytes).hint(hint));

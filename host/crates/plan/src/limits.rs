@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use super::Limits;
 use super::role::Role;
-use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_duration, format_size};
+use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_duration};
+use sage_text::exact_size;
 
 /// Longest time limit. A call that takes a day hangs.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -59,8 +60,8 @@ pub(super) fn limits(place: &str, role: Role, written: &config::Limits, errors: 
     if output_bytes_per_call < record_bytes {
         let message = format!(
             "output_bytes_per_call of {place} is {}, below its record_bytes of {}",
-            format_size(output_bytes_per_call),
-            format_size(record_bytes)
+            exact_size(output_bytes_per_call),
+            exact_size(record_bytes)
         );
         let mut error = Diagnostic::new(message).hint("a call must be able to send its largest record");
         if let (Some(output), Some(record)) = (&written.output_bytes_per_call, &written.record_bytes) {
@@ -113,8 +114,8 @@ fn size_in_range(
     if (least..=most).contains(&written.value) {
         return Some(written.value);
     }
-    let message = format!("{key} of {place} is {}", format_size(written.value));
-    let hint = format!("{} to {}", format_size(least), format_size(most));
+    let message = format!("{key} of {place} is {}", exact_size(written.value));
+    let hint = format!("{} to {}", exact_size(least), exact_size(most));
     errors.push(Diagnostic::new(message).on(written).hint(hint));
     None
 }

@@ -5,8 +5,7 @@ use thiserror::Error;
 
 use super::contract::{PACKAGE, WIT_VERSION};
 use super::failure::{Failure, FailureCode};
-use sage_plan::config::format_size;
-use sage_text::plain_line;
+use sage_text::{exact_size, plain_line};
 
 /// The reason why a component cannot be used.
 #[derive(Debug, Error)]
@@ -94,7 +93,7 @@ pub enum LoadError {
         limit: Duration,
     },
     /// The compilation took too much memory.
-    #[error("component {path} is not compiled with {} of memory", format_size(*limit))]
+    #[error("component {path} is not compiled with {} of memory", exact_size(*limit))]
     CompileMemory {
         /// The component's file.
         path: PathBuf,

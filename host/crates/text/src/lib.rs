@@ -5,6 +5,8 @@
 
 mod narrow;
 mod plain_text;
+mod size;
 
 pub use narrow::{card, width_of, wrapped};
 pub use plain_text::{plain_line, plain_path, plain_text};
+pub use size::{exact_size, short_size};

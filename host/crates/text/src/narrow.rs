@@ -46,7 +46,7 @@ mod tests {
         let text = "a line of words that goes on and on\n\n  short\n";
         assert_eq!(wrapped(text, 20), "a line of words that\n    goes on and on\n\n  short\n");
         assert_eq!(width_of(&wrapped(text, 20)), 20);
-        let row = [("in", "27,004\n2.8 MiB".to_owned()), ("rejected", String::new())];
-        assert_eq!(card("parse", row, 40), "parse\n  in: 27,004, 2.8 MiB\n");
+        let row = [("in", "27,004\n2.8MiB".to_owned()), ("rejected", String::new())];
+        assert_eq!(card("parse", row, 40), "parse\n  in: 27,004, 2.8MiB\n");
     }
 }

@@ -7,9 +7,10 @@ use rustix::thread::sched_setaffinity;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
-use super::super::{CpuSet, bytes};
+use super::super::CpuSet;
 use super::forked::{self, Ended};
 use super::{CgroupError, Cgroups, Controller, Group, GroupEntry, GroupLimits, Level, WhoseLimit, bounds};
+use sage_text::short_size;
 
 /// The result of a limit that was exceeded on purpose and that held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -100,7 +101,7 @@ fn memory(group: &Group) -> Result<String, CgroupError> {
     let watch = group.watch_oom()?;
     // SAFETY: `hoard` only calls mmap(2), and writes to the memory that it got.
     let ended = unsafe { run(group, Controller::Memory, hoard) }?;
-    let (wanted, cap) = (bytes(u64::try_from(WANTED).unwrap_or(u64::MAX)), bytes(CAP));
+    let (wanted, cap) = (short_size(u64::try_from(WANTED).unwrap_or(u64::MAX)), short_size(CAP));
     match (ended, watch.culprit()) {
         (Ended::Killed(_), Some(culprit)) if culprit.whose == WhoseLimit::Level(Level::Instance) => {
             Ok(format!("a process that took {wanted} was killed at {cap}, and the kernel says by whose limit"))

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::given_cpus::cpu_numbers;
 use super::model::backend;
 use super::table::Table;
-use super::{BackendChoice, Diagnostic, Diagnostics, Spanned, closest, format_size};
+use super::{BackendChoice, Diagnostic, Diagnostics, Spanned, closest};
+use sage_text::exact_size;
 
 /// A `[[device]]` of `host.toml`, with every value in its range. A later step checks that the machine has the
 /// device.
@@ -263,9 +264,8 @@ fn few(key: &'static str, table: &mut Table<'_, '_>, errors: &mut Diagnostics) -
 
 fn some_memory(memory: &Spanned<u64>, place: &str, errors: &mut Diagnostics) -> Option<u64> {
     if memory.value < Device::LEAST_MEMORY {
-        let message = format!("memory of {place} is {}", format_size(memory.value));
-        errors
-            .push(Diagnostic::new(message).on(memory).hint(format!("at least {}", format_size(Device::LEAST_MEMORY))));
+        let message = format!("memory of {place} is {}", exact_size(memory.value));
+        errors.push(Diagnostic::new(message).on(memory).hint(format!("at least {}", exact_size(Device::LEAST_MEMORY))));
         return None;
     }
     Some(memory.value)

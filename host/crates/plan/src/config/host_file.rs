@@ -9,9 +9,8 @@ use super::model::{of_the_host, read_models};
 use super::read_pipeline::{parse_toml, source_text};
 use super::read_tenants::read_tenants;
 use super::table::Table;
-use super::{
-    Device, Diagnostic, Diagnostics, Model, Spanned, TenantCeiling, TenantName, format_duration, format_size, resolve,
-};
+use super::{Device, Diagnostic, Diagnostics, Model, Spanned, TenantCeiling, TenantName, format_duration, resolve};
+use sage_text::exact_size;
 
 /// The settings of `host.toml`. Every key is optional.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,8 +202,8 @@ pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings,
     }
     if let Some(memory) = table.size("compile_memory", &mut errors) {
         if memory.value < LEAST_COMPILE_MEMORY {
-            let message = format!("compile_memory is {}", format_size(memory.value));
-            let hint = format!("at least {}: the compiler itself takes some", format_size(LEAST_COMPILE_MEMORY));
+            let message = format!("compile_memory is {}", exact_size(memory.value));
+            let hint = format!("at least {}: the compiler itself takes some", exact_size(LEAST_COMPILE_MEMORY));
             errors.push(Diagnostic::new(message).on(&memory).hint(hint));
         }
         settings.compile_memory = memory.value;

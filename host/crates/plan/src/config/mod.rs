@@ -214,4 +214,4 @@ pub use spanned::{Span, Spanned};
 pub use suggest::closest;
 pub use tenant::{TenantCeiling, TenantName, TenantNameError};
 pub use text_format::{EventTime, Header, TextFormat};
-pub use units::{UnitError, format_duration, format_number, format_size, parse_duration, parse_size, ten_thousandths};
+pub use units::{UnitError, format_duration, format_number, parse_duration, parse_size, ten_thousandths};

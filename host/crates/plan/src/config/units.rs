@@ -90,17 +90,6 @@ pub fn parse_duration(written: &str) -> Result<Duration, UnitError> {
     scale(written, number, factor, "microseconds").map(Duration::from_micros)
 }
 
-/// Formats a number of bytes in the largest binary unit that divides it: `64KiB`, `1000 bytes`.
-#[must_use]
-pub fn format_size(bytes: u64) -> String {
-    let binary = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1_u64 << 10)];
-    match binary.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
-        Some((name, unit)) => format!("{}{name}", bytes / unit),
-        None if bytes == 1 => "1 byte".to_owned(),
-        None => format!("{bytes} bytes"),
-    }
-}
-
 /// Formats a duration in the largest unit that divides it, in the notation of the pipeline file: `90s`,
 /// `1500us`, `0s`.
 #[must_use]
@@ -273,20 +262,6 @@ mod tests {
         for (written, expected) in cases {
             let found = parse_duration(written).map_err(|e| e.to_string());
             assert_eq!(found, expected.map(Duration::from_millis).map_err(str::to_owned), "{written}");
-        }
-    }
-
-    #[test]
-    fn sizes_are_shown_in_the_largest_unit_that_fits() {
-        for (bytes, shown) in [
-            (0, "0 bytes"),
-            (1, "1 byte"),
-            (1000, "1000 bytes"),
-            (64 << 10, "64KiB"),
-            (3 << 29, "1536MiB"),
-            (1 << 40, "1TiB"),
-        ] {
-            assert_eq!(format_size(bytes), shown);
         }
     }
 }

@@ -5,8 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::identity::FileId;
 use super::{ConnectorError, DeadLetter, PathGuard};
-use sage_machine::bytes;
-use sage_text::plain_path;
+use sage_text::{plain_path, short_size};
 
 /// The file to which a stage's dead letters are appended, one line of JSON each. All lanes of all instances
 /// share it.
@@ -109,7 +108,7 @@ impl DeadLetterFile {
     }
 
     fn is_full(&self, after: u64, max_bytes: u64) -> ConnectorError {
-        let (path, after, most) = (self.path.display(), bytes(after), bytes(max_bytes));
+        let (path, after, most) = (self.path.display(), short_size(after), short_size(max_bytes));
         let what = format!("the dead letters in \"{path}\" would come to {after}, more than max_bytes ({most})");
         ConnectorError::new(what).hint("move the file away, or set a larger max_bytes beside dead_letter")
     }

@@ -65,7 +65,7 @@ impl Chain {
     pub(super) fn new(
         control: &Arc<Control>,
         source: Option<(StageId, SourceLane)>,
-        lanes: Vec<Box<OperatorLane>>,
+        lanes: impl IntoIterator<Item = Box<OperatorLane>>,
         sink: Option<(StageId, SinkLane)>,
     ) -> Self {
         let source = source.map(|(stage, lane)| Head { stage, lane, idle_until: None, end: None });

@@ -1,9 +1,9 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sage_machine::bytes;
 use sage_machine::cgroup::{Group, GroupEntry, GroupReading, Level, OomCulprit, OomWatch, WhoseLimit};
 use sage_observe::{KernelNumbers, KernelReading};
+use sage_text::short_size;
 
 /// The cgroup of an instance, and the kernel's counters of it. They remain readable after the cgroup is
 /// removed.
@@ -82,7 +82,7 @@ fn limit_of(whose: WhoseLimit) -> &'static str {
 
 fn tell(culprit: &OomCulprit) -> String {
     let OomCulprit { whose, group, cap, peak } = culprit;
-    let amount = |amount: &Option<u64>| amount.map_or_else(|| "an unknown amount".to_owned(), bytes);
+    let amount = |amount: &Option<u64>| amount.map_or_else(|| "an unknown amount".to_owned(), short_size);
     let (cap, peak, group) = (amount(cap), amount(peak), group.display());
     match whose {
         WhoseLimit::Level(Level::Instance) => format!(

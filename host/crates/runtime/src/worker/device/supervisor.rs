@@ -13,12 +13,13 @@ use super::DeviceSpec;
 use super::device_setup::{DeviceSetup, LeaseLock};
 use super::kept::Kept;
 use super::shared::{Phase, Running, Shared, State, lost};
+use sage_machine::CpuSet;
 use sage_machine::cgroup::{Level, OomCulprit, OomWatch, WhoseLimit};
-use sage_machine::{CpuSet, bytes};
 use sage_models::{InferenceError, LeaseLocks};
 use sage_process::Link;
 use sage_process::LinkSetup;
 use sage_process::{Enter, Launch, Spawner, Started};
+use sage_text::short_size;
 
 /// The thread that starts a device's process again and again, and records each end.
 #[derive(Debug)]
@@ -188,7 +189,7 @@ impl DeviceSupervisor {
         }
         // Rust's allocator prints this message before it aborts.
         if status.signal().is_some() && words.contains("memory allocation of ") {
-            let limit = self.spec.process_memory().map_or_else(|| "the machine's".to_owned(), bytes);
+            let limit = self.spec.process_memory().map_or_else(|| "the machine's".to_owned(), short_size);
             return InferenceError::OutOfMemory(format!("limit {limit} for the device's process: {words}"));
         }
         let reason = self.shared.lock().reason.take().filter(|(of, _)| *of == number);
@@ -233,7 +234,7 @@ fn wait(process: &OwnedFd) {
 }
 
 fn tell(culprit: &OomCulprit) -> String {
-    let amount = |amount: Option<u64>| amount.map_or_else(|| "an unknown amount".to_owned(), bytes);
+    let amount = |amount: Option<u64>| amount.map_or_else(|| "an unknown amount".to_owned(), short_size);
     match culprit.whose {
         WhoseLimit::Level(Level::Instance) => {
             let (cap, peak) = (amount(culprit.cap), amount(culprit.peak));

@@ -2,8 +2,9 @@ use super::attempts::HOARD;
 use super::canary::Heard;
 use super::canary_report::DATA;
 use super::examination::{Examination, in_full, shown};
+use sage_machine::Tier;
 use sage_machine::cgroup::{Cgroups, Controller};
-use sage_machine::{Tier, bytes};
+use sage_text::short_size;
 
 /// A process in a cgroup takes more memory than the limit of the cgroup. Without cgroups, a process takes more
 /// than its own limit.
@@ -24,7 +25,7 @@ pub(super) fn examine(cgroups: &Cgroups, heard: Result<&Heard, &str>) -> Examina
         }
         Err(error) => (control.why_not.clone().unwrap_or_else(|| in_full(&error)), control.hint.clone()),
     };
-    let (wanted, limit) = (bytes(u64::try_from(HOARD).unwrap_or(u64::MAX)), bytes(DATA));
+    let (wanted, limit) = (short_size(u64::try_from(HOARD).unwrap_or(u64::MAX)), short_size(DATA));
     match heard.map(|heard| heard.report.hoarding.refused.is_some()) {
         Ok(true) => examined(
             Tier::Cooperative,

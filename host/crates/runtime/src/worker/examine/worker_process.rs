@@ -10,9 +10,10 @@ use super::super::compile::OneShotCompiler;
 use super::examination::{Examination, in_full, shown};
 use crate::connector::{CollectSink, IterSource};
 use crate::engine::{JobOptions, PipelineBuilder, Session, SinkOf, SourceOf};
-use sage_machine::{Tier, bytes};
+use sage_machine::Tier;
 use sage_observe::Summary;
 use sage_plan::config::{HostSettings, Resources, TenantCeiling, TenantName};
+use sage_text::short_size;
 
 /// A component that returns its input: `echo.wat`.
 pub(super) const ECHO: &[u8] = include_bytes!("echo.wasm");
@@ -33,7 +34,7 @@ pub(super) fn examine(options: &JobOptions, settings: &HostSettings, program: &P
     };
     match tried(options, settings, program) {
         Ok((took, peak)) => {
-            let peak = peak.map_or_else(String::new, |peak| format!(", with {} at its peak", bytes(peak)));
+            let peak = peak.map_or_else(String::new, |peak| format!(", with {} at its peak", short_size(peak)));
             examined(Tier::Hard, format!("three records went through one and came back in {}{peak}", shown(took)), None)
         }
         Err((detail, hint)) => examined(Tier::None, detail, hint),
