@@ -40,7 +40,7 @@ fn rust_sources(folder: &Path, all: &mut String) {
 fn every_test_that_a_promise_names_is_there() {
     let document = fs::read_to_string(root().join("docs/design/enforcement.md")).unwrap();
     let mut sources = String::new();
-    for folder in ["host/src", "host/tests", "tests/tests"] {
+    for folder in ["host", "guest-sdk", "tests/tests"] {
         rust_sources(&root().join(folder), &mut sources);
     }
     let tests: BTreeSet<String> = code_spans(&document).flat_map(last_names).collect();
