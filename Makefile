@@ -192,6 +192,8 @@ lint: setup ## check formatting, clippy and documentation with warnings denied
 	done
 	@echo "cd operators && cargo clippy --all-targets"; \
 		cd operators && $(CARGO) clippy --all-targets --target $(NATIVE) --locked --target-dir target -- -D warnings
+	$(call say,checking that sage-plan needs no operating system)
+	$(CARGO) check --package sage-plan --locked --target wasm32-wasip2
 	$(call say,building the documentation)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked $(WITH_ONNXRUNTIME)
 	@echo "==> no complaints"

@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::args::BuildArguments;
 use super::cargo::Cargo;
 use super::failure::Failure;
-use super::inspect::{look, size};
+use super::inspect::look;
+use super::inspect_rows::size;
 use super::printer::Printer;
 
 #[derive(Serialize)]

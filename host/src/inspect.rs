@@ -6,6 +6,7 @@ use std::path::Path;
 use super::args::InspectArguments;
 use super::failure::Failure;
 use super::inspect_model::inspect_model;
+use super::inspect_rows::{list, size};
 use super::printer::Printer;
 use super::refusal::of_component;
 use super::validate::compiler;
@@ -43,11 +44,6 @@ pub(super) fn look(component: &Path) -> Result<Inspection, Failure> {
     Sandbox::new(SandboxOptions { compiler: Some(compiler()), ..SandboxOptions::default() })
         .and_then(|sandbox| sandbox.inspect(component))
         .map_err(|error| of_component(&error))
-}
-
-/// A number of bytes as text for people: `58.2 KiB`.
-pub(super) fn size(bytes: u64) -> String {
-    bytesize::ByteSize::b(bytes).display().iec().to_string()
 }
 
 fn text(component: &Path, inspection: &Inspection) -> String {
@@ -99,13 +95,4 @@ fn description_rows(row: &mut impl FnMut(&str, &str), description: &Description)
         known.push(format!("any key ({})", others.shape));
     }
     list(row, "config", &known);
-}
-
-pub(super) fn list(row: &mut impl FnMut(&str, &str), name: &str, items: &[String]) {
-    if items.is_empty() {
-        row(name, "none");
-    }
-    for (i, item) in items.iter().enumerate() {
-        row(if i == 0 { name } else { "" }, &plain_line(item));
-    }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::ExitCode;
 use super::failure::Failure;
-use super::inspect::{list, size};
+use super::inspect_rows::{list, size};
 use super::printer::Printer;
 use sage_models::{
     Dimension, ExamineElsewhere as _, ExamineLimits, Examined, ModelError, ModelFile, RowIndependence, TensorSpec,

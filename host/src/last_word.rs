@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::ExitCode;
 use super::failure::Failure;
 use super::printer::OutputFormat;
-use super::run::verdict;
+use super::verdict::verdict;
 use sage_observe::{Registry, Summary};
 use sage_runtime::engine::StopHandle;
 

@@ -22,6 +22,7 @@ mod exit_code;
 mod failure;
 mod inspect;
 mod inspect_model;
+mod inspect_rows;
 mod last_word;
 mod new;
 mod printer;
@@ -31,6 +32,7 @@ mod run;
 mod signals;
 mod validate;
 mod values;
+mod verdict;
 mod wait;
 mod wasm_target;
 

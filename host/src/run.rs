@@ -7,9 +7,10 @@ use super::args::{Isolation, RunArguments};
 use super::failure::Failure;
 use super::last_word::LastWord;
 use super::printer::{OutputFormat, Printer};
-use super::refusal::{of_job, of_run};
+use super::refusal::of_job;
 use super::signals::SignalWatch;
 use super::validate::options;
+use super::verdict::verdict;
 use super::wait::admitted;
 use sage_observe::{LogFormat, LogSettings, MetricsServer, Progress, ProgressMode, Screen, Summary, start_logging};
 use sage_plan::{Plan, SinkSpec, Work};
@@ -134,18 +135,4 @@ fn tell(summary: &Summary, arguments: &RunArguments, printer: Printer, screen: &
 fn show(summary: &Summary, screen: &Screen) {
     let text = summary.fitted(screen.width(), screen.is_coloured());
     screen.print(&format!("\n{}\n", text.trim_end()));
-}
-
-pub(super) fn verdict(summary: &Summary) -> Result<(), Failure> {
-    if !summary.balanced {
-        return Err(Failure::fault("the records of a stage do not add up, see the summary")
-            .hint("this is a bug in sage-host: please report it with the command and the pipeline file"));
-    }
-    match &summary.error {
-        Some(error) => Err(of_run(error, summary)),
-        None if summary.outcome == "interrupted" => {
-            Err(Failure::new(ExitCode::Interrupted, "interrupted: part of the input was not processed"))
-        }
-        None => Ok(()),
-    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sage_tests::repository;
+use sage_tests::{module_circles, repository};
 
 /// The crates that may depend on what is heavy or dangerous.
 const ONLY: [(&str, &[&str]); 8] = [
@@ -90,7 +90,7 @@ fn modules_of_the_runtime_use_only_modules_before_them() {
 
 #[test]
 fn plans_are_made_without_reading_files() {
-    let names = ["std::fs", "File::", "std::net", "std::process::Command"];
+    let names = ["std::fs", "fs::", "File::open", "TcpStream", "TcpListener", "UdpSocket", "std::process::Command"];
     let wrong: Vec<_> = sources(&crates()["sage-plan"])
         .into_iter()
         .filter(|(_, text)| names.iter().any(|name| code(text.split("#[cfg(test)]").next().unwrap()).contains(name)))
@@ -135,4 +135,15 @@ fn root_files_of_crates_and_modules_only_declare() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn modules_of_a_crate_use_each_other_in_one_direction() {
+    let mut wrong = Vec::new();
+    for (package, folder) in crates() {
+        for circle in module_circles(&sources(&folder)) {
+            wrong.push(format!("{package}:\n    {}", circle.join("\n    ")));
+        }
+    }
+    assert!(wrong.is_empty(), "move the shared item of each circle into a module below:\n{}", wrong.join("\n"));
 }

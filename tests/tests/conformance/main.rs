@@ -5,6 +5,7 @@
 
 mod filter;
 mod flat_map;
+mod granted_folder;
 mod key_by;
 mod map;
 mod process;

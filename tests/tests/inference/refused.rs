@@ -52,7 +52,7 @@ fn what_tract_answers_wrong_is_refused_by_operator_attribute_type_and_set() {
         (in_a_branch("Hardmax"), "operator Hardmax"),
         (
             graph(1).node("Relu", &["x"], &["y"], &[]).file_of_set(29),
-            "operator set ai.onnx 29: tract was tried with 7 to 28",
+            "operator set ai.onnx 29: tract was tested with 7 to 28",
         ),
         (graph(1).node("Relu", &["x"], &["y"], &[]).file_of_set(6), "operator set ai.onnx 6"),
         (graph(1).node_of("com.example", "Relu", &["x"], &["y"]).file(), "operator Relu is of domain com.example"),

@@ -1,142 +1,18 @@
 //! Devices in processes of their own: if a device fails in any way, the host has an answer in time, and the next
 //! call works.
 
-use std::fs::File;
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::device_process::{Device, Locks, TIMEOUT, is_there, numbers, spec, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use sage_machine::cgroup::Cgroups;
 use sage_machine::since_boot;
-use sage_models::{InferenceError, LeaseLocks, RunAnswer, Runner, Tensor, TensorData};
-use sage_plan::config::BackendChoice;
-use sage_plan::{ModelSpec, RowsChoice};
-use sage_runtime::worker::device::{DeviceHome, DeviceProcess, DeviceSpec, Hardware};
+use sage_models::{InferenceError, Runner, TensorData};
+use sage_plan::ModelSpec;
+use sage_plan::config::{BackendChoice, DeviceKind};
+use sage_runtime::worker::device::{DeviceHome, DeviceProcess, DeviceSpec};
 use sage_test_support::wait_until;
 use sage_tests::{groups_named, has_control};
-
-/// Far longer than any step here takes: a test that reaches this timeout has failed.
-const TIMEOUT: Duration = Duration::from_secs(60);
-
-struct Device {
-    runner: DeviceProcess,
-    folder: tempfile::TempDir,
-}
-
-fn spec(name: &str) -> DeviceSpec {
-    DeviceSpec {
-        name: name.to_owned(),
-        hardware: Hardware::Cpu,
-        backend: sage_plan::config::BackendChoice::Auto,
-        slots: 2,
-        threads: 1,
-        memory: Some(32 << 20),
-        largest_model: 0,
-        host_memory: None,
-        library: None,
-    }
-}
-
-fn program(name: &str) -> PathBuf {
-    let path = std::env::current_exe().unwrap();
-    path.ancestors().find(|folder| folder.ends_with("deps")).unwrap().parent().unwrap().join(name)
-}
-
-impl Device {
-    fn new(spec: DeviceSpec) -> Self {
-        Self::at_home(spec, DeviceHome::default())
-    }
-
-    fn at_home(spec: DeviceSpec, home: DeviceHome) -> Self {
-        let runner = DeviceProcess::new(program("fake-device"), spec, home).unwrap();
-        Self { runner, folder: tempfile::tempdir().unwrap() }
-    }
-
-    /// A model with the behaviour `does`, named after its first word.
-    fn model(&self, does: &str) -> ModelSpec {
-        let name = does.split(' ').next().unwrap().to_owned();
-        let path = self.folder.path().join(format!("{name}.onnx"));
-        std::fs::write(&path, does).unwrap();
-        ModelSpec {
-            name,
-            path,
-            sha256: None,
-            backend: BackendChoice::Auto,
-            rows: RowsChoice::Shown,
-            graph_rows: None,
-            max_rows: 32,
-            max_delay: Duration::ZERO,
-            batching: None,
-            deterministic: false,
-            workspace: 0,
-        }
-    }
-
-    fn load(&self, does: &str) -> Result<(), InferenceError> {
-        self.runner.load(&self.model(does), Instant::now() + TIMEOUT).map(drop)
-    }
-
-    fn with(self, all: &[&str]) -> Self {
-        all.iter().for_each(|does| self.load(does).unwrap());
-        self
-    }
-
-    fn run(&self, model: &str) -> Result<RunAnswer, InferenceError> {
-        self.run_within(model, TIMEOUT)
-    }
-
-    fn run_within(&self, model: &str, time: Duration) -> Result<RunAnswer, InferenceError> {
-        self.runner.run(model, vec![numbers(3)], Instant::now() + time)
-    }
-
-    fn expect_usable(&self) {
-        assert_eq!(self.run("echo").unwrap().outputs, vec![numbers(3)]);
-    }
-
-    fn process(&self) -> u32 {
-        self.runner.process().unwrap()
-    }
-}
-
-/// Files of two leases, locked for each process.
-#[derive(Debug)]
-struct Locks(tempfile::TempDir);
-
-impl Locks {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(tempfile::tempdir().unwrap()))
-    }
-
-    fn file(&self, lease: u64) -> File {
-        File::options().create(true).append(true).open(self.0.path().join(lease.to_string())).unwrap()
-    }
-
-    /// Leases with locked files.
-    fn held(&self) -> Vec<u64> {
-        [1, 2].into_iter().filter(|lease| self.file(*lease).try_lock().is_err()).collect()
-    }
-}
-
-impl LeaseLocks for Locks {
-    fn take(&self) -> Result<Vec<(u64, OwnedFd)>, InferenceError> {
-        let locked = |lease: u64| {
-            let file = self.file(lease);
-            file.try_lock().map_err(|error| InferenceError::DeviceLost(error.to_string()))?;
-            Ok((lease, OwnedFd::from(file)))
-        };
-        [1, 2].into_iter().map(locked).collect()
-    }
-}
-
-fn numbers(count: usize) -> Tensor {
-    Tensor::new(vec![count], TensorData::F32((0..count).map(|number| number as f32).collect())).unwrap()
-}
-
-fn is_there(process: u32) -> bool {
-    std::path::Path::new(&format!("/proc/{process}")).exists()
-}
 
 #[test]
 fn a_run_answers_with_the_tensors_however_large() {
@@ -327,8 +203,8 @@ fn a_process_has_no_files_no_network_and_no_programs() {
 
 #[test]
 fn the_process_of_a_driver_has_files_but_no_network_and_no_programs() {
-    let hardware = Hardware::Cuda("GPU-that-is-not-there".to_owned());
-    let device = Device::new(DeviceSpec { hardware, ..spec("device-driver") }).with(&["spawn", "echo"]);
+    let kind = DeviceKind::Cuda { uuid: "GPU-that-is-not-there".to_owned() };
+    let device = Device::new(DeviceSpec { kind, ..spec("device-driver") }).with(&["spawn", "echo"]);
     assert_eq!(device.run("spawn"), Err(InferenceError::Backend("refused [true, false, true]".to_owned())));
     device.expect_usable();
     assert_eq!(device.runner.memory_used(), None, "only the driver knows");
@@ -387,12 +263,6 @@ fn nothing_is_left_after_close_and_after_drop() {
         assert_eq!(groups_named(name), Vec::<String>::new());
         wait_for("the device is not in use any more", || locks.held().is_empty());
     }
-}
-
-/// Waits for an event that depends on another process or on time. Locks need this too, because a process that another
-/// test is just starting has all descriptors for a moment.
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    wait_until(what, || is_so().then_some(()));
 }
 
 #[test]

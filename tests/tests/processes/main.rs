@@ -9,6 +9,7 @@ mod chains;
 mod cpu;
 mod degraded;
 mod device;
+mod device_process;
 mod killed;
 mod left_behind;
 mod memory;

@@ -1,30 +1,12 @@
-use super::decide::{row, unenforced};
+use super::cpu_pool::CpuPool;
 use super::holders::holders;
+use super::ledger_row::{row, unenforced};
 use super::quota::Quota;
 use super::{Asker, Cpus, Isolation, Options, Reason};
-use sage_machine::cgroup::LimitAbove;
-use sage_machine::{
-    Claim, CpuSet, CpuShare, HeldCpu, Holdings, Inventory, LedgerRow, Mechanism, Supply, Tier, Totals, counted,
-    ten_thousandths,
-};
+use sage_machine::{Claim, CpuShare, LedgerRow, Mechanism, Tier, Totals, counted, ten_thousandths};
 use sage_plan::{CpuRequest, Kind, Partition, Plan, Stage};
 
-/// The CPUs from which leases and shares are granted.
-pub(super) struct Pool<'t> {
-    allowed: CpuSet,
-    /// The allowed CPUs that are already leased.
-    held: Vec<HeldCpu>,
-    pub(super) reserved: u32,
-    /// Number of CPUs that the process may use but `host.toml` does not give away.
-    not_given: u32,
-    /// The CPU quota of the control groups above this process, if there is one.
-    quota: Option<&'t LimitAbove>,
-    /// Number of CPUs that the process may use, given away or not.
-    usable: u32,
-    taken: &'t Holdings,
-}
-
-/// The decision about the CPUs of all stages.
+/// What was decided about CPUs.
 pub(super) struct CpuDecision {
     pub(super) stages: Vec<StageCpus>,
     pub(super) totals: Totals,
@@ -45,33 +27,8 @@ pub(super) struct StageCpus {
     pub(super) rows: Vec<LedgerRow>,
 }
 
-impl<'t> Pool<'t> {
-    /// Builds the pool from the inventory that is given away, on a machine where the process may use `usable`
-    /// CPUs.
-    pub(super) fn new(given: &'t Inventory, usable: u32, supply: &Supply, taken: &'t Holdings) -> Self {
-        let allowed = given.allowed.clone();
-        let held = taken.cpus.iter().filter(|held| allowed.contains(held.cpu)).cloned().collect();
-        let not_given = usable.saturating_sub(allowed.count());
-        let quota = given.quota.as_ref();
-        Self { allowed, held, reserved: supply.cpus_kept(given), not_given, quota, usable, taken }
-    }
-
-    pub(super) fn taken(&self) -> &Holdings {
-        self.taken
-    }
-
-    /// The CPUs of this pool that are already leased.
-    pub(super) fn held(&self) -> &[HeldCpu] {
-        &self.held
-    }
-
-    fn unheld(&self) -> u32 {
-        self.allowed.count().saturating_sub(u32::try_from(self.held.len()).unwrap_or(u32::MAX))
-    }
-}
-
 /// Gives CPUs to stages in the plan's order.
-pub(super) fn decide(plan: &Plan, pool: &Pool<'_>, options: &Options, reasons: &mut Vec<Reason>) -> CpuDecision {
+pub(super) fn decide(plan: &Plan, pool: &CpuPool<'_>, options: &Options, reasons: &mut Vec<Reason>) -> CpuDecision {
     if pool.unheld() == 0 && !pool.allowed.is_empty() && !options.overcommit {
         reasons.push(Reason::NoSharedCpu { allowed: pool.allowed.clone(), held: pool.held.clone() });
     }

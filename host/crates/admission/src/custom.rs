@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use super::decide::{row, unenforced};
 use super::holders::holders;
+use super::ledger_row::{row, unenforced};
 use super::{Asker, Options, Reason};
 use sage_machine::{Claim, Holdings, LedgerRow, Mechanism, Supply, Tier, ten_thousandths};
 use sage_plan::{Plan, Stage};

@@ -1,33 +1,14 @@
 use std::collections::BTreeSet;
 
-use super::cpus::{self, Pool};
+use super::cpu_pool::CpuPool;
 use super::{
-    Grant, Isolation, Needs, Reason, Refusal, StageGrant, custom, devices, lease_place, limits, memory, pids, strict,
-    tenant, worker_memory,
+    Grant, Needs, Options, Reason, Refusal, StageGrant, cpus, custom, devices, lease_place, limits, memory, pids,
+    strict, tenant, worker_memory,
 };
-use sage_machine::{
-    Amounts, DeviceShare, EnforcementReport, Holdings, Inventory, LedgerRow, Mechanism, Supply, Tier, bytes, counted,
-};
+use sage_machine::{Amounts, DeviceShare, EnforcementReport, Holdings, Inventory, Supply, bytes, counted};
 use sage_models::{Device, Devices};
-use sage_plan::config::{Reserve, TenantName};
-use sage_plan::{Plan, Stage};
-
-/// The tenant and the isolation of a pipeline, and the exceptions that the user allows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Grants more CPUs, memory and custom resources than the machine has. Devices are excluded, because
-    /// their memory cannot be overcommitted. The enforcement report states the cost. A tenant's ceiling still
-    /// holds, because it is a promise to the other tenants.
-    pub overcommit: bool,
-    /// Admits requests that this host cannot enforce. The enforcement report shows the tier "none" for them.
-    pub allow_unenforced: bool,
-    /// Refuses every limit with a tier below hard, at the start and later.
-    pub strict: bool,
-    /// Whether instances are threads or processes.
-    pub isolation: Isolation,
-    /// The tenant for which the pipeline runs.
-    pub tenant: TenantName,
-}
+use sage_plan::Plan;
+use sage_plan::config::Reserve;
 
 /// Decides the grant of each stage of the plan on this machine, given the current holdings of running
 /// pipelines.
@@ -63,7 +44,7 @@ pub fn decide(
     } else {
         given.allowed = left;
     }
-    let pool = Pool::new(&given, inventory.allowed.count(), supply, taken);
+    let pool = CpuPool::new(&given, inventory.allowed.count(), supply, taken);
     let cpus = cpus::decide(plan, &pool, options, &mut reasons);
     let of_devices = devices.host_memory();
     let memory = memory::decide(plan, supply, (&given, of_devices), options, taken, &mut reasons);
@@ -155,32 +136,7 @@ fn device_cpus(devices: &Devices, granted: &[devices::StageDevices], taken: &Hol
     }
 }
 
-/// A report row for the instances of this stage.
-pub(super) fn row(
-    stage: &Stage,
-    resource: &str,
-    requested: Option<String>,
-    effective: String,
-    (mechanism, tier): (Mechanism, Tier),
-) -> LedgerRow {
-    LedgerRow {
-        operator: stage.name.clone(),
-        instances: stage.parallelism,
-        resource: resource.to_owned(),
-        requested,
-        effective,
-        mechanism,
-        tier,
-        note: None,
-    }
-}
-
-/// A report row for a request that is admitted without enforcement.
-pub(super) fn unenforced(stage: &Stage, resource: &str, requested: String) -> LedgerRow {
-    row(stage, resource, Some(requested), "nothing".to_owned(), (Mechanism::Nothing, Tier::None))
-}
-
-/// The amounts of memory and of reserves in `host.toml` that exceed this machine.
+/// What host.toml says of memory and of what is kept that this machine does not bear out.
 fn not_here(supply: &Supply, inventory: &Inventory) -> Vec<Reason> {
     let mut reasons = Vec::new();
     if let Some(given) = supply.memory.filter(|given| *given > inventory.memory) {

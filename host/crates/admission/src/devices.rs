@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::decide::{row, unenforced};
+use super::ledger_row::{row, unenforced};
 use super::{DeviceGrant, Options, Reason};
 use sage_machine::{
     DeviceShare, DeviceUse, Holdings, LedgerRow, Mechanism, Supply, Tier, bytes, counted, ten_thousandths,

@@ -23,6 +23,7 @@
 //! Other crates pin threads, cap memory and count bytes by the numbers of the grant (sandbox, runtime). The
 //! caller finds out which limits of the kernel work for a worker, and fills [`WorkerBounds`].
 
+mod cpu_pool;
 mod cpus;
 mod custom;
 mod decide;
@@ -31,9 +32,12 @@ mod grant;
 mod holders;
 mod isolation;
 mod lease_place;
+mod ledger_row;
 mod limits;
 mod memory;
+mod needs;
 mod notes;
+mod options;
 mod pids;
 mod quota;
 mod refusal;
@@ -53,9 +57,11 @@ mod tests;
 #[cfg(test)]
 mod worker_tests;
 
-pub use decide::{Options, decide, fits_alone};
+pub use decide::{decide, fits_alone};
 pub use grant::{Cpus, DeviceGrant, Grant, StageGrant};
 pub use holders::Holding;
 pub use isolation::{Isolation, KernelLimits, WorkerBounds};
+pub use needs::Needs;
+pub use options::Options;
 pub use refusal::{Asker, Reason, Refusal};
-pub use standing::{Loss, Needs, Observed, losses};
+pub use standing::{Loss, Observed, losses};

@@ -1,4 +1,4 @@
-use super::decide::row;
+use super::ledger_row::row;
 use sage_machine::{LedgerRow, Mechanism, Tier, bytes};
 use sage_plan::config::format_duration;
 use sage_plan::{Limits, Stage};

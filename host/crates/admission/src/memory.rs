@@ -1,5 +1,5 @@
-use super::decide::{row, unenforced};
 use super::holders::holders;
+use super::ledger_row::{row, unenforced};
 use super::{Asker, Options, Reason};
 use sage_machine::{Claim, Holdings, Inventory, LedgerRow, Mechanism, Supply, Tier, Totals, bytes};
 use sage_plan::{Limits, Plan, Stage};

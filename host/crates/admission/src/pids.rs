@@ -1,4 +1,4 @@
-use super::decide::row;
+use super::ledger_row::row;
 use super::{Options, Reason};
 use sage_machine::{LedgerRow, Mechanism, Tier, counted};
 use sage_plan::{Stage, Work};

@@ -1,4 +1,4 @@
-use super::cpus::Pool;
+use super::cpu_pool::CpuPool;
 use super::holders::holders;
 use super::{Asker, Reason};
 use sage_machine::cgroup::LimitAbove;
@@ -60,8 +60,8 @@ impl Quota<'_> {
         })
     }
 
-    /// The reason for a refusal because of the quota.
-    pub(super) fn reason(&self, plan: &Plan, pool: &Pool<'_>) -> Reason {
+    /// Why it speaks against starting.
+    pub(super) fn reason(&self, plan: &Plan, pool: &CpuPool<'_>) -> Reason {
         let asks = |stage: &Stage| {
             let each = match stage.resources.num_cpus? {
                 CpuRequest::Whole(count) => u64::from(count) * 10_000,
@@ -75,8 +75,8 @@ impl Quota<'_> {
             })
         };
         let of = |claim: &Claim| claim.amounts.shares;
-        let shares = holders(&pool.taken().claims, of, |shares| format!("{} CPUs in shares", ten_thousandths(shares)));
-        let leased = pool.held().iter().map(ToString::to_string);
+        let shares = holders(&pool.taken.claims, of, |shares| format!("{} CPUs in shares", ten_thousandths(shares)));
+        let leased = pool.held.iter().map(ToString::to_string);
         Reason::Quota {
             wanted: self.wanted,
             free: self.limit.amount.saturating_sub(self.elsewhere),

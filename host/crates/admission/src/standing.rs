@@ -1,21 +1,7 @@
 use super::{Grant, lease_place};
 use sage_machine::{Astray, CpuSet, HeldCpu, Inventory, LedgerRow, Mechanism, Tier, bytes, ten_thousandths};
 
-/// The conditions of the environment on which a run relies. They are found at admission, and can change
-/// later.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// Bytes of memory that must be available to this process, so that no pipeline runs out below its
-    /// promised amount. `None` if no memory is promised, or if there was too little from the start.
-    pub memory: Option<u64>,
-    /// CPU time that must be available, in 1/10,000 of a CPU. `None` under the same conditions as `memory`.
-    pub cpu_time: Option<u64>,
-    /// Number of CPUs that the process may use. With less CPU time than that, threads without a lease can use
-    /// up the time that leased CPUs need.
-    pub usable: u32,
-}
-
-/// The present environment of a run.
+/// What surrounds a run now.
 #[derive(Debug, Clone)]
 pub struct Observed {
     /// The present amounts of the machine and of the control groups above. `None` if they cannot be read.

@@ -1,29 +1,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use rustix::process::getpid;
-use rustix::thread::sched_getaffinity;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use super::ResourceError;
 
 /// A set of CPU numbers in rising order, numbered as by the kernel. Displayed as `0-3,5`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct CpuSet(BTreeSet<u32>);
 
 impl CpuSet {
-    /// The CPUs on which this process may run: the affinity of its main thread, which may be smaller than the
-    /// machine (taskset, a container's cpuset). This set does not bound CPU time: a cgroup quota may give
-    /// less.
-    ///
-    /// # Errors
-    /// [`ResourceError::ReadAffinity`] if the kernel gives no answer, for example on machines with more than
-    /// 1024 CPUs.
-    pub fn allowed() -> Result<Self, ResourceError> {
-        let set = sched_getaffinity(Some(getpid())).map_err(ResourceError::ReadAffinity)?;
-        Ok(Self::from_kernel(&set))
-    }
-
     /// The number of CPUs in the set.
     #[must_use]
     pub fn count(&self) -> u32 {

@@ -24,6 +24,7 @@
 //! same folder and ends with its process; a refused request takes nothing. Not in this crate: the decision
 //! about resources (admission), and the calls from lanes (sandbox, engine).
 
+mod allowed_cpus;
 mod amount;
 mod arithmetic;
 mod boot_clock;
@@ -54,6 +55,7 @@ mod plain_file;
 mod revocation;
 mod shared_cpus;
 mod shared_words;
+mod tier;
 mod turn_table;
 
 #[cfg(test)]
@@ -77,7 +79,7 @@ pub use cpu_lease::{CpuLease, HeldBy, HeldCpu, Holder, LeaseRefused, LeaseReques
 pub use cpu_set::CpuSet;
 pub use cpu_share::CpuShare;
 pub use device_claim::{DeviceClaim, DeviceShare, DeviceUse, ShareState};
-pub use enforcement_report::{EnforcementReport, LedgerRow, Mechanism, Tier, Totals};
+pub use enforcement_report::{EnforcementReport, LedgerRow, Mechanism, Totals};
 pub use error::ResourceError;
 pub use inventory::{Inventory, NotHere, Supply};
 pub use lease_folder::LeaseFolder;
@@ -92,4 +94,5 @@ pub use pin::pin_current_thread;
 pub use plain_file::{PlainFileError, kind_of_file, read_plain_file};
 pub use revocation::Revoked;
 pub use shared_cpus::{ProcessSeat, SharedCpus, SharedSeat};
+pub use tier::Tier;
 pub use turn_table::{TableLock, TurnEntry, TurnTable};

@@ -10,6 +10,8 @@ use prometheus_client::registry::Registry as Families;
 
 use super::inference_exposition::encode_inference;
 use super::kernel_exposition::encode_kernel;
+use super::labels::{Labels, with};
+use super::seconds::seconds;
 use super::{
     InstanceCounters, InstanceView, Latency, LimitStanding, LimitStandings, Observations, Registry, Series, StageView,
 };
@@ -81,8 +83,6 @@ const LIMITS: [&str; 11] = [
     "log_bytes_per_second",
     "restarts_in_a_row",
 ];
-
-pub(super) type Labels<'a> = Vec<(&'static str, &'a str)>;
 
 impl Collector for RunCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -337,17 +337,6 @@ fn encode_histogram(family: &mut MetricEncoder<'_>, labels: &Labels<'_>, observa
     let within: u64 = observations.buckets.iter().sum();
     buckets.push((f64::INFINITY, observations.count.saturating_sub(within)));
     family.encode_family(labels)?.encode_histogram::<NoLabelSet>(observations.sum, observations.count, &buckets, None)
-}
-
-pub(super) fn with<'a>(labels: &Labels<'a>, name: &'static str, value: &'a str) -> Labels<'a> {
-    let mut labels = labels.clone();
-    labels.push((name, value));
-    labels
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a clock is not that precise")]
-pub(super) fn seconds(nanoseconds: u64) -> f64 {
-    nanoseconds as f64 / 1e9
 }
 
 #[cfg(test)]

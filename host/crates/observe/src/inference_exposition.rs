@@ -3,7 +3,8 @@ use std::fmt;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-use super::exposition::{Labels, seconds, with};
+use super::labels::{Labels, with};
+use super::seconds::seconds;
 use super::{DeviceNumbers, DeviceView, InferenceCounters, InstanceView, Latency, ModelCounters};
 
 /// Name (without `_total`, which is added), help text, value.

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::summary::seconds;
+use super::seconds::seconds;
 use super::{InferenceCounters, StageView};
 
 /// The use of devices by a stage, all instances together.

@@ -3,7 +3,7 @@ use std::fmt;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-use super::exposition::Labels;
+use super::labels::Labels;
 use super::{InstanceView, KernelNumbers};
 
 type Read = fn(&KernelNumbers) -> Option<f64>;

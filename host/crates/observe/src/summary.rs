@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::seconds::seconds;
 use super::{InferenceSummary, KernelSummary, LostLimit, Outcome, Registry, RunFailure, StageView};
 
 /// The result of a run, as `--output json` prints it.
@@ -268,11 +269,6 @@ impl StageSummary {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "people read only three digits")]
-pub(super) fn seconds(nanoseconds: u64) -> f64 {
-    nanoseconds as f64 / 1e9
 }
 
 #[expect(clippy::cast_precision_loss, reason = "people read only three digits")]

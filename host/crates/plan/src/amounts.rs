@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::draft::Role;
+use super::role::Role;
 use super::{CpuRequest, Resources};
 use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_number, format_size, ten_thousandths};
 

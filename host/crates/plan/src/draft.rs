@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::config_check::check_config;
+use super::role::Role;
 use super::{
     Catalog, ComponentSpec, DeadLetters, Kind, Limits, OnError, Resources, SinkSpec, Unusable, Work, amounts,
     connectors, grants, limits, text_source,
@@ -42,38 +43,12 @@ pub(super) struct Draft<'a> {
     pub(super) retries: u32,
 }
 
-/// The table of the pipeline file to which a stage belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    Source,
-    Operator,
-    Sink,
-}
-
 /// Largest number of instances of one stage. Far more than a machine has cores; each instance takes memory from
 /// the start.
 const MAX_PARALLELISM: u64 = 1024;
 /// Largest number of retries of a batch as a whole. More would only delay halving, which finds the failing
 /// record in a few steps.
 const MAX_RETRIES: u64 = 100;
-
-impl Role {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Operator => "operator",
-            Self::Sink => "sink",
-        }
-    }
-
-    fn takes(self, kind: Kind) -> bool {
-        match kind {
-            Kind::Source => self == Self::Source,
-            Kind::Sink => self == Self::Sink,
-            Kind::Map | Kind::Filter | Kind::FlatMap | Kind::KeyBy | Kind::Process => self == Self::Operator,
-        }
-    }
-}
 
 impl<'a> Draft<'a> {
     /// Every stage of the pipeline: sources, operators, sinks, each in the order of the file.

@@ -2,9 +2,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::names::choose;
 use super::{Capabilities, ClockPrecision, FolderGrant};
-use crate::config::{self, Diagnostic, Diagnostics, Spanned, resolve};
+use crate::config::{self, Diagnostic, Diagnostics, Spanned, choose, resolve};
 
 /// The capabilities of a guest, in the form in which the host grants them.
 pub(super) fn capabilities(

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::Limits;
-use super::draft::Role;
+use super::role::Role;
 use crate::config::{self, Diagnostic, Diagnostics, Spanned, format_duration, format_size};
 
 /// Longest time limit. A call that takes a day hangs.

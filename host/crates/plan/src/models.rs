@@ -15,9 +15,10 @@ pub(super) fn declare(
 ) -> Vec<ModelSpec> {
     let mut known: HashMap<&str, &Model> = HashMap::new();
     for model in pipeline.host_models.iter().chain(&pipeline.models) {
-        if known.insert(&model.name.value, model).is_some() {
-            let message = format!("the host declares a model \"{}\" too", model.name.value);
-            errors.push(Diagnostic::new(message).on(&model.name).hint("give this one another name, or leave it out"));
+        if known.insert(&model.spec.name, model).is_some() {
+            let message = format!("the host declares a model \"{}\" too", model.spec.name);
+            errors
+                .push(Diagnostic::new(message).at(model.name_span).hint("give this one another name, or leave it out"));
         }
     }
     let mut listed = Vec::new();
@@ -44,10 +45,11 @@ pub(super) fn declare(
             errors.push(Diagnostic::new(message).on(name).hint(hint));
         }
     }
-    let own = pipeline.models.iter().map(|model| (model, base));
+    let own =
+        pipeline.models.iter().map(|Model { spec, .. }| ModelSpec { path: resolve(base, &spec.path), ..spec.clone() });
     // The host's models are already resolved against the host file's folder.
-    let of_host = pipeline.host_models.iter().filter(|model| listed.contains(&model.name.value.as_str()));
-    own.chain(of_host.map(|model| (model, Path::new("")))).map(|(model, base)| spec(model, base)).collect()
+    let of_host = pipeline.host_models.iter().filter(|model| listed.contains(&model.spec.name.as_str()));
+    own.chain(of_host.map(|model| model.spec.clone())).collect()
 }
 
 /// Names of the models that a stage may open.
@@ -56,21 +58,5 @@ pub(super) fn allowed(draft: &Draft<'_>) -> Vec<String> {
     match draft.work {
         Some(Work::Component(..)) => listed.iter().map(|name| name.value.clone()).collect(),
         _ => Vec::new(),
-    }
-}
-
-fn spec(model: &Model, base: &Path) -> ModelSpec {
-    ModelSpec {
-        name: model.name.value.clone(),
-        path: resolve(base, &model.path.value),
-        sha256: model.sha256,
-        backend: model.backend,
-        rows: model.rows,
-        graph_rows: None,
-        max_rows: model.max_rows,
-        max_delay: model.max_delay,
-        batching: model.batching,
-        deterministic: model.deterministic,
-        workspace: model.workspace,
     }
 }

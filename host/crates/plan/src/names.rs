@@ -1,7 +1,8 @@
 use std::collections::HashMap;
 
-use super::draft::{Draft, Role};
-use crate::config::{Diagnostic, Diagnostics, Pipeline, Spanned, closest};
+use super::draft::Draft;
+use super::role::Role;
+use crate::config::{Diagnostic, Diagnostics, Pipeline, Spanned};
 
 /// Longest name, in bytes. The name becomes part of file names and metric labels.
 const LONGEST: usize = 128;
@@ -45,27 +46,6 @@ pub(super) fn check_ends(pipeline: &Pipeline, errors: &mut Diagnostics) {
             errors.push(Diagnostic::new(format!("the pipeline has no {}", role.name())).hint(hint));
         }
     }
-}
-
-/// The choice that a word names.
-pub(super) fn choose<T: Copy>(
-    key: &str,
-    place: &str,
-    word: &Spanned<String>,
-    choices: &[(&'static str, T)],
-    errors: &mut Diagnostics,
-) -> Option<T> {
-    if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == word.value) {
-        return Some(*choice);
-    }
-    let message = format!("{key} of {place} is \"{}\"", word.value);
-    let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-    let hint = match closest(&word.value, names.iter().copied()) {
-        Some(name) => format!("did you mean \"{name}\"?"),
-        None => format!("there are {}", names.join(", ")),
-    };
-    errors.push(Diagnostic::new(message).on(word).hint(hint));
-    None
 }
 
 fn check_syntax(what: &str, name: &Spanned<String>, errors: &mut Diagnostics) {

@@ -1,8 +1,7 @@
 use super::draft::Draft;
-use super::names::choose;
 use super::wiring::Wire;
 use super::{FileSourceSpec, Kind, Partition, Port, SourceSpec, Work};
-use crate::config::{Diagnostic, Diagnostics, Partitioning, Spanned, closest};
+use crate::config::{Diagnostic, Diagnostics, Partitioning, Spanned, choose, closest};
 
 /// Whether records have keys, as far as the plan shows it without running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

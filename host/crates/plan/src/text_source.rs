@@ -2,12 +2,11 @@ use std::collections::HashSet;
 
 use encoding_rs::Encoding;
 
-use super::names::choose;
 use super::{
     Compression, CsvSpec, Duplicates, FieldPath, Format, HeaderSpec, LineEnd, StampSpec, TextEncoding, TextSpec,
     TimeFormat, Unnamed,
 };
-use crate::config::{self, Diagnostic, Diagnostics, Header, Spanned, TextFormat, closest};
+use crate::config::{self, Diagnostic, Diagnostics, Header, Spanned, TextFormat, choose, closest};
 
 /// The most common encoding names, for hints.
 const ENCODINGS: [&str; 9] =

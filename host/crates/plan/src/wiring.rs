@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
-use super::draft::{Draft, Role};
+use super::draft::Draft;
+use super::role::Role;
 use super::{Kind, Port};
 use crate::config::{Diagnostic, Diagnostics, Spanned, closest};
 

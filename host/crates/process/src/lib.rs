@@ -11,10 +11,12 @@ mod link_setup;
 pub mod lockdown;
 mod mapping;
 mod outgoing;
+mod ring_layout;
 mod spawn;
 
-pub use link::{CAPACITY, FarEnd, Link};
+pub use link::{FarEnd, Link};
 pub use link_setup::LinkSetup;
 pub use mapping::{Mapping, sealed, written_here};
 pub use outgoing::{Outgoing, ring};
+pub use ring_layout::CAPACITY;
 pub use spawn::{Enter, Launch, Spawner, Started, end};

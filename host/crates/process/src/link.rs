@@ -2,13 +2,16 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 use super::mapping::{Mapping, written_here, written_there};
 use super::outgoing::{Outgoing, ring_if};
+use super::ring_layout::{
+    ASLEEP, AWAKE, BYTES, CAPACITY, HEAD, NOW, RING, ROOM, TAIL, load, out_of_bounds, run_of, store,
+};
 use sage_batch::wire::{WireError, WireReader, WireWriter};
 
 /// An end of a two-way byte stream between two processes, through two rings in shared memory.
@@ -71,26 +74,12 @@ pub struct FarEnd {
     pub peer_doorbell: OwnedFd,
 }
 
-pub(crate) const HEAD: usize = 0;
-pub(crate) const TAIL: usize = 64;
-pub(crate) const ASLEEP: usize = 128;
-/// Offset of the ring in its file.
-const RING: usize = 4096;
-/// Bytes of a ring. A power of two, so that a mask turns a position into an offset. The ring holds several
-/// batches of 64 KiB in flight; larger messages pass through it in pieces.
-pub const CAPACITY: u64 = 1 << 20;
-
 /// Maximum bytes that are read in place: half of the ring, so that its writer has room for the next message.
 const LONGEST_VIEW: usize = CAPACITY as usize / 2;
 
 /// Maximum duration of a whole message, as a multiple of the timeout. Without this limit, a message that
 /// trickles could hold its reader for ever.
 const WHOLE: u32 = 10;
-
-const AWAKE: u64 = 0;
-pub(crate) const BYTES: u64 = 1;
-const ROOM: u64 = 2;
-pub(crate) const NOW: u64 = 3;
 
 /// Maximum delay of bytes that were sent coalesced.
 const LENIENCE: Duration = Duration::from_millis(1);
@@ -450,13 +439,6 @@ impl WireReader for Link {
     }
 }
 
-/// The offset of a stream position in a mapping, and how many of the `wanted` bytes are available there. A run
-/// over the ring's end continues in the second mapping of the ring behind it.
-pub(crate) fn run_of(position: u64, there: u64, wanted: usize) -> (usize, usize) {
-    let at = usize::try_from(position & (CAPACITY - 1)).unwrap_or(0);
-    (RING + at, usize::try_from(there).unwrap_or(usize::MAX).min(wanted))
-}
-
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
@@ -465,24 +447,6 @@ fn milliseconds(time: Duration) -> u64 {
 #[cold]
 fn lent() -> WireError {
     WireError::broken("the writing half of the link is lent")
-}
-
-pub(crate) fn out_of_bounds() -> WireError {
-    WireError::broken("an offset outside the ring")
-}
-
-fn number(mapping: &Mapping, at: usize) -> &AtomicU64 {
-    static NOTHING: AtomicU64 = AtomicU64::new(0);
-    // Every mapping of a link has a page of numbers.
-    mapping.number(at).unwrap_or(&NOTHING)
-}
-
-pub(crate) fn load(mapping: &Mapping, at: usize) -> u64 {
-    number(mapping, at).load(Ordering::SeqCst)
-}
-
-pub(crate) fn store(mapping: &Mapping, at: usize, value: u64) {
-    number(mapping, at).store(value, Ordering::SeqCst);
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::link::{ASLEEP, BYTES, CAPACITY, HEAD, NOW, TAIL, load, out_of_bounds, run_of, store};
 use super::mapping::Mapping;
+use super::ring_layout::{ASLEEP, BYTES, CAPACITY, HEAD, NOW, TAIL, load, out_of_bounds, run_of, store};
 use sage_batch::wire::{WireError, WireWriter};
 
-/// The writing half of a [`Link`](super::link::Link), which can be lent to another thread. This half never
+/// The writing half of a [`Link`](super::Link), which can be lent to another thread. This half never
 /// waits: a write without room is an error.
 #[derive(Debug)]
 pub struct Outgoing {

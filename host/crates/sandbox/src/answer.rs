@@ -1,5 +1,5 @@
-use super::answer_wire::Received;
 use super::failure::{FailureCode, HostTrap};
+use super::received_answer::Received;
 use sage_batch::{
     Batch, Bitmap, Column, Malformed, RawColumns, check_bitmap, check_offsets, check_parents, check_rising,
 };

@@ -1,33 +1,9 @@
 use super::answer::{Answer, Call};
 use super::failure::Failure;
-use sage_batch::wire::{
-    WireError, WireReader, WireWriter, get_bytes, get_column, get_small, get_u32s, get_u64, put_bytes, put_column,
-    put_u32s, put_u64,
-};
-use sage_batch::{Batch, Column};
+use super::received_answer::{Received, ReceivedEmission};
+use sage_batch::Batch;
+use sage_batch::wire::{WireError, WireReader, WireWriter, get_small, put_bytes, put_column, put_u32s, put_u64};
 use sage_plan::Kind;
-
-/// Parts of an answer from another process. They have been read, but not yet checked against the call.
-///
-/// All emissions pass through a single one: with one for each, every emission would keep the memory of the
-/// largest that was ever at its index.
-#[derive(Debug, Default)]
-pub(super) struct Received {
-    answered: bool,
-    column: Column,
-    bitmap: Vec<u8>,
-    parents: Vec<u32>,
-    emission: ReceivedEmission,
-    rejected: Vec<u32>,
-    messages: Column,
-}
-
-#[derive(Debug, Default)]
-struct ReceivedEmission {
-    port: u32,
-    batch: Batch,
-    parents: Option<Vec<u32>>,
-}
 
 impl Answer {
     /// Appends the guest's output, for another process to [`Answer::read`].
@@ -137,51 +113,5 @@ impl Answer {
             return Ok(());
         }
         self.take_failures(&received.rejected, received.messages.offsets(), received.messages.bytes())
-    }
-}
-
-impl Received {
-    /// Reads everything but emissions. `limit` is the output limit of a call in bytes: no part is longer.
-    fn read(&mut self, kind: Kind, limit: u64, from: &mut impl WireReader) -> Result<(), WireError> {
-        match kind {
-            Kind::Map | Kind::KeyBy => {
-                self.answered = get_u64(from)? != 0;
-                if self.answered {
-                    get_column(from, "column", limit, &mut self.column)?;
-                }
-            }
-            Kind::Filter => {
-                self.answered = get_u64(from)? != 0;
-                get_bytes(from, limit, &mut self.bitmap)?;
-            }
-            Kind::FlatMap => {
-                get_column(from, "payloads", limit, &mut self.column)?;
-                get_u32s(from, limit, &mut self.parents)?;
-            }
-            Kind::Process | Kind::Source | Kind::Sink => {}
-        }
-        get_u32s(from, limit, &mut self.rejected)?;
-        if !self.rejected.is_empty() {
-            get_column(from, "messages", limit, &mut self.messages)?;
-        }
-        Ok(())
-    }
-}
-
-impl ReceivedEmission {
-    /// Reads an emission. Returns the bytes that it costs its receiver, counted as for a guest. No part of it
-    /// is longer than `limit`.
-    fn read(&mut self, limit: u64, from: &mut impl WireReader) -> Result<u64, WireError> {
-        self.port = get_small(from)?;
-        self.batch.read(from, limit)?;
-        self.parents = match get_u64(from)? {
-            0 => None,
-            _ => {
-                let mut parents = self.parents.take().unwrap_or_default();
-                get_u32s(from, limit, &mut parents)?;
-                Some(parents)
-            }
-        };
-        Ok((self.batch.weight() + size_of::<Self>()) as u64)
     }
 }

@@ -3,13 +3,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use thiserror::Error;
-use wasmtime::component::Component;
 
-use super::described::description_in;
-use super::failure::{Failure, os_error};
-use super::load::asked_for_ports;
+use super::failure::Failure;
 use super::load_error::LoadError;
-use super::runtime::Sandbox;
 use sage_plan::Description;
 
 /// Compiles components in another process. A compilation that never ends, uses all memory or crashes the
@@ -95,32 +91,4 @@ impl CompileError {
             Self::Unavailable(reason) => LoadError::NoCompiler { path, reason },
         }
     }
-}
-
-impl Sandbox {
-    /// The work inside the process of a [`CompileElsewhere`]: compiles the component, then asks it for its side
-    /// outputs. `before_guest` is called in between. After it, no more code is generated, and the component's
-    /// own code runs.
-    ///
-    /// # Errors
-    /// The compiler refuses the component, or the memory is exhausted; the error of `before_guest`.
-    pub fn compile_for_another(
-        &self,
-        bytes: &[u8],
-        before_guest: impl FnOnce() -> Result<(), CompileError>,
-    ) -> Result<Compiled, CompileError> {
-        let refused = |error: wasmtime::Error| match out_of_memory(&error) {
-            true => CompileError::OutOfMemory(0),
-            false => CompileError::Invalid(format!("{error:#}")),
-        };
-        let component = Component::from_binary(self.engine(), bytes).map_err(refused)?;
-        let code = component.serialize().map_err(refused)?;
-        let description = description_in(bytes).map_err(|error| CompileError::Invalid(error.to_string()))?;
-        before_guest()?;
-        Ok(Compiled { code, ports: asked_for_ports(self, component, bytes), description })
-    }
-}
-
-fn out_of_memory(error: &wasmtime::Error) -> bool {
-    error.is::<wasmtime::OutOfMemory>() || os_error(error) == Some(rustix::io::Errno::NOMEM)
 }

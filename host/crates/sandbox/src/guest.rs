@@ -14,7 +14,7 @@ use super::guest_log::{GuestLog, LogRate, LogTo};
 use super::keyed_state::KeyedState;
 use super::lane_io::LaneIo;
 use super::limiter::Limiter;
-use super::load::Loaded;
+use super::loaded::Loaded;
 use super::stdio::Captured;
 use super::stop::Stop;
 use super::store::GuestStore;

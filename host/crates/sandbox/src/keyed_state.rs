@@ -1,6 +1,6 @@
 use std::cell::Cell;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use hashbrown::HashTable;
 
 use super::failure::HostTrap;
 use super::small_bytes::{SmallBytes, on_heap};
+use super::state_table::{Map, Slot, Table};
 use sage_batch::Column;
 use sage_machine::MemoryBudget;
 
@@ -42,24 +43,6 @@ pub struct KeyedState {
 /// Bytes to take in advance.
 const AHEAD: u64 = 32 << 10;
 
-#[derive(Debug, Default)]
-pub(super) struct Table {
-    index: HashTable<u32>,
-    pub(super) slots: Vec<Slot>,
-}
-
-/// A key with its value and its map. A slot is one cache line: with 10,000 keys, following a pointer to each
-/// key cost a third of a put.
-#[derive(Debug)]
-pub(super) struct Slot {
-    hash: u64,
-    pub(super) key: SmallBytes,
-    pub(super) value: Option<SmallBytes>,
-    pub(super) map: Option<Box<Map>>,
-}
-
-pub(super) type Map = BTreeMap<Box<[u8]>, SmallBytes>;
-
 #[derive(Debug)]
 pub(super) enum Undo {
     Value { table: u32, slot: u32, before: Option<SmallBytes> },
@@ -81,10 +64,6 @@ pub(super) enum EntryChange {
 /// Bytes of a table without its name and its slots: its place in the directory, which has spare capacity for as
 /// many tables again.
 const TABLE_BYTES: u64 = 256;
-/// A full table makes room for more keys: for its number of keys divided by this.
-const MORE_SLOTS: usize = 4;
-/// Least number of keys for which a table makes room.
-const LEAST_SLOTS: usize = 4;
 /// Bytes of a map without its entries: the map itself and the first node of its tree, which has room for 11
 /// entries.
 const MAP_BYTES: u64 = 560;
@@ -491,32 +470,6 @@ fn map_cost(map: Option<&Map>) -> u64 {
     map.map_or(0, |map| MAP_BYTES + map.iter().map(|(subkey, value)| entry_cost(subkey, value)).sum::<u64>())
 }
 
-/// The room that a table must allocate before its next key.
-#[derive(Debug, Default)]
-struct Room {
-    slots: usize,
-    index: usize,
-    slots_bytes: u64,
-    index_bytes: u64,
-    /// Bytes that the index frees when it has moved.
-    old_index_bytes: u64,
-}
-
-/// Bytes of an index for this number of keys: a power of two of buckets, of which an eighth stays free, with 4
-/// bytes and one control byte each.
-fn index_bytes(keys: usize) -> u64 {
-    if keys == 0 {
-        return 0;
-    }
-    let buckets = match keys {
-        ..4 => 4,
-        4..8 => 8,
-        8..15 => 16,
-        _ => (keys.saturating_mul(8) / 7).next_power_of_two(),
-    };
-    on_heap(buckets.saturating_mul(5).saturating_add(32))
-}
-
 /// A slot, ordered by its key.
 struct ByKey<'a>(&'a Slot);
 
@@ -539,60 +492,6 @@ impl PartialEq for ByKey<'_> {
 }
 
 impl Eq for ByKey<'_> {}
-
-impl Table {
-    /// The room to allocate before the next key; empty unless the table is full.
-    #[inline]
-    fn room_for_more(&self) -> Room {
-        let mut room = Room::default();
-        if self.slots.len() == self.slots.capacity() {
-            room.slots = (self.slots.len() / MORE_SLOTS).max(LEAST_SLOTS);
-            room.slots_bytes = (room.slots * size_of::<Slot>()) as u64;
-        }
-        if self.index.len() == self.index.capacity() {
-            room.index = self.index.len().max(LEAST_SLOTS / 2);
-            room.index_bytes = index_bytes(self.index.len() + room.index);
-            room.old_index_bytes = index_bytes(self.index.capacity());
-        }
-        room
-    }
-
-    fn make(&mut self, room: &Room) {
-        if room.slots > 0 {
-            self.slots.reserve_exact(room.slots);
-        }
-        if room.index > 0 {
-            let slots = &self.slots;
-            self.index.reserve(room.index, |&slot| slots.get(slot as usize).map_or(0, |slot| slot.hash));
-        }
-    }
-
-    /// Bytes of the table without its name, its long keys, and their values and maps.
-    #[cfg(test)]
-    fn room_bytes(&self) -> u64 {
-        (self.slots.capacity() * size_of::<Slot>()) as u64 + index_bytes(self.index.capacity())
-    }
-
-    fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
-        self.index
-            .find(hash, |&slot| self.slots.get(slot as usize).is_some_and(|s| s.hash == hash && s.key.bytes() == key))
-            .copied()
-    }
-
-    fn insert(&mut self, hash: u64, key: &[u8]) -> u32 {
-        let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        self.slots.push(Slot { hash, key: SmallBytes::new(key), value: None, map: None });
-        let slots = &self.slots;
-        self.index.insert_unique(hash, slot, |&s| slots.get(s as usize).map_or(0, |s| s.hash));
-        slot
-    }
-}
-
-impl Slot {
-    pub(super) fn is_vacant(&self) -> bool {
-        self.value.is_none() && self.map.as_ref().is_none_or(|map| map.is_empty())
-    }
-}
 
 #[cfg(test)]
 #[path = "keyed_state_tests.rs"]

@@ -1,45 +1,19 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
+use wasmtime::component::{Component, InstancePre};
 
 use super::contract::{BatchRef, ColumnRef, ContextRef, PACKAGE, ProgressView, speaks};
-use super::elsewhere::Ports;
-use super::guest::component_ports;
 use super::inspect::{Inspection, declared_memories};
 use super::instance_bytes::instance_bytes;
 use super::load_error::LoadError;
+use super::loaded::{Exports, Loaded, has_ports};
 use super::runtime::Sandbox;
 use super::store::GuestStore;
-use super::ticker::Alarm;
 use sage_machine::{PlainFileError, read_plain_file};
 use sage_plan::{Capabilities, ComponentFacts, Kind};
-
-/// A component that is an operator: compiled, checked against the contract, and ready to start.
-pub struct Loaded {
-    path: PathBuf,
-    component: Component,
-    facts: ComponentFacts,
-    instance_bytes: u64,
-    inspection: Inspection,
-    exports: Exports,
-    pre: InstancePre<GuestStore>,
-    alarm: Alarm,
-}
-
-/// The functions of a kind's interface in a component.
-#[derive(Clone)]
-pub(super) struct Exports {
-    pub(super) open: ComponentExportIndex,
-    pub(super) close: ComponentExportIndex,
-    pub(super) work: ComponentExportIndex,
-    pub(super) end: Option<ComponentExportIndex>,
-    pub(super) ports: Option<ComponentExportIndex>,
-    pub(super) position: Option<ComponentExportIndex>,
-    pub(super) seek: Option<ComponentExportIndex>,
-}
 
 /// Most imports or exports of a component. A Rust component imports about 20 interfaces.
 const MOST_NAMES: usize = 256;
@@ -135,7 +109,7 @@ impl Sandbox {
     }
 
     /// Checks that a component is an operator, as far as this is possible without running its code.
-    fn operator(
+    pub(super) fn operator(
         &self,
         path: &Path,
         component: Component,
@@ -188,77 +162,9 @@ impl Sandbox {
     }
 }
 
-impl Loaded {
-    /// The facts that planning needs about the component.
-    #[must_use]
-    pub fn facts(&self) -> &ComponentFacts {
-        &self.facts
-    }
-
-    /// The compiled code, for [`Sandbox::load_compiled`] in another process.
-    ///
-    /// # Errors
-    /// A fault of the engine.
-    pub fn compiled(&self) -> Result<Vec<u8>, LoadError> {
-        self.component.serialize().map_err(LoadError::engine)
-    }
-
-    /// Path of the component's file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The facts about the component that are shown to users.
-    #[must_use]
-    pub fn inspection(&self) -> &Inspection {
-        &self.inspection
-    }
-
-    /// Bytes that the runtime allocates for each copy of the component, without linear memories and tables. The
-    /// instance's budget must have room for them.
-    #[must_use]
-    pub fn instance_bytes(&self) -> u64 {
-        self.instance_bytes
-    }
-
-    pub(super) fn kind(&self) -> Kind {
-        self.facts.kind
-    }
-
-    pub(super) fn exports(&self) -> &Exports {
-        &self.exports
-    }
-
-    pub(super) fn pre(&self) -> &InstancePre<GuestStore> {
-        &self.pre
-    }
-
-    pub(super) fn alarm(&self) -> &Alarm {
-        &self.alarm
-    }
-
-    pub(super) fn engine(&self) -> &wasmtime::Engine {
-        self.component.engine()
-    }
-}
-
 /// Grants that link every interface that some pipeline could grant. They are used only for linking.
-fn everything() -> Capabilities {
+pub(super) fn everything() -> Capabilities {
     Capabilities { connect: vec![([0, 0, 0, 0], 0).into()], ..Capabilities::default() }
-}
-
-/// Asks a component for its side outputs, if it is an operator of a kind that has them. Runs the component.
-pub(super) fn asked_for_ports(sandbox: &Sandbox, component: Component, bytes: &[u8]) -> Ports {
-    match sandbox.operator(Path::new("component"), component, bytes, &everything()) {
-        Ok(loaded) if has_ports(loaded.kind()) => component_ports(&loaded).map_or_else(Ports::Failed, Ports::Told),
-        // An error shows again, and is reported, when the component is loaded.
-        Ok(_) | Err(_) => Ports::NotAsked,
-    }
-}
-
-fn has_ports(kind: Kind) -> bool {
-    matches!(kind, Kind::Process | Kind::Source)
 }
 
 fn check_encoding(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {

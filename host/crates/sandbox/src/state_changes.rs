@@ -8,8 +8,9 @@ use std::collections::HashSet;
 
 use foldhash::fast::FixedState;
 
-use super::keyed_state::{KeyedState, Slot, Undo};
+use super::keyed_state::{KeyedState, Undo};
 use super::small_bytes::SmallBytes;
+use super::state_table::Slot;
 use sage_batch::wire::WireError;
 
 /// The table of the lines after this one.

@@ -3,10 +3,12 @@ use std::sync::Arc;
 
 use super::branch::Branch;
 use super::control::{Composition, Control, Controls};
-use super::group::{Group, Level};
+use super::group::Group;
+use super::level::Level;
 use super::mounts::{self, Version};
 use super::sweep::{self, Swept};
-use super::{CgroupError, Controller, GroupLimits, canary};
+use super::tree::Tree;
+use super::{CgroupError, GroupLimits, canary};
 
 /// The control groups that this process can use, found by trying.
 ///
@@ -15,14 +17,6 @@ use super::{CgroupError, Controller, GroupLimits, canary};
 #[derive(Debug, Clone)]
 pub struct Cgroups {
     pub(super) tree: Arc<Tree>,
-}
-
-/// The slice in all usable hierarchies, and the available controllers.
-#[derive(Debug)]
-pub(super) struct Tree {
-    pub(super) branches: Vec<Branch>,
-    controls: Controls,
-    composition: Composition,
 }
 
 impl Cgroups {
@@ -92,28 +86,6 @@ impl Cgroups {
     /// If something cannot be killed or removed. The rest has been tried.
     pub fn sweep(&self) -> Result<Swept, CgroupError> {
         sweep::slice(&self.tree)
-    }
-}
-
-impl Tree {
-    /// The branch to which a controller's limits are written, if they hold.
-    pub(super) fn branch_of(&self, controller: Controller) -> Option<&Branch> {
-        let carried = || self.branches.iter().find(|branch| branch.controllers.contains(&controller));
-        if self.controls.of(controller).available { carried() } else { None }
-    }
-
-    /// The v2 hierarchy. The hierarchy reports pressure even if it carries no controller.
-    pub(super) fn unified(&self) -> Option<&Branch> {
-        self.branches.iter().find(|branch| branch.version == Version::V2)
-    }
-
-    /// The folders of a group, one for each hierarchy.
-    pub(super) fn folders(&self, below: &Path) -> Vec<PathBuf> {
-        self.branches.iter().map(|branch| branch.slice.join(below)).collect()
-    }
-
-    pub(super) fn why_not(&self, controller: Controller) -> String {
-        self.controls.of(controller).why_not.clone().unwrap_or_default()
     }
 }
 

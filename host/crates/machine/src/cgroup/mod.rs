@@ -39,13 +39,16 @@ mod error;
 mod forked;
 mod group;
 mod hand_down;
+mod held;
 mod knob;
+mod level;
 mod limits;
 mod mounts;
 mod name;
 mod oom;
 mod reading;
 mod sweep;
+mod tree;
 
 #[cfg(test)]
 mod handed_down_tests;
@@ -58,7 +61,8 @@ pub use cgroups::Cgroups;
 pub use control::{Composition, Control, Controller, Controls};
 pub use entry::GroupEntry;
 pub use error::CgroupError;
-pub use group::{Group, Level};
+pub use group::Group;
+pub use level::Level;
 pub use limits::GroupLimits;
 pub use oom::{OomCulprit, OomWatch, WhoseLimit};
 pub use reading::{GroupReading, Pressure};

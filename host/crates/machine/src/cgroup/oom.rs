@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
-use super::group::{Held, Level};
+use super::held::Held;
+use super::level::Level;
 use super::mounts::Version;
 use super::{CgroupError, Controller, GroupReading, knob};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::group::Held;
+use super::held::Held;
 use super::mounts::Version;
 use super::{Controller, knob};
 

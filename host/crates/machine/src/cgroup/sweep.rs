@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::super::cpu_lease::Hold;
 use super::canary::CANARY;
-use super::cgroups::Tree;
 use super::claim::{Claim, Claimed};
+use super::tree::Tree;
 use super::{CgroupError, empty};
 
 /// The leftovers of ended supervisors that were removed.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::scheduler::{Batch, Ended, Kind, Pick, Rules, Scheduler, Work};
+use super::scheduler::{Pick, Scheduler};
+use super::work::{Batch, Ended, Kind, Rules, Work};
 use crate::{Tensor, TensorData};
 
 /// Microseconds in a millisecond.

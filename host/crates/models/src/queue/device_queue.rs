@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::call::Call;
 use super::dispatcher::Dispatcher;
-use super::scheduler::{Kind, TooMuchWaits, Work};
+use super::lease_table::TooMuchWaits;
 use super::shared::{Ended, Load, Model, Shared, lost};
 use super::turns::Turns;
+use super::work::{Kind, Work};
 use super::{Batching, DeviceCpus};
 use crate::{InferenceError, Lease, ModelFacts, RowIndependence, Runner, Tensor};
 use sage_observe::{DeviceNumbers, DeviceReading, InferenceCounters};

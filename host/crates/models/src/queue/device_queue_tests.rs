@@ -1,149 +1,22 @@
 //! The threads of a device, with runners that the test blocks and releases.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::doubling_runner::{Doubling, later, lease, spec, tensor};
 use super::{Batching, DeviceCpus, DeviceQueue};
-use crate::{
-    DType, Dimension, InferenceError, Lease, LeaseEnd, ModelFacts, RowIndependence, RunAnswer, Runner, Tensor,
-    TensorData, TensorSpec,
-};
+use crate::{InferenceError, Lease, LeaseEnd, ModelFacts, RowIndependence, RunAnswer, Runner, Tensor, TensorData};
 use sage_machine::CpuSet;
 use sage_observe::{DeviceReading, InferenceCounters};
-use sage_plan::config::BackendChoice;
-use sage_plan::{GraphRows, ModelSpec, RowsChoice};
-
-/// A runner that doubles numbers. A row of 13 fails its run, a row of 66 panics, a row of 99 loses the
-/// device.
-#[derive(Debug, Default)]
-pub(super) struct Doubling {
-    slots: usize,
-    pub(super) gate: Gate,
-    closed: AtomicUsize,
-    /// The rows of each run.
-    pub(super) runs: Mutex<Vec<Vec<i32>>>,
-}
-
-/// Blocks runs until the gate is opened.
-#[derive(Debug, Default)]
-pub(super) struct Gate {
-    inside: Mutex<GateInside>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct GateInside {
-    shut: bool,
-    held: usize,
-}
-
-impl Gate {
-    pub(super) fn shut(&self) {
-        self.inside.lock().unwrap().shut = true;
-    }
-
-    pub(super) fn open(&self) {
-        self.inside.lock().unwrap().shut = false;
-        self.changed.notify_all();
-    }
-
-    fn pass(&self) {
-        let mut inside = self.inside.lock().unwrap();
-        inside.held += 1;
-        self.changed.notify_all();
-        let mut inside = self.changed.wait_while(inside, |inside| inside.shut).unwrap();
-        inside.held -= 1;
-    }
-
-    /// Waits until this number of runs is blocked.
-    pub(super) fn wait_for(&self, runs: usize) {
-        let inside = self.inside.lock().unwrap();
-        drop(self.changed.wait_while(inside, |inside| inside.held < runs).unwrap());
-    }
-}
-
-impl Runner for Doubling {
-    fn slots(&self) -> usize {
-        self.slots.max(1)
-    }
-
-    fn load(&self, model: &ModelSpec, _until: Instant) -> Result<ModelFacts, InferenceError> {
-        if model.name == "broken" {
-            panic!("no such operator");
-        }
-        let rows = || if model.name == "whole" { Dimension::Fixed(1) } else { Dimension::Free("batch".to_owned()) };
-        let by_graph = match model.name.as_str() {
-            "graph" | "wrong" => GraphRows::ByOperators,
-            _ => GraphRows::MadeUp,
-        };
-        let spec = |name: &str| TensorSpec { name: name.to_owned(), dtype: DType::I32, shape: vec![rows()] };
-        Ok(ModelFacts { inputs: vec![spec("x")], outputs: vec![spec("y")], weight_bytes: 10, rows: by_graph })
-    }
-
-    fn run(&self, model: &str, inputs: Vec<Tensor>, _until: Instant) -> Result<RunAnswer, InferenceError> {
-        let TensorData::I32(rows) = inputs[0].data() else { panic!("another type") };
-        self.gate.pass();
-        self.runs.lock().unwrap().push(rows.clone());
-        for (row, error) in [
-            (13, InferenceError::Backend("a bad row".to_owned())),
-            (99, InferenceError::DeviceLost("it fell off the bus".to_owned())),
-        ] {
-            if rows.contains(&row) {
-                return Err(error);
-            }
-        }
-        assert!(!rows.contains(&66), "a row of 66");
-        // A model that contradicts its graph: the result for a row depends on the number of rows.
-        let more = if model == "wrong" { rows.len() as i32 } else { 0 };
-        let doubled: Vec<i32> = rows.iter().map(|row| row * 2 + more).collect();
-        let time = Duration::from_micros(100 + 10 * rows.len() as u64);
-        Ok(RunAnswer { outputs: vec![tensor(doubled)], wall: time, cpu: time / 2 })
-    }
-
-    fn memory_used(&self) -> Option<u64> {
-        Some(10)
-    }
-
-    fn close(&self) {
-        self.closed.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-pub(super) fn tensor(rows: Vec<i32>) -> Tensor {
-    Tensor::new(vec![rows.len()], TensorData::I32(rows)).unwrap()
-}
-
-pub(super) fn spec(name: &str) -> ModelSpec {
-    ModelSpec {
-        name: name.to_owned(),
-        path: "m.onnx".into(),
-        sha256: None,
-        backend: BackendChoice::Auto,
-        rows: RowsChoice::Shown,
-        graph_rows: None,
-        max_rows: 4,
-        max_delay: Duration::ZERO,
-        batching: Some(true),
-        deterministic: false,
-        workspace: 0,
-    }
-}
+use sage_plan::ModelSpec;
 
 /// A device with a model `m`, and its runner.
 struct Bench {
     runner: Arc<Doubling>,
     queue: DeviceQueue,
     counters: Arc<InferenceCounters>,
-}
-
-pub(super) fn later() -> Instant {
-    Instant::now() + Duration::from_secs(600)
-}
-
-pub(super) fn lease(token: u64) -> Arc<Lease> {
-    Lease::held(token, "cpu0", 5_000, 0)
 }
 
 impl Bench {
@@ -315,7 +188,7 @@ fn who_has_no_patience_leaves_at_its_deadline_and_leaves_nothing_behind() {
     let running = lease(1);
     // Repeats until a run has begun, because a busy machine may take longer than one timeout.
     let mut calls = 0;
-    while bench.runner.gate.inside.lock().unwrap().held == 0 {
+    while bench.runner.gate.held() == 0 {
         calls += 1;
         assert_eq!(bench.run(&running, &[1], soon()), Err(InferenceError::Deadline));
     }

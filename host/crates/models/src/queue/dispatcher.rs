@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::call::Call;
 use super::failed_run::part;
-use super::scheduler::{Batch, Ended, Work};
 use super::shared::{Job, Load, Model, Shared};
 use super::turns::{Asking, Turn};
+use super::work::{Batch, Ended, Work};
 use super::{batching, rows};
 use crate::{InferenceError, ModelFacts, RowIndependence, RunAnswer, Tensor};
 use sage_machine::thread_cpu_time;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::scheduler::{Batch, Ended, Kind, Pick, Rules, Scheduler, TooMuchWaits, Work};
+use super::lease_table::{LeaseTable, TooMuchWaits};
+use super::scheduler::{Pick, Scheduler};
+use super::work::{Batch, Ended, Kind, Rules, Work};
 use crate::{Tensor, TensorData};
 
 const MS: u64 = 1_000;
@@ -453,7 +455,7 @@ fn what_is_too_late_or_given_up_does_not_run() {
 #[test]
 fn what_one_lease_has_waiting_is_bounded() {
     let (mut scheduler, now) = scheduler(rules(4, true));
-    for call in 0..Scheduler::<usize>::WAITING_CALLS {
+    for call in 0..LeaseTable::<usize>::WAITING_CALLS {
         scheduler.submit(work(call, 1, 1, now)).unwrap();
     }
     assert_eq!(scheduler.submit(work(0, 1, 1, now)), Err(TooMuchWaits));
@@ -461,7 +463,7 @@ fn what_one_lease_has_waiting_is_bounded() {
     next(&mut scheduler, now);
     scheduler.submit(work(0, 1, 1, now)).unwrap();
 
-    let large = |call| Work { bytes: Scheduler::<usize>::WAITING_BYTES + 1, ..work(call, 3, 1, now) };
+    let large = |call| Work { bytes: LeaseTable::<usize>::WAITING_BYTES + 1, ..work(call, 3, 1, now) };
     scheduler.submit(large(0)).unwrap();
     assert_eq!(scheduler.submit(large(1)), Err(TooMuchWaits), "one that is too large by itself waits by itself");
 }

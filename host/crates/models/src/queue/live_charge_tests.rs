@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::device_queue_tests::{later, lease, spec};
+use super::doubling_runner::{later, lease, spec};
 use super::{DeviceCpus, DeviceQueue};
 use crate::{Fake, ModelFile, Runner, Tensor, TensorData, ThreadRunner, ThreadSettings};
 use sage_machine::CpuSet;

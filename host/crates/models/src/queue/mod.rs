@@ -19,16 +19,20 @@ mod device_cpus;
 mod device_queue;
 mod dispatcher;
 mod failed_run;
+mod lease_table;
 mod rows;
 mod scheduler;
 mod shared;
 mod turns;
 mod watched_leases;
+mod work;
 
 #[cfg(test)]
 mod charge_tests;
 #[cfg(test)]
 mod device_queue_tests;
+#[cfg(test)]
+mod doubling_runner;
 #[cfg(test)]
 mod fairness_tests;
 #[cfg(test)]

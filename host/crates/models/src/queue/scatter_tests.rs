@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::rows;
-use super::scheduler::{Ended, Kind, Pick, Rules, Scheduler, Work};
+use super::scheduler::{Pick, Scheduler};
+use super::work::{Ended, Kind, Rules, Work};
 use crate::{InferenceError, Tensor, TensorData};
 
 /// A call: its lease, the number of its rows, and their width.

@@ -1,9 +1,9 @@
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::failed_run::{Apart, FailedRun, Member, MemberOutcome, part};
-use crate::{DType, Tensor};
+use super::lease_table::{LeaseTable, TooMuchWaits};
+use super::work::{Batch, Ended, Rules, Work, by_share, nanoseconds};
 
 /// Chooses the next run of a model on a device, and the calls that run together. The scheduler has no
 /// threads, and no clock except the times that it is given.
@@ -34,10 +34,8 @@ use crate::{DType, Tensor};
 #[derive(Debug)]
 pub(super) struct Scheduler<T> {
     models: Vec<ModelEntry>,
-    leases: Vec<LeaseEntry<T>>,
-    /// The `used` time of the lease that ran last. New leases start here.
-    clock: u128,
-    /// Runs that were picked and have not ended.
+    leases: LeaseTable<T>,
+    /// Runs that were picked and are not over.
     running: Vec<Running<T>>,
     /// Number of runs that were picked so far.
     runs: u64,
@@ -49,49 +47,7 @@ pub(super) struct Scheduler<T> {
     owed: Vec<(T, Duration)>,
 }
 
-/// The rules for running calls of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rules {
-    /// Largest number of rows of one run.
-    pub(super) max_rows: usize,
-    /// Longest time that a call may wait for other calls.
-    pub(super) max_delay: Duration,
-    /// Whether the first dimension is rows, so that a call can be split.
-    pub(super) cut: bool,
-    /// Whether calls run together.
-    pub(super) together: bool,
-}
-
-/// A waiting call, or the running part of a call.
-#[derive(Debug, Clone)]
-pub(super) struct Work<T> {
-    /// The call.
-    pub(super) call: T,
-    /// The fencing token of its lease, and the lease's share in 1/10,000.
-    pub(super) lease: u64,
-    pub(super) share: u32,
-    /// The model's number.
-    pub(super) model: usize,
-    /// The kind of its inputs. Calls of the same kind can run together.
-    pub(super) kind: Kind,
-    /// The rows of the call.
-    pub(super) rows: Range<usize>,
-    /// Bytes of the inputs.
-    pub(super) bytes: usize,
-    /// Time at which the call began to wait.
-    pub(super) since: Instant,
-    /// The deadline.
-    pub(super) until: Instant,
-    /// Set if the call failed in a batch and is retried in isolation.
-    pub(super) apart: Option<Apart>,
-}
-
-/// The types and all dimensions except the rows of a call's inputs. `None` for a call that runs whole and
-/// alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Kind(Option<Vec<(DType, Vec<usize>)>>);
-
-/// The next action.
+/// What is to be done now.
 #[derive(Debug)]
 pub(super) enum Pick<T> {
     /// Run this batch, then call [`Scheduler::over`].
@@ -102,35 +58,7 @@ pub(super) enum Pick<T> {
     Nothing,
 }
 
-/// Calls that run together.
-#[derive(Debug)]
-pub(super) struct Batch<T> {
-    /// Number of runs that were picked before this one.
-    pub(super) number: u64,
-    /// The model's number.
-    pub(super) model: usize,
-    /// At least one call. Their rows follow each other.
-    pub(super) works: Vec<Work<T>>,
-}
-
-/// The way in which a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// Each call has its result.
-    Answered,
-    /// With an error, which one of its calls may have caused.
-    Failed,
-    /// Not before its deadline.
-    Late,
-    /// With a lost device, and with all other runs on it.
-    Lost,
-}
-
-/// The lease already has too many waiting calls or bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooMuchWaits;
-
-/// A run in flight.
+/// A run under way.
 #[derive(Debug)]
 struct Running<T> {
     number: u64,
@@ -173,26 +101,8 @@ struct ModelEntry {
     loners: VecDeque<u64>,
 }
 
-#[derive(Debug)]
-struct LeaseEntry<T> {
-    lease: u64,
-    /// Nanoseconds of ended runs, scaled to a whole device.
-    used: u128,
-    /// Nanoseconds of runs in flight, scaled in the same way, as of the last pick.
-    in_flight: u128,
-    waiting: VecDeque<Work<T>>,
-}
-
 impl<T: Clone> Scheduler<T> {
-    /// Number of calls of one lease that may wait. A lane waits for its result before its next call, so an
-    /// instance has at most as many calls as lanes. The number exceeds the CPUs of real machines, and keeps a
-    /// scan of all waiting calls below about 10 µs.
-    pub(super) const WAITING_CALLS: usize = 256;
-    /// Bytes of inputs of one lease that may wait. A single larger call is accepted if no other call of the
-    /// lease waits. 64 MiB are three batches of 32 images of 224 × 224 × 3 floats.
-    pub(super) const WAITING_BYTES: usize = 64 << 20;
-    /// Expected time of a row before the first measurement, in nanoseconds. Only the order of magnitude
-    /// matters, and only for the first run.
+    /// What a row is expected to take before one was measured, in nanoseconds. Only its order of magnitude matters, and only for the first run.
     const UNMEASURED_ROW: u64 = 1_000_000;
     /// Number of leases that are remembered for failing in batches. In practice fewer leases run on a device
     /// at a time. A forgotten lease costs one failed batch.
@@ -201,8 +111,7 @@ impl<T: Clone> Scheduler<T> {
     pub(super) fn new() -> Self {
         Self {
             models: Vec::new(),
-            leases: Vec::new(),
-            clock: 0,
+            leases: LeaseTable::new(),
             running: Vec::new(),
             runs: 0,
             failed: Vec::new(),
@@ -224,23 +133,7 @@ impl<T: Clone> Scheduler<T> {
     /// # Errors
     /// The lease already has too many waiting calls or bytes.
     pub(super) fn submit(&mut self, work: Work<T>) -> Result<(), TooMuchWaits> {
-        if self.running.is_empty() && self.leases.iter().all(|entry| entry.waiting.is_empty()) {
-            // The device was idle, so earlier use took nothing from present callers.
-            self.leases.clear();
-        }
-        let clock = self.clock;
-        let at = self.entry(work.lease);
-        let Some(entry) = self.leases.get_mut(at) else { return Err(TooMuchWaits) };
-        let bytes: usize = entry.waiting.iter().map(|waiting| waiting.bytes).sum();
-        let empty = entry.waiting.is_empty();
-        if entry.waiting.len() >= Self::WAITING_CALLS || (!empty && bytes + work.bytes > Self::WAITING_BYTES) {
-            return Err(TooMuchWaits);
-        }
-        if empty {
-            entry.used = entry.used.max(clock);
-        }
-        entry.waiting.push_back(work);
-        Ok(())
+        self.leases.submit(work, self.running.is_empty())
     }
 
     /// Removes and returns calls after their deadline.
@@ -260,7 +153,7 @@ impl<T: Clone> Scheduler<T> {
 
     /// Number of waiting calls.
     pub(super) fn waiting(&self) -> usize {
-        self.leases.iter().map(|entry| entry.waiting.len()).sum()
+        self.leases.waiting()
     }
 
     /// Device time that calls owe for runs without a result, since the last call of this function.
@@ -274,14 +167,11 @@ impl<T: Clone> Scheduler<T> {
             return Pick::Nothing;
         }
         self.weigh_what_runs(now);
-        let clock = self.clock;
-        self.leases.retain(|entry| !entry.waiting.is_empty() || entry.in_flight > 0 || entry.used > clock);
-        let mut order: Vec<usize> = (0..self.leases.len()).collect();
-        order.sort_by_key(|&at| self.leases.get(at).map(LeaseEntry::turn));
-        let rows = self.waiting_rows();
+        let order = self.leases.by_turn();
+        let rows = self.leases.waiting_rows(self.models.len());
         let mut earliest: Option<Instant> = None;
         for at in order {
-            let Some(entry) = self.leases.get(at) else { continue };
+            let Some(entry) = self.leases.entries.get(at) else { continue };
             let used = entry.used;
             for place in 0..entry.waiting.len() {
                 let Some(work) = entry.waiting.get(place) else { continue };
@@ -291,7 +181,7 @@ impl<T: Clone> Scheduler<T> {
                         // The thread that ends the last running batch calls `pick` again.
                         return Pick::Nothing;
                     }
-                    self.clock = self.clock.max(used);
+                    self.leases.runs(used);
                     return self.batch(at, place, now).map_or(Pick::Nothing, Pick::Run);
                 }
                 earliest = Some(earliest.map_or(ripe, |other| other.min(ripe)));
@@ -334,12 +224,12 @@ impl<T: Clone> Scheduler<T> {
             (_, []) => {}
             (Ended::Answered, works) => {
                 for work in works {
-                    self.charge(work.lease, work.share, part(took, work.rows.len(), rows));
+                    self.leases.charge(work.lease, work.share, part(took, work.rows.len(), rows));
                     self.settle(work, MemberOutcome::Cleared);
                 }
             }
             (_, [work]) if !self.may_be_innocent(batch.number, work, ended, is_beside) => {
-                self.charge(work.lease, work.share, took);
+                self.leases.charge(work.lease, work.share, took);
                 self.owed.push((work.call.clone(), Duration::from_nanos(took)));
                 if work.apart.is_some() {
                     self.keep_alone(work.model, work.lease);
@@ -366,7 +256,7 @@ impl<T: Clone> Scheduler<T> {
                         failed.push(work.call.clone());
                     } else {
                         let apart = Apart { failed: number, member, exclusive: recovers };
-                        self.again(Work { apart: Some(apart), ..work.clone() });
+                        self.leases.again(Work { apart: Some(apart), ..work.clone() });
                     }
                 }
                 self.pay_if_settled(number);
@@ -395,7 +285,7 @@ impl<T: Clone> Scheduler<T> {
         let rows = run.parts.iter().map(|part| part.rows).sum();
         for Part { call, lease, share, rows: own } in run.parts {
             let took = part(took, own, rows);
-            self.charge(lease, share, took);
+            self.leases.charge(lease, share, took);
             self.owed.push((call, Duration::from_nanos(took)));
         }
     }
@@ -438,18 +328,7 @@ impl<T: Clone> Scheduler<T> {
         batch.number
     }
 
-    /// Queues a call for a retry in isolation, before all other waiting calls of its lease.
-    fn again(&mut self, work: Work<T>) {
-        let clock = self.clock;
-        let at = self.entry(work.lease);
-        let Some(entry) = self.leases.get_mut(at) else { return };
-        if entry.waiting.is_empty() {
-            entry.used = entry.used.max(clock);
-        }
-        entry.waiting.push_front(work);
-    }
-
-    /// Makes all later calls of this lease run this model in isolation.
+    /// From now on calls of this lease run this model without company.
     fn keep_alone(&mut self, model: usize, lease: u64) {
         let Some(model) = self.models.get_mut(model) else { return };
         if model.loners.contains(&lease) {
@@ -479,7 +358,7 @@ impl<T: Clone> Scheduler<T> {
         let Some(at) = self.failed.iter().position(|run| run.number == number && run.is_settled()) else { return };
         let run = self.failed.swap_remove(at);
         for (member, took) in run.payers() {
-            self.charge(member.lease, member.share, took);
+            self.leases.charge(member.lease, member.share, took);
             self.owed.push((member.call.clone(), Duration::from_nanos(took)));
             if run.worst() == MemberOutcome::Gone {
                 self.keep_alone(run.model, member.lease);
@@ -492,14 +371,7 @@ impl<T: Clone> Scheduler<T> {
         }
     }
 
-    fn charge(&mut self, lease: u64, share: u32, took: u64) {
-        let at = self.entry(lease);
-        if let Some(entry) = self.leases.get_mut(at) {
-            entry.used = entry.used.saturating_add(by_share(took, share));
-        }
-    }
-
-    /// Builds a batch: the given work of a lease, and then the calls that may run with it.
+    /// The work of a lease, and then what may run with it.
     fn batch(&mut self, at: usize, place: usize, now: Instant) -> Option<Batch<T>> {
         let first = self.take(at, place)?;
         let model = first.model;
@@ -523,7 +395,7 @@ impl<T: Clone> Scheduler<T> {
                     && self.sociable(work)
                     && is_in_time(work)
             };
-            let next = self.leases.iter().enumerate().filter_map(|(at, entry)| {
+            let next = self.leases.entries.iter().enumerate().filter_map(|(at, entry)| {
                 let place = entry.waiting.iter().position(fits)?;
                 Some((entry.turn(), at, place))
             });
@@ -550,7 +422,7 @@ impl<T: Clone> Scheduler<T> {
     /// Takes waiting work, or as many of its rows as one run may have. Until the run ends, the expected time
     /// counts as used by the lease.
     fn take(&mut self, at: usize, place: usize) -> Option<Work<T>> {
-        let entry = self.leases.get_mut(at)?;
+        let entry = self.leases.entries.get_mut(at)?;
         let work = entry.waiting.get_mut(place)?;
         let model = self.models.get(work.model)?;
         let taken = if model.rules.cut && work.rows.len() > model.rules.max_rows {
@@ -562,7 +434,7 @@ impl<T: Clone> Scheduler<T> {
             entry.waiting.remove(place)?
         };
         let expected = by_share(self.expected(&taken), taken.share);
-        let entry = self.leases.get_mut(at)?;
+        let entry = self.leases.entries.get_mut(at)?;
         entry.in_flight = entry.in_flight.saturating_add(expected);
         Some(taken)
     }
@@ -578,22 +450,17 @@ impl<T: Clone> Scheduler<T> {
     /// Until the culprit is known, the time of a failed run counts for all leases in it. Otherwise a lease
     /// that makes runs fail would be next again before it is found out.
     fn weigh_what_runs(&mut self, now: Instant) {
-        self.leases.iter_mut().for_each(|entry| entry.in_flight = 0);
+        self.leases.entries.iter_mut().for_each(|entry| entry.in_flight = 0);
         for run in &self.failed {
             for (member, took) in run.suspects() {
-                if let Some(entry) = self.leases.iter_mut().find(|entry| entry.lease == member.lease) {
-                    entry.in_flight = entry.in_flight.saturating_add(by_share(took, member.share).max(1));
-                }
+                self.leases.weigh(member.lease, by_share(took, member.share));
             }
         }
         for run in self.running.iter().filter(|run| run.state == RunState::InFlight) {
             let passed = nanoseconds(now.saturating_duration_since(run.began)).max(run.expected).max(1);
             let rows = run.parts.iter().map(|part| part.rows).sum();
             for Part { lease, share, rows: own, .. } in &run.parts {
-                if let Some(entry) = self.leases.iter_mut().find(|entry| entry.lease == *lease) {
-                    let used = by_share(part(passed, *own, rows), *share).max(1);
-                    entry.in_flight = entry.in_flight.saturating_add(used);
-                }
+                self.leases.weigh(*lease, by_share(part(passed, *own, rows), *share));
             }
         }
     }
@@ -616,43 +483,14 @@ impl<T: Clone> Scheduler<T> {
         from.checked_add(max_delay).filter(|end| *end < work.until).unwrap_or(work.since)
     }
 
-    /// Number of waiting rows, by model.
-    fn waiting_rows(&self) -> Vec<usize> {
-        let mut rows = vec![0; self.models.len()];
-        for work in self.leases.iter().flat_map(|entry| &entry.waiting) {
-            if let Some(rows) = rows.get_mut(work.model) {
-                *rows += work.rows.len();
-            }
-        }
-        rows
-    }
-
     fn sociable(&self, work: &Work<T>) -> bool {
         work.apart.is_none()
             && work.kind.0.is_some()
             && self.models.get(work.model).is_some_and(|model| !model.loners.contains(&work.lease))
     }
 
-    /// The index of a lease, which is added if it is missing.
-    fn entry(&mut self, lease: u64) -> usize {
-        self.leases.iter().position(|entry| entry.lease == lease).unwrap_or_else(|| {
-            let used = self.clock;
-            self.leases.push(LeaseEntry { lease, used, in_flight: 0, waiting: VecDeque::new() });
-            self.leases.len() - 1
-        })
-    }
-
     fn take_out(&mut self, out: impl Fn(&Work<T>) -> bool) -> Vec<T> {
-        let mut taken = Vec::new();
-        for entry in &mut self.leases {
-            entry.waiting.retain(|work| {
-                let out = out(work);
-                if out {
-                    taken.push(work.clone());
-                }
-                !out
-            });
-        }
+        let taken = self.leases.take_out(out);
         taken.iter().for_each(|work| self.settle(work, MemberOutcome::Gone));
         taken.into_iter().map(|work| work.call).collect()
     }
@@ -667,39 +505,4 @@ impl<T: Clone> Part<T> {
         let Self { call, lease, share, rows } = self;
         Member { call, lease, share, rows, took, outcome }
     }
-}
-
-impl<T> LeaseEntry<T> {
-    /// The order key of the lease. The smallest key is next.
-    fn turn(&self) -> u128 {
-        self.used.saturating_add(self.in_flight)
-    }
-}
-
-impl Kind {
-    pub(super) fn of(inputs: &[Tensor]) -> Self {
-        let inner = |tensor: &Tensor| tensor.shape().get(1..).unwrap_or_default().to_vec();
-        Self(Some(inputs.iter().map(|tensor| (tensor.dtype(), inner(tensor))).collect()))
-    }
-
-    /// The kind of a call that never shares a run with other calls.
-    pub(super) fn whole() -> Self {
-        Self(None)
-    }
-}
-
-impl<T> Batch<T> {
-    /// Number of rows of all its calls.
-    pub(super) fn rows(&self) -> usize {
-        self.works.iter().map(|work| work.rows.len()).sum()
-    }
-}
-
-/// Device time divided by a share in 1/10,000.
-fn by_share(took: u64, share: u32) -> u128 {
-    u128::from(took) * 10_000 / u128::from(share.max(1))
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::Batching;
 use super::call::Call;
-use super::scheduler::{Batch, Pick, Rules, Scheduler};
+use super::scheduler::{Pick, Scheduler};
 use super::turns::{Asking, Turn, Turns};
 use super::watched_leases::WatchedLeases;
+use super::work::{Batch, Rules};
 use crate::{InferenceError, ModelFacts, RowIndependence, Runner};
 use sage_observe::ModelCounters;
 use sage_plan::ModelSpec;

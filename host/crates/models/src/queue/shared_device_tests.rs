@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::device_queue_tests::{Doubling, later, lease, spec, tensor};
+use super::doubling_runner::{Doubling, later, lease, spec, tensor};
 use super::{Batching, DeviceCpus, DeviceQueue, Turns};
 use crate::InferenceError;
 use sage_machine::{CpuSet, LeaseFolder, TurnEntry, TurnTable};

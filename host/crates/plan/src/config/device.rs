@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::given_cpus::cpu_numbers;
 use super::model::backend;
 use super::table::Table;
@@ -24,7 +26,8 @@ pub struct Device {
 }
 
 /// The kind of a device, with the settings of that kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DeviceKind {
     /// Threads on the CPUs of this machine.
     Cpu {
@@ -49,6 +52,14 @@ pub enum DeviceKind {
         /// Number of runs at the same time.
         slots: u32,
     },
+}
+
+impl DeviceKind {
+    /// Returns `true` if a vendor's driver does the work. Its threads, files and system calls cannot be listed.
+    #[must_use]
+    pub fn has_driver(&self) -> bool {
+        matches!(self, Self::Cuda { .. })
+    }
 }
 
 /// Place in which the models of a device run: a thread or a process.

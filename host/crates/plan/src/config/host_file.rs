@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::device::read_devices;
+use super::given_amount::given_amount;
 use super::given_cpus::{GivenCpus, given_cpus};
 use super::model::{of_the_host, read_models};
 use super::read_pipeline::{parse_toml, source_text};
@@ -159,7 +160,7 @@ pub fn parse_host(name: &str, bytes: &[u8], base: &Path) -> Result<HostSettings,
     if let Some(inner) = &declared {
         for (resource, node) in inner.entries() {
             if let Some(amount) = inner.amount_of(&resource.value, node, &mut errors)
-                && let Some(amount) = whole_or_steps(&format!("resource \"{}\"", resource.value), &amount, &mut errors)
+                && let Some(amount) = given_amount(&format!("resource \"{}\"", resource.value), &amount, &mut errors)
             {
                 settings.resources.insert(resource.value, amount);
             }
@@ -240,16 +241,6 @@ fn some_memory(memory: &Spanned<u64>, errors: &mut Diagnostics) -> Option<u64> {
         return None;
     }
     Some(memory.value)
-}
-
-/// Reads an amount to give away, in 1/10,000; `what` names it in messages.
-pub(super) fn whole_or_steps(what: &str, amount: &Spanned<f64>, errors: &mut Diagnostics) -> Option<u64> {
-    let scaled = super::units::ten_thousandths(amount.value);
-    if scaled.is_none() {
-        let message = format!("{what}: {} cannot be given away", amount.value);
-        errors.push(Diagnostic::new(message).on(amount).hint("0 or above, in steps of 0.0001"));
-    }
-    scaled
 }
 
 #[cfg(test)]

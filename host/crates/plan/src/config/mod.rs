@@ -163,18 +163,23 @@
 
 #[cfg(test)]
 mod asked_keys;
+mod choose;
+mod component_paths;
 mod config_places;
 mod device;
 mod diagnostic;
+mod given_amount;
 mod given_cpus;
 mod host_file;
 mod model;
+mod model_spec;
 mod not_text;
 mod paths;
 mod pipeline;
 mod read_component;
 mod read_pipeline;
 mod read_source;
+mod read_stage;
 mod read_tenants;
 mod render;
 #[cfg(test)]
@@ -188,13 +193,16 @@ mod tenant;
 mod text_format;
 mod units;
 
+pub(crate) use choose::choose;
+pub use component_paths::component_paths;
 pub use config_places::ConfigPlaces;
 pub use device::{Device, DeviceKind, Placement};
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use given_cpus::GivenCpus;
 pub use host_file::{HostSettings, Reserve, parse_host};
-pub use model::{BackendChoice, Model, RowsChoice};
-pub use paths::{component_paths, resolve};
+pub use model::Model;
+pub use model_spec::{BackendChoice, ModelSpec, RowsChoice};
+pub use paths::resolve;
 pub use pipeline::{
     ComponentUse, FileSink, FileSource, Generate, Input, Operator, Partitioning, Pipeline, Sink, SinkKind, Source,
     SourceKind,

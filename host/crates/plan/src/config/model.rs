@@ -1,84 +1,20 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::table::Table;
-use super::{Diagnostic, Diagnostics, Spanned, closest, format_duration, resolve};
+use super::{
+    BackendChoice, Diagnostic, Diagnostics, ModelSpec, RowsChoice, Span, Spanned, choose, format_duration, resolve,
+};
 
 /// A `[model.NAME]` of the pipeline file or of `host.toml`, with every value in its range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
-    /// Name by which guests open the model.
-    pub name: Spanned<String>,
-    /// Path of the ONNX file. A path of `host.toml` is resolved against the folder of that file.
-    pub path: Spanned<String>,
-    /// SHA-256 digest that the file must have.
-    pub sha256: Option<[u8; 32]>,
-    /// Library that runs the model.
-    pub backend: BackendChoice,
-    /// Whether the rows of calls may be combined and split.
-    pub rows: RowsChoice,
-    /// Rows of one run at most. A larger call is split if its rows are independent, and refused otherwise.
-    pub max_rows: u32,
-    /// Longest time that a call waits for other calls to be batched with.
-    pub max_delay: Duration,
-    /// Whether calls are batched by rows. `None` measures, when the model is loaded, whether batching is
-    /// faster.
-    pub batching: Option<bool>,
-    /// Whether each call runs alone, so that a row's answer never depends on other rows in the run.
-    pub deterministic: bool,
-    /// Bytes of device memory that a run takes beside the weights.
-    pub workspace: u64,
-}
-
-/// Library that runs a model.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BackendChoice {
-    /// The default of the device: ONNX Runtime on a CUDA device, tract on a CPU device that names no library.
-    #[default]
-    Auto,
-    /// tract.
-    Tract,
-    /// ONNX Runtime.
-    Onnxruntime,
-    /// No library: the model is simulated. Only on a device of kind `fake`, which runs no other models.
-    Fake,
-}
-
-/// Whether the rows of a model's calls may be combined with rows of other calls, and split.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RowsChoice {
-    /// Allowed if the host shows that the rows are independent: from the operators of the model's graph, and by
-    /// a test with random rows among random other rows when the model is loaded.
-    #[default]
-    Shown,
-    /// Allowed: the model's owner states that no row's answer depends on another row.
-    Independent,
-    /// Not allowed: each call runs whole and alone.
-    Whole,
-}
-
-impl RowsChoice {
-    /// All values, with their names in a file.
-    pub const NAMES: [(&'static str, Self); 3] =
-        [("shown", Self::Shown), ("independent", Self::Independent), ("whole", Self::Whole)];
-}
-
-impl BackendChoice {
-    /// All values, with their names in a file.
-    pub const NAMES: [(&'static str, Self); 4] =
-        [("auto", Self::Auto), ("tract", Self::Tract), ("onnxruntime", Self::Onnxruntime), ("fake", Self::Fake)];
-}
-
-impl BackendChoice {
-    /// The name in a file.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, choice)| *choice == self).map_or("auto", |(name, _)| name)
-    }
+    /// The model. Its path is as written; a path of `host.toml` is resolved against the folder of that file.
+    pub spec: ModelSpec,
+    /// Place of the name in the pipeline file.
+    pub name_span: Option<Span>,
+    /// Place of the path in the pipeline file.
+    pub path_span: Option<Span>,
 }
 
 impl Model {
@@ -110,15 +46,9 @@ pub(super) fn read_models(root: &mut Table<'_, '_>, errors: &mut Diagnostics) ->
 /// The models of `host.toml`: each path is resolved against the folder of that file, and the places are
 /// removed, because messages are about the pipeline file.
 pub(super) fn of_the_host(models: Vec<Model>, base: &Path) -> Vec<Model> {
-    let nowhere = |text: String| Spanned { value: text, span: None };
-    models
-        .into_iter()
-        .map(|model| Model {
-            name: nowhere(model.name.value),
-            path: nowhere(resolve(base, &model.path.value).to_string_lossy().into_owned()),
-            ..model
-        })
-        .collect()
+    let resolved = |spec: ModelSpec| ModelSpec { path: resolve(base, &spec.path), ..spec };
+    let model = |Model { spec, .. }| Model { spec: resolved(spec), name_span: None, path_span: None };
+    models.into_iter().map(model).collect()
 }
 
 fn model(name: Spanned<String>, mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<Model> {
@@ -132,7 +62,10 @@ fn model(name: Spanned<String>, mut table: Table<'_, '_>, errors: &mut Diagnosti
     }
     let sha256 = table.string("sha256", errors).and_then(|hex| digest(&hex, table.place(), errors));
     let backend = table.string("backend", errors).and_then(|word| backend(&word, table.place(), errors));
-    let rows = table.string("rows", errors).and_then(|word| rows(&word, table.place(), errors)).unwrap_or_default();
+    let rows = table
+        .string("rows", errors)
+        .and_then(|word| choose("rows", table.place(), &word, &RowsChoice::NAMES, errors))
+        .unwrap_or_default();
     let max_rows = table.count("max_rows", errors).and_then(|rows| max_rows(&rows, table.place(), errors));
     let max_delay = table.duration("max_delay", errors).and_then(|delay| {
         if delay.value > Model::LONGEST_DELAY {
@@ -158,18 +91,21 @@ fn model(name: Spanned<String>, mut table: Table<'_, '_>, errors: &mut Diagnosti
     }
     let workspace = table.size("workspace", errors).map_or(Model::DEFAULT_WORKSPACE, |size| size.value);
     table.finish(errors);
-    Some(Model {
-        name,
-        path: path?,
+    let path = path?;
+    let spec = ModelSpec {
+        name: name.value,
+        path: path.value.into(),
         sha256,
         backend: backend.unwrap_or_default(),
         rows,
+        graph_rows: None,
         max_rows: max_rows.unwrap_or(Model::DEFAULT_MAX_ROWS),
         max_delay: max_delay.unwrap_or_default(),
         batching,
         deterministic,
         workspace,
-    })
+    };
+    Some(Model { spec, name_span: name.span, path_span: path.span })
 }
 
 fn check_name(name: &Spanned<String>, errors: &mut Diagnostics) {
@@ -198,31 +134,7 @@ fn digest(hex: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Optio
 }
 
 pub(super) fn backend(word: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Option<BackendChoice> {
-    choice("backend", &BackendChoice::NAMES, word, place, errors)
-}
-
-fn rows(word: &Spanned<String>, place: &str, errors: &mut Diagnostics) -> Option<RowsChoice> {
-    choice("rows", &RowsChoice::NAMES, word, place, errors)
-}
-
-/// The value that a word names.
-fn choice<T: Copy>(
-    key: &str,
-    names: &[(&'static str, T)],
-    word: &Spanned<String>,
-    place: &str,
-    errors: &mut Diagnostics,
-) -> Option<T> {
-    let found = names.iter().find(|(name, _)| *name == word.value).map(|(_, choice)| *choice);
-    if found.is_none() {
-        let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-        let hint = match closest(&word.value, known.iter().copied()) {
-            Some(name) => format!("did you mean \"{name}\"?"),
-            None => format!("there are {}", known.join(", ")),
-        };
-        errors.push(Diagnostic::new(format!("{key} of {place} is \"{}\"", word.value)).on(word).hint(hint));
-    }
-    found
+    choose("backend", place, word, &BackendChoice::NAMES, errors)
 }
 
 fn max_rows(rows: &Spanned<u64>, place: &str, errors: &mut Diagnostics) -> Option<u32> {

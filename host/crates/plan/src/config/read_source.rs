@@ -1,5 +1,5 @@
 use super::read_component::on_error;
-use super::read_pipeline::{component_or, name, one_of};
+use super::read_stage::{component_or, name, one_of};
 use super::table::Table;
 use super::text_format::record_headers;
 use super::{Diagnostics, EventTime, FileSource, Generate, Source, SourceKind, TextFormat};

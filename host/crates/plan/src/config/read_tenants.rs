@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::host_file::whole_or_steps;
+use super::given_amount::given_amount;
 use super::table::Table;
 use super::{Diagnostic, Diagnostics, TenantCeiling, TenantName};
 
@@ -19,7 +19,7 @@ pub(super) fn read_tenants(
         };
         let mut ceiling = TenantCeiling::default();
         if let Some(cpus) = table.amount("cpus", errors) {
-            ceiling.cpus = whole_or_steps(&format!("cpus of {place}"), &cpus, errors);
+            ceiling.cpus = given_amount(&format!("cpus of {place}"), &cpus, errors);
         }
         ceiling.memory = table.size("memory", errors).map(|memory| memory.value);
         if let Some(inner) = table.table("resources", errors) {
@@ -28,7 +28,7 @@ pub(super) fn read_tenants(
                     let message = format!("{place} bounds {}, which [resources] does not declare", resource.value);
                     errors.push(Diagnostic::new(message).on(&resource).hint("declare what all tenants have together"));
                 } else if let Some(amount) = inner.amount_of(&resource.value, node, errors)
-                    && let Some(amount) = whole_or_steps(&format!("{} of {place}", resource.value), &amount, errors)
+                    && let Some(amount) = given_amount(&format!("{} of {place}", resource.value), &amount, errors)
                 {
                     ceiling.resources.insert(resource.value, amount);
                 }

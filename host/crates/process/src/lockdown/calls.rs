@@ -2,7 +2,7 @@
 
 use libc::{self as c, c_long};
 
-use super::filter::{Test, Way};
+use super::call_pattern::{Test, Way};
 
 /// The process, and the rights that are granted to its guests.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use landlock::{
 };
 
 use super::error::LockdownError;
-use super::steps::Missing;
+use super::missing::Missing;
 use sage_plan::FolderGrant;
 
 /// The newest landlock version that this code was tested with. Older kernels enforce less, and the report names

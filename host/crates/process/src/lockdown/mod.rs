@@ -17,16 +17,19 @@
 //! Left to others: the cgroup, the environment and the parent-death signal (left to the code that starts the
 //! process); memory (left to the cgroup and the sandbox's own budget).
 
+mod call_pattern;
 mod calls;
 mod capabilities;
 mod descriptors;
 mod error;
 mod fence;
 mod filter;
+mod missing;
 mod rlimits;
 mod steps;
 
 pub use error::LockdownError;
 pub use filter::forbid_new_code;
+pub use missing::Missing;
 pub use rlimits::ProcessLimits;
-pub use steps::{Fenced, Lockdown, LockdownReport, Missing, Purpose};
+pub use steps::{Fenced, Lockdown, LockdownReport, Purpose};

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
-use super::csv_rows::{BadRow, OTHER_ENCODING, Spoils, write_json_string};
+use super::csv_bad_row::{BadRow, OTHER_ENCODING, Spoils};
+use super::json_string::write_json_string;
 use sage_plan::config::closest;
 use sage_plan::{CsvSpec, Duplicates, FieldPath, HeaderSpec, StampSpec, Unnamed};
 

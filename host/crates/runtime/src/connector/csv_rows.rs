@@ -1,6 +1,8 @@
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
 
+use super::csv_bad_row::{BadRow, OTHER_ENCODING, Spoils};
 use super::csv_columns::{Columns, Found};
+use super::json_string::write_json_string;
 use super::line_reader::{content, without_mark};
 use sage_plan::{CsvSpec, StampSpec};
 
@@ -35,40 +37,6 @@ pub(super) enum Fed {
     Open,
     /// The line completes the row that began on this line number.
     Row(u64),
-}
-
-/// An error in a row, with the line on which the row begins.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadRow {
-    pub(super) line: u64,
-    pub(super) what: String,
-    pub(super) hint: Option<String>,
-    pub(super) spoils: Spoils,
-}
-
-/// The part of a file that a bad row makes unreadable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spoils {
-    /// The row.
-    Row,
-    /// The first line of the row. The other lines may be rows of their own.
-    FirstLine,
-    /// The rest of the file.
-    File,
-}
-
-impl BadRow {
-    pub(super) fn new(line: u64, what: impl Into<String>) -> Self {
-        Self { line, what: what.into(), hint: None, spoils: Spoils::Row }
-    }
-
-    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-
-    pub(super) fn spoils(self, spoils: Spoils) -> Self {
-        Self { spoils, ..self }
-    }
 }
 
 /// The result of parsing a piece of a row.
@@ -249,10 +217,6 @@ impl CsvRows {
     }
 }
 
-/// The hint for bytes that are not UTF-8.
-pub(super) const OTHER_ENCODING: &str =
-    "is it in another encoding? encoding = \"windows-1252\" or \"latin-1\", for example";
-
 fn row_fields<'a>(fields: &'a [u8], ends: &'a [usize], count: usize) -> impl Iterator<Item = &'a [u8]> {
     let mut start = 0;
     ends.iter().take(count).map(move |&end| {
@@ -260,11 +224,6 @@ fn row_fields<'a>(fields: &'a [u8], ends: &'a [usize], count: usize) -> impl Ite
         start = end;
         field
     })
-}
-
-/// Appends text as a JSON string; `None` if it is not UTF-8.
-pub(super) fn write_json_string(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    serde_json::to_writer(out, std::str::from_utf8(text).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::ConnectorError;
-use super::csv_rows::{BadRow, Fed, Spoils};
+use super::csv_bad_row::{BadRow, Spoils};
+use super::csv_rows::Fed;
 use super::line_reader::{Line, LineError};
 use super::open_text::{BOUND, OpenText, bad_record};
 use super::room::{Room, Stopped};

@@ -1,7 +1,7 @@
 use memchr::memchr;
 
 use super::ConnectorError;
-use super::csv_rows::OTHER_ENCODING;
+use super::csv_bad_row::OTHER_ENCODING;
 use super::json_line::{NotJson, check_json_line, is_blank};
 use super::line_reader::{Line, LineError, content, without_mark};
 use super::open_text::{BOUND, OpenText, bad_record};

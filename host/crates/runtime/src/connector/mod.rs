@@ -27,6 +27,7 @@
 //! - A record that would be read back as two records is not written.
 
 mod counted;
+mod csv_bad_row;
 mod csv_columns;
 mod csv_rows;
 mod csv_text;
@@ -44,6 +45,7 @@ mod in_memory;
 mod input;
 mod json_fields;
 mod json_line;
+mod json_string;
 mod json_text;
 mod line_output;
 mod line_reader;
@@ -56,6 +58,7 @@ mod open_text;
 mod output_place;
 mod packed;
 mod partial_file;
+mod partial_path;
 mod path_end;
 mod path_guard;
 mod path_use;

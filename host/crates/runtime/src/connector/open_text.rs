@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use memchr::memchr;
 
-use super::csv_rows::{CsvRows, Spoils};
+use super::csv_bad_row::Spoils;
+use super::csv_rows::CsvRows;
 use super::input::Input;
 use super::json_line::{JsonText, is_blank};
 use super::line_reader::{Line, LineError, LineReader, LookFor, content, is_mark, without_mark};

@@ -8,7 +8,7 @@ use rustix::thread::CapabilitySet;
 
 use super::ConnectorError;
 use super::identity::{Located, Nature, locate};
-use super::partial_file::partial_path;
+use super::partial_path::{partial_path, require_leftover};
 use sage_text::plain_path;
 
 /// The place where a file sink writes. The place is examined before any file is opened, so that obstacles to
@@ -124,15 +124,6 @@ fn require_replaceable(shown: &str, path: &Path, old: &Metadata, folder: &Metada
         .hint("remove the file first if the other names are to keep what it holds, or write to another path"));
     }
     Ok(())
-}
-
-/// Checks that a file at the place of the temporary output is the leftover of a run.
-pub(super) fn require_leftover(is_file: bool, partial: &Path) -> Result<(), ConnectorError> {
-    if is_file {
-        return Ok(());
-    }
-    Err(ConnectorError::new(format!("\"{}\" is not a regular file: it is no leftover of a run", plain_path(partial)))
-        .hint("the sink writes its unfinished output there: move it away, or give the sink another path"))
 }
 
 /// Attributes of a path besides its mode; empty if the file system does not report them.

@@ -2,7 +2,7 @@ use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{
@@ -13,7 +13,8 @@ use rustix::io::Errno;
 
 use super::ConnectorError;
 use super::identity::FileId;
-use super::output_place::{Replaced, require_leftover};
+use super::output_place::Replaced;
+use super::partial_path::{partial_path, require_leftover};
 use super::path_guard::PathGuard;
 use sage_text::plain_path;
 
@@ -34,13 +35,6 @@ pub(super) struct PartialFile {
     /// Path in errors.
     shown: String,
     guard: Arc<PathGuard>,
-}
-
-/// The path of an output until it is complete.
-pub(super) fn partial_path(path: &Path) -> PathBuf {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    partial.into()
 }
 
 /// Name of the extended attribute with a file's access control list, which extends its mode.

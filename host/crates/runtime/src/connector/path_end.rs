@@ -7,7 +7,7 @@ use super::ConnectorError;
 use super::find_files::Search;
 use super::identity::{FileId, Identity, Located, Nature, locate, nature_of};
 use super::output_place::OutputPlace;
-use super::partial_file::partial_path;
+use super::partial_path::partial_path;
 use super::path_use::{PathRole, PathUse, StandardStreams};
 use sage_plan::config::{Diagnostic, Span};
 use sage_text::plain_path;

@@ -1,6 +1,6 @@
 use super::control::Stopped;
 use super::on_error_policy::OnErrorPolicy;
-use super::operator_lane::Outlets;
+use super::outlets::Outlets;
 use super::unflushed::Unflushed;
 use sage_batch::{Batch, BatchPool, Bitmap, Column, Origin, Record};
 use sage_plan::Kind;

@@ -1,29 +1,32 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::chain::Chain;
 use super::component_source_lane::ComponentSourceLane;
 use super::control::{Control, Ways};
 use super::counted_sink::CountedSink;
+use super::effective_limits::effective_limits;
 use super::error::RunError;
 use super::guest_supervisor::GuestSupervisor;
 use super::inlet::{Inlet, Tally};
+use super::join_lanes::join_lanes;
+use super::lane::{Lane, Task};
 use super::launch::launch_instances;
 use super::on_error_policy::OnErrorPolicy;
-use super::operator_lane::{OperatorLane, Outlets};
+use super::operator_lane::OperatorLane;
 use super::outlet::{Destination, Outlet, Route};
+use super::outlets::Outlets;
 use super::parts::{Parts, Provided};
 use super::placement::Placement;
 use super::provenance::Provenance;
 use super::recovery::Recovery;
-use super::sequencer::Sequencer;
 use super::sink_lane::SinkLane;
 use super::source_lane::{SharedSource, SourceLane};
+use super::stage_parts::{InstanceParts, StageParts};
 use crate::connector::{DeadLetterFile, Sink, open_sink, open_source};
 use sage_batch::{BatchPool, Inbox};
 use sage_machine::MemoryBudget;
-use sage_observe::{ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency};
-use sage_plan::{Kind, Limits, OnError, Port, SinkSpec, SourceSpec, Stage, StageId, Work};
+use sage_observe::Latency;
+use sage_plan::{Kind, OnError, Port, SinkSpec, SourceSpec, Stage, StageId, Work};
 
 /// An assembled run that is not started yet.
 pub(super) struct Assembly {
@@ -33,46 +36,9 @@ pub(super) struct Assembly {
     pub(super) dead_letters: Vec<Arc<DeadLetterFile>>,
 }
 
-/// A lane, and the CPUs of its thread.
-pub(super) struct Lane {
-    pub(super) name: String,
-    pub(super) stage: StageId,
-    pub(super) placement: Placement,
-    pub(super) task: Task,
-}
-
-pub(super) enum Task {
-    Source(SourceLane),
-    ComponentSource(Box<ComponentSourceLane>),
-    Operator(Box<OperatorLane>),
-    Sink(SinkLane),
-    /// Several of the lanes above.
-    Chain(Box<Chain>),
-}
-
-/// The parts of a stage's instances that are shared with observers.
-pub(super) struct StageParts {
-    pub(super) instances: Vec<InstanceParts>,
-    pub(super) latency: Option<Arc<Latency>>,
-}
-
-pub(super) struct InstanceParts {
-    pub(super) counters: Arc<InstanceCounters>,
-    pub(super) errors: Arc<ErrorCounts>,
-    pub(super) metrics: Arc<GuestMetrics>,
-    pub(super) budget: Option<Arc<MemoryBudget>>,
-    pub(super) kernel: Option<Arc<dyn KernelReading>>,
-    pub(super) inference: Option<Arc<InferenceCounters>>,
-    /// A single inbox, or one for each lane if lanes take by key.
-    pub(super) inboxes: Vec<Arc<Inbox>>,
-    sequencer: Option<Arc<Sequencer>>,
-}
-
 /// Maximum number of waiting batches, in addition to the limit in bytes. Batches of a few records are merged
 /// before they are sent, so this limit is reached only at low rates.
 const BATCH_CREDIT: usize = 64;
-/// Bytes that a batch needs for a record in addition to the record's own bytes.
-const RECORD_OVERHEAD: u64 = 64;
 
 /// Opens all sources, sinks and dead-letter files, and connects every lane to its receivers. Nothing runs yet.
 ///
@@ -173,7 +139,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
     let devices = parts.models.queues().map(Arc::downgrade).collect();
     control.set_ways(Ways { instances, devices, ..ways(&stages) });
     let sources = sources.into_iter().collect();
-    let lanes = Chain::join(lanes, control);
+    let lanes = join_lanes(lanes, control);
     Ok(Assembly { lanes, stages, sources, dead_letters: dead_letters.into_values().collect() })
 }
 
@@ -212,18 +178,6 @@ fn stage_parts(parts: &Parts, id: StageId, stage: &Stage) -> StageParts {
 
 fn credit_of(edge_bytes: u64, inboxes: u32) -> usize {
     usize::try_from(edge_bytes / u64::from(inboxes.max(1))).unwrap_or(usize::MAX)
-}
-
-/// The limits of a stage, with a record size that fits every outgoing edge.
-pub(super) fn effective_limits(parts: &Parts, stage: &Stage) -> Limits {
-    let mut limits = stage.limits.clone();
-    for edge in &stage.outputs {
-        let to = parts.plan.edge(*edge).to;
-        let granted = parts.grant.stage(to);
-        let room = granted.edge_bytes / u64::from(granted.lanes.max(1));
-        limits.record_bytes = limits.record_bytes.min(room.saturating_sub(RECORD_OVERHEAD));
-    }
-    limits
 }
 
 fn outlets(parts: &Parts, id: StageId, outlet: &impl Fn(&Port) -> Outlet) -> Outlets {

@@ -1,7 +1,8 @@
 use std::path::{Path, PathBuf};
 
-use super::job::{Job, JobOptions, host_settings};
+use super::job::Job;
 use super::job_error::JobError;
+use super::job_options::JobOptions;
 use super::parts::Provided;
 use crate::connector;
 use sage_plan::config;
@@ -29,7 +30,7 @@ use sage_plan::config::{
 ///     .start()?
 ///     .wait();
 /// println!("{summary}");
-/// # Ok::<(), sage_host::engine::JobError>(())
+/// # Ok::<(), sage_runtime::engine::JobError>(())
 /// ```
 #[derive(Default)]
 pub struct PipelineBuilder {
@@ -236,7 +237,7 @@ impl PipelineBuilder {
     /// # Errors
     /// All errors at once.
     pub fn build(self, options: JobOptions) -> Result<Job, JobError> {
-        let settings = host_settings(&options)?;
+        let settings = options.host_settings()?;
         let diagnostics = config::Diagnostics::new(None);
         let parsed = Parsed { pipeline: self.pipeline, diagnostics };
         Job::from_parsed(parsed, (None, &self.base), settings, options, self.provided)

@@ -1,11 +1,9 @@
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::answers::Outputs;
-use super::assemble::{Lane, Task};
 use super::chain_clock::ChainClock;
 use super::control::{Control, Stopped};
 use super::counted_sink::CountedSink;
@@ -13,10 +11,8 @@ use super::error::PipelineError;
 use super::lane_guest::Wakers;
 use super::on_error_policy::OnErrorPolicy;
 use super::operator_lane::{OperatorLane, Turn};
-use super::outlet::Outlet;
 use super::sink_lane::SinkLane;
 use super::source_lane::{Made, SourceEnd, SourceLane};
-use sage_batch::Inbox;
 use sage_plan::StageId;
 
 /// Consecutive lanes that share one thread and take turns on it. The members are lanes of operators whose
@@ -57,8 +53,6 @@ pub(super) struct ChainEnd {
     pub(super) sink: Option<(StageId, CountedSink)>,
 }
 
-/// Maximum operators on one thread. The thread spends about 6 µs on each batch of 64 KiB for each operator.
-const MOST_OPERATORS: usize = 4;
 /// `LIGHTLY` is the longest delay of coalesced answers after the chain goes to sleep. `LOOK_UP` is the longest
 /// sleep after that.
 const LIGHTLY: Duration = Duration::from_millis(1);
@@ -67,48 +61,16 @@ const LOOK_UP: Duration = Duration::from_secs(1);
 const SOURCE_LOOKS: Duration = Duration::from_millis(50);
 
 impl Chain {
-    /// Joins lanes into chains if possible, and returns all lanes.
-    pub(super) fn join(lanes: Vec<Lane>, control: &Arc<Control>) -> Vec<Lane> {
-        let behind = behind(&lanes);
-        let led: HashSet<usize> = behind.iter().flatten().copied().collect();
-        let mut rest: Vec<Option<Lane>> = lanes.into_iter().map(Some).collect();
-        let mut joined = Vec::new();
-        for first in (0..rest.len()).filter(|at| !led.contains(at)) {
-            let mut members = Vec::new();
-            let mut next = Some(first);
-            while let Some(at) = next {
-                next = behind.get(at).copied().flatten();
-                members.extend(rest.get_mut(at).and_then(Option::take));
-                let operators = members.iter().filter(|lane| matches!(lane.task, Task::Operator(_))).count();
-                // A sink behind the last operator joins the chain.
-                if operators == MOST_OPERATORS && next.is_none_or(|next| !is_sink(rest.get(next))) {
-                    joined.extend(Self::of(std::mem::take(&mut members), control));
-                }
-            }
-            joined.extend(Self::of(members, control));
-        }
-        joined
-    }
-
-    /// Makes a chain of these lanes. A single lane is returned as it is.
-    fn of(mut members: Vec<Lane>, control: &Arc<Control>) -> Option<Lane> {
-        if members.len() < 2 {
-            return members.pop();
-        }
-        let (name, stage, placement) =
-            members.first().map(|lane| (lane.name.clone(), lane.stage, lane.placement.clone()))?;
-        let mut chain = Self { control: Arc::clone(control), source: None, lanes: Vec::new(), sink: None };
-        members.iter().skip(1).filter_map(|lane| inbox_of(&lane.task)).for_each(Inbox::never_wait);
-        for Lane { stage, task, .. } in members {
-            match task {
-                Task::Source(lane) => chain.source = Some(Head { stage, lane, idle_until: None, end: None }),
-                Task::Operator(lane) => chain.lanes.push(Member { lane: Some(lane), outputs: Outputs::default() }),
-                Task::Sink(lane) => chain.sink = Some((stage, lane)),
-                // These lanes lead to no other lane of a chain.
-                Task::ComponentSource(_) | Task::Chain(_) => {}
-            }
-        }
-        Some(Lane { name, stage, placement, task: Task::Chain(Box::new(chain)) })
+    /// A chain of these lanes, in order.
+    pub(super) fn new(
+        control: &Arc<Control>,
+        source: Option<(StageId, SourceLane)>,
+        lanes: Vec<Box<OperatorLane>>,
+        sink: Option<(StageId, SinkLane)>,
+    ) -> Self {
+        let source = source.map(|(stage, lane)| Head { stage, lane, idle_until: None, end: None });
+        let lanes = lanes.into_iter().map(|lane| Member { lane: Some(lane), outputs: Outputs::default() }).collect();
+        Self { control: Arc::clone(control), source, lanes, sink }
     }
 
     pub(super) fn control(&self) -> &Arc<Control> {
@@ -320,45 +282,4 @@ impl Head {
         }
         Ok(())
     }
-}
-
-/// The index of the lane that follows each lane in a chain.
-fn behind(lanes: &[Lane]) -> Vec<Option<usize>> {
-    let readers: HashMap<*const Inbox, usize> = lanes
-        .iter()
-        .enumerate()
-        .filter_map(|(at, lane)| Some((std::ptr::from_ref(inbox_of(&lane.task)?), at)))
-        .collect();
-    let next = |lane: &Lane| {
-        let inbox = outlet_of(&lane.task)?.only_inbox().filter(|inbox| inbox.producers() == 1)?;
-        let reader = *readers.get(&std::ptr::from_ref(inbox))?;
-        let fits = match (&lane.task, &lanes.get(reader)?.task) {
-            (_, Task::Operator(next)) => next.goes_past(),
-            (Task::Operator(_), Task::Sink(_)) => true,
-            _ => false,
-        };
-        fits.then_some(reader)
-    };
-    lanes.iter().map(next).collect()
-}
-
-/// The outlet of a lane that may share its thread.
-fn outlet_of(task: &Task) -> Option<&Outlet> {
-    match task {
-        Task::Source(lane) if !lane.waits() => Some(&lane.outlet),
-        Task::Operator(lane) if lane.goes_past() => Some(&lane.outlets.main),
-        _ => None,
-    }
-}
-
-fn inbox_of(task: &Task) -> Option<&Inbox> {
-    match task {
-        Task::Operator(lane) => Some(lane.inbox()),
-        Task::Sink(lane) => Some(&lane.inbox),
-        _ => None,
-    }
-}
-
-fn is_sink(lane: Option<&Option<Lane>>) -> bool {
-    matches!(lane, Some(Some(Lane { task: Task::Sink(_), .. })))
 }

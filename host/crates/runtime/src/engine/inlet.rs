@@ -38,8 +38,8 @@ const LOOK_UP: Duration = Duration::from_secs(1);
 
 impl Inlet {
     /// Makes an inlet. `guest` is the guest that receives the batches.
-    pub(super) fn new(inbox: Arc<Inbox>, tally: Tally, guest: &dyn LaneGuest) -> Self {
-        let direct_send = guest.direct_send();
+    pub(super) fn new(inbox: Arc<Inbox>, tally: Tally, guest: &mut dyn LaneGuest) -> Self {
+        let direct_send = guest.direct().map(|guest| guest.direct_send());
         if let Some(direct_send) = &direct_send {
             let counters = Arc::clone(&tally.counters);
             inbox.set_entrance(Arc::new(Counted { direct_send: Arc::clone(direct_send), counters }));
@@ -71,7 +71,7 @@ impl Inlet {
         guest: &mut dyn LaneGuest,
         timeout: Option<Duration>,
     ) -> Result<Result<(), Failure>, Stopped> {
-        if self.direct_send.is_some() {
+        if let Some(guest) = guest.direct() {
             let waiting = self.next()?;
             let idle = waiting.is_none() && !self.ended;
             self.waiting.extend(waiting);

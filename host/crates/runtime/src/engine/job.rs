@@ -9,21 +9,21 @@ use super::examine_models::Examination;
 use super::granted_folders::check_granted_folders;
 use super::hold::HeldLeases;
 use super::job_error::JobError;
-use super::launcher::{InstanceLauncher, Launcher, RunContext};
+use super::job_options::JobOptions;
+use super::launcher::{InstanceLauncher, RunContext};
 use super::parts::{Parts, Provided};
 use super::path_uses::{path_uses, standard_streams};
+use super::read_written::read_written;
 use super::run::Running;
 use super::session::Session;
 use super::threads::Threads;
 use crate::connector::{PathGuard, PathUse, StandardStreams, compare_paths};
 use sage_admission::{Grant, Isolation, Options};
-use sage_machine::{
-    EnforcementReport, Inventory, LeaseFolder, LeasedThreads, SharedCpus, Supply, limit_named_in, read_plain_file,
-};
-use sage_models::{Devices, ExamineElsewhere, ModelService, OpenDevice};
-use sage_plan::config::{self, Diagnostics, HostSettings, Parsed, SourceText, TenantName};
+use sage_machine::{EnforcementReport, Inventory, LeaseFolder, LeasedThreads, SharedCpus, Supply, limit_named_in};
+use sage_models::{Devices, ModelService};
+use sage_plan::config::{self, Diagnostics, HostSettings, Parsed, SourceText};
 use sage_plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
-use sage_sandbox::{CompileElsewhere, CompileLimits, LoadError, Loaded, Sandbox, SandboxOptions};
+use sage_sandbox::{CompileLimits, LoadError, Loaded, Sandbox, SandboxOptions};
 
 /// A pipeline that is read and validated, with its components compiled and checked. A job is ready to be
 /// explained or run.
@@ -40,36 +40,6 @@ pub struct Job {
     asked: OnceLock<Instant>,
     // The sandbox is kept because the engine's clock stops with it. All time limits depend on that clock.
     _sandbox: Arc<Sandbox>,
-}
-
-/// The options of a job.
-#[derive(Debug, Clone, Default)]
-pub struct JobOptions {
-    /// The `host.toml` to use; `None` takes the defaults.
-    pub host_file: Option<PathBuf>,
-    /// Allows a run to exceed the available amount of countable resources.
-    pub overcommit: bool,
-    /// Allows resources that this machine cannot enforce.
-    pub allow_unenforced: bool,
-    /// Accepts only hard limits, and fails if a limit is no longer hard.
-    pub strict: bool,
-    /// The tenant that the job runs for. The ceilings of `host.toml` depend on it.
-    pub tenant: TenantName,
-    /// The lease folder, instead of the one in `host.toml` or the default.
-    pub lease_folder: Option<PathBuf>,
-    /// The cache folder for compiled components, instead of the one in `host.toml` or the default.
-    pub cache_folder: Option<PathBuf>,
-    /// The launcher of instances; `None` runs them in threads of this process.
-    pub launcher: Option<Arc<dyn Launcher>>,
-    /// Starts devices in separate processes; `None` means that such devices cannot be used.
-    pub device_opener: Option<Arc<dyn OpenDevice>>,
-    /// Examines models before they are loaded; `None` means that errors appear only at loading.
-    pub examiner: Option<Arc<dyn ExamineElsewhere>>,
-    /// Compiles components; `None` compiles in this process, without limits.
-    pub compiler: Option<Arc<dyn CompileElsewhere>>,
-    /// Whether this process writes to standard output and standard error besides the run's sinks, as the
-    /// command line does. If so, no path of the run may lead to a file to which these streams are redirected.
-    pub speaks: bool,
 }
 
 /// The paths of a pipeline. They are compared when the pipeline is read and again when it starts.
@@ -105,7 +75,7 @@ impl Job {
     /// # Errors
     /// All errors of the files at once; a component that cannot be used.
     pub fn from_file(path: &Path, options: JobOptions) -> Result<Self, JobError> {
-        let settings = host_settings(&options)?;
+        let settings = options.host_settings()?;
         let bytes = read_written(path)?;
         let parsed = config::parse(&path.display().to_string(), &bytes);
         let base = path.parent().unwrap_or(Path::new(""));
@@ -302,30 +272,6 @@ impl Job {
     fn lease_folder(&self) -> Result<LeaseFolder, JobError> {
         Ok(self.options.lease_folder(&self.settings)?)
     }
-}
-
-/// Maximum bytes of a pipeline or host file. A pipeline of 100,000 stages has 10 MB.
-const MOST_WRITTEN: u64 = 16 << 20;
-
-/// Reads a pipeline or host file.
-fn read_written(path: &Path) -> Result<Vec<u8>, JobError> {
-    read_plain_file(path, MOST_WRITTEN).map_err(|cause| JobError::Read { path: path.to_owned(), cause })
-}
-
-/// The settings of `host.toml`, or the defaults.
-pub(super) fn host_settings(options: &JobOptions) -> Result<HostSettings, JobError> {
-    let Some(path) = &options.host_file else { return Ok(HostSettings::default()) };
-    let bytes = read_written(path)?;
-    let base = path.parent().unwrap_or(Path::new(""));
-    Ok(config::parse_host(&path.display().to_string(), &bytes, base)?)
-}
-
-/// The default folder for compiled components: the user's cache folder. Without a home folder they are not
-/// cached.
-pub(super) fn default_cache() -> Option<PathBuf> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
-    Some(cache.join("sage-host/components"))
 }
 
 /// Makes the sandbox. If the cache folder cannot be used, the sandbox works without it, because a cache only

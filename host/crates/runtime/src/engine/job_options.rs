@@ -1,10 +1,43 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::JobOptions;
-use super::job::{default_cache, host_settings};
 use super::job_error::JobError;
+use super::launcher::Launcher;
+use super::read_written::read_written;
 use sage_machine::{LeaseFolder, ResourceError};
-use sage_plan::config::HostSettings;
+use sage_models::{ExamineElsewhere, OpenDevice};
+use sage_plan::config::{self, HostSettings, TenantName};
+use sage_sandbox::CompileElsewhere;
+
+/// The options of a job.
+#[derive(Debug, Clone, Default)]
+pub struct JobOptions {
+    /// The `host.toml` to use; `None` takes the defaults.
+    pub host_file: Option<PathBuf>,
+    /// Allows a run to exceed the available amount of countable resources.
+    pub overcommit: bool,
+    /// Allows resources that this machine cannot enforce.
+    pub allow_unenforced: bool,
+    /// Accepts only hard limits, and fails if a limit is no longer hard.
+    pub strict: bool,
+    /// The tenant that the job runs for. The ceilings of `host.toml` depend on it.
+    pub tenant: TenantName,
+    /// The lease folder, instead of the one in `host.toml` or the default.
+    pub lease_folder: Option<PathBuf>,
+    /// The cache folder for compiled components, instead of the one in `host.toml` or the default.
+    pub cache_folder: Option<PathBuf>,
+    /// The launcher of instances; `None` runs them in threads of this process.
+    pub launcher: Option<Arc<dyn Launcher>>,
+    /// Starts devices in separate processes; `None` means that such devices cannot be used.
+    pub device_opener: Option<Arc<dyn OpenDevice>>,
+    /// Examines models before they are loaded; `None` means that errors appear only at loading.
+    pub examiner: Option<Arc<dyn ExamineElsewhere>>,
+    /// Compiles components; `None` compiles in this process, without limits.
+    pub compiler: Option<Arc<dyn CompileElsewhere>>,
+    /// Whether this process writes to standard output and standard error besides the run's sinks, as the
+    /// command line does. If so, no path of the run may lead to a file to which these streams are redirected.
+    pub speaks: bool,
+}
 
 /// The settings that these options resolve to on this machine.
 impl JobOptions {
@@ -13,7 +46,10 @@ impl JobOptions {
     /// # Errors
     /// The file cannot be read, or is invalid.
     pub fn host_settings(&self) -> Result<HostSettings, JobError> {
-        host_settings(self)
+        let Some(path) = &self.host_file else { return Ok(HostSettings::default()) };
+        let bytes = read_written(path)?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        Ok(config::parse_host(&path.display().to_string(), &bytes, base)?)
     }
 
     /// The folder of CPU leases and claims.
@@ -32,4 +68,12 @@ impl JobOptions {
     pub fn cache_folder(&self, settings: &HostSettings) -> Option<PathBuf> {
         self.cache_folder.clone().or_else(|| settings.cache_folder.clone()).or_else(default_cache)
     }
+}
+
+/// The default folder for compiled components: the user's cache folder. Without a home folder they are not
+/// cached.
+fn default_cache() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    Some(cache.join("sage-host/components"))
 }

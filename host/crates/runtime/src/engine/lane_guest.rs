@@ -36,42 +36,8 @@ pub trait LaneGuest: Send {
     #[expect(clippy::result_large_err, reason = "the error is the batch itself, which was passed by value")]
     fn hand_over(&mut self, held: InFlight) -> Result<(), InFlight>;
 
-    /// The entrance through which other threads hand over batches directly, without this lane. The lane's
-    /// thread then only takes answers, and [waits](LaneGuest::wait) for them here.
-    fn direct_send(&self) -> Option<Arc<dyn DirectSend>> {
-        None
-    }
-
-    /// With a direct send: waits for at most `most`, until an answer may be available or another thread called
-    /// [`DirectSend::wake`].
-    ///
-    /// # Errors
-    /// The guest is lost although no batch is in flight.
-    fn wait(&mut self, _most: Duration) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    /// With a direct send: returns `true` if [`LaneGuest::answer`] has a result whose beginning need not be
-    /// waited for.
-    fn is_answered(&mut self) -> bool {
-        true
-    }
-
-    /// With a direct send, for a thread that waits for several guests: declares that the thread is about to
-    /// sleep at the guests' [wakers](LaneGuest::wakers). `true` means that it must not sleep, because an answer
-    /// is available. If `lightly` is set, coalesced answers need not wake the thread.
-    fn arm(&mut self, _lightly: bool) -> bool {
-        true
-    }
-
-    /// With a direct send: declares that the thread is awake. `died` says whether the guest's process has died.
-    /// Returns `true` if the doorbell was rung.
-    fn disarm(&mut self, _died: bool) -> bool {
-        true
-    }
-
-    /// With a direct send: the descriptors that wake an armed thread.
-    fn wakers(&self) -> Option<Wakers<'_>> {
+    /// The guest as one to which other threads hand over batches; `None` if all batches go through the lane.
+    fn direct(&mut self) -> Option<&mut dyn DirectGuest> {
         None
     }
 
@@ -119,6 +85,35 @@ pub trait LaneGuest: Send {
 
     /// Declares that the lane is about to wait for input, so the guest needs no watching meanwhile.
     fn rest(&mut self);
+}
+
+/// A guest in another process to which other threads hand over batches directly, without its lane. The lane's
+/// thread then only takes answers, and sleeps until one is available.
+pub trait DirectGuest {
+    /// The entrance for batches of other threads.
+    fn direct_send(&self) -> Arc<dyn DirectSend>;
+
+    /// Waits for at most `most`, until an answer may be available or another thread called
+    /// [`DirectSend::wake`].
+    ///
+    /// # Errors
+    /// The guest is lost although no batch is in flight.
+    fn wait(&mut self, most: Duration) -> Result<(), Failure>;
+
+    /// Returns `true` if [`LaneGuest::answer`] has a result whose beginning need not be waited for.
+    fn is_answered(&mut self) -> bool;
+
+    /// For a thread that waits for several guests: declares that the thread is about to sleep at the guests'
+    /// [wakers](DirectGuest::wakers). `true` means that it must not sleep, because an answer is available. If
+    /// `lightly` is set, coalesced answers need not wake the thread.
+    fn arm(&mut self, lightly: bool) -> bool;
+
+    /// Declares that the thread is awake. `died` says whether the guest's process has died. Returns `true` if
+    /// the doorbell was rung.
+    fn disarm(&mut self, died: bool) -> bool;
+
+    /// The descriptors that wake an armed thread; `None` if the guest is not running.
+    fn wakers(&self) -> Option<Wakers<'_>>;
 }
 
 /// The descriptors at which a thread sleeps while it waits for a guest in another process. Each becomes

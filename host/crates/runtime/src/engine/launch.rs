@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::assemble::{InstanceParts, StageParts, effective_limits};
+use super::effective_limits::effective_limits;
 use super::error::RunError;
 use super::lane_guest::LaneGuest;
 use super::launcher::InstanceSetup;
 use super::parts::Parts;
+use super::stage_parts::{InstanceParts, StageParts};
 use sage_machine::MemoryBudget;
 use sage_models::NoModels;
 use sage_plan::{ComponentSpec, Limits, Stage, StageId, Work};

@@ -8,7 +8,7 @@ use super::inlet::Inlet;
 use super::lane_clock::LaneClock;
 use super::lane_guest::{InFlight, LaneGuest, Wakers};
 use super::on_error_policy::OnErrorPolicy;
-use super::outlet::Outlet;
+use super::outlets::Outlets;
 use super::recovery::{Recovery, Step};
 use super::sequencer::Sequencer;
 use sage_batch::{Batch, BatchPool, Inbox};
@@ -51,22 +51,6 @@ pub(super) enum Turn {
     Waits,
     /// The lane has sent its last output.
     Ended,
-}
-
-/// The outputs of a lane: its ports.
-pub(super) struct Outlets {
-    pub(super) main: Outlet,
-    pub(super) rejects: Outlet,
-    /// By port number, from 1.
-    pub(super) sides: Vec<Outlet>,
-}
-
-impl Outlets {
-    fn flush(&mut self) -> Result<(), Stopped> {
-        self.main.flush()?;
-        self.rejects.flush()?;
-        self.sides.iter_mut().try_for_each(Outlet::flush)
-    }
 }
 
 impl OperatorLane {
@@ -146,7 +130,7 @@ impl OperatorLane {
         self.inlet.fill(self.supervisor.guest())?;
         let guest = self.supervisor.guest();
         if guest.in_flight() > 0 {
-            if !can_go_on || !guest.is_answered() {
+            if !can_go_on || !guest.direct().is_none_or(|guest| guest.is_answered()) {
                 return Ok(Turn::Waits);
             }
             self.take_answer(outputs)?;
@@ -171,25 +155,25 @@ impl OperatorLane {
         self.outlets.flush()
     }
 
-    /// In a chain: see [`LaneGuest::arm`].
+    /// In a chain: see [`DirectGuest::arm`](super::DirectGuest::arm).
     pub(super) fn arm(&mut self, lightly: bool) -> bool {
-        self.supervisor.guest().arm(lightly)
+        self.supervisor.guest().direct().is_none_or(|guest| guest.arm(lightly))
     }
 
-    /// In a chain: see [`LaneGuest::disarm`]. A guest whose process has died is replaced at once if nothing is
+    /// In a chain: see [`DirectGuest::disarm`](super::DirectGuest::disarm). A guest whose process has died is replaced at once if nothing is
     /// in flight. Otherwise the next answer reports the death.
     pub(super) fn disarm(&mut self, died: bool) -> Result<bool, Stopped> {
         let guest = self.supervisor.guest();
-        let rung = guest.disarm(died);
+        let rung = guest.direct().is_none_or(|guest| guest.disarm(died));
         if died && guest.in_flight() == 0 {
             self.wait(&Outputs::default())?;
         }
         Ok(rung || died)
     }
 
-    /// In a chain: see [`LaneGuest::wakers`].
+    /// In a chain: see [`DirectGuest::wakers`](super::DirectGuest::wakers).
     pub(super) fn wakers(&mut self) -> Option<Wakers<'_>> {
-        self.supervisor.guest().wakers()
+        self.supervisor.guest().direct()?.wakers()
     }
 
     /// Returns `true` if batches bypass this lane on the way to its guest.

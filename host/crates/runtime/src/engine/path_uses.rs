@@ -43,11 +43,11 @@ pub(super) fn path_uses(
         }
     }
     for model in &pipeline.models {
-        add(PathRole::Model(model.name.value.clone()), &resolve(base, &model.path.value), model.path.span);
+        add(PathRole::Model(model.spec.name.clone()), &resolve(base, &model.spec.path), model.path_span);
     }
     // Their spans belong to another file.
     for model in &pipeline.host_models {
-        add(PathRole::Model(model.name.value.clone()), Path::new(&model.path.value), None);
+        add(PathRole::Model(model.spec.name.clone()), &model.spec.path, None);
     }
     let host_file = options.host_file.as_deref().map(|path| (PathRole::HostFile, path));
     let library = settings.onnxruntime_library.as_deref().map(|path| (PathRole::Library, path));

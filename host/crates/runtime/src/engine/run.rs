@@ -2,12 +2,13 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use super::assemble::{Assembly, Lane, Task, assemble};
+use super::assemble::{Assembly, assemble};
 use super::chain::{Chain, ChainEnd};
 use super::control::Control;
 use super::counted_sink::CountedSink;
 use super::error::{PipelineError, RunError, with_causes};
 use super::guest_supervisor::GuestSupervisor;
+use super::lane::{Lane, Task};
 use super::operator_lane::OperatorLane;
 use super::parts::Parts;
 use super::source_lane::{SharedSource, SourceEnd};
@@ -83,7 +84,9 @@ impl Running {
                 }
             }
         }
-        if !failures.is_empty() {
+        // A sink may fail before the last guest has started, which stops that start. The run has failed then, of
+        // the sink, and its summary says so.
+        if !failures.is_empty() && running.control.cause().is_none() {
             running.stop_and_wait();
             failures.sort_by(|a, b| (&a.stage, a.instance).cmp(&(&b.stage, b.instance)));
             return Err(RunError::Start(failures));

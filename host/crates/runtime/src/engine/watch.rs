@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::assemble::{Assembly, InstanceParts};
+use super::assemble::Assembly;
+use super::stage_parts::InstanceParts;
 use super::standing::standings;
 use sage_admission::Grant;
 use sage_batch::Inbox;

@@ -3,7 +3,6 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use rustix::process::{Signal, pidfd_send_signal};
 
@@ -222,7 +221,3 @@ impl Drop for Instance {
 fn ended(child: &mut Child) -> Option<std::process::ExitStatus> {
     child.try_wait().ok().flatten()
 }
-
-/// Maximum silence of a worker in addition to the duration of a call. A worker that is silent for longer counts
-/// as stuck. A start takes tens of milliseconds, and seconds on a machine that swaps.
-pub(super) const GRACE: Duration = Duration::from_secs(5);

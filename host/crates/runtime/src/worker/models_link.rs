@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::instance::GRACE;
+use super::grace::GRACE;
 use super::tensor_wire::{
     LARGEST_CALL, LONGEST_FACTS, get_json, get_named, get_outcome, measure_name, measure_named, put_named,
 };

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::instance::GRACE;
+use super::grace::GRACE;
 use super::models_link::{LeaseWords, ask};
 use super::tensor_wire::{
     LARGEST_CALL, LONGEST_NAME, facts_text, get_named, measure_named, put_json, put_named, put_outcome,

@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
 use super::ProcessIsolation;
-use super::device::{DeviceHome, DeviceProcess, DeviceSpec, Hardware};
+use super::device::{DeviceHome, DeviceProcess, DeviceSpec};
 use sage_models::{DeviceRequest, InferenceError, OpenDevice, Runner};
-use sage_plan::config::DeviceKind;
 
 /// Maximum bytes of the machine's own memory for a CUDA device's process. Its context, pinned buffers and
 /// libraries take one or two GiB.
@@ -12,20 +11,15 @@ const CUDA_HOST_MEMORY: u64 = 8 << 30;
 impl OpenDevice for ProcessIsolation {
     fn open(&self, order: DeviceRequest<'_>) -> Result<Arc<dyn Runner>, InferenceError> {
         let device = order.device;
-        let (hardware, host_memory) = match &device.kind {
-            DeviceKind::Cpu { .. } => (Hardware::Cpu, None),
-            DeviceKind::Fake { .. } => (Hardware::Fake, None),
-            DeviceKind::Cuda { uuid } => (Hardware::Cuda(uuid.clone()), Some(CUDA_HOST_MEMORY)),
-        };
         let spec = DeviceSpec {
             name: device.id.clone(),
-            hardware,
+            kind: device.kind.clone(),
             backend: device.backend(),
             slots: device.slots(),
             threads: device.threads(),
             memory: Some(order.memory),
             largest_model: order.largest_model,
-            host_memory,
+            host_memory: device.kind.has_driver().then_some(CUDA_HOST_MEMORY),
             // The device process does not inherit our environment.
             library: order
                 .library

@@ -2,10 +2,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::grace::GRACE;
 use super::in_flight::{Answering, InFlightBatches, write_call};
-use super::instance::{GRACE, Instance};
+use super::instance::Instance;
 use super::message::{LONGEST_POSITION, Report, ask, get_progress};
-use crate::engine::{InFlight, LaneGuest, Measured, Wakers};
+use crate::engine::{DirectGuest, InFlight, LaneGuest, Measured, Wakers};
 use sage_batch::wire::{WireError, get_bytes, put_bytes, put_u64};
 use sage_batch::{Batch, DirectSend};
 use sage_machine::MemoryBudget;
@@ -333,47 +334,11 @@ impl LaneGuest for ProcessGuest {
         Ok(())
     }
 
-    fn direct_send(&self) -> Option<Arc<dyn DirectSend>> {
+    fn direct(&mut self) -> Option<&mut dyn DirectGuest> {
         // Lanes that share an inbox must answer in the order in which they took. A sink must be able to flush
         // between two batches.
         let alone = self.instance.template.lanes.len() == 1 && !matches!(self.kind, Kind::Sink | Kind::Source);
-        alone.then(|| Arc::clone(&self.in_flight) as Arc<dyn DirectSend>)
-    }
-
-    fn wait(&mut self, most: Duration) -> Result<(), Failure> {
-        let Some(link) = &self.link else { return Ok(()) };
-        match link.doze(most) {
-            Err(error) if self.in_flight.count() == 0 => {
-                let failure = self.lost(&error);
-                self.take_all_back(None);
-                Err(failure)
-            }
-            // If a batch is in flight, its answer reports the error.
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
-
-    fn is_answered(&mut self) -> bool {
-        if self.failed.is_some() || self.link.as_ref().is_none_or(Link::has_bytes) {
-            self.silent_since = None;
-            return true;
-        }
-        let since = *self.silent_since.get_or_insert_with(Instant::now);
-        self.gone || self.link.as_ref().is_some_and(|link| link.is_overdue(since).is_some())
-    }
-
-    fn arm(&mut self, lightly: bool) -> bool {
-        self.link.as_ref().is_none_or(|link| link.arm(lightly))
-    }
-
-    fn disarm(&mut self, died: bool) -> bool {
-        self.gone |= died;
-        self.link.as_ref().is_none_or(Link::disarm)
-    }
-
-    fn wakers(&self) -> Option<Wakers<'_>> {
-        let (doorbell, process) = self.link.as_ref()?.wakers();
-        Some(Wakers { doorbell, process: process? })
+        if alone { Some(self) } else { None }
     }
 
     fn answer(&mut self) -> Option<(InFlight, Result<&mut Answer, Failure>)> {
@@ -449,4 +414,46 @@ impl LaneGuest for ProcessGuest {
     }
 
     fn rest(&mut self) {}
+}
+
+impl DirectGuest for ProcessGuest {
+    fn direct_send(&self) -> Arc<dyn DirectSend> {
+        Arc::clone(&self.in_flight) as Arc<dyn DirectSend>
+    }
+
+    fn wait(&mut self, most: Duration) -> Result<(), Failure> {
+        let Some(link) = &self.link else { return Ok(()) };
+        match link.doze(most) {
+            Err(error) if self.in_flight.count() == 0 => {
+                let failure = self.lost(&error);
+                self.take_all_back(None);
+                Err(failure)
+            }
+            // If a batch is in flight, its answer reports the error.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn is_answered(&mut self) -> bool {
+        if self.failed.is_some() || self.link.as_ref().is_none_or(Link::has_bytes) {
+            self.silent_since = None;
+            return true;
+        }
+        let since = *self.silent_since.get_or_insert_with(Instant::now);
+        self.gone || self.link.as_ref().is_some_and(|link| link.is_overdue(since).is_some())
+    }
+
+    fn arm(&mut self, lightly: bool) -> bool {
+        self.link.as_ref().is_none_or(|link| link.arm(lightly))
+    }
+
+    fn disarm(&mut self, died: bool) -> bool {
+        self.gone |= died;
+        self.link.as_ref().is_none_or(Link::disarm)
+    }
+
+    fn wakers(&self) -> Option<Wakers<'_>> {
+        let (doorbell, process) = self.link.as_ref()?.wakers();
+        Some(Wakers { doorbell, process: process? })
+    }
 }

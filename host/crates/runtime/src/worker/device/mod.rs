@@ -38,4 +38,4 @@ mod supervisor;
 pub use backends::backends;
 pub use process::{DeviceHome, DeviceProcess};
 pub use serve::serve_device;
-pub use spec::{DeviceSpec, Hardware};
+pub use spec::DeviceSpec;

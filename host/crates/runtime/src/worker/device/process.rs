@@ -207,7 +207,7 @@ impl Runner for DeviceProcess {
     /// The kernel's memory counter for the process of a CPU device. A CUDA device's process does not show the
     /// memory of the device.
     fn memory_used(&self) -> Option<u64> {
-        if self.spec.hardware.has_driver() {
+        if self.spec.kind.has_driver() {
             return None;
         }
         self.kernel.read().memory.or_else(|| resident(self.process()?))

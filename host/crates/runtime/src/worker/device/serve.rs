@@ -88,7 +88,7 @@ fn open_lock(lock: &LeaseLock) -> (u64, OwnedFd) {
 }
 
 fn lockdown(order: &DeviceSetup) -> Lockdown {
-    let cpu = !order.spec.hardware.has_driver();
+    let cpu = !order.spec.kind.has_driver();
     let keep: Vec<_> = (0..3).chain(order.descriptors()).collect();
     let open_files = keep.iter().max().map_or(0, |&most| u64::try_from(most).unwrap_or(0)) + OPEN_FILES;
     Lockdown {

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use sage_machine::cgroup::{CgroupError, Cgroups, Group, GroupLimits};
-use sage_plan::config::BackendChoice;
+use sage_plan::config::{BackendChoice, DeviceKind};
 
 /// A device that a separate process drives, and the limits of that process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceSpec {
     /// The device's name in messages, and the name of its cgroup.
     pub name: String,
-    /// The hardware.
-    pub hardware: Hardware,
+    /// Kind of the device. The process of a CUDA device sees only this device, as number 0.
+    pub kind: DeviceKind,
     /// The backend of models that do not name one.
     pub backend: BackendChoice,
     /// Maximum runs at a time; at least 1.
@@ -30,19 +30,6 @@ pub struct DeviceSpec {
     pub library: Option<PathBuf>,
 }
 
-/// The hardware of a device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Hardware {
-    /// The machine's processors.
-    Cpu,
-    /// No hardware: fake models. The limits are those of a CPU device.
-    Fake,
-    /// An NVIDIA device: the NVML UUID of the device or of a MIG instance. The process sees only this device,
-    /// as number 0.
-    Cuda(String),
-}
-
 /// Bytes that the process needs in addition to its models and tensors: program and stacks, rings of its slots,
 /// pages of a library. Measured: 1 MiB before the first run with a backend that does nothing, by the kernel's
 /// count; 66 MiB resident with ONNX Runtime 1.32 and a model of 3 MiB, including the pages of the library.
@@ -54,23 +41,16 @@ const OTHER_THREADS: u64 = 15;
 /// held 256 MiB of weights 4.1 times (the file, parsed, as constants, packed for its kernels).
 const WHILE_LOADED: u64 = 4;
 
-impl Hardware {
-    /// Returns `true` if a vendor's driver does the work. Its threads, files and system calls cannot be listed.
-    pub(super) fn has_driver(&self) -> bool {
-        matches!(self, Self::Cuda(_))
-    }
-}
-
 impl DeviceSpec {
     /// Maximum bytes of the machine's memory for the process.
     #[must_use]
     pub fn process_memory(&self) -> Option<u64> {
-        match self.hardware {
-            Hardware::Cpu | Hardware::Fake => self.memory.map(|memory| {
+        match self.kind {
+            DeviceKind::Cpu { .. } | DeviceKind::Fake { .. } => self.memory.map(|memory| {
                 let loading = self.largest_model.saturating_mul(WHILE_LOADED);
                 memory.saturating_add(loading).saturating_add(OVERHEAD)
             }),
-            Hardware::Cuda(_) => self.host_memory,
+            DeviceKind::Cuda { .. } => self.host_memory,
         }
     }
 
@@ -86,7 +66,7 @@ impl DeviceSpec {
         let limits = GroupLimits {
             memory_max: self.process_memory().filter(|_| controls.memory.available),
             pids_max: Some(runs.saturating_add(OTHER_THREADS))
-                .filter(|_| controls.pids.available && !self.hardware.has_driver()),
+                .filter(|_| controls.pids.available && !self.kind.has_driver()),
             ..GroupLimits::default()
         };
         let none = GroupLimits::default();
@@ -95,7 +75,7 @@ impl DeviceSpec {
 
     /// The environment of the process.
     pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
-        let Hardware::Cuda(uuid) = &self.hardware else { return Vec::new() };
+        let DeviceKind::Cuda { uuid } = &self.kind else { return Vec::new() };
         // The path of CUDA's own libraries. The loader reads it once, when the process starts.
         let libraries = std::env::var_os("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path));
         [("CUDA_VISIBLE_DEVICES", OsString::from(uuid)), ("CUDA_CACHE_DISABLE", "1".into())]

@@ -1,0 +1,19 @@
+use super::control::Stopped;
+use super::outlet::Outlet;
+
+/// The outputs of a lane: its ports.
+pub(super) struct Outlets {
+    pub(super) main: Outlet,
+    pub(super) rejects: Outlet,
+    /// By port number, from 1.
+    pub(super) sides: Vec<Outlet>,
+}
+
+impl Outlets {
+    /// Sends the gathered outputs of all ports.
+    pub(super) fn flush(&mut self) -> Result<(), Stopped> {
+        self.main.flush()?;
+        self.rejects.flush()?;
+        self.sides.iter_mut().try_for_each(Outlet::flush)
+    }
+}

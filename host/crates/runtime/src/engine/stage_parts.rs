@@ -1,0 +1,26 @@
+use std::sync::Arc;
+
+use super::sequencer::Sequencer;
+use sage_batch::Inbox;
+use sage_machine::MemoryBudget;
+use sage_observe::{ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency};
+
+/// The parts of a stage's instances that are shared with observers.
+pub(super) struct StageParts {
+    pub(super) instances: Vec<InstanceParts>,
+    pub(super) latency: Option<Arc<Latency>>,
+}
+
+/// The parts of one instance that are shared with observers.
+pub(super) struct InstanceParts {
+    pub(super) counters: Arc<InstanceCounters>,
+    pub(super) errors: Arc<ErrorCounts>,
+    pub(super) metrics: Arc<GuestMetrics>,
+    pub(super) budget: Option<Arc<MemoryBudget>>,
+    pub(super) kernel: Option<Arc<dyn KernelReading>>,
+    pub(super) inference: Option<Arc<InferenceCounters>>,
+    /// A single inbox, or one for each lane if lanes take by key.
+    pub(super) inboxes: Vec<Arc<Inbox>>,
+    /// Orders the outputs of the lanes, if they take from one inbox.
+    pub(super) sequencer: Option<Arc<Sequencer>>,
+}
