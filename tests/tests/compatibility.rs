@@ -1,4 +1,4 @@
-//! Pipelines, components and results of released versions: what ran once runs for ever. A folder
+//! Pipelines, components and results of released versions. Every later version gives the same results. A folder
 //! `compatibility/VERSION/NAME` is a test. `sage_tests::FolderCase` describes its files; the components are the
 //! committed files of `compatibility/VERSION/components`, and nothing builds them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
