@@ -23,6 +23,7 @@ mod failure;
 mod inspect;
 mod inspect_model;
 mod last_word;
+mod man;
 mod new;
 mod printer;
 mod program;
@@ -31,6 +32,7 @@ mod run;
 mod signals;
 mod validate;
 mod values;
+mod version;
 mod wait;
 mod wasm_target;
 

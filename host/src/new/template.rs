@@ -13,6 +13,8 @@ pub(super) enum Dependency {
     Vendored(&'static str),
     /// In another folder of this machine.
     Elsewhere(String),
+    /// In a registry, with this version.
+    Published(&'static str),
 }
 
 /// The parts that differ between the kinds.
@@ -78,9 +80,12 @@ fn template(kind: Kind) -> Template {
 /// The crate's files, without those of the SDK.
 pub(super) fn files(name: &CrateName, kind: Kind, dependency: &Dependency) -> Vec<(&'static str, String)> {
     let Template { code, pipeline, data, about } = template(kind);
+    // Written as TOML strings, because a path may contain quotes and backslashes.
+    let string = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let (sdk, exclude) = match dependency {
-        Dependency::Vendored(path) => ((*path).to_owned(), "\nexclude = [\"vendor\"]"),
-        Dependency::Elsewhere(path) => (path.clone(), ""),
+        Dependency::Vendored(path) => (format!("{{ path = {} }}", string(path)), "\nexclude = [\"vendor\"]"),
+        Dependency::Elsewhere(path) => (format!("{{ path = {} }}", string(path)), ""),
+        Dependency::Published(version) => (string(version), ""),
     };
     let fill = |text: &str| {
         text.replace("{{name}}", name.as_str())
@@ -88,8 +93,7 @@ pub(super) fn files(name: &CrateName, kind: Kind, dependency: &Dependency) -> Ve
             .replace("{{kind}}", kind.name())
             .replace("{{about}}", about)
             .replace("{{exclude}}", exclude)
-            // Written as a TOML string, because a path may contain quotes and backslashes.
-            .replace("{{sdk}}", &toml::Value::String(sdk.clone()).to_string())
+            .replace("{{sdk}}", &sdk)
     };
     let mut files = vec![
         ("Cargo.toml", fill(MANIFEST)),
@@ -129,5 +133,14 @@ mod tests {
         let files = files(&name, Kind::Map, &Dependency::Elsewhere(odd.clone()));
         let manifest: toml::Table = files[0].1.parse().unwrap();
         assert_eq!(manifest["dependencies"]["sage-guest"]["path"].as_str(), Some(odd.as_str()));
+    }
+
+    #[test]
+    fn a_published_sdk_is_a_dependency_by_version() {
+        let name = CrateName::parse("x").unwrap();
+        let files = files(&name, Kind::Map, &Dependency::Published("1.2.3"));
+        let manifest: toml::Table = files[0].1.parse().unwrap();
+        assert_eq!(manifest["dependencies"]["sage-guest"].as_str(), Some("1.2.3"));
+        assert!(manifest["workspace"].as_table().unwrap().is_empty(), "no folder is excluded");
     }
 }
