@@ -24,8 +24,8 @@ fn write_pages(command: &clap::Command, folder: &Path) -> io::Result<()> {
     for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
         write_pages(subcommand, folder)?;
     }
+    let page = Man::new(command.clone());
     let mut bytes = Vec::new();
-    let page = Man::new(command.clone()).source(concat!("sage-host ", env!("CARGO_PKG_VERSION"))).manual("sage-host");
     render(&page, command, &mut bytes)?;
     fs::write(folder.join(page.get_filename()), bytes)
 }
@@ -33,7 +33,9 @@ fn write_pages(command: &clap::Command, folder: &Path) -> io::Result<()> {
 /// Writes the sections of a page. The text after the options is a section of fixed lines, because it contains
 /// tables and examples.
 fn render(page: &Man, command: &clap::Command, output: &mut impl Write) -> io::Result<()> {
-    page.render_title(output)?;
+    // The library leaves out the empty date, which moves the version into the place of the date.
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    writeln!(output, ".TH {name} 1 \"\" \"sage-host {}\" \"sage-host\"", env!("CARGO_PKG_VERSION"))?;
     page.render_name_section(output)?;
     page.render_synopsis_section(output)?;
     page.render_description_section(output)?;

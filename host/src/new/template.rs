@@ -10,10 +10,12 @@ const GITIGNORE: &str = "/target\n/out/*\n!/out/.gitkeep\n*.partial\n";
 #[derive(Debug)]
 pub(super) enum Dependency {
     /// In the crate itself.
+    #[cfg(any(test, sdk_embedded))]
     Vendored(&'static str),
     /// In another folder of this machine.
     Elsewhere(String),
     /// In a registry, with this version.
+    #[cfg(any(test, not(sdk_embedded)))]
     Published(&'static str),
 }
 
@@ -83,8 +85,10 @@ pub(super) fn files(name: &CrateName, kind: Kind, dependency: &Dependency) -> Ve
     // Written as TOML strings, because a path may contain quotes and backslashes.
     let string = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let (sdk, exclude) = match dependency {
+        #[cfg(any(test, sdk_embedded))]
         Dependency::Vendored(path) => (format!("{{ path = {} }}", string(path)), "\nexclude = [\"vendor\"]"),
         Dependency::Elsewhere(path) => (format!("{{ path = {} }}", string(path)), ""),
+        #[cfg(any(test, not(sdk_embedded)))]
         Dependency::Published(version) => (string(version), ""),
     };
     let fill = |text: &str| {

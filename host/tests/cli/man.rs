@@ -36,7 +36,12 @@ fn each_command_has_a_page() {
         for section in [".TH ", ".SH NAME", ".SH SYNOPSIS", ".SH DESCRIPTION", ".SH OPTIONS"] {
             assert!(text.contains(section), "{name} has no {section}:\n{text}");
         }
-        assert!(text.contains(concat!("sage-host ", env!("CARGO_PKG_VERSION"))), "{name} names no version:\n{text}");
+        let title = format!(
+            ".TH {} 1 \"\" \"sage-host {}\" \"sage-host\"\n",
+            name.trim_end_matches(".1"),
+            env!("CARGO_PKG_VERSION")
+        );
+        assert!(text.starts_with(&title), "{name} has another title:\n{text}");
     }
     let run = &pages.iter().find(|(name, _)| name == "sage-host-run.1").unwrap().1;
     assert!(run.contains("drain\\-timeout") && run.contains("Exit codes:"), "{run}");
@@ -46,7 +51,7 @@ fn each_command_has_a_page() {
 fn the_pages_have_no_error_that_a_formatter_reports() {
     let folder = tempfile::tempdir().unwrap();
     let pages = pages(folder.path());
-    let formatters: [&[&str]; 2] = [&["man", "--warnings", "-E", "UTF-8", "-l"], &["mandoc", "-Tlint", "-Wwarning"]];
+    let formatters: [&[&str]; 2] = [&["man", "--warnings", "-E", "UTF-8", "-l"], &["mandoc", "-Tlint", "-Werror"]];
     for words in formatters {
         for (name, _) in &pages {
             let page = folder.path().join("pages/man1").join(name);
