@@ -20,7 +20,7 @@ fi
 
 deb=$1
 suite=${DEB_SUITE:-$(. /etc/os-release && echo "$VERSION_CODENAME")}
-root=$(mktemp -d)
+root=$(mktemp -d -t sage-host-deb-test.XXXXXX)
 # Mounts end before the files go: nothing below /sys may be removed.
 clean() {
     umount -R "$root/sys" "$root/proc" 2>/dev/null || true

@@ -25,10 +25,6 @@ sed -n 's|.*component = "\(.*\.wasm\)".*|\1|p' "$flights/pipeline.toml" | sort -
     install -m 644 "$built/$component" "$flights/$component"
 done
 install -m 644 "$source"/examples/flights/*.csv "$source/examples/flights/SOURCE.md" "$flights"
-mkdir -p "$doc/examples/file-types"
-for file in pipeline.toml host.toml; do
-    install -m 644 "$source/examples/file-types/$file" "$doc/examples/file-types/$file"
-done
 chmod -R u=rwX,go=rX "$stage"
 
 mkdir -p "$dist"
