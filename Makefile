@@ -36,6 +36,7 @@ setup: ## add the Rust target wasm32-wasip2, if it is not there
 host: ## build the sage-host program, optimised, without the model runtimes
 	$(call say,building sage-host (the first build takes about 10 minutes on two cores: it contains a compiler for WebAssembly))
 	$(CARGO) build --release --locked --workspace --no-default-features --bin sage-host
+	@dist/split-debug.sh $(SAGE_HOST)
 	@echo "==> the program is $(SAGE_HOST)"
 
 # The model runtimes and the benchmark are built with one set of features, because a second set would rebuild
@@ -44,6 +45,7 @@ host: ## build the sage-host program, optimised, without the model runtimes
 host-inference: ## the same with the model runtimes and the benchmark (ten more CPU minutes the first time)
 	$(call say,building sage-host with the model runtimes tract and ONNX Runtime)
 	$(CARGO) build --release --locked --workspace $(WITH_ONNXRUNTIME) --bin sage-host --bin bench
+	@dist/split-debug.sh $(SAGE_HOST)
 	@echo "==> the program is $(SAGE_HOST)"
 
 .PHONY: operators
@@ -167,6 +169,79 @@ check: ## compile, lint and run the unit tests of changed packages (less than a 
 test-cgroup2: operators ## test cgroup v2 in an emulated machine (QEMU; is skipped if it cannot run)
 	$(call say,running the tests of control groups on cgroup v2)
 	@tests/reported tests/cgroup2/run.sh
+
+# Installation. `make install` takes the program that is built, and builds it only if there is none, so that
+# `make host-inference && sudo make install` needs no Rust for the second command.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: install
+install: ## install program, completions, man pages and systemd unit (PREFIX=/usr/local, DESTDIR)
+	@if [ ! -x "$(SAGE_HOST)" ]; then $(MAKE) host-inference; fi
+	@dist/install.sh install "$(SAGE_HOST)" "$(DESTDIR)" "$(PREFIX)"
+	@echo "==> installed below $(DESTDIR)$(PREFIX)"
+
+.PHONY: uninstall
+uninstall: ## remove the files of make install
+	@dist/install.sh uninstall "$(DESTDIR)" "$(PREFIX)"
+	@echo "==> removed from $(DESTDIR)$(PREFIX)"
+
+# Release files, with the model runtimes.
+DIST := $(HOST_TARGET)/dist
+# [package.metadata.deb] in host/Cargo.toml takes files from this folder.
+STAGE := $(HOST_TARGET)/release/stage
+DIST_FEATURES := onnxruntime
+
+.PHONY: program-of-release
+program-of-release:
+	$(call say,building sage-host with the model runtimes tract and ONNX Runtime)
+	$(CARGO) build --release --locked --workspace $(WITH_ONNXRUNTIME) --bin sage-host
+	@dist/split-debug.sh $(SAGE_HOST)
+
+.PHONY: dist
+dist: program-of-release operators deb-tool ## make a tarball with its checksum, and a Debian package
+	$(call say,packing the release)
+	@dist/package.sh "$(SAGE_HOST)" "$(STAGE)" "$(DIST)" --features $(DIST_FEATURES)
+	$(call say,making the Debian package)
+	@rm -f "$(DIST)"/*.deb
+	@if [ -x "$(CARGO_DEB)" ]; then \
+		"$(CARGO_DEB)" --no-build --no-strip --manifest-path host/Cargo.toml --output "$(DIST)/"; \
+	else \
+		echo "==> skipped: cargo-deb is not installed"; \
+	fi
+	@echo "==> the release is in $(DIST)"
+
+# cargo-deb, in a folder of its own. Without it, `make dist` makes no Debian package.
+CARGO_DEB_VERSION := 3.8.0
+CARGO_DEB_FOLDER := $(HOME)/.cache/sage-host/cargo-deb-$(CARGO_DEB_VERSION)
+CARGO_DEB = $(firstword $(wildcard $(CARGO_DEB_FOLDER)/bin/cargo-deb) $(shell command -v cargo-deb))
+
+.PHONY: deb-tool
+deb-tool:
+	@if [ ! -x "$(CARGO_DEB)" ]; then \
+		echo "==> installing cargo-deb $(CARGO_DEB_VERSION) in $(CARGO_DEB_FOLDER) (two CPU minutes)"; \
+		$(CARGO) install --quiet --locked --root "$(CARGO_DEB_FOLDER)" cargo-deb@$(CARGO_DEB_VERSION) || true; \
+	fi
+
+.PHONY: deb-test
+deb-test: ## install, run and remove the Debian package in a fresh system (root, debootstrap)
+	@deb=$$(ls "$(DIST)"/*.deb 2>/dev/null | head -n 1); \
+	if [ -z "$$deb" ]; then echo "==> no Debian package in $(DIST): run make dist" >&2; exit 1; fi; \
+	dist/deb-test.sh "$$deb"
+
+.PHONY: release
+release: ## check that version, changelog and release files agree, then tag (DRY_RUN=1 only shows)
+	@DRY_RUN=$(DRY_RUN) dist/release.sh "$(DIST)"
+
+# The crates as a registry gets them, built from their packages. The target folder is one of its own, because
+# the features of these builds differ from those of other targets.
+PACKAGE_TARGET := $(HOST_TARGET)/package-target
+
+.PHONY: package
+package: ## pack all crates and build them from the packages (15 CPU minutes the first time)
+	$(call say,packing and building the crates from their packages)
+	$(CARGO) package --workspace --exclude sage-tests --locked --no-default-features --target-dir "$(PACKAGE_TARGET)"
+	dist/package-test.sh "$(PACKAGE_TARGET)"
 
 .PHONY: fmt
 fmt: ## format all code
