@@ -148,15 +148,7 @@ fn messages_are_json_objects_if_asked_for() {
     )
     .unwrap();
     let ran = Command::new(env!("CARGO_BIN_EXE_sage-host"))
-        .args([
-            "run",
-            "pipeline.toml",
-            "--quiet",
-            "--log-format",
-            "json",
-            "--lease-folder",
-            "leases",
-        ])
+        .args(["run", "pipeline.toml", "--quiet", "--log-format", "json", "--lease-folder", "leases"])
         // An old target of a message: the program warns about it.
         .env("SAGE_LOG", "warn,sage_host::engine=debug")
         .current_dir(folder.path())

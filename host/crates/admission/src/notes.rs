@@ -130,7 +130,10 @@ impl Reason {
                 format!("lower {resource} or parallelism, raise it in host.toml if there is more, or pass --overcommit")
             }
             Self::TooSmall { least, .. } => {
-                format!("raise memory above {}, with room for the guest, or run with --isolation thread", short_size(*least))
+                format!(
+                    "raise memory above {}, with room for the guest, or run with --isolation thread",
+                    short_size(*least)
+                )
             }
             Self::Pids { .. } => {
                 "give this process a control group with the pids controller, or pass --allow-unenforced to run without"
