@@ -5,7 +5,7 @@ use sage_machine::{Amounts, CpuSet, EnforcementReport};
 use sage_plan::StageId;
 use sage_plan::config::TenantName;
 
-/// What every stage of a plan gets. Says yes; holds nothing yet (see `admit` of sage-runtime).
+/// What every stage of a plan gets. Says yes; holds nothing yet (see [`super::admit`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grant {
     /// By stage, in the plan's order.
@@ -74,7 +74,7 @@ pub struct DeviceGrant {
 /// Where the lanes of an instance run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cpus {
-    /// Each lane on a CPU that it leased: `HeldLeases` of sage-runtime says which.
+    /// Each lane on a CPU that it leased: [`super::HeldLeases`] says which.
     Leased,
     /// The only lane among the shared CPUs, held to this share of one, in 1/10,000.
     Share(u32),

@@ -7,7 +7,7 @@
 //!          └──────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! [`decide`] is pure: no file is opened, nothing is taken, so `--explain` prints what a run would get. `admit` of sage-runtime is what takes
+//! [`decide`] is pure: no file is opened, nothing is taken, so `--explain` prints what a run would get. [`admit`] is what takes
 //! something, and takes all or nothing: it looks, decides and takes while no other sage-host of the machine does.
 //!
 //! Invariants: what a [`Grant`] says of CPUs, memory, shares and custom resources fits on the machine beside what all its running
