@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PICTURE = HERE / "crates.svg"
 # The tests use every crate; the guest SDK shares no crate with the program.
-LEFT_OUT = {"sage-tests", "sage-guest", "sage-guest-macros"}
+LEFT_OUT = {"sage-tests", "sage-test-support", "sage-guest", "sage-guest-macros"}
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN = 250, 74, 24, 58, 20
 LINE_CHARACTERS = 36
 
