@@ -14,13 +14,14 @@ WASM := --release --target wasm32-wasip2
 NATIVE = $(shell rustc -vV | sed -n 's/^host: //p')
 
 # Tests of pipeline results, which must be the same in threads and in worker processes.
-BOTH_WAYS := --test cases --test conformance --test hostile --test properties --test flights --test models
+BOTH_WAYS := --test cases --test compatibility --test conformance --test examples --test hostile \
+	--test properties --test flights --test models
 
 say = @printf '\n==> %s\n' "$(1)"
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## add the Rust target wasm32-wasip2, if it is not there
@@ -33,8 +34,9 @@ setup: ## add the Rust target wasm32-wasip2, if it is not there
 
 .PHONY: host
 host: ## build the sage-host program, optimised, without the model runtimes
-	$(call say,building sage-host (the first build takes minutes because it contains a compiler for WebAssembly))
+	$(call say,building sage-host (the first build takes about 10 minutes on two cores: it contains a compiler for WebAssembly))
 	$(CARGO) build --release --locked --workspace --no-default-features --bin sage-host
+	@dist/split-debug.sh $(SAGE_HOST)
 	@echo "==> the program is $(SAGE_HOST)"
 
 # The model runtimes and the benchmark are built with one set of features, because a second set would rebuild
@@ -43,6 +45,7 @@ host: ## build the sage-host program, optimised, without the model runtimes
 host-inference: ## the same with the model runtimes and the benchmark (ten more CPU minutes the first time)
 	$(call say,building sage-host with the model runtimes tract and ONNX Runtime)
 	$(CARGO) build --release --locked --workspace $(WITH_ONNXRUNTIME) --bin sage-host --bin bench
+	@dist/split-debug.sh $(SAGE_HOST)
 	@echo "==> the program is $(SAGE_HOST)"
 
 .PHONY: operators
@@ -65,8 +68,8 @@ demo: host operators ## build everything and run the flights pipeline on real da
 	@echo "    $(SAGE_HOST) run examples/flights/pipeline.toml --explain"
 	@echo "    $(SAGE_HOST) new celsius --kind map"
 
-# The path of ONNX Runtime's library after `make onnxruntime`. Without it, tests that need it report
-# "skipped".
+# The path of ONNX Runtime's library after `make onnxruntime`. Without it, tests that need it are
+# skipped.
 ONNXRUNTIME_VERSION := 1.32.0
 ONNXRUNTIME_FOLDER := $(HOME)/.cache/sage-host/onnxruntime
 ONNXRUNTIME_LIBRARY := $(ONNXRUNTIME_FOLDER)/libonnxruntime.so.$(ONNXRUNTIME_VERSION)
@@ -92,7 +95,7 @@ onnxruntime: ## get ONNX Runtime's library from PyPI, for tests and --features o
 	mv "$(ONNXRUNTIME_LIBRARY).partial" "$(ONNXRUNTIME_LIBRARY)"; \
 	echo "==> ONNX Runtime is $(ONNXRUNTIME_LIBRARY)"
 
-# The folder of pandas after `make pandas`. Without it, the test that compares with pandas reports "skipped".
+# The folder of pandas after `make pandas`. Without it, the test that compares with pandas is skipped.
 PANDAS_VERSION := 2.3.3
 PANDAS_FOLDER := $(HOME)/.cache/sage-host/pandas
 
@@ -111,8 +114,8 @@ pandas: ## install pandas from PyPI, for the test that compares CSV readers
 	mv "$$got/pandas" "$(PANDAS_FOLDER)"; \
 	echo "==> pandas is in $(PANDAS_FOLDER)"
 
-# ONNX's own tests of single operators, in one file. Without the file, the test that runs them reports
-# "skipped".
+# ONNX's own tests of single operators, in one file. Without the file, the test that runs them is
+# skipped.
 ONNX_VERSION := 1.23.2
 ONNX_NODE_TESTS := $(HOME)/.cache/sage-host/onnx-node-tests/$(ONNX_VERSION).jsonl
 
@@ -137,24 +140,108 @@ demo-inference: host-inference operators ## build everything and find file types
 	$(call say,running $(FILE_TYPES)/pipeline.toml: the types of files in this repository)
 	$(SAGE_HOST) run $(FILE_TYPES)/pipeline.toml --host $(FILE_TYPES)/host.toml
 	$(call say,comparing the types of $(FILE_TYPES)/files with the results of the Python package magika)
-	@types() { grep '"path":"files/' "$$1" | sed 's/,"score":.*//' | sort; }; \
-		diff <(types $(FILE_TYPES)/expected.jsonl) <(types $(FILE_TYPES)/types.jsonl)
+	@types() { grep '"path":"files/' "$$1" | sed 's/,"score":[^}]*//' | sort; }; \
+		diff <(types $(FILE_TYPES)/expected/types.jsonl) <(types $(FILE_TYPES)/types.jsonl)
 	@echo "==> the types are the same; all of them are in $(FILE_TYPES)/types.jsonl"
 
 .PHONY: test
-test: setup onnxruntime onnx-node-tests pandas operators guests ## run every test
+test: setup onnxruntime onnx-node-tests pandas operators guests ## run every test; the last lines list skipped and slow tests
+	@tests/reported $(MAKE) --no-print-directory all-tests
+	@echo "==> all tests passed"
+
+# The tests of `make test`, which prepares the machine for them. Without help text: `make help` leaves it out.
+.PHONY: all-tests
+all-tests:
 	$(call say,testing the host and the guest SDK (first build: about 15 minutes on two cores))
 	$(LIBRARY) $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME)
 	$(call say,testing that worker processes give the same results as threads)
 	$(LIBRARY) SAGE_TEST_ISOLATION=process $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME) $(BOTH_WAYS)
 	$(call say,testing the sample operators natively)
 	cd operators && $(CARGO) test --locked --target $(NATIVE) --target-dir target
-	@echo "==> all tests passed"
+
+# The inner loop of a change: everything is compiled and linted, and the unit tests of changed packages run. Cargo
+# compiles only the changes, so this takes less than a minute after a first run.
+.PHONY: check
+check: ## compile, lint and run the unit tests of changed packages (less than a minute after the first run)
+	@tests/check.sh $(WITH_ONNXRUNTIME)
 
 .PHONY: test-cgroup2
-test-cgroup2: operators ## test cgroup v2 in an emulated machine (QEMU; prints "skipped" if it cannot run)
+test-cgroup2: operators ## test cgroup v2 in an emulated machine (QEMU; is skipped if it cannot run)
 	$(call say,running the tests of control groups on cgroup v2)
-	tests/cgroup2/run.sh
+	@tests/reported tests/cgroup2/run.sh
+
+# Installation. `make install` takes the program that is built, and builds it only if there is none, so that
+# `make host-inference && sudo make install` needs no Rust for the second command.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: install
+install: ## install program, completions, man pages and systemd unit (PREFIX=/usr/local, DESTDIR)
+	@if [ ! -x "$(SAGE_HOST)" ]; then $(MAKE) host-inference; fi
+	@dist/install.sh install "$(SAGE_HOST)" "$(DESTDIR)" "$(PREFIX)"
+	@echo "==> installed below $(DESTDIR)$(PREFIX)"
+
+.PHONY: uninstall
+uninstall: ## remove the files of make install
+	@dist/install.sh uninstall "$(DESTDIR)" "$(PREFIX)"
+	@echo "==> removed from $(DESTDIR)$(PREFIX)"
+
+# Release files, with the model runtimes.
+DIST := $(HOST_TARGET)/dist
+# [package.metadata.deb] in host/Cargo.toml takes files from this folder.
+STAGE := $(HOST_TARGET)/release/stage
+DIST_FEATURES := onnxruntime
+
+.PHONY: program-of-release
+program-of-release:
+	$(call say,building sage-host with the model runtimes tract and ONNX Runtime)
+	$(CARGO) build --release --locked --workspace $(WITH_ONNXRUNTIME) --bin sage-host
+	@dist/split-debug.sh $(SAGE_HOST)
+
+.PHONY: dist
+dist: program-of-release operators deb-tool ## make a tarball with its checksum, and a Debian package
+	$(call say,packing the release)
+	@dist/package.sh "$(SAGE_HOST)" "$(STAGE)" "$(DIST)" --features $(DIST_FEATURES)
+	$(call say,making the Debian package)
+	@rm -f "$(DIST)"/*.deb
+	@if [ -x "$(CARGO_DEB)" ]; then \
+		"$(CARGO_DEB)" --no-build --no-strip --manifest-path host/Cargo.toml --output "$(DIST)/"; \
+	else \
+		echo "==> skipped: cargo-deb is not installed"; \
+	fi
+	@echo "==> the release is in $(DIST)"
+
+# cargo-deb, in a folder of its own. Without it, `make dist` makes no Debian package.
+CARGO_DEB_VERSION := 3.8.0
+CARGO_DEB_FOLDER := $(HOME)/.cache/sage-host/cargo-deb-$(CARGO_DEB_VERSION)
+CARGO_DEB = $(firstword $(wildcard $(CARGO_DEB_FOLDER)/bin/cargo-deb) $(shell command -v cargo-deb))
+
+.PHONY: deb-tool
+deb-tool:
+	@if [ ! -x "$(CARGO_DEB)" ]; then \
+		echo "==> installing cargo-deb $(CARGO_DEB_VERSION) in $(CARGO_DEB_FOLDER) (two CPU minutes)"; \
+		$(CARGO) install --quiet --locked --root "$(CARGO_DEB_FOLDER)" cargo-deb@$(CARGO_DEB_VERSION) || true; \
+	fi
+
+.PHONY: deb-test
+deb-test: ## install, run and remove the Debian package in a fresh system (root, debootstrap)
+	@deb=$$(ls "$(DIST)"/*.deb 2>/dev/null | head -n 1); \
+	if [ -z "$$deb" ]; then echo "==> no Debian package in $(DIST): run make dist" >&2; exit 1; fi; \
+	dist/deb-test.sh "$$deb"
+
+.PHONY: release
+release: ## check that version, changelog and release files agree, then tag (DRY_RUN=1 only shows)
+	@DRY_RUN=$(DRY_RUN) dist/release.sh "$(DIST)"
+
+# The crates as a registry gets them, built from their packages. The target folder is one of its own, because
+# the features of these builds differ from those of other targets.
+PACKAGE_TARGET := $(HOST_TARGET)/package-target
+
+.PHONY: package
+package: ## pack all crates and build them from the packages (15 CPU minutes the first time)
+	$(call say,packing and building the crates from their packages)
+	$(CARGO) package --workspace --exclude sage-tests --locked --no-default-features --target-dir "$(PACKAGE_TARGET)"
+	dist/package-test.sh "$(PACKAGE_TARGET)"
 
 .PHONY: fmt
 fmt: ## format all code
@@ -180,13 +267,35 @@ lint: setup ## check formatting, clippy and documentation with warnings denied
 	done
 	@echo "cd operators && cargo clippy --all-targets"; \
 		cd operators && $(CARGO) clippy --all-targets --target $(NATIVE) --locked --target-dir target -- -D warnings
+	$(call say,checking that sage-plan needs no operating system)
+	$(CARGO) check --package sage-plan --locked --target wasm32-wasip2
 	$(call say,building the documentation)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked $(WITH_ONNXRUNTIME)
 	@echo "==> no complaints"
 
+.PHONY: pictures
+pictures: host operators ## draw the pictures of the documentation anew: a run in a terminal, and the crates
+	docs/picture/record.py --program "$(SAGE_HOST)"
+	CARGO="$(CARGO)" docs/design/crates.py
+
+BOOK := target/book
+
+.PHONY: docs
+docs: ## check the README and the book in docs/, and build the book if mdbook is installed
+	$(call say,checking the picture of the crates)
+	CARGO="$(CARGO)" python3 docs/design/crates.py --check
+	$(call say,checking the pages)
+	python3 docs/check.py --program "$(SAGE_HOST)" --components operators/target/wasm32-wasip2/release
+	@if command -v mdbook >/dev/null; then \
+		printf '\n==> %s\n' "building the book"; \
+		mdbook build docs && echo "==> the book is $(BOOK)/index.html"; \
+	else \
+		echo "==> skipped the HTML: mdbook is not installed (cargo install --locked mdbook builds for minutes)"; \
+	fi
+
 .PHONY: bench
 bench: host-inference operators guests ## run the benchmark for some minutes (ARGS=--quick: half a minute)
-	$(call say,measuring; docs/BENCHMARKS.md explains each figure)
+	$(call say,measuring; docs/design/benchmarks.md explains each figure)
 	$(HOST_TARGET)/release/bench $(ARGS)
 
 .PHONY: fuzz
@@ -207,3 +316,4 @@ clean: ## remove everything built
 	$(CARGO) clean
 	@rm -rf operators/target tests/guests/target tests/fuzz/target examples/flights/delay-by-carrier.jsonl \
 		examples/flights/rejected.jsonl examples/file-types/types.jsonl
+	@rm -f examples/*/out*.*

@@ -9,6 +9,7 @@ use tracing::level_filters::LevelFilter;
 use super::ExitCode;
 use super::printer::OutputFormat;
 use super::values::{duration, metrics_address};
+use super::version::long_version;
 use sage_plan::Kind;
 use sage_plan::config::TenantName;
 
@@ -21,7 +22,7 @@ Examples:
 
 /// Runs streaming pipelines of WebAssembly operators, each instance with exactly the resources it was given.
 #[derive(Debug, Parser)]
-#[command(name = "sage-host", version, max_term_width = 100)]
+#[command(name = "sage-host", version, long_version = long_version(), max_term_width = 100)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", ExitCode::help()))]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -45,40 +46,17 @@ pub(super) enum Command {
     Test(TestArguments),
     /// Print a completion script for a shell: bash, zsh, fish, elvish or powershell.
     Completions(CompletionsArguments),
+    /// Print the JSON Schema of a pipeline file or of host.toml, for editors.
+    Schema(SchemaArguments),
     /// Test every promise of `run --isolation process` on this machine, with advice for each failure.
     Doctor(DoctorArguments),
     /// List the devices that models run on and the leases on them; revoke a lease.
     Devices(DevicesArguments),
     /// List the cached compiled components, show their total size, or remove them.
     Cache(CacheArguments),
-    /// Run as the process of one instance. Started by `run --isolation process`, with its setup on standard
-    /// input.
-    #[command(hide = true)]
-    Worker,
-    /// Run as the process of one device. Started by a process that runs models on it, with its setup on
-    /// standard input.
-    #[command(hide = true)]
-    Device,
-    /// Try actions that a worker must not be able to do. Started by `doctor`, with its setup on standard
-    /// input.
-    #[command(hide = true)]
-    Canary,
-    /// Run as the one-shot process that compiles one component. Started by a process that loads components,
-    /// with the component on standard input.
-    #[command(hide = true)]
-    Compile(CompileArguments),
-    /// Run as the one-shot process that inspects one model. Started by a process that loads models, with the
-    /// model on standard input.
-    #[command(hide = true)]
-    ExamineModel(ExamineModelArguments),
 }
 
 impl Command {
-    /// True if another process of this program starts the command and sets limits for it.
-    pub(super) fn is_internal(&self) -> bool {
-        matches!(self, Self::Worker | Self::Device | Self::Canary | Self::Compile(_) | Self::ExamineModel(_))
-    }
-
     /// The format of the command's result.
     pub(super) fn output(&self) -> OutputFormat {
         match self {
@@ -89,16 +67,49 @@ impl Command {
             Self::Inspect(arguments) => arguments.output,
             Self::Build(arguments) => arguments.output,
             Self::Doctor(arguments) => arguments.output,
-            Self::New(_)
-            | Self::Test(_)
-            | Self::Completions(_)
-            | Self::Worker
-            | Self::Device
-            | Self::Canary
-            | Self::Compile(_)
-            | Self::ExamineModel(_) => OutputFormat::Text,
+            Self::New(_) | Self::Test(_) | Self::Completions(_) | Self::Schema(_) => OutputFormat::Text,
         }
     }
+}
+
+/// The command line of a process that this program or its packaging starts.
+///
+/// The commands have a parser of their own. Therefore help, completions, man pages and the suggestions for a
+/// mistyped command never contain them.
+#[derive(Debug, Parser)]
+#[command(name = "sage-host", disable_help_subcommand = true)]
+pub(super) struct InternalArguments {
+    #[command(subcommand)]
+    pub(super) command: InternalCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum InternalCommand {
+    /// Run as the process of one instance. Started by `run --isolation process`, with its setup on standard
+    /// input.
+    Worker,
+    /// Run as the process of one device. Started by a process that runs models on it, with its setup on
+    /// standard input.
+    Device,
+    /// Try actions that a worker must not be able to do. Started by `doctor`, with its setup on standard
+    /// input.
+    Canary,
+    /// Run as the one-shot process that compiles one component. Started by a process that loads components,
+    /// with the component on standard input.
+    Compile(CompileArguments),
+    /// Run as the one-shot process that inspects one model. Started by a process that loads models, with the
+    /// model on standard input.
+    ExamineModel(ExamineModelArguments),
+    /// Write a man page for the program and for each of its commands. Started by `make install` and
+    /// `make dist`.
+    Man(ManArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArguments {
+    /// Folder of the pages; made if it does not exist
+    #[arg(value_name = "FOLDER")]
+    pub(super) folder: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -132,6 +143,16 @@ pub(super) enum Isolation {
     /// Each in a process of its own, in a control group that limits it to its resources: the kernel kills an
     /// instance that exceeds them, and no other. `sage-host doctor` shows which limits can be enforced here.
     Process,
+}
+
+/// The format of messages on stderr.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum MessageFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line, for a log collector such as journald.
+    Json,
 }
 
 #[derive(Debug, Args)]
@@ -178,6 +199,9 @@ pub(super) struct RunArguments {
     /// Lowest level of messages shown on stderr: error, warn, info, debug, trace, off
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(super) log_level: LevelFilter,
+    /// Format of messages on stderr: text, or one JSON object per line
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) log_format: MessageFormat,
     #[command(flatten)]
     pub(super) machine: MachineArguments,
 }
@@ -415,7 +439,7 @@ pub(super) struct NewArguments {
     /// Folder of the new crate [default: NAME in the current folder]
     #[arg(long, value_name = "DIR")]
     pub(super) path: Option<PathBuf>,
-    /// Use the guest SDK in this folder instead of writing a copy into the crate
+    /// Use the guest SDK in this folder instead of the SDK that belongs to this program
     #[arg(long, value_name = "DIR")]
     pub(super) sdk: Option<PathBuf>,
 }
@@ -429,6 +453,26 @@ pub(super) struct CompletionsArguments {
     /// The shell
     #[arg(value_enum, value_name = "SHELL")]
     pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Editors with Taplo read the schema that the first line of a file names:
+  sage-host schema pipeline > pipeline.schema.json
+  #:schema pipeline.schema.json        as the first line of pipeline.toml")]
+pub(super) struct SchemaArguments {
+    /// The file that the schema describes
+    #[arg(value_enum, value_name = "FILE")]
+    pub(super) file: SchemaFile,
+}
+
+/// A file with a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaFile {
+    /// A pipeline file
+    Pipeline,
+    /// host.toml
+    Host,
 }
 
 #[derive(Debug, Args)]

@@ -80,7 +80,7 @@ fn rows(examined: &Examined) -> String {
     let graph = &examined.inspection.facts.rows;
     match (graph, &examined.tried) {
         (GraphRows::ByOperators, Some(Tried::Loaded { takes_rows: true, .. })) => {
-            "independent: shown by the graph's operators, and by random rows alone and in company".to_owned()
+            "independent: shown by the graph's operators, and by random rows alone and in batches".to_owned()
         }
         _ => RowIndependence::expected(RowsChoice::Shown, graph).to_string(),
     }

@@ -24,6 +24,7 @@ mod inspect;
 mod inspect_model;
 mod inspect_rows;
 mod last_word;
+mod man;
 mod new;
 mod printer;
 mod program;
@@ -33,6 +34,7 @@ mod signals;
 mod validate;
 mod values;
 mod verdict;
+mod version;
 mod wait;
 mod wasm_target;
 

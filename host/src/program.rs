@@ -2,14 +2,17 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::panic::{self, PanicHookInfo};
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, Parser as _, Subcommand as _};
 
-use super::args::{Arguments, Command, CompileArguments, CompletionsArguments, ExamineModelArguments};
+use super::args::{
+    Arguments, Command, CompileArguments, CompletionsArguments, ExamineModelArguments, InternalArguments,
+    InternalCommand, SchemaArguments, SchemaFile,
+};
 use super::arriving::survive_the_file_size_limit;
 use super::cargo::Cargo;
 use super::failure::Failure;
 use super::printer::{OutputFormat, Printer};
-use super::{ExitCode, build, cache, devices, doctor, inspect, new, run, validate};
+use super::{ExitCode, build, cache, devices, doctor, inspect, man, new, run, validate};
 use sage_models::{Trial, panic_is_an_answer};
 use sage_runtime::worker::compile::compile_one;
 use sage_runtime::worker::inspect_model::examine_one;
@@ -24,15 +27,16 @@ pub fn main() -> ExitCode {
 }
 
 fn perform(words: Vec<OsString>) -> ExitCode {
+    if words.get(1).and_then(|word| word.to_str()).is_some_and(InternalCommand::has_subcommand) {
+        return perform_internal(words);
+    }
     let wants_json = wants_json(&words);
     let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error, wants_json),
     };
     let printer = Printer::new(arguments.command.output());
-    if !arguments.command.is_internal() {
-        survive_the_file_size_limit();
-    }
+    survive_the_file_size_limit();
     let outcome = match &arguments.command {
         Command::Run(arguments) => run::run(arguments, printer),
         Command::Validate(arguments) => validate::validate(arguments, printer),
@@ -43,15 +47,35 @@ fn perform(words: Vec<OsString>) -> ExitCode {
         Command::Devices(arguments) => devices::devices(arguments, printer),
         Command::Cache(arguments) => cache::cache(arguments, printer),
         Command::Completions(arguments) => completions(arguments),
-        Command::Canary => worker::examine::sing().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
-        Command::Worker => worker::serve().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
-        Command::Device => {
-            worker::serve_device(worker::device::backends).map_err(|error| Failure::of(ExitCode::InternalFault, &error))
-        }
-        Command::Compile(arguments) => compile(arguments),
-        Command::ExamineModel(arguments) => inspect_model(arguments),
+        Command::Schema(arguments) => schema(arguments),
         Command::Test(arguments) => Cargo::at(&arguments.path).and_then(|cargo| cargo.test(&arguments.cargo)),
     };
+    exit_code(outcome, printer)
+}
+
+/// Runs a command of [`InternalCommand`].
+fn perform_internal(words: Vec<OsString>) -> ExitCode {
+    let arguments = match InternalArguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error, false),
+    };
+    let outcome = match &arguments.command {
+        InternalCommand::Canary => {
+            worker::examine::sing().map_err(|error| Failure::of(ExitCode::InternalFault, &error))
+        }
+        InternalCommand::Worker => worker::serve().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
+        InternalCommand::Device => {
+            worker::serve_device(worker::device::backends).map_err(|error| Failure::of(ExitCode::InternalFault, &error))
+        }
+        InternalCommand::Compile(arguments) => compile(arguments),
+        InternalCommand::ExamineModel(arguments) => inspect_model(arguments),
+        InternalCommand::Man(arguments) => man::man(arguments),
+    };
+    exit_code(outcome, Printer::new(OutputFormat::Text))
+}
+
+/// The exit code of a command's outcome. Prints a failure.
+fn exit_code(outcome: Result<(), Failure>, printer: Printer) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::Done,
         Err(failure) => {
@@ -64,13 +88,22 @@ fn perform(words: Vec<OsString>) -> ExitCode {
 
 /// The command `completions`: prints a script for a shell.
 fn completions(arguments: &CompletionsArguments) -> Result<(), Failure> {
-    let all = Arguments::command();
-    // Hidden commands, which only this program itself starts, are not completed.
-    let typed = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
-    let mut typed = clap::Command::new("sage-host").version(env!("CARGO_PKG_VERSION")).subcommands(typed);
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut typed, "sage-host", &mut script);
-    std::io::stdout().write_all(&script).map_err(|error| Failure::fault(format!("cannot write to stdout: {error}")))
+    clap_complete::generate(arguments.shell, &mut Arguments::command(), "sage-host", &mut script);
+    write_to_stdout(&script)
+}
+
+/// The command `schema`: prints the schema of a file.
+fn schema(arguments: &SchemaArguments) -> Result<(), Failure> {
+    let text = match arguments.file {
+        SchemaFile::Pipeline => sage_plan::PIPELINE_SCHEMA,
+        SchemaFile::Host => sage_plan::HOST_SCHEMA,
+    };
+    write_to_stdout(text.as_bytes())
+}
+
+fn write_to_stdout(bytes: &[u8]) -> Result<(), Failure> {
+    std::io::stdout().write_all(bytes).map_err(|error| Failure::fault(format!("cannot write to stdout: {error}")))
 }
 
 /// The command `compile`: compiles one component for another process of this program.
@@ -136,6 +169,7 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
+        InternalArguments::command().debug_assert();
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use super::ExitCode;
-use super::args::{Isolation, RunArguments};
+use super::args::{Isolation, MessageFormat, RunArguments};
 use super::failure::Failure;
 use super::last_word::LastWord;
 use super::printer::{OutputFormat, Printer};
@@ -98,7 +98,10 @@ fn log_settings(arguments: &RunArguments) -> LogSettings {
     LogSettings {
         level: arguments.log_level,
         directives: std::env::var(LogSettings::VARIABLE).ok(),
-        format: LogFormat::Text,
+        format: match arguments.log_format {
+            MessageFormat::Text => LogFormat::Text,
+            MessageFormat::Json => LogFormat::Json,
+        },
     }
 }
 

@@ -1,16 +1,16 @@
 # The conditions that must hold on a machine with cgroup v2. The guest's init sources this file (busybox's sh,
 # as root), and run.sh expects a PASS for every line that begins with `check`. To add one:
-# `check NAME COMMAND...`. /bin has busybox, `sage-host` and `cgroup-tests` (the unit tests of the host
-# library). /suite has the files that run.sh copies from the project.
+# `check NAME COMMAND...`. /bin has busybox, `sage-host` and `cgroup-tests` (the unit tests of
+# sage-machine). /suite has the files that run.sh copies from the project.
 
 groups=/sys/fs/cgroup
 
-# live COMPOSITION [COMMAND...]: runs every test of control groups, through COMMAND if there is one. No test is
-# skipped for lack of a controller.
+# live COMPOSITION [COMMAND...]: runs every test of control groups, through COMMAND if there is one. A test that is
+# skipped for lack of a controller fails.
 live() {
-    export SAGE_HOST_EXPECT_CGROUPS="$1"
+    export SAGE_HOST_EXPECT_CGROUPS="$1" SAGE_TEST_REQUIRE=cgroup,cgroup2 SAGE_TEST_SKIPS=/tmp/skips
     shift
-    "$@" cgroup-tests resources::cgroup
+    "$@" cgroup-tests cgroup::
 }
 
 # in_group GROUP COMMAND...: runs COMMAND inside a group with all controllers delegated, like a systemd

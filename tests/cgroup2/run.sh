@@ -4,16 +4,24 @@
 # this script.
 #
 # The script installs (as root) or downloads missing packages with apt. If it cannot, it prints "skipped: why"
-# and succeeds. SAGE_HOST_GUEST_KERNEL names a kernel image to use instead of Debian's.
+# and succeeds, or fails if SAGE_TEST_REQUIRE names qemu. SAGE_HOST_GUEST_KERNEL names a kernel image to use instead
+# of Debian's, and SAGE_HOST_GUEST_TIMEOUT the seconds that the machine may run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=tests/cgroup2
 target=${CARGO_TARGET_DIR:-target}
 kept=${HOME:-/tmp}/.cache/sage-host/cgroup2
 cargo=${CARGO:-cargo}
-patience=${SAGE_HOST_GUEST_PATIENCE:-480}
+timeout=${SAGE_HOST_GUEST_TIMEOUT:-480}
 
-skip() { echo "skipped: $*"; exit 0; }
+skip() {
+    case ",${SAGE_TEST_REQUIRE:-}," in
+        *,qemu,*) echo "SAGE_TEST_REQUIRE requires qemu, but $*" >&2; exit 1 ;;
+    esac
+    echo "skipped: $*"
+    [ -z "${SAGE_TEST_SKIPS:-}" ] || printf 'qemu\ttests/cgroup2/run.sh\t%s\n' "$*" >> "$SAGE_TEST_SKIPS"
+    exit 0
+}
 
 # Packages are installed only as root; otherwise the machine is left unchanged.
 apt() {
@@ -56,9 +64,10 @@ components=operators/target/wasm32-wasip2/release
 
 echo "==> building the programs of the guest"
 # The same build as `make test`, so that nothing is built twice. An integration test also builds the program.
-built=$("$cargo" test --workspace --locked --lib --test promises --no-run 2>&1) || { echo "$built" >&2; exit 1; }
-tests=$(sed -n 's|.*(\(.*/sage_host-[0-9a-f]*\))$|\1|p' <<< "$built")
-[ -x "$tests" ] || { echo "cargo did not say where the host's unit tests are" >&2; exit 1; }
+built=$("$cargo" test --workspace --locked --features sage-host/onnxruntime,sage-tests/onnxruntime --lib --test promises \
+    --no-run 2>&1) || { echo "$built" >&2; exit 1; }
+tests=$(sed -n 's|.*(\(.*/sage_machine-[0-9a-f]*\))$|\1|p' <<< "$built")
+[ -x "$tests" ] || { echo "cargo did not say where the unit tests of sage-machine are" >&2; exit 1; }
 
 root=$(mktemp -d)
 qemu=
@@ -88,7 +97,7 @@ cp $components/*.wasm "$root/suite/operators/"
 mv "$root.initrd" "$root/initrd"
 log=$root/log
 echo "==> booting $(basename "$kernel") with cgroup v2 ($(du -h "$root/initrd" | cut -f1) of memory disk)"
-timeout "$patience" qemu-system-x86_64 -accel tcg,thread=multi -M microvm,acpi=off -cpu max -m 1024 -smp 1 \
+timeout "$timeout" qemu-system-x86_64 -accel tcg,thread=multi -M microvm,acpi=off -cpu max -m 1024 -smp 1 \
     -nodefaults -no-user-config -no-reboot -display none -serial stdio \
     -kernel "$kernel" -initrd "$root/initrd" -append "console=ttyS0 quiet panic=-1 reboot=t psi=1" \
     < /dev/null > "$log" 2>&1 &
@@ -98,6 +107,7 @@ wait "$qemu" || true
 qemu=
 tr -d '\r' < "$log" > "$root/said"
 sed 's/^/    /' "$root/said"
+[ -z "${SAGE_TEST_SKIPS:-}" ] || sed -n 's/^ *skipped: //p' "$root/said" >> "$SAGE_TEST_SKIPS"
 
 failed=0
 while read -r name; do

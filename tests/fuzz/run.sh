@@ -9,7 +9,12 @@ seconds=${1:-10}
 targets=${*:-pipeline_file batch batch_wire answer_wire message state_changes tensor_wire}
 
 if ! cargo +nightly --version >/dev/null 2>&1; then
-    echo "fuzz: skipped: no nightly toolchain (rustup toolchain install nightly)"
+    why="no nightly toolchain (rustup toolchain install nightly)"
+    case ",${SAGE_TEST_REQUIRE:-}," in
+        *,nightly,*) echo "SAGE_TEST_REQUIRE requires nightly, but $why" >&2; exit 1 ;;
+    esac
+    echo "fuzz: skipped: $why"
+    [ -z "${SAGE_TEST_SKIPS:-}" ] || printf 'nightly\ttests/fuzz/run.sh\t%s\n' "$why" >> "$SAGE_TEST_SKIPS"
     exit 0
 fi
 

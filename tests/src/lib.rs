@@ -16,6 +16,7 @@
 )]
 
 mod code;
+mod folder_case;
 mod made;
 mod module_circles;
 mod network;
@@ -30,9 +31,10 @@ mod worker_files;
 pub mod zoo;
 
 pub use code::{ALL as ALL_CODES, Code, Codes};
+pub use folder_case::FolderCase;
 pub use made::{guest, guest_names, operator, program, repository};
 pub use module_circles::module_circles;
-pub use network::{free_port, http_get};
+pub use network::{free_port, http_get, metric};
 pub use outcome::{DeadLetter, Outcome, Stage};
 pub use proc_files::{ThreadTimes, allowed_cpus, resident_bytes, thread_cpus, thread_times};
 pub use scenario::{Running, Scenario, in_processes};

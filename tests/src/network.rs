@@ -7,6 +7,14 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// The value of a metric with these labels, of a run that serves metrics on `port`. The name is the start of the
+/// metric's name. `None` if the run does not serve it (yet).
+pub fn metric(port: u16, name: &str, labels: &str) -> Option<f64> {
+    let text = http_get(port, "/metrics")?;
+    let line = text.lines().find(|line| line.starts_with(name) && line.contains(labels))?;
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
 /// The body at `path` of a server on this machine; `None` if the server does not answer.
 pub fn http_get(port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;

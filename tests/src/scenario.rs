@@ -9,12 +9,14 @@ use crate::made::profile_folder;
 use crate::{Outcome, Surroundings, program};
 
 /// Timeout after which a run is killed and the test fails: ten times the slowest run on two busy CPUs.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A folder with a pipeline and all its files; removed when dropped.
 #[derive(Debug)]
 pub struct Scenario {
-    folder: tempfile::TempDir,
+    root: tempfile::TempDir,
+    /// Folder of the pipeline: the root, or a folder below it.
+    folder: PathBuf,
     leases: PathBuf,
 }
 
@@ -25,9 +27,22 @@ impl Scenario {
     /// A scenario with an empty folder.
     #[allow(clippy::new_without_default, reason = "it touches the disk")]
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("sage-scenario-").tempdir().expect("a temporary folder");
-        let leases = folder.path().join("leases");
-        Self { folder, leases }
+        Self::below("")
+    }
+
+    /// A scenario whose pipeline is in the folder `name` below the root of its files, like the pipelines of a
+    /// repository. Paths of the pipeline may begin with `..` then.
+    pub fn below(name: &str) -> Self {
+        let root = tempfile::Builder::new().prefix("sage-scenario-").tempdir().expect("a temporary folder");
+        let folder = root.path().join(name);
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        let leases = folder.join("leases");
+        Self { root, folder, leases }
+    }
+
+    /// Makes a link in the root of its files to a file or folder outside.
+    pub fn link_in_root(&self, name: &str, to: &Path) {
+        std::os::unix::fs::symlink(to, self.root.path().join(name)).unwrap();
     }
 
     /// Uses the lease folder of another scenario, as programs on one machine do.
@@ -40,9 +55,9 @@ impl Scenario {
         &self.leases
     }
 
-    /// Path of the folder.
+    /// Path of the pipeline's folder.
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// Writes a file, and makes the folders above it.
@@ -96,7 +111,16 @@ impl Scenario {
 
     /// Runs the pipeline to its end with `input` on standard input.
     pub fn run_fed(&self, input: &[u8]) -> Outcome {
-        self.spawn(self.command("run").args(["--quiet", "--output", "json"]), Some(input.to_vec())).wait()
+        self.run_fed_with(Some(input.to_vec()), [] as [&str; 0])
+    }
+
+    /// Runs the pipeline to its end with `input`, if any, on standard input, and with further arguments.
+    pub fn run_fed_with<A: AsRef<OsStr>>(
+        &self,
+        input: Option<Vec<u8>>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Outcome {
+        self.spawn(self.command("run").args(["--quiet", "--output", "json"]).args(arguments), input).wait()
     }
 
     /// The command `sage-host run pipeline.toml` (or `validate`) in this folder, with the folders of a test.
@@ -212,20 +236,20 @@ impl Running {
             if let Some(found) = look(self.child.id()) {
                 return Some(found);
             }
-            if self.child.try_wait().unwrap().is_some() || self.started.elapsed() > PATIENCE {
+            if self.child.try_wait().unwrap().is_some() || self.started.elapsed() > TIMEOUT {
                 return None;
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
     /// Waits for the end. A run that does not end is killed, and the test fails.
     pub fn wait(mut self) -> Outcome {
         while self.child.try_wait().unwrap().is_none() {
-            if self.started.elapsed() > PATIENCE {
+            if self.started.elapsed() > TIMEOUT {
                 let _ = self.child.kill();
                 let outcome = self.collect();
-                panic!("the run did not end within {PATIENCE:?}\n{outcome:?}");
+                panic!("the run did not end within {TIMEOUT:?}\n{outcome:?}");
             }
             std::thread::sleep(Duration::from_millis(2));
         }

@@ -3,6 +3,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use sage_test_support::{Need, skip};
+
 /// A control group around a run, such as a container or an administrator makes. The program is started in the
 /// group and is not told about it. The group is removed when this value is dropped, after its processes have
 /// ended.
@@ -30,7 +32,7 @@ impl Surroundings {
             }
         });
         if let Err(why) = made {
-            eprintln!("skipped: no control group {} can be made around a run: {why}", group.display());
+            skip(Need::Cgroup, format_args!("no control group {} can be made around a run: {why}", group.display()));
             return None;
         }
         let surroundings = Self { group, is_v1 };

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use sage_machine::cgroup::{Cgroups, Controls};
+use sage_test_support::{Need, skip};
 
 /// The worker processes of a running `sage-host`, oldest first.
 pub fn workers_of(host: u32) -> Vec<u32> {
@@ -22,7 +23,7 @@ pub fn has_control(which: impl FnOnce(&Controls) -> bool) -> bool {
     let cgroups = Cgroups::detect(None);
     let has = which(cgroups.controls());
     if !has {
-        eprintln!("skipped: no such control group here: {:?}", cgroups.controls());
+        skip(Need::Cgroup, format_args!("no such control group here: {:?}", cgroups.controls()));
     }
     has
 }

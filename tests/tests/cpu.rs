@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use sage_test_support::{Need, skip};
 use sage_tests::{Codes, Running, Scenario, allowed_cpus, guest, thread_cpus, thread_times};
 
 /// A pipeline without end: operator `guest` with these resources, beside an operator without a CPU of its
@@ -66,7 +67,7 @@ fn lanes(process: u32) -> (Vec<BTreeSet<u32>>, Vec<BTreeSet<u32>>) {
 fn needs_cpus(count: usize) -> bool {
     let there = allowed_cpus().len();
     if there < count {
-        eprintln!("skipped: this test needs {count} CPUs, there are {there}");
+        skip(Need::Cpus, format_args!("the test needs {count} CPUs, this process may use {there}"));
     }
     there >= count
 }

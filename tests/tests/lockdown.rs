@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 
+use sage_test_support::{Need, skip};
 use sage_tests::{Scenario, guest};
 use serde_json::{Value, json};
 
@@ -72,8 +73,7 @@ fn a_process_with_threads_is_told_that_it_is_too_late() {
 #[test]
 fn granted_folders_can_be_used_and_their_neighbours_cannot() {
     if landlock() == 0 {
-        println!("skipped: this kernel has no landlock");
-        return;
+        return skip(Need::Landlock, "this kernel has no landlock");
     }
     let here = Scenario::new();
     let files = ["read/a.txt", "write/a.txt", "neighbour/a.txt"].map(|name| here.file(name, "text"));

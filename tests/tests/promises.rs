@@ -1,4 +1,4 @@
-//! docs/ENFORCEMENT.md names a test for each promise, and each of these tests exists.
+//! docs/design/enforcement.md names a test for each promise, and each of these tests exists.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,9 +38,9 @@ fn rust_sources(folder: &Path, all: &mut String) {
 
 #[test]
 fn every_test_that_a_promise_names_is_there() {
-    let document = fs::read_to_string(root().join("docs/ENFORCEMENT.md")).unwrap();
+    let document = fs::read_to_string(root().join("docs/design/enforcement.md")).unwrap();
     let mut sources = String::new();
-    for folder in ["host/src", "host/tests", "tests/tests"] {
+    for folder in ["host", "guest-sdk", "tests/tests"] {
         rust_sources(&root().join(folder), &mut sources);
     }
     let tests: BTreeSet<String> = code_spans(&document).flat_map(last_names).collect();
@@ -49,24 +49,24 @@ fn every_test_that_a_promise_names_is_there() {
         .iter()
         .filter(|name| !sources.contains(&format!("fn {name}(")) && !sources.contains(&format!("mod {name}")))
         .collect();
-    assert!(missing.is_empty(), "docs/ENFORCEMENT.md names tests that are not there: {missing:?}");
+    assert!(missing.is_empty(), "docs/design/enforcement.md names tests that are not there: {missing:?}");
 }
 
 #[test]
 fn every_guest_and_case_that_a_promise_names_is_there() {
-    let document = fs::read_to_string(root().join("docs/ENFORCEMENT.md")).unwrap();
+    let document = fs::read_to_string(root().join("docs/design/enforcement.md")).unwrap();
     let kinds = ["map_", "filter_", "flat_map_", "key_by_", "process_", "source_", "sink_"];
     let guests =
         code_spans(&document).filter(|span| is_name(span, '_') && kinds.iter().any(|kind| span.starts_with(kind)));
     for guest in guests {
         let path = root().join("tests/guests/examples").join(format!("{guest}.rs"));
-        assert!(path.exists(), "docs/ENFORCEMENT.md names the guest {guest}, which is not there");
+        assert!(path.exists(), "docs/design/enforcement.md names the guest {guest}, which is not there");
     }
     let lists = document.match_indices("case").filter_map(|(at, _)| document.get(at..)?.split_once(' '));
     for (_, list) in lists.filter(|(word, list)| ["case", "cases"].contains(word) && list.starts_with('`')) {
         let end = list.find([';', '|', '(']).unwrap_or(list.len());
         for case in code_spans(&list[..end]).filter(|span| is_name(span, '-')) {
-            assert!(root().join("tests/cases").join(case).is_dir(), "docs/ENFORCEMENT.md names the case {case}");
+            assert!(root().join("tests/cases").join(case).is_dir(), "docs/design/enforcement.md names the case {case}");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::test_runner::Config;
+use sage_test_support::{Need, skip};
 use sage_tests::{Outcome, Scenario, guest};
 
 /// Settings for a few cases, because each case is a run of the program. The inputs differ from run to run,
@@ -148,8 +149,7 @@ fn with_one_instance_each_output_order_is_input_order() {
 #[test]
 fn with_whole_cpus_several_lanes_keep_the_order_of_one_instance() {
     if sage_tests::allowed_cpus().len() < 2 {
-        eprintln!("skipped: this machine has one CPU");
-        return;
+        return skip(Need::Cpus, "this process may use one CPU only");
     }
     let input = lines(20_000, 3, &BTreeSet::from([7, 9000]));
     let scenario = Scenario::new();

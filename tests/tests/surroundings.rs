@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use sage_tests::{Running, Scenario, Surroundings, WatGuest, allowed_cpus, free_port, http_get, program, thread_cpus};
+use sage_test_support::{Need, skip};
+use sage_tests::{Running, Scenario, Surroundings, WatGuest, allowed_cpus, free_port, metric, program, thread_cpus};
 use serde_json::Value;
 
 /// A pipeline that requests `resources`. The pipeline ends after `count` records, or never.
@@ -83,13 +84,6 @@ fn leased(running: &mut Running) -> u32 {
     })
 }
 
-/// Value of the first series with this name and these labels.
-fn metric(port: u16, name: &str, labels: &str) -> Option<f64> {
-    let text = http_get(port, "/metrics")?;
-    let line = text.lines().find(|line| line.starts_with(name) && line.contains(labels))?;
-    line.rsplit_once(' ')?.1.parse().ok()
-}
-
 /// Number of times that the run printed `words`.
 fn said(outcome: &sage_tests::Outcome, words: &str) -> usize {
     outcome.stderr.matches(words).count()
@@ -140,16 +134,20 @@ const FALLS: [Fall; 3] = [
         fall: |group, _| group.set_memory(300 << 20),
         resource: "memory",
         tier: ("cooperative", 1.0),
-        says: "give 300MiB of memory now, what is promised and kept comes to",
+        says: "give 300MiB of memory now, promises and reserves come to",
     },
 ];
 
 /// Starts a run in a control group, with metrics; `None`, with a message, if that is not possible here.
 fn surrounded(fall: &Fall, name: &str, more: &[&str]) -> Option<(Surroundings, Scenario, Running, u16)> {
-    if allowed_cpus().len() < 2 || sage_tests::in_processes() {
+    if allowed_cpus().len() < 2 {
+        skip(Need::Cpus, "this process may use one CPU only");
+        return None;
+    }
+    if sage_tests::in_processes() {
         // On cgroup v1 the kernel refuses to remove a CPU that a worker's group uses, and a worker is not a
         // thread of this process.
-        eprintln!("skipped: this process may use one CPU only, or instances are workers");
+        skip(Need::Threads, "instances are workers");
         return None;
     }
     let group = Surroundings::new(fall.controller, name)?;
@@ -193,8 +191,7 @@ fn a_surrounding_limit_that_falls_is_told_once_in_warning_metrics_and_summary() 
 #[test]
 fn a_strict_run_fails_when_a_limit_falls_and_does_not_start_where_one_is_not_hard() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root's own lease folder is hard");
-        return;
+        return skip(Need::Root, "only root's own lease folder is hard");
     }
     for (number, fall) in FALLS.iter().enumerate() {
         let Some((group, _scenario, mut running, port)) = surrounded(fall, &format!("strict-{number}"), &["--strict"])
@@ -224,8 +221,7 @@ fn a_strict_run_fails_when_a_limit_falls_and_does_not_start_where_one_is_not_har
 #[test]
 fn a_lease_folder_that_is_replaced_under_a_run_has_its_leases_again_within_moments() {
     if allowed_cpus().len() < 2 {
-        eprintln!("skipped: this process may use one CPU only");
-        return;
+        return skip(Need::Cpus, "this process may use one CPU only");
     }
     for replaced in [false, true] {
         let scenario = asking("num_cpus = 1, memory = \"100MiB\"", None);
@@ -311,9 +307,11 @@ const OWN: &str = "/tmp/sage-host-65534";
 
 #[test]
 fn two_users_are_not_leased_one_cpu_whoever_comes_first_and_what_each_sees_is_told() {
-    if !rustix::process::geteuid().is_root() || allowed_cpus().len() != 2 {
-        eprintln!("skipped: needs root and two CPUs");
-        return;
+    if !rustix::process::geteuid().is_root() {
+        return skip(Need::Root, "this user is not root");
+    }
+    if allowed_cpus().len() != 2 {
+        return skip(Need::TwoCpus, format_args!("this process may use {} CPUs", allowed_cpus().len()));
     }
     let scenario = asking("num_cpus = 1", None);
     let anybody = |path: &std::path::Path, mode| {
@@ -347,8 +345,7 @@ fn two_users_are_not_leased_one_cpu_whoever_comes_first_and_what_each_sees_is_to
         shell.env("OWN", OWN).env_remove("SAGE_HOST_LEASE_FOLDER");
         let ran = shell.output();
         if !ran.as_ref().is_ok_and(|ran| !String::from_utf8_lossy(&ran.stderr).contains("unshare failed")) {
-            eprintln!("skipped: no name spaces here: {ran:?}");
-            return;
+            return skip(Need::Mount, format_args!("unshare failed: {ran:?}"));
         }
         let (code, words) = (scenario.read("code"), scenario.read("second").unwrap_or_default());
         assert_eq!(code.as_deref().map(str::trim), Some("3"), "{first} first: {words}\n{ran:?}");

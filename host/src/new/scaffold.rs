@@ -3,6 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::crate_name::CrateName;
+#[cfg(sdk_embedded)]
 use super::sdk::{self, SdkFile};
 use super::template::{self, Dependency};
 use crate::args::NewArguments;
@@ -10,6 +11,7 @@ use crate::failure::Failure;
 use crate::printer::Printer;
 
 /// Folder of the SDK's copy in a crate.
+#[cfg(sdk_embedded)]
 const VENDOR: &str = "vendor/sage-guest";
 
 /// The command `new`: writes the crate.
@@ -22,17 +24,31 @@ pub(crate) fn new(arguments: &NewArguments, printer: Printer) -> Result<(), Fail
     }
     let (dependency, vendored) = match &arguments.sdk {
         Some(path) => (Dependency::Elsewhere(sdk_at(path)?), Vec::new()),
-        None => (Dependency::Vendored(VENDOR), sdk::vendored()?),
+        None => own_sdk()?,
     };
     let mut files: Vec<(PathBuf, Vec<u8>)> = template::files(&name, arguments.kind, &dependency)
         .into_iter()
         .map(|(path, text)| (PathBuf::from(path), text.into_bytes()))
         .collect();
-    files.extend(vendored.into_iter().map(|SdkFile { path, bytes }| (Path::new(VENDOR).join(path), bytes)));
+    files.extend(vendored);
     write(&folder, &files).map_err(|error| {
         Failure::invalid(format!("cannot make {}: {error}", folder.display())).hint("choose another folder with --path")
     })?;
     printer.result(|| next_steps(&folder, arguments), &serde_json::json!({ "crate": folder }))
+}
+
+/// The SDK in this program, and the files of its copy in the crate.
+#[cfg(sdk_embedded)]
+fn own_sdk() -> Result<(Dependency, Vec<(PathBuf, Vec<u8>)>), Failure> {
+    let files = sdk::vendored()?.into_iter().map(|SdkFile { path, bytes }| (Path::new(VENDOR).join(path), bytes));
+    Ok((Dependency::Vendored(VENDOR), files.collect()))
+}
+
+/// The published SDK of this program's version: the package of this program does not contain the SDK's sources.
+#[cfg(not(sdk_embedded))]
+#[expect(clippy::unnecessary_wraps, reason = "an embedded SDK may be invalid")]
+fn own_sdk() -> Result<(Dependency, Vec<(PathBuf, Vec<u8>)>), Failure> {
+    Ok((Dependency::Published(env!("CARGO_PKG_VERSION")), Vec::new()))
 }
 
 /// The SDK's folder as an absolute path, so that the crate can be moved.

@@ -10,9 +10,13 @@ const GITIGNORE: &str = "/target\n/out/*\n!/out/.gitkeep\n*.partial\n";
 #[derive(Debug)]
 pub(super) enum Dependency {
     /// In the crate itself.
+    #[cfg(any(test, sdk_embedded))]
     Vendored(&'static str),
     /// In another folder of this machine.
     Elsewhere(String),
+    /// In a registry, with this version.
+    #[cfg(any(test, not(sdk_embedded)))]
+    Published(&'static str),
 }
 
 /// The parts that differ between the kinds.
@@ -75,12 +79,21 @@ fn template(kind: Kind) -> Template {
     }
 }
 
+/// The schema of the pipeline file, beside it, and the line that has editors read it.
+const SCHEMA: &str = "pipeline.schema.json";
+const SCHEMA_LINE: &str = "#:schema pipeline.schema.json";
+
 /// The crate's files, without those of the SDK.
 pub(super) fn files(name: &CrateName, kind: Kind, dependency: &Dependency) -> Vec<(&'static str, String)> {
     let Template { code, pipeline, data, about } = template(kind);
+    // Written as TOML strings, because a path may contain quotes and backslashes.
+    let string = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let (sdk, exclude) = match dependency {
-        Dependency::Vendored(path) => ((*path).to_owned(), "\nexclude = [\"vendor\"]"),
-        Dependency::Elsewhere(path) => (path.clone(), ""),
+        #[cfg(any(test, sdk_embedded))]
+        Dependency::Vendored(path) => (format!("{{ path = {} }}", string(path)), "\nexclude = [\"vendor\"]"),
+        Dependency::Elsewhere(path) => (format!("{{ path = {} }}", string(path)), ""),
+        #[cfg(any(test, not(sdk_embedded)))]
+        Dependency::Published(version) => (string(version), ""),
     };
     let fill = |text: &str| {
         text.replace("{{name}}", name.as_str())
@@ -88,8 +101,7 @@ pub(super) fn files(name: &CrateName, kind: Kind, dependency: &Dependency) -> Ve
             .replace("{{kind}}", kind.name())
             .replace("{{about}}", about)
             .replace("{{exclude}}", exclude)
-            // Written as a TOML string, because a path may contain quotes and backslashes.
-            .replace("{{sdk}}", &toml::Value::String(sdk.clone()).to_string())
+            .replace("{{sdk}}", &sdk)
     };
     let mut files = vec![
         ("Cargo.toml", fill(MANIFEST)),
@@ -97,7 +109,8 @@ pub(super) fn files(name: &CrateName, kind: Kind, dependency: &Dependency) -> Ve
         (".gitignore", GITIGNORE.to_owned()),
         (".cargo/config.toml", CARGO_CONFIG.to_owned()),
         ("src/lib.rs", fill(code)),
-        ("pipeline.toml", fill(pipeline)),
+        ("pipeline.toml", format!("{SCHEMA_LINE}\n{}", fill(pipeline))),
+        (SCHEMA, sage_plan::PIPELINE_SCHEMA.to_owned()),
     ];
     files.extend(data.iter().map(|(path, text)| (*path, (*text).to_owned())));
     files
@@ -118,6 +131,7 @@ mod tests {
             let text = |wanted: &str| &files.iter().find(|(path, _)| *path == wanted).unwrap().1;
             assert!(text("Cargo.toml").parse::<toml::Table>().is_ok(), "{kind}: {}", text("Cargo.toml"));
             assert!(text("pipeline.toml").parse::<toml::Table>().is_ok(), "{kind}: {}", text("pipeline.toml"));
+            assert!(text("pipeline.toml").starts_with("#:schema pipeline.schema.json\n"), "{kind}");
             assert!(text("pipeline.toml").contains("my_op.wasm"), "{kind}: the pipeline does not run the operator");
         }
     }
@@ -129,5 +143,14 @@ mod tests {
         let files = files(&name, Kind::Map, &Dependency::Elsewhere(odd.clone()));
         let manifest: toml::Table = files[0].1.parse().unwrap();
         assert_eq!(manifest["dependencies"]["sage-guest"]["path"].as_str(), Some(odd.as_str()));
+    }
+
+    #[test]
+    fn a_published_sdk_is_a_dependency_by_version() {
+        let name = CrateName::parse("x").unwrap();
+        let files = files(&name, Kind::Map, &Dependency::Published("1.2.3"));
+        let manifest: toml::Table = files[0].1.parse().unwrap();
+        assert_eq!(manifest["dependencies"]["sage-guest"].as_str(), Some("1.2.3"));
+        assert!(manifest["workspace"].as_table().unwrap().is_empty(), "no folder is excluded");
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sage_machine::cgroup::{Cgroups, Controls};
+use sage_test_support::{Need, skip};
 use serde_json::Value;
 
 use crate::program::{Ran, command, sage_host};
@@ -81,8 +82,8 @@ fn filtered(assert: impl FnOnce()) {
 fn where_everything_works_each_limit_is_hard_and_is_seen_to_be() {
     let cgroups = Cgroups::detect(None);
     if !all_there(cgroups.controls()) {
-        eprintln!("skipped: not every control group is here: {:?}", cgroups.controls());
-        return;
+        let why = format!("not every control group is here: {:?}", cgroups.controls());
+        return skip(Need::Cgroup, why);
     }
     drop(cgroups);
     let folder = tempfile::tempdir().unwrap();
@@ -182,7 +183,7 @@ fn for_nobody() -> Option<(tempfile::TempDir, PathBuf)> {
     let becomes =
         Command::new("setpriv").args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "true"]).output();
     if !becomes.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: cannot become another user (needs root and setpriv)");
+        skip(Need::Root, "setpriv cannot become another user");
         return None;
     }
     let folder = tempfile::tempdir().unwrap();

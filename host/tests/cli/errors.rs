@@ -176,6 +176,19 @@ fn shells_complete_what_the_command_line_has() {
 }
 
 #[test]
+fn the_schemas_are_printed_for_editors() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, key) in [("pipeline", "operator"), ("host", "lease_folder")] {
+        let ran = sage_host(folder.path(), &["schema", file]);
+        assert_eq!(ran.code, Some(0), "{}", ran.transcript());
+        let schema: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(schema["$schema"], "http://json-schema.org/draft-04/schema#");
+        assert!(schema["properties"][key].is_object(), "{file}");
+    }
+    assert_eq!(sage_host(folder.path(), &["schema", "tenant"]).code, Some(2));
+}
+
+#[test]
 fn everything_wrong_with_a_pipeline_is_said_in_one_go() {
     let folder = tempfile::tempdir().unwrap();
     let wrong = r#"

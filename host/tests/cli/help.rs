@@ -26,7 +26,23 @@ fn help_lists_every_command_there_is() {
 }
 
 #[test]
-fn the_version_is_the_packages() {
-    let ran = sage_host(Path::new("."), &["--version"]);
+fn the_short_version_is_the_packages() {
+    let ran = sage_host(Path::new("."), &["-V"]);
     assert_eq!(ran.stdout, format!("sage-host {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_long_version_names_commit_features_runtime_and_contract() {
+    let ran = sage_host(Path::new("."), &["--version"]);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 5, "{}", ran.stdout);
+    assert_eq!(lines[0], format!("sage-host {}", env!("CARGO_PKG_VERSION")));
+    let value = |line: &str, name: &str| line.strip_prefix(name).unwrap_or_else(|| panic!("{line}")).trim().to_owned();
+    let commit = value(lines[1], "commit ");
+    let is_hash = commit.len() == 40 && commit.chars().all(|digit| digit.is_ascii_hexdigit());
+    assert!(commit == "unknown" || is_hash, "{commit}");
+    let features = value(lines[2], "features ");
+    assert!(["none", "tract", "onnxruntime", "tract, onnxruntime"].contains(&features.as_str()), "{features}");
+    assert_eq!(value(lines[3], "wasmtime "), sage_sandbox::WASMTIME_VERSION);
+    assert_eq!(value(lines[4], "contract "), format!("sage:operator@{}", sage_sandbox::WIT_VERSION));
 }

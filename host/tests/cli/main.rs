@@ -12,6 +12,8 @@ mod devices;
 mod doctor;
 mod errors;
 mod help;
+mod internal;
+mod man;
 mod paths;
 mod program;
 mod running;

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use sage_test_support::{Need, skip};
 use tempfile::TempDir;
 
 use crate::program::{Ran, command, sage_host};
@@ -206,8 +207,7 @@ fn an_output_that_nothing_can_take_the_place_of_is_refused_before_data_flows() {
     let inside = "mount --bind target out.txt || exit 77; \"$SAGE\" run pipeline.toml; code=$?; cat target; exit $code";
     let ran = shell(folder.path(), &format!("unshare --mount sh -c '{inside}'"));
     if ran.stderr.contains("unshare") || ran.code == Some(77) || ran.code == Some(127) {
-        println!("skipped: no mounts can be made here: {}", ran.stderr.trim());
-        return;
+        return skip(Need::Mount, ran.stderr.trim());
     }
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{}", ran.transcript());
     let said = ran.stderr.replace("\n  | ", " ");

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use sage_test_support::{Need, skip};
 use serde_json::Value;
 
 use crate::program::{command, sage_host};
@@ -242,8 +243,7 @@ fn on_a_terminal_the_summary_and_the_ledger_fit_its_width_and_have_colour_unless
     for columns in [80, 40] {
         for words in ["run pipeline.toml", "run pipeline.toml --explain"] {
             let Some(plain) = on_a_terminal(folder.path(), columns, "1", words) else {
-                println!("skipped: there is no script(1) to make a terminal with");
-                return;
+                return skip(Need::Script, "there is no script(1) to make a terminal with");
             };
             assert!(!plain.contains("\u{1b}[3"), "{plain:?}");
             let shown = plain.lines().filter(|line| !line.contains('\u{1b}'));

@@ -1,5 +1,6 @@
 use sage_models::{LoadedModel, Tensor, TensorData};
 use sage_plan::GraphRows;
+use sage_test_support::{Need, skip};
 
 use crate::backends::{all, load, model_file, onnxruntime, run};
 
@@ -49,7 +50,7 @@ fn real_models_say_what_they_are() {
 fn both_backends_agree_on_real_models() {
     let other = match onnxruntime() {
         Ok(backend) => backend,
-        Err(why) => return println!("skipped: {why}"),
+        Err(why) => return skip(Need::Onnxruntime, why),
     };
     for backend in all().iter().filter(|backend| backend.name() != other.name()) {
         for (path, input) in [(MAGIKA, bytes_of_files as fn(usize) -> Tensor), (CLASSIFIER, lines_of_text)] {

@@ -1,17 +1,18 @@
 use std::path::{Path, PathBuf};
 
 use sage_models::{Backend, LoadOptions, LoadedModel, NamedTensor, Tensor};
+use sage_test_support::{Need, skip};
 
 pub(crate) const OPTIONS: LoadOptions = LoadOptions { threads: 1, memory: None };
 
-/// All real backends that are available on this machine; prints the missing ones.
+/// All real backends that are available on this machine; a missing one is reported as skipped.
 pub(crate) fn all() -> Vec<Box<dyn Backend>> {
     let mut backends: Vec<Box<dyn Backend>> = Vec::new();
     #[cfg(feature = "tract")]
     backends.push(Box::new(sage_models::Tract));
     match onnxruntime() {
         Ok(backend) => backends.push(backend),
-        Err(why) => println!("skipped: onnxruntime: {why}"),
+        Err(why) => skip(Need::Onnxruntime, why),
     }
     backends
 }

@@ -22,7 +22,7 @@ fn a_model_is_told_in_words() {
         "sha256:     fe2d2eb49c5f88a9e0a6c048e15d6ffdf86235519c2afc535044de433169ec8c",
         "from:       ai.onnx 15",
         "producer:   tf2onnx 1.16.1 15c810",
-        "rows:       independent: shown by the graph's operators, and by random rows alone and in company",
+        "rows:       independent: shown by the graph's operators, and by random rows alone and in batches",
     ] {
         assert!(said.lines().any(|told| told == line), "{line} is missing:\n{said}");
     }

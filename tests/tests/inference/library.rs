@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sage_models::{InferenceError, Onnxruntime};
+use sage_test_support::{Need, skip};
 
 /// A process loads the library only once. So each case runs in a process of its own: this test again, with
 /// the library's path in this variable.
@@ -62,7 +63,7 @@ fn a_library_that_is_another_one_is_named() {
 #[test]
 fn a_process_has_one_library() {
     let Some(library) = std::env::var_os("ORT_DYLIB_PATH") else {
-        return println!("skipped: ORT_DYLIB_PATH names no library (make onnxruntime)");
+        return skip(Need::Onnxruntime, "ORT_DYLIB_PATH names no library (make onnxruntime)");
     };
     Onnxruntime::cpu(None).unwrap();
     Onnxruntime::cpu(Some(Path::new(&library))).unwrap();
@@ -74,10 +75,10 @@ fn a_process_has_one_library() {
 #[test]
 fn cuda_is_refused_where_the_library_has_none() {
     if std::env::var_os("ORT_DYLIB_PATH").is_none() {
-        return println!("skipped: ORT_DYLIB_PATH names no library (make onnxruntime)");
+        return skip(Need::Onnxruntime, "ORT_DYLIB_PATH names no library (make onnxruntime)");
     }
     match Onnxruntime::cuda(None, 0, Some(1 << 30)) {
-        Ok(_) => println!("skipped: this library has CUDA"),
+        Ok(_) => skip(Need::NoCuda, "this library has CUDA"),
         Err(error) => assert_eq!(
             error.to_string(),
             "not supported: ONNX Runtime has no CUDA here: its library was built without it"

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use sage_models::{Backend, DType, InferenceError, NamedTensor, Tensor, TensorData, Trial, examine};
+use sage_test_support::{Need, skip};
 use serde::Deserialize;
 
 use crate::backends::{OPTIONS, all};
@@ -45,7 +46,7 @@ fn prepared() -> Option<PathBuf> {
 #[test]
 fn each_backend_answers_onnx_node_tests_right_or_refuses_the_model() {
     let Some(path) = prepared() else {
-        return println!("skipped: ONNX's node tests are not here (make onnx-node-tests)");
+        return skip(Need::OnnxNodeTests, "make onnx-node-tests has not prepared them");
     };
     none_is_wrong(&path);
 }

@@ -116,7 +116,7 @@ fn every_answer_in_company_is_the_answer_alone() {
         let mut ran = 0;
         for backend in &backends {
             let Some(kept) = Kept::new(animal, backend, |spec| spec) else {
-                println!("skipped: {backend} does not run: {}", animal.name);
+                println!("{backend} refuses the model {}", animal.name);
                 continue;
             };
             ran += 1;

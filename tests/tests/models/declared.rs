@@ -1,3 +1,4 @@
+use sage_test_support::{Need, skip};
 #[cfg(feature = "onnxruntime")]
 use sage_tests::onnx::{Dim, Onnx};
 
@@ -76,8 +77,7 @@ fn a_real_model_says_what_it_takes_and_answers() {
 #[test]
 fn what_onnx_runtime_is_to_run_is_tried_out_before_data_flows_too() {
     let Some(library) = std::env::var_os("ORT_DYLIB_PATH") else {
-        println!("skipped: ORT_DYLIB_PATH does not say where ONNX Runtime is");
-        return;
+        return skip(Need::Onnxruntime, "ORT_DYLIB_PATH names no library (make onnxruntime)");
     };
     let told = Told::on(&format!(
         "onnxruntime_library = {library:?}\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\nbackend = \"onnxruntime\"\n\
@@ -110,8 +110,7 @@ fn what_two_libraries_answer_differently_is_refused_where_both_are_there() {
     use sage_tests::onnx::attribute;
 
     let Some(library) = std::env::var_os("ORT_DYLIB_PATH") else {
-        println!("skipped: ORT_DYLIB_PATH does not say where ONNX Runtime is");
-        return;
+        return skip(Need::Onnxruntime, "ORT_DYLIB_PATH names no library (make onnxruntime)");
     };
     let both = Told::on(&format!(
         "onnxruntime_library = {library:?}\n[[device]]\nname = \"cpu0\"\nkind = \"cpu\"\n\

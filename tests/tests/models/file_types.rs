@@ -39,7 +39,7 @@ fn a_real_model_tells_the_types_of_real_files_as_its_makers_program_does() {
         example.join("magika.onnx").canonicalize().unwrap(),
         operator("file_type"),
     ));
-    let expected = types(&fs::read_to_string(example.join("expected.jsonl")).unwrap());
+    let expected = types(&fs::read_to_string(example.join("expected/types.jsonl")).unwrap());
     assert_eq!(expected.len(), 36);
     let host = scenario.read("host.toml").unwrap();
     for placement in ["thread", "process"] {

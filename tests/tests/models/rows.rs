@@ -4,6 +4,7 @@ use sage_tests::onnx::{Dim, Onnx, attribute, element, numbers_attribute, tensor}
 
 use crate::told::Told;
 use sage_models::DType;
+use sage_test_support::{Need, skip};
 
 const ANY: Dim<'static> = Dim::Free("?");
 
@@ -56,7 +57,7 @@ fn backends() -> Vec<&'static str> {
     if cfg!(feature = "onnxruntime") && std::env::var_os("ORT_DYLIB_PATH").is_some() {
         backends.push("onnxruntime");
     } else {
-        println!("skipped: onnxruntime: not built in, or ORT_DYLIB_PATH names no library");
+        skip(Need::Onnxruntime, "not built in, or ORT_DYLIB_PATH names no library (make onnxruntime)");
     }
     backends
 }
@@ -119,7 +120,7 @@ fn what_is_known_of_rows_is_told_before_the_run_and_when_the_model_is_loaded() {
             row_by_row(),
             "",
             "independent by the graph's operators, to be confirmed by runs before rows are put together or cut",
-            "independent: shown by the graph's operators, and by 8 random rows alone and in company",
+            "independent: shown by the graph's operators, and by 8 random rows alone and in batches",
         ),
     ];
     for (model, settings, before, loaded) in cases {

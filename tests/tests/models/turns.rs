@@ -155,7 +155,7 @@ fn a_run_that_cannot_take_turns_says_so_and_goes_on_without() {
     told.lay_out(&[CALL; 3]);
     let outcome = told.start(&[]).wait();
     outcome.expect_exit(0).expect_conservation();
-    let says = "this run takes no turns with others that hold shares of the device";
+    let says = "this run takes no turns with other runs on the device";
     assert_eq!(outcome.stderr.matches(says).count(), 1, "{outcome:?}");
     // A run that holds the whole device needs no turns.
     let whole = told.resources("num_gpus = 1, memory = \"32MiB\"");

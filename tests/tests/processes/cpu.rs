@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use sage_test_support::{Need, skip};
 use sage_tests::{Running, Scenario, allowed_cpus, guest, has_control, thread_cpus, thread_times, workers_of};
 
 /// A source without an end of its own.
@@ -87,8 +88,7 @@ fn the_cpu_time_of_a_short_run_is_counted_to_the_last_call() {
 #[test]
 fn a_whole_cpu_is_its_workers_alone() {
     if allowed_cpus().len() < 2 {
-        eprintln!("skipped: this test needs 2 CPUs");
-        return;
+        return skip(Need::Cpus, "this process may use one CPU only");
     }
     let scenario = endless("map_shouts", CALM, "num_cpus = 1", "");
     let mut running = scenario.start_with(["--isolation", "process"]);
@@ -110,8 +110,7 @@ fn a_whole_cpu_is_its_workers_alone() {
 #[test]
 fn a_worker_without_a_cpu_of_its_own_keeps_off_those_that_others_lease_meanwhile() {
     if allowed_cpus().len() < 2 {
-        eprintln!("skipped: this test needs 2 CPUs");
-        return;
+        return skip(Need::Cpus, "this process may use one CPU only");
     }
     let shared = endless("map_shouts", CALM, "memory = \"64MiB\"", "");
     let mut first = shared.start_with(["--isolation", "process"]);

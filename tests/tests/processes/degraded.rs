@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use sage_test_support::{Need, skip};
 use sage_tests::{Scenario, groups_named, guest, program};
 
 /// Id of a user without any rights.
@@ -22,7 +23,7 @@ impl Degraded {
     fn new(name: &str, resources: &str) -> Option<Self> {
         let becomes = Command::new("setpriv").args(BECOME).arg("true").output();
         if !becomes.is_ok_and(|output| output.status.success()) {
-            eprintln!("skipped: cannot become another user (needs root and setpriv)");
+            skip(Need::Root, "setpriv cannot become another user");
             return None;
         }
         let scenario = Scenario::new();

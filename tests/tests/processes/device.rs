@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::device_process::{Device, Locks, PATIENCE, is_there, numbers, spec, wait_for};
+use super::device_process::{Device, Locks, TIMEOUT, is_there, numbers, spec, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use sage_machine::cgroup::Cgroups;
 use sage_machine::since_boot;
@@ -11,16 +11,17 @@ use sage_models::{InferenceError, Runner, TensorData};
 use sage_plan::ModelSpec;
 use sage_plan::config::{BackendChoice, DeviceKind};
 use sage_runtime::worker::device::{DeviceHome, DeviceProcess, DeviceSpec};
+use sage_test_support::wait_until;
 use sage_tests::{groups_named, has_control};
 
 #[test]
 fn a_run_answers_with_the_tensors_however_large() {
     let device = Device::new(spec("device-answers")).with(&["echo", "sum"]);
     for count in [0, 1, 3, 262_144, 4 << 20] {
-        let answer = device.runner.run("echo", vec![numbers(count)], Instant::now() + PATIENCE).unwrap();
+        let answer = device.runner.run("echo", vec![numbers(count)], Instant::now() + TIMEOUT).unwrap();
         assert_eq!(answer.outputs, vec![numbers(count)], "{count}");
     }
-    let answer = device.runner.run("sum", vec![numbers(3)], Instant::now() + PATIENCE).unwrap();
+    let answer = device.runner.run("sum", vec![numbers(3)], Instant::now() + TIMEOUT).unwrap();
     assert_eq!(answer.outputs[0].data(), &TensorData::F32(vec![3.0]));
     assert!(device.runner.memory_used().is_some_and(|bytes| bytes > 1 << 20));
 }
@@ -41,7 +42,7 @@ fn what_cannot_be_loaded_says_why_and_harms_nobody() {
     let device = Device::new(spec("device-loads")).with(&["echo"]);
     let process = device.process();
     assert_eq!(device.load("refuse"), Err(InferenceError::Unsupported("an operator that nobody has".to_owned())));
-    let load = |model: &ModelSpec| device.runner.load(model, Instant::now() + PATIENCE).unwrap_err().to_string();
+    let load = |model: &ModelSpec| device.runner.load(model, Instant::now() + TIMEOUT).unwrap_err().to_string();
     let other = ModelSpec { sha256: Some([7; 32]), ..device.model("sum") };
     assert!(load(&other).contains("its sha256 is") && load(&other).contains("07070707"), "{}", load(&other));
     let missing = ModelSpec { path: "/no/such/model".into(), ..device.model("sum") };
@@ -110,7 +111,7 @@ fn a_crash_is_a_lost_device_and_the_next_run_works() {
     kill_process(Pid::from_raw(process as i32).unwrap(), Signal::KILL).unwrap();
     let began = Instant::now();
     while device.run("echo").is_err() {
-        assert!(began.elapsed() < PATIENCE);
+        assert!(began.elapsed() < TIMEOUT);
     }
     assert_ne!(device.process(), process);
 }
@@ -154,7 +155,7 @@ fn a_device_that_only_crashes_stays_down_and_says_why() {
         if lost.contains("is not started again") {
             break lost;
         }
-        assert!(lost.contains("SIGABRT") && began.elapsed() < PATIENCE, "{lost}");
+        assert!(lost.contains("SIGABRT") && began.elapsed() < TIMEOUT, "{lost}");
     };
     assert!(down.contains("ended 6 times without an answer in between") && down.contains("SIGABRT"), "{down}");
     assert_eq!(device.runner.process(), None);
@@ -186,7 +187,7 @@ fn a_model_file_that_changed_is_not_loaded_again() {
         if failed.contains("is not started again") {
             break failed;
         }
-        assert!(began.elapsed() < PATIENCE, "{failed}");
+        assert!(began.elapsed() < TIMEOUT, "{failed}");
     };
     assert!(
         failed.contains("model \"abort\" could not be loaded again") && failed.contains("its sha256 is"),
@@ -274,7 +275,7 @@ fn the_locks_are_the_processs_alone_and_each_new_one_has_them() {
         device.run("abort").unwrap_err();
         device.expect_usable();
     }
-    device.runner.forget(1, &["abort".to_owned()], Instant::now() + PATIENCE).unwrap();
+    device.runner.forget(1, &["abort".to_owned()], Instant::now() + TIMEOUT).unwrap();
     wait_for("only the other lease goes on", || locks.held() == [2]);
     assert_eq!(device.run("abort"), Err(InferenceError::UnknownModel("abort".to_owned())));
     device.expect_usable();
@@ -340,20 +341,10 @@ fn the_process_ends_with_a_host_that_is_killed() {
         .env("SAGE_TEST_DEVICE_HOST", told.path())
         .spawn()
         .unwrap();
-    let began = Instant::now();
-    let process = loop {
-        if let Ok(process) = std::fs::read_to_string(told.path()).unwrap().parse() {
-            break process;
-        }
-        assert!(began.elapsed() < PATIENCE, "the other host has no process");
-        std::thread::sleep(Duration::from_millis(5));
-    };
+    let process = wait_until("the other host's process", || std::fs::read_to_string(told.path()).unwrap().parse().ok());
     host.kill().unwrap();
     host.wait().unwrap();
-    while is_there(process) && !is_zombie(process) {
-        assert!(began.elapsed() < PATIENCE, "the process outlives its host");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_for("the process ends with its host", || !is_there(process) || is_zombie(process));
 }
 
 fn is_zombie(process: u32) -> bool {
@@ -374,14 +365,14 @@ fn moving_an_image_there_takes_milliseconds() {
     for _ in 0..31 {
         let inputs = vec![image.clone()];
         let began = Instant::now();
-        let answer = device.runner.run("sum", inputs, Instant::now() + PATIENCE).unwrap();
+        let answer = device.runner.run("sum", inputs, Instant::now() + TIMEOUT).unwrap();
         measured.push(began.elapsed().saturating_sub(answer.wall));
     }
     measured.sort_unstable();
     let mut small = Vec::new();
     for _ in 0..101 {
         let began = Instant::now();
-        let answer = device.runner.run("echo", vec![numbers(1)], Instant::now() + PATIENCE).unwrap();
+        let answer = device.runner.run("echo", vec![numbers(1)], Instant::now() + TIMEOUT).unwrap();
         small.push(began.elapsed().saturating_sub(answer.wall));
     }
     small.sort_unstable();
@@ -392,5 +383,5 @@ fn moving_an_image_there_takes_milliseconds() {
         measured.len(),
         small[small.len() / 2],
     );
-    assert!(measured[0] < PATIENCE / 10);
+    assert!(measured[0] < TIMEOUT / 10);
 }

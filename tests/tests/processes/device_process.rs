@@ -12,7 +12,7 @@ use sage_plan::{ModelSpec, RowsChoice};
 use sage_runtime::worker::device::{DeviceHome, DeviceProcess, DeviceSpec};
 
 /// Far longer than any step here takes: a test that reaches this timeout has failed.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) struct Device {
     pub(super) runner: DeviceProcess,
@@ -69,7 +69,7 @@ impl Device {
     }
 
     pub(super) fn load(&self, does: &str) -> Result<(), InferenceError> {
-        self.runner.load(&self.model(does), Instant::now() + PATIENCE).map(drop)
+        self.runner.load(&self.model(does), Instant::now() + TIMEOUT).map(drop)
     }
 
     pub(super) fn with(self, all: &[&str]) -> Self {
@@ -78,7 +78,7 @@ impl Device {
     }
 
     pub(super) fn run(&self, model: &str) -> Result<RunAnswer, InferenceError> {
-        self.run_within(model, PATIENCE)
+        self.run_within(model, TIMEOUT)
     }
 
     pub(super) fn run_within(&self, model: &str, time: Duration) -> Result<RunAnswer, InferenceError> {
@@ -137,7 +137,7 @@ pub(super) fn is_there(process: u32) -> bool {
 pub(super) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "{what}: it did not come");
+        assert!(began.elapsed() < TIMEOUT, "{what}: it did not come");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

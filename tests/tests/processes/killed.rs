@@ -5,9 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use sage_tests::{Running, Scenario, guest, operator, workers_of};
+use sage_tests::{Running, Scenario, guest, operator, thread_cpus, thread_times, workers_of};
 
 const RECORDS: usize = 20_000;
+/// Microseconds of CPU time after which a worker is killed, at most.
+const MOST_CPU_TIME: u64 = 15_000;
 
 /// Counts of 50 keys in two instances, behind one instance of a map and one of a key-by. The pipeline has
 /// state, partitions, and stages that pass records on.
@@ -56,10 +58,24 @@ fn lines(scenario: &Scenario) -> BTreeMap<String, u32> {
     lines
 }
 
-fn kill_one(running: &Running, which: usize) -> bool {
-    let workers = workers_of(running.id());
-    let Some(&worker) = workers.get(which % workers.len().max(1)) else { return false };
+fn kill(worker: u32) -> bool {
     kill_process(Pid::from_raw(i32::try_from(worker).unwrap()).unwrap(), Signal::KILL).is_ok()
+}
+
+/// CPU time of all threads of a process.
+fn used(process: u32) -> Duration {
+    thread_cpus(process).keys().filter_map(|(_, thread)| Some(thread_times(process, *thread)?.used)).sum()
+}
+
+/// Kills one of `count` workers as soon as it has used this CPU time. The moment is one of the worker's own work, so
+/// it does not depend on the load of the machine. The result is false if the run ends before.
+fn kill_after(running: &mut Running, count: usize, which: usize, cpu_time: Duration) -> bool {
+    let worker = running.while_it_runs(|process| {
+        let workers = workers_of(process);
+        (workers.len() >= count).then(|| workers[which % workers.len()])
+    });
+    let Some(worker) = worker else { return false };
+    running.while_it_runs(|_| (used(worker) >= cpu_time).then(|| kill(worker))).unwrap_or(false)
 }
 
 #[test]
@@ -78,9 +94,8 @@ fn two_hundred_runs_with_a_worker_killed_at_some_moment_count_every_record_once(
         let random = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let scenario = counting(&input);
         let mut running = scenario.start_with(["--isolation", "process"]);
-        let _ = running.while_it_runs(|process| (workers_of(process).len() >= 4).then_some(()));
-        std::thread::sleep(Duration::from_micros((random >> 20) % 40_000));
-        hits += u32::from(kill_one(&running, usize::try_from(random % 4).unwrap()));
+        let cpu_time = Duration::from_micros((random >> 20) % MOST_CPU_TIME);
+        hits += u32::from(kill_after(&mut running, 4, usize::try_from(random % 4).unwrap(), cpu_time));
         let outcome = running.wait();
         outcome.expect_exit(0).expect_conservation();
         lost += ["same", "key", "count"].map(|stage| outcome.stage(stage).count("workers_lost")).iter().sum::<u64>();
@@ -108,16 +123,22 @@ fn a_source_goes_on_where_it_stood_though_nothing_is_to_be_tried_again() {
         "#,
         guest("source_never_ends").display(),
     ));
+    let partial = scenario.path().join("out.txt.partial");
+    let written = || std::fs::metadata(&partial).map_or(0, |metadata| metadata.len());
+    let more_written = |running: &mut Running| {
+        let before = written();
+        running.until("more records were written", |_| (written() > before).then_some(()));
+    };
     let mut running = scenario.start_with(["--isolation", "process"]);
     for _ in 0..3 {
         let worker = running.until("a worker ran", |process| workers_of(process).first().copied());
-        std::thread::sleep(Duration::from_millis(20));
-        let _ = kill_process(Pid::from_raw(i32::try_from(worker).unwrap()).unwrap(), Signal::KILL);
+        more_written(&mut running);
+        kill(worker);
         running.until("another worker ran", |process| {
             workers_of(process).first().is_some_and(|&other| other != worker).then_some(())
         });
     }
-    std::thread::sleep(Duration::from_millis(50));
+    more_written(&mut running);
     running.signal(Signal::INT);
     let outcome = running.wait();
     outcome.expect_exit(0).expect_conservation();
@@ -153,9 +174,7 @@ fn a_sink_component_whose_worker_is_killed_at_some_moment_loses_no_record() {
             guest("sink_gathers").display(),
         ));
         let mut running = scenario.start_with(["--isolation", "process"]);
-        let _ = running.while_it_runs(|process| (!workers_of(process).is_empty()).then_some(()));
-        std::thread::sleep(Duration::from_micros((random >> 20) % 20_000));
-        kill_one(&running, 0);
+        kill_after(&mut running, 1, 0, Duration::from_micros((random >> 20) % MOST_CPU_TIME));
         let outcome = running.wait();
         outcome.expect_exit(0).expect_conservation();
         lost += outcome.stage("to").count("workers_lost");

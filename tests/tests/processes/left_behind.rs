@@ -1,8 +1,7 @@
 //! However a run ends, no worker, no control group and no lease of it is left.
 
-use std::time::{Duration, Instant};
-
 use rustix::process::Signal;
+use sage_test_support::wait_until;
 use sage_tests::{Running, Scenario, groups_named, guest, workers_of};
 
 /// A pipeline with this name, so that its groups can be found. Without a `count` it has no end of its own.
@@ -52,11 +51,7 @@ fn gone(worker: u32) -> bool {
 
 /// Asserts that the workers end within moments after the process that started them; the kernel ends them.
 fn expect_gone(workers: &[u32]) {
-    let started = Instant::now();
-    while !workers.iter().all(|&worker| gone(worker)) {
-        assert!(started.elapsed() < Duration::from_secs(20), "workers {workers:?} are still there");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_until("the workers are gone", || workers.iter().all(|&worker| gone(worker)).then_some(()));
 }
 
 #[test]

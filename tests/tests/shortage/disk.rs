@@ -3,6 +3,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
+use sage_test_support::{Need, skip};
 use sage_tests::{Outcome, Scenario};
 use serde_json::Value;
 
@@ -69,8 +70,7 @@ fn on_a_full_disk(full: Full) -> (Scenario, Outcome) {
 #[test]
 fn what_a_full_disk_did_not_take_is_not_handled() {
     if !can_mount() {
-        println!("skipped: a file system of its own cannot be mounted here (root, and a namespace of mounts)");
-        return;
+        return skip(Need::Mount, "no file system can be mounted here");
     }
     for name in ["out.txt", "out.txt.gz"] {
         let (scenario, outcome) = on_a_full_disk(Full::Output(name));
@@ -90,8 +90,7 @@ fn what_a_full_disk_did_not_take_is_not_handled() {
 #[test]
 fn a_full_disk_below_cache_and_ledger_is_said_or_does_no_harm() {
     if !can_mount() {
-        println!("skipped: a file system of its own cannot be mounted here (root, and a namespace of mounts)");
-        return;
+        return skip(Need::Mount, "no file system can be mounted here");
     }
     let (scenario, outcome) = on_a_full_disk(Full::Cache);
     outcome.expect_exit(0).expect_conservation();

@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use sage_test_support::{Need, skip};
 use sage_tests::{Outcome, Scenario, in_processes};
 use serde_json::Value;
 
@@ -51,11 +52,12 @@ fn descriptors_that_are_short_are_told_as_the_hosts_limit() {
 
 #[test]
 fn threads_that_are_short_are_told_as_the_hosts_limit() {
-    if !rustix::process::geteuid().is_root() || in_processes() {
-        println!(
-            "skipped: the limit binds no root, so that this test runs as another user, which has no control groups"
-        );
-        return;
+    // The limit does not bind root, so the runs are those of another user.
+    if !rustix::process::geteuid().is_root() {
+        return skip(Need::Root, "this user cannot become another one");
+    }
+    if in_processes() {
+        return skip(Need::Threads, "the other user has no control groups for workers");
     }
     for most in [1, 3, 6, 10, 40] {
         let scenario = scenario(8);

@@ -10,15 +10,16 @@ use sage_plan::{CpuRequest, Kind, Partition, Plan, Stage};
 pub(super) struct CpuDecision {
     pub(super) stages: Vec<StageCpus>,
     pub(super) totals: Totals,
-    /// Whole CPUs that were asked for.
+    /// Whole CPUs that the pipeline requests.
     pub(super) whole: u32,
-    /// Those of them that are not leased.
+    /// Whole CPUs of `whole` that are not leased, because of `--overcommit`.
     pub(super) unleased: u32,
-    /// CPU time of all leases and shares, in 1/10,000; `None` where none is asked for, or where there is less from the start.
+    /// CPU time of all leases and shares, in 1/10,000 of a CPU. `None` if no CPU time is requested, or if the
+    /// quota is too small from the start.
     pub(super) needed: Option<u64>,
 }
 
-/// What one instance of a stage gets.
+/// The CPUs and the report rows of each instance of one stage.
 pub(super) struct StageCpus {
     pub(super) lanes: u32,
     pub(super) cpus: Cpus,
@@ -81,7 +82,8 @@ pub(super) fn decide(plan: &Plan, pool: &CpuPool<'_>, options: &Options, reasons
     let shared = pool.unheld() - leased;
     let of_others = |claim: &Claim| claim.amounts.shares;
     let elsewhere = pool.taken.sum(of_others);
-    // A lease takes a CPU from the shares of others too; who asks for neither takes nothing from anybody.
+    // A lease also takes a CPU from the shares of other pipelines. A pipeline without leases and shares takes
+    // nothing.
     let all = shares.saturating_add(elsewhere);
     let too_many_shares = all > u64::from(shared) * 10_000 && (shares > 0 || leased > 0);
     if too_many_shares && !options.overcommit {
@@ -137,7 +139,7 @@ pub(super) fn decide(plan: &Plan, pool: &CpuPool<'_>, options: &Options, reasons
     }
 }
 
-/// Where a stage's lanes would run and how many an instance would have, if there were enough of everything.
+/// The placement of a stage's lanes and the number of lanes of each instance, if there were enough CPUs.
 fn choose(plan: &Plan, stage: &Stage) -> (Cpus, u32) {
     match (stage.kind(), stage.resources.num_cpus) {
         (Some(_), Some(CpuRequest::Whole(count))) if count > 0 => {
@@ -148,8 +150,9 @@ fn choose(plan: &Plan, stage: &Stage) -> (Cpus, u32) {
     }
 }
 
-/// Whether an instance can have several lanes. A source and a sink are one sequence; the state of a process belongs to whoever sees all
-/// records of its key, and only key-partitioned input says which lane that is.
+/// Whether an instance can have several lanes. A source and a sink are one sequence. The state of a process
+/// operator belongs to the lane that sees all records of a key, and only key-partitioned input determines
+/// that lane.
 fn can_be_split(plan: &Plan, stage: &Stage) -> bool {
     match stage.kind() {
         Some(Kind::Map | Kind::Filter | Kind::FlatMap | Kind::KeyBy) => true,
@@ -160,7 +163,7 @@ fn can_be_split(plan: &Plan, stage: &Stage) -> bool {
     }
 }
 
-/// Who asks for shares.
+/// The operators that request shares.
 fn askers_of_shares(plan: &Plan) -> Vec<Asker> {
     let asks = |stage: &Stage| match choose(plan, stage) {
         (Cpus::Share(share), _) => Some(Asker {
@@ -173,10 +176,10 @@ fn askers_of_shares(plan: &Plan) -> Vec<Asker> {
     plan.stages.iter().filter_map(asks).collect()
 }
 
-/// What is left when leases are given.
+/// The CPUs that are left after all leases are granted.
 struct Rest<'o> {
     shared: u32,
-    /// Shares of all pipelines, in 1/10,000.
+    /// Shares of all pipelines, in 1/10,000 of a CPU.
     all: u64,
     too_many_shares: bool,
     quota: Option<Quota<'o>>,
@@ -219,7 +222,8 @@ impl Rest<'_> {
                 let is_worker_free = !has_quota && self.isolation.worker().is_some();
                 if is_worker_free {
                     notes.push(
-                        "no quota of the kernel here: the guest's calls are held to the share, the worker's own threads are not"
+                        "no quota of the kernel here: the guest's calls are held to the share, \
+                         the worker's own threads are not"
                             .to_owned(),
                     );
                 }
@@ -269,7 +273,8 @@ impl Rest<'_> {
             ""
         };
         format!(
-            "this {kind} cannot be split over lanes{why}: it keeps one lane and one CPU, the {left} asked for stay free{also}"
+            "this {kind} cannot be split over lanes{why}: it keeps one lane and one CPU, \
+             the {left} asked for stay free{also}"
         )
     }
 }

@@ -6,23 +6,26 @@ use super::{Asker, Options, Reason};
 use sage_machine::{Claim, Holdings, LedgerRow, Mechanism, Supply, Tier, ten_thousandths};
 use sage_plan::{Plan, Stage};
 
-/// What one instance of a stage gets of custom resources.
+/// The custom resources of each instance of one stage.
 #[derive(Default)]
 pub(super) struct StageCustom {
-    /// What was counted as its own, in 1/10,000.
+    /// Amounts that are counted for the instance, in 1/10,000 of a unit.
     pub(super) counted: BTreeMap<String, u64>,
     pub(super) rows: Vec<LedgerRow>,
 }
 
-/// What was decided about custom resources.
+/// The decision about the custom resources of all stages.
 pub(super) struct CustomDecision {
     pub(super) stages: Vec<StageCustom>,
-    /// What the pipeline comes to, in 1/10,000.
+    /// Sum over the pipeline for each resource, in 1/10,000 of a unit.
     pub(super) counted: BTreeMap<String, u64>,
 }
 
-/// Counts what all instances ask for, and what other pipelines claim, against what the host declares. Counting is all there is to
-/// a resource of which nobody here knows what it is: it bounds how many instances start on this machine, and nothing they do.
+/// Counts the requests of all instances and the claims of other pipelines against the amounts that the host
+/// declares.
+///
+/// The host does not know the meaning of a custom resource, so it can only count. The count bounds how many
+/// instances start on this machine; it does not bound their actions.
 pub(super) fn decide(
     plan: &Plan,
     supply: &Supply,
@@ -66,14 +69,14 @@ pub(super) fn decide(
     CustomDecision { stages: plan.stages.iter().map(|stage| of_stage(stage, supply, &short)).collect(), counted }
 }
 
-/// A resource of which there is not enough, in 1/10,000.
+/// A resource of which there is not enough, in 1/10,000 of a unit.
 struct Short {
     wanted: u64,
     free: u64,
     declared: u64,
 }
 
-/// What a stage asks for; nothing is not asked for.
+/// The custom resources that a stage requests. An amount of zero is no request.
 fn asks(stage: &Stage) -> impl Iterator<Item = (&str, u64)> {
     stage.resources.custom.iter().filter(|(_, each)| **each > 0).map(|(name, each)| (name.as_str(), *each))
 }

@@ -11,15 +11,19 @@ use sage_plan::Plan;
 use sage_plan::config::Reserve;
 use sage_text::short_size;
 
-/// Decides what each stage of the plan gets on this machine, given what running pipelines hold of it at present.
+/// Decides the grant of each stage of the plan on this machine, given the current holdings of running
+/// pipelines.
 ///
-/// CPUs go to stages in the plan's order. Memory that is asked for (`memory`, `object_store_memory`), shares and custom resources
-/// are summed up with what others hold against what the host gives away, and against the tenant's ceilings. Where instances
-/// are threads, one that asks for no memory has a cap and no claim, except towards its tenant's ceiling. Devices have their shares and their
-/// memory summed up for each, and their own CPUs are nobody else's. Says nothing of what other programs use.
+/// CPUs go to stages in the plan's order. Requested memory (`memory`, `object_store_memory`), shares and
+/// custom resources are added to the claims of other pipelines. The sums are compared with the amounts that
+/// the host gives away, and with the tenant's ceilings. If instances are threads, an instance that requests
+/// no memory has a cap but no claim, except against its tenant's ceiling. Shares and memory of devices are
+/// summed for each device, and the CPUs of a device belong only to that device. The use by other programs is
+/// not considered.
 ///
 /// # Errors
-/// Every reason against it. An operator that does not get its CPUs does not use up any for those after it.
+/// Every reason against the pipeline. An operator that does not get its CPUs leaves them for the operators
+/// after it.
 pub fn decide(
     plan: &Plan,
     inventory: &Inventory,
@@ -108,13 +112,14 @@ pub fn decide(
     })
 }
 
-/// Whether a pipeline that is refused would be granted if nobody else held anything, so that it is worth waiting.
+/// Whether a refused pipeline would be granted if no other run held anything, so that waiting makes sense.
 #[must_use]
 pub fn fits_alone(plan: &Plan, inventory: &Inventory, supply: &Supply, options: &Options, devices: &Devices) -> bool {
     decide(plan, inventory, supply, options, devices, &Holdings::default()).is_ok()
 }
 
-/// The CPUs that the devices of these grants have to themselves must be nobody else's; another run that has a lease on the same device shares them.
+/// Checks that no lease covers a CPU that is reserved for a granted device. Other runs with a lease on the
+/// same device share those CPUs and are allowed.
 fn device_cpus(devices: &Devices, granted: &[devices::StageDevices], taken: &Holdings, reasons: &mut Vec<Reason>) {
     let ids = granted.iter().flat_map(|stage| stage.instances.iter().flatten()).map(|part| part.device.as_str());
     for id in ids.collect::<BTreeSet<_>>() {
@@ -143,7 +148,7 @@ fn not_here(supply: &Supply, inventory: &Inventory) -> Vec<Reason> {
         let there = counted(usable, "CPU");
         reasons.push(Reason::ReserveNotHere { key: "cpus", kept: kept.to_string(), there });
     }
-    // What nobody asked to keep gives way on a small machine.
+    // The default reserve is not a request, so it may exceed a small machine.
     if supply.memory_reserved > inventory.memory && supply.memory_reserved != Reserve::DEFAULT_MEMORY {
         let (kept, there) = (short_size(supply.memory_reserved), short_size(inventory.memory));
         reasons.push(Reason::ReserveNotHere { key: "memory", kept, there });

@@ -1,4 +1,4 @@
-//! Who gets which device, and what whoever gets none is told.
+//! Placement of operators on devices, and the messages for operators without a device.
 
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use sage_machine::{CpuSet, DeviceClaim, DeviceShare, Holdings, LedgerRow, ShareS
 use sage_models::{Devices, Gpu, GpuPart, NvmlReport};
 use sage_plan::config::{BackendChoice, parse_host};
 use sage_plan::{Kind, ModelSpec, Plan, Resources, RowsChoice};
+use sage_test_support::{Need, skip};
 
 const MIB: u64 = 1 << 20;
 
@@ -19,7 +20,7 @@ fn embed(instances: u32, value: u32) -> Plan {
     pipeline([operator("embed", Kind::Map, instances, gpus(value))])
 }
 
-/// CPU devices that count as GPUs, of 1 GiB each.
+/// CPU devices that count as GPUs, each with 1 GiB.
 fn devices(names: &[&str]) -> Devices {
     let table = |name: &&str| format!("[[device]]\nname = '{name}'\nkind = 'cpu'\ncounts_as_gpu = true\n");
     of_file(&names.iter().map(table).collect::<String>(), NvmlReport::NotAsked)
@@ -57,7 +58,7 @@ fn refused(plan: &Plan, devices: &Devices, taken: &Holdings) -> String {
     decided(plan, devices, taken).expect_err("a refusal").to_string()
 }
 
-/// Devices and shares, by instance, of a stage.
+/// Devices and shares of each instance of a stage.
 fn placed(grant: &Grant, stage: usize) -> Vec<Vec<(&str, u32)>> {
     let of = |part: &'_ DeviceGrant| part.share;
     let instances = grant.stages[stage].devices.iter();
@@ -77,7 +78,8 @@ fn four_quarters_fit_on_a_device_and_a_fifth_does_not() {
         refused(&embed(5, 2_500), &cpu0, &Holdings::default()),
         "operator \"embed\" wants 1.25 of devices (5 instances × 0.25), 1 is free\n  \
          of 1 device (cpu0), 0 for other operators of this pipeline\n  \
-         hint: lower num_gpus or parallelism, or wait for what others hold with --wait; --overcommit does not share devices out more thinly"
+         hint: lower num_gpus or parallelism, or wait for other runs with --wait; \
+         --overcommit does not share devices out more thinly"
     );
     assert_eq!(
         refused(&embed(1, 2_500), &cpu0, &held(&[("cpu0", 5_000, 0), ("cpu0", 2_501, 0), ("elsewhere", 10_000, 0)])),
@@ -85,7 +87,8 @@ fn four_quarters_fit_on_a_device_and_a_fifth_does_not() {
          of 1 device (cpu0), 0 for other operators of this pipeline\n  \
          0.5 of cpu0 is held by lease 1 of process 7 (pipeline \"other\", operator \"hog\", instance 0)\n  \
          0.2501 of cpu0 is held by lease 2 of process 7 (pipeline \"other\", operator \"hog\", instance 0)\n  \
-         hint: lower num_gpus or parallelism, or wait for what others hold with --wait; --overcommit does not share devices out more thinly"
+         hint: lower num_gpus or parallelism, or wait for other runs with --wait; \
+         --overcommit does not share devices out more thinly"
     );
     let fits = |instances| fits_alone(&embed(instances, 2_500), &machine(4), &Supply::default(), &STRICT, &cpu0);
     assert_eq!([fits(4), fits(5)], [true, false], "whether it is worth waiting");
@@ -138,7 +141,8 @@ fn without_a_device_it_is_refused_with_what_nvml_said_and_what_would_help() {
         "operator \"embed\" wants num_gpus = 0.5, and this host has no device for it\n  \
          NVML: libnvidia-ml.so.1: cannot open shared object file: No such file or directory\n  \
          device \"cpu0\" (cpu) does not count as a GPU\n  \
-         hint: set counts_as_gpu = true for cpu0 in host.toml to let it serve num_gpus: models then run there, not on a GPU"
+         hint: set counts_as_gpu = true for cpu0 in host.toml to let it serve num_gpus: \
+         models then run there, not on a GPU"
     );
     let allowed = decide(
         &embed(1, 5_000),
@@ -156,7 +160,7 @@ fn without_a_device_it_is_refused_with_what_nvml_said_and_what_would_help() {
     assert!(short.is_err(), "what others hold is waited for, not done without");
 }
 
-/// Two models, of which `b` may open both.
+/// Two models. Operator `b` may open both.
 fn with_models() -> (Plan, Supply) {
     let model = |name: &str, workspace| ModelSpec {
         name: name.to_owned(),
@@ -190,8 +194,8 @@ fn the_memory_of_models_is_counted_for_each_lease() {
     decided(&held(&[("cpu0", 1, (1024 - 104 - 788) * MIB)])).unwrap();
     assert_eq!(
         decided(&held(&[("cpu0", 1, (1024 - 788) * MIB)])).unwrap_err().to_string(),
-        "operator \"a\" wants 104MiB of device memory for each lease (1 instance), and no device has as much free for all \
-         of them\n  \
+        "operator \"a\" wants 104MiB of device memory for each lease (1 instance), \
+         and no device has as much free for all of them\n  \
          model \"small\": 4MiB of weights, workspace = 100MiB\n  \
          cpu0: 0B of 1GiB is free\n  \
          236MiB of cpu0 is held by lease 1 of process 7 (pipeline \"other\", operator \"hog\", instance 0)\n  \
@@ -214,8 +218,7 @@ fn the_ledger_says_which_device_serves_and_how_hard_that_holds() {
     let shared = of(&embed(2, 2_500), &devices(&["cpu0"]), &Holdings::default());
     assert_eq!(shared, ("0.25 of cpu0".to_owned(), Tier::Cooperative, cpu.to_owned()));
     if !both.get("GPU-1").unwrap().serves_gpus() {
-        eprintln!("skipped: this build has no ONNX Runtime, so no CUDA device serves");
-        return;
+        return skip(Need::Onnxruntime, "this build has no ONNX Runtime, so no CUDA device serves");
     }
     let gpu = |tier: &str| format!("GPU-1 is a cuda device (NVIDIA T4): {tier}, onnxruntime, models run in a process");
     let whole = of(&embed(1, 10_000), &both, &held(&[("cpu0", 1, 0)]));
@@ -252,11 +255,12 @@ fn memory_of_cpu_devices_is_not_given_to_operators() {
     assert_eq!(
         refused(&plan(7 << 30), &two, &Holdings::default()),
         "the pipeline wants 7GiB of memory, 6GiB is there\n  \"a\": 1 instance × memory = 7GiB\n  \
-         0B kept for the host\n  2GiB for models on CPU devices\n  hint: lower memory or parallelism, or pass --overcommit"
+         0B kept for the host\n  2GiB for models on CPU devices\n  \
+         hint: lower memory or parallelism, or pass --overcommit"
     );
 }
 
-/// Somebody's share of a device that has these CPUs to itself, as the ledger shows it.
+/// A share that another run holds of a device with CPUs of its own, as the ledger shows it.
 fn bound(device: &str, cpus: &[u32]) -> Holdings {
     let mut taken = held(&[(device, 2_500, 0)]);
     taken.devices[0].claim.cpus = cpus.iter().copied().collect();
@@ -274,9 +278,10 @@ fn a_devices_cpus_are_nobody_elses_but_another_runs_on_the_same_device() {
     let leased = super::tests::held(&[3]);
     assert_eq!(
         refused(&embed(1, 2_500), &bound_to("3"), &leased),
-        "host.toml gives CPUs 3 to device \"cpu0\", and others hold of them\n  \
+        "host.toml gives CPUs 3 to device \"cpu0\", and other runs hold some of them\n  \
          CPU 3 is leased by process 7 (pipeline \"other\", operator \"hog\", instance 0)\n  \
-         hint: give the device other CPUs in host.toml, the same in all host files of the machine, or wait for what others hold with --wait"
+         hint: give the device other CPUs in host.toml, the same in all host files of the machine, \
+         or wait for other runs with --wait"
     );
     assert!(
         refused(&embed(1, 2_500), &bound_to("2-3"), &bound("elsewhere", &[2])).starts_with("host.toml gives CPUs 2-3")
@@ -293,7 +298,8 @@ fn whoever_leases_no_cpu_does_not_run_on_one_that_is_leased() {
     let without = pipeline([operator("plain", Kind::Map, 1, Resources::default())]);
     let all = super::tests::held(&[0, 1, 2, 3]);
     let said = refused(&without, &Devices::default(), &all);
-    let begins = "no CPU of 0-3 is left that nobody leased: sources, sinks and operators without num_cpus would run on leased ones\n  \
+    let begins = "no CPU of 0-3 is left without a lease: \
+                  sources, sinks and operators without num_cpus would run on leased CPUs\n  \
                   CPU 0 is leased by process 7";
     assert!(said.starts_with(begins), "{said}");
     decided(&without, &Devices::default(), &super::tests::held(&[1, 2, 3])).unwrap();

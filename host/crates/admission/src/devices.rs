@@ -7,21 +7,24 @@ use sage_models::{Device, DeviceTier, Devices, RowIndependence};
 use sage_plan::{GraphRows, ModelSpec, Plan, RowsChoice, Stage};
 use sage_text::{exact_size, short_size};
 
-/// What one stage gets of devices.
+/// The devices of one stage.
 #[derive(Default)]
 pub(super) struct StageDevices {
-    /// By instance, one for each device; nothing where nothing was asked for.
+    /// Grants by instance, one for each device. Empty if no device is requested.
     pub(super) instances: Vec<Vec<DeviceGrant>>,
     pub(super) row: Option<LedgerRow>,
 }
 
-/// Places every instance's `num_gpus` on devices.
+/// Places the `num_gpus` of every instance on devices.
 ///
-/// A whole number is as many devices of which nobody has anything. A fraction goes to the device of which most is taken already among those that
-/// have room for its share and its models' memory, so that whole ones stay whole; of equals to the first. Whole numbers are placed before
-/// fractions and larger fractions before smaller ones, whatever the plan's order. An operator that does not get its devices uses up none.
+/// A whole number N takes N devices that are completely free. A fraction takes a device that has room for its
+/// share and for the memory of its models. Among such devices it takes the most used one, so that whole
+/// devices stay free; among equals it takes the first. Whole numbers are placed before fractions, and larger
+/// fractions before smaller ones, independent of the order of the plan. An operator that does not get its
+/// devices uses none.
 ///
-/// Devices are never given out twice over: two models that do not fit into a device's memory together do not run slower there, they fail.
+/// Devices are never overcommitted. Two models that together exceed a device's memory do not run more slowly;
+/// they fail.
 pub(super) fn decide(
     plan: &Plan,
     devices: &Devices,
@@ -66,13 +69,13 @@ pub(super) fn decide(
     decided
 }
 
-/// What an instance asks for.
+/// The request of one instance.
 struct Request {
-    /// In 1/10,000: below one device, or whole devices.
+    /// In 1/10,000 of a device. Less than one device, or whole devices.
     value: u32,
     /// Bytes on each of its devices.
     memory: u64,
-    /// What these are for, a line each.
+    /// The purpose of this memory, one line for each model.
     models: Vec<String>,
 }
 
@@ -92,7 +95,7 @@ impl Request {
         Self { value, memory, models }
     }
 
-    /// How many devices, and how much of each.
+    /// The number of devices, and the share of each.
     fn split(&self) -> (usize, u32) {
         match self.value / Device::WHOLE {
             0 => (1, self.value),
@@ -101,11 +104,11 @@ impl Request {
     }
 }
 
-/// What of each device is free, in the order of the devices.
+/// The free part of each device, in the order of the devices.
 #[derive(Clone)]
 struct Room<'d> {
     places: Vec<(&'d Device, DeviceUse)>,
-    /// What went to other operators of this pipeline, in 1/10,000.
+    /// Shares that went to other operators of this pipeline, in 1/10,000 of a device.
     given: u64,
 }
 
@@ -115,7 +118,7 @@ impl<'d> Room<'d> {
         Self { places: places.collect(), given: 0 }
     }
 
-    /// Places for all instances of an operator, or for none.
+    /// Places all instances of an operator, or none.
     fn place(&mut self, request: &Request, instances: u32, by_memory: bool) -> Option<Vec<Vec<DeviceGrant>>> {
         let mut tried = self.clone();
         let granted: Option<Vec<_>> = (0..instances).map(|_| tried.place_one(request, by_memory)).collect();
@@ -133,7 +136,7 @@ impl<'d> Room<'d> {
                     let full = used.and(share, request.memory);
                     full.share <= Device::WHOLE && (!by_memory || full.memory <= device.memory)
                 };
-                // Of equals the first: the last is what `max_by_key` keeps.
+                // `max_by_key` keeps the last of equals, so the reversed order picks the first.
                 let (device, used) = self.places.iter_mut().rev().filter(fits).max_by_key(|(_, used)| used.share)?;
                 *used = used.and(share, request.memory);
                 self.given = self.given.saturating_add(u64::from(share));
@@ -142,7 +145,7 @@ impl<'d> Room<'d> {
             .collect()
     }
 
-    /// Why an operator has no place here.
+    /// The reason why an operator has no place on these devices.
     fn refuse(&self, stage: &Stage, request: &Request, devices: &Devices, taken: &Holdings) -> Reason {
         let serves = |share: &&DeviceShare| devices.get(&share.claim.device).is_some_and(Device::serves_gpus);
         let held: Vec<DeviceShare> =
@@ -180,7 +183,7 @@ impl<'d> Room<'d> {
     }
 }
 
-/// Why there is nothing at all for an operator.
+/// The reason why no device can serve an operator at all.
 fn none_for(stage: &Stage, value: u32, devices: &Devices) -> Reason {
     let value_shown = ten_thousandths(u64::from(value));
     if stage.kind().is_none() {
@@ -234,7 +237,8 @@ fn ledger_row(
     LedgerRow { note: Some(note), ..granted }
 }
 
-/// Whether calls of a model meet others, as far as that is known before it is loaded.
+/// Whether the rows of different calls of a model share a batch, as far as that is known before the model is
+/// loaded.
 fn rows_of(model: &ModelSpec) -> Option<String> {
     let rows = match (model.rows, &model.graph_rows) {
         (declared, Some(graph)) => RowIndependence::expected(declared, graph),
@@ -244,7 +248,7 @@ fn rows_of(model: &ModelSpec) -> Option<String> {
     Some(format!("model \"{}\": {rows}", model.name))
 }
 
-/// What a device is, for whoever should know what runs the models.
+/// A description of a device, which tells the readers of the report which hardware runs the models.
 fn note(device: &Device, share: u32) -> String {
     let model = device.model.as_ref().map_or_else(String::new, |model| format!(" ({model})"));
     let serves = if device.kind_name() == "cuda" { "" } else { ", which host.toml lets count as a GPU" };

@@ -5,29 +5,31 @@ use sage_machine::{Amounts, CpuSet, EnforcementReport};
 use sage_plan::StageId;
 use sage_plan::config::TenantName;
 
-/// What every stage of a plan gets. Says yes; holds nothing yet (see [`super::admit`]).
+/// The grant for every stage of a plan. A grant is a decision and holds nothing yet: `admit` of the runtime
+/// crate takes the leases.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grant {
-    /// By stage, in the plan's order.
+    /// Grants by stage, in the plan's order.
     pub stages: Vec<StageGrant>,
-    /// The same for people, with how each is enforced.
+    /// The enforcement report of this grant, with the mechanism behind each limit.
     pub ledger: EnforcementReport,
-    /// The CPUs that leases are chosen from.
+    /// The CPUs from which leases are chosen.
     pub allowed: CpuSet,
-    /// How many of them are never leased.
+    /// Number of these CPUs that are never leased.
     pub cpus_reserved: u32,
-    /// Bytes to which the kernel is to hold all workers of the pipeline together. `None` in threads, and where the kernel cannot.
+    /// Bytes to which the kernel must limit all workers of the pipeline together. `None` with threads, and if
+    /// the kernel cannot limit them.
     pub memory_max: Option<u64>,
-    /// What it relies on of what surrounds the run.
+    /// The conditions of the environment on which the grant relies.
     pub needs: Needs,
-    /// On whose behalf.
+    /// The tenant for which the pipeline runs.
     pub tenant: TenantName,
-    /// What is claimed of the machine besides leases.
+    /// Amounts that the pipeline claims on the machine in addition to leases.
     pub amounts: Amounts,
 }
 
 impl Grant {
-    /// The grant of a stage of the plan that it was decided for.
+    /// The grant of one stage. `id` must come from the plan that this grant was decided for.
     #[must_use]
     #[expect(clippy::indexing_slicing, reason = "a grant has as many stages as its plan, whose ids these are")]
     pub fn stage(&self, id: StageId) -> &StageGrant {
@@ -35,28 +37,32 @@ impl Grant {
     }
 }
 
-/// What each instance of one stage gets.
+/// The grant for each instance of one stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StageGrant {
-    /// Threads, each with its own copy of the component; 1 for a built-in source or sink.
+    /// Threads, each with its own copy of the component. 1 for a built-in source or sink.
     pub lanes: u32,
-    /// Where they run.
+    /// The CPUs on which the lanes run.
     pub cpus: Cpus,
-    /// The share of one CPU to which the kernel is to hold the instance's worker, in 1/10,000. `None` where nothing is asked for, in
-    /// threads, and where the kernel cannot: [`Cpus::Share`] is then the lane's own to keep.
+    /// The share of one CPU to which the kernel must limit the instance's worker, in 1/10,000. `None` if no
+    /// share is requested, with threads, and if the kernel cannot limit it. In the last two cases the lane
+    /// itself keeps to its [`Cpus::Share`].
     pub cpu_quota: Option<u32>,
-    /// Bytes of linear memories, tables and keyed state, all lanes together. `None` for a built-in source or sink, whose memory
-    /// is the host's.
+    /// Bytes of linear memories, tables and keyed state, for all lanes together. `None` for a built-in source
+    /// or sink, which uses memory of the host.
     pub memory_cap: Option<u64>,
-    /// Bytes to which the kernel is to hold the instance's whole worker. `None` in threads, and where the kernel cannot.
+    /// Bytes to which the kernel must limit the instance's whole worker. `None` with threads, and if the
+    /// kernel cannot limit it.
     pub memory_max: Option<u64>,
-    /// Processes and threads that the kernel is to let the instance's worker have. `None` as above.
+    /// Processes and threads that the kernel must allow the instance's worker at most. `None` with threads,
+    /// and if the kernel cannot limit them.
     pub pids_max: Option<u32>,
-    /// Bytes that may wait on the instance's inputs together. Without meaning for a stage without inputs.
+    /// Bytes that may wait on all inputs of the instance together. Without meaning for a stage without
+    /// inputs.
     pub edge_bytes: u64,
-    /// Custom resources that were counted as the instance's, in 1/10,000.
+    /// Custom resources that are counted for the instance, in 1/10,000 of a unit.
     pub custom: BTreeMap<String, u64>,
-    /// By instance, what it gets of devices, one for each device. None of them where it asked for none.
+    /// Device grants by instance, one for each device. Empty if no device is requested.
     pub devices: Vec<Vec<DeviceGrant>>,
 }
 
@@ -65,22 +71,22 @@ pub struct StageGrant {
 pub struct DeviceGrant {
     /// The device's id.
     pub device: String,
-    /// How much of it, in 1/10,000.
+    /// The share of the device, in 1/10,000.
     pub share: u32,
-    /// Bytes of its memory: for the weights and the workspace of each model that the instance may open.
+    /// Bytes of the device's memory: the weights and the workspace of each model that the instance may open.
     pub memory: u64,
 }
 
-/// Where the lanes of an instance run.
+/// The CPUs on which the lanes of an instance run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cpus {
-    /// Each lane on a CPU that it leased: [`super::HeldLeases`] says which.
+    /// Each lane runs on a CPU that it leased. `HeldLeases` of the runtime crate names the CPU.
     Leased,
-    /// The only lane among the shared CPUs, held to this share of one, in 1/10,000.
+    /// The only lane runs on the shared CPUs and is limited to this share of one CPU, in 1/10,000.
     Share(u32),
-    /// The only lane among the shared CPUs.
+    /// The only lane runs on the shared CPUs.
     Shared,
-    /// As many lanes as CPUs were asked for, all among the shared CPUs: there was nothing to lease, and `--overcommit`
-    /// said to run all the same.
+    /// As many lanes as requested CPUs, all on the shared CPUs. There were too few CPUs to lease, and
+    /// `--overcommit` allowed the run.
     Unpinned,
 }

@@ -2,12 +2,12 @@ use std::fmt;
 
 use sage_machine::Claim;
 
-/// A running pipeline's part of what is held.
+/// The part of a resource that one running pipeline holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {
-    /// Whose: process, pipeline and tenant.
+    /// The holder: process, pipeline and tenant.
     pub holder: String,
-    /// How much, as people read it.
+    /// The amount, formatted for people.
     pub amount: String,
 }
 
@@ -17,7 +17,7 @@ impl fmt::Display for Holding {
     }
 }
 
-/// Those that hold any of it.
+/// The claims that hold any of a resource.
 pub(super) fn holders<'c>(
     claims: impl IntoIterator<Item = &'c Claim>,
     of: impl Fn(&Claim) -> u64,

@@ -1,30 +1,32 @@
 use sage_plan::{CpuRequest, Stage};
 
-/// Where instances live, and what there is to hold them by.
+/// Whether instances are threads or processes, and the available means to limit them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Isolation {
-    /// In threads of this process, each held by its sandbox.
+    /// Instances are threads of this process. The sandbox limits each instance.
     #[default]
     Thread,
-    /// Each in a process of its own.
+    /// Each instance is a process of its own.
     Process(WorkerBounds),
 }
 
-/// What a worker process can be held by on this machine, as it was found out by trying, and what it costs by itself.
+/// The limits that work for a worker process on this machine, as found by trial, and the cost of a worker
+/// itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerBounds {
     /// Limits of the kernel that work.
     pub kernel: KernelLimits,
-    /// Bytes of a worker besides what its lanes' caps allow: the program, its rings, its buffers. Measured.
+    /// Bytes of a worker besides the caps of its lanes: the program, its rings and its buffers. A measured
+    /// value.
     pub overhead: u64,
-    /// Bytes that each lane beyond the first needs on top: its ring and its buffers.
+    /// Additional bytes for each lane after the first: its ring and its buffers.
     pub lane_overhead: u64,
-    /// Processes and threads of a worker besides one thread a lane.
+    /// Processes and threads of a worker besides one thread for each lane.
     pub threads: u32,
 }
 
 impl WorkerBounds {
-    /// Bytes of the worker of one instance besides what its lanes' caps allow, with as many lanes as the stage asks for.
+    /// Bytes of an instance's worker besides the caps of its lanes, with as many lanes as the stage requests.
     pub(super) fn overhead_of(&self, stage: &Stage) -> u64 {
         let more = match stage.resources.num_cpus {
             Some(CpuRequest::Whole(count)) => count.saturating_sub(1),
@@ -34,7 +36,7 @@ impl WorkerBounds {
     }
 }
 
-/// Which of the kernel's limits were seen to work.
+/// The limits of the kernel that were seen to work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each was tried by itself, and any of them can be missing")]
 pub struct KernelLimits {
@@ -42,21 +44,23 @@ pub struct KernelLimits {
     pub memory: bool,
     /// CPU time in each period (`cpu.max`, `cpu.cfs_quota_us`).
     pub cpu_quota: bool,
-    /// On which CPUs a group runs (`cpuset.cpus`).
+    /// The CPUs on which a group runs (`cpuset.cpus`).
     pub cpuset: bool,
     /// Processes and threads of a group (`pids.max`).
     pub pids: bool,
-    /// The filter that keeps a worker from starting processes.
+    /// The system call filter that keeps a worker from starting processes.
     pub syscall_filter: bool,
-    /// Which mechanism these are and where: `cgroup v2 at /sys/fs/cgroup/sage-host`, `no control groups`.
+    /// The mechanism and its location, for example `cgroup v2 at /sys/fs/cgroup/sage-host` or `no control
+    /// groups`.
     pub place: String,
 }
 
 impl Isolation {
-    /// The smallest share that the kernel's quota can hold, in 1/10,000: its shortest run is 1 ms, its longest period 1 s.
+    /// The smallest share that the kernel's quota can enforce, in 1/10,000 of a CPU. The kernel's shortest
+    /// run time is 1 ms and its longest period is 1 s.
     pub const SMALLEST_QUOTA: u32 = 10;
 
-    /// What there is for workers; `None` in threads.
+    /// The limits for workers. `None` with threads.
     pub(super) fn worker(&self) -> Option<&WorkerBounds> {
         match self {
             Self::Thread => None,
@@ -64,7 +68,7 @@ impl Isolation {
         }
     }
 
-    /// Whether the kernel holds a worker to this share of a CPU.
+    /// Whether the kernel limits a worker to this share of a CPU.
     pub(super) fn has_quota(&self, share: u32) -> bool {
         share >= Self::SMALLEST_QUOTA && self.worker().is_some_and(|worker| worker.kernel.cpu_quota)
     }

@@ -1,11 +1,11 @@
 use sage_machine::{LeasePlace, LedgerRow, Mechanism, Tier};
 
-/// Lowers the tier of everything that holds only as hard as the ledger that it stands in: where others can take leases away, or do not
-/// see them, a leased CPU, a device and a counted resource may be somebody else's too.
+/// Lowers the tier of every resource that depends on a weak ledger. If others can remove leases or cannot see
+/// them, a leased CPU, a device and a counted resource may also be used by another run.
 pub(super) fn lower(rows: &mut [LedgerRow], place: Option<&LeasePlace>) {
     let Some(place) = place.filter(|place| place.tier != Tier::Hard) else { return };
     let why = place.why.as_deref().unwrap_or_default();
-    let note = format!("it stands in {}, {}: {why}", place.folder.display(), place.scope.meaning());
+    let note = format!("the ledger is in {}, {}: {why}", place.folder.display(), place.scope.meaning());
     for row in rows.iter_mut().filter(|row| stands_in_the_ledger(row.mechanism) && row.tier < place.tier) {
         row.tier = place.tier;
         row.note = Some(row.note.take().map_or_else(|| note.clone(), |other| format!("{other}; {note}")));

@@ -1,4 +1,4 @@
-//! What running pipelines hold counts for those that come after them, in whatever process.
+//! The holdings of running pipelines count for every later pipeline, in any process.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,9 @@ fn what_others_hold_is_refused_with_wanted_free_and_by_whom() {
             "memory",
             memory(2 << 30),
             vec![claim(7, "blue", gib(3)), claim(9, "green", gib(2)), claim(10, "green", shares(1))],
-            "the pipeline wants 4GiB of memory, 3GiB is free\n  \"a\": 2 instances × memory = 2GiB\n  0B kept for the host\n  \
+            "the pipeline wants 4GiB of memory, 3GiB is free\n  \
+             \"a\": 2 instances × memory = 2GiB\n  \
+             0B kept for the host\n  \
              process 7 (pipeline \"other\", tenant \"blue\") holds 3GiB\n  \
              process 9 (pipeline \"other\", tenant \"green\") holds 2GiB\n  \
              hint: lower memory or parallelism, or pass --overcommit",
@@ -53,7 +55,8 @@ fn what_others_hold_is_refused_with_wanted_free_and_by_whom() {
             "shares",
             fraction(5_000),
             vec![claim(7, "blue", shares(30_001))],
-            "shares come to 1 CPUs beside 3.0001 of other pipelines, 4 are left unleased\n  \"a\": 2 instances × 0.5\n  \
+            "shares come to 1 CPUs beside 3.0001 of other pipelines, 4 are left unleased\n  \
+             \"a\": 2 instances × 0.5\n  \
              process 7 (pipeline \"other\", tenant \"blue\") holds 3.0001 CPUs in shares\n  \
              hint: lower num_cpus or parallelism, or pass --overcommit",
         ),
@@ -107,7 +110,7 @@ fn what_still_fits_beside_others_is_granted_and_the_totals_name_theirs() {
     let claimed =
         Amounts { memory: 4 << 30, memory_at_most: 4 << 30, shares: 10_000, unleased: 0, custom: licence(20_000) };
     assert_eq!(grant.amounts, claimed);
-    // Who asks for nothing takes nothing, however much others hold.
+    // A pipeline that requests nothing is admitted, however much others hold.
     let nothing = decide(
         &one(Resources::default()),
         &machine(4),
@@ -200,7 +203,7 @@ fn a_tenants_ceiling_counts_everything_of_the_tenant_and_is_never_overcommitted(
         "{text}"
     );
     decide(&one(fraction(1_250)), &machine(4), &supply, &of("blue"), &Holdings::default()).unwrap();
-    // Caps of instances that ask for nothing count too: nothing else would keep them below the ceiling.
+    // Caps of instances that request nothing count too, because nothing else keeps them below the ceiling.
     let many = pipeline([operator("a", Kind::Map, 9, Resources::default())]);
     let text = refused(&many, &supply, &of("blue"), &Holdings::default());
     assert!(text.starts_with("the pipeline wants 2.2GiB of tenant \"blue\"'s memory, 2GiB of 2GiB is free"), "{text}");
@@ -212,8 +215,8 @@ fn where_tenants_are_named_no_other_may_run() {
         assert_eq!(
             refused(&one(Resources::default()), &tenants(), &of(name), &Holdings::default()),
             format!(
-                "host.toml names no tenant \"{name}\"\n  it names blue, green\n  \
-                 hint: say who it is for with --tenant, or add [tenant.{name}] to host.toml"
+                "host.toml names no tenant \"{name}\"\n  host.toml names blue, green\n  \
+                 hint: name the tenant with --tenant, or add [tenant.{name}] to host.toml"
             )
         );
     }

@@ -1,22 +1,27 @@
-//! A plan and a machine to a grant, or to everything that speaks against it.
+//! Turns a plan and a machine into a grant, or into the list of all reasons against it.
 //!
 //! ```text
-//!          ┌─ admit: the machine's ledger held alone ────────────────────────┐
-//! Plan ────┤ Inventory + Supply + Holdings ─► decide ─► Grant ─► leases, claim ──┼─► HeldLeases
-//! Options ─┤                                 └─► Refusal                      │
-//!          └──────────────────────────────────────────────────────────────────┘
+//!          ┌─ admit: holds the ledger lock ───────────────────────────────────────┐
+//! Plan ────┤ Inventory + Supply + Holdings ─► decide ─► Grant ─► leases, claim ───┼─► HeldLeases
+//! Options ─┤                                    └─► Refusal                       │
+//!          └──────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! [`decide`] is pure: no file is opened, nothing is taken, so `--explain` prints what a run would get. [`admit`] is what takes
-//! something, and takes all or nothing: it looks, decides and takes while no other sage-host of the machine does.
+//! [`decide`] is pure: it opens no file and takes nothing, so `--explain` prints the grant that a run would
+//! get. `admit` of the runtime crate takes leases and claims, all or nothing: it reads the ledger, decides
+//! and takes while no other sage-host of the machine can do so.
 //!
-//! Invariants: what a [`Grant`] says of CPUs, memory, shares and custom resources fits on the machine beside what all its running
-//! pipelines hold unless `--overcommit` was given, and always fits below the tenant's ceilings; what it says of devices always fits; whatever was asked for and cannot
-//! be enforced is a refusal unless `--allow-unenforced` was given, and then a ledger row that says "none". A [`Refusal`] names
-//! every reason, not the first.
+//! Invariants:
 //!
-//! Leaves to others: pinning threads, capping memory and counting bytes by the grant's numbers (sandbox, engine), finding out
-//! what the kernel can hold a worker by (whoever fills [`WorkerBounds`]).
+//! - CPUs, memory, shares and custom resources of a [`Grant`] fit on the machine beside the holdings of all
+//!   running pipelines, unless `--overcommit` is given.
+//! - Every grant fits below the tenant's ceilings, and its devices always fit.
+//! - A request that cannot be enforced is refused unless `--allow-unenforced` is given. With it, the request
+//!   gets a report row with the tier "none".
+//! - A [`Refusal`] names every reason, not only the first.
+//!
+//! Other crates pin threads, cap memory and count bytes by the numbers of the grant (sandbox, runtime). The
+//! caller finds out which limits of the kernel work for a worker, and fills [`WorkerBounds`].
 
 mod cpu_pool;
 mod cpus;

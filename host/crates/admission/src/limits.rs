@@ -4,7 +4,7 @@ use sage_plan::config::format_duration;
 use sage_plan::{Limits, Stage};
 use sage_text::exact_size;
 
-/// What each call of a component may take. A limit counts as asked for where it is not the default.
+/// The limits of each call of a component. A limit counts as requested if it differs from the default.
 pub(super) fn rows(stage: &Stage) -> Vec<LedgerRow> {
     if stage.kind().is_none() {
         return Vec::new();

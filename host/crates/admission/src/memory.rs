@@ -5,55 +5,56 @@ use sage_machine::{Claim, Holdings, Inventory, LedgerRow, Mechanism, Supply, Tie
 use sage_plan::{Limits, Plan, Stage};
 use sage_text::{exact_size, short_size};
 
-/// What was decided about memory and the bytes on input edges.
+/// The decision about memory and about the bytes on input edges.
 pub(super) struct MemoryDecision {
     pub(super) stages: Vec<StageMemory>,
     pub(super) sums: MemorySums,
 }
 
-/// What one instance of a stage gets.
+/// The memory of each instance of one stage.
 pub(super) struct StageMemory {
-    /// For memories, tables and state.
+    /// Bytes for memories, tables and state.
     pub(super) cap: Option<u64>,
-    /// For the whole instance, where the kernel holds it.
+    /// Bytes of the whole instance, if the kernel limits it.
     pub(super) max: Option<u64>,
     pub(super) edge_bytes: u64,
     pub(super) rows: Vec<LedgerRow>,
 }
 
-/// What the pipeline comes to.
+/// Sums over the pipeline, in bytes.
 #[derive(Default)]
 pub(super) struct MemorySums {
-    /// What is claimed.
+    /// Claimed bytes.
     pub(super) declared: u64,
     pub(super) default_caps: u64,
-    /// Of what is claimed, what instances come to.
+    /// The part of `declared` for instances.
     pub(super) instances: u64,
-    /// Of what is claimed, what the pipeline's control group may have beside its instances ([`room`]).
+    /// The part of `declared` that the pipeline's control group may use beside its instances (see [`room`]).
     pub(super) room: u64,
-    /// Of what is claimed, what input edges come to.
+    /// The part of `declared` for input edges.
     pub(super) edges: u64,
-    /// Of what is claimed, what the host's copies of workers' keyed state can come to.
+    /// The part of `declared` for the host's copies of the keyed state of workers.
     pub(super) copies: u64,
     pub(super) available: u64,
-    /// What other pipelines claim.
+    /// Bytes that other pipelines claim.
     pub(super) elsewhere: u64,
     reserved: u64,
 }
 
 impl MemorySums {
-    /// What is there for this pipeline.
+    /// Bytes that are available to this pipeline.
     fn free(&self) -> u64 {
         self.available.saturating_sub(self.elsewhere)
     }
 
-    /// Bytes that there must be for what is claimed by anybody and what is kept; `None` where nothing is claimed, or less is there already.
+    /// Bytes that the machine must have for all claims and for the reserve. `None` if this pipeline claims
+    /// nothing, or if there is already too little.
     pub(super) fn needed(&self, of_devices: u64) -> Option<u64> {
         let needed = self.declared.saturating_add(self.elsewhere).saturating_add(self.reserved);
         (self.declared > 0 && self.declared <= self.free()).then(|| needed.saturating_add(of_devices))
     }
 
-    /// The ledger's totals with these sums in it.
+    /// The totals of the enforcement report with these sums.
     pub(super) fn put_into(&self, totals: Totals) -> Totals {
         Totals {
             memory_declared: self.declared,
@@ -66,36 +67,41 @@ impl MemorySums {
     }
 }
 
-/// One linear memory of a 32-bit component.
+/// Largest size of a linear memory of a 32-bit component.
 const LINEAR_MEMORY: u64 = 4 << 30;
 
-/// One page of WebAssembly memory: less is no memory at all.
+/// The size of a page of WebAssembly memory. A smaller cap allows no memory at all.
 const PAGE: u64 = 64 << 10;
 
-/// What an instance may come to: what is asked for it, or the default cap, around which a worker process adds its own.
+/// The largest memory of an instance: the requested amount, or the default cap plus the overhead of a worker
+/// process.
 pub(super) fn of_instance(stage: &Stage, options: &Options) -> u64 {
     let overhead = options.isolation.worker().map_or(0, |worker| worker.overhead_of(stage));
     stage.resources.memory.unwrap_or(Limits::DEFAULT_MEMORY.saturating_add(overhead))
 }
 
-/// What the host's copy of an instance's keyed state can come to, with which the next worker begins when one dies: as much as its guests may have.
+/// The largest size of the host's copy of an instance's keyed state. The copy restores the state into a new
+/// worker after a worker dies. Its limit is the limit of the guests.
 fn copy_of_state(stage: &Stage, options: &Options) -> Option<u64> {
     let worker = options.isolation.worker().filter(|_| stage.keeps_state())?;
     Some(of_instance(stage, options).saturating_sub(worker.overhead_of(stage)))
 }
 
-/// What the kernel lets a pipeline's control group have beside its instances: room for what the kernel keeps for the group itself, and for a worker
-/// that has ended and is replaced before all of its memory is back.
+/// Bytes that the kernel allows to a pipeline's control group beside its instances. The room covers the
+/// kernel's own memory for the group, and a worker that has ended and is replaced before all of its memory is
+/// freed.
 fn room(plan: &Plan, options: &Options) -> u64 {
     let has_workers = plan.stages.iter().any(|stage| stage.kind().is_some());
     options.isolation.worker().filter(|worker| worker.kernel.memory && has_workers).map_or(0, |worker| worker.overhead)
 }
 
-/// Sums up what is asked for, and what other pipelines claim. What `of_devices` says is for models on CPU devices.
+/// Sums up the requests of this pipeline and the claims of other pipelines. `of_devices` is the memory for
+/// models on CPU devices.
 ///
-/// In threads, what a cap allows to instances that asked for nothing is no claim: a hundred small operators would be refused for
-/// memory that they never touch. In processes it is one: if the kernel's limits of instances came to more than those above
-/// them, an instance could be killed below its own.
+/// With threads, the cap of an instance that requests no memory is not a claim. Otherwise a hundred small
+/// operators would be refused for memory that they never touch. With processes the cap is a claim: if the
+/// kernel's limits of instances added up to more than the limits above them, an instance could be killed
+/// below its own limit.
 pub(super) fn decide(
     plan: &Plan,
     supply: &Supply,
@@ -207,8 +213,8 @@ fn cap(
                 (effective, (Mechanism::CgroupMemory, Tier::Hard), Some(whole))
             } else {
                 notes.push(
-                    "no memory limit of the kernel here: the limiter holds the guest whatever it does, but nothing holds the \
-                     worker around it"
+                    "no memory limit of the kernel here: the limiter holds the guest, \
+                     but nothing holds the worker around it"
                         .to_owned(),
                 );
                 (effective, (Mechanism::MemoryLimiter, Tier::Cooperative), None)

@@ -3,13 +3,14 @@ use sage_machine::{DeviceShare, HeldCpu, ShareState, counted, ten_thousandths};
 use sage_text::short_size;
 
 impl Reason {
-    /// The numbers behind it, a line each.
+    /// The numbers behind the reason, one per line.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         match self {
             Self::Cpus { allowed, not_given, reserved, taken, held, .. } => {
                 let mut notes = vec![format!(
-                    "of {} ({allowed}), {reserved} never leased, {taken} for other operators of this pipeline, {} leased already",
+                    "of {} ({allowed}), {reserved} never leased, {taken} for other operators of this pipeline, \
+                     {} leased already",
                     counted(allowed.count(), "CPU"),
                     held.len()
                 )];
@@ -43,10 +44,10 @@ impl Reason {
             Self::Quota { askers, held, .. } => [shown(askers), few(held.clone())].concat(),
             Self::Ceiling { held, .. } => few(shown(held)),
             Self::NotHard { note, .. } => note.iter().cloned().collect(),
-            Self::UnknownTenant { declared, .. } => vec![format!("it names {}", declared.join(", "))],
+            Self::UnknownTenant { declared, .. } => vec![format!("host.toml names {}", declared.join(", "))],
             Self::Pids { place, .. } => vec![format!("found: {place}")],
             Self::Undeclared { declared, .. } if declared.is_empty() => Vec::new(),
-            Self::Undeclared { declared, .. } => vec![format!("it declares {}", declared.join(", "))],
+            Self::Undeclared { declared, .. } => vec![format!("this host declares {}", declared.join(", "))],
             Self::Leases(error) => {
                 let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
                 causes.map(ToString::to_string).collect()
@@ -79,40 +80,42 @@ impl Reason {
         }
     }
 
-    /// What to do about it.
+    /// Advice for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Cpus { .. } | Self::Shares { .. } => "lower num_cpus or parallelism, or pass --overcommit".to_owned(),
-            Self::Quota { .. } => {
-                "raise the quota (docker's --cpus, Kubernetes' limits.cpu, systemd's CPUQuota), lower num_cpus or parallelism, or pass --overcommit"
-                    .to_owned()
-            }
+            Self::Quota { .. } => "raise the quota (docker's --cpus, Kubernetes' limits.cpu, systemd's CPUQuota), \
+                 lower num_cpus or parallelism, or pass --overcommit"
+                .to_owned(),
             Self::Memory { .. } => "lower memory or parallelism, or pass --overcommit".to_owned(),
             Self::NoDevice { could_count, .. } => match could_count.as_slice() {
-                [] => "declare a [[device]] in host.toml, remove num_gpus, or pass --allow-unenforced to run without".to_owned(),
+                [] => "declare a [[device]] in host.toml, remove num_gpus, or pass --allow-unenforced to run without"
+                    .to_owned(),
                 devices => format!(
-                    "set counts_as_gpu = true for {} in host.toml to let it serve num_gpus: models then run there, not on a GPU",
+                    "set counts_as_gpu = true for {} in host.toml to let it serve num_gpus: \
+                     models then run there, not on a GPU",
                     devices.join(" or ")
                 ),
             },
-            Self::Devices { .. } => {
-                "lower num_gpus or parallelism, or wait for what others hold with --wait; --overcommit does not share devices out more thinly".to_owned()
-            }
-            Self::DeviceMemory { .. } => {
-                "lower workspace of the models or parallelism, or raise the device's memory in host.toml if it has more; \
-                 --overcommit does not stretch it"
-                    .to_owned()
-            }
+            Self::Devices { .. } => "lower num_gpus or parallelism, or wait for other runs with --wait; \
+                 --overcommit does not share devices out more thinly"
+                .to_owned(),
+            Self::DeviceMemory { .. } => "lower workspace of the models or parallelism, \
+                 or raise the device's memory in host.toml if it has more; --overcommit does not stretch it"
+                .to_owned(),
             Self::NoSharedCpu { .. } => {
-                "wait for what others hold with --wait, give this run more CPUs, or pass --overcommit to run on leased ones"
+                "wait for other runs with --wait, give this run more CPUs, or pass --overcommit to run on leased ones"
                     .to_owned()
             }
             Self::DeviceCpus { .. } => {
-                "give the device other CPUs in host.toml, the same in all host files of the machine, or wait for what others hold with --wait"
+                "give the device other CPUs in host.toml, the same in all host files of the machine, \
+                 or wait for other runs with --wait"
                     .to_owned()
             }
-            Self::NoCpuLeft { .. } => "give devices fewer CPUs in host.toml: operators and the host need some".to_owned(),
+            Self::NoCpuLeft { .. } => {
+                "give devices fewer CPUs in host.toml: operators and the host need some".to_owned()
+            }
             Self::NoEdge { .. } => {
                 "remove object_store_memory, or give it to the stages that take this one's output".to_owned()
             }
@@ -127,7 +130,10 @@ impl Reason {
                 format!("lower {resource} or parallelism, raise it in host.toml if there is more, or pass --overcommit")
             }
             Self::TooSmall { least, .. } => {
-                format!("raise memory above {}, by what the guest needs, or run with --isolation thread", short_size(*least))
+                format!(
+                    "raise memory above {}, with room for the guest, or run with --isolation thread",
+                    short_size(*least)
+                )
             }
             Self::Pids { .. } => {
                 "give this process a control group with the pids controller, or pass --allow-unenforced to run without"
@@ -137,28 +143,31 @@ impl Reason {
             Self::MemoryNotHere { .. } => {
                 "correct memory in host.toml, or start sage-host where it may use as much".to_owned()
             }
-            Self::ReserveNotHere { key, .. } => format!("lower {key} in [reserve] of host.toml: what is kept is not given away"),
+            Self::ReserveNotHere { key, .. } => {
+                format!("lower {key} in [reserve] of host.toml: operators cannot get the reserve")
+            }
             Self::UnknownTenant { tenant, .. } => {
-                format!("say who it is for with --tenant, or add [tenant.{tenant}] to host.toml")
+                format!("name the tenant with --tenant, or add [tenant.{tenant}] to host.toml")
             }
             Self::Ceiling { tenant, .. } => {
                 format!(
-                    "ask for less, or raise the ceiling in [tenant.{tenant}] of host.toml; --overcommit does not lift it"
+                    "ask for less, or raise the ceiling in [tenant.{tenant}] of host.toml; \
+                     --overcommit does not lift it"
                 )
             }
-            Self::NotHard { .. } => {
-                "`sage-host doctor` says what can be hard here and how; without --strict it runs as --explain says".to_owned()
-            }
+            Self::NotHard { .. } => "`sage-host doctor` lists the limits that can be hard here; \
+                 without --strict the pipeline runs as --explain shows"
+                .to_owned(),
             Self::Leases(error) => return error.hint().map(str::to_owned),
         })
     }
 }
 
-/// The first of those who hold something, and how many more there are: nobody reads a page of them.
+/// The first holders and the number of the others. A full page of holders would not be read.
 fn few(holders: impl IntoIterator<Item = String>) -> Vec<String> {
     const SHOWN: usize = 5;
     let mut holders: Vec<String> = holders.into_iter().collect();
-    // One more costs no more lines than saying so.
+    // The name of one more holder needs no more lines than the count of the others.
     if holders.len() > SHOWN + 1 {
         let more = holders.len() - SHOWN;
         holders.truncate(SHOWN);

@@ -4,7 +4,8 @@ use sage_machine::{LedgerRow, Mechanism, Tier, counted};
 use sage_plan::{Stage, Work};
 use sage_sandbox::MOST_THREADS_OF_A_LANE;
 
-/// How many processes and threads a worker may have, which nobody asks for and process isolation promises.
+/// The number of processes and threads that a worker may have. No stage requests this limit; process
+/// isolation promises it.
 pub(super) fn decide(
     stage: &Stage,
     lanes: u32,
@@ -27,7 +28,7 @@ pub(super) fn decide(
     (max, Some(row(stage, "pids", None, effective, how)))
 }
 
-/// Threads that read and write files and sockets for lanes whose guests were granted some.
+/// Threads that read and write files and sockets for lanes with guests that have such capabilities.
 fn file_threads(stage: &Stage, lanes: u32) -> u32 {
     let Work::Component(component, _) = &stage.work else { return 0 };
     let granted = &component.capabilities;

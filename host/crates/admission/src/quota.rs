@@ -5,54 +5,57 @@ use sage_machine::cgroup::LimitAbove;
 use sage_machine::{Claim, Tier, ten_thousandths};
 use sage_plan::{CpuRequest, Plan, Stage};
 
-/// A quota of CPU time above this process, and what is asked of it. Everything in 1/10,000 of a CPU.
+/// A quota of CPU time above this process, and the CPU time requested from it. All amounts are in 1/10,000 of
+/// a CPU.
 ///
-/// A leased CPU is no CPU where the quota gives less time than that: the kernel stops all threads of the group for the rest of each period.
+/// A leased CPU is not a full CPU if the quota gives less time, because the kernel stops all threads of the
+/// group for the rest of each period.
 pub(super) struct Quota<'q> {
     pub(super) limit: &'q LimitAbove,
-    /// How many CPUs the process may use: threads without a lease take from the quota on any of them.
+    /// Number of CPUs that the process may use. Threads without a lease use the quota on any of them.
     pub(super) usable: u32,
     /// Leases and shares of this pipeline.
     pub(super) wanted: u64,
-    /// Those of others.
+    /// Leases and shares of other pipelines.
     pub(super) elsewhere: u64,
 }
 
 impl Quota<'_> {
-    /// Whether less is there than leases and shares come to. Who asks for neither takes nothing from anybody.
+    /// Whether leases and shares exceed the quota. A pipeline without leases and shares takes nothing, so its
+    /// quota is never short.
     pub(super) fn is_short(&self) -> bool {
         self.wanted > 0 && self.wanted.saturating_add(self.elsewhere) > self.limit.amount
     }
 
-    /// What it makes of a lease; `None` where it gives so much that nobody can use it up.
+    /// The effect of the quota on a lease. `None` if the quota is so large that it cannot be used up.
     pub(super) fn of_lease(&self) -> Option<(Tier, String)> {
         let (group, given) = (self.limit.group.display(), ten_thousandths(self.limit.amount));
         if self.is_short() {
             let all = ten_thousandths(self.wanted.saturating_add(self.elsewhere));
             let note = format!(
-                "leases and shares come to {all} CPUs, and the quota of the control group {group} gives {given}: lanes stand still for \
-                 the rest of each period (--overcommit)"
+                "leases and shares come to {all} CPUs, and the quota of the control group {group} gives {given}: \
+                 lanes stand still for the rest of each period (--overcommit)"
             );
             return Some((Tier::None, note));
         }
         (self.limit.amount < u64::from(self.usable) * 10_000).then(|| {
             let note = format!(
-                "the quota of the control group {group} gives {given} CPUs of time on {}: sources, sinks and the host's threads take from \
-                 it too, and when it is used up leased CPUs stand still",
+                "the quota of the control group {group} gives {given} CPUs of time on {}: sources, sinks and \
+                 the host's threads take from it too, and when it is used up leased CPUs stand still",
                 self.usable
             );
             (Tier::Cooperative, note)
         })
     }
 
-    /// What it makes of a share, which is at most what it says all the same.
+    /// The effect of the quota on a share. A share remains an upper bound.
     pub(super) fn of_share(&self) -> Option<String> {
         self.is_short().then(|| {
             let all = ten_thousandths(self.wanted.saturating_add(self.elsewhere));
             let (group, given) = (self.limit.group.display(), ten_thousandths(self.limit.amount));
             format!(
-                "leases and shares come to {all} CPUs, and the quota of the control group {group} gives {given}: an instance may get less \
-                 than its share"
+                "leases and shares come to {all} CPUs, and the quota of the control group {group} gives {given}: \
+                 an instance may get less than its share"
             )
         })
     }

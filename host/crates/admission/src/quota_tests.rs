@@ -1,17 +1,17 @@
-//! A quota of CPU time above this process: what it gives counts, whoever set it.
+//! A CPU quota above this process counts, from any source.
 
 use super::tests::{OVERCOMMIT, STRICT, decide, fraction, held, machine, operator, pipeline, whole};
 use sage_machine::cgroup::LimitAbove;
 use sage_machine::{Holdings, Inventory, Supply, Tier};
 use sage_plan::{Kind, Resources};
 
-/// Four CPUs with so much time, in 1/10,000.
+/// Four CPUs under this quota, in 1/10,000 of a CPU.
 fn under(quota: u64) -> Inventory {
     let group = "/sys/fs/cgroup/cpu/docker/ab".into();
     Inventory { quota: Some(LimitAbove { amount: quota, group }), ..machine(4) }
 }
 
-/// What one operator of so many instances gets; the refusal where there is one.
+/// The tier of an operator with this number of instances, or the text of the refusal.
 fn outcome(inventory: &Inventory, instances: u32, resources: Resources, taken: &Holdings) -> Result<Tier, String> {
     let plan = pipeline([operator("a", Kind::Map, instances, resources)]);
     let grant = decide(&plan, inventory, &Supply::default(), &STRICT, taken).map_err(|refusal| refusal.to_string())?;
@@ -30,10 +30,10 @@ fn what_a_quota_above_does_not_give_is_refused_and_what_others_can_use_up_is_not
         (40_000, 3, whole(1), &nobody, Some(Tier::Hard)),
         (10_000, 11, fraction(1_000), &nobody, None),
         (10_000, 10, fraction(1_000), &nobody, Some(Tier::Hard)),
-        // What others hold counts: a leased CPU of this process's.
+        // Holdings of other pipelines count: another run leased a CPU of this process.
         (20_000, 1, whole(1), &held(&[3]), Some(Tier::Cooperative)),
         (19_999, 1, whole(1), &held(&[3]), None),
-        // Who asks for nothing is promised nothing.
+        // An operator that requests nothing is promised nothing.
         (1, 5, Resources::default(), &held(&[3]), Some(Tier::None)),
     ] {
         let found = outcome(&under(quota), instances, resources.clone(), taken);
@@ -49,10 +49,12 @@ fn what_a_quota_above_does_not_give_is_refused_and_what_others_can_use_up_is_not
 fn the_refusal_says_wanted_given_by_whom_and_who_holds_the_rest() {
     assert_eq!(
         outcome(&under(15_000), 1, whole(1), &held(&[3])).unwrap_err(),
-        "the pipeline wants 1 CPUs of time, the control group /sys/fs/cgroup/cpu/docker/ab gives 1.5, 0.5 of it free\n  \
+        "the pipeline wants 1 CPUs of time, \
+         the control group /sys/fs/cgroup/cpu/docker/ab gives 1.5, 0.5 of it free\n  \
          \"a\": 1 instance × 1\n  \
          CPU 3 is leased by process 7 (pipeline \"other\", operator \"hog\", instance 0)\n  \
-         hint: raise the quota (docker's --cpus, Kubernetes' limits.cpu, systemd's CPUQuota), lower num_cpus or parallelism, or pass --overcommit"
+         hint: raise the quota (docker's --cpus, Kubernetes' limits.cpu, systemd's CPUQuota), \
+         lower num_cpus or parallelism, or pass --overcommit"
     );
 }
 

@@ -7,14 +7,14 @@ use sage_machine::cgroup::LimitAbove;
 use sage_machine::{CpuSet, DeviceShare, HeldCpu, Mechanism, NotHere, ResourceError, Tier, counted, ten_thousandths};
 use sage_text::{exact_size, short_size};
 
-/// Why a pipeline does not start: everything that speaks against it. Nothing was taken.
+/// The refusal of a pipeline, with every reason against it. Nothing was taken.
 #[derive(Debug, Error)]
 pub struct Refusal {
-    /// At least one.
+    /// At least one reason.
     pub reasons: Vec<Reason>,
 }
 
-/// Each reason on a line, under it what is behind it and what to do.
+/// Each reason on a line of its own, followed by its numbers and a hint.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, reason) in self.reasons.iter().enumerate() {
@@ -31,10 +31,10 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// One thing that speaks against starting.
+/// A reason against starting a pipeline.
 #[derive(Debug, Error)]
 pub enum Reason {
-    /// There are not as many CPUs to lease as an operator wants.
+    /// There are fewer free CPUs to lease than an operator requests.
     #[error(
         "operator \"{operator}\" wants {} ({} × {each}), {free} {} free",
         counted(*.wanted, "CPU"), counted(*.instances, "instance"), if *.free == 1 { "is" } else { "are" }
@@ -44,64 +44,68 @@ pub enum Reason {
         operator: String,
         /// CPUs of all its instances.
         wanted: u32,
-        /// How many instances.
+        /// Number of instances.
         instances: u32,
         /// CPUs of one instance.
         each: u32,
-        /// CPUs that it could have.
+        /// CPUs that the operator could have.
         free: u32,
         /// CPUs that are given away.
         allowed: CpuSet,
-        /// How many more the process may use.
+        /// Number of CPUs that the process may use but `host.toml` does not give away.
         not_given: u32,
-        /// CPUs that are never leased.
+        /// Number of CPUs that are never leased.
         reserved: u32,
-        /// CPUs that go to operators before it in this pipeline.
+        /// Number of CPUs that go to earlier operators of this pipeline.
         taken: u32,
-        /// CPUs that are leased already.
+        /// CPUs that are already leased.
         held: Vec<HeldCpu>,
     },
 
-    /// Fractions of CPUs come to more than the CPUs that nobody leases.
+    /// CPU shares add up to more than the CPUs without a lease.
     #[error(
         "shares come to {} CPUs{}, {shared} {} left unleased",
         ten_thousandths(*.wanted),
-        if *.elsewhere == 0 { String::new() } else { format!(" beside {} of other pipelines", ten_thousandths(*.elsewhere)) },
+        if *.elsewhere == 0 {
+            String::new()
+        } else {
+            format!(" beside {} of other pipelines", ten_thousandths(*.elsewhere))
+        },
         if *.shared == 1 { "is" } else { "are" }
     )]
     Shares {
-        /// The sum of this pipeline's, in 1/10,000.
+        /// Sum of this pipeline's shares, in 1/10,000 of a CPU.
         wanted: u64,
-        /// The sum of those of running pipelines, in 1/10,000.
+        /// Sum of the shares of running pipelines, in 1/10,000 of a CPU.
         elsewhere: u64,
-        /// CPUs left.
+        /// CPUs that are left without a lease.
         shared: u32,
-        /// Who asks.
+        /// The operators that request shares.
         askers: Vec<Asker>,
-        /// Whose the others are.
+        /// The holders of the other shares.
         held: Vec<Holding>,
     },
 
-    /// CPUs and shares come to more CPU time than the control groups above this process give.
+    /// CPUs and shares add up to more CPU time than the control groups above this process give.
     #[error(
         "the pipeline wants {} CPUs of time, the control group {} gives {}{}",
         ten_thousandths(*.wanted), .limit.group.display(), ten_thousandths(.limit.amount),
         if .held.is_empty() { String::new() } else { format!(", {} of it free", ten_thousandths(*.free)) }
     )]
     Quota {
-        /// Whole CPUs and shares of this pipeline, in 1/10,000.
+        /// Whole CPUs and shares of this pipeline, in 1/10,000 of a CPU.
         wanted: u64,
-        /// What it could have, in 1/10,000.
+        /// CPU time that the pipeline could have, in 1/10,000 of a CPU.
         free: u64,
-        /// What there is, and whose quota says so.
+        /// The quota and the control group that sets it.
         limit: LimitAbove,
-        /// Who asks.
+        /// The operators that request CPU time.
         askers: Vec<Asker>,
-        /// What others hold of it, in words.
+        /// Holdings of other pipelines, as text.
         held: Vec<String>,
     },
 
-    /// Memory comes to more than there is.
+    /// The requested memory exceeds the available memory.
     #[error(
         "the pipeline wants {} of memory, {} is {}",
         short_size(*.wanted), short_size(*.free), if .held.is_empty() { "there" } else { "free" }
@@ -111,19 +115,19 @@ pub enum Reason {
         wanted: u64,
         /// Bytes that the pipeline could have.
         free: u64,
-        /// Bytes that operators can have, those of all pipelines together.
+        /// Bytes that operators of all pipelines can have together.
         available: u64,
         /// Bytes that host.toml gives away at most.
         most: Option<u64>,
-        /// Bytes that are kept from them.
+        /// Bytes that are reserved for the host.
         reserved: u64,
-        /// Bytes that are for models on CPU devices.
+        /// Bytes for models on CPU devices.
         of_devices: u64,
-        /// Of what is wanted, bytes of the pipeline's control group beside its instances.
+        /// The part of `wanted` for the pipeline's control group beside its instances, in bytes.
         room: u64,
-        /// Who asks.
+        /// The operators that request memory.
         askers: Vec<Asker>,
-        /// Who has the rest.
+        /// The holders of the remaining memory.
         held: Vec<Holding>,
     },
 
@@ -139,85 +143,94 @@ pub enum Reason {
         memory: u64,
         /// Bytes of a worker.
         overhead: u64,
-        /// The smallest amount with which a guest has any memory at all.
+        /// The smallest amount of memory that leaves a page for a guest, in bytes.
         least: u64,
     },
 
-    /// Nothing here can bound how many processes and threads a worker has.
-    #[error("a worker of operator \"{operator}\" is to have at most {}, and nothing here can hold it to that", counted(*.most, "thread"))]
+    /// No mechanism on this host can bound the processes and threads of a worker.
+    #[error(
+        "a worker of operator \"{operator}\" must have at most {}, and this host cannot enforce that",
+        counted(*.most, "thread")
+    )]
     Pids {
         /// The operator.
         operator: String,
         /// Threads of a worker.
         most: u32,
-        /// What was found of the kernel's limits.
+        /// The limits of the kernel that were found.
         place: String,
     },
 
-    /// host.toml gives away what is not there.
-    #[error("host.toml gives away {}, this process may use {} ({})", .0.given, counted(.0.usable.count(), "CPU"), .0.usable)]
+    /// host.toml gives away CPUs that this process may not use.
+    #[error(
+        "host.toml gives away {}, this process may use {} ({})",
+        .0.given, counted(.0.usable.count(), "CPU"), .0.usable
+    )]
     CpusNotHere(NotHere),
 
-    /// host.toml gives away more memory than there is.
+    /// host.toml gives away more memory than this process may use.
     #[error("host.toml gives away {} of memory, this process may use {}", short_size(*.given), short_size(*.there))]
     MemoryNotHere {
-        /// Bytes that it gives away.
+        /// Bytes that host.toml gives away.
         given: u64,
         /// Bytes of the machine, or of the tightest control group above this process.
         there: u64,
     },
 
-    /// host.toml keeps more for the host than there is.
+    /// host.toml reserves more for the host than this process may use.
     #[error("host.toml keeps {key} = {kept} for the host, this process may use {there}")]
     ReserveNotHere {
         /// `cpus` or `memory`.
         key: &'static str,
-        /// What it keeps, as people read it.
+        /// The reserved amount, formatted for people.
         kept: String,
-        /// What there is.
+        /// The available amount, formatted for people.
         there: String,
     },
 
-    /// A tenant that host.toml does not name, where it names any.
+    /// host.toml names tenants, but not this one.
     #[error("host.toml names no tenant \"{tenant}\"")]
     UnknownTenant {
         /// The tenant.
         tenant: String,
-        /// Whom it names.
+        /// The tenants that host.toml names.
         declared: Vec<String>,
     },
 
-    /// A tenant's pipelines would come to more than the tenant may have.
+    /// A tenant's pipelines would exceed the tenant's ceiling.
     #[error("the pipeline wants {wanted} of tenant \"{tenant}\"'s {resource}, {free} of {most} is free")]
     Ceiling {
         /// The tenant.
         tenant: String,
-        /// What of: `CPUs`, `memory`, or a custom resource.
+        /// The resource: `CPUs`, `memory`, or a custom resource.
         resource: String,
-        /// What the pipeline comes to.
+        /// The amount of the pipeline.
         wanted: String,
-        /// What it could have.
+        /// The amount that the pipeline could have.
         free: String,
-        /// What the tenant may have.
+        /// The tenant's ceiling.
         most: String,
-        /// Who has the rest.
+        /// The holders of the remaining amount.
         held: Vec<Holding>,
     },
 
-    /// There is no device that may serve `num_gpus`.
-    #[error("operator \"{operator}\" wants num_gpus = {}, and this host has no device for it", ten_thousandths(u64::from(*.value)))]
+    /// No device may serve `num_gpus`.
+    #[error(
+        "operator \"{operator}\" wants num_gpus = {}, and this host has no device for it",
+        ten_thousandths(u64::from(*.value))
+    )]
     NoDevice {
         /// The operator.
         operator: String,
-        /// Devices of one instance, in 1/10,000.
+        /// Devices of one instance, in 1/10,000 of a device.
         value: u32,
-        /// Why not, of each that could be thought of.
+        /// For each possible device, the reason why it cannot serve.
         why: Vec<String>,
         /// Devices that would serve if host.toml let them count as GPUs.
         could_count: Vec<String>,
     },
 
-    /// Not as much of devices is free as an operator wants.
+    /// The free part of the devices is smaller than an operator requests.
     #[error(
         "operator \"{operator}\" wants {} of devices ({} × {}), {} {} free",
         ten_thousandths(*.wanted), counted(*.instances, "instance"), ten_thousandths(u64::from(*.each)),
@@ -226,25 +239,27 @@ pub enum Reason {
     Devices {
         /// The operator.
         operator: String,
-        /// Of all its instances, in 1/10,000.
+        /// Devices of all its instances, in 1/10,000 of a device.
         wanted: u64,
-        /// How many instances.
+        /// Number of instances.
         instances: u32,
-        /// Of one instance, in 1/10,000.
+        /// Devices of one instance, in 1/10,000 of a device.
         each: u32,
-        /// What its instances could have, in 1/10,000: what is left of devices in pieces that are too small is not among it.
+        /// The amount that its instances could have, in 1/10,000 of a device. Pieces of devices that are too
+        /// small are not included.
         free: u64,
         /// The devices that serve `num_gpus`.
         devices: Vec<String>,
-        /// What goes to other operators of this pipeline, in 1/10,000.
+        /// The amount that goes to other operators of this pipeline, in 1/10,000 of a device.
         taken: u64,
-        /// Who has the rest.
+        /// The holders of the remaining shares.
         held: Vec<DeviceShare>,
     },
 
-    /// The models of an operator do not fit into the memory of devices.
+    /// The models of an operator do not fit into the memory of the devices.
     #[error(
-        "operator \"{operator}\" wants {} of device memory for each lease ({}), and no device has as much free for all of them",
+        "operator \"{operator}\" wants {} of device memory for each lease ({}), \
+         and no device has as much free for all of them",
         short_size(*.each), counted(*.instances, "instance")
     )]
     DeviceMemory {
@@ -252,13 +267,13 @@ pub enum Reason {
         operator: String,
         /// Bytes for each of its leases.
         each: u64,
-        /// How many instances.
+        /// Number of instances.
         instances: u32,
-        /// What they are for.
+        /// The purpose of the bytes, one line for each model.
         models: Vec<String>,
-        /// What is free of each device.
+        /// The free memory of each device.
         devices: Vec<String>,
-        /// Who has the rest.
+        /// The holders of the remaining memory.
         held: Vec<DeviceShare>,
     },
 
@@ -267,66 +282,73 @@ pub enum Reason {
     NoCpuLeft {
         /// The CPUs that are given away.
         given: CpuSet,
-        /// Those of devices.
+        /// The CPUs of devices.
         of_devices: CpuSet,
     },
 
-    /// Others hold every CPU, so that whatever leases none would run on a CPU that is somebody's.
+    /// Others lease every CPU, so threads without a lease would run on leased CPUs.
     #[error(
-        "no CPU of {allowed} is left that nobody leased: sources, sinks and operators without num_cpus would run on leased ones"
+        "no CPU of {allowed} is left without a lease: \
+         sources, sinks and operators without num_cpus would run on leased CPUs"
     )]
     NoSharedCpu {
         /// The CPUs that operators may use.
         allowed: CpuSet,
-        /// Who holds them.
+        /// The leases on these CPUs.
         held: Vec<HeldCpu>,
     },
 
-    /// A CPU that `host.toml` gives to a device is somebody else's.
-    #[error("host.toml gives CPUs {cpus} to device \"{device}\", and others hold of them")]
+    /// Another run holds a CPU that `host.toml` gives to a device.
+    #[error("host.toml gives CPUs {cpus} to device \"{device}\", and other runs hold some of them")]
     DeviceCpus {
         /// The device.
         device: String,
-        /// Its CPUs.
+        /// The device's CPUs.
         cpus: CpuSet,
-        /// Who holds them.
+        /// The leases on these CPUs.
         held: Vec<HeldCpu>,
     },
 
-    /// Bytes of input edges where there is no input edge.
-    #[error("\"{operator}\" wants object_store_memory = {}, and has no input on which batches could wait", exact_size(*.value))]
+    /// An operator without input edges requests bytes for input edges.
+    #[error(
+        "\"{operator}\" wants object_store_memory = {}, and has no input on which batches could wait",
+        exact_size(*.value)
+    )]
     NoEdge {
         /// The operator.
         operator: String,
-        /// Bytes.
+        /// The requested bytes.
         value: u64,
     },
 
-    /// A resource for a built-in source or sink, which runs in the host itself.
+    /// A built-in source or sink, which runs in the host itself, requests a resource.
     #[error("\"{stage}\" is built in and runs in the host, where nothing holds it to {resource} = {value}")]
     BuiltIn {
         /// The source or sink.
         stage: String,
         /// The resource.
         resource: &'static str,
-        /// What was asked for.
+        /// The requested amount.
         value: String,
     },
 
-    /// A custom resource that the host does not have.
-    #[error("operator \"{operator}\" wants {resource} = {}, and this host declares no {resource}", ten_thousandths(*.value))]
+    /// The host does not declare a requested custom resource.
+    #[error(
+        "operator \"{operator}\" wants {resource} = {}, and this host declares no {resource}",
+        ten_thousandths(*.value)
+    )]
     Undeclared {
         /// The operator.
         operator: String,
         /// The resource.
         resource: String,
-        /// Of one instance, in 1/10,000.
+        /// The amount for one instance, in 1/10,000 of a unit.
         value: u64,
-        /// What the host declares.
+        /// The resources that the host declares.
         declared: Vec<String>,
     },
 
-    /// A custom resource of which the host has less.
+    /// The host has less of a custom resource than the pipeline requests.
     #[error(
         "the pipeline wants {} of {resource}, this host declares {}{}",
         ten_thousandths(*.wanted),
@@ -336,19 +358,19 @@ pub enum Reason {
     Custom {
         /// The resource.
         resource: String,
-        /// Of all instances, in 1/10,000.
+        /// The amount for all instances, in 1/10,000 of a unit.
         wanted: u64,
-        /// What the pipeline could have, in 1/10,000.
+        /// The amount that the pipeline could have, in 1/10,000 of a unit.
         free: u64,
-        /// What the host declares, in 1/10,000.
+        /// The amount that the host declares, in 1/10,000 of a unit.
         declared: u64,
-        /// Who asks.
+        /// The operators that request the resource.
         askers: Vec<Asker>,
-        /// Who has the rest.
+        /// The holders of the remaining amount.
         held: Vec<Holding>,
     },
 
-    /// A limit that does not hold whatever anybody does, in a run that takes no others.
+    /// A limit is not hard, in a strict run, which accepts only hard limits.
     #[error(
         "{resource} of operator \"{operator}\" ({effective}) is {}, by {}, and a strict run takes hard limits only",
         .tier.name(), .mechanism.name()
@@ -358,29 +380,29 @@ pub enum Reason {
         operator: String,
         /// The resource or limit.
         resource: String,
-        /// What each instance would get.
+        /// The effective limit of each instance.
         effective: String,
-        /// What makes it hold.
+        /// The mechanism that enforces the limit.
         mechanism: Mechanism,
-        /// How hard.
+        /// The tier of the enforcement.
         tier: Tier,
-        /// Why it is not hard.
+        /// The reason why the limit is not hard.
         note: Option<String>,
     },
 
-    /// Leases cannot be taken or seen.
+    /// Leases cannot be taken or read.
     #[error(transparent)]
     Leases(ResourceError),
 }
 
-/// One operator's part of a sum.
+/// An operator's part of a sum.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asker {
     /// The operator.
     pub operator: String,
-    /// How many instances.
+    /// Number of instances.
     pub instances: u32,
-    /// What each asks for, as people read it.
+    /// The request of each instance, formatted for people.
     pub each: String,
 }
 

@@ -5,35 +5,37 @@ use sage_text::short_size;
 /// What surrounds a run now.
 #[derive(Debug, Clone)]
 pub struct Observed {
-    /// What the machine and the control groups above give; `None` where they did not say.
+    /// The present amounts of the machine and of the control groups above. `None` if they cannot be read.
     pub inventory: Option<Inventory>,
     /// The CPUs that are leased for this run.
     pub leased: CpuSet,
-    /// Who does not run on the CPUs that were leased for it.
+    /// The threads that do not run on the CPUs that were leased for them.
     pub astray: Vec<Astray>,
-    /// Leased CPUs that somebody else was given meanwhile, each with the operator and the instance it was for.
+    /// Leased CPUs that were given to another run in the meantime, each with the operator and the instance of
+    /// the lost lease.
     pub taken: Vec<(String, u32, HeldCpu)>,
-    /// Why what this run holds does not stand in the ledger, where it does not.
+    /// The reason why this run's holdings are missing in the ledger. `None` if they are present.
     pub not_in_ledger: Option<String>,
 }
 
-/// A limit that does not hold any more as hard as the ledger says.
+/// A limit that no longer holds at the tier that the enforcement report states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
     /// The operator.
     pub operator: String,
-    /// Which of its instances, where it is one.
+    /// The instance, if the loss concerns a single instance.
     pub instance: u32,
     /// The resource or limit.
     pub resource: String,
-    /// How hard it holds now.
+    /// The present tier.
     pub tier: Tier,
-    /// What happened, with the numbers.
+    /// A description of the event, with its numbers.
     pub message: String,
 }
 
-/// Which limits of a grant hold less hard than its ledger says, by what surrounds the run now. Pure, like [`super::decide`]; says the same
-/// again as long as it is so.
+/// The limits of a grant that hold less firmly in the present environment than its enforcement report states.
+///
+/// The function is pure, like [`super::decide`]. Every call reports a loss again as long as the loss lasts.
 #[must_use]
 pub fn losses(grant: &Grant, now: &Observed) -> Vec<Loss> {
     let mut losses = Vec::new();
@@ -44,7 +46,8 @@ pub fn losses(grant: &Grant, now: &Observed) -> Vec<Loss> {
             resource: "num_cpus".to_owned(),
             tier: Tier::None,
             message: format!(
-                "its lane on leased CPU {} may run on CPU {} now: a cpuset above was changed, somebody moved it, or the CPU is offline",
+                "its lane on leased CPU {} may run on CPU {} now: a cpuset above was changed, \
+                 another program moved the thread, or the CPU is offline",
                 astray.wanted, astray.found
             ),
         });
@@ -55,12 +58,12 @@ pub fn losses(grant: &Grant, now: &Observed) -> Vec<Loss> {
             instance: *instance,
             resource: "num_cpus".to_owned(),
             tier: Tier::None,
-            message: format!("its lease was deleted, and given to somebody else: {taken}"),
+            message: format!("its lease was deleted, and the CPU was given to another run: {taken}"),
         });
     }
     if let Some(why) = &now.not_in_ledger {
         let rows = grant.ledger.rows.iter().filter(|row| lease_place::stands_in_the_ledger(row.mechanism));
-        losses.extend(rows.map(|row| loss(row, Tier::Cooperative, format!("it does not stand in the ledger: {why}"))));
+        losses.extend(rows.map(|row| loss(row, Tier::Cooperative, format!("it is missing in the ledger: {why}"))));
     }
     if let Some(inventory) = &now.inventory {
         of_shared_cpus(grant, inventory, &now.leased, &mut losses);
@@ -70,14 +73,15 @@ pub fn losses(grant: &Grant, now: &Observed) -> Vec<Loss> {
     losses
 }
 
-/// Where no CPU is left without a lease, threads without one run on leased CPUs.
+/// If no CPU is left without a lease, threads without a lease run on leased CPUs.
 fn of_shared_cpus(grant: &Grant, now: &Inventory, leased: &CpuSet, losses: &mut Vec<Loss>) {
     if leased.is_empty() || !now.allowed.both(&grant.allowed).without(leased).is_empty() {
         return;
     }
     for row in grant.ledger.rows.iter().filter(|row| is_lease(row)) {
         let message = format!(
-            "the process may use CPU {} only now, and no other is left: sources, sinks and the host's threads run on leased CPUs too",
+            "the process may use CPU {} only now, and no other is left: \
+             sources, sinks and the host's threads run on leased CPUs too",
             now.allowed
         );
         losses.push(loss(row, Tier::Cooperative, message));
@@ -105,11 +109,13 @@ fn of_quota(grant: &Grant, now: &Inventory, losses: &mut Vec<Loss>) {
         let needed = ten_thousandths(needed);
         let message = if is_short {
             format!(
-                "the quota of the control group {group} gives {given} CPUs of time now, leases and shares come to {needed}"
+                "the quota of the control group {group} gives {given} CPUs of time now, \
+                 leases and shares come to {needed}"
             )
         } else {
             format!(
-                "the quota of the control group {group} gives {given} CPUs of time now on {}: threads without a lease take from it too",
+                "the quota of the control group {group} gives {given} CPUs of time now on {}: \
+                 threads without a lease take from it too",
                 grant.needs.usable
             )
         };
@@ -122,7 +128,8 @@ fn of_memory(grant: &Grant, now: &Inventory, losses: &mut Vec<Loss>) {
     for row in grant.ledger.rows.iter().filter(|row| row.resource == "memory") {
         let (given, needed) = (short_size(now.memory), short_size(needed));
         let message = format!(
-            "the control groups above give {given} of memory now, what is promised and kept comes to {needed}: memory may run out below the caps"
+            "the control groups above give {given} of memory now, promises and reserves come to {needed}: \
+             memory may run out below the caps"
         );
         losses.push(loss(row, Tier::Cooperative, message));
     }
@@ -178,7 +185,7 @@ mod tests {
         Observed { inventory: Some(Inventory { allowed, ..machine(4) }), ..nothing() }
     }
 
-    /// Operator, resource and tier of each.
+    /// Operator, resource and tier of each loss.
     fn lost(grant: &Grant, now: &Observed) -> Vec<(String, String, &'static str)> {
         losses(grant, now).into_iter().map(|loss| (loss.operator, loss.resource, loss.tier.name())).collect()
     }

@@ -1,7 +1,8 @@
 use super::Reason;
 use sage_machine::{LedgerRow, Mechanism, Tier};
 
-/// Everything that holds less than hard. Who asked for no CPU of its own is promised none, and misses nothing.
+/// A reason for every limit with a tier below hard. An operator that requests no CPU of its own is promised
+/// none, so its shared CPUs are no reason.
 pub(super) fn reasons(rows: &[LedgerRow]) -> impl Iterator<Item = Reason> + '_ {
     let is_promised = |row: &&LedgerRow| row.requested.is_some() || row.mechanism != Mechanism::SharedCpus;
     rows.iter().filter(is_promised).filter(|row| row.tier != Tier::Hard).map(|row| Reason::NotHard {
@@ -39,9 +40,11 @@ mod tests {
         let refusal = decide(&leases, &machine(4), &Supply::default(), &strict, &taken).unwrap_err().to_string();
         assert_eq!(
             refusal,
-            "num_cpus of operator \"a\" (1 CPU, 1 lane) is cooperative, by CPU lease, and a strict run takes hard limits only\n  \
-             it stands in /tmp/sage-host-7, seen by this user only: runs of other users do not see it\n  \
-             hint: `sage-host doctor` says what can be hard here and how; without --strict it runs as --explain says"
+            "num_cpus of operator \"a\" (1 CPU, 1 lane) is cooperative, by CPU lease, \
+             and a strict run takes hard limits only\n  \
+             the ledger is in /tmp/sage-host-7, seen by this user only: runs of other users do not see it\n  \
+             hint: `sage-host doctor` lists the limits that can be hard here; \
+             without --strict the pipeline runs as --explain shows"
         );
     }
 }

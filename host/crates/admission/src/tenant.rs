@@ -3,8 +3,9 @@ use super::{Options, Reason};
 use sage_machine::{Amounts, Claim, Holdings, Supply, ten_thousandths};
 use sage_text::short_size;
 
-/// Counts what the tenant's pipelines come to against what the tenant may have. `--overcommit` is for what a machine can share out
-/// more thinly; a ceiling is a promise to the other tenants, so it is never let through.
+/// Compares the sums over the tenant's pipelines with the tenant's ceilings. `--overcommit` applies to
+/// resources that a machine can share more thinly. A ceiling is a promise to the other tenants, so it is
+/// never exceeded.
 pub(super) fn decide(
     supply: &Supply,
     options: &Options,
@@ -47,7 +48,7 @@ pub(super) fn decide(
     }
 }
 
-/// For memory's sake: what the tenant's other pipelines may come to.
+/// The largest memory of the tenant's other pipelines together, in bytes.
 pub(super) fn memory_of_others(options: &Options, taken: &Holdings) -> u64 {
     let own = taken.claims.iter().filter(|claim| claim.tenant == options.tenant.as_str());
     own.map(|claim| claim.amounts.memory_at_most).fold(0, u64::saturating_add)

@@ -12,7 +12,7 @@ use sage_plan::{
 };
 use sage_text::width_of;
 
-/// A stage that asks for nothing.
+/// A stage that requests nothing.
 fn stage(name: &str, work: Work) -> Stage {
     Stage {
         name: name.to_owned(),
@@ -48,7 +48,7 @@ fn discard() -> Stage {
     stage("away", Work::Sink(SinkSpec::Discard))
 }
 
-/// The stages one after the other, between a source and a sink.
+/// A chain of these stages between a source and a sink.
 pub(super) fn pipeline(operators: impl IntoIterator<Item = Stage>) -> Plan {
     chain(std::iter::once(generate()).chain(operators).chain([discard()]), Partition::RoundRobin)
 }
@@ -91,7 +91,7 @@ pub(super) fn held(cpus: &[u32]) -> Holdings {
     Holdings { cpus, ..Holdings::default() }
 }
 
-/// As on a machine without any device.
+/// Decides as on a machine without any device.
 pub(super) fn decide(
     plan: &Plan,
     inventory: &Inventory,
@@ -172,8 +172,8 @@ fn what_cannot_be_split_keeps_one_cpu_and_the_ledger_says_so() {
     assert_eq!(
         row.note.as_deref(),
         Some(
-            "this process cannot be split over lanes, because its input is not partitioned by key: it keeps one lane and \
-             one CPU, the 2 further CPUs asked for stay free"
+            "this process cannot be split over lanes, because its input is not partitioned by key: \
+             it keeps one lane and one CPU, the 2 further CPUs asked for stay free"
         )
     );
 }
@@ -239,7 +239,7 @@ fn with_nothing_kept_free_every_cpu_can_be_leased_and_the_ledger_says_what_that_
         rows.iter().map(|row| (row.operator.as_str(), row.tier.name(), row.note.is_some())).collect::<Vec<_>>(),
         [("numbers", "none", true), ("a", "cooperative", true), ("away", "none", true)]
     );
-    // A machine of one CPU keeps none by itself.
+    // A machine with one CPU reserves none by itself.
     decide(
         &pipeline([operator("a", Kind::Map, 1, whole(1))]),
         &machine(1),
@@ -297,7 +297,7 @@ fn what_nothing_here_enforces_is_refused_all_at_once_and_let_through_only_as_non
          \"numbers\" wants object_store_memory = 1MiB, and has no input on which batches could wait\n  \
          hint: remove object_store_memory, or give it to the stages that take this one's output\n\
          operator \"embed\" wants seat = 1.5, and this host declares no seat\n  \
-         it declares licence\n  \
+         this host declares licence\n  \
          hint: add resources = { seat = 1.5 } to host.toml if this host has it\n\
          the pipeline wants 2 of licence, this host declares 1\n  \
          \"embed\": 2 instances × 1\n  \
@@ -362,8 +362,8 @@ fn the_ledger_shows_what_was_asked_for_what_holds_and_how_hard() {
     assert_eq!(
         json["rows"][1],
         serde_json::json!({
-            "operator": "embed", "instances": 1, "resource": "num_cpus", "requested": "2", "effective": "2 CPUs, 2 lanes",
-            "mechanism": "cpu-lease", "tier": "hard"
+            "operator": "embed", "instances": 1, "resource": "num_cpus", "requested": "2",
+            "effective": "2 CPUs, 2 lanes", "mechanism": "cpu-lease", "tier": "hard"
         })
     );
     assert_eq!(json["totals"]["cpus_allowed"], serde_json::json!([0, 1, 2, 3]));

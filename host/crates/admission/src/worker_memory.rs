@@ -3,12 +3,14 @@ use super::{Options, StageGrant, tenant};
 use sage_machine::{Arithmetic, Holdings, InstanceArithmetic, Supply};
 use sage_plan::Plan;
 
-/// The limit of the pipeline's control group; `None` where the kernel holds no memory, or no instance is a worker.
+/// The memory limit of the pipeline's control group, in bytes. `None` if the kernel does not limit memory, or
+/// if no instance is a worker.
 pub(super) fn of_pipeline(sums: &MemorySums) -> Option<u64> {
     (sums.room > 0).then(|| sums.instances.saturating_add(sums.room))
 }
 
-/// How the memory of workers adds up; `None` in threads, where the ledger's totals say all there is to say.
+/// The sum of the memory of workers, step by step. `None` with threads, because then the totals of the
+/// enforcement report are sufficient.
 pub(super) fn add_up(
     plan: &Plan,
     grants: &[StageGrant],

@@ -1,4 +1,4 @@
-//! What each instance gets where it is a process of its own.
+//! The grants of instances that are processes of their own.
 
 use super::tests::{decide, fraction, machine, memory, operator, pipeline, whole};
 use super::*;
@@ -32,7 +32,7 @@ fn granted(plan: &Plan, options: &Options) -> Grant {
     decide(plan, &machine(4), &Supply::default(), options, &Holdings::default()).expect("a grant")
 }
 
-/// Effective, mechanism, tier, and whether there is a note.
+/// Effective amount, mechanism, tier, and whether there is a note.
 fn row<'g>(grant: &'g Grant, operator: &str, resource: &str) -> (&'g str, &'static str, &'static str, bool) {
     let found = grant.ledger.rows.iter().find(|row| row.operator == operator && row.resource == resource);
     let row = found.expect("a row");
@@ -47,7 +47,7 @@ fn each_limit_is_the_kernels_where_it_works_and_else_says_what_is_left() {
     ]);
     let grant = granted(&plan, &workers(everything()));
     assert_eq!(row(&grant, "asks", "memory"), ("64MiB, 40MiB for the guest", "cgroup memory.max", "hard", false));
-    // Its second lane needs 2 MiB more of the worker.
+    // The second lane needs 2 MiB more of the worker.
     assert_eq!(row(&grant, "leases", "memory"), ("282MiB, 256MiB for the guest", "cgroup memory.max", "hard", false));
     assert_eq!(row(&grant, "asks", "num_cpus"), ("at most 0.25 of a CPU, 1 lane", "cgroup cpu.max", "hard", false));
     assert_eq!(row(&grant, "leases", "num_cpus"), ("2 CPUs, 2 lanes", "CPU lease, cpuset", "hard", false));
@@ -88,7 +88,7 @@ fn what_nothing_holds_is_refused_unless_it_is_allowed() {
     let text = decide(&plan, &machine(4), &Supply::default(), &workers(nothing()), &Holdings::default()).unwrap_err();
     assert_eq!(
         text.to_string(),
-        "a worker of operator \"a\" is to have at most 6 threads, and nothing here can hold it to that\n  \
+        "a worker of operator \"a\" must have at most 6 threads, and this host cannot enforce that\n  \
          found: no control groups\n  hint: give this process a control group with the pids controller, or pass \
          --allow-unenforced to run without"
     );
@@ -108,7 +108,7 @@ fn memory_that_a_worker_needs_for_itself_is_refused_with_the_numbers() {
     assert_eq!(
         refusal.unwrap_err().to_string(),
         "operator \"a\" has memory = 16MiB, of which its worker process takes 24MiB for itself\n  \
-         hint: raise memory above 24.0MiB, by what the guest needs, or run with --isolation thread"
+         hint: raise memory above 24.0MiB, with room for the guest, or run with --isolation thread"
     );
     assert_eq!(granted(&plan(24 * MIB + (64 << 10)), &workers(everything())).stages[1].memory_cap, Some(64 << 10));
 }

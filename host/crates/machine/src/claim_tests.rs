@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use sage_test_support::{Need, skip};
+
 use super::other_process::OtherProcess;
 use super::*;
 
@@ -160,8 +162,7 @@ fn root_sweeps_what_another_user_left() {
     let path = folder.path().join("run-1-0.lock");
     fs::write(&path, serde_json::to_string(&claim(1)).unwrap()).unwrap();
     if std::os::unix::fs::chown(&path, Some(65_534), None).is_err() {
-        eprintln!("skipped: only root can make a file another user's");
-        return;
+        return skip(Need::Root, "only root can make a file another user's");
     }
     let _held = claimed(&folder, 1);
     assert_eq!(files(&folder), [format!("run-{}-0.lock", std::process::id())]);

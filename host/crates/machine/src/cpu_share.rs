@@ -121,6 +121,8 @@ impl CpuShare {
 mod tests {
     use std::thread;
 
+    use sage_test_support::{Need, skip};
+
     use super::*;
 
     /// Points of (wall time, CPU time used until then).
@@ -243,9 +245,7 @@ mod tests {
                     used + waited.as_secs_f64() >= share * 0.9 * wall,
                     "a share of {share} got {used} s in {wall} s, and waited {waited:?}"
                 ),
-                None => {
-                    eprintln!("skipped the lower bound: this kernel does not say how long a thread waited for a CPU")
-                }
+                None => skip(Need::Schedstat, "the lower bound needs the time that a thread waited for a CPU"),
             }
         }
     }

@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sage_test_support::{Need, skip};
+
 use super::other_process::OtherProcess;
 use super::*;
 
@@ -243,8 +245,7 @@ fn a_request_of_another_user_is_none() {
     fs::write(&path, "5ms").unwrap();
     assert_eq!(folder.requested(1), Some(Duration::from_millis(5)));
     if std::os::unix::fs::chown(&path, Some(12_345), None).is_err() {
-        eprintln!("skipped: only root may give files away");
-        return;
+        return skip(Need::Root, "only root may give files away");
     }
     assert_eq!(folder.requested(1), None);
     let grace = Duration::from_millis(7);

@@ -122,6 +122,8 @@ mod tests {
     use std::process::{Command, Stdio};
     use std::thread;
 
+    use sage_test_support::{Need, skip};
+
     use super::super::pin::pin;
     use super::*;
 
@@ -129,8 +131,7 @@ mod tests {
     fn a_thread_or_a_process_that_is_moved_off_its_cpus_is_seen_and_one_that_stays_is_not() {
         let allowed = CpuSet::allowed().unwrap();
         if allowed.count() < 2 {
-            eprintln!("skipped: this process may use one CPU only");
-            return;
+            return skip(Need::Cpus, "this process may use one CPU only");
         }
         let cpus: Vec<CpuSet> = allowed.iter().take(2).map(|cpu| [cpu].into_iter().collect()).collect();
         let threads = LeasedThreads::default();

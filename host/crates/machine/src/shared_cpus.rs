@@ -268,7 +268,8 @@ impl Drop for SharedSeat {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Instant;
+
+    use sage_test_support::{Need, skip, wait_until};
 
     use super::*;
     use crate::Holder;
@@ -280,7 +281,7 @@ mod tests {
         let folder = LeaseFolder::at(place.path()).unwrap();
         let allowed = CpuSet::allowed().unwrap();
         if allowed.count() < 2 {
-            eprintln!("skipped: this process may use one CPU only");
+            skip(Need::Cpus, "this process may use one CPU only");
             return None;
         }
         Some((place, folder, allowed))
@@ -330,11 +331,7 @@ mod tests {
         let (thread, number, end) = member(&shared);
         let leases = folder.lease(1, &allowed, 1, Holder::here("p", "o", 0)).unwrap();
         let expected = allowed.without(&leases[0].cpus());
-        let started = Instant::now();
-        while here(number) != expected {
-            assert!(started.elapsed() < Duration::from_secs(20), "the keeper has not looked");
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_until("the keeper moves the member", || (here(number) == expected).then_some(()));
         end.send(()).unwrap();
         thread.join().unwrap();
     }
@@ -364,11 +361,7 @@ mod tests {
             assert!(shared.shared.lock().keeper_runs);
             end.send(()).unwrap();
             thread.join().unwrap();
-            let started = Instant::now();
-            while shared.shared.lock().keeper_runs {
-                assert!(started.elapsed() < Duration::from_secs(20), "the keeper has not ended");
-                thread::sleep(Duration::from_millis(1));
-            }
+            wait_until("the keeper ends", || (!shared.shared.lock().keeper_runs).then_some(()));
         }
     }
 }

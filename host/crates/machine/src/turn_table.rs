@@ -308,7 +308,10 @@ impl TurnTable {
     /// Waits until the doorbell no longer has the value `said`, at most for `at_most`.
     pub fn wait(&self, said: u32, at_most: Duration) {
         let doorbell: &AtomicU32 = self.words.doorbell();
-        let time = Timespec { tv_sec: 0, tv_nsec: i64::from(at_most.subsec_nanos()) };
+        let time = Timespec {
+            tv_sec: i64::try_from(at_most.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(at_most.subsec_nanos()),
+        };
         // The caller looks again in any case: after a ring, a ring before the wait, a timeout or an
         // interrupt.
         let _ = futex::wait(doorbell, futex::Flags::empty(), said, Some(&time));

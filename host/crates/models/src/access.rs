@@ -4,27 +4,27 @@ use std::time::Duration;
 
 use super::{InferenceError, LeaseState, ModelFacts, NamedTensor};
 
-/// What one instance may do with models. All of its lanes share it; in a worker it is the near end of a link to the host, which has the
-/// real one.
+/// The access of one instance to models. All lanes of the instance share it. In a worker process it is the
+/// near end of a link to the host, and the host has the real access.
 pub trait ModelAccess: Send + Sync + fmt::Debug {
-    /// Waits until the instance holds its lease; at once where it does. In this host a guest starts when its instance holds its lease already: who
-    /// waits is whoever asks for admission.
+    /// Waits until the instance holds its lease. Returns at once if it already does. In this host a guest
+    /// starts after its instance has got its lease, so only admission waits.
     ///
     /// # Errors
-    /// [`InferenceError::NoLease`] where none was asked for, [`InferenceError::LeaseLost`] where it ended,
-    /// [`InferenceError::Deadline`] when `timeout` is over.
+    /// [`InferenceError::NoLease`] if no lease was requested, [`InferenceError::LeaseLost`] if the lease
+    /// ended, [`InferenceError::Deadline`] after `timeout`.
     fn acquire(&self, timeout: Duration) -> Result<LeaseView, InferenceError>;
 
-    /// How the lease stands now; [`LeaseState::Released`] and nothing where none was asked for.
+    /// The present state of the lease. [`LeaseState::Released`] with a share of 0 if no lease was requested.
     fn view(&self) -> LeaseView;
 
-    /// Opens a model by the name it is declared under.
+    /// Opens a model by its declared name.
     ///
     /// # Errors
-    /// No lease, an unknown model, or one that the operator does not list.
+    /// There is no lease, the model is unknown, or the operator does not list the model.
     fn open(&self, model: &str) -> Result<Arc<ModelFacts>, InferenceError>;
 
-    /// Runs a model over all rows of the inputs and waits for the answer, at most as long as `timeout`.
+    /// Runs a model over all rows of the inputs. Blocks until the answer is there, at most for `timeout`.
     ///
     /// # Errors
     /// Any [`InferenceError`].
@@ -32,16 +32,16 @@ pub trait ModelAccess: Send + Sync + fmt::Debug {
     -> Result<Vec<NamedTensor>, InferenceError>;
 }
 
-/// What a guest may know of its instance's lease. Nothing of the device.
+/// The part of its instance's lease that a guest may see. The device stays hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseView {
-    /// How it stands.
+    /// The state of the lease.
     pub state: LeaseState,
-    /// What it is of devices, in 1/10,000.
+    /// The leased share of devices, in 1/10,000 of a device.
     pub share: u32,
 }
 
-/// The access of an instance that asked for no device.
+/// The access of an instance that requests no device.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoModels;
 

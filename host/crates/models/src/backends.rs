@@ -3,11 +3,11 @@ use std::path::Path;
 use super::{Backend, InferenceError, LoadOptions, LoadedModel};
 use sage_plan::config::BackendChoice;
 
-/// The libraries that run models on this machine's processors, the one that is preferred first. Opens ONNX Runtime's library only where that is asked
-/// for: where it is preferred, or somebody says where it is.
+/// The libraries that run models on this machine's CPUs, the preferred one first. ONNX Runtime's library is
+/// loaded only if it is preferred or if its path is given.
 ///
 /// # Errors
-/// The preferred one was not built in, or its library is missing or broken, by its name.
+/// The preferred library is not part of this build, or its file is missing or broken. The message names it.
 pub fn cpu_backends(preferred: BackendChoice, library: Option<&Path>) -> Result<Vec<Box<dyn Backend>>, InferenceError> {
     let mut found: Vec<Box<dyn Backend>> = Vec::new();
     #[cfg(feature = "tract")]
@@ -34,10 +34,11 @@ pub fn cpu_backends(preferred: BackendChoice, library: Option<&Path>) -> Result<
     Err(InferenceError::Unsupported(format!("this program was built without {wanted} (feature \"{wanted}\")")))
 }
 
-/// What runs models on the CUDA device that this process sees as number 0, with at most `memory` bytes in ONNX Runtime's own arena.
+/// The libraries that run models on CUDA device number 0 of this process, with at most `memory` bytes in ONNX
+/// Runtime's own arena.
 ///
 /// # Errors
-/// As [`cpu_backends`].
+/// The errors of [`cpu_backends`].
 pub fn cuda_backends(memory: Option<u64>, library: Option<&Path>) -> Result<Vec<Box<dyn Backend>>, InferenceError> {
     #[cfg(feature = "onnxruntime")]
     {
@@ -50,7 +51,7 @@ pub fn cuda_backends(memory: Option<u64>, library: Option<&Path>) -> Result<Vec<
     }
 }
 
-/// A library that is named and cannot be used: whoever asks for it hears why.
+/// A library that is named but cannot be used. Every attempt to load a model with it returns the reason.
 #[derive(Debug)]
 struct NotThere {
     name: &'static str,

@@ -4,27 +4,28 @@ use half::{bf16, f16};
 
 use super::{DType, Dimension, InferenceError, ModelFacts, Runner, Tensor, TensorData, TensorSpec};
 
-/// What came of comparing two libraries' answers.
+/// The result of comparing the outputs of two libraries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Compared {
-    /// They are alike, in so many runs.
+    /// The outputs agree, in this number of runs.
     Alike(usize),
-    /// They are not: where, and what each said.
+    /// The outputs differ. The text names the place and both values.
     Apart(String),
-    /// Nothing was compared, or not all that was wanted.
+    /// The comparison did not happen, or is incomplete. The text gives the reason.
     Not(String),
 }
 
-/// Numbers that a model is given.
+/// The kinds of numbers in made-up inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Numbers {
-    /// Between -2 and 2, whole ones from 0 to 3.
+    /// Floats between -2 and 2, integers from 0 to 3.
     Ordinary(u64),
-    /// Zeros of both signs, and the least that there are.
+    /// Zeros of both signs, and very small numbers.
     Least,
-    /// A thousand times the ordinary ones. What a sum or a power makes of a rounding is large too, so that only what is infinite is judged.
+    /// A thousand times the ordinary numbers. Sums and powers also enlarge rounding errors here, so only
+    /// infinite results are compared.
     Large,
-    /// Ordinary ones, NaN and infinities among them. Only whether they are lost is judged.
+    /// Ordinary numbers with NaN and infinities among them. The comparison only checks that NaN is kept.
     NotFinite,
 }
 
@@ -36,19 +37,21 @@ const RUNS: [Numbers; 6] = [
     Numbers::Large,
     Numbers::NotFinite,
 ];
-/// What free dimensions are in turn, those of one name alike: the first that both libraries run with.
+/// Sizes to try for free dimensions, in order. Free dimensions get the same size. The first size with which
+/// both libraries run is used.
 const SIZES: [usize; 2] = [3, 1];
-/// Elements of an input at most.
+/// Largest number of elements of an input.
 const MOST_ELEMENTS: usize = 1 << 24;
-/// How far two numbers may be apart: of each, and of the largest beside it.
+/// Allowed difference of two numbers, relative to the number itself and to the largest number of the output.
 const OF_EACH: f64 = 1e-3;
 const OF_LARGEST: f64 = 1e-4;
-/// How much further in a type of 16 bits.
+/// Factor by which the allowed difference grows for types of 16 bits.
 const IN_SHORT: f64 = 10.0;
 
-/// Runs a model that is loaded under two names, each by another library, on the same made-up inputs: `one` is judged by `other`.
+/// Runs a model with two libraries on the same made-up inputs. The model is loaded under two names, and
+/// `other` is the reference for `one`.
 ///
-/// Takes until `until` and the time of one run at most.
+/// Blocks until `until` at most, plus the time of one run.
 pub fn compare(runner: &dyn Runner, (one, other): (&str, &str), facts: &ModelFacts, until: Instant) -> Compared {
     let mut why = "no library ran it".to_owned();
     for size in SIZES {
@@ -87,7 +90,7 @@ pub fn compare(runner: &dyn Runner, (one, other): (&str, &str), facts: &ModelFac
     Compared::Not(why)
 }
 
-/// Made-up inputs, always the same; `None` where one would be too large.
+/// Made-up inputs, the same on every call. `None` if an input would be too large.
 fn inputs(facts: &ModelFacts, size: usize, numbers: Numbers) -> Option<Vec<Tensor>> {
     let seed = match numbers {
         Numbers::Ordinary(seed) => seed,
@@ -123,7 +126,7 @@ fn input(spec: &TensorSpec, size: usize, numbers: Numbers, chance: &mut Chance) 
     Tensor::new(shape, data).ok()
 }
 
-/// Numbers that are the same in every run (xorshift).
+/// Pseudo-random numbers that are the same in every run (xorshift).
 struct Chance(u64);
 
 impl Chance {
@@ -134,7 +137,7 @@ impl Chance {
         self.0 >> 11
     }
 
-    /// Between -2 and 2.
+    /// A number between -2 and 2.
     fn ordinary(&mut self) -> f64 {
         (self.draw() % 40_001) as f64 / 10_000.0 - 2.0
     }
@@ -160,7 +163,7 @@ impl Chance {
     }
 }
 
-/// Where the answers are apart.
+/// The first place where the outputs differ.
 fn apart(facts: &ModelFacts, numbers: Numbers, ours: &[Tensor], theirs: &[Tensor]) -> Option<String> {
     if ours.len() != theirs.len() {
         return Some(format!("{} outputs and {}", ours.len(), theirs.len()));
@@ -169,7 +172,7 @@ fn apart(facts: &ModelFacts, numbers: Numbers, ours: &[Tensor], theirs: &[Tensor
         let said = |what: String| Some(format!("output \"{}\": {what}", spec.name));
         if ours.dtype() != theirs.dtype() || ours.shape() != theirs.shape() {
             let shown = |tensor: &Tensor| format!("{}{:?}", tensor.dtype(), tensor.shape());
-            // How many elements there are may follow from their numbers.
+            // The number of elements may depend on their values.
             let is_judged = matches!(numbers, Numbers::Ordinary(_) | Numbers::Least);
             return if is_judged { said(format!("{} and {}", shown(ours), shown(theirs))) } else { None };
         }

@@ -3,44 +3,46 @@ use serde::Serialize;
 use sage_machine::{CpuSet, DeviceShare};
 use sage_plan::config::{self, BackendChoice, DeviceKind, Placement};
 
-/// What models run on, as it is on this machine.
+/// A device on which models run, as found on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Its name in `host.toml`, or the UUID of one that was discovered. The same in all processes that share the device.
+    /// Its name in `host.toml`, or the UUID of a discovered device. The id is the same in all processes that
+    /// share the device.
     pub id: String,
-    /// What it is.
+    /// The kind of the device.
     pub kind: DeviceKind,
-    /// What its maker calls it, where somebody knows.
+    /// The maker's name for the model of the device, if known.
     pub model: Option<String>,
-    /// Bytes that the models of all leases on it may take together.
+    /// Bytes that the models of all leases on the device may use together.
     pub memory: u64,
-    /// Whether it is a MIG instance.
+    /// Whether the device is a MIG instance.
     pub is_mig: bool,
-    /// Whether `host.toml` lets it serve `num_gpus`.
+    /// Whether `host.toml` lets the device serve `num_gpus`.
     pub counts_as_gpu: bool,
-    /// Where its models run.
+    /// Whether its models run in this process or in another.
     pub placement: Placement,
-    /// Why it cannot be used, if it cannot.
+    /// The reason why the device cannot be used, if there is one.
     pub trouble: Option<String>,
 }
 
-/// What keeps those who use a device at the same time apart.
+/// The isolation between simultaneous users of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceTier {
-    /// One lease has all of it. What is no sage-host may use it all the same.
+    /// A single lease has the whole device. Programs other than sage-host may still use it.
     Exclusive,
-    /// A part of a GPU with memory, caches and processors of its own: its neighbours cannot slow it down.
+    /// A part of a GPU with its own memory, caches and processors. Its neighbours cannot slow it down.
     Mig,
-    /// Several leases take turns by their shares, or everything else on the machine uses the same memory and caches.
+    /// Several leases take turns by their shares, or all other programs of the machine use the same memory
+    /// and caches.
     Shared,
 }
 
 impl Device {
-    /// All of a device, in the unit of shares.
+    /// A whole device, in the unit of shares.
     pub const WHOLE: u32 = 10_000;
 
-    /// One that `host.toml` declares, as far as that tells.
+    /// A device that `host.toml` declares, with the facts that the declaration gives.
     pub(super) fn declared(device: &config::Device) -> Self {
         Self {
             id: device.name.clone(),
@@ -67,18 +69,18 @@ impl Device {
         }
     }
 
-    /// Whether it may be given to who asks for `num_gpus`, and can be used.
+    /// Whether the device is usable and may be granted for `num_gpus`.
     #[must_use]
     pub fn serves_gpus(&self) -> bool {
         self.counts_as_gpu && self.trouble.is_none()
     }
 
-    /// Runs that may be under way at a time.
+    /// Number of runs that may be in flight at a time.
     #[must_use]
     pub fn slots(&self) -> usize {
         match self.kind {
             DeviceKind::Cpu { slots, .. } | DeviceKind::Fake { slots } => slots as usize,
-            // Its own queue takes what comes; two keep it busy while answers are copied.
+            // The device has a queue of its own. Two runs keep it busy while results are copied.
             DeviceKind::Cuda { .. } => 2,
         }
     }
@@ -92,7 +94,7 @@ impl Device {
         }
     }
 
-    /// CPUs that its threads have to themselves; `None` where it has none.
+    /// CPUs that only the device's threads use. `None` if the device has no such CPUs.
     #[must_use]
     pub fn cpus(&self) -> Option<CpuSet> {
         match &self.kind {
@@ -101,7 +103,7 @@ impl Device {
         }
     }
 
-    /// What its models run with where they do not say.
+    /// The backend for models that do not choose one.
     #[must_use]
     pub fn backend(&self) -> BackendChoice {
         match self.kind {
@@ -118,7 +120,7 @@ impl Device {
         }
     }
 
-    /// How well a lease on so much of it is kept apart from others.
+    /// The isolation of a lease with this share from other leases.
     #[must_use]
     pub fn tier_of(&self, share: u32) -> DeviceTier {
         match self.kind {
@@ -129,14 +131,15 @@ impl Device {
         }
     }
 
-    /// How well those who hold it now are kept apart; of one that nobody holds, how well a whole lease would be.
+    /// The isolation between the present holders. For a device without holders, the isolation of a lease on
+    /// the whole device.
     #[must_use]
     pub fn tier(&self, shares: &[DeviceShare]) -> DeviceTier {
         let held = shares.iter().filter(|share| share.claim.device == self.id && share.counts());
         held.map(|share| self.tier_of(share.claim.share)).max().unwrap_or_else(|| self.tier_of(Self::WHOLE))
     }
 
-    /// Why a build without its library cannot use it.
+    /// The reason why a build without the device's library cannot use the device.
     pub(super) fn missing_in_build(&self) -> Option<&'static str> {
         match self.backend() {
             BackendChoice::Tract if !cfg!(feature = "tract") => Some("this build has no tract (feature \"tract\")"),
@@ -149,7 +152,7 @@ impl Device {
 }
 
 impl DeviceTier {
-    /// The word for it.
+    /// The name of the tier.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -159,17 +162,17 @@ impl DeviceTier {
         }
     }
 
-    /// What the word means.
+    /// The meaning of the tier.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Exclusive => "one lease at a time has all of it; programs that are no sage-host may use it too",
+            Self::Exclusive => "one lease at a time has the whole device; programs other than sage-host may use it too",
             Self::Mig => {
                 "a part of a GPU with processors, caches and memory of its own: its neighbours do not slow it down"
             }
             Self::Shared => {
-                "leases take turns by their shares; nothing divides memory bandwidth and caches between them, or holds a model's \
-                 memory to its lease's but the backend"
+                "leases take turns by their shares; nothing divides memory bandwidth and caches between them, \
+                 and only the backend limits a model's memory"
             }
         }
     }

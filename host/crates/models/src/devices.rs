@@ -7,14 +7,15 @@ use super::nvml::{Gpu, GpuPart, NvmlReport};
 use sage_machine::CpuSet;
 use sage_plan::config::{self, DeviceKind, HostSettings, Placement};
 
-/// What there is to run models on: what `host.toml` declares, and the CUDA devices that were found.
+/// The devices on which models can run: the devices that `host.toml` declares, and the CUDA devices that were
+/// found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Devices {
     list: Vec<Device>,
     nvml: NvmlReport,
-    /// Leases on them last this long unrenewed.
+    /// Lifetime of a lease on a device after its last renewal.
     pub lease_ttl: Duration,
-    /// Where ONNX Runtime's library is, if the host file says.
+    /// Path of ONNX Runtime's library, if the host file gives it.
     pub onnxruntime_library: Option<PathBuf>,
 }
 
@@ -25,9 +26,11 @@ impl Default for Devices {
 }
 
 impl Devices {
-    /// What there is. Asks NVML where devices are to be discovered, or a CUDA device is declared: once for a process, since it can take seconds.
+    /// Finds the devices. Asks NVML if `host.toml` enables discovery or declares a CUDA device. Call it once
+    /// in a process, because NVML can take seconds.
     ///
-    /// Never fails: a device that cannot be used says why ([`Device::trouble`]), and so does NVML ([`Devices::nvml`]).
+    /// Never fails. A device that cannot be used has a reason ([`Device::trouble`]), and so does an unusable
+    /// NVML ([`Devices::nvml`]).
     #[must_use]
     pub fn detect(settings: &HostSettings) -> Self {
         let is_cuda = |device: &config::Device| matches!(device.kind, DeviceKind::Cuda { .. });
@@ -36,13 +39,15 @@ impl Devices {
         Self::put_together(settings, report, &CpuSet::allowed().unwrap_or_default())
     }
 
-    /// What `host.toml` declares, without a look at the machine: enough for a run that wants no device.
+    /// The devices that `host.toml` declares, without an inspection of the machine. Sufficient for a run that
+    /// requests no device.
     #[must_use]
     pub fn declared(settings: &HostSettings) -> Self {
         Self::put_together(settings, NvmlReport::NotAsked, &CpuSet::allowed().unwrap_or_default())
     }
 
-    /// From what is declared and what was found, on a machine where this process may use these CPUs.
+    /// Combines the declared devices with the found ones, on a machine where this process may use the CPUs in
+    /// `usable`.
     #[must_use]
     pub fn put_together(settings: &HostSettings, nvml: NvmlReport, usable: &CpuSet) -> Self {
         let gpus: &[Gpu] = match &nvml {
@@ -79,43 +84,44 @@ impl Devices {
         Self { list, nvml, lease_ttl: settings.lease_ttl, onnxruntime_library }
     }
 
-    /// All of them, those that cannot be used too: the declared ones first, in the file's order.
+    /// All devices, including unusable ones. The declared devices come first, in the order of the file.
     #[must_use]
     pub fn all(&self) -> &[Device] {
         &self.list
     }
 
-    /// The device of an id.
+    /// The device with this id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Device> {
         self.list.iter().find(|device| device.id == id)
     }
 
-    /// Those that serve `num_gpus`.
+    /// The devices that serve `num_gpus`.
     pub fn serving(&self) -> impl Iterator<Item = &Device> {
         self.list.iter().filter(|device| device.serves_gpus())
     }
 
-    /// What NVML said.
+    /// The report of NVML.
     #[must_use]
     pub fn nvml(&self) -> &NvmlReport {
         &self.nvml
     }
 
-    /// CPUs that devices have to themselves: no operator runs there.
+    /// CPUs that only devices use. No operator runs there.
     #[must_use]
     pub fn cpus(&self) -> CpuSet {
         self.list.iter().filter_map(Device::cpus).flat_map(|cpus| cpus.iter().collect::<Vec<_>>()).collect()
     }
 
-    /// Bytes of the machine's own memory that models on devices may take: what operators cannot have. A GPU has its own, a made-up device none.
+    /// Bytes of the machine's own memory that models on devices may use. Operators cannot have these bytes. A
+    /// GPU has its own memory, and a fake device uses none.
     #[must_use]
     pub fn host_memory(&self) -> u64 {
         let is_cpu = |device: &&Device| matches!(device.kind, DeviceKind::Cpu { .. });
         self.list.iter().filter(is_cpu).map(|device| device.memory).fold(0, u64::saturating_add)
     }
 
-    /// Why there is nothing for who asks for `num_gpus`, a line each.
+    /// The reasons why no device serves `num_gpus`, one per line.
     #[must_use]
     pub fn why_none_serves(&self) -> Vec<String> {
         let no_driver = self.nvml.trouble();
@@ -151,7 +157,7 @@ impl Device {
         device
     }
 
-    /// Fills in what NVML knows of a declared one.
+    /// Fills in the facts that NVML knows about a declared device.
     fn find(&mut self, uuid: &str, gpus: &[Gpu], nvml: &NvmlReport, declared: Option<u64>) {
         for gpu in gpus {
             if let Some(part) = gpu.instances.iter().flatten().find(|part| part.uuid == uuid) {
@@ -208,7 +214,7 @@ mod tests {
         Devices::put_together(&settings, nvml, &(0..4).collect())
     }
 
-    /// Id, memory and trouble of each.
+    /// Id, memory and trouble of each device.
     fn shown(devices: &Devices) -> Vec<(&str, u64, Option<&str>)> {
         devices.all().iter().map(|device| (device.id.as_str(), device.memory, device.trouble.as_deref())).collect()
     }

@@ -2,11 +2,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a tensor's elements are.
+/// The type of a tensor's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DType {
-    /// One byte, 0 or 1.
+    /// A byte, 0 or 1.
     Bool,
     /// 8 bits, unsigned.
     U8,
@@ -25,7 +25,7 @@ pub enum DType {
 }
 
 impl DType {
-    /// All of them, in the contract's order.
+    /// All types, in the order of the WIT contract.
     pub const ALL: [Self; 8] =
         [Self::Bool, Self::U8, Self::I32, Self::I64, Self::F16, Self::Bf16, Self::F32, Self::F64];
 
@@ -40,7 +40,7 @@ impl DType {
         }
     }
 
-    /// What the contract calls it.
+    /// The name of the type in the WIT contract.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

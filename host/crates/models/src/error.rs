@@ -5,56 +5,57 @@ use thiserror::Error;
 
 use super::TensorError;
 
-/// Why an inference call has no answer. Closed: the same variants as `inference.error` of the contract, so that each reaches the guest as
-/// what it is. After any of them the guest, its lease handle and its models can be used on as before.
+/// The reason why an inference call has no result. The set is closed: it has the same variants as
+/// `inference.error` of the WIT contract, so each error reaches the guest unchanged. After any of them the
+/// guest, its lease handle and its models remain usable.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InferenceError {
-    /// The operator asked for no device (`num_gpus`). Not to be retried.
+    /// The operator requested no device (`num_gpus`). A retry cannot succeed.
     #[error("the instance holds no lease on a device: its operator has no num_gpus")]
     NoLease,
-    /// The lease ended; it does not come back in this run.
+    /// The lease has ended and does not come back in this run.
     #[error("the lease on the device {0}")]
     LeaseLost(LeaseEnd),
-    /// The device, or the process that drives it, is gone. It may be back for a later call.
+    /// The device is lost, or the process that drives it. A later call may succeed.
     #[error("the device is lost: {0}")]
     DeviceLost(String),
-    /// Nobody declares such a model.
+    /// No model with this name is declared.
     #[error("there is no model \"{0}\"")]
     UnknownModel(String),
-    /// The operator's `models` does not list it.
+    /// The operator's `models` does not list the model.
     #[error("model \"{0}\" is not among the operator's models")]
     DeniedModel(String),
-    /// A tensor that does not fit the model.
+    /// A tensor does not fit the model.
     #[error("input \"{input}\": {expected} was expected, got {got}")]
     BadInput {
-        /// Which.
+        /// The name of the input.
         input: String,
-        /// What the model takes.
+        /// The tensor that the model accepts.
         expected: String,
-        /// What came.
+        /// The tensor that the caller passed.
         got: String,
     },
-    /// More than may be passed at once.
+    /// The call passes more than the limit.
     #[error("{what} {size}, at most {limit} may be")]
     TooLarge {
-        /// What of: `rows are`, `bytes of input are`.
+        /// The counted quantity: `rows are`, `bytes of input are`.
         what: String,
-        /// How much came.
+        /// The passed amount.
         size: u64,
-        /// How much may.
+        /// The allowed amount.
         limit: u64,
     },
-    /// The device has not enough memory for this call. Fewer rows may fit.
+    /// The device does not have enough memory for this call. Fewer rows may fit.
     #[error("the device is out of memory: {0}")]
     OutOfMemory(String),
-    /// Too much of this lease is waiting already. May be retried later.
+    /// Too many calls of this lease are already waiting. A later retry may succeed.
     #[error("too many calls of this lease are waiting")]
     Busy,
-    /// No answer in time; one that comes later is dropped.
+    /// There was no result before the deadline. A later result is dropped.
     #[error("there was no answer before the deadline")]
     Deadline,
-    /// The backend cannot do this.
+    /// The backend does not support the request.
     #[error("not supported: {0}")]
     Unsupported(String),
     /// The backend failed.
@@ -62,20 +63,20 @@ pub enum InferenceError {
     Backend(String),
 }
 
-/// How a lease ended.
+/// The way in which a lease ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeaseEnd {
-    /// It is being taken away: what runs may finish, nothing new starts.
+    /// The lease is being revoked. Running calls may finish and no new call starts.
     Draining,
-    /// Somebody took it away.
+    /// The lease was revoked.
     Revoked,
-    /// It was not kept alive in time.
+    /// The lease was not renewed in time.
     Expired,
 }
 
 impl InferenceError {
-    /// A tensor whose parts do not fit together, for the input that it was passed as.
+    /// The error for an invalid tensor that was passed as this input.
     #[must_use]
     pub fn of_tensor(input: &str, error: TensorError) -> Self {
         let (expected, got) = match error {
@@ -89,7 +90,7 @@ impl InferenceError {
         Self::BadInput { input: input.to_owned(), expected, got }
     }
 
-    /// A short name for metrics: the contract's.
+    /// A short name for metrics, as in the WIT contract.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

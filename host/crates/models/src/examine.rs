@@ -7,79 +7,85 @@ use serde::{Deserialize, Serialize};
 use super::try_out::try_out;
 use super::{InferenceError, ModelError, ModelFacts, ModelInspection};
 
-/// Looks at models in another process than this one: parsing and compiling a stranger's file may take for ever, or all memory, or the process
-/// with it.
+/// Examines models in another process. Parsing and compiling an untrusted file may never end, exhaust memory,
+/// or crash the process.
 pub trait ExamineElsewhere: fmt::Debug + Send + Sync {
-    /// Reads what a file says of itself and, with [`Trial::Wanted`], loads it with tract and runs it once. Blocks for as long as that takes, and no
-    /// longer than `limits.timeout` by more than a moment.
+    /// Reads the description in a model's file. With [`Trial::Wanted`], also loads the model with tract and
+    /// runs it once. Blocks until the examination ends, at most for `limits.timeout` and a short moment.
     ///
     /// # Errors
-    /// The file cannot be read as a model, or what it broke. That tract cannot run it is an answer.
+    /// The file is not a readable model, or the examination exceeded a limit or failed. A model that tract
+    /// cannot run is a result, not an error.
     fn examine(&self, model: &[u8], trial: Trial, limits: ExamineLimits) -> Result<Examined, ModelError>;
 }
 
-/// Whether a model is to be tried out.
+/// Whether a model is tested by running it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trial {
-    /// With tract: for a model that tract will run.
+    /// Test with tract, for a model that tract will run.
     Wanted,
-    /// Its file is read only: for a model that another backend will run, which its own process tries out.
+    /// Only read the file, for a model that another backend will run. The process of that backend tests the
+    /// model.
     NotWanted,
 }
 
-/// What looking at one model may take.
+/// Limits for the examination of one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExamineLimits {
-    /// From its start to its end.
+    /// Time from the start to the end of the examination.
     pub timeout: Duration,
     /// Bytes of memory.
     pub memory: u64,
 }
 
 impl ExamineLimits {
-    /// What a file of so many bytes may take. tract held 256 MiB of weights 4.1 times at its highest (the file, parsed, as constants, packed for
-    /// its kernels) and took 2.5 s for all of it on a busy machine; beside that is room for constants that it computes.
+    /// The limits for a file of this size.
+    ///
+    /// For 256 MiB of weights, the highest memory use of tract was measured as 4.1 times the weights (the
+    /// file, its parsed form, the constants, and the packed constants for its kernels). The examination took
+    /// 2.5 s on a busy machine. The rest of the memory limit is room for constants that tract computes.
     #[must_use]
     pub fn of_file(bytes: u64) -> Self {
         Self { timeout: Duration::from_secs(60), memory: bytes.saturating_mul(5).saturating_add(512 << 20) }
     }
 }
 
-/// A model that was looked at.
+/// The result of an examination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Examined {
-    /// What its file says.
+    /// The description in the file.
     pub inspection: ModelInspection,
-    /// What became of trying it out; `None` where that was not wanted.
+    /// The result of the test. `None` if no test was requested.
     pub tried: Option<Tried>,
 }
 
-/// What became of trying a model out with tract.
+/// The result of testing a model with tract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Tried {
-    /// It cannot be loaded, or does not run.
+    /// The model cannot be loaded, or does not run.
     Refused(String),
-    /// It can be loaded.
+    /// The model can be loaded.
     Loaded {
-        /// How long that took.
+        /// Time to load the model.
         load: Duration,
-        /// How long one row of zeros took. `None` where it has free dimensions beside its rows and does not run with 1 for each: nobody knows
-        /// what fits.
+        /// Time to run one row of zeros. `None` if the model has free dimensions beside its rows and does not
+        /// run with size 1 for each of them, because then valid sizes are unknown.
         run: Option<Duration>,
-        /// Whether the graph shows that rows are independent, and random rows gave the same alone and in company.
+        /// Whether the graph shows that rows are independent, and random rows gave the same results alone and
+        /// in a batch.
         takes_rows: bool,
-        /// The most memory that the process had, the program included, in bytes.
+        /// The peak memory of the process, including the program itself, in bytes.
         memory: Option<u64>,
     },
 }
 
 impl Examined {
-    /// What it takes and gives, if it can be used.
+    /// The facts of the model, if it can be used.
     ///
     /// # Errors
-    /// [`ModelError::Refused`]: it was tried out and does not run.
+    /// [`ModelError::Refused`]: the model was tested and does not run.
     pub fn accepted(self) -> Result<ModelFacts, ModelError> {
         match self.tried {
             Some(Tried::Refused(reason)) => Err(ModelError::Refused(reason)),
@@ -88,10 +94,11 @@ impl Examined {
     }
 }
 
-/// What the process of an [`ExamineElsewhere`] does. `memory` tells the most that it had.
+/// Examines a model in the process of an [`ExamineElsewhere`]. `memory` returns the peak memory of the
+/// process.
 ///
 /// # Errors
-/// The file cannot be read as a model.
+/// The file is not a readable model.
 pub fn examine(model: &[u8], trial: Trial, memory: impl FnOnce() -> Option<u64>) -> Result<Examined, InferenceError> {
     let inspection = ModelInspection::of(model)?;
     let tried = match trial {
@@ -105,7 +112,7 @@ pub fn examine(model: &[u8], trial: Trial, memory: impl FnOnce() -> Option<u64>)
     Ok(Examined { inspection, tried })
 }
 
-/// How long loading took, how long a row, and whether it takes several.
+/// Time to load, time to run a row, and whether the model accepts several rows.
 #[cfg(not(feature = "tract"))]
 fn try_out(_model: &[u8]) -> Result<(Duration, Option<Duration>, bool), InferenceError> {
     Err(InferenceError::Unsupported("this sage-host was built without tract".to_owned()))

@@ -6,48 +6,49 @@ use super::short_name::short;
 use super::{DType, InferenceError, NamedTensor, Tensor};
 use sage_plan::GraphRows;
 
-/// What a model takes and gives, as its file says it.
+/// The inputs and outputs of a model, as its file describes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFacts {
-    /// What it takes, in the order of the file.
+    /// The inputs, in the order of the file.
     pub inputs: Vec<TensorSpec>,
-    /// What it gives.
+    /// The outputs, in the order of the file.
     pub outputs: Vec<TensorSpec>,
-    /// Bytes of its weights.
+    /// Bytes of the model's weights.
     pub weight_bytes: u64,
-    /// What its file shows of its rows.
+    /// The independence of rows, as far as the file shows it.
     #[serde(default)]
     pub rows: GraphRows,
 }
 
-/// One input or output.
+/// An input or output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorSpec {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What its elements are.
+    /// The element type.
     pub dtype: DType,
-    /// Its dimensions.
+    /// The dimensions.
     pub shape: Vec<Dimension>,
 }
 
-/// One dimension.
+/// A dimension.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dimension {
-    /// Always this.
+    /// Always this size.
     Fixed(usize),
-    /// Whatever comes; dimensions of one name are alike within a call. The name may be empty.
+    /// Any size. Dimensions with the same name have the same size within a call. The name may be empty.
     Free(String),
 }
 
-/// Elements of a tensor that has none, with 1 in place of each 0. The empty cache that a language model is first called with has heads × width, some
-/// thousand; a shape that takes no bytes must not have a model answer gigabytes.
+/// Largest number of elements of an empty tensor, with 1 in place of each 0. The first call of a language
+/// model has an empty cache of heads × width, some thousands. A shape without bytes must not make a model
+/// return gigabytes.
 const MOST_OF_NONE: usize = 1 << 20;
 
 impl Dimension {
-    /// A free dimension as a file names it. Exporters that know no name write `?`, or number what they do not know (`unk__214`), alike or
-    /// not: these are none.
+    /// A free dimension with the name from a file. Some exporters write `?` for an unknown name, or number
+    /// the unknown names (`unk__214`), so equal names do not mean equal sizes. Such a name becomes empty.
     pub(super) fn free(name: &str) -> Self {
         let is_name = name != "?" && !name.starts_with("unk__");
         Self::Free(if is_name { name.to_owned() } else { String::new() })
@@ -55,11 +56,11 @@ impl Dimension {
 }
 
 impl ModelFacts {
-    /// Whether each input and output has a free first dimension, without which there are no rows. Its name says nothing: dimensions without one
-    /// need not be alike.
+    /// Checks that each input and output has a free first dimension, because otherwise the model has no rows.
+    /// The names of the first dimensions are not compared: two dimensions without a name may differ.
     ///
     /// # Errors
-    /// The first that has not.
+    /// The first input or output without a free first dimension.
     pub fn first_dimensions_are_free(&self) -> Result<(), String> {
         let sides =
             self.inputs.iter().map(|spec| ("input", spec)).chain(self.outputs.iter().map(|spec| ("output", spec)));
@@ -76,7 +77,8 @@ impl ModelFacts {
         if self.inputs.is_empty() { Err("it has no inputs".to_owned()) } else { Ok(()) }
     }
 
-    /// The rows of inputs that have as many as each other; `None` of others, and where a first dimension is none's to choose.
+    /// The number of rows, if all inputs have the same number. `None` if they differ, or if some first
+    /// dimension is not free.
     #[must_use]
     pub fn rows_of(&self, inputs: &[Tensor]) -> Option<usize> {
         self.first_dimensions_are_free().ok()?;
@@ -84,7 +86,8 @@ impl ModelFacts {
         inputs.iter().all(|input| input.rows() == rows).then_some(rows)
     }
 
-    /// The largest first dimension of inputs that is the caller's to choose, and of which input; `None` where there is none.
+    /// The largest free first dimension of the inputs, with the name of the input. `None` if no input has a
+    /// free first dimension.
     #[must_use]
     pub fn longest_of(&self, inputs: &[Tensor]) -> Option<(&str, usize)> {
         let free =
@@ -92,11 +95,16 @@ impl ModelFacts {
         free.map(|(spec, input)| (spec.name.as_str(), input.rows())).max_by_key(|(_, rows)| *rows)
     }
 
-    /// Puts what a guest passed into the order of the model's inputs, each checked; answers the rows.
+    /// Puts the tensors of a guest into the order of the model's inputs and checks each of them. Returns the
+    /// tensors and the number of rows.
     ///
     /// # Errors
-    /// [`InferenceError::BadInput`]: one that is missing, unknown, there twice, of another type or shape, or with another number of rows
-    /// than the first; rows without an element in any of them, or a shape of none that says too much.
+    /// [`InferenceError::BadInput`]:
+    ///
+    /// - an input is missing, unknown, passed twice, or has another type or shape
+    /// - dimensions with the same name differ
+    /// - there are rows, but no input has an element
+    /// - the shape of an empty tensor is too large
     pub fn arrange(&self, passed: Vec<NamedTensor>) -> Result<(Vec<Tensor>, usize), InferenceError> {
         let mut places: Vec<Option<Tensor>> = self.inputs.iter().map(|_| None).collect();
         for NamedTensor { name, tensor } in passed {
@@ -120,7 +128,7 @@ impl ModelFacts {
         }
         self.check_alike(&arranged)?;
         let rows = arranged.first().map_or(1, Tensor::rows);
-        // Rows of nothing cost nothing to pass, however many there are.
+        // Rows without elements cost the caller nothing, however many there are.
         let are_empty = rows > 0 && arranged.iter().all(|tensor| tensor.bytes().is_empty());
         if let Some(spec) = self.inputs.first().filter(|_| are_empty) {
             return Err(bad(&spec.name, "at least one element".to_owned(), "no elements in any input"));
@@ -128,7 +136,7 @@ impl ModelFacts {
         Ok((arranged, rows))
     }
 
-    /// Free dimensions of one name are alike.
+    /// Checks that free dimensions with the same name have the same size.
     fn check_alike(&self, tensors: &[Tensor]) -> Result<(), InferenceError> {
         let mut known: Vec<(&str, usize, &str)> = Vec::new();
         for (spec, tensor) in self.inputs.iter().zip(tensors) {
@@ -173,7 +181,7 @@ fn bad(input: &str, expected: String, got: &str) -> InferenceError {
     InferenceError::BadInput { input: input.to_owned(), expected, got: got.to_owned() }
 }
 
-/// `f32[batch, 3, 48, 192]`, without its name.
+/// Writes `f32[batch, 3, 48, 192]`, without the name.
 impl fmt::Display for TensorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[", self.dtype)?;
@@ -257,7 +265,8 @@ mod tests {
             (vec![1_000_000, 0], "input \"a\": at least one element was expected, got no elements in any input"),
             (
                 vec![4_294_967_295, 0],
-                "input \"a\": a shape whose sizes beside 0 come to at most 1048576 was expected, got f32[4294967295, 0]",
+                "input \"a\": a shape whose sizes beside 0 come to at most 1048576 was expected, \
+                 got f32[4294967295, 0]",
             ),
         ];
         for (shape, message) in cases {

@@ -10,25 +10,31 @@ use super::{Device, InferenceError, Lease, LeaseLocks, Runner, Turns};
 use sage_machine::{DeviceClaim, HeldClaim, ResourceError, since_boot};
 use sage_plan::StageId;
 
-/// A run's leases on devices, by stage and instance, and the thread that keeps them: it renews them in the machine's book, sees to it that one
-/// that somebody asks for is given up, and takes a share out of the book when the device is free of it. On drop they are released.
+/// A run's leases on devices, by stage and instance, and the thread that keeps them.
+///
+/// The thread renews the leases in the machine's ledger, ends a lease that a user revokes, and removes a
+/// share from the ledger when the device no longer uses it. On drop the leases are released.
 ///
 /// ```text
-///  every 250 ms: was I stopped?  ─▶ all leases have expired, out of the book with them
-///                a quarter of their time over?  ─▶ heartbeat, and the device's process is told
-///                a request for one?  ─▶ Lease::revoke(grace)
-///                its device is lost for good?  ─▶ so is the lease
-///                ended, and nothing runs for it?  ─▶ out of the book
+///  every 250 ms: was this process stopped?   ─▶ all leases expire and leave the ledger
+///                a quarter of the TTL over?  ─▶ heartbeat, also to the device's process
+///                a revocation request?       ─▶ Lease::revoke(grace)
+///                its device lost for good?   ─▶ the lease is lost too
+///                ended and idle?             ─▶ out of the ledger
 /// ```
 ///
-/// **A device in a process of its own** ([`HeldDevices::drive`]) holds what it holds until it lets go, so the end of a lease reaches it too. With the
-/// last lease of this run on the device the process is ended. While others are held it goes on for them: a run that is not over when
-/// its lease's grace is costs the process and a restart; then it gives back the models that only the ended lease's operator lists, and that
-/// lease's lock. Until the lock is let go, by that or by the process's end, the book says `busy`, and the share is not free.
+/// **A device in a process of its own** ([`HeldDevices::drive`]) keeps its memory until it frees it, so the
+/// end of a lease must reach that process. When the last lease of this run on the device ends, the process is
+/// ended. If other leases are still held, the process continues for them. A call that outlives its lease's
+/// grace costs a restart of the process. Otherwise the process frees the models that only the ended lease's
+/// operator lists, and then that lease's lock. Until the lock is free, the ledger shows `busy`, and the share
+/// is not free.
 ///
-/// **Who waits for whom.** The thread waits a moment for the ledger's lock where something is to be written down, and for nothing else: a heartbeat
-/// needs no lock, and what a device's process must end or give back, threads of their own wait for. Dropping this waits for the thread where nothing runs for any
-/// lease; otherwise the thread goes on by itself until that is so, and the claim stays as long: what is not free is not called free.
+/// **Waiting.** The thread waits briefly for the ledger lock when it has to write, and for nothing else. A
+/// heartbeat needs no lock, and separate threads wait for a device's process to end or to free memory.
+/// Dropping this value waits for the thread only if no call runs for any lease. Otherwise the thread
+/// continues by itself until all calls have ended, and keeps the claim until then: a used device is never
+/// shown as free.
 #[derive(Debug)]
 #[must_use = "the devices are free again as soon as this is dropped"]
 pub struct HeldDevices {
@@ -36,12 +42,12 @@ pub struct HeldDevices {
     kept: Option<Kept>,
 }
 
-/// A lease for an instance, as the claim that it stands in says it.
+/// A lease of an instance, with its entry in the claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceLease {
     /// The stage.
     pub stage: StageId,
-    /// What is in the claim: of which device, for which instance.
+    /// The entry in the claim, with the device and the instance.
     pub claim: DeviceClaim,
     /// The models that the operator lists.
     pub models: Vec<String>,
@@ -62,15 +68,15 @@ struct DeviceLocks {
 }
 
 impl HeldDevices {
-    /// Leases for a run that wants none.
+    /// No leases, for a run that requests no device.
     pub fn none() -> Self {
         Self { instances: BTreeMap::new(), kept: None }
     }
 
-    /// Keeps the leases of a claim from now on.
+    /// Starts to keep the leases of a claim.
     ///
     /// # Errors
-    /// The claim cannot be renewed, or there is no thread to do it.
+    /// The claim cannot be renewed, or the thread cannot be started.
     pub fn keep(claim: Arc<HeldClaim>, leases: Vec<InstanceLease>) -> Result<Self, ResourceError> {
         if leases.is_empty() {
             return Ok(Self::none());
@@ -93,34 +99,35 @@ impl HeldDevices {
         Ok(Self { instances, kept: Some(Kept { renewer, thread: Some(thread) }) })
     }
 
-    /// The leases of an instance, one for each device; none where it asked for none.
+    /// The leases of an instance, one for each device. Empty if the instance requested no device.
     #[must_use]
     pub fn of(&self, stage: StageId, instance: u32) -> &[Arc<Lease>] {
         self.instances.get(&(stage, instance)).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// All of them.
+    /// All leases.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Lease>> {
         self.instances.values().flatten()
     }
 
-    /// The locks of the leases on a device, for the process that drives it to inherit: as long as that has one, the share is not free, even if
-    /// this process is killed.
+    /// The locks of the leases on a device, which the device's process inherits. While that process holds a
+    /// lock, the share is not free, even if this process is killed.
     #[must_use]
     pub fn locks(&self, device: &str) -> Arc<dyn LeaseLocks> {
         let renewer = self.kept.as_ref().map_or_else(Weak::new, |kept| Arc::downgrade(&kept.renewer));
         Arc::new(DeviceLocks { device: device.to_owned(), renewer })
     }
 
-    /// When the leases are over unless they are renewed, as a time since the machine's start.
+    /// Time at which the leases expire without a renewal, since the machine's start.
     #[must_use]
     pub fn kept_until(&self) -> Duration {
         let kept = self.kept.as_ref();
         kept.map_or(Duration::MAX, |kept| kept.renewer.inside().beat.saturating_add(kept.renewer.ttl))
     }
 
-    /// The turns that this run takes with others that hold shares of a device; none where it has all of it. Where they cannot be kept that is
-    /// said, and the run goes on without them: beside others' runs then.
+    /// The turns of this run with other runs that hold shares of a device. `None` if this run has the whole
+    /// device. If the turns cannot be set up, a warning is logged and the run continues without turns, at the
+    /// same time as other runs.
     #[must_use]
     pub fn turns(&self, device: &Device) -> Option<Turns> {
         let folder = self.kept.as_ref()?.renewer.claim.folder();
@@ -131,13 +138,13 @@ impl HeldDevices {
         let joined = Turns::join(folder, &device.id, device.slots(), leases);
         joined
             .inspect_err(|error| {
-                tracing::warn!(device = device.id, %error, "this run takes no turns with others that hold shares of the device");
+                tracing::warn!(device = device.id, %error, "this run takes no turns with other runs on the device");
             })
             .ok()
     }
 
-    /// From now on `runner`, a process of its own, runs the models of a device: it is told when the leases are renewed, and what their ends mean
-    /// for it.
+    /// Registers `runner`, a process of its own, as the runner of a device's models. From now on, renewals
+    /// and ends of leases are passed on to it.
     pub fn drive(&self, device: &str, runner: &Arc<dyn Runner>) {
         let Some(kept) = &self.kept else { return };
         let mut inside = kept.renewer.inside();
@@ -177,7 +184,7 @@ impl Drop for HeldDevices {
         kept.renewer.stopping.notify_all();
         let is_idle = leases.iter().all(|lease| lease.wait_idle(Instant::now()));
         if let Some(thread) = kept.thread.take().filter(|_| is_idle) {
-            // A panic in it was said by the hook already.
+            // The panic hook has already reported a panic of the thread.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! What keeps a run's leases, in this process and in one that is stopped.
+//! The thread that keeps a run's leases, in this process and in a process that is stopped.
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
@@ -26,7 +26,7 @@ fn folder() -> (tempfile::TempDir, LeaseFolder) {
     (place, folder)
 }
 
-/// A lease of half a device for each of so many instances of stage 1.
+/// Leases of half a device, one for each of `instances` instances of stage 1.
 fn keep(folder: &LeaseFolder, instances: u32, ttl: Duration) -> HeldDevices {
     let choosing = folder.choose().unwrap();
     let first = choosing.tokens(instances.into()).unwrap();
@@ -122,7 +122,7 @@ fn what_runs_when_a_lease_is_taken_away_has_its_grace() {
     assert_eq!(asking.join().unwrap(), Revoked::Free);
 }
 
-/// A device's process in name: it has what it was given, and keeps count of what it is told.
+/// A stand-in for a device's process, which keeps the locks that it receives and records its calls.
 #[derive(Debug, Default)]
 struct Driver {
     locks: Mutex<Vec<(u64, OwnedFd)>>,
@@ -247,7 +247,7 @@ fn healthy_leases_are_renewed_while_somebody_holds_the_ledger() {
     let ttl = Duration::from_millis(800);
     let held = keep(&folder, 2, ttl);
     let choosing = folder.choose().unwrap();
-    // Something to write down, which has to wait.
+    // A write that has to wait for the ledger lock.
     lease(&held, 0).release();
     let started = Instant::now();
     while started.elapsed() < 3 * ttl {
@@ -270,7 +270,7 @@ fn a_device_that_is_down_for_good_is_lost_for_its_leases_and_told_so() {
     driver.locks.lock().unwrap().clear();
     wait_for("it is free", || used(&folder) == 0);
     wait_for("it is told", || states(&folder).iter().all(|(_, state)| *state == ShareState::DeviceLost));
-    // On a thread of its own, for which nothing above waits.
+    // The process is ended on a thread of its own, and the checks above do not wait for that thread.
     wait_for("its process is ended", || driver.told() == ["close"]);
     assert_eq!(states(&folder).len(), 2);
 }
@@ -306,7 +306,7 @@ fn a_process_that_was_stopped_finds_its_leases_expired_before_it_starts_anything
     wait_for("others may have its share", || used(&folder) == 0);
     let next = keep(&folder, 2, HOUR);
     assert_eq!(used(&folder), 10_000);
-    // What it finds in its input when it goes on is the first thing that it does.
+    // The stopped child handles this request first when it continues.
     ask(&mut child);
     kill_process(pid, Signal::CONT).unwrap();
     assert_eq!(answer(&mut answers), "the lease on the device expired");
@@ -336,7 +336,7 @@ fn answer(answers: &mut BufReader<ChildStdout>) -> String {
 #[ignore = "not a test of its own: the process that a test beside it starts"]
 fn the_other_process() {
     let folder = LeaseFolder::open().unwrap();
-    // Long enough to be renewed on a crowded machine, as the first answer says it is.
+    // The TTL is long enough for renewals on a crowded machine, as the first answer confirms.
     let held = keep(&folder, 1, Duration::from_secs(2));
     println!("answer: holds");
     for _ in std::io::stdin().lines() {

@@ -4,30 +4,31 @@ use serde::{Deserialize, Serialize};
 
 use super::{InferenceError, ModelFacts};
 
-/// What an ONNX file says of itself. Nothing of it was computed, and whoever wrote it is a stranger.
+/// The description in an ONNX file. No part of it is computed, and the file is untrusted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelInspection {
-    /// What it takes and gives.
+    /// The inputs and outputs.
     pub facts: ModelFacts,
     /// The version of the file's format.
     pub ir_version: i64,
-    /// The versions of the operator sets that it uses, by their domain; ONNX's own is `ai.onnx`.
+    /// The versions of the operator sets that the file uses, by domain. ONNX's own domain is `ai.onnx`.
     pub operator_sets: BTreeMap<String, i64>,
-    /// The names of the operators that it uses, each once.
+    /// The names of the operators that the file uses, each once.
     pub operators: Vec<String>,
-    /// What wrote it, with its version.
+    /// The program that wrote the file, with its version.
     pub producer: Option<String>,
-    /// What else it says.
+    /// Other metadata in the file.
     pub metadata: BTreeMap<String, String>,
 }
 
 impl ModelInspection {
-    /// Reads it. Takes about as much memory as the file has bytes.
+    /// Parses the file. Uses about as much memory as the file has bytes.
     ///
     /// # Errors
-    /// [`InferenceError::Unsupported`]: it is no ONNX model, its weights lie in other files, or an input or output is of a type that is not
-    /// passed; always so in a build without tract, which has the parser.
+    /// [`InferenceError::Unsupported`]: the file is not an ONNX model, its weights are in other files, or an
+    /// input or output has an unsupported type. A build without tract always returns this error, because
+    /// tract contains the parser.
     #[cfg(feature = "tract")]
     pub fn of(model: &[u8]) -> Result<Self, InferenceError> {
         let file = super::onnx_file::OnnxFile::parse(model)?;
@@ -46,7 +47,7 @@ impl ModelInspection {
         })
     }
 
-    /// Reads it, where a parser is built in, which is not so here.
+    /// Always fails, because this build has no parser.
     ///
     /// # Errors
     /// Always.

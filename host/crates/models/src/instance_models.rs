@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use super::{DeviceQueue, InferenceError, Lease, LeaseState, LeaseView, ModelAccess, ModelFacts, NamedTensor};
 use sage_observe::InferenceCounters;
 
-/// The real access of an instance that holds leases: what its guests ask for goes to its devices' queues.
+/// The model access of an instance that holds leases. Its guests' calls go to the queues of its devices.
 ///
-/// The leases were given when the pipeline was admitted, so nobody waits here: an instance holds them, or has lost them. With several devices calls take turns
-/// on those that are still held.
+/// Admission granted the leases, so no call waits for one: an instance either holds its leases or has lost
+/// them. With several devices, calls alternate between the leases that are still held.
 #[derive(Debug)]
 pub struct InstanceModels {
-    /// One for each device.
+    /// A lease and a queue for each device.
     pub(super) leases: Vec<(Arc<Lease>, Arc<DeviceQueue>)>,
-    /// What the operator lists.
+    /// The models that the operator lists.
     pub(super) listed: BTreeMap<String, ListedModel>,
-    /// All that anybody may list, to tell what is denied from what is not there.
+    /// Names of all declared models, to tell a denied model from an unknown one.
     pub(super) declared: Arc<[String]>,
     pub(super) counters: Arc<InferenceCounters>,
     pub(super) turn: AtomicUsize,
@@ -25,19 +25,19 @@ pub struct InstanceModels {
 /// A model that an operator lists.
 #[derive(Debug)]
 pub(super) struct ListedModel {
-    /// What devices know it as: one file under two names is one model.
+    /// The name of the model on its devices. A file with two declared names is one model.
     pub(super) runs_as: String,
     pub(super) facts: Arc<ModelFacts>,
 }
 
 impl InstanceModels {
-    /// What the instance has had its devices do.
+    /// The counters of the instance's calls to its devices.
     #[must_use]
     pub fn counters(&self) -> &Arc<InferenceCounters> {
         &self.counters
     }
 
-    /// A lease that is held, each in turn; else how the first one stands.
+    /// A held lease, in rotation. If none is held, the error of the first lease.
     fn held(&self) -> Result<&(Arc<Lease>, Arc<DeviceQueue>), InferenceError> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let (before, from) = self.leases.split_at(turn.checked_rem(self.leases.len()).unwrap_or(0));

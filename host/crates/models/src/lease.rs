@@ -7,49 +7,52 @@ use serde::{Deserialize, Serialize};
 use super::{InferenceError, LeaseEnd};
 use sage_machine::since_boot;
 
-/// The right of one instance to a share of one device, for as long as it is held.
+/// The right of one instance to use a share of one device, as long as the lease is held.
 ///
 /// ```text
-///  Pending ──▶ Held ──▶ Draining ──▶ Revoked    (somebody takes it away: what runs has its grace)
-///     │          ├──────────────────▶ Expired    (it was not kept alive: others may have the share already)
-///     │          ├──────────────────▶ DeviceLost (there is nothing left to hold)
-///     └──────────┴──────────────────▶ Released   (its instance is done)
+///  Pending ──▶ Held ──▶ Draining ──▶ Revoked    (a user revokes it: running calls have a grace)
+///    │          ├──────────────────▶ Expired    (it was not renewed: others may already have the share)
+///    │          ├──────────────────▶ DeviceLost (the device is gone)
+///    └──────────┴──────────────────▶ Released   (its instance has finished)
 /// ```
 ///
-/// Every end is for good. Whoever runs something for it [enters](Lease::enter) first and asks [`LeaseUse::still_good`] before it lets an answer
-/// out: an answer that comes after the end is dropped. The share itself is another matter: it is free when the device is, which whoever
-/// keeps the machine's book sees to, after [`Lease::wait_idle`].
+/// Every end is final. A call for the lease first [enters](Lease::enter) it, and checks
+/// [`LeaseUse::still_good`] before its result leaves: a result that comes after the end is dropped. The share
+/// itself becomes free only when the device is free. `HeldDevices` ensures that: it removes the share from
+/// the machine's ledger after [`Lease::wait_idle`].
 ///
-/// **Fencing.** `token` rises with every lease that the machine gives out for any device, so that whatever still speaks for an older one is told
-/// apart from the one that holds now. A lease that is kept alive by a heartbeat ends by itself when that stops ([`Lease::keep_until`]): a process
-/// that was stopped meanwhile finds it expired before it starts anything, whichever of its threads goes on first.
+/// **Fencing.** `token` is a fencing token: it increases with every lease of the machine, for any device, so
+/// a message for an older lease can be told from one for the present lease. A lease that is renewed by a
+/// heartbeat ends by itself when the heartbeat stops ([`Lease::keep_until`]). A process that was stopped
+/// therefore finds its lease expired before it starts any call, whichever of its threads runs first.
 #[derive(Debug)]
 pub struct Lease {
     token: u64,
     device: String,
     share: u32,
     memory: u64,
-    /// Nanoseconds since the machine's start at which it expires; `u64::MAX` where nobody keeps it.
+    /// Expiry time in nanoseconds since the machine's start. `u64::MAX` if the lease needs no renewal.
     kept_until: AtomicU64,
     inside: Mutex<Inside>,
     changed: Condvar,
 }
 
-/// How a lease stands.
+/// The state of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeaseState {
-    /// Asked for, and not given yet. Of the contract: in this host instances start with their leases, so that no guest sees it.
+    /// Requested, but not granted yet. The WIT contract has this state. In this host instances start with
+    /// their leases, so no guest sees it.
     Pending,
-    /// Work may start.
+    /// Calls may start.
     Held,
-    /// Being taken away: nothing new starts, what runs may finish.
+    /// Being revoked. No new call starts, and running calls may finish.
     Draining,
-    /// Its instance is done with it.
+    /// Its instance has finished.
     Released,
-    /// It was taken away.
+    /// The lease was revoked.
     Revoked,
-    /// It was not kept alive.
+    /// The lease was not renewed in time.
     Expired,
     /// The device is gone.
     DeviceLost,
@@ -58,13 +61,13 @@ pub enum LeaseState {
 #[derive(Debug)]
 struct Inside {
     state: LeaseState,
-    /// When draining turns into revoked.
+    /// Time at which draining becomes revoked.
     grace_ends: Option<Instant>,
-    /// Runs under way.
+    /// Number of calls in flight.
     running: usize,
 }
 
-/// One run under way for a lease; ends with it.
+/// A call in flight for a lease. Dropping the value ends the call.
 #[derive(Debug)]
 #[must_use = "the run counts as over as soon as this is dropped"]
 pub struct LeaseUse {
@@ -72,7 +75,7 @@ pub struct LeaseUse {
 }
 
 impl Lease {
-    /// A lease that was given: `share` of `device` in 1/10,000, and `memory` bytes of it.
+    /// A granted lease on `share` of `device`, in 1/10,000, with `memory` bytes of it.
     #[must_use]
     pub fn held(token: u64, device: impl Into<String>, share: u32, memory: u64) -> Arc<Self> {
         let inside = Inside { state: LeaseState::Held, grace_ends: None, running: 0 };
@@ -87,40 +90,41 @@ impl Lease {
         })
     }
 
-    /// Tells it apart from every other lease of the machine; a later one's is higher.
+    /// The fencing token. Unique among all leases of the machine; a later lease has a higher token.
     #[must_use]
     pub fn token(&self) -> u64 {
         self.token
     }
 
-    /// The device.
+    /// The id of the device.
     #[must_use]
     pub fn device(&self) -> &str {
         &self.device
     }
 
-    /// How much of it, in 1/10,000.
+    /// The share of the device, in 1/10,000.
     #[must_use]
     pub fn share(&self) -> u32 {
         self.share
     }
 
-    /// Bytes of its memory.
+    /// Bytes of the device's memory.
     #[must_use]
     pub fn memory(&self) -> u64 {
         self.memory
     }
 
-    /// How it stands.
+    /// The present state.
     #[must_use]
     pub fn state(&self) -> LeaseState {
         self.now().state
     }
 
-    /// Begins a run for it.
+    /// Begins a call for the lease.
     ///
     /// # Errors
-    /// [`InferenceError::LeaseLost`], [`InferenceError::DeviceLost`]: it is not held (any more).
+    /// [`InferenceError::LeaseLost`], [`InferenceError::DeviceLost`]: the lease is not held, or no longer
+    /// held.
     pub fn enter(self: &Arc<Self>) -> Result<LeaseUse, InferenceError> {
         let mut inside = self.now();
         inside.state.check()?;
@@ -128,7 +132,8 @@ impl Lease {
         Ok(LeaseUse { lease: Arc::clone(self) })
     }
 
-    /// Takes it away: nothing new starts, what runs has `grace` to finish. Without effect where it has ended.
+    /// Revokes the lease. No new call starts, and running calls have `grace` to finish. Without effect if the
+    /// lease has ended.
     pub fn revoke(&self, grace: Duration) {
         let mut inside = self.now();
         if matches!(inside.state, LeaseState::Pending | LeaseState::Held) {
@@ -141,27 +146,28 @@ impl Lease {
         }
     }
 
-    /// It was renewed, and expires by itself at this time since the machine's start ([`since_boot`]) unless it is again.
+    /// Renews the lease. Without another renewal it expires at this time since the machine's start
+    /// ([`since_boot`]).
     pub fn keep_until(&self, time: Duration) {
         self.kept_until.store(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Release);
     }
 
-    /// It was not kept alive.
+    /// Ends the lease because it was not renewed in time.
     pub fn expire(&self) {
         self.end(LeaseState::Expired);
     }
 
-    /// The device is gone.
+    /// Ends the lease because the device is gone.
     pub fn lose_device(&self) {
         self.end(LeaseState::DeviceLost);
     }
 
-    /// Its instance is done.
+    /// Ends the lease because its instance has finished.
     pub fn release(&self) {
         self.end(LeaseState::Released);
     }
 
-    /// Waits until nothing runs for it, at most until `until`; whether that is so.
+    /// Waits until no call runs for the lease, at most until `until`. Returns whether no call runs.
     pub fn wait_idle(&self, until: Instant) -> bool {
         let mut inside = self.now();
         loop {
@@ -172,7 +178,7 @@ impl Lease {
             if left.is_zero() {
                 return false;
             }
-            // Woken by the end of a run.
+            // The end of a call wakes this thread.
             let waited = self.changed.wait_timeout(inside, left);
             inside = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(inside, _)| inside);
         }
@@ -186,7 +192,7 @@ impl Lease {
         }
     }
 
-    /// The inside at this moment: a grace that is over is over.
+    /// The state at this moment, after applying an elapsed grace or an elapsed renewal time.
     fn now(&self) -> MutexGuard<'_, Inside> {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         let over = inside.grace_ends.is_some_and(|ends| Instant::now() >= ends);
@@ -211,7 +217,7 @@ impl Lease {
 
 impl LeaseState {
     /// # Errors
-    /// How it is not held.
+    /// The way in which the lease is not held.
     pub(super) fn check(self) -> Result<(), InferenceError> {
         match self {
             Self::Held => Ok(()),
@@ -223,17 +229,17 @@ impl LeaseState {
         }
     }
 
-    /// Whether something may run for it: it is held, or being taken away.
+    /// Whether a call may run for the lease: it is held, or being revoked.
     pub(super) fn goes_on(self) -> bool {
         matches!(self, Self::Pending | Self::Held | Self::Draining)
     }
 }
 
 impl LeaseUse {
-    /// Whether the run's answer may be let out: the lease is held, or being taken away with its grace not over.
+    /// Checks that the call's result may leave: the lease is held, or its grace is not over.
     ///
     /// # Errors
-    /// As [`Lease::enter`]; the answer is to be dropped.
+    /// The errors of [`Lease::enter`]. The caller must drop the result.
     pub fn still_good(&self) -> Result<(), InferenceError> {
         match self.lease.now().state {
             LeaseState::Draining => Ok(()),
@@ -241,7 +247,7 @@ impl LeaseUse {
         }
     }
 
-    /// What it runs for.
+    /// The lease of the call.
     #[must_use]
     pub fn lease(&self) -> &Arc<Lease> {
         &self.lease

@@ -1,24 +1,36 @@
-//! Models that the host runs for guests, on devices that their instances hold leases on.
+//! Runs models for guests, on devices for which their instances hold leases.
 //!
 //! ```text
-//!  guest ─ import ─▶ ModelAccess ─▶ Lease::enter ─▶ queue of the model ─▶ Runner (threads here, or the device's process) ─▶ Backend
-//!                      │ open: is the model this operator's?   │ fair by share, batched by rows
-//!                      └ errors: a closed enum, never a trap    └ deadline, revocation: the answer is dropped, the guest is told
+//!  guest ─ import ─▶ ModelAccess ─▶ Lease::enter ─▶ queue of the model ─▶ Runner ─▶ Backend
+//!                      │                             │                     └ threads here, or the device's process
+//!                      │                             ├ fair by share, batched by rows
+//!                      │                             └ deadline, revocation: the guest gets an error
+//!                      ├ open: does the operator list the model?
+//!                      └ errors: a closed enum, never a trap
 //! ```
 //!
-//! - [`Tensor`], [`ModelFacts`]: what goes in and comes out, checked before anything is queued.
-//! - [`Backend`], [`LoadedModel`]: a library that runs models. [`Runner`]: where it does, for one device: [`ThreadRunner`] in this process.
-//! - [`DeviceQueue`]: the queue in front of one, see its folder. [`Turns`]: among the runs that share a device.
-//! - [`Device`], [`Devices`]: what there is to run models on, declared and found. [`NvmlReport`]: what the driver said.
-//! - [`Lease`]: the right to use a device, which can end while it is used. [`HeldDevices`]: a run's leases, kept alive in the machine's book.
-//! - [`ModelFile`], [`ModelInspection`], [`ExamineElsewhere`]: a model's file before anybody loads it; it is a stranger's.
-//! - [`ModelAccess`]: all of this as one instance sees it; the same trait on both sides of a worker's link.
+//! - [`Tensor`], [`ModelFacts`]: inputs and outputs, checked before a call is queued.
+//! - [`Backend`], [`LoadedModel`]: a library that runs models. [`Runner`]: the place where it runs for one
+//!   device. [`ThreadRunner`]: a runner in this process.
+//! - [`DeviceQueue`]: the queue in front of a runner, see its folder. [`Turns`]: the turns of runs that share
+//!   a device.
+//! - [`Device`], [`Devices`]: declared and found devices. [`NvmlReport`]: the answer of the driver.
+//! - [`Lease`]: the right to use a device, which can end during use. [`HeldDevices`]: a run's leases, renewed
+//!   in the machine's ledger.
+//! - [`ModelFile`], [`ModelInspection`], [`ExamineElsewhere`]: a model's file before it is loaded. The file
+//!   is untrusted.
+//! - [`ModelAccess`]: all of this from the view of one instance. Both ends of a worker's link implement the
+//!   same trait.
 //!
-//! Invariants: nothing runs for a lease that is not held; an answer that comes after its lease ended is dropped; no guest sees a
-//! device, a driver or a model's bytes; whatever a guest passes is an answer's error, never a panic here.
+//! Invariants:
 //!
-//! Left to others: who gets which device (admission), what is written down machine-wide (resources), processes (worker), the
-//! shape of the import (sandbox).
+//! - No call runs for a lease that is not held.
+//! - A result that comes after its lease ended is dropped.
+//! - No guest sees a device, a driver or a model's bytes.
+//! - Any input of a guest leads to a result or an error, never to a panic here.
+//!
+//! Other crates place instances on devices (admission), keep the machine-wide ledger (machine), run worker
+//! processes (runtime), and define the import (sandbox).
 
 mod access;
 mod backend;

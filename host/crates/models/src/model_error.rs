@@ -3,50 +3,50 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why a model's file is not taken. Said before any data flows, to whoever declares it.
+/// The reason why a model's file is refused, reported before any data flows.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ModelError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read {}: {reason}", .path.display())]
     Unreadable {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// It is larger than any that is taken.
+    /// The file exceeds the size limit.
     #[error("{} has {size} bytes, at most {limit} may be", .path.display())]
     TooLarge {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Its bytes.
+        /// The size of the file in bytes.
         size: u64,
-        /// How many may be.
+        /// The size limit in bytes.
         limit: u64,
     },
-    /// It is not the file that was declared.
+    /// The file is not the declared one.
     #[error("{} has sha256 {actual}, declared is {declared}", .path.display())]
     Digest {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// What it should hash to.
+        /// The declared SHA-256 digest.
         declared: String,
-        /// What it does.
+        /// The actual SHA-256 digest.
         actual: String,
     },
-    /// It is no model, or one that cannot run.
+    /// The file is not a model, or the model cannot run.
     #[error("{0}")]
     Refused(String),
-    /// Looking at it took too long.
+    /// The examination took too long.
     #[error("examining it took more than {0:?}")]
     TimedOut(Duration),
-    /// Looking at it took too much memory.
+    /// The examination used too much memory.
     #[error("examining it took more than {0} bytes of memory")]
     OutOfMemory(u64),
-    /// The process that looked at it ended before it was done, or answered nonsense.
+    /// The process of the examination ended early, or gave an invalid answer.
     #[error("the process that examined it {0}")]
     Died(String),
-    /// There is no process to look at it in.
+    /// No process can be started for the examination.
     #[error("there is no process to examine it in: {0}")]
     Unavailable(String),
 }

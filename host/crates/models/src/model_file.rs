@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::ModelError;
 use sage_machine::{PlainFileError, read_plain_file};
 
-/// A model's file as it was read, whole.
+/// A model's file, read as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelFile {
     path: PathBuf,
@@ -17,16 +17,18 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// The largest file that is taken: it lies in memory, and ONNX cannot hold more than 2 GiB in one.
+    /// The largest file that is read. The file is held in memory, and ONNX cannot store more than 2 GiB in
+    /// one file.
     pub const MOST_BYTES: u64 = 1 << 30;
-    /// What reading one may take: 1 GiB from a disk of 9 MB/s.
+    /// Timeout for reading a file. The timeout is enough for 1 GiB from a disk with 9 MB/s.
     pub const PATIENCE: Duration = Duration::from_secs(120);
 
-    /// Reads a file of at most `most` bytes, on a thread of its own: a file system that does not answer holds that thread, not the caller.
+    /// Reads a file of at most `most` bytes, on a thread of its own. A file system that does not answer
+    /// blocks that thread, not the caller.
     ///
     /// # Errors
-    /// [`ModelError::Unreadable`] also for what is no plain file, has no bytes, or is not read within [`ModelFile::PATIENCE`];
-    /// [`ModelError::TooLarge`].
+    /// [`ModelError::Unreadable`], also if the path is not a regular file, if the file is empty, or if it is
+    /// not read within [`ModelFile::PATIENCE`]; [`ModelError::TooLarge`].
     pub fn read(path: &Path, most: u64) -> Result<Self, ModelError> {
         let of = path.to_owned();
         let read = move || Self::read_here(&of, most);
@@ -47,7 +49,7 @@ impl ModelFile {
         Ok(Self { path: path.to_owned(), bytes, sha256 })
     }
 
-    /// Whether it is the file that was declared.
+    /// Checks that the file is the declared one.
     ///
     /// # Errors
     /// [`ModelError::Digest`].
@@ -60,26 +62,27 @@ impl ModelFile {
         }
     }
 
-    /// What is in it.
+    /// The content of the file.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What it hashes to.
+    /// The SHA-256 digest.
     #[must_use]
     pub fn sha256(&self) -> [u8; 32] {
         self.sha256
     }
 
-    /// The same in hexadecimal digits.
+    /// The SHA-256 digest in hexadecimal digits.
     #[must_use]
     pub fn sha256_hex(&self) -> String {
         hex(self.sha256)
     }
 }
 
-/// What `work` answers on a thread of its own, or why it has not: the thread is left behind then, and its answer dropped.
+/// The result of `work` on a thread of its own, or the reason why there is none. After a timeout the thread
+/// is left running and its result is dropped.
 fn within<T: Send + 'static>(timeout: Duration, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let (answer, answered) = mpsc::sync_channel(1);
     let begun = thread::Builder::new().name("model-file".to_owned()).spawn(move || {
@@ -155,7 +158,7 @@ mod tests {
             (&empty, "it has no bytes"),
         ];
         for (path, said) in cases {
-            // A machine whose kernel does not have the file is no case.
+            // The kernel of this machine may lack the file.
             if path == Path::new(kernel) && !path.exists() {
                 continue;
             }

@@ -15,49 +15,51 @@ use sage_observe::{DeviceReading, InferenceCounters};
 use sage_plan::config::{DeviceKind, HostSettings, Placement};
 use sage_plan::{ModelSpec, Plan, StageId};
 
-/// All that one run of a pipeline has to do with models: a queue for each device that it holds leases on, its models loaded, and each instance's
-/// access. Ends with the run; give its leases back after it.
+/// Models for one run of a pipeline: a queue for each device on which the run holds leases, the loaded
+/// models, and the access of each instance. The service ends with the run. The run's leases must be released
+/// after it.
 #[derive(Debug, Default)]
 pub struct ModelService {
     queues: BTreeMap<String, Arc<DeviceQueue>>,
     instances: BTreeMap<(StageId, u32), Arc<InstanceModels>>,
 }
 
-/// Why models cannot be served.
+/// The reason why models cannot be served.
 #[derive(Debug, Error)]
 pub enum ServiceError {
     /// A device cannot be opened.
     #[error("device \"{device}\": {error}")]
     Device {
-        /// Which.
+        /// The device.
         device: String,
-        /// Why not.
+        /// The cause.
         error: InferenceError,
     },
     /// A model cannot be loaded.
     #[error("model \"{model}\" ({path}) on device \"{device}\": {error}")]
     Model {
-        /// Which.
+        /// The model.
         model: String,
-        /// Its file.
+        /// The path of its file.
         path: String,
-        /// Where it was to run.
+        /// The device on which it was to run.
         device: String,
-        /// Why not.
+        /// The cause.
         error: Box<InferenceError>,
     },
-    /// Somebody stopped the run before it had begun.
+    /// The run was stopped before it began.
     #[error("stopped while models were being loaded: nothing was run")]
     Stopped,
 }
 
 impl ServiceError {
-    /// What to do about it.
+    /// Advice for the user.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Device { error: InferenceError::Unsupported(_) | InferenceError::DeviceLost(_), .. } => Some(
-                "where ONNX Runtime is wanted: onnxruntime_library in host.toml or ORT_DYLIB_PATH says where its library is",
+                "where ONNX Runtime is wanted: \
+                 onnxruntime_library in host.toml or ORT_DYLIB_PATH says where its library is",
             ),
             Self::Model { error, .. } => match **error {
                 InferenceError::Unsupported(_) | InferenceError::Backend(_) => Some(OTHER_BACKEND),
@@ -68,28 +70,32 @@ impl ServiceError {
     }
 }
 
-/// What may help where one library does not take a model.
+/// Advice if a library does not accept a model.
 #[cfg(not(feature = "tract"))]
 pub const OTHER_BACKEND: &str =
     "this program was built without tract: `make host-inference`, or cargo with its default features, builds it in";
 
-/// What may help where one library does not take a model.
+/// Advice if a library does not accept a model.
 #[cfg(feature = "tract")]
-pub const OTHER_BACKEND: &str = "another library may take it: backend = \"onnxruntime\" or \"tract\" in its [model.NAME]; a CPU device has both where \
-    onnxruntime_library in host.toml or ORT_DYLIB_PATH names ONNX Runtime's";
+pub const OTHER_BACKEND: &str = "another library may take it: \
+    backend = \"onnxruntime\" or \"tract\" in its [model.NAME]; \
+    a CPU device has both where onnxruntime_library in host.toml or ORT_DYLIB_PATH names ONNX Runtime's";
 
-/// What a model may take to load. MiniLM takes a second or two, a model of a gigabyte some ten from a slow disk.
+/// Timeout for loading a model. MiniLM takes a second or two. A model of a gigabyte takes about ten seconds
+/// from a slow disk.
 const LOADING: Duration = Duration::from_secs(120);
-/// How long the end of a run waits for what runs on a device. What takes longer ends by itself. Half of what a program that is told to stop at once
-/// waits for the run.
+/// Time for which the end of a run waits for calls on a device. Longer calls end by themselves. The value is
+/// half of the time that a program waits for the run when it is told to stop at once.
 const ENDING: Duration = Duration::from_secs(1);
 
 impl ModelService {
-    /// Opens the devices of a run's leases and loads every model that may be opened on each. Takes as long as that takes; `is_stopped` is asked before each
-    /// load, and one that has begun is finished.
+    /// Opens the devices of a run's leases, and loads on each device every model that may be opened there.
+    /// Blocks until all are loaded. `is_stopped` is called before each load; a load that has begun is
+    /// finished.
     ///
     /// # Errors
-    /// The first device or model that cannot be used; [`ServiceError::Stopped`]. Nothing is left running then.
+    /// The first device or model that cannot be used; [`ServiceError::Stopped`]. After an error nothing is
+    /// left running.
     pub fn open(
         plan: &Plan,
         (devices, settings): (&Devices, &HostSettings),
@@ -122,30 +128,30 @@ impl ModelService {
         Ok(service)
     }
 
-    /// What an instance may do with models; `None` where it holds no lease.
+    /// The model access of an instance. `None` if the instance holds no lease.
     #[must_use]
     pub fn access(&self, stage: StageId, instance: u32) -> Option<Arc<dyn ModelAccess>> {
         self.instances.get(&(stage, instance)).map(|access| Arc::clone(access) as _)
     }
 
-    /// What an instance has had devices do; `None` where it holds no lease.
+    /// The counters of an instance's calls to devices. `None` if the instance holds no lease.
     #[must_use]
     pub fn counters(&self, stage: StageId, instance: u32) -> Option<Arc<InferenceCounters>> {
         self.instances.get(&(stage, instance)).map(|access| Arc::clone(access.counters()))
     }
 
-    /// Counts what its instances have waited for their leases.
+    /// Adds the time that the instances waited for their leases to their counters.
     pub fn count_lease_wait(&self, waited: Duration) {
         let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
         self.instances.values().for_each(|access| access.counters().lease_wait_nanoseconds.add(waited));
     }
 
-    /// Its devices' queues, to be cut.
+    /// The queues of the devices, for cutting the run.
     pub fn queues(&self) -> impl Iterator<Item = &Arc<DeviceQueue>> {
         self.queues.values()
     }
 
-    /// Its devices, to be watched.
+    /// The devices by name, for metrics.
     pub fn devices(&self) -> impl Iterator<Item = (&str, Arc<dyn DeviceReading>)> {
         self.queues.iter().map(|(name, queue)| (name.as_str(), Arc::clone(queue) as _))
     }
@@ -164,7 +170,7 @@ impl ModelService {
             let Some(queue) = self.queues.get(lease.device()) else { continue };
             queue.watch(lease);
             for spec in plan.models.iter().filter(|spec| models.contains(&spec.name)) {
-                // One file under two names is one model, and it is loaded once.
+                // A file with two declared names is one model, and is loaded once.
                 let model = spec.first_alike(&plan.models, ModelSpec::is_same_model);
                 let file = spec.first_alike(&plan.models, ModelSpec::is_same_file);
                 let facts = load(queue, model, &file.name, is_stopped)?;
@@ -183,7 +189,7 @@ impl ModelService {
     }
 }
 
-/// Loads a model onto a device, if it is not there yet.
+/// Loads a model onto a device, unless it is already loaded there.
 fn load(
     queue: &DeviceQueue,
     spec: &ModelSpec,
@@ -217,19 +223,19 @@ fn load(
     Ok(facts)
 }
 
-/// Ends what runs, as far as that can be ended, before leases are given back.
+/// Ends running calls as far as possible, before the leases are released.
 impl Drop for ModelService {
     fn drop(&mut self) {
         let until = Instant::now() + ENDING;
         for (device, queue) in &self.queues {
             if !queue.close(until) {
-                tracing::warn!(device, "something still runs on the device, and ends by itself");
+                tracing::warn!(device, "a call still runs on the device and will end by itself");
             }
         }
     }
 }
 
-/// What devices are opened with.
+/// The context for opening devices.
 struct Place<'a> {
     plan: &'a Plan,
     devices: &'a Devices,

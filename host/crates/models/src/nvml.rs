@@ -4,24 +4,24 @@ use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
 use serde::Serialize;
 
-/// What NVIDIA's management library said of this machine's GPUs.
+/// The report of NVIDIA's management library (NVML) about this machine's GPUs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
 pub enum NvmlReport {
-    /// It was not asked: nothing here needs it.
+    /// NVML was not asked, because nothing here needs it.
     NotAsked,
-    /// It cannot be used.
+    /// NVML cannot be used.
     Unusable {
-        /// The library, as it was looked for.
+        /// The name or path of the library.
         library: String,
-        /// Why not.
+        /// The reason.
         why: String,
     },
-    /// It answered.
+    /// NVML answered.
     Answered {
         /// The driver's version.
         driver: Option<String>,
-        /// The GPUs, in its order.
+        /// The GPUs, in NVML's order.
         gpus: Vec<Gpu>,
     },
 }
@@ -29,37 +29,38 @@ pub enum NvmlReport {
 /// A GPU that NVML knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gpu {
-    /// Itself.
+    /// The GPU itself.
     pub own: GpuPart,
-    /// Its MIG instances, where MIG is on: then work goes to these, and the GPU itself is nobody's.
+    /// Its MIG instances, if MIG is on. Then work goes to the instances, and the GPU itself is never leased.
     pub instances: Option<Vec<GpuPart>>,
 }
 
 /// A GPU or a MIG instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GpuPart {
-    /// The name that stays the same over restarts.
+    /// The UUID, which stays the same over restarts.
     pub uuid: String,
-    /// What the maker calls it.
+    /// The maker's name for the model.
     pub name: Option<String>,
-    /// Bytes of its memory; `None` where NVML does not tell, as where it has none apart from the machine's.
+    /// Bytes of its memory. `None` if NVML does not report it, for example if the GPU has no memory of its
+    /// own.
     pub memory: Option<u64>,
 }
 
 /// The environment variable that names another library.
 const VARIABLE: &str = "SAGE_HOST_NVML";
-/// What the driver installs. The loader looks for it in its usual places.
+/// The library that the driver installs. The dynamic loader finds it in its usual places.
 const LIBRARY: &str = "libnvidia-ml.so.1";
 
 impl NvmlReport {
-    /// Loads the library and asks. Where no GPU is awake that can take seconds.
+    /// Loads the library and reads the GPUs. Can take seconds if no GPU is awake.
     #[must_use]
     pub fn ask() -> Self {
         let library = std::env::var_os(VARIABLE).filter(|path| !path.is_empty());
         Self::ask_library(&library.unwrap_or_else(|| OsString::from(LIBRARY)))
     }
 
-    /// The same of a certain library.
+    /// Like [`NvmlReport::ask`], with a given library.
     #[must_use]
     pub fn ask_library(library: &OsStr) -> Self {
         let unusable = |error: NvmlError| Self::Unusable {
@@ -76,7 +77,7 @@ impl NvmlReport {
         }
     }
 
-    /// Why it knows no GPUs, in a line; `None` where it knows some.
+    /// The reason why NVML knows no GPU, in one line. `None` if it knows a GPU.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         match self {
@@ -88,7 +89,7 @@ impl NvmlReport {
     }
 }
 
-/// Those that answer. One that has fallen off the bus must not hide the others.
+/// The GPUs that answer. A GPU that has fallen off the bus must not hide the others.
 fn gpus(nvml: &Nvml) -> Result<Vec<Gpu>, NvmlError> {
     let mut gpus = Vec::new();
     for index in 0..nvml.device_count()? {
@@ -112,19 +113,20 @@ fn part(device: &nvml_wrapper::Device<'_>) -> Result<GpuPart, NvmlError> {
     Ok(GpuPart { uuid: device.uuid()?, name: device.name().ok(), memory })
 }
 
-/// MIG instances; `None` where MIG is off, or the GPU has none of it.
+/// The MIG instances. `None` if MIG is off or not supported.
 fn instances(device: &nvml_wrapper::Device<'_>) -> Option<Vec<GpuPart>> {
-    // NVML_DEVICE_MIG_ENABLE. What is pending takes effect when the GPU is reset.
+    // NVML_DEVICE_MIG_ENABLE. A pending mode takes effect when the GPU is reset.
     const ENABLED: u32 = 1;
     if device.mig_mode().ok()?.current != ENABLED {
         return None;
     }
-    // As many as there can be; numbers without an instance answer "not found".
+    // The count is an upper bound. An index without an instance returns "not found".
     let most = device.mig_device_count().unwrap_or(0);
     Some((0..most).filter_map(|index| part(&device.mig_device_by_index(index).ok()?).ok()).collect())
 }
 
-/// The loader begins its message with the library's name, which is said already.
+/// The error text without the library's name. The dynamic loader begins its message with that name, and the
+/// report already contains it.
 fn said(error: &NvmlError, library: &OsStr) -> String {
     let text = match error {
         NvmlError::LibloadingError(error) => error.to_string(),
@@ -155,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_library_that_is_not_nvml_is_named_too() {
-        // It is there on every machine that runs this, and has no function of NVML's.
+        // Every machine that runs this test has this library, and the library has no function of NVML.
         let report = NvmlReport::ask_library(OsStr::new("libc.so.6"));
         let NvmlReport::Unusable { library, why } = &report else { panic!("{report:?}") };
         assert_eq!(library, "libc.so.6");

@@ -8,17 +8,18 @@ use super::row_analysis::analyse;
 use super::{DType, Dimension, InferenceError, ModelFacts, TensorSpec};
 use sage_plan::GraphRows;
 
-/// An ONNX file as it was parsed, nothing of it computed.
+/// A parsed ONNX file. No part of it is computed.
 #[derive(Debug)]
 pub(super) struct OnnxFile {
     proto: ModelProto,
 }
 
 impl OnnxFile {
-    /// Parses the bytes of a file. Takes about as much memory as they do; what is nested deeper than 100 messages is refused.
+    /// Parses the bytes of a file. Uses about as much memory as the file has bytes. Messages that are nested
+    /// deeper than 100 levels are refused.
     ///
     /// # Errors
-    /// They are no ONNX model, or its weights lie in other files, which nobody reads for a model.
+    /// The bytes are not an ONNX model, or its weights are in other files, which are never read.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, InferenceError> {
         let mut reader = bytes;
         let proto = tract_onnx::onnx()
@@ -46,10 +47,10 @@ impl OnnxFile {
         self.proto.graph.as_ref()
     }
 
-    /// What it takes and gives.
+    /// The inputs and outputs.
     ///
     /// # Errors
-    /// An input or output is no tensor, has no shape, or is of a type that is not passed.
+    /// An input or output is not a tensor, has no shape, or has an unsupported type.
     pub(super) fn facts(&self) -> Result<ModelFacts, InferenceError> {
         let Some(graph) = self.graph() else { return Err(unsupported("the model has no graph".to_owned())) };
         let is_weight = |input: &&ValueInfoProto| graph.initializer.iter().any(|tensor| tensor.name == input.name);
@@ -64,12 +65,12 @@ impl OnnxFile {
         Ok(ModelFacts { rows: self.rows(&facts), ..facts })
     }
 
-    /// What its operators show of the rows of a model with these inputs and outputs.
+    /// The independence of rows that the operators show, for a model with these inputs and outputs.
     pub(super) fn rows(&self, facts: &ModelFacts) -> GraphRows {
         analyse(&self.proto, facts)
     }
 
-    /// Bytes of all its constants.
+    /// Bytes of all constants.
     pub(super) fn weight_bytes(&self) -> u64 {
         let mut bytes = 0_u64;
         if let Some(graph) = self.graph() {
@@ -78,7 +79,7 @@ impl OnnxFile {
         bytes
     }
 
-    /// The names of all operators that it uses, sorted, each once.
+    /// The names of all operators that the file uses, sorted, each once.
     pub(super) fn operators(&self) -> Vec<&str> {
         let mut names = Vec::new();
         if let Some(graph) = self.graph() {
@@ -100,7 +101,7 @@ fn spec(side: &str, value: &ValueInfoProto) -> Result<TensorSpec, InferenceError
     let dtype = dtype(tensor.elem_type).ok_or_else(|| {
         let what = DataType::try_from(tensor.elem_type)
             .map_or_else(|_| format!("type {}", tensor.elem_type), |known| format!("{known:?}").to_lowercase());
-        unsupported(format!("{side} \"{name}\" is {what}, which is not passed to models"))
+        unsupported(format!("{side} \"{name}\" is {what}, which cannot be passed to models"))
     })?;
     let shape =
         tensor.shape.as_ref().ok_or_else(|| unsupported(format!("{side} \"{name}\" has no shape in the file")))?;
@@ -128,7 +129,7 @@ fn dtype(elem_type: i32) -> Option<DType> {
     })
 }
 
-/// Bytes of the elements that are really there, whatever its dimensions claim.
+/// Bytes of the elements that are really present. The dimensions are not trusted.
 fn bytes_of(tensor: &TensorProto) -> u64 {
     let size = |count: usize, bytes: usize| (count as u64).saturating_mul(bytes as u64);
     size(tensor.raw_data.len(), 1)
@@ -136,7 +137,7 @@ fn bytes_of(tensor: &TensorProto) -> u64 {
         + size(tensor.int64_data.len() + tensor.double_data.len() + tensor.uint64_data.len(), 8)
 }
 
-/// Calls `see` with every graph: this one, and those that its nodes hold, as deep as the parser let them be.
+/// Calls `see` for this graph and for every graph inside its nodes. The parser bounds the depth.
 fn each_graph<'a>(graph: &'a GraphProto, see: &mut dyn FnMut(&'a GraphProto)) {
     see(graph);
     for attribute in graph.node.iter().flat_map(|node| &node.attribute) {
@@ -146,7 +147,7 @@ fn each_graph<'a>(graph: &'a GraphProto, see: &mut dyn FnMut(&'a GraphProto)) {
     }
 }
 
-/// Calls `see` with every constant.
+/// Calls `see` for every constant.
 fn each_tensor(graph: &GraphProto, see: &mut dyn FnMut(&TensorProto)) {
     each_graph(graph, &mut |graph| {
         let sparse = graph.sparse_initializer.iter().filter_map(|tensor| tensor.values.as_ref());

@@ -8,42 +8,43 @@ use super::{Device, InferenceError, Runner};
 use sage_machine::CpuSet;
 use sage_plan::config::HostSettings;
 
-/// Makes the place where a device's models run, where that is a process of its own.
+/// Starts a process that runs the models of a device.
 pub trait OpenDevice: Send + Sync + fmt::Debug {
-    /// Opens a device for one run of a pipeline. Does not load anything.
+    /// Opens a device for one run of a pipeline. Loads no model.
     ///
     /// # Errors
-    /// What keeps it from being opened; nothing is left of it.
+    /// The reason why the device cannot be opened. Nothing is left of the attempt.
     fn open(&self, order: DeviceRequest<'_>) -> Result<Arc<dyn Runner>, InferenceError>;
 }
 
-/// The locks by which others see that leases on a device are in use, also when this process is gone.
+/// The locks that show to other runs that leases on a device are in use, even after this process has ended.
 pub trait LeaseLocks: Send + Sync + fmt::Debug {
-    /// Takes the locks of all leases on the device that this run holds, by their tokens, for a process that drives the device and is about to be
-    /// started: to be inherited by that, and closed here. Waits for the machine's ledger.
+    /// Takes the locks of all leases that this run holds on the device, with their tokens. A process that is
+    /// about to start and drive the device inherits the locks, and this process then closes them. Waits for
+    /// the ledger lock.
     ///
     /// # Errors
-    /// None is held any more; a lock cannot be taken.
+    /// No lease is held any more, or a lock cannot be taken.
     fn take(&self) -> Result<Vec<(u64, OwnedFd)>, InferenceError>;
 }
 
-/// What is to be known of a device to open it.
+/// The facts that are needed to open a device.
 pub struct DeviceRequest<'a> {
     /// The device.
     pub device: &'a Device,
-    /// ONNX Runtime's library, if `host.toml` says where it is.
+    /// Path of ONNX Runtime's library, if `host.toml` gives it.
     pub library: Option<&'a Path>,
-    /// What else `host.toml` says.
+    /// The other settings in `host.toml`.
     pub settings: &'a HostSettings,
-    /// Where its threads run; `None`: wherever the process may.
+    /// The CPUs for its threads. `None` means all CPUs of this process.
     pub cpus: Option<CpuSet>,
-    /// Bytes of its memory that this run's leases on it have together.
+    /// Bytes of the device's memory that this run's leases on it have together.
     pub memory: u64,
-    /// Bytes of the largest file among the models that may be loaded on it.
+    /// Bytes of the largest file among the models that may be loaded on the device.
     pub largest_model: u64,
-    /// The locks of this run's leases on it; `None` where it is for no lease.
+    /// The locks of this run's leases on the device. `None` if the device is opened without a lease.
     pub locks: Option<Arc<dyn LeaseLocks>>,
-    /// These leases are over at this time since the machine's start unless they are renewed ([`Runner::keep_until`]); [`Duration::MAX`] where
-    /// there are none.
+    /// Time since the machine's start at which the leases expire without a renewal ([`Runner::keep_until`]).
+    /// [`Duration::MAX`] if there are no leases.
     pub kept_until: Duration,
 }

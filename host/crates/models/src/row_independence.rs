@@ -6,32 +6,34 @@ use super::row_trial::{Trial, try_rows};
 use super::{InferenceError, ModelFacts, Tensor};
 use sage_plan::{GraphRows, ModelSpec, RowsChoice};
 
-/// Whether rows of a model's calls are put together with those of other calls, and taken apart, and why.
+/// Whether rows of a model's calls are batched with rows of other calls and split, with the reason.
 ///
-/// They are only where no row's answer depends on another row: where that is shown, or the model's owner declares it. Elsewhere a row would get
-/// an answer made of rows of other leases, whoever these belong to. This is the only place where that is decided.
+/// Rows are batched and split only if no row's result depends on another row: this is shown, or the model's
+/// owner declares it. Otherwise a row could get a result that depends on rows of other leases and their
+/// owners. This is the only place that decides it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowIndependence {
-    /// The model's owner says so.
+    /// The model's owner declares it.
     Declared,
-    /// The operators of its graph go row by row, and so many random rows got the same answers alone and in random company.
+    /// The operators of its graph work row by row, and this number of random rows gave the same results alone
+    /// and in random batches.
     Shown {
-        /// How many.
+        /// Number of rows.
         rows: usize,
     },
-    /// It is made up, and gives rows back as they went.
+    /// The model is a fake that returns its rows unchanged.
     MadeUp,
-    /// The operators of its graph go row by row; it was not run yet. Runs are made when it is loaded, or before the first call is cut where its
-    /// calls do not run together.
+    /// The operators of its graph work row by row, but the model has not been run yet. The runs take place
+    /// when it is loaded. If its calls do not run together, they take place before the first call is split.
     ByGraph,
-    /// The model's owner wants each call to run as it is.
+    /// The model's owner declares that each call runs whole.
     DeclaredWhole,
-    /// It is neither shown nor declared: why it is not shown.
+    /// The independence is neither shown nor declared. The text says why it is not shown.
     NotShown(String),
 }
 
 impl RowIndependence {
-    /// Whether rows may be put together and taken apart.
+    /// Whether rows may be batched and split.
     #[must_use]
     pub fn is_certain(&self) -> bool {
         match self {
@@ -40,7 +42,7 @@ impl RowIndependence {
         }
     }
 
-    /// What can be said before the model is loaded.
+    /// The independence as far as it is known before the model is loaded.
     #[must_use]
     pub fn expected(declared: RowsChoice, graph: &GraphRows) -> Self {
         match (declared, graph) {
@@ -52,10 +54,10 @@ impl RowIndependence {
         }
     }
 
-    /// Whether a declaration can be kept to.
+    /// Checks that a declaration can hold.
     ///
     /// # Errors
-    /// [`InferenceError::Unsupported`]: rows are declared independent, and an input or output has none.
+    /// [`InferenceError::Unsupported`]: rows are declared independent, but an input or output has no rows.
     pub fn check(declared: RowsChoice, facts: &ModelFacts) -> Result<(), InferenceError> {
         match (declared, facts.first_dimensions_are_free()) {
             (RowsChoice::Independent, Err(why)) => {
@@ -65,11 +67,11 @@ impl RowIndependence {
         }
     }
 
-    /// Decides for a model that was just loaded. `run` runs it, and says how long that took; it is called where calls may run together, so that
-    /// others are loaded as fast as they can.
+    /// Decides for a model that was just loaded. `run` runs the model and returns the time; it is called only
+    /// if calls may run together, so other models load without delay.
     ///
     /// # Errors
-    /// As [`RowIndependence::check`].
+    /// The errors of [`RowIndependence::check`].
     pub(super) fn of(
         spec: &ModelSpec,
         facts: &ModelFacts,
@@ -87,7 +89,7 @@ impl RowIndependence {
         })
     }
 
-    /// Decides by runs for a model whose graph goes row by row.
+    /// Decides by runs, for a model with a graph that works row by row.
     pub(super) fn by_runs(
         spec: &ModelSpec,
         facts: &ModelFacts,
@@ -106,9 +108,9 @@ impl fmt::Display for RowIndependence {
         match self {
             Self::Declared => f.write_str("independent: declared"),
             Self::Shown { rows } => {
-                write!(f, "independent: shown by the graph's operators, and by {rows} random rows alone and in company")
+                write!(f, "independent: shown by the graph's operators, and by {rows} random rows alone and in batches")
             }
-            Self::MadeUp => f.write_str("independent: the model is made up"),
+            Self::MadeUp => f.write_str("independent: the model is a fake"),
             Self::ByGraph => f.write_str(
                 "independent by the graph's operators, to be confirmed by runs before rows are put together or cut",
             ),
@@ -167,7 +169,7 @@ mod tests {
         floats.clone()
     }
 
-    /// Answers each row with itself and what `more` makes of all rows.
+    /// Adds `more` of all rows to each row.
     fn with(
         more: impl Fn(&[f32]) -> f32,
     ) -> impl FnMut(Vec<Tensor>) -> Result<(Vec<Tensor>, Duration), InferenceError> {
@@ -189,16 +191,17 @@ mod tests {
             (
                 RowsChoice::Shown,
                 GraphRows::ByOperators,
-                "independent: shown by the graph's operators, and by 8 random rows alone and in company",
+                "independent: shown by the graph's operators, and by 8 random rows alone and in batches",
                 true,
             ),
             (
                 RowsChoice::Shown,
                 not(),
-                "each call runs whole and alone: rows are not shown to be independent: CumSum (c) works along the rows (axis 0)",
+                "each call runs whole and alone: rows are not shown to be independent: \
+                 CumSum (c) works along the rows (axis 0)",
                 false,
             ),
-            (RowsChoice::Shown, GraphRows::MadeUp, "independent: the model is made up", true),
+            (RowsChoice::Shown, GraphRows::MadeUp, "independent: the model is a fake", true),
         ];
         for (declared, graph, said, is_certain) in cases {
             let rows = of(declared, graph);
@@ -214,7 +217,7 @@ mod tests {
             let rows =
                 RowIndependence::of(&spec(RowsChoice::Shown), &free(GraphRows::ByOperators), with(more)).unwrap().0;
             let RowIndependence::NotShown(why) = &rows else { panic!("{rows}") };
-            assert!(why.starts_with("output y of a row differs in company: "), "{why}");
+            assert!(why.starts_with("output y of a row differs in a batch: "), "{why}");
         }
         let fails = |_| Err(InferenceError::Backend("no".to_owned()));
         let rows = RowIndependence::of(&spec(RowsChoice::Shown), &free(GraphRows::ByOperators), fails).unwrap().0;
@@ -238,7 +241,7 @@ mod tests {
         let shown = spec(RowsChoice::Shown);
         let (rows, trial) = RowIndependence::of(&shown, &free(GraphRows::ByOperators), with(|_| 1.0)).unwrap();
         let trial = trial.unwrap();
-        // A millisecond a number, of which a row has two.
+        // A millisecond for each number. A row has two numbers.
         let [alone, together] = [2, 16].map(Duration::from_millis);
         assert_eq!((trial.rows, trial.alone, trial.together), (8, alone, together));
         assert_eq!(rows, RowIndependence::Shown { rows: 8 });

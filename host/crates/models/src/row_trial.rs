@@ -5,32 +5,33 @@ use half::{bf16, f16};
 use super::short_name::short;
 use super::{DType, Dimension, InferenceError, ModelFacts, Tensor, TensorData, TensorSpec};
 
-/// Random rows that are tried at most.
+/// Largest number of random rows.
 const ROWS: usize = 8;
-/// Rows alone are tried for this long at most, two of them however long they take.
+/// Time limit for the runs of single rows. At least two rows are run, however long they take.
 const LONG_ENOUGH: Duration = Duration::from_secs(2);
-/// What free dimensions beside the rows are tried with: a sentence of tokens, the least there is, a picture.
+/// Sizes to try for free dimensions other than the rows: a sentence of tokens, the smallest size, a picture.
 const FREE: [usize; 3] = [32, 1, 224];
-/// Bytes of an input that are made at most.
+/// Largest input in bytes.
 const LARGEST: usize = 64 << 20;
 
-/// What running rows alone and in company has shown.
+/// The result of running rows alone and in batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Trial {
-    /// How many rows got the same answers, within [`tolerance`].
+    /// Number of rows that gave the same results, within [`tolerance`].
     pub(super) rows: usize,
-    /// The shortest run of one of them.
+    /// The shortest run of a single row.
     pub(super) alone: Duration,
-    /// The shortest run of as many as there are.
+    /// The shortest run of a batch of all rows.
     pub(super) together: Duration,
 }
 
-/// Runs random rows alone and in random company, whose answers must be the same within [`tolerance`]. `run` says how long a run took, too.
+/// Runs random rows alone and in random batches, and compares the results within [`tolerance`]. `run` also
+/// returns the time of a run.
 ///
-/// The numbers are the same each time, so that a model is shown on every start or on none.
+/// The random numbers are the same each time, so a model passes on every start or on none.
 ///
 /// # Errors
-/// Which output differed, and how; or that the model does not run with any rows that are known to be made.
+/// The output that differed, with the difference; or the model does not run with any of the random rows.
 pub(super) fn try_rows(
     facts: &ModelFacts,
     company: usize,
@@ -59,7 +60,7 @@ pub(super) fn try_rows(
     })
 }
 
-/// The answers of rows that run alone, at least of two, and the shortest run.
+/// The results of single rows, at least two, and the shortest run.
 fn alone(
     pool: &[Vec<Tensor>],
     run: &mut impl FnMut(Vec<Tensor>) -> Result<(Vec<Tensor>, Duration), InferenceError>,
@@ -77,7 +78,7 @@ fn alone(
     Ok((answers, best))
 }
 
-/// How many rows have the same answers in company as alone, and the shortest run of all of them.
+/// Number of rows with the same results in batches as alone, and the shortest run of a batch of all rows.
 fn in_company(
     facts: &ModelFacts,
     pool: &[Vec<Tensor>],
@@ -112,7 +113,7 @@ fn in_company(
                 if let Some((one, other)) = differs(alone.data(), part.data()) {
                     let name = short(&spec.name);
                     return Err(format!(
-                        "output {name} of a row differs in company: {one} alone, {other} beside others"
+                        "output {name} of a row differs in a batch: {one} alone, {other} in the batch"
                     ));
                 }
             }
@@ -121,7 +122,7 @@ fn in_company(
     Ok((known, best))
 }
 
-/// The first element that differs by more than what summing up in another order may change.
+/// The first element that differs by more than another order of summation may change.
 fn differs(alone: &TensorData, together: &TensorData) -> Option<(String, String)> {
     fn exact<T: PartialEq + ToString>(one: &[T], other: &[T]) -> Option<(String, String)> {
         one.iter().zip(other).find(|(a, b)| a != b).map(|(a, b)| (a.to_string(), b.to_string()))
@@ -147,8 +148,8 @@ fn differs(alone: &TensorData, together: &TensorData) -> Option<(String, String)
     }
 }
 
-/// What an element in company may differ by from alone: so much, or that part of it where it is more than 1. Whole numbers are equal. Real models
-/// differ by 1e-7 in `f32`.
+/// Allowed difference between an element in a batch and alone: absolute for values up to 1, relative for
+/// larger values. Integers must be equal. Real models differ by 1e-7 in `f32`.
 fn tolerance(dtype: DType) -> f64 {
     match dtype {
         DType::Bool | DType::U8 | DType::I32 | DType::I64 => 0.0,
@@ -158,16 +159,16 @@ fn tolerance(dtype: DType) -> f64 {
     }
 }
 
-/// How far random numbers go. What a model takes as places in a table may be few.
+/// Range of random numbers. A model may use numbers as indices of a small table, so a narrow range exists.
 #[derive(Debug, Clone, Copy)]
 enum Span {
-    /// Whole numbers to 99, others between -1 and 1.
+    /// Integers from 0 to 99, floats between -1 and 1.
     Wide,
-    /// Whole numbers 0 and 1, others between 0 and 1.
+    /// Integers 0 and 1, floats between 0 and 1.
     Narrow,
 }
 
-/// Inputs of one row; `None` where they are too large.
+/// Inputs of one row. `None` if they are too large.
 fn row(facts: &ModelFacts, free: usize, span: Span, chance: &mut Chance) -> Option<Vec<Tensor>> {
     facts.inputs.iter().map(|spec| tensor(spec, free, span, chance)).collect()
 }
@@ -199,7 +200,7 @@ fn tensor(spec: &TensorSpec, free: usize, span: Span, chance: &mut Chance) -> Op
     Tensor::new(shape, data).ok()
 }
 
-/// Numbers that look random (xorshift, Marsaglia 2003).
+/// Pseudo-random numbers (xorshift, Marsaglia 2003).
 struct Chance(u64);
 
 impl Chance {
@@ -215,7 +216,7 @@ impl Chance {
         usize::try_from((self.next() >> 11) % end).unwrap_or(0)
     }
 
-    /// From `least` to 1.
+    /// A number from `least` to 1.
     fn between(&mut self, least: f32) -> f32 {
         let part = f32::from(u16::try_from(self.next() >> 48).unwrap_or(0)) / f32::from(u16::MAX);
         least + (1.0 - least) * part

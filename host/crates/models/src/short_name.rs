@@ -1,9 +1,10 @@
-/// A name that a stranger's file gives, for a message: no longer than anybody reads, in one line, and nothing that steers a terminal.
+/// A name from an untrusted file, made safe for a message: short, in one line, and without control characters
+/// for a terminal.
 pub(super) fn short(name: &str) -> String {
     const LONGEST: usize = 60;
     let plain = |c: char| match c {
         c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        // Marks that turn the direction of writing, and separators of lines.
+        // Characters that change the direction of text, and line separators.
         '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
         c => c,
     };

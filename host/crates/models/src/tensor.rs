@@ -3,21 +3,22 @@ use thiserror::Error;
 
 use super::DType;
 
-/// Numbers in a row-major box: the last dimension varies fastest. A scalar has no dimensions and one element.
+/// A multi-dimensional array of numbers in row-major order: the last dimension varies fastest. A scalar has
+/// no dimensions and one element.
 ///
-/// The first dimension is the rows where a model takes several at once. Owns its elements, typed and aligned, so that a backend can
-/// take them over without a copy.
+/// If a model accepts several rows, the first dimension is the rows. The tensor owns its elements, typed and
+/// aligned, so a backend can take them over without a copy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
     shape: Vec<usize>,
     data: TensorData,
 }
 
-/// A tensor's elements.
+/// The elements of a tensor.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "each is what its name says, see `DType`")]
 pub enum TensorData {
-    /// 0 or 1 each.
+    /// Each byte is 0 or 1.
     Bool(Vec<u8>),
     U8(Vec<u8>),
     I32(Vec<i32>),
@@ -28,41 +29,44 @@ pub enum TensorData {
     F64(Vec<f64>),
 }
 
-/// A tensor under the name of a model's input or output.
+/// A tensor with the name of a model's input or output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedTensor {
     /// The input or output.
     pub name: String,
-    /// What goes in or came out.
+    /// The value of the input or output.
     pub tensor: Tensor,
 }
 
-/// Why bytes are no tensor.
+/// The reason why bytes are not a valid tensor.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TensorError {
-    /// The shape says another number of bytes.
-    #[error("{dtype} of shape {shape:?} has {} bytes, {got} came", .expected.map_or_else(|| "more than a machine's".to_owned(), |bytes| bytes.to_string()))]
+    /// The number of bytes does not match the shape.
+    #[error(
+        "{dtype} of shape {shape:?} has {} bytes, {got} came",
+        .expected.map_or_else(|| "more than a machine's".to_owned(), |bytes| bytes.to_string())
+    )]
     Length {
-        /// What the elements are.
+        /// The element type.
         dtype: DType,
         /// The shape.
         shape: Vec<usize>,
-        /// Bytes by the shape; `None` where that overflows.
+        /// Bytes by the shape. `None` if the product overflows.
         expected: Option<usize>,
-        /// Bytes that came.
+        /// Actual number of bytes.
         got: usize,
     },
-    /// A boolean that is neither 0 nor 1.
+    /// A boolean is neither 0 nor 1.
     #[error("element {at} of a bool tensor is {value}, not 0 or 1")]
     NoBool {
-        /// Which element.
+        /// The index of the element.
         at: usize,
-        /// What it is.
+        /// The value of the element.
         value: u8,
     },
 }
 
-/// The same arm for every element type.
+/// Expands to the same arm for every element type.
 macro_rules! each {
     ($data:expr, $elements:ident => $then:expr) => {
         match $data {
@@ -78,10 +82,11 @@ macro_rules! each {
 }
 
 impl Tensor {
-    /// Reads elements from little-endian bytes, wherever they lie: one copy.
+    /// Copies elements from little-endian bytes, which need not be aligned.
     ///
     /// # Errors
-    /// The shape says another length, or a boolean is neither 0 nor 1. Nothing is allocated then.
+    /// The shape requires another length, or a boolean is neither 0 nor 1. Nothing is allocated in these
+    /// cases.
     pub fn read(dtype: DType, shape: Vec<usize>, bytes: &[u8]) -> Result<Self, TensorError> {
         let expected = elements(&shape).and_then(|count| count.checked_mul(dtype.size()));
         if expected != Some(bytes.len()) {
@@ -105,10 +110,10 @@ impl Tensor {
         Ok(Self { shape, data })
     }
 
-    /// Elements and their shape.
+    /// A tensor of these elements and this shape.
     ///
     /// # Errors
-    /// As [`Tensor::read`].
+    /// The errors of [`Tensor::read`].
     pub fn new(shape: Vec<usize>, data: TensorData) -> Result<Self, TensorError> {
         let (dtype, got) = (data.dtype(), data.bytes().len());
         let expected = elements(&shape).and_then(|count| count.checked_mul(dtype.size()));
@@ -123,43 +128,43 @@ impl Tensor {
         Ok(Self { shape, data })
     }
 
-    /// What its elements are.
+    /// The element type.
     #[must_use]
     pub fn dtype(&self) -> DType {
         self.data.dtype()
     }
 
-    /// Its dimensions.
+    /// The dimensions.
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// Its elements.
+    /// The elements.
     #[must_use]
     pub fn data(&self) -> &TensorData {
         &self.data
     }
 
-    /// Its dimensions and elements, to be taken over.
+    /// Moves the dimensions and the elements out of the tensor.
     #[must_use]
     pub fn into_parts(self) -> (Vec<usize>, TensorData) {
         (self.shape, self.data)
     }
 
-    /// Its elements as little-endian bytes.
+    /// The elements as little-endian bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.data.bytes()
     }
 
-    /// The first dimension; 1 for a scalar.
+    /// The first dimension, or 1 for a scalar.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.shape.first().copied().unwrap_or(1)
     }
 
-    /// `count` rows from row `from` on, copied. `None` where it has not so many, and of a scalar.
+    /// A copy of `count` rows from row `from` on. `None` if the tensor has fewer rows, and for a scalar.
     #[must_use]
     pub fn slice_rows(&self, from: usize, count: usize) -> Option<Self> {
         let to = from.checked_add(count).filter(|to| self.shape.first().is_some_and(|rows| to <= rows))?;
@@ -185,7 +190,8 @@ impl Tensor {
         Some(Self { shape, data })
     }
 
-    /// The rows of all of them, one after the other. `None` where they differ in type or in any dimension but the first, or have none.
+    /// Concatenates the rows of all parts. `None` if they differ in type or in any dimension except the
+    /// first, for scalars, and without parts.
     #[must_use]
     pub fn concatenate(parts: &[&Self]) -> Option<Self> {
         let (first, rest) = parts.split_first()?;
@@ -215,7 +221,7 @@ impl Tensor {
 }
 
 impl TensorData {
-    /// What the elements are.
+    /// The element type.
     #[must_use]
     pub fn dtype(&self) -> DType {
         match self {
@@ -237,7 +243,7 @@ impl TensorData {
     }
 }
 
-/// How many elements a shape has; `None` where that is more than can be counted.
+/// Number of elements of a shape. `None` if it overflows.
 fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size))
 }

@@ -7,37 +7,39 @@ use sage_machine::thread_cpu_time;
 use sage_plan::ModelSpec;
 use sage_plan::config::BackendChoice;
 
-/// Runs models in this process, on the threads that call it: those of a [`super::DeviceQueue`], which are bound to the device's CPUs, never a lane's.
-/// For CPU devices.
+/// Runs models of CPU devices in this process, on the calling threads. The callers are the threads of a
+/// [`super::DeviceQueue`], which are bound to the device's CPUs, and never a lane.
 ///
-/// **Does not bound** a run: nobody can interrupt one in this process. Its caller is told `deadline` in time by the queue; the slot is busy until the run
-/// is really over. Nor its memory: weights are counted against the device's memory when a model is loaded, what runs take beside them is
-/// declared (`workspace`) and counted at admission only. A device that must be held to either is a process of its own.
+/// **Not bounded:** the time of a run, because a run in this process cannot be interrupted. The queue returns
+/// `deadline` to the caller in time, but the slot stays in use until the run has really ended. The memory of
+/// a run is not bounded either: weights count against the device's memory when a model is loaded, but the
+/// memory of runs is declared (`workspace`) and counted only at admission. A device that needs either bound
+/// must run in a process of its own.
 ///
-/// **CPU time** is that of the calling thread. A backend that was given more than one thread a run works on threads of its own too, whose time
-/// nobody can tell by the run: it is missing then.
+/// **CPU time** is the time of the calling thread. If a backend has more than one thread for a run, it also
+/// works on threads of its own. Their time cannot be assigned to a run, so it is missing.
 #[derive(Debug)]
 pub struct ThreadRunner {
     settings: ThreadSettings,
     backends: Vec<Box<dyn Backend>>,
     models: Mutex<BTreeMap<String, Arc<dyn LoadedModel>>>,
-    /// One model is loaded at a time, so that one name is loaded once.
+    /// Held while a model is loaded, so that each name is loaded only once.
     loading: Mutex<()>,
 }
 
-/// How a CPU device runs models.
+/// Settings of a CPU device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThreadSettings {
-    /// Runs at a time; 0 counts as 1.
+    /// Runs at a time. 0 counts as 1.
     pub slots: usize,
     /// Threads of one run.
     pub threads: usize,
-    /// Bytes that its models' weights may have together; `None` is not counted.
+    /// Bytes that the weights of all its models may have together. `None` means no limit.
     pub memory: Option<u64>,
 }
 
 impl ThreadRunner {
-    /// Of these backends, the preferred one first: what `auto` means.
+    /// A runner with these backends. The first is the preferred one, which `auto` selects.
     #[must_use]
     pub fn new(settings: ThreadSettings, backends: Vec<Box<dyn Backend>>) -> Self {
         Self { settings, backends, models: Mutex::default(), loading: Mutex::default() }
@@ -89,7 +91,7 @@ impl Runner for ThreadRunner {
             .and_then(declared)
             .map_err(|error| InferenceError::Backend(error.to_string()))?;
         let bytes = file.bytes();
-        // The file is its weights, and little else.
+        // A model's file consists of its weights and little else.
         let memory = (bytes.len() as u64).saturating_add(spec.workspace);
         let options = LoadOptions { threads: self.settings.threads.max(1), memory: Some(memory) };
         let model = backend.load(bytes, &options)?;
@@ -117,12 +119,12 @@ impl Runner for ThreadRunner {
         Ok(RunAnswer { outputs, wall: began.elapsed(), cpu: thread_cpu_time().saturating_sub(cpu_before) })
     }
 
-    /// The models' weights. What runs take beside them cannot be told in a process that does other things too.
+    /// Bytes of the models' weights. The memory of runs is unknown, because the process also does other work.
     fn memory_used(&self) -> Option<u64> {
         Some(self.weights())
     }
 
-    /// Gives the models' memory back, of one that runs when its run is over.
+    /// Frees the models' memory. The memory of a running model is freed after its run.
     fn close(&self) {
         self.models().clear();
     }
@@ -138,7 +140,8 @@ mod tests {
     use crate::{DType, Dimension, TensorData, TensorSpec};
     use sage_plan::{GraphRows, RowsChoice};
 
-    /// Its models weigh as much as their file, and answer which backend they are of.
+    /// A backend of tiny models. A model has as many bytes of weights as its file, and returns a number that
+    /// identifies the backend.
     #[derive(Debug)]
     struct Tiny(&'static str);
 

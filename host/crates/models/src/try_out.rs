@@ -4,7 +4,8 @@ use super::row_trial::try_rows;
 use super::{Backend as _, Dimension, InferenceError, LoadOptions, ModelFacts, Tensor, TensorSpec, Tract};
 use sage_plan::GraphRows;
 
-/// Loads a model and runs it once: how long loading took, how long a row of zeros, and whether random rows give the same alone and in company.
+/// Loads a model and runs it once. Returns the time to load, the time to run a row of zeros, and whether
+/// random rows give the same results alone and in a batch.
 pub(super) fn try_out(model: &[u8]) -> Result<(Duration, Option<Duration>, bool), InferenceError> {
     let begun = Instant::now();
     let loaded = Tract.load(model, &LoadOptions { threads: 1, memory: None })?;
@@ -22,13 +23,13 @@ pub(super) fn try_out(model: &[u8]) -> Result<(Duration, Option<Duration>, bool)
     Ok((load, Some(run), takes_rows))
 }
 
-/// Whether nothing but the first dimensions is free.
+/// Whether only the first dimensions are free.
 fn only_rows_are_free(facts: &ModelFacts) -> bool {
     let inner = facts.inputs.iter().flat_map(|spec| spec.shape.iter().skip(1));
     inner.into_iter().all(|dimension| matches!(dimension, Dimension::Fixed(_)))
 }
 
-/// An input of zeros for each, with these rows, and 1 for whatever else is free.
+/// An input of zeros for each spec, with this number of rows, and 1 for all other free dimensions.
 fn zeros(facts: &ModelFacts, rows: usize) -> Result<Vec<Tensor>, InferenceError> {
     facts.inputs.iter().map(|spec| zero(spec, rows)).collect()
 }

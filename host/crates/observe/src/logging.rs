@@ -14,7 +14,7 @@ pub struct LogSettings {
     /// Least important level that is shown of the host's and the guests' messages. Messages of libraries are
     /// shown from `warn` on.
     pub level: LevelFilter,
-    /// Directives as in `SAGE_LOG`, such as `info,guest=debug,sage_host::engine=trace`. They override `level`.
+    /// Directives as in `SAGE_LOG`, such as `info,guest=debug,sage_runtime::engine=trace`. They override `level`.
     pub directives: Option<String>,
     /// Format of a message.
     pub format: LogFormat,

@@ -184,7 +184,7 @@ impl<'a> Reader<'a> {
         }
         for word in ["anyOf", "oneOf"] {
             if let Some(choices) = words.get(word) {
-                let choices = choices.as_array().ok_or_else(|| wrong("anyOf", place, "a list"))?;
+                let choices = choices.as_array().ok_or_else(|| wrong(word, place, "a list"))?;
                 let choices = choices
                     .iter()
                     .enumerate()

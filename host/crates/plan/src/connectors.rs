@@ -1,9 +1,8 @@
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use glob::Pattern;
 
+use super::pattern_path::pattern_path;
 use super::text_source::{compression, no_stamps, not_csv, passes_files, text};
 use super::{
     Compression, FileSinkSpec, FileSourceSpec, Format, GenerateSpec, Limits, SinkSpec, SourceSpec, WholeFilesSpec,
@@ -120,26 +119,6 @@ fn source_path(place: &str, written: &Spanned<String>, base: &Path, errors: &mut
         return None;
     }
     Some(pattern_path(base, &written.value))
-}
-
-/// A source's path or pattern as the host reads it. A relative one is resolved against `base`, the folder of
-/// the pipeline file, whose characters are taken literally.
-#[must_use]
-pub fn pattern_path(base: &Path, written: &str) -> PathBuf {
-    resolve(&escape_pattern(base), written)
-}
-
-/// Escapes a path: the result is a pattern that matches only this path. Any bytes are allowed.
-#[must_use]
-pub fn escape_pattern(path: &Path) -> PathBuf {
-    let mut escaped = Vec::new();
-    for &byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'*' | b'?' | b'[' | b']' => escaped.extend([b'[', byte, b']']),
-            byte => escaped.push(byte),
-        }
-    }
-    OsString::from_vec(escaped).into()
 }
 
 fn generate(place: &str, written: &Generate, errors: &mut Diagnostics) -> Option<GenerateSpec> {

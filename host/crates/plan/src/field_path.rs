@@ -9,12 +9,12 @@ use thiserror::Error;
 /// included.
 ///
 /// ```
-/// use sage_host::plan::FieldPath;
+/// use sage_plan::FieldPath;
 ///
 /// assert_eq!(FieldPath::parse("user.id")?.parts(), ["user.id"]);
 /// assert_eq!(FieldPath::parse("/user/0/a~1b")?.parts(), ["user", "0", "a/b"]);
 /// assert!(FieldPath::parse("").is_err() && FieldPath::parse("/a~2").is_err());
-/// # Ok::<(), sage_host::plan::FieldPathError>(())
+/// # Ok::<(), sage_plan::FieldPathError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FieldPath {

@@ -35,7 +35,9 @@ mod limits;
 mod models;
 mod names;
 mod partitions;
+mod pattern_path;
 mod role;
+mod schema;
 mod settings;
 mod standard_input;
 mod text;
@@ -46,12 +48,13 @@ mod wiring;
 
 pub use crate::config::{BackendChoice, ModelSpec, RowsChoice};
 pub use config_schema::{ConfigSchema, Fields, Range, SchemaError, Shape};
-pub use connectors::{escape_pattern, pattern_path};
 pub use description::{Description, DescriptionError};
 pub use field_path::{FieldPath, FieldPathError};
 pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
 pub use graph_rows::GraphRows;
 pub use kind::{Catalog, ComponentFacts, Kind, Unusable};
+pub use pattern_path::{escape_pattern, pattern_path};
+pub use schema::{HOST_SCHEMA, PIPELINE_SCHEMA};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, CpuRequest, DeadLetters, FileSinkSpec, FileSourceSpec, FolderGrant,
     GenerateSpec, Limits, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,

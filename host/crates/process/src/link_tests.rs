@@ -80,6 +80,7 @@ fn nobody_is_impatient_while_nothing_is_due() {
     let (mut near, _far) = ends();
     near.set_patience(Some(Duration::from_millis(1)));
     near.begin();
+    // Longer than the timeout and than a whole message may take, so that an answer would be overdue.
     thread::sleep(Duration::from_millis(1) * (2 * WHOLE));
     assert_eq!(near.doze(Duration::from_millis(5)), Ok(()));
 }

@@ -80,5 +80,5 @@ pub use keyed_state::KeyedState;
 pub use lane_io::MOST_THREADS_OF_A_LANE;
 pub use load_error::LoadError;
 pub use loaded::Loaded;
-pub use runtime::{Sandbox, SandboxOptions};
+pub use runtime::{Sandbox, SandboxOptions, WASMTIME_VERSION};
 pub use stop::Stop;

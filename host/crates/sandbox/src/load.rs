@@ -224,7 +224,7 @@ fn grantable(import: &str, kind: Kind, sockets: bool) -> bool {
         return sockets;
     }
     match base.strip_prefix(PACKAGE) {
-        Some("types" | "output" | "log" | "metrics") => import.split('@').nth(1).is_some_and(speaks),
+        Some("types" | "output" | "log" | "metrics" | "inference") => import.split('@').nth(1).is_some_and(speaks),
         Some("state") => kind == Kind::Process && import.split('@').nth(1).is_some_and(speaks),
         Some(_) => false,
         None => ["wasi:io/", "wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/"]

@@ -14,6 +14,9 @@ use super::store::GuestStore;
 use super::ticker::Ticker;
 use super::wasi::link_wasi;
 
+/// Version of the WebAssembly runtime in this program.
+pub const WASMTIME_VERSION: &str = "48.0.8";
+
 /// The WebAssembly engine that all guests of this process share: the compiler, the cache, and the clock that
 /// interrupts guests.
 pub struct Sandbox {
@@ -132,4 +135,20 @@ fn config() -> Config {
         .max_wasm_stack(512 << 10)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_version_of_wasmtime_is_the_locked_one() {
+        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../Cargo.lock");
+        let text = fs::read_to_string(lock).unwrap();
+        let locked = format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"\n");
+        assert!(text.contains(&locked), "Cargo.lock has no wasmtime {WASMTIME_VERSION}");
+    }
 }

@@ -1,6 +1,5 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// Makes an untrusted text safe to show to people. Control characters other than line ends and tabs are written
@@ -43,7 +42,7 @@ pub fn plain_line(said: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn plain_path(path: &Path) -> String {
     let mut plain = String::new();
-    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {
             if c.is_control() || turns(c) {
                 plain.extend(c.escape_default());
@@ -70,6 +69,8 @@ const LONGEST: usize = 8 << 10;
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[test]

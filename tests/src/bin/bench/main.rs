@@ -3,7 +3,7 @@
 //!
 //! Every figure is the median of several rounds. Figures about work count CPU time instead of wall time,
 //! because other programs then disturb them less. Two compared things (such as map and its floor) are
-//! measured in turns within the same rounds, so that a slow moment affects both. docs/BENCHMARKS.md explains
+//! measured in turns within the same rounds, so that a slow moment affects both. docs/design/benchmarks.md explains
 //! each figure.
 //!
 //! The program prints a figure that misses its target, and a figure that cannot be measured on this machine;

@@ -72,7 +72,7 @@ fn spec(capabilities: Capabilities) -> GuestSpec {
         lane: 0,
         lanes: 1,
         config: "{}".into(),
-        limits: Limits { call_timeout: std::time::Duration::from_secs(2), ..Limits::default() },
+        limits: Limits { call_timeout: std::time::Duration::from_secs(30), ..Limits::default() },
         capabilities,
         budget: Arc::new(MemoryBudget::new(64 << 20)),
         models: Arc::new(sage_models::NoModels),

@@ -92,7 +92,10 @@ pub(super) fn await_end(group: &Path, at_most: Duration) {
 }
 
 fn wait_for_one(processes: &[OwnedFd], at_most: Duration) {
-    let moment = Timespec { tv_sec: 0, tv_nsec: i64::from(at_most.subsec_nanos()) };
+    let moment = Timespec {
+        tv_sec: i64::try_from(at_most.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(at_most.subsec_nanos()),
+    };
     let mut fds: Vec<PollFd<'_>> = processes.iter().map(|process| PollFd::new(process, PollFlags::IN)).collect();
     let _ = poll(&mut fds, Some(&moment));
 }

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 ///
 /// ```no_run
 /// # use std::process::Command; use std::os::unix::process::CommandExt;
-/// # fn start(group: &sage_host::resources::cgroup::Group, mut worker: Command) -> Result<(), Box<dyn std::error::Error>> {
+/// # fn start(group: &sage_machine::cgroup::Group, mut worker: Command) -> Result<(), Box<dyn std::error::Error>> {
 /// let entry = group.entry()?;
 /// // SAFETY: entering only calls write(2), which is async-signal-safe.
 /// unsafe { worker.pre_exec(move || entry.enter()) };

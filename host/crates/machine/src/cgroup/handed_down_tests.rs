@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sage_test_support::{Need, skip};
+
 use super::branch::Branch;
 use super::live_tests::{FOR_EVER, cgroups, end, memory, number, start};
 use super::mounts::{Hierarchy, Version};
@@ -18,7 +20,7 @@ fn on_v2(test: &str) -> Option<(Cgroups, PathBuf)> {
             Some((cgroups, slice))
         }
         other => {
-            eprintln!("skipped: this is {other}; `make test-cgroup2` brings a machine with cgroup v2");
+            skip(Need::Cgroup2, format_args!("this is {other}; `make test-cgroup2` brings a machine with cgroup v2"));
             None
         }
     }

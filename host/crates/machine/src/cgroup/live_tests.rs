@@ -1,11 +1,13 @@
 //! Tests of the kernel's real behavior. Each test has a slice of its own, which is removed when the test
-//! ends. A test that cannot run here prints "skipped: why".
+//! ends. A test that cannot run here is skipped.
 
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use sage_test_support::{Need, skip};
 
 use super::super::CpuSet;
 use super::*;
@@ -30,16 +32,13 @@ pub(super) fn cgroups(test: &str, needed: &[Controller]) -> Option<Cgroups> {
     for controller in needed {
         let control = cgroups.controls().of(*controller);
         if !control.available {
-            eprintln!(
-                "skipped: {} is not available: {}",
-                control.mechanism,
-                control.why_not.clone().unwrap_or_default()
-            );
+            let why = control.why_not.clone().unwrap_or_default();
+            skip(Need::Cgroup, format_args!("{} is not available: {why}", control.mechanism));
             return None;
         }
     }
     if cgroups.slices().is_empty() {
-        eprintln!("skipped: no cgroup can be used here");
+        skip(Need::Cgroup, "no cgroup can be used here");
         return None;
     }
     Some(cgroups)
@@ -145,8 +144,7 @@ fn an_instance_below_its_own_cap_learns_that_its_pipelines_or_its_tenants_was_hi
 fn a_quarter_of_a_cpu_is_a_quarter_of_a_cpu_by_the_childs_own_clock() {
     let Some(cgroups) = cgroups("cpu", &[Controller::Cpu]) else { return };
     if !fs::exists("/proc/self/schedstat").unwrap() {
-        eprintln!("skipped: this kernel does not say how long a process has run to the nanosecond");
-        return;
+        return skip(Need::Schedstat, "this kernel does not count the CPU time of a process in nanoseconds");
     }
     let tenant = cgroups.tenant("t", &GroupLimits::default()).unwrap();
     let pipeline = tenant.pipeline("p", &GroupLimits::default()).unwrap();
@@ -168,8 +166,10 @@ fn a_quarter_of_a_cpu_is_a_quarter_of_a_cpu_by_the_childs_own_clock() {
     assert!(share < 0.28, "used {share:.3} of a CPU");
     let (throttled, periods) = (reading.throttled_periods.unwrap(), reading.periods.unwrap());
     if share <= 0.22 && throttled * 10 < periods * 9 {
-        eprintln!("skipped: others left it only {share:.3} of a CPU, so the quota was not what bounded it from below");
-        return;
+        return skip(
+            Need::Quiet,
+            format_args!("others left the process only {share:.3} of a CPU, less than its quota"),
+        );
     }
     assert!(share > 0.22, "used {share:.3} of a CPU");
     assert!(throttled > 20, "{reading:?}");

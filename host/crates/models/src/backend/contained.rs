@@ -8,25 +8,27 @@ thread_local! {
     static CONTAINED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a panic of this thread would be an inference call's error, so that a panic hook has nothing to say: the caller is told.
+/// Whether a panic of this thread becomes the error of an inference call. If so, a panic hook need not print
+/// the panic, because the caller receives it.
 ///
-/// The hook is the program's, which asks this; the library never replaces it. A program that does not ask sees the panic printed, and
-/// nothing else changes.
+/// The panic hook belongs to the program, which calls this function; the library never replaces the hook. A
+/// program that does not call it sees the panic printed, and nothing else changes.
 #[must_use]
 pub fn panic_is_an_answer() -> bool {
     CONTAINED.get()
 }
 
-/// Calls what is not ours and may panic; a panic is an error that says what it was doing.
+/// Calls foreign code that may panic. A panic becomes an error that names the operation.
 ///
-/// What it was called with must not be used again after a panic unless a half-done change to it does no harm.
+/// After a panic, the captured values must not be used again, unless a half-done change to them is harmless.
 pub(super) fn contained<T>(doing: &str, call: impl FnOnce() -> Result<T, InferenceError>) -> Result<T, InferenceError> {
     let before = CONTAINED.replace(true);
     let outcome = catch_unwind(AssertUnwindSafe(call));
     CONTAINED.set(before);
     outcome.unwrap_or_else(|panic| {
         let said = said(&*panic);
-        // tract's words where its allocator answers nothing; Rust's own ends the process instead.
+        // tract panics with this text if its allocator returns null. Rust's own allocation failure ends the
+        // process instead.
         if said.starts_with("failed to allocate ") {
             return Err(InferenceError::OutOfMemory(format!("{doing}: {said}")));
         }
@@ -36,7 +38,7 @@ pub(super) fn contained<T>(doing: &str, call: impl FnOnce() -> Result<T, Inferen
 
 fn said(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it said nothing")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 #[cfg(test)]

@@ -10,21 +10,21 @@ use crate::{DType, Dimension, InferenceError, ModelFacts, Tensor, TensorSpec};
 use sage_plan::GraphRows;
 use sage_plan::config::{UnitError, parse_duration, parse_size};
 
-/// Runs no models: gives rows back as they came, and goes wrong as it is told to. For tests, and for whoever wants to see how a
-/// pipeline takes it when a device does.
+/// A backend that runs no models. The backend returns rows unchanged, and fails as its model file says. The
+/// uses are tests, and trials of a pipeline with a failing device.
 ///
-/// What a model's file holds here is TOML, all of it but the input optional:
+/// The model's file is TOML. All keys except the input are optional:
 ///
 /// ```toml
 /// input = "f32[rows, 4]"          # of "x"; "y" is the same
-/// memory = "64MiB"                # claimed as weights, never taken; more than the model may have is out of memory at load
-/// latency_per_run = "1ms"         # slept, as a device's caller does
+/// memory = "64MiB"                # claimed, never allocated; above the model's limit, loading is out of memory
+/// latency_per_run = "1ms"         # time that a run sleeps
 /// latency_per_row = "10us"
 /// out_of_memory_over_rows = 32    # a run of more rows is out of memory
 /// fail_after = 3                  # every run after three is an error of the backend
 /// panic_after = 3                 # ... or a panic in it
-/// hang_after = 3                  # ... or does not come back
-/// crash_after = 3                 # ... or ends the process: only where that is the device's own
+/// hang_after = 3                  # ... or does not return
+/// crash_after = 3                 # ... or ends the process; only for a device with a process of its own
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Fake {
@@ -32,13 +32,13 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// In the host's own process: a model that would end it is refused.
+    /// A backend in the host's own process, which refuses a model that would end the process.
     #[must_use]
     pub fn here() -> Self {
         Self { may_crash: false }
     }
 
-    /// In a process of the device's own.
+    /// A backend in a process of the device's own.
     #[must_use]
     pub fn in_its_own_process() -> Self {
         Self { may_crash: true }
@@ -100,7 +100,7 @@ struct Loaded {
     facts: ModelFacts,
     per_run: Duration,
     per_row: Duration,
-    /// Begun so far.
+    /// Runs that have begun so far.
     runs: AtomicU64,
     told: Told,
 }
@@ -137,7 +137,7 @@ impl LoadedModel for Loaded {
     }
 }
 
-/// A type and a shape as [`TensorSpec`] shows them.
+/// Parses a type and a shape, in the format that [`TensorSpec`] displays.
 fn of_words(words: &str) -> Option<(DType, Vec<Dimension>)> {
     let (name, rest) = words.split_once('[')?;
     let dtype = DType::ALL.into_iter().find(|dtype| dtype.name() == name.trim())?;

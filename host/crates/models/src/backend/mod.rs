@@ -1,13 +1,15 @@
 //! Libraries that run models, behind one trait.
 //!
-//! Each takes the bytes of a file and answers a model that can run. What a library does not know is refused by name when the model is
-//! loaded, not when the first row comes; where a library panics or throws, that is an error of that one call.
+//! A library loads a model from the bytes of a file. If a library does not support a part of a model, loading
+//! fails and names the part; the failure does not wait for the first row. If a library panics or throws, that
+//! call returns an error.
 //!
-//! Where a library answers otherwise than ONNX says, without a word, its operators are refused by a table (`operators`); where that would be too much to refuse, they are
-//! computed by others (`exact`).
+//! Some operators of a library silently give other results than ONNX defines. A table (`operators`) refuses
+//! such operators. If a refusal would exclude too many models, exact operators replace them (`exact`).
 //!
-//! Left to others: threads and slots, queues, deadlines ([`super::Runner`] and what is in front of it); whether the file is the declared
-//! one, and what a stranger's file may cost ([`super::ExamineElsewhere`]).
+//! Other modules are responsible for threads and slots, queues and deadlines ([`super::Runner`] and the code
+//! before it), for the check that the file is the declared one, and for the cost of an untrusted file
+//! ([`super::ExamineElsewhere`]).
 
 mod contained;
 #[cfg(feature = "tract")]

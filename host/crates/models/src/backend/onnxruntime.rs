@@ -17,17 +17,18 @@ use super::{Backend, LoadOptions, LoadedModel};
 use crate::{DType, Dimension, InferenceError, ModelFacts, Tensor, TensorData, TensorSpec};
 use sage_plan::GraphRows;
 
-/// ONNX Runtime, whose library is loaded when this is made.
+/// ONNX Runtime. The shared library is loaded when this value is made.
 ///
-/// **Devices.** The CPU, or one CUDA device. A model that CUDA cannot run as a whole is refused when it is loaded: nothing of it is left
-/// to the CPU.
+/// **Devices.** The CPU, or one CUDA device. A model that CUDA cannot run as a whole is refused at load; no
+/// part of it falls back to the CPU.
 ///
-/// **Threads.** A run uses its caller's and [`LoadOptions::threads`] - 1 of the model's own, which sleep while they have nothing to do.
-/// Runs of one model come one after the other, those of different models do not wait for each other.
+/// **Threads.** A run uses its caller's thread and [`LoadOptions::threads`] - 1 threads of the model, which
+/// sleep while they have no work. Runs of one model are sequential. Runs of different models do not wait for
+/// each other.
 ///
-/// **Memory.** Inputs are taken over, outputs copied once. On CUDA what is smaller, [`LoadOptions::memory`] or the device's own, bounds the
-/// arena that weights and values lie in; not the driver's context nor what its libraries take beside. On the CPU nothing is
-/// bounded here.
+/// **Memory.** Inputs are moved, outputs are copied once. On CUDA, the smaller of [`LoadOptions::memory`] and
+/// the device's own limit bounds the arena for weights and values. The driver's context and the memory of its
+/// libraries are not bounded. On the CPU nothing is bounded here.
 #[derive(Debug)]
 pub struct Onnxruntime {
     environment: Environment,
@@ -40,25 +41,28 @@ enum Device {
     Cuda { id: i32, memory: Option<u64> },
 }
 
-/// The library that this process has, and what it made. ort keeps it for good and knows one, which is why this is a static.
+/// The library that this process has loaded, and its environment. ort keeps them until the process ends and
+/// supports only one, so this is a static.
 static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
 impl Onnxruntime {
-    /// On the CPU. `library` is the path of `libonnxruntime.so`; without one, what `ORT_DYLIB_PATH` says, and otherwise the first of that
-    /// name that the dynamic loader finds. Loads it, which runs its code: it is trusted as this program is.
+    /// ONNX Runtime on the CPU. `library` is the path of `libonnxruntime.so`. Without it, `ORT_DYLIB_PATH`
+    /// gives the path. Without both, the dynamic loader searches for that name. Loading runs the library's
+    /// code, so the library is trusted like this program.
     ///
     /// # Errors
-    /// [`InferenceError::Unsupported`] with the library's name: it is not there, is no ONNX Runtime, or one older than 1.17; or this
-    /// process has loaded another one.
+    /// [`InferenceError::Unsupported`] with the library's name: the library is missing, is not ONNX Runtime,
+    /// or is older than 1.17; or this process has already loaded another one.
     pub fn cpu(library: Option<&Path>) -> Result<Self, InferenceError> {
         Ok(Self { environment: load(library)?, device: Device::Cpu })
     }
 
-    /// On the CUDA device of this number, as CUDA counts those that this process may see, with at most so many bytes for the models' arenas
-    /// each.
+    /// ONNX Runtime on the CUDA device with this number, as CUDA counts the devices that this process may
+    /// see. `memory` is the limit of each model's arena in bytes.
     ///
     /// # Errors
-    /// As [`Onnxruntime::cpu`]; the library was built without CUDA. Whether there is such a device is said when a model is loaded.
+    /// The errors of [`Onnxruntime::cpu`]; or the library was built without CUDA. A missing device is an
+    /// error only when a model is loaded.
     pub fn cuda(library: Option<&Path>, device: u32, memory: Option<u64>) -> Result<Self, InferenceError> {
         let environment = load(library)?;
         let no_cuda = |why: String| InferenceError::Unsupported(format!("ONNX Runtime has no CUDA here: {why}"));
@@ -73,15 +77,17 @@ impl Onnxruntime {
         let mut builder = Session::builder(&self.environment)?
             .with_log_level(LogLevel::Error)?
             .with_intra_threads(options.threads.max(1))?
-            // A thread that spins takes the CPU time of whoever else is on its core, and is counted as work.
+            // A spinning thread takes CPU time from other threads on its core, and counts as work.
             .with_intra_op_spinning(false)?
             .with_config_entry("session.model_external_initializers_file_folder_path", NO_FOLDER)?;
         if let Device::Cuda { id, memory } = self.device {
             let mut cuda = ep::CUDA::default()
                 .with_device_id(id)
-                // Else matrices are multiplied with 10 bits of mantissa, and answers differ from a CPU's in the third digit.
+                // With TF32, matrix products have 10 bits of mantissa, and results differ from a CPU's in the
+                // third digit.
                 .with_tf32(false)
-                // Doubling, the default, takes up to twice what is used and so fails below its limit.
+                // The default strategy doubles the arena. It takes up to twice the used memory, so it would
+                // fail below the limit.
                 .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested);
             if let Some(limit) = [memory, options.memory].into_iter().flatten().min() {
                 cuda = cuda.with_memory_limit(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -93,7 +99,8 @@ impl Onnxruntime {
     }
 }
 
-/// Where weights in other files would lie: below a device, where nothing can. A model is one file.
+/// The folder for weights in other files. No file can exist below a device node, so a model must be a single
+/// file.
 const NO_FOLDER: &str = "/dev/null";
 
 fn load(library: Option<&Path>) -> Result<Environment, InferenceError> {
@@ -111,7 +118,8 @@ fn load(library: Option<&Path>) -> Result<Environment, InferenceError> {
     let refused = |error: &dyn fmt::Display| {
         InferenceError::Unsupported(format!("cannot load ONNX Runtime from {}: {error}", library.display()))
     };
-    // The loader waits for whoever writes to a pipe, and reads the kernel's own files as long as they tell something.
+    // The dynamic loader blocks on a pipe until it has a writer, and reads the kernel's own files without
+    // end.
     if library.components().count() > 1 {
         match std::fs::metadata(&library) {
             Ok(metadata) if metadata.is_file() && metadata.len() > 0 => {}
@@ -135,7 +143,7 @@ fn load(library: Option<&Path>) -> Result<Environment, InferenceError> {
     Ok(environment)
 }
 
-/// The loader's words: ort's own say only that it failed.
+/// The message of the dynamic loader. ort's own message says only that loading failed.
 fn why_not_opened(error: &LoadDynamicError) -> String {
     let loader = match error {
         LoadDynamicError::Dlopen { error, .. } => std::error::Error::source(error).map(ToString::to_string),
@@ -174,7 +182,7 @@ impl Backend for Onnxruntime {
 
 struct Loaded {
     facts: ModelFacts,
-    /// ort lets one run at a time.
+    /// ort allows one run at a time.
     session: Mutex<Session>,
 }
 
@@ -193,8 +201,8 @@ impl LoadedModel for Loaded {
     }
 }
 
-/// What the file says beside what its session does, of a model that the library answers right. A build that cannot read the file takes all of it for
-/// weights, which most of it is.
+/// Facts from the file that the session does not know, for a model with operators that the library computes
+/// correctly. A build that cannot parse the file counts all its bytes as weights, which is nearly right.
 struct Parsed {
     #[cfg(feature = "tract")]
     file: crate::onnx_file::OnnxFile,
@@ -231,7 +239,7 @@ impl Parsed {
 
 fn specs(side: &str, outlets: &[ort::value::Outlet]) -> Result<Vec<TensorSpec>, InferenceError> {
     let unsupported = |name: &str, what: String| {
-        InferenceError::Unsupported(format!("{side} \"{name}\" is {what}, which is not passed to models"))
+        InferenceError::Unsupported(format!("{side} \"{name}\" is {what}, which cannot be passed to models"))
     };
     let spec = |outlet: &ort::value::Outlet| {
         let name = outlet.name();
@@ -317,7 +325,8 @@ fn failed(error: &Error) -> InferenceError {
     judge(error.code(), error.message())
 }
 
-/// What the messages of ONNX Runtime, its arena, CUDA and its libraries have in common where memory is missing: they have no code for it.
+/// Parts of the messages of ONNX Runtime, its arena, CUDA and its libraries when memory is exhausted. There
+/// is no error code for this.
 const OUT_OF_MEMORY: [&str; 6] = [
     "out of memory",
     "failed to allocate memory",
@@ -326,7 +335,7 @@ const OUT_OF_MEMORY: [&str; 6] = [
     "bad_alloc",
     "status_alloc_failed",
 ];
-/// CUDA's errors that are about the choice of a device, after which the device is as it was.
+/// CUDA errors about the choice of a device. The device is unchanged after them.
 const NO_SUCH_DEVICE: [&str; 2] = ["invalid device ordinal", "no cuda-capable device"];
 
 fn judge(code: ErrorCode, message: &str) -> InferenceError {
@@ -335,7 +344,7 @@ fn judge(code: ErrorCode, message: &str) -> InferenceError {
     if any(&OUT_OF_MEMORY) {
         return InferenceError::OutOfMemory(message.to_owned());
     }
-    // Every other error of CUDA stays with the process's context: what comes after it fails too.
+    // Every other CUDA error stays in the process's context, so later calls fail too.
     if code == ErrorCode::DeviceReset || (low.contains("cuda failure") && !any(&NO_SUCH_DEVICE)) {
         return InferenceError::DeviceLost(message.to_owned());
     }

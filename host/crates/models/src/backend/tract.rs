@@ -15,16 +15,19 @@ use super::{Backend, LoadOptions, LoadedModel};
 use crate::onnx_file::OnnxFile;
 use crate::{DType, Dimension, InferenceError, ModelFacts, Tensor, TensorData, TensorSpec};
 
-/// tract: pure Rust, part of the program, on the CPU.
+/// tract: a library in pure Rust, part of this program, on the CPU.
 ///
-/// A model with free dimensions is compiled once for all sizes where tract can, and otherwise once for each shape that comes.
+/// A model with free dimensions is compiled once for all sizes if tract can do so, and otherwise once for
+/// each shape.
 ///
-/// **Types.** All but bf16, which tract does not read from ONNX.
+/// **Types.** All except bf16, which tract does not read from ONNX.
 ///
-/// **Threads.** One: [`LoadOptions::threads`] cannot give it more. Several calls may run at once, each on its caller's thread.
+/// **Threads.** One thread. [`LoadOptions::threads`] cannot add more. Several calls may run at once, each on
+/// its caller's thread.
 ///
-/// **Memory.** Not bounded here ([`LoadOptions::memory`]): a process of the device's own is the bound, and may end where there is none
-/// left. Each input and output is copied once, since tract aligns its tensors for vector instructions.
+/// **Memory.** Not bounded here ([`LoadOptions::memory`] is ignored). A process of the device's own is the
+/// bound, and that process may die if memory is exhausted. Each input and output is copied once, because
+/// tract aligns its tensors for vector instructions.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tract;
 
@@ -43,7 +46,7 @@ impl Backend for Tract {
             let graph = parse(&file)?;
             Ok((file, facts, graph))
         })?;
-        // The graph has a copy of all that it needs.
+        // The graph has its own copy of all data that it needs.
         drop(file);
         let plans = plans(graph, &facts)?;
         Ok(Box::new(Loaded { facts, plans }))
@@ -65,8 +68,8 @@ fn plans(graph: InferenceModel, facts: &ModelFacts) -> Result<Plans, InferenceEr
     })
 }
 
-/// The plan for all sizes, where it runs; otherwise `None` where one for the smallest sizes does. A panic of one way is no reason
-/// against the other.
+/// The plan for all sizes, if it runs. `None` if only a plan for the smallest sizes runs. A panic with one
+/// plan does not exclude the other.
 fn one_that_runs<P>(
     all: impl FnOnce() -> Result<P, InferenceError>,
     of_smallest: impl FnOnce() -> Result<P, InferenceError>,
@@ -80,9 +83,9 @@ fn one_that_runs<P>(
         return of_all.map(Some);
     }
     match (of_all, contained("compiling the model", of_smallest)) {
-        // That it cannot run for any size at once is the better reason.
+        // The error of the plan for all sizes explains more.
         (Err(of_all), Err(_)) => Err(of_all),
-        // Nobody knows what fits a model that does not run with the smallest sizes.
+        // If a model does not run with the smallest sizes, no valid sizes are known for a test.
         (Ok(of_all), Err(_)) => Ok(Some(of_all)),
         (Ok(of_all), Ok(plan)) if !runs(&plan) => Ok(Some(of_all)),
         (_, Ok(_)) => Ok(None),
@@ -106,12 +109,13 @@ type Shapes = Vec<Vec<usize>>;
 
 struct PlansBySize {
     graph: Box<InferenceModel>,
-    /// The latest used last.
+    /// Plans in the order of their last use, the most recent at the end.
     known: Mutex<VecDeque<(Shapes, Plan)>>,
 }
 
-/// Plans kept for different shapes. Each has its own copy of the weights where they are packed for it, so few; a queue that puts rows
-/// together makes mostly full calls, single ones and a few rests.
+/// Number of plans to keep for different shapes. The number is small because each plan may have its own
+/// packed copy of the weights. A queue that batches rows mostly makes full calls, single-row calls and a few
+/// partial calls.
 const MOST_PLANS: usize = 8;
 
 impl LoadedModel for Loaded {
@@ -139,10 +143,10 @@ fn run(plan: &Plan, inputs: Vec<Tensor>, facts: &ModelFacts) -> Result<Vec<Tenso
     facts.outputs.iter().zip(outputs).map(|(spec, value)| from_tract(spec, &value)).collect()
 }
 
-/// Bytes of an input that a model is tried with when it is loaded.
+/// Largest size of an input, in bytes, with which a model is tested when it is loaded.
 const MOST_ZEROS: usize = 256 << 20;
 
-/// An input of zeros of each shape.
+/// An input of zeros for each shape.
 fn zeros(facts: &ModelFacts, shapes: &Shapes) -> Result<Vec<Tensor>, InferenceError> {
     let zero = |(spec, shape): (&TensorSpec, &Vec<usize>)| {
         let bytes = shape.iter().try_fold(spec.dtype.size(), |bytes, &size| bytes.checked_mul(size));
@@ -155,7 +159,8 @@ fn zeros(facts: &ModelFacts, shapes: &Shapes) -> Result<Vec<Tensor>, InferenceEr
 }
 
 impl PlansBySize {
-    /// The plan for these shapes. Compiles it without holding the lock, so that two callers may compile the same; one is kept.
+    /// The plan for these shapes. Compilation does not hold the lock, so two callers may compile the same
+    /// plan; both are then in the list.
     fn of(&self, facts: &ModelFacts, shapes: &Shapes) -> Result<Plan, TractError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = known.iter().position(|(of, _)| of == shapes)
@@ -176,7 +181,7 @@ impl PlansBySize {
     }
 }
 
-/// What a model is compiled for.
+/// The sizes for which a model is compiled.
 enum Sizes<'a> {
     /// Free dimensions stay free.
     Any,
@@ -185,8 +190,8 @@ enum Sizes<'a> {
 }
 
 fn parse(file: &OnnxFile) -> Result<InferenceModel, InferenceError> {
-    // Shapes that the file claims for values in between name dimensions of its own, which are other symbols than the inputs' here; tract finds
-    // them itself.
+    // The shapes that the file declares for intermediate values name dimensions of their own. Here these
+    // would be other symbols than those of the inputs. tract infers the shapes itself.
     let mut onnx = tract_onnx::onnx().with_ignore_value_info(true);
     exact::register(&mut onnx);
     let unknown: Vec<&str> =
@@ -198,7 +203,7 @@ fn parse(file: &OnnxFile) -> Result<InferenceModel, InferenceError> {
     let parsed = onnx.parse(file.proto(), None).map_err(|error| refused(&error))?;
     if !parsed.unresolved_inputs.is_empty() {
         let missing = parsed.unresolved_inputs.join(", ");
-        return Err(InferenceError::Unsupported(format!("the graph uses what nothing in it makes: {missing}")));
+        return Err(InferenceError::Unsupported(format!("the graph uses values that no node produces: {missing}")));
     }
     Ok(parsed.model)
 }
@@ -234,7 +239,7 @@ fn compile(mut graph: InferenceModel, facts: &ModelFacts, sizes: &Sizes<'_>) -> 
     graph.into_optimized()?.into_runnable()
 }
 
-/// Every free dimension is 1.
+/// The shapes of all inputs if every free dimension is 1.
 fn smallest(facts: &ModelFacts) -> Shapes {
     let size = |dimension: &Dimension| match dimension {
         Dimension::Fixed(size) => *size,
@@ -288,7 +293,7 @@ fn into_tract(tensor: Tensor) -> Result<TValue, TractError> {
 }
 
 fn from_tract(spec: &TensorSpec, value: &TractTensor) -> Result<Tensor, InferenceError> {
-    // Sizes are a type of their own inside tract; outside they are numbers.
+    // Inside tract, sizes have a type of their own. Outside, they are integers.
     let value = if value.datum_type() == DatumType::TDim {
         value.cast_to::<i64>().map_err(|error| failed(&error))?
     } else {
@@ -319,7 +324,7 @@ fn failed(error: &TractError) -> InferenceError {
     InferenceError::Backend(format!("tract: {}", reason(error)))
 }
 
-/// tract's chain of reasons in one line, which a file's names and values are part of: not longer than anybody reads.
+/// tract's chain of errors in one line of limited length. The chain contains names and values from the file.
 fn reason(error: &TractError) -> String {
     const LONGEST: usize = 600;
     let mut text = format!("{error:#}").replace('\n', " ");

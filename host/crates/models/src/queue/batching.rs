@@ -5,57 +5,61 @@ use crate::row_trial::Trial;
 use crate::{Dimension, InferenceError, ModelFacts, RowIndependence, Tensor, TensorSpec};
 use sage_plan::ModelSpec;
 
-/// Whether calls of a model run together, and why.
+/// Whether calls of a model run together, with the reason.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Batching {
-    /// The file says so.
+    /// The model's declaration decides.
     Declared(bool),
-    /// The model is declared `deterministic`: a row's answer must not depend on its company.
+    /// The model is declared `deterministic`: a row's result must not depend on the other rows of its batch.
     Deterministic,
     /// Its calls run whole and alone.
     Whole,
-    /// `max_rows` leaves no room for company.
+    /// `max_rows` allows only one row per run.
     OneRow,
-    /// One row alone was measured against several together: on where that is at least a tenth more rows a second.
+    /// A single row was measured against several rows together. Batching is on if it gives at least a tenth
+    /// more rows per second.
     Measured {
-        /// Rows a second, one at a time.
+        /// Rows per second, one at a time.
         alone: f64,
-        /// Rows a second, together.
+        /// Rows per second, together.
         together: f64,
-        /// How many together.
+        /// Number of rows in a batch of the measurement.
         rows: usize,
     },
-    /// It could not be measured, so it is off: what stood in the way.
+    /// The measurement failed with this error, so batching is off.
     Unmeasured(InferenceError),
 }
 
-/// What was chosen, and how long a row takes where that was measured.
+/// The choice, and the time of one row if it was measured.
 #[derive(Debug, PartialEq)]
 pub(super) struct Choice {
     pub(super) batching: Batching,
     pub(super) row_time: Option<Duration>,
 }
 
-/// Rows that are measured together: by then a model that gains from company shows it (facts: a MiniLM's gain is there with 8), and one that does
-/// not has cost little.
+/// Number of rows in a measured batch. A model that gains from batching shows it with this number (MiniLM's
+/// gain is visible with 8), and a model without gain costs little time.
 const ROWS: usize = 8;
 
-/// What free dimensions beside the rows are tried with: a length that real input has (a sentence of tokens), then the least there is.
+/// Sizes to try for free dimensions other than the rows. The first is a length of real input (a sentence of
+/// tokens), the second is the smallest.
 const FREE: [usize; 2] = [32, 1];
 
-/// Runs of a size, of which the best counts: the others were held up by something.
+/// Repeated runs of each batch size. The best run counts, because something delayed the others.
 const REPEATS: usize = 3;
 
-/// Measuring stops to repeat itself after this much time of runs, so that ten models are loaded in less than half a minute.
+/// Time of runs after which a measurement is not repeated, so that ten models are loaded in less than half a
+/// minute.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
 
-/// A clock that saw nothing pass saw less than this.
+/// Smallest measurable duration. A clock that shows no difference has measured less than this.
 const SHORTEST: Duration = Duration::from_nanos(1);
 
-/// What must be gained. Less is within what two measurements of the same differ by, and calls that run together wait for each other.
+/// Factor by which batching must raise the rate. Two measurements of the same run can differ by less than
+/// this, and calls in a batch wait for each other.
 const GAIN: f64 = 1.1;
 
-/// Bytes of an input that measuring makes at most; who takes more gains nothing from company.
+/// Largest input of a measurement, in bytes. A model with larger inputs does not gain from batching.
 const LARGEST: usize = 64 << 20;
 
 impl Batching {
@@ -86,7 +90,8 @@ impl fmt::Display for Batching {
     }
 }
 
-/// Chooses for a model that was just loaded. `run` runs it and says how long that took; a trial of as many rows as are measured says it already.
+/// Chooses batching for a model that was just loaded. `run` runs the model and returns the time. A trial with
+/// the same number of rows replaces the measurement.
 pub(super) fn choose(
     spec: &ModelSpec,
     facts: &ModelFacts,
@@ -126,7 +131,8 @@ pub(super) fn choose(
     Choice { batching: Batching::Unmeasured(obstacle), row_time: None }
 }
 
-/// The shortest of some runs, after one that does not count: a shape's first run prepares for it.
+/// The shortest of several runs. The first run does not count, because a shape's first run includes
+/// preparation.
 fn best(
     inputs: &[Tensor],
     run: &mut impl FnMut(Vec<Tensor>) -> Result<Duration, InferenceError>,
@@ -144,7 +150,7 @@ fn best(
     Ok(best.max(SHORTEST))
 }
 
-/// Inputs of so many rows, all zero.
+/// Inputs with this number of rows, all zero.
 fn zeros(facts: &ModelFacts, rows: usize, free: usize) -> Option<Vec<Tensor>> {
     facts.inputs.iter().map(|spec| zero(spec, rows, free)).collect()
 }
@@ -184,7 +190,7 @@ mod tests {
         }
     }
 
-    /// Token ids of sentences: rows and length free.
+    /// Token ids of sentences. The rows and the length are free.
     fn facts() -> ModelFacts {
         let free = |name: &str| Dimension::Free(name.to_owned());
         let tensor = |name: &str, dtype, shape| TensorSpec { name: name.to_owned(), dtype, shape };
@@ -196,7 +202,7 @@ mod tests {
         }
     }
 
-    /// A run of so much for itself and so much for each row, in microseconds.
+    /// A run with a fixed time and a time for each row, in microseconds.
     fn takes(fixed: u64, row: u64) -> impl FnMut(Vec<Tensor>) -> Result<Duration, InferenceError> {
         move |inputs| Ok(Duration::from_micros(fixed + row * u64::try_from(inputs[0].rows()).unwrap()))
     }
@@ -236,7 +242,7 @@ mod tests {
         let mut runs = 0;
         let choice = choose(&spec(None), &facts(), (&RowIndependence::Declared, None), |inputs| {
             runs += 1;
-            // Every other run is held up, the first of each size most of all.
+            // Every other run is delayed, including the first run of each size.
             let disturbance = if runs % 2 == 1 { 50_000 } else { 0 };
             takes(1000, 1000)(inputs).map(|took| took + Duration::from_micros(disturbance))
         });

@@ -7,40 +7,44 @@ use super::rows;
 use crate::{InferenceError, LeaseUse, Tensor};
 use sage_observe::InferenceCounters;
 
-/// One call, from when it was asked for until nothing of it runs any more. Its caller and the threads of the device share it.
+/// A call, from its request until no part of it runs any more. Its caller and the threads of the device share
+/// it.
 ///
-/// **Who waits for whom.** The caller waits on `answered`, which the thread that gives the last part of the answer, or an error, signals. Nobody
-/// waits for the caller: what comes after it gave up is dropped. The end of a lease signals nobody here, since a grace ends by the clock alone:
-/// the caller looks for it every [`Call::LOOK`], and for the cut of its pipeline's run too.
+/// **Waiting.** The caller waits on `answered`, which is signalled with the last part of the result or with
+/// an error. No thread waits for the caller: a result after the caller gave up is dropped. The end of a lease
+/// sends no signal, because a grace ends by the clock alone. Therefore the caller checks the lease and the
+/// cut of its pipeline's run every [`Call::LOOK`].
 ///
-/// The use of the lease is over when the last of them lets go: a lease whose caller is gone stays in use while the device works for it.
+/// The use of the lease ends when the last owner of the call drops it. If a caller has left, its lease stays
+/// in use while the device works for it.
 #[derive(Debug)]
 pub(super) struct Call {
     lease_use: LeaseUse,
-    /// How many rows its answer has; 1 where they mean nothing.
+    /// Number of rows of the result. 1 if rows have no meaning for the model.
     rows: usize,
     inputs: Mutex<Vec<Tensor>>,
     answer: Mutex<Answer>,
     answered: Condvar,
-    /// Of the instance that calls.
+    /// The counters of the calling instance.
     pub(super) counters: Arc<InferenceCounters>,
 }
 
 #[derive(Debug, Default)]
 struct Answer {
     started: bool,
-    /// By their first row, as they come.
+    /// Parts of the result with their first row, in the order of their arrival.
     parts: Vec<(usize, Vec<Tensor>)>,
-    /// Rows that these are.
+    /// Number of rows in `parts`.
     rows: usize,
     error: Option<InferenceError>,
-    /// The caller has gone.
+    /// Whether the caller has left.
     given_up: bool,
 }
 
 impl Call {
-    /// How often a caller looks whether its lease still stands, and says to other runs on the device that this process goes on. A guest learns within this that it does not; a look is a lock, so that calls that
-    /// take longer than this do not feel it.
+    /// Interval at which a caller checks its lease, and tells other runs on the device that this process is
+    /// alive. A guest learns of the end of its lease within this time. A check takes a lock, which is
+    /// negligible for calls that last longer than this.
     pub(super) const LOOK: Duration = Duration::from_millis(20);
 
     pub(super) fn new(
@@ -59,16 +63,16 @@ impl Call {
         })
     }
 
-    /// The rows of its answer.
+    /// Number of rows of the result.
     pub(super) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Waits for the answer, and calls `look` every [`Call::LOOK`].
+    /// Waits for the result, and calls `look` every [`Call::LOOK`].
     ///
     /// # Errors
-    /// What the run said; [`InferenceError::Deadline`] at `until`; the lease has ended; `cut`, which is [`InferenceError::DeviceLost`]. Nothing
-    /// that comes later is kept.
+    /// The error of the run; [`InferenceError::Deadline`] at `until`; the lease has ended; `cut`, which gives
+    /// [`InferenceError::DeviceLost`]. Anything that comes later is dropped.
     pub(super) fn wait(
         &self,
         until: Instant,
@@ -111,15 +115,16 @@ impl Call {
         }
     }
 
-    /// What calls end with when their pipeline's run is cut.
+    /// The error of calls when their pipeline's run is cut.
     pub(super) fn cut() -> InferenceError {
         InferenceError::DeviceLost("the run of its pipeline was cut".to_owned())
     }
 
-    /// Begins a run for it; whether that is its first.
+    /// Begins a run for the call. Returns whether it is the first run.
     ///
     /// # Errors
-    /// It needs none: its caller is gone, or its lease does not stand any more, which it is told.
+    /// No run is needed: the caller has left, or the lease has ended. In the second case the caller gets the
+    /// error.
     pub(super) fn start(&self) -> Result<bool, ()> {
         let stands = self.may_start();
         let mut answer = self.answer();
@@ -131,12 +136,12 @@ impl Call {
         stands.map(|()| is_first).map_err(|error| self.fail(error))
     }
 
-    /// Some of its inputs' rows, with others': [`rows::join`] reads them under their locks.
+    /// The inputs. [`rows::join`] reads the inputs of several calls under their locks.
     pub(super) fn inputs(&self) -> MutexGuard<'_, Vec<Tensor>> {
         self.inputs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the answer for some of its rows.
+    /// Delivers the result for some of the rows.
     pub(super) fn answer_rows(&self, range: &Range<usize>, outputs: Vec<Tensor>) {
         let mut answer = self.answer();
         if answer.is_over() {
@@ -149,7 +154,7 @@ impl Call {
         }
     }
 
-    /// There is none.
+    /// Ends the call with an error.
     pub(super) fn fail(&self, error: InferenceError) {
         let mut answer = self.answer();
         if !answer.is_over() {
@@ -159,12 +164,12 @@ impl Call {
         }
     }
 
-    /// What its lease allows at the start of a run: one that is being taken away only finishes what runs.
+    /// Checks that the lease allows a run to start. A draining lease allows only running calls to finish.
     fn may_start(&self) -> Result<(), InferenceError> {
         self.lease_use.lease().enter().map(drop)
     }
 
-    /// The parts of the answer in the order of their rows.
+    /// The complete result, from its parts in the order of their rows.
     fn whole(&self, mut parts: Vec<(usize, Vec<Tensor>)>) -> Result<Vec<Tensor>, InferenceError> {
         self.lease_use.still_good()?;
         if let [(_, alone)] = parts.as_mut_slice() {

@@ -1,4 +1,4 @@
-//! Who pays for what, in a time that only the test moves: on a device that calls fail, hang on and end.
+//! The charges of leases, on a device with calls that fail, hang and crash. Only the test moves the time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -7,34 +7,34 @@ use super::scheduler::{Pick, Scheduler};
 use super::work::{Batch, Ended, Kind, Rules, Work};
 use crate::{Tensor, TensorData};
 
-/// Microseconds.
+/// Microseconds in a millisecond.
 const MS: u64 = 1_000;
-/// What a device's process has after a deadline before it is killed, and what its restart takes.
+/// Time between a missed deadline and the kill of a device's process, and the time of its restart.
 const GRACE: u64 = 1_000 * MS;
 const RESTART: u64 = 100 * MS;
 
-/// What calls of a lease do.
+/// The behaviour of a lease's calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Does {
     Answer,
-    /// After the time of a run.
+    /// Fails after the time of a run.
     Fail,
-    /// Until the device's process is killed, with whatever else runs.
+    /// Hangs until the device's process is killed, together with all other runs.
     Hang,
-    /// After the time of a run, with the device's process and whatever else runs.
+    /// Crashes the device's process after the time of a run, together with all other runs.
     Crash,
 }
 
-/// A lease that always has calls waiting.
+/// A lease that always has waiting calls.
 #[derive(Debug, Clone, Copy)]
 struct Caller {
     share: u32,
     does: Does,
-    /// Microseconds of a row.
+    /// Microseconds for a row.
     row: u64,
-    /// Calls of one width run together.
+    /// Calls with the same width run together.
     width: usize,
-    /// Microseconds until its calls' deadlines.
+    /// Microseconds until the deadline of a call.
     timeout: u64,
 }
 
@@ -43,16 +43,17 @@ const LONG: Caller = Caller { row: 200 * MS, width: 2, ..GOOD };
 const FAILS: Caller = Caller { does: Does::Fail, row: 100 * MS, ..GOOD };
 const HANGS: Caller = Caller { does: Does::Hang, timeout: 2_000 * MS, ..GOOD };
 const CRASHES: Caller = Caller { does: Does::Crash, ..GOOD };
-/// Never waits as long as a run takes.
+/// A caller with a timeout that is shorter than a run.
 const HASTY: Caller = Caller { timeout: 5 * MS, ..GOOD };
 
-/// Calls of a lease that wait or run: more than all slots take, so that it could always use more of the device.
+/// Waiting and running calls of a lease. The number exceeds the slots, so the lease could always use more of
+/// the device.
 const LANES: usize = 24;
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Over(u64),
-    /// The device's process is killed for a run that was late.
+    /// The device's process is killed because of a late run.
     Killed(u64),
     Recovered(u64),
     /// A deadline, or the end of a wait.
@@ -72,15 +73,15 @@ struct Device {
     callers: Vec<Caller>,
     /// The lease of each call.
     calls: Vec<usize>,
-    /// How often each call was begun.
+    /// Number of starts of each call.
     begun: Vec<usize>,
     told: Vec<Option<bool>>,
     running: BTreeMap<u64, Run>,
     recovering: BTreeMap<u64, (u64, Vec<usize>)>,
     events: BTreeSet<(u64, Event)>,
-    /// Microseconds of the device that each lease is to blame for.
+    /// Microseconds of device time that each lease caused.
     used: Vec<u64>,
-    /// What each was said to owe for runs that gave it nothing.
+    /// Microseconds that each lease was charged for runs without a result.
     owed: Vec<u64>,
 }
 
@@ -197,10 +198,10 @@ impl Device {
         batch.works.iter().map(|work| (self.calls[work.call], self.callers[self.calls[work.call]].does)).collect()
     }
 
-    /// Everything that runs is lost, by a fault of these.
+    /// Ends all runs as lost, by a fault of these leases.
     fn lose_all(&mut self, now: u64, culprits: &[usize]) {
         while let Some((_, run)) = self.running.pop_first() {
-            // What would have failed anyway pays for itself.
+            // A run that would have failed anyway pays for itself.
             let bad = self.does(&run.batch).into_iter().filter(|(_, does)| *does != Does::Answer);
             let own: Vec<usize> = bad.map(|(lease, _)| lease).collect();
             self.blame(if own.is_empty() { culprits } else { &own }, now - run.began);
@@ -245,7 +246,7 @@ impl Device {
         let failed = self.scheduler.over(&run.batch, ended, took, self.at(now));
         if matches!(ended, Ended::Late | Ended::Lost) {
             let hangs = self.does(&run.batch).iter().any(|(_, does)| *does == Does::Hang);
-            // What is only slow is over within the grace, and the process stays.
+            // A run that is only slow ends within the grace, and the process continues.
             let left: u64 = run.batch.works.iter().map(|work| self.callers[self.calls[work.call]].row).sum();
             let recovery = match ended {
                 Ended::Late if hangs => GRACE + RESTART,
@@ -274,7 +275,7 @@ impl Device {
         self.scheduler.recovered(number, Duration::from_micros(now - began));
     }
 
-    /// Device time by share, of each lease, against the average of all.
+    /// Device time by share of each lease, relative to the mean of all leases.
     fn shares(&self) -> Vec<f64> {
         let by_share = |(used, caller): (&u64, &Caller)| *used as f64 / f64::from(caller.share);
         let all: Vec<f64> = self.used.iter().zip(&self.callers).map(by_share).collect();
@@ -333,7 +334,7 @@ fn what_runs_without_an_answer_took_is_counted_for_who_is_to_blame() {
         device.run(50_000 * MS);
         let (owed, used) = (device.owed[1] as f64, device.used[1] as f64);
         assert!(owed > 0.9 * used && owed < 1.1 * used, "{bad:?} owes {owed} for {used}");
-        // The first run in company may fall to all in it until it is known whose fault it was.
+        // The first run in a batch may be charged to all its calls until the culprit is known.
         assert!(device.owed[0] <= 200 * MS, "{bad:?}: {}", device.owed[0]);
     }
 }

@@ -1,19 +1,20 @@
 use sage_machine::{CpuSet, ResourceError, SharedCpus, SharedSeat, pin_current_thread};
 
-/// Where a device's threads run. Threads that a backend makes for itself when a model is loaded begin where the loading thread is.
+/// The CPUs for a device's threads. Threads that a backend starts when it loads a model begin on the CPUs of
+/// the loading thread.
 #[derive(Debug, Clone)]
 pub enum DeviceCpus {
-    /// On CPUs of its own.
+    /// CPUs that only this device uses.
     Own(CpuSet),
-    /// Off the CPUs that lanes have leased.
+    /// CPUs that are not leased by lanes.
     Shared(SharedCpus),
 }
 
 impl DeviceCpus {
-    /// Binds the calling thread, until the seat is dropped.
+    /// Binds the calling thread until the seat is dropped.
     ///
     /// # Errors
-    /// It cannot be bound.
+    /// The thread cannot be bound.
     pub(super) fn join(&self) -> Result<Option<SharedSeat>, ResourceError> {
         match self {
             Self::Own(cpus) => pin_current_thread(cpus).map(|_| None),

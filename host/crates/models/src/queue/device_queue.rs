@@ -15,49 +15,62 @@ use crate::{InferenceError, Lease, ModelFacts, RowIndependence, Runner, Tensor};
 use sage_observe::{DeviceNumbers, DeviceReading, InferenceCounters};
 use sage_plan::ModelSpec;
 
-/// One device: calls of all leases on it wait here, and threads of its own run them, as many as its [`Runner`] has slots.
+/// The queue of one device. Calls of all leases on the device wait here. The queue's threads run them; there
+/// are as many threads as its [`Runner`] has slots.
 ///
-/// **Who waits for whom.** Callers wait for their own answer and for nothing else (see `Call`); the lock is held to put a call in or to pick what
-/// runs, never during a run. The threads wait on `work`: a call or a model to load wakes one, which wakes another if it leaves something, and so
-/// does closing; who waits for company wakes by the clock. A thread that runs something waits for the runner, which nothing here can hurry: its
-/// callers leave at their deadlines, or when the run of their pipeline is [cut](DeviceQueue::cut); the slot stays taken until the run is really
-/// over. Where other runs hold shares of the device, a thread that has something to run waits for this run's turn first ([`Turns`]), which they cannot
-/// keep from it by dying, stopping or hanging.
+/// **Waiting.** Callers wait only for their own result (see `Call`). The lock is held to submit a call or to
+/// pick the next batch, never during a run. The threads wait on `work`. A new call, a model to load, and
+/// closing each wake a thread, and a thread wakes another one if it leaves work. A batch that waits for more
+/// calls wakes by the clock. A running thread waits for the runner, and nothing here can shorten that wait.
+/// Its callers leave at their deadlines, or when the run of their pipeline is [cut](DeviceQueue::cut); the
+/// slot stays in use until the run has really ended. If other runs hold shares of the device, a thread with
+/// work first waits for this run's turn ([`Turns`]). A dead, stopped or hanging run cannot block that turn.
 ///
-/// **Rows.** Calls are put together and cut only where [`RowIndependence`] says that rows do not depend on each other, and a call's inputs have as
-/// many rows as each other. Else a call runs whole and alone, and one whose inputs are longer than `max_rows` is [`InferenceError::TooLarge`].
+/// **Rows.** Calls are batched and split only if [`RowIndependence`] says that rows do not depend on each
+/// other, and if all inputs of a call have the same number of rows. Otherwise a call runs whole and alone,
+/// and a call with more than `max_rows` rows gives [`InferenceError::TooLarge`].
 ///
-/// **Bounds.** A call's rows are bounded by [`DeviceQueue::MOST_ROWS`]. What one lease has waiting is bounded in calls and bytes; more is
-/// [`InferenceError::Busy`]. What runs is bounded by the slots and `max_rows`. Callers that gave up leave nothing behind but what runs.
+/// **Bounds.** [`DeviceQueue::MOST_ROWS`] bounds the rows of a call. The waiting calls of one lease are
+/// bounded in number and bytes; a further call gives [`InferenceError::Busy`]. The slots and `max_rows` bound
+/// the running calls. A caller that gave up leaves nothing behind except a running call.
 ///
-/// **Does not bound** what runs of other users have under way on the same device, nor what loading a model takes there: neither takes turns.
+/// **Not bounded:** the runs of other users in flight on the same device, and the cost of loading a model
+/// there. Neither takes turns.
 ///
-/// **Errors.** What a run of several calls fails of, be it an error, a panic, a deadline or the end of the device's process, each of them is told only
-/// after it ran once more apart, so that one tenant's rows fail alone; a lease that fails then too runs alone from there on. So it is with runs of other
-/// slots that end with the device's process: they are tried again, with nothing beside them. A runner that panics has failed; its thread lives on.
+/// **Errors.** If a run of several calls fails (by an error, a panic, a deadline or the end of the device's
+/// process), each call runs once more in isolation before its caller gets the error. So the rows of one
+/// tenant fail alone. A lease that fails again in isolation always runs alone from then on. If a device's
+/// process ends, the runs of other slots end with it; these runs are repeated with nothing beside them. A
+/// runner that panics has failed, but its thread continues.
 ///
-/// **Who pays.** A lease is charged what its runs took of the device, whatever became of them: see `Scheduler`. A run in company may take half of
-/// what the shortest deadline in it leaves, and none takes longer than its own.
+/// **Charges.** A lease is charged for the device time of all its runs, with any outcome: see `Scheduler`. A
+/// batch may take half of the time until the earliest deadline in it. A single call may take until its own
+/// deadline.
 #[derive(Debug)]
 pub struct DeviceQueue {
     shared: Arc<Shared>,
 }
 
-/// What runs may take that show whether a model's rows are independent: some seconds, on a device that others keep busy.
+/// Timeout for the runs that show whether a model's rows are independent. They take some seconds on a device
+/// that is busy with other runs.
 const SHOWING: Duration = Duration::from_secs(60);
 
-/// A stack for what follows a stranger's graph down: what the process that examined it had.
+/// Stack size for code that recurses through an untrusted graph. The process that examined the graph had the
+/// same size.
 const STACK: usize = 8 << 20;
 
 impl DeviceQueue {
-    /// Rows of one call. They may be small, and each run of `max_rows` of them is an answer to be kept until all are there: where `max_rows` is 1,
-    /// so many take some 50 MiB beside their bytes, about what a lease's inputs may.
+    /// Largest number of rows of one call. Rows may be small, and each run of `max_rows` rows gives a part of
+    /// the result that is kept until all parts are there. If `max_rows` is 1, this number of parts uses about
+    /// 50 MiB beside the data, about as much as a lease's inputs may use.
     pub const MOST_ROWS: usize = 1 << 18;
 
-    /// Starts the threads of a device, which take these turns with other runs; none where nobody else can hold a share.
+    /// Starts the threads of a device. `turns` are this run's turns with other runs, or `None` if no other
+    /// run can hold a share.
     ///
     /// # Errors
-    /// [`InferenceError::DeviceLost`]: a thread cannot be made, or not be bound to the device's CPUs. None is left then.
+    /// [`InferenceError::DeviceLost`]: a thread cannot be started, or cannot be bound to the device's CPUs.
+    /// Then no thread is left.
     pub fn start(
         name: &str,
         runner: Arc<dyn Runner>,
@@ -66,7 +79,7 @@ impl DeviceQueue {
     ) -> Result<Self, InferenceError> {
         let slots = runner.slots().max(1);
         let shared = Arc::new(Shared::new(name, runner, turns));
-        // Closes what was started when a later one fails.
+        // If a later thread fails, dropping the queue ends the earlier threads.
         let queue = Self { shared };
         for slot in 0..slots {
             let (shared, cpus) = (Arc::clone(&queue.shared), cpus.clone());
@@ -84,7 +97,7 @@ impl DeviceQueue {
                     }
                 }
             };
-            // Linux keeps 15 characters of it.
+            // Linux keeps 15 characters of the name.
             if let Err(error) =
                 thread::Builder::new().name(format!("device-{name}-{slot}")).stack_size(STACK).spawn(body)
             {
@@ -100,19 +113,22 @@ impl DeviceQueue {
         Ok(queue)
     }
 
-    /// Loads a model on one of the device's threads, and measures whether its calls should run together where nothing is declared. Waits for that,
-    /// and for a free slot, until `until`; what has begun then is finished and kept. One that is there already is answered at once.
+    /// Loads a model on one of the device's threads, and measures whether its calls should be batched, unless
+    /// this is declared. Waits for a free slot and for the end of the load until `until`; a load that has
+    /// begun is then still finished and kept. Returns at once if the model is already loaded.
     ///
     /// # Errors
-    /// As [`Runner::load`]; [`InferenceError::Unsupported`] where another model has the name; the device is closed.
+    /// The errors of [`Runner::load`]; [`InferenceError::Unsupported`] if another model has the name; the
+    /// device is closed.
     pub fn load(&self, spec: &ModelSpec, until: Instant) -> Result<Arc<ModelFacts>, InferenceError> {
         self.load_file(spec, &spec.name, until)
     }
 
-    /// The same for a file that is loaded under a name of its own: once, whatever the models are called that it serves.
+    /// Like [`DeviceQueue::load`], for a file that is loaded under a name of its own. The file is loaded once
+    /// for all models that use it.
     ///
     /// # Errors
-    /// As [`DeviceQueue::load`].
+    /// The errors of [`DeviceQueue::load`].
     pub fn load_file(&self, spec: &ModelSpec, file: &str, until: Instant) -> Result<Arc<ModelFacts>, InferenceError> {
         {
             let inside = self.shared.lock();
@@ -127,8 +143,9 @@ impl DeviceQueue {
         self.on_a_thread(load, until)
     }
 
-    /// Has runs show, before the first call is cut, whether rows are independent that only the graph says are; waits for it at most until
-    /// `until`. What has begun then is finished, for the next call.
+    /// Tests by runs whether rows are independent, for a model with evidence only from its graph. Called
+    /// before the first call is split. Waits at most until `until`; a test that has begun is then still
+    /// finished, for the next call.
     fn show(&self, model: &str, until: Instant) -> Result<(), InferenceError> {
         let Some(model) = self.shared.model(model) else { return Ok(()) };
         let (spec, file, end) = (model.spec.clone(), model.runs_as.clone(), Instant::now() + SHOWING);
@@ -161,13 +178,15 @@ impl DeviceQueue {
         }
     }
 
-    /// Runs a call for a lease on this device and waits for its answer, at most until `until`. The inputs are in the order of the model's facts
-    /// and were checked against them. `counters` are the calling instance's.
+    /// Runs a call for a lease on this device and waits for the result, at most until `until`. The inputs
+    /// must be in the order of the model's facts and already checked against them. `counters` belong to the
+    /// calling instance.
     ///
     /// # Errors
-    /// The lease is not held, or ended meanwhile; [`InferenceError::UnknownModel`] for one that was not loaded here, [`InferenceError::Busy`],
-    /// [`InferenceError::Deadline`], [`InferenceError::BadInput`] for no rows at all, [`InferenceError::TooLarge`] for too many; the queue was cut;
-    /// as [`Runner::run`].
+    /// The lease is not held, or ended in the meantime; [`InferenceError::UnknownModel`] if the model is not
+    /// loaded here; [`InferenceError::Busy`]; [`InferenceError::Deadline`]; [`InferenceError::BadInput`] for
+    /// a call without rows; [`InferenceError::TooLarge`] for too many rows; the queue was cut; the errors of
+    /// [`Runner::run`].
     pub fn run(
         &self,
         lease: &Arc<Lease>,
@@ -213,7 +232,7 @@ impl DeviceQueue {
             }
             let found = inside.models.iter().enumerate().find(|(_, known)| known.spec.name == model);
             let (number, model) = found.ok_or_else(|| InferenceError::UnknownModel(model.to_owned()))?;
-            // Inputs of different lengths are no rows of each other, whatever their model is.
+            // Inputs with different numbers of rows cannot be matched row by row, whatever the model is.
             let (rows, kind) = match (&model.rows, model.facts.rows_of(&inputs)) {
                 (shown, Some(rows)) if shown.is_certain() => (rows, Kind::of(&inputs)),
                 (RowIndependence::ByGraph, Some(rows)) => {
@@ -260,49 +279,52 @@ impl DeviceQueue {
         answer
     }
 
-    /// The device.
+    /// The name of the device.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.shared.name
     }
 
-    /// What a loaded model takes and gives.
+    /// The inputs and outputs of a loaded model.
     #[must_use]
     pub fn facts(&self, model: &str) -> Option<Arc<ModelFacts>> {
         Some(Arc::clone(&self.shared.model(model)?.facts))
     }
 
-    /// Whether rows of a loaded model's calls are put together and taken apart, and why.
+    /// Whether rows of a loaded model's calls may be batched and split, with the reason.
     #[must_use]
     pub fn rows(&self, model: &str) -> Option<RowIndependence> {
         Some(self.shared.model(model)?.rows.clone())
     }
 
-    /// Whether calls of a loaded model run together, and why.
+    /// Whether calls of a loaded model run together, with the reason.
     #[must_use]
     pub fn batching(&self, model: &str) -> Option<Batching> {
         Some(self.shared.model(model)?.batching.clone())
     }
 
-    /// Counts a lease on this device among its numbers, until it ends.
+    /// Counts a lease on this device in the device's numbers until the lease ends.
     pub fn watch(&self, lease: &Arc<Lease>) {
         self.shared.leases.lock().unwrap_or_else(PoisonError::into_inner).watch(lease);
     }
 
-    /// From now on nobody waits for an answer: every call, whether it runs or not, ends with [`InferenceError::DeviceLost`] in a moment, and so does
-    /// each that comes. For the cut of a pipeline's run. Does not wait, and ends nothing that runs: closing does.
+    /// Cuts the queue, for the cut of a pipeline's run. Every present and later call ends with
+    /// [`InferenceError::DeviceLost`] within a moment, whether it runs or not. Does not block, and does not
+    /// end runs; [`DeviceQueue::close`] ends them.
     pub fn cut(&self) {
         self.shared.cut.store(true, Ordering::Release);
     }
 
-    /// Ends it: what waits is told that the device is lost, what runs is ended by the runner where it can be. Waits for the threads, at most until
-    /// `until`; whether they have all ended. One that has not runs what nobody can interrupt, and ends after that. Again: only waits.
+    /// Closes the queue. Waiting calls get the error that the device is lost. The runner ends running calls
+    /// if it can. Waits for the threads until `until` at most, and returns whether all have ended. A thread
+    /// that has not ended is in a run that cannot be interrupted, and ends after the run. A second call only
+    /// waits.
     pub fn close(&self, until: Instant) -> bool {
         self.shared.close(until)
     }
 }
 
-/// Whether a call may run that runs as it is: its inputs are no longer than a run may be.
+/// Checks that a call that cannot be split fits into one run.
 fn whole(model: &Model, inputs: &[Tensor]) -> Result<(), InferenceError> {
     let (input, size) = model.facts.longest_of(inputs).unwrap_or_default();
     let limit = u64::from(model.spec.max_rows);
@@ -317,7 +339,7 @@ fn whole(model: &Model, inputs: &[Tensor]) -> Result<(), InferenceError> {
     Err(InferenceError::TooLarge { what, size: size as u64, limit })
 }
 
-/// Closes it without waiting for what runs.
+/// Closes the queue without waiting for runs.
 impl Drop for DeviceQueue {
     fn drop(&mut self) {
         self.shared.close(Instant::now());

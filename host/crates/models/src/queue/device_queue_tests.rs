@@ -1,4 +1,4 @@
-//! The threads of a device, on runners whose runs the test holds and lets go.
+//! The threads of a device, with runners that the test blocks and releases.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use sage_machine::CpuSet;
 use sage_observe::{DeviceReading, InferenceCounters};
 use sage_plan::ModelSpec;
 
-/// A device with a model `m`, and what runs on it.
+/// A device with a model `m`, and its runner.
 struct Bench {
     runner: Arc<Doubling>,
     queue: DeviceQueue,
@@ -35,14 +35,15 @@ impl Bench {
         Ok(doubled.clone())
     }
 
-    /// Waits until so many calls wait.
+    /// Waits until this number of calls is waiting.
     fn wait_for_waiting(&self, calls: u64) {
         while self.queue.read().waiting != calls {
             thread::yield_now();
         }
     }
 
-    /// Runs these calls while the device is busy, so that they all wait when it is free; each with a lease of its own.
+    /// Submits these calls while the device is busy, so that all are waiting when it becomes free. Each call
+    /// has a lease of its own.
     fn together(&self, calls: &[&[i32]]) -> Vec<Result<Vec<i32>, InferenceError>> {
         self.runner.gate.shut();
         thread::scope(|scope| {
@@ -74,7 +75,7 @@ fn calls_that_wait_run_together_and_each_gets_its_own_rows() {
     let instance = &bench.counters;
     assert_eq!((instance.calls.get(), instance.rows.get(), instance.bytes_in.get()), (5, 7, 28));
     assert_eq!(instance.bytes_out.get(), 28);
-    // 110, 140 and 120 µs; half of them CPU.
+    // 110, 140 and 120 µs. Half of it is CPU time.
     assert_eq!(instance.device_nanoseconds.get(), 370_000);
     assert_eq!(instance.cpu_nanoseconds.get(), 185_000);
     assert!(instance.errors.get().is_empty());
@@ -147,7 +148,7 @@ fn one_tenants_bad_rows_fail_alone() {
     assert_eq!(answers[2], Ok(vec![6]));
     let runs = bench.runner.runs.lock().unwrap().clone();
     assert_eq!(runs.len(), 5, "one together, three alone: {runs:?}");
-    // Who failed alone too is left out of others' runs from there on.
+    // A lease that failed in isolation too is excluded from the batches of others from then on.
     let answers = bench.together(&[&[1], &[2], &[3]]);
     assert!(answers.iter().all(Result::is_ok));
     let runs = bench.runner.runs.lock().unwrap().split_off(6);
@@ -185,7 +186,7 @@ fn who_has_no_patience_leaves_at_its_deadline_and_leaves_nothing_behind() {
     bench.runner.gate.shut();
     let soon = || Instant::now() + Duration::from_millis(30);
     let running = lease(1);
-    // Until its run has begun: a machine that is busy may take longer than this for it.
+    // Repeats until a run has begun, because a busy machine may take longer than one timeout.
     let mut calls = 0;
     while bench.runner.gate.held() == 0 {
         calls += 1;
@@ -214,14 +215,14 @@ fn a_revoked_lease_finishes_what_runs_and_starts_nothing() {
         let waiting = scope.spawn(|| bench.run(&revoked, &[2], later()));
         bench.wait_for_waiting(1);
         revoked.revoke(Duration::from_secs(600));
-        // The one that waits is told while the device is still busy.
+        // The waiting call gets its error while the device is still busy.
         let waited = waiting.join().unwrap();
         bench.runner.gate.open();
         (running.join().unwrap(), waited)
     });
     assert_eq!(ran, Ok(vec![2]), "within its grace");
     assert_eq!(waited, Err(InferenceError::LeaseLost(LeaseEnd::Draining)));
-    // The device's thread lets go of a call just after it has answered it.
+    // The device's thread drops a call just after it has delivered the result.
     assert!(revoked.wait_idle(later()));
     assert_eq!(bench.run(&revoked, &[3], later()), Err(InferenceError::LeaseLost(LeaseEnd::Revoked)));
     assert_eq!(*bench.runner.runs.lock().unwrap(), [vec![1]]);
@@ -270,7 +271,7 @@ fn a_model_is_measured_when_it_is_loaded_and_nothing_is_declared() {
     let measured = ModelSpec { batching: None, max_rows: 32, ..spec("measured") };
     bench.queue.load(&measured, later()).unwrap();
     let batching = bench.queue.batching("measured").unwrap();
-    // 110 µs for one row, 180 for eight.
+    // 110 µs for one row, 180 µs for eight.
     assert_eq!(batching.to_string(), "on: 44444 rows/s with 8 together, 9091 one at a time");
     assert!(batching.is_on());
     let numbers = bench.queue.read();
@@ -307,7 +308,7 @@ fn closing_tells_who_waits_and_ends_the_threads() {
     let bench = Bench::new(2);
     bench.runner.gate.shut();
     thread::scope(|scope| {
-        // One after the other, or they would run together.
+        // The calls are submitted one after the other, because otherwise they would run together.
         let first = scope.spawn(|| bench.run(&lease(1), &[1], later()));
         bench.runner.gate.wait_for(1);
         let second = scope.spawn(|| bench.run(&lease(2), &[1], later()));
@@ -365,7 +366,7 @@ fn a_device_runs_on_its_own_cpus_and_one_that_cannot_does_not_start() {
     assert_eq!(error.to_string(), "the device is lost: a thread for cpu0: cannot bind a thread to CPUs 1023");
 }
 
-/// Answers on which CPU it ran.
+/// A runner that returns the CPU on which it ran.
 #[derive(Debug, Default)]
 struct Where(Doubling);
 

@@ -14,13 +14,13 @@ use sage_machine::thread_cpu_time;
 use sage_observe::ModelCounters;
 use sage_plan::ModelSpec;
 
-/// One thread of a device: it takes what is next, runs it, and hands each caller its rows.
+/// A thread of a device, which takes the next job, runs it, and delivers the rows to each caller.
 pub(super) struct Dispatcher<'a> {
     shared: &'a Shared,
 }
 
-/// How long a device may take to be ready again. One whose process must be killed and started, with its models, is mostly within seconds; whoever
-/// waits for it longer is charged no more.
+/// Timeout for a device's recovery. A process that is killed and restarted with its models is usually ready
+/// within seconds. A lease is charged for at most this time.
 const RECOVERY: Duration = Duration::from_secs(60);
 
 impl<'a> Dispatcher<'a> {
@@ -28,14 +28,14 @@ impl<'a> Dispatcher<'a> {
         Self { shared }
     }
 
-    /// Until the device is closed.
+    /// Runs jobs until the device is closed.
     pub(super) fn run(&self) {
         let mut asking = None;
         while let Some(job) = self.shared.next(asking.take()) {
             match job {
                 Job::Load(load) => {
                     let loaded = self.load(&load);
-                    // Nobody may be waiting for it any more.
+                    // The requester of the load may have left.
                     let _ = load.done.send(loaded);
                 }
                 Job::Run(batch, model, turn) => asking = self.batch(batch, &model, turn),
@@ -69,7 +69,8 @@ impl<'a> Dispatcher<'a> {
         self.shared.add(model, chosen.row_time)
     }
 
-    /// Has runs show whether rows of a loaded model are independent, where only its graph has shown it so far.
+    /// Tests by runs whether rows of a loaded model are independent, if there is evidence only from its
+    /// graph.
     fn show(&self, spec: &ModelSpec, file: &str, facts: &ModelFacts, until: Instant) -> Result<(), InferenceError> {
         if self.shared.model(&spec.name).is_none_or(|model| model.rows != RowIndependence::ByGraph) {
             return Ok(());
@@ -83,7 +84,7 @@ impl<'a> Dispatcher<'a> {
                 }
             })
         });
-        // What the device could not do this time says nothing of the rows.
+        // A temporary failure of the device proves nothing about the rows.
         if let Some(error) = stopped.filter(|_| !rows.is_certain()) {
             return Err(error);
         }
@@ -92,7 +93,7 @@ impl<'a> Dispatcher<'a> {
         Ok(())
     }
 
-    /// A run that is none of a call's, in a turn of its own.
+    /// Runs the model outside of any call, in a turn of its own.
     fn run_beside_calls(&self, file: &str, inputs: Vec<Tensor>, until: Instant) -> Result<RunAnswer, InferenceError> {
         let turn = self.shared.turn(until)?;
         let ran = self.run_in(turn.as_ref(), file, inputs, until);
@@ -100,7 +101,7 @@ impl<'a> Dispatcher<'a> {
         ran
     }
 
-    /// Runs what was chosen. Asks for the next turn where there is more to run.
+    /// Runs a batch. Asks for the next turn if more calls are waiting.
     fn batch(&self, batch: Batch<Arc<Call>>, model: &Model, turn: Option<Turn<'a>>) -> Option<Asking<'a>> {
         let Batch { number, model: model_number, works } = batch;
         let (mut starting, mut first) = (Vec::new(), Vec::new());
@@ -110,7 +111,7 @@ impl<'a> Dispatcher<'a> {
                     starting.push(work);
                     first.push(is_first);
                 }
-                // Those that ended since, and those whose leases do not stand any more, do not run.
+                // A call that has ended, or that has lost its lease, does not run.
                 Err(()) => self.shared.schedule(|scheduler| scheduler.leave_out(number, &work)),
             }
         }
@@ -121,7 +122,8 @@ impl<'a> Dispatcher<'a> {
             return None;
         }
         let counters = &model.counters;
-        // A call waits until its first rows run: that its others take turns with it is no wait for the device.
+        // A call waits until its first rows run. Later turns of its other rows do not count as waiting for
+        // the device.
         for (work, _) in batch.works.iter().zip(first).filter(|(_, is_first)| *is_first) {
             let waited = nanoseconds(began.saturating_duration_since(work.since));
             counters.wait_nanoseconds.add(waited);
@@ -130,7 +132,7 @@ impl<'a> Dispatcher<'a> {
         }
         let until = timeout(&batch.works, began);
         let (losses, cpu_before) = (self.shared.runner.losses(), thread_cpu_time());
-        // What others on the device may cost its answer is tried again, and needs its inputs for that.
+        // If another run can destroy a result, the call is repeated, so its inputs are kept.
         let keeps = losses.is_some() && self.shared.runner.slots() > 1;
         let ran = inputs(&batch.works, model, keeps).and_then(|inputs| {
             counters.bytes_in.add(bytes(&inputs));
@@ -157,7 +159,8 @@ impl<'a> Dispatcher<'a> {
         });
         let answer = match ran {
             Ok((answer, outputs)) => {
-                // First the turn, then the answers: somebody else may run meanwhile.
+                // End the turn before the results are delivered, so another run can use the device in the
+                // meantime.
                 let asking = turn.and_then(|turn| turn.over(over, is_more));
                 count(counters, &batch, &answer);
                 for (work, outputs) in batch.works.iter().zip(outputs) {
@@ -184,14 +187,14 @@ impl<'a> Dispatcher<'a> {
         turn.and_then(|turn| turn.over(ready, is_more))
     }
 
-    /// Has the instances pay what their calls owe for runs without an answer.
+    /// Adds the time that calls owe for runs without a result to the counters of their instances.
     fn collect(&self) {
         for (call, took) in self.shared.schedule(|scheduler| scheduler.take_owed()) {
             call.counters.device_nanoseconds.add(nanoseconds(took));
         }
     }
 
-    /// One run, in a turn.
+    /// Runs the model once, within a turn.
     fn run_in(
         &self,
         turn: Option<&Turn<'_>>,
@@ -206,7 +209,8 @@ impl<'a> Dispatcher<'a> {
     }
 }
 
-/// The inputs of one run. A call that is alone and whole gives its own away, unless it keeps them to run again.
+/// The inputs of one run. A single whole call gives away its own inputs, unless it keeps them for a
+/// repetition.
 fn inputs(works: &[Work<Arc<Call>>], model: &Model, keeps: bool) -> Result<Vec<Tensor>, InferenceError> {
     if let [work] = works
         && work.rows == (0..work.call.rows())
@@ -214,19 +218,21 @@ fn inputs(works: &[Work<Arc<Call>>], model: &Model, keeps: bool) -> Result<Vec<T
         let mut own = work.call.inputs();
         return Ok(if keeps { own.clone() } else { std::mem::take(&mut *own) });
     }
-    // The scheduler keeps to its rules; that no answer is made of others' rows does not hang on it.
+    // The scheduler already ensures this. The check here guarantees that no result mixes rows of different
+    // calls, whatever the scheduler does.
     if !model.rows.is_certain() {
         return Err(InferenceError::Backend(
             "calls of rows that may depend on each other were put together".to_owned(),
         ));
     }
-    // Each call's lock, in the order of the batch: parts of one call never share a batch, and nobody else holds two.
+    // The locks are taken in the order of the batch. A deadlock is impossible: parts of one call never share
+    // a batch, and no other code holds two of these locks.
     let locks: Vec<_> = works.iter().map(|work| work.call.inputs()).collect();
     let parts: Vec<_> = locks.iter().zip(works).map(|(inputs, work)| (inputs.as_slice(), work.rows.clone())).collect();
     rows::join(&parts).ok_or_else(|| InferenceError::Backend("calls of different shapes were put together".to_owned()))
 }
 
-/// Each call's outputs. A call that is alone and whole has all of them, whatever their shape.
+/// The outputs of each call. A single whole call gets all outputs, of any shape.
 fn outputs(works: &[Work<Arc<Call>>], outputs: Vec<Tensor>) -> Result<Vec<Vec<Tensor>>, InferenceError> {
     if let [work] = works
         && work.rows == (0..work.call.rows())
@@ -237,8 +243,8 @@ fn outputs(works: &[Work<Arc<Call>>], outputs: Vec<Tensor>) -> Result<Vec<Vec<Te
     rows::split(outputs, &counts)
 }
 
-/// How long a run may take. Alone until its call's deadline; in company half of what the shortest deadline leaves, so that whatever hangs leaves the
-/// others time to be tried apart.
+/// The deadline of a run. A single call may run until its own deadline. A batch may take half of the time
+/// until the earliest deadline, so that after a hang the calls still have time to run in isolation.
 fn timeout(works: &[Work<Arc<Call>>], now: Instant) -> Instant {
     let shortest = works.iter().map(|work| work.until).min().unwrap_or(now);
     match works.len() {
@@ -255,7 +261,7 @@ fn count(counters: &ModelCounters, batch: &Batch<Arc<Call>>, answer: &RunAnswer)
     }
 }
 
-/// A run without an answer. Whose device time it was is not known yet.
+/// Counts a run without a result. The lease that caused the lost device time is not known yet.
 fn count_failed(
     counters: &ModelCounters,
     batch: &Batch<Arc<Call>>,
@@ -279,7 +285,7 @@ fn count_run(counters: &ModelCounters, batch: &Batch<Arc<Call>>, wall: u64, cpu:
     }
 }
 
-/// What a runner says, or that it panicked.
+/// The result of a runner. A panic becomes an error.
 fn caught<R>(act: impl FnOnce() -> Result<R, InferenceError>) -> Result<R, InferenceError> {
     catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| Err(InferenceError::Backend(panic_message(&*panic))))
 }

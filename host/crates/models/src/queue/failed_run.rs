@@ -1,52 +1,59 @@
-/// A run of several calls that failed, or what was lost with a device, until it is known whose fault that was.
+/// A failed run of several calls, or the runs that were lost with a device, until the culprit is known.
 ///
-/// Each call is tried once more apart. What they took in vain is paid by those that fail apart too: each its own part, and together what the others and
-/// the device's recovery took. If none fails, those pay that could not be tried any more, since their deadline had passed or their lease had ended; and if
-/// all have their answers apart, each pays its own. So a call that has its answer pays for one run, whatever failed beside it.
+/// Each call is retried once in isolation. The wasted device time is charged as follows:
+///
+/// - If calls fail in isolation too, each of them pays its own part. Together they also pay the parts of the
+///   other calls and the recovery of the device.
+/// - If none fails in isolation, the calls that could not be retried pay in the same way. Their deadline had
+///   passed, or their lease had ended.
+/// - If all calls get their results in isolation, each pays its own part.
+///
+/// So a call that gets its result pays for one run, even if other calls failed beside it.
 #[derive(Debug)]
 pub(super) struct FailedRun<T> {
     pub(super) number: u64,
     pub(super) model: usize,
-    /// Nanoseconds that the device took to be ready again.
+    /// Nanoseconds until the device was ready again.
     pub(super) recovery: u64,
     members: Vec<Member<T>>,
 }
 
-/// A call that was in it.
+/// A call of the failed run.
 #[derive(Debug)]
 pub(super) struct Member<T> {
     pub(super) call: T,
     pub(super) lease: u64,
     pub(super) share: u32,
     pub(super) rows: usize,
-    /// Nanoseconds of the device that its part of its run took.
+    /// Nanoseconds of device time for this call's part of its run.
     pub(super) took: u64,
     pub(super) outcome: MemberOutcome,
 }
 
-/// What became of a call that was in a failed run.
+/// The outcome of a call of a failed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MemberOutcome {
-    /// It is yet to be tried apart.
+    /// The retry in isolation has not ended yet.
     Open,
-    /// It has its answer, or an error of its own that costs nobody else anything.
+    /// The call has its result, or an error of its own that costs other calls nothing.
     Cleared,
-    /// It was not tried apart.
+    /// The call was not retried in isolation.
     Gone,
-    /// It failed apart.
+    /// The call failed in isolation.
     Failed,
-    /// The device's process was killed for it, which it had held past its deadline.
+    /// The device's process was killed because of this call, which held it past its deadline.
     Culprit,
 }
 
-/// Where a call that is tried once more belongs.
+/// The failed run to which a retried call belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Apart {
     /// The failed run's number.
     pub(super) failed: u64,
-    /// Its place among the members.
+    /// Index of the call among the members.
     pub(super) member: usize,
-    /// Nothing else runs on the device meanwhile: what failed took more with it than its own run.
+    /// Whether nothing else may run on the device during the retry, because the failure affected more than
+    /// its own run.
     pub(super) exclusive: bool,
 }
 
@@ -55,25 +62,25 @@ impl<T> FailedRun<T> {
         Self { number, model, recovery: 0, members: Vec::new() }
     }
 
-    /// Adds a call; answers its place.
+    /// Adds a call. Returns its index.
     pub(super) fn add(&mut self, member: Member<T>) -> usize {
         self.members.push(member);
         self.members.len() - 1
     }
 
-    /// Notes what became of one of its calls.
+    /// Records the outcome of a call.
     pub(super) fn note(&mut self, member: usize, outcome: MemberOutcome) {
         if let Some(member) = self.members.get_mut(member) {
             member.outcome = outcome;
         }
     }
 
-    /// Whether the outcome of each is known.
+    /// Whether the outcome of every call is known.
     pub(super) fn is_settled(&self) -> bool {
         self.members.iter().all(|member| member.outcome != MemberOutcome::Open)
     }
 
-    /// The worst outcome of any.
+    /// The worst outcome of all calls.
     pub(super) fn worst(&self) -> MemberOutcome {
         let has = |outcome| self.members.iter().any(|member| member.outcome == outcome);
         [MemberOutcome::Culprit, MemberOutcome::Failed, MemberOutcome::Gone]
@@ -82,23 +89,23 @@ impl<T> FailedRun<T> {
             .unwrap_or(MemberOutcome::Cleared)
     }
 
-    /// All rows that ran in it.
+    /// Number of rows of all calls.
     pub(super) fn rows(&self) -> usize {
         self.members.iter().map(|member| member.rows).sum()
     }
 
-    /// Who may have to pay how much of what it has taken so far, in nanoseconds.
+    /// The calls that may have to pay, with the nanoseconds of device time that each has used so far.
     pub(super) fn suspects(&self) -> impl Iterator<Item = (&Member<T>, u64)> {
         let rows = self.rows();
         let own = move |member: &Member<T>| member.took.saturating_add(part(self.recovery, member.rows, rows));
         self.members.iter().map(move |member| (member, own(member)))
     }
 
-    /// Who pays how much, in nanoseconds.
+    /// The calls that pay, with nanoseconds.
     pub(super) fn payers(&self) -> impl Iterator<Item = (&Member<T>, u64)> {
         let worst = self.worst();
         let shares = move |member: &Member<T>| member.outcome == worst;
-        // Whoever failed apart would have taken its own part in any company.
+        // A call that failed in isolation would have used its own part in any batch.
         let pays = move |member: &&Member<T>| shares(member) || member.outcome == MemberOutcome::Failed;
         let rows: usize = self.members.iter().filter(|member| shares(member)).map(|member| member.rows).sum();
         let others = self.members.iter().filter(move |member| !pays(member)).map(|member| member.took);
@@ -111,7 +118,7 @@ impl<T> FailedRun<T> {
     }
 }
 
-/// What so many of all rows come to of a time.
+/// The part of a time for `rows` of `all` rows.
 pub(super) fn part(took: u64, rows: usize, all: usize) -> u64 {
     let part = u128::from(took) * rows as u128 / (all as u128).max(1);
     u64::try_from(part).unwrap_or(u64::MAX)

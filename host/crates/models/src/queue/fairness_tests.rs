@@ -1,4 +1,4 @@
-//! Who runs when, in a time that only the test moves.
+//! The order of runs. Only the test moves the time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -10,35 +10,35 @@ use crate::{Tensor, TensorData};
 
 const MS: u64 = 1_000;
 
-/// A lease that asks. Times in microseconds.
+/// A lease that makes calls. Times in microseconds.
 #[derive(Clone, Copy)]
 struct Asks {
     share: u32,
     model: usize,
     /// Rows of each call.
     rows: usize,
-    /// A call comes this long after the one before was answered, up to a tenth more or less.
+    /// Time between a result and the next call, up to a tenth more or less.
     after: u64,
-    /// So many of these at once: its lanes.
+    /// Number of such callers at once: the lanes of the lease.
     lanes: usize,
-    /// When it begins.
+    /// Time of the first call.
     from: u64,
 }
 
 const FLOOD: Asks = Asks { share: 5_000, model: 0, rows: 1, after: 0, lanes: 64, from: 0 };
 const LIGHT: Asks = Asks { share: 5_000, model: 0, rows: 1, after: 7 * MS, lanes: 1, from: 0 };
 
-/// A device whose runs take a fixed time and a time for each row.
+/// A device. Each run takes a fixed time and a time for each row.
 struct Device {
     scheduler: Scheduler<usize>,
     slots: usize,
-    /// Microseconds of a run, and of each row, by model.
+    /// Microseconds of a run and of each row, by model.
     takes: Vec<(u64, u64)>,
     epoch: Instant,
     calls: Vec<Asked>,
     asks: Vec<Asks>,
     random: u64,
-    /// Every run: when it began, and whose rows.
+    /// Every run, with its start and the owners of its rows.
     runs: Vec<(u64, Vec<(usize, usize)>)>,
 }
 
@@ -69,7 +69,7 @@ impl Device {
         Self { scheduler, slots, takes, epoch, calls, asks: asks.to_vec(), random: 7, runs }
     }
 
-    /// Lets so many microseconds pass.
+    /// Lets the time pass until `end`, in microseconds.
     fn run(&mut self, end: u64) {
         let mut events: BTreeSet<(u64, usize, Event)> = BTreeSet::new();
         let mut batches: BTreeMap<usize, Batch<usize>> = BTreeMap::new();
@@ -94,7 +94,7 @@ impl Device {
                     }
                 }
             }
-            // All that happens at one moment has happened before something is picked.
+            // All events of a moment are handled before a batch is picked.
             if events.first().is_some_and(|(next, ..)| *next == now) {
                 continue;
             }
@@ -141,7 +141,7 @@ impl Device {
         self.scheduler.submit(work).unwrap();
     }
 
-    /// Whose calls have their answer now.
+    /// Ends a run. Returns the leases of the calls that now have their results.
     fn over(&mut self, now: u64, batch: Batch<usize>) -> Vec<usize> {
         let (fixed, row) = self.takes[batch.model];
         let took = Duration::from_micros(fixed + row * batch.rows() as u64);
@@ -159,7 +159,7 @@ impl Device {
         answered
     }
 
-    /// 99 in 100 calls of a lease took at most this.
+    /// The time within which 99 of 100 calls of a lease were answered.
     fn p99(&self, lease: usize) -> u64 {
         let done = self.calls.iter().filter(|call| call.lease == lease);
         let mut took: Vec<u64> = done.filter_map(|call| Some(call.done? - call.came)).collect();
@@ -168,7 +168,7 @@ impl Device {
         took[took.len() * 99 / 100]
     }
 
-    /// Rows of a lease that were answered from some moment on.
+    /// Number of rows of a lease that were answered from this moment on.
     fn rows(&self, lease: usize, from: u64) -> usize {
         let done = self.calls.iter().filter(|call| call.lease == lease && call.done.is_some_and(|done| done >= from));
         done.map(|call| call.rows).sum()
@@ -178,7 +178,7 @@ impl Device {
         self.epoch + Duration::from_micros(microseconds)
     }
 
-    /// Up to a tenth more or less, the same in every run of the test.
+    /// Varies a time by up to a tenth, in the same way in every run of the test.
     fn jitter(&mut self, time: u64) -> u64 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         time - time / 10 + (self.random >> 33) % (time / 5).max(1)
@@ -216,7 +216,7 @@ fn next(scheduler: &mut Scheduler<usize>, now: Instant) -> Vec<usize> {
 
 #[test]
 fn a_light_lease_beside_a_flooding_one_waits_at_most_twice_as_long_as_alone() {
-    // What the flood and the light lease ask for, and what a run of it takes.
+    // The requests of the flood and of the light lease, and the rows that one run of the flood takes.
     let cases = [
         ("single rows, one at a time", rules(32, false), (0, MS), 1, 1, 1),
         ("batches of 32", rules(32, false), (200, 100), 32, 32, 1),
@@ -271,7 +271,7 @@ fn leases_with_models_of_different_cost_share_time_not_rows() {
     let models = [(rules(32, false), (0, MS)), (rules(32, false), (0, 10 * MS))];
     let mut device = Device::new(1, &models, &[FLOOD, Asks { model: 1, ..FLOOD }]);
     device.run(20_000 * MS);
-    // Both are first taken to cost the same, until that is measured.
+    // Both models start with the same estimated cost, until the costs are measured.
     let ratio = device.rows(0, 1_000 * MS) as f64 / device.rows(1, 1_000 * MS) as f64;
     assert!((9.5..10.5).contains(&ratio), "{ratio} cheap rows for a dear one");
 }
@@ -281,7 +281,8 @@ fn idling_saves_nothing_up_and_costs_nothing() {
     let late = Asks { from: 5_000 * MS, ..FLOOD };
     let mut device = Device::new(1, &[(rules(1, false), (0, MS))], &[FLOOD, late]);
     device.run(6_000 * MS);
-    // The one that came late does not catch up on what it did not ask for, and the other does not pay for having been there alone.
+    // The late lease does not catch up on time that it did not request, and the other lease does not pay for
+    // having been alone.
     let rows = [device.rows(0, 5_000 * MS), device.rows(1, 5_000 * MS)];
     assert!(rows[0].abs_diff(rows[1]) <= 2, "{rows:?}");
     let first = device.runs.iter().filter(|(began, _)| *began >= 5_000 * MS).map(|(_, whose)| whose[0].0);
@@ -291,7 +292,8 @@ fn idling_saves_nothing_up_and_costs_nothing() {
 
 #[test]
 fn a_lease_that_comes_and_goes_is_charged_for_what_it_used() {
-    // One call at a time, another as soon as it is answered: it never has anything waiting while it runs.
+    // A lease that makes one call at a time, and the next call as soon as it has the result. No call of it
+    // waits while another one runs.
     let hopper = Asks { lanes: 1, rows: 32, ..FLOOD };
     let mut device = Device::new(1, &[(rules(32, false), (0, 100))], &[hopper, FLOOD]);
     device.run(10_000 * MS);
@@ -349,7 +351,8 @@ fn a_call_waits_for_company_as_long_as_it_may_and_no_longer() {
 fn those_that_a_run_answered_and_the_one_that_came_meanwhile_run_together() {
     let delayed = Rules { max_delay: Duration::from_millis(2), ..rules(4, true) };
     let eager = Asks { after: MS / 10, ..LIGHT };
-    // It comes while the others run, and has waited longer than it may when they are done.
+    // A call that comes while the others run. When they have ended, it has already waited longer than its
+    // `max_delay`.
     let late = Asks { from: 3 * MS, ..eager };
     let mut device = Device::new(1, &[(delayed, (4 * MS, MS))], &[eager, eager, eager, late]);
     device.run(1_000 * MS);

@@ -1,10 +1,10 @@
-//! Made-up models on a real queue and its threads: device time is what the queue counted, whatever the machine does beside.
+//! Fake models on a real queue with its threads. The tests use the device time that the queue counted, so
+//! other load on the machine does not matter.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use super::doubling_runner::{later, lease, spec};
 use super::{DeviceCpus, DeviceQueue};
@@ -13,6 +13,7 @@ use sage_machine::CpuSet;
 use sage_observe::{DeviceReading, InferenceCounters};
 use sage_plan::ModelSpec;
 use sage_plan::config::BackendChoice;
+use sage_test_support::wait_until;
 
 fn device(memory: Option<u64>) -> (Arc<ThreadRunner>, DeviceQueue) {
     let settings = ThreadSettings { slots: 1, threads: 1, memory };
@@ -33,7 +34,8 @@ fn input() -> Vec<Tensor> {
     vec![Tensor::new(vec![1, 4], TensorData::U8(vec![1; 4])).unwrap()]
 }
 
-/// Nanoseconds that the device was said to work for each of two leases with the same share, whose callers always have calls waiting.
+/// Nanoseconds of counted device time for two leases with the same share. The callers of both leases always
+/// have calls waiting.
 fn device_time(good: &str, bad: &str) -> [u64; 2] {
     const ENOUGH: u64 = 1_000_000_000;
     let folder = tempfile::tempdir().unwrap();
@@ -58,9 +60,7 @@ fn device_time(good: &str, bad: &str) -> [u64; 2] {
                 });
             }
         }
-        while used().iter().sum::<u64>() < ENOUGH {
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_until("enough device time is used", || (used().iter().sum::<u64>() >= ENOUGH).then_some(()));
         let used = used();
         over.store(true, Ordering::Relaxed);
         used

@@ -1,12 +1,17 @@
-//! The queue in front of a device: who runs next, and together with whom.
+//! The queue in front of a device. The queue decides the order of calls and which calls run together.
 //!
 //! ```text
-//!  lanes ─ DeviceQueue::run ─▶ Scheduler (by lease, fair by share) ─▶ a thread per slot: join rows ─▶ Runner ─▶ split rows ─▶ each its answer
-//!                                                                       └ Turns: among the runs that share the device
+//!  lanes ─ DeviceQueue::run ─▶ Scheduler ─▶ a thread per slot: join rows ─▶ Runner ─▶ split rows ─▶ results
+//!                               │                       └ Turns: among the runs that share the device
+//!                               └ by lease, fair by share
 //! ```
 //!
-//! Invariants: the scheduler is pure, time is passed in; a call that nobody waits for any more is not begun; every call is answered once,
-//! with its own rows in their order, whoever it ran with; nothing is queued without a bound.
+//! Invariants:
+//!
+//! - The scheduler is pure, and gets the time from its caller.
+//! - A call is not started after its caller has left.
+//! - Every call is answered once, with its own rows in their order, also if it ran in a batch.
+//! - Every queue has a bound.
 
 mod batching;
 mod call;

@@ -3,8 +3,8 @@ use std::ops::Range;
 
 use crate::{InferenceError, Tensor};
 
-/// The inputs of several calls, or parts of them, as those of one run: their rows follow each other. Copies each row once, or twice where a
-/// call was cut. `None` where they do not fit together.
+/// Joins the inputs of several calls, or of parts of calls, into the inputs of one run. The rows follow each
+/// other. Each row is copied once, or twice if its call was split. `None` if the inputs do not fit together.
 pub(super) fn join(parts: &[(&[Tensor], Range<usize>)]) -> Option<Vec<Tensor>> {
     let (first, _) = parts.first()?;
     let input = |at: usize| {
@@ -18,15 +18,15 @@ pub(super) fn join(parts: &[(&[Tensor], Range<usize>)]) -> Option<Vec<Tensor>> {
     (0..first.len()).map(input).collect()
 }
 
-/// The outputs of a run, each call's rows for itself, in the order that they were put together in.
+/// Splits the outputs of a run into the rows of each call, in the order in which the inputs were joined.
 ///
 /// # Errors
-/// The model did not answer as many rows as it was given: whose they are cannot be told.
+/// The model did not return as many rows as it got, so the rows cannot be assigned to the calls.
 pub(super) fn split(outputs: Vec<Tensor>, counts: &[usize]) -> Result<Vec<Vec<Tensor>>, InferenceError> {
     let all: usize = counts.iter().sum();
     if let Some(wrong) = outputs.iter().find(|output| output.shape().is_empty() || output.rows() != all) {
         return Err(InferenceError::Backend(format!(
-            "an output of shape {:?} for {all} rows of input, so that whose rows they are cannot be told",
+            "an output of shape {:?} for {all} rows of input, so its rows cannot be assigned to calls",
             wrong.shape()
         )));
     }
@@ -42,7 +42,7 @@ pub(super) fn split(outputs: Vec<Tensor>, counts: &[usize]) -> Result<Vec<Vec<Te
     parts.collect()
 }
 
-/// `None` where the tensor has not all of these rows.
+/// `None` if the tensor does not have all of these rows.
 fn part<'a>(tensor: &'a Tensor, rows: &Range<usize>) -> Option<Cow<'a, Tensor>> {
     if *rows == (0..tensor.rows()) {
         return Some(Cow::Borrowed(tensor));

@@ -1,4 +1,4 @@
-//! Each caller gets its own rows back, in their order, whatever they ran with.
+//! Each caller gets its own rows back, in their order, whichever calls it ran with.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::scheduler::{Pick, Scheduler};
 use super::work::{Ended, Kind, Rules, Work};
 use crate::{InferenceError, Tensor, TensorData};
 
-/// A call: whose, how many rows, and how wide they are.
+/// A call: its lease, the number of its rows, and their width.
 #[derive(Debug, Clone)]
 struct Asked {
     lease: u64,
@@ -18,7 +18,7 @@ struct Asked {
     width: usize,
 }
 
-/// Two inputs, whose numbers say which call and which element they are.
+/// Two inputs. Their numbers identify the call and the element.
 fn inputs(call: usize, asked: &Asked) -> Vec<Tensor> {
     let count = asked.rows * asked.width;
     let wide = (0..count).map(|i| i64::try_from(call * 1_000_000 + i).unwrap()).collect();
@@ -29,7 +29,7 @@ fn inputs(call: usize, asked: &Asked) -> Vec<Tensor> {
     ]
 }
 
-/// What the device answers: the inputs, the other way round.
+/// The outputs of the device: the inputs in reverse order.
 fn device(mut inputs: Vec<Tensor>) -> Vec<Tensor> {
     inputs.reverse();
     inputs

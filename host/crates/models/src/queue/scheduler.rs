@@ -5,49 +5,56 @@ use super::failed_run::{Apart, FailedRun, Member, MemberOutcome, part};
 use super::lease_table::{LeaseTable, TooMuchWaits};
 use super::work::{Batch, Ended, Rules, Work, by_share, nanoseconds};
 
-/// Who runs next on a device, and together with whom. Knows no threads and no clock but what it is told.
+/// Chooses the next run of a model on a device, and the calls that run together. The scheduler has no
+/// threads, and no clock except the times that it is given.
 ///
-/// **Fair by share.** Each lease has a `used` time: the device time that it was charged, divided by its share. The lease with the least of it is
-/// next. That is deficit round-robin without a quantum (start-time fair queueing: Goyal, Vin and Cheng, 1996): nothing to tune, and a lease that
-/// was idle is next at once instead of after a round. One that comes back starts where the others are, so that idling saves nothing up.
+/// **Fair by share.** Each lease has a `used` time: its charged device time, divided by its share. The lease
+/// with the least `used` time is next. This is deficit round-robin without a quantum (start-time fair
+/// queueing: Goyal, Vin and Cheng, 1996). There is nothing to tune, and a lease that was idle is next at once
+/// instead of after a round. A lease that returns starts at the position of the others, so idle time is not
+/// saved.
 ///
-/// **Charges.** A lease is charged when a run is over, by what that run took on the device: whether it was answered, failed or hung, whatever its model
-/// is, and however long its inputs are. What several share is divided by rows. While something runs, its lease counts as having used what the
-/// model's rows took lately, or what has passed since the run began if that is more.
+/// **Charges.** A lease is charged at the end of a run by the device time of that run, whether it gave a
+/// result, failed or hung, for any model and any length of inputs. The time of a batch is divided by rows.
+/// During a run, its lease counts as having used the recent time of the model's rows, or the time since the
+/// start of the run if that is more.
 ///
-/// **Batches.** A run is one call, chosen by fairness, and then whatever compatible calls of its model fit below `max_rows`, chosen by fairness too. None
-/// joins whose deadline, or the others', leaves less than twice what the run is expected to take. A call of more than `max_rows` is cut, so that nobody
-/// waits for more than one run of `max_rows`.
+/// **Batches.** A run is one call, chosen by fairness, and then as many compatible calls of its model as fit
+/// below `max_rows`, also chosen by fairness. A call does not join if its deadline, or a deadline in the
+/// batch, leaves less than twice the expected time of the run. A call of more than `max_rows` is split, so no
+/// call waits for more than one run of `max_rows`.
 ///
-/// **Failures.** What failed in company is tried once more apart, so that each call is begun at most three times; see [`FailedRun`] for who pays. A
-/// lease whose calls fail apart too runs that model without company from then on. A model whose calls only fail in company runs with half as
-/// many rows together from then on. Where the device itself was lost, everything that ran is tried again with nothing beside it.
+/// **Failures.** A call that failed in a batch is retried once in isolation, so each call is started at most
+/// three times. [`FailedRun`] describes the charges. If a call fails in isolation too, its lease runs that
+/// model without other leases from then on. If the calls of a model fail only in batches, the model uses half
+/// as many rows per batch from then on. If the device itself was lost, all calls that ran are retried, with
+/// nothing beside them.
 ///
-/// Does not bound how long a run takes: what has begun is not interrupted, and who comes then waits for it.
+/// The time of a run is not bounded: a run that has begun is not interrupted, and later calls wait for it.
 #[derive(Debug)]
 pub(super) struct Scheduler<T> {
     models: Vec<ModelEntry>,
     leases: LeaseTable<T>,
     /// Runs that were picked and are not over.
     running: Vec<Running<T>>,
-    /// Runs that were picked so far.
+    /// Number of runs that were picked so far.
     runs: u64,
-    /// Runs that failed and whose calls are tried apart.
+    /// Failed runs with calls that are being retried in isolation.
     failed: Vec<FailedRun<T>>,
-    /// The failed run that stands for a lost device, and the first run that began after that.
+    /// The failed run for a lost device, and the number of the first run that began after the loss.
     lost: Option<(u64, u64)>,
-    /// What calls owe for runs that gave them nothing, since this was last asked.
+    /// Device time that calls owe for runs without a result, since the last [`Scheduler::take_owed`].
     owed: Vec<(T, Duration)>,
 }
 
 /// What is to be done now.
 #[derive(Debug)]
 pub(super) enum Pick<T> {
-    /// Run this; say [`Scheduler::over`] afterwards.
+    /// Run this batch, then call [`Scheduler::over`].
     Run(Batch<T>),
-    /// Nothing before this moment, unless something comes.
+    /// Wait until this moment, or until a new call comes.
     Wait(Instant),
-    /// Nothing waits.
+    /// No call can start now.
     Nothing,
 }
 
@@ -56,14 +63,14 @@ pub(super) enum Pick<T> {
 struct Running<T> {
     number: u64,
     began: Instant,
-    /// Nanoseconds that it is expected to take.
+    /// Expected time of the run in nanoseconds.
     expected: u64,
     parts: Vec<Part<T>>,
     exclusive: bool,
     state: RunState,
 }
 
-/// What a call has in a run.
+/// A call's part of a run.
 #[derive(Debug, Clone)]
 struct Part<T> {
     call: T,
@@ -75,28 +82,30 @@ struct Part<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RunState {
     InFlight,
-    /// It has ended, and the device is not ready for another in its place. Its own call was at fault, or the failed run with this number will tell.
+    /// The run has ended, but the device is not ready for another run in its slot. With `None` the run's own
+    /// call was at fault. Otherwise the failed run with this number determines the culprit.
     Recovering(Option<u64>),
 }
 
 #[derive(Debug)]
 struct ModelEntry {
     rules: Rules,
-    /// Nanoseconds of device time, smoothed.
+    /// Nanoseconds of device time for a row, smoothed.
     row_cost: u64,
-    /// Rows that run together at most: more have failed, though none of them did alone.
+    /// Largest number of rows of a batch. Larger batches have failed although their calls succeeded in
+    /// isolation.
     most_together: usize,
-    /// When a run of it was over last: until then nobody could have run, so nobody waited for company.
+    /// End of the model's last run. No call could run before, so the wait for other calls starts here.
     free_since: Option<Instant>,
-    /// Leases whose calls run without company, the last to be found out last.
+    /// Leases that run this model in isolation. The most recently added is last.
     loners: VecDeque<u64>,
 }
 
 impl<T: Clone> Scheduler<T> {
     /// What a row is expected to take before one was measured, in nanoseconds. Only its order of magnitude matters, and only for the first run.
     const UNMEASURED_ROW: u64 = 1_000_000;
-    /// Leases that are remembered for having failed in company. More than run on a device at a time, in practice; one that is forgotten costs a
-    /// batch that fails.
+    /// Number of leases that are remembered for failing in batches. In practice fewer leases run on a device
+    /// at a time. A forgotten lease costs one failed batch.
     const LONERS: usize = 64;
 
     pub(super) fn new() -> Self {
@@ -111,7 +120,7 @@ impl<T: Clone> Scheduler<T> {
         }
     }
 
-    /// One more model; answers its number. `row_time` is what a row takes, where that is known.
+    /// Adds a model and returns its number. `row_time` is the time of a row, if it is known.
     pub(super) fn add_model(&mut self, rules: Rules, row_time: Option<Duration>) -> usize {
         let row_cost = row_time.map_or(Self::UNMEASURED_ROW, nanoseconds).max(1);
         let (most_together, loners) = (usize::MAX, VecDeque::new());
@@ -119,40 +128,40 @@ impl<T: Clone> Scheduler<T> {
         self.models.len() - 1
     }
 
-    /// Something to run.
+    /// Adds a waiting call.
     ///
     /// # Errors
-    /// Too much of its lease waits already.
+    /// The lease already has too many waiting calls or bytes.
     pub(super) fn submit(&mut self, work: Work<T>) -> Result<(), TooMuchWaits> {
         self.leases.submit(work, self.running.is_empty())
     }
 
-    /// Takes out what is too late to run.
+    /// Removes and returns calls after their deadline.
     pub(super) fn take_late(&mut self, now: Instant) -> Vec<T> {
         self.take_out(|work| work.until <= now)
     }
 
-    /// Takes out what waits of a call.
+    /// Removes the waiting parts of a call.
     pub(super) fn give_up(&mut self, lease: u64, same: impl Fn(&T) -> bool) {
         self.take_out(|work| work.lease == lease && same(&work.call));
     }
 
-    /// Takes out all that waits.
+    /// Removes and returns all waiting calls.
     pub(super) fn take_all(&mut self) -> Vec<T> {
         self.take_out(|_| true)
     }
 
-    /// How many calls wait.
+    /// Number of waiting calls.
     pub(super) fn waiting(&self) -> usize {
         self.leases.waiting()
     }
 
-    /// What calls owe for runs that gave them nothing, since this was last asked.
+    /// Device time that calls owe for runs without a result, since the last call of this function.
     pub(super) fn take_owed(&mut self) -> Vec<(T, Duration)> {
         std::mem::take(&mut self.owed)
     }
 
-    /// What to run now.
+    /// Picks the next batch.
     pub(super) fn pick(&mut self, now: Instant) -> Pick<T> {
         if self.running.iter().any(|run| run.exclusive) {
             return Pick::Nothing;
@@ -169,7 +178,7 @@ impl<T: Clone> Scheduler<T> {
                 let ripe = self.ripe(work, rows.get(work.model).copied().unwrap_or(0));
                 if ripe <= now {
                     if work.apart.is_some_and(|apart| apart.exclusive) && !self.running.is_empty() {
-                        // Whoever ends the last of what runs looks again.
+                        // The thread that ends the last running batch calls `pick` again.
                         return Pick::Nothing;
                     }
                     self.leases.runs(used);
@@ -181,7 +190,8 @@ impl<T: Clone> Scheduler<T> {
         earliest.map_or(Pick::Nothing, Pick::Wait)
     }
 
-    /// A call of a run is not begun after all: its caller is gone, or its lease does not stand any more.
+    /// Removes a call from a picked run that did not start it, because its caller has left or its lease has
+    /// ended.
     pub(super) fn leave_out(&mut self, batch: u64, work: &Work<T>) {
         if let Some(run) = self.running.iter_mut().find(|run| run.number == batch)
             && let Some(at) = run.parts.iter().position(|part| (part.lease, part.rows) == (work.lease, work.rows.len()))
@@ -191,8 +201,9 @@ impl<T: Clone> Scheduler<T> {
         self.settle(work, MemberOutcome::Gone);
     }
 
-    /// A run is over, having taken so long. Answers the calls of it that have failed for good; the others have their answers, or wait to be tried
-    /// apart. After [`Ended::Late`] and [`Ended::Lost`] the device counts as in use until [`Scheduler::recovered`].
+    /// Ends a run with its time. Returns the calls that have failed for good. The other calls have their
+    /// results, or wait for a retry in isolation. After [`Ended::Late`] and [`Ended::Lost`] the device counts
+    /// as in use until [`Scheduler::recovered`].
     pub(super) fn over(&mut self, batch: &Batch<T>, ended: Ended, took: Duration, now: Instant) -> Vec<T> {
         let took = nanoseconds(took);
         let rows = batch.rows();
@@ -200,7 +211,8 @@ impl<T: Clone> Scheduler<T> {
             model.free_since = Some(now);
             if ended == Ended::Answered && rows > 0 {
                 let sample = took / u64::try_from(rows).unwrap_or(u64::MAX).max(1);
-                // An eighth, as TCP smooths its round trips: a run that the machine held up does not count for much.
+                // A weight of 1/8, as TCP uses for its smoothed round-trip time. A single delayed run has
+                // little effect.
                 model.row_cost = (model.row_cost - model.row_cost / 8 + sample / 8).max(1);
             }
         }
@@ -222,7 +234,8 @@ impl<T: Clone> Scheduler<T> {
                 if work.apart.is_some() {
                     self.keep_alone(work.model, work.lease);
                 }
-                // A mere error is not what took the device, or its time, before.
+                // In an exclusive retry, a mere error proves that this call did not cause the earlier loss of
+                // the device or of its time.
                 let is_cleared = work.apart.is_some_and(|apart| apart.exclusive) && ended == Ended::Failed;
                 self.settle(work, if is_cleared { MemberOutcome::Cleared } else { MemberOutcome::Failed });
                 failed.push(work.call.clone());
@@ -231,7 +244,8 @@ impl<T: Clone> Scheduler<T> {
                 let number = self.failed_run(batch, ended);
                 standing_for = Some(number);
                 for work in works {
-                    // A run beside others that the device was lost with: what it stood for before stays open no longer.
+                    // If the call was a retry for an earlier failed run, that failed run stops waiting for
+                    // it.
                     self.settle(work, MemberOutcome::Gone);
                     let is_late = ended == Ended::Late && work.until <= now;
                     let outcome = if is_late { MemberOutcome::Gone } else { MemberOutcome::Open };
@@ -255,7 +269,8 @@ impl<T: Clone> Scheduler<T> {
         failed
     }
 
-    /// The device is ready again after a run that was [`Ended::Late`] or [`Ended::Lost`], which took so long.
+    /// The device is ready again after a run that was [`Ended::Late`] or [`Ended::Lost`]. `took` is the time
+    /// of the recovery.
     pub(super) fn recovered(&mut self, batch: u64, took: Duration) {
         let Some(at) = self.running.iter().position(|run| run.number == batch) else { return };
         let run = self.running.swap_remove(at);
@@ -275,13 +290,14 @@ impl<T: Clone> Scheduler<T> {
         }
     }
 
-    /// Whether a call that failed without company may have failed because of something else that ran on the device.
+    /// Whether a call that failed alone may have failed because of another run on the device.
     fn may_be_innocent(&self, batch: u64, work: &Work<T>, ended: Ended, is_beside: bool) -> bool {
         let is_exclusive = work.apart.is_some_and(|apart| apart.exclusive);
         ended == Ended::Lost && !is_exclusive && (is_beside || self.lost.is_some_and(|(_, before)| batch < before))
     }
 
-    /// The failed run that a batch belongs to: its own, or that of the device that was lost while it ran.
+    /// The failed run to which a batch belongs: its own, or the failed run of the device that was lost while
+    /// the batch ran.
     fn failed_run(&mut self, batch: &Batch<T>, ended: Ended) -> u64 {
         if let Some((number, _)) = self.lost.filter(|(_, before)| batch.number < *before && ended != Ended::Failed)
             && self.failed.iter().any(|run| run.number == number)
@@ -290,7 +306,7 @@ impl<T: Clone> Scheduler<T> {
         }
         let mut failed = FailedRun::new(batch.number, batch.model);
         if ended == Ended::Lost {
-            // One that is past its deadline has cost the device.
+            // A run past its deadline has caused the loss of the device.
             let past = |run: &&mut Running<T>| run.number != batch.number && run.state != RunState::InFlight;
             match self.running.iter_mut().find(past) {
                 Some(Running { state: RunState::Recovering(Some(number)), .. }) => {
@@ -299,7 +315,7 @@ impl<T: Clone> Scheduler<T> {
                 }
                 Some(run) => {
                     for part in &run.parts {
-                        // It has paid for its run itself.
+                        // Its own run is already charged.
                         failed.add(part.clone().with(MemberOutcome::Culprit, 0));
                     }
                     run.state = RunState::Recovering(Some(batch.number));
@@ -324,7 +340,7 @@ impl<T: Clone> Scheduler<T> {
         model.loners.push_back(lease);
     }
 
-    /// What became of a call that was tried apart.
+    /// Records the outcome of a call that was retried in isolation.
     fn settle(&mut self, work: &Work<T>, outcome: MemberOutcome) {
         let Some(apart) = work.apart else { return };
         if let Some(run) = self.failed.iter_mut().find(|run| run.number == apart.failed) {
@@ -333,7 +349,7 @@ impl<T: Clone> Scheduler<T> {
         }
     }
 
-    /// Has a failed run paid for once the outcome of all its calls is known, and the device is ready again.
+    /// Charges a failed run after the outcome of all its calls is known and the device is ready again.
     fn pay_if_settled(&mut self, number: u64) {
         let is_open = |run: &Running<T>| run.state == RunState::Recovering(Some(number));
         if self.running.iter().any(is_open) {
@@ -403,7 +419,8 @@ impl<T: Clone> Scheduler<T> {
         Some(Batch { number, model, works })
     }
 
-    /// Takes what waits at a place, or as much of it as one run may have. Until the run is over its lease counts as having used what is expected.
+    /// Takes waiting work, or as many of its rows as one run may have. Until the run ends, the expected time
+    /// counts as used by the lease.
     fn take(&mut self, at: usize, place: usize) -> Option<Work<T>> {
         let entry = self.leases.entries.get_mut(at)?;
         let work = entry.waiting.get_mut(place)?;
@@ -422,15 +439,16 @@ impl<T: Clone> Scheduler<T> {
         Some(taken)
     }
 
-    /// Nanoseconds of device time, by what rows of the model took lately.
+    /// Expected device time in nanoseconds, by the model's recent time for a row.
     fn expected(&self, work: &Work<T>) -> u64 {
         let Some(model) = self.models.get(work.model) else { return 0 };
         let rows = if model.rules.cut { work.rows.len() as u64 } else { 1 };
         model.row_cost.saturating_mul(rows)
     }
 
-    /// What each lease has under way, or may have to pay for: until that is known, what a failed run took counts for all that were in it. Else whoever
-    /// makes runs fail would be next again before it is found out.
+    /// Computes `in_flight` of each lease: its running calls, and the runs for which it may have to pay.
+    /// Until the culprit is known, the time of a failed run counts for all leases in it. Otherwise a lease
+    /// that makes runs fail would be next again before it is found out.
     fn weigh_what_runs(&mut self, now: Instant) {
         self.leases.entries.iter_mut().for_each(|entry| entry.in_flight = 0);
         for run in &self.failed {
@@ -447,10 +465,12 @@ impl<T: Clone> Scheduler<T> {
         }
     }
 
-    /// When a call stops waiting for company, where `rows` of its model wait: enough of them are a batch, or near one where their shapes differ.
+    /// The moment at which a call stops waiting for other calls, if `rows` rows of its model are waiting.
+    /// Enough rows are a full batch, or nearly full if their shapes differ.
     ///
-    /// It waits for company from when it could have run: those that a run just answered ask again within moments, and else the one that came
-    /// during it would always run alone, and they without it.
+    /// The wait starts when the call could have run. The callers of an ended run make their next calls within
+    /// moments. Without this rule, a call that came during the run would always run alone, and the others
+    /// without it.
     fn ripe(&self, work: &Work<T>, rows: usize) -> Instant {
         let Some(model) = self.models.get(work.model) else { return work.since };
         let Rules { max_rows, max_delay, together, .. } = model.rules;
@@ -458,7 +478,7 @@ impl<T: Clone> Scheduler<T> {
         if !together || max_delay.is_zero() || rows >= enough || !self.sociable(work) {
             return work.since;
         }
-        // Who would be late by waiting does not wait.
+        // A call that would miss its deadline by waiting does not wait.
         let from = model.free_since.map_or(work.since, |free| free.max(work.since));
         from.checked_add(max_delay).filter(|end| *end < work.until).unwrap_or(work.since)
     }

@@ -15,37 +15,38 @@ use crate::{InferenceError, ModelFacts, RowIndependence, Runner};
 use sage_observe::ModelCounters;
 use sage_plan::ModelSpec;
 
-/// What a [`DeviceQueue`](super::DeviceQueue)'s callers share with its threads: what waits, what was loaded, and whose turn it is.
+/// The state that the callers of a [`DeviceQueue`](super::DeviceQueue) share with its threads: waiting calls,
+/// loaded models, and the order of calls.
 pub(super) struct Shared {
-    /// The device.
+    /// The name of the device.
     pub(super) name: String,
     pub(super) runner: Arc<dyn Runner>,
     inside: Mutex<Inside>,
     pub(super) work: Condvar,
-    /// A thread has ended.
+    /// Signalled when a thread has ended.
     ended: Condvar,
-    /// Nobody is to wait for an answer any more.
+    /// Whether the run is cut, so that no caller waits for a result any more.
     pub(super) cut: AtomicBool,
     pub(super) leases: Mutex<WatchedLeases>,
-    /// Where other runs may have shares of the device.
+    /// The turns with other runs, if other runs may have shares of the device.
     pub(super) turns: Option<Turns>,
 }
 
 pub(super) struct Inside {
     pub(super) scheduler: Scheduler<Arc<Call>>,
-    /// By their number.
+    /// Models by their number.
     pub(super) models: Vec<Arc<Model>>,
-    /// Each has a caller that waits for it, or has gone.
+    /// Models to load. The requester of each waits for it, or has left.
     pub(super) loads: VecDeque<Load>,
     pub(super) closed: bool,
     pub(super) threads: usize,
 }
 
-/// A model that was loaded.
+/// A loaded model.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     pub(super) spec: ModelSpec,
-    /// The name that its file was loaded under, which other models may run as too.
+    /// The name under which its file was loaded. Other models may use the same name.
     pub(super) runs_as: String,
     pub(super) facts: Arc<ModelFacts>,
     pub(super) batching: Batching,
@@ -53,21 +54,21 @@ pub(super) struct Model {
     pub(super) counters: Arc<ModelCounters>,
 }
 
-/// A model to be loaded.
+/// A model to load.
 pub(super) struct Load {
     pub(super) spec: ModelSpec,
-    /// The name to load its file under.
+    /// The name under which to load its file.
     pub(super) file: String,
     pub(super) until: Instant,
-    /// Of one that is loaded: runs are to show whether its rows are independent.
+    /// For a loaded model: whether runs must test the independence of its rows.
     pub(super) shows: bool,
     pub(super) done: SyncSender<Result<Arc<ModelFacts>, InferenceError>>,
 }
 
-/// What a thread does next.
+/// The next action of a thread.
 pub(super) enum Job<'a> {
     Load(Load),
-    /// In this run's turn, where it takes turns.
+    /// A batch with this run's turn, if it takes turns with other runs.
     Run(Batch<Arc<Call>>, Arc<Model>, Option<Turn<'a>>),
 }
 
@@ -92,7 +93,8 @@ impl Shared {
         }
     }
 
-    /// What to do next; waits for it. `None` once the device is closed. Who has asked for a turn already says so.
+    /// Waits for the next job. `None` after the device is closed. `asking` is a request for a turn that the
+    /// thread has already made.
     pub(super) fn next<'a>(&'a self, mut asking: Option<Asking<'a>>) -> Option<Job<'a>> {
         let mut inside = self.lock();
         loop {
@@ -110,7 +112,8 @@ impl Shared {
             if let Some(turns) = self.turns.as_ref().filter(|_| inside.scheduler.waiting() > 0) {
                 match asking.take().unwrap_or_else(|| turns.ask()).take(now) {
                     Ok(taken) => turn = Some(taken),
-                    // What to run is chosen when its turn has come: until then more may come that runs with it.
+                    // The batch is chosen only when the turn has come, because more calls may join until
+                    // then.
                     Err(refused) => {
                         drop(inside);
                         refused.wait();
@@ -143,10 +146,10 @@ impl Shared {
         }
     }
 
-    /// Waits for this run's turn, for what is not one of its calls. `None` where it takes none.
+    /// Waits for this run's turn, for a run outside of its calls. `None` if the run takes no turns.
     ///
     /// # Errors
-    /// It did not come until then; the device is closed.
+    /// The turn did not come before `until`, or the device is closed.
     pub(super) fn turn(&self, until: Instant) -> Result<Option<Turn<'_>>, InferenceError> {
         let Some(turns) = &self.turns else { return Ok(None) };
         let mut asking: Asking<'_> = turns.ask();
@@ -165,34 +168,36 @@ impl Shared {
         }
     }
 
-    /// Says to those that it takes turns with that this process is alive.
+    /// Publishes to the other runs on the device that this process is alive.
     pub(super) fn look(&self) {
         if let Some(turns) = &self.turns {
             turns.look(Instant::now());
         }
     }
 
-    /// Does something with the scheduler. Wakes nobody: the caller is a thread that asks for [`Shared::next`] afterwards.
+    /// Changes the scheduler. Wakes no thread, because the caller is a thread that calls [`Shared::next`]
+    /// afterwards.
     pub(super) fn schedule<R>(&self, change: impl FnOnce(&mut Scheduler<Arc<Call>>) -> R) -> R {
         change(&mut self.lock().scheduler)
     }
 
-    /// A model that is there by now, if it is.
+    /// The facts of a model, if it is already loaded.
     pub(super) fn known(&self, spec: &ModelSpec) -> Option<Result<Arc<ModelFacts>, InferenceError>> {
         self.lock().known(spec)
     }
 
-    /// A model that was loaded.
+    /// Adds a loaded model.
     pub(super) fn add(&self, model: Model, row_time: Option<Duration>) -> Result<Arc<ModelFacts>, InferenceError> {
         let mut inside = self.lock();
-        // Two may have asked for it at once.
+        // Two threads may have loaded it at the same time.
         if let Some(known) = inside.known(&model.spec) {
             return known;
         }
         let rules = Rules {
             max_rows: usize::try_from(model.spec.max_rows).unwrap_or(usize::MAX).max(1),
             max_delay: model.spec.max_delay,
-            // What only the graph shows has no call that is long enough to be cut: it is shown or refused before.
+            // A model with evidence only from its graph has no call that is long enough to be split. Such a
+            // call is first tested by runs, or refused.
             cut: model.rows.is_certain() || model.rows == RowIndependence::ByGraph,
             together: model.rows.is_certain() && model.batching.is_on(),
         };
@@ -202,7 +207,8 @@ impl Shared {
         Ok(facts)
     }
 
-    /// What runs have shown of the rows of a loaded model, of which calls may be cut from here on if they are independent.
+    /// Records the independence of rows that runs have shown. If the rows are independent, calls of the model
+    /// may be split from now on.
     pub(super) fn shown(&self, name: &str, rows: RowIndependence) {
         let mut inside = self.lock();
         let Some(number) = inside.models.iter().position(|model| model.spec.name == name) else { return };
@@ -219,7 +225,7 @@ impl Shared {
         let mut inside = self.lock();
         if !inside.closed {
             inside.closed = true;
-            // Those who wait for a model see its channel closed.
+            // The requesters of loads see their channels closed.
             inside.loads.clear();
             let waiting = inside.scheduler.take_all();
             drop(inside);
@@ -255,7 +261,7 @@ impl Shared {
 }
 
 impl Inside {
-    /// A model that was loaded by this name; an error if it was another.
+    /// The facts of the loaded model with this name, or an error if another model has the name.
     pub(super) fn known(&self, spec: &ModelSpec) -> Option<Result<Arc<ModelFacts>, InferenceError>> {
         let known = self.models.iter().find(|model| model.spec.name == spec.name)?;
         if known.spec != *spec {
@@ -266,7 +272,7 @@ impl Inside {
     }
 }
 
-/// A thread that has ended, however it did.
+/// Records the end of a thread, however it ended.
 pub(super) struct Ended<'a>(pub(super) &'a Shared);
 
 impl Drop for Ended<'_> {

@@ -1,4 +1,4 @@
-//! Queues of two runs in front of one device, and somebody who sees what they say to each other.
+//! Queues of two runs in front of one device, with an observer that reads the shared table.
 
 use std::sync::Arc;
 use std::thread;
@@ -18,7 +18,7 @@ struct Shared {
     second: Run,
 }
 
-/// Lets what is held go on, also where a test fails.
+/// Opens the gate on drop, also if the test fails.
 struct OpenAfter<'a>(&'a Doubling);
 
 impl Drop for OpenAfter<'_> {
@@ -27,7 +27,7 @@ impl Drop for OpenAfter<'_> {
     }
 }
 
-/// What one run has in front of the device.
+/// The queue and the runner of one run.
 struct Run {
     token: u64,
     runner: Arc<Doubling>,
@@ -50,7 +50,7 @@ impl Shared {
         Self { _place: place, seen, first, second }
     }
 
-    /// What the second run says, as soon as it is this.
+    /// Waits until the entry of the second run satisfies the condition.
     fn until(&self, is_so: impl Fn(&TurnEntry) -> bool) {
         let second = |entries: Vec<(usize, TurnEntry)>| entries.into_iter().find(|(place, _)| *place == 2);
         while !second(self.seen.others()).is_some_and(|(_, entry)| is_so(&entry)) {
@@ -58,7 +58,7 @@ impl Shared {
         }
     }
 
-    /// Does something while the first run has something under way, which is over after that.
+    /// Executes an action while a call of the first run is in flight. The call ends after the action.
     fn while_the_first_runs<R>(&self, act: impl FnOnce() -> R) -> R {
         self.first.runner.gate.shut();
         thread::scope(|scope| {

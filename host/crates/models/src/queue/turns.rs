@@ -5,35 +5,41 @@ use crate::Lease;
 use sage_machine::{LeaseFolder, ResourceError, TurnEntry, TurnTable};
 use sage_observe::Counter;
 
-/// A run's turns on a device that other runs hold shares of too: before its queue begins something it takes a turn, and gives it back when that is
-/// over.
+/// The turns of a run of a pipeline on a device of which other runs hold shares too. Before its queue starts
+/// a call on the device, the run takes a turn, and it returns the turn after the call.
 ///
 /// ```text
-///  ask ─▶ Asking ── take: a slot is free, and nobody who waits is before it? ─▶ Turn ── over: what it took, by share ─▶ the others look
-///            ▲ no: wait, for the doorbell or a moment ◀──┘                            │ └ dropped: as if it had never been
-///            └──────────────────── there is more to run ─────────────────────────┘
+///  ask ─▶ Asking ── take: slot free, no waiting run first? ─▶ Turn ── over: charge by share ─▶ others check
+///           ▲    no: wait for the doorbell or 10 ms ◀─┘        │  └ dropped: no charge
+///           └──────────────── more calls wait ─────────────────┘
 /// ```
 ///
-/// **Fair by share**, as among the leases of one run (`Scheduler`), and by the same rule: next is the run that had the least device time, divided by
-/// what its leases' shares come to. The time is that from taking a turn to giving it back, since that is what others cannot have. One that comes or comes back starts where
-/// the others are. What a run's idle leases leave goes to its other leases first.
+/// **Fair by share.** Runs follow the same rule as the leases of one run (`Scheduler`): the run with the
+/// least device time, divided by the sum of its leases' shares, is next. The device time lasts from taking a
+/// turn to returning it, because other runs cannot use the slot during that time. A run that joins or returns
+/// starts at the position of the others. Time that a run's idle leases do not use goes to its other leases
+/// first.
 ///
-/// **Slots.** What all runs have under way is at most the slots of the device, whatever number of runs there is.
+/// **Slots.** All runs together have at most as many turns in flight as the device has slots, for any number
+/// of runs.
 ///
-/// **Nobody is waited for who does not look.** Each says when it looked last, which its callers see to while something runs for them. Who has not for
-/// 0.1 s, being dead, stopped or without a CPU, does not count, neither as waiting nor as running; nor does what runs 1.5 s past its
-/// deadline, since it may hang. So the two of them may run at a time then. What somebody did uncounted costs it nothing.
+/// **Heartbeats.** Each run publishes a heartbeat; its callers refresh it while one of its calls is in
+/// flight. A run whose heartbeat is older than 0.1 s is ignored, both as waiting and as running: its process
+/// is dead, stopped or without a CPU. A turn that lasts 1.5 s past its deadline is ignored too, because it
+/// may hang. In these cases two runs may use the same slot at a time. The ignored time of a run is not
+/// charged.
 ///
-/// **Alone.** Who has the device's only place does not lock, does not look at others, and pays next to nothing.
+/// **Alone.** A run with the only place in the device's table takes no lock and reads no other entries, so a
+/// turn costs almost nothing.
 ///
-/// **Who waits for whom.** A thread of the queue waits for the doorbell, which whoever gives a turn back rings where anybody waits, and for
-/// 10 ms at most. Nobody waits holding anything.
+/// **Waiting.** A thread of the queue waits for the doorbell, for 10 ms at most. A run that returns a turn
+/// rings the doorbell if another thread waits. No thread holds a lock while it waits.
 #[derive(Debug)]
 pub struct Turns {
     table: TurnTable,
     slots: u32,
     leases: Vec<Arc<Lease>>,
-    /// A moment, and the table's time then.
+    /// A moment, and the table's time at that moment.
     epoch: (Instant, u64),
     own: Mutex<Own>,
     /// Nanoseconds that threads waited for other runs.
@@ -42,64 +48,68 @@ pub struct Turns {
 
 #[derive(Debug)]
 struct Own {
-    /// What the others see.
+    /// The entry that other runs see.
     entry: TurnEntry,
-    /// It has never been where the others are.
+    /// Whether the run has not yet started at the position of the others.
     is_new: bool,
-    /// It asks after it had nothing to do, so that it starts where the others are.
+    /// Whether the run had no work before this request, so that it starts at the position of the others.
     was_idle: bool,
-    /// What its leases' shares come to, in 1/10,000, and when that was so.
+    /// Sum of the shares of its leases in 1/10,000, and the time of that sum.
     share: (u64, u64),
-    /// Threads of this run that were refused, and wait for the doorbell or are about to.
+    /// Threads of this run that were refused a turn, and wait for the doorbell or are about to wait.
     refused: u32,
-    /// Nanoseconds in which it did not look and so did not count, though it ran.
+    /// Nanoseconds during which a turn was in flight without a fresh heartbeat, so other runs ignored it.
     uncounted: u64,
-    /// What a run took last, charged before the next one is known.
+    /// Time of the last turn. The next turn is charged with this estimate until its real time is known.
     usual: u64,
-    /// When it looked last whether those that do not look are dead.
+    /// Time of the last check whether silent runs are dead.
     asked_kernel: u64,
 }
 
-/// A thread that has something to run. When it is dropped, it has not any more.
+/// A request of a thread that has work to run. Dropping it withdraws the request.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Asking<'a> {
     turns: &'a Turns,
-    /// Since when it is refused, and what the doorbell said then.
+    /// Time of the first refusal, and the doorbell's value at the last refusal.
     refused: Option<(Instant, u32)>,
     is_over: bool,
 }
 
-/// The right to run something. Dropped, it was not used.
+/// The right to run a call. Dropping it returns an unused turn.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Turn<'a> {
     turns: &'a Turns,
     began: u64,
     charged: u64,
-    /// What was uncounted when it began.
+    /// The value of `uncounted` when the turn began.
     uncounted: u64,
     is_over: bool,
 }
 
 impl Turns {
-    /// Who has not looked for so long is not waited for. Five looks of a caller.
+    /// Age of a heartbeat after which a run is ignored. The value is five checks of a caller.
     pub(super) const LOOKS: Duration = Duration::from_millis(100);
-    /// How long a run may go on after its deadline before others begin: a device's own process is killed a second after it.
+    /// Time after its deadline for which a turn still counts. A device's own process is killed one second
+    /// after the deadline.
     pub(super) const GRACE: Duration = Duration::from_millis(1500);
-    /// How long a thread waits before it looks again, whatever the doorbell says: what one that does not look costs, beside [`Turns::LOOKS`].
+    /// Time after which a waiting thread checks again without a doorbell. A run that becomes silent delays
+    /// the others by this time and [`Turns::LOOKS`].
     const PAUSE: Duration = Duration::from_millis(10);
-    /// How long nothing is asked about somebody who does not look, and how often it is then: some system calls.
+    /// Age of a heartbeat after which the kernel is asked whether the run is dead, and interval of such
+    /// checks. A check takes a few system calls.
     const DEAD: Duration = Duration::from_secs(1);
-    /// How long the sum of the shares may be that of before.
+    /// Longest age of the sum of shares.
     const SHARES: Duration = Duration::from_millis(100);
-    /// Used time of a nanosecond at a share of 1/10,000: fine enough for runs of a microsecond, and with 64 bits enough for a year of them.
+    /// Used time for a nanosecond at a share of 1/10,000. The unit is fine enough for runs of a microsecond,
+    /// and 64 bits hold a year of used time.
     const UNIT: u128 = 256;
 
-    /// Joins those who use a device, for the leases that a run holds on it.
+    /// Joins the runs that use a device, for the leases that this run holds on it.
     ///
     /// # Errors
-    /// As [`LeaseFolder::join_turns`]; there is no lease.
+    /// The errors of [`LeaseFolder::join_turns`]; there is no lease.
     pub fn join(
         folder: &LeaseFolder,
         device: &str,
@@ -130,7 +140,7 @@ impl Turns {
         Ok(turns)
     }
 
-    /// There is something to run.
+    /// Requests a turn.
     pub(super) fn ask(&self) -> Asking<'_> {
         let mut own = self.own();
         own.was_idle |= own.entry.waiting == 0 && own.entry.running == 0;
@@ -138,7 +148,7 @@ impl Turns {
         Asking { turns: self, refused: None, is_over: false }
     }
 
-    /// This process is alive at this time.
+    /// Publishes a heartbeat with this time.
     pub(super) fn look(&self, now: Instant) {
         let mut own = self.own();
         if own.entry.waiting > 0 || own.entry.running > 0 {
@@ -152,12 +162,13 @@ impl Turns {
         self.waited.get()
     }
 
-    /// Gives the run's place at the table back: nothing of it runs any more.
+    /// Returns the run's place in the table, after all its turns have ended.
     pub(super) fn leave(&self) {
         self.table.leave();
     }
 
-    /// Takes a turn, or says what the doorbell said when there was none to be had. For a thread that was refused already, or was not.
+    /// Takes a turn. If there is none, returns the doorbell's value. `was_refused` says whether this request
+    /// was already refused.
     fn take(&self, now: Instant, was_refused: bool) -> Result<Turn<'_>, u32> {
         let at = self.time(now);
         let mut own = self.own();
@@ -172,7 +183,7 @@ impl Turns {
             let before = (own.entry, own.is_new, own.was_idle);
             own.begin(at);
             self.table.publish(&own.entry);
-            // Whoever came in between sees what was just written, or is seen here.
+            // A run that joined in between has read the new entry, or is seen by this check.
             if self.table.is_alone() {
                 return Ok(Turn { turns: self, began: at, charged: 0, uncounted: own.uncounted, is_over: false });
             }
@@ -180,7 +191,8 @@ impl Turns {
         }
         let (turn, others) = {
             let _alone = self.table.exclusively();
-            // Before the others are looked at: one that gives its turn back after that sees who waits.
+            // The entry is published before the others are read, so a run that returns its turn later sees
+            // that this run waits.
             self.table.publish(&own.entry);
             let doorbell = self.table.doorbell();
             let others = self.table.others();
@@ -204,7 +216,7 @@ impl Turns {
         turn
     }
 
-    /// Says that less runs or waits than before.
+    /// Publishes that fewer calls run or wait than before.
     fn changed(&self, own: &Own) {
         self.table.publish(&own.entry);
         let others_wait = || self.table.others().iter().any(|(_, other)| other.waiting > 0);
@@ -213,7 +225,7 @@ impl Turns {
         }
     }
 
-    /// A moment as the table's time.
+    /// Converts a moment to the table's time.
     fn time(&self, moment: Instant) -> u64 {
         let (epoch, then) = self.epoch;
         then.saturating_add(nanoseconds(moment.saturating_duration_since(epoch)))
@@ -225,7 +237,8 @@ impl Turns {
 }
 
 impl Own {
-    /// Says that it looks now. What it did since others stopped to wait for it does not count, and it begins where they are.
+    /// Publishes a heartbeat. The time since the last heartbeat became too old is not charged, and the run
+    /// starts at the position of the others.
     fn look(&mut self, at: u64) {
         let silent = at.saturating_sub(self.entry.seen).saturating_sub(nanoseconds(Turns::LOOKS));
         self.was_idle |= silent > 0;
@@ -240,13 +253,14 @@ impl Own {
         entry.waiting = entry.waiting.saturating_sub(1);
         entry.running = entry.running.saturating_add(1);
         entry.start = entry.used;
-        // Until it says.
+        // A lower bound until [`Turn::lasts_until`] sets the deadline.
         entry.until = entry.until.max(at);
         self.is_new = false;
         self.was_idle = false;
     }
 
-    /// What is over runs no more: when the rest should be over is not known by itself, but not later than before.
+    /// Ends a turn. The deadline of the remaining turns is not stored separately, but it is not later than
+    /// the present value.
     fn end(&mut self) {
         self.entry.running = self.entry.running.saturating_sub(1);
         if self.entry.running == 0 {
@@ -254,7 +268,7 @@ impl Own {
         }
     }
 
-    /// Starts where the others are, after a time without anything to do.
+    /// Moves to the position of the others, after a time without work.
     fn catch_up(&mut self, others: &[(usize, TurnEntry)], at: u64) {
         if !std::mem::take(&mut self.was_idle) {
             return;
@@ -275,7 +289,7 @@ impl Own {
         }
     }
 
-    /// What so much device time comes to.
+    /// Used time for this device time.
     fn by_share(&self, time: u64) -> u64 {
         let used = u128::from(time) * Turns::UNIT / u128::from(self.share.0.max(1));
         u64::try_from(used).unwrap_or(u64::MAX)
@@ -283,7 +297,8 @@ impl Own {
 }
 
 impl<'a> Asking<'a> {
-    /// Takes a turn, if it is this run's; else to be tried again after [`Asking::wait`].
+    /// Takes a turn if this run is next. Otherwise returns the request, to be tried again after
+    /// [`Asking::wait`].
     pub(super) fn take(mut self, now: Instant) -> Result<Turn<'a>, Self> {
         match self.turns.take(now, self.refused.is_some()) {
             Ok(turn) => {
@@ -298,7 +313,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Waits until something has changed since the last refusal, or for a moment.
+    /// Waits until the doorbell has rung since the last refusal, for 10 ms at most.
     pub(super) fn wait(&self) {
         if let Some((_, doorbell)) = self.refused {
             self.turns.table.wait(doorbell, Turns::PAUSE);
@@ -321,21 +336,22 @@ impl Drop for Asking<'_> {
 }
 
 impl<'a> Turn<'a> {
-    /// What it is used for should be over by then.
+    /// Sets the deadline of the turn.
     pub(super) fn lasts_until(&self, until: Instant) {
         let mut own = self.turns.own();
         own.entry.until = own.entry.until.max(self.turns.time(until));
         self.turns.table.publish(&own.entry);
     }
 
-    /// What it was used for is over. Where there is more to run, that is asked for at the same moment: else whoever waits would be next, since nobody
-    /// else waits until this thread has handed its answers out.
+    /// Ends the turn after its use. If more calls wait, a new request is made at the same moment. Otherwise
+    /// another waiting run would be next, because this run would count as waiting only after this thread has
+    /// delivered its results.
     pub(super) fn over(mut self, now: Instant, is_more: bool) -> Option<Asking<'a>> {
         self.is_over = true;
         let at = self.turns.time(now);
         let mut own = self.turns.own();
         own.look(at);
-        // After that the others did without its slot.
+        // After this time, the other runs ignored this turn.
         let counted = own.entry.until.max(self.began).saturating_add(nanoseconds(Turns::GRACE));
         let uncounted = own.uncounted.saturating_sub(self.uncounted);
         own.usual = at.min(counted).saturating_sub(self.began).saturating_sub(uncounted);
@@ -364,7 +380,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Whether a run may begin something, being at a place and having asked.
+/// Whether a run with a request at this place may start a call.
 fn may_go((place, own): (usize, &TurnEntry), others: &[(usize, TurnEntry)], slots: u32, at: u64) -> bool {
     let running = others.iter().filter(|(_, other)| is_running(other, at)).map(|(_, other)| other.running);
     let free = slots.saturating_sub(running.fold(own.running, u32::saturating_add));
@@ -375,8 +391,9 @@ fn may_go((place, own): (usize, &TurnEntry), others: &[(usize, TurnEntry)], slot
     before.map(|(_, other)| other.waiting).fold(0, u32::saturating_add) < free
 }
 
-/// Where the others are: what the one that began last had used when it did, as in start-time fair queueing. Where none runs, the least of those that
-/// wait; and of an idle device the most that anybody used, so that what was used before counts for nobody.
+/// The position of the other runs. While a run has a turn, the position is the used time at the latest start,
+/// as in start-time fair queueing. Otherwise it is the least used time of the waiting runs. On an idle device
+/// it is the largest used time, so earlier use counts for no run.
 fn clock(others: &[(usize, TurnEntry)], at: u64) -> Option<u64> {
     let earlier = |a: u64, b: u64| if is_before(b, a) { b } else { a };
     let later = |a: u64, b: u64| if is_before(a, b) { b } else { a };
@@ -398,12 +415,14 @@ fn looks(entry: &TurnEntry, at: u64) -> bool {
     entry.seen.abs_diff(at) <= nanoseconds(Turns::LOOKS)
 }
 
-/// Used times go round, like the numbers of a wire: before is what is less than half way round behind.
+/// Used times wrap around like sequence numbers of a network protocol. `a` is before `b` if it is less than
+/// half of the range behind.
 fn is_before(a: u64, b: u64) -> bool {
     a != b && b.wrapping_sub(a) <= u64::MAX / 2
 }
 
-/// A moment and the table's time then. The best of some: between the two this thread may lose its CPU.
+/// A moment and the table's time at that moment. The best of several pairs, because the thread may lose its
+/// CPU between the two readings.
 fn epoch() -> (Instant, u64) {
     let one = || {
         let (before, moment) = (TurnTable::now(), Instant::now());

@@ -1,4 +1,4 @@
-//! Several runs at one device, in a time that only the test moves.
+//! Several runs on one device. Only the test moves the time.
 
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -23,14 +23,15 @@ impl Bench {
         Self { place, folder, now: Instant::now() }
     }
 
-    /// A run whose leases have these shares, with tokens from this one on.
+    /// A run with leases of these shares. Their tokens start at `token`.
     fn run(&self, token: u64, slots: usize, shares: &[u32]) -> Turns {
         let lease = |(share, token)| Lease::held(token, "cpu0", share, 0);
         let leases: Vec<Arc<Lease>> = shares.iter().copied().zip(token..).map(lease).collect();
         Turns::join(&self.folder, "cpu0", slots, leases).unwrap()
     }
 
-    /// Lets one run after the other begin something, one at a time, all of them having something to run always. Whose each was.
+    /// Lets the runs take `times` turns, one at a time, while all of them always have work. Returns the run
+    /// of each turn.
     fn saturate(&mut self, runs: &[&Turns], times: usize) -> Vec<usize> {
         let mut asking: Vec<_> = runs.iter().map(|_| None).collect();
         let mut whose = Vec::new();
@@ -43,7 +44,7 @@ impl Bench {
         whose
     }
 
-    /// Who may begin: one, after everybody has looked.
+    /// The run that may start, after all runs have published heartbeats.
     fn next<'a>(&self, runs: &[&'a Turns], asking: &mut [Option<Asking<'a>>]) -> (usize, Turn<'a>) {
         let mut found = None;
         for _ in 0..2 {
@@ -106,7 +107,7 @@ fn what_was_used_before_the_device_was_idle_counts_for_nobody() {
     let mut bench = Bench::new();
     let (busy, idle) = (bench.run(1, 1, &[5_000]), bench.run(10, 1, &[5_000]));
     bench.saturate(&[&busy], 100);
-    // Nobody has anything to run now.
+    // No run has work now.
     let newcomer = bench.run(20, 1, &[5_000]);
     let whose = bench.saturate(&[&newcomer, &idle, &busy], 30);
     for at in 0..3 {
@@ -185,7 +186,7 @@ fn one_that_waits_and_does_not_look_any_more_is_passed_over() {
     assert!(take(&second, bench.now).is_none(), "it is the other's turn");
     bench.now += Turns::LOOKS + RUN;
     take(&second, bench.now).expect("the other does not look").over(bench.now, false);
-    // When it goes on it is next, and has saved nothing up.
+    // When the stopped run continues it is next, but it has saved no time.
     bench.saturate(&[&second], 100);
     let more = stopped.take(bench.now).unwrap().over(bench.now, true);
     let whose = bench.saturate(&[&first, &second], 20);
@@ -210,10 +211,10 @@ fn one_that_runs_and_does_not_look_any_more_is_not_waited_for_and_pays_for_what_
     let flood = take(&second, bench.now).unwrap();
     bench.now += RUN;
     let more = flood.over(bench.now, true);
-    // A caller may see that it goes on before the run is over.
+    // A caller's heartbeat may come before the run ends.
     first.look(bench.now);
     stopped.over(bench.now, false);
-    // 20 runs and the time until it was not waited for: that is what it owes, and not 500 s.
+    // The stopped run owes 20 runs and the time until it was ignored, but not 500 s.
     let whose = bench.saturate(&[&first, &second], 100);
     let runs = whose.iter().filter(|&&at| at == 0).count();
     assert!((30..=50).contains(&runs), "{runs} of 100");
@@ -261,7 +262,7 @@ fn whatever_the_file_is_filled_with_everybody_goes_on() {
         file.write_all_at(&noise.collect::<Vec<_>>(), 0).unwrap();
         for turns in [&first, &second, &first] {
             let mut asking = turns.ask();
-            // Every look writes its owner's place anew; 100 of them is a second.
+            // Every heartbeat rewrites its owner's place. 100 heartbeats take one second.
             let turn = (0..100).find_map(|_| {
                 bench.now += Duration::from_millis(10);
                 match std::mem::replace(&mut asking, turns.ask()).take(bench.now) {
@@ -276,7 +277,7 @@ fn whatever_the_file_is_filled_with_everybody_goes_on() {
             turn.unwrap_or_else(|| panic!("round {round}: no turn in a second")).over(bench.now, false);
         }
     }
-    // And when nobody spoils it any more, by share again.
+    // After the corruption stops, turns are fair by share again.
     let whose = bench.saturate(&[&first, &second], 20);
     assert!(whose.iter().filter(|&&at| at == 0).count().abs_diff(10) <= 1, "{whose:?}");
     assert!(bench.place.path().exists());

@@ -3,22 +3,22 @@ use std::sync::Arc;
 
 use crate::{Lease, LeaseState};
 
-/// A run's leases on a device, counted by how they stand and how they ended.
+/// A run's leases on a device, counted by state and by end.
 #[derive(Debug, Default)]
 pub(super) struct WatchedLeases {
     known: Vec<Arc<Lease>>,
-    /// Those that ended, by how.
+    /// Number of ended leases, by the way in which they ended.
     ended: BTreeMap<&'static str, u64>,
 }
 
 impl WatchedLeases {
-    /// Counts one more, until it ends.
+    /// Counts a lease until it ends.
     pub(super) fn watch(&mut self, lease: &Arc<Lease>) {
         self.settle();
         self.known.push(Arc::clone(lease));
     }
 
-    /// Those that go on, by state, and those that have ended, by how.
+    /// The number of live leases by state, and of ended leases by the way in which they ended.
     pub(super) fn count(&mut self) -> (BTreeMap<&'static str, u64>, BTreeMap<&'static str, u64>) {
         self.settle();
         let mut leases = BTreeMap::new();
@@ -28,7 +28,7 @@ impl WatchedLeases {
         (leases, self.ended.clone())
     }
 
-    /// Counts those that have ended, once.
+    /// Counts leases that have ended, each once.
     fn settle(&mut self) {
         let Self { known, ended } = self;
         known.retain(|lease| {
@@ -41,7 +41,7 @@ impl WatchedLeases {
     }
 }
 
-/// As a metric's label.
+/// The metric label of a state.
 fn state_name(state: LeaseState) -> &'static str {
     match state {
         LeaseState::Pending => "pending",

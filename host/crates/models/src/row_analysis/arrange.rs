@@ -13,12 +13,12 @@ pub(super) fn transpose(node: &Node<'_>) -> Found<Value> {
     let mut sorted = order.clone();
     sorted.sort_unstable();
     if !sorted.into_iter().eq(0..shape.len()) {
-        return Err("has an order that is none".to_owned());
+        return Err("has an invalid order of dimensions".to_owned());
     }
     Value::of(order.iter().filter_map(|axis| shape.get(*axis).copied()).collect())
 }
 
-/// `Concat`: one after the other along an axis that is not the rows; or lists of numbers.
+/// `Concat`: concatenates along an axis that is not the rows, or concatenates lists of numbers.
 pub(super) fn concatenate(node: &Node<'_>) -> Found<Value> {
     let inputs: Vec<&Value> = node.inputs().collect();
     let lists = inputs.iter().map(|input| match (input.shape.as_deref(), &input.content) {
@@ -45,7 +45,7 @@ pub(super) fn concatenate(node: &Node<'_>) -> Found<Value> {
         .iter()
         .any(|shape| shape.iter().position(|size| *size == Size::Rows) != rows || shape.len() != first.len())
     {
-        return Err("puts what is no row's beside rows".to_owned());
+        return Err("concatenates rows with values that are not rows".to_owned());
     }
     let sizes: Option<i64> = shapes.iter().map(|shape| shape.get(axis).and_then(|size| size.number())).sum();
     let mut shape = first.to_vec();
@@ -62,7 +62,7 @@ pub(super) fn split(node: &Node<'_>) -> Found<Vec<Value>> {
     let count = node.all_outputs();
     let Some(rows) = input.row_axis() else {
         return match input.counts_rows() {
-            true => Err("takes the number of rows for a number".to_owned()),
+            true => Err("uses the number of rows as a number".to_owned()),
             false => Ok(vec![Value::same(); count]),
         };
     };
@@ -86,10 +86,10 @@ pub(super) fn split(node: &Node<'_>) -> Found<Vec<Value>> {
     (0..count).map(part).collect()
 }
 
-/// The least end of a slice that is past the end of all rows: a call has fewer.
+/// The smallest end of a slice that is past the end of all rows. A call has fewer rows.
 const PAST_ALL_ROWS: i64 = 1 << 20;
 
-/// `Slice`, which takes all rows; or part of a list of numbers.
+/// `Slice` that keeps all rows, or takes a part of a list of numbers.
 pub(super) fn slice(node: &Node<'_>) -> Found<Value> {
     let input = node.input(0)?;
     if !input.counts_rows() {
@@ -117,7 +117,7 @@ pub(super) fn slice(node: &Node<'_>) -> Found<Value> {
         return match part {
             Some(part) => Ok(Value::numbers(part, false)),
             None if input.is_same() => Ok(Value::same()),
-            None => Err("takes the number of rows for a number".to_owned()),
+            None => Err("uses the number of rows as a number".to_owned()),
         };
     }
     let rows = input.row_axis();
@@ -161,7 +161,7 @@ fn part(content: &[Size], start: i64, end: i64) -> Option<Vec<Size>> {
     Some(content.get(start..end.max(start))?.to_vec())
 }
 
-/// `Pad`, which adds no rows.
+/// `Pad` that adds no rows.
 pub(super) fn pad(node: &Node<'_>) -> Found<Value> {
     let input = node.input(0)?;
     let pads = match node.version >= 11 {
@@ -197,7 +197,7 @@ pub(super) fn pad(node: &Node<'_>) -> Found<Value> {
     Value::of(to)
 }
 
-/// `Trilu`: a part of each matrix.
+/// `Trilu`: keeps a triangle of each matrix.
 pub(super) fn triangle(node: &Node<'_>) -> Found<Value> {
     node.others_are_same(1)?;
     let input = node.input(0)?;

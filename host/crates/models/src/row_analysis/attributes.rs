@@ -2,13 +2,13 @@ use tract_onnx::pb::{AttributeProto, NodeProto};
 
 use super::value::{Found, Value};
 
-/// A node, and what is known of its inputs.
+/// A node with the known facts about its inputs.
 #[derive(Debug)]
 pub(super) struct Node<'a> {
     proto: &'a NodeProto,
-    /// The version of ONNX's operators that the file uses.
+    /// The version of ONNX's operator set that the file uses.
     pub(super) version: i64,
-    /// In its order; `None` where an optional one is left out.
+    /// The inputs in the node's order. `None` for an optional input that is left out.
     inputs: Vec<Option<&'a Value>>,
 }
 
@@ -21,22 +21,22 @@ impl<'a> Node<'a> {
         &self.proto.op_type
     }
 
-    /// An input that may be left out.
+    /// An optional input.
     pub(super) fn optional(&self, at: usize) -> Option<&'a Value> {
         self.inputs.get(at).copied().flatten()
     }
 
-    /// An input that must be there.
+    /// A required input.
     pub(super) fn input(&self, at: usize) -> Found<&'a Value> {
         self.optional(at).ok_or_else(|| format!("has no input {at}"))
     }
 
-    /// All that are there.
+    /// All inputs that are present.
     pub(super) fn inputs(&self) -> impl Iterator<Item = &'a Value> + '_ {
         self.inputs.iter().copied().flatten()
     }
 
-    /// Those from a place on, which must be the same whatever rows there are.
+    /// Checks that all inputs from index `from` on are the same for any rows.
     pub(super) fn others_are_same(&self, from: usize) -> Found<()> {
         match self.inputs.iter().skip(from).flatten().all(|input| input.is_same()) {
             true => Ok(()),
@@ -44,12 +44,12 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// How many outputs it has, used or not.
+    /// Number of outputs, used or not.
     pub(super) fn all_outputs(&self) -> usize {
         self.proto.output.len()
     }
 
-    /// How many of its outputs are used.
+    /// Number of used outputs.
     pub(super) fn outputs(&self) -> usize {
         self.proto.output.iter().filter(|name| !name.is_empty()).count()
     }
@@ -62,7 +62,7 @@ impl<'a> Node<'a> {
         self.attribute(name).is_some()
     }
 
-    /// A number, or what it is where nothing is said.
+    /// A number, or its default value.
     pub(super) fn number(&self, name: &str, otherwise: i64) -> i64 {
         self.attribute(name).map_or(otherwise, |attribute| attribute.i)
     }
@@ -76,19 +76,21 @@ impl<'a> Node<'a> {
         self.attribute(name).and_then(|attribute| std::str::from_utf8(&attribute.s).ok())
     }
 
-    /// The attribute of that name, whatever it holds.
+    /// The attribute with this name, of any type.
     pub(super) fn raw(&self, name: &str) -> Option<&'a AttributeProto> {
         self.attribute(name)
     }
 
-    /// Numbers that are an attribute before a version, and an input from it on. `Ok(None)` where they are not said.
+    /// Numbers that are an attribute before version `since`, and an input from that version on. `Ok(None)` if
+    /// they are missing.
     ///
     /// # Errors
-    /// They are an input whose elements are not known, or are said in the other version's way, which backends may hear or not.
+    /// The input's elements are unknown, or the numbers are given in the form of the other version, which a
+    /// backend may ignore.
     pub(super) fn numbers_of(&self, name: &str, input: usize, since: i64) -> Found<Option<Vec<i64>>> {
         let by_input = self.version >= since;
         if if by_input { self.has(name) } else { self.optional(input).is_some() } {
-            return Err(format!("says its {name} as another version does"));
+            return Err(format!("gives its {name} in the form of another version"));
         }
         if !by_input {
             return Ok(self.numbers(name).map(<[i64]>::to_vec));

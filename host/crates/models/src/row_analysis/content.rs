@@ -3,10 +3,10 @@ use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 
 use super::value::{MOST_DIMENSIONS, Size, Value};
 
-/// The longest list of numbers that is followed: shapes have at most some dimensions.
+/// Longest list of numbers that the analysis follows. Shapes have only a few dimensions.
 pub(super) const LONGEST: usize = 64;
 
-/// A constant of the file: its shape, and its elements where they are few whole numbers.
+/// A constant of the file: its shape, and its elements if they are a few integers.
 pub(super) fn constant(tensor: &TensorProto) -> Value {
     if tensor.dims.len() > MOST_DIMENSIONS {
         return Value::same();
@@ -41,7 +41,7 @@ fn elements(tensor: &TensorProto, count: usize) -> Option<Vec<Size>> {
     (found.len() == count).then_some(found)
 }
 
-/// A number of a float that is whole and small enough to be exact.
+/// The value of a float, if it is an integer and small enough to be exact.
 pub(super) fn whole(number: f32) -> Size {
     const EXACT: f32 = 16_777_216.0;
     if number.fract() == 0.0 && number.abs() <= EXACT {
@@ -51,8 +51,8 @@ pub(super) fn whole(number: f32) -> Size {
     Size::Unknown
 }
 
-/// The numbers that an operator makes of numbers, element by element; `None` where that is not followed, and where the number of rows would become
-/// another number.
+/// The numbers that an operator computes from numbers, element by element. `None` if the analysis does not
+/// follow the operator, or if the number of rows would become another number.
 pub(super) fn combine(operator: &str, inputs: &[&Value]) -> Option<Value> {
     let lists: Vec<&Vec<Size>> = inputs.iter().map(|value| value.content.as_ref()).collect::<Option<_>>()?;
     let longest = lists.iter().map(|list| list.len()).max()?;
@@ -76,12 +76,12 @@ fn element(operator: &str, of: &[Size]) -> Option<Size> {
         ("Add", [Known(a), Known(b)]) => a.checked_add(*b).map_or(Unknown, Known),
         ("Sub", [Known(a), Known(b)]) => a.checked_sub(*b).map_or(Unknown, Known),
         ("Mul", [Known(a), Known(b)]) => a.checked_mul(*b).map_or(Unknown, Known),
-        // Exact, so that it is the same for whole numbers and others.
+        // Only an exact division gives the same result for integers and floats.
         ("Div", [Known(a), Known(b)]) if *b != 0 && a % b == 0 => Known(a / b),
         ("Max", [Known(a), Known(b)]) => Known(*a.max(b)),
         ("Min", [Known(a), Known(b)]) => Known(*a.min(b)),
         ("Equal", [Known(a), Known(b)]) => Known((a == b).into()),
-        // Sizes are never less than nothing.
+        // Sizes are never negative.
         ("Equal", [Rows | Free(_), Known(a)] | [Known(a), Rows | Free(_)]) if *a < 0 => Known(0),
         ("Where", [Known(condition), a, b]) => {
             if *condition == 0 {

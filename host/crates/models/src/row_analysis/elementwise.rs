@@ -2,7 +2,7 @@ use super::attributes::Node;
 use super::content;
 use super::value::{Found, Size, Value, broadcast, place};
 
-/// Element by element: the shape stays.
+/// An operator on each element. The shape does not change.
 pub(super) fn unary(node: &Node<'_>) -> Found<Value> {
     let input = node.input(0)?;
     match node.operator() {
@@ -20,7 +20,7 @@ pub(super) fn same_shape(input: &Value) -> Found<Value> {
     Ok(Value { shape: input.shape.clone(), content: None })
 }
 
-/// Element by element, shapes broadcast.
+/// An operator on each element of several inputs, with broadcast shapes.
 pub(super) fn several(node: &Node<'_>) -> Found<Value> {
     let inputs: Vec<&Value> = node.inputs().collect();
     if let Some(numbers) = content::combine(node.operator(), &inputs) {
@@ -29,7 +29,7 @@ pub(super) fn several(node: &Node<'_>) -> Found<Value> {
     combined(&inputs)
 }
 
-/// What values are when they are broadcast to each other.
+/// The value of inputs that are broadcast to each other.
 pub(super) fn combined(inputs: &[&Value]) -> Found<Value> {
     if inputs.iter().all(|input| input.is_same()) {
         let shapes: Option<Vec<&[Size]>> = inputs.iter().map(|input| input.shape.as_deref()).collect();
@@ -39,13 +39,13 @@ pub(super) fn combined(inputs: &[&Value]) -> Found<Value> {
     Value::of(broadcast(shapes)?)
 }
 
-/// The first input's shape; the others say how, and come from no row.
+/// The first input's shape. The other inputs are parameters that must not depend on rows.
 pub(super) fn first_alone(node: &Node<'_>) -> Found<Value> {
     node.others_are_same(1)?;
     same_shape(node.input(0)?)
 }
 
-/// Nothing is dropped where nothing is trained.
+/// `Dropout` without training, which drops nothing.
 pub(super) fn dropout(node: &Node<'_>) -> Found<Value> {
     let trains = match node.optional(2) {
         None => false,
@@ -58,7 +58,8 @@ pub(super) fn dropout(node: &Node<'_>) -> Found<Value> {
     same_shape(node.input(0)?)
 }
 
-/// Scales by numbers of the file, one for all or one for each place along an axis, which must not be the rows.
+/// Scales by numbers of the file. There is a single scale, or a scale for each index of an axis, which must
+/// not be the rows.
 pub(super) fn quantize(node: &Node<'_>) -> Found<Value> {
     node.others_are_same(1)?;
     let input = node.input(0)?;
@@ -76,7 +77,7 @@ pub(super) fn quantize(node: &Node<'_>) -> Found<Value> {
     same_shape(input)
 }
 
-/// ONNX's numbers for types that hold a small whole number as it is.
+/// ONNX's numbers for types that can hold a small integer exactly.
 const FLOAT: i64 = 1;
 const INT32: i64 = 6;
 const INT64: i64 = 7;

@@ -10,12 +10,12 @@ use crate::short_name::short;
 use crate::{Dimension, ModelFacts, TensorSpec};
 use sage_plan::GraphRows;
 
-/// The versions of ONNX's operators whose meaning is known here: before 7 shapes are broadcast otherwise.
+/// Known versions of ONNX's operator set. Before version 7, shapes are broadcast in another way.
 const VERSIONS: std::ops::RangeInclusive<i64> = 7..=24;
-/// Nodes that are looked at. Graphs of real models have some thousand.
+/// Largest number of nodes to analyse. Graphs of real models have some thousands.
 const MOST_NODES: usize = 1 << 20;
 
-/// Attributes of a node. None of ONNX's operators has more than ten.
+/// Largest number of attributes of a node. No operator of ONNX has more than ten.
 const MOST_ATTRIBUTES: usize = 64;
 
 /// Whether the operators of a model's graph show that its rows are independent.
@@ -24,8 +24,9 @@ pub(crate) fn analyse(model: &ModelProto, facts: &ModelFacts) -> GraphRows {
     shown.map_or_else(GraphRows::NotShown, |()| GraphRows::ByOperators)
 }
 
-/// All inputs and outputs have a first dimension that is free, and no input's is named otherwise than another's. What an exporter calls an
-/// output's says nothing: the operators show what it is.
+/// Checks that all inputs and outputs have a free first dimension, and that the named first dimensions of the
+/// inputs have the same name. The names in outputs prove nothing, because the operators determine the
+/// outputs' dimensions.
 fn rows_are_named(facts: &ModelFacts) -> Result<(), String> {
     facts.first_dimensions_are_free()?;
     let mut named: Option<(&str, &str)> = None;
@@ -43,7 +44,7 @@ fn rows_are_named(facts: &ModelFacts) -> Result<(), String> {
     Ok(())
 }
 
-/// A value of the graph, or why its rows are not known to be independent.
+/// A value of the graph, or the reason why its rows are not known to be independent.
 type Known = Result<Value, String>;
 
 fn by_operators(model: &ModelProto, facts: &ModelFacts) -> Result<(), String> {
@@ -86,9 +87,9 @@ fn by_operators(model: &ModelProto, facts: &ModelFacts) -> Result<(), String> {
 
 fn version(model: &ModelProto) -> Result<i64, String> {
     let mut sets = model.opset_import.iter().filter(|set| is_onnx(&set.domain));
-    let set = sets.next().ok_or("it says no version of its operators")?;
+    let set = sets.next().ok_or("the file gives no version of its operators")?;
     if sets.next().is_some() {
-        return Err("it says two versions of its operators".to_owned());
+        return Err("the file gives two versions of its operators".to_owned());
     }
     match VERSIONS.contains(&set.version) {
         true => Ok(set.version),
@@ -100,7 +101,7 @@ fn is_onnx(domain: &str) -> bool {
     matches!(domain, "" | "ai.onnx")
 }
 
-/// What is there before the first node: the model's inputs, with rows, and constants.
+/// The values before the first node: the model's inputs, with rows, and constants.
 fn inputs<'a>(graph: &'a GraphProto, facts: &'a ModelFacts) -> HashMap<&'a str, Known> {
     let mut values: HashMap<&str, Known> = HashMap::new();
     for tensor in &graph.initializer {
@@ -119,7 +120,7 @@ fn shape<'a>(input: &'a TensorSpec, free: &mut Vec<&'a str>) -> Vec<Size> {
         _ if at == 0 => Size::Rows,
         Dimension::Fixed(size) => Size::known(*size),
         Dimension::Free(name) => {
-            // Each that has no name is one of its own.
+            // Each dimension without a name is a dimension of its own.
             let known = free.iter().position(|other| !name.is_empty() && other == name);
             Size::Free(known.unwrap_or_else(|| {
                 free.push(name);
@@ -136,7 +137,7 @@ fn make(node: &NodeProto, version: i64, values: &HashMap<&str, Known>) -> Result
         inputs.push(match name.as_str() {
             "" => None,
             name => {
-                let value = values.get(name).ok_or_else(|| said(node, "takes what was not made before it"))?;
+                let value = values.get(name).ok_or_else(|| said(node, "takes a value that was not made before it"))?;
                 Some(value.as_ref().map_err(Clone::clone)?)
             }
         });
@@ -148,7 +149,7 @@ fn make(node: &NodeProto, version: i64, values: &HashMap<&str, Known>) -> Result
         node.attribute.iter().skip(at.saturating_add(1)).any(|other| other.name == attribute.name)
     };
     if node.attribute.len() > MOST_ATTRIBUTES || node.attribute.iter().enumerate().any(said_twice) {
-        return Err(said(node, "says an attribute twice, or has very many"));
+        return Err(said(node, "has an attribute twice, or very many attributes"));
     }
     let holds = |attribute: &tract_onnx::pb::AttributeProto| attribute.g.is_some() || !attribute.graphs.is_empty();
     if node.attribute.iter().any(|attribute| !attribute.ref_attr_name.is_empty()) {
@@ -163,13 +164,13 @@ fn make(node: &NodeProto, version: i64, values: &HashMap<&str, Known>) -> Result
     let all_same = inputs.iter().flatten().all(|value| value.is_same());
     match outputs(&Node::new(node, version, inputs)) {
         Ok(made) if made.len() >= node.output.len() => Ok(made),
-        // What is made of nothing but constants is one, whatever makes it.
+        // Any operator on constants yields a constant.
         _ if all_same => Ok(vec![Value::same(); node.output.len()]),
         made => made.map_err(|why| said(node, &why)),
     }
 }
 
-/// An operator, and what it does.
+/// A message with the operator and a predicate.
 fn said(node: &NodeProto, does: &str) -> String {
     let name = if node.name.is_empty() { node.output.first().map_or("", String::as_str) } else { &node.name };
     format!("{} ({}) {does}", short(&node.op_type), short(name))

@@ -1,11 +1,11 @@
 use super::attributes::Node;
 use super::value::{Found, Size, Value, along_the_rows, place};
 
-/// `Gather`: rows look up what is the same for all, or something is looked up in each row.
+/// `Gather`: rows of indices look up shared data, or constant indices look up data within each row.
 pub(super) fn gather(node: &Node<'_>) -> Found<Value> {
     let (data, indices) = (node.input(0)?, node.input(1)?);
     if indices.counts_rows() {
-        return Err("takes the number of rows for a number".to_owned());
+        return Err("uses the number of rows as a number".to_owned());
     }
     if let (Some(content), Some([_])) = (&data.content, data.shape.as_deref())
         && let Some(places) = indices.known_numbers()
@@ -27,11 +27,11 @@ pub(super) fn gather(node: &Node<'_>) -> Found<Value> {
     Value::of([before, by, behind].concat())
 }
 
-/// `Range`: a list of numbers, as long as they say.
+/// `Range`: a list of numbers. Its length follows from the inputs.
 pub(super) fn range(node: &Node<'_>) -> Found<Value> {
     match node.inputs().all(Value::is_same) {
         true => Value::of(vec![Size::Unknown]),
-        false => Err("takes the number of rows for a number".to_owned()),
+        false => Err("uses the number of rows as a number".to_owned()),
     }
 }
 

@@ -4,7 +4,8 @@ use super::value::{Found, Size, Value, broadcast};
 
 const CONTRACTS: &str = "adds up over the rows";
 
-/// `MatMul`: the last dimension of the first with the last but one of the second; those before are broadcast.
+/// `MatMul`: contracts the last dimension of the first input with the second-to-last dimension of the second.
+/// The dimensions before them are broadcast.
 pub(super) fn matmul(node: &Node<'_>) -> Found<Value> {
     let (left, right) = (node.input(0)?, node.input(1)?);
     if left.is_same() && right.is_same() && (left.shape.is_none() || right.shape.is_none()) {
@@ -29,14 +30,14 @@ pub(super) fn matmul(node: &Node<'_>) -> Found<Value> {
     Value::of(shape)
 }
 
-/// `Gemm`: a matrix of rows by one of the file, and something added.
+/// `Gemm`: the product of a matrix of rows and a matrix of the file, plus an optional third input.
 pub(super) fn gemm(node: &Node<'_>) -> Found<Value> {
     let (left, right) = (node.input(0)?, node.input(1)?);
     let turned = |value: &Value, attribute: &str| -> Found<(Size, Size)> {
         match (value.dimensions()?, node.number(attribute, 0)) {
             ([height, width], 0) => Ok((*height, *width)),
             ([height, width], _) => Ok((*width, *height)),
-            _ => Err("multiplies what are no matrices".to_owned()),
+            _ => Err("multiplies values that are not matrices".to_owned()),
         }
     };
     if node.inputs().all(Value::is_same) {
@@ -53,7 +54,7 @@ pub(super) fn gemm(node: &Node<'_>) -> Found<Value> {
     }
 }
 
-/// `Einsum` with letters only, and its output said.
+/// `Einsum` with only letters and an explicit output.
 pub(super) fn einsum(node: &Node<'_>) -> Found<Value> {
     let unclear = || "has an equation that is not followed".to_owned();
     let equation: String = node.text("equation").ok_or_else(unclear)?.split_whitespace().collect();
@@ -75,7 +76,7 @@ pub(super) fn einsum(node: &Node<'_>) -> Found<Value> {
         }
         for (letter, size) in term.bytes().zip(shape) {
             match sizes.iter_mut().find(|(known, _)| *known == letter) {
-                // One letter is one size, also where one of them is 1.
+                // A letter has a single size, also if it is 1 in one of the inputs.
                 Some((_, known)) => {
                     *known = broadcast([&[*known][..], &[*size][..]])?.first().copied().unwrap_or(*size)
                 }
@@ -95,14 +96,14 @@ pub(super) fn einsum(node: &Node<'_>) -> Found<Value> {
 pub(super) fn recurrent(node: &Node<'_>) -> Found<Vec<Value>> {
     let input = node.input(0)?;
     let (sequence, batch) = if node.number("layout", 0) == 0 { (0, 1) } else { (1, 0) };
-    let [_, _, _] = input.dimensions()? else { return Err("takes what has not three dimensions".to_owned()) };
+    let [_, _, _] = input.dimensions()? else { return Err("takes an input without three dimensions".to_owned()) };
     if node.inputs().all(Value::is_same) {
         return Ok(vec![Value::same(); 3]);
     }
     if input.row_axis() != Some(batch) {
         return Err("goes from row to row: its sequence is the rows".to_owned());
     }
-    // Weights, their recurrent part and biases; of an LSTM its peepholes too.
+    // Weights, recurrent weights and biases, and the peepholes of an LSTM.
     for at in [1, 2, 3, 7] {
         if node.optional(at).is_some_and(|value| !value.is_same()) {
             return Err("has weights of each row".to_owned());
@@ -111,7 +112,7 @@ pub(super) fn recurrent(node: &Node<'_>) -> Found<Vec<Value>> {
     let per_row = [(4, 0), (5, batch), (6, batch)];
     for (at, axis) in per_row {
         if node.optional(at).is_some_and(|value| value.row_axis() != Some(axis)) {
-            return Err("begins with what is not of each row".to_owned());
+            return Err("has an initial state that is not one for each row".to_owned());
         }
     }
     let directions = match node.text("direction") {
@@ -138,7 +139,7 @@ pub(super) fn batch_normalization(node: &Node<'_>) -> Found<Value> {
     per_channel(input)
 }
 
-/// `InstanceNormalization` and its like: over the dimensions of each row's channels.
+/// `InstanceNormalization` and similar operators: normalise over the dimensions of each row's channels.
 pub(super) fn by_instance(node: &Node<'_>) -> Found<Value> {
     node.others_are_same(1)?;
     match node.input(0)?.row_axis() {

@@ -2,10 +2,10 @@ use super::attributes::Node;
 use super::value::{Found, Value};
 use super::{arrange, elementwise, index, linear, reduce, reshape, window};
 
-/// What an operator of ONNX makes of its inputs; outputs that are not answered are not followed.
+/// The outputs of an ONNX operator. Outputs that are missing in the result are not followed.
 ///
 /// # Errors
-/// It is not known to go row by row: why not.
+/// The operator is not known to work row by row. The text is the reason.
 pub(super) fn outputs(node: &Node<'_>) -> Found<Vec<Value>> {
     let one = match node.operator() {
         "Abs" | "Acos" | "Acosh" | "Asin" | "Asinh" | "Atan" | "Atanh" | "BitwiseNot" | "Cast" | "Ceil" | "Celu"
@@ -70,7 +70,7 @@ pub(super) fn outputs(node: &Node<'_>) -> Found<Vec<Value>> {
     Ok(vec![one?])
 }
 
-/// Whether an operator gives the same for the same: one that draws at random does not.
+/// Whether an operator gives the same output for the same input. A random operator does not.
 pub(super) fn is_repeatable(operator: &str) -> bool {
     !matches!(
         operator,

@@ -2,7 +2,7 @@ use super::attributes::Node;
 use super::elementwise::same_shape;
 use super::value::{Found, Size, Value, along_the_rows, place};
 
-/// `ReduceSum` and its like: over axes that are not the rows.
+/// `ReduceSum` and similar operators, over axes that are not the rows.
 pub(super) fn reduce(node: &Node<'_>) -> Found<Value> {
     let input = node.input(0)?;
     let rows = input.row_axis();
@@ -47,7 +47,7 @@ fn reduced(shape: &[Size], rows: Option<usize>, axes: &[usize], keep: bool) -> F
     Value::of(shape.iter().enumerate().filter_map(size).collect())
 }
 
-/// `Softmax` and its like. Before version 13 all dimensions from the axis on are one.
+/// `Softmax` and similar operators. Before version 13 all dimensions from the axis on count as one.
 pub(super) fn softmax(node: &Node<'_>) -> Found<Value> {
     match node.version < 13 {
         true => from_axis(node, 1),
@@ -55,7 +55,7 @@ pub(super) fn softmax(node: &Node<'_>) -> Found<Value> {
     }
 }
 
-/// Along one axis, which must not be the rows: the shape stays.
+/// An operator along one axis, which must not be the rows. The shape does not change.
 pub(super) fn along_axis(node: &Node<'_>, otherwise: i64) -> Found<Value> {
     let input = node.input(0)?;
     if let Some(rows) = input.row_axis() {
@@ -67,7 +67,8 @@ pub(super) fn along_axis(node: &Node<'_>, otherwise: i64) -> Found<Value> {
     same_shape(input)
 }
 
-/// Over all dimensions from an axis on, of which none may be the rows: the shape stays.
+/// An operator over all dimensions from an axis on, which must not include the rows. The shape does not
+/// change.
 pub(super) fn from_axis(node: &Node<'_>, otherwise: i64) -> Found<Value> {
     let input = node.input(0)?;
     if let Some(rows) = input.row_axis() {
@@ -79,7 +80,8 @@ pub(super) fn from_axis(node: &Node<'_>, otherwise: i64) -> Found<Value> {
     same_shape(input)
 }
 
-/// `LayerNormalization` and `RMSNormalization`, whose scale and bias are the file's. Its further outputs have what was normalised as 1.
+/// `LayerNormalization` and `RMSNormalization` with scale and bias from the file. In the further outputs, the
+/// normalised dimensions are 1.
 pub(super) fn layer_normalization(node: &Node<'_>) -> Found<Vec<Value>> {
     node.others_are_same(1)?;
     let normal = from_axis(node, -1)?;
@@ -87,7 +89,7 @@ pub(super) fn layer_normalization(node: &Node<'_>) -> Found<Vec<Value>> {
     let Some(rows) = input.row_axis() else { return Ok(vec![normal]) };
     let shape = input.dimensions()?;
     for factor in [node.optional(1), node.optional(2)].into_iter().flatten() {
-        // A scale that is as long as the rows are would go by their place.
+        // A scale as long as the rows would depend on the place of a row.
         let aligned = factor.dimensions()?;
         let at = aligned.len().checked_sub(shape.len() - rows).and_then(|at| aligned.get(at));
         if at.is_some_and(|size| *size != Size::Known(1)) {
@@ -100,7 +102,7 @@ pub(super) fn layer_normalization(node: &Node<'_>) -> Found<Vec<Value>> {
     Ok(vec![normal, statistics.clone(), statistics])
 }
 
-/// `CumSum`, whose axis is an input.
+/// `CumSum`, with its axis as an input.
 pub(super) fn cumulative(node: &Node<'_>) -> Found<Value> {
     let input = node.input(0)?;
     if let Some(rows) = input.row_axis() {
@@ -114,7 +116,7 @@ pub(super) fn cumulative(node: &Node<'_>) -> Found<Value> {
     same_shape(input)
 }
 
-/// `TopK`: values and their places along an axis.
+/// `TopK`: values and their indices along an axis.
 pub(super) fn top(node: &Node<'_>) -> Found<Vec<Value>> {
     let input = node.input(0)?;
     node.others_are_same(1)?;

@@ -38,29 +38,30 @@ pub(super) fn shape(node: &Node<'_>) -> Found<Value> {
     Ok(Value::numbers(shape.get(start..end.max(start)).unwrap_or_default().to_vec(), false))
 }
 
-/// `Size`: how many elements there are.
+/// `Size`: the number of elements.
 pub(super) fn size(node: &Node<'_>) -> Found<Value> {
     match node.input(0)?.is_same() {
         true => Value::of(Vec::new()),
-        false => Err("takes the number of rows for a number".to_owned()),
+        false => Err("uses the number of rows as a number".to_owned()),
     }
 }
 
-/// `Reshape`: elements keep their order, so rows stay rows where as many elements as before stand before them.
+/// `Reshape`: elements keep their order, so rows stay rows if the number of elements before the row dimension
+/// does not change.
 pub(super) fn reshape(node: &Node<'_>) -> Found<Value> {
     let (input, wanted) = (node.input(0)?, node.input(1)?);
     let zero_copies = node.number("allowzero", 0) == 0;
     if input.counts_rows() {
-        // Of a list of sizes stays a list of sizes, or one of one.
+        // A list of sizes stays a list of sizes, or a list of one size becomes one size.
         return match (wanted.known_numbers().as_deref(), &input.content) {
             (Some([-1]), Some(content)) => Ok(Value::numbers(content.clone(), false)),
             (Some([]), Some(content)) => Ok(Value::numbers(content.clone(), true)),
-            _ => Err("takes the number of rows for a number".to_owned()),
+            _ => Err("uses the number of rows as a number".to_owned()),
         };
     }
     let Some(rows) = input.row_axis() else {
         if wanted.counts_rows() {
-            return Err("deals out what is no row's by the number of rows".to_owned());
+            return Err("shapes values without rows by the number of rows".to_owned());
         }
         let sizes = wanted.content.as_ref().map(|content| {
             let size = |size: &Size| if matches!(size, Size::Known(1..)) { *size } else { Size::Unknown };
@@ -77,7 +78,8 @@ pub(super) fn reshape(node: &Node<'_>) -> Found<Value> {
     let mut to: Vec<Size> = content.iter().enumerate().map(copied).collect();
     let rest = to.iter().position(|size| *size == Size::Known(-1));
     if !to.contains(&Size::Rows) {
-        // What is left over is the rows where all else comes to what each row has.
+        // The remaining dimension is the rows if the product of all others is the number of elements of a
+        // row.
         let at = rest.ok_or("makes a shape without rows")?;
         let others = |sizes: &[Size], but: usize| {
             product(&sizes.iter().enumerate().filter(|(i, _)| *i != but).map(|(_, size)| *size).collect::<Vec<_>>())
@@ -104,7 +106,7 @@ pub(super) fn reshape(node: &Node<'_>) -> Found<Value> {
     Value::of(to)
 }
 
-/// Whether a list of numbers that gets this shape stays a list, or becomes one number.
+/// Whether a list of numbers with this shape stays a list, or becomes one number.
 fn is_flat(wanted: &Value) -> bool {
     matches!(wanted.known_numbers().as_deref(), Some([-1] | []))
 }
@@ -114,7 +116,7 @@ pub(super) fn flatten(node: &Node<'_>) -> Found<Value> {
     let input = node.input(0)?;
     let Some(rows) = input.row_axis() else { return Ok(Value::same()) };
     let shape = input.dimensions()?;
-    // Also past the last dimension.
+    // The axis may also be just after the last dimension.
     let axis = match node.number("axis", 1) {
         axis @ ..0 => place(axis, shape.len())?,
         axis => place(axis, shape.len().saturating_add(1))?,
@@ -160,7 +162,7 @@ pub(super) fn unsqueeze(node: &Node<'_>) -> Found<Value> {
         return Ok(Value::numbers(content.clone(), false));
     }
     if input.counts_rows() {
-        return Err("takes the number of rows for a number".to_owned());
+        return Err("uses the number of rows as a number".to_owned());
     }
     let Some(shape) = &input.shape else { return Ok(Value::same()) };
     let rank = shape.len().saturating_add(axes.len());
@@ -170,7 +172,7 @@ pub(super) fn unsqueeze(node: &Node<'_>) -> Found<Value> {
     Value::of((0..rank).map_while(size).collect())
 }
 
-/// `Expand`: broadcast to a shape. What is no row's may be given to each.
+/// `Expand`: broadcasts to a shape. A value without rows may be repeated for each row.
 pub(super) fn expand(node: &Node<'_>) -> Found<Value> {
     let (input, wanted) = (node.input(0)?, node.input(1)?);
     let sizes = match &wanted.content {
@@ -184,7 +186,7 @@ pub(super) fn expand(node: &Node<'_>) -> Found<Value> {
     Value::of(broadcast([input.dimensions()?, sizes.as_slice()])?)
 }
 
-/// `Tile`: rows are not repeated. What is no row's may be repeated for each.
+/// `Tile`: does not repeat rows. A value without rows may be repeated for each row.
 pub(super) fn tile(node: &Node<'_>) -> Found<Value> {
     let (input, repeats) = (node.input(0)?, node.input(1)?);
     if input.is_same() && !repeats.counts_rows() {
@@ -204,7 +206,7 @@ pub(super) fn tile(node: &Node<'_>) -> Found<Value> {
     Value::of(shape.iter().zip(repeats).map(repeated).collect::<Found<_>>()?)
 }
 
-/// `ConstantOfShape`: one number everywhere, so that each row has the same.
+/// `ConstantOfShape`: the same number everywhere, so all rows are equal.
 pub(super) fn filled(node: &Node<'_>) -> Found<Value> {
     let wanted = node.input(0)?;
     let Some(sizes) = &wanted.content else {

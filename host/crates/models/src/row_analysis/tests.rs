@@ -1,4 +1,5 @@
-//! Graphs as a line for each node, and what is said of their rows. What each does in company is tried by the zoo of the end-to-end tests.
+//! Graphs as text, with a line for each node, and the result for their rows. The model zoo of the end-to-end
+//! tests runs each operator in batches.
 
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -8,7 +9,7 @@ use super::analyse;
 use crate::{DType, Dimension, ModelFacts, TensorSpec};
 use sage_plan::GraphRows;
 
-/// `f32[n, 4]` in words, of a value called `x`.
+/// Parses `x[n, 4]`: an f32 value called `x` with this shape.
 fn spec(words: &str) -> TensorSpec {
     let (name, shape) = words.split_once('[').unwrap();
     let dimension = |size: &str| size.parse().map_or_else(|_| Dimension::free(size), Dimension::Fixed);
@@ -20,7 +21,7 @@ fn specs(words: &str) -> Vec<TensorSpec> {
     words.split(' ').map(spec).collect()
 }
 
-/// A weight of zeros of a shape, or whole numbers: `w[3,4]`, `axes=0,1`, `k=:3` (one number).
+/// A weight of zeros with a shape, or integers: `w[3,4]`, `axes=0,1`, `k=:3` (a single number).
 fn weight(words: &str) -> TensorProto {
     if let Some((name, numbers)) = words.split_once('=') {
         let int64_data: Vec<i64> = numbers.trim_start_matches(':').split(',').map(|n| n.parse().unwrap()).collect();
@@ -43,7 +44,7 @@ fn weight(words: &str) -> TensorProto {
     }
 }
 
-/// `y z = Operator a b axis:1 perm:0,2,1 mode:@text`.
+/// Parses `y z = Operator a b axis:1 perm:0,2,1 mode:@text`.
 fn node(line: &str) -> NodeProto {
     let (outputs, rest) = line.split_once(" = ").unwrap();
     let mut words = rest.split(' ');
@@ -73,7 +74,7 @@ fn node(line: &str) -> NodeProto {
     }
 }
 
-/// What is said of a graph whose output is `y`.
+/// The result for a graph with output `y`.
 fn said_of(version: i64, (inputs, output): (&str, &str), weights: &str, nodes: &str) -> GraphRows {
     let graph = GraphProto {
         node: nodes.split("; ").map(node).collect(),
@@ -127,9 +128,9 @@ fn operators_that_go_row_by_row_are_followed() {
         ("w[4] b[4]", "y = LayerNormalization x w b"),
         ("p=0,1,0,1", "a = Pad x p; f = Flatten a; g = Relu f; t = Slice g q r one; y = Identity t"),
         ("w[4,4]", "y = Einsum x w equation:@bi,ij->bj"),
-        // What no output is made of does not matter.
+        // A node that no output depends on has no effect.
         ("zero=:0", "c = CumSum x zero; y = Relu x"),
-        // Constants may be made by anything.
+        // Any operator may compute a constant.
         ("w[4]", "n = NonZero w; s = Size w; c = Cast s to:1; y = Mul x c"),
     ];
     for (weights, nodes) in cases {
@@ -142,7 +143,8 @@ fn operators_that_go_row_by_row_are_followed() {
 
 #[test]
 fn images_sequences_and_tables_are_followed() {
-    let image = "c = Conv x w b kernel_shape:3,3 pads:1,1,1,1; n = BatchNormalization c s s s s; p = MaxPool n kernel_shape:2,2 strides:2,2; \
+    let image = "c = Conv x w b kernel_shape:3,3 pads:1,1,1,1; n = BatchNormalization c s s s s; \
+                 p = MaxPool n kernel_shape:2,2 strides:2,2; \
                  f = Reshape p flat; y = Gemm f dense";
     shown(17, ("x[?,3,8,8]", "y[?,2]"), "w[6,3,3,3] b[6] s[6] flat=-1,96 dense[96,2]", image);
     let pooled = "c = Conv x w; g = GlobalAveragePool c; y = Flatten g";
@@ -151,7 +153,8 @@ fn images_sequences_and_tables_are_followed() {
     let recurrent =
         "t = Transpose x perm:1,0,2; a h c = LSTM t w r b hidden_size:5; q = Squeeze a one; y = Transpose q perm:1,0,2";
     shown(17, ("x[n,t,4]", "y[n,t,5]"), "w[1,20,4] r[1,20,5] b[1,40] one=1", recurrent);
-    let states = "s = Shape x; n = Slice s one two; z = Concat first n last axis:0; h = ConstantOfShape z; a l = GRU x w r _ _ h hidden_size:5; y = Transpose l perm:1,0,2";
+    let states = "s = Shape x; n = Slice s one two; z = Concat first n last axis:0; h = ConstantOfShape z; \
+                  a l = GRU x w r _ _ h hidden_size:5; y = Transpose l perm:1,0,2";
     not_shown(
         17,
         ("x[t,n,4]", "y[t,1,5]"),
@@ -165,17 +168,20 @@ fn images_sequences_and_tables_are_followed() {
     shown(17, ("x[n,t,8]", "y[n,t,8]"), "", attention);
     let two = "s = Mul a b; y = ReduceSum s axes";
     shown(17, ("a[n,4] b[n,4]", "y[n,1]"), "axes=1", two);
-    // As exporters write a transformer: places cut to the length, a mask given to each head, shapes computed and made sure of.
-    let bert = "s = Shape ids; l = Gather s one; u = Unsqueeze l zero_axis; p = Slice places first u one_axis; pe = Gather table p; \
-                we = Gather words ids; e = Add we pe; m = Unsqueeze mask mid; c = Cast m to:1; \
+    // A transformer in the form that exporters write: positions are cut to the length, a mask is given to
+    // each head, shapes are computed and checked.
+    let bert = "s = Shape ids; l = Gather s one; u = Unsqueeze l zero_axis; p = Slice places first u one_axis; \
+                pe = Gather table p; we = Gather words ids; e = Add we pe; m = Unsqueeze mask mid; c = Cast m to:1; \
                 n = Gather s zero; nu = Unsqueeze n zero_axis; es = Concat nu one_axis one_axis u axis:0; \
                 minus = Mul ones less; q = Equal es minus; w = Where q ones es; x = Expand c w; \
-                hs = Concat nu u heads axis:0; h = Reshape e hs; t = Transpose h perm:0,2,1,3; tt = Transpose h perm:0,2,3,1; \
-                a = MatMul t tt; b = Add a x; o = Softmax b; v = MatMul o t; vt = Transpose v perm:0,2,1,3; \
-                bs = Concat nu u width axis:0; y = Reshape vt bs";
-    let weights = "one=:1 zero=:0 zero_axis=0 one_axis=1 first=0 mid=1,2 less=:-1 ones=1,1,1,1 heads=2,4 width=8 places[1,64] table[64,8] words[100,8]";
+                hs = Concat nu u heads axis:0; h = Reshape e hs; t = Transpose h perm:0,2,1,3; \
+                tt = Transpose h perm:0,2,3,1; a = MatMul t tt; b = Add a x; o = Softmax b; \
+                v = MatMul o t; vt = Transpose v perm:0,2,1,3; bs = Concat nu u width axis:0; y = Reshape vt bs";
+    let weights = "one=:1 zero=:0 zero_axis=0 one_axis=1 first=0 mid=1,2 less=:-1 ones=1,1,1,1 heads=2,4 width=8 \
+                   places[1,64] table[64,8] words[100,8]";
     shown(17, ("ids[n,l] mask[n,l]", "y[n,l,8]"), weights, bert);
-    // Without a name they are rows where a call's inputs are as long as each other, which the queue sees to.
+    // First dimensions without names are rows if all inputs of a call have the same length, which the queue
+    // checks.
     shown(17, ("a[?,4] b[?,4]", "y[?,4]"), "", "y = Add a b");
     shown(17, ("x[n,t,4]", "y[n,t,4]"), "s=-1,4 t=0,-1,4", "a = Reshape x t; y = Relu a");
 }
@@ -212,21 +218,25 @@ fn what_goes_along_the_rows_is_named() {
         ("w[3,4]", "y = Add x w", "Add (y) combines rows with a dimension that is not the rows"),
         ("", "s = Squeeze x; y = Relu s", "Squeeze (s) removes the rows where there is one, since it names no axes"),
         ("", "n = NonZero x; y = Transpose n", "NonZero (n) is not among those that are known to go row by row"),
-        ("", "s = Shape x; c = Cast s to:1; y = Mul x c", "Mul (y) takes the number of rows for a number"),
+        ("", "s = Shape x; c = Cast s to:1; y = Mul x c", "Mul (y) uses the number of rows as a number"),
         (
             "zero=:0 one=:1",
             "s = Shape x; n = Gather s zero; r = Range zero n one; y = Add x r",
-            "Range (r) takes the number of rows for a number",
+            "Range (r) uses the number of rows as a number",
         ),
         ("", "y = RandomNormalLike x", "RandomNormalLike (y) draws at random"),
         ("", "y = Loop x body:graph", "Loop (y) holds a graph of its own"),
         ("", "y = com.example.Relu x", "Relu (y) of com.example is not known here"),
-        ("", "y = Relu nothing", "Relu (y) takes what was not made before it"),
+        ("", "y = Relu nothing", "Relu (y) takes a value that was not made before it"),
         ("", "y = Relu x; y = Abs x", "two operators make y"),
         ("w[4]", "y = Identity w", "output y has no rows"),
         ("", "z = Relu x", "nothing makes output y"),
-        ("axes=1", "m = ReduceSum x axes axes:0; y = Sub x m", "ReduceSum (m) says its axes as another version does"),
-        ("", "y = Softmax x axis:1 axis:0", "Softmax (y) says an attribute twice, or has very many"),
+        (
+            "axes=1",
+            "m = ReduceSum x axes axes:0; y = Sub x m",
+            "ReduceSum (m) gives its axes in the form of another version",
+        ),
+        ("", "y = Softmax x axis:1 axis:0", "Softmax (y) has an attribute twice, or very many attributes"),
         (
             "w[4] m[4]",
             "y mean var = BatchNormalization x w w m m",
@@ -244,7 +254,7 @@ fn what_goes_along_the_rows_is_named() {
     not_shown(11, PLAIN, "", "y = Softmax x axis:0", "Softmax (y) works along the rows (axis 0)");
     let places = ("x[n,3,8,8]", "y[n,3,4,4]");
     let nodes = "y i = MaxPool x kernel_shape:2,2 strides:2,2";
-    not_shown(17, places, "", nodes, "MaxPool (y) tells places among all rows");
+    not_shown(17, places, "", nodes, "MaxPool (y) returns indices among all rows");
 }
 
 #[test]
@@ -281,7 +291,8 @@ fn any_bytes_of_a_file_are_an_answer() {
         ("", "y = LSTM x"),
         ("", "y = Einsum x equation:@->"),
         (
-            "w[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
+            "w[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,\
+             1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
             "y = Add x w",
         ),
     ];

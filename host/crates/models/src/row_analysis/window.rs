@@ -2,7 +2,7 @@ use super::attributes::Node;
 use super::elementwise::same_shape;
 use super::value::{Found, Size, Value, along_the_rows, place};
 
-/// A convolution: images that are rows, with a filter of the file.
+/// A convolution of images as rows, with a filter of the file.
 pub(super) fn convolution(node: &Node<'_>) -> Found<Value> {
     node.others_are_same(1)?;
     let input = node.input(0)?;
@@ -20,31 +20,33 @@ pub(super) fn convolution(node: &Node<'_>) -> Found<Value> {
     windows(node, channels, kernel.as_deref())
 }
 
-/// A pool over windows of each image. Where the values stood is told by their place among all rows.
+/// A pool over windows of each image. The second output is refused, because it contains indices over all
+/// rows.
 pub(super) fn pool(node: &Node<'_>) -> Found<Value> {
     let input = node.input(0)?;
     if input.is_same() {
         return Ok(Value::same());
     }
     if node.outputs() > 1 {
-        return Err("tells places among all rows".to_owned());
+        return Err("returns indices among all rows".to_owned());
     }
     let channels = input.dimensions()?.get(1).copied().unwrap_or(Size::Unknown);
     let kernel = if node.number("ceil_mode", 0) == 0 { node.numbers("kernel_shape") } else { None };
     windows(node, channels, kernel)
 }
 
-/// Images of rows and channels, of which windows of this size are looked at; `None` where what that makes is not followed.
+/// Images with rows and channels, processed in windows of this size. `None` if the output size is not
+/// followed.
 fn windows(node: &Node<'_>, channels: Size, kernel: Option<&[i64]>) -> Found<Value> {
     let [Size::Rows, _, inner @ ..] = node.input(0)?.dimensions()? else {
-        return Err("takes rows for something else than images".to_owned());
+        return Err("uses rows as something other than images".to_owned());
     };
     let size = |(at, size): (usize, &Size)| windowed(node, *size, at, kernel?.get(at).copied()?, inner.len());
     let inner = inner.iter().enumerate().map(|dimension| size(dimension).map_or(Size::Unknown, Size::Known));
     Value::of([Size::Rows, channels].into_iter().chain(inner).collect())
 }
 
-/// How many windows there are along a dimension.
+/// Number of windows along a dimension.
 fn windowed(node: &Node<'_>, size: Size, at: usize, kernel: i64, dimensions: usize) -> Option<i64> {
     let of = |name: &str, at: usize, otherwise: i64| {
         node.numbers(name).map_or(Some(otherwise), |numbers| numbers.get(at).copied())
@@ -67,7 +69,7 @@ fn windowed(node: &Node<'_>, size: Size, at: usize, kernel: i64, dimensions: usi
     (count > 0).then_some(count)
 }
 
-/// One window: all of each channel.
+/// A single window over each whole channel.
 pub(super) fn global_pool(node: &Node<'_>) -> Found<Value> {
     let input = node.input(0)?;
     if input.is_same() {
@@ -78,7 +80,7 @@ pub(super) fn global_pool(node: &Node<'_>) -> Found<Value> {
             let ones = inner.iter().map(|_| Size::Known(1));
             Value::of([Size::Rows, *channels].into_iter().chain(ones).collect())
         }
-        _ => Err("takes rows for something else than images".to_owned()),
+        _ => Err("uses rows as something other than images".to_owned()),
     }
 }
 
@@ -90,11 +92,11 @@ pub(super) fn depth(node: &Node<'_>) -> Found<Value> {
     }
     match input.dimensions()? {
         [Size::Rows, _, _, _] => Value::of(vec![Size::Rows, Size::Unknown, Size::Unknown, Size::Unknown]),
-        _ => Err("takes rows for something else than images".to_owned()),
+        _ => Err("uses rows as something other than images".to_owned()),
     }
 }
 
-/// `LRN`: over neighbouring channels.
+/// `LRN`: normalises over neighbouring channels.
 pub(super) fn local_normalization(node: &Node<'_>) -> Found<Value> {
     let input = node.input(0)?;
     match input.row_axis() {
@@ -103,7 +105,7 @@ pub(super) fn local_normalization(node: &Node<'_>) -> Found<Value> {
     }
 }
 
-/// `Resize` and `Upsample`, which leave the rows as they are.
+/// `Resize` and `Upsample` that do not change the rows.
 pub(super) fn resize(node: &Node<'_>) -> Found<Value> {
     let input = node.input(0)?;
     let Some(rows) = input.row_axis() else { return Ok(Value::same()) };

@@ -89,7 +89,7 @@
 //! # component = "sink.wasm"         # takes an operator's keys, and limits = { flush_interval = "1s" }:
 //! #                                 # the longest time until records that the sink took must be durable
 //!
-//! [model.magika]                    # a model that operators may run through the inference import; docs/INFERENCE.md
+//! [model.magika]                    # a model that operators may run through the inference import; docs/guide/models.md
 //! path = "magika.onnx"              # an ONNX file, relative to this file
 //! sha256 = "..."                    # optional: any other file is refused
 //! backend = "auto"                  # | "tract" | "onnxruntime"; "fake" on a fake device, whose models are simulated
@@ -161,6 +161,8 @@
 //! placement = "process"                     # | "thread": then no model may end its process
 //! ```
 
+#[cfg(test)]
+mod asked_keys;
 mod choose;
 mod component_paths;
 mod config_places;
@@ -180,6 +182,8 @@ mod read_source;
 mod read_stage;
 mod read_tenants;
 mod render;
+#[cfg(test)]
+mod schema_tests;
 mod settings;
 mod source_text;
 mod spanned;

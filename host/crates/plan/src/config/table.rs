@@ -46,6 +46,8 @@ impl<'t, 'i> Table<'t, 'i> {
     /// The value of `key`, of any type.
     pub(super) fn node(&mut self, key: &'static str) -> Option<&'t Node<'i>> {
         self.asked.push(key);
+        #[cfg(test)]
+        super::asked_keys::note(&self.place, key);
         self.entries.get(key)
     }
 

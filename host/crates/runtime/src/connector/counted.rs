@@ -106,6 +106,8 @@ fn wait_for_input(file: &File, timeout: Duration) -> io::Result<()> {
 mod tests {
     use std::fs;
 
+    use sage_test_support::{Need, skip};
+
     use super::*;
 
     #[test]
@@ -137,7 +139,7 @@ mod tests {
     fn files_of_the_kernel_say_any_length_and_are_read_to_their_end() {
         for path in ["/proc/self/status", "/sys/kernel/mm/transparent_hugepage/enabled"] {
             let Ok(file) = File::open(path) else {
-                println!("skipped: {path} is not there");
+                skip(Need::Sysfs, format_args!("{path} is not there"));
                 continue;
             };
             let mut text = String::new();

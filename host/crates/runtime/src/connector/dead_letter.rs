@@ -17,7 +17,7 @@ use super::rfc3339::rfc3339;
 /// times as long as the record, plus 16 KiB.
 ///
 /// ```
-/// use sage_host::connector::DeadLetter;
+/// use sage_runtime::connector::DeadLetter;
 ///
 /// let letter = DeadLetter {
 ///     pipeline: "flights", run: "r1", operator: "parse", instance: 0, source: Some("flights"),

@@ -36,10 +36,15 @@ fn from_number(text: &str, a_second: u32) -> Result<i64, NoTime> {
     for digit in fraction.bytes().chain(std::iter::repeat(b'0')).take(DIGITS) {
         billionths = billionths * 10 + i128::from(digit - b'0');
     }
+    // Digits that are cut off a negative time still put it further into the past.
+    if negative && fraction.bytes().skip(DIGITS).any(|digit| digit != b'0') {
+        billionths += 1;
+    }
     let value = whole.checked_mul(1_000_000_000).ok_or(NoTime("it is too far away"))? + billionths;
     let value = if negative { -value } else { value };
-    let nanoseconds = value.checked_mul(1_000_000_000 / i128::from(a_second)).ok_or(NoTime("it is too far away"))?;
-    i64::try_from(nanoseconds.div_euclid(1_000_000_000_000)).map_err(|_| NoTime("it is too far away"))
+    let trillionths_of_a_microsecond =
+        value.checked_mul(1_000_000_000 / i128::from(a_second)).ok_or(NoTime("it is too far away"))?;
+    i64::try_from(trillionths_of_a_microsecond.div_euclid(1_000_000_000_000)).map_err(|_| NoTime("it is too far away"))
 }
 
 #[cfg(test)]
@@ -63,6 +68,7 @@ mod tests {
             ("7", unix(1_000_000), Ok(7)),
             ("1999", unix(1_000_000_000), Ok(1)),
             ("-1", unix(1_000_000_000), Ok(-1)),
+            ("-0.0000000001", unix(1), Ok(-1)),
             ("", unix(1), Err("it is no number")),
             ("1.", unix(1), Err("it is no number")),
             ("1e3", unix(1), Err("it is no number")),

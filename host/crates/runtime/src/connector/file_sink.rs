@@ -146,6 +146,8 @@ mod tests {
 
     use flate2::read::MultiGzDecoder;
 
+    use sage_test_support::{Need, skip};
+
     use super::*;
     use sage_batch::{Origin, Record};
     use sage_plan::Compression;
@@ -272,8 +274,7 @@ mod tests {
         let path = folder.path().join("out");
         fs::write(&path, "old").unwrap();
         if chown(&path, Some(12345), Some(23456)).is_err() {
-            println!("skipped: this user may not give files away");
-            return;
+            return skip(Need::Root, "this user may not give files away");
         }
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         let mut sink = sink(&path).unwrap();

@@ -245,6 +245,8 @@ fn id_under(folder: &File, name: &OsString) -> io::Result<Option<FileId>> {
 
 #[cfg(test)]
 mod tests {
+    use sage_test_support::{Need, skip};
+
     use super::*;
     use crate::connector::output_place::OutputPlace;
 
@@ -278,8 +280,7 @@ mod tests {
             std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
             let of = if has_list { path.as_path() } else { folder.path() };
             if let Err(error) = rustix::fs::setxattr(of, attribute, &list(), XattrFlags::empty()) {
-                println!("skipped: no access lists here: {error}");
-                return;
+                return skip(Need::AccessLists, error);
             }
             let OutputPlace::Replaced(place) = OutputPlace::examine(&path).unwrap() else { panic!("a regular file") };
             let (partial, file) = PartialFile::create(&place, Arc::default()).unwrap();

@@ -112,9 +112,9 @@ fn cannot(what: &str, path: &FieldPath, why: &str) -> String {
 /// A value as messages quote it.
 fn shortened(text: &str) -> Cow<'_, str> {
     const MOST: usize = 64;
-    let escaped = text.escape_debug();
-    let short: String = escaped.take(MOST).collect();
-    if short.len() < MOST { Cow::Owned(short) } else { Cow::Owned(format!("{short}…")) }
+    let mut escaped = text.escape_debug();
+    let short: String = escaped.by_ref().take(MOST).collect();
+    if escaped.next().is_none() { Cow::Owned(short) } else { Cow::Owned(format!("{short}…")) }
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use sage_plan::config::{
 ///     .start()?
 ///     .wait();
 /// println!("{summary}");
-/// # Ok::<(), sage_host::engine::JobError>(())
+/// # Ok::<(), sage_runtime::engine::JobError>(())
 /// ```
 #[derive(Default)]
 pub struct PipelineBuilder {

@@ -84,7 +84,9 @@ impl Running {
                 }
             }
         }
-        if !failures.is_empty() {
+        // A sink may fail before the last guest has started, which stops that start. The run has failed then, of
+        // the sink, and its summary says so.
+        if !failures.is_empty() && running.control.cause().is_none() {
             running.stop_and_wait();
             failures.sort_by(|a, b| (&a.stage, a.instance).cmp(&(&b.stage, b.instance)));
             return Err(RunError::Start(failures));

@@ -1,5 +1,6 @@
 //! Bytes, and the records that a source reads from them. Each `[[case]]` of the `.toml` files in this folder is
-//! a file in parts, with the keys of a pipeline file for it and the expected result.
+//! a test: a file in parts, with the keys of a pipeline file for it and the expected
+//! result.
 //!
 //! - `bytes`: text; or `parts`, each with `text` or `hex` or `zeros`, and perhaps `repeat`, `charset` and
 //!   `pack`
@@ -12,14 +13,15 @@
 //! delivers a few bytes at a time. All three must give the same result.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod against_python;
-mod any_bytes;
+#[allow(dead_code, reason = "another test program uses the rest")]
 mod reading;
 
 use std::io::Write;
 use std::path::Path;
+use std::process::ExitCode;
 
 use reading::{Came, read_file, read_pipe};
+use sage_test_support::trials;
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -121,26 +123,28 @@ impl Case {
     }
 }
 
-#[test]
-fn every_text_gives_what_its_case_says() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format_cases");
-    let mut wrong = Vec::new();
-    let mut count = 0;
-    for name in ["csv.toml", "json_lines.toml", "lines.toml", "packed.toml"] {
-        let text = std::fs::read_to_string(folder.join(name)).unwrap();
-        let corpus: Corpus = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        for case in &corpus.case {
-            count += 1;
-            let bytes = case.bytes();
-            let file = case.file.as_deref().unwrap_or("in");
-            let source = format!("{}\n{}", case.source, if case.bad.is_some() { "on_error = \"skip\"" } else { "" });
-            wrong.extend(case.check("a file", &read_file(file, &bytes, &case.keys, &source)).err());
-            wrong.extend(case.check("a pipe", &read_pipe(file, &bytes, usize::MAX, &case.keys, &source)).err());
-            if bytes.len() < 2000 {
-                wrong.extend(case.check("a slow pipe", &read_pipe(file, &bytes, 3, &case.keys, &source)).err());
-            }
-        }
+/// Whether all ways to read the bytes give the expected result.
+fn check(case: &Case) {
+    let bytes = case.bytes();
+    let file = case.file.as_deref().unwrap_or("in");
+    let source = format!("{}\n{}", case.source, if case.bad.is_some() { "on_error = \"skip\"" } else { "" });
+    let mut wrong: Vec<String> = Vec::new();
+    wrong.extend(case.check("a file", &read_file(file, &bytes, &case.keys, &source)).err());
+    wrong.extend(case.check("a pipe", &read_pipe(file, &bytes, usize::MAX, &case.keys, &source)).err());
+    if bytes.len() < 2000 {
+        wrong.extend(case.check("a slow pipe", &read_pipe(file, &bytes, 3, &case.keys, &source)).err());
     }
-    assert!(count >= 80, "{count} cases: are they all there?");
-    assert!(wrong.is_empty(), "{}\n{} are wrong", wrong.join("\n\n"), wrong.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+fn main() -> ExitCode {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format_cases");
+    let mut all = Vec::new();
+    for kind in ["csv", "json_lines", "lines", "packed"] {
+        let text = std::fs::read_to_string(folder.join(format!("{kind}.toml"))).unwrap();
+        let corpus: Corpus = toml::from_str(&text).unwrap_or_else(|error| panic!("{kind}.toml: {error}"));
+        let cases = corpus.case.into_iter();
+        all.extend(cases.map(|case| trials::Case::new(format!("{kind}: {}", case.name), move || check(&case))));
+    }
+    trials::run(80, all)
 }

@@ -4,8 +4,9 @@ use tract_onnx::tract_core::ndarray::Zip;
 use tract_onnx::tract_core::num_traits::Float;
 use tract_onnx::tract_core::ops::binary::BinMiniOp;
 
-/// A step of two tensors of floating-point numbers by which no NaN is lost: maximum and minimum answer NaN where either is, and a constant of
-/// zeros is multiplied with and divided by, where tract leaves the step out.
+/// A step of two tensors of floating-point numbers that keeps NaN. The maximum and the minimum are NaN if
+/// either side is NaN. A multiplication or a division by a constant of zeros is computed, although tract
+/// would remove the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Exact {
     Max,

@@ -3,11 +3,11 @@ use tract_onnx::tract_core::internal::bail;
 use tract_onnx::tract_core::num_traits::Float;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
 
-/// A step of tract's that answers a number to NaN, made to answer NaN.
+/// A step of tract that maps NaN to a number, changed so that it maps NaN to NaN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeepNan(pub(super) Box<dyn ElementWiseMiniOp>);
 
-/// The same step, NaN kept.
+/// The same step, but it keeps NaN.
 pub(super) fn keep_nan(step: &ElementWiseOp) -> ElementWiseOp {
     ElementWiseOp(Box::new(KeepNan(step.0.clone())), step.1)
 }
@@ -50,7 +50,7 @@ impl ElementWiseMiniOp for KeepNan {
     }
 }
 
-/// `ln(1 + e^x)` that is `x` where `e^x` is infinite.
+/// `ln(1 + e^x)`, which equals `x` if `e^x` is infinite.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Softplus;
 
@@ -78,7 +78,8 @@ impl ElementWiseMiniOp for Softplus {
     }
 }
 
-/// The lowest number that a type has, which tract's pools begin with, is minus infinity: nothing else was in the window.
+/// Maps the lowest number of a type to minus infinity. tract's pools start with the lowest number, so this
+/// value means that the window had no other element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LowestIsInfinite;
 

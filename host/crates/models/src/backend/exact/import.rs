@@ -18,7 +18,7 @@ use super::element_wise::{Softplus, keep_nan};
 
 type Read = (Box<dyn InferenceOp>, Vec<String>);
 
-/// Has nodes of these operators read by what is here.
+/// Registers the readers of this module for the nodes of these operators.
 pub(in crate::backend) fn register(onnx: &mut Onnx) {
     let readers = &mut onnx.op_register;
     readers.insert("Cast", |_, node| Ok((expand(Cast { to: node.get_attr("to")? }), Vec::new())));
@@ -29,7 +29,8 @@ pub(in crate::backend) fn register(onnx: &mut Onnx) {
     readers.insert("Softplus", |_, _| Ok((ElementWiseOp(Box::new(Softplus), None).into_hir(), Vec::new())));
 }
 
-/// One that is computed step by step: in one piece, as tract does it for its own activations, NaN is lost.
+/// A GRU that is computed step by step. In one piece, as tract computes it for its own activations, NaN is
+/// lost.
 fn gru(_: &ParsingContext<'_>, node: &NodeProto) -> TractResult<Read> {
     let body = GRU {
         f: Box::new(keep_nan(&nn::sigmoid())),
@@ -39,7 +40,8 @@ fn gru(_: &ParsingContext<'_>, node: &NodeProto) -> TractResult<Read> {
     Ok((expand(CommonRec::from_node_and_options(node, 3, 0, Box::new(body))?), Vec::new()))
 }
 
-/// A cast that goes through no narrower type. tract's, to `i64`, goes by way of its type for sizes, which only sizes are taken through here.
+/// A cast that does not pass through a narrower type. tract casts to `i64` by way of its type for sizes; here
+/// only sizes take that way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Cast {
     to: DatumType,
@@ -75,7 +77,8 @@ impl Expansion for Cast {
     }
 }
 
-/// `x - max - ln(sum(e^(x - max)))`, which neither overflows nor is the logarithm of 0. Of operator set 13 and later.
+/// `x - max - ln(sum(e^(x - max)))`, which does not overflow and never takes the logarithm of 0. Implements
+/// operator set 13 and later.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct LogSoftmax {
     axis: i64,

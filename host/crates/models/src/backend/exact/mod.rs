@@ -1,9 +1,10 @@
-//! Operators of tract's that answer otherwise than ONNX says at the edges of numbers, and what is computed in their place.
+//! Replacements for operators of tract that differ from ONNX at the edges of number ranges.
 //!
-//! [`register`] gives tract other readers of some operators' nodes; [`replace`] walks a graph that was read, the bodies of its loops and
-//! branches too, and puts exact operators in the places of tract's: also of those that tract itself made of others (a `Relu` is a maximum to it).
+//! [`register`] gives tract other readers for the nodes of some operators. [`replace`] walks a graph after it
+//! was read, with the bodies of its loops and branches, and replaces tract's operators by exact ones. The
+//! walk includes operators that tract itself derives from others (tract reads a `Relu` as a maximum).
 //!
-//! Left to others: operators that are refused (`super::operators`), how a graph is compiled.
+//! Other modules refuse operators (`super::operators`) and compile graphs.
 
 mod binary;
 mod element_wise;

@@ -5,7 +5,7 @@ use tract_onnx::tract_core::internal::{
 };
 use tract_onnx::tract_core::ops::lstm_cell::LstmEpilogue;
 
-/// The end of one step of an LSTM, which tract computes in one piece, NaN kept.
+/// The end of one step of an LSTM, which tract computes in one piece. This version keeps NaN.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct ExactLstm(pub(super) LstmEpilogue);
 
@@ -23,7 +23,7 @@ impl EvalOp for ExactLstm {
     fn eval(&self, context: &EvalContext<'_>, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let outputs = self.0.eval(context, inputs.clone())?;
         let (Some(gates), Some(cell)) = (inputs.first(), inputs.get(1)) else { return Ok(outputs) };
-        // Of f16 none is let in.
+        // Models with f16 are refused earlier.
         if gates.datum_type() != f32::datum_type() || cell.datum_type() != f32::datum_type() {
             return Ok(outputs);
         }
@@ -35,7 +35,7 @@ impl EvalOp for ExactLstm {
         }
         let mut outputs: TVec<_> = outputs.into_iter().map(|value| value.into_tensor()).collect();
         let width = self.0.hidden;
-        // Gates lie as i, o, f, c.
+        // The gates are stored in the order i, o, f, c.
         let gate = |row: usize, which: usize, at: usize| gates.get((row * 4 + which) * width + at).copied();
         let is_nan = |x: Option<f32>| x.is_none_or(f32::is_nan);
         for (place, &before) in cell.iter().enumerate() {

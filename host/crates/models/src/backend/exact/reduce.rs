@@ -7,14 +7,16 @@ use tract_onnx::tract_core::ndarray::{ArrayD, ArrayViewD, Axis, IxDyn};
 use tract_onnx::tract_core::num_traits::Float;
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
-/// Maxima, minima and their places among floating-point numbers, NaN and infinities kept, and sums of integers in their own width.
+/// Maxima, minima and their places among floating-point numbers, which keep NaN and infinities, and sums of
+/// integers in their own width.
 ///
-/// The place is that of the first element that no later one is above of, as ONNX Runtime has it: a NaN that comes first stays.
+/// The place is found from the first element to the last, as in ONNX Runtime: a later element replaces the
+/// best one only if it is better. Therefore a NaN in the first place stays.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct ExactReduce(Reduce);
 
 impl ExactReduce {
-    /// The exact one in the place of tract's, where that is not exact for such elements.
+    /// The exact operator in place of tract's, if tract's is not exact for these elements.
     pub(super) fn of(reduce: &Reduce, elements: DatumType) -> Option<Self> {
         let is_wrong = match reduce.reducer {
             Reducer::Max | Reducer::Min | Reducer::ArgMax(_) | Reducer::ArgMin(_) => elements.is_float(),
@@ -37,7 +39,7 @@ impl ExactReduce {
         }
     }
 
-    /// Over each axis in turn: `of_none` where that has no elements.
+    /// Reduces each axis in turn. An axis without elements yields `of_none`.
     fn fold<T: Datum + Copy>(
         &self,
         view: ArrayViewD<'_, T>,
@@ -55,7 +57,7 @@ impl ExactReduce {
                 }
                 ArrayD::from_elem(IxDyn(&shape), of_none)
             } else if axis.0 + 1 == result.ndim() {
-                // Lanes of the last axis lie in one piece.
+                // Lanes of the last axis are contiguous.
                 let lane = |lane: tract_onnx::tract_core::ndarray::ArrayView1<'_, T>| {
                     lane.iter().copied().reduce(&step).unwrap_or(of_none)
                 };

@@ -14,7 +14,8 @@ use super::element_wise::{LowestIsInfinite, keep_nan};
 use super::recurrent::ExactLstm;
 use super::reduce::ExactReduce;
 
-/// Puts exact operators in the places of those that are not, in a graph that has its types and was not simplified yet, and in all that it holds.
+/// Replaces inexact operators by exact ones, in a graph that has its types and is not simplified yet, and in
+/// all graphs inside it.
 ///
 /// # Errors
 /// A node has no type.
@@ -48,7 +49,7 @@ pub(in crate::backend) fn replace(graph: &mut TypedModel) -> TractResult<()> {
     Ok(())
 }
 
-/// What stands in the place of a node's operator.
+/// The replacement of a node's operator.
 fn exact(graph: &TypedModel, id: usize) -> TractResult<Option<Box<dyn TypedOp>>> {
     let node = graph.node(id);
     let Some(&first) = node.inputs.first() else { return Ok(None) };
@@ -88,7 +89,8 @@ fn exact(graph: &TypedModel, id: usize) -> TractResult<Option<Box<dyn TypedOp>>>
     Ok(exact.map(|exact| Box::new(TypedBinOp(Box::new(exact), step.1)) as _))
 }
 
-/// Whether all of a constant is one such number: tract simplifies what it is multiplied with or divided by.
+/// Whether all elements of a constant are zero or all are not finite. tract simplifies a multiplication with
+/// or a division by such a constant.
 fn is_zero_or_infinite(constant: &Tensor) -> bool {
     let number = constant.as_uniform().and_then(|one| one.cast_to_dt(DatumType::F64).ok()?.into_owned().nth(0).ok());
     let number = number.and_then(|one| one.cast_to_scalar::<f64>().ok());

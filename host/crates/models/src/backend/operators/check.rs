@@ -10,10 +10,11 @@ use super::{Library, table};
 use crate::InferenceError;
 use crate::onnx_file::OnnxFile;
 
-/// Holds a model against a library's table.
+/// Checks a model against a library's table.
 ///
 /// # Errors
-/// [`InferenceError::Unsupported`]: the first node that the library does not answer as ONNX says, with what it is of that.
+/// [`InferenceError::Unsupported`]: the first node that the library does not compute as ONNX defines, with
+/// the part that differs.
 pub(in crate::backend) fn check(file: &OnnxFile, library: Library) -> Result<(), InferenceError> {
     let model = file.proto();
     let judge = Judge { library, set: set(model, library).map_err(InferenceError::Unsupported)?, model };
@@ -30,7 +31,7 @@ pub(in crate::backend) fn check(file: &OnnxFile, library: Library) -> Result<(),
     outcome.map_err(InferenceError::Unsupported)
 }
 
-/// The version of ONNX's own operator set that the model is written for.
+/// The version of ONNX's own operator set for which the model is written.
 fn set(model: &ModelProto, library: Library) -> Result<i64, String> {
     let own = model.opset_import.iter().filter(|import| is_own(&import.domain));
     let versions: BTreeSet<i64> = own.map(|import| import.version).collect();
@@ -42,7 +43,8 @@ fn set(model: &ModelProto, library: Library) -> Result<i64, String> {
     if library.leaves_out() && !(LEAST_SET..=MOST_SET).contains(&set) {
         let (name, instead) = (library.name(), library.instead());
         return Err(format!(
-            "operator set ai.onnx {set}: {name} was tried with {LEAST_SET} to {MOST_SET}, and leaves out what a later one adds{instead}"
+            "operator set ai.onnx {set}: {name} was tested with {LEAST_SET} to {MOST_SET}, \
+             and ignores the additions of other sets{instead}"
         ));
     }
     Ok(set)
@@ -58,11 +60,11 @@ struct Judge<'a> {
     model: &'a ModelProto,
 }
 
-/// The types of the values that nodes see; `None`: nobody knows it.
+/// The element types of the values that nodes use. `None` means that the type is unknown.
 #[derive(Debug, Default)]
 struct Scope<'a> {
     types: BTreeMap<&'a str, Option<Element>>,
-    /// What is around a body.
+    /// The scope around a body.
     outer: Option<&'a Scope<'a>>,
 }
 
@@ -80,7 +82,7 @@ impl Scope<'_> {
 }
 
 impl Judge<'_> {
-    /// Judges all nodes of a graph, in their order; the types of its outputs.
+    /// Checks all nodes of a graph in their order. Returns the types of the graph's outputs.
     fn graph(&self, graph: &GraphProto, outer: Option<&Scope<'_>>) -> Result<Vec<Option<Element>>, String> {
         let mut scope = Scope { types: BTreeMap::new(), outer };
         for value in graph.input.iter().chain(&graph.value_info) {
@@ -106,7 +108,8 @@ impl Judge<'_> {
         let rule = self.rule(node, scope).map_err(|what| self.refusal(node, &what))?;
         self.left_out(node).map_err(|what| self.refusal(node, &what))?;
         for (at, output) in node.output.iter().enumerate().filter(|(_, output)| !output.is_empty()) {
-            // What a file claims of a value in between is not believed where a rule says it.
+            // The type that a file declares for an intermediate value is ignored if a rule determines the
+            // type.
             if let Some(rule) = rule {
                 let element = made(rule, at, node, scope, &bodies);
                 scope.types.insert(output, element);
@@ -115,7 +118,8 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// The rule by which a node is let through; `None`: the library has none for it, and refuses itself what it does not know.
+    /// The rule that admits a node. `None` if the library has no rule for it; then the library itself refuses
+    /// unknown operators.
     fn rule(&self, node: &NodeProto, scope: &Scope<'_>) -> Result<Option<&'static Rule>, String> {
         let is_function = self.model.functions.iter().any(|function| {
             let domain = function.domain.as_deref().unwrap_or_default();
@@ -147,18 +151,18 @@ impl Judge<'_> {
 
     fn fits(&self, rule: &Rule, node: &NodeProto, scope: &Scope<'_>) -> Result<(), String> {
         if !(rule.sets.0..=rule.sets.1).contains(&self.set) {
-            return Err(format!("of operator set {} (answered: from {} on)", self.set, rule.sets.0));
+            return Err(format!("of operator set {} (supported: from {} on)", self.set, rule.sets.0));
         }
         for attribute in &node.attribute {
             fits_attribute(rule, attribute)?;
         }
         let inputs = node.input.iter().rposition(|input| !input.is_empty()).map_or(0, |last| last + 1);
         if !(rule.inputs.0..=rule.inputs.1).contains(&inputs) {
-            return Err(format!("with {inputs} inputs (answered: {} to {})", rule.inputs.0, rule.inputs.1));
+            return Err(format!("with {inputs} inputs (supported: {} to {})", rule.inputs.0, rule.inputs.1));
         }
         let outputs = node.output.iter().filter(|output| !output.is_empty()).count();
         if outputs > rule.outputs {
-            return Err(format!("with {outputs} outputs (answered: {})", rule.outputs));
+            return Err(format!("with {outputs} outputs (supported: {})", rule.outputs));
         }
         if rule.types.is_empty() {
             return Ok(());
@@ -167,16 +171,17 @@ impl Judge<'_> {
         let types = || rule.types.replace(' ', ", ");
         match element.map(Element::name) {
             Some(name) if rule.types.split(' ').any(|known| known == name) => Ok(()),
-            Some(name) => Err(format!("on {name} (answered: {})", types())),
+            Some(name) => Err(format!("on {name} (supported: {})", types())),
             None if self.library.leaves_out() => {
-                Err(format!("on elements whose type the file does not tell (answered: {})", types()))
+                Err(format!("on elements whose type the file does not tell (supported: {})", types()))
             }
             None => Ok(()),
         }
     }
 
-    /// A node that leaves out an input or output before one that is there: tract takes the next one for it where its reader of the operator does not look,
-    /// and ONNX Runtime has ended its process where any number of outputs may be.
+    /// Refuses a node with a left-out input or output before one that is present. tract takes the next value
+    /// instead, if its reader of the operator does not check for this. ONNX Runtime has crashed its process
+    /// for operators with any number of outputs.
     fn left_out(&self, node: &NodeProto) -> Result<(), String> {
         let is_left_out = |names: &[String]| {
             let last = names.iter().rposition(|name| !name.is_empty());
@@ -204,7 +209,7 @@ impl Judge<'_> {
         let named = if node.name.is_empty() { String::new() } else { format!(" (node \"{}\")", node.name) };
         let what = if what.is_empty() { String::new() } else { format!(" {what}") };
         let (name, instead) = (self.library.name(), self.library.instead());
-        format!("operator {operator}{named}{what}: {name} does not answer that as ONNX says{instead}")
+        format!("operator {operator}{named}{what}: {name} does not compute that as ONNX defines{instead}")
     }
 }
 
@@ -218,11 +223,11 @@ fn fits_attribute(rule: &Rule, attribute: &AttributeProto) -> Result<(), String>
     let value = value(attribute);
     match allowed.split('|').any(|allowed| allowed == value) {
         true => Ok(()),
-        false => Err(format!("with {name} = {value} (answered: {})", allowed.replace('|', ", "))),
+        false => Err(format!("with {name} = {value} (supported: {})", allowed.replace('|', ", "))),
     }
 }
 
-/// An attribute's value in words, parts of a list with commas between them.
+/// An attribute's value as text. Elements of a list are separated by commas.
 fn value(attribute: &AttributeProto) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match AttributeType::try_from(attribute.r#type) {
@@ -241,7 +246,7 @@ fn value(attribute: &AttributeProto) -> String {
     }
 }
 
-/// The type of one of a node's outputs.
+/// The element type of one output of a node.
 fn made(rule: &Rule, at: usize, node: &NodeProto, scope: &Scope<'_>, bodies: &[Option<Element>]) -> Option<Element> {
     let input = |at: usize| node.input.get(at).and_then(|input| scope.element(input));
     let attribute = |name: &str| node.attribute.iter().find(|attribute| attribute.name == name);

@@ -1,6 +1,6 @@
 use tract_onnx::pb::tensor_proto::DataType;
 
-/// The type of a tensor's elements within a graph, by ONNX's number for it.
+/// The element type of a tensor within a graph, as ONNX's number for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Element(pub(super) i32);
 
@@ -11,7 +11,7 @@ impl Element {
     pub(super) const U8: Self = Self(DataType::Uint8 as i32);
     pub(super) const F32: Self = Self(DataType::Float as i32);
 
-    /// As the tables and this program's messages call it.
+    /// The name of the type in the tables and in this program's messages.
     pub(super) fn name(self) -> String {
         let known = match DataType::try_from(self.0) {
             Ok(DataType::Bool) => "bool",

@@ -4,9 +4,9 @@ use super::table::{ONNXRUNTIME, TRACT};
 /// A library that runs models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::backend) enum Library {
-    /// Answers what its table lists, and nothing else is let through to it.
+    /// Computes only the operators that its table lists. All other operators are refused before it sees them.
     Tract,
-    /// Answers, or refuses itself, what its table does not list.
+    /// Computes or refuses by itself the operators that its table does not list.
     #[cfg_attr(not(feature = "onnxruntime"), expect(dead_code, reason = "in a build that has it"))]
     Onnxruntime,
 }
@@ -19,7 +19,7 @@ impl Library {
         }
     }
 
-    /// What it answers as ONNX says.
+    /// The operators that the library computes as ONNX defines.
     pub(super) fn rules(self) -> &'static [Rule] {
         match self {
             Self::Tract => TRACT,
@@ -27,15 +27,15 @@ impl Library {
         }
     }
 
-    /// Whether it leaves out what it does not know, so that only what is listed may be let through.
+    /// Whether the library silently ignores unknown parts of a node, so that only listed nodes may pass.
     pub(super) fn leaves_out(self) -> bool {
         self == Self::Tract
     }
 
-    /// What to do about a refusal.
+    /// Advice after a refusal.
     pub(super) fn instead(self) -> &'static str {
         match self {
-            Self::Tract => "; ONNX Runtime does where it has it: backend = \"onnxruntime\"",
+            Self::Tract => "; ONNX Runtime may: backend = \"onnxruntime\"",
             Self::Onnxruntime => "",
         }
     }

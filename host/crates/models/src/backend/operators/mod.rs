@@ -1,11 +1,13 @@
-//! Which operators a library answers as ONNX says, and which models are refused because it does not.
+//! The operators that a library computes as ONNX defines, and the check that refuses all other models.
 //!
-//! A library that leaves out what it does not know answers wrong without a word. So a model is held against a table before the library sees it:
-//! each node's operator, attributes, inputs, the type of its elements, and the version of the operator set; nodes in the bodies of branches and
-//! loops, and in functions, too. The table was made by what ONNX's own node tests and a sweep over attributes, types and extreme numbers showed.
+//! A library that ignores unknown parts of a node silently gives wrong results. Therefore a model is compared
+//! with a table before the library sees it. The check covers each node's operator, attributes, inputs,
+//! element type, and the version of the operator set. Checked are also nodes in the bodies of branches and
+//! loops, and in functions. The table results from ONNX's own node tests and from a sweep over attributes,
+//! types and extreme numbers.
 //!
-//! Left to others: whether the library can run the model ([`super::Backend::load`]); operators that are computed exactly in a library's place
-//! (`super::exact`).
+//! Other modules decide whether the library can run the model ([`super::Backend::load`]), and compute some
+//! operators exactly in place of a library (`super::exact`).
 
 mod check;
 mod element;

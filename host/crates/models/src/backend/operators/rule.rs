@@ -1,48 +1,51 @@
-/// What a library answers of an operator as ONNX says. An operator with several rules is let through where one of them fits.
+/// A form of an operator that a library computes as ONNX defines. A node passes if at least one of its
+/// operator's rules fits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
-    /// The operator, of ONNX's own domain.
+    /// The operator, from ONNX's own domain.
     pub(super) operator: &'static str,
-    /// Attributes that may be there: `name` with any value, `name=a|b` with one of these; parts of a list have commas between them.
+    /// Allowed attributes. `name` allows any value and `name=a|b` only these values. Elements of a list are
+    /// separated by commas.
     pub(super) attributes: &'static str,
-    /// Types of the elements of input [`Rule::typed_by`]; none: any.
+    /// Allowed element types of input [`Rule::typed_by`]. Empty means any type.
     pub(super) types: &'static str,
-    /// The input whose elements' type counts.
+    /// Index of the input that determines the element type.
     pub(super) typed_by: usize,
-    /// Versions of the operator set.
+    /// First and last version of the operator set, both inclusive.
     pub(super) sets: (i64, i64),
-    /// How many inputs there may be.
+    /// Smallest and largest number of inputs, both inclusive.
     pub(super) inputs: (usize, usize),
-    /// Outputs at most.
+    /// Largest number of outputs.
     pub(super) outputs: usize,
-    /// The types of the outputs' elements; what the last one says holds for all further ones.
+    /// Element types of the outputs. The last entry applies to all further outputs.
     pub(super) makes: &'static [Makes],
 }
 
-/// The type of an output's elements.
+/// The element type of an output.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Makes {
-    /// That of an input.
+    /// The type of the input with this index.
     Like(usize),
     Bool,
     U8,
     I32,
     I64,
     F32,
-    /// What an attribute says, and otherwise that of the first input.
+    /// The type in this attribute, or the type of the first input if the attribute is missing.
     Named(&'static str),
-    /// That of the attribute `value`, or of one like it; f32 where there is none.
+    /// The type of the attribute `value`, or of a similar attribute. f32 if there is none.
     Constant,
-    /// What the bodies make.
+    /// The type that the bodies yield.
     Body,
 }
 
-/// The least operator set that was tried: before it, two inputs of different shapes need an attribute of their own.
+/// The lowest operator set that was tested. Before it, two inputs of different shapes need an attribute of
+/// their own.
 pub(super) const LEAST_SET: i64 = 7;
-/// The highest that was tried, of onnx 1.23.
+/// The highest operator set that was tested, of onnx 1.23.
 pub(super) const MOST_SET: i64 = 28;
 
-/// A rule for an operator without attributes, and with any of what else there is.
+/// A rule for an operator without attributes and without other restrictions.
 pub(super) const fn op(operator: &'static str) -> Rule {
     Rule {
         operator,

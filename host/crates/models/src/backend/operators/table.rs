@@ -1,7 +1,7 @@
 use super::rule::{Makes, Rule, op};
 
 const FLOATS: &str = "f16 f32 f64";
-/// Where sums are made, tract makes them of f16 in f16.
+/// Types for operators that sum. tract sums f16 values in f16, so f16 is excluded.
 const WIDE: &str = "f32 f64";
 const NUMBERS: &str = "f16 f32 f64 i32 i64 u8";
 const SIGNED: &str = "f16 f32 f64 i32 i64";
@@ -9,16 +9,27 @@ const ALL: &str = "f16 f32 f64 i32 i64 u8 bool";
 const INTEGERS: &str = "i32 i64 u8";
 
 const CONV: &str = "kernel_shape strides pads dilations group auto_pad";
-const RESIZE: &str = "mode nearest_mode cubic_coeff_a exclude_outside extrapolation_value axes antialias keep_aspect_ratio_policy \
+const RESIZE: &str = "mode nearest_mode cubic_coeff_a exclude_outside extrapolation_value axes antialias \
+                      keep_aspect_ratio_policy \
                       coordinate_transformation_mode=half_pixel|asymmetric|pytorch_half_pixel|tf_crop_and_resize";
 const REDUCE: &str = "axes keepdims noop_with_empty_axes";
 
-/// What tract 0.23.9 answers as ONNX says, with the exact operators in place.
+/// The operators that tract 0.23.9 computes as ONNX defines, with the exact operators in place.
 ///
-/// Not here, and so refused: Hardmax (several ones where elements are alike), Celu and Swish (alpha), the approximation of Gelu by tanh (-inf), BitShift
-/// (by its width and more), OneHot, GatherND and ScatterND (places from the end, or out of bounds), ReduceLogSumExp (overflow), TopK of floating-point numbers (NaN),
-/// DynamicQuantizeLinear (zeros only), the reverse direction, clips and other activations of LSTM, GRU and RNN, `align_corners` of Resize by scales, `mode` of
-/// SpaceToDepth; and all of the domains ai.onnx.ml (labels, post transforms) and com.microsoft.
+/// Missing operators are refused. Among them are:
+///
+/// - Hardmax (several ones if elements are equal)
+/// - Celu and Swish (alpha)
+/// - the approximation of Gelu by tanh (-inf)
+/// - BitShift (by its width and more)
+/// - OneHot, GatherND and ScatterND (indices from the end, or out of bounds)
+/// - ReduceLogSumExp (overflow)
+/// - TopK of floating-point numbers (NaN)
+/// - DynamicQuantizeLinear (only zeros)
+/// - the reverse direction, clips and other activations of LSTM, GRU and RNN
+/// - `align_corners` of Resize by scales
+/// - `mode` of SpaceToDepth
+/// - all operators of the domains ai.onnx.ml (labels, post transforms) and com.microsoft
 pub(super) const TRACT: &[Rule] = &[
     op("Abs").on(NUMBERS),
     op("Acos").on(FLOATS),
@@ -31,9 +42,7 @@ pub(super) const TRACT: &[Rule] = &[
     op("Asinh").on(FLOATS),
     op("Atan").on(FLOATS),
     op("Atanh").on(FLOATS),
-    op("AveragePool")
-        .with("kernel_shape strides pads dilations ceil_mode auto_pad count_include_pad")
-        .on(WIDE),
+    op("AveragePool").with("kernel_shape strides pads dilations ceil_mode auto_pad count_include_pad").on(WIDE),
     op("BatchNormalization").with("epsilon momentum spatial=1 training_mode=0").on(WIDE).outputs(1),
     op("BitwiseAnd").on(INTEGERS),
     op("BitwiseNot").on(INTEGERS),
@@ -46,9 +55,7 @@ pub(super) const TRACT: &[Rule] = &[
     op("Clip").with("min max").on(SIGNED),
     op("Compress").with("axis").on(ALL),
     op("Concat").with("axis").on(ALL),
-    op("Constant")
-        .with("value value_int value_ints value_float value_floats")
-        .makes(&[Makes::Constant]),
+    op("Constant").with("value value_int value_ints value_float value_floats").makes(&[Makes::Constant]),
     op("ConstantOfShape").with("value").makes(&[Makes::Constant]),
     op("Conv").with(CONV).on(WIDE),
     op("ConvInteger").with(CONV).on("u8").makes(&[Makes::I32]),
@@ -71,7 +78,10 @@ pub(super) const TRACT: &[Rule] = &[
     op("Flatten").with("axis").on(ALL),
     op("Floor").on(FLOATS),
     op("GRU")
-        .with("hidden_size direction=forward|bidirectional layout linear_before_reset activations=Sigmoid,Tanh|Sigmoid,Tanh,Sigmoid,Tanh")
+        .with(
+            "hidden_size direction=forward|bidirectional layout linear_before_reset \
+             activations=Sigmoid,Tanh|Sigmoid,Tanh,Sigmoid,Tanh",
+        )
         .on("f32"),
     op("Gather").with("axis").on(ALL),
     op("GatherElements").with("axis").on(ALL),
@@ -110,10 +120,10 @@ pub(super) const TRACT: &[Rule] = &[
     op("MatMul").on("f32 f64 i32 i64"),
     op("MatMulInteger").on("u8").makes(&[Makes::I32]),
     op("Max").on(NUMBERS),
-    op("MaxPool").with("kernel_shape strides pads dilations ceil_mode auto_pad storage_order").on(WIDE).makes(&[
-        Makes::Like(0),
-        Makes::I64,
-    ]),
+    op("MaxPool")
+        .with("kernel_shape strides pads dilations ceil_mode auto_pad storage_order")
+        .on(WIDE)
+        .makes(&[Makes::Like(0), Makes::I64]),
     op("Mean").on(WIDE),
     op("MeanVarianceNormalization").with("axes").on(WIDE),
     op("MelWeightMatrix").with("output_datatype=1").makes(&[Makes::F32]),
@@ -192,11 +202,20 @@ pub(super) const TRACT: &[Rule] = &[
     op("Xor").on("bool"),
 ];
 
-/// What ONNX Runtime 1.32 answers as ONNX says, of the operators of which it does not answer all. What it does not know it refuses itself.
+/// The forms that ONNX Runtime 1.32 computes as ONNX defines, for those operators that it does not compute in
+/// all forms. ONNX Runtime itself refuses unknown operators.
 ///
-/// Not here, and so refused: Attention with its fourth output or its lengths of keys (mask and scores), ConvInteger with padding, MaxUnpool by a shape of
-/// output, ReduceMax of bool, `align_corners` of Resize by scales, training of Dropout (chance). Nor does it see a node that leaves out its first output
-/// and makes a later one: it ends the process of some.
+/// Missing forms of these operators are refused. Among them are:
+///
+/// - Attention with its fourth output, or with lengths of keys (mask and scores)
+/// - ConvInteger with padding
+/// - MaxUnpool by an output shape
+/// - ReduceMax of bool
+/// - `align_corners` of Resize by scales
+/// - training of Dropout (random)
+///
+/// A node that leaves out its first output and has a later one is refused too, because some such nodes crash
+/// the process.
 pub(super) const ONNXRUNTIME: &[Rule] = &[
     op("Attention")
         .with("is_causal kv_num_heads q_num_heads qk_matmul_output_mode scale softcap softmax_precision")
@@ -212,12 +231,15 @@ pub(super) const ONNXRUNTIME: &[Rule] = &[
          coordinate_transformation_mode=half_pixel_symmetric|tf_half_pixel_for_nn",
     ),
     op("Resize")
-        .with("mode nearest_mode cubic_coeff_a exclude_outside axes antialias keep_aspect_ratio_policy coordinate_transformation_mode")
+        .with(
+            "mode nearest_mode cubic_coeff_a exclude_outside axes antialias keep_aspect_ratio_policy \
+             coordinate_transformation_mode",
+        )
         .inputs(4, 4),
 ];
 
-/// Operators of which tract knows that an input may be left out before another.
+/// Operators for which tract handles a left-out input before another input.
 pub(super) const TRACT_KNOWS_MISSING_INPUTS: [&str; 11] =
     ["Clip", "ConvInteger", "DFT", "GRU", "LSTM", "MatMulInteger", "Pad", "RNN", "Resize", "STFT", "Slice"];
-/// And of which outputs.
+/// Operators for which tract handles a left-out output before another output.
 pub(super) const TRACT_KNOWS_MISSING_OUTPUTS: [&str; 3] = ["GRU", "LSTM", "RNN"];

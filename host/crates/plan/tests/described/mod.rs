@@ -1,0 +1,105 @@
+//! The result of a pipeline file as text: a summary of the plan, or all errors.
+//!
+//! A component gets its facts from its file name: `map.wasm`, `key-by-carrier.wasm`, `process.wasm` (with a
+//! side output `late`), `source.wasm` (with a side output `errors`), and so on. Other components are missing. A
+//! name that ends in `-described` has a description of its configuration, `-stateless` keeps no state, and
+//! `-large` starts with 1 MiB.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use sage_plan::config::{Pipeline, component_paths, parse};
+use sage_plan::{Catalog, ComponentFacts, Description, Kind, Plan, Work, validate_parsed};
+
+/// The result of a pipeline file with this text.
+pub(crate) fn outcome(text: &[u8]) -> String {
+    let base = Path::new("/pipelines");
+    let parsed = parse("pipeline.toml", text);
+    let catalog = catalog(&parsed.pipeline, base);
+    match validate_parsed(parsed, &catalog, base) {
+        Ok(plan) => describe(&plan),
+        Err(errors) => errors.render(false),
+    }
+}
+
+/// The description of a component, by the end of its name.
+fn description(stem: &str) -> Option<Arc<Description>> {
+    let text = if stem.ends_with("-stateless") {
+        r#"{"version":1,"state":"none"}"#
+    } else if stem.ends_with("-described") {
+        r#"{
+            "version": 1,
+            "config": {
+                "type": "object",
+                "properties": {
+                    "delimiter": { "type": "string", "description": "What stands between fields." },
+                    "field": { "type": "integer", "minimum": 0, "maximum": 4294967295 },
+                    "names": { "type": "array", "items": { "type": "string" } }
+                },
+                "required": ["delimiter"],
+                "additionalProperties": false
+            }
+        }"#
+    } else {
+        return None;
+    };
+    Some(Arc::new(Description::read(text.as_bytes()).unwrap()))
+}
+
+/// The facts of all components that a pipeline names.
+pub(crate) fn catalog(pipeline: &Pipeline, base: &Path) -> Catalog {
+    let facts = |path: &Path| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let kind = Kind::ALL.into_iter().find(|kind| stem.starts_with(kind.name())).ok_or("no such file")?;
+        let ports: &[&str] = match kind {
+            Kind::Process => &["late", "dropped"],
+            Kind::Source => &["errors"],
+            _ => &[],
+        };
+        let facts = ComponentFacts::new(kind, ports.iter().map(|&port| port.to_owned()).collect());
+        let initial_bytes = if stem.ends_with("-large") { 1 << 20 } else { 0 };
+        Ok(ComponentFacts { description: description(stem.as_ref()), initial_bytes, ..facts })
+    };
+    component_paths(pipeline, base).into_iter().map(|path| (path.clone(), facts(&path))).collect()
+}
+
+/// Prints a line for each stage with its settings that are not the default, and a line for each of its inputs.
+pub(crate) fn describe(plan: &Plan) -> String {
+    let mut out = format!("pipeline {}\n", plan.name);
+    for (id, stage) in plan.stages() {
+        let work = match &stage.work {
+            Work::Source(source) => format!("{source:?}"),
+            Work::Component(component, kind) => {
+                let mut text = format!("{kind} {}", component.path.display());
+                if component.config != serde_json::json!({}) {
+                    let _ = write!(text, "\n   config {}", component.config);
+                }
+                if component.capabilities != Default::default() {
+                    let _ = write!(text, "\n   {:?}", component.capabilities);
+                }
+                text
+            }
+            Work::Sink(sink) => format!("{sink:?}"),
+        };
+        let _ = writeln!(out, "{} {} x{}: {work}", id.0, stage.name, stage.parallelism);
+        if stage.resources != Default::default() {
+            let _ = writeln!(out, "   {:?}", stage.resources);
+        }
+        if stage.limits != Default::default() {
+            let _ = writeln!(out, "   {:?}", stage.limits);
+        }
+        if stage.on_error != Default::default() || stage.retries != 1 {
+            let files = if stage.passes_files { ", and of files" } else { "" };
+            let _ = writeln!(out, "   on error {:?}{files}, {} retries", stage.on_error, stage.retries);
+        }
+        for &input in &stage.inputs {
+            let edge = plan.edge(input);
+            assert_eq!(edge.to, id);
+            assert!(edge.from < id, "upstream before downstream");
+            assert!(plan.stage(edge.from).outputs.contains(&input));
+            let _ = writeln!(out, "   <- {} {:?} {:?}", plan.stage(edge.from).name, edge.port, edge.partition);
+        }
+    }
+    out
+}
