@@ -240,7 +240,7 @@ PACKAGE_TARGET := $(HOST_TARGET)/package-target
 .PHONY: package
 package: ## pack all crates and build them from the packages (15 CPU minutes the first time)
 	$(call say,packing and building the crates from their packages)
-	$(CARGO) package --workspace --exclude sage-tests --locked --no-default-features --target-dir "$(PACKAGE_TARGET)"
+	$(CARGO) package --workspace --exclude sage-tests --exclude sage-test-support --locked --no-default-features --target-dir "$(PACKAGE_TARGET)"
 	dist/package-test.sh "$(PACKAGE_TARGET)"
 
 .PHONY: fmt
