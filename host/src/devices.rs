@@ -17,7 +17,7 @@ use sage_text::short_size;
 
 /// Time that a holder may take after the grace period: it looks for requests four times a second, and then
 /// writes the result.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The commands `devices`, which lists the devices and the leases on them, and `devices revoke`, which
 /// revokes a lease.
@@ -41,7 +41,7 @@ pub(super) fn devices(arguments: &DevicesArguments, printer: Printer) -> Result<
 
 fn revoke(order: &RevokeArguments, folder: &LeaseFolder, printer: Printer) -> Result<(), Failure> {
     let RevokeArguments { token, grace } = *order;
-    match folder.revoke(token, grace, PATIENCE).map_err(|error| of_resources_hinted(&error))? {
+    match folder.revoke(token, grace, TIMEOUT).map_err(|error| of_resources_hinted(&error))? {
         Revoked::Free => printer.result(
             || format!("lease {token} is given up, its share is free\n"),
             &json!({ "token": token, "free": true }),

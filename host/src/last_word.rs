@@ -12,7 +12,7 @@ use sage_observe::{Registry, Summary};
 use sage_runtime::engine::StopHandle;
 
 /// Time limit of each write of the last word.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// The size that a pipe accepts without blocking when it is writable (`PIPE_BUF`).
 const PIECE: usize = 4096;
 
@@ -74,7 +74,7 @@ impl LastWord {
             told.push_str(&format!("ended without waiting any longer for: {}\n", unended.join(", ")));
         }
         told.push_str(&failure.as_ref().map(Failure::text).unwrap_or_default());
-        write_within(rustix::stdio::stderr(), told.as_bytes(), PATIENCE);
+        write_within(rustix::stdio::stderr(), told.as_bytes(), TIMEOUT);
         let code = failure.map_or(ExitCode::Interrupted, |failure| failure.exit_code());
         std::process::exit(code.number().into());
     }
@@ -90,7 +90,7 @@ impl LastWord {
             (None, failure) => failure.map(Failure::json).unwrap_or_default(),
         };
         let begin = if self.after_records { "\n" } else { "" };
-        if write_within(rustix::stdio::stdout(), format!("{begin}{object}\n").as_bytes(), PATIENCE) {
+        if write_within(rustix::stdio::stdout(), format!("{begin}{object}\n").as_bytes(), TIMEOUT) {
             return String::new();
         }
         let summary = summary.map(ToString::to_string).unwrap_or_default();
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn what_nobody_reads_is_given_up_in_time() {
         let (mut reader, writer) = std::io::pipe().unwrap();
-        assert!(write_within(writer.as_fd(), b"a word\n", PATIENCE));
+        assert!(write_within(writer.as_fd(), b"a word\n", TIMEOUT));
         let mut read = [0; 7];
         reader.read_exact(&mut read).unwrap();
         assert_eq!(&read, b"a word\n");
@@ -138,6 +138,6 @@ mod tests {
         assert!(!write_within(writer.as_fd(), &vec![b'x'; 1 << 20], Duration::from_millis(20)));
         assert!(begun.elapsed() < Duration::from_secs(5));
         drop(reader);
-        assert!(!write_within(writer.as_fd(), b"x", PATIENCE), "there is no reader");
+        assert!(!write_within(writer.as_fd(), b"x", TIMEOUT), "there is no reader");
     }
 }

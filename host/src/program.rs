@@ -61,7 +61,7 @@ fn perform_internal(words: Vec<OsString>) -> ExitCode {
     };
     let outcome = match &arguments.command {
         InternalCommand::Canary => {
-            worker::examine::sing().map_err(|error| Failure::of(ExitCode::InternalFault, &error))
+            worker::examine::run_canary().map_err(|error| Failure::of(ExitCode::InternalFault, &error))
         }
         InternalCommand::Worker => worker::serve().map_err(|error| Failure::of(ExitCode::InternalFault, &error)),
         InternalCommand::Device => {

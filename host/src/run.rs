@@ -32,9 +32,9 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
     }
     let job = Job::from_file(&arguments.pipeline, options).map_err(|error| of_job(&error))?;
     if arguments.explain {
-        let ledger = job.explain().map_err(|error| of_job(&error))?;
+        let report = job.explain().map_err(|error| of_job(&error))?;
         let width = stdout_width();
-        return printer.result(|| width.map_or_else(|| ledger.to_string(), |width| ledger.fitted(width)), &ledger);
+        return printer.result(|| width.map_or_else(|| report.to_string(), |width| report.fitted(width)), &report);
     }
     arguments.metrics.map_or(Ok(()), require_free)?;
     if printer.format() == OutputFormat::Json {

@@ -12,7 +12,7 @@ use sage_runtime::engine::StopHandle;
 
 /// Time limit for a run to stop at once, after which the program ends without it. A write to a pipe without a
 /// reader, for example, cannot be interrupted. Closing outputs takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An output that accepts nothing for this part of the drain timeout will not accept the rest either: its
 /// reader is stopped, or waits for the program's end.
@@ -123,7 +123,7 @@ impl Watch {
         let words = self.drained(why)?;
         self.say(words);
         self.stop.abort();
-        self.wait(Some(PATIENCE)).map(drop)
+        self.wait(Some(TIMEOUT)).map(drop)
     }
 
     /// Waits for the drain within its time limits. Returns the reason for stopping at once, as text.

@@ -273,7 +273,7 @@ fn what_other_users_put_into_the_lease_folder_leaves_out_a_cpu_and_keeps_nobody_
         scenario.file("precious", "precious");
         std::fs::create_dir(scenario.leases()).unwrap();
         std::fs::set_permissions(scenario.leases(), std::fs::Permissions::from_mode(0o1777)).unwrap();
-        for name in [format!("cpu-{last}.lock"), "choosing.lock".to_owned(), "run-1-0.lock".to_owned()] {
+        for name in [format!("cpu-{last}.lock"), "ledger_lock.lock".to_owned(), "run-1-0.lock".to_owned()] {
             let path = scenario.leases().join(name);
             match what {
                 "folder" => std::fs::create_dir(path).unwrap(),

@@ -49,8 +49,8 @@ fn devices(folder: &Path, words: &[&str]) -> Ran {
 /// Claims a quarter of a device for each of `instances` instances, as a run does.
 fn held(folder: &Path, instances: u32) -> HeldDevices {
     let folder = LeaseFolder::at(&folder.join("leases")).unwrap();
-    let choosing = folder.choose().unwrap();
-    let first = choosing.tokens(instances.into()).unwrap();
+    let ledger_lock = folder.choose().unwrap();
+    let first = ledger_lock.tokens(instances.into()).unwrap();
     let of = |instance: u32| DeviceClaim {
         device: "cpu0".to_owned(),
         token: first + u64::from(instance),
@@ -63,8 +63,8 @@ fn held(folder: &Path, instances: u32) -> HeldDevices {
     };
     let claims: Vec<DeviceClaim> = (0..instances).map(of).collect();
     let claim = Claim::here("flights", "blue", Amounts::default(), CpuSet::default());
-    let claim = choosing.claim(claim.with_devices(claims.clone(), Duration::from_secs(3600))).unwrap();
-    drop(choosing);
+    let claim = ledger_lock.claim(claim.with_devices(claims.clone(), Duration::from_secs(3600))).unwrap();
+    drop(ledger_lock);
     let leases =
         claims.into_iter().map(|claim| InstanceLease { stage: StageId(1), claim, models: Vec::new() }).collect();
     HeldDevices::keep(Arc::new(claim), leases).unwrap()

@@ -3,7 +3,7 @@ use super::holders::holders;
 use super::ledger_row::{row, unenforced};
 use super::quota::Quota;
 use super::{Asker, Cpus, Isolation, Options, Reason};
-use sage_machine::{Claim, CpuShare, LedgerRow, Mechanism, Tier, Totals, counted, ten_thousandths};
+use sage_machine::{Claim, CpuShare, Mechanism, ReportRow, Tier, Totals, counted, ten_thousandths};
 use sage_plan::{CpuRequest, Kind, Partition, Plan, Stage};
 
 /// What was decided about CPUs.
@@ -24,7 +24,7 @@ pub(super) struct StageCpus {
     pub(super) lanes: u32,
     pub(super) cpus: Cpus,
     pub(super) quota: Option<u32>,
-    pub(super) rows: Vec<LedgerRow>,
+    pub(super) rows: Vec<ReportRow>,
 }
 
 /// Gives CPUs to stages in the plan's order.
@@ -187,7 +187,7 @@ struct Rest<'o> {
 }
 
 impl Rest<'_> {
-    fn rows(&self, stage: &Stage, cpus: Cpus, lanes: u32) -> Vec<LedgerRow> {
+    fn rows(&self, stage: &Stage, cpus: Cpus, lanes: u32) -> Vec<ReportRow> {
         let asked = stage.resources.num_cpus;
         if let (None, Some(request)) = (stage.kind(), asked) {
             return vec![unenforced(stage, "num_cpus", requested(request))];
@@ -257,7 +257,7 @@ impl Rest<'_> {
                 (format!("what is free, {lanes_shown}"), (Mechanism::SharedCpus, Tier::None), Some(note))
             }
         };
-        vec![LedgerRow { note, ..row(stage, "num_cpus", asked.map(requested), effective, how) }]
+        vec![ReportRow { note, ..row(stage, "num_cpus", asked.map(requested), effective, how) }]
     }
 
     fn unsplit(&self, stage: &Stage, asked: u32) -> String {

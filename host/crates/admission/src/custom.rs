@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::holders::holders;
 use super::ledger_row::{row, unenforced};
 use super::{Asker, Options, Reason};
-use sage_machine::{Claim, Holdings, LedgerRow, Mechanism, Supply, Tier, ten_thousandths};
+use sage_machine::{Claim, Holdings, Mechanism, ReportRow, Supply, Tier, ten_thousandths};
 use sage_plan::{Plan, Stage};
 
 /// The custom resources of each instance of one stage.
@@ -11,7 +11,7 @@ use sage_plan::{Plan, Stage};
 pub(super) struct StageCustom {
     /// Amounts that are counted for the instance, in 1/10,000 of a unit.
     pub(super) counted: BTreeMap<String, u64>,
-    pub(super) rows: Vec<LedgerRow>,
+    pub(super) rows: Vec<ReportRow>,
 }
 
 /// The decision about the custom resources of all stages.
@@ -99,7 +99,7 @@ fn of_stage(stage: &Stage, supply: &Supply, short: &BTreeMap<&str, Short>) -> St
             None => (Tier::Hard, None),
         };
         let counted = row(stage, name, Some(requested.clone()), requested, (Mechanism::Count, tier));
-        decided.rows.push(LedgerRow { note, ..counted });
+        decided.rows.push(ReportRow { note, ..counted });
     }
     decided
 }

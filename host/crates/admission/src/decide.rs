@@ -98,11 +98,11 @@ pub fn decide(
     let totals = memory.sums.put_into(cpus.totals);
     let arithmetic = worker_memory::add_up(plan, &stages, &memory.sums, (supply, options), taken);
     let leases = taken.place.clone();
-    let ledger = EnforcementReport { pipeline: plan.name.clone(), rows, totals, leases, arithmetic };
+    let report = EnforcementReport { pipeline: plan.name.clone(), rows, totals, leases, arithmetic };
     let (tenant, memory_max) = (options.tenant.clone(), worker_memory::of_pipeline(&memory.sums));
     Ok(Grant {
         stages,
-        ledger,
+        report,
         allowed: given.allowed.clone(),
         cpus_reserved: pool.reserved,
         memory_max,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::tests::{OVERCOMMIT, STRICT, UNENFORCED, machine, memory, operator, pipeline};
 use super::*;
-use sage_machine::{CpuSet, DeviceClaim, DeviceShare, Holdings, LedgerRow, ShareState, Supply, Tier};
+use sage_machine::{CpuSet, DeviceClaim, DeviceShare, Holdings, ReportRow, ShareState, Supply, Tier};
 use sage_models::{Devices, Gpu, GpuPart, NvmlReport};
 use sage_plan::config::{BackendChoice, parse_host};
 use sage_plan::{Kind, ModelSpec, Plan, Resources, RowsChoice};
@@ -65,8 +65,8 @@ fn placed(grant: &Grant, stage: usize) -> Vec<Vec<(&str, u32)>> {
     instances.map(|parts| parts.iter().map(|part| (part.device.as_str(), of(part))).collect()).collect()
 }
 
-fn row(grant: &Grant) -> LedgerRow {
-    grant.ledger.rows.iter().find(|row| row.resource == "num_gpus").unwrap().clone()
+fn row(grant: &Grant) -> ReportRow {
+    grant.report.rows.iter().find(|row| row.resource == "num_gpus").unwrap().clone()
 }
 
 #[test]

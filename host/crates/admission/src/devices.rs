@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::ledger_row::{row, unenforced};
 use super::{DeviceGrant, Options, Reason};
-use sage_machine::{DeviceShare, DeviceUse, Holdings, LedgerRow, Mechanism, Supply, Tier, counted, ten_thousandths};
+use sage_machine::{DeviceShare, DeviceUse, Holdings, Mechanism, ReportRow, Supply, Tier, counted, ten_thousandths};
 use sage_models::{Device, DeviceTier, Devices, RowIndependence};
 use sage_plan::{GraphRows, ModelSpec, Plan, RowsChoice, Stage};
 use sage_text::{exact_size, short_size};
@@ -12,7 +12,7 @@ use sage_text::{exact_size, short_size};
 pub(super) struct StageDevices {
     /// Grants by instance, one for each device. Empty if no device is requested.
     pub(super) instances: Vec<Vec<DeviceGrant>>,
-    pub(super) row: Option<LedgerRow>,
+    pub(super) row: Option<ReportRow>,
 }
 
 /// Places the `num_gpus` of every instance on devices.
@@ -203,7 +203,7 @@ fn ledger_row(
     value: u32,
     instances: &[Vec<DeviceGrant>],
     devices: &Devices,
-) -> LedgerRow {
+) -> ReportRow {
     let requested = ten_thousandths(u64::from(value));
     let mut sets: BTreeMap<Vec<&str>, u32> = BTreeMap::new();
     for granted in instances {
@@ -234,7 +234,7 @@ fn ledger_row(
     let is_whole = used.iter().all(|(_, share)| *share == Device::WHOLE);
     let tier = if is_whole { Tier::Hard } else { Tier::Cooperative };
     let granted = row(stage, "num_gpus", Some(requested), effective, (Mechanism::DeviceLease, tier));
-    LedgerRow { note: Some(note), ..granted }
+    ReportRow { note: Some(note), ..granted }
 }
 
 /// Whether the rows of different calls of a model share a batch, as far as that is known before the model is

@@ -12,7 +12,7 @@ pub struct Grant {
     /// Grants by stage, in the plan's order.
     pub stages: Vec<StageGrant>,
     /// The enforcement report of this grant, with the mechanism behind each limit.
-    pub ledger: EnforcementReport,
+    pub report: EnforcementReport,
     /// The CPUs from which leases are chosen.
     pub allowed: CpuSet,
     /// Number of these CPUs that are never leased.

@@ -1,8 +1,8 @@
-use sage_machine::{LeasePlace, LedgerRow, Mechanism, Tier};
+use sage_machine::{LeasePlace, Mechanism, ReportRow, Tier};
 
 /// Lowers the tier of every resource that depends on a weak ledger. If others can remove leases or cannot see
 /// them, a leased CPU, a device and a counted resource may also be used by another run.
-pub(super) fn lower(rows: &mut [LedgerRow], place: Option<&LeasePlace>) {
+pub(super) fn lower(rows: &mut [ReportRow], place: Option<&LeasePlace>) {
     let Some(place) = place.filter(|place| place.tier != Tier::Hard) else { return };
     let why = place.why.as_deref().unwrap_or_default();
     let note = format!("the ledger is in {}, {}: {why}", place.folder.display(), place.scope.meaning());
@@ -41,7 +41,7 @@ mod tests {
             let taken = Holdings { place: Some(place.clone()), ..Holdings::default() };
             let grant = decide(&plan, &machine(2), &supply, &STRICT, &taken).unwrap();
             let row = |resource: &str| {
-                let mut rows = grant.ledger.rows.iter();
+                let mut rows = grant.report.rows.iter();
                 rows.find(|row| row.operator == "a" && row.resource == resource).unwrap()
             };
             for resource in ["num_cpus", "licence"] {
@@ -51,7 +51,7 @@ mod tests {
                 assert_eq!(says, tier != Tier::Hard, "{resource}");
             }
             assert_eq!(row("memory").tier, Tier::Hard, "the limiter asks nobody");
-            assert!(grant.ledger.to_string().contains(&format!("\n{place}\n")), "{}", grant.ledger);
+            assert!(grant.report.to_string().contains(&format!("\n{place}\n")), "{}", grant.report);
         }
     }
 }

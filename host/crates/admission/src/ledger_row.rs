@@ -1,4 +1,4 @@
-use sage_machine::{LedgerRow, Mechanism, Tier};
+use sage_machine::{Mechanism, ReportRow, Tier};
 use sage_plan::Stage;
 
 /// A row of this stage's instances.
@@ -8,8 +8,8 @@ pub(super) fn row(
     requested: Option<String>,
     effective: String,
     (mechanism, tier): (Mechanism, Tier),
-) -> LedgerRow {
-    LedgerRow {
+) -> ReportRow {
+    ReportRow {
         operator: stage.name.clone(),
         instances: stage.parallelism,
         resource: resource.to_owned(),
@@ -22,6 +22,6 @@ pub(super) fn row(
 }
 
 /// A row for what was asked for and is let through without anything behind it.
-pub(super) fn unenforced(stage: &Stage, resource: &str, requested: String) -> LedgerRow {
+pub(super) fn unenforced(stage: &Stage, resource: &str, requested: String) -> ReportRow {
     row(stage, resource, Some(requested), "nothing".to_owned(), (Mechanism::Nothing, Tier::None))
 }

@@ -100,7 +100,7 @@ fn what_still_fits_beside_others_is_granted_and_the_totals_name_theirs() {
     let supply = Supply { custom: licence(30_000), ..Supply::default() };
     let resources = Resources { memory: Some(2 << 30), custom: licence(10_000), ..fraction(5_000) };
     let grant = decide(&one(resources), &machine(4), &supply, &STRICT, &taken(vec![claim(7, "x", amounts)])).unwrap();
-    let totals = &grant.ledger.totals;
+    let totals = &grant.report.totals;
     assert_eq!((totals.memory_elsewhere, totals.shares_elsewhere_ten_thousandths), (4 << 30, 30_000));
     let text = totals.to_string();
     assert!(

@@ -1,11 +1,11 @@
 use super::ledger_row::row;
-use sage_machine::{LedgerRow, Mechanism, Tier};
+use sage_machine::{Mechanism, ReportRow, Tier};
 use sage_plan::config::format_duration;
 use sage_plan::{Limits, Stage};
 use sage_text::exact_size;
 
 /// The limits of each call of a component. A limit counts as requested if it differs from the default.
-pub(super) fn rows(stage: &Stage) -> Vec<LedgerRow> {
+pub(super) fn rows(stage: &Stage) -> Vec<ReportRow> {
     if stage.kind().is_none() {
         return Vec::new();
     }

@@ -1,7 +1,7 @@
 use super::holders::holders;
 use super::ledger_row::{row, unenforced};
 use super::{Asker, Options, Reason};
-use sage_machine::{Claim, Holdings, Inventory, LedgerRow, Mechanism, Supply, Tier, Totals};
+use sage_machine::{Claim, Holdings, Inventory, Mechanism, ReportRow, Supply, Tier, Totals};
 use sage_plan::{Limits, Plan, Stage};
 use sage_text::{exact_size, short_size};
 
@@ -18,7 +18,7 @@ pub(super) struct StageMemory {
     /// Bytes of the whole instance, if the kernel limits it.
     pub(super) max: Option<u64>,
     pub(super) edge_bytes: u64,
-    pub(super) rows: Vec<LedgerRow>,
+    pub(super) rows: Vec<ReportRow>,
 }
 
 /// Sums over the pipeline, in bytes.
@@ -172,7 +172,7 @@ fn cap(
     stage: &Stage,
     sums: &MemorySums,
     options: &Options,
-    rows: &mut Vec<LedgerRow>,
+    rows: &mut Vec<ReportRow>,
     reasons: &mut Vec<Reason>,
 ) -> (Option<u64>, Option<u64>) {
     let asked = stage.resources.memory;
@@ -222,7 +222,7 @@ fn cap(
         }
     };
     let note = (!notes.is_empty()).then(|| notes.join("; "));
-    rows.push(LedgerRow { note, ..row(stage, "memory", asked.map(exact_size), effective, how) });
+    rows.push(ReportRow { note, ..row(stage, "memory", asked.map(exact_size), effective, how) });
     (Some(cap), max)
 }
 
@@ -230,7 +230,7 @@ fn edge_bytes(
     plan: &Plan,
     stage: &Stage,
     options: &Options,
-    rows: &mut Vec<LedgerRow>,
+    rows: &mut Vec<ReportRow>,
     reasons: &mut Vec<Reason>,
 ) -> u64 {
     let asked = stage.resources.object_store_memory;
@@ -251,6 +251,6 @@ fn edge_bytes(
         format!("its senders may send records of up to {sent}: one that does not fit here fails with record-too-large")
     });
     let how = (Mechanism::ByteCredit, Tier::Hard);
-    rows.push(LedgerRow { note, ..row(stage, "object_store_memory", asked.map(exact_size), exact_size(credit), how) });
+    rows.push(ReportRow { note, ..row(stage, "object_store_memory", asked.map(exact_size), exact_size(credit), how) });
     credit
 }

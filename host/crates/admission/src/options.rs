@@ -1,18 +1,19 @@
 use super::Isolation;
 use sage_plan::config::TenantName;
 
-/// On whose behalf and how a pipeline runs, and what the user lets through that would be refused otherwise.
+/// The options of an admission: the tenant, the isolation, and the refusals that the user waives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// More than there is of what can be counted: CPUs, memory, custom resources; not devices, whose memory does not stretch. The ledger says what
-    /// that costs. A tenant's ceiling is a promise to the other tenants and holds all the same.
+    /// Whether countable resources (CPUs, memory, custom resources) may be promised beyond their amount. Devices
+    /// are excepted, because their memory does not stretch. The enforcement report shows the effect. A tenant's
+    /// ceiling holds in any case, because it is a promise to the other tenants.
     pub overcommit: bool,
-    /// What nothing here can enforce. The ledger says "none" to it.
+    /// Whether resources without any enforcement are accepted. The enforcement report shows them as "none".
     pub allow_unenforced: bool,
-    /// Nothing that holds less than hard: not at the start, and not later.
+    /// Whether only hard limits are accepted, at the start and later.
     pub strict: bool,
-    /// Where instances live.
+    /// Isolation of the instances.
     pub isolation: Isolation,
-    /// On whose behalf.
+    /// Tenant of the pipeline.
     pub tenant: TenantName,
 }

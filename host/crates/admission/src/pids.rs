@@ -1,6 +1,6 @@
 use super::ledger_row::row;
 use super::{Options, Reason};
-use sage_machine::{LedgerRow, Mechanism, Tier, counted};
+use sage_machine::{Mechanism, ReportRow, Tier, counted};
 use sage_plan::{Stage, Work};
 use sage_sandbox::MOST_THREADS_OF_A_LANE;
 
@@ -11,7 +11,7 @@ pub(super) fn decide(
     lanes: u32,
     options: &Options,
     reasons: &mut Vec<Reason>,
-) -> (Option<u32>, Option<LedgerRow>) {
+) -> (Option<u32>, Option<ReportRow>) {
     let Some(worker) = options.isolation.worker().filter(|_| stage.kind().is_some()) else { return (None, None) };
     let most = lanes.saturating_add(worker.threads).saturating_add(file_threads(stage, lanes));
     let (max, effective, how) = if worker.kernel.pids {

@@ -15,7 +15,7 @@ fn under(quota: u64) -> Inventory {
 fn outcome(inventory: &Inventory, instances: u32, resources: Resources, taken: &Holdings) -> Result<Tier, String> {
     let plan = pipeline([operator("a", Kind::Map, instances, resources)]);
     let grant = decide(&plan, inventory, &Supply::default(), &STRICT, taken).map_err(|refusal| refusal.to_string())?;
-    Ok(grant.ledger.rows.iter().find(|row| row.operator == "a" && row.resource == "num_cpus").unwrap().tier)
+    Ok(grant.report.rows.iter().find(|row| row.operator == "a" && row.resource == "num_cpus").unwrap().tier)
 }
 
 #[test]
@@ -63,13 +63,13 @@ fn overcommitted_the_ledger_says_that_nothing_holds_it_and_shows_the_quota() {
     let plan = pipeline([operator("a", Kind::Map, 1, whole(1)), operator("b", Kind::Map, 1, fraction(5_000))]);
     let grant = decide(&plan, &under(2_000), &Supply::default(), &OVERCOMMIT, &Holdings::default()).unwrap();
     let row = |name: &str| {
-        let rows = &grant.ledger.rows;
+        let rows = &grant.report.rows;
         rows.iter().find(|row| row.operator == name && row.resource == "num_cpus").unwrap().clone()
     };
     let (lease, share) = (row("a"), row("b"));
     assert_eq!(lease.tier, Tier::None);
     assert!(lease.note.unwrap().contains("come to 1.5 CPUs, and the quota of the control group"));
     assert!(share.note.unwrap().contains("may get less than its share"));
-    let shown = grant.ledger.to_string();
+    let shown = grant.report.to_string();
     assert!(shown.contains("CPU time: 0.2 CPUs at most, by the quota of the control group /sys/fs/"), "{shown}");
 }

@@ -312,7 +312,7 @@ pub enum Reason {
     /// An operator without input edges requests bytes for input edges.
     #[error(
         "\"{operator}\" wants object_store_memory = {}, and has no input on which batches could wait",
-        short_size(*.value)
+        exact_size(*.value)
     )]
     NoEdge {
         /// The operator.

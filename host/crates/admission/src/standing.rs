@@ -1,5 +1,5 @@
 use super::{Grant, lease_place};
-use sage_machine::{Astray, CpuSet, HeldCpu, Inventory, LedgerRow, Mechanism, Tier, ten_thousandths};
+use sage_machine::{Astray, CpuSet, HeldCpu, Inventory, Mechanism, ReportRow, Tier, ten_thousandths};
 use sage_text::short_size;
 
 /// What surrounds a run now.
@@ -62,7 +62,7 @@ pub fn losses(grant: &Grant, now: &Observed) -> Vec<Loss> {
         });
     }
     if let Some(why) = &now.not_in_ledger {
-        let rows = grant.ledger.rows.iter().filter(|row| lease_place::stands_in_the_ledger(row.mechanism));
+        let rows = grant.report.rows.iter().filter(|row| lease_place::stands_in_the_ledger(row.mechanism));
         losses.extend(rows.map(|row| loss(row, Tier::Cooperative, format!("it is missing in the ledger: {why}"))));
     }
     if let Some(inventory) = &now.inventory {
@@ -78,7 +78,7 @@ fn of_shared_cpus(grant: &Grant, now: &Inventory, leased: &CpuSet, losses: &mut 
     if leased.is_empty() || !now.allowed.both(&grant.allowed).without(leased).is_empty() {
         return;
     }
-    for row in grant.ledger.rows.iter().filter(|row| is_lease(row)) {
+    for row in grant.report.rows.iter().filter(|row| is_lease(row)) {
         let message = format!(
             "the process may use CPU {} only now, and no other is left: \
              sources, sinks and the host's threads run on leased CPUs too",
@@ -88,7 +88,7 @@ fn of_shared_cpus(grant: &Grant, now: &Inventory, leased: &CpuSet, losses: &mut 
     }
 }
 
-fn is_lease(row: &LedgerRow) -> bool {
+fn is_lease(row: &ReportRow) -> bool {
     matches!(row.mechanism, Mechanism::CpuLease | Mechanism::CpuLeaseCpuset)
 }
 
@@ -99,7 +99,7 @@ fn of_quota(grant: &Grant, now: &Inventory, losses: &mut Vec<Loss>) {
     if !is_short && quota.amount >= u64::from(grant.needs.usable) * 10_000 {
         return;
     }
-    for row in &grant.ledger.rows {
+    for row in &grant.report.rows {
         let is_share = matches!(row.mechanism, Mechanism::DutyCycle | Mechanism::CgroupQuota);
         let tier = match (is_lease(row), is_share, is_short) {
             (true, _, true) => Tier::None,
@@ -125,7 +125,7 @@ fn of_quota(grant: &Grant, now: &Inventory, losses: &mut Vec<Loss>) {
 
 fn of_memory(grant: &Grant, now: &Inventory, losses: &mut Vec<Loss>) {
     let Some(needed) = grant.needs.memory.filter(|needed| now.memory < *needed) else { return };
-    for row in grant.ledger.rows.iter().filter(|row| row.resource == "memory") {
+    for row in grant.report.rows.iter().filter(|row| row.resource == "memory") {
         let (given, needed) = (short_size(now.memory), short_size(needed));
         let message = format!(
             "the control groups above give {given} of memory now, promises and reserves come to {needed}: \
@@ -135,7 +135,7 @@ fn of_memory(grant: &Grant, now: &Inventory, losses: &mut Vec<Loss>) {
     }
 }
 
-fn loss(row: &LedgerRow, tier: Tier, message: String) -> Loss {
+fn loss(row: &ReportRow, tier: Tier, message: String) -> Loss {
     Loss { operator: row.operator.clone(), instance: 0, resource: row.resource.clone(), tier, message }
 }
 

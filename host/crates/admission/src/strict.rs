@@ -1,10 +1,10 @@
 use super::Reason;
-use sage_machine::{LedgerRow, Mechanism, Tier};
+use sage_machine::{Mechanism, ReportRow, Tier};
 
 /// A reason for every limit with a tier below hard. An operator that requests no CPU of its own is promised
 /// none, so its shared CPUs are no reason.
-pub(super) fn reasons(rows: &[LedgerRow]) -> impl Iterator<Item = Reason> + '_ {
-    let is_promised = |row: &&LedgerRow| row.requested.is_some() || row.mechanism != Mechanism::SharedCpus;
+pub(super) fn reasons(rows: &[ReportRow]) -> impl Iterator<Item = Reason> + '_ {
+    let is_promised = |row: &&ReportRow| row.requested.is_some() || row.mechanism != Mechanism::SharedCpus;
     rows.iter().filter(is_promised).filter(|row| row.tier != Tier::Hard).map(|row| Reason::NotHard {
         operator: row.operator.clone(),
         resource: row.resource.clone(),

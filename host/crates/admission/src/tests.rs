@@ -160,14 +160,14 @@ fn a_process_with_keyed_input_is_split_over_its_cpus() {
     let grant =
         decide(&chain(stages, Partition::Key), &machine(4), &Supply::default(), &STRICT, &Holdings::default()).unwrap();
     assert_eq!(operators(&grant), [(3, Cpus::Leased)]);
-    assert!(grant.ledger.rows.iter().all(|row| row.note.is_none()));
+    assert!(grant.report.rows.iter().all(|row| row.note.is_none()));
 }
 
 #[test]
 fn what_cannot_be_split_keeps_one_cpu_and_the_ledger_says_so() {
     let plan = pipeline([operator("count", Kind::Process, 1, whole(3))]);
     let grant = decide(&plan, &machine(2), &Supply::default(), &STRICT, &Holdings::default()).unwrap();
-    let row = grant.ledger.rows.iter().find(|row| row.operator == "count" && row.resource == "num_cpus").unwrap();
+    let row = grant.report.rows.iter().find(|row| row.operator == "count" && row.resource == "num_cpus").unwrap();
     assert_eq!((row.requested.as_deref(), row.effective.as_str()), (Some("3"), "1 CPU, 1 lane"));
     assert_eq!(
         row.note.as_deref(),
@@ -205,7 +205,7 @@ fn overcommit_leases_what_fits_and_runs_the_rest_unpinned_in_the_open() {
     let plan = pipeline([operator("large", Kind::Map, 9, whole(2)), operator("small", Kind::Map, 3, whole(1))]);
     let grant = decide(&plan, &machine(4), &Supply::default(), &OVERCOMMIT, &Holdings::default()).unwrap();
     assert_eq!(operators(&grant), [(2, Cpus::Unpinned), (1, Cpus::Leased)]);
-    let row = grant.ledger.rows.iter().find(|row| row.operator == "large" && row.resource == "num_cpus").unwrap();
+    let row = grant.report.rows.iter().find(|row| row.operator == "large" && row.resource == "num_cpus").unwrap();
     assert_eq!((row.effective.as_str(), row.tier.name()), ("what is free, 2 lanes", "none"));
     assert!(row.note.as_deref().unwrap().contains("--overcommit"));
 }
@@ -220,11 +220,11 @@ fn shares_fit_on_the_cpus_that_nobody_leases() {
          hint: lower num_cpus or parallelism, or pass --overcommit"
     );
     let grant = decide(&plan(5_001), &machine(4), &Supply::default(), &OVERCOMMIT, &Holdings::default()).unwrap();
-    let note = grant.ledger.rows.iter().find_map(|row| row.note.clone()).unwrap();
+    let note = grant.report.rows.iter().find_map(|row| row.note.clone()).unwrap();
     assert_eq!(note, "shares come to 2.0004 CPUs on 2: an instance may get less than its share");
 
     let tiny = decide(&plan(199), &machine(4), &Supply::default(), &STRICT, &Holdings::default()).unwrap();
-    let note = tiny.ledger.rows.iter().find_map(|row| row.note.clone()).unwrap();
+    let note = tiny.report.rows.iter().find_map(|row| row.note.clone()).unwrap();
     assert_eq!(note, "a share this small is kept to within some milliseconds of any second, not to 10 %");
 }
 
@@ -234,7 +234,7 @@ fn with_nothing_kept_free_every_cpu_can_be_leased_and_the_ledger_says_what_that_
     assert!(decide(&plan, &machine(4), &Supply::default(), &STRICT, &Holdings::default()).is_err());
     let supply = Supply { cpus_reserved: Some(0), ..Supply::default() };
     let grant = decide(&plan, &machine(4), &supply, &STRICT, &Holdings::default()).unwrap();
-    let rows: Vec<_> = grant.ledger.rows.iter().filter(|row| row.resource == "num_cpus").collect();
+    let rows: Vec<_> = grant.report.rows.iter().filter(|row| row.resource == "num_cpus").collect();
     assert_eq!(
         rows.iter().map(|row| (row.operator.as_str(), row.tier.name(), row.note.is_some())).collect::<Vec<_>>(),
         [("numbers", "none", true), ("a", "cooperative", true), ("away", "none", true)]
@@ -271,7 +271,7 @@ fn memory_that_is_asked_for_must_be_there_and_a_default_cap_is_no_claim() {
     );
     let grant = decide(&plan, &machine(4), &supply, &OVERCOMMIT, &Holdings::default()).unwrap();
     assert_eq!((grant.stages[1].memory_cap, grant.stages[1].edge_bytes), (Some(2 << 30), 64 << 20));
-    assert!(grant.ledger.to_string().contains("memory may run out below the caps (--overcommit)"));
+    assert!(grant.report.to_string().contains("memory may run out below the caps (--overcommit)"));
 
     let huge = pipeline([operator("a", Kind::Map, u32::MAX, memory(u64::MAX))]);
     assert!(refusal(&huge, &machine(4), &supply, &[]).starts_with("the pipeline wants 16777215.9TiB of memory"));
@@ -309,7 +309,7 @@ fn what_nothing_here_enforces_is_refused_all_at_once_and_let_through_only_as_non
 
     let enough = Supply { custom: BTreeMap::from([("licence".to_owned(), 20_000)]), ..Supply::default() };
     let grant = decide(&plan, &machine(4), &enough, &UNENFORCED, &Holdings::default()).unwrap();
-    let none: Vec<_> = grant.ledger.rows.iter().filter(|row| row.effective == "nothing").collect();
+    let none: Vec<_> = grant.report.rows.iter().filter(|row| row.effective == "nothing").collect();
     assert!(none.iter().all(|row| row.tier.name() == "none" && row.mechanism.name() == "nothing"));
     assert_eq!(
         none.iter().map(|row| format!("{} {}", row.operator, row.resource)).collect::<Vec<_>>(),
@@ -330,7 +330,7 @@ fn custom_resources_are_counted_over_all_instances() {
             .starts_with("the pipeline wants 3.0002 of licence, this host declares 3\n")
     );
     let grant = decide(&plan(5_001), &machine(2), &supply, &OVERCOMMIT, &Holdings::default()).unwrap();
-    let rows: Vec<_> = grant.ledger.rows.iter().filter(|row| row.resource == "licence").collect();
+    let rows: Vec<_> = grant.report.rows.iter().filter(|row| row.resource == "licence").collect();
     assert!(rows.len() == 2 && rows.iter().all(|row| row.tier.name() == "none" && row.note.is_some()));
 }
 
@@ -351,14 +351,14 @@ fn the_ledger_shows_what_was_asked_for_what_holds_and_how_hard() {
         ..Supply::default()
     };
     let grant = decide(&plan, &machine(4), &supply, &STRICT, &held(&[3])).unwrap();
-    insta::assert_snapshot!(grant.ledger.to_string());
+    insta::assert_snapshot!(grant.report.to_string());
     for width in [80, 40] {
-        let text = grant.ledger.fitted(width);
+        let text = grant.report.fitted(width);
         assert!(width_of(&text) <= width, "{width}:\n{text}");
         insta::assert_snapshot!(format!("the_ledger_in_{width}_columns"), text);
     }
-    assert_eq!(grant.ledger.fitted(usize::MAX).trim_end(), grant.ledger.to_string().trim_end());
-    let json = serde_json::to_value(&grant.ledger).unwrap();
+    assert_eq!(grant.report.fitted(usize::MAX).trim_end(), grant.report.to_string().trim_end());
+    let json = serde_json::to_value(&grant.report).unwrap();
     assert_eq!(
         json["rows"][1],
         serde_json::json!({

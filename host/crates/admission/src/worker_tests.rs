@@ -34,7 +34,7 @@ fn granted(plan: &Plan, options: &Options) -> Grant {
 
 /// Effective amount, mechanism, tier, and whether there is a note.
 fn row<'g>(grant: &'g Grant, operator: &str, resource: &str) -> (&'g str, &'static str, &'static str, bool) {
-    let found = grant.ledger.rows.iter().find(|row| row.operator == operator && row.resource == resource);
+    let found = grant.report.rows.iter().find(|row| row.operator == operator && row.resource == resource);
     let row = found.expect("a row");
     (&row.effective, row.mechanism.name(), row.tier.name(), row.note.is_some())
 }
@@ -117,14 +117,14 @@ fn memory_that_a_worker_needs_for_itself_is_refused_with_the_numbers() {
 fn the_hosts_copy_of_keyed_state_is_claimed_beside_the_worker_that_has_it() {
     let plan = pipeline([operator("count", Kind::Process, 2, memory(64 * MIB))]);
     let grant = granted(&plan, &workers(everything()));
-    let arithmetic = grant.ledger.arithmetic.as_ref().unwrap();
+    let arithmetic = grant.report.arithmetic.as_ref().unwrap();
     assert_eq!((arithmetic.copies, arithmetic.claimed), (2 * 40 * MIB, (2 * (64 + 40) + 24) * MIB));
     assert_eq!((arithmetic.pipeline, grant.memory_max), ((2 * 64 + 24) * MIB, Some((2 * 64 + 24) * MIB)));
     let shown = arithmetic.to_string();
     assert!(shown.contains("instances 128MiB + the pipeline's own 24MiB = pipeline 152MiB\n"), "{shown}");
     assert!(shown.contains("edges 0B + the host's copies of keyed state 80MiB = 232MiB claimed\n"), "{shown}");
     let threads = granted(&plan, &Options::default());
-    assert_eq!(threads.ledger.totals.memory_declared, 128 * MIB);
+    assert_eq!(threads.report.totals.memory_declared, 128 * MIB);
 }
 
 #[test]
@@ -142,15 +142,15 @@ fn memory_adds_up_from_lanes_to_the_host() {
     };
     let taken = Holdings { claims: vec![held("blue", 1 << 30), held("green", 2 << 30)], ..Holdings::default() };
     let free = decide(&plan, &machine(4), &supply, &options, &taken).unwrap();
-    assert!(free.ledger.to_string().ends_with(
+    assert!(free.report.to_string().ends_with(
         "  tenant \"blue\" has no ceiling, its others hold 1GiB\n  \
          2.3GiB claimed + all others 3GiB ≤ host 7.7GiB\n"
     ));
     supply.tenants.insert("blue".parse().unwrap(), blue);
     let grant = decide(&plan, &machine(4), &supply, &options, &taken).unwrap();
     assert_eq!(grant.amounts.memory, 2 * (1 << 30) + (16 + 280 + 24) * MIB, "default caps are claimed too");
-    insta::assert_snapshot!(grant.ledger.to_string());
-    let json = serde_json::to_value(&grant.ledger).unwrap();
+    insta::assert_snapshot!(grant.report.to_string());
+    let json = serde_json::to_value(&grant.report).unwrap();
     assert_eq!(json["arithmetic"]["instances"][0]["lane_caps"], 1000 * MIB);
     assert_eq!(json["arithmetic"]["tenant_ceiling"], 4_u64 << 30);
 
@@ -160,14 +160,14 @@ fn memory_adds_up_from_lanes_to_the_host() {
     assert!(text.contains("\"small\": 1 instance × memory = 280MiB by default"), "{text}");
     assert!(text.contains("\n  24MiB for the pipeline's control group beside its instances\n"), "{text}");
     let grant = decide(&plan, &machine(4), &supply, &Options { overcommit: true, ..options }, &taken).unwrap();
-    assert!(grant.ledger.to_string().ends_with("2.3GiB claimed + all others 3GiB > host 4GiB\n"));
+    assert!(grant.report.to_string().ends_with("2.3GiB claimed + all others 3GiB > host 4GiB\n"));
 }
 
 #[test]
 fn threads_have_no_arithmetic_and_no_rows_for_workers() {
     let plan = pipeline([operator("a", Kind::Map, 1, memory(MIB))]);
     let grant = granted(&plan, &Options::default());
-    assert!(grant.ledger.arithmetic.is_none());
-    assert!(grant.ledger.rows.iter().all(|row| row.resource != "pids"));
-    assert!(serde_json::to_value(&grant.ledger).unwrap().get("arithmetic").is_none());
+    assert!(grant.report.arithmetic.is_none());
+    assert!(grant.report.rows.iter().all(|row| row.resource != "pids"));
+    assert!(serde_json::to_value(&grant.report).unwrap().get("arithmetic").is_none());
 }

@@ -132,14 +132,14 @@ impl Inbox {
     }
 
     /// Sets the consumer's direct send, once. The direct send starts closed.
-    pub fn set_entrance(&self, direct_send: Arc<dyn DirectSend>) {
+    pub fn set_direct_send(&self, direct_send: Arc<dyn DirectSend>) {
         // A second direct send cannot occur: each inbox has one consumer, which calls this once.
         let _ = self.direct_send.set(direct_send);
     }
 
     /// Whether the consumer has a direct send.
     #[must_use]
-    pub fn has_entrance(&self) -> bool {
+    pub fn has_direct_send(&self) -> bool {
         self.direct_send.get().is_some()
     }
 

@@ -156,7 +156,7 @@ fn number_of(batch: &Batch) -> u32 {
 fn an_entrance_is_used_while_it_is_open_and_nothing_waits_in_the_inbox() {
     let (inbox, door) = (Inbox::new(1 << 20, 8), Door::of(1));
     inbox.join();
-    inbox.set_entrance(Arc::clone(&door) as Arc<dyn DirectSend>);
+    inbox.set_direct_send(Arc::clone(&door) as Arc<dyn DirectSend>);
     inbox.push(batch(b"closed")).unwrap();
     assert!(inbox.has_news() && door.inside.lock().unwrap().is_empty());
     assert!(matches!(inbox.pop_or_open(), Popped::Batch(..)));
@@ -198,7 +198,7 @@ fn who_waits_at_a_full_entrance_goes_on_when_it_is_drained_closed_or_cut() {
     for (release, taken) in cases {
         let (inbox, door) = (Arc::new(Inbox::new(1 << 20, 8)), Door::of(1));
         inbox.join();
-        inbox.set_entrance(Arc::clone(&door) as Arc<dyn DirectSend>);
+        inbox.set_direct_send(Arc::clone(&door) as Arc<dyn DirectSend>);
         assert!(matches!(inbox.pop_or_open(), Popped::Empty));
         inbox.push(batch(b"first")).unwrap();
         let sender = thread::spawn({
@@ -225,7 +225,7 @@ fn expect_order(credit: usize) {
     const BATCHES: u32 = 20_000;
     let (inbox, door) = (Arc::new(Inbox::new(1 << 20, credit)), Door::of(4));
     inbox.join();
-    inbox.set_entrance(Arc::clone(&door) as Arc<dyn DirectSend>);
+    inbox.set_direct_send(Arc::clone(&door) as Arc<dyn DirectSend>);
     let producer = thread::spawn({
         let inbox = Arc::clone(&inbox);
         move || {

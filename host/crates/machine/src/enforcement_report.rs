@@ -11,7 +11,7 @@ pub struct EnforcementReport {
     /// The pipeline's name.
     pub pipeline: String,
     /// Rows by stage, in the plan's order.
-    pub rows: Vec<LedgerRow>,
+    pub rows: Vec<ReportRow>,
     /// The pipeline's sums on this machine.
     pub totals: Totals,
     /// The place of leases and claims; `None` if it was not looked up.
@@ -24,7 +24,7 @@ pub struct EnforcementReport {
 
 /// One resource of one operator's instances.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LedgerRow {
+pub struct ReportRow {
     /// The operator's name.
     pub operator: String,
     /// Number of instances that the row describes, each for itself: an operator's instances are equal until

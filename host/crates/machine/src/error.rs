@@ -57,7 +57,7 @@ pub enum ResourceError {
         why: &'static str,
     },
 
-    /// Another process holds the lock of the lease folder for longer than choosing CPUs ever takes.
+    /// Another process holds the lock of the lease folder for longer than ledger_lock CPUs ever takes.
     #[error(
         "{path} has been locked by {} for {timeout:?}",
         .holder.map_or_else(|| "another process".to_owned(), |holder| holder.to_string())

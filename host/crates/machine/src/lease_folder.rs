@@ -69,7 +69,7 @@ impl LeaseFolder {
     const FALLBACK: &str = "sage-host-";
     /// Longest wait for the folder's lock. Choosing takes some microseconds for each CPU; this is a thousand
     /// times more than on the largest machine.
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const TIMEOUT: Duration = Duration::from_secs(5);
 
     /// Opens the folder that `SAGE_HOST_LEASE_FOLDER` names, or else the machine's folder, or else the
     /// user's.
@@ -199,8 +199,8 @@ impl LeaseFolder {
         Ok(self)
     }
 
-    pub(super) fn choosing(&self, how: Hold) -> Result<Locked, ResourceError> {
-        self.choosing_within(how, Self::PATIENCE)
+    pub(super) fn ledger_lock(&self, how: Hold) -> Result<Locked, ResourceError> {
+        self.choosing_within(how, Self::TIMEOUT)
     }
 
     /// Locks the folder itself. Another user cannot replace this lock, as they could replace a file in the

@@ -74,7 +74,7 @@ impl LeaseFolder {
     /// # Errors
     /// The folder's errors.
     pub fn held_by_anyone(&self) -> Result<Vec<HeldCpu>, ResourceError> {
-        let _looking = self.choosing(Hold::Together)?;
+        let _looking = self.ledger_lock(Hold::Together)?;
         let mut held = self.held_cpus()?;
         held.extend(self.device_cpus()?);
         held.sort_by_key(|held| held.cpu);

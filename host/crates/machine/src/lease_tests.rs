@@ -169,7 +169,7 @@ fn a_killed_process_holds_nothing_any_more() {
 fn a_folder_that_somebody_holds_and_does_not_let_go_of_is_an_error_that_names_the_process_and_its_user() {
     let place = tempfile::tempdir().unwrap();
     let folder = LeaseFolder::at(&place.path().join("leases")).unwrap();
-    let held = folder.choosing(Hold::Alone).unwrap();
+    let held = folder.ledger_lock(Hold::Alone).unwrap();
     let timeout = std::time::Duration::from_millis(5);
     let error = folder.choosing_within(Hold::Together, timeout).unwrap_err();
     let (me, user) = (std::process::id(), rustix::process::geteuid().as_raw());

@@ -67,7 +67,7 @@ const TOKENS: &str = "leases.count";
 /// written by sage-host.
 const LONGEST: u64 = 1 << 20;
 /// Longest wait for the lock of a single user's folder, which a process of that user may hold.
-const OTHERS_PATIENCE: Duration = Duration::from_millis(100);
+const OTHERS_TIMEOUT: Duration = Duration::from_millis(100);
 
 impl LeaseFolder {
     /// Takes the exclusive lock of the ledger.
@@ -75,7 +75,7 @@ impl LeaseFolder {
     /// # Errors
     /// The folder's errors; [`ResourceError::FolderBusy`] if another process keeps the lock too long.
     pub fn choose(&self) -> Result<LedgerLock<'_>, ResourceError> {
-        Ok(LedgerLock { folder: self, _alone: self.choosing(Hold::Alone)? })
+        Ok(LedgerLock { folder: self, _alone: self.ledger_lock(Hold::Alone)? })
     }
 
     /// The present holdings of the machine.
@@ -83,7 +83,7 @@ impl LeaseFolder {
     /// # Errors
     /// The folder's errors.
     pub fn taken(&self) -> Result<Holdings, ResourceError> {
-        let _looking = self.choosing(Hold::Together)?;
+        let _looking = self.ledger_lock(Hold::Together)?;
         self.taken_now()
     }
 
@@ -93,7 +93,7 @@ impl LeaseFolder {
         for other in self.fallbacks() {
             // A folder that stays locked for longer is skipped: its entries are not seen, as if they had been
             // made a moment later.
-            if let Ok(_looking) = other.choosing_within(Hold::Together, OTHERS_PATIENCE)
+            if let Ok(_looking) = other.choosing_within(Hold::Together, OTHERS_TIMEOUT)
                 && let Ok(more) = other.taken_here()
             {
                 taken.cpus.extend(more.cpus.into_iter().filter(HeldCpu::is_leased));
@@ -239,7 +239,7 @@ impl LedgerLock<'_> {
     ) -> Result<Vec<Vec<CpuLease>>, ResourceError> {
         let others = self.folder.fallbacks();
         let elsewhere = others.iter().filter_map(|other| {
-            let _looking = other.choosing_within(Hold::Together, OTHERS_PATIENCE).ok()?;
+            let _looking = other.choosing_within(Hold::Together, OTHERS_TIMEOUT).ok()?;
             other.held_cpus().ok()
         });
         let mut elsewhere: Vec<HeldCpu> = elsewhere.flatten().filter(HeldCpu::is_leased).collect();
@@ -336,13 +336,13 @@ impl HeldClaim {
     }
 
     /// Writes the claim to a new file, with the contents of the file that lost its name.
-    pub(super) fn write_anew(&self, choosing: &LedgerLock<'_>) -> Result<(), ResourceError> {
+    pub(super) fn write_anew(&self, ledger_lock: &LedgerLock<'_>) -> Result<(), ResourceError> {
         let mut file = self.file();
         let failed = |cause| self.folder.failed(&file.name, cause);
         let length = usize::try_from(fstat(file.lock.file()).map_err(failed)?.st_size).unwrap_or(0);
         let mut text = vec![0; length];
         let read = pread(file.lock.file(), &mut text, 0).map_err(failed)?;
-        let (name, lock) = choosing.new_file(self.claim.pid)?;
+        let (name, lock) = ledger_lock.new_file(self.claim.pid)?;
         match pwrite(lock.file(), text.get(..read).unwrap_or_default(), 0) {
             Ok(written) if written == read => {}
             Ok(_) => return Err(self.folder.failed(&name, Errno::NOSPC)),
@@ -361,7 +361,7 @@ impl Drop for HeldClaim {
     fn drop(&mut self) {
         // If the lock fails, the file stays until the next claim. The resources are free all the same,
         // because the claim's lock ends.
-        if let Ok(_choosing) = self.folder.choosing(Hold::Alone) {
+        if let Ok(_choosing) = self.folder.ledger_lock(Hold::Alone) {
             let file = self.file();
             let _ = self.folder.remove(&file.name, &file.lock);
         }

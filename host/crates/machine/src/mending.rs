@@ -60,7 +60,7 @@ impl Mending {
         } else {
             Damage::Files
         };
-        let choosing = folder.choose()?;
+        let ledger_lock = folder.choose()?;
         let mut lost = Vec::new();
         for lease in leases.iter().filter(|lease| !stands(lease)) {
             match folder.lock_of(lease.cpu)? {
@@ -76,7 +76,7 @@ impl Mending {
             }
         }
         if !claim.stands() {
-            claim.write_anew(&choosing)?;
+            claim.write_anew(&ledger_lock)?;
         }
         Ok(Some(Self { what, lost }))
     }

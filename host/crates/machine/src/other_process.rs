@@ -93,13 +93,13 @@ fn the_other_process() {
             },
             // Acts like admission: reads, decides and claims under one lock.
             "claim 2 of 3" => {
-                let choosing = folder.choose().unwrap();
-                let held = choosing.taken().unwrap().sum(|claim| claim.amounts.memory);
+                let ledger_lock = folder.choose().unwrap();
+                let held = ledger_lock.taken().unwrap().sum(|claim| claim.amounts.memory);
                 if held > 1 {
                     println!("answer: {held} of 3 are held");
                 } else {
                     let amounts = Amounts { memory: 2, ..Amounts::default() };
-                    claims.push(choosing.claim(Claim::here("test", "other", amounts, CpuSet::default())).unwrap());
+                    claims.push(ledger_lock.claim(Claim::here("test", "other", amounts, CpuSet::default())).unwrap());
                     println!("answer: claimed 2");
                 }
             }

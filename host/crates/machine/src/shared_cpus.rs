@@ -68,7 +68,7 @@ struct State {
     /// The shared CPUs; empty until the first scan.
     cpus: CpuSet,
     nothing_left: bool,
-    keeper_runs: bool,
+    supervisor_runs: bool,
 }
 
 impl SharedCpus {
@@ -93,10 +93,10 @@ impl SharedCpus {
         let thread = gettid();
         let mut state = self.shared.lock();
         self.shared.look(&mut state)?;
-        if !state.keeper_runs {
+        if !state.supervisor_runs {
             // The keeper finds its first member: the lock is held until the member is entered.
             Shared::start_keeper(&self.shared)?;
-            state.keeper_runs = true;
+            state.supervisor_runs = true;
         }
         pin(None, &state.cpus)?;
         let cpus = state.cpus.clone();
@@ -114,9 +114,9 @@ impl SharedCpus {
     pub fn adopt(&self, process: u32) -> Result<ProcessSeat, ResourceError> {
         let process = i32::try_from(process).map_err(|_| ResourceError::NoCpu)?;
         let mut state = self.shared.lock();
-        if !state.keeper_runs {
+        if !state.supervisor_runs {
             Shared::start_keeper(&self.shared)?;
-            state.keeper_runs = true;
+            state.supervisor_runs = true;
         }
         let cpus = state.cpus.clone();
         state.processes.insert(process, cpus);
@@ -223,7 +223,7 @@ impl Shared {
             }
             state = self.wake.wait_timeout(state, SharedCpus::RESCAN).unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.keeper_runs = false;
+        state.supervisor_runs = false;
     }
 }
 
@@ -355,13 +355,13 @@ mod tests {
     fn without_members_there_is_no_keeper() {
         let Some((_place, folder, allowed)) = two_cpus() else { return };
         let shared = SharedCpus::new(folder, allowed);
-        assert!(!shared.shared.lock().keeper_runs);
+        assert!(!shared.shared.lock().supervisor_runs);
         for _ in 0..3 {
             let (thread, _, end) = member(&shared);
-            assert!(shared.shared.lock().keeper_runs);
+            assert!(shared.shared.lock().supervisor_runs);
             end.send(()).unwrap();
             thread.join().unwrap();
-            wait_until("the keeper ends", || (!shared.shared.lock().keeper_runs).then_some(()));
+            wait_until("the keeper ends", || (!shared.shared.lock().supervisor_runs).then_some(()));
         }
     }
 }

@@ -26,7 +26,7 @@ unsafe impl Sync for SharedWords {}
 impl SharedWords {
     /// Index of the number that is accessed as 32 bits, because the kernel waits only for numbers of 32 bits.
     /// No other access uses it.
-    pub(super) const BELL: usize = 1;
+    pub(super) const DOORBELL: usize = 1;
 
     /// Maps the first `count` numbers of a file, at least two. The file must be long enough.
     pub(super) fn of(file: impl AsFd, count: usize) -> io::Result<Self> {
@@ -48,7 +48,7 @@ impl SharedWords {
     /// The number that the kernel can wait for.
     pub(super) fn doorbell(&self) -> &AtomicU32 {
         // SAFETY: inside the mapping, which has at least two numbers.
-        let doorbell = unsafe { self.base.add(Self::BELL) };
+        let doorbell = unsafe { self.base.add(Self::DOORBELL) };
         // SAFETY: as in `all`; every process accesses these bytes as this type only.
         unsafe { AtomicU32::from_ptr(doorbell.as_ptr().cast()) }
     }

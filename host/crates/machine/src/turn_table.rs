@@ -93,7 +93,7 @@ const MAGIC: u64 = u64::from_be_bytes(*b"sagturn\x01");
 /// its CPU; a turn out of order is then acceptable.
 const HELD_AT_MOST: Duration = Duration::from_millis(5);
 /// After this time a run decides without the lock.
-const PATIENCE: Duration = Duration::from_millis(20);
+const TIMEOUT: Duration = Duration::from_millis(20);
 /// Number of reads of a place that its owner is just writing, which takes some nanoseconds.
 const READS: usize = 100;
 /// Longest wait for the ledger on leaving, to remove the file. If the wait ends, the file stays.
@@ -106,7 +106,7 @@ impl LeaseFolder {
     /// The folder's errors. [`ResourceError::Turns`] if no place is left, or the file is not a turn table.
     pub fn join_turns(&self, device: &str, token: u64) -> Result<TurnTable, ResourceError> {
         let stem = format!("device-{}-{}", written(device), geteuid().as_raw());
-        let choosing = self.choosing(Hold::Alone)?;
+        let ledger_lock = self.ledger_lock(Hold::Alone)?;
         let is_first = self.living_marks(&stem)?.is_empty();
         let name = mark_name(&stem, token);
         let file = self.own_file(&name, OFlags::CREATE)?;
@@ -121,7 +121,7 @@ impl LeaseFolder {
         // From here on, the drop of `table` removes the mark.
         let Some(place) = (0..PLACES).find(|&place| table.is_free(place)) else {
             // The drop of `table` waits for this lock.
-            drop(choosing);
+            drop(ledger_lock);
             return Err(self.no_turns(&table_name(&table.stem), "all of its 64 places are taken"));
         };
         table.place = place;
@@ -284,7 +284,7 @@ impl TurnTable {
             if is_free && word.compare_exchange(held, mine, Acquire, Relaxed).is_ok() {
                 return Some(TableLock { word, held: mine });
             }
-            if now.saturating_sub(began) > nanoseconds(PATIENCE) {
+            if now.saturating_sub(began) > nanoseconds(TIMEOUT) {
                 return None;
             }
             thread::yield_now();

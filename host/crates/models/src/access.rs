@@ -46,7 +46,7 @@ pub struct LeaseView {
 pub struct NoModels;
 
 impl ModelAccess for NoModels {
-    fn acquire(&self, _patience: Duration) -> Result<LeaseView, InferenceError> {
+    fn acquire(&self, _timeout: Duration) -> Result<LeaseView, InferenceError> {
         Err(InferenceError::NoLease)
     }
 
@@ -62,7 +62,7 @@ impl ModelAccess for NoModels {
         &self,
         _model: &str,
         _inputs: Vec<NamedTensor>,
-        _patience: Duration,
+        _timeout: Duration,
     ) -> Result<Vec<NamedTensor>, InferenceError> {
         Err(InferenceError::NoLease)
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::Runner;
 use super::lease_entry::{LeaseEntry, goes_on};
 
-/// The devices of a run in processes of their own. What the leases on them become is passed on to the runners:
-/// a renewal, the end of one lease while others go on, and the end of the last one.
+/// The devices of a run that have processes of their own. Every change of a lease is passed on to the device's
+/// runner: a renewal, the end of one lease while others go on, and the end of the last one.
 #[derive(Debug, Default)]
 pub(super) struct DrivenDevices {
     driven: BTreeMap<String, Driven>,
@@ -19,10 +19,11 @@ struct Driven {
     is_closing: bool,
 }
 
-/// How long a run may go on after its lease is over before it is ended with its process: its caller, who looks every 20 ms, is told how the lease
-/// ended, and not that the device was lost.
+/// Maximum time of a run after the end of its lease. After this time its process is ended. The caller of the run
+/// looks every 20 ms, so it learns how the lease ended, and not that the device was lost.
 const OVERDUE: Duration = Duration::from_millis(100);
-/// How long an ended lease's models may take to be given back: a slot comes free when a run is over, or its deadline.
+/// Maximum time until the models of an ended lease are given back. A slot is free when its run has ended or has
+/// reached its deadline.
 const FORGETTING: Duration = Duration::from_secs(60);
 
 impl DrivenDevices {
@@ -36,7 +37,7 @@ impl DrivenDevices {
         self.runners().for_each(|(_, runner)| runner.keep_until(until));
     }
 
-    /// A device that never runs anything again is none to hold.
+    /// Ends the leases on devices that will never run a model again.
     pub(super) fn lose_devices(&self, entries: &[LeaseEntry]) {
         let failed: Vec<_> = self
             .runners()
@@ -50,7 +51,8 @@ impl DrivenDevices {
         }
     }
 
-    /// Ends what drives a device for which no lease goes on, and what runs for leases that are over where others go on.
+    /// Closes each device on which no lease goes on. If other leases go on there, only the runs of ended leases are
+    /// abandoned.
     pub(super) fn end_what_is_over(&mut self, entries: &mut [LeaseEntry]) {
         let now = Instant::now();
         let mut overdue = Vec::new();
@@ -83,7 +85,7 @@ impl DrivenDevices {
         }
     }
 
-    /// Has a device that goes on for others give back what it has for a lease that is over.
+    /// Makes a device that goes on for other leases give back the models and the lock of an ended lease.
     pub(super) fn have_forgotten(&self, over: &LeaseEntry, entries: &[LeaseEntry]) {
         let (device, token) = (over.claim.device.clone(), over.claim.token);
         if !goes_on(entries, &device) {
@@ -107,7 +109,7 @@ impl DrivenDevices {
     }
 }
 
-/// Does something that may take long on a thread of its own; whether there is one.
+/// Runs a slow action on a thread of its own. Returns `true` if the thread was started.
 fn beside(name: &str, act: impl FnOnce() + Send + 'static) -> bool {
     let thread = Builder::new().name(name.to_owned()).spawn(act);
     thread.inspect_err(|error| tracing::warn!(%error, "no thread to end what leases on devices had")).is_ok()

@@ -165,10 +165,10 @@ impl LeaseLocks for DeviceLocks {
         };
         let failed = |error: ResourceError| lost(format!("it cannot be marked as in use: {error}"));
         // Whoever finds a lease expired looks while nobody else holds the ledger alone: what is held now stays marked.
-        let choosing = renewer.claim.folder().choose().map_err(failed)?;
+        let ledger_lock = renewer.claim.folder().choose().map_err(failed)?;
         let mut locks = Vec::new();
         for (lease, claim) in entries.iter().filter(|(lease, _)| lease.state().goes_on()) {
-            let lock = choosing.busy(renewer.claim.claim(), claim).map_err(failed)?;
+            let lock = ledger_lock.busy(renewer.claim.claim(), claim).map_err(failed)?;
             locks.push((lease.token(), lock.leave()));
         }
         if locks.is_empty() { Err(nobody()) } else { Ok(locks) }

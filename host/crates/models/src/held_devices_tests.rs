@@ -28,8 +28,8 @@ fn folder() -> (tempfile::TempDir, LeaseFolder) {
 
 /// Leases of half a device, one for each of `instances` instances of stage 1.
 fn keep(folder: &LeaseFolder, instances: u32, ttl: Duration) -> HeldDevices {
-    let choosing = folder.choose().unwrap();
-    let first = choosing.tokens(instances.into()).unwrap();
+    let ledger_lock = folder.choose().unwrap();
+    let first = ledger_lock.tokens(instances.into()).unwrap();
     let leases: Vec<_> = (0..instances)
         .map(|instance| InstanceLease {
             stage: StageId(1),
@@ -48,8 +48,8 @@ fn keep(folder: &LeaseFolder, instances: u32, ttl: Duration) -> HeldDevices {
         .collect();
     let devices = leases.iter().map(|lease| lease.claim.clone()).collect();
     let claim = Claim::here("test", "blue", Amounts::default(), CpuSet::default()).with_devices(devices, ttl);
-    let held = choosing.claim(claim).unwrap();
-    drop(choosing);
+    let held = ledger_lock.claim(claim).unwrap();
+    drop(ledger_lock);
     HeldDevices::keep(Arc::new(held), leases).unwrap()
 }
 
@@ -246,7 +246,7 @@ fn healthy_leases_are_renewed_while_somebody_holds_the_ledger() {
     let (_place, folder) = folder();
     let ttl = Duration::from_millis(800);
     let held = keep(&folder, 2, ttl);
-    let choosing = folder.choose().unwrap();
+    let ledger_lock = folder.choose().unwrap();
     // A write that has to wait for the ledger lock.
     lease(&held, 0).release();
     let started = Instant::now();
@@ -254,8 +254,8 @@ fn healthy_leases_are_renewed_while_somebody_holds_the_ledger() {
         assert_eq!(lease(&held, 1).state(), LeaseState::Held);
         thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(choosing.taken().unwrap().devices.len(), 2);
-    drop(choosing);
+    assert_eq!(ledger_lock.taken().unwrap().devices.len(), 2);
+    drop(ledger_lock);
     wait_for("it is written down", || used(&folder) == 5_000);
 }
 

@@ -64,7 +64,7 @@ impl InstanceModels {
 }
 
 impl ModelAccess for InstanceModels {
-    fn acquire(&self, _patience: Duration) -> Result<LeaseView, InferenceError> {
+    fn acquire(&self, _timeout: Duration) -> Result<LeaseView, InferenceError> {
         self.counted(self.held().map(|_| self.view()))
     }
 

@@ -4,12 +4,12 @@ use std::time::Instant;
 use super::Lease;
 use sage_machine::DeviceClaim;
 
-/// A lease that is in the book, or whose device is not free yet.
+/// A lease that is in the ledger, or whose device is not free yet.
 pub(super) struct LeaseEntry {
     pub(super) lease: Arc<Lease>,
     pub(super) claim: DeviceClaim,
     pub(super) models: Vec<String>,
-    /// When it was first seen to be over while something ran for it.
+    /// Time at which the lease was first seen to be over while a run went on for it.
     pub(super) over_since: Option<Instant>,
 }
 

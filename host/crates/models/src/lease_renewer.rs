@@ -7,8 +7,8 @@ use super::driven_devices::DrivenDevices;
 use super::lease_entry::LeaseEntry;
 use sage_machine::{DeviceClaim, HeldClaim, ShareState, since_boot};
 
-/// Keeps the leases of a run's claim: renews them in the machine's book in time, gives up one that somebody asks
-/// for, and takes a share out of the book when its device is free of it. [`LeaseRenewer::keep`] is the work of a
+/// Keeps the leases of a run's claim: renews them in the machine's ledger in time, gives up a lease on request,
+/// and takes a share out of the ledger when its device is free of it. [`LeaseRenewer::keep`] is the work of a
 /// thread.
 pub(super) struct LeaseRenewer {
     pub(super) claim: Arc<HeldClaim>,
@@ -17,27 +17,28 @@ pub(super) struct LeaseRenewer {
     pub(super) stopping: Condvar,
 }
 
-/// What the thread of a renewer and its owner share.
+/// The state that the thread of a renewer shares with its owner.
 pub(super) struct Inside {
     pub(super) entries: Vec<LeaseEntry>,
     /// Devices in processes of their own.
     pub(super) driven: DrivenDevices,
-    /// Leases whose devices are lost: told as that as long as the run lasts.
+    /// Leases whose devices are lost. They stay in the ledger as lost as long as the run lasts.
     lost: Vec<DeviceClaim>,
     pub(super) is_stopping: bool,
-    /// When the leases were last renewed.
+    /// Time of the last renewal, since the machine's start.
     pub(super) beat: Duration,
-    /// They were not renewed in time: nothing is left to keep.
+    /// Whether the leases were not renewed in time, so that none is left to keep.
     has_expired: bool,
-    /// The book does not say yet what has become of them.
+    /// Whether the ledger lacks a change of the leases.
     is_unsaid: bool,
 }
 
-/// How often requests are looked for: whoever asks for a lease waits this long at most before anything is done about it.
+/// Interval at which requests for leases are looked for. A request is noticed within this time.
 const LOOK: Duration = Duration::from_millis(250);
-/// Leases are renewed this many times before they would expire.
+/// Number of renewals within the lifetime of a lease.
 const BEATS: u32 = 4;
-/// What writing down may wait for the ledger, which is held for microseconds. Tried again at the next look, after the heartbeat.
+/// Maximum wait for the ledger before a change is written. The ledger is held for microseconds. A failed write is
+/// tried again at the next look, after the heartbeat.
 const WRITING: Duration = Duration::from_millis(50);
 
 impl LeaseRenewer {

@@ -21,19 +21,19 @@ impl ModelFile {
     /// one file.
     pub const MOST_BYTES: u64 = 1 << 30;
     /// Timeout for reading a file. The timeout is enough for 1 GiB from a disk with 9 MB/s.
-    pub const PATIENCE: Duration = Duration::from_secs(120);
+    pub const TIMEOUT: Duration = Duration::from_secs(120);
 
     /// Reads a file of at most `most` bytes, on a thread of its own. A file system that does not answer
     /// blocks that thread, not the caller.
     ///
     /// # Errors
     /// [`ModelError::Unreadable`], also if the path is not a regular file, if the file is empty, or if it is
-    /// not read within [`ModelFile::PATIENCE`]; [`ModelError::TooLarge`].
+    /// not read within [`ModelFile::TIMEOUT`]; [`ModelError::TooLarge`].
     pub fn read(path: &Path, most: u64) -> Result<Self, ModelError> {
         let of = path.to_owned();
         let read = move || Self::read_here(&of, most);
         let unreadable = |reason: String| ModelError::Unreadable { path: path.to_owned(), reason };
-        within(Self::PATIENCE, read).unwrap_or_else(|error| Err(unreadable(error)))
+        within(Self::TIMEOUT, read).unwrap_or_else(|error| Err(unreadable(error)))
     }
 
     fn read_here(path: &Path, most: u64) -> Result<Self, ModelError> {

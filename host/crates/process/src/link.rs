@@ -158,7 +158,7 @@ impl Link {
     }
 
     /// Sets the timeout of each wait. A whole message may take ten times the timeout. `None` means no timeout.
-    pub fn set_patience(&mut self, timeout: Option<Duration>) {
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
     }
 
@@ -207,9 +207,9 @@ impl Link {
 
     /// Makes all written bytes visible to the peer without waking it from a light sleep. The peer may sleep
     /// until more is sent, or until this side waits.
-    pub fn send_quietly(&self) {
+    pub fn send_coalesced(&self) {
         if let Some(out) = &self.out {
-            out.send_quietly();
+            out.send_coalesced();
         }
     }
 

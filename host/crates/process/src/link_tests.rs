@@ -69,16 +69,16 @@ fn a_reader_that_sleeps_is_woken_by_the_first_byte() {
 }
 
 #[test]
-fn patience_ends_a_wait_for_what_never_comes() {
+fn a_timeout_ends_a_wait_for_what_never_comes() {
     let (mut near, _far) = ends();
-    near.set_patience(Some(Duration::from_millis(20)));
+    near.set_timeout(Some(Duration::from_millis(20)));
     assert_eq!(near.get(&mut [0]), Err(WireError::Overdue(20)));
 }
 
 #[test]
 fn nobody_is_impatient_while_nothing_is_due() {
     let (mut near, _far) = ends();
-    near.set_patience(Some(Duration::from_millis(1)));
+    near.set_timeout(Some(Duration::from_millis(1)));
     near.begin();
     // Longer than the timeout and than a whole message may take, so that an answer would be overdue.
     thread::sleep(Duration::from_millis(1) * (2 * WHOLE));
@@ -88,7 +88,7 @@ fn nobody_is_impatient_while_nothing_is_due() {
 #[test]
 fn a_message_that_trickles_is_waited_for_no_longer_than_a_message_may_take() {
     let (mut near, mut far) = ends();
-    near.set_patience(Some(Duration::from_millis(20)));
+    near.set_timeout(Some(Duration::from_millis(20)));
     let done = Arc::new(AtomicBool::new(false));
     let trickle = thread::spawn({
         let done = Arc::clone(&done);
@@ -136,7 +136,7 @@ fn numbers_that_cannot_be_are_an_error_whoever_writes_them() {
         ("as many as there are numbers", TAIL, u64::MAX / 2),
     ] {
         let (mut near, far) = ends();
-        near.set_patience(Some(Duration::from_secs(5)));
+        near.set_timeout(Some(Duration::from_secs(5)));
         store(&far.own, at, number);
         let failed = match at {
             HEAD => near.get(&mut [0]),
@@ -173,7 +173,7 @@ fn what_is_sent_quietly_is_seen_within_moments_though_nobody_wakes_its_reader() 
             thread::yield_now();
         }
         far.put(&[*byte]).unwrap();
-        far.send_quietly();
+        far.send_coalesced();
     }
     // The doorbell did not ring for the coalesced bytes unless the reader waited for any byte.
     assert_eq!(reader.join().unwrap(), *b"ab");

@@ -51,7 +51,7 @@ impl Outgoing {
 
     /// Makes all written bytes visible to the peer without waking it from a light sleep. The peer may sleep
     /// until more is sent, or until this side waits.
-    pub fn send_quietly(&self) {
+    pub fn send_coalesced(&self) {
         store(&self.own, HEAD, self.head);
         ring_if(&self.peer, &self.peer_doorbell, &[NOW]);
         self.quiet.store(true, Ordering::Relaxed);

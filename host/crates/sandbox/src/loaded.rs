@@ -39,7 +39,7 @@ impl Loaded {
         &self.facts
     }
 
-    /// The compiled code, for [`Sandbox::load_compiled`] in another process.
+    /// The compiled code, for [`Sandbox::load_compiled`](super::Sandbox::load_compiled) in another process.
     ///
     /// # Errors
     /// A fault of the engine.

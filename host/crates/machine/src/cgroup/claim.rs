@@ -12,7 +12,7 @@ use super::super::cpu_lease::{Hold, Locked};
 use super::CgroupError;
 
 /// Longest wait for another process that removes a group. Longer than killing the group's processes may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A claim on a group: a kernel lock on the group's folder, released on drop and when the process ends. An
 /// exclusive lock therefore proves that no living process uses the group.
@@ -60,7 +60,7 @@ impl Claim {
             make_folder(folder)?;
             match Self::take(folder, hold)? {
                 Claimed::Ours(claim) => return Ok(Some(claim)),
-                Claimed::Theirs if matches!(hold, Hold::Alone) || started.elapsed() > PATIENCE => return Ok(None),
+                Claimed::Theirs if matches!(hold, Hold::Alone) || started.elapsed() > TIMEOUT => return Ok(None),
                 Claimed::Theirs => thread::yield_now(),
                 // Another process removed the group between the two steps, so that process made progress.
                 Claimed::Gone => {}
@@ -75,7 +75,7 @@ impl Claim {
         loop {
             match Self::take(folder, Hold::Together)? {
                 Claimed::Ours(claim) => return Ok(claim),
-                Claimed::Theirs if started.elapsed() < PATIENCE => thread::yield_now(),
+                Claimed::Theirs if started.elapsed() < TIMEOUT => thread::yield_now(),
                 Claimed::Theirs | Claimed::Gone => return Err(CgroupError::InUse { path: folder.to_owned() }),
             }
         }

@@ -14,7 +14,7 @@ use super::{CgroupError, knob};
 
 /// Longest wait for killed processes to end. A process that waits for a disk can take this long; any other
 /// takes a millisecond.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The processes in the group itself; empty if the group does not exist. 0 stands for a process that this PID
 /// namespace cannot see.
@@ -63,7 +63,7 @@ pub(super) fn kill(groups: &[PathBuf]) -> Result<usize, CgroupError> {
                 waiting.push(process);
             }
         }
-        if listed.iter().all(|pid| *pid == own.as_raw_nonzero().get()) || started.elapsed() > PATIENCE {
+        if listed.iter().all(|pid| *pid == own.as_raw_nonzero().get()) || started.elapsed() > TIMEOUT {
             let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             return Err(CgroupError::NotEmpty {
                 path: first.clone(),
@@ -114,7 +114,7 @@ pub(super) fn remove(group: &Path) -> Result<(), CgroupError> {
             Err(cause) => cause,
         };
         let busy = Errno::from_io_error(&cause) == Some(Errno::BUSY);
-        if !busy || !pids(group).is_empty() || !groups_in(group).is_empty() || started.elapsed() > PATIENCE {
+        if !busy || !pids(group).is_empty() || !groups_in(group).is_empty() || started.elapsed() > TIMEOUT {
             return Err(CgroupError::Remove { path: group.to_owned(), cause });
         }
         thread::sleep(pause);

@@ -15,7 +15,7 @@ pub(super) enum Ended {
 
 /// Longest life of a copy; its work takes milliseconds. Some kernels let a process wait for ever (v1 does for
 /// memory, if a group above has `oom_kill_disable`), and this must not block the caller.
-const PATIENCE_SECONDS: u32 = 10;
+const TIMEOUT_SECONDS: u32 = 10;
 
 /// Starts a copy of this process that runs `act` and ends, and waits for it, for some seconds at most. The
 /// copy never executes another program, because the machine may have none to execute.
@@ -29,7 +29,7 @@ pub(super) unsafe fn run(act: impl Fn() -> Errno + Send + Sync + 'static) -> io:
     let end = move || -> io::Result<()> {
         // SAFETY: sets a timer that ends this process: the signal has no handler, and no code here waits for
         // it. rustix has no safe call for it.
-        unsafe { libc::alarm(PATIENCE_SECONDS) };
+        unsafe { libc::alarm(TIMEOUT_SECONDS) };
         Err(io::Error::from(act()))
     };
     // SAFETY: the caller answers for `act`. Making an error from a number allocates nothing. Safe code cannot

@@ -9,7 +9,7 @@ use super::claim::make_folder;
 use super::{CgroupError, Controller, knob};
 
 /// Longest wait for a supervisor to end after it has moved back.
-const PATIENCE: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The group for processes that must leave their own group so that it can hand controllers down.
 pub(super) const SUPERVISORS: &str = "sage-host-supervisor";
@@ -64,13 +64,13 @@ fn give(group: &Path, controller: Controller) -> Result<(), CgroupError> {
     let order = format!("+{controller}");
     let started = Instant::now();
     while let Err(error) = knob::write(&file, &order) {
-        if !is_busy(&error) || started.elapsed() > PATIENCE {
+        if !is_busy(&error) || started.elapsed() > TIMEOUT {
             return Err(error);
         }
         if !move_aside(group)? {
             // Another thread of this process has just moved it, or a supervisor that is about to end has just
             // moved back.
-            super::empty::await_end(group, PATIENCE);
+            super::empty::await_end(group, TIMEOUT);
         }
     }
     if handed_down(group).contains(&controller) {

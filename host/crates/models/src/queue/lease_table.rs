@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use super::work::{Work, by_share};
 
-/// The leases with work on a device: what waits for each, and the device time that each has used.
+/// The leases with work on a device: the waiting work of each, and the device time that each has used.
 #[derive(Debug)]
 pub(super) struct LeaseTable<T> {
     pub(super) entries: Vec<LeaseEntry<T>>,
@@ -16,29 +16,31 @@ pub(super) struct LeaseEntry<T> {
     pub(super) lease: u64,
     /// Nanoseconds of runs that are over, as if all of the device were its own.
     pub(super) used: u128,
-    /// Likewise, of runs under way; as it was at the last look.
+    /// The same for runs in flight, as of the last look.
     pub(super) in_flight: u128,
     pub(super) waiting: VecDeque<Work<T>>,
 }
 
 impl<T> LeaseEntry<T> {
-    /// Whose turn it is: the least goes first.
+    /// The used time that decides about the next turn: the lease with the least is next.
     pub(super) fn turn(&self) -> u128 {
         self.used.saturating_add(self.in_flight)
     }
 }
 
-/// Too much of a lease waits already.
+/// The error of a lease that has too much waiting work already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooMuchWaits;
 
 impl<T: Clone> LeaseTable<T> {
-    /// Calls of one lease that may wait. A lane waits for its answer before it asks again, so that an instance has as many as it has lanes; this
-    /// is above what machines have CPUs for, and keeps a look at all that waits below some 10 µs.
+    /// Maximum number of waiting calls of one lease. A lane waits for its answer before its next call, so an
+    /// instance has at most one call for each lane. No machine has CPUs for as many lanes, and a look at all
+    /// waiting calls takes less than some 10 µs.
     pub(super) const WAITING_CALLS: usize = 256;
-    /// Bytes of inputs of one lease that may wait, beside a call that is larger by itself: 64 MiB is three batches of 32 images
-    /// of 224 × 224 × 3 floats.
+    /// Maximum bytes of waiting inputs of one lease; a single call may be larger. 64 MiB is three batches of 32
+    /// images of 224 × 224 × 3 floats.
     pub(super) const WAITING_BYTES: usize = 64 << 20;
+
     pub(super) fn new() -> Self {
         Self { entries: Vec::new(), clock: 0 }
     }
@@ -49,7 +51,7 @@ impl<T: Clone> LeaseTable<T> {
     /// Too much of its lease waits already.
     pub(super) fn submit(&mut self, work: Work<T>, is_idle: bool) -> Result<(), TooMuchWaits> {
         if is_idle && self.waiting() == 0 {
-            // The device was idle: what anybody used before took nothing from who comes now.
+            // The device was idle, so earlier use took nothing from a newcomer.
             self.entries.clear();
         }
         let clock = self.clock;
@@ -67,7 +69,7 @@ impl<T: Clone> LeaseTable<T> {
         Ok(())
     }
 
-    /// To be run once more, apart, before whatever else its lease has waiting.
+    /// Adds work that is tried once more, apart, before all other waiting work of its lease.
     pub(super) fn again(&mut self, work: Work<T>) {
         let clock = self.clock;
         let at = self.entry(work.lease);
@@ -93,7 +95,7 @@ impl<T: Clone> LeaseTable<T> {
         }
     }
 
-    /// Forgets the leases that are even with a newcomer, and answers the others, by turn.
+    /// Forgets the leases that are even with a newcomer, and returns the indices of the others, by turn.
     pub(super) fn by_turn(&mut self) -> Vec<usize> {
         let clock = self.clock;
         self.entries.retain(|entry| !entry.waiting.is_empty() || entry.in_flight > 0 || entry.used > clock);

@@ -45,7 +45,7 @@ impl Counted {
     }
 
     /// Sets the timeout of the next read. A regular file never waits.
-    pub(super) fn set_patience(&mut self, timeout: Duration) {
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
     }
 

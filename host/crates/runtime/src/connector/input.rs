@@ -97,7 +97,7 @@ impl Input {
     }
 
     /// Sets the timeout of the next read; later reads do not wait.
-    pub(super) fn set_patience(&mut self, timeout: Duration) {
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
         let counted = match &mut self.state {
             State::Unseen(input) | State::Plain(input) => Some(input.input_mut()),
             State::Gzip(members) => members.input_mut().map(|buffered| buffered.get_mut().input_mut()),
@@ -105,7 +105,7 @@ impl Input {
             State::Nothing => None,
         };
         if let Some(counted) = counted {
-            counted.set_patience(timeout);
+            counted.set_timeout(timeout);
         }
     }
 

@@ -82,8 +82,8 @@ impl OpenText {
     }
 
     /// Sets the timeout of a read that has to wait.
-    pub(super) fn set_patience(&mut self, timeout: Duration) {
-        self.lines.input_mut().input_mut().set_patience(timeout);
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
+        self.lines.input_mut().input_mut().set_timeout(timeout);
     }
 
     /// The notes for the user about this input, each with its name.

@@ -41,7 +41,7 @@ struct NamedInput {
 
 impl TextSource {
     /// Timeout for standard input or a pipe, within the time that [`Source::fill`] may block.
-    const PATIENCE: Duration = Duration::from_millis(100);
+    const TIMEOUT: Duration = Duration::from_millis(100);
     /// Largest number of logged notes about files. A few of many similar notes are enough.
     const MOST_NOTES: usize = 4;
 
@@ -152,7 +152,7 @@ impl Source for TextSource {
             }
             let Some(current) = &mut self.current else { return Ok(Filled::End) };
             // If the batch has records, the source does not wait for a pipe, because the records would be late.
-            current.set_patience(if batch.is_empty() { Self::PATIENCE } else { Duration::ZERO });
+            current.set_timeout(if batch.is_empty() { Self::TIMEOUT } else { Duration::ZERO });
             let mut room = Room {
                 batch,
                 source: self.number,

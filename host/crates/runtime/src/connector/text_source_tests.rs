@@ -253,7 +253,7 @@ fn a_pipe_gives_what_it_has_and_is_idle_until_there_is_more() {
     let begun = Instant::now();
     assert_eq!(source.fill(&mut batch, 10, 1000).unwrap(), Filled::Idle(Duration::ZERO));
     assert_eq!(batch.len(), 2);
-    assert!(begun.elapsed() < TextSource::PATIENCE, "records at hand do not wait for more");
+    assert!(begun.elapsed() < TextSource::TIMEOUT, "records at hand do not wait for more");
     writer.write_all(b"4\n").unwrap();
     drop(writer);
     batch.clear();

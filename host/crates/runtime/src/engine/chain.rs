@@ -84,14 +84,14 @@ impl Chain {
 
     /// Works until the last lane has ended or the run stops. The guests must have been started.
     pub(super) fn run(mut self) -> ChainEnd {
-        let mut clock = ChainClock::new(self.fates().map(|policy| Arc::clone(&policy.counters)));
+        let mut clock = ChainClock::new(self.policies().map(|policy| Arc::clone(&policy.counters)));
         // On a stop, the control already has the cause.
         let _ = self.work(&mut clock);
         self.into_end()
     }
 
     /// The error policies of all its lanes, in order.
-    pub(super) fn fates(&self) -> impl Iterator<Item = &OnErrorPolicy> {
+    pub(super) fn policies(&self) -> impl Iterator<Item = &OnErrorPolicy> {
         let source = self.source.iter().map(|head| &head.lane.policy);
         let lanes = self.lanes.iter().filter_map(|member| member.lane.as_ref()).map(|lane| &lane.policy);
         source.chain(lanes).chain(self.sink.iter().map(|(_, lane)| &lane.policy))
@@ -254,7 +254,7 @@ impl Chain {
         match poll(&mut all, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => {
-                let stage = self.fates().next().map_or("", |policy| &policy.stage);
+                let stage = self.policies().next().map_or("", |policy| &policy.stage);
                 self.control.fail(PipelineError::fault(stage, &format!("cannot wait for guests: {error}")));
                 return Err(Stopped);
             }

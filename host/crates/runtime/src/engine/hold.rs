@@ -78,17 +78,17 @@ pub fn admit(
     devices: &Devices,
     folder: &LeaseFolder,
 ) -> Result<(Grant, HeldLeases), Refusal> {
-    let choosing = folder.choose().map_err(refusal)?;
-    let taken = choosing.taken().map_err(refusal)?;
+    let ledger_lock = folder.choose().map_err(refusal)?;
+    let taken = ledger_lock.taken().map_err(refusal)?;
     let grant = decide(plan, inventory, supply, options, devices, &taken)?;
-    let instances = lease(&grant, plan, &choosing).map_err(refusal)?;
+    let instances = lease(&grant, plan, &ledger_lock).map_err(refusal)?;
     let cpus = instances.values().flatten().map(CpuLease::cpu).collect();
-    let leases = device_leases(&grant, plan, devices, &choosing).map_err(refusal)?;
+    let leases = device_leases(&grant, plan, devices, &ledger_lock).map_err(refusal)?;
     let claims = leases.iter().map(|lease| lease.claim.clone()).collect();
     let claim = Claim::here(&plan.name, grant.tenant.as_str(), grant.amounts.clone(), cpus);
-    let claim = choosing.claim(claim.with_devices(claims, devices.lease_ttl)).map_err(refusal)?;
+    let claim = ledger_lock.claim(claim.with_devices(claims, devices.lease_ttl)).map_err(refusal)?;
     // Later releases need the ledger lock.
-    drop(choosing);
+    drop(ledger_lock);
     let claim = Arc::new(claim);
     let devices = HeldDevices::keep(Arc::clone(&claim), leases).map_err(refusal)?;
     Ok((grant, HeldLeases { instances, devices, claim }))
@@ -98,7 +98,7 @@ pub fn admit(
 fn lease(
     grant: &Grant,
     plan: &Plan,
-    choosing: &LedgerLock<'_>,
+    ledger_lock: &LedgerLock<'_>,
 ) -> Result<BTreeMap<(StageId, u32), Vec<CpuLease>>, ResourceError> {
     let mut instances = Vec::new();
     let mut requests = Vec::new();
@@ -114,7 +114,7 @@ fn lease(
     if requests.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let leases = choosing.lease_all(&requests, &grant.allowed, grant.cpus_reserved)?;
+    let leases = ledger_lock.lease_all(&requests, &grant.allowed, grant.cpus_reserved)?;
     Ok(instances.into_iter().zip(leases).collect())
 }
 
@@ -123,7 +123,7 @@ fn device_leases(
     grant: &Grant,
     plan: &Plan,
     devices: &Devices,
-    choosing: &LedgerLock<'_>,
+    ledger_lock: &LedgerLock<'_>,
 ) -> Result<Vec<InstanceLease>, ResourceError> {
     let mut leases = Vec::new();
     for ((id, stage), granted) in plan.stages().zip(&grant.stages) {
@@ -145,7 +145,7 @@ fn device_leases(
         }
     }
     if let Ok(count @ 1..) = u64::try_from(leases.len()) {
-        let first = choosing.tokens(count)?;
+        let first = ledger_lock.tokens(count)?;
         for (token, lease) in (first..).zip(&mut leases) {
             lease.claim.token = token;
         }

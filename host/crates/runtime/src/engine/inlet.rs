@@ -42,7 +42,7 @@ impl Inlet {
         let direct_send = guest.direct().map(|guest| guest.direct_send());
         if let Some(direct_send) = &direct_send {
             let counters = Arc::clone(&tally.counters);
-            inbox.set_entrance(Arc::new(Counted { direct_send: Arc::clone(direct_send), counters }));
+            inbox.set_direct_send(Arc::new(Counted { direct_send: Arc::clone(direct_send), counters }));
         }
         Self { inbox, direct_send, open: false, waiting: VecDeque::new(), ended: false, tally }
     }
@@ -105,7 +105,7 @@ impl Inlet {
         self.waiting.is_empty() && (self.ended || !self.inbox.has_news())
     }
 
-    pub(super) fn has_entrance(&self) -> bool {
+    pub(super) fn has_direct_send(&self) -> bool {
         self.direct_send.is_some()
     }
 

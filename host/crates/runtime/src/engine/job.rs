@@ -149,7 +149,7 @@ impl Job {
         let inventory = self.inventory()?;
         let taken = self.lease_folder()?.taken()?;
         let (supply, options) = (self.supply(), self.admission());
-        Ok(sage_admission::decide(&self.plan, &inventory, &supply, &options, &self.devices, &taken)?.ledger)
+        Ok(sage_admission::decide(&self.plan, &inventory, &supply, &options, &self.devices, &taken)?.report)
     }
 
     /// Takes the resources of the pipeline and starts it. Data flows when this function returns.

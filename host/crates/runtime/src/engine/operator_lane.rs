@@ -178,7 +178,7 @@ impl OperatorLane {
 
     /// Returns `true` if batches bypass this lane on the way to its guest.
     pub(super) fn goes_past(&self) -> bool {
-        self.inlet.has_entrance()
+        self.inlet.has_direct_send()
     }
 
     pub(super) fn inbox(&self) -> &Arc<Inbox> {

@@ -285,7 +285,7 @@ impl Outlet {
         };
         match only {
             // The larger size does not pay if the batch would be cut in two in front of the inbox.
-            [only] if only.inbox.has_entrance() && only.heaviest >= 2 * BATCH_BYTES_FOR_WORKERS => {
+            [only] if only.inbox.has_direct_send() && only.heaviest >= 2 * BATCH_BYTES_FOR_WORKERS => {
                 BATCH_BYTES_FOR_WORKERS
             }
             _ => BATCH_BYTES,

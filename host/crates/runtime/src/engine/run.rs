@@ -309,7 +309,7 @@ impl Task {
     fn what(&self, stage: &str) -> String {
         match self {
             Self::Chain(chain) => {
-                let stages: Vec<_> = chain.fates().map(|policy| format!("\"{}\"", policy.stage)).collect();
+                let stages: Vec<_> = chain.policies().map(|policy| format!("\"{}\"", policy.stage)).collect();
                 format!("the chain of {}", stages.join(", "))
             }
             Self::Sink(_) => format!("sink \"{stage}\""),

@@ -72,7 +72,7 @@ impl Drop for StandingWatch {
 
 /// The limits of an enforcement report, in the form that the watch uses.
 pub(super) fn standings(grant: &Grant) -> LimitStandings {
-    let rows = grant.ledger.rows.iter().map(|row| LimitStanding {
+    let rows = grant.report.rows.iter().map(|row| LimitStanding {
         operator: row.operator.clone(),
         resource: row.resource.clone(),
         tier: numbered(row.tier),

@@ -51,7 +51,7 @@ struct Sent {
 /// Bytes before a batch: the kind of the request and the length of the batch.
 const CALL_HEAD: usize = 16;
 /// Maximum calls in a row that are sent without waking the worker.
-const MOST_QUIET: u32 = 3;
+const MOST_COALESCED: u32 = 3;
 
 impl InFlightBatches {
     pub(super) fn new(kind: Kind, window: usize) -> Self {
@@ -165,9 +165,9 @@ impl InFlightBatches {
         }
         self.push(Sent { held, bytes, payloads, end });
         let before = self.quiet.load(Ordering::Relaxed);
-        if coalesced && before < MOST_QUIET {
+        if coalesced && before < MOST_COALESCED {
             self.quiet.store(before + 1, Ordering::Relaxed);
-            out.send_quietly();
+            out.send_coalesced();
         } else {
             self.quiet.store(0, Ordering::Relaxed);
             out.send();

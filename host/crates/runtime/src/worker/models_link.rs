@@ -87,7 +87,7 @@ impl ModelAccess for ModelsLink {
     fn acquire(&self, timeout: Duration) -> Result<LeaseView, InferenceError> {
         let request = |link: &mut Link| {
             put_u64(link, ask::ACQUIRE)?;
-            put_patience(link, timeout)
+            put_timeout(link, timeout)
         };
         let LeaseWords { state, share } = self.ask(timeout, request, |link| get_json(link, LONGEST_LEASE))?;
         Ok(LeaseView { state, share })
@@ -122,13 +122,13 @@ impl ModelAccess for ModelsLink {
         let request = |link: &mut Link| {
             put_u64(link, ask::RUN)?;
             put_bytes(link, model.as_bytes())?;
-            put_patience(link, timeout)?;
+            put_timeout(link, timeout)?;
             put_named(link, &inputs)
         };
         self.ask(timeout, request, |link| get_named(link, LARGEST_CALL))
     }
 }
 
-fn put_patience(link: &mut Link, timeout: Duration) -> Result<(), WireError> {
+fn put_timeout(link: &mut Link, timeout: Duration) -> Result<(), WireError> {
     put_u64(link, u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -80,7 +80,7 @@ impl ModelsServed {
     }
 
     fn acquire(&mut self) -> Result<(), WireError> {
-        let timeout = self.get_patience()?;
+        let timeout = self.get_timeout()?;
         self.link.taken();
         let lease = self.access.acquire(timeout);
         self.answer();
@@ -106,7 +106,7 @@ impl ModelsServed {
 
     fn run(&mut self) -> Result<(), WireError> {
         let model = get_text(&mut self.link, LONGEST_NAME)?;
-        let timeout = self.get_patience()?;
+        let timeout = self.get_timeout()?;
         let bytes = self.bytes.min(LARGEST_CALL);
         let inputs = get_named(&mut self.link, bytes)?;
         self.link.taken();
@@ -119,7 +119,7 @@ impl ModelsServed {
         outputs.map_or(Ok(()), |outputs| put_named(&mut self.link, &outputs))
     }
 
-    fn get_patience(&mut self) -> Result<Duration, WireError> {
+    fn get_timeout(&mut self) -> Result<Duration, WireError> {
         Ok(Duration::from_nanos(get_u64(&mut self.link)?).min(self.timeout))
     }
 
@@ -259,7 +259,7 @@ mod tests {
     fn a_host_that_does_not_answer_is_a_deadline_and_then_a_lost_device() {
         let (_near, end) = Link::pair().unwrap();
         let mut link = Link::far(end, Duration::ZERO).unwrap();
-        link.set_patience(Some(Duration::from_millis(10)));
+        link.set_timeout(Some(Duration::from_millis(10)));
         let models = ModelsLink::new(link);
         assert_eq!(models.acquire(Duration::from_millis(10)), Err(InferenceError::Deadline));
         assert!(matches!(models.open("echo"), Err(InferenceError::DeviceLost(_))));

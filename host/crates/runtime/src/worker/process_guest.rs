@@ -111,7 +111,7 @@ impl ProcessGuest {
         let (mut link, process) = self.instance.attach(self.lane, self.process)?;
         self.process = process;
         // An answer may need two calls of the guest: its start and `open`, or `next` and `position`.
-        link.set_patience(Some(self.instance.template.limits.call_timeout.saturating_mul(2).saturating_add(GRACE)));
+        link.set_timeout(Some(self.instance.template.limits.call_timeout.saturating_mul(2).saturating_add(GRACE)));
         let Some(state) = &self.state else { return Ok(link) };
         let seeded = state.copy_out(|chunk| {
             link.begin();

@@ -37,10 +37,10 @@ pub(super) struct ServedLane {
 
 /// Maximum bytes of a column in a request: the reach of 32-bit offsets.
 const LONGEST_COLUMN: u64 = u32::MAX as u64;
-/// `MOST_QUIET` is the maximum of answers before the host is woken. `MOMENT` is the maximum duration of a call
+/// `MOST_COALESCED` is the maximum of answers before the host is woken. `MOMENT` is the maximum duration of a call
 /// for which the next answer counts as near. A wake-up and its thread switch cost about 10 µs of CPU. With 5 of
 /// a window of 8, a pipeline of two workers took 4 to 7 % less CPU than with a wake-up for each answer.
-const MOST_QUIET: u32 = 5;
+const MOST_COALESCED: u32 = 5;
 const MOMENT: Duration = Duration::from_micros(200);
 /// Answers between two reads of the thread's CPU clock. A read takes 250 ns.
 const READ_CLOCK_EVERY: u32 = 16;
@@ -139,9 +139,9 @@ impl ServedLane {
             Some(Ok(())) => {
                 self.answer()?;
                 // The next answer will follow soon, so one wake-up for both is enough.
-                if self.quiet < MOST_QUIET && self.link.has_bytes() && began.elapsed() < MOMENT {
+                if self.quiet < MOST_COALESCED && self.link.has_bytes() && began.elapsed() < MOMENT {
                     self.quiet += 1;
-                    self.link.send_quietly();
+                    self.link.send_coalesced();
                     return Ok(());
                 }
                 self.send()

@@ -12,20 +12,20 @@ use sage_plan::config::BackendChoice;
 
 /// The kinds of requests. They are answered in order.
 pub(super) mod ask {
-    /// Load a model. Content: a [`super::LoadOrder`], the bytes of its file in pieces, an empty piece, and
+    /// Load a model. Content: a [`super::LoadRequest`], the bytes of its file in pieces, an empty piece, and
     /// whether to continue.
     pub(in crate::worker) const LOAD: u64 = 1;
     /// Run a model. Content: its name and its inputs.
     pub(in crate::worker) const RUN: u64 = 2;
-    /// Free the resources that only an ended lease used. Content: a [`super::ForgetOrder`].
+    /// Free the resources that only an ended lease used. Content: a [`super::ForgetRequest`].
     pub(in crate::worker) const FORGET: u64 = 4;
     /// Free everything and end. There is no answer.
     pub(in crate::worker) const CLOSE: u64 = 3;
 }
 
-/// Maximum bytes of a [`LoadOrder`] in JSON. The length of its name is limited.
+/// Maximum bytes of a [`LoadRequest`] in JSON. The length of its name is limited.
 pub(super) const LONGEST_LOAD_ORDER: u64 = 64 << 10;
-/// Maximum bytes of a [`ForgetOrder`]: the names of some thousand models.
+/// Maximum bytes of a [`ForgetRequest`]: the names of some thousand models.
 pub(super) const LONGEST_FORGET_ORDER: u64 = 1 << 20;
 /// Maximum bytes of a piece of a model's file: the size of a ring.
 pub(super) const PIECE: usize = 1 << 20;
@@ -35,7 +35,7 @@ pub(super) const LARGEST_MODEL: u64 = 2 << 30;
 
 /// The description of a model to load.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct LoadOrder {
+pub(super) struct LoadRequest {
     pub(super) name: String,
     pub(super) backend: BackendChoice,
     /// Bytes of the model file.
@@ -46,7 +46,7 @@ pub(super) struct LoadOrder {
 
 /// An ended lease, and the models that no other lease needs.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ForgetOrder {
+pub(super) struct ForgetRequest {
     pub(super) lease: u64,
     pub(super) models: Vec<String>,
 }

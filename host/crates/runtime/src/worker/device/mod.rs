@@ -24,7 +24,7 @@
 
 mod backends;
 mod device_setup;
-mod kept;
+mod lease_expiry;
 mod message;
 mod model_file;
 mod process;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::super::tensor_wire::{LONGEST_FACTS, get_json, get_outcome, put_json};
-use super::message::{LARGEST_MODEL, LoadOrder, PIECE, ask, possible};
+use super::message::{LARGEST_MODEL, LoadRequest, PIECE, ask, possible};
 use sage_batch::wire::{WireError, put_bytes, put_u64};
 use sage_models::{InferenceError, ModelFacts};
 use sage_plan::ModelSpec;
@@ -55,7 +55,7 @@ impl ModelFile {
         put_u64(link, ask::LOAD)?;
         // The file consists of the weights and little else.
         let memory = self.length.saturating_add(self.workspace);
-        let order = LoadOrder { name: self.name.clone(), backend: self.backend, length: self.length, memory };
+        let order = LoadRequest { name: self.name.clone(), backend: self.backend, length: self.length, memory };
         put_json(link, &order)?;
         let mut hash = Sha256::new();
         let mut piece = vec![0; usize::try_from(self.length).unwrap_or(PIECE).clamp(1, PIECE)];

@@ -11,8 +11,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::super::kernel_view::KernelView;
 use super::super::tensor_wire::{measure, measure_name};
 use super::DeviceSpec;
-use super::kept::Kept;
-use super::message::{ForgetOrder, ask};
+use super::lease_expiry::LeaseExpiry;
+use super::message::{ForgetRequest, ask};
 use super::model_file::ModelFile;
 use super::shared::{Phase, Shared, UNTIL_GONE, lost};
 use super::slot::{Job, Run, serve};
@@ -52,7 +52,7 @@ pub struct DeviceProcess {
     shared: Arc<Shared>,
     spec: DeviceSpec,
     kernel: Arc<KernelView>,
-    kept: Arc<Kept>,
+    kept: Arc<LeaseExpiry>,
     jobs: Mutex<Vec<SyncSender<Job>>>,
     slots: Mutex<Vec<JoinHandle<()>>>,
     supervisor: Mutex<Option<JoinHandle<()>>>,
@@ -100,7 +100,7 @@ impl DeviceProcess {
         let kernel = Arc::new(KernelView::new(group));
         let slots = spec.slots.max(1);
         let shared = Arc::new(Shared::new(slots));
-        let kept = Arc::new(Kept::new(kept_until)?);
+        let kept = Arc::new(LeaseExpiry::new(kept_until)?);
         let device = Self {
             shared: Arc::clone(&shared),
             spec: spec.clone(),
@@ -216,10 +216,10 @@ impl Runner for DeviceProcess {
     /// Blocks until the process has ended: for a second at most if the process is idle and does not end by
     /// itself. If the kernel cannot end the process, this call gives up after ten seconds.
     fn close(&self) {
-        let has_keeper = lock(&self.supervisor).is_some();
+        let has_supervisor = lock(&self.supervisor).is_some();
         let is_stuck = self.shared.change(|state| {
             state.closing = true;
-            if !has_keeper {
+            if !has_supervisor {
                 state.phase = Phase::Closed;
             }
             state.is_stuck
@@ -260,7 +260,7 @@ impl Runner for DeviceProcess {
         // This step comes first, so that a process that starts from now on has neither these models nor the
         // lock.
         self.shared.change(|state| state.models.retain(|name, _| !models.contains(name)));
-        let what = ForgetOrder { lease, models: models.to_vec() };
+        let what = ForgetRequest { lease, models: models.to_vec() };
         self.ask(until, |reply| Job::Forget { what, until, reply })
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::super::serve::{EndOnPanic, WorkerError, read_order};
 use super::DeviceSpec;
 use super::device_setup::{DeviceSetup, LeaseLock};
-use super::kept::end_when_over;
+use super::lease_expiry::end_when_over;
 use super::served_slot::{Served, serve};
 use sage_models::{Backend, InferenceError};
 use sage_process::LinkSetup;

@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::super::tensor_wire::{LONGEST_NAME, facts_text, get_json, get_tensors, measure, put_outcome};
 use super::message::{
-    ForgetOrder, LARGEST_MODEL, LONGEST_FORGET_ORDER, LONGEST_LOAD_ORDER, LoadOrder, PIECE, ask, put_answer,
+    ForgetRequest, LARGEST_MODEL, LONGEST_FORGET_ORDER, LONGEST_LOAD_ORDER, LoadRequest, PIECE, ask, put_answer,
 };
 use sage_batch::wire::{WireError, get_bytes, get_text, get_u64, put_bytes};
 use sage_machine::thread_cpu_time;
@@ -45,7 +45,7 @@ pub(super) fn serve(served: &Served, mut link: Link) -> Result<(), WireError> {
 }
 
 fn load(served: &Served, link: &mut Link) -> Result<(), WireError> {
-    let order: LoadOrder = get_json(link, LONGEST_LOAD_ORDER)?;
+    let order: LoadRequest = get_json(link, LONGEST_LOAD_ORDER)?;
     let (mut file, mut piece) = (Vec::new(), Vec::new());
     let length = usize::try_from(order.length.min(LARGEST_MODEL)).unwrap_or(0);
     file.try_reserve_exact(length)
@@ -73,7 +73,7 @@ fn load(served: &Served, link: &mut Link) -> Result<(), WireError> {
     facts.map_or(Ok(()), |facts| put_bytes(link, &facts))
 }
 
-fn make(served: &Served, order: &LoadOrder, file: &[u8]) -> Result<Box<dyn LoadedModel>, InferenceError> {
+fn make(served: &Served, order: &LoadRequest, file: &[u8]) -> Result<Box<dyn LoadedModel>, InferenceError> {
     let found = served
         .backends
         .iter()
@@ -84,7 +84,7 @@ fn make(served: &Served, order: &LoadOrder, file: &[u8]) -> Result<Box<dyn Loade
 
 /// Frees the memory before the lock, because the share is free only when the device's memory is free.
 fn forget(served: &Served, link: &mut Link) -> Result<(), WireError> {
-    let order: ForgetOrder = get_json(link, LONGEST_FORGET_ORDER)?;
+    let order: ForgetRequest = get_json(link, LONGEST_FORGET_ORDER)?;
     link.taken();
     let forgotten = guarded(|| {
         let mut models = served.models.write().unwrap_or_else(PoisonError::into_inner);

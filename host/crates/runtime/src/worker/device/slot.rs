@@ -3,7 +3,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use super::super::tensor_wire::{get_outcome, put_json, put_tensors};
-use super::message::{ForgetOrder, ask, get_answer, possible};
+use super::message::{ForgetRequest, ask, get_answer, possible};
 use super::model_file::ModelFile;
 use super::shared::{Model, Shared};
 use sage_batch::wire::{WireError, put_bytes, put_u64};
@@ -15,7 +15,7 @@ use sage_process::Link;
 pub(super) enum Job {
     Load { file: ModelFile, name: String, until: Instant, reply: SyncSender<Result<Arc<ModelFacts>, InferenceError>> },
     Run { run: Run, until: Instant, reply: SyncSender<Result<RunAnswer, InferenceError>> },
-    Forget { what: ForgetOrder, until: Instant, reply: SyncSender<Result<(), InferenceError>> },
+    Forget { what: ForgetRequest, until: Instant, reply: SyncSender<Result<(), InferenceError>> },
 }
 
 #[derive(Debug)]
@@ -86,7 +86,7 @@ fn load(
     Ok(facts)
 }
 
-fn forget(shared: &Shared, slot: usize, what: &ForgetOrder, until: Instant) -> Result<(), InferenceError> {
+fn forget(shared: &Shared, slot: usize, what: &ForgetRequest, until: Instant) -> Result<(), InferenceError> {
     exchange(shared, slot, until, |link, _| {
         put_u64(link, ask::FORGET)?;
         put_json(link, what)?;

@@ -11,7 +11,7 @@ use super::super::death::{Death, read_last_words};
 use super::super::kernel_view::KernelView;
 use super::DeviceSpec;
 use super::device_setup::{DeviceSetup, LeaseLock};
-use super::kept::Kept;
+use super::lease_expiry::LeaseExpiry;
 use super::shared::{Phase, Running, Shared, State, lost};
 use sage_machine::CpuSet;
 use sage_machine::cgroup::{Level, OomCulprit, OomWatch, WhoseLimit};
@@ -31,7 +31,7 @@ pub(super) struct DeviceSupervisor {
     /// Whether the kernel enforces the memory limit of the process's cgroup.
     pub(super) held: bool,
     pub(super) locks: Option<Arc<dyn LeaseLocks>>,
-    pub(super) kept: Arc<Kept>,
+    pub(super) kept: Arc<LeaseExpiry>,
     pub(super) cpus: Option<CpuSet>,
     /// The process dies with the spawner's thread.
     pub(super) spawner: Spawner,

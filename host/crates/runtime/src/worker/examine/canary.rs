@@ -22,7 +22,7 @@ pub(super) struct Heard {
 }
 
 /// Time limit for a canary. It starts in milliseconds; the limit is for a very busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Starts a process that locks itself down like a worker and tries forbidden actions. `Err` is the reason why
 /// there are no results. The process is gone when this function returns.
@@ -47,7 +47,7 @@ pub(super) fn send(program: &Path) -> Result<Heard, String> {
         spawner.launch(launch).map_err(|error| format!("cannot start a process: {error}"))?;
     let process = Arc::new(process);
     link.watch(Arc::clone(&process));
-    link.set_patience(Some(PATIENCE));
+    link.set_timeout(Some(TIMEOUT));
     let called = called(&mut link);
     let ended = if called.is_ok() { wait(&process) } else { Ok(()) };
     end(&mut child);
@@ -81,7 +81,7 @@ fn called(link: &mut Link) -> Result<Duration, WireError> {
 }
 
 fn wait(process: &OwnedFd) -> io::Result<()> {
-    let timeout = Timespec { tv_sec: i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
+    let timeout = Timespec { tv_sec: i64::try_from(TIMEOUT.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
     match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&timeout))? {
         0 => Err(io::ErrorKind::TimedOut.into()),
         _ => Ok(()),

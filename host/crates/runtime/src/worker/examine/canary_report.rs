@@ -82,7 +82,7 @@ const OPEN_FILES: u64 = 256;
 ///
 /// # Errors
 /// A privilege that could not be given up. In that case nothing is tried.
-pub fn sing() -> Result<(), CanaryError> {
+pub fn run_canary() -> Result<(), CanaryError> {
     let order = read_order()?;
     let end = far_end(&order)?;
     let seals = attempts::on_shared_memory(&end);

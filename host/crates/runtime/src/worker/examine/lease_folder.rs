@@ -50,11 +50,11 @@ pub(super) fn examine(options: &JobOptions, settings: &HostSettings) -> Examinat
 
 /// The number of other runs with a claim in the ledger.
 fn claim(folder: &LeaseFolder) -> Result<u32, ResourceError> {
-    let choosing = folder.choose()?;
-    let claim = choosing.claim(Claim::here(NAME, NAME, Amounts::default(), CpuSet::default()))?;
-    let taken = choosing.taken()?;
+    let ledger_lock = folder.choose()?;
+    let claim = ledger_lock.claim(Claim::here(NAME, NAME, Amounts::default(), CpuSet::default()))?;
+    let taken = ledger_lock.taken()?;
     // The release of the claim needs the ledger lock.
-    drop(choosing);
+    drop(ledger_lock);
     drop(claim);
     let others = taken.claims.iter().filter(|claim| claim.pid != std::process::id()).count();
     Ok(u32::try_from(others).unwrap_or(u32::MAX))

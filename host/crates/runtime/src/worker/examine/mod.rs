@@ -36,7 +36,7 @@ mod shared_memory;
 mod system_calls;
 mod worker_process;
 
-pub use canary_report::{CanaryError, sing};
+pub use canary_report::{CanaryError, run_canary};
 pub use examination::Examination;
 pub use machine::examine;
 pub use report::Report;

@@ -20,7 +20,7 @@ pub(super) const ECHO: &[u8] = include_bytes!("echo.wasm");
 /// Memory of the test operator: twice the least amount with which a worker starts.
 const MEMORY: u64 = 32 << 20;
 /// Time limit of the test. It takes some tens of milliseconds; the limit is for a very busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Sends three records through a worker.
 pub(super) fn examine(options: &JobOptions, settings: &HostSettings, program: &Path) -> Examination {
@@ -70,7 +70,7 @@ fn tried(options: &JobOptions, settings: &HostSettings, program: &Path) -> Resul
     let stop = job.stop_handle();
     let (done, ended) = mpsc::channel::<()>();
     let watch = thread::spawn(move || {
-        if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        if ended.recv_timeout(TIMEOUT) == Err(RecvTimeoutError::Timeout) {
             stop.abort();
         }
     });
@@ -84,7 +84,7 @@ fn tried(options: &JobOptions, settings: &HostSettings, program: &Path) -> Resul
         return Err((format!("it failed with {}: {}", error.code, error.message), error.hint.clone()));
     }
     if summary.outcome == "interrupted" {
-        return Err((format!("three records had not come back after {} s", PATIENCE.as_secs()), None));
+        return Err((format!("three records had not come back after {} s", TIMEOUT.as_secs()), None));
     }
     let collected = collected.lock().unwrap_or_else(PoisonError::into_inner);
     let same = collected.iter().map(|record| &record.payload).eq(&records);

@@ -7,7 +7,7 @@ use super::amount::{counted, ten_thousandths};
 use super::{EnforcementReport, Totals};
 use sage_text::{short_size, width_of, wrapped};
 
-/// Headings of the columns, in the order of the fields of [`super::LedgerRow`].
+/// Headings of the columns, in the order of the fields of [`super::ReportRow`].
 const HEADER: [&str; 7] = ["operator", "instance", "resource", "requested", "effective", "mechanism", "tier"];
 
 /// No lines: two spaces separate the columns.

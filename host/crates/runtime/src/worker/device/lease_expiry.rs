@@ -13,7 +13,7 @@ use sage_process::{Mapping, written_here};
 /// the process reads. A stopped host no longer renews this time, so its device process ends itself and the
 /// device becomes free for others.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct LeaseExpiry {
     file: OwnedFd,
     memory: Mutex<Mapping>,
 }
@@ -22,7 +22,7 @@ const PAGE: usize = 4096;
 /// Maximum time between two checks. A stopped host holds the device for this time beyond the end of its leases.
 const LONGEST_LOOK: Duration = Duration::from_millis(500);
 
-impl Kept {
+impl LeaseExpiry {
     pub(super) fn new(until: Duration) -> io::Result<Self> {
         let (file, memory) = written_here("sage-kept", PAGE, PAGE)?;
         let kept = Self { file, memory: Mutex::new(memory) };
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_for_ever_or_until_later_is_not_over() {
-        let kept = Kept::new(Duration::MAX).unwrap();
+        let kept = LeaseExpiry::new(Duration::MAX).unwrap();
         assert!(!kept.is_over());
         kept.set(since_boot() + Duration::from_secs(3600));
         assert!(!kept.is_over());
