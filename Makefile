@@ -204,8 +204,8 @@ dist: program-of-release operators deb-tool ## make a tarball with its checksum,
 	@dist/package.sh "$(SAGE_HOST)" "$(STAGE)" "$(DIST)" --features $(DIST_FEATURES)
 	$(call say,making the Debian package)
 	@rm -f "$(DIST)"/*.deb
-	@if [ -x "$(CARGO_DEB)" ]; then \
-		"$(CARGO_DEB)" --no-build --no-strip --manifest-path host/Cargo.toml --output "$(DIST)/"; \
+	@deb=$$($(FIND_CARGO_DEB)); if [ -n "$$deb" ]; then \
+		"$$deb" --no-build --no-strip --manifest-path host/Cargo.toml --output "$(DIST)/"; \
 	else \
 		echo "==> skipped: cargo-deb is not installed"; \
 	fi
@@ -214,11 +214,12 @@ dist: program-of-release operators deb-tool ## make a tarball with its checksum,
 # cargo-deb, in a folder of its own. Without it, `make dist` makes no Debian package.
 CARGO_DEB_VERSION := 3.8.0
 CARGO_DEB_FOLDER := $(HOME)/.cache/sage-host/cargo-deb-$(CARGO_DEB_VERSION)
-CARGO_DEB = $(firstword $(wildcard $(CARGO_DEB_FOLDER)/bin/cargo-deb) $(shell command -v cargo-deb))
+# A command, because make remembers the folders that it has looked into.
+FIND_CARGO_DEB := command -v "$(CARGO_DEB_FOLDER)/bin/cargo-deb" cargo-deb | head -n 1 || true
 
 .PHONY: deb-tool
 deb-tool:
-	@if [ ! -x "$(CARGO_DEB)" ]; then \
+	@if [ -z "$$($(FIND_CARGO_DEB))" ]; then \
 		echo "==> installing cargo-deb $(CARGO_DEB_VERSION) in $(CARGO_DEB_FOLDER) (two CPU minutes)"; \
 		$(CARGO) install --quiet --locked --root "$(CARGO_DEB_FOLDER)" cargo-deb@$(CARGO_DEB_VERSION) || true; \
 	fi
@@ -240,7 +241,7 @@ PACKAGE_TARGET := $(HOST_TARGET)/package-target
 .PHONY: package
 package: ## pack all crates and build them from the packages (15 CPU minutes the first time)
 	$(call say,packing and building the crates from their packages)
-	$(CARGO) package --workspace --exclude sage-tests --locked --no-default-features --target-dir "$(PACKAGE_TARGET)"
+	$(CARGO) package --workspace --exclude sage-tests --exclude sage-test-support --locked --no-default-features --target-dir "$(PACKAGE_TARGET)"
 	dist/package-test.sh "$(PACKAGE_TARGET)"
 
 .PHONY: fmt

@@ -14,6 +14,9 @@ use crate::printer::Printer;
 #[cfg(sdk_embedded)]
 const VENDOR: &str = "vendor/sage-guest";
 
+/// Paths and contents of files.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
 /// The command `new`: writes the crate.
 pub(crate) fn new(arguments: &NewArguments, printer: Printer) -> Result<(), Failure> {
     let name = CrateName::parse(&arguments.name)?;
@@ -26,7 +29,7 @@ pub(crate) fn new(arguments: &NewArguments, printer: Printer) -> Result<(), Fail
         Some(path) => (Dependency::Elsewhere(sdk_at(path)?), Vec::new()),
         None => own_sdk()?,
     };
-    let mut files: Vec<(PathBuf, Vec<u8>)> = template::files(&name, arguments.kind, &dependency)
+    let mut files: Files = template::files(&name, arguments.kind, &dependency)
         .into_iter()
         .map(|(path, text)| (PathBuf::from(path), text.into_bytes()))
         .collect();
@@ -39,15 +42,14 @@ pub(crate) fn new(arguments: &NewArguments, printer: Printer) -> Result<(), Fail
 
 /// The SDK in this program, and the files of its copy in the crate.
 #[cfg(sdk_embedded)]
-fn own_sdk() -> Result<(Dependency, Vec<(PathBuf, Vec<u8>)>), Failure> {
+fn own_sdk() -> Result<(Dependency, Files), Failure> {
     let files = sdk::vendored()?.into_iter().map(|SdkFile { path, bytes }| (Path::new(VENDOR).join(path), bytes));
     Ok((Dependency::Vendored(VENDOR), files.collect()))
 }
 
 /// The published SDK of this program's version: the package of this program does not contain the SDK's sources.
 #[cfg(not(sdk_embedded))]
-#[expect(clippy::unnecessary_wraps, reason = "an embedded SDK may be invalid")]
-fn own_sdk() -> Result<(Dependency, Vec<(PathBuf, Vec<u8>)>), Failure> {
+fn own_sdk() -> Result<(Dependency, Files), Failure> {
     Ok((Dependency::Published(env!("CARGO_PKG_VERSION")), Vec::new()))
 }
 
