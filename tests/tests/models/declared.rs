@@ -1,3 +1,4 @@
+#[cfg(feature = "onnxruntime")]
 use sage_test_support::{Need, skip};
 #[cfg(feature = "onnxruntime")]
 use sage_tests::onnx::{Dim, Onnx};

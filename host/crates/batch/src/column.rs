@@ -170,7 +170,7 @@ impl Column {
     }
 
     /// Moves the bytes into `buffer` and keeps `buffer`'s allocation. The column keeps its offsets and its
-    /// number of entries. The caller must [put the bytes back](Column::reattach) before the entries are read.
+    /// number of entries. The caller must put the bytes back before the entries are read.
     pub fn detach(&mut self, buffer: &mut Vec<u8>) {
         buffer.clear();
         std::mem::swap(&mut self.bytes, buffer);
