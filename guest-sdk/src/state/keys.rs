@@ -38,7 +38,10 @@ impl Keys {
         let mut rows = self.rows.borrow_mut();
         rows.clear();
         match &batch.keys {
-            Some(keys) => rows.extend(keys.iter().map(|key| index.slot(&stored(key)))),
+            Some(keys) => rows.extend(keys.iter().map(|key| match key {
+                [first, ..] if *first == KEYLESS[0] => index.escaped_slot(key),
+                key => index.slot(key),
+            })),
             None => {
                 let slot = index.slot(&KEYLESS);
                 rows.resize(batch.payloads.len(), slot);
@@ -103,6 +106,12 @@ impl Keys {
 }
 
 impl Index {
+    /// The slot of a key that is not stored as it is.
+    #[cold]
+    fn escaped_slot(&mut self, key: &[u8]) -> u32 {
+        self.slot(&stored(key))
+    }
+
     #[inline]
     fn slot(&mut self, key: &[u8]) -> u32 {
         let Self { table, keys, hasher } = self;

@@ -91,13 +91,18 @@ fn numbered(tier: Tier) -> (&'static str, u8) {
 
 impl Watched {
     fn look_until(&self, (stopped, changed): &(Mutex<bool>, Condvar)) {
-        // If the thread cannot be moved, it runs for some microseconds on any CPU.
-        let _seat = self.shared.join().ok();
         let mut said = None;
+        let mut seat = None;
         let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*stopped {
-            self.look(&mut said);
+        loop {
+            // Admission has just seen all of it: the first check is due after the first wait.
             stopped = changed.wait_timeout(stopped, EVERY).unwrap_or_else(PoisonError::into_inner).0;
+            if *stopped {
+                return;
+            }
+            // If the thread cannot be moved, it runs for some microseconds on any CPU.
+            seat = seat.or_else(|| self.shared.join().ok());
+            self.look(&mut said);
         }
     }
 
