@@ -7,7 +7,7 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use sage_plan::config::{Diagnostics, component_paths, parse, parse_host};
-use sage_plan::{Catalog, ComponentFacts, Kind, Plan, validate_parsed};
+use sage_plan::{Catalog, ComponentFacts, Kind, Plan, Unusable, validate_parsed};
 
 fuzz_target!(|bytes: &[u8]| {
     let base = Path::new("/pipelines");
@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 /// The facts of a component whose kind is the beginning of its file name, so that every kind can occur.
-fn facts(path: &Path) -> Result<ComponentFacts, String> {
+fn facts(path: &Path) -> Result<ComponentFacts, Unusable> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let kind = Kind::ALL.into_iter().find(|kind| stem.starts_with(kind.name())).ok_or("no such file")?;
     Ok(ComponentFacts::new(kind, vec!["late".to_owned()]))
