@@ -240,7 +240,7 @@ class Checks:
                 host = Path(folder, "host.toml")
                 host.write_text(self.host(page), encoding="utf-8")
                 command += ["--host", "host.toml"]
-                run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+                run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, env=environment())
                 self.count("pipelines")
                 if run.returncode != 0:
                     self.error(page, number, f"validate refuses the pipeline:\n{run.stderr.rstrip()}")
@@ -287,6 +287,7 @@ class Checks:
             stdin=subprocess.DEVNULL,
             text=True,
             timeout=120,
+            env=environment(),
         )
         self.count("commands")
         wanted = int(note or 0)
@@ -294,6 +295,14 @@ class Checks:
             self.error(page, number, f"{line} ended with exit code {run.returncode}, not {wanted}:\n{run.stdout}")
         elif any(expected) and not matches(expected, run.stdout):
             self.error(page, number, f"{line} gives another output:\n{run.stdout}")
+
+
+CACHE = tempfile.TemporaryDirectory(prefix="sage-docs-cache-")
+
+
+def environment():
+    """The environment of a command: with a cache of its own, because the user's may be of another version."""
+    return {**os.environ, "XDG_CACHE_HOME": CACHE.name}
 
 
 def matches(expected, output):

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::cache_entry::{EntryHeader, decode, encode};
+use super::cache_entry::{EntryHeader, decode, encode, is_foreign};
 use super::cache_folder::{CacheFolder, EXTENSIONS};
 use super::elsewhere::Ports;
 use super::known::Digest;
@@ -100,6 +100,8 @@ impl Cache {
         let outcome = match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => Err(error.to_string()),
+            // An earlier version wrote it, which is no damage. The new content replaces it.
+            Ok(_) if is_foreign(&bytes) => return None,
             Ok(file) => {
                 CacheFolder::used(&file);
                 decode(&name, &bytes).map_err(|damaged| damaged.to_string()).and_then(|entry| read(entry.body))

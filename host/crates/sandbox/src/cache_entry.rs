@@ -39,6 +39,8 @@ pub(super) enum Damaged {
 }
 
 const MAGIC: &[u8] = b"sage-host cache 2\n";
+/// The beginning of the magic line in all versions.
+const FAMILY: &[u8] = b"sage-host cache ";
 const CHECKSUM: usize = 16;
 const LENGTH: usize = size_of::<u32>();
 /// A path has at most 4096 bytes, and JSON writes each of them in at most six.
@@ -53,6 +55,11 @@ pub(super) fn encode(name: &str, header: &EntryHeader, body: &[u8]) -> Result<Ve
     rest.extend_from_slice(&header);
     rest.extend_from_slice(body);
     Ok([MAGIC, &checksum(name, &rest), &rest].concat())
+}
+
+/// Whether the bytes are a file of another version of the cache.
+pub(super) fn is_foreign(bytes: &[u8]) -> bool {
+    bytes.starts_with(FAMILY) && !bytes.starts_with(MAGIC)
 }
 
 /// The content of a cache file with this name. The whole file is checked.
@@ -107,5 +114,6 @@ mod tests {
         let longer = [bytes.as_slice(), b"\0"].concat();
         assert_eq!(decode("x.cwasm", &longer), Err(Damaged::Checksum), "with extra bytes at the end");
         assert_eq!(decode("x.cwasm", b"\x7fELF"), Err(Damaged::Foreign));
+        assert!(is_foreign(b"sage-host cache 1\nolder") && !is_foreign(b"\x7fELF") && !is_foreign(&bytes));
     }
 }
