@@ -48,7 +48,7 @@ fn reached<'u>(from: &'u Name, uses: &'u BTreeMap<Name, BTreeSet<Name>>) -> BTre
 /// The modules of a crate that are not only for tests.
 struct Modules {
     files: BTreeMap<Name, File>,
-    /// What a root file re-exports: the module of the file and the name, with the path that the name stands for.
+    /// Re-exports of root files: the module of the file and the name, with the path that the name stands for.
     exports: BTreeMap<(Name, String), Vec<String>>,
 }
 
@@ -147,7 +147,7 @@ fn module_of(path: &Path) -> (Name, bool) {
     (name, is_root)
 }
 
-/// What a file says about modules.
+/// The statements of a file about modules.
 #[derive(Default)]
 struct Scan {
     paths: Vec<UsedPath>,

@@ -4,20 +4,20 @@ use sage_machine::{CpuSet, HeldCpu, Holdings, Inventory, Supply};
 /// The CPUs that can be given away.
 pub(super) struct CpuPool<'t> {
     pub(super) allowed: CpuSet,
-    /// Of the allowed ones, those that somebody holds.
+    /// Leased CPUs among the allowed ones.
     pub(super) held: Vec<HeldCpu>,
     pub(super) reserved: u32,
-    /// How many more the process may use.
+    /// Number of further CPUs that the process may use.
     pub(super) not_given: u32,
-    /// What the control groups above give of CPU time.
+    /// CPU time that the control groups above give.
     pub(super) quota: Option<&'t LimitAbove>,
-    /// How many CPUs the process may use, given away or not.
+    /// Number of CPUs that the process may use, given away or not.
     pub(super) usable: u32,
     pub(super) taken: &'t Holdings,
 }
 
 impl<'t> CpuPool<'t> {
-    /// Of an inventory of what is given away, on a machine where the process may use `usable` CPUs.
+    /// The pool of an inventory, on a machine where the process may use `usable` CPUs.
     pub(super) fn new(given: &'t Inventory, usable: u32, supply: &Supply, taken: &'t Holdings) -> Self {
         let allowed = given.allowed.clone();
         let held = taken.cpus.iter().filter(|held| allowed.contains(held.cpu)).cloned().collect();

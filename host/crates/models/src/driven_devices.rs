@@ -98,7 +98,7 @@ impl DrivenDevices {
         beside("device-forgets", move || {
             if let Err(error) = runner.forget(token, &models, Instant::now() + FORGETTING) {
                 tracing::warn!(device, lease = token, %error, "the device's process does not give back what the lease had");
-                // The next one has none of it.
+                // A device process that is abandoned ends, so the next lease inherits nothing.
                 runner.abandon("it did not give back what an ended lease had");
             }
         });

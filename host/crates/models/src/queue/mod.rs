@@ -21,6 +21,7 @@ mod dispatcher;
 mod failed_run;
 mod lease_table;
 mod rows;
+mod running;
 mod scheduler;
 mod shared;
 mod turns;

@@ -1,8 +1,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::failed_run::{Apart, FailedRun, Member, MemberOutcome, part};
+use super::failed_run::{Apart, FailedRun, MemberOutcome, part};
 use super::lease_table::{LeaseTable, TooMuchWaits};
+use super::running::{Part, RunState, Running};
 use super::work::{Batch, Ended, Rules, Work, by_share, nanoseconds};
 
 /// Chooses the next run of a model on a device, and the calls that run together. The scheduler has no
@@ -47,7 +48,7 @@ pub(super) struct Scheduler<T> {
     owed: Vec<(T, Duration)>,
 }
 
-/// What is to be done now.
+/// The next step of the device.
 #[derive(Debug)]
 pub(super) enum Pick<T> {
     /// Run this batch, then call [`Scheduler::over`].
@@ -56,35 +57,6 @@ pub(super) enum Pick<T> {
     Wait(Instant),
     /// No call can start now.
     Nothing,
-}
-
-/// A run under way.
-#[derive(Debug)]
-struct Running<T> {
-    number: u64,
-    began: Instant,
-    /// Expected time of the run in nanoseconds.
-    expected: u64,
-    parts: Vec<Part<T>>,
-    exclusive: bool,
-    state: RunState,
-}
-
-/// A call's part of a run.
-#[derive(Debug, Clone)]
-struct Part<T> {
-    call: T,
-    lease: u64,
-    share: u32,
-    rows: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RunState {
-    InFlight,
-    /// The run has ended, but the device is not ready for another run in its slot. With `None` the run's own
-    /// call was at fault. Otherwise the failed run with this number determines the culprit.
-    Recovering(Option<u64>),
 }
 
 #[derive(Debug)]
@@ -98,15 +70,16 @@ struct ModelEntry {
     /// End of the model's last run. No call could run before, so the wait for other calls starts here.
     free_since: Option<Instant>,
     /// Leases that run this model in isolation. The most recently added is last.
-    loners: VecDeque<u64>,
+    isolated: VecDeque<u64>,
 }
 
 impl<T: Clone> Scheduler<T> {
-    /// What a row is expected to take before one was measured, in nanoseconds. Only its order of magnitude matters, and only for the first run.
+    /// Expected nanoseconds of a row before the first measurement. Only the order of magnitude matters, and only for
+    /// the first run.
     const UNMEASURED_ROW: u64 = 1_000_000;
     /// Number of leases that are remembered for failing in batches. In practice fewer leases run on a device
     /// at a time. A forgotten lease costs one failed batch.
-    const LONERS: usize = 64;
+    const MOST_ISOLATED: usize = 64;
 
     pub(super) fn new() -> Self {
         Self {
@@ -123,8 +96,8 @@ impl<T: Clone> Scheduler<T> {
     /// Adds a model and returns its number. `row_time` is the time of a row, if it is known.
     pub(super) fn add_model(&mut self, rules: Rules, row_time: Option<Duration>) -> usize {
         let row_cost = row_time.map_or(Self::UNMEASURED_ROW, nanoseconds).max(1);
-        let (most_together, loners) = (usize::MAX, VecDeque::new());
-        self.models.push(ModelEntry { rules, row_cost, most_together, free_since: None, loners });
+        let (most_together, isolated) = (usize::MAX, VecDeque::new());
+        self.models.push(ModelEntry { rules, row_cost, most_together, free_since: None, isolated });
         self.models.len() - 1
     }
 
@@ -328,16 +301,16 @@ impl<T: Clone> Scheduler<T> {
         batch.number
     }
 
-    /// From now on calls of this lease run this model without company.
+    /// From now on calls of this lease run this model in isolation.
     fn keep_alone(&mut self, model: usize, lease: u64) {
         let Some(model) = self.models.get_mut(model) else { return };
-        if model.loners.contains(&lease) {
+        if model.isolated.contains(&lease) {
             return;
         }
-        if model.loners.len() >= Self::LONERS {
-            model.loners.pop_front();
+        if model.isolated.len() >= Self::MOST_ISOLATED {
+            model.isolated.pop_front();
         }
-        model.loners.push_back(lease);
+        model.isolated.push_back(lease);
     }
 
     /// Records the outcome of a call that was retried in isolation.
@@ -371,7 +344,7 @@ impl<T: Clone> Scheduler<T> {
         }
     }
 
-    /// The work of a lease, and then what may run with it.
+    /// The work of a lease, and then the work that may run with it.
     fn batch(&mut self, at: usize, place: usize, now: Instant) -> Option<Batch<T>> {
         let first = self.take(at, place)?;
         let model = first.model;
@@ -382,7 +355,7 @@ impl<T: Clone> Scheduler<T> {
         let mut until = first.until;
         let mut works = vec![first];
         while together && room > 0 {
-            let Some(first) = works.first().filter(|first| self.sociable(first)) else { break };
+            let Some(first) = works.first().filter(|first| self.may_join(first)) else { break };
             let is_in_time = |work: &Work<T>| {
                 let expected = row_cost.saturating_mul((rows + work.rows.len()) as u64);
                 let left = work.until.min(until).saturating_duration_since(now);
@@ -392,7 +365,7 @@ impl<T: Clone> Scheduler<T> {
                 work.model == model
                     && work.rows.len() <= room
                     && work.kind == first.kind
-                    && self.sociable(work)
+                    && self.may_join(work)
                     && is_in_time(work)
             };
             let next = self.leases.entries.iter().enumerate().filter_map(|(at, entry)| {
@@ -475,7 +448,7 @@ impl<T: Clone> Scheduler<T> {
         let Some(model) = self.models.get(work.model) else { return work.since };
         let Rules { max_rows, max_delay, together, .. } = model.rules;
         let enough = max_rows.min(model.most_together);
-        if !together || max_delay.is_zero() || rows >= enough || !self.sociable(work) {
+        if !together || max_delay.is_zero() || rows >= enough || !self.may_join(work) {
             return work.since;
         }
         // A call that would miss its deadline by waiting does not wait.
@@ -483,26 +456,15 @@ impl<T: Clone> Scheduler<T> {
         from.checked_add(max_delay).filter(|end| *end < work.until).unwrap_or(work.since)
     }
 
-    fn sociable(&self, work: &Work<T>) -> bool {
+    fn may_join(&self, work: &Work<T>) -> bool {
         work.apart.is_none()
             && work.kind.0.is_some()
-            && self.models.get(work.model).is_some_and(|model| !model.loners.contains(&work.lease))
+            && self.models.get(work.model).is_some_and(|model| !model.isolated.contains(&work.lease))
     }
 
     fn take_out(&mut self, out: impl Fn(&Work<T>) -> bool) -> Vec<T> {
         let taken = self.leases.take_out(out);
         taken.iter().for_each(|work| self.settle(work, MemberOutcome::Gone));
         taken.into_iter().map(|work| work.call).collect()
-    }
-}
-
-impl<T: Clone> Part<T> {
-    fn of(work: &Work<T>) -> Self {
-        Self { call: work.call.clone(), lease: work.lease, share: work.share, rows: work.rows.len() }
-    }
-
-    fn with(self, outcome: MemberOutcome, took: u64) -> Member<T> {
-        let Self { call, lease, share, rows } = self;
-        Member { call, lease, share, rows, took, outcome }
     }
 }

@@ -4,40 +4,40 @@ use std::time::{Duration, Instant};
 use super::failed_run::Apart;
 use crate::{DType, Tensor};
 
-/// How calls of a model may be run.
+/// Rules for the calls of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rules {
-    /// Rows of one run at most.
+    /// Maximum rows of one run.
     pub(super) max_rows: usize,
-    /// How long a call may wait for company.
+    /// Maximum wait of a call for others to run with.
     pub(super) max_delay: Duration,
-    /// Whether its first dimension is rows, by which a call can be cut.
+    /// Whether the first dimension is rows, so that a call can be cut.
     pub(super) cut: bool,
     /// Whether calls run together.
     pub(super) together: bool,
 }
 
-/// A call that waits, or the part of one that runs.
+/// A waiting call, or a running part of one.
 #[derive(Debug, Clone)]
 pub(super) struct Work<T> {
-    /// Whose it is.
+    /// The call.
     pub(super) call: T,
-    /// The lease it runs for, and its share in 1/10,000.
+    /// The lease of the call, and its share in 1/10,000.
     pub(super) lease: u64,
     pub(super) share: u32,
     /// The model's number.
     pub(super) model: usize,
     /// Calls of one kind can run together.
     pub(super) kind: Kind,
-    /// Which of the call's rows.
+    /// The rows of the call.
     pub(super) rows: Range<usize>,
-    /// Bytes of its inputs.
+    /// Bytes of the inputs.
     pub(super) bytes: usize,
-    /// Since when it waits.
+    /// Start of the wait.
     pub(super) since: Instant,
-    /// When its answer is of no use any more.
+    /// Deadline of the answer.
     pub(super) until: Instant,
-    /// It failed in company, and runs without.
+    /// Set if the call failed in a batch and is retried in isolation.
     pub(super) apart: Option<Apart>,
 }
 
@@ -51,44 +51,44 @@ impl Kind {
         Self(Some(inputs.iter().map(|tensor| (tensor.dtype(), inner(tensor))).collect()))
     }
 
-    /// Of a call whose rows are nobody else's company.
+    /// The kind of a call that runs whole and alone.
     pub(super) fn whole() -> Self {
         Self(None)
     }
 }
 
-/// What runs together.
+/// Calls that run together.
 #[derive(Debug)]
 pub(super) struct Batch<T> {
-    /// How many were picked before it.
+    /// Number of batches that were picked before this one.
     pub(super) number: u64,
     /// The model's number.
     pub(super) model: usize,
-    /// At least one; their rows follow each other.
+    /// At least one call. Their rows follow each other.
     pub(super) works: Vec<Work<T>>,
 }
 
 impl<T> Batch<T> {
-    /// All of them together.
+    /// Number of rows of all calls.
     pub(super) fn rows(&self) -> usize {
         self.works.iter().map(|work| work.rows.len()).sum()
     }
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     /// Each call has its answer.
     Answered,
-    /// With an error, which may be due to one of its calls.
+    /// The run had an error, which may be due to one of its calls.
     Failed,
-    /// Not in time.
+    /// The run passed its deadline.
     Late,
-    /// With the device, and with whatever else ran on it.
+    /// The device was lost, with all other runs on it.
     Lost,
 }
 
-/// What so much device time comes to for a share in 1/10,000.
+/// Device time divided by a share in 1/10,000.
 pub(super) fn by_share(took: u64, share: u32) -> u128 {
     u128::from(took) * 10_000 / u128::from(share.max(1))
 }

@@ -1,75 +1,35 @@
 //! What an admitted pipeline holds of the machine, and until when.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use sage_machine::{CpuSet, Holdings, Revoked};
 use sage_models::{LeaseState, NvmlReport};
-use sage_plan::config::parse_host;
-use sage_plan::{
-    Capabilities, ComponentSpec, CpuRequest, Edge, EdgeId, GenerateSpec, Kind, Limits, OnError, Partition, Port,
-    Resources, SinkSpec, SourceSpec, Stage, Work,
-};
+use sage_plan::config::{parse, parse_host};
+use sage_plan::{Catalog, ComponentFacts, Kind, validate_parsed};
 
 use super::*;
 
 static STRICT: LazyLock<Options> = LazyLock::new(Options::default);
 static OVERCOMMIT: LazyLock<Options> = LazyLock::new(|| Options { overcommit: true, ..Options::default() });
 
-fn stage(name: &str, work: Work) -> Stage {
-    Stage {
-        name: name.to_owned(),
-        work,
-        parallelism: 1,
-        resources: Resources::default(),
-        models: Vec::new(),
-        limits: Limits::default(),
-        on_error: OnError::Fail,
-        passes_files: false,
-        retries: 0,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
+/// Operators with these names and keys, one after the other, between a source and a sink.
+fn pipeline(operators: &[(&str, &str)]) -> Plan {
+    let (mut text, mut input) =
+        ("[pipeline]\nname = 'test'\n[[source]]\nname = 'numbers'\ngenerate = {}\n".to_owned(), "numbers");
+    for (name, keys) in operators {
+        text += &format!("[[operator]]\nname = '{name}'\ncomponent = 'map.wasm'\ninput = '{input}'\n{keys}\n");
+        input = name;
     }
+    text += &format!("[[sink]]\nname = 'away'\ninput = '{input}'\ndiscard = {{}}\n");
+    let base = Path::new("/");
+    let catalog = Catalog::from([(base.join("map.wasm"), Ok(ComponentFacts::new(Kind::Map, Vec::new())))]);
+    validate_parsed(parse("test.toml", text.as_bytes()), &catalog, base).unwrap()
 }
 
-fn operator(name: &str, parallelism: u32, resources: Resources) -> Stage {
-    let component = ComponentSpec {
-        path: PathBuf::from(format!("{name}.wasm")),
-        config: serde_json::json!({}),
-        capabilities: Capabilities::default(),
-        keeps_state: false,
-    };
-    Stage { parallelism, resources, ..stage(name, Work::Component(component, Kind::Map)) }
-}
-
-/// The operators one after the other, between a source and a sink.
-fn pipeline(operators: impl IntoIterator<Item = Stage>) -> Plan {
-    let spec = GenerateSpec { count: None, rate: None, payload_bytes: 8, keys: None, seed: 0 };
-    let source = stage("numbers", Work::Source(SourceSpec::Generate(spec)));
-    let sink = stage("away", Work::Sink(SinkSpec::Discard));
-    let mut stages: Vec<_> = std::iter::once(source).chain(operators).chain([sink]).collect();
-    let mut edges = Vec::new();
-    for to in 1..stages.len() {
-        let edge = EdgeId(edges.len());
-        stages[to - 1].outputs.push(edge);
-        stages[to].inputs.push(edge);
-        let partition = Partition::RoundRobin;
-        edges.push(Edge { from: StageId(to - 1), port: Port::Main, to: StageId(to), partition });
-    }
-    Plan { name: "test".to_owned(), stages, edges, models: Vec::new() }
-}
-
-fn one(resources: Resources) -> Plan {
-    pipeline([operator("a", 2, resources)])
-}
-
-fn embed(instances: u32, gpus: u32) -> Plan {
-    pipeline([operator("embed", instances, Resources { num_gpus: Some(gpus), ..Resources::default() })])
-}
-
-fn whole(count: u32) -> Resources {
-    Resources { num_cpus: Some(CpuRequest::Whole(count)), ..Resources::default() }
+fn embed(instances: u32, gpus: f64) -> Plan {
+    pipeline(&[("embed", &format!("parallelism = {instances}\nresources = {{ num_gpus = {gpus} }}"))])
 }
 
 fn licence(amount: u64) -> BTreeMap<String, u64> {
@@ -96,7 +56,7 @@ fn lanes(grant: &Grant) -> Vec<(u32, Cpus)> {
 fn granted_leases_are_held_by_lane_and_free_again_afterwards() {
     let place = tempfile::tempdir().unwrap();
     let folder = LeaseFolder::at(place.path()).unwrap();
-    let plan = pipeline([operator("a", 2, whole(2)), operator("b", 1, Resources::default())]);
+    let plan = pipeline(&[("a", "parallelism = 2\nresources = { num_cpus = 2 }"), ("b", "")]);
     let (grant, leases) = admit(&plan, &machine(6), &Supply::default(), &STRICT, &Devices::default(), &folder).unwrap();
     let cpu = |stage, instance, lane| leases.lane(StageId(stage), instance, lane).map(|lease| lease.cpu());
     assert_eq!([cpu(1, 0, 0), cpu(1, 0, 1), cpu(1, 1, 0), cpu(1, 1, 1)], [Some(5), Some(4), Some(3), Some(2)]);
@@ -113,7 +73,7 @@ fn granted_leases_are_held_by_lane_and_free_again_afterwards() {
 fn whoever_comes_second_is_refused_and_told_who_was_first() {
     let place = tempfile::tempdir().unwrap();
     let folder = LeaseFolder::at(place.path()).unwrap();
-    let plan = pipeline([operator("a", 1, whole(3))]);
+    let plan = pipeline(&[("a", "resources = { num_cpus = 3 }")]);
     let admitted =
         |options: &Options| admit(&plan, &machine(4), &Supply::default(), options, &Devices::default(), &folder);
     let _first = admitted(&STRICT).unwrap();
@@ -132,8 +92,15 @@ fn a_pipeline_that_runs_is_in_the_ledger_until_it_ends() {
     let supply = Supply { custom: licence(30_000), ..Supply::default() };
     let blue = Options { tenant: "blue".parse().unwrap(), ..Options::default() };
     let inventory = Inventory { allowed: (0..4).collect(), memory: 8 << 30, quota: None };
-    let resources = Resources { memory: Some(3 << 30), custom: licence(10_000), ..whole(1) };
-    let admitted = || admit(&one(resources.clone()), &inventory, &supply, &blue, &Devices::default(), &folder);
+    let resources = "{ num_cpus = 1, memory = '3GiB', resources = { licence = 1 } }";
+    let plan = pipeline(&[(
+        "a",
+        &format!(
+            "parallelism = 2
+resources = {resources}"
+        ),
+    )]);
+    let admitted = || admit(&plan, &inventory, &supply, &blue, &Devices::default(), &folder);
     let (grant, leases) = admitted().unwrap();
     let claims = folder.taken().unwrap().claims;
     assert_eq!(claims, [leases.claim().claim().clone()]);
@@ -157,17 +124,17 @@ fn admitted_leases_are_in_the_machines_book_with_tokens_that_only_rise_until_the
     let folder = LeaseFolder::at(place.path()).unwrap();
     let cpu0 = cpu0();
     let admitted = |plan: &Plan| admit(plan, &machine(4), &Supply::default(), &STRICT, &cpu0, &folder);
-    let (_, first) = admitted(&embed(3, 2_500)).unwrap();
+    let (_, first) = admitted(&embed(3, 0.25)).unwrap();
     let tokens = |held: &HeldLeases| held.held_devices().all().map(|lease| lease.token()).collect::<Vec<_>>();
     assert_eq!(tokens(&first), [1, 2, 3]);
     let lease = &first.devices(StageId(1), 2)[0];
     assert_eq!((lease.token(), lease.device(), lease.share(), lease.state()), (3, "cpu0", 2_500, LeaseState::Held));
     assert!(first.devices(StageId(1), 3).is_empty() && first.devices(StageId(0), 0).is_empty());
 
-    let text = admitted(&embed(2, 2_500)).unwrap_err().to_string();
+    let text = admitted(&embed(2, 0.25)).unwrap_err().to_string();
     assert!(text.starts_with("operator \"embed\" wants 0.5 of devices (2 instances × 0.25), 0.25 are free"), "{text}");
     assert!(text.contains("0.25 of cpu0 is held by lease 3 of process"), "{text}");
-    let (_, second) = admitted(&embed(1, 2_500)).unwrap();
+    let (_, second) = admitted(&embed(1, 0.25)).unwrap();
     assert_eq!(tokens(&second), [4]);
 
     let run = lease.enter().unwrap();
@@ -176,11 +143,9 @@ fn admitted_leases_are_in_the_machines_book_with_tokens_that_only_rise_until_the
     drop(first);
     assert_eq!(lease.state(), LeaseState::Released);
     assert_eq!(folder.taken().unwrap().devices.len(), 1);
-    let (_, third) = admitted(&embed(1, 5_000)).unwrap();
+    let (_, third) = admitted(&embed(1, 0.5)).unwrap();
     assert_eq!(tokens(&third), [5], "a token is given out once");
-    let none = admitted(&pipeline([operator("plain", 1, Resources { memory: Some(1 << 20), ..Resources::default() })]))
-        .unwrap()
-        .1;
+    let none = admitted(&pipeline(&[("plain", "resources = { memory = '1MiB' }")])).unwrap().1;
     assert_eq!(tokens(&none), [0; 0]);
 }
 
@@ -189,7 +154,7 @@ fn a_revoked_lease_is_free_for_the_next_and_its_instance_is_told() {
     let place = tempfile::tempdir().unwrap();
     let folder = LeaseFolder::at(place.path()).unwrap();
     let cpu0 = cpu0();
-    let admitted = || admit(&embed(1, 10_000), &machine(4), &Supply::default(), &STRICT, &cpu0, &folder);
+    let admitted = || admit(&embed(1, 1.0), &machine(4), &Supply::default(), &STRICT, &cpu0, &folder);
     let (_, first) = admitted().unwrap();
     admitted().unwrap_err();
     let timeout = std::time::Duration::from_secs(30);
