@@ -14,6 +14,7 @@ mod bitmap;
 mod check;
 mod column;
 mod direct_send;
+pub mod fields;
 mod inbox;
 mod origin;
 mod pool;
