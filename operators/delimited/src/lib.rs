@@ -1,15 +1,19 @@
 //! Splits records at a delimiter. A library for the operators `field` and `key-field`, not an operator.
 
-use sage_guest::Describe;
+use sage_guest::{Describe, Error};
 
 /// The text between the fields of a record, one byte or more. The default is a space.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, Describe)]
 #[serde(try_from = "String")]
-pub struct Delimiter(String);
+pub struct Delimiter {
+    text: String,
+    /// The text, if it is one byte, as nearly every delimiter is.
+    byte: Option<u8>,
+}
 
 impl Default for Delimiter {
     fn default() -> Self {
-        Self(" ".to_owned())
+        Self { text: " ".to_owned(), byte: Some(b' ') }
     }
 }
 
@@ -17,7 +21,11 @@ impl TryFrom<String> for Delimiter {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        if text.is_empty() { Err("a delimiter has at least one character") } else { Ok(Self(text)) }
+        match *text.as_bytes() {
+            [] => Err("a delimiter has at least one character"),
+            [byte] => Ok(Self { text, byte: Some(byte) }),
+            _ => Ok(Self { text, byte: None }),
+        }
     }
 }
 
@@ -27,16 +35,23 @@ impl Delimiter {
     /// # Errors
     /// The record has fewer fields.
     #[inline]
-    pub fn field<'a>(&self, record: &'a [u8], index: usize) -> Result<&'a [u8], String> {
-        let found = match self.0.as_bytes() {
-            // A loop over bytes, because nearly every delimiter is one byte.
-            [byte] => record.split(|other| other == byte).nth(index),
-            delimiter => nth(record, delimiter, index),
+    pub fn field<'a>(&self, record: &'a [u8], index: usize) -> Result<&'a [u8], Error> {
+        let found = match self.byte {
+            Some(byte) => record.split(|other| *other == byte).nth(index),
+            None => nth(record, self.text.as_bytes(), index),
         };
-        found.ok_or_else(|| format!("no field {index} when split at {:?}", self.0))
+        found.ok_or_else(|| self.missing(index))
+    }
+
+    // Apart from `field`, so that the loop over records has no code for messages.
+    #[cold]
+    #[inline(never)]
+    fn missing(&self, index: usize) -> Error {
+        Error::new(format_args!("no field {index} when split at {:?}", self.text))
     }
 }
 
+#[inline(never)]
 fn nth<'a>(record: &'a [u8], delimiter: &[u8], index: usize) -> Option<&'a [u8]> {
     let mut rest = record;
     for _ in 0..index {
@@ -76,7 +91,8 @@ mod tests {
             let found = delimiter.field(record.as_bytes(), index).ok();
             assert_eq!(found, field.map(str::as_bytes), "{record:?} {delimiter:?} {index}");
         }
-        assert_eq!(Delimiter::default().field(b"a", 1), Err("no field 1 when split at \" \"".to_owned()));
+        let error = Delimiter::default().field(b"a", 1).unwrap_err();
+        assert_eq!(error.message(), "no field 1 when split at \" \"");
     }
 
     #[test]

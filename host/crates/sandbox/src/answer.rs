@@ -81,6 +81,11 @@ impl Answer {
             Call::Over(rows) => (rows, None),
             Call::Mute(name) => (0, Some(name)),
         };
+        // Buffers stay while the calls use them: mapping and unmapping 64 MiB costs three times the copy.
+        if self.buffer_bytes() > KEEP_BYTES.max(usize::try_from(self.output_bytes).unwrap_or(usize::MAX).saturating_mul(4))
+        {
+            self.give_up_buffers();
+        }
         self.output_bytes = 0;
         self.answered = false;
         self.column.clear();
@@ -90,9 +95,6 @@ impl Answer {
         self.messages.clear();
         if self.emitted > 0 || self.emissions.len() > KEEP_EMISSIONS {
             self.forget_emissions();
-        }
-        if self.buffer_bytes() > KEEP_BYTES {
-            self.give_up_buffers();
         }
     }
 
