@@ -186,6 +186,12 @@ impl Column {
         filled
     }
 
+    /// Keeps the first `rows` entries.
+    pub fn truncate(&mut self, rows: usize) {
+        self.offsets.truncate(rows.saturating_add(1));
+        self.bytes.truncate(self.end_offset() as usize);
+    }
+
     /// Removes the entries and keeps the buffers.
     pub fn clear(&mut self) {
         self.offsets.truncate(1);

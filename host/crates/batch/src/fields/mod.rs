@@ -1,7 +1,38 @@
 //! Records by field: the types of fields, and columns with their values.
+//!
+//! A [`Table`] holds the fields of a batch of records, one [`FieldColumn`] for each field of its [`Schema`]. A
+//! parser pushes values row by row; the engine appends ranges of rows; a guest's answer becomes a table only by
+//! [`Table::assign`], which checks it.
+//!
+//! Invariants:
+//!
+//! - Every column of a table has as many rows as the table (save while a row is built).
+//! - Texts are UTF-8, row by row; the bits of a bitmap past its end are zero.
+//! - A column has nulls only where its type is nullable.
 
+mod assign;
+mod bits;
+mod cell;
+mod check;
 mod data_type;
+mod field_column;
+mod malformed;
+mod raw;
 mod schema;
+mod storage;
+mod table;
+#[cfg(test)]
+mod table_tests;
+mod values;
+mod wire;
 
+pub use bits::Bits;
+pub use cell::Cell;
 pub use data_type::{DataType, UnknownType};
+pub use field_column::FieldColumn;
+pub use malformed::{MalformedTable, Problem};
+pub use raw::{RawField, RawValues};
 pub use schema::{FieldType, Schema};
+pub use storage::Storage;
+pub use table::Table;
+pub use values::Values;

@@ -1,0 +1,119 @@
+use super::field_column::decimal;
+use super::{DataType, FieldType, MalformedTable, Problem, RawField, RawValues, Table};
+use crate::{Malformed, check_bitmap, check_offsets};
+
+/// Checks a field from an untrusted sender against its type. `Same` is checked against `input`.
+pub(super) fn check_field(
+    field: &FieldType,
+    raw: &RawField<'_>,
+    rows: usize,
+    input: Option<&Table>,
+) -> Result<(), MalformedTable> {
+    let checked = match raw.values {
+        RawValues::Same(number) => check_same(field, raw, number, rows, input),
+        _ => check_values(field, raw, rows),
+    };
+    checked.map_err(|problem| MalformedTable::Field { field: field.name.clone(), problem })
+}
+
+fn check_same(
+    field: &FieldType,
+    raw: &RawField<'_>,
+    number: u32,
+    rows: usize,
+    input: Option<&Table>,
+) -> Result<(), Problem> {
+    let input = input.ok_or(Problem::NoInput)?;
+    let fields = input.schema.fields();
+    let source = fields.get(number as usize).ok_or(Problem::SameOutOfRange { found: number, fields: fields.len() })?;
+    if raw.validity.is_some() {
+        return Err(Problem::SameValidity);
+    }
+    if source.data_type != field.data_type {
+        return Err(Problem::SameType {
+            input: source.name.clone(),
+            found: source.data_type,
+            expected: field.data_type,
+        });
+    }
+    if source.nullable && !field.nullable {
+        return Err(Problem::SameNulls { input: source.name.clone() });
+    }
+    if input.rows != rows {
+        return Err(Problem::SameRows { found: rows, expected: input.rows });
+    }
+    Ok(())
+}
+
+fn check_values(field: &FieldType, raw: &RawField<'_>, rows: usize) -> Result<(), Problem> {
+    let expected = field.data_type.storage();
+    if let Some(found) = raw.values.storage().filter(|found| *found != expected) {
+        return Err(Problem::Storage { found, expected });
+    }
+    if let Some(validity) = raw.validity {
+        if !field.nullable {
+            return Err(Problem::NotNullable);
+        }
+        check_bitmap("validity", validity, rows)?;
+    }
+    let found = match raw.values {
+        RawValues::Same(_) => rows,
+        RawValues::Bools(bits) => {
+            check_bitmap("values", bits, rows)?;
+            rows
+        }
+        RawValues::S8(values) => values.len(),
+        RawValues::S16(values) => values.len(),
+        RawValues::S32(values) => values.len(),
+        RawValues::S64(values) => values.len(),
+        RawValues::U8(values) => values.len(),
+        RawValues::U16(values) => values.len(),
+        RawValues::U32(values) => values.len(),
+        RawValues::U64(values) => values.len(),
+        RawValues::F32(values) => values.len(),
+        RawValues::F64(values) => values.len(),
+        RawValues::Decimals(words) => match words.len().is_multiple_of(2) {
+            true => words.len() / 2,
+            false => return Err(Problem::HalfDecimal { words: words.len() }),
+        },
+        RawValues::Strings(offsets, bytes) => check_offsets("values", offsets, bytes.len())?,
+    };
+    if found != rows {
+        return Err(Problem::Rows { found, expected: rows });
+    }
+    match (field.data_type, raw.values) {
+        (DataType::Decimal { precision, .. }, RawValues::Decimals(words)) => {
+            check_decimals(precision, words, raw.validity)
+        }
+        (text, RawValues::Strings(offsets, bytes)) if text.is_text() => Ok(check_utf8(offsets, bytes)?),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that each row is UTF-8. Rows without a value count too: the bytes are checked as a whole, and then no
+/// row may begin inside a character.
+fn check_utf8(offsets: &[u32], bytes: &[u8]) -> Result<(), Malformed> {
+    let inside = |&offset: &u32| bytes.get(offset as usize).is_some_and(|byte| byte & 0xc0 == 0x80);
+    match std::str::from_utf8(bytes) {
+        Ok(_) if bytes.is_ascii() || !offsets.iter().any(inside) => Ok(()),
+        _ => {
+            let column = offsets.windows(2).position(|pair| match *pair {
+                [start, end] => bytes.get(start as usize..end as usize).is_none_or(|row| str::from_utf8(row).is_err()),
+                _ => false,
+            });
+            Err(Malformed::NotUtf8 { column: "values", index: column.unwrap_or(0) })
+        }
+    }
+}
+
+/// Checks that each decimal that is a value has at most `precision` digits.
+fn check_decimals(precision: u8, words: &[u64], validity: Option<&[u8]>) -> Result<(), Problem> {
+    let limit = 10u128.pow(u32::from(precision.min(38)));
+    for (row, pair) in words.chunks_exact(2).enumerate() {
+        let found = decimal(pair);
+        if found.unsigned_abs() >= limit && validity.is_none_or(|bits| crate::Bitmap::new(bits).get(row)) {
+            return Err(Problem::Decimal { row, found, precision });
+        }
+    }
+    Ok(())
+}

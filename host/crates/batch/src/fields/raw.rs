@@ -1,0 +1,69 @@
+use super::{FieldColumn, Storage, Table};
+
+/// Columns of a field as an untrusted guest sends them, not yet checked.
+#[derive(Debug, Clone, Copy)]
+pub struct RawField<'a> {
+    /// The values.
+    pub values: RawValues<'a>,
+    /// Bitmap of the rows that have a value; absent if every row has one.
+    pub validity: Option<&'a [u8]>,
+}
+
+/// Values of a field as an untrusted guest sends them, not yet checked.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "each variant but the first is the layout of the same name in `Values`")]
+pub enum RawValues<'a> {
+    /// A field of the input table, unchanged, by its number.
+    Same(u32),
+    Bools(&'a [u8]),
+    S8(&'a [i8]),
+    S16(&'a [i16]),
+    S32(&'a [i32]),
+    S64(&'a [i64]),
+    U8(&'a [u8]),
+    U16(&'a [u16]),
+    U32(&'a [u32]),
+    U64(&'a [u64]),
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+    Decimals(&'a [u64]),
+    /// Offsets and bytes.
+    Strings(&'a [u32], &'a [u8]),
+}
+
+impl RawValues<'_> {
+    /// The layout, unless the values are a field of the input.
+    #[must_use]
+    pub fn storage(&self) -> Option<Storage> {
+        Some(match self {
+            Self::Same(_) => return None,
+            Self::Bools(_) => Storage::Bools,
+            Self::S8(_) => Storage::S8,
+            Self::S16(_) => Storage::S16,
+            Self::S32(_) => Storage::S32,
+            Self::S64(_) => Storage::S64,
+            Self::U8(_) => Storage::U8,
+            Self::U16(_) => Storage::U16,
+            Self::U32(_) => Storage::U32,
+            Self::U64(_) => Storage::U64,
+            Self::F32(_) => Storage::F32,
+            Self::F64(_) => Storage::F64,
+            Self::Decimals(_) => Storage::Decimals,
+            Self::Strings(..) => Storage::Strings,
+        })
+    }
+}
+
+impl<'a> From<&'a FieldColumn> for RawField<'a> {
+    fn from(field: &'a FieldColumn) -> Self {
+        Self { values: field.values().as_raw(), validity: field.validity().map(super::Bits::bytes) }
+    }
+}
+
+impl Table {
+    /// The fields as a guest would send them.
+    #[must_use]
+    pub fn as_raw(&self) -> Vec<RawField<'_>> {
+        self.fields().iter().map(RawField::from).collect()
+    }
+}

@@ -1,0 +1,115 @@
+//! Tables as bytes in order: the number of rows, then for each field whether it has a validity bitmap, the
+//! bitmap, and the values. Parts are padded as in [`crate::wire`]. The schema is not written; the reader has it.
+
+use std::sync::Arc;
+
+use super::check::check_field;
+use super::{FieldColumn, RawField, Schema, Table, Values};
+use crate::wire::{
+    WireError, WireReader, WireWriter, get_bytes, get_column, get_small, put_bytes, put_column, put_u64,
+};
+
+impl Table {
+    /// Appends the rows to a message, without the schema.
+    ///
+    /// # Errors
+    /// As [`WireWriter::put`].
+    pub fn write(&self, to: &mut impl WireWriter) -> Result<(), WireError> {
+        put_u64(to, self.rows as u64)?;
+        for field in &self.fields {
+            put_u64(to, u64::from(field.with_validity))?;
+            if let Some(validity) = field.validity() {
+                put_bytes(to, validity.bytes())?;
+            }
+            match (&field.values, field.fixed_bytes()) {
+                (Values::Strings(strings), _) => put_column(to, strings)?,
+                (_, bytes) => put_bytes(to, bytes.unwrap_or_default())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of bytes that [`Table::write`] appends.
+    #[must_use]
+    pub fn wire_len(&self) -> usize {
+        let padded = |len: usize| 8 + len.next_multiple_of(8);
+        let field = |field: &FieldColumn| {
+            let values = match &field.values {
+                Values::Strings(strings) => padded(4 * strings.offsets().len()) + padded(strings.byte_len()),
+                _ => padded(field.fixed_bytes().map_or(0, <[u8]>::len)),
+            };
+            8 + field.validity().map_or(0, |bits| padded(bits.bytes().len())) + values
+        };
+        8 + self.fields.iter().map(field).sum::<usize>()
+    }
+
+    /// Becomes the rows that [`Table::write`] wrote, after all checks. A field has at most `limit` bytes of values
+    /// (of a string field: of offsets, and of content). On error the table is left empty.
+    ///
+    /// # Errors
+    /// As [`WireReader::get`]; the rule that a field breaks.
+    pub fn read(&mut self, schema: &Arc<Schema>, from: &mut impl WireReader, limit: u64) -> Result<(), WireError> {
+        self.reset(schema);
+        let read = self.read_fields(from, limit);
+        if read.is_err() {
+            self.clear();
+        }
+        read
+    }
+
+    fn read_fields(&mut self, from: &mut impl WireReader, limit: u64) -> Result<(), WireError> {
+        // No memory is taken for the number itself: each field brings its own lengths.
+        let rows = get_small::<u32>(from)? as usize;
+        for (column, field) in self.fields.iter_mut().zip(self.schema.fields()) {
+            match get_small::<u8>(from)? {
+                0 => {}
+                1 => {
+                    column.validity.refill(rows, |bytes| get_bytes(from, limit, bytes))?;
+                    column.with_validity = true;
+                }
+                found => return Err(WireError::broken(format!("{found} stands where a field says if it has nulls"))),
+            }
+            read_values(&mut column.values, rows, from, limit)?;
+            check_field(field, &RawField::from(&*column), rows, None)
+                .map_err(|problem| WireError::broken(problem.to_string()))?;
+        }
+        self.rows = rows;
+        Ok(())
+    }
+}
+
+fn read_values(values: &mut Values, rows: usize, from: &mut impl WireReader, limit: u64) -> Result<(), WireError> {
+    match values {
+        Values::Bools(bits) => bits.refill(rows, |bytes| get_bytes(from, limit, bytes)),
+        Values::S8(values) => get_numbers(from, rows, limit, values),
+        Values::S16(values) => get_numbers(from, rows, limit, values),
+        Values::S32(values) => get_numbers(from, rows, limit, values),
+        Values::S64(values) => get_numbers(from, rows, limit, values),
+        Values::U8(values) => get_numbers(from, rows, limit, values),
+        Values::U16(values) => get_numbers(from, rows, limit, values),
+        Values::U32(values) => get_numbers(from, rows, limit, values),
+        Values::U64(values) => get_numbers(from, rows, limit, values),
+        Values::F32(values) => get_numbers(from, rows, limit, values),
+        Values::F64(values) => get_numbers(from, rows, limit, values),
+        Values::Decimals(values) => get_numbers(from, rows.saturating_mul(2), limit, values),
+        Values::Strings(strings) => get_column(from, "values", limit, strings).map(|_| ()),
+    }
+}
+
+/// Reads `count` numbers of at most `limit` bytes in total.
+fn get_numbers<T: bytemuck::Pod>(
+    from: &mut impl WireReader,
+    count: usize,
+    limit: u64,
+    into: &mut Vec<T>,
+) -> Result<(), WireError> {
+    let length = from.get_number()?;
+    let expected = count.saturating_mul(size_of::<T>());
+    if length > limit || length != expected as u64 {
+        return Err(WireError::broken(format!("a field of {length} bytes, {expected} are needed, {limit} allowed")));
+    }
+    into.clear();
+    into.resize(count, T::zeroed());
+    from.get(bytemuck::cast_slice_mut(into))?;
+    from.get([0; 8].get_mut(..expected.next_multiple_of(8) - expected).unwrap_or_default())
+}
