@@ -90,6 +90,12 @@ impl Column {
         self.close_entry();
     }
 
+    /// Adds `count` empty entries.
+    pub fn push_empty(&mut self, count: usize) {
+        let end = self.end_offset();
+        self.offsets.resize(self.offsets.len() + count, end);
+    }
+
     /// Adds an entry that `write` appends to the byte buffer. `write` must only append.
     ///
     /// # Panics

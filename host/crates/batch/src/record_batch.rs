@@ -1,15 +1,24 @@
+use std::sync::Arc;
+
+use super::fields::{Schema, Table};
 use super::{Bitmap, Column, Malformed, Origin};
 
 /// Records in columns: the unit that moves through a pipeline.
 ///
-/// Payloads and origins are always present. Keys, timestamps and headers are present for all records of the
-/// batch or for none.
+/// Payloads and origins are always present. Keys, timestamps, headers and fields are present for all records of
+/// the batch or for none. Records whose fields an operator made have no text yet: their payloads are empty until
+/// somebody [prints](Batch::set_text) them.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     pub(crate) payloads: Column,
     pub(super) keys: Optional<Column>,
     pub(super) timestamps: Optional<Vec<i64>>,
     pub(super) headers: Optional<Column>,
+    /// The fields, apart: most batches have none, and batches are moved often. Kept for its buffers if `by_field` is
+    /// not set.
+    table: Option<Box<Table>>,
+    by_field: bool,
+    textless: bool,
     origins: Vec<Origin>,
     ingested: u64,
 }
@@ -70,6 +79,7 @@ struct Shape {
     keys: bool,
     timestamps: bool,
     headers: bool,
+    textless: bool,
 }
 
 /// A column that may be absent and still keeps its buffer.
@@ -134,6 +144,18 @@ impl Batch {
         &self.origins
     }
 
+    /// The records by field, if their fields are known.
+    #[must_use]
+    pub fn table(&self) -> Option<&Table> {
+        self.table.as_deref().filter(|_| self.by_field)
+    }
+
+    /// Whether the payloads are the records as text or bytes. `false`: only the [table](Batch::table) has them.
+    #[must_use]
+    pub fn has_text(&self) -> bool {
+        !self.textless
+    }
+
     /// Time at which the oldest of these records entered the pipeline, in nanoseconds since the run began.
     #[must_use]
     pub fn ingested(&self) -> u64 {
@@ -150,11 +172,26 @@ impl Batch {
     #[must_use]
     pub fn weight(&self) -> usize {
         let optional = |column: Option<&Column>| column.map_or(0, |c| c.byte_len() + 4 * c.len());
-        self.payloads.byte_len()
+        self.content_bytes()
             + optional(self.keys())
             + optional(self.headers())
             + self.timestamps().map_or(0, |t| 8 * t.len())
             + 12 * self.len()
+    }
+
+    /// Bytes of the records: of their text, or of their fields if they have no text.
+    #[must_use]
+    pub fn record_bytes(&self) -> usize {
+        match self.table() {
+            Some(table) if self.textless => table.weight(),
+            _ => self.payloads.byte_len(),
+        }
+    }
+
+    /// Bytes of the payloads and of the fields.
+    #[must_use]
+    pub fn content_bytes(&self) -> usize {
+        self.payloads.byte_len() + self.table().map_or(0, Table::weight)
     }
 
     /// Record `row`, if there is one.
@@ -178,8 +215,9 @@ impl Batch {
             keys: record.key.is_some(),
             timestamps: record.timestamp.is_some(),
             headers: record.headers.is_some(),
+            textless: false,
         };
-        if !self.take_shape(shape) {
+        if !self.take_shape(shape, None) {
             return false;
         }
         self.payloads.push(record.payload);
@@ -199,7 +237,7 @@ impl Batch {
     /// Adds a record and appends its payload with `write`. For sources that format in place. The batch must
     /// hold only records without key, timestamp and headers.
     pub fn push_payload_with<R>(&mut self, origin: Origin, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-        debug_assert!(self.take_shape(Shape::default()), "a bare record among records with keys or times");
+        debug_assert!(self.take_shape(Shape::default(), None), "a bare record among records with keys or times");
         self.origins.push(origin);
         self.payloads.push_with(write)
     }
@@ -207,10 +245,18 @@ impl Batch {
     /// Adds records `start..end` of `other`, unless their shape differs (as [`Batch::push`]).
     #[must_use]
     pub fn append_range(&mut self, other: &Self, start: usize, end: usize) -> bool {
-        if !self.append_around_payloads(other, start, end) {
+        let end = end.min(other.len());
+        if start >= end {
+            return true;
+        }
+        if !self.take_shape(other.shape(), other.table()) {
             return false;
         }
+        self.append_beside_payloads(other, start, end);
         self.payloads.append_range(&other.payloads, start, end);
+        if let (Some(own), Some(table)) = (self.table_mut(), other.table()) {
+            own.append_range(table, start, end);
+        }
         true
     }
 
@@ -218,7 +264,7 @@ impl Batch {
     /// [`Batch::push`]).
     #[must_use]
     pub fn append_kept(&mut self, other: &Self, kept: Bitmap<'_>) -> bool {
-        if !self.take_shape(other.shape()) {
+        if !self.take_shape(other.shape(), other.table()) {
             return false;
         }
         self.ingested = if self.is_empty() { other.ingested } else { self.ingested.min(other.ingested) };
@@ -234,11 +280,14 @@ impl Batch {
         if let Some(headers) = other.headers() {
             self.headers.value.append_kept(headers, kept);
         }
+        if let (Some(own), Some(table)) = (self.table_mut(), other.table()) {
+            own.append_kept(table, kept);
+        }
         append_kept(&mut self.origins, &other.origins, kept);
         true
     }
 
-    /// Adds the columns of records `start..end` of `other`, except the payloads. The caller adds as many
+    /// Adds the columns of records `start..end` of `other`, except payloads and fields. The caller adds as many
     /// payloads.
     #[must_use]
     pub fn append_around_payloads(&mut self, other: &Self, start: usize, end: usize) -> bool {
@@ -246,9 +295,14 @@ impl Batch {
         if start >= end {
             return true;
         }
-        if !self.take_shape(other.shape()) {
+        if !self.take_shape(Shape { textless: false, ..other.shape() }, None) {
             return false;
         }
+        self.append_beside_payloads(other, start, end);
+        true
+    }
+
+    fn append_beside_payloads(&mut self, other: &Self, start: usize, end: usize) {
         self.ingested = if self.is_empty() { other.ingested } else { self.ingested.min(other.ingested) };
         if let Some(keys) = other.keys() {
             self.keys.value.append_range(keys, start, end);
@@ -262,7 +316,6 @@ impl Batch {
         if let Some(origins) = other.origins.get(start..end) {
             self.origins.extend_from_slice(origins);
         }
-        true
     }
 
     /// Adds payloads `start..end` of a column: the counterpart of [`Batch::append_around_payloads`].
@@ -270,9 +323,42 @@ impl Batch {
         self.payloads.append_range(payloads, start, end);
     }
 
-    /// Swaps the payloads with those in `column`, which must have one entry for each record.
+    /// Swaps the payloads with those in `column`, which must have one entry for each record. The fields of the
+    /// records are forgotten.
     pub fn swap_payloads(&mut self, column: &mut Column) {
         std::mem::swap(&mut self.payloads, column);
+        self.by_field = false;
+        self.textless = false;
+    }
+
+    /// Gives the records the text in `column`, which must have one entry for each record. Their fields stay.
+    pub fn set_text(&mut self, column: &mut Column) {
+        std::mem::swap(&mut self.payloads, column);
+        self.textless = false;
+    }
+
+    /// Gives the records the fields in `table`, which must have one row for each record. Their text stays. `table`
+    /// gets the former table, whose content has no meaning.
+    pub fn set_fields(&mut self, table: &mut Table) {
+        debug_assert_eq!(table.len(), self.len(), "a row for each record");
+        std::mem::swap(&mut **self.table.get_or_insert_default(), table);
+        self.by_field = true;
+    }
+
+    /// Replaces the records by the rows of `table`, of which there must be one for each origin: text that they had is
+    /// dropped. `table` gets the former table, whose content has no meaning.
+    pub fn replace_by_fields(&mut self, table: &mut Table) {
+        debug_assert_eq!(table.len(), self.origins.len(), "a row for each record");
+        self.payloads.clear();
+        self.payloads.push_empty(table.len());
+        std::mem::swap(&mut **self.table.get_or_insert_default(), table);
+        self.by_field = true;
+        self.textless = true;
+    }
+
+    /// The fields, to move columns out of them before [`Batch::replace_by_fields`].
+    pub fn table_mut(&mut self) -> Option<&mut Table> {
+        self.table.as_deref_mut().filter(|_| self.by_field)
     }
 
     /// Moves the payload bytes into `buffer` and keeps `buffer`'s allocation. No payload may be read before the
@@ -343,6 +429,12 @@ impl Batch {
         self.timestamps.value.clear();
         self.headers.present = false;
         self.headers.value.clear();
+        if std::mem::take(&mut self.by_field)
+            && let Some(table) = &mut self.table
+        {
+            table.clear();
+        }
+        self.textless = false;
         self.origins.clear();
         self.ingested = 0;
     }
@@ -352,21 +444,39 @@ impl Batch {
         self.payloads.capacity()
             + self.keys.value.capacity()
             + self.headers.value.capacity()
+            + self.table.as_ref().map_or(0, |table| table.capacity())
             + self.timestamps.value.capacity() * size_of::<i64>()
             + self.origins.capacity() * size_of::<Origin>()
     }
 
     fn shape(&self) -> Shape {
-        Shape { keys: self.keys.present, timestamps: self.timestamps.present, headers: self.headers.present }
+        Shape {
+            keys: self.keys.present,
+            timestamps: self.timestamps.present,
+            headers: self.headers.present,
+            textless: self.textless,
+        }
     }
 
-    fn take_shape(&mut self, shape: Shape) -> bool {
+    /// Takes the shape of records with these fields if the batch is empty. Returns `false` if the batch has records
+    /// of another shape.
+    #[inline]
+    fn take_shape(&mut self, shape: Shape, table: Option<&Table>) -> bool {
         if self.is_empty() && self.origins.is_empty() {
             self.keys.present = shape.keys;
             self.timestamps.present = shape.timestamps;
             self.headers.present = shape.headers;
+            self.textless = shape.textless;
+            self.by_field = table.is_some();
+            if let Some(table) = table {
+                self.table.get_or_insert_default().reset(table.schema());
+            }
         }
-        self.shape() == shape
+        self.shape() == shape && self.schema() == table.map(Table::schema)
+    }
+
+    fn schema(&self) -> Option<&Arc<Schema>> {
+        self.table().map(Table::schema)
     }
 }
 

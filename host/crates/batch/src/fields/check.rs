@@ -1,5 +1,5 @@
 use super::field_column::decimal;
-use super::{DataType, FieldType, MalformedTable, Problem, RawField, RawValues, Table};
+use super::{DataType, FieldType, Input, MalformedTable, Problem, RawField, RawValues};
 use crate::{Malformed, check_bitmap, check_offsets};
 
 /// Checks a field from an untrusted sender against its type. `Same` is checked against `input`.
@@ -7,7 +7,7 @@ pub(super) fn check_field(
     field: &FieldType,
     raw: &RawField<'_>,
     rows: usize,
-    input: Option<&Table>,
+    input: Option<Input<'_>>,
 ) -> Result<(), MalformedTable> {
     let checked = match raw.values {
         RawValues::Same(number) => check_same(field, raw, number, rows, input),
@@ -21,7 +21,7 @@ fn check_same(
     raw: &RawField<'_>,
     number: u32,
     rows: usize,
-    input: Option<&Table>,
+    input: Option<Input<'_>>,
 ) -> Result<(), Problem> {
     let input = input.ok_or(Problem::NoInput)?;
     let fields = input.schema.fields();
@@ -36,7 +36,8 @@ fn check_same(
             expected: field.data_type,
         });
     }
-    if source.nullable && !field.nullable {
+    let has_nulls = input.nulls.get(number as usize).copied().unwrap_or(source.nullable);
+    if has_nulls && !field.nullable {
         return Err(Problem::SameNulls { input: source.name.clone() });
     }
     if input.rows != rows {
@@ -94,7 +95,7 @@ fn check_values(field: &FieldType, raw: &RawField<'_>, rows: usize) -> Result<()
 /// row may begin inside a character.
 fn check_utf8(offsets: &[u32], bytes: &[u8]) -> Result<(), Malformed> {
     let inside = |&offset: &u32| bytes.get(offset as usize).is_some_and(|byte| byte & 0xc0 == 0x80);
-    match std::str::from_utf8(bytes) {
+    match simdutf8::basic::from_utf8(bytes) {
         Ok(_) if bytes.is_ascii() || !offsets.iter().any(inside) => Ok(()),
         _ => {
             let column = offsets.windows(2).position(|pair| match *pair {

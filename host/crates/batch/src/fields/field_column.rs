@@ -50,6 +50,12 @@ impl FieldColumn {
         self.with_validity.then_some(&self.validity)
     }
 
+    /// The column as a guest would send it.
+    #[must_use]
+    pub fn as_raw(&self) -> RawField<'_> {
+        RawField { values: self.values.as_raw(), validity: self.validity().map(Bits::bytes) }
+    }
+
     /// Number of rows.
     #[must_use]
     #[inline]

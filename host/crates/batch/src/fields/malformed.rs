@@ -86,8 +86,8 @@ pub enum Problem {
         /// Type of this field.
         expected: DataType,
     },
-    /// `same` names a nullable field, and this field is not nullable.
-    #[error("`same` of field {input:?}, which is nullable; this field is not")]
+    /// `same` names a field with nulls, and this field is not nullable.
+    #[error("`same` of field {input:?}, which has nulls; this field is not nullable")]
     SameNulls {
         /// Name of the field of the input.
         input: String,

@@ -10,6 +10,7 @@
 //! - Texts are UTF-8, row by row; the bits of a bitmap past its end are zero.
 //! - A column has nulls only where its type is nullable.
 
+mod assemble;
 mod assign;
 mod bits;
 mod cell;
@@ -24,14 +25,16 @@ mod table;
 #[cfg(test)]
 mod table_tests;
 mod values;
+mod widen;
 mod wire;
 
+pub use assemble::Part;
 pub use bits::Bits;
 pub use cell::Cell;
 pub use data_type::{DataType, UnknownType};
 pub use field_column::FieldColumn;
 pub use malformed::{MalformedTable, Problem};
-pub use raw::{RawField, RawValues};
+pub use raw::{Input, RawField, RawValues, SameField};
 pub use schema::{FieldType, Schema};
 pub use storage::Storage;
 pub use table::Table;

@@ -1,4 +1,4 @@
-use super::{FieldColumn, Storage, Table};
+use super::{Schema, Storage};
 
 /// Columns of a field as an untrusted guest sends them, not yet checked.
 #[derive(Debug, Clone, Copy)]
@@ -54,16 +54,43 @@ impl RawValues<'_> {
     }
 }
 
-impl<'a> From<&'a FieldColumn> for RawField<'a> {
-    fn from(field: &'a FieldColumn) -> Self {
-        Self { values: field.values().as_raw(), validity: field.validity().map(super::Bits::bytes) }
+impl RawValues<'_> {
+    /// Bytes of the values and of their offsets.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        match self {
+            Self::Same(_) => 0,
+            Self::Bools(values) | Self::U8(values) => values.len(),
+            Self::S8(values) => values.len(),
+            Self::S16(values) => size_of_val(*values),
+            Self::S32(values) => size_of_val(*values),
+            Self::S64(values) => size_of_val(*values),
+            Self::U16(values) => size_of_val(*values),
+            Self::U32(values) => size_of_val(*values),
+            Self::U64(values) | Self::Decimals(values) => size_of_val(*values),
+            Self::F32(values) => size_of_val(*values),
+            Self::F64(values) => size_of_val(*values),
+            Self::Strings(offsets, bytes) => size_of_val(*offsets) + bytes.len(),
+        }
     }
 }
 
-impl Table {
-    /// The fields as a guest would send them.
-    #[must_use]
-    pub fn as_raw(&self) -> Vec<RawField<'_>> {
-        self.fields().iter().map(RawField::from).collect()
-    }
+/// The table that a guest answers, to which `same` in the answer refers.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// The fields of the table.
+    pub schema: &'a Schema,
+    /// Number of rows.
+    pub rows: usize,
+    /// Whether each field came with nulls.
+    pub nulls: &'a [bool],
+}
+
+/// A field of an answer that is a field of the input, unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SameField {
+    /// Number of the field in the answer.
+    pub to: usize,
+    /// Number of the field in the input.
+    pub from: usize,
 }

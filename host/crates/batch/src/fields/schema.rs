@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use super::DataType;
 
 /// Name and type of a field.
@@ -25,12 +27,10 @@ impl Schema {
     /// # Errors
     /// The name that occurs twice.
     pub fn new(fields: Vec<FieldType>) -> Result<Self, String> {
-        let twice = fields
-            .iter()
-            .enumerate()
-            .find(|(at, field)| fields.iter().take(*at).any(|before| before.name == field.name));
+        let mut seen = HashSet::with_capacity(fields.len());
+        let twice = fields.iter().find(|field| !seen.insert(field.name.as_str())).map(|field| field.name.clone());
         match twice {
-            Some((_, field)) => Err(field.name.clone()),
+            Some(name) => Err(name),
             None => Ok(Self { fields }),
         }
     }

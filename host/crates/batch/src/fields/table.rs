@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Cell, FieldColumn, Schema};
+use super::{Cell, FieldColumn, RawField, Schema};
 use crate::Bitmap;
 
 /// Rows of fields in columns: records of which the fields are read.
@@ -8,6 +8,30 @@ use crate::Bitmap;
 /// Every column has as many rows as the table, the layout of its type, and nulls only where the schema allows
 /// them. While a row is built (from the first push to [`Table::finish_row`] or [`Table::truncate`]) some columns
 /// are one row longer.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sage_batch::fields::{Cell, DataType, FieldType, Schema, Table};
+///
+/// let field = |name: &str, data_type, nullable| FieldType {
+///     name: name.to_owned(),
+///     data_type,
+///     nullable,
+///     docs: String::new(),
+/// };
+/// let fields = vec![field("sensor", DataType::String, false), field("celsius", DataType::F64, true)];
+/// let mut table = Table::new(Arc::new(Schema::new(fields)?));
+/// if let Some(sensor) = table.field_mut(0) {
+///     sensor.push_str("roof");
+/// }
+/// if let Some(celsius) = table.field_mut(1) {
+///     celsius.push_null();
+/// }
+/// assert!(table.finish_row());
+/// assert_eq!(table.cell(0, 0), Some(Cell::Bytes(b"roof")));
+/// assert_eq!(table.cell(1, 0), Some(Cell::Null));
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     pub(super) schema: Arc<Schema>,
@@ -45,6 +69,12 @@ impl Table {
     #[must_use]
     pub fn fields(&self) -> &[FieldColumn] {
         &self.fields
+    }
+
+    /// The columns as a guest would send them.
+    #[must_use]
+    pub fn as_raw(&self) -> Vec<RawField<'_>> {
+        self.fields.iter().map(FieldColumn::as_raw).collect()
     }
 
     /// Column `at`, for pushes.
@@ -105,6 +135,12 @@ impl Table {
                 None => self.fields.push(FieldColumn::new(storage)),
             }
         }
+        self.schema = Arc::clone(schema);
+    }
+
+    /// Gives the fields other names. `schema` must have the same types.
+    pub fn rename(&mut self, schema: &Arc<Schema>) {
+        debug_assert_eq!(schema.fields().len(), self.fields.len(), "a name for each field");
         self.schema = Arc::clone(schema);
     }
 

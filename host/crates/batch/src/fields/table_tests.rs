@@ -152,8 +152,8 @@ proptest! {
         copy.append_range(&table, 0, cut);
         prop_assert_eq!(rows_of(&copy), [&rows[cut..], &rows[..cut]].concat());
 
-        let kept: Vec<Row> =
-            rows.iter().enumerate().filter(|(at, _)| mask[at / 8] >> (at % 8) & 1 == 1).map(|(_, row)| row.clone()).collect();
+        let is_kept = |at: &usize| mask[at / 8] >> (at % 8) & 1 == 1;
+        let kept: Vec<Row> = (0..rows.len()).filter(is_kept).map(|at| rows[at].clone()).collect();
         copy.truncate(cut);
         let start = rows_of(&copy);
         copy.append_kept(&table, Bitmap::new(&mask));
@@ -164,18 +164,25 @@ proptest! {
     fn a_sound_table_is_taken_over_and_comes_back_from_the_wire((schema, rows) in tables()) {
         let table = built(&schema, &rows);
         let mut assigned = Table::default();
-        prop_assert_eq!(assigned.assign(&schema, rows.len(), &table.as_raw(), None), Ok(()));
+        prop_assert_eq!(assigned.assign(&schema, rows.len(), &table.as_raw(), None, &mut Vec::new()), Ok(()));
         prop_assert_eq!(rows_of(&assigned), rows.clone());
         let same: Vec<RawField<'_>> = (0u32..).zip(schema.fields())
             .map(|(at, _)| RawField { values: RawValues::Same(at), validity: None }).collect();
-        prop_assert_eq!(assigned.assign(&schema, rows.len(), &same, Some(&table)), Ok(()));
-        prop_assert_eq!(rows_of(&assigned), rows.clone());
+        let mut moved = Vec::new();
+        let assigned_same = assigned.assign(&schema, rows.len(), &same, Some(input_of(&table)), &mut moved);
+        prop_assert_eq!(assigned_same, Ok(()));
+        // Each field of the input twice: one is a copy.
+        let parts: Vec<Part> = moved.iter().chain(&moved).map(|field| Part::Input(field.from)).collect();
+        let twice = schema_of(&types_of(&schema).repeat(2));
+        let mut both = Table::default();
+        both.assemble(&twice, rows.len(), &parts, &mut assigned, &mut table.clone());
+        prop_assert_eq!(rows_of(&both), rows.iter().map(|row| [row.clone(), row.clone()].concat()).collect::<Vec<_>>());
 
         let mut wire = Vec::new();
-        table.write(&mut wire).unwrap();
-        prop_assert_eq!(wire.len(), table.wire_len());
+        table.write(0..schema.fields().len(), &mut wire).unwrap();
+        prop_assert_eq!(wire.len(), table.wire_len(0..schema.fields().len()));
         let mut rest = wire.as_slice();
-        assigned.read(&schema, &mut rest, 1 << 20).unwrap();
+        assigned.read(&schema, &[], &mut rest, 1 << 20).unwrap();
         prop_assert!(rest.is_empty());
         prop_assert_eq!(rows_of(&assigned), rows);
     }
@@ -187,14 +194,14 @@ proptest! {
         cut in any::<prop::sample::Index>(),
     ) {
         let mut wire = Vec::new();
-        built(&schema, &rows).write(&mut wire).unwrap();
+        built(&schema, &rows).write(0..schema.fields().len(), &mut wire).unwrap();
         for (at, byte) in changes {
             let at = at.index(wire.len());
             wire[at] = byte;
         }
         wire.truncate(cut.index(wire.len() + 1).max(wire.len() / 2));
         let mut table = Table::default();
-        if table.read(&schema, &mut wire.as_slice(), 1 << 12).is_ok() {
+        if table.read(&schema, &[], &mut wire.as_slice(), 1 << 12).is_ok() {
             for (column, field) in table.fields().iter().zip(schema.fields()) {
                 prop_assert_eq!(column.len(), table.len());
                 for row in 0..table.len() {
@@ -209,9 +216,17 @@ proptest! {
     }
 }
 
+fn input_of(table: &Table) -> Input<'_> {
+    Input { schema: table.schema(), rows: table.len(), nulls: &[] }
+}
+
+fn types_of(schema: &Schema) -> Vec<(DataType, bool)> {
+    schema.fields().iter().map(|field| (field.data_type, field.nullable)).collect()
+}
+
 fn refusal(types: &[(DataType, bool)], rows: usize, fields: &[RawField<'_>], input: Option<&Table>) -> String {
     let mut table = Table::default();
-    let error = table.assign(&schema_of(types), rows, fields, input).unwrap_err();
+    let error = table.assign(&schema_of(types), rows, fields, input.map(input_of), &mut Vec::new()).unwrap_err();
     assert!(table.is_empty() && table.fields().iter().all(FieldColumn::is_empty));
     error.to_string()
 }
@@ -258,7 +273,7 @@ fn same_is_refused_where_the_field_of_the_input_does_not_fit() {
     let cases = [
         ((DataType::S32, false), 1, same(2), "`same` of field 2, the input has 2"),
         ((DataType::Date, false), 1, same(0), "`same` of field \"f0\", which is s32, not date"),
-        ((DataType::F64, false), 1, same(1), "`same` of field \"f1\", which is nullable; this field is not"),
+        ((DataType::F64, false), 1, same(1), "`same` of field \"f1\", which has nulls; this field is not nullable"),
         ((DataType::S32, false), 2, same(0), "`same` in a table of 2 rows, the input has 1"),
         (
             (DataType::F64, true),
@@ -273,11 +288,11 @@ fn same_is_refused_where_the_field_of_the_input_does_not_fit() {
 }
 
 #[test]
-fn what_stands_where_a_row_is_null_is_not_looked_at() {
+fn the_value_of_a_row_that_is_null_is_not_checked() {
     let schema = schema_of(&[(DataType::Decimal { precision: 2, scale: 0 }, true)]);
     let raw = RawField { values: RawValues::Decimals(&[100, 0]), validity: Some(&[0]) };
     let mut table = Table::default();
-    assert_eq!(table.assign(&schema, 1, &[raw], None), Ok(()));
+    assert_eq!(table.assign(&schema, 1, &[raw], None, &mut Vec::new()), Ok(()));
     assert_eq!(table.cell(0, 0), Some(Cell::Null));
 }
 

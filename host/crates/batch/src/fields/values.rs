@@ -174,7 +174,13 @@ impl Values {
 
     /// Adds a value that means nothing, for a row without a value.
     pub(super) fn push_nothing(&mut self) {
-        each_layout!(self, v => v.push(Default::default()), b => b.push(false), d => d.extend([0, 0]), s => s.push(b""));
+        each_layout!(
+            self,
+            v => v.push(Default::default()),
+            b => b.push(false),
+            d => d.extend([0, 0]),
+            s => s.push(b"")
+        );
     }
 
     /// Adds values `start..end` of `other`, which has the same layout. Rows past the end of `other` are left out.

@@ -4,74 +4,105 @@
 use std::sync::Arc;
 
 use super::check::check_field;
-use super::{FieldColumn, RawField, Schema, Table, Values};
+use super::{FieldColumn, FieldType, SameField, Schema, Table, Values};
 use crate::wire::{
     WireError, WireReader, WireWriter, get_bytes, get_column, get_small, put_bytes, put_column, put_u64,
 };
 
-impl Table {
-    /// Appends the rows to a message, without the schema.
+impl FieldColumn {
+    /// Appends the column to a message, without its type.
     ///
     /// # Errors
     /// As [`WireWriter::put`].
     pub fn write(&self, to: &mut impl WireWriter) -> Result<(), WireError> {
-        put_u64(to, self.rows as u64)?;
-        for field in &self.fields {
-            put_u64(to, u64::from(field.with_validity))?;
-            if let Some(validity) = field.validity() {
-                put_bytes(to, validity.bytes())?;
-            }
-            match (&field.values, field.fixed_bytes()) {
-                (Values::Strings(strings), _) => put_column(to, strings)?,
-                (_, bytes) => put_bytes(to, bytes.unwrap_or_default())?,
-            }
+        put_u64(to, u64::from(self.with_validity))?;
+        if let Some(validity) = self.validity() {
+            put_bytes(to, validity.bytes())?;
         }
-        Ok(())
+        match (&self.values, self.fixed_bytes()) {
+            (Values::Strings(strings), _) => put_column(to, strings),
+            (_, bytes) => put_bytes(to, bytes.unwrap_or_default()),
+        }
+    }
+
+    /// Number of bytes that [`FieldColumn::write`] appends.
+    #[must_use]
+    pub fn wire_len(&self) -> usize {
+        let padded = |len: usize| 8 + len.next_multiple_of(8);
+        let values = match &self.values {
+            Values::Strings(strings) => padded(4 * strings.offsets().len()) + padded(strings.byte_len()),
+            _ => padded(self.fixed_bytes().map_or(0, <[u8]>::len)),
+        };
+        8 + self.validity().map_or(0, |bits| padded(bits.bytes().len())) + values
+    }
+
+    /// Becomes the column of `rows` rows that [`FieldColumn::write`] wrote, after all checks. It has at most `limit`
+    /// bytes of values (of strings: of offsets, and of content). After an error its content has no meaning.
+    fn read(
+        &mut self,
+        field: &FieldType,
+        rows: usize,
+        from: &mut impl WireReader,
+        limit: u64,
+    ) -> Result<(), WireError> {
+        self.reset(field.data_type.storage());
+        match get_small::<u8>(from)? {
+            0 => {}
+            1 => {
+                self.validity.refill(rows, |bytes| get_bytes(from, limit, bytes))?;
+                self.with_validity = true;
+            }
+            found => return Err(WireError::broken(format!("{found} stands where a field says if it has nulls"))),
+        }
+        read_values(&mut self.values, rows, from, limit)?;
+        check_field(field, &self.as_raw(), rows, None).map_err(|problem| WireError::broken(problem.to_string()))
+    }
+}
+
+impl Table {
+    /// Appends the rows to a message, without the schema. `columns` are the numbers of the columns to write.
+    ///
+    /// # Errors
+    /// As [`WireWriter::put`].
+    pub fn write(&self, columns: impl Iterator<Item = usize>, to: &mut impl WireWriter) -> Result<(), WireError> {
+        put_u64(to, self.rows as u64)?;
+        columns.filter_map(|column| self.fields.get(column)).try_for_each(|column| column.write(to))
     }
 
     /// Number of bytes that [`Table::write`] appends.
     #[must_use]
-    pub fn wire_len(&self) -> usize {
-        let padded = |len: usize| 8 + len.next_multiple_of(8);
-        let field = |field: &FieldColumn| {
-            let values = match &field.values {
-                Values::Strings(strings) => padded(4 * strings.offsets().len()) + padded(strings.byte_len()),
-                _ => padded(field.fixed_bytes().map_or(0, <[u8]>::len)),
-            };
-            8 + field.validity().map_or(0, |bits| padded(bits.bytes().len())) + values
-        };
-        8 + self.fields.iter().map(field).sum::<usize>()
+    pub fn wire_len(&self, columns: impl Iterator<Item = usize>) -> usize {
+        8 + columns.filter_map(|column| self.fields.get(column)).map(FieldColumn::wire_len).sum::<usize>()
     }
 
-    /// Becomes the rows that [`Table::write`] wrote, after all checks. A field has at most `limit` bytes of values
-    /// (of a string field: of offsets, and of content). On error the table is left empty.
+    /// Becomes the rows that [`Table::write`] wrote, after all checks. Fields of `same` were left out, and their
+    /// columns stay empty. A field has at most `limit` bytes of values (of a string field: of offsets, and of
+    /// content). On error the table is left empty.
     ///
     /// # Errors
     /// As [`WireReader::get`]; the rule that a field breaks.
-    pub fn read(&mut self, schema: &Arc<Schema>, from: &mut impl WireReader, limit: u64) -> Result<(), WireError> {
+    pub fn read(
+        &mut self,
+        schema: &Arc<Schema>,
+        same: &[SameField],
+        from: &mut impl WireReader,
+        limit: u64,
+    ) -> Result<(), WireError> {
         self.reset(schema);
-        let read = self.read_fields(from, limit);
+        let read = self.read_fields(same, from, limit);
         if read.is_err() {
             self.clear();
         }
         read
     }
 
-    fn read_fields(&mut self, from: &mut impl WireReader, limit: u64) -> Result<(), WireError> {
+    fn read_fields(&mut self, same: &[SameField], from: &mut impl WireReader, limit: u64) -> Result<(), WireError> {
         // No memory is taken for the number itself: each field brings its own lengths.
         let rows = get_small::<u32>(from)? as usize;
-        for (column, field) in self.fields.iter_mut().zip(self.schema.fields()) {
-            match get_small::<u8>(from)? {
-                0 => {}
-                1 => {
-                    column.validity.refill(rows, |bytes| get_bytes(from, limit, bytes))?;
-                    column.with_validity = true;
-                }
-                found => return Err(WireError::broken(format!("{found} stands where a field says if it has nulls"))),
+        for (at, (column, field)) in self.fields.iter_mut().zip(self.schema.fields()).enumerate() {
+            if !same.iter().any(|same| same.to == at) {
+                column.read(field, rows, from, limit)?;
             }
-            read_values(&mut column.values, rows, from, limit)?;
-            check_field(field, &RawField::from(&*column), rows, None)
-                .map_err(|problem| WireError::broken(problem.to_string()))?;
         }
         self.rows = rows;
         Ok(())
