@@ -1,0 +1,13 @@
+//! Records as rows of CSV.
+//!
+//! The caller splits a row into cells. Cells have the forms of JSON ([`crate::json`]) without the quotes around
+//! texts; there is no space around numbers and truth values. An empty cell is null where the field is nullable,
+//! otherwise the empty text where the field is a string.
+
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use read::CsvCells;
+pub use write::CsvWriter;

@@ -1,0 +1,94 @@
+use std::sync::Arc;
+
+use sage_batch::fields::Table;
+
+use super::{CsvCells, CsvWriter};
+use crate::test_schema::schema;
+
+#[test]
+fn a_cell_is_read_exactly_or_refused() {
+    // Type; cell; the cell as printed, or the beginning of the message.
+    let cases: &[(&str, &str, Result<&str, &str>)] = &[
+        ("bool", "true", Ok("true")),
+        ("bool", "True", Err("field \"x\" is \"True\", which is no bool: true or false")),
+        ("s64", "9007199254740993", Ok("9007199254740993")),
+        ("s64", "1.0", Err("field \"x\" is \"1.0\", which is no s64: an integer, without point or exponent")),
+        ("s64", " 1", Err("field \"x\" is \" 1\", which is no s64")),
+        ("s64", "1 ", Err("field \"x\" is \"1 \", which is no s64")),
+        ("s64", "+1", Err("field \"x\" is \"+1\", which is no s64")),
+        ("s64", "", Err("field \"x\" is empty, which is no s64")),
+        ("s64?", "", Ok("")),
+        ("u8", "256", Err("field \"x\" is 256, which is out of the range of u8")),
+        ("f64", "-0.5e3", Ok("-500.0")),
+        ("f64", "1e400", Err("field \"x\" is 1e400, which is out of the range of f64")),
+        ("f64", "NaN", Err("field \"x\" is \"NaN\", which is no f64: a number as in JSON")),
+        ("f32", "0.1", Ok("0.1")),
+        ("decimal(4, 2)", "12.3", Ok("12.30")),
+        ("timestamp", "2026-01-31T12:00:00+01:00", Ok("2026-01-31T11:00:00Z")),
+        ("timestamp", "2026-01-31 12:00", Err("field \"x\" is \"2026-01-31 12:00\", which is no timestamp")),
+        ("date", "2026-01-31", Ok("2026-01-31")),
+        ("string", "", Ok("")),
+        ("string", " a ", Ok(" a ")),
+        ("string", "a,\"b\"\r\n", Ok("\"a,\"\"b\"\"\r\n\"")),
+        ("bytes", "aGk=", Ok("aGk=")),
+        ("json", " [1, 2] ", Ok("\"[1, 2]\"")),
+        ("json", "a", Err("field \"x\" is not JSON")),
+    ];
+    for (data_type, cell, expected) in cases {
+        let schema = schema(&[("x", data_type), ("y", "string?")]);
+        let mut table = Table::new(Arc::clone(&schema));
+        let mut cells = CsvCells::new(&schema, [b"other".as_slice(), b"x"]).unwrap();
+        let read = cells.read(|number| [b"?".as_slice(), cell.as_bytes()].get(number).copied(), &mut table);
+        let mut printed = Vec::new();
+        let done = read.and_then(|()| CsvWriter::new(&schema).write_row(&table, 0, &mut printed));
+        match (done.map_err(|error| error.to_string()), expected) {
+            (Ok(()), Ok(expected)) => assert_eq!(String::from_utf8(printed).unwrap(), format!("{expected},")),
+            (Err(found), Err(expected)) => assert!(found.starts_with(expected), "{data_type} {cell:?}: {found}"),
+            (found, _) => panic!("{data_type} {cell:?}: {found:?}"),
+        }
+        assert!(table.fields().iter().all(|field| field.len() == table.len()));
+    }
+}
+
+#[test]
+fn a_header_names_each_read_field_once() {
+    let schema = schema(&[("a", "s64"), ("b", "s64?")]);
+    let message =
+        |header: &[&str]| CsvCells::new(&schema, header.iter().map(|name| name.as_bytes())).unwrap_err().to_string();
+    assert_eq!(message(&["b"]), "field \"a\" is missing");
+    assert_eq!(message(&["a", "b", "a"]), "field \"a\" stands twice in the record");
+    let mut table = Table::new(Arc::clone(&schema));
+    let mut cells = CsvCells::new(&schema, [b"a".as_slice(), b"b"]).unwrap();
+    let error = cells.read(|_| None, &mut table).unwrap_err();
+    assert_eq!(error.to_string(), "field \"a\" is missing");
+    let not_utf8 = cells.read(|_| Some(b"\xff"), &mut table).unwrap_err();
+    assert_eq!(
+        not_utf8.to_string(),
+        "field \"a\" is \"\u{fffd}\", which is no s64: an integer, without point or exponent"
+    );
+}
+
+#[test]
+fn headers_and_numbers_that_are_not_finite_are_printed() {
+    let schema = schema(&[("a,b", "f64"), ("c", "f32")]);
+    let mut table = Table::new(Arc::clone(&schema));
+    table.field_mut(0).unwrap().push_f64(f64::NAN);
+    table.field_mut(1).unwrap().push_f32(f32::NEG_INFINITY);
+    assert!(table.finish_row());
+    let (mut writer, mut out) = (CsvWriter::new(&schema), Vec::new());
+    writer.write_header(&mut out);
+    out.push(b'\n');
+    writer.write_row(&table, 0, &mut out).unwrap();
+    assert_eq!(out, b"\"a,b\",c\nNaN,-inf");
+}
+
+#[test]
+fn a_row_of_one_empty_cell_is_no_empty_line() {
+    let schema = schema(&[("a", "string?")]);
+    let mut table = Table::new(Arc::clone(&schema));
+    table.field_mut(0).unwrap().push_null();
+    assert!(table.finish_row());
+    let mut out = Vec::new();
+    CsvWriter::new(&schema).write_row(&table, 0, &mut out).unwrap();
+    assert_eq!(out, b"\"\"");
+}

@@ -1,0 +1,30 @@
+//! Records as JSON objects, one to a line.
+//!
+//! | type | JSON |
+//! |---|---|
+//! | `bool` | `true`, `false` |
+//! | integers | an integer token; `1.0` and `1e3` are refused |
+//! | `f32`, `f64` | the nearest number; what would be infinite is refused |
+//! | `decimal` | an exact number; digits beyond the scale must be zeros |
+//! | `timestamp` | RFC 3339 with a zone; digits beyond the sixth are dropped; printed in UTC |
+//! | `date` | `"YYYY-MM-DD"` |
+//! | `string` | a string |
+//! | `bytes` | a string of base64 with padding |
+//! | `json` | any value but `null`, as its text stands; only the grammar is checked |
+//!
+//! `null` and a missing key are one: a field without a value, or an error if the field is not nullable.
+
+mod keys;
+mod read;
+#[cfg(test)]
+mod read_tests;
+mod reference;
+mod unprintable;
+mod write;
+
+pub use read::JsonReader;
+pub use unprintable::unprintable;
+pub use write::JsonWriter;
+
+pub(crate) use reference::{syntax_error, unescape};
+pub(crate) use write::{not_finite, one_value, put_json, put_time};

@@ -1,0 +1,28 @@
+//! Fields of records in text: JSON lines and CSV.
+//!
+//! A reader takes the text of one record and appends a row to a [`Table`](sage_batch::fields::Table), or leaves
+//! the table as it was and says why ([`FieldError`]). A writer prints a row. Both follow one schema. Splitting a
+//! stream into records, and CSV lines into cells, is the work of the caller: nothing here does I/O.
+//!
+//! Invariants:
+//!
+//! - A record is read exactly or refused: no integer is rounded, no number becomes infinite, no null is made up.
+//! - The reader of a format reads the rows that its writer prints as the same values. Exceptions in CSV: an empty text
+//!   is read as null where the field is nullable, and `NaN` and `inf` are refused.
+//! - A text of type `json` is printed in one line, so its line ends become spaces.
+//! - No record, however nested, makes a reader recurse.
+
+pub mod csv;
+mod error;
+pub mod infer;
+pub mod json;
+mod number;
+mod put;
+#[cfg(test)]
+mod round_trip_tests;
+mod scan;
+#[cfg(test)]
+mod test_schema;
+mod time;
+
+pub use error::{FieldError, Place, Reason};
