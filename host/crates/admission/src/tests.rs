@@ -8,7 +8,7 @@ use sage_machine::{HeldBy, HeldCpu, Holder, Holdings, Inventory, Supply};
 use sage_models::Devices;
 use sage_plan::{
     Capabilities, ComponentSpec, CpuRequest, Edge, EdgeId, GenerateSpec, Kind, Limits, OnError, Partition, Plan, Port,
-    Resources, SinkSpec, SourceSpec, Stage, StageId, Work,
+    Resources, Schemas, SinkSpec, SourceSpec, Stage, StageId, Work,
 };
 use sage_text::width_of;
 
@@ -62,7 +62,7 @@ fn chain(stages: impl IntoIterator<Item = Stage>, partition: Partition) -> Plan 
         stages[to].inputs.push(edge);
         edges.push(Edge { from: StageId(to - 1), port: Port::Main, to: StageId(to), partition });
     }
-    Plan { name: "test".to_owned(), stages, edges, models: Vec::new() }
+    Plan { name: "test".to_owned(), stages, edges, models: Vec::new(), schemas: Schemas::default() }
 }
 
 pub(super) fn whole(count: u32) -> Resources {

@@ -4,6 +4,7 @@ use glob::Pattern;
 
 use super::pattern_path::pattern_path;
 use super::text_source::{compression, no_stamps, not_csv, passes_files, text};
+use super::written_schema::no_schema;
 use super::{
     Compression, FileSinkSpec, FileSourceSpec, Format, GenerateSpec, Limits, SinkSpec, SourceSpec, WholeFilesSpec,
 };
@@ -29,6 +30,7 @@ pub(super) fn source(
     match kind {
         SourceKind::File(file) if file.text.format.as_ref().is_some_and(|format| format.value == WHOLE) => {
             no_stamps(place, "format = \"whole\"", written, errors);
+            no_schema(place, "a record of format = \"whole\"", written, errors);
             whole_files(place, written, file, base, errors).map(SourceSpec::WholeFiles)
         }
         SourceKind::File(file) => {
@@ -41,9 +43,13 @@ pub(super) fn source(
         SourceKind::Stdin(format) => text(place, written, format, &Format::NAMES, errors).map(SourceSpec::Stdin),
         SourceKind::Generate(generated) => {
             no_stamps(place, "a generated record", written, errors);
+            no_schema(place, "a generated record", written, errors);
             generate(place, generated, errors).map(SourceSpec::Generate)
         }
-        SourceKind::Provided(name) => Some(SourceSpec::Provided(name.clone())),
+        SourceKind::Provided(name) => {
+            no_schema(place, "a record of a source from Rust", written, errors);
+            Some(SourceSpec::Provided(name.clone()))
+        }
         SourceKind::Component(_) => None,
     }
 }

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config_schema::{ConfigSchema, SchemaError};
+use super::record_shape::{RecordShape, Rest, ShapeError, WrittenField, WrittenShape};
 
 /// Description that a component gives of itself in its section [`Description::SECTION`]. The host reads it
 /// before it runs any part of the component.
@@ -15,6 +16,9 @@ pub struct Description {
     pub keeps_state: bool,
     /// JSON Schema of the `config` table. `None` if the component gives none.
     pub config: Option<Value>,
+    /// Fields that the operator reads and gives. `None` for an operator that receives records as bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<RecordShape>,
 }
 
 /// The error for a description that cannot be read.
@@ -35,6 +39,9 @@ pub enum DescriptionError {
     /// The description's `config` is no schema.
     #[error("`config` of its description is no JSON Schema that this host reads: {0}")]
     Schema(#[from] SchemaError),
+    /// The description's fields cannot be used.
+    #[error("the fields of its description cannot be used: {0}")]
+    Fields(#[from] ShapeError),
 }
 
 /// The section as it is written. Keys of a later version are ignored.
@@ -47,6 +54,12 @@ struct Written {
     state: State,
     #[serde(default)]
     config: Option<Value>,
+    #[serde(default)]
+    reads: Option<Vec<WrittenField>>,
+    #[serde(default)]
+    gives: Option<Vec<WrittenField>>,
+    #[serde(default)]
+    rest: Option<Rest>,
 }
 
 #[derive(Deserialize, Default, PartialEq, Eq)]
@@ -87,7 +100,9 @@ impl Description {
         if let Some(config) = &written.config {
             ConfigSchema::read(config)?;
         }
-        Ok(Self { docs: written.docs, keeps_state: written.state == State::Keyed, config: written.config })
+        let Written { docs, state, config, reads, gives, rest, .. } = written;
+        let shape = WrittenShape { reads, gives, rest }.read()?;
+        Ok(Self { docs, keeps_state: state == State::Keyed, config, shape })
     }
 
     /// The schema of `config`, if there is one.
@@ -116,11 +131,60 @@ mod tests {
     #[test]
     fn a_description_is_read_with_what_it_leaves_out() {
         let read = |text: &str| Description::read(text.as_bytes());
-        let nothing = Description { docs: String::new(), keeps_state: true, config: None };
+        let nothing = Description { keeps_state: true, ..Description::default() };
         assert_eq!(read(r#"{"version":1}"#), Ok(nothing.clone()));
         assert_eq!(read(r#"{"version":1,"fields":["a later version's"]}"#), Ok(nothing));
         let whole = read(r#"{"version":1,"docs":"Keeps.","state":"none","config":{"type":"object"}}"#).unwrap();
         assert_eq!((whole.docs.as_str(), whole.keeps_state, whole.config.is_some()), ("Keeps.", false, true));
+    }
+
+    #[test]
+    fn the_fields_of_a_description_are_the_same_after_a_trip_through_json() {
+        let text = r#"{
+            "version": 1,
+            "reads": [{ "name": "fahrenheit", "type": "f64", "later": 1 }],
+            "gives": [
+                { "name": "celsius", "type": "f64", "docs": "Rounded.\nTo one place." },
+                { "name": "price", "type": "decimal(18,4)", "nullable": true }
+            ],
+            "rest": "keep"
+        }"#;
+        let read = Description::read(text.as_bytes()).unwrap();
+        let shape = read.shape.clone().unwrap();
+        assert_eq!((shape.reads.fields().len(), shape.gives.fields().len(), shape.rest), (1, 2, Rest::Keep));
+        assert!(shape.gives.fields()[1].nullable && !shape.gives.fields()[0].nullable);
+        let json = serde_json::to_string(&read).unwrap();
+        assert_eq!(serde_json::from_str::<Description>(&json).unwrap(), read);
+
+        let bytes = Description::read(br#"{"version":1}"#).unwrap();
+        assert_eq!(bytes.shape, None);
+        assert!(!serde_json::to_string(&bytes).unwrap().contains("shape"));
+        let nothing_read = Description::read(br#"{"version":1,"reads":[]}"#).unwrap();
+        assert_eq!(nothing_read.shape, Some(RecordShape::default()), "an operator of columns that reads none");
+    }
+
+    #[test]
+    fn fields_that_cannot_be_used_are_an_error_with_the_reason() {
+        let field = |name: &str, data_type: &str| format!(r#"{{"name":"{name}","type":"{data_type}"}}"#);
+        let reads = |fields: &str| format!(r#"{{"version":1,"reads":[{fields}]}}"#);
+        let many: Vec<String> = (0..=RecordShape::MOST_FIELDS).map(|i| field(&i.to_string(), "u8")).collect();
+        let cases = [
+            (reads(&field("a", "float")), "field `a` of `reads`: \"float\" is no type of a field"),
+            (reads(&field("a", "decimal(4,5)")), "field `a` of `reads`: \"decimal(4,5)\": a decimal has"),
+            (reads(&format!("{},{}", field("a", "s8"), field("a", "u8"))), "two fields of `reads` are called `a`"),
+            (reads(&field("", "s8")), "the name of field 1 of `reads` cannot be used: it is empty"),
+            (reads(&field(&"x".repeat(257), "s8")), "it has 257 bytes, at most 256 are read"),
+            (reads(&field("a\\tb", "s8")), "it has control characters"),
+            (reads(&field("a\\u001bb", "s8")), "a text in it has control characters"),
+            (reads(&many.join(",")), "`reads` has 1001 fields, at most 1000 are read"),
+            (r#"{"version":1,"gives":[{"name":"a"}]}"#.to_owned(), "missing field `type`"),
+            (r#"{"version":1,"rest":"keep"}"#.to_owned(), "`rest` goes with `reads` or `gives`"),
+            (r#"{"version":1,"gives":[],"rest":"some"}"#.to_owned(), "unknown variant `some`"),
+        ];
+        for (text, reason) in cases {
+            let error = Description::read(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
     }
 
     #[test]

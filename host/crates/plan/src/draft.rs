@@ -2,9 +2,10 @@ use std::path::Path;
 
 use super::config_check::check_config;
 use super::role::Role;
+use super::written_schema::no_schema;
 use super::{
-    Catalog, ComponentSpec, DeadLetters, Kind, Limits, OnError, Resources, SinkSpec, Unusable, Work, amounts,
-    connectors, grants, limits, text_source,
+    Catalog, ComponentSpec, DeadLetters, Kind, Limits, OnError, RecordShape, Resources, SinkSpec, Unusable, Work,
+    amounts, connectors, grants, limits, text_source,
 };
 use crate::config::{
     self, ComponentUse, Diagnostic, Diagnostics, Input, Partitioning, Pipeline, SinkKind, SourceKind, Span, Spanned,
@@ -27,6 +28,10 @@ pub(super) struct Draft<'a> {
     pub(super) work: Option<Work>,
     /// Side outputs. `None` if the component is not known.
     pub(super) ports: Option<&'a [String]>,
+    /// Fields that the component reads and gives. `None` for a component that receives bytes.
+    pub(super) shape: Option<&'a RecordShape>,
+    /// The `schema` of a source, as it was written.
+    pub(super) schema: Option<&'a config::SourceSchema>,
     /// The component, if the stage is one.
     pub(super) component: Option<&'a ComponentUse>,
     /// Outputs that the stage reads. `None` if they have an error, which was reported. Empty for a source.
@@ -63,10 +68,12 @@ impl<'a> Draft<'a> {
         for (i, source) in pipeline.sources.iter().enumerate() {
             let mut draft = Self::new(Role::Source, i + 1, source.span, source.name.as_ref());
             draft.inputs = Some(&[]);
+            draft.schema = source.schema.as_ref();
             match &source.kind {
                 Some(SourceKind::Component(component)) => {
                     draft.add_component(component, catalog, base, errors);
                     text_source::no_stamps(&draft.place(), "a record of a component", source, errors);
+                    no_schema(&draft.place(), "a record of a component", source, errors);
                 }
                 Some(builtin) => {
                     let place = draft.place();
@@ -118,6 +125,8 @@ impl<'a> Draft<'a> {
             name,
             work: None,
             ports: None,
+            shape: None,
+            schema: None,
             component: None,
             inputs: None,
             partition: &Partitioning::Default,
@@ -204,6 +213,7 @@ impl<'a> Draft<'a> {
             }
         };
         self.ports = Some(&facts.ports);
+        self.shape = facts.description.as_ref().and_then(|description| description.shape.as_ref());
         if !self.role.takes(facts.kind) {
             let right = [Role::Source, Role::Operator, Role::Sink].into_iter().find(|role| role.takes(facts.kind));
             let right = right.map_or("operator", Role::name);

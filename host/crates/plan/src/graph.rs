@@ -1,4 +1,6 @@
-use super::{ComponentSpec, Kind, Limits, ModelSpec, OnError, Resources, SinkSpec, SourceSpec};
+use super::{
+    ComponentSpec, EdgeId, Kind, Limits, ModelSpec, OnError, Port, Resources, Schemas, SinkSpec, SourceSpec, StageId,
+};
 
 /// A validated pipeline.
 #[derive(Debug, Clone)]
@@ -11,15 +13,9 @@ pub struct Plan {
     pub edges: Vec<Edge>,
     /// Models that may be opened, each once.
     pub models: Vec<ModelSpec>,
+    /// Fields of the records on the edges.
+    pub schemas: Schemas,
 }
-
-/// Index into [`Plan::stages`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StageId(pub usize);
-
-/// Index into [`Plan::edges`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EdgeId(pub usize);
 
 /// A source, an operator or a sink of the pipeline.
 #[derive(Debug, Clone)]
@@ -70,17 +66,6 @@ pub struct Edge {
     pub to: StageId,
     /// How records are distributed over the receiver's instances.
     pub partition: Partition,
-}
-
-/// An output of a stage.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Port {
-    /// The main output: `input = "parse"`.
-    Main,
-    /// The records that the stage rejected, unchanged: `input = "parse.rejects"`.
-    Rejects,
-    /// A side output that the component declares, by its number (from 1) and name: `input = "sessions.late"`.
-    Side(u32, String),
 }
 
 /// How records are distributed over the instances of the receiver.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Description;
+use super::record_shape::RecordShape;
 
 /// The kind of an operator: the world of `sage:operator` that its component targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,6 +61,19 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// The interface that a component of this kind exports if its records come by field.
+    #[must_use]
+    pub fn interface_by_field(self) -> Option<&'static str> {
+        match self {
+            Self::Map => Some("fields-mapper"),
+            Self::Filter => Some("fields-predicate"),
+            Self::FlatMap => Some("fields-flat-mapper"),
+            Self::KeyBy | Self::Process | Self::Source | Self::Sink => None,
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -77,13 +91,21 @@ pub struct ComponentFacts {
     pub description: Option<Arc<Description>>,
     /// Bytes of linear memory with which one instance begins.
     pub initial_bytes: u64,
+    /// Whether records come by field: the component exports [`Kind::interface_by_field`].
+    pub by_field: bool,
 }
 
 impl ComponentFacts {
     /// A component without a description and without initial memory.
     #[must_use]
     pub fn new(kind: Kind, ports: Vec<String>) -> Self {
-        Self { kind, ports, description: None, initial_bytes: 0 }
+        Self { kind, ports, description: None, initial_bytes: 0, by_field: false }
+    }
+
+    /// The fields that the component reads and gives, if its records come by field.
+    #[must_use]
+    pub fn shape(&self) -> Option<&RecordShape> {
+        self.description.as_ref()?.shape.as_ref().filter(|_| self.by_field)
     }
 
     /// Whether the component may keep keyed state: true for a `process` whose description does not deny it.

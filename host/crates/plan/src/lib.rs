@@ -11,7 +11,8 @@
 //! 3. Stages are connected to their inputs.
 //! 4. The stages are ordered; a cycle is an error.
 //! 5. Each connection gets its partitioning.
-//! 6. The readers of standard input are checked.
+//! 6. The fields on each connection are found, and compared with the fields that operators read.
+//! 7. The readers of standard input are checked.
 //!
 //! Each step reports its errors and continues with the valid parts, so that one mistake gives one error.
 //!
@@ -26,39 +27,52 @@ mod config_schema;
 mod connectors;
 mod description;
 mod draft;
+mod edge_schemas;
+mod field_name;
 mod field_path;
 mod grants;
 mod graph;
 mod graph_rows;
+mod ids;
 mod kind;
 mod limits;
 mod models;
 mod names;
 mod partitions;
 mod pattern_path;
+mod port;
+mod record_shape;
 mod role;
 mod schema;
 mod settings;
+mod source_schema;
 mod standard_input;
 mod text;
 mod text_source;
 mod topology;
 mod validate;
 mod wiring;
+mod written_schema;
 
 pub use crate::config::{BackendChoice, ModelSpec, RowsChoice};
 pub use config_schema::{ConfigSchema, Fields, Range, SchemaError, Shape};
 pub use description::{Description, DescriptionError};
+pub use edge_schemas::{EdgeSchema, Projection, Schemas, StageSchemas};
+pub use field_name::FieldNameError;
 pub use field_path::{FieldPath, FieldPathError};
-pub use graph::{Edge, EdgeId, Partition, Plan, Port, Stage, StageId, Work};
+pub use graph::{Edge, Partition, Plan, Stage, Work};
 pub use graph_rows::GraphRows;
+pub use ids::{EdgeId, StageId};
 pub use kind::{Catalog, ComponentFacts, Kind, Unusable};
 pub use pattern_path::{escape_pattern, pattern_path};
+pub use port::Port;
+pub use record_shape::{RecordShape, Rest, ShapeError};
 pub use schema::{HOST_SCHEMA, PIPELINE_SCHEMA};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, CpuRequest, DeadLetters, FileSinkSpec, FileSourceSpec, FolderGrant,
     GenerateSpec, Limits, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,
 };
+pub use source_schema::SourceSchema;
 pub use text::{
     Compression, CsvSpec, Duplicates, Format, HeaderSpec, LineEnd, StampSpec, TextEncoding, TextSpec, TimeFormat,
     Unnamed,

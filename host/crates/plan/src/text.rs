@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use encoding_rs::Encoding;
 
-use super::FieldPath;
+use super::{FieldPath, SourceSchema};
 
 /// Format of the records in a file or in standard input.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +19,8 @@ pub struct TextSpec {
     pub csv: CsvSpec,
     /// Fields that give a record its key, time and headers; not for [`Format::Lines`].
     pub stamps: StampSpec,
+    /// Fields of a record and their types; not for [`Format::Lines`]. `None` lets the operators decide.
+    pub schema: Option<Arc<SourceSchema>>,
     /// Whether unreadable input is skipped. A file that cannot be opened is then reported by the run; it does
     /// not prevent the start.
     pub tolerant: bool,

@@ -2,6 +2,7 @@ use std::collections::HashSet;
 
 use encoding_rs::Encoding;
 
+use super::written_schema::source_schema;
 use super::{
     Compression, CsvSpec, Duplicates, FieldPath, Format, HeaderSpec, LineEnd, StampSpec, TextEncoding, TextSpec,
     TimeFormat, Unnamed,
@@ -39,6 +40,7 @@ pub(super) fn text<F: Copy + Into<Option<Format>>>(
         CsvSpec::default()
     };
     let stamps = stamps(place, written, chosen, &csv, errors);
+    let schema = source_schema(place, written, chosen, &csv, errors);
     if errors.len() > before {
         return None;
     }
@@ -49,6 +51,7 @@ pub(super) fn text<F: Copy + Into<Option<Format>>>(
         line_end: line_end?,
         csv,
         stamps,
+        schema,
         tolerant: passes_files(written),
     })
 }

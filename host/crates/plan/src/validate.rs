@@ -2,9 +2,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::draft::Draft;
+use super::edge_schemas::{self, Resolved};
 use super::{
-    Catalog, Edge, EdgeId, ModelSpec, OnError, Plan, Stage, StageId, models, names, partitions, standard_input,
-    topology, wiring,
+    Catalog, Edge, EdgeId, EdgeSchema, ModelSpec, OnError, Plan, Schemas, Stage, StageId, models, names, partitions,
+    standard_input, topology, wiring,
 };
 use crate::config::{Diagnostic, Diagnostics, Parsed, Pipeline};
 
@@ -50,12 +51,14 @@ fn check(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> (Option<Plan>, 
     let wires = wiring::connect(&drafts, torn, &mut errors);
     let sorted = topology::sort(&drafts, &wires, &mut errors);
     let partitions = partitions::assign(&drafts, &wires, &sorted, &mut errors);
+    let schemas = edge_schemas::resolve(&drafts, &wires, &sorted, &mut errors);
     standard_input::check(&drafts, &mut errors);
     let models = models::declare(pipeline, &drafts, base, &mut errors);
     errors.sort();
 
     let whole = !pipeline.torn && drafts.iter().all(Draft::is_whole);
-    let plan = (errors.is_empty() && whole).then(|| build(pipeline, drafts, (&wires, &sorted, &partitions), models));
+    let plan = (errors.is_empty() && whole)
+        .then(|| build(pipeline, drafts, (&wires, &sorted, &partitions), (models, schemas)));
     (plan.flatten(), errors)
 }
 
@@ -64,7 +67,7 @@ fn build(
     pipeline: &Pipeline,
     drafts: Vec<Draft<'_>>,
     (wires, sorted, partitions): (&[wiring::Wire], &[usize], &[super::Partition]),
-    models: Vec<ModelSpec>,
+    (models, schemas): (Vec<ModelSpec>, Resolved),
 ) -> Option<Plan> {
     let mut place = vec![None; drafts.len()];
     for (id, &draft) in sorted.iter().enumerate() {
@@ -78,14 +81,18 @@ fn build(
         stages.push(drafts.get_mut(draft)?.take()?.into_stage()?);
     }
     let mut edges = Vec::with_capacity(wires.len());
-    for (wire, &partition) in wires.iter().zip(partitions) {
+    for ((wire, &partition), schema) in wires.iter().zip(partitions).zip(schemas.edges) {
         let from = (*place.get(wire.from)?)?;
         let to = (*place.get(wire.to)?)?;
-        edges.push(Edge { from, port: wire.port.clone(), to, partition });
+        edges.push((Edge { from, port: wire.port.clone(), to, partition }, schema));
     }
     // The edges are sorted by receiver, so that ids follow the order of the stages. The sort is stable, so that
     // inputs keep the order of the file.
-    edges.sort_by_key(|edge| edge.to);
+    edges.sort_by_key(|(edge, _)| edge.to);
+    let (edges, edge_schemas): (Vec<Edge>, Vec<EdgeSchema>) = edges.into_iter().unzip();
+    let mut stage_schemas = schemas.stages;
+    let stage_schemas = sorted.iter().map(|&draft| stage_schemas.get_mut(draft).map(std::mem::take));
+    let schemas = Schemas { stages: stage_schemas.collect::<Option<_>>()?, edges: edge_schemas };
     for (id, edge) in edges.iter().enumerate() {
         stages.get_mut(edge.from.0)?.outputs.push(EdgeId(id));
         stages.get_mut(edge.to.0)?.inputs.push(EdgeId(id));
@@ -97,7 +104,7 @@ fn build(
             stages.get_mut(id)?.on_error = on_error;
         }
     }
-    (stages.len() == drafts.len()).then(|| Plan { name: plan_name(pipeline), stages, edges, models })
+    (stages.len() == drafts.len()).then(|| Plan { name: plan_name(pipeline), stages, edges, models, schemas })
 }
 
 /// The error policy that all readers of a stage share. `None` if they differ.

@@ -104,12 +104,55 @@ fn errors_beyond_the_first_hundred_are_counted() {
     );
 }
 
+#[test]
+fn fields_are_found_in_a_graph_with_more_paths_than_can_be_walked() {
+    let mut text = "[[source]]\nname = \"a0\"\nstdin = { format = \"jsonl\" }\nschema = { x = \"s64\" }\n".to_owned();
+    let mut input = "[\"a0\"]".to_owned();
+    for layer in 1..=60 {
+        for side in ["a", "b"] {
+            let component = format!("map(x: s64 -> {side}{layer}: u8, ..).wasm");
+            text += &format!("[[operator]]\nname = \"{side}{layer}\"\ncomponent = \"{component}\"\ninput = {input}\n");
+        }
+        input = format!("[\"a{layer}\", \"b{layer}\"]");
+    }
+    text += &format!("[[sink]]\nname = \"out\"\ninput = {input}\nstdout = {{}}\n");
+    let shown = outcome(text.as_bytes());
+    assert!(shown.contains("parses Main x: s64\n") && shown.ends_with("  x    s64\n  and other fields\n"), "{shown}");
+
+    let wrong = text.replacen("x: s64 -> b60", "x: bool -> b60", 1);
+    let shown = outcome(wrong.as_bytes());
+    assert!(shown.contains("operator \"b60\" reads field `x` as bool"), "{shown}");
+}
+
+#[test]
+fn fields_add_up_along_a_chain_of_operators_that_keep_them() {
+    let mut text = "[[source]]\nname = \"n0\"\nstdin = { format = \"jsonl\" }\nschema = { x = \"s64\" }\n".to_owned();
+    for at in 1..=50 {
+        let given: Vec<String> = (0..200).map(|field| format!("f{at}_{field}: u8")).collect();
+        let component = format!("map(x: s64 -> {}, ..).wasm", given.join(", "));
+        let input = at - 1;
+        text += &format!("[[operator]]\nname = \"n{at}\"\ncomponent = \"{component}\"\ninput = \"n{input}\"\n");
+    }
+    text += "[[sink]]\nname = \"out\"\ninput = \"n50\"\nstdout = {}\n";
+    let shown = outcome(text.as_bytes());
+    let last = shown.split("n50 -> out\n").nth(1).unwrap();
+    assert_eq!(last.lines().count(), 50 * 200 + 1, "the given fields, and x");
+}
+
 /// Files that use every key.
 fn seeds() -> Vec<Vec<u8>> {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plan_cases");
-    ["good-flights", "good-every-source-and-sink", "good-partitions", "wrong-types"]
-        .map(|case| std::fs::read(cases.join(case).join("pipeline.toml")).unwrap())
-        .into()
+    [
+        "good-flights",
+        "good-every-source-and-sink",
+        "good-partitions",
+        "good-fields-of-a-schema",
+        "fields-of-the-wrong-type",
+        "bad-schemas",
+        "wrong-types",
+    ]
+    .map(|case| std::fs::read(cases.join(case).join("pipeline.toml")).unwrap())
+    .into()
 }
 
 proptest! {

@@ -56,6 +56,7 @@
 //! key = "carrier"                   # the field with the record's key; a record without the field counts as unreadable
 //! event_time = { field = "/time_hour", format = "rfc3339" }   # | "unix" | "unix_ms" | "unix_us" | "unix_ns"
 //! headers = { trace = "/trace/id" } # headers of the record, from fields; a missing field gives no header
+//! schema = { carrier = "string", delay = "s32?" }   # fields of a record and their types; ?: a record may lack the field
 //! #
 //! # or, instead of file:
 //! # generate = { count = 1000, rate = 100, payload_bytes = 128, keys = 10000, seed = 1 }   # all optional
@@ -185,6 +186,7 @@ mod render;
 #[cfg(test)]
 mod schema_tests;
 mod settings;
+mod source_schema;
 mod source_text;
 mod spanned;
 mod suggest;
@@ -209,9 +211,11 @@ pub use pipeline::{
 };
 pub use read_pipeline::{Parsed, parse};
 pub use settings::{Capabilities, DeadLetters, Folder, Limits, OnError, Resources};
+pub use source_schema::{SourceField, SourceSchema};
 pub use source_text::SourceText;
 pub use spanned::{Span, Spanned};
 pub use suggest::closest;
+pub(crate) use suggest::hint;
 pub use tenant::{TenantCeiling, TenantName, TenantNameError};
 pub use text_format::{EventTime, Header, TextFormat};
 pub use units::{UnitError, format_duration, format_number, parse_duration, parse_size, ten_thousandths};

@@ -1,5 +1,6 @@
 use super::{
-    Capabilities, ConfigPlaces, EventTime, Limits, Model, OnError, Resources, SourceText, Span, Spanned, TextFormat,
+    Capabilities, ConfigPlaces, EventTime, Limits, Model, OnError, Resources, SourceSchema, SourceText, Span, Spanned,
+    TextFormat,
 };
 
 /// A pipeline as it was written. An embedder builds one too; then nothing has a span and `source` is `None`.
@@ -45,6 +46,8 @@ pub struct Source {
     pub event_time: Option<EventTime>,
     /// Headers of a record by name, with the field that each is taken from.
     pub headers: Vec<(Spanned<String>, Spanned<String>)>,
+    /// Fields of a record and their types. `None` lets the operators decide.
+    pub schema: Option<SourceSchema>,
 }
 
 /// Kind of a source: where its records come from.

@@ -34,7 +34,11 @@ impl Schema {
     fn example(&self, of: &Value) -> Value {
         let named = of["$ref"].as_str().or_else(|| of["allOf"][0]["$ref"].as_str());
         if let Some(name) = named.and_then(|path| path.strip_prefix("#/definitions/")) {
-            let name = if name == "on_error" { "dead_letters" } else { name };
+            let name = match name {
+                "on_error" => "dead_letters",
+                "field" => "field_table",
+                name => name,
+            };
             if self.definition(name).get("properties").is_some() {
                 return self.everything(name);
             }
@@ -93,6 +97,7 @@ fn the_schema_of_pipeline_files_and_their_reader_know_the_same_keys() {
         ("resources of", "resources"),
         ("on_error of", "dead_letters"),
         ("event_time of", "event_time"),
+        ("field \"x\" of", "field_table"),
         ("generate of", "generate"),
         ("stdin of", "stdin"),
         ("file of source", "file_source"),

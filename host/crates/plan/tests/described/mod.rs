@@ -2,7 +2,8 @@
 //!
 //! A component gets its facts from its file name: `map.wasm`, `key-by-carrier.wasm`, `process.wasm` (with a
 //! side output `late`), `source.wasm` (with a side output `errors`), and so on. Other components are missing. A
-//! name that ends in `-described` has a description of its configuration, `-stateless` keeps no state, and
+//! name with parentheses names fields: `map(fahrenheit: f64 -> celsius: f64?, ..).wasm` reads one field, gives another,
+//! and keeps the rest; without `..` it drops the rest. A name that ends in `-described` has a description of its configuration, `-stateless` keeps no state, and
 //! `-large` starts with 1 MiB.
 
 use std::fmt::Write as _;
@@ -42,9 +43,26 @@ fn description(stem: &str) -> Option<Arc<Description>> {
             }
         }"#
     } else {
-        return None;
+        return Some(Arc::new(with_fields(stem)?));
     };
     Some(Arc::new(Description::read(text.as_bytes()).unwrap()))
+}
+
+/// The description of a component with fields in its name.
+fn with_fields(stem: &str) -> Option<Description> {
+    let (_, fields) = stem.strip_suffix(')')?.split_once('(')?;
+    let (reads, gives) = fields.split_once("->").unwrap_or((fields, ""));
+    let list = |text: &str| -> Option<Vec<serde_json::Value>> {
+        let fields = text.split(", ").map(str::trim).filter(|field| !matches!(*field, "" | ".."));
+        let field = |(name, data_type): (&str, &str)| {
+            let plain = data_type.trim_end_matches('?');
+            serde_json::json!({ "name": name, "type": plain, "nullable": plain != data_type })
+        };
+        fields.map(|text| text.split_once(": ").map(field)).collect()
+    };
+    let rest = if gives.trim_end().ends_with("..") { "keep" } else { "drop" };
+    let section = serde_json::json!({ "version": 1, "reads": list(reads)?, "gives": list(gives)?, "rest": rest });
+    Description::read(section.to_string().as_bytes()).ok()
 }
 
 /// The facts of all components that a pipeline names.
@@ -100,6 +118,18 @@ pub(crate) fn describe(plan: &Plan) -> String {
             assert!(plan.stage(edge.from).outputs.contains(&input));
             let _ = writeln!(out, "   <- {} {:?} {:?}", plan.stage(edge.from).name, edge.port, edge.partition);
         }
+        for (port, parsed) in plan.schemas.stage(id).iter().flat_map(|stage| &stage.parses) {
+            let fields = parsed.fields().fields().iter().zip(parsed.names());
+            let shown = fields.map(|(field, name)| {
+                let mark = if field.nullable { "?" } else { "" };
+                let from = if *name == field.name { String::new() } else { format!(" from {name:?}") };
+                format!("{}: {}{mark}{from}", field.name, field.data_type)
+            });
+            let _ = writeln!(out, "   parses {port:?} {}", shown.collect::<Vec<_>>().join(", "));
+        }
+    }
+    if plan.schemas.has_columns() {
+        out.push_str(&plan.schema_listing());
     }
     out
 }

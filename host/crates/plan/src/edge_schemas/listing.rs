@@ -1,0 +1,43 @@
+use std::fmt::Write as _;
+
+use crate::{EdgeId, EdgeSchema, Plan, Port, Projection};
+
+impl Plan {
+    /// The fields of every edge, as `validate --schema` prints them: a line for the edge, and a line for each
+    /// field with its type.
+    #[must_use]
+    pub fn schema_listing(&self) -> String {
+        let mut out = String::new();
+        for (at, edge) in self.edges.iter().enumerate() {
+            let port = match &edge.port {
+                Port::Main => String::new(),
+                Port::Rejects => ".rejects".to_owned(),
+                Port::Side(_, name) => format!(".{name}"),
+            };
+            let _ = writeln!(out, "{}{port} -> {}", self.stage(edge.from).name, self.stage(edge.to).name);
+            if let Some(schema) = self.schemas.edge(EdgeId(at)) {
+                list(schema, &mut out);
+            }
+        }
+        out
+    }
+}
+
+fn list(schema: &EdgeSchema, out: &mut String) {
+    let Some(fields) = &schema.fields else {
+        out.push_str("  bytes\n");
+        return;
+    };
+    let widest = fields.fields().iter().map(|field| field.name.chars().count()).max().unwrap_or_default();
+    for field in fields.fields() {
+        let mark = if field.nullable { "?" } else { "" };
+        let unread = if schema.read.reads(&field.name) { "" } else { "  (unread)" };
+        let _ = writeln!(out, "  {:widest$}  {}{mark}{unread}", field.name, field.data_type);
+    }
+    if schema.others {
+        let unread = if schema.read == Projection::All { "" } else { "  (unread)" };
+        let _ = writeln!(out, "  and other fields{unread}");
+    } else if fields.fields().is_empty() {
+        out.push_str("  no fields\n");
+    }
+}

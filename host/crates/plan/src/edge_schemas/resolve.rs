@@ -1,0 +1,235 @@
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use sage_batch::fields::{FieldType, Schema};
+
+use super::demand::Demand;
+use super::errors::Errors;
+use super::flow::Flow;
+use super::graph::Graph;
+use super::output::{Output, output};
+use super::{EdgeSchema, Projection, StageSchemas};
+use crate::config::Diagnostics;
+use crate::draft::Draft;
+use crate::role::Role;
+use crate::wiring::Wire;
+use crate::{Port, Rest, SourceSchema, Work};
+
+/// Fields of stages and edges, by the indices of the drafts and of the wires.
+pub(crate) struct Resolved {
+    pub(crate) stages: Vec<StageSchemas>,
+    pub(crate) edges: Vec<EdgeSchema>,
+}
+
+/// An output: the index of the stage and the port.
+type OutputId = (usize, Port);
+/// Fields to parse from the text on outputs.
+type Parses = BTreeMap<OutputId, Arc<SourceSchema>>;
+
+/// Computes the fields of all edges, and reports fields that do not fit. `sorted` has the stages, upstream before
+/// downstream.
+pub(crate) fn resolve(drafts: &[Draft<'_>], wires: &[Wire], sorted: &[usize], errors: &mut Diagnostics) -> Resolved {
+    let graph = Graph::new(drafts, wires, sorted);
+    let named = flows(&graph, &Parses::new(), &BTreeMap::new());
+    let Read { parses, demands, wires: read } = read(&graph, &named, errors);
+    let flows = flows(&graph, &parses, &demands);
+    let mut stages: Vec<StageSchemas> =
+        drafts.iter().map(|draft| StageSchemas { shape: draft.shape.cloned(), parses: Vec::new() }).collect();
+    for ((stage, port), schema) in parses {
+        if let Some(stage) = stages.get_mut(stage) {
+            stage.parses.push((port, schema));
+        }
+    }
+    let edge = |(wire, demand): (&Wire, Demand<'_>)| {
+        let flow = flows.get(&(wire.from, wire.port.clone())).cloned().unwrap_or_else(Flow::text);
+        let read = if demand.all {
+            Projection::All
+        } else {
+            Projection::Fields(demand.fields.keys().map(|&name| name.to_owned()).collect())
+        };
+        EdgeSchema { fields: flow.fields, others: flow.open, read }
+    };
+    Resolved { stages, edges: wires.iter().zip(read).map(edge).collect() }
+}
+
+/// The fields on every output that is read. Before anything is parsed, text has no known fields, and a declared
+/// schema has all of its fields.
+fn flows(graph: &Graph<'_>, parses: &Parses, demands: &BTreeMap<OutputId, Demand<'_>>) -> BTreeMap<OutputId, Flow> {
+    let mut ports: BTreeMap<usize, Vec<&Port>> = BTreeMap::new();
+    for wire in graph.wires {
+        let ports = ports.entry(wire.from).or_default();
+        if !ports.contains(&&wire.port) {
+            ports.push(&wire.port);
+        }
+    }
+    let mut flows: BTreeMap<OutputId, Flow> = BTreeMap::new();
+    for &stage in graph.sorted {
+        let (Some(draft), Some(ports)) = (graph.drafts.get(stage), ports.get(&stage)) else { continue };
+        let inputs = graph.inputs(stage).filter_map(|(_, wire)| flows.get(&(wire.from, wire.port.clone())));
+        let input = Flow::merged(inputs);
+        for &port in ports {
+            let id = (stage, port.clone());
+            let flow = match (output(draft, port), parses.get(&id)) {
+                (Output::Declared(_), Some(parsed)) => Flow::closed(parsed.fields()),
+                (Output::Declared(schema), None) => Flow::closed(schema.fields()),
+                (Output::Given(shape, Rest::Drop), _) => Flow::closed(&shape.gives),
+                (Output::Given(shape, Rest::Keep), _) => input.with(&shape.gives),
+                (Output::Input, _) => input.clone(),
+                (Output::Text(_), Some(parsed)) => {
+                    let open = demands.get(&id).is_none_or(|demand| demand.all);
+                    Flow { fields: Some(parsed.fields().clone()), open }
+                }
+                (Output::Text(_), None) | (Output::Unknown | Output::Lines(_), _) => Flow::text(),
+            };
+            flows.insert(id, flow);
+        }
+    }
+    flows
+}
+
+/// The fields that are read, on outputs and on wires.
+struct Read<'a> {
+    parses: Parses,
+    demands: BTreeMap<OutputId, Demand<'a>>,
+    wires: Vec<Demand<'a>>,
+}
+
+fn read<'a>(graph: &Graph<'a>, named: &BTreeMap<OutputId, Flow>, list: &mut Diagnostics) -> Read<'a> {
+    let mut read =
+        Read { parses: Parses::new(), demands: BTreeMap::new(), wires: vec![Demand::default(); graph.wires.len()] };
+    let mut errors = Errors::new(graph, list);
+    for &stage in graph.sorted.iter().rev() {
+        let Some(draft) = graph.drafts.get(stage) else { continue };
+        let mut passed = Demand::default();
+        let outputs = read.demands.range((stage, Port::Main)..).take_while(|((of, _), _)| *of == stage);
+        for ((_, port), demand) in outputs {
+            let mut point = Point { graph, named, stage, demand, errors: &mut errors };
+            match output(draft, port) {
+                Output::Unknown => {}
+                Output::Lines(hint) => {
+                    if let Some(wire) = demand.columns {
+                        point.errors.no_fields(wire, stage, hint);
+                    }
+                }
+                Output::Input => passed.add(demand, |_| false),
+                Output::Given(shape, rest) => {
+                    point.check(&shape.gives, rest == Rest::Drop);
+                    match rest {
+                        Rest::Keep => {
+                            let given: HashSet<&str> =
+                                shape.gives.fields().iter().map(|field| field.name.as_str()).collect();
+                            passed.add(demand, |name| given.contains(name));
+                            if demand.all {
+                                passed.kept = graph.inputs(stage).map(|(at, _)| at).next();
+                            }
+                        }
+                        Rest::Drop => {}
+                    }
+                }
+                Output::Declared(schema) => {
+                    point.check(schema.fields(), true);
+                    let parsed = schema.project(|name| demand.all || demand.fields.contains_key(name));
+                    read.parses.insert((stage, port.clone()), Arc::new(parsed));
+                }
+                Output::Text(names) => {
+                    if let Some(wire) = demand.kept {
+                        point.errors.unnamed(wire, stage);
+                    }
+                    if let Some(parsed) = point.parsed(names) {
+                        read.parses.insert((stage, port.clone()), Arc::new(parsed));
+                    }
+                }
+            }
+        }
+        for (at, wire) in graph.inputs(stage) {
+            let demand = asked(draft, at, &passed);
+            read.demands.entry((wire.from, wire.port.clone())).or_default().add(&demand, |_| false);
+            if let Some(slot) = read.wires.get_mut(at) {
+                *slot = demand;
+            }
+        }
+    }
+    read
+}
+
+/// The fields that a stage reads on a wire, with those that it passes on to its readers.
+fn asked<'a>(draft: &Draft<'a>, wire: usize, passed: &Demand<'a>) -> Demand<'a> {
+    let mut demand = Demand::default();
+    match (draft.shape, &draft.work) {
+        (Some(shape), Some(Work::Component(..))) => {
+            demand.columns = Some(wire);
+            shape.reads.fields().iter().for_each(|field| demand.want(field, wire));
+        }
+        _ => demand.all = draft.role != Role::Source,
+    }
+    demand.add(passed, |_| false);
+    demand
+}
+
+/// An output at which fields are given or parsed, and the fields that are read from it.
+struct Point<'p, 'a, 'e> {
+    graph: &'p Graph<'a>,
+    named: &'p BTreeMap<OutputId, Flow>,
+    stage: usize,
+    demand: &'p Demand<'a>,
+    errors: &'p mut Errors<'a, 'e>,
+}
+
+impl Point<'_, '_, '_> {
+    /// Compares each field that is read with the field that is given. A field that is not given is an error if
+    /// the record has no others.
+    fn check(&mut self, given: &Schema, closed: bool) {
+        let fields = given.fields();
+        let by_name: HashMap<&str, &FieldType> = fields.iter().map(|field| (field.name.as_str(), field)).collect();
+        for (&name, readers) in &self.demand.fields {
+            match by_name.get(name) {
+                Some(field) => readers.iter().for_each(|reader| self.errors.compare(reader, field, self.stage)),
+                None if closed => {
+                    let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+                    self.missing(name, &names);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// The fields to parse from text: each with the narrowest type that a reader names, and nullable if every
+    /// reader takes null. `None` if no stage reads columns.
+    fn parsed(&mut self, names: Option<&[String]>) -> Option<SourceSchema> {
+        self.demand.columns?;
+        let mut fields = Vec::with_capacity(self.demand.fields.len());
+        for (name, readers) in &self.demand.fields {
+            if let Some(names) = names
+                && !names.iter().any(|known| known == name)
+            {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                self.missing(name, &names);
+                continue;
+            }
+            let Some(mut narrowest) = readers.first() else { continue };
+            for reader in readers {
+                if reader.field.data_type.widens_to(narrowest.field.data_type) {
+                    narrowest = reader;
+                } else if !narrowest.field.data_type.widens_to(reader.field.data_type) {
+                    self.errors.disagree(narrowest, reader, self.stage);
+                }
+            }
+            let nullable = readers.iter().all(|reader| reader.field.nullable);
+            fields.push(FieldType { nullable, ..narrowest.field.clone() });
+        }
+        // The names come from a map, so no name occurs twice.
+        Some(SourceSchema::same_names(Arc::new(Schema::new(fields).unwrap_or_default())))
+    }
+
+    /// Reports a field that is not given, with all fields that the reader could read where that is known.
+    fn missing(&mut self, name: &str, here: &[&str]) {
+        for reader in self.demand.fields.get(name).into_iter().flatten() {
+            let wire = self.graph.wires.get(reader.wire);
+            let direct = wire.and_then(|wire| self.named.get(&(wire.from, wire.port.clone())));
+            match (wire, direct) {
+                (Some(wire), Some(flow)) if !flow.open => self.errors.missing(reader, wire.from, &flow.names()),
+                _ => self.errors.missing(reader, self.stage, here),
+            }
+        }
+    }
+}
