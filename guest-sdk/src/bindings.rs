@@ -20,7 +20,7 @@ pub mod inference {
             package sage:models;
 
             world models {
-                import sage:operator/inference@0.1.1;
+                import sage:operator/inference@0.1.2;
             }
         ",
         world: "sage:models/models",
@@ -36,16 +36,16 @@ pub mod process {
         pub_export_macro: true,
         export_macro_name: "export_world",
         with: {
-            "sage:operator/types@0.1.1/column": crate::types::Column,
-            "sage:operator/types@0.1.1/batch": crate::types::Batch,
-            "sage:operator/types@0.1.1/context": crate::context::Context,
-            "sage:operator/inference@0.1.1": crate::bindings::inference::sage::operator::inference,
+            "sage:operator/types@0.1.2/column": crate::types::Column,
+            "sage:operator/types@0.1.2/batch": crate::types::Batch,
+            "sage:operator/types@0.1.2/context": crate::context::Context,
+            "sage:operator/inference@0.1.2": crate::bindings::inference::sage::operator::inference,
         },
     });
 }
 
 macro_rules! world {
-    ($module:ident, $world:literal) => {
+    ($module:ident, $world:literal ) => {
         pub mod $module {
             wit_bindgen::generate!({
                 path: "wit",
@@ -53,13 +53,13 @@ macro_rules! world {
                 pub_export_macro: true,
                 export_macro_name: "export_world",
                 with: {
-                    "sage:operator/types@0.1.1/column": crate::types::Column,
-                    "sage:operator/types@0.1.1/batch": crate::types::Batch,
-                    "sage:operator/types@0.1.1/context": crate::context::Context,
-                    "sage:operator/inference@0.1.1": crate::bindings::inference::sage::operator::inference,
-                    "sage:operator/output@0.1.1": crate::bindings::process::sage::operator::output,
-                    "sage:operator/log@0.1.1": crate::bindings::process::sage::operator::log,
-                    "sage:operator/metrics@0.1.1": crate::bindings::process::sage::operator::metrics,
+                    "sage:operator/types@0.1.2/column": crate::types::Column,
+                    "sage:operator/types@0.1.2/batch": crate::types::Batch,
+                    "sage:operator/types@0.1.2/context": crate::context::Context,
+                    "sage:operator/inference@0.1.2": crate::bindings::inference::sage::operator::inference,
+                    "sage:operator/output@0.1.2": crate::bindings::process::sage::operator::output,
+                    "sage:operator/log@0.1.2": crate::bindings::process::sage::operator::log,
+                    "sage:operator/metrics@0.1.2": crate::bindings::process::sage::operator::metrics,
                 },
             });
         }
@@ -72,3 +72,53 @@ world!(flat_map, "flat-map");
 world!(key_by, "key-by");
 world!(source, "source");
 world!(sink, "sink");
+
+pub mod fields_map {
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "fields-map",
+        pub_export_macro: true,
+        export_macro_name: "export_world",
+        with: {
+            "sage:operator/types@0.1.2/column": crate::types::Column,
+            "sage:operator/types@0.1.2/batch": crate::types::Batch,
+            "sage:operator/types@0.1.2/context": crate::context::Context,
+            "sage:operator/fields@0.1.2/values": crate::fields::Values,
+            "sage:operator/fields@0.1.2/field": crate::fields::Field,
+            "sage:operator/fields@0.1.2/table": crate::fields::Table,
+            "sage:operator/inference@0.1.2": crate::bindings::inference::sage::operator::inference,
+            "sage:operator/output@0.1.2": crate::bindings::process::sage::operator::output,
+            "sage:operator/log@0.1.2": crate::bindings::process::sage::operator::log,
+            "sage:operator/metrics@0.1.2": crate::bindings::process::sage::operator::metrics,
+        },
+    });
+}
+
+macro_rules! fields_world {
+    ($module:ident, $world:literal $(, $interface:literal)?) => {
+        pub mod $module {
+            wit_bindgen::generate!({
+                path: "wit",
+                world: $world,
+                pub_export_macro: true,
+                export_macro_name: "export_world",
+                with: {
+                    "sage:operator/types@0.1.2/column": crate::types::Column,
+                    "sage:operator/types@0.1.2/batch": crate::types::Batch,
+                    "sage:operator/types@0.1.2/context": crate::context::Context,
+                    "sage:operator/fields@0.1.2/values": crate::fields::Values,
+                    "sage:operator/fields@0.1.2/field": crate::fields::Field,
+                    "sage:operator/fields@0.1.2/table": crate::fields::Table,
+                    "sage:operator/inference@0.1.2": crate::bindings::inference::sage::operator::inference,
+                    "sage:operator/output@0.1.2": crate::bindings::process::sage::operator::output,
+                    "sage:operator/log@0.1.2": crate::bindings::process::sage::operator::log,
+                    "sage:operator/metrics@0.1.2": crate::bindings::process::sage::operator::metrics,
+                    $($interface: crate::bindings::fields_map::sage::operator::fields_output,)?
+                },
+            });
+        }
+    };
+}
+
+fields_world!(fields_filter, "fields-filter");
+fields_world!(fields_flat_map, "fields-flat-map", "sage:operator/fields-output@0.1.2");

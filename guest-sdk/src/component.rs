@@ -17,6 +17,23 @@ macro_rules! __export {
         $crate::__describe!($operator);
         $crate::__export_payloads!(flat_map, flat_mapper, flat_map, $crate::operator::FlatMapLane<$operator>);
     };
+    (fields_map $operator:ty) => {
+        $crate::__describe!($operator);
+        $crate::__export_table!(fields_map, fields_mapper, map, $crate::operator::FieldsMapLane<$operator>);
+    };
+    (fields_filter $operator:ty) => {
+        $crate::__describe!($operator);
+        $crate::__export_table!(fields_filter, fields_predicate, filter, $crate::operator::FieldsFilterLane<$operator>);
+    };
+    (fields_flat_map $operator:ty) => {
+        $crate::__describe!($operator);
+        $crate::__export_table!(
+            fields_flat_map,
+            fields_flat_mapper,
+            flat_map,
+            $crate::operator::FieldsFlatMapLane<$operator>
+        );
+    };
     (key_by $operator:ty) => {
         $crate::__describe!($operator);
         $crate::__export_payloads!(key_by, key_selector, key_by, $crate::operator::KeyByLane<$operator>);
@@ -104,6 +121,19 @@ macro_rules! __export_payloads {
             fn $function(mut payloads: $crate::__private::Column) {
                 // A map changes the column; the other kinds only read it.
                 LANE.with_borrow_mut(|lane| lane.call(&mut payloads));
+            }
+        });
+    };
+}
+
+/// Exports a kind whose call takes a table of fields.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_table {
+    ($world:ident, $interface:ident, $function:ident, $lane:ty) => {
+        $crate::__export_lane!($world, $interface, $lane, {
+            fn $function(table: $crate::__private::Table) {
+                LANE.with_borrow_mut(|lane| lane.call(&table));
             }
         });
     };

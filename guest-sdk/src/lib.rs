@@ -31,12 +31,18 @@
 //! take `&Config` as their last parameter. A struct has `open(&Context)` and `close(self)`.
 //!
 //! - Payloads: [`FromPayload`], [`IntoPayload`], [`Json`]. Numbers are text.
+//! - Records by field: [`fields`]. A `map`, `filter` or `flat_map` whose `In` is a struct with `#[derive(Record)]`
+//!   receives its fields as the host has read them, and parses nothing.
 //! - State: [`state`]. Guest memory is a cache, never the truth: after a trap the operator starts again at
 //!   `open`.
 //! - Models that the host runs, on a device: [`inference`].
 //! - The description of the operator, by which the host checks `config` before the run: [`description`].
 //! - [`log`] and [`metrics`].
 //! - Tests of behaviour that shows only at the boundary to the host: [`testing`].
+//!
+//! The name of the type of `In` decides between the two: `In` is a payload if it is a reference, `String`, `Vec`,
+//! `Json`, a number, `bool` or another type of the standard library, and a record otherwise. For a type of your own
+//! that implements `FromPayload`, write `#[sage_guest::map(payload)]`.
 //!
 //! Cost beside your function: each record passes through a loop over a column, without an allocation and
 //! without a call to the host. Each batch costs a few calls to the host. A map that returns borrowed bytes, or
@@ -55,6 +61,7 @@ mod context;
 pub mod description;
 mod emitter;
 mod error;
+pub mod fields;
 mod host;
 pub mod inference;
 pub mod log;
@@ -76,13 +83,14 @@ pub use operator::Progress;
 pub use payload::{FromPayload, IntoPayload, Json};
 pub use record::{FromRecord, Record};
 pub use records::Records;
-pub use sage_guest_macros::{Describe, filter, flat_map, key_by, map, process, sink, source};
+pub use sage_guest_macros::{Describe, Record, filter, flat_map, key_by, map, process, sink, source};
 
 /// Items that the expansions of the macros name; not part of the API.
 #[doc(hidden)]
 pub mod __private {
     #[cfg(target_arch = "wasm32")]
     pub use crate::bindings;
+    pub use crate::fields::Table;
     pub use crate::types::{Batch, Column};
 
     use crate::description::{Describe, Object, Schema};

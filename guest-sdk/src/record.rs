@@ -101,7 +101,9 @@ pub(crate) fn write_sized(bytes: &[u8], out: &mut Vec<u8>) {
     label = "not a payload type, nor a `Record` of one",
     note = "take `Record<P>` or only `P`, where `P` is `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or \
         `Json<T>` where `T: serde::Deserialize`",
-    note = "or implement `sage_guest::FromPayload` for it"
+    note = "or implement `sage_guest::FromPayload` for it",
+    note = "only `map`, `filter` and `flat_map` take a struct with `#[derive(Record)]` by field; in the other kinds, take \
+        `Json<T>`"
 )]
 pub trait FromRecord<'a>: Sized {
     /// Decodes a record. An error rejects the record.

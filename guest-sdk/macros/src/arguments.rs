@@ -15,6 +15,8 @@ pub(crate) struct Arguments {
     /// The word `stateless`, if present: the operator keeps no state, so records with equal keys may go to
     /// different instances.
     pub(crate) stateless: Option<Ident>,
+    /// The word `payload`, if present: the record implements `FromPayload` itself, and is not read by field.
+    pub(crate) payload: Option<Ident>,
 }
 
 impl Arguments {
@@ -28,13 +30,14 @@ impl Arguments {
             let fits = match word.to_string().as_str() {
                 "ports" => kind.emits(),
                 "stateless" => kind == Kind::Process,
+                "payload" => kind.reads_fields(),
                 _ => true,
             };
             if !fits {
-                let who = if word == "ports" {
-                    "only `process` and `source` have side outputs"
-                } else {
-                    "only a `process` may keep state"
+                let who = match word.to_string().as_str() {
+                    "ports" => "only `process` and `source` have side outputs",
+                    "payload" => "its records are always payloads",
+                    _ => "only a `process` may keep state",
                 };
                 let message = format!("`#[sage_guest::{}]` takes no `{word}`; {who}", kind.attribute());
                 return Err(Error::new(word.span(), message));
@@ -53,7 +56,7 @@ struct Read {
 impl Parse for Read {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         const WRITE: &str = "write `ports = [\"name\", ..]` for side outputs, `config = Settings` for the type that \
-            `open` reads, or `stateless`";
+            `open` reads, `stateless`, or `payload` for a record that implements `FromPayload`";
         let mut read = Self { arguments: Arguments::default(), words: Vec::new() };
         while !input.is_empty() {
             let word: Ident = input.parse().map_err(|error| Error::new(error.span(), WRITE))?;
@@ -70,6 +73,7 @@ impl Parse for Read {
                     read.arguments.config = Some(input.parse()?);
                 }
                 "stateless" => read.arguments.stateless = Some(word.clone()),
+                "payload" => read.arguments.payload = Some(word.clone()),
                 _ => return Err(Error::new(word.span(), format!("unknown argument `{word}`: {WRITE}"))),
             }
             read.words.push(word);

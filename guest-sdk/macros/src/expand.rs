@@ -2,6 +2,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
+use crate::expand_fields;
 use crate::kind::Kind;
 use crate::operator::{Config, Operator, tried};
 
@@ -9,6 +10,7 @@ use crate::operator::{Config, Operator, tried};
 pub(crate) fn expand(operator: &Operator) -> TokenStream {
     let definition = &operator.definition;
     let implementation = match operator.kind {
+        _ if operator.checked.by_field.is_some() => expand_fields::kind(operator),
         Kind::Map => map(operator),
         Kind::KeyBy => {
             record_kind(operator, &quote!(KeyBy), &quote!(key), &quote!(, out: &mut ::std::vec::Vec<u8>), &quote!(()))
@@ -50,12 +52,14 @@ fn description(operator: &Operator) -> TokenStream {
         Config::Described(ty) => quote_spanned!(ty.span()=> <#ty as ::sage_guest::Describe>::SCHEMA),
         Config::Unknown => quote!(&::sage_guest::description::Schema::Any),
     };
+    let fields = expand_fields::description(operator);
     quote! {
         impl ::sage_guest::operator::Described for #ty {
             const DESCRIPTION: ::sage_guest::description::Description = ::sage_guest::description::Description {
                 docs: #docs,
                 stateful: #stateful,
                 config: #config,
+                fields: #fields,
             };
         }
     }
@@ -273,7 +277,7 @@ fn sink(operator: &Operator) -> TokenStream {
     }
 }
 
-fn open(operator: &Operator, parameters: &TokenStream) -> TokenStream {
+pub(crate) fn open(operator: &Operator, parameters: &TokenStream) -> TokenStream {
     let open = &operator.open;
     quote! {
         #[allow(unused_variables)]
@@ -283,7 +287,7 @@ fn open(operator: &Operator, parameters: &TokenStream) -> TokenStream {
     }
 }
 
-fn close(operator: &Operator) -> Option<TokenStream> {
+pub(crate) fn close(operator: &Operator) -> Option<TokenStream> {
     operator.hooks.close.as_ref().map(|close| {
         quote! {
             fn close(self) {
@@ -314,6 +318,9 @@ fn read_all(operator: &Operator) -> Option<TokenStream> {
 fn export(operator: &Operator) -> TokenStream {
     let ty = &operator.ty;
     let world = match operator.kind {
+        Kind::Map if operator.checked.by_field.is_some() => quote!(fields_map),
+        Kind::Filter if operator.checked.by_field.is_some() => quote!(fields_filter),
+        Kind::FlatMap if operator.checked.by_field.is_some() => quote!(fields_flat_map),
         Kind::Map => quote!(map),
         Kind::Filter => quote!(filter),
         Kind::FlatMap => quote!(flat_map),

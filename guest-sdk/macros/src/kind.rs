@@ -77,6 +77,11 @@ impl Kind {
         self != Self::Source
     }
 
+    /// Whether the host can pass records of this kind by field.
+    pub(crate) fn reads_fields(self) -> bool {
+        matches!(self, Self::Map | Self::Filter | Self::FlatMap)
+    }
+
     /// Whether the method must return a value.
     pub(crate) fn answers(self) -> bool {
         matches!(self, Self::Map | Self::Filter | Self::FlatMap | Self::KeyBy | Self::Source)

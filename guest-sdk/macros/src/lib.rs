@@ -7,32 +7,25 @@
 //! diagnostics of the traits check the types.
 
 mod arguments;
+mod attribute;
+mod by_field;
 mod describe;
 mod docs;
 mod expand;
+mod expand_fields;
+mod field_types;
 mod kind;
+mod lifetimes;
 mod operator;
 mod ports;
+mod record;
+mod record_attributes;
 mod serde_attributes;
 mod signature;
 
+use attribute::attribute;
 use kind::Kind;
 use proc_macro::TokenStream;
-
-fn attribute(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let original = proc_macro2::TokenStream::from(item.clone());
-    let expanded = arguments::Arguments::read(kind, arguments.into())
-        .and_then(|arguments| operator::read(kind, arguments, syn::parse(item)?))
-        .map(|operator| expand::expand(&operator));
-    match expanded {
-        Ok(tokens) => tokens.into(),
-        // The user's own code stays in the output, so that our error is the only one shown.
-        Err(error) => {
-            let error = error.into_compile_error();
-            quote::quote!(#original #error).into()
-        }
-    }
-}
 
 /// One record in, one record out.
 ///
@@ -57,6 +50,9 @@ fn attribute(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStre
 ///     Ok(Json(Celsius { celsius: (reading.fahrenheit - 32.0) / 1.8 }))
 /// }
 /// ```
+///
+/// A function whose parameter is a struct with `#[derive(Record)]` takes its record by field and gives such a struct
+/// too: see `sage_guest::fields`.
 ///
 /// A second parameter is the configuration: `config = { ... }` of the pipeline file, read once when the
 /// operator opens.
@@ -384,5 +380,13 @@ pub fn sink(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_derive(Describe, attributes(serde))]
 pub fn describe(item: TokenStream) -> TokenStream {
     let derived = syn::parse(item).and_then(|input| describe::derive(&input));
+    derived.unwrap_or_else(|error| error.into_compile_error()).into()
+}
+
+/// Makes a struct with named fields a record, which operators take and give by field. The module
+/// `sage_guest::fields` documents the types of fields and the attributes.
+#[proc_macro_derive(Record, attributes(record))]
+pub fn record(item: TokenStream) -> TokenStream {
+    let derived = syn::parse(item).and_then(|input| record::derive(&input));
     derived.unwrap_or_else(|error| error.into_compile_error()).into()
 }

@@ -88,7 +88,7 @@ pub(crate) fn read(kind: Kind, arguments: Arguments, item: Item) -> Result<Opera
 }
 
 fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Operator> {
-    let Arguments { ports, config, stateless: _ } = arguments;
+    let Arguments { ports, config, stateless: _, payload } = arguments;
     if let Some(config) = config {
         return Err(Error::new(
             config.span(),
@@ -101,7 +101,7 @@ fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Op
             format!("a source remembers its position, so it is a struct: {}", kind.write_function()),
         ));
     }
-    let checked = check(kind, &function.sig, false)?;
+    let checked = check(kind, &function.sig, false, payload.is_some())?;
     let name = &function.sig.ident;
     let vis = &function.vis;
     let span = name.span();
@@ -180,8 +180,8 @@ fn of_impl(kind: Kind, arguments: Arguments, block: &ItemImpl) -> Result<Operato
     let (call, checked) = match (find(kind.method()), whole) {
         (Some(method), None) => {
             let name = &method.sig.ident;
-            let arguments = at_hand(kind);
-            (quote!(Self::#name(self, #(#arguments),*)), check(kind, &method.sig, true)?)
+            let at_hand = at_hand(kind);
+            (quote!(Self::#name(self, #(#at_hand),*)), check(kind, &method.sig, true, arguments.payload.is_some())?)
         }
         (None, Some(whole)) => (quote!(Self::process_batch(self, records)), check_whole(&whole.sig)?),
         (Some(_), Some(whole)) => {
@@ -218,7 +218,7 @@ fn of_impl(kind: Kind, arguments: Arguments, block: &ItemImpl) -> Result<Operato
         },
     };
     let open = find("open");
-    let Arguments { ports, config, stateless } = arguments;
+    let Arguments { ports, config, stateless, payload: _ } = arguments;
     if let (Some(word), Some(tables)) = (&stateless, open.and_then(|open| open.sig.inputs.iter().nth(1))) {
         let mut error = Error::new(word.span(), "a `stateless` operator has no tables, but its `open` takes them");
         error.combine(Error::new(tables.span(), "remove this parameter, or remove `stateless`"));

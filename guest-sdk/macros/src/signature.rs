@@ -1,9 +1,10 @@
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use quote::quote;
+use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, GenericArgument, PathArguments, Result, ReturnType, Signature, Type};
 
+use crate::by_field;
 use crate::kind::Kind;
+use crate::lifetimes::anonymous;
 
 /// The facts about the user's function or method that the generated code needs.
 pub(crate) struct Checked {
@@ -16,12 +17,21 @@ pub(crate) struct Checked {
     pub(crate) in_place: bool,
     /// Whether the function returns a `Result`.
     pub(crate) fallible: bool,
+    /// The types of a record that is read by field.
+    pub(crate) by_field: Option<ByField>,
     /// Span of the result type: the type in the `Result`, or the whole return type.
     pub(crate) answer: Span,
 }
 
-/// Checks the function or method of a kind, as far as syntax allows.
-pub(crate) fn check(kind: Kind, signature: &Signature, method: bool) -> Result<Checked> {
+/// The facts about an operator that takes records by field.
+pub(crate) struct ByField {
+    /// Type of the records that it gives, without names of lifetimes; `None` for a filter.
+    pub(crate) given: Option<Type>,
+}
+
+/// Checks the function or method of a kind, as far as syntax allows. With `payload`, the record is a payload, whatever
+/// the name of its type is.
+pub(crate) fn check(kind: Kind, signature: &Signature, method: bool, payload: bool) -> Result<Checked> {
     let write = if method { kind.write_method() } else { kind.write_function() };
     plain(kind, signature, &write)?;
 
@@ -62,12 +72,18 @@ pub(crate) fn check(kind: Kind, signature: &Signature, method: bool) -> Result<C
     if let Some(ty) = typed.next() {
         return Err(Error::new(ty.span(), format!("too many parameters: {write}")));
     }
+    let by_field = match &record {
+        Some(ty) if !payload && by_field::is_record(kind, ty) => {
+            Some(ByField { given: by_field::given(kind, signature)? })
+        }
+        _ => None,
+    };
     let fallible = if in_place { nothing(signature, method)? } else { answer(kind, signature, &write)? };
     let answer = match &signature.output {
         ReturnType::Type(_, ty) => ok_type(ty).unwrap_or(ty).span(),
         ReturnType::Default => signature.ident.span(),
     };
-    Ok(Checked { record, in_place, config, fallible, answer })
+    Ok(Checked { record, in_place, by_field, config, fallible, answer })
 }
 
 /// The signature to write for a whole batch, for messages.
@@ -103,6 +119,7 @@ pub(crate) fn check_whole(signature: &Signature) -> Result<Checked> {
     Ok(Checked {
         record: Some(record_type(Kind::Process, &record)?),
         in_place: false,
+        by_field: None,
         config: None,
         fallible: answer(Kind::Process, signature, &write)?,
         answer: signature.ident.span(),
@@ -317,7 +334,7 @@ fn not_many(given: &Type) -> Error {
 }
 
 /// Returns the first type argument of a `Result`, or the type itself if it is a `Result` without arguments.
-fn ok_type(ty: &Type) -> Option<&Type> {
+pub(crate) fn ok_type(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else { return None };
     let last = path.path.segments.last()?;
     if last.ident != "Result" {
@@ -338,34 +355,4 @@ pub(crate) fn fallible(signature: &Signature) -> bool {
         ReturnType::Type(_, ty) => ok_type(ty).is_some(),
         ReturnType::Default => false,
     }
-}
-
-/// Replaces every named lifetime except `'static` by `'_`, so that the type can be named outside the function.
-fn anonymous(ty: &Type) -> Type {
-    let tokens = without_names(quote!(#ty));
-    // Only lifetimes have changed, and `'_` is valid wherever a named lifetime is.
-    syn::parse2(tokens).unwrap_or_else(|_| ty.clone())
-}
-
-/// Replaces the names of lifetimes. A lifetime is a joint `'` and an identifier.
-fn without_names(tokens: TokenStream) -> TokenStream {
-    let mut of_lifetime = false;
-    tokens
-        .into_iter()
-        .map(|token| match token {
-            TokenTree::Ident(name) if of_lifetime => {
-                of_lifetime = false;
-                TokenTree::Ident(if name == "static" { name } else { Ident::new("_", name.span()) })
-            }
-            TokenTree::Group(group) => {
-                let mut inner = Group::new(group.delimiter(), without_names(group.stream()));
-                inner.set_span(group.span());
-                TokenTree::Group(inner)
-            }
-            token => {
-                of_lifetime = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '\'');
-                token
-            }
-        })
-        .collect()
 }

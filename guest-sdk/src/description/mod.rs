@@ -10,6 +10,9 @@
 //! | `version` | 1; a reader ignores keys that it does not know, and refuses a version that it does not know |
 //! | `docs` | the operator's documentation comment |
 //! | `state` | `"keyed"`, or `"none"` for an operator that keeps no keyed state |
+//! | `reads` | the fields that an operator by field takes: a list of `name`, `type`, `nullable` and `docs` |
+//! | `gives` | the fields of its outputs, in the same form; empty for a filter |
+//! | `rest` | `"keep"` if an output also has the other fields of its input, else `"drop"` |
 //! | `config` | JSON Schema of the `config` table; absent if the operator does not describe it |
 //!
 //! The attribute macros write the description at compile time. The component contains only the text, and no
@@ -21,4 +24,4 @@ mod schema;
 
 pub use describe::Describe;
 pub use render::{Text, render, text};
-pub use schema::{Description, Field, Object, Schema};
+pub use schema::{Description, Field, Fields, Object, Schema};

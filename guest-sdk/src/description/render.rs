@@ -1,4 +1,5 @@
-use super::{Description, Field, Object, Schema};
+use super::{Description, Field, Fields, Object, Schema};
+use crate::fields::{DataType, FieldType};
 
 /// Text written at compile time. `length` also counts bytes beyond `N`: with `N = 0` the text is only measured.
 #[derive(Debug)]
@@ -19,6 +20,13 @@ pub const fn render<const N: usize>(description: &Description) -> Text<N> {
     if !matches!(description.config, Schema::Any) {
         out.raw(",\"config\":");
         out.schema(description.config, "");
+    }
+    if let Some(Fields { reads, gives, keeps_rest }) = description.fields {
+        out.raw(",\"reads\":");
+        out.fields(reads);
+        out.raw(",\"gives\":");
+        out.fields(gives);
+        out.raw(if keeps_rest { ",\"rest\":\"keep\"" } else { ",\"rest\":\"drop\"" });
     }
     out.raw("}");
     out
@@ -97,6 +105,31 @@ impl<const N: usize> Text<N> {
             count -= 1;
             self.byte(digits[count]);
         }
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a loop over an array's own length; iterators are not const")]
+    const fn fields(&mut self, fields: &[FieldType]) {
+        self.byte(b'[');
+        let mut at = 0;
+        while at < fields.len() {
+            let FieldType { name, data_type, nullable, docs } = &fields[at];
+            self.raw(if at > 0 { ",{\"name\":" } else { "{\"name\":" });
+            self.string(name);
+            self.raw(",\"type\":\"");
+            self.raw(data_type.name());
+            if let DataType::Decimal { precision, scale } = data_type {
+                self.byte(b'(');
+                self.number(*precision as i128);
+                self.raw(", ");
+                self.number(*scale as i128);
+                self.byte(b')');
+            }
+            self.raw(if *nullable { "\",\"nullable\":true,\"docs\":" } else { "\",\"nullable\":false,\"docs\":" });
+            self.string(docs);
+            self.byte(b'}');
+            at += 1;
+        }
+        self.byte(b']');
     }
 
     const fn schema(&mut self, schema: &Schema, docs: &str) {

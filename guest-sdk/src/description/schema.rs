@@ -1,3 +1,5 @@
+use crate::fields::FieldType;
+
 /// The description of an operator.
 #[derive(Debug, Clone, Copy)]
 pub struct Description {
@@ -7,6 +9,19 @@ pub struct Description {
     pub stateful: bool,
     /// Shape of the `config` table; [`Schema::Any`] is left out of the JSON.
     pub config: &'static Schema,
+    /// The fields of an operator that takes records by field.
+    pub fields: Option<Fields>,
+}
+
+/// The fields that an operator reads and gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fields {
+    /// The fields that the host passes, in this order.
+    pub reads: &'static [FieldType],
+    /// The fields of the answer, in this order.
+    pub gives: &'static [FieldType],
+    /// Whether an output record also has the other fields of its input record.
+    pub keeps_rest: bool,
 }
 
 /// The shape of a value: the part of JSON Schema that descriptions use.

@@ -12,11 +12,12 @@ mod native;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use component::{
-    counter, emit, failures, gauge, histogram, inference, keep, keys, log, payloads, rows, state,
+    columns, counter, emit, failures, field_rows, gauge, histogram, inference, keep, keys, log, payloads, rows, state,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use native::{
-    Recorder, counter, emit, enter, failures, gauge, histogram, inference, keep, keys, log, payloads, rows, state,
+    Recorder, columns, counter, emit, enter, failures, field_rows, gauge, histogram, inference, keep, keys, log,
+    payloads, rows, state,
 };
 
 use crate::types::Column;

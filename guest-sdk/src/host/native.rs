@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;
 
+use crate::fields::Table as FieldTable;
 use crate::inference::LeaseState;
 use crate::log::Level;
 use crate::testing::Model;
@@ -19,6 +20,8 @@ pub(crate) struct Recorder {
     pub(crate) keep: Vec<Vec<u8>>,
     pub(crate) rows: Vec<(Column, Vec<u32>)>,
     pub(crate) keys: Vec<Column>,
+    pub(crate) columns: Vec<FieldTable>,
+    pub(crate) field_rows: Vec<(FieldTable, Vec<u32>)>,
     pub(crate) emitted: Vec<(u32, Batch, Option<Vec<u32>>)>,
     pub(crate) failures: Vec<(u32, String)>,
     pub(crate) logs: Vec<(Level, String)>,
@@ -69,6 +72,14 @@ pub(crate) fn rows(payloads: &Column, parents: &[u32]) {
 
 pub(crate) fn keys(keys: &Column) {
     RECORDER.with_borrow_mut(|host| host.keys.push(keys.clone()));
+}
+
+pub(crate) fn columns(table: &FieldTable) {
+    RECORDER.with_borrow_mut(|host| host.columns.push(table.clone()));
+}
+
+pub(crate) fn field_rows(table: &FieldTable, parents: &[u32]) {
+    RECORDER.with_borrow_mut(|host| host.field_rows.push((table.clone(), parents.to_vec())));
 }
 
 pub(crate) fn emit(port: u32, batch: &Batch, parents: Option<&[u32]>) {

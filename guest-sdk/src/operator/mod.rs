@@ -11,6 +11,7 @@
 //! goes to the host before the call returns.
 
 mod failures;
+mod fields;
 mod filter;
 mod flat_map;
 mod key_by;
@@ -20,6 +21,8 @@ mod rewrite;
 mod sink;
 mod source;
 
+pub(crate) use failures::Failures;
+pub use fields::{FieldsFilter, FieldsFilterLane, FieldsFlatMap, FieldsFlatMapLane, FieldsMap, FieldsMapLane};
 pub use filter::{Filter, FilterLane};
 pub(crate) use flat_map::FLUSH_BYTES;
 pub use flat_map::{FlatMap, FlatMapLane, Rows};

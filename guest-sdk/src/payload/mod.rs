@@ -23,7 +23,9 @@ use crate::Error;
     message = "an operator cannot take `{Self}` as a record",
     label = "not a payload type",
     note = "take `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or `Json<T>` where `T: serde::Deserialize`",
-    note = "or implement `sage_guest::FromPayload` for it"
+    note = "or implement `sage_guest::FromPayload` for it",
+    note = "only `map`, `filter` and `flat_map` take a struct with `#[derive(Record)]` by field; in the other kinds, take \
+        `Json<T>`"
 )]
 pub trait FromPayload<'a>: Sized {
     /// Decodes the bytes of a record. An error rejects the record.
@@ -39,7 +41,8 @@ pub trait FromPayload<'a>: Sized {
     label = "not a payload type",
     note = "give `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or `Json<T>` where `T: \
         serde::Serialize`; wrap it in `Result<_, Error>` to be able to reject a record",
-    note = "or implement `sage_guest::IntoPayload` for it"
+    note = "or implement `sage_guest::IntoPayload` for it",
+    note = "only a `map` or `flat_map` that also takes a struct with `#[derive(Record)]` gives one by field"
 )]
 pub trait IntoPayload {
     /// Appends the bytes of the value to the output column. An error rejects the record and undoes the appended

@@ -133,11 +133,15 @@ impl<L: Open> Lane<L> {
         self.host.histograms.get(name).map_or(&[], Vec::as_slice)
     }
 
-    fn call<R>(&mut self, call: impl FnOnce(&mut L) -> R) -> R {
+    pub(super) fn host(&mut self) -> &mut host::Recorder {
+        &mut self.host
+    }
+
+    pub(super) fn call<R>(&mut self, call: impl FnOnce(&mut L) -> R) -> R {
         host::enter(&mut self.host, || call(&mut self.lane))
     }
 
-    fn failures(&mut self) -> Vec<Failure> {
+    pub(super) fn failures(&mut self) -> Vec<Failure> {
         let told = std::mem::take(&mut self.host.failures);
         told.into_iter().map(|(row, message)| Failure { record: row as usize, message }).collect()
     }

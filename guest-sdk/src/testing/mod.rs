@@ -22,13 +22,40 @@
 //! # Ok::<(), String>(())
 //! ```
 //!
+//! An operator that takes records by field has a lane of its own, [`FieldsMap`], [`FieldsFilter`] or
+//! [`FieldsFlatMap`]. Records are JSON texts (`run`) or values of the operator's own type (`run_records`).
+//!
+//! ```
+//! use sage_guest::{Record, testing};
+//!
+//! #[derive(Record)]
+//! struct Reading { celsius: f64 }
+//!
+//! #[sage_guest::filter]
+//! fn hot(reading: Reading) -> bool {
+//!     reading.celsius > 30.0
+//! }
+//!
+//! let mut lane = testing::FieldsFilter::<hot>::open(serde_json::json!({}))?;
+//! let outcome = lane.run([r#"{"celsius":31.5,"sensor":"roof"}"#, r#"{"sensor":"cellar"}"#]);
+//! assert_eq!(outcome.texts(), [r#"{"celsius":31.5,"sensor":"roof"}"#]);
+//! assert_eq!(outcome.messages(), ["field `celsius` is missing"]);
+//! assert_eq!(lane.run_records([Reading { celsius: 12.0 }]).texts(), [""; 0]);
+//! # Ok::<(), String>(())
+//! ```
+//!
 //! To open an operator that runs models, give it test doubles of the models: see [`Model`].
 
+mod columns;
+mod fields;
+mod instants;
+mod json;
 mod lane;
 mod model;
 mod outcome;
 mod record;
 
+pub use fields::{FieldsFilter, FieldsFlatMap, FieldsMap};
 pub use lane::{Filter, FlatMap, KeyBy, Lane, Map, Process, Sink, Source};
 pub use model::{Answer, Model};
 pub use outcome::{Failure, Outcome, Output};

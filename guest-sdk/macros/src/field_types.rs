@@ -1,0 +1,55 @@
+use syn::spanned::Spanned;
+use syn::{Error, GenericArgument, PathArguments, Result, Type};
+
+/// Checks the type of a field by its name. The compiler would report a type without the trait as well, but once for
+/// each use in the generated code, nine times.
+pub(crate) fn check(ty: &Type) -> Result<()> {
+    let json = "the value of a field is one number, text or bytes: for a list or a nested object, write `&str` with \
+        `#[record(json)]`, the text of the JSON value";
+    let wrong = match ty {
+        Type::Reference(reference) if reference.mutability.is_some() => Some("a record only reads: write `&str`"),
+        Type::Reference(reference) => match &*reference.elem {
+            Type::Path(path) if path.path.is_ident("str") => None,
+            Type::Slice(slice) if is_byte(&slice.elem) => None,
+            Type::Slice(_) | Type::Array(_) => Some(json),
+            _ => Some("write the value itself, `&str` or `&[u8]`"),
+        },
+        Type::Array(_) | Type::Tuple(_) => Some(json),
+        Type::Path(path) if path.qself.is_none() => match path.path.segments.last() {
+            Some(last) => match (last.ident.to_string().as_str(), first_type(&last.arguments)) {
+                ("Option", Some(inner)) => return check(inner),
+                ("Vec", Some(inner)) if is_byte(inner) => None,
+                ("Vec" | "VecDeque" | "HashMap" | "BTreeMap" | "HashSet" | "BTreeSet" | "Value", _) => Some(json),
+                ("usize" | "isize", _) => Some("the width of a field is fixed: write `u64` or `i64`"),
+                ("i128" | "u128", _) => Some("write an integer of 64 bits, or `Decimal<38, 0>`"),
+                ("char", _) => Some("write `&str`"),
+                (
+                    "bool" | "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "f32" | "f64" | "String"
+                    | "Cow" | "Timestamp" | "Date" | "Decimal",
+                    _,
+                ) => None,
+                _ => Some(TYPES),
+            },
+            None => Some(TYPES),
+        },
+        _ => Some(TYPES),
+    };
+    wrong.map_or(Ok(()), |wrong| Err(Error::new(ty.span(), wrong)))
+}
+
+const TYPES: &str = "no type of a field: write `bool`, an integer up to 64 bits, `f32`, `f64`, `Timestamp`, `Date`, \
+    `Decimal<18, 4>`, `&str`, `String`, `&[u8]`, `Vec<u8>`, or an `Option` of one of these; for a list or a nested object, \
+    `&str` with `#[record(json)]`";
+
+fn is_byte(ty: &Type) -> bool {
+    matches!(ty, Type::Path(path) if path.path.is_ident("u8"))
+}
+
+/// Returns the first type among the parameters of a type.
+fn first_type(arguments: &PathArguments) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}

@@ -1,0 +1,76 @@
+//! Records by field: the host reads the fields that an operator names, and passes them as columns of typed values.
+//!
+//! `#[derive(sage_guest::Record)]` on a struct with named fields makes a *record*. An operator whose parameter is a
+//! record receives no payloads and parses nothing:
+//!
+//! ```
+//! use sage_guest::{Error, Record};
+//!
+//! #[derive(Record)]
+//! struct Reading<'a> { sensor: &'a str, fahrenheit: f64 }
+//!
+//! #[derive(Record)]
+//! struct Celsius<'a> { sensor: &'a str, celsius: f64 }
+//!
+//! #[sage_guest::map]
+//! fn celsius(reading: Reading) -> Result<Celsius, Error> {
+//!     Ok(Celsius { sensor: reading.sensor, celsius: (reading.fahrenheit - 32.0) / 1.8 })
+//! }
+//! ```
+//!
+//! | type of the struct's field | type in a schema |
+//! |---|---|
+//! | `bool` | `bool` |
+//! | `i8` to `i64`, `u8` to `u64` | `s8` to `s64`, `u8` to `u64` |
+//! | `f32`, `f64` | `f32`, `f64` |
+//! | [`Timestamp`], [`Date`], [`Decimal<18, 4>`](Decimal) | `timestamp`, `date`, `decimal(18, 4)` |
+//! | `&str`, `String` | `string`; `json` with `#[record(json)]` |
+//! | `&[u8]`, `Vec<u8>` | `bytes` |
+//! | `Option<T>` of these | the same type, nullable |
+//!
+//! An operator may be an `impl` block, and a function may take `&Settings`, as with payloads.
+//!
+//! - `#[record(rename = "Temp (F)")]` names a field that has another name in the data.
+//! - `#[record(extends)]` on the struct that a map or flat-map gives: the output also has the other fields of the
+//!   input record. Otherwise the output replaces the input record.
+//! - Documentation comments of fields become the documentation of the schema.
+//!
+//! Flow of a call: the columns of the table become slices of equal length; the loops in `each` read 32 records at a
+//! time from arrays, call the operator, and write the outputs to arrays, so that the compiler can use SIMD between
+//! two checks of the deadline. A text that is given back as it came is not copied (`same_text`).
+
+mod bits;
+mod columns;
+mod data_type;
+mod each;
+mod give;
+mod nullable;
+mod numbers;
+mod read;
+mod round;
+mod same_text;
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+mod units;
+
+pub use columns::{Columns, Inputs};
+pub use data_type::{DataType, FieldType};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use each::table;
+pub use each::{OutputRows, Slot, TableCall};
+pub use give::{FieldOut, IntoField, IntoFields, RecordOut};
+pub use read::{CHUNK, FromField, FromFields};
+pub use round::round_to;
+pub use table::{Field, Table, Values};
+pub use units::{Date, Decimal, Timestamp};
+
+#[doc(hidden)]
+pub use bits::BitsOut;
+#[doc(hidden)]
+pub use nullable::NullableOut;
+#[doc(hidden)]
+pub use numbers::NumbersOut;
+#[doc(hidden)]
+pub use same_text::TextOut;

@@ -1,0 +1,103 @@
+//! Text and bytes: reading them from a column.
+
+use std::borrow::Cow;
+
+use super::columns::misread;
+use super::{CHUNK, DataType, FromField, Table, Values};
+
+/// A column of texts or bytes. The slices have the column's lengths: one more offset than rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Texts<'a> {
+    offsets: &'a [u32],
+    bytes: &'a [u8],
+}
+
+/// 32 texts of a column. There is one more offset than texts.
+#[derive(Debug, Clone, Copy)]
+pub struct TextChunk<'a> {
+    starts: &'a [u32; CHUNK],
+    ends: &'a [u32; CHUNK],
+    bytes: &'a [u8],
+}
+
+impl<'a> Texts<'a> {
+    fn of(table: &'a Table, at: usize) -> Self {
+        match &table.field(at).values {
+            Values::Strings(column) if column.len() == table.rows() => {
+                Self { offsets: &column.offsets, bytes: &column.bytes }
+            }
+            _ => misread("a column", "a text for each row"),
+        }
+    }
+
+    #[inline(always)]
+    fn chunk(&self, at: usize) -> TextChunk<'a> {
+        let starts = self.offsets.as_chunks().0.get(at);
+        let ends = self.offsets.get(1..).unwrap_or_default().as_chunks().0.get(at);
+        match (starts, ends) {
+            (Some(starts), Some(ends)) => TextChunk { starts, ends, bytes: self.bytes },
+            _ => misread("a column", "rows for another turn"),
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self, row: usize) -> &'a [u8] {
+        let place = |row: usize| self.offsets.get(row).copied().unwrap_or_default() as usize;
+        self.bytes.get(place(row)..place(row + 1)).unwrap_or_default()
+    }
+}
+
+impl<'a> TextChunk<'a> {
+    #[inline(always)]
+    fn get(&self, row: usize) -> &'a [u8] {
+        let place = |places: &[u32; CHUNK]| places.get(row).copied().unwrap_or_default() as usize;
+        self.bytes.get(place(self.starts)..place(self.ends)).unwrap_or_default()
+    }
+}
+
+/// Returns an entry of a column of texts as text.
+#[inline(always)]
+fn text(bytes: &[u8]) -> &str {
+    // SAFETY: the column comes from the host, which has checked that each entry of a field of type `string` or `json`
+    // is UTF-8, or from this crate's own `testing`, which builds it from texts. No other code can make a `Table`. A
+    // second check would cost 0.3 ns a record and more.
+    unsafe { std::str::from_utf8_unchecked(bytes) }
+}
+
+/// A value that is read from an entry of a column.
+macro_rules! entries {
+    ($($value:ty: $data_type:ident, $read:expr);* $(;)?) => {$(
+        impl<'a> FromField<'a> for $value {
+            const DATA_TYPE: DataType = DataType::$data_type;
+            type Column = Texts<'a>;
+            type Chunk = TextChunk<'a>;
+
+            fn column(table: &'a Table, at: usize) -> Texts<'a> {
+                Texts::of(table, at)
+            }
+
+            #[inline(always)]
+            fn chunk(column: &Texts<'a>, at: usize) -> TextChunk<'a> {
+                column.chunk(at)
+            }
+
+            #[inline(always)]
+            fn in_chunk<const WHOLE: bool>(chunk: &TextChunk<'a>, row: usize) -> Self {
+                $read(chunk.get(row))
+            }
+
+            #[inline(always)]
+            fn get(column: &Texts<'a>, row: usize) -> Self {
+                $read(column.get(row))
+            }
+        }
+    )*};
+}
+
+entries! {
+    &'a str: Text, text;
+    Cow<'a, str>: Text, |bytes| Cow::Borrowed(text(bytes));
+    String: Text, |bytes| text(bytes).to_owned();
+    &'a [u8]: Bytes, std::convert::identity;
+    Vec<u8>: Bytes, <[u8]>::to_vec;
+}

@@ -1,0 +1,179 @@
+use serde_json::{Map, Value};
+
+use super::lane::{Lane, Open};
+use super::outcome::{Failure, Outcome, Output};
+use super::{columns, json};
+use crate::description::Fields;
+use crate::fields::{Field, FieldType, IntoFields, Table, Values, table};
+use crate::operator::{self, Described, FieldsFilterLane, FieldsFlatMapLane, FieldsMapLane};
+use crate::{Context, host};
+
+/// A `map` that takes records by field, under test.
+pub type FieldsMap<O> = Lane<FieldsMapLane<O>>;
+/// A `filter` that takes records by field, under test.
+pub type FieldsFilter<O> = Lane<FieldsFilterLane<O>>;
+/// A `flat_map` that takes records by field, under test.
+pub type FieldsFlatMap<O> = Lane<FieldsFlatMapLane<O>>;
+
+/// The input of a call.
+struct Input {
+    table: Table,
+    /// Each row's record with its index among the records of the test.
+    records: Vec<(usize, Map<String, Value>)>,
+    /// The records that are not as the operator's description says. The host rejects them before the operator.
+    failures: Vec<Failure>,
+}
+
+impl Input {
+    fn of_json<R: AsRef<str>>(reads: &[FieldType], records: impl IntoIterator<Item = R>) -> Self {
+        let (mut rows, mut known, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, text) in records.into_iter().enumerate() {
+            match json::read(text.as_ref(), reads) {
+                Ok((record, cells)) => {
+                    known.push((index, record));
+                    rows.push(cells);
+                }
+                Err(message) => failures.push(Failure { record: index, message }),
+            }
+        }
+        Self { table: columns::build(reads, &rows), records: known, failures }
+    }
+
+    fn of_values<G: IntoFields>(reads: &[FieldType], records: impl IntoIterator<Item = G>) -> Self {
+        let same = |(given, read): (&FieldType, &FieldType)| {
+            given.name == read.name && given.data_type == read.data_type && (read.nullable || !given.nullable)
+        };
+        let (given, count) = (G::FIELDS, reads.len());
+        assert!(
+            given.len() == count && given.iter().zip(reads).all(same),
+            "the operator reads {reads:?}, and these records have {given:?}: give records as JSON instead"
+        );
+        let table = table(records);
+        let records = (0..table.rows as usize).map(|row| (row, json::write(Map::new(), given, &table.fields, row)));
+        Self { records: records.collect(), table, failures: Vec::new() }
+    }
+}
+
+/// Returns the fields of the operator.
+fn fields_of<O: Described>() -> Fields {
+    O::DESCRIPTION.fields.unwrap_or(Fields { reads: &[], gives: &[], keeps_rest: true })
+}
+
+/// Returns the columns of an answer, with the columns of the input where the answer names them.
+///
+/// # Panics
+/// The answer is not sound.
+fn resolve(answer: Table, gives: &[FieldType], input: Option<&Table>) -> Vec<Field> {
+    assert!(answer.fields.len() == gives.len(), "the answer has {} columns for {gives:?}", answer.fields.len());
+    let resolved = answer.fields.into_iter().map(|field| match field.values {
+        Values::Same(at) => input.and_then(|input| input.fields.get(at as usize)).cloned().unwrap_or(field),
+        _ => field,
+    });
+    let fields: Vec<Field> = resolved.collect();
+    for (field, given) in fields.iter().zip(gives) {
+        columns::check(field, given, answer.rows as usize);
+    }
+    fields
+}
+
+macro_rules! open {
+    ($($lane:ident: $kind:ident),*) => {$(
+        impl<O: operator::$kind> Open for $lane<O> {
+            fn open_lane(&mut self, context: &Context) -> Result<(), String> {
+                self.open(context)
+            }
+
+            fn close_lane(&mut self) {
+                self.close();
+            }
+        }
+    )*};
+}
+
+open!(FieldsMapLane: FieldsMap, FieldsFilterLane: FieldsFilter, FieldsFlatMapLane: FieldsFlatMap);
+
+/// The methods that run a batch of one kind.
+macro_rules! run {
+    ($lane:ident: $kind:ident, $outputs:ident) => {
+        impl<O: operator::$kind + Described> Lane<$lane<O>> {
+            /// Processes a batch of records in JSON, each a text with an object. As in a host, a record is rejected
+            /// before the operator if a field is missing or has another type. The outputs are JSON too.
+            pub fn run<R: AsRef<str>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
+                self.run_input(Input::of_json(fields_of::<O>().reads, records))
+            }
+
+            /// Processes a batch of records of the operator's own type. The outputs are JSON.
+            ///
+            /// # Panics
+            /// The records do not have the fields that the operator reads.
+            pub fn run_records<G: IntoFields>(&mut self, records: impl IntoIterator<Item = G>) -> Outcome {
+                self.run_input(Input::of_values(fields_of::<O>().reads, records))
+            }
+
+            fn run_input(&mut self, mut input: Input) -> Outcome {
+                self.call(|lane| lane.call(&input.table));
+                let rejected = self.failures();
+                let mut outputs = Vec::new();
+                $outputs(self.host(), &fields_of::<O>(), &input, &mut |row: usize, record: &Map<String, Value>| {
+                    if rejected.iter().any(|failure| failure.record == row) {
+                        return;
+                    }
+                    if let Some((parent, _)) = input.records.get(row) {
+                        outputs.push(Output {
+                            payload: Value::Object(record.clone()).to_string().into_bytes(),
+                            parent: Some(*parent),
+                            ..Output::default()
+                        });
+                    }
+                });
+                let told = rejected.into_iter().filter_map(|Failure { record, message }| {
+                    input.records.get(record).map(|(record, _)| Failure { record: *record, message })
+                });
+                input.failures.extend(told);
+                input.failures.sort_by_key(|failure| failure.record);
+                Outcome { outputs, failures: input.failures }
+            }
+        }
+    };
+}
+
+run!(FieldsMapLane: FieldsMap, mapped);
+run!(FieldsFilterLane: FieldsFilter, kept);
+run!(FieldsFlatMapLane: FieldsFlatMap, flattened);
+
+/// Receives each output record with the row of its input.
+type Each<'e> = &'e mut dyn FnMut(usize, &Map<String, Value>);
+
+fn mapped(host: &mut host::Recorder, fields: &Fields, input: &Input, each: Each<'_>) {
+    for answer in std::mem::take(&mut host.columns) {
+        assert!(answer.rows == input.table.rows, "{} rows for {} records", answer.rows, input.table.rows);
+        let columns = resolve(answer, fields.gives, Some(&input.table));
+        for (row, (_, record)) in input.records.iter().enumerate() {
+            let rest = if fields.keeps_rest { record.clone() } else { Map::new() };
+            each(row, &json::write(rest, fields.gives, &columns, row));
+        }
+    }
+}
+
+fn kept(host: &mut host::Recorder, _: &Fields, input: &Input, each: Each<'_>) {
+    for bitmap in std::mem::take(&mut host.keep) {
+        assert!(bitmap.len() == input.records.len().div_ceil(8), "a bitmap of {} bytes", bitmap.len());
+        for (row, (_, record)) in input.records.iter().enumerate() {
+            if columns::bit(&bitmap, row) {
+                each(row, record);
+            }
+        }
+    }
+}
+
+fn flattened(host: &mut host::Recorder, fields: &Fields, input: &Input, each: Each<'_>) {
+    for (answer, parents) in std::mem::take(&mut host.field_rows) {
+        assert!(answer.rows as usize == parents.len(), "{} rows for {} parents", answer.rows, parents.len());
+        let columns = resolve(answer, fields.gives, None);
+        for (row, parent) in parents.into_iter().enumerate() {
+            let Some((_, record)) = input.records.get(parent as usize) else { continue };
+            let rest = if fields.keeps_rest { record.clone() } else { Map::new() };
+            each(parent as usize, &json::write(rest, fields.gives, &columns, row));
+        }
+    }
+}

@@ -1,0 +1,7 @@
+#[derive(sage_guest::Record)]
+enum Reading {
+    Hot,
+    Cold,
+}
+
+fn main() {}

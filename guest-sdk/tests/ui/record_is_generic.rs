@@ -1,0 +1,6 @@
+#[derive(sage_guest::Record)]
+struct Reading<T> {
+    value: T,
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[sage_guest::sink(payload)]
+fn keep(_: &[u8]) {}
+
+fn main() {}
