@@ -1,8 +1,7 @@
 use super::failure::{FailureCode, HostTrap};
+use super::field_answer::FieldAnswer;
 use super::received_answer::Received;
-use sage_batch::{
-    Batch, Bitmap, Column, Malformed, RawColumns, check_bitmap, check_offsets, check_parents, check_rising,
-};
+use sage_batch::{Batch, Bitmap, Column, Malformed, RawColumns, check_bitmap, check_offsets, check_rising};
 use sage_plan::{Kind, Limits};
 
 /// The checked output of a guest during one call. Its buffers are used again for the next call.
@@ -26,6 +25,8 @@ pub struct Answer {
     ports: u32,
     pub(super) rejected: Vec<u32>,
     pub(super) messages: Column,
+    /// The fields, if the guest's records are by field.
+    pub(super) fields: Option<Box<FieldAnswer>>,
     /// Buffers in which an answer from another process is put together.
     pub(super) received: Option<Box<Received>>,
 }
@@ -71,6 +72,7 @@ impl Answer {
             ports: 0,
             rejected: Vec::new(),
             messages: Column::new(),
+            fields: None,
             received: None,
         }
     }
@@ -82,7 +84,8 @@ impl Answer {
             Call::Mute(name) => (0, Some(name)),
         };
         // Buffers stay while the calls use them: mapping and unmapping 64 MiB costs three times the copy.
-        if self.buffer_bytes() > KEEP_BYTES.max(usize::try_from(self.output_bytes).unwrap_or(usize::MAX).saturating_mul(4))
+        if self.buffer_bytes()
+            > KEEP_BYTES.max(usize::try_from(self.output_bytes).unwrap_or(usize::MAX).saturating_mul(4))
         {
             self.give_up_buffers();
         }
@@ -93,6 +96,9 @@ impl Answer {
         self.parents.clear();
         self.rejected.clear();
         self.messages.clear();
+        if let Some(fields) = &mut self.fields {
+            fields.begin();
+        }
         if self.emitted > 0 || self.emissions.len() > KEEP_EMISSIONS {
             self.forget_emissions();
         }
@@ -115,7 +121,8 @@ impl Answer {
 
     fn buffer_bytes(&self) -> usize {
         let numbers = self.parents.capacity() + self.rejected.capacity();
-        self.column.capacity() + self.messages.capacity() + self.bitmap.capacity() + numbers * size_of::<u32>()
+        let fields = self.fields.as_ref().map_or(0, |fields| fields.capacity());
+        self.column.capacity() + self.messages.capacity() + self.bitmap.capacity() + fields + numbers * size_of::<u32>()
     }
 
     /// Frees the buffers: one huge answer should not keep its memory for ever.
@@ -123,6 +130,9 @@ impl Answer {
         (self.column, self.messages) = (Column::new(), Column::new());
         (self.bitmap, self.parents, self.rejected) = (Vec::new(), Vec::new(), Vec::new());
         self.received = None;
+        if let Some(fields) = &mut self.fields {
+            fields.give_up_buffers();
+        }
     }
 
     /// flat-map: sets the batch of the next call. Its outputs inherit keys and headers, which count towards the
@@ -146,7 +156,7 @@ impl Answer {
     pub(super) fn finish(&self) -> Result<(), HostTrap> {
         let must = matches!(self.kind, Kind::Map | Kind::Filter | Kind::KeyBy);
         if must && !self.answered && self.rows > 0 {
-            let message = format!("a {} must call output.{} once per call, but did not", self.kind, self.function());
+            let message = format!("a {} must call {} once per call, but did not", self.kind, self.function());
             return Err(HostTrap { code: FailureCode::Malformed, message });
         }
         Ok(())
@@ -230,21 +240,27 @@ impl Answer {
             let broken = Malformed::Count { column: "parents", found: parents.len(), expected: found };
             return Err(HostTrap::malformed(&broken));
         }
-        let floor = self.parents.last().copied().unwrap_or(0);
-        check_parents("parents", parents, self.rows, floor).map_err(|e| HostTrap::malformed(&e))?;
-        let inherited = |&parent: &u32| self.inherited.get(parent as usize).copied().unwrap_or(0);
-        let inherited = parents.iter().map(inherited).fold(0, u64::saturating_add);
-        self.count(inherited.saturating_add(ROW_BYTES * found as u64))?;
+        self.take_parents(parents)?;
         self.column.append_checked(offsets, bytes);
-        self.parents.extend_from_slice(parents);
         Ok(())
+    }
+
+    /// flat-map: bytes that outputs of these input records inherit.
+    pub(super) fn inherited_by(&self, parents: &[u32]) -> u64 {
+        let inherited = |&parent: &u32| self.inherited.get(parent as usize).copied().unwrap_or(0);
+        parents.iter().map(inherited).fold(0, u64::saturating_add)
+    }
+
+    /// Number of records of the call.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
     }
 
     pub(super) fn take_emission(&mut self, port: u32, columns: RawColumns<'_>, parents: Option<&[u32]>) -> Checked {
         if !matches!(self.kind, Kind::Process | Kind::Source) {
-            return Err(self.wrong_function("emit"));
+            return Err(self.wrong_function("output.emit"));
         }
-        self.speaks("emit")?;
+        self.speaks(&"output.emit")?;
         if port > self.ports {
             let message = format!("emit: port {port}, the component declares {} side outputs", self.ports);
             return Err(HostTrap::error(FailureCode::Malformed, message));
@@ -279,9 +295,9 @@ impl Answer {
 
     pub(super) fn take_failures(&mut self, rows: &[u32], offsets: &[u32], bytes: &[u8]) -> Checked {
         if self.kind == Kind::Source {
-            return Err(self.wrong_function("failures"));
+            return Err(self.wrong_function("output.failures"));
         }
-        self.speaks("failures")?;
+        self.speaks(&"output.failures")?;
         self.count(bytes.len() as u64 + 4 * offsets.len() as u64)?;
         let found = check_offsets("messages", offsets, bytes.len()).map_err(|e| HostTrap::malformed(&e))?;
         if found != rows.len() {
@@ -302,7 +318,7 @@ impl Answer {
 
     /// Counts an output against the limits. The offsets are not trusted yet. The size of each entry is checked
     /// only if the total is larger than a record may be.
-    fn weigh(&mut self, name: &str, offsets: &[u32], bytes: &[u8]) -> Checked {
+    pub(super) fn weigh(&mut self, name: &str, offsets: &[u32], bytes: &[u8]) -> Checked {
         let total = bytes.len() as u64;
         self.count(total + 4 * offsets.len() as u64)?;
         if total > self.record_limit {
@@ -322,7 +338,7 @@ impl Answer {
     }
 
     /// Counts bytes towards the output limit of the call.
-    fn count(&mut self, bytes: u64) -> Checked {
+    pub(super) fn count(&mut self, bytes: u64) -> Checked {
         self.output_bytes = self.output_bytes.saturating_add(bytes);
         if self.output_bytes <= self.output_limit {
             return Ok(());
@@ -334,51 +350,76 @@ impl Answer {
         Err(HostTrap::error(FailureCode::OutputTooLarge, message))
     }
 
+    /// Checks that this is an answer by bytes of a guest of this kind.
     fn expect(&self, kind: Kind) -> Checked {
-        if self.kind != kind {
-            return Err(self.wrong_function(Self::function_of(kind)));
+        let by_field = self.fields.is_some() && function_by_field(kind).is_some();
+        if self.kind != kind || by_field {
+            return Err(self.wrong_function(&format!("output.{}", function_of(kind))));
         }
-        self.speaks(Self::function_of(kind))
+        self.speaks(&format_args!("output.{}", function_of(kind)))
+    }
+
+    /// Checks that this is an answer by field of a guest of this kind.
+    pub(super) fn expect_fields(&self, kind: Kind) -> Checked {
+        let function = function_by_field(kind).unwrap_or_default();
+        if self.kind != kind || self.fields.is_none() {
+            return Err(self.wrong_function(&format!("fields-output.{function}")));
+        }
+        self.speaks(&format_args!("fields-output.{function}"))
     }
 
     /// Checks that the current call may return output.
-    fn speaks(&self, function: &str) -> Checked {
+    fn speaks(&self, function: &dyn std::fmt::Display) -> Checked {
         let Some(call) = self.mute else { return Ok(()) };
-        let message = format!("output.{function} was called in {call}, which returns no output");
+        let message = format!("{function} was called in {call}, which returns no output");
         Err(HostTrap::error(FailureCode::Malformed, message))
     }
 
-    fn once(&mut self) -> Checked {
+    pub(super) fn once(&mut self) -> Checked {
         if std::mem::replace(&mut self.answered, true) {
-            let message = format!("a {} may call output.{} only once per call", self.kind, self.function());
+            let message = format!("a {} may call {} only once per call", self.kind, self.function());
             return Err(HostTrap::error(FailureCode::Malformed, message));
         }
         Ok(())
     }
 
     fn wrong_function(&self, called: &str) -> wasmtime::Error {
-        let message =
-            format!("output.{called} is not for a {}, which answers with output.{}", self.kind, self.function());
+        let by_field = if self.fields.is_some() { " by field" } else { "" };
+        let message = format!("{called} is not for a {}{by_field}, which answers with {}", self.kind, self.function());
         HostTrap::error(FailureCode::Malformed, message)
     }
 
-    fn function(&self) -> &'static str {
-        Self::function_of(self.kind)
-    }
-
-    fn function_of(kind: Kind) -> &'static str {
-        match kind {
-            Kind::Map => "payloads",
-            Kind::Filter => "keep",
-            Kind::FlatMap => "rows",
-            Kind::KeyBy => "keys",
-            Kind::Process | Kind::Source => "emit",
-            Kind::Sink => "failures",
+    /// Name of the function with which the guest answers.
+    fn function(&self) -> String {
+        match function_by_field(self.kind).filter(|_| self.fields.is_some()) {
+            Some(function) => format!("fields-output.{function}"),
+            None => format!("output.{}", function_of(self.kind)),
         }
     }
 }
 
-type Checked = wasmtime::Result<()>;
+/// The function of `output` for a kind.
+fn function_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Map => "payloads",
+        Kind::Filter => "keep",
+        Kind::FlatMap => "rows",
+        Kind::KeyBy => "keys",
+        Kind::Process | Kind::Source => "emit",
+        Kind::Sink => "failures",
+    }
+}
+
+/// The function of `fields-output` for a kind, if its records by field are answered there.
+fn function_by_field(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Map => Some("columns"),
+        Kind::FlatMap => Some("rows"),
+        _ => None,
+    }
+}
+
+pub(super) type Checked = wasmtime::Result<()>;
 
 /// Checks that each record, with its key and headers, is within the limit.
 fn check_records(batch: &Batch, limit: u64) -> Checked {
@@ -407,7 +448,7 @@ const KEEP_EMISSIONS: usize = 64;
 
 /// Bytes that a record costs the host besides its content (its origin, parent and timestamp). Empty records
 /// count too.
-const ROW_BYTES: u64 = 20;
+pub(super) const ROW_BYTES: u64 = 20;
 
 fn check_emission_parents(parents: &[u32], found: usize, rows: usize) -> Result<(), Malformed> {
     if parents.len() != found {

@@ -1,8 +1,11 @@
 use super::answer::{Answer, Call};
 use super::failure::Failure;
+use super::field_answer::ReceivedTable;
 use super::received_answer::{Received, ReceivedEmission};
 use sage_batch::Batch;
-use sage_batch::wire::{WireError, WireReader, WireWriter, get_small, put_bytes, put_column, put_u32s, put_u64};
+use sage_batch::wire::{
+    WireError, WireReader, WireWriter, get_small, get_u64, put_bytes, put_column, put_u32s, put_u64,
+};
 use sage_plan::Kind;
 
 impl Answer {
@@ -11,22 +14,32 @@ impl Answer {
     /// # Errors
     /// As [`WireWriter::put`].
     pub fn write(&self, to: &mut impl WireWriter) -> Result<(), WireError> {
-        match self.kind {
-            Kind::Map | Kind::KeyBy => {
+        match (self.kind, &self.fields) {
+            (Kind::Map, Some(fields)) => {
+                put_u64(to, self.answered.into())?;
+                if self.answered {
+                    fields.write(to)?;
+                }
+            }
+            (Kind::FlatMap, Some(fields)) => {
+                fields.write(to)?;
+                put_u32s(to, &self.parents)?;
+            }
+            (Kind::Map | Kind::KeyBy, _) => {
                 put_u64(to, self.answered.into())?;
                 if self.answered {
                     put_column(to, &self.column)?;
                 }
             }
-            Kind::Filter => {
+            (Kind::Filter, _) => {
                 put_u64(to, self.answered.into())?;
                 put_bytes(to, &self.bitmap)?;
             }
-            Kind::FlatMap => {
+            (Kind::FlatMap, None) => {
                 put_column(to, &self.column)?;
                 put_u32s(to, &self.parents)?;
             }
-            Kind::Process | Kind::Source => {
+            (Kind::Process | Kind::Source, _) => {
                 put_u64(to, self.emitted as u64)?;
                 for emission in self.emissions.iter().take(self.emitted) {
                     put_u64(to, emission.port.into())?;
@@ -37,7 +50,7 @@ impl Answer {
                     }
                 }
             }
-            Kind::Sink => {}
+            (Kind::Sink, _) => {}
         }
         put_u32s(to, &self.rejected)?;
         if !self.rejected.is_empty() {
@@ -56,6 +69,9 @@ impl Answer {
         if self.kind == Kind::FlatMap {
             self.inherit_from(batch);
         }
+        if let Some(table) = batch.table() {
+            self.input_elsewhere(table);
+        }
         self.begin(Call::Over(batch.len()));
         let mut received = self.received.take().unwrap_or_default();
         let taken = self.read_parts(&mut received, from);
@@ -72,8 +88,10 @@ impl Answer {
             Kind::Process | Kind::Source => self.read_emissions(&mut received.emission, from)?,
             _ => Ok(()),
         };
-        received.read(self.kind, self.output_limit, from)?;
-        Ok(emitted.and_then(|()| self.take(received)).and_then(|()| Ok(self.finish()?)))
+        let table = self.read_table(received, from)?;
+        received.read((self.kind, self.fields.is_some()), self.output_limit, from)?;
+        let table = emitted.and_then(|()| table.map_or(Ok(()), |table| self.take_received_table(&table, received)));
+        Ok(table.and_then(|()| self.take(received)).and_then(|()| Ok(self.finish()?)))
     }
 
     /// Reads all emissions and stores them up to the first that is refused.
@@ -99,8 +117,35 @@ impl Answer {
         Ok(taken)
     }
 
+    /// Reads the table of an answer by field, if there is one.
+    fn read_table(
+        &mut self,
+        received: &mut Received,
+        from: &mut impl WireReader,
+    ) -> Result<Option<ReceivedTable>, WireError> {
+        let Some(fields) = &mut self.fields else { return Ok(None) };
+        if self.kind == Kind::Map {
+            received.answered = get_u64(from)? != 0;
+        }
+        match self.kind {
+            Kind::Map if received.answered => fields.read(from, self.output_limit).map(Some),
+            Kind::FlatMap => fields.read(from, self.output_limit).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn take_received_table(&mut self, table: &ReceivedTable, received: &Received) -> wasmtime::Result<()> {
+        match self.kind {
+            Kind::Map => self.take_table(table.rows(), &table.raw()),
+            _ if received.parents.is_empty() && table.rows() == 0 => Ok(()),
+            _ => self.take_table_rows(table.rows(), &table.raw(), &received.parents),
+        }
+    }
+
     fn take(&mut self, received: &mut Received) -> wasmtime::Result<()> {
         match self.kind {
+            // The table was taken.
+            Kind::Map | Kind::FlatMap if self.fields.is_some() => {}
             Kind::Map if received.answered => self.take_whole_column(Kind::Map, "payloads", &mut received.column)?,
             Kind::KeyBy if received.answered => self.take_whole_column(Kind::KeyBy, "keys", &mut received.column)?,
             Kind::Filter if received.answered => self.take_bitmap(&received.bitmap)?,

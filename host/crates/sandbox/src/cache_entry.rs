@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::Xxh3;
 /// A file of the cache: a magic line, a checksum, a header that names the component's file, and the content.
 ///
 /// ```text
-/// "sage-host cache 2\n" | XXH3 (128 bits) of the rest and of the file's name
+/// "sage-host cache 3\n" | XXH3 (128 bits) of the rest and of the file's name
 ///     | length of the header, u32 LE | header, JSON | body
 /// ```
 ///
@@ -38,7 +38,7 @@ pub(super) enum Damaged {
     Header,
 }
 
-const MAGIC: &[u8] = b"sage-host cache 2\n";
+const MAGIC: &[u8] = b"sage-host cache 3\n";
 /// The beginning of the magic line in all versions.
 const FAMILY: &[u8] = b"sage-host cache ";
 const CHECKSUM: usize = 16;

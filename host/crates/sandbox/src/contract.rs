@@ -3,7 +3,7 @@ use wasmtime::component::{ComponentType, Lift, Lower, WasmList};
 use sage_batch::Column;
 
 /// The version of the WIT package `sage:operator` that this host speaks.
-pub const WIT_VERSION: &str = "0.1.1";
+pub const WIT_VERSION: &str = "0.1.2";
 
 /// Prefix of the names of the package's interfaces.
 pub(super) const PACKAGE: &str = "sage:operator/";

@@ -4,7 +4,6 @@ use rustix::io::Errno;
 use thiserror::Error;
 use wasmtime::Trap;
 
-use sage_batch::Malformed;
 use sage_machine::{OverBudget, OwnLimit, limit_behind};
 use sage_text::plain_text;
 
@@ -163,7 +162,7 @@ impl HostTrap {
         wasmtime::Error::new(Self { code, message: message.into() })
     }
 
-    pub(super) fn malformed(broken: &Malformed) -> wasmtime::Error {
+    pub(super) fn malformed(broken: &impl std::fmt::Display) -> wasmtime::Error {
         Self::error(FailureCode::Malformed, broken.to_string())
     }
 
@@ -192,6 +191,9 @@ impl Failure {
     /// Advice for the user who runs the pipeline.
     #[must_use]
     pub fn hint(&self, operator: &str) -> Option<String> {
+        if self.code == FailureCode::BadRecord {
+            return Some("on_error = \"skip\" or { dead_letter = \"…\" } of the source lets it go on".to_owned());
+        }
         Some(match self.limit()? {
             "memory" => format!("raise memory of \"{operator}\", or have it keep less"),
             "worker_memory" => format!(

@@ -19,6 +19,7 @@ use super::stdio::Captured;
 use super::stop::Stop;
 use super::store::GuestStore;
 use super::wasi::wasi_context;
+use sage_batch::fields::Schema;
 use sage_batch::{Batch, RawColumns};
 use sage_machine::MemoryBudget;
 use sage_models::{ModelAccess, NoModels};
@@ -88,10 +89,12 @@ pub enum Progress {
 /// A running copy of a component, used by one thread at a time. After a [`Failure`] the copy is dead, and only
 /// [`Guest::into_carried`] may be called.
 pub struct Guest {
-    store: Store<GuestStore>,
+    pub(super) store: Store<GuestStore>,
     instance: Instance,
-    loaded: Arc<Loaded>,
-    work: Func,
+    pub(super) loaded: Arc<Loaded>,
+    pub(super) work: Func,
+    /// The columns that the guest reads of tables with this schema.
+    pub(super) columns: Option<(Arc<Schema>, Vec<usize>)>,
 }
 
 impl Guest {
@@ -131,6 +134,9 @@ impl Guest {
         let limits = &spec.limits;
         let mut answer = Answer::new(loaded.kind(), limits);
         answer.set_ports(u32::try_from(loaded.facts().ports.len()).unwrap_or(0));
+        if let Some(fields) = loaded.facts().shape() {
+            answer.set_fields(Arc::clone(&fields.reads), Arc::clone(&fields.gives));
+        }
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(MOST_HANDLES);
         let mut store = Store::new(
@@ -180,7 +186,7 @@ impl Guest {
         // Objects that were created outside start functions count as well.
         let in_time = store.data_mut().deadline.look();
         match in_time.and(found) {
-            Ok((instance, work)) => Ok(Self { store, instance, loaded: Arc::clone(loaded), work }),
+            Ok((instance, work)) => Ok(Self { store, instance, loaded: Arc::clone(loaded), work, columns: None }),
             Err(error) => {
                 let (stderr, _) = store.data().stderr.take();
                 Err((Failure::of(&error, &stderr), carried_of(store)))
@@ -216,7 +222,10 @@ impl Guest {
         if self.kind() == Kind::FlatMap {
             self.answer()?.inherit_from(batch);
         }
-        self.call_over(&batch.into())
+        match batch.table() {
+            Some(table) if self.loaded.facts().by_field => self.call_by_field(table),
+            _ => self.call_over(&batch.into()),
+        }
     }
 
     /// As [`Guest::call`], with valid columns that lie elsewhere. The inherited bytes of a flat-map's outputs
@@ -355,7 +364,7 @@ impl Guest {
         self.store.data_mut().log.take_dropped()
     }
 
-    fn answer(&mut self) -> Result<&mut Answer, Failure> {
+    pub(super) fn answer(&mut self) -> Result<&mut Answer, Failure> {
         let answer = self.store.data_mut().answer.as_deref_mut();
         answer.ok_or_else(|| Failure::new(FailureCode::Trap, "the answer was lost (a fault of the host)"))
     }
@@ -372,7 +381,7 @@ impl Guest {
     /// Makes one call: sets the limits, empties the answer, and commits or rolls back the keyed state. `func`
     /// must be a function that `load` checked against the contract, with the parameters `P` and the results
     /// `R`.
-    fn invoke<P, R>(&mut self, func: Func, call: Call, params: P) -> Result<R, Failure>
+    pub(super) fn invoke<P, R>(&mut self, func: Func, call: Call, params: P) -> Result<R, Failure>
     where
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift + 'static,

@@ -11,6 +11,8 @@ pub struct Inspection {
     /// The component's kind in a pipeline; `None` if it targets none of this contract's worlds.
     #[serde(serialize_with = "kind_name")]
     pub kind: Option<Kind>,
+    /// Whether records come by field.
+    pub by_field: bool,
     /// The version of `sage:operator` for which the component was built.
     pub wit_version: Option<String>,
     /// Names of the side outputs, without `rejects`, which every operator has.

@@ -6,6 +6,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
 use super::contract::{BatchRef, ColumnRef, ContextRef, PACKAGE, ProgressView, speaks};
+use super::fields_contract::TableRef;
 use super::inspect::{Inspection, declared_memories};
 use super::instance_bytes::instance_bytes;
 use super::load_error::LoadError;
@@ -51,7 +52,7 @@ impl Sandbox {
         // SAFETY: the caller ensures it.
         let component = unsafe { Component::deserialize_file(self.engine(), compiled) }.map_err(LoadError::engine)?;
         let inspection = describe(self, compiled, &component, &[])?;
-        let exports = find_exports(self, compiled, &component, facts.kind)?;
+        let exports = find_exports(self, compiled, &component, (facts.kind, facts.by_field))?;
         let pre = self.link(compiled, &component, &inspection, facts.kind, granted)?;
         let (path, alarm) = (compiled.to_owned(), self.ticker().alarm());
         Ok(Arc::new(Loaded { path, component, facts, instance_bytes, inspection, exports, pre, alarm }))
@@ -105,6 +106,7 @@ impl Sandbox {
             loaded.facts.ports = ports;
             loaded.facts.description.clone_from(&known.description);
         }
+        check_shape(path, &loaded.facts)?;
         Ok(loaded)
     }
 
@@ -124,10 +126,11 @@ impl Sandbox {
             };
             return Err(LoadError::NoOperator { path: path.to_owned(), found });
         };
-        let exports = find_exports(self, path, &component, kind)?;
+        let by_field = inspection.by_field;
+        let exports = find_exports(self, path, &component, (kind, by_field))?;
         let pre = self.link(path, &component, &inspection, kind, granted)?;
         let initial_bytes = inspection.memories.iter().map(|memory| memory.initial_bytes).sum();
-        let facts = ComponentFacts { kind, ports: Vec::new(), description: None, initial_bytes };
+        let facts = ComponentFacts { kind, ports: Vec::new(), description: None, initial_bytes, by_field };
         Ok(Arc::new(Loaded {
             path: path.to_owned(),
             component,
@@ -199,9 +202,12 @@ fn describe(sandbox: &Sandbox, path: &Path, component: &Component, bytes: &[u8])
         (Some((_, version)), Some(_)) => (None, Some(version.to_owned())),
         (None, _) => (None, None),
     };
+    let by_field = kind.is_some_and(|(_, by_field)| by_field);
+    let kind = kind.map(|(kind, _)| kind);
     Ok(Inspection {
         bytes: bytes.len() as u64,
         kind,
+        by_field,
         wit_version,
         ports: Vec::new(),
         description: None,
@@ -211,11 +217,16 @@ fn describe(sandbox: &Sandbox, path: &Path, component: &Component, bytes: &[u8])
     })
 }
 
-/// Splits `sage:operator/mapper@0.1.0` into the kind (if the interface is one of this contract) and the
-/// version.
-fn operator_export(name: &str) -> Option<(Option<Kind>, &str)> {
+/// Splits `sage:operator/mapper@0.1.0` into the kind and whether records come by field (if the interface is one of
+/// this contract), and the version.
+fn operator_export(name: &str) -> Option<(Option<(Kind, bool)>, &str)> {
     let (interface, version) = name.strip_prefix(PACKAGE)?.split_once('@')?;
-    Some((Kind::ALL.into_iter().find(|kind| kind.interface() == interface), version))
+    let found = Kind::ALL.into_iter().find_map(|kind| match interface {
+        by_bytes if by_bytes == kind.interface() => Some((kind, false)),
+        by_field if kind.interface_by_field() == Some(by_field) => Some((kind, true)),
+        _ => None,
+    });
+    Some((found, version))
 }
 
 fn grantable(import: &str, kind: Kind, sockets: bool) -> bool {
@@ -224,13 +235,32 @@ fn grantable(import: &str, kind: Kind, sockets: bool) -> bool {
         return sockets;
     }
     match base.strip_prefix(PACKAGE) {
-        Some("types" | "output" | "log" | "metrics" | "inference") => import.split('@').nth(1).is_some_and(speaks),
+        Some("types" | "output" | "fields" | "fields-output" | "log" | "metrics" | "inference") => {
+            import.split('@').nth(1).is_some_and(speaks)
+        }
         Some("state") => kind == Kind::Process && import.split('@').nth(1).is_some_and(speaks),
         Some(_) => false,
         None => ["wasi:io/", "wasi:cli/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/"]
             .iter()
             .any(|granted| base.starts_with(granted)),
     }
+}
+
+/// Checks that the description names fields exactly if records come by field.
+fn check_shape(path: &Path, facts: &ComponentFacts) -> Result<(), LoadError> {
+    let shape = facts.description.as_ref().and_then(|description| description.shape.as_ref());
+    let kind = facts.kind;
+    let what = match (facts.by_field, shape) {
+        (true, None) => format!("it is a {kind} by field, and its description does not say which fields it reads"),
+        (false, Some(_)) => {
+            format!("its description names fields, but it exports `{}`, which takes records as bytes", kind.interface())
+        }
+        (true, Some(shape)) if kind == Kind::Filter && !shape.gives.fields().is_empty() => {
+            "its description gives fields, but a filter gives none: its records stay as they are".to_owned()
+        }
+        _ => return Ok(()),
+    };
+    Err(LoadError::WrongShape { path: path.to_owned(), what })
 }
 
 fn check_ports(path: &Path, ports: &[String]) -> Result<(), LoadError> {
@@ -249,14 +279,20 @@ fn check_ports(path: &Path, ports: &[String]) -> Result<(), LoadError> {
     Err(LoadError::WrongShape { path: path.to_owned(), what })
 }
 
-fn find_exports(sandbox: &Sandbox, path: &Path, component: &Component, kind: Kind) -> Result<Exports, LoadError> {
+fn find_exports(
+    sandbox: &Sandbox,
+    path: &Path,
+    component: &Component,
+    found: (Kind, bool),
+) -> Result<Exports, LoadError> {
+    let (kind, by_field) = found;
     let engine = sandbox.engine();
     let ty = component.component_type();
     let shapes = ty.instance_type();
     let wrong = |what: String| LoadError::WrongShape { path: path.to_owned(), what };
     let Some((interface_name, interface)) =
         ty.exports(engine).find_map(|(name, export)| match (operator_export(name), export.ty) {
-            (Some((Some(found), _)), ComponentItem::ComponentInstance(instance)) if found == kind => {
+            (Some((Some(of), _)), ComponentItem::ComponentInstance(instance)) if of == found => {
                 Some((name.to_owned(), instance))
             }
             _ => None,
@@ -278,6 +314,9 @@ fn find_exports(sandbox: &Sandbox, path: &Path, component: &Component, kind: Kin
     };
     type Outcome = (Result<(), String>,);
     let work = match kind {
+        Kind::Map if by_field => function("map", &|f| f.typecheck::<(TableRef<'_>,), ()>(&shapes)),
+        Kind::Filter if by_field => function("filter", &|f| f.typecheck::<(TableRef<'_>,), ()>(&shapes)),
+        Kind::FlatMap if by_field => function("flat-map", &|f| f.typecheck::<(TableRef<'_>,), ()>(&shapes)),
         Kind::Map => function("map", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
         Kind::Filter => function("filter", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
         Kind::FlatMap => function("flat-map", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),

@@ -2,10 +2,12 @@ use std::path::{Path, PathBuf};
 
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
+use super::failure::{Failure, FailureCode};
 use super::inspect::Inspection;
 use super::load_error::LoadError;
 use super::store::GuestStore;
 use super::ticker::Alarm;
+use sage_batch::fields::{FieldType, Schema};
 use sage_plan::{ComponentFacts, Kind};
 
 /// A component that is an operator: compiled, checked against the contract, and ready to start.
@@ -64,6 +66,23 @@ impl Loaded {
     #[must_use]
     pub fn instance_bytes(&self) -> u64 {
         self.instance_bytes
+    }
+
+    /// The columns that the component reads, in the order in which it reads them, of tables with this schema.
+    pub(super) fn columns_in(&self, schema: &Schema) -> Result<Vec<usize>, Failure> {
+        let fields = self.facts.shape().map_or(&[][..], |fields| fields.reads.fields());
+        let column = |field: &FieldType| {
+            let at = schema.position(&field.name);
+            let fits = |at: usize| {
+                let given = schema.fields().get(at)?;
+                (given.data_type == field.data_type && (field.nullable || !given.nullable)).then_some(at)
+            };
+            at.and_then(fits).ok_or_else(|| {
+                let message = format!("the records have no field `{}` of type {}", field.name, field.data_type);
+                Failure::new(FailureCode::Malformed, message)
+            })
+        };
+        fields.iter().map(column).collect()
     }
 
     pub(super) fn kind(&self) -> Kind {

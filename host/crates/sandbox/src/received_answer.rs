@@ -26,9 +26,17 @@ pub(super) struct ReceivedEmission {
 }
 
 impl Received {
-    /// Reads everything but emissions. `limit` is the output limit of a call in bytes: no part is longer.
-    pub(super) fn read(&mut self, kind: Kind, limit: u64, from: &mut impl WireReader) -> Result<(), WireError> {
+    /// Reads everything but emissions and tables. `limit` is the output limit of a call in bytes: no part is
+    /// longer.
+    pub(super) fn read(
+        &mut self,
+        (kind, by_field): (Kind, bool),
+        limit: u64,
+        from: &mut impl WireReader,
+    ) -> Result<(), WireError> {
         match kind {
+            Kind::Map if by_field => {}
+            Kind::FlatMap if by_field => get_u32s(from, limit, &mut self.parents)?,
             Kind::Map | Kind::KeyBy => {
                 self.answered = get_u64(from)? != 0;
                 if self.answered {

@@ -7,7 +7,7 @@ use wasmtime::{Config, Engine};
 
 use super::cache::Cache;
 use super::elsewhere::{CompileElsewhere, CompileLimits};
-use super::host_functions::{link_inference, link_log, link_metrics, link_output, link_state};
+use super::host_functions::{link_fields_output, link_inference, link_log, link_metrics, link_output, link_state};
 use super::known::{Digest, Known};
 use super::load_error::LoadError;
 use super::store::GuestStore;
@@ -114,6 +114,7 @@ impl Sandbox {
     pub(super) fn linker(&self, state: bool, sockets: bool) -> wasmtime::Result<Linker<GuestStore>> {
         let mut linker = Linker::new(&self.engine);
         link_output(&mut linker)?;
+        link_fields_output(&mut linker)?;
         link_log(&mut linker)?;
         link_metrics(&mut linker)?;
         link_inference(&mut linker)?;

@@ -125,7 +125,9 @@ pub(super) fn is_blank(line: &[u8]) -> bool {
 /// stop the pipeline.
 #[inline]
 pub(super) fn check_json_line(line: &[u8]) -> Result<(), NotJson> {
-    if let Err(error) = std::str::from_utf8(line) {
+    if simdutf8::basic::from_utf8(line).is_err()
+        && let Err(error) = std::str::from_utf8(line)
+    {
         return Err(NotJson::Utf8 { column: error.valid_up_to() + 1 });
     }
     let text = line.trim_ascii();

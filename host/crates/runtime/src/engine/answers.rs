@@ -1,8 +1,13 @@
 use super::control::Stopped;
+use super::field_output::OutputShape;
+use super::field_reader::Unread;
+use super::field_text::text_for_people;
 use super::on_error_policy::OnErrorPolicy;
 use super::outlets::Outlets;
 use super::unflushed::Unflushed;
+use sage_batch::fields::Table;
 use sage_batch::{Batch, BatchPool, Bitmap, Column, Origin, Record};
+use sage_formats::json::unprintable;
 use sage_plan::Kind;
 use sage_sandbox::{Answer, Failure, FailureCode};
 
@@ -28,6 +33,8 @@ pub(super) struct AnswerCollector<'a> {
     /// Maximum bytes of an output record, including its key and headers.
     pub(super) record_limit: u64,
     pub(super) pool: &'a BatchPool,
+    /// The output of an operator that answers by field.
+    pub(super) shape: Option<&'a OutputShape>,
 }
 
 impl AnswerCollector<'_> {
@@ -37,18 +44,24 @@ impl AnswerCollector<'_> {
     /// # Errors
     /// A rejected record or an oversized record stops the pipeline, or was collected after the pipeline was
     /// stopped.
-    pub(super) fn take(&self, batch: Batch, answer: &mut Answer, outputs: &mut Outputs) -> Result<(), Stopped> {
+    pub(super) fn take(&self, mut batch: Batch, answer: &mut Answer, outputs: &mut Outputs) -> Result<(), Stopped> {
         let rejected: Vec<usize> = answer.rejected().map(|(row, _)| row).collect();
         if !rejected.is_empty() {
             // As with failures after a stop: the stop itself may have caused the rejection.
             if self.policy.control.is_stopped() {
                 return Err(Stopped);
             }
-            self.reject(&batch, answer, outputs)?;
+            text_for_people(&mut batch);
+            let records = answer.rejected().filter_map(|(row, reason)| Some((batch.record(row)?, reason)));
+            self.reject(records, batch.ingested(), outputs)?;
         }
         let rejected = self.without_what_is_too_large(&batch, answer, rejected)?;
+        let rejected = self.without_what_has_no_text(&mut batch, answer, rejected, outputs)?;
         let handled = (batch.len() - rejected.len()) as u64;
         match self.kind {
+            Kind::Map | Kind::FlatMap if let Some(shape) = self.shape => {
+                self.replaced_by_fields(batch, answer, shape, &rejected, outputs);
+            }
             Kind::Map | Kind::KeyBy => self.replaced(batch, answer, &rejected, outputs),
             Kind::Filter => self.kept(batch, answer, &rejected, outputs),
             Kind::FlatMap => self.expanded(batch, answer, &rejected, outputs),
@@ -80,18 +93,62 @@ impl AnswerCollector<'_> {
         Ok(rejected)
     }
 
-    fn reject(&self, batch: &Batch, answer: &Answer, outputs: &mut Outputs) -> Result<(), Stopped> {
+    /// Rejects the records whose outputs by field cannot be printed, if a stage downstream reads text. Returns the
+    /// rows that are not sent on: these and the rejected ones.
+    fn without_what_has_no_text(
+        &self,
+        batch: &mut Batch,
+        answer: &mut Answer,
+        mut rejected: Vec<usize>,
+        outputs: &mut Outputs,
+    ) -> Result<Vec<usize>, Stopped> {
+        if !self.shape.is_some_and(|shape| shape.is_printed) {
+            return Ok(rejected);
+        }
+        let found = answer.table().map_or_else(Vec::new, |(table, _)| unprintable(table));
+        let parents = answer.parents();
+        let mut reasons: Vec<(usize, String)> = Vec::new();
+        for (row, error) in found {
+            let row = if self.kind == Kind::FlatMap { parents.get(row).map_or(row, |&row| row as usize) } else { row };
+            if let Err(at) = rejected.binary_search(&row) {
+                rejected.insert(at, row);
+                reasons.push((row, error.to_string()));
+            }
+        }
+        if !reasons.is_empty() {
+            text_for_people(batch);
+            let records = reasons.iter().filter_map(|(row, reason)| Some((batch.record(*row)?, reason.as_str())));
+            self.reject(records, batch.ingested(), outputs)?;
+        }
+        Ok(rejected)
+    }
+
+    /// Handles records that did not come to the guest, because their fields or their text could not be made.
+    ///
+    /// # Errors
+    /// As [`AnswerCollector::take`].
+    pub(super) fn unread(&self, unread: &Unread, outputs: &mut Outputs) -> Result<(), Stopped> {
+        if self.policy.control.is_stopped() {
+            return Err(Stopped);
+        }
+        let records = unread.reasons.iter().enumerate();
+        let records = records.filter_map(|(row, reason)| Some((unread.records.record(row)?, reason.as_str())));
+        self.reject(records, unread.records.ingested(), outputs)
+    }
+
+    fn reject<'r>(
+        &self,
+        mut records: impl Iterator<Item = (Record<'r>, &'r str)>,
+        ingested: u64,
+        outputs: &mut Outputs,
+    ) -> Result<(), Stopped> {
         if !self.outlets.rejects.is_read() {
-            return answer.rejected().try_for_each(|(row, message)| match batch.record(row) {
-                Some(record) => self.policy.rejected(record, message, self.attempt),
-                None => Ok(()),
-            });
+            return records.try_for_each(|(record, message)| self.policy.rejected(record, message, self.attempt));
         }
         let mut rejects = self.pool.take();
-        rejects.set_ingested(batch.ingested());
+        rejects.set_ingested(ingested);
         let mut headers = Vec::new();
-        for (row, message) in answer.rejected() {
-            let Some(record) = batch.record(row) else { continue };
+        for (record, message) in records {
             let size = size_of_record(record);
             if size + ERROR_HEADER as u64 > self.record_limit {
                 self.policy.errors.breach("record_bytes");
@@ -109,6 +166,46 @@ impl AnswerCollector<'_> {
         }
         outputs.rejects.push(rejects);
         Ok(())
+    }
+
+    /// map and flat-map by field: sends on the rows that the guest made, with the fields that travel on.
+    fn replaced_by_fields(
+        &self,
+        mut batch: Batch,
+        answer: &mut Answer,
+        shape: &OutputShape,
+        rejected: &[usize],
+        outputs: &mut Outputs,
+    ) {
+        if self.kind == Kind::FlatMap {
+            batch = self.row_for_each_output(batch, answer.parents());
+        }
+        let mut rows = Table::default();
+        let Some((table, same)) = answer.table() else { return self.pool.put(batch) };
+        let Some(input) = batch.table_mut() else { return self.pool.put(batch) };
+        rows.assemble(&shape.schema, table.len(), &shape.parts(same), table, input);
+        batch.replace_by_fields(&mut rows);
+        // The columns of the input serve the next answer.
+        std::mem::swap(table, &mut rows);
+        let rejected = match self.kind {
+            Kind::FlatMap if !rejected.is_empty() => {
+                let parents = answer.parents().iter().enumerate();
+                let gone = parents.filter(|(_, parent)| rejected.binary_search(&(**parent as usize)).is_ok());
+                &gone.map(|(row, _)| row).collect::<Vec<_>>()
+            }
+            _ => rejected,
+        };
+        self.main(self.without(batch, rejected), outputs);
+    }
+
+    /// flat-map: the input record of each output.
+    fn row_for_each_output(&self, batch: Batch, parents: &[u32]) -> Batch {
+        let mut rows = self.pool.take();
+        for (parent, run) in rising_runs(parents) {
+            let _ = rows.append_range(&batch, parent, parent + run);
+        }
+        self.pool.put(batch);
+        rows
     }
 
     /// map and key-by: sends the batch on with one column replaced.
@@ -230,7 +327,7 @@ impl AnswerCollector<'_> {
 
     fn count_out(&self, batch: &Batch) {
         self.policy.counters.records_out.add(batch.len() as u64);
-        self.policy.counters.bytes_out.add(batch.payloads().byte_len() as u64);
+        self.policy.counters.bytes_out.add(batch.record_bytes() as u64);
     }
 }
 

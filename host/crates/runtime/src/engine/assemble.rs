@@ -6,8 +6,11 @@ use super::control::{Control, Ways};
 use super::counted_sink::CountedSink;
 use super::effective_limits::effective_limits;
 use super::error::RunError;
+use super::field_output::FieldOutput;
+use super::field_reader::FieldReader;
+use super::field_text::FieldText;
 use super::guest_supervisor::GuestSupervisor;
-use super::inlet::{Inlet, Tally};
+use super::inlet::{Form, Inlet, Tally};
 use super::join_lanes::join_lanes;
 use super::lane::{Lane, Task};
 use super::launch::launch_instances;
@@ -26,7 +29,9 @@ use crate::connector::{DeadLetterFile, Sink, open_sink, open_source};
 use sage_batch::{BatchPool, Inbox};
 use sage_machine::MemoryBudget;
 use sage_observe::Latency;
-use sage_plan::{Kind, OnError, Port, SinkSpec, SourceSpec, Stage, StageId, Work};
+use sage_plan::{
+    Format, Kind, OnError, Port, Projection, Rest, SinkSpec, SourceSchema, SourceSpec, Stage, StageId, Work,
+};
 
 /// An assembled run that is not started yet.
 pub(super) struct Assembly {
@@ -80,10 +85,10 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                     guests.next(id, instance).map(|guest| GuestSupervisor::new(guest, limits.restarts_in_a_row));
                 let pool = Arc::clone(&pool);
                 let task = match (&stage.work, inbox) {
-                    (Work::Source(_), _) => sources
-                        .get(&id)
-                        .cloned()
-                        .map(|source| Task::Source(SourceLane { source, outlet: outlet(&Port::Main), policy })),
+                    (Work::Source(_), _) => sources.get(&id).cloned().map(|source| {
+                        let fields = fields_of_source(parts, id, stage);
+                        Task::Source(SourceLane { source, outlet: outlet(&Port::Main), policy, fields })
+                    }),
                     (Work::Component(_, Kind::Source), _) => supervisor.map(|supervisor| {
                         let number = numbers.get(&(id, instance)).copied().unwrap_or(u16::MAX);
                         let outlets = outlets(parts, id, &outlet);
@@ -104,7 +109,8 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             control: Arc::clone(control),
                             latency: latency_of(&stages, id),
                         };
-                        let inlet = Inlet::new(inbox, tally, supervisor.guest());
+                        let form = form_of_input(parts, id, stage);
+                        let inlet = Inlet::new(inbox, tally, supervisor.guest(), form, Arc::clone(&pool));
                         Task::Operator(Box::new(OperatorLane {
                             supervisor,
                             kind: *kind,
@@ -117,13 +123,14 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             policy,
                             pool,
                             recovery: Recovery::default(),
+                            field_output: field_output(parts, id, *kind),
                             warned: Vec::new(),
                         }))
                     }),
                     (Work::Sink(_), Some(inbox)) => sinks.remove(&id).map(|sink| {
                         let latency = latency_of(&stages, id).unwrap_or_default();
                         let sink = CountedSink::new(sink, Arc::clone(&own.counters), control, &stage.name);
-                        Task::Sink(SinkLane { sink, inbox, policy, pool, latency })
+                        Task::Sink(SinkLane { sink, inbox, policy, pool, latency, text: FieldText::default() })
                     }),
                     _ => None,
                 };
@@ -141,6 +148,41 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
     let sources = sources.into_iter().collect();
     let lanes = join_lanes(lanes, control);
     Ok(Assembly { lanes, stages, sources, dead_letters: dead_letters.into_values().collect() })
+}
+
+/// The reader of the fields that the host parses from a source's records.
+fn fields_of_source(parts: &Parts, id: StageId, stage: &Stage) -> Option<FieldReader> {
+    let schema = parts.plan.schemas.stage(id)?.parses(&Port::Main)?;
+    let csv = match &stage.work {
+        Work::Source(SourceSpec::File(files)) => files.text.format == Format::Csv,
+        Work::Source(SourceSpec::Stdin(text)) => text.format == Format::Csv,
+        _ => false,
+    };
+    Some(FieldReader::new(schema, Arc::clone(schema.fields()), csv))
+}
+
+/// The form in which a component takes its records.
+fn form_of_input(parts: &Parts, id: StageId, stage: &Stage) -> Form {
+    let schemas = &parts.plan.schemas;
+    let Some(shape) = schemas.stage(id).and_then(|stage| stage.shape.as_ref()) else {
+        return Form::Bytes(schemas.has_columns().then(FieldText::default));
+    };
+    let edges = stage.inputs.iter().map(|&edge| parts.plan.edge(edge));
+    let mut parsed = edges.filter_map(|edge| schemas.stage(edge.from)?.parses(&edge.port));
+    let own = || Arc::new(SourceSchema::same_names(Arc::clone(&shape.reads)));
+    let schema = parsed.next().cloned().unwrap_or_else(own);
+    Form::Fields(FieldReader::new(&schema, Arc::clone(&shape.reads), false))
+}
+
+/// The fields of what a component sends, if it answers by field.
+fn field_output(parts: &Parts, id: StageId, kind: Kind) -> Option<FieldOutput> {
+    let shape = parts.plan.schemas.stage(id)?.shape.as_ref()?;
+    let answers = matches!(kind, Kind::Map | Kind::FlatMap);
+    let (reads, gives) = (Arc::clone(&shape.reads), Arc::clone(&shape.gives));
+    let edges = parts.plan.edges.iter().zip(&parts.plan.schemas.edges);
+    let printed = edges.filter(|(edge, _)| edge.from == id && edge.port == Port::Main);
+    let is_printed = printed.map(|(_, schema)| &schema.read).any(|read| *read == Projection::All);
+    answers.then(|| FieldOutput::new(reads, gives, shape.rest == Rest::Keep, is_printed))
 }
 
 fn instances(stages: &[StageParts], id: StageId) -> &[InstanceParts] {

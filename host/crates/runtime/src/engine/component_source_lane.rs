@@ -157,7 +157,7 @@ fn send(
     match outlet {
         Some(outlet) => {
             policy.counters.records_out.add(batch.len() as u64);
-            policy.counters.bytes_out.add(batch.payloads().byte_len() as u64);
+            policy.counters.bytes_out.add(batch.record_bytes() as u64);
             outlet.send(batch)
         }
         None => {

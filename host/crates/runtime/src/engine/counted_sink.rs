@@ -34,7 +34,7 @@ impl CountedSink {
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), ConnectorError> {
         let rows = batch.len() as u64;
         self.counters.records_in.add(rows);
-        self.counters.bytes_in.add(batch.payloads().byte_len() as u64);
+        self.counters.bytes_in.add(batch.record_bytes() as u64);
         let outcome = self.timed(|sink| sink.write(batch));
         if outcome.is_ok() {
             self.taken += rows;

@@ -3,8 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::{Control, Stopped};
+use super::field_reader::FieldReader;
+use super::field_text::FieldText;
 use super::lane_guest::{InFlight, LaneGuest};
-use sage_batch::{Batch, DirectSend, Inbox, NotTaken, Popped};
+use sage_batch::{Batch, BatchPool, DirectSend, Inbox, NotTaken, Popped};
 use sage_observe::{InstanceCounters, Latency};
 use sage_sandbox::Failure;
 
@@ -22,6 +24,16 @@ pub(super) struct Inlet {
     waiting: VecDeque<InFlight>,
     ended: bool,
     tally: Tally,
+    form: Form,
+    pool: Arc<BatchPool>,
+}
+
+/// The form in which a guest takes records.
+pub(super) enum Form {
+    /// As text or bytes. `None`: no record comes without them.
+    Bytes(Option<FieldText>),
+    /// By field.
+    Fields(FieldReader),
 }
 
 /// Counts the records that a lane takes in.
@@ -36,15 +48,28 @@ pub(super) struct Tally {
 /// batches that bypass it.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
+impl Form {
+    /// Whether batches may go to the guest past its lane.
+    fn allows_bypass(&self) -> bool {
+        matches!(self, Self::Bytes(None))
+    }
+}
+
 impl Inlet {
     /// Makes an inlet. `guest` is the guest that receives the batches.
-    pub(super) fn new(inbox: Arc<Inbox>, tally: Tally, guest: &mut dyn LaneGuest) -> Self {
+    pub(super) fn new(
+        inbox: Arc<Inbox>,
+        tally: Tally,
+        guest: &mut dyn LaneGuest,
+        form: Form,
+        pool: Arc<BatchPool>,
+    ) -> Self {
         let direct_send = guest.direct().map(|guest| guest.direct_send());
         if let Some(direct_send) = &direct_send {
             let counters = Arc::clone(&tally.counters);
             inbox.set_direct_send(Arc::new(Counted { direct_send: Arc::clone(direct_send), counters }));
         }
-        Self { inbox, direct_send, open: false, waiting: VecDeque::new(), ended: false, tally }
+        Self { inbox, direct_send, open: false, waiting: VecDeque::new(), ended: false, tally, form, pool }
     }
 
     /// Hands over the available batches, as far as the guest has room.
@@ -106,7 +131,7 @@ impl Inlet {
     }
 
     pub(super) fn has_direct_send(&self) -> bool {
-        self.direct_send.is_some()
+        self.direct_send.is_some() && self.form.allows_bypass()
     }
 
     pub(super) fn inbox(&self) -> &Arc<Inbox> {
@@ -120,6 +145,8 @@ impl Inlet {
 
     fn next(&mut self) -> Result<Option<InFlight>, Stopped> {
         let popped = match &self.direct_send {
+            // Batches that bypass the lane would not get their form.
+            _ if !self.form.allows_bypass() => return self.next_in_line(),
             None => self.inbox.pop(Some(Duration::ZERO)),
             Some(_) if self.open && !self.inbox.has_news() => return Ok(None),
             Some(_) => self.inbox.pop_or_open(),
@@ -128,11 +155,21 @@ impl Inlet {
         self.admit(popped)
     }
 
+    fn next_in_line(&mut self) -> Result<Option<InFlight>, Stopped> {
+        let popped = self.inbox.pop(Some(Duration::ZERO));
+        self.admit(popped)
+    }
+
     fn admit(&mut self, popped: Popped) -> Result<Option<InFlight>, Stopped> {
         match popped {
             Popped::Batch(batch, ticket) => {
                 self.tally.count(&batch);
-                Ok(Some(InFlight { batch, ticket }))
+                let (batch, unread) = match &mut self.form {
+                    Form::Bytes(None) => (batch, None),
+                    Form::Bytes(Some(text)) => text.write(batch, &self.pool),
+                    Form::Fields(reader) => reader.read(batch, &self.pool),
+                };
+                Ok(Some(InFlight { batch, ticket, unread }))
             }
             Popped::Empty => Ok(None),
             Popped::End => {
@@ -156,7 +193,7 @@ impl Tally {
     fn count(&self, batch: &Batch) {
         let rows = batch.len() as u64;
         self.counters.records_in.add(rows);
-        self.counters.bytes_in.add(batch.payloads().byte_len() as u64);
+        self.counters.bytes_in.add(batch.record_bytes() as u64);
         if let Some(latency) = &self.latency {
             latency.record(self.control.now().saturating_sub(batch.ingested()), rows);
         }
@@ -172,7 +209,7 @@ struct Counted {
 
 impl DirectSend for Counted {
     fn take(&self, batch: Batch, coalesced: bool, spare: &mut Vec<u8>) -> Result<(), NotTaken> {
-        let (rows, bytes) = (batch.len() as u64, batch.payloads().byte_len() as u64);
+        let (rows, bytes) = (batch.len() as u64, batch.record_bytes() as u64);
         self.direct_send.take(batch, coalesced, spare)?;
         self.counters.records_in.add(rows);
         self.counters.bytes_in.add(bytes);

@@ -3,6 +3,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::field_reader::Unread;
 use sage_batch::{Batch, DirectSend};
 use sage_sandbox::{Answer, Failure, Progress};
 
@@ -134,6 +135,16 @@ pub struct InFlight {
     /// The ticket from [`Inbox::pop`](sage_batch::Inbox::pop). Meaningless for batches that came through a
     /// direct send.
     pub ticket: u64,
+    /// Records that came with these and did not get to the guest.
+    pub(crate) unread: Option<Box<Unread>>,
+}
+
+impl InFlight {
+    /// A batch all of whose records go to the guest.
+    #[must_use]
+    pub fn new(batch: Batch, ticket: u64) -> Self {
+        Self { batch, ticket, unread: None }
+    }
 }
 
 /// The resources that a lane's guest used, apart from the lane's own thread.

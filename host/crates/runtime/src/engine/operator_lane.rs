@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use super::answers::{AnswerCollector, Outputs};
 use super::control::Stopped;
+use super::field_output::{FieldOutput, OutputShape};
+use super::field_text::text_for_people;
 use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
 use super::inlet::Inlet;
 use super::lane_clock::LaneClock;
@@ -38,6 +40,8 @@ pub(super) struct OperatorLane {
     pub(super) recovery: Recovery,
     pub(super) policy: OnErrorPolicy,
     pub(super) pool: Arc<BatchPool>,
+    /// map and flat-map by field: the fields of the outputs.
+    pub(super) field_output: Option<FieldOutput>,
     /// The codes of failed calls that were already logged as warnings.
     pub(super) warned: Vec<FailureCode>,
 }
@@ -85,18 +89,22 @@ impl OperatorLane {
     /// Waits for the oldest answer and sends its outputs. `false` means that nothing is in flight. After a
     /// failure, [recover](Self::recover) must be called before the next answer is taken.
     fn take_answer(&mut self, outputs: &mut Outputs) -> Result<bool, Stopped> {
-        let Some((InFlight { batch, ticket }, answered)) = self.supervisor.guest().answer() else { return Ok(false) };
+        let Some((InFlight { batch, ticket, unread }, answered)) = self.supervisor.guest().answer() else {
+            return Ok(false);
+        };
+        let taking = AnswerCollector {
+            kind: self.kind,
+            attempt: 1,
+            outlets: &self.outlets,
+            policy: &self.policy,
+            record_limit: self.record_limit,
+            pool: &self.pool,
+            shape: shape_of(&mut self.field_output, &batch),
+        };
+        let unread = unread.map_or(Ok(()), |unread| taking.unread(&unread, outputs));
         let done = match answered {
             Ok(answer) => {
-                let taking = AnswerCollector {
-                    kind: self.kind,
-                    attempt: 1,
-                    outlets: &self.outlets,
-                    policy: &self.policy,
-                    record_limit: self.record_limit,
-                    pool: &self.pool,
-                };
-                let taken = taking.take(batch, answer, outputs);
+                let taken = unread.and_then(|()| taking.take(batch, answer, outputs));
                 if self.kind == Kind::Map {
                     self.outlets.main.lend_buffer(answer.column());
                 }
@@ -106,7 +114,7 @@ impl OperatorLane {
             }
             Err(failure) => {
                 self.inlet.returned(self.supervisor.guest().take_back());
-                self.failed(Step::Call(batch, 1), &failure, outputs)
+                unread.and_then(|()| self.failed(Step::Call(batch, 1), &failure, outputs))
             }
         };
         self.recovery.set_ticket(Some(ticket));
@@ -231,6 +239,7 @@ impl OperatorLane {
             policy: &self.policy,
             record_limit: self.record_limit,
             pool: &self.pool,
+            shape: shape_of(&mut self.field_output, &batch),
         };
         let taken = taking.take(batch, answer, outputs);
         self.supervisor.succeeded();
@@ -249,8 +258,11 @@ impl OperatorLane {
         // together.
         let retries = if failure.worker_died { self.retries.max(LOST_WORKERS) } else { self.retries };
         match step {
-            Step::Call(batch, attempt) => {
+            Step::Call(mut batch, attempt) => {
                 self.note(failure, batch.len());
+                if batch.len() == 1 {
+                    text_for_people(&mut batch);
+                }
                 match batch.record(0) {
                     // The record's error policy comes first: if it stops the run, no other guest is needed.
                     Some(record) if batch.len() == 1 && attempt > retries => {
@@ -375,11 +387,16 @@ impl OperatorLane {
     }
 }
 
+/// The fields of the outputs for this batch.
+fn shape_of<'a>(output: &'a mut Option<FieldOutput>, batch: &Batch) -> Option<&'a OutputShape> {
+    Some(output.as_mut()?.shape(batch.table()?.schema()))
+}
+
 /// Runs one batch on a guest, with nothing else in flight.
 #[expect(clippy::result_large_err, reason = "the batch is passed by value, and failures are rare")]
 fn call(guest: &mut dyn LaneGuest, batch: Batch) -> Result<(Batch, &mut Answer), (Batch, Failure)> {
     let refused = |batch| (batch, Failure::new(FailureCode::Restarts, "the guest accepts no batch (a host fault)"));
-    guest.hand_over(InFlight { batch, ticket: 0 }).map_err(|held| refused(held.batch))?;
+    guest.hand_over(InFlight::new(batch, 0)).map_err(|held| refused(held.batch))?;
     match guest.answer() {
         Some((held, Ok(answer))) => Ok((held.batch, answer)),
         Some((held, Err(failure))) => Err((held.batch, failure)),

@@ -188,7 +188,7 @@ impl Target {
             // An empty batch takes any shape.
             let _ = self.gathered.append_range(batch, start, end);
         }
-        let full = self.gathered.payloads().byte_len() >= BATCH_BYTES || self.gathered.len() >= BATCH_RECORDS;
+        let full = self.gathered.content_bytes() >= BATCH_BYTES || self.gathered.len() >= BATCH_RECORDS;
         if full { self.flush(pool) } else { Ok(()) }
     }
 
@@ -232,6 +232,11 @@ impl Target {
 impl Outlet {
     pub(super) fn new(routes: Vec<Route>, pool: Arc<BatchPool>) -> Self {
         Self { routes, pool }
+    }
+
+    /// The pool of the batches.
+    pub(super) fn pool(&self) -> &BatchPool {
+        &self.pool
     }
 
     /// Returns `true` if a stage reads this output.

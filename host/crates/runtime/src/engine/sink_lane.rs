@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::control::Stopped;
 use super::counted_sink::CountedSink;
+use super::field_text::FieldText;
 use super::lane_clock::LaneClock;
 use super::on_error_policy::OnErrorPolicy;
 use sage_batch::{Batch, BatchPool, Inbox, Popped};
@@ -16,6 +17,7 @@ pub(super) struct SinkLane {
     pub(super) policy: OnErrorPolicy,
     pub(super) pool: Arc<BatchPool>,
     pub(super) latency: Arc<Latency>,
+    pub(super) text: FieldText,
 }
 
 impl SinkLane {
@@ -59,6 +61,14 @@ impl SinkLane {
     }
 
     fn write(&mut self, batch: Batch) -> Result<(), Stopped> {
+        let (batch, unread) = self.text.write(batch, &self.pool);
+        if let Some(unread) = unread {
+            self.policy.counters.records_in.add(unread.reasons.len() as u64);
+            for (row, reason) in unread.reasons.iter().enumerate() {
+                let Some(record) = unread.records.record(row) else { continue };
+                self.policy.rejected(record, reason, 1)?;
+            }
+        }
         self.sink.write(&batch).map_err(|error| self.policy.connector_failed(&error))?;
         let rows = batch.len() as u64;
         self.latency.record(self.policy.control.now().saturating_sub(batch.ingested()), rows);

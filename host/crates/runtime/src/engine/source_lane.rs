@@ -2,10 +2,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::control::Stopped;
+use super::field_reader::{FieldReader, Unread};
 use super::lane_clock::LaneClock;
 use super::on_error_policy::OnErrorPolicy;
 use super::outlet::{BATCH_RECORDS, Outlet};
 use crate::connector::{ConnectorError, Filled, Source};
+use sage_plan::OnError;
+use sage_sandbox::{Failure, FailureCode};
 
 /// A built-in or embedder's source, shared with the progress display.
 pub(super) type SharedSource = Arc<Mutex<Box<dyn Source>>>;
@@ -15,6 +18,8 @@ pub(super) struct SourceLane {
     pub(super) source: SharedSource,
     pub(super) outlet: Outlet,
     pub(super) policy: OnErrorPolicy,
+    /// Reads the fields that stages downstream read.
+    pub(super) fields: Option<FieldReader>,
 }
 
 /// The reason why a source ended.
@@ -62,6 +67,13 @@ impl SourceLane {
         }
     }
 
+    /// The target size of a batch. Where the fields of the records are read, less than the text goes on from stage to
+    /// stage, so that a batch of twice the text halves the wake-ups and stays in the caches.
+    fn batch_bytes(&self) -> usize {
+        let bytes = self.outlet.batch_bytes();
+        if self.fields.is_some() { 2 * bytes } else { bytes }
+    }
+
     /// Makes a batch and sends it.
     pub(super) fn turn(&mut self) -> Result<Made, Stopped> {
         let control = &self.policy.control;
@@ -75,13 +87,20 @@ impl SourceLane {
         let mut batch = self.outlet.next_batch();
         let filled = {
             let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-            source.fill(&mut batch, BATCH_RECORDS, self.outlet.batch_bytes())
+            source.fill(&mut batch, BATCH_RECORDS, self.batch_bytes())
+        };
+        batch.set_ingested(control.now());
+        let (batch, unread) = match &mut self.fields {
+            Some(fields) => fields.read(batch, self.outlet.pool()),
+            None => (batch, None),
         };
         let counters = &self.policy.counters;
         counters.records_out.add(batch.len() as u64);
-        counters.bytes_out.add(batch.payloads().byte_len() as u64);
-        batch.set_ingested(control.now());
+        counters.bytes_out.add(batch.record_bytes() as u64);
         self.outlet.send(batch)?;
+        if let Some(unread) = unread {
+            self.pass_over(&unread)?;
+        }
         match filled {
             Ok(Filled::More) => Ok(Made::More),
             Ok(Filled::Idle(time)) => Ok(Made::Idle(time)),
@@ -102,6 +121,19 @@ impl SourceLane {
                 }
             },
         }
+    }
+
+    /// Handles records that do not have the fields of the source's schema.
+    fn pass_over(&mut self, unread: &Unread) -> Result<(), Stopped> {
+        self.policy.counters.records_in.add(unread.reasons.len() as u64);
+        for (row, reason) in unread.reasons.iter().enumerate() {
+            let Some(record) = unread.records.record(row) else { continue };
+            if self.policy.on_error == OnError::Fail {
+                self.outlet.flush()?;
+            }
+            self.policy.failed(record, &Failure::new(FailureCode::BadRecord, reason.as_str()), 1)?;
+        }
+        Ok(())
     }
 
     /// Returns `true` if the source may block its thread.

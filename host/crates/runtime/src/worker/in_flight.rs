@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::message::ask;
 use crate::engine::InFlight;
+use sage_batch::fields::{FieldType, Schema};
 use sage_batch::wire::{WireError, WireWriter, put_u64};
 use sage_batch::{Batch, DirectSend, NotTaken};
 use sage_plan::Kind;
@@ -22,6 +23,8 @@ use sage_process::{Outgoing, ring};
 #[derive(Debug)]
 pub(super) struct InFlightBatches {
     kind: Kind,
+    /// The fields that the guest reads, if its records go by field.
+    reads: Option<Arc<Schema>>,
     window: usize,
     out: Mutex<Option<Outgoing>>,
     sent: Mutex<VecDeque<Sent>>,
@@ -54,9 +57,10 @@ const CALL_HEAD: usize = 16;
 const MOST_COALESCED: u32 = 3;
 
 impl InFlightBatches {
-    pub(super) fn new(kind: Kind, window: usize) -> Self {
+    pub(super) fn new(kind: Kind, reads: Option<Arc<Schema>>, window: usize) -> Self {
         Self {
             kind,
+            reads,
             window,
             out: Mutex::default(),
             sent: Mutex::default(),
@@ -144,19 +148,20 @@ impl InFlightBatches {
         coalesced: bool,
         spare: Option<&mut Vec<u8>>,
     ) -> Result<(), InFlight> {
-        let whole = matches!(self.kind, Kind::Process | Kind::Sink);
-        let len = held.batch.wire_len(whole);
+        let content = self.content(&held.batch);
+        let len = content.len(&held.batch);
         if !self.has_room() || !self.fits(out, CALL_HEAD + len) {
             return Err(held);
         }
         let bytes = held.batch.payloads().byte_len();
         // A batch that fits is written completely, unless the worker moves its own numbers back. In that case
         // the worker gets a broken message, and is ended if it does not answer.
-        let written = write_call(out, &held.batch, len, whole).is_ok();
+        let written = write_call(out, &held.batch, len, &content).is_ok();
         let end = out.head();
         let mut payloads = None;
         if written
             && matches!(self.kind, Kind::Map | Kind::FlatMap)
+            && self.reads.is_none()
             && let Some(spare) = spare
         {
             // The payloads come last in the message and are padded to a multiple of 8.
@@ -173,6 +178,17 @@ impl InFlightBatches {
             out.send();
         }
         Ok(())
+    }
+
+    /// The part of a batch that the guest gets.
+    pub(super) fn content(&self, batch: &Batch) -> Content {
+        match (&self.reads, batch.table()) {
+            (Some(reads), Some(table)) => {
+                let column = |field: &FieldType| table.schema().position(&field.name);
+                Content::Fields(reads.fields().iter().filter_map(column).collect())
+            }
+            _ => Content::Bytes { whole: matches!(self.kind, Kind::Process | Kind::Sink) },
+        }
     }
 
     /// Returns `true` if `len` bytes can be written now without overwriting bytes that are still needed.
@@ -203,11 +219,39 @@ impl Answering {
     }
 }
 
-/// Writes a call for a batch of `len` bytes.
-pub(super) fn write_call(to: &mut impl WireWriter, batch: &Batch, len: usize, whole: bool) -> Result<(), WireError> {
+/// The part of a batch that a guest gets.
+pub(super) enum Content {
+    /// The payloads, or with `whole` the other columns too.
+    Bytes { whole: bool },
+    /// These columns of the table.
+    Fields(Vec<usize>),
+}
+
+impl Content {
+    /// Bytes of the part on the wire.
+    pub(super) fn len(&self, batch: &Batch) -> usize {
+        match (self, batch.table()) {
+            (Self::Fields(columns), Some(table)) => table.wire_len(columns.iter().copied()),
+            (Self::Fields(_), None) => 0,
+            (Self::Bytes { whole }, _) => batch.wire_len(*whole),
+        }
+    }
+}
+
+/// Writes a call for a batch whose content has `len` bytes.
+pub(super) fn write_call(
+    to: &mut impl WireWriter,
+    batch: &Batch,
+    len: usize,
+    content: &Content,
+) -> Result<(), WireError> {
     put_u64(to, ask::CALL)?;
     put_u64(to, len as u64)?;
-    batch.write(to, whole)
+    match (content, batch.table()) {
+        (Content::Fields(columns), Some(table)) => table.write(columns.iter().copied(), to),
+        (Content::Fields(_), None) => Ok(()),
+        (Content::Bytes { whole }, _) => batch.write(to, *whole),
+    }
 }
 
 fn restore(sent: &mut Sent, out: &Outgoing) {
@@ -221,7 +265,7 @@ impl DirectSend for InFlightBatches {
     fn take(&self, batch: Batch, coalesced: bool, spare: &mut Vec<u8>) -> Result<(), NotTaken> {
         let Ok(mut out) = self.out.try_lock() else { return Err(NotTaken::Closed(batch)) };
         let Some(out) = &mut *out else { return Err(NotTaken::Closed(batch)) };
-        self.put(out, InFlight { batch, ticket: 0 }, coalesced, Some(spare)).map_err(|InFlight { batch, .. }| {
+        self.put(out, InFlight::new(batch, 0), coalesced, Some(spare)).map_err(|InFlight { batch, .. }| {
             if self.count() > 0 { NotTaken::Full(batch) } else { NotTaken::Closed(batch) }
         })
     }

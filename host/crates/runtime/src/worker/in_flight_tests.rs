@@ -10,7 +10,7 @@ const WINDOW: usize = 8;
 /// The batches in flight with the writing half of a link, the near end of that link, and the far end.
 fn in_flight(kind: Kind) -> (InFlightBatches, Link, Link) {
     let (mut near, far) = Link::pair().unwrap();
-    let in_flight = InFlightBatches::new(kind, WINDOW);
+    let in_flight = InFlightBatches::new(kind, None, WINDOW);
     in_flight.begin(near.lend().unwrap(), near.doorbell());
     (in_flight, near, Link::far(far, Duration::ZERO).unwrap())
 }
@@ -118,6 +118,6 @@ fn nothing_is_taken_while_the_writing_half_is_elsewhere_or_when_it_never_fits() 
     assert!(matches!(in_flight.take(huge, false, &mut Vec::new()), Err(NotTaken::Closed(_))));
     let out = in_flight.stop().unwrap();
     assert!(matches!(in_flight.take(batch(1), false, &mut Vec::new()), Err(NotTaken::Closed(_))));
-    assert!(in_flight.hand_over(InFlight { batch: batch(1), ticket: 0 }).is_err());
+    assert!(in_flight.hand_over(InFlight::new(batch(1), 0)).is_err());
     drop(out);
 }

@@ -11,7 +11,7 @@ use sage_batch::wire::{WireError, get_bytes, put_bytes, put_u64};
 use sage_batch::{Batch, DirectSend};
 use sage_machine::MemoryBudget;
 use sage_observe::GuestMetrics;
-use sage_plan::Kind;
+use sage_plan::{Kind, RecordShape};
 use sage_process::Link;
 use sage_sandbox::{Answer, Failure, FailureCode, GuestLog, GuestSpec, KeyedState, LogTo, Progress};
 
@@ -71,11 +71,15 @@ impl ProcessGuest {
         instance: Arc<Instance>,
         lane: usize,
         spec: &GuestSpec,
-        (kind, ports): (Kind, u32),
+        (kind, ports, shape): (Kind, u32, Option<&RecordShape>),
         copies: &Arc<MemoryBudget>,
     ) -> Self {
         let mut answer = Answer::new(kind, &spec.limits);
         answer.set_ports(ports);
+        if let Some(shape) = shape {
+            answer.set_fields(Arc::clone(&shape.reads), Arc::clone(&shape.gives));
+        }
+        let reads = shape.map(|shape| Arc::clone(&shape.reads));
         let rate = spec.limits.log_bytes_per_second;
         let window = if instance.template.lanes.len() > 1 { WINDOW_OF_MANY } else { WINDOW };
         Self {
@@ -84,7 +88,7 @@ impl ProcessGuest {
             link: None,
             process: 0,
             answer,
-            in_flight: Arc::new(InFlightBatches::new(kind, window)),
+            in_flight: Arc::new(InFlightBatches::new(kind, reads, window)),
             back: VecDeque::new(),
             silent_since: None,
             gone: false,
@@ -204,9 +208,10 @@ impl ProcessGuest {
             self.failed.get_or_insert_with(no_guest);
             return self.in_flight.note(held);
         };
-        let whole = matches!(self.kind, Kind::Process | Kind::Sink);
+        let content = self.in_flight.content(&held.batch);
         link.begin();
-        let sent = write_call(&mut link, &held.batch, held.batch.wire_len(whole), whole).map(|()| link.send());
+        let len = content.len(&held.batch);
+        let sent = write_call(&mut link, &held.batch, len, &content).map(|()| link.send());
         self.in_flight.note(held);
         match sent {
             Ok(()) => {

@@ -79,6 +79,7 @@ impl InstanceLauncher for Processes {
         };
         let facts = order.loaded.facts();
         let (kind, ports) = (facts.kind, u32::try_from(facts.ports.len()).unwrap_or(0));
+        let shape = facts.shape();
         let instance = Arc::new(Instance {
             template: WorkerSetup::template(&order, share, data_bytes),
             program: self.program.clone(),
@@ -94,7 +95,7 @@ impl InstanceLauncher for Processes {
         // The limit for the copies of all lanes together: the size limit of the state itself.
         let copies = Arc::new(MemoryBudget::new(order.spec.budget.cap()));
         let guest = |lane| {
-            let guest = ProcessGuest::new(Arc::clone(&instance), lane, &order.spec, (kind, ports), &copies);
+            let guest = ProcessGuest::new(Arc::clone(&instance), lane, &order.spec, (kind, ports, shape), &copies);
             Box::new(guest) as Box<dyn LaneGuest>
         };
         Ok(LaunchedInstance { guests: (0..order.lanes.len()).map(guest).collect(), kernel: Some(kernel) })

@@ -172,10 +172,12 @@ pub(super) fn read_order<T: DeserializeOwned>() -> Result<T, WorkerError> {
 
 fn load(sandbox: &Sandbox, order: &WorkerSetup) -> Result<Arc<Loaded>, WorkerError> {
     let path = format!("/proc/self/fd/{}", order.component);
-    // At run time, only this field of the description matters.
-    let description = Description { keeps_state: order.keeps_state, ..Description::default() };
+    // At run time, only these fields of the description matter.
+    let shape = order.shape.clone();
+    let by_field = shape.is_some();
+    let description = Description { keeps_state: order.keeps_state, shape, ..Description::default() };
     let (kind, ports) = (order.kind, order.ports.clone());
-    let facts = ComponentFacts { kind, ports, description: Some(Arc::new(description)), initial_bytes: 0 };
+    let facts = ComponentFacts { kind, ports, description: Some(Arc::new(description)), initial_bytes: 0, by_field };
     // SAFETY: the descriptor refers to a memory file. The host wrote its own compiler's output to that file and
     // sealed it against every change before it started this process.
     Ok(unsafe { sandbox.load_compiled(path.as_ref(), (facts, order.instance_bytes), &order.capabilities) }?)

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use super::message::{LONGEST_POSITION, Report, ask, put_progress};
 use crate::engine::SharePacer;
 use sage_batch::Batch;
+use sage_batch::fields::Table;
 use sage_batch::wire::{WireError, WireWriter, get_bytes, get_small, get_u64, put_bytes, view};
 use sage_machine::{CpuShare, thread_cpu_time};
 use sage_plan::Kind;
@@ -23,6 +24,7 @@ pub(super) struct ServedLane {
     guest: Option<Guest>,
     carried: Option<Carried>,
     batch: Batch,
+    table: Table,
     changes: Vec<u8>,
     cpu: Duration,
     /// CPU time of the threads that work for its guests.
@@ -66,6 +68,7 @@ impl ServedLane {
             guest: None,
             carried: Some(Carried::new(state, pacer)),
             batch: Batch::new(),
+            table: Table::default(),
             changes: Vec::new(),
             cpu: Duration::ZERO,
             helpers: Duration::ZERO,
@@ -119,6 +122,12 @@ impl ServedLane {
         let len = get_u64(&mut self.link)?;
         let len = usize::try_from(len).map_err(|_| WireError::broken(format!("a batch of {len} bytes")))?;
         let began = Instant::now();
+        if let Some(reads) = self.loaded.facts().shape().map(|shape| Arc::clone(&shape.reads)) {
+            self.table.read(&reads, &[], &mut self.link, LONGEST_COLUMN)?;
+            self.link.taken();
+            let called = self.guest.as_mut().map(|guest| guest.call_by_field(&self.table).map(|_| ()));
+            return self.called(called, began);
+        }
         // SAFETY: the other side is the host, which owns this memory. Only the host can write there, and it
         // does not change bytes before they are taken.
         let called = match unsafe { self.link.view(len) }? {
@@ -132,6 +141,11 @@ impl ServedLane {
             }
         };
         self.link.taken();
+        self.called(called, began)
+    }
+
+    /// Answers a call with its result.
+    fn called(&mut self, called: Option<Result<(), Failure>>, began: Instant) -> Result<(), WireError> {
         match called {
             // The failure was reported. Calls that were handed over earlier get no answer.
             None => Ok(()),

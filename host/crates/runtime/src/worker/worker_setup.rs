@@ -4,7 +4,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::InstanceSetup;
-use sage_plan::{Capabilities, Kind, Limits};
+use sage_plan::{Capabilities, Kind, Limits, RecordShape};
 
 use sage_process::FarEnd;
 use sage_process::LinkSetup;
@@ -33,6 +33,8 @@ pub(super) struct WorkerSetup {
     pub(super) ports: Vec<String>,
     /// Whether the component may keep keyed state.
     pub(super) keeps_state: bool,
+    /// The fields that the component reads and gives, if its records come by field.
+    pub(super) shape: Option<RecordShape>,
     /// Descriptors, by number.
     pub(super) component: RawFd,
     pub(super) lanes: Vec<LaneSetup>,
@@ -78,6 +80,7 @@ impl WorkerSetup {
             instance_bytes: order.loaded.instance_bytes(),
             ports: facts.ports.clone(),
             keeps_state: facts.keeps_state(),
+            shape: facts.shape().cloned(),
             component: -1,
             lanes: order.lanes.iter().map(lane).collect(),
         }

@@ -3,8 +3,10 @@ use wasmtime::{AsContext, StoreContextMut};
 
 use crate::answer::Answer;
 use crate::contract::{BatchView, ColumnView, PACKAGE, WIT_VERSION};
+use crate::fields_contract::{FieldView, TableView};
 use crate::store::GuestStore;
 use sage_batch::RawColumns;
+use sage_batch::fields::RawField;
 use sage_plan::Kind;
 
 type Store<'a> = StoreContextMut<'a, GuestStore>;
@@ -54,6 +56,23 @@ pub(crate) fn link_output(linker: &mut Linker<GuestStore>) -> wasmtime::Result<(
             answer.take_failures(rows.as_le_slice(store), offsets, bytes)
         })
     })
+}
+
+/// Links `sage:operator/fields-output`.
+pub(crate) fn link_fields_output(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
+    let mut output = linker.instance(&format!("{PACKAGE}fields-output@{WIT_VERSION}"))?;
+    output.func_wrap("columns", |mut store: Store<'_>, (table,): (TableView,)| {
+        with_answer(&mut store, |answer, store| answer.take_table(table.rows, &raw_fields(&table.fields, store)))
+    })?;
+    output.func_wrap("rows", |mut store: Store<'_>, (table, parents): (TableView, WasmList<u32>)| {
+        with_answer(&mut store, |answer, store| {
+            answer.take_table_rows(table.rows, &raw_fields(&table.fields, store), parents.as_le_slice(store))
+        })
+    })
+}
+
+fn raw_fields<'a>(fields: &'a [FieldView], store: &'a Store<'_>) -> Vec<RawField<'a>> {
+    fields.iter().map(|field| field.raw(store)).collect()
 }
 
 /// Moves the answer out of the store for a moment, so that the answer can be written while the guest's memory

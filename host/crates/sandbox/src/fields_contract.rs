@@ -1,0 +1,160 @@
+use wasmtime::StoreContextMut;
+use wasmtime::component::{ComponentType, Lift, Lower, WasmList};
+
+use super::contract::{ColumnRef, ColumnView};
+use super::store::GuestStore;
+use sage_batch::fields::{FieldColumn, RawField, RawValues, Table, Values};
+
+/// `fields.values` as the host sends it. Lowering copies the values once, from their place in memory.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(variant)]
+#[expect(dead_code, reason = "the host never sends `same`, a case of answers")]
+pub(super) enum ValuesRef<'a> {
+    #[component(name = "same")]
+    Same(u32),
+    #[component(name = "bools")]
+    Bools(&'a [u8]),
+    #[component(name = "int8s")]
+    Int8s(&'a [i8]),
+    #[component(name = "int16s")]
+    Int16s(&'a [i16]),
+    #[component(name = "int32s")]
+    Int32s(&'a [i32]),
+    #[component(name = "int64s")]
+    Int64s(&'a [i64]),
+    #[component(name = "uint8s")]
+    Uint8s(&'a [u8]),
+    #[component(name = "uint16s")]
+    Uint16s(&'a [u16]),
+    #[component(name = "uint32s")]
+    Uint32s(&'a [u32]),
+    #[component(name = "uint64s")]
+    Uint64s(&'a [u64]),
+    #[component(name = "float32s")]
+    Float32s(&'a [f32]),
+    #[component(name = "float64s")]
+    Float64s(&'a [f64]),
+    #[component(name = "decimals")]
+    Decimals(&'a [u64]),
+    #[component(name = "strings")]
+    Strings(ColumnRef<'a>),
+}
+
+/// `fields.field` as the host sends it.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(super) struct FieldRef<'a> {
+    values: ValuesRef<'a>,
+    validity: Option<&'a [u8]>,
+}
+
+/// `fields.table` as the host sends it.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(super) struct TableRef<'a> {
+    pub(super) rows: u32,
+    pub(super) fields: &'a [FieldRef<'a>],
+}
+
+/// `fields.values` as a guest sends it: views of the guest's memory, read in place while the import runs. Floats
+/// are copied, because the runtime has no view of them.
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(super) enum ValuesView {
+    #[component(name = "same")]
+    Same(u32),
+    #[component(name = "bools")]
+    Bools(WasmList<u8>),
+    #[component(name = "int8s")]
+    Int8s(WasmList<i8>),
+    #[component(name = "int16s")]
+    Int16s(WasmList<i16>),
+    #[component(name = "int32s")]
+    Int32s(WasmList<i32>),
+    #[component(name = "int64s")]
+    Int64s(WasmList<i64>),
+    #[component(name = "uint8s")]
+    Uint8s(WasmList<u8>),
+    #[component(name = "uint16s")]
+    Uint16s(WasmList<u16>),
+    #[component(name = "uint32s")]
+    Uint32s(WasmList<u32>),
+    #[component(name = "uint64s")]
+    Uint64s(WasmList<u64>),
+    #[component(name = "float32s")]
+    Float32s(Vec<f32>),
+    #[component(name = "float64s")]
+    Float64s(Vec<f64>),
+    #[component(name = "decimals")]
+    Decimals(WasmList<u64>),
+    #[component(name = "strings")]
+    Strings(ColumnView),
+}
+
+/// `fields.field` as a guest sends it.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct FieldView {
+    values: ValuesView,
+    validity: Option<WasmList<u8>>,
+}
+
+/// `fields.table` as a guest sends it.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct TableView {
+    pub(super) rows: u32,
+    pub(super) fields: Vec<FieldView>,
+}
+
+impl<'a> From<&'a FieldColumn> for FieldRef<'a> {
+    fn from(column: &'a FieldColumn) -> Self {
+        let values = match column.values() {
+            Values::Bools(bits) => ValuesRef::Bools(bits.bytes()),
+            Values::S8(values) => ValuesRef::Int8s(values),
+            Values::S16(values) => ValuesRef::Int16s(values),
+            Values::S32(values) => ValuesRef::Int32s(values),
+            Values::S64(values) => ValuesRef::Int64s(values),
+            Values::U8(values) => ValuesRef::Uint8s(values),
+            Values::U16(values) => ValuesRef::Uint16s(values),
+            Values::U32(values) => ValuesRef::Uint32s(values),
+            Values::U64(values) => ValuesRef::Uint64s(values),
+            Values::F32(values) => ValuesRef::Float32s(values),
+            Values::F64(values) => ValuesRef::Float64s(values),
+            Values::Decimals(words) => ValuesRef::Decimals(words),
+            Values::Strings(strings) => ValuesRef::Strings((strings.offsets(), strings.bytes()).into()),
+        };
+        Self { values, validity: column.validity().map(sage_batch::fields::Bits::bytes) }
+    }
+}
+
+/// The columns of a table as the host sends them. `columns` are the numbers of the fields, in the order in which the
+/// guest reads them.
+pub(super) fn field_refs<'a>(table: &'a Table, columns: &[usize]) -> Vec<FieldRef<'a>> {
+    columns.iter().filter_map(|&column| table.fields().get(column)).map(FieldRef::from).collect()
+}
+
+impl FieldView {
+    /// The field in the guest's memory.
+    pub(super) fn raw<'a>(&'a self, store: &'a StoreContextMut<'_, GuestStore>) -> RawField<'a> {
+        let values = match &self.values {
+            ValuesView::Same(number) => RawValues::Same(*number),
+            ValuesView::Bools(values) => RawValues::Bools(values.as_le_slice(store)),
+            ValuesView::Int8s(values) => RawValues::S8(values.as_le_slice(store)),
+            ValuesView::Int16s(values) => RawValues::S16(values.as_le_slice(store)),
+            ValuesView::Int32s(values) => RawValues::S32(values.as_le_slice(store)),
+            ValuesView::Int64s(values) => RawValues::S64(values.as_le_slice(store)),
+            ValuesView::Uint8s(values) => RawValues::U8(values.as_le_slice(store)),
+            ValuesView::Uint16s(values) => RawValues::U16(values.as_le_slice(store)),
+            ValuesView::Uint32s(values) => RawValues::U32(values.as_le_slice(store)),
+            ValuesView::Uint64s(values) => RawValues::U64(values.as_le_slice(store)),
+            ValuesView::Float32s(values) => RawValues::F32(values),
+            ValuesView::Float64s(values) => RawValues::F64(values),
+            ValuesView::Decimals(words) => RawValues::Decimals(words.as_le_slice(store)),
+            ValuesView::Strings(column) => {
+                RawValues::Strings(column.offsets.as_le_slice(store), column.bytes.as_le_slice(store))
+            }
+        };
+        RawField { values, validity: self.validity.as_ref().map(|bits| bits.as_le_slice(store)) }
+    }
+}
