@@ -38,6 +38,8 @@ pub(super) enum Command {
     /// Describe a component (kind, contract version, imports, exports, size, memory) or a model (inputs,
     /// outputs, types, shapes).
     Inspect(InspectArguments),
+    /// Propose the schema of a source from the records of a file.
+    Infer(InferArguments),
     /// Compile an operator crate to a component.
     Build(BuildArguments),
     /// Make a crate with an operator, its native test and a pipeline that runs it.
@@ -65,6 +67,7 @@ impl Command {
             Self::Cache(arguments) => arguments.output,
             Self::Validate(arguments) => arguments.output,
             Self::Inspect(arguments) => arguments.output,
+            Self::Infer(arguments) => arguments.output,
             Self::Build(arguments) => arguments.output,
             Self::Doctor(arguments) => arguments.output,
             Self::New(_) | Self::Test(_) | Self::Completions(_) | Self::Schema(_) => OutputFormat::Text,
@@ -237,8 +240,9 @@ pub(super) struct MachineArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "All errors are reported at once, with file, line and a hint.
 
-Example:
-  sage-host validate pipeline.toml --output json")]
+Examples:
+  sage-host validate pipeline.toml --output json
+  sage-host validate pipeline.toml --schema")]
 pub(super) struct ValidateArguments {
     /// The pipeline file
     #[arg(value_name = "PIPELINE.toml")]
@@ -246,8 +250,58 @@ pub(super) struct ValidateArguments {
     /// Format of the result
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: OutputFormat,
+    /// Print the fields of the records on every edge, with their types
+    #[arg(long)]
+    pub(super) schema: bool,
     #[command(flatten)]
     pub(super) machine: MachineArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Integers become s64 or u64, never f64. A field that some record lacks becomes nullable. Nested and mixed
+values become json.
+
+Examples:
+  sage-host infer readings.jsonl
+  sage-host infer flights.csv.gz --records 100000
+  sage-host infer table.txt --format csv --delimiter ';' --output json"
+)]
+pub(super) struct InferArguments {
+    /// The file with the records
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Format of the records. The default is csv for .csv and .tsv, and jsonl for other names
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(super) format: Option<InferFormat>,
+    /// Character between the cells of a row of CSV
+    #[arg(long, value_name = "CHARACTER")]
+    pub(super) delimiter: Option<char>,
+    /// Number of records to look at
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) records: u64,
+    /// Format of the result
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) output: OutputFormat,
+}
+
+/// A format of records with fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum InferFormat {
+    /// A JSON object on each line
+    Jsonl,
+    /// Rows below a header
+    Csv,
+}
+
+impl InferFormat {
+    /// The name in a pipeline file.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,8 @@ use super::inspect_rows::list;
 use super::printer::Printer;
 use super::refusal::of_component;
 use super::validate::compiler;
-use sage_plan::{Description, Shape};
+use sage_batch::fields::{FieldType, Schema};
+use sage_plan::{Description, Rest, Shape};
 use sage_sandbox::{Inspection, Sandbox, SandboxOptions};
 use sage_text::{plain_line, short_size};
 
@@ -81,6 +82,15 @@ fn description_rows(row: &mut impl FnMut(&str, &str), description: &Description)
     for (i, line) in description.docs.lines().enumerate() {
         row(if i == 0 { "docs" } else { "" }, line);
     }
+    if let Some(shape) = &description.shape {
+        list(row, "reads", &fields(&shape.reads));
+        if !shape.gives.fields().is_empty() {
+            list(row, "gives", &fields(&shape.gives));
+        }
+        if shape.rest == Rest::Keep {
+            row("rest", "the other fields of a record travel on");
+        }
+    }
     row("state", if description.keeps_state { "keyed" } else { "none" });
     let Some(schema) = description.config_schema() else { return };
     let Shape::Table(fields) = &schema.shape else { return row("config", &schema.shape.to_string()) };
@@ -95,4 +105,14 @@ fn description_rows(row: &mut impl FnMut(&str, &str), description: &Description)
         known.push(format!("any key ({})", others.shape));
     }
     list(row, "config", &known);
+}
+
+/// A line for each field: its name, its type, and the first line of its documentation.
+fn fields(schema: &Schema) -> Vec<String> {
+    let line = |field: &FieldType| {
+        let mark = if field.nullable { "?" } else { "" };
+        let docs = field.docs.lines().next().map_or_else(String::new, |docs| format!(": {docs}"));
+        format!("{} ({}{mark}){docs}", field.name, field.data_type)
+    };
+    schema.fields().iter().map(line).collect()
 }

@@ -20,6 +20,7 @@ mod devices;
 mod doctor;
 mod exit_code;
 mod failure;
+mod infer;
 mod inspect;
 mod inspect_model;
 mod inspect_rows;

@@ -12,7 +12,7 @@ use super::arriving::survive_the_file_size_limit;
 use super::cargo::Cargo;
 use super::failure::Failure;
 use super::printer::{OutputFormat, Printer};
-use super::{ExitCode, build, cache, devices, doctor, inspect, man, new, run, validate};
+use super::{ExitCode, build, cache, devices, doctor, infer, inspect, man, new, run, validate};
 use sage_models::{Trial, panic_is_an_answer};
 use sage_runtime::worker::compile::compile_one;
 use sage_runtime::worker::inspect_model::examine_one;
@@ -41,6 +41,7 @@ fn perform(words: Vec<OsString>) -> ExitCode {
         Command::Run(arguments) => run::run(arguments, printer),
         Command::Validate(arguments) => validate::validate(arguments, printer),
         Command::Inspect(arguments) => inspect::inspect(arguments, printer),
+        Command::Infer(arguments) => infer::infer(arguments, printer),
         Command::Build(arguments) => build::build(arguments, printer),
         Command::New(arguments) => new::new(arguments, printer),
         Command::Doctor(arguments) => doctor::doctor(arguments, printer),

@@ -6,6 +6,7 @@ use super::args::{MachineArguments, ValidateArguments};
 use super::failure::Failure;
 use super::printer::Printer;
 use super::refusal::of_job;
+use sage_batch::fields::FieldType;
 use sage_plan::{Plan, Work};
 use sage_runtime::engine::{Job, JobOptions};
 use sage_runtime::worker::ProcessIsolation;
@@ -19,10 +20,17 @@ pub(super) fn validate(arguments: &ValidateArguments, printer: Printer) -> Resul
     let job = Job::from_file(&arguments.pipeline, options(&arguments.machine)).map_err(|error| of_job(&error))?;
     job.explain().map_err(|error| of_job(&error))?;
     let plan = job.plan();
-    printer.result(
-        || format!("{} is valid: {}\n", plain_path(&arguments.pipeline), counted(plan)),
-        &json!({ "valid": true, "pipeline": plan.name, "stages": stages(plan) }),
-    )
+    let mut result = json!({ "valid": true, "pipeline": plan.name, "stages": stages(plan) });
+    if arguments.schema
+        && let Some(result) = result.as_object_mut()
+    {
+        result.insert("edges".to_owned(), edges(plan).into());
+    }
+    let text = || {
+        let valid = format!("{} is valid: {}\n", plain_path(&arguments.pipeline), counted(plan));
+        if arguments.schema { valid + "\n" + &plan.schema_listing() } else { valid }
+    };
+    printer.result(text, &result)
 }
 
 /// The library's options from the command line.
@@ -59,6 +67,33 @@ fn what(work: &Work) -> &'static str {
 fn stages(plan: &Plan) -> Vec<serde_json::Value> {
     plan.stages()
         .map(|(_, stage)| json!({ "name": stage.name, "kind": what(&stage.work), "parallelism": stage.parallelism }))
+        .collect()
+}
+
+/// The fields of every edge; `null` where records are bytes of which no field is known.
+fn edges(plan: &Plan) -> Vec<serde_json::Value> {
+    let edges = plan.edges.iter().zip(&plan.schemas.edges);
+    edges
+        .map(|(edge, schema)| {
+            let fields = schema.fields.as_ref().map(|fields| {
+                let field = |field: &FieldType| {
+                    json!({
+                        "name": field.name,
+                        "type": field.data_type.to_string(),
+                        "nullable": field.nullable,
+                        "read": schema.read.reads(&field.name),
+                    })
+                };
+                fields.fields().iter().map(field).collect::<Vec<_>>()
+            });
+            json!({
+                "from": plan.stage(edge.from).name,
+                "port": edge.port.name(),
+                "to": plan.stage(edge.to).name,
+                "fields": fields,
+                "other_fields": schema.others,
+            })
+        })
         .collect()
 }
 
