@@ -3,12 +3,19 @@
 //! can only be about that rule.
 
 mod kinds;
+mod told;
 mod words;
 
+pub use bindings::fields_flat_map::sage::operator::{fields, fields_output};
 pub use bindings::host::sage::operator::{inference, log, metrics, output, types};
 pub use bindings::process::sage::operator::state;
 pub use bindings::source::exports::sage::operator::reader::Progress;
-pub use kinds::{Exported, FlatMapper, KeySelector, Mapper, Predicate, Processor, Reader, Writer};
+pub use fields::{Field, Table, Values};
+pub use kinds::{
+    Exported, FieldsFlatMapper, FieldsMapper, FieldsPredicate, FlatMapper, KeySelector, Mapper, Predicate, Processor,
+    Reader, Writer,
+};
+pub use told::{told, told_by, words_of};
 pub use types::{Batch, Column, Context};
 pub use words::{
     POISON, batch_of, broken, column, echo, entries, keep_all, number, poison_row, poisoned, reject_poison, rows,
@@ -18,17 +25,18 @@ pub use words::{
 #[allow(missing_docs)]
 pub mod bindings {
     macro_rules! world {
-        ($module:ident, $world:literal) => {
+        ($module:ident, $world:literal $(, $more:literal: $to:path)*) => {
             pub mod $module {
                 wit_bindgen::generate!({
                     world: $world,
                     path: "../../wit",
                     with: {
-                        "sage:operator/types@0.1.1": crate::bindings::host::sage::operator::types,
-                        "sage:operator/output@0.1.1": crate::bindings::host::sage::operator::output,
-                        "sage:operator/log@0.1.1": crate::bindings::host::sage::operator::log,
-                        "sage:operator/metrics@0.1.1": crate::bindings::host::sage::operator::metrics,
-                        "sage:operator/inference@0.1.1": crate::bindings::host::sage::operator::inference,
+                        "sage:operator/types@0.1.2": crate::bindings::host::sage::operator::types,
+                        "sage:operator/output@0.1.2": crate::bindings::host::sage::operator::output,
+                        "sage:operator/log@0.1.2": crate::bindings::host::sage::operator::log,
+                        "sage:operator/metrics@0.1.2": crate::bindings::host::sage::operator::metrics,
+                        "sage:operator/inference@0.1.2": crate::bindings::host::sage::operator::inference,
+                        $($more: $to,)*
                     },
                     pub_export_macro: true,
                     export_macro_name: "export",
@@ -48,4 +56,14 @@ pub mod bindings {
     world!(process, "process");
     world!(source, "source");
     world!(sink, "sink");
+    world!(fields_flat_map, "fields-flat-map");
+    world!(
+        fields_map, "fields-map",
+        "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields,
+        "sage:operator/fields-output@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields_output
+    );
+    world!(
+        fields_filter, "fields-filter",
+        "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields
+    );
 }

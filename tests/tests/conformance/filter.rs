@@ -1,3 +1,4 @@
+use super::by_field::{filter as by_field_answers_as_told, gives_fields as by_field_gives_fields};
 use sage_tests::guest;
 
 use crate::{each_filter_guest, has_a_test, poisonous};

@@ -1,3 +1,4 @@
+use super::by_field::flat_map as by_field_answers_as_told;
 use sage_tests::{Codes, guest};
 
 use crate::{each_flat_map_guest, has_a_test, poisonous};

@@ -3,6 +3,7 @@
 //! output must be complete.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod by_field;
 mod filter;
 mod flat_map;
 mod granted_folder;

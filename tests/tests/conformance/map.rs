@@ -1,3 +1,6 @@
+use super::by_field::{
+    map as by_field_answers_as_told, names_fields_and_takes_bytes, names_no_fields as by_field_names_no_fields,
+};
 use sage_tests::{Codes, Scenario, guest};
 
 use crate::{each_map_guest, has_a_test, poisonous};

@@ -10,6 +10,7 @@
 //! neither makes it fail.
 
 mod boundary;
+mod by_field;
 mod clock;
 mod figure;
 mod floor;
@@ -36,10 +37,12 @@ use place::Place;
 /// A measurement: its name, used in the row that says why it could not be made, and its function.
 type Measurement = (&'static str, fn(&Place, Effort) -> Result<Vec<Figure>, Problem>);
 
-const MEASUREMENTS: [Measurement; 17] = [
+const MEASUREMENTS: [Measurement; 19] = [
     ("boundary", boundary::boundary),
+    ("boundary by field", by_field::boundary),
     ("generate to discard", throughput::in_memory),
     ("JSON lines to file", throughput::json_lines),
+    ("JSON lines by field", by_field::json_lines),
     ("keyed count", throughput::keyed_count),
     ("keyed count over 4 instances", throughput::keyed_count_spread),
     ("latency", latency::latency),

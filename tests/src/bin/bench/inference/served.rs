@@ -186,7 +186,7 @@ impl Caller {
         let answer = match self {
             Self::Here(guest) => guest.call(batch)?,
             Self::InAWorker(lane) => {
-                let refused = lane.hand_over(InFlight { batch: batch.clone(), ticket: 0 }).is_err();
+                let refused = lane.hand_over(InFlight::new(batch.clone(), 0)).is_err();
                 let answered = lane.answer().filter(|_| !refused);
                 answered.ok_or("the guest did not take a batch")?.1?
             }
