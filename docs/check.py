@@ -39,8 +39,6 @@ BOOK = ROOT / "docs"
 README_LINES = 150
 # Markdown files outside the book, whose links are checked too.
 OTHERS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md", "operators/README.md"]
-# Components of documentation that are samples under another name.
-ALIASES = {"celsius.wasm": "json_celsius.wasm"}
 SCHEMAS = ROOT / "host/crates/plan/schema"
 # The heading of each table of keys, and the definition of the schema that it lists.
 PIPELINE_TABLES = {
@@ -50,6 +48,7 @@ PIPELINE_TABLES = {
     "source.stdin": "stdin",
     "source.generate": "generate",
     "source.event_time": "event_time",
+    "source.schema": "field_table",
     "`[[operator]]`": "operator",
     "resources": "resources",
     "limits": "limits",
@@ -232,8 +231,6 @@ class Checks:
             with tempfile.TemporaryDirectory() as folder:
                 for component in self.components.glob("*.wasm"):
                     os.symlink(component, Path(folder) / component.name)
-                for name, sample in ALIASES.items():
-                    os.symlink(self.components / sample, Path(folder) / name)
                 text = re.sub(r'"(?:\.\./)+operators/target/wasm32-wasip2/release/', '"', "\n".join(lines))
                 Path(folder, "pipeline.toml").write_text(text, encoding="utf-8")
                 command = [self.program, "validate", "pipeline.toml", "--overcommit", "--allow-unenforced"]
