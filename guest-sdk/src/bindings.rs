@@ -121,4 +121,5 @@ macro_rules! fields_world {
 }
 
 fields_world!(fields_filter, "fields-filter");
+fields_world!(fields_key_by, "fields-key-by");
 fields_world!(fields_flat_map, "fields-flat-map", "sage:operator/fields-output@0.1.2");

@@ -34,6 +34,15 @@ macro_rules! __export {
             $crate::operator::FieldsFlatMapLane<$operator>
         );
     };
+    (fields_key_by $operator:ty) => {
+        $crate::__describe!($operator);
+        $crate::__export_table!(
+            fields_key_by,
+            fields_key_selector,
+            key_by,
+            $crate::operator::FieldsKeyByLane<$operator>
+        );
+    };
     (key_by $operator:ty) => {
         $crate::__describe!($operator);
         $crate::__export_payloads!(key_by, key_selector, key_by, $crate::operator::KeyByLane<$operator>);

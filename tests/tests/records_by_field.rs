@@ -319,3 +319,23 @@ fn a_number_is_converted_to_the_wider_type_of_its_reader() {
     outcome.expect_exit(0).expect_conservation();
     assert_eq!(scenario.lines("out.jsonl"), [r#"{"sensor":"a","celsius":10.3}"#]);
 }
+
+#[test]
+fn a_key_by_field_is_the_key_of_a_record_that_stays_as_it_is() {
+    let input =
+        "{\"sensor\":\"a\",\"n\":1}\n{ \"n\":2, \"sensor\":\"b\" }\n{\"sensor\":\"a\",\"n\":3}\n{\"sensor\":\"\"}\n";
+    let pipeline = [
+        source("in.jsonl", ""),
+        stage("key", "key_sensor", "in", "on_error = \"skip\""),
+        stage("count", "count", "key", "partition = \"key\"\nparallelism = 2"),
+        sink("count"),
+        "[[sink]]\nname = \"keyed\"\ninput = \"key\"\nfile = { path = \"keyed.jsonl\" }\n".to_owned(),
+    ];
+    let (scenario, outcome) = run(&[("in.jsonl", input)], &pipeline);
+    outcome.expect_exit(0).expect_conservation();
+    assert_eq!(scenario.lines("keyed.jsonl"), input.lines().take(3).collect::<Vec<_>>());
+    let mut counts = scenario.lines("out.jsonl");
+    counts.sort();
+    assert_eq!(counts, ["1", "1", "2"]);
+    assert_eq!(outcome.stage("key").count("rejected"), 1);
+}

@@ -27,7 +27,7 @@ pub(crate) fn given(kind: Kind, signature: &Signature) -> Result<Option<Type>> {
     let ReturnType::Type(_, ty) = &signature.output else { return Ok(None) };
     let ok = match ok_type(ty) {
         Some(ok) if !std::ptr::eq(ok, &**ty) => ok,
-        Some(alias) if kind != Kind::Filter => {
+        Some(alias) if matches!(kind, Kind::Map | Kind::FlatMap) => {
             let message = "the record is not visible here, and its fields become a part of the component: write \
                 `Result<Out, Error>`";
             return Err(Error::new(alias.span(), message));

@@ -321,6 +321,7 @@ fn export(operator: &Operator) -> TokenStream {
         Kind::Map if operator.checked.by_field.is_some() => quote!(fields_map),
         Kind::Filter if operator.checked.by_field.is_some() => quote!(fields_filter),
         Kind::FlatMap if operator.checked.by_field.is_some() => quote!(fields_flat_map),
+        Kind::KeyBy if operator.checked.by_field.is_some() => quote!(fields_key_by),
         Kind::Map => quote!(map),
         Kind::Filter => quote!(filter),
         Kind::FlatMap => quote!(flat_map),

@@ -48,6 +48,16 @@ pub(crate) fn kind(operator: &Operator) -> TokenStream {
             };
             (quote!(FieldsFilter), each)
         }
+        Kind::KeyBy => {
+            let give = quote_spanned!(span=> ::sage_guest::IntoPayload::write(answer, out));
+            let each = quote_spanned! {record.span()=>
+                call.key_by::<#record>(#[inline(always)] |record, out| -> ::core::result::Result<(), #error> {
+                    let answer = #user;
+                    #give
+                })
+            };
+            (quote!(FieldsKeyBy), each)
+        }
         Kind::FlatMap => {
             let give = quote_spanned! {span=>
                 for record in ::sage_guest::__private::Records::records(answer) {

@@ -79,7 +79,7 @@ impl Kind {
 
     /// Whether the host can pass records of this kind by field.
     pub(crate) fn reads_fields(self) -> bool {
-        matches!(self, Self::Map | Self::Filter | Self::FlatMap)
+        matches!(self, Self::Map | Self::Filter | Self::FlatMap | Self::KeyBy)
     }
 
     /// Whether the method must return a value.

@@ -2,6 +2,7 @@
 
 use super::{CHUNK, Columns, FromFields, Inputs, IntoFields, RecordOut, Table};
 use crate::operator::{FLUSH_BYTES, Failures};
+use crate::types::Column;
 use crate::{Error, host};
 
 /// Number of output rows at which a flat-map gives them to the host.
@@ -134,6 +135,23 @@ impl<'a> TableCall<'a> {
             }
         }
         host::keep(&bitmap);
+    }
+
+    /// Answers each record with its key, which `key` appends. An error rejects the record.
+    #[inline(always)]
+    pub fn key_by<R: FromFields<'a>>(self, mut key: impl FnMut(R, &mut Vec<u8>) -> Result<(), Error>) {
+        let Self { table, failures } = self;
+        let columns = Columns::<R>::of(table);
+        let mut keys = Column::new();
+        for row in 0..columns.rows() {
+            let before = keys.bytes.len();
+            if let Err(error) = key(columns.get(row), &mut keys.bytes) {
+                keys.bytes.truncate(before);
+                failures.reject(row, &error);
+            }
+            keys.seal();
+        }
+        host::keys(&keys);
     }
 
     /// Answers each record with any number of records. An error rejects the record and takes its outputs back.

@@ -83,3 +83,10 @@ kind!(
      function that takes a record.",
     "`flat-map` of the contract."
 );
+kind!(
+    FieldsKeyBy,
+    FieldsKeyByLane,
+    "Gives each record a key, by field. `#[sage_guest::key_by]` implements this trait for a function that takes a \
+     record.",
+    "`key-by` of the contract."
+);

@@ -22,7 +22,10 @@ mod sink;
 mod source;
 
 pub(crate) use failures::Failures;
-pub use fields::{FieldsFilter, FieldsFilterLane, FieldsFlatMap, FieldsFlatMapLane, FieldsMap, FieldsMapLane};
+pub use fields::{
+    FieldsFilter, FieldsFilterLane, FieldsFlatMap, FieldsFlatMapLane, FieldsKeyBy, FieldsKeyByLane, FieldsMap,
+    FieldsMapLane,
+};
 pub use filter::{Filter, FilterLane};
 pub(crate) use flat_map::FLUSH_BYTES;
 pub use flat_map::{FlatMap, FlatMapLane, Rows};

@@ -24,7 +24,7 @@ use crate::Error;
     label = "not a payload type",
     note = "take `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or `Json<T>` where `T: serde::Deserialize`",
     note = "or implement `sage_guest::FromPayload` for it",
-    note = "only `map`, `filter` and `flat_map` take a struct with `#[derive(Record)]` by field; in the other kinds, take \
+    note = "only `map`, `filter`, `flat_map` and `key_by` take a struct with `#[derive(Record)]` by field; in the other kinds, take \
         `Json<T>`"
 )]
 pub trait FromPayload<'a>: Sized {

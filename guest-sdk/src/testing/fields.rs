@@ -5,7 +5,7 @@ use super::outcome::{Failure, Outcome, Output};
 use super::{columns, json};
 use crate::description::Fields;
 use crate::fields::{Field, FieldType, IntoFields, Table, Values, table};
-use crate::operator::{self, Described, FieldsFilterLane, FieldsFlatMapLane, FieldsMapLane};
+use crate::operator::{self, Described, FieldsFilterLane, FieldsFlatMapLane, FieldsKeyByLane, FieldsMapLane};
 use crate::{Context, host};
 
 /// A `map` that takes records by field, under test.
@@ -14,6 +14,8 @@ pub type FieldsMap<O> = Lane<FieldsMapLane<O>>;
 pub type FieldsFilter<O> = Lane<FieldsFilterLane<O>>;
 /// A `flat_map` that takes records by field, under test.
 pub type FieldsFlatMap<O> = Lane<FieldsFlatMapLane<O>>;
+/// A `key_by` that takes records by field, under test.
+pub type FieldsKeyBy<O> = Lane<FieldsKeyByLane<O>>;
 
 /// The input of a call.
 struct Input {
@@ -90,7 +92,12 @@ macro_rules! open {
     )*};
 }
 
-open!(FieldsMapLane: FieldsMap, FieldsFilterLane: FieldsFilter, FieldsFlatMapLane: FieldsFlatMap);
+open!(
+    FieldsMapLane: FieldsMap,
+    FieldsFilterLane: FieldsFilter,
+    FieldsFlatMapLane: FieldsFlatMap,
+    FieldsKeyByLane: FieldsKeyBy
+);
 
 /// The methods that run a batch of one kind.
 macro_rules! run {
@@ -114,18 +121,24 @@ macro_rules! run {
                 self.call(|lane| lane.call(&input.table));
                 let rejected = self.failures();
                 let mut outputs = Vec::new();
-                $outputs(self.host(), &fields_of::<O>(), &input, &mut |row: usize, record: &Map<String, Value>| {
-                    if rejected.iter().any(|failure| failure.record == row) {
-                        return;
-                    }
-                    if let Some((parent, _)) = input.records.get(row) {
-                        outputs.push(Output {
-                            payload: Value::Object(record.clone()).to_string().into_bytes(),
-                            parent: Some(*parent),
-                            ..Output::default()
-                        });
-                    }
-                });
+                $outputs(
+                    self.host(),
+                    &fields_of::<O>(),
+                    &input,
+                    &mut |row: usize, record: &Map<String, Value>, key| {
+                        if rejected.iter().any(|failure| failure.record == row) {
+                            return;
+                        }
+                        if let Some((parent, _)) = input.records.get(row) {
+                            outputs.push(Output {
+                                payload: Value::Object(record.clone()).to_string().into_bytes(),
+                                parent: Some(*parent),
+                                key,
+                                ..Output::default()
+                            });
+                        }
+                    },
+                );
                 let told = rejected.into_iter().filter_map(|Failure { record, message }| {
                     input.records.get(record).map(|(record, _)| Failure { record: *record, message })
                 });
@@ -140,9 +153,10 @@ macro_rules! run {
 run!(FieldsMapLane: FieldsMap, mapped);
 run!(FieldsFilterLane: FieldsFilter, kept);
 run!(FieldsFlatMapLane: FieldsFlatMap, flattened);
+run!(FieldsKeyByLane: FieldsKeyBy, keyed);
 
-/// Receives each output record with the row of its input.
-type Each<'e> = &'e mut dyn FnMut(usize, &Map<String, Value>);
+/// Receives each output record with the row of its input, and with its key.
+type Each<'e> = &'e mut dyn FnMut(usize, &Map<String, Value>, Option<Vec<u8>>);
 
 fn mapped(host: &mut host::Recorder, fields: &Fields, input: &Input, each: Each<'_>) {
     for answer in std::mem::take(&mut host.columns) {
@@ -150,7 +164,7 @@ fn mapped(host: &mut host::Recorder, fields: &Fields, input: &Input, each: Each<
         let columns = resolve(answer, fields.gives, Some(&input.table));
         for (row, (_, record)) in input.records.iter().enumerate() {
             let rest = if fields.keeps_rest { record.clone() } else { Map::new() };
-            each(row, &json::write(rest, fields.gives, &columns, row));
+            each(row, &json::write(rest, fields.gives, &columns, row), None);
         }
     }
 }
@@ -160,7 +174,7 @@ fn kept(host: &mut host::Recorder, _: &Fields, input: &Input, each: Each<'_>) {
         assert!(bitmap.len() == input.records.len().div_ceil(8), "a bitmap of {} bytes", bitmap.len());
         for (row, (_, record)) in input.records.iter().enumerate() {
             if columns::bit(&bitmap, row) {
-                each(row, record);
+                each(row, record, None);
             }
         }
     }
@@ -173,7 +187,16 @@ fn flattened(host: &mut host::Recorder, fields: &Fields, input: &Input, each: Ea
         for (row, parent) in parents.into_iter().enumerate() {
             let Some((_, record)) = input.records.get(parent as usize) else { continue };
             let rest = if fields.keeps_rest { record.clone() } else { Map::new() };
-            each(parent as usize, &json::write(rest, fields.gives, &columns, row));
+            each(parent as usize, &json::write(rest, fields.gives, &columns, row), None);
+        }
+    }
+}
+
+fn keyed(host: &mut host::Recorder, _: &Fields, input: &Input, each: Each<'_>) {
+    for keys in std::mem::take(&mut host.keys) {
+        assert!(keys.len() == input.records.len(), "{} keys for {} records", keys.len(), input.records.len());
+        for (row, ((_, record), key)) in input.records.iter().zip(keys.iter()).enumerate() {
+            each(row, record, Some(key.to_vec()));
         }
     }
 }

@@ -22,8 +22,8 @@
 //! # Ok::<(), String>(())
 //! ```
 //!
-//! An operator that takes records by field has a lane of its own, [`FieldsMap`], [`FieldsFilter`] or
-//! [`FieldsFlatMap`]. Records are JSON texts (`run`) or values of the operator's own type (`run_records`).
+//! An operator that takes records by field has a lane of its own, [`FieldsMap`], [`FieldsFilter`],
+//! [`FieldsFlatMap`] or [`FieldsKeyBy`]. Records are JSON texts (`run`) or values of the operator's own type (`run_records`).
 //!
 //! ```
 //! use sage_guest::{Record, testing};
@@ -55,7 +55,7 @@ mod model;
 mod outcome;
 mod record;
 
-pub use fields::{FieldsFilter, FieldsFlatMap, FieldsMap};
+pub use fields::{FieldsFilter, FieldsFlatMap, FieldsKeyBy, FieldsMap};
 pub use lane::{Filter, FlatMap, KeyBy, Lane, Map, Process, Sink, Source};
 pub use model::{Answer, Model};
 pub use outcome::{Failure, Outcome, Output};

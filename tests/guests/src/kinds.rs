@@ -300,3 +300,29 @@ impl<T: FieldsFlatMapper> crate::bindings::fields_flat_map::exports::sage::opera
         T::close()
     }
 }
+
+/// World `fields-key-by`.
+pub trait FieldsKeySelector {
+    /// Succeeds by default.
+    fn open(_context: Context) -> Result<(), String> {
+        Ok(())
+    }
+    /// Handles one call: the function under test.
+    fn key_by(table: Table);
+    /// Does nothing by default.
+    fn close() {}
+}
+
+impl<T: FieldsKeySelector> crate::bindings::fields_key_by::exports::sage::operator::fields_key_selector::Guest
+    for Exported<T>
+{
+    fn open(context: Context) -> Result<(), String> {
+        T::open(context)
+    }
+    fn key_by(table: Table) {
+        T::key_by(table)
+    }
+    fn close() {
+        T::close()
+    }
+}

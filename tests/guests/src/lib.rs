@@ -12,8 +12,8 @@ pub use bindings::process::sage::operator::state;
 pub use bindings::source::exports::sage::operator::reader::Progress;
 pub use fields::{Field, Table, Values};
 pub use kinds::{
-    Exported, FieldsFlatMapper, FieldsMapper, FieldsPredicate, FlatMapper, KeySelector, Mapper, Predicate, Processor,
-    Reader, Writer,
+    Exported, FieldsFlatMapper, FieldsKeySelector, FieldsMapper, FieldsPredicate, FlatMapper, KeySelector, Mapper,
+    Predicate, Processor, Reader, Writer,
 };
 pub use told::{told, told_by, words_of};
 pub use types::{Batch, Column, Context};
@@ -61,6 +61,10 @@ pub mod bindings {
         fields_map, "fields-map",
         "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields,
         "sage:operator/fields-output@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields_output
+    );
+    world!(
+        fields_key_by, "fields-key-by",
+        "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields
     );
     world!(
         fields_filter, "fields-filter",

@@ -152,6 +152,21 @@ pub(super) fn filter() {
 }
 
 #[test]
+pub(super) fn key_by() {
+    let good: Vec<String> =
+        (0..2 * GOOD).map(|i| format!("{{\"more\":[{i}],\"word\":\"{}\"}}", "w".repeat(i))).collect();
+    let cases = [
+        ("key too few", "keys: 0 entries for 1 records"),
+        ("offsets fall", "keys: offset 2 is 1, below 2"),
+        ("keep", "output.keep is not for a key-by by field, which answers with output.keys"),
+        ("never", "a key-by must call output.keys once per call"),
+    ];
+    each(&cases, |(told, message)| {
+        costs_that_record_alone("key_by_by_field_answers_as_told", told, Codes::MALFORMED, message, &good);
+    });
+}
+
+#[test]
 pub(super) fn names_fields_and_takes_bytes() {
     let parts = ["its description names fields, but it exports `mapper`, which takes records as bytes"];
     sage_tests::poison::is_refused(&guest("map_names_fields_and_takes_bytes"), &parts);

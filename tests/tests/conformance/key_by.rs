@@ -1,3 +1,4 @@
+use super::by_field::key_by as by_field_answers_as_told;
 use sage_tests::guest;
 
 use crate::{each_key_by_guest, has_a_test, poisonous};

@@ -69,7 +69,8 @@ impl Kind {
             Self::Map => Some("fields-mapper"),
             Self::Filter => Some("fields-predicate"),
             Self::FlatMap => Some("fields-flat-mapper"),
-            Self::KeyBy | Self::Process | Self::Source | Self::Sink => None,
+            Self::KeyBy => Some("fields-key-selector"),
+            Self::Process | Self::Source | Self::Sink => None,
         }
     }
 }

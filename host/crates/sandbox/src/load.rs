@@ -255,8 +255,8 @@ fn check_shape(path: &Path, facts: &ComponentFacts) -> Result<(), LoadError> {
         (false, Some(_)) => {
             format!("its description names fields, but it exports `{}`, which takes records as bytes", kind.interface())
         }
-        (true, Some(shape)) if kind == Kind::Filter && !shape.gives.fields().is_empty() => {
-            "its description gives fields, but a filter gives none: its records stay as they are".to_owned()
+        (true, Some(shape)) if matches!(kind, Kind::Filter | Kind::KeyBy) && !shape.gives.fields().is_empty() => {
+            format!("its description gives fields, but a {kind} gives none: its records stay as they are")
         }
         _ => return Ok(()),
     };
@@ -317,6 +317,7 @@ fn find_exports(
         Kind::Map if by_field => function("map", &|f| f.typecheck::<(TableRef<'_>,), ()>(&shapes)),
         Kind::Filter if by_field => function("filter", &|f| f.typecheck::<(TableRef<'_>,), ()>(&shapes)),
         Kind::FlatMap if by_field => function("flat-map", &|f| f.typecheck::<(TableRef<'_>,), ()>(&shapes)),
+        Kind::KeyBy if by_field => function("key-by", &|f| f.typecheck::<(TableRef<'_>,), ()>(&shapes)),
         Kind::Map => function("map", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
         Kind::Filter => function("filter", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
         Kind::FlatMap => function("flat-map", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
