@@ -311,6 +311,27 @@ fn the_other_fields_of_a_record_travel_on_if_the_source_names_them() {
 }
 
 #[test]
+fn a_record_by_field_is_weighed_with_all_its_fields() {
+    let doubled = guest("flat_map_by_field_answers_as_told");
+    let double = format!(
+        "[[operator]]\nname = \"double\"\ncomponent = \"{}\"\ninput = \"in\"\non_error = {{ dead_letter = \"dead.jsonl\" }}\n\
+         limits = {{ record_bytes = \"2KiB\" }}\n",
+        doubled.display()
+    );
+    // The copy, the word and the number: 2 * 1020 + 8 bytes are allowed, and 2 * 1021 + 8 are not.
+    let record = |length: usize| format!("{{\"word\":\"{}\",\"n\":1}}\n", "w".repeat(length));
+    let input = record(1020) + &record(1021) + &record(3);
+    let schema = "schema = { word = \"string\", n = \"s64\" }";
+    let pipeline = [source("in.jsonl", schema), double, sink("double")];
+    let (scenario, outcome) = run(&[("in.jsonl", &input)], &pipeline);
+    outcome.expect_exit(0).expect_conservation();
+    assert_eq!(scenario.lines("out.jsonl").iter().map(String::len).collect::<Vec<_>>(), [2067, 2067, 33, 33]);
+    let letters = outcome.dead_letters("dead.jsonl");
+    assert_eq!((letters.len(), letters[0].text("code")), (1, "record-too-large"), "{letters:?}");
+    assert!(letters[0].text("message").contains("2050 bytes"), "{letters:?}");
+}
+
+#[test]
 fn a_number_is_converted_to_the_wider_type_of_its_reader() {
     let input = "{\"sensor\":\"a\",\"fahrenheit\":50.5}\n";
     let schema = "schema = { sensor = \"string\", fahrenheit = \"f32\" }";

@@ -56,6 +56,19 @@ impl FieldColumn {
         RawField { values: self.values.as_raw(), validity: self.validity().map(Bits::bytes) }
     }
 
+    /// Bytes of the value in row `row`: of the text, or of a number of this type.
+    #[must_use]
+    pub fn value_bytes(&self, row: usize) -> usize {
+        match &self.values {
+            Values::Strings(strings) => strings.get(row).map_or(0, <[u8]>::len),
+            Values::Bools(_) | Values::S8(_) | Values::U8(_) => 1,
+            Values::S16(_) | Values::U16(_) => 2,
+            Values::S32(_) | Values::U32(_) | Values::F32(_) => 4,
+            Values::S64(_) | Values::U64(_) | Values::F64(_) => 8,
+            Values::Decimals(_) => 16,
+        }
+    }
+
     /// Number of rows.
     #[must_use]
     #[inline]

@@ -5,7 +5,7 @@ use super::field_text::text_for_people;
 use super::on_error_policy::OnErrorPolicy;
 use super::outlets::Outlets;
 use super::unflushed::Unflushed;
-use sage_batch::fields::Table;
+use sage_batch::fields::{Part, Table};
 use sage_batch::{Batch, BatchPool, Bitmap, Column, Origin, Record};
 use sage_formats::json::unprintable;
 use sage_plan::Kind;
@@ -83,7 +83,10 @@ impl AnswerCollector<'_> {
         answer: &mut Answer,
         mut rejected: Vec<usize>,
     ) -> Result<Vec<usize>, Stopped> {
-        let too_large = too_large(self.kind, batch, answer, self.record_limit);
+        let too_large = match self.shape {
+            Some(shape) => too_large_by_field(shape, self.kind, batch, answer, self.record_limit),
+            None => too_large(self.kind, batch, answer, self.record_limit),
+        };
         for (row, size) in too_large {
             let (Err(at), Some(record)) = (rejected.binary_search(&row), batch.record(row)) else { continue };
             self.policy.errors.breach("record_bytes");
@@ -366,6 +369,39 @@ fn too_large(kind: Kind, batch: &Batch, answer: &mut Answer, limit: u64) -> Vec<
         |row: usize| if kind == Kind::FlatMap { parents.get(row).map_or(row, |&row| row as usize) } else { row };
     let sizes = (0..column.len()).map(|row| (parent(row), length(Some(column), row)));
     let sizes = sizes.map(|(row, own)| (row, own + length(first, row) + length(second, row)));
+    let mut found: Vec<(usize, u64)> = sizes.filter(|(_, size)| *size > limit).collect();
+    found.dedup_by_key(|(row, _)| *row);
+    found
+}
+
+/// The input records with an output by field of more than `limit` bytes, in rising order, with the size.
+fn too_large_by_field(
+    shape: &OutputShape,
+    kind: Kind,
+    batch: &Batch,
+    answer: &mut Answer,
+    limit: u64,
+) -> Vec<(usize, u64)> {
+    let parents = answer.parents().to_vec();
+    let (Some((table, same)), Some(input)) = (answer.table(), batch.table()) else { return Vec::new() };
+    let beside = [batch.keys(), batch.headers()];
+    // The sum of everything is the bound of each record, which is nearly always enough.
+    let sum: usize = beside.iter().flatten().map(|column| column.byte_len()).sum();
+    if (sum + input.weight() + table.weight()) as u64 <= limit {
+        return Vec::new();
+    }
+    let parts = shape.parts(same);
+    let size = |row: usize, parent: usize| {
+        let part = |part: &Part| match *part {
+            Part::Answer(number) => table.fields().get(number).map_or(0, |column| column.value_bytes(row)),
+            Part::Input(number) => input.fields().get(number).map_or(0, |column| column.value_bytes(parent)),
+        };
+        let beside = beside.iter().flatten().map(|column| column.get(parent).map_or(0, <[u8]>::len));
+        (parts.iter().map(part).sum::<usize>() + beside.sum::<usize>()) as u64
+    };
+    let parent =
+        |row: usize| if kind == Kind::FlatMap { parents.get(row).map_or(row, |&row| row as usize) } else { row };
+    let sizes = (0..table.len()).map(|row| (parent(row), size(row, parent(row))));
     let mut found: Vec<(usize, u64)> = sizes.filter(|(_, size)| *size > limit).collect();
     found.dedup_by_key(|(row, _)| *row);
     found

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::message::{Report, get_progress};
 use super::tensor_wire::{get_named, get_outcome, get_tensors};
+use sage_batch::fields::{Cell, DataType, FieldType, Schema, Table};
 use sage_batch::wire::{WireError, WireReader, view};
 use sage_batch::{Batch, Column, Origin, Record};
 use sage_machine::MemoryBudget;
@@ -17,7 +18,7 @@ use sage_sandbox::{Answer, KeyedState};
 pub enum AnyBytes {
     /// `batch::wire`.
     Batch,
-    /// `sandbox::answer_wire`: the first byte chooses the operator's kind.
+    /// `sandbox::answer_wire`: the first byte chooses the operator's kind, and from 200 on an answer by field.
     Answer,
     /// `worker::message`.
     Report,
@@ -116,7 +117,43 @@ fn asked() -> Batch {
     batch
 }
 
+/// An answer by field: the operator reads and gives a text and a number that may be null.
+fn answer_by_field(kind: Kind, bytes: &[u8]) -> bool {
+    let field =
+        |name: &str, data_type, nullable| FieldType { name: name.to_owned(), data_type, nullable, docs: String::new() };
+    let fields = vec![field("text", DataType::String, false), field("number", DataType::S64, true)];
+    let schema = Arc::new(Schema::new(fields).unwrap_or_default());
+    let (mut asked, mut table) = (asked(), Table::new(Arc::clone(&schema)));
+    for text in ["a", "", "c"] {
+        table.field_mut(0).into_iter().for_each(|column| column.push_str(text));
+        table.field_mut(1).into_iter().for_each(|column| column.push_s64(1));
+        assert!(table.finish_row(), "a value for each field");
+    }
+    asked.set_fields(&mut table);
+    let limits = Limits { output_bytes_per_call: MOST, record_bytes: MOST / 4, ..Limits::default() };
+    let mut answer = Answer::new(kind, &limits);
+    answer.set_fields(Arc::clone(&schema), schema);
+    let Ok(Ok(())) = answer.read(&asked, &mut Message(bytes)) else { return false };
+    let (rows, parents) = (asked.len(), answer.parents().to_vec());
+    assert!(parents.is_sorted() && parents.iter().all(|&parent| (parent as usize) < rows), "{parents:?}");
+    let Some((table, same)) = answer.table() else { return false };
+    assert!(if kind == Kind::Map { table.len() == rows || table.is_empty() } else { table.len() == parents.len() });
+    for (at, column) in table.fields().iter().enumerate() {
+        let same = same.iter().find(|field| field.to == at);
+        assert!(column.len() == table.len() || same.is_some_and(|field| field.from < 2 && kind == Kind::Map));
+        for row in 0..column.len() {
+            if let Some(Cell::Bytes(text)) = column.cell(row) {
+                assert!(std::str::from_utf8(text).is_ok(), "a text");
+            }
+        }
+    }
+    true
+}
+
 fn answer(kind: u8, bytes: &[u8]) -> bool {
+    if let Some(kind) = [Kind::Map, Kind::FlatMap].get(usize::from(kind).wrapping_sub(200)) {
+        return answer_by_field(*kind, bytes);
+    }
     let Some(&kind) = Kind::ALL.get(usize::from(kind) % Kind::ALL.len()) else { return false };
     let limits = Limits { output_bytes_per_call: MOST, record_bytes: MOST / 4, ..Limits::default() };
     let mut answer = Answer::new(kind, &limits);
