@@ -360,3 +360,24 @@ fn a_key_by_field_is_the_key_of_a_record_that_stays_as_it_is() {
     assert_eq!(counts, ["1", "1", "2"]);
     assert_eq!(outcome.stage("key").count("rejected"), 1);
 }
+
+#[test]
+fn a_dead_letter_of_a_record_without_text_has_its_fields() {
+    let input = "{\"word\":\"x\",\"sensor\":\"a long name\",\"fahrenheit\":50}\n{\"word\":\"y\",\"sensor\":\"b\",\"fahrenheit\":-40}\n";
+    let schema = "schema = { word = \"string\", sensor = \"string\", fahrenheit = \"f64\" }";
+    let doubled = guest("flat_map_by_field_answers_as_told");
+    let double = format!("[[operator]]\nname = \"double\"\ncomponent = \"{}\"\ninput = \"in\"\n", doubled.display());
+    // A sensor of 11 bytes and a number are too large, and a sensor of one byte is not.
+    let small = "limits = { record_bytes = \"16B\" }\non_error = { dead_letter = \"dead.jsonl\" }";
+    let pipeline = [source("in.jsonl", schema), double, stage("map", "celsius", "double", small), sink("map")];
+    let (scenario, outcome) = run(&[("in.jsonl", input)], &pipeline);
+    outcome.expect_exit(0).expect_conservation();
+    assert_eq!(scenario.lines("out.jsonl"), [r#"{"sensor":"b","celsius":-40.0}"#; 2]);
+    let letters = outcome.dead_letters("dead.jsonl");
+    assert_eq!(letters.len(), 2, "{letters:?}");
+    for letter in letters {
+        assert_eq!(letter.text("code"), "record-too-large");
+        let payload = r#"{"copy":"x","word":"x","sensor":"a long name","fahrenheit":50.0}"#;
+        assert_eq!(letter.text("payload"), payload);
+    }
+}

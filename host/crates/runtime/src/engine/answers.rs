@@ -55,7 +55,7 @@ impl AnswerCollector<'_> {
             let records = answer.rejected().filter_map(|(row, reason)| Some((batch.record(row)?, reason)));
             self.reject(records, batch.ingested(), outputs)?;
         }
-        let rejected = self.without_what_is_too_large(&batch, answer, rejected)?;
+        let rejected = self.without_what_is_too_large(&mut batch, answer, rejected)?;
         let rejected = self.without_what_has_no_text(&mut batch, answer, rejected, outputs)?;
         let handled = (batch.len() - rejected.len()) as u64;
         match self.kind {
@@ -79,7 +79,7 @@ impl AnswerCollector<'_> {
     /// rejected ones.
     fn without_what_is_too_large(
         &self,
-        batch: &Batch,
+        batch: &mut Batch,
         answer: &mut Answer,
         mut rejected: Vec<usize>,
     ) -> Result<Vec<usize>, Stopped> {
@@ -87,6 +87,9 @@ impl AnswerCollector<'_> {
             Some(shape) => too_large_by_field(shape, self.kind, batch, answer, self.record_limit),
             None => too_large(self.kind, batch, answer, self.record_limit),
         };
+        if !too_large.is_empty() {
+            text_for_people(batch);
+        }
         for (row, size) in too_large {
             let (Err(at), Some(record)) = (rejected.binary_search(&row), batch.record(row)) else { continue };
             self.policy.errors.breach("record_bytes");
