@@ -172,6 +172,25 @@ mod tests {
     }
 
     proptest! {
+        /// jiff, which reads the times of events, is the reference.
+        #[test]
+        fn a_timestamp_is_the_moment_that_jiff_reads(
+            (year, month, day) in (1i64..=9998, 1i64..=12, 1i64..=31),
+            (hour, minute, second) in (0i64..25, 0i64..61, 0i64..61),
+            fraction in "(\\.[0-9]{1,9})?",
+            zone in "[Zz]|[+-](0[0-9]|1[0-9]|2[0-3]):[0-5][0-9]",
+        ) {
+            let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}");
+            let reference = text.parse::<jiff::Timestamp>();
+            if let Some(found) = timestamp(text.as_bytes()) {
+                let micros = reference.unwrap().as_nanosecond().div_euclid(1000);
+                // A leap second counts as the second before it in both, with the digits that it has.
+                prop_assert!(i128::from(found) == micros || second == 60, "{} {} {}", text, found, micros);
+            } else {
+                prop_assert!(reference.is_err(), "{}", text);
+            }
+        }
+
         #[test]
         fn a_printed_time_is_read_as_the_same(micros in FIRST_DAY * DAY * MICROS..(LAST_DAY + 1) * DAY * MICROS) {
             for micros in [micros, micros / 1000 * 1000, micros.div_euclid(MICROS) * MICROS] {
