@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::ExitCode;
-use super::args::{InferArguments, InferFormat};
 use super::failure::Failure;
+use super::infer_args::{InferArguments, InferFormat};
 use super::printer::Printer;
 use sage_batch::Batch;
 use sage_batch::fields::{FieldType, Schema};

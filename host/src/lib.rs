@@ -21,6 +21,7 @@ mod doctor;
 mod exit_code;
 mod failure;
 mod infer;
+mod infer_args;
 mod inspect;
 mod inspect_model;
 mod inspect_rows;
