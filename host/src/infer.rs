@@ -75,7 +75,7 @@ fn spec(file: &Path, format: InferFormat, delimiter: Option<char>) -> Result<Sou
     let mut table = toml::Table::new();
     table.insert("path".to_owned(), escaped(path).into());
     table.insert("format".to_owned(), format.name().into());
-    if let Some(delimiter) = delimiter {
+    if let Some(delimiter) = delimiter.or_else(|| has_ending(&file, ".tsv").then_some('\t')) {
         table.insert("delimiter".to_owned(), delimiter.to_string().into());
     }
     let text = format!(
@@ -106,9 +106,13 @@ fn escaped(path: &str) -> String {
 }
 
 fn format_of(file: &Path) -> InferFormat {
+    if has_ending(file, ".csv") || has_ending(file, ".tsv") { InferFormat::Csv } else { InferFormat::Jsonl }
+}
+
+/// Whether the file's name has this ending, before that of a compression.
+fn has_ending(file: &Path, ending: &str) -> bool {
     let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
-    if name.ends_with(".csv") || name.ends_with(".tsv") { InferFormat::Csv } else { InferFormat::Jsonl }
+    name.trim_end_matches(".gz").trim_end_matches(".zst").ends_with(ending)
 }
 
 /// Adds a record. A row of CSV arrives as a JSON object of texts.

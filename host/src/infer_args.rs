@@ -21,7 +21,7 @@ pub(super) struct InferArguments {
     /// Format of the records. The default is csv for .csv and .tsv, and jsonl for other names
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(super) format: Option<InferFormat>,
-    /// Character between the cells of a row of CSV
+    /// Character between the cells of a row of CSV. The default is a tab for .tsv, and a comma for other names
     #[arg(long, value_name = "CHARACTER")]
     pub(super) delimiter: Option<char>,
     /// Number of records to look at

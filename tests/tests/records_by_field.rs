@@ -207,6 +207,8 @@ fn infer_proposes_a_schema_that_a_pipeline_reads() {
     );
     let csv = infer(&["table.csv", "--delimiter", ";"]);
     assert_eq!(csv, "# from 2 records\nschema = { sensor = \"string\", fahrenheit = \"f64\" }\n");
+    scenario.file("table.tsv", "sensor\tfahrenheit\na\t50\n");
+    assert_eq!(infer(&["table.tsv"]), "# from 1 record\nschema = { sensor = \"string\", fahrenheit = \"s64\" }\n");
     let result: Value = serde_json::from_str(&infer(&["in.jsonl", "--output", "json"])).unwrap();
     assert_eq!(result["schema"][4], json!({ "name": "tags", "type": "json", "nullable": true }));
 
