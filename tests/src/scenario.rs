@@ -221,6 +221,28 @@ impl Running {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Stops the process with SIGSTOP at a moment at which it does not hold the lock of `folder`. A process
+    /// that stops with the lock of a lease folder keeps every other run out until it goes on.
+    ///
+    /// Processes of the host only try that lock, so none of them receives it while it is held here.
+    pub fn stop_without_the_lock_of(&self, folder: &Path) {
+        let folder = std::fs::File::open(folder).unwrap();
+        rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        self.signal(rustix::process::Signal::STOP);
+        while !self.threads_are_stopped() {
+            std::thread::yield_now();
+        }
+    }
+
+    fn threads_are_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        threads.map(|thread| thread.unwrap().path().join("stat")).all(|stat| {
+            // A thread that has ended in the meantime has no file.
+            let stat = std::fs::read_to_string(stat).unwrap_or_else(|_| ") T".to_owned());
+            stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
+        })
+    }
+
     /// Waits until `look` returns a value. The test fails if the run ends first.
     pub fn until<T>(&mut self, what: &str, look: impl FnMut(u32) -> Option<T>) -> T {
         self.while_it_runs(look).unwrap_or_else(|| {

@@ -138,7 +138,7 @@ fn a_holder_that_stood_still_too_long_has_lost_its_lease_and_knows_it() {
         let told = with_ttl(slow_on(device(), "1", 400), "2s");
         let mut running = told.start(&[]);
         until_it_runs(&mut running, &told);
-        running.signal(Signal::STOP);
+        running.stop_without_the_lock_of(told.scenario.leases());
         // The lease is still valid just after the stop, so a later loss has the stop as its cause.
         assert_eq!(held(&told).len(), 1, "it was held when it was stopped");
         // Another run receives the device, although the first run, or its device process, is stopped.

@@ -13,6 +13,8 @@ pub struct LockHolder {
     pub pid: u32,
     /// The process's user id; `None` if the process has ended in the meantime.
     pub user: Option<u32>,
+    /// Whether the process is stopped, for example by Ctrl-Z. It keeps the lock until it goes on.
+    pub stopped: bool,
 }
 
 impl LockHolder {
@@ -21,15 +23,23 @@ impl LockHolder {
     pub(super) fn of(file: impl AsFd) -> Option<Self> {
         let pid = holder_in(&fs::read_to_string("/proc/locks").ok()?, &fstat(file).ok()?)?;
         let user = fs::metadata(format!("/proc/{pid}")).ok().map(|process| process.uid());
-        Some(Self { pid, user })
+        Some(Self { pid, user, stopped: is_stopped(pid) })
     }
 }
 
 impl std::fmt::Display for LockHolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "process {}", self.pid)?;
-        self.user.map_or(Ok(()), |user| write!(f, " of user {user}"))
+        self.user.map_or(Ok(()), |user| write!(f, " of user {user}"))?;
+        let pid = self.pid;
+        if self.stopped { write!(f, ", which is stopped (`kill -CONT {pid}` lets it go on),") } else { Ok(()) }
     }
+}
+
+/// Whether the kernel reports the process as stopped by a signal or by a debugger.
+fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    matches!(stat.rsplit(')').next().map(str::trim_start).and_then(|state| state.chars().next()), Some('T' | 't'))
 }
 
 /// Finds the holder in the text of /proc/locks, with lines like `1: FLOCK  ADVISORY  WRITE 708 00:1c:1037 0
@@ -63,10 +73,25 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert_eq!(LockHolder::of(file.as_file()), None, "no process holds it");
         flock(file.as_file(), FlockOperation::LockExclusive).unwrap();
-        let me = LockHolder { pid: std::process::id(), user: Some(rustix::process::geteuid().as_raw()) };
+        let me =
+            LockHolder { pid: std::process::id(), user: Some(rustix::process::geteuid().as_raw()), stopped: false };
         let found = LockHolder::of(std::fs::File::open(file.path()).unwrap());
         assert_eq!(found, Some(me));
         assert_eq!(me.to_string(), format!("process {} of user {}", me.pid, me.user.unwrap()));
+    }
+
+    #[test]
+    fn a_holder_that_is_stopped_is_told_with_what_lets_it_go_on() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        assert!(!is_stopped(child.id()));
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::UNTRACED).unwrap();
+        let holder = LockHolder { pid: child.id(), user: None, stopped: is_stopped(child.id()) };
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let pid = holder.pid;
+        assert_eq!(holder.to_string(), format!("process {pid}, which is stopped (`kill -CONT {pid}` lets it go on),"));
     }
 
     #[test]
