@@ -15,7 +15,7 @@ NATIVE = $(shell rustc -vV | sed -n 's/^host: //p')
 
 # Tests of pipeline results, which must be the same in threads and in worker processes.
 BOTH_WAYS := --test cases --test compatibility --test conformance --test examples --test hostile \
-	--test properties --test flights --test models
+	--test properties --test flights --test models --test records_by_field
 
 say = @printf '\n==> %s\n' "$(1)"
 

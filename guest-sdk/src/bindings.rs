@@ -60,6 +60,7 @@ macro_rules! world {
                     "sage:operator/output@0.1.2": crate::bindings::process::sage::operator::output,
                     "sage:operator/log@0.1.2": crate::bindings::process::sage::operator::log,
                     "sage:operator/metrics@0.1.2": crate::bindings::process::sage::operator::metrics,
+                    "sage:operator/edges@0.1.2": crate::bindings::process::sage::operator::edges,
                 },
             });
         }
@@ -86,16 +87,18 @@ pub mod fields_map {
             "sage:operator/fields@0.1.2/values": crate::fields::Values,
             "sage:operator/fields@0.1.2/field": crate::fields::Field,
             "sage:operator/fields@0.1.2/table": crate::fields::Table,
+            "sage:operator/fields@0.1.2/field-batch": crate::fields::FieldBatch,
             "sage:operator/inference@0.1.2": crate::bindings::inference::sage::operator::inference,
             "sage:operator/output@0.1.2": crate::bindings::process::sage::operator::output,
             "sage:operator/log@0.1.2": crate::bindings::process::sage::operator::log,
             "sage:operator/metrics@0.1.2": crate::bindings::process::sage::operator::metrics,
+            "sage:operator/edges@0.1.2": crate::bindings::process::sage::operator::edges,
         },
     });
 }
 
 macro_rules! fields_world {
-    ($module:ident, $world:literal $(, $interface:literal)?) => {
+    ($module:ident, $world:literal $(, $interface:literal: $bindings:path)*) => {
         pub mod $module {
             wit_bindgen::generate!({
                 path: "wit",
@@ -109,11 +112,13 @@ macro_rules! fields_world {
                     "sage:operator/fields@0.1.2/values": crate::fields::Values,
                     "sage:operator/fields@0.1.2/field": crate::fields::Field,
                     "sage:operator/fields@0.1.2/table": crate::fields::Table,
+                    "sage:operator/fields@0.1.2/field-batch": crate::fields::FieldBatch,
                     "sage:operator/inference@0.1.2": crate::bindings::inference::sage::operator::inference,
                     "sage:operator/output@0.1.2": crate::bindings::process::sage::operator::output,
                     "sage:operator/log@0.1.2": crate::bindings::process::sage::operator::log,
                     "sage:operator/metrics@0.1.2": crate::bindings::process::sage::operator::metrics,
-                    $($interface: crate::bindings::fields_map::sage::operator::fields_output,)?
+                    "sage:operator/edges@0.1.2": crate::bindings::process::sage::operator::edges,
+                    $($interface: $bindings,)*
                 },
             });
         }
@@ -122,4 +127,17 @@ macro_rules! fields_world {
 
 fields_world!(fields_filter, "fields-filter");
 fields_world!(fields_key_by, "fields-key-by");
-fields_world!(fields_flat_map, "fields-flat-map", "sage:operator/fields-output@0.1.2");
+fields_world!(fields_sink, "fields-sink");
+fields_world!(
+    fields_flat_map, "fields-flat-map",
+    "sage:operator/fields-output@0.1.2": crate::bindings::fields_map::sage::operator::fields_output
+);
+fields_world!(
+    fields_process, "fields-process",
+    "sage:operator/fields-output@0.1.2": crate::bindings::fields_map::sage::operator::fields_output,
+    "sage:operator/state@0.1.2": crate::bindings::process::sage::operator::state
+);
+fields_world!(
+    fields_source, "fields-source",
+    "sage:operator/fields-output@0.1.2": crate::bindings::fields_map::sage::operator::fields_output
+);

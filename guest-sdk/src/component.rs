@@ -47,6 +47,43 @@ macro_rules! __export {
         $crate::__describe!($operator);
         $crate::__export_payloads!(key_by, key_selector, key_by, $crate::operator::KeyByLane<$operator>);
     };
+    (fields_process $operator:ty) => {
+        $crate::__describe!($operator);
+        $crate::__export_lane!(fields_process, fields_processor, $crate::operator::FieldsProcessLane<$operator>, {
+            fn ports() -> ::std::vec::Vec<::std::string::String> {
+                LANE.with_borrow(|lane| lane.ports())
+            }
+
+            fn process(batch: $crate::__private::FieldBatch) {
+                LANE.with_borrow_mut(|lane| lane.call(batch));
+            }
+
+            fn end() {
+                LANE.with_borrow_mut(|lane| lane.end());
+            }
+        });
+    };
+    (fields_source $operator:ty) => {
+        $crate::__describe!($operator);
+        $crate::__export_source!(
+            fields_source,
+            fields_reader,
+            $crate::operator::FieldsSourceLane<$operator>,
+            $crate::__private::fields_progress
+        );
+    };
+    (fields_sink $operator:ty) => {
+        $crate::__describe!($operator);
+        $crate::__export_lane!(fields_sink, fields_writer, $crate::operator::FieldsSinkLane<$operator>, {
+            fn write(batch: $crate::__private::FieldBatch) {
+                LANE.with_borrow_mut(|lane| lane.call(&batch));
+            }
+
+            fn flush() -> ::core::result::Result<(), ::std::string::String> {
+                LANE.with_borrow_mut(|lane| lane.flush())
+            }
+        });
+    };
     (process $operator:ty) => {
         $crate::__describe!($operator);
         $crate::__export_lane!(process, processor, $crate::operator::ProcessLane<$operator>, {
@@ -65,30 +102,7 @@ macro_rules! __export {
     };
     (source $operator:ty) => {
         $crate::__describe!($operator);
-        $crate::__export_lane!(source, reader, $crate::operator::SourceLane<$operator>, {
-            fn ports() -> ::std::vec::Vec<::std::string::String> {
-                LANE.with_borrow(|lane| lane.ports())
-            }
-
-            fn next(
-                max_records: u32,
-                max_bytes: u32,
-            ) -> ::core::result::Result<
-                $crate::__private::bindings::source::exports::sage::operator::reader::Progress,
-                ::std::string::String,
-            > {
-                let found = LANE.with_borrow_mut(|lane| lane.call(max_records, max_bytes));
-                found.map($crate::__private::progress)
-            }
-
-            fn position() -> ::std::vec::Vec<u8> {
-                LANE.with_borrow_mut(|lane| lane.position())
-            }
-
-            fn seek(position: ::std::vec::Vec<u8>) -> ::core::result::Result<(), ::std::string::String> {
-                LANE.with_borrow_mut(|lane| lane.seek(&position))
-            }
-        });
+        $crate::__export_source!(source, reader, $crate::operator::SourceLane<$operator>, $crate::__private::progress);
     };
     (sink $operator:ty) => {
         $crate::__describe!($operator);
@@ -118,6 +132,38 @@ macro_rules! __describe {
             #[unsafe(link_section = "sage:description")]
             pub static SECTION: [u8; LENGTH] = $crate::description::render::<LENGTH>(&DESCRIPTION).bytes;
         };
+    };
+}
+
+/// Exports a source, of bytes or by field.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_source {
+    ($world:ident, $interface:ident, $lane:ty, $progress:path) => {
+        $crate::__export_lane!($world, $interface, $lane, {
+            fn ports() -> ::std::vec::Vec<::std::string::String> {
+                LANE.with_borrow(|lane| lane.ports())
+            }
+
+            fn next(
+                max_records: u32,
+                max_bytes: u32,
+            ) -> ::core::result::Result<
+                $crate::__private::bindings::$world::exports::sage::operator::$interface::Progress,
+                ::std::string::String,
+            > {
+                let found = LANE.with_borrow_mut(|lane| lane.call(max_records, max_bytes));
+                found.map($progress)
+            }
+
+            fn position() -> ::std::vec::Vec<u8> {
+                LANE.with_borrow_mut(|lane| lane.position())
+            }
+
+            fn seek(position: ::std::vec::Vec<u8>) -> ::core::result::Result<(), ::std::string::String> {
+                LANE.with_borrow_mut(|lane| lane.seek(&position))
+            }
+        });
     };
 }
 

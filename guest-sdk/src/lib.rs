@@ -26,17 +26,20 @@
 //! | [`source`] | | `next(&mut self, &mut Emitter) -> Progress`, `position`, `seek` |
 //! | [`sink`] | `fn(Record<In>)` | `write(&mut self, Record<In>)`, `flush` |
 //!
+//! A `process` or `source` by field has a [`Port`] for each output instead of the [`Emitter`].
+//!
 //! Every return value may be a `Result<_, E>` with any error that implements `Display`. An error rejects only
 //! the current record, with the error's message, and the operator continues with the next record. Functions may
 //! take `&Config` as their last parameter. A struct has `open(&Context)` and `close(self)`.
 //!
 //! - Payloads: [`FromPayload`], [`IntoPayload`], [`Json`]. Numbers are text.
-//! - Records by field: [`fields`]. A `map`, `filter` or `flat_map` whose `In` is a struct with `#[derive(Record)]`
-//!   receives its fields as the host has read them, and parses nothing.
+//! - Records by field: [`fields`]. An operator whose `In` is a struct with `#[derive(Record)]` receives its fields as
+//!   the host has read them, and parses nothing.
 //! - State: [`state`]. Guest memory is a cache, never the truth: after a trap the operator starts again at
 //!   `open`.
 //! - Models that the host runs, on a device: [`inference`].
 //! - The description of the operator, by which the host checks `config` before the run: [`description`].
+//! - The input from which records come: [`edge`]. Keys of several parts: [`key`].
 //! - [`log`] and [`metrics`].
 //! - Tests of behaviour that shows only at the boundary to the host: [`testing`].
 //!
@@ -59,11 +62,13 @@ mod bytes;
 mod component;
 mod context;
 pub mod description;
+mod edge;
 mod emitter;
 mod error;
 pub mod fields;
 mod host;
 pub mod inference;
+pub mod key;
 pub mod log;
 pub mod metrics;
 pub mod operator;
@@ -77,8 +82,10 @@ mod types;
 
 pub use context::Context;
 pub use description::Describe;
+pub use edge::edge;
 pub use emitter::{Emission, Emitter};
 pub use error::Error;
+pub use fields::{Port, PortEmission};
 pub use operator::Progress;
 pub use payload::{FromPayload, IntoPayload, Json};
 pub use record::{FromRecord, Record};
@@ -90,7 +97,7 @@ pub use sage_guest_macros::{Describe, Record, filter, flat_map, key_by, map, pro
 pub mod __private {
     #[cfg(target_arch = "wasm32")]
     pub use crate::bindings;
-    pub use crate::fields::Table;
+    pub use crate::fields::{FieldBatch, Table};
     pub use crate::types::{Batch, Column};
 
     use crate::description::{Describe, Object, Schema};
@@ -114,17 +121,29 @@ pub mod __private {
         pub const SCHEMA: &'static Schema = T::SCHEMA;
     }
 
-    /// Converts the progress of a source to the type of the contract.
+    /// Converts the progress of a source to the type of an interface of the contract.
     #[cfg(target_arch = "wasm32")]
-    pub fn progress(progress: crate::Progress) -> bindings::source::exports::sage::operator::reader::Progress {
-        use bindings::source::exports::sage::operator::reader::Progress;
-        match progress {
-            crate::Progress::More => Progress::More,
-            // The host waits at most a second, so a longer wait that does not fit `u32` becomes a second.
-            crate::Progress::Idle(wait) => Progress::Idle(wait.as_millis().try_into().unwrap_or(1000)),
-            crate::Progress::End => Progress::End,
-        }
+    macro_rules! progress {
+        ($function:ident, $world:ident, $interface:ident) => {
+            /// Converts the progress of a source to the type of the contract.
+            pub fn $function(
+                progress: crate::Progress,
+            ) -> bindings::$world::exports::sage::operator::$interface::Progress {
+                use bindings::$world::exports::sage::operator::$interface::Progress;
+                match progress {
+                    crate::Progress::More => Progress::More,
+                    // The host waits at most a second, so a longer wait that does not fit `u32` becomes a second.
+                    crate::Progress::Idle(wait) => Progress::Idle(wait.as_millis().try_into().unwrap_or(1000)),
+                    crate::Progress::End => Progress::End,
+                }
+            }
+        };
     }
+
+    #[cfg(target_arch = "wasm32")]
+    progress!(progress, source, reader);
+    #[cfg(target_arch = "wasm32")]
+    progress!(fields_progress, fields_source, fields_reader);
 
     /// The result of a filter.
     #[diagnostic::on_unimplemented(

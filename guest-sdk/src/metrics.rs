@@ -66,6 +66,7 @@ pub fn histogram(name: &'static str, value: f64) {
 /// Sends the collected values to the host. Every call ends with this function.
 #[inline]
 pub(crate) fn flush() {
+    crate::edge::forget();
     GATHERED.with_borrow_mut(|gathered| {
         if gathered.dirty {
             gathered.dirty = false;

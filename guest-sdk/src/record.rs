@@ -1,3 +1,4 @@
+use crate::fields::FieldBatch;
 use crate::types::Batch;
 use crate::{Error, FromPayload};
 
@@ -15,7 +16,7 @@ use crate::{Error, FromPayload};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a, P = &'a [u8]> {
-    /// The decoded payload.
+    /// The decoded payload, or the record by field.
     pub payload: P,
     key: Option<&'a [u8]>,
     timestamp: Option<i64>,
@@ -56,6 +57,19 @@ impl<'a, P> Record<'a, P> {
     /// Returns the value of the first header of this name.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers().find(|(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
+    }
+}
+
+impl<'a, R> Record<'a, R> {
+    /// Creates record `row` of a batch by field.
+    #[inline(always)]
+    pub(crate) fn by_field(batch: &'a FieldBatch, row: usize, record: R) -> Self {
+        Self {
+            payload: record,
+            key: batch.keys.as_ref().and_then(|keys| keys.get(row)),
+            timestamp: batch.timestamps.as_ref().and_then(|timestamps| timestamps.get(row).copied()),
+            headers: batch.headers.as_ref().and_then(|headers| headers.get(row)).unwrap_or_default(),
+        }
     }
 }
 
@@ -102,8 +116,8 @@ pub(crate) fn write_sized(bytes: &[u8], out: &mut Vec<u8>) {
     note = "take `Record<P>` or only `P`, where `P` is `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or \
         `Json<T>` where `T: serde::Deserialize`",
     note = "or implement `sage_guest::FromPayload` for it",
-    note = "only `map`, `filter`, `flat_map` and `key_by` take a struct with `#[derive(Record)]` by field; in the other kinds, take \
-        `Json<T>`"
+    note = "a `process` takes a struct with `#[derive(Record)]` by field if its outputs are by field too: write `out: \
+        &mut Port<Out>` instead of `out: &mut Emitter`"
 )]
 pub trait FromRecord<'a>: Sized {
     /// Decodes a record. An error rejects the record.

@@ -22,5 +22,5 @@ fn the_copy_of_the_contract_is_the_contract() {
     let copy = contract(Path::new("wit"));
     let original = contract(Path::new("../wit"));
     assert!(original.contains_key("worlds.wit"));
-    assert!(copy == original, "guest-sdk/wit differs from wit: run `cp wit/*.wit guest-sdk/wit/`");
+    assert!(copy == original, "guest-sdk/wit differs from wit: run `cp wit/* guest-sdk/wit/`");
 }

@@ -4,10 +4,11 @@ use serde_json::json;
 
 use super::ExitCode;
 use super::failure::Failure;
+use super::field_json::field_json;
 use super::infer_args::{InferArguments, InferFormat};
 use super::printer::Printer;
 use sage_batch::Batch;
-use sage_batch::fields::{FieldType, Schema};
+use sage_batch::fields::{DataType, FieldType, Schema};
 use sage_formats::infer::Inference;
 use sage_plan::{Catalog, Limits, SourceSpec, Work, config};
 use sage_runtime::connector::{ConnectorError, Filled, open_source};
@@ -34,7 +35,7 @@ pub(super) fn infer(arguments: &InferArguments, printer: Printer) -> Result<(), 
         return Err(refused(format!("{} has no record with a field", plain_path(&arguments.file)))
             .hint("a file without records tells nothing about its fields"));
     }
-    let fields: Vec<_> = schema.fields().iter().map(described).collect();
+    let fields: Vec<_> = schema.fields().iter().map(field_json).collect();
     printer.result(|| toml(&schema, seen), &json!({ "records": seen, "schema": fields }))
 }
 
@@ -129,24 +130,32 @@ fn look_at(inference: &mut Inference, record: &[u8], format: InferFormat) -> Res
     }
 }
 
-fn described(field: &FieldType) -> serde_json::Value {
-    json!({ "name": field.name, "type": field.data_type.to_string(), "nullable": field.nullable })
-}
-
 /// The schema as a pipeline file has it.
 fn toml(schema: &Schema, records: u64) -> String {
-    let entry = |field: &FieldType| {
-        let key = toml::Value::String(field.name.clone()).to_string();
-        let is_bare = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
-        let bare = !field.name.is_empty() && field.name.chars().all(is_bare);
-        let mark = if field.nullable { "?" } else { "" };
-        format!("{} = \"{}{mark}\"", if bare { &field.name } else { &key }, field.data_type)
-    };
     let entries: Vec<String> = schema.fields().iter().map(entry).collect();
     let one_line = format!("schema = {{ {} }}", entries.join(", "));
     let comment = format!("# from {records} record{}\n", if records == 1 { "" } else { "s" });
     let body = if one_line.len() <= 100 { one_line } else { format!("[source.schema]\n{}", entries.join("\n")) };
     comment + &body + "\n"
+}
+
+/// A field as an entry of a table: `at = "timestamp?"`, `place = { lat = "f64", lon = "f64" }`.
+fn entry(field: &FieldType) -> String {
+    let is_bare = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+    let bare = !field.name.is_empty() && field.name.chars().all(is_bare);
+    let key = if bare { field.name.clone() } else { toml::Value::String(field.name.clone()).to_string() };
+    let mark = if field.nullable { "?" } else { "" };
+    let DataType::Struct(members) = &field.data_type else {
+        return format!("{key} = \"{}{mark}\"", field.data_type);
+    };
+    let entries: Vec<String> = members.fields().iter().map(entry).collect();
+    let table = format!("{{ {} }}", entries.join(", "));
+    match (field.nullable, members.get("type").is_some()) {
+        (true, _) => format!("{key} = {{ type = {table}, null = true }}"),
+        // With a member of this name, the table would be the long form of a field.
+        (false, true) => format!("{key} = {{ type = {table} }}"),
+        (false, false) => format!("{key} = {table}"),
+    }
 }
 
 fn refused(message: String) -> Failure {

@@ -10,7 +10,7 @@ use super::inspect_rows::list;
 use super::printer::Printer;
 use super::refusal::of_component;
 use super::validate::compiler;
-use sage_batch::fields::{FieldType, Schema};
+use sage_batch::fields::{DataType, FieldType, Schema};
 use sage_plan::{Description, Rest, Shape};
 use sage_sandbox::{Inspection, Sandbox, SandboxOptions};
 use sage_text::{plain_line, short_size};
@@ -77,6 +77,9 @@ fn text(component: &Path, inspection: &Inspection) -> String {
     text
 }
 
+/// What becomes of fields that an operator does not give.
+const REST: &str = "the other fields of a record travel on";
+
 /// The rows of the component's description of itself.
 fn description_rows(row: &mut impl FnMut(&str, &str), description: &Description) {
     for (i, line) in description.docs.lines().enumerate() {
@@ -88,7 +91,16 @@ fn description_rows(row: &mut impl FnMut(&str, &str), description: &Description)
             list(row, "gives", &fields(&shape.gives));
         }
         if shape.rest == Rest::Keep {
-            row("rest", "the other fields of a record travel on");
+            row("rest", REST);
+        }
+        for side in &shape.sides {
+            let mut lines = fields(&side.gives);
+            lines.extend((side.rest == Rest::Keep).then(|| REST.to_owned()));
+            if lines.is_empty() {
+                lines.push("no fields".to_owned());
+            }
+            lines.iter_mut().for_each(|line| *line = format!("{}: {line}", side.name));
+            list(row, "on port", &lines);
         }
     }
     row("state", if description.keeps_state { "keyed" } else { "none" });
@@ -107,12 +119,22 @@ fn description_rows(row: &mut impl FnMut(&str, &str), description: &Description)
     list(row, "config", &known);
 }
 
-/// A line for each field: its name, its type, and the first line of its documentation.
+/// A line for each field: its name, its type, and the first line of its documentation. A member of a struct has a line
+/// of its own if it has documentation.
 fn fields(schema: &Schema) -> Vec<String> {
-    let line = |field: &FieldType| {
+    let line = |path: &str, field: &FieldType| {
         let mark = if field.nullable { "?" } else { "" };
         let docs = field.docs.lines().next().map_or_else(String::new, |docs| format!(": {docs}"));
-        format!("{} ({}{mark}){docs}", field.name, field.data_type)
+        format!("{path}{} ({}{mark}){docs}", field.name, field.data_type)
     };
-    schema.fields().iter().map(line).collect()
+    let mut lines = Vec::new();
+    for field in schema.fields() {
+        lines.push(line("", field));
+        if let DataType::Struct(members) = &field.data_type {
+            let path = format!("{}.", field.name);
+            let documented = members.fields().iter().filter(|member| !member.docs.is_empty());
+            lines.extend(documented.map(|member| line(&path, member)));
+        }
+    }
+    lines
 }

@@ -20,6 +20,7 @@ mod devices;
 mod doctor;
 mod exit_code;
 mod failure;
+mod field_json;
 mod infer;
 mod infer_args;
 mod inspect;

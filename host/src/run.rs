@@ -34,7 +34,9 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
     if arguments.explain {
         let report = job.explain().map_err(|error| of_job(&error))?;
         let width = stdout_width();
-        return printer.result(|| width.map_or_else(|| report.to_string(), |width| report.fitted(width)), &report);
+        let table = || width.map_or_else(|| report.to_string(), |width| report.fitted(width));
+        let keys = job.plan().key_listing();
+        return printer.result(|| if keys.is_empty() { table() } else { format!("{}\n{keys}", table()) }, &report);
     }
     arguments.metrics.map_or(Ok(()), require_free)?;
     if printer.format() == OutputFormat::Json {

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::args::{MachineArguments, ValidateArguments};
 use super::failure::Failure;
+use super::field_json::field_json;
 use super::printer::Printer;
 use super::refusal::of_job;
 use sage_batch::fields::FieldType;
@@ -77,12 +78,11 @@ fn edges(plan: &Plan) -> Vec<serde_json::Value> {
         .map(|(edge, schema)| {
             let fields = schema.fields.as_ref().map(|fields| {
                 let field = |field: &FieldType| {
-                    json!({
-                        "name": field.name,
-                        "type": field.data_type.to_string(),
-                        "nullable": field.nullable,
-                        "read": schema.read.reads(&field.name),
-                    })
+                    let mut value = field_json(field);
+                    if let Some(value) = value.as_object_mut() {
+                        value.insert("read".to_owned(), schema.read.reads(&field.name).into());
+                    }
+                    value
                 };
                 fields.fields().iter().map(field).collect::<Vec<_>>()
             });
@@ -92,6 +92,8 @@ fn edges(plan: &Plan) -> Vec<serde_json::Value> {
                 "to": plan.stage(edge.to).name,
                 "fields": fields,
                 "other_fields": schema.others,
+                "name": edge.name,
+                "key": edge.key.as_ref().map(|key| &key.fields),
             })
         })
         .collect()

@@ -2,6 +2,9 @@
 //! fit.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "by_field/rows.rs"]
+mod rows;
+
 use std::fmt::Write as _;
 use std::process::Command;
 

@@ -36,7 +36,9 @@ impl Arguments {
             if !fits {
                 let who = match word.to_string().as_str() {
                     "ports" => "only `process` and `source` have side outputs",
-                    "payload" => "its records are always payloads",
+                    "payload" => {
+                        "its outputs decide: `&mut Emitter` for payloads, and `&mut Port<Out>` for records by field"
+                    }
                     _ => "only a `process` may keep state",
                 };
                 let message = format!("`#[sage_guest::{}]` takes no `{word}`; {who}", kind.attribute());

@@ -18,7 +18,21 @@ pub(crate) fn is_record(kind: Kind, ty: &Type) -> bool {
     ];
     let Type::Path(path) = ty else { return false };
     let Some(last) = path.path.segments.last() else { return false };
-    kind.reads_fields() && last.ident != "f64" && PAYLOADS.iter().all(|name| last.ident != name)
+    kind.reads_fields()
+        && last.ident != "f64"
+        && last.ident != "Record"
+        && PAYLOADS.iter().all(|name| last.ident != name)
+}
+
+/// Returns the parameter of `Record<..>`, the record with its key, event time and headers. `Record` alone is bytes.
+pub(crate) fn in_record(ty: &Type) -> Option<Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == "Record")?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty.clone()),
+        _ => None,
+    })
 }
 
 /// Returns the type of the records that the operator gives: the type in the return type of a map, or of the items that

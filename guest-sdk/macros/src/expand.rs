@@ -2,14 +2,15 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
-use crate::expand_fields;
 use crate::kind::Kind;
 use crate::operator::{Config, Operator, tried};
+use crate::{expand_fields, expand_rows};
 
 /// Generates the user's code, the implementation of the kind's trait, and the exports of the kind's world.
 pub(crate) fn expand(operator: &Operator) -> TokenStream {
     let definition = &operator.definition;
     let implementation = match operator.kind {
+        Kind::Process | Kind::Source | Kind::Sink if operator.checked.by_field.is_some() => expand_rows::kind(operator),
         _ if operator.checked.by_field.is_some() => expand_fields::kind(operator),
         Kind::Map => map(operator),
         Kind::KeyBy => {
@@ -207,23 +208,7 @@ fn source(operator: &Operator) -> TokenStream {
     let open = open(operator, &quote!());
     let close = close(operator);
     let call = tried(operator.call.clone(), operator.checked.fallible);
-    let replay = operator.hooks.replay.as_ref().map(|replay| {
-        let position = &replay.position;
-        let seek = &replay.seek;
-        let position_type = &replay.position_type;
-        quote! {
-            fn position(&self, out: &mut ::std::vec::Vec<u8>) -> ::core::result::Result<(), ::sage_guest::Error> {
-                let position = #position;
-                ::sage_guest::IntoPayload::write(position, out)
-            }
-
-            fn seek(&mut self, position: &[u8]) -> ::core::result::Result<(), ::sage_guest::Error> {
-                let position = <#position_type as ::sage_guest::FromPayload<'_>>::from_payload(position)?;
-                let () = #seek;
-                ::core::result::Result::Ok(())
-            }
-        }
-    });
+    let replay = replay(operator);
     quote! {
         impl ::sage_guest::operator::Source for #ty {
             const PORTS: &'static [&'static str] = #ports;
@@ -243,20 +228,46 @@ fn source(operator: &Operator) -> TokenStream {
     }
 }
 
-fn sink(operator: &Operator) -> TokenStream {
-    let ty = &operator.ty;
-    let open = open(operator, &quote!());
-    let close = close(operator);
-    let read = read(operator, &quote!(FromRecord), &quote!(from_record), &quote!(record));
-    let call = tried(operator.call.clone(), operator.checked.fallible);
-    let flush = operator.hooks.flush.as_ref().map(|flush| {
+/// Generates `position` and `seek` of a source.
+pub(crate) fn replay(operator: &Operator) -> Option<TokenStream> {
+    operator.hooks.replay.as_ref().map(|replay| {
+        let position = &replay.position;
+        let seek = &replay.seek;
+        let position_type = &replay.position_type;
+        quote! {
+            fn position(&self, out: &mut ::std::vec::Vec<u8>) -> ::core::result::Result<(), ::sage_guest::Error> {
+                let position = #position;
+                ::sage_guest::IntoPayload::write(position, out)
+            }
+
+            fn seek(&mut self, position: &[u8]) -> ::core::result::Result<(), ::sage_guest::Error> {
+                let position = <#position_type as ::sage_guest::FromPayload<'_>>::from_payload(position)?;
+                let () = #seek;
+                ::core::result::Result::Ok(())
+            }
+        }
+    })
+}
+
+/// Generates `flush` of a sink.
+pub(crate) fn flush(operator: &Operator) -> Option<TokenStream> {
+    operator.hooks.flush.as_ref().map(|flush| {
         quote! {
             fn flush(&mut self) -> ::core::result::Result<(), ::sage_guest::Error> {
                 let () = #flush;
                 ::core::result::Result::Ok(())
             }
         }
-    });
+    })
+}
+
+fn sink(operator: &Operator) -> TokenStream {
+    let ty = &operator.ty;
+    let open = open(operator, &quote!());
+    let close = close(operator);
+    let read = read(operator, &quote!(FromRecord), &quote!(from_record), &quote!(record));
+    let call = tried(operator.call.clone(), operator.checked.fallible);
+    let flush = flush(operator);
     quote! {
         impl ::sage_guest::operator::Sink for #ty {
             #open
@@ -322,6 +333,9 @@ fn export(operator: &Operator) -> TokenStream {
         Kind::Filter if operator.checked.by_field.is_some() => quote!(fields_filter),
         Kind::FlatMap if operator.checked.by_field.is_some() => quote!(fields_flat_map),
         Kind::KeyBy if operator.checked.by_field.is_some() => quote!(fields_key_by),
+        Kind::Process if operator.checked.by_field.is_some() => quote!(fields_process),
+        Kind::Source if operator.checked.by_field.is_some() => quote!(fields_source),
+        Kind::Sink if operator.checked.by_field.is_some() => quote!(fields_sink),
         Kind::Map => quote!(map),
         Kind::Filter => quote!(filter),
         Kind::FlatMap => quote!(flat_map),

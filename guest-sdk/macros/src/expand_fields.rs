@@ -1,5 +1,6 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::Type;
 use syn::spanned::Spanned;
 
 use crate::expand::{close, open};
@@ -8,22 +9,33 @@ use crate::operator::{Operator, tried};
 
 /// Generates the fields that an operator reads and gives.
 pub(crate) fn description(operator: &Operator) -> TokenStream {
-    let (Some(by_field), Some(ty)) = (&operator.checked.by_field, &operator.checked.record) else {
-        return quote!(::core::option::Option::None);
+    let Some(by_field) = &operator.checked.by_field else { return quote!(::core::option::Option::None) };
+    let reads = match &operator.checked.record {
+        Some(ty) => quote_spanned!(ty.span()=> <#ty as ::sage_guest::fields::FromFields<'_>>::FIELDS),
+        None => quote!(&[]),
     };
-    let reads = quote_spanned!(ty.span()=> <#ty as ::sage_guest::fields::FromFields<'_>>::FIELDS);
-    let (gives, keeps_rest) = match &by_field.given {
-        Some(ty) => (
-            quote_spanned!(ty.span()=> <#ty as ::sage_guest::fields::IntoFields>::FIELDS),
-            quote_spanned!(ty.span()=> <#ty as ::sage_guest::fields::IntoFields>::EXTENDS),
-        ),
-        None => (quote!(&[]), quote!(true)),
+    let given = |ty: &Type| {
+        let of = quote_spanned!(ty.span()=> <#ty as ::sage_guest::fields::IntoFields>);
+        (quote!(#of::FIELDS), quote!(#of::EXTENDS))
     };
+    let main = by_field.given.as_ref().or(by_field.ports.first().map(|port| &port.record));
+    let (gives, keeps_rest) = match main {
+        Some(ty) => given(ty),
+        // A filter and a key-by keep their records, and a sink gives none.
+        None => (quote!(&[]), if operator.kind == Kind::Sink { quote!(false) } else { quote!(true) }),
+    };
+    let ports = by_field.ports.iter().skip(1).map(|port| {
+        let (name, (gives, keeps_rest)) = (&port.name, given(&port.record));
+        quote! {
+            ::sage_guest::description::PortFields { name: #name, gives: #gives, keeps_rest: #keeps_rest }
+        }
+    });
     quote! {
         ::core::option::Option::Some(::sage_guest::description::Fields {
             reads: #reads,
             gives: #gives,
             keeps_rest: #keeps_rest,
+            ports: &[#(#ports),*],
         })
     }
 }

@@ -77,9 +77,10 @@ impl Kind {
         self != Self::Source
     }
 
-    /// Whether the host can pass records of this kind by field.
+    /// Whether the type of the record decides if records of this kind come by field. For a process and a source the
+    /// outputs decide.
     pub(crate) fn reads_fields(self) -> bool {
-        matches!(self, Self::Map | Self::Filter | Self::FlatMap | Self::KeyBy)
+        matches!(self, Self::Map | Self::Filter | Self::FlatMap | Self::KeyBy | Self::Sink)
     }
 
     /// Whether the method must return a value.

@@ -6,8 +6,9 @@ use syn::{Error, FnArg, ImplItem, ImplItemFn, Item, ItemFn, ItemImpl, Result, Ty
 use crate::arguments::Arguments;
 use crate::docs::docs;
 use crate::kind::Kind;
+use crate::port_parameters::{named_twice, passed, taken_at_the_end};
 use crate::ports::Ports;
-use crate::signature::{Checked, WRITE_WHOLE, check, check_whole, fallible};
+use crate::signature::{ByField, Checked, WRITE_WHOLE, check, check_whole, fallible};
 
 /// An operator in the form that the traits need, from a function or from an `impl` block.
 pub(crate) struct Operator {
@@ -58,6 +59,8 @@ pub(crate) struct Hooks {
     pub(crate) flush: Option<TokenStream>,
     /// `position` and `seek`, always both or neither.
     pub(crate) replay: Option<Replay>,
+    /// process by field: the indexes of the outputs that `end` takes.
+    pub(crate) last_ports: Vec<usize>,
 }
 
 /// Calls by which a source returns its position and goes back to it.
@@ -114,7 +117,8 @@ fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Op
         ),
         None => (quote!(open: ()), quote!(Self { open: () }), None),
     };
-    let arguments = at_hand(kind).into_iter().chain(config);
+    let arguments = at_hand(kind, &checked).into_iter().chain(config);
+    refuse_ports(kind, &checked, &ports)?;
     let what = format!("The type of the operator [`{name}`](fn@{name}), for `sage_guest::testing`.");
     Ok(Operator {
         kind,
@@ -142,15 +146,26 @@ fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Op
 }
 
 /// The arguments that the generated method can pass on.
-fn at_hand(kind: Kind) -> Vec<TokenStream> {
+fn at_hand(kind: Kind, checked: &Checked) -> Vec<TokenStream> {
     let mut arguments = Vec::new();
     if kind.takes_record() {
         arguments.push(quote!(record));
     }
-    if kind.emits() {
-        arguments.push(quote!(out));
+    match &checked.by_field {
+        Some(by_field) => arguments.extend((0..by_field.ports.len()).map(passed).map(|port| quote!(#port))),
+        None if kind.emits() => arguments.push(quote!(out)),
+        None => {}
     }
     arguments
+}
+
+/// Reports side outputs that are named in the attribute and are parameters too.
+fn refuse_ports(kind: Kind, checked: &Checked, ports: &Ports) -> Result<()> {
+    let by_field = checked.by_field.as_ref().is_some_and(|by_field| !by_field.ports.is_empty());
+    match ports.span().filter(|_| by_field) {
+        Some(span) => Err(named_twice(kind, span)),
+        None => Ok(()),
+    }
 }
 
 fn of_impl(kind: Kind, arguments: Arguments, block: &ItemImpl) -> Result<Operator> {
@@ -180,8 +195,10 @@ fn of_impl(kind: Kind, arguments: Arguments, block: &ItemImpl) -> Result<Operato
     let (call, checked) = match (find(kind.method()), whole) {
         (Some(method), None) => {
             let name = &method.sig.ident;
-            let at_hand = at_hand(kind);
-            (quote!(Self::#name(self, #(#at_hand),*)), check(kind, &method.sig, true, arguments.payload.is_some())?)
+            let checked = check(kind, &method.sig, true, arguments.payload.is_some())?;
+            refuse_ports(kind, &checked, &arguments.ports)?;
+            let at_hand = at_hand(kind, &checked);
+            (quote!(Self::#name(self, #(#at_hand),*)), checked)
         }
         (None, Some(whole)) => (quote!(Self::process_batch(self, records)), check_whole(&whole.sig)?),
         (Some(_), Some(whole)) => {
@@ -202,10 +219,14 @@ fn of_impl(kind: Kind, arguments: Arguments, block: &ItemImpl) -> Result<Operato
     };
     let ty = (*block.self_ty).clone();
 
+    let mut last_ports = Vec::new();
     let hooks = Hooks {
         close: find("close").map(close_call).transpose()?,
         end: match (kind, find("end")) {
-            (Kind::Process, Some(end)) => Some(end_call(end)?),
+            (Kind::Process, Some(end)) => Some(match checked.by_field.as_ref() {
+                Some(by_field) => end_by_field(end, by_field, &mut last_ports)?,
+                None => end_call(end)?,
+            }),
             _ => None,
         },
         flush: match (kind, find("flush")) {
@@ -216,6 +237,7 @@ fn of_impl(kind: Kind, arguments: Arguments, block: &ItemImpl) -> Result<Operato
             Kind::Source => replay(find("position"), find("seek"))?,
             _ => None,
         },
+        last_ports,
     };
     let open = find("open");
     let Arguments { ports, config, stateless, payload: _ } = arguments;
@@ -286,6 +308,17 @@ fn end_call(end: &ImplItemFn) -> Result<TokenStream> {
         ));
     }
     Ok(tried(quote!(Self::end(self, out)), fallible(&end.sig)))
+}
+
+/// The call of `end` of a process by field. Sets the outputs that it takes.
+fn end_by_field(end: &ImplItemFn, by_field: &ByField, last_ports: &mut Vec<usize>) -> Result<TokenStream> {
+    let borrowed = matches!(end.sig.inputs.first(), Some(FnArg::Receiver(receiver)) if receiver.reference.is_some());
+    if !borrowed {
+        return Err(Error::new(end.sig.span(), "`end` emits the last records and must take `&mut self`"));
+    }
+    *last_ports = taken_at_the_end(end.sig.inputs.iter(), &by_field.ports)?;
+    let passed = last_ports.iter().map(|&at| passed(at));
+    Ok(tried(quote!(Self::end(self, #(#passed),*)), fallible(&end.sig)))
 }
 
 fn flush_call(flush: &ImplItemFn) -> Result<TokenStream> {

@@ -1,4 +1,4 @@
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
@@ -37,6 +37,13 @@ impl Parse for Ports {
             seen.push(name);
         }
         Ok(Self(seen))
+    }
+}
+
+impl Ports {
+    /// The place of the first name.
+    pub(crate) fn span(&self) -> Option<Span> {
+        self.0.first().map(LitStr::span)
     }
 }
 

@@ -12,6 +12,7 @@ const WRITE: &str = "write a struct with named fields, as in `struct Reading<'a>
 /// A struct under `#[derive(Record)]`.
 struct Record<'i> {
     name: &'i Ident,
+    visibility: &'i syn::Visibility,
     /// The struct's own lifetime, if it has one.
     lifetime: Option<Lifetime>,
     extends: bool,
@@ -58,11 +59,14 @@ impl<'i> Record<'i> {
             }
         };
         let extends = OfStruct::read(&input.attrs)?.extends;
-        let mut record = Self { name: &input.ident, lifetime: lifetime(input)?, extends, fields: Vec::new() };
+        let lifetime = lifetime(input)?;
+        let mut record = Self { name: &input.ident, visibility: &input.vis, lifetime, extends, fields: Vec::new() };
         for field in named {
             let Some(ident) = &field.ident else { continue };
             let own = OfField::read(field)?;
-            crate::field_types::check(&field.ty)?;
+            if !own.nested {
+                crate::field_types::check(&field.ty)?;
+            }
             let name = own.rename.as_ref().map_or_else(|| unraw(ident), syn::LitStr::value);
             if name.is_empty() {
                 return Err(Error::new(ident.span(), "the name of a field is not empty"));
@@ -129,7 +133,7 @@ impl<'i> Record<'i> {
         };
         let columns = each(&|_, field, _| quote!(#field::Column));
         let chunks = each(&|_, field, _| quote!(#field::Chunk));
-        let take = each(&|_, field, at| quote!(#field::column(table, #at)));
+        let take = each(&|_, field, at| quote!(#field::column(from.column(#at))));
         let chunk = each(&|_, field, at| quote!(#field::chunk(&columns.#at, at)));
         let whole = each(&|_, field, at| quote!(#field::whole(&chunk.#at, rows)));
         let in_chunk =
@@ -142,7 +146,7 @@ impl<'i> Record<'i> {
                 type Columns = (#(#columns,)*);
                 type Chunk = (#(#chunks,)*);
 
-                fn columns(table: &#input ::sage_guest::fields::Table) -> Self::Columns {
+                fn columns(from: ::sage_guest::fields::RecordColumns<#input>) -> Self::Columns {
                     (#(#take,)*)
                 }
 
@@ -166,6 +170,40 @@ impl<'i> Record<'i> {
                     Self { #(#get),* }
                 }
             }
+
+            /// The record as a field of another record.
+            #[automatically_derived]
+            impl<#input> ::sage_guest::fields::FromField<#input> for #ty {
+                const DATA_TYPE: ::sage_guest::fields::DataType =
+                    ::sage_guest::fields::DataType::of_struct(<Self as ::sage_guest::fields::FromFields<#input>>::FIELDS);
+                type Column = <Self as ::sage_guest::fields::FromFields<#input>>::Columns;
+                type Chunk = <Self as ::sage_guest::fields::FromFields<#input>>::Chunk;
+
+                fn column(from: ::sage_guest::fields::ColumnOf<#input>) -> Self::Column {
+                    let members = from.members(<Self as ::sage_guest::fields::FromFields<#input>>::FIELDS.len());
+                    <Self as ::sage_guest::fields::FromFields<#input>>::columns(members)
+                }
+
+                #[inline(always)]
+                fn chunk(column: &Self::Column, at: usize) -> Self::Chunk {
+                    <Self as ::sage_guest::fields::FromFields<#input>>::chunk(column, at)
+                }
+
+                #[inline(always)]
+                fn whole(chunk: &Self::Chunk, rows: u32) -> bool {
+                    <Self as ::sage_guest::fields::FromFields<#input>>::whole(chunk, rows)
+                }
+
+                #[inline(always)]
+                fn in_chunk<const WHOLE: bool>(chunk: &Self::Chunk, row: usize) -> Self {
+                    <Self as ::sage_guest::fields::FromFields<#input>>::in_chunk::<WHOLE>(chunk, row)
+                }
+
+                #[inline(always)]
+                fn get(column: &Self::Column, row: usize) -> Self {
+                    <Self as ::sage_guest::fields::FromFields<#input>>::get(column, row)
+                }
+            }
         })
     }
 
@@ -173,7 +211,7 @@ impl<'i> Record<'i> {
         let (ty, extends) = (self.ty(), self.extends);
         let generics = self.lifetime.as_ref().map(|lifetime| quote!(<#lifetime>));
         let fields = self.descriptions(&quote!(::sage_guest::fields::IntoField), "static");
-        let count = self.fields.len();
+        let (count, visibility) = (self.fields.len(), self.visibility);
         // No name of the user's, who may have named the record `Out`.
         let columns = format_ident!("__{}Columns", self.name);
         let outs: Vec<TokenStream> = self
@@ -194,7 +232,7 @@ impl<'i> Record<'i> {
         quote! {
             /// The columns of the record in an answer.
             #[allow(non_camel_case_types)]
-            pub struct #columns(#(#outs),*);
+            #visibility struct #columns(#(#outs),*);
 
             /// The fields of the record.
             const __FIELDS: &[::sage_guest::fields::FieldType; #count] = &#fields;
@@ -229,8 +267,12 @@ impl<'i> Record<'i> {
                     0 #(+ #out::bytes(&self.#at))*
                 }
 
-                fn finish(self, rows: usize) -> ::std::vec::Vec<::sage_guest::fields::Field> {
-                    ::std::vec![#(#out::finish(self.#at, rows)),*]
+                fn finish(
+                    self,
+                    rows: usize,
+                    children: &mut ::std::vec::Vec<::sage_guest::fields::Field>,
+                ) -> ::std::vec::Vec<::sage_guest::fields::Field> {
+                    ::std::vec![#(#out::finish(self.#at, rows, children)),*]
                 }
             }
 
@@ -244,6 +286,18 @@ impl<'i> Record<'i> {
                 fn put(self, chunk: &mut <#columns as ::sage_guest::fields::RecordOut>::Chunk<'_>, row: usize) {
                     let Self { #(#idents),* } = self;
                     #(#puts)*
+                }
+            }
+
+            /// The record as a field of another record.
+            #[automatically_derived]
+            impl #generics ::sage_guest::fields::IntoField for #ty {
+                const DATA_TYPE: ::sage_guest::fields::DataType = ::sage_guest::fields::DataType::of_struct(__FIELDS);
+                type Out = ::sage_guest::fields::StructOut<#columns>;
+
+                #[inline(always)]
+                fn put(self, chunk: &mut <#columns as ::sage_guest::fields::RecordOut>::Chunk<'_>, row: usize) {
+                    ::sage_guest::fields::IntoFields::put(self, chunk, row);
                 }
             }
         }

@@ -16,6 +16,8 @@ pub(crate) struct OfField {
     pub(crate) rename: Option<LitStr>,
     /// Whether the text is that of a JSON value.
     pub(crate) json: bool,
+    /// Whether the type is a record, whose fields are the members of a struct.
+    pub(crate) nested: bool,
 }
 
 impl OfStruct {
@@ -48,10 +50,17 @@ impl OfField {
                     return Err(Error::new(field.ty.span(), message));
                 }
                 read.json = true;
+            } else if meta.path.is_ident("nested") {
+                if !may_be_record(&field.ty) {
+                    let message = "`#[record(nested)]` is for a struct with `#[derive(Record)]`, or an `Option` of one: its \
+                        fields become the members of a struct";
+                    return Err(Error::new(field.ty.span(), message));
+                }
+                read.nested = true;
             } else {
                 return Err(meta.error(
-                    "a field has the attributes `#[record(rename = \"Name in the data\")]` and \
-                    `#[record(json)]`",
+                    "a field has the attributes `#[record(rename = \"Name in the data\")]`, `#[record(json)]` and \
+                    `#[record(nested)]`",
                 ));
             }
             Ok(())
@@ -65,6 +74,19 @@ fn each(attributes: &[Attribute], mut read: impl FnMut(&ParseNestedMeta<'_>) -> 
         attribute.parse_nested_meta(|meta| read(&meta))?;
     }
     Ok(())
+}
+
+/// Returns whether a type may be a record, or an `Option` of one.
+fn may_be_record(ty: &Type) -> bool {
+    let Type::Path(path) = ty else { return false };
+    let Some(last) = path.path.segments.last() else { return false };
+    match (last.ident == "Option", &last.arguments) {
+        (true, PathArguments::AngleBracketed(arguments)) => arguments.args.iter().any(|argument| match argument {
+            GenericArgument::Type(ty) => may_be_record(ty),
+            _ => false,
+        }),
+        _ => !matches!(crate::field_types::check(ty), Ok(())) && last.ident != "Vec" && last.ident != "List",
+    }
 }
 
 /// Returns whether a type is text, or an `Option` of text.

@@ -5,6 +5,7 @@ use syn::{Error, FnArg, GenericArgument, PathArguments, Result, ReturnType, Sign
 use crate::by_field;
 use crate::kind::Kind;
 use crate::lifetimes::anonymous;
+use crate::port_parameters::{PortParameter, ports};
 
 /// The facts about the user's function or method that the generated code needs.
 pub(crate) struct Checked {
@@ -23,10 +24,15 @@ pub(crate) struct Checked {
     pub(crate) answer: Span,
 }
 
-/// The facts about an operator that takes records by field.
+/// The facts about an operator whose records are by field.
+#[derive(Default)]
 pub(crate) struct ByField {
     /// Type of the records that it gives, without names of lifetimes; `None` for a filter.
     pub(crate) given: Option<Type>,
+    /// process and source: the outputs.
+    pub(crate) ports: Vec<PortParameter>,
+    /// Whether the operator takes the record with its key, event time and headers.
+    pub(crate) with_key: bool,
 }
 
 /// Checks the function or method of a kind, as far as syntax allows. With `payload`, the record is a payload, whatever
@@ -56,8 +62,16 @@ pub(crate) fn check(kind: Kind, signature: &Signature, method: bool, payload: bo
         in_place = changed(kind, ty)?;
         record = Some(record_type(kind, ty)?);
     }
+    let mut outputs = Vec::new();
     if kind.emits() {
-        emitter(kind, signature, typed.next(), &write)?;
+        let taken = usize::from(method) + usize::from(kind.takes_record());
+        outputs = ports(signature.inputs.iter().skip(taken))?;
+        match outputs.len() {
+            0 => emitter(kind, signature, typed.next(), &write)?,
+            ports => {
+                typed.nth(ports - 1);
+            }
+        }
     }
     let mut config = None;
     if let Some(ty) = typed.next() {
@@ -72,12 +86,18 @@ pub(crate) fn check(kind: Kind, signature: &Signature, method: bool, payload: bo
     if let Some(ty) = typed.next() {
         return Err(Error::new(ty.span(), format!("too many parameters: {write}")));
     }
-    let by_field = match &record {
+    let inner = record.as_ref().and_then(by_field::in_record);
+    let with_key = inner.is_some();
+    let by_field = match inner.as_ref().or(record.as_ref()) {
+        _ if !outputs.is_empty() => Some(ByField { ports: outputs, with_key, ..ByField::default() }),
         Some(ty) if !payload && by_field::is_record(kind, ty) => {
-            Some(ByField { given: by_field::given(kind, signature)? })
+            Some(ByField { given: by_field::given(kind, signature)?, with_key, ..ByField::default() })
         }
         _ => None,
     };
+    if by_field.is_some() {
+        record = inner.or(record);
+    }
     let fallible = if in_place { nothing(signature, method)? } else { answer(kind, signature, &write)? };
     let answer = match &signature.output {
         ReturnType::Type(_, ty) => ok_type(ty).unwrap_or(ty).span(),
@@ -262,7 +282,13 @@ fn emitter(kind: Kind, signature: &Signature, ty: Option<&Type>, write: &str) ->
         {
             Ok(())
         }
-        _ => Err(Error::new(ty.span(), format!("this parameter must be the emitter, `out: &mut Emitter`: {write}"))),
+        _ => Err(Error::new(
+            ty.span(),
+            format!(
+                "this parameter must be the emitter, `out: &mut Emitter`, or an output by field, `out: &mut Port<Out>`: \
+                 {write}"
+            ),
+        )),
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `state` | `"keyed"`, or `"none"` for an operator that keeps no keyed state |
 //! | `reads` | the fields that an operator by field takes: a list of `name`, `type`, `nullable` and `docs` |
 //! | `gives` | the fields of its outputs, in the same form; empty for a filter |
+//! | `ports` | the fields on the side outputs of a process or source by field: a list of `name`, `gives` and `rest` |
 //! | `rest` | `"keep"` if an output also has the other fields of its input, else `"drop"` |
 //! | `config` | JSON Schema of the `config` table; absent if the operator does not describe it |
 //!
@@ -24,4 +25,4 @@ mod schema;
 
 pub use describe::Describe;
 pub use render::{Text, render, text};
-pub use schema::{Description, Field, Fields, Object, Schema};
+pub use schema::{Description, Field, Fields, Object, PortFields, Schema};

@@ -1,4 +1,4 @@
-use super::{Description, Field, Fields, Object, Schema};
+use super::{Description, Field, Fields, Object, PortFields, Schema};
 use crate::fields::{DataType, FieldType};
 
 /// Text written at compile time. `length` also counts bytes beyond `N`: with `N = 0` the text is only measured.
@@ -21,12 +21,15 @@ pub const fn render<const N: usize>(description: &Description) -> Text<N> {
         out.raw(",\"config\":");
         out.schema(description.config, "");
     }
-    if let Some(Fields { reads, gives, keeps_rest }) = description.fields {
+    if let Some(Fields { reads, gives, keeps_rest, ports }) = description.fields {
         out.raw(",\"reads\":");
         out.fields(reads);
         out.raw(",\"gives\":");
         out.fields(gives);
-        out.raw(if keeps_rest { ",\"rest\":\"keep\"" } else { ",\"rest\":\"drop\"" });
+        out.rest(keeps_rest);
+        if !ports.is_empty() {
+            out.ports(ports);
+        }
     }
     out.raw("}");
     out
@@ -116,20 +119,56 @@ impl<const N: usize> Text<N> {
             self.raw(if at > 0 { ",{\"name\":" } else { "{\"name\":" });
             self.string(name);
             self.raw(",\"type\":\"");
-            self.raw(data_type.name());
-            if let DataType::Decimal { precision, scale } = data_type {
-                self.byte(b'(');
-                self.number(*precision as i128);
-                self.raw(", ");
-                self.number(*scale as i128);
-                self.byte(b')');
-            }
+            self.data_type(*data_type);
             self.raw(if *nullable { "\",\"nullable\":true,\"docs\":" } else { "\",\"nullable\":false,\"docs\":" });
             self.string(docs);
+            if let DataType::Struct(members) = data_type {
+                self.raw(",\"fields\":");
+                self.fields(members);
+            }
             self.byte(b'}');
             at += 1;
         }
         self.byte(b']');
+    }
+
+    const fn rest(&mut self, keeps_rest: bool) {
+        self.raw(if keeps_rest { ",\"rest\":\"keep\"" } else { ",\"rest\":\"drop\"" });
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a loop over an array's own length; iterators are not const")]
+    const fn ports(&mut self, ports: &[PortFields]) {
+        self.raw(",\"ports\":[");
+        let mut at = 0;
+        while at < ports.len() {
+            self.raw(if at > 0 { ",{\"name\":" } else { "{\"name\":" });
+            self.string(ports[at].name);
+            self.raw(",\"gives\":");
+            self.fields(ports[at].gives);
+            self.rest(ports[at].keeps_rest);
+            self.byte(b'}');
+            at += 1;
+        }
+        self.byte(b']');
+    }
+
+    const fn data_type(&mut self, data_type: DataType) {
+        self.raw(data_type.name());
+        match data_type {
+            DataType::Decimal { precision, scale } => {
+                self.byte(b'(');
+                self.number(precision as i128);
+                self.raw(", ");
+                self.number(scale as i128);
+                self.byte(b')');
+            }
+            DataType::List(element) => {
+                self.byte(b'<');
+                self.data_type(element.data_type);
+                self.raw(if element.nullable { "?>" } else { ">" });
+            }
+            _ => {}
+        }
     }
 
     const fn schema(&mut self, schema: &Schema, docs: &str) {

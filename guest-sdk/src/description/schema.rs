@@ -22,6 +22,19 @@ pub struct Fields {
     pub gives: &'static [FieldType],
     /// Whether an output record also has the other fields of its input record.
     pub keeps_rest: bool,
+    /// The fields on the side outputs of a process or source, in the order of the outputs.
+    pub ports: &'static [PortFields],
+}
+
+/// The fields on a side output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortFields {
+    /// Name of the output.
+    pub name: &'static str,
+    /// The fields of its records.
+    pub gives: &'static [FieldType],
+    /// Whether a record also has the other fields of its input record.
+    pub keeps_rest: bool,
 }
 
 /// The shape of a value: the part of JSON Schema that descriptions use.

@@ -1,8 +1,8 @@
 //! Bitmaps: booleans, and the validity of nullable fields.
 
-use super::columns::misread;
+use super::columns::{ColumnOf, misread};
 use super::give::whole_chunks;
-use super::{CHUNK, DataType, Field, FieldOut, FieldType, FromField, Inputs, IntoField, Table, Values};
+use super::{CHUNK, DataType, Field, FieldOut, FieldType, FromField, Inputs, IntoField, Values};
 
 /// Returns bit `row` of a bitmap.
 #[inline(always)]
@@ -85,7 +85,7 @@ impl FieldOut for BitsOut {
         self.clear_from(rows);
     }
 
-    fn finish(self, rows: usize) -> Field {
+    fn finish(self, rows: usize, _: &mut Vec<Field>) -> Field {
         Field { values: Values::Bools(self.into_bytes(rows)), validity: None }
     }
 }
@@ -95,9 +95,9 @@ impl<'a> FromField<'a> for bool {
     type Column = &'a [u8];
     type Chunk = u32;
 
-    fn column(table: &'a Table, at: usize) -> &'a [u8] {
-        match &table.field(at).values {
-            Values::Bools(bitmap) if bitmap.len() == table.rows().div_ceil(8) => bitmap,
+    fn column(from: ColumnOf<'a>) -> &'a [u8] {
+        match &from.field().values {
+            Values::Bools(bitmap) if bitmap.len() == from.rows().div_ceil(8) => bitmap,
             _ => misread("a column", "a bit for each row"),
         }
     }

@@ -40,10 +40,15 @@ pub enum DataType {
     Bytes,
     /// Any JSON value, as its text.
     JsonText,
+    /// Any number of values of this type, in their order. The field has no name.
+    List(&'static FieldType),
+    /// Values of these fields.
+    Struct(&'static [FieldType]),
 }
 
 impl DataType {
-    /// The name of the type in a schema. The name of a decimal is followed by `(precision, scale)`.
+    /// The name of the type in a schema. The name of a decimal is followed by `(precision, scale)`, and that of a list
+    /// by `<element>`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -64,12 +69,36 @@ impl DataType {
             Self::Text => "string",
             Self::Bytes => "bytes",
             Self::JsonText => "json",
+            Self::List(_) => "list",
+            Self::Struct(_) => "struct",
         }
+    }
+
+    /// Whether the values are lists or structs.
+    #[must_use]
+    pub const fn is_nested(self) -> bool {
+        matches!(self, Self::List(_) | Self::Struct(_))
+    }
+
+    /// The type of a struct with these members. A member that is a list or a struct does not compile.
+    #[must_use]
+    pub const fn of_struct(members: &'static [FieldType]) -> Self {
+        let mut at = 0;
+        while at < members.len() {
+            #[expect(clippy::indexing_slicing, reason = "a loop over a slice's own length; iterators are not const")]
+            let member = &members[at];
+            assert!(
+                !member.data_type.is_nested(),
+                "the members of a struct are neither lists nor structs: write `&str` with #[record(json)]"
+            );
+            at += 1;
+        }
+        Self::Struct(members)
     }
 }
 
 /// A field of a record, as the operator's description names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FieldType {
     /// Name of the field in the data.
     pub name: &'static str,

@@ -91,7 +91,7 @@ impl<'a> TableCall<'a> {
                 }
             }
         }
-        host::columns(&Table { rows: table.rows, fields: out.finish(columns.rows()) });
+        host::columns(&finished(out, columns.rows()));
     }
 
     /// Keeps the records for which `keep` answers `true`. An error rejects the record.
@@ -207,10 +207,16 @@ impl<O: RecordOut> OutputRows<O> {
         if parents.is_empty() {
             return Self { out, parents, parent };
         }
-        host::field_rows(&Table { rows: parents.len() as u32, fields: out.finish(parents.len()) }, &parents);
+        host::field_rows(&finished(out, parents.len()), &parents);
         parents.clear();
         Self { out: O::begin(CHUNK), parents, parent }
     }
+}
+
+fn finished<O: RecordOut>(out: O, rows: usize) -> Table {
+    let mut children = Vec::new();
+    let fields = out.finish(rows, &mut children);
+    Table { rows: rows as u32, fields, children }
 }
 
 /// Returns the table of these records, for tests.
@@ -221,5 +227,5 @@ pub(crate) fn table<G: IntoFields>(records: impl IntoIterator<Item = G>) -> Tabl
         rows.push(record);
     }
     let count = rows.parents.len();
-    Table { rows: count as u32, fields: rows.out.finish(count) }
+    finished(rows.out, count)
 }

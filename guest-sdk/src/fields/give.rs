@@ -40,8 +40,8 @@ pub trait RecordOut: Sized + 'static {
     fn truncate(&mut self, rows: usize);
     /// Number of bytes of text so far.
     fn bytes(&self) -> usize;
-    /// Returns the columns with this number of rows.
-    fn finish(self, rows: usize) -> Vec<Field>;
+    /// Returns the columns with this number of rows, and adds the columns inside of them to `children`.
+    fn finish(self, rows: usize, children: &mut Vec<Field>) -> Vec<Field>;
 }
 
 /// A value that is written to the column of a field.
@@ -82,8 +82,8 @@ pub trait FieldOut: Sized + 'static {
     fn bytes(&self) -> usize {
         0
     }
-    /// Returns the column with this number of rows.
-    fn finish(self, rows: usize) -> Field;
+    /// Returns the column with this number of rows, and adds the columns inside of it to `children`.
+    fn finish(self, rows: usize, children: &mut Vec<Field>) -> Field;
 }
 
 /// The number of rows with which a column is made, in whole chunks.

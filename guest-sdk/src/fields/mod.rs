@@ -26,14 +26,38 @@
 //! | [`Timestamp`], [`Date`], [`Decimal<18, 4>`](Decimal) | `timestamp`, `date`, `decimal(18, 4)` |
 //! | `&str`, `String` | `string`; `json` with `#[record(json)]` |
 //! | `&[u8]`, `Vec<u8>` | `bytes` |
+//! | [`List<T>`](List), `Vec<T>`, `&[f64]` and other slices | `list<T>`, `list<T?>` of `Option<T>` |
+//! | a struct with `#[derive(Record)]`, with `#[record(nested)]` before the field | a struct with its fields |
 //! | `Option<T>` of these | the same type, nullable |
+//!
+//! Lists and structs are one level deep: elements and members are neither. `&str` with `#[record(json)]` takes any value.
 //!
 //! An operator may be an `impl` block, and a function may take `&Settings`, as with payloads.
 //!
 //! - `#[record(rename = "Temp (F)")]` names a field that has another name in the data.
-//! - `#[record(extends)]` on the struct that a map or flat-map gives: the output also has the other fields of the
-//!   input record. Otherwise the output replaces the input record.
+//! - `#[record(json)]` on a text: the field is any JSON value, as its text.
+//! - `#[record(nested)]` on a field whose type is a record: the field is a struct. The inner record is as visible as the
+//!   outer one.
+//! - `#[record(extends)]` on the struct that a map, flat-map or process gives: the output also has the other fields of
+//!   the input record. Otherwise the output replaces the input record.
 //! - Documentation comments of fields become the documentation of the schema.
+//!
+//! A `process` and a `source` give their records to a [`Port`] for each output, each with a record type of its own. A
+//! `process` and a `sink` may take `Record<Reading>`, which also has key, event time and headers:
+//!
+//! ```
+//! use sage_guest::{Error, Record};
+//!
+//! #[derive(Record)]
+//! struct Reading { celsius: f64 }
+//!
+//! #[sage_guest::sink]
+//! fn tell(reading: Record<Reading>) -> Result<(), Error> {
+//!     let sensor: &str = reading.key_as()?;
+//!     sage_guest::log::info!("{sensor}: {}", reading.payload.celsius);
+//!     Ok(())
+//! }
+//! ```
 //!
 //! Flow of a call: the columns of the table become slices of equal length; the loops in `each` read 32 records at a
 //! time from arrays, call the operator, and write the outputs to arrays, so that the compiler can use SIMD between
@@ -44,33 +68,46 @@ mod columns;
 mod data_type;
 mod each;
 mod give;
+mod lists;
 mod nullable;
 mod numbers;
+mod port;
+mod ports;
 mod read;
 mod round;
 mod same_text;
+mod segment;
+mod structs;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
 mod units;
 
-pub use columns::{Columns, Inputs};
+pub use columns::{ColumnOf, Columns, Inputs, RecordColumns};
 pub use data_type::{DataType, FieldType};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use each::table;
 pub use each::{OutputRows, Slot, TableCall};
 pub use give::{FieldOut, IntoField, IntoFields, RecordOut};
+pub use lists::{List, ListElement};
+pub use port::{Port, PortEmission};
+#[doc(hidden)]
+pub use ports::{Ports, Start};
 pub use read::{CHUNK, FromField, FromFields};
 pub use round::round_to;
-pub use table::{Field, Table, Values};
+pub use table::{Field, FieldBatch, Table, Values};
 pub use units::{Date, Decimal, Timestamp};
 
 #[doc(hidden)]
 pub use bits::BitsOut;
+#[doc(hidden)]
+pub use lists::{ListOut, Lists};
 #[doc(hidden)]
 pub use nullable::NullableOut;
 #[doc(hidden)]
 pub use numbers::NumbersOut;
 #[doc(hidden)]
 pub use same_text::TextOut;
+#[doc(hidden)]
+pub use structs::StructOut;

@@ -1,9 +1,9 @@
 //! Fields that may have no value.
 
 use super::bits::{BitsOut, bit, bits_of, is_set};
-use super::columns::misread;
+use super::columns::{ColumnOf, misread};
 use super::numbers::{Number, NumbersOut};
-use super::{DataType, Field, FieldOut, FieldType, FromField, Inputs, IntoField, Table, Values};
+use super::{DataType, Field, FieldOut, FieldType, FromField, Inputs, IntoField, Values};
 
 impl<'a, T: FromField<'a>> FromField<'a> for Option<T> {
     const DATA_TYPE: DataType = T::DATA_TYPE;
@@ -11,12 +11,12 @@ impl<'a, T: FromField<'a>> FromField<'a> for Option<T> {
     type Column = (T::Column, Option<&'a [u8]>);
     type Chunk = (T::Chunk, u32);
 
-    fn column(table: &'a Table, at: usize) -> Self::Column {
-        let validity = table.field(at).validity.as_deref();
-        if validity.is_some_and(|bitmap| bitmap.len() != table.rows().div_ceil(8)) {
+    fn column(from: ColumnOf<'a>) -> Self::Column {
+        let validity = from.field().validity.as_deref();
+        if validity.is_some_and(|bitmap| bitmap.len() != from.rows().div_ceil(8)) {
             misread("the validity of a column", "a bit for each row");
         }
-        (T::column(table, at), validity)
+        (T::column(from), validity)
     }
 
     #[inline(always)]
@@ -89,8 +89,8 @@ impl<O: FieldOut> FieldOut for NullableOut<O> {
         self.values.bytes()
     }
 
-    fn finish(self, rows: usize) -> Field {
-        let values = self.values.finish(rows).values;
+    fn finish(self, rows: usize, children: &mut Vec<Field>) -> Field {
+        let values = self.values.finish(rows, children).values;
         // The input's column comes with its own validity.
         let validity = match values {
             Values::Same(_) => None,

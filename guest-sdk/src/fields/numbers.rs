@@ -1,9 +1,9 @@
 //! Numbers, and the values that are numbers in a column.
 
-use super::columns::misread;
+use super::columns::{ColumnOf, misread};
 use super::give::whole_chunks;
 use super::{
-    CHUNK, DataType, Date, Decimal, Field, FieldOut, FieldType, FromField, Inputs, IntoField, Table, Timestamp, Values,
+    CHUNK, DataType, Date, Decimal, Field, FieldOut, FieldType, FromField, Inputs, IntoField, Timestamp, Values,
 };
 
 /// A number as it stands in a column.
@@ -50,15 +50,15 @@ impl<N: Number> FieldOut for NumbersOut<N> {
 
     fn truncate(&mut self, _: usize) {}
 
-    fn finish(mut self, rows: usize) -> Field {
+    fn finish(mut self, rows: usize, _: &mut Vec<Field>) -> Field {
         self.numbers.truncate(rows);
         Field { values: N::values(self.numbers), validity: None }
     }
 }
 
-/// The numbers of a column, cut to the rows of the table.
-pub(crate) fn numbers<N: Number>(table: &Table, at: usize) -> &[N] {
-    match N::numbers(&table.field(at).values).and_then(|numbers| numbers.get(..table.rows())) {
+/// The numbers of a column, cut to its rows.
+pub(crate) fn numbers<N: Number>(from: ColumnOf<'_>) -> &[N] {
+    match N::numbers(&from.field().values).and_then(|numbers| numbers.get(..from.rows())) {
         Some(numbers) => numbers,
         None => misread("a column", "numbers of its field's type, one for each row"),
     }
@@ -118,8 +118,8 @@ macro_rules! field {
             type Column = &'a [$number];
             type Chunk = &'a [$number; CHUNK];
 
-            fn column(table: &'a Table, at: usize) -> Self::Column {
-                numbers(table, at)
+            fn column(from: ColumnOf<'a>) -> Self::Column {
+                numbers(from)
             }
 
             #[inline(always)]

@@ -1,6 +1,6 @@
 //! Reading records from columns.
 
-use super::{DataType, FieldType, Table};
+use super::{ColumnOf, DataType, FieldType, RecordColumns};
 
 /// Number of rows that a loop reads and writes in one turn. The length is constant, so the compiler unrolls the turn
 /// and uses SIMD; the deadline is checked once a turn. Two `f64` to one took 1.4 ns a record instead of 2.4 ns.
@@ -23,8 +23,8 @@ pub trait FromFields<'a>: Sized {
     /// 32 rows of the columns.
     type Chunk;
 
-    /// Takes the columns of a table, one for each of `FIELDS`.
-    fn columns(table: &'a Table) -> Self::Columns;
+    /// Takes the columns, one for each of `FIELDS`.
+    fn columns(from: RecordColumns<'a>) -> Self::Columns;
     /// Returns 32 rows, from row `32 * at`.
     fn chunk(columns: &Self::Columns, at: usize) -> Self::Chunk;
     /// Returns whether every nullable field has a value in these rows of a chunk, given as bits.
@@ -50,8 +50,8 @@ pub trait FromField<'a>: Sized {
     /// 32 rows of the column.
     type Chunk;
 
-    /// Takes the column of field `at`.
-    fn column(table: &'a Table, at: usize) -> Self::Column;
+    /// Takes the column.
+    fn column(from: ColumnOf<'a>) -> Self::Column;
     /// Returns 32 rows, from row `32 * at`.
     fn chunk(column: &Self::Column, at: usize) -> Self::Chunk;
     /// Returns whether these rows of a chunk, given as bits, all have a value.

@@ -170,7 +170,7 @@ impl FieldOut for TextOut {
         self.column.bytes.len()
     }
 
-    fn finish(mut self, rows: usize) -> Field {
+    fn finish(mut self, rows: usize, _: &mut Vec<Field>) -> Field {
         if !self.begun {
             self.fill(rows);
         }

@@ -1,6 +1,5 @@
 //! The types that cross the boundary, as in `wit/fields.wit`.
 
-use super::columns::misread;
 use crate::types::Column;
 
 /// Records as columns, in the order of the operator's description. Only this crate makes tables, from the host's calls
@@ -11,6 +10,8 @@ pub struct Table {
     pub(crate) rows: u32,
     /// One column for each field.
     pub(crate) fields: Vec<Field>,
+    /// The columns inside of lists and structs.
+    pub(crate) children: Vec<Field>,
 }
 
 impl Table {
@@ -19,17 +20,20 @@ impl Table {
     pub fn rows(&self) -> usize {
         self.rows as usize
     }
+}
 
-    /// Returns the column of a field.
-    ///
-    /// # Panics
-    /// The table has fewer fields: the host broke the contract.
-    pub(crate) fn field(&self, at: usize) -> &Field {
-        match self.fields.get(at) {
-            Some(field) => field,
-            None => misread("a table", "the fields of the record"),
-        }
-    }
+/// Records by field with their keys, event times and headers, as in `wit/fields.wit`. Every column that is present has
+/// one entry for each row of the table.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FieldBatch {
+    /// The fields.
+    pub(crate) table: Table,
+    /// The key of each record. Absent: the records have no keys.
+    pub(crate) keys: Option<Column>,
+    /// Event time in microseconds since the Unix epoch. Absent: the records have no timestamps.
+    pub(crate) timestamps: Option<Vec<i64>>,
+    /// Headers, in the encoding of `wit/types.wit`. Absent: no record has headers.
+    pub(crate) headers: Option<Column>,
 }
 
 /// The column of a field.
@@ -72,4 +76,8 @@ pub enum Values {
     Decimals(Vec<u64>),
     /// Text, JSON or bytes.
     Strings(Column),
+    /// Offsets, and the number of the child with the elements.
+    Lists((Vec<u32>, u32)),
+    /// The numbers of the children with the members.
+    Structs(Vec<u32>),
 }

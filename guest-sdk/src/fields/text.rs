@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::columns::misread;
-use super::{CHUNK, DataType, FromField, Table, Values};
+use super::columns::{ColumnOf, misread};
+use super::{CHUNK, DataType, FromField, Values};
 
 /// A column of texts or bytes. The slices have the column's lengths: one more offset than rows.
 #[derive(Debug, Clone, Copy)]
@@ -21,9 +21,9 @@ pub struct TextChunk<'a> {
 }
 
 impl<'a> Texts<'a> {
-    fn of(table: &'a Table, at: usize) -> Self {
-        match &table.field(at).values {
-            Values::Strings(column) if column.len() == table.rows() => {
+    fn of(from: ColumnOf<'a>) -> Self {
+        match &from.field().values {
+            Values::Strings(column) if column.len() == from.rows() => {
                 Self { offsets: &column.offsets, bytes: &column.bytes }
             }
             _ => misread("a column", "a text for each row"),
@@ -72,8 +72,8 @@ macro_rules! entries {
             type Column = Texts<'a>;
             type Chunk = TextChunk<'a>;
 
-            fn column(table: &'a Table, at: usize) -> Texts<'a> {
-                Texts::of(table, at)
+            fn column(from: ColumnOf<'a>) -> Texts<'a> {
+                Texts::of(from)
             }
 
             #[inline(always)]

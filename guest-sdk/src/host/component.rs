@@ -1,7 +1,10 @@
 use crate::bindings::process::sage::operator::{log as wit_log, metrics};
 use crate::log::Level;
 
-pub(crate) use crate::bindings::fields_map::sage::operator::fields_output::{columns, rows as field_rows};
+pub(crate) use crate::bindings::fields_map::sage::operator::fields_output::{
+    columns, emit as field_emit, rows as field_rows,
+};
+pub(crate) use crate::bindings::process::sage::operator::edges::current as edge;
 pub(crate) use crate::bindings::process::sage::operator::output::{emit, failures, keep, keys, payloads, rows};
 pub(crate) use metrics::{counter, gauge, histogram};
 

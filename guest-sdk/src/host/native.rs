@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;
 
-use crate::fields::Table as FieldTable;
+use crate::fields::{FieldBatch, Table as FieldTable};
 use crate::inference::LeaseState;
 use crate::log::Level;
 use crate::testing::Model;
@@ -22,6 +22,7 @@ pub(crate) struct Recorder {
     pub(crate) keys: Vec<Column>,
     pub(crate) columns: Vec<FieldTable>,
     pub(crate) field_rows: Vec<(FieldTable, Vec<u32>)>,
+    pub(crate) field_emitted: Vec<(u32, FieldBatch, Option<Vec<u32>>)>,
     pub(crate) emitted: Vec<(u32, Batch, Option<Vec<u32>>)>,
     pub(crate) failures: Vec<(u32, String)>,
     pub(crate) logs: Vec<(Level, String)>,
@@ -35,6 +36,8 @@ pub(crate) struct Recorder {
     pub(crate) lease: Option<LeaseState>,
     /// The models that the operator may open.
     pub(crate) models: Vec<Rc<Model>>,
+    /// The edge of the current call. `None` in a call without records.
+    pub(crate) edge: Option<String>,
 }
 
 /// A table of keyed state.
@@ -56,6 +59,10 @@ pub(crate) fn enter<R>(recorder: &mut Recorder, call: impl FnOnce() -> R) -> R {
     let result = call();
     RECORDER.with_borrow_mut(|current| std::mem::swap(current, recorder));
     result
+}
+
+pub(crate) fn edge() -> Option<String> {
+    RECORDER.with_borrow(|host| host.edge.clone())
 }
 
 pub(crate) fn payloads(payloads: &Column) {
@@ -80,6 +87,12 @@ pub(crate) fn columns(table: &FieldTable) {
 
 pub(crate) fn field_rows(table: &FieldTable, parents: &[u32]) {
     RECORDER.with_borrow_mut(|host| host.field_rows.push((table.clone(), parents.to_vec())));
+}
+
+pub(crate) fn field_emit(port: u32, batch: &FieldBatch, parents: Option<&[u32]>) {
+    RECORDER.with_borrow_mut(|host| {
+        host.field_emitted.push((port, batch.clone(), parents.map(<[u32]>::to_vec)));
+    });
 }
 
 pub(crate) fn emit(port: u32, batch: &Batch, parents: Option<&[u32]>) {

@@ -12,6 +12,7 @@
 
 mod failures;
 mod fields;
+mod fields_rows;
 mod filter;
 mod flat_map;
 mod key_by;
@@ -25,6 +26,12 @@ pub(crate) use failures::Failures;
 pub use fields::{
     FieldsFilter, FieldsFilterLane, FieldsFlatMap, FieldsFlatMapLane, FieldsKeyBy, FieldsKeyByLane, FieldsMap,
     FieldsMapLane,
+};
+#[doc(hidden)]
+pub use fields_rows::emit_last;
+pub use fields_rows::{
+    FieldsCall, FieldsNext, FieldsProcess, FieldsProcessLane, FieldsSink, FieldsSinkLane, FieldsSource,
+    FieldsSourceLane, FieldsWrite,
 };
 pub use filter::{Filter, FilterLane};
 pub(crate) use flat_map::FLUSH_BYTES;

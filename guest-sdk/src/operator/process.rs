@@ -111,7 +111,7 @@ impl<O: Process> ProcessLane<O> {
         let Some(operator) = &mut self.operator else { not_open() };
         let batch = Rc::new(batch);
         self.out.begin(&batch);
-        self.tables.begin(&batch);
+        self.tables.begin(batch.keys.as_ref(), batch.payloads.len());
         let mut done = 0;
         let call = Call {
             batch: &batch,

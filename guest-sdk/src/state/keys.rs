@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use super::StateKey;
 use crate::Error;
 use crate::bytes::equal;
-use crate::types::{Batch, Column};
+use crate::types::Column;
 
 /// The keys that this lane knows, and the key of each record of the current batch. All tables of an operator
 /// share `Keys`, so a record's key is hashed once.
@@ -33,18 +33,18 @@ struct Index {
 
 impl Keys {
     /// Looks up or creates the slot of each record's key.
-    pub(super) fn begin(&self, batch: &Batch) {
+    pub(super) fn begin(&self, keys: Option<&Column>, records: usize) {
         let mut index = self.index.borrow_mut();
         let mut rows = self.rows.borrow_mut();
         rows.clear();
-        match &batch.keys {
+        match keys {
             Some(keys) => rows.extend(keys.iter().map(|key| match key {
                 [first, ..] if *first == KEYLESS[0] => index.escaped_slot(key),
                 key => index.slot(key),
             })),
             None => {
                 let slot = index.slot(&KEYLESS);
-                rows.resize(batch.payloads.len(), slot);
+                rows.resize(records, slot);
             }
         }
     }

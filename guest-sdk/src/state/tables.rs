@@ -7,7 +7,7 @@ use super::map::Map;
 use super::value::Value;
 use super::{CACHED_BYTES, CACHED_KEYS, State, StateKey};
 use crate::Error;
-use crate::types::Batch;
+use crate::types::Column;
 
 /// The tables of keyed state that an operator declares when it opens.
 #[derive(Default)]
@@ -71,8 +71,8 @@ impl Tables {
         Ok(())
     }
 
-    /// Starts a batch.
-    pub(crate) fn begin(&mut self, batch: &Batch) {
+    /// Starts a batch of records with these keys.
+    pub(crate) fn begin(&mut self, keys: Option<&Column>, records: usize) {
         if self.tables.is_empty() {
             return;
         }
@@ -84,7 +84,7 @@ impl Tables {
                 table.forget();
             }
         }
-        self.keys.begin(batch);
+        self.keys.begin(keys, records);
     }
 
     /// Starts processing a record.

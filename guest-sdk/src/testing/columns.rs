@@ -15,6 +15,8 @@ pub(super) enum Scalar {
     Float(f64),
     /// Text, JSON or bytes.
     Bytes(Vec<u8>),
+    /// The elements of a list, or the members of a struct.
+    Inside(Vec<Cell>),
 }
 
 /// Returns bit `row` of a bitmap.
@@ -37,18 +39,32 @@ fn bitmap(bits: impl Iterator<Item = bool>) -> Vec<u8> {
 
 /// Builds a table. Each row has one cell for each field.
 pub(super) fn build(fields: &[FieldType], rows: &[Vec<Cell>]) -> Table {
+    let mut children = Vec::new();
     let fields = fields.iter().enumerate().map(|(at, field)| {
         let cells: Vec<Option<&Scalar>> = rows.iter().map(|row| row.get(at).and_then(Option::as_ref)).collect();
-        let absent = cells.iter().any(Option::is_none);
-        Field {
-            values: values(field.data_type, &cells),
-            validity: absent.then(|| bitmap(cells.iter().map(Option::is_some))),
-        }
+        column(field, &cells, &mut children)
     });
-    Table { rows: rows.len() as u32, fields: fields.collect() }
+    Table { rows: rows.len() as u32, fields: fields.collect(), children }
 }
 
-fn values(data_type: DataType, cells: &[Option<&Scalar>]) -> Values {
+fn column(field: &FieldType, cells: &[Option<&Scalar>], children: &mut Vec<Field>) -> Field {
+    // Where a row has no struct, its members have no value either; only a nullable member says so.
+    let absent = field.nullable && cells.iter().any(Option::is_none);
+    Field {
+        values: values(field.data_type, cells, children),
+        validity: absent.then(|| bitmap(cells.iter().map(Option::is_some))),
+    }
+}
+
+/// The cells inside of a list or a struct.
+fn inside<'c>(cell: &Option<&'c Scalar>) -> &'c [Cell] {
+    match cell {
+        Some(Scalar::Inside(cells)) => cells,
+        _ => &[],
+    }
+}
+
+fn values(data_type: DataType, cells: &[Option<&Scalar>], children: &mut Vec<Field>) -> Values {
     let integers = || {
         cells.iter().map(|cell| match cell {
             Some(Scalar::Integer(integer)) => *integer,
@@ -83,11 +99,32 @@ fn values(data_type: DataType, cells: &[Option<&Scalar>]) -> Values {
                 _ => &[],
             })))
         }
+        DataType::List(element) => {
+            let mut offsets = vec![0];
+            let mut elements = Vec::new();
+            for cell in cells {
+                elements.extend(inside(cell).iter().map(Option::as_ref));
+                offsets.push(elements.len() as u32);
+            }
+            let child = column(element, &elements, children);
+            children.push(child);
+            Values::Lists((offsets, children.len() as u32 - 1))
+        }
+        DataType::Struct(members) => {
+            let numbers = members.iter().enumerate().map(|(at, member)| {
+                let cells: Vec<Option<&Scalar>> =
+                    cells.iter().map(|cell| inside(cell).get(at).and_then(Option::as_ref)).collect();
+                let child = column(member, &cells, children);
+                children.push(child);
+                children.len() as u32 - 1
+            });
+            Values::Structs(numbers.collect())
+        }
     }
 }
 
-/// Returns the cell of a row.
-pub(super) fn cell(field: &Field, row: usize) -> Cell {
+/// Returns the cell of a row. `children` are those of the field's table.
+pub(super) fn cell(field: &Field, children: &[Field], row: usize) -> Cell {
     if field.validity.as_ref().is_some_and(|validity| !bit(validity, row)) {
         return None;
     }
@@ -110,6 +147,15 @@ pub(super) fn cell(field: &Field, row: usize) -> Cell {
             integer((u128::from(high) << 64 | u128::from(low)) as i128)
         }
         Values::Strings(column) => Some(Scalar::Bytes(column.get(row)?.to_vec())),
+        Values::Lists((offsets, number)) => {
+            let elements = children.get(*number as usize)?;
+            let (start, end) = (*offsets.get(row)? as usize, *offsets.get(row + 1)? as usize);
+            Some(Scalar::Inside((start..end).map(|row| cell(elements, children, row)).collect()))
+        }
+        Values::Structs(numbers) => {
+            let member = |number: &u32| children.get(*number as usize).map(|member| cell(member, children, row));
+            Some(Scalar::Inside(numbers.iter().map(member).collect::<Option<_>>()?))
+        }
     }
 }
 
@@ -117,7 +163,7 @@ pub(super) fn cell(field: &Field, row: usize) -> Cell {
 ///
 /// # Panics
 /// The column is not sound, so the host would fail the call.
-pub(super) fn check(field: &Field, given: &FieldType, rows: usize) {
+pub(super) fn check(field: &Field, children: &[Field], given: &FieldType, rows: usize) {
     let empty = build(std::slice::from_ref(given), &[]);
     let case = empty.fields.iter().map(|empty| std::mem::discriminant(&empty.values)).next();
     assert!(case == Some(std::mem::discriminant(&field.values)), "a column of another type than {given:?}");
@@ -136,6 +182,24 @@ pub(super) fn check(field: &Field, given: &FieldType, rows: usize) {
         Values::Float64s(values) => values.len(),
         Values::Decimals(words) => words.len() / 2,
         Values::Strings(column) => column.len(),
+        Values::Lists((offsets, number)) => {
+            let elements = offsets.last().map_or(0, |&end| end as usize);
+            let rising = offsets.first() == Some(&0) && offsets.is_sorted();
+            assert!(rising, "offsets of lists that do not start at 0 and rise: {given:?}");
+            if let DataType::List(element) = given.data_type {
+                check(child(children, *number, given), children, element, elements);
+            }
+            offsets.len() - 1
+        }
+        Values::Structs(numbers) => {
+            if let DataType::Struct(members) = given.data_type {
+                assert!(numbers.len() == members.len(), "a struct with other members: {given:?}");
+                for (number, member) in numbers.iter().zip(members) {
+                    check(child(children, *number, given), children, member, rows);
+                }
+            }
+            rows
+        }
     };
     assert!(length == rows, "a column of {length} values for {rows} rows: {given:?}");
     if let Some(validity) = &field.validity {
@@ -143,6 +207,15 @@ pub(super) fn check(field: &Field, given: &FieldType, rows: usize) {
         assert!(check_bitmap(validity, rows) == rows, "a validity of another length: {given:?}");
     }
 }
+
+fn child<'c>(children: &'c [Field], number: u32, given: &FieldType) -> &'c Field {
+    let child = children.get(number as usize);
+    assert!(child.is_some(), "no child {number} for {given:?}");
+    child.unwrap_or(&NO_FIELD)
+}
+
+/// Stands for a child that is missing, which was reported.
+static NO_FIELD: Field = Field { values: Values::Same(0), validity: None };
 
 /// Returns `rows`, if the bitmap is one of so many rows and its last bits are zero.
 fn check_bitmap(bits: &[u8], rows: usize) -> usize {

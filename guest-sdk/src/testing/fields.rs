@@ -4,7 +4,7 @@ use super::lane::{Lane, Open};
 use super::outcome::{Failure, Outcome, Output};
 use super::{columns, json};
 use crate::description::Fields;
-use crate::fields::{Field, FieldType, IntoFields, Table, Values, table};
+use crate::fields::{FieldType, IntoFields, Table, Values, table};
 use crate::operator::{self, Described, FieldsFilterLane, FieldsFlatMapLane, FieldsKeyByLane, FieldsMapLane};
 use crate::{Context, host};
 
@@ -51,31 +51,34 @@ impl Input {
             "the operator reads {reads:?}, and these records have {given:?}: give records as JSON instead"
         );
         let table = table(records);
-        let records = (0..table.rows as usize).map(|row| (row, json::write(Map::new(), given, &table.fields, row)));
+        let records = (0..table.rows as usize).map(|row| (row, json::write(Map::new(), given, &table, row)));
         Self { records: records.collect(), table, failures: Vec::new() }
     }
 }
 
 /// Returns the fields of the operator.
-fn fields_of<O: Described>() -> Fields {
-    O::DESCRIPTION.fields.unwrap_or(Fields { reads: &[], gives: &[], keeps_rest: true })
+pub(super) fn fields_of<O: Described>() -> Fields {
+    O::DESCRIPTION.fields.unwrap_or(Fields { reads: &[], gives: &[], keeps_rest: true, ports: &[] })
 }
 
-/// Returns the columns of an answer, with the columns of the input where the answer names them.
+/// Returns the answer, with the columns of the input where the answer names them.
 ///
 /// # Panics
 /// The answer is not sound.
-fn resolve(answer: Table, gives: &[FieldType], input: Option<&Table>) -> Vec<Field> {
+pub(super) fn resolve(mut answer: Table, gives: &[FieldType], input: Option<&Table>) -> Table {
     assert!(answer.fields.len() == gives.len(), "the answer has {} columns for {gives:?}", answer.fields.len());
-    let resolved = answer.fields.into_iter().map(|field| match field.values {
-        Values::Same(at) => input.and_then(|input| input.fields.get(at as usize)).cloned().unwrap_or(field),
-        _ => field,
-    });
-    let fields: Vec<Field> = resolved.collect();
-    for (field, given) in fields.iter().zip(gives) {
-        columns::check(field, given, answer.rows as usize);
+    for field in &mut answer.fields {
+        if let Values::Same(at) = field.values
+            && let Some(same) = input.and_then(|input| input.fields.get(at as usize))
+        {
+            // The SDK names a column of texts only, which has no children.
+            *field = same.clone();
+        }
     }
-    fields
+    for (field, given) in answer.fields.iter().zip(gives) {
+        columns::check(field, &answer.children, given, answer.rows as usize);
+    }
+    answer
 }
 
 macro_rules! open {
@@ -118,7 +121,7 @@ macro_rules! run {
             }
 
             fn run_input(&mut self, mut input: Input) -> Outcome {
-                self.call(|lane| lane.call(&input.table));
+                self.call_with_batch(|lane| lane.call(&input.table));
                 let rejected = self.failures();
                 let mut outputs = Vec::new();
                 $outputs(

@@ -4,22 +4,42 @@ use serde_json::{Map, Number, Value};
 
 use super::columns::{Cell, Scalar, cell};
 use super::instants;
-use crate::fields::{DataType, Field, FieldType};
+use crate::fields::{DataType, FieldType, Table};
 
 /// Reads a record: the object, and one cell for each of `fields`.
 pub(super) fn read(text: &str, fields: &[FieldType]) -> Result<(Map<String, Value>, Vec<Cell>), String> {
     let record: Map<String, Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let cells = fields.iter().map(|field| match record.get(field.name) {
-        None | Some(Value::Null) if field.nullable => Ok(None),
-        None => Err(format!("field `{}` is missing", field.name)),
-        Some(Value::Null) => Err(format!("field `{}` is null", field.name)),
-        Some(value) => match scalar(field.data_type, value) {
-            Some(scalar) => Ok(Some(scalar)),
-            None => Err(format!("field `{}` is no {}: {value}", field.name, field.data_type.name())),
-        },
-    });
+    let cells = fields.iter().map(|field| value_of(field.name, field, record.get(field.name)));
     let cells = cells.collect::<Result<_, String>>()?;
     Ok((record, cells))
+}
+
+/// Reads the value of a field, an element or a member. `path` names it in messages.
+fn value_of(path: &str, field: &FieldType, value: Option<&Value>) -> Result<Cell, String> {
+    let value = match value {
+        None | Some(Value::Null) if field.nullable => return Ok(None),
+        None => return Err(format!("field `{path}` is missing")),
+        Some(Value::Null) => return Err(format!("field `{path}` is null")),
+        Some(value) => value,
+    };
+    let inside = match (field.data_type, value) {
+        (DataType::List(element), Value::Array(elements)) => {
+            let elements = elements.iter().enumerate();
+            let read = elements.map(|(at, value)| value_of(&format!("{path}[{at}]"), element, Some(value)));
+            Some(read.collect::<Result<_, String>>()?)
+        }
+        (DataType::Struct(members), Value::Object(object)) => {
+            let read = members
+                .iter()
+                .map(|member| value_of(&format!("{path}.{}", member.name), member, object.get(member.name)));
+            Some(read.collect::<Result<_, String>>()?)
+        }
+        _ => None,
+    };
+    match inside.map(Scalar::Inside).or_else(|| scalar(field.data_type, value)) {
+        Some(scalar) => Ok(Some(scalar)),
+        None => Err(format!("field `{path}` is no {}: {value}", field.data_type.name())),
+    }
 }
 
 fn scalar(data_type: DataType, value: &Value) -> Option<Scalar> {
@@ -46,7 +66,7 @@ fn scalar(data_type: DataType, value: &Value) -> Option<Scalar> {
         }
         DataType::Text => value.as_str().map(|text| Scalar::Bytes(text.as_bytes().to_vec())),
         DataType::JsonText => Some(Scalar::Bytes(value.to_string().into_bytes())),
-        DataType::Bytes => None,
+        DataType::Bytes | DataType::List(_) | DataType::Struct(_) => None,
     }
 }
 
@@ -65,17 +85,27 @@ fn decimal(text: &str, precision: u8, scale: u8) -> Option<i128> {
 pub(super) fn write(
     mut record: Map<String, Value>,
     fields: &[FieldType],
-    columns: &[Field],
+    table: &Table,
     row: usize,
 ) -> Map<String, Value> {
-    for (field, column) in fields.iter().zip(columns) {
-        record.insert(field.name.to_owned(), cell(column, row).map_or(Value::Null, |cell| value(field, cell)));
+    for (field, column) in fields.iter().zip(&table.fields) {
+        let cell = cell(column, &table.children, row);
+        record.insert(field.name.to_owned(), value(field.data_type, cell));
     }
     record
 }
 
-fn value(field: &FieldType, scalar: Scalar) -> Value {
-    match (field.data_type, scalar) {
+fn value(data_type: DataType, cell: Cell) -> Value {
+    let Some(scalar) = cell else { return Value::Null };
+    match (data_type, scalar) {
+        (DataType::List(element), Scalar::Inside(elements)) => {
+            elements.into_iter().map(|cell| value(element.data_type, cell)).collect()
+        }
+        (DataType::Struct(fields), Scalar::Inside(members)) => {
+            let members = fields.iter().zip(members);
+            members.map(|(field, cell)| (field.name.to_owned(), value(field.data_type, cell))).collect()
+        }
+        (_, Scalar::Inside(_)) => Value::Null,
         (_, Scalar::Bool(value)) => value.into(),
         (_, Scalar::Float(float)) => {
             Number::from_f64(float).map_or_else(|| Value::String(float.to_string()), Value::Number)

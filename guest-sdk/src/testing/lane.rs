@@ -31,6 +31,7 @@ pub struct Lane<L> {
     lane: L,
     context: Context,
     host: host::Recorder,
+    edge: Option<String>,
 }
 
 /// A lane of any kind.
@@ -88,9 +89,14 @@ impl<L: Open> Lane<L> {
     }
 
     fn open_on(context: Context, host: host::Recorder) -> Result<Self, String> {
-        let mut lane = Self { lane: L::default(), context, host };
+        let mut lane = Self { lane: L::default(), context, host, edge: None };
         lane.restart()?;
         Ok(lane)
+    }
+
+    /// Sets the edge of the batches from now on: the name of the input from which they come, or `None`.
+    pub fn on_edge<'a>(&mut self, edge: impl Into<Option<&'a str>>) {
+        self.edge = edge.into().map(str::to_owned);
     }
 
     /// Sets the state of the lease from now on, for example [`LeaseState::Revoked`]. Use this for a lane with
@@ -141,109 +147,26 @@ impl<L: Open> Lane<L> {
         host::enter(&mut self.host, || call(&mut self.lane))
     }
 
+    /// Calls the operator with a batch, which has an edge.
+    pub(super) fn call_with_batch<R>(&mut self, call: impl FnOnce(&mut L) -> R) -> R {
+        self.host.edge.clone_from(&self.edge);
+        let result = self.call(call);
+        self.host.edge = None;
+        result
+    }
+
     pub(super) fn failures(&mut self) -> Vec<Failure> {
         let told = std::mem::take(&mut self.host.failures);
         told.into_iter().map(|(row, message)| Failure { record: row as usize, message }).collect()
     }
 }
 
-/// Returns the payloads of records, for the kinds that see nothing else.
-fn payloads<R: Into<Record>>(records: impl IntoIterator<Item = R>) -> Column {
-    let records: Vec<Record> = records.into_iter().map(Into::into).collect();
-    batch(&records).payloads
-}
+/// A lane with keyed state: that of a `process`.
+pub trait Keyed: Open {}
 
-impl<O: operator::Map> Map<O> {
-    /// Processes a batch. The outputs do not contain rejected records.
-    pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
-        let mut input = payloads(records);
-        self.call(|lane| lane.call(&mut input));
-        let failures = self.failures();
-        let mut outputs = Vec::new();
-        for told in std::mem::take(&mut self.host.payloads) {
-            for (row, payload) in told.iter().enumerate() {
-                if failures.iter().all(|failure| failure.record != row) {
-                    outputs.push(Output { payload: payload.to_vec(), parent: Some(row), ..Output::default() });
-                }
-            }
-        }
-        Outcome { outputs, failures }
-    }
-}
+impl<O: operator::Process> Keyed for ProcessLane<O> {}
 
-impl<O: operator::KeyBy> KeyBy<O> {
-    /// Processes a batch. The outputs are the records with their keys, without the rejected records.
-    pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
-        let input = payloads(records);
-        self.call(|lane| lane.call(&input));
-        let failures = self.failures();
-        let mut outputs = Vec::new();
-        for told in std::mem::take(&mut self.host.keys) {
-            for (row, (key, payload)) in told.iter().zip(input.iter()).enumerate() {
-                if failures.iter().all(|failure| failure.record != row) {
-                    outputs.push(Output {
-                        payload: payload.to_vec(),
-                        key: Some(key.to_vec()),
-                        parent: Some(row),
-                        ..Output::default()
-                    });
-                }
-            }
-        }
-        Outcome { outputs, failures }
-    }
-}
-
-impl<O: operator::Filter> Filter<O> {
-    /// Processes a batch. The outputs are the records that stay.
-    pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
-        let input = payloads(records);
-        self.call(|lane| lane.call(&input));
-        let mut outputs = Vec::new();
-        for told in std::mem::take(&mut self.host.keep) {
-            for (row, payload) in input.iter().enumerate() {
-                let byte = told.get(row / 8).copied().unwrap_or_default();
-                if byte & (1 << (row % 8)) != 0 {
-                    outputs.push(Output { payload: payload.to_vec(), parent: Some(row), ..Output::default() });
-                }
-            }
-        }
-        Outcome { outputs, failures: self.failures() }
-    }
-}
-
-impl<O: operator::FlatMap> FlatMap<O> {
-    /// Processes a batch.
-    pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
-        let input = payloads(records);
-        self.call(|lane| lane.call(&input));
-        let mut outputs = Vec::new();
-        for (told, parents) in std::mem::take(&mut self.host.rows) {
-            for (payload, parent) in told.iter().zip(parents) {
-                outputs.push(Output { payload: payload.to_vec(), parent: Some(parent as usize), ..Output::default() });
-            }
-        }
-        Outcome { outputs, failures: self.failures() }
-    }
-}
-
-impl<O: operator::Process> Process<O> {
-    /// Processes a batch.
-    ///
-    /// # Panics
-    /// Some records have a key and others have none, or some have an event time and others have none.
-    pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
-        let records: Vec<Record> = records.into_iter().map(Into::into).collect();
-        self.call(|lane| lane.call(batch(&records)));
-        self.emitted()
-    }
-
-    /// Ends the input.
-    pub fn end(&mut self) -> Outcome {
-        self.call(ProcessLane::end);
-        self.emitted()
-    }
-
+impl<L: Keyed> Lane<L> {
     /// Returns the value of a key in a table, as the host holds it.
     ///
     /// # Panics
@@ -277,6 +200,104 @@ impl<O: operator::Process> Process<O> {
     /// Returns the number of calls of `state` that the host has received.
     pub fn state_calls(&self) -> usize {
         self.host.state_calls
+    }
+}
+
+/// Returns the payloads of records, for the kinds that see nothing else.
+fn payloads<R: Into<Record>>(records: impl IntoIterator<Item = R>) -> Column {
+    let records: Vec<Record> = records.into_iter().map(Into::into).collect();
+    batch(&records).payloads
+}
+
+impl<O: operator::Map> Map<O> {
+    /// Processes a batch. The outputs do not contain rejected records.
+    pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
+        let mut input = payloads(records);
+        self.call_with_batch(|lane| lane.call(&mut input));
+        let failures = self.failures();
+        let mut outputs = Vec::new();
+        for told in std::mem::take(&mut self.host.payloads) {
+            for (row, payload) in told.iter().enumerate() {
+                if failures.iter().all(|failure| failure.record != row) {
+                    outputs.push(Output { payload: payload.to_vec(), parent: Some(row), ..Output::default() });
+                }
+            }
+        }
+        Outcome { outputs, failures }
+    }
+}
+
+impl<O: operator::KeyBy> KeyBy<O> {
+    /// Processes a batch. The outputs are the records with their keys, without the rejected records.
+    pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
+        let input = payloads(records);
+        self.call_with_batch(|lane| lane.call(&input));
+        let failures = self.failures();
+        let mut outputs = Vec::new();
+        for told in std::mem::take(&mut self.host.keys) {
+            for (row, (key, payload)) in told.iter().zip(input.iter()).enumerate() {
+                if failures.iter().all(|failure| failure.record != row) {
+                    outputs.push(Output {
+                        payload: payload.to_vec(),
+                        key: Some(key.to_vec()),
+                        parent: Some(row),
+                        ..Output::default()
+                    });
+                }
+            }
+        }
+        Outcome { outputs, failures }
+    }
+}
+
+impl<O: operator::Filter> Filter<O> {
+    /// Processes a batch. The outputs are the records that stay.
+    pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
+        let input = payloads(records);
+        self.call_with_batch(|lane| lane.call(&input));
+        let mut outputs = Vec::new();
+        for told in std::mem::take(&mut self.host.keep) {
+            for (row, payload) in input.iter().enumerate() {
+                let byte = told.get(row / 8).copied().unwrap_or_default();
+                if byte & (1 << (row % 8)) != 0 {
+                    outputs.push(Output { payload: payload.to_vec(), parent: Some(row), ..Output::default() });
+                }
+            }
+        }
+        Outcome { outputs, failures: self.failures() }
+    }
+}
+
+impl<O: operator::FlatMap> FlatMap<O> {
+    /// Processes a batch.
+    pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
+        let input = payloads(records);
+        self.call_with_batch(|lane| lane.call(&input));
+        let mut outputs = Vec::new();
+        for (told, parents) in std::mem::take(&mut self.host.rows) {
+            for (payload, parent) in told.iter().zip(parents) {
+                outputs.push(Output { payload: payload.to_vec(), parent: Some(parent as usize), ..Output::default() });
+            }
+        }
+        Outcome { outputs, failures: self.failures() }
+    }
+}
+
+impl<O: operator::Process> Process<O> {
+    /// Processes a batch.
+    ///
+    /// # Panics
+    /// Some records have a key and others have none, or some have an event time and others have none.
+    pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
+        let records: Vec<Record> = records.into_iter().map(Into::into).collect();
+        self.call_with_batch(|lane| lane.call(batch(&records)));
+        self.emitted()
+    }
+
+    /// Ends the input.
+    pub fn end(&mut self) -> Outcome {
+        self.call(ProcessLane::end);
+        self.emitted()
     }
 
     fn emitted(&mut self) -> Outcome {
@@ -319,7 +340,7 @@ impl<O: operator::Sink> Sink<O> {
     /// Some records have a key and others have none, or some have an event time and others have none.
     pub fn run<R: Into<Record>>(&mut self, records: impl IntoIterator<Item = R>) -> Outcome {
         let records: Vec<Record> = records.into_iter().map(Into::into).collect();
-        self.call(|lane| lane.call(&batch(&records)));
+        self.call_with_batch(|lane| lane.call(&batch(&records)));
         Outcome { outputs: Vec::new(), failures: self.failures() }
     }
 

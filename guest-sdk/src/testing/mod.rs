@@ -23,7 +23,9 @@
 //! ```
 //!
 //! An operator that takes records by field has a lane of its own, [`FieldsMap`], [`FieldsFilter`],
-//! [`FieldsFlatMap`] or [`FieldsKeyBy`]. Records are JSON texts (`run`) or values of the operator's own type (`run_records`).
+//! [`FieldsFlatMap`], [`FieldsKeyBy`], [`FieldsProcess`], [`FieldsSource`] or [`FieldsSink`]. Records are JSON texts
+//! (`run`), for a process and a sink also a [`Record`] around such a text, or values of the operator's own type
+//! (`run_records`).
 //!
 //! ```
 //! use sage_guest::{Record, testing};
@@ -48,6 +50,7 @@
 
 mod columns;
 mod fields;
+mod fields_rows;
 mod instants;
 mod json;
 mod lane;
@@ -56,6 +59,7 @@ mod outcome;
 mod record;
 
 pub use fields::{FieldsFilter, FieldsFlatMap, FieldsKeyBy, FieldsMap};
+pub use fields_rows::{FieldsProcess, FieldsSink, FieldsSource};
 pub use lane::{Filter, FlatMap, KeyBy, Lane, Map, Process, Sink, Source};
 pub use model::{Answer, Model};
 pub use outcome::{Failure, Outcome, Output};

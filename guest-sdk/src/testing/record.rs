@@ -22,6 +22,11 @@ impl Record {
         Self { payload: payload.as_ref().to_vec(), ..Self::default() }
     }
 
+    /// Returns the payload.
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
     /// Sets the key.
     #[must_use]
     pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {

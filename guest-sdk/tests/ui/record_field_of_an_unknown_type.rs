@@ -1,7 +1,7 @@
 #[derive(sage_guest::Record)]
 struct Reading<'a> {
     sensor: &'a str,
-    values: Vec<f64>,
+    values: std::collections::HashMap<String, f64>,
 }
 
 fn main() {}

@@ -13,12 +13,13 @@ impl FieldsFlatMapper for Guest {
         let words = words_of(&table).clone();
         let n = table.rows;
         let rows = |words: &Column, rows: u32, parents: Vec<u32>| {
-            fields_output::rows(&Table { rows, fields: vec![Values::Strings(words.clone()).into()] }, &parents);
+            let fields = vec![Values::Strings(words.clone()).into()];
+            fields_output::rows(&Table { rows, fields, children: Vec::new() }, &parents);
         };
         match told(&table).as_deref() {
             None => {}
             Some("same") => {
-                let same = Table { rows: n, fields: vec![Values::Same(0).into()] };
+                let same = Table { rows: n, fields: vec![Values::Same(0).into()], children: Vec::new() };
                 return fields_output::rows(&same, &(0..n).collect::<Vec<_>>());
             }
             Some("parent too few") => return rows(&words, n, (1..n).collect()),
@@ -28,7 +29,9 @@ impl FieldsFlatMapper for Guest {
                 return rows(&words, n, vec![n; n as usize]);
             }
             Some("parent out of range") => return rows(&words, n, vec![n; n as usize]),
-            Some("columns") => return fields_output::columns(&Table { rows: n, fields: Vec::new() }),
+            Some("columns") => {
+                return fields_output::columns(&Table { rows: n, fields: Vec::new(), children: Vec::new() });
+            }
             Some("without end") => loop {
                 rows(&words, n, vec![n - 1; n as usize]);
             },

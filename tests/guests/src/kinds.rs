@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use crate::bindings::source::exports::sage::operator::reader::Progress;
-use crate::{Batch, Column, Context, Table};
+use crate::{Batch, Column, Context};
 
 /// Adapts a type that implements a trait of this module to the exports that the bindings require.
 pub struct Exported<T>(PhantomData<T>);
@@ -219,108 +219,6 @@ impl<T: Writer> crate::bindings::sink::exports::sage::operator::writer::Guest fo
     }
     fn flush() -> Result<(), String> {
         T::flush()
-    }
-    fn close() {
-        T::close()
-    }
-}
-
-/// World `fields-map`.
-pub trait FieldsMapper {
-    /// Succeeds by default.
-    fn open(_context: Context) -> Result<(), String> {
-        Ok(())
-    }
-    /// Handles one call: the function under test.
-    fn map(table: Table);
-    /// Does nothing by default.
-    fn close() {}
-}
-
-impl<T: FieldsMapper> crate::bindings::fields_map::exports::sage::operator::fields_mapper::Guest for Exported<T> {
-    fn open(context: Context) -> Result<(), String> {
-        T::open(context)
-    }
-    fn map(table: Table) {
-        T::map(table)
-    }
-    fn close() {
-        T::close()
-    }
-}
-
-/// World `fields-filter`.
-pub trait FieldsPredicate {
-    /// Succeeds by default.
-    fn open(_context: Context) -> Result<(), String> {
-        Ok(())
-    }
-    /// Handles one call: the function under test.
-    fn filter(table: Table);
-    /// Does nothing by default.
-    fn close() {}
-}
-
-impl<T: FieldsPredicate> crate::bindings::fields_filter::exports::sage::operator::fields_predicate::Guest
-    for Exported<T>
-{
-    fn open(context: Context) -> Result<(), String> {
-        T::open(context)
-    }
-    fn filter(table: Table) {
-        T::filter(table)
-    }
-    fn close() {
-        T::close()
-    }
-}
-
-/// World `fields-flat-map`.
-pub trait FieldsFlatMapper {
-    /// Succeeds by default.
-    fn open(_context: Context) -> Result<(), String> {
-        Ok(())
-    }
-    /// Handles one call: the function under test.
-    fn flat_map(table: Table);
-    /// Does nothing by default.
-    fn close() {}
-}
-
-impl<T: FieldsFlatMapper> crate::bindings::fields_flat_map::exports::sage::operator::fields_flat_mapper::Guest
-    for Exported<T>
-{
-    fn open(context: Context) -> Result<(), String> {
-        T::open(context)
-    }
-    fn flat_map(table: Table) {
-        T::flat_map(table)
-    }
-    fn close() {
-        T::close()
-    }
-}
-
-/// World `fields-key-by`.
-pub trait FieldsKeySelector {
-    /// Succeeds by default.
-    fn open(_context: Context) -> Result<(), String> {
-        Ok(())
-    }
-    /// Handles one call: the function under test.
-    fn key_by(table: Table);
-    /// Does nothing by default.
-    fn close() {}
-}
-
-impl<T: FieldsKeySelector> crate::bindings::fields_key_by::exports::sage::operator::fields_key_selector::Guest
-    for Exported<T>
-{
-    fn open(context: Context) -> Result<(), String> {
-        T::open(context)
-    }
-    fn key_by(table: Table) {
-        T::key_by(table)
     }
     fn close() {
         T::close()

@@ -2,19 +2,21 @@
 //! correct answers. A guest breaks one rule, in one place, and is correct otherwise, so that the host's error
 //! can only be about that rule.
 
+mod fields_kinds;
 mod kinds;
 mod told;
 mod words;
 
 pub use bindings::fields_flat_map::sage::operator::{fields, fields_output};
-pub use bindings::host::sage::operator::{inference, log, metrics, output, types};
+pub use bindings::fields_source::exports::sage::operator::fields_reader::Progress as FieldsProgress;
+pub use bindings::host::sage::operator::{edges, inference, log, metrics, output, types};
 pub use bindings::process::sage::operator::state;
 pub use bindings::source::exports::sage::operator::reader::Progress;
-pub use fields::{Field, Table, Values};
-pub use kinds::{
-    Exported, FieldsFlatMapper, FieldsKeySelector, FieldsMapper, FieldsPredicate, FlatMapper, KeySelector, Mapper,
-    Predicate, Processor, Reader, Writer,
+pub use fields::{Field, FieldBatch, Table, Values};
+pub use fields_kinds::{
+    FieldsFlatMapper, FieldsKeySelector, FieldsMapper, FieldsPredicate, FieldsProcessor, FieldsReader, FieldsWriter,
 };
+pub use kinds::{Exported, FlatMapper, KeySelector, Mapper, Predicate, Processor, Reader, Writer};
 pub use told::{told, told_by, words_of};
 pub use types::{Batch, Column, Context};
 pub use words::{
@@ -36,6 +38,7 @@ pub mod bindings {
                         "sage:operator/log@0.1.2": crate::bindings::host::sage::operator::log,
                         "sage:operator/metrics@0.1.2": crate::bindings::host::sage::operator::metrics,
                         "sage:operator/inference@0.1.2": crate::bindings::host::sage::operator::inference,
+                        "sage:operator/edges@0.1.2": crate::bindings::host::sage::operator::edges,
                         $($more: $to,)*
                     },
                     pub_export_macro: true,
@@ -68,6 +71,21 @@ pub mod bindings {
     );
     world!(
         fields_filter, "fields-filter",
+        "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields
+    );
+    world!(
+        fields_process, "fields-process",
+        "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields,
+        "sage:operator/fields-output@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields_output,
+        "sage:operator/state@0.1.2": crate::bindings::process::sage::operator::state
+    );
+    world!(
+        fields_source, "fields-source",
+        "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields,
+        "sage:operator/fields-output@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields_output
+    );
+    world!(
+        fields_sink, "fields-sink",
         "sage:operator/fields@0.1.2": crate::bindings::fields_flat_map::sage::operator::fields
     );
 }

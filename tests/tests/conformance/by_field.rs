@@ -4,7 +4,7 @@ use sage_tests::poison::{TIGHT, expect_neighbour_complete, with_neighbour};
 use sage_tests::{Codes, Outcome, Scenario, guest};
 
 /// Records before and behind the one with the command.
-const GOOD: usize = 11;
+pub(super) const GOOD: usize = 11;
 
 /// A run of a guest by field over good words, with one word more in the middle.
 fn run(name: &str, word: &str, settings: &str) -> (Scenario, Outcome) {
@@ -56,7 +56,7 @@ fn costs_that_record_alone(name: &str, command: &str, code: &str, message: &str,
 }
 
 /// Runs cases in parallel: one is mostly the start and the end of a program.
-fn each<C: Sync>(cases: &[C], test: impl Fn(&C) + Sync) {
+pub(super) fn each<C: Sync>(cases: &[C], test: impl Fn(&C) + Sync) {
     std::thread::scope(|scope| {
         let half = cases.len().div_ceil(2);
         let (first, second) = cases.split_at(half);
@@ -113,6 +113,56 @@ pub(super) fn map() {
         malformed.map(|(told, message)| (told, Codes::MALFORMED, message)).into_iter().chain(others).collect();
     each(&cases, |(told, code, message)| {
         costs_that_record_alone("map_by_field_answers_as_told", told, code, message, &good);
+    });
+}
+
+#[test]
+pub(super) fn map_lists() {
+    let row = |i: usize| {
+        let letters = vec!["\"w\""; i].join(",");
+        let half = format!("{}.{}", i / 2, if i.is_multiple_of(2) { 0 } else { 5 });
+        format!("{{\"letters\":[{letters}],\"size\":{{\"bytes\":{i},\"half\":{half}}},\"more\":[{i}]}}")
+    };
+    let good: Vec<String> = (0..2 * GOOD).map(row).collect();
+    let malformed = [
+        ("list too few", "field \"letters\": 0 values in a table of 1 rows"),
+        ("list too many", "field \"letters\": 2 values in a table of 1 rows"),
+        ("no offsets", "field \"letters\": values: no offsets"),
+        ("offsets start late", "field \"letters\": values: offsets start at 1, not at 0"),
+        ("offsets fall", "field \"letters\": values: offset 2 is 1, below 2"),
+        ("offsets beyond", "field \"letters[]\": 15 values in a table of 16 rows"),
+        ("offsets end early", "field \"letters[]\": 18 values in a table of 17 rows"),
+        ("offsets without end", "field \"letters[]\": 20 values in a table of 4294967295 rows"),
+        ("child out of range", "field \"letters\": child 3 is named, the table has 3"),
+        ("child without end", "field \"letters\": child 4294967295 is named, the table has 3"),
+        ("child twice", "field \"size.half\": child 1 is named twice"),
+        ("child unused", "child 3 is in no list and in no struct"),
+        ("child of another type", "field \"letters[]\": u64 values, its type is stored as strings"),
+        ("child is a list", "field \"letters[]\": lists values, its type is stored as strings"),
+        ("child is a struct", "field \"letters[]\": structs values, its type is stored as strings"),
+        ("child is the same", "field \"letters[]\": `same` inside of a list or a struct"),
+        ("child with validity", "field \"letters[]\": a validity bitmap, but the field is not nullable"),
+        ("element no utf-8", "field \"letters[]\": values: entry 0 is not UTF-8"),
+        ("member too few", "field \"size\": a struct of 1 members, its type has 2"),
+        ("member too many", "field \"size\": a struct of 3 members, its type has 2"),
+        ("member out of range", "field \"size.half\": child 9 is named, the table has 3"),
+        ("members exchanged", "field \"size.bytes\": decimals values, its type is stored as u32"),
+        ("member of another length", "field \"size.bytes\": 2 values in a table of 1 rows"),
+        ("member with validity", "field \"size.bytes\": a validity bitmap, but the field is not nullable"),
+        ("validity of a member past the end", "field \"size.half\": validity: a bit is set past record 1"),
+        ("decimal of a member too large", "field \"size.half\": row 0 is 1000 without its point"),
+        ("struct with validity", "field \"size\": a validity bitmap, but the field is not nullable"),
+        ("no struct", "field \"size\": u32 values, its type is stored as structs"),
+        ("same of another list", "field \"letters\": `same` of field \"more\", which is list<s64>, not list<string>"),
+    ];
+    let others = [
+        ("a long element", Codes::RECORD_TOO_LARGE, "more than record_bytes"),
+        ("a lot of elements", Codes::OUTPUT_TOO_LARGE, "more than output_bytes_per_call"),
+    ];
+    let cases: Vec<_> =
+        malformed.map(|(told, message)| (told, Codes::MALFORMED, message)).into_iter().chain(others).collect();
+    each(&cases, |(told, code, message)| {
+        costs_that_record_alone("map_by_field_answers_lists_as_told", told, code, message, &good);
     });
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod by_field;
+mod by_field_rows;
 mod filter;
 mod flat_map;
 mod granted_folder;

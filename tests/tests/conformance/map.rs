@@ -1,5 +1,6 @@
 use super::by_field::{
-    map as by_field_answers_as_told, names_fields_and_takes_bytes, names_no_fields as by_field_names_no_fields,
+    map as by_field_answers_as_told, map_lists as by_field_answers_lists_as_told, names_fields_and_takes_bytes,
+    names_no_fields as by_field_names_no_fields,
 };
 use sage_tests::{Codes, Scenario, guest};
 

@@ -1,3 +1,7 @@
+use super::by_field_rows::{
+    describes_other_ports as by_field_describes_other_ports,
+    extends_nothing_at_the_end as by_field_extends_nothing_at_the_end, process as by_field_answers_as_told,
+};
 use std::collections::BTreeMap;
 
 use sage_tests::{Codes, Scenario, guest};
@@ -152,12 +156,70 @@ fn tells_columns() {
 }
 
 #[test]
+fn tells_its_edge() {
+    let path = guest("process_tells_its_edge");
+    for (inputs, names) in [
+        ("inputs = { left = \"left\", right = \"right\", bad = \"left.rejects\" }", ["left", "right", "bad"]),
+        ("input = [\"left\", \"right\", \"left.rejects\"]", ["none"; 3]),
+    ] {
+        let scenario = Scenario::new();
+        scenario.file("left.txt", "a\npoison\nb\n");
+        scenario.file("right.txt", "c\n");
+        scenario.pipeline(&format!(
+            r#"
+[[source]]
+name = "in"
+file = {{ path = "left.txt" }}
+[[source]]
+name = "right"
+file = {{ path = "right.txt" }}
+[[operator]]
+name = "left"
+component = "{}"
+input = "in"
+[[operator]]
+name = "guest"
+component = "{}"
+{inputs}
+on_error = {{ dead_letter = "dead.jsonl" }}
+[[sink]]
+name = "out"
+input = "guest"
+file = {{ path = "out.txt" }}
+"#,
+            guest("filter_rejects_a_record").display(),
+            path.display()
+        ));
+        let outcome = scenario.run();
+        outcome.expect_exit(0).expect_conservation();
+        let mut told = scenario.lines("out.txt");
+        told.sort();
+        let mut expected: Vec<String> =
+            [(0, "a"), (0, "b"), (1, "c")].map(|(at, text)| format!("{} {text}", names[at])).into();
+        // The guest that panicked on the poison was opened again.
+        expected.push("open none, end none".to_owned());
+        expected.sort();
+        assert_eq!(told, expected, "{inputs}");
+        let letter = &outcome.dead_letters("dead.jsonl")[0];
+        assert!(letter.text("message").contains(&format!("a poison from {}", names[2])), "{letter:?}");
+    }
+}
+
+#[test]
 fn counts_by_key() {
     for parallelism in [1, 3] {
         let (scenario, outcome) = counting("process_counts_by_key", "a 1\nb 2\na 3\nc 4\na 5\nb 6\n 7\n", parallelism);
         outcome.expect_exit(0).expect_conservation();
         assert_eq!(counts(&scenario), [("", 1), ("a", 3), ("b", 2), ("c", 1)].map(|(k, n)| (k.to_owned(), n)).into());
     }
+}
+
+#[test]
+fn counts_in_its_place() {
+    assert_eq!(
+        chain(&["process_dresses_records", "process_counts_in_its_place"], "r12\nr3\nr12\n"),
+        ["[72, 31] 0.0 1 r12", "[72, 33] 0.0 1 r3", "[72, 31] 0.0 2 r12"]
+    );
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use super::by_field_rows::{gives_fields as by_field_gives_fields, sink as by_field_answers_as_told};
 use sage_tests::{Codes, Outcome, Scenario, guest};
 
 use crate::{each_sink_guest, has_a_test};
@@ -23,6 +24,36 @@ fn writes_a_file() {
 #[test]
 fn rejects_a_record() {
     costs_the_poison("sink_rejects_a_record", Codes::REJECTED, "not in my house");
+}
+
+#[test]
+fn tells_its_edge() {
+    let scenario = Scenario::new();
+    scenario.file("left.txt", "a\n");
+    scenario.file("right.txt", "b\n");
+    scenario.pipeline(&format!(
+        r#"
+[[source]]
+name = "in"
+file = {{ path = "left.txt" }}
+[[source]]
+name = "more"
+file = {{ path = "right.txt" }}
+[[sink]]
+name = "to"
+component = "{}"
+inputs = {{ left = "in", right = "more" }}
+on_error = {{ dead_letter = "dead.jsonl" }}
+"#,
+        guest("sink_tells_its_edge").display()
+    ));
+    let outcome = scenario.run();
+    outcome.expect_exit(0).expect_conservation();
+    let letters = outcome.dead_letters("dead.jsonl");
+    let mut told: Vec<String> =
+        letters.iter().map(|letter| format!("{} {}", letter.text("payload"), letter.text("message"))).collect();
+    told.sort();
+    assert_eq!(told, ["a left", "b right"]);
 }
 
 #[test]

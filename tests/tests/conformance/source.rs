@@ -1,3 +1,4 @@
+use super::by_field_rows::{reads_fields as by_field_reads_fields, source as by_field_answers_as_told};
 use sage_tests::{Codes, Outcome, Scenario, guest};
 
 use crate::{each_source_guest, has_a_test};

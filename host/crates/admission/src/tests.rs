@@ -60,7 +60,8 @@ fn chain(stages: impl IntoIterator<Item = Stage>, partition: Partition) -> Plan 
         let edge = EdgeId(edges.len());
         stages[to - 1].outputs.push(edge);
         stages[to].inputs.push(edge);
-        edges.push(Edge { from: StageId(to - 1), port: Port::Main, to: StageId(to), partition });
+        let (from, port, to) = (StageId(to - 1), Port::Main, StageId(to));
+        edges.push(Edge { from, port, to, partition, name: None, fields: None, key: None });
     }
     Plan { name: "test".to_owned(), stages, edges, models: Vec::new(), schemas: Schemas::default() }
 }

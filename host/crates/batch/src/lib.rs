@@ -11,9 +11,11 @@
 //! - No queue here is unbounded.
 
 mod bitmap;
+mod by_field;
 mod check;
 mod column;
 mod direct_send;
+mod edge;
 pub mod fields;
 mod inbox;
 mod origin;

@@ -16,11 +16,12 @@ pub struct Batch {
     pub(super) headers: Optional<Column>,
     /// The fields, apart: most batches have none, and batches are moved often. Kept for its buffers if `by_field` is
     /// not set.
-    table: Option<Box<Table>>,
-    by_field: bool,
-    textless: bool,
+    pub(super) table: Option<Box<Table>>,
+    pub(super) by_field: bool,
+    pub(super) textless: bool,
     origins: Vec<Origin>,
     ingested: u64,
+    pub(super) edge: u32,
 }
 
 /// One record of a batch, borrowed.
@@ -267,7 +268,7 @@ impl Batch {
         if !self.take_shape(other.shape(), other.table()) {
             return false;
         }
-        self.ingested = if self.is_empty() { other.ingested } else { self.ingested.min(other.ingested) };
+        self.meet(other);
         // Copies column by column: with one run of records at a time through all columns, the overhead cost
         // more than the copies.
         self.payloads.append_kept(&other.payloads, kept);
@@ -303,7 +304,7 @@ impl Batch {
     }
 
     fn append_beside_payloads(&mut self, other: &Self, start: usize, end: usize) {
-        self.ingested = if self.is_empty() { other.ingested } else { self.ingested.min(other.ingested) };
+        self.meet(other);
         if let Some(keys) = other.keys() {
             self.keys.value.append_range(keys, start, end);
         }
@@ -335,30 +336,6 @@ impl Batch {
     pub fn set_text(&mut self, column: &mut Column) {
         std::mem::swap(&mut self.payloads, column);
         self.textless = false;
-    }
-
-    /// Gives the records the fields in `table`, which must have one row for each record. Their text stays. `table`
-    /// gets the former table, whose content has no meaning.
-    pub fn set_fields(&mut self, table: &mut Table) {
-        debug_assert_eq!(table.len(), self.len(), "a row for each record");
-        std::mem::swap(&mut **self.table.get_or_insert_default(), table);
-        self.by_field = true;
-    }
-
-    /// Replaces the records by the rows of `table`, of which there must be one for each origin: text that they had is
-    /// dropped. `table` gets the former table, whose content has no meaning.
-    pub fn replace_by_fields(&mut self, table: &mut Table) {
-        debug_assert_eq!(table.len(), self.origins.len(), "a row for each record");
-        self.payloads.clear();
-        self.payloads.push_empty(table.len());
-        std::mem::swap(&mut **self.table.get_or_insert_default(), table);
-        self.by_field = true;
-        self.textless = true;
-    }
-
-    /// The fields, to move columns out of them before [`Batch::replace_by_fields`].
-    pub fn table_mut(&mut self) -> Option<&mut Table> {
-        self.table.as_deref_mut().filter(|_| self.by_field)
     }
 
     /// Moves the payload bytes into `buffer` and keeps `buffer`'s allocation. No payload may be read before the
@@ -395,6 +372,12 @@ impl Batch {
     fn assign_checked(&mut self, columns: RawColumns<'_>) -> Result<usize, Malformed> {
         let (offsets, bytes) = columns.payloads;
         let expected = self.payloads.assign("payloads", offsets, bytes)?;
+        self.assign_beside(columns, expected)?;
+        Ok(expected)
+    }
+
+    /// Checks the columns beside the payloads, and copies them.
+    pub(super) fn assign_beside(&mut self, columns: RawColumns<'_>, expected: usize) -> Result<(), Malformed> {
         let check =
             |column, found| if found == expected { Ok(()) } else { Err(Malformed::Count { column, found, expected }) };
         if let Some((offsets, bytes)) = columns.keys {
@@ -410,7 +393,7 @@ impl Batch {
             self.headers.present = true;
             check("headers", self.headers.value.assign("headers", offsets, bytes)?)?;
         }
-        Ok(expected)
+        Ok(())
     }
 
     /// Sets the origin of each record. `origins` must have one entry for each record.
@@ -437,6 +420,7 @@ impl Batch {
         self.textless = false;
         self.origins.clear();
         self.ingested = 0;
+        self.edge = 0;
     }
 
     /// Bytes of memory that the buffers occupy, used or not.
@@ -447,6 +431,14 @@ impl Batch {
             + self.table.as_ref().map_or(0, |table| table.capacity())
             + self.timestamps.value.capacity() * size_of::<i64>()
             + self.origins.capacity() * size_of::<Origin>()
+    }
+
+    /// Takes over the time and the edge of records that are added.
+    fn meet(&mut self, other: &Self) {
+        if self.is_empty() {
+            (self.ingested, self.edge) = (other.ingested, other.edge);
+        }
+        self.ingested = self.ingested.min(other.ingested);
     }
 
     fn shape(&self) -> Shape {

@@ -317,12 +317,22 @@ impl Batch {
     /// # Errors
     /// As [`WireWriter::put`].
     pub fn write(&self, to: &mut impl WireWriter, whole: bool) -> Result<(), WireError> {
-        let flag = |there: bool, flag: u64| if whole && there { flag } else { 0 };
-        let shape = flag(self.keys().is_some(), KEYS)
-            | flag(self.timestamps().is_some(), TIMESTAMPS)
-            | flag(self.headers().is_some(), HEADERS);
+        let shape = if whole { self.beside() } else { 0 };
         put_u64(to, shape)?;
         put_column(to, self.payloads())?;
+        self.write_beside(shape, to)
+    }
+
+    /// The columns beside the payloads that the batch has, as bits.
+    pub(super) fn beside(&self) -> u64 {
+        let flag = |there: bool, flag: u64| if there { flag } else { 0 };
+        flag(self.keys().is_some(), KEYS)
+            | flag(self.timestamps().is_some(), TIMESTAMPS)
+            | flag(self.headers().is_some(), HEADERS)
+    }
+
+    /// Appends the columns of `shape`.
+    pub(super) fn write_beside(&self, shape: u64, to: &mut impl WireWriter) -> Result<(), WireError> {
         if let Some(keys) = self.keys().filter(|_| shape & KEYS != 0) {
             put_column(to, keys)?;
         }
@@ -338,9 +348,13 @@ impl Batch {
     /// Number of bytes that [`Batch::write`] appends.
     #[must_use]
     pub fn wire_len(&self, whole: bool) -> usize {
-        let column = |column: Option<&Column>| column.filter(|_| whole).map_or(0, column_len);
-        let times = self.timestamps().filter(|_| whole).map_or(0, |times| 8 * times.len());
-        8 + column_len(self.payloads()) + column(self.keys()) + times + column(self.headers())
+        8 + column_len(self.payloads()) + if whole { self.beside_len() } else { 0 }
+    }
+
+    /// Number of bytes that [`Batch::write_beside`] appends for all columns.
+    pub(super) fn beside_len(&self) -> usize {
+        let column = |column: Option<&Column>| column.map_or(0, column_len);
+        column(self.keys()) + self.timestamps().map_or(0, |times| 8 * times.len()) + column(self.headers())
     }
 
     /// Becomes the records that were written, without origins; empty on error. Each of its columns has at most
@@ -360,6 +374,17 @@ impl Batch {
     fn read_columns(&mut self, from: &mut impl WireReader, limit: u64) -> Result<(), WireError> {
         let shape = get_u64(from)?;
         let rows = get_column(from, "payloads", limit, &mut self.payloads)?;
+        self.read_beside(shape, rows, from, limit)
+    }
+
+    /// Reads the columns of `shape`, of `rows` entries each.
+    pub(super) fn read_beside(
+        &mut self,
+        shape: u64,
+        rows: usize,
+        from: &mut impl WireReader,
+        limit: u64,
+    ) -> Result<(), WireError> {
         read_optional(from, "keys", (limit, rows), shape & KEYS != 0, &mut self.keys)?;
         if shape & TIMESTAMPS != 0 {
             self.timestamps.present = true;

@@ -5,7 +5,8 @@ use sage_batch::fields::DataType;
 /// The reason why a record cannot be read or printed, with the field and the place. The message is one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// Name of the field; `None` if the record as a whole is at fault.
+    /// Name of the field; `None` if the record as a whole is at fault. An element of a list is `tags[3]`, and a member of
+    /// a struct is `place.lat`.
     pub field: Option<String>,
     /// The broken rule.
     pub reason: Reason,
@@ -32,13 +33,13 @@ pub enum Reason {
     #[error("is null")]
     Null,
     /// A cell of CSV is empty, and its field is neither nullable nor a string.
-    #[error("is empty, which is no {0}")]
+    #[error("is empty, which is no {}", plain(.0))]
     Empty(DataType),
     /// A field stands in the record more than once.
     #[error("stands twice in the record")]
     Twice,
     /// A value has another type.
-    #[error("is {found}, not {expected}")]
+    #[error("is {found}, not {}", plain(expected))]
     Kind {
         /// The value, in words.
         found: &'static str,
@@ -105,20 +106,27 @@ const SHOWN: usize = 40;
 impl Bad {
     /// The reason in full, for a value whose text is `found`.
     #[cold]
-    pub(crate) fn reason(self, found: &[u8], expected: DataType) -> Reason {
+    pub(crate) fn reason(self, found: &[u8], expected: &DataType) -> Reason {
         let mut shown: String = String::from_utf8_lossy(found).chars().take(SHOWN).collect();
         if shown.len() < found.len() {
             shown.push('…');
         }
+        let form = form_of(expected);
+        let expected = expected.clone();
         match self {
             Self::Range => Reason::Range { found: shown, expected },
-            Self::Form => Reason::Form { found: shown, expected, form: form_of(expected) },
+            Self::Form => Reason::Form { found: shown, expected, form },
         }
     }
 }
 
+/// The type in a message. A struct may have many members, so they are left out.
+fn plain(data_type: &DataType) -> String {
+    if let DataType::Struct(_) = data_type { "struct".to_owned() } else { data_type.to_string() }
+}
+
 /// The form of the values of a type, in words.
-fn form_of(data_type: DataType) -> &'static str {
+fn form_of(data_type: &DataType) -> &'static str {
     match data_type {
         DataType::Bool => "true or false",
         DataType::F32 | DataType::F64 => "a number as in JSON",
@@ -128,6 +136,8 @@ fn form_of(data_type: DataType) -> &'static str {
         DataType::Bytes => "base64 with padding",
         DataType::String => "UTF-8",
         DataType::Json => "a JSON value",
+        DataType::List(_) => "an array",
+        DataType::Struct(_) => "an object",
         _ => "an integer, without point or exponent",
     }
 }

@@ -2,18 +2,21 @@
 
 use std::collections::HashMap;
 
-use sage_batch::fields::{DataType, FieldType, Schema};
+use sage_batch::fields::{FieldType, Schema};
 
+use crate::FieldError;
 use crate::json::{syntax_error, unescape};
-use crate::scan::{self, Open, at};
-use crate::{FieldError, number, time};
+use crate::scan::{self, Open};
+use crate::seen::Seen;
 
 /// Collects what the fields of records are, and proposes a schema.
 ///
 /// - A field of integers is `s64`, or `u64` if one is too large for that, or `decimal(38, 0)`. The type is never
 ///   `f64`, which would round. With a fraction or an exponent anywhere it is `f64`.
 /// - A field of texts is `timestamp` if every text is RFC 3339 with a zone, otherwise `string`.
-/// - A field of arrays, of objects, of nulls only, or of several of these kinds is `json`; in CSV it is `string`.
+/// - A field of arrays is a list if all elements have one type, and a field of objects is a struct if all objects have
+///   the same members, each of one type. These types are neither lists nor structs.
+/// - A field of other arrays and objects, of nulls only, or of several of these kinds is `json`; in CSV it is `string`.
 /// - A field is nullable if it is null or missing anywhere.
 ///
 /// Fields come in the order in which they first appear.
@@ -26,26 +29,6 @@ pub struct Inference {
     cells: bool,
     open: Open,
     text: Vec<u8>,
-}
-
-/// Kinds of values of a field. The number of records tells whether the field is missing somewhere; the record of the
-/// last value keeps a field that stands twice in a record from being counted twice.
-#[derive(Debug, Default, Clone)]
-struct Seen {
-    records: u64,
-    last: u64,
-    nulls: bool,
-    bools: bool,
-    signed: bool,
-    unsigned: bool,
-    huge: bool,
-    /// Integers that even a decimal cannot hold.
-    endless: bool,
-    negative: bool,
-    floats: bool,
-    timestamps: bool,
-    texts: bool,
-    nested: bool,
 }
 
 impl Inference {
@@ -106,7 +89,7 @@ impl Inference {
         let fields = self.fields.iter().map(|(name, seen)| FieldType {
             name: name.clone(),
             data_type: seen.data_type(self.cells),
-            nullable: seen.nulls || seen.records < self.records,
+            nullable: seen.is_nullable(self.records),
             docs: String::new(),
         });
         // Names are unique, because they are keys of the map.
@@ -126,11 +109,7 @@ impl Inference {
 
     fn look(&mut self, number: usize, add: impl FnOnce(&mut Seen, &mut Vec<u8>)) {
         let Some((_, seen)) = self.fields.get_mut(number) else { return };
-        // A field that stands twice in a record counts once.
-        if seen.last != self.records {
-            seen.last = self.records;
-            seen.records += 1;
-        }
+        seen.count(self.records);
         add(seen, &mut self.text);
     }
 }
@@ -145,77 +124,6 @@ pub fn infer_json<'a>(records: impl IntoIterator<Item = &'a [u8]>) -> Result<Sch
         inference.add_json(record)?;
     }
     Ok(inference.schema())
-}
-
-impl Seen {
-    fn json(&mut self, value: &[u8], text: &mut Vec<u8>) {
-        match at(value, 0) {
-            b'n' => self.nulls = true,
-            b't' | b'f' => self.bools = true,
-            b'[' | b'{' => self.nested = true,
-            b'"' => {
-                text.clear();
-                // A text that is none (a lone surrogate) can only be kept as it stands.
-                match unescape(value, text) {
-                    Ok(()) => self.text(text),
-                    Err(_) => self.nested = true,
-                }
-            }
-            _ => self.number(value),
-        }
-    }
-
-    fn cell(&mut self, cell: &[u8]) {
-        match cell {
-            [] => self.nulls = true,
-            b"true" | b"false" => self.bools = true,
-            _ if scan::number(cell, 0) == Some(cell.len()) => self.number(cell),
-            _ => self.text(cell),
-        }
-    }
-
-    fn text(&mut self, text: &[u8]) {
-        match time::timestamp(text) {
-            Some(_) => self.timestamps = true,
-            None => self.texts = true,
-        }
-    }
-
-    fn number(&mut self, value: &[u8]) {
-        if value.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
-            self.floats = true;
-        } else if let Ok(value) = number::signed(value) {
-            self.signed = true;
-            self.negative |= value < 0;
-        } else if number::unsigned(value).is_ok() {
-            self.unsigned = true;
-        } else if number::decimal(value, 38, 0).is_ok() {
-            self.huge = true;
-        } else {
-            self.endless = true;
-        }
-    }
-
-    /// The type. Values of several kinds, or of none, are JSON; as cells of CSV they are texts.
-    fn data_type(&self, cells: bool) -> DataType {
-        let mixed = if cells { DataType::String } else { DataType::Json };
-        let integers = self.signed || self.unsigned || self.huge || self.endless;
-        let kinds = [self.bools, integers || self.floats, self.timestamps || self.texts, self.nested];
-        if kinds.iter().filter(|kind| **kind).count() != 1 {
-            return mixed;
-        }
-        match self {
-            _ if self.nested => mixed,
-            _ if self.bools => DataType::Bool,
-            _ if self.floats => DataType::F64,
-            _ if self.endless => mixed,
-            _ if self.huge || self.unsigned && self.negative => DataType::Decimal { precision: 38, scale: 0 },
-            _ if self.unsigned => DataType::U64,
-            _ if self.signed => DataType::S64,
-            _ if self.texts => DataType::String,
-            _ => DataType::Timestamp,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -250,7 +158,27 @@ mod tests {
             (&["\"2026-01-31T00:00:00Z\"", "\"2026-01-31T00:00:00.5+01:00\""], "timestamp"),
             (&["\"2026-01-31T00:00:00Z\"", "\"2026-01-31T00:00:00\""], "string"),
             (&["\"2026-01-31T00:00:00Z\"", "1"], "json"),
-            (&["[1]"], "json"),
+            (&["[1]"], "list<s64>"),
+            (&["[1]", "[]", "[-2, 3.5, null]"], "list<f64?>"),
+            (&["[1]", "null"], "list<s64>?"),
+            (&["[\"a\"]", "[\"2026-01-31T00:00:00Z\"]"], "list<string>"),
+            (&["[]"], "json"),
+            (&["[null]"], "json"),
+            (&["[1]", "[\"a\"]"], "json"),
+            (&["[1]", "[[1]]"], "json"),
+            (&["[{}]"], "json"),
+            (&["[1]", "1"], "json"),
+            (&["[1]", "{\"a\":1}"], "json"),
+            (&["{\"a\":1,\"b\":\"x\"}", "{\"b\":null,\"a\":2.5}"], "struct { a: f64, b: string? }"),
+            (&["{\"a\":1}", "null"], "struct { a: s64 }?"),
+            (&["{\"\\u0061\":1}", "{\"a\":2}"], "struct { a: s64 }"),
+            (&["{\"a\":1}", "{\"a\":1,\"b\":1}"], "json"),
+            (&["{\"a\":1,\"b\":1}", "{\"a\":1}"], "json"),
+            (&["{\"a\":1,\"a\":1}"], "json"),
+            (&["{\"a\":null}"], "json"),
+            (&["{\"a\":1}", "{\"a\":true}"], "json"),
+            (&["{\"a\":[1]}"], "json"),
+            (&["{}"], "json"),
             (&["{}", "1"], "json"),
             (&["1", "\"1\""], "json"),
             (&["true", "1"], "json"),
@@ -274,9 +202,9 @@ mod tests {
 
     #[test]
     fn fields_come_in_the_order_of_appearance_and_may_be_missing() {
-        let records = [r#"{"b":1,"a":"x"}"#, r#"{"\u0061":"y","c":[],"b":2,"b":3}"#];
+        let records = [r#"{"b":1,"a":"x"}"#, r#"{"\u0061":"y","c":[],"b":2,"b":3,"d":[true]}"#];
         let schema = infer_json(records.map(str::as_bytes)).unwrap();
-        assert_eq!(shown(&schema), ["b s64", "a string", "c json?"]);
+        assert_eq!(shown(&schema), ["b s64", "a string", "c json?", "d list<bool>?"]);
         assert!(
             infer_json([b"{\"a\":1}".as_slice(), b"{\"b\":}"]).unwrap_err().to_string().starts_with("expected value")
         );

@@ -1,7 +1,8 @@
 //! Fields of records in text: JSON lines and CSV.
 //!
 //! A reader takes the text of one record and appends a row to a [`Table`](sage_batch::fields::Table), or leaves
-//! the table as it was and says why ([`FieldError`]). A writer prints a row. Both follow one schema. Splitting a
+//! the table as it was and says why ([`FieldError`]). A writer prints a row. Both follow one schema. The key of a record
+//! is made from its fields in the same words ([`key`]). Splitting a
 //! stream into records, and CSV lines into cells, is the work of the caller: nothing here does I/O.
 //!
 //! Invariants:
@@ -10,17 +11,20 @@
 //! - The reader of a format reads the rows that its writer prints as the same values. Exceptions in CSV: an empty text
 //!   is read as null where the field is nullable, and `NaN` and `inf` are refused.
 //! - A text of type `json` is printed in one line, so its line ends become spaces.
-//! - No record, however nested, makes a reader recurse.
+//! - No record, however nested, makes a reader recurse. The elements of a list and the members of a struct are read
+//!   one level deeper, and no further.
 
 pub mod csv;
 mod error;
 pub mod infer;
 pub mod json;
+pub mod key;
 mod number;
 mod put;
 #[cfg(test)]
 mod round_trip_tests;
 mod scan;
+mod seen;
 #[cfg(test)]
 mod test_schema;
 mod time;

@@ -9,7 +9,7 @@ use crate::{number, time};
 
 /// Adds the number in `text`, which has passed JSON's grammar.
 #[inline(always)]
-pub(crate) fn put_number(column: &mut FieldColumn, data_type: DataType, text: &[u8]) -> Result<(), Bad> {
+pub(crate) fn put_number(column: &mut FieldColumn, data_type: &DataType, text: &[u8]) -> Result<(), Bad> {
     match data_type {
         DataType::F64 => column.push_f64(number::float(text)?),
         DataType::S64 => column.push_s64(number::signed(text)?),
@@ -20,7 +20,7 @@ pub(crate) fn put_number(column: &mut FieldColumn, data_type: DataType, text: &[
 }
 
 #[inline(never)]
-fn put_rare_number(column: &mut FieldColumn, data_type: DataType, text: &[u8]) -> Result<(), Bad> {
+fn put_rare_number(column: &mut FieldColumn, data_type: &DataType, text: &[u8]) -> Result<(), Bad> {
     fn signed<T: TryFrom<i64>>(text: &[u8]) -> Result<T, Bad> {
         T::try_from(number::signed(text)?).map_err(|_| Bad::Range)
     }
@@ -35,7 +35,7 @@ fn put_rare_number(column: &mut FieldColumn, data_type: DataType, text: &[u8]) -
         DataType::U16 => column.push_u16(unsigned(text)?),
         DataType::U32 => column.push_u32(unsigned(text)?),
         DataType::F32 => column.push_f32(number::float32(text)?),
-        DataType::Decimal { precision, scale } => column.push_decimal(number::decimal(text, precision, scale)?),
+        DataType::Decimal { precision, scale } => column.push_decimal(number::decimal(text, *precision, *scale)?),
         _ => return Err(Bad::Form),
     }
     Ok(())
@@ -43,7 +43,7 @@ fn put_rare_number(column: &mut FieldColumn, data_type: DataType, text: &[u8]) -
 
 /// Adds the value in `text`, which is UTF-8: the text itself, a time, or bytes in base64.
 #[inline(always)]
-pub(crate) fn put_text(column: &mut FieldColumn, data_type: DataType, text: &[u8]) -> Result<(), Bad> {
+pub(crate) fn put_text(column: &mut FieldColumn, data_type: &DataType, text: &[u8]) -> Result<(), Bad> {
     match data_type {
         DataType::String => column.push_bytes(text),
         DataType::Timestamp => column.push_s64(time::timestamp(text).ok_or(Bad::Form)?),

@@ -9,7 +9,7 @@ use crate::csv::{CsvCells, CsvWriter};
 use crate::json::{JsonReader, JsonWriter};
 use crate::test_schema::schema;
 
-const FIELDS: [(&str, &str); 16] = [
+const FIELDS: [(&str, &str); 18] = [
     ("a", "bool?"),
     ("b", "s8?"),
     ("c", "s16?"),
@@ -26,6 +26,8 @@ const FIELDS: [(&str, &str); 16] = [
     ("n", "decimal(19, 4)?"),
     ("\"o\"\n", "string?"),
     ("p,é", "bytes?"),
+    ("q", "list<string?>?"),
+    ("r", "{a: s64?, \"b\": bytes}?"),
 ];
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "any value of the type will do")]
@@ -50,7 +52,23 @@ fn push(table: &mut Table, seeds: &[(bool, i64)], text: &str) {
             12 => column.push_s32((seed % 700_000) as i32),
             13 => column.push_decimal(i128::from(seed)),
             14 => column.push_str(text),
-            _ => column.push_bytes(&seed.to_le_bytes()),
+            15 => column.push_bytes(&seed.to_le_bytes()),
+            16 => {
+                let elements = column.elements_mut().unwrap();
+                (0..seed.unsigned_abs() % 4)
+                    .for_each(|at| if at == 2 { elements.push_null() } else { elements.push_str(text) });
+                column.end_list();
+            }
+            _ => {
+                let member = column.member_mut(0).unwrap();
+                if seed % 3 == 0 {
+                    member.push_null()
+                } else {
+                    member.push_s64(seed)
+                }
+                column.member_mut(1).unwrap().push_bytes(text.as_bytes());
+                column.end_struct();
+            }
         }
     }
     assert!(table.finish_row());
@@ -61,7 +79,11 @@ fn shown(table: &Table) -> Vec<String> {
     let bits = |at| match table.cell(at, 0) {
         Some(Cell::F32(value)) => format!("{:x}", value.to_bits()),
         Some(Cell::F64(value)) => format!("{:x}", value.to_bits()),
-        cell => format!("{cell:?}"),
+        cell => {
+            let inside = table.fields()[at].inside().iter();
+            let values = inside.flat_map(|column| (0..column.len()).map(|row| format!("{:?}", column.cell(row))));
+            format!("{cell:?} {:?}", values.collect::<Vec<_>>())
+        }
     };
     (0..FIELDS.len()).map(bits).collect()
 }

@@ -200,21 +200,56 @@ pub(crate) fn key(text: &[u8], i: usize) -> Option<(usize, usize, bool)> {
 /// Walks over the fields of an object that is the whole text. `field` gets the beginning of a key and returns the
 /// end of the value. An error of `field` ends the walk. `None` as an error means that the grammar is broken.
 #[inline(always)]
-pub(crate) fn walk<E>(text: &[u8], mut field: impl FnMut(usize) -> Result<usize, Option<E>>) -> Result<(), Option<E>> {
-    let mut i = space(text, 0);
+pub(crate) fn walk<E>(text: &[u8], field: impl FnMut(usize) -> Result<usize, Option<E>>) -> Result<(), Option<E>> {
+    let end = object(text, space(text, 0), field)?;
+    (space(text, end) == text.len()).then_some(()).ok_or(None)
+}
+
+/// Walks over the fields of the object that begins at `i`, as [`walk`]. Returns its end.
+#[inline(always)]
+pub(crate) fn object<E>(
+    text: &[u8],
+    i: usize,
+    field: impl FnMut(usize) -> Result<usize, Option<E>>,
+) -> Result<usize, Option<E>> {
     if at(text, i) != b'{' {
         return Err(None);
     }
-    i = space(text, i + 1);
-    if at(text, i) != b'}' {
+    parts(text, i, b'}', field)
+}
+
+/// Walks over the values of the array that begins at `i`. `value` gets the beginning of a value and returns its end.
+/// Returns the end of the array.
+#[inline(always)]
+pub(crate) fn array<E>(
+    text: &[u8],
+    i: usize,
+    value: impl FnMut(usize) -> Result<usize, Option<E>>,
+) -> Result<usize, Option<E>> {
+    if at(text, i) != b'[' {
+        return Err(None);
+    }
+    parts(text, i, b']', value)
+}
+
+/// Walks over what stands between commas, from the opening bracket at `i` to the closing one.
+#[inline(always)]
+fn parts<E>(
+    text: &[u8],
+    i: usize,
+    closing: u8,
+    mut part: impl FnMut(usize) -> Result<usize, Option<E>>,
+) -> Result<usize, Option<E>> {
+    let mut i = space(text, i + 1);
+    if at(text, i) != closing {
         loop {
-            i = space(text, field(i)?);
+            i = space(text, part(i)?);
             match at(text, i) {
                 b',' => i = space(text, i + 1),
-                b'}' => break,
+                found if found == closing => break,
                 _ => return Err(None),
             }
         }
     }
-    (space(text, i + 1) == text.len()).then_some(()).ok_or(None)
+    Ok(i + 1)
 }

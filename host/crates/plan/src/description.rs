@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config_schema::{ConfigSchema, SchemaError};
-use super::record_shape::{RecordShape, Rest, ShapeError, WrittenField, WrittenShape};
+use super::record_shape::{RecordShape, Rest, ShapeError, WrittenField, WrittenShape, WrittenSide};
 
 /// Description that a component gives of itself in its section [`Description::SECTION`]. The host reads it
 /// before it runs any part of the component.
@@ -60,6 +60,8 @@ struct Written {
     gives: Option<Vec<WrittenField>>,
     #[serde(default)]
     rest: Option<Rest>,
+    #[serde(default)]
+    ports: Option<Vec<WrittenSide>>,
 }
 
 #[derive(Deserialize, Default, PartialEq, Eq)]
@@ -100,8 +102,8 @@ impl Description {
         if let Some(config) = &written.config {
             ConfigSchema::read(config)?;
         }
-        let Written { docs, state, config, reads, gives, rest, .. } = written;
-        let shape = WrittenShape { reads, gives, rest }.read()?;
+        let Written { docs, state, config, reads, gives, rest, ports, .. } = written;
+        let shape = WrittenShape { reads, gives, rest, ports }.read()?;
         Ok(Self { docs, keeps_state: state == State::Keyed, config, shape })
     }
 
@@ -145,14 +147,29 @@ mod tests {
             "reads": [{ "name": "fahrenheit", "type": "f64", "later": 1 }],
             "gives": [
                 { "name": "celsius", "type": "f64", "docs": "Rounded.\nTo one place." },
-                { "name": "price", "type": "decimal(18,4)", "nullable": true }
+                { "name": "price", "type": "decimal(18,4)", "nullable": true },
+                { "name": "tags", "type": "list<string?>" },
+                {
+                    "name": "place",
+                    "type": "struct",
+                    "nullable": true,
+                    "fields": [{ "name": "lat", "type": "f64", "docs": "Degrees." }, { "name": "lon", "type": "f64" }]
+                }
             ],
-            "rest": "keep"
+            "rest": "keep",
+            "ports": [
+                { "name": "late", "gives": [{ "name": "at", "type": "timestamp" }], "later": 1 },
+                { "name": "odd", "rest": "keep" }
+            ]
         }"#;
         let read = Description::read(text.as_bytes()).unwrap();
         let shape = read.shape.clone().unwrap();
-        assert_eq!((shape.reads.fields().len(), shape.gives.fields().len(), shape.rest), (1, 2, Rest::Keep));
+        assert_eq!((shape.reads.fields().len(), shape.gives.fields().len(), shape.rest), (1, 4, Rest::Keep));
         assert!(shape.gives.fields()[1].nullable && !shape.gives.fields()[0].nullable);
+        let outputs: Vec<(usize, Rest)> = shape.outputs().map(|(gives, rest)| (gives.fields().len(), rest)).collect();
+        assert_eq!(outputs, [(4, Rest::Keep), (1, Rest::Drop), (0, Rest::Keep)]);
+        let types: Vec<String> = shape.gives.fields()[2..].iter().map(|field| field.data_type.to_string()).collect();
+        assert_eq!(types, ["list<string?>", "struct { lat: f64, lon: f64 }"]);
         let json = serde_json::to_string(&read).unwrap();
         assert_eq!(serde_json::from_str::<Description>(&json).unwrap(), read);
 
@@ -167,6 +184,8 @@ mod tests {
     fn fields_that_cannot_be_used_are_an_error_with_the_reason() {
         let field = |name: &str, data_type: &str| format!(r#"{{"name":"{name}","type":"{data_type}"}}"#);
         let reads = |fields: &str| format!(r#"{{"version":1,"reads":[{fields}]}}"#);
+        let place =
+            |data_type: &str, members: &str| format!(r#"{{"name":"a","type":"{data_type}","fields":[{members}]}}"#);
         let many: Vec<String> = (0..=RecordShape::MOST_FIELDS).map(|i| field(&i.to_string(), "u8")).collect();
         let cases = [
             (reads(&field("a", "float")), "field `a` of `reads`: \"float\" is no type of a field"),
@@ -177,7 +196,29 @@ mod tests {
             (reads(&field("a\\tb", "s8")), "it has control characters"),
             (reads(&field("a\\u001bb", "s8")), "a text in it has control characters"),
             (reads(&many.join(",")), "`reads` has 1001 fields, at most 1000 are read"),
+            (reads(&field("a", "list<int>")), "field `a` of `reads`: \"int\" is no type of a field"),
+            (reads(&field("a", "list<list<s8>>")), "field `a` of `reads`: \"list<list<s8>>\": the elements of a list"),
+            (reads(&field("a", "struct")), "field `a` of `reads` cannot be a struct: a struct has at least one member"),
+            (reads(&place("struct", &field("b", "s9"))), "field `a.b` of `reads`: \"s9\" is no type of a field"),
+            (
+                reads(&place("s8", &field("b", "s8"))),
+                "field `a` of `reads` has `fields`, which go with the type struct",
+            ),
+            (reads(&place("struct", &place("struct", ""))), "field `a` of `reads` cannot be a struct: member `a`"),
+            (reads(&place("struct", &field("b", "list<s8>"))), "field `a` of `reads` cannot be a struct: member `b`"),
+            (reads(&place("struct", &[field("b", "s8"), field("b", "u8")].join(","))), "two members are called `b`"),
+            (reads(&place("struct", &field("", "s8"))), "the name of field 1 of `reads` cannot be used: it is empty"),
+            (reads(&place("struct", &many.join(","))), "`reads` has 1001 fields, at most 1000 are read"),
             (r#"{"version":1,"gives":[{"name":"a"}]}"#.to_owned(), "missing field `type`"),
+            (
+                r#"{"version":1,"gives":[],"ports":[{"name":"late","gives":[{"name":"a","type":"s9"}]}]}"#.to_owned(),
+                "field `a` of `late`: \"s9\" is no type of a field",
+            ),
+            (r#"{"version":1,"ports":[]}"#.to_owned(), "`ports` go with `reads` or `gives`"),
+            (
+                format!(r#"{{"version":1,"gives":[],"ports":[{}]}}"#, [r#"{"name":"a"}"#; 33].join(",")),
+                "`ports` has 33 side outputs, at most 32 are read",
+            ),
             (r#"{"version":1,"rest":"keep"}"#.to_owned(), "`rest` goes with `reads` or `gives`"),
             (r#"{"version":1,"gives":[],"rest":"some"}"#.to_owned(), "unknown variant `some`"),
         ];

@@ -1,5 +1,6 @@
 use super::{
-    ComponentSpec, EdgeId, Kind, Limits, ModelSpec, OnError, Port, Resources, Schemas, SinkSpec, SourceSpec, StageId,
+    ChosenField, ComponentSpec, EdgeId, Kind, Limits, ModelSpec, OnError, Port, Resources, Schemas, SinkSpec,
+    SourceSpec, StageId,
 };
 
 /// A validated pipeline.
@@ -66,6 +67,23 @@ pub struct Edge {
     pub to: StageId,
     /// How records are distributed over the receiver's instances.
     pub partition: Partition,
+    /// Name of the edge, if the receiver names its inputs.
+    pub name: Option<String>,
+    /// The fields that the receiver gets. `None` means the records as they are.
+    pub fields: Option<Vec<ChosenField>>,
+    /// The key that the host gives the records. `None` means the key that they have.
+    pub key: Option<EdgeKey>,
+}
+
+/// A key that the host makes from fields of the records on an edge.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EdgeKey {
+    /// Names of the fields, as the receiver gets them.
+    pub fields: Vec<String>,
+    /// Whether the key is a composite key.
+    pub composite: bool,
+    /// The text that stands for a field without a value. `None` means that such a record is rejected.
+    pub null_key: Option<String>,
 }
 
 /// How records are distributed over the instances of the receiver.

@@ -64,13 +64,15 @@ impl Kind {
 impl Kind {
     /// The interface that a component of this kind exports if its records come by field.
     #[must_use]
-    pub fn interface_by_field(self) -> Option<&'static str> {
+    pub fn interface_by_field(self) -> &'static str {
         match self {
-            Self::Map => Some("fields-mapper"),
-            Self::Filter => Some("fields-predicate"),
-            Self::FlatMap => Some("fields-flat-mapper"),
-            Self::KeyBy => Some("fields-key-selector"),
-            Self::Process | Self::Source | Self::Sink => None,
+            Self::Map => "fields-mapper",
+            Self::Filter => "fields-predicate",
+            Self::FlatMap => "fields-flat-mapper",
+            Self::KeyBy => "fields-key-selector",
+            Self::Process => "fields-processor",
+            Self::Source => "fields-reader",
+            Self::Sink => "fields-writer",
         }
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! 1. Each stage by itself becomes a draft: settings in range, component of the right kind.
 //! 2. Names are checked.
-//! 3. Stages are connected to their inputs.
+//! 3. Stages are connected to their inputs; the name, fields and key of each input are checked by themselves.
 //! 4. The stages are ordered; a cycle is an error.
 //! 5. Each connection gets its partitioning.
 //! 6. The fields on each connection are found, and compared with the fields that operators read.
@@ -34,6 +34,7 @@ mod grants;
 mod graph;
 mod graph_rows;
 mod ids;
+mod inputs;
 mod kind;
 mod limits;
 mod models;
@@ -53,20 +54,21 @@ mod topology;
 mod validate;
 mod wiring;
 mod written_schema;
+mod written_type;
 
-pub use crate::config::{BackendChoice, ModelSpec, RowsChoice};
+pub use crate::config::{BackendChoice, ChosenField, ModelSpec, RowsChoice};
 pub use config_schema::{ConfigSchema, Fields, Range, SchemaError, Shape};
 pub use description::{Description, DescriptionError};
 pub use edge_schemas::{EdgeSchema, Projection, Schemas, StageSchemas};
 pub use field_name::FieldNameError;
 pub use field_path::{FieldPath, FieldPathError};
-pub use graph::{Edge, Partition, Plan, Stage, Work};
+pub use graph::{Edge, EdgeKey, Partition, Plan, Stage, Work};
 pub use graph_rows::GraphRows;
 pub use ids::{EdgeId, StageId};
 pub use kind::{Catalog, ComponentFacts, Kind, Unusable};
 pub use pattern_path::{escape_pattern, pattern_path};
 pub use port::Port;
-pub use record_shape::{RecordShape, Rest, ShapeError};
+pub use record_shape::{RecordShape, Rest, ShapeError, SideShape};
 pub use schema::{HOST_SCHEMA, PIPELINE_SCHEMA};
 pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, CpuRequest, DeadLetters, FileSinkSpec, FileSourceSpec, FolderGrant,

@@ -48,7 +48,7 @@ pub(super) fn check_ends(pipeline: &Pipeline, errors: &mut Diagnostics) {
     }
 }
 
-fn check_syntax(what: &str, name: &Spanned<String>, errors: &mut Diagnostics) {
+pub(super) fn check_syntax(what: &str, name: &Spanned<String>, errors: &mut Diagnostics) {
     let fine = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if name.value.is_empty() || !name.value.chars().all(fine) {
         let message = format!("\"{}\" is no name for {}", name.value.escape_debug(), article(what));

@@ -1,7 +1,10 @@
 use super::draft::Draft;
 use super::wiring::Wire;
 use super::{FileSourceSpec, Kind, Partition, Port, SourceSpec, Work};
-use crate::config::{Diagnostic, Diagnostics, Partitioning, Spanned, choose, closest};
+use crate::config::{Diagnostic, Diagnostics, Input, Partitioning, Spanned, choose, closest};
+
+/// The hint for records that need a key.
+const WAYS_TO_A_KEY: &str = "put a key-by operator before it, or name the field at the input: key = \"sensor\"";
 
 /// Whether records have keys, as far as the plan shows it without running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +65,7 @@ fn read<'a>(draft: &Draft<'a>, errors: &mut Diagnostics) -> Vec<Written<'a>> {
             let mut written = vec![Written::Nothing; inputs.len()];
             for (input, word) in each {
                 let choice = resolve(word);
-                if let Some(at) = inputs.iter().position(|name| name.value == input.value)
+                if let Some(at) = inputs.iter().position(|each| each.called().value == input.value)
                     && let Some(slot) = written.get_mut(at)
                 {
                     *slot = choice;
@@ -70,7 +73,7 @@ fn read<'a>(draft: &Draft<'a>, errors: &mut Diagnostics) -> Vec<Written<'a>> {
             }
             if draft.inputs.is_some() {
                 for (input, _) in each {
-                    if !inputs.iter().any(|name| name.value == input.value) {
+                    if !inputs.iter().any(|each| each.called().value == input.value) {
                         errors.push(not_an_input(&place, input, inputs));
                     }
                 }
@@ -80,8 +83,8 @@ fn read<'a>(draft: &Draft<'a>, errors: &mut Diagnostics) -> Vec<Written<'a>> {
     }
 }
 
-fn not_an_input(place: &str, input: &Spanned<String>, inputs: &[Spanned<String>]) -> Diagnostic {
-    let names: Vec<&str> = inputs.iter().map(|name| name.value.as_str()).collect();
+fn not_an_input(place: &str, input: &Spanned<String>, inputs: &[Input]) -> Diagnostic {
+    let names: Vec<&str> = inputs.iter().map(|each| each.called().value.as_str()).collect();
     let hint = match closest(&input.value, names.iter().copied()) {
         Some(name) => format!("did you mean \"{name}\"?"),
         None => format!("its inputs: {}", names.join(", ")),
@@ -105,10 +108,10 @@ struct Case<'a> {
 fn check(case: &Case<'_>, errors: &mut Diagnostics) {
     let place = case.to.place();
     let input = case.to.inputs.and_then(|inputs| inputs.get(case.wire.input));
-    let input_name = input.map_or("", |input| input.value.as_str());
+    let input_name = input.map_or("", |input| input.called().value.as_str());
     let word_span = match case.written {
         Written::Choice(_, word) => word.span,
-        _ => input.and_then(|input| input.span),
+        _ => input.and_then(|input| input.from.span),
     };
     let (senders, receivers) = (case.from.parallelism, case.to.parallelism);
     let parallelism = |draft: &Draft<'_>| draft.component.and_then(|c| c.parallelism.as_ref()).and_then(|p| p.span);
@@ -125,7 +128,7 @@ fn check(case: &Case<'_>, errors: &mut Diagnostics) {
         }
         Partition::Key if case.keyed == Keyed::Never => {
             let message = format!("{place} reads \"{input_name}\" by key, but these records have no key");
-            errors.push(Diagnostic::new(message).at(word_span).hint("put a key-by operator before it"));
+            errors.push(Diagnostic::new(message).at(word_span).hint(WAYS_TO_A_KEY));
         }
         _ => {}
     }
@@ -137,11 +140,9 @@ fn check(case: &Case<'_>, errors: &mut Diagnostics) {
         };
         let message = format!("{place} is a process with {receivers} instances, but {why}");
         let hint = match case.keyed {
-            Keyed::Never => {
-                "equal keys must meet in one instance: put a key-by operator before it, or set parallelism = 1"
-            }
+            Keyed::Never => format!("equal keys must meet in one instance: {WAYS_TO_A_KEY}, or set parallelism = 1"),
             Keyed::Always | Keyed::Maybe => {
-                "equal keys must meet in one instance: partition = \"key\", or set parallelism = 1"
+                "equal keys must meet in one instance: partition = \"key\", or set parallelism = 1".to_owned()
             }
         };
         errors.push(Diagnostic::new(message).at(word_span).at(parallelism(case.to)).hint(hint));
@@ -171,13 +172,26 @@ fn keyed(drafts: &[Draft<'_>], wires: &[Wire], sorted: &[usize]) -> Vec<Keyed> {
         let arriving = meet(inputs);
         for &wire in outgoing.get(at).into_iter().flatten() {
             let rejects = wires.get(wire).is_some_and(|wire| wire.port == Port::Rejects);
+            let keyed = wires.get(wire).is_some_and(|wire| has_key(drafts, wire));
             if let Some(slot) = on_wire.get_mut(wire) {
                 // Rejects leave unchanged.
-                *slot = if rejects { arriving } else { leaving(draft, arriving) };
+                *slot = if keyed {
+                    Keyed::Always
+                } else if rejects {
+                    arriving
+                } else {
+                    leaving(draft, arriving)
+                };
             }
         }
     }
     on_wire
+}
+
+/// Whether the host gives the records of this wire a key.
+fn has_key(drafts: &[Draft<'_>], wire: &Wire) -> bool {
+    let inputs = drafts.get(wire.to).and_then(|draft| draft.inputs);
+    inputs.and_then(|inputs| inputs.get(wire.input)).is_some_and(|input| input.key.is_some())
 }
 
 /// The common knowledge about records from several inputs.

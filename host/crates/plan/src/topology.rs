@@ -78,7 +78,7 @@ fn describe(drafts: &[Draft<'_>], cycle: &[&Wire]) -> Diagnostic {
     let mut error = Diagnostic::new(format!("the pipeline goes round in a circle: {}", path.join(" -> ")));
     for wire in cycle {
         let input = drafts.get(wire.to).and_then(|draft| draft.inputs).and_then(|inputs| inputs.get(wire.input));
-        error = error.at(input.and_then(|input| input.span));
+        error = error.at(input.and_then(|input| input.from.span));
     }
     error.hint("records must come to an end: let one of these read something else")
 }

@@ -4,10 +4,10 @@ use std::path::Path;
 use super::draft::Draft;
 use super::edge_schemas::{self, Resolved};
 use super::{
-    Catalog, Edge, EdgeId, EdgeSchema, ModelSpec, OnError, Plan, Schemas, Stage, StageId, models, names, partitions,
-    standard_input, topology, wiring,
+    Catalog, Edge, EdgeId, EdgeKey, EdgeSchema, ModelSpec, OnError, Plan, Schemas, Stage, StageId, models, names,
+    partitions, standard_input, topology, wiring,
 };
-use crate::config::{Diagnostic, Diagnostics, Parsed, Pipeline};
+use crate::config::{Diagnostic, Diagnostics, Input, Parsed, Pipeline};
 
 /// Turns a pipeline as written into a plan. `base` is the folder of the pipeline file; `catalog` holds the
 /// components that [`component_paths`](crate::config::component_paths) lists.
@@ -75,6 +75,7 @@ fn build(
     }
     let inheriting: BTreeSet<usize> =
         drafts.iter().enumerate().filter(|(_, draft)| draft.inherits_on_error).map(|(place, _)| place).collect();
+    let inputs: Vec<&[Input]> = drafts.iter().map(|draft| draft.inputs.unwrap_or_default()).collect();
     let mut drafts: Vec<Option<Draft<'_>>> = drafts.into_iter().map(Some).collect();
     let mut stages = Vec::with_capacity(drafts.len());
     for &draft in sorted {
@@ -84,7 +85,15 @@ fn build(
     for ((wire, &partition), schema) in wires.iter().zip(partitions).zip(schemas.edges) {
         let from = (*place.get(wire.from)?)?;
         let to = (*place.get(wire.to)?)?;
-        edges.push((Edge { from, port: wire.port.clone(), to, partition }, schema));
+        let input = inputs.get(wire.to)?.get(wire.input)?;
+        let fields = input.fields.as_ref().map(|fields| fields.list.iter().map(|item| item.value.clone()).collect());
+        let key = input.key.as_ref().map(|key| EdgeKey {
+            fields: key.fields.iter().map(|field| field.value.clone()).collect(),
+            composite: key.composite,
+            null_key: key.null_key.as_ref().map(|text| text.value.clone()),
+        });
+        let name = input.name.as_ref().map(|name| name.value.clone());
+        edges.push((Edge { from, port: wire.port.clone(), to, partition, name, fields, key }, schema));
     }
     // The edges are sorted by receiver, so that ids follow the order of the stages. The sort is stable, so that
     // inputs keep the order of the file.

@@ -2,8 +2,8 @@ use std::collections::HashMap;
 
 use super::draft::Draft;
 use super::role::Role;
-use super::{Kind, Port};
-use crate::config::{Diagnostic, Diagnostics, Spanned, closest};
+use super::{Kind, Port, inputs};
+use crate::config::{Diagnostic, Diagnostics, Input, Spanned, closest};
 
 /// A connection from an output of one draft to an input of another.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Wire {
     pub(super) to: usize,
     /// Position in the receiver's list of inputs.
     pub(super) input: usize,
+    /// Whether the input's fields and key have no error by themselves.
+    pub(super) is_sound: bool,
 }
 
 /// Connects stages to their inputs; the wires are in the order of the receivers. With `torn`, stages may be
@@ -39,7 +41,9 @@ pub(super) fn connect(drafts: &[Draft<'_>], torn: bool, errors: &mut Diagnostics
     }
     for (to, draft) in drafts.iter().enumerate() {
         blind |= draft.inputs.is_none();
-        for (input, written) in draft.inputs.unwrap_or_default().iter().enumerate() {
+        let sound = inputs::check(draft, errors);
+        for (input, edge) in draft.inputs.unwrap_or_default().iter().enumerate() {
+            let written = &edge.from;
             let (stage, port) = match written.value.split_once('.') {
                 Some((stage, port)) => (stage, Some(port)),
                 None => (written.value.as_str(), None),
@@ -68,13 +72,18 @@ pub(super) fn connect(drafts: &[Draft<'_>], torn: bool, errors: &mut Diagnostics
             if port.is_none() {
                 mark(&mut read, from);
             }
-            if wires.iter().any(|wire| wire.to == to && earlier(drafts, wire, written)) {
+            if wires.iter().any(|wire| wire.to == to && earlier(drafts, wire, edge)) {
                 let message = format!("{} reads \"{}\" twice", draft.place(), written.value);
-                errors.push(Diagnostic::new(message).on(written).hint("each record would arrive twice: name it once"));
+                errors.push(
+                    Diagnostic::new(message)
+                        .on(written)
+                        .hint("each record would arrive twice: name it once, or give both edges names in inputs"),
+                );
                 continue;
             }
             if let Some(port) = find_port(draft, sender, written, port, errors) {
-                wires.push(Wire { from, port, to, input });
+                let is_sound = sound.get(input).copied().unwrap_or_default();
+                wires.push(Wire { from, port, to, input, is_sound });
             }
         }
     }
@@ -96,10 +105,11 @@ fn feeders<'a>(drafts: &'a [Draft<'_>]) -> impl Iterator<Item = &'a str> {
     senders.filter_map(|draft| draft.name.map(|name| name.value.as_str())).filter(|name| !name.is_empty())
 }
 
-/// Whether `wire` belongs to an input of the same receiver with the same text.
-fn earlier(drafts: &[Draft<'_>], wire: &Wire, written: &Spanned<String>) -> bool {
+/// Whether `wire` belongs to an input of the same receiver that reads the same output, and neither has a name.
+fn earlier(drafts: &[Draft<'_>], wire: &Wire, edge: &Input) -> bool {
     let inputs = drafts.get(wire.to).and_then(|draft| draft.inputs);
-    inputs.and_then(|inputs| inputs.get(wire.input)).is_some_and(|other| other.value == written.value)
+    let same = |other: &Input| other.from.value == edge.from.value && other.name.is_none() && edge.name.is_none();
+    inputs.and_then(|inputs| inputs.get(wire.input)).is_some_and(same)
 }
 
 fn unknown_input(

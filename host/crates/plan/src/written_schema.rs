@@ -1,33 +1,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sage_batch::fields::{DataType, FieldType, Schema, UnknownType};
+use sage_batch::fields::Schema;
 
-use super::field_name::check_field_name;
+use super::written_type::{columns_of, field_type};
 use super::{CsvSpec, FieldPath, Format, HeaderSpec, RecordShape, SourceSchema};
-use crate::config::{self, Diagnostic, Diagnostics, Spanned, closest, hint};
-
-/// Names of types in other languages, each with the type here.
-const ELSEWHERE: [(&str, &str); 18] = [
-    ("boolean", "bool"),
-    ("int", "s64"),
-    ("integer", "s64"),
-    ("long", "s64"),
-    ("bigint", "s64"),
-    ("i8", "s8"),
-    ("i16", "s16"),
-    ("i32", "s32"),
-    ("int32", "s32"),
-    ("i64", "s64"),
-    ("int64", "s64"),
-    ("float", "f64"),
-    ("double", "f64"),
-    ("number", "f64"),
-    ("str", "string"),
-    ("text", "string"),
-    ("datetime", "timestamp"),
-    ("binary", "bytes"),
-];
+use crate::config::{self, Diagnostic, Diagnostics, Spanned, hint};
 
 /// The `schema` of a source of text. `None` if there is none, or if it has an error.
 pub(super) fn source_schema(
@@ -47,15 +25,16 @@ pub(super) fn source_schema(
         let hint = "name the fields: schema = { sensor = \"string\" }; without a schema, the operators decide";
         errors.push(Diagnostic::new(format!("schema of {place} is empty")).at(schema.span).hint(hint));
     }
-    if count > RecordShape::MOST_FIELDS {
-        let message = format!("schema of {place} has {count} fields");
+    let columns = schema.fields.iter().map(columns_of).sum::<usize>();
+    if columns > RecordShape::MOST_FIELDS {
+        let message = format!("schema of {place} has {columns} fields");
         errors.push(Diagnostic::new(message).at(schema.span).hint(format!("at most {}", RecordShape::MOST_FIELDS)));
         return None;
     }
     let mut seen = HashSet::new();
     let (mut fields, mut names) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for written in &schema.fields {
-        let field = field_type(place, written, errors);
+        let field = field_type(place, None, written, errors);
         let name = source_name(place, written, format, csv, errors);
         if let Some(name) = &name
             && !seen.insert(name.clone())
@@ -87,51 +66,6 @@ pub(super) fn no_schema(place: &str, what: &str, written: &config::Source, error
         let message = format!("{place} has a schema, and {what} has no fields");
         let hint = "it goes with file or stdin and format = \"jsonl\" or \"csv\"";
         errors.push(Diagnostic::new(message).at(schema.span).hint(hint));
-    }
-}
-
-fn field_type(place: &str, written: &config::SourceField, errors: &mut Diagnostics) -> Option<FieldType> {
-    let (key, word) = (&written.key, &written.data_type);
-    let before = errors.len();
-    if let Err(error) = check_field_name(&key.value) {
-        let message = format!("\"{}\" in the schema of {place} is no name for a field: {error}", shown(&key.value));
-        errors.push(Diagnostic::new(message).on(key));
-    }
-    let (name, marked) = match word.value.strip_suffix('?') {
-        Some(name) => (name, true),
-        None => (word.value.as_str(), false),
-    };
-    if marked && written.null == Some(false) {
-        let message = format!("field \"{}\" of {place} is \"{}\" and has null = false", shown(&key.value), word.value);
-        errors.push(Diagnostic::new(message).on(word).hint("a ? means that a record may lack the field: keep one"));
-    }
-    let nullable = marked || written.null == Some(true);
-    match name.parse::<DataType>() {
-        Ok(data_type) if errors.len() == before => {
-            Some(FieldType { name: key.value.clone(), data_type, nullable, docs: written.doc.clone() })
-        }
-        Ok(_) => None,
-        Err(error) => {
-            let message = format!("type of field \"{}\" of {place} is \"{}\"", shown(&key.value), word.value);
-            errors.push(Diagnostic::new(message).on(word).hint(type_hint(&error, marked)));
-            None
-        }
-    }
-}
-
-fn type_hint(error: &UnknownType, nullable: bool) -> String {
-    match error {
-        UnknownType::Name { found } if !found.starts_with("decimal") => {
-            let lower = found.to_ascii_lowercase();
-            let elsewhere = ELSEWHERE.iter().find(|(name, _)| *name == lower).map(|(_, here)| *here);
-            match elsewhere.or_else(|| closest(found, DataType::NAMES)) {
-                Some(name) => format!("did you mean \"{name}{}\"?", if nullable { "?" } else { "" }),
-                None => format!("there are {}, decimal(precision, scale)", DataType::NAMES.join(", ")),
-            }
-        }
-        UnknownType::Name { .. } | UnknownType::Decimal { .. } => {
-            "a decimal has 1 to 38 digits, of which 0 to all stand behind the point: \"decimal(18, 4)\"".to_owned()
-        }
     }
 }
 

@@ -11,11 +11,12 @@ pub struct Answer {
     rows: usize,
     /// Name of the current call, if it is one that returns no output.
     mute: Option<&'static str>,
-    record_limit: u64,
+    pub(super) record_limit: u64,
     pub(super) output_limit: u64,
     output_bytes: u64,
-    /// flat-map: bytes that the outputs of each input record inherit; empty if they inherit nothing.
-    inherited: Vec<u64>,
+    /// flat-map, and process by field: bytes that the outputs of each input record inherit; empty if they inherit
+    /// nothing.
+    pub(super) inherited: Vec<u64>,
     pub(super) answered: bool,
     pub(super) column: Column,
     pub(super) bitmap: Vec<u8>,
@@ -135,18 +136,6 @@ impl Answer {
         }
     }
 
-    /// flat-map: sets the batch of the next call. Its outputs inherit keys and headers, which count towards the
-    /// bytes that the call sends: a long key times a hundred thousand outputs could exhaust the host's memory.
-    pub(super) fn inherit_from(&mut self, batch: &Batch) {
-        self.inherited.clear();
-        let columns = [batch.keys(), batch.headers()];
-        if columns.iter().any(Option::is_some) {
-            let length = |column: &Column, row| column.get(row).map_or(0, |entry| entry.len() as u64);
-            let sum = |row| columns.iter().flatten().map(|column| length(column, row)).sum::<u64>();
-            self.inherited.extend((0..batch.len()).map(sum));
-        }
-    }
-
     /// Sets the number of side outputs that the component has.
     pub fn set_ports(&mut self, ports: u32) {
         self.ports = ports;
@@ -245,26 +234,17 @@ impl Answer {
         Ok(())
     }
 
-    /// flat-map: bytes that outputs of these input records inherit.
-    pub(super) fn inherited_by(&self, parents: &[u32]) -> u64 {
-        let inherited = |&parent: &u32| self.inherited.get(parent as usize).copied().unwrap_or(0);
-        parents.iter().map(inherited).fold(0, u64::saturating_add)
-    }
-
     /// Number of records of the call.
     pub(super) fn rows(&self) -> usize {
         self.rows
     }
 
     pub(super) fn take_emission(&mut self, port: u32, columns: RawColumns<'_>, parents: Option<&[u32]>) -> Checked {
-        if !matches!(self.kind, Kind::Process | Kind::Source) {
+        if !matches!(self.kind, Kind::Process | Kind::Source) || self.fields.is_some() {
             return Err(self.wrong_function("output.emit"));
         }
         self.speaks(&"output.emit")?;
-        if port > self.ports {
-            let message = format!("emit: port {port}, the component declares {} side outputs", self.ports);
-            return Err(HostTrap::error(FailureCode::Malformed, message));
-        }
+        self.check_port(port)?;
         let (offsets, bytes) = columns.payloads;
         // Each emission costs the host a batch, even if the batch is small.
         self.count(size_of::<Emission>() as u64 + ROW_BYTES * offsets.len() as u64)?;
@@ -274,23 +254,33 @@ impl Answer {
                 self.weigh(name, offsets, bytes)?;
             }
         }
-        if self.emissions.len() == self.emitted {
-            self.emissions.push(Emission::default());
-        }
         let rows = self.rows;
-        let Some(emission) = self.emissions.get_mut(self.emitted) else { return Ok(()) };
+        let (record_limit, emission) = (self.record_limit, self.next_emission());
         emission.port = port;
         let found = emission.batch.assign(columns).map_err(|e| HostTrap::malformed(&e))?;
-        check_records(&emission.batch, self.record_limit)?;
-        emission.parents = match parents {
-            None => None,
-            Some(parents) => {
-                check_emission_parents(parents, found, rows).map_err(|e| HostTrap::malformed(&e))?;
-                Some(parents.to_vec())
-            }
-        };
+        check_records(&emission.batch, record_limit)?;
+        emission.set_parents(parents, found, rows)?;
         self.emitted += 1;
         Ok(())
+    }
+
+    /// Checks that the component has this port.
+    pub(super) fn check_port(&self, port: u32) -> Checked {
+        if port <= self.ports {
+            return Ok(());
+        }
+        let message = format!("emit: port {port}, the component declares {} side outputs", self.ports);
+        Err(HostTrap::error(FailureCode::Malformed, message))
+    }
+
+    /// The place of the next emission, which counts once `emitted` is raised.
+    pub(super) fn next_emission(&mut self) -> &mut Emission {
+        let at = self.emitted;
+        if self.emissions.len() == at {
+            self.emissions.push(Emission::default());
+        }
+        #[expect(clippy::indexing_slicing, reason = "an emission was just pushed if there was none")]
+        &mut self.emissions[at]
     }
 
     pub(super) fn take_failures(&mut self, rows: &[u32], offsets: &[u32], bytes: &[u8]) -> Checked {
@@ -415,7 +405,8 @@ fn function_by_field(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Map => Some("columns"),
         Kind::FlatMap => Some("rows"),
-        _ => None,
+        Kind::Process | Kind::Source => Some("emit"),
+        Kind::Filter | Kind::KeyBy | Kind::Sink => None,
     }
 }
 
@@ -449,6 +440,17 @@ const KEEP_EMISSIONS: usize = 64;
 /// Bytes that a record costs the host besides its content (its origin, parent and timestamp). Empty records
 /// count too.
 pub(super) const ROW_BYTES: u64 = 20;
+
+impl Emission {
+    /// Checks and sets the parents of `found` records of a call over `rows` records.
+    pub(super) fn set_parents(&mut self, parents: Option<&[u32]>, found: usize, rows: usize) -> Checked {
+        if let Some(parents) = parents {
+            check_emission_parents(parents, found, rows).map_err(|e| HostTrap::malformed(&e))?;
+        }
+        self.parents = parents.map(<[u32]>::to_vec);
+        Ok(())
+    }
+}
 
 fn check_emission_parents(parents: &[u32], found: usize, rows: usize) -> Result<(), Malformed> {
     if parents.len() != found {

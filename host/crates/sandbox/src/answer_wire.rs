@@ -43,7 +43,10 @@ impl Answer {
                 put_u64(to, self.emitted as u64)?;
                 for emission in self.emissions.iter().take(self.emitted) {
                     put_u64(to, emission.port.into())?;
-                    emission.batch.write(to, true)?;
+                    match emission.batch.table() {
+                        Some(table) => emission.batch.write_by_field(0..table.fields().len(), to)?,
+                        None => emission.batch.write(to, true)?,
+                    }
                     put_u64(to, emission.parents.is_some().into())?;
                     if let Some(parents) = &emission.parents {
                         put_u32s(to, parents)?;
@@ -66,9 +69,7 @@ impl Answer {
     /// Outer error: the message cannot be read to its end. Inner error: the answer breaks the contract or a
     /// limit.
     pub fn read(&mut self, batch: &Batch, from: &mut impl WireReader) -> Result<Result<(), Failure>, WireError> {
-        if self.kind == Kind::FlatMap {
-            self.inherit_from(batch);
-        }
+        self.inherit_from(batch);
         if let Some(table) = batch.table() {
             self.input_elsewhere(table);
         }
@@ -104,14 +105,22 @@ impl Answer {
         let mut left = self.output_limit;
         let mut taken = Ok(());
         for at in 0..emitted {
-            let cost = emission.read(left, from)?;
+            let cost = match &self.fields {
+                Some(fields) => emission.read_by_field(|port| fields.port(port).map(|(gives, _)| gives), left, from)?,
+                None => emission.read(left, from)?,
+            };
             left = left
                 .checked_sub(cost)
                 .ok_or_else(|| WireError::broken(format!("{} of {emitted} emissions exceed the limit", at + 1)))?;
             taken = taken.and_then(|()| {
-                let batch = &emission.batch;
-                let columns = batch.into();
-                self.take_emission(emission.port, columns, emission.parents.as_deref())
+                let (batch, parents) = (&emission.batch, emission.parents.as_deref());
+                match batch.table() {
+                    Some(table) => {
+                        let rows = u32::try_from(table.len()).unwrap_or(u32::MAX);
+                        self.take_field_emission(emission.port, (rows, &table.as_raw(&[])), batch.into(), parents)
+                    }
+                    None => self.take_emission(emission.port, batch.into(), parents),
+                }
             });
         }
         Ok(taken)

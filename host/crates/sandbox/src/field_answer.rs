@@ -1,25 +1,35 @@
 use std::sync::Arc;
 
-use sage_batch::fields::{RawField, RawValues, SameField, Schema, Table};
+use sage_batch::fields::{RawTable, SameField, Schema, Table};
 use sage_batch::wire::{WireError, WireReader, WireWriter, get_small, put_u64};
+use sage_plan::{RecordShape, Rest};
 
 /// The part of an answer that has fields: that of a guest whose records are by field.
 #[derive(Debug)]
 pub(super) struct FieldAnswer {
     pub(super) reads: Arc<Schema>,
     pub(super) gives: Arc<Schema>,
+    /// process and source: the fields of each port, and what becomes of the other fields there.
+    pub(super) ports: Vec<(Arc<Schema>, Rest)>,
     /// Whether each field that the guest reads has nulls in this call.
     pub(super) nulls: Vec<bool>,
     pub(super) table: Table,
     pub(super) same: Vec<SameField>,
-    /// flat-map: the rows of one call of `rows`, before they join the others.
+    /// The rows of one call of `rows` or `emit`, before they join the others.
     pub(super) piece: Table,
 }
 
 impl FieldAnswer {
-    pub(super) fn new(reads: Arc<Schema>, gives: Arc<Schema>) -> Self {
+    pub(super) fn new(shape: &RecordShape) -> Self {
+        let (reads, gives) = (Arc::clone(&shape.reads), Arc::clone(&shape.gives));
+        let ports = shape.outputs().map(|(gives, rest)| (Arc::clone(gives), rest)).collect();
         let table = Table::new(Arc::clone(&gives));
-        Self { reads, gives, nulls: Vec::new(), table, same: Vec::new(), piece: Table::default() }
+        Self { reads, gives, ports, nulls: Vec::new(), table, same: Vec::new(), piece: Table::default() }
+    }
+
+    /// The fields of a port, and what becomes of the other fields there.
+    pub(super) fn port(&self, port: u32) -> Option<(Arc<Schema>, Rest)> {
+        self.ports.get(port as usize).map(|(schema, rest)| (Arc::clone(schema), *rest))
     }
 
     pub(super) fn begin(&mut self) {
@@ -78,15 +88,8 @@ impl ReceivedTable {
         u32::try_from(self.table.len()).unwrap_or(u32::MAX)
     }
 
-    /// The fields, as a guest would send them.
-    pub(super) fn raw(&self) -> Vec<RawField<'_>> {
-        let mut raw = self.table.as_raw();
-        for field in &self.same {
-            if let Some(raw) = raw.get_mut(field.to) {
-                let number = u32::try_from(field.from).unwrap_or(u32::MAX);
-                *raw = RawField { values: RawValues::Same(number), validity: None };
-            }
-        }
-        raw
+    /// The table, as a guest would send it.
+    pub(super) fn raw(&self) -> RawTable<'_> {
+        self.table.as_raw(&self.same)
     }
 }

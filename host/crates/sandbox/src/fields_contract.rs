@@ -3,7 +3,7 @@ use wasmtime::component::{ComponentType, Lift, Lower, WasmList};
 
 use super::contract::{ColumnRef, ColumnView};
 use super::store::GuestStore;
-use sage_batch::fields::{FieldColumn, RawField, RawValues, Table, Values};
+use sage_batch::fields::{Bits, FieldColumn, RawField, RawTable, RawValues, Table, Values};
 
 /// `fields.values` as the host sends it. Lowering copies the values once, from their place in memory.
 #[derive(ComponentType, Lower, Clone, Copy)]
@@ -38,6 +38,10 @@ pub(super) enum ValuesRef<'a> {
     Decimals(&'a [u64]),
     #[component(name = "strings")]
     Strings(ColumnRef<'a>),
+    #[component(name = "lists")]
+    Lists((&'a [u32], u32)),
+    #[component(name = "structs")]
+    Structs(&'a [u32]),
 }
 
 /// `fields.field` as the host sends it.
@@ -54,6 +58,17 @@ pub(super) struct FieldRef<'a> {
 pub(super) struct TableRef<'a> {
     pub(super) rows: u32,
     pub(super) fields: &'a [FieldRef<'a>],
+    pub(super) children: &'a [FieldRef<'a>],
+}
+
+/// `fields.field-batch` as the host sends it.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(super) struct FieldBatchRef<'a> {
+    pub(super) table: TableRef<'a>,
+    pub(super) keys: Option<ColumnRef<'a>>,
+    pub(super) timestamps: Option<&'a [i64]>,
+    pub(super) headers: Option<ColumnRef<'a>>,
 }
 
 /// `fields.values` as a guest sends it: views of the guest's memory, read in place while the import runs. Floats
@@ -89,6 +104,10 @@ pub(super) enum ValuesView {
     Decimals(WasmList<u64>),
     #[component(name = "strings")]
     Strings(ColumnView),
+    #[component(name = "lists")]
+    Lists((WasmList<u32>, u32)),
+    #[component(name = "structs")]
+    Structs(WasmList<u32>),
 }
 
 /// `fields.field` as a guest sends it.
@@ -104,11 +123,23 @@ pub(super) struct FieldView {
 #[component(record)]
 pub(super) struct TableView {
     pub(super) rows: u32,
-    pub(super) fields: Vec<FieldView>,
+    fields: Vec<FieldView>,
+    children: Vec<FieldView>,
 }
 
-impl<'a> From<&'a FieldColumn> for FieldRef<'a> {
-    fn from(column: &'a FieldColumn) -> Self {
+/// `fields.field-batch` as a guest sends it.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct FieldBatchView {
+    pub(super) table: TableView,
+    pub(super) keys: Option<ColumnView>,
+    pub(super) timestamps: Option<WasmList<i64>>,
+    pub(super) headers: Option<ColumnView>,
+}
+
+impl<'a> FieldRef<'a> {
+    /// The column as the host sends it. `children` are the numbers of the columns inside.
+    fn of(column: &'a FieldColumn, children: &'a [u32]) -> Self {
         let values = match column.values() {
             Values::Bools(bits) => ValuesRef::Bools(bits.bytes()),
             Values::S8(values) => ValuesRef::Int8s(values),
@@ -123,20 +154,47 @@ impl<'a> From<&'a FieldColumn> for FieldRef<'a> {
             Values::F64(values) => ValuesRef::Float64s(values),
             Values::Decimals(words) => ValuesRef::Decimals(words),
             Values::Strings(strings) => ValuesRef::Strings((strings.offsets(), strings.bytes()).into()),
+            Values::Lists(offsets) => {
+                ValuesRef::Lists((offsets.numbers(), children.first().copied().unwrap_or_default()))
+            }
+            Values::Structs(_) => ValuesRef::Structs(children),
         };
-        Self { values, validity: column.validity().map(sage_batch::fields::Bits::bytes) }
+        Self { values, validity: column.validity().map(Bits::bytes) }
     }
 }
 
-/// The columns of a table as the host sends them. `columns` are the numbers of the fields, in the order in which the
-/// guest reads them.
-pub(super) fn field_refs<'a>(table: &'a Table, columns: &[usize]) -> Vec<FieldRef<'a>> {
-    columns.iter().filter_map(|&column| table.fields().get(column)).map(FieldRef::from).collect()
+/// The columns of a table as the host sends them.
+pub(super) struct TableColumns<'a> {
+    pub(super) fields: Vec<FieldRef<'a>>,
+    pub(super) children: Vec<FieldRef<'a>>,
+}
+
+impl<'a> TableColumns<'a> {
+    /// `columns` are the numbers of the fields, in the order in which the guest reads them. Each is named once.
+    pub(super) fn of(table: &'a Table, columns: &[usize]) -> Self {
+        let mut sent = Self { fields: Vec::with_capacity(columns.len()), children: Vec::new() };
+        let mut numbers = table.schema().children();
+        for column in columns.iter().filter_map(|&column| table.fields().get(column)) {
+            let (own, rest) = numbers.split_at_checked(column.inside().len()).unwrap_or((numbers, &[]));
+            numbers = rest;
+            sent.fields.push(FieldRef::of(column, own));
+            sent.children.extend(column.inside().iter().map(|column| FieldRef::of(column, &[])));
+        }
+        sent
+    }
+}
+
+impl TableView {
+    /// The table in the guest's memory.
+    pub(super) fn raw<'a>(&'a self, store: &'a StoreContextMut<'_, GuestStore>) -> RawTable<'a> {
+        let raw = |fields: &'a [FieldView]| fields.iter().map(|field| field.raw(store)).collect();
+        RawTable { fields: raw(&self.fields), children: raw(&self.children) }
+    }
 }
 
 impl FieldView {
     /// The field in the guest's memory.
-    pub(super) fn raw<'a>(&'a self, store: &'a StoreContextMut<'_, GuestStore>) -> RawField<'a> {
+    fn raw<'a>(&'a self, store: &'a StoreContextMut<'_, GuestStore>) -> RawField<'a> {
         let values = match &self.values {
             ValuesView::Same(number) => RawValues::Same(*number),
             ValuesView::Bools(values) => RawValues::Bools(values.as_le_slice(store)),
@@ -154,6 +212,8 @@ impl FieldView {
             ValuesView::Strings(column) => {
                 RawValues::Strings(column.offsets.as_le_slice(store), column.bytes.as_le_slice(store))
             }
+            ValuesView::Lists((offsets, child)) => RawValues::Lists(offsets.as_le_slice(store), *child),
+            ValuesView::Structs(members) => RawValues::Structs(members.as_le_slice(store)),
         };
         RawField { values, validity: self.validity.as_ref().map(|bits| bits.as_le_slice(store)) }
     }

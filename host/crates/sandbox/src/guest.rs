@@ -55,6 +55,8 @@ pub struct GuestSpec {
     pub log: LogTo,
     /// Flag that is set when the run is to end at once.
     pub stop: Stop,
+    /// Names of the operator's inputs, by the numbers of edges that batches have. An input without a name has `None`.
+    pub edges: Arc<[Option<String>]>,
 }
 
 /// The data that outlives a guest. The next guest of the lane continues with it.
@@ -94,7 +96,7 @@ pub struct Guest {
     pub(super) loaded: Arc<Loaded>,
     pub(super) work: Func,
     /// The columns that the guest reads of tables with this schema.
-    pub(super) columns: Option<(Arc<Schema>, Vec<usize>)>,
+    pub(super) columns: Option<(Arc<Schema>, Arc<[usize]>)>,
 }
 
 impl Guest {
@@ -135,7 +137,7 @@ impl Guest {
         let mut answer = Answer::new(loaded.kind(), limits);
         answer.set_ports(u32::try_from(loaded.facts().ports.len()).unwrap_or(0));
         if let Some(fields) = loaded.facts().shape() {
-            answer.set_fields(Arc::clone(&fields.reads), Arc::clone(&fields.gives));
+            answer.set_fields(fields);
         }
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(MOST_HANDLES);
@@ -169,6 +171,8 @@ impl Guest {
                 stderr,
                 wasi,
                 resources,
+                edges: Arc::clone(&spec.edges),
+                edge: None,
             },
         );
         store.limiter(|data| &mut data.limiter);
@@ -219,13 +223,22 @@ impl Guest {
     /// # Errors
     /// The call failed. The guest is dead, and its keyed state is as before the call.
     pub fn call(&mut self, batch: &Batch) -> Result<&mut Answer, Failure> {
-        if self.kind() == Kind::FlatMap {
-            self.answer()?.inherit_from(batch);
+        self.answer()?.inherit_from(batch);
+        self.at_edge(batch.edge());
+        if self.loaded.facts().by_field { self.call_by_field(batch) } else { self.call_over(&batch.into()) }
+    }
+
+    /// process by field, in another process than the engine: sets the bytes of the fields that an output of each
+    /// record of the next call keeps.
+    pub fn set_kept(&mut self, bytes: &[u32]) {
+        if let Some(answer) = self.store.data_mut().answer.as_deref_mut() {
+            answer.set_inherited(bytes);
         }
-        match batch.table() {
-            Some(table) if self.loaded.facts().by_field => self.call_by_field(table),
-            _ => self.call_over(&batch.into()),
-        }
+    }
+
+    /// Sets the edge on which the records of the next call came.
+    pub fn at_edge(&mut self, edge: u32) {
+        self.store.data_mut().edge = Some(edge);
     }
 
     /// As [`Guest::call`], with valid columns that lie elsewhere. The inherited bytes of a flat-map's outputs
@@ -410,6 +423,7 @@ impl Guest {
             Ok(value)
         });
         let data = self.store.data_mut();
+        data.edge = None;
         match result {
             Ok(value) => {
                 data.state.commit();
@@ -456,6 +470,7 @@ pub(super) fn component_ports(loaded: &Arc<Loaded>) -> Result<Vec<String>, Failu
         metrics: Arc::default(),
         log: LogTo::Here,
         stop: Stop::default(),
+        edges: Arc::default(),
     };
     let carried = Carried::new(KeyedState::new(Arc::clone(&spec.budget)), None);
     let mut guest = Guest::instantiate(loaded, &spec, carried).map_err(|(failure, _)| failure)?;

@@ -5,8 +5,9 @@ use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
+use super::check_shape::check_shape;
 use super::contract::{BatchRef, ColumnRef, ContextRef, PACKAGE, ProgressView, speaks};
-use super::fields_contract::TableRef;
+use super::fields_contract::{FieldBatchRef, TableRef};
 use super::inspect::{Inspection, declared_memories};
 use super::instance_bytes::instance_bytes;
 use super::load_error::LoadError;
@@ -223,7 +224,7 @@ fn operator_export(name: &str) -> Option<(Option<(Kind, bool)>, &str)> {
     let (interface, version) = name.strip_prefix(PACKAGE)?.split_once('@')?;
     let found = Kind::ALL.into_iter().find_map(|kind| match interface {
         by_bytes if by_bytes == kind.interface() => Some((kind, false)),
-        by_field if kind.interface_by_field() == Some(by_field) => Some((kind, true)),
+        by_field if by_field == kind.interface_by_field() => Some((kind, true)),
         _ => None,
     });
     Some((found, version))
@@ -235,7 +236,7 @@ fn grantable(import: &str, kind: Kind, sockets: bool) -> bool {
         return sockets;
     }
     match base.strip_prefix(PACKAGE) {
-        Some("types" | "output" | "fields" | "fields-output" | "log" | "metrics" | "inference") => {
+        Some("types" | "output" | "fields" | "fields-output" | "log" | "metrics" | "inference" | "edges") => {
             import.split('@').nth(1).is_some_and(speaks)
         }
         Some("state") => kind == Kind::Process && import.split('@').nth(1).is_some_and(speaks),
@@ -244,23 +245,6 @@ fn grantable(import: &str, kind: Kind, sockets: bool) -> bool {
             .iter()
             .any(|granted| base.starts_with(granted)),
     }
-}
-
-/// Checks that the description names fields exactly if records come by field.
-fn check_shape(path: &Path, facts: &ComponentFacts) -> Result<(), LoadError> {
-    let shape = facts.description.as_ref().and_then(|description| description.shape.as_ref());
-    let kind = facts.kind;
-    let what = match (facts.by_field, shape) {
-        (true, None) => format!("it is a {kind} by field, and its description does not say which fields it reads"),
-        (false, Some(_)) => {
-            format!("its description names fields, but it exports `{}`, which takes records as bytes", kind.interface())
-        }
-        (true, Some(shape)) if matches!(kind, Kind::Filter | Kind::KeyBy) && !shape.gives.fields().is_empty() => {
-            format!("its description gives fields, but a {kind} gives none: its records stay as they are")
-        }
-        _ => return Ok(()),
-    };
-    Err(LoadError::WrongShape { path: path.to_owned(), what })
 }
 
 fn check_ports(path: &Path, ports: &[String]) -> Result<(), LoadError> {
@@ -322,6 +306,8 @@ fn find_exports(
         Kind::Filter => function("filter", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
         Kind::FlatMap => function("flat-map", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
         Kind::KeyBy => function("key-by", &|f| f.typecheck::<(ColumnRef<'_>,), ()>(&shapes)),
+        Kind::Process if by_field => function("process", &|f| f.typecheck::<(FieldBatchRef<'_>,), ()>(&shapes)),
+        Kind::Sink if by_field => function("write", &|f| f.typecheck::<(FieldBatchRef<'_>,), ()>(&shapes)),
         Kind::Process => function("process", &|f| f.typecheck::<(BatchRef<'_>,), ()>(&shapes)),
         Kind::Sink => function("write", &|f| f.typecheck::<(BatchRef<'_>,), ()>(&shapes)),
         Kind::Source => function("next", &|f| f.typecheck::<(u32, u32), (Result<ProgressView, String>,)>(&shapes)),

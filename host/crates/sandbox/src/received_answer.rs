@@ -1,3 +1,6 @@
+use std::sync::Arc;
+
+use sage_batch::fields::{Schema, Table};
 use sage_batch::wire::{WireError, WireReader, get_bytes, get_column, get_small, get_u32s, get_u64};
 use sage_batch::{Batch, Column};
 use sage_plan::Kind;
@@ -23,6 +26,8 @@ pub(super) struct ReceivedEmission {
     pub(super) port: u32,
     pub(super) batch: Batch,
     pub(super) parents: Option<Vec<u32>>,
+    /// by field: lends its buffers to the batch.
+    spare: Table,
 }
 
 impl Received {
@@ -67,6 +72,24 @@ impl ReceivedEmission {
     pub(super) fn read(&mut self, limit: u64, from: &mut impl WireReader) -> Result<u64, WireError> {
         self.port = get_small(from)?;
         self.batch.read(from, limit)?;
+        self.read_parents(limit, from)
+    }
+
+    /// As [`ReceivedEmission::read`], for records with the fields that `gives` returns for their port.
+    pub(super) fn read_by_field(
+        &mut self,
+        gives: impl Fn(u32) -> Option<Arc<Schema>>,
+        limit: u64,
+        from: &mut impl WireReader,
+    ) -> Result<u64, WireError> {
+        self.port = get_small(from)?;
+        let unknown = || WireError::broken(format!("records on port {}, which there is not", self.port));
+        let schema = gives(self.port).ok_or_else(unknown)?;
+        self.batch.read_by_field(&schema, &mut self.spare, from, limit)?;
+        self.read_parents(limit, from)
+    }
+
+    fn read_parents(&mut self, limit: u64, from: &mut impl WireReader) -> Result<u64, WireError> {
         self.parents = match get_u64(from)? {
             0 => None,
             _ => {

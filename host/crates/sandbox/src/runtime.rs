@@ -7,7 +7,9 @@ use wasmtime::{Config, Engine};
 
 use super::cache::Cache;
 use super::elsewhere::{CompileElsewhere, CompileLimits};
-use super::host_functions::{link_fields_output, link_inference, link_log, link_metrics, link_output, link_state};
+use super::host_functions::{
+    link_edges, link_fields_output, link_inference, link_log, link_metrics, link_output, link_state,
+};
 use super::known::{Digest, Known};
 use super::load_error::LoadError;
 use super::store::GuestStore;
@@ -118,6 +120,7 @@ impl Sandbox {
         link_log(&mut linker)?;
         link_metrics(&mut linker)?;
         link_inference(&mut linker)?;
+        link_edges(&mut linker)?;
         if state {
             link_state(&mut linker)?;
         }

@@ -38,6 +38,10 @@ pub(super) struct GuestStore {
     pub(super) stderr: Captured,
     pub(super) wasi: WasiCtx,
     pub(super) resources: ResourceTable,
+    /// Names of the operator's inputs, by number.
+    pub(super) edges: Arc<[Option<String>]>,
+    /// The input of the current call's records. `None` outside such a call.
+    pub(super) edge: Option<u32>,
 }
 
 impl GuestStore {

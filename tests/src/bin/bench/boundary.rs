@@ -186,5 +186,6 @@ pub(crate) fn spec() -> GuestSpec {
         metrics: Arc::new(GuestMetrics::default()),
         log: sage_sandbox::LogTo::Here,
         stop: sage_sandbox::Stop::default(),
+        edges: Arc::default(),
     }
 }

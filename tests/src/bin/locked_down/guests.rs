@@ -79,5 +79,6 @@ fn spec(capabilities: Capabilities) -> GuestSpec {
         metrics: Arc::new(GuestMetrics::default()),
         log: LogTo::Here,
         stop: sage_sandbox::Stop::default(),
+        edges: Arc::default(),
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use super::check::check_field;
-use super::{Input, MalformedTable, RawField, RawValues, SameField, Schema, Table};
+use super::check::check_table;
+use super::{Input, MalformedTable, RawTable, RawValues, SameField, Schema, Table};
 
 impl Table {
     /// Checks the fields that an untrusted guest sent and becomes a copy of them. Fields that are the same as in
@@ -13,23 +13,17 @@ impl Table {
         &mut self,
         schema: &Arc<Schema>,
         rows: usize,
-        fields: &[RawField<'_>],
+        raw: &RawTable<'_>,
         input: Option<Input<'_>>,
         same: &mut Vec<SameField>,
     ) -> Result<(), MalformedTable> {
         self.reset(schema);
         same.clear();
-        let expected = schema.fields().len();
-        if fields.len() != expected {
-            return Err(MalformedTable::FieldCount { found: fields.len(), expected });
-        }
-        for (field, raw) in schema.fields().iter().zip(fields) {
-            check_field(field, raw, rows, input)?;
-        }
-        for (to, (column, raw)) in self.fields.iter_mut().zip(fields).enumerate() {
-            match raw.values {
+        check_table(schema, raw, rows, input)?;
+        for (to, (column, field)) in self.fields.iter_mut().zip(&raw.fields).enumerate() {
+            match field.values {
                 RawValues::Same(from) => same.push(SameField { to, from: from as usize }),
-                _ => column.assign_checked(raw, rows),
+                _ => column.assign_checked(field, rows, &raw.children),
             }
         }
         self.rows = rows;

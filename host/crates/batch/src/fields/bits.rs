@@ -54,6 +54,14 @@ impl Bits {
         self.bytes.capacity()
     }
 
+    pub(super) fn weight(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn push_nothing(&mut self) {
+        self.push(false);
+    }
+
     /// Adds a bit.
     #[inline]
     pub fn push(&mut self, bit: bool) {

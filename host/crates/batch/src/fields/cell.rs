@@ -17,4 +17,13 @@ pub enum Cell<'a> {
     Decimal(i128),
     /// Text, bytes, or JSON.
     Bytes(&'a [u8]),
+    /// List: elements `start..end` of the column inside.
+    List {
+        /// The first element.
+        start: usize,
+        /// Behind the last element.
+        end: usize,
+    },
+    /// Struct: the same row of each column inside.
+    Struct,
 }

@@ -1,19 +1,98 @@
 use super::field_column::decimal;
-use super::{DataType, FieldType, Input, MalformedTable, Problem, RawField, RawValues};
+use super::{DataType, FieldType, Input, MalformedTable, Problem, RawField, RawTable, RawValues, Schema};
 use crate::{Malformed, check_bitmap, check_offsets};
 
-/// Checks a field from an untrusted sender against its type. `Same` is checked against `input`.
-pub(super) fn check_field(
-    field: &FieldType,
-    raw: &RawField<'_>,
+/// Checks a table from an untrusted sender against its schema. `Same` is checked against `input`.
+pub(super) fn check_table(
+    schema: &Schema,
+    raw: &RawTable<'_>,
     rows: usize,
     input: Option<Input<'_>>,
 ) -> Result<(), MalformedTable> {
-    let checked = match raw.values {
-        RawValues::Same(number) => check_same(field, raw, number, rows, input),
-        _ => check_values(field, raw, rows),
-    };
-    checked.map_err(|problem| MalformedTable::Field { field: field.name.clone(), problem })
+    let (found, expected) = (raw.fields.len(), schema.fields().len());
+    if found != expected {
+        return Err(MalformedTable::FieldCount { found, expected });
+    }
+    let mut children = Children { all: &raw.children, used: vec![false; raw.children.len()] };
+    for (field, raw) in schema.fields().iter().zip(&raw.fields) {
+        let checked = match raw.values {
+            RawValues::Same(number) => check_same(field, raw, number, rows, input),
+            _ => check_values(&field.data_type, field.nullable, raw, rows),
+        };
+        checked.map_err(|problem| named(field.name.clone(), problem))?;
+        children.check(field, raw, rows)?;
+    }
+    match children.used.iter().position(|used| !used) {
+        Some(number) => Err(MalformedTable::Unused { number }),
+        None => Ok(()),
+    }
+}
+
+fn named(field: String, problem: Problem) -> MalformedTable {
+    MalformedTable::Field { field, problem }
+}
+
+/// The columns inside lists and structs, of which each belongs to one field.
+struct Children<'a> {
+    all: &'a [RawField<'a>],
+    used: Vec<bool>,
+}
+
+impl<'a> Children<'a> {
+    /// Checks the columns inside of a field, which has been checked itself.
+    fn check(&mut self, field: &FieldType, raw: &RawField<'_>, rows: usize) -> Result<(), MalformedTable> {
+        match (&field.data_type, raw.values) {
+            (DataType::List(element), RawValues::Lists(offsets, number)) => {
+                let rows = offsets.last().map_or(0, |&end| end as usize);
+                let child = self.take(number).map_err(|problem| named(field.name.clone(), problem))?;
+                check_child(element.data_type(), element.is_nullable(), child, rows)
+                    .map_err(|problem| named(format!("{}[]", field.name), problem))
+            }
+            (DataType::Struct(members), RawValues::Structs(numbers)) => {
+                let (found, expected) = (numbers.len(), members.fields().len());
+                if found != expected {
+                    return Err(named(field.name.clone(), Problem::Members { found, expected }));
+                }
+                for (member, number) in members.fields().iter().zip(numbers) {
+                    let name = || format!("{}.{}", field.name, member.name);
+                    let child = self.take(*number).map_err(|problem| named(name(), problem))?;
+                    check_child(&member.data_type, member.nullable, child, rows)
+                        .map_err(|problem| named(name(), problem))?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, number: u32) -> Result<&'a RawField<'a>, Problem> {
+        match (self.all.get(number as usize), self.used.get_mut(number as usize)) {
+            (Some(child), Some(used)) if !*used => {
+                *used = true;
+                Ok(child)
+            }
+            (Some(_), _) => Err(Problem::ChildTwice { number }),
+            _ => Err(Problem::ChildOutOfRange { number, children: self.all.len() }),
+        }
+    }
+}
+
+fn check_child(data_type: &DataType, nullable: bool, raw: &RawField<'_>, rows: usize) -> Result<(), Problem> {
+    match raw.values {
+        RawValues::Same(_) => Err(Problem::SameInside),
+        _ => check_values(data_type, nullable, raw, rows),
+    }
+}
+
+/// Checks a field that was read from a message, without the columns inside.
+pub(super) fn check_read(
+    name: &str,
+    data_type: &DataType,
+    nullable: bool,
+    raw: &RawField<'_>,
+    rows: usize,
+) -> Result<(), MalformedTable> {
+    check_values(data_type, nullable, raw, rows).map_err(|problem| named(name.to_owned(), problem))
 }
 
 fn check_same(
@@ -32,8 +111,8 @@ fn check_same(
     if source.data_type != field.data_type {
         return Err(Problem::SameType {
             input: source.name.clone(),
-            found: source.data_type,
-            expected: field.data_type,
+            found: source.data_type.clone(),
+            expected: field.data_type.clone(),
         });
     }
     let has_nulls = input.nulls.get(number as usize).copied().unwrap_or(source.nullable);
@@ -46,19 +125,19 @@ fn check_same(
     Ok(())
 }
 
-fn check_values(field: &FieldType, raw: &RawField<'_>, rows: usize) -> Result<(), Problem> {
-    let expected = field.data_type.storage();
+fn check_values(data_type: &DataType, nullable: bool, raw: &RawField<'_>, rows: usize) -> Result<(), Problem> {
+    let expected = data_type.storage();
     if let Some(found) = raw.values.storage().filter(|found| *found != expected) {
         return Err(Problem::Storage { found, expected });
     }
     if let Some(validity) = raw.validity {
-        if !field.nullable {
+        if !nullable {
             return Err(Problem::NotNullable);
         }
         check_bitmap("validity", validity, rows)?;
     }
     let found = match raw.values {
-        RawValues::Same(_) => rows,
+        RawValues::Same(_) | RawValues::Structs(_) => rows,
         RawValues::Bools(bits) => {
             check_bitmap("values", bits, rows)?;
             rows
@@ -78,13 +157,17 @@ fn check_values(field: &FieldType, raw: &RawField<'_>, rows: usize) -> Result<()
             false => return Err(Problem::HalfDecimal { words: words.len() }),
         },
         RawValues::Strings(offsets, bytes) => check_offsets("values", offsets, bytes.len())?,
+        // The elements are counted when they are checked.
+        RawValues::Lists(offsets, _) => {
+            check_offsets("values", offsets, offsets.last().map_or(0, |&end| end as usize))?
+        }
     };
     if found != rows {
         return Err(Problem::Rows { found, expected: rows });
     }
-    match (field.data_type, raw.values) {
+    match (data_type, raw.values) {
         (DataType::Decimal { precision, .. }, RawValues::Decimals(words)) => {
-            check_decimals(precision, words, raw.validity)
+            check_decimals(*precision, words, raw.validity)
         }
         (text, RawValues::Strings(offsets, bytes)) if text.is_text() => Ok(check_utf8(offsets, bytes)?),
         _ => Ok(()),

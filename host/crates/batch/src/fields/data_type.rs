@@ -1,8 +1,9 @@
+use std::collections::HashSet;
 use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
 
 /// Type of a field of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DataType {
     /// True or false.
     Bool,
@@ -43,111 +44,222 @@ pub enum DataType {
     Bytes,
     /// Any JSON value, as its text. For values that no other type describes.
     Json,
-}
-
-/// The error for a text that names no type.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UnknownType {
-    /// No type has this name.
-    #[error("{found:?} is no type of a field: the types are {}, and decimal(precision, scale)", DataType::NAMES.join(", "))]
-    Name {
-        /// The text.
-        found: String,
-    },
-    /// The numbers of a decimal are out of range.
-    #[error(
-        "{found:?}: a decimal has 1 to 38 digits, of which 0 to all stand behind the point, as in \"decimal(18, 4)\""
-    )]
-    Decimal {
-        /// The text.
-        found: String,
-    },
+    /// Any number of values of one type, in their order.
+    List(Arc<Element>),
+    /// Named values.
+    Struct(Arc<Members>),
 }
 
 impl DataType {
-    /// Names of all types but decimals, in the order of the documentation.
-    pub const NAMES: [&'static str; 16] = [
-        "bool",
-        "s8",
-        "s16",
-        "s32",
-        "s64",
-        "u8",
-        "u16",
-        "u32",
-        "u64",
-        "f32",
-        "f64",
-        "timestamp",
-        "date",
-        "string",
-        "bytes",
-        "json",
-    ];
-
-    const PLAIN: [Self; 16] = [
-        Self::Bool,
-        Self::S8,
-        Self::S16,
-        Self::S32,
-        Self::S64,
-        Self::U8,
-        Self::U16,
-        Self::U32,
-        Self::U64,
-        Self::F32,
-        Self::F64,
-        Self::Timestamp,
-        Self::Date,
-        Self::String,
-        Self::Bytes,
-        Self::Json,
-    ];
-
-    /// Whether every value of this type is a value of `wider`, so that the host may convert it.
+    /// Whether the values are lists or structs.
     #[must_use]
-    pub fn widens_to(self, wider: Self) -> bool {
+    pub fn is_nested(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Struct(_))
+    }
+
+    /// Whether every value of this type is a value of `wider`, so that the host may convert it. A struct widens to one
+    /// with the same members in any order. It does not widen to one with fewer members: the record would lose the others,
+    /// also for later stages.
+    #[must_use]
+    pub fn widens_to(&self, wider: &Self) -> bool {
         if self == wider {
             return true;
         }
-        let rank = |list: &[Self], one| list.iter().position(|&entry| entry == one);
-        [
-            &[Self::S8, Self::S16, Self::S32, Self::S64][..],
-            &[Self::U8, Self::U16, Self::U32, Self::U64],
-            &[Self::F32, Self::F64],
-        ]
-        .iter()
-        .any(|list| matches!((rank(list, self), rank(list, wider)), (Some(narrow), Some(wide)) if narrow < wide))
+        match (self, wider) {
+            (Self::List(narrow), Self::List(wide)) => {
+                narrow.data_type().widens_to(wide.data_type()) && (wide.is_nullable() || !narrow.is_nullable())
+            }
+            (Self::Struct(narrow), Self::Struct(wide)) => {
+                narrow.fields().len() == wide.fields().len()
+                    && wide.fields().iter().all(|wide| {
+                        let fits = |narrow: &FieldType| {
+                            narrow.data_type.widens_to(&wide.data_type) && (wide.nullable || !narrow.nullable)
+                        };
+                        narrow.get(&wide.name).is_some_and(fits)
+                    })
+            }
+            _ => {
+                let rank = |list: &[Self], one| list.iter().position(|entry| entry == one);
+                [
+                    &[Self::S8, Self::S16, Self::S32, Self::S64][..],
+                    &[Self::U8, Self::U16, Self::U32, Self::U64],
+                    &[Self::F32, Self::F64],
+                ]
+                .iter()
+                .any(
+                    |list| matches!((rank(list, self), rank(list, wider)), (Some(narrow), Some(wide)) if narrow < wide),
+                )
+            }
+        }
     }
 }
 
-impl fmt::Display for DataType {
+/// The rule of lists and structs.
+pub(super) const NESTED: &str =
+    "the elements of a list and the members of a struct are neither lists nor structs: the type json takes any value";
+
+/// Type of the elements of a list. An element is neither a list nor a struct.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Element {
+    data_type: DataType,
+    nullable: bool,
+}
+
+impl Element {
+    /// Elements of this type. `None` if the type is a list or a struct.
+    #[must_use]
+    pub fn new(data_type: DataType, nullable: bool) -> Option<Self> {
+        (!data_type.is_nested()).then_some(Self { data_type, nullable })
+    }
+
+    /// Type of an element.
+    #[must_use]
+    #[inline]
+    pub fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+
+    /// Whether an element may be null.
+    #[must_use]
+    #[inline]
+    pub fn is_nullable(&self) -> bool {
+        self.nullable
+    }
+}
+
+impl From<Element> for DataType {
+    fn from(element: Element) -> Self {
+        Self::List(Arc::new(element))
+    }
+}
+
+/// Members of a struct: at least one, each with a name of its own. A member is neither a list nor a struct.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Members {
+    fields: Schema,
+}
+
+/// The error for fields that are no members of a struct.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoMembers {
+    /// There is no member.
+    #[error("a struct has at least one member")]
+    None,
+    /// Two members have one name.
+    #[error("two members are called `{0}`")]
+    Twice(String),
+    /// A member is a list or a struct.
+    #[error("member `{0}`: {NESTED}")]
+    Nested(String),
+}
+
+impl Members {
+    /// These fields as the members of a struct.
+    ///
+    /// # Errors
+    /// There is none, two have one name, or one is a list or a struct.
+    pub fn new(fields: Vec<FieldType>) -> Result<Self, NoMembers> {
+        if fields.is_empty() {
+            return Err(NoMembers::None);
+        }
+        if let Some(field) = fields.iter().find(|field| field.data_type.is_nested()) {
+            return Err(NoMembers::Nested(field.name.clone()));
+        }
+        Ok(Self { fields: Schema::new(fields).map_err(NoMembers::Twice)? })
+    }
+
+    /// The members, in their order.
+    #[must_use]
+    #[inline]
+    pub fn fields(&self) -> &[FieldType] {
+        self.fields.fields()
+    }
+
+    /// The member with this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&FieldType> {
+        self.fields().get(self.fields.position(name)?)
+    }
+
+    /// The place of the member with this name.
+    #[must_use]
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.fields.position(name)
+    }
+}
+
+impl From<Members> for DataType {
+    fn from(members: Members) -> Self {
+        Self::Struct(Arc::new(members))
+    }
+}
+
+/// Name and type of a field.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FieldType {
+    /// Name of the field in the record.
+    pub name: String,
+    /// Type of the values.
+    pub data_type: DataType,
+    /// Whether a record may lack a value.
+    pub nullable: bool,
+    /// Purpose of the field, for people.
+    pub docs: String,
+}
+
+/// Fields of a record, in their order. No two fields have one name.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Schema {
+    fields: Vec<FieldType>,
+    /// The numbers of the columns inside lists and structs, from 0: a table of this schema has that many.
+    children: Vec<u32>,
+}
+
+impl Schema {
+    /// A schema of these fields, unless two of them have one name.
+    ///
+    /// # Errors
+    /// The name that occurs twice.
+    pub fn new(fields: Vec<FieldType>) -> Result<Self, String> {
+        let mut seen = HashSet::with_capacity(fields.len());
+        let twice = fields.iter().find(|field| !seen.insert(field.name.as_str())).map(|field| field.name.clone());
+        match twice {
+            Some(name) => Err(name),
+            None => {
+                let inside = |field: &FieldType| match &field.data_type {
+                    DataType::List(_) => 1,
+                    DataType::Struct(members) => members.fields().len(),
+                    _ => 0,
+                };
+                let children = fields.iter().map(inside).sum::<usize>();
+                Ok(Self { fields, children: (0..).take(children).collect() })
+            }
+        }
+    }
+
+    /// The fields.
+    #[must_use]
+    pub fn fields(&self) -> &[FieldType] {
+        &self.fields
+    }
+
+    /// The numbers of the columns inside lists and structs, in the order of the fields: 0, 1, and so on.
+    #[must_use]
+    #[inline]
+    pub fn children(&self) -> &[u32] {
+        &self.children
+    }
+
+    /// The place of the field with this name.
+    #[must_use]
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == name)
+    }
+}
+
+impl fmt::Debug for Schema {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Self::Decimal { precision, scale } = self {
-            return write!(out, "decimal({precision}, {scale})");
-        }
-        let at = Self::PLAIN.iter().position(|plain| plain == self).unwrap_or_default();
-        out.write_str(Self::NAMES.get(at).copied().unwrap_or_default())
-    }
-}
-
-impl FromStr for DataType {
-    type Err = UnknownType;
-
-    fn from_str(text: &str) -> Result<Self, UnknownType> {
-        if let Some(inner) = text.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')')) {
-            let numbers = inner.split_once(',').and_then(|(precision, scale)| {
-                Some((precision.trim().parse::<u8>().ok()?, scale.trim().parse::<u8>().ok()?))
-            });
-            return match numbers {
-                Some((precision, scale)) if (1..=38).contains(&precision) && scale <= precision => {
-                    Ok(Self::Decimal { precision, scale })
-                }
-                _ => Err(UnknownType::Decimal { found: text.to_owned() }),
-            };
-        }
-        let at = Self::NAMES.iter().position(|name| *name == text);
-        at.and_then(|at| Self::PLAIN.get(at).copied()).ok_or_else(|| UnknownType::Name { found: text.to_owned() })
+        out.debug_struct("Schema").field("fields", &self.fields).finish()
     }
 }
 
@@ -156,37 +268,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_type_is_read_back_from_its_name() {
-        let decimal = DataType::Decimal { precision: 18, scale: 4 };
-        for data_type in DataType::PLAIN.into_iter().chain([decimal]) {
-            assert_eq!(data_type.to_string().parse(), Ok(data_type));
-        }
-    }
-
-    #[test]
-    fn a_text_that_is_no_type_is_an_error_with_the_types() {
-        for (text, reason) in [
-            ("int", "\"int\" is no type of a field: the types are bool, s8"),
-            ("decimal(39,1)", "a decimal has 1 to 38 digits"),
-            ("decimal(4,5)", "a decimal has 1 to 38 digits"),
-            ("decimal(4)", "a decimal has 1 to 38 digits"),
+    fn a_struct_has_members_of_one_level_with_names_that_differ() {
+        let field = |name: &str, data_type: &str| FieldType {
+            name: name.to_owned(),
+            data_type: data_type.parse().unwrap(),
+            nullable: false,
+            docs: String::new(),
+        };
+        for (fields, message) in [
+            (vec![], "a struct has at least one member"),
+            (vec![field("a", "s8"), field("a", "f64")], "two members are called `a`"),
+            (vec![field("a", "s8"), field("b", "list<s8>")], "member `b`: the elements of a list and the members"),
         ] {
-            let error = text.parse::<DataType>().unwrap_err().to_string();
-            assert!(error.contains(reason), "{error}");
+            assert!(Members::new(fields).unwrap_err().to_string().starts_with(message));
         }
-    }
-
-    #[test]
-    fn a_type_widens_only_to_types_with_all_its_values() {
-        for (narrow, wide, widens) in [
-            (DataType::S8, DataType::S64, true),
-            (DataType::S64, DataType::S8, false),
-            (DataType::U8, DataType::S64, false),
-            (DataType::F32, DataType::F64, true),
-            (DataType::S64, DataType::F64, false),
-            (DataType::String, DataType::String, true),
-        ] {
-            assert_eq!(narrow.widens_to(wide), widens, "{narrow} to {wide}");
-        }
+        assert!(Element::new("list<s8>".parse().unwrap(), false).is_none());
     }
 }

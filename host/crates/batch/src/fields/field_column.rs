@@ -1,8 +1,11 @@
 use super::values::each_layout;
-use super::{Bits, Cell, RawField, RawValues, Storage, Values};
+use super::{Bits, Cell, DataType, RawField, RawValues, Values};
 use crate::Bitmap;
 
 /// Values of a field and, if any row lacks a value, the rows that have one.
+///
+/// The elements of lists, and the members of structs, are columns inside of the column. A struct's members have a row
+/// for each row, also where there is no struct; that value means nothing.
 ///
 /// A column without nulls has no bitmap and pays nothing for it; the first null makes the bitmap. The buffers
 /// stay when the column is cleared.
@@ -12,6 +15,8 @@ pub struct FieldColumn {
     /// The bits, while `with_validity`; otherwise a buffer for later.
     pub(super) validity: Bits,
     pub(super) with_validity: bool,
+    /// The elements of lists, or the members of structs.
+    pub(super) inside: Vec<Self>,
 }
 
 /// A push for each layout. A value of another layout is not added, and [`Table::finish_row`](super::Table) then
@@ -32,10 +37,15 @@ macro_rules! pushes {
 }
 
 impl FieldColumn {
-    /// A column without rows.
+    /// A column of this type without rows.
     #[must_use]
-    pub fn new(storage: Storage) -> Self {
-        Self { values: Values::new(storage), validity: Bits::default(), with_validity: false }
+    pub fn new(data_type: &DataType) -> Self {
+        let inside = match data_type {
+            DataType::List(element) => vec![Self::new(element.data_type())],
+            DataType::Struct(members) => members.fields().iter().map(|field| Self::new(&field.data_type)).collect(),
+            _ => Vec::new(),
+        };
+        Self { values: Values::new(data_type.storage()), validity: Bits::default(), with_validity: false, inside }
     }
 
     /// The values.
@@ -50,9 +60,8 @@ impl FieldColumn {
         self.with_validity.then_some(&self.validity)
     }
 
-    /// The column as a guest would send it.
-    #[must_use]
-    pub fn as_raw(&self) -> RawField<'_> {
+    /// The column as a guest would send it, without the numbers of the columns inside.
+    pub(super) fn as_raw(&self) -> RawField<'_> {
         RawField { values: self.values.as_raw(), validity: self.validity().map(Bits::bytes) }
     }
 
@@ -66,6 +75,7 @@ impl FieldColumn {
             Values::S32(_) | Values::U32(_) | Values::F32(_) => 4,
             Values::S64(_) | Values::U64(_) | Values::F64(_) => 8,
             Values::Decimals(_) => 16,
+            Values::Lists(_) | Values::Structs(_) => self.bytes_inside(row),
         }
     }
 
@@ -110,6 +120,9 @@ impl FieldColumn {
             Values::F64(v) => Cell::F64(*v.get(row)?),
             Values::Decimals(v) => Cell::Decimal(decimal(v.get(2 * row..2 * row + 2)?)),
             Values::Strings(v) => Cell::Bytes(v.get(row)?),
+            Values::Lists(v) if row < v.len() => Cell::List { start: v.start(row), end: v.start(row + 1) },
+            Values::Structs(v) if row < v.len() => Cell::Struct,
+            Values::Lists(_) | Values::Structs(_) => return None,
         })
     }
 
@@ -170,10 +183,19 @@ impl FieldColumn {
         self.need_validity();
         self.values.push_nothing();
         self.validity.push(false);
+        if matches!(self.values, Values::Structs(_)) {
+            self.inside.iter_mut().for_each(Self::push_nothing);
+        }
+    }
+
+    /// Adds a value that means nothing: that of a member where there is no struct.
+    fn push_nothing(&mut self) {
+        self.values.push_nothing();
+        self.mark();
     }
 
     #[inline]
-    fn mark(&mut self) {
+    pub(super) fn mark(&mut self) {
         if self.with_validity {
             self.validity.push(true);
         }
@@ -189,17 +211,19 @@ impl FieldColumn {
     }
 
     pub(super) fn weight(&self) -> usize {
-        self.values.weight() + self.validity().map_or(0, |bits| bits.bytes().len())
+        let inside = self.inside.iter().map(Self::weight).sum::<usize>();
+        self.values.weight() + self.validity().map_or(0, |bits| bits.bytes().len()) + inside
     }
 
     pub(super) fn capacity(&self) -> usize {
-        self.values.capacity() + self.validity.capacity()
+        self.values.capacity() + self.validity.capacity() + self.inside.iter().map(Self::capacity).sum::<usize>()
     }
 
     pub(super) fn clear(&mut self) {
         self.values.clear();
         self.validity.clear();
         self.with_validity = false;
+        self.inside.iter_mut().for_each(Self::clear);
     }
 
     pub(super) fn truncate(&mut self, rows: usize) {
@@ -208,9 +232,25 @@ impl FieldColumn {
             self.validity.truncate(rows);
             self.with_validity = self.validity.zeros() > 0;
         }
+        if !self.inside.is_empty() {
+            self.truncate_inside();
+        }
     }
 
     pub(super) fn append_range(&mut self, other: &Self, start: usize, end: usize) {
+        self.append_own(other, start, end);
+        if !other.inside.is_empty() {
+            self.append_inside(other, start, end);
+        }
+    }
+
+    /// Adds all rows of a column of lists or structs, without those of the columns inside.
+    pub(super) fn append_rows(&mut self, other: &Self) {
+        self.append_own(other, 0, other.len());
+    }
+
+    #[inline]
+    fn append_own(&mut self, other: &Self, start: usize, end: usize) {
         let end = end.min(other.len());
         if other.with_validity && other.validity.has_zero(start, end) {
             self.need_validity();
@@ -230,10 +270,14 @@ impl FieldColumn {
             self.validity.push_ones(count);
         }
         self.values.append_kept(&other.values, kept);
+        if !other.inside.is_empty() {
+            kept.runs(other.len(), |start, end| self.append_inside(other, start, end));
+        }
     }
 
-    /// Becomes a copy of columns that have been checked, have this layout, and are no field of the input.
-    pub(super) fn assign_checked(&mut self, field: &RawField<'_>, rows: usize) {
+    /// Becomes a copy of columns that have been checked, have this layout, and are no field of the input. `children`
+    /// are the columns inside lists and structs.
+    pub(super) fn assign_checked(&mut self, field: &RawField<'_>, rows: usize, children: &[RawField<'_>]) {
         self.clear();
         if let Some(validity) = field.validity {
             self.validity.assign_checked(validity, rows);
@@ -253,25 +297,53 @@ impl FieldColumn {
             (Values::F64(to), RawValues::F64(from)) => to.extend_from_slice(from),
             (Values::Decimals(to), RawValues::Decimals(from)) => to.extend_from_slice(from),
             (Values::Strings(to), RawValues::Strings(offsets, bytes)) => to.append_checked(offsets, bytes),
+            (Values::Lists(to), RawValues::Lists(offsets, child)) => {
+                to.assign_checked(offsets);
+                let elements = to.end();
+                self.assign_inside(&[child], elements, children);
+            }
+            (Values::Structs(to), RawValues::Structs(members)) => {
+                to.assign_checked(rows);
+                self.assign_inside(members, rows, children);
+            }
             _ => {}
         }
     }
 
-    /// Takes over the buffers if the layout is `storage`, otherwise starts anew. The column is empty afterwards.
-    pub(super) fn reset(&mut self, storage: Storage) {
-        if self.values.storage() == storage {
+    /// Takes over the buffers if the layout is that of the type, otherwise starts anew. The column is empty afterwards.
+    pub(super) fn reset(&mut self, data_type: &DataType) {
+        if self.has_layout(data_type) {
             self.clear();
         } else {
-            *self = Self::new(storage);
+            *self = Self::new(data_type);
         }
+    }
+
+    fn has_layout(&self, data_type: &DataType) -> bool {
+        let same = |column: &Self, data_type: &DataType| column.values.storage() == data_type.storage();
+        same(self, data_type)
+            && match data_type {
+                DataType::List(element) => self.inside.iter().all(|column| same(column, element.data_type())),
+                DataType::Struct(members) => {
+                    let fields = members.fields();
+                    let mut pairs = self.inside.iter().zip(fields);
+                    self.inside.len() == fields.len() && pairs.all(|(column, field)| same(column, &field.data_type))
+                }
+                _ => true,
+            }
     }
 
     /// Bytes of a row of numbers, on the wire.
     pub(super) fn fixed_bytes(&self) -> Option<&[u8]> {
+        match &self.values {
+            Values::Bools(bits) => return Some(bits.bytes()),
+            Values::Lists(_) | Values::Structs(_) => return None,
+            _ => {}
+        }
         Some(each_layout!(
             &self.values,
             v => bytemuck::cast_slice(v),
-            b => b.bytes(),
+            _ => return None,
             d => bytemuck::cast_slice(d),
             _ => return None
         ))
@@ -296,7 +368,7 @@ mod tests {
 
     #[test]
     fn only_a_null_makes_a_bitmap() {
-        let mut column = FieldColumn::new(Storage::F64);
+        let mut column = FieldColumn::new(&DataType::F64);
         column.push_f64(1.5);
         assert!(column.validity().is_none());
         column.push_null();
@@ -311,14 +383,14 @@ mod tests {
 
     #[test]
     fn a_value_of_another_layout_is_not_added() {
-        let mut column = FieldColumn::new(Storage::F64);
+        let mut column = FieldColumn::new(&DataType::F64);
         column.push_s64(1);
         assert!(column.is_empty());
     }
 
     #[test]
     fn a_decimal_is_read_as_it_was_pushed() {
-        let mut column = FieldColumn::new(Storage::Decimals);
+        let mut column = FieldColumn::new(&DataType::Decimal { precision: 38, scale: 0 });
         for value in [0, -1, i128::MAX, i128::MIN, 1 << 64] {
             column.push_decimal(value);
             assert_eq!(column.cell(column.len() - 1), Some(Cell::Decimal(value)));

@@ -14,6 +14,12 @@ pub enum MalformedTable {
         /// Number of fields in the schema.
         expected: usize,
     },
+    /// A child belongs to no list and no struct.
+    #[error("child {number} is in no list and in no struct")]
+    Unused {
+        /// Number of the child.
+        number: usize,
+    },
     /// A field breaks a rule.
     #[error("field {field:?}: {problem}")]
     Field {
@@ -65,6 +71,31 @@ pub enum Problem {
         /// Most digits.
         precision: u8,
     },
+    /// A list or a struct names a child that the table does not have.
+    #[error("child {number} is named, the table has {children}")]
+    ChildOutOfRange {
+        /// Number of the named child.
+        number: u32,
+        /// Number of children of the table.
+        children: usize,
+    },
+    /// A child is named twice.
+    #[error("child {number} is named twice")]
+    ChildTwice {
+        /// Number of the child.
+        number: u32,
+    },
+    /// A struct has too few members or too many.
+    #[error("a struct of {found} members, its type has {expected}")]
+    Members {
+        /// Number of members.
+        found: usize,
+        /// Number of members of the type.
+        expected: usize,
+    },
+    /// `same` is used inside of a list or a struct.
+    #[error("`same` inside of a list or a struct")]
+    SameInside,
     /// `same` is used where there is no input table.
     #[error("`same`, but there is no input table")]
     NoInput,

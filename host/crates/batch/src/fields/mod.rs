@@ -9,6 +9,8 @@
 //! - Every column of a table has as many rows as the table (save while a row is built).
 //! - Texts are UTF-8, row by row; the bits of a bitmap past its end are zero.
 //! - A column has nulls only where its type is nullable.
+//! - Lists and structs are one level deep: their elements and members are neither. So the columns inside them have none
+//!   inside, and nothing recurses further.
 
 mod assemble;
 mod assign;
@@ -17,13 +19,18 @@ mod cell;
 mod check;
 mod data_type;
 mod field_column;
+mod inside;
+mod key_type;
 mod malformed;
+#[cfg(test)]
+mod malformed_tests;
+mod offsets;
 mod raw;
-mod schema;
 mod storage;
 mod table;
 #[cfg(test)]
 mod table_tests;
+mod type_name;
 mod values;
 mod widen;
 mod wire;
@@ -31,11 +38,12 @@ mod wire;
 pub use assemble::Part;
 pub use bits::Bits;
 pub use cell::Cell;
-pub use data_type::{DataType, UnknownType};
+pub use data_type::{DataType, Element, FieldType, Members, NoMembers, Schema};
 pub use field_column::FieldColumn;
 pub use malformed::{MalformedTable, Problem};
-pub use raw::{Input, RawField, RawValues, SameField};
-pub use schema::{FieldType, Schema};
+pub use offsets::{Offsets, Rows};
+pub use raw::{Input, RawField, RawTable, RawValues, SameField};
 pub use storage::Storage;
 pub use table::Table;
+pub use type_name::UnknownType;
 pub use values::Values;

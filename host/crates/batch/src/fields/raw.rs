@@ -29,6 +29,19 @@ pub enum RawValues<'a> {
     Decimals(&'a [u64]),
     /// Offsets and bytes.
     Strings(&'a [u32], &'a [u8]),
+    /// Offsets, and the number of the child with the elements.
+    Lists(&'a [u32], u32),
+    /// The numbers of the children with the members.
+    Structs(&'a [u32]),
+}
+
+/// A table as an untrusted guest sends it, not yet checked.
+#[derive(Debug, Clone, Default)]
+pub struct RawTable<'a> {
+    /// The fields.
+    pub fields: Vec<RawField<'a>>,
+    /// The columns inside lists and structs, to which these refer by number.
+    pub children: Vec<RawField<'a>>,
 }
 
 impl RawValues<'_> {
@@ -50,6 +63,8 @@ impl RawValues<'_> {
             Self::F64(_) => Storage::F64,
             Self::Decimals(_) => Storage::Decimals,
             Self::Strings(..) => Storage::Strings,
+            Self::Lists(..) => Storage::Lists,
+            Self::Structs(_) => Storage::Structs,
         })
     }
 }
@@ -71,6 +86,7 @@ impl RawValues<'_> {
             Self::F32(values) => size_of_val(*values),
             Self::F64(values) => size_of_val(*values),
             Self::Strings(offsets, bytes) => size_of_val(*offsets) + bytes.len(),
+            Self::Lists(numbers, _) | Self::Structs(numbers) => size_of_val(*numbers),
         }
     }
 }

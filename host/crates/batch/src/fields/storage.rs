@@ -20,12 +20,14 @@ pub enum Storage {
     F64,
     Decimals,
     Strings,
+    Lists,
+    Structs,
 }
 
 impl DataType {
-    /// Layout of the values of this type.
+    /// Layout of the values of this type. The values inside a list or a struct have layouts of their own.
     #[must_use]
-    pub fn storage(self) -> Storage {
+    pub fn storage(&self) -> Storage {
         match self {
             Self::Bool => Storage::Bools,
             Self::S8 => Storage::S8,
@@ -40,12 +42,14 @@ impl DataType {
             Self::F64 => Storage::F64,
             Self::Decimal { .. } => Storage::Decimals,
             Self::String | Self::Bytes | Self::Json => Storage::Strings,
+            Self::List(_) => Storage::Lists,
+            Self::Struct(_) => Storage::Structs,
         }
     }
 
     /// Whether the values are texts in UTF-8.
     #[must_use]
-    pub fn is_text(self) -> bool {
+    pub fn is_text(&self) -> bool {
         matches!(self, Self::String | Self::Json)
     }
 }
@@ -66,6 +70,8 @@ impl fmt::Display for Storage {
             Self::F64 => "f64",
             Self::Decimals => "decimals",
             Self::Strings => "strings",
+            Self::Lists => "lists",
+            Self::Structs => "structs",
         })
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Cell, FieldColumn, RawField, Schema};
+use super::{Cell, FieldColumn, RawField, RawTable, RawValues, SameField, Schema};
 use crate::Bitmap;
 
 /// Rows of fields in columns: records of which the fields are read.
@@ -43,7 +43,7 @@ impl Table {
     /// A table of this schema without rows.
     #[must_use]
     pub fn new(schema: Arc<Schema>) -> Self {
-        let fields = schema.fields().iter().map(|field| FieldColumn::new(field.data_type.storage())).collect();
+        let fields = schema.fields().iter().map(|field| FieldColumn::new(&field.data_type)).collect();
         Self { schema, rows: 0, fields }
     }
 
@@ -71,10 +71,29 @@ impl Table {
         &self.fields
     }
 
-    /// The columns as a guest would send them.
+    /// The columns as a guest would send them, those of `same` as fields of the input.
     #[must_use]
-    pub fn as_raw(&self) -> Vec<RawField<'_>> {
-        self.fields.iter().map(FieldColumn::as_raw).collect()
+    pub fn as_raw(&self, same: &[SameField]) -> RawTable<'_> {
+        let mut table = RawTable::default();
+        let mut numbers = self.schema.children();
+        for (at, column) in self.fields.iter().enumerate() {
+            if let Some(same) = same.iter().find(|same| same.to == at) {
+                let number = u32::try_from(same.from).unwrap_or(u32::MAX);
+                table.fields.push(RawField { values: RawValues::Same(number), validity: None });
+                continue;
+            }
+            let mut field = column.as_raw();
+            let (own, rest) = numbers.split_at_checked(column.inside().len()).unwrap_or((numbers, &[]));
+            numbers = rest;
+            match (&mut field.values, own) {
+                (RawValues::Lists(_, child), [number]) => *child = *number,
+                (RawValues::Structs(members), own) => *members = own,
+                _ => {}
+            }
+            table.fields.push(field);
+            table.children.extend(column.inside().iter().map(FieldColumn::as_raw));
+        }
+        table
     }
 
     /// Column `at`, for pushes.
@@ -96,11 +115,12 @@ impl Table {
     #[must_use]
     pub fn finish_row(&mut self) -> bool {
         let rows = self.rows + 1;
-        let whole = self
-            .fields
-            .iter()
-            .zip(self.schema.fields())
-            .all(|(column, field)| column.len() == rows && (field.nullable || column.validity().is_none()));
+        let mut columns = self.fields.iter().zip(self.schema.fields());
+        let whole = columns
+            .clone()
+            .all(|(column, field)| column.len() == rows && (field.nullable || column.validity().is_none()))
+            && (self.schema.children().is_empty()
+                || columns.all(|(column, field)| column.is_whole_inside(&field.data_type)));
         if whole {
             self.rows = rows;
         } else {
@@ -129,10 +149,9 @@ impl Table {
         }
         self.fields.truncate(schema.fields().len());
         for (at, field) in schema.fields().iter().enumerate() {
-            let storage = field.data_type.storage();
             match self.fields.get_mut(at) {
-                Some(column) => column.reset(storage),
-                None => self.fields.push(FieldColumn::new(storage)),
+                Some(column) => column.reset(&field.data_type),
+                None => self.fields.push(FieldColumn::new(&field.data_type)),
             }
         }
         self.schema = Arc::clone(schema);

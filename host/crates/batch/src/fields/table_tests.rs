@@ -9,7 +9,7 @@ use crate::Bitmap;
 
 /// An owned value; bits of numbers, so that NaN equals itself.
 #[derive(Debug, Clone, PartialEq)]
-enum Value {
+pub(super) enum Value {
     Bool(bool),
     Signed(i64),
     Unsigned(u64),
@@ -17,11 +17,13 @@ enum Value {
     F64(u64),
     Decimal(i128),
     Text(String),
+    /// The elements of a list, or the members of a struct.
+    Inside(Vec<Option<Value>>),
 }
 
-type Row = Vec<Option<Value>>;
+pub(super) type Row = Vec<Option<Value>>;
 
-const TYPES: [DataType; 17] = [
+const SCALARS: [DataType; 17] = [
     DataType::Bool,
     DataType::S8,
     DataType::S16,
@@ -41,11 +43,32 @@ const TYPES: [DataType; 17] = [
     DataType::Json,
 ];
 
-fn schema_of(types: &[(DataType, bool)]) -> Arc<Schema> {
-    let fields = types.iter().enumerate().map(|(at, &(data_type, nullable))| FieldType {
+/// Every type, and lists and structs of several.
+fn types() -> Vec<DataType> {
+    let lists = SCALARS.into_iter().enumerate().map(|(at, element)| list_of(element, at % 2 == 0));
+    let structs = [&SCALARS[..1], &SCALARS[3..8], &SCALARS[9..]].map(struct_of);
+    SCALARS.into_iter().chain(lists).chain(structs).collect()
+}
+
+pub(super) fn list_of(element: DataType, nullable: bool) -> DataType {
+    Element::new(element, nullable).unwrap().into()
+}
+
+pub(super) fn struct_of(members: &[DataType]) -> DataType {
+    let member = |(at, data_type): (usize, &DataType)| FieldType {
+        name: format!("m{at}"),
+        data_type: data_type.clone(),
+        nullable: at % 2 == 0,
+        docs: String::new(),
+    };
+    Members::new(members.iter().enumerate().map(member).collect()).unwrap().into()
+}
+
+pub(super) fn schema_of(types: &[(DataType, bool)]) -> Arc<Schema> {
+    let fields = types.iter().enumerate().map(|(at, (data_type, nullable))| FieldType {
         name: format!("f{at}"),
-        data_type,
-        nullable,
+        data_type: data_type.clone(),
+        nullable: *nullable,
         docs: String::new(),
     });
     Arc::new(Schema::new(fields.collect()).unwrap())
@@ -53,7 +76,7 @@ fn schema_of(types: &[(DataType, bool)]) -> Arc<Schema> {
 
 /// A value of a type, made from a number and a text.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "any value of the type will do")]
-fn value_of(data_type: DataType, seed: i64, text: &str) -> Value {
+fn value_of(data_type: &DataType, seed: i64, text: &str) -> Value {
     match data_type {
         DataType::Bool => Value::Bool(seed % 2 == 0),
         DataType::S8 => Value::Signed(i64::from(seed as i8)),
@@ -68,6 +91,21 @@ fn value_of(data_type: DataType, seed: i64, text: &str) -> Value {
         DataType::F64 => Value::F64(seed as u64),
         DataType::Decimal { .. } => Value::Decimal(i128::from(seed) * 10),
         DataType::String | DataType::Bytes | DataType::Json => Value::Text(text.to_owned()),
+        DataType::List(element) => {
+            let count = seed.unsigned_abs() % 4;
+            let element = |at| {
+                let null = element.is_nullable() && (seed ^ at) % 3 == 0;
+                (!null).then(|| value_of(element.data_type(), seed.wrapping_mul(at + 3), text))
+            };
+            Value::Inside((0..).take(count as usize).map(element).collect())
+        }
+        DataType::Struct(members) => {
+            let member = |(at, field): (i64, &FieldType)| {
+                let null = field.nullable && (seed ^ at) % 3 == 0;
+                (!null).then(|| value_of(&field.data_type, seed.wrapping_mul(at + 3), text))
+            };
+            Value::Inside((0..).zip(members.fields()).map(member).collect())
+        }
     }
 }
 
@@ -88,10 +126,18 @@ fn push(column: &mut FieldColumn, value: &Option<Value>) {
         (Some(Value::F64(v)), _) => column.push_f64(f64::from_bits(*v)),
         (Some(Value::Decimal(v)), _) => column.push_decimal(*v),
         (Some(Value::Text(v)), _) => column.push_str(v),
+        (Some(Value::Inside(elements)), Storage::Lists) => {
+            elements.iter().for_each(|element| push(column.elements_mut().unwrap(), element));
+            column.end_list();
+        }
+        (Some(Value::Inside(members)), _) => {
+            members.iter().enumerate().for_each(|(at, member)| push(column.member_mut(at).unwrap(), member));
+            column.end_struct();
+        }
     }
 }
 
-fn built(schema: &Arc<Schema>, rows: &[Row]) -> Table {
+pub(super) fn built(schema: &Arc<Schema>, rows: &[Row]) -> Table {
     let mut table = Table::new(Arc::clone(schema));
     for row in rows {
         for (at, value) in row.iter().enumerate() {
@@ -103,7 +149,16 @@ fn built(schema: &Arc<Schema>, rows: &[Row]) -> Table {
 }
 
 fn rows_of(table: &Table) -> Vec<Row> {
-    let value = |cell: Cell<'_>| match cell {
+    let fields = table.fields();
+    for field in fields {
+        assert_eq!(field.len(), table.len());
+        assert!(field.validity().is_none_or(|bits| bits.len() == table.len()));
+    }
+    (0..table.len()).map(|row| fields.iter().map(|field| value_in(field, row)).collect()).collect()
+}
+
+fn value_in(column: &FieldColumn, row: usize) -> Option<Value> {
+    match column.cell(row).unwrap() {
         Cell::Null => None,
         Cell::Bool(v) => Some(Value::Bool(v)),
         Cell::Signed(v) => Some(Value::Signed(v)),
@@ -112,13 +167,11 @@ fn rows_of(table: &Table) -> Vec<Row> {
         Cell::F64(v) => Some(Value::F64(v.to_bits())),
         Cell::Decimal(v) => Some(Value::Decimal(v)),
         Cell::Bytes(v) => Some(Value::Text(String::from_utf8(v.to_vec()).unwrap())),
-    };
-    let fields = table.fields().len();
-    for field in table.fields() {
-        assert_eq!(field.len(), table.len());
-        assert!(field.validity().is_none_or(|bits| bits.len() == table.len()));
+        Cell::List { start, end } => {
+            Some(Value::Inside((start..end).map(|row| value_in(&column.inside()[0], row)).collect()))
+        }
+        Cell::Struct => Some(Value::Inside(column.inside().iter().map(|member| value_in(member, row)).collect())),
     }
-    (0..table.len()).map(|row| (0..fields).map(|field| value(table.cell(field, row).unwrap())).collect()).collect()
 }
 
 fn rows(types: Vec<(DataType, bool)>) -> impl Strategy<Value = (Arc<Schema>, Vec<Row>)> {
@@ -126,7 +179,7 @@ fn rows(types: Vec<(DataType, bool)>) -> impl Strategy<Value = (Arc<Schema>, Vec
     let cell = (prop::bool::weighted(0.2), any::<i64>(), "[a-zé☃]{0,5}");
     let row = prop::collection::vec(cell, types.len()).prop_map(move |cells| {
         let made = cells.iter().zip(&types).map(|((null, seed, text), (data_type, nullable))| {
-            (!(*null && *nullable)).then(|| value_of(*data_type, *seed, text))
+            (!(*null && *nullable)).then(|| value_of(data_type, *seed, text))
         });
         made.collect::<Row>()
     });
@@ -134,7 +187,7 @@ fn rows(types: Vec<(DataType, bool)>) -> impl Strategy<Value = (Arc<Schema>, Vec
 }
 
 fn tables() -> impl Strategy<Value = (Arc<Schema>, Vec<Row>)> {
-    prop::collection::vec((prop::sample::select(TYPES.to_vec()), any::<bool>()), 0..6).prop_flat_map(rows)
+    prop::collection::vec((prop::sample::select(types()), any::<bool>()), 0..6).prop_flat_map(rows)
 }
 
 proptest! {
@@ -164,16 +217,20 @@ proptest! {
     fn a_sound_table_is_taken_over_and_comes_back_from_the_wire((schema, rows) in tables()) {
         let table = built(&schema, &rows);
         let mut assigned = Table::default();
-        prop_assert_eq!(assigned.assign(&schema, rows.len(), &table.as_raw(), None, &mut Vec::new()), Ok(()));
+        prop_assert_eq!(assigned.assign(&schema, rows.len(), &table.as_raw(&[]), None, &mut Vec::new()), Ok(()));
         prop_assert_eq!(rows_of(&assigned), rows.clone());
-        let same: Vec<RawField<'_>> = (0u32..).zip(schema.fields())
-            .map(|(at, _)| RawField { values: RawValues::Same(at), validity: None }).collect();
+        let all: Vec<SameField> = (0..schema.fields().len()).map(|at| SameField { to: at, from: at }).collect();
+        let same = table.as_raw(&all);
+        // A table of which some fields are the same refers to the children of the others.
+        let some: Vec<SameField> = all.iter().copied().filter(|field| field.to % 2 == 1).collect();
+        let taken = assigned.assign(&schema, rows.len(), &table.as_raw(&some), Some(input_of(&table)), &mut Vec::new());
+        prop_assert_eq!(taken, Ok(()));
         let mut moved = Vec::new();
         let assigned_same = assigned.assign(&schema, rows.len(), &same, Some(input_of(&table)), &mut moved);
         prop_assert_eq!(assigned_same, Ok(()));
         // Each field of the input twice: one is a copy.
         let parts: Vec<Part> = moved.iter().chain(&moved).map(|field| Part::Input(field.from)).collect();
-        let twice = schema_of(&types_of(&schema).repeat(2));
+        let twice = schema_of(&[types_of(&schema), types_of(&schema)].concat());
         let mut both = Table::default();
         both.assemble(&twice, rows.len(), &parts, &mut assigned, &mut table.clone());
         prop_assert_eq!(rows_of(&both), rows.iter().map(|row| [row.clone(), row.clone()].concat()).collect::<Vec<_>>());
@@ -208,6 +265,9 @@ proptest! {
                     if let Some(Cell::Bytes(bytes)) = column.cell(row) {
                         prop_assert!(!field.data_type.is_text() || std::str::from_utf8(bytes).is_ok());
                     }
+                    if field.data_type.is_nested() {
+                        prop_assert!(column.is_whole_inside(&field.data_type));
+                    }
                 }
             }
         } else {
@@ -216,75 +276,62 @@ proptest! {
     }
 }
 
-fn input_of(table: &Table) -> Input<'_> {
+pub(super) fn input_of(table: &Table) -> Input<'_> {
     Input { schema: table.schema(), rows: table.len(), nulls: &[] }
 }
 
 fn types_of(schema: &Schema) -> Vec<(DataType, bool)> {
-    schema.fields().iter().map(|field| (field.data_type, field.nullable)).collect()
-}
-
-fn refusal(types: &[(DataType, bool)], rows: usize, fields: &[RawField<'_>], input: Option<&Table>) -> String {
-    let mut table = Table::default();
-    let error = table.assign(&schema_of(types), rows, fields, input.map(input_of), &mut Vec::new()).unwrap_err();
-    assert!(table.is_empty() && table.fields().iter().all(FieldColumn::is_empty));
-    error.to_string()
+    schema.fields().iter().map(|field| (field.data_type.clone(), field.nullable)).collect()
 }
 
 #[test]
-fn a_malformed_field_is_refused_with_the_rule_it_breaks() {
-    const DECIMAL: DataType = DataType::Decimal { precision: 2, scale: 0 };
-    let raw = |values| RawField { values, validity: None };
-    let valid = |values, validity| RawField { values, validity: Some(validity) };
-    let two: &[f64] = &[1.0, 2.0];
-    let cases: [((DataType, bool), RawField<'_>, &str); 15] = [
-        ((DataType::S64, false), raw(RawValues::F64(two)), "f64 values, its type is stored as s64"),
-        ((DataType::F64, false), raw(RawValues::F64(&[1.0])), "1 values in a table of 2 rows"),
-        ((DataType::F64, false), valid(RawValues::F64(two), &[3]), "a validity bitmap, but the field is not nullable"),
-        ((DataType::F64, true), valid(RawValues::F64(two), &[]), "validity: a bitmap of 0 bytes, 1 are needed"),
-        ((DataType::F64, true), valid(RawValues::F64(two), &[7]), "validity: a bit is set past record 2"),
-        ((DataType::Bool, false), raw(RawValues::Bools(&[4])), "values: a bit is set past record 2"),
-        ((DataType::Bool, false), raw(RawValues::Bools(&[1, 1])), "values: a bitmap of 2 bytes, 1 are needed"),
-        ((DataType::String, false), raw(RawValues::Strings(&[0, 2, 1], b"a")), "values: offset 2 is 1, below 2"),
-        ((DataType::String, false), raw(RawValues::Strings(&[], b"a")), "values: no offsets"),
-        ((DataType::String, false), raw(RawValues::Strings(&[0, 1, 2], b"a\xff")), "values: entry 1 is not UTF-8"),
-        ((DataType::Json, false), raw(RawValues::Strings(&[0, 1, 2], "é".as_bytes())), "values: entry 0 is not UTF-8"),
-        ((DECIMAL, false), raw(RawValues::Decimals(&[1, 0, 100, 0])), "row 1 is 100 without its point, which has more"),
-        (
-            (DECIMAL, false),
-            raw(RawValues::Decimals(&[u64::MAX - 98, u64::MAX, u64::MAX - 99, u64::MAX])),
-            "row 1 is -100 without its point",
-        ),
-        ((DECIMAL, false), raw(RawValues::Decimals(&[1, 0, 1])), "3 words of decimals, each decimal has two"),
-        ((DECIMAL, false), raw(RawValues::Same(0)), "`same`, but there is no input table"),
+fn a_row_that_is_not_whole_inside_is_dropped() {
+    let list = list_of(DataType::S8, false);
+    let mut table = Table::new(schema_of(&[(list, true), (struct_of(&[DataType::S8, DataType::S8]), true)]));
+    type Change = fn(&mut FieldColumn, &mut FieldColumn);
+    // What is pushed besides an element, and the two members of a struct.
+    let cases: [(Change, bool); 6] = [
+        (|_, _| {}, true),
+        (|list, _| list.elements_mut().unwrap().push_null(), false),
+        (|_, place| place.member_mut(1).unwrap().push_null(), false),
+        (|_, place| place.member_mut(0).unwrap().push_s8(1), false),
+        (|_, place| place.end_struct(), false),
+        (|list, _| list.end_list(), false),
     ];
-    for (field, raw, expected) in cases {
-        let found = refusal(&[field], 2, &[raw], None);
-        assert!(found.starts_with(&format!("field \"f0\": {expected}")), "{found}");
+    for (change, whole) in cases {
+        let rows = table.len();
+        let (list, place) = table.fields.split_at_mut(1);
+        let (list, place) = (&mut list[0], &mut place[0]);
+        list.elements_mut().unwrap().push_s8(1);
+        place.member_mut(0).unwrap().push_s8(1);
+        change(list, place);
+        list.end_list();
+        let last = place.member_mut(1).unwrap();
+        if last.len() == rows {
+            last.push_s8(1);
+        }
+        place.end_struct();
+        assert_eq!(table.finish_row(), whole);
+        assert_eq!(table.len(), rows + usize::from(whole));
+        let inside = table.fields().iter().flat_map(FieldColumn::inside);
+        assert!(table.fields().iter().chain(inside).all(|field| field.len() == 1 && field.validity().is_none()));
     }
-    assert_eq!(refusal(&[(DataType::F64, false)], 2, &[], None), "a table of 0 fields, the schema has 1");
+    table.field_mut(0).unwrap().elements_mut().unwrap().push_s8(1);
+    table.field_mut(0).unwrap().push_null();
+    table.field_mut(1).unwrap().push_null();
+    assert!(!table.finish_row(), "an element that is in no list");
 }
 
 #[test]
-fn same_is_refused_where_the_field_of_the_input_does_not_fit() {
-    let types = [(DataType::S32, false), (DataType::F64, true)];
-    let input = built(&schema_of(&types), &[vec![Some(Value::Signed(1)), None]]);
-    let same = |at| RawField { values: RawValues::Same(at), validity: None };
-    let cases = [
-        ((DataType::S32, false), 1, same(2), "`same` of field 2, the input has 2"),
-        ((DataType::Date, false), 1, same(0), "`same` of field \"f0\", which is s32, not date"),
-        ((DataType::F64, false), 1, same(1), "`same` of field \"f1\", which has nulls; this field is not nullable"),
-        ((DataType::S32, false), 2, same(0), "`same` in a table of 2 rows, the input has 1"),
-        (
-            (DataType::F64, true),
-            1,
-            RawField { validity: Some(&[1]), ..same(1) },
-            "`same` with a validity bitmap of its own",
-        ),
-    ];
-    for (field, rows, raw, expected) in cases {
-        assert_eq!(refusal(&[field], rows, &[raw], Some(&input)), format!("field \"f0\": {expected}"));
-    }
+fn a_null_list_is_no_empty_list() {
+    let schema = schema_of(&[(list_of(DataType::S64, true), true)]);
+    let mut table = Table::new(schema);
+    table.field_mut(0).unwrap().end_list();
+    assert!(table.finish_row());
+    table.field_mut(0).unwrap().push_null();
+    assert!(table.finish_row());
+    assert_eq!(table.cell(0, 0), Some(Cell::List { start: 0, end: 0 }));
+    assert_eq!(table.cell(0, 1), Some(Cell::Null));
 }
 
 #[test]
@@ -292,7 +339,10 @@ fn the_value_of_a_row_that_is_null_is_not_checked() {
     let schema = schema_of(&[(DataType::Decimal { precision: 2, scale: 0 }, true)]);
     let raw = RawField { values: RawValues::Decimals(&[100, 0]), validity: Some(&[0]) };
     let mut table = Table::default();
-    assert_eq!(table.assign(&schema, 1, &[raw], None, &mut Vec::new()), Ok(()));
+    assert_eq!(
+        table.assign(&schema, 1, &RawTable { fields: vec![raw], children: Vec::new() }, None, &mut Vec::new()),
+        Ok(())
+    );
     assert_eq!(table.cell(0, 0), Some(Cell::Null));
 }
 

@@ -1,4 +1,4 @@
-use super::{Bits, RawValues, Storage};
+use super::{Bits, Offsets, RawValues, Rows, Storage};
 use crate::{Bitmap, Column};
 
 /// Values of a field, one for each row, in Arrow's layout. The value of a row without a value (see
@@ -31,9 +31,14 @@ pub enum Values {
     Decimals(Vec<u64>),
     /// Texts, bytes, and JSON.
     Strings(Column),
+    /// Lists. Their elements are the column inside this one.
+    Lists(Offsets),
+    /// Structs. Their members are the columns inside this one.
+    Structs(Rows),
 }
 
-/// One expression for each kind of layout. `$fixed` is compiled once for each type of number.
+/// One expression for each kind of layout. `$fixed` is compiled once for each type of number, and `$bools` for bits,
+/// lists and structs, which have methods of the same names.
 macro_rules! each_layout {
     ($values:expr, $v:pat => $fixed:expr, $b:pat => $bools:expr, $d:pat => $decimals:expr, $s:pat => $strings:expr) => {
         match $values {
@@ -50,6 +55,8 @@ macro_rules! each_layout {
             Values::F64($v) => $fixed,
             Values::Decimals($d) => $decimals,
             Values::Strings($s) => $strings,
+            Values::Lists($b) => $bools,
+            Values::Structs($b) => $bools,
         }
     };
 }
@@ -72,6 +79,8 @@ macro_rules! each_pair {
             (Values::F64($a), Values::F64($b)) => $fixed,
             (Values::Decimals($a), Values::Decimals($b)) => $decimals,
             (Values::Strings($a), Values::Strings($b)) => $strings,
+            (Values::Lists($a), Values::Lists($b)) => $bools,
+            (Values::Structs($a), Values::Structs($b)) => $bools,
             _ => {}
         }
     };
@@ -95,6 +104,8 @@ impl Values {
             Storage::F64 => Self::F64(Vec::new()),
             Storage::Decimals => Self::Decimals(Vec::new()),
             Storage::Strings => Self::Strings(Column::new()),
+            Storage::Lists => Self::Lists(Offsets::default()),
+            Storage::Structs => Self::Structs(Rows::default()),
         }
     }
 
@@ -117,9 +128,9 @@ impl Values {
         self.len() == 0
     }
 
-    /// The values as a guest would send them.
+    /// The values as a guest would send them. The numbers of the columns inside a list or a struct are left out.
     #[must_use]
-    pub fn as_raw(&self) -> RawValues<'_> {
+    pub(super) fn as_raw(&self) -> RawValues<'_> {
         match self {
             Self::Bools(v) => RawValues::Bools(v.bytes()),
             Self::S8(v) => RawValues::S8(v),
@@ -134,6 +145,8 @@ impl Values {
             Self::F64(v) => RawValues::F64(v),
             Self::Decimals(v) => RawValues::Decimals(v),
             Self::Strings(v) => RawValues::Strings(v.offsets(), v.bytes()),
+            Self::Lists(v) => RawValues::Lists(v.numbers(), 0),
+            Self::Structs(_) => RawValues::Structs(&[]),
         }
     }
 
@@ -142,7 +155,7 @@ impl Values {
         each_layout!(
             self,
             v => size_of_val(v.as_slice()),
-            b => b.bytes().len(),
+            b => b.weight(),
             d => size_of_val(d.as_slice()),
             s => s.byte_len() + size_of::<u32>() * s.len()
         )
@@ -177,7 +190,7 @@ impl Values {
         each_layout!(
             self,
             v => v.push(Default::default()),
-            b => b.push(false),
+            b => b.push_nothing(),
             d => d.extend([0, 0]),
             s => s.push(b"")
         );

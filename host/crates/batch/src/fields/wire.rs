@@ -1,12 +1,15 @@
 //! Tables as bytes in order: the number of rows, then for each field whether it has a validity bitmap, the
-//! bitmap, and the values. Parts are padded as in [`crate::wire`]. The schema is not written; the reader has it.
+//! bitmap, and the values. The values of lists are their offsets; the columns inside of a list or a struct follow in
+//! their order. Parts are padded as in [`crate::wire`]. The schema is not written; the reader has it.
 
 use std::sync::Arc;
 
-use super::check::check_field;
-use super::{FieldColumn, FieldType, SameField, Schema, Table, Values};
+use super::check::check_read;
+use super::{DataType, FieldColumn, FieldType, SameField, Schema, Table, Values};
+use crate::check_offsets;
 use crate::wire::{
-    WireError, WireReader, WireWriter, get_bytes, get_column, get_small, put_bytes, put_column, put_u64,
+    WireError, WireReader, WireWriter, get_bytes, get_column, get_small, get_u32s, put_bytes, put_column, put_u32s,
+    put_u64,
 };
 
 impl FieldColumn {
@@ -20,9 +23,12 @@ impl FieldColumn {
             put_bytes(to, validity.bytes())?;
         }
         match (&self.values, self.fixed_bytes()) {
-            (Values::Strings(strings), _) => put_column(to, strings),
-            (_, bytes) => put_bytes(to, bytes.unwrap_or_default()),
+            (Values::Strings(strings), _) => put_column(to, strings)?,
+            (Values::Lists(offsets), _) => put_u32s(to, offsets.numbers())?,
+            (Values::Structs(_), _) => {}
+            (_, bytes) => put_bytes(to, bytes.unwrap_or_default())?,
         }
+        self.inside().iter().try_for_each(|column| column.write(to))
     }
 
     /// Number of bytes that [`FieldColumn::write`] appends.
@@ -31,21 +37,52 @@ impl FieldColumn {
         let padded = |len: usize| 8 + len.next_multiple_of(8);
         let values = match &self.values {
             Values::Strings(strings) => padded(4 * strings.offsets().len()) + padded(strings.byte_len()),
+            Values::Lists(offsets) => padded(4 * offsets.numbers().len()),
+            Values::Structs(_) => 0,
             _ => padded(self.fixed_bytes().map_or(0, <[u8]>::len)),
         };
-        8 + self.validity().map_or(0, |bits| padded(bits.bytes().len())) + values
+        let inside = self.inside().iter().map(Self::wire_len).sum::<usize>();
+        8 + self.validity().map_or(0, |bits| padded(bits.bytes().len())) + values + inside
     }
 
     /// Becomes the column of `rows` rows that [`FieldColumn::write`] wrote, after all checks. It has at most `limit`
-    /// bytes of values (of strings: of offsets, and of content). After an error its content has no meaning.
-    fn read(
+    /// bytes of values (of strings: of offsets, and of content), and so has each column inside. After an error its
+    /// content has no meaning.
+    fn read_field(
         &mut self,
         field: &FieldType,
         rows: usize,
         from: &mut impl WireReader,
         limit: u64,
     ) -> Result<(), WireError> {
-        self.reset(field.data_type.storage());
+        self.reset(&field.data_type);
+        self.read(&field.name, (&field.data_type, field.nullable), rows, from, limit)?;
+        match (&field.data_type, &self.values) {
+            (DataType::List(element), Values::Lists(offsets)) => {
+                let elements = offsets.end();
+                let name = format!("{}[]", field.name);
+                let types = (element.data_type(), element.is_nullable());
+                self.inside.iter_mut().try_for_each(|column| column.read(&name, types, elements, from, limit))
+            }
+            (DataType::Struct(members), _) => {
+                self.inside.iter_mut().zip(members.fields()).try_for_each(|(column, member)| {
+                    let name = format!("{}.{}", field.name, member.name);
+                    column.read(&name, (&member.data_type, member.nullable), rows, from, limit)
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the column without the columns inside.
+    fn read(
+        &mut self,
+        name: &str,
+        (data_type, nullable): (&DataType, bool),
+        rows: usize,
+        from: &mut impl WireReader,
+        limit: u64,
+    ) -> Result<(), WireError> {
         match get_small::<u8>(from)? {
             0 => {}
             1 => {
@@ -55,7 +92,8 @@ impl FieldColumn {
             found => return Err(WireError::broken(format!("{found} stands where a field says if it has nulls"))),
         }
         read_values(&mut self.values, rows, from, limit)?;
-        check_field(field, &self.as_raw(), rows, None).map_err(|problem| WireError::broken(problem.to_string()))
+        check_read(name, data_type, nullable, &self.as_raw(), rows)
+            .map_err(|problem| WireError::broken(problem.to_string()))
     }
 }
 
@@ -101,7 +139,7 @@ impl Table {
         let rows = get_small::<u32>(from)? as usize;
         for (at, (column, field)) in self.fields.iter_mut().zip(self.schema.fields()).enumerate() {
             if !same.iter().any(|same| same.to == at) {
-                column.read(field, rows, from, limit)?;
+                column.read_field(field, rows, from, limit)?;
             }
         }
         self.rows = rows;
@@ -124,6 +162,17 @@ fn read_values(values: &mut Values, rows: usize, from: &mut impl WireReader, lim
         Values::F64(values) => get_numbers(from, rows, limit, values),
         Values::Decimals(values) => get_numbers(from, rows.saturating_mul(2), limit, values),
         Values::Strings(strings) => get_column(from, "values", limit, strings).map(|_| ()),
+        Values::Lists(offsets) => offsets.refill(
+            |numbers| get_u32s(from, limit, numbers),
+            |numbers| {
+                let end = numbers.last().map_or(0, |&end| end as usize);
+                check_offsets("values", numbers, end).map(|_| ()).map_err(WireError::from)
+            },
+        ),
+        Values::Structs(structs) => {
+            structs.assign_checked(rows);
+            Ok(())
+        }
     }
 }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use sage_batch::fields::{DataType, FieldColumn, FieldType, Schema, Table};
 
 use crate::error::{FieldError, Reason};
+use crate::json::Value;
 use crate::put::{put_number, put_text};
 use crate::scan::{self, Open};
 
@@ -14,6 +15,8 @@ pub struct CsvCells {
     /// For each field, the number of its cell; `None` for a nullable field that the header does not have.
     cells: Vec<Option<usize>>,
     open: Open,
+    /// Text of strings with escapes in a list or a struct, decoded.
+    text: Vec<u8>,
 }
 
 impl CsvCells {
@@ -35,7 +38,7 @@ impl CsvCells {
                 return Err(FieldError::without_place(&field.name, Reason::Missing));
             }
         }
-        Ok(Self { schema: Arc::clone(schema), cells, open: Open::default() })
+        Ok(Self { schema: Arc::clone(schema), cells, open: Open::default(), text: Vec::new() })
     }
 
     /// Appends a row of `table`, whose schema is the reader's. `cells` gives the cell with this number, without
@@ -58,7 +61,12 @@ impl CsvCells {
         }
         for (number, (cell, field)) in self.cells.iter().zip(self.schema.fields()).enumerate() {
             let Some(column) = table.field_mut(number) else { continue };
-            put_cell(cell.and_then(&cells), field, column, &mut self.open)
+            let cell = cell.and_then(&cells);
+            if let (Some(cell @ [_, ..]), true) = (cell, field.data_type.is_nested()) {
+                put_nested(cell, field, column, &mut self.open, &mut self.text)?;
+                continue;
+            }
+            put_cell(cell, field, column, &mut self.open)
                 .map_err(|reason| FieldError::without_place(&field.name, reason))?;
         }
         match table.finish_row() {
@@ -69,14 +77,14 @@ impl CsvCells {
 }
 
 fn put_cell(cell: Option<&[u8]>, field: &FieldType, column: &mut FieldColumn, open: &mut Open) -> Result<(), Reason> {
-    let data_type = field.data_type;
+    let data_type = &field.data_type;
     let cell = match cell {
         None | Some([]) if field.nullable => {
             column.push_null();
             return Ok(());
         }
         None => return Err(Reason::Missing),
-        Some([]) if data_type != DataType::String => return Err(Reason::Empty(data_type)),
+        Some([]) if *data_type != DataType::String => return Err(Reason::Empty(data_type.clone())),
         Some(cell) => cell,
     };
     let bad = |bad: crate::error::Bad| bad.reason(cell, data_type);
@@ -103,4 +111,25 @@ fn put_cell(cell: Option<&[u8]>, field: &FieldType, column: &mut FieldColumn, op
         _ => return Err(no_form()),
     }
     Ok(())
+}
+
+/// Adds a list or a struct from its JSON text.
+fn put_nested(
+    cell: &[u8],
+    field: &FieldType,
+    column: &mut FieldColumn,
+    open: &mut Open,
+    text: &mut Vec<u8>,
+) -> Result<(), FieldError> {
+    let error = |inside: &str, reason| FieldError::without_place(&format!("{}{inside}", field.name), reason);
+    if simdutf8::basic::from_utf8(cell).is_err() {
+        return Err(error("", Reason::NotUtf8));
+    }
+    let (start, nullable) = (scan::space(cell, 0), field.nullable);
+    let value = Value { record: cell, start, data_type: &field.data_type, nullable, level: 1, open, text };
+    match value.put(column) {
+        Ok(end) if scan::space(cell, end) == cell.len() => Ok(()),
+        Ok(_) | Err(None) => Err(error("", Reason::NotJson)),
+        Err(Some(fault)) => Err(error(&fault.inside, fault.reason)),
+    }
 }

@@ -32,6 +32,17 @@ fn a_cell_is_read_exactly_or_refused() {
         ("string", "a,\"b\"\r\n", Ok("\"a,\"\"b\"\"\r\n\"")),
         ("bytes", "aGk=", Ok("aGk=")),
         ("json", " [1, 2] ", Ok("\"[1, 2]\"")),
+        ("list<s64>", "[1, 2]", Ok("\"[1,2]\"")),
+        ("list<string?>", " [\"a\",null] ", Ok("\"[\"\"a\"\",null]\"")),
+        ("list<s64>", "[1,2.5]", Err("field \"x[1]\" is \"2.5\", which is no s64")),
+        ("list<s64>", "[1] 2", Err("field \"x\" is not JSON")),
+        ("list<s64>", "1;2", Err("field \"x\" is a number, not list<s64>")),
+        ("list<s64>", "", Err("field \"x\" is empty, which is no list<s64>")),
+        ("list<s64>?", "", Ok("")),
+        ("{a: s8}", "{\"a\":1}", Ok("\"{\"\"a\"\":1}\"")),
+        ("{a: s8}", "{\"a\":128}", Err("field \"x.a\" is 128, which is out of the range of s8")),
+        ("{a: s8}", "", Err("field \"x\" is empty, which is no struct")),
+        ("{a: s8}", "x", Err("field \"x\" is not JSON")),
         ("json", "a", Err("field \"x\" is not JSON")),
     ];
     for (data_type, cell, expected) in cases {

@@ -3,24 +3,25 @@ use std::sync::Arc;
 use sage_batch::fields::{Cell, DataType, Schema, Table};
 
 use crate::error::{FieldError, Reason};
-use crate::json::{not_finite, put_json, put_time};
+use crate::json::{Printer, not_finite, put_json, put_time};
 use crate::scan::Open;
 use crate::{number, put};
 
 /// Prints rows as CSV by RFC 4180: the fields in the order of the schema, quotes around a cell only where it needs
-/// them, an empty cell where a row has no value. No line end is added.
+/// them, an empty cell where a row has no value. A list or a struct is its JSON text. No line end is added.
 #[derive(Debug)]
 pub struct CsvWriter {
     schema: Arc<Schema>,
     cell: Vec<u8>,
     open: Open,
+    printer: Printer,
 }
 
 impl CsvWriter {
     /// A writer for tables of `schema`.
     #[must_use]
     pub fn new(schema: &Arc<Schema>) -> Self {
-        Self { schema: Arc::clone(schema), cell: Vec::new(), open: Open::default() }
+        Self { schema: Arc::clone(schema), cell: Vec::new(), open: Open::default(), printer: Printer::default() }
     }
 
     /// Appends the names of the fields.
@@ -60,10 +61,16 @@ impl CsvWriter {
             }
             let value = column.cell(row).unwrap_or(Cell::Null);
             self.cell.clear();
-            let text = match (value, field.data_type) {
+            let text = match (value, &field.data_type) {
                 (Cell::Bytes(text), DataType::String) => text,
+                (Cell::List { .. } | Cell::Struct, data_type) => {
+                    self.printer
+                        .put(column, row, data_type, &mut self.cell)
+                        .map_err(|fault| fault.of_field(&field.name))?;
+                    self.cell.as_slice()
+                }
                 _ => {
-                    put_cell(value, field.data_type, &mut self.open, &mut self.cell)
+                    put_cell(value, &field.data_type, &mut self.open, &mut self.cell)
                         .map_err(|reason| FieldError::without_place(&field.name, reason))?;
                     self.cell.as_slice()
                 }
@@ -74,9 +81,10 @@ impl CsvWriter {
     }
 }
 
-fn put_cell(cell: Cell<'_>, data_type: DataType, open: &mut Open, out: &mut Vec<u8>) -> Result<(), Reason> {
+fn put_cell(cell: Cell<'_>, data_type: &DataType, open: &mut Open, out: &mut Vec<u8>) -> Result<(), Reason> {
     match (cell, data_type) {
-        (Cell::Null, _) => {}
+        // A list or a struct is printed as JSON.
+        (Cell::Null | Cell::List { .. } | Cell::Struct, _) => {}
         (Cell::Bool(value), _) => out.extend_from_slice(if value { b"true" } else { b"false" }),
         (Cell::Signed(value), DataType::Timestamp | DataType::Date) => put_time(value, data_type, out)?,
         (Cell::Signed(value), _) => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
@@ -89,7 +97,7 @@ fn put_cell(cell: Cell<'_>, data_type: DataType, open: &mut Open, out: &mut Vec<
         }
         (Cell::F64(value), _) => out.extend_from_slice(not_finite(value).as_bytes()),
         (Cell::F32(value), _) => out.extend_from_slice(not_finite(value.into()).as_bytes()),
-        (Cell::Decimal(value), DataType::Decimal { scale, .. }) => number::print_decimal(value, scale, out),
+        (Cell::Decimal(value), DataType::Decimal { scale, .. }) => number::print_decimal(value, *scale, out),
         (Cell::Decimal(value), _) => number::print_decimal(value, 0, out),
         (Cell::Bytes(bytes), DataType::Bytes) => put::print_base64(bytes, out),
         (Cell::Bytes(text), DataType::Json) => put_json(text, open, out)?,

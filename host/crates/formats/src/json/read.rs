@@ -1,16 +1,12 @@
 use std::sync::Arc;
 
-use sage_batch::fields::{DataType, FieldColumn, FieldType, Schema, Table};
+use sage_batch::fields::{Schema, Table};
 
 use super::keys::Keys;
 use super::reference::{syntax_error, unescape};
-use crate::error::{Bad, FieldError, Reason};
-use crate::put::{put_number, put_text};
-use crate::scan::{self, Open, at};
-
-/// Most levels of arrays and objects around a value of a field that is read, the record's own included. These are
-/// the levels that serde_json reads, so that an operator can parse the value.
-pub(crate) const DEPTH: usize = 127;
+use super::value::{Fault, Value};
+use crate::error::{FieldError, Reason};
+use crate::scan::{self, Open};
 
 /// Reads the fields of a schema from JSON objects. A field's name is its key.
 ///
@@ -18,8 +14,8 @@ pub(crate) const DEPTH: usize = 127;
 /// and lone surrogates in strings pass. A key with escapes is the key that it stands for. A duplicate of a read
 /// field is refused.
 ///
-/// The work for a record is linear in its length (times the number of fields, for keys in an unusual order), and
-/// nothing recurses. Tables that share the reader's `Arc` of the schema are recognised at once.
+/// The work for a record is linear in its length (times the number of fields, for keys in an unusual order, and times
+/// the number of members in a struct), and nothing recurses. Tables that share the reader's `Arc` of the schema are recognised at once.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -49,13 +45,6 @@ pub struct JsonReader {
     open: Open,
     /// Text of strings with escapes, decoded.
     text: Vec<u8>,
-}
-
-/// The end of the walk over a record by a fault of field `field`, at byte `at`.
-struct Fault {
-    field: Option<usize>,
-    at: usize,
-    reason: Reason,
 }
 
 impl JsonReader {
@@ -134,13 +123,13 @@ impl JsonReader {
                 return Err(None);
             };
             if *last == stamp {
-                return Err(Some(Fault { field: Some(number), at: start, reason: Reason::Twice }));
+                return Err(of_field(Fault::of(start, Reason::Twice), number));
             }
             *last = stamp;
             found += 1;
-            Value { record, start, field, open, text }
+            Value { record, start, data_type: &field.data_type, nullable: field.nullable, level: 1, open, text }
                 .put(column)
-                .map_err(|fault| fault.map(|(at, reason)| Fault { field: Some(number), at, reason }))
+                .map_err(|fault| of_field(fault, number))
         });
         if let Err(fault) = walked {
             return Err(self.error(record, fault));
@@ -170,96 +159,15 @@ impl JsonReader {
     }
 
     #[cold]
-    fn error(&self, record: &[u8], fault: Option<Fault>) -> FieldError {
-        let Some(Fault { field, at, reason }) = fault else { return syntax_error(record) };
-        let name = field.and_then(|number| self.schema.fields().get(number)).map_or("", |field| &field.name);
-        FieldError::of(name, reason, record, at)
+    fn error(&self, record: &[u8], fault: Option<(usize, Box<Fault>)>) -> FieldError {
+        let Some((number, fault)) = fault else { return syntax_error(record) };
+        let name = self.schema.fields().get(number).map_or("", |field| &field.name);
+        FieldError::of(&format!("{name}{}", fault.inside), fault.reason, record, fault.at)
     }
 }
 
-/// The value of a read field, which begins at `start`.
-struct Value<'a> {
-    record: &'a [u8],
-    start: usize,
-    field: &'a FieldType,
-    open: &'a mut Open,
-    text: &'a mut Vec<u8>,
-}
-
-impl Value<'_> {
-    /// Adds the value to its column and returns its end. The error is the place and the reason, or `None` for a
-    /// broken grammar.
-    #[inline(always)]
-    fn put(self, column: &mut FieldColumn) -> Result<usize, Option<(usize, Reason)>> {
-        let (record, start, data_type) = (self.record, self.start, self.field.data_type);
-        let first = at(record, start);
-        match (data_type, first) {
-            (_, b'n') => {
-                let end = scan::word(record, start, b"null").ok_or(None)?;
-                if !self.field.nullable {
-                    return Err(Some((start, Reason::Null)));
-                }
-                column.push_null();
-                Ok(end)
-            }
-            (DataType::Json, _) => self.put_json(column),
-            (DataType::String | DataType::Timestamp | DataType::Date | DataType::Bytes, b'"') => {
-                let (end, escaped) = scan::string(record, start + 1).ok_or(None)?;
-                let text = if escaped {
-                    self.text.clear();
-                    let quoted = record.get(start..=end).unwrap_or_default();
-                    unescape(quoted, self.text).map_err(|reason| Some((start, reason)))?;
-                    self.text.as_slice()
-                } else {
-                    record.get(start + 1..end).unwrap_or_default()
-                };
-                put_text(column, data_type, text).map_err(|bad| fault(bad, text, data_type, start))?;
-                Ok(end + 1)
-            }
-            (DataType::Bool, b't' | b'f') => {
-                let value = first == b't';
-                let end = scan::word(record, start, if value { b"true" } else { b"false" }).ok_or(None)?;
-                column.push_bool(value);
-                Ok(end)
-            }
-            (DataType::String | DataType::Timestamp | DataType::Date | DataType::Bytes | DataType::Bool, _)
-            | (_, b'"' | b't' | b'f' | b'[' | b'{') => Err(wrong_kind(first, data_type, start)),
-            _ => {
-                let end = scan::number(record, start).ok_or(None)?;
-                let text = record.get(start..end).unwrap_or_default();
-                put_number(column, data_type, text).map_err(|bad| fault(bad, text, data_type, start))?;
-                Ok(end)
-            }
-        }
-    }
-
-    /// Adds the text of any value.
-    fn put_json(self, column: &mut FieldColumn) -> Result<usize, Option<(usize, Reason)>> {
-        let end = scan::value(self.record, self.start, self.open).ok_or(None)?;
-        if self.open.deepest + 1 > DEPTH {
-            return Err(Some((self.start, Reason::Depth { limit: DEPTH })));
-        }
-        column.push_bytes(self.record.get(self.start..end).unwrap_or_default());
-        Ok(end)
-    }
-}
-
+/// The fault of a field.
 #[cold]
-fn fault(bad: Bad, text: &[u8], data_type: DataType, start: usize) -> Option<(usize, Reason)> {
-    Some((start, bad.reason(text, data_type)))
-}
-
-/// The fault of a value whose first byte begins another type. `None`, if the byte begins no value.
-#[cold]
-fn wrong_kind(first: u8, expected: DataType, start: usize) -> Option<(usize, Reason)> {
-    let found = match first {
-        b'"' => "a string",
-        b'[' => "an array",
-        b'{' => "an object",
-        b't' => "true",
-        b'f' => "false",
-        b'-' | b'0'..=b'9' => "a number",
-        _ => return None,
-    };
-    Some((start, Reason::Kind { found, expected }))
+fn of_field(fault: Option<Box<Fault>>, number: usize) -> Option<(usize, Box<Fault>)> {
+    fault.map(|fault| (number, fault))
 }

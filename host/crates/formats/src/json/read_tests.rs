@@ -8,7 +8,7 @@ use super::{JsonReader, JsonWriter};
 use crate::test_schema::schema;
 
 /// The record as the writer prints it, or the error of the reader or the writer.
-fn through(fields: &[(&str, &str)], record: &[u8]) -> Result<String, String> {
+pub(super) fn through(fields: &[(&str, &str)], record: &[u8]) -> Result<String, String> {
     let schema = schema(fields);
     let mut table = Table::new(Arc::clone(&schema));
     let mut printed = Vec::new();
@@ -253,23 +253,41 @@ struct Reading {
 }
 
 /// Numbers without a pattern (xorshift), the same in each run.
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
     }
 }
 
 /// A record with up to three changes.
 fn mutated(numbers: &mut Numbers) -> Vec<u8> {
+    let float = match numbers.below(4) {
+        0 => format!("{:e}", f64::from_bits(numbers.next())),
+        1 => format!("{}", f64::from_bits(numbers.next() >> 4 | 1 << 61)),
+        2 => format!("{}.{}", numbers.below(1 << 32), numbers.below(1_000_000_000)),
+        _ => format!("{}.{}", numbers.below(200), numbers.below(100)),
+    };
+    let mut record = format!(
+        r#"{{"sensor":"sensor-{}","site":"north \"hall\"","fahrenheit":{float},"tags":["a",{{"b":[]}}],"count":{}}}"#,
+        numbers.below(5000),
+        numbers.next().cast_signed(),
+    )
+    .into_bytes();
+    change(&mut record, numbers);
+    record
+}
+
+/// Makes up to three changes.
+pub(super) fn change(record: &mut Vec<u8>, numbers: &mut Numbers) {
     const PARTS: [&[u8]; 35] = [
         b"\\u00e9",
         b"\\n",
@@ -307,18 +325,6 @@ fn mutated(numbers: &mut Numbers) -> Vec<u8> {
         b"NaN",
         b"\\ud800",
     ];
-    let float = match numbers.below(4) {
-        0 => format!("{:e}", f64::from_bits(numbers.next())),
-        1 => format!("{}", f64::from_bits(numbers.next() >> 4 | 1 << 61)),
-        2 => format!("{}.{}", numbers.below(1 << 32), numbers.below(1_000_000_000)),
-        _ => format!("{}.{}", numbers.below(200), numbers.below(100)),
-    };
-    let mut record = format!(
-        r#"{{"sensor":"sensor-{}","site":"north \"hall\"","fahrenheit":{float},"tags":["a",{{"b":[]}}],"count":{}}}"#,
-        numbers.below(5000),
-        numbers.next().cast_signed(),
-    )
-    .into_bytes();
     for _ in 0..numbers.below(4) {
         let at = numbers.below(record.len());
         let part = PARTS[numbers.below(PARTS.len())];
@@ -333,7 +339,6 @@ fn mutated(numbers: &mut Numbers) -> Vec<u8> {
         }
         record.push(b' ');
     }
-    record
 }
 
 #[test]

@@ -1,26 +1,24 @@
-use sage_batch::fields::{Cell, DataType, FieldColumn, FieldType, Table, Values};
+use sage_batch::fields::{DataType, FieldColumn, Table, Values};
 
-use super::write::put_cell;
+use super::write_value::Printer;
 use crate::error::FieldError;
-use crate::scan::Open;
 
 /// The rows of a table that cannot be printed as JSON, in rising order, each with the first reason. Columns without
 /// rows are passed over.
 #[must_use]
 pub fn unprintable(table: &Table) -> Vec<(usize, FieldError)> {
     let mut found: Vec<(usize, FieldError)> = Vec::new();
-    let (mut open, mut text) = (Open::default(), Vec::new());
+    let (mut printer, mut text) = (Printer::default(), Vec::new());
     for (column, field) in table.fields().iter().zip(table.schema().fields()) {
-        if column.len() != table.len() || is_printable(column, field) {
+        if column.len() != table.len() || is_printable(column, &field.data_type) {
             continue;
         }
         for row in 0..table.len() {
             text.clear();
-            let cell = column.cell(row).unwrap_or(Cell::Null);
-            if let Err(reason) = put_cell(cell, field.data_type, &mut open, &mut text)
+            if let Err(fault) = printer.put(column, row, &field.data_type, &mut text)
                 && let Err(at) = found.binary_search_by_key(&row, |(row, _)| *row)
             {
-                found.insert(at, (row, FieldError::without_place(&field.name, reason)));
+                found.insert(at, (row, fault.of_field(&field.name)));
             }
         }
     }
@@ -28,17 +26,26 @@ pub fn unprintable(table: &Table) -> Vec<(usize, FieldError)> {
 }
 
 /// Whether every value of a column can be printed, as far as one look at each number tells.
-fn is_printable(column: &FieldColumn, field: &FieldType) -> bool {
+fn is_printable(column: &FieldColumn, data_type: &DataType) -> bool {
     match column.values() {
         Values::F32(values) => values.iter().fold(true, |all, value| all & value.is_finite()),
         Values::F64(values) => values.iter().fold(true, |all, value| all & value.is_finite()),
-        Values::S64(values) if field.data_type == DataType::Timestamp => {
+        Values::S64(values) if *data_type == DataType::Timestamp => {
             values.iter().fold(true, |all, value| all & (-CENTURY_MICROS..CENTURY_MICROS).contains(value))
         }
-        Values::S32(values) if field.data_type == DataType::Date => {
+        Values::S32(values) if *data_type == DataType::Date => {
             values.iter().fold(true, |all, value| all & (-CENTURY_DAYS..CENTURY_DAYS).contains(value))
         }
-        _ => field.data_type != DataType::Json,
+        _ => match data_type {
+            DataType::List(element) => {
+                column.inside().iter().all(|elements| is_printable(elements, element.data_type()))
+            }
+            DataType::Struct(members) => {
+                let mut pairs = column.inside().iter().zip(members.fields());
+                pairs.all(|(member, field)| is_printable(member, &field.data_type))
+            }
+            other => *other != DataType::Json,
+        },
     }
 }
 
@@ -50,7 +57,7 @@ const CENTURY_MICROS: i64 = 36_500 * 86_400 * 1_000_000;
 mod tests {
     use std::sync::Arc;
 
-    use sage_batch::fields::Schema;
+    use sage_batch::fields::{Element, FieldType, Schema};
 
     use super::*;
 
@@ -63,6 +70,7 @@ mod tests {
             field("at", DataType::Timestamp),
             field("day", DataType::Date),
             field("more", DataType::Json),
+            field("list", Element::new(DataType::F32, true).unwrap().into()),
         ];
         let mut table = Table::new(Arc::new(Schema::new(fields).unwrap()));
         let rows = [
@@ -73,16 +81,21 @@ mod tests {
             (0.0, 0, i32::MIN, "{}"),
             (0.0, -CENTURY_MICROS - 1, CENTURY_DAYS, "[1]"),
             (0.0, 0, 0, "{"),
+            (0.0, 0, 7, "1"),
         ];
         for (x, at, day, more) in rows {
             table.field_mut(0).unwrap().push_f64(x);
             table.field_mut(1).unwrap().push_s64(at);
             table.field_mut(2).unwrap().push_s32(day);
             table.field_mut(3).unwrap().push_str(more);
+            let list = table.field_mut(4).unwrap();
+            list.elements_mut().unwrap().push_null();
+            list.elements_mut().unwrap().push_f32(if day == 7 { f32::INFINITY } else { 0.5 });
+            list.end_list();
             assert!(table.finish_row());
         }
         table.fields().iter().for_each(|column| assert_eq!(column.len(), rows.len()));
-        (0..4).for_each(|at| table.field_mut(at).unwrap().push_null());
+        (0..5).for_each(|at| table.field_mut(at).unwrap().push_null());
         assert!(table.finish_row());
         let found: Vec<String> =
             unprintable(&table).into_iter().map(|(row, error)| format!("{row}: {error}")).collect();
@@ -94,6 +107,7 @@ mod tests {
                 "3: field \"at\" is a timestamp outside the years 0000 to 9999",
                 "4: field \"day\" is a date outside the years 0000 to 9999",
                 "6: field \"more\" is not JSON",
+                "7: field \"list[1]\" is inf, which JSON cannot express",
             ]
         );
     }

@@ -172,12 +172,14 @@ mod diagnostic;
 mod given_amount;
 mod given_cpus;
 mod host_file;
+mod input;
 mod model;
 mod model_spec;
 mod not_text;
 mod paths;
 mod pipeline;
 mod read_component;
+mod read_input;
 mod read_pipeline;
 mod read_source;
 mod read_stage;
@@ -202,16 +204,16 @@ pub use device::{Device, DeviceKind, Placement};
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use given_cpus::GivenCpus;
 pub use host_file::{HostSettings, Reserve, parse_host};
+pub use input::{ChosenField, ChosenFields, Input, InputKey};
 pub use model::Model;
 pub use model_spec::{BackendChoice, ModelSpec, RowsChoice};
 pub use paths::resolve;
 pub use pipeline::{
-    ComponentUse, FileSink, FileSource, Generate, Input, Operator, Partitioning, Pipeline, Sink, SinkKind, Source,
-    SourceKind,
+    ComponentUse, FileSink, FileSource, Generate, Operator, Partitioning, Pipeline, Sink, SinkKind, Source, SourceKind,
 };
 pub use read_pipeline::{Parsed, parse};
 pub use settings::{Capabilities, DeadLetters, Folder, Limits, OnError, Resources};
-pub use source_schema::{SourceField, SourceSchema};
+pub use source_schema::{SourceField, SourceSchema, WrittenType};
 pub use source_text::SourceText;
 pub use spanned::{Span, Spanned};
 pub use suggest::closest;

@@ -1,6 +1,6 @@
 use super::{
-    Capabilities, ConfigPlaces, EventTime, Limits, Model, OnError, Resources, SourceSchema, SourceText, Span, Spanned,
-    TextFormat,
+    Capabilities, ConfigPlaces, EventTime, Input, Limits, Model, OnError, Resources, SourceSchema, SourceText, Span,
+    Spanned, TextFormat,
 };
 
 /// A pipeline as it was written. An embedder builds one too; then nothing has a span and `source` is `None`.
@@ -144,9 +144,6 @@ pub struct FileSink {
     /// `gzip`, `zstd` or `none`. `None` chooses by the file's name.
     pub compression: Option<Spanned<String>>,
 }
-
-/// The name of an output: `parse`, `parse.rejects`, `sessions.late`.
-pub type Input = Spanned<String>;
 
 /// How the instances of a stage share their input.
 #[derive(Debug, Clone, Default, PartialEq)]

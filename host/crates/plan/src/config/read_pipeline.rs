@@ -2,12 +2,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::model::read_models;
 use super::not_text::not_text;
+use super::read_input::inputs;
 use super::read_source::source;
 use super::read_stage::{component, name, one_of};
 use super::table::{Node, Table};
-use super::{
-    Diagnostic, Diagnostics, FileSink, Input, Operator, Partitioning, Pipeline, Sink, SinkKind, SourceText, Span,
-};
+use super::{Diagnostic, Diagnostics, FileSink, Operator, Partitioning, Pipeline, Sink, SinkKind, SourceText, Span};
 
 /// The readable part of a pipeline file, and the errors in it.
 #[derive(Debug, Clone)]
@@ -199,26 +198,6 @@ fn file_sink(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<SinkK
     }
     table.finish(errors);
     Some(SinkKind::File(FileSink { path: path?, compression }))
-}
-
-fn inputs(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<Vec<Input>> {
-    let Some(node) = table.node("input") else {
-        table.missing("input", "name the stage that feeds it: input = \"parse\", or a list of them", errors);
-        return None;
-    };
-    match node.get_ref() {
-        DeValue::String(_) => table.string_of("input", node, errors).map(|input| vec![input]),
-        DeValue::Array(items) if items.is_empty() => {
-            let message = format!("input of {} is an empty list", table.place());
-            errors.push(Diagnostic::new(message).at(Some(node.span().into())).hint("name the stage that feeds it"));
-            None
-        }
-        DeValue::Array(items) => {
-            let read: Vec<_> = items.iter().filter_map(|item| table.string_of("input", item, errors)).collect();
-            (read.len() == items.len()).then_some(read)
-        }
-        _ => table.wrong_type("input", "a name or a list of names", node, errors),
-    }
 }
 
 fn partition(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Partitioning {

@@ -37,6 +37,7 @@ impl Schema {
             let name = match name {
                 "on_error" => "dead_letters",
                 "field" => "field_table",
+                "edge" => "edge_table",
                 name => name,
             };
             if self.definition(name).get("properties").is_some() {
@@ -98,6 +99,7 @@ fn the_schema_of_pipeline_files_and_their_reader_know_the_same_keys() {
         ("on_error of", "dead_letters"),
         ("event_time of", "event_time"),
         ("field \"x\" of", "field_table"),
+        ("x of inputs of", "edge_table"),
         ("generate of", "generate"),
         ("stdin of", "stdin"),
         ("file of source", "file_source"),

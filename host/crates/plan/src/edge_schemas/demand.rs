@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sage_batch::fields::FieldType;
 
@@ -11,6 +11,10 @@ pub(super) struct Demand<'a> {
     pub(super) kept: Option<usize>,
     /// The wire on which the nearest reader of columns reads. `None` if there is none.
     pub(super) columns: Option<usize>,
+    /// Fields that a stage reads as whatever type they have, each with the wires whose inputs choose it.
+    pub(super) chosen: BTreeMap<&'a str, BTreeSet<usize>>,
+    /// Fields of which the host makes keys, each with the wires whose inputs name it.
+    pub(super) keyed: BTreeMap<&'a str, BTreeSet<usize>>,
     /// Readers of each field, by its name.
     pub(super) fields: BTreeMap<&'a str, Vec<Wanted<'a>>>,
 }
@@ -30,7 +34,24 @@ const MOST_READERS: usize = 16;
 impl<'a> Demand<'a> {
     /// Adds a field that is read on `wire`.
     pub(super) fn want(&mut self, field: &'a FieldType, wire: usize) {
-        add(self.fields.entry(&field.name).or_default(), Wanted { field, wire });
+        self.want_as(&field.name, Wanted { field, wire });
+    }
+
+    /// Adds a reader of a field that has another name here.
+    pub(super) fn want_as(&mut self, name: &'a str, reader: Wanted<'a>) {
+        add(self.fields.entry(name).or_default(), reader);
+    }
+
+    /// Whether the field is read.
+    pub(super) fn reads(&self, name: &str) -> bool {
+        self.all || self.fields.contains_key(name) || self.chosen.contains_key(name) || self.keyed.contains_key(name)
+    }
+
+    /// The names of all fields that are read, in alphabetical order.
+    pub(super) fn names(&self) -> Vec<String> {
+        let names: BTreeSet<&str> =
+            self.fields.keys().chain(self.chosen.keys()).chain(self.keyed.keys()).copied().collect();
+        names.into_iter().map(str::to_owned).collect()
     }
 
     /// Adds everything that `other` reads, apart from the fields for which `skip` is true.
@@ -38,6 +59,11 @@ impl<'a> Demand<'a> {
         self.all |= other.all;
         self.kept = self.kept.or(other.kept);
         self.columns = self.columns.or(other.columns);
+        for (own, others) in [(&mut self.chosen, &other.chosen), (&mut self.keyed, &other.keyed)] {
+            for (&name, wires) in others.iter().filter(|(name, _)| !skip(name)) {
+                note(own, name, wires.iter().copied());
+            }
+        }
         for (&name, readers) in other.fields.iter().filter(|(name, _)| !skip(name)) {
             let kept = self.fields.entry(name).or_default();
             readers.iter().for_each(|&reader| add(kept, reader));
@@ -45,9 +71,23 @@ impl<'a> Demand<'a> {
     }
 }
 
+/// Adds wires on which a field is chosen, or is part of a key.
+pub(super) fn note<'a>(
+    noted: &mut BTreeMap<&'a str, BTreeSet<usize>>,
+    name: &'a str,
+    wires: impl IntoIterator<Item = usize>,
+) {
+    let kept = noted.entry(name).or_default();
+    for wire in wires {
+        if kept.len() < MOST_READERS {
+            kept.insert(wire);
+        }
+    }
+}
+
 fn add<'a>(kept: &mut Vec<Wanted<'a>>, reader: Wanted<'a>) {
     let same_type = |other: &Wanted<'a>| {
-        (other.field.data_type, other.field.nullable) == (reader.field.data_type, reader.field.nullable)
+        (&other.field.data_type, other.field.nullable) == (&reader.field.data_type, reader.field.nullable)
     };
     let known = kept.iter().any(|other| other.wire == reader.wire && same_type(other));
     if !known && (kept.len() < MOST_READERS || !kept.iter().any(same_type)) {

@@ -4,7 +4,8 @@ use sage_batch::fields::FieldType;
 
 use super::demand::Wanted;
 use super::graph::Graph;
-use crate::config::{Diagnostic, Diagnostics, closest};
+use super::mismatch::Mismatch;
+use crate::config::{ChosenFields, Diagnostic, Diagnostics, Span, closest};
 
 /// Number of field names in a message.
 const MOST_NAMES: usize = 16;
@@ -23,45 +24,141 @@ impl<'a, 'e> Errors<'a, 'e> {
     }
 
     /// A field that `giver` does not give; `names` are the fields that it gives.
-    pub(super) fn missing(&mut self, wanted: &Wanted<'_>, giver: usize, names: &[&str]) {
-        let name = &wanted.field.name;
+    pub(super) fn missing(&mut self, name: &str, wanted: &Wanted<'_>, giver: usize, names: &[&str]) {
         let (reader, giver_place) = (self.graph.reader(wanted.wire), self.graph.place(giver));
         let message = format!("{reader} reads field `{name}`, but {giver_place} gives {}", listed(names));
         let error = Diagnostic::new(message).at(self.graph.input_span(wanted.wire));
         let meant = if self.list.is_full() { None } else { closest(name, names.iter().copied()) };
         self.list.push(match meant {
             Some(meant) => {
-                error.label(self.graph.schema_span(giver, meant), "").hint(format!("did you mean \"{meant}\"?"))
+                error.label(self.graph.schema_span(giver, meant, None), "").hint(format!("did you mean \"{meant}\"?"))
             }
             None => error,
         });
     }
 
+    /// A field of an input's `fields` or `key` that the sender does not give; `names` are the fields that it gives.
+    pub(super) fn not_given(&mut self, wire: usize, (name, span): (&str, Option<Span>), giver: usize, names: &[&str]) {
+        let message = format!(
+            "{} names field `{name}`, but {} gives {}",
+            self.input(wire),
+            self.graph.place(giver),
+            listed(names)
+        );
+        let error = Diagnostic::new(message).at(span);
+        let meant = if self.list.is_full() { None } else { closest(name, names.iter().copied()) };
+        self.list.push(match meant {
+            Some(meant) => {
+                error.label(self.graph.schema_span(giver, meant, None), "").hint(format!("did you mean \"{meant}\"?"))
+            }
+            None => error,
+        });
+    }
+
+    /// A field that the reader on `reader` reads, and that the input of `wire` does not choose.
+    pub(super) fn not_chosen(&mut self, reader: usize, name: &str, wire: usize, fields: &ChosenFields) {
+        let names: Vec<&str> = fields.list.iter().map(|item| item.value.name.as_str()).collect();
+        let who = self.graph.reader(reader);
+        let message = format!("{who} reads field `{name}`, but {} has {}", self.input(wire), listed(&names));
+        let error = Diagnostic::new(message).at(fields.span);
+        let error = if reader == wire { error } else { error.at(self.graph.input_span(reader)) };
+        let hint = match fields.list.iter().find(|item| item.value.field == name) {
+            Some(item) => format!("the input calls it `{}`", item.value.name),
+            None => match closest(name, names.iter().copied()).filter(|_| !self.list.is_full()) {
+                Some(meant) => format!("rename it: \"{meant} as {name}\", or add the field to fields"),
+                None => "add it to fields".to_owned(),
+            },
+        };
+        self.list.push(error.hint(hint));
+    }
+
+    /// A field of a key with a type that is none.
+    pub(super) fn no_key(&mut self, wire: usize, field: &FieldType, giver: usize) {
+        let (name, data_type) = (&field.name, &field.data_type);
+        let message = format!(
+            "key of {} is made from field `{name}`, but {} gives it as {data_type}",
+            self.input(wire),
+            self.graph.place(giver)
+        );
+        let error = Diagnostic::new(message).at(self.key_span(wire, name));
+        let error = error.label(self.graph.schema_span(giver, name, None), "its type");
+        self.list.push(error.hint("a key is a text, bytes, an integer, a bool, a timestamp, a date or a decimal"));
+    }
+
+    /// Fields that an input chooses from text, for a reader of whole records, where nothing names their types.
+    pub(super) fn untyped(&mut self, wire: usize, giver: usize) {
+        let message =
+            format!("{} chooses fields, but nothing names the fields of {}", self.input(wire), self.graph.place(giver));
+        let span = self.graph.input(wire).and_then(|input| input.fields.as_ref()).and_then(|fields| fields.span);
+        let hint = "schema = { … } at the source names them, and `sage-host infer FILE` proposes one; an operator names \
+                    the fields that it gives";
+        self.list.push(Diagnostic::new(message).at(span).hint(hint));
+    }
+
+    /// The place of a field in the key of an input, or of the key's first field if the input calls the field otherwise.
+    pub(super) fn key_span(&self, wire: usize, name: &str) -> Option<Span> {
+        let fields = &self.graph.input(wire)?.key.as_ref()?.fields;
+        fields.iter().find(|field| field.value == name).or(fields.first())?.span
+    }
+
+    /// An input in messages.
+    fn input(&self, wire: usize) -> String {
+        let name = self.graph.input(wire).map_or("", |input| input.called().value.as_str());
+        format!("input \"{name}\" of {}", self.graph.reader(wire))
+    }
+
     /// Compares a field as a reader names it with the field that `giver` gives.
     pub(super) fn compare(&mut self, wanted: &Wanted<'_>, given: &FieldType, giver: usize) {
         let (name, reader) = (&given.name, self.graph.reader(wanted.wire));
-        let (giver_place, declared) = (self.graph.place(giver), self.graph.schema_span(giver, name));
-        let (read_type, given_type) = (wanted.field.data_type, given.data_type);
-        let (message, hint) = if !given_type.widens_to(read_type) {
-            (
-                format!("{reader} reads field `{name}` as {read_type}, but {giver_place} gives it as {given_type}"),
-                if read_type.widens_to(given_type) {
-                    format!("{given_type} has values that {read_type} has not")
+        let giver_place = self.graph.place(giver);
+        // The path begins with the name that the reader uses, which an input may have given to the field.
+        let called = |path: &str| {
+            let given = format!("{name}{}", path.strip_prefix(wanted.field.name.as_str()).unwrap_or_default());
+            if given == path { format!("`{path}`") } else { format!("`{given}` as `{path}`,") }
+        };
+        let declared = |member: Option<&str>| self.graph.schema_span(giver, name, member);
+        let (message, place, label, hint) = match Mismatch::between(wanted.field, given) {
+            None => return,
+            Some(Mismatch::Type { path, member, read, given }) => {
+                let hint = if read.widens_to(given) && !read.is_nested() {
+                    format!("{given} has values that {read} has not")
                 } else {
                     "the host converts to a wider type of the same kind only; a map operator can convert more"
                         .to_owned()
-                },
-            )
-        } else if given.nullable && !wanted.field.nullable {
-            (
-                format!("{reader} takes no null in field `{name}`, but {giver_place} gives it with null"),
-                "let the operator read it as nullable, or replace null before it".to_owned(),
-            )
-        } else {
-            return;
+                };
+                let message =
+                    format!("{reader} reads field {} as {read}, but {giver_place} gives it as {given}", called(&path));
+                (message, declared(member), "its type", Some(hint))
+            }
+            Some(Mismatch::Null { path, member }) => {
+                let message = format!(
+                    "{reader} takes no null in field {}, but {giver_place} gives it with null",
+                    called(&path).trim_end_matches(',')
+                );
+                let hint = "let the operator read it as nullable, or replace null before it".to_owned();
+                (message, declared(member), "its type", Some(hint))
+            }
+            Some(Mismatch::Member { name: member, known }) => {
+                let listed = listed(&known);
+                let message =
+                    format!("{reader} reads field `{name}.{member}`, but {giver_place} gives `{name}` with {listed}");
+                let meant = if self.list.is_full() { None } else { closest(member, known) };
+                let hint = meant.map(|meant| format!("did you mean \"{meant}\"?"));
+                (message, declared(meant), "", hint)
+            }
+            Some(Mismatch::Unread { name: member }) => {
+                let message =
+                    format!("{reader} reads field `{name}` without its member `{member}`, which {giver_place} gives");
+                let hint = "a struct is read as a whole: name the member in the operator's record, or leave it out of the \
+                            schema";
+                (message, declared(Some(member)), "not read", Some(hint.to_owned()))
+            }
         };
-        let error = Diagnostic::new(message).at(self.graph.input_span(wanted.wire));
-        self.list.push(error.label(declared, "its type").hint(hint));
+        let error = Diagnostic::new(message).at(self.graph.input_span(wanted.wire)).label(place, label);
+        self.list.push(match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        });
     }
 
     /// An operator that keeps the other fields of its records, where the records are text and nothing names the fields

@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use sage_batch::fields::{FieldType, Schema};
 
+use crate::config::{ChosenField, ChosenFields, Spanned};
+
 /// Fields of the records on an output.
 #[derive(Debug, Clone)]
 pub(super) struct Flow {
@@ -21,6 +23,22 @@ impl Flow {
     /// Records with these fields only.
     pub(super) fn closed(fields: &Arc<Schema>) -> Self {
         Self { fields: Some(fields.clone()), open: false }
+    }
+
+    /// The records behind an input that chooses these fields. Of text, nothing is known before it is parsed.
+    pub(super) fn choose(&self, chosen: &ChosenFields) -> Self {
+        let Some(fields) = &self.fields else { return Self::text() };
+        let by_name: HashMap<&str, &FieldType> =
+            fields.fields().iter().map(|field| (field.name.as_str(), field)).collect();
+        let renamed = |item: &Spanned<ChosenField>| {
+            let field = by_name.get(item.value.field.as_str())?;
+            Some(FieldType { name: item.value.name.clone(), ..(*field).clone() })
+        };
+        let fields: Vec<FieldType> = chosen.list.iter().filter_map(renamed).collect();
+        // A field that is not known yet may still be found by the records' reader.
+        let open = self.open && fields.len() < chosen.list.len();
+        // The names of an input without errors differ.
+        Self { fields: Some(Arc::new(Schema::new(fields).unwrap_or_default())), open }
     }
 
     /// The names of the known fields.
@@ -48,9 +66,9 @@ impl Flow {
             theirs.fields().iter().map(|field| (field.name.as_str(), field)).collect();
         let common = |field: &FieldType| {
             let other = by_name.get(field.name.as_str())?;
-            let data_type = match (field.data_type, other.data_type) {
-                (narrow, wide) if narrow.widens_to(wide) => wide,
-                (wide, narrow) if narrow.widens_to(wide) => wide,
+            let data_type = match (&field.data_type, &other.data_type) {
+                (narrow, wide) if narrow.widens_to(wide) => wide.clone(),
+                (wide, narrow) if narrow.widens_to(wide) => wide.clone(),
                 _ => return None,
             };
             Some(FieldType { data_type, nullable: field.nullable || other.nullable, ..field.clone() })

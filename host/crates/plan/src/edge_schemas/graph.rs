@@ -1,6 +1,10 @@
-use crate::config::Span;
+use crate::Port;
+use crate::config::{Input, Span, WrittenType};
 use crate::draft::Draft;
 use crate::wiring::Wire;
+
+/// An output: the index of the stage and the port.
+pub(super) type OutputId = (usize, Port);
 
 /// The stages of a pipeline and their connections.
 pub(super) struct Graph<'a> {
@@ -39,15 +43,25 @@ impl<'a> Graph<'a> {
         self.wires.get(wire).map(|wire| self.place(wire.to)).unwrap_or_default()
     }
 
-    /// The place of the `input` that makes a wire.
-    pub(super) fn input_span(&self, wire: usize) -> Option<Span> {
+    /// The `input` that makes a wire.
+    pub(super) fn input(&self, wire: usize) -> Option<&'a Input> {
         let wire = self.wires.get(wire)?;
-        self.drafts.get(wire.to)?.inputs?.get(wire.input)?.span
+        self.drafts.get(wire.to)?.inputs?.get(wire.input)
     }
 
-    /// The place of a field in the `schema` of a source.
-    pub(super) fn schema_span(&self, stage: usize, name: &str) -> Option<Span> {
+    /// The place of the `input` that makes a wire.
+    pub(super) fn input_span(&self, wire: usize) -> Option<Span> {
+        self.input(wire)?.from.span
+    }
+
+    /// The place of the type of a field in the `schema` of a source, or of a member of the field's struct.
+    pub(super) fn schema_span(&self, stage: usize, name: &str, member: Option<&str>) -> Option<Span> {
         let schema = self.drafts.get(stage)?.schema?;
-        schema.fields.iter().find(|field| field.key.value == name)?.data_type.span
+        let field = schema.fields.iter().find(|field| field.key.value == name)?;
+        let member = match &field.data_type {
+            WrittenType::Members { members, .. } => members.iter().find(|field| Some(&*field.key.value) == member),
+            WrittenType::Name(_) => None,
+        };
+        member.unwrap_or(field).data_type.span()
     }
 }

@@ -3,8 +3,8 @@ use std::fmt::Write as _;
 use crate::{EdgeId, EdgeSchema, Plan, Port, Projection};
 
 impl Plan {
-    /// The fields of every edge, as `validate --schema` prints them: a line for the edge, and a line for each
-    /// field with its type.
+    /// The fields of every edge, as `validate --schema` prints them: a line for the edge with its name, a line for each
+    /// field with its type, and a line for the key that the host makes.
     #[must_use]
     pub fn schema_listing(&self) -> String {
         let mut out = String::new();
@@ -14,10 +14,30 @@ impl Plan {
                 Port::Rejects => ".rejects".to_owned(),
                 Port::Side(_, name) => format!(".{name}"),
             };
-            let _ = writeln!(out, "{}{port} -> {}", self.stage(edge.from).name, self.stage(edge.to).name);
+            let name = edge.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+            let _ = writeln!(out, "{}{port} -> {}{name}", self.stage(edge.from).name, self.stage(edge.to).name);
             if let Some(schema) = self.schemas.edge(EdgeId(at)) {
                 list(schema, &mut out);
             }
+            if let Some(key) = &edge.key {
+                let _ = writeln!(out, "  with a key of {}", key.fields.join(", "));
+            }
+        }
+        out
+    }
+}
+
+impl Plan {
+    /// The keys that the host makes, as `run --explain` prints them: a line for each input. Empty if there are none.
+    #[must_use]
+    pub fn key_listing(&self) -> String {
+        let mut out = String::new();
+        for edge in &self.edges {
+            let (Some(key), to) = (&edge.key, &self.stage(edge.to).name) else { continue };
+            let what = if key.composite { "a composite key of" } else { "a key of" };
+            let null = key.null_key.as_ref().map_or_else(String::new, |null| format!(", null is {null:?}"));
+            let from = &self.stage(edge.from).name;
+            let _ = writeln!(out, "{from} -> {to}: the host makes {what} {}{null}", key.fields.join(", "));
         }
         out
     }

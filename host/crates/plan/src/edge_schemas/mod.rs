@@ -10,6 +10,8 @@
 //! Invariants of a plan without errors:
 //!
 //! - Each field that an operator reads is given on every path to the operator, or is parsed from text.
+//! - Each field that an input chooses, or of which it makes a key, is one of the records of its sender; a field of a key
+//!   has a type that can be a key.
 //! - A field's type widens to the type that its reader names, and is nullable only if the reader takes null.
 //!
 //! Left to others: parsing and printing, conversion to a wider type, and the records themselves.
@@ -18,7 +20,9 @@ mod demand;
 mod errors;
 mod flow;
 mod graph;
+mod input;
 mod listing;
+mod mismatch;
 mod output;
 mod resolve;
 mod schemas;

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
+use sage_batch::fields::Schema;
+
 use crate::draft::Draft;
 use crate::written_schema::column_names;
-use crate::{Format, Kind, Port, RecordShape, Rest, SourceSchema, SourceSpec, TextSpec, Work};
+use crate::{Format, Kind, Port, Rest, SourceSchema, SourceSpec, TextSpec, Work};
 
 /// Records on an output of a stage, before it is known what is read from them.
 #[derive(Debug, Clone, Copy)]
@@ -15,9 +17,9 @@ pub(super) enum Output<'a> {
     Text(Option<&'a [String]>),
     /// Text, from which the host parses fields of this schema.
     Declared(&'a Arc<SourceSchema>),
-    /// Records with the fields that the component gives, and with the other fields of its input if it keeps the
-    /// rest.
-    Given(&'a RecordShape, Rest),
+    /// Records with the fields that the component gives on the output, and with the other fields of its input if it
+    /// keeps the rest there.
+    Given(&'a Arc<Schema>, Rest),
     /// Records of the input as they are.
     Input,
 }
@@ -28,11 +30,23 @@ pub(super) fn output<'a>(draft: &'a Draft<'_>, port: &Port) -> Output<'a> {
         None | Some(Work::Sink(_)) => Output::Unknown,
         Some(Work::Source(source)) => source_output(source),
         Some(Work::Component(_, kind)) => match (draft.shape, port, kind) {
-            (None, _, _) | (Some(_), Port::Side(..), _) => Output::Text(None),
+            (None, _, _) => Output::Text(None),
             (Some(_), Port::Rejects, _) | (Some(_), Port::Main, Kind::Filter | Kind::KeyBy) => Output::Input,
-            (Some(shape), Port::Main, Kind::Map | Kind::FlatMap | Kind::Process) => Output::Given(shape, shape.rest),
-            (Some(shape), Port::Main, Kind::Source | Kind::Sink) => Output::Given(shape, Rest::Drop),
+            (Some(shape), _, _) => match shape.output(port) {
+                Some((gives, _)) if *kind == Kind::Source => Output::Given(gives, Rest::Drop),
+                Some((gives, rest)) => Output::Given(gives, rest),
+                None => Output::Text(None),
+            },
         },
+    }
+}
+
+/// Whether the text on an output is rows of CSV: objects of strings.
+pub(super) fn is_csv(draft: &Draft<'_>) -> bool {
+    match &draft.work {
+        Some(Work::Source(SourceSpec::File(file))) => file.text.format == Format::Csv,
+        Some(Work::Source(SourceSpec::Stdin(text))) => text.format == Format::Csv,
+        _ => false,
     }
 }
 

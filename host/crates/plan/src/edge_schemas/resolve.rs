@@ -1,13 +1,14 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use sage_batch::fields::{FieldType, Schema};
+use sage_batch::fields::{DataType, FieldType, Schema};
 
-use super::demand::Demand;
+use super::demand::{Demand, note};
 use super::errors::Errors;
 use super::flow::Flow;
-use super::graph::Graph;
-use super::output::{Output, output};
+use super::graph::{Graph, OutputId};
+use super::input::through;
+use super::output::{Output, is_csv, output};
 use super::{EdgeSchema, Projection, StageSchemas};
 use crate::config::Diagnostics;
 use crate::draft::Draft;
@@ -21,8 +22,6 @@ pub(crate) struct Resolved {
     pub(crate) edges: Vec<EdgeSchema>,
 }
 
-/// An output: the index of the stage and the port.
-type OutputId = (usize, Port);
 /// Fields to parse from the text on outputs.
 type Parses = BTreeMap<OutputId, Arc<SourceSchema>>;
 
@@ -40,16 +39,12 @@ pub(crate) fn resolve(drafts: &[Draft<'_>], wires: &[Wire], sorted: &[usize], er
             stage.parses.push((port, schema));
         }
     }
-    let edge = |(wire, demand): (&Wire, Demand<'_>)| {
-        let flow = flows.get(&(wire.from, wire.port.clone())).cloned().unwrap_or_else(Flow::text);
-        let read = if demand.all {
-            Projection::All
-        } else {
-            Projection::Fields(demand.fields.keys().map(|&name| name.to_owned()).collect())
-        };
+    let edge = |(at, demand): (usize, Demand<'_>)| {
+        let flow = flow_on(&graph, &flows, at).unwrap_or_else(Flow::text);
+        let read = if demand.all { Projection::All } else { Projection::Fields(demand.names()) };
         EdgeSchema { fields: flow.fields, others: flow.open, read }
     };
-    Resolved { stages, edges: wires.iter().zip(read).map(edge).collect() }
+    Resolved { stages, edges: read.into_iter().enumerate().map(edge).collect() }
 }
 
 /// The fields on every output that is read. Before anything is parsed, text has no known fields, and a declared
@@ -65,15 +60,15 @@ fn flows(graph: &Graph<'_>, parses: &Parses, demands: &BTreeMap<OutputId, Demand
     let mut flows: BTreeMap<OutputId, Flow> = BTreeMap::new();
     for &stage in graph.sorted {
         let (Some(draft), Some(ports)) = (graph.drafts.get(stage), ports.get(&stage)) else { continue };
-        let inputs = graph.inputs(stage).filter_map(|(_, wire)| flows.get(&(wire.from, wire.port.clone())));
-        let input = Flow::merged(inputs);
+        let inputs: Vec<Flow> = graph.inputs(stage).filter_map(|(at, _)| flow_on(graph, &flows, at)).collect();
+        let input = Flow::merged(&inputs);
         for &port in ports {
             let id = (stage, port.clone());
             let flow = match (output(draft, port), parses.get(&id)) {
                 (Output::Declared(_), Some(parsed)) => Flow::closed(parsed.fields()),
                 (Output::Declared(schema), None) => Flow::closed(schema.fields()),
-                (Output::Given(shape, Rest::Drop), _) => Flow::closed(&shape.gives),
-                (Output::Given(shape, Rest::Keep), _) => input.with(&shape.gives),
+                (Output::Given(gives, Rest::Drop), _) => Flow::closed(gives),
+                (Output::Given(gives, Rest::Keep), _) => input.with(gives),
                 (Output::Input, _) => input.clone(),
                 (Output::Text(_), Some(parsed)) => {
                     let open = demands.get(&id).is_none_or(|demand| demand.all);
@@ -85,6 +80,16 @@ fn flows(graph: &Graph<'_>, parses: &Parses, demands: &BTreeMap<OutputId, Demand
         }
     }
     flows
+}
+
+/// The fields on a wire, as its input chooses them.
+fn flow_on(graph: &Graph<'_>, flows: &BTreeMap<OutputId, Flow>, at: usize) -> Option<Flow> {
+    let wire = graph.wires.get(at)?;
+    let flow = flows.get(&(wire.from, wire.port.clone()))?;
+    Some(match graph.input(at).and_then(|input| input.fields.as_ref()) {
+        Some(fields) => flow.choose(fields),
+        None => flow.clone(),
+    })
 }
 
 /// The fields that are read, on outputs and on wires.
@@ -112,12 +117,11 @@ fn read<'a>(graph: &Graph<'a>, named: &BTreeMap<OutputId, Flow>, list: &mut Diag
                     }
                 }
                 Output::Input => passed.add(demand, |_| false),
-                Output::Given(shape, rest) => {
-                    point.check(&shape.gives, rest == Rest::Drop);
+                Output::Given(gives, rest) => {
+                    point.check(gives, rest == Rest::Drop);
                     match rest {
                         Rest::Keep => {
-                            let given: HashSet<&str> =
-                                shape.gives.fields().iter().map(|field| field.name.as_str()).collect();
+                            let given: HashSet<&str> = gives.fields().iter().map(|field| field.name.as_str()).collect();
                             passed.add(demand, |name| given.contains(name));
                             if demand.all {
                                 passed.kept = graph.inputs(stage).map(|(at, _)| at).next();
@@ -128,23 +132,26 @@ fn read<'a>(graph: &Graph<'a>, named: &BTreeMap<OutputId, Flow>, list: &mut Diag
                 }
                 Output::Declared(schema) => {
                     point.check(schema.fields(), true);
-                    let parsed = schema.project(|name| demand.all || demand.fields.contains_key(name));
+                    let parsed = schema.project(|name| demand.reads(name));
                     read.parses.insert((stage, port.clone()), Arc::new(parsed));
                 }
                 Output::Text(names) => {
                     if let Some(wire) = demand.kept {
                         point.errors.unnamed(wire, stage);
                     }
-                    if let Some(parsed) = point.parsed(names) {
+                    if let Some(parsed) = point.parsed(names, is_csv(draft)) {
                         read.parses.insert((stage, port.clone()), Arc::new(parsed));
                     }
                 }
             }
         }
         for (at, wire) in graph.inputs(stage) {
-            let demand = asked(draft, at, &passed);
-            read.demands.entry((wire.from, wire.port.clone())).or_default().add(&demand, |_| false);
+            let mut demand = asked(draft, at, &passed);
+            let through = through(graph, named, at, &demand, &mut errors);
+            read.demands.entry((wire.from, wire.port.clone())).or_default().add(&through, |_| false);
             if let Some(slot) = read.wires.get_mut(at) {
+                let key = graph.input(at).and_then(|input| input.key.as_ref());
+                key.iter().flat_map(|key| &key.fields).for_each(|field| note(&mut demand.keyed, &field.value, [at]));
                 *slot = demand;
             }
         }
@@ -191,12 +198,21 @@ impl Point<'_, '_, '_> {
                 None => {}
             }
         }
+        for (name, wires) in &self.demand.keyed {
+            if let Some(field) = by_name.get(name).filter(|field| !field.data_type.can_be_key()) {
+                wires.iter().for_each(|&wire| self.errors.no_key(wire, field, self.stage));
+            }
+        }
     }
 
     /// The fields to parse from text: each with the narrowest type that a reader names, and nullable if every
-    /// reader takes null. `None` if no stage reads columns.
-    fn parsed(&mut self, names: Option<&[String]>) -> Option<SourceSchema> {
+    /// reader takes null. The other fields of keys are texts in CSV, and any values in JSON. `None` if no stage reads
+    /// columns.
+    fn parsed(&mut self, names: Option<&[String]>, is_csv: bool) -> Option<SourceSchema> {
         self.demand.columns?;
+        let untyped = self.demand.chosen.iter().filter(|(name, _)| !self.demand.fields.contains_key(*name));
+        let untyped: BTreeSet<usize> = untyped.flat_map(|(_, wires)| wires.iter().copied()).collect();
+        untyped.into_iter().for_each(|wire| self.errors.untyped(wire, self.stage));
         let mut fields = Vec::with_capacity(self.demand.fields.len());
         for (name, readers) in &self.demand.fields {
             if let Some(names) = names
@@ -208,14 +224,33 @@ impl Point<'_, '_, '_> {
             }
             let Some(mut narrowest) = readers.first() else { continue };
             for reader in readers {
-                if reader.field.data_type.widens_to(narrowest.field.data_type) {
+                if reader.field.data_type.widens_to(&narrowest.field.data_type) {
                     narrowest = reader;
-                } else if !narrowest.field.data_type.widens_to(reader.field.data_type) {
+                } else if !narrowest.field.data_type.widens_to(&reader.field.data_type) {
                     self.errors.disagree(narrowest, reader, self.stage);
                 }
             }
             let nullable = readers.iter().all(|reader| reader.field.nullable);
-            fields.push(FieldType { nullable, ..narrowest.field.clone() });
+            let field = FieldType { name: (*name).to_owned(), nullable, ..narrowest.field.clone() };
+            if let Some(wires) = self.demand.keyed.get(name).filter(|_| !field.data_type.can_be_key()) {
+                wires.iter().for_each(|&wire| self.errors.no_key(wire, &field, self.stage));
+            }
+            fields.push(field);
+        }
+        for (&name, wires) in self.demand.keyed.iter().filter(|(name, _)| !self.demand.fields.contains_key(*name)) {
+            match names {
+                Some(names) if !names.iter().any(|known| known == name) => {
+                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                    for &wire in wires {
+                        let span = self.errors.key_span(wire, name);
+                        self.errors.not_given(wire, (name, span), self.stage, &names);
+                    }
+                }
+                _ => {
+                    let data_type = if is_csv { DataType::String } else { DataType::Json };
+                    fields.push(FieldType { name: name.to_owned(), data_type, nullable: !is_csv, docs: String::new() });
+                }
+            }
         }
         // The names come from a map, so no name occurs twice.
         Some(SourceSchema::same_names(Arc::new(Schema::new(fields).unwrap_or_default())))
@@ -225,10 +260,12 @@ impl Point<'_, '_, '_> {
     fn missing(&mut self, name: &str, here: &[&str]) {
         for reader in self.demand.fields.get(name).into_iter().flatten() {
             let wire = self.graph.wires.get(reader.wire);
-            let direct = wire.and_then(|wire| self.named.get(&(wire.from, wire.port.clone())));
+            let direct = wire.and_then(|_| flow_on(self.graph, self.named, reader.wire));
             match (wire, direct) {
-                (Some(wire), Some(flow)) if !flow.open => self.errors.missing(reader, wire.from, &flow.names()),
-                _ => self.errors.missing(reader, self.stage, here),
+                (Some(wire), Some(flow)) if !flow.open => {
+                    self.errors.missing(&reader.field.name, reader, wire.from, &flow.names())
+                }
+                _ => self.errors.missing(name, reader, self.stage, here),
             }
         }
     }

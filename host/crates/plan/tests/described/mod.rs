@@ -3,7 +3,7 @@
 //! A component gets its facts from its file name: `map.wasm`, `key-by-carrier.wasm`, `process.wasm` (with a
 //! side output `late`), `source.wasm` (with a side output `errors`), and so on. Other components are missing. A
 //! name with parentheses names fields: `map(fahrenheit: f64 -> celsius: f64?, ..).wasm` reads one field, gives another,
-//! and keeps the rest; without `..` it drops the rest. A name that ends in `-described` has a description of its configuration, `-stateless` keeps no state, and
+//! and keeps the rest; without `..` it drops the rest. A side output follows behind a semicolon: `; late -> x: s64`. A struct is `place: {lat: f64; lon: f64?}`. A name that ends in `-described` has a description of its configuration, `-stateless` keeps no state, and
 //! `-large` starts with 1 MiB.
 
 use std::fmt::Write as _;
@@ -51,18 +51,60 @@ fn description(stem: &str) -> Option<Arc<Description>> {
 /// The description of a component with fields in its name.
 fn with_fields(stem: &str) -> Option<Description> {
     let (_, fields) = stem.strip_suffix(')')?.split_once('(')?;
+    let mut outputs = outside_braces(fields);
+    let fields = outputs.next()?;
+    let sides: Vec<&str> = outputs.collect();
     let (reads, gives) = fields.split_once("->").unwrap_or((fields, ""));
     let list = |text: &str| -> Option<Vec<serde_json::Value>> {
         let fields = text.split(", ").map(str::trim).filter(|field| !matches!(*field, "" | ".."));
-        let field = |(name, data_type): (&str, &str)| {
-            let plain = data_type.trim_end_matches('?');
-            serde_json::json!({ "name": name, "type": plain, "nullable": plain != data_type })
-        };
-        fields.map(|text| text.split_once(": ").map(field)).collect()
+        fields.map(described_field).collect()
     };
-    let rest = if gives.trim_end().ends_with("..") { "keep" } else { "drop" };
-    let section = serde_json::json!({ "version": 1, "reads": list(reads)?, "gives": list(gives)?, "rest": rest });
+    let rest = |gives: &str| if gives.trim_end().ends_with("..") { "keep" } else { "drop" };
+    let side = |port: &&str| {
+        let mut sides = sides.iter().filter_map(|side| side.split_once("->"));
+        let gives = sides.find(|(name, _)| name.trim() == *port).map_or("", |(_, gives)| gives);
+        Some(serde_json::json!({ "name": port, "gives": list(gives)?, "rest": rest(gives) }))
+    };
+    let kind = Kind::ALL.into_iter().find(|kind| stem.starts_with(kind.name()))?;
+    let ports: Vec<serde_json::Value> = ports(kind).iter().map(side).collect::<Option<_>>()?;
+    let section = serde_json::json!({
+        "version": 1, "reads": list(reads)?, "gives": list(gives)?, "rest": rest(gives), "ports": ports
+    });
     Description::read(section.to_string().as_bytes()).ok()
+}
+
+/// The parts of a text between semicolons that are not inside of a struct.
+fn outside_braces(text: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    text.split(move |character| {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        character == ';' && depth == 0
+    })
+}
+
+/// The side outputs of a component.
+fn ports(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Process => &["late", "dropped"],
+        Kind::Source => &["errors"],
+        _ => &[],
+    }
+}
+
+/// A field of a description: `count: s64?`, or a struct, `place: {lat: f64; lon: f64?}`.
+fn described_field(text: &str) -> Option<serde_json::Value> {
+    let (name, data_type) = text.split_once(": ")?;
+    let plain = data_type.strip_suffix('?').unwrap_or(data_type);
+    let mut field = serde_json::json!({ "name": name, "type": plain, "nullable": plain != data_type });
+    if let Some(members) = plain.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        field["type"] = "struct".into();
+        field["fields"] = members.split("; ").map(described_field).collect::<Option<_>>()?;
+    }
+    Some(field)
 }
 
 /// The facts of all components that a pipeline names.
@@ -70,12 +112,7 @@ pub(crate) fn catalog(pipeline: &Pipeline, base: &Path) -> Catalog {
     let facts = |path: &Path| {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let kind = Kind::ALL.into_iter().find(|kind| stem.starts_with(kind.name())).ok_or("no such file")?;
-        let ports: &[&str] = match kind {
-            Kind::Process => &["late", "dropped"],
-            Kind::Source => &["errors"],
-            _ => &[],
-        };
-        let facts = ComponentFacts::new(kind, ports.iter().map(|&port| port.to_owned()).collect());
+        let facts = ComponentFacts::new(kind, ports(kind).iter().map(|&port| port.to_owned()).collect());
         let initial_bytes = if stem.ends_with("-large") { 1 << 20 } else { 0 };
         Ok(ComponentFacts { description: description(stem.as_ref()), initial_bytes, ..facts })
     };

@@ -2,8 +2,11 @@ use super::control::Stopped;
 use super::field_output::OutputShape;
 use super::field_reader::Unread;
 use super::field_text::text_for_people;
+use super::kept_fields::add_kept;
 use super::on_error_policy::OnErrorPolicy;
 use super::outlets::Outlets;
+use super::printed_outputs::PrintedOutputs;
+use super::row_runs::{rising_runs, runs_without};
 use super::unflushed::Unflushed;
 use sage_batch::fields::{Part, Table};
 use sage_batch::{Batch, BatchPool, Bitmap, Column, Origin, Record};
@@ -35,6 +38,10 @@ pub(super) struct AnswerCollector<'a> {
     pub(super) pool: &'a BatchPool,
     /// The output of an operator that answers by field.
     pub(super) shape: Option<&'a OutputShape>,
+    /// process by field: the ports on which a record keeps fields of its input record.
+    pub(super) kept: Vec<Option<&'a OutputShape>>,
+    /// process by field: the ports whose records are printed.
+    pub(super) printed: &'a PrintedOutputs,
 }
 
 impl AnswerCollector<'_> {
@@ -65,7 +72,7 @@ impl AnswerCollector<'_> {
             Kind::Map | Kind::KeyBy => self.replaced(batch, answer, &rejected, outputs),
             Kind::Filter => self.kept(batch, answer, &rejected, outputs),
             Kind::FlatMap => self.expanded(batch, answer, &rejected, outputs),
-            Kind::Process | Kind::Source => self.emitted(batch, answer, outputs),
+            Kind::Process | Kind::Source => self.emitted(batch, answer, outputs)?,
             Kind::Sink => {
                 self.written(batch, &rejected, outputs);
                 return Ok(());
@@ -108,22 +115,26 @@ impl AnswerCollector<'_> {
         mut rejected: Vec<usize>,
         outputs: &mut Outputs,
     ) -> Result<Vec<usize>, Stopped> {
-        if !self.shape.is_some_and(|shape| shape.is_printed) {
-            return Ok(rejected);
-        }
-        let found = answer.table().map_or_else(Vec::new, |(table, _)| unprintable(table));
-        let parents = answer.parents();
-        let mut reasons: Vec<(usize, String)> = Vec::new();
-        for (row, error) in found {
-            let row = if self.kind == Kind::FlatMap { parents.get(row).map_or(row, |&row| row as usize) } else { row };
-            if let Err(at) = rejected.binary_search(&row) {
-                rejected.insert(at, row);
-                reasons.push((row, error.to_string()));
+        let mut found: Vec<(usize, String)> = if !self.shape.is_some_and(|shape| shape.is_printed) {
+            self.printed.take_parents_of_unprintable(answer, self.pool)
+        } else {
+            let found = answer.table().map_or_else(Vec::new, |(table, _)| unprintable(table));
+            let parents = answer.parents();
+            let parent =
+                |row| if self.kind == Kind::FlatMap { parents.get(row).map_or(row, |&row| row as usize) } else { row };
+            found.into_iter().map(|(row, error)| (parent(row), error.to_string())).collect()
+        };
+        found.dedup_by_key(|(row, _)| *row);
+        found.retain(|(row, _)| match rejected.binary_search(row) {
+            Ok(_) => false,
+            Err(at) => {
+                rejected.insert(at, *row);
+                true
             }
-        }
-        if !reasons.is_empty() {
+        });
+        if !found.is_empty() {
             text_for_people(batch);
-            let records = reasons.iter().filter_map(|(row, reason)| Some((batch.record(*row)?, reason.as_str())));
+            let records = found.iter().filter_map(|(row, reason)| Some((batch.record(*row)?, reason.as_str())));
             self.reject(records, batch.ingested(), outputs)?;
         }
         Ok(rejected)
@@ -293,7 +304,7 @@ impl AnswerCollector<'_> {
         self.main(rest, outputs);
     }
 
-    fn emitted(&self, input: Batch, answer: &mut Answer, outputs: &mut Outputs) {
+    fn emitted(&self, input: Batch, answer: &mut Answer, outputs: &mut Outputs) -> Result<(), Stopped> {
         let since = if input.is_empty() { self.policy.control.now() } else { input.ingested() };
         for emission in answer.emissions() {
             let mut batch = std::mem::replace(&mut emission.batch, self.pool.take());
@@ -307,7 +318,14 @@ impl AnswerCollector<'_> {
                     batch.set_origins(std::iter::repeat_n(Origin::NONE, none));
                 }
             }
+            let kept = self.kept.get(emission.port as usize).copied().flatten();
+            if let (Some(shape), Some(parents), Some(input)) = (kept, &emission.parents, input.table()) {
+                add_kept(&mut batch, parents, input, shape);
+            }
             batch.set_ingested(since);
+            if emission.parents.is_none() {
+                batch = self.printed.without_unprintable(emission.port, batch, self.policy, self.pool)?;
+            }
             match (emission.port as usize).checked_sub(1) {
                 None => self.main(batch, outputs),
                 Some(side) if self.outlets.sides.get(side).is_some_and(|outlet| outlet.is_read()) => {
@@ -321,6 +339,7 @@ impl AnswerCollector<'_> {
             }
         }
         self.pool.put(input);
+        Ok(())
     }
 
     fn main(&self, batch: Batch, outputs: &mut Outputs) {
@@ -429,48 +448,10 @@ fn beginning(text: &str, room: usize) -> &str {
     text.get(..text.floor_char_boundary(room)).unwrap_or(text)
 }
 
-/// The maximal runs of rows that are not in `rejected` (rising).
-fn runs_without(rejected: &[usize], rows: usize) -> impl Iterator<Item = (usize, usize)> {
-    let starts = std::iter::once(0).chain(rejected.iter().map(|row| row + 1));
-    let ends = rejected.iter().copied().chain(std::iter::once(rows));
-    starts.zip(ends).filter(|(start, end)| start < end)
-}
-
-/// The maximal runs of parents that rise by one. The columns of a run are copied together.
-fn rising_runs(parents: &[u32]) -> impl Iterator<Item = (usize, usize)> {
-    parents
-        .chunk_by(|before, after| before + 1 == *after)
-        .map(|run| (run.first().map_or(0, |&p| p as usize), run.len()))
-}
-
 /// Appends a header in the encoding of the contract.
 fn add_header(headers: &mut Vec<u8>, name: &str, value: &str) {
     for text in [name, value] {
         headers.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
         headers.extend_from_slice(text.as_bytes());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_between_the_rejected_ones_go_on() {
-        let cases = [
-            (vec![], 3, vec![(0, 3)]),
-            (vec![0, 1, 2], 3, vec![]),
-            (vec![1], 3, vec![(0, 1), (2, 3)]),
-            (vec![0, 2], 5, vec![(1, 2), (3, 5)]),
-        ];
-        for (rejected, rows, expected) in cases {
-            assert_eq!(runs_without(&rejected, rows).collect::<Vec<_>>(), expected, "{rejected:?} of {rows}");
-        }
-    }
-
-    #[test]
-    fn parents_that_rise_by_one_are_copied_together() {
-        assert_eq!(rising_runs(&[0, 1, 2, 2, 2, 5, 6]).collect::<Vec<_>>(), [(0, 3), (2, 1), (2, 1), (5, 2)]);
-        assert_eq!(rising_runs(&[]).count(), 0);
     }
 }

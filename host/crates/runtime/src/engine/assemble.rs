@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use super::component_source_lane::ComponentSourceLane;
 use super::control::{Control, Ways};
 use super::counted_sink::CountedSink;
+use super::edges::{Edges, credit_of};
 use super::effective_limits::effective_limits;
 use super::error::RunError;
 use super::field_output::FieldOutput;
@@ -12,25 +13,26 @@ use super::field_text::FieldText;
 use super::guest_supervisor::GuestSupervisor;
 use super::inlet::{Form, Inlet, Tally};
 use super::join_lanes::join_lanes;
+use super::kept_fields::KeptFields;
 use super::lane::{Lane, Task};
 use super::launch::launch_instances;
-use super::on_error_policy::OnErrorPolicy;
 use super::operator_lane::OperatorLane;
-use super::outlet::{Destination, Outlet, Route};
-use super::outlets::Outlets;
 use super::parts::{Parts, Provided};
 use super::placement::Placement;
+use super::printed_outputs::PrintedOutputs;
 use super::provenance::Provenance;
 use super::recovery::Recovery;
 use super::sink_lane::SinkLane;
 use super::source_lane::{SharedSource, SourceLane};
 use super::stage_parts::{InstanceParts, StageParts};
 use crate::connector::{DeadLetterFile, Sink, open_sink, open_source};
+use sage_batch::fields::Schema;
 use sage_batch::{BatchPool, Inbox};
 use sage_machine::MemoryBudget;
 use sage_observe::Latency;
 use sage_plan::{
-    Format, Kind, OnError, Port, Projection, Rest, SinkSpec, SourceSchema, SourceSpec, Stage, StageId, Work,
+    Edge, EdgeId, Format, Kind, OnError, Port, Projection, Rest, SinkSpec, SourceSchema, SourceSpec, Stage, StageId,
+    Work,
 };
 
 /// An assembled run that is not started yet.
@@ -59,26 +61,22 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
     let provenance = Arc::new(provenance);
     let mut guests = launch_instances(parts, &mut stages, control.stop())?;
     let pool = Arc::new(BatchPool::new(512));
+    let edges = Edges {
+        parts,
+        stages: &stages,
+        dead_letters: &dead_letters,
+        provenance: &provenance,
+        control,
+        pool: &pool,
+        run,
+    };
     let mut lanes = Vec::new();
     for (id, stage) in parts.plan.stages() {
         let granted = parts.grant.stage(id);
         let limits = &stage.limits;
-        for (instance, own) in (0u32..).zip(instances(&stages, id)) {
+        for (instance, own) in (0u32..).zip(edges.instances(id)) {
             for lane in 0..granted.lanes {
-                let policy = OnErrorPolicy {
-                    pipeline: parts.plan.name.as_str().into(),
-                    run: run.into(),
-                    stage: stage.name.as_str().into(),
-                    instance,
-                    on_error: stage.on_error.clone(),
-                    passes_files: stage.passes_files,
-                    dead_letters: dead_letters.get(&id).cloned(),
-                    counters: Arc::clone(&own.counters),
-                    errors: Arc::clone(&own.errors),
-                    provenance: Arc::clone(&provenance),
-                    control: Arc::clone(control),
-                };
-                let outlet = |port: &Port| outlet(parts, &stages, stage, port, instance, &pool);
+                let Some(policy) = edges.policy(id, instance) else { continue };
                 let inbox = own.inboxes.get(lane as usize).or(own.inboxes.first()).cloned();
                 let placement = placement(parts, id, instance, lane);
                 let supervisor =
@@ -87,11 +85,12 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                 let task = match (&stage.work, inbox) {
                     (Work::Source(_), _) => sources.get(&id).cloned().map(|source| {
                         let fields = fields_of_source(parts, id, stage);
-                        Task::Source(SourceLane { source, outlet: outlet(&Port::Main), policy, fields })
+                        let outlet = edges.outlet(stage, &Port::Main, instance);
+                        Task::Source(SourceLane { source, outlet, policy, fields })
                     }),
                     (Work::Component(_, Kind::Source), _) => supervisor.map(|supervisor| {
                         let number = numbers.get(&(id, instance)).copied().unwrap_or(u16::MAX);
-                        let outlets = outlets(parts, id, &outlet);
+                        let outlets = edges.outlets(id, instance);
                         let retries = stage.retries;
                         Task::ComponentSource(Box::new(ComponentSourceLane {
                             supervisor,
@@ -99,6 +98,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             outlets,
                             policy,
                             pool,
+                            printed: printed_outputs(parts, id, Kind::Source),
                             number,
                             instances: stage.parallelism,
                         }))
@@ -119,11 +119,13 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             record_limit: effective_limits(parts, stage).record_bytes,
                             inlet,
                             sequencer: own.sequencer.clone(),
-                            outlets: outlets(parts, id, &outlet),
+                            outlets: edges.outlets(id, instance),
                             policy,
                             pool,
                             recovery: Recovery::default(),
                             field_output: field_output(parts, id, *kind),
+                            kept_fields: kept_fields(parts, id, *kind),
+                            printed_outputs: printed_outputs(parts, id, *kind),
                             warned: Vec::new(),
                         }))
                     }),
@@ -167,11 +169,20 @@ fn form_of_input(parts: &Parts, id: StageId, stage: &Stage) -> Form {
     let Some(shape) = schemas.stage(id).and_then(|stage| stage.shape.as_ref()) else {
         return Form::Bytes(schemas.has_columns().then(FieldText::default));
     };
-    let edges = stage.inputs.iter().map(|&edge| parts.plan.edge(edge));
-    let mut parsed = edges.filter_map(|edge| schemas.stage(edge.from)?.parses(&edge.port));
-    let own = || Arc::new(SourceSchema::same_names(Arc::clone(&shape.reads)));
-    let schema = parsed.next().cloned().unwrap_or_else(own);
-    Form::Fields(FieldReader::new(&schema, Arc::clone(&shape.reads), false))
+    let reader = |edge: &EdgeId| {
+        let edge = parts.plan.edge(*edge);
+        // Behind an input that chooses fields, records have the names that it gives.
+        let parsed = schemas.stage(edge.from).and_then(|from| from.parses(&edge.port));
+        let parsed = parsed.filter(|_| edge.fields.is_none() && is_component(parts, edge)).cloned();
+        let schema = parsed.unwrap_or_else(|| Arc::new(SourceSchema::same_names(Arc::clone(&shape.reads))));
+        FieldReader::new(&schema, Arc::clone(&shape.reads), false)
+    };
+    Form::Fields(stage.inputs.iter().map(reader).collect())
+}
+
+/// Whether a component sends the records of an edge. A built-in source reads the fields of its records itself.
+fn is_component(parts: &Parts, edge: &Edge) -> bool {
+    matches!(parts.plan.stage(edge.from).work, Work::Component(..))
 }
 
 /// The fields of what a component sends, if it answers by field.
@@ -180,13 +191,37 @@ fn field_output(parts: &Parts, id: StageId, kind: Kind) -> Option<FieldOutput> {
     let answers = matches!(kind, Kind::Map | Kind::FlatMap);
     let (reads, gives) = (Arc::clone(&shape.reads), Arc::clone(&shape.gives));
     let edges = parts.plan.edges.iter().zip(&parts.plan.schemas.edges);
-    let printed = edges.filter(|(edge, _)| edge.from == id && edge.port == Port::Main);
+    // Behind an input that chooses fields, the reader prints, because not every field is printed.
+    let printed = edges.filter(|(edge, _)| edge.from == id && edge.port == Port::Main && edge.fields.is_none());
     let is_printed = printed.map(|(_, schema)| &schema.read).any(|read| *read == Projection::All);
     answers.then(|| FieldOutput::new(reads, gives, shape.rest == Rest::Keep, is_printed))
 }
 
-fn instances(stages: &[StageParts], id: StageId) -> &[InstanceParts] {
-    stages.get(id.0).map_or(&[], |stage| stage.instances.as_slice())
+/// The outputs of a process by field that keep fields of their input.
+fn kept_fields(parts: &Parts, id: StageId, kind: Kind) -> Option<KeptFields> {
+    let shape = parts.plan.schemas.stage(id)?.shape.as_ref().filter(|_| kind == Kind::Process)?;
+    let output = |(gives, rest): (&Arc<Schema>, Rest)| {
+        let output = || FieldOutput::new(Arc::clone(&shape.reads), Arc::clone(gives), true, false);
+        (rest == Rest::Keep).then(output)
+    };
+    KeptFields::new(shape.outputs().map(output).collect())
+}
+
+/// The outputs of a process or source by field that a stage downstream reads as text.
+fn printed_outputs(parts: &Parts, id: StageId, kind: Kind) -> PrintedOutputs {
+    let shape = parts.plan.schemas.stage(id).and_then(|stage| stage.shape.as_ref());
+    let Some(shape) = shape.filter(|_| matches!(kind, Kind::Process | Kind::Source)) else {
+        return PrintedOutputs::default();
+    };
+    let is_ours = |edge: &Edge| edge.from == id && edge.fields.is_none();
+    let edges = || parts.plan.edges.iter().zip(&parts.plan.schemas.edges).filter(|(edge, _)| is_ours(edge));
+    let is_port = |port: &Port, number: usize| match port {
+        Port::Main => number == 0,
+        Port::Side(side, _) => *side as usize == number,
+        Port::Rejects => false,
+    };
+    let printed = |number| edges().any(|(edge, schema)| is_port(&edge.port, number) && schema.read == Projection::All);
+    PrintedOutputs::new((0..shape.outputs().count()).map(printed).collect())
 }
 
 fn latency_of(stages: &[StageParts], id: StageId) -> Option<Arc<Latency>> {
@@ -216,47 +251,6 @@ fn stage_parts(parts: &Parts, id: StageId, stage: &Stage) -> StageParts {
         instances: (0..stage.parallelism).map(instance).collect(),
         latency: stage.outputs.is_empty().then(Arc::default),
     }
-}
-
-fn credit_of(edge_bytes: u64, inboxes: u32) -> usize {
-    usize::try_from(edge_bytes / u64::from(inboxes.max(1))).unwrap_or(usize::MAX)
-}
-
-fn outlets(parts: &Parts, id: StageId, outlet: &impl Fn(&Port) -> Outlet) -> Outlets {
-    let ports = parts.components.get(&id).map_or(&[][..], |loaded| loaded.facts().ports.as_slice());
-    let side = |(number, name): (u32, &String)| outlet(&Port::Side(number, name.clone()));
-    Outlets {
-        main: outlet(&Port::Main),
-        rejects: outlet(&Port::Rejects),
-        sides: (1u32..).zip(ports).map(side).collect(),
-    }
-}
-
-fn outlet(
-    parts: &Parts,
-    stages: &[StageParts],
-    stage: &Stage,
-    port: &Port,
-    instance: u32,
-    pool: &Arc<BatchPool>,
-) -> Outlet {
-    let edges = stage.outputs.iter().map(|&id| parts.plan.edge(id)).filter(|edge| edge.port == *port);
-    let routes = edges.map(|edge| {
-        let granted = parts.grant.stage(edge.to);
-        let destinations: Vec<Vec<Destination>> = instances(stages, edge.to)
-            .iter()
-            .map(|to| {
-                let credit = credit_of(granted.edge_bytes, u32::try_from(to.inboxes.len()).unwrap_or(1));
-                let consumer = &to.counters;
-                to.inboxes
-                    .iter()
-                    .map(|inbox| Destination { inbox: Arc::clone(inbox), consumer: Arc::clone(consumer), credit })
-                    .collect()
-            })
-            .collect();
-        Route::new(edge.partition, &destinations, instance)
-    });
-    Outlet::new(routes.collect(), Arc::clone(pool))
 }
 
 fn placement(parts: &Parts, id: StageId, instance: u32, lane: u32) -> Placement {

@@ -7,8 +7,8 @@ use super::parts::Provided;
 use crate::connector;
 use sage_plan::config;
 use sage_plan::config::{
-    Capabilities, ComponentUse, FileSink, FileSource, Generate, Limits, OnError, Operator, Parsed, Partitioning,
-    Pipeline, Resources, SinkKind, Source, SourceKind, Spanned, TextFormat,
+    Capabilities, ComponentUse, FileSink, FileSource, Generate, Input, Limits, OnError, Operator, Parsed, Partitioning,
+    Pipeline, Resources, SinkKind, Source, SourceKind, TextFormat,
 };
 
 /// A pipeline built in Rust. It is the same as a pipeline file, with the same checks and messages.
@@ -38,7 +38,7 @@ pub struct PipelineBuilder {
     provided: Provided,
     base: PathBuf,
     /// The stage that the next stage reads.
-    last: Option<String>,
+    last: Option<Vec<Input>>,
     /// The kind of stage that the next configuration call changes.
     about: About,
 }
@@ -153,8 +153,13 @@ impl PipelineBuilder {
     /// Sets the inputs (`"parse"`, `"parse.rejects"`) of the stage added last. After a source or at the start,
     /// it sets the input of the next stage.
     #[must_use]
-    pub fn reading<'a>(mut self, inputs: impl IntoIterator<Item = &'a str>) -> Self {
-        let inputs: Vec<Spanned<String>> = inputs.into_iter().map(Into::into).collect();
+    pub fn reading<'a>(self, inputs: impl IntoIterator<Item = &'a str>) -> Self {
+        self.reading_edges(inputs.into_iter().map(Input::from).collect())
+    }
+
+    /// As [`reading`](Self::reading), with edges that have names, choose fields, or make keys.
+    #[must_use]
+    pub fn reading_edges(mut self, inputs: Vec<Input>) -> Self {
         match self.about {
             About::Operator => {
                 if let Some(operator) = self.pipeline.operators.last_mut() {
@@ -166,7 +171,7 @@ impl PipelineBuilder {
                     sink.inputs = Some(inputs);
                 }
             }
-            About::Source | About::Nothing => self.last = inputs.into_iter().next().map(|input| input.value),
+            About::Source | About::Nothing => self.last = Some(inputs),
         }
         self
     }
@@ -243,12 +248,12 @@ impl PipelineBuilder {
         Job::from_parsed(parsed, (None, &self.base), settings, options, self.provided)
     }
 
-    fn inputs(&self) -> Option<Vec<Spanned<String>>> {
-        self.last.as_deref().map(|last| vec![last.into()])
+    fn inputs(&self) -> Option<Vec<Input>> {
+        self.last.clone()
     }
 
     fn follow(mut self, name: &str, about: About) -> Self {
-        self.last = Some(name.to_owned());
+        self.last = Some(vec![name.into()]);
         self.about = about;
         self
     }

@@ -6,6 +6,7 @@ use super::lane_clock::LaneClock;
 use super::on_error_policy::OnErrorPolicy;
 use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
 use super::outlets::Outlets;
+use super::printed_outputs::PrintedOutputs;
 use super::source_lane::SourceEnd;
 use sage_batch::{Batch, BatchPool, Origin};
 use sage_sandbox::{Failure, Progress};
@@ -22,6 +23,8 @@ pub(super) struct ComponentSourceLane {
     pub(super) outlets: Outlets,
     pub(super) policy: OnErrorPolicy,
     pub(super) pool: Arc<BatchPool>,
+    /// The outputs by field that are printed.
+    pub(super) printed: PrintedOutputs,
     /// The number of this instance in the run's provenance.
     pub(super) number: u16,
     /// The number of instances of the source.
@@ -100,8 +103,10 @@ impl ComponentSourceLane {
             let (instance, instances) = (u64::from(self.policy.instance), u64::from(self.instances.max(1)));
             batch.set_origins((first..first + rows).map(|n| Origin::new(self.number, n * instances + instance)));
             batch.set_ingested(self.policy.control.now());
-            delivered =
-                delivered.and_then(|()| send(emission.port, batch, &mut self.outlets, &self.policy, &self.pool));
+            delivered = delivered.and_then(|()| {
+                let batch = self.printed.without_unprintable(emission.port, batch, &self.policy, &self.pool)?;
+                send(emission.port, batch, &mut self.outlets, &self.policy, &self.pool)
+            });
         }
         self.supervisor.succeeded();
         Ok(delivered.map(|()| progress))

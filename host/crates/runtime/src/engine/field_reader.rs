@@ -88,18 +88,25 @@ impl FieldReader {
             batch.set_fields(&mut self.table);
             return (batch, None);
         }
+        let (mut sound, unread) = Unread::set_aside(batch, unread, pool);
+        sound.set_fields(&mut self.table);
+        (sound, Some(Box::new(unread)))
+    }
+}
+
+impl Unread {
+    /// Takes these rows, each with its reason, out of a batch. Returns the rest of the batch first.
+    pub(super) fn set_aside(batch: Batch, bad: Vec<(usize, String)>, pool: &BatchPool) -> (Batch, Self) {
         let (mut sound, mut records) = (pool.take(), pool.take());
         let mut next = 0;
-        for (row, _) in &unread {
+        for (row, _) in &bad {
             // Empty batches take any shape, and all of these rows have one shape.
             let _ = sound.append_range(&batch, next, *row) && records.append_range(&batch, *row, row + 1);
             next = row + 1;
         }
         let _ = sound.append_range(&batch, next, batch.len());
         pool.put(batch);
-        sound.set_fields(&mut self.table);
-        let reasons = unread.into_iter().map(|(_, reason)| reason).collect();
-        (sound, Some(Box::new(Unread { records, reasons })))
+        (sound, Self { records, reasons: bad.into_iter().map(|(_, reason)| reason).collect() })
     }
 }
 
@@ -136,9 +143,9 @@ impl CellParser {
 
 /// Whether `schema` has every field of `wanted` with its type.
 fn has_all(schema: &Arc<Schema>, wanted: &Arc<Schema>) -> bool {
-    let has = |name: &str, data_type| {
+    let has = |name: &str, data_type: &DataType| {
         let field = schema.position(name).and_then(|at| schema.fields().get(at));
-        field.is_some_and(|field| field.data_type == data_type)
+        field.is_some_and(|field| field.data_type == *data_type)
     };
-    Arc::ptr_eq(schema, wanted) || wanted.fields().iter().all(|field| has(&field.name, field.data_type))
+    Arc::ptr_eq(schema, wanted) || wanted.fields().iter().all(|field| has(&field.name, &field.data_type))
 }

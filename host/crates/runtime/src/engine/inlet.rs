@@ -32,8 +32,8 @@ pub(super) struct Inlet {
 pub(super) enum Form {
     /// As text or bytes. `None`: no record comes without them.
     Bytes(Option<FieldText>),
-    /// By field.
-    Fields(FieldReader),
+    /// By field. The records of each edge have a reader of their own.
+    Fields(Vec<FieldReader>),
 }
 
 /// Counts the records that a lane takes in.
@@ -167,7 +167,13 @@ impl Inlet {
                 let (batch, unread) = match &mut self.form {
                     Form::Bytes(None) => (batch, None),
                     Form::Bytes(Some(text)) => text.write(batch, &self.pool),
-                    Form::Fields(reader) => reader.read(batch, &self.pool),
+                    Form::Fields(readers) => {
+                        let at = usize::try_from(batch.edge()).unwrap_or(usize::MAX);
+                        match readers.get_mut(at) {
+                            Some(reader) => reader.read(batch, &self.pool),
+                            None => (batch, None),
+                        }
+                    }
                 };
                 Ok(Some(InFlight { batch, ticket, unread }))
             }

@@ -36,7 +36,8 @@ pub(super) fn launch_instances(parts: &Parts, stages: &mut [StageParts], stop: &
         for (instance, own) in (0u32..).zip(&mut watched.instances) {
             let cpu = |lane| parts.leases.lane(id, instance, lane).map(|lease| lease.cpus());
             let models = parts.models.access(id, instance);
-            let spec = guest_spec(stage, component, own, instance, grant.lanes, &limits, stop);
+            let edges = stage.inputs.iter().map(|&edge| parts.plan.edge(edge).name.clone()).collect();
+            let spec = GuestSpec { edges, ..guest_spec(stage, component, own, instance, grant.lanes, &limits, stop) };
             let home = parts.instances.instance(InstanceSetup {
                 loaded,
                 spec: GuestSpec { models: models.clone().unwrap_or_else(|| Arc::new(NoModels)), ..spec },
@@ -76,5 +77,6 @@ fn guest_spec(
         metrics: Arc::clone(&own.metrics),
         log: LogTo::Here,
         stop: stop.clone(),
+        edges: Arc::default(),
     }
 }

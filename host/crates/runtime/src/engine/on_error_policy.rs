@@ -144,6 +144,18 @@ impl OnErrorPolicy {
         self.write_letter(nothing, failure.code, &message, attempts).map_err(|error| self.connector_failed(&error))
     }
 
+    /// Handles an output record that comes from no input record and cannot be sent on.
+    pub(super) fn output_lost(&self, record: Record<'_>, reason: &str) -> Result<(), Stopped> {
+        let failure = Failure::new(FailureCode::Rejected, reason);
+        if matches!(self.on_error, OnError::Fail) || self.control.is_stopped() {
+            return Err(self.stage_failed(&failure));
+        }
+        self.errors.count(failure.code.name());
+        let (operator, instance) = (&*self.stage, self.instance);
+        tracing::error!(operator, instance, reason, "an output record is left out");
+        self.write_letter(record, failure.code, reason, 1).map_err(|error| self.connector_failed(&error))
+    }
+
     /// Handles a failure that belongs to no record. After a cut it does not count as a cause, because the cut
     /// itself may have caused it.
     pub(super) fn stage_failed(&self, failure: &Failure) -> Stopped {

@@ -7,10 +7,12 @@ use super::field_output::{FieldOutput, OutputShape};
 use super::field_text::text_for_people;
 use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
 use super::inlet::Inlet;
+use super::kept_fields::KeptFields;
 use super::lane_clock::LaneClock;
 use super::lane_guest::{InFlight, LaneGuest, Wakers};
 use super::on_error_policy::OnErrorPolicy;
 use super::outlets::Outlets;
+use super::printed_outputs::PrintedOutputs;
 use super::recovery::{Recovery, Step};
 use super::sequencer::Sequencer;
 use sage_batch::{Batch, BatchPool, Inbox};
@@ -42,6 +44,10 @@ pub(super) struct OperatorLane {
     pub(super) pool: Arc<BatchPool>,
     /// map and flat-map by field: the fields of the outputs.
     pub(super) field_output: Option<FieldOutput>,
+    /// process by field: the outputs that keep fields of their input.
+    pub(super) kept_fields: Option<KeptFields>,
+    /// process by field: the outputs that are printed.
+    pub(super) printed_outputs: PrintedOutputs,
     /// The codes of failed calls that were already logged as warnings.
     pub(super) warned: Vec<FailureCode>,
 }
@@ -100,6 +106,8 @@ impl OperatorLane {
             record_limit: self.record_limit,
             pool: &self.pool,
             shape: shape_of(&mut self.field_output, &batch),
+            kept: kept_by(&mut self.kept_fields, &batch),
+            printed: &self.printed_outputs,
         };
         let unread = unread.map_or(Ok(()), |unread| taking.unread(&unread, outputs));
         let done = match answered {
@@ -240,6 +248,8 @@ impl OperatorLane {
             record_limit: self.record_limit,
             pool: &self.pool,
             shape: shape_of(&mut self.field_output, &batch),
+            kept: kept_by(&mut self.kept_fields, &batch),
+            printed: &self.printed_outputs,
         };
         let taken = taking.take(batch, answer, outputs);
         self.supervisor.succeeded();
@@ -390,6 +400,14 @@ impl OperatorLane {
 /// The fields of the outputs for this batch.
 fn shape_of<'a>(output: &'a mut Option<FieldOutput>, batch: &Batch) -> Option<&'a OutputShape> {
     Some(output.as_mut()?.shape(batch.table()?.schema()))
+}
+
+/// The outputs that keep fields of this batch.
+fn kept_by<'a>(kept: &'a mut Option<KeptFields>, batch: &Batch) -> Vec<Option<&'a OutputShape>> {
+    match (kept, batch.table()) {
+        (Some(kept), Some(table)) => kept.shapes(table.schema()),
+        _ => Vec::new(),
+    }
 }
 
 /// Runs one batch on a guest, with nothing else in flight.

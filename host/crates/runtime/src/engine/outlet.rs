@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::control::Stopped;
 use super::partition::place_of;
+use super::preparation::Preparation;
 use sage_batch::{Batch, BatchPool, Column, Inbox, Refused};
 use sage_observe::InstanceCounters;
 use sage_plan::Partition;
@@ -35,10 +36,14 @@ pub(super) struct Route {
     lanes: u32,
     /// The sender's instance (forward), or the next receiver (round-robin).
     turn: usize,
+    /// The fields and the key that the edge has. `None` if records go on as they are.
+    preparation: Option<Box<dyn Preparation>>,
 }
 
 struct Target {
     inbox: Arc<Inbox>,
+    /// The edge's position among the inputs of the receiver.
+    edge: u32,
     consumer: Arc<InstanceCounters>,
     /// Records that wait until a batch is large enough to send.
     gathered: Batch,
@@ -61,9 +66,9 @@ pub(super) struct Destination {
 }
 
 impl Route {
-    /// Makes a route. The receivers are `destinations[instance][lane]`. The sender is `instance` and joins
+    /// Makes a route along input number `edge` of its receiver. The receivers are `destinations[instance][lane]`. The sender is `instance` and joins
     /// every inbox to which it may send. With forward partitioning these are the inboxes of one instance.
-    pub(super) fn new(partition: Partition, destinations: &[Vec<Destination>], instance: u32) -> Self {
+    pub(super) fn new(partition: Partition, destinations: &[Vec<Destination>], instance: u32, edge: u32) -> Self {
         let turn = instance as usize;
         let (destinations, turn) = match destinations.get(turn) {
             Some(own) if partition == Partition::Forward => (std::slice::from_ref(own), 0),
@@ -77,6 +82,7 @@ impl Route {
                 to.inbox.join();
                 Target {
                     inbox: Arc::clone(&to.inbox),
+                    edge,
                     consumer: Arc::clone(&to.consumer),
                     gathered: Batch::new(),
                     heaviest: to.credit,
@@ -92,10 +98,27 @@ impl Route {
             instances: u32::try_from(destinations.len()).unwrap_or(u32::MAX),
             lanes: u32::try_from(lanes).unwrap_or(u32::MAX),
             turn,
+            preparation: None,
         }
     }
 
+    /// The same route, on which records are prepared first.
+    pub(super) fn with(self, preparation: Option<Box<dyn Preparation>>) -> Self {
+        Self { preparation, ..self }
+    }
+
     fn send(&mut self, batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
+        let Some(preparation) = &mut self.preparation else { return self.spread(batch, pool) };
+        let (batch, refused) = preparation.prepare(batch, pool);
+        match batch.is_empty() {
+            true => pool.put(batch),
+            false => self.spread(batch, pool)?,
+        }
+        let Some(preparation) = &mut self.preparation else { return Ok(()) };
+        refused.into_iter().try_for_each(|refused| preparation.refuse(refused))
+    }
+
+    fn spread(&mut self, batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
         if let [only] = self.targets.as_mut_slice() {
             return only.gather(batch, pool);
         }
@@ -151,6 +174,9 @@ impl Route {
     }
 
     fn flush(&mut self, pool: &BatchPool) -> Result<(), Stopped> {
+        if let Some(preparation) = &mut self.preparation {
+            preparation.flush()?;
+        }
         self.targets.iter_mut().try_for_each(|target| {
             target.flush(pool)?;
             if std::mem::take(&mut target.quiet) {
@@ -201,7 +227,8 @@ impl Target {
     }
 
     /// Pushes a batch into the inbox, in pieces if the whole is heavier than the inbox's credit.
-    fn push(&mut self, batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
+    fn push(&mut self, mut batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
+        batch.set_edge(self.edge);
         if batch.weight() > self.heaviest && batch.len() > 1 {
             let middle = batch.len() / 2;
             for (start, end) in [(0, middle), (middle, batch.len())] {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::message::{Report, get_progress};
 use super::tensor_wire::{get_named, get_outcome, get_tensors};
-use sage_batch::fields::{Cell, DataType, FieldType, Schema, Table};
+use sage_batch::fields::{Cell, DataType, Element, FieldColumn, FieldType, Members, Schema, Table};
 use sage_batch::wire::{WireError, WireReader, view};
 use sage_batch::{Batch, Column, Origin, Record};
 use sage_machine::MemoryBudget;
-use sage_plan::{Kind, Limits};
+use sage_plan::{Kind, Limits, RecordShape, Rest, SideShape};
 use sage_sandbox::{Answer, KeyedState};
 
 /// A reader.
@@ -117,42 +117,107 @@ fn asked() -> Batch {
     batch
 }
 
-/// An answer by field: the operator reads and gives a text and a number that may be null.
-fn answer_by_field(kind: Kind, bytes: &[u8]) -> bool {
+/// The fields on the outputs of an operator by field: a text and a number that may be null, or a list and a struct of
+/// these; and the first of the two alone.
+fn two_outputs(nested: bool) -> (Arc<Schema>, Arc<Schema>) {
     let field =
         |name: &str, data_type, nullable| FieldType { name: name.to_owned(), data_type, nullable, docs: String::new() };
-    let fields = vec![field("text", DataType::String, false), field("number", DataType::S64, true)];
-    let schema = Arc::new(Schema::new(fields).unwrap_or_default());
+    let (text, number) = (field("text", DataType::String, false), field("number", DataType::S64, true));
+    let place = Members::new(vec![text.clone(), number.clone()]).map(DataType::from);
+    let list = Element::new(DataType::String, true).map(DataType::from);
+    let (first, second) = match (list, place) {
+        (Some(list), Ok(place)) if nested => (field("list", list, true), field("place", place, false)),
+        _ => (text, number),
+    };
+    let schema = |fields: Vec<FieldType>| Arc::new(Schema::new(fields).unwrap_or_default());
+    (schema(vec![first.clone(), second]), schema(vec![first]))
+}
+
+/// The kinds whose answers by field have tables.
+const BY_FIELD: [Kind; 4] = [Kind::Map, Kind::FlatMap, Kind::Process, Kind::Source];
+
+/// An answer by field: the operator reads and gives the two fields of [`two_outputs`]. A process or source has a side
+/// output with the first alone, on which a process keeps the second.
+fn answer_by_field(kind: Kind, nested: bool, bytes: &[u8]) -> bool {
+    let (schema, side) = two_outputs(nested);
     let (mut asked, mut table) = (asked(), Table::new(Arc::clone(&schema)));
     for text in ["a", "", "c"] {
-        table.field_mut(0).into_iter().for_each(|column| column.push_str(text));
-        table.field_mut(1).into_iter().for_each(|column| column.push_s64(1));
+        table.field_mut(0).into_iter().for_each(|column| {
+            column.push_str(text);
+            column.elements_mut().into_iter().for_each(|elements| elements.push_str(text));
+            column.end_list();
+        });
+        table.field_mut(1).into_iter().for_each(|column| {
+            column.push_s64(1);
+            column.member_mut(0).into_iter().for_each(|member| member.push_str(text));
+            column.member_mut(1).into_iter().for_each(|member| member.push_s64(1));
+            column.end_struct();
+        });
         assert!(table.finish_row(), "a value for each field");
     }
     asked.set_fields(&mut table);
     let limits = Limits { output_bytes_per_call: MOST, record_bytes: MOST / 4, ..Limits::default() };
     let mut answer = Answer::new(kind, &limits);
-    answer.set_fields(Arc::clone(&schema), schema);
+    let rest = if kind == Kind::Process { Rest::Keep } else { Rest::Drop };
+    let sides = vec![SideShape { name: "side".to_owned(), gives: side, rest }];
+    answer.set_fields(&RecordShape { reads: Arc::clone(&schema), gives: schema, rest: Rest::Drop, sides });
+    answer.set_ports(1);
     let Ok(Ok(())) = answer.read(&asked, &mut Message(bytes)) else { return false };
     let (rows, parents) = (asked.len(), answer.parents().to_vec());
+    for emission in answer.emissions() {
+        is_sound(&emission.batch);
+        let table = emission.batch.table();
+        assert_eq!(table.map(Table::len), Some(emission.batch.len()), "a row for each record");
+        let parents = emission.parents.as_ref();
+        assert!(parents.is_none_or(|parents| parents.len() == emission.batch.len()), "a parent for each record");
+        assert!(parents.into_iter().flatten().all(|&parent| (parent as usize) < rows), "a parent out of range");
+        let keeps = kind == Kind::Process && emission.port == 1 && !emission.batch.is_empty();
+        assert!(emission.port <= 1 && (!keeps || parents.is_some()), "port {}", emission.port);
+        is_sound_table(table);
+    }
+    if matches!(kind, Kind::Process | Kind::Source) {
+        return true;
+    }
     assert!(parents.is_sorted() && parents.iter().all(|&parent| (parent as usize) < rows), "{parents:?}");
     let Some((table, same)) = answer.table() else { return false };
     assert!(if kind == Kind::Map { table.len() == rows || table.is_empty() } else { table.len() == parents.len() });
     for (at, column) in table.fields().iter().enumerate() {
         let same = same.iter().find(|field| field.to == at);
         assert!(column.len() == table.len() || same.is_some_and(|field| field.from < 2 && kind == Kind::Map));
-        for row in 0..column.len() {
-            if let Some(Cell::Bytes(text)) = column.cell(row) {
-                assert!(std::str::from_utf8(text).is_ok(), "a text");
-            }
-        }
+        is_sound_column(column, column.len());
     }
     true
 }
 
+fn is_sound_table(table: Option<&Table>) {
+    for column in table.into_iter().flat_map(Table::fields) {
+        assert_eq!(Some(column.len()), table.map(Table::len), "a value for each row");
+        is_sound_column(column, column.len());
+    }
+}
+
+fn is_sound_column(column: &FieldColumn, rows: usize) {
+    for column in column.inside().iter().chain([column]) {
+        for row in 0..column.len() {
+            match column.cell(row) {
+                Some(Cell::Bytes(text)) => assert!(std::str::from_utf8(text).is_ok(), "a text"),
+                Some(Cell::List { start, end }) => {
+                    let elements = column.inside().first().map_or(0, FieldColumn::len);
+                    assert!(start <= end && end <= elements, "elements {start} to {end} of {elements}");
+                }
+                Some(Cell::Struct) => assert!(column.inside().iter().all(|member| member.len() == rows)),
+                _ => {}
+            }
+        }
+    }
+}
+
 fn answer(kind: u8, bytes: &[u8]) -> bool {
-    if let Some(kind) = [Kind::Map, Kind::FlatMap].get(usize::from(kind).wrapping_sub(200)) {
-        return answer_by_field(*kind, bytes);
+    // From 200 on the kinds in turn, first with plain fields, then with nested ones.
+    let which = usize::from(kind).wrapping_sub(200);
+    let nested = which >= BY_FIELD.len();
+    if let Some(&kind) = BY_FIELD.get(which - if nested { BY_FIELD.len() } else { 0 }) {
+        return answer_by_field(kind, nested, bytes);
     }
     let Some(&kind) = Kind::ALL.get(usize::from(kind) % Kind::ALL.len()) else { return false };
     let limits = Limits { output_bytes_per_call: MOST, record_bytes: MOST / 4, ..Limits::default() };

@@ -5,11 +5,14 @@ use std::time::Duration;
 use super::super::message::put_progress;
 use super::super::tensor_wire::{put_named, put_outcome, put_tensors};
 use super::*;
+use sage_batch::RawColumns;
 use sage_batch::wire::{put_bytes, put_column, put_u32s, put_u64};
 use sage_models::{InferenceError, NamedTensor, Tensor, TensorData};
 use sage_observe::{Observations, Series};
 use sage_sandbox::{Failure, FailureCode, Progress};
 
+/// The first byte of an answer of a process by field. That of a source follows.
+const PROCESS_BY_FIELD: u8 = 202;
 /// If this variable is set, the test writes the corpus instead of comparing it.
 const WRITE: &str = "SAGE_WRITE_CORPUS";
 
@@ -151,7 +154,35 @@ fn answers() -> Vec<(&'static str, Vec<u8>)> {
             }),
         ),
         ("sink", of(Kind::Sink, &none_rejected)),
+        ("process-by-field", by_field(PROCESS_BY_FIELD)),
+        ("source-by-field", by_field(PROCESS_BY_FIELD + 1)),
     ]
+}
+
+/// The answer of a process or source by field: a record on the main output and two on the side output. A source has no
+/// input record, so it names no parents.
+fn by_field(first: u8) -> Vec<u8> {
+    let emission = |port: u64, schema: &Arc<Schema>, rows: usize| {
+        let mut table = Table::new(Arc::clone(schema));
+        for _ in 0..rows {
+            table.field_mut(0).into_iter().for_each(|column| column.push_str("a text"));
+            table.field_mut(1).into_iter().for_each(FieldColumn::push_null);
+            assert!(table.finish_row());
+        }
+        let (mut batch, keys) = (Batch::new(), std::iter::repeat_n(&b"key"[..], rows).collect::<Column>());
+        let columns = RawColumns { keys: Some((keys.offsets(), keys.bytes())), ..RawColumns::default() };
+        batch.assign_by_field(&mut table, columns).unwrap();
+        let parents = vec![0; rows];
+        written(|to| {
+            put_u64(to, port)?;
+            batch.write_by_field(0..schema.fields().len(), to)?;
+            put_u64(to, u64::from(first == PROCESS_BY_FIELD))?;
+            if first == PROCESS_BY_FIELD { put_u32s(to, &parents) } else { Ok(()) }
+        })
+    };
+    let (main, side) = two_outputs(false);
+    let emissions = [emission(0, &main, 1), emission(1, &side, 2)].concat();
+    [vec![first], written(|to| put_u64(to, 2)), emissions, written(|to| put_u32s(to, &[]))].concat()
 }
 
 #[test]

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::message::ask;
 use crate::engine::InFlight;
-use sage_batch::fields::{FieldType, Schema};
-use sage_batch::wire::{WireError, WireWriter, put_u64};
+use sage_batch::fields::FieldType;
+use sage_batch::wire::{WireError, WireWriter, put_u32s, put_u64};
 use sage_batch::{Batch, DirectSend, NotTaken};
-use sage_plan::Kind;
+use sage_plan::{Kind, RecordShape};
 use sage_process::{Outgoing, ring};
+use sage_sandbox::kept_bytes;
 
 /// The batches in flight on a worker's lane, with the writing half of its link. The lane's own thread and the
 /// threads that send to the lane share this value.
@@ -23,8 +24,8 @@ use sage_process::{Outgoing, ring};
 #[derive(Debug)]
 pub(super) struct InFlightBatches {
     kind: Kind,
-    /// The fields that the guest reads, if its records go by field.
-    reads: Option<Arc<Schema>>,
+    /// The fields that the guest reads and gives, if its records go by field.
+    shape: Option<RecordShape>,
     window: usize,
     out: Mutex<Option<Outgoing>>,
     sent: Mutex<VecDeque<Sent>>,
@@ -51,16 +52,16 @@ struct Sent {
     end: u64,
 }
 
-/// Bytes before a batch: the kind of the request and the length of the batch.
-const CALL_HEAD: usize = 16;
+/// Bytes before a batch: the kind of the request, the edge of the batch and its length.
+const CALL_HEAD: usize = 24;
 /// Maximum calls in a row that are sent without waking the worker.
 const MOST_COALESCED: u32 = 3;
 
 impl InFlightBatches {
-    pub(super) fn new(kind: Kind, reads: Option<Arc<Schema>>, window: usize) -> Self {
+    pub(super) fn new(kind: Kind, shape: Option<RecordShape>, window: usize) -> Self {
         Self {
             kind,
-            reads,
+            shape,
             window,
             out: Mutex::default(),
             sent: Mutex::default(),
@@ -161,7 +162,7 @@ impl InFlightBatches {
         let mut payloads = None;
         if written
             && matches!(self.kind, Kind::Map | Kind::FlatMap)
-            && self.reads.is_none()
+            && self.shape.is_none()
             && let Some(spare) = spare
         {
             // The payloads come last in the message and are padded to a multiple of 8.
@@ -182,12 +183,14 @@ impl InFlightBatches {
 
     /// The part of a batch that the guest gets.
     pub(super) fn content(&self, batch: &Batch) -> Content {
-        match (&self.reads, batch.table()) {
-            (Some(reads), Some(table)) => {
+        let whole = matches!(self.kind, Kind::Process | Kind::Sink);
+        match (&self.shape, batch.table()) {
+            (Some(shape), Some(table)) => {
                 let column = |field: &FieldType| table.schema().position(&field.name);
-                Content::Fields(reads.fields().iter().filter_map(column).collect())
+                let columns = shape.reads.fields().iter().filter_map(column).collect();
+                if whole { Content::Rows { columns, kept: kept_bytes(shape, table) } } else { Content::Fields(columns) }
             }
-            _ => Content::Bytes { whole: matches!(self.kind, Kind::Process | Kind::Sink) },
+            _ => Content::Bytes { whole },
         }
     }
 
@@ -225,6 +228,9 @@ pub(super) enum Content {
     Bytes { whole: bool },
     /// These columns of the table.
     Fields(Vec<usize>),
+    /// These columns of the table with keys, timestamps and headers, and the bytes that an output of each record
+    /// keeps.
+    Rows { columns: Vec<usize>, kept: Vec<u32> },
 }
 
 impl Content {
@@ -233,6 +239,10 @@ impl Content {
         match (self, batch.table()) {
             (Self::Fields(columns), Some(table)) => table.wire_len(columns.iter().copied()),
             (Self::Fields(_), None) => 0,
+            (Self::Rows { columns, kept }, _) => {
+                let numbers = 8 + size_of_val(kept.as_slice()).next_multiple_of(8);
+                batch.wire_len_by_field(columns.iter().copied()) + numbers
+            }
             (Self::Bytes { whole }, _) => batch.wire_len(*whole),
         }
     }
@@ -246,10 +256,15 @@ pub(super) fn write_call(
     content: &Content,
 ) -> Result<(), WireError> {
     put_u64(to, ask::CALL)?;
+    put_u64(to, batch.edge().into())?;
     put_u64(to, len as u64)?;
     match (content, batch.table()) {
         (Content::Fields(columns), Some(table)) => table.write(columns.iter().copied(), to),
         (Content::Fields(_), None) => Ok(()),
+        (Content::Rows { columns, kept }, _) => {
+            batch.write_by_field(columns.iter().copied(), to)?;
+            put_u32s(to, kept)
+        }
         (Content::Bytes { whole }, _) => batch.write(to, *whole),
     }
 }

@@ -28,9 +28,11 @@ fn batch(number: usize) -> Batch {
 /// Reads the next call as a worker does.
 fn next(far: &mut Link) -> Batch {
     assert_eq!(get_u64(far).unwrap(), ask::CALL);
+    let edge = get_u64(far).unwrap();
     get_u64(far).unwrap();
     let mut batch = Batch::new();
     batch.read(far, u64::from(u32::MAX)).unwrap();
+    batch.set_edge(u32::try_from(edge).unwrap());
     far.taken();
     batch
 }

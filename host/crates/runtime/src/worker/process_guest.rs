@@ -77,9 +77,8 @@ impl ProcessGuest {
         let mut answer = Answer::new(kind, &spec.limits);
         answer.set_ports(ports);
         if let Some(shape) = shape {
-            answer.set_fields(Arc::clone(&shape.reads), Arc::clone(&shape.gives));
+            answer.set_fields(shape);
         }
-        let reads = shape.map(|shape| Arc::clone(&shape.reads));
         let rate = spec.limits.log_bytes_per_second;
         let window = if instance.template.lanes.len() > 1 { WINDOW_OF_MANY } else { WINDOW };
         Self {
@@ -88,7 +87,7 @@ impl ProcessGuest {
             link: None,
             process: 0,
             answer,
-            in_flight: Arc::new(InFlightBatches::new(kind, reads, window)),
+            in_flight: Arc::new(InFlightBatches::new(kind, shape.cloned(), window)),
             back: VecDeque::new(),
             silent_since: None,
             gone: false,

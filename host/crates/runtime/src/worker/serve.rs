@@ -92,6 +92,7 @@ pub fn serve() -> Result<(), WorkerError> {
                 log: LogTo::Kept(Arc::clone(&kept)),
                 // A stop of the run ends the workers, so no flag is needed here.
                 stop: Stop::default(),
+                edges: order.edges.as_slice().into(),
             };
             let link = link(of)?;
             Ok(ServedLane::new(link, Arc::clone(&loaded), spec, Arc::clone(&kept), order.share))

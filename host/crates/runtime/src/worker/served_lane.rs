@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 use super::message::{LONGEST_POSITION, Report, ask, put_progress};
 use crate::engine::SharePacer;
 use sage_batch::Batch;
-use sage_batch::fields::Table;
-use sage_batch::wire::{WireError, WireWriter, get_bytes, get_small, get_u64, put_bytes, view};
+use sage_batch::fields::{Schema, Table};
+use sage_batch::wire::{WireError, WireWriter, get_bytes, get_small, get_u32s, get_u64, put_bytes, view};
 use sage_machine::{CpuShare, thread_cpu_time};
 use sage_plan::Kind;
 use sage_process::Link;
@@ -25,6 +25,8 @@ pub(super) struct ServedLane {
     carried: Option<Carried>,
     batch: Batch,
     table: Table,
+    /// process by field: bytes of the fields that an output of each record keeps.
+    kept_bytes: Vec<u32>,
     changes: Vec<u8>,
     cpu: Duration,
     /// CPU time of the threads that work for its guests.
@@ -69,6 +71,7 @@ impl ServedLane {
             carried: Some(Carried::new(state, pacer)),
             batch: Batch::new(),
             table: Table::default(),
+            kept_bytes: Vec::new(),
             changes: Vec::new(),
             cpu: Duration::ZERO,
             helpers: Duration::ZERO,
@@ -119,13 +122,22 @@ impl ServedLane {
     }
 
     fn call(&mut self) -> Result<(), WireError> {
+        let edge = get_small(&mut self.link)?;
+        if let Some(guest) = &mut self.guest {
+            guest.at_edge(edge);
+        }
         let len = get_u64(&mut self.link)?;
         let len = usize::try_from(len).map_err(|_| WireError::broken(format!("a batch of {len} bytes")))?;
         let began = Instant::now();
         if let Some(reads) = self.loaded.facts().shape().map(|shape| Arc::clone(&shape.reads)) {
-            self.table.read(&reads, &[], &mut self.link, LONGEST_COLUMN)?;
+            let called = match self.loaded.facts().kind {
+                Kind::Process | Kind::Sink => self.call_with_rows(&reads)?,
+                _ => {
+                    self.table.read(&reads, &[], &mut self.link, LONGEST_COLUMN)?;
+                    self.guest.as_mut().map(|guest| guest.call_with_table(&self.table).map(|_| ()))
+                }
+            };
             self.link.taken();
-            let called = self.guest.as_mut().map(|guest| guest.call_by_field(&self.table).map(|_| ()));
             return self.called(called, began);
         }
         // SAFETY: the other side is the host, which owns this memory. Only the host can write there, and it
@@ -137,11 +149,21 @@ impl ServedLane {
             }
             None => {
                 self.batch.read(&mut self.link, LONGEST_COLUMN)?;
+                self.batch.set_edge(edge);
                 self.guest.as_mut().map(|guest| guest.call(&self.batch).map(|_| ()))
             }
         };
         self.link.taken();
         self.called(called, began)
+    }
+
+    /// Reads records by field with their keys, timestamps and headers, and calls the guest with them.
+    fn call_with_rows(&mut self, reads: &Arc<Schema>) -> Result<Option<Result<(), Failure>>, WireError> {
+        self.batch.read_by_field(reads, &mut self.table, &mut self.link, LONGEST_COLUMN)?;
+        get_u32s(&mut self.link, LONGEST_COLUMN, &mut self.kept_bytes)?;
+        let Some(guest) = &mut self.guest else { return Ok(None) };
+        guest.set_kept(&self.kept_bytes);
+        Ok(Some(guest.call_by_field(&self.batch).map(|_| ())))
     }
 
     /// Answers a call with its result.

@@ -35,6 +35,8 @@ pub(super) struct WorkerSetup {
     pub(super) keeps_state: bool,
     /// The fields that the component reads and gives, if its records come by field.
     pub(super) shape: Option<RecordShape>,
+    /// Names of the operator's inputs, by number.
+    pub(super) edges: Vec<Option<String>>,
     /// Descriptors, by number.
     pub(super) component: RawFd,
     pub(super) lanes: Vec<LaneSetup>,
@@ -81,6 +83,7 @@ impl WorkerSetup {
             ports: facts.ports.clone(),
             keeps_state: facts.keeps_state(),
             shape: facts.shape().cloned(),
+            edges: spec.edges.to_vec(),
             component: -1,
             lanes: order.lanes.iter().map(lane).collect(),
         }

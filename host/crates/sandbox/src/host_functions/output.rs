@@ -3,10 +3,9 @@ use wasmtime::{AsContext, StoreContextMut};
 
 use crate::answer::Answer;
 use crate::contract::{BatchView, ColumnView, PACKAGE, WIT_VERSION};
-use crate::fields_contract::{FieldView, TableView};
+use crate::fields_contract::{FieldBatchView, TableView};
 use crate::store::GuestStore;
 use sage_batch::RawColumns;
-use sage_batch::fields::RawField;
 use sage_plan::Kind;
 
 type Store<'a> = StoreContextMut<'a, GuestStore>;
@@ -62,17 +61,28 @@ pub(crate) fn link_output(linker: &mut Linker<GuestStore>) -> wasmtime::Result<(
 pub(crate) fn link_fields_output(linker: &mut Linker<GuestStore>) -> wasmtime::Result<()> {
     let mut output = linker.instance(&format!("{PACKAGE}fields-output@{WIT_VERSION}"))?;
     output.func_wrap("columns", |mut store: Store<'_>, (table,): (TableView,)| {
-        with_answer(&mut store, |answer, store| answer.take_table(table.rows, &raw_fields(&table.fields, store)))
+        with_answer(&mut store, |answer, store| answer.take_table(table.rows, &table.raw(store)))
     })?;
     output.func_wrap("rows", |mut store: Store<'_>, (table, parents): (TableView, WasmList<u32>)| {
         with_answer(&mut store, |answer, store| {
-            answer.take_table_rows(table.rows, &raw_fields(&table.fields, store), parents.as_le_slice(store))
+            answer.take_table_rows(table.rows, &table.raw(store), parents.as_le_slice(store))
         })
-    })
-}
-
-fn raw_fields<'a>(fields: &'a [FieldView], store: &'a Store<'_>) -> Vec<RawField<'a>> {
-    fields.iter().map(|field| field.raw(store)).collect()
+    })?;
+    output.func_wrap(
+        "emit",
+        |mut store: Store<'_>, (port, batch, parents): (u32, FieldBatchView, Option<WasmList<u32>>)| {
+            with_answer(&mut store, |answer, store| {
+                let columns = RawColumns {
+                    payloads: (&[], &[]),
+                    keys: batch.keys.as_ref().map(|keys| keys.slices(store)),
+                    timestamps: batch.timestamps.as_ref().map(|times| times.as_le_slice(store)),
+                    headers: batch.headers.as_ref().map(|headers| headers.slices(store)),
+                };
+                let parents = parents.as_ref().map(|parents| parents.as_le_slice(store));
+                answer.take_field_emission(port, (batch.table.rows, &batch.table.raw(store)), columns, parents)
+            })
+        },
+    )
 }
 
 /// Moves the answer out of the store for a moment, so that the answer can be written while the guest's memory

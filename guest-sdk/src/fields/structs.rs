@@ -1,0 +1,59 @@
+//! Structs: a record as a field of a record. `#[derive(Record)]` reads and writes the members as it does fields.
+
+use super::nullable::Absent;
+use super::{Field, FieldOut, FieldType, Inputs, RecordOut, Values};
+
+/// A column of structs of an answer.
+#[derive(Debug)]
+pub struct StructOut<O> {
+    members: O,
+}
+
+impl<O: RecordOut> FieldOut for StructOut<O> {
+    type Chunk<'o>
+        = O::Chunk<'o>
+    where
+        O: 'o;
+
+    fn begin(_: &'static FieldType, rows: usize) -> Self {
+        Self { members: O::begin(rows) }
+    }
+
+    #[inline(always)]
+    fn chunk<'o>(&'o mut self, at: usize, _: Inputs<'o>) -> O::Chunk<'o> {
+        // No input: a member cannot repeat a field of the input.
+        self.members.chunk(at, Inputs::NONE)
+    }
+
+    #[inline(always)]
+    fn skip(chunk: &mut O::Chunk<'_>, row: usize) {
+        O::skip(chunk, row);
+    }
+
+    fn grow(&mut self, rows: usize) {
+        self.members.grow(rows);
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.members.truncate(rows);
+    }
+
+    fn bytes(&self) -> usize {
+        self.members.bytes()
+    }
+
+    fn finish(self, rows: usize, children: &mut Vec<Field>) -> Field {
+        let members = self.members.finish(rows, children);
+        let first = children.len() as u32;
+        let numbers = (first..).take(members.len()).collect();
+        children.extend(members);
+        Field { values: Values::Structs(numbers), validity: None }
+    }
+}
+
+impl<O: RecordOut> Absent for StructOut<O> {
+    #[inline(always)]
+    fn absent(chunk: &mut O::Chunk<'_>, row: usize) {
+        O::skip(chunk, row);
+    }
+}

@@ -1,0 +1,19 @@
+use sage_guest::{Error, Port, Record};
+
+#[derive(Record)]
+struct Reading<'a> {
+    sensor: &'a str,
+}
+
+#[derive(Record)]
+#[record(extends)]
+struct Alert {
+    hot: bool,
+}
+
+#[sage_guest::process]
+fn pass(reading: Reading, out: &mut Port<String>) -> Result<(), Error> {
+    out.emit(reading.sensor.to_owned())
+}
+
+fn main() {}

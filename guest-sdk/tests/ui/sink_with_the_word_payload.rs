@@ -1,4 +1,0 @@
-#[sage_guest::sink(payload)]
-fn keep(_: &[u8]) {}
-
-fn main() {}
