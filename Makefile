@@ -299,6 +299,11 @@ bench: host-inference operators guests ## run the benchmark for some minutes (AR
 	$(call say,measuring; docs/design/benchmarks.md explains each figure)
 	$(HOST_TARGET)/release/bench $(ARGS)
 
+.PHONY: chaos
+chaos: ## kill the server 200 times while it runs 20 jobs (a minute or two)
+	$(call say,killing the server)
+	SAGE_TEST_CHAOS=1 $(LIBRARY) $(CARGO) test --workspace --locked $(WITH_ONNXRUNTIME) --test serve chaos -- --nocapture
+
 .PHONY: fuzz
 fuzz: ## fuzz the parsers of untrusted bytes for a short time (nightly toolchain)
 	tests/fuzz/run.sh

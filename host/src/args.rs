@@ -8,7 +8,10 @@ use tracing::level_filters::LevelFilter;
 
 use super::ExitCode;
 use super::infer_args::InferArguments;
+use super::isolation::Isolation;
+use super::job::{CheckJobArguments, JobArguments};
 use super::printer::OutputFormat;
+use super::remote::RemoteCommand;
 use super::values::{duration, metrics_address};
 use super::version::long_version;
 use sage_plan::Kind;
@@ -47,6 +50,8 @@ pub(super) enum Command {
     New(NewArguments),
     /// Run an operator crate's tests natively, without WebAssembly.
     Test(TestArguments),
+    #[command(flatten)]
+    Remote(RemoteCommand),
     /// Print a completion script for a shell: bash, zsh, fish, elvish or powershell.
     Completions(CompletionsArguments),
     /// Print the JSON Schema of a pipeline file or of host.toml, for editors.
@@ -71,6 +76,7 @@ impl Command {
             Self::Infer(arguments) => arguments.output,
             Self::Build(arguments) => arguments.output,
             Self::Doctor(arguments) => arguments.output,
+            Self::Remote(command) => command.output(),
             Self::New(_) | Self::Test(_) | Self::Completions(_) | Self::Schema(_) => OutputFormat::Text,
         }
     }
@@ -104,6 +110,10 @@ pub(super) enum InternalCommand {
     /// Run as the one-shot process that inspects one model. Started by a process that loads models, with the
     /// model on standard input.
     ExamineModel(ExamineModelArguments),
+    /// Run as the process of one job. Started by a server, with the job's lock on standard input.
+    Job(JobArguments),
+    /// Check a revision of a job and write what was found. Started by a server.
+    CheckJob(CheckJobArguments),
     /// Write a man page for the program and for each of its commands. Started by `make install` and
     /// `make dist`.
     Man(ManArguments),
@@ -137,16 +147,6 @@ pub(super) struct ExamineModelArguments {
     /// Load the model with tract and run it once
     #[arg(long)]
     pub(super) try_out: bool,
-}
-
-/// The place in which instances run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Isolation {
-    /// In this process, each in a sandbox and with threads of its own.
-    Thread,
-    /// Each in a process of its own, in a control group that limits it to its resources: the kernel kills an
-    /// instance that exceeds them, and no other. `sage-host doctor` shows which limits can be enforced here.
-    Process,
 }
 
 /// The format of messages on stderr.

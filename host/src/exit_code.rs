@@ -14,13 +14,15 @@ pub enum ExitCode {
     Refused = 3,
     /// The pipeline failed, during the run or during the start of its operators.
     PipelineFailed = 4,
+    /// Another process is the same job. Only the process of a job ends so, and nothing of the job has changed.
+    AlreadyRuns = 5,
     /// Signals stopped the pipeline before all its input was processed (128 + SIGINT, by the convention of
     /// shells).
     Interrupted = 130,
 }
 
 impl ExitCode {
-    /// All exit codes, in rising order.
+    /// All exit codes of commands, in rising order.
     pub const ALL: [Self; 6] =
         [Self::Done, Self::InternalFault, Self::InvalidUsage, Self::Refused, Self::PipelineFailed, Self::Interrupted];
 
@@ -39,6 +41,7 @@ impl ExitCode {
             Self::InvalidUsage => "invalid usage or file",
             Self::Refused => "refused by admission or enforcement",
             Self::PipelineFailed => "pipeline failed",
+            Self::AlreadyRuns => "already runs",
             Self::Interrupted => "interrupted",
         }
     }

@@ -1,5 +1,4 @@
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -7,9 +6,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::ExitCode;
 use super::failure::Failure;
 use super::printer::OutputFormat;
-use super::verdict::verdict;
-use sage_observe::{Registry, Summary};
-use sage_runtime::engine::StopHandle;
+use super::run_owner::RunOwner;
+use super::run_so_far::{RunSoFar, SoFar};
+use sage_observe::{Screen, Summary};
 
 /// Time limit of each write of the last word.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -20,52 +19,26 @@ const PIECE: usize = 4096;
 /// the same form as in the report on a complete run, with the counts known so far.
 #[derive(Debug)]
 pub(super) struct LastWord {
-    stop: StopHandle,
-    format: OutputFormat,
-    quiet: bool,
+    pub(super) run: RunSoFar,
+    pub(super) screen: Screen,
+    pub(super) format: OutputFormat,
+    pub(super) quiet: bool,
     /// True if records go to standard output. The last record may then be incomplete.
-    after_records: bool,
-    /// The registry while the run lasts. The end of the run drops it, because it keeps the run's devices.
-    registry: Mutex<Option<Arc<Registry>>>,
-    summary: OnceLock<Summary>,
+    pub(super) after_records: bool,
 }
 
-impl LastWord {
-    pub(super) fn new(stop: StopHandle, format: OutputFormat, quiet: bool, after_records: bool) -> Self {
-        let (registry, summary) = (Mutex::new(None), OnceLock::new());
-        Self { stop, format, quiet, after_records, registry, summary }
+impl RunOwner for LastWord {
+    fn say(&self, words: &str) {
+        self.screen.print(&format!("{words}\n"));
     }
 
-    /// Called when the run has begun.
-    pub(super) fn begun(&self, registry: Arc<Registry>) {
-        self.set_registry(Some(registry));
+    fn timeout_name(&self) -> &'static str {
+        "--drain-timeout"
     }
 
-    /// Called when the run is over and its summary has not been printed yet.
-    pub(super) fn over(&self, summary: Summary) {
-        // There is only one run, so this is the only call.
-        let _ = self.summary.set(summary);
-        self.set_registry(None);
-    }
-
-    fn set_registry(&self, registry: Option<Arc<Registry>>) {
-        let before = std::mem::replace(&mut *self.registry.lock().unwrap_or_else(PoisonError::into_inner), registry);
-        // Dropped after the lock is released, because dropping a registry may take a while.
-        drop(before);
-    }
-
-    /// Ends the program. No step waits without a time limit: threads of the run may hold any lock, and the
-    /// output may have no reader.
-    pub(super) fn leave(&self) -> ! {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let known = || registry.map(|registry| Summary::of(&registry, self.stop.outcome_so_far()));
-        let unended = self.stop.unended();
-        let summary = self.summary.get().cloned().or_else(known);
-        let summary = summary.map(|summary| Summary { unended: unended.clone(), ..summary });
-        let failure = match &summary {
-            Some(summary) => verdict(summary).err(),
-            None => Some(Failure::new(ExitCode::Interrupted, "interrupted while it started: no record was read")),
-        };
+    /// Ends the program. The output may have no reader.
+    fn leave(&self) -> ! {
+        let SoFar { summary, failure, unended } = self.run.report();
         let mut told = self.tell_program(summary.as_ref(), failure.as_ref());
         if let Some(summary) = summary.filter(|_| self.format == OutputFormat::Text && !self.quiet) {
             told.push_str(&format!("\n{summary}\n"));
@@ -78,7 +51,9 @@ impl LastWord {
         let code = failure.map_or(ExitCode::Interrupted, |failure| failure.exit_code());
         std::process::exit(code.number().into());
     }
+}
 
+impl LastWord {
     /// With `--output json`, writes the object to standard output. If that fails, returns text for standard
     /// error instead.
     fn tell_program(&self, summary: Option<&Summary>, failure: Option<&Failure>) -> String {

@@ -33,6 +33,11 @@ impl Printer {
         self.format
     }
 
+    /// Whether the result is JSON.
+    pub(super) fn is_json(self) -> bool {
+        self.format == OutputFormat::Json
+    }
+
     /// Prints the result of a command: as text, or as one line of JSON.
     pub(super) fn result(self, text: impl FnOnce() -> String, value: &impl Serialize) -> Result<(), Failure> {
         let mut out = match self.format {
@@ -40,6 +45,9 @@ impl Printer {
             OutputFormat::Json => serde_json::to_string(value)
                 .map_err(|error| Failure::fault(format!("cannot write the result as JSON: {error}")))?,
         };
+        if out.is_empty() {
+            return Ok(());
+        }
         if !out.ends_with('\n') {
             out.push('\n');
         }

@@ -12,7 +12,7 @@ use super::arriving::survive_the_file_size_limit;
 use super::cargo::Cargo;
 use super::failure::Failure;
 use super::printer::{OutputFormat, Printer};
-use super::{ExitCode, build, cache, devices, doctor, infer, inspect, man, new, run, validate};
+use super::{ExitCode, build, cache, devices, doctor, infer, inspect, job, man, new, remote, run, validate};
 use sage_models::{Trial, panic_is_an_answer};
 use sage_runtime::worker::compile::compile_one;
 use sage_runtime::worker::inspect_model::examine_one;
@@ -47,6 +47,7 @@ fn perform(words: Vec<OsString>) -> ExitCode {
         Command::Doctor(arguments) => doctor::doctor(arguments, printer),
         Command::Devices(arguments) => devices::devices(arguments, printer),
         Command::Cache(arguments) => cache::cache(arguments, printer),
+        Command::Remote(command) => remote::perform(command, printer),
         Command::Completions(arguments) => completions(arguments),
         Command::Schema(arguments) => schema(arguments),
         Command::Test(arguments) => Cargo::at(&arguments.path).and_then(|cargo| cargo.test(&arguments.cargo)),
@@ -61,6 +62,7 @@ fn perform_internal(words: Vec<OsString>) -> ExitCode {
         Err(error) => return usage(&error, false),
     };
     let outcome = match &arguments.command {
+        InternalCommand::Job(arguments) => return job::job(arguments),
         InternalCommand::Canary => {
             worker::examine::run_canary().map_err(|error| Failure::of(ExitCode::InternalFault, &error))
         }
@@ -70,6 +72,7 @@ fn perform_internal(words: Vec<OsString>) -> ExitCode {
         }
         InternalCommand::Compile(arguments) => compile(arguments),
         InternalCommand::ExamineModel(arguments) => inspect_model(arguments),
+        InternalCommand::CheckJob(arguments) => job::check_job(arguments),
         InternalCommand::Man(arguments) => man::man(arguments),
     };
     exit_code(outcome, Printer::new(OutputFormat::Text))
@@ -147,8 +150,15 @@ fn wants_json(words: &[OsString]) -> bool {
 /// Reports a panic as a bug of the host, with its place. A panic of a model's library is reported to the
 /// library's caller instead.
 fn say_fault(info: &PanicHookInfo<'_>) {
+    if let Some(failure) = fault(info) {
+        Printer::new(OutputFormat::Text).failure(&failure);
+    }
+}
+
+/// The failure for a panic; `None` if the panic is reported to the library's caller.
+pub(super) fn fault(info: &PanicHookInfo<'_>) -> Option<Failure> {
     if panic_is_an_answer() {
-        return;
+        return None;
     }
     let payload = info.payload();
     let message = payload
@@ -158,9 +168,8 @@ fn say_fault(info: &PanicHookInfo<'_>) {
         .unwrap_or_else(|| "without a message".to_owned());
     let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
     let thread = std::thread::current().name().unwrap_or("without a name").to_owned();
-    let failure = Failure::fault(format!("internal fault in thread {thread} at {place}: {message}"))
-        .hint("this is a bug in sage-host: please report it with the command and the pipeline file");
-    Printer::new(OutputFormat::Text).failure(&failure);
+    let failure = Failure::fault(format!("internal fault in thread {thread} at {place}: {message}"));
+    Some(failure.hint("this is a bug in sage-host: please report it with the command and the pipeline file"))
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use super::ExitCode;
-use super::args::{Isolation, MessageFormat, RunArguments};
+use super::args::{MessageFormat, RunArguments};
 use super::failure::Failure;
+use super::isolation::Isolation;
 use super::last_word::LastWord;
 use super::printer::{OutputFormat, Printer};
 use super::refusal::of_job;
+use super::run_so_far::RunSoFar;
 use super::signals::SignalWatch;
 use super::validate::options;
 use super::verdict::verdict;
@@ -45,18 +47,28 @@ pub(super) fn run(arguments: &RunArguments, printer: Printer) -> Result<(), Fail
     }
     let mode = progress_mode(arguments, &screen, job.plan());
     let stop = job.stop_handle();
-    let last_word = Arc::new(LastWord::new(stop.clone(), arguments.output, arguments.quiet, writes_stdout(job.plan())));
-    let watch_signals =
-        || SignalWatch::start(stop.clone(), arguments.drain_timeout, Arc::clone(&last_word), screen.clone());
+    let last_word = Arc::new(LastWord {
+        run: RunSoFar::default(),
+        screen: screen.clone(),
+        format: arguments.output,
+        quiet: arguments.quiet,
+        after_records: writes_stdout(job.plan()),
+    });
+    last_word.run.made(stop.clone());
+    let watch_signals = || {
+        let signals = SignalWatch::start(arguments.drain_timeout, Arc::clone(&last_word) as _)?;
+        signals.watch(stop.clone());
+        Ok(signals)
+    };
     let (signals, admitted) = match arguments.wait {
         Some(most) => admitted(&job, most, watch_signals, &screen, arguments.quiet)?,
         None => (watch_signals()?, job.admit().map_err(|error| of_job(&error))?),
     };
     let session = job.start_admitted(admitted).map_err(|error| of_job(&error))?;
-    last_word.begun(session.registry());
+    last_word.run.begun(session.registry());
     let watching = watch(&session, arguments, mode, &screen).inspect_err(|_| stop.abort());
     let summary = session.wait();
-    last_word.over(summary.clone());
+    last_word.run.over(summary.clone());
     drop(watching?);
     let told = tell(&summary, arguments, printer, &screen);
     drop(signals);

@@ -1,12 +1,11 @@
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::ExitCode;
 use super::arriving::{Arriving, name};
 use super::failure::Failure;
-use super::last_word::LastWord;
-use sage_observe::Screen;
+use super::run_owner::RunOwner;
 use sage_plan::config::format_duration;
 use sage_runtime::engine::StopHandle;
 
@@ -28,7 +27,10 @@ const LOOK: Duration = Duration::from_millis(250);
 ///     └──────── failed ────▶ failing ─── signal, or drain timeout ──▶ ┘                    with the last word
 /// ```
 ///
-/// When the run has ended and its summary has been printed, these transitions no longer happen; a signal then
+/// A request for a drain or a stop has the same effect as a signal. A signal before [`SignalWatch::watch`] ends the
+/// program at once, because nothing runs.
+///
+/// When the run has ended and its summary has been reported, these transitions no longer happen; a signal then
 /// ends the program.
 ///
 /// A single thread waits for signals and timeouts. The thread never waits for the run, for a lock or for the
@@ -37,11 +39,20 @@ const LOOK: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct SignalWatch {
     events: Sender<Event>,
+    stop: Arc<OnceLock<StopHandle>>,
 }
+
+/// Asks for the end of a run, as signals do.
+#[derive(Debug, Clone)]
+pub(super) struct StopRequests(Sender<Event>);
 
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Signal(i32),
+    /// Someone asks for a drain, with a time limit of its own perhaps.
+    Drain(Option<Duration>),
+    /// Someone asks for a stop at once.
+    Abort,
     /// The run fails or is stopped: its lanes should end soon.
     Cut,
     /// The run is over, and its summary has been printed.
@@ -50,28 +61,47 @@ enum Event {
 
 impl SignalWatch {
     /// Watches until the program ends.
-    pub(super) fn start(
-        stop: StopHandle,
-        drain_timeout: Duration,
-        last_word: Arc<LastWord>,
-        screen: Screen,
-    ) -> Result<Self, Failure> {
+    pub(super) fn start(drain_timeout: Duration, owner: Arc<dyn RunOwner>) -> Result<Self, Failure> {
         let unwatched = |error| Failure::fault(format!("cannot watch for signals: {error}"));
         let (events, happening) = mpsc::channel();
         let signals = events.clone();
         let arriving = Arriving::start("signals", move |signal| signals.send(Event::Signal(signal)).is_ok())?;
-        let cuts = events.clone();
-        // If the run has already ended, no watch receives the event, which is fine.
-        stop.when_cut(move || {
-            let _ = cuts.send(Event::Cut);
-        });
-        let watch = Watch { happening, stop, drain_timeout, last_word, screen };
+        let stop = Arc::<OnceLock<StopHandle>>::default();
+        let watch = Watch { happening, stop: Arc::clone(&stop), drain_timeout, owner };
         let watch = move || {
             watch.run();
             drop(arriving);
         };
         std::thread::Builder::new().name("ending".to_owned()).spawn(watch).map_err(unwatched)?;
-        Ok(Self { events })
+        Ok(Self { events, stop })
+    }
+
+    /// The run to watch. There is only one, so this is the only call.
+    pub(super) fn watch(&self, stop: StopHandle) {
+        let cuts = self.events.clone();
+        // If the run has already ended, no watch receives the event, which is fine.
+        stop.when_cut(move || {
+            let _ = cuts.send(Event::Cut);
+        });
+        let _ = self.stop.set(stop);
+    }
+
+    /// Asks for the end of the run.
+    pub(super) fn requests(&self) -> StopRequests {
+        StopRequests(self.events.clone())
+    }
+}
+
+impl StopRequests {
+    /// Drains the run, within this time or that of the run. Another request sets the time anew.
+    pub(super) fn drain(&self, within: Option<Duration>) {
+        // If the run has ended, there is nothing to drain.
+        let _ = self.0.send(Event::Drain(within));
+    }
+
+    /// Stops the run at once.
+    pub(super) fn abort(&self) {
+        let _ = self.0.send(Event::Abort);
     }
 }
 
@@ -84,10 +114,10 @@ impl Drop for SignalWatch {
 
 struct Watch {
     happening: Receiver<Event>,
-    stop: StopHandle,
+    /// Empty before there is a run.
+    stop: Arc<OnceLock<StopHandle>>,
     drain_timeout: Duration,
-    last_word: Arc<LastWord>,
-    screen: Screen,
+    owner: Arc<dyn RunOwner>,
 }
 
 /// The run is over.
@@ -104,46 +134,65 @@ impl Watch {
             }
             return;
         }
-        self.last_word.leave();
+        self.owner.leave();
     }
 
     /// Returns when the program must end without the run.
     fn until_it_should_end(&self) -> Result<(), Over> {
-        let why = match self.wait(None)? {
+        let first = self.wait(None)?;
+        let Some(stop) = self.stop.get() else { return Ok(()) };
+        let (why, allowed) = match first {
             Some(Event::Signal(first)) => {
-                self.say(format!(
-                    "{}: draining, records already read are finished; a second signal stops at once",
-                    name(first)
-                ));
-                self.stop.drain();
-                "the drain"
+                let first = name(first);
+                self.drain(
+                    stop,
+                    &format!("{first}: draining, records already read are finished; a second signal stops at once"),
+                );
+                (Some("the drain"), self.drain_timeout)
             }
-            _ => "the end of the failed run",
+            Some(Event::Drain(within)) => {
+                self.drain(stop, "asked to drain: records already read are finished");
+                (Some("the drain"), within.unwrap_or(self.drain_timeout))
+            }
+            Some(Event::Abort) => (None, Duration::ZERO),
+            _ => (Some("the end of the failed run"), self.drain_timeout),
         };
-        let words = self.drained(why)?;
+        let words = match why {
+            Some(why) => self.drained(stop, why, allowed)?,
+            None => "asked to stop: stopping at once".to_owned(),
+        };
         self.say(words);
-        self.stop.abort();
+        stop.abort();
+        self.owner.changed();
         self.wait(Some(TIMEOUT)).map(drop)
     }
 
+    fn drain(&self, stop: &StopHandle, words: &str) {
+        self.say(words.to_owned());
+        stop.drain();
+        self.owner.changed();
+    }
+
     /// Waits for the drain within its time limits. Returns the reason for stopping at once, as text.
-    fn drained(&self, why: &str) -> Result<String, Over> {
-        let allowed = format_duration(self.drain_timeout);
-        let too_long = || format!("{why} has taken {allowed} (--drain-timeout): stopping at once");
-        let Some(until) = Instant::now().checked_add(self.drain_timeout) else { return Ok(too_long()) };
-        let standstill = self.drain_timeout / STANDSTILL_PARTS;
+    fn drained(&self, stop: &StopHandle, why: &str, mut allowed: Duration) -> Result<String, Over> {
+        let timeout = self.owner.timeout_name();
+        let mut began = Instant::now();
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = allowed.saturating_sub(began.elapsed());
             if left.is_zero() {
-                return Ok(too_long());
+                return Ok(format!("{why} has taken {} ({timeout}): stopping at once", format_duration(allowed)));
             }
-            if let Some(Event::Signal(second)) = self.wait(Some(left.min(LOOK)))? {
-                return Ok(format!("{}: stopping at once", name(second)));
+            match self.wait(Some(left.min(LOOK)))? {
+                Some(Event::Signal(second)) => return Ok(format!("{}: stopping at once", name(second))),
+                Some(Event::Abort) => return Ok("asked to stop: stopping at once".to_owned()),
+                Some(Event::Drain(Some(within))) => (began, allowed) = (Instant::now(), within),
+                _ => {}
             }
-            if let Some(output) = self.stop.stands_still(standstill) {
+            let standstill = allowed / STANDSTILL_PARTS;
+            if let Some(output) = stop.stands_still(standstill) {
                 let standstill = format_duration(standstill);
                 return Ok(format!(
-                    "{output} has taken nothing for {standstill} (a third of --drain-timeout): stopping at once"
+                    "{output} has taken nothing for {standstill} (a third of {timeout}): stopping at once"
                 ));
             }
         }
@@ -164,12 +213,12 @@ impl Watch {
         }
     }
 
-    /// Prints a message and waits only a moment for it, because the screen may be a pipe without a reader.
+    /// Says something and waits only a moment for it, because the screen may be a pipe without a reader.
     fn say(&self, words: String) {
-        let screen = self.screen.clone();
+        let owner = Arc::clone(&self.owner);
         let (said, heard) = mpsc::channel::<()>();
         let speak = move || {
-            screen.print(&format!("{words}\n"));
+            owner.say(&words);
             drop(said);
         };
         if std::thread::Builder::new().name("saying".to_owned()).spawn(speak).is_ok() {

@@ -4,11 +4,10 @@ use serde_json::json;
 
 use super::args::{MachineArguments, ValidateArguments};
 use super::failure::Failure;
-use super::field_json::field_json;
+use super::plan_json::{edges, stages, what};
 use super::printer::Printer;
 use super::refusal::of_job;
-use sage_batch::fields::FieldType;
-use sage_plan::{Plan, Work};
+use sage_plan::Plan;
 use sage_runtime::engine::{Job, JobOptions};
 use sage_runtime::worker::ProcessIsolation;
 use sage_runtime::worker::compile::OneShotCompiler;
@@ -42,6 +41,7 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
         allow_unenforced: machine.allow_unenforced,
         strict: machine.strict,
         tenant: machine.tenant.clone(),
+        job: None,
         lease_folder: machine.lease_folder.clone(),
         cache_folder: machine.cache_folder.clone(),
         launcher: None,
@@ -55,48 +55,6 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
 /// The running program compiles components in child processes, even if its file was replaced in the meantime.
 pub(super) fn compiler() -> Arc<dyn CompileElsewhere> {
     Arc::new(OneShotCompiler::new("/proc/self/exe"))
-}
-
-fn what(work: &Work) -> &'static str {
-    match work {
-        Work::Source(_) => "source",
-        Work::Component(_, kind) => kind.name(),
-        Work::Sink(_) => "sink",
-    }
-}
-
-fn stages(plan: &Plan) -> Vec<serde_json::Value> {
-    plan.stages()
-        .map(|(_, stage)| json!({ "name": stage.name, "kind": what(&stage.work), "parallelism": stage.parallelism }))
-        .collect()
-}
-
-/// The fields of every edge; `null` where records are bytes of which no field is known.
-fn edges(plan: &Plan) -> Vec<serde_json::Value> {
-    let edges = plan.edges.iter().zip(&plan.schemas.edges);
-    edges
-        .map(|(edge, schema)| {
-            let fields = schema.fields.as_ref().map(|fields| {
-                let field = |field: &FieldType| {
-                    let mut value = field_json(field);
-                    if let Some(value) = value.as_object_mut() {
-                        value.insert("read".to_owned(), schema.read.reads(&field.name).into());
-                    }
-                    value
-                };
-                fields.fields().iter().map(field).collect::<Vec<_>>()
-            });
-            json!({
-                "from": plan.stage(edge.from).name,
-                "port": edge.port.name(),
-                "to": plan.stage(edge.to).name,
-                "fields": fields,
-                "other_fields": schema.others,
-                "name": edge.name,
-                "key": edge.key.as_ref().map(|key| &key.fields),
-            })
-        })
-        .collect()
 }
 
 fn counted(plan: &Plan) -> String {

@@ -37,7 +37,7 @@ pub use module_circles::module_circles;
 pub use network::{free_port, http_get, metric};
 pub use outcome::{DeadLetter, Outcome, Stage};
 pub use proc_files::{ThreadTimes, allowed_cpus, resident_bytes, thread_cpus, thread_times};
-pub use scenario::{Running, Scenario, in_processes};
+pub use scenario::{Running, Scenario, cache_folder, in_processes};
 pub use surroundings::Surroundings;
 pub use wat_guest::{WatGuest, wat};
 pub use worker_files::{groups_named, has_control, workers_of};

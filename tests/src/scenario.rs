@@ -195,7 +195,7 @@ fn with_room_for_workers(toml: &str) -> String {
 }
 
 /// Cache of compiled components. All tests of a build share it, as all runs of a machine do.
-fn cache_folder() -> PathBuf {
+pub fn cache_folder() -> PathBuf {
     profile_folder().join("test-compile-cache")
 }
 

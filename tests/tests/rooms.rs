@@ -115,6 +115,17 @@ fn one_module_makes_and_changes_control_groups() {
 }
 
 #[test]
+fn one_module_of_the_server_knows_http_and_an_async_runtime() {
+    let names = ["tokio", "axum", "hyper", "async ", ".await"];
+    let wrong: Vec<_> = sources(&crates()["sage-serve"])
+        .into_iter()
+        .filter(|(path, text)| !path.starts_with("api") && names.iter().any(|name| code(text).contains(name)))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(wrong.is_empty(), "these are outside of api: {wrong:?}");
+}
+
+#[test]
 fn root_files_of_crates_and_modules_only_declare() {
     let mut wrong = Vec::new();
     for (package, folder) in crates() {

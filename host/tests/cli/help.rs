@@ -4,8 +4,30 @@ use crate::program::sage_host;
 
 #[test]
 fn every_command_teaches_how_it_is_used() {
-    let commands =
-        ["", "run", "validate", "inspect", "build", "new", "test", "doctor", "devices", "devices revoke", "cache"];
+    let commands = [
+        "",
+        "run",
+        "validate",
+        "inspect",
+        "build",
+        "new",
+        "test",
+        "doctor",
+        "devices",
+        "devices revoke",
+        "cache",
+        "serve",
+        "submit",
+        "ps",
+        "logs",
+        "events",
+        "stop",
+        "start",
+        "restart",
+        "rm",
+        "top",
+        "explain",
+    ];
     for command in commands {
         let words: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let ran = sage_host(Path::new("."), &words);
@@ -20,7 +42,11 @@ fn every_command_teaches_how_it_is_used() {
 #[test]
 fn help_lists_every_command_there_is() {
     let all = sage_host(Path::new("."), &["--help"]).stdout;
-    for command in ["run", "validate", "inspect", "build", "new", "test", "doctor", "devices", "cache"] {
+    let commands = [
+        "run", "validate", "inspect", "build", "new", "test", "doctor", "devices", "cache", "serve", "submit", "ps",
+        "logs", "events", "stop", "start", "restart", "rm", "top", "explain",
+    ];
+    for command in commands {
         assert!(all.lines().any(|line| line.trim_start().starts_with(command)), "{command} is not listed:\n{all}");
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct MemorySums {
     pub(super) edges: u64,
     /// The part of `declared` for the host's copies of the keyed state of workers.
     pub(super) copies: u64,
+    /// The part of `declared` for the host process itself.
+    pub(super) host_process: u64,
     pub(super) available: u64,
     /// Bytes that other pipelines claim.
     pub(super) elsewhere: u64,
@@ -151,7 +153,12 @@ pub(super) fn decide(
         }
     }
     sums.room = room(plan, options);
-    sums.declared = sums.declared.saturating_add(sums.room);
+    sums.host_process = options.host_process;
+    if options.host_process > 0 {
+        let each = format!("memory = {}", exact_size(options.host_process));
+        askers.push(Asker { operator: "the process of the job".to_owned(), instances: 1, each });
+    }
+    sums.declared = sums.declared.saturating_add(sums.room).saturating_add(sums.host_process);
     let free = sums.free();
     if sums.declared > free && !options.overcommit {
         let MemorySums { declared: wanted, available, reserved, room, .. } = sums;

@@ -16,4 +16,7 @@ pub struct Options {
     pub isolation: Isolation,
     /// Tenant of the pipeline.
     pub tenant: TenantName,
+    /// Bytes that the pipeline claims for the host process itself. More than 0 if that process runs this pipeline only,
+    /// and is in the control group of the pipeline if there is one.
+    pub host_process: u64,
 }

@@ -19,13 +19,16 @@ pub struct Arithmetic {
     /// limit memory.
     pub room: u64,
     /// Bytes of all instances and of `room`. If the kernel limits memory, this is the limit of the pipeline's
-    /// control group.
+    /// control group, which is larger if the host process is in the group.
     pub pipeline: u64,
     /// Bytes of `object_store_memory` of all instances. This memory is in the host process.
     pub edges: u64,
     /// Upper bound, in bytes, of the host's copies of the workers' keyed state.
     pub copies: u64,
-    /// Bytes that the pipeline claims of the machine: pipeline, edges and copies.
+    /// Bytes of the host process itself, if it runs this pipeline only.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub host_process: u64,
+    /// Bytes that the pipeline claims of the machine: pipeline, edges, copies and host process.
     pub claimed: u64,
     /// Name of the tenant.
     pub tenant: String,
@@ -75,7 +78,11 @@ impl fmt::Display for Arithmetic {
             0 => String::new(),
             copies => format!(" + the host's copies of keyed state {}", short_size(copies)),
         };
-        writeln!(f, "  pipeline {pipeline} + edges {edges}{copies} = {claimed} claimed")?;
+        let host_process = match self.host_process {
+            0 => String::new(),
+            bytes => format!(" + the process of the job {}", short_size(bytes)),
+        };
+        writeln!(f, "  pipeline {pipeline} + edges {edges}{copies}{host_process} = {claimed} claimed")?;
         let (tenant, others) = (&self.tenant, short_size(self.tenant_held));
         match self.tenant_ceiling {
             Some(ceiling) => {
@@ -106,6 +113,11 @@ impl fmt::Display for InstanceArithmetic {
         }
         Ok(())
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 fn sign(sum: u64, bound: u64) -> &'static str {

@@ -2,21 +2,20 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::thread::gettid;
 
 use super::pin::{pin, runs_on};
-use super::{CpuSet, HeldCpu, LeaseFolder, ResourceError};
+use super::{CpuSet, HeldCpu, LeaseFolder, Pace, ResourceError};
 
 /// The CPUs for all threads without a lease: lanes in the shared pool, sources, sinks, and the host's
 /// threads. They are the allowed CPUs minus those that any sage-host has leased.
 ///
 /// A thread that [joins](SharedCpus::join) (once) is bound to these CPUs, and bound again when leases change:
-/// at once for a lease that this process reports ([`SharedCpus::refresh`]), within about
-/// [`SharedCpus::RESCAN`] for another process's. If no CPU is left, the thread runs on all allowed CPUs,
+/// at once for a lease that this process reports ([`SharedCpus::refresh`]), within about [`Pace::BUSY`] for
+/// another process's. Members that were idle are bound within about [`Pace::IDLE`] after they began to work. If no CPU is left, the thread runs on all allowed CPUs,
 /// including leased ones: work without a lease gets slow then, but not stuck.
 ///
 /// This bounds the CPUs of threads that joined. Other threads are not bound, and for the length of a rescan a
@@ -72,10 +71,6 @@ struct State {
 }
 
 impl SharedCpus {
-    /// Interval at which the keeper looks for leases of other processes. A scan takes about 2 µs for each
-    /// CPU.
-    pub const RESCAN: Duration = Duration::from_millis(200);
-
     /// The shared part of the allowed CPUs. The folder is read only when a thread joins or a caller asks.
     #[must_use]
     pub fn new(folder: LeaseFolder, allowed: CpuSet) -> Self {
@@ -202,26 +197,32 @@ impl Shared {
     }
 
     /// Rescans until there are no seats. The next thread that joins starts another keeper.
+    ///
+    /// While neither this process nor one of its members works, there is no scan: nobody runs on a wrong CPU.
     fn keep(&self) {
         let mut own_cpus = CpuSet::default();
         let mut warned = false;
+        let mut pace = Pace::default();
         let mut state = self.lock();
         while !state.members.is_empty() || !state.processes.is_empty() {
-            match self.look(&mut state) {
-                Ok(()) => warned = false,
-                Err(error) if warned => drop(error),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot see the CPU leases of other processes");
-                    warned = true;
+            let worked = pace.worked(state.processes.keys().copied());
+            if worked {
+                match self.look(&mut state) {
+                    Ok(()) => warned = false,
+                    Err(error) if warned => drop(error),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot see the CPU leases of other processes");
+                        warned = true;
+                    }
                 }
+                Self::rebind(&mut state);
             }
-            Self::rebind(&mut state);
             // The keeper has no lease either. If it cannot be bound, it runs for microseconds, five times a
             // second.
             if own_cpus != state.cpus && pin(None, &state.cpus).is_ok() {
                 own_cpus.clone_from(&state.cpus);
             }
-            state = self.wake.wait_timeout(state, SharedCpus::RESCAN).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.wake.wait_timeout(state, Pace::next(worked)).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.supervisor_runs = false;
     }

@@ -39,6 +39,14 @@ impl Exposition {
     }
 }
 
+/// A run's metrics as OpenMetrics text, as [`super::MetricsServer`] serves them.
+///
+/// # Errors
+/// A value cannot be written, which would be a bug.
+pub fn metrics_text(registry: Arc<Registry>) -> Result<String, fmt::Error> {
+    Exposition::new(registry).write()
+}
+
 #[derive(Debug)]
 struct RunCollector(Arc<Registry>);
 

@@ -7,6 +7,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use thiserror::Error;
 
 use super::Screen;
+use super::message_layer::{Message, MessageLayer};
 
 /// The choice of messages to show, and their format.
 #[derive(Debug, Clone)]
@@ -62,6 +63,15 @@ pub fn start_logging(settings: &LogSettings, screen: &Screen) -> Result<(), Logg
         }
     }
     Ok(())
+}
+
+/// Passes messages to `take` from now on, in place of the screen: those of guests, and those of the host and its
+/// libraries as in [`start_logging`]. A second call in the same process has no effect.
+pub fn pass_messages(level: LevelFilter, take: impl Fn(Message<'_>) + Send + Sync + 'static) {
+    let settings = LogSettings { level, directives: None, format: LogFormat::Text };
+    if let Ok(filter) = filter(&settings) {
+        let _ = tracing_subscriber::registry().with(MessageLayer::new(take)).with(filter).try_init();
+    }
 }
 
 /// Targets of log messages by the crate that has had their code since the host became several crates, longest first.

@@ -25,6 +25,7 @@ mod place;
 mod readings;
 mod report;
 mod restart;
+mod serve;
 mod start;
 mod throughput;
 mod workers;
@@ -37,7 +38,7 @@ use place::Place;
 /// A measurement: its name, used in the row that says why it could not be made, and its function.
 type Measurement = (&'static str, fn(&Place, Effort) -> Result<Vec<Figure>, Problem>);
 
-const MEASUREMENTS: [Measurement; 19] = [
+const MEASUREMENTS: [Measurement; 21] = [
     ("boundary", boundary::boundary),
     ("boundary by field", by_field::boundary),
     ("generate to discard", throughput::in_memory),
@@ -53,6 +54,8 @@ const MEASUREMENTS: [Measurement; 19] = [
     ("hop", hop::hop),
     ("workers", workers::workers),
     ("neighbour", neighbour::neighbour),
+    ("serve: submit", serve::submit),
+    ("serve: list", serve::list),
     ("inference: overhead", inference::overhead),
     ("inference: batching", inference::batching),
     ("inference: queue", inference::queue),

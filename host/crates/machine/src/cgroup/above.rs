@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::branch::slice_of;
+use super::branch::{own_of, slice_of};
 use super::mounts::{self, Hierarchy, Version};
 use super::reading::UNLIMITED;
 use super::{Controller, knob};
@@ -51,6 +51,24 @@ impl Above {
     }
 }
 
+impl Above {
+    /// The files that [`Above::read`] reads below the groups. Files that do not exist are among them.
+    pub(crate) fn files(root: &Path, slice: Option<&str>) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for hierarchy in mounts::of_this_process(root).unwrap_or_default() {
+            for group in groups(&hierarchy, slice) {
+                let folder = mounts::inside(root, &group);
+                let names: &[&str] = match hierarchy.version {
+                    Version::V1 => &["memory.limit_in_bytes", "cpu.cfs_quota_us", "cpu.cfs_period_us"],
+                    Version::V2 => &["memory.max", "cpu.max"],
+                };
+                files.extend(names.iter().map(|name| folder.join(name)));
+            }
+        }
+        files
+    }
+}
+
 /// The groups between this process and the visible root of a hierarchy, and those between the slice and the
 /// root.
 fn groups(hierarchy: &Hierarchy, slice: Option<&str>) -> BTreeSet<PathBuf> {
@@ -58,7 +76,7 @@ fn groups(hierarchy: &Hierarchy, slice: Option<&str>) -> BTreeSet<PathBuf> {
         group.ancestors().take_while(|group| group.starts_with(&hierarchy.mount)).map(Path::to_owned).collect()
     };
     let of_slice = slice.map(|slice| up(&slice_of(hierarchy, Some(slice)).1));
-    up(&hierarchy.own).into_iter().chain(of_slice.into_iter().flatten()).collect()
+    up(&own_of(hierarchy, slice)).into_iter().chain(of_slice.into_iter().flatten()).collect()
 }
 
 fn tighten(tightest: &mut Option<LimitAbove>, found: Option<u64>, group: &Path) {
@@ -140,6 +158,20 @@ mod tests {
                 ],
                 memory: Some((5000, "a")),
                 cpu: Some((2_000, "a/b")),
+                ..NOTHING
+            },
+            Case {
+                what: "v2, this process is in the group of its pipeline, whose limits are no limits from outside",
+                groups: "0::/a/sage-host/blue/job/host\n",
+                mounts: V2,
+                slice: Some("sage-host"),
+                limits: &[
+                    ("a/memory.max", "9000\n"),
+                    ("a/sage-host/blue/memory.max", "1\n"),
+                    ("a/sage-host/blue/job/memory.max", "1\n"),
+                    ("a/sage-host/blue/cpu.max", "1000 100000\n"),
+                ],
+                memory: Some((9000, "a")),
                 ..NOTHING
             },
             Case {

@@ -28,25 +28,44 @@ pub(super) struct Branch {
     base_claim: Option<Claim>,
 }
 
+/// Name of the group of a process that is in the group of its pipeline.
+pub(super) const HOST: &str = "host";
+
 /// The base group and the slice. The slice is below this process's own group, or below the root of the
 /// hierarchy if its name begins with `/`.
 pub(super) fn slice_of(hierarchy: &Hierarchy, slice: Option<&str>) -> (PathBuf, PathBuf) {
-    let Hierarchy { mount, own, .. } = hierarchy;
-    let slice = Path::new(slice.unwrap_or(DEFAULT_SLICE));
-    let base = match slice.is_absolute() {
-        true => mount.clone(),
+    let below = below_base(slice);
+    let own = own_of(hierarchy, slice);
+    let base = match Path::new(slice.unwrap_or(DEFAULT_SLICE)).is_absolute() {
+        true => hierarchy.mount.clone(),
         // This process is in the group into which an earlier detection, or the supervisor that started it,
         // moved.
         false if own.file_name().is_some_and(|name| name == SUPERVISORS) => {
             own.parent().map_or_else(|| own.clone(), Path::to_owned)
         }
-        false => own.clone(),
+        false => own,
     };
+    let slice = base.join(below);
+    (base, slice)
+}
+
+/// The group of this process, as if it were not in the group of its pipeline: the groups of the slice are no limits
+/// from outside.
+pub(super) fn own_of(hierarchy: &Hierarchy, slice: Option<&str>) -> PathBuf {
+    let own = &hierarchy.own;
+    let below = below_base(slice);
+    let in_slice = own.ancestors().nth(3).filter(|above| own.ends_with(HOST) && above.ends_with(&below));
+    let base = in_slice.and_then(|slice| slice.ancestors().nth(below.components().count()));
+    base.unwrap_or(own).to_owned()
+}
+
+/// The path of the slice below its base.
+fn below_base(slice: Option<&str>) -> PathBuf {
+    let slice = Path::new(slice.unwrap_or(DEFAULT_SLICE));
     // Parts of the path that could lead out of the base are dropped.
     let below: PathBuf = slice.components().filter(|part| matches!(part, Component::Normal(_))).collect();
     // The root and this process's own group are never the slice, because the slice is removed at the end.
-    let slice = base.join(if below.as_os_str().is_empty() { Path::new(DEFAULT_SLICE) } else { &below });
-    (base, slice)
+    if below.as_os_str().is_empty() { Path::new(DEFAULT_SLICE).to_owned() } else { below }
 }
 
 impl Branch {

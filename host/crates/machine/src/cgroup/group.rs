@@ -53,7 +53,7 @@ impl Group {
         Self::make(&self.held.tree, Some(&self.held), Level::Instance, &name, limits)
     }
 
-    fn must_be(&self, level: Level, wanted: &'static str) -> Result<(), CgroupError> {
+    pub(super) fn must_be(&self, level: Level, wanted: &'static str) -> Result<(), CgroupError> {
         match self.held.level {
             own if own == level => Ok(()),
             _ => Err(CgroupError::WrongLevel { group: self.held.below.clone(), wanted }),

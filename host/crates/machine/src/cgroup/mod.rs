@@ -15,6 +15,7 @@
 //! - [`Breach`]: the result of a limit that was exceeded on purpose (doctor).
 //! - [`Group`]: one level, held. [`GroupEntry`]: the entry for a child. [`GroupLimits`]: the limits of a
 //!   group.
+//! - [`HostSeat`]: the place of this process in a pipeline's group.
 //! - [`GroupReading`]: the kernel's counts. [`OomWatch`]: the level whose limit ended a process.
 //! - [`Swept`]: the leftovers of ended supervisors.
 //!
@@ -40,6 +41,7 @@ mod forked;
 mod group;
 mod hand_down;
 mod held;
+mod host_seat;
 mod knob;
 mod level;
 mod limits;
@@ -62,6 +64,7 @@ pub use control::{Composition, Control, Controller, Controls};
 pub use entry::GroupEntry;
 pub use error::CgroupError;
 pub use group::Group;
+pub use host_seat::HostSeat;
 pub use level::Level;
 pub use limits::GroupLimits;
 pub use oom::{OomCulprit, OomWatch, WhoseLimit};

@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
+use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -10,20 +10,18 @@ use super::refusal::Refusal;
 
 /// A file that counts the bytes read, and notices when the file becomes shorter.
 ///
-/// A regular file is read directly. For any other file, a read first waits for input, for at most the timeout
-/// that was set. Without input, [`Read::read`] returns [`io::ErrorKind::WouldBlock`], so that the caller can
-/// check for a drain.
+/// A regular file is read directly. Any other file is read when it has input. Without input, [`Read::read`] returns
+/// [`io::ErrorKind::WouldBlock`], so that the caller can wait for [`Counted::awaited`] and for a drain.
 ///
 /// A regular file that becomes shorter during the reading is an error. A file that is overwritten, or truncated
 /// and rewritten between two reads of 256 KiB, cannot be told from an unchanged file.
 pub(super) struct Counted {
-    file: File,
+    file: Arc<File>,
     /// Position at which the reading begins.
     start: u64,
     read: u64,
     /// Bytes from `start` to the end when the file was opened. `None` unless it is a regular file.
     size: Option<u64>,
-    timeout: Duration,
 }
 
 impl Counted {
@@ -31,7 +29,7 @@ impl Counted {
     pub(super) fn new(file: File, start: u64) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let size = metadata.is_file().then(|| metadata.len().saturating_sub(start));
-        Ok(Self { file, start, read: 0, size, timeout: Duration::ZERO })
+        Ok(Self { file: Arc::new(file), start, read: 0, size })
     }
 
     /// Bytes in the file when it was opened. `None` unless it is a regular file.
@@ -44,9 +42,9 @@ impl Counted {
         self.read
     }
 
-    /// Sets the timeout of the next read. A regular file never waits.
-    pub(super) fn set_timeout(&mut self, timeout: Duration) {
-        self.timeout = timeout;
+    /// The file, if reads may find no input. `None` for a regular file.
+    pub(super) fn awaited(&self) -> Option<&Arc<File>> {
+        self.size.is_none().then_some(&self.file)
     }
 
     /// Returns an error if the file has become shorter. The file system is asked each time, because the end of
@@ -70,13 +68,10 @@ impl Counted {
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.size {
-            None => {
-                // The timeout applies to one read only: bytes that have arrived must not wait for more.
-                wait_for_input(&self.file, std::mem::take(&mut self.timeout))?;
-            }
+            None => require_input(&self.file)?,
             Some(size) => self.check_length(size, false)?,
         }
-        let n = self.file.read(buffer)?;
+        let n = (&*self.file).read(buffer)?;
         self.read += n as u64;
         if n == 0
             && !buffer.is_empty()
@@ -88,14 +83,10 @@ impl Read for Counted {
     }
 }
 
-fn wait_for_input(file: &File, timeout: Duration) -> io::Result<()> {
-    let timeout = Timespec {
-        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(timeout.subsec_nanos()),
-    };
+fn require_input(file: &File) -> io::Result<()> {
     let fd = file.as_fd();
     // A hang-up counts as input; the next read then sees the end.
-    match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)) {
+    match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&Timespec::default())) {
         Ok(0) | Err(rustix::io::Errno::INTR) => Err(io::ErrorKind::WouldBlock.into()),
         Ok(_) => Ok(()),
         Err(error) => Err(error.into()),

@@ -32,14 +32,6 @@ impl<R: BufRead> GzipMembers<R> {
             State::Nothing => None,
         }
     }
-
-    pub(super) fn input_mut(&mut self) -> Option<&mut R> {
-        match &mut self.state {
-            State::Member(decoder) => Some(decoder.get_mut()),
-            State::Between(input) => Some(input),
-            State::Nothing => None,
-        }
-    }
 }
 
 impl<R: BufRead> Read for GzipMembers<R> {

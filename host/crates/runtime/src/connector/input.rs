@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
@@ -87,26 +87,21 @@ impl Input {
 
     /// Number of bytes read so far, before decompression.
     pub(super) fn consumed(&self) -> u64 {
-        let counted = match &self.state {
+        self.counted().map_or(0, Counted::count)
+    }
+
+    fn counted(&self) -> Option<&Counted> {
+        match &self.state {
             State::Unseen(input) | State::Plain(input) => Some(input.input()),
             State::Gzip(members) => members.input().map(|buffered| buffered.get_ref().input()),
             State::Zstd(frames) => Some(frames.input().input()),
             State::Nothing => None,
-        };
-        counted.map_or(0, Counted::count)
+        }
     }
 
-    /// Sets the timeout of the next read; later reads do not wait.
-    pub(super) fn set_timeout(&mut self, timeout: Duration) {
-        let counted = match &mut self.state {
-            State::Unseen(input) | State::Plain(input) => Some(input.input_mut()),
-            State::Gzip(members) => members.input_mut().map(|buffered| buffered.get_mut().input_mut()),
-            State::Zstd(frames) => Some(frames.input_mut().input_mut()),
-            State::Nothing => None,
-        };
-        if let Some(counted) = counted {
-            counted.set_timeout(timeout);
-        }
+    /// The file, if reads may find no input.
+    pub(super) fn awaited(&self) -> Option<&Arc<File>> {
+        self.counted()?.awaited()
     }
 
     /// Looks at the first bytes and installs the decoder that they need.

@@ -1,5 +1,6 @@
+use std::fs::File;
 use std::io;
-use std::time::Duration;
+use std::sync::Arc;
 
 use memchr::memchr;
 
@@ -81,9 +82,9 @@ impl OpenText {
         self.lines.input().input().consumed()
     }
 
-    /// Sets the timeout of a read that has to wait.
-    pub(super) fn set_timeout(&mut self, timeout: Duration) {
-        self.lines.input_mut().input_mut().set_timeout(timeout);
+    /// The file, if reads may find no input.
+    pub(super) fn awaited(&self) -> Option<&Arc<File>> {
+        self.lines.input().input().awaited()
     }
 
     /// The notes for the user about this input, each with its name.

@@ -19,10 +19,6 @@ impl<R: Read> Peeking<R> {
         &self.input
     }
 
-    pub(super) fn input_mut(&mut self) -> &mut R {
-        &mut self.input
-    }
-
     /// Shows `judge` the first bytes, and more of them as long as it returns `None`. The second argument of
     /// `judge` is whether there will be no more bytes.
     ///

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,12 @@ pub trait Source: Send {
     /// its thread with the stages after it.
     fn waits(&self) -> bool {
         true
+    }
+
+    /// The file whose input the source waits for, after it returned [`Filled::Idle`]: [`Source::fill`] is called again
+    /// when the file has input. `None` if the source knows the time only.
+    fn awaited(&self) -> Option<Arc<File>> {
+        None
     }
 
     /// Progress of the source, for the progress display.

@@ -54,10 +54,6 @@ impl<R: Read> TextInput<R> {
         self.input.input()
     }
 
-    pub(super) fn input_mut(&mut self) -> &mut R {
-        self.input.input_mut()
-    }
-
     /// Name of the encoding that the input must have, if it was named or is decoded. Known after
     /// [`begin`](Self::begin).
     pub(super) fn must_be(&self) -> Option<&'static str> {

@@ -1,5 +1,6 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +41,6 @@ struct NamedInput {
 }
 
 impl TextSource {
-    /// Timeout for standard input or a pipe, within the time that [`Source::fill`] may block.
-    const TIMEOUT: Duration = Duration::from_millis(100);
     /// Largest number of logged notes about files. A few of many similar notes are enough.
     const MOST_NOTES: usize = 4;
 
@@ -151,8 +150,6 @@ impl Source for TextSource {
                 self.current = Some(open);
             }
             let Some(current) = &mut self.current else { return Ok(Filled::End) };
-            // If the batch has records, the source does not wait for a pipe, because the records would be late.
-            current.set_timeout(if batch.is_empty() { Self::TIMEOUT } else { Duration::ZERO });
             let mut room = Room {
                 batch,
                 source: self.number,
@@ -171,6 +168,10 @@ impl Source for TextSource {
                 }
             }
         }
+    }
+
+    fn awaited(&self) -> Option<Arc<File>> {
+        self.current.as_ref()?.awaited().cloned()
     }
 
     fn progress(&self) -> SourceProgress {

@@ -43,10 +43,6 @@ impl<R: Read> ZstdFrames<R> {
         &self.input
     }
 
-    pub(super) fn input_mut(&mut self) -> &mut R {
-        &mut self.input
-    }
-
     fn held(&self) -> &[u8] {
         self.held.get(self.at..).unwrap_or_default()
     }

@@ -8,6 +8,7 @@ use super::chain_clock::ChainClock;
 use super::control::{Control, Stopped};
 use super::counted_sink::CountedSink;
 use super::error::PipelineError;
+use super::inlet::{LONGEST_LOOK_UP, LOOK_UP};
 use super::lane_guest::Wakers;
 use super::on_error_policy::OnErrorPolicy;
 use super::operator_lane::{OperatorLane, Turn};
@@ -30,6 +31,8 @@ pub(super) struct Chain {
     source: Option<Head>,
     lanes: Vec<Member>,
     sink: Option<(StageId, SinkLane)>,
+    /// Consecutive sleeps without anything to do.
+    looks: u32,
 }
 
 struct Head {
@@ -53,12 +56,9 @@ pub(super) struct ChainEnd {
     pub(super) sink: Option<(StageId, CountedSink)>,
 }
 
-/// `LIGHTLY` is the longest delay of coalesced answers after the chain goes to sleep. `LOOK_UP` is the longest
-/// sleep after that.
+/// The longest delay of coalesced answers after the chain goes to sleep. The longest sleep after that is as in
+/// [`LOOK_UP`].
 const LIGHTLY: Duration = Duration::from_millis(1);
-const LOOK_UP: Duration = Duration::from_secs(1);
-/// Maximum delay until a source notices a stop.
-const SOURCE_LOOKS: Duration = Duration::from_millis(50);
 
 impl Chain {
     /// A chain of these lanes, in order.
@@ -70,7 +70,7 @@ impl Chain {
     ) -> Self {
         let source = source.map(|(stage, lane)| Head { stage, lane, idle_until: None, end: None });
         let lanes = lanes.into_iter().map(|lane| Member { lane: Some(lane), outputs: Outputs::default() }).collect();
-        Self { control: Arc::clone(control), source, lanes, sink }
+        Self { control: Arc::clone(control), source, lanes, sink, looks: 0 }
     }
 
     pub(super) fn control(&self) -> &Arc<Control> {
@@ -208,31 +208,44 @@ impl Chain {
         self.lanes.iter().all(|member| member.lane.is_none())
     }
 
-    /// Sleeps until a guest has answered or died, a sender rings a doorbell, or the source may have data again.
+    /// Sleeps until a guest has answered or died, a sender rings a doorbell, the source may have data again, or the run
+    /// drains or stops.
     fn sleep(&mut self) -> Result<(), Stopped> {
-        let source = self.source.as_ref().filter(|head| head.end.is_none()).map(|head| {
+        let draining = self.control.is_draining();
+        if draining && self.reads() && self.can_take(0) {
+            // The drain came after the last turn of the source.
+            return Ok(());
+        }
+        let source = self.source.as_ref().filter(|_| self.reads()).and_then(|head| {
             let left = head.idle_until.map(|until| until.saturating_duration_since(Instant::now()));
-            left.unwrap_or(SOURCE_LOOKS).min(SOURCE_LOOKS)
+            self.control.sources_end().shorten(left)
         });
         let can_go_on: Vec<bool> = (0..self.lanes.len()).map(|at| self.can_take(at + 1)).collect();
         let mut lightly = true;
-        for most in [LIGHTLY, LOOK_UP] {
+        for most in [LIGHTLY, LOOK_UP * (self.looks + 1)] {
             let most = source.map_or(most, |source| source.min(most));
             let mut stays_awake = false;
             for lane in self.sleepers(&can_go_on) {
                 stays_awake |= lane.arm(lightly);
             }
-            let died = if stays_awake { Vec::new() } else { self.nap(&can_go_on, most)? };
-            let mut woken = stays_awake;
+            let (died, rang) = if stays_awake { (Vec::new(), false) } else { self.nap(&can_go_on, most, draining)? };
+            let mut woken = stays_awake || rang;
             for (at, lane) in self.sleepers(&can_go_on).enumerate() {
                 woken |= lane.disarm(died.get(at).copied().unwrap_or(false))?;
             }
             if woken || source.is_some_and(|source| source <= most) {
+                self.looks = 0;
                 return Ok(());
             }
             lightly = false;
         }
+        self.looks = (LONGEST_LOOK_UP - 1).min(self.looks + 1);
         Ok(())
+    }
+
+    /// Whether there is a source that goes on.
+    fn reads(&self) -> bool {
+        self.source.as_ref().is_some_and(|head| head.end.is_none())
     }
 
     /// The lanes whose guests the thread waits for. An answer for which the next lane has no room cannot be
@@ -242,24 +255,34 @@ impl Chain {
         lanes.filter_map(|(member, _)| member.lane.as_deref_mut())
     }
 
-    /// Sleeps at the doorbells of the guests. Returns for each lane whether its worker has died.
-    fn nap(&mut self, can_go_on: &[bool], most: Duration) -> Result<Vec<bool>, Stopped> {
+    /// Sleeps at the doorbells of the guests and at the bell of the run's end. Returns for each lane whether its worker
+    /// has died, and whether the run drains or stops.
+    ///
+    /// A bell that has rung rings for ever, so the thread does not sleep at the bell of an end that it knows.
+    fn nap(&mut self, can_go_on: &[bool], most: Duration, draining: bool) -> Result<(Vec<bool>, bool), Stopped> {
         let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let control = Arc::clone(&self.control);
+        let bell = if draining || !self.reads() { control.all_ends() } else { control.sources_end() };
+        let bell = bell.fd().filter(|_| !control.is_stopped());
         let wakers: Vec<Wakers<'_>> = self.sleepers(can_go_on).filter_map(|lane| lane.wakers()).collect();
         let lanes = wakers.len();
         let doorbells = wakers.iter().map(|wakers| watched(wakers.doorbell));
-        let mut all: Vec<PollFd<'_>> = doorbells.chain(wakers.iter().map(|wakers| watched(wakers.process))).collect();
+        let processes = wakers.iter().map(|wakers| watched(wakers.process));
+        let mut all: Vec<PollFd<'_>> = doorbells.chain(processes).chain(bell.map(watched)).collect();
         let timeout =
             Timespec { tv_sec: i64::try_from(most.as_secs()).unwrap_or(i64::MAX), tv_nsec: most.subsec_nanos().into() };
         match poll(&mut all, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => {
+                drop(all);
                 let stage = self.policies().next().map_or("", |policy| &policy.stage);
                 self.control.fail(PipelineError::fault(stage, &format!("cannot wait for guests: {error}")));
                 return Err(Stopped);
             }
         }
-        Ok(all.iter().skip(lanes).map(|process| !process.revents().is_empty()).collect())
+        let mut happened = all.iter().map(|one| !one.revents().is_empty()).skip(lanes);
+        let died = happened.by_ref().take(lanes).collect();
+        Ok((died, happened.next() == Some(true)))
     }
 }
 

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::bell::Bell;
 use super::error::PipelineError;
 use super::launcher::InstanceLauncher;
 use super::sequencer::Sequencer;
@@ -23,6 +24,10 @@ pub(super) struct Control {
     began: Instant,
     draining: AtomicBool,
     stopped: Stop,
+    /// Rings at a drain and at a cut.
+    sources_end: Bell,
+    /// Rings at a cut.
+    all_ends: Bell,
     state: Mutex<State>,
     changed: Condvar,
     ways: OnceLock<Ways>,
@@ -73,6 +78,8 @@ impl Control {
             began: Instant::now(),
             draining: AtomicBool::new(false),
             stopped: Stop::default(),
+            sources_end: Bell::new(),
+            all_ends: Bell::new(),
             state: Mutex::default(),
             changed: Condvar::new(),
             ways: OnceLock::new(),
@@ -115,6 +122,7 @@ impl Control {
     /// Stops the sources; admitted records are finished.
     pub(super) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.sources_end.ring();
         let _state = self.lock();
         self.changed.notify_all();
     }
@@ -125,6 +133,16 @@ impl Control {
 
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped.is_set()
+    }
+
+    /// The bell that rings when sources must end: at a drain and at a cut.
+    pub(super) fn sources_end(&self) -> &Bell {
+        &self.sources_end
+    }
+
+    /// The bell that rings when everything must end.
+    pub(super) fn all_ends(&self) -> &Bell {
+        &self.all_ends
     }
 
     /// The stop flag that guest calls check.
@@ -205,6 +223,8 @@ impl Control {
     /// a model get no answer.
     fn cut(&self) {
         self.stopped.set();
+        self.sources_end.ring();
+        self.all_ends.ring();
         if let Some(tell) = self.when_cut.get() {
             tell();
         }
@@ -256,6 +276,24 @@ impl StopHandle {
     /// Stops everything at once. Records in flight are counted as unfinished.
     pub fn abort(&self) {
         self.0.abort();
+    }
+
+    /// Whether the sources were told to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.is_draining()
+    }
+
+    /// Whether everything was told to stop at once, by a failure or an abort.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.0.is_stopped()
+    }
+
+    /// Whether [`StopHandle::abort`] was called, or a lane of the host panicked.
+    #[must_use]
+    pub fn was_aborted(&self) -> bool {
+        self.0.was_aborted()
     }
 
     /// Sets a function that is called when the run fails or is aborted. The run should end soon after that

@@ -26,6 +26,10 @@ pub(super) struct Inlet {
     tally: Tally,
     form: Form,
     pool: Arc<BatchPool>,
+    /// Consecutive sleeps without a batch.
+    looks: u32,
+    /// Records that had come before the last sleep.
+    came: u64,
 }
 
 /// The form in which a guest takes records.
@@ -45,8 +49,10 @@ pub(super) struct Tally {
 }
 
 /// Maximum sleep of a lane before it checks whether its guest owes it an answer. The lane is not notified of
-/// batches that bypass it.
-const LOOK_UP: Duration = Duration::from_secs(1);
+/// batches that bypass it. Each sleep in which nothing came makes the next one longer by this, up to five times this.
+pub(super) const LOOK_UP: Duration = Duration::from_secs(1);
+/// Longest sleep in units of [`LOOK_UP`].
+pub(super) const LONGEST_LOOK_UP: u32 = 5;
 
 impl Form {
     /// Whether batches may go to the guest past its lane.
@@ -69,7 +75,18 @@ impl Inlet {
             let counters = Arc::clone(&tally.counters);
             inbox.set_direct_send(Arc::new(Counted { direct_send: Arc::clone(direct_send), counters }));
         }
-        Self { inbox, direct_send, open: false, waiting: VecDeque::new(), ended: false, tally, form, pool }
+        Self {
+            inbox,
+            direct_send,
+            open: false,
+            waiting: VecDeque::new(),
+            ended: false,
+            tally,
+            form,
+            pool,
+            looks: 0,
+            came: 0,
+        }
     }
 
     /// Hands over the available batches, as far as the guest has room.
@@ -100,7 +117,13 @@ impl Inlet {
             let waiting = self.next()?;
             let idle = waiting.is_none() && !self.ended;
             self.waiting.extend(waiting);
-            return Ok(if idle { guest.wait(LOOK_UP) } else { Ok(()) });
+            if !idle {
+                return Ok(Ok(()));
+            }
+            let came = self.tally.counters.records_in.get();
+            self.looks = if came == self.came { LONGEST_LOOK_UP.min(self.looks + 1) } else { 1 };
+            self.came = came;
+            return Ok(guest.wait(LOOK_UP * self.looks));
         }
         let popped = self.inbox.pop(timeout);
         let waiting = self.admit(popped)?;

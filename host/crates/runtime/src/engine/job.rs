@@ -17,12 +17,12 @@ use super::read_written::read_written;
 use super::run::Running;
 use super::session::Session;
 use super::threads::Threads;
-use crate::connector::{PathGuard, PathUse, StandardStreams, compare_paths};
+use crate::connector::{PathGuard, PathUse, Sink, StandardStreams, compare_paths};
 use sage_admission::{Grant, Isolation, Options};
 use sage_machine::{EnforcementReport, Inventory, LeaseFolder, LeasedThreads, SharedCpus, Supply, limit_named_in};
 use sage_models::{Devices, ModelService};
-use sage_plan::config::{self, Diagnostics, HostSettings, Parsed, SourceText};
-use sage_plan::{Capabilities, Catalog, Plan, StageId, Unusable, Work, validate_parsed};
+use sage_plan::config::{self, Diagnostics, HostSettings, Parsed, SinkKind, SourceText};
+use sage_plan::{Capabilities, Catalog, PathRules, Plan, StageId, Unusable, Work, validate_parsed};
 use sage_sandbox::{CompileLimits, LoadError, Loaded, Sandbox, SandboxOptions};
 
 /// A pipeline that is read and validated, with its components compiled and checked. A job is ready to be
@@ -59,6 +59,10 @@ impl Paths {
     }
 }
 
+/// Bytes that the process of one job claims for itself. It uses 1.0 to 1.4 MiB, besides a stack for each lane and the
+/// batches on their way, and 100 idle ones share one copy of the program.
+const HOST_PROCESS: u64 = 8 << 20;
+
 /// The resources taken for a job that has not started yet. A drop frees them.
 #[derive(Debug)]
 pub struct Admitted {
@@ -67,6 +71,14 @@ pub struct Admitted {
     folder: LeaseFolder,
     /// Time since the job first asked for admission.
     waited: Duration,
+}
+
+impl Admitted {
+    /// The resources that every instance gets, with their enforcement.
+    #[must_use]
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
 }
 
 impl Job {
@@ -80,6 +92,37 @@ impl Job {
         let parsed = config::parse(&path.display().to_string(), &bytes);
         let base = path.parent().unwrap_or(Path::new(""));
         Self::from_parsed(parsed, (Some(path), base), settings, options, Provided::default())
+    }
+
+    /// Does the same for a pipeline that a server runs for someone: its paths follow `rules`, messages name the file
+    /// `shown_as`, and `stdout` makes the sinks that take the place of standard output, by the name of the stage.
+    ///
+    /// # Errors
+    /// As [`Job::from_file`]; a path that the rules forbid, and a source that reads standard input.
+    pub fn from_file_within(
+        (path, shown_as): (&Path, &Path),
+        rules: &PathRules,
+        stdout: impl Fn(&str) -> Box<dyn Sink>,
+        options: JobOptions,
+    ) -> Result<Self, JobError> {
+        let settings = options.host_settings()?;
+        let bytes = read_written(path)?;
+        let mut parsed = config::parse(&shown_as.display().to_string(), &bytes);
+        let errors = parsed.diagnostics.len();
+        rules.apply(&mut parsed);
+        if parsed.diagnostics.len() > errors {
+            // The further checks open files, and their messages would tell what lies under a forbidden path.
+            return Err(parsed.diagnostics.into());
+        }
+        let mut provided = Provided::default();
+        for sink in &mut parsed.pipeline.sinks {
+            if let (Some(name), Some(kind @ SinkKind::Stdout)) = (&sink.name, &mut sink.kind) {
+                *kind = SinkKind::Provided(name.value.clone());
+                provided.sinks.insert(name.value.clone(), stdout(&name.value));
+            }
+        }
+        let base = path.parent().unwrap_or(Path::new(""));
+        Self::from_parsed(parsed, (Some(path), base), settings, options, provided)
     }
 
     pub(super) fn from_parsed(
@@ -197,6 +240,7 @@ impl Job {
         let instances: Arc<dyn InstanceLauncher> = match &self.options.launcher {
             Some(launcher) => launcher.begin(RunContext {
                 pipeline: &self.plan.name,
+                job: self.options.job.as_deref(),
                 tenant: &self.options.tenant,
                 settings: &self.settings,
                 plan: &self.plan,
@@ -266,6 +310,7 @@ impl Job {
                 .as_ref()
                 .map_or(Isolation::Thread, |launcher| launcher.bounds(&self.settings)),
             tenant: self.options.tenant.clone(),
+            host_process: if self.options.job.is_some() { HOST_PROCESS } else { 0 },
         }
     }
 

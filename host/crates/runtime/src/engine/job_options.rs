@@ -22,6 +22,9 @@ pub struct JobOptions {
     pub strict: bool,
     /// The tenant that the job runs for. The ceilings of `host.toml` depend on it.
     pub tenant: TenantName,
+    /// The identifier of the job, if this process runs this job only. The process then claims memory for itself, and it
+    /// takes part in the control group of the run, which has this name.
+    pub job: Option<String>,
     /// The lease folder, instead of the one in `host.toml` or the default.
     pub lease_folder: Option<PathBuf>,
     /// The cache folder for compiled components, instead of the one in `host.toml` or the default.

@@ -24,6 +24,7 @@
 
 mod answers;
 mod assemble;
+mod bell;
 mod builder;
 mod chain;
 mod chain_clock;

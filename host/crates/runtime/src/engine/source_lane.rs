@@ -60,7 +60,12 @@ impl SourceLane {
                 Made::Idle(time) => {
                     self.outlet.flush()?;
                     clock.read();
-                    control.rest(time);
+                    // The progress display reads the source meanwhile, so its lock is not held here.
+                    let awaited = self.source.lock().unwrap_or_else(PoisonError::into_inner).awaited();
+                    match awaited {
+                        Some(file) => control.sources_end().sleep_at(&file),
+                        None => control.rest(time),
+                    }
                 }
                 Made::End(end) => return Ok(end),
             }

@@ -1,12 +1,11 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use super::control::Control;
 use super::error::{PipelineError, RunError};
 use super::hold::HeldLeases;
 use sage_admission::{Grant, Loss, Observed, losses};
-use sage_machine::{Inventory, LeasedThreads, Mending, SharedCpus, Tier};
+use sage_machine::{InventoryWatch, LeasedThreads, Mending, Pace, SharedCpus, Tier};
 use sage_observe::{LimitStanding, LimitStandings};
 use sage_plan::Plan;
 use sage_sandbox::FailureCode;
@@ -16,7 +15,9 @@ use sage_sandbox::FailureCode;
 /// loss is reported once, as a warning, in the summary and in the metrics. A loss fails a strict run.
 ///
 /// **Waiting.** A single thread sleeps on a condition variable that the end of the run signals. A check waits
-/// for nothing, except for the ledger if the lease folder was changed, and that wait has a time limit.
+/// for nothing, except for the ledger if the lease folder was changed, and that wait has a time limit. A check takes
+/// some 50 µs of one CPU. It is due after [`Pace::BUSY`], or after [`Pace::IDLE`] if the process has not worked, so that a
+/// loss is reported within about a second.
 pub(super) struct StandingWatch {
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
@@ -38,10 +39,6 @@ pub(super) struct Watched {
     pub(super) strict: bool,
     pub(super) control: Arc<Control>,
 }
-
-/// Interval between checks. A check takes some 200 µs of one CPU. A loss is reported within a second even if
-/// the thread has to wait for a CPU.
-const EVERY: Duration = Duration::from_millis(200);
 
 impl StandingWatch {
     /// Starts the checks.
@@ -91,25 +88,26 @@ fn numbered(tier: Tier) -> (&'static str, u8) {
 
 impl Watched {
     fn look_until(&self, (stopped, changed): &(Mutex<bool>, Condvar)) {
-        let mut said = None;
-        let mut seat = None;
+        let (mut said, mut seat) = (None, None);
+        let (mut inventory, mut pace) = (InventoryWatch::default(), Pace::default());
         let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             // Admission has just seen all of it: the first check is due after the first wait.
-            stopped = changed.wait_timeout(stopped, EVERY).unwrap_or_else(PoisonError::into_inner).0;
+            let due = Pace::next(pace.worked(std::iter::empty()));
+            stopped = changed.wait_timeout(stopped, due).unwrap_or_else(PoisonError::into_inner).0;
             if *stopped {
                 return;
             }
             // If the thread cannot be moved, it runs for some microseconds on any CPU.
             seat = seat.or_else(|| self.shared.join().ok());
-            self.look(&mut said);
+            self.look(&mut inventory, &mut said);
         }
     }
 
     /// `said` is the last message about the lease folder.
-    fn look(&self, said: &mut Option<String>) {
+    fn look(&self, inventory: &mut InventoryWatch, said: &mut Option<String>) {
         let mut now = Observed {
-            inventory: Inventory::detect(self.slice.as_deref()).ok(),
+            inventory: inventory.look(self.slice.as_deref()).ok(),
             leased: self.leases.cpus(),
             astray: self.leased.astray(),
             taken: Vec::new(),

@@ -90,11 +90,13 @@ impl Launcher for ProcessIsolation {
         let failed = |error: &dyn std::error::Error| RunError::Launcher { reason: with_causes(error) };
         let group = cgroups
             .tenant(run.tenant.as_str(), &tenant)
-            .and_then(|tenant| tenant.pipeline(run.pipeline, &pipeline))
+            .and_then(|tenant| tenant.pipeline(run.job.unwrap_or(run.pipeline), &pipeline))
             .map_err(|error| failed(&error))?;
+        let host = run.job.map(|_| group.seat_host()).transpose().map_err(|error| failed(&error))?;
         allow_descriptors();
         let spawner = Spawner::start().map_err(|error| failed(&error))?;
         Ok(Arc::new(Processes {
+            _host: host,
             program: self.program.clone(),
             spawner: Arc::new(spawner),
             group,

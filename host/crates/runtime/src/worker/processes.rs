@@ -9,7 +9,7 @@ use super::process_guest::ProcessGuest;
 use super::worker_setup::WorkerSetup;
 use crate::engine::{InstanceLauncher, InstanceSetup, LaneGuest, LaunchedInstance, RunError};
 use sage_admission::Cpus;
-use sage_machine::cgroup::{Group, GroupLimits};
+use sage_machine::cgroup::{Group, GroupLimits, HostSeat};
 use sage_machine::{CpuSet, MemoryBudget};
 use sage_process::Spawner;
 use sage_process::sealed;
@@ -17,6 +17,8 @@ use sage_sandbox::Loaded;
 
 /// The instances of one run, each in its own worker process.
 pub(super) struct Processes {
+    /// The place of this process in the cgroup of the run. It is left before the group is removed.
+    pub(super) _host: Option<HostSeat>,
     pub(super) program: PathBuf,
     pub(super) spawner: Arc<Spawner>,
     /// The cgroup of the run.

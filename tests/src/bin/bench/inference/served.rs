@@ -121,6 +121,7 @@ impl Prepared {
         let shared = SharedCpus::new(folder, grant.allowed.clone());
         let run = RunContext {
             pipeline: &self.plan.name,
+            job: None,
             tenant: &TenantName::default(),
             settings: &self.settings,
             plan: &self.plan,

@@ -1,0 +1,63 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What the next attempt of a job runs. The server writes it before it starts the job's process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobOrder {
+    /// [`crate::VERSION`] of the server.
+    pub version: u32,
+    /// Identifier of the job, made by the server: 16 characters of a to z and 2 to 7.
+    pub id: String,
+    /// Name that its user gave to it.
+    pub name: String,
+    /// The tenant to which it belongs. `None`: the owner of the server.
+    pub tenant: Option<String>,
+    /// Number of the revision, from 1.
+    pub revision: u32,
+    /// Number of the attempt, from 1 over all revisions.
+    pub attempt: u32,
+    /// The pipeline file, with an absolute path.
+    pub pipeline: PathBuf,
+    /// The path of the file that its user submitted, for messages. `None`: `pipeline`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_as: Option<PathBuf>,
+    /// Components and models: the path that the pipeline file has, and the file that came with it. A path that is not
+    /// listed leads where it leads from `data`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, PathBuf>,
+    /// The folder to which relative paths of data lead.
+    pub data: PathBuf,
+    /// The host file, if the server was given one.
+    pub host_file: Option<PathBuf>,
+    /// How instances are isolated.
+    pub isolation: JobIsolation,
+    /// Time for a drain, after which the job aborts.
+    pub drain_timeout: Duration,
+    /// Where the job listens for [`crate::ControlRequest`].
+    pub socket: PathBuf,
+    /// Folders besides `data` that the job may use. Without meaning for a job of the owner, which may use any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<OrderFolder>,
+}
+
+/// A folder that a tenant's job may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderFolder {
+    /// The folder, with an absolute path.
+    pub path: PathBuf,
+    /// Whether the job may write there.
+    pub write: bool,
+}
+
+/// How the instances of a job are isolated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobIsolation {
+    /// Threads of the job's process.
+    Thread,
+    /// Processes of their own.
+    Process,
+}

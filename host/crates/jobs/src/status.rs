@@ -1,0 +1,68 @@
+use serde::{Deserialize, Serialize};
+
+/// What an attempt does now. The job writes it when it changes, at most once a second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// [`crate::VERSION`] of the job.
+    pub version: u32,
+    /// Identifier of the job.
+    pub id: String,
+    /// The attempt that wrote this.
+    pub attempt: u32,
+    /// Version of the program that runs it.
+    pub program: String,
+    /// When it was written, in milliseconds since the Unix epoch.
+    pub at: u64,
+    /// What the attempt does.
+    pub state: JobState,
+    /// When that state began, in milliseconds since the Unix epoch.
+    pub since: u64,
+    /// Sources, operators and sinks, upstream before downstream; empty before they have started.
+    pub stages: Vec<JobStage>,
+}
+
+/// What an attempt does while its process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    /// It compiles, is admitted and starts its instances.
+    Starting,
+    /// Records flow, or could.
+    Running,
+    /// Sources have stopped, and what was read is finished.
+    Draining,
+    /// It stops at once.
+    Aborting,
+}
+
+/// One source, operator or sink of a running job, all instances together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JobStage {
+    /// Name of the stage.
+    pub name: String,
+    /// `source`, `map`, …, `sink`.
+    pub kind: String,
+    /// Number of instances.
+    pub instances: u32,
+    /// Records taken in.
+    pub records_in: u64,
+    /// Records sent out.
+    pub records_out: u64,
+    /// Records rejected.
+    pub rejected: u64,
+    /// Times that a limit was reached.
+    pub breaches: u64,
+    /// Times that an instance was built again.
+    pub restarts: u64,
+    /// Bytes of memory in use, where they are measured.
+    pub memory_used: Option<u64>,
+    /// Bytes of memory that its instances may use.
+    pub memory_limit: Option<u64>,
+    /// Bytes that wait in front of its instances.
+    pub queue_bytes: u64,
+    /// The bound of these bytes.
+    pub queue_limit: u64,
+    /// Seconds of CPU that its instances have used.
+    pub cpu_seconds: f64,
+}

@@ -1,0 +1,94 @@
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::bounds::UPLOAD_TIME;
+use super::context::{Context, permit, piece};
+use super::job_routes::json_response;
+use super::problem::Problem;
+use crate::store::{Digest, StoreError, Upload};
+
+fn digest_in(path: &str) -> Result<Digest, Problem> {
+    path.parse().map_err(|error: String| Problem::bad("bad-digest", error))
+}
+
+/// A file's facts, for `GET` and `HEAD`.
+pub(super) async fn head(State(context): State<Context>, Path(digest): Path<String>) -> Result<Response, Problem> {
+    let digest = digest_in(&digest)?;
+    let absent = || Problem::new(StatusCode::NOT_FOUND, "no-such-component", format!("{digest} is not here"));
+    Ok(json_response(StatusCode::OK, &context.files.find(&digest).ok_or_else(absent)?))
+}
+
+pub(super) async fn list(State(context): State<Context>) -> Result<Response, Problem> {
+    let files = tokio::task::spawn_blocking(move || context.files.list()).await;
+    let files =
+        files.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "broke", error.to_string()))??;
+    Ok(json_response(StatusCode::OK, &json!({ "components": files })))
+}
+
+/// Takes a file whose bytes must have the digest in the path. The bytes of a file that is here are not read.
+pub(super) async fn upload(
+    State(context): State<Context>,
+    Path(digest): Path<String>,
+    headers: HeaderMap,
+    mut body: Body,
+) -> Result<Response, Problem> {
+    let digest = digest_in(&digest)?;
+    if let Some(file) = context.files.find(&digest) {
+        return Ok(json_response(StatusCode::OK, &file));
+    }
+    context.ask(|server| server.writable()).await??;
+    let most = context.settings.largest_file;
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|announced| announced > most) {
+        return Err(StoreError::TooLarge { limit: most }.into());
+    }
+    let _permit = permit(&context.uploads, "uploads")?;
+    let upload = context.files.receive(digest, most)?;
+    // The thread that writes sets the pace.
+    let (pieces, received) = mpsc::channel(8);
+    let writing = tokio::task::spawn_blocking(move || write(upload, received));
+    let read = async {
+        while let Some(bytes) = piece(&mut body).await? {
+            if pieces.send(Some(bytes)).await.is_err() {
+                // The writer has failed, and says why.
+                return Ok(());
+            }
+        }
+        let _ = pieces.send(None).await;
+        Ok::<(), Problem>(())
+    };
+    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "the upload takes too long");
+    let read = timeout(UPLOAD_TIME, read).await.map_err(slow)?;
+    drop(pieces);
+    let written = writing.await;
+    read?;
+    let written =
+        written.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "broke", error.to_string()))?;
+    if let Err(error) = &written
+        && error.is_read_only()
+    {
+        let why = error.to_string();
+        context.ask(move |server| server.note_full(why)).await?;
+    }
+    let size = written?;
+    Ok(json_response(StatusCode::CREATED, &json!({ "digest": digest, "size": size, "used_by": 0 })))
+}
+
+/// Writes pieces until `None`. An upload whose connection ends before that leaves nothing.
+fn write(mut upload: Upload, mut pieces: mpsc::Receiver<Option<axum::body::Bytes>>) -> Result<u64, StoreError> {
+    loop {
+        match pieces.blocking_recv() {
+            Some(Some(bytes)) => upload.write(&bytes)?,
+            Some(None) => return upload.finish(),
+            None => {
+                let source = std::io::ErrorKind::UnexpectedEof.into();
+                return Err(StoreError::Io { action: "receive", path: "the upload".into(), source });
+            }
+        }
+    }
+}

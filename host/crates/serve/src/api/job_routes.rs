@@ -1,0 +1,210 @@
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use sage_jobs::{ControlRequest, JobCheck, read_json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::bounds::{JOB_TIME, LONGEST_PAGE, PAGE};
+use super::context::{Context, json, whole};
+use super::dry_run::dry_run;
+use super::job_request::JobRequest;
+use super::principal::Principal;
+use super::problem::Problem;
+use super::query::Query;
+use crate::process::{ControlError, ask};
+use crate::server::{JobDetail, JobFilter};
+use crate::state::{StopMode, Timeouts};
+use crate::store::{Digest, IdempotencyKey, JobId, JobName};
+
+/// Longest Idempotency-Key.
+const LONGEST_KEY: usize = 255;
+
+pub(super) fn json_response(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_string(value) {
+        Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
+        Err(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not-json", error.to_string()).into_response(),
+    }
+}
+
+/// The name of a job in a path.
+pub(super) fn name_in(path: &str) -> Result<JobName, Problem> {
+    path.parse().map_err(|error: String| Problem::bad("bad-name", error))
+}
+
+pub(super) async fn submit(
+    State(context): State<Context>,
+    Extension(who): Extension<Principal>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let body = whole(body).await?;
+    let key = idempotency_key(&headers, &body)?;
+    let request: JobRequest = json(&body)?;
+    let is_dry_run = request.dry_run;
+    let submission = request.checked(who, key)?;
+    if is_dry_run {
+        return dry_run(&context, submission).await.map(|check| json_response(StatusCode::OK, &check));
+    }
+    let submitted = context.ask(|server| server.submit(submission)).await??;
+    let status = if submitted.is_new { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let detail = context.ask(move |server| server.detail(submitted.id)).await??;
+    Ok(json_response(status, &detail))
+}
+
+fn idempotency_key(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
+    let bad = || Problem::bad("bad-key", format!("Idempotency-Key has 1 to {LONGEST_KEY} printable characters"));
+    Ok(Some(IdempotencyKey { key: key.ok_or_else(bad)?.to_owned(), request: Digest::of(body) }))
+}
+
+pub(super) async fn list(
+    State(context): State<Context>,
+    Extension(who): Extension<Principal>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let query = Query::parse(query.as_deref(), &["state", "cursor", "limit"])?;
+    let limit = query.value("limit", "a number of jobs")?.unwrap_or(PAGE);
+    if limit == 0 || limit > LONGEST_PAGE {
+        return Err(Problem::bad("bad-parameter", format!("limit is {limit}, it must be 1 to {LONGEST_PAGE}")));
+    }
+    let after = query.text("cursor").map(cursor).transpose()?;
+    let filter = JobFilter { state: query.text("state").map(str::to_owned), after, limit };
+    let page = context.ask(move |server| server.list(&who.tenant(), &filter)).await?;
+    Ok(json_response(StatusCode::OK, &page))
+}
+
+fn cursor(text: &str) -> Result<(u64, JobId), Problem> {
+    let parts = text.split_once('-');
+    let parsed = parts.and_then(|(created, id)| Some((created.parse().ok()?, id.parse().ok()?)));
+    parsed.ok_or_else(|| Problem::bad("bad-cursor", "cursor is not one that this server gave"))
+}
+
+/// The job that a path names.
+pub(super) async fn job(context: &Context, who: Principal, name: &str) -> Result<JobId, Problem> {
+    let name = name_in(name)?;
+    Ok(context.ask(move |server| server.find(&who.tenant(), &name)).await??)
+}
+
+pub(super) async fn detail(
+    State(context): State<Context>,
+    Extension(who): Extension<Principal>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let id = job(&context, who, &name).await?;
+    detail_of(&context, id, StatusCode::OK).await
+}
+
+async fn detail_of(context: &Context, id: JobId, status: StatusCode) -> Result<Response, Problem> {
+    let detail: JobDetail = context.ask(move |server| server.detail(id)).await??;
+    Ok(json_response(status, &detail))
+}
+
+pub(super) async fn delete(
+    State(context): State<Context>,
+    Extension(who): Extension<Principal>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let id = job(&context, who, &name).await?;
+    context.ask(move |server| server.delete(id)).await??;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The body of `stop`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stop {
+    #[serde(default)]
+    mode: Option<StopMode>,
+    #[serde(default)]
+    timeout: Option<u64>,
+}
+
+pub(super) async fn stop(
+    State(context): State<Context>,
+    Extension(who): Extension<Principal>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Stop { mode, timeout } = json(&whole(body).await?)?;
+    if let Some(timeout) = timeout.filter(|timeout| *timeout > Timeouts::LONGEST_DRAIN) {
+        let detail = format!("timeout is {timeout} ms, at most {} are allowed", Timeouts::LONGEST_DRAIN);
+        return Err(Problem::unprocessable("bad-timeout", detail));
+    }
+    let id = job(&context, who, &name).await?;
+    context.ask(move |server| server.stop(id, mode.unwrap_or(StopMode::Drain), timeout)).await?;
+    detail_of(&context, id, StatusCode::ACCEPTED).await
+}
+
+pub(super) async fn start(
+    State(context): State<Context>,
+    Extension(who): Extension<Principal>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let id = job(&context, who, &name).await?;
+    context.ask(move |server| server.start(id)).await??;
+    detail_of(&context, id, StatusCode::ACCEPTED).await
+}
+
+pub(super) async fn restart(
+    State(context): State<Context>,
+    Extension(who): Extension<Principal>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let id = job(&context, who, &name).await?;
+    context.ask(move |server| server.restart(id)).await??;
+    detail_of(&context, id, StatusCode::ACCEPTED).await
+}
+
+pub(super) async fn status(
+    State(context): State<Context>,
+    Extension(who): Extension<Principal>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let id = job(&context, who, &name).await?;
+    Ok(json_response(StatusCode::OK, &ask_job(&context, id, ControlRequest::Status).await?))
+}
+
+pub(super) async fn explain(
+    State(context): State<Context>,
+    Extension(who): Extension<Principal>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let id = job(&context, who, &name).await?;
+    match ask_job(&context, id, ControlRequest::Explain).await {
+        Ok(report) => Ok(json_response(StatusCode::OK, &report)),
+        // Without a process, the report of the check says what it would get.
+        Err(problem) => {
+            let path = context.ask(move |server| server.check_file(id)).await?;
+            let check: Option<JobCheck> = read_json(&path).ok();
+            let report = check.and_then(|check| check.report).ok_or(problem)?;
+            Ok(json_response(StatusCode::OK, &report))
+        }
+    }
+}
+
+pub(super) async fn metrics(
+    State(context): State<Context>,
+    Extension(who): Extension<Principal>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let id = job(&context, who, &name).await?;
+    let text = ask_job(&context, id, ControlRequest::Metrics).await?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text.as_str().unwrap_or_default().to_owned()).into_response())
+}
+
+/// What the process of a job answers.
+async fn ask_job(context: &Context, id: JobId, request: ControlRequest) -> Result<Value, Problem> {
+    let socket = context.ask(move |server| server.live_socket(id)).await??;
+    let asked = tokio::task::spawn_blocking(move || ask(&socket, &request, JOB_TIME)).await;
+    let failed = |error: String| Problem::new(StatusCode::BAD_GATEWAY, "job-silent", error);
+    let answer = asked.map_err(|error| failed(error.to_string()))?;
+    answer.map_err(|error| match error {
+        ControlError::Refused(message) => Problem::new(StatusCode::CONFLICT, "job-refused", message),
+        error => failed(error.to_string()).hint("it may be starting, ending, or stopped by a signal"),
+    })
+}

@@ -1,0 +1,36 @@
+//! The HTTP API: the only module that knows HTTP, and the only one with an async runtime.
+//!
+//! Flow: `listener` makes the unix socket, `connections` bounds and answers connections, `routes` lists the routes.
+//! A handler parses its request whole, sends it to the server's thread as a piece of mail, and turns the answer, or the
+//! [`Problem`](problem::Problem), into a response.
+//!
+//! Bounds: connections, bytes and time of heads and bodies, and followers are bounded, and nothing waits for a slow
+//! reader. A reader of a stream that falls behind what is kept gets a `gap`.
+//!
+//! Who may ask: on the unix socket, root and the user of the server, by the credentials that the kernel has for the peer
+//! ([`Principal`]).
+
+mod bounds;
+mod client;
+mod connections;
+mod context;
+mod dry_run;
+mod files_routes;
+mod follow;
+mod job_request;
+mod job_routes;
+mod listener;
+mod objected;
+mod principal;
+mod problem;
+mod query;
+mod routes;
+mod serving;
+mod stream_routes;
+
+pub use client::{Answer, Client, ClientError};
+pub use job_request::JobRequest;
+pub use listener::ListenError;
+pub use principal::Principal;
+pub use problem::Problem;
+pub use serving::ApiServer;

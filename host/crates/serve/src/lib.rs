@@ -1,0 +1,17 @@
+//! The server of sage-host.
+//!
+//! | module | one idea |
+//! |---|---|
+//! | `state` | the states of a job, as a pure function |
+//! | `queue` | whose turn it is |
+//! | `store` | the state folder |
+//! | `process` | processes of jobs: start, death, questions |
+//! | `server` | the one thread that owns all jobs |
+//! | `api` | HTTP |
+
+pub mod api;
+pub mod process;
+pub mod queue;
+pub mod server;
+pub mod state;
+pub mod store;

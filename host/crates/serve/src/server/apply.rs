@@ -1,0 +1,136 @@
+use sage_jobs::{ControlRequest, now};
+
+use super::entry::{Asked, Entry};
+use super::thread::Server;
+use crate::process::holder;
+use crate::state::{Action, Event, Job, State, StopMode, next};
+use crate::store::{EventLog, JobEvent, JobId, StoreError};
+
+impl Server {
+    /// Lets an event happen to a job: the new state is written, then its actions are performed.
+    pub(super) fn happen(&mut self, id: JobId, event: Event) {
+        let Some(entry) = self.jobs.get_mut(&id) else { return };
+        let (job, actions) = next(&entry.job, event, now());
+        if job == entry.job && actions.is_empty() {
+            return;
+        }
+        let spawns = actions.iter().any(|action| matches!(action, Action::Spawn { .. }));
+        if job != entry.job {
+            let saved = self.job_files.save(id, &job);
+            let Some(entry) = self.jobs.get_mut(&id) else { return };
+            match saved {
+                Ok(()) => {
+                    entry.unsaved = false;
+                    self.unsaved.remove(&id);
+                }
+                Err(error) => {
+                    entry.unsaved = true;
+                    self.unsaved.insert(id);
+                    self.cannot_write(&error);
+                    if spawns {
+                        // The job keeps its place in the queue.
+                        let tenant = self.jobs.get(&id).and_then(|entry| entry.spec.tenant.clone());
+                        self.queue.add(&tenant, 1, id, true);
+                        return;
+                    }
+                }
+            }
+            let Some(entry) = self.jobs.get_mut(&id) else { return };
+            let before = std::mem::replace(&mut entry.job, job);
+            let changed = before.state.name() != entry.job.state.name() || before.attempt != entry.job.attempt;
+            let state = entry.job.state;
+            if state == State::Starting && has_no_room(&before) {
+                entry.retries = true;
+            } else if changed && !(entry.retries && has_no_room(&entry.job)) {
+                let before = if std::mem::take(&mut entry.retries) { State::Queued } else { before.state };
+                self.tell(id, Some(before));
+            }
+        }
+        for action in actions {
+            self.perform(id, action);
+        }
+    }
+
+    fn perform(&mut self, id: JobId, action: Action) {
+        match action {
+            Action::Check => self.to_check.push_back(id),
+            Action::EndCheck => self.end_check(id),
+            Action::Enqueue => {
+                let Some(entry) = self.jobs.get(&id) else { return };
+                self.queue.add(&entry.spec.tenant.clone(), 1, id, has_no_room(&entry.job));
+            }
+            Action::Dequeue => self.queue.remove(&id),
+            Action::Spawn { attempt } => self.start_attempt(id, attempt),
+            Action::End { mode, timeout } => self.end_process(id, mode, timeout),
+        }
+    }
+
+    /// Asks the process of a job to end, or kills it.
+    fn end_process(&mut self, id: JobId, mode: StopMode, timeout: u64) {
+        let socket = self.socket(id);
+        let folder = self.job_files.folder(id);
+        let Some(entry) = self.jobs.get_mut(&id) else { return };
+        entry.asked = Some(Asked { at: now(), taken: false });
+        match mode {
+            StopMode::Drain => self.askers.pass(id, socket, ControlRequest::Drain { timeout: Some(timeout) }),
+            StopMode::Abort => self.askers.pass(id, socket, ControlRequest::Abort),
+            StopMode::Kill => {
+                let killed = match &mut entry.child {
+                    Some(child) => child.kill().map_err(|error| error.to_string()),
+                    None => match holder(folder.path(), &folder.alive_lock()) {
+                        Some(process) => rustix::process::pidfd_send_signal(&process, rustix::process::Signal::KILL)
+                            .map_err(|error| error.to_string()),
+                        None => Err("its process is not found".to_owned()),
+                    },
+                };
+                if let Err(error) = killed {
+                    tracing::warn!(job = %entry.spec.name, %error, "a job cannot be killed; trying again");
+                }
+            }
+        }
+    }
+
+    /// The job took the request to end.
+    pub(super) fn answered(&mut self, id: JobId) {
+        if let Some(Entry { asked: Some(asked), .. }) = self.jobs.get_mut(&id) {
+            asked.taken = true;
+        }
+    }
+
+    /// Tells a change of a job's state to those who listen.
+    pub(super) fn tell(&mut self, id: JobId, before: Option<State>) {
+        let Some(entry) = self.jobs.get(&id) else { return };
+        let event = self.feed.add(JobEvent {
+            seq: 0,
+            at: now(),
+            id,
+            job: entry.spec.name.clone(),
+            from: before.map(|state| state.name().to_owned()),
+            to: entry.job.state.name().to_owned(),
+            attempt: entry.job.attempt,
+            code: entry.job.blame.as_ref().map(|blame| blame.code.clone()),
+            message: entry.job.blame.as_ref().map(|blame| blame.message.clone()),
+        });
+        if let Err(error) = EventLog::append(&self.job_files.events(id), &event) {
+            tracing::debug!(job = %entry.spec.name, %error, "an event is not kept");
+        }
+    }
+
+    /// Notes that a write into the state folder failed for want of room.
+    pub fn note_full(&mut self, why: String) {
+        self.read_only = Some(why);
+    }
+
+    /// Notes that the state folder cannot be written.
+    pub(super) fn cannot_write(&mut self, error: &StoreError) {
+        if self.read_only.is_none() {
+            tracing::error!(%error, "the server takes no new work until its state folder can be written; jobs go on");
+        }
+        self.read_only = Some(error.to_string());
+    }
+}
+
+/// Whether a job waits because others hold what it asks for.
+fn has_no_room(job: &Job) -> bool {
+    job.state == State::Queued && job.blame.as_ref().is_some_and(|blame| blame.code == "no-room")
+}

@@ -1,0 +1,245 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use sage_jobs::{JobCheck, JobEnd, JobFolder, JobStatus, read_json};
+use serde::{Deserialize, Serialize};
+
+use super::denied::Denied;
+use super::entry::Entry;
+use super::thread::Server;
+use crate::state::{Desired, Outcome, RestartOn, State};
+use crate::store::{Digest, JobId, JobName};
+
+/// A job in a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobRow {
+    /// Its identifier.
+    pub id: JobId,
+    /// Its name.
+    pub name: JobName,
+    /// What it does, in a word.
+    pub state: String,
+    /// When the state began, in milliseconds since the Unix epoch.
+    pub since: u64,
+    /// When it was submitted.
+    pub created: u64,
+    /// Why it is in this state, as a stable word.
+    pub code: Option<String>,
+    /// Why it is in this state, for people.
+    pub why: Option<String>,
+    /// Number of its revision.
+    pub revision: u32,
+    /// Number of its last attempt.
+    pub attempt: u32,
+    /// Restarts after crashes and failures.
+    pub restarts: u32,
+    /// The exit code that `run` would have had, once it has ended.
+    pub exit_code: Option<u8>,
+    /// Records that its sources gave in this attempt.
+    pub records_in: Option<u64>,
+    /// Records that its sinks took.
+    pub records_out: Option<u64>,
+    /// Records rejected by any stage.
+    pub rejected: Option<u64>,
+    /// Bytes of memory that its instances use.
+    pub memory_used: Option<u64>,
+    /// Bytes of memory that its instances may use.
+    pub memory_limit: Option<u64>,
+    /// Seconds of CPU that its instances have used.
+    pub cpu_seconds: Option<f64>,
+}
+
+/// Everything about a job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobDetail {
+    /// The same as in a list.
+    #[serde(flatten)]
+    pub row: JobRow,
+    /// What its user wants: `running` or `stopped`.
+    pub desired: Desired,
+    /// When another attempt follows an attempt that its user did not end.
+    pub restart: RestartOn,
+    /// What another attempt costs: `idempotent`, `at-least-once`, `loses-state`.
+    pub class: Option<String>,
+    /// The pipeline file that was submitted.
+    pub pipeline: Option<PathBuf>,
+    /// The folder to which relative paths of data lead.
+    pub data: PathBuf,
+    /// The files that came with it.
+    pub files: BTreeMap<String, Digest>,
+    /// Words of its user about it.
+    pub labels: BTreeMap<String, String>,
+    /// What its check found.
+    pub check: Option<JobCheck>,
+    /// What its attempt does.
+    pub status: Option<JobStatus>,
+    /// How its attempt ended.
+    pub end: Option<JobEnd>,
+}
+
+/// A part of the list of jobs, the oldest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobPage {
+    /// The jobs.
+    pub jobs: Vec<JobRow>,
+    /// Where the next part begins; absent at the end.
+    pub next: Option<String>,
+}
+
+/// Which jobs a list has.
+#[derive(Debug, Clone, Default)]
+pub struct JobFilter {
+    /// `live`: those that have not ended; `ended`; or a state. `None`: all.
+    pub state: Option<String>,
+    /// The end of the page before.
+    pub after: Option<(u64, JobId)>,
+    /// Most jobs of a page.
+    pub limit: usize,
+}
+
+impl JobFilter {
+    fn takes(&self, entry: &Entry) -> bool {
+        let state = entry.job.state;
+        let wanted = match self.state.as_deref() {
+            None => true,
+            Some("live") => !state.is_ended(),
+            Some("ended") => state.is_ended(),
+            Some(name) => state.name() == name,
+        };
+        wanted && self.after.is_none_or(|after| (entry.spec.created, entry.spec.id) > after)
+    }
+}
+
+impl Server {
+    /// A part of the list of a tenant's jobs.
+    #[must_use]
+    pub fn list(&self, tenant: &Option<String>, filter: &JobFilter) -> JobPage {
+        let mine = self.jobs.values().filter(|entry| entry.spec.tenant == *tenant && filter.takes(entry));
+        let mut entries: Vec<&Entry> = mine.collect();
+        entries.sort_by_key(|entry| (entry.spec.created, entry.spec.id));
+        let more = entries.len() > filter.limit;
+        entries.truncate(filter.limit);
+        let last = entries.last().filter(|_| more);
+        let next = last.map(|entry| format!("{}-{}", entry.spec.created, entry.spec.id));
+        JobPage { jobs: entries.into_iter().map(|entry| self.row(entry)).collect(), next }
+    }
+
+    /// Everything about a job.
+    ///
+    /// # Errors
+    /// [`Denied::NoSuchJob`].
+    pub fn detail(&self, id: JobId) -> Result<JobDetail, Denied> {
+        let gone = || Denied::NoSuchJob { name: id.to_string() };
+        let entry = self.jobs.get(&id).ok_or_else(gone)?;
+        let (folder, spec) = (self.job_files.folder(id), &entry.spec);
+        let attempt = entry.job.attempt;
+        Ok(JobDetail {
+            row: self.row(entry),
+            desired: entry.job.desired,
+            restart: entry.job.restart.effective(entry.job.class),
+            class: entry.class().map(str::to_owned),
+            pipeline: spec.shown_as.clone(),
+            data: spec.data.clone(),
+            files: spec.files.clone(),
+            labels: spec.labels.clone(),
+            check: read_json(&folder.check(spec.revision)).ok(),
+            status: status(&folder, attempt).filter(|_| entry.job.state.is_live()),
+            end: read_json(&folder.end()).ok().filter(|end: &JobEnd| end.attempt == attempt),
+        })
+    }
+
+    /// The folder of a job, and its control socket if its process may live.
+    ///
+    /// # Errors
+    /// [`Denied::NotLive`] if a process is needed and there is none.
+    pub fn live_socket(&self, id: JobId) -> Result<PathBuf, Denied> {
+        let state = self.jobs.get(&id).map(|entry| (entry.spec.name.to_string(), entry.job.state));
+        match state {
+            Some((_, state)) if state.is_live() => Ok(self.socket(id)),
+            Some((name, state)) => Err(Denied::NotLive { name, state: state.name() }),
+            None => Err(Denied::NoSuchJob { name: id.to_string() }),
+        }
+    }
+
+    /// The folder of a job.
+    #[must_use]
+    pub fn folder(&self, id: JobId) -> JobFolder {
+        self.job_files.folder(id)
+    }
+
+    /// Whether a job has ended, or is not there any more.
+    #[must_use]
+    pub fn is_over(&self, id: JobId) -> bool {
+        self.jobs.get(&id).is_none_or(|entry| entry.job.state.is_ended())
+    }
+
+    /// The file of what the check of a job found.
+    #[must_use]
+    pub fn check_file(&self, id: JobId) -> PathBuf {
+        let revision = self.jobs.get(&id).map_or(1, |entry| entry.spec.revision);
+        self.job_files.folder(id).check(revision)
+    }
+
+    /// The file of a job's events.
+    #[must_use]
+    pub fn events_file(&self, id: JobId) -> PathBuf {
+        self.job_files.events(id)
+    }
+
+    fn row(&self, entry: &Entry) -> JobRow {
+        let (spec, job) = (&entry.spec, &entry.job);
+        let status = if job.state.is_live() { status(&self.job_files.folder(spec.id), job.attempt) } else { None };
+        let stages = status.as_ref().map(|status| status.stages.as_slice()).unwrap_or_default();
+        let known = !stages.is_empty();
+        let sum = |of: fn(&sage_jobs::JobStage) -> u64| stages.iter().map(of).sum();
+        let records_in = |stage: &sage_jobs::JobStage| if stage.kind == "source" { stage.records_out } else { 0 };
+        let records_out = |stage: &sage_jobs::JobStage| if stage.kind == "sink" { stage.records_in } else { 0 };
+        let memory = |of: fn(&sage_jobs::JobStage) -> Option<u64>| {
+            let known: Vec<u64> = stages.iter().filter_map(of).collect();
+            if known.is_empty() { None } else { Some(known.iter().sum()) }
+        };
+        let why = job.blame.as_ref().map(|blame| blame.message.clone()).or_else(|| self.waits_for(entry));
+        JobRow {
+            id: spec.id,
+            name: spec.name.clone(),
+            state: job.state.name().to_owned(),
+            since: job.since,
+            created: spec.created,
+            code: job.blame.as_ref().map(|blame| blame.code.clone()),
+            why,
+            revision: spec.revision,
+            attempt: job.attempt,
+            restarts: u32::try_from(job.restarts.len()).unwrap_or(u32::MAX),
+            exit_code: if let State::Ended { exit_code, .. } = job.state { Some(exit_code) } else { None },
+            records_in: known.then(|| sum(records_in)),
+            records_out: known.then(|| sum(records_out)),
+            rejected: known.then(|| sum(|stage| stage.rejected)),
+            memory_used: memory(|stage| stage.memory_used),
+            memory_limit: memory(|stage| stage.memory_limit),
+            cpu_seconds: known.then(|| stages.iter().map(|stage| stage.cpu_seconds).sum()),
+        }
+    }
+
+    /// Why a job waits that was not refused anything.
+    fn waits_for(&self, entry: &Entry) -> Option<String> {
+        if let Some(why) = self.read_only.as_ref().filter(|_| entry.job.state == State::Queued) {
+            return Some(format!("no job is started: {why}"));
+        }
+        match entry.job.state {
+            State::Queued => Some(match self.queue.ahead(&entry.spec.id) {
+                None | Some(0) => "next to start".to_owned(),
+                Some(1) => "1 job is before it".to_owned(),
+                Some(ahead) => format!("{ahead} jobs are before it"),
+            }),
+            State::Checking if entry.check.is_none() => Some("other pipelines are being checked".to_owned()),
+            State::Ended { outcome: Outcome::Stopped, .. } if entry.job.attempt == 0 => {
+                Some("stopped before it began".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn status(folder: &JobFolder, attempt: u32) -> Option<JobStatus> {
+    read_json(&folder.status()).ok().filter(|status: &JobStatus| status.attempt == attempt)
+}

@@ -1,0 +1,88 @@
+use sage_jobs::{JobOutcome, RestartClass};
+use serde::{Deserialize, Serialize};
+
+/// What happens to a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The check found no objection.
+    Checked {
+        /// What another attempt costs.
+        class: RestartClass,
+    },
+    /// The check found an objection.
+    Objected {
+        /// The exit code that `run` would have had.
+        exit_code: u8,
+        /// The error in a line.
+        message: String,
+    },
+    /// The process of the check ended without a result.
+    CheckBroke {
+        /// What is known of it.
+        message: String,
+    },
+    /// The queue gives the job a turn.
+    Chosen,
+    /// The process of the attempt cannot be started.
+    NotStarted {
+        /// The attempt.
+        attempt: u32,
+        /// The reason.
+        message: String,
+    },
+    /// Records of the attempt flow, or could.
+    Runs {
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The attempt ended and said how.
+    Ended {
+        /// The attempt.
+        attempt: u32,
+        /// How it ended.
+        outcome: JobOutcome,
+        /// The exit code that `run` would have had.
+        exit_code: u8,
+        /// The error in a line.
+        message: Option<String>,
+    },
+    /// The process of the attempt is gone and left no end.
+    Crashed {
+        /// The attempt.
+        attempt: u32,
+        /// What is known of it.
+        message: String,
+    },
+    /// The attempt never began: a server ended between its decision and the start of the process.
+    NeverBegan {
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The server was started again while the job was in a state of which nothing remains.
+    Restored,
+    /// Its user stops the job.
+    Stop {
+        /// How.
+        mode: StopMode,
+        /// Milliseconds that a drain may take; the job's own timeout by default.
+        timeout: Option<u64>,
+    },
+    /// Its user starts a job that has ended, or that is about to.
+    Start,
+    /// Its user wants another attempt, after a drain.
+    Restart,
+    /// Time has passed.
+    Tick,
+}
+
+/// How a job is stopped, from gentle to strong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopMode {
+    /// Sources stop, and what was read is finished.
+    Drain,
+    /// Everything stops at once.
+    Abort,
+    /// The kernel ends the process.
+    Kill,
+}

@@ -1,0 +1,176 @@
+use std::collections::VecDeque;
+
+use sage_jobs::RestartClass;
+use serde::{Deserialize, Serialize};
+
+use super::{RestartPolicy, StopMode};
+
+/// What the server knows of a job that changes with time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// What its user wants.
+    pub desired: Desired,
+    /// What it does.
+    pub state: State,
+    /// When the state began, in milliseconds since the Unix epoch.
+    pub since: u64,
+    /// When the state leads to a stronger one.
+    pub deadline: Option<u64>,
+    /// Number of the last attempt, from 1; 0 before the first.
+    pub attempt: u32,
+    /// Whether another attempt follows the end of this one, because its user asked for a restart.
+    pub again: bool,
+    /// Times of restarts after crashes and failures, the last ones.
+    pub restarts: VecDeque<u64>,
+    /// Restarts in a row without a healthy attempt between them.
+    pub in_a_row: u32,
+    /// When records began to flow in this attempt.
+    pub ran: Option<u64>,
+    /// What another attempt costs, once it is known.
+    pub class: Option<RestartClass>,
+    /// When another attempt follows.
+    pub restart: RestartPolicy,
+    /// Milliseconds that a drain may take.
+    pub drain_timeout: u64,
+    /// Why the job is in this state.
+    pub blame: Option<Blame>,
+}
+
+/// Why a job is in its state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blame {
+    /// A stable word for programs.
+    pub code: String,
+    /// The same for people, in a line.
+    pub message: String,
+}
+
+/// What the user of a job wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Desired {
+    /// It runs.
+    Running,
+    /// It does not.
+    Stopped,
+}
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// A process checks its files.
+    Checking,
+    /// It waits for its turn, or for what other runs hold.
+    Queued,
+    /// Its process starts.
+    Starting,
+    /// Records flow, or could.
+    Running,
+    /// Its process was asked to drain.
+    Draining,
+    /// Its process was asked to stop at once.
+    Aborting,
+    /// The kernel was asked to end its process.
+    Killing,
+    /// It waits for its next attempt after a crash or a failure.
+    Backoff,
+    /// It has ended.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// The exit code that `run` would have had.
+        exit_code: u8,
+    },
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// All input was processed.
+    Completed,
+    /// A drain stopped it, or it was stopped before it began.
+    Stopped,
+    /// It was aborted or killed.
+    Aborted,
+    /// It failed or crashed, and no restart follows.
+    Failed,
+    /// Its files are not valid, or this machine can never give what it asks for.
+    Rejected,
+}
+
+impl State {
+    /// Whether a process of the job may be alive.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Starting | Self::Running | Self::Draining | Self::Aborting | Self::Killing)
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Ended { .. })
+    }
+
+    /// Whether something must leave it by a deadline.
+    #[must_use]
+    pub fn is_transitional(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running | Self::Ended { .. })
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Checking => "checking",
+            Self::Queued => "queued",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Draining => "draining",
+            Self::Aborting => "aborting",
+            Self::Killing => "killing",
+            Self::Backoff => "backoff",
+            Self::Ended { outcome, .. } => match outcome {
+                Outcome::Completed => "completed",
+                Outcome::Stopped => "stopped",
+                Outcome::Aborted => "aborted",
+                Outcome::Failed => "failed",
+                Outcome::Rejected => "rejected",
+            },
+        }
+    }
+
+    /// The mode of stopping that this state is.
+    pub(super) fn ending(self) -> Option<StopMode> {
+        match self {
+            Self::Draining => Some(StopMode::Drain),
+            Self::Aborting => Some(StopMode::Abort),
+            Self::Killing => Some(StopMode::Kill),
+            _ => None,
+        }
+    }
+}
+
+impl Job {
+    /// A job that was just submitted.
+    #[must_use]
+    pub fn submitted(restart: RestartPolicy, drain_timeout: u64, now: u64) -> Self {
+        Self {
+            desired: Desired::Running,
+            state: State::Checking,
+            since: now,
+            deadline: Some(now + super::Timeouts::CHECK),
+            attempt: 0,
+            again: false,
+            restarts: VecDeque::new(),
+            in_a_row: 0,
+            ran: None,
+            class: None,
+            restart,
+            drain_timeout,
+            blame: None,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+use sage_jobs::{JobCheck, JobError as FileError, JobFolder, JobOrder, Objection, VERSION, read_json, write_json};
+use sage_runtime::engine::{Job, JobError};
+
+use super::args::CheckJobArguments;
+use super::attempt::{options, path_rules};
+use super::restart_class::restart_class;
+use super::unused_sink::UnusedSink;
+use crate::ExitCode;
+use crate::failure::Failure;
+use crate::refusal::of_job;
+
+/// The command `check-job`: writes what is known of a job's revision without running it.
+pub(crate) fn check_job(arguments: &CheckJobArguments) -> Result<(), Failure> {
+    let folder = JobFolder::new(&arguments.folder);
+    let of_files = |error: FileError| Failure::of(ExitCode::InternalFault, &error);
+    let order: JobOrder = read_json(&folder.order()).map_err(of_files)?;
+    write_json(&folder.check(order.revision), &check(&order)).map_err(of_files)
+}
+
+fn check(order: &JobOrder) -> JobCheck {
+    let mut check = JobCheck { version: VERSION, objection: None, class: None, report: None };
+    let shown_as = order.shown_as.as_deref().unwrap_or(&order.pipeline);
+    let read = options(order).and_then(|options| {
+        let paths = (order.pipeline.as_path(), shown_as);
+        Job::from_file_within(paths, &path_rules(order), |_| Box::new(UnusedSink), options).map_err(|e| of_job(&e))
+    });
+    let job = match read {
+        Ok(job) => job,
+        Err(failure) => {
+            check.objection = Some(objection(failure));
+            return check;
+        }
+    };
+    check.class = Some(restart_class(job.plan()));
+    match job.explain() {
+        Ok(report) => check.report = serde_json::to_value(&report).ok(),
+        // Others hold what it asks for, and it may wait for them.
+        Err(JobError::Refused(_)) if job.fits_alone().unwrap_or(false) => {}
+        Err(error) => check.objection = Some(objection(of_job(&error))),
+    }
+    check
+}
+
+fn objection(failure: Failure) -> Objection {
+    let failure = failure.naming_the_limit();
+    Objection { exit_code: failure.exit_code().number(), error: failure.json(), text: failure.text() }
+}

@@ -1,0 +1,25 @@
+//! The server on the command line, and the commands that talk to it. Each command has a file.
+//!
+//! A command is a client of the HTTP API of `sage-serve` on a unix socket. It prints what the server says, in the words
+//! and with the exit codes of the commands that need no server.
+
+mod args;
+mod connection;
+mod ended;
+mod events;
+mod explain;
+mod job_table;
+mod logs;
+mod perform;
+mod place;
+mod ps;
+mod serve;
+mod stop;
+mod submit;
+mod top;
+mod uploads;
+mod verbs;
+mod wait_for;
+
+pub(super) use args::RemoteCommand;
+pub(super) use perform::perform;

@@ -1,0 +1,21 @@
+use super::args::RemoteCommand;
+use super::{events, explain, logs, ps, serve, stop, submit, top, verbs};
+use crate::failure::Failure;
+use crate::printer::Printer;
+
+/// Runs a command.
+pub(crate) fn perform(command: &RemoteCommand, printer: Printer) -> Result<(), Failure> {
+    match command {
+        RemoteCommand::Serve(arguments) => serve::serve(arguments, printer),
+        RemoteCommand::Submit(arguments) => submit::submit(arguments, printer),
+        RemoteCommand::Ps(arguments) => ps::ps(arguments, printer),
+        RemoteCommand::Logs(arguments) => logs::logs(arguments, printer),
+        RemoteCommand::Events(arguments) => events::events(arguments, printer),
+        RemoteCommand::Stop(arguments) => stop::stop(arguments, printer),
+        RemoteCommand::Start(arguments) => verbs::start(arguments, printer),
+        RemoteCommand::Restart(arguments) => verbs::restart(arguments, printer),
+        RemoteCommand::Rm(arguments) => verbs::rm(arguments, printer),
+        RemoteCommand::Top(arguments) => top::top(arguments, printer),
+        RemoteCommand::Explain(arguments) => explain::explain(arguments, printer),
+    }
+}

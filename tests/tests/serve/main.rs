@@ -1,0 +1,12 @@
+//! The server with the real program: from an empty machine to a job's output, kills of the server and of jobs, a full
+//! disk, corrupt files, and bad requests on every route.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod bad_input;
+mod chaos;
+mod files;
+mod http;
+mod killed;
+mod queue;
+mod serving;
+mod whole_way;
