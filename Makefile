@@ -15,7 +15,8 @@ NATIVE = $(shell rustc -vV | sed -n 's/^host: //p')
 
 # Tests of pipeline results, which must be the same in threads and in worker processes.
 BOTH_WAYS := --test cases --test compatibility --test conformance --test examples --test hostile \
-	--test properties --test flights --test models --test records_by_field
+	--test properties --test flights --test models --test records_by_field --test inputs --test nested_fields \
+	--test edges_by_field --test jobs
 
 say = @printf '\n==> %s\n' "$(1)"
 
@@ -51,7 +52,7 @@ host-inference: ## the same with the model runtimes and the benchmark (ten more 
 .PHONY: operators
 operators: setup ## compile the sample operators to components
 	$(call say,compiling the sample operators to WebAssembly components)
-	cd operators && $(CARGO) build $(WASM) --locked --target-dir target
+	cd operators && $(CARGO) build $(WASM) --lib --examples --locked --target-dir target
 
 .PHONY: guests
 guests: setup ## compile the components that tests use
@@ -113,6 +114,27 @@ pandas: ## install pandas from PyPI, for the test that compares CSV readers
 	mkdir -p "$(dir $(PANDAS_FOLDER))"; \
 	mv "$$got/pandas" "$(PANDAS_FOLDER)"; \
 	echo "==> pandas is in $(PANDAS_FOLDER)"
+
+# DuckDB and Polars, with which the benchmark compares whole jobs. Without them, it skips these figures.
+DUCKDB_VERSION := 1.4.2
+POLARS_VERSION := 1.35.2
+PEERS_FOLDER := $(HOME)/.cache/sage-host/peers
+
+.PHONY: peers
+peers: ## install DuckDB and Polars from PyPI, for figures of the benchmark
+	@if [ -d "$(PEERS_FOLDER)" ]; then \
+		echo "==> DuckDB and Polars are in $(PEERS_FOLDER)"; \
+		exit 0; \
+	fi; \
+	got=$$(mktemp -d); trap 'rm -rf "$$got"' EXIT; \
+	if ! python3 -m pip install --quiet --only-binary :all: --target "$$got/peers" \
+			duckdb==$(DUCKDB_VERSION) polars==$(POLARS_VERSION); then \
+		echo "==> skipped: pip cannot get duckdb $(DUCKDB_VERSION) and polars $(POLARS_VERSION)"; \
+		exit 0; \
+	fi; \
+	mkdir -p "$(dir $(PEERS_FOLDER))"; \
+	mv "$$got/peers" "$(PEERS_FOLDER)"; \
+	echo "==> DuckDB and Polars are in $(PEERS_FOLDER)"
 
 # ONNX's own tests of single operators, in one file. Without the file, the test that runs them is
 # skipped.

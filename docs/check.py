@@ -57,6 +57,7 @@ PIPELINE_TABLES = {
     "capabilities.folders": "folder",
     "`[[sink]]`": "sink",
     "sink.file": "file_sink",
+    "sink.stdout": "stdout",
     "`[model.NAME]`": "model",
 }
 HOST_TABLES = {

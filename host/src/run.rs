@@ -133,7 +133,7 @@ fn stdout_width() -> Option<usize> {
 }
 
 fn writes_stdout(plan: &Plan) -> bool {
-    plan.stages().any(|(_, stage)| matches!(stage.work, Work::Sink(SinkSpec::Stdout)))
+    plan.stages().any(|(_, stage)| matches!(stage.work, Work::Sink(SinkSpec::Stdout(_))))
 }
 
 /// Prints the summary: on stderr for people, because stdout may carry records; for programs as the last line

@@ -62,6 +62,55 @@ fn an_operator_by_field_reads_renamed_fields_and_an_operator_of_bytes_gets_exact
     );
 }
 
+fn csv_sink(name: &str, input: &str, settings: &str) -> String {
+    format!("[[sink]]\nname = \"{name}\"\n{input}\nfile = {{ path = \"{name}.csv\", format = \"csv\"{settings} }}\n")
+}
+
+#[test]
+fn a_sink_chooses_among_the_fields_of_its_input() {
+    let both = "input = [{ from = \"in\", fields = [\"f as x\", \"sensor as s\"] }, { from = \"text\", fields = [\"s\", \"x\"] }]";
+    let pipeline = [
+        source("in.jsonl", SCHEMA),
+        source("text.csv", ""),
+        csv_sink("all", "input = { from = \"in\", fields = [\"sensor as s\", \"f\"] }", ""),
+        csv_sink(
+            "few",
+            "input = { from = \"in\", fields = [\"sensor as s\", \"f\"] }",
+            ", fields = [\"f as g\", \"s\"]",
+        ),
+        csv_sink("both", both, ", fields = [\"s as name\", \"x\"]"),
+        csv_sink("cells", "input = { from = \"text\", fields = [\"x as y\", \"s\"] }", ""),
+        sink("lines", "input = { from = \"text\", fields = [\"x as y\", \"s\"], key = \"y\" }"),
+    ];
+    let files = [("in.jsonl", READINGS), ("text.csv", "s,more,x\n,1,\"p,q\"\n\"\",2,\n")];
+    let (scenario, outcome) = run(&files, &pipeline, &[]);
+    outcome.expect_exit(0).expect_conservation();
+    assert_eq!(scenario.read("all.csv").unwrap(), "s,f\na,50.0\nb,212.0\n,32.0\n");
+    assert_eq!(scenario.read("few.csv").unwrap(), "g,s\n50.0,a\n212.0,b\n32.0,\n");
+    let rows = sorted(scenario.lines("both.csv"));
+    assert_eq!(rows, [",", ",\"p,q\"", ",32.0", "a,50.0", "b,212.0", "name,x"]);
+    assert_eq!(scenario.read("cells.csv").unwrap(), "y,s\n\"p,q\",\n,\n");
+    assert_eq!(scenario.lines("lines.jsonl"), [r#"{"y":"p,q","s":""}"#, r#"{"y":"","s":""}"#]);
+}
+
+#[test]
+fn fields_without_a_type_are_any_values_of_json() {
+    let input = "{\"b\":[1, {\"x\":null}],\"a\":\"caf\\u00e9\",\"c\":1e400}\n{\"c\":{}}\nno json\n";
+    let pipeline = [
+        source("in.jsonl", "on_error = \"skip\""),
+        stage("keep", "identity", "input = { from = \"in\", fields = [\"b\", \"a as name\"] }"),
+        sink("bytes", "input = \"keep\""),
+        csv_sink("cells", "input = { from = \"keep\", fields = [\"name\", \"b\"] }", ""),
+    ];
+    let (scenario, outcome) = run(&[("in.jsonl", input)], &pipeline, &[]);
+    outcome.expect_exit(0).expect_conservation();
+    assert_eq!(
+        scenario.read("bytes.jsonl").unwrap(),
+        "{\"b\":[1, {\"x\":null}],\"name\":\"caf\\u00e9\"}\n{\"b\":null,\"name\":null}\n"
+    );
+    assert_eq!(scenario.read("cells.csv").unwrap(), "name,b\ncafé,\"[1, {\"\"x\"\":null}]\"\n,\n");
+}
+
 #[test]
 fn a_union_reads_inputs_with_other_names_and_learns_which_is_which() {
     let files = [

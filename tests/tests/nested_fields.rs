@@ -96,6 +96,42 @@ fn the_cell_of_a_list_or_a_struct_is_its_json_text() {
 }
 
 #[test]
+fn a_csv_sink_writes_lists_and_structs_that_a_source_reads_back() {
+    let input = concat!(
+        "{\"id\":1,\"tags\":[\"a,\\\"b\\\"\",\"\\n\"],\"weights\":[1,2.5],\"place\":{\"lon\":8,\"lat\":48.5}}\n",
+        "{\"id\":2,\"tags\":[],\"weights\":[1e-3]}\n",
+    );
+    let table = |input: &str, settings: &str| {
+        format!("[[sink]]\nname = \"table\"\n{input}\nfile = {{ path = \"out.csv\", format = \"csv\"{settings} }}\n")
+    };
+    let chosen = ", fields = [\"id\", \"place\", \"t as tags\", \"weights\"]";
+    for (edge, settings) in [
+        ("input = { from = \"parcels\", fields = [\"id\", \"place\", \"tags\", \"weights\"] }", ""),
+        ("input = { from = \"parcels\", fields = [\"tags as t\", \"weights\", \"id\", \"place\"] }", chosen),
+    ] {
+        let pipeline = [source("in.jsonl", SCHEMA), parcels("in", ""), table(edge, settings)];
+        let (scenario, outcome) = run(&[("in.jsonl", input)], &pipeline);
+        outcome.expect_exit(0).expect_conservation();
+        assert_eq!(
+            scenario.read("out.csv").unwrap(),
+            "id,place,tags,weights\n1,\"{\"\"lat\"\":48.5,\"\"lon\"\":8.0}\",\"[\"\"a,\\\"\"b\\\"\"\"\",\"\"\\n\"\"]\",\"[1.0,2.5]\"\n\
+             2,,[],[0.001]\n"
+        );
+        let every = "{ from = \"in\", fields = [\"id\", \"tags\", \"weights\", \"place\"] }";
+        let back = sink("in").replace("\"in\"", every);
+        scenario.pipeline(&[source("out.csv", SCHEMA), back].concat());
+        scenario.run().expect_exit(0).expect_conservation();
+        assert_eq!(
+            scenario.lines("out.jsonl"),
+            [
+                r#"{"id":1,"tags":["a,\"b\"","\n"],"weights":[1.0,2.5],"place":{"lat":48.5,"lon":8.0}}"#,
+                r#"{"id":2,"tags":[],"weights":[0.001],"place":null}"#,
+            ]
+        );
+    }
+}
+
+#[test]
 fn the_description_and_the_edges_show_elements_and_members() {
     let found = Command::new(program()).arg("inspect").arg(operator("parcels")).output().unwrap();
     let text = String::from_utf8_lossy(&found.stdout).into_owned();

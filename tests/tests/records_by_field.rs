@@ -202,7 +202,7 @@ fn infer_proposes_a_schema_that_a_pipeline_reads() {
         assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
         String::from_utf8(found.stdout).unwrap()
     };
-    let schema = r#"schema = { id = "u64", sensor = "string", at = "timestamp", t = "f64", tags = "json?" }"#;
+    let schema = r#"schema = { id = "u64", sensor = "string", at = "timestamp", t = "f64", tags = "list<s64>?" }"#;
     assert_eq!(infer(&["in.jsonl"]), format!("# from 2 records\n{schema}\n"));
     assert_eq!(
         infer(&["in.jsonl", "--records", "1"]),
@@ -213,7 +213,7 @@ fn infer_proposes_a_schema_that_a_pipeline_reads() {
     scenario.file("table.tsv", "sensor\tfahrenheit\na\t50\n");
     assert_eq!(infer(&["table.tsv"]), "# from 1 record\nschema = { sensor = \"string\", fahrenheit = \"s64\" }\n");
     let result: Value = serde_json::from_str(&infer(&["in.jsonl", "--output", "json"])).unwrap();
-    assert_eq!(result["schema"][4], json!({ "name": "tags", "type": "json", "nullable": true }));
+    assert_eq!(result["schema"][4], json!({ "name": "tags", "type": "list<s64>", "nullable": true }));
 
     scenario.pipeline(&[source("in.jsonl", schema), sink("in")].concat());
     scenario.run().expect_exit(0);

@@ -27,7 +27,7 @@ fn has_effects(stage: &Stage) -> bool {
                 *kind == Kind::Sink || !may.connect.is_empty() || may.folders.iter().any(|folder| folder.write)
             }
             // A sink for standard output appends to the log of a job.
-            Work::Sink(sink) => matches!(sink, SinkSpec::Stdout | SinkSpec::Provided(_)),
+            Work::Sink(sink) => matches!(sink, SinkSpec::Stdout(_) | SinkSpec::Provided(_)),
             Work::Source(_) => false,
         }
 }

@@ -41,7 +41,10 @@ mod tests {
     fn a_reading_has_the_name_of_the_input_it_came_from() {
         let mut lane = testing::FieldsMap::<union>::open(json!({})).unwrap();
         lane.on_edge("roof");
-        assert_eq!(lane.run([r#"{"sensor":"a","celsius":20}"#]).texts(), [r#"{"site":"roof","sensor":"a","celsius":20.0}"#]);
+        assert_eq!(
+            lane.run([r#"{"sensor":"a","celsius":20}"#]).texts(),
+            [r#"{"site":"roof","sensor":"a","celsius":20.0}"#]
+        );
         lane.on_edge(None);
         let outcome = lane.run([r#"{"sensor":"a","celsius":20}"#]);
         assert_eq!(outcome.messages(), ["the input has no name: write inputs = { roof = \"…\" }"]);

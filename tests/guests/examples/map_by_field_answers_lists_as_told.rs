@@ -24,8 +24,11 @@ impl FieldsMapper for Guest {
         let elements = words.bytes.len();
         let letters = column(words.bytes.iter().map(|byte| [*byte]));
         let halves: Vec<u64> = lengths.iter().flat_map(|&length| [u64::from(length) * 5, 0]).collect();
-        let mut fields: Vec<Field> =
-            vec![Values::Lists((offsets.clone(), 1)).into(), Values::Structs(vec![0, 2]).into(), Values::Same(1).into()];
+        let mut fields: Vec<Field> = vec![
+            Values::Lists((offsets.clone(), 1)).into(),
+            Values::Structs(vec![0, 2]).into(),
+            Values::Same(1).into(),
+        ];
         let mut children: Vec<Field> =
             vec![Values::Uint32s(lengths).into(), Values::Strings(letters).into(), Values::Decimals(halves).into()];
         let list = |offsets: Vec<u32>| Field::from(Values::Lists((offsets, 1)));

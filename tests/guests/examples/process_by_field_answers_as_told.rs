@@ -85,7 +85,8 @@ impl FieldsProcessor for Guest {
         }
         let table = Table { rows, fields, children: Vec::new() };
         fields_output::emit(port, &FieldBatch { table, keys, timestamps, headers }, parents.as_deref());
-        let even: Vec<u32> = of.iter().zip(&lengths).filter(|(_, length)| *length % 2 == 0).map(|(row, _)| *row).collect();
+        let even: Vec<u32> =
+            of.iter().zip(&lengths).filter(|(_, length)| *length % 2 == 0).map(|(row, _)| *row).collect();
         let marks = vec![0; even.len().div_ceil(8)];
         emit(1, (even.len() as u32, vec![Values::Bools(marks).into()]), Some(&even));
     }

@@ -77,7 +77,8 @@ impl FieldsReader for Guest {
 }
 
 fn emit(port: u32, rows: u32, fields: Vec<Field>, keys: Option<Column>, parents: Option<Vec<u32>>) {
-    let batch = FieldBatch { table: Table { rows, fields, children: Vec::new() }, keys, timestamps: None, headers: None };
+    let batch =
+        FieldBatch { table: Table { rows, fields, children: Vec::new() }, keys, timestamps: None, headers: None };
     fields_output::emit(port, &batch, parents.as_deref());
 }
 

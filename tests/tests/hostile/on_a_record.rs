@@ -195,3 +195,34 @@ fn an_allocator_may_not_call_back_into_the_host_for_answers() {
     guest.main = "(func $unused)".to_owned();
     costs(&guest, Codes::TRAP, "");
 }
+
+#[test]
+fn the_call_stack_of_a_guest_is_shown_at_level_debug_from_its_second_failure_on() {
+    let scenario = Scenario::new();
+    scenario.file("hostile.wasm", on_poison("", "(unreachable)").build());
+    scenario.file("in.txt", "poison\n".repeat(3));
+    scenario.pipeline(
+        r#"
+        [[source]]
+        name = "in"
+        file = { path = "in.txt", format = "lines" }
+        [[operator]]
+        name = "hostile"
+        component = "hostile.wasm"
+        input = "in"
+        on_error = "skip"
+        [[sink]]
+        name = "out"
+        input = "hostile"
+        discard = {}
+        "#,
+    );
+    for isolation in ["thread", "process"] {
+        for (level, shown) in [("info", false), ("debug", true)] {
+            let outcome = scenario.run_with(["--isolation", isolation, "--log-level", level]);
+            outcome.expect_exit(0).expect_stderr("a call failed");
+            let stack = outcome.stderr.contains("error while executing at wasm backtrace");
+            assert_eq!(stack, shown, "{isolation}, {level}: {}", outcome.stderr);
+        }
+    }
+}

@@ -86,13 +86,18 @@ fn the_first_signal_drains_and_the_second_aborts() {
         assert_eq!(end.summary.unwrap()["balanced"], json!(true));
     }
     // A pipe without a reader stops the drain.
-    let mut scene = Scene::new(&endless(1000, "file = { path = \"pipe\" }"));
+    let mut scene = Scene::new(&long_records());
     let mut job = held_by_a_pipe(&mut scene);
     job.signal(Signal::TERM);
     job.until_it_is(JobState::Draining);
     job.signal(Signal::TERM);
     let end = job.wait().1;
     assert_eq!((end.outcome, end.exit_code), (JobOutcome::Aborted, 130), "{:?}", end.error);
+}
+
+/// A pipeline of which one record does not fit into the pipe of [`held_by_a_pipe`].
+fn long_records() -> String {
+    endless(1000, "file = { path = \"pipe\" }").replace("rate = 1000", "rate = 1000, payload_bytes = 8000")
 }
 
 /// Starts a job whose sink is a pipe that nobody reads, and waits until the pipe is full.
@@ -104,13 +109,13 @@ fn held_by_a_pipe(scene: &mut Scene) -> super::scene::Job<'_> {
     rustix::pipe::fcntl_setpipe_size(&held, 4096).unwrap();
     std::mem::forget(held);
     let mut job = scene.start();
-    job.until_records("gen", 100);
+    job.until_records("gen", 1);
     job
 }
 
 #[test]
 fn a_drain_that_takes_too_long_ends_with_the_timeout_of_the_order() {
-    let mut scene = Scene::new(&endless(1000, "file = { path = \"pipe\" }"));
+    let mut scene = Scene::new(&long_records());
     scene.drain_timeout = std::time::Duration::from_millis(300);
     let job = held_by_a_pipe(&mut scene);
     job.signal(Signal::TERM);

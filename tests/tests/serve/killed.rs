@@ -32,7 +32,7 @@ fn a_killed_job_runs_again_after_a_pause_if_its_policy_says_so_and_its_neighbour
 }
 
 #[test]
-fn a_restart_storm_ends() {
+fn a_pipeline_that_can_never_start_is_rejected_and_not_tried_again() {
     let serving = Serving::started();
     // Its output folder is missing, so it fails at once.
     let pipeline = serving.file("p.toml", ENDLESS.replace("discard = {}", "file = { path = \"missing/out\" }"));
@@ -40,7 +40,6 @@ fn a_restart_storm_ends() {
     let backoff = wait_until("it ends or waits", || {
         Some(serving.detail("a").row).filter(|job| ["backoff", "rejected", "failed"].contains(&job.state.as_str()))
     });
-    // A pipeline that can never start is rejected, and never tried again.
     assert_eq!((backoff.state.as_str(), backoff.attempt <= 1), ("rejected", true), "{backoff:?}");
 }
 

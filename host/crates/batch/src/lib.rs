@@ -10,6 +10,7 @@
 //! - Every column of a [`Batch`] has as many entries as its payloads.
 //! - No queue here is unbounded.
 
+mod batch_rows;
 mod bitmap;
 mod by_field;
 mod check;
@@ -21,6 +22,7 @@ mod inbox;
 mod origin;
 mod pool;
 mod record_batch;
+mod row_text;
 pub mod wire;
 
 pub use bitmap::Bitmap;
@@ -31,3 +33,4 @@ pub use inbox::{Inbox, Popped, Refused};
 pub use origin::Origin;
 pub use pool::BatchPool;
 pub use record_batch::{Batch, RawColumns, Record};
+pub use row_text::RowText;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::fields::{Schema, Table};
+use super::row_text::{RowText, are_one_kind};
 use super::{Bitmap, Column, Malformed, Origin};
 
 /// Records in columns: the unit that moves through a pipeline.
@@ -19,6 +20,8 @@ pub struct Batch {
     pub(super) table: Option<Box<Table>>,
     pub(super) by_field: bool,
     pub(super) textless: bool,
+    /// The way from a payload to the record's text, if the payloads are not the text.
+    pub(super) rows: Option<Arc<dyn RowText>>,
     origins: Vec<Origin>,
     ingested: u64,
     pub(super) edge: u32,
@@ -250,7 +253,7 @@ impl Batch {
         if start >= end {
             return true;
         }
-        if !self.take_shape(other.shape(), other.table()) {
+        if !self.take_shape(other.shape(), Some(other)) {
             return false;
         }
         self.append_beside_payloads(other, start, end);
@@ -265,7 +268,7 @@ impl Batch {
     /// [`Batch::push`]).
     #[must_use]
     pub fn append_kept(&mut self, other: &Self, kept: Bitmap<'_>) -> bool {
-        if !self.take_shape(other.shape(), other.table()) {
+        if !self.take_shape(other.shape(), Some(other)) {
             return false;
         }
         self.meet(other);
@@ -329,13 +332,17 @@ impl Batch {
     pub fn swap_payloads(&mut self, column: &mut Column) {
         std::mem::swap(&mut self.payloads, column);
         self.by_field = false;
-        self.textless = false;
+        self.are_text();
     }
 
     /// Gives the records the text in `column`, which must have one entry for each record. Their fields stay.
     pub fn set_text(&mut self, column: &mut Column) {
         std::mem::swap(&mut self.payloads, column);
-        self.textless = false;
+        self.are_text();
+    }
+
+    fn are_text(&mut self) {
+        (self.textless, self.rows) = (false, None);
     }
 
     /// Moves the payload bytes into `buffer` and keeps `buffer`'s allocation. No payload may be read before the
@@ -417,7 +424,7 @@ impl Batch {
         {
             table.clear();
         }
-        self.textless = false;
+        self.are_text();
         self.origins.clear();
         self.ingested = 0;
         self.edge = 0;
@@ -450,21 +457,23 @@ impl Batch {
         }
     }
 
-    /// Takes the shape of records with these fields if the batch is empty. Returns `false` if the batch has records
-    /// of another shape.
+    /// Takes the shape, and the fields and rows of `other`, if the batch is empty. Returns `false` if the batch has
+    /// records of another shape.
     #[inline]
-    fn take_shape(&mut self, shape: Shape, table: Option<&Table>) -> bool {
+    fn take_shape(&mut self, shape: Shape, other: Option<&Self>) -> bool {
+        let (table, rows) = (other.and_then(Self::table), other.and_then(|other| other.rows.as_ref()));
         if self.is_empty() && self.origins.is_empty() {
             self.keys.present = shape.keys;
             self.timestamps.present = shape.timestamps;
             self.headers.present = shape.headers;
             self.textless = shape.textless;
+            self.rows = rows.cloned();
             self.by_field = table.is_some();
             if let Some(table) = table {
                 self.table.get_or_insert_default().reset(table.schema());
             }
         }
-        self.shape() == shape && self.schema() == table.map(Table::schema)
+        self.shape() == shape && self.schema() == table.map(Table::schema) && are_one_kind(self.rows.as_ref(), rows)
     }
 
     fn schema(&self) -> Option<&Arc<Schema>> {

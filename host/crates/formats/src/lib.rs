@@ -8,8 +8,8 @@
 //! Invariants:
 //!
 //! - A record is read exactly or refused: no integer is rounded, no number becomes infinite, no null is made up.
-//! - The reader of a format reads the rows that its writer prints as the same values. Exceptions in CSV: an empty text
-//!   is read as null where the field is nullable, and `NaN` and `inf` are refused.
+//! - The reader of a format reads the rows that its writer prints as the same values. Exceptions in CSV: `NaN` and
+//!   `inf` are refused, and a row of one null is read as the empty text.
 //! - A text of type `json` is printed in one line, so its line ends become spaces.
 //! - No record, however nested, makes a reader recurse. The elements of a list and the members of a struct are read
 //!   one level deeper, and no further.
@@ -20,6 +20,7 @@ pub mod infer;
 pub mod json;
 pub mod key;
 mod number;
+mod output_field;
 mod put;
 #[cfg(test)]
 mod round_trip_tests;
@@ -30,3 +31,4 @@ mod test_schema;
 mod time;
 
 pub use error::{FieldError, Place, Reason};
+pub use output_field::OutputField;

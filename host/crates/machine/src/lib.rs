@@ -95,7 +95,7 @@ pub use mending::{Damage, Mending};
 pub use own_limits::{OwnLimit, limit_behind, limit_below, limit_named_in};
 pub use pace::Pace;
 pub use pin::pin_current_thread;
-pub use plain_file::{PlainFileError, kind_of_file, read_plain_file};
+pub use plain_file::{PlainFileError, kind_of_file, read_plain_file, read_plain_file_in_steps};
 pub use revocation::Revoked;
 pub use shared_cpus::{ProcessSeat, SharedCpus, SharedSeat};
 pub use tier::Tier;

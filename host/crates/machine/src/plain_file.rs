@@ -1,5 +1,5 @@
 use std::fs::{File, FileType, Metadata};
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -32,6 +32,47 @@ pub enum PlainFileError {
 /// # Errors
 /// [`PlainFileError`]. A retry helps only if the file changes.
 pub fn read_plain_file(path: &Path, most: u64) -> Result<Vec<u8>, PlainFileError> {
+    let Some((file, size)) = open(path, most)? else { return Ok(Vec::new()) };
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    // One byte more than allowed, to notice a file that grows at the same time.
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(PlainFileError::TooLarge { size: bytes.len() as u64, limit: most });
+    }
+    Ok(bytes)
+}
+
+/// Like [`read_plain_file`], but passes the bytes on in steps that stay in the processor's cache. If an error is
+/// returned, some steps may have been passed on.
+///
+/// # Errors
+/// As [`read_plain_file`].
+pub fn read_plain_file_in_steps(path: &Path, most: u64, mut step: impl FnMut(&[u8])) -> Result<(), PlainFileError> {
+    let Some((file, _)) = open(path, most)? else { return Ok(()) };
+    let mut file = BufReader::with_capacity(STEP, file.take(most.saturating_add(1)));
+    let mut size = 0;
+    loop {
+        let length = match file.fill_buf() {
+            Ok([]) => return Ok(()),
+            Ok(bytes) => {
+                size += bytes.len() as u64;
+                if size > most {
+                    return Err(PlainFileError::TooLarge { size, limit: most });
+                }
+                step(bytes);
+                bytes.len()
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => return Err(error.into()),
+        };
+        file.consume(length);
+    }
+}
+
+const STEP: usize = 64 << 10;
+
+/// The file and its size; `None` for an empty file.
+fn open(path: &Path, most: u64) -> Result<Option<(File, u64)>, PlainFileError> {
     // The check comes before the open, because opening a device can have any effect.
     require_regular(&std::fs::metadata(path)?)?;
     // The path may lead to another entry by now.
@@ -39,20 +80,11 @@ pub fn read_plain_file(path: &Path, most: u64) -> Result<Vec<u8>, PlainFileError
     let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
     let metadata = file.metadata()?;
     require_regular(&metadata)?;
-    let size = metadata.len();
-    if size > most {
-        return Err(PlainFileError::TooLarge { size, limit: most });
+    match metadata.len() {
+        0 => Ok(None),
+        size if size > most => Err(PlainFileError::TooLarge { size, limit: most }),
+        size => Ok(Some((file, size))),
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    if size == 0 {
-        return Ok(bytes);
-    }
-    // One byte more than allowed, to notice a file that grows at the same time.
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Err(PlainFileError::TooLarge { size: bytes.len() as u64, limit: most });
-    }
-    Ok(bytes)
 }
 
 fn require_regular(metadata: &Metadata) -> Result<(), PlainFileError> {
@@ -87,6 +119,24 @@ mod tests {
         assert_eq!(read_plain_file(&path, 3).unwrap(), b"abc");
         let error = read_plain_file(&path, 2).unwrap_err();
         assert_eq!(error.to_string(), "it has 3 bytes, at most 2 are allowed");
+    }
+
+    #[test]
+    fn a_regular_file_is_read_in_steps_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let whole: Vec<u8> = (0..3 * STEP + 5).map(|n| (n % 251) as u8).collect();
+        fs::write(&path, &whole).unwrap();
+        let (mut bytes, mut steps) = (Vec::new(), 0);
+        let size = whole.len() as u64;
+        read_plain_file_in_steps(&path, size, |step| {
+            bytes.extend_from_slice(step);
+            steps += 1;
+        })
+        .unwrap();
+        assert_eq!((bytes == whole, steps), (true, 4));
+        let error = read_plain_file_in_steps(&path, size - 1, |_| {}).unwrap_err();
+        assert_eq!(error.to_string(), format!("it has {size} bytes, at most {} are allowed", size - 1));
     }
 
     #[test]

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -66,9 +67,15 @@ struct State {
     processes: BTreeMap<i32, CpuSet>,
     /// The shared CPUs; empty until the first scan.
     cpus: CpuSet,
+    /// Time of the last scan.
+    scanned: Option<Instant>,
     nothing_left: bool,
     supervisor_runs: bool,
 }
+
+/// Age up to which a scan is good for one more thread. The lanes of a run join within a few milliseconds, and a scan
+/// takes 16 system calls. The keeper's next scan finds a lease that this one does not know.
+const SAME_START: Duration = Duration::from_millis(5);
 
 impl SharedCpus {
     /// The shared part of the allowed CPUs. The folder is read only when a thread joins or a caller asks.
@@ -87,7 +94,9 @@ impl SharedCpus {
         let before = runs_on(None).map_err(ResourceError::ReadAffinity)?;
         let thread = gettid();
         let mut state = self.shared.lock();
-        self.shared.look(&mut state)?;
+        if state.scanned.is_none_or(|at| at.elapsed() > SAME_START) {
+            self.shared.look(&mut state)?;
+        }
         if !state.supervisor_runs {
             // The keeper finds its first member: the lock is held until the member is entered.
             Shared::start_keeper(&self.shared)?;
@@ -162,6 +171,7 @@ impl Shared {
         let left = self.allowed.without(&leased);
         state.nothing_left = left.is_empty();
         state.cpus = if left.is_empty() { self.allowed.clone() } else { left };
+        state.scanned = Some(Instant::now());
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -109,7 +109,7 @@ fn subscriber(
     Ok(tracing_subscriber::registry().with(layer).with(filter(settings)?))
 }
 
-fn filter(settings: &LogSettings) -> Result<EnvFilter, LoggingError> {
+fn filter(settings: &LogSettings) -> Result<Targets, LoggingError> {
     let directives = match settings.directives.as_deref().map(str::trim) {
         Some(directives) if !directives.is_empty() => with_todays_targets(directives).0,
         _ => {
@@ -117,7 +117,17 @@ fn filter(settings: &LogSettings) -> Result<EnvFilter, LoggingError> {
             format!("{},sage_={level},guest={level}", level.min(&LevelFilter::WARN))
         }
     };
-    EnvFilter::try_new(&directives).map_err(|error| LoggingError::Directives { directives, reason: error.to_string() })
+    targets(&directives).map_err(|reason| LoggingError::Directives { directives, reason })
+}
+
+/// Parses `target=level` and `level` with commas in between. Filters of other programs may also name spans and fields
+/// in brackets, which would hide messages here without a word.
+fn targets(directives: &str) -> Result<Targets, String> {
+    let named: Vec<_> = directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()).collect();
+    match named.iter().find(|directive| directive.contains(['[', '{'])) {
+        Some(other) => Err(format!("\"{other}\" is no target, level or target=level")),
+        None => named.join(",").parse().map_err(|error: ParseError| error.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -185,5 +195,15 @@ mod tests {
     fn directives_that_make_no_sense_are_refused() {
         let error = filter(&settings(LevelFilter::INFO, Some("guest=loud"), LogFormat::Text)).unwrap_err();
         assert!(error.to_string().starts_with("\"guest=loud\" are not log directives: "), "{error}");
+        let error = filter(&settings(LevelFilter::INFO, Some("warn,guest[call]=debug"), LogFormat::Text)).unwrap_err();
+        assert!(error.to_string().ends_with("\"guest[call]=debug\" is no target, level or target=level"), "{error}");
+    }
+
+    #[test]
+    fn spaces_and_empty_directives_mean_nothing() {
+        for directives in ["warn,guest=info", " ,warn, ,guest=info,"] {
+            let text = say(&settings(LevelFilter::OFF, Some(directives), LogFormat::Json));
+            assert_eq!(text.lines().count(), 2, "{directives:?}: {text}");
+        }
     }
 }

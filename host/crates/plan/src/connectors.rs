@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use glob::Pattern;
 
 use super::pattern_path::pattern_path;
+use super::sink_text::sink_text;
 use super::text_source::{compression, no_stamps, not_csv, passes_files, text};
 use super::written_schema::no_schema;
 use super::{
@@ -57,6 +58,7 @@ pub(super) fn source(
 /// The built-in sink that writes a file.
 pub(super) fn file_sink(place: &str, written: &FileSink, base: &Path, errors: &mut Diagnostics) -> Option<SinkSpec> {
     let compression = compression(place, written.compression.as_ref(), errors);
+    let text = sink_text(place, &written.text, errors);
     if written.path.value.is_empty() || written.path.value.ends_with('/') {
         let message = format!("path of {place} is \"{}\", which names no file", written.path.value);
         errors.push(Diagnostic::new(message).on(&written.path));
@@ -70,7 +72,11 @@ pub(super) fn file_sink(place: &str, written: &FileSink, base: &Path, errors: &m
         errors.push(Diagnostic::new(message).on(&written.path).hint(hint));
         return None;
     }
-    Some(SinkSpec::File(FileSinkSpec { path: resolve(base, &written.path.value), compression: compression? }))
+    Some(SinkSpec::File(FileSinkSpec {
+        path: resolve(base, &written.path.value),
+        compression: compression?,
+        text: text?,
+    }))
 }
 
 fn whole_files(

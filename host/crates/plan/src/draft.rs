@@ -2,6 +2,7 @@ use std::path::Path;
 
 use super::config_check::check_config;
 use super::role::Role;
+use super::sink_text::sink_text;
 use super::written_schema::no_schema;
 use super::{
     Catalog, ComponentSpec, DeadLetters, Kind, Limits, OnError, RecordShape, Resources, SinkSpec, Unusable, Work,
@@ -107,11 +108,17 @@ impl<'a> Draft<'a> {
                     draft.work
                 }
                 Some(SinkKind::File(file)) => connectors::file_sink(&draft.place(), file, base, errors).map(Work::Sink),
-                Some(SinkKind::Stdout) => Some(Work::Sink(SinkSpec::Stdout)),
+                Some(SinkKind::Stdout(text)) => {
+                    sink_text(&draft.place(), text, errors).map(|text| Work::Sink(SinkSpec::Stdout(text)))
+                }
                 Some(SinkKind::Discard) => Some(Work::Sink(SinkSpec::Discard)),
                 Some(SinkKind::Provided(name)) => Some(Work::Sink(SinkSpec::Provided(name.clone()))),
                 None => None,
             };
+            if let Some(written) = &sink.on_error {
+                draft.on_error = on_error(&draft.place(), written, base, errors);
+                draft.requires_fields(written, errors);
+            }
             drafts.push(draft);
         }
         drafts
@@ -168,6 +175,25 @@ impl<'a> Draft<'a> {
         match &self.work {
             Some(Work::Component(_, kind)) => Some(*kind),
             _ => None,
+        }
+    }
+
+    /// Reports the error policy of a sink that writes records as they are: it can write each of them.
+    fn requires_fields(&self, written: &config::OnError, errors: &mut Diagnostics) {
+        let text = self.work.as_ref().and_then(Work::sink_text);
+        let mut inputs = self.inputs.unwrap_or_default().iter();
+        let changes = inputs.any(|input| input.fields.is_some() || input.key.is_some());
+        if text.is_some_and(|text| !text.has_fields() && !changes) {
+            let message = format!("on_error of {} has no effect: it writes records as they are", self.place());
+            let at = match written {
+                config::OnError::DeadLetter(letters) => letters.path.span,
+                config::OnError::Fail | config::OnError::Skip => self.span,
+            };
+            errors.push(
+                Diagnostic::new(message)
+                    .at(at)
+                    .hint("it goes with fields = [\"…\"], format = \"csv\", or an input with fields or key"),
+            );
         }
     }
 

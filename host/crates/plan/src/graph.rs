@@ -1,5 +1,5 @@
 use super::{
-    ChosenField, ComponentSpec, EdgeId, Kind, Limits, ModelSpec, OnError, Port, Resources, Schemas, SinkSpec,
+    ChosenField, ComponentSpec, EdgeId, Kind, Limits, ModelSpec, OnError, Port, Resources, Schemas, SinkSpec, SinkText,
     SourceSpec, StageId,
 };
 
@@ -127,6 +127,18 @@ impl Plan {
     /// All stages with their ids, upstream before downstream.
     pub fn stages(&self) -> impl Iterator<Item = (StageId, &Stage)> {
         self.stages.iter().enumerate().map(|(i, stage)| (StageId(i), stage))
+    }
+}
+
+impl Work {
+    /// The text that a built-in sink writes. `None` for every other stage.
+    #[must_use]
+    pub fn sink_text(&self) -> Option<&SinkText> {
+        match self {
+            Self::Sink(SinkSpec::File(file)) => Some(&file.text),
+            Self::Sink(SinkSpec::Stdout(text)) => Some(text),
+            Self::Sink(SinkSpec::Discard | SinkSpec::Provided(_)) | Self::Source(_) | Self::Component(..) => None,
+        }
     }
 }
 

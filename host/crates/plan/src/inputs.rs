@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::draft::Draft;
 use super::field_name::check_field_name;
-use super::names;
+use super::{chosen_fields, names};
 use crate::config::{Diagnostic, Diagnostics, Input, InputKey, Spanned, closest};
 
 /// Names that no edge may have: keys of an input, and the output that every operator has.
@@ -27,7 +27,10 @@ pub(super) fn check(draft: &Draft<'_>, errors: &mut Diagnostics) -> Vec<bool> {
             }
         }
         let before = errors.len();
-        check_fields(draft, input, errors);
+        if let Some(fields) = &input.fields {
+            let place = format!("input \"{}\" of {}", input.called().value, draft.place());
+            chosen_fields::check(&place, fields, false, errors);
+        }
         if let Some(key) = &input.key {
             check_key(draft, input, key, errors);
         }
@@ -43,29 +46,6 @@ fn check_name(draft: &Draft<'_>, name: &Spanned<String>, errors: &mut Diagnostic
         errors.push(Diagnostic::new(message).on(name).hint(format!("reserved names: {}", RESERVED.join(", "))));
     } else {
         names::check_syntax(&what, name, errors);
-    }
-}
-
-fn check_fields(draft: &Draft<'_>, input: &Input, errors: &mut Diagnostics) {
-    let Some(fields) = &input.fields else { return };
-    let place = || format!("input \"{}\" of {}", input.called().value, draft.place());
-    let (mut chosen, mut named) = (HashMap::new(), HashMap::new());
-    for item in &fields.list {
-        let (field, name) = (&item.value.field, &item.value.name);
-        for (what, text) in [("field", field), ("name", name)] {
-            if let Err(error) = check_field_name(text) {
-                let message = format!("fields of {}: \"{}\" is no {what}: {error}", place(), text.escape_debug());
-                errors.push(Diagnostic::new(message).on(item).hint("write \"sensor\", or \"f as fahrenheit\""));
-                return;
-            }
-        }
-        if let Some(other) = chosen.insert(field.as_str(), item.span) {
-            let message = format!("{} chooses field `{field}` twice", place());
-            errors.push(Diagnostic::new(message).at(other).on(item).hint("choose it once, under one name"));
-        } else if let Some(other) = named.insert(name.as_str(), item.span) {
-            let message = format!("{} gives two fields the name `{name}`", place());
-            errors.push(Diagnostic::new(message).at(other).on(item).hint("rename one of them: \"f as other\""));
-        }
     }
 }
 

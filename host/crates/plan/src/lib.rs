@@ -22,6 +22,7 @@
 pub mod config;
 
 mod amounts;
+mod chosen_fields;
 mod config_check;
 mod config_schema;
 mod connectors;
@@ -47,6 +48,7 @@ mod record_shape;
 mod role;
 mod schema;
 mod settings;
+mod sink_text;
 mod source_schema;
 mod standard_input;
 mod text;
@@ -57,10 +59,10 @@ mod wiring;
 mod written_schema;
 mod written_type;
 
-pub use crate::config::{BackendChoice, ChosenField, ModelSpec, RowsChoice};
+pub use crate::config::{BackendChoice, ChosenField, ChosenFields, ModelSpec, RowsChoice};
 pub use config_schema::{ConfigSchema, Fields, Range, SchemaError, Shape};
 pub use description::{Description, DescriptionError};
-pub use edge_schemas::{EdgeSchema, Projection, Schemas, StageSchemas};
+pub use edge_schemas::{EdgeSchema, Projection, Schemas, StageSchemas, WrittenField};
 pub use field_name::FieldNameError;
 pub use field_path::{FieldPath, FieldPathError};
 pub use graph::{Edge, EdgeKey, Partition, Plan, Stage, Work};
@@ -76,6 +78,7 @@ pub use settings::{
     Capabilities, ClockPrecision, ComponentSpec, CpuRequest, DeadLetters, FileSinkSpec, FileSourceSpec, FolderGrant,
     GenerateSpec, Limits, OnError, Resources, SinkSpec, SourceSpec, WholeFilesSpec,
 };
+pub use sink_text::{CsvSink, SinkForm, SinkText};
 pub use source_schema::SourceSchema;
 pub use text::{
     Compression, CsvSpec, Duplicates, Format, HeaderSpec, LineEnd, StampSpec, TextEncoding, TextSpec, TimeFormat,

@@ -7,11 +7,11 @@ use crate::escape_pattern;
 /// The folders to which the paths of a pipeline lead when a server runs it, and the folders that it may use.
 ///
 /// Components and models came with the pipeline file: [`PathRules::files`] has a file for each path. All other relative
-/// paths, which are those of sources, sinks, dead letters and folders of components, lead into [`PathRules::data`].
+/// paths, which are those of sources, sinks, dead letters and folders of components, lead into its folder of data.
 ///
 /// A tenant's pipeline may name no other place: neither an absolute path nor one with `..` may lead out of the data
-/// folder, except into a granted folder, and a component or model that did not come with the pipeline is an error. This is a check of names, so that an error has a line and a caret. It cannot
-/// see symbolic links, so a process that runs a tenant's pipeline must be held to the folders by the kernel too.
+/// folder, except into a granted folder, and a component or model that did not come with the pipeline is an error. This is
+/// a check of names, so that an error has a line and a caret. It cannot see symbolic links, so a process that runs a tenant's pipeline must be held to the folders by the kernel too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathRules {
     /// Components and models: the path that the pipeline file has, and the file that came with it.
@@ -68,7 +68,7 @@ impl PathRules {
                     self.data(&format!("path of {place}"), &mut file.path, Access::Write, errors);
                 }
                 Some(SinkKind::Component(component)) => self.component(&place, component, errors),
-                Some(SinkKind::Stdout | SinkKind::Discard | SinkKind::Provided(_)) | None => {}
+                Some(SinkKind::Stdout(_) | SinkKind::Discard | SinkKind::Provided(_)) | None => {}
             }
         }
         for model in &mut pipeline.models {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compression, TextSpec};
+use super::{Compression, SinkText, TextSpec};
 
 /// A component as the pipeline uses it.
 #[derive(Debug, Clone)]
@@ -176,8 +176,8 @@ pub enum SourceSpec {
 pub enum SinkSpec {
     /// A file, which is complete only when the run is complete.
     File(FileSinkSpec),
-    /// Standard output, one line per record.
-    Stdout,
+    /// Standard output.
+    Stdout(SinkText),
     /// Records are counted and discarded.
     Discard,
     /// A sink that an embedder provides from Rust under this name.
@@ -213,6 +213,8 @@ pub struct FileSinkSpec {
     pub path: PathBuf,
     /// Compression of the file.
     pub compression: Compression,
+    /// The form of the records in the file.
+    pub text: SinkText,
 }
 
 /// Generated records; the same seed gives the same records.

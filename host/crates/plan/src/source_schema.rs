@@ -38,7 +38,7 @@ impl SourceSchema {
 
     /// The fields for which `keep` is true, in their order.
     #[must_use]
-    pub(super) fn project(&self, keep: impl Fn(&str) -> bool) -> Self {
+    pub fn project(&self, keep: impl Fn(&str) -> bool) -> Self {
         let pairs = self.fields.fields().iter().zip(&self.names).filter(|(field, _)| keep(&field.name));
         let (fields, names) = pairs.map(|(field, name)| (field.clone(), name.clone())).unzip();
         // A part of a schema has no name twice, so an error is not expected.

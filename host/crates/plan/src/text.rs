@@ -21,6 +21,9 @@ pub struct TextSpec {
     pub stamps: StampSpec,
     /// Fields of a record and their types; not for [`Format::Lines`]. `None` lets the operators decide.
     pub schema: Option<Arc<SourceSchema>>,
+    /// Fields that the source reads from its rows; for [`Format::Csv`]. The plan says which fields are read, and the
+    /// engine sets them. `None` if no stage reads fields.
+    pub reads: Option<Arc<SourceSchema>>,
     /// Whether unreadable input is skipped. A file that cannot be opened is then reported by the run; it does
     /// not prevent the start.
     pub tolerant: bool,

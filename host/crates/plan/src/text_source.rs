@@ -52,6 +52,7 @@ pub(super) fn text<F: Copy + Into<Option<Format>>>(
         csv,
         stamps,
         schema,
+        reads: None,
         tolerant: passes_files(written),
     })
 }
@@ -176,7 +177,7 @@ fn csv(place: &str, written: &TextFormat, errors: &mut Diagnostics) -> CsvSpec {
 }
 
 /// Parses a single ASCII character that ends no line; `Some(None)` for an empty text.
-fn one_byte(key: &str, place: &str, word: &Spanned<String>, errors: &mut Diagnostics) -> Option<Option<u8>> {
+pub(super) fn one_byte(key: &str, place: &str, word: &Spanned<String>, errors: &mut Diagnostics) -> Option<Option<u8>> {
     match *word.value.as_bytes() {
         [] => Some(None),
         [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r' | 0) => Some(Some(byte)),

@@ -1,16 +1,15 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufReader, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::cache_entry::{LONGEST_HEADER, peek};
+use super::cache_entry::peek;
 use super::load_error::LoadError;
 
-/// A folder of compiled components. Each component has three files: its code (`.cwasm`), its answer when it was
-/// asked for its side outputs (`.ports`), and its description (`.description`). A file's time of modification
-/// is the time of its last use. Other files are not touched.
+/// A folder of compiled components. Each component has a file (`.cwasm`), whose time of modification is the time of
+/// its last use. Other files are not touched.
 ///
 /// The folder holds native code that will run. Therefore the folder is used only if its owner is this user or
 /// root, and no other user may write to it.
@@ -188,22 +187,21 @@ impl CacheFolder {
     }
 }
 
-/// The file extensions of compiled code, of side outputs and of descriptions.
-pub(super) const EXTENSIONS: [&str; 3] = ["cwasm", "ports", "description"];
+/// The file extension of a compiled component.
+pub(super) const CODE: &str = "cwasm";
+/// All extensions. Earlier versions wrote side outputs and descriptions into files of their own.
+const EXTENSIONS: [&str; 3] = [CODE, "ports", "description"];
 
 /// The `<digest>-<engine>` part of a file name, and whether the file is code.
 fn key_of(name: &str) -> Option<(String, bool)> {
     let (key, extension) = name.rsplit_once('.')?;
     let (digest, engine) = key.split_once('-')?;
     let hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (hex(digest, 64) && hex(engine, 16) && EXTENSIONS.contains(&extension))
-        .then(|| (key.to_owned(), extension == "cwasm"))
+    (hex(digest, 64) && hex(engine, 16) && EXTENSIONS.contains(&extension)).then(|| (key.to_owned(), extension == CODE))
 }
 
 fn from(path: &Path) -> Option<PathBuf> {
-    let mut start = Vec::new();
-    File::open(path).ok()?.take(LONGEST_HEADER as u64 + 64).read_to_end(&mut start).ok()?;
-    peek(&start).ok().map(|header| PathBuf::from(header.from))
+    peek(BufReader::new(File::open(path).ok()?)).ok().map(|header| PathBuf::from(header.from))
 }
 
 fn unusable(folder: &Path, reason: &dyn std::fmt::Display) -> LoadError {
@@ -222,8 +220,8 @@ mod tests {
         let key = format!("{number:064x}-{:016x}", 7);
         let name = format!("{key}.cwasm");
         let header = EntryHeader { from: from.to_owned() };
-        let empty = encode(&name, &header, b"").unwrap().len();
-        folder.write(&name, &encode(&name, &header, &vec![0; bytes - empty]).unwrap()).unwrap();
+        let empty = encode(&name, &header, b"", b"").unwrap().len();
+        folder.write(&name, &encode(&name, &header, b"", &vec![0; bytes - empty]).unwrap()).unwrap();
         let file = File::options().write(true).open(folder.path().join(&name)).unwrap();
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(second)).unwrap();
         key

@@ -1,4 +1,4 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wasmparser::{Parser, Payload};
 
 use sage_plan::{Description, Kind};
@@ -28,7 +28,7 @@ pub struct Inspection {
 }
 
 /// A linear memory that a module declares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryDeclared {
     /// Initial size in bytes.
     pub initial_bytes: u64,

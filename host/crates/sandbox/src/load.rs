@@ -1,20 +1,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
 use super::check_shape::check_shape;
 use super::contract::{BatchRef, ColumnRef, ContextRef, PACKAGE, ProgressView, speaks};
 use super::fields_contract::{FieldBatchRef, TableRef};
-use super::inspect::{Inspection, declared_memories};
-use super::instance_bytes::instance_bytes;
+use super::footprint::Footprint;
+use super::inspect::Inspection;
+use super::known::Known;
 use super::load_error::LoadError;
 use super::loaded::{Exports, Loaded, has_ports};
 use super::runtime::Sandbox;
 use super::store::GuestStore;
-use sage_machine::{PlainFileError, read_plain_file};
 use sage_plan::{Capabilities, ComponentFacts, Kind};
 
 /// Most imports or exports of a component. A Rust component imports about 20 interfaces.
@@ -30,8 +29,8 @@ impl Sandbox {
     /// Any [`LoadError`]. Of the component's code, at most its start function and `ports` have run, and these
     /// in the compiler's process if components are compiled there.
     pub fn load(&self, path: &Path, granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
-        let bytes = self.read(path)?;
-        self.load_bytes(path, &bytes, granted)
+        let known = self.known(path)?;
+        self.load_known(path, &known, granted)
     }
 
     /// Loads a component that another process of this host compiled and examined. `compiled` is the file with
@@ -52,20 +51,42 @@ impl Sandbox {
     ) -> Result<Arc<Loaded>, LoadError> {
         // SAFETY: the caller ensures it.
         let component = unsafe { Component::deserialize_file(self.engine(), compiled) }.map_err(LoadError::engine)?;
-        let inspection = describe(self, compiled, &component, &[])?;
+        let inspection = describe(self, compiled, &component, &Footprint::default())?;
         let exports = find_exports(self, compiled, &component, (facts.kind, facts.by_field))?;
         let pre = self.link(compiled, &component, &inspection, facts.kind, granted)?;
         let (path, alarm) = (compiled.to_owned(), self.ticker().alarm());
         Ok(Arc::new(Loaded { path, component, facts, instance_bytes, inspection, exports, pre, alarm }))
     }
 
-    /// Loads the facts that planning needs about the component in a file, regardless of its imports.
+    /// Loads the component in a file for planning, regardless of its imports. [`Sandbox::grant`] makes it ready to
+    /// run.
+    ///
+    /// # Errors
+    /// As [`Sandbox::load`].
+    pub fn load_for_planning(&self, path: &Path) -> Result<Arc<Loaded>, LoadError> {
+        self.load(path, &everything())
+    }
+
+    /// The facts that planning needs about the component in a file, regardless of its imports.
     ///
     /// # Errors
     /// As [`Sandbox::load`].
     pub fn facts(&self, path: &Path) -> Result<ComponentFacts, LoadError> {
-        let bytes = self.read(path)?;
-        self.load_bytes(path, &bytes, &everything()).map(|loaded| loaded.facts.clone())
+        self.load_for_planning(path).map(|loaded| loaded.facts.clone())
+    }
+
+    /// The same component with only the interfaces that `granted` allows. Its file is not read again, so the
+    /// component that runs is the one that was planned with.
+    ///
+    /// # Errors
+    /// [`LoadError::NotGranted`]: the component imports an interface without a grant.
+    pub fn grant(&self, loaded: &Arc<Loaded>, granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
+        let sockets = !granted.connect.is_empty();
+        if sockets || !loaded.inspection.imports.iter().any(|import| import.starts_with(SOCKETS)) {
+            return Ok(Arc::clone(loaded));
+        }
+        let pre = self.link(&loaded.path, &loaded.component, &loaded.inspection, loaded.kind(), granted)?;
+        Ok(Arc::new(Loaded { pre, ..Loaded::clone(loaded) }))
     }
 
     /// Describes the component in a file, even if it is not an operator of this contract.
@@ -73,39 +94,25 @@ impl Sandbox {
     /// # Errors
     /// As [`Sandbox::load`], except for violations of the contract.
     pub fn inspect(&self, path: &Path) -> Result<Inspection, LoadError> {
-        let bytes = self.read(path)?;
-        check_encoding(path, &bytes)?;
-        let known = self.known(path, &bytes)?;
-        let mut inspection = describe(self, path, &known.component, &bytes)?;
+        let known = self.known(path)?;
+        let mut inspection = describe(self, path, &known.component, &known.facts.footprint)?;
         if inspection.kind.is_some()
-            && let Ok(loaded) = self.load_bytes(path, &bytes, &everything())
+            && let Ok(loaded) = self.load_known(path, &known, &everything())
         {
             inspection.ports.clone_from(&loaded.facts.ports);
         }
-        inspection.description = known.description.as_deref().cloned();
+        inspection.description = known.facts.description.as_deref().cloned();
         Ok(inspection)
     }
 
-    fn read(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
-        read_plain_file(path, self.max_component_bytes()).map_err(|error| match error {
-            PlainFileError::TooLarge { size: bytes, limit } => {
-                LoadError::TooLarge { path: path.to_owned(), bytes, limit }
-            }
-            PlainFileError::NotAFile(kind) => LoadError::NotAFile { path: path.to_owned(), kind },
-            PlainFileError::Unreadable(source) => LoadError::Read { path: path.to_owned(), source },
-        })
-    }
-
-    fn load_bytes(&self, path: &Path, bytes: &[u8], granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
-        check_encoding(path, bytes)?;
-        let known = self.known(path, bytes)?;
-        let mut loaded = self.operator(path, known.component.clone(), bytes, granted)?;
-        let ports = if has_ports(loaded.kind()) { self.ports_of(&known, &loaded)? } else { Vec::new() };
+    fn load_known(&self, path: &Path, known: &Known, granted: &Capabilities) -> Result<Arc<Loaded>, LoadError> {
+        let mut loaded = self.operator(path, known.component.clone(), &known.facts.footprint, granted)?;
+        let ports = if has_ports(loaded.kind()) { self.ports_of(known, &loaded)? } else { Vec::new() };
         check_ports(path, &ports)?;
         if let Some(loaded) = Arc::get_mut(&mut loaded) {
             loaded.inspection.ports.clone_from(&ports);
             loaded.facts.ports = ports;
-            loaded.facts.description.clone_from(&known.description);
+            loaded.facts.description.clone_from(&known.facts.description);
         }
         check_shape(path, &loaded.facts)?;
         Ok(loaded)
@@ -116,10 +123,10 @@ impl Sandbox {
         &self,
         path: &Path,
         component: Component,
-        bytes: &[u8],
+        footprint: &Footprint,
         granted: &Capabilities,
     ) -> Result<Arc<Loaded>, LoadError> {
-        let inspection = describe(self, path, &component, bytes)?;
+        let inspection = describe(self, path, &component, footprint)?;
         let Some(kind) = inspection.kind else {
             let found = match inspection.exports.as_slice() {
                 [] => "none".to_owned(),
@@ -136,7 +143,7 @@ impl Sandbox {
             path: path.to_owned(),
             component,
             facts,
-            instance_bytes: instance_bytes(bytes),
+            instance_bytes: footprint.instance,
             inspection,
             exports,
             pre,
@@ -171,20 +178,12 @@ pub(super) fn everything() -> Capabilities {
     Capabilities { connect: vec![([0, 0, 0, 0], 0).into()], ..Capabilities::default() }
 }
 
-fn check_encoding(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
-    let not = |found: String| Err(LoadError::NotAComponent { path: path.to_owned(), found });
-    if !bytes.starts_with(b"\0asm") {
-        return not(if bytes.is_empty() { "an empty file" } else { "a file that is not WebAssembly" }.to_owned());
-    }
-    match Parser::new(0).parse_all(bytes).next() {
-        Some(Ok(Payload::Version { encoding: Encoding::Component, .. })) => Ok(()),
-        Some(Ok(Payload::Version { encoding: Encoding::Module, .. })) => not("a core module".to_owned()),
-        Some(Err(error)) => not(error.message().to_owned()),
-        Some(Ok(_)) | None => not("no WebAssembly header".to_owned()),
-    }
-}
-
-fn describe(sandbox: &Sandbox, path: &Path, component: &Component, bytes: &[u8]) -> Result<Inspection, LoadError> {
+fn describe(
+    sandbox: &Sandbox,
+    path: &Path,
+    component: &Component,
+    footprint: &Footprint,
+) -> Result<Inspection, LoadError> {
     let ty = component.component_type();
     let names = |count: usize, what: &str| {
         if count <= MOST_NAMES {
@@ -206,7 +205,7 @@ fn describe(sandbox: &Sandbox, path: &Path, component: &Component, bytes: &[u8])
     let by_field = kind.is_some_and(|(_, by_field)| by_field);
     let kind = kind.map(|(kind, _)| kind);
     Ok(Inspection {
-        bytes: bytes.len() as u64,
+        bytes: footprint.binary,
         kind,
         by_field,
         wit_version,
@@ -214,7 +213,7 @@ fn describe(sandbox: &Sandbox, path: &Path, component: &Component, bytes: &[u8])
         description: None,
         imports,
         exports,
-        memories: declared_memories(bytes),
+        memories: footprint.memories.clone(),
     })
 }
 

@@ -1,10 +1,11 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use thiserror::Error;
 
 use super::contract::{PACKAGE, WIT_VERSION};
 use super::failure::{Failure, FailureCode};
+use sage_machine::PlainFileError;
 use sage_text::{exact_size, plain_line};
 
 /// The reason why a component cannot be used.
@@ -137,6 +138,15 @@ fn in_a_line(names: &[String]) -> String {
 impl LoadError {
     pub(super) fn engine(error: impl std::fmt::Display) -> Self {
         Self::Engine(error.to_string())
+    }
+
+    pub(super) fn of_file(path: &Path, error: PlainFileError) -> Self {
+        let path = path.to_owned();
+        match error {
+            PlainFileError::TooLarge { size: bytes, limit } => Self::TooLarge { path, bytes, limit },
+            PlainFileError::NotAFile(kind) => Self::NotAFile { path, kind },
+            PlainFileError::Unreadable(source) => Self::Read { path, source },
+        }
     }
 
     /// Whether the error reports a refusal of the operating system, in words that no component can influence.

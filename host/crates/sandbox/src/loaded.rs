@@ -11,6 +11,7 @@ use sage_batch::fields::{FieldType, Schema};
 use sage_plan::{ComponentFacts, Kind};
 
 /// A component that is an operator: compiled, checked against the contract, and ready to start.
+#[derive(Clone)]
 pub struct Loaded {
     pub(super) path: PathBuf,
     pub(super) component: Component,

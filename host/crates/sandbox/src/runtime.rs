@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,14 +8,11 @@ use wasmtime::{Config, Engine};
 
 use super::cache::Cache;
 use super::elsewhere::{CompileElsewhere, CompileLimits};
-use super::host_functions::{
-    link_edges, link_fields_output, link_inference, link_log, link_metrics, link_output, link_state,
-};
 use super::known::{Digest, Known};
+use super::linkers::Linkers;
 use super::load_error::LoadError;
 use super::store::GuestStore;
 use super::ticker::Ticker;
-use super::wasi::link_wasi;
 
 /// Version of the WebAssembly runtime in this program.
 pub const WASMTIME_VERSION: &str = "48.0.8";
@@ -27,6 +25,7 @@ pub struct Sandbox {
     /// The components that this process has compiled, by digest. Planning loads a component before the run
     /// links it.
     known: Mutex<HashMap<Digest, Known>>,
+    linkers: Linkers,
     options: SandboxOptions,
     ticker: Ticker,
 }
@@ -47,6 +46,9 @@ pub struct SandboxOptions {
     pub compiler: Option<Arc<dyn CompileElsewhere>>,
     /// Limits of one such compilation.
     pub compile_limits: CompileLimits,
+    /// Whether a failure of a guest carries the guest's call stack. To walk the stack and to name its functions
+    /// takes a tenth of the time from a failure to the next record, and only log messages of level `debug` show it.
+    pub backtraces: bool,
 }
 
 impl Default for SandboxOptions {
@@ -57,6 +59,7 @@ impl Default for SandboxOptions {
             max_component_bytes: 32 << 20,
             compiler: None,
             compile_limits: CompileLimits::default(),
+            backtraces: false,
         }
     }
 }
@@ -68,11 +71,11 @@ impl Sandbox {
     /// The cache folder cannot be used, or another user can write to it; the engine or the clock thread does
     /// not start.
     pub fn new(options: SandboxOptions) -> Result<Self, LoadError> {
-        let engine = Engine::new(&config()).map_err(LoadError::engine)?;
+        let engine = Engine::new(&config(options.backtraces)).map_err(LoadError::engine)?;
         let open = |folder| Cache::open(folder, &engine, options.max_cache_bytes);
         let cache = options.cache_folder.as_deref().map(open).transpose()?;
         let ticker = Ticker::start(engine.clone()).map_err(LoadError::engine)?;
-        Ok(Self { engine, cache, known: Mutex::default(), options, ticker })
+        Ok(Self { engine, cache, known: Mutex::default(), linkers: Linkers::default(), options, ticker })
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -113,23 +116,15 @@ impl Sandbox {
 
     /// A linker with every function that a guest may import. The functions of `state` and of sockets are linked
     /// only on request.
-    pub(super) fn linker(&self, state: bool, sockets: bool) -> wasmtime::Result<Linker<GuestStore>> {
-        let mut linker = Linker::new(&self.engine);
-        link_output(&mut linker)?;
-        link_fields_output(&mut linker)?;
-        link_log(&mut linker)?;
-        link_metrics(&mut linker)?;
-        link_inference(&mut linker)?;
-        link_edges(&mut linker)?;
-        if state {
-            link_state(&mut linker)?;
-        }
-        link_wasi(&mut linker, sockets)?;
-        Ok(linker)
+    pub(super) fn linker(&self, state: bool, sockets: bool) -> wasmtime::Result<&Linker<GuestStore>> {
+        self.linkers.get(&self.engine, state, sockets)
     }
 }
 
-fn config() -> Config {
+/// Most frames of a guest's call stack.
+const FRAMES: Option<NonZeroUsize> = NonZeroUsize::new(16);
+
+fn config(backtraces: bool) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -137,7 +132,7 @@ fn config() -> Config {
         .concurrency_support(false)
         .wasm_memory64(false)
         .max_wasm_stack(512 << 10)
-        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
+        .wasm_backtrace_max_frames(FRAMES.filter(|_| backtraces));
     config
 }
 

@@ -11,8 +11,10 @@
 
 mod boundary;
 mod by_field;
+mod calls_by_field;
 mod clock;
 mod figure;
+mod flights;
 mod floor;
 mod hop;
 mod inference;
@@ -21,6 +23,7 @@ mod keyed_lines;
 mod latency;
 mod memory;
 mod neighbour;
+mod peers;
 mod place;
 mod readings;
 mod report;
@@ -38,12 +41,15 @@ use place::Place;
 /// A measurement: its name, used in the row that says why it could not be made, and its function.
 type Measurement = (&'static str, fn(&Place, Effort) -> Result<Vec<Figure>, Problem>);
 
-const MEASUREMENTS: [Measurement; 21] = [
+const MEASUREMENTS: [Measurement; 24] = [
     ("boundary", boundary::boundary),
-    ("boundary by field", by_field::boundary),
+    ("boundary by field", calls_by_field::boundary),
     ("generate to discard", throughput::in_memory),
     ("JSON lines to file", throughput::json_lines),
     ("JSON lines by field", by_field::json_lines),
+    ("three operators by field", by_field::three_operators),
+    ("CSV by field", flights::flights),
+    ("peers", peers::peers),
     ("keyed count", throughput::keyed_count),
     ("keyed count over 4 instances", throughput::keyed_count_spread),
     ("latency", latency::latency),

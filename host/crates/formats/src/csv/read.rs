@@ -38,35 +38,53 @@ impl CsvCells {
                 return Err(FieldError::without_place(&field.name, Reason::Missing));
             }
         }
-        Ok(Self { schema: Arc::clone(schema), cells, open: Open::default(), text: Vec::new() })
+        Ok(Self::at(schema, cells))
+    }
+
+    /// A reader of the fields in `schema`, each from the cell with this number; `None` for a nullable field without
+    /// a cell.
+    #[must_use]
+    pub fn at(schema: &Arc<Schema>, cells: Vec<Option<usize>>) -> Self {
+        Self { schema: Arc::clone(schema), cells, open: Open::default(), text: Vec::new() }
     }
 
     /// Appends a row of `table`, whose schema is the reader's. `cells` gives the cell with this number, without
-    /// its quotes.
+    /// its quotes, and `is_quoted` says whether an empty cell stands in quotes.
     ///
     /// # Errors
     /// A field breaks a rule. The table is then as it was.
-    pub fn read<'a>(&mut self, cells: impl Fn(usize) -> Option<&'a [u8]>, table: &mut Table) -> Result<(), FieldError> {
+    pub fn read<'a>(
+        &mut self,
+        cells: impl Fn(usize) -> Option<&'a [u8]>,
+        is_quoted: impl Fn(usize) -> bool,
+        table: &mut Table,
+    ) -> Result<(), FieldError> {
         let rows = table.len();
-        let read = self.row(cells, table);
+        let read = self.row(cells, is_quoted, table);
         if read.is_err() {
             table.truncate(rows);
         }
         read
     }
 
-    fn row<'a>(&mut self, cells: impl Fn(usize) -> Option<&'a [u8]>, table: &mut Table) -> Result<(), FieldError> {
+    fn row<'a>(
+        &mut self,
+        cells: impl Fn(usize) -> Option<&'a [u8]>,
+        is_quoted: impl Fn(usize) -> bool,
+        table: &mut Table,
+    ) -> Result<(), FieldError> {
         if !Arc::ptr_eq(table.schema(), &self.schema) && **table.schema() != *self.schema {
             return Err(FieldError { field: None, reason: Reason::Table, place: None });
         }
         for (number, (cell, field)) in self.cells.iter().zip(self.schema.fields()).enumerate() {
             let Some(column) = table.field_mut(number) else { continue };
+            let quoted_empty = || cell.is_some_and(&is_quoted);
             let cell = cell.and_then(&cells);
             if let (Some(cell @ [_, ..]), true) = (cell, field.data_type.is_nested()) {
                 put_nested(cell, field, column, &mut self.open, &mut self.text)?;
                 continue;
             }
-            put_cell(cell, field, column, &mut self.open)
+            put_cell(cell, quoted_empty, field, column, &mut self.open)
                 .map_err(|reason| FieldError::without_place(&field.name, reason))?;
         }
         match table.finish_row() {
@@ -76,9 +94,16 @@ impl CsvCells {
     }
 }
 
-fn put_cell(cell: Option<&[u8]>, field: &FieldType, column: &mut FieldColumn, open: &mut Open) -> Result<(), Reason> {
+fn put_cell(
+    cell: Option<&[u8]>,
+    is_quoted: impl Fn() -> bool,
+    field: &FieldType,
+    column: &mut FieldColumn,
+    open: &mut Open,
+) -> Result<(), Reason> {
     let data_type = &field.data_type;
     let cell = match cell {
+        Some([]) if field.nullable && *data_type == DataType::String && is_quoted() => &[],
         None | Some([]) if field.nullable => {
             column.push_null();
             return Ok(());

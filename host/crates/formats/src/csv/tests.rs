@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use sage_batch::fields::Table;
 
-use super::{CsvCells, CsvWriter};
+use super::{CsvCells, CsvForm, CsvWriter};
+use crate::OutputField;
 use crate::test_schema::schema;
 
 #[test]
@@ -27,7 +28,9 @@ fn a_cell_is_read_exactly_or_refused() {
         ("timestamp", "2026-01-31T12:00:00+01:00", Ok("2026-01-31T11:00:00Z")),
         ("timestamp", "2026-01-31 12:00", Err("field \"x\" is \"2026-01-31 12:00\", which is no timestamp")),
         ("date", "2026-01-31", Ok("2026-01-31")),
-        ("string", "", Ok("")),
+        ("string", "", Ok("\"\"")),
+        ("string?", "", Ok("")),
+        ("bytes?", "", Ok("")),
         ("string", " a ", Ok(" a ")),
         ("string", "a,\"b\"\r\n", Ok("\"a,\"\"b\"\"\r\n\"")),
         ("bytes", "aGk=", Ok("aGk=")),
@@ -49,7 +52,7 @@ fn a_cell_is_read_exactly_or_refused() {
         let schema = schema(&[("x", data_type), ("y", "string?")]);
         let mut table = Table::new(Arc::clone(&schema));
         let mut cells = CsvCells::new(&schema, [b"other".as_slice(), b"x"]).unwrap();
-        let read = cells.read(|number| [b"?".as_slice(), cell.as_bytes()].get(number).copied(), &mut table);
+        let read = cells.read(|number| [b"?".as_slice(), cell.as_bytes()].get(number).copied(), |_| false, &mut table);
         let mut printed = Vec::new();
         let done = read.and_then(|()| CsvWriter::new(&schema).write_row(&table, 0, &mut printed));
         match (done.map_err(|error| error.to_string()), expected) {
@@ -70,9 +73,9 @@ fn a_header_names_each_read_field_once() {
     assert_eq!(message(&["a", "b", "a"]), "field \"a\" stands twice in the record");
     let mut table = Table::new(Arc::clone(&schema));
     let mut cells = CsvCells::new(&schema, [b"a".as_slice(), b"b"]).unwrap();
-    let error = cells.read(|_| None, &mut table).unwrap_err();
+    let error = cells.read(|_| None, |_| false, &mut table).unwrap_err();
     assert_eq!(error.to_string(), "field \"a\" is missing");
-    let not_utf8 = cells.read(|_| Some(b"\xff"), &mut table).unwrap_err();
+    let not_utf8 = cells.read(|_| Some(b"\xff"), |_| false, &mut table).unwrap_err();
     assert_eq!(
         not_utf8.to_string(),
         "field \"a\" is \"\u{fffd}\", which is no s64: an integer, without point or exponent"
@@ -102,4 +105,49 @@ fn a_row_of_one_empty_cell_is_no_empty_line() {
     let mut out = Vec::new();
     CsvWriter::new(&schema).write_row(&table, 0, &mut out).unwrap();
     assert_eq!(out, b"\"\"");
+}
+
+#[test]
+fn an_empty_text_has_quotes_and_a_null_has_none() {
+    let schema = schema(&[("a", "string?"), ("b", "string?"), ("c", "f64?")]);
+    let mut table = Table::new(Arc::clone(&schema));
+    let mut cells = CsvCells::new(&schema, [b"a".as_slice(), b"b", b"c"]).unwrap();
+    cells.read(|_| Some(b""), |number| number != 1, &mut table).unwrap();
+    let mut out = Vec::new();
+    CsvWriter::new(&schema).write_row(&table, 0, &mut out).unwrap();
+    assert_eq!(out, b"\"\",,");
+}
+
+#[test]
+fn chosen_fields_are_printed_in_their_order_with_other_characters() {
+    let schema = schema(&[("a", "string"), ("b", "json"), ("c", "json"), ("d", "string")]);
+    let mut table = Table::new(Arc::clone(&schema));
+    for (at, text) in ["\u{feff}x", "\"d;e\\u00e9'\"", "\"f\"", "'"].into_iter().enumerate() {
+        table.field_mut(at).unwrap().push_str(text);
+    }
+    assert!(table.finish_row());
+    let field = |field, name: &str, untyped| OutputField { field, name: name.to_owned(), untyped };
+    let fields = vec![field(0, "one", false), field(2, "t;wo", false), field(1, "three", true), field(3, "", false)];
+    let mut writer = CsvWriter::of(&schema, fields, CsvForm { delimiter: b';', quote: b'\'' });
+    let mut out = Vec::new();
+    writer.write_header(&mut out);
+    out.push(b'\n');
+    writer.write_row(&table, 0, &mut out).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), "one;'t;wo';three;''\n'\u{feff}x';\"f\";'d;eé''';''''");
+}
+
+#[test]
+fn a_chosen_list_or_struct_is_its_json_text_and_a_cell_without_a_type_stays_as_it_was() {
+    let schema = schema(&[("tags", "list<string?>"), ("text", "string"), ("place", "{lat: f64, note: string?}")]);
+    let mut table = Table::new(Arc::clone(&schema));
+    let mut cells = CsvCells::at(&schema, vec![Some(2), Some(1), Some(0)]);
+    let row = [b"{\"note\":\"a;'b\",\"lat\":1}".as_slice(), b"", b"[\"x\",null]"];
+    cells.read(|number| row.get(number).copied(), |_| false, &mut table).unwrap();
+    let field = |field, name: &str, untyped| OutputField { field, name: name.to_owned(), untyped };
+    let fields = vec![field(2, "p", false), field(1, "cell", true), field(1, "text", false), field(0, "t", false)];
+    let mut writer = CsvWriter::of(&schema, fields, CsvForm { delimiter: b';', quote: b'\'' });
+    let mut out = Vec::new();
+    writer.write_row(&table, 0, &mut out).unwrap();
+    let expected = "'{\"lat\":1.0,\"note\":\"a;''b\"}';;'';[\"x\",null]";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
 }

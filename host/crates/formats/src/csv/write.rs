@@ -3,36 +3,54 @@ use std::sync::Arc;
 use sage_batch::fields::{Cell, DataType, Schema, Table};
 
 use crate::error::{FieldError, Reason};
-use crate::json::{Printer, not_finite, put_json, put_time};
+use crate::json::{Printer, not_finite, put_json, put_time, unescape};
 use crate::scan::Open;
-use crate::{number, put};
+use crate::{OutputField, number, put};
 
-/// Prints rows as CSV by RFC 4180: the fields in the order of the schema, quotes around a cell only where it needs
-/// them, an empty cell where a row has no value. A list or a struct is its JSON text. No line end is added.
+/// The characters that separate and quote cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CsvForm {
+    /// Character between cells.
+    pub delimiter: u8,
+    /// Character around cells that need it.
+    pub quote: u8,
+}
+
+impl Default for CsvForm {
+    fn default() -> Self {
+        Self { delimiter: b',', quote: b'"' }
+    }
+}
+
+/// Prints rows as CSV by RFC 4180: quotes around a cell only where it needs them, and an empty cell where a row has no
+/// value. An empty text is two quotes. A list or a struct is its JSON text. No line end is added.
 #[derive(Debug)]
 pub struct CsvWriter {
     schema: Arc<Schema>,
+    fields: Vec<OutputField>,
+    form: CsvForm,
     cell: Vec<u8>,
     open: Open,
     printer: Printer,
 }
 
 impl CsvWriter {
-    /// A writer for tables of `schema`.
+    /// A writer of all fields of tables of `schema`, with commas.
     #[must_use]
     pub fn new(schema: &Arc<Schema>) -> Self {
-        Self { schema: Arc::clone(schema), cell: Vec::new(), open: Open::default(), printer: Printer::default() }
+        Self::of(schema, OutputField::all(schema), CsvForm::default())
+    }
+
+    /// A writer of these fields of tables of `schema`.
+    #[must_use]
+    pub fn of(schema: &Arc<Schema>, fields: Vec<OutputField>, form: CsvForm) -> Self {
+        let (schema, cell) = (Arc::clone(schema), Vec::new());
+        Self { schema, fields, form, cell, open: Open::default(), printer: Printer::default() }
     }
 
     /// Appends the names of the fields.
     pub fn write_header(&self, out: &mut Vec<u8>) {
-        let alone = self.schema.fields().len() == 1;
-        for (at, field) in self.schema.fields().iter().enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            put_quoted(field.name.as_bytes(), alone, out);
-        }
+        write_csv_header(self.fields.iter().map(|field| field.name.as_str()), self.form, out);
     }
 
     /// Appends row `row` of `table`, whose schema is the writer's. Numbers that are not finite are `NaN`, `inf`
@@ -50,20 +68,28 @@ impl CsvWriter {
     }
 
     fn cells(&mut self, table: &Table, row: usize, out: &mut Vec<u8>) -> Result<(), FieldError> {
+        let no_field = || FieldError { field: None, reason: Reason::Table, place: None };
         let same = Arc::ptr_eq(table.schema(), &self.schema) || **table.schema() == *self.schema;
         if !same || row >= table.len() {
-            return Err(FieldError { field: None, reason: Reason::Table, place: None });
+            return Err(no_field());
         }
-        let alone = self.schema.fields().len() == 1;
-        for (at, (field, column)) in self.schema.fields().iter().zip(table.fields()).enumerate() {
+        let alone = self.fields.len() == 1;
+        for (at, output) in self.fields.iter().enumerate() {
+            let field = self.schema.fields().get(output.field).ok_or_else(no_field)?;
+            let value = table.cell(output.field, row).unwrap_or(Cell::Null);
             if at > 0 {
-                out.push(b',');
+                out.push(self.form.delimiter);
             }
-            let value = column.cell(row).unwrap_or(Cell::Null);
             self.cell.clear();
             let text = match (value, &field.data_type) {
                 (Cell::Bytes(text), DataType::String) => text,
+                (Cell::Bytes(quoted @ [b'"', ..]), DataType::Json) if output.untyped => {
+                    unescape(quoted, &mut self.cell)
+                        .map_err(|reason| FieldError::without_place(&field.name, reason))?;
+                    self.cell.as_slice()
+                }
                 (Cell::List { .. } | Cell::Struct, data_type) => {
+                    let column = table.fields().get(output.field).ok_or_else(no_field)?;
                     self.printer
                         .put(column, row, data_type, &mut self.cell)
                         .map_err(|fault| fault.of_field(&field.name))?;
@@ -75,9 +101,23 @@ impl CsvWriter {
                     self.cell.as_slice()
                 }
             };
-            put_quoted(text, alone, out);
+            // Of a single column, a null has quotes too: readers skip an empty line. A text that nobody gave a type comes
+            // from a cell, and an empty cell stays one.
+            let is_cell = output.untyped && field.data_type == DataType::String && !field.nullable;
+            let quotes = alone || !(value == Cell::Null || is_cell);
+            put_quoted(text, self.form, quotes, at == 0, out);
         }
         Ok(())
+    }
+}
+
+/// Appends the names of columns as a row.
+pub fn write_csv_header<'a>(names: impl IntoIterator<Item = &'a str>, form: CsvForm, out: &mut Vec<u8>) {
+    for (at, name) in names.into_iter().enumerate() {
+        if at > 0 {
+            out.push(form.delimiter);
+        }
+        put_quoted(name.as_bytes(), form, true, at == 0, out);
     }
 }
 
@@ -106,20 +146,22 @@ fn put_cell(cell: Cell<'_>, data_type: &DataType, open: &mut Open, out: &mut Vec
     Ok(())
 }
 
-/// Appends a cell, in quotes if it contains a comma, a quote, or a line end. A cell that is `alone` in its row has
-/// quotes also if it is empty, because readers skip an empty line.
-fn put_quoted(text: &[u8], alone: bool, out: &mut Vec<u8>) {
-    let special = |byte: &u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
-    let quotes = text.iter().any(special) || alone && text.is_empty();
-    if !quotes {
+/// Appends a cell, in quotes if it contains a delimiter, a quote, or a line end, or if it is empty and `empty_has_quotes`.
+/// So has the first cell of a row if it begins with a byte order mark, which readers drop.
+fn put_quoted(text: &[u8], form: CsvForm, empty_has_quotes: bool, is_first: bool, out: &mut Vec<u8>) {
+    let CsvForm { delimiter, quote } = form;
+    let special = |byte: &u8| *byte == delimiter || *byte == quote || matches!(byte, b'\n' | b'\r');
+    let has_mark = is_first && text.starts_with(b"\xef\xbb\xbf");
+    let needs = if text.is_empty() { empty_has_quotes } else { has_mark || text.iter().any(special) };
+    if !needs {
         return out.extend_from_slice(text);
     }
-    out.push(b'"');
-    for part in text.split_inclusive(|&byte| byte == b'"') {
+    out.push(quote);
+    for part in text.split_inclusive(|&byte| byte == quote) {
         out.extend_from_slice(part);
-        if part.ends_with(b"\"") {
-            out.push(b'"');
+        if part.ends_with(&[quote]) {
+            out.push(quote);
         }
     }
-    out.push(b'"');
+    out.push(quote);
 }

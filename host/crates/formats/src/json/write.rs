@@ -3,6 +3,7 @@ use std::sync::Arc;
 use sage_batch::fields::{Schema, Table};
 
 use super::write_value::{Printer, put_string};
+use crate::OutputField;
 use crate::error::{FieldError, Reason};
 
 /// Prints rows as JSON objects: the fields in the order of the schema, the shortest number that reads back as the
@@ -10,8 +11,8 @@ use crate::error::{FieldError, Reason};
 #[derive(Debug)]
 pub struct JsonWriter {
     schema: Arc<Schema>,
-    /// The text before each value: `{"name":`, then `,"name":`.
-    prefixes: Vec<Vec<u8>>,
+    /// The fields that are printed, each with the text before its value: `{"name":`, then `,"name":`.
+    printed: Vec<(usize, Vec<u8>)>,
     printer: Printer,
 }
 
@@ -19,13 +20,19 @@ impl JsonWriter {
     /// A writer for tables of `schema`.
     #[must_use]
     pub fn new(schema: &Arc<Schema>) -> Self {
-        let prefixes = schema.fields().iter().enumerate().map(|(at, field)| {
+        Self::of(schema, &OutputField::all(schema))
+    }
+
+    /// A writer of these fields of tables of `schema`.
+    #[must_use]
+    pub fn of(schema: &Arc<Schema>, fields: &[OutputField]) -> Self {
+        let printed = fields.iter().enumerate().map(|(at, field)| {
             let mut prefix = vec![if at == 0 { b'{' } else { b',' }];
             put_string(field.name.as_bytes(), &mut prefix);
             prefix.push(b':');
-            prefix
+            (field.field, prefix)
         });
-        Self { schema: Arc::clone(schema), prefixes: prefixes.collect(), printer: Printer::default() }
+        Self { schema: Arc::clone(schema), printed: printed.collect(), printer: Printer::default() }
     }
 
     /// Appends row `row` of `table`, whose schema is the writer's.
@@ -63,10 +70,13 @@ impl JsonWriter {
         if !same || row >= table.len() {
             return Err(FieldError { field: None, reason: Reason::Table, place: None });
         }
-        if self.prefixes.is_empty() {
+        if self.printed.is_empty() {
             out.push(b'{');
         }
-        for ((prefix, field), column) in self.prefixes.iter().zip(self.schema.fields()).zip(table.fields()) {
+        for (field, prefix) in &self.printed {
+            let (Some(column), Some(field)) = (table.fields().get(*field), self.schema.fields().get(*field)) else {
+                return Err(FieldError { field: None, reason: Reason::Table, place: None });
+            };
             out.extend_from_slice(prefix);
             self.printer.put(column, row, &field.data_type, out).map_err(|fault| fault.of_field(&field.name))?;
         }

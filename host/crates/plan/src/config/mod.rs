@@ -86,6 +86,13 @@
 //! # exactly one of file, stdout, discard, component:
 //! file = { path = "out.jsonl" }     # compression = "gzip" | "zstd" | "none"; default: from the file name (.gz, .zst)
 //! # stdout = {}
+//! #
+//! # Keys of file and of stdout, each optional:
+//! # format = "lines" | "jsonl" | "csv"                # lines (default): records as they are
+//! # fields = ["carrier", "delay as minutes"]          # fields of a record that are written, in this order
+//! # delimiter = ";", quote = "'", header = false      # csv: "," and '"' and true by default
+//! # on_error = "fail"               # | "skip" | { dead_letter = "dead.jsonl" }: for a record that cannot be written
+//! #                                 # as fields
 //! # discard = {}
 //! # component = "sink.wasm"         # takes an operator's keys, and limits = { flush_interval = "1s" }:
 //! #                                 # the longest time until records that the sink took must be durable
@@ -165,6 +172,7 @@
 #[cfg(test)]
 mod asked_keys;
 mod choose;
+mod chosen_fields;
 mod component_paths;
 mod config_places;
 mod device;
@@ -188,6 +196,7 @@ mod render;
 #[cfg(test)]
 mod schema_tests;
 mod settings;
+mod sink_text;
 mod source_schema;
 mod source_text;
 mod spanned;
@@ -198,13 +207,14 @@ mod text_format;
 mod units;
 
 pub(crate) use choose::choose;
+pub use chosen_fields::{ChosenField, ChosenFields};
 pub use component_paths::component_paths;
 pub use config_places::ConfigPlaces;
 pub use device::{Device, DeviceKind, Placement};
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use given_cpus::GivenCpus;
 pub use host_file::{HostSettings, Reserve, parse_host};
-pub use input::{ChosenField, ChosenFields, Input, InputKey};
+pub use input::{Input, InputKey};
 pub use model::Model;
 pub use model_spec::{BackendChoice, ModelSpec, RowsChoice};
 pub use paths::resolve;
@@ -213,6 +223,7 @@ pub use pipeline::{
 };
 pub use read_pipeline::{Parsed, parse};
 pub use settings::{Capabilities, DeadLetters, Folder, Limits, OnError, Resources};
+pub use sink_text::SinkText;
 pub use source_schema::{SourceField, SourceSchema, WrittenType};
 pub use source_text::SourceText;
 pub use spanned::{Span, Spanned};

@@ -1,6 +1,6 @@
 use super::{
-    Capabilities, ConfigPlaces, EventTime, Input, Limits, Model, OnError, Resources, SourceSchema, SourceText, Span,
-    Spanned, TextFormat,
+    Capabilities, ConfigPlaces, EventTime, Input, Limits, Model, OnError, Resources, SinkText, SourceSchema,
+    SourceText, Span, Spanned, TextFormat,
 };
 
 /// A pipeline as it was written. An embedder builds one too; then nothing has a span and `source` is `None`.
@@ -118,6 +118,9 @@ pub struct Sink {
     pub partition: Partitioning,
     /// Kind of the sink.
     pub kind: Option<SinkKind>,
+    /// Error policy for records that cannot be written as fields. A component has an error policy of its own. `None`
+    /// means that the file does not set it.
+    pub on_error: Option<OnError>,
 }
 
 /// Kind of a sink: where its records go.
@@ -126,8 +129,8 @@ pub struct Sink {
 pub enum SinkKind {
     /// A file.
     File(FileSink),
-    /// Standard output.
-    Stdout,
+    /// Standard output, in this form.
+    Stdout(SinkText),
     /// Records are discarded.
     Discard,
     /// A sink component.
@@ -143,6 +146,8 @@ pub struct FileSink {
     pub path: Spanned<String>,
     /// `gzip`, `zstd` or `none`. `None` chooses by the file's name.
     pub compression: Option<Spanned<String>>,
+    /// The form of the records in the file.
+    pub text: SinkText,
 }
 
 /// How the instances of a stage share their input.

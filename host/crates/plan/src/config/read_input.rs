@@ -1,7 +1,7 @@
 use toml::de::DeValue;
 
 use super::table::{Node, Table};
-use super::{ChosenField, ChosenFields, Diagnostic, Diagnostics, Input, InputKey, Span, Spanned};
+use super::{ChosenFields, Diagnostic, Diagnostics, Input, InputKey, Span};
 
 /// An edge in words, for hints.
 const EXAMPLE: &str = "input = { from = \"parse\", fields = [\"sensor\", \"f as fahrenheit\"] }";
@@ -86,25 +86,11 @@ fn edge(key: &str, table: &Table<'_, '_>, node: &Node<'_>, errors: &mut Diagnost
     if inner.key_span("from").is_none() {
         inner.missing("from", &format!("name the output that it reads: {EXAMPLE}"), errors);
     }
-    let fields = fields(&mut inner, errors);
+    let hint = "name the fields that the stage gets: fields = [\"sensor\"]";
+    let fields = ChosenFields::read(&mut inner, hint, errors);
     let key = input_key(&mut inner, errors);
     inner.finish(errors);
     (errors.len() == before).then_some(Input { name: None, from: from?, fields, key })
-}
-
-fn fields(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<ChosenFields> {
-    let node = table.node("fields")?;
-    let span = Some(node.span().into());
-    let DeValue::Array(items) = node.get_ref() else {
-        return table.wrong_type("fields", "a list of fields", node, errors);
-    };
-    if items.is_empty() {
-        empty("fields", table.place(), node, "name the fields that the stage gets: fields = [\"sensor\"]", errors);
-        return None;
-    }
-    let chosen = |written: Spanned<String>| written.map(|text| ChosenField::from(text.as_str()));
-    let list = items.iter().filter_map(|item| table.string_of("fields", item, errors)).map(chosen).collect();
-    Some(ChosenFields { span, list })
 }
 
 fn input_key(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Option<InputKey> {

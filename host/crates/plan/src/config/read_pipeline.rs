@@ -2,11 +2,14 @@ use toml::de::{DeTable, DeValue};
 
 use super::model::read_models;
 use super::not_text::not_text;
+use super::read_component::on_error;
 use super::read_input::inputs;
 use super::read_source::source;
-use super::read_stage::{component, name, one_of};
+use super::read_stage::{component, component_or, name, one_of};
 use super::table::{Node, Table};
-use super::{Diagnostic, Diagnostics, FileSink, Operator, Partitioning, Pipeline, Sink, SinkKind, SourceText, Span};
+use super::{
+    Diagnostic, Diagnostics, FileSink, Operator, Partitioning, Pipeline, Sink, SinkKind, SinkText, SourceText, Span,
+};
 
 /// The readable part of a pipeline file, and the errors in it.
 #[derive(Debug, Clone)]
@@ -174,18 +177,26 @@ fn sink(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Sink {
     let inputs = inputs(&mut table, errors);
     let partition = partition(&mut table, errors);
     let file = table.table("file", errors).map(|inner| file_sink(inner, errors));
-    let mut empty = |key, kind| {
-        table.table(key, errors).map(|inner| {
-            inner.finish(errors);
-            kind
-        })
+    let stdout = table.table("stdout", errors).map(|mut inner| {
+        let text = SinkText::read(&mut inner, errors);
+        inner.finish(errors);
+        SinkKind::Stdout(text)
+    });
+    let discard = table.table("discard", errors).map(|inner| {
+        inner.finish(errors);
+        SinkKind::Discard
+    });
+    let writes = table.key_span("file").is_some() || table.key_span("stdout").is_some();
+    let own: &[&str] = if writes { &["on_error"] } else { &[] };
+    let component = component_or(&mut table, "sink", own, errors).map(SinkKind::Component);
+    let on_error = if writes && component.is_none() && table.key_span("on_error").is_some() {
+        Some(on_error(&mut table, errors))
+    } else {
+        None
     };
-    let stdout = empty("stdout", SinkKind::Stdout);
-    let discard = empty("discard", SinkKind::Discard);
-    let component = component(&mut table, "sink", errors).map(SinkKind::Component);
     one_of(&table, &KINDS, "stdout = {}", errors);
     let kind = file.flatten().or(stdout).or(discard).or(component);
-    let read = Sink { span: Some(table.span()), name, inputs, partition, kind };
+    let read = Sink { span: Some(table.span()), name, inputs, partition, kind, on_error };
     table.finish(errors);
     read
 }
@@ -193,11 +204,12 @@ fn sink(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Sink {
 fn file_sink(mut table: Table<'_, '_>, errors: &mut Diagnostics) -> Option<SinkKind> {
     let path = table.string("path", errors);
     let compression = table.string("compression", errors);
+    let text = SinkText::read(&mut table, errors);
     if table.key_span("path").is_none() {
         table.missing("path", "name a file: file = { path = \"out.jsonl\" }", errors);
     }
     table.finish(errors);
-    Some(SinkKind::File(FileSink { path: path?, compression }))
+    Some(SinkKind::File(FileSink { path: path?, compression, text }))
 }
 
 fn partition(table: &mut Table<'_, '_>, errors: &mut Diagnostics) -> Partitioning {

@@ -104,6 +104,7 @@ fn the_schema_of_pipeline_files_and_their_reader_know_the_same_keys() {
         ("stdin of", "stdin"),
         ("file of source", "file_source"),
         ("file of sink", "file_sink"),
+        ("stdout of", "stdout"),
         ("source", "source"),
         ("operator", "operator"),
         ("sink", "sink"),

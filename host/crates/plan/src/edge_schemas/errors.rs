@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use sage_batch::fields::FieldType;
 
-use super::demand::Wanted;
+use super::demand::{Takes, Wanted};
 use super::graph::Graph;
 use super::mismatch::Mismatch;
 use crate::config::{ChosenFields, Diagnostic, Diagnostics, Span, closest};
@@ -25,9 +25,13 @@ impl<'a, 'e> Errors<'a, 'e> {
 
     /// A field that `giver` does not give; `names` are the fields that it gives.
     pub(super) fn missing(&mut self, name: &str, wanted: &Wanted<'_>, giver: usize, names: &[&str]) {
-        let (reader, giver_place) = (self.graph.reader(wanted.wire), self.graph.place(giver));
-        let message = format!("{reader} reads field `{name}`, but {giver_place} gives {}", listed(names));
-        let error = Diagnostic::new(message).at(self.graph.input_span(wanted.wire));
+        let reader = if wanted.by_input {
+            format!("{} names", self.input(wanted.wire))
+        } else {
+            format!("{} reads", self.graph.reader(wanted.wire))
+        };
+        let message = format!("{reader} field `{name}`, but {} gives {}", self.graph.place(giver), listed(names));
+        let error = Diagnostic::new(message).at(self.span(wanted));
         let meant = if self.list.is_full() { None } else { closest(name, names.iter().copied()) };
         self.list.push(match meant {
             Some(meant) => {
@@ -37,31 +41,14 @@ impl<'a, 'e> Errors<'a, 'e> {
         });
     }
 
-    /// A field of an input's `fields` or `key` that the sender does not give; `names` are the fields that it gives.
-    pub(super) fn not_given(&mut self, wire: usize, (name, span): (&str, Option<Span>), giver: usize, names: &[&str]) {
-        let message = format!(
-            "{} names field `{name}`, but {} gives {}",
-            self.input(wire),
-            self.graph.place(giver),
-            listed(names)
-        );
-        let error = Diagnostic::new(message).at(span);
-        let meant = if self.list.is_full() { None } else { closest(name, names.iter().copied()) };
-        self.list.push(match meant {
-            Some(meant) => {
-                error.label(self.graph.schema_span(giver, meant, None), "").hint(format!("did you mean \"{meant}\"?"))
-            }
-            None => error,
-        });
-    }
-
-    /// A field that the reader on `reader` reads, and that the input of `wire` does not choose.
-    pub(super) fn not_chosen(&mut self, reader: usize, name: &str, wire: usize, fields: &ChosenFields) {
+    /// A field that a reader reads, and that the input of `wire` does not choose.
+    pub(super) fn not_chosen(&mut self, reader: &Wanted<'_>, name: &str, wire: usize, fields: &ChosenFields) {
         let names: Vec<&str> = fields.list.iter().map(|item| item.value.name.as_str()).collect();
-        let who = self.graph.reader(reader);
+        let who = self.graph.reader(reader.wire);
         let message = format!("{who} reads field `{name}`, but {} has {}", self.input(wire), listed(&names));
         let error = Diagnostic::new(message).at(fields.span);
-        let error = if reader == wire { error } else { error.at(self.graph.input_span(reader)) };
+        let has_place = reader.span.is_some() || reader.wire != wire;
+        let error = if has_place { error.at(self.span(reader)) } else { error };
         let hint = match fields.list.iter().find(|item| item.value.field == name) {
             Some(item) => format!("the input calls it `{}`", item.value.name),
             None => match closest(name, names.iter().copied()).filter(|_| !self.list.is_full()) {
@@ -73,32 +60,16 @@ impl<'a, 'e> Errors<'a, 'e> {
     }
 
     /// A field of a key with a type that is none.
-    pub(super) fn no_key(&mut self, wire: usize, field: &FieldType, giver: usize) {
+    fn no_key(&mut self, wanted: &Wanted<'_>, field: &FieldType, giver: usize) {
         let (name, data_type) = (&field.name, &field.data_type);
         let message = format!(
             "key of {} is made from field `{name}`, but {} gives it as {data_type}",
-            self.input(wire),
+            self.input(wanted.wire),
             self.graph.place(giver)
         );
-        let error = Diagnostic::new(message).at(self.key_span(wire, name));
+        let error = Diagnostic::new(message).at(wanted.span);
         let error = error.label(self.graph.schema_span(giver, name, None), "its type");
         self.list.push(error.hint("a key is a text, bytes, an integer, a bool, a timestamp, a date or a decimal"));
-    }
-
-    /// Fields that an input chooses from text, for a reader of whole records, where nothing names their types.
-    pub(super) fn untyped(&mut self, wire: usize, giver: usize) {
-        let message =
-            format!("{} chooses fields, but nothing names the fields of {}", self.input(wire), self.graph.place(giver));
-        let span = self.graph.input(wire).and_then(|input| input.fields.as_ref()).and_then(|fields| fields.span);
-        let hint = "schema = { … } at the source names them, and `sage-host infer FILE` proposes one; an operator names \
-                    the fields that it gives";
-        self.list.push(Diagnostic::new(message).at(span).hint(hint));
-    }
-
-    /// The place of a field in the key of an input, or of the key's first field if the input calls the field otherwise.
-    pub(super) fn key_span(&self, wire: usize, name: &str) -> Option<Span> {
-        let fields = &self.graph.input(wire)?.key.as_ref()?.fields;
-        fields.iter().find(|field| field.value == name).or(fields.first())?.span
     }
 
     /// An input in messages.
@@ -107,17 +78,28 @@ impl<'a, 'e> Errors<'a, 'e> {
         format!("input \"{name}\" of {}", self.graph.reader(wire))
     }
 
+    /// The place where a reader names its field, or its input.
+    fn span(&self, wanted: &Wanted<'_>) -> Option<Span> {
+        wanted.span.or_else(|| self.graph.input_span(wanted.wire))
+    }
+
     /// Compares a field as a reader names it with the field that `giver` gives.
     pub(super) fn compare(&mut self, wanted: &Wanted<'_>, given: &FieldType, giver: usize) {
+        let wanted_field = match wanted.takes {
+            Takes::Any => return,
+            Takes::Key if given.data_type.can_be_key() => return,
+            Takes::Key => return self.no_key(wanted, given, giver),
+            Takes::Type(field) => field,
+        };
         let (name, reader) = (&given.name, self.graph.reader(wanted.wire));
         let giver_place = self.graph.place(giver);
         // The path begins with the name that the reader uses, which an input may have given to the field.
         let called = |path: &str| {
-            let given = format!("{name}{}", path.strip_prefix(wanted.field.name.as_str()).unwrap_or_default());
+            let given = format!("{name}{}", path.strip_prefix(wanted.name).unwrap_or_default());
             if given == path { format!("`{path}`") } else { format!("`{given}` as `{path}`,") }
         };
         let declared = |member: Option<&str>| self.graph.schema_span(giver, name, member);
-        let (message, place, label, hint) = match Mismatch::between(wanted.field, given) {
+        let (message, place, label, hint) = match Mismatch::between(wanted_field, given) {
             None => return,
             Some(Mismatch::Type { path, member, read, given }) => {
                 let hint = if read.widens_to(given) && !read.is_nested() {
@@ -172,18 +154,18 @@ impl<'a, 'e> Errors<'a, 'e> {
     }
 
     /// Two readers of the text of `giver` that name different types.
-    pub(super) fn disagree(&mut self, one: &Wanted<'_>, other: &Wanted<'_>, giver: usize) {
-        let (first, second) = if one.wire <= other.wire { (one, other) } else { (other, one) };
-        let name = &first.field.name;
-        if !self.disagreements.insert((first.wire, second.wire, name.clone())) {
+    pub(super) fn disagree(&mut self, one: (&Wanted<'_>, &FieldType), other: (&Wanted<'_>, &FieldType), giver: usize) {
+        let ((first, one), (second, other)) = if one.0.wire <= other.0.wire { (one, other) } else { (other, one) };
+        let name = first.name;
+        if !self.disagreements.insert((first.wire, second.wire, name.to_owned())) {
             return;
         }
         let message = format!(
             "{} reads field `{name}` as {}, and {} reads it as {}",
             self.graph.reader(first.wire),
-            first.field.data_type,
+            one.data_type,
             self.graph.reader(second.wire),
-            second.field.data_type
+            other.data_type
         );
         let error = Diagnostic::new(message).at(self.graph.input_span(first.wire));
         let error = error.at(self.graph.input_span(second.wire));

@@ -1,12 +1,22 @@
 use std::collections::{BTreeMap, HashMap};
 
-use super::demand::{Demand, note};
+use super::demand::{Demand, Takes, Wanted};
 use super::errors::Errors;
 use super::flow::Flow;
 use super::graph::{Graph, OutputId};
 use super::output::{Output, output};
-use crate::config::ChosenFields;
+use crate::config::{ChosenField, ChosenFields, InputKey, Spanned};
 use crate::wiring::Wire;
+
+/// The fields on a wire, as its input chooses them.
+pub(super) fn flow_on(graph: &Graph<'_>, flows: &BTreeMap<OutputId, Flow>, at: usize) -> Option<Flow> {
+    let wire = graph.wires.get(at)?;
+    let flow = flows.get(&(wire.from, wire.port.clone()))?;
+    Some(match graph.input(at).and_then(|input| input.fields.as_ref()) {
+        Some(fields) => flow.choose(fields),
+        None => flow.clone(),
+    })
+}
 
 /// The fields that are read on a wire, by the names that the sender gives them: the demand of the receiver, seen
 /// through the `fields` of the input, and the fields of its `key`.
@@ -32,24 +42,40 @@ pub(super) fn through<'a>(
         None => demand.clone(),
         Some(fields) => {
             for item in fields.list.iter().filter(|item| !known(&item.value.field)) {
-                errors.not_given(at, (&item.value.field, item.span), wire.from, all_names);
+                errors.missing(&item.value.field, &by_input(item, at), wire.from, all_names);
             }
             behind_choice(fields, at, demand, known, errors)
         }
     };
-    let Some(key) = &input.key else { return asked };
-    for field in &key.fields {
+    for reader in input.key.iter().flat_map(|key| of_key(key, at)) {
         let chosen = input.fields.iter().flat_map(|fields| &fields.list);
-        let chosen = chosen.map(|item| &item.value).find(|item| item.name == field.value);
-        let name = chosen.map_or(field.value.as_str(), |item| item.field.as_str());
+        let chosen = chosen.map(|item| &item.value).find(|item| item.name == reader.name);
+        let name = chosen.map_or(reader.name, |item| item.field.as_str());
         if known(name) {
             asked.columns = asked.columns.or(Some(at));
-            note(&mut asked.keyed, name, [at]);
+            asked.want_as(name, reader);
         } else if input.fields.is_none() {
-            errors.not_given(at, (name, field.span), wire.from, all_names);
+            errors.missing(name, &reader, wire.from, all_names);
         }
     }
     asked
+}
+
+/// The fields of a key, by their names behind the input.
+pub(super) fn of_key(key: &InputKey, wire: usize) -> impl Iterator<Item = Wanted<'_>> {
+    let fields = key.fields.iter();
+    fields.map(move |Spanned { value: name, span }| Wanted {
+        name,
+        takes: Takes::Key,
+        wire,
+        by_input: true,
+        span: *span,
+    })
+}
+
+/// A field that an input chooses for a reader of whole records.
+fn by_input(item: &Spanned<ChosenField>, wire: usize) -> Wanted<'_> {
+    Wanted { name: &item.value.field, takes: Takes::Any, wire, by_input: true, span: item.span }
 }
 
 /// The demand in front of an input that chooses `fields`.
@@ -63,27 +89,16 @@ fn behind_choice<'a>(
     let list = || fields.list.iter().map(|item| &item.value);
     let by_name: HashMap<&str, &'a str> = list().map(|item| (item.name.as_str(), item.field.as_str())).collect();
     let mut asked = Demand { columns: Some(at), ..Demand::default() };
-    let mut field_of = |name: &str, readers: &mut dyn Iterator<Item = usize>| match by_name.get(name) {
-        Some(&field) => Some(field).filter(|field| known(field)),
-        None => {
-            readers.for_each(|reader| errors.not_chosen(reader, name, at, fields));
-            None
-        }
-    };
     for (name, readers) in &demand.fields {
-        if let Some(field) = field_of(name, &mut readers.iter().map(|reader| reader.wire)) {
-            readers.iter().for_each(|&reader| asked.want_as(field, reader));
+        match by_name.get(name) {
+            Some(&field) if known(field) => readers.iter().for_each(|&reader| asked.want_as(field, reader)),
+            // It was reported that the sender has no such field.
+            Some(_) => {}
+            None => readers.iter().for_each(|reader| errors.not_chosen(reader, name, at, fields)),
         }
     }
-    for (noted, own) in [(&demand.keyed, &mut asked.keyed), (&demand.chosen, &mut asked.chosen)] {
-        for (&name, wires) in noted {
-            if let Some(field) = field_of(name, &mut wires.iter().copied()) {
-                note(own, field, wires.iter().copied());
-            }
-        }
-    }
-    for item in list().filter(|item| demand.all && known(&item.field)) {
-        note(&mut asked.chosen, &item.field, [at]);
+    for item in fields.list.iter().filter(|item| demand.all && known(&item.value.field)) {
+        asked.want_as(&item.value.field, by_input(item, at));
     }
     asked
 }

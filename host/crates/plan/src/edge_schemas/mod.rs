@@ -3,9 +3,10 @@
 //! Flow of [`resolve`]:
 //!
 //! 1. From the sources to the sinks: the fields of each output, as far as schemas and descriptions name them.
-//! 2. From the sinks to the sources: the fields that are read. Each field is checked where it is given; where
+//! 2. The fields that each sink writes: those that it chooses, or all that have a name by now.
+//! 3. From the sinks to the sources: the fields that are read. Each field is checked where it is given; where
 //!    records are text, the fields that are read become the fields to parse.
-//! 3. From the sources to the sinks again, now with the fields to parse.
+//! 4. From the sources to the sinks again, now with the fields to parse.
 //!
 //! Invariants of a plan without errors:
 //!
@@ -26,6 +27,7 @@ mod mismatch;
 mod output;
 mod resolve;
 mod schemas;
+mod written;
 
 pub(super) use resolve::{Resolved, resolve};
-pub use schemas::{EdgeSchema, Projection, Schemas, StageSchemas};
+pub use schemas::{EdgeSchema, Projection, Schemas, StageSchemas, WrittenField};

@@ -41,13 +41,14 @@ pub(super) fn output<'a>(draft: &'a Draft<'_>, port: &Port) -> Output<'a> {
     }
 }
 
-/// Whether the text on an output is rows of CSV: objects of strings.
+/// Whether the stage is a source of CSV, in which a field of no known type is a text.
 pub(super) fn is_csv(draft: &Draft<'_>) -> bool {
-    match &draft.work {
-        Some(Work::Source(SourceSpec::File(file))) => file.text.format == Format::Csv,
-        Some(Work::Source(SourceSpec::Stdin(text))) => text.format == Format::Csv,
-        _ => false,
-    }
+    let text = match &draft.work {
+        Some(Work::Source(SourceSpec::File(file))) => &file.text,
+        Some(Work::Source(SourceSpec::Stdin(text))) => text,
+        _ => return false,
+    };
+    text.format == Format::Csv
 }
 
 fn source_output(source: &SourceSpec) -> Output<'_> {

@@ -1,14 +1,15 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use sage_batch::fields::{DataType, FieldType, Schema};
 
-use super::demand::{Demand, note};
+use super::demand::{Demand, Takes, Wanted};
 use super::errors::Errors;
 use super::flow::Flow;
 use super::graph::{Graph, OutputId};
-use super::input::through;
+use super::input::{flow_on, of_key, through};
 use super::output::{Output, is_csv, output};
+use super::written::{Writing, Written, written};
 use super::{EdgeSchema, Projection, StageSchemas};
 use crate::config::Diagnostics;
 use crate::draft::Draft;
@@ -30,10 +31,11 @@ type Parses = BTreeMap<OutputId, Arc<SourceSchema>>;
 pub(crate) fn resolve(drafts: &[Draft<'_>], wires: &[Wire], sorted: &[usize], errors: &mut Diagnostics) -> Resolved {
     let graph = Graph::new(drafts, wires, sorted);
     let named = flows(&graph, &Parses::new(), &BTreeMap::new());
-    let Read { parses, demands, wires: read } = read(&graph, &named, errors);
+    let written = written(&graph, &named, errors);
+    let Read { parses, demands, wires: read } = read(&graph, &named, &written, errors);
     let flows = flows(&graph, &parses, &demands);
     let mut stages: Vec<StageSchemas> =
-        drafts.iter().map(|draft| StageSchemas { shape: draft.shape.cloned(), parses: Vec::new() }).collect();
+        drafts.iter().map(|draft| StageSchemas { shape: draft.shape.cloned(), ..StageSchemas::default() }).collect();
     for ((stage, port), schema) in parses {
         if let Some(stage) = stages.get_mut(stage) {
             stage.parses.push((port, schema));
@@ -44,6 +46,11 @@ pub(crate) fn resolve(drafts: &[Draft<'_>], wires: &[Wire], sorted: &[usize], er
         let read = if demand.all { Projection::All } else { Projection::Fields(demand.names()) };
         EdgeSchema { fields: flow.fields, others: flow.open, read }
     };
+    for (&stage, fields) in &written {
+        if let Some(stage) = stages.get_mut(stage) {
+            stage.writes = Some(fields.iter().map(|field| field.written.clone()).collect());
+        }
+    }
     Resolved { stages, edges: read.into_iter().enumerate().map(edge).collect() }
 }
 
@@ -82,16 +89,6 @@ fn flows(graph: &Graph<'_>, parses: &Parses, demands: &BTreeMap<OutputId, Demand
     flows
 }
 
-/// The fields on a wire, as its input chooses them.
-fn flow_on(graph: &Graph<'_>, flows: &BTreeMap<OutputId, Flow>, at: usize) -> Option<Flow> {
-    let wire = graph.wires.get(at)?;
-    let flow = flows.get(&(wire.from, wire.port.clone()))?;
-    Some(match graph.input(at).and_then(|input| input.fields.as_ref()) {
-        Some(fields) => flow.choose(fields),
-        None => flow.clone(),
-    })
-}
-
 /// The fields that are read, on outputs and on wires.
 struct Read<'a> {
     parses: Parses,
@@ -99,7 +96,12 @@ struct Read<'a> {
     wires: Vec<Demand<'a>>,
 }
 
-fn read<'a>(graph: &Graph<'a>, named: &BTreeMap<OutputId, Flow>, list: &mut Diagnostics) -> Read<'a> {
+fn read<'a>(
+    graph: &Graph<'a>,
+    named: &BTreeMap<OutputId, Flow>,
+    written: &'a Written,
+    list: &mut Diagnostics,
+) -> Read<'a> {
     let mut read =
         Read { parses: Parses::new(), demands: BTreeMap::new(), wires: vec![Demand::default(); graph.wires.len()] };
     let mut errors = Errors::new(graph, list);
@@ -146,12 +148,12 @@ fn read<'a>(graph: &Graph<'a>, named: &BTreeMap<OutputId, Flow>, list: &mut Diag
             }
         }
         for (at, wire) in graph.inputs(stage) {
-            let mut demand = asked(draft, at, &passed);
+            let mut demand = asked(draft, at, written.get(&stage), &passed);
             let through = through(graph, named, at, &demand, &mut errors);
             read.demands.entry((wire.from, wire.port.clone())).or_default().add(&through, |_| false);
             if let Some(slot) = read.wires.get_mut(at) {
                 let key = graph.input(at).and_then(|input| input.key.as_ref());
-                key.iter().flat_map(|key| &key.fields).for_each(|field| note(&mut demand.keyed, &field.value, [at]));
+                key.into_iter().flat_map(|key| of_key(key, at)).for_each(|reader| demand.want_as(reader.name, reader));
                 *slot = demand;
             }
         }
@@ -160,12 +162,19 @@ fn read<'a>(graph: &Graph<'a>, named: &BTreeMap<OutputId, Flow>, list: &mut Diag
 }
 
 /// The fields that a stage reads on a wire, with those that it passes on to its readers.
-fn asked<'a>(draft: &Draft<'a>, wire: usize, passed: &Demand<'a>) -> Demand<'a> {
+fn asked<'a>(draft: &Draft<'a>, wire: usize, writes: Option<&'a Vec<Writing>>, passed: &Demand<'a>) -> Demand<'a> {
     let mut demand = Demand::default();
     match (draft.shape, &draft.work) {
         (Some(shape), Some(Work::Component(..))) => {
             demand.columns = Some(wire);
             shape.reads.fields().iter().for_each(|field| demand.want(field, wire));
+        }
+        _ if let Some(fields) = writes => {
+            demand.columns = Some(wire);
+            for Writing { written, span } in fields {
+                let name = &written.field;
+                demand.want_as(name, Wanted { name, takes: Takes::Any, wire, by_input: false, span: *span });
+            }
         }
         _ => demand.all = draft.role != Role::Source,
     }
@@ -198,23 +207,14 @@ impl Point<'_, '_, '_> {
                 None => {}
             }
         }
-        for (name, wires) in &self.demand.keyed {
-            if let Some(field) = by_name.get(name).filter(|field| !field.data_type.can_be_key()) {
-                wires.iter().for_each(|&wire| self.errors.no_key(wire, field, self.stage));
-            }
-        }
     }
 
-    /// The fields to parse from text: each with the narrowest type that a reader names, and nullable if every
-    /// reader takes null. The other fields of keys are texts in CSV, and any values in JSON. `None` if no stage reads
-    /// columns.
+    /// The fields to parse from text: each with the narrowest type that a reader names, and nullable if every reader
+    /// that names a type takes null. `None` if no stage reads columns.
     fn parsed(&mut self, names: Option<&[String]>, is_csv: bool) -> Option<SourceSchema> {
         self.demand.columns?;
-        let untyped = self.demand.chosen.iter().filter(|(name, _)| !self.demand.fields.contains_key(*name));
-        let untyped: BTreeSet<usize> = untyped.flat_map(|(_, wires)| wires.iter().copied()).collect();
-        untyped.into_iter().for_each(|wire| self.errors.untyped(wire, self.stage));
         let mut fields = Vec::with_capacity(self.demand.fields.len());
-        for (name, readers) in &self.demand.fields {
+        for (&name, readers) in &self.demand.fields {
             if let Some(names) = names
                 && !names.iter().any(|known| known == name)
             {
@@ -222,35 +222,23 @@ impl Point<'_, '_, '_> {
                 self.missing(name, &names);
                 continue;
             }
-            let Some(mut narrowest) = readers.first() else { continue };
-            for reader in readers {
-                if reader.field.data_type.widens_to(&narrowest.field.data_type) {
+            let typed = || readers.iter().filter_map(|reader| Some((reader, reader.field()?)));
+            let Some(mut narrowest) = typed().next() else {
+                fields.push(untyped(name, is_csv));
+                continue;
+            };
+            for reader in typed() {
+                if reader.1.data_type.widens_to(&narrowest.1.data_type) {
                     narrowest = reader;
-                } else if !narrowest.field.data_type.widens_to(&reader.field.data_type) {
+                } else if !narrowest.1.data_type.widens_to(&reader.1.data_type) {
                     self.errors.disagree(narrowest, reader, self.stage);
                 }
             }
-            let nullable = readers.iter().all(|reader| reader.field.nullable);
-            let field = FieldType { name: (*name).to_owned(), nullable, ..narrowest.field.clone() };
-            if let Some(wires) = self.demand.keyed.get(name).filter(|_| !field.data_type.can_be_key()) {
-                wires.iter().for_each(|&wire| self.errors.no_key(wire, &field, self.stage));
-            }
+            let nullable = typed().all(|(_, field)| field.nullable);
+            let field = FieldType { name: name.to_owned(), nullable, ..narrowest.1.clone() };
+            let keys = readers.iter().filter(|reader| matches!(reader.takes, Takes::Key));
+            keys.for_each(|reader| self.errors.compare(reader, &field, self.stage));
             fields.push(field);
-        }
-        for (&name, wires) in self.demand.keyed.iter().filter(|(name, _)| !self.demand.fields.contains_key(*name)) {
-            match names {
-                Some(names) if !names.iter().any(|known| known == name) => {
-                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                    for &wire in wires {
-                        let span = self.errors.key_span(wire, name);
-                        self.errors.not_given(wire, (name, span), self.stage, &names);
-                    }
-                }
-                _ => {
-                    let data_type = if is_csv { DataType::String } else { DataType::Json };
-                    fields.push(FieldType { name: name.to_owned(), data_type, nullable: !is_csv, docs: String::new() });
-                }
-            }
         }
         // The names come from a map, so no name occurs twice.
         Some(SourceSchema::same_names(Arc::new(Schema::new(fields).unwrap_or_default())))
@@ -259,14 +247,20 @@ impl Point<'_, '_, '_> {
     /// Reports a field that is not given, with all fields that the reader could read where that is known.
     fn missing(&mut self, name: &str, here: &[&str]) {
         for reader in self.demand.fields.get(name).into_iter().flatten() {
-            let wire = self.graph.wires.get(reader.wire);
+            let wire = self.graph.wires.get(reader.wire).filter(|_| !reader.by_input);
             let direct = wire.and_then(|_| flow_on(self.graph, self.named, reader.wire));
             match (wire, direct) {
                 (Some(wire), Some(flow)) if !flow.open => {
-                    self.errors.missing(&reader.field.name, reader, wire.from, &flow.names())
+                    self.errors.missing(reader.name, reader, wire.from, &flow.names());
                 }
                 _ => self.errors.missing(name, reader, self.stage, here),
             }
         }
     }
+}
+
+/// A field of text whose type no reader names: a text in CSV, and any value or null in JSON.
+fn untyped(name: &str, is_csv: bool) -> FieldType {
+    let data_type = if is_csv { DataType::String } else { DataType::Json };
+    FieldType { name: name.to_owned(), data_type, nullable: !is_csv, docs: String::new() }
 }

@@ -22,6 +22,19 @@ pub struct StageSchemas {
     /// Fields that the host parses from the text that the stage sends, by output. An output without an entry has
     /// no reader of columns, or sends columns already.
     pub parses: Vec<(Port, Arc<SourceSchema>)>,
+    /// Fields that a built-in sink writes. `None` for a sink that writes records as they are.
+    pub writes: Option<Vec<WrittenField>>,
+}
+
+/// A field that a built-in sink writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenField {
+    /// Name of the field in the records.
+    pub field: String,
+    /// Name in the output.
+    pub name: String,
+    /// Whether nothing names the type of the field. It is then any JSON value, or the text of a CSV cell.
+    pub untyped: bool,
 }
 
 /// Fields of the records on an edge.
@@ -78,7 +91,7 @@ impl Schemas {
     /// Whether a stage receives or sends columns. Otherwise every record of the pipeline is bytes.
     #[must_use]
     pub fn has_columns(&self) -> bool {
-        self.stages.iter().any(|stage| stage.shape.is_some() || !stage.parses.is_empty())
+        self.stages.iter().any(|stage| stage.shape.is_some() || !stage.parses.is_empty() || stage.writes.is_some())
     }
 }
 

@@ -164,6 +164,13 @@ pub(crate) fn describe(plan: &Plan) -> String {
             });
             let _ = writeln!(out, "   parses {port:?} {}", shown.collect::<Vec<_>>().join(", "));
         }
+        if let Some(fields) = plan.schemas.stage(id).and_then(|stage| stage.writes.as_ref()) {
+            let shown = fields.iter().map(|field| {
+                let mark = if field.untyped { " of any type" } else { "" };
+                format!("{} as {}{mark}", field.field, field.name)
+            });
+            let _ = writeln!(out, "   writes {}", shown.collect::<Vec<_>>().join(", "));
+        }
     }
     if plan.schemas.has_columns() {
         out.push_str(&plan.schema_listing());

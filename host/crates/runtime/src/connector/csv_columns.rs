@@ -1,18 +1,23 @@
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::csv_bad_row::{BadRow, OTHER_ENCODING, Spoils};
+use super::csv_row_text::KeptColumn;
 use super::json_string::write_json_string;
 use sage_plan::config::closest;
-use sage_plan::{CsvSpec, Duplicates, FieldPath, HeaderSpec, StampSpec, Unnamed};
+use sage_plan::{CsvSpec, Duplicates, FieldPath, HeaderSpec, SourceSchema, StampSpec, Unnamed};
 
 /// The columns of a CSV file: their number, their names, and the subset that a record has.
 pub(super) struct Columns {
     spec: CsvSpec,
     stamps: StampSpec,
+    reads: Option<Arc<SourceSchema>>,
     /// Number of fields that a row must have. `None` until the first row has been read.
     width: Option<usize>,
-    /// For each column of a record: its index in the row, and the text `{"name":` or `,"name":`.
-    kept: Vec<(usize, Vec<u8>)>,
+    /// The columns of a record.
+    kept: Arc<[KeptColumn]>,
+    /// For each field that is read, the index of its column; `None` for a nullable field without one.
+    read: Vec<Option<usize>>,
     /// Indices of the columns for key, time and headers, in this order.
     stamped: Vec<usize>,
     other_delimiter: Option<char>,
@@ -26,12 +31,14 @@ pub(super) enum Found {
 }
 
 impl Columns {
-    pub(super) fn new(spec: &CsvSpec, stamps: &StampSpec) -> Self {
+    pub(super) fn new(spec: &CsvSpec, stamps: &StampSpec, reads: Option<&Arc<SourceSchema>>) -> Self {
         Self {
             spec: spec.clone(),
             stamps: stamps.clone(),
+            reads: reads.cloned(),
             width: None,
-            kept: Vec::new(),
+            kept: Arc::default(),
+            read: Vec::new(),
             stamped: Vec::new(),
             other_delimiter: None,
             notes: Vec::new(),
@@ -53,14 +60,14 @@ impl Columns {
         self.width.unwrap_or(0)
     }
 
-    /// Whether a record has any column.
-    pub(super) fn has_any(&self) -> bool {
-        !self.kept.is_empty()
+    /// The columns of a record.
+    pub(super) fn kept(&self) -> &Arc<[KeptColumn]> {
+        &self.kept
     }
 
-    /// For each column of a record: its index in the row, and the text before its value.
-    pub(super) fn kept(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        self.kept.iter().map(|(number, key)| (*number, key.as_slice()))
+    /// For each field that is read, the index of its column.
+    pub(super) fn read(&self) -> &[Option<usize>] {
+        &self.read
     }
 
     /// Index of the column for field `slot` in the list of key, time and headers.
@@ -159,6 +166,15 @@ impl Columns {
         };
         let column = |path: &FieldPath| number_of(path.only_part().unwrap_or_default());
         self.stamped = self.stamps.paths().map(column).collect::<Result<_, _>>()?;
+        if let Some(reads) = &self.reads {
+            let names: Vec<Option<String>> = kept.iter().map(|(_, name)| Some((*name).to_owned())).collect();
+            let column = |(name, nullable): (&String, bool)| match kept.iter().find(|(_, kept)| kept == name) {
+                None if !nullable => Err(no_column(name, &names)),
+                found => Ok(found.map(|(number, _)| *number)),
+            };
+            let nullable = reads.fields().fields().iter().map(|field| field.nullable);
+            self.read = reads.names().iter().zip(nullable).map(column).collect::<Result<_, _>>()?;
+        }
         self.kept = kept
             .into_iter()
             .enumerate()
@@ -167,7 +183,7 @@ impl Columns {
                 // A name is a `str`, so it is valid text.
                 let _ = write_json_string(name.as_bytes(), &mut key);
                 key.push(b':');
-                (number, key)
+                KeptColumn { number, key }
             })
             .collect();
         self.width = Some(names.len());

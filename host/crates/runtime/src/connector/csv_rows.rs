@@ -1,10 +1,14 @@
-use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
+use std::sync::Arc;
 
 use super::csv_bad_row::{BadRow, OTHER_ENCODING, Spoils};
 use super::csv_columns::{Columns, Found};
-use super::json_string::write_json_string;
+use super::csv_row_text::{CsvRowText, KeptColumn, write_object};
 use super::line_reader::{content, without_mark};
-use sage_plan::{CsvSpec, StampSpec};
+use super::row_cells::{Parsed, RowCells};
+use sage_batch::fields::Table;
+use sage_formats::FieldError;
+use sage_formats::csv::CsvCells;
+use sage_plan::{CsvSpec, TextSpec};
 
 /// Turns the lines of a CSV file into JSON objects of strings, with the header's names in the header's order.
 ///
@@ -12,12 +16,11 @@ use sage_plan::{CsvSpec, StampSpec};
 /// lines (RFC 4180). Blank lines between rows are skipped. The caller feeds one line at a time, so that the
 /// line of each row is known, and an open quote cannot consume more than the longest allowed row.
 pub(super) struct CsvRows {
-    parser: Reader,
+    cells: RowCells,
     columns: Columns,
-    fields: Vec<u8>,
-    ends: Vec<usize>,
-    field_bytes: usize,
-    field_count: usize,
+    /// Reads the fields of a row, once the columns are known.
+    reader: Option<CsvCells>,
+    spec: Arc<CsvSpec>,
     row: Option<OpenRow>,
     longest: usize,
 }
@@ -39,33 +42,14 @@ pub(super) enum Fed {
     Row(u64),
 }
 
-/// The result of parsing a piece of a row.
-enum Parsed {
-    /// The row continues.
-    Open,
-    /// The row ends; this number of bytes follows it.
-    Row(usize),
-    /// The row has more fields than the header.
-    TooWide,
-}
-
 impl CsvRows {
     /// Parses rows of up to `longest` bytes.
-    pub(super) fn new(spec: &CsvSpec, stamps: &StampSpec, longest: usize) -> Self {
-        let mut parser = ReaderBuilder::new();
-        // Inside quotes, line ends belong to the field, unchanged.
-        parser.terminator(Terminator::CRLF).delimiter(spec.delimiter);
-        match spec.quote {
-            Some(quote) => parser.quote(quote),
-            None => parser.quoting(false),
-        };
+    pub(super) fn new(TextSpec { csv, stamps, reads, .. }: &TextSpec, longest: usize) -> Self {
         Self {
-            parser: parser.build(),
-            columns: Columns::new(spec, stamps),
-            fields: vec![0; 4096],
-            ends: vec![0; 64],
-            field_bytes: 0,
-            field_count: 0,
+            cells: RowCells::new(csv),
+            columns: Columns::new(csv, stamps, reads.as_ref()),
+            reader: None,
+            spec: Arc::new(csv.clone()),
             row: None,
             longest,
         }
@@ -78,7 +62,7 @@ impl CsvRows {
 
     /// Field `slot` in the list of key, time and headers, of the row just completed.
     pub(super) fn stamped_field(&self, slot: usize) -> &[u8] {
-        self.columns.stamped(slot).map(|number| self.field(number)).unwrap_or_default()
+        self.columns.stamped(slot).map(|number| self.cells.cell(number)).unwrap_or_default()
     }
 
     /// Takes line number `line`, with its line end.
@@ -93,7 +77,7 @@ impl CsvRows {
 
     /// Discards the open row, and returns the line on which it began.
     pub(super) fn give_up(&mut self) -> Option<u64> {
-        self.parser.reset();
+        self.cells.clear();
         Some(self.row.take()?.line)
     }
 
@@ -102,8 +86,12 @@ impl CsvRows {
         if self.row.is_none() && content(raw).is_empty() {
             return Ok(Fed::Nothing);
         }
+        if self.row.is_none() && self.columns.are_known() && raw.len() <= self.longest && self.cells.split(content(raw))
+        {
+            return Ok(Fed::Row(line));
+        }
         let mut row = self.row.unwrap_or_else(|| {
-            (self.field_bytes, self.field_count) = (0, 0);
+            self.cells.clear();
             OpenRow { line, bytes: 0 }
         });
         row.bytes = row.bytes.saturating_add(raw.len());
@@ -115,8 +103,9 @@ impl CsvRows {
                  and by object_store_memory of each stage that reads it",
             ));
         }
-        let parsed = match self.parse(raw) {
-            Parsed::Open if !raw.ends_with(b"\n") && !raw.ends_with(b"\r") => self.parse(b"\n"),
+        let most = if self.columns.are_known() { self.columns.width() } else { usize::MAX };
+        let parsed = match self.cells.parse(raw, most) {
+            Parsed::Open if !raw.ends_with(b"\n") && !raw.ends_with(b"\r") => self.cells.parse(b"\n", most),
             parsed => parsed,
         };
         match parsed {
@@ -129,7 +118,7 @@ impl CsvRows {
                 }
             }
             Parsed::TooWide => {
-                let (found, expected) = (self.field_count - 1, self.columns.width());
+                let (found, expected) = (self.cells.count() - 1, self.columns.width());
                 let bad = self
                     .wrong_width(row.line, format!("more than {found} fields in the row, {expected} in the header"));
                 // If the row spans several lines, an open quote is the most likely cause.
@@ -140,8 +129,7 @@ impl CsvRows {
         if self.columns.are_known() {
             return Ok(Fed::Row(row.line));
         }
-        let Self { fields, ends, columns, field_count, .. } = self;
-        match columns.find(row.line, row_fields(fields, ends, *field_count))? {
+        match self.columns.find(row.line, self.cells.cells())? {
             Found::Header => Ok(Fed::Nothing),
             Found::Row => Ok(Fed::Row(row.line)),
         }
@@ -158,26 +146,48 @@ impl CsvRows {
     /// Appends the row just completed, which began on `line`, as a JSON object. `charset` names the encoding
     /// that its text should have.
     pub(super) fn write_row(&self, line: u64, charset: &str, out: &mut Vec<u8>) -> Result<(), BadRow> {
-        if self.field_count != self.columns.width() {
-            let (found, expected) = (self.field_count, self.columns.width());
-            return Err(self.wrong_width(line, format!("{found} fields in the row, {expected} in the header")));
-        }
-        if !self.columns.has_any() {
-            out.push(b'{');
-        }
-        for (number, key) in self.columns.kept() {
-            out.extend_from_slice(key);
-            write_json_string(self.field(number), out).ok_or_else(|| self.not_text(line, number, charset))?;
-        }
-        out.push(b'}');
-        Ok(())
+        self.check_width(line)?;
+        write_object(self.columns.kept(), &self.cells, out).map_err(|number| self.not_text(line, number, charset))
     }
 
-    /// Field `number`, from 0, of the row just completed.
-    fn field(&self, number: usize) -> &[u8] {
-        let start = number.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        let end = self.ends.get(number).copied().unwrap_or(start);
-        self.fields.get(start..end).unwrap_or_default()
+    /// The row just completed as it came, without its line end.
+    pub(super) fn row(&self) -> &[u8] {
+        self.cells.row()
+    }
+
+    /// Checks the row just completed as its text is checked. Returns the length of the longer of the two, at least
+    /// where it matters. `object` is empty, and serves as a buffer.
+    pub(super) fn check_row(&self, line: u64, charset: &str, object: &mut Vec<u8>) -> Result<usize, BadRow> {
+        self.check_width(line)?;
+        let (row, kept) = (self.cells.row(), self.columns.kept());
+        // An escape takes six bytes for one.
+        let most: usize = kept.iter().map(|KeptColumn { key, .. }| key.len() + 2).sum::<usize>() + 6 * row.len() + 2;
+        if most <= self.longest && simdutf8::basic::from_utf8(row).is_ok() {
+            return Ok(row.len());
+        }
+        self.write_row(line, charset, object)?;
+        Ok(object.len().max(row.len()))
+    }
+
+    /// Appends the fields of the row just completed to `table`.
+    pub(super) fn read_fields(&mut self, table: &mut Table) -> Result<(), FieldError> {
+        let Self { cells, columns, reader, .. } = self;
+        let reader = reader.get_or_insert_with(|| CsvCells::at(table.schema(), columns.read().to_vec()));
+        reader.read(|number| Some(cells.cell(number)), |number| cells.is_quoted(number), table)
+    }
+
+    /// The way from a row to its text. `None` until the columns are known.
+    pub(super) fn row_text(&self) -> Option<CsvRowText> {
+        let known = self.columns.are_known();
+        known.then(|| CsvRowText { spec: Arc::clone(&self.spec), kept: Arc::clone(self.columns.kept()) })
+    }
+
+    fn check_width(&self, line: u64) -> Result<(), BadRow> {
+        let (found, expected) = (self.cells.count(), self.columns.width());
+        if found == expected {
+            return Ok(());
+        }
+        Err(self.wrong_width(line, format!("{found} fields in the row, {expected} in the header")))
     }
 
     fn wrong_width(&self, line: u64, what: String) -> BadRow {
@@ -192,38 +202,6 @@ impl CsvRows {
         let bad = BadRow::new(line, format!("field {} is not valid {charset}", number + 1));
         if charset == "UTF-8" { bad.hint(OTHER_ENCODING) } else { bad }
     }
-
-    /// Parses a piece of a row.
-    fn parse(&mut self, mut piece: &[u8]) -> Parsed {
-        loop {
-            let fields = self.fields.get_mut(self.field_bytes..).unwrap_or_default();
-            let ends = self.ends.get_mut(self.field_count..).unwrap_or_default();
-            let (result, read, written, ended) = self.parser.read_record(piece, fields, ends);
-            piece = piece.get(read..).unwrap_or_default();
-            self.field_bytes += written;
-            self.field_count += ended;
-            match result {
-                ReadRecordResult::InputEmpty | ReadRecordResult::End => return Parsed::Open,
-                ReadRecordResult::Record => return Parsed::Row(piece.len()),
-                ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull
-                    if self.columns.are_known() && self.field_count > self.columns.width() =>
-                {
-                    return Parsed::TooWide;
-                }
-                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
-            }
-        }
-    }
-}
-
-fn row_fields<'a>(fields: &'a [u8], ends: &'a [usize], count: usize) -> impl Iterator<Item = &'a [u8]> {
-    let mut start = 0;
-    ends.iter().take(count).map(move |&end| {
-        let field = fields.get(start..end).unwrap_or_default();
-        start = end;
-        field
-    })
 }
 
 #[cfg(test)]
@@ -236,7 +214,7 @@ mod tests {
     }
 
     fn read_as(text: &[u8], spec: &CsvSpec) -> (Vec<(u64, String)>, Result<(), BadRow>) {
-        let mut rows = CsvRows::new(spec, &StampSpec::default(), 1000);
+        let mut rows = CsvRows::new(&TextSpec { csv: spec.clone(), ..TextSpec::default() }, 1000);
         let mut found = Vec::new();
         for (number, line) in text.split_inclusive(|&b| b == b'\n').enumerate() {
             match rows.feed(number as u64 + 1, line) {
@@ -283,7 +261,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_the_line_the_row_begins_on() {
-        let wide = format!("a\n{}\n", ",".repeat(900));
+        let wide = format!("a\n\"\"{}\n", ",".repeat(900));
         let long = format!("a\n\"{}", "x\n".repeat(600));
         let cases: [(&[u8], u64, &str); 8] = [
             (b"a,b,a\n", 1, "two columns are called \"a\""),

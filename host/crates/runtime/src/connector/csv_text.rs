@@ -54,8 +54,12 @@ impl OpenText {
     fn push_row(&mut self, room: &mut Room<'_>, line: u64) -> Result<(), BadRow> {
         self.row.clear();
         let charset = self.lines.input().must_be().unwrap_or("UTF-8");
-        self.csv.write_row(line, charset, &mut self.row)?;
-        let mut bytes = self.row.len();
+        let mut bytes = if room.fields.is_some() {
+            self.csv.check_row(line, charset, &mut self.row)?
+        } else {
+            self.csv.write_row(line, charset, &mut self.row)?;
+            self.row.len()
+        };
         let stamp = if self.stamps.are_none() {
             None
         } else {
@@ -67,9 +71,18 @@ impl OpenText {
             let what = format!("the row as JSON has {bytes} bytes, a record may have {}", self.longest);
             return Err(BadRow::new(line, what).hint(BOUND));
         }
+        let row = match &mut room.fields {
+            None => &self.row,
+            Some(fields) => {
+                if let Err(error) = self.csv.read_fields(&mut fields.table) {
+                    fields.bad.push((room.batch.len(), error.to_string()));
+                }
+                self.csv.row()
+            }
+        };
         match stamp {
-            None => room.push(line, |out| out.extend_from_slice(&self.row)),
-            Some(stamp) => room.push_stamped(line, &self.row, stamp),
+            None => room.push(line, |out| out.extend_from_slice(row)),
+            Some(stamp) => room.push_stamped(line, row, stamp),
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::identity::FileId;
+use super::layout::Layout;
 use super::line_output::LineOutput;
 use super::output_place::OutputPlace;
 use super::packed::Packed;
@@ -38,7 +39,7 @@ struct Output {
 }
 
 impl FileSink {
-    pub(super) fn create(spec: &FileSinkSpec, guard: &Arc<PathGuard>) -> Result<Self, ConnectorError> {
+    pub(super) fn create(spec: &FileSinkSpec, layout: Layout, guard: &Arc<PathGuard>) -> Result<Self, ConnectorError> {
         let shown = plain_path(&spec.path);
         let (path, partial, file) = match OutputPlace::examine(&spec.path)? {
             OutputPlace::InPlace(path) => {
@@ -56,7 +57,7 @@ impl FileSink {
             file.try_clone().map_err(|cause| ConnectorError::caused(format!("cannot write to \"{shown}\""), cause))?;
         let packed = Packed::new(file, spec.compression, &spec.path);
         let output = Output { packed, file: handle, readable: 0 };
-        let writer = RecordWriter::new(output, format!("\"{shown}\""));
+        let writer = RecordWriter::new(output, layout, format!("\"{shown}\""));
         Ok(Self { writer: Some(writer), written: 0, path, partial })
     }
 
@@ -150,10 +151,14 @@ mod tests {
 
     use super::*;
     use sage_batch::{Origin, Record};
-    use sage_plan::Compression;
+    use sage_plan::{Compression, SinkText};
+
+    fn spec(path: &Path, compression: Compression) -> FileSinkSpec {
+        FileSinkSpec { path: path.to_owned(), compression, text: SinkText::default() }
+    }
 
     fn sink(path: &Path) -> Result<FileSink, ConnectorError> {
-        FileSink::create(&FileSinkSpec { path: path.to_owned(), compression: Compression::Found }, &Arc::default())
+        FileSink::create(&spec(path, Compression::Found), Layout::Lines, &Arc::default())
     }
 
     fn write(sink: &mut FileSink, payload: &[u8]) {
@@ -330,8 +335,8 @@ mod tests {
         fs::write(at("in"), "input").unwrap();
         let mut guard = PathGuard::default();
         guard.add("it is read".to_owned(), [FileId::of(&fs::metadata(at("in")).unwrap())]);
-        let spec = FileSinkSpec { path: at("out"), compression: Compression::None };
-        let mut sink = FileSink::create(&spec, &Arc::new(guard)).unwrap();
+        let spec = spec(&at("out"), Compression::None);
+        let mut sink = FileSink::create(&spec, Layout::Lines, &Arc::new(guard)).unwrap();
         write(&mut sink, b"x");
         // The file is moved after the paths were compared.
         fs::rename(at("in"), at("out")).unwrap();

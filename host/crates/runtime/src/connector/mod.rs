@@ -5,7 +5,7 @@
 //!
 //! Text flows through `Counted` (counts the bytes, and waits for them) → `Input` (decompresses, by the first
 //! bytes) → `TextInput` (decodes to UTF-8) → `LineReader` (lines within the limit) → format (lines, JSON lines,
-//! `CsvRows`) → batch. `Stamps` adds key, time and headers if they are configured, and `FilePlaces` notes the
+//! `CsvRows`) → batch. If fields of CSV are read, the batch gets the rows as they came, and `ReadFields` the columns. `Stamps` adds key, time and headers if they are configured, and `FilePlaces` notes the
 //! line of every record. Records leave through `RecordWriter` and `Packed`.
 //!
 //! Input that cannot be read is an error. The error says how much is lost: a record, or the rest of a file. The
@@ -29,6 +29,9 @@
 mod counted;
 mod csv_bad_row;
 mod csv_columns;
+#[cfg(test)]
+mod csv_fields_tests;
+mod csv_row_text;
 mod csv_rows;
 mod csv_text;
 mod dead_letter;
@@ -47,6 +50,7 @@ mod json_fields;
 mod json_line;
 mod json_string;
 mod json_text;
+mod layout;
 mod line_output;
 mod line_reader;
 mod magic;
@@ -67,10 +71,12 @@ mod pattern_walk;
 mod peeking;
 mod places;
 mod port;
+mod read_fields;
 mod record_writer;
 mod refusal;
 mod rfc3339;
 mod room;
+mod row_cells;
 mod stamps;
 mod standard_streams;
 mod stdout_sink;
@@ -82,9 +88,12 @@ mod zstd_frames;
 pub use dead_letter::DeadLetter;
 pub use dead_letter_file::DeadLetterFile;
 pub use in_memory::{CollectSink, Collected, IterSource};
+pub(crate) use layout::csv_form;
 pub use meetings::compare_paths;
 pub use open::{open_sink, open_source};
 pub use path_guard::PathGuard;
 pub use path_use::{PathRole, PathUse, StandardStreams};
 pub use port::{ConnectorError, Extent, Filled, Places, Sink, SinkOutcome, Source, SourceProgress, Unreadable};
+pub use read_fields::ReadFields;
+pub(crate) use read_fields::written;
 pub use standard_streams::{note_closed_streams, require_output};

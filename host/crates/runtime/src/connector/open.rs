@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::discard_sink::DiscardSink;
 use super::file_sink::FileSink;
 use super::generate::Generate;
+use super::layout::Layout;
 use super::standard_streams::{require_input, require_output};
 use super::stdout_sink::StdoutSink;
 use super::text_source::TextSource;
@@ -37,17 +38,21 @@ pub fn open_source(
     })
 }
 
-/// Opens a built-in sink of a run whose files `guard` keeps.
+/// Opens a built-in sink of a run whose files `guard` keeps. `columns` are the names of the columns, for CSV.
 ///
 /// # Errors
 /// The sink cannot be written to, as far as that is known before the first write. [`SinkSpec::Provided`] is
 /// always an error, as for [`open_source`].
-pub fn open_sink(spec: &SinkSpec, guard: &Arc<PathGuard>) -> Result<Box<dyn Sink>, ConnectorError> {
+pub fn open_sink(
+    spec: &SinkSpec,
+    columns: Vec<String>,
+    guard: &Arc<PathGuard>,
+) -> Result<Box<dyn Sink>, ConnectorError> {
     Ok(match spec {
-        SinkSpec::File(file) => Box::new(FileSink::create(file, guard)?),
-        SinkSpec::Stdout => {
+        SinkSpec::File(file) => Box::new(FileSink::create(file, Layout::of(file.text.form, &columns), guard)?),
+        SinkSpec::Stdout(text) => {
             require_output()?;
-            Box::new(StdoutSink::new())
+            Box::new(StdoutSink::new(Layout::of(text.form, &columns)))
         }
         SinkSpec::Discard => Box::new(DiscardSink),
         SinkSpec::Provided(name) => return Err(not_provided("sink", name)),
@@ -63,7 +68,7 @@ mod tests {
     use super::*;
     use crate::connector::{Filled, SinkOutcome};
     use sage_batch::Batch;
-    use sage_plan::{Compression, FileSinkSpec, FileSourceSpec, GenerateSpec, TextSpec};
+    use sage_plan::{Compression, FileSinkSpec, FileSourceSpec, GenerateSpec, SinkText, TextSpec};
 
     #[test]
     fn what_a_file_sink_writes_a_file_source_reads_back() {
@@ -73,8 +78,8 @@ mod tests {
             let generate = GenerateSpec { count: Some(10_000), rate: None, payload_bytes: 100, keys: None, seed: 1 };
             let mut source = open_source(&SourceSpec::Generate(generate), 0, 1 << 20).unwrap();
             let compression = Compression::Found;
-            let mut sink =
-                open_sink(&SinkSpec::File(FileSinkSpec { path: path.clone(), compression }), &Arc::default()).unwrap();
+            let spec = FileSinkSpec { path: path.clone(), compression, text: SinkText::default() };
+            let mut sink = open_sink(&SinkSpec::File(spec), Vec::new(), &Arc::default()).unwrap();
             let mut written = Vec::new();
             pump(&mut *source, |batch| {
                 written.extend(batch.payloads().iter().map(<[u8]>::to_vec));
@@ -106,6 +111,6 @@ mod tests {
     #[test]
     fn what_is_to_be_provided_cannot_be_opened() {
         assert!(open_source(&SourceSpec::Provided("mine".into()), 0, 1).is_err());
-        assert!(open_sink(&SinkSpec::Provided("mine".into()), &Arc::default()).is_err());
+        assert!(open_sink(&SinkSpec::Provided("mine".into()), Vec::new(), &Arc::default()).is_err());
     }
 }

@@ -58,7 +58,7 @@ impl OpenText {
         Self {
             lines: LineReader::new(TextInput::new(input, spec.encoding), longest, spec.line_end, returns),
             format: spec.format,
-            csv: CsvRows::new(&spec.csv, &spec.stamps, longest),
+            csv: CsvRows::new(spec, longest),
             stamps: Stamps::new(&spec.stamps),
             json: JsonText::default(),
             row: Vec::new(),

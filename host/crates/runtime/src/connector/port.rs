@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::ReadFields;
 use sage_batch::{Batch, Origin};
 
 /// A source of records.
@@ -18,6 +19,12 @@ pub trait Source: Send {
     /// fails, unless the error names an [unreadable part](ConnectorError::unreadable) and the source's
     /// `on_error` tolerates it; then `fill` is called again.
     fn fill(&mut self, batch: &mut Batch, max_records: usize, max_bytes: usize) -> Result<Filled, ConnectorError>;
+
+    /// Swaps `fields` with the fields of the records that the last [`Source::fill`] added. `false` if this source does
+    /// not read fields: the engine then reads them from the payloads.
+    fn take_fields(&mut self, _fields: &mut ReadFields) -> bool {
+        false
+    }
 
     /// Whether [`Source::fill`] may wait for a disk, a pipe or a network. A source that only computes may share
     /// its thread with the stages after it.

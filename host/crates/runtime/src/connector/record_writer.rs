@@ -3,16 +3,20 @@ use std::io;
 use memchr::{memchr, memchr_iter};
 
 use super::ConnectorError;
+use super::layout::Layout;
 use super::line_output::LineOutput;
 use sage_batch::{Batch, Origin};
 
-/// Writes records as lines, many at a time, and counts the records whose whole line the output has accepted.
+/// Writes records as lines or rows, many at a time, and counts the records whose whole line or row the output has
+/// accepted.
 #[derive(Debug)]
 pub(super) struct RecordWriter<W> {
     output: W,
     buffer: Vec<u8>,
     /// Number of records in the buffer.
     gathered: u64,
+    /// Rows: the end of each record in the buffer. `None`: each line is a record.
+    ends: Option<Vec<usize>>,
     written: u64,
     failed: bool,
     /// Name of the output in errors.
@@ -24,17 +28,25 @@ impl<W: LineOutput> RecordWriter<W> {
     /// profile; a larger buffer does not fit the cache.
     const CHUNK: usize = 256 << 10;
 
-    pub(super) fn new(output: W, name: String) -> Self {
-        Self { output, buffer: Vec::with_capacity(Self::CHUNK), gathered: 0, written: 0, failed: false, name }
+    pub(super) fn new(output: W, layout: Layout, name: String) -> Self {
+        let mut buffer = Vec::with_capacity(Self::CHUNK);
+        let ends = match layout {
+            Layout::Lines => None,
+            Layout::Rows(header) => {
+                buffer.extend_from_slice(&header);
+                Some(Vec::new())
+            }
+        };
+        Self { output, buffer, gathered: 0, ends, written: 0, failed: false, name }
     }
 
     /// Writes each payload with a line end.
     ///
-    /// A payload that contains a line end is refused, because it would be read back as two records. Records
+    /// In lines, a payload that contains a line end is refused, because it would be read back as two records. Records
     /// before it are written.
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), ConnectorError> {
         // One search over the whole column takes a fiftieth of the time of one search for each record.
-        let breaks = memchr(b'\n', batch.payloads().bytes()).is_some();
+        let breaks = self.ends.is_none() && memchr(b'\n', batch.payloads().bytes()).is_some();
         for (row, payload) in batch.payloads().iter().enumerate() {
             if breaks && memchr(b'\n', payload).is_some() {
                 return Err(self.line_end_inside(batch.origins().get(row).copied().unwrap_or(Origin::NONE)));
@@ -45,6 +57,9 @@ impl<W: LineOutput> RecordWriter<W> {
             self.buffer.extend_from_slice(payload);
             self.buffer.push(b'\n');
             self.gathered += 1;
+            if let Some(ends) = &mut self.ends {
+                ends.push(self.buffer.len());
+            }
         }
         Ok(())
     }
@@ -80,11 +95,17 @@ impl<W: LineOutput> RecordWriter<W> {
             if self.output.keeps_back() {
                 taken = 0;
             }
-            self.written += memchr_iter(b'\n', self.buffer.get(..taken).unwrap_or_default()).count() as u64;
+            self.written += match &self.ends {
+                None => memchr_iter(b'\n', self.buffer.get(..taken).unwrap_or_default()).count() as u64,
+                Some(ends) => ends.iter().filter(|end| **end <= taken).count() as u64,
+            };
             self.failed = true;
         }
         self.buffer.clear();
         self.gathered = 0;
+        if let Some(ends) = &mut self.ends {
+            ends.clear();
+        }
         written.map_err(|cause| self.cannot_write(cause))
     }
 
@@ -133,7 +154,7 @@ mod tests {
     #[test]
     fn records_become_lines_whatever_their_size() {
         let large = vec![b'x'; 300 << 10];
-        let mut writer = RecordWriter::new(Vec::new(), "out".to_owned());
+        let mut writer = RecordWriter::new(Vec::new(), Layout::Lines, "out".to_owned());
         writer.write(&batch(&[b"a", b"", b"b"])).unwrap();
         writer.write(&batch(&[&large, b"c"])).unwrap();
         assert!(writer.buffer.len() < 300 << 10, "what does not fit is written");
@@ -145,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_payload_with_a_line_end_is_refused_and_named() {
-        let mut writer = RecordWriter::new(Vec::new(), "out.jsonl".to_owned());
+        let mut writer = RecordWriter::new(Vec::new(), Layout::Lines, "out.jsonl".to_owned());
         let error = writer.write(&batch(&[b"a", b"b\nc", b"d"])).unwrap_err();
         assert_eq!(error.what, "the record has a line end in it, and out.jsonl takes a record a line");
         assert_eq!(error.record, Some(Origin::new(1, 1)));
@@ -159,7 +180,7 @@ mod tests {
     fn a_reader_that_went_away_is_an_error_not_a_signal() {
         let (reader, output) = io::pipe().unwrap();
         drop(reader);
-        let mut writer = RecordWriter::new(output, "standard output".to_owned());
+        let mut writer = RecordWriter::new(output, Layout::Lines, "standard output".to_owned());
         writer.write(&batch(&[b"a"])).unwrap();
         let error = writer.flush().unwrap_err();
         assert_eq!(error.what, "standard output was closed by its reader");
@@ -206,12 +227,30 @@ mod tests {
             (12, true, 3, 3),
         ];
         for (room, keeps_back, records, written) in cases {
-            let mut writer = RecordWriter::new(Full { room, keeps_back }, "out".to_owned());
+            let mut writer = RecordWriter::new(Full { room, keeps_back }, Layout::Lines, "out".to_owned());
             writer.write(&batch(&vec![&b"abc"[..]; records])).unwrap();
             assert_eq!(writer.written(), 0, "nothing is written before it is flushed");
             let flushed = writer.flush();
             assert_eq!(flushed.is_err(), written < records as u64);
             assert_eq!((writer.written(), writer.has_failed()), (written, flushed.is_err()), "{room} {keeps_back}");
+        }
+    }
+
+    #[test]
+    fn rows_of_several_lines_count_as_records_and_the_header_as_none() {
+        let header = || Layout::Rows(b"a,b\n".to_vec());
+        let mut writer = RecordWriter::new(Vec::new(), header(), "out".to_owned());
+        writer.write(&batch(&[b"1,\"x\ny\"", b"2,"])).unwrap();
+        writer.flush().unwrap();
+        writer.write(&batch(&[b"3,\"\n\""])).unwrap();
+        writer.flush().unwrap();
+        assert_eq!(writer.written(), 3);
+        assert_eq!(writer.into_output(), b"a,b\n1,\"x\ny\"\n2,\n3,\"\n\"\n");
+        // (room, written) of a header and two records of four bytes each
+        for (room, written) in [(3, 0), (4, 0), (7, 0), (8, 1), (11, 1), (12, 2)] {
+            let mut writer = RecordWriter::new(Full { room, keeps_back: false }, header(), "out".to_owned());
+            writer.write(&batch(&[b"\"\n\"", b"abc"])).unwrap();
+            assert_eq!((writer.flush().is_ok(), writer.written()), (written == 2, written), "{room}");
         }
     }
 }

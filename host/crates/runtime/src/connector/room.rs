@@ -1,3 +1,4 @@
+use super::ReadFields;
 use super::places::PlaceKeeper;
 use super::stamps::Stamp;
 use sage_batch::{Batch, Origin, Record};
@@ -8,6 +9,8 @@ pub(super) struct Room<'a> {
     pub(super) source: u16,
     pub(super) next_record: &'a mut u64,
     pub(super) places: &'a mut PlaceKeeper,
+    /// Where the fields of the records go, if they are read.
+    pub(super) fields: Option<&'a mut ReadFields>,
     pub(super) max_records: usize,
     pub(super) max_bytes: usize,
 }

@@ -2,12 +2,13 @@ use std::io::{self, Write};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::layout::Layout;
 use super::line_output::LineOutput;
 use super::record_writer::RecordWriter;
 use super::{ConnectorError, Sink, SinkOutcome};
 use sage_batch::Batch;
 
-/// Standard output, one record per line. Many lines are written at once, each time under the lock, so that
+/// Standard output, one record per line or row. Many lines are written at once, each time under the lock, so that
 /// lines of two sinks in one program never mix.
 pub(super) struct StdoutSink {
     writer: RecordWriter<Unbuffered>,
@@ -19,8 +20,8 @@ pub(super) struct StdoutSink {
 struct Unbuffered;
 
 impl StdoutSink {
-    pub(super) fn new() -> Self {
-        Self { writer: RecordWriter::new(Unbuffered, "standard output".to_owned()) }
+    pub(super) fn new(layout: Layout) -> Self {
+        Self { writer: RecordWriter::new(Unbuffered, layout, "standard output".to_owned()) }
     }
 }
 

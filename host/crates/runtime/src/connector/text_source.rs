@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::csv_row_text::CsvRowText;
 use super::find_files::{find_files, short_names};
 use super::input::Input;
 use super::open_text::OpenText;
 use super::places::PlaceKeeper;
 use super::room::{Room, Stopped};
-use super::{ConnectorError, Filled, Places, Source, SourceProgress, Unreadable};
-use sage_batch::Batch;
+use super::{ConnectorError, Filled, Places, ReadFields, Source, SourceProgress, Unreadable};
+use sage_batch::{Batch, RowText};
 use sage_plan::{FileSourceSpec, TextSpec};
 
 /// Records from text: from files, one after the other, or from standard input.
@@ -29,6 +30,10 @@ pub(super) struct TextSource {
     bounded: bool,
     /// Number of notes about files that were logged.
     notes_told: usize,
+    /// The fields of the last records, if they are read here.
+    fields: Option<ReadFields>,
+    /// The way from a row to its text, if fields are read. Files with one header share it.
+    row_text: Option<Arc<CsvRowText>>,
 }
 
 /// A file that waits for its turn, or standard input.
@@ -94,6 +99,8 @@ impl TextSource {
             total: None,
             bounded: false,
             notes_told: 0,
+            fields: spec.reads.as_deref().map(ReadFields::of),
+            row_text: None,
         }
     }
 
@@ -138,10 +145,13 @@ impl TextSource {
             self.notes_told += 1;
         }
     }
-}
 
-impl Source for TextSource {
-    fn fill(&mut self, batch: &mut Batch, max_records: usize, max_bytes: usize) -> Result<Filled, ConnectorError> {
+    fn fill_from_inputs(
+        &mut self,
+        batch: &mut Batch,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Filled, ConnectorError> {
         loop {
             if self.current.is_none() {
                 let Some(named) = self.waiting.pop_front() else { return Ok(Filled::End) };
@@ -155,19 +165,54 @@ impl Source for TextSource {
                 source: self.number,
                 next_record: &mut self.next_record,
                 places: &mut self.places,
+                fields: self.fields.as_mut(),
                 max_records,
                 max_bytes,
             };
             let stopped = current.fill(&mut room);
+            self.keep_row_text();
             self.tell_notes();
             match stopped? {
                 Stopped::Full => return Ok(Filled::More),
                 Stopped::Pending => return Ok(Filled::Idle(Duration::ZERO)),
                 Stopped::End => {
                     self.done += self.current.take().map_or(0, |done| done.consumed());
+                    if self.fields.is_some() && !batch.is_empty() {
+                        // The rows of the next file may have another header.
+                        return Ok(Filled::More);
+                    }
                 }
             }
         }
+    }
+
+    /// Keeps the way from the rows of the current file to their text, if fields are read.
+    fn keep_row_text(&mut self) {
+        let Some(current) = self.current.as_ref().filter(|_| self.fields.is_some()) else { return };
+        let Some(found) = current.csv.row_text() else { return };
+        if !self.row_text.as_ref().is_some_and(|known| known.is(&found)) {
+            self.row_text = Some(Arc::new(found));
+        }
+    }
+}
+
+impl Source for TextSource {
+    fn fill(&mut self, batch: &mut Batch, max_records: usize, max_bytes: usize) -> Result<Filled, ConnectorError> {
+        if let Some(fields) = &mut self.fields {
+            fields.clear();
+        }
+        let filled = self.fill_from_inputs(batch, max_records, max_bytes);
+        if let Some(rows) = self.row_text.as_ref().filter(|_| !batch.is_empty()) {
+            batch.set_rows(Arc::clone(rows) as Arc<dyn RowText>);
+        }
+        filled
+    }
+
+    fn take_fields(&mut self, fields: &mut ReadFields) -> bool {
+        let Some(own) = &mut self.fields else { return false };
+        std::mem::swap(own, fields);
+        own.table.reset(fields.table.schema());
+        true
     }
 
     fn awaited(&self) -> Option<Arc<File>> {

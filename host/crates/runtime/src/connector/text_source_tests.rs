@@ -217,6 +217,7 @@ fn a_file_that_grows_while_it_is_read_is_read_on_and_that_is_said() {
     fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"half").unwrap();
     let (mut batch, mut next_record, mut places) = (Batch::new(), 0, PlaceKeeper::new());
     let mut room = Room {
+        fields: None,
         batch: &mut batch,
         source: 0,
         next_record: &mut next_record,

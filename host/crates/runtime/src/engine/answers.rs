@@ -1,7 +1,7 @@
 use super::control::Stopped;
 use super::field_output::OutputShape;
 use super::field_reader::Unread;
-use super::field_text::text_for_people;
+use super::field_text::{text_for_people, text_of_rows};
 use super::kept_fields::add_kept;
 use super::on_error_policy::OnErrorPolicy;
 use super::outlets::Outlets;
@@ -58,7 +58,7 @@ impl AnswerCollector<'_> {
             if self.policy.control.is_stopped() {
                 return Err(Stopped);
             }
-            text_for_people(&mut batch);
+            self.text_for_rejects(&mut batch);
             let records = answer.rejected().filter_map(|(row, reason)| Some((batch.record(row)?, reason)));
             self.reject(records, batch.ingested(), outputs)?;
         }
@@ -133,7 +133,7 @@ impl AnswerCollector<'_> {
             }
         });
         if !found.is_empty() {
-            text_for_people(batch);
+            self.text_for_rejects(batch);
             let records = found.iter().filter_map(|(row, reason)| Some((batch.record(*row)?, reason.as_str())));
             self.reject(records, batch.ingested(), outputs)?;
         }
@@ -151,6 +151,14 @@ impl AnswerCollector<'_> {
         let records = unread.reasons.iter().enumerate();
         let records = records.filter_map(|(row, reason)| Some((unread.records.record(row)?, reason.as_str())));
         self.reject(records, unread.records.ingested(), outputs)
+    }
+
+    /// Gives records that may be rejected the text that their reader, or a dead letter, has.
+    pub(super) fn text_for_rejects(&self, batch: &mut Batch) {
+        if self.outlets.rejects.is_read() {
+            text_of_rows(batch);
+        }
+        text_for_people(batch);
     }
 
     fn reject<'r>(

@@ -7,6 +7,7 @@ use super::counted_sink::CountedSink;
 use super::edges::{Edges, credit_of};
 use super::effective_limits::effective_limits;
 use super::error::RunError;
+use super::field_lines::FieldLines;
 use super::field_output::FieldOutput;
 use super::field_reader::FieldReader;
 use super::field_text::FieldText;
@@ -22,7 +23,7 @@ use super::placement::Placement;
 use super::printed_outputs::PrintedOutputs;
 use super::provenance::Provenance;
 use super::recovery::Recovery;
-use super::sink_lane::SinkLane;
+use super::sink_lane::{SinkLane, SinkText};
 use super::source_lane::{SharedSource, SourceLane};
 use super::stage_parts::{InstanceParts, StageParts};
 use crate::connector::{DeadLetterFile, Sink, open_sink, open_source};
@@ -31,8 +32,8 @@ use sage_batch::{BatchPool, Inbox};
 use sage_machine::MemoryBudget;
 use sage_observe::Latency;
 use sage_plan::{
-    Edge, EdgeId, Format, Kind, OnError, Port, Projection, Rest, SinkSpec, SourceSchema, SourceSpec, Stage, StageId,
-    Work,
+    Edge, EdgeId, FileSourceSpec, Format, Kind, OnError, Port, Projection, Rest, SinkSpec, SourceSchema, SourceSpec,
+    Stage, StageId, Work,
 };
 
 /// An assembled run that is not started yet.
@@ -84,7 +85,7 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                 let pool = Arc::clone(&pool);
                 let task = match (&stage.work, inbox) {
                     (Work::Source(_), _) => sources.get(&id).cloned().map(|source| {
-                        let fields = fields_of_source(parts, id, stage);
+                        let fields = fields_of_source(parts, id);
                         let outlet = edges.outlet(stage, &Port::Main, instance);
                         Task::Source(SourceLane { source, outlet, policy, fields })
                     }),
@@ -132,7 +133,8 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                     (Work::Sink(_), Some(inbox)) => sinks.remove(&id).map(|sink| {
                         let latency = latency_of(&stages, id).unwrap_or_default();
                         let sink = CountedSink::new(sink, Arc::clone(&own.counters), control, &stage.name);
-                        Task::Sink(SinkLane { sink, inbox, policy, pool, latency, text: FieldText::default() })
+                        let form = text_of_sink(parts, id, stage);
+                        Task::Sink(SinkLane { sink, inbox, policy, pool, latency, form })
                     }),
                     _ => None,
                 };
@@ -153,14 +155,37 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
 }
 
 /// The reader of the fields that the host parses from a source's records.
-fn fields_of_source(parts: &Parts, id: StageId, stage: &Stage) -> Option<FieldReader> {
+fn fields_of_source(parts: &Parts, id: StageId) -> Option<FieldReader> {
     let schema = parts.plan.schemas.stage(id)?.parses(&Port::Main)?;
-    let csv = match &stage.work {
-        Work::Source(SourceSpec::File(files)) => files.text.format == Format::Csv,
-        Work::Source(SourceSpec::Stdin(text)) => text.format == Format::Csv,
-        _ => false,
+    Some(FieldReader::new(schema, Arc::clone(schema.fields())))
+}
+
+/// The same source; a source of CSV reads the fields that stages downstream read.
+fn with_fields(spec: &SourceSpec, fields: Option<&Arc<SourceSchema>>) -> SourceSpec {
+    let mut spec = spec.clone();
+    if let SourceSpec::File(FileSourceSpec { text, .. }) | SourceSpec::Stdin(text) = &mut spec
+        && text.format == Format::Csv
+    {
+        text.reads = fields.cloned();
+    }
+    spec
+}
+
+/// The text of the records that a built-in sink writes.
+fn text_of_sink(parts: &Parts, id: StageId, stage: &Stage) -> SinkText {
+    let writes = parts.plan.schemas.stage(id).and_then(|schemas| schemas.writes.clone());
+    let (Some(fields), Some(text)) = (writes, stage.work.sink_text()) else {
+        return SinkText::Whole(FieldText::default());
     };
-    Some(FieldReader::new(schema, Arc::clone(schema.fields()), csv))
+    let written = |name: &str| fields.iter().any(|field| field.field == name);
+    let reader = |edge: &EdgeId| {
+        let named = || parts.plan.schemas.edge(*edge).and_then(|edge| edge.fields.clone()).unwrap_or_default();
+        let own = || Arc::new(SourceSchema::same_names(named()));
+        let schema = parsed_on(parts, *edge).cloned().unwrap_or_else(own).project(written);
+        FieldReader::new(&schema, Arc::clone(schema.fields()))
+    };
+    let readers = stage.inputs.iter().map(reader).collect();
+    SinkText::Fields(Box::new(FieldLines::new(fields, text.form, readers)))
 }
 
 /// The form in which a component takes its records.
@@ -170,19 +195,20 @@ fn form_of_input(parts: &Parts, id: StageId, stage: &Stage) -> Form {
         return Form::Bytes(schemas.has_columns().then(FieldText::default));
     };
     let reader = |edge: &EdgeId| {
-        let edge = parts.plan.edge(*edge);
-        // Behind an input that chooses fields, records have the names that it gives.
-        let parsed = schemas.stage(edge.from).and_then(|from| from.parses(&edge.port));
-        let parsed = parsed.filter(|_| edge.fields.is_none() && is_component(parts, edge)).cloned();
-        let schema = parsed.unwrap_or_else(|| Arc::new(SourceSchema::same_names(Arc::clone(&shape.reads))));
-        FieldReader::new(&schema, Arc::clone(&shape.reads), false)
+        let own = || Arc::new(SourceSchema::same_names(Arc::clone(&shape.reads)));
+        let schema = parsed_on(parts, *edge).cloned().unwrap_or_else(own);
+        FieldReader::new(&schema, Arc::clone(&shape.reads))
     };
     Form::Fields(stage.inputs.iter().map(reader).collect())
 }
 
-/// Whether a component sends the records of an edge. A built-in source reads the fields of its records itself.
-fn is_component(parts: &Parts, edge: &Edge) -> bool {
-    matches!(parts.plan.stage(edge.from).work, Work::Component(..))
+/// The fields that the receiver of an edge parses from text. `None` where records come by field: a built-in source
+/// reads the fields of its records itself, and behind an input that chooses fields, records have the names that it
+/// gives.
+fn parsed_on(parts: &Parts, edge: EdgeId) -> Option<&Arc<SourceSchema>> {
+    let edge = parts.plan.edge(edge);
+    let is_text = edge.fields.is_none() && matches!(parts.plan.stage(edge.from).work, Work::Component(..));
+    parts.plan.schemas.stage(edge.from).filter(|_| is_text)?.parses(&edge.port)
 }
 
 /// The fields of what a component sends, if it answers by field.
@@ -273,7 +299,11 @@ fn open_sources(parts: &mut Parts, provenance: &mut Provenance) -> Result<BTreeM
         let number = provenance.next();
         let source = match take_provided_source(spec, &mut parts.provided) {
             Some(source) => source,
-            None => open_source(spec, number, limit).map_err(|error| RunError::connector(&stage.name, error))?,
+            None => {
+                let fields = parts.plan.schemas.stage(id).and_then(|schemas| schemas.parses(&Port::Main));
+                let spec = with_fields(spec, fields);
+                open_source(&spec, number, limit).map_err(|error| RunError::connector(&stage.name, error))?
+            }
         };
         provenance.add(&stage.name, source.places());
         sources.insert(id, Arc::new(Mutex::new(source)));
@@ -298,7 +328,11 @@ fn open_sinks(parts: &mut Parts) -> Result<BTreeMap<StageId, Box<dyn Sink>>, Run
         };
         let sink = match provided {
             Some(sink) => sink,
-            None => open_sink(spec, &parts.guard).map_err(|error| RunError::connector(&stage.name, error))?,
+            None => {
+                let names = parts.plan.schemas.stage(id).and_then(|schemas| schemas.writes.as_ref());
+                let names = names.into_iter().flatten().map(|field| field.name.clone()).collect();
+                open_sink(spec, names, &parts.guard).map_err(|error| RunError::connector(&stage.name, error))?
+            }
         };
         sinks.insert(id, sink);
     }

@@ -144,6 +144,7 @@ impl PipelineBuilder {
             inputs,
             partition: Partitioning::Default,
             kind: Some(kind),
+            on_error: None,
         };
         self.pipeline.sinks.push(sink);
         self.about = About::Sink;
@@ -325,13 +326,13 @@ impl SinkOf {
     /// A file, which is complete only when the run is complete.
     #[must_use]
     pub fn file(path: &str) -> Self {
-        Self::Built(SinkKind::File(FileSink { path: path.into(), compression: None }))
+        Self::Built(SinkKind::File(FileSink { path: path.into(), ..FileSink::default() }))
     }
 
     /// Standard output.
     #[must_use]
     pub fn stdout() -> Self {
-        Self::Built(SinkKind::Stdout)
+        Self::Built(SinkKind::Stdout(config::SinkText::default()))
     }
 
     /// Discards the records and counts them.

@@ -3,7 +3,6 @@ use std::sync::Arc;
 use super::answers::{AnswerCollector, Outputs};
 use super::control::Stopped;
 use super::field_reader::{FieldReader, Unread};
-use super::field_text::text_for_people;
 use super::on_error_policy::OnErrorPolicy;
 use super::outlets::Outlets;
 use super::preparation::Preparation;
@@ -82,7 +81,6 @@ impl Preparation for EdgeInput {
 
 impl Refusals {
     fn reject(&mut self, mut refused: Unread) -> Result<(), Stopped> {
-        text_for_people(&mut refused.records);
         self.policy.counters.records_in.add(refused.reasons.len() as u64);
         let mut outputs = Outputs::default();
         let rejecting = AnswerCollector {
@@ -96,6 +94,7 @@ impl Refusals {
             kept: Vec::new(),
             printed: &PrintedOutputs::default(),
         };
+        rejecting.text_for_rejects(&mut refused.records);
         rejecting.unread(&refused, &mut outputs)?;
         outputs.rejects.into_iter().try_for_each(|batch| self.outlets.rejects.send(batch))
     }

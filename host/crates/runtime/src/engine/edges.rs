@@ -93,7 +93,7 @@ impl Edges<'_> {
         let parsed = parsed.filter(|_| matches!(from.work, Work::Component(..)));
         let key = edge.key.clone().map(|key| KeyWriter::new(key.fields, key.composite, key.null_key));
         Some(Box::new(EdgeInput {
-            reader: parsed.map(|schema| FieldReader::new(schema, Arc::clone(schema.fields()), false)),
+            reader: parsed.map(|schema| FieldReader::new(schema, Arc::clone(schema.fields()))),
             key,
             chosen: edge.fields.clone(),
             picked: None,

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
-use sage_batch::fields::{Cell, DataType, FieldType, Schema, Table};
+use sage_batch::fields::{DataType, Schema};
 use sage_batch::{Batch, BatchPool};
-use sage_formats::FieldError;
-use sage_formats::csv::CsvCells;
 use sage_formats::json::JsonReader;
 use sage_plan::SourceSchema;
+
+use crate::connector::{ReadFields, written};
 
 /// Reads fields from the text of records.
 pub(super) struct FieldReader {
@@ -15,23 +15,9 @@ pub(super) struct FieldReader {
     written: Arc<Schema>,
     /// The fields without which the receiver cannot do.
     needed: Arc<Schema>,
-    parser: Parser,
-    table: Table,
-}
-
-/// The way from the text of a record to its fields.
-enum Parser {
-    /// The text is a JSON object.
-    Json(JsonReader),
-    /// The text is a JSON object of the cells of a CSV row: each value is a text.
-    Cells(Box<CellParser>),
-}
-
-/// Reads the cells of a row from a JSON object of texts.
-struct CellParser {
-    texts: JsonReader,
-    row: Table,
-    cells: CsvCells,
+    parser: JsonReader,
+    /// The fields of the last records.
+    read: ReadFields,
 }
 
 /// Records whose fields could not be read, each with the reason.
@@ -45,21 +31,9 @@ pub(crate) struct Unread {
 
 impl FieldReader {
     /// A reader of the fields in `schema`, for a receiver that needs these fields.
-    pub(super) fn new(schema: &SourceSchema, needed: Arc<Schema>, csv: bool) -> Self {
-        let fields = Arc::clone(schema.fields());
-        let names = fields.fields().iter().zip(schema.names());
-        let written = match names.clone().all(|(field, name)| field.name == *name) {
-            true => Arc::clone(&fields),
-            // The names differ: a schema of a source does not name a field twice.
-            false => Arc::new(
-                Schema::new(names.map(|(field, name)| FieldType { name: name.clone(), ..field.clone() }).collect())
-                    .unwrap_or_default(),
-            ),
-        };
-        let cells = if csv { CellParser::new(&written) } else { None };
-        let parser = cells.map_or_else(|| Parser::Json(JsonReader::new(&written)), Parser::Cells);
-        let table = Table::new(Arc::clone(&written));
-        Self { fields, written, needed, parser, table }
+    pub(super) fn new(schema: &SourceSchema, needed: Arc<Schema>) -> Self {
+        let (fields, written) = (Arc::clone(schema.fields()), written(schema));
+        Self { fields, needed, parser: JsonReader::new(&written), written, read: ReadFields::default() }
     }
 
     /// Gives each record its fields, unless the records have them. Records that cannot be read leave the batch.
@@ -76,20 +50,39 @@ impl FieldReader {
         if !batch.has_text() {
             return (batch, None);
         }
-        self.table.reset(&self.written);
-        let mut unread: Vec<(usize, String)> = Vec::new();
+        let ReadFields { table, bad } = &mut self.read;
+        table.reset(&self.written);
+        bad.clear();
         for (row, text) in batch.payloads().iter().enumerate() {
-            if let Err(error) = self.parser.read(text, &mut self.table) {
-                unread.push((row, error.to_string()));
+            if let Err(error) = self.parser.read(text, table) {
+                bad.push((row, error.to_string()));
             }
         }
-        self.table.rename(&self.fields);
-        if unread.is_empty() {
-            batch.set_fields(&mut self.table);
+        self.with_fields(batch, pool)
+    }
+
+    /// As [`FieldReader::read`], for records of a source. `from_source` takes the fields from the source, and returns
+    /// `false` if the source does not read fields.
+    pub(super) fn take(
+        &mut self,
+        batch: Batch,
+        from_source: impl FnOnce(&mut ReadFields) -> bool,
+        pool: &BatchPool,
+    ) -> (Batch, Option<Box<Unread>>) {
+        self.read.table.reset(&self.written);
+        if from_source(&mut self.read) { self.with_fields(batch, pool) } else { self.read(batch, pool) }
+    }
+
+    /// Gives each record the fields that were read. Bad records leave the batch.
+    fn with_fields(&mut self, mut batch: Batch, pool: &BatchPool) -> (Batch, Option<Box<Unread>>) {
+        let ReadFields { table, bad } = &mut self.read;
+        table.rename(&self.fields);
+        if bad.is_empty() {
+            batch.set_fields(table);
             return (batch, None);
         }
-        let (mut sound, unread) = Unread::set_aside(batch, unread, pool);
-        sound.set_fields(&mut self.table);
+        let (mut sound, unread) = Unread::set_aside(batch, std::mem::take(bad), pool);
+        sound.set_fields(table);
         (sound, Some(Box::new(unread)))
     }
 }
@@ -107,37 +100,6 @@ impl Unread {
         let _ = sound.append_range(&batch, next, batch.len());
         pool.put(batch);
         (sound, Self { records, reasons: bad.into_iter().map(|(_, reason)| reason).collect() })
-    }
-}
-
-impl Parser {
-    fn read(&mut self, text: &[u8], table: &mut Table) -> Result<(), FieldError> {
-        match self {
-            Self::Json(json) => json.read(text, table),
-            Self::Cells(cells) => cells.read(text, table),
-        }
-    }
-}
-
-impl CellParser {
-    /// A parser of these fields. `None` if they do not make a schema, which cannot happen.
-    fn new(written: &Arc<Schema>) -> Option<Box<Self>> {
-        let text = |field: &FieldType| FieldType { data_type: DataType::String, nullable: true, ..field.clone() };
-        let texts = Arc::new(Schema::new(written.fields().iter().map(text).collect()).ok()?);
-        let header = written.fields().iter().map(|field| field.name.as_bytes());
-        let cells = CsvCells::new(written, header).ok()?;
-        Some(Box::new(Self { texts: JsonReader::new(&texts), row: Table::new(texts), cells }))
-    }
-
-    fn read(&mut self, text: &[u8], table: &mut Table) -> Result<(), FieldError> {
-        self.row.clear();
-        self.texts.read(text, &mut self.row)?;
-        let row = &self.row;
-        let cell = |number: usize| match row.cell(number, 0) {
-            Some(Cell::Bytes(cell)) => Some(cell),
-            _ => None,
-        };
-        self.cells.read(cell, table)
     }
 }
 

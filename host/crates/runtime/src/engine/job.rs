@@ -1,8 +1,9 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::backtraces::backtraces_are_shown;
 use super::control::{Control, StopHandle};
 use super::error::RunError;
 use super::examine_models::Examination;
@@ -21,8 +22,8 @@ use crate::connector::{PathGuard, PathUse, Sink, StandardStreams, compare_paths}
 use sage_admission::{Grant, Isolation, Options};
 use sage_machine::{EnforcementReport, Inventory, LeaseFolder, LeasedThreads, SharedCpus, Supply, limit_named_in};
 use sage_models::{Devices, ModelService};
-use sage_plan::config::{self, Diagnostics, HostSettings, Parsed, SinkKind, SourceText};
-use sage_plan::{Capabilities, Catalog, PathRules, Plan, StageId, Unusable, Work, validate_parsed};
+use sage_plan::config::{self, Diagnostic, Diagnostics, HostSettings, Parsed, SinkKind, SourceText};
+use sage_plan::{Catalog, PathRules, Plan, StageId, Unusable, Work, validate_parsed};
 use sage_sandbox::{CompileLimits, LoadError, Loaded, Sandbox, SandboxOptions};
 
 /// A pipeline that is read and validated, with its components compiled and checked. A job is ready to be
@@ -110,13 +111,14 @@ impl Job {
         let mut parsed = config::parse(&shown_as.display().to_string(), &bytes);
         let errors = parsed.diagnostics.len();
         rules.apply(&mut parsed);
+        refuse_formatted_output(&mut parsed);
         if parsed.diagnostics.len() > errors {
             // The further checks open files, and their messages would tell what lies under a forbidden path.
             return Err(parsed.diagnostics.into());
         }
         let mut provided = Provided::default();
         for sink in &mut parsed.pipeline.sinks {
-            if let (Some(name), Some(kind @ SinkKind::Stdout)) = (&sink.name, &mut sink.kind) {
+            if let (Some(name), Some(kind @ SinkKind::Stdout(_))) = (&sink.name, &mut sink.kind) {
                 *kind = SinkKind::Provided(name.value.clone());
                 provided.sinks.insert(name.value.clone(), stdout(&name.value));
             }
@@ -138,6 +140,7 @@ impl Job {
             max_component_bytes: settings.max_component_bytes,
             compiler: options.compiler.clone(),
             compile_limits: CompileLimits { timeout: settings.compile_timeout, memory: settings.compile_memory },
+            backtraces: backtraces_are_shown(),
         })?;
         let mut parsed = parsed;
         parsed.pipeline.host_models.clone_from(&settings.models);
@@ -149,7 +152,7 @@ impl Job {
         let mut meetings = paths.compare().err().unwrap_or_else(|| Diagnostics::new(paths.source.clone()));
         check_granted_folders(&parsed.pipeline, base, &mut meetings);
         let meetings = Some(meetings).filter(|meetings| !meetings.is_empty());
-        let catalog = catalog(&sandbox, &config::component_paths(&parsed.pipeline, base));
+        let (catalog, planned) = catalog(&sandbox, &config::component_paths(&parsed.pipeline, base));
         let mut plan = match (validate_parsed(parsed, &catalog, base), meetings) {
             (plan, None) => plan?,
             (Ok(_), Some(meetings)) => return Err(meetings.into()),
@@ -158,7 +161,7 @@ impl Job {
                 return Err(errors.into());
             }
         };
-        let components = load(&sandbox, &plan)?;
+        let components = granted(&sandbox, &plan, &planned)?;
         let control = Arc::new(Control::new());
         // The query of the driver is slow, so it is only made if a stage needs a device.
         let wants_device = plan.stages.iter().any(|stage| stage.resources.num_gpus.is_some());
@@ -331,12 +334,20 @@ fn sandbox(options: SandboxOptions) -> Result<Sandbox, LoadError> {
     }
 }
 
-fn catalog(sandbox: &Sandbox, paths: &[PathBuf]) -> Catalog {
-    let mut catalog = Catalog::new();
+/// The components of a pipeline by their paths, without those that cannot be used.
+type Planned = BTreeMap<PathBuf, Arc<Loaded>>;
+
+fn catalog(sandbox: &Sandbox, paths: &[PathBuf]) -> (Catalog, Planned) {
+    let (mut catalog, mut planned) = (Catalog::new(), Planned::new());
     for path in paths {
-        catalog.insert(path.clone(), sandbox.facts(path).map_err(|error| unusable(&error)));
+        let facts = sandbox.load_for_planning(path).map(|loaded| {
+            let facts = loaded.facts().clone();
+            planned.insert(path.clone(), loaded);
+            facts
+        });
+        catalog.insert(path.clone(), facts.map_err(|error| unusable(&error)));
     }
-    catalog
+    (catalog, planned)
 }
 
 /// The reason why a component cannot be used. If a limit of this process is the cause, the component is not at
@@ -349,21 +360,16 @@ fn unusable(error: &LoadError) -> Unusable {
     }
 }
 
-fn load(sandbox: &Sandbox, plan: &Plan) -> Result<BTreeMap<StageId, Arc<Loaded>>, JobError> {
-    let mut alike: HashMap<(PathBuf, bool), Arc<Loaded>> = HashMap::new();
+/// The component of each stage, with the interfaces that the pipeline grants to the stage.
+fn granted(sandbox: &Sandbox, plan: &Plan, planned: &Planned) -> Result<BTreeMap<StageId, Arc<Loaded>>, JobError> {
     let mut components = BTreeMap::new();
     for (id, stage) in plan.stages() {
         let Work::Component(component, _) = &stage.work else { continue };
-        let Capabilities { connect, .. } = &component.capabilities;
-        let key = (component.path.clone(), connect.is_empty());
-        let loaded = match alike.get(&key) {
-            Some(loaded) => Arc::clone(loaded),
-            None => sandbox
-                .load(&component.path, &component.capabilities)
-                .map_err(|error| JobError::Component { stage: stage.name.clone(), error })?,
+        let granted = match planned.get(&component.path) {
+            Some(loaded) => sandbox.grant(loaded, &component.capabilities),
+            None => sandbox.load(&component.path, &component.capabilities),
         };
-        alike.insert(key, Arc::clone(&loaded));
-        components.insert(id, loaded);
+        components.insert(id, granted.map_err(|error| JobError::Component { stage: stage.name.clone(), error })?);
     }
     Ok(components)
 }
@@ -372,4 +378,16 @@ fn load(sandbox: &Sandbox, plan: &Plan) -> Result<BTreeMap<StageId, Arc<Loaded>>
 fn run_id() -> String {
     let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{:x}-{:x}", began.as_micros(), std::process::id())
+}
+
+/// The log of a job, which takes the place of standard output, has records as they are.
+fn refuse_formatted_output(parsed: &mut Parsed) {
+    for sink in &parsed.pipeline.sinks {
+        let Some(SinkKind::Stdout(text)) = &sink.kind else { continue };
+        let format = text.format.as_ref().filter(|format| format.value != "lines").map(|format| format.span);
+        let Some(span) = format.or_else(|| text.fields.as_ref().map(|fields| fields.span)) else { continue };
+        let message = "standard output of a job is its log, which takes records as they are";
+        let hint = "write fields to a file: file = { path = \"out.csv\", … }";
+        parsed.diagnostics.push(Diagnostic::new(message).at(span).hint(hint));
+    }
 }

@@ -24,6 +24,7 @@
 
 mod answers;
 mod assemble;
+mod backtraces;
 mod bell;
 mod builder;
 mod chain;
@@ -36,6 +37,7 @@ mod edges;
 mod effective_limits;
 mod error;
 mod examine_models;
+mod field_lines;
 mod field_output;
 mod field_reader;
 mod field_text;
@@ -79,6 +81,7 @@ mod threads;
 mod unflushed;
 mod watch;
 
+pub(crate) use backtraces::backtraces_are_shown;
 pub use builder::{PipelineBuilder, SinkOf, SourceOf};
 pub use control::StopHandle;
 pub(crate) use error::with_causes;

@@ -45,17 +45,34 @@ impl OnErrorPolicy {
         }
     }
 
+    /// Handles a record that a built-in sink cannot write.
+    pub(super) fn unwritten(&self, record: Record<'_>, message: &str) -> Result<(), Stopped> {
+        let hint = "set on_error = \"skip\" or { dead_letter = \"…\" } of the sink, or choose other fields";
+        self.rejected_with(record, message, 1, || hint.to_owned())
+    }
+
     /// Handles a record that the operator rejected, if no stage reads the `rejects` output.
     pub(super) fn rejected(&self, record: Record<'_>, message: &str, attempts: u32) -> Result<(), Stopped> {
+        self.rejected_with(record, message, attempts, || {
+            format!(
+                "read \"{}.rejects\" as an input, or set on_error = \"skip\" or {{ dead_letter = \"…\" }}",
+                self.stage
+            )
+        })
+    }
+
+    fn rejected_with(
+        &self,
+        record: Record<'_>,
+        message: &str,
+        attempts: u32,
+        hint: impl FnOnce() -> String,
+    ) -> Result<(), Stopped> {
         self.errors.count(FailureCode::Rejected.name());
         match &self.on_error {
             OnError::Fail => {
                 self.counters.failed.add(1);
-                let hint = format!(
-                    "read \"{}.rejects\" as an input, or set on_error = \"skip\" or {{ dead_letter = \"…\" }}",
-                    self.stage
-                );
-                Err(self.stop(FailureCode::Rejected, &plain_text(message), Some(record.origin), Some(hint)))
+                Err(self.stop(FailureCode::Rejected, &plain_text(message), Some(record.origin), Some(hint())))
             }
             OnError::Skip => {
                 self.counters.rejected.add(1);

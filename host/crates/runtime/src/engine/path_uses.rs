@@ -69,7 +69,7 @@ pub(super) fn path_uses(
 /// The standard streams that the run uses.
 pub(super) fn standard_streams(pipeline: &Pipeline, options: &JobOptions) -> StandardStreams {
     let input = pipeline.sources.iter().find(|source| matches!(source.kind, Some(SourceKind::Stdin(_))));
-    let records = pipeline.sinks.iter().find(|sink| matches!(sink.kind, Some(SinkKind::Stdout)));
+    let records = pipeline.sinks.iter().find(|sink| matches!(sink.kind, Some(SinkKind::Stdout(_))));
     StandardStreams {
         input: input.map(|source| name(source.name.as_ref())),
         records: records.map(|sink| name(sink.name.as_ref())),

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::control::Stopped;
 use super::counted_sink::CountedSink;
+use super::field_lines::FieldLines;
 use super::field_text::FieldText;
 use super::lane_clock::LaneClock;
 use super::on_error_policy::OnErrorPolicy;
@@ -17,7 +18,15 @@ pub(super) struct SinkLane {
     pub(super) policy: OnErrorPolicy,
     pub(super) pool: Arc<BatchPool>,
     pub(super) latency: Arc<Latency>,
-    pub(super) text: FieldText,
+    pub(super) form: SinkText,
+}
+
+/// The text of the records that a sink writes.
+pub(super) enum SinkText {
+    /// The records as they are.
+    Whole(FieldText),
+    /// Chosen fields.
+    Fields(Box<FieldLines>),
 }
 
 impl SinkLane {
@@ -61,12 +70,18 @@ impl SinkLane {
     }
 
     fn write(&mut self, batch: Batch) -> Result<(), Stopped> {
-        let (batch, unread) = self.text.write(batch, &self.pool);
-        if let Some(unread) = unread {
+        let (batch, unread) = match &mut self.form {
+            SinkText::Whole(text) => {
+                let (batch, unread) = text.write(batch, &self.pool);
+                (batch, [unread, None])
+            }
+            SinkText::Fields(lines) => lines.write(batch, &self.pool),
+        };
+        for unread in unread.into_iter().flatten() {
             self.policy.counters.records_in.add(unread.reasons.len() as u64);
             for (row, reason) in unread.reasons.iter().enumerate() {
                 let Some(record) = unread.records.record(row) else { continue };
-                self.policy.rejected(record, reason, 1)?;
+                self.policy.unwritten(record, reason)?;
             }
         }
         self.sink.write(&batch).map_err(|error| self.policy.connector_failed(&error))?;

@@ -90,14 +90,16 @@ impl SourceLane {
             return Err(Stopped);
         }
         let mut batch = self.outlet.next_batch();
-        let filled = {
-            let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-            source.fill(&mut batch, BATCH_RECORDS, self.batch_bytes())
-        };
+        let batch_bytes = self.batch_bytes();
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let filled = source.fill(&mut batch, BATCH_RECORDS, batch_bytes);
         batch.set_ingested(control.now());
         let (batch, unread) = match &mut self.fields {
-            Some(fields) => fields.read(batch, self.outlet.pool()),
-            None => (batch, None),
+            Some(reader) => reader.take(batch, move |fields| source.take_fields(fields), self.outlet.pool()),
+            None => {
+                drop(source);
+                (batch, None)
+            }
         };
         let counters = &self.policy.counters;
         counters.records_out.add(batch.len() as u64);

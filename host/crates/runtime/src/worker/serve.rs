@@ -69,7 +69,7 @@ const STACK: usize = 2 << 20;
 pub fn serve() -> Result<(), WorkerError> {
     let order: WorkerSetup = read_order()?;
     let fenced = lockdown(&order).before_threads()?;
-    let sandbox = Sandbox::new(SandboxOptions::default())?;
+    let sandbox = Sandbox::new(SandboxOptions { backtraces: order.backtraces, ..SandboxOptions::default() })?;
     let loaded = load(&sandbox, &order)?;
     let budget = Arc::new(MemoryBudget::new(order.memory_cap));
     let metrics = Arc::<GuestMetrics>::default();

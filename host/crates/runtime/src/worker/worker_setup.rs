@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::InstanceSetup;
+use crate::engine::{InstanceSetup, backtraces_are_shown};
 use sage_plan::{Capabilities, Kind, Limits, RecordShape};
 
 use sage_process::FarEnd;
@@ -37,6 +37,8 @@ pub(super) struct WorkerSetup {
     pub(super) shape: Option<RecordShape>,
     /// Names of the operator's inputs, by number.
     pub(super) edges: Vec<Option<String>>,
+    /// Whether failures carry the guest's call stack.
+    pub(super) backtraces: bool,
     /// Descriptors, by number.
     pub(super) component: RawFd,
     pub(super) lanes: Vec<LaneSetup>,
@@ -84,6 +86,7 @@ impl WorkerSetup {
             keeps_state: facts.keeps_state(),
             shape: facts.shape().cloned(),
             edges: spec.edges.to_vec(),
+            backtraces: backtraces_are_shown(),
             component: -1,
             lanes: order.lanes.iter().map(lane).collect(),
         }

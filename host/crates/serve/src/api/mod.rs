@@ -2,7 +2,7 @@
 //!
 //! Flow: `listener` makes the unix socket, `connections` bounds and answers connections, `routes` lists the routes.
 //! A handler parses its request whole, sends it to the server's thread as a piece of mail, and turns the answer, or the
-//! [`Problem`](problem::Problem), into a response.
+//! [`Problem`], into a response.
 //!
 //! Bounds: connections, bytes and time of heads and bodies, and followers are bounded, and nothing waits for a slow
 //! reader. A reader of a stream that falls behind what is kept gets a `gap`.

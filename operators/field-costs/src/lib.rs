@@ -1,0 +1,1 @@
+//! The operators of the benchmark that take records by field are the examples of this package.
