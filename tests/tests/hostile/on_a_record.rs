@@ -217,12 +217,10 @@ fn the_call_stack_of_a_guest_is_shown_at_level_debug_from_its_second_failure_on(
         discard = {}
         "#,
     );
-    for isolation in ["thread", "process"] {
-        for (level, shown) in [("info", false), ("debug", true)] {
-            let outcome = scenario.run_with(["--isolation", isolation, "--log-level", level]);
-            outcome.expect_exit(0).expect_stderr("a call failed");
-            let stack = outcome.stderr.contains("error while executing at wasm backtrace");
-            assert_eq!(stack, shown, "{isolation}, {level}: {}", outcome.stderr);
-        }
+    for (level, shown) in [("info", false), ("debug", true)] {
+        let outcome = scenario.run_with(["--log-level", level]);
+        outcome.expect_exit(0).expect_stderr("a call failed");
+        let stack = outcome.stderr.contains("error while executing at wasm backtrace");
+        assert_eq!(stack, shown, "{level}: {}", outcome.stderr);
     }
 }
