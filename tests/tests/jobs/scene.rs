@@ -226,7 +226,8 @@ impl Job<'_> {
         let end = self.scene.end();
         let end = end.unwrap_or_else(|| panic!("the attempt has no end: {status}\n{}", self.stderr()));
         assert_eq!(status.code(), Some(i32::from(end.exit_code)), "{end:?}");
-        assert!(!AliveLock::is_held(&self.scene.folder.alive_lock()).unwrap());
+        // A worker that was being started has the descriptor of the lock until it ends with the job.
+        AliveLock::wait(&self.scene.folder.alive_lock()).unwrap();
         assert!(!self.scene.path("s").exists(), "the socket is removed");
         assert!(!self.scene.folder.path().join("end.reserve").exists());
         (status, end)
