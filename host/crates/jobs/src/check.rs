@@ -10,13 +10,13 @@ pub struct JobCheck {
     /// Whether a start makes sense. `None`: the pipeline is valid, and this machine can give what it asks for as soon
     /// as other runs do not hold it.
     pub objection: Option<Objection>,
-    /// What another attempt costs; absent with an objection to the file.
+    /// Cost of another attempt; absent with an objection to the file.
     pub class: Option<RestartClass>,
     /// The enforcement report, as `run --explain --output json` prints it; absent if other runs hold what it asks for.
     pub report: Option<Value>,
 }
 
-/// Why a pipeline is not started.
+/// The reason why a pipeline is not started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Objection {
     /// The exit code that `run` would have had.
@@ -27,11 +27,11 @@ pub struct Objection {
     pub text: String,
 }
 
-/// What another attempt of a job costs, computed from its plan.
+/// Cost of another attempt of a job, computed from its plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartClass {
-    /// It reads bounded input again and writes the same output again.
+    /// The attempt reads bounded input again and writes the same output again.
     Idempotent,
     /// Records may be processed or delivered once more.
     AtLeastOnce,

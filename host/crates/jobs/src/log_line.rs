@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 pub struct LogLine {
     /// Number of the line, from 1.
     pub seq: u64,
-    /// When it was written, in milliseconds since the Unix epoch.
+    /// Time of writing, in milliseconds since the Unix epoch.
     pub at: u64,
     /// The attempt that wrote it.
     pub attempt: u32,
     /// Severity.
     pub level: LogLevel,
-    /// Who wrote it.
+    /// The writer.
     pub origin: LogOrigin,
     /// The operator, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,9 +30,9 @@ pub struct LogLine {
 pub enum LogLevel {
     /// The finest detail.
     Trace,
-    /// Detail for who looks for a fault.
+    /// Detail for the search for a fault.
     Debug,
-    /// What is worth knowing.
+    /// A fact worth knowing.
     Info,
     /// Something may need attention.
     Warn,
@@ -40,7 +40,7 @@ pub enum LogLevel {
     Error,
 }
 
-/// Who wrote a message.
+/// The writer of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogOrigin {

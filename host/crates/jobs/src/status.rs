@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// What an attempt does now. The job writes it when it changes, at most once a second.
+/// The present state of an attempt. The job writes a change at most once a second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobStatus {
     /// [`crate::VERSION`] of the job.
@@ -11,27 +11,27 @@ pub struct JobStatus {
     pub attempt: u32,
     /// Version of the program that runs it.
     pub program: String,
-    /// When it was written, in milliseconds since the Unix epoch.
+    /// Time of writing, in milliseconds since the Unix epoch.
     pub at: u64,
-    /// What the attempt does.
+    /// The state of the attempt.
     pub state: JobState,
-    /// When that state began, in milliseconds since the Unix epoch.
+    /// Start of that state, in milliseconds since the Unix epoch.
     pub since: u64,
     /// Sources, operators and sinks, upstream before downstream; empty before they have started.
     pub stages: Vec<JobStage>,
 }
 
-/// What an attempt does while its process lives.
+/// The state of an attempt while its process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
-    /// It compiles, is admitted and starts its instances.
+    /// The job compiles, is admitted and starts its instances.
     Starting,
     /// Records flow, or could.
     Running,
-    /// Sources have stopped, and what was read is finished.
+    /// Sources have stopped, and records that were read are finished.
     Draining,
-    /// It stops at once.
+    /// The job stops at once.
     Aborting,
 }
 
@@ -55,7 +55,7 @@ pub struct JobStage {
     pub breaches: u64,
     /// Times that an instance was built again.
     pub restarts: u64,
-    /// Bytes of memory in use, where they are measured.
+    /// Bytes of memory in use; `None` where nothing measures them.
     pub memory_used: Option<u64>,
     /// Bytes of memory that its instances may use.
     pub memory_limit: Option<u64>,

@@ -17,15 +17,15 @@ pub struct JobRow {
     pub id: JobId,
     /// Its name.
     pub name: JobName,
-    /// What it does, in a word.
+    /// The state, in a word.
     pub state: String,
-    /// When the state began, in milliseconds since the Unix epoch.
+    /// Start of the state, in milliseconds since the Unix epoch.
     pub since: u64,
-    /// When it was submitted.
+    /// Time of its submission.
     pub created: u64,
-    /// Why it is in this state, as a stable word.
+    /// The reason for the state, as a stable word.
     pub code: Option<String>,
-    /// Why it is in this state, for people.
+    /// The reason for the state, for people.
     pub why: Option<String>,
     /// Number of its revision.
     pub revision: u32,
@@ -52,14 +52,14 @@ pub struct JobRow {
 /// Everything about a job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobDetail {
-    /// The same as in a list.
+    /// The job as a list has it.
     #[serde(flatten)]
     pub row: JobRow,
-    /// What its user wants: `running` or `stopped`.
+    /// The wish of its user: `running` or `stopped`.
     pub desired: Desired,
-    /// When another attempt follows an attempt that its user did not end.
+    /// The restart policy, for attempts that its user did not end.
     pub restart: RestartOn,
-    /// What another attempt costs: `idempotent`, `at-least-once`, `loses-state`.
+    /// Cost of another attempt: `idempotent`, `at-least-once`, `loses-state`.
     pub class: Option<String>,
     /// The pipeline file that was submitted.
     pub pipeline: Option<PathBuf>,
@@ -69,11 +69,11 @@ pub struct JobDetail {
     pub files: BTreeMap<String, Digest>,
     /// Words of its user about it.
     pub labels: BTreeMap<String, String>,
-    /// What its check found.
+    /// The result of its check.
     pub check: Option<JobCheck>,
-    /// What its attempt does.
+    /// The status of its attempt.
     pub status: Option<JobStatus>,
-    /// How its attempt ended.
+    /// The end of its attempt.
     pub end: Option<JobEnd>,
 }
 
@@ -82,14 +82,14 @@ pub struct JobDetail {
 pub struct JobPage {
     /// The jobs.
     pub jobs: Vec<JobRow>,
-    /// Where the next part begins; absent at the end.
+    /// Start of the next part; absent at the end.
     pub next: Option<String>,
 }
 
-/// Which jobs a list has.
+/// The choice of jobs for a list.
 #[derive(Debug, Clone, Default)]
 pub struct JobFilter {
-    /// `live`: those that have not ended; `ended`; or a state. `None`: all.
+    /// `live` (jobs that have not ended), `ended`, or a state. `None`: all.
     pub state: Option<String>,
     /// The end of the page before.
     pub after: Option<(u64, JobId)>,
@@ -173,7 +173,7 @@ impl Server {
         self.jobs.get(&id).is_none_or(|entry| entry.job.state.is_ended())
     }
 
-    /// The file of what the check of a job found.
+    /// The file with the result of a job's check.
     #[must_use]
     pub fn check_file(&self, id: JobId) -> PathBuf {
         let revision = self.jobs.get(&id).map_or(1, |entry| entry.spec.revision);
@@ -220,7 +220,7 @@ impl Server {
         }
     }
 
-    /// Why a job waits that was not refused anything.
+    /// The reason why a job waits that was not refused.
     fn waits_for(&self, entry: &Entry) -> Option<String> {
         if let Some(why) = self.read_only.as_ref().filter(|_| entry.job.state == State::Queued) {
             return Some(format!("no job is started: {why}"));

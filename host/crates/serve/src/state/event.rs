@@ -1,12 +1,12 @@
 use sage_jobs::{JobOutcome, RestartClass};
 use serde::{Deserialize, Serialize};
 
-/// What happens to a job.
+/// An event in the life of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The check found no objection.
     Checked {
-        /// What another attempt costs.
+        /// Cost of another attempt.
         class: RestartClass,
     },
     /// The check found an objection.
@@ -18,7 +18,7 @@ pub enum Event {
     },
     /// The process of the check ended without a result.
     CheckBroke {
-        /// What is known of it.
+        /// The known facts, in a line.
         message: String,
     },
     /// The queue gives the job a turn.
@@ -35,22 +35,22 @@ pub enum Event {
         /// The attempt.
         attempt: u32,
     },
-    /// The attempt ended and said how.
+    /// The attempt ended with a report.
     Ended {
         /// The attempt.
         attempt: u32,
-        /// How it ended.
+        /// The reported end.
         outcome: JobOutcome,
         /// The exit code that `run` would have had.
         exit_code: u8,
         /// The error in a line.
         message: Option<String>,
     },
-    /// The process of the attempt is gone and left no end.
+    /// The process of the attempt is gone, without a report.
     Crashed {
         /// The attempt.
         attempt: u32,
-        /// What is known of it.
+        /// The known facts, in a line.
         message: String,
     },
     /// The attempt never began: a server ended between its decision and the start of the process.
@@ -60,26 +60,26 @@ pub enum Event {
     },
     /// The server was started again while the job was in a state of which nothing remains.
     Restored,
-    /// Its user stops the job.
+    /// The user stops the job.
     Stop {
-        /// How.
+        /// The mode of the stop.
         mode: StopMode,
         /// Milliseconds that a drain may take; the job's own timeout by default.
         timeout: Option<u64>,
     },
-    /// Its user starts a job that has ended, or that is about to.
+    /// The user starts a job that has ended, or that is about to end.
     Start,
-    /// Its user wants another attempt, after a drain.
+    /// The user wants another attempt, after a drain.
     Restart,
     /// Time has passed.
     Tick,
 }
 
-/// How a job is stopped, from gentle to strong.
+/// The mode of a stop, from gentle to strong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopMode {
-    /// Sources stop, and what was read is finished.
+    /// Sources stop, and records that were read are finished.
     Drain,
     /// Everything stops at once.
     Abort,

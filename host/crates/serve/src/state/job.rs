@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{RestartPolicy, StopMode};
 
-/// What the server knows of a job that changes with time.
+/// The changing part of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
-    /// What its user wants.
+    /// The wish of its user.
     pub desired: Desired,
-    /// What it does.
+    /// The present state.
     pub state: State,
-    /// When the state began, in milliseconds since the Unix epoch.
+    /// Start of the state, in milliseconds since the Unix epoch.
     pub since: u64,
-    /// When the state leads to a stronger one.
+    /// Time at which the state leads to a stronger one.
     pub deadline: Option<u64>,
     /// Number of the last attempt, from 1; 0 before the first.
     pub attempt: u32,
@@ -25,19 +25,19 @@ pub struct Job {
     pub restarts: VecDeque<u64>,
     /// Restarts in a row without a healthy attempt between them.
     pub in_a_row: u32,
-    /// When records began to flow in this attempt.
+    /// Time at which records began to flow in this attempt.
     pub ran: Option<u64>,
-    /// What another attempt costs, once it is known.
+    /// Cost of another attempt, once the check has found it.
     pub class: Option<RestartClass>,
-    /// When another attempt follows.
+    /// The restart policy.
     pub restart: RestartPolicy,
     /// Milliseconds that a drain may take.
     pub drain_timeout: u64,
-    /// Why the job is in this state.
+    /// The reason for the state.
     pub blame: Option<Blame>,
 }
 
-/// Why a job is in its state.
+/// The reason for a state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blame {
     /// A stable word for programs.
@@ -46,23 +46,23 @@ pub struct Blame {
     pub message: String,
 }
 
-/// What the user of a job wants.
+/// The wish of a user for a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Desired {
-    /// It runs.
+    /// The job runs.
     Running,
-    /// It does not.
+    /// The job does not run.
     Stopped,
 }
 
-/// What a job does.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// A process checks its files.
     Checking,
-    /// It waits for its turn, or for what other runs hold.
+    /// The job waits for its turn, or for resources that other runs hold.
     Queued,
     /// Its process starts.
     Starting,
@@ -74,9 +74,9 @@ pub enum State {
     Aborting,
     /// The kernel was asked to end its process.
     Killing,
-    /// It waits for its next attempt after a crash or a failure.
+    /// The job waits for its next attempt after a crash or a failure.
     Backoff,
-    /// It has ended.
+    /// The job has ended.
     Ended {
         /// How.
         outcome: Outcome,
@@ -91,13 +91,13 @@ pub enum State {
 pub enum Outcome {
     /// All input was processed.
     Completed,
-    /// A drain stopped it, or it was stopped before it began.
+    /// A drain stopped the job, or its user stopped it before the start.
     Stopped,
-    /// It was aborted or killed.
+    /// The job was aborted or killed.
     Aborted,
-    /// It failed or crashed, and no restart follows.
+    /// The job failed or crashed, and no restart follows.
     Failed,
-    /// Its files are not valid, or this machine can never give what it asks for.
+    /// The files are not valid, or this machine can never give the resources that they ask for.
     Rejected,
 }
 
@@ -108,19 +108,19 @@ impl State {
         matches!(self, Self::Starting | Self::Running | Self::Draining | Self::Aborting | Self::Killing)
     }
 
-    /// Whether it has ended.
+    /// Whether the job has ended.
     #[must_use]
     pub fn is_ended(self) -> bool {
         matches!(self, Self::Ended { .. })
     }
 
-    /// Whether something must leave it by a deadline.
+    /// Whether the state ends by a deadline.
     #[must_use]
     pub fn is_transitional(self) -> bool {
         !matches!(self, Self::Queued | Self::Running | Self::Ended { .. })
     }
 
-    /// The word for it.
+    /// The name of the state.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
