@@ -26,6 +26,7 @@ mod infer_args;
 mod inspect;
 mod inspect_model;
 mod inspect_rows;
+mod internal_args;
 mod isolation;
 mod job;
 mod last_word;

@@ -6,8 +6,9 @@ use clap::CommandFactory as _;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use super::args::{Arguments, ManArguments};
+use super::args::Arguments;
 use super::failure::Failure;
+use super::internal_args::ManArguments;
 
 /// The command `man`: writes a man page for the program and for each of its commands, such as
 /// `sage-host-run.1`.

@@ -4,13 +4,11 @@ use std::panic::{self, PanicHookInfo};
 
 use clap::{CommandFactory as _, Parser as _, Subcommand as _};
 
-use super::args::{
-    Arguments, Command, CompileArguments, CompletionsArguments, ExamineModelArguments, InternalArguments,
-    InternalCommand, SchemaArguments, SchemaFile,
-};
+use super::args::{Arguments, Command, CompletionsArguments, SchemaArguments, SchemaFile};
 use super::arriving::survive_the_file_size_limit;
 use super::cargo::Cargo;
 use super::failure::Failure;
+use super::internal_args::{CompileArguments, ExamineModelArguments, InternalArguments, InternalCommand};
 use super::printer::{OutputFormat, Printer};
 use super::{ExitCode, build, cache, devices, doctor, infer, inspect, job, man, new, remote, run, validate};
 use sage_models::{Trial, panic_is_an_answer};
