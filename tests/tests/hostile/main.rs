@@ -5,6 +5,7 @@
 
 mod at_compile;
 mod at_start;
+mod beside_a_lane;
 mod in_the_cache;
 mod on_a_record;
 mod refused;

@@ -123,6 +123,16 @@ impl Column {
         }
     }
 
+    /// Adds these entries of `other`. Rows past the end of `other` are left out.
+    pub(super) fn append_rows(&mut self, other: &Self, rows: &[u32]) {
+        self.offsets.reserve(rows.len());
+        for &row in rows {
+            if let Some(entry) = other.get(row as usize) {
+                self.push(entry);
+            }
+        }
+    }
+
     /// Adds the entries of `other` that have a set bit in the bitmap `kept`.
     pub fn append_kept(&mut self, other: &Self, kept: Bitmap<'_>) {
         // Reserves room for all entries at once: about half of them are expected to stay, and the buffer is

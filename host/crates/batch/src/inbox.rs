@@ -3,19 +3,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Batch, DirectSend, NotTaken};
+use super::{Batch, DirectSend, NotTaken, SharedRoom};
 
 /// A queue of batches for a consumer, bounded in bytes and in batches, and filled by any number of producers.
 ///
-/// **Waiting and waking.** A producer waits while the inbox is full and is woken when the inbox has drained to
-/// half (a wake-up for each batch costs 20 µs and dominated in measurements). A consumer waits while the inbox
-/// is empty. The next batch, the leaving of the last producer, or [`Inbox::cut`] wakes it. Pipelines are
-/// acyclic, and every consumer takes batches from one inbox in their order. So the last consumer can always go
-/// on, and with it every stage before it.
+/// **Waiting and waking.** A producer waits while the inbox is full. When the inbox has drained to half, as many
+/// producers are woken as there is room for (a wake-up costs 20 µs; one for each batch, or of a thousand producers
+/// for the room of sixty, dominated in measurements). A consumer waits while the inbox is empty. The next batch, the
+/// leaving of the last producer, or [`Inbox::cut`] wakes it. Pipelines are acyclic, and every consumer takes
+/// batches from one inbox in their order. So the last consumer can always go on, and with it every stage before it.
 ///
 /// **Coalesced wake-ups.** A batch that is [put in coalesced](Inbox::put) wakes the consumer together with
-/// others: when four batches wait, when a producer [announces them](Inbox::announce), or when a producer has to
-/// wait for room. A consumer accepts this delay only for the first millisecond of a wait.
+/// others: when eight batches wait, when a producer [announces them](Inbox::announce), or when a producer has to
+/// wait for room. A consumer accepts this delay only for the first millisecond of a wait, and only if the last batch
+/// was put in coalesced: else the timer of that millisecond would wake it for nothing.
 ///
 /// **Direct send.** If the consumer has a [`DirectSend`], producers use it while no batch waits in the inbox. A
 /// producer that finds it full waits for a while before it puts its batch here, because a waiting batch leaves
@@ -30,9 +31,14 @@ pub struct Inbox {
     /// Number of producers that wait at the direct send.
     at_entrance: AtomicUsize,
     filled: Condvar,
+    /// Wakes producers that wait for room in the queue.
     drained: Condvar,
+    /// Wakes producers that wait at the direct send.
+    entrance: Condvar,
     byte_credit: usize,
     batch_credit: usize,
+    /// Counts the batches behind the first one, together with those of other inboxes.
+    room: Option<Arc<SharedRoom>>,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +47,10 @@ struct State {
     bytes: usize,
     producers: usize,
     waiting_producers: usize,
+    /// Number of waiting producers that were woken and have not run yet.
+    woken_producers: usize,
+    /// The last batch was put in coalesced, and no consumer began to wait since then.
+    coalesced: bool,
     waiting_consumers: usize,
     /// Number of waiting consumers that accept coalesced batches.
     lenient_consumers: usize,
@@ -54,8 +64,9 @@ struct State {
     cut: bool,
 }
 
-/// Number of waiting batches at which a consumer is woken.
-const BURST: usize = 4;
+/// Number of waiting batches at which a consumer is woken. With 4, a consumer that shares its CPU with the sender was
+/// woken two or three times for a run of eight batches, and slept in between.
+const BURST: usize = 8;
 /// Longest time that a producer waits at a full direct send. Long compared with the time that a consumer of 64
 /// KiB batches needs to make room, even with other threads on its CPU. Short for a producer that sends bursts,
 /// which the inbox should absorb.
@@ -97,9 +108,17 @@ impl Inbox {
             at_entrance: AtomicUsize::new(0),
             filled: Condvar::new(),
             drained: Condvar::new(),
+            entrance: Condvar::new(),
             byte_credit,
             batch_credit: batch_credit.max(1),
+            room: None,
         }
+    }
+
+    /// The same inbox, whose batches are counted in `room`. Senders must [wait](SharedRoom::wait) there themselves.
+    #[must_use]
+    pub fn sharing(self, room: Arc<SharedRoom>) -> Self {
+        Self { room: Some(room), ..self }
     }
 
     /// Registers a producer. All producers must be registered before the first consumer takes a batch.
@@ -146,7 +165,7 @@ impl Inbox {
     /// Closes the direct send until it is opened again.
     pub fn close_entrance(&self) {
         self.lock().open = false;
-        self.drained.notify_all();
+        self.entrance.notify_all();
     }
 
     /// Tells waiting producers that the consumer has processed batches from the direct send.
@@ -154,7 +173,7 @@ impl Inbox {
         if self.at_entrance.load(Ordering::SeqCst) > 0 {
             // After the lock is free, every producer that checked before is already waiting.
             drop(self.lock());
-            self.drained.notify_all();
+            self.entrance.notify_all();
         }
     }
 
@@ -190,6 +209,12 @@ impl Inbox {
             Err(refused) => refused,
         };
         self.leave_here(state, batch, coalesced)
+    }
+
+    /// Declares that several batches will come in quick succession behind the last one: a consumer may wait for those
+    /// that are put in coalesced.
+    pub fn expect_more(&self) {
+        self.lock().coalesced = true;
     }
 
     /// Wakes the consumer if batches wait.
@@ -235,7 +260,7 @@ impl Inbox {
             let Some(left) = timeout.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) else {
                 break Err(batch);
             };
-            state = self.drained.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.entrance.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         };
         if waits.is_some() {
             self.at_entrance.fetch_sub(1, Ordering::SeqCst);
@@ -263,13 +288,19 @@ impl Inbox {
             state.waiting_producers += 1;
             state = self.drained.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.waiting_producers -= 1;
+            // After a spurious wake-up the count is too low, and one wake-up is superfluous. None is missing.
+            state.woken_producers = state.woken_producers.saturating_sub(1);
         }
         if state.cut {
             return Err(Refused(batch));
         }
         // The consumer may have opened the direct send while this producer waited for room.
         state.open = false;
+        state.coalesced = coalesced;
         state.bytes += weight;
+        if let Some(room) = self.room.as_ref().filter(|_| !state.queue.is_empty()) {
+            room.add(weight);
+        }
         state.queue.push_back(batch);
         self.news.store(true, Ordering::SeqCst);
         self.wake_at_entrance();
@@ -324,7 +355,8 @@ impl Inbox {
             if wait == Some(Duration::ZERO) {
                 return Popped::Empty;
             }
-            let lenience = std::mem::take(&mut lenience);
+            let coalesced = std::mem::take(&mut state.coalesced);
+            let lenience = std::mem::take(&mut lenience).filter(|_| coalesced);
             state.waiting_consumers += 1;
             state.lenient_consumers += usize::from(lenience.is_some());
             state = match wait.into_iter().chain(lenience).min() {
@@ -339,28 +371,47 @@ impl Inbox {
         }
     }
 
-    /// The next result, and whether waiting producers must be told that there is room; `None` if more batches
+    /// The next result, and the number of waiting producers to wake because there is room; `None` if more batches
     /// may come later.
-    fn next(&self, state: &mut State) -> Option<(Popped, bool)> {
+    fn next(&self, state: &mut State) -> Option<(Popped, usize)> {
         if state.cut {
-            return Some((Popped::Cut, false));
+            return Some((Popped::Cut, 0));
         }
         let Some(batch) = state.queue.pop_front() else {
-            return (state.producers == 0).then_some((Popped::End, false));
+            return (state.producers == 0).then_some((Popped::End, 0));
         };
         self.news.store(!state.queue.is_empty() || state.producers == 0, Ordering::SeqCst);
-        state.bytes -= batch.weight();
+        let weight = batch.weight();
+        state.bytes -= weight;
+        if let (Some(room), Some(first)) = (&self.room, state.queue.front()) {
+            room.remove(first.weight());
+        }
         let ticket = state.tickets;
         state.tickets += 1;
-        let low = state.bytes <= self.byte_credit / 2 && state.queue.len() <= self.batch_credit / 2;
-        Some((Popped::Batch(batch, ticket), state.waiting_producers > 0 && low))
+        let woken = self.producers_to_wake(state, weight);
+        state.woken_producers += woken;
+        Some((Popped::Batch(batch, ticket), woken))
     }
 
-    fn hand_out(&self, state: MutexGuard<'_, State>, (popped, wake): (Popped, bool)) -> Popped {
+    /// Number of producers for whose batches there is room, if they weigh as much as the last batch. A producer that
+    /// finds no room waits again, and the batches before it wake it: the batch that leaves the inbox empty wakes at
+    /// least one.
+    fn producers_to_wake(&self, state: &State, weight: usize) -> usize {
+        let asleep = state.waiting_producers.saturating_sub(state.woken_producers);
+        let low = state.bytes <= self.byte_credit / 2 && state.queue.len() <= self.batch_credit / 2;
+        if asleep == 0 || !low {
+            return 0;
+        }
+        let by_bytes = (self.byte_credit - state.bytes) / weight.max(1);
+        let room = by_bytes.min(self.batch_credit - state.queue.len()).max(1);
+        room.saturating_sub(state.woken_producers).min(asleep)
+    }
+
+    fn hand_out(&self, state: MutexGuard<'_, State>, (popped, woken): (Popped, usize)) -> Popped {
         // The woken producers need the lock.
         drop(state);
-        if wake {
-            self.drained.notify_all();
+        for _ in 0..woken {
+            self.drained.notify_one();
         }
         popped
     }
@@ -371,10 +422,15 @@ impl Inbox {
         let mut state = self.lock();
         state.cut = true;
         state.bytes = 0;
-        let left = state.queue.drain(..).collect();
+        let left: Vec<Batch> = state.queue.drain(..).collect();
+        if let Some(room) = &self.room {
+            room.remove(left.iter().skip(1).map(Batch::weight).sum());
+            room.cut();
+        }
         self.news.store(true, Ordering::SeqCst);
         self.filled.notify_all();
         self.drained.notify_all();
+        self.entrance.notify_all();
         self.wake_at_entrance();
         left
     }

@@ -46,6 +46,45 @@ fn a_full_inbox_holds_its_producer_until_the_consumer_drains_it() {
 }
 
 #[test]
+fn each_of_many_waiting_producers_is_woken_in_the_end() {
+    // Only as many are woken as there is room for, so a lost wake-up would hang the test.
+    for credit in [1, 2, 7, 200] {
+        let inbox = Inbox::new(1 << 20, credit);
+        (0..50).for_each(|_| inbox.join());
+        let seen = thread::scope(|scope| {
+            for producer in 0..50 {
+                let inbox = &inbox;
+                scope.spawn(move || {
+                    for number in 0..100 {
+                        inbox.put(batch(b"x"), (producer + number) % 3 == 0, &mut Vec::new()).unwrap();
+                    }
+                    inbox.leave();
+                });
+            }
+            std::iter::from_fn(|| matches!(inbox.pop(None), Popped::Batch(..)).then_some(())).count()
+        });
+        assert_eq!(seen, 5000, "credit {credit}");
+    }
+}
+
+#[test]
+fn no_more_producers_are_woken_than_there_is_room_for() {
+    let inbox = Inbox::new(4 * batch(b"x").weight(), 100);
+    let mut state = State { waiting_producers: 1000, ..State::default() };
+    let weight = batch(b"x").weight();
+    assert_eq!(inbox.producers_to_wake(&state, weight), 4);
+    state.woken_producers = 3;
+    assert_eq!(inbox.producers_to_wake(&state, weight), 1, "three are on their way");
+    state.bytes = 2 * weight;
+    assert_eq!(inbox.producers_to_wake(&state, weight), 0, "two of them fit");
+    state.bytes = 3 * weight;
+    state.woken_producers = 0;
+    assert_eq!(inbox.producers_to_wake(&state, weight), 0, "it is not drained to half");
+    state.bytes = 0;
+    assert_eq!(inbox.producers_to_wake(&state, 1000 * weight), 1, "a heavy batch passes through an empty inbox");
+}
+
+#[test]
 fn a_batch_heavier_than_the_credit_passes_through_an_empty_inbox() {
     let inbox = Inbox::new(8, 8);
     inbox.join();

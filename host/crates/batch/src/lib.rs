@@ -10,6 +10,7 @@
 //! - Every column of a [`Batch`] has as many entries as its payloads.
 //! - No queue here is unbounded.
 
+mod append_rows;
 mod batch_rows;
 mod bitmap;
 mod by_field;
@@ -23,6 +24,7 @@ mod origin;
 mod pool;
 mod record_batch;
 mod row_text;
+mod shared_room;
 pub mod wire;
 
 pub use bitmap::Bitmap;
@@ -34,3 +36,4 @@ pub use origin::Origin;
 pub use pool::BatchPool;
 pub use record_batch::{Batch, RawColumns, Record};
 pub use row_text::RowText;
+pub use shared_room::SharedRoom;

@@ -72,22 +72,26 @@ impl BatchPool {
         }
     }
 
+    /// Takes the buffer of a column that is not needed for a while. The column is empty afterwards.
+    pub fn reclaim_buffer(&self, column: &mut Column) {
+        let mut buffer = Vec::new();
+        column.clear();
+        column.detach(&mut buffer);
+        self.lock().keep_buffer(buffer, self.capacity);
+    }
+
     /// Returns a batch's buffers to the pool.
     pub fn put(&self, mut batch: Batch) {
         batch.clear();
         let mut buffer = Vec::new();
         batch.payloads.detach(&mut buffer);
-        buffer.clear();
-        let (batch_bytes, buffer_bytes) = (batch.capacity(), buffer.capacity());
+        let batch_bytes = batch.capacity();
         let mut free = self.lock();
         if free.batches.len() < self.capacity && free.has_room(batch_bytes) {
             free.bytes += batch_bytes;
             free.batches.push(batch);
         }
-        if free.buffers.len() < self.capacity && buffer_bytes > 0 && free.has_room(buffer_bytes) {
-            free.bytes += buffer_bytes;
-            free.buffers.push(buffer);
-        }
+        free.keep_buffer(buffer, self.capacity);
     }
 
     fn lock(&self) -> MutexGuard<'_, Free> {
@@ -96,6 +100,15 @@ impl BatchPool {
 }
 
 impl Free {
+    fn keep_buffer(&mut self, mut buffer: Vec<u8>, capacity: usize) {
+        let bytes = buffer.capacity();
+        if self.buffers.len() < capacity && bytes > 0 && self.has_room(bytes) {
+            buffer.clear();
+            self.bytes += bytes;
+            self.buffers.push(buffer);
+        }
+    }
+
     fn has_room(&self, bytes: usize) -> bool {
         bytes <= BatchPool::KEEP_BYTES && self.bytes + bytes <= BatchPool::MOST_BYTES
     }
@@ -122,6 +135,17 @@ mod tests {
         let again = pool.take();
         assert!(again.is_empty() && again.capacity() >= 1010, "{}", again.capacity());
         assert_eq!(pool.lock().bytes, 0);
+    }
+
+    #[test]
+    fn a_buffer_that_is_reclaimed_is_lent_again() {
+        let pool = BatchPool::new(4);
+        let mut column = Column::default();
+        column.push(&[7; 1000]);
+        pool.reclaim_buffer(&mut column);
+        assert_eq!((column.len(), column.byte_capacity()), (0, 0));
+        pool.lend_buffer(&mut column);
+        assert!(column.is_empty() && column.byte_capacity() >= 1000, "{}", column.byte_capacity());
     }
 
     #[test]

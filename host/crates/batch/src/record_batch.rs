@@ -22,7 +22,7 @@ pub struct Batch {
     pub(super) textless: bool,
     /// The way from a payload to the record's text, if the payloads are not the text.
     pub(super) rows: Option<Arc<dyn RowText>>,
-    origins: Vec<Origin>,
+    pub(super) origins: Vec<Origin>,
     ingested: u64,
     pub(super) edge: u32,
 }
@@ -79,7 +79,7 @@ impl<'a> From<&'a Batch> for RawColumns<'a> {
 
 /// The optional columns that a batch has. Records of different shapes never share a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Shape {
+pub(super) struct Shape {
     keys: bool,
     timestamps: bool,
     headers: bool,
@@ -441,14 +441,14 @@ impl Batch {
     }
 
     /// Takes over the time and the edge of records that are added.
-    fn meet(&mut self, other: &Self) {
+    pub(super) fn meet(&mut self, other: &Self) {
         if self.is_empty() {
             (self.ingested, self.edge) = (other.ingested, other.edge);
         }
         self.ingested = self.ingested.min(other.ingested);
     }
 
-    fn shape(&self) -> Shape {
+    pub(super) fn shape(&self) -> Shape {
         Shape {
             keys: self.keys.present,
             timestamps: self.timestamps.present,
@@ -460,7 +460,7 @@ impl Batch {
     /// Takes the shape, and the fields and rows of `other`, if the batch is empty. Returns `false` if the batch has
     /// records of another shape.
     #[inline]
-    fn take_shape(&mut self, shape: Shape, other: Option<&Self>) -> bool {
+    pub(super) fn take_shape(&mut self, shape: Shape, other: Option<&Self>) -> bool {
         let (table, rows) = (other.and_then(Self::table), other.and_then(|other| other.rows.as_ref()));
         if self.is_empty() && self.origins.is_empty() {
             self.keys.present = shape.keys;

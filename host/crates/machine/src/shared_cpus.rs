@@ -23,9 +23,10 @@ use super::{CpuSet, HeldCpu, LeaseFolder, Pace, ResourceError};
 /// thread may still run on a CPU that another process has just leased.
 ///
 /// **Waiting.** One keeper thread rescans while there are members and ends with the last of them. The keeper
-/// sleeps on a condition variable, which a thread that joins, and the last that leaves, signal. Joining,
-/// leaving and refreshing wait for a scan in progress: microseconds, and at worst the seconds of the lease
-/// folder's timeout. A scan never waits for a member.
+/// sleeps on a condition variable, which a process that joins, and the last member that leaves, signal. A thread that
+/// joins while the keeper runs takes the result of its last scan: a scan for each of a thousand lanes was a tenth of
+/// their start. Joining, leaving and refreshing wait for a scan in progress: microseconds, and at worst the seconds of
+/// the lease folder's timeout. A scan never waits for a member.
 #[derive(Debug, Clone)]
 pub struct SharedCpus {
     shared: Arc<Shared>,
@@ -106,7 +107,6 @@ impl SharedCpus {
         let cpus = state.cpus.clone();
         state.members.insert(thread.as_raw_nonzero().get(), cpus);
         drop(state);
-        self.shared.wake.notify_all();
         Ok(SharedSeat { shared: Arc::clone(&self.shared), thread, before, _stays_on_its_thread: PhantomData })
     }
 

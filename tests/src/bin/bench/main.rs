@@ -21,6 +21,7 @@ mod inference;
 mod isolation;
 mod keyed_lines;
 mod latency;
+mod many;
 mod memory;
 mod neighbour;
 mod peers;
@@ -41,7 +42,7 @@ use place::Place;
 /// A measurement: its name, used in the row that says why it could not be made, and its function.
 type Measurement = (&'static str, fn(&Place, Effort) -> Result<Vec<Figure>, Problem>);
 
-const MEASUREMENTS: [Measurement; 24] = [
+const MEASUREMENTS: [Measurement; 25] = [
     ("boundary", boundary::boundary),
     ("boundary by field", calls_by_field::boundary),
     ("generate to discard", throughput::in_memory),
@@ -55,6 +56,7 @@ const MEASUREMENTS: [Measurement; 24] = [
     ("latency", latency::latency),
     ("start", start::start),
     ("memory of an instance", memory::memory),
+    ("1,000 instances", many::many),
     ("restart", restart::restart),
     ("isolation", isolation::isolation),
     ("hop", hop::hop),

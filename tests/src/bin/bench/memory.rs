@@ -9,29 +9,31 @@ use crate::place::{Place, require_success};
 
 /// Growth of the process from one instance of a small operator to 101 instances that work.
 pub(crate) fn memory(place: &Place, effort: Effort) -> Result<Vec<Figure>, Problem> {
+    let settings = ("{ rate = 50000 }", r#"{ memory = "8MiB", object_store_memory = "64KiB" }"#);
     let mut rounds = Vec::new();
     for _ in 0..effort.pick(3, 1) {
-        let (one, many) = (resident(place, 1)?, resident(place, 101)?);
+        let (one, many) = (resident(place, 1, settings)?, resident(place, 101, settings)?);
         rounds.push(many.saturating_sub(one) as f64 / 1e6);
     }
     Ok(vec![Figure::of("resident memory that 100 instances add", "MB", rounds).target(Target::AtMost(60.0))])
 }
 
-/// Resident bytes of the program after every instance has had records.
-fn resident(place: &Place, instances: u32) -> Result<u64, Problem> {
+/// Resident bytes of the program after every instance, with these resources, has had records of this
+/// source.
+pub(crate) fn resident(place: &Place, instances: u32, (generate, resources): (&str, &str)) -> Result<u64, Problem> {
     let map = place.operator("identity")?;
     let file = place.scratch("memory.toml");
     let pipeline = format!(
         r#"
         [[source]]
         name = "source"
-        generate = {{ rate = 50000 }}
+        generate = {generate}
         [[operator]]
         name = "map"
         component = {map:?}
         input = "source"
         parallelism = {instances}
-        resources = {{ memory = "8MiB", object_store_memory = "64KiB" }}
+        resources = {resources}
         [[sink]]
         name = "sink"
         input = "map"

@@ -28,7 +28,7 @@ use super::source_lane::{SharedSource, SourceLane};
 use super::stage_parts::{InstanceParts, StageParts};
 use crate::connector::{DeadLetterFile, Sink, open_sink, open_source};
 use sage_batch::fields::Schema;
-use sage_batch::{BatchPool, Inbox};
+use sage_batch::{BatchPool, Inbox, SharedRoom};
 use sage_machine::MemoryBudget;
 use sage_observe::Latency;
 use sage_plan::{
@@ -47,6 +47,10 @@ pub(super) struct Assembly {
 /// Maximum number of waiting batches, in addition to the limit in bytes. Batches of a few records are merged
 /// before they are sent, so this limit is reached only at low rates.
 const BATCH_CREDIT: usize = 64;
+/// The credits in bytes of this many instances are the bound for what waits behind the first batches of all of a stage's
+/// instances. A thousand instances with 4 MiB each would hold 4 GiB otherwise. One that stands still holds one credit,
+/// and leaves the rest to the others.
+const SHARED_CREDITS: u32 = 4;
 
 /// Opens all sources, sinks and dead-letter files, and connects every lane to its receivers. Nothing runs yet.
 ///
@@ -111,7 +115,8 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             latency: latency_of(&stages, id),
                         };
                         let form = form_of_input(parts, id, stage);
-                        let inlet = Inlet::new(inbox, tally, supervisor.guest(), form, Arc::clone(&pool));
+                        let batch_time = stages.get(id.0).and_then(|stage| stage.batch_time.clone());
+                        let inlet = Inlet::new(inbox, tally, supervisor.guest(), form, Arc::clone(&pool), batch_time);
                         Task::Operator(Box::new(OperatorLane {
                             supervisor,
                             kind: *kind,
@@ -263,6 +268,12 @@ fn stage_parts(parts: &Parts, id: StageId, stage: &Stage) -> StageParts {
         (false, false) => 1,
     };
     let credit = credit_of(granted.edge_bytes, inboxes);
+    let room = (stage.parallelism > SHARED_CREDITS)
+        .then(|| Arc::new(SharedRoom::new(credit_of(granted.edge_bytes, 1).saturating_mul(SHARED_CREDITS as usize))));
+    let inbox = || match &room {
+        Some(room) => Inbox::new(credit, BATCH_CREDIT).sharing(Arc::clone(room)),
+        None => Inbox::new(credit, BATCH_CREDIT),
+    };
     let instance = |instance| InstanceParts {
         counters: Arc::default(),
         errors: Arc::default(),
@@ -270,12 +281,14 @@ fn stage_parts(parts: &Parts, id: StageId, stage: &Stage) -> StageParts {
         kernel: None,
         inference: parts.models.counters(id, instance),
         budget: granted.memory_cap.map(|cap| Arc::new(MemoryBudget::new(cap))),
-        inboxes: (0..inboxes).map(|_| Arc::new(Inbox::new(credit, BATCH_CREDIT))).collect(),
+        inboxes: (0..inboxes).map(|_| Arc::new(inbox())).collect(),
         sequencer: (granted.lanes > 1 && !by_lane).then(Arc::default),
     };
     StageParts {
         instances: (0..stage.parallelism).map(instance).collect(),
         latency: stage.outputs.is_empty().then(Arc::default),
+        batch_time: (stage.parallelism > 1).then(Arc::default),
+        room: room.clone(),
     }
 }
 

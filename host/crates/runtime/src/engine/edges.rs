@@ -76,7 +76,11 @@ impl Edges<'_> {
             let destinations: Vec<Vec<Destination>> = self.instances(edge.to).iter().map(destination).collect();
             let inputs = &self.parts.plan.stage(edge.to).inputs;
             let number = inputs.iter().position(|&input| input == id).and_then(|at| u32::try_from(at).ok());
-            Route::new(edge.partition, &destinations, instance, number.unwrap_or_default()).with(self.preparation(edge))
+            let to = self.stages.get(edge.to.0);
+            let (batch_time, room) = to.map(|to| (to.batch_time.clone(), to.room.clone())).unwrap_or_default();
+            Route::new(edge.partition, &destinations, instance, number.unwrap_or_default())
+                .with(self.preparation(edge))
+                .with_shared(batch_time, room)
         });
         Outlet::new(routes.collect(), Arc::clone(self.pool))
     }

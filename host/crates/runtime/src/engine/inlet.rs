@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::batch_time::BatchTime;
 use super::control::{Control, Stopped};
 use super::field_reader::FieldReader;
 use super::field_text::FieldText;
@@ -30,6 +31,8 @@ pub(super) struct Inlet {
     looks: u32,
     /// Records that had come before the last sleep.
     came: u64,
+    /// Where the time of calls is noted, if senders look at it.
+    batch_time: Option<Arc<BatchTime>>,
 }
 
 /// The form in which a guest takes records.
@@ -69,6 +72,7 @@ impl Inlet {
         guest: &mut dyn LaneGuest,
         form: Form,
         pool: Arc<BatchPool>,
+        batch_time: Option<Arc<BatchTime>>,
     ) -> Self {
         let direct_send = guest.direct().map(|guest| guest.direct_send());
         if let Some(direct_send) = &direct_send {
@@ -86,6 +90,7 @@ impl Inlet {
             pool,
             looks: 0,
             came: 0,
+            batch_time,
         }
     }
 
@@ -99,9 +104,15 @@ impl Inlet {
                     None => return Ok(()),
                 },
             };
+            // A guest elsewhere only takes the batch; its calls have no time here.
+            let batch_time = self.batch_time.as_deref().filter(|_| self.direct_send.is_none());
+            let begun = batch_time.map(|batch_time| (batch_time, Instant::now()));
             if let Err(held) = guest.hand_over(next) {
                 self.waiting.push_front(held);
                 return Ok(());
+            }
+            if let Some((batch_time, begun)) = begun {
+                batch_time.worked(begun.elapsed());
             }
         }
         Ok(())
@@ -151,6 +162,11 @@ impl Inlet {
     /// Returns `true` if no batch waits to be handed over.
     pub(super) fn is_clear(&self) -> bool {
         self.waiting.is_empty() && (self.ended || !self.inbox.has_news())
+    }
+
+    /// Returns `true` if a guest in the lane's own thread will be called again at once.
+    pub(super) fn goes_on(&self) -> bool {
+        self.direct_send.is_none() && (!self.waiting.is_empty() || (!self.ended && self.inbox.has_news()))
     }
 
     pub(super) fn has_direct_send(&self) -> bool {

@@ -84,6 +84,11 @@ pub trait LaneGuest: Send {
     /// call of this function.
     fn measure(&mut self) -> Measured;
 
+    /// The answer of a guest in the lane's own thread, whose buffers the lane may reclaim while it waits.
+    fn resting_answer(&mut self) -> Option<&mut Answer> {
+        None
+    }
+
     /// Declares that the lane is about to wait for input, so the guest needs no watching meanwhile.
     fn rest(&mut self);
 }

@@ -25,6 +25,7 @@
 mod answers;
 mod assemble;
 mod backtraces;
+mod batch_time;
 mod bell;
 mod builder;
 mod chain;
@@ -70,6 +71,7 @@ mod read_written;
 mod recovery;
 mod row_runs;
 mod run;
+mod scatter;
 mod sequencer;
 mod session;
 mod sink_lane;

@@ -204,7 +204,13 @@ impl OperatorLane {
     /// Waits for work. A guest that is lost during the wait is replaced at once.
     fn wait(&mut self, outputs: &Outputs) -> Result<(), Stopped> {
         let timeout = outputs.unflushed.timeout(self.flush_interval);
-        let Err(failure) = self.inlet.wait(self.supervisor.guest(), timeout)? else { return Ok(()) };
+        let waited = self.inlet.wait(self.supervisor.guest(), timeout)?;
+        if self.kind == Kind::Map
+            && let Some(answer) = self.supervisor.guest().resting_answer()
+        {
+            self.pool.lend_buffer(answer.column());
+        }
+        let Err(failure) = waited else { return Ok(()) };
         self.inlet.returned(self.supervisor.guest().take_back());
         if self.policy.control.is_stopped() {
             return Err(Stopped);
@@ -341,6 +347,9 @@ impl OperatorLane {
     }
 
     fn send(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
+        if self.inlet.goes_on() {
+            self.outlets.main.answers_follow();
+        }
         let Outlets { main, rejects, sides } = &mut self.outlets;
         for batch in outputs.main.drain(..) {
             main.send(batch)?;
@@ -357,9 +366,13 @@ impl OperatorLane {
         Ok(())
     }
 
-    /// Sends the gathered outputs and reads the clock, because nothing waits.
+    /// Sends the gathered outputs and reads the clock, because nothing waits. The buffer of the next answer serves
+    /// other lanes meanwhile: with a thousand instances, most wait at any time.
     fn idle(&mut self, clock: &mut LaneClock) -> Result<(), Stopped> {
         self.supervisor.guest().rest();
+        if let Some(answer) = self.supervisor.guest().resting_answer() {
+            self.pool.reclaim_buffer(answer.column());
+        }
         clock.read();
         self.outlets.flush()
     }

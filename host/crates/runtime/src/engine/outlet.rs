@@ -1,10 +1,12 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::batch_time::{BatchTime, MOMENT, Run};
 use super::control::Stopped;
 use super::partition::place_of;
 use super::preparation::Preparation;
-use sage_batch::{Batch, BatchPool, Column, Inbox, Refused};
+use super::scatter::Scatter;
+use sage_batch::{Batch, BatchPool, Column, Inbox, Refused, SharedRoom};
 use sage_observe::InstanceCounters;
 use sage_plan::Partition;
 
@@ -14,9 +16,12 @@ pub(super) const BATCH_BYTES: usize = 64 << 10;
 /// Target size of a batch for a worker. A batch for a worker costs more than a call in the lane's own thread:
 /// 5 % of the CPU of generate to discard. A window of such batches fits into the ring.
 const BATCH_BYTES_FOR_WORKERS: usize = 120 << 10;
-/// Maximum time to the next batch for which a wake-up is put off. A wake-up and its thread switch cost some
-/// 10 µs of CPU.
-const MOMENT: Duration = Duration::from_micros(200);
+/// Number of receivers by key from which on batches are held and sent together.
+const MANY_TARGETS: usize = 64;
+/// Weight of the batches that are held. They are still in the CPU's second-level cache then.
+const HELD_BYTES: usize = 1 << 20;
+/// Most rows that are added to a batch before its size is looked at.
+const ROWS_AT_A_TIME: usize = 64;
 /// Maximum records of a batch.
 pub(super) const BATCH_RECORDS: usize = 4096;
 
@@ -38,6 +43,14 @@ pub(super) struct Route {
     turn: usize,
     /// The fields and the key that the edge has. `None` if records go on as they are.
     preparation: Option<Box<dyn Preparation>>,
+    /// Round-robin: the time that receivers need for a batch, and the batches of this turn.
+    batch_time: Option<Arc<BatchTime>>,
+    run: Run,
+    /// The room that the receivers share. Not for partitions in which a receiver may be on the sender's thread.
+    room: Option<Arc<SharedRoom>>,
+    scatter: Scatter,
+    /// Key, with many receivers: records that are not yet sent to where they belong.
+    held: Batch,
 }
 
 struct Target {
@@ -53,8 +66,23 @@ struct Target {
     pushed: Option<Instant>,
     /// Batches were pushed without waking the receiver.
     quiet: bool,
+    follows: Follows,
     /// The buffer of a batch that the receiver no longer needs, still in this CPU's cache.
     spare: Vec<u8>,
+}
+
+/// What the sender knows about the batches behind one that it pushes. It decides about wake-ups.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Follows {
+    /// Nothing. Another batch is likely if one came a moment ago.
+    #[default]
+    Unknown,
+    /// The rest of a run. The first batch wakes the receiver, which then works while the others come.
+    Run,
+    /// No more of this run: the receiver must not wait for others.
+    Last,
+    /// The answers to batches that the sender has already. Until then, nothing needs to wake the receiver.
+    Answers,
 }
 
 /// A receiver of a [`Route`].
@@ -66,8 +94,8 @@ pub(super) struct Destination {
 }
 
 impl Route {
-    /// Makes a route along input number `edge` of its receiver. The receivers are `destinations[instance][lane]`. The sender is `instance` and joins
-    /// every inbox to which it may send. With forward partitioning these are the inboxes of one instance.
+    /// Makes a route along input number `edge` of its receiver. The receivers are `destinations[instance][lane]`. The
+    /// sender is `instance` and joins every inbox to which it may send. With forward partitioning these are the inboxes of one instance.
     pub(super) fn new(partition: Partition, destinations: &[Vec<Destination>], instance: u32, edge: u32) -> Self {
         let turn = instance as usize;
         let (destinations, turn) = match destinations.get(turn) {
@@ -88,6 +116,7 @@ impl Route {
                     heaviest: to.credit,
                     pushed: None,
                     quiet: false,
+                    follows: Follows::default(),
                     spare: Vec::new(),
                 }
             })
@@ -99,12 +128,25 @@ impl Route {
             lanes: u32::try_from(lanes).unwrap_or(u32::MAX),
             turn,
             preparation: None,
+            batch_time: None,
+            room: None,
+            run: Run::default(),
+            scatter: Scatter::default(),
+            held: Batch::new(),
         }
     }
 
     /// The same route, on which records are prepared first.
     pub(super) fn with(self, preparation: Option<Box<dyn Preparation>>) -> Self {
         Self { preparation, ..self }
+    }
+
+    /// The same route, with what the receivers share.
+    pub(super) fn with_shared(mut self, batch_time: Option<Arc<BatchTime>>, room: Option<Arc<SharedRoom>>) -> Self {
+        let shares = matches!(self.partition, Partition::RoundRobin | Partition::Key);
+        self.batch_time = batch_time;
+        self.room = room.filter(|_| shares);
+        self
     }
 
     fn send(&mut self, batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
@@ -119,10 +161,14 @@ impl Route {
     }
 
     fn spread(&mut self, batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
+        if let Some(room) = &self.room {
+            room.wait();
+        }
         if let [only] = self.targets.as_mut_slice() {
             return only.gather(batch, pool);
         }
         match self.partition {
+            Partition::Key if self.targets.len() >= MANY_TARGETS => return self.hold(batch, pool),
             Partition::Key => self.scatter(&batch, pool, None)?,
             Partition::Forward if self.lanes > 1 => self.scatter(&batch, pool, u32::try_from(self.turn).ok())?,
             Partition::Forward => return self.send_to(self.turn, batch, pool),
@@ -131,7 +177,7 @@ impl Route {
                 self.scatter(&batch, pool, u32::try_from(instance).ok())?;
             }
             Partition::RoundRobin => {
-                let turn = self.next_turn(self.targets.len());
+                let turn = self.turn_of_run(batch.weight());
                 return self.send_to(turn, batch, pool);
             }
             Partition::Broadcast if self.lanes > 1 => {
@@ -153,6 +199,19 @@ impl Route {
         turn
     }
 
+    /// Round-robin: the receiver of a batch of this weight. It is the receiver of the last batch while batches come in
+    /// quick succession, as long as they are a short run for it: see [`BatchTime`].
+    fn turn_of_run(&mut self, weight: usize) -> usize {
+        let last = self.turn.wrapping_sub(1) % self.targets.len().max(1);
+        let credit = self.targets.get(last).map_or(0, |target| target.heaviest / weight.max(1));
+        let most = self.batch_time.as_ref().map_or(1, |batch_time| batch_time.run()).min(credit);
+        let turn = if self.run.goes_on(Instant::now(), most) { last } else { self.next_turn(self.targets.len()) };
+        if let Some(target) = self.targets.get_mut(turn).filter(|_| most > 1) {
+            target.follows = if self.run.is_over(most) { Follows::Last } else { Follows::Run };
+        }
+        turn
+    }
+
     fn send_to(&mut self, target: usize, batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
         match self.targets.get_mut(target) {
             Some(target) => target.gather(batch, pool),
@@ -162,20 +221,53 @@ impl Route {
 
     /// Sends each record to the lane of its key: in `instance`, or in the instance that the key chooses.
     fn scatter(&mut self, batch: &Batch, pool: &BatchPool, instance: Option<u32>) -> Result<(), Stopped> {
-        for row in 0..batch.len() {
+        let (instances, lanes) = (self.instances, self.lanes);
+        let place = |row| {
             let key = batch.keys().and_then(|keys| keys.get(row)).unwrap_or_default();
-            let (chosen, lane) = place_of(key, self.instances, self.lanes);
-            let target = instance.unwrap_or(chosen) * self.lanes + lane;
-            if let Some(target) = self.targets.get_mut(target as usize) {
-                target.append(batch, row, row + 1, pool)?;
+            let (chosen, lane) = place_of(key, instances, lanes);
+            instance.unwrap_or(chosen) * lanes + lane
+        };
+        self.scatter.sort(batch.len(), self.targets.len(), place);
+        let mut sent = Ok(());
+        for (rows, target) in self.scatter.groups().zip(&mut self.targets) {
+            match sent {
+                Ok(()) => sent = target.append_rows(batch, rows, pool),
+                Err(Stopped) => target.lose(rows.len()),
             }
         }
-        Ok(())
+        sent
+    }
+
+    /// Key, with many receivers: sends the records of several batches together, so that each receiver gets several of
+    /// them at a time. With a thousand receivers, a batch has two for each.
+    fn hold(&mut self, batch: Batch, pool: &BatchPool) -> Result<(), Stopped> {
+        let mut sent = Ok(());
+        if !self.held.append_range(&batch, 0, batch.len()) {
+            sent = self.scatter_held(pool);
+            // An empty batch takes any shape.
+            let _ = self.held.append_range(&batch, 0, batch.len());
+        }
+        pool.put(batch);
+        sent?;
+        if self.held.weight() >= HELD_BYTES { self.scatter_held(pool) } else { Ok(()) }
+    }
+
+    fn scatter_held(&mut self, pool: &BatchPool) -> Result<(), Stopped> {
+        let mut held = std::mem::take(&mut self.held);
+        let sent = self.scatter(&held, pool, None);
+        held.clear();
+        self.held = held;
+        sent
     }
 
     fn flush(&mut self, pool: &BatchPool) -> Result<(), Stopped> {
         if let Some(preparation) = &mut self.preparation {
             preparation.flush()?;
+        }
+        if !self.held.is_empty() {
+            self.scatter_held(pool)?;
+            // An idle sender keeps no large buffer.
+            self.held = Batch::new();
         }
         self.targets.iter_mut().try_for_each(|target| {
             target.flush(pool)?;
@@ -187,10 +279,13 @@ impl Route {
     }
 
     fn leave(&mut self) {
+        // The run was cut before the held and the gathered records could be sent. The first receiver answers for the
+        // held ones.
+        let held = std::mem::take(&mut self.held).len();
+        self.targets.iter().take(1).for_each(|target| target.lose(held));
         for target in &mut self.targets {
-            // The run was cut before the gathered records could be sent.
             let gathered = std::mem::take(&mut target.gathered);
-            target.lose(gathered);
+            target.lose(gathered.len());
             target.inbox.leave();
         }
     }
@@ -208,12 +303,33 @@ impl Target {
         Ok(())
     }
 
+    fn append_rows(&mut self, batch: &Batch, rows: &[u32], pool: &BatchPool) -> Result<(), Stopped> {
+        let mut sent = Ok(());
+        for rows in rows.chunks(ROWS_AT_A_TIME) {
+            if sent.is_err() {
+                self.lose(rows.len());
+                continue;
+            }
+            if !self.gathered.append_rows(batch, rows) {
+                sent = self.flush(pool);
+                // An empty batch takes any shape.
+                let _ = self.gathered.append_rows(batch, rows);
+            }
+            sent = sent.and_then(|()| self.flush_if_full(pool));
+        }
+        sent
+    }
+
     fn append(&mut self, batch: &Batch, start: usize, end: usize, pool: &BatchPool) -> Result<(), Stopped> {
         if !self.gathered.append_range(batch, start, end) {
             self.flush(pool)?;
             // An empty batch takes any shape.
             let _ = self.gathered.append_range(batch, start, end);
         }
+        self.flush_if_full(pool)
+    }
+
+    fn flush_if_full(&mut self, pool: &BatchPool) -> Result<(), Stopped> {
         let full = self.gathered.content_bytes() >= BATCH_BYTES || self.gathered.len() >= BATCH_RECORDS;
         if full { self.flush(pool) } else { Ok(()) }
     }
@@ -241,18 +357,28 @@ impl Target {
         }
         // Batches in quick succession share one wake-up.
         let now = Instant::now();
-        self.quiet = self.pushed.is_some_and(|before| now - before < MOMENT);
+        let recent = self.pushed.is_some_and(|before| now - before < MOMENT);
         self.pushed = Some(now);
+        let follows = std::mem::take(&mut self.follows);
+        self.quiet = match follows {
+            Follows::Unknown | Follows::Run => recent,
+            Follows::Last => false,
+            Follows::Answers => true,
+        };
         self.inbox.put(batch, self.quiet, &mut self.spare).map_err(|Refused(batch)| {
-            self.lose(batch);
+            self.lose(batch.len());
             Stopped
-        })
+        })?;
+        if follows == Follows::Run && !self.quiet {
+            self.inbox.expect_more();
+        }
+        Ok(())
     }
 
     /// Counts records that the receiver did not get because the pipeline stopped.
-    fn lose(&self, batch: Batch) {
-        self.consumer.records_in.add(batch.len() as u64);
-        self.consumer.unfinished.add(batch.len() as u64);
+    fn lose(&self, records: usize) {
+        self.consumer.records_in.add(records as u64);
+        self.consumer.unfinished.add(records as u64);
     }
 }
 
@@ -285,6 +411,15 @@ impl Outlet {
     /// Ends this output.
     pub(super) fn leave(&mut self) {
         self.routes.drain(..).for_each(|mut route| route.leave());
+    }
+
+    /// Declares that the answers to further batches follow, so that the receiver need not be woken for each.
+    pub(super) fn answers_follow(&mut self) {
+        if let [Route { targets, .. }] = self.routes.as_mut_slice()
+            && let [only] = targets.as_mut_slice()
+        {
+            only.follows = Follows::Answers;
+        }
     }
 
     /// Sends a batch along every edge.
@@ -358,3 +493,7 @@ fn copy_of(batch: &Batch, pool: &BatchPool) -> Batch {
     copy.set_ingested(batch.ingested());
     copy
 }
+
+#[cfg(test)]
+#[path = "outlet_tests.rs"]
+mod tests;

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
+use super::batch_time::BatchTime;
 use super::sequencer::Sequencer;
-use sage_batch::Inbox;
+use sage_batch::{Inbox, SharedRoom};
 use sage_machine::MemoryBudget;
 use sage_observe::{ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency};
 
@@ -9,6 +10,10 @@ use sage_observe::{ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounter
 pub(super) struct StageParts {
     pub(super) instances: Vec<InstanceParts>,
     pub(super) latency: Option<Arc<Latency>>,
+    /// The time that its instances need for a batch, if there are several.
+    pub(super) batch_time: Option<Arc<BatchTime>>,
+    /// The room behind the first batches of its inboxes, if there are several instances.
+    pub(super) room: Option<Arc<SharedRoom>>,
 }
 
 /// The parts of one instance that are shared with observers.

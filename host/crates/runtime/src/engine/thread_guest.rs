@@ -107,6 +107,10 @@ impl LaneGuest for ThreadGuest {
         }
     }
 
+    fn resting_answer(&mut self) -> Option<&mut Answer> {
+        self.guest.as_mut()?.answered().ok()
+    }
+
     fn rest(&mut self) {
         if let Some(guest) = &mut self.guest {
             guest.rest();
