@@ -83,12 +83,26 @@ impl LeaseFolder {
         match Self::for_all() {
             Ok(folder) => Ok(folder),
             Err(error) => {
-                let path = Path::new(Self::FALLBACKS).join(format!("{}{}", Self::FALLBACK, geteuid().as_raw()));
+                let path = Self::fallback();
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
                 let fallback = Some(format!("{error}{cause}").into());
                 Ok(Self { fallback, ..Self::create(&path, 0o700, LeaseScope::User)? })
             }
         }
+    }
+
+    /// The folders that [`LeaseFolder::open`] may open, by preference. Nothing is created.
+    #[must_use]
+    pub fn candidates() -> Vec<PathBuf> {
+        match std::env::var_os(Self::VARIABLE).filter(|path| !path.is_empty()) {
+            Some(path) => vec![path.into()],
+            None => vec![Self::FOR_ALL.into(), Self::fallback()],
+        }
+    }
+
+    /// The folder of this user alone.
+    fn fallback() -> PathBuf {
+        Path::new(Self::FALLBACKS).join(format!("{}{}", Self::FALLBACK, geteuid().as_raw()))
     }
 
     /// Opens the folder at this path. A missing folder is created with mode 0700; its parent must exist. If

@@ -1,12 +1,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::path::{Path, absolute};
+use std::path::absolute;
 
 use super::find_files::Search;
 use super::identity::{FileId, Identity, Located, Nature, plainly};
 use super::path_end::{End, Place, ends_of, stream_ends};
 use super::path_guard::PathGuard;
-use super::path_use::{PathRole, PathUse, StandardStreams};
+use super::path_use::{PathUse, StandardStreams};
+use super::run_folders::RunFolders;
 use sage_plan::config::{Diagnostic, Diagnostics};
 use sage_text::plain_path;
 
@@ -20,11 +21,8 @@ use sage_text::plain_path;
 /// The returned guard keeps the files that the run reads. An output asks the guard again before it opens a file
 /// for writing, because the path may lead elsewhere by then.
 pub fn compare_paths(uses: &[PathUse], streams: &StandardStreams, errors: &mut Diagnostics) -> PathGuard {
-    let (mut ends, mut unusable, mut own_folders) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ends, mut unusable) = (Vec::new(), Vec::new());
     for (number, path_use) in uses.iter().enumerate() {
-        if let PathRole::OwnFolder(what) = path_use.role {
-            own_folders.extend(fs::metadata(&path_use.path).map(|metadata| (FileId::of(&metadata), what)));
-        }
         let (found, error) = ends_of(number, path_use);
         ends.extend(found);
         unusable.extend(error.map(|error| (number, error)));
@@ -33,7 +31,7 @@ pub fn compare_paths(uses: &[PathUse], streams: &StandardStreams, errors: &mut D
     let met = refuse_meetings(&ends, errors);
     // If an output meets another file, its other errors no longer matter.
     unusable.into_iter().filter(|(number, _)| !met.contains(number)).for_each(|(_, error)| errors.push(error));
-    refuse_own_folders(&ends, &own_folders, errors);
+    RunFolders::of(uses).refuse(&ends, errors);
     let mut guard = PathGuard::default();
     for end in ends.iter().filter(|end| !end.writes() && end.nature() == Nature::Kept) {
         guard.add(format!("it {}", end.as_other()), end.place.files());
@@ -120,24 +118,4 @@ fn matched(search: &Search, located: &Located) -> Option<String> {
     let folder = fs::metadata(located.path.parent()?).ok()?;
     let would = search.walk.as_ref()?.would_find(FileId::of(&folder), located.path.file_name()?);
     would.then(|| " once it is there".to_owned())
-}
-
-/// Reports outputs in the folders of the host's own state.
-fn refuse_own_folders(ends: &[End], own: &[(FileId, &'static str)], errors: &mut Diagnostics) {
-    let mut told = BTreeSet::new();
-    for end in ends.iter().filter(|end| end.writes() && !end.is_stream) {
-        let Some(located) = end.place.located().filter(|located| located.nature == Nature::Kept) else { continue };
-        if let Some(folder) = holds(&located.path, own).filter(|_| told.insert(end.number)) {
-            let message = format!("{}, which lies in {folder}", end.as_writer());
-            errors.push(Diagnostic::new(message).at(end.span).hint("give it a path outside of the host's own folders"));
-        }
-    }
-}
-
-/// The first of these folders that contains the file, or would contain it.
-fn holds(path: &Path, own: &[(FileId, &'static str)]) -> Option<&'static str> {
-    path.ancestors().skip(1).filter(|_| !own.is_empty()).find_map(|folder| {
-        let id = FileId::of(&fs::metadata(folder).ok()?);
-        own.iter().find(|(own, _)| *own == id).map(|(_, what)| *what)
-    })
 }

@@ -38,7 +38,7 @@ const TREE: [&str; 24] = [
 ];
 
 /// One use, another use, and the expected message; an empty message means that both are allowed.
-const CASES: [(&str, &str, &str); 81] = [
+const CASES: [(&str, &str, &str); 97] = [
     // A source and a sink.
     ("source in.txt", "sink in.txt", "sink \"s\" writes $/in.txt, which source \"s\" reads"),
     ("source in.txt", "sink d/../in.txt", "reads as $/in.txt (the same path in another spelling)"),
@@ -141,6 +141,27 @@ const CASES: [(&str, &str, &str); 81] = [
     ("library lib.so", "sink lib.so", "which is a library that the host loads"),
     ("cache cache", "sink cache/out.txt", "sink \"s\" writes $/cache/out.txt, which lies in the cache"),
     ("cache cache", "dead c/dead.jsonl", "which lies in the cache"),
+    // Folders in which guests may write.
+    ("granted d", "sink d/new.txt", "writes $/d/new.txt, which lies in $/d, where operator \"g\" may write"),
+    ("granted l", "dead d/new.jsonl", "which lies in $/d, where operator \"g\" may write"),
+    ("granted d", "source l/x.txt", "operator \"g\" may write in $/d, where $/d/x.txt lies, which source \"s\" reads"),
+    (
+        "granted d",
+        "source d/*.txt",
+        "where $/d/x.txt lies, which matches the pattern $/d/*.txt that source \"s\" reads",
+    ),
+    ("granted .", "component op.wasm", "where $/op.wasm lies, which is the component of operator \"o\""),
+    ("granted .", "model m.onnx", "which is the file of model \"m\""),
+    ("granted .", "pipeline pipeline.toml", "which is the pipeline file"),
+    ("granted .", "host host.toml", "which is the host file"),
+    ("granted .", "library lib.so", "which is a library that the host loads"),
+    ("granted .", "cache cache", "operator \"g\" may write in $, where the cache lies"),
+    ("granted c", "cache cache", "operator \"g\" may write in $/cache/sub, where the cache lies"),
+    ("granted cache/sub/entry/..", "cache cache", ""),
+    ("granted d", "source in.txt", ""),
+    ("granted d", "sink out2.bin", ""),
+    ("granted d", "cache cache", ""),
+    ("granted none", "sink none", ""),
     ("component op.wasm", "source op-hard.wasm", ""),
     // Paths that are not regular files.
     ("source pipe", "sink pipe", "which source \"s\" reads"),
@@ -181,6 +202,7 @@ fn path_use(root: &Path, written: &str) -> PathUse {
         "host" => PathRole::HostFile,
         "library" => PathRole::Library,
         "cache" => PathRole::OwnFolder("the cache"),
+        "granted" => PathRole::Granted("operator \"g\"".to_owned()),
         _ => panic!("{written}"),
     };
     PathUse { role, path: root.join(path), span: Some(Span { start: 0, end: 0 }) }

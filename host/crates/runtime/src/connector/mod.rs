@@ -77,6 +77,7 @@ mod refusal;
 mod rfc3339;
 mod room;
 mod row_cells;
+mod run_folders;
 mod stamps;
 mod standard_streams;
 mod stdout_sink;

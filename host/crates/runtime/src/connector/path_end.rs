@@ -149,7 +149,7 @@ pub(super) fn ends_of(number: usize, path_use: &PathUse) -> (Vec<End>, Option<Di
             }
             Err(error) => (Vec::new(), Some(unusable(stage, error, *span))),
         },
-        PathRole::OwnFolder(_) => (Vec::new(), None),
+        PathRole::Granted(_) | PathRole::OwnFolder(_) => (Vec::new(), None),
     }
 }
 

@@ -32,6 +32,8 @@ pub enum PathRole {
     Sink(String),
     /// The path receives the dead letters of a stage; the text is the stage's name in messages.
     DeadLetters(String),
+    /// A folder in which the guests of a stage may write; the text is the stage's name in messages.
+    Granted(String),
     /// A folder of the host's own state; the text names it for users: `the lease folder`.
     OwnFolder(&'static str),
 }

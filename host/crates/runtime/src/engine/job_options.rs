@@ -66,6 +66,12 @@ impl JobOptions {
         }
     }
 
+    /// The folders that [`JobOptions::lease_folder`] may open. Nothing is created.
+    pub(super) fn lease_folders(&self, settings: &HostSettings) -> Vec<PathBuf> {
+        let named = self.lease_folder.clone().or_else(|| settings.lease_folder.clone());
+        named.map_or_else(LeaseFolder::candidates, |path| vec![path])
+    }
+
     /// The cache folder for compiled components; `None` if they are not cached.
     #[must_use]
     pub fn cache_folder(&self, settings: &HostSettings) -> Option<PathBuf> {

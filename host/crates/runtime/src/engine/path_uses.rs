@@ -5,8 +5,7 @@ use crate::connector::{PathRole, PathUse, StandardStreams};
 use sage_plan::config::{self, ComponentUse, HostSettings, Pipeline, SinkKind, SourceKind, Spanned, resolve};
 use sage_plan::pattern_path;
 
-/// Every path that a run of the pipeline itself reads or writes. Paths that a component uses in its granted
-/// folders are not included.
+/// Every path that a run of the pipeline reads or writes, and the folders in which its guests may write.
 pub(super) fn path_uses(
     pipeline: &Pipeline,
     (file, base): (Option<&Path>, &Path),
@@ -58,8 +57,8 @@ pub(super) fn path_uses(
     if let Some(cache) = options.cache_folder(settings) {
         add(PathRole::OwnFolder("the cache of compiled components"), &cache, None);
     }
-    if let Some(leases) = options.lease_folder.as_deref().or(settings.lease_folder.as_deref()) {
-        add(PathRole::OwnFolder("the lease folder"), leases, None);
+    for leases in options.lease_folders(settings) {
+        add(PathRole::OwnFolder("the lease folder"), &leases, None);
     }
     // An empty path was already reported, and resolves to the pipeline's folder.
     uses.retain(|path_use| !path_use.path.as_os_str().is_empty() && path_use.path != base);
@@ -88,6 +87,9 @@ fn add_component(
     let stage = format!("{what} \"{name}\"");
     if let config::OnError::DeadLetter(config::DeadLetters { path, .. }) = &component.on_error {
         add(PathRole::DeadLetters(stage.clone()), &resolve(base, &path.value), path.span);
+    }
+    for folder in component.capabilities.folders.iter().filter(|folder| folder.write) {
+        add(PathRole::Granted(stage.clone()), &resolve(base, &folder.host.value), folder.host.span);
     }
     add(PathRole::Component(stage), &resolve(base, &component.path.value), component.path.span);
 }
