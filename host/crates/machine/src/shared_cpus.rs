@@ -24,7 +24,7 @@ use super::{CpuSet, HeldCpu, LeaseFolder, Pace, ResourceError};
 ///
 /// **Waiting.** One keeper thread rescans while there are members and ends with the last of them. The keeper
 /// sleeps on a condition variable, which a process that joins, and the last member that leaves, signal. A thread that
-/// joins while the keeper runs takes the result of its last scan: a scan for each of a thousand lanes was a tenth of
+/// joins takes the result of a scan that is a few milliseconds old: a scan for each of a thousand lanes was a tenth of
 /// their start. Joining, leaving and refreshing wait for a scan in progress: microseconds, and at worst the seconds of
 /// the lease folder's timeout. A scan never waits for a member.
 #[derive(Debug, Clone)]
