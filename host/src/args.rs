@@ -11,6 +11,7 @@ use super::infer_args::InferArguments;
 use super::isolation::Isolation;
 use super::printer::OutputFormat;
 use super::remote::RemoteCommand;
+use super::state::StateArguments;
 use super::values::{duration, metrics_address};
 use super::version::long_version;
 use sage_plan::Kind;
@@ -61,6 +62,8 @@ pub(super) enum Command {
     Devices(DevicesArguments),
     /// List the cached compiled components, show their total size, or remove them.
     Cache(CacheArguments),
+    /// List, check or remove the checkpoints in a folder.
+    State(StateArguments),
 }
 
 impl Command {
@@ -70,6 +73,7 @@ impl Command {
             Self::Run(arguments) => arguments.output,
             Self::Devices(arguments) => arguments.output,
             Self::Cache(arguments) => arguments.output,
+            Self::State(arguments) => arguments.output,
             Self::Validate(arguments) => arguments.output,
             Self::Inspect(arguments) => arguments.output,
             Self::Infer(arguments) => arguments.output,

@@ -1,7 +1,7 @@
 //! The `sage-host` program: turns arguments into calls, and errors into text and exit codes.
 //!
 //! Flow: [`main`] parses the command line and calls the command's file (`run`, `validate`, `inspect`,
-//! `build`, `new`, `test`, `doctor`, `devices`, `cache`). The result becomes lines on stderr, a result on
+//! `build`, `new`, `test`, `doctor`, `devices`, `cache`, `state`). The result becomes lines on stderr, a result on
 //! stdout, and an [`ExitCode`].
 //!
 //! Invariants: stdout carries results and records only, and everything else goes to stderr. Every failure is
@@ -41,6 +41,7 @@ mod run;
 mod run_owner;
 mod run_so_far;
 mod signals;
+mod state;
 mod validate;
 mod values;
 mod verdict;

@@ -10,7 +10,7 @@ use super::cargo::Cargo;
 use super::failure::Failure;
 use super::internal_args::{CompileArguments, ExamineModelArguments, InternalArguments, InternalCommand};
 use super::printer::{OutputFormat, Printer};
-use super::{ExitCode, build, cache, devices, doctor, infer, inspect, job, man, new, remote, run, validate};
+use super::{ExitCode, build, cache, devices, doctor, infer, inspect, job, man, new, remote, run, state, validate};
 use sage_models::{Trial, panic_is_an_answer};
 use sage_runtime::worker::compile::compile_one;
 use sage_runtime::worker::inspect_model::examine_one;
@@ -45,6 +45,7 @@ fn perform(words: Vec<OsString>) -> ExitCode {
         Command::Doctor(arguments) => doctor::doctor(arguments, printer),
         Command::Devices(arguments) => devices::devices(arguments, printer),
         Command::Cache(arguments) => cache::cache(arguments, printer),
+        Command::State(arguments) => state::perform(arguments, printer),
         Command::Remote(command) => remote::perform(command, printer),
         Command::Completions(arguments) => completions(arguments),
         Command::Schema(arguments) => schema(arguments),

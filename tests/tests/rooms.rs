@@ -126,6 +126,35 @@ fn one_module_of_the_server_knows_http_and_an_async_runtime() {
 }
 
 #[test]
+fn only_the_disk_of_the_store_touches_files() {
+    // The rest goes through a trait, in whose place tests have a disk that lies.
+    let disk = ["disk.rs", "folder_disk.rs", "locked_folder.rs", "removal.rs"];
+    let names = ["std::fs", "fs::", "File::open", "rustix::"];
+    let wrong: Vec<_> = sources(&crates()["sage-store"])
+        .into_iter()
+        .filter(|(path, _)| !disk.iter().any(|disk| path.ends_with(disk)))
+        .filter(|(path, _)| !path.to_str().unwrap().ends_with("_tests.rs"))
+        .filter(|(_, text)| names.iter().any(|name| code(text).contains(name)))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(wrong.is_empty(), "these touch files themselves: {wrong:?}");
+}
+
+#[test]
+fn only_the_store_writes_checkpoints() {
+    let names = ["\"CURRENT", "\".epochs\""];
+    let mut wrong = Vec::new();
+    for (package, folder) in crates().into_iter().filter(|(package, _)| package != "sage-store") {
+        for (path, text) in sources(&folder) {
+            if names.iter().any(|name| code(&text).contains(name)) {
+                wrong.push(format!("{package}: {}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these name files of checkpoints: {wrong:?}");
+}
+
+#[test]
 fn root_files_of_crates_and_modules_only_declare() {
     let mut wrong = Vec::new();
     for (package, folder) in crates() {

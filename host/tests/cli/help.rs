@@ -16,6 +16,10 @@ fn every_command_teaches_how_it_is_used() {
         "devices",
         "devices revoke",
         "cache",
+        "state",
+        "state inspect",
+        "state verify",
+        "state rm",
         "serve",
         "submit",
         "ps",
@@ -43,8 +47,8 @@ fn every_command_teaches_how_it_is_used() {
 fn help_lists_every_command_there_is() {
     let all = sage_host(Path::new("."), &["--help"]).stdout;
     let commands = [
-        "run", "validate", "inspect", "build", "new", "test", "doctor", "devices", "cache", "serve", "submit", "ps",
-        "logs", "events", "stop", "start", "restart", "rm", "top", "explain",
+        "run", "validate", "inspect", "build", "new", "test", "doctor", "devices", "cache", "state", "serve", "submit",
+        "ps", "logs", "events", "stop", "start", "restart", "rm", "top", "explain",
     ];
     for command in commands {
         assert!(all.lines().any(|line| line.trim_start().starts_with(command)), "{command} is not listed:\n{all}");

@@ -17,3 +17,4 @@ mod man;
 mod paths;
 mod program;
 mod running;
+mod state;

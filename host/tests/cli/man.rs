@@ -28,7 +28,8 @@ fn each_command_has_a_page() {
         .filter_map(|line| line.split_whitespace().next())
         .filter(|name| *name != "help");
     let mut expected: Vec<String> = listed.map(|name| format!("sage-host-{name}.1")).collect();
-    expected.extend(["sage-host.1".to_owned(), "sage-host-devices-revoke.1".to_owned()]);
+    let inner = ["", "-devices-revoke", "-state-inspect", "-state-rm", "-state-verify"];
+    expected.extend(inner.map(|name| format!("sage-host{name}.1")));
     expected.sort();
     let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, expected);

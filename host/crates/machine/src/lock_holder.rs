@@ -20,7 +20,7 @@ pub struct LockHolder {
 impl LockHolder {
     /// The process that holds the flock of this file, by itself or by a descriptor that it passed on. `None`
     /// if the kernel does not report the process, for example one outside of this PID namespace.
-    pub(super) fn of(file: impl AsFd) -> Option<Self> {
+    pub fn of(file: impl AsFd) -> Option<Self> {
         let pid = holder_in(&fs::read_to_string("/proc/locks").ok()?, &fstat(file).ok()?)?;
         let user = fs::metadata(format!("/proc/{pid}")).ok().map(|process| process.uid());
         Some(Self { pid, user, stopped: is_stopped(pid) })
