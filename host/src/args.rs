@@ -12,10 +12,11 @@ use super::isolation::Isolation;
 use super::printer::OutputFormat;
 use super::remote::RemoteCommand;
 use super::state::StateArguments;
-use super::values::{duration, metrics_address};
+use super::values::{duration, metrics_address, start_from};
 use super::version::long_version;
 use sage_plan::Kind;
 use sage_plan::config::TenantName;
+use sage_runtime::engine::StartFrom;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -109,6 +110,10 @@ For other sources the run is cut short (exit 130), and its output keeps the name
 A second signal, or the end of --drain-timeout, stops the run at once (exit 130). The summary shows
 which sources were stopped early.
 
+A pipeline with `checkpoint` saves its state while it runs. Killed or stopped in any way, the next run
+goes on from the last epoch: with its keyed state, and with each record once in the output files. The
+first signal saves one more epoch and stops behind it (exit 130).
+
 {}", ExitCode::help()))]
 pub(super) struct RunArguments {
     /// The pipeline file
@@ -123,6 +128,10 @@ pub(super) struct RunArguments {
     /// If the pipeline fits except for other running pipelines, wait up to DURATION for them: 30s, 5m
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "explain")]
     pub(super) wait: Option<Duration>,
+    /// Where a pipeline with `checkpoint` begins: `last` goes on behind the last epoch of a run that did not come to its
+    /// end; `none` begins anew and drops the epochs; `epoch:N` goes on behind this epoch and drops the later ones
+    #[arg(long, value_name = "WHERE", value_parser = start_from, default_value = "last", conflicts_with = "explain")]
+    pub(super) from: StartFrom,
     /// Serve Prometheus metrics at http://HOST:PORT/metrics while the pipeline runs; port 0 picks a free port
     #[arg(long, value_name = "HOST:PORT", value_parser = metrics_address)]
     pub(super) metrics: Option<SocketAddr>,

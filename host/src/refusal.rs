@@ -107,7 +107,7 @@ pub(super) fn of_resources(error: &ResourceError) -> ExitCode {
 
 fn of_start(error: &RunError) -> ExitCode {
     match error {
-        RunError::Connector { .. } => ExitCode::InvalidUsage,
+        RunError::Connector { .. } | RunError::Checkpoint { .. } => ExitCode::InvalidUsage,
         RunError::Start(failures) if are_faults(failures) => ExitCode::Refused,
         RunError::Start(_) => ExitCode::PipelineFailed,
         RunError::Lane { .. } => ExitCode::Refused,

@@ -8,7 +8,7 @@ use super::plan_json::{edges, stages, what};
 use super::printer::Printer;
 use super::refusal::of_job;
 use sage_plan::Plan;
-use sage_runtime::engine::{Job, JobOptions};
+use sage_runtime::engine::{Job, JobOptions, StartFrom};
 use sage_runtime::worker::ProcessIsolation;
 use sage_runtime::worker::compile::OneShotCompiler;
 use sage_runtime::worker::inspect_model::OneShotInspector;
@@ -48,6 +48,7 @@ pub(super) fn options(machine: &MachineArguments) -> JobOptions {
         device_opener: Some(Arc::new(ProcessIsolation::new("/proc/self/exe"))),
         examiner: Some(Arc::new(OneShotInspector::new("/proc/self/exe"))),
         compiler: Some(compiler()),
+        from: StartFrom::default(),
         speaks: true,
     }
 }

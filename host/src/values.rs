@@ -2,6 +2,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use sage_plan::config::{UnitError, parse_duration};
+use sage_runtime::engine::StartFrom;
 
 /// Parses a duration on the command line.
 pub(super) fn duration(written: &str) -> Result<Duration, String> {
@@ -10,6 +11,18 @@ pub(super) fn duration(written: &str) -> Result<Duration, String> {
         UnitError::Number { .. } => format!("{error}: durations are 500ms, 10s, 2m or 1h"),
         error => error.to_string(),
     })
+}
+
+/// Parses where a run begins.
+pub(super) fn start_from(written: &str) -> Result<StartFrom, String> {
+    match written {
+        "last" => Ok(StartFrom::Last),
+        "none" => Ok(StartFrom::Nothing),
+        _ => {
+            let number = written.strip_prefix("epoch:").and_then(|number| number.parse().ok());
+            number.map(StartFrom::Epoch).ok_or_else(|| "write last, none, or epoch:N, as epoch:12".to_owned())
+        }
+    }
 }
 
 /// Parses the address for metrics: an address, or a name of this machine such as `localhost`, and a port.

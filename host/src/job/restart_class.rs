@@ -4,10 +4,11 @@ use sage_plan::{Kind, OnError, Plan, SinkSpec, Stage, Work};
 /// What another attempt of a pipeline costs.
 ///
 /// Files and the generator begin again, so keyed state is made again from them. A component that is a source may not
-/// give the same records again: what it gave before is lost, and so is the state that came from it.
+/// give the same records again: what it gave before is lost, and so is the state that came from it. With checkpoints
+/// another attempt goes on from the last epoch, with the positions of all sources, and nothing is lost.
 pub(super) fn restart_class(plan: &Plan) -> RestartClass {
     let any = |is: fn(&Stage) -> bool| plan.stages().any(|(_, stage)| is(stage));
-    if any(|stage| stage.kind() == Some(Kind::Source)) {
+    if plan.checkpoints.is_none() && any(|stage| stage.kind() == Some(Kind::Source)) {
         RestartClass::LosesState
     } else if any(has_effects) {
         RestartClass::AtLeastOnce

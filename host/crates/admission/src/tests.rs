@@ -63,7 +63,7 @@ fn chain(stages: impl IntoIterator<Item = Stage>, partition: Partition) -> Plan 
         let (from, port, to) = (StageId(to - 1), Port::Main, StageId(to));
         edges.push(Edge { from, port, to, partition, name: None, fields: None, key: None });
     }
-    Plan { name: "test".to_owned(), stages, edges, models: Vec::new(), schemas: Schemas::default() }
+    Plan { name: "test".to_owned(), stages, edges, models: Vec::new(), schemas: Schemas::default(), checkpoints: None }
 }
 
 pub(super) fn whole(count: u32) -> Resources {

@@ -22,6 +22,10 @@ use super::{Batch, DirectSend, NotTaken, SharedRoom};
 /// producer that finds it full waits for a while before it puts its batch here, because a waiting batch leaves
 /// the CPU's cache. From then on batches wait here until the consumer has taken them all and
 /// [opens](Inbox::pop_or_open) the direct send again.
+///
+/// **Epochs.** A producer [marks](Inbox::mark) an epoch when it has sent everything that belongs to it, and sends
+/// nothing more until the epoch is over. When all producers have marked it or left, and no batch waits, each consumer
+/// learns of it once ([`Popped::Mark`]). A mark has no weight, and nothing waits behind it.
 #[derive(Debug)]
 pub struct Inbox {
     state: Mutex<State>,
@@ -57,11 +61,28 @@ struct State {
     /// Number of waiting consumers that were woken and have not run yet.
     woken_consumers: usize,
     tickets: u64,
+    /// The newest epoch that a producer has marked, and how many have marked it.
+    epoch: u64,
+    marked: usize,
+    /// The newest epoch of which a consumer has learned.
+    told: u64,
     /// Whether producers may use the direct send.
     open: bool,
     /// The producer and the consumer share a thread, which must not wait for itself.
     one_thread: bool,
     cut: bool,
+}
+
+impl State {
+    /// Whether all producers have marked the newest epoch.
+    fn is_marked(&self) -> bool {
+        self.epoch > 0 && self.producers > 0 && self.marked >= self.producers
+    }
+
+    /// Whether an epoch is marked of which no consumer has learned.
+    fn has_news(&self) -> bool {
+        self.is_marked() && self.epoch > self.told
+    }
 }
 
 /// Number of waiting batches at which a consumer is woken. With 4, a consumer that shares its CPU with the sender was
@@ -85,6 +106,8 @@ pub enum Popped {
     Batch(Batch, u64),
     /// No batch came within the timeout.
     Empty,
+    /// All producers have marked this epoch, and no batch waits. Nothing comes before the epoch is over.
+    Mark(u64),
     /// No producer is left and no batch waits: there will never be more.
     End,
     /// The pipeline stopped.
@@ -131,11 +154,29 @@ impl Inbox {
     pub fn leave(&self) {
         let mut state = self.lock();
         state.producers = state.producers.saturating_sub(1);
-        if state.producers == 0 {
-            self.filled.notify_all();
-            self.news.store(true, Ordering::SeqCst);
-            self.wake_at_entrance();
+        if state.producers == 0 || state.is_marked() {
+            self.tell_all();
         }
+    }
+
+    /// Declares that the producer has sent everything of this epoch, and sends nothing more until it is over. Each
+    /// producer marks each epoch once, in order.
+    pub fn mark(&self, epoch: u64) {
+        let mut state = self.lock();
+        if state.epoch < epoch {
+            (state.epoch, state.marked) = (epoch, 0);
+        }
+        state.marked += 1;
+        if state.is_marked() {
+            self.tell_all();
+        }
+    }
+
+    /// Wakes every consumer, because no batch comes for now. The caller holds the lock.
+    fn tell_all(&self) {
+        self.filled.notify_all();
+        self.news.store(true, Ordering::SeqCst);
+        self.wake_at_entrance();
     }
 
     /// Number of producers.
@@ -327,28 +368,29 @@ impl Inbox {
         }
     }
 
-    /// Takes the oldest batch. Waits for a batch for at most `timeout` (for ever if `None`).
-    pub fn pop(&self, timeout: Option<Duration>) -> Popped {
-        self.pop_leniently(timeout, LENIENCE)
+    /// Takes the oldest batch. Waits for a batch for at most `timeout` (for ever if `None`), or until an epoch after
+    /// `seen`, the last one that this consumer knows, is marked.
+    pub fn pop(&self, timeout: Option<Duration>, seen: u64) -> Popped {
+        self.pop_leniently(timeout, LENIENCE, seen)
     }
 
     /// Takes the oldest batch, if one waits. If none waits, opens the direct send for producers. The caller
-    /// must have passed on all batches that it took from here before.
-    pub fn pop_or_open(&self) -> Popped {
+    /// must have passed on all batches that it took from here before. `seen` as in [`Inbox::pop`].
+    pub fn pop_or_open(&self, seen: u64) -> Popped {
         let mut state = self.lock();
         state.open = state.queue.is_empty();
-        match self.next(&mut state) {
+        match self.next(&mut state, seen) {
             Some(next) => self.hand_out(state, next),
             None => Popped::Empty,
         }
     }
 
-    fn pop_leniently(&self, timeout: Option<Duration>, lenience: Duration) -> Popped {
+    fn pop_leniently(&self, timeout: Option<Duration>, lenience: Duration, seen: u64) -> Popped {
         let deadline = timeout.map(|p| Instant::now() + p);
         let mut lenience = Some(lenience);
         let mut state = self.lock();
         loop {
-            if let Some(next) = self.next(&mut state) {
+            if let Some(next) = self.next(&mut state, seen) {
                 return self.hand_out(state, next);
             }
             let wait = deadline.map(|d| d.saturating_duration_since(Instant::now()));
@@ -373,14 +415,22 @@ impl Inbox {
 
     /// The next result, and the number of waiting producers to wake because there is room; `None` if more batches
     /// may come later.
-    fn next(&self, state: &mut State) -> Option<(Popped, usize)> {
+    fn next(&self, state: &mut State, seen: u64) -> Option<(Popped, usize)> {
         if state.cut {
             return Some((Popped::Cut, 0));
         }
         let Some(batch) = state.queue.pop_front() else {
-            return (state.producers == 0).then_some((Popped::End, 0));
+            if state.producers == 0 {
+                return Some((Popped::End, 0));
+            }
+            if !state.is_marked() || state.epoch <= seen {
+                return None;
+            }
+            state.told = state.epoch;
+            self.news.store(false, Ordering::SeqCst);
+            return Some((Popped::Mark(state.epoch), 0));
         };
-        self.news.store(!state.queue.is_empty() || state.producers == 0, Ordering::SeqCst);
+        self.news.store(!state.queue.is_empty() || state.producers == 0 || state.has_news(), Ordering::SeqCst);
         let weight = batch.weight();
         state.bytes -= weight;
         if let (Some(room), Some(first)) = (&self.room, state.queue.front()) {

@@ -17,10 +17,10 @@ fn batches_come_out_in_order_and_then_the_end() {
     inbox.push(batch(b"b")).unwrap();
     inbox.leave();
     for (expected, number) in [(b"a", 0), (b"b", 1)] {
-        let Popped::Batch(found, ticket) = inbox.pop(None) else { panic!("a batch") };
+        let Popped::Batch(found, ticket) = inbox.pop(None, 0) else { panic!("a batch") };
         assert_eq!((found.payloads().get(0), ticket), (Some(&expected[..]), number));
     }
-    assert!(matches!(inbox.pop(None), Popped::End));
+    assert!(matches!(inbox.pop(None, 0), Popped::End));
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_full_inbox_holds_its_producer_until_the_consumer_drains_it() {
         }
     });
     let mut seen = 0;
-    while let Popped::Batch(..) = inbox.pop(None) {
+    while let Popped::Batch(..) = inbox.pop(None, 0) {
         seen += 1;
     }
     producer.join().unwrap();
@@ -61,7 +61,7 @@ fn each_of_many_waiting_producers_is_woken_in_the_end() {
                     inbox.leave();
                 });
             }
-            std::iter::from_fn(|| matches!(inbox.pop(None), Popped::Batch(..)).then_some(())).count()
+            std::iter::from_fn(|| matches!(inbox.pop(None, 0), Popped::Batch(..)).then_some(())).count()
         });
         assert_eq!(seen, 5000, "credit {credit}");
     }
@@ -89,7 +89,7 @@ fn a_batch_heavier_than_the_credit_passes_through_an_empty_inbox() {
     let inbox = Inbox::new(8, 8);
     inbox.join();
     inbox.push(batch(&[0; 100])).unwrap();
-    assert!(matches!(inbox.pop(None), Popped::Batch(..)));
+    assert!(matches!(inbox.pop(None, 0), Popped::Batch(..)));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn batches_that_were_put_in_quietly_are_seen_though_nobody_says_so() {
     inbox.join();
     let consumer = thread::spawn({
         let inbox = Arc::clone(&inbox);
-        move || (0..200).filter(|_| matches!(inbox.pop(None), Popped::Batch(..))).count()
+        move || (0..200).filter(|_| matches!(inbox.pop(None, 0), Popped::Batch(..))).count()
     });
     for number in 0..200 {
         inbox.put(batch(b"x"), true, &mut Vec::new()).unwrap();
@@ -120,7 +120,7 @@ fn what_fills_the_inbox_or_is_announced_wakes_who_sleeps() {
             let inbox = Arc::clone(&inbox);
             move || {
                 std::iter::from_fn(|| {
-                    matches!(inbox.pop_leniently(None, Duration::MAX), Popped::Batch(..)).then_some(())
+                    matches!(inbox.pop_leniently(None, Duration::MAX, 0), Popped::Batch(..)).then_some(())
                 })
                 .count()
             }
@@ -141,7 +141,7 @@ fn cutting_hands_back_what_waited_and_refuses_what_comes() {
     inbox.push(batch(b"a")).unwrap();
     assert_eq!(inbox.cut().len(), 1);
     assert!(inbox.push(batch(b"b")).is_err());
-    assert!(matches!(inbox.pop(None), Popped::Cut));
+    assert!(matches!(inbox.pop(None, 0), Popped::Cut));
 }
 
 /// A direct send to a queue that holds `room` batches.
@@ -198,11 +198,11 @@ fn an_entrance_is_used_while_it_is_open_and_nothing_waits_in_the_inbox() {
     inbox.set_direct_send(Arc::clone(&door) as Arc<dyn DirectSend>);
     inbox.push(batch(b"closed")).unwrap();
     assert!(inbox.has_news() && door.inside.lock().unwrap().is_empty());
-    assert!(matches!(inbox.pop_or_open(), Popped::Batch(..)));
+    assert!(matches!(inbox.pop_or_open(0), Popped::Batch(..)));
     // The batch that was just taken has not been passed on yet. No other batch may overtake it.
     inbox.push(batch(b"behind it")).unwrap();
-    assert!(matches!(inbox.pop_or_open(), Popped::Batch(..)));
-    assert!(matches!(inbox.pop_or_open(), Popped::Empty));
+    assert!(matches!(inbox.pop_or_open(0), Popped::Batch(..)));
+    assert!(matches!(inbox.pop_or_open(0), Popped::Empty));
     inbox.push(batch(b"open")).unwrap();
     assert_eq!((inbox.has_news(), inbox.bytes()), (false, 4));
     // The direct send is full and nothing makes room: after a while the batch waits in the inbox, and so do
@@ -213,10 +213,10 @@ fn an_entrance_is_used_while_it_is_open_and_nothing_waits_in_the_inbox() {
     assert!(door.next().is_none());
     inbox.leave();
     for payload in [b"full", &b"later"[..]] {
-        let Popped::Batch(found, _) = inbox.pop_or_open() else { panic!("a batch") };
+        let Popped::Batch(found, _) = inbox.pop_or_open(0) else { panic!("a batch") };
         assert_eq!(found.payloads().get(0), Some(payload));
     }
-    assert!(matches!(inbox.pop_or_open(), Popped::End));
+    assert!(matches!(inbox.pop_or_open(0), Popped::End));
     assert!(inbox.has_news() && door.woken.load(Ordering::SeqCst) > 0);
 }
 
@@ -238,7 +238,7 @@ fn who_waits_at_a_full_entrance_goes_on_when_it_is_drained_closed_or_cut() {
         let (inbox, door) = (Arc::new(Inbox::new(1 << 20, 8)), Door::of(1));
         inbox.join();
         inbox.set_direct_send(Arc::clone(&door) as Arc<dyn DirectSend>);
-        assert!(matches!(inbox.pop_or_open(), Popped::Empty));
+        assert!(matches!(inbox.pop_or_open(0), Popped::Empty));
         inbox.push(batch(b"first")).unwrap();
         let sender = thread::spawn({
             let inbox = Arc::clone(&inbox);
@@ -276,7 +276,7 @@ fn expect_order(credit: usize) {
     });
     let mut seen = Vec::new();
     for turn in 1_u32.. {
-        let popped = if turn % 50 == 0 { None } else { Some(inbox.pop_or_open()) };
+        let popped = if turn % 50 == 0 { None } else { Some(inbox.pop_or_open(0)) };
         // A batch from the direct send is older than the batches in the inbox, and none arrives there while an
         // older one is being handled.
         while let Some(batch) = door.next() {
@@ -288,10 +288,63 @@ fn expect_order(credit: usize) {
             Some(Popped::Batch(batch, _)) => seen.push(number_of(&batch)),
             Some(Popped::Empty) => thread::yield_now(),
             Some(Popped::End) => break,
-            Some(Popped::Cut) => panic!("the inbox is not cut"),
+            Some(Popped::Cut | Popped::Mark(_)) => panic!("the inbox is not cut, and no epoch is marked"),
         }
     }
     producer.join().unwrap();
     let strayed = seen.windows(2).find(|pair| pair[1] != pair[0] + 1);
     assert_eq!((seen.len(), strayed), (BATCHES as usize, None), "credit {credit}");
+}
+
+fn popped(inbox: &Inbox, seen: u64) -> String {
+    match inbox.pop(Some(Duration::ZERO), seen) {
+        Popped::Batch(batch, _) => format!("{} records", batch.len()),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_consumer_learns_of_an_epoch_when_all_producers_have_marked_it_and_no_batch_waits() {
+    let inbox = Inbox::new(1 << 20, 64);
+    (0..3).for_each(|_| inbox.join());
+    inbox.push(batch(b"x")).unwrap();
+    inbox.mark(1);
+    inbox.mark(1);
+    assert!(popped(&inbox, 0).ends_with("records"));
+    assert_eq!(popped(&inbox, 0), "Empty", "one producer has not marked it");
+    inbox.push(batch(b"x")).unwrap();
+    inbox.mark(1);
+    assert!(inbox.has_news());
+    assert!(popped(&inbox, 0).ends_with("records"), "what was sent before comes first");
+    // Two consumers share the inbox, and each learns of it once.
+    assert_eq!([popped(&inbox, 0), popped(&inbox, 0), popped(&inbox, 1)], ["Mark(1)", "Mark(1)", "Empty"]);
+    assert!(!inbox.has_news());
+    // The next epoch; a producer that leaves marks nothing any more.
+    inbox.mark(2);
+    inbox.leave();
+    assert_eq!(popped(&inbox, 1), "Empty");
+    inbox.mark(2);
+    assert_eq!(popped(&inbox, 1), "Mark(2)");
+    inbox.leave();
+    inbox.leave();
+    assert_eq!(popped(&inbox, 2), "End");
+}
+
+#[test]
+fn a_mark_and_the_leaving_of_the_last_producer_without_one_wake_a_consumer_that_waits() {
+    for leaves in [false, true] {
+        let inbox = Arc::new(Inbox::new(1 << 20, 64));
+        (0..2).for_each(|_| inbox.join());
+        let consumer = {
+            let inbox = Arc::clone(&inbox);
+            thread::spawn(move || format!("{:?}", inbox.pop(None, 4)))
+        };
+        inbox.mark(5);
+        if leaves {
+            inbox.leave()
+        } else {
+            inbox.mark(5)
+        }
+        assert_eq!(consumer.join().unwrap(), "Mark(5)");
+    }
 }

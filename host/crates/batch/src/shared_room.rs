@@ -114,7 +114,7 @@ mod tests {
             assert_eq!(room.bytes(), bytes);
         }
         for bytes in [200, 100, 100] {
-            assert!(matches!(inboxes[0].pop(None), Popped::Batch(..)));
+            assert!(matches!(inboxes[0].pop(None, 0), Popped::Batch(..)));
             assert_eq!(room.bytes(), bytes);
         }
         assert_eq!(inboxes[1].cut().len(), 2);
@@ -131,7 +131,7 @@ mod tests {
                 .iter()
                 .map(|inbox| {
                     scope.spawn(move || {
-                        std::iter::from_fn(|| matches!(inbox.pop(None), Popped::Batch(..)).then_some(())).count()
+                        std::iter::from_fn(|| matches!(inbox.pop(None, 0), Popped::Batch(..)).then_some(())).count()
                     })
                 })
                 .collect();

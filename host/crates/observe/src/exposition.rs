@@ -8,6 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry as Families;
 
+use super::epoch_exposition::encode_epochs;
 use super::inference_exposition::encode_inference;
 use super::kernel_exposition::encode_kernel;
 use super::labels::{Labels, with};
@@ -124,6 +125,7 @@ impl Collector for RunCollector {
         }
         encode_errors(&mut encoder, &instances)?;
         encode_limits(&mut encoder, &self.0.limits)?;
+        encode_epochs(&mut encoder, self.0.epochs.as_deref())?;
         encode_memory(&mut encoder, &instances)?;
         encode_kernel(&mut encoder, &instances)?;
         encode_inference(&mut encoder, &instances, &self.0.devices)?;

@@ -16,6 +16,8 @@
 
 mod counters;
 mod device_reading;
+mod epoch_exposition;
+mod epoch_progress;
 mod error_counts;
 mod exposition;
 mod guest_metrics;
@@ -47,6 +49,7 @@ mod summary_table;
 
 pub use counters::{Counter, Gauge, InstanceCounters};
 pub use device_reading::{DeviceNumbers, DeviceReading};
+pub use epoch_progress::EpochProgress;
 pub use error_counts::ErrorCounts;
 pub use exposition::metrics_text;
 pub use guest_metrics::{GuestMetrics, Observations, Series};

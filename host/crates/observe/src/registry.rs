@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::EpochProgress;
 use super::{
     DeviceReading, ErrorCounts, GuestMetrics, InferenceCounters, InstanceCounters, KernelReading, Latency,
     LimitStandings,
@@ -25,6 +26,8 @@ pub struct Registry {
     pub limits: Arc<LimitStandings>,
     /// Devices that serve some of the stages.
     pub devices: Vec<DeviceView>,
+    /// The epochs of a run with checkpoints.
+    pub epochs: Option<Arc<EpochProgress>>,
 }
 
 /// The observable data of a device.
@@ -126,5 +129,6 @@ pub(super) fn watched(stages: &[(&str, &'static str, usize)]) -> Arc<Registry> {
         stages: stages.collect(),
         limits: Arc::default(),
         devices: Vec::new(),
+        epochs: None,
     })
 }

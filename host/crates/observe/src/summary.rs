@@ -20,6 +20,12 @@ pub struct Summary {
     /// Lanes and outputs for which the end stopped waiting. Their later work is not counted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unended: Vec<String>,
+    /// The epoch of an earlier run from which this run went on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continued_from: Option<u64>,
+    /// The last epoch that the run saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_epoch: Option<u64>,
     /// Seconds from the start of the run to its end.
     pub elapsed_seconds: f64,
     /// Whether every stage's records add up.
@@ -133,6 +139,8 @@ impl Summary {
             outcome: outcome.name(),
             error: outcome.failure().cloned(),
             unended: Vec::new(),
+            continued_from: registry.epochs.as_ref().and_then(|epochs| epochs.continued_from),
+            last_epoch: registry.epochs.as_ref().and_then(|epochs| epochs.last()),
             elapsed_seconds: elapsed,
             balanced: stages.iter().all(|stage| stage.balanced),
             limits_lost: registry.limits.lost(),

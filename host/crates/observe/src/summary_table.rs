@@ -73,6 +73,12 @@ impl Summary {
                 let _ = writeln!(text, "{}: {note}", stage.name);
             }
         }
+        if let Some(epoch) = self.continued_from {
+            let _ = writeln!(text, "continued from epoch {epoch}");
+        }
+        if let Some(epoch) = self.last_epoch.filter(|_| self.outcome != "completed") {
+            let _ = writeln!(text, "saved up to epoch {epoch}: the next run goes on from there");
+        }
         for lost in &self.limits_lost {
             let (operator, resource, was, tier) = (&lost.operator, &lost.resource, lost.was, lost.tier);
             let after = time(lost.after_seconds);
@@ -293,6 +299,8 @@ mod tests {
             outcome: "completed",
             error: None,
             unended: Vec::new(),
+            continued_from: None,
+            last_epoch: None,
             elapsed_seconds: 1.23,
             balanced: true,
             limits_lost: Vec::new(),

@@ -1,6 +1,6 @@
 use super::{
-    ChosenField, ComponentSpec, EdgeId, Kind, Limits, ModelSpec, OnError, Port, Resources, Schemas, SinkSpec, SinkText,
-    SourceSpec, StageId,
+    Checkpoints, ChosenField, ComponentSpec, EdgeId, Kind, Limits, ModelSpec, OnError, Port, Resources, Schemas,
+    SinkSpec, SinkText, SourceSpec, StageId,
 };
 
 /// A validated pipeline.
@@ -16,6 +16,8 @@ pub struct Plan {
     pub models: Vec<ModelSpec>,
     /// Fields of the records on the edges.
     pub schemas: Schemas,
+    /// How often the state of a run is saved, and where. `None`: never.
+    pub checkpoints: Option<Checkpoints>,
 }
 
 /// A source, an operator or a sink of the pipeline.

@@ -22,6 +22,7 @@
 pub mod config;
 
 mod amounts;
+mod checkpoints;
 mod chosen_fields;
 mod config_check;
 mod config_schema;
@@ -60,6 +61,7 @@ mod written_schema;
 mod written_type;
 
 pub use crate::config::{BackendChoice, ChosenField, ChosenFields, ModelSpec, RowsChoice};
+pub use checkpoints::Checkpoints;
 pub use config_schema::{ConfigSchema, Fields, Range, SchemaError, Shape};
 pub use description::{Description, DescriptionError};
 pub use edge_schemas::{EdgeSchema, Projection, Schemas, StageSchemas, WrittenField};

@@ -11,7 +11,8 @@ use crate::escape_pattern;
 ///
 /// A tenant's pipeline may name no other place: neither an absolute path nor one with `..` may lead out of the data
 /// folder, except into a granted folder, and a component or model that did not come with the pipeline is an error. This is
-/// a check of names, so that an error has a line and a caret. It cannot see symbolic links, so a process that runs a tenant's pipeline must be held to the folders by the kernel too.
+/// a check of names, so that an error has a line and a caret. It cannot see symbolic links, so a process that runs a
+/// tenant's pipeline must be held to the folders by the kernel too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathRules {
     /// Components and models: the path that the pipeline file has, and the file that came with it.
@@ -36,6 +37,9 @@ impl PathRules {
     /// for each source that reads standard input, which a server's pipeline does not have.
     pub fn apply(&self, parsed: &mut Parsed) {
         let Parsed { pipeline, diagnostics: errors } = parsed;
+        if let Some(checkpoint) = &mut pipeline.checkpoint {
+            self.data("folder of checkpoint", &mut checkpoint.folder, Access::Write, errors);
+        }
         for source in &mut pipeline.sources {
             let place = place("source", source.name.as_ref());
             if let Some(OnError::DeadLetter(letters)) = &mut source.on_error {

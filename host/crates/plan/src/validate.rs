@@ -4,8 +4,8 @@ use std::path::Path;
 use super::draft::Draft;
 use super::edge_schemas::{self, Resolved};
 use super::{
-    Catalog, Edge, EdgeId, EdgeKey, EdgeSchema, ModelSpec, OnError, Plan, Schemas, Stage, StageId, models, names,
-    partitions, standard_input, topology, wiring,
+    Catalog, Checkpoints, Edge, EdgeId, EdgeKey, EdgeSchema, ModelSpec, OnError, Plan, Schemas, Stage, StageId, models,
+    names, partitions, standard_input, topology, wiring,
 };
 use crate::config::{Diagnostic, Diagnostics, Input, Parsed, Pipeline};
 
@@ -54,12 +54,13 @@ fn check(pipeline: &Pipeline, catalog: &Catalog, base: &Path) -> (Option<Plan>, 
     let schemas = edge_schemas::resolve(&drafts, &wires, &sorted, &mut errors);
     standard_input::check(&drafts, &mut errors);
     let models = models::declare(pipeline, &drafts, base, &mut errors);
+    let checkpoints = pipeline.checkpoint.as_ref().map(|written| Checkpoints::of(written, base, &mut errors));
     errors.sort();
 
     let whole = !pipeline.torn && drafts.iter().all(Draft::is_whole);
     let plan = (errors.is_empty() && whole)
         .then(|| build(pipeline, drafts, (&wires, &sorted, &partitions), (models, schemas)));
-    (plan.flatten(), errors)
+    (plan.flatten().map(|plan| Plan { checkpoints, ..plan }), errors)
 }
 
 /// Builds the plan from its parts. `None` if they do not fit together; an earlier error has said so.
@@ -113,7 +114,14 @@ fn build(
             stages.get_mut(id)?.on_error = on_error;
         }
     }
-    (stages.len() == drafts.len()).then(|| Plan { name: plan_name(pipeline), stages, edges, models, schemas })
+    (stages.len() == drafts.len()).then(|| Plan {
+        name: plan_name(pipeline),
+        stages,
+        edges,
+        models,
+        schemas,
+        checkpoints: None,
+    })
 }
 
 /// The error policy that all readers of a stage share. `None` if they differ.

@@ -331,6 +331,11 @@ impl Guest {
         carried_of(self.store)
     }
 
+    /// The keyed state of the lane, between two calls.
+    pub fn state(&mut self) -> &mut KeyedState {
+        &mut self.store.data_mut().state
+    }
+
     /// The answer to the last call.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 use super::failure::HostTrap;
 use super::small_bytes::{SmallBytes, on_heap};
 use super::state_table::{Map, Slot, Table};
+use super::unsaved_state::Unsaved;
 use sage_batch::Column;
 use sage_machine::MemoryBudget;
 
@@ -29,6 +30,8 @@ pub struct KeyedState {
     pub(super) undo: Vec<Undo>,
     /// Log of committed writes for a copy in another process, if there is one.
     pub(super) changes: Option<Vec<u8>>,
+    /// The slots that were written since the last epoch, if the run has epochs.
+    pub(super) unsaved: Option<Unsaved>,
     budget: Arc<MemoryBudget>,
     taken: u64,
     /// Bytes of `taken` that belong to the undo log. They are released when the call ends.
@@ -84,7 +87,18 @@ impl KeyedState {
     pub fn new(budget: Arc<MemoryBudget>) -> Self {
         let (tables, directory) = (Vec::new(), HashTable::new());
         let lent = Cell::new(0);
-        Self { tables, directory, undo: Vec::new(), changes: None, budget, taken: 0, undo_bytes: 0, lent, spare: 0 }
+        Self {
+            tables,
+            directory,
+            undo: Vec::new(),
+            changes: None,
+            unsaved: None,
+            budget,
+            taken: 0,
+            undo_bytes: 0,
+            lent,
+            spare: 0,
+        }
     }
 
     /// Number of keys with a value or a map, over all tables.
@@ -290,6 +304,9 @@ impl KeyedState {
             return;
         }
         self.note_changes();
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.note(&self.undo);
+        }
         let mut freed = 0;
         let mut undo = std::mem::take(&mut self.undo);
         for line in undo.drain(..) {

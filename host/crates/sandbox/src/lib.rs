@@ -74,6 +74,7 @@ mod store;
 mod take_fields;
 mod tensor_views;
 mod ticker;
+mod unsaved_state;
 mod wasi;
 
 pub use answer::{Answer, Emission};

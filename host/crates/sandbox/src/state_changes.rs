@@ -14,15 +14,15 @@ use super::state_table::Slot;
 use sage_batch::wire::WireError;
 
 /// The table of the lines after this one.
-const TABLE: u8 = b'T';
-const PUT: u8 = b'P';
-const DELETE_VALUE: u8 = b'V';
-const DELETE_MAP: u8 = b'M';
+pub(super) const TABLE: u8 = b'T';
+pub(super) const PUT: u8 = b'P';
+pub(super) const DELETE_VALUE: u8 = b'V';
+pub(super) const DELETE_MAP: u8 = b'M';
 const PUT_ENTRY: u8 = b'E';
 const DELETE_ENTRY: u8 = b'D';
 
 /// Size in bytes from which on a chunk of a copy is sent.
-const CHUNK: usize = 256 << 10;
+pub(super) const CHUNK: usize = 256 << 10;
 
 impl KeyedState {
     /// Makes every commit note its writes, for [`KeyedState::take_changes`].
@@ -168,7 +168,7 @@ struct Lines {
     table: Option<u32>,
 }
 
-fn write_slot(to: &mut Vec<u8>, slot: &Slot) {
+pub(super) fn write_slot(to: &mut Vec<u8>, slot: &Slot) {
     let key = slot.key.bytes();
     if let Some(value) = &slot.value {
         write(to, PUT, &[key, value.bytes()]);
@@ -178,7 +178,7 @@ fn write_slot(to: &mut Vec<u8>, slot: &Slot) {
     }
 }
 
-fn write(to: &mut Vec<u8>, tag: u8, texts: &[&[u8]]) {
+pub(super) fn write(to: &mut Vec<u8>, tag: u8, texts: &[&[u8]]) {
     to.push(tag);
     for text in texts {
         to.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());

@@ -57,7 +57,7 @@ fn through_an_edge(batch: &Batch, batches: usize) -> Result<Duration, Problem> {
         }
     });
     let mut seen = 0;
-    while let Popped::Batch(batch, _) = inbox.pop(None) {
+    while let Popped::Batch(batch, _) = inbox.pop(None, 0) {
         seen += looked_at(&batch);
         pool.put(batch);
     }

@@ -12,6 +12,7 @@
 mod boundary;
 mod by_field;
 mod calls_by_field;
+mod checkpoints;
 mod clock;
 mod figure;
 mod flights;
@@ -42,7 +43,7 @@ use place::Place;
 /// A measurement: its name, used in the row that says why it could not be made, and its function.
 type Measurement = (&'static str, fn(&Place, Effort) -> Result<Vec<Figure>, Problem>);
 
-const MEASUREMENTS: [Measurement; 25] = [
+const MEASUREMENTS: [Measurement; 26] = [
     ("boundary", boundary::boundary),
     ("boundary by field", calls_by_field::boundary),
     ("generate to discard", throughput::in_memory),
@@ -53,6 +54,7 @@ const MEASUREMENTS: [Measurement; 25] = [
     ("peers", peers::peers),
     ("keyed count", throughput::keyed_count),
     ("keyed count over 4 instances", throughput::keyed_count_spread),
+    ("checkpoints", checkpoints::checkpoints),
     ("latency", latency::latency),
     ("start", start::start),
     ("memory of an instance", memory::memory),

@@ -171,6 +171,7 @@
 
 #[cfg(test)]
 mod asked_keys;
+mod checkpoint;
 mod choose;
 mod chosen_fields;
 mod component_paths;
@@ -206,6 +207,7 @@ mod tenant;
 mod text_format;
 mod units;
 
+pub use checkpoint::Checkpoint;
 pub(crate) use choose::choose;
 pub use chosen_fields::{ChosenField, ChosenFields};
 pub use component_paths::component_paths;

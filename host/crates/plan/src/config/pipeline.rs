@@ -1,6 +1,6 @@
 use super::{
-    Capabilities, ConfigPlaces, EventTime, Input, Limits, Model, OnError, Resources, SinkText, SourceSchema,
-    SourceText, Span, Spanned, TextFormat,
+    Capabilities, Checkpoint, ConfigPlaces, EventTime, Input, Limits, Model, OnError, Resources, SinkText,
+    SourceSchema, SourceText, Span, Spanned, TextFormat,
 };
 
 /// A pipeline as it was written. An embedder builds one too; then nothing has a span and `source` is `None`.
@@ -13,6 +13,8 @@ pub struct Pipeline {
     pub source: Option<SourceText>,
     /// Name of the pipeline.
     pub name: Option<Spanned<String>>,
+    /// How often the state of a run is saved. `None`: a run that stops forgets everything.
+    pub checkpoint: Option<Checkpoint>,
     /// Sources, which read records.
     pub sources: Vec<Source>,
     /// Operators, which process records.

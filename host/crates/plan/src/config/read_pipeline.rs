@@ -1,5 +1,6 @@
 use toml::de::{DeTable, DeValue};
 
+use super::checkpoint::checkpoint;
 use super::model::read_models;
 use super::not_text::not_text;
 use super::read_component::on_error;
@@ -106,6 +107,7 @@ fn read_root(root: &toml::Spanned<DeTable<'_>>, pipeline: &mut Pipeline, errors:
     let mut root = Table::root(root, "the pipeline file");
     if let Some(mut table) = root.table("pipeline", errors) {
         pipeline.name = table.string("name", errors);
+        pipeline.checkpoint = checkpoint(&mut table, errors);
         table.finish(errors);
     }
     for table in stages(&mut root, "source", errors) {

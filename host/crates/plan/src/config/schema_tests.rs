@@ -90,6 +90,7 @@ fn the_schema_of_pipeline_files_and_their_reader_know_the_same_keys() {
     let parsed = parse("p.toml", text.as_bytes());
     let tables = [
         ("the pipeline file", ""),
+        ("checkpoint of", "checkpoint"),
         ("[pipeline]", "pipeline"),
         ("[model.x]", "model"),
         ("folders of", "folder"),

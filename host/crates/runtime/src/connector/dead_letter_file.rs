@@ -1,9 +1,13 @@
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use serde::Deserialize;
+
 use super::identity::FileId;
+use super::saved_output::SavedOutput;
 use super::{ConnectorError, DeadLetter, PathGuard};
 use sage_text::{plain_path, short_size};
 
@@ -94,6 +98,31 @@ impl DeadLetterFile {
         Ok(())
     }
 
+    /// Makes all letters durable. Returns what [`DeadLetterFile::cut_back`] needs to remove the letters after them; nothing
+    /// for a pipe or a device.
+    ///
+    /// # Errors
+    /// As [`DeadLetterFile::finish`].
+    pub fn save(&self) -> Result<Vec<u8>, ConnectorError> {
+        self.finish()?;
+        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = length(&output.file).map_err(|cause| self.cannot_write(cause))?;
+        Ok(bytes.map_or_else(Vec::new, |bytes| SavedOutput { id: self.id, bytes, records: 0 }.to_bytes()))
+    }
+
+    /// Removes the letters of an earlier run that came after it had [saved](DeadLetterFile::save) the file, because this
+    /// run goes on from there and makes them again. If others have written there too, all letters stay, and the
+    /// result is `false`: those of that run come twice.
+    ///
+    /// # Errors
+    /// The file cannot be read or cut.
+    pub fn cut_back(&self, saved: &[u8], run: &str) -> Result<bool, ConnectorError> {
+        let Some(saved) = SavedOutput::from_bytes(saved)? else { return Ok(true) };
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let cut = cut_letters(&mut output.file, (saved, self.id), run);
+        cut.map_err(|cause| ConnectorError::caused(format!("cannot go on with \"{}\"", plain_path(&self.path)), cause))
+    }
+
     /// Makes all letters durable. More may be written afterwards.
     ///
     /// # Errors
@@ -125,6 +154,33 @@ const KEEP_BYTES: usize = 1 << 20;
 fn length(file: &File) -> io::Result<Option<u64>> {
     let found = file.metadata()?;
     Ok(found.is_file().then_some(found.len()))
+}
+
+/// Cuts off the letters behind the saved bytes if all of them are of `run`.
+fn cut_letters(file: &mut File, (saved, id): (SavedOutput, FileId), run: &str) -> io::Result<bool> {
+    #[derive(Deserialize)]
+    struct Letter<'a> {
+        #[serde(borrow)]
+        run: Cow<'a, str>,
+    }
+    if saved.id != id || file.metadata()?.len() < saved.bytes {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::Start(saved.bytes))?;
+    let mut lines = BufReader::new(&*file).split(b'\n');
+    // A crash may have cut the last letter short, and opening has ended its line.
+    let mut torn = false;
+    let of_run = lines.try_fold(true, |all, line| {
+        let line = line?;
+        let before = std::mem::replace(&mut torn, serde_json::from_slice::<Letter>(&line).is_err());
+        let is_own = torn || serde_json::from_slice::<Letter>(&line).is_ok_and(|letter| letter.run == run);
+        Ok::<_, io::Error>(all && !before && is_own)
+    })?;
+    if of_run {
+        file.set_len(saved.bytes)?;
+        file.sync_data()?;
+    }
+    Ok(of_run)
 }
 
 /// Ends a line that a crash or a full disk cut short, so that the next line stays readable.
@@ -171,6 +227,29 @@ mod tests {
 
     fn lines(path: &Path) -> Vec<Value> {
         fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn letters_after_an_epoch_are_removed_unless_others_wrote_there_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead.jsonl");
+        let line = |run: &str| format!("{{\"run\":\"{run}\"}}\n");
+        let first = line("a");
+        for (after, cut) in [
+            (String::new(), true),
+            (line("a") + &line("a"), true),
+            (line("a") + "{\"run\":\"a", true),
+            (line("a") + &line("b"), false),
+            (line("b"), false),
+            ("torn\n".to_owned() + &line("a"), false),
+        ] {
+            fs::write(&path, &first).unwrap();
+            let saved = DeadLetterFile::open(&path, &PathGuard::default()).unwrap().save().unwrap();
+            fs::write(&path, first.clone() + &after).unwrap();
+            let file = DeadLetterFile::open(&path, &PathGuard::default()).unwrap();
+            assert_eq!(file.cut_back(&saved, "a").unwrap(), cut, "{after}");
+            assert_eq!(fs::read_to_string(&path).unwrap() == first, cut, "{after}");
+        }
     }
 
     #[test]

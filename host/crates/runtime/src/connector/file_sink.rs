@@ -10,6 +10,7 @@ use super::output_place::OutputPlace;
 use super::packed::Packed;
 use super::partial_file::PartialFile;
 use super::record_writer::RecordWriter;
+use super::saved_output::SavedOutput;
 use super::{ConnectorError, PathGuard, Sink, SinkOutcome};
 use sage_batch::Batch;
 use sage_plan::FileSinkSpec;
@@ -36,10 +37,19 @@ struct Output {
     file: File,
     /// Position of the file after the last flush. A compressed file is readable up to here.
     readable: u64,
+    /// Whether bytes follow the last whole part of compressed data.
+    part: bool,
 }
 
 impl FileSink {
-    pub(super) fn create(spec: &FileSinkSpec, layout: Layout, guard: &Arc<PathGuard>) -> Result<Self, ConnectorError> {
+    /// Makes the sink. With `saved`, it goes on behind the records that an earlier run had [saved](Sink::save).
+    pub(super) fn create(
+        spec: &FileSinkSpec,
+        layout: Layout,
+        guard: &Arc<PathGuard>,
+        saved: Option<&[u8]>,
+    ) -> Result<Self, ConnectorError> {
+        let saved = saved.map_or(Ok(None), SavedOutput::from_bytes)?;
         let shown = plain_path(&spec.path);
         let (path, partial, file) = match OutputPlace::examine(&spec.path)? {
             OutputPlace::InPlace(path) => {
@@ -49,14 +59,20 @@ impl FileSink {
                 (path, None, file)
             }
             OutputPlace::Replaced(place) => {
-                let (partial, file) = PartialFile::create(&place, Arc::clone(guard))?;
+                let (partial, file) = match saved {
+                    Some(saved) => PartialFile::go_on(&place, Arc::clone(guard), saved)?,
+                    None => PartialFile::create(&place, Arc::clone(guard))?,
+                };
                 (place.path, Some(partial), file)
             }
         };
         let handle =
             file.try_clone().map_err(|cause| ConnectorError::caused(format!("cannot write to \"{shown}\""), cause))?;
         let packed = Packed::new(file, spec.compression, &spec.path);
-        let output = Output { packed, file: handle, readable: 0 };
+        let readable = saved.map_or(0, |saved| saved.bytes);
+        let output = Output { packed, file: handle, readable, part: false };
+        // A header was written before the first epoch.
+        let layout = if saved.is_some() { layout.without_header() } else { layout };
         let writer = RecordWriter::new(output, layout, format!("\"{shown}\""));
         Ok(Self { writer: Some(writer), written: 0, path, partial })
     }
@@ -73,6 +89,19 @@ impl Sink for FileSink {
 
     fn flush(&mut self) -> Result<(), ConnectorError> {
         self.writer()?.flush()
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, ConnectorError> {
+        let Some(id) = self.partial.as_ref().map(PartialFile::id) else {
+            return self.flush().map(|()| Vec::new());
+        };
+        let path = self.path.clone();
+        let writer = self.writer()?;
+        writer.flush()?;
+        let records = writer.written();
+        let bytes = writer.output_mut().make_durable();
+        let cannot = |cause| ConnectorError::caused(format!("cannot write to \"{}\"", plain_path(&path)), cause);
+        Ok(SavedOutput { id, bytes: bytes.map_err(cannot)?, records }.to_bytes())
     }
 
     fn written(&self) -> Option<u64> {
@@ -105,6 +134,16 @@ impl Output {
         self.packed.finish()
     }
 
+    /// Makes everything that was written durable, as whole parts of compressed data. Returns the length of the file.
+    fn make_durable(&mut self) -> io::Result<u64> {
+        if std::mem::take(&mut self.part) {
+            self.packed.end_part()?;
+        }
+        self.file.sync_data()?;
+        self.readable = self.file.stream_position()?;
+        Ok(self.readable)
+    }
+
     /// After a failed write, cuts the unreadable end off a compressed file. The rest holds exactly the records
     /// that count as written.
     fn cut_back(self) {
@@ -119,10 +158,15 @@ impl Output {
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.part = true;
         self.packed.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if !self.part {
+            // A flush would begin a part.
+            return Ok(());
+        }
         self.packed.flush()?;
         if self.keeps_back() {
             // A device or a pipe has no position, and its end is never cut off.
@@ -149,6 +193,7 @@ mod tests {
 
     use sage_test_support::{Need, skip};
 
+    use super::super::zstd_frames::ZstdFrames;
     use super::*;
     use sage_batch::{Origin, Record};
     use sage_plan::{Compression, SinkText};
@@ -158,7 +203,7 @@ mod tests {
     }
 
     fn sink(path: &Path) -> Result<FileSink, ConnectorError> {
-        FileSink::create(&spec(path, Compression::Found), Layout::Lines, &Arc::default())
+        FileSink::create(&spec(path, Compression::Found), Layout::Lines, &Arc::default(), None)
     }
 
     fn write(sink: &mut FileSink, payload: &[u8]) {
@@ -336,7 +381,7 @@ mod tests {
         let mut guard = PathGuard::default();
         guard.add("it is read".to_owned(), [FileId::of(&fs::metadata(at("in")).unwrap())]);
         let spec = spec(&at("out"), Compression::None);
-        let mut sink = FileSink::create(&spec, Layout::Lines, &Arc::new(guard)).unwrap();
+        let mut sink = FileSink::create(&spec, Layout::Lines, &Arc::new(guard), None).unwrap();
         write(&mut sink, b"x");
         // The file is moved after the paths were compared.
         fs::rename(at("in"), at("out")).unwrap();
@@ -347,6 +392,47 @@ mod tests {
             error.what
         );
         assert_eq!(fs::read(at("out")).unwrap(), b"input");
+    }
+
+    #[test]
+    fn a_later_run_goes_on_behind_what_was_saved_whatever_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["out", "out.gz", "out.zst"] {
+            for finished in [false, true] {
+                let path = folder.path().join(name);
+                let mut first = sink(&path).unwrap();
+                write(&mut first, b"one");
+                let saved = first.save().unwrap();
+                assert_eq!(first.save().unwrap(), saved, "an epoch without records adds nothing");
+                write(&mut first, b"lost");
+                match finished {
+                    // The run was killed between this and its last epoch.
+                    true => first.finish(SinkOutcome::Complete).unwrap(),
+                    false => first.flush().unwrap(),
+                }
+                drop(first);
+                let spec = spec(&path, Compression::Found);
+                let go_on = || FileSink::create(&spec, Layout::Lines, &Arc::default(), Some(&saved));
+                let mut second = go_on().unwrap();
+                write(&mut second, b"two");
+                second.finish(SinkOutcome::Complete).unwrap();
+                assert_eq!(text(&path), "one\ntwo\n", "{name}");
+                fs::remove_file(&path).unwrap();
+                let what = go_on().map(drop).unwrap_err().what;
+                assert!(what.ends_with(".partial\" is gone, which has the records of the run to go on with"), "{what}");
+            }
+        }
+    }
+
+    fn text(path: &Path) -> String {
+        let bytes = fs::read(path).unwrap();
+        let mut text = String::new();
+        match bytes.first() {
+            Some(0x1f) => MultiGzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap(),
+            Some(0x28) => ZstdFrames::new(&bytes[..]).read_to_string(&mut text).unwrap(),
+            _ => (&bytes[..]).read_to_string(&mut text).unwrap(),
+        };
+        text
     }
 
     #[test]

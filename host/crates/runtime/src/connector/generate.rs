@@ -35,12 +35,18 @@ impl Generate {
             return Err(ConnectorError::new("keys = 0 and rate = 0 make no records").hint("leave the setting out"));
         }
         let text = (0..Self::TEXT_BYTES as u64).map(|n| b' ' + pick(mix(spec.seed ^ TEXT, n), 95) as u8).collect();
-        let pace = spec.rate.map(|rate| Pace { rate, begun: None });
+        let pace = spec.rate.map(|rate| Pace { rate, begun: None, first: 0 });
         Ok(Self { spec: spec.clone(), number, next: 0, text, keys: Column::new(), pace })
     }
 
+    /// The settings that decide about the content of the records.
+    fn parameters(&self) -> String {
+        let keys = self.spec.keys.map_or_else(|| "no keys".to_owned(), |keys| format!("keys = {keys}"));
+        format!("payload_bytes = {}, seed = {}, {keys}", self.spec.payload_bytes, self.spec.seed)
+    }
+
     fn left(&self) -> u64 {
-        self.spec.count.map_or(u64::MAX, |count| count - self.next)
+        self.spec.count.map_or(u64::MAX, |count| count.saturating_sub(self.next))
     }
 
     fn write_payload(&self, n: u64, out: &mut Vec<u8>) {
@@ -97,6 +103,28 @@ impl Source for Generate {
         false
     }
 
+    fn identity(&self) -> Result<Option<Vec<u8>>, ConnectorError> {
+        Ok(Some(self.parameters().into_bytes()))
+    }
+
+    fn require_same(&self, saved: &[u8]) -> Result<(), ConnectorError> {
+        let now = self.parameters();
+        if now.as_bytes() == saved {
+            return Ok(());
+        }
+        let saved = String::from_utf8_lossy(saved);
+        Err(ConnectorError::new(format!("it generates other records now: {now}, and {saved} before"))
+            .hint("generate what it did, or start anew: --from none"))
+    }
+
+    fn skip(&mut self, records: u64) -> bool {
+        self.next = self.spec.count.map_or(records, |count| count.min(records));
+        if let Some(pace) = &mut self.pace {
+            pace.first = self.next;
+        }
+        true
+    }
+
     fn progress(&self) -> SourceProgress {
         SourceProgress { done: self.next, total: self.spec.count, bytes: false, bounded: self.spec.count.is_some() }
     }
@@ -108,6 +136,8 @@ impl Source for Generate {
 struct Pace {
     rate: u64,
     begun: Option<Instant>,
+    /// Records of an earlier run, which are no longer due.
+    first: u64,
 }
 
 impl Pace {
@@ -118,12 +148,13 @@ impl Pace {
     fn due(&mut self, now: Instant) -> u64 {
         let begun = *self.begun.get_or_insert(now);
         let due = now.saturating_duration_since(begun).as_nanos() * u128::from(self.rate) / 1_000_000_000;
-        u64::try_from(due).unwrap_or(u64::MAX)
+        u64::try_from(due).unwrap_or(u64::MAX).saturating_add(self.first)
     }
 
     /// Time until `records` are due; at least the interval between rounds.
     fn until(&mut self, records: u64, now: Instant) -> Duration {
         let begun = *self.begun.get_or_insert(now);
+        let records = records.saturating_sub(self.first);
         let nanoseconds = (u128::from(records) * 1_000_000_000).div_ceil(u128::from(self.rate));
         let at = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
         at.saturating_sub(now.saturating_duration_since(begun)).max(Self::CADENCE)
@@ -260,7 +291,7 @@ mod tests {
     #[test]
     fn a_rate_is_a_matter_of_the_time_since_the_beginning_and_does_not_drift() {
         let begun = Instant::now();
-        let mut pace = Pace { rate: 3, begun: Some(begun) };
+        let mut pace = Pace { rate: 3, begun: Some(begun), first: 0 };
         for (milliseconds, due) in [(0, 0), (333, 0), (334, 1), (999, 2), (1000, 3), (1_000_000_000, 3_000_000)] {
             assert_eq!(pace.due(begun + Duration::from_millis(milliseconds)), due);
         }

@@ -6,9 +6,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf, absolute};
 
+use serde::{Deserialize, Serialize};
+
 /// Identity of a file in the kernel: its device and its inode. Hard links, symbolic links and bind mounts of
 /// one file share it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct FileId {
     device: u64,
     inode: u64,

@@ -20,6 +20,14 @@ impl Layout {
         }
         Self::Rows(header)
     }
+
+    /// The same layout behind records that were written before.
+    pub(super) fn without_header(self) -> Self {
+        match self {
+            Self::Lines => Self::Lines,
+            Self::Rows(_) => Self::Rows(Vec::new()),
+        }
+    }
 }
 
 /// The characters of CSV that is written.

@@ -78,6 +78,8 @@ mod rfc3339;
 mod room;
 mod row_cells;
 mod run_folders;
+mod saved_files;
+mod saved_output;
 mod stamps;
 mod standard_streams;
 mod stdout_sink;

@@ -38,7 +38,8 @@ pub fn open_source(
     })
 }
 
-/// Opens a built-in sink of a run whose files `guard` keeps. `columns` are the names of the columns, for CSV.
+/// Opens a built-in sink of a run whose files `guard` keeps. `columns` are the names of the columns, for CSV. `saved` is
+/// what the sink of an earlier run had [saved](Sink::save), if this run goes on from there.
 ///
 /// # Errors
 /// The sink cannot be written to, as far as that is known before the first write. [`SinkSpec::Provided`] is
@@ -47,9 +48,10 @@ pub fn open_sink(
     spec: &SinkSpec,
     columns: Vec<String>,
     guard: &Arc<PathGuard>,
+    saved: Option<&[u8]>,
 ) -> Result<Box<dyn Sink>, ConnectorError> {
     Ok(match spec {
-        SinkSpec::File(file) => Box::new(FileSink::create(file, Layout::of(file.text.form, &columns), guard)?),
+        SinkSpec::File(file) => Box::new(FileSink::create(file, Layout::of(file.text.form, &columns), guard, saved)?),
         SinkSpec::Stdout(text) => {
             require_output()?;
             Box::new(StdoutSink::new(Layout::of(text.form, &columns)))
@@ -79,7 +81,7 @@ mod tests {
             let mut source = open_source(&SourceSpec::Generate(generate), 0, 1 << 20).unwrap();
             let compression = Compression::Found;
             let spec = FileSinkSpec { path: path.clone(), compression, text: SinkText::default() };
-            let mut sink = open_sink(&SinkSpec::File(spec), Vec::new(), &Arc::default()).unwrap();
+            let mut sink = open_sink(&SinkSpec::File(spec), Vec::new(), &Arc::default(), None).unwrap();
             let mut written = Vec::new();
             pump(&mut *source, |batch| {
                 written.extend(batch.payloads().iter().map(<[u8]>::to_vec));
@@ -111,6 +113,6 @@ mod tests {
     #[test]
     fn what_is_to_be_provided_cannot_be_opened() {
         assert!(open_source(&SourceSpec::Provided("mine".into()), 0, 1).is_err());
-        assert!(open_sink(&SinkSpec::Provided("mine".into()), Vec::new(), &Arc::default()).is_err());
+        assert!(open_sink(&SinkSpec::Provided("mine".into()), Vec::new(), &Arc::default(), None).is_err());
     }
 }

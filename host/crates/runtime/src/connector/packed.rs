@@ -34,6 +34,24 @@ impl Packed {
         }
     }
 
+    /// Ends the compressed data so that more may follow it, as a member or frame of its own.
+    ///
+    /// # Errors
+    /// The file cannot be written. It is then not whole.
+    pub(super) fn end_part(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => {}
+            Self::Gzip(encoder) => {
+                let file = encoder.get_ref().try_clone()?;
+                encoder.try_finish()?;
+                *encoder = GzEncoder::new(file, Level::default());
+            }
+            // Each write is a frame.
+            Self::Zstd(_) => {}
+        }
+        Ok(())
+    }
+
     /// Writes the end of the compressed data.
     pub(super) fn finish(self) -> io::Result<File> {
         match self {

@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Seek as _, SeekFrom};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use super::identity::FileId;
 use super::output_place::Replaced;
 use super::partial_path::{partial_path, require_leftover};
 use super::path_guard::PathGuard;
+use super::saved_output::SavedOutput;
 use sage_text::plain_path;
 
 /// An output that is not complete yet: `PATH.partial`, beside the file that it will replace.
@@ -68,6 +69,48 @@ impl PartialFile {
             return Ok((Self { folder, folder_syncs, partial, name, id, shown, guard }, file));
         }
         Err(ConnectorError::new(format!("\"{shown}\" is made and removed by others all the time")))
+    }
+
+    /// Goes on with the file of an earlier run, behind the bytes that it saved. If that run gave the file its name in the
+    /// meantime, the file gives it back.
+    ///
+    /// # Errors
+    /// The file is gone, another run has it, or it is shorter than it was.
+    pub(super) fn go_on(
+        place: &Replaced,
+        guard: Arc<PathGuard>,
+        saved: SavedOutput,
+    ) -> Result<(Self, File), ConnectorError> {
+        let name = place.path.file_name().unwrap_or_default().to_owned();
+        let partial = partial_path(Path::new(&name)).into_os_string();
+        let shown = plain_path(&place.folder.join(&partial));
+        let cannot = |cause: io::Error| ConnectorError::caused(format!("cannot go on with \"{shown}\""), cause);
+        let (folder, folder_syncs) = open_folder(&place.folder).map_err(cannot)?;
+        let is_saved = |name: &OsString| Ok::<_, io::Error>(id_under(&folder, name)? == Some(saved.id));
+        if !is_saved(&partial).map_err(cannot)? {
+            if !is_saved(&name).map_err(cannot)? {
+                let what = format!("\"{shown}\" is gone, which has the records of the run to go on with");
+                return Err(ConnectorError::new(what).hint("put the file back, or start anew: --from none"));
+            }
+            renameat(&folder, &name, &folder, &partial).map_err(|error| cannot(error.into()))?;
+        }
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&folder, &partial, flags, Mode::empty()).map_err(|error| cannot(error.into()))?;
+        let mut file = File::from(file);
+        require_lock(&file, &shown)?;
+        let id = FileId::of_open(&file).map_err(cannot)?;
+        let bytes = file.metadata().map_err(cannot)?.len();
+        if id != saved.id || bytes < saved.bytes {
+            let what = format!("\"{shown}\" has {bytes} bytes, and had {} at the last epoch", saved.bytes);
+            return Err(ConnectorError::new(what).hint("restore the file, or start anew: --from none"));
+        }
+        file.set_len(saved.bytes).map_err(cannot)?;
+        file.seek(SeekFrom::Start(saved.bytes)).map_err(cannot)?;
+        Ok((Self { folder, folder_syncs, partial, name, id, shown, guard }, file))
+    }
+
+    pub(super) fn id(&self) -> FileId {
+        self.id
     }
 
     /// Gives the file its name; its bytes must be durable. After a power cut, the name belongs to the old file

@@ -46,6 +46,29 @@ pub trait Source: Send {
         self.places().map_or_else(|| format!("record {offset}"), |places| places.describe(offset))
     }
 
+    /// The input, as far as a later run must find it unchanged to read the same records again in the same order. `None`
+    /// if no later run can read them again, as from a pipe.
+    ///
+    /// # Errors
+    /// The input cannot be read.
+    fn identity(&self) -> Result<Option<Vec<u8>>, ConnectorError> {
+        Ok(None)
+    }
+
+    /// Compares the input with the [identity](Source::identity) that an earlier run saved.
+    ///
+    /// # Errors
+    /// The records of the earlier run cannot be read again from this input.
+    fn require_same(&self, _saved: &[u8]) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+
+    /// Passes over this many first records without making them. Returns `false` if the source cannot: the engine then
+    /// reads and drops them.
+    fn skip(&mut self, _records: u64) -> bool {
+        false
+    }
+
     /// The places for other threads. A dead letter is written by the lane in which the record failed, while the
     /// source continues to read. `None` if the record's number is all that is known.
     fn places(&self) -> Option<Arc<dyn Places>> {
@@ -97,6 +120,15 @@ pub trait Sink: Send {
     /// # Errors
     /// As [`Sink::write`].
     fn flush(&mut self) -> Result<(), ConnectorError>;
+
+    /// Makes all accepted records durable. Returns what a later run needs to go on exactly behind them, for
+    /// [`open_sink`](super::open_sink). With nothing, that run writes what came after them a second time.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn save(&mut self) -> Result<Vec<u8>, ConnectorError> {
+        self.flush().map(|()| Vec::new())
+    }
 
     /// Number of accepted records that are written by now, also after an error. The run's summary counts these
     /// as handled. `None` for a sink that has written a batch as soon as [`Sink::write`] returns `Ok`. After

@@ -81,6 +81,10 @@ impl<W: LineOutput> RecordWriter<W> {
         self.failed
     }
 
+    pub(super) fn output_mut(&mut self) -> &mut W {
+        &mut self.output
+    }
+
     /// The output. For a complete output, call [`RecordWriter::flush`] first.
     pub(super) fn into_output(self) -> W {
         self.output

@@ -11,6 +11,7 @@ use super::input::Input;
 use super::open_text::OpenText;
 use super::places::PlaceKeeper;
 use super::room::{Room, Stopped};
+use super::saved_files::SavedFiles;
 use super::{ConnectorError, Filled, Places, ReadFields, Source, SourceProgress, Unreadable};
 use sage_batch::{Batch, RowText};
 use sage_plan::{FileSourceSpec, TextSpec};
@@ -21,6 +22,8 @@ pub(super) struct TextSource {
     spec: TextSpec,
     longest: usize,
     waiting: VecDeque<NamedInput>,
+    /// The files that are read, in order; none for standard input.
+    paths: Vec<PathBuf>,
     current: Option<OpenText>,
     next_record: u64,
     places: PlaceKeeper,
@@ -55,6 +58,7 @@ impl TextSource {
     pub(super) fn files(spec: &FileSourceSpec, number: u16, longest: usize) -> Result<Self, ConnectorError> {
         let paths = find_files(&spec.path)?;
         let mut source = Self::new(&spec.text, number, longest);
+        source.paths.clone_from(&paths);
         let mut total = Some(0);
         for (name, path) in short_names(&paths).into_iter().zip(paths) {
             // Opening a pipe twice would cut off its writer.
@@ -92,6 +96,7 @@ impl TextSource {
             spec: spec.clone(),
             longest,
             waiting: VecDeque::new(),
+            paths: Vec::new(),
             current: None,
             next_record: 0,
             places: PlaceKeeper::new(),
@@ -213,6 +218,17 @@ impl Source for TextSource {
         std::mem::swap(own, fields);
         own.table.reset(fields.table.schema());
         true
+    }
+
+    fn identity(&self) -> Result<Option<Vec<u8>>, ConnectorError> {
+        if self.paths.is_empty() {
+            return Ok(None);
+        }
+        Ok(SavedFiles::of(&self.paths)?.map(|files| files.to_bytes()))
+    }
+
+    fn require_same(&self, saved: &[u8]) -> Result<(), ConnectorError> {
+        SavedFiles::require_same(saved, &self.paths)
     }
 
     fn awaited(&self) -> Option<Arc<File>> {

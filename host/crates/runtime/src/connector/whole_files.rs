@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::counted::Counted;
 use super::find_files::find_files;
 use super::refusal::Refusal;
+use super::saved_files::SavedFiles;
 use super::{ConnectorError, Filled, Places, Source, SourceProgress, Unreadable};
 use sage_batch::{Batch, Origin, Record};
 use sage_plan::WholeFilesSpec;
@@ -126,6 +127,17 @@ impl Source for WholeFiles {
             self.done += self.content.len() as u64;
         }
         Ok(Filled::More)
+    }
+
+    fn identity(&self) -> Result<Option<Vec<u8>>, ConnectorError> {
+        if self.files.paths.is_empty() {
+            return Ok(None);
+        }
+        Ok(SavedFiles::of(&self.files.paths)?.map(|files| files.to_bytes()))
+    }
+
+    fn require_same(&self, saved: &[u8]) -> Result<(), ConnectorError> {
+        SavedFiles::require_same(saved, &self.files.paths)
     }
 
     fn progress(&self) -> SourceProgress {

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::component_source_lane::ComponentSourceLane;
 use super::control::{Control, Ways};
 use super::counted_sink::CountedSink;
 use super::edges::{Edges, credit_of};
 use super::effective_limits::effective_limits;
+use super::epochs::{Epochs, LaneName};
 use super::error::RunError;
 use super::field_lines::FieldLines;
 use super::field_output::FieldOutput;
@@ -17,31 +18,33 @@ use super::join_lanes::join_lanes;
 use super::kept_fields::KeptFields;
 use super::lane::{Lane, Task};
 use super::launch::launch_instances;
+use super::open_connectors::{open_dead_letters, open_sinks, open_sources};
 use super::operator_lane::OperatorLane;
-use super::parts::{Parts, Provided};
+use super::parts::Parts;
 use super::placement::Placement;
 use super::printed_outputs::PrintedOutputs;
 use super::provenance::Provenance;
 use super::recovery::Recovery;
+use super::saved_run::{Given, GuestPosition};
 use super::sink_lane::{SinkLane, SinkText};
-use super::source_lane::{SharedSource, SourceLane};
+use super::source_lane::{SharedSource, SourceLane, SourceStart};
 use super::stage_parts::{InstanceParts, StageParts};
-use crate::connector::{DeadLetterFile, Sink, open_sink, open_source};
+use crate::connector::DeadLetterFile;
 use sage_batch::fields::Schema;
 use sage_batch::{BatchPool, Inbox, SharedRoom};
 use sage_machine::MemoryBudget;
 use sage_observe::Latency;
-use sage_plan::{
-    Edge, EdgeId, FileSourceSpec, Format, Kind, OnError, Port, Projection, Rest, SinkSpec, SourceSchema, SourceSpec,
-    Stage, StageId, Work,
-};
+use sage_plan::{Edge, EdgeId, Kind, Port, Projection, Rest, SourceSchema, Stage, StageId, Work};
 
 /// An assembled run that is not started yet.
 pub(super) struct Assembly {
     pub(super) lanes: Vec<Lane>,
+    /// Number of lanes before some were joined into chains.
+    pub(super) live: usize,
     pub(super) stages: Vec<StageParts>,
     pub(super) sources: Vec<(StageId, SharedSource)>,
-    pub(super) dead_letters: Vec<Arc<DeadLetterFile>>,
+    /// Dead-letter files, by stage. Stages may share one.
+    pub(super) dead_letters: Vec<(String, Arc<DeadLetterFile>)>,
 }
 
 /// Maximum number of waiting batches, in addition to the limit in bytes. Batches of a few records are merged
@@ -56,7 +59,12 @@ const SHARED_CREDITS: u32 = 4;
 ///
 /// # Errors
 /// A source, sink or dead-letter file that cannot be opened.
-pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> Result<Assembly, RunError> {
+pub(super) fn assemble(
+    parts: &mut Parts,
+    control: &Arc<Control>,
+    run: &str,
+    epochs: Option<&Arc<Epochs>>,
+) -> Result<Assembly, RunError> {
     let mut stages: Vec<StageParts> = parts.plan.stages().map(|(id, stage)| stage_parts(parts, id, stage)).collect();
     let mut provenance = Provenance::default();
     let sources = open_sources(parts, &mut provenance)?;
@@ -65,6 +73,9 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
     let numbers = component_source_numbers(parts, &mut provenance);
     let provenance = Arc::new(provenance);
     let mut guests = launch_instances(parts, &mut stages, control.stop())?;
+    if let Some(saved) = &parts.saved {
+        guests.restore(&parts.plan, saved)?;
+    }
     let pool = Arc::new(BatchPool::new(512));
     let edges = Edges {
         parts,
@@ -74,6 +85,13 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
         control,
         pool: &pool,
         run,
+    };
+    let joins = |id: StageId, instance, lane| {
+        let stage = parts.plan.stage(id).name.as_str().into();
+        epochs.map(|epochs| epochs.join(LaneName { stage, instance, lane }))
+    };
+    let had_ended = |id: StageId, instance, lane| {
+        parts.saved.as_ref().is_some_and(|saved| saved.has_ended(&parts.plan.stage(id).name, instance, lane))
     };
     let mut lanes = Vec::new();
     for (id, stage) in parts.plan.stages() {
@@ -87,11 +105,26 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                 let supervisor =
                     guests.next(id, instance).map(|guest| GuestSupervisor::new(guest, limits.restarts_in_a_row));
                 let pool = Arc::clone(&pool);
+                let has_ended = had_ended(id, instance, lane);
+                let (from, position) = match &stage.work {
+                    Work::Source(_) => (source_start(parts, &stage.name, has_ended)?, None),
+                    Work::Component(_, Kind::Source) => (None, saved_position(parts, &stage.name, instance)?),
+                    _ => (None, None),
+                };
                 let task = match (&stage.work, inbox) {
                     (Work::Source(_), _) => sources.get(&id).cloned().map(|source| {
                         let fields = fields_of_source(parts, id);
                         let outlet = edges.outlet(stage, &Port::Main, instance);
-                        Task::Source(SourceLane { source, outlet, policy, fields })
+                        let epochs = joins(id, instance, lane);
+                        Task::Source(SourceLane {
+                            source,
+                            outlet,
+                            policy,
+                            fields,
+                            epochs,
+                            given: Given::default(),
+                            from,
+                        })
                     }),
                     (Work::Component(_, Kind::Source), _) => supervisor.map(|supervisor| {
                         let number = numbers.get(&(id, instance)).copied().unwrap_or(u16::MAX);
@@ -106,6 +139,9 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             printed: printed_outputs(parts, id, Kind::Source),
                             number,
                             instances: stage.parallelism,
+                            epochs: joins(id, instance, lane),
+                            from: position,
+                            has_ended,
                         }))
                     }),
                     (Work::Component(_, kind), Some(inbox)) => supervisor.map(|mut supervisor| {
@@ -133,13 +169,16 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
                             kept_fields: kept_fields(parts, id, *kind),
                             printed_outputs: printed_outputs(parts, id, *kind),
                             warned: Vec::new(),
+                            epochs: joins(id, instance, lane),
+                            has_ended,
                         }))
                     }),
                     (Work::Sink(_), Some(inbox)) => sinks.remove(&id).map(|sink| {
                         let latency = latency_of(&stages, id).unwrap_or_default();
                         let sink = CountedSink::new(sink, Arc::clone(&own.counters), control, &stage.name);
                         let form = text_of_sink(parts, id, stage);
-                        Task::Sink(SinkLane { sink, inbox, policy, pool, latency, form })
+                        let epochs = joins(id, instance, lane);
+                        Task::Sink(SinkLane { sink, inbox, policy, pool, latency, form, epochs })
                     }),
                     _ => None,
                 };
@@ -155,25 +194,28 @@ pub(super) fn assemble(parts: &mut Parts, control: &Arc<Control>, run: &str) -> 
     let devices = parts.models.queues().map(Arc::downgrade).collect();
     control.set_ways(Ways { instances, devices, ..ways(&stages) });
     let sources = sources.into_iter().collect();
+    let live = lanes.len();
     let lanes = join_lanes(lanes, control);
-    Ok(Assembly { lanes, stages, sources, dead_letters: dead_letters.into_values().collect() })
+    let letters = dead_letters.iter().map(|(id, file)| (parts.plan.stage(*id).name.clone(), Arc::clone(file)));
+    Ok(Assembly { lanes, live, stages, sources, dead_letters: letters.collect() })
+}
+
+/// Where a built-in source begins; `None` at the beginning of its input.
+fn source_start(parts: &Parts, stage: &str, has_ended: bool) -> Result<Option<SourceStart>, RunError> {
+    let Some(saved) = &parts.saved else { return Ok(None) };
+    let given = saved.position::<Given>(stage, 0)?;
+    Ok(given.map(|given| if has_ended { SourceStart::Ended(given) } else { SourceStart::Behind(given) }))
+}
+
+/// Where an instance of a component's source begins; `None` at its beginning.
+fn saved_position(parts: &Parts, stage: &str, instance: u32) -> Result<Option<GuestPosition>, RunError> {
+    parts.saved.as_ref().map_or(Ok(None), |saved| saved.position(stage, instance))
 }
 
 /// The reader of the fields that the host parses from a source's records.
 fn fields_of_source(parts: &Parts, id: StageId) -> Option<FieldReader> {
     let schema = parts.plan.schemas.stage(id)?.parses(&Port::Main)?;
     Some(FieldReader::new(schema, Arc::clone(schema.fields())))
-}
-
-/// The same source; a source of CSV reads the fields that stages downstream read.
-fn with_fields(spec: &SourceSpec, fields: Option<&Arc<SourceSchema>>) -> SourceSpec {
-    let mut spec = spec.clone();
-    if let SourceSpec::File(FileSourceSpec { text, .. }) | SourceSpec::Stdin(text) = &mut spec
-        && text.format == Format::Csv
-    {
-        text.reads = fields.cloned();
-    }
-    spec
 }
 
 /// The text of the records that a built-in sink writes.
@@ -302,67 +344,6 @@ fn placement(parts: &Parts, id: StageId, instance: u32, lane: u32) -> Placement 
         },
         _ => Placement::Shared(parts.shared.clone()),
     }
-}
-
-fn open_sources(parts: &mut Parts, provenance: &mut Provenance) -> Result<BTreeMap<StageId, SharedSource>, RunError> {
-    let mut sources = BTreeMap::new();
-    for (id, stage) in parts.plan.stages() {
-        let Work::Source(spec) = &stage.work else { continue };
-        let limit = effective_limits(parts, stage).record_bytes;
-        let number = provenance.next();
-        let source = match take_provided_source(spec, &mut parts.provided) {
-            Some(source) => source,
-            None => {
-                let fields = parts.plan.schemas.stage(id).and_then(|schemas| schemas.parses(&Port::Main));
-                let spec = with_fields(spec, fields);
-                open_source(&spec, number, limit).map_err(|error| RunError::connector(&stage.name, error))?
-            }
-        };
-        provenance.add(&stage.name, source.places());
-        sources.insert(id, Arc::new(Mutex::new(source)));
-    }
-    Ok(sources)
-}
-
-fn take_provided_source(spec: &SourceSpec, provided: &mut Provided) -> Option<Box<dyn crate::connector::Source>> {
-    match spec {
-        SourceSpec::Provided(name) => provided.sources.remove(name),
-        _ => None,
-    }
-}
-
-fn open_sinks(parts: &mut Parts) -> Result<BTreeMap<StageId, Box<dyn Sink>>, RunError> {
-    let mut sinks = BTreeMap::new();
-    for (id, stage) in parts.plan.stages() {
-        let Work::Sink(spec) = &stage.work else { continue };
-        let provided = match spec {
-            SinkSpec::Provided(name) => parts.provided.sinks.remove(name),
-            _ => None,
-        };
-        let sink = match provided {
-            Some(sink) => sink,
-            None => {
-                let names = parts.plan.schemas.stage(id).and_then(|schemas| schemas.writes.as_ref());
-                let names = names.into_iter().flatten().map(|field| field.name.clone()).collect();
-                open_sink(spec, names, &parts.guard).map_err(|error| RunError::connector(&stage.name, error))?
-            }
-        };
-        sinks.insert(id, sink);
-    }
-    Ok(sinks)
-}
-
-/// Opens the dead-letter files. Stages that use one file, even under different paths, share it.
-fn open_dead_letters(parts: &Parts) -> Result<BTreeMap<StageId, Arc<DeadLetterFile>>, RunError> {
-    let mut by_stage: BTreeMap<StageId, Arc<DeadLetterFile>> = BTreeMap::new();
-    for (id, stage) in parts.plan.stages() {
-        let OnError::DeadLetter(letters) = &stage.on_error else { continue };
-        let file = DeadLetterFile::open(&letters.path, &parts.guard)
-            .map_err(|error| RunError::connector(&stage.name, error))?;
-        let shared = by_stage.values().find(|other| other.is_same(&file)).cloned();
-        by_stage.insert(id, shared.unwrap_or_else(|| Arc::new(file)));
-    }
-    Ok(by_stage)
 }
 
 fn component_source_numbers(parts: &Parts, provenance: &mut Provenance) -> BTreeMap<(StageId, u32), u16> {

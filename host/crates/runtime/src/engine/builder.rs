@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::job::Job;
 use super::job_error::JobError;
@@ -7,8 +8,8 @@ use super::parts::Provided;
 use crate::connector;
 use sage_plan::config;
 use sage_plan::config::{
-    Capabilities, ComponentUse, FileSink, FileSource, Generate, Input, Limits, OnError, Operator, Parsed, Partitioning,
-    Pipeline, Resources, SinkKind, Source, SourceKind, TextFormat,
+    Capabilities, Checkpoint, ComponentUse, FileSink, FileSource, Generate, Input, Limits, OnError, Operator, Parsed,
+    Partitioning, Pipeline, Resources, SinkKind, Source, SourceKind, TextFormat,
 };
 
 /// A pipeline built in Rust. It is the same as a pipeline file, with the same checks and messages.
@@ -65,6 +66,14 @@ impl PipelineBuilder {
     #[must_use]
     pub fn relative_to(mut self, folder: impl Into<PathBuf>) -> Self {
         self.base = folder.into();
+        self
+    }
+
+    /// Saves the state of the run into `folder` once in each interval, so that a later run goes on from there.
+    #[must_use]
+    pub fn checkpoint(mut self, folder: impl Into<String>, interval: Duration) -> Self {
+        let (folder, interval) = (folder.into().into(), Some(interval.into()));
+        self.pipeline.checkpoint = Some(Checkpoint { span: None, folder, interval, keep: None });
         self
     }
 

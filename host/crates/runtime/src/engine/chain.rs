@@ -1,12 +1,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use std::os::fd::AsFd as _;
+
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::answers::Outputs;
 use super::chain_clock::ChainClock;
 use super::control::{Control, Stopped};
 use super::counted_sink::CountedSink;
+use super::epochs::EpochLane;
 use super::error::PipelineError;
 use super::inlet::{LONGEST_LOOK_UP, LOOK_UP};
 use super::lane_guest::Wakers;
@@ -68,7 +71,10 @@ impl Chain {
         lanes: impl IntoIterator<Item = Box<OperatorLane>>,
         sink: Option<(StageId, SinkLane)>,
     ) -> Self {
-        let source = source.map(|(stage, lane)| Head { stage, lane, idle_until: None, end: None });
+        let source = source.map(|(stage, mut lane)| {
+            lane.epochs.as_mut().into_iter().for_each(EpochLane::watch);
+            Head { stage, lane, idle_until: None, end: None }
+        });
         let lanes = lanes.into_iter().map(|lane| Member { lane: Some(lane), outputs: Outputs::default() }).collect();
         Self { control: Arc::clone(control), source, lanes, sink, looks: 0 }
     }
@@ -217,8 +223,10 @@ impl Chain {
             return Ok(());
         }
         let source = self.source.as_ref().filter(|_| self.reads()).and_then(|head| {
-            let left = head.idle_until.map(|until| until.saturating_duration_since(Instant::now()));
-            self.control.sources_end().shorten(left)
+            let until = head.idle_until.filter(|_| !head.lane.is_paused());
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let left = self.control.sources_end().shorten(left);
+            head.lane.epochs.as_ref().map_or(left, |epochs| epochs.shorten(left))
         });
         let can_go_on: Vec<bool> = (0..self.lanes.len()).map(|at| self.can_take(at + 1)).collect();
         let mut lightly = true;
@@ -264,11 +272,13 @@ impl Chain {
         let control = Arc::clone(&self.control);
         let bell = if draining || !self.reads() { control.all_ends() } else { control.sources_end() };
         let bell = bell.fd().filter(|_| !control.is_stopped());
+        let epochs = self.source.as_ref().and_then(|head| head.lane.epochs.as_ref()?.bell());
         let wakers: Vec<Wakers<'_>> = self.sleepers(can_go_on).filter_map(|lane| lane.wakers()).collect();
         let lanes = wakers.len();
         let doorbells = wakers.iter().map(|wakers| watched(wakers.doorbell));
         let processes = wakers.iter().map(|wakers| watched(wakers.process));
         let mut all: Vec<PollFd<'_>> = doorbells.chain(processes).chain(bell.map(watched)).collect();
+        all.extend(epochs.as_ref().map(|bell| watched(bell.as_fd())));
         let timeout =
             Timespec { tv_sec: i64::try_from(most.as_secs()).unwrap_or(i64::MAX), tv_nsec: most.subsec_nanos().into() };
         match poll(&mut all, Some(&timeout)) {
@@ -282,20 +292,25 @@ impl Chain {
         }
         let mut happened = all.iter().map(|one| !one.revents().is_empty()).skip(lanes);
         let died = happened.by_ref().take(lanes).collect();
-        Ok((died, happened.next() == Some(true)))
+        let rang = happened.any(|one| one);
+        drop(all);
+        if let Some(epochs) = self.source.as_ref().and_then(|head| head.lane.epochs.as_ref()) {
+            epochs.quiet();
+        }
+        Ok((died, rang))
     }
 }
 
 impl Head {
     fn is_due(&self) -> bool {
-        let rests = self.idle_until.is_some_and(|until| until > Instant::now());
-        self.end.is_none() && (!rests || self.lane.policy.control.is_draining())
+        let rests = self.idle_until.is_some_and(|until| until > Instant::now()) && !self.lane.epoch_is_due();
+        self.end.is_none() && !self.lane.is_paused() && (!rests || self.lane.policy.control.is_draining())
     }
 
     fn turn(&mut self) -> Result<(), Stopped> {
         self.idle_until = None;
         match self.lane.turn()? {
-            Made::More => {}
+            Made::More | Made::Paused => {}
             Made::Idle(time) => self.idle_until = Some(Instant::now() + time),
             Made::End(end) => {
                 self.end = Some(end);

@@ -1,15 +1,18 @@
 use std::sync::Arc;
 
 use super::control::Stopped;
+use super::epochs::EpochLane;
 use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
 use super::lane_clock::LaneClock;
 use super::on_error_policy::OnErrorPolicy;
 use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
 use super::outlets::Outlets;
 use super::printed_outputs::PrintedOutputs;
+use super::saved_run::GuestPosition;
 use super::source_lane::SourceEnd;
 use sage_batch::{Batch, BatchPool, Origin};
 use sage_sandbox::{Failure, Progress};
+use sage_store::FrameKind;
 
 /// The single lane of a source component's instance: asks its guest for records and sends them.
 ///
@@ -29,6 +32,12 @@ pub(super) struct ComponentSourceLane {
     pub(super) number: u16,
     /// The number of instances of the source.
     pub(super) instances: u32,
+    /// The epochs of the run, if it has any.
+    pub(super) epochs: Option<EpochLane>,
+    /// Where an earlier run was.
+    pub(super) from: Option<GuestPosition>,
+    /// Whether the source had ended in the run before.
+    pub(super) has_ended: bool,
 }
 
 impl ComponentSourceLane {
@@ -41,11 +50,19 @@ impl ComponentSourceLane {
     fn work(&mut self, clock: &mut LaneClock) -> Result<SourceEnd, Stopped> {
         let control = Arc::clone(&self.policy.control);
         control.wait_for_go()?;
-        let mut position = self.supervisor.guest().position();
-        let (mut sent, mut failures) = (0u64, 0);
+        let (mut sent, mut position) = self.begin()?;
+        let mut failures = 0;
         while !control.is_draining() {
             if control.is_stopped() {
                 return Err(Stopped);
+            }
+            if self.epochs.as_ref().is_some_and(|epochs| epochs.due().is_some()) {
+                clock.read();
+                self.pause(sent, &position)?;
+                continue;
+            }
+            if self.has_ended {
+                return self.exhausted(sent, &position);
             }
             match self.next(&mut sent) {
                 Ok(progress) => {
@@ -59,14 +76,12 @@ impl ComponentSourceLane {
                             self.flush()?;
                             self.supervisor.guest().rest();
                             clock.read();
-                            control.rest(time);
+                            match &self.epochs {
+                                Some(epochs) => epochs.rest(time),
+                                None => control.rest(time),
+                            }
                         }
-                        Progress::End => {
-                            self.close();
-                            self.flush()?;
-                            self.policy.counters.exhausted.set(1);
-                            return Ok(SourceEnd::Exhausted);
-                        }
+                        Progress::End => return self.exhausted(sent, &position),
                     }
                 }
                 Err(failure) => {
@@ -86,6 +101,47 @@ impl ComponentSourceLane {
         self.close();
         self.flush()?;
         Ok(SourceEnd::StoppedEarly)
+    }
+
+    /// The number of records that were sent, and the position behind them.
+    fn begin(&mut self) -> Result<(u64, Result<Vec<u8>, Failure>), Stopped> {
+        let Some(GuestPosition { records, position }) = self.from.take() else {
+            return Ok((0, self.supervisor.guest().position()));
+        };
+        if let Err(failure) = self.supervisor.guest().seek(&position) {
+            return Err(self.policy.stage_failed(&failure));
+        }
+        Ok((records, Ok(position)))
+    }
+
+    /// Hands the position over at an epoch, and waits until it is over.
+    fn pause(&mut self, records: u64, position: &Result<Vec<u8>, Failure>) -> Result<(), Stopped> {
+        let position = match position {
+            Ok(position) => GuestPosition { records, position: position.clone() },
+            Err(failure) => return Err(self.policy.stage_failed(failure)),
+        };
+        let Some(epochs) = &mut self.epochs else { return Ok(()) };
+        let Some(epoch) = epochs.due() else { return Ok(()) };
+        epochs.part(FrameKind::Position, position.to_bytes())?;
+        if self.has_ended {
+            epochs.part(FrameKind::Ended, Vec::new())?;
+        }
+        self.outlets.mark(epoch.number)?;
+        epochs.done(epoch)?;
+        self.supervisor.guest().rest();
+        epochs.wait();
+        Ok(())
+    }
+
+    fn exhausted(&mut self, records: u64, position: &Result<Vec<u8>, Failure>) -> Result<SourceEnd, Stopped> {
+        self.close();
+        self.flush()?;
+        self.policy.counters.exhausted.set(1);
+        if let Some(epochs) = &mut self.epochs {
+            let position = GuestPosition { records, position: position.clone().unwrap_or_default() };
+            epochs.end(vec![(FrameKind::Position, position.to_bytes())]);
+        }
+        Ok(SourceEnd::Exhausted)
     }
 
     fn next(&mut self, sent: &mut u64) -> Result<Result<Progress, Stopped>, Failure> {

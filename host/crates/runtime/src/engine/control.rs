@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::bell::Bell;
+use super::epochs::Epochs;
 use super::error::PipelineError;
 use super::launcher::InstanceLauncher;
 use super::sequencer::Sequencer;
@@ -38,6 +39,8 @@ pub(super) struct Control {
     /// Each output, with the start time of its current write in nanoseconds of the run; 0 while no write is in
     /// progress.
     outputs: Mutex<Vec<(String, Arc<AtomicU64>)>>,
+    /// The epochs of a run with checkpoints.
+    epochs: OnceLock<Arc<Epochs>>,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +64,7 @@ pub(super) struct Ways {
 
 /// The run was cut, so this lane must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stopped;
+pub struct Stopped;
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,6 +89,7 @@ impl Control {
             when_cut: OnceLock::new(),
             unended: Mutex::default(),
             outputs: Mutex::default(),
+            epochs: OnceLock::new(),
         }
     }
 
@@ -119,8 +123,23 @@ impl Control {
         if self.is_stopped() { Err(Stopped) } else { Ok(()) }
     }
 
-    /// Stops the sources; admitted records are finished.
+    /// Gives the run epochs, before it goes.
+    pub(super) fn set_epochs(&self, epochs: Arc<Epochs>) {
+        // A second call would be a bug in `run`, but harmless: the first value stays.
+        let _ = self.epochs.set(epochs);
+        if self.is_stopped() {
+            self.cut();
+        } else if self.is_draining() {
+            self.drain();
+        }
+    }
+
+    /// Stops the sources; admitted records are finished. A run with checkpoints stops behind one more epoch instead: its
+    /// input has not ended, so nothing is told that it has.
     pub(super) fn drain(&self) {
+        if let Some(epochs) = self.epochs.get() {
+            return epochs.stop();
+        }
         self.draining.store(true, Ordering::Relaxed);
         self.sources_end.ring();
         let _state = self.lock();
@@ -225,6 +244,9 @@ impl Control {
         self.stopped.set();
         self.sources_end.ring();
         self.all_ends.ring();
+        if let Some(epochs) = self.epochs.get() {
+            epochs.cut();
+        }
         if let Some(tell) = self.when_cut.get() {
             tell();
         }

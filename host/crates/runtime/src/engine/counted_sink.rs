@@ -50,6 +50,13 @@ impl CountedSink {
         outcome
     }
 
+    /// See [`Sink::save`].
+    pub(super) fn save(&mut self) -> Result<Vec<u8>, ConnectorError> {
+        let saved = self.timed(|sink| sink.save());
+        self.count();
+        saved
+    }
+
     /// See [`Sink::finish`].
     pub(super) fn finish(&mut self, outcome: SinkOutcome) -> Result<(), ConnectorError> {
         let finished = self.timed(|sink| sink.finish(outcome));

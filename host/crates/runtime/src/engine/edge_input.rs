@@ -77,6 +77,10 @@ impl Preparation for EdgeInput {
     fn flush(&mut self) -> Result<(), Stopped> {
         self.refusals.outlets.rejects.flush()
     }
+
+    fn mark(&self, epoch: u64) {
+        self.refusals.outlets.rejects.mark(epoch);
+    }
 }
 
 impl Refusals {

@@ -85,6 +85,14 @@ pub enum RunError {
     /// Models or their devices cannot be used.
     #[error(transparent)]
     Models(Box<ServiceError>),
+    /// The checkpoints cannot be used, or do not fit the pipeline.
+    #[error("{what}")]
+    Checkpoint {
+        /// The reason.
+        what: String,
+        /// A hint for the user.
+        hint: Option<String>,
+    },
     /// A bug in the host.
     #[error("internal fault: {0}")]
     Internal(String),
@@ -95,12 +103,19 @@ impl RunError {
         Self::Connector { stage: stage.to_owned(), error }
     }
 
+    pub(super) fn no_checkpoints() -> Self {
+        let what = "the pipeline saves no epochs from which a run could go on".to_owned();
+        let hint = "give it a folder for them: [pipeline] checkpoint = { folder = \"state\" }".to_owned();
+        Self::Checkpoint { what, hint: Some(hint) }
+    }
+
     /// A hint for the user.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Connector { error, .. } => error.hint.as_deref(),
             Self::Models(error) => error.hint(),
+            Self::Checkpoint { hint, .. } => hint.as_deref(),
             _ => None,
         }
     }

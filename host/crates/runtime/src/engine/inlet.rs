@@ -33,6 +33,9 @@ pub(super) struct Inlet {
     came: u64,
     /// Where the time of calls is noted, if senders look at it.
     batch_time: Option<Arc<BatchTime>>,
+    /// The last epoch whose mark has come, and whether the lane has yet to cross it.
+    marked: u64,
+    crosses: bool,
 }
 
 /// The form in which a guest takes records.
@@ -91,6 +94,8 @@ impl Inlet {
             looks: 0,
             came: 0,
             batch_time,
+            marked: 0,
+            crosses: false,
         }
     }
 
@@ -126,7 +131,7 @@ impl Inlet {
     ) -> Result<Result<(), Failure>, Stopped> {
         if let Some(guest) = guest.direct() {
             let waiting = self.next()?;
-            let idle = waiting.is_none() && !self.ended;
+            let idle = waiting.is_none() && !self.ended && !self.crosses;
             self.waiting.extend(waiting);
             if !idle {
                 return Ok(Ok(()));
@@ -136,7 +141,7 @@ impl Inlet {
             self.came = came;
             return Ok(guest.wait(LOOK_UP * self.looks));
         }
-        let popped = self.inbox.pop(timeout);
+        let popped = self.inbox.pop(timeout, self.marked);
         let waiting = self.admit(popped)?;
         self.waiting.extend(waiting);
         Ok(Ok(()))
@@ -161,7 +166,7 @@ impl Inlet {
 
     /// Returns `true` if no batch waits to be handed over.
     pub(super) fn is_clear(&self) -> bool {
-        self.waiting.is_empty() && (self.ended || !self.inbox.has_news())
+        self.waiting.is_empty() && !self.crosses && (self.ended || !self.inbox.has_news())
     }
 
     /// Returns `true` if a guest in the lane's own thread will be called again at once.
@@ -177,6 +182,13 @@ impl Inlet {
         &self.inbox
     }
 
+    /// The epoch that the lane has to cross, if everything before it was handed over. It is the caller's from now on.
+    pub(super) fn take_crossing(&mut self) -> Option<u64> {
+        let crosses = self.crosses && self.waiting.is_empty();
+        self.crosses &= !crosses;
+        crosses.then_some(self.marked)
+    }
+
     /// Returns `true` if no batch is left and none will come.
     pub(super) fn has_ended(&self) -> bool {
         self.ended && self.waiting.is_empty()
@@ -186,16 +198,16 @@ impl Inlet {
         let popped = match &self.direct_send {
             // Batches that bypass the lane would not get their form.
             _ if !self.form.allows_bypass() => return self.next_in_line(),
-            None => self.inbox.pop(Some(Duration::ZERO)),
+            None => self.inbox.pop(Some(Duration::ZERO), self.marked),
             Some(_) if self.open && !self.inbox.has_news() => return Ok(None),
-            Some(_) => self.inbox.pop_or_open(),
+            Some(_) => self.inbox.pop_or_open(self.marked),
         };
-        self.open = matches!(popped, Popped::Empty);
+        self.open = matches!(popped, Popped::Empty | Popped::Mark(_));
         self.admit(popped)
     }
 
     fn next_in_line(&mut self) -> Result<Option<InFlight>, Stopped> {
-        let popped = self.inbox.pop(Some(Duration::ZERO));
+        let popped = self.inbox.pop(Some(Duration::ZERO), self.marked);
         self.admit(popped)
     }
 
@@ -217,6 +229,10 @@ impl Inlet {
                 Ok(Some(InFlight { batch, ticket, unread }))
             }
             Popped::Empty => Ok(None),
+            Popped::Mark(epoch) => {
+                (self.marked, self.crosses) = (epoch, true);
+                Ok(None)
+            }
             Popped::End => {
                 self.ended = true;
                 Ok(None)

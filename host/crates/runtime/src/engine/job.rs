@@ -10,12 +10,13 @@ use super::examine_models::Examination;
 use super::granted_folders::check_granted_folders;
 use super::hold::HeldLeases;
 use super::job_error::JobError;
-use super::job_options::JobOptions;
+use super::job_options::{JobOptions, StartFrom};
 use super::launcher::{InstanceLauncher, RunContext};
 use super::parts::{Parts, Provided};
 use super::path_uses::{path_uses, standard_streams};
 use super::read_written::read_written;
 use super::run::Running;
+use super::saved_run::{Manifest, SavedRun};
 use super::session::Session;
 use super::threads::Threads;
 use crate::connector::{PathGuard, PathUse, Sink, StandardStreams, compare_paths};
@@ -260,6 +261,13 @@ impl Job {
         )
         .map_err(|error| RunError::Models(Box::new(error)))?;
         models.count_lease_wait(waited);
+        let run = run_id();
+        let manifest = Manifest::of(&self.plan, &grant, &run);
+        let settings = self.plan.checkpoints.as_ref();
+        if settings.is_none() && self.options.from != StartFrom::Last {
+            return Err(RunError::no_checkpoints().into());
+        }
+        let saved = settings.map(|settings| SavedRun::open(settings, self.options.from, manifest)).transpose()?;
         let parts = Parts {
             plan: self.plan,
             tenant: self.options.tenant.clone(),
@@ -273,9 +281,10 @@ impl Job {
             strict: self.options.strict,
             instances,
             provided: self.provided,
+            saved,
             guard: Arc::new(guard),
         };
-        let running = Running::start(parts, self.control, &run_id())?;
+        let running = Running::start(parts, self.control, &run)?;
         Ok(Session::new(running, self._sandbox))
     }
 

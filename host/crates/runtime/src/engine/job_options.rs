@@ -9,6 +9,18 @@ use sage_models::{ExamineElsewhere, OpenDevice};
 use sage_plan::config::{self, HostSettings, TenantName};
 use sage_sandbox::CompileElsewhere;
 
+/// Where a run with checkpoints begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StartFrom {
+    /// At the last epoch of a run that did not come to its end; otherwise at the beginning of the input.
+    #[default]
+    Last,
+    /// At the beginning of the input, without the epochs of earlier runs, which are dropped.
+    Nothing,
+    /// At this epoch. Later ones are dropped.
+    Epoch(u64),
+}
+
 /// The options of a job.
 #[derive(Debug, Clone, Default)]
 pub struct JobOptions {
@@ -37,6 +49,8 @@ pub struct JobOptions {
     pub examiner: Option<Arc<dyn ExamineElsewhere>>,
     /// Compiles components; `None` compiles in this process, without limits.
     pub compiler: Option<Arc<dyn CompileElsewhere>>,
+    /// The epoch from which a run with checkpoints goes on.
+    pub from: StartFrom,
     /// Whether this process writes to standard output and standard error besides the run's sinks, as the
     /// command line does. If so, no path of the run may lead to a file to which these streams are redirected.
     pub speaks: bool,

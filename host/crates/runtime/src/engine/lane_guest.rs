@@ -3,6 +3,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::control::Stopped;
 use super::field_reader::Unread;
 use sage_batch::{Batch, DirectSend};
 use sage_sandbox::{Answer, Failure, Progress};
@@ -87,6 +88,25 @@ pub trait LaneGuest: Send {
     /// The answer of a guest in the lane's own thread, whose buffers the lane may reclaim while it waits.
     fn resting_answer(&mut self) -> Option<&mut Answer> {
         None
+    }
+
+    /// process, between two starts: takes over keyed state of an earlier run.
+    ///
+    /// # Errors
+    /// The memory of the instance has no room for it, or the bytes are no state.
+    fn restore(&mut self, _state: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// process: from now on, notes which keys calls write, for [`LaneGuest::save`].
+    fn note_changes(&mut self) {}
+
+    /// process: passes its keyed state to `send` piece by piece: all of it, or what has changed since the last call.
+    ///
+    /// # Errors
+    /// The errors of `send`.
+    fn save(&mut self, _whole: bool, _send: &mut dyn FnMut(&[u8]) -> Result<(), Stopped>) -> Result<(), Stopped> {
+        Ok(())
     }
 
     /// Declares that the lane is about to wait for input, so the guest needs no watching meanwhile.

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::effective_limits::effective_limits;
@@ -6,10 +6,11 @@ use super::error::RunError;
 use super::lane_guest::LaneGuest;
 use super::launcher::InstanceSetup;
 use super::parts::Parts;
+use super::saved_run::SavedRun;
 use super::stage_parts::{InstanceParts, StageParts};
 use sage_machine::MemoryBudget;
 use sage_models::NoModels;
-use sage_plan::{ComponentSpec, Limits, Stage, StageId, Work};
+use sage_plan::{ComponentSpec, Limits, Plan, Stage, StageId, Work};
 use sage_sandbox::{GuestSpec, LogTo, Stop};
 
 /// The guests of all instances, in the order of lanes, until the lanes take them.
@@ -17,6 +18,24 @@ use sage_sandbox::{GuestSpec, LogTo, Stop};
 pub(super) struct Guests(BTreeMap<(StageId, u32), VecDeque<Box<dyn LaneGuest>>>);
 
 impl Guests {
+    /// Gives the guests the keyed state of an earlier run, and makes them note its changes.
+    ///
+    /// # Errors
+    /// The state cannot be read, or a guest has no room for it.
+    pub(super) fn restore(&mut self, plan: &Plan, saved: &SavedRun) -> Result<(), RunError> {
+        let ids: HashMap<&str, StageId> = plan.stages().map(|(id, stage)| (stage.name.as_str(), id)).collect();
+        saved.states(|stage, instance, lane, state| {
+            let lanes = ids.get(stage).and_then(|&id| self.0.get_mut(&(id, instance)));
+            let Some(guest) = lanes.and_then(|lanes| lanes.get_mut(lane as usize)) else { return Ok(()) };
+            guest.restore(state).map_err(|error| RunError::Checkpoint {
+                what: format!("the state of \"{stage}\" (instance {instance}) cannot be restored: {error}"),
+                hint: Some("give it the memory that it had, or start anew: --from none".to_owned()),
+            })
+        })?;
+        self.0.values_mut().flatten().for_each(|guest| guest.note_changes());
+        Ok(())
+    }
+
     /// The guest of an instance's next lane.
     pub(super) fn next(&mut self, stage: StageId, instance: u32) -> Option<Box<dyn LaneGuest>> {
         self.0.get_mut(&(stage, instance))?.pop_front()

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::answers::{AnswerCollector, Outputs};
 use super::control::Stopped;
+use super::epochs::EpochLane;
 use super::field_output::{FieldOutput, OutputShape};
 use super::field_text::text_for_people;
 use super::guest_supervisor::{GuestSupervisor, LOST_WORKERS};
@@ -18,6 +19,7 @@ use super::sequencer::Sequencer;
 use sage_batch::{Batch, BatchPool, Inbox};
 use sage_plan::Kind;
 use sage_sandbox::{Answer, Failure, FailureCode};
+use sage_store::FrameKind;
 
 /// A lane of an operator or of a sink component: takes batches, calls its guest, and sends the answers on.
 ///
@@ -50,6 +52,10 @@ pub(super) struct OperatorLane {
     pub(super) printed_outputs: PrintedOutputs,
     /// The codes of failed calls that were already logged as warnings.
     pub(super) warned: Vec<FailureCode>,
+    /// The epochs of the run, if it has any.
+    pub(super) epochs: Option<EpochLane>,
+    /// Whether the lane had ended in the run before: its guest is not told of the end a second time.
+    pub(super) has_ended: bool,
 }
 
 /// The result of a lane's turn in a chain.
@@ -81,6 +87,8 @@ impl OperatorLane {
                 while self.recover(&mut outputs)? {}
                 clock.batch();
                 self.supervisor.measure(&self.policy.counters);
+            } else if let Some(epoch) = self.inlet.take_crossing() {
+                self.cross(epoch, &mut outputs)?;
             } else if self.inlet.has_ended() {
                 return self.end(&mut outputs);
             } else if outputs.unflushed.is_due(self.flush_interval) {
@@ -151,6 +159,10 @@ impl OperatorLane {
             }
             self.take_answer(outputs)?;
             self.supervisor.measure(&self.policy.counters);
+            return Ok(Turn::Moved);
+        }
+        if let Some(epoch) = self.inlet.take_crossing() {
+            self.cross(epoch, outputs)?;
             return Ok(Turn::Moved);
         }
         if !self.inlet.has_ended() {
@@ -377,9 +389,30 @@ impl OperatorLane {
         self.outlets.flush()
     }
 
+    /// Hands over what the lane has at an epoch. Everything before the epoch has been answered.
+    fn cross(&mut self, epoch: u64, outputs: &mut Outputs) -> Result<(), Stopped> {
+        if self.kind == Kind::Sink {
+            self.settle(outputs)?;
+        }
+        if let Some(epochs) = &mut self.epochs {
+            let begun = epochs.begun(epoch);
+            if self.kind == Kind::Process && !self.has_ended {
+                let kind = if begun.whole { FrameKind::Base } else { FrameKind::Changes };
+                self.supervisor.guest().save(begun.whole, &mut |state| epochs.part(kind, state.to_vec()))?;
+            }
+            if self.has_ended {
+                epochs.part(FrameKind::Ended, Vec::new())?;
+            }
+            epochs.done(begun)?;
+        }
+        self.outlets.mark(epoch)
+    }
+
     /// Closes the guest after the last batch.
     fn end(&mut self, outputs: &mut Outputs) -> Result<(), Stopped> {
-        self.settle(outputs)?;
+        if !self.has_ended {
+            self.settle(outputs)?;
+        }
         if let Err(failure) = self.supervisor.close(&self.policy.counters) {
             self.policy.errors.count(failure.code.name());
             tracing::warn!(
@@ -390,7 +423,11 @@ impl OperatorLane {
             );
         }
         self.send(outputs)?;
-        self.outlets.flush()
+        self.outlets.flush()?;
+        if let Some(epochs) = &mut self.epochs {
+            epochs.end(Vec::new());
+        }
+        Ok(())
     }
 
     /// Counts a broken limit. The first failure of each kind is a warning although a retry may succeed, because

@@ -408,6 +408,16 @@ impl Outlet {
         }
     }
 
+    /// Marks an epoch at every receiver, which must be flushed. Nothing is sent before the epoch is over.
+    pub(super) fn mark(&self, epoch: u64) {
+        for route in &self.routes {
+            if let Some(preparation) = &route.preparation {
+                preparation.mark(epoch);
+            }
+            route.targets.iter().for_each(|target| target.inbox.mark(epoch));
+        }
+    }
+
     /// Ends this output.
     pub(super) fn leave(&mut self) {
         self.routes.drain(..).for_each(|mut route| route.leave());

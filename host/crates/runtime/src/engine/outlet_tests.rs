@@ -31,7 +31,7 @@ fn batches(count: u64, rows: u64) -> impl Iterator<Item = Batch> {
 /// The numbers and keys of the records in an inbox.
 fn received(inbox: &Inbox) -> Vec<(u64, Vec<u8>)> {
     let mut all = Vec::new();
-    while let Popped::Batch(batch, _) = inbox.pop(Some(std::time::Duration::ZERO)) {
+    while let Popped::Batch(batch, _) = inbox.pop(Some(std::time::Duration::ZERO), 0) {
         for row in 0..batch.len() {
             let record = batch.record(row).unwrap();
             all.push((record.origin.parts().unwrap().1, record.key.unwrap().to_vec()));

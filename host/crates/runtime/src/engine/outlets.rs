@@ -16,4 +16,13 @@ impl Outlets {
         self.rejects.flush()?;
         self.sides.iter_mut().try_for_each(Outlet::flush)
     }
+
+    /// Sends the gathered outputs of all ports, and marks an epoch behind them.
+    pub(super) fn mark(&mut self, epoch: u64) -> Result<(), Stopped> {
+        self.flush()?;
+        self.main.mark(epoch);
+        self.rejects.mark(epoch);
+        self.sides.iter().for_each(|side| side.mark(epoch));
+        Ok(())
+    }
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::hold::HeldLeases;
 use super::launcher::InstanceLauncher;
+use super::saved_run::SavedRun;
 use crate::connector::{PathGuard, Sink, Source};
 use sage_admission::Grant;
 use sage_machine::{LeasedThreads, SharedCpus};
@@ -34,6 +35,8 @@ pub(super) struct Parts {
     pub(super) instances: Arc<dyn InstanceLauncher>,
     /// Sources and sinks that the embedder provides, by stage name.
     pub(super) provided: Provided,
+    /// The checkpoints, and the epoch from which the run goes on. The coordinator takes them over.
+    pub(super) saved: Option<SavedRun>,
     /// Guards the paths of the files that the run reads.
     pub(super) guard: Arc<PathGuard>,
 }

@@ -57,6 +57,10 @@ pub(super) fn path_uses(
     if let Some(cache) = options.cache_folder(settings) {
         add(PathRole::OwnFolder("the cache of compiled components"), &cache, None);
     }
+    if let Some(checkpoint) = &pipeline.checkpoint {
+        let folder = resolve(base, &checkpoint.folder.value);
+        add(PathRole::OwnFolder("the folder of checkpoints"), &folder, checkpoint.folder.span);
+    }
     for leases in options.lease_folders(settings) {
         add(PathRole::OwnFolder("the lease folder"), &leases, None);
     }

@@ -12,4 +12,7 @@ pub(super) trait Preparation: Send {
 
     /// Sends gathered records on, because the lane is idle.
     fn flush(&mut self) -> Result<(), Stopped>;
+
+    /// Marks an epoch at its outputs, which must be flushed.
+    fn mark(&self, epoch: u64);
 }

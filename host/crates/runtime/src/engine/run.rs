@@ -1,11 +1,14 @@
-use std::sync::mpsc::{self, Sender};
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::assemble::{Assembly, assemble};
 use super::chain::{Chain, ChainEnd};
 use super::control::Control;
+use super::coordinator::{Coordinating, Coordinator, MESSAGES};
 use super::counted_sink::CountedSink;
+use super::epochs::{Epochs, Handed};
 use super::error::{PipelineError, RunError, with_causes};
 use super::guest_supervisor::GuestSupervisor;
 use super::lane::{Lane, Task};
@@ -15,7 +18,7 @@ use super::source_lane::{SharedSource, SourceEnd};
 use super::standing::{StandingWatch, Watched};
 use super::watch::registry;
 use crate::connector::{SinkOutcome, Source, SourceProgress};
-use sage_observe::{Outcome, Registry, SourceReading, Summary};
+use sage_observe::{EpochProgress, Outcome, Registry, SourceReading, Summary};
 use sage_plan::{Plan, StageId};
 use sage_sandbox::Failure;
 
@@ -28,8 +31,16 @@ pub(super) struct Running {
     threads: Vec<(StageId, JoinHandle<LaneEnd>)>,
     /// Ends before the parts that it checks.
     standing: Option<StandingWatch>,
+    /// Makes the epochs of a run with checkpoints.
+    coordinating: Option<Coordinating>,
     // Freed when the last lane has ended.
     _parts: Parts,
+}
+
+/// The epochs of a run, and the messages of its lanes to the coordinator.
+fn epochs() -> (Receiver<Handed>, Arc<Epochs>) {
+    let (out, handed) = mpsc::sync_channel(MESSAGES);
+    (handed, Arc::new(Epochs::new(out)))
 }
 
 /// The result of a lane.
@@ -50,11 +61,14 @@ impl Running {
     /// An item that cannot be opened, and every operator that fails in start or in `open`. No data has flowed
     /// after an error.
     pub(super) fn start(mut parts: Parts, control: Arc<Control>, run: &str) -> Result<Self, RunError> {
-        let mut assembly = assemble(&mut parts, &control, run)?;
+        let (handed, epochs) = parts.saved.is_some().then(epochs).unzip();
+        let mut assembly = assemble(&mut parts, &control, run, epochs.as_ref())?;
         let lanes = std::mem::take(&mut assembly.lanes);
         let plan = Arc::new(parts.plan.clone());
         let tenant = parts.tenant.as_str();
-        let registry = Arc::new(registry(&plan, &parts.grant, &assembly, &parts.models, (tenant, run)));
+        let progress = parts.saved.as_ref().map(|saved| Arc::new(EpochProgress::new(saved.epoch())));
+        let registry =
+            Arc::new(registry(&plan, &parts.grant, &assembly, &parts.models, (tenant, run), progress.clone()));
         let (reports, started) = mpsc::channel();
         let watched = Watched {
             plan: Arc::clone(&plan),
@@ -67,8 +81,25 @@ impl Running {
             strict: parts.strict,
             control: Arc::clone(&control),
         };
-        let mut running =
-            Self { plan, control, registry, assembly, threads: Vec::new(), standing: None, _parts: parts };
+        let checkpoints = parts.saved.take().zip(epochs).zip(handed.zip(progress));
+        let coordinator = checkpoints.map(|((saved, epochs), (handed, progress))| {
+            let instances = assembly.stages.iter().flat_map(|stage| &stage.instances);
+            Coordinator {
+                epochs,
+                control: Arc::clone(&control),
+                store: saved.store,
+                handed,
+                interval: saved.settings.interval,
+                manifest: saved.manifest,
+                letters: assembly.dead_letters.clone(),
+                counters: instances.map(|instance| Arc::clone(&instance.counters)).collect(),
+                progress,
+                live: assembly.live,
+                ended: BTreeMap::new(),
+            }
+        });
+        let (threads, standing, coordinating) = (Vec::new(), None, None);
+        let mut running = Self { plan, control, registry, assembly, threads, standing, coordinating, _parts: parts };
         for lane in lanes {
             running.spawn(lane, reports.clone())?;
         }
@@ -96,6 +127,16 @@ impl Running {
             Err(error) => {
                 running.stop_and_wait();
                 return Err(error);
+            }
+        }
+        if let Some(coordinator) = coordinator {
+            running.control.set_epochs(Arc::clone(&coordinator.epochs));
+            match Coordinating::start(coordinator) {
+                Ok(coordinating) => running.coordinating = Some(coordinating),
+                Err(error) => {
+                    running.stop_and_wait();
+                    return Err(RunError::Lane { lane: "checkpoints".to_owned(), reason: error.to_string() });
+                }
             }
         }
         running.control.go();
@@ -142,6 +183,8 @@ impl Running {
             }
         }
         let mut outcome = self.outcome(cut_short);
+        let mut coordinator = self.coordinating.take().and_then(Coordinating::close);
+        outcome = self.save_end(outcome, coordinator.as_mut(), false);
         let whole = matches!(outcome, Outcome::Completed | Outcome::Drained);
         let sink_outcome = if whole { SinkOutcome::Complete } else { SinkOutcome::Partial };
         for (stage, mut sink) in sinks {
@@ -150,15 +193,26 @@ impl Running {
                 outcome = self.not_finished(outcome, stage, &error.in_full());
             }
         }
-        for file in &self.assembly.dead_letters {
+        for (_, file) in &self.assembly.dead_letters {
             if let Err(error) = file.finish() {
                 outcome = self.not_finished(outcome, StageId(0), &error.in_full());
             }
         }
+        outcome = self.save_end(outcome, coordinator.as_mut(), true);
         for instance in self.assembly.stages.iter().flat_map(|stage| &stage.instances) {
             instance.counters.settle();
         }
         Summary::of(&self.registry, outcome)
+    }
+
+    /// Writes an epoch of a run that has come to its end: before its outputs get their names, and behind that as the last
+    /// one. A run that stopped earlier leaves its last epoch, from which the next one goes on.
+    fn save_end(&self, outcome: Outcome, coordinator: Option<&mut Coordinator>, ended: bool) -> Outcome {
+        let Some(coordinator) = coordinator.filter(|_| matches!(outcome, Outcome::Completed)) else { return outcome };
+        match coordinator.last(ended) {
+            Ok(()) => outcome,
+            Err(failure) => Outcome::Failed(failure.into_run_failure()),
+        }
     }
 
     fn outcome(&self, cut_short: bool) -> Outcome {

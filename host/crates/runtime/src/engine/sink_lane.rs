@@ -3,12 +3,14 @@ use std::time::Duration;
 
 use super::control::Stopped;
 use super::counted_sink::CountedSink;
+use super::epochs::EpochLane;
 use super::field_lines::FieldLines;
 use super::field_text::FieldText;
 use super::lane_clock::LaneClock;
 use super::on_error_policy::OnErrorPolicy;
 use sage_batch::{Batch, BatchPool, Inbox, Popped};
 use sage_observe::Latency;
+use sage_store::FrameKind;
 
 /// The single lane of a built-in or embedder's sink: writes the batches that arrive. The lane returns the sink
 /// at the end, so that the sink can be told the result of the run.
@@ -19,6 +21,8 @@ pub(super) struct SinkLane {
     pub(super) pool: Arc<BatchPool>,
     pub(super) latency: Arc<Latency>,
     pub(super) form: SinkText,
+    /// The epochs of the run, if it has any.
+    pub(super) epochs: Option<EpochLane>,
 }
 
 /// The text of the records that a sink writes.
@@ -39,11 +43,12 @@ impl SinkLane {
 
     fn work(&mut self, clock: &mut LaneClock) -> Result<(), Stopped> {
         loop {
-            let popped = match self.inbox.pop(Some(Duration::ZERO)) {
+            let seen = self.epochs.as_ref().map_or(0, EpochLane::seen);
+            let popped = match self.inbox.pop(Some(Duration::ZERO), seen) {
                 Popped::Empty => {
                     self.flush()?;
                     clock.read();
-                    self.inbox.pop(None)
+                    self.inbox.pop(None, seen)
                 }
                 popped => popped,
             };
@@ -53,7 +58,8 @@ impl SinkLane {
                     clock.batch();
                 }
                 Popped::Empty => {}
-                Popped::End => return self.flush(),
+                Popped::Mark(epoch) => self.cross(epoch)?,
+                Popped::End => return self.end(),
                 Popped::Cut => return Err(Stopped),
             }
         }
@@ -61,12 +67,29 @@ impl SinkLane {
 
     /// In a chain: writes a batch, if one is available.
     pub(super) fn turn(&mut self) -> Result<bool, Stopped> {
-        match self.inbox.pop(Some(Duration::ZERO)) {
+        let seen = self.epochs.as_ref().map_or(0, EpochLane::seen);
+        match self.inbox.pop(Some(Duration::ZERO), seen) {
             Popped::Batch(batch, _) => self.write(batch).map(|()| true),
+            Popped::Mark(epoch) => self.cross(epoch).map(|()| true),
             Popped::Empty => Ok(false),
-            Popped::End => self.flush().map(|()| false),
+            Popped::End => self.end().map(|()| false),
             Popped::Cut => Err(Stopped),
         }
+    }
+
+    /// Makes everything of the epoch durable.
+    fn cross(&mut self, epoch: u64) -> Result<(), Stopped> {
+        let saved = self.sink.save().map_err(|error| self.policy.connector_failed(&error))?;
+        let Some(epochs) = &mut self.epochs else { return Ok(()) };
+        epochs.part(FrameKind::Sink, saved)?;
+        epochs.done(epochs.begun(epoch))
+    }
+
+    fn end(&mut self) -> Result<(), Stopped> {
+        let Some(epochs) = &mut self.epochs else { return self.flush() };
+        let saved = self.sink.save().map_err(|error| self.policy.connector_failed(&error))?;
+        epochs.end(vec![(FrameKind::Sink, saved)]);
+        Ok(())
     }
 
     fn write(&mut self, batch: Batch) -> Result<(), Stopped> {

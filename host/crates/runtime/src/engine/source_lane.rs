@@ -1,14 +1,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::control::Stopped;
+use super::control::{Control, Stopped};
+use super::epochs::EpochLane;
 use super::field_reader::{FieldReader, Unread};
 use super::lane_clock::LaneClock;
 use super::on_error_policy::OnErrorPolicy;
-use super::outlet::{BATCH_RECORDS, Outlet};
+use super::outlet::{BATCH_BYTES, BATCH_RECORDS, Outlet};
+use super::saved_run::Given;
 use crate::connector::{ConnectorError, Filled, Source};
+use sage_batch::Batch;
 use sage_plan::OnError;
 use sage_sandbox::{Failure, FailureCode};
+use sage_store::FrameKind;
 
 /// A built-in or embedder's source, shared with the progress display.
 pub(super) type SharedSource = Arc<Mutex<Box<dyn Source>>>;
@@ -20,6 +24,21 @@ pub(super) struct SourceLane {
     pub(super) policy: OnErrorPolicy,
     /// Reads the fields that stages downstream read.
     pub(super) fields: Option<FieldReader>,
+    /// The epochs of the run, if it has any.
+    pub(super) epochs: Option<EpochLane>,
+    /// What the source has given.
+    pub(super) given: Given,
+    /// Where an earlier run was, which the lane has yet to reach.
+    pub(super) from: Option<SourceStart>,
+}
+
+/// Where a source begins in a run that goes on from an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SourceStart {
+    /// Behind what it has given.
+    Behind(Given),
+    /// It had no more records.
+    Ended(Given),
 }
 
 /// The reason why a source ended.
@@ -38,6 +57,8 @@ pub(super) enum Made {
     More,
     /// No records are available for this time.
     Idle(Duration),
+    /// None before the epoch is over.
+    Paused,
     /// The source has ended.
     End(SourceEnd),
 }
@@ -57,6 +78,12 @@ impl SourceLane {
             clock.batch();
             match made {
                 Made::More => {}
+                Made::Paused => {
+                    clock.read();
+                    if let Some(epochs) = &self.epochs {
+                        epochs.wait();
+                    }
+                }
                 Made::Idle(time) => {
                     self.outlet.flush()?;
                     clock.read();
@@ -64,7 +91,10 @@ impl SourceLane {
                     let awaited = self.source.lock().unwrap_or_else(PoisonError::into_inner).awaited();
                     match awaited {
                         Some(file) => control.sources_end().sleep_at(&file),
-                        None => control.rest(time),
+                        None => match &self.epochs {
+                            Some(epochs) => epochs.rest(time),
+                            None => control.rest(time),
+                        },
                     }
                 }
                 Made::End(end) => return Ok(end),
@@ -89,11 +119,20 @@ impl SourceLane {
         if control.is_stopped() {
             return Err(Stopped);
         }
+        if let Some(made) = self.epoch()? {
+            return Ok(made);
+        }
+        if let Some(start) = self.from.take()
+            && let Some(made) = self.go_on(start)?
+        {
+            return Ok(made);
+        }
         let mut batch = self.outlet.next_batch();
         let batch_bytes = self.batch_bytes();
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         let filled = source.fill(&mut batch, BATCH_RECORDS, batch_bytes);
-        batch.set_ingested(control.now());
+        batch.set_ingested(self.policy.control.now());
+        self.given.records += batch.len() as u64;
         let (batch, unread) = match &mut self.fields {
             Some(reader) => reader.take(batch, move |fields| source.take_fields(fields), self.outlet.pool()),
             None => {
@@ -111,13 +150,10 @@ impl SourceLane {
         match filled {
             Ok(Filled::More) => Ok(Made::More),
             Ok(Filled::Idle(time)) => Ok(Made::Idle(time)),
-            Ok(Filled::End) => {
-                self.outlet.flush()?;
-                self.policy.counters.exhausted.set(1);
-                Ok(Made::End(SourceEnd::Exhausted))
-            }
+            Ok(Filled::End) => self.ended(),
             Err(error) => match &error.unreadable {
                 Some(unreadable) if self.policy.passes_over(unreadable) => {
+                    self.given.unreadable += 1;
                     self.policy.passed_over(&error, unreadable)?;
                     Ok(Made::More)
                 }
@@ -128,6 +164,62 @@ impl SourceLane {
                 }
             },
         }
+    }
+
+    fn ended(&mut self) -> Result<Made, Stopped> {
+        self.outlet.flush()?;
+        self.policy.counters.exhausted.set(1);
+        if let Some(epochs) = &mut self.epochs {
+            epochs.end(vec![(FrameKind::Position, self.given.to_bytes())]);
+        }
+        Ok(Made::End(SourceEnd::Exhausted))
+    }
+
+    /// Pauses for an epoch that has begun, or goes on pausing.
+    fn epoch(&mut self) -> Result<Option<Made>, Stopped> {
+        let Some(epochs) = &mut self.epochs else { return Ok(None) };
+        let Some(epoch) = epochs.due() else { return Ok(epochs.is_paused().then_some(Made::Paused)) };
+        let given = match self.from {
+            // The first epoch comes before the source has gone on.
+            Some(SourceStart::Behind(given) | SourceStart::Ended(given)) => given,
+            None => self.given,
+        };
+        epochs.part(FrameKind::Position, given.to_bytes())?;
+        if matches!(self.from, Some(SourceStart::Ended(_))) {
+            epochs.part(FrameKind::Ended, Vec::new())?;
+        }
+        self.outlet.flush()?;
+        self.outlet.mark(epoch.number);
+        epochs.done(epoch)?;
+        Ok(Some(Made::Paused))
+    }
+
+    /// Passes over what the run before had read, in the same order.
+    fn go_on(&mut self, start: SourceStart) -> Result<Option<Made>, Stopped> {
+        let (SourceStart::Behind(given) | SourceStart::Ended(given)) = start;
+        self.given = given;
+        if matches!(start, SourceStart::Ended(_)) {
+            return self.ended().map(Some);
+        }
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        match pass_over(&mut **source, given, &self.policy.control) {
+            Ok(()) => Ok(None),
+            Err(NotPassed::Stopped) => Err(Stopped),
+            Err(NotPassed::Error(error)) => {
+                drop(source);
+                Err(self.policy.connector_failed(&error))
+            }
+        }
+    }
+
+    /// Whether there is an epoch to pause for.
+    pub(super) fn epoch_is_due(&self) -> bool {
+        self.epochs.as_ref().is_some_and(|epochs| epochs.due().is_some())
+    }
+
+    /// Whether the source pauses.
+    pub(super) fn is_paused(&self) -> bool {
+        self.epochs.as_ref().is_some_and(EpochLane::is_paused)
     }
 
     /// Handles records that do not have the fields of the source's schema.
@@ -147,6 +239,44 @@ impl SourceLane {
     pub(super) fn waits(&self) -> bool {
         self.source.lock().unwrap_or_else(PoisonError::into_inner).waits()
     }
+}
+
+/// Why a source could not pass over what an earlier run had read.
+enum NotPassed {
+    Error(ConnectorError),
+    Stopped,
+}
+
+/// Reads and drops what an earlier run had read. What comes next is the same as then.
+fn pass_over(source: &mut dyn Source, given: Given, control: &Control) -> Result<(), NotPassed> {
+    if given.unreadable == 0 && source.skip(given.records) {
+        return Ok(());
+    }
+    let (mut passed, mut batch) = (Given::default(), Batch::new());
+    while passed != given {
+        if control.is_stopped() {
+            return Err(NotPassed::Stopped);
+        }
+        batch.clear();
+        let left = usize::try_from(given.records - passed.records).unwrap_or(usize::MAX);
+        let filled = source.fill(&mut batch, left.clamp(1, BATCH_RECORDS), BATCH_BYTES);
+        passed.records += batch.len() as u64;
+        let is_end = match filled {
+            Ok(Filled::End) => true,
+            Ok(Filled::More | Filled::Idle(_)) => false,
+            Err(error) if error.unreadable.is_none() => return Err(NotPassed::Error(error)),
+            Err(_) => {
+                passed.unreadable += 1;
+                false
+            }
+        };
+        if passed.records > given.records || passed.unreadable > given.unreadable || (is_end && passed != given) {
+            let what = "the input is not that of the run before: it ends earlier, or has other records".to_owned();
+            let hint = "restore the input as it was, or start anew: --from none";
+            return Err(NotPassed::Error(ConnectorError::new(what).hint(hint)));
+        }
+    }
+    Ok(())
 }
 
 /// The same error, with a hint that tells how the source can continue after it.

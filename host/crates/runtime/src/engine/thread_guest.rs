@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::control::Stopped;
 use super::lane_guest::{InFlight, LaneGuest, Measured};
 use sage_sandbox::{Answer, Carried, Failure, FailureCode, Guest, GuestSpec, KeyedState, Loaded, Pacer, Progress};
 
@@ -109,6 +110,25 @@ impl LaneGuest for ThreadGuest {
 
     fn resting_answer(&mut self) -> Option<&mut Answer> {
         self.guest.as_mut()?.answered().ok()
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), String> {
+        let Some(carried) = &mut self.carried else { return Ok(()) };
+        carried.state.play(state).map_err(|error| error.to_string())
+    }
+
+    fn note_changes(&mut self) {
+        if let Some(carried) = &mut self.carried {
+            carried.state.note_unsaved();
+        }
+    }
+
+    fn save(&mut self, whole: bool, send: &mut dyn FnMut(&[u8]) -> Result<(), Stopped>) -> Result<(), Stopped> {
+        match (&mut self.guest, &mut self.carried) {
+            (Some(guest), _) => guest.state().save(whole, send),
+            (None, Some(carried)) => carried.state.save(whole, send),
+            (None, None) => Ok(()),
+        }
     }
 
     fn rest(&mut self) {

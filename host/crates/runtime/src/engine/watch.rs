@@ -8,7 +8,7 @@ use sage_admission::Grant;
 use sage_batch::Inbox;
 use sage_machine::MemoryBudget;
 use sage_models::ModelService;
-use sage_observe::{DeviceView, InstanceView, MemoryReading, Registry, StageView};
+use sage_observe::{DeviceView, EpochProgress, InstanceView, MemoryReading, Registry, StageView};
 use sage_plan::{Plan, Work};
 
 /// The registry of the values that can be watched during a run.
@@ -18,6 +18,7 @@ pub(super) fn registry(
     assembly: &Assembly,
     models: &ModelService,
     (tenant, run): (&str, &str),
+    epochs: Option<Arc<EpochProgress>>,
 ) -> Registry {
     let stages = plan.stages().zip(&assembly.stages).map(|((_, stage), parts)| StageView {
         name: stage.name.clone(),
@@ -37,6 +38,7 @@ pub(super) fn registry(
         stages: stages.collect(),
         limits: Arc::new(standings(grant)),
         devices: models.devices().map(|(name, reading)| DeviceView { name: name.to_owned(), reading }).collect(),
+        epochs,
     }
 }
 

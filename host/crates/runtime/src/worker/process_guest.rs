@@ -6,7 +6,7 @@ use super::grace::GRACE;
 use super::in_flight::{Answering, InFlightBatches, write_call};
 use super::instance::Instance;
 use super::message::{LONGEST_POSITION, Report, ask, get_progress};
-use crate::engine::{DirectGuest, InFlight, LaneGuest, Measured, Wakers};
+use crate::engine::{DirectGuest, InFlight, LaneGuest, Measured, Stopped, Wakers};
 use sage_batch::wire::{WireError, get_bytes, put_bytes, put_u64};
 use sage_batch::{Batch, DirectSend};
 use sage_machine::MemoryBudget;
@@ -415,6 +415,20 @@ impl LaneGuest for ProcessGuest {
     fn measure(&mut self) -> Measured {
         self.measured.log_bytes_dropped = self.measured.log_bytes_dropped.saturating_add(self.log.take_dropped());
         std::mem::take(&mut self.measured)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), String> {
+        self.state.as_mut().map_or(Ok(()), |own| own.play(state)).map_err(|error| error.to_string())
+    }
+
+    fn note_changes(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.note_unsaved();
+        }
+    }
+
+    fn save(&mut self, whole: bool, send: &mut dyn FnMut(&[u8]) -> Result<(), Stopped>) -> Result<(), Stopped> {
+        self.state.as_mut().map_or(Ok(()), |state| state.save(whole, send))
     }
 
     fn rest(&mut self) {}
