@@ -26,7 +26,8 @@
 //! | [`source`] | | `next(&mut self, &mut Emitter) -> Progress`, `position`, `seek` |
 //! | [`sink`] | `fn(Record<In>)` | `write(&mut self, Record<In>)`, `flush` |
 //!
-//! A `process` or `source` by field has a [`Port`] for each output instead of the [`Emitter`].
+//! A `process` or `source` by field has a [`Port`] for each output instead of the [`Emitter`], and a `process_batch` by
+//! field takes a [`Batch`].
 //!
 //! Every return value may be a `Result<_, E>` with any error that implements `Display`. An error rejects only
 //! the current record, with the error's message, and the operator continues with the next record. Functions may
@@ -55,6 +56,7 @@ extern crate self as sage_guest;
 
 #[cfg(all(target_arch = "wasm32", feature = "allocator"))]
 mod allocator;
+mod attributes;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;
@@ -85,7 +87,7 @@ pub use description::Describe;
 pub use edge::edge;
 pub use emitter::{Emission, Emitter};
 pub use error::Error;
-pub use fields::{Port, PortEmission};
+pub use fields::{Batch, Port, PortEmission};
 pub use operator::Progress;
 pub use payload::{FromPayload, IntoPayload, Json};
 pub use record::{FromRecord, Record};

@@ -1,3 +1,4 @@
+use crate::attributes::Attributes;
 use crate::fields::FieldBatch;
 use crate::types::Batch;
 use crate::{Error, FromPayload};
@@ -64,12 +65,8 @@ impl<'a, R> Record<'a, R> {
     /// Creates record `row` of a batch by field.
     #[inline(always)]
     pub(crate) fn by_field(batch: &'a FieldBatch, row: usize, record: R) -> Self {
-        Self {
-            payload: record,
-            key: batch.keys.as_ref().and_then(|keys| keys.get(row)),
-            timestamp: batch.timestamps.as_ref().and_then(|timestamps| timestamps.get(row).copied()),
-            headers: batch.headers.as_ref().and_then(|headers| headers.get(row)).unwrap_or_default(),
-        }
+        let Attributes { key, timestamp, headers } = batch.attributes(row);
+        Self { payload: record, key, timestamp, headers }
     }
 }
 
@@ -77,12 +74,8 @@ impl<'a> Record<'a, &'a [u8]> {
     /// Creates record `row` of a batch, with this payload.
     #[inline]
     pub(crate) fn of(batch: &'a Batch, row: usize, payload: &'a [u8]) -> Self {
-        Self {
-            payload,
-            key: batch.keys.as_ref().and_then(|keys| keys.get(row)),
-            timestamp: batch.timestamps.as_ref().and_then(|timestamps| timestamps.get(row).copied()),
-            headers: batch.headers.as_ref().and_then(|headers| headers.get(row)).unwrap_or_default(),
-        }
+        let Attributes { key, timestamp, headers } = batch.attributes(row);
+        Self { payload, key, timestamp, headers }
     }
 
     /// Decodes the payload.

@@ -1,6 +1,7 @@
 //! The types that cross the boundary, as in `wit/types.wit`. The bindings use these types instead of generating
 //! their own, so that all other code is the same natively and in a component.
 
+use crate::attributes::{Attributes, attributes};
 use crate::bytes::append_in_place;
 
 /// `n` byte strings in one buffer: entry `i` is `bytes[offsets[i] .. offsets[i + 1]]`.
@@ -196,4 +197,12 @@ pub struct Batch {
     pub timestamps: Option<Vec<i64>>,
     /// Headers, in the encoding of `wit/types.wit`. Absent: no record has headers.
     pub headers: Option<Column>,
+}
+
+impl Batch {
+    /// Key, event time and headers of record `row`.
+    #[inline(always)]
+    pub(crate) fn attributes(&self, row: usize) -> Attributes<'_> {
+        attributes(&self.keys, &self.timestamps, &self.headers, row)
+    }
 }

@@ -123,7 +123,7 @@ fn state_belongs_to_the_key_and_a_rejected_record_leaves_neither_output_nor_stat
     assert_eq!(keys, [(b"b".to_vec(), None), (b"twice".to_vec(), Some(7))]);
     assert_eq!(outcome.outputs[1].parent, Some(1));
     let failures: Vec<_> = outcome.failures.iter().map(|failure| (failure.record, failure.message.as_str())).collect();
-    assert_eq!(failures, [(2, "a is below absolute zero"), (3, "field `celsius` is missing")]);
+    assert_eq!(failures, [(2, "a is below absolute zero"), (3, r#"field "celsius" is missing"#)]);
     assert_eq!(lane.value::<Json<(f64, u32)>>("sums", "a"), Some(Json((3.5, 2))));
     lane.restart().unwrap();
     lane.run([reading("c", 0.0)]);
@@ -305,5 +305,5 @@ fn a_sink_reads_fields_and_rejects_records() {
     let mut lane = testing::FieldsSink::<refuse>::open(json!({})).unwrap();
     let outcome = lane.run_records([Reading { sensor: "x", celsius: 0.0 }, Reading { sensor: "y", celsius: 0.0 }]);
     assert_eq!(outcome.messages(), ["x", "y"]);
-    assert_eq!(lane.run(["{}"]).messages(), ["field `sensor` is missing"]);
+    assert_eq!(lane.run(["{}"]).messages(), [r#"field "sensor" is missing"#]);
 }

@@ -55,7 +55,7 @@ fn record(seed: usize) -> Value {
     let names: Vec<String> = (0..seed % 5).map(|at| "é".repeat(at)).collect();
     let place = json!({
         "yes": seed.is_multiple_of(2), "int": seed, "float": -0.5, "at": seed.is_multiple_of(3).then_some("2013-01-01T00:00:00Z"),
-        "price": "1.50", "name": names.concat(), "owned": seed.is_multiple_of(4).then_some("own"),
+        "price": 1.25, "name": names.concat(), "owned": seed.is_multiple_of(4).then_some("own"),
         "Deep": if seed.is_multiple_of(5) { json!(null) } else { json!([{ "a": [] }]) }
     });
     json!({
@@ -70,7 +70,7 @@ fn record(seed: usize) -> Value {
         "cows": names,
         "perhaps": (!seed.is_multiple_of(6)).then(|| [None, Some("x"), None].into_iter().take(seed % 4).collect::<Vec<_>>()),
         "days": (!seed.is_multiple_of(7)).then(|| vec!["2013-01-31"; seed % 3]),
-        "prices": vec!["12.5"; seed % 2],
+        "prices": vec![12.5; seed % 2],
         "place": place,
         "other": if seed % 3 == 1 { Value::Null } else { place.clone() }
     })
@@ -123,14 +123,14 @@ fn a_value_inside_that_does_not_fit_rejects_its_record_with_its_place() {
     assert_eq!(
         outcome.messages(),
         [
-            "field `bytes[1]` is no u8: 256",
-            "field `names[1]` is null",
-            "field `maybe[2]` is no u32: -1",
-            "field `floats` is no list: {}",
-            "field `place.yes` is missing",
-            "field `place` is no struct: [1]",
-            "field `place.name` is no string: 1",
-            "field `other.int` is null",
+            r#"field "bytes[1]" is 256, which is out of the range of u8"#,
+            r#"field "names[1]" is null"#,
+            r#"field "maybe[2]" is -1, which is out of the range of u32"#,
+            r#"field "floats" is an object, not list<f64>"#,
+            r#"field "place.yes" is missing"#,
+            r#"field "place" is an array, not struct"#,
+            r#"field "place.name" is a number, not string"#,
+            r#"field "other.int" is null"#,
         ]
     );
 }

@@ -85,6 +85,16 @@ pub(crate) fn kind(operator: &Operator) -> TokenStream {
             };
             (quote!(FieldsFlatMap), each)
         }
+        _ if operator.is_function => {
+            let given = operator.checked.by_field.as_ref().and_then(|by_field| by_field.given.as_ref());
+            let given = given.map_or_else(|| quote!(_), |ty| quote_spanned!(ty.span()=> #ty));
+            let each = quote_spanned! {record.span()=>
+                call.map_together::<#record, #given>(#[inline(always)] |record| -> ::core::result::Result<_, #error> {
+                    ::core::result::Result::Ok(#user)
+                })
+            };
+            (quote!(FieldsMap), each)
+        }
         _ => {
             let give = quote_spanned!(span=> ::sage_guest::fields::Slot::put(slot, answer));
             let each = quote_spanned! {record.span()=>

@@ -26,7 +26,14 @@ fn process(operator: &Operator) -> TokenStream {
     let (record, read) = record(operator);
     let (outputs, each) = outputs(operator);
     let user = tried(operator.call.clone(), operator.checked.fallible);
-    let call = quote_spanned! {record.span()=>
+    let whole = quote_spanned! {record.span()=>
+        call.whole::<#record, _>(#outputs, |records, ports| -> ::core::result::Result<(), ::sage_guest::Error> {
+            #each
+            let () = #user;
+            ::core::result::Result::Ok(())
+        })
+    };
+    let each_record = quote_spanned! {record.span()=>
         call.each::<#record, _>(#outputs, #[inline(always)] |record, ports| -> ::core::result::Result<(), ::sage_guest::Error> {
             #read
             #each
@@ -34,6 +41,7 @@ fn process(operator: &Operator) -> TokenStream {
             ::core::result::Result::Ok(())
         })
     };
+    let call = if operator.whole { whole } else { each_record };
     let end = operator.hooks.end.as_ref().map(|end| {
         let extends = ports(operator).iter().enumerate().filter(|(at, _)| operator.hooks.last_ports.contains(at));
         let extends = extends.map(|(_, port)| {

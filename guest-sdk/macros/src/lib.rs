@@ -284,6 +284,9 @@ pub fn key_by(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// A batch has at least one record, and at most a few thousand records and about 64 KiB of payload. The
 /// boundaries between batches are arbitrary and have no meaning.
 ///
+/// By field, `process_batch` takes the records as `Batch<In>`, with their columns, and the outputs: see
+/// `sage_guest::Batch`.
+///
 /// `ports` lists the names of side outputs. A name matches `[a-z0-9-]+`. Another operator reads a side output
 /// as `input = "name.negative"`.
 ///

@@ -22,6 +22,8 @@ pub(crate) struct Operator {
     pub(crate) open: TokenStream,
     /// Call of the user's code with `record` and `out`, as the kind requires, or with `records`.
     pub(crate) call: TokenStream,
+    /// Whether the user's code is a function, whose answer does not borrow from the operator mutably.
+    pub(crate) is_function: bool,
     /// Whether the call takes the whole batch (`records`).
     pub(crate) whole: bool,
     pub(crate) checked: Checked,
@@ -132,6 +134,7 @@ fn of_function(kind: Kind, arguments: Arguments, function: &ItemFn) -> Result<Op
         },
         open,
         call: quote!(#name(#(#arguments),*)),
+        is_function: true,
         whole: false,
         described: Described {
             docs: docs(&function.attrs),
@@ -200,7 +203,13 @@ fn of_impl(kind: Kind, arguments: Arguments, block: &ItemImpl) -> Result<Operato
             let at_hand = at_hand(kind, &checked);
             (quote!(Self::#name(self, #(#at_hand),*)), checked)
         }
-        (None, Some(whole)) => (quote!(Self::process_batch(self, records)), check_whole(&whole.sig)?),
+        (None, Some(whole)) => {
+            let checked = check_whole(&whole.sig)?;
+            refuse_ports(kind, &checked, &arguments.ports)?;
+            let outputs = checked.by_field.as_ref().map_or(0, |by_field| by_field.ports.len());
+            let outputs = (0..outputs).map(passed);
+            (quote!(Self::process_batch(self, records, #(#outputs),*)), checked)
+        }
         (Some(_), Some(whole)) => {
             return Err(Error::new(
                 whole.sig.ident.span(),
@@ -260,6 +269,7 @@ fn of_impl(kind: Kind, arguments: Arguments, block: &ItemImpl) -> Result<Operato
         definition: quote!(#block),
         open: open_call(kind, &ty, open)?,
         call,
+        is_function: false,
         whole: whole.is_some(),
         ty,
         checked,

@@ -131,14 +131,21 @@ impl<'i> Record<'i> {
                 })
                 .collect()
         };
-        let columns = each(&|_, field, _| quote!(#field::Column));
+        let view = |field: &Field<'_>| {
+            let ty = field.ty;
+            quote_spanned!(ty.span()=> ::sage_guest::fields::ColumnView::<#input, #ty>)
+        };
+        let columns = each(&|field, _, _| view(field));
         let chunks = each(&|_, field, _| quote!(#field::Chunk));
-        let take = each(&|_, field, at| quote!(#field::column(from.column(#at))));
-        let chunk = each(&|_, field, at| quote!(#field::chunk(&columns.#at, at)));
+        let take = each(&|field, _, at| {
+            let view = view(field);
+            quote!(#view::of(from.column(#at)))
+        });
+        let chunk = each(&|_, _, at| quote!(columns.#at.chunk(at)));
         let whole = each(&|_, field, at| quote!(#field::whole(&chunk.#at, rows)));
         let in_chunk =
             each(&|Field { ident, .. }, field, at| quote!(#ident: #field::in_chunk::<WHOLE>(&chunk.#at, row)));
-        let get = each(&|Field { ident, .. }, field, at| quote!(#ident: #field::get(&columns.#at, row)));
+        let get = each(&|Field { ident, .. }, _, at| quote!(#ident: columns.#at.at(row)));
         Some(quote! {
             #[automatically_derived]
             impl<#input> ::sage_guest::fields::FromFields<#input> for #ty {
@@ -229,6 +236,10 @@ impl<'i> Record<'i> {
             let at = syn::Index::from(at);
             quote_spanned!(ty.span()=> <#ty as ::sage_guest::fields::IntoField>::put(#ident, &mut chunk.#at, row);)
         });
+        let keeps = self.fields.iter().enumerate().map(|(at, Field { ident, ty, .. })| {
+            let at = syn::Index::from(at);
+            quote_spanned!(ty.span()=> <#ty as ::sage_guest::fields::IntoField>::keep(#ident, &mut turn.#at, row);)
+        });
         quote! {
             /// The columns of the record in an answer.
             #[allow(non_camel_case_types)]
@@ -240,6 +251,7 @@ impl<'i> Record<'i> {
             #[automatically_derived]
             impl ::sage_guest::fields::RecordOut for #columns {
                 type Chunk<'o> = (#(<#outs as #out>::Chunk<'o>,)*);
+                type Turn<'o> = (#(<#outs as #out>::Turn<'o>,)*);
 
                 fn begin(rows: usize) -> Self {
                     Self(#(<#outs as #out>::begin(&__FIELDS[#at], rows)),*)
@@ -253,6 +265,26 @@ impl<'i> Record<'i> {
                 #[inline(always)]
                 fn skip(chunk: &mut Self::Chunk<'_>, row: usize) {
                     #(<#outs as #out>::skip(&mut chunk.#at, row);)*
+                }
+
+                #[inline(always)]
+                fn turn<'o>(&'o mut self, inputs: ::sage_guest::fields::Inputs<'o>) -> Self::Turn<'o> {
+                    (#(#out::turn(&mut self.#at, inputs),)*)
+                }
+
+                #[inline(always)]
+                fn next_turn(turn: &mut Self::Turn<'_>, at: usize) {
+                    #(<#outs as #out>::next_turn(&mut turn.#at, at);)*
+                }
+
+                #[inline(always)]
+                fn skip_in_turn(turn: &mut Self::Turn<'_>, row: usize) {
+                    #(<#outs as #out>::skip_in_turn(&mut turn.#at, row);)*
+                }
+
+                #[inline(always)]
+                fn end(turn: &mut Self::Turn<'_>) {
+                    #(<#outs as #out>::end(&mut turn.#at);)*
                 }
 
                 fn grow(&mut self, rows: usize) {
@@ -270,9 +302,10 @@ impl<'i> Record<'i> {
                 fn finish(
                     self,
                     rows: usize,
+                    inputs: ::sage_guest::fields::Inputs<'_>,
                     children: &mut ::std::vec::Vec<::sage_guest::fields::Field>,
                 ) -> ::std::vec::Vec<::sage_guest::fields::Field> {
-                    ::std::vec![#(#out::finish(self.#at, rows, children)),*]
+                    ::std::vec![#(#out::finish(self.#at, rows, inputs, children)),*]
                 }
             }
 
@@ -287,6 +320,15 @@ impl<'i> Record<'i> {
                     let Self { #(#idents),* } = self;
                     #(#puts)*
                 }
+
+                #[inline(always)]
+                fn keep<'o>(self, turn: &mut <#columns as ::sage_guest::fields::RecordOut>::Turn<'o>, row: usize)
+                where
+                    Self: 'o,
+                {
+                    let Self { #(#idents),* } = self;
+                    #(#keeps)*
+                }
             }
 
             /// The record as a field of another record.
@@ -298,6 +340,14 @@ impl<'i> Record<'i> {
                 #[inline(always)]
                 fn put(self, chunk: &mut <#columns as ::sage_guest::fields::RecordOut>::Chunk<'_>, row: usize) {
                     ::sage_guest::fields::IntoFields::put(self, chunk, row);
+                }
+
+                #[inline(always)]
+                fn keep<'o>(self, turn: &mut <#columns as ::sage_guest::fields::RecordOut>::Turn<'o>, row: usize)
+                where
+                    Self: 'o,
+                {
+                    ::sage_guest::fields::IntoFields::keep(self, turn, row);
                 }
             }
         }

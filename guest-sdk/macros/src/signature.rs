@@ -109,7 +109,12 @@ pub(crate) fn check(kind: Kind, signature: &Signature, method: bool, payload: bo
 /// The signature to write for a whole batch, for messages.
 pub(crate) const WRITE_WHOLE: &str = "`fn process_batch(&mut self, records: Records<In>) -> Result<(), Error>`";
 
-/// Checks `process_batch`, as far as syntax allows. The record type is the parameter of `Records`.
+/// The same for records by field.
+pub(crate) const WRITE_WHOLE_BY_FIELD: &str =
+    "`fn process_batch(&mut self, records: Batch<In>, out: &mut Port<Out>) -> Result<(), Error>`";
+
+/// Checks `process_batch`, as far as syntax allows. The record type is the parameter of `Records`, or of
+/// `Batch` if there are outputs by field.
 pub(crate) fn check_whole(signature: &Signature) -> Result<Checked> {
     let write = format!("write {WRITE_WHOLE}");
     plain(Kind::Process, signature, &write)?;
@@ -125,31 +130,39 @@ pub(crate) fn check_whole(signature: &Signature) -> Result<Checked> {
     let Some(FnArg::Typed(records)) = signature.inputs.iter().nth(1) else {
         return Err(Error::new(signature.span(), format!("`process_batch` takes the records of a batch: {write}")));
     };
-    if let Some(more) = signature.inputs.iter().nth(2) {
-        return Err(Error::new(
-            more.span(),
-            format!(
-                "too many parameters: {write}; `records.each(answers, |record, answer, out| ..)` gives the emitter"
-            ),
-        ));
+    let outputs = ports(signature.inputs.iter().skip(2))?;
+    let by_field = !outputs.is_empty();
+    if let Some(more) = signature.inputs.iter().nth(2 + outputs.len()) {
+        let message = if by_field {
+            format!("too many parameters: write {WRITE_WHOLE_BY_FIELD}")
+        } else {
+            format!("too many parameters: {write}; `records.each(answers, |record, answer, out| ..)` gives the emitter")
+        };
+        return Err(Error::new(more.span(), message));
     }
-    let record = records_of(&records.ty).ok_or_else(|| {
+    let record = records_of(&records.ty, if by_field { "Batch" } else { "Records" }).ok_or_else(|| {
+        let named = |name: &str| {
+            matches!(&*records.ty, Type::Path(path)
+            if path.path.segments.last().is_some_and(|last| last.ident == name))
+        };
+        let write = if by_field || named("Batch") { format!("write {WRITE_WHOLE_BY_FIELD}") } else { write.clone() };
         Error::new(records.ty.span(), format!("this parameter is the records of a batch, by value: {write}"))
     })?;
+    let record = if by_field { anonymous(&record) } else { record_type(Kind::Process, &record)? };
     Ok(Checked {
-        record: Some(record_type(Kind::Process, &record)?),
+        record: Some(record),
         in_place: false,
-        by_field: None,
+        by_field: by_field.then(|| ByField { ports: outputs, ..ByField::default() }),
         config: None,
         fallible: answer(Kind::Process, signature, &write)?,
         answer: signature.ident.span(),
     })
 }
 
-/// Returns the parameter of `Records<..>`, or `&[u8]` if there is none.
-fn records_of(ty: &Type) -> Option<Type> {
+/// Returns the parameter of `Records<..>` or another type of this name, or `&[u8]` if there is none.
+fn records_of(ty: &Type, name: &str) -> Option<Type> {
     let Type::Path(path) = ty else { return None };
-    let last = path.path.segments.last().filter(|last| last.ident == "Records")?;
+    let last = path.path.segments.last().filter(|last| last.ident == name)?;
     let named = match &last.arguments {
         PathArguments::AngleBracketed(arguments) => arguments.args.iter().find_map(|argument| match argument {
             GenericArgument::Type(ty) => Some(ty.clone()),

@@ -13,8 +13,8 @@ use std::rc::Rc;
 
 use port::Port;
 
+use crate::attributes::OwnAttributes;
 use crate::operator::FLUSH_BYTES;
-use crate::record::write_sized;
 use crate::types::Batch;
 use crate::{Error, IntoPayload, host};
 
@@ -47,8 +47,7 @@ pub struct Emitter {
     rows: usize,
     bytes: usize,
     limits: (usize, usize),
-    key: Vec<u8>,
-    headers: Vec<u8>,
+    own: OwnAttributes,
 }
 
 impl Emitter {
@@ -63,8 +62,7 @@ impl Emitter {
             rows: 0,
             bytes: 0,
             limits: (usize::MAX, usize::MAX),
-            key: Vec::new(),
-            headers: Vec::new(),
+            own: OwnAttributes::default(),
         }
     }
 
@@ -74,7 +72,7 @@ impl Emitter {
     /// The payload cannot be written.
     #[inline]
     pub fn emit(&mut self, payload: impl IntoPayload) -> Result<(), Error> {
-        self.append(0, Own::default(), payload)
+        self.append(0, false, payload)
     }
 
     /// Begins a record on a side output, named as in `ports = [..]`.
@@ -184,31 +182,17 @@ impl Emitter {
         self.input = None;
     }
 
+    /// Appends a record. With `own`, it has the attributes that [`Emission`] has set.
     #[inline]
-    fn append(&mut self, port: usize, own: Own, payload: impl IntoPayload) -> Result<(), Error> {
-        let mut key = None;
-        let mut timestamp = None;
-        let mut headers: &[u8] = &[];
-        if let Some(batch) = self.input.as_deref() {
-            key = batch.keys.as_ref().and_then(|keys| keys.get(self.row));
-            timestamp = batch.timestamps.as_ref().and_then(|timestamps| timestamps.get(self.row).copied());
-            if let Some(column) = &batch.headers {
-                headers = column.get(self.row).unwrap_or_default();
-            }
-        }
-        if own.key {
-            key = Some(&self.key);
-        }
-        if own.timestamp.is_some() {
-            timestamp = own.timestamp;
-        }
-        if own.headers {
-            headers = &self.headers;
+    fn append(&mut self, port: usize, own: bool, payload: impl IntoPayload) -> Result<(), Error> {
+        let mut attributes = self.input.as_deref().map(|batch| batch.attributes(self.row)).unwrap_or_default();
+        if own {
+            attributes = self.own.over(attributes);
         }
         let Some(port) = self.ports.get_mut(port) else {
             return Ok(());
         };
-        self.bytes += port.append(payload, key, timestamp, headers, self.row as u32)?;
+        self.bytes += port.append(payload, attributes, self.row as u32)?;
         self.rows += 1;
         if self.streaming {
             self.tell_if_much();
@@ -217,53 +201,38 @@ impl Emitter {
     }
 }
 
-/// The parts that a record does not inherit. The bytes of its key and headers are in the emitter.
-#[derive(Debug, Default, Clone, Copy)]
-struct Own {
-    key: bool,
-    timestamp: Option<i64>,
-    headers: bool,
-}
-
 /// A record under construction; [`emit`](Self::emit) finishes it.
 #[derive(Debug)]
 #[must_use = "nothing is emitted before `.emit(payload)`"]
 pub struct Emission<'e> {
     out: &'e mut Emitter,
     port: usize,
-    own: Own,
     error: Option<Error>,
 }
 
 impl<'e> Emission<'e> {
     fn new(out: &'e mut Emitter) -> Self {
-        Self { out, port: 0, own: Own::default(), error: None }
+        out.own.begin();
+        Self { out, port: 0, error: None }
     }
 
     /// Sets the key.
     pub fn key(mut self, key: impl IntoPayload) -> Self {
-        self.out.key.clear();
-        match key.write(&mut self.out.key) {
-            Ok(()) => self.own.key = true,
-            Err(error) => self.error = Some(error.context("key")),
+        if let Err(error) = self.out.own.set_key(key) {
+            self.error = Some(error);
         }
         self
     }
 
     /// Sets the event time, in microseconds since the Unix epoch.
-    pub fn timestamp(mut self, microseconds: i64) -> Self {
-        self.own.timestamp = Some(microseconds);
+    pub fn timestamp(self, microseconds: i64) -> Self {
+        self.out.own.set_timestamp(microseconds);
         self
     }
 
     /// Adds a header. The first call drops the headers that the record would inherit.
-    pub fn header(mut self, name: &str, value: &[u8]) -> Self {
-        if !self.own.headers {
-            self.out.headers.clear();
-            self.own.headers = true;
-        }
-        write_sized(name.as_bytes(), &mut self.out.headers);
-        write_sized(value, &mut self.out.headers);
+    pub fn header(self, name: &str, value: &[u8]) -> Self {
+        self.out.own.add_header(name, value);
         self
     }
 
@@ -274,7 +243,7 @@ impl<'e> Emission<'e> {
     pub fn emit(self, payload: impl IntoPayload) -> Result<(), Error> {
         match self.error {
             Some(error) => Err(error),
-            None => self.out.append(self.port, self.own, payload),
+            None => self.out.append(self.port, true, payload),
         }
     }
 }

@@ -1,3 +1,4 @@
+use crate::attributes::{Attributes, append};
 use crate::types::{Batch, Column};
 use crate::{Error, IntoPayload};
 
@@ -24,12 +25,10 @@ impl Port {
     pub(super) fn append(
         &mut self,
         payload: impl IntoPayload,
-        key: Option<&[u8]>,
-        timestamp: Option<i64>,
-        headers: &[u8],
+        attributes: Attributes<'_>,
         parent: u32,
     ) -> Result<usize, Error> {
-        let Segment { batch, parents } = self.segment(key.is_some(), timestamp.is_some());
+        let Segment { batch, parents } = self.segment(attributes.key.is_some(), attributes.timestamp.is_some());
         let before = batch.payloads.bytes.len();
         if let Err(error) = payload.write(&mut batch.payloads.bytes) {
             batch.payloads.unwrite();
@@ -37,20 +36,8 @@ impl Port {
         }
         let mut size = batch.payloads.bytes.len() - before;
         batch.payloads.seal();
-        if let (Some(keys), Some(key)) = (&mut batch.keys, key) {
-            keys.push(key);
-            size += key.len();
-        }
-        if let (Some(timestamps), Some(timestamp)) = (&mut batch.timestamps, timestamp) {
-            timestamps.push(timestamp);
-        }
-        if batch.headers.is_some() || !headers.is_empty() {
-            let rows = parents.len();
-            // The rows before this one have no headers: each gets an empty entry.
-            let column = batch.headers.get_or_insert_with(|| Column { offsets: vec![0; rows + 1], bytes: Vec::new() });
-            column.push(headers);
-            size += headers.len();
-        }
+        let Batch { keys, timestamps, headers, .. } = batch;
+        size += append(attributes, parents.len(), keys, timestamps, headers);
         parents.push(parent);
         Ok(size)
     }

@@ -33,12 +33,19 @@ impl BitsOut {
         Self { bits: vec![0; whole_chunks(rows) / CHUNK] }
     }
 
+    /// Returns 32 rows, from row `32 * at`.
     #[inline(always)]
-    pub(crate) fn bits(&mut self, at: usize) -> &mut u32 {
+    pub(crate) fn next(&mut self, at: usize) -> NextBits<'_> {
         match self.bits.get_mut(at) {
-            Some(bits) => bits,
+            Some(place) => NextBits { bits: *place, place },
             None => misread("an answer", "room for its rows"),
         }
+    }
+
+    /// Makes room for 32 rows that are written together.
+    #[inline(always)]
+    pub(crate) fn turns(&mut self) -> BitsTurn<'_> {
+        BitsTurn { bits: [false; CHUNK], words: &mut self.bits, at: 0 }
     }
 
     pub(crate) fn resize(&mut self, rows: usize) {
@@ -62,20 +69,104 @@ impl BitsOut {
     }
 }
 
+/// 32 bits of a bitmap, in a register while they are written. They reach the bitmap when the value is dropped: a bit at a
+/// time in memory, each row waited for the row before.
+#[derive(Debug)]
+pub struct NextBits<'o> {
+    bits: u32,
+    place: &'o mut u32,
+}
+
+impl NextBits<'_> {
+    /// Writes the bit of a row, which is not set yet.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, row: usize, bit: bool) {
+        self.bits |= u32::from(bit) << (row % CHUNK);
+    }
+}
+
+impl Drop for NextBits<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        *self.place = self.bits;
+    }
+}
+
+/// 32 bits that are written together, a byte each.
+#[derive(Debug)]
+pub struct BitsTurn<'o> {
+    bits: [bool; CHUNK],
+    words: &'o mut [u32],
+    at: usize,
+}
+
+impl BitsTurn<'_> {
+    /// Begins 32 rows, from row `32 * at`.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// Writes the bit of a row.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, row: usize, bit: bool) {
+        if let Some(place) = self.bits.get_mut(row) {
+            *place = bit;
+        }
+    }
+
+    /// Ends the rows.
+    #[inline(always)]
+    pub(crate) fn end(&mut self) {
+        let (bytes, _) = self.bits.as_chunks::<8>();
+        let mut packed = 0;
+        for (at, bools) in bytes.iter().enumerate() {
+            // The factor moves bit 0 of byte `i` to bit `56 + i`.
+            let byte = u64::from_le_bytes(bools.map(u8::from)).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+            packed |= (byte as u32) << (8 * at);
+        }
+        match self.words.get_mut(self.at) {
+            Some(place) => *place = packed,
+            None => misread("an answer", "room for its rows"),
+        }
+    }
+}
+
 impl FieldOut for BitsOut {
-    type Chunk<'o> = &'o mut u32;
+    type Chunk<'o> = NextBits<'o>;
+    type Turn<'o> = BitsTurn<'o>;
 
     fn begin(_: &'static FieldType, rows: usize) -> Self {
         Self::with_rows(rows)
     }
 
     #[inline(always)]
-    fn chunk<'o>(&'o mut self, at: usize, _: Inputs<'o>) -> &'o mut u32 {
-        self.bits(at)
+    fn chunk<'o>(&'o mut self, at: usize, _: Inputs<'o>) -> NextBits<'o> {
+        self.next(at)
     }
 
     #[inline(always)]
-    fn skip(_: &mut &mut u32, _: usize) {}
+    fn skip(_: &mut NextBits<'_>, _: usize) {}
+
+    #[inline(always)]
+    fn turn<'o>(&'o mut self, _: Inputs<'o>) -> BitsTurn<'o> {
+        self.turns()
+    }
+
+    #[inline(always)]
+    fn next_turn(turn: &mut BitsTurn<'_>, at: usize) {
+        turn.begin(at);
+    }
+
+    #[inline(always)]
+    fn skip_in_turn(turn: &mut BitsTurn<'_>, row: usize) {
+        turn.set(row, false);
+    }
+
+    #[inline(always)]
+    fn end(turn: &mut BitsTurn<'_>) {
+        turn.end();
+    }
 
     fn grow(&mut self, rows: usize) {
         self.resize(rows);
@@ -85,13 +176,14 @@ impl FieldOut for BitsOut {
         self.clear_from(rows);
     }
 
-    fn finish(self, rows: usize, _: &mut Vec<Field>) -> Field {
+    fn finish(self, rows: usize, _: Inputs<'_>, _: &mut Vec<Field>) -> Field {
         Field { values: Values::Bools(self.into_bytes(rows)), validity: None }
     }
 }
 
 impl<'a> FromField<'a> for bool {
     const DATA_TYPE: DataType = DataType::Bool;
+    const IN_PLACE: bool = true;
     type Column = &'a [u8];
     type Chunk = u32;
 
@@ -123,8 +215,24 @@ impl IntoField for bool {
     type Out = BitsOut;
 
     #[inline(always)]
-    fn put(self, chunk: &mut &mut u32, row: usize) {
-        **chunk |= u32::from(self) << (row % CHUNK);
+    fn put(self, chunk: &mut NextBits<'_>, row: usize) {
+        chunk.set(row, self);
+    }
+
+    #[inline(always)]
+    fn keep<'o>(self, turn: &mut BitsTurn<'o>, row: usize)
+    where
+        Self: 'o,
+    {
+        turn.set(row, self);
+    }
+
+    #[inline(always)]
+    fn keep_option<'o>(value: Option<Self>, turn: &mut BitsTurn<'o>, row: usize)
+    where
+        Self: 'o,
+    {
+        turn.set(row, value.unwrap_or_default());
     }
 }
 
@@ -138,7 +246,7 @@ mod tests {
         for kept in [0, 1, 31, 32, 33, 40, 64, 70] {
             let mut out = BitsOut::with_rows(70);
             for row in 0..70 {
-                true.put(&mut out.bits(row / 32), row % 32);
+                true.put(&mut out.next(row / 32), row % 32);
             }
             out.clear_from(kept);
             let bytes = out.into_bytes(70);

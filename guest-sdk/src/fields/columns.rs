@@ -23,6 +23,10 @@ impl<'a, R: FromFields<'a>> Columns<'a, R> {
         Self { columns: R::columns(RecordColumns { table, numbers: None, rows }), rows }
     }
 
+    pub(crate) fn into_inner(self) -> R::Columns {
+        self.columns
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -118,11 +122,13 @@ pub struct Inputs<'a> {
     pub(crate) types: &'static [FieldType],
     /// The columns of the fields.
     pub(crate) fields: &'a [Field],
+    /// The rejected rows in rising order, when the answer is finished.
+    pub(crate) rejected: &'a [u32],
 }
 
 impl Inputs<'_> {
     /// No input: nothing can be repeated.
-    pub(crate) const NONE: Self = Self { types: &[], fields: &[] };
+    pub(crate) const NONE: Self = Self { types: &[], fields: &[], rejected: &[] };
 }
 
 /// Panics because a table is not as the description says. The host has checked the description, and the operator

@@ -1,5 +1,6 @@
 //! Writing records to columns.
 
+use super::nullable::Absent;
 use super::{DataType, Field, FieldType, Inputs};
 
 /// A record that is written to columns. `#[derive(Record)]` implements this trait.
@@ -19,12 +20,21 @@ pub trait IntoFields {
 
     /// Writes the record to a row of a chunk.
     fn put(self, chunk: &mut <Self::Out as RecordOut>::Chunk<'_>, row: usize);
+    /// Writes the record to a row of a turn.
+    fn keep<'o>(self, turn: &mut <Self::Out as RecordOut>::Turn<'o>, row: usize)
+    where
+        Self: 'o;
 }
 
 /// The columns of an answer. `#[derive(Record)]` makes such a type.
 pub trait RecordOut: Sized + 'static {
-    /// 32 rows of the columns.
+    /// 32 rows of the columns. A row is in its column as soon as it is written.
     type Chunk<'o>
+    where
+        Self: 'o;
+    /// 32 rows of the columns at a time that are written together: in arrays first, which no other memory overlaps, so
+    /// that the compiler can use SIMD.
+    type Turn<'o>
     where
         Self: 'o;
 
@@ -34,14 +44,24 @@ pub trait RecordOut: Sized + 'static {
     fn chunk<'o>(&'o mut self, at: usize, inputs: Inputs<'o>) -> Self::Chunk<'o>;
     /// Leaves a row of a chunk without a record, because the record is rejected.
     fn skip(chunk: &mut Self::Chunk<'_>, row: usize);
+    /// Makes room for rows that are written together. The room is made once for a call: clearing it costs a call out of
+    /// the module.
+    fn turn<'o>(&'o mut self, inputs: Inputs<'o>) -> Self::Turn<'o>;
+    /// Begins 32 rows, from row `32 * at`.
+    fn next_turn(turn: &mut Self::Turn<'_>, at: usize);
+    /// Leaves a row of a turn without a record, because the record is rejected.
+    fn skip_in_turn(turn: &mut Self::Turn<'_>, row: usize);
+    /// Ends the rows of a turn: all of them are written or skipped.
+    fn end(turn: &mut Self::Turn<'_>);
     /// Makes room for this number of rows.
     fn grow(&mut self, rows: usize);
     /// Takes back all rows from this one.
     fn truncate(&mut self, rows: usize);
     /// Number of bytes of text so far.
     fn bytes(&self) -> usize;
-    /// Returns the columns with this number of rows, and adds the columns inside of them to `children`.
-    fn finish(self, rows: usize, children: &mut Vec<Field>) -> Vec<Field>;
+    /// Returns the columns with this number of rows, and adds the columns inside of them to `children`. `inputs` are
+    /// those of the chunks.
+    fn finish(self, rows: usize, inputs: Inputs<'_>, children: &mut Vec<Field>) -> Vec<Field>;
 }
 
 /// A value that is written to the column of a field.
@@ -59,12 +79,32 @@ pub trait IntoField {
 
     /// Writes the value to a row of a chunk.
     fn put(self, chunk: &mut <Self::Out as FieldOut>::Chunk<'_>, row: usize);
+    /// Writes the value to a row of a turn.
+    fn keep<'o>(self, turn: &mut <Self::Out as FieldOut>::Turn<'o>, row: usize)
+    where
+        Self: 'o;
+    /// Writes a value, or none, to a row of a turn. A type that can do so without a branch does.
+    #[inline(always)]
+    fn keep_option<'o>(value: Option<Self>, turn: &mut <Self::Out as FieldOut>::Turn<'o>, row: usize)
+    where
+        Self: Sized + 'o,
+        Self::Out: Absent,
+    {
+        match value {
+            Some(value) => value.keep(turn, row),
+            None => Self::Out::absent_in_turn(turn, row),
+        }
+    }
 }
 
 /// The column of a field of an answer. Rows are written in order.
 pub trait FieldOut: Sized + 'static {
-    /// 32 rows of the column.
+    /// 32 rows of the column. A row is in the column as soon as it is written.
     type Chunk<'o>
+    where
+        Self: 'o;
+    /// 32 rows of the column at a time that are written together.
+    type Turn<'o>
     where
         Self: 'o;
 
@@ -74,6 +114,15 @@ pub trait FieldOut: Sized + 'static {
     fn chunk<'o>(&'o mut self, at: usize, inputs: Inputs<'o>) -> Self::Chunk<'o>;
     /// Leaves a row of a chunk without a value.
     fn skip(chunk: &mut Self::Chunk<'_>, row: usize);
+    /// Makes room for rows that are written together. The room is made once for a call: clearing it costs a call out of
+    /// the module.
+    fn turn<'o>(&'o mut self, inputs: Inputs<'o>) -> Self::Turn<'o>;
+    /// Begins 32 rows, from row `32 * at`.
+    fn next_turn(turn: &mut Self::Turn<'_>, at: usize);
+    /// Leaves a row of a turn without a value.
+    fn skip_in_turn(turn: &mut Self::Turn<'_>, row: usize);
+    /// Ends the rows of a turn: all of them are written or skipped.
+    fn end(turn: &mut Self::Turn<'_>);
     /// Makes room for this number of rows.
     fn grow(&mut self, rows: usize);
     /// Takes back all rows from this one.
@@ -82,8 +131,9 @@ pub trait FieldOut: Sized + 'static {
     fn bytes(&self) -> usize {
         0
     }
-    /// Returns the column with this number of rows, and adds the columns inside of it to `children`.
-    fn finish(self, rows: usize, children: &mut Vec<Field>) -> Field;
+    /// Returns the column with this number of rows, and adds the columns inside of it to `children`. `inputs` are those
+    /// of the chunks.
+    fn finish(self, rows: usize, inputs: Inputs<'_>, children: &mut Vec<Field>) -> Field;
 }
 
 /// The number of rows with which a column is made, in whole chunks.

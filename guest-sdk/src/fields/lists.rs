@@ -198,6 +198,10 @@ impl<O: FieldOut> FieldOut for ListOut<O> {
         = &'o mut Self
     where
         O: 'o;
+    type Turn<'o>
+        = &'o mut Self
+    where
+        O: 'o;
 
     fn begin(field: &'static FieldType, _: usize) -> Self {
         match field.data_type {
@@ -215,6 +219,21 @@ impl<O: FieldOut> FieldOut for ListOut<O> {
         chunk.seal();
     }
 
+    #[inline(always)]
+    fn turn<'o>(&'o mut self, _: Inputs<'o>) -> &'o mut Self {
+        self
+    }
+
+    #[inline(always)]
+    fn next_turn(_: &mut &mut Self, _: usize) {}
+
+    fn skip_in_turn(turn: &mut &mut Self, _: usize) {
+        turn.seal();
+    }
+
+    #[inline(always)]
+    fn end(_: &mut &mut Self) {}
+
     fn grow(&mut self, _: usize) {}
 
     fn truncate(&mut self, rows: usize) {
@@ -227,8 +246,8 @@ impl<O: FieldOut> FieldOut for ListOut<O> {
         self.elements.bytes() + size_of::<u64>() * self.count
     }
 
-    fn finish(self, _: usize, children: &mut Vec<Field>) -> Field {
-        let elements = self.elements.finish(self.count, children);
+    fn finish(self, _: usize, _: Inputs<'_>, children: &mut Vec<Field>) -> Field {
+        let elements = self.elements.finish(self.count, Inputs::NONE, children);
         let child = children.len() as u32;
         children.push(elements);
         Field { values: Values::Lists((self.offsets, child)), validity: None }
@@ -239,6 +258,11 @@ impl<O: FieldOut> Absent for ListOut<O> {
     #[inline(always)]
     fn absent(chunk: &mut &mut Self, _: usize) {
         chunk.seal();
+    }
+
+    #[inline(always)]
+    fn absent_in_turn(turn: &mut &mut Self, _: usize) {
+        turn.seal();
     }
 }
 
@@ -256,6 +280,14 @@ macro_rules! write {
                     out.push(element);
                 }
                 out.seal();
+            }
+
+            #[inline(always)]
+            fn keep<'o>(self, out: &mut &'o mut Self::Out, row: usize)
+            where
+                Self: 'o,
+            {
+                self.put(out, row);
             }
         }
     };

@@ -63,11 +63,14 @@
 //! time from arrays, call the operator, and write the outputs to arrays, so that the compiler can use SIMD between
 //! two checks of the deadline. A text that is given back as it came is not copied (`same_text`).
 
+mod batch;
 mod bits;
+mod column_view;
 mod columns;
 mod data_type;
 mod each;
 mod give;
+mod lent_text;
 mod lists;
 mod nullable;
 mod numbers;
@@ -84,6 +87,8 @@ mod tests;
 mod text;
 mod units;
 
+pub use batch::Batch;
+pub use column_view::ColumnView;
 pub use columns::{ColumnOf, Columns, Inputs, RecordColumns};
 pub use data_type::{DataType, FieldType};
 #[cfg(not(target_arch = "wasm32"))]
@@ -93,20 +98,22 @@ pub use give::{FieldOut, IntoField, IntoFields, RecordOut};
 pub use lists::{List, ListElement};
 pub use port::{Port, PortEmission};
 #[doc(hidden)]
-pub use ports::{Ports, Start};
+pub use ports::{Outputs, Ports, Start};
 pub use read::{CHUNK, FromField, FromFields};
 pub use round::round_to;
 pub use table::{Field, FieldBatch, Table, Values};
 pub use units::{Date, Decimal, Timestamp};
 
 #[doc(hidden)]
-pub use bits::BitsOut;
+pub use bits::{BitsOut, BitsTurn, NextBits};
+#[doc(hidden)]
+pub use lent_text::{LentTextOut, LentTexts};
 #[doc(hidden)]
 pub use lists::{ListOut, Lists};
 #[doc(hidden)]
 pub use nullable::NullableOut;
 #[doc(hidden)]
-pub use numbers::NumbersOut;
+pub use numbers::{NumbersOut, NumbersTurn};
 #[doc(hidden)]
 pub use same_text::TextOut;
 #[doc(hidden)]

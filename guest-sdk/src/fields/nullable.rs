@@ -1,15 +1,15 @@
 //! Fields that may have no value.
 
-use super::bits::{BitsOut, bit, bits_of, is_set};
+use super::bits::{BitsOut, BitsTurn, NextBits, bit, bits_of};
 use super::columns::{ColumnOf, misread};
 use super::numbers::{Number, NumbersOut};
-use super::{DataType, Field, FieldOut, FieldType, FromField, Inputs, IntoField, Values};
+use super::{CHUNK, DataType, Field, FieldOut, FieldType, FromField, Inputs, IntoField, Values};
 
 impl<'a, T: FromField<'a>> FromField<'a> for Option<T> {
     const DATA_TYPE: DataType = T::DATA_TYPE;
     const NULLABLE: bool = once(T::NULLABLE);
     type Column = (T::Column, Option<&'a [u8]>);
-    type Chunk = (T::Chunk, u32);
+    type Chunk = (T::Chunk, Valid);
 
     fn column(from: ColumnOf<'a>) -> Self::Column {
         let validity = from.field().validity.as_deref();
@@ -21,23 +21,55 @@ impl<'a, T: FromField<'a>> FromField<'a> for Option<T> {
 
     #[inline(always)]
     fn chunk((column, validity): &Self::Column, at: usize) -> Self::Chunk {
-        (T::chunk(column, at), validity.map_or(u32::MAX, |bitmap| bits_of(bitmap, at)))
+        (T::chunk(column, at), Valid::of(validity.map_or(u32::MAX, |bitmap| bits_of(bitmap, at))))
     }
 
     #[inline(always)]
     fn whole((chunk, valid): &Self::Chunk, rows: u32) -> bool {
-        valid & rows == rows && T::whole(chunk, rows)
+        valid.bits & rows == rows && T::whole(chunk, rows)
     }
 
     #[inline(always)]
     fn in_chunk<const WHOLE: bool>((chunk, valid): &Self::Chunk, row: usize) -> Self {
-        (WHOLE || is_set(*valid, row)).then(|| T::in_chunk::<WHOLE>(chunk, row))
+        let valid = WHOLE || valid.rows.get(row).is_some_and(|valid| *valid);
+        if T::IN_PLACE {
+            valid.then_some(T::in_chunk::<WHOLE>(chunk, row))
+        } else {
+            valid.then(|| T::in_chunk::<WHOLE>(chunk, row))
+        }
     }
 
     #[inline(always)]
     fn get((column, validity): &Self::Column, row: usize) -> Self {
         validity.is_none_or(|bitmap| bit(bitmap, row)).then(|| T::get(column, row))
     }
+}
+
+/// The rows of a chunk that have a value: as bits, and as a byte each, which a loop with SIMD can read.
+#[derive(Debug, Clone, Copy)]
+pub struct Valid {
+    bits: u32,
+    rows: [bool; CHUNK],
+}
+
+impl Valid {
+    #[inline(always)]
+    fn of(bits: u32) -> Self {
+        let mut rows = [false; CHUNK];
+        for (rows, byte) in rows.as_chunks_mut::<8>().0.iter_mut().zip(bits.to_le_bytes()) {
+            *rows = spread(byte);
+        }
+        Self { bits, rows }
+    }
+}
+
+/// Returns the bits of a byte, the least significant first.
+#[inline(always)]
+fn spread(byte: u8) -> [bool; 8] {
+    // Byte `i` keeps bit `i`, and the sum sets the highest bit of each byte that is not 0.
+    let alone = (u64::from(byte) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+    let highest = alone + 0x7f7f_7f7f_7f7f_7f7f;
+    (highest >> 7).to_le_bytes().map(|byte| byte & 1 == 1)
 }
 
 /// Returns whether an `Option` is nullable, which it is. An `Option` in an `Option` does not compile.
@@ -53,9 +85,13 @@ pub struct NullableOut<O> {
     valid: BitsOut,
 }
 
-impl<O: FieldOut> FieldOut for NullableOut<O> {
+impl<O: Absent> FieldOut for NullableOut<O> {
     type Chunk<'o>
-        = (O::Chunk<'o>, &'o mut u32)
+        = (O::Chunk<'o>, NextBits<'o>)
+    where
+        O: 'o;
+    type Turn<'o>
+        = (O::Turn<'o>, BitsTurn<'o>)
     where
         O: 'o;
 
@@ -65,14 +101,37 @@ impl<O: FieldOut> FieldOut for NullableOut<O> {
 
     #[inline(always)]
     fn chunk<'o>(&'o mut self, at: usize, inputs: Inputs<'o>) -> Self::Chunk<'o> {
-        (self.values.chunk(at, inputs), self.valid.bits(at))
+        (self.values.chunk(at, inputs), self.valid.next(at))
     }
 
     #[inline(always)]
     fn skip((chunk, valid): &mut Self::Chunk<'_>, row: usize) {
         // A rejected record counts as valid, so that it does not cost a bitmap.
-        true.put(valid, row);
+        valid.set(row, true);
         O::skip(chunk, row);
+    }
+
+    #[inline(always)]
+    fn turn<'o>(&'o mut self, inputs: Inputs<'o>) -> Self::Turn<'o> {
+        (self.values.turn(inputs), self.valid.turns())
+    }
+
+    #[inline(always)]
+    fn next_turn((turn, valid): &mut Self::Turn<'_>, at: usize) {
+        O::next_turn(turn, at);
+        valid.begin(at);
+    }
+
+    #[inline(always)]
+    fn skip_in_turn((turn, valid): &mut Self::Turn<'_>, row: usize) {
+        valid.set(row, true);
+        O::skip_in_turn(turn, row);
+    }
+
+    #[inline(always)]
+    fn end((turn, valid): &mut Self::Turn<'_>) {
+        O::end(turn);
+        valid.end();
     }
 
     fn grow(&mut self, rows: usize) {
@@ -89,15 +148,15 @@ impl<O: FieldOut> FieldOut for NullableOut<O> {
         self.values.bytes()
     }
 
-    fn finish(self, rows: usize, children: &mut Vec<Field>) -> Field {
-        let values = self.values.finish(rows, children).values;
+    fn finish(mut self, rows: usize, inputs: Inputs<'_>, children: &mut Vec<Field>) -> Field {
+        let bitmap = self.valid.into_bytes(rows);
+        let all = bitmap.iter().map(|byte| byte.count_ones() as usize).sum::<usize>() == rows;
+        let validity = (!all).then_some(bitmap);
+        self.values.settle(rows, inputs, validity.as_deref());
+        let values = self.values.finish(rows, inputs, children).values;
         // The input's column comes with its own validity.
-        let validity = match values {
-            Values::Same(_) => None,
-            _ => Some(self.valid.into_bytes(rows)),
-        };
-        let all = |bitmap: &Vec<u8>| bitmap.iter().map(|byte| byte.count_ones() as usize).sum::<usize>() == rows;
-        Field { values, validity: validity.filter(|bitmap| !all(bitmap)) }
+        let validity = validity.filter(|_| !matches!(values, Values::Same(_)));
+        Field { values, validity }
     }
 }
 
@@ -108,11 +167,20 @@ impl<T: IntoField<Out: Absent>> IntoField for Option<T> {
 
     #[inline(always)]
     fn put(self, (chunk, valid): &mut <Self::Out as FieldOut>::Chunk<'_>, row: usize) {
-        self.is_some().put(valid, row);
+        valid.set(row, self.is_some());
         match self {
             Some(value) => value.put(chunk, row),
             None => T::Out::absent(chunk, row),
         }
+    }
+
+    #[inline(always)]
+    fn keep<'o>(self, (turn, valid): &mut <Self::Out as FieldOut>::Turn<'o>, row: usize)
+    where
+        Self: 'o,
+    {
+        valid.set(row, self.is_some());
+        T::keep_option(self, turn, row);
     }
 }
 
@@ -121,6 +189,16 @@ pub trait Absent: FieldOut {
     /// Leaves a row of a chunk without a value, because the record has none.
     #[inline(always)]
     fn absent(_: &mut Self::Chunk<'_>, _: usize) {}
+
+    /// Leaves a row of a turn without a value, because the record has none.
+    #[inline(always)]
+    fn absent_in_turn(_: &mut Self::Turn<'_>, _: usize) {}
+
+    /// Ends the rows: those that `validity` names have a value, or all have one. A column that repeats one with other
+    /// rows copies it.
+    fn settle(&mut self, rows: usize, inputs: Inputs<'_>, validity: Option<&[u8]>) {
+        let _ = (rows, inputs, validity);
+    }
 }
 
 impl<N: Number> Absent for NumbersOut<N> {}

@@ -5,9 +5,10 @@ use super::give::whole_chunks;
 use super::{
     CHUNK, DataType, Date, Decimal, Field, FieldOut, FieldType, FromField, Inputs, IntoField, Timestamp, Values,
 };
+use crate::bytes::copy_block;
 
 /// A number as it stands in a column.
-pub trait Number: Copy + Default + 'static {
+pub trait Number: bytemuck::Pod + Default {
     /// Makes the values of a column.
     #[doc(hidden)]
     fn values(numbers: Vec<Self>) -> Values;
@@ -22,9 +23,21 @@ pub struct NumbersOut<N> {
     numbers: Vec<N>,
 }
 
+/// 32 numbers that are written together.
+#[derive(Debug)]
+pub struct NumbersTurn<'o, N> {
+    numbers: [N; CHUNK],
+    chunks: &'o mut [[N; CHUNK]],
+    at: usize,
+}
+
 impl<N: Number> FieldOut for NumbersOut<N> {
     type Chunk<'o>
         = &'o mut [N; CHUNK]
+    where
+        N: 'o;
+    type Turn<'o>
+        = NumbersTurn<'o, N>
     where
         N: 'o;
 
@@ -44,13 +57,34 @@ impl<N: Number> FieldOut for NumbersOut<N> {
     #[inline(always)]
     fn skip(_: &mut Self::Chunk<'_>, _: usize) {}
 
+    #[inline(always)]
+    fn turn<'o>(&'o mut self, _: Inputs<'o>) -> Self::Turn<'o> {
+        NumbersTurn { numbers: [N::default(); CHUNK], chunks: self.numbers.as_chunks_mut().0, at: 0 }
+    }
+
+    #[inline(always)]
+    fn next_turn(turn: &mut Self::Turn<'_>, at: usize) {
+        turn.at = at;
+    }
+
+    #[inline(always)]
+    fn skip_in_turn(_: &mut Self::Turn<'_>, _: usize) {}
+
+    #[inline(always)]
+    fn end(turn: &mut Self::Turn<'_>) {
+        match turn.chunks.get_mut(turn.at) {
+            Some(place) => copy_block(bytemuck::bytes_of(&turn.numbers), bytemuck::bytes_of_mut(place)),
+            None => misread("an answer", "room for its rows"),
+        }
+    }
+
     fn grow(&mut self, rows: usize) {
         self.numbers.resize(whole_chunks(rows), N::default());
     }
 
     fn truncate(&mut self, _: usize) {}
 
-    fn finish(mut self, rows: usize, _: &mut Vec<Field>) -> Field {
+    fn finish(mut self, rows: usize, _: Inputs<'_>, _: &mut Vec<Field>) -> Field {
         self.numbers.truncate(rows);
         Field { values: N::values(self.numbers), validity: None }
     }
@@ -115,6 +149,7 @@ macro_rules! field {
     ([$($generics:tt)*] $value:ty, $data_type:expr, $number:ty, $read:expr, $write:expr) => {
         impl<'a, $($generics)*> FromField<'a> for $value {
             const DATA_TYPE: DataType = $data_type;
+            const IN_PLACE: bool = true;
             type Column = &'a [$number];
             type Chunk = &'a [$number; CHUNK];
 
@@ -146,6 +181,26 @@ macro_rules! field {
             fn put(self, chunk: &mut &mut [$number; CHUNK], row: usize) {
                 if let Some(place) = chunk.get_mut(row) {
                     *place = $write(self);
+                }
+            }
+
+            #[inline(always)]
+            fn keep<'o>(self, turn: &mut NumbersTurn<'o, $number>, row: usize)
+            where
+                Self: 'o,
+            {
+                if let Some(place) = turn.numbers.get_mut(row) {
+                    *place = $write(self);
+                }
+            }
+
+            #[inline(always)]
+            fn keep_option<'o>(value: Option<Self>, turn: &mut NumbersTurn<'o, $number>, row: usize)
+            where
+                Self: 'o,
+            {
+                if let Some(place) = turn.numbers.get_mut(row) {
+                    *place = value.map($write).unwrap_or_default();
                 }
             }
         }

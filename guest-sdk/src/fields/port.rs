@@ -6,8 +6,8 @@ use std::rc::Rc;
 use super::ports::Start;
 use super::segment::Segment;
 use super::{FieldBatch, IntoFields};
+use crate::attributes::OwnAttributes;
 use crate::operator::FLUSH_BYTES;
-use crate::record::write_sized;
 use crate::{Error, IntoPayload, host};
 
 /// Number of records at which a port gives them to the host.
@@ -48,12 +48,13 @@ pub struct Port<R: IntoFields> {
     /// The batch being processed; `None` in `end` and in a source. `row` is the current record of the batch.
     input: Option<Rc<FieldBatch>>,
     row: usize,
+    /// Whether there is a batch and no current record, in `process_batch` outside of `each`.
+    outside: bool,
     streaming: bool,
     limits: (usize, usize),
     /// Records and bytes of this call.
     emitted: (usize, usize),
-    key: Vec<u8>,
-    headers: Vec<u8>,
+    own: OwnAttributes,
 }
 
 impl<R: IntoFields> Port<R> {
@@ -66,22 +67,21 @@ impl<R: IntoFields> Port<R> {
             mark: (0, 0),
             input: None,
             row: 0,
+            outside: false,
             streaming: false,
             limits: (usize::MAX, usize::MAX),
             emitted: (0, 0),
-            key: Vec::new(),
-            headers: Vec::new(),
+            own: OwnAttributes::default(),
         }
     }
 
     /// Emits a record.
     ///
     /// # Errors
-    /// None for now; the result is that of [`Emitter::emit`](crate::Emitter::emit).
+    /// In `process_batch`, outside of [`Batch::each`](crate::Batch::each): the output comes from no record.
     #[inline]
     pub fn emit<G: IntoFields<Out = R::Out>>(&mut self, record: G) -> Result<(), Error> {
-        self.append(Own::default(), record);
-        Ok(())
+        self.append(false, record)
     }
 
     /// Begins a record with its own key.
@@ -116,13 +116,18 @@ impl<R: IntoFields> Port<R> {
     pub(crate) fn begin(&mut self, start: &Start<'_>) {
         self.input = start.input.cloned();
         (self.row, self.mark, self.emitted) = (0, (0, 0), (0, 0));
+        self.outside = false;
         (self.streaming, self.limits) = (start.streaming, start.limits);
     }
 
     #[inline(always)]
     pub(crate) fn at(&mut self, row: usize) {
-        self.row = row;
+        (self.row, self.outside) = (row, false);
         self.mark = (self.segments.len(), self.segments.last().map_or(0, Segment::rows));
+    }
+
+    pub(crate) fn leave(&mut self) {
+        self.outside = true;
     }
 
     #[cold]
@@ -158,34 +163,34 @@ impl<R: IntoFields> Port<R> {
         self.emitted
     }
 
+    /// Appends a record. With `own`, it has the attributes that [`PortEmission`] has set.
     #[inline]
-    fn append<G: IntoFields<Out = R::Out>>(&mut self, own: Own, record: G) {
-        let (mut key, mut timestamp, mut headers): (Option<&[u8]>, Option<i64>, &[u8]) = (None, None, &[]);
-        if let Some(batch) = self.input.as_deref() {
-            key = batch.keys.as_ref().and_then(|keys| keys.get(self.row));
-            timestamp = batch.timestamps.as_ref().and_then(|timestamps| timestamps.get(self.row).copied());
-            headers = batch.headers.as_ref().and_then(|headers| headers.get(self.row)).unwrap_or_default();
+    fn append<G: IntoFields<Out = R::Out>>(&mut self, own: bool, record: G) -> Result<(), Error> {
+        if self.outside {
+            return Err(no_record());
         }
-        if own.key {
-            key = Some(&self.key);
+        let mut attributes = self.input.as_deref().map(|batch| batch.attributes(self.row)).unwrap_or_default();
+        if own {
+            attributes = self.own.over(attributes);
         }
-        if own.timestamp.is_some() {
-            timestamp = own.timestamp;
-        }
-        if own.headers {
-            headers = &self.headers;
-        }
-        if !self.segments.last().is_some_and(|last| last.takes(key.is_some(), timestamp.is_some())) {
-            self.segments.push(Segment::new(key.is_some(), timestamp.is_some()));
+        let (key, timestamp) = (attributes.key.is_some(), attributes.timestamp.is_some());
+        if !self.segments.last().is_some_and(|last| last.takes(key, timestamp)) {
+            self.segments.push(Segment::new(key, timestamp));
         }
         if let Some(last) = self.segments.last_mut() {
-            self.emitted.1 += last.push(record, key, timestamp, headers, self.row as u32);
+            self.emitted.1 += last.push(record, attributes, self.row as u32);
             self.emitted.0 += 1;
         }
         if self.streaming {
             self.tell_if_much();
         }
+        Ok(())
     }
+}
+
+#[cold]
+fn no_record() -> Error {
+    "an output comes from a record: emit it in the closure of `each`, and pass its port to `each`".into()
 }
 
 impl<R: IntoFields> fmt::Debug for Port<R> {
@@ -194,66 +199,48 @@ impl<R: IntoFields> fmt::Debug for Port<R> {
     }
 }
 
-/// The parts that a record does not inherit. The bytes of its key and headers are in the port.
-#[derive(Debug, Default, Clone, Copy)]
-struct Own {
-    key: bool,
-    timestamp: Option<i64>,
-    headers: bool,
-}
-
 /// A record under construction; [`emit`](Self::emit) finishes it.
 #[derive(Debug)]
 #[must_use = "nothing is emitted before `.emit(record)`"]
 pub struct PortEmission<'p, R: IntoFields> {
     port: &'p mut Port<R>,
-    own: Own,
     error: Option<Error>,
 }
 
 impl<'p, R: IntoFields> PortEmission<'p, R> {
     fn new(port: &'p mut Port<R>) -> Self {
-        Self { port, own: Own::default(), error: None }
+        port.own.begin();
+        Self { port, error: None }
     }
 
     /// Sets the key.
     pub fn key(mut self, key: impl IntoPayload) -> Self {
-        self.port.key.clear();
-        match key.write(&mut self.port.key) {
-            Ok(()) => self.own.key = true,
-            Err(error) => self.error = Some(error.context("key")),
+        if let Err(error) = self.port.own.set_key(key) {
+            self.error = Some(error);
         }
         self
     }
 
     /// Sets the event time, in microseconds since the Unix epoch.
-    pub fn timestamp(mut self, microseconds: i64) -> Self {
-        self.own.timestamp = Some(microseconds);
+    pub fn timestamp(self, microseconds: i64) -> Self {
+        self.port.own.set_timestamp(microseconds);
         self
     }
 
     /// Adds a header. The first call drops the headers that the record would inherit.
-    pub fn header(mut self, name: &str, value: &[u8]) -> Self {
-        if !self.own.headers {
-            self.port.headers.clear();
-            self.own.headers = true;
-        }
-        write_sized(name.as_bytes(), &mut self.port.headers);
-        write_sized(value, &mut self.port.headers);
+    pub fn header(self, name: &str, value: &[u8]) -> Self {
+        self.port.own.add_header(name, value);
         self
     }
 
     /// Emits the record.
     ///
     /// # Errors
-    /// The key cannot be written.
+    /// The key cannot be written, or as [`Port::emit`].
     pub fn emit<G: IntoFields<Out = R::Out>>(self, record: G) -> Result<(), Error> {
         match self.error {
             Some(error) => Err(error),
-            None => {
-                self.port.append(self.own, record);
-                Ok(())
-            }
+            None => self.port.append(true, record),
         }
     }
 }

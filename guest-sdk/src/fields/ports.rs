@@ -10,6 +10,8 @@ pub trait Ports {
     fn begin(&mut self, start: &Start<'_>);
     /// Sets the input record from which the following outputs come.
     fn at(&mut self, row: usize);
+    /// Ends the current record: nothing can be emitted until the next one.
+    fn leave(&mut self);
     /// Takes back the outputs since [`at`](Self::at).
     fn take_back(&mut self);
     /// Sends the outputs of each port that holds much to the host.
@@ -37,6 +39,8 @@ impl Ports for () {
     #[inline(always)]
     fn at(&mut self, _: usize) {}
 
+    fn leave(&mut self) {}
+
     fn take_back(&mut self) {}
 
     #[inline(always)]
@@ -61,6 +65,11 @@ impl<R: IntoFields, P: Ports> Ports for (Port<R>, P) {
         self.1.at(row);
     }
 
+    fn leave(&mut self) {
+        self.0.leave();
+        self.1.leave();
+    }
+
     #[cold]
     fn take_back(&mut self) {
         self.0.take_back();
@@ -83,3 +92,63 @@ impl<R: IntoFields, P: Ports> Ports for (Port<R>, P) {
         (rows + more_rows, bytes + more_bytes)
     }
 }
+
+/// Outputs that [`Batch::each`](super::Batch::each) takes: a `&mut Port<_>`, or a tuple of some.
+pub trait Outputs {
+    /// Sets the input record from which the following outputs come.
+    fn at(&mut self, row: usize);
+    /// Ends the current record.
+    fn leave(&mut self);
+    /// Takes back the outputs since [`at`](Self::at).
+    fn take_back(&mut self);
+    /// Sends the outputs of each port that holds much to the host.
+    fn tell_if_much(&mut self);
+}
+
+impl<R: IntoFields> Outputs for &mut Port<R> {
+    #[inline(always)]
+    fn at(&mut self, row: usize) {
+        Port::at(self, row);
+    }
+
+    fn leave(&mut self) {
+        Port::leave(self);
+    }
+
+    #[cold]
+    fn take_back(&mut self) {
+        Port::take_back(self);
+    }
+
+    #[inline(always)]
+    fn tell_if_much(&mut self) {
+        Port::tell_if_much(self);
+    }
+}
+
+macro_rules! tuples {
+    ($(($($port:ident $at:tt),*))*) => {$(
+        impl<$($port: Outputs),*> Outputs for ($($port,)*) {
+            #[inline(always)]
+            fn at(&mut self, row: usize) {
+                $(self.$at.at(row);)*
+            }
+
+            fn leave(&mut self) {
+                $(self.$at.leave();)*
+            }
+
+            #[cold]
+            fn take_back(&mut self) {
+                $(self.$at.take_back();)*
+            }
+
+            #[inline(always)]
+            fn tell_if_much(&mut self) {
+                $(self.$at.tell_if_much();)*
+            }
+        }
+    )*};
+}
+
+tuples!((A 0) (A 0, B 1) (A 0, B 1, C 2) (A 0, B 1, C 2, D 3));

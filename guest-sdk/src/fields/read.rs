@@ -45,6 +45,9 @@ pub trait FromField<'a>: Sized {
     const DATA_TYPE: DataType;
     /// Whether a row may have no value.
     const NULLABLE: bool = false;
+    /// Whether a value may be read although the row has none, which is cheaper than a branch: it is neither copied nor
+    /// looked at.
+    const IN_PLACE: bool = false;
     /// The column.
     type Column;
     /// 32 rows of the column.

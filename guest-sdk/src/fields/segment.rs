@@ -1,6 +1,7 @@
 //! Records by field that have not yet gone to the host.
 
 use super::{CHUNK, FieldBatch, Inputs, IntoFields, RecordOut, Table};
+use crate::attributes::{Attributes, append};
 use crate::types::Column;
 
 /// Records of which either all have a key or none has, and the same for event time: a column in the contract has no
@@ -42,14 +43,7 @@ impl<O: RecordOut> Segment<O> {
 
     /// Appends a record and returns its size in bytes.
     #[inline]
-    pub(super) fn push<G: IntoFields<Out = O>>(
-        &mut self,
-        record: G,
-        key: Option<&[u8]>,
-        timestamp: Option<i64>,
-        headers: &[u8],
-        parent: u32,
-    ) -> usize {
+    pub(super) fn push<G: IntoFields<Out = O>>(&mut self, record: G, attributes: Attributes<'_>, parent: u32) -> usize {
         let (row, text) = (self.parents.len(), self.out.bytes());
         if row >= self.room {
             self.room = row + CHUNK;
@@ -58,22 +52,11 @@ impl<O: RecordOut> Segment<O> {
         // No input: an output row has no input row of its own.
         record.put(&mut self.out.chunk(row / CHUNK, Inputs::NONE), row % CHUNK);
         // A value of a number takes 8 bytes or less.
-        let mut size = 8 * G::FIELDS.len() + self.out.bytes() - text;
-        if let (Some(keys), Some(key)) = (&mut self.keys, key) {
-            keys.push(key);
-            size += key.len();
-        }
-        if let (Some(timestamps), Some(timestamp)) = (&mut self.timestamps, timestamp) {
-            timestamps.push(timestamp);
-        }
-        if self.headers.is_some() || !headers.is_empty() {
-            // The rows before this one have no headers: each gets an empty entry.
-            let column = self.headers.get_or_insert_with(|| Column { offsets: vec![0; row + 1], bytes: Vec::new() });
-            column.push(headers);
-            size += headers.len();
-        }
+        let size = 8 * G::FIELDS.len() + self.out.bytes() - text;
+        let Self { keys, timestamps, headers, .. } = self;
+        let beside = append(attributes, row, keys, timestamps, headers);
         self.parents.push(parent);
-        size
+        size + beside
     }
 
     /// Keeps the first rows and returns the number of the others.
@@ -94,7 +77,7 @@ impl<O: RecordOut> Segment<O> {
     pub(super) fn finish(self) -> (FieldBatch, Vec<u32>) {
         let rows = self.parents.len();
         let mut children = Vec::new();
-        let fields = self.out.finish(rows, &mut children);
+        let fields = self.out.finish(rows, Inputs::NONE, &mut children);
         let table = Table { rows: rows as u32, fields, children };
         let Self { keys, timestamps, headers, parents, .. } = self;
         (FieldBatch { table, keys, timestamps, headers }, parents)

@@ -14,6 +14,10 @@ impl<O: RecordOut> FieldOut for StructOut<O> {
         = O::Chunk<'o>
     where
         O: 'o;
+    type Turn<'o>
+        = O::Turn<'o>
+    where
+        O: 'o;
 
     fn begin(_: &'static FieldType, rows: usize) -> Self {
         Self { members: O::begin(rows) }
@@ -30,6 +34,26 @@ impl<O: RecordOut> FieldOut for StructOut<O> {
         O::skip(chunk, row);
     }
 
+    #[inline(always)]
+    fn turn<'o>(&'o mut self, _: Inputs<'o>) -> O::Turn<'o> {
+        self.members.turn(Inputs::NONE)
+    }
+
+    #[inline(always)]
+    fn next_turn(turn: &mut O::Turn<'_>, at: usize) {
+        O::next_turn(turn, at);
+    }
+
+    #[inline(always)]
+    fn skip_in_turn(turn: &mut O::Turn<'_>, row: usize) {
+        O::skip_in_turn(turn, row);
+    }
+
+    #[inline(always)]
+    fn end(turn: &mut O::Turn<'_>) {
+        O::end(turn);
+    }
+
     fn grow(&mut self, rows: usize) {
         self.members.grow(rows);
     }
@@ -42,8 +66,8 @@ impl<O: RecordOut> FieldOut for StructOut<O> {
         self.members.bytes()
     }
 
-    fn finish(self, rows: usize, children: &mut Vec<Field>) -> Field {
-        let members = self.members.finish(rows, children);
+    fn finish(self, rows: usize, _: Inputs<'_>, children: &mut Vec<Field>) -> Field {
+        let members = self.members.finish(rows, Inputs::NONE, children);
         let first = children.len() as u32;
         let numbers = (first..).take(members.len()).collect();
         children.extend(members);
@@ -55,5 +79,10 @@ impl<O: RecordOut> Absent for StructOut<O> {
     #[inline(always)]
     fn absent(chunk: &mut O::Chunk<'_>, row: usize) {
         O::skip(chunk, row);
+    }
+
+    #[inline(always)]
+    fn absent_in_turn(turn: &mut O::Turn<'_>, row: usize) {
+        O::skip_in_turn(turn, row);
     }
 }

@@ -1,5 +1,6 @@
 //! The types that cross the boundary, as in `wit/fields.wit`.
 
+use crate::attributes::{Attributes, attributes};
 use crate::types::Column;
 
 /// Records as columns, in the order of the operator's description. Only this crate makes tables, from the host's calls
@@ -34,6 +35,14 @@ pub struct FieldBatch {
     pub(crate) timestamps: Option<Vec<i64>>,
     /// Headers, in the encoding of `wit/types.wit`. Absent: no record has headers.
     pub(crate) headers: Option<Column>,
+}
+
+impl FieldBatch {
+    /// Key, event time and headers of record `row`.
+    #[inline(always)]
+    pub(crate) fn attributes(&self, row: usize) -> Attributes<'_> {
+        attributes(&self.keys, &self.timestamps, &self.headers, row)
+    }
 }
 
 /// The column of a field.

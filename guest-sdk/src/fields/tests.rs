@@ -132,6 +132,6 @@ fn columns_keep_the_rows_that_are_not_taken_back() {
     }
     out.truncate(1);
     super::IntoField::put("x", &mut out.chunk(0, super::Inputs::NONE), 1);
-    let Values::Strings(column) = out.finish(2, &mut Vec::new()).values else { panic!() };
+    let Values::Strings(column) = out.finish(2, super::Inputs::NONE, &mut Vec::new()).values else { panic!() };
     assert_eq!(column.bytes, b"ax");
 }

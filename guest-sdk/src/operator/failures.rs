@@ -15,6 +15,11 @@ impl Failures {
         self.messages.push(error.message().as_bytes());
     }
 
+    /// The rejected records, in the order in which they were rejected.
+    pub(crate) fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
     /// Returns whether this record is rejected.
     pub(crate) fn has(&self, row: usize) -> bool {
         self.rows.contains(&(row as u32))

@@ -1,5 +1,5 @@
 use super::failures::Failures;
-use super::not_open;
+use super::running::Running;
 use crate::fields::{Table, TableCall};
 use crate::{Context, Error, metrics};
 
@@ -19,27 +19,24 @@ macro_rules! kind {
         /// The lane of the kind: one copy of the operator behind the functions of the contract.
         #[derive(Debug)]
         pub struct $lane<O> {
-            operator: Option<O>,
+            operator: Running<O>,
             failures: Failures,
         }
 
         impl<O: $kind> $lane<O> {
             /// Creates a lane that is not open yet.
             pub fn new() -> Self {
-                Self { operator: None, failures: Failures::default() }
+                Self { operator: Running::default(), failures: Failures::default() }
             }
 
             /// `open` of the contract.
             pub fn open(&mut self, context: &Context) -> Result<(), String> {
-                let opened = O::open(context).map_err(|error| error.message().to_owned());
-                metrics::flush();
-                self.operator = Some(opened?);
-                Ok(())
+                self.operator.open(|| O::open(context))
             }
 
             #[doc = $function]
             pub fn call(&mut self, table: &Table) {
-                let Some(operator) = &mut self.operator else { not_open() };
+                let operator = self.operator.get();
                 operator.call(TableCall::new(table, &mut self.failures));
                 self.failures.tell();
                 metrics::flush();
@@ -47,10 +44,7 @@ macro_rules! kind {
 
             /// `close` of the contract.
             pub fn close(&mut self) {
-                if let Some(operator) = self.operator.take() {
-                    operator.close();
-                }
-                metrics::flush();
+                self.operator.close(O::close);
             }
         }
 

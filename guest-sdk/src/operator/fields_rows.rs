@@ -1,10 +1,12 @@
 //! The kinds by field that see keys, event times and headers: process, source and sink.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::failures::Failures;
-use super::{Progress, broken, not_open};
-use crate::fields::{Columns, FieldBatch, FromFields, Ports, Start};
+use super::running::Running;
+use super::{Progress, broken};
+use crate::fields::{Batch, Columns, FieldBatch, FromFields, Ports, Start};
 use crate::state::Tables;
 use crate::{Context, Error, Record, metrics};
 
@@ -94,6 +96,31 @@ impl<'a> FieldsCall<'a> {
         }
         ports.tell();
     }
+
+    /// Passes the whole batch on. An error rejects every record that was not yet processed.
+    pub fn whole<R: FromFields<'a>, P: Ports>(
+        self,
+        mut ports: P,
+        process: impl FnOnce(Batch<'_, R>, &mut P) -> Result<(), Error>,
+    ) {
+        let Self { batch, tables, failures } = self;
+        let rows = Columns::<R>::of(&batch.table).rows();
+        if rows == 0 {
+            return;
+        }
+        ports.begin(&Start { input: Some(batch), streaming: false, limits: (usize::MAX, usize::MAX) });
+        ports.leave();
+        let done = Cell::new(0);
+        if let Err(error) = process(Batch::new(batch, tables, failures, &done), &mut ports) {
+            if done.get() >= rows {
+                broken("process_batch", &error);
+            }
+            for row in done.get()..rows {
+                failures.reject(row, &error);
+            }
+        }
+        ports.tell();
+    }
 }
 
 /// Calls `end` of a process by field with its outputs. Nothing is taken back.
@@ -166,7 +193,7 @@ impl<'a> FieldsWrite<'a> {
 /// The lane of a [`FieldsProcess`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct FieldsProcessLane<O> {
-    operator: Option<O>,
+    operator: Running<O>,
     tables: Tables,
     failures: Failures,
 }
@@ -174,7 +201,7 @@ pub struct FieldsProcessLane<O> {
 impl<O: FieldsProcess> FieldsProcessLane<O> {
     /// Creates a lane that is not open yet.
     pub fn new() -> Self {
-        Self { operator: None, tables: Tables::default(), failures: Failures::default() }
+        Self { operator: Running::default(), tables: Tables::default(), failures: Failures::default() }
     }
 
     /// `ports` of the contract.
@@ -185,15 +212,12 @@ impl<O: FieldsProcess> FieldsProcessLane<O> {
     /// `open` of the contract.
     pub fn open(&mut self, context: &Context) -> Result<(), String> {
         self.tables = Tables::default();
-        let opened = O::open(context, &mut self.tables).map_err(|error| error.message().to_owned());
-        metrics::flush();
-        self.operator = Some(opened?);
-        Ok(())
+        self.operator.open(|| O::open(context, &mut self.tables))
     }
 
     /// `process` of the contract.
     pub fn call(&mut self, batch: FieldBatch) {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         let batch = Rc::new(batch);
         self.tables.begin(batch.keys.as_ref(), batch.table.rows());
         operator.process(FieldsCall { batch: &batch, tables: &self.tables, failures: &mut self.failures });
@@ -204,7 +228,7 @@ impl<O: FieldsProcess> FieldsProcessLane<O> {
 
     /// `end` of the contract. An error fails the call, because there is no record to reject.
     pub fn end(&mut self) {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         if let Err(error) = operator.end() {
             broken("end", &error);
         }
@@ -214,23 +238,20 @@ impl<O: FieldsProcess> FieldsProcessLane<O> {
 
     /// `close` of the contract.
     pub fn close(&mut self) {
-        if let Some(operator) = self.operator.take() {
-            operator.close();
-        }
-        metrics::flush();
+        self.operator.close(O::close);
     }
 }
 
 /// The lane of a [`FieldsSource`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct FieldsSourceLane<O> {
-    operator: Option<O>,
+    operator: Running<O>,
 }
 
 impl<O: FieldsSource> FieldsSourceLane<O> {
     /// Creates a lane that is not open yet.
     pub fn new() -> Self {
-        Self { operator: None }
+        Self { operator: Running::default() }
     }
 
     /// `ports` of the contract.
@@ -240,15 +261,12 @@ impl<O: FieldsSource> FieldsSourceLane<O> {
 
     /// `open` of the contract.
     pub fn open(&mut self, context: &Context) -> Result<(), String> {
-        let opened = O::open(context).map_err(|error| error.message().to_owned());
-        metrics::flush();
-        self.operator = Some(opened?);
-        Ok(())
+        self.operator.open(|| O::open(context))
     }
 
     /// `next` of the contract.
     pub fn call(&mut self, max_records: u32, max_bytes: u32) -> Result<Progress, String> {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         let found = operator.next(FieldsNext { limits: (max_records as usize, max_bytes as usize) });
         metrics::flush();
         found.map_err(|error| error.message().to_owned())
@@ -256,7 +274,7 @@ impl<O: FieldsSource> FieldsSourceLane<O> {
 
     /// `position` of the contract. An error fails the call, because `position` cannot return an error.
     pub fn position(&mut self) -> Vec<u8> {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         let mut position = Vec::new();
         if let Err(error) = operator.position(&mut position) {
             broken("position", &error);
@@ -266,43 +284,37 @@ impl<O: FieldsSource> FieldsSourceLane<O> {
 
     /// `seek` of the contract.
     pub fn seek(&mut self, position: &[u8]) -> Result<(), String> {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         operator.seek(position).map_err(|error| error.message().to_owned())
     }
 
     /// `close` of the contract.
     pub fn close(&mut self) {
-        if let Some(operator) = self.operator.take() {
-            operator.close();
-        }
-        metrics::flush();
+        self.operator.close(O::close);
     }
 }
 
 /// The lane of a [`FieldsSink`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct FieldsSinkLane<O> {
-    operator: Option<O>,
+    operator: Running<O>,
     failures: Failures,
 }
 
 impl<O: FieldsSink> FieldsSinkLane<O> {
     /// Creates a lane that is not open yet.
     pub fn new() -> Self {
-        Self { operator: None, failures: Failures::default() }
+        Self { operator: Running::default(), failures: Failures::default() }
     }
 
     /// `open` of the contract.
     pub fn open(&mut self, context: &Context) -> Result<(), String> {
-        let opened = O::open(context).map_err(|error| error.message().to_owned());
-        metrics::flush();
-        self.operator = Some(opened?);
-        Ok(())
+        self.operator.open(|| O::open(context))
     }
 
     /// `write` of the contract.
     pub fn call(&mut self, batch: &FieldBatch) {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         operator.write(FieldsWrite { batch, failures: &mut self.failures });
         self.failures.tell();
         metrics::flush();
@@ -310,7 +322,7 @@ impl<O: FieldsSink> FieldsSinkLane<O> {
 
     /// `flush` of the contract.
     pub fn flush(&mut self) -> Result<(), String> {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         let flushed = operator.flush().map_err(|error| error.message().to_owned());
         metrics::flush();
         flushed
@@ -318,10 +330,7 @@ impl<O: FieldsSink> FieldsSinkLane<O> {
 
     /// `close` of the contract.
     pub fn close(&mut self) {
-        if let Some(operator) = self.operator.take() {
-            operator.close();
-        }
-        metrics::flush();
+        self.operator.close(O::close);
     }
 }
 

@@ -1,5 +1,5 @@
 use super::failures::Failures;
-use super::not_open;
+use super::running::Running;
 use crate::types::Column;
 use crate::{Context, Error, host, metrics};
 
@@ -16,7 +16,7 @@ pub trait Filter: Sized {
 /// The lane of a [`Filter`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct FilterLane<O> {
-    operator: Option<O>,
+    operator: Running<O>,
     bitmap: Vec<u8>,
     failures: Failures,
 }
@@ -24,20 +24,17 @@ pub struct FilterLane<O> {
 impl<O: Filter> FilterLane<O> {
     /// Creates a lane that is not open yet.
     pub fn new() -> Self {
-        Self { operator: None, bitmap: Vec::new(), failures: Failures::default() }
+        Self { operator: Running::default(), bitmap: Vec::new(), failures: Failures::default() }
     }
 
     /// `open` of the contract.
     pub fn open(&mut self, context: &Context) -> Result<(), String> {
-        let opened = O::open(context).map_err(|error| error.message().to_owned());
-        metrics::flush();
-        self.operator = Some(opened?);
-        Ok(())
+        self.operator.open(|| O::open(context))
     }
 
     /// `filter` of the contract.
     pub fn call(&mut self, payloads: &Column) {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         let rows = payloads.len();
         self.bitmap.resize(rows.div_ceil(8), 0);
         // SAFETY: the column comes from the host, which has checked it, or from this crate's own `testing`,
@@ -63,10 +60,7 @@ impl<O: Filter> FilterLane<O> {
 
     /// `close` of the contract.
     pub fn close(&mut self) {
-        if let Some(operator) = self.operator.take() {
-            operator.close();
-        }
-        metrics::flush();
+        self.operator.close(O::close);
     }
 }
 

@@ -1,5 +1,5 @@
 use super::failures::Failures;
-use super::not_open;
+use super::running::Running;
 use crate::types::Column;
 use crate::{Context, Error, IntoPayload, host, metrics};
 
@@ -54,7 +54,7 @@ impl Rows {
 /// The lane of a [`FlatMap`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct FlatMapLane<O> {
-    operator: Option<O>,
+    operator: Running<O>,
     rows: Rows,
     failures: Failures,
 }
@@ -62,20 +62,17 @@ pub struct FlatMapLane<O> {
 impl<O: FlatMap> FlatMapLane<O> {
     /// Creates a lane that is not open yet.
     pub fn new() -> Self {
-        Self { operator: None, rows: Rows::default(), failures: Failures::default() }
+        Self { operator: Running::default(), rows: Rows::default(), failures: Failures::default() }
     }
 
     /// `open` of the contract.
     pub fn open(&mut self, context: &Context) -> Result<(), String> {
-        let opened = O::open(context).map_err(|error| error.message().to_owned());
-        metrics::flush();
-        self.operator = Some(opened?);
-        Ok(())
+        self.operator.open(|| O::open(context))
     }
 
     /// `flat-map` of the contract.
     pub fn call(&mut self, payloads: &Column) {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         let rows = &mut self.rows;
         for (row, payload) in payloads.iter().enumerate() {
             let before = rows.parents.len();
@@ -97,10 +94,7 @@ impl<O: FlatMap> FlatMapLane<O> {
 
     /// `close` of the contract.
     pub fn close(&mut self) {
-        if let Some(operator) = self.operator.take() {
-            operator.close();
-        }
-        metrics::flush();
+        self.operator.close(O::close);
     }
 }
 

@@ -1,5 +1,5 @@
 use super::failures::Failures;
-use super::not_open;
+use super::running::Running;
 use crate::types::Column;
 use crate::{Context, Error, host, metrics};
 
@@ -16,7 +16,7 @@ pub trait KeyBy: Sized {
 /// The lane of a [`KeyBy`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct KeyByLane<O> {
-    operator: Option<O>,
+    operator: Running<O>,
     keys: Column,
     failures: Failures,
 }
@@ -24,20 +24,17 @@ pub struct KeyByLane<O> {
 impl<O: KeyBy> KeyByLane<O> {
     /// Creates a lane that is not open yet.
     pub fn new() -> Self {
-        Self { operator: None, keys: Column::new(), failures: Failures::default() }
+        Self { operator: Running::default(), keys: Column::new(), failures: Failures::default() }
     }
 
     /// `open` of the contract.
     pub fn open(&mut self, context: &Context) -> Result<(), String> {
-        let opened = O::open(context).map_err(|error| error.message().to_owned());
-        metrics::flush();
-        self.operator = Some(opened?);
-        Ok(())
+        self.operator.open(|| O::open(context))
     }
 
     /// `key-by` of the contract.
     pub fn call(&mut self, payloads: &Column) {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         let failures = &mut self.failures;
         self.keys.write_each(
             payloads,
@@ -51,10 +48,7 @@ impl<O: KeyBy> KeyByLane<O> {
 
     /// `close` of the contract.
     pub fn close(&mut self) {
-        if let Some(operator) = self.operator.take() {
-            operator.close();
-        }
-        metrics::flush();
+        self.operator.close(O::close);
     }
 }
 

@@ -1,6 +1,6 @@
 use super::failures::Failures;
-use super::not_open;
 use super::rewrite::Rewrite;
+use super::running::Running;
 use crate::types::Column;
 use crate::{Context, Error, host, metrics};
 
@@ -20,7 +20,7 @@ pub trait Map: Sized {
 /// The lane of a [`Map`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct MapLane<O> {
-    operator: Option<O>,
+    operator: Running<O>,
     rewrite: Rewrite,
     failures: Failures,
 }
@@ -28,20 +28,17 @@ pub struct MapLane<O> {
 impl<O: Map> MapLane<O> {
     /// Creates a lane that is not open yet.
     pub fn new() -> Self {
-        Self { operator: None, rewrite: Rewrite::new(), failures: Failures::default() }
+        Self { operator: Running::default(), rewrite: Rewrite::new(), failures: Failures::default() }
     }
 
     /// `open` of the contract.
     pub fn open(&mut self, context: &Context) -> Result<(), String> {
-        let opened = O::open(context).map_err(|error| error.message().to_owned());
-        metrics::flush();
-        self.operator = Some(opened?);
-        Ok(())
+        self.operator.open(|| O::open(context))
     }
 
     /// `map` of the contract. The call overwrites the batch.
     pub fn call(&mut self, payloads: &mut Column) {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         self.rewrite.each(operator, payloads, &mut self.failures);
         host::payloads(payloads);
         self.rewrite.keep(payloads);
@@ -51,10 +48,7 @@ impl<O: Map> MapLane<O> {
 
     /// `close` of the contract.
     pub fn close(&mut self) {
-        if let Some(operator) = self.operator.take() {
-            operator.close();
-        }
-        metrics::flush();
+        self.operator.close(O::close);
     }
 }
 

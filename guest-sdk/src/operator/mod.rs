@@ -19,6 +19,7 @@ mod key_by;
 mod map;
 mod process;
 mod rewrite;
+mod running;
 mod sink;
 mod source;
 
@@ -49,14 +50,6 @@ use crate::description::Description;
 pub trait Described {
     /// The description, which the host reads before anything runs.
     const DESCRIPTION: Description;
-}
-
-/// Panics because the operator was called while it is not open. The host never makes such a call, and the
-/// operator cannot continue.
-#[cold]
-#[expect(clippy::panic, reason = "a breach of the contract by the host; the trap is the answer")]
-pub(crate) fn not_open() -> ! {
-    panic!("the operator was called before `open` succeeded or after `close`")
 }
 
 /// Panics because a call failed that has neither a record to reject nor an error to return. The host then sees

@@ -1,7 +1,8 @@
 use std::rc::Rc;
 
+use super::broken;
 use super::failures::Failures;
-use super::{broken, not_open};
+use super::running::Running;
 use crate::state::Tables;
 use crate::types::Batch;
 use crate::{Context, Emitter, Error, FromPayload, Record, Records, metrics};
@@ -80,7 +81,7 @@ impl<'a> Call<'a> {
 /// The lane of a [`Process`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct ProcessLane<O> {
-    operator: Option<O>,
+    operator: Running<O>,
     out: Emitter,
     tables: Tables,
     failures: Failures,
@@ -89,7 +90,12 @@ pub struct ProcessLane<O> {
 impl<O: Process> ProcessLane<O> {
     /// Creates a lane that is not open yet.
     pub fn new() -> Self {
-        Self { operator: None, out: Emitter::new(O::PORTS), tables: Tables::default(), failures: Failures::default() }
+        Self {
+            operator: Running::default(),
+            out: Emitter::new(O::PORTS),
+            tables: Tables::default(),
+            failures: Failures::default(),
+        }
     }
 
     /// `ports` of the contract.
@@ -100,15 +106,12 @@ impl<O: Process> ProcessLane<O> {
     /// `open` of the contract.
     pub fn open(&mut self, context: &Context) -> Result<(), String> {
         self.tables = Tables::default();
-        let opened = O::open(context, &mut self.tables).map_err(|error| error.message().to_owned());
-        metrics::flush();
-        self.operator = Some(opened?);
-        Ok(())
+        self.operator.open(|| O::open(context, &mut self.tables))
     }
 
     /// `process` of the contract.
     pub fn call(&mut self, batch: Batch) {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         let batch = Rc::new(batch);
         self.out.begin(&batch);
         self.tables.begin(batch.keys.as_ref(), batch.payloads.len());
@@ -138,7 +141,7 @@ impl<O: Process> ProcessLane<O> {
 
     /// `end` of the contract. An error fails the call, because there is no record to reject.
     pub fn end(&mut self) {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         self.out.begin_without_input(true, (usize::MAX, usize::MAX));
         if let Err(error) = operator.end(&mut self.out) {
             broken("end", &error);
@@ -150,10 +153,7 @@ impl<O: Process> ProcessLane<O> {
 
     /// `close` of the contract.
     pub fn close(&mut self) {
-        if let Some(operator) = self.operator.take() {
-            operator.close();
-        }
-        metrics::flush();
+        self.operator.close(O::close);
     }
 }
 

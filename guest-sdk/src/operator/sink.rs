@@ -1,5 +1,5 @@
 use super::failures::Failures;
-use super::not_open;
+use super::running::Running;
 use crate::types::Batch;
 use crate::{Context, Error, Record, metrics};
 
@@ -21,27 +21,24 @@ pub trait Sink: Sized {
 /// The lane of a [`Sink`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct SinkLane<O> {
-    operator: Option<O>,
+    operator: Running<O>,
     failures: Failures,
 }
 
 impl<O: Sink> SinkLane<O> {
     /// Creates a lane that is not open yet.
     pub fn new() -> Self {
-        Self { operator: None, failures: Failures::default() }
+        Self { operator: Running::default(), failures: Failures::default() }
     }
 
     /// `open` of the contract.
     pub fn open(&mut self, context: &Context) -> Result<(), String> {
-        let opened = O::open(context).map_err(|error| error.message().to_owned());
-        metrics::flush();
-        self.operator = Some(opened?);
-        Ok(())
+        self.operator.open(|| O::open(context))
     }
 
     /// `write` of the contract.
     pub fn call(&mut self, batch: &Batch) {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         for (row, payload) in batch.payloads.iter().enumerate() {
             if let Err(error) = operator.write(Record::of(batch, row, payload)) {
                 self.failures.reject(row, &error);
@@ -53,7 +50,7 @@ impl<O: Sink> SinkLane<O> {
 
     /// `flush` of the contract.
     pub fn flush(&mut self) -> Result<(), String> {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         let flushed = operator.flush().map_err(|error| error.message().to_owned());
         metrics::flush();
         flushed
@@ -61,10 +58,7 @@ impl<O: Sink> SinkLane<O> {
 
     /// `close` of the contract.
     pub fn close(&mut self) {
-        if let Some(operator) = self.operator.take() {
-            operator.close();
-        }
-        metrics::flush();
+        self.operator.close(O::close);
     }
 }
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use super::{broken, not_open};
+use super::broken;
+use super::running::Running;
 use crate::{Context, Emitter, Error, metrics};
 
 /// The result of `next` of a source.
@@ -40,14 +41,14 @@ pub trait Source: Sized {
 /// The lane of a [`Source`]: one copy of the operator behind the functions of the contract.
 #[derive(Debug)]
 pub struct SourceLane<O> {
-    operator: Option<O>,
+    operator: Running<O>,
     out: Emitter,
 }
 
 impl<O: Source> SourceLane<O> {
     /// Creates a lane that is not open yet.
     pub fn new() -> Self {
-        Self { operator: None, out: Emitter::new(O::PORTS) }
+        Self { operator: Running::default(), out: Emitter::new(O::PORTS) }
     }
 
     /// `ports` of the contract.
@@ -57,16 +58,13 @@ impl<O: Source> SourceLane<O> {
 
     /// `open` of the contract.
     pub fn open(&mut self, context: &Context) -> Result<(), String> {
-        let opened = O::open(context).map_err(|error| error.message().to_owned());
-        metrics::flush();
-        self.operator = Some(opened?);
-        Ok(())
+        self.operator.open(|| O::open(context))
     }
 
     /// `next` of the contract: calls the operator until the emitter is full, the operator returns another value
     /// than `More`, or a call emits nothing.
     pub fn call(&mut self, max_records: u32, max_bytes: u32) -> Result<Progress, String> {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         self.out.begin_without_input(false, (max_records as usize, max_bytes as usize));
         let found = loop {
             let before = self.out.rows();
@@ -87,7 +85,7 @@ impl<O: Source> SourceLane<O> {
 
     /// `position` of the contract. An error fails the call, because `position` cannot return an error.
     pub fn position(&mut self) -> Vec<u8> {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         let mut position = Vec::new();
         if let Err(error) = operator.position(&mut position) {
             broken("position", &error);
@@ -97,16 +95,13 @@ impl<O: Source> SourceLane<O> {
 
     /// `seek` of the contract.
     pub fn seek(&mut self, position: &[u8]) -> Result<(), String> {
-        let Some(operator) = &mut self.operator else { not_open() };
+        let operator = self.operator.get();
         operator.seek(position).map_err(|error| error.message().to_owned())
     }
 
     /// `close` of the contract.
     pub fn close(&mut self) {
-        if let Some(operator) = self.operator.take() {
-            operator.close();
-        }
-        metrics::flush();
+        self.operator.close(O::close);
     }
 }
 

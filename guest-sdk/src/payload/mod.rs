@@ -24,8 +24,8 @@ use crate::Error;
     label = "not a payload type",
     note = "take `&[u8]`, `&str`, `String`, `Vec<u8>`, a number, a `bool`, or `Json<T>` where `T: serde::Deserialize`",
     note = "or implement `sage_guest::FromPayload` for it",
-    note = "a struct with `#[derive(Record)]` is a record by field and no payload: `process_batch` and `Emitter` take \
-        payloads, such as `Json<T>`"
+    note = "a struct with `#[derive(Record)]` is a record by field and no payload: `Emitter` and `Records` take \
+        payloads, such as `Json<T>`; by field, write `Batch<In>` and `out: &mut Port<Out>`"
 )]
 pub trait FromPayload<'a>: Sized {
     /// Decodes the bytes of a record. An error rejects the record.

@@ -1,5 +1,4 @@
-use serde_json::{Map, Value};
-
+use super::json::Object;
 use super::lane::{Lane, Open};
 use super::outcome::{Failure, Outcome, Output};
 use super::{columns, json};
@@ -21,7 +20,7 @@ pub type FieldsKeyBy<O> = Lane<FieldsKeyByLane<O>>;
 struct Input {
     table: Table,
     /// Each row's record with its index among the records of the test.
-    records: Vec<(usize, Map<String, Value>)>,
+    records: Vec<(usize, Object)>,
     /// The records that are not as the operator's description says. The host rejects them before the operator.
     failures: Vec<Failure>,
 }
@@ -51,7 +50,7 @@ impl Input {
             "the operator reads {reads:?}, and these records have {given:?}: give records as JSON instead"
         );
         let table = table(records);
-        let records = (0..table.rows as usize).map(|row| (row, json::write(Map::new(), given, &table, row)));
+        let records = (0..table.rows as usize).map(|row| (row, json::write(Object::default(), given, &table, row)));
         Self { records: records.collect(), table, failures: Vec::new() }
     }
 }
@@ -124,24 +123,19 @@ macro_rules! run {
                 self.call_with_batch(|lane| lane.call(&input.table));
                 let rejected = self.failures();
                 let mut outputs = Vec::new();
-                $outputs(
-                    self.host(),
-                    &fields_of::<O>(),
-                    &input,
-                    &mut |row: usize, record: &Map<String, Value>, key| {
-                        if rejected.iter().any(|failure| failure.record == row) {
-                            return;
-                        }
-                        if let Some((parent, _)) = input.records.get(row) {
-                            outputs.push(Output {
-                                payload: Value::Object(record.clone()).to_string().into_bytes(),
-                                parent: Some(*parent),
-                                key,
-                                ..Output::default()
-                            });
-                        }
-                    },
-                );
+                $outputs(self.host(), &fields_of::<O>(), &input, &mut |row: usize, record: &Object, key| {
+                    if rejected.iter().any(|failure| failure.record == row) {
+                        return;
+                    }
+                    if let Some((parent, _)) = input.records.get(row) {
+                        outputs.push(Output {
+                            payload: record.to_string().into_bytes(),
+                            parent: Some(*parent),
+                            key,
+                            ..Output::default()
+                        });
+                    }
+                });
                 let told = rejected.into_iter().filter_map(|Failure { record, message }| {
                     input.records.get(record).map(|(record, _)| Failure { record: *record, message })
                 });
@@ -159,14 +153,14 @@ run!(FieldsFlatMapLane: FieldsFlatMap, flattened);
 run!(FieldsKeyByLane: FieldsKeyBy, keyed);
 
 /// Receives each output record with the row of its input, and with its key.
-type Each<'e> = &'e mut dyn FnMut(usize, &Map<String, Value>, Option<Vec<u8>>);
+type Each<'e> = &'e mut dyn FnMut(usize, &Object, Option<Vec<u8>>);
 
 fn mapped(host: &mut host::Recorder, fields: &Fields, input: &Input, each: Each<'_>) {
     for answer in std::mem::take(&mut host.columns) {
         assert!(answer.rows == input.table.rows, "{} rows for {} records", answer.rows, input.table.rows);
         let columns = resolve(answer, fields.gives, Some(&input.table));
         for (row, (_, record)) in input.records.iter().enumerate() {
-            let rest = if fields.keeps_rest { record.clone() } else { Map::new() };
+            let rest = if fields.keeps_rest { record.clone() } else { Object::default() };
             each(row, &json::write(rest, fields.gives, &columns, row), None);
         }
     }
@@ -189,7 +183,7 @@ fn flattened(host: &mut host::Recorder, fields: &Fields, input: &Input, each: Ea
         let columns = resolve(answer, fields.gives, None);
         for (row, parent) in parents.into_iter().enumerate() {
             let Some((_, record)) = input.records.get(parent as usize) else { continue };
-            let rest = if fields.keeps_rest { record.clone() } else { Map::new() };
+            let rest = if fields.keeps_rest { record.clone() } else { Object::default() };
             each(parent as usize, &json::write(rest, fields.gives, &columns, row), None);
         }
     }

@@ -1,6 +1,5 @@
-use serde_json::{Map, Value};
-
 use super::fields::{fields_of, resolve};
+use super::json::Object;
 use super::lane::{Keyed, Lane, Open};
 use super::outcome::{Failure, Outcome, Output};
 use super::record::{Record, batch};
@@ -40,7 +39,7 @@ impl<O: operator::FieldsProcess> Keyed for FieldsProcessLane<O> {}
 struct Input {
     batch: FieldBatch,
     /// Each row's record with its index among the records of the test.
-    records: Vec<(usize, Map<String, Value>)>,
+    records: Vec<(usize, Object)>,
     /// The records that are not as the operator's description says. The host rejects them before the operator.
     failures: Vec<Failure>,
 }
@@ -70,7 +69,7 @@ impl Input {
         let reads = fields_of::<O>().reads;
         assert!(G::FIELDS == reads, "the operator reads {reads:?}, and these records have {:?}", G::FIELDS);
         let table = table(records);
-        let object = |row| json::write(Map::new(), G::FIELDS, &table, row);
+        let object = |row| json::write(Object::default(), G::FIELDS, &table, row);
         let records = (0..table.rows()).map(|row| (row, object(row))).collect();
         Self { batch: FieldBatch { table, ..FieldBatch::default() }, records, failures: Vec::new() }
     }
@@ -105,7 +104,7 @@ impl<L: Open> Lane<L> {
                 let rest = parent.filter(|_| keeps_rest).map(|(_, record)| record.clone()).unwrap_or_default();
                 outputs.push(Output {
                     port: name.to_owned(),
-                    payload: Value::Object(json::write(rest, gives, &columns, row)).to_string().into_bytes(),
+                    payload: json::write(rest, gives, &columns, row).to_string().into_bytes(),
                     key: keys.as_ref().and_then(|keys| keys.get(row)).map(<[u8]>::to_vec),
                     timestamp: timestamps.as_ref().and_then(|timestamps| timestamps.get(row).copied()),
                     parent: parent.map(|(index, _)| *index),

@@ -35,13 +35,16 @@ pub(super) fn microseconds(text: &str) -> Option<i64> {
     Some(i64::from(days(date)?) * DAY + seconds * 1_000_000 + number(&micros)?)
 }
 
-/// Writes an instant, with as many digits behind the second as it has.
+/// Writes an instant, with no, three or six digits behind the second.
 pub(super) fn timestamp(microseconds: i64) -> String {
     let (days, rest) = (microseconds.div_euclid(DAY), microseconds.rem_euclid(DAY));
     let (seconds, micros) = (rest / 1_000_000, rest % 1_000_000);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let fraction = format!(".{micros:06}");
-    let fraction = if micros == 0 { "" } else { fraction.trim_end_matches('0') };
+    let fraction = match micros {
+        0 => String::new(),
+        micros if micros % 1000 == 0 => format!(".{:03}", micros / 1000),
+        micros => format!(".{micros:06}"),
+    };
     format!("{}T{hour:02}:{minute:02}:{second:02}{fraction}Z", date(days))
 }
 

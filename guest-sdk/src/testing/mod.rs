@@ -41,13 +41,14 @@
 //! let mut lane = testing::FieldsFilter::<hot>::open(serde_json::json!({}))?;
 //! let outcome = lane.run([r#"{"celsius":31.5,"sensor":"roof"}"#, r#"{"sensor":"cellar"}"#]);
 //! assert_eq!(outcome.texts(), [r#"{"celsius":31.5,"sensor":"roof"}"#]);
-//! assert_eq!(outcome.messages(), ["field `celsius` is missing"]);
+//! assert_eq!(outcome.messages(), [r#"field "celsius" is missing"#]);
 //! assert_eq!(lane.run_records([Reading { celsius: 12.0 }]).texts(), [""; 0]);
 //! # Ok::<(), String>(())
 //! ```
 //!
 //! To open an operator that runs models, give it test doubles of the models: see [`Model`].
 
+mod base64;
 mod columns;
 mod fields;
 mod fields_rows;

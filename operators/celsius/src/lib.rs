@@ -56,6 +56,6 @@ mod tests {
             r#"{"sensor":"caf\u00e9","fahrenheit":31.99}"#,
         ]);
         assert_eq!(outcome.texts(), [r#"{"sensor":"roof","celsius":100.0}"#, r#"{"sensor":"café","celsius":-0.0}"#]);
-        assert_eq!(outcome.messages(), ["-573.28 °C is below absolute zero", "field `fahrenheit` is missing"]);
+        assert_eq!(outcome.messages(), ["-573.28 °C is below absolute zero", r#"field "fahrenheit" is missing"#]);
     }
 }

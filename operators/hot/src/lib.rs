@@ -44,7 +44,7 @@ mod tests {
             r#"{"sensor":"roof","celsius":"31"}"#,
         ]);
         assert_eq!(outcome.texts(), [r#"{"sensor":"roof","celsius":30.5}"#]);
-        assert_eq!(outcome.messages(), [r#"field `celsius` is no f64: "31""#]);
+        assert_eq!(outcome.messages(), [r#"field "celsius" is a string, not f64"#]);
     }
 
     #[test]

@@ -29,6 +29,6 @@ mod tests {
         let outcome = lane.run([r#"{"sensor":"roof","n":1}"#, r#"{"sensor":""}"#, r#"{"n":2}"#, r#"{"sensor":"é"}"#]);
         assert_eq!(outcome.keys(), ["roof", "é"]);
         assert_eq!(outcome.texts(), [r#"{"sensor":"roof","n":1}"#, r#"{"sensor":"é"}"#]);
-        assert_eq!(outcome.messages(), ["the sensor has no name", "field `sensor` is missing"]);
+        assert_eq!(outcome.messages(), ["the sensor has no name", r#"field "sensor" is missing"#]);
     }
 }

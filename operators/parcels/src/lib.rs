@@ -75,6 +75,9 @@ mod tests {
                 r#"{"tags":[],"weights":[1],"place":null,"labels":[],"total":1.0,"opposite":null}"#,
             ]
         );
-        assert_eq!(outcome.messages(), ["a parcel has at least one piece", "field `weights[1]` is no f64: \"2\""]);
+        assert_eq!(
+            outcome.messages(),
+            ["a parcel has at least one piece", r#"field "weights[1]" is a string, not f64"#]
+        );
     }
 }

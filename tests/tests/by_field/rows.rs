@@ -1,6 +1,7 @@
 //! Processes, sources and sinks by field, from the file to the file, with operators of both forms around them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::process::Command;
 
 use proptest::prelude::*;
@@ -289,4 +290,44 @@ proptest! {
         let of_bytes: BTreeMap<String, u64> = found.into_iter().map(|(sensor, readings, ..)| (sensor, readings)).collect();
         prop_assert_eq!(counts(&scenario), of_bytes);
     }
+}
+
+#[test]
+fn a_process_sees_whole_columns_and_then_each_record_with_its_own_state() {
+    let mut input = String::new();
+    for number in 0..5000_u64 {
+        let (sensor, celsius) = (number % 7, (number * 2_654_435_761) % 1000);
+        writeln!(input, r#"{{"sensor":"s{sensor}","celsius":{celsius},"humidity":{},"n":{number}}}"#, number % 3)
+            .unwrap();
+    }
+    let mut highest = [f64::NEG_INFINITY; 7];
+    let mut expected = Vec::new();
+    for line in input.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let (number, celsius) = (record["n"].as_u64().unwrap(), record["celsius"].as_f64().unwrap());
+        let felt = ((celsius + record["humidity"].as_f64().unwrap() / 20.0) * 10.0).round() / 10.0;
+        let highest = &mut highest[(number % 7) as usize];
+        if felt > *highest {
+            let before = if highest.is_finite() { json!(*highest) } else { Value::Null };
+            expected.push((number, felt, before));
+            *highest = felt;
+        }
+    }
+    let schema = "schema = { sensor = \"string\", celsius = \"f64\", humidity = \"f64\", n = \"u64\" }";
+    let pipeline = [
+        source("in.jsonl", schema),
+        stage("key", "key_sensor", "in", ""),
+        stage("peaks", "peaks", "key", "partition = \"key\"\nparallelism = 2"),
+        sink("peaks"),
+    ];
+    let (scenario, outcome) = run(&[("in.jsonl", &input)], &pipeline);
+    outcome.expect_exit(0).expect_conservation();
+    let record = |line: String| {
+        let record: Value = serde_json::from_str(&line).unwrap();
+        (record["n"].as_u64().unwrap(), record["felt"].as_f64().unwrap(), record["before"].clone())
+    };
+    let mut found: Vec<_> = scenario.lines("out.jsonl").into_iter().map(record).collect();
+    found.sort_by_key(|(number, ..)| *number);
+    assert_eq!(found, expected);
+    assert_eq!(outcome.stage("peaks").count("handled"), 5000);
 }

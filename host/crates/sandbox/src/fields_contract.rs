@@ -2,6 +2,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Lower, WasmList};
 
 use super::contract::{ColumnRef, ColumnView};
+use super::float_list::{F32List, F64List};
 use super::store::GuestStore;
 use sage_batch::fields::{Bits, FieldColumn, RawField, RawTable, RawValues, Table, Values};
 
@@ -71,8 +72,7 @@ pub(super) struct FieldBatchRef<'a> {
     pub(super) headers: Option<ColumnRef<'a>>,
 }
 
-/// `fields.values` as a guest sends it: views of the guest's memory, read in place while the import runs. Floats
-/// are copied, because the runtime has no view of them.
+/// `fields.values` as a guest sends it: views of the guest's memory, read in place while the import runs.
 #[derive(ComponentType, Lift)]
 #[component(variant)]
 pub(super) enum ValuesView {
@@ -97,9 +97,9 @@ pub(super) enum ValuesView {
     #[component(name = "uint64s")]
     Uint64s(WasmList<u64>),
     #[component(name = "float32s")]
-    Float32s(Vec<f32>),
+    Float32s(F32List),
     #[component(name = "float64s")]
-    Float64s(Vec<f64>),
+    Float64s(F64List),
     #[component(name = "decimals")]
     Decimals(WasmList<u64>),
     #[component(name = "strings")]
@@ -206,8 +206,8 @@ impl FieldView {
             ValuesView::Uint16s(values) => RawValues::U16(values.as_le_slice(store)),
             ValuesView::Uint32s(values) => RawValues::U32(values.as_le_slice(store)),
             ValuesView::Uint64s(values) => RawValues::U64(values.as_le_slice(store)),
-            ValuesView::Float32s(values) => RawValues::F32(values),
-            ValuesView::Float64s(values) => RawValues::F64(values),
+            ValuesView::Float32s(values) => RawValues::F32(values.as_slice(store)),
+            ValuesView::Float64s(values) => RawValues::F64(values.as_slice(store)),
             ValuesView::Decimals(words) => RawValues::Decimals(words.as_le_slice(store)),
             ValuesView::Strings(column) => {
                 RawValues::Strings(column.offsets.as_le_slice(store), column.bytes.as_le_slice(store))

@@ -44,6 +44,7 @@ mod failure;
 mod field_answer;
 mod fields_contract;
 mod find_component;
+mod float_list;
 mod footprint;
 mod guest;
 mod guest_log;

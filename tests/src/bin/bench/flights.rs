@@ -15,8 +15,8 @@ use crate::place::Place;
 use crate::throughput::require_complete;
 
 /// Operators of each form: map, filter, key-by.
-const BYTES: [&str; 3] = ["flights_parse", "flights_flown", "flights_carrier"];
-const BY_FIELD: [&str; 3] = ["flights_arrival", "flights_arrived", "flights_by_carrier"];
+const BYTES: [&str; 4] = ["flights_parse", "flights_flown", "flights_carrier", "flights_delay"];
+const BY_FIELD: [&str; 4] = ["flights_arrival", "flights_arrived", "flights_by_carrier", "flights_mean"];
 
 /// CSV file → map → filter → key-by → totals → file: with operators of bytes, by field, and in a native program with the
 /// crates csv and serde, in turns.
@@ -67,7 +67,7 @@ pub(crate) fn write_flights(place: &Place, times: usize) -> Result<(PathBuf, u64
 }
 
 /// CPU time of a run of the pipeline.
-fn run(place: &Place, operators: [&str; 3], input: &Path, output: &Path, count: u64) -> Result<Duration, Problem> {
+fn run(place: &Place, operators: [&str; 4], input: &Path, output: &Path, count: u64) -> Result<Duration, Problem> {
     let job = pipeline(place, operators, input, output)?;
     let before = process_cpu_time();
     let summary = job.start()?.wait();
@@ -76,13 +76,18 @@ fn run(place: &Place, operators: [&str; 3], input: &Path, output: &Path, count: 
     Ok(spent)
 }
 
-fn pipeline(place: &Place, [map, filter, key_by]: [&str; 3], input: &Path, output: &Path) -> Result<Job, Problem> {
+fn pipeline(
+    place: &Place,
+    [map, filter, key_by, process]: [&str; 4],
+    input: &Path,
+    output: &Path,
+) -> Result<Job, Problem> {
     let job = PipelineBuilder::new("flights")
         .from_source("source", SourceOf::file(&input.display().to_string(), "csv"))
         .map("map", place.operator(map)?)
         .filter("filter", place.operator(filter)?)
         .key_by("key-by", place.operator(key_by)?)
-        .process("delay", place.operator("flights_delay")?)
+        .process("delay", place.operator(process)?)
         .partition("key")
         .parallelism(2)
         .resources(Resources { memory: Some((64 << 20).into()), ..Resources::default() })

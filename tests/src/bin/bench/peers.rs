@@ -164,7 +164,7 @@ fn flights_pipeline(place: &Place, input: &Path) -> Result<String, Problem> {
         stage(place, "flights_arrival", "in", "")?,
         stage(place, "flights_arrived", "flights_arrival", "")?,
         stage(place, "flights_by_carrier", "flights_arrived", "")?,
-        stage(place, "flights_delay", "flights_by_carrier", "partition = \"key\"")?,
+        stage(place, "flights_mean", "flights_by_carrier", "partition = \"key\"")?,
     ];
-    Ok(ends(place, input, "csv", "flights_delay") + &stages.concat())
+    Ok(ends(place, input, "csv", "flights_mean") + &stages.concat())
 }

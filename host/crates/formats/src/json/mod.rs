@@ -25,6 +25,8 @@ mod read_tests;
 mod reference;
 mod unprintable;
 mod value;
+#[cfg(test)]
+mod values_tests;
 mod write;
 mod write_value;
 
